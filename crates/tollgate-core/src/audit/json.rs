@@ -1,0 +1,190 @@
+//! JSON strings (RFC 8259 section 7) from arbitrary bytes.
+
+/// Appends `value` as a JSON string, quotes included, cut to at most `max_len` bytes of input.
+pub(super) fn write_string(out: &mut Vec<u8>, value: &[u8], max_len: usize) {
+    let value = cut(value, max_len);
+    out.push(b'"');
+    // Nearly every value is plain ASCII: one look at it, and one copy.
+    if is_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        for chunk in value.utf8_chunks() {
+            write_escaped(out, chunk.valid());
+            if !chunk.invalid().is_empty() {
+                write_char(out, char::REPLACEMENT_CHARACTER);
+            }
+        }
+    }
+    out.push(b'"');
+}
+
+/// Whether all bytes stand for themselves in a string: printable ASCII but `"` and `\`.
+fn is_plain(value: &[u8]) -> bool {
+    match value.last_chunk::<8>() {
+        // The last word overlaps the one before, so that no byte is left over.
+        Some(last) => is_plain_word(last) && value.as_chunks().0.iter().all(is_plain_word),
+        None => value.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')),
+    }
+}
+
+/// The same for eight bytes at a time, by the well-known tricks for "has a byte less than n" (for
+/// n up to 128) and "has a zero byte".
+fn is_plain_word(word: &[u8; 8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH_BITS: u64 = ONES * 0x80;
+    let word = u64::from_le_bytes(*word);
+    let less_than = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word;
+    let equal_to = |byte: u8| less_than(word ^ (ONES * u64::from(byte)), 1);
+    let special = word | less_than(word, 0x20) | equal_to(0x7f) | equal_to(b'"') | equal_to(b'\\');
+    special & HIGH_BITS == 0
+}
+
+fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            _ if must_not_be_shown(c) => write_escape(out, c),
+            _ => write_char(out, c),
+        }
+    }
+}
+
+/// Characters that do something to whoever looks at the log: C0, DEL and C1 controls (terminals
+/// obey them), line separators (some readers split lines there), and marks that turn the direction
+/// of a text (a path could look like another one). All are below U+10000.
+fn must_not_be_shown(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+/// `\uXXXX`
+fn write_escape(out: &mut Vec<u8>, c: char) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    out.extend_from_slice(b"\\u");
+    for shift in [12, 8, 4, 0] {
+        let digit = u32::from(c) >> shift & 0xf;
+        let digit = usize::try_from(digit).ok().and_then(|digit| DIGITS.get(digit));
+        out.push(*digit.unwrap_or(&b'0'));
+    }
+}
+
+fn write_char(out: &mut Vec<u8>, c: char) {
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// At most `max_len` bytes from the start, not ending within a character.
+fn cut(value: &[u8], max_len: usize) -> &[u8] {
+    let (Some(head), Some(&next)) = (value.get(..max_len), value.get(max_len)) else {
+        return value;
+    };
+    if !is_continuation(next) {
+        return head;
+    }
+    // A character has at most three bytes after its first. Where there are more, it is no UTF-8,
+    // and there is no character to spare.
+    let tail = head.iter().rev().take(3).position(|&b| !is_continuation(b));
+    match tail {
+        Some(continuations) => head.get(..max_len - continuations - 1).unwrap_or_default(),
+        None => head,
+    }
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(value: &[u8]) -> String {
+        let mut out = Vec::new();
+        write_string(&mut out, value, usize::MAX);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_must_be_escaped_is_escaped_and_nothing_else() {
+        assert_eq!(written(b"/v1/chat/completions"), "\"/v1/chat/completions\"");
+        assert_eq!(written(b""), "\"\"");
+        assert_eq!(written(b"a\"b\\c"), r#""a\"b\\c""#);
+        assert_eq!(
+            written(b"\0\x08\t\n\r\x1b\x1f\x7f"),
+            r#""\u0000\u0008\u0009\u000a\u000d\u001b\u001f\u007f""#
+        );
+        assert_eq!(
+            written("\u{80}\u{9b}\u{9f}\u{a0}".as_bytes()),
+            "\"\\u0080\\u009b\\u009f\u{a0}\""
+        );
+        assert_eq!(
+            written("\u{2028}\u{2029}\u{202e}\u{2066}\u{feff}".as_bytes()),
+            r#""\u2028\u2029\u202e\u2066\ufeff""#
+        );
+        assert_eq!(written("é漢😀</script>".as_bytes()), "\"é漢😀</script>\"");
+    }
+
+    #[test]
+    fn invalid_utf8_is_replaced_as_the_standard_library_does() {
+        for bytes in [
+            &b"\xff"[..],
+            b"a\xc3",
+            b"\xc3\xa9\xc3",
+            b"\xed\xa0\x80",
+            b"\xf4\x90\x80\x80",
+            b"\xc0\xaf",
+            b"\xf0\x9f\x98",
+            b"\xe2\x80",
+            b"\x80\x80",
+        ] {
+            assert_eq!(written(bytes), format!("\"{}\"", String::from_utf8_lossy(bytes)));
+        }
+    }
+
+    #[test]
+    fn a_cut_never_splits_a_character() {
+        let text = "aé漢😀z";
+        for max_len in 0..=text.len() + 1 {
+            let expected = (0..=max_len).rev().find_map(|end| text.get(..end)).unwrap_or(text);
+            let expected = if max_len >= text.len() { text } else { expected };
+            assert_eq!(cut(text.as_bytes(), max_len), expected.as_bytes(), "{max_len}");
+        }
+        assert_eq!(cut(&[0x80; 10], 5), [0x80; 5]);
+        assert_eq!(cut(b"abc", 0), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_a_json_string_that_means_them(bytes: Vec<u8>, max_len in 0_usize..200) {
+            let mut out = Vec::new();
+            write_string(&mut out, &bytes, max_len);
+            let decoded: String = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(decoded, String::from_utf8_lossy(cut(&bytes, max_len)));
+            prop_assert!(cut(&bytes, max_len).len() <= max_len);
+        }
+
+        #[test]
+        fn plain_words_are_what_they_say(
+            mut value in prop::collection::vec(0x20_u8..0x7f, 0..40), at: prop::sample::Index, byte: u8,
+        ) {
+            if !value.is_empty() {
+                let at = at.index(value.len());
+                value[at] = byte;
+            }
+            let plain = value.iter().all(|&b| b.is_ascii_graphic() || b == b' ');
+            let plain = plain && !value.contains(&b'"') && !value.contains(&b'\\');
+            prop_assert_eq!(is_plain(&value), plain);
+        }
+
+        #[test]
+        fn any_text_comes_back_and_nothing_unsafe_is_shown(text: String) {
+            let out = written(text.as_bytes());
+            prop_assert!(!out.chars().any(must_not_be_shown));
+            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The audit log: what is written down about each request.
+//!
+//! One request is one [`Record`], one record is one line, and a line is a JSON object: valid JSON
+//! and valid UTF-8 whatever bytes the request held, since one broken line can stop the reader of
+//! the whole log. Lines are gathered in a [`Batch`] and written a batch at a time.
+
+mod batch;
+mod json;
+mod time;
+mod traceparent;
+
+pub use batch::Batch;
+pub use time::TimeFormat;
+
+use crate::clock::UnixMillis;
+use crate::decision::Decision;
+use crate::principal::AuthMethod;
+
+/// The longest `path` that is logged, in bytes; the rest is cut off.
+pub const MAX_PATH_LEN: usize = 2048;
+
+/// The longest other text that is logged, in bytes; the rest is cut off.
+pub const MAX_TEXT_LEN: usize = 1024;
+
+/// What is known of one request when it ends. Whatever is `None` is absent from the line, as is an
+/// empty text.
+///
+/// Texts are bytes as nginx has them. No field holds a credential, a query string or a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// When the request ended, or began: the caller's choice, the same for all lines.
+    pub time: UnixMillis,
+    /// `X-Request-ID`, as it was passed to the backend.
+    pub request_id: Option<&'a [u8]>,
+    /// What was decided, and with a refusal its `reason`; `None` where nginx refused the request
+    /// before anything was decided.
+    pub decision: Option<Decision>,
+    /// The HTTP status that the client got.
+    pub status: Option<u16>,
+    /// The client's id.
+    pub client: Option<&'a [u8]>,
+    /// The `id` of the API key, or the `kid` of the key that verified the JWT.
+    pub key_id: Option<&'a [u8]>,
+    /// The client's tier.
+    pub tier: Option<&'a [u8]>,
+    /// How the client authenticated, or tried to.
+    pub auth: Option<AuthMethod>,
+    /// The client's address, as text.
+    pub remote_addr: Option<&'a [u8]>,
+    /// The HTTP method.
+    pub method: Option<&'a [u8]>,
+    /// The path. What follows a `?` is not logged, even if it was sent as `%3F`: a client that
+    /// encodes once too often would put its query, and with it a key, into the log.
+    pub path: Option<&'a [u8]>,
+    /// From the first byte of the request to the last of the answer, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// The address of the backend that answered, as text.
+    pub upstream: Option<&'a [u8]>,
+    /// The status that the backend answered.
+    pub upstream_status: Option<u16>,
+    /// How long the backend took for its whole answer, in milliseconds.
+    pub upstream_ms: Option<u64>,
+    /// What the client sent, head included, in bytes.
+    pub bytes_in: Option<u64>,
+    /// What the client was sent, head included, in bytes.
+    pub bytes_out: Option<u64>,
+    /// The limit that refused the request, or else the one that is closest to doing so.
+    pub limit: Option<&'a [u8]>,
+    /// What was left of that limit.
+    pub remaining: Option<u64>,
+    /// Whether the decision was only made, and not carried out. Absent where false.
+    pub dry_run: bool,
+    /// The client's `traceparent` (W3C Trace Context). Absent where it is not well-formed.
+    pub traceparent: Option<&'a [u8]>,
+}
+
+/// `,"name":`
+macro_rules! member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+
+impl<'a> Record<'a> {
+    /// A record of which nothing but the time is known yet.
+    #[must_use]
+    pub fn new(time: UnixMillis) -> Self {
+        Self {
+            time,
+            request_id: None,
+            decision: None,
+            status: None,
+            client: None,
+            key_id: None,
+            tier: None,
+            auth: None,
+            remote_addr: None,
+            method: None,
+            path: None,
+            duration_ms: None,
+            upstream: None,
+            upstream_status: None,
+            upstream_ms: None,
+            bytes_in: None,
+            bytes_out: None,
+            limit: None,
+            remaining: None,
+            dry_run: false,
+            traceparent: None,
+        }
+    }
+
+    /// Appends the line to `out`: one JSON object and a line feed, the fields in the order of the
+    /// documentation.
+    ///
+    /// Control characters, U+2028 and U+2029, and characters that turn the direction of a text are
+    /// escaped. Each run of bytes that is not UTF-8 becomes one or more U+FFFD, as
+    /// [`String::from_utf8_lossy`] has it.
+    pub fn write_line(&self, time: &mut TimeFormat, out: &mut Vec<u8>) {
+        out.reserve(TYPICAL_LINE_LEN);
+        out.extend_from_slice(b"{\"time\":\"");
+        time.write(self.time, out);
+        out.push(b'"');
+        text(out, member!("request_id"), self.request_id);
+        if let Some(decision) = self.decision {
+            name(out, member!("decision"), Some(decision.as_str()));
+            name(out, member!("reason"), decision.reason().map(|reason| reason.as_str()));
+        }
+        number(out, member!("status"), self.status.map(u64::from));
+        text(out, member!("client"), self.client);
+        text(out, member!("key_id"), self.key_id);
+        text(out, member!("tier"), self.tier);
+        name(out, member!("auth"), self.auth.map(AuthMethod::as_str));
+        text(out, member!("remote_addr"), self.remote_addr);
+        text(out, member!("method"), self.method);
+        if let Some(path) = self.path {
+            let path = path.split(|&b| b == b'?').next().unwrap_or_default();
+            out.extend_from_slice(member!("path"));
+            json::write_string(out, path, MAX_PATH_LEN);
+        }
+        // engine, model, stream, the token counts, usage, cost and ttft_ms will stand here.
+        number(out, member!("duration_ms"), self.duration_ms);
+        text(out, member!("upstream"), self.upstream);
+        number(out, member!("upstream_status"), self.upstream_status.map(u64::from));
+        number(out, member!("upstream_ms"), self.upstream_ms);
+        number(out, member!("bytes_in"), self.bytes_in);
+        number(out, member!("bytes_out"), self.bytes_out);
+        text(out, member!("limit"), self.limit);
+        number(out, member!("remaining"), self.remaining);
+        if self.dry_run {
+            out.extend_from_slice(member!("dry_run"));
+            out.extend_from_slice(b"true");
+        }
+        text(out, member!("traceparent"), self.traceparent.and_then(traceparent::well_formed));
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+/// Room for one line, so that the buffer rarely grows in the middle of one.
+const TYPICAL_LINE_LEN: usize = 512;
+
+fn text(out: &mut Vec<u8>, member: &[u8], value: Option<&[u8]>) {
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        out.extend_from_slice(member);
+        json::write_string(out, value, MAX_TEXT_LEN);
+    }
+}
+
+/// A word of one of our closed lists: it needs no escape.
+fn name(out: &mut Vec<u8>, member: &[u8], value: Option<&'static str>) {
+    if let Some(value) = value {
+        out.extend_from_slice(member);
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    }
+}
+
+fn number(out: &mut Vec<u8>, member: &[u8], value: Option<u64>) {
+    if let Some(value) = value {
+        out.extend_from_slice(member);
+        out.extend_from_slice(crate::decimal::Decimal::new(value).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+use super::*;
+use crate::decision::Reason;
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn line(record: &Record<'_>) -> String {
+    let mut out = Vec::new();
+    record.write_line(&mut TimeFormat::default(), &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+const TIME: UnixMillis = UnixMillis(1_767_225_600_123);
+
+fn full() -> Record<'static> {
+    Record {
+        time: TIME,
+        request_id: Some(b"0af7651916cd43dd8448eb211c80319c"),
+        decision: Some(Decision::Deny(Reason::RequestsExceeded)),
+        status: Some(429),
+        client: Some(b"acme"),
+        key_id: Some(b"k_1"),
+        tier: Some(b"pro"),
+        auth: Some(AuthMethod::ApiKey),
+        remote_addr: Some(b"203.0.113.7"),
+        method: Some(b"POST"),
+        path: Some(b"/v1/chat/completions"),
+        duration_ms: Some(1),
+        upstream: Some(b"127.0.0.1:8000"),
+        upstream_status: Some(200),
+        upstream_ms: Some(0),
+        bytes_in: Some(512),
+        bytes_out: Some(u64::MAX),
+        limit: Some(b"requests"),
+        remaining: Some(0),
+        dry_run: true,
+        traceparent: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    }
+}
+
+#[test]
+fn a_full_record_has_all_fields_in_the_documented_order() {
+    assert_eq!(
+        line(&full()),
+        concat!(
+            r#"{"time":"2026-01-01T00:00:00.123Z","request_id":"0af7651916cd43dd8448eb211c80319c","#,
+            r#""decision":"deny","reason":"requests_exceeded","status":429,"client":"acme","#,
+            r#""key_id":"k_1","tier":"pro","auth":"api_key","remote_addr":"203.0.113.7","#,
+            r#""method":"POST","path":"/v1/chat/completions","duration_ms":1,"#,
+            r#""upstream":"127.0.0.1:8000","upstream_status":200,"upstream_ms":0,"bytes_in":512,"#,
+            r#""bytes_out":18446744073709551615,"limit":"requests","remaining":0,"dry_run":true,"#,
+            r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn what_is_unknown_is_absent() {
+    assert_eq!(line(&Record::new(TIME)), "{\"time\":\"2026-01-01T00:00:00.123Z\"}\n");
+    let empty = Record { client: Some(b""), traceparent: Some(b"no"), ..Record::new(TIME) };
+    assert_eq!(line(&empty), line(&Record::new(TIME)));
+}
+
+#[test]
+fn an_allowed_request_has_no_reason() {
+    let allowed = Record { decision: Some(Decision::Allow), ..Record::new(TIME) };
+    assert!(line(&allowed).ends_with(",\"decision\":\"allow\"}\n"));
+}
+
+#[test]
+fn a_query_string_is_never_logged() {
+    for path in [&b"/v1/models?key=secret"[..], b"/v1/models?", b"/v1/models??a?b"] {
+        let record = Record { path: Some(path), ..Record::new(TIME) };
+        assert!(line(&record).ends_with(",\"path\":\"/v1/models\"}\n"));
+    }
+}
+
+#[test]
+fn over_long_values_are_cut_at_a_character() {
+    let long = "é".repeat(5000);
+    let record = Record {
+        path: Some(long.as_bytes()),
+        method: Some(&long.as_bytes()[1..]),
+        ..Record::new(TIME)
+    };
+    let decoded: Value = serde_json::from_str(&line(&record)).unwrap();
+    assert_eq!(decoded["path"], "é".repeat(1024));
+    assert_eq!(decoded["method"], format!("\u{fffd}{}", "é".repeat(511)));
+}
+
+#[test]
+fn lines_append() {
+    let mut time = TimeFormat::default();
+    let mut out = b"{}\n".to_vec();
+    full().write_line(&mut time, &mut out);
+    full().write_line(&mut time, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), format!("{{}}\n{0}{0}", line(&full())));
+}
+
+proptest! {
+    #[test]
+    fn a_line_is_one_json_object_whatever_the_request_held(
+        texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 10),
+        ms: i64, number: u64,
+    ) {
+        let record = Record {
+            request_id: Some(&texts[0]), client: Some(&texts[1]), key_id: Some(&texts[2]),
+            tier: Some(&texts[3]), remote_addr: Some(&texts[4]), method: Some(&texts[5]),
+            path: Some(&texts[6]), upstream: Some(&texts[7]), limit: Some(&texts[8]),
+            traceparent: Some(&texts[9]), bytes_in: Some(number), ..Record::new(UnixMillis(ms))
+        };
+        let line = line(&record);
+        let is_one_line = line.ends_with("}\n") && line.lines().count() == 1;
+        prop_assert!(is_one_line);
+        prop_assert!(!line.trim_end_matches('\n').chars().any(char::is_control));
+        let decoded: Value = serde_json::from_str(&line).unwrap();
+        for (name, at) in [
+            ("request_id", 0), ("client", 1), ("key_id", 2), ("tier", 3), ("remote_addr", 4),
+            ("method", 5), ("upstream", 7), ("limit", 8),
+        ] {
+            let expected = String::from_utf8_lossy(&texts[at]).into_owned();
+            let expected = if expected.is_empty() { Value::Null } else { expected.into() };
+            prop_assert_eq!(&decoded[name], &expected, "{}", name);
+        }
+        prop_assert_eq!(decoded["bytes_in"].as_u64(), Some(number));
+    }
+}

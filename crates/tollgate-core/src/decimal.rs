@@ -1,0 +1,55 @@
+//! Integers as text without the formatting machinery of `std`: several are written for every
+//! request.
+
+/// The longest `u64` in decimal, in bytes.
+pub(crate) const MAX_LEN: usize = 20;
+
+/// The decimal digits of a `u64`, on the stack.
+pub(crate) struct Decimal {
+    bytes: [u8; MAX_LEN],
+    start: usize,
+}
+
+impl Decimal {
+    pub(crate) fn new(value: u64) -> Self {
+        let mut bytes = [b'0'; MAX_LEN];
+        let mut start = MAX_LEN;
+        let mut rest = value;
+        for slot in bytes.iter_mut().rev() {
+            // A digit always fits; the fallback only keeps the conversion free of a panic.
+            *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            start -= 1;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        Self { bytes, start }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_extremes_are_written_in_full() {
+        for value in [0, 1, 9, 10, 99, 100, u64::MAX - 1, u64::MAX] {
+            assert_eq!(Decimal::new(value).as_bytes(), value.to_string().as_bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_agree_with_the_standard_library(value: u64, shift in 0_u32..64) {
+            let value = value >> shift;
+            let (digits, expected) = (Decimal::new(value), value.to_string());
+            prop_assert_eq!(digits.as_bytes(), expected.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The outcome of judging a request, with one reason from a closed list.
+
+/// Why a request was refused. The names are part of the audit log's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No credential was presented.
+    MissingCredential,
+    /// An API key that is in no keys file.
+    InvalidCredential,
+    /// An API key after its `expires`, or a JWT after its `exp`.
+    ExpiredCredential,
+    /// An API key that is `disabled`.
+    RevokedCredential,
+    /// An API key before its `not_before`, or a JWT before its `nbf` or `iat`.
+    NotYetValid,
+    /// Two different credentials in one request.
+    ConflictingCredentials,
+    /// A JWT that is malformed, has a bad signature, or whose claims are refused.
+    InvalidToken,
+    /// The client's address is in none of the key's `cidrs`.
+    AddressDenied,
+    /// The principal names no tier and there is no default, or it names a tier that is not declared.
+    TierDenied,
+    /// A `requests` limit is spent.
+    RequestsExceeded,
+    /// The `auth_failures` limit of the client's address is spent.
+    AuthFailuresExceeded,
+    /// No room for a further client in the zone.
+    ZoneFull,
+    /// A bug: a callback of the module panicked, or nginx could not give what it needs.
+    InternalError,
+}
+
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 13] = [
+        Self::MissingCredential,
+        Self::InvalidCredential,
+        Self::ExpiredCredential,
+        Self::RevokedCredential,
+        Self::NotYetValid,
+        Self::ConflictingCredentials,
+        Self::InvalidToken,
+        Self::AddressDenied,
+        Self::TierDenied,
+        Self::RequestsExceeded,
+        Self::AuthFailuresExceeded,
+        Self::ZoneFull,
+        Self::InternalError,
+    ];
+
+    /// The name in the audit log and in `$tollgate_reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingCredential => "missing_credential",
+            Self::InvalidCredential => "invalid_credential",
+            Self::ExpiredCredential => "expired_credential",
+            Self::RevokedCredential => "revoked_credential",
+            Self::NotYetValid => "not_yet_valid",
+            Self::ConflictingCredentials => "conflicting_credentials",
+            Self::InvalidToken => "invalid_token",
+            Self::AddressDenied => "address_denied",
+            Self::TierDenied => "tier_denied",
+            Self::RequestsExceeded => "requests_exceeded",
+            Self::AuthFailuresExceeded => "auth_failures_exceeded",
+            Self::ZoneFull => "zone_full",
+            Self::InternalError => "internal_error",
+        }
+    }
+
+    /// Whether a credential was presented and found wrong: what `auth_failures` counts.
+    #[must_use]
+    pub fn is_auth_failure(self) -> bool {
+        match self {
+            Self::InvalidCredential
+            | Self::ExpiredCredential
+            | Self::RevokedCredential
+            | Self::NotYetValid
+            | Self::InvalidToken => true,
+            Self::MissingCredential
+            | Self::ConflictingCredentials
+            | Self::AddressDenied
+            | Self::TierDenied
+            | Self::RequestsExceeded
+            | Self::AuthFailuresExceeded
+            | Self::ZoneFull
+            | Self::InternalError => false,
+        }
+    }
+}
+
+/// What was decided about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The request may pass.
+    Allow,
+    /// The request is refused, for this reason.
+    Deny(Reason),
+}
+
+impl Decision {
+    /// The name in the audit log and in `$tollgate_decision`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny(_) => "deny",
+        }
+    }
+
+    /// The reason of a refusal.
+    #[must_use]
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Allow => None,
+            Self::Deny(reason) => Some(reason),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Why a key file, or a set of keys, is refused.
+
+use std::fmt;
+
+/// Why keys are refused: in which file, at which of its keys, what. Never holds key material.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyError {
+    file: Option<Box<str>>,
+    entry: Option<Box<str>>,
+    problem: KeyProblem,
+}
+
+impl KeyError {
+    /// What is wrong.
+    #[must_use]
+    pub fn problem(&self) -> KeyProblem {
+        self.problem
+    }
+
+    pub(super) fn in_file(mut self, file: &str) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    pub(super) fn at(mut self, entry: impl fmt::Display) -> Self {
+        self.entry = Some(entry.to_string().into());
+        self
+    }
+}
+
+impl From<KeyProblem> for KeyError {
+    fn from(problem: KeyProblem) -> Self {
+        Self { file: None, entry: None, problem }
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "\"{file}\": ")?;
+        }
+        if let Some(entry) = &self.entry {
+            write!(f, "{entry}: ")?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// What can be wrong with keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProblem {
+    /// An empty file.
+    Empty,
+    /// JSON that is neither a JWKS nor a JWK.
+    NotJwks,
+    /// A member of a JWK that is missing, or of the wrong type, or badly encoded.
+    BadMember(&'static str),
+    /// A private key, where a public one belongs.
+    PrivateKey,
+    /// A key set none of whose keys can verify a token.
+    NoUsableKey,
+    /// An `alg` that cannot be used with its key.
+    AlgorithmMismatch,
+    /// A PEM block that is damaged.
+    DamagedPem,
+    /// A PEM block that is neither a public key nor a certificate.
+    UnsupportedPem,
+    /// A public key of a kind that no algorithm uses.
+    UnsupportedKey,
+    /// A public key or certificate without PEM armour: taken for a secret, it would be one that
+    /// everybody knows.
+    PublicAsSecret,
+    /// An HMAC secret that is shorter than 32 bytes, or than the hash of its `alg`.
+    ShortSecret,
+    /// An RSA modulus below 2048 or above 8192 bits.
+    ModulusSize,
+    /// An RSA key that is none: an even modulus, an exponent that is even, 1, or above 33 bits.
+    BadRsaKey,
+    /// An RSA key with the ROCA weakness (CVE-2017-15361).
+    RocaKey,
+    /// Coordinates of the wrong length for the curve, or of a point that is not on it.
+    BadPoint,
+    /// Two keys with one `kid` that share an algorithm.
+    DuplicateKid,
+    /// More keys without a `kid` for one algorithm than are ever tried.
+    TooManyKeys,
+    /// HMAC and asymmetric keys in one set, and no pinned algorithms.
+    MixedKinds,
+    /// Pinned algorithms that no key can be used with.
+    InertAlgorithms,
+}
+
+impl fmt::Display for KeyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::BadMember(name) => {
+                return write!(f, "member \"{name}\" is missing or malformed");
+            }
+            Self::Empty => "the file is empty",
+            Self::NotJwks => {
+                "starts as JSON, but is neither a JWK Set nor a JWK (objects with distinct member names)"
+            }
+            Self::PrivateKey => "holds a private key, give the public key only",
+            Self::NoUsableKey => {
+                "holds no key for verifying signatures (checked \"kty\", \"crv\", \"use\", \"key_ops\", \"alg\")"
+            }
+            Self::AlgorithmMismatch => "\"alg\" does not fit the key",
+            Self::DamagedPem => "holds a damaged PEM block",
+            Self::UnsupportedPem => {
+                "holds a PEM block other than PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE"
+            }
+            Self::UnsupportedKey => {
+                "holds a public key other than RSA, P-256, P-384, P-521 or Ed25519"
+            }
+            Self::PublicAsSecret => {
+                "is public by its nature and would be taken for a secret, convert it to PEM or JWKS"
+            }
+            Self::ShortSecret => {
+                "the secret is too short (at least 32 bytes, for HS384 48, for HS512 64)"
+            }
+            Self::ModulusSize => "the RSA modulus has not between 2048 and 8192 bits",
+            Self::BadRsaKey => "the RSA modulus or exponent is not acceptable",
+            Self::RocaKey => "the RSA key has the ROCA weakness (CVE-2017-15361), replace it",
+            Self::BadPoint => "the public key is no point of its curve",
+            Self::DuplicateKid => "another key has the same \"kid\" and a common algorithm",
+            Self::TooManyKeys => "more than 16 keys without \"kid\" for one algorithm",
+            Self::MixedKinds => {
+                "HMAC secrets and public keys in one set, name the algorithms to accept"
+            }
+            Self::InertAlgorithms => "no key can be used with the named algorithms",
+        };
+        f.write_str(text)
+    }
+}

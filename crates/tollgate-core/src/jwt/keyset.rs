@@ -1,0 +1,266 @@
+//! The verification keys of one place in the configuration.
+
+use super::algorithm::{Algorithm, AlgorithmSet};
+use super::key::Key;
+use super::key_error::{KeyError, KeyProblem};
+use super::{jwk, pem, secret};
+
+/// The most signatures that are checked for one token: what a token without `kid` can cost.
+pub const MAX_SIGNATURE_CHECKS: usize = 16;
+
+/// An immutable set of verification keys. Each key knows the algorithms that it may be used with, and
+/// a `kid` and an algorithm together select at most one of the keys that have a `kid`.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: Vec<Key>,
+}
+
+impl KeySet {
+    /// The keys of `files`, each a name (for messages) and its contents:
+    ///
+    /// - text that starts with `{` or `[` is a JWK Set or a single JWK (RFC 7517);
+    /// - what holds `-----BEGIN ` is PEM: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE` blocks;
+    /// - all else is a raw HMAC secret, less one line break at its end.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, and the key in it, and what is wrong: see [`KeyProblem`].
+    pub fn load(files: &[(&str, &[u8])]) -> Result<Self, KeyError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (name, contents) in files {
+            for key in parse(contents).map_err(|error| error.in_file(name))? {
+                if keys.iter().any(|other| collide(other, &key)) {
+                    let error = KeyError::from(KeyProblem::DuplicateKid);
+                    return Err(error.at(format_args!("key {:?}", key.kid())).in_file(name));
+                }
+                keys.push(key);
+            }
+        }
+        if Algorithm::ALL.into_iter().any(|algorithm| has_unreachable(&keys, algorithm)) {
+            return Err(KeyProblem::TooManyKeys.into());
+        }
+        if keys.is_empty() {
+            return Err(KeyProblem::NoUsableKey.into());
+        }
+        Ok(Self { keys })
+    }
+
+    /// Whether this set can be used safely and to any effect with the pinned `algorithms`.
+    ///
+    /// # Errors
+    ///
+    /// HMAC secrets beside public keys need pinned algorithms, because the two do not belong
+    /// together by accident; and pinned algorithms need a key that can be used with them.
+    pub fn check(&self, algorithms: Option<&AlgorithmSet>) -> Result<(), KeyError> {
+        let usable =
+            |pinned: &AlgorithmSet| self.keys.iter().any(|k| meet(k.algorithms(), *pinned));
+        match algorithms {
+            None if self.has_hmac() && self.has_asymmetric() => Err(KeyProblem::MixedKinds.into()),
+            Some(pinned) if !usable(pinned) => Err(KeyProblem::InertAlgorithms.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key: never, for a set that was loaded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether one of the keys is an HMAC secret.
+    #[must_use]
+    pub fn has_hmac(&self) -> bool {
+        self.keys.iter().any(Key::is_hmac)
+    }
+
+    /// Whether one of the keys is a public key.
+    #[must_use]
+    pub fn has_asymmetric(&self) -> bool {
+        !self.keys.iter().all(Key::is_hmac)
+    }
+
+    /// The keys to try for a token with this `kid` and `algorithm`: those of that `kid`, or, where
+    /// none has it, those without any. For a token without `kid`: those without one, then the others.
+    /// [`MAX_SIGNATURE_CHECKS`] of them, at most.
+    pub(super) fn candidates<'a>(
+        &'a self,
+        kid: Option<&'a str>,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = &'a Key> {
+        let fit = || self.keys.iter().filter(move |key| key.algorithms().contains(algorithm));
+        let known = kid.is_some() && self.keys.iter().any(|key| key.kid() == kid);
+        let unnamed = fit().filter(move |key| !known && key.kid().is_none());
+        let named =
+            fit().filter(move |key| key.kid().is_some() && (kid.is_none() || key.kid() == kid));
+        unnamed.chain(named).take(MAX_SIGNATURE_CHECKS)
+    }
+}
+
+fn parse(contents: &[u8]) -> Result<Vec<Key>, KeyError> {
+    if contents.is_empty() {
+        return Err(KeyProblem::Empty.into());
+    }
+    if contents.windows(pem::BEGIN.len()).any(|window| window == pem::BEGIN) {
+        return pem::parse(contents);
+    }
+    // What starts as JSON is never a secret, however broken: a damaged public key set would be one
+    // that everybody knows. Bytes that are not UTF-8 cannot have been meant as JSON.
+    let text = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents);
+    let starts_as_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    if starts_as_json && std::str::from_utf8(text).is_ok() {
+        return jwk::parse(text);
+    }
+    Ok(vec![secret::parse(contents)?])
+}
+
+/// Whether one of the keys without `kid` would never be tried for this algorithm.
+fn has_unreachable(keys: &[Key], algorithm: Algorithm) -> bool {
+    let unnamed = |key: &&Key| key.kid().is_none() && key.algorithms().contains(algorithm);
+    keys.iter().filter(unnamed).count() > MAX_SIGNATURE_CHECKS
+}
+
+fn collide(one: &Key, other: &Key) -> bool {
+    one.kid().is_some() && one.kid() == other.kid() && meet(one.algorithms(), other.algorithms())
+}
+
+fn meet(one: AlgorithmSet, other: AlgorithmSet) -> bool {
+    !one.intersection(other).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures;
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn oct(kid: &str, first: char, members: &str) -> String {
+        let k = format!("{first}{}", "A".repeat(85));
+        format!(r#"{{"kty":"oct","kid":"{kid}","k":"{k}"{members}}}"#)
+    }
+
+    fn set(keys: &[String]) -> Result<KeySet, KeyError> {
+        KeySet::load(&[("jwks", format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes())])
+    }
+
+    fn problem(result: Result<KeySet, KeyError>) -> KeyProblem {
+        result.unwrap_err().problem()
+    }
+
+    #[test]
+    fn each_file_is_recognised_by_its_contents() {
+        let jwk = oct("a", 'A', "");
+        let keys = KeySet::load(&[
+            ("secret", SECRET),
+            ("pem", fixtures::P256_PUBLIC.as_bytes()),
+            ("jwk", format!("\u{feff}\n {jwk}").as_bytes()),
+        ]);
+        assert_eq!(keys.unwrap().len(), 3);
+    }
+
+    #[test]
+    fn damaged_json_or_pem_is_never_taken_for_a_secret() {
+        let jwks = format!(r#"{{"keys":[{}]}}"#, oct("a", 'A', ""));
+        for cut in [1, 10, 50, jwks.len() - 1] {
+            let truncated = KeySet::load(&[("jwks", &jwks.as_bytes()[..cut])]);
+            assert_eq!(problem(truncated), KeyProblem::NotJwks, "{cut}");
+        }
+        let pem = fixtures::RSA_PUBLIC.as_bytes();
+        for cut in [30, 100, pem.len() - 10] {
+            let truncated = KeySet::load(&[("pem", &pem[..cut])]);
+            assert_eq!(problem(truncated), KeyProblem::DamagedPem, "{cut}");
+        }
+        // Random bytes may start with a brace.
+        let random = [b"{", &[0xff; 32][..]].concat();
+        assert!(KeySet::load(&[("secret", &random)]).is_ok());
+    }
+
+    #[test]
+    fn no_file_an_empty_file_or_one_bad_file_is_an_error_that_names_it() {
+        assert_eq!(problem(KeySet::load(&[])), KeyProblem::NoUsableKey);
+        assert_eq!(problem(KeySet::load(&[("a", b"")])), KeyProblem::Empty);
+        let error = KeySet::load(&[("good", SECRET), ("conf/bad", b"short")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "\"conf/bad\": the secret is too short (at least 32 bytes, for HS384 48, for HS512 64)"
+        );
+    }
+
+    #[test]
+    fn two_keys_share_a_kid_only_without_a_common_algorithm() {
+        let hs256 = r#","alg":"HS256""#;
+        let hs512 = r#","alg":"HS512""#;
+        assert!(set(&[oct("a", 'A', hs256), oct("b", 'B', hs256)]).is_ok());
+        assert!(set(&[oct("a", 'A', hs256), oct("a", 'B', hs512)]).is_ok());
+        for same in [
+            [oct("a", 'A', hs256), oct("a", 'B', hs256)],
+            [oct("a", 'A', ""), oct("a", 'A', hs512)],
+        ] {
+            assert_eq!(problem(set(&same)), KeyProblem::DuplicateKid);
+        }
+        let one = oct("a", 'A', "");
+        let files = [("one", one.as_bytes()), ("two", one.as_bytes())];
+        let error = KeySet::load(&files).unwrap_err();
+        assert!(error.to_string().starts_with("\"two\": key "), "{error}");
+        // Keys without a kid are told apart by their signatures alone.
+        assert!(KeySet::load(&[("one", SECRET), ("two", SECRET)]).is_ok());
+    }
+
+    #[test]
+    fn mixed_kinds_need_pinned_algorithms() {
+        let mixed =
+            KeySet::load(&[("s", SECRET), ("p", fixtures::P256_PUBLIC.as_bytes())]).unwrap();
+        assert!(mixed.has_hmac() && mixed.has_asymmetric());
+        assert_eq!(mixed.check(None).unwrap_err().problem(), KeyProblem::MixedKinds);
+        assert_eq!(mixed.check(Some(&AlgorithmSet::of(&[Algorithm::Es256]))), Ok(()));
+
+        let secret = KeySet::load(&[("s", SECRET)]).unwrap();
+        assert!(secret.has_hmac() && !secret.has_asymmetric());
+        assert_eq!(secret.check(None), Ok(()));
+        let public = KeySet::load(&[("p", fixtures::P256_PUBLIC.as_bytes())]).unwrap();
+        assert!(!public.has_hmac() && public.has_asymmetric() && !public.is_empty());
+        assert_eq!(public.check(None), Ok(()));
+    }
+
+    #[test]
+    fn pinned_algorithms_that_no_key_serves_are_refused() {
+        let secret = KeySet::load(&[("s", SECRET)]).unwrap();
+        let check = |algorithm| secret.check(Some(&AlgorithmSet::of(&[algorithm])));
+        assert_eq!(check(Algorithm::Hs256), Ok(()));
+        assert_eq!(check(Algorithm::Hs512).unwrap_err().problem(), KeyProblem::InertAlgorithms);
+        assert_eq!(check(Algorithm::Rs256).unwrap_err().problem(), KeyProblem::InertAlgorithms);
+    }
+
+    #[test]
+    fn key_that_would_never_be_tried_is_refused() {
+        let secrets: Vec<[u8; 32]> = (0..17).map(|n| [b'a' + n; 32]).collect();
+        let files: Vec<_> = secrets.iter().map(|secret| ("secret", &secret[..])).collect();
+        assert!(KeySet::load(&files[..MAX_SIGNATURE_CHECKS]).is_ok());
+        assert_eq!(problem(KeySet::load(&files)), KeyProblem::TooManyKeys);
+        let named: Vec<_> = (0..17).map(|n| oct(&n.to_string(), 'A', "")).collect();
+        assert_eq!(set(&named).unwrap().len(), 17);
+    }
+
+    #[test]
+    fn kid_selects_and_keys_without_kid_serve_kids_that_nobody_has() {
+        let a = oct("a", 'A', "");
+        let b = oct("b", 'B', "");
+        let keys =
+            KeySet::load(&[("a", a.as_bytes()), ("b", b.as_bytes()), ("s", SECRET)]).unwrap();
+        let kids =
+            |kid, algorithm| keys.candidates(kid, algorithm).map(Key::kid).collect::<Vec<_>>();
+        assert_eq!(kids(Some("a"), Algorithm::Hs256), [Some("a")]);
+        assert_eq!(kids(Some("b"), Algorithm::Hs512), [Some("b")]);
+        assert_eq!(kids(Some("c"), Algorithm::Hs256), [None]);
+        assert_eq!(kids(Some("c"), Algorithm::Hs512), []);
+        // A token without kid was most likely signed with a key without one.
+        assert_eq!(kids(None, Algorithm::Hs256), [None, Some("a"), Some("b")]);
+        assert_eq!(kids(Some("a"), Algorithm::Rs256), []);
+    }
+}

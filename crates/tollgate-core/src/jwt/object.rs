@@ -1,0 +1,140 @@
+//! JSON objects (RFC 8259) whose member names are distinct at every depth.
+//!
+//! RFC 7515 section 4 and RFC 7519 section 4 demand distinct names and let a parser keep the last
+//! one; where two parsers keep different ones, the same signed bytes mean two things. So we refuse.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// The members of the object that `json` consists of, or `None` where it is anything else: another
+/// type, not UTF-8, followed by more, nested too deeply (128), or with a name twice in one object.
+pub(super) fn parse(json: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(json).ok()? {
+        Distinct(Value::Object(members)) => Some(members),
+        Distinct(_) => None,
+    }
+}
+
+struct Distinct(Value);
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DistinctVisitor).map(Self)
+    }
+}
+
+struct DistinctVisitor;
+
+impl<'de> Visitor<'de> for DistinctVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON with distinct member names")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Distinct(element)) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Distinct(value))) = entries.next_entry::<String, _>()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("duplicate member"));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_is_parsed_as_serde_json_does() {
+        let json = r#" {"s":"x\u00e9","n":null,"b":true,"i":-3,"u":18446744073709551615,"f":1.5,
+            "a":[1,{"k":2}],"o":{"k":{"k":1}}} "#;
+        let expected: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(Value::Object(parse(json.as_bytes()).unwrap()), expected);
+    }
+
+    #[test]
+    fn name_twice_in_one_object_is_refused_at_every_depth() {
+        for json in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"b":2,"a":null}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"o":{"a":1,"a":2}}"#,
+            r#"{"l":[{"a":1,"a":2}]}"#,
+        ] {
+            assert!(parse(json.as_bytes()).is_none(), "{json}");
+        }
+        assert!(parse(br#"{"a":1,"A":1,"o":{"a":1}}"#).is_some());
+    }
+
+    #[test]
+    fn anything_but_one_object_is_refused() {
+        for json in [
+            &b""[..],
+            b"null",
+            b"[]",
+            b"\"x\"",
+            b"{} {}",
+            b"{}x",
+            b"{} \0",
+            b"\xef\xbb\xbf{}",
+            b"{\"a\":\"\xff\"}",
+            b"{\"a\":\"\\ud800\"}",
+            b"{\"a\":1e999}",
+            b"{\"a\":NaN}",
+            b"{\"a\":1,}",
+            b"{'a':1}",
+            b"{\"a\":\"\n\"}",
+        ] {
+            assert!(parse(json).is_none(), "{json:?}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(nested(100).as_bytes()).is_some());
+        assert!(parse(nested(200).as_bytes()).is_none());
+        assert!(parse(nested(1_000_000).as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,216 @@
+//! Verification of a JWS (RFC 7515 section 5.2): the key decides the algorithm, never the token.
+
+use super::algorithm::{Algorithm, AlgorithmSet};
+use super::compact;
+use super::error::TokenError;
+use super::header;
+use super::keyset::KeySet;
+
+/// A JWS whose signature was found good. Its payload can be any bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The algorithm of the signature.
+    pub algorithm: Algorithm,
+    /// The `kid` of the key that made it, as the key set has it.
+    pub kid: Option<Box<str>>,
+    /// The decoded payload.
+    pub payload: Vec<u8>,
+}
+
+/// Verifies the signature of a compact JWS of at most `max_len` bytes with one of `keys`, and, where
+/// `algorithms` are given, with one of those.
+///
+/// The token's `kid` selects the keys: only those of that `kid` are tried; where none has it, those
+/// without any. For a token without `kid`, all keys for its algorithm are tried, those without `kid`
+/// first, but no more than [`MAX_SIGNATURE_CHECKS`](super::MAX_SIGNATURE_CHECKS).
+///
+/// # Errors
+///
+/// Whatever is wrong with the form, the header or the signature; see [`TokenError`].
+pub fn verify_signature(
+    token: &[u8],
+    keys: &KeySet,
+    algorithms: Option<&AlgorithmSet>,
+    max_len: usize,
+) -> Result<Verified, TokenError> {
+    let compact = compact::parse(token, max_len)?;
+    let header = header::parse(&compact.header)?;
+    if algorithms.is_some_and(|allowed| !allowed.contains(header.algorithm)) {
+        return Err(TokenError::AlgorithmNotAllowed);
+    }
+    let mut refusal = TokenError::NoKey;
+    for key in keys.candidates(header.kid.as_deref(), header.algorithm) {
+        if key.verifies(header.algorithm, compact.signing_input, &compact.signature) {
+            return Ok(Verified {
+                algorithm: header.algorithm,
+                kid: key.kid().map(Box::from),
+                payload: compact.payload,
+            });
+        }
+        refusal = TokenError::BadSignature;
+    }
+    Err(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use base64::Engine as _;
+
+    use super::super::{fixtures, issuer, Part, MAX_SIGNATURE_CHECKS};
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn secret() -> KeySet {
+        KeySet::load(&[("secret", SECRET)]).unwrap()
+    }
+
+    fn refusal(token: &[u8], keys: &KeySet) -> TokenError {
+        verify_signature(token, keys, None, 16384).unwrap_err()
+    }
+
+    fn with_header(header: &str) -> Vec<u8> {
+        issuer::token(header, "any payload", |message| issuer::hs256(SECRET, message))
+    }
+
+    #[test]
+    fn good_signature_gives_the_payload() {
+        let verified =
+            verify_signature(&with_header(r#"{"alg":"HS256"}"#), &secret(), None, 16384).unwrap();
+        assert_eq!(verified.payload, b"any payload");
+        assert_eq!((verified.algorithm, verified.kid), (Algorithm::Hs256, None));
+    }
+
+    #[test]
+    fn unsigned_tokens_are_refused() {
+        for header in [r#"{"alg":"none"}"#, r#"{"alg":"NonE"}"#] {
+            let token = issuer::token(header, "{}", |_| Vec::new());
+            assert_eq!(refusal(&token, &secret()), TokenError::UnknownAlgorithm);
+        }
+        let token = issuer::token(r#"{"alg":"HS256"}"#, "{}", |_| Vec::new());
+        assert_eq!(refusal(&token, &secret()), TokenError::BadSignature);
+    }
+
+    #[test]
+    fn wrong_key_and_cut_signature_are_refused() {
+        let header = r#"{"alg":"HS256"}"#;
+        let other = issuer::token(header, "{}", |message| issuer::hs256(&[7; 32], message));
+        assert_eq!(refusal(&other, &secret()), TokenError::BadSignature);
+        let cut =
+            issuer::token(header, "{}", |message| issuer::hs256(SECRET, message)[..31].to_vec());
+        assert_eq!(refusal(&cut, &secret()), TokenError::BadSignature);
+    }
+
+    #[test]
+    fn public_key_is_never_an_hmac_secret() {
+        for pem in [fixtures::RSA_PUBLIC, fixtures::P256_PUBLIC, fixtures::ED25519_PUBLIC] {
+            let keys = KeySet::load(&[("pem", pem.as_bytes())]).unwrap();
+            let der = ::pem::parse(pem).unwrap().into_contents();
+            for secret in [pem.as_bytes(), pem.trim_end().as_bytes(), &der] {
+                let token = issuer::hs256_token(secret, r#"{"sub":"acme"}"#);
+                assert_eq!(refusal(&token, &keys), TokenError::NoKey);
+            }
+        }
+    }
+
+    #[test]
+    fn key_pinned_to_one_algorithm_is_not_used_with_another() {
+        let ps256 = KeySet::load(&[("pem", fixtures::RSA_PUBLIC.as_bytes())]).unwrap();
+        let pinned = AlgorithmSet::of(&[Algorithm::Ps256]);
+        let verify = |token: &str| verify_signature(token.as_bytes(), &ps256, Some(&pinned), 16384);
+        assert!(verify(fixtures::PS256_TOKEN).is_ok());
+        assert_eq!(verify(fixtures::RS256_TOKEN), Err(TokenError::AlgorithmNotAllowed));
+        assert_eq!(verify(fixtures::PS384_TOKEN), Err(TokenError::AlgorithmNotAllowed));
+    }
+
+    #[test]
+    fn signature_of_one_algorithm_is_none_of_another() {
+        // The RS256 signature under a header that says PS256, and the other way round.
+        for (header, token) in [("PS256", fixtures::RS256_TOKEN), ("RS256", fixtures::PS256_TOKEN)]
+        {
+            let keys = KeySet::load(&[("pem", fixtures::RSA_PUBLIC.as_bytes())]).unwrap();
+            let forged = issuer::token(&format!(r#"{{"alg":"{header}"}}"#), "{}", |_| Vec::new());
+            let forged = String::from_utf8(forged).unwrap() + token.rsplit('.').next().unwrap();
+            assert_eq!(refusal(forged.as_bytes(), &keys), TokenError::BadSignature);
+        }
+    }
+
+    #[test]
+    fn ecdsa_signature_in_der_is_refused() {
+        let keys = KeySet::load(&[("pem", fixtures::P256_PUBLIC.as_bytes())]).unwrap();
+        let good = fixtures::ES256_TOKEN;
+        let (message, signature) = good.rsplit_once('.').unwrap();
+        let raw = super::super::base64url::decode(signature.as_bytes()).unwrap();
+        let integer = |bytes: &[u8]| {
+            let mut integer = bytes.to_vec();
+            if bytes[0] >= 0x80 {
+                integer.insert(0, 0);
+            }
+            [&[2, u8::try_from(integer.len()).unwrap()], &integer[..]].concat()
+        };
+        let body = [integer(&raw[..32]), integer(&raw[32..])].concat();
+        let der = [&[0x30, u8::try_from(body.len()).unwrap()], &body[..]].concat();
+        let header_and_payload: Vec<_> = message.split('.').collect();
+        let decode = |part: &str| {
+            String::from_utf8(super::super::base64url::decode(part.as_bytes()).unwrap()).unwrap()
+        };
+        let forge = |signature: Vec<u8>| {
+            issuer::token(&decode(header_and_payload[0]), &decode(header_and_payload[1]), |_| {
+                signature.clone()
+            })
+        };
+        assert!(verify_signature(&forge(raw.clone()), &keys, None, 16384).is_ok());
+        assert_eq!(refusal(&forge(der), &keys), TokenError::BadSignature);
+        assert_eq!(refusal(&forge([&raw[..], &[0]].concat()), &keys), TokenError::BadSignature);
+        assert_eq!(refusal(&forge(vec![0; 64]), &keys), TokenError::BadSignature);
+    }
+
+    #[test]
+    fn without_kid_sixteen_keys_are_tried_and_with_it_the_one() {
+        let secrets: Vec<[u8; 32]> = (0..17).map(|n| [b'a' + n; 32]).collect();
+        let jwk = |(n, secret): (usize, &[u8; 32])| {
+            let k = URL_SAFE_NO_PAD.encode(secret);
+            format!(r#"{{"kty":"oct","kid":"{n}","k":"{k}"}}"#)
+        };
+        let jwks: Vec<_> = secrets.iter().enumerate().map(jwk).collect();
+        let jwks = format!(r#"{{"keys":[{}]}}"#, jwks.join(","));
+        let keys = KeySet::load(&[("jwks", jwks.as_bytes())]).unwrap();
+        let by = |n: usize, header: &str| {
+            let sign = |message: &[u8]| issuer::hs256(&secrets[n], message);
+            verify_signature(&issuer::token(header, "{}", sign), &keys, None, 16384)
+        };
+        let anonymous = r#"{"alg":"HS256"}"#;
+        assert!((0..MAX_SIGNATURE_CHECKS).all(|n| by(n, anonymous).is_ok()));
+        assert_eq!(by(MAX_SIGNATURE_CHECKS, anonymous), Err(TokenError::BadSignature));
+        assert!(by(16, r#"{"alg":"HS256","kid":"16"}"#).is_ok());
+        assert_eq!(by(16, r#"{"alg":"HS256","kid":"15"}"#), Err(TokenError::BadSignature));
+    }
+
+    #[test]
+    fn kid_of_the_key_set_is_reported_not_that_of_the_token() {
+        let token = with_header(r#"{"alg":"HS256","kid":"sent"}"#);
+        assert_eq!(verify_signature(&token, &secret(), None, 16384).unwrap().kid, None);
+        let k = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+        let jwk = format!(r#"{{"kty":"oct","kid":"mine","k":"{k}"}}"#);
+        let keys = KeySet::load(&[("jwk", jwk.as_bytes())]).unwrap();
+        assert_eq!(refusal(&token, &keys), TokenError::NoKey);
+        for header in [r#"{"alg":"HS256","kid":"mine"}"#, r#"{"alg":"HS256"}"#] {
+            let verified = verify_signature(&with_header(header), &keys, None, 16384).unwrap();
+            assert_eq!(verified.kid.as_deref(), Some("mine"));
+        }
+    }
+
+    #[test]
+    fn form_is_judged_before_the_signature() {
+        let good = with_header(r#"{"alg":"HS256"}"#);
+        assert_eq!(
+            verify_signature(&good, &secret(), None, good.len() - 1),
+            Err(TokenError::TooLong)
+        );
+        let padded = [&good[..], b"="].concat();
+        assert_eq!(refusal(&padded, &secret()), TokenError::Encoding(Part::Signature));
+        let json = br#"{"payload":"e30","signatures":[{"protected":"e30","signature":"AA"}]}"#;
+        assert_eq!(refusal(json, &secret()), TokenError::NotCompact);
+    }
+}

@@ -1,0 +1,159 @@
+//! Verification of a JWT (RFC 7519 section 7.2): signature, claims, times.
+
+use std::sync::Arc;
+
+use super::claims::{self, Window};
+use super::error::TokenError;
+use super::keyset::KeySet;
+use super::policy::Policy;
+use super::signature::verify_signature;
+use crate::clock::UnixSeconds;
+use crate::principal::Principal;
+
+/// A token that was found good: its principal, and when it is valid. Only [`verify`] makes one.
+#[derive(Clone, Debug)]
+pub struct VerifiedToken {
+    principal: Arc<Principal>,
+    window: Window,
+}
+
+impl VerifiedToken {
+    /// Who presented the token.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    /// The first second in which the token is valid, leeway included; `None`: no `nbf` and no `iat`.
+    #[must_use]
+    pub fn not_before(&self) -> Option<UnixSeconds> {
+        self.window.not_before.map(UnixSeconds)
+    }
+
+    /// The first second in which the token is valid no more, leeway included; `None`: no `exp`.
+    #[must_use]
+    pub fn expires(&self) -> Option<UnixSeconds> {
+        self.window.expires.map(UnixSeconds)
+    }
+
+    /// Whether the token is valid at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Expired`] or [`TokenError::NotYetValid`].
+    pub fn check_time(&self, now: UnixSeconds) -> Result<(), TokenError> {
+        if self.window.expires.is_some_and(|end| now.0 >= end) {
+            return Err(TokenError::Expired);
+        }
+        if self.window.not_before.is_some_and(|start| now.0 < start) {
+            return Err(TokenError::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
+/// Verifies `token` with one of `keys`, as `policy` demands, at `now`.
+///
+/// # Errors
+///
+/// What is wrong with the token. That it is out of its time is said only of a token with nothing else
+/// wrong.
+pub fn verify(
+    token: &[u8],
+    keys: &KeySet,
+    policy: &Policy,
+    now: UnixSeconds,
+) -> Result<VerifiedToken, TokenError> {
+    let verified = verify_signature(token, keys, policy.algorithms.as_ref(), policy.max_len)?;
+    let (principal, window) = claims::judge(&verified.payload, verified.kid, policy)?;
+    let token = VerifiedToken { principal: Arc::new(principal), window };
+    token.check_time(now)?;
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{fixtures, issuer};
+    use super::*;
+    use crate::decision::Reason;
+    use crate::principal::AuthMethod;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn judged(claims: &str, policy: &Policy, now: i64) -> Result<VerifiedToken, TokenError> {
+        let keys = KeySet::load(&[("secret", SECRET)]).unwrap();
+        verify(&issuer::hs256_token(SECRET, claims), &keys, policy, UnixSeconds(now))
+    }
+
+    #[test]
+    fn good_token_is_a_principal() {
+        let keys = KeySet::load(&[("pem", fixtures::RSA_CERTIFICATE.as_bytes())]).unwrap();
+        let token = fixtures::PS256_TOKEN.as_bytes();
+        let verified = verify(token, &keys, &Policy::default(), UnixSeconds(1999)).unwrap();
+        assert_eq!(verified.principal().client(), "acme");
+        assert_eq!(verified.principal().auth(), AuthMethod::Jwt);
+        assert_eq!(verified.principal().key_id(), None);
+        assert_eq!(verified.expires(), Some(UnixSeconds(2000)));
+        assert_eq!(verified.not_before(), None);
+    }
+
+    #[test]
+    fn token_is_valid_until_just_before_exp_and_its_leeway() {
+        let judge = |now, leeway_secs| {
+            let policy = Policy { leeway_secs, ..Policy::default() };
+            judged(r#"{"sub":"acme","exp":2000}"#, &policy, now).map(drop)
+        };
+        assert_eq!(judge(1999, 0), Ok(()));
+        assert_eq!(judge(2000, 0), Err(TokenError::Expired));
+        assert_eq!(judge(2009, 10), Ok(()));
+        assert_eq!(judge(2010, 10), Err(TokenError::Expired));
+        assert_eq!(judge(i64::MAX, u32::MAX), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn token_is_valid_from_nbf_and_iat_less_the_leeway() {
+        for name in ["nbf", "iat"] {
+            let judge = |now, leeway_secs| {
+                let policy = Policy { leeway_secs, ..Policy::default() };
+                judged(&format!(r#"{{"sub":"acme","exp":2000,"{name}":1000}}"#), &policy, now)
+                    .map(drop)
+            };
+            assert_eq!(judge(1000, 0), Ok(()));
+            assert_eq!(judge(999, 0), Err(TokenError::NotYetValid));
+            assert_eq!(judge(990, 10), Ok(()));
+            assert_eq!(judge(989, 10), Err(TokenError::NotYetValid));
+            assert_eq!(judge(i64::MIN, u32::MAX), Err(TokenError::NotYetValid));
+        }
+    }
+
+    #[test]
+    fn what_else_is_wrong_is_said_before_the_time() {
+        let policy = Policy { issuers: vec!["a".to_owned()], ..Policy::default() };
+        let error = judged(r#"{"sub":"acme","exp":1,"iss":"b"}"#, &policy, 2000).unwrap_err();
+        assert_eq!(error, TokenError::IssuerNotAllowed);
+        let error = judged(r#"{"sub":"acme","exp":1,"iss":"a"}"#, &policy, 2000).unwrap_err();
+        assert_eq!(error.reason(), Reason::ExpiredCredential);
+    }
+
+    #[test]
+    fn algorithms_of_the_policy_are_obeyed() {
+        use super::super::AlgorithmSet;
+        let allowing = |names: &[&str]| Policy {
+            algorithms: Some(AlgorithmSet::parse(names.iter().copied()).unwrap()),
+            ..Policy::default()
+        };
+        let claims = r#"{"sub":"acme","exp":2000}"#;
+        assert!(judged(claims, &allowing(&["RS256", "HS256"]), 1000).is_ok());
+        let error = judged(claims, &allowing(&["HS512"]), 1000).unwrap_err();
+        assert_eq!(error, TokenError::AlgorithmNotAllowed);
+    }
+
+    #[test]
+    fn length_of_the_policy_is_obeyed() {
+        let claims = format!(r#"{{"sub":"acme","exp":2000,"x":"{}"}}"#, "a".repeat(16384));
+        let error = judged(&claims, &Policy::default(), 1000).unwrap_err();
+        assert_eq!(error, TokenError::TooLong);
+        let policy = Policy { max_len: 32768, ..Policy::default() };
+        assert!(judged(&claims, &policy, 1000).is_ok());
+    }
+}

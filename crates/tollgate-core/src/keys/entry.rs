@@ -1,0 +1,155 @@
+//! One entry of the keys file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{MapAccess, Visitor};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
+use super::{Digest, Entry, EntryName, Problem};
+use crate::clock::UnixSeconds;
+use crate::principal::{AuthMethod, Principal};
+
+/// The fields of an entry.
+pub(super) const FIELDS: [&str; 11] = [
+    "id",
+    "hash",
+    "client",
+    "tier",
+    "models",
+    "scopes",
+    "cidrs",
+    "not_before",
+    "expires",
+    "disabled",
+    "description",
+];
+
+/// The members of one entry, duplicates included, in the order of the file.
+pub(super) struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::with_capacity(FIELDS.len());
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A field and what is wrong with it.
+type FieldError = (String, Problem);
+
+impl Members {
+    /// The entry, and the digest that it is found by.
+    pub(super) fn read(&self) -> Result<(Digest, Entry), FieldError> {
+        self.check_names()?;
+        let digest = self.required("hash", as_digest)?;
+        let id = self.required("id", as_name)?;
+        let client = self.required("client", as_name)?;
+        for (field, name) in [("id", &id), ("client", &client)] {
+            if is_like_a_key(name) || Digest::of(name.as_bytes()) == digest {
+                return Err((field.to_owned(), Problem::NameIsAKey));
+            }
+        }
+        let not_before = self
+            .optional("not_before", |value| as_date(value, Rounding::Up))?
+            .unwrap_or(UnixSeconds(i64::MIN));
+        let expires = self
+            .optional("expires", |value| as_date(value, Rounding::Down))?
+            .unwrap_or(UnixSeconds(i64::MAX));
+        if not_before >= expires {
+            return Err(("expires".to_owned(), Problem::NeverValid));
+        }
+        // For whoever reads the file; nothing here needs it.
+        self.optional("description", as_str)?;
+        let principal = Principal {
+            auth: AuthMethod::ApiKey,
+            client,
+            key_id: Some(id),
+            tier: self.optional("tier", as_name)?,
+            tenant: None,
+            scopes: self.optional("scopes", as_names)?,
+            models: self.optional("models", as_names)?,
+            rate_limit: None,
+        };
+        let entry = Entry {
+            principal: Arc::new(principal),
+            disabled: self.optional("disabled", as_bool)?.unwrap_or(false),
+            not_before,
+            expires,
+            cidrs: self.optional("cidrs", as_cidrs)?,
+        };
+        Ok((digest, entry))
+    }
+
+    /// What messages call the entry, which is at this place of the file: its `id`, unless that may
+    /// be a key by mistake.
+    pub(super) fn name(&self, position: usize) -> EntryName {
+        let hash = self.get("hash").and_then(|value| as_digest(value).ok());
+        let is_a_key = |id: &str| is_like_a_key(id) || hash == Some(Digest::of(id.as_bytes()));
+        match self.get("id").and_then(Value::as_str) {
+            Some(id) if !id.is_empty() && !is_a_key(id) => EntryName::Id(id.to_owned()),
+            _ => EntryName::Position(position),
+        }
+    }
+
+    fn check_names(&self) -> Result<(), FieldError> {
+        for (position, (name, _)) in self.0.iter().enumerate() {
+            if !FIELDS.contains(&name.as_str()) {
+                return Err((name.clone(), Problem::UnknownField));
+            }
+            let mut earlier = self.0.iter().take(position);
+            if earlier.any(|(earlier, _)| earlier == name) {
+                return Err((name.clone(), Problem::DuplicateField));
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        let (_, value) = self.0.iter().find(|(member, _)| member == name)?;
+        Some(value)
+    }
+
+    /// A `null` is a value of the wrong type, and not an absent field.
+    fn optional<'v, T>(
+        &'v self,
+        name: &str,
+        read: impl FnOnce(&'v Value) -> Result<T, Problem>,
+    ) -> Result<Option<T>, FieldError> {
+        let value = self.get(name).map(read).transpose();
+        value.map_err(|problem| (name.to_owned(), problem))
+    }
+
+    fn required<'v, T>(
+        &'v self,
+        name: &str,
+        read: impl FnOnce(&'v Value) -> Result<T, Problem>,
+    ) -> Result<T, FieldError> {
+        let value = self.optional(name, read)?;
+        value.ok_or_else(|| (name.to_owned(), Problem::MissingField))
+    }
+}
+
+/// The form of the keys that the `tollgate` command makes.
+fn is_like_a_key(name: &str) -> bool {
+    name.len() == 46 && name.starts_with("tg_")
+}

@@ -1,0 +1,168 @@
+use super::*;
+use crate::principal::AuthMethod;
+use proptest::prelude::*;
+
+#[test]
+fn a_full_entry_becomes_its_principal() {
+    let set = parse(&file(&[entry(
+        "k_1",
+        json!({
+            "tier": "pro", "models": ["llama-3.1-*"], "scopes": ["chat", "embeddings"],
+            "cidrs": ["203.0.113.0/24"], "not_before": "2026-01-01T00:00:00Z",
+            "expires": "2027-01-01T00:00:00Z", "disabled": false, "description": "batch jobs"
+        }),
+    )]))
+    .unwrap();
+    let address = Some("203.0.113.7".parse().unwrap());
+    let principal = set.lookup(b"secret-k_1", NOW, address).unwrap();
+    assert_eq!(principal.auth(), AuthMethod::ApiKey);
+    assert_eq!(principal.client(), "acme");
+    assert_eq!(principal.key_id(), Some("k_1"));
+    assert_eq!(principal.tier(), Some("pro"));
+    assert_eq!(principal.tenant(), None);
+    assert_eq!(principal.rate_limit(), None);
+    assert_eq!(principal.models().unwrap(), ["llama-3.1-*".into()]);
+    assert_eq!(principal.scopes().unwrap(), ["chat".into(), "embeddings".into()]);
+}
+
+#[test]
+fn only_the_exact_key_is_found() {
+    let set = set(json!({}));
+    assert!(set.lookup(b"secret-k_1", NOW, None).is_ok());
+    for key in [
+        &b""[..],
+        b"secret-k_",
+        b"secret-k_1 ",
+        b" secret-k_1",
+        b"Secret-k_1",
+        b"secret-k_1\0",
+        b"secret-k_1\n",
+        b"\"secret-k_1\"",
+        b"k_1",
+        hash("secret-k_1").as_bytes(),
+    ] {
+        let refusal = set.lookup(key, NOW, None).unwrap_err();
+        assert_eq!(refusal.reason, Reason::InvalidCredential, "{key:?}");
+        assert!(refusal.owner.is_none());
+    }
+}
+
+#[test]
+fn keys_up_to_4096_bytes_are_looked_up_and_longer_ones_are_not() {
+    for (len, found) in [(MAX_KEY_LEN, true), (MAX_KEY_LEN + 1, false)] {
+        let key = "x".repeat(len);
+        let text = file(&[json!({"id": "long", "hash": hash(&key), "client": "acme"})]);
+        assert_eq!(parse(&text).unwrap().lookup(key.as_bytes(), NOW, None).is_ok(), found);
+    }
+}
+
+#[test]
+fn a_key_is_valid_from_not_before_until_just_before_expires() {
+    let set = set(json!({"not_before": "2026-01-01T00:00:00Z", "expires": "2026-01-01T00:00:10Z"}));
+    assert_eq!(reason(&set, NOW.0 - 1, None), Some(Reason::NotYetValid));
+    assert_eq!(reason(&set, NOW.0, None), None);
+    assert_eq!(reason(&set, NOW.0 + 9, None), None);
+    assert_eq!(reason(&set, NOW.0 + 10, None), Some(Reason::ExpiredCredential));
+}
+
+#[test]
+fn a_key_without_dates_is_always_valid() {
+    let set = set(json!({}));
+    for now in [i64::MIN, -1, 0, i64::MAX - 1] {
+        assert_eq!(reason(&set, now, None), None);
+    }
+}
+
+#[test]
+fn fractions_of_a_second_and_offsets_shorten_the_validity_never_lengthen_it() {
+    let set = set(json!({
+        "not_before": "2026-01-01T02:00:00.001+02:00", "expires": "2025-12-31T19:00:09.999-05:00"
+    }));
+    assert_eq!(reason(&set, NOW.0, None), Some(Reason::NotYetValid));
+    assert_eq!(reason(&set, NOW.0 + 1, None), None);
+    assert_eq!(reason(&set, NOW.0 + 9, None), Some(Reason::ExpiredCredential));
+}
+
+#[test]
+fn dates_before_1970_round_the_same_way() {
+    let set = set(json!({
+        "not_before": "1969-12-31T23:59:50.5Z", "expires": "1969-12-31T23:59:58.5Z"
+    }));
+    assert_eq!(reason(&set, -10, None), Some(Reason::NotYetValid));
+    assert_eq!(reason(&set, -9, None), None);
+    assert_eq!(reason(&set, -3, None), None);
+    assert_eq!(reason(&set, -2, None), Some(Reason::ExpiredCredential));
+}
+
+#[test]
+fn a_restricted_key_is_refused_from_elsewhere_and_without_an_address() {
+    let set = set(json!({"cidrs": ["203.0.113.0/24", "2001:db8::/32"]}));
+    for (address, expected) in [
+        (Some("203.0.113.9"), None),
+        (Some("::ffff:203.0.113.9"), None),
+        (Some("2001:db8:7::1"), None),
+        (Some("203.0.114.9"), Some(Reason::AddressDenied)),
+        (Some("2001:db9::1"), Some(Reason::AddressDenied)),
+        (None, Some(Reason::AddressDenied)),
+    ] {
+        assert_eq!(reason(&set, NOW.0, address), expected, "{address:?}");
+    }
+}
+
+#[test]
+fn the_first_reason_wins_in_the_documented_order() {
+    let all = json!({
+        "disabled": true, "cidrs": ["203.0.113.0/24"],
+        "not_before": "2026-01-01T00:00:00Z", "expires": "2026-01-01T00:00:10Z"
+    });
+    let mut enabled = all.clone();
+    enabled["disabled"] = json!(false);
+    let (all, enabled) = (set(all), set(enabled));
+    assert_eq!(reason(&all, NOW.0 - 1, None), Some(Reason::RevokedCredential));
+    assert_eq!(reason(&enabled, NOW.0 - 1, None), Some(Reason::NotYetValid));
+    assert_eq!(reason(&enabled, NOW.0 + 10, None), Some(Reason::ExpiredCredential));
+    assert_eq!(reason(&enabled, NOW.0, None), Some(Reason::AddressDenied));
+}
+
+#[test]
+fn a_refusal_names_the_owner_of_a_recognised_key() {
+    let set = set(json!({"disabled": true}));
+    let owner = set.lookup(b"secret-k_1", NOW, None).unwrap_err().owner.unwrap();
+    assert_eq!((owner.client(), owner.key_id()), ("acme", "k_1"));
+    assert!(format!("{owner:?}").contains("acme"));
+}
+
+#[test]
+fn the_shell_can_check_tiers_and_warn_about_restrictions() {
+    let set = parse(&file(&[
+        entry("a", json!({"tier": "pro"})),
+        entry("b", json!({"models": ["*"]})),
+        entry("c", json!({"scopes": ["chat"]})),
+    ]))
+    .unwrap();
+    assert_eq!(set.len(), 3);
+    assert_eq!(set.tiers().collect::<Vec<_>>(), [("a", Some("pro")), ("b", None), ("c", None)]);
+    assert_eq!(set.restricted_entries().collect::<Vec<_>>(), ["b", "c"]);
+}
+
+proptest! {
+    #[test]
+    fn every_key_is_found_as_itself_and_no_other_key_is(
+        keys in prop::collection::hash_set("[ -~]{1,20}", 0..50), other in "[ -~]{1,20}",
+    ) {
+        let keys: Vec<String> = keys.into_iter().collect();
+        let entries: Vec<Value> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| json!({"id": format!("id-number-{i:0>30}"), "hash": hash(key), "client": "some client of no key"}))
+            .collect();
+        let set = KeySet::parse(file(&entries).as_bytes()).unwrap();
+        prop_assert_eq!(set.len(), keys.len());
+        for (i, key) in keys.iter().enumerate() {
+            let principal = set.lookup(key.as_bytes(), NOW, None).unwrap();
+            let id = format!("id-number-{i:0>30}");
+            prop_assert_eq!(principal.key_id(), Some(id.as_str()));
+        }
+        prop_assert_eq!(set.lookup(other.as_bytes(), NOW, None).is_ok(), keys.contains(&other));
+    }
+}

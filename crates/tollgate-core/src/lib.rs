@@ -1,0 +1,20 @@
+//! What Tollgate decides, without nginx: who is asking, whether they may, how much they may still
+//! use, and what is written down about it.
+//!
+//! Time is a parameter everywhere ([`clock`]), shared memory is a `&[AtomicU64]` ([`limits`]), and
+//! nothing here does I/O, so that all of it can be tested without a server.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod answer;
+pub mod audit;
+pub mod clock;
+pub mod credential;
+mod decimal;
+pub mod decision;
+pub mod jwt;
+pub mod keys;
+pub mod limits;
+pub mod principal;
+pub mod ratelimit_headers;
+pub mod request_id;

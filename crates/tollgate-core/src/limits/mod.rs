@@ -1,0 +1,18 @@
+//! How much a client may still use: quotas, buckets, and the zone that all workers share.
+//!
+//! * [`quota`]: what a limit says (`100r/m burst=200`);
+//! * [`bucket`]: the arithmetic of one token bucket in one word, a GCRA on the monotonic clock;
+//! * [`rates`]: the table of rates in the zone, which lets a bucket outlive a change of its quota;
+//! * [`slots`]: where the buckets of a client are found;
+//! * [`zone`]: the layout of the shared memory, and the reservation over several buckets.
+
+pub mod bucket;
+pub mod quota;
+pub mod rates;
+pub mod slots;
+pub mod zone;
+
+pub use bucket::{Scale, Standing};
+pub use quota::{Period, Quota, QuotaError};
+pub use slots::{Area, Key};
+pub use zone::{Ask, ClaimLock, Dimension, Exceeded, LayoutError, Refused, Zone};
