@@ -1,0 +1,53 @@
+//! A stand-in for an inference server: it speaks enough of the OpenAI API for the demo, the tests
+//! and the benchmarks, and counts tokens honestly, so that what a gateway in front of it reports
+//! can be compared with what it sent.
+//!
+//! See `mock-engine --help` for the endpoints and the options.
+
+mod chat;
+mod echo;
+mod error;
+mod http;
+mod json;
+mod options;
+mod server;
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use options::{Command, Options};
+
+fn main() -> ExitCode {
+    let outcome = match options::parse(std::env::args().skip(1)) {
+        Ok(Command::Help) => {
+            // Nobody to tell when stdout is closed.
+            let _ = std::io::stdout().write_all(options::HELP.as_bytes());
+            Ok(())
+        }
+        Ok(Command::Serve(options)) => listen(&options),
+        Err(message) => Err(format!("{message}\nTry 'mock-engine --help'.")),
+    };
+
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("mock-engine: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until the process is killed; SIGTERM keeps its default action.
+fn listen(options: &Options) -> Result<(), String> {
+    let listener = TcpListener::bind(&options.listen)
+        .map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
+    let address = listener.local_addr().map_err(|e| format!("no local address: {e}"))?;
+
+    // The line that scripts wait for; they may well close the pipe before it is written.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on {address}");
+    let _ = stdout.flush();
+
+    server::serve(listener, options.pace)
+}
