@@ -1,0 +1,219 @@
+//! ACCESS: who is asking, and may they?
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_core::answer::answer;
+use tollgate_core::credential::{Credential, Presentation, Presented};
+use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::jwt;
+use tollgate_core::keys::KeyOwner;
+use tollgate_core::principal::Principal;
+use tollgate_core::request_id;
+
+use crate::admission::{self, Shortage};
+use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
+use crate::ffi::clock::wall_now;
+use crate::ffi::request::{Request, Verdict};
+use crate::state::{SavedCredential, State};
+use crate::worker;
+
+/// A refusal, with what is known about it.
+struct Denial {
+    reason: Reason,
+    owner: Option<KeyOwner>,
+}
+
+impl From<Reason> for Denial {
+    fn from(reason: Reason) -> Self {
+        Self { reason, owner: None }
+    }
+}
+
+/// The access handler.
+pub(crate) fn judge(r: Request<'_>) -> Verdict {
+    let conf = r.loc_conf();
+    #[cfg(debug_assertions)]
+    crate::faults::at(conf, crate::faults::Callback::Access);
+    let Some(policy) = conf.policy() else {
+        return Verdict::Declined;
+    };
+    let redirected = r.state().is_none();
+    let Some(state) = r.attach_state(|| make_state(r, policy)) else {
+        return Verdict::Status(answer(Reason::InternalError).status);
+    };
+    if redirected {
+        if let Some(verdict) = after_redirect(r, state, policy) {
+            return verdict;
+        }
+    }
+    state.borrow_mut().policy = Rc::clone(policy);
+    let decision = match decide(r, state, policy) {
+        Ok(()) => Decision::Allow,
+        Err(denial) => {
+            state.borrow_mut().refused_owner = denial.owner;
+            Decision::Deny(denial.reason)
+        }
+    };
+    conclude(r, state, decision)
+}
+
+/// A bug: the guard caught a panic in [`judge`] or [`crate::identity::seal`].
+pub(crate) fn fail(r: Request<'_>) -> Verdict {
+    let status = Verdict::Status(answer(Reason::InternalError).status);
+    let Some(policy) = r.loc_conf().policy() else {
+        return status;
+    };
+    if let Some(state) = r.attach_state(|| make_state(r, policy)) {
+        state.borrow_mut().decision = Some(Decision::Deny(Reason::InternalError));
+    }
+    status
+}
+
+/// Writes the decision down, and tells nginx.
+fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdict {
+    let mut state = state.borrow_mut();
+    state.decision = Some(decision);
+    match (decision, state.refusal()) {
+        (Decision::Allow, _) if state.principal.is_some() => Verdict::Ok,
+        // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
+        (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
+        (Decision::Deny(_), Some(answer)) => {
+            drop(state);
+            match answer.www_authenticate.map(|value| r.push_www_authenticate(value)) {
+                Some(None) => Verdict::Status(500),
+                _ => Verdict::Status(answer.status),
+            }
+        }
+    }
+}
+
+/// An internal redirect has led here, and the request was judged before. What is still true of that?
+fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
+    let state = state.borrow();
+    match state.decision? {
+        // The operator's error_page: a file of his is served to whom we refused. But if it leads to
+        // a backend, that is no page, and whoever we refused stays refused.
+        Decision::Deny(_) => (!r.has_content_handler()).then_some(Verdict::Declined),
+        Decision::Allow if Rc::ptr_eq(&state.policy, policy) => Some(match state.principal {
+            Some(_) => Verdict::Ok,
+            None => Verdict::Declined,
+        }),
+        // Another location, with another policy: judged anew, by the same credential.
+        Decision::Allow => None,
+    }
+}
+
+/// The first look at a request: its id, and its credential.
+pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
+    let mut presented = Presented::default();
+    let mut request_id = None;
+    for header in r.headers_in() {
+        if let Some(source) = policy.credential_source(header.name) {
+            presented.add(source, header.value);
+        } else if header.name == b"x-request-id" && request_id.is_none() {
+            request_id = request_id::is_well_formed(header.value).then_some(header.value);
+        }
+    }
+    let credential = match presented.finish() {
+        Presentation::None => SavedCredential::None,
+        Presentation::One(one) => {
+            SavedCredential::One { bytes: r.keep(one.bytes), bearer: one.bearer }
+        }
+        Presentation::Conflict => SavedCredential::Conflict,
+    };
+    let request_id =
+        request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
+    // Without memory for an id, there is none; the request fails soon enough.
+    State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
+}
+
+fn decide(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Result<(), Denial> {
+    let (zone, lock) = r.main_conf().zone().ok_or(Reason::InternalError)?;
+    let admission = admission::Admission { r, state, policy, zone: &zone, lock: &lock };
+    admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
+    let saved = state.borrow().credential;
+    let principal = match authenticate(r, policy, saved) {
+        Ok(principal) => principal,
+        Err(denial) => {
+            if denial.reason.is_auth_failure() {
+                admission.count_auth_failure();
+            }
+            return Err(denial);
+        }
+    };
+    let tier = match &principal {
+        Some(principal) => Some(tier_of(principal, policy)?),
+        None => None,
+    };
+    {
+        // Before the keys of limits are evaluated, which may be `$tollgate_client`.
+        let mut state = state.borrow_mut();
+        (state.principal, state.tier) = (principal, tier);
+    }
+    admission.reserve().map_err(|shortage| denial(state, shortage))
+}
+
+fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
+    let mut state = state.borrow_mut();
+    state.wait_nanos = shortage.wait_nanos;
+    if shortage.report.is_some() {
+        state.limit = shortage.report;
+    }
+    shortage.reason.into()
+}
+
+/// The principal of the credential; `None` where none is asked for.
+fn authenticate(
+    r: Request<'_>,
+    policy: &Policy,
+    saved: SavedCredential,
+) -> Result<Option<Arc<Principal>>, Denial> {
+    if policy.anonymous {
+        return Ok(None);
+    }
+    let credential = match saved {
+        SavedCredential::None => return Err(Reason::MissingCredential.into()),
+        SavedCredential::Conflict => return Err(Reason::ConflictingCredentials.into()),
+        SavedCredential::One { bytes, bearer } => Credential { bytes: r.kept(bytes), bearer },
+    };
+    let now = wall_now().seconds();
+    match (&policy.jwt, &policy.api_keys) {
+        (Some(verifier), keys)
+            if credential.bearer && (keys.is_none() || jwt::looks_like_jws(credential.bytes)) =>
+        {
+            let known = worker::with(|w| w.tokens.get(verifier.id, credential.bytes, now));
+            let verified = match known {
+                Some(known) => known,
+                None => jwt::verify(credential.bytes, &verifier.keys, &verifier.policy, now).map(
+                    |token| {
+                        worker::with(|w| {
+                            w.tokens.insert(verifier.id, credential.bytes, &token, now);
+                        });
+                        Arc::clone(token.principal())
+                    },
+                ),
+            };
+            verified.map(Some).map_err(|error| {
+                r.log().info(format_args!("tollgate: token refused: {error}"));
+                error.reason().into()
+            })
+        }
+        (_, Some(keys)) => match keys.lookup(credential.bytes, now, r.client_addr()) {
+            Ok(principal) => Ok(Some(Arc::clone(principal))),
+            Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
+        },
+        (_, None) => Err(Reason::InvalidCredential.into()),
+    }
+}
+
+/// The tier that the principal names, or the default one.
+fn tier_of(principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
+    let tier = match principal.tier() {
+        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
+        None => policy.default_tier.as_ref(),
+    };
+    tier.map(Rc::clone).ok_or_else(|| Reason::TierDenied.into())
+}

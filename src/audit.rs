@@ -1,0 +1,92 @@
+//! LOG: one audit line for each request.
+
+use std::io::Write as _;
+
+use tollgate_core::audit::Record;
+
+use crate::ffi::clock::wall_now;
+use crate::ffi::request::Request;
+use crate::state::{LimitReport, State};
+use crate::worker;
+
+/// The log handler.
+pub(crate) fn write(r: Request<'_>) {
+    if !r.is_main() {
+        return;
+    }
+    let conf = r.loc_conf();
+    #[cfg(debug_assertions)]
+    crate::faults::at(conf, crate::faults::Callback::Log);
+    let state = r.find_state().map(|state| state.borrow());
+    // A request belongs to the location that judged it; one that got nowhere, to where it ended.
+    let policy = state.as_ref().map(|state| &state.policy).or_else(|| conf.policy());
+    let Some(log) = policy.and_then(|policy| policy.audit_log.as_ref()) else {
+        return;
+    };
+
+    let now = wall_now();
+    let mut record = Record::new(now);
+    record.status = Some(r.status()).filter(|status| *status != 0);
+    record.remote_addr = Some(r.client_addr_text());
+    record.method = Some(r.method());
+    record.path = Some(r.path());
+    record.duration_ms = u64::try_from(now.0.saturating_sub(r.start_ms())).ok();
+    record.bytes_in = Some(r.bytes_in());
+    record.bytes_out = Some(r.bytes_out());
+    record.traceparent =
+        r.headers_in().find(|header| header.name == b"traceparent").map(|header| header.value);
+    if let Some(last) = r.attempts().last() {
+        record.upstream = Some(last.peer);
+        record.upstream_status = u16::try_from(last.status).ok().filter(|status| *status != 0);
+        record.upstream_ms = last.response_ms;
+    }
+    let mut limit = LimitName::default();
+    if let Some(state) = &state {
+        record.request_id = Some(r.kept(state.request_id));
+        add_state(&mut record, state);
+        if let Some(report) = &state.limit {
+            record.limit = Some(limit.of(report));
+            record.remaining = Some(report.standing.remaining);
+        }
+    }
+    worker::with(|worker| log.append(|out| record.write_line(&mut worker.time, out)));
+}
+
+fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
+    record.decision = state.decision;
+    record.dry_run = state.policy.dry_run;
+    record.tier = state.tier.as_ref().map(|tier| tier.name.as_bytes());
+    if let Some(principal) = &state.principal {
+        record.auth = Some(principal.auth());
+        record.client = Some(principal.client().as_bytes());
+        record.key_id = principal.key_id().map(str::as_bytes);
+    } else if let Some(owner) = &state.refused_owner {
+        record.client = Some(owner.client().as_bytes());
+        record.key_id = Some(owner.key_id().as_bytes());
+    }
+}
+
+/// The name of a limit, such as `requests 100r/m` or `per_address requests 5r/s burst=10`.
+struct LimitName {
+    text: [u8; 512],
+}
+
+impl Default for LimitName {
+    fn default() -> Self {
+        Self { text: [0; 512] }
+    }
+}
+
+impl LimitName {
+    /// Written into the buffer, as far as there is room: a name is bounded, and so are the numbers.
+    fn of(&mut self, report: &LimitReport) -> &[u8] {
+        let size = self.text.len();
+        let mut rest = self.text.as_mut_slice();
+        if let Some(rule) = &report.rule {
+            let _ = write!(rest, "{rule} ");
+        }
+        let _ = write!(rest, "{} {}", report.dimension, report.standing.quota);
+        let written = size.saturating_sub(rest.len());
+        self.text.get(..written).unwrap_or_default()
+    }
+}

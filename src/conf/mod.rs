@@ -1,0 +1,93 @@
+//! What nginx.conf says: directives, the memory they fill, and what follows from them.
+//!
+//! * [`directives`]: the table, and what each directive accepts;
+//! * [`rules`]: tiers and limits, which `http` declares;
+//! * [`settings`]: what a location says, before it is put together with what is around it;
+//! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
+
+pub(crate) mod directives;
+pub(crate) mod policy;
+pub(crate) mod rules;
+pub(crate) mod settings;
+
+use std::rc::Rc;
+
+use crate::ffi::conf::{ConfContext, ConfError};
+use crate::ffi::shm::{SharedZone, ZoneLock};
+use policy::{Loaded, Policy};
+use rules::{LimitRule, Tier};
+use settings::Settings;
+use tollgate_core::limits::Zone;
+
+/// The main configuration: what `http` declares.
+#[derive(Default)]
+pub(crate) struct MainConf {
+    pub(crate) zone: Option<Box<SharedZone>>,
+    pub(crate) tiers: Vec<Rc<Tier>>,
+    pub(crate) limits: Vec<Rc<LimitRule>>,
+    pub(crate) loaded: Loaded,
+}
+
+impl MainConf {
+    /// The zone, once nginx has mapped it.
+    pub(crate) fn zone(&self) -> Option<(Zone<'static>, ZoneLock)> {
+        self.zone.as_ref()?.get()
+    }
+
+    pub(crate) fn zone_name(&self) -> &str {
+        self.zone.as_ref().map_or("", |zone| zone.name())
+    }
+
+    /// Whether any location is protected.
+    pub(crate) fn in_use(&self) -> bool {
+        self.loaded.in_use
+    }
+
+    /// The configuration is complete: what is declared to no effect?
+    pub(crate) fn finish(&self, cx: &ConfContext<'_>) {
+        for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
+            cx.log().warn(format_args!(
+                "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",
+                rule.name, rule.name, rule.place
+            ));
+        }
+    }
+}
+
+/// The configuration of a location, or of the levels above it.
+#[derive(Default)]
+pub(crate) struct LocConf {
+    settings: Settings,
+    policy: Option<Rc<Policy>>,
+    #[cfg(debug_assertions)]
+    pub(crate) planted: Option<crate::faults::Callback>,
+}
+
+impl LocConf {
+    /// What holds here; `None`: the module does nothing.
+    pub(crate) fn policy(&self) -> Option<&Rc<Policy>> {
+        self.policy.as_ref()
+    }
+
+    /// Puts what this level says together with what the level around it says.
+    pub(crate) fn merge(
+        &mut self,
+        cx: &ConfContext<'_>,
+        parent: &Self,
+        main: &mut MainConf,
+    ) -> Result<(), ConfError> {
+        let own = std::mem::take(&mut self.settings);
+        own.check_own()?;
+        self.settings = own.or(&parent.settings);
+        #[cfg(debug_assertions)]
+        {
+            self.planted = self.planted.or(parent.planted);
+        }
+        self.policy = match &parent.policy {
+            // One policy object for all the locations that it holds in.
+            Some(policy) if self.settings == parent.settings => Some(Rc::clone(policy)),
+            _ => Policy::resolve(cx, &self.settings, main)?.map(Rc::new),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,356 @@
+//! What holds in a location: its settings, resolved and checked.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use super::rules::{LimitRule, Tier};
+use super::settings::{AuditLog, Given, Settings};
+use super::MainConf;
+use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::open_file::LogFile;
+use tollgate_core::credential::Source;
+use tollgate_core::jwt;
+use tollgate_core::keys;
+use tollgate_core::ratelimit_headers::{Style, Styles};
+
+/// The largest keys file or JWT key file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 30;
+
+/// What holds in a location.
+pub(crate) struct Policy {
+    pub(crate) dry_run: bool,
+    pub(crate) pass_credentials: bool,
+    /// `tollgate_auth none`.
+    pub(crate) anonymous: bool,
+    pub(crate) api_keys: Option<Rc<keys::KeySet>>,
+    pub(crate) jwt: Option<Rc<Verifier>>,
+    /// Names in lower case.
+    credential_headers: Vec<(Box<[u8]>, Source)>,
+    pub(crate) tiers: Rc<[Rc<Tier>]>,
+    pub(crate) default_tier: Option<Rc<Tier>>,
+    pub(crate) limits: Vec<Rc<LimitRule>>,
+    pub(crate) ratelimit_headers: Styles,
+    pub(crate) audit_log: Option<Rc<LogFile>>,
+}
+
+/// A JWT key set with what is demanded of a token.
+pub(crate) struct Verifier {
+    /// Tells the tokens of one verifier from those of another in the worker's cache.
+    pub(crate) id: u64,
+    pub(crate) keys: jwt::KeySet,
+    pub(crate) policy: jwt::Policy,
+}
+
+/// What was read while the configuration was put together: each file once.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    keys_files: Vec<(String, Rc<keys::KeySet>)>,
+    verifiers: Vec<(Settings, Rc<Verifier>)>,
+    audit_logs: Vec<Rc<LogFile>>,
+    tiers: Option<Rc<[Rc<Tier>]>>,
+    pub(super) applied: HashSet<Arc<str>>,
+    pub(super) in_use: bool,
+}
+
+/// Verifiers are told apart over the life of the process, reloads included.
+static NEXT_VERIFIER: AtomicU64 = AtomicU64::new(1);
+
+impl Policy {
+    /// The policy that `settings` make; `None` where the module is off.
+    pub(super) fn resolve(
+        cx: &ConfContext<'_>,
+        settings: &Settings,
+        main: &mut MainConf,
+    ) -> Result<Option<Self>, ConfError> {
+        let Some(Given { value: true, place: on }) = &settings.enabled else {
+            return Ok(None);
+        };
+        main.loaded.in_use = true;
+        if main.zone.is_none() {
+            return Err(ConfError::new(format!(
+                "\"tollgate on\" needs shared memory; add \"tollgate_zone zone=tollgate:10m;\" to \
+                 the http block {on}"
+            )));
+        }
+        let auth = settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
+        let tiers = Rc::clone(
+            main.loaded.tiers.get_or_insert_with(|| main.tiers.iter().map(Rc::clone).collect()),
+        );
+        let default_tier = match &settings.default_tier {
+            None => None,
+            Some(Given { value, place }) => {
+                let found = tiers.iter().find(|tier| tier.name == *value).map(Rc::clone);
+                Some(found.ok_or_else(|| {
+                    ConfError::new(format!(
+                        "\"tollgate_default_tier {value}\" names no tier; declare it with \
+                         \"tollgate_tier {value} {{ ... }}\" in the http block {place}"
+                    ))
+                })?)
+            }
+        };
+        let api_keys = match auth.api_key {
+            true => Some(load_keys(cx, settings, main, default_tier.is_some(), on)?),
+            false => None,
+        };
+        let jwt = match auth.jwt {
+            true => Some(load_verifier(settings, &mut main.loaded, on)?),
+            false => {
+                check_jwt_is_wanted(settings)?;
+                None
+            }
+        };
+        let anonymous = !auth.api_key && !auth.jwt;
+        let limits = applied_limits(settings, main)?;
+        if anonymous && limits.is_empty() {
+            return Err(ConfError::new(format!(
+                "\"tollgate_auth none\" without \"tollgate_apply\" lets everybody pass without any \
+                 limit; apply a tollgate_limit, or say \"tollgate off\" {on}"
+            )));
+        }
+        Ok(Some(Self {
+            dry_run: settings.dry_run.unwrap_or(false),
+            pass_credentials: settings.pass_credentials.unwrap_or(false),
+            anonymous,
+            credential_headers: credential_headers(settings, auth.api_key),
+            api_keys,
+            jwt,
+            tiers,
+            default_tier,
+            limits,
+            ratelimit_headers: settings
+                .ratelimit_headers
+                .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
+            audit_log: audit_log(cx, settings, &mut main.loaded)?,
+        }))
+    }
+
+    /// How a header (its name in lower case) carries a credential; `None`: it doesn't.
+    pub(crate) fn credential_source(&self, name: &[u8]) -> Option<Source> {
+        let found = self.credential_headers.iter().find(|(header, _)| **header == *name);
+        found.map(|(_, source)| *source)
+    }
+}
+
+/// `Authorization` is where a JWT is, wherever the API keys are.
+fn credential_headers(settings: &Settings, api_key: bool) -> Vec<(Box<[u8]>, Source)> {
+    let defaults = || vec!["Authorization".to_owned(), "X-API-Key".to_owned()];
+    let mut names = match api_key {
+        true => settings.api_key_headers.clone().unwrap_or_else(defaults),
+        false => Vec::new(),
+    };
+    let wants_jwt = settings.auth.as_ref().is_some_and(|auth| auth.value.jwt);
+    if wants_jwt && !names.iter().any(|name| name.eq_ignore_ascii_case("authorization")) {
+        names.push("Authorization".to_owned());
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let name = name.to_ascii_lowercase();
+            let source = match name.as_str() {
+                "authorization" => Source::Bearer,
+                _ => Source::Raw,
+            };
+            (name.into_bytes().into_boxed_slice(), source)
+        })
+        .collect()
+}
+
+fn read(path: &str, directive: &str, place: &Place) -> Result<Vec<u8>, ConfError> {
+    let failed = |why: &dyn std::fmt::Display| {
+        ConfError::new(format!("\"{directive}\": cannot read \"{path}\": {why} {place}"))
+    };
+    let size = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
+    if size > MAX_FILE {
+        return Err(failed(&"it is larger than 1 GiB"));
+    }
+    std::fs::read(path).map_err(|error| failed(&error))
+}
+
+fn load_keys(
+    cx: &ConfContext<'_>,
+    settings: &Settings,
+    main: &mut MainConf,
+    has_default_tier: bool,
+    on: &Place,
+) -> Result<Rc<keys::KeySet>, ConfError> {
+    let Some(Given { value: path, place }) = &settings.api_keys else {
+        return Err(ConfError::new(format!(
+            "\"tollgate on\" without keys would refuse everybody; add \"tollgate_api_keys PATH;\", \
+             or choose another \"tollgate_auth\" {on}"
+        )));
+    };
+    let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
+    let is_new = known.is_none();
+    let set = match known {
+        Some((_, set)) => Rc::clone(set),
+        None => {
+            let json = read(path, "tollgate_api_keys", place)?;
+            let set = keys::KeySet::parse(&json).map_err(|error| {
+                ConfError::new(format!("\"tollgate_api_keys\": \"{path}\": {error} {place}"))
+            })?;
+            if set.is_empty() {
+                return Err(ConfError::new(format!(
+                    "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be \
+                     refused; add one with scripts/new-key {place}"
+                )));
+            }
+            let set = Rc::new(set);
+            main.loaded.keys_files.push((path.clone(), Rc::clone(&set)));
+            set
+        }
+    };
+    let mut without_tier = 0usize;
+    for (id, tier) in set.tiers() {
+        match tier {
+            Some(name) if !main.tiers.iter().any(|tier| tier.name == name) => {
+                return Err(ConfError::new(format!(
+                    "\"tollgate_api_keys\": \"{path}\": key \"{}\" names the tier \"{}\", which is \
+                     not declared; add \"tollgate_tier {} {{ ... }}\" to the http block {place}",
+                    id.escape_debug(),
+                    name.escape_debug(),
+                    name.escape_debug()
+                )));
+            }
+            Some(_) => {}
+            None => without_tier += 1,
+        }
+    }
+    if without_tier > 0 && !has_default_tier {
+        cx.log().warn(format_args!(
+            "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
+             \"tollgate_default_tier NAME;\" {place}",
+            set.len()
+        ));
+    }
+    if is_new {
+        let restricted: Vec<&str> = set.restricted_entries().collect();
+        if let Some(first) = restricted.first() {
+            cx.log().warn(format_args!(
+                "{} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
+                 this version does not enforce them {place}",
+                restricted.len(),
+                set.len(),
+                first.escape_debug()
+            ));
+        }
+    }
+    Ok(set)
+}
+
+/// A key file for tokens that nobody accepts is a mistake.
+fn check_jwt_is_wanted(settings: &Settings) -> Result<(), ConfError> {
+    match (&settings.jwt_key_files, &settings.auth) {
+        (Some(Given { place, .. }), None) => Err(ConfError::new(format!(
+            "\"tollgate_jwt_key_file\" has no effect, as tokens are not accepted; add \
+             \"tollgate_auth jwt;\" or \"tollgate_auth api_key jwt;\" {place}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn load_verifier(
+    settings: &Settings,
+    loaded: &mut Loaded,
+    on: &Place,
+) -> Result<Rc<Verifier>, ConfError> {
+    let Some(Given { value: paths, place }) = &settings.jwt_key_files else {
+        return Err(ConfError::new(format!(
+            "\"tollgate_auth jwt\" without keys would refuse every token; add \
+             \"tollgate_jwt_key_file PATH;\" {on}"
+        )));
+    };
+    // Only what concerns tokens, so that locations which differ in other things share a verifier.
+    let concerned = Settings {
+        jwt_key_files: settings.jwt_key_files.clone(),
+        jwt_algorithms: settings.jwt_algorithms.clone(),
+        jwt_issuers: settings.jwt_issuers.clone(),
+        jwt_audiences: settings.jwt_audiences.clone(),
+        jwt_leeway_secs: settings.jwt_leeway_secs,
+        jwt_require_exp: settings.jwt_require_exp,
+        jwt_max_size: settings.jwt_max_size,
+        jwt_claims: settings.jwt_claims.clone(),
+        ..Settings::default()
+    };
+    if let Some((_, known)) = loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
+        return Ok(Rc::clone(known));
+    }
+    let files = paths
+        .iter()
+        .map(|path| read(path, "tollgate_jwt_key_file", place))
+        .collect::<Result<Vec<_>, _>>()?;
+    let named: Vec<(&str, &[u8])> =
+        paths.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
+    let keys = jwt::KeySet::load(&named)
+        .map_err(|error| ConfError::new(format!("\"tollgate_jwt_key_file\": {error} {place}")))?;
+    let algorithms = settings.jwt_algorithms.as_ref();
+    keys.check(algorithms.map(|given| &given.value)).map_err(|error| {
+        let place = algorithms.map_or(place, |given| &given.place);
+        ConfError::new(format!("\"tollgate_jwt_algorithms\": {error} {place}"))
+    })?;
+    let mut claims = jwt::ClaimMap::default();
+    for (field, claim) in settings.jwt_claims.iter().flatten() {
+        claims.set(field, claim).map_err(|error| ConfError::new(error.to_string()))?;
+    }
+    let defaults = jwt::Policy::default();
+    let policy = jwt::Policy {
+        algorithms: algorithms.map(|given| given.value),
+        issuers: settings.jwt_issuers.clone().unwrap_or_default(),
+        audiences: settings.jwt_audiences.clone().unwrap_or_default(),
+        leeway_secs: settings.jwt_leeway_secs.unwrap_or(defaults.leeway_secs),
+        require_exp: settings.jwt_require_exp.unwrap_or(defaults.require_exp),
+        max_len: settings.jwt_max_size.unwrap_or(defaults.max_len),
+        claims,
+    };
+    let id = NEXT_VERIFIER.fetch_add(1, Ordering::Relaxed);
+    let verifier = Rc::new(Verifier { id, keys, policy });
+    loaded.verifiers.push((concerned, Rc::clone(&verifier)));
+    Ok(verifier)
+}
+
+fn applied_limits(
+    settings: &Settings,
+    main: &mut MainConf,
+) -> Result<Vec<Rc<LimitRule>>, ConfError> {
+    let Some(Given { value: names, place }) = &settings.apply else {
+        return Ok(Vec::new());
+    };
+    names
+        .iter()
+        .map(|name| {
+            let rule = main.limits.iter().find(|rule| *rule.name == **name).ok_or_else(|| {
+                ConfError::new(format!(
+                    "\"tollgate_apply {name}\" names no limit; declare it with \"tollgate_limit \
+                     {name} key=... requests=...;\" in the http block {place}"
+                ))
+            })?;
+            main.loaded.applied.insert(Arc::clone(&rule.name));
+            Ok(Rc::clone(rule))
+        })
+        .collect()
+}
+
+fn audit_log(
+    cx: &ConfContext<'_>,
+    settings: &Settings,
+    loaded: &mut Loaded,
+) -> Result<Option<Rc<LogFile>>, ConfError> {
+    let Some(Given { value: AuditLog::File { path, buffering }, place }) = &settings.audit_log
+    else {
+        return Ok(None);
+    };
+    if let Some(log) = loaded.audit_logs.iter().find(|log| log.path() == path) {
+        if log.buffering() != *buffering {
+            return Err(ConfError::new(format!(
+                "\"tollgate_audit_log {path}\" is used with different \"buffer=\" or \"flush=\" \
+                 elsewhere; give both the same {place}"
+            )));
+        }
+        return Ok(Some(Rc::clone(log)));
+    }
+    let log = LogFile::open(cx, path, *buffering)
+        .map_err(|error| ConfError::new(format!("\"tollgate_audit_log\": {error} {place}")))?;
+    loaded.audit_logs.push(Rc::clone(&log));
+    Ok(Some(log))
+}

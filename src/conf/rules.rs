@@ -1,0 +1,64 @@
+//! Tiers and limits.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::ffi::complex_value::ComplexValue;
+use crate::ffi::conf::{ConfError, Place};
+use tollgate_core::limits::{Quota, Scale, Zone};
+
+/// One `requests` or `auth_failures` limit.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    quota: Quota,
+    /// Known when the zone is mapped.
+    scale: OnceLock<Scale>,
+}
+
+impl Limit {
+    pub(crate) fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    pub(crate) fn scale(&self, zone: &Zone<'_>) -> Scale {
+        *self.scale.get_or_init(|| zone.scale(self.quota))
+    }
+
+    /// Adds a limit to those of one dimension; there can be one for each period, as each has its
+    /// bucket.
+    pub(crate) fn add(list: &mut Vec<Self>, quota: Quota, name: &str) -> Result<(), ConfError> {
+        if list.iter().any(|other| other.quota.period() == quota.period()) {
+            return Err(ConfError::new(format!(
+                "\"{name}\" is given twice with the period \"r/{}\"; keep one of them",
+                quota.period().letter()
+            )));
+        }
+        list.push(Self { quota, scale: OnceLock::new() });
+        Ok(())
+    }
+}
+
+/// `tollgate_tier`.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    pub(crate) name: String,
+    pub(crate) requests: Vec<Limit>,
+}
+
+/// `tollgate_limit`.
+#[derive(Debug)]
+pub(crate) struct LimitRule {
+    pub(crate) name: Arc<str>,
+    pub(crate) key: KeySource,
+    pub(crate) requests: Vec<Limit>,
+    pub(crate) auth_failures: Vec<Limit>,
+    pub(crate) place: Place,
+}
+
+/// What a `tollgate_limit` is counted by.
+#[derive(Debug)]
+pub(crate) enum KeySource {
+    /// The client's address, IPv6 by /64: `$binary_remote_addr` or `$remote_addr` alone.
+    Address,
+    /// Any other expression.
+    Expression(ComplexValue),
+}

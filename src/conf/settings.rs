@@ -1,0 +1,99 @@
+//! What one level of the configuration says. A value is inherited where a level is silent.
+
+use crate::ffi::conf::{ConfError, Place};
+use crate::ffi::open_file::Buffering;
+use tollgate_core::jwt::AlgorithmSet;
+use tollgate_core::ratelimit_headers::Styles;
+
+/// `tollgate_auth`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Auth {
+    pub(crate) api_key: bool,
+    pub(crate) jwt: bool,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { api_key: true, jwt: false }
+    }
+}
+
+/// A value, and where it was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Given<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
+
+// Two levels that say the same say the same, wherever they say it.
+impl<T: PartialEq> PartialEq for Given<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+/// `tollgate_audit_log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AuditLog {
+    Off,
+    File { path: String, buffering: Buffering },
+}
+
+/// The directives of a location.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) enabled: Option<Given<bool>>,
+    pub(crate) dry_run: Option<bool>,
+    pub(crate) pass_credentials: Option<bool>,
+    pub(crate) auth: Option<Given<Auth>>,
+    pub(crate) api_keys: Option<Given<String>>,
+    pub(crate) api_key_headers: Option<Vec<String>>,
+    pub(crate) jwt_key_files: Option<Given<Vec<String>>>,
+    pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
+    pub(crate) jwt_issuers: Option<Vec<String>>,
+    pub(crate) jwt_audiences: Option<Vec<String>>,
+    pub(crate) jwt_leeway_secs: Option<u32>,
+    pub(crate) jwt_require_exp: Option<bool>,
+    pub(crate) jwt_max_size: Option<usize>,
+    pub(crate) jwt_claims: Option<Vec<(String, String)>>,
+    pub(crate) default_tier: Option<Given<String>>,
+    pub(crate) apply: Option<Given<Vec<String>>>,
+    pub(crate) ratelimit_headers: Option<Styles>,
+    pub(crate) audit_log: Option<Given<AuditLog>>,
+}
+
+impl Settings {
+    /// Fills in from the level around this one.
+    pub(crate) fn or(self, parent: &Self) -> Self {
+        macro_rules! inherit {
+            ($($field:ident)*) => {
+                Self { $($field: self.$field.or_else(|| parent.$field.clone())),* }
+            };
+        }
+        inherit!(
+            enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
+            jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
+            jwt_claims default_tier apply ratelimit_headers audit_log
+        )
+    }
+
+    /// Whether this level says something that its own `tollgate_auth` makes ineffective.
+    pub(crate) fn check_own(&self) -> Result<(), ConfError> {
+        let Some(Given { value: auth, place }) = &self.auth else {
+            return Ok(());
+        };
+        if self.api_keys.is_some() && !auth.api_key {
+            return Err(ConfError::new(format!(
+                "\"tollgate_api_keys\" has no effect here, as \"tollgate_auth\" does not name \
+                 \"api_key\"; add it, or leave the keys file out {place}"
+            )));
+        }
+        if self.jwt_key_files.is_some() && !auth.jwt {
+            return Err(ConfError::new(format!(
+                "\"tollgate_jwt_key_file\" has no effect here, as \"tollgate_auth\" does not name \
+                 \"jwt\"; add it, or leave the key file out {place}"
+            )));
+        }
+        Ok(())
+    }
+}

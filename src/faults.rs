@@ -1,0 +1,55 @@
+//! Planted panics, in debug builds only: `tollgate_debug_panic CALLBACK` makes that callback panic,
+//! so that a test can see what a bug would do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::conf::LocConf;
+
+/// A place where a panic can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callback {
+    Access,
+    Precontent,
+    HeaderFilter,
+    BodyFilter,
+    Variable,
+    Log,
+    Timer,
+}
+
+impl Callback {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "access" => Self::Access,
+            "precontent" => Self::Precontent,
+            "header_filter" => Self::HeaderFilter,
+            "body_filter" => Self::BodyFilter,
+            "variable" => Self::Variable,
+            "log" => Self::Log,
+            "timer" => Self::Timer,
+            _ => return None,
+        })
+    }
+}
+
+/// A timer has no location; once one is planted, the next timer panics.
+static TIMER: AtomicBool = AtomicBool::new(false);
+
+/// Panics if the location says so, with a payload that must show up nowhere.
+#[allow(clippy::panic)]
+pub(crate) fn at(conf: &LocConf, callback: Callback) {
+    if conf.planted == Some(Callback::Timer) {
+        TIMER.store(true, Ordering::Relaxed);
+    }
+    if conf.planted == Some(callback) {
+        panic!("planted-secret-payload");
+    }
+}
+
+/// Panics once after a request to a location with a planted timer.
+#[allow(clippy::panic)]
+pub(crate) fn in_timer() {
+    if TIMER.swap(false, Ordering::Relaxed) {
+        panic!("planted-secret-payload");
+    }
+}

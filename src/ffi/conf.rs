@@ -1,0 +1,312 @@
+//! Directives as Rust functions, and configurations as Rust values.
+
+use std::ffi::{c_char, c_void};
+use std::fmt;
+use std::marker::PhantomData;
+
+use ngx::ffi::{
+    ngx_command_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_parse, ngx_conf_t,
+    ngx_http_conf_ctx_t, ngx_parse_size, ngx_parse_time, ngx_pnalloc, ngx_pool_cleanup_add,
+    ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG,
+};
+
+use super::guard::guard;
+use super::log::Log;
+use super::module::ctx_index;
+use super::text;
+use crate::conf::{LocConf, MainConf};
+
+/// `NGX_CONF_ERROR`: -1 as a pointer.
+const CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
+const CONF_OK: *mut c_char = std::ptr::null_mut();
+
+/// What is wrong with a directive, and the way out: a lower-case sentence without a full stop. nginx
+/// adds the file and the line.
+#[derive(Debug)]
+pub(crate) struct ConfError(String);
+
+impl ConfError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for ConfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a directive stands, for errors that show only later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    file: String,
+    line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in {}:{}", self.file, self.line)
+    }
+}
+
+/// The configuration that is being read.
+pub(crate) struct ConfContext<'c> {
+    cf: *mut ngx_conf_t,
+    life: PhantomData<&'c mut ngx_conf_t>,
+}
+
+impl ConfContext<'_> {
+    /// # Safety
+    ///
+    /// `cf` is the one that nginx passed to the callback that is running.
+    pub(super) unsafe fn from_raw(cf: *mut ngx_conf_t) -> Self {
+        Self { cf, life: PhantomData }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut ngx_conf_t {
+        self.cf
+    }
+
+    /// A copy of `bytes` in the configuration's pool, with a NUL behind it that isn't counted.
+    pub(super) fn pool_str(&self, bytes: &[u8]) -> Option<ngx_str_t> {
+        // SAFETY: the pool is valid while it is being configured; the block has room for the copy
+        // and the NUL.
+        unsafe {
+            let data: *mut u8 = ngx_pnalloc((*self.cf).pool, bytes.len() + 1).cast();
+            if data.is_null() {
+                return None;
+            }
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+            *data.add(bytes.len()) = 0;
+            Some(ngx_str_t { len: bytes.len(), data })
+        }
+    }
+
+    /// The words of the directive, its name first.
+    pub(crate) fn args(&self) -> Result<Vec<String>, ConfError> {
+        // SAFETY: nginx fills `args` with `ngx_str_t` before it calls the handler of a directive.
+        let words = unsafe { (*(*self.cf).args).as_slice::<ngx_str_t>() };
+        words
+            .iter()
+            .map(|word| {
+                // SAFETY: the words live in the configuration's pool.
+                let bytes = unsafe { text::bytes(*word) };
+                String::from_utf8(bytes.to_vec())
+                    .map_err(|_| ConfError::new("an argument is not valid UTF-8"))
+            })
+            .collect()
+    }
+
+    /// The file and line that are being read.
+    pub(crate) fn place(&self) -> Place {
+        // SAFETY: while directives are read, `conf_file` is set; `-g` has one without a name.
+        unsafe {
+            let Some(file) = (*self.cf).conf_file.as_ref() else {
+                return Place::default();
+            };
+            Place {
+                file: String::from_utf8_lossy(text::bytes(file.file.name)).into_owned(),
+                line: file.line,
+            }
+        }
+    }
+
+    /// `path`, taken from the folder of nginx.conf unless it is absolute.
+    pub(crate) fn full_path(&self, path: &str) -> Result<String, ConfError> {
+        let out = || ConfError::new("out of memory");
+        let mut name = self.pool_str(path.as_bytes()).ok_or_else(out)?;
+        // SAFETY: the cycle and its pool are valid while it is being configured.
+        if unsafe { ngx_conf_full_name((*self.cf).cycle, &raw mut name, 1) } != 0 {
+            return Err(out());
+        }
+        // SAFETY: nginx allocated the new name in the cycle's pool.
+        let bytes = unsafe { text::bytes(name) };
+        String::from_utf8(bytes.to_vec()).map_err(|_| ConfError::new("a path is not valid UTF-8"))
+    }
+
+    /// The configuration's log, for messages that carry their own place.
+    pub(crate) fn log(&self) -> Log {
+        // SAFETY: the log is valid while the context is.
+        unsafe { Log::from_raw((*self.cf).log) }
+    }
+
+    /// An error, to which nginx adds the place that is being read.
+    fn error(&self, message: &str) {
+        // SAFETY: `%*s` takes a length and a pointer to so many bytes.
+        unsafe {
+            ngx_conf_log_error(
+                NGX_LOG_EMERG as ngx_uint_t,
+                self.cf,
+                0,
+                c"%*s".as_ptr(),
+                message.len(),
+                message.as_ptr(),
+            );
+        }
+    }
+
+    /// Reads the block that follows; `entry` is called for each directive in it, with its words.
+    pub(crate) fn block(&mut self, entry: Entry<'_>) -> Result<(), ConfError> {
+        let mut visit = entry;
+        // SAFETY: as every block directive of nginx does it: a copy of the context with a handler of
+        // its own; `visit` outlives the call.
+        let rc = unsafe {
+            let mut inner = *self.cf;
+            inner.handler = Some(block_entry);
+            inner.handler_conf = (&raw mut visit).cast();
+            ngx_conf_parse(&raw mut inner, std::ptr::null_mut())
+        };
+        if rc.is_null() {
+            Ok(())
+        } else {
+            Err(ConfError(String::new())) // nginx, or block_entry, has said it.
+        }
+    }
+}
+
+/// What is done with each directive of a block.
+type Entry<'a> = &'a mut dyn FnMut(&ConfContext<'_>, &[String]) -> Result<(), ConfError>;
+
+unsafe extern "C" fn block_entry(
+    cf: *mut ngx_conf_t,
+    _dummy: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    guard(CONF_ERROR, || {
+        // SAFETY: nginx passes its context; `conf` is the `visit` of [`ConfContext::block`]: nginx
+        // hands `handler_conf` on.
+        let (cx, visit) = unsafe { (ConfContext::from_raw(cf), &mut *conf.cast::<Entry<'_>>()) };
+        finish(&cx, cx.args().and_then(|args| visit(&cx, &args)))
+    })
+}
+
+fn finish(cx: &ConfContext<'_>, result: Result<(), ConfError>) -> *mut c_char {
+    match result {
+        Ok(()) => CONF_OK,
+        Err(error) => {
+            if !error.0.is_empty() {
+                cx.error(&error.0);
+            }
+            CONF_ERROR
+        }
+    }
+}
+
+/// A directive's function; found through the `post` field of its command.
+pub(crate) enum Directive {
+    Main(fn(&mut ConfContext<'_>, &[String], &mut MainConf) -> Result<(), ConfError>),
+    Loc(fn(&mut ConfContext<'_>, &[String], &mut LocConf) -> Result<(), ConfError>),
+}
+
+pub(super) unsafe extern "C" fn set(
+    cf: *mut ngx_conf_t,
+    cmd: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    guard(CONF_ERROR, || {
+        // SAFETY: nginx passes its context, and an entry of our table of commands.
+        let (mut cx, directive) =
+            unsafe { (ConfContext::from_raw(cf), &*(*cmd).post.cast::<Directive>()) };
+        let result = cx.args().and_then(|args| match directive {
+            // SAFETY: the offset of the command says which of our configurations nginx passes; it
+            // is not shared while directives are read.
+            Directive::Main(set) => set(&mut cx, &args, unsafe { &mut *conf.cast() }),
+            // SAFETY: as above.
+            Directive::Loc(set) => set(&mut cx, &args, unsafe { &mut *conf.cast() }),
+        });
+        finish(&cx, result)
+    })
+}
+
+unsafe extern "C" fn drop_boxed<T>(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: `boxed` put a `Box<T>` here, and nginx runs a cleanup once.
+        drop(unsafe { Box::from_raw(data.cast::<T>()) });
+    });
+}
+
+/// Moves `value` to the heap, to be dropped with the pool. Null when nginx has no memory.
+///
+/// # Safety
+///
+/// `pool` is valid.
+pub(super) unsafe fn boxed<T>(pool: *mut ngx_pool_t, value: T) -> *mut T {
+    // SAFETY: the pool is valid.
+    let cleanup = unsafe { ngx_pool_cleanup_add(pool, 0) };
+    if cleanup.is_null() {
+        return std::ptr::null_mut();
+    }
+    let value = Box::into_raw(Box::new(value));
+    // SAFETY: nginx has just made the entry.
+    unsafe {
+        (*cleanup).data = value.cast();
+        (*cleanup).handler = Some(drop_boxed::<T>);
+    }
+    value
+}
+
+pub(super) unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: nginx passes its context.
+        unsafe { boxed((*cf).pool, MainConf::default()).cast() }
+    })
+}
+
+pub(super) unsafe extern "C" fn create_loc(cf: *mut ngx_conf_t) -> *mut c_void {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: nginx passes its context.
+        unsafe { boxed((*cf).pool, LocConf::default()).cast() }
+    })
+}
+
+/// The main configuration of the `http` block that `cf` is in.
+///
+/// # Safety
+///
+/// `cf` is the context of a callback below `http`, and nothing else holds the main configuration.
+pub(super) unsafe fn main_conf<'c>(cf: *mut ngx_conf_t) -> &'c mut MainConf {
+    // SAFETY: in such a callback `ctx` is the context of `http`, and our entry is what
+    // `create_main` made.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        &mut *(*(*ctx).main_conf.add(ctx_index())).cast()
+    }
+}
+
+pub(super) unsafe extern "C" fn merge_loc(
+    cf: *mut ngx_conf_t,
+    prev: *mut c_void,
+    conf: *mut c_void,
+) -> *mut c_char {
+    guard(CONF_ERROR, || {
+        // SAFETY: nginx passes its context, and two configurations that `create_loc` made; it calls
+        // us for one pair at a time.
+        let (cx, main, parent, own) = unsafe {
+            let (parent, own) = (&*prev.cast::<LocConf>(), &mut *conf.cast::<LocConf>());
+            (ConfContext::from_raw(cf), main_conf(cf), parent, own)
+        };
+        match own.merge(&cx, parent, main) {
+            Ok(()) => CONF_OK,
+            Err(error) => {
+                // The place that nginx would add is the end of the block.
+                cx.log().emerg(format_args!("{error}"));
+                CONF_ERROR
+            }
+        }
+    })
+}
+
+/// A size as nginx reads it: `16k`, `1m`.
+pub(crate) fn parse_size(text: &str) -> Option<usize> {
+    let mut word = ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
+    // SAFETY: the function reads so many bytes, and writes none.
+    usize::try_from(unsafe { ngx_parse_size(&raw mut word) }).ok()
+}
+
+/// A time as nginx reads it (`500ms`, `10s`, `1m`), in milliseconds.
+pub(crate) fn parse_time_ms(text: &str) -> Option<u64> {
+    let mut word = ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
+    // SAFETY: the function reads so many bytes, and writes none.
+    u64::try_from(unsafe { ngx_parse_time(&raw mut word, 0) }).ok()
+}

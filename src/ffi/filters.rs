@@ -1,0 +1,127 @@
+//! Our place in the chain of filters.
+
+use std::sync::OnceLock;
+
+use ngx::ffi::{
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_filter_finalize_request,
+    ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
+    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t, ngx_pcalloc, NGX_ERROR,
+    NGX_HTTP_INTERNAL_SERVER_ERROR,
+};
+
+use super::guard::guard;
+use super::module;
+use super::request::Request;
+use crate::response;
+
+/// The filters that were on top before us. nginx makes the chain anew with every configuration, out
+/// of the same filters; ours are called for each request after that, in the same process.
+static NEXT: OnceLock<Next> = OnceLock::new();
+
+struct Next {
+    header: ngx_http_output_header_filter_pt,
+    body: ngx_http_output_body_filter_pt,
+}
+
+pub(super) fn install() {
+    // SAFETY: nginx reads the configuration on one thread.
+    unsafe {
+        let next = Next { header: ngx_http_top_header_filter, body: ngx_http_top_body_filter };
+        let _ = NEXT.set(next);
+        ngx_http_top_header_filter = Some(header_filter);
+        ngx_http_top_body_filter = Some(body_filter);
+    }
+}
+
+fn next_header(r: *mut ngx_http_request_t) -> ngx_int_t {
+    match NEXT.get().and_then(|next| next.header) {
+        // SAFETY: nginx's own filter, with the request that it passed.
+        Some(filter) => unsafe { filter(r) },
+        None => NGX_ERROR as ngx_int_t,
+    }
+}
+
+fn next_body(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    match NEXT.get().and_then(|next| next.body) {
+        // SAFETY: nginx's own filter, with the request that it passed and a chain of its buffers.
+        Some(filter) => unsafe { filter(r, chain) },
+        None => NGX_ERROR as ngx_int_t,
+    }
+}
+
+unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    let done = guard(None, || response::headers(unsafe { Request::from_raw(r) }));
+    match done {
+        Some(()) => next_header(r),
+        // Nothing has been sent yet, so the client can be told.
+        // SAFETY: nginx passes a live request.
+        None if guard(false, || response::abandon(unsafe { Request::from_raw(r) })) => {
+            // SAFETY: as the filters of nginx do it that fail at this point. Our context is kept, so
+            // that we know the request again when the 500 comes by.
+            unsafe {
+                ngx_http_filter_finalize_request(
+                    r,
+                    module::address().cast(),
+                    NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
+                )
+            }
+        }
+        None => NGX_ERROR as ngx_int_t,
+    }
+}
+
+unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    if chain.is_null() {
+        return next_body(r, chain);
+    }
+    // SAFETY: nginx passes a live request.
+    let body = guard(None, || response::body(unsafe { Request::from_raw(r) }));
+    match body {
+        None => next_body(r, chain),
+        Some(body) => {
+            // SAFETY: the pool of a live request, and the chain that nginx passed.
+            let chain = unsafe { replacement(r, chain, body) };
+            match chain.is_null() {
+                true => NGX_ERROR as ngx_int_t,
+                false => next_body(r, chain),
+            }
+        }
+    }
+}
+
+/// A chain of one buffer over `body`, which ends where `chain` does; null when nginx has no memory.
+///
+/// # Safety
+///
+/// `r` is live, and `chain` what nginx passed to the filter.
+unsafe fn replacement(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+    body: &'static [u8],
+) -> *mut ngx_chain_t {
+    // SAFETY: by the contract of this function; the new structures are in the request's pool. nginx
+    // doesn't write to a buffer that is marked as memory.
+    unsafe {
+        let mut last = chain;
+        while !(*last).next.is_null() {
+            last = (*last).next;
+        }
+        let buffer: *mut ngx_buf_t = ngx_pcalloc((*r).pool, size_of::<ngx_buf_t>()).cast();
+        let link = ngx_alloc_chain_link((*r).pool);
+        if buffer.is_null() || link.is_null() {
+            return std::ptr::null_mut();
+        }
+        let range = body.as_ptr_range();
+        (*buffer).pos = range.start.cast_mut();
+        (*buffer).last = range.end.cast_mut();
+        (*buffer).start = (*buffer).pos;
+        (*buffer).end = (*buffer).last;
+        (*buffer).set_memory(1);
+        (*buffer).set_last_buf((*(*last).buf).last_buf());
+        (*buffer).set_last_in_chain((*(*last).buf).last_in_chain());
+        (*link).buf = buffer;
+        (*link).next = std::ptr::null_mut();
+        link
+    }
+}

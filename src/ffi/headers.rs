@@ -1,0 +1,309 @@
+//! Header lines of requests and responses.
+
+use std::marker::PhantomData;
+
+use ngx::ffi::{
+    ngx_http_headers_in_t, ngx_int_t, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t,
+    ngx_table_elt_t, ngx_uint_t,
+};
+
+use super::request::Request;
+use super::text;
+
+/// A header line of the request.
+#[derive(Clone, Copy)]
+pub(crate) struct HeaderIn<'r> {
+    /// In lower case.
+    pub(crate) name: &'r [u8],
+    pub(crate) value: &'r [u8],
+}
+
+/// The elements of a list of header lines.
+struct Lines<'r> {
+    part: *mut ngx_list_part_t,
+    index: usize,
+    life: PhantomData<&'r ngx_table_elt_t>,
+}
+
+impl Lines<'_> {
+    /// # Safety
+    ///
+    /// `list` is a live list of header lines, which isn't changed while the iterator is used.
+    unsafe fn of(list: *mut ngx_list_t) -> Self {
+        // SAFETY: by the contract of this function.
+        let part = unsafe { &raw mut (*list).part };
+        Self { part, index: 0, life: PhantomData }
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = *mut ngx_table_elt_t;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // SAFETY: a part holds `nelts` elements, and points at the next part or is null.
+        unsafe {
+            while let Some(part) = self.part.as_ref() {
+                if self.index < part.nelts {
+                    let element = part.elts.cast::<ngx_table_elt_t>().add(self.index);
+                    self.index += 1;
+                    return Some(element);
+                }
+                (self.part, self.index) = (part.next, 0);
+            }
+        }
+        None
+    }
+}
+
+impl<'r> Request<'r> {
+    fn headers_in_list(self) -> *mut ngx_list_t {
+        // SAFETY: the request is live.
+        unsafe { &raw mut (*self.as_ptr()).headers_in.headers }
+    }
+
+    fn headers_out_list(self) -> *mut ngx_list_t {
+        // SAFETY: the request is live.
+        unsafe { &raw mut (*self.as_ptr()).headers_out.headers }
+    }
+
+    /// The header lines of the request, in the order in which they came.
+    pub(crate) fn headers_in(self) -> impl Iterator<Item = HeaderIn<'r>> {
+        // SAFETY: the list is live; callers don't change it meanwhile. nginx sets name and value of
+        // each line, which point into the request's header.
+        unsafe {
+            Lines::of(self.headers_in_list()).map(|line| {
+                let line = &*line;
+                let name = match line.lowcase_key.is_null() {
+                    true => text::bytes(line.key),
+                    false => std::slice::from_raw_parts(line.lowcase_key, line.key.len),
+                };
+                HeaderIn { name, value: text::bytes(line.value) }
+            })
+        }
+    }
+
+    /// Removes the header lines of the request for which `unwanted` says so, as if the client
+    /// hadn't sent them.
+    ///
+    /// proxy_pass and its like copy every line that is in the list, whatever its `hash`. So the rest
+    /// of the part moves up, and every pointer of nginx's to a moved line is mended.
+    pub(crate) fn remove_headers_in(self, mut unwanted: impl FnMut(HeaderIn<'_>) -> bool) {
+        // SAFETY: the request is live, and so is its list; what moves are whole elements within one
+        // part, as many as lie behind the removed one.
+        unsafe {
+            let headers = &raw mut (*self.as_ptr()).headers_in;
+            let list = self.headers_in_list();
+            let mut part: *mut ngx_list_part_t = &raw mut (*list).part;
+            while !part.is_null() {
+                let lines = (*part).elts.cast::<ngx_table_elt_t>();
+                let mut index = 0;
+                while index < (*part).nelts {
+                    let line = lines.add(index);
+                    let name = match (*line).lowcase_key.is_null() {
+                        true => text::bytes((*line).key),
+                        false => std::slice::from_raw_parts((*line).lowcase_key, (*line).key.len),
+                    };
+                    if !unwanted(HeaderIn { name, value: text::bytes((*line).value) }) {
+                        index += 1;
+                        continue;
+                    }
+                    unlink(headers, line);
+                    let behind = (*part).nelts - index - 1;
+                    std::ptr::copy(line.add(1), line, behind);
+                    (*part).nelts -= 1;
+                    moved_up(headers, line.add(1), behind);
+                }
+                part = (*part).next;
+            }
+        }
+    }
+
+    /// Adds a header line to the request. `name` and its lower-case form are of one length.
+    pub(crate) fn push_header_in(
+        self,
+        name: &'static str,
+        lowercase: &'static str,
+        value: &'r [u8],
+    ) -> Option<()> {
+        // SAFETY: the list is live.
+        let line = unsafe { push(self.headers_in_list(), name, value) };
+        // SAFETY: `push` gave a new element, or null.
+        let line = unsafe { line.as_mut()? };
+        line.hash = hash(lowercase.as_bytes());
+        line.lowcase_key = lowercase.as_ptr().cast_mut();
+        Some(())
+    }
+
+    /// Adds a header line to the response.
+    pub(crate) fn push_header_out(self, name: &'static str, value: &'r [u8]) -> Option<()> {
+        // SAFETY: the list is live.
+        let line = unsafe { push(self.headers_out_list(), name, value) };
+        (!line.is_null()).then_some(())
+    }
+
+    /// Takes lines out of the response, whoever put them there. `unwanted` sees the name as it is.
+    pub(crate) fn hide_headers_out(self, mut unwanted: impl FnMut(&[u8]) -> bool) {
+        // SAFETY: the list is live; a line whose hash is zero isn't sent.
+        unsafe {
+            for line in Lines::of(self.headers_out_list()) {
+                if (*line).hash != 0 && unwanted(text::bytes((*line).key)) {
+                    (*line).hash = 0;
+                }
+            }
+        }
+    }
+
+    /// Adds `WWW-Authenticate` to the response, where nginx looks for it: if `satisfy any` lets
+    /// another module grant access after all, it is taken away again.
+    pub(crate) fn push_www_authenticate(self, value: &'static str) -> Option<()> {
+        // SAFETY: the request is live; `push` gives a new element, or null.
+        unsafe {
+            let line = push(self.headers_out_list(), "WWW-Authenticate", value.as_bytes());
+            if line.is_null() {
+                return None;
+            }
+            let headers = &raw mut (*self.as_ptr()).headers_out;
+            #[cfg(linked_headers)]
+            {
+                (*line).next = (*headers).www_authenticate;
+            }
+            (*headers).www_authenticate = line;
+        }
+        Some(())
+    }
+
+    /// Makes the response one of `len` bytes of JSON.
+    pub(crate) fn set_json_body(self, len: usize) {
+        const TYPE: &[u8] = b"application/json";
+        // SAFETY: the request is live, and its header not yet sent.
+        let headers = unsafe { &mut (*self.as_ptr()).headers_out };
+        headers.content_type = text::of_static(TYPE);
+        headers.content_type_len = TYPE.len();
+        headers.content_type_lowcase = std::ptr::null_mut();
+        headers.charset = ngx_str_t::default();
+        headers.content_length_n = i64::try_from(len).unwrap_or(i64::MAX);
+        // SAFETY: nginx sets the pointer to a line of the list, or leaves it null.
+        if let Some(line) = unsafe { headers.content_length.as_mut() } {
+            line.hash = 0;
+        }
+        headers.content_length = std::ptr::null_mut();
+    }
+}
+
+/// Adds a line to a list; null when nginx has no memory.
+///
+/// # Safety
+///
+/// `list` is a live list of header lines, and `value` lives as long as its request.
+unsafe fn push(list: *mut ngx_list_t, name: &'static str, value: &[u8]) -> *mut ngx_table_elt_t {
+    // SAFETY: by the contract of this function; all fields are set, as nginx doesn't clear them.
+    unsafe {
+        let line: *mut ngx_table_elt_t = ngx_list_push(list).cast();
+        if !line.is_null() {
+            line.write_bytes(0, 1);
+            (*line).hash = 1;
+            (*line).key = text::of_static(name.as_bytes());
+            (*line).value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+        }
+        line
+    }
+}
+
+/// nginx's `ngx_hash_key`.
+fn hash(name: &[u8]) -> ngx_uint_t {
+    name.iter()
+        .fold(0, |key: ngx_uint_t, byte| key.wrapping_mul(31).wrapping_add(usize::from(*byte)))
+}
+
+/// Calls `visit` with each place in `headers` that may point at a header line.
+///
+/// # Safety
+///
+/// `headers` is that of a live request.
+unsafe fn pointers(
+    headers: *mut ngx_http_headers_in_t,
+    mut visit: impl FnMut(*mut *mut ngx_table_elt_t),
+) {
+    // The known headers lie side by side in the structure, from `host` up to `user`.
+    let first = std::mem::offset_of!(ngx_http_headers_in_t, host);
+    let end = std::mem::offset_of!(ngx_http_headers_in_t, user);
+    // SAFETY: each word between the two is a pointer to a line, except, before 1.23, those of an
+    // array of such pointers, whose words (a length, a size, pointers elsewhere) never equal the
+    // address of a line.
+    unsafe {
+        for offset in (first..end).step_by(size_of::<*mut ngx_table_elt_t>()) {
+            visit(headers.byte_add(offset).cast());
+        }
+        #[cfg(linked_headers)]
+        {
+            visit(&raw mut (*headers).cookie);
+            for line in Lines::of(&raw mut (*headers).headers) {
+                visit(&raw mut (*line).next);
+            }
+        }
+        #[cfg(not(linked_headers))]
+        for array in [&raw mut (*headers).cookies, &raw mut (*headers).x_forwarded_for] {
+            for index in 0..(*array).nelts {
+                visit((*array).elts.cast::<*mut ngx_table_elt_t>().add(index));
+            }
+        }
+    }
+}
+
+/// Makes nginx forget the line, which is about to be overwritten.
+///
+/// # Safety
+///
+/// `headers` is that of a live request, and `line` one of its lines.
+unsafe fn unlink(headers: *mut ngx_http_headers_in_t, line: *mut ngx_table_elt_t) {
+    #[cfg(linked_headers)]
+    // SAFETY: `line` is live.
+    let next = unsafe { (*line).next };
+    #[cfg(not(linked_headers))]
+    let next = std::ptr::null_mut();
+    // SAFETY: by the contract of this function.
+    unsafe {
+        #[cfg(not(linked_headers))]
+        for array in [&raw mut (*headers).cookies, &raw mut (*headers).x_forwarded_for] {
+            let lines = (*array).elts.cast::<*mut ngx_table_elt_t>();
+            let mut kept = 0;
+            for index in 0..(*array).nelts {
+                let entry = *lines.add(index);
+                if entry != line {
+                    *lines.add(kept) = entry;
+                    kept += 1;
+                }
+            }
+            (*array).nelts = kept;
+        }
+        pointers(headers, |pointer| {
+            // SAFETY: `pointers` gives places in the live structure.
+            if *pointer == line {
+                *pointer = next;
+            }
+        });
+    }
+}
+
+/// Mends the pointers to `count` lines, of which `old` was the first and which now lie one place
+/// further up.
+///
+/// # Safety
+///
+/// `headers` is that of a live request, and the lines are of its list.
+unsafe fn moved_up(headers: *mut ngx_http_headers_in_t, old: *mut ngx_table_elt_t, count: usize) {
+    let start = old as usize;
+    let end = start + count * size_of::<ngx_table_elt_t>();
+    // SAFETY: by the contract of this function.
+    unsafe {
+        pointers(headers, |pointer| {
+            // SAFETY: `pointers` gives places in the live structure.
+            let line = *pointer;
+            if (start..end).contains(&(line as usize)) {
+                *pointer = line.sub(1);
+            }
+        });
+    }
+}
+
+const _: () = assert!(size_of::<ngx_int_t>() == size_of::<usize>());

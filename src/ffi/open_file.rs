@@ -1,0 +1,208 @@
+//! The file of an audit log: opened, reopened and closed by nginx, written to by us.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::rc::Rc;
+
+use ngx::ffi::{
+    ngx_add_timer, ngx_conf_open_file, ngx_cycle_t, ngx_del_timer, ngx_delete_posted_event,
+    ngx_event_t, ngx_log_t, ngx_open_file_t, ngx_post_event, ngx_posted_events, write,
+};
+use parking_lot::Mutex;
+use tollgate_core::audit::Batch;
+
+use super::conf::{ConfContext, ConfError};
+use super::guard::guard;
+use super::log::cycle_error;
+
+/// When lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buffering {
+    /// Bytes that may wait.
+    pub(crate) size: usize,
+    /// Milliseconds that a line may wait; 0: until the end of this turn of the event loop.
+    pub(crate) flush_ms: u64,
+}
+
+/// An audit log's file, and the lines that wait for being written to it. Each worker has its own
+/// copy of the waiting lines.
+pub(crate) struct LogFile {
+    path: String,
+    buffering: Buffering,
+    file: *mut ngx_open_file_t,
+    waiting: Mutex<Waiting>,
+}
+
+struct Waiting {
+    batch: Batch,
+    event: ngx_event_t,
+    /// Failures are logged once a second at most.
+    last_error_ms: i64,
+}
+
+impl LogFile {
+    /// Has nginx open the file.
+    pub(crate) fn open(
+        cx: &ConfContext<'_>,
+        path: &str,
+        buffering: Buffering,
+    ) -> Result<Rc<Self>, ConfError> {
+        let failed = || ConfError::new(format!("cannot open \"{path}\""));
+        let mut name = cx.pool_str(path.as_bytes()).ok_or_else(failed)?;
+        // SAFETY: the cycle is valid while it is being configured, and so is the entry that nginx
+        // gives, for as long as the cycle is.
+        let file = unsafe { ngx_conf_open_file((*cx.as_ptr()).cycle, &raw mut name) };
+        // SAFETY: as above.
+        let entry = unsafe { file.as_mut() }.ok_or_else(failed)?;
+        if entry.flush.is_some() || !entry.data.is_null() {
+            return Err(ConfError::new(format!(
+                "\"{path}\" is a buffered log of another directive; give tollgate_audit_log a file \
+                 of its own"
+            )));
+        }
+        // SAFETY: a structure of pointers, numbers and flags, for which zero is a value.
+        let event = unsafe { std::mem::zeroed() };
+        let waiting = Waiting { batch: Batch::new(buffering.size), event, last_error_ms: 0 };
+        let log =
+            Rc::new(Self { path: path.to_owned(), buffering, file, waiting: Mutex::new(waiting) });
+        entry.data = (&raw const *log).cast_mut().cast();
+        entry.flush = Some(on_reopen);
+        Ok(log)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn buffering(&self) -> Buffering {
+        self.buffering
+    }
+
+    /// Adds a line, which `line` appends to the bytes it is given.
+    pub(crate) fn append(&self, line: impl FnOnce(&mut Vec<u8>)) {
+        let mut waiting = self.waiting.lock();
+        if waiting.batch.push(line) {
+            self.flush(&mut waiting);
+            return;
+        }
+        let event = &raw mut waiting.event;
+        // SAFETY: the event lies in a box that the configuration keeps; `Drop` takes it out of
+        // nginx's queues. The log is that of the cycle.
+        unsafe {
+            (*event).data = std::ptr::from_ref(self).cast_mut().cast();
+            (*event).handler = Some(on_event);
+            (*event).log = ngx::ffi::ngx_cycle.as_ref().map_or(null_mut(), |cycle| cycle.log);
+            // An old worker that waits for nothing else may go; it flushes when it does.
+            (*event).set_cancelable(1);
+            match self.buffering.flush_ms {
+                0 => ngx_post_event(event, &raw mut ngx_posted_events),
+                ms if (*event).timer_set() == 0 => {
+                    ngx_add_timer(event, usize::try_from(ms).unwrap_or(usize::MAX));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn flush(&self, waiting: &mut Waiting) {
+        // SAFETY: nginx keeps the entry as long as the cycle; it changes the descriptor when it
+        // reopens the file.
+        let fd = unsafe { (*self.file).fd };
+        while !waiting.batch.is_empty() {
+            let bytes = waiting.batch.as_bytes();
+            let wanted = bytes.len();
+            // SAFETY: so many bytes are there.
+            let written = unsafe { write(fd, bytes.as_ptr().cast::<c_void>(), wanted) };
+            let error = std::io::Error::last_os_error();
+            if written < 0 && error.kind() == std::io::ErrorKind::Interrupted {
+                continue;
+            }
+            let done = usize::try_from(written).unwrap_or(0);
+            waiting.batch.written(done);
+            if done == wanted {
+                continue;
+            }
+            self.complain(waiting, (written < 0).then_some(error));
+            return;
+        }
+    }
+
+    /// Says that not all was written: because of `error`, or because the disk is full.
+    fn complain(&self, waiting: &mut Waiting, error: Option<std::io::Error>) {
+        let now = super::clock::wall_now().0;
+        if now - waiting.last_error_ms < 1000 {
+            return;
+        }
+        waiting.last_error_ms = now;
+        let path = &self.path;
+        let dropped = waiting.batch.take_dropped();
+        match error {
+            Some(error) => cycle_error(format_args!(
+                "tollgate: cannot write the audit log \"{path}\": {error}; {dropped} lines were lost"
+            )),
+            None => cycle_error(format_args!(
+                "tollgate: the audit log \"{path}\" was written in part, is the disk full? \
+                 {dropped} lines were lost"
+            )),
+        }
+    }
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut();
+        let event = &raw mut waiting.event;
+        // SAFETY: the event is ours; its flags say in which of nginx's queues it is.
+        unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn on_event(event: *mut ngx_event_t) {
+    guard((), || {
+        #[cfg(debug_assertions)]
+        crate::faults::in_timer();
+        // SAFETY: `append` put the log file here.
+        let log = unsafe { &*(*event).data.cast::<LogFile>() };
+        log.flush(&mut log.waiting.lock());
+    });
+}
+
+unsafe extern "C" fn on_reopen(file: *mut ngx_open_file_t, _log: *mut ngx_log_t) {
+    guard((), || {
+        // SAFETY: `open` put the log file here.
+        if let Some(log) = unsafe { (*file).data.cast::<LogFile>().as_ref() } {
+            let mut waiting = log.waiting.lock();
+            log.flush(&mut waiting);
+            // nginx calls this just before it opens the new file.
+            waiting.batch.reopened();
+        }
+    });
+}
+
+/// Writes what waits, in every audit log of a configuration.
+///
+/// # Safety
+///
+/// `cycle` is the one that nginx passed to `exit_process`.
+pub(super) unsafe fn flush_all(cycle: *mut ngx_cycle_t) {
+    // SAFETY: the cycle's list of files; an entry with our handler holds a log file.
+    unsafe {
+        let mut part = &raw const (*cycle).open_files.part;
+        while let Some(files) = part.as_ref() {
+            for index in 0..files.nelts {
+                let file = files.elts.cast::<ngx_open_file_t>().add(index);
+                if (*file).flush.is_some_and(|f| f as usize == on_reopen as *const () as usize) {
+                    on_reopen(file, null_mut());
+                }
+            }
+            part = files.next;
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The request of a callback.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ngx::ffi::{
+    in6_addr, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t,
+    ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc, ngx_pool_cleanup_add, sockaddr_in,
+    sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_OK,
+};
+
+use super::guard::guard;
+use super::log::Log;
+use super::module::ctx_index;
+use super::text;
+use crate::conf::{LocConf, MainConf};
+use crate::state::State;
+
+/// What a phase handler tells nginx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Access granted; enough for `satisfy any`.
+    Ok,
+    /// No opinion.
+    Declined,
+    /// Refused, with this status.
+    Status(u16),
+}
+
+impl Verdict {
+    pub(super) fn code(self) -> ngx_int_t {
+        match self {
+            Self::Ok => NGX_OK as ngx_int_t,
+            Self::Declined => NGX_DECLINED as ngx_int_t,
+            Self::Status(status) => ngx_int_t::from(i16::try_from(status).unwrap_or(500)),
+        }
+    }
+}
+
+/// One try at an upstream server.
+pub(crate) struct Attempt<'r> {
+    pub(crate) peer: &'r [u8],
+    pub(crate) status: u64,
+    /// Milliseconds; `None` when it didn't end.
+    pub(crate) response_ms: Option<u64>,
+}
+
+/// A request, for as long as a callback lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'r> {
+    r: *mut ngx_http_request_t,
+    life: PhantomData<&'r ngx_http_request_t>,
+}
+
+unsafe extern "C" fn drop_state(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: `attach_state` put it here, and nginx runs a cleanup once.
+        drop(unsafe { Box::from_raw(data.cast::<RefCell<State>>()) });
+    });
+}
+
+impl<'r> Request<'r> {
+    /// # Safety
+    ///
+    /// `r` is the request that nginx passed to the callback that is running.
+    pub(super) unsafe fn from_raw(r: *mut ngx_http_request_t) -> Self {
+        Self { r, life: PhantomData }
+    }
+
+    pub(super) fn as_ptr(self) -> *mut ngx_http_request_t {
+        self.r
+    }
+
+    fn raw(self) -> &'r ngx_http_request_t {
+        // SAFETY: live by the contract of `from_raw`. Nothing keeps such a reference over a call
+        // into nginx.
+        unsafe { &*self.r }
+    }
+
+    /// Whether it is a client's request, and not a subrequest.
+    pub(crate) fn is_main(self) -> bool {
+        std::ptr::eq(self.r, self.raw().main)
+    }
+
+    /// Our configuration of the location it is in.
+    pub(crate) fn loc_conf(self) -> &'r LocConf {
+        // SAFETY: nginx makes the array, and `create_loc` our entry. After merging nothing changes
+        // a configuration.
+        unsafe { &*(*self.raw().loc_conf.add(ctx_index())).cast() }
+    }
+
+    /// Our main configuration.
+    pub(crate) fn main_conf(self) -> &'r MainConf {
+        // SAFETY: as above.
+        unsafe { &*(*self.raw().main_conf.add(ctx_index())).cast() }
+    }
+
+    fn core_loc_conf(self) -> &'r ngx_http_core_loc_conf_t {
+        // SAFETY: as above, for nginx's core module.
+        unsafe {
+            let index = ngx_http_core_module.ctx_index;
+            &*(*self.raw().loc_conf.add(index)).cast()
+        }
+    }
+
+    /// Whether nginx is answering with an `error_page`.
+    pub(crate) fn is_error_page(self) -> bool {
+        self.raw().error_page() != 0
+    }
+
+    /// Whether the location has a content handler of its own, such as `proxy_pass`; else nginx
+    /// serves a file.
+    pub(crate) fn has_content_handler(self) -> bool {
+        self.core_loc_conf().handler.is_some() || self.raw().content_handler.is_some()
+    }
+
+    /// The state of the request, if this callback belongs to the location in which it was judged:
+    /// an internal redirect loses it. See [`Request::find_state`].
+    pub(crate) fn state(self) -> Option<&'r RefCell<State>> {
+        // SAFETY: nginx makes the array; our entry is null, or what `attach_state` made, which
+        // lives as long as the pool.
+        unsafe { (*self.raw().ctx.add(ctx_index())).cast::<RefCell<State>>().as_ref() }
+    }
+
+    /// The state of the request, internal redirects or not.
+    pub(crate) fn find_state(self) -> Option<&'r RefCell<State>> {
+        self.state().or_else(|| {
+            // SAFETY: the list of cleanups of a live pool; an entry with our handler holds a state.
+            unsafe {
+                let mut cleanup = (*self.raw().pool).cleanup;
+                while let Some(entry) = cleanup.as_ref() {
+                    if entry.handler.is_some_and(|h| h as usize == drop_state as *const () as usize)
+                    {
+                        return entry.data.cast::<RefCell<State>>().as_ref();
+                    }
+                    cleanup = entry.next;
+                }
+                None
+            }
+        })
+    }
+
+    /// The state of the request, which is made by the first caller, and known to
+    /// [`Request::state`] from now on. `None` when nginx has no memory.
+    pub(crate) fn attach_state(self, make: impl FnOnce() -> State) -> Option<&'r RefCell<State>> {
+        let state: *mut RefCell<State> = match self.find_state() {
+            Some(state) => std::ptr::from_ref(state).cast_mut(),
+            None => {
+                // SAFETY: the pool is live as long as the request.
+                let cleanup = unsafe { ngx_pool_cleanup_add(self.raw().pool, 0) };
+                if cleanup.is_null() {
+                    return None;
+                }
+                let state = Box::into_raw(Box::new(RefCell::new(make())));
+                // SAFETY: nginx has just made the entry.
+                unsafe {
+                    (*cleanup).data = state.cast();
+                    (*cleanup).handler = Some(drop_state);
+                }
+                state
+            }
+        };
+        // SAFETY: nginx makes the array of contexts; the state lives as long as the pool.
+        unsafe {
+            *self.raw().ctx.add(ctx_index()) = state.cast();
+            state.as_ref()
+        }
+    }
+
+    /// The client's address as nginx sees it (`realip` included); `None` on a UNIX-domain socket.
+    pub(crate) fn client_addr(self) -> Option<IpAddr> {
+        // SAFETY: a live request has a connection, and a connection an address, of the structure
+        // that its family says.
+        unsafe {
+            let address = (*self.raw().connection).sockaddr;
+            match u32::from(address.as_ref()?.sa_family) {
+                AF_INET => {
+                    let v4 = &*address.cast::<sockaddr_in>();
+                    Some(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into())
+                }
+                AF_INET6 => {
+                    let v6: &in6_addr = &(*address.cast::<sockaddr_in6>()).sin6_addr;
+                    let octets: [u8; 16] = v6.__in6_u.__u6_addr8;
+                    Some(Ipv6Addr::from(octets).into())
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// The client's address as text.
+    pub(crate) fn client_addr_text(self) -> &'r [u8] {
+        // SAFETY: a live request has a connection; the text lives in its pool.
+        unsafe { text::bytes((*self.raw().connection).addr_text) }
+    }
+
+    /// The log of the connection.
+    pub(crate) fn log(self) -> Log {
+        // SAFETY: a live request has a connection, with a log.
+        unsafe { Log::from_raw((*self.raw().connection).log) }
+    }
+
+    pub(crate) fn method(self) -> &'r [u8] {
+        // SAFETY: points into the request's header, or at a constant.
+        unsafe { text::bytes(self.raw().method_name) }
+    }
+
+    /// The target as the client sent it, without query string and fragment.
+    pub(crate) fn path(self) -> &'r [u8] {
+        // SAFETY: points into the request's header.
+        let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
+        uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
+    }
+
+    /// The status that the client was sent; 0 when there was none.
+    pub(crate) fn status(self) -> u16 {
+        let r = self.raw();
+        // As ngx_http_log_module does it.
+        let status = match (r.err_status, r.headers_out.status) {
+            (0, 0) if r.http_version == 9 => 9,
+            (0, status) => status,
+            (error, _) => error,
+        };
+        u16::try_from(status).unwrap_or(0)
+    }
+
+    /// The status in the header that is being sent.
+    pub(crate) fn status_out(self) -> u16 {
+        u16::try_from(self.raw().headers_out.status).unwrap_or(0)
+    }
+
+    /// When the request began: milliseconds since 1970.
+    pub(crate) fn start_ms(self) -> i64 {
+        let msec = i64::try_from(self.raw().start_msec).unwrap_or(0);
+        self.raw().start_sec.saturating_mul(1000).saturating_add(msec)
+    }
+
+    /// Bytes received from the client: request line, header and body.
+    pub(crate) fn bytes_in(self) -> u64 {
+        u64::try_from(self.raw().request_length).unwrap_or(0)
+    }
+
+    /// Bytes sent to the client.
+    pub(crate) fn bytes_out(self) -> u64 {
+        // SAFETY: a live request has a connection.
+        u64::try_from(unsafe { (*self.raw().connection).sent }).unwrap_or(0)
+    }
+
+    /// The tries at upstream servers, as in `$upstream_addr`.
+    pub(crate) fn attempts(self) -> impl Iterator<Item = Attempt<'r>> {
+        // SAFETY: nginx keeps the array in the request's pool, with such elements.
+        let states = unsafe {
+            self.raw()
+                .upstream_states
+                .as_ref()
+                .map_or(&[][..], |states| states.as_slice::<ngx_http_upstream_state_t>())
+        };
+        states.iter().filter_map(|state| {
+            // SAFETY: the name of a peer lives as long as the request.
+            let peer = unsafe { text::bytes(*state.peer.as_ref()?) };
+            // nginx marks a time that was not taken by the largest value.
+            let response_ms = (state.response_time != usize::MAX).then_some(state.response_time);
+            Some(Attempt {
+                peer,
+                status: state.status as u64,
+                response_ms: response_ms.map(|ms| ms as u64),
+            })
+        })
+    }
+
+    /// Room for `len` bytes that lives as long as the request.
+    pub(crate) fn alloc(self, len: usize) -> Option<&'r mut [u8]> {
+        // SAFETY: the pool is live; the block is new, so nobody else refers to it.
+        unsafe {
+            let data: *mut u8 = ngx_pnalloc(self.raw().pool, len.max(1)).cast();
+            if data.is_null() {
+                return None;
+            }
+            data.write_bytes(0, len);
+            Some(std::slice::from_raw_parts_mut(data, len))
+        }
+    }
+
+    /// A copy of `bytes` that lives as long as the request.
+    pub(crate) fn copy(self, bytes: &[u8]) -> Option<&'r [u8]> {
+        let copy = self.alloc(bytes.len())?;
+        copy.copy_from_slice(bytes);
+        Some(copy)
+    }
+}
+
+/// Bytes that live as long as a request, for its [`State`], which has no lifetime of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept {
+    data: *const u8,
+    len: usize,
+}
+
+impl<'r> Request<'r> {
+    /// Remembers bytes of this request.
+    pub(crate) fn keep(self, bytes: &'r [u8]) -> Kept {
+        Kept { data: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// What [`Request::keep`] remembered.
+    pub(crate) fn kept(self, kept: Kept) -> &'r [u8] {
+        // SAFETY: a `Kept` is stored in nothing but the state of the request that made it, and the
+        // bytes live as long as that.
+        unsafe { std::slice::from_raw_parts(kept.data, kept.len) }
+    }
+}

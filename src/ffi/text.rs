@@ -1,0 +1,27 @@
+//! Strings of nginx.
+
+use ngx::ffi::ngx_str_t;
+
+/// The bytes of an nginx string.
+///
+/// # Safety
+///
+/// `text` is empty, or points at so many bytes that stay as they are for `'a`.
+pub(super) unsafe fn bytes<'a>(text: ngx_str_t) -> &'a [u8] {
+    if text.len == 0 || text.data.is_null() {
+        return &[];
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { std::slice::from_raw_parts(text.data, text.len) }
+}
+
+/// An nginx string over static bytes. nginx takes such strings as `u_char *`, and writes through
+/// none that it didn't allocate.
+pub(super) const fn of_static(text: &'static [u8]) -> ngx_str_t {
+    ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() }
+}
+
+/// The same over static bytes that end in a NUL, which isn't counted.
+pub(super) const fn of_c_str(text: &'static str) -> ngx_str_t {
+    ngx_str_t { len: text.len().saturating_sub(1), data: text.as_ptr().cast_mut() }
+}

@@ -1,0 +1,74 @@
+//! PRECONTENT: the backend learns who is asking from us, and from nobody else.
+
+use crate::access::make_state;
+use crate::conf::policy::Policy;
+use crate::ffi::request::Request;
+use tollgate_core::decision::{Decision, Reason};
+
+/// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
+const CLIENT_ID: &[u8] = b"x-client-id";
+const CLIENT_TIER: &[u8] = b"x-client-tier";
+const REQUEST_ID: &[u8] = b"x-request-id";
+
+/// Takes identity headers and credentials of the client's off the request, and puts ours on. `None`
+/// when nginx has no memory.
+///
+/// This is a phase of its own, because `satisfy any` may have let the request through without asking
+/// us: then, too, nobody names himself.
+pub(crate) fn seal(r: Request<'_>) -> Option<()> {
+    let conf = r.loc_conf();
+    #[cfg(debug_assertions)]
+    crate::faults::at(conf, crate::faults::Callback::Precontent);
+    let Some(policy) = conf.policy() else {
+        return Some(());
+    };
+    if !r.is_main() {
+        return Some(());
+    }
+    let state = r.attach_state(|| make_state(r, policy))?;
+    let (request_id, client, tier) = {
+        let mut state = state.borrow_mut();
+        match state.decision {
+            // `satisfy any`: somebody else granted what we, or nobody, refused.
+            None => state.decision = Some(Decision::Allow),
+            Some(Decision::Deny(reason))
+                if state.refusal().is_some()
+                    && reason != Reason::InternalError
+                    && !r.is_error_page() =>
+            {
+                state.decision = Some(Decision::Allow);
+                state.refused_owner = None;
+            }
+            Some(_) => {}
+        }
+        (
+            state.request_id,
+            state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
+            state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
+        )
+    };
+    r.remove_headers_in(|header| is_ours(header.name, policy));
+    if let Some(client) = client {
+        r.push_header_in("X-Client-ID", "x-client-id", client?)?;
+    }
+    if let Some(tier) = tier {
+        r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
+    }
+    r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))
+}
+
+/// Whether the client has no say in this header: a credential, or a name that could reach the
+/// backend as one of ours. CGI and WSGI turn `-` into `_`, and some gateways `.` as well, so all of
+/// them count as one.
+fn is_ours(name: &[u8], policy: &Policy) -> bool {
+    if !policy.pass_credentials && policy.credential_source(name).is_some() {
+        return true;
+    }
+    [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| {
+        name.len() == ours.len()
+            && name.iter().zip(ours).all(|(byte, ours)| {
+                let byte = byte.to_ascii_lowercase();
+                byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
+            })
+    })
+}

@@ -1,0 +1,102 @@
+//! What is known about one request, from the first callback to the last.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_core::answer::{answer, Answer};
+use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::keys::KeyOwner;
+use tollgate_core::limits::Standing;
+use tollgate_core::principal::Principal;
+
+use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
+use crate::ffi::request::Kept;
+
+/// The state of a request. It outlives internal redirects.
+pub(crate) struct State {
+    /// The policy of the location that judged it last.
+    pub(crate) policy: Rc<Policy>,
+    pub(crate) decision: Option<Decision>,
+    /// What the client presented; the header lines themselves are gone once it was admitted.
+    pub(crate) credential: SavedCredential,
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// Whose key it was that was refused.
+    pub(crate) refused_owner: Option<KeyOwner>,
+    pub(crate) tier: Option<Rc<Tier>>,
+    /// The limit that has least left, or that refused: for the log.
+    pub(crate) limit: Option<LimitReport>,
+    /// The limit that the client is told about.
+    pub(crate) shown_limit: Option<LimitReport>,
+    /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
+    pub(crate) wait_nanos: u64,
+    /// The client's id for the request if it is well-formed, else ours.
+    pub(crate) request_id: Kept,
+    /// The policy whose limits the request was charged to.
+    pub(crate) charged: Option<Rc<Policy>>,
+    pub(crate) body: Body,
+    /// A header filter failed, and the response became a 500.
+    pub(crate) abandoned: bool,
+}
+
+/// What the client presented, for a location that an internal redirect leads to.
+#[derive(Clone, Copy)]
+pub(crate) enum SavedCredential {
+    None,
+    One { bytes: Kept, bearer: bool },
+    Conflict,
+}
+
+/// Whose body the client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Somebody else's.
+    Untouched,
+    /// That of our answer, in place of nginx's page.
+    Ours(&'static str),
+    /// Ours, and it has been sent.
+    Sent,
+}
+
+/// One limit, for headers and log.
+#[derive(Clone, Debug)]
+pub(crate) struct LimitReport {
+    /// The rule of `tollgate_limit`; `None`: of the client's tier.
+    pub(crate) rule: Option<Arc<str>>,
+    pub(crate) dimension: &'static str,
+    pub(crate) standing: Standing,
+}
+
+impl State {
+    pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
+        Self {
+            policy,
+            decision: None,
+            credential,
+            principal: None,
+            refused_owner: None,
+            tier: None,
+            limit: None,
+            shown_limit: None,
+            wait_nanos: 0,
+            request_id,
+            charged: None,
+            body: Body::Untouched,
+            abandoned: false,
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.decision.and_then(Decision::reason)
+    }
+
+    /// The answer to a request that was refused, and is not let through all the same.
+    pub(crate) fn refusal(&self) -> Option<&'static Answer> {
+        match self.reason() {
+            Some(reason) if !self.policy.dry_run || reason == Reason::InternalError => {
+                Some(answer(reason))
+            }
+            _ => None,
+        }
+    }
+}
