@@ -1,7 +1,8 @@
 //! From the values of credential headers to the one credential of a request.
 //!
-//! A request may repeat its credential (in `Authorization` and in `X-API-Key`, say), but two different
-//! ones are refused: which of them the backend or a proxy in between would go by is anybody's guess.
+//! A request may repeat its credential (in `Authorization` and in `X-API-Key`, say), but two
+//! different ones are refused: which of them the backend, or a proxy in between, would go by is
+//! anybody's guess.
 
 use std::fmt;
 

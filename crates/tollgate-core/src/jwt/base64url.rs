@@ -10,9 +10,12 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Whether all of `text` is of the alphabet.
+/// Whether all of `text` is of the alphabet. Looks at every byte without a branch, which the compiler
+/// turns into vector instructions.
 pub(super) fn is_alphabet(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    text.iter().fold(true, |all, byte| {
+        all & (byte.is_ascii_alphanumeric() | (*byte == b'-') | (*byte == b'_'))
+    })
 }
 
 #[cfg(test)]

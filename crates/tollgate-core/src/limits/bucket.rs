@@ -86,6 +86,14 @@ pub struct Standing {
     pub until_full_nanos: u64,
 }
 
+impl Standing {
+    /// That of a bucket which was never used.
+    #[must_use]
+    pub fn full(quota: Quota) -> Self {
+        Self { quota, remaining: u64::from(quota.burst()), until_full_nanos: 0 }
+    }
+}
+
 impl Scale {
     /// The exact scale of `quota`, for the entry `index` of the table of rates.
     pub(super) fn exact(quota: Quota, index: u16) -> Self {
@@ -138,6 +146,7 @@ impl Scale {
         self.quota
     }
 
+    #[cfg(test)]
     pub(super) fn index(&self) -> u16 {
         self.index
     }
@@ -197,13 +206,40 @@ impl Scale {
         now: MonoNanos,
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> Result<(u64, Standing), u64> {
-        let used = self.used(level, now, foreign);
-        let wanted = used.saturating_add(u64::from(n).saturating_mul(self.ticks_per_token));
+        let wanted = self.wanted(level, n, now, foreign);
         if wanted > self.capacity_ticks {
-            let excess = wanted.saturating_sub(self.capacity_ticks);
-            return Err(self.nanos_until(self.ticks(now).saturating_add(excess), now).max(1));
+            return Err(self.nanos_until_room(wanted, now));
         }
         Ok((self.word(self.ticks(now).saturating_add(wanted)), self.standing(wanted, now)))
+    }
+
+    /// The nanoseconds after which a take of `n` tokens would succeed; `None` if it would now.
+    pub(super) fn wait(
+        &self,
+        level: Level,
+        n: u32,
+        now: MonoNanos,
+        foreign: impl FnOnce(u16) -> Option<Self>,
+    ) -> Option<u64> {
+        let wanted = self.wanted(level, n, now, foreign);
+        (wanted > self.capacity_ticks).then(|| self.nanos_until_room(wanted, now))
+    }
+
+    /// Ticks in use if `n` tokens were taken.
+    fn wanted(
+        &self,
+        level: Level,
+        n: u32,
+        now: MonoNanos,
+        foreign: impl FnOnce(u16) -> Option<Self>,
+    ) -> u64 {
+        let taken = u64::from(n).saturating_mul(self.ticks_per_token);
+        self.used(level, now, foreign).saturating_add(taken)
+    }
+
+    fn nanos_until_room(&self, wanted: u64, now: MonoNanos) -> u64 {
+        let excess = wanted.saturating_sub(self.capacity_ticks);
+        self.nanos_until(self.ticks(now).saturating_add(excess), now).max(1)
     }
 
     /// Giving `n` tokens back: the word to store. Never fuller than full: what the clock has given

@@ -275,7 +275,22 @@ impl<'z> Slots<'z> {
         })
     }
 
-    /// How a take of `n` tokens would end.
+    /// The nanoseconds after which a take of `n` tokens would succeed; `None` if it would now.
+    pub(super) fn wait(
+        &self,
+        place: Place,
+        key: Key,
+        bucket: usize,
+        scale: &Scale,
+        n: u32,
+        now: MonoNanos,
+    ) -> Result<Option<u64>, Moved> {
+        self.update(place, key, bucket, |level| {
+            (None, scale.wait(level, n, now, |index| self.rates.get(index)))
+        })
+    }
+
+    /// How a bucket stands, and how a take of `n` tokens would end.
     pub(super) fn look(
         &self,
         place: Place,

@@ -238,7 +238,8 @@ impl<'z> Zone<'z> {
     }
 
     /// Takes from all of the buckets, or from none. On success, `standings` holds one entry for each
-    /// ask, after the take; on refusal, one for each ask as it stands, as far as they were found.
+    /// ask, after the take; when a limit has too little left, one for each ask as it stands, unless
+    /// another worker was faster at the last moment.
     ///
     /// # Errors
     ///
@@ -280,11 +281,10 @@ impl<'z> Zone<'z> {
                 Ok(place) => place,
                 Err(full) => return Ok(Err(full)),
             };
-            let (standing, wait) = self
+            let wait = self
                 .slots(ask.key)
-                .look(place, ask.key, ask.bucket(), &ask.scale, ask.n, now)
+                .wait(place, ask.key, ask.bucket(), &ask.scale, ask.n, now)
                 .map_err(|moved| (moved, ask.key.area()))?;
-            standings.push(standing);
             if let Some(wait_nanos) = wait {
                 if tightest.is_none_or(|t| wait_nanos > t.wait_nanos) {
                     tightest = Some(Exceeded { ask: index, wait_nanos });
@@ -292,6 +292,10 @@ impl<'z> Zone<'z> {
             }
         }
         if let Some(exceeded) = tightest {
+            for ask in asks {
+                let full = || Standing::full(ask.scale.quota());
+                standings.push(self.look(ask, now).map_or_else(full, |(standing, _)| standing));
+            }
             return Ok(Err(Refused::Exceeded(exceeded)));
         }
         for (index, ask) in asks.iter().enumerate() {
@@ -302,9 +306,7 @@ impl<'z> Zone<'z> {
                 .and_then(|place| slots.take(place, ask.key, ask.bucket(), &ask.scale, ask.n, now));
             let refused = match taken {
                 Ok(Ok(standing)) => {
-                    if let Some(entry) = standings.get_mut(index) {
-                        *entry = standing;
-                    }
+                    standings.push(standing);
                     continue;
                 }
                 Ok(Err(wait_nanos)) => {
@@ -314,6 +316,7 @@ impl<'z> Zone<'z> {
             };
             // Another worker was faster. What was taken so far goes back.
             self.give_back(asks.get(..index).unwrap_or(&[]), now);
+            standings.clear();
             return refused;
         }
         Ok(Ok(()))

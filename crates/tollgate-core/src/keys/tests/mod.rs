@@ -8,8 +8,7 @@ const NOW: UnixSeconds = UnixSeconds(1_767_225_600); // 2026-01-01T00:00:00Z
 
 /// The 64 digits.
 fn digits(key: &str) -> String {
-    let hex: String = Digest::of(key.as_bytes()).0.iter().map(|b| format!("{b:02x}")).collect();
-    hex
+    Digest::of(key.as_bytes()).0.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// As it stands in the file.
