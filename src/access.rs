@@ -5,15 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::answer::answer;
+use tollgate_core::clock::UnixSeconds;
 use tollgate_core::credential::{Credential, Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::jwt;
+use tollgate_core::jwt::{self, TokenError};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
 use crate::admission::{self, Shortage};
-use crate::conf::policy::Policy;
+use crate::conf::policy::{Policy, Verifier};
 use crate::conf::rules::Tier;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::{Request, Verdict};
@@ -180,33 +181,40 @@ fn authenticate(
         SavedCredential::One { bytes, bearer } => Credential { bytes: r.kept(bytes), bearer },
     };
     let now = wall_now().seconds();
-    match (&policy.jwt, &policy.api_keys) {
-        (Some(verifier), keys)
-            if credential.bearer && (keys.is_none() || jwt::looks_like_jws(credential.bytes)) =>
-        {
-            let known = worker::with(|w| w.tokens.get(verifier.id, credential.bytes, now));
-            let verified = match known {
-                Some(known) => known,
-                None => jwt::verify(credential.bytes, &verifier.keys, &verifier.policy, now).map(
-                    |token| {
-                        worker::with(|w| {
-                            w.tokens.insert(verifier.id, credential.bytes, &token, now);
-                        });
-                        Arc::clone(token.principal())
-                    },
-                ),
-            };
-            verified.map(Some).map_err(|error| {
+    if let Some(verifier) = &policy.jwt {
+        // A token that was verified here before has that shape, and need not be taken apart again.
+        let known = match credential.bearer && credential.bytes.contains(&b'.') {
+            true => worker::with(|w| w.tokens.get(verifier.id, credential.bytes, now)),
+            false => None,
+        };
+        let is_token = known.is_some()
+            || policy.api_keys.is_none()
+            || (credential.bearer && jwt::looks_like_jws(credential.bytes));
+        if is_token {
+            let verified = known.unwrap_or_else(|| verify(verifier, credential.bytes, now));
+            return verified.map(Some).map_err(|error| {
                 r.log().info(format_args!("tollgate: token refused: {error}"));
                 error.reason().into()
-            })
+            });
         }
-        (_, Some(keys)) => match keys.lookup(credential.bytes, now, r.client_addr()) {
-            Ok(principal) => Ok(Some(Arc::clone(principal))),
-            Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
-        },
-        (_, None) => Err(Reason::InvalidCredential.into()),
     }
+    let Some(keys) = &policy.api_keys else { return Err(Reason::InvalidCredential.into()) };
+    let position =
+        worker::with(|w| w.api_keys.position(keys.id, credential.bytes, |key| keys.set.find(key)));
+    match keys.set.judge(position, now, r.client_addr()) {
+        Ok(principal) => Ok(Some(Arc::clone(principal))),
+        Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
+    }
+}
+
+fn verify(
+    verifier: &Verifier,
+    token: &[u8],
+    now: UnixSeconds,
+) -> Result<Arc<Principal>, TokenError> {
+    let verified = jwt::verify(token, &verifier.keys, &verifier.policy, now)?;
+    worker::with(|w| w.tokens.insert(verifier.id, token, &verified, now));
+    Ok(Arc::clone(verified.principal()))
 }
 
 /// The tier that the principal names, or the default one.

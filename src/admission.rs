@@ -1,6 +1,7 @@
 //! ACCESS: reserve on every limit, all or nothing.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::{KeySource, Limit, LimitRule};
 use crate::ffi::clock::mono_now;
 use crate::ffi::request::Request;
-use crate::state::{LimitReport, State};
+use crate::state::{Charged, LimitReport, State};
 use crate::worker;
 
 /// A limit has too little left, or can't be kept.
@@ -43,12 +44,10 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
     pub(crate) fn check_auth_failures(&self) -> Result<(), Shortage> {
         let now = mono_now();
         let mut worst: Option<Shortage> = None;
-        self.auth_failure_asks(|rule, ask| {
-            let Some((standing, Some(wait_nanos))) = self.zone.look(&ask, now) else {
-                return;
-            };
+        self.auth_failure_asks(|limit, ask| {
+            let Some((standing, Some(wait_nanos))) = self.zone.look(&ask, now) else { return };
             if worst.as_ref().is_none_or(|worst| wait_nanos > worst.wait_nanos) {
-                let report = report(Some(&rule.name), Dimension::AuthFailures, standing);
+                let report = LimitReport { label: Arc::clone(limit.label()), standing };
                 let reason = Reason::AuthFailuresExceeded;
                 worst = Some(Shortage { reason, wait_nanos, report: Some(report) });
             }
@@ -66,11 +65,11 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
         });
     }
 
-    fn auth_failure_asks(&self, mut each: impl FnMut(&LimitRule, Ask)) {
+    fn auth_failure_asks(&self, mut each: impl FnMut(&Limit, Ask)) {
         for rule in self.policy.limits.iter().filter(|rule| !rule.auth_failures.is_empty()) {
             let Some(key) = self.key(rule) else { continue };
             for limit in &rule.auth_failures {
-                each(rule, self.ask(key, Dimension::AuthFailures, limit));
+                each(limit, self.ask(key, Dimension::AuthFailures, limit));
             }
         }
     }
@@ -97,58 +96,55 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
 
     /// Takes a request from each limit that applies, or from none.
     pub(crate) fn reserve(&self) -> Result<(), Shortage> {
-        // Evaluating keys calls into nginx, so the worker's vectors are borrowed only for a moment.
-        let (mut asks, mut standings) = worker::with(|worker| {
-            (std::mem::take(&mut worker.asks), std::mem::take(&mut worker.standings))
-        });
-        asks.clear();
-        standings.clear();
-        let of_tier = self.tier_asks(&mut asks);
-        let mut rules: Vec<&Rc<LimitRule>> = Vec::new();
-        self.rule_asks(&mut asks, &mut rules);
-        let outcome = self.zone.reserve(&asks, mono_now(), self.lock, &mut standings);
-        let outcome = self.conclude(outcome, of_tier, &asks, &rules, &standings);
-        worker::with(|worker| (worker.asks, worker.standings) = (asks, standings));
+        // Evaluating keys calls into nginx, so the worker's memory is borrowed only for a moment.
+        let mut scratch = worker::with(|worker| std::mem::take(&mut worker.scratch));
+        scratch.clear();
+        self.tier_asks(&mut scratch);
+        let of_tier = scratch.asks.len();
+        self.rule_asks(&mut scratch);
+        let outcome =
+            self.zone.reserve(&scratch.asks, mono_now(), self.lock, &mut scratch.standings);
+        let outcome = self.conclude(outcome, of_tier, &scratch);
+        worker::with(|worker| worker.scratch = scratch);
         outcome
     }
 
-    /// The limits of the client's tier; the number of asks.
-    fn tier_asks(&self, asks: &mut Vec<Ask>) -> usize {
+    /// The limits of the client's tier. They hold once a request, however many locations it goes
+    /// through.
+    fn tier_asks(&self, scratch: &mut Scratch) {
         let state = self.state.borrow();
-        let (Some(principal), Some(tier)) = (&state.principal, &state.tier) else {
-            return 0;
+        let (Some(principal), Some(tier)) = (&state.principal, &state.tier) else { return };
+        let is_charged = |charged: &Charged| {
+            charged.principal.as_ref().is_some_and(|other| other.client() == principal.client())
         };
-        // The client's own limits hold once a request, however many locations it goes through.
-        if state.charged.is_some() {
-            return 0;
+        if state.charged.as_ref().is_some_and(is_charged) {
+            return;
         }
         let key = self.zone.client_key(principal.client());
         let own_rate = principal.rate_limit();
         for limit in &tier.requests {
             if own_rate.is_none() || limit.quota().period() != Period::Minute {
-                asks.push(self.ask(key, Dimension::Requests, limit));
+                scratch.push(self.ask(key, Dimension::Requests, limit), limit.label());
             }
         }
         if let Some(per_minute) = own_rate {
-            let scale = worker::with(|worker| worker.token_rate(self.zone, per_minute));
-            asks.push(Ask { key, dimension: Dimension::Requests, scale, n: 1 });
+            let (scale, label) = worker::with(|worker| worker.token_rate(self.zone, per_minute));
+            scratch.push(Ask { key, dimension: Dimension::Requests, scale, n: 1 }, &label);
         }
-        asks.len()
     }
 
     /// The limits of the rules that apply in this location, and weren't charged in one before.
-    fn rule_asks<'p>(&'p self, asks: &mut Vec<Ask>, rules: &mut Vec<&'p Rc<LimitRule>>) {
-        let charged = self.state.borrow().charged.clone();
+    fn rule_asks(&self, scratch: &mut Scratch) {
         for rule in self.policy.limits.iter().filter(|rule| !rule.requests.is_empty()) {
-            let is_charged =
-                |policy: &Rc<Policy>| policy.limits.iter().any(|other| Rc::ptr_eq(other, rule));
-            if charged.as_ref().is_some_and(is_charged) {
+            let is_charged = |charged: &Charged| {
+                charged.policy.limits.iter().any(|other| Rc::ptr_eq(other, rule))
+            };
+            if self.state.borrow().charged.as_ref().is_some_and(is_charged) {
                 continue;
             }
             let Some(key) = self.key(rule) else { continue };
             for limit in &rule.requests {
-                asks.push(self.ask(key, Dimension::Requests, limit));
-                rules.push(rule);
+                scratch.push(self.ask(key, Dimension::Requests, limit), limit.label());
             }
         }
     }
@@ -157,40 +153,28 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
         &self,
         outcome: Result<(), Refused>,
         of_tier: usize,
-        asks: &[Ask],
-        rules: &[&Rc<LimitRule>],
-        standings: &[Standing],
+        scratch: &Scratch,
     ) -> Result<(), Shortage> {
-        let report_of = |index: usize| {
-            let standing = standings.get(index)?;
-            let rule = index.checked_sub(of_tier).and_then(|index| rules.get(index));
-            let dimension = asks.get(index)?.dimension;
-            Some(report(rule.map(|rule| &rule.name), dimension, *standing))
-        };
         // What a client cares for is its own limit with least left; only where it has none, that of
         // a rule.
-        let least = |range: std::ops::Range<usize>| {
-            range.filter(|index| standings.get(*index).is_some()).min_by_key(|index| {
-                standings.get(*index).map(|s| (s.remaining, std::cmp::Reverse(s.until_full_nanos)))
-            })
-        };
-        let shown = least(0..of_tier).or_else(|| least(of_tier..asks.len())).and_then(report_of);
+        let shown = scratch.least_left(0..of_tier);
+        let shown = shown.or_else(|| scratch.least_left(of_tier..scratch.asks.len()));
         let mut state = self.state.borrow_mut();
+        if let Some(shown) = shown.and_then(|index| scratch.report(index)) {
+            state.shown_limit = Some(shown);
+        }
         match outcome {
             Ok(()) => {
-                state.charged = Some(Rc::clone(self.policy));
-                state.limit.clone_from(&shown);
-                state.shown_limit = shown;
+                let principal = state.principal.clone();
+                state.charged = Some(Charged { policy: Rc::clone(self.policy), principal });
+                state.limit = state.shown_limit.clone();
                 Ok(())
             }
-            Err(Refused::Exceeded(exceeded)) => {
-                state.shown_limit = shown;
-                Err(Shortage {
-                    reason: Reason::RequestsExceeded,
-                    wait_nanos: exceeded.wait_nanos,
-                    report: report_of(exceeded.ask),
-                })
-            }
+            Err(Refused::Exceeded(exceeded)) => Err(Shortage {
+                reason: Reason::RequestsExceeded,
+                wait_nanos: exceeded.wait_nanos,
+                report: scratch.report(exceeded.ask),
+            }),
             Err(Refused::ZoneFull(_)) => {
                 self.r.log().error(format_args!(
                     "tollgate_zone \"{}\" is full, a request is refused; make the zone larger",
@@ -202,6 +186,35 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
     }
 }
 
-fn report(rule: Option<&Arc<str>>, dimension: Dimension, standing: Standing) -> LimitReport {
-    LimitReport { rule: rule.map(Arc::clone), dimension: dimension.as_str(), standing }
+/// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
+/// so that a request costs no allocation.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    asks: Vec<Ask>,
+    labels: Vec<Arc<str>>,
+    standings: Vec<Standing>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.asks.clear();
+        self.labels.clear();
+        self.standings.clear();
+    }
+
+    fn push(&mut self, ask: Ask, label: &Arc<str>) {
+        self.asks.push(ask);
+        self.labels.push(Arc::clone(label));
+    }
+
+    fn least_left(&self, range: std::ops::Range<usize>) -> Option<usize> {
+        range.filter(|index| self.standings.get(*index).is_some()).min_by_key(|index| {
+            self.standings.get(*index).map(|s| (s.remaining, Reverse(s.until_full_nanos)))
+        })
+    }
+
+    fn report(&self, index: usize) -> Option<LimitReport> {
+        let (label, standing) = (self.labels.get(index)?, self.standings.get(index)?);
+        Some(LimitReport { label: Arc::clone(label), standing: *standing })
+    }
 }

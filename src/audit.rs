@@ -1,12 +1,10 @@
 //! LOG: one audit line for each request.
 
-use std::io::Write as _;
-
 use tollgate_core::audit::Record;
 
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
-use crate::state::{LimitReport, State};
+use crate::state::State;
 use crate::worker;
 
 /// The log handler.
@@ -40,12 +38,11 @@ pub(crate) fn write(r: Request<'_>) {
         record.upstream_status = u16::try_from(last.status).ok().filter(|status| *status != 0);
         record.upstream_ms = last.response_ms;
     }
-    let mut limit = LimitName::default();
     if let Some(state) = &state {
         record.request_id = Some(r.kept(state.request_id));
         add_state(&mut record, state);
         if let Some(report) = &state.limit {
-            record.limit = Some(limit.of(report));
+            record.limit = Some(report.label.as_bytes());
             record.remaining = Some(report.standing.remaining);
         }
     }
@@ -63,30 +60,5 @@ fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
     } else if let Some(owner) = &state.refused_owner {
         record.client = Some(owner.client().as_bytes());
         record.key_id = Some(owner.key_id().as_bytes());
-    }
-}
-
-/// The name of a limit, such as `requests 100r/m` or `per_address requests 5r/s burst=10`.
-struct LimitName {
-    text: [u8; 512],
-}
-
-impl Default for LimitName {
-    fn default() -> Self {
-        Self { text: [0; 512] }
-    }
-}
-
-impl LimitName {
-    /// Written into the buffer, as far as there is room: a name is bounded, and so are the numbers.
-    fn of(&mut self, report: &LimitReport) -> &[u8] {
-        let size = self.text.len();
-        let mut rest = self.text.as_mut_slice();
-        if let Some(rule) = &report.rule {
-            let _ = write!(rest, "{rule} ");
-        }
-        let _ = write!(rest, "{} {}", report.dimension, report.standing.quota);
-        let written = size.saturating_sub(rest.len());
-        self.text.get(..written).unwrap_or_default()
     }
 }

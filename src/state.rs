@@ -32,8 +32,7 @@ pub(crate) struct State {
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
     pub(crate) request_id: Kept,
-    /// The policy whose limits the request was charged to.
-    pub(crate) charged: Option<Rc<Policy>>,
+    pub(crate) charged: Option<Charged>,
     pub(crate) body: Body,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
@@ -58,12 +57,17 @@ pub(crate) enum Body {
     Sent,
 }
 
+/// What the request was charged to.
+pub(crate) struct Charged {
+    pub(crate) policy: Rc<Policy>,
+    pub(crate) principal: Option<Arc<Principal>>,
+}
+
 /// One limit, for headers and log.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitReport {
-    /// The rule of `tollgate_limit`; `None`: of the client's tier.
-    pub(crate) rule: Option<Arc<str>>,
-    pub(crate) dimension: &'static str,
+    /// Such as `requests 100r/m`.
+    pub(crate) label: Arc<str>,
     pub(crate) standing: Standing,
 }
 

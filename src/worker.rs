@@ -2,29 +2,32 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tollgate_core::audit::TimeFormat;
 use tollgate_core::jwt::TokenCache;
-use tollgate_core::limits::{Ask, Quota, Scale, Standing, Zone};
+use tollgate_core::keys::KeyMemo;
+use tollgate_core::limits::{Quota, Scale, Zone};
 use tollgate_core::request_id;
 
+use crate::admission::Scratch;
 use crate::random;
 
 /// Verified tokens that a worker remembers: about 4 MiB if all of them are in use.
 const CACHED_TOKENS: usize = 8192;
+/// API keys that a worker remembers.
+const REMEMBERED_KEYS: usize = 4096;
 /// Rates from tokens that a worker remembers.
 const CACHED_RATES: usize = 4096;
 
 pub(crate) struct Worker {
     pub(crate) request_ids: request_id::Generator,
     pub(crate) tokens: TokenCache,
+    pub(crate) api_keys: KeyMemo,
     pub(crate) time: TimeFormat,
-    /// The asks of the request that is being judged, and how they stand: kept, so that a request
-    /// costs no allocation.
-    pub(crate) asks: Vec<Ask>,
-    pub(crate) standings: Vec<Standing>,
-    token_rates: HashMap<NonZeroU32, Scale>,
+    pub(crate) scratch: Scratch,
+    token_rates: HashMap<NonZeroU32, (Scale, Arc<str>)>,
 }
 
 /// Made at the first request, and so after nginx has forked its workers: each has keys of its own.
@@ -44,23 +47,28 @@ impl Worker {
         Self {
             request_ids: request_id::Generator::new(key()),
             tokens: TokenCache::new(CACHED_TOKENS, key()),
+            api_keys: KeyMemo::new(REMEMBERED_KEYS, key()),
             time: TimeFormat::default(),
-            asks: Vec::new(),
-            standings: Vec::new(),
+            scratch: Scratch::default(),
             token_rates: HashMap::new(),
         }
     }
 
-    /// The scale of the `rate_limit` of a token.
-    pub(crate) fn token_rate(&mut self, zone: &Zone<'_>, per_minute: NonZeroU32) -> Scale {
-        if let Some(scale) = self.token_rates.get(&per_minute) {
-            return *scale;
+    /// The scale of the `rate_limit` of a token, and the name of the limit.
+    pub(crate) fn token_rate(
+        &mut self,
+        zone: &Zone<'_>,
+        per_minute: NonZeroU32,
+    ) -> (Scale, Arc<str>) {
+        if let Some(known) = self.token_rates.get(&per_minute) {
+            return known.clone();
         }
-        let scale = zone.scale(Quota::per_minute(per_minute));
+        let quota = Quota::per_minute(per_minute);
+        let rate = (zone.scale(quota), Arc::from(format!("requests {quota}")));
         if self.token_rates.len() >= CACHED_RATES {
             self.token_rates.clear();
         }
-        self.token_rates.insert(per_minute, scale);
-        scale
+        self.token_rates.insert(per_minute, rate.clone());
+        rate
     }
 }

@@ -152,14 +152,14 @@ fn tier(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outco
 fn tier_entry(entry: &[String], requests: &mut Vec<Limit>) -> Outcome {
     let (name, rest) = words(entry);
     match (name, rest) {
-        ("requests", [rate]) => Limit::add(requests, quota(name, rate, None)?, name),
+        ("requests", [rate]) => Limit::add(requests, quota(name, rate, None)?, name, None),
         ("requests", [rate, burst]) => {
             let burst = burst.strip_prefix("burst=").ok_or_else(|| {
                 error(format!(
                     "invalid parameter \"{burst}\" of \"requests\"; it takes \"burst=N\""
                 ))
             })?;
-            Limit::add(requests, quota(name, rate, Some(burst))?, name)
+            Limit::add(requests, quota(name, rate, Some(burst))?, name, None)
         }
         ("requests", _) => Err(error(
             "\"requests\" takes a rate and optionally a burst: \"requests 100r/m burst=20;\"",
@@ -226,7 +226,7 @@ fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outc
     let (mut requests, mut auth_failures) = (Vec::new(), Vec::new());
     for (what, rate, burst) in limits {
         let list = if what == "requests" { &mut requests } else { &mut auth_failures };
-        Limit::add(list, quota(what, rate, burst)?, what)?;
+        Limit::add(list, quota(what, rate, burst)?, what, Some(name))?;
     }
     if requests.is_empty() && auth_failures.is_empty() {
         return Err(error(format!(

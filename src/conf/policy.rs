@@ -24,7 +24,7 @@ pub(crate) struct Policy {
     pub(crate) pass_credentials: bool,
     /// `tollgate_auth none`.
     pub(crate) anonymous: bool,
-    pub(crate) api_keys: Option<Rc<keys::KeySet>>,
+    pub(crate) api_keys: Option<Rc<ApiKeys>>,
     pub(crate) jwt: Option<Rc<Verifier>>,
     /// Names in lower case.
     credential_headers: Vec<(Box<[u8]>, Source)>,
@@ -33,6 +33,13 @@ pub(crate) struct Policy {
     pub(crate) limits: Vec<Rc<LimitRule>>,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
+}
+
+/// The API keys of one file.
+pub(crate) struct ApiKeys {
+    /// Tells the keys of one set from those of another in the worker's memory.
+    pub(crate) id: u64,
+    pub(crate) set: keys::KeySet,
 }
 
 /// A JWT key set with what is demanded of a token.
@@ -46,7 +53,7 @@ pub(crate) struct Verifier {
 /// What was read while the configuration was put together: each file once.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    keys_files: Vec<(String, Rc<keys::KeySet>)>,
+    keys_files: Vec<(String, Rc<ApiKeys>)>,
     verifiers: Vec<(Settings, Rc<Verifier>)>,
     audit_logs: Vec<Rc<LogFile>>,
     tiers: Option<Rc<[Rc<Tier>]>>,
@@ -54,8 +61,11 @@ pub(crate) struct Loaded {
     pub(super) in_use: bool,
 }
 
-/// Verifiers are told apart over the life of the process, reloads included.
-static NEXT_VERIFIER: AtomicU64 = AtomicU64::new(1);
+/// Key sets and verifiers are told apart over the life of the process, reloads included.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Policy {
     /// The policy that `settings` make; `None` where the module is off.
@@ -174,7 +184,7 @@ fn load_keys(
     main: &mut MainConf,
     has_default_tier: bool,
     on: &Place,
-) -> Result<Rc<keys::KeySet>, ConfError> {
+) -> Result<Rc<ApiKeys>, ConfError> {
     let Some(Given { value: path, place }) = &settings.api_keys else {
         return Err(ConfError::new(format!(
             "\"tollgate on\" without keys would refuse everybody; add \"tollgate_api_keys PATH;\", \
@@ -183,8 +193,8 @@ fn load_keys(
     };
     let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
     let is_new = known.is_none();
-    let set = match known {
-        Some((_, set)) => Rc::clone(set),
+    let keys = match known {
+        Some((_, keys)) => Rc::clone(keys),
         None => {
             let json = read(path, "tollgate_api_keys", place)?;
             let set = keys::KeySet::parse(&json).map_err(|error| {
@@ -196,11 +206,12 @@ fn load_keys(
                      refused; add one with scripts/new-key {place}"
                 )));
             }
-            let set = Rc::new(set);
-            main.loaded.keys_files.push((path.clone(), Rc::clone(&set)));
-            set
+            let keys = Rc::new(ApiKeys { id: next_id(), set });
+            main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
+            keys
         }
     };
+    let set = &keys.set;
     let mut without_tier = 0usize;
     for (id, tier) in set.tiers() {
         match tier {
@@ -236,7 +247,7 @@ fn load_keys(
             ));
         }
     }
-    Ok(set)
+    Ok(keys)
 }
 
 /// A key file for tokens that nobody accepts is a mistake.
@@ -303,8 +314,7 @@ fn load_verifier(
         max_len: settings.jwt_max_size.unwrap_or(defaults.max_len),
         claims,
     };
-    let id = NEXT_VERIFIER.fetch_add(1, Ordering::Relaxed);
-    let verifier = Rc::new(Verifier { id, keys, policy });
+    let verifier = Rc::new(Verifier { id: next_id(), keys, policy });
     loaded.verifiers.push((concerned, Rc::clone(&verifier)));
     Ok(verifier)
 }

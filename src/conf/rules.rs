@@ -10,6 +10,8 @@ use tollgate_core::limits::{Quota, Scale, Zone};
 #[derive(Debug)]
 pub(crate) struct Limit {
     quota: Quota,
+    /// For the log: `requests 100r/m`, `per_address requests 5r/s burst=10`.
+    label: Arc<str>,
     /// Known when the zone is mapped.
     scale: OnceLock<Scale>,
 }
@@ -19,20 +21,33 @@ impl Limit {
         self.quota
     }
 
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
     pub(crate) fn scale(&self, zone: &Zone<'_>) -> Scale {
         *self.scale.get_or_init(|| zone.scale(self.quota))
     }
 
-    /// Adds a limit to those of one dimension; there can be one for each period, as each has its
-    /// bucket.
-    pub(crate) fn add(list: &mut Vec<Self>, quota: Quota, name: &str) -> Result<(), ConfError> {
+    /// Adds a limit of the dimension `name` to the others of that dimension; there can be one for
+    /// each period, as each has its bucket. `rule` is the name of the `tollgate_limit`, if it is one.
+    pub(crate) fn add(
+        list: &mut Vec<Self>,
+        quota: Quota,
+        name: &str,
+        rule: Option<&str>,
+    ) -> Result<(), ConfError> {
         if list.iter().any(|other| other.quota.period() == quota.period()) {
             return Err(ConfError::new(format!(
                 "\"{name}\" is given twice with the period \"r/{}\"; keep one of them",
                 quota.period().letter()
             )));
         }
-        list.push(Self { quota, scale: OnceLock::new() });
+        let label = match rule {
+            Some(rule) => format!("{rule} {name} {quota}"),
+            None => format!("{name} {quota}"),
+        };
+        list.push(Self { quota, label: label.into(), scale: OnceLock::new() });
         Ok(())
     }
 }

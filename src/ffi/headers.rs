@@ -86,7 +86,8 @@ impl<'r> Request<'r> {
     /// hadn't sent them.
     ///
     /// proxy_pass and its like copy every line that is in the list, whatever its `hash`. So the rest
-    /// of the part moves up, and every pointer of nginx's to a moved line is mended.
+    /// of the part moves up, every pointer of nginx's to a moved line is mended, and a part with
+    /// nothing left in it leaves the list.
     pub(crate) fn remove_headers_in(self, mut unwanted: impl FnMut(HeaderIn<'_>) -> bool) {
         // SAFETY: the request is live, and so is its list; what moves are whole elements within one
         // part, as many as lie behind the removed one.
@@ -94,6 +95,7 @@ impl<'r> Request<'r> {
             let headers = &raw mut (*self.as_ptr()).headers_in;
             let list = self.headers_in_list();
             let mut part: *mut ngx_list_part_t = &raw mut (*list).part;
+            let mut before: *mut ngx_list_part_t = std::ptr::null_mut();
             while !part.is_null() {
                 let lines = (*part).elts.cast::<ngx_table_elt_t>();
                 let mut index = 0;
@@ -112,6 +114,16 @@ impl<'r> Request<'r> {
                     std::ptr::copy(line.add(1), line, behind);
                     (*part).nelts -= 1;
                     moved_up(headers, line.add(1), behind);
+                }
+                // Whoever goes through a list in nginx's way takes every part but the first to have
+                // an element: of an empty one he would see what was there before.
+                if (*part).nelts == 0 && !before.is_null() {
+                    (*before).next = (*part).next;
+                    if (*list).last == part {
+                        (*list).last = before;
+                    }
+                } else {
+                    before = part;
                 }
                 part = (*part).next;
             }

@@ -8,9 +8,11 @@
 mod entry;
 mod error;
 mod file;
+mod memo;
 mod value;
 
 pub use error::{EntryName, KeysError, Problem};
+pub use memo::KeyMemo;
 
 use std::collections::hash_map;
 use std::collections::HashMap;
@@ -45,6 +47,10 @@ struct Entry {
     expires: UnixSeconds,
     cidrs: Option<Box<[Cidr]>>,
 }
+
+/// Where a key stands in its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position(usize);
 
 /// Why a key was refused, and whose it is where it was recognised.
 #[derive(Clone, Debug)]
@@ -114,13 +120,32 @@ impl KeySet {
         now: UnixSeconds,
         address: Option<IpAddr>,
     ) -> Result<&Arc<Principal>, Refusal> {
-        let unknown = Refusal { reason: Reason::InvalidCredential, owner: None };
+        self.judge(self.find(key), now, address)
+    }
+
+    /// The first half of [`KeySet::lookup`]: where the key stands, if it stands here.
+    #[must_use]
+    pub fn find(&self, key: &[u8]) -> Option<Position> {
         if key.is_empty() || key.len() > MAX_KEY_LEN {
-            return Err(unknown);
+            return None;
         }
-        let position = self.by_digest.get(&Digest::of(key));
-        let Some(entry) = position.and_then(|&position| self.entries.get(position)) else {
-            return Err(unknown);
+        self.by_digest.get(&Digest::of(key)).map(|&position| Position(position))
+    }
+
+    /// The second half of [`KeySet::lookup`]: whether the key at `position`, as
+    /// [`KeySet::find`] gave it, is in force.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeySet::lookup`].
+    pub fn judge(
+        &self,
+        position: Option<Position>,
+        now: UnixSeconds,
+        address: Option<IpAddr>,
+    ) -> Result<&Arc<Principal>, Refusal> {
+        let Some(entry) = position.and_then(|position| self.entries.get(position.0)) else {
+            return Err(Refusal { reason: Reason::InvalidCredential, owner: None });
         };
         match entry.refusal(now, address) {
             None => Ok(&entry.principal),
