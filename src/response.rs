@@ -3,6 +3,7 @@
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::ratelimit_headers::{self, retry_after, RequestsLimit, RetryAfter};
 
+use crate::access::make_state;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 use crate::state::{Body, State};
@@ -26,8 +27,11 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
     if !r.is_main() {
         return Some(());
     }
-    let Some(state) = r.find_state() else {
-        return Some(());
+    let state = match (r.find_state(), r.loc_conf().policy()) {
+        (Some(state), _) => state,
+        // nginx answers before we are asked (the body is too large, say): that has an id, too.
+        (None, Some(policy)) => r.attach_state(|| make_state(r, policy))?,
+        (None, None) => return Some(()),
     };
     // Only where the answer is made in the location that refused; after an internal redirect, it is
     // the operator's error_page.

@@ -1,7 +1,5 @@
 //! Our place in the chain of filters.
 
-use std::sync::OnceLock;
-
 use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_filter_finalize_request,
     ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
@@ -14,27 +12,28 @@ use super::module;
 use super::request::Request;
 use crate::response;
 
-/// The filters that were on top before us. nginx makes the chain anew with every configuration, out
-/// of the same filters; ours are called for each request after that, in the same process.
-static NEXT: OnceLock<Next> = OnceLock::new();
+/// The filters that were on top before us, of the configuration that was read last.
+static mut NEXT: Next = Next { header: None, body: None };
 
 struct Next {
     header: ngx_http_output_header_filter_pt,
     body: ngx_http_output_body_filter_pt,
 }
 
+/// Puts our filters on top. nginx makes the chain anew with every configuration, and other modules
+/// may have come or gone.
 pub(super) fn install() {
-    // SAFETY: nginx reads the configuration on one thread.
+    // SAFETY: nginx reads the configuration on its only thread; no filter is running then.
     unsafe {
-        let next = Next { header: ngx_http_top_header_filter, body: ngx_http_top_body_filter };
-        let _ = NEXT.set(next);
+        NEXT = Next { header: ngx_http_top_header_filter, body: ngx_http_top_body_filter };
         ngx_http_top_header_filter = Some(header_filter);
         ngx_http_top_body_filter = Some(body_filter);
     }
 }
 
 fn next_header(r: *mut ngx_http_request_t) -> ngx_int_t {
-    match NEXT.get().and_then(|next| next.header) {
+    // SAFETY: nginx runs on one thread; see `install`.
+    match unsafe { NEXT.header } {
         // SAFETY: nginx's own filter, with the request that it passed.
         Some(filter) => unsafe { filter(r) },
         None => NGX_ERROR as ngx_int_t,
@@ -42,7 +41,8 @@ fn next_header(r: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 fn next_body(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    match NEXT.get().and_then(|next| next.body) {
+    // SAFETY: nginx runs on one thread; see `install`.
+    match unsafe { NEXT.body } {
         // SAFETY: nginx's own filter, with the request that it passed and a chain of its buffers.
         Some(filter) => unsafe { filter(r, chain) },
         None => NGX_ERROR as ngx_int_t,
