@@ -1,0 +1,301 @@
+#!/usr/bin/perl
+
+# The configurations in nginx-conf/, and the one in README.md: nginx takes each as it stands, but for
+# paths, ports and addresses, and it does what its comments say.
+
+use warnings;
+use strict;
+
+use Test::More;
+use Test::Nginx;
+
+use Digest::SHA qw/hmac_sha256 sha256_hex/;
+use FindBin;
+use MIME::Base64 qw/encode_base64url/;
+use Time::HiRes qw/time/;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+use constant {
+	ACME => 'example-key-of-acme',
+	ZENITH => 'example-key-of-zenith',
+	SECRET => '0123456789abcdef0123456789abcdef',
+	AUDIENCE => 'api.example.com',
+	ISSUER => 'https://login.example.com',
+};
+
+my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy map limit_req limit_conn rewrite/)
+	->has_daemon('openssl')->has_daemon('curl')->plan(49);
+
+my $root = "$FindBin::Bin/..";
+my $requests = 0;
+my $d = $t->testdir();
+
+###############################################################################
+
+# What the configurations name: keys, a secret, a certificate. And an engine.
+
+$t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', ZENITH]));
+$t->write_file('jwt-secret', SECRET . "\n");
+$t->write_file('jwks.json', '{"keys": [{"kty": "oct", "alg": "HS256", "k": "'
+	. encode_base64url(SECRET) . '"}]}');
+
+system('openssl req -x509 -newkey rsa:2048 -nodes -days 3 -batch -subj /CN=api.example.com '
+	. "-keyout $d/privkey.pem -out $d/fullchain.pem >$d/openssl.out 2>&1") == 0
+	or die "Can't make a certificate: $!\n";
+
+$t->run_daemon(\&engine, port(8000));
+$t->waitforsocket('127.0.0.1:' . port(8000)) or die "Can't start the engine\n";
+
+###############################################################################
+
+# quickstart.conf: health open, all else closed, a key or a token, 10 requests a minute
+
+start($t, 'quickstart.conf');
+
+like(get('/health'), qr/ 200 OK.*engine: GET \/health /s, 'quickstart: health is open');
+like(get('/v1/models'), qr/ 401 .*WWW-Authenticate: Bearer.*"invalid_api_key"/s,
+	'quickstart: no key');
+like(get('/v1/models', 'Authorization: Bearer wrong'), qr/ 401 /, 'quickstart: wrong key');
+like(get('/anything'), qr/ 401 /, 'quickstart: no key anywhere else');
+
+my $began = time;
+my $r = get('/v1/models', bearer(ACME));
+like($r, qr/ 200 OK.*x-ratelimit-limit-requests: 10\r.*GET \/v1\/models /s, 'quickstart: key');
+like($r, qr/^X-Client-ID: acme$/m, 'quickstart: the engine learns the client');
+like($r, qr/^X-Client-Tier: free$/m, 'quickstart: and its tier');
+unlike($r, qr/@{[ACME]}/, 'quickstart: but not its key');
+
+like($r = spend(10, $began, 1, bearer(ACME)), qr/^spent .* 429 .*Retry-After: [1-6]\r/s,
+	'quickstart: free has ten requests');
+like($r, qr/"rate_limit_exceeded"/, 'quickstart: and then an error');
+like(spend(100, time, 0, bearer(ZENITH)), qr/^spent /, 'quickstart: pro has a hundred');
+like(get('/v1/models', bearer(token({ sub => 'jay', tier => 'pro' }))),
+	qr/ 200 OK.*^X-Client-ID: jay$/ms, 'quickstart: token');
+like(get('/v1/models', bearer(token({ sub => 'kay' }))),
+	qr/ 200 OK.*x-ratelimit-limit-requests: 10\r/s, 'quickstart: token without tier');
+like(post('/v1/chat/completions', bearer(token({ sub => 'jay', tier => 'pro' }))),
+	qr/ 200 OK.*^\{"prompt": "hello"\}$/ms, 'quickstart: a body arrives');
+
+$t->stop();
+
+my @lines = split /\n/, $t->read_file('audit.log');
+is(scalar @lines, $requests - 1, 'quickstart: a line for each request but the open one');
+is(scalar(grep { /"decision":"deny"/ } @lines), 5, 'quickstart: decisions');
+is(scalar(grep { /@{[ACME]}|@{[ZENITH]}|eyJ|hello/ } @lines), 0, 'quickstart: no secret logged');
+
+###############################################################################
+
+# README.md: the ten lines
+
+my ($ten) = slurp("$root/README.md") =~ /^```nginx\n(.*?)^```/ms
+	or die "README.md has no nginx configuration\n";
+is(($ten =~ tr/\n//), 10, 'readme: ten lines');
+
+# It knows one tier.
+$t->write_file('keys.json', keys_file(['acme', 'free', ACME]));
+start_text($t, $ten);
+
+like(get('/v1/models'), qr/ 401 /, 'readme: no key');
+like(get('/v1/models', bearer(ACME)), qr/ 200 OK.*^X-Client-ID: acme$/ms, 'readme: key');
+
+$t->stop();
+$t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', ZENITH]));
+
+###############################################################################
+
+# production.conf: TLS and HTTP/2
+
+start($t, 'production.conf');
+
+like(curl('/health'), qr/^HTTP\/2 200 .*engine: GET \/health /s, 'production: health is open');
+like(curl('/v1/models'), qr/^HTTP\/2 401 .*www-authenticate: Bearer/s, 'production: no key');
+like(curl('/v1/models', bearer(ACME)), qr/^HTTP\/2 200 .*^X-Client-ID: acme$/ms,
+	'production: key');
+like(curl('/v1/models', bearer(token({ sub => 'jay', iss => ISSUER, aud => AUDIENCE }))),
+	qr/^HTTP\/2 200 .*^X-Client-ID: jay$/ms, 'production: token');
+like(curl('/v1/models', bearer(token({ sub => 'jay', aud => AUDIENCE }))), qr/^HTTP\/2 401 /,
+	'production: token of nobody');
+like(curl('/v1/models', bearer(token({ sub => 'jay', iss => ISSUER, aud => 'other' }))),
+	qr/^HTTP\/2 401 /, 'production: token for somebody else');
+$r = curl('/v1/models', bearer(token({ sub => 'jay', iss => ISSUER, aud => AUDIENCE,
+	pad => 'x' x 9000 })));
+like($r, qr/^HTTP\/2 200 /, 'production: a token longer than 8k');
+like(curl('/openapi.json'), qr/^HTTP\/2 200 .*x-ratelimit-limit-requests: 100\r/s,
+	'production: open, with the limit of the address');
+unlike(curl('/openapi.json', 'X-Client-ID: acme'), qr/^X-Client-ID/m,
+	'production: nobody names himself');
+like(curl('/metrics', bearer(ACME)), qr/^HTTP\/2 404 /, 'production: no metrics of the engine');
+like(get('/v1/models', bearer(ACME)), qr/ 403 /, 'production: not without TLS');
+
+$t->stop();
+is(scalar(() = $t->read_file('tollgate-audit.log') =~ /"path":/g), 9,
+	'production: audit log, written at the end at the latest');
+
+###############################################################################
+
+# migrate-from-map.conf: the second server does as the first
+
+start($t, 'migrate-from-map.conf');
+
+for (['before', 8080], ['after', 8081]) {
+	my ($when, $port) = ($_->[0], port($_->[1]));
+	my @to = (PeerAddr => "127.0.0.1:$port");
+
+	like(get('/health', @to), qr/ 200 OK/, "$when: health is open");
+	like(get('/v1/models', @to), qr/ 401 /, "$when: no key");
+	like(get('/v1/models', bearer('wrong'), @to), qr/ 401 /, "$when: wrong key");
+	my $began = time;
+	my $r = get('/v1/models', bearer(ACME), @to);
+	like($r, qr/ 200 OK.*^X-Client-ID: acme$/ms, "$when: key");
+	unlike($r, qr/@{[ACME]}/, "$when: no credential for the engine");
+	like(spend(10, $began, 1, bearer(ACME), @to), qr/^spent /, "$when: free");
+	like(spend(100, time, 0, bearer(ZENITH), @to), qr/^spent /, "$when: pro");
+}
+
+# A difference that the file speaks of.
+unlike(get('/v1/models', bearer(uc ACME)), qr/ 401 /, 'before: a key in another case is good');
+like(get('/v1/models', bearer(uc ACME), PeerAddr => '127.0.0.1:' . port(8081)), qr/ 401 /,
+	'after: and here it is wrong');
+$t->stop();
+like($t->read_file('after.log'), qr/"reason":"invalid_credential"/, 'after: which the log says');
+
+###############################################################################
+
+sub slurp {
+	my ($name) = @_;
+	open my $file, '<', $name or die "Can't open $name: $!\n";
+	local $/;
+	return scalar <$file>;
+}
+
+sub start {
+	my ($t, $name) = @_;
+	start_text($t, slurp("$root/nginx-conf/$name"));
+}
+
+# Everything of the configuration stays as it is, but for where the machine's files, addresses and
+# other names are. The module is loaded, and the user set, by TEST_NGINX_GLOBALS.
+sub start_text {
+	my ($t, $conf) = @_;
+	my $d = $t->testdir();
+
+	$conf =~ s/^(load_module|user|pid|error_log|worker_rlimit_nofile) .*\n//mg;
+	$conf =~ s/^( *\w+_temp_path) .*\n//mg;
+	$conf = "%%TEST_GLOBALS%%\ndaemon off;\n$conf";
+	$conf =~ s/^(http \{\n)/$1    %%TEST_GLOBALS_HTTP%%\n/m or die "no http block\n";
+	$conf =~ s/^( *)access_log +off;.*\n//m;
+	$conf =~ s/^ *listen \[::\].*\n//mg;
+	$conf =~ s/listen 80;/listen 127.0.0.1:8080;/;
+	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /;
+	$conf =~ s/10\.0\.0\.1[12]:8000/127.0.0.1:8000/g;
+	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx)/}{$d/}g;
+
+	$t->write_file_expand('nginx.conf', $conf);
+	$t->run();
+}
+
+sub keys_file {
+	my @entries = map {
+		my ($client, $tier, $key) = @$_;
+		sprintf '{"id": "k_%s", "client": "%s", "tier": "%s", "hash": "sha256:%s"}',
+			$client, $client, $tier, sha256_hex($key);
+	} @_;
+	return '{"version": 1, "keys": [' . join(',', @entries) . ']}';
+}
+
+sub bearer {
+	my ($credential) = @_;
+	return "Authorization: Bearer $credential";
+}
+
+# A token as scripts/new-jwt makes it.
+sub token {
+	my ($claims) = @_;
+	my %claims = (%$claims, exp => int(time) + 600);
+	my $json = join ',', map { $_ eq 'exp' ? qq!"$_":$claims{$_}! : qq!"$_":"$claims{$_}"! }
+		sort keys %claims;
+	my $input = encode_base64url('{"alg":"HS256","typ":"JWT"}') . '.'
+		. encode_base64url("{$json}");
+	return $input . '.' . encode_base64url(hmac_sha256($input, SECRET));
+}
+
+# Header lines, and options of http() after them.
+sub get {
+	my ($uri, @rest) = @_;
+	my @lines = grep { /: / } @rest;
+	my %options = grep { !/: / } @rest;
+	$requests++;
+	return http(join("\r\n", "GET $uri HTTP/1.0", 'Host: api.example.com', @lines, '', ''),
+		%options);
+}
+
+sub post {
+	my ($uri, @lines) = @_;
+	my $body = '{"prompt": "hello"}';
+	$requests++;
+	return http(join("\r\n", "POST $uri HTTP/1.0", 'Host: api.example.com', @lines,
+		'Content-Length: ' . length $body, '', $body));
+}
+
+# Sends requests until one doesn't pass, and gives its answer. Behind "spent" if as many passed as the
+# bucket holds and, at most, is refilled with since $began; $already passed before.
+sub spend {
+	my ($a_minute, $began, $already, @request) = @_;
+	my $passed = $already;
+	while ($passed < 10 * $a_minute) {
+		my $r = get('/v1/models', @request) // 'none';
+		if ($r =~ /^HTTP\/1\.1 200 /) {
+			$passed++;
+			next;
+		}
+		my $most = $a_minute * (1 + (time() - $began) / 60) + 1;
+		return ($passed >= $a_minute && $passed <= $most ? 'spent' : "$passed passed") . " $r";
+	}
+	return "$passed passed, no end";
+}
+
+sub curl {
+	my ($uri, @lines) = @_;
+	my $port = port(8443);
+	open my $curl, '-|', 'curl', '--silent', '--include', '--http2', '--max-time', 20,
+		'--cacert', "$d/fullchain.pem", '--resolve', "api.example.com:$port:127.0.0.1",
+		map({ ('--header', $_) } @lines), "https://api.example.com:$port$uri"
+		or die "Can't run curl: $!\n";
+	local $/;
+	return <$curl> // '';
+}
+
+###############################################################################
+
+# Answers with the request that it got.
+
+sub engine {
+	my ($port) = @_;
+
+	my $server = IO::Socket::INET->new(
+		Proto => 'tcp',
+		LocalAddr => "127.0.0.1:$port",
+		Listen => 128,
+		ReuseAddr => 1
+	)
+		or die "Can't create listening socket: $!\n";
+
+	while (my $client = $server->accept()) {
+		my ($request, $length) = ('', 0);
+		while (<$client>) {
+			last if /^\r?\n$/;
+			$length = $1 if /^content-length: (\d+)/i;
+			s/\r//;
+			$request .= $_;
+		}
+		read $client, my $body, $length if $length;
+		my $answer = "engine: $request\n" . ($body // '') . "\n";
+		print $client "HTTP/1.1 200 OK\r\nContent-Length: " . length($answer)
+			. "\r\nConnection: close\r\n\r\n$answer";
+		close $client;
+	}
+}
+
+###############################################################################
