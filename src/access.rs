@@ -18,7 +18,7 @@ use crate::conf::policy::{Policy, Verifier};
 use crate::conf::rules::Tier;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::{Request, Verdict};
-use crate::state::{SavedCredential, State};
+use crate::state::{Body, SavedCredential, State};
 use crate::worker;
 
 /// A refusal, with what is known about it.
@@ -50,7 +50,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return verdict;
         }
     }
-    state.borrow_mut().policy = Rc::clone(policy);
+    state.borrow_mut().start_over(policy);
     let decision = match decide(r, state, policy) {
         Ok(()) => Decision::Allow,
         Err(denial) => {
@@ -76,29 +76,45 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
 /// Writes the decision down, and tells nginx.
 fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdict {
     let mut state = state.borrow_mut();
+    let decision = match state.broken {
+        true => Decision::Deny(Reason::InternalError),
+        false => decision,
+    };
     state.decision = Some(decision);
     match (decision, state.refusal()) {
         (Decision::Allow, _) if state.principal.is_some() => Verdict::Ok,
         // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
         (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
         (Decision::Deny(_), Some(answer)) => {
-            drop(state);
-            match answer.www_authenticate.map(|value| r.push_www_authenticate(value)) {
-                Some(None) => Verdict::Status(500),
-                _ => Verdict::Status(answer.status),
+            let challenge = answer.www_authenticate.filter(|_| !state.challenged);
+            match challenge.map(|value| r.push_www_authenticate(value)) {
+                Some(None) => return Verdict::Status(500),
+                Some(Some(())) => state.challenged = true,
+                None => {}
             }
+            Verdict::Status(answer.status)
         }
     }
 }
 
 /// An internal redirect has led here, and the request was judged before. What is still true of that?
 fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
-    let state = state.borrow();
-    match state.decision? {
-        // The operator's error_page: a file of his is served to whom we refused. But if it leads to
-        // a backend, that is no page, and whoever we refused stays refused.
-        Decision::Deny(_) => (!r.has_content_handler()).then_some(Verdict::Declined),
-        Decision::Allow if Rc::ptr_eq(&state.policy, policy) => Some(match state.principal {
+    let mut borrowed = state.borrow_mut();
+    let same_policy = Rc::ptr_eq(&borrowed.policy, policy);
+    match borrowed.decision? {
+        // The operator's error_page: a file of his is served to whom we refused.
+        Decision::Deny(_) if borrowed.refusal().is_some() && !r.has_content_handler() => {
+            borrowed.body = Body::ErrorPage;
+            Some(Verdict::Declined)
+        }
+        // But if it leads to a backend, that is no page, and whoever we refused stays refused; where
+        // another policy holds, it judges for itself.
+        denied @ Decision::Deny(_) if same_policy => {
+            drop(borrowed);
+            Some(conclude(r, state, denied))
+        }
+        Decision::Deny(_) => None,
+        Decision::Allow if same_policy => Some(match borrowed.principal {
             Some(_) => Verdict::Ok,
             None => Verdict::Declined,
         }),
@@ -121,7 +137,7 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
     let credential = match presented.finish() {
         Presentation::None => SavedCredential::None,
         Presentation::One(one) => {
-            SavedCredential::One { bytes: r.keep(one.bytes), bearer: one.bearer }
+            SavedCredential::One { bytes: r.keep(one.bytes), bearer: one.bearer, raw: one.raw }
         }
         Presentation::Conflict => SavedCredential::Conflict,
     };
@@ -145,14 +161,11 @@ fn decide(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Result
             return Err(denial);
         }
     };
-    let tier = match &principal {
-        Some(principal) => Some(tier_of(principal, policy)?),
-        None => None,
-    };
-    {
-        // Before the keys of limits are evaluated, which may be `$tollgate_client`.
-        let mut state = state.borrow_mut();
-        (state.principal, state.tier) = (principal, tier);
+    // Before the keys of limits are evaluated, which may be `$tollgate_client`.
+    state.borrow_mut().principal.clone_from(&principal);
+    if let Some(principal) = &principal {
+        let tier = tier_of(principal, policy)?;
+        state.borrow_mut().tier = Some(tier);
     }
     admission.reserve().map_err(|shortage| denial(state, shortage))
 }
@@ -178,7 +191,9 @@ fn authenticate(
     let credential = match saved {
         SavedCredential::None => return Err(Reason::MissingCredential.into()),
         SavedCredential::Conflict => return Err(Reason::ConflictingCredentials.into()),
-        SavedCredential::One { bytes, bearer } => Credential { bytes: r.kept(bytes), bearer },
+        SavedCredential::One { bytes, bearer, raw } => {
+            Credential { bytes: r.kept(bytes), bearer, raw }
+        }
     };
     let now = wall_now().seconds();
     if let Some(verifier) = &policy.jwt {
@@ -189,6 +204,7 @@ fn authenticate(
         };
         let is_token = known.is_some()
             || policy.api_keys.is_none()
+            || (policy.bearer_is_jwt && !credential.raw)
             || (credential.bearer && jwt::looks_like_jws(credential.bytes));
         if is_token {
             let verified = known.unwrap_or_else(|| verify(verifier, credential.bytes, now));

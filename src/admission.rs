@@ -47,7 +47,8 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
         self.auth_failure_asks(|limit, ask| {
             let Some((standing, Some(wait_nanos))) = self.zone.look(&ask, now) else { return };
             if worst.as_ref().is_none_or(|worst| wait_nanos > worst.wait_nanos) {
-                let report = LimitReport { label: Arc::clone(limit.label()), standing };
+                let label = Arc::clone(limit.label());
+                let report = LimitReport { label, standing, is_own: false };
                 let reason = Reason::AuthFailuresExceeded;
                 worst = Some(Shortage { reason, wait_nanos, report: Some(report) });
             }
@@ -117,7 +118,7 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
         let is_charged = |charged: &Charged| {
             charged.principal.as_ref().is_some_and(|other| other.client() == principal.client())
         };
-        if state.charged.as_ref().is_some_and(is_charged) {
+        if state.charged.iter().any(is_charged) {
             return;
         }
         let key = self.zone.client_key(principal.client());
@@ -139,7 +140,7 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
             let is_charged = |charged: &Charged| {
                 charged.policy.limits.iter().any(|other| Rc::ptr_eq(other, rule))
             };
-            if self.state.borrow().charged.as_ref().is_some_and(is_charged) {
+            if self.state.borrow().charged.iter().any(is_charged) {
                 continue;
             }
             let Some(key) = self.key(rule) else { continue };
@@ -156,24 +157,29 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
         scratch: &Scratch,
     ) -> Result<(), Shortage> {
         // What a client cares for is its own limit with least left; only where it has none, that of
-        // a rule.
+        // a rule. (It may have been charged to its own in a location before.)
+        let report = |index: usize| {
+            let (label, standing) = scratch.report(index)?;
+            Some(LimitReport { label, standing, is_own: index < of_tier })
+        };
         let shown = scratch.least_left(0..of_tier);
         let shown = shown.or_else(|| scratch.least_left(of_tier..scratch.asks.len()));
         let mut state = self.state.borrow_mut();
-        if let Some(shown) = shown.and_then(|index| scratch.report(index)) {
+        let is_told = state.shown_limit.as_ref().is_some_and(|shown| shown.is_own);
+        if let Some(shown) = shown.and_then(report).filter(|shown| shown.is_own || !is_told) {
             state.shown_limit = Some(shown);
         }
         match outcome {
             Ok(()) => {
                 let principal = state.principal.clone();
-                state.charged = Some(Charged { policy: Rc::clone(self.policy), principal });
+                state.charged.push(Charged { policy: Rc::clone(self.policy), principal });
                 state.limit = state.shown_limit.clone();
                 Ok(())
             }
             Err(Refused::Exceeded(exceeded)) => Err(Shortage {
                 reason: Reason::RequestsExceeded,
                 wait_nanos: exceeded.wait_nanos,
-                report: scratch.report(exceeded.ask),
+                report: report(exceeded.ask),
             }),
             Err(Refused::ZoneFull(_)) => {
                 self.r.log().error(format_args!(
@@ -213,8 +219,8 @@ impl Scratch {
         })
     }
 
-    fn report(&self, index: usize) -> Option<LimitReport> {
+    fn report(&self, index: usize) -> Option<(Arc<str>, Standing)> {
         let (label, standing) = (self.labels.get(index)?, self.standings.get(index)?);
-        Some(LimitReport { label: Arc::clone(label), standing: *standing })
+        Some((Arc::clone(label), *standing))
     }
 }

@@ -1,4 +1,4 @@
-//! PRECONTENT: the backend learns who is asking from us, and from nobody else.
+//! PREACCESS and PRECONTENT: the backend learns who is asking from us, and from nobody else.
 
 use crate::access::make_state;
 use crate::conf::policy::Policy;
@@ -10,8 +10,19 @@ const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
 
+/// Takes off what the client says about himself, before anybody believes it: auth_request asks its
+/// service in ACCESS, with the header lines of the client. (What he says of the request's id may
+/// stand, and credentials may be what that service asks for.)
+pub(crate) fn silence(r: Request<'_>) {
+    if r.is_main() && r.loc_conf().policy().is_some() {
+        r.remove_headers_in(|header| {
+            is_spelling_of(CLIENT_ID, header.name) || is_spelling_of(CLIENT_TIER, header.name)
+        });
+    }
+}
+
 /// Takes identity headers and credentials of the client's off the request, and puts ours on. `None`
-/// when nginx has no memory.
+/// when nginx has no memory, or a variable failed.
 ///
 /// This is a phase of its own, because `satisfy any` may have let the request through without asking
 /// us: then, too, nobody names himself.
@@ -28,6 +39,9 @@ pub(crate) fn seal(r: Request<'_>) -> Option<()> {
     let state = r.attach_state(|| make_state(r, policy))?;
     let (request_id, client, tier) = {
         let mut state = state.borrow_mut();
+        if state.broken {
+            return None;
+        }
         match state.decision {
             // `satisfy any`: somebody else granted what we, or nobody, refused.
             None => state.decision = Some(Decision::Allow),
@@ -57,18 +71,18 @@ pub(crate) fn seal(r: Request<'_>) -> Option<()> {
     r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))
 }
 
-/// Whether the client has no say in this header: a credential, or a name that could reach the
-/// backend as one of ours. CGI and WSGI turn `-` into `_`, and some gateways `.` as well, so all of
-/// them count as one.
+/// Whether the client has no say in this header: a credential, or one of ours.
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
-    if !policy.pass_credentials && policy.credential_source(name).is_some() {
-        return true;
-    }
-    [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| {
-        name.len() == ours.len()
-            && name.iter().zip(ours).all(|(byte, ours)| {
-                let byte = byte.to_ascii_lowercase();
-                byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
-            })
-    })
+    (!policy.pass_credentials && policy.credential_source(name).is_some())
+        || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
+}
+
+/// Whether `name` could reach the backend as `ours`. CGI and WSGI turn `-` into `_`, and some
+/// gateways `.` as well, so all of them count as one.
+fn is_spelling_of(ours: &[u8], name: &[u8]) -> bool {
+    name.len() == ours.len()
+        && name.iter().zip(ours).all(|(byte, ours)| {
+            let byte = byte.to_ascii_lowercase();
+            byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
+        })
 }

@@ -5,6 +5,7 @@
 //!
 //! | phase         | file                   | what happens                                             |
 //! |---------------|------------------------|----------------------------------------------------------|
+//! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
 //! | ACCESS        | [`access`]             | credential, principal, may they?                         |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
 //! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |

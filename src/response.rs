@@ -22,7 +22,7 @@ const RATELIMIT_HEADERS: [&str; 9] = [
 ];
 const REQUEST_ID: &str = "x-request-id";
 
-/// The header filter. `None` when nginx has no memory.
+/// The header filter. `None` when nginx has no memory, or a variable failed: a 500, then.
 pub(crate) fn headers(r: Request<'_>) -> Option<()> {
     if !r.is_main() {
         return Some(());
@@ -33,17 +33,20 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
         (None, Some(policy)) => r.attach_state(|| make_state(r, policy))?,
         (None, None) => return Some(()),
     };
-    // Only where the answer is made in the location that refused; after an internal redirect, it is
-    // the operator's error_page.
+    // Only where the answer is made in the location that refused; after an internal redirect to one
+    // that we have no say in, it is the operator's error_page.
     let is_here = r.state().is_some();
     let mut state = state.borrow_mut();
     #[cfg(debug_assertions)]
     if !state.abandoned {
         crate::faults::at(r.loc_conf(), crate::faults::Callback::HeaderFilter);
     }
+    if state.broken && !state.abandoned && state.refusal().is_none() {
+        return None;
+    }
     let refusal = state.refusal().filter(|answer| answer.status == r.status_out());
     add_headers(r, &state, refusal.is_some())?;
-    if let Some(answer) = refusal.filter(|_| is_here) {
+    if let Some(answer) = refusal.filter(|_| is_here && state.body != Body::ErrorPage) {
         r.set_json_body(answer.body.len());
         state.body = Body::Ours(answer.body);
     }
@@ -75,6 +78,11 @@ pub(crate) fn body(r: Request<'_>) -> Option<&'static [u8]> {
     crate::faults::at(r.loc_conf(), crate::faults::Callback::BodyFilter);
     state.body = Body::Sent;
     Some(body.as_bytes())
+}
+
+/// Whether the client was promised a body of ours that it hasn't got.
+pub(crate) fn owes_body(r: Request<'_>) -> bool {
+    r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
 }
 
 fn add_headers(r: Request<'_>, state: &State, refused: bool) -> Option<()> {

@@ -32,8 +32,13 @@ pub(crate) struct State {
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
     pub(crate) request_id: Kept,
-    pub(crate) charged: Option<Charged>,
+    /// One entry for each location that charged it.
+    pub(crate) charged: Vec<Charged>,
     pub(crate) body: Body,
+    /// The response has a `WWW-Authenticate` of ours.
+    pub(crate) challenged: bool,
+    /// A variable failed, and was taken as empty.
+    pub(crate) broken: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
 }
@@ -42,15 +47,17 @@ pub(crate) struct State {
 #[derive(Clone, Copy)]
 pub(crate) enum SavedCredential {
     None,
-    One { bytes: Kept, bearer: bool },
+    One { bytes: Kept, bearer: bool, raw: bool },
     Conflict,
 }
 
 /// Whose body the client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// Somebody else's.
+    /// Somebody else's, unless the request is refused.
     Untouched,
+    /// That of the operator's `error_page`, although the request is refused.
+    ErrorPage,
     /// That of our answer, in place of nginx's page.
     Ours(&'static str),
     /// Ours, and it has been sent.
@@ -69,6 +76,8 @@ pub(crate) struct LimitReport {
     /// Such as `requests 100r/m`.
     pub(crate) label: Arc<str>,
     pub(crate) standing: Standing,
+    /// Whether it is the client's own, and not that of a rule.
+    pub(crate) is_own: bool,
 }
 
 impl State {
@@ -84,10 +93,19 @@ impl State {
             shown_limit: None,
             wait_nanos: 0,
             request_id,
-            charged: None,
+            charged: Vec::new(),
             body: Body::Untouched,
+            challenged: false,
+            broken: false,
             abandoned: false,
         }
+    }
+
+    /// A location judges for itself, whatever another one found. What was charged stays charged.
+    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>) {
+        self.policy = Rc::clone(policy);
+        (self.principal, self.tier, self.refused_owner) = (None, None, None);
+        self.wait_nanos = 0;
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {

@@ -56,6 +56,14 @@ impl Variable {
         r.copy(text.as_bytes())
     }
 
+    /// A bug: nginx takes the variable as empty, by which a limit might not be kept, or a request go
+    /// to another backend. So the request is refused if it isn't too late.
+    pub(crate) fn failed(r: Request<'_>) {
+        if let Some(mut state) = r.find_state().and_then(|state| state.try_borrow_mut().ok()) {
+            state.broken = true;
+        }
+    }
+
     fn text(self, state: &State) -> Option<&str> {
         let principal = state.principal.as_ref();
         match self {

@@ -138,13 +138,19 @@ const LATER: [&str; 9] = [
 fn tier(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
     let name = word(args, 1).to_owned();
     if !is_valid_name(&name) {
-        return Err(error(format!("invalid tier name \"{}\"", name.escape_debug())));
+        return Err(error(format!(
+            "invalid tier name \"{}\"; it has no control characters, no space at either end, and \
+             1 to 256 bytes",
+            name.escape_debug()
+        )));
     }
     if conf.tiers.iter().any(|tier| tier.name == name) {
-        return Err(error(format!("the tier \"{name}\" is declared twice")));
+        return Err(error(format!("the tier \"{name}\" is declared twice; keep one of them")));
     }
     let mut requests = Vec::new();
-    cx.block(&mut |_, entry| tier_entry(entry, &mut requests))?;
+    cx.block(&mut |_, entry| {
+        tier_entry(entry, &mut requests).map_err(|error| error.of(&format!("tollgate_tier {name}")))
+    })?;
     conf.tiers.push(Rc::new(Tier { name, requests }));
     Ok(())
 }
@@ -164,12 +170,10 @@ fn tier_entry(entry: &[String], requests: &mut Vec<Limit>) -> Outcome {
         ("requests", _) => Err(error(
             "\"requests\" takes a rate and optionally a burst: \"requests 100r/m burst=20;\"",
         )),
-        (name, _) if LATER.contains(&name) => {
-            Err(error(format!("\"{name}\" in a tier is not supported by this version")))
-        }
-        _ => Err(error(format!(
-            "unknown directive \"{name}\" in \"tollgate_tier\"; it takes \"requests\""
+        (name, _) if LATER.contains(&name) => Err(error(format!(
+            "\"{name}\" in a tier is not supported by this version; leave it out"
         ))),
+        _ => Err(error(format!("unknown directive \"{name}\"; a tier takes \"requests\""))),
     }
 }
 
@@ -188,14 +192,17 @@ fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outc
         )));
     }
     if conf.limits.iter().any(|rule| *rule.name == *name) {
-        return Err(error(format!("the limit \"{name}\" is declared twice")));
+        return Err(error(format!("the limit \"{name}\" is declared twice; keep one of them")));
     }
     let mut key = None;
+    let mut key_text = String::new();
     let mut limits: Vec<(&str, &str, Option<&str>)> = Vec::new();
     for parameter in args.get(2..).unwrap_or_default() {
         match parameter.split_once('=') {
             Some(("key", expression)) if key.is_none() && !expression.is_empty() => {
                 key = Some(key_source(cx, expression)?);
+                // "${name}" is "$name".
+                key_text = expression.replace("${", "$");
             }
             Some((what @ ("requests" | "auth_failures"), rate)) => limits.push((what, rate, None)),
             Some(("burst", burst)) => match limits.last_mut() {
@@ -208,7 +215,7 @@ fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outc
             },
             Some((what, _)) if LATER.contains(&what) => {
                 return Err(error(format!(
-                    "\"{what}=\" of \"tollgate_limit\" is not supported by this version"
+                    "\"{what}=\" of \"tollgate_limit\" is not supported by this version; leave it out"
                 )));
             }
             _ => {
@@ -227,6 +234,12 @@ fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outc
     for (what, rate, burst) in limits {
         let list = if what == "requests" { &mut requests } else { &mut auth_failures };
         Limit::add(list, quota(what, rate, burst)?, what, Some(name))?;
+    }
+    if !auth_failures.is_empty() && key_text.contains("$tollgate_") {
+        return Err(error(format!(
+            "\"auth_failures=\" of the limit \"{name}\" would count nothing: who fails to \
+             authenticate has no \"{key_text}\"; use \"key=$binary_remote_addr\""
+        )));
     }
     if requests.is_empty() && auth_failures.is_empty() {
         return Err(error(format!(
@@ -309,7 +322,10 @@ fn api_key_header(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) 
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
-            return Err(error(format!("\"{}\" is no header name", name.escape_debug())));
+            return Err(error(format!(
+                "\"{}\" is no header name; write it without a colon and blanks",
+                name.escape_debug()
+            )));
         }
     }
     once(&mut conf.settings.api_key_headers, args, names.to_vec())
@@ -320,7 +336,7 @@ fn jwt_key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -
     let path = cx.full_path(word(args, 1))?;
     match &mut conf.settings.jwt_key_files {
         Some(files) if files.value.contains(&path) => {
-            return Err(error(format!("the key file \"{path}\" is named twice")));
+            return Err(error(format!("the key file \"{path}\" is named twice; once is enough")));
         }
         Some(files) => files.value.push(path),
         none => *none = Some(given(cx, vec![path])),
@@ -407,7 +423,7 @@ fn jwt_claim(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Ou
     })?;
     let claims = conf.settings.jwt_claims.get_or_insert_with(Vec::new);
     if claims.iter().any(|(other, _)| other == field) {
-        return Err(error(format!("the field \"{field}\" is given two claims")));
+        return Err(error(format!("the field \"{field}\" is given two claims; keep one of them")));
     }
     claims.push((field.to_owned(), claim.to_owned()));
     Ok(())
@@ -426,7 +442,7 @@ fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outco
     }
     for (index, name) in names.iter().enumerate() {
         if names.iter().skip(index + 1).any(|other| other == name) {
-            return Err(error(format!("the limit \"{name}\" is applied twice")));
+            return Err(error(format!("the limit \"{name}\" is applied twice; once is enough")));
         }
     }
     once(&mut conf.settings.apply, args, given(cx, names.to_vec()))
@@ -455,10 +471,11 @@ fn ratelimit_headers(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let setting = match words(args).1 {
         [off] if off == "off" => AuditLog::Off,
-        [path, parameters @ ..] => {
-            AuditLog::File { path: cx.full_path(path)?, buffering: buffering(parameters)? }
+        [path, parameters @ ..] if !path.is_empty() && path != "off" => {
+            // From the prefix, as nginx's own logs.
+            AuditLog::File { path: path.clone(), buffering: buffering(parameters)? }
         }
-        [] => return Err(error("\"tollgate_audit_log\" takes a path, or \"off\"")),
+        _ => return Err(error("\"tollgate_audit_log\" takes a path, or \"off\" alone")),
     };
     once(&mut conf.settings.audit_log, args, given(cx, setting))
 }
@@ -470,8 +487,14 @@ fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
     let (mut size, mut flush_ms) = (None, None);
     for parameter in parameters {
         match parameter.split_once('=') {
+            Some(("buffer", _)) if size.is_some() => {
+                return Err(error("\"buffer=\" of \"tollgate_audit_log\" is given twice"));
+            }
+            Some(("flush", _)) if flush_ms.is_some() => {
+                return Err(error("\"flush=\" of \"tollgate_audit_log\" is given twice"));
+            }
             Some(("buffer", value)) => match parse_size(value) {
-                Some(bytes @ 1024..=67_108_864) => once(&mut size, parameters, bytes)?,
+                Some(bytes @ 1024..=67_108_864) => size = Some(bytes),
                 _ => {
                     return Err(error(format!(
                         "invalid \"buffer={value}\" of \"tollgate_audit_log\"; it takes 1k to 64m"
@@ -479,7 +502,7 @@ fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
                 }
             },
             Some(("flush", value)) => match parse_time_ms(value) {
-                Some(ms @ 1..=3_600_000) => once(&mut flush_ms, parameters, ms)?,
+                Some(ms @ 1..=3_600_000) => flush_ms = Some(ms),
                 _ => {
                     return Err(error(format!(
                         "invalid \"flush={value}\" of \"tollgate_audit_log\"; it takes 1ms to 1h"

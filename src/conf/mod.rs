@@ -12,7 +12,7 @@ pub(crate) mod settings;
 
 use std::rc::Rc;
 
-use crate::ffi::conf::{ConfContext, ConfError};
+use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use policy::{Loaded, Policy};
 use rules::{LimitRule, Tier};
@@ -45,6 +45,13 @@ impl MainConf {
 
     /// The configuration is complete: what is declared to no effect?
     pub(crate) fn finish(&self, cx: &ConfContext<'_>) {
+        if self.zone.is_some() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "tollgate_zone \"{}\" has no effect: no location says \"tollgate on\", so none is \
+                 protected",
+                self.zone_name()
+            ));
+        }
         for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
             cx.log().warn(format_args!(
                 "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",
@@ -58,6 +65,8 @@ impl MainConf {
 #[derive(Default)]
 pub(crate) struct LocConf {
     settings: Settings,
+    /// The directives of this level, and where they stand.
+    said: Vec<(String, Place)>,
     policy: Option<Rc<Policy>>,
     #[cfg(debug_assertions)]
     pub(crate) planted: Option<crate::faults::Callback>,
@@ -69,6 +78,30 @@ impl LocConf {
         self.policy.as_ref()
     }
 
+    /// Remembers that this level has a directive.
+    pub(crate) fn note(&mut self, directive: &str, place: Place) {
+        self.said.push((directive.to_owned(), place));
+    }
+
+    /// Refuses what this level says about credentials that are not accepted here.
+    fn check_effect(&self) -> Result<(), ConfError> {
+        let auth = self.settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
+        for (directive, place) in &self.said {
+            let (accepted, method) = match directive.as_str() {
+                "tollgate_api_keys" | "tollgate_api_key_header" => (auth.api_key, "api_key"),
+                jwt if jwt.starts_with("tollgate_jwt_") => (auth.jwt, "jwt"),
+                _ => continue,
+            };
+            if !accepted {
+                return Err(ConfError::new(format!(
+                    "\"{directive}\" has no effect here, as \"tollgate_auth\" does not name \
+                     \"{method}\"; add \"tollgate_auth {method};\", or leave \"{directive}\" out {place}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts what this level says together with what the level around it says.
     pub(crate) fn merge(
         &mut self,
@@ -77,8 +110,10 @@ impl LocConf {
         main: &mut MainConf,
     ) -> Result<(), ConfError> {
         let own = std::mem::take(&mut self.settings);
-        own.check_own()?;
         self.settings = own.or(&parent.settings);
+        if self.settings.enabled.as_ref().is_some_and(|enabled| enabled.value) {
+            self.check_effect()?;
+        }
         #[cfg(debug_assertions)]
         {
             self.planted = self.planted.or(parent.planted);

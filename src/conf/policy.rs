@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::rules::{LimitRule, Tier};
-use super::settings::{AuditLog, Given, Settings};
+use super::settings::{AuditLog, Auth, Given, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::open_file::LogFile;
@@ -26,6 +26,8 @@ pub(crate) struct Policy {
     pub(crate) anonymous: bool,
     pub(crate) api_keys: Option<Rc<ApiKeys>>,
     pub(crate) jwt: Option<Rc<Verifier>>,
+    /// API keys have headers of their own, and what is in `Authorization` is a token.
+    pub(crate) bearer_is_jwt: bool,
     /// Names in lower case.
     credential_headers: Vec<(Box<[u8]>, Source)>,
     pub(crate) tiers: Rc<[Rc<Tier>]>,
@@ -57,6 +59,8 @@ pub(crate) struct Loaded {
     verifiers: Vec<(Settings, Rc<Verifier>)>,
     audit_logs: Vec<Rc<LogFile>>,
     tiers: Option<Rc<[Rc<Tier>]>>,
+    /// Keys files of which it was said that some of their keys have no tier.
+    warned: HashSet<String>,
     pub(super) applied: HashSet<Arc<str>>,
     pub(super) in_use: bool,
 }
@@ -113,17 +117,19 @@ impl Policy {
         };
         let anonymous = !auth.api_key && !auth.jwt;
         let limits = applied_limits(settings, main)?;
-        if anonymous && limits.is_empty() {
+        // Where nobody authenticates, nobody fails to, either.
+        if anonymous && limits.iter().all(|rule| rule.requests.is_empty()) {
             return Err(ConfError::new(format!(
                 "\"tollgate_auth none\" without \"tollgate_apply\" lets everybody pass without any \
-                 limit; apply a tollgate_limit, or say \"tollgate off\" {on}"
+                 limit; apply a tollgate_limit with \"requests=\", or say \"tollgate off\" {on}"
             )));
         }
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
             anonymous,
-            credential_headers: credential_headers(settings, auth.api_key),
+            bearer_is_jwt: auth.jwt && !api_key_headers(settings).any(is_authorization),
+            credential_headers: credential_headers(settings, &auth),
             api_keys,
             jwt,
             tiers,
@@ -143,26 +149,29 @@ impl Policy {
     }
 }
 
+/// `tollgate_api_key_header`.
+fn api_key_headers(settings: &Settings) -> impl Iterator<Item = &str> {
+    const DEFAULT: [&str; 2] = ["Authorization", "X-API-Key"];
+    let own = settings.api_key_headers.as_deref();
+    let default = DEFAULT.iter().copied().filter(move |_| own.is_none());
+    own.unwrap_or_default().iter().map(String::as_str).chain(default)
+}
+
+fn is_authorization(name: &str) -> bool {
+    name.eq_ignore_ascii_case("authorization")
+}
+
 /// `Authorization` is where a JWT is, wherever the API keys are.
-fn credential_headers(settings: &Settings, api_key: bool) -> Vec<(Box<[u8]>, Source)> {
-    let defaults = || vec!["Authorization".to_owned(), "X-API-Key".to_owned()];
-    let mut names = match api_key {
-        true => settings.api_key_headers.clone().unwrap_or_else(defaults),
-        false => Vec::new(),
-    };
-    let wants_jwt = settings.auth.as_ref().is_some_and(|auth| auth.value.jwt);
-    if wants_jwt && !names.iter().any(|name| name.eq_ignore_ascii_case("authorization")) {
-        names.push("Authorization".to_owned());
+fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Source)> {
+    let mut names: Vec<&str> = api_key_headers(settings).filter(|_| auth.api_key).collect();
+    if auth.jwt && !names.iter().any(|name| is_authorization(name)) {
+        names.push("Authorization");
     }
     names
         .into_iter()
         .map(|name| {
-            let name = name.to_ascii_lowercase();
-            let source = match name.as_str() {
-                "authorization" => Source::Bearer,
-                _ => Source::Raw,
-            };
-            (name.into_bytes().into_boxed_slice(), source)
+            let source = if is_authorization(name) { Source::Bearer } else { Source::Raw };
+            (name.to_ascii_lowercase().into_bytes().into_boxed_slice(), source)
         })
         .collect()
 }
@@ -228,7 +237,7 @@ fn load_keys(
             None => without_tier += 1,
         }
     }
-    if without_tier > 0 && !has_default_tier {
+    if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
         cx.log().warn(format_args!(
             "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
              \"tollgate_default_tier NAME;\" {place}",

@@ -1,6 +1,6 @@
 //! What one level of the configuration says. A value is inherited where a level is silent.
 
-use crate::ffi::conf::{ConfError, Place};
+use crate::ffi::conf::Place;
 use crate::ffi::open_file::Buffering;
 use tollgate_core::jwt::AlgorithmSet;
 use tollgate_core::ratelimit_headers::Styles;
@@ -75,25 +75,5 @@ impl Settings {
             jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
             jwt_claims default_tier apply ratelimit_headers audit_log
         )
-    }
-
-    /// Whether this level says something that its own `tollgate_auth` makes ineffective.
-    pub(crate) fn check_own(&self) -> Result<(), ConfError> {
-        let Some(Given { value: auth, place }) = &self.auth else {
-            return Ok(());
-        };
-        if self.api_keys.is_some() && !auth.api_key {
-            return Err(ConfError::new(format!(
-                "\"tollgate_api_keys\" has no effect here, as \"tollgate_auth\" does not name \
-                 \"api_key\"; add it, or leave the keys file out {place}"
-            )));
-        }
-        if self.jwt_key_files.is_some() && !auth.jwt {
-            return Err(ConfError::new(format!(
-                "\"tollgate_jwt_key_file\" has no effect here, as \"tollgate_auth\" does not name \
-                 \"jwt\"; add it, or leave the key file out {place}"
-            )));
-        }
-        Ok(())
     }
 }

@@ -29,6 +29,14 @@ impl ConfError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+
+    /// The same, with the name of the directive if it doesn't have that yet.
+    pub(crate) fn of(self, directive: &str) -> Self {
+        if self.0.is_empty() || self.0.contains(directive) {
+            return self;
+        }
+        Self(format!("\"{directive}\": {}", self.0))
+    }
 }
 
 impl fmt::Display for ConfError {
@@ -206,16 +214,22 @@ pub(super) unsafe extern "C" fn set(
 ) -> *mut c_char {
     guard(CONF_ERROR, || {
         // SAFETY: nginx passes its context, and an entry of our table of commands.
-        let (mut cx, directive) =
-            unsafe { (ConfContext::from_raw(cf), &*(*cmd).post.cast::<Directive>()) };
+        let (mut cx, directive, name) = unsafe {
+            let (cmd, cx) = (&*cmd, ConfContext::from_raw(cf));
+            (cx, &*cmd.post.cast::<Directive>(), String::from_utf8_lossy(text::bytes(cmd.name)))
+        };
         let result = cx.args().and_then(|args| match directive {
             // SAFETY: the offset of the command says which of our configurations nginx passes; it
             // is not shared while directives are read.
             Directive::Main(set) => set(&mut cx, &args, unsafe { &mut *conf.cast() }),
-            // SAFETY: as above.
-            Directive::Loc(set) => set(&mut cx, &args, unsafe { &mut *conf.cast() }),
+            Directive::Loc(set) => {
+                // SAFETY: as above.
+                let conf: &mut LocConf = unsafe { &mut *conf.cast() };
+                conf.note(&name, cx.place());
+                set(&mut cx, &args, conf)
+            }
         });
-        finish(&cx, result)
+        finish(&cx, result.map_err(|error| error.of(&name)))
     })
 }
 

@@ -76,10 +76,15 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
         return next_body(r, chain);
     }
     // SAFETY: nginx passes a live request.
-    let body = guard(None, || response::body(unsafe { Request::from_raw(r) }));
+    let body = guard(Err(()), || Ok(response::body(unsafe { Request::from_raw(r) })));
     match body {
-        None => next_body(r, chain),
-        Some(body) => {
+        // The length of our body was sent, so no other body can take its place.
+        // SAFETY: as above.
+        Err(()) if guard(true, || response::owes_body(unsafe { Request::from_raw(r) })) => {
+            NGX_ERROR as ngx_int_t
+        }
+        Err(()) | Ok(None) => next_body(r, chain),
+        Ok(Some(body)) => {
             // SAFETY: the pool of a live request, and the chain that nginx passed.
             let chain = unsafe { replacement(r, chain, body) };
             match chain.is_null() {

@@ -239,6 +239,12 @@ unsafe fn pointers(
     // The known headers lie side by side in the structure, from `host` up to `user`.
     let first = std::mem::offset_of!(ngx_http_headers_in_t, host);
     let end = std::mem::offset_of!(ngx_http_headers_in_t, user);
+    // Each place is to be visited once.
+    #[cfg(linked_headers)]
+    const _: () = assert!(
+        std::mem::offset_of!(ngx_http_headers_in_t, cookie)
+            < std::mem::offset_of!(ngx_http_headers_in_t, user)
+    );
     // SAFETY: each word between the two is a pointer to a line, except, before 1.23, those of an
     // array of such pointers, whose words (a length, a size, pointers elsewhere) never equal the
     // address of a line.
@@ -247,11 +253,8 @@ unsafe fn pointers(
             visit(headers.byte_add(offset).cast());
         }
         #[cfg(linked_headers)]
-        {
-            visit(&raw mut (*headers).cookie);
-            for line in Lines::of(&raw mut (*headers).headers) {
-                visit(&raw mut (*line).next);
-            }
+        for line in Lines::of(&raw mut (*headers).headers) {
+            visit(&raw mut (*line).next);
         }
         #[cfg(not(linked_headers))]
         for array in [&raw mut (*headers).cookies, &raw mut (*headers).x_forwarded_for] {

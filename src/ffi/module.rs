@@ -7,8 +7,8 @@ use ngx::ffi::{
     ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_handler_pt, ngx_http_module_t,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t,
-    ngx_uint_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
+    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
 };
 
 use super::guard::{guard, install_panic_hook};
@@ -98,14 +98,16 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         // nginx runs the handlers of a phase from the last one to the first. In ACCESS we come last,
         // so that whoever is refused by `deny`, auth_basic or auth_request spends nothing; in
         // PRECONTENT first, so that mirrored requests carry no credential either.
-        let added = add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(on_access), true)
-            && add_handler(
-                cf,
-                ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
-                Some(on_precontent),
-                false,
-            )
-            && add_handler(cf, ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(on_log), false);
+        let added =
+            add_handler(cf, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(on_preaccess), false)
+                && add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(on_access), true)
+                && add_handler(
+                    cf,
+                    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
+                    Some(on_precontent),
+                    false,
+                )
+                && add_handler(cf, ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(on_log), false);
         if !added {
             return NGX_ERROR as ngx_int_t;
         }
@@ -139,6 +141,14 @@ fn add_handler(
         }
     }
     true
+}
+
+unsafe extern "C" fn on_preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    phase(unsafe { Request::from_raw(r) }, |r| {
+        identity::silence(r);
+        Some(Verdict::Declined)
+    })
 }
 
 unsafe extern "C" fn on_access(r: *mut ngx_http_request_t) -> ngx_int_t {

@@ -37,12 +37,13 @@ unsafe extern "C" fn get(
     value: *mut ngx_http_variable_value_t,
     data: usize,
 ) -> ngx_int_t {
-    let found = guard(None, || {
-        // SAFETY: nginx passes a live request.
-        let r = unsafe { Request::from_raw(r) };
-        let variable: Variable = *VARIABLES.get(data)?;
-        variable.value(r)
-    });
+    // SAFETY: nginx passes a live request.
+    let r = unsafe { Request::from_raw(r) };
+    let found = guard(Err(()), || Ok(VARIABLES.get(data).and_then(|variable| variable.value(r))))
+        .unwrap_or_else(|()| {
+            guard((), || Variable::failed(r));
+            None
+        });
     // SAFETY: nginx passes the place of the value.
     let value = unsafe { &mut *value };
     let len = found.map(|bytes| u32::try_from(bytes.len()));

@@ -24,6 +24,8 @@ pub struct Credential<'a> {
     pub bytes: &'a [u8],
     /// Whether it came as a Bearer credential (perhaps in another header too), and so may be a JWT.
     pub bearer: bool,
+    /// Whether it came as the whole value of a header (perhaps in `Authorization` too).
+    pub raw: bool,
 }
 
 /// What a request presented.
@@ -63,13 +65,16 @@ impl<'a> Presented<'a> {
         let found = match source {
             Source::Bearer => from_authorization(value),
             Source::Raw if value.is_empty() => None,
-            Source::Raw => Some(Credential { bytes: value, bearer: false }),
+            Source::Raw => Some(Credential { bytes: value, bearer: false, raw: true }),
         };
         let Some(found) = found else { return };
         match &mut self.first {
             None => self.first = Some(found),
             // A plain comparison: both sides are the client's own, there is no secret to time.
-            Some(first) if first.bytes == found.bytes => first.bearer |= found.bearer,
+            Some(first) if first.bytes == found.bytes => {
+                first.bearer |= found.bearer;
+                first.raw |= found.raw;
+            }
             Some(_) => self.conflict = true,
         }
     }
@@ -90,6 +95,7 @@ impl fmt::Debug for Credential<'_> {
         f.debug_struct("Credential")
             .field("len", &self.bytes.len())
             .field("bearer", &self.bearer)
+            .field("raw", &self.raw)
             .finish()
     }
 }
@@ -106,13 +112,17 @@ fn from_authorization(value: &[u8]) -> Option<Credential<'_>> {
     };
     if scheme.eq_ignore_ascii_case(b"bearer") {
         let start = rest.iter().position(|&b| b != b' ').unwrap_or(rest.len());
-        return Some(Credential { bytes: rest.get(start..).unwrap_or_default(), bearer: true });
+        return Some(Credential {
+            bytes: rest.get(start..).unwrap_or_default(),
+            bearer: true,
+            raw: false,
+        });
     }
     if is_token(scheme) {
         return None;
     }
     // No scheme at all, or no possible one: presented, and wrong.
-    Some(Credential { bytes: &[], bearer: true })
+    Some(Credential { bytes: &[], bearer: true, raw: false })
 }
 
 /// `token` of RFC 9110 section 5.6.2.
@@ -136,7 +146,11 @@ mod tests {
     }
 
     fn one(bytes: &[u8], bearer: bool) -> Presentation<'_> {
-        Presentation::One(Credential { bytes, bearer })
+        Presentation::One(Credential { bytes, bearer, raw: !bearer })
+    }
+
+    fn both(bytes: &[u8]) -> Presentation<'_> {
+        Presentation::One(Credential { bytes, bearer: true, raw: true })
     }
 
     #[test]
@@ -190,8 +204,8 @@ mod tests {
     #[test]
     fn the_same_credential_twice_is_one() {
         assert_eq!(present(&[(Bearer, b"Bearer k"), (Bearer, b"bearer  k")]), one(b"k", true));
-        assert_eq!(present(&[(Raw, b"k"), (Bearer, b"Bearer k")]), one(b"k", true));
-        assert_eq!(present(&[(Bearer, b"Bearer k"), (Raw, b"k"), (Raw, b"")]), one(b"k", true));
+        assert_eq!(present(&[(Raw, b"k"), (Bearer, b"Bearer k")]), both(b"k"));
+        assert_eq!(present(&[(Bearer, b"Bearer k"), (Raw, b"k"), (Raw, b"")]), both(b"k"));
     }
 
     #[test]

@@ -74,6 +74,16 @@ pub struct Record<'a> {
     pub traceparent: Option<&'a [u8]>,
 }
 
+/// What comes before the first `?`, or `%3F`.
+fn without_query(path: &[u8]) -> &[u8] {
+    let end = (0..path.len()).find(|&at| match path.get(at..) {
+        Some([b'?', ..]) => true,
+        Some([b'%', b'3', f, ..]) => f.eq_ignore_ascii_case(&b'F'),
+        _ => false,
+    });
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
+}
+
 /// `,"name":`
 macro_rules! member {
     ($name:literal) => {
@@ -134,7 +144,7 @@ impl<'a> Record<'a> {
         text(out, member!("remote_addr"), self.remote_addr);
         text(out, member!("method"), self.method);
         if let Some(path) = self.path {
-            let path = path.split(|&b| b == b'?').next().unwrap_or_default();
+            let path = without_query(path);
             out.extend_from_slice(member!("path"));
             json::write_string(out, path, MAX_PATH_LEN);
         }

@@ -16,8 +16,10 @@
 //!
 //! The rate index says which entry of the zone's [table of rates](super::rates) the ticks belong to.
 //! When a reload changes a quota, or a client comes with another tier, the next request finds a
-//! bucket with a foreign index and converts it: what was used stays used, counted in tokens, at
-//! most the new capacity.
+//! bucket with a foreign index and converts it: what was used stays used, counted in tokens. Where
+//! more is in use than the new capacity, the bucket is left to drain at the old rate until it isn't:
+//! were the excess forgotten, a client with two tiers could empty the bucket of the larger one by
+//! asking for the smaller one.
 
 use super::quota::Quota;
 use crate::clock::MonoNanos;
@@ -94,6 +96,15 @@ impl Standing {
     }
 }
 
+/// A take that does not succeed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// Nanoseconds after which it would.
+    pub(super) nanos: u64,
+    /// The word to store for that to be true: the same level, but draining at this rate.
+    pub(super) converted: Option<u64>,
+}
+
 impl Scale {
     /// The exact scale of `quota`, for the entry `index` of the table of rates.
     pub(super) fn exact(quota: Quota, index: u16) -> Self {
@@ -162,11 +173,16 @@ impl Scale {
         u64::try_from(moment).unwrap_or(u64::MAX).saturating_sub(now.0)
     }
 
-    /// Ticks in use at `now`: how far the level is ahead of the clock. `foreign` gives the scale of
-    /// another rate index.
-    fn used(&self, level: Level, now: MonoNanos, foreign: impl FnOnce(u16) -> Option<Self>) -> u64 {
+    /// Ticks in use at `now`: how far the level is ahead of the clock. For the level of another rate
+    /// index, whose scale `foreign` gives, also that scale; there it may be more than the capacity.
+    fn level(
+        &self,
+        level: Level,
+        now: MonoNanos,
+        foreign: impl FnOnce(u16) -> Option<Self>,
+    ) -> (u64, Option<Self>) {
         if level.index == self.index {
-            return level.ticks.saturating_sub(self.ticks(now));
+            return (level.ticks.saturating_sub(self.ticks(now)), None);
         }
         // Plain ticks don't say for which rate they were counted, so they are read as ours. An
         // unknown index can't be written by this version; reading it as plain errs on the side of
@@ -178,7 +194,15 @@ impl Scale {
         let used = level.ticks.saturating_sub(old.ticks(now));
         let used = (u128::from(used) * u128::from(self.ticks_per_token))
             .div_ceil(u128::from(old.ticks_per_token.max(1)));
-        u64::try_from(used).unwrap_or(u64::MAX).min(self.capacity_ticks)
+        (u64::try_from(used).unwrap_or(u64::MAX), Some(old))
+    }
+
+    /// Ticks in use at `now`, at most the capacity where they were counted at another rate.
+    fn used(&self, level: Level, now: MonoNanos, foreign: impl FnOnce(u16) -> Option<Self>) -> u64 {
+        match self.level(level, now, foreign) {
+            (used, None) => used,
+            (used, Some(_)) => used.min(self.capacity_ticks),
+        }
     }
 
     fn word(&self, ticks: u64) -> u64 {
@@ -197,49 +221,64 @@ impl Scale {
         }
     }
 
-    /// Taking `n` tokens: the word to store and the standing after it, or the nanoseconds after
-    /// which the same take would succeed.
+    /// Taking `n` tokens: the word to store and the standing after it, or how long to wait.
     pub(super) fn take(
         &self,
         level: Level,
         n: u32,
         now: MonoNanos,
         foreign: impl FnOnce(u16) -> Option<Self>,
-    ) -> Result<(u64, Standing), u64> {
-        let wanted = self.wanted(level, n, now, foreign);
+    ) -> Result<(u64, Standing), Wait> {
+        let (used, old) = self.level(level, now, foreign);
+        let wanted = used.saturating_add(self.cost(n));
         if wanted > self.capacity_ticks {
-            return Err(self.nanos_until_room(wanted, now));
+            return Err(self.wait_from(level, used, old, n, now));
         }
         Ok((self.word(self.ticks(now).saturating_add(wanted)), self.standing(wanted, now)))
     }
 
-    /// The nanoseconds after which a take of `n` tokens would succeed; `None` if it would now.
+    /// How long a take of `n` tokens has to wait; `None` if it would succeed now.
     pub(super) fn wait(
         &self,
         level: Level,
         n: u32,
         now: MonoNanos,
         foreign: impl FnOnce(u16) -> Option<Self>,
-    ) -> Option<u64> {
-        let wanted = self.wanted(level, n, now, foreign);
-        (wanted > self.capacity_ticks).then(|| self.nanos_until_room(wanted, now))
+    ) -> Option<Wait> {
+        let (used, old) = self.level(level, now, foreign);
+        let wanted = used.saturating_add(self.cost(n));
+        (wanted > self.capacity_ticks).then(|| self.wait_from(level, used, old, n, now))
     }
 
-    /// Ticks in use if `n` tokens were taken.
-    fn wanted(
+    /// The wait of a take of `n` tokens that is refused, given what [`Scale::level`] said.
+    fn wait_from(
         &self,
         level: Level,
+        used: u64,
+        old: Option<Self>,
         n: u32,
         now: MonoNanos,
-        foreign: impl FnOnce(u16) -> Option<Self>,
-    ) -> u64 {
-        let taken = u64::from(n).saturating_mul(self.ticks_per_token);
-        self.used(level, now, foreign).saturating_add(taken)
+    ) -> Wait {
+        let room = self.capacity_ticks.saturating_sub(self.cost(n));
+        let until = self.ticks(now).saturating_add(used.saturating_sub(room));
+        let nanos = self.nanos_until(until, now).max(1);
+        let Some(old) = old else {
+            return Wait { nanos, converted: None };
+        };
+        // As long as the old word stands, it drains at the old rate.
+        let room = u128::from(room) * u128::from(old.ticks_per_token)
+            / u128::from(self.ticks_per_token.max(1));
+        let room = u64::try_from(room).unwrap_or(u64::MAX);
+        let old_nanos = old.nanos_until(level.ticks.saturating_sub(room), now).max(1);
+        if used <= self.capacity_ticks && nanos < old_nanos {
+            Wait { nanos, converted: Some(self.word(self.ticks(now).saturating_add(used))) }
+        } else {
+            Wait { nanos: old_nanos, converted: None }
+        }
     }
 
-    fn nanos_until_room(&self, wanted: u64, now: MonoNanos) -> u64 {
-        let excess = wanted.saturating_sub(self.capacity_ticks);
-        self.nanos_until(self.ticks(now).saturating_add(excess), now).max(1)
+    fn cost(&self, n: u32) -> u64 {
+        u64::from(n).saturating_mul(self.ticks_per_token)
     }
 
     /// Giving `n` tokens back: the word to store. Never fuller than full: what the clock has given
@@ -252,7 +291,7 @@ impl Scale {
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> u64 {
         let used = self.used(level, now, foreign);
-        let left = used.saturating_sub(u64::from(n).saturating_mul(self.ticks_per_token));
+        let left = used.saturating_sub(self.cost(n));
         self.word(self.ticks(now).saturating_add(left))
     }
 
@@ -298,7 +337,8 @@ mod tests {
 
     /// Takes one token at `now`; `Err` is the wait in nanoseconds.
     fn take(scale: &Scale, word: &mut u64, now: MonoNanos) -> Result<Standing, u64> {
-        let (next, standing) = scale.take(Level::of(*word), 1, now, none)?;
+        let (next, standing) =
+            scale.take(Level::of(*word), 1, now, none).map_err(|wait| wait.nanos)?;
         *word = next;
         Ok(standing)
     }
@@ -345,18 +385,46 @@ mod tests {
         assert_eq!(standing.remaining, 89);
     }
 
+    /// Keeps what a refusal says is to be stored, as a slot does.
+    fn refuse(scale: &Scale, word: &mut u64, now: MonoNanos, old: Scale) -> u64 {
+        let wait = scale.take(Level::of(*word), 1, now, |_| Some(old)).unwrap_err();
+        assert_eq!(scale.wait(Level::of(*word), 1, now, |_| Some(old)), Some(wait));
+        *word = wait.converted.unwrap_or(*word);
+        wait.nanos
+    }
+
     #[test]
-    fn a_lowered_capacity_locks_nobody_out_for_longer_than_its_own_refill() {
+    fn a_spent_bucket_refills_at_a_raised_rate_from_the_next_refusal_on() {
         let (old, new) = (
+            Scale::exact(quota(1, Period::Hour, 1), 1),
+            Scale::exact(quota(60, Period::Hour, 1), 2),
+        );
+        let mut word = full_word(START);
+        take(&old, &mut word, START).unwrap();
+        let wait = refuse(&new, &mut word, START, old);
+        assert!(wait.abs_diff(60 * SECOND) < 128, "{wait}");
+        assert!(new.take(Level::of(word), 1, MonoNanos(START.0 + wait - 1), none).is_err());
+        assert!(new.take(Level::of(word), 1, MonoNanos(START.0 + wait), none).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_by_a_smaller_bucket_forgets_nothing_and_its_wait_is_true() {
+        let (large, small) = (
             Scale::exact(quota(10, Period::Minute, 1000), 1),
             Scale::exact(quota(10, Period::Minute, 10), 2),
         );
         let mut word = full_word(START);
         for _ in 0..1000 {
-            take(&old, &mut word, START).unwrap();
+            take(&large, &mut word, START).unwrap();
         }
-        let wait = new.take(Level::of(word), 1, START, |_| Some(old)).unwrap_err();
-        assert!(wait <= 6 * SECOND + 128, "{wait}");
+        let wait = refuse(&small, &mut word, START, large);
+        assert!(large.take(Level::of(word), 1, START, none).is_err());
+        // 991 tokens drain at 10 a minute.
+        assert!(wait.abs_diff(991 * 6 * SECOND) < 128, "{wait}");
+        let then = |wait: u64| {
+            small.take(Level::of(word), 1, MonoNanos(START.0 + wait), |_| Some(large)).is_ok()
+        };
+        assert!(!then(wait - 1) && then(wait));
     }
 
     #[test]
@@ -443,12 +511,35 @@ mod tests {
                     Err(wait) => {
                         if n <= burst {
                             prop_assert!(tokens < need + tick * u128::from(count));
-                            let later = MonoNanos(now.0 + wait);
+                            let later = MonoNanos(now.0 + wait.nanos);
                             prop_assert!(scale.take(Level::of(word), n, later, none).is_ok());
                             prop_assert!(scale.take(Level::of(word), n, MonoNanos(later.0 - 1), none).is_err());
                         }
                     }
                 }
+            }
+        }
+
+        #[test]
+        fn a_wait_is_true_after_a_change_of_rate(
+            old in (1u32..100_000, 1u32..1000), new in (1u32..100_000, 1u32..1000),
+            pause in 0u64..100_000_000_000,
+        ) {
+            let old = Scale::exact(quota(old.0, Period::Minute, old.1), 1);
+            let new = Scale::exact(quota(new.0, Period::Minute, new.1), 2);
+            let foreign = |_| Some(old);
+            let mut word = full_word(START);
+            while take(&old, &mut word, START).is_ok() {}
+            let now = MonoNanos(START.0 + pause);
+            if let Err(wait) = new.take(Level::of(word), 1, now, foreign) {
+                let before = old.look(Level::of(word), now, |_| Some(new)).remaining;
+                word = wait.converted.unwrap_or(word);
+                // A refusal forgets nothing (and rounds up, in converting there and back).
+                let after = old.look(Level::of(word), now, |_| Some(new)).remaining;
+                prop_assert!(after <= before);
+                let at = |nanos| new.take(Level::of(word), 1, MonoNanos(now.0 + nanos), foreign);
+                prop_assert!(at(wait.nanos).is_ok());
+                prop_assert!(at(wait.nanos - 1).is_err());
             }
         }
 

@@ -270,7 +270,7 @@ impl<'z> Slots<'z> {
         self.update(place, key, bucket, |level| {
             match scale.take(level, n, now, |index| self.rates.get(index)) {
                 Ok((word, standing)) => (Some(word), Ok(standing)),
-                Err(wait) => (None, Err(wait)),
+                Err(wait) => (wait.converted, Err(wait.nanos)),
             }
         })
     }
@@ -286,7 +286,10 @@ impl<'z> Slots<'z> {
         now: MonoNanos,
     ) -> Result<Option<u64>, Moved> {
         self.update(place, key, bucket, |level| {
-            (None, scale.wait(level, n, now, |index| self.rates.get(index)))
+            match scale.wait(level, n, now, |index| self.rates.get(index)) {
+                Some(wait) => (wait.converted, Some(wait.nanos)),
+                None => (None, None),
+            }
         })
     }
 
@@ -303,7 +306,10 @@ impl<'z> Slots<'z> {
         self.update(place, key, bucket, |level| {
             let foreign = |index| self.rates.get(index);
             let standing = scale.look(level, now, foreign);
-            (None, (standing, scale.take(level, n, now, foreign).err()))
+            match scale.wait(level, n, now, foreign) {
+                Some(wait) => (wait.converted, (standing, Some(wait.nanos))),
+                None => (None, (standing, None)),
+            }
         })
     }
 

@@ -238,13 +238,13 @@ fn eviction_under_fire_never_mixes_clients_up() {
     let clients = 24usize;
     let admitted: Vec<AtomicUsize> = (0..clients).map(|_| AtomicUsize::new(0)).collect();
     std::thread::scope(|scope| {
-        for thread in 0..4 {
+        for thread in 0u64..4 {
             let (zone, lock, clock, admitted) = (&zone, &lock, &clock, &admitted);
             scope.spawn(move || {
                 let asks: Vec<_> =
                     (0..clients).map(|n| ask(zone, &format!("c{n}"), "100000r/s")).collect();
                 let mut standings = Vec::new();
-                let mut random = thread as u64 + 1;
+                let mut random = thread + 1;
                 for _ in 0..60_000 {
                     random =
                         random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

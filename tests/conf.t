@@ -1,0 +1,512 @@
+#!/usr/bin/perl
+
+# What nginx -t refuses, and warns of: whatever would be silently unsafe or of no effect. Every
+# message names the directive, the file, the line, and the way out.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use Test::Nginx;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tollgate qw/ json keys_file /;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
+
+# RFC 7517 appendix A.1 and A.3, and a P-256 key.
+my $public = {
+	kty => 'EC', crv => 'P-256', kid => 'ec', x => 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4',
+	y => '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM',
+};
+my $private = { %$public, d => '870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE' };
+my $shared = { kty => 'oct', k => 'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0i' };
+my $pem = <<'EOF';
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAES3uA/9JGo8x71lY5UcF689zbvi1j
+FZnUi+7SZnfA+eefXl1xNEis1CAQzlSsf6GCZFJ3r+OlEKmKwnA6JmaOeQ==
+-----END PUBLIC KEY-----
+EOF
+
+my %acme = (key => 'tg_acme', client => 'acme', tier => 'free');
+
+$t->write_file('keys.json', keys_file({ %acme }));
+$t->write_file('no-tier.json', keys_file({ key => 'tg_acme', client => 'acme' }));
+$t->write_file('restricted.json', keys_file({ %acme, scopes => ['chat'] }));
+$t->write_file('secret', 's' x 32);
+$t->write_file('public.pem', $pem);
+$t->write_file('included.conf', "\ntollgate_default_tier nope;\n");
+
+my $dir = $t->testdir();
+
+# A configuration is one of these, with %changes. The line that a message must name ends in "# !".
+my %usual = (
+	http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free { }",
+	location => "tollgate on;\ntollgate_api_keys keys.json;",
+);
+
+# Names of tests, messages, and what is wrong. A message has to hold all the parts.
+my @refused;
+
+###############################################################################
+# what "tollgate on" needs
+
+push @refused, (
+	['on, without a zone', ['"tollgate on"', 'add "tollgate_zone zone='],
+		http => 'tollgate_tier free { }', location => "tollgate on; # !\ntollgate_api_keys keys.json;"],
+	['on, without keys', ['"tollgate on"', 'add "tollgate_api_keys PATH;"'],
+		location => 'tollgate on; # !'],
+	['on for all servers, without keys', ['"tollgate on"', 'add "tollgate_api_keys PATH;"'],
+		http => "$usual{http}\ntollgate on; # !", location => ''],
+	['tokens, without keys', ['"tollgate_auth jwt"', 'add "tollgate_jwt_key_file PATH;"'],
+		location => "tollgate on; # !\ntollgate_auth jwt;"],
+	['keys and tokens, without keys for tokens', ['add "tollgate_jwt_key_file PATH;"'],
+		location => "tollgate on; # !\ntollgate_api_keys keys.json;\ntollgate_auth api_key jwt;"],
+	['nobody, without a limit', ['"tollgate_auth none"', '"tollgate_apply"', '"tollgate off"'],
+		location => "tollgate on; # !\ntollgate_auth none;"],
+	['nobody, with a limit of failures only', ['"tollgate_auth none"', 'with "requests="'],
+		http => "$usual{http}\ntollgate_limit f key=\$remote_addr auth_failures=1r/s;",
+		location => "tollgate on; # !\ntollgate_auth none;\ntollgate_apply f;"],
+);
+
+# names of what is declared elsewhere
+
+push @refused, (
+	['unknown default tier', ['"tollgate_default_tier nope"', 'declare it with "tollgate_tier nope {'],
+		location => "$usual{location}\ntollgate_default_tier nope; # !"],
+	['a tier in another case', ['"tollgate_default_tier Free"', 'tollgate_tier Free'],
+		location => "$usual{location}\ntollgate_default_tier Free; # !"],
+	['unknown limit', ['"tollgate_apply nope"', 'declare it with "tollgate_limit nope key='],
+		location => "$usual{location}\ntollgate_apply nope; # !"],
+	['unknown tier of a key', ['"tollgate_api_keys"', 'keys.json', 'k_1', '"gold"', 'tollgate_tier gold {'],
+		files => { 'gold-keys.json' => keys_file({ %acme, tier => 'gold' }) },
+		location => "tollgate on;\ntollgate_api_keys gold-keys.json; # !"],
+	['in an included file', ['"tollgate_default_tier nope"', 'included.conf:2'],
+		location => "$usual{location}\ninclude included.conf;"],
+);
+
+# the keys file
+
+my %entry = (id => 'k_1', client => 'acme', hash => 'sha256:' . 'a' x 64);
+my %keys_files = (
+	'empty' => ['', 'is not one json object'],
+	'no JSON' => ['tg_secret', 'is not one json object'],
+	'cut short' => [substr(keys_file({ %acme }), 0, -1), 'is not one json object'],
+	'two documents' => [keys_file({ %acme }) . '{}', 'is not one json object'],
+	'a list' => ['[]', 'is not a json object'],
+	'byte order mark' => ["\xef\xbb\xbf" . keys_file({ %acme }), 'byte order mark', 'save it as utf-8'],
+	'no keys' => [keys_file(), 'holds no keys', 'scripts/new-key'],
+	'no version' => [json({ keys => [{ %entry }] }), 'field "version" is missing'],
+	'another version' => [json({ version => 2, keys => [] }), 'field "version" must be 1'],
+	'unknown field of the file' => [json({ version => 1, keys => [], users => [] }), '"users" is unknown'],
+	'unknown field' => [file(expiry => '2027-01-01T00:00:00Z'), 'key "k_1"', '"expiry" is unknown', 'expires'],
+	'no client' => [file(client => undef), 'key "k_1"', '"client" is missing'],
+	'no id' => [file(id => undef), 'keys[0]', '"id" is missing'],
+	'no hash' => [file(hash => undef), 'key "k_1"', '"hash" is missing'],
+	'a key for its hash' => [file(hash => 'tg_secret'), 'key "k_1"', '"hash" must be "sha256:"'],
+	'a hash in upper case' => [file(hash => 'sha256:' . 'A' x 64), '"hash" must be "sha256:"'],
+	'hash of nothing' => [file(hash =>
+		'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'), 'empty string'],
+	'bad date' => [file(expires => '2027-13-01T00:00:00Z'), 'key "k_1"', '"expires"'],
+	'a date without time' => [file(expires => '2027-01-01'), 'key "k_1"', '"expires"'],
+	'a date as a number' => [file(expires => 1893456000), 'key "k_1"', '"expires" must be a string'],
+	'null' => [file(expires => 'x') =~ s/"x"/null/r, '"expires" must be a string', 'leave it out'],
+	'never valid' => [file(expires => '2026-01-01T00:00:00Z', not_before => '2027-01-01T00:00:00Z'),
+		'key "k_1"', '"expires"'],
+	'bad network' => [file(cidrs => ['10.0.0.0/8', '10.0.0/8']), 'key "k_1"', '"cidrs"', '[1]'],
+	'host bits' => [file(cidrs => ['10.0.0.1/8']), '"cidrs"', 'write "10.0.0.0/8"'],
+	'no networks' => [file(cidrs => []), '"cidrs" is an empty array', 'leave it out'],
+	'disabled as a string' => [file(disabled => 'false'), '"disabled" must be true or false'],
+	'client with a line break' => [file(client => "a\r\nX-Client-Tier: pro"), '"client" must be'],
+	'duplicate id' => [json({ version => 1, keys => [{ %entry },
+		{ %entry, hash => 'sha256:' . 'b' x 64 }] }), 'key "k_1"', '"id"', 'keys[0] and keys[1]'],
+	'duplicate key' => [json({ version => 1, keys => [{ %entry }, { %entry, id => 'k_2' }] }),
+		'key "k_2"', '"hash"', 'key "k_1"'],
+	'duplicate field' => [file() =~ s/"id"/"client":"root","id"/r, '"client" occurs twice'],
+	'duplicate field, escaped' => [file() =~ s/"id"/"\\u0063lient":"root","id"/r, '"client" occurs twice'],
+	'a key for the id' => [file(id => 'tg_' . 'x' x 43), 'keys[0]', '"id"'],
+);
+for my $what (sort keys %keys_files) {
+	my ($content, @message) = @{$keys_files{$what}};
+	push @refused, ["keys file, $what", ['"tollgate_api_keys"', 'bad.json', @message],
+		files => { 'bad.json' => $content }, http => "$usual{http}\ntollgate_default_tier free;",
+		location => "tollgate on;\ntollgate_api_keys bad.json; # !"];
+}
+push @refused, (
+	['keys file, missing', ['"tollgate_api_keys"', 'cannot read', 'no-such.json', 'No such file'],
+		location => "tollgate on;\ntollgate_api_keys no-such.json; # !"],
+	['keys file, a directory', ['"tollgate_api_keys"', 'cannot read', "\"$dir\""],
+		location => "tollgate on;\ntollgate_api_keys $dir; # !"],
+	$> == 0 ? () : ['keys file, not for us', ['"tollgate_api_keys"', 'cannot read', 'Permission denied'],
+		files => { 'closed.json' => '' }, mode => 0, location =>
+		"tollgate on;\ntollgate_api_keys closed.json; # !"],
+	['keys file without effect', ['"tollgate_api_keys"', '"tollgate_auth"', '"api_key"'],
+		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_api_keys keys.json; # !'],
+	['header without effect', ['"tollgate_api_key_header"', 'add "tollgate_auth api_key;"'],
+		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_api_key_header X-Key; # !'],
+);
+
+# the keys of tokens
+
+my $jwt = "tollgate on;\ntollgate_auth jwt;\ntollgate_default_tier free;";
+my %key_files = (
+	'empty' => ['', 'the file is empty'],
+	'a short secret' => ['s' x 31, 'too short', 'at least 32 bytes'],
+	'a short secret with a line break' => ['s' x 31 . "\n", 'too short'],
+	'a short secret in a key set' => [json({ keys => [{ kty => 'oct', k => 'c2hvcnQ' }] }), 'too short'],
+	'no JSON' => ['{"keys":[', 'starts as JSON'],
+	'no key set' => ['{"kid":"x"}', 'neither a JWK Set nor a JWK'],
+	'an empty key set' => ['{"keys":[]}', 'no key for verifying'],
+	'keys for another use' => [json({ keys => [{ %$public, use => 'enc' }] }), '"use"'],
+	'a private key' => [json({ keys => [$private] }), 'key 1', 'private key', 'public key only'],
+	'a private key in PEM' => [$pem =~ s/PUBLIC/PRIVATE/gr, 'private key'],
+	'a damaged key' => [$pem =~ s/MFk/MFx/r, 'damaged PEM'],
+	'a key without its end' => [$pem =~ s/-----END.*//r, 'damaged PEM'],
+	'a request for a certificate' => [$pem =~ s/PUBLIC KEY/CERTIFICATE REQUEST/gr, 'PUBLIC KEY'],
+	'a public key bare of PEM' => [$pem =~ s/-----.*-----\n//gr, 'public by its nature'],
+	'no point of the curve' => [json({ keys => [{ %$public, x => $public->{y} }] }), 'no point'],
+	'an algorithm of another kind' => [json({ keys => [{ %$public, alg => 'RS256' }] }), '"alg"'],
+	'one kid for two keys' => [json({ keys => [$public, $public] }), 'same "kid"'],
+	'a page from the web' => ['<!DOCTYPE html><html><title>404 Not Found</title></html>', 'public'],
+);
+for my $what (sort keys %key_files) {
+	my ($content, @message) = @{$key_files{$what}};
+	push @refused, ["key file, $what", ['"tollgate_jwt_key_file"', 'bad.key', @message],
+		files => { 'bad.key' => $content }, location => "$jwt\ntollgate_jwt_key_file bad.key; # !"];
+}
+push @refused, (
+	['key file, missing', ['"tollgate_jwt_key_file"', 'cannot read', 'no-such.pem'],
+		location => "$jwt\ntollgate_jwt_key_file no-such.pem; # !"],
+	['key file, twice', ['key file', 'named twice'],
+		location => "$jwt\ntollgate_jwt_key_file secret;\ntollgate_jwt_key_file secret; # !"],
+	['key file, one of two is bad', ['"tollgate_jwt_key_file"', 'bad.key', 'too short'],
+		files => { 'bad.key' => 'short' },
+		location => "$jwt\ntollgate_jwt_key_file secret; # !\ntollgate_jwt_key_file bad.key;"],
+	['key file without effect', ['"tollgate_jwt_key_file"', 'add "tollgate_auth jwt;"'],
+		location => "$usual{location}\ntollgate_jwt_key_file secret; # !"],
+	['key file without effect by another method', ['"tollgate_jwt_key_file"', '"tollgate_auth"'],
+		location => "$usual{location}\ntollgate_auth api_key;\ntollgate_jwt_key_file secret; # !"],
+	['issuer without effect', ['"tollgate_jwt_issuer"', 'add "tollgate_auth jwt;"'],
+		location => "$usual{location}\ntollgate_jwt_issuer https://login.example.com; # !"],
+	['mixed kinds', ['"tollgate_jwt_algorithms"', 'secrets and public keys', 'name the algorithms'],
+		location => "$jwt\ntollgate_jwt_key_file secret; # !\ntollgate_jwt_key_file public.pem;"],
+	['mixed kinds in one key set', ['"tollgate_jwt_algorithms"', 'name the algorithms'],
+		files => { 'bad.key' => json({ keys => [$public, $shared] }) },
+		location => "$jwt\ntollgate_jwt_key_file bad.key; # !"],
+	['algorithms that no key has', ['"tollgate_jwt_algorithms"', 'no key can be used'],
+		location => "$jwt\ntollgate_jwt_key_file public.pem;\ntollgate_jwt_algorithms RS256; # !"],
+);
+
+# values of directives, each with the usual configuration around it
+
+my %values = (
+	'tollgate ON' => ['"tollgate"', 'must be "on" or "off"'],
+	'tollgate_dry_run yes' => ['"tollgate_dry_run"', 'must be "on" or "off"'],
+	'tollgate_pass_credentials 1' => ['"tollgate_pass_credentials"', 'must be "on" or "off"'],
+	'tollgate_jwt_require_exp no' => ['"tollgate_jwt_require_exp"', 'must be "on" or "off"'],
+	'tollgate_auth apikey' => ['"tollgate_auth"', '"apikey"', 'known are "api_key", "jwt"'],
+	'tollgate_auth none jwt' => ['"none" in "tollgate_auth" stands alone'],
+	'tollgate_auth client_cert' => ['"client_cert"', 'not supported by this version'],
+	'tollgate_auth' => ['invalid number of arguments in "tollgate_auth"'],
+	'tollgate_api_keys' => ['invalid number of arguments in "tollgate_api_keys"'],
+	'tollgate_api_key_header "X Key"' => ['"X Key" is no header name'],
+	'tollgate_api_key_header X-Key:' => ['"X-Key:" is no header name'],
+	'tollgate_api_key_header ""' => ['"" is no header name'],
+	'tollgate_jwt_algorithms none' => ['"none"', '"tollgate_jwt_algorithms"', 'known are HS256'],
+	'tollgate_jwt_algorithms hs256' => ['"hs256"', '"tollgate_jwt_algorithms"', 'known are'],
+	'tollgate_jwt_issuer ""' => ['empty value in "tollgate_jwt_issuer"'],
+	'tollgate_jwt_audience api ""' => ['empty value in "tollgate_jwt_audience"'],
+	'tollgate_jwt_leeway 2h' => ['"2h" in "tollgate_jwt_leeway"', 'up to 1h'],
+	'tollgate_jwt_leeway 500ms' => ['"500ms" in "tollgate_jwt_leeway"', 'whole seconds'],
+	'tollgate_jwt_leeway -1s' => ['"-1s" in "tollgate_jwt_leeway"'],
+	'tollgate_jwt_max_size 255' => ['"255" in "tollgate_jwt_max_size"', 'takes 256 to 1m'],
+	'tollgate_jwt_max_size 2m' => ['"2m" in "tollgate_jwt_max_size"', 'takes 256 to 1m'],
+	'tollgate_jwt_max_size x' => ['"x" in "tollgate_jwt_max_size"', 'takes 256 to 1m'],
+	'tollgate_jwt_claim user sub' => ['tollgate_jwt_claim user sub', 'expected client, tier'],
+	'tollgate_jwt_claim client a..b' => ['tollgate_jwt_claim client a..b', 'single dots'],
+	'tollgate_jwt_claim client ""' => ['tollgate_jwt_claim client', 'name of a claim'],
+	'tollgate_jwt_claim client' => ['invalid number of arguments in "tollgate_jwt_claim"'],
+	'tollgate_ratelimit_headers on' => ['"on" in "tollgate_ratelimit_headers"', '"openai", "ietf"'],
+	'tollgate_ratelimit_headers off ietf' => ['"tollgate_ratelimit_headers"', '"off" alone'],
+	'tollgate_audit_log a.log buffer=1' => ['"buffer=1" of "tollgate_audit_log"', '1k to 64m'],
+	'tollgate_audit_log a.log buffer=65m' => ['"buffer=65m" of "tollgate_audit_log"', '1k to 64m'],
+	'tollgate_audit_log a.log flush=0' => ['"flush=0" of "tollgate_audit_log"', '1ms to 1h'],
+	'tollgate_audit_log a.log flush=2h' => ['"flush=2h" of "tollgate_audit_log"', '1ms to 1h'],
+	'tollgate_audit_log a.log main' => ['"main" of "tollgate_audit_log"', '"buffer=SIZE"'],
+	'tollgate_audit_log off buffer=1k' => ['"tollgate_audit_log"', '"off"'],
+	'tollgate_audit_log ""' => ['"tollgate_audit_log"'],
+	'tollgate_api_keys ""' => ['"tollgate_api_keys"'],
+	'tollgate_default_tier ""' => ['"tollgate_default_tier'],
+	"tollgate_api_keys \xff.json" => ['not valid UTF-8'],
+	'tollgate_apply lim lim' => ['"lim"', 'applied twice'],
+	'tollgate_apply off lim' => ['"tollgate_apply'],
+	'tollgate_zone zone=x:1m' => ['"tollgate_zone" directive is not allowed here'],
+	'tollgate_limit x key=y requests=1r/s' => ['"tollgate_limit" directive is not allowed here'],
+	'if ($arg_a) { tollgate off; }' => ['"tollgate" directive is not allowed here'],
+	'limit_except GET { tollgate off; }' => ['"tollgate" directive is not allowed here'],
+);
+for my $directive (sort keys %values) {
+	my $line = $directive =~ /\}$/ ? "$directive # !" : "$directive; # !";
+	push @refused, ["'" . $directive =~ s/[^ -~]/?/gr . "'", $values{$directive},
+		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s;",
+		location => $directive =~ /^tollgate ON/ ? $line
+			: $directive =~ /^tollgate_api_keys/ ? "tollgate on;\n$line" : "$usual{location}\n$line"];
+}
+
+# twice in one place
+
+for my $directive ('tollgate on', 'tollgate_dry_run off', 'tollgate_pass_credentials on',
+	'tollgate_auth api_key', 'tollgate_api_keys keys.json', 'tollgate_api_key_header X-Key',
+	'tollgate_jwt_algorithms HS256', 'tollgate_jwt_issuer a', 'tollgate_jwt_audience a',
+	'tollgate_jwt_leeway 1s', 'tollgate_jwt_require_exp on', 'tollgate_jwt_max_size 1k',
+	'tollgate_default_tier free', 'tollgate_apply off', 'tollgate_ratelimit_headers ietf',
+	'tollgate_audit_log off')
+{
+	my ($name) = $directive =~ /^(\S+)/;
+	push @refused, ["twice, $name", ["\"$name\" directive is duplicate"],
+		location => "$directive;\n$directive; # !"];
+}
+push @refused, (
+	['twice, one field of a claim', ['the field "client" is given two claims'],
+		location => "tollgate_jwt_claim client a;\ntollgate_jwt_claim client b; # !"],
+	['twice, parameter of the audit log', ['"buffer="', '"tollgate_audit_log"', 'given twice'],
+		location => 'tollgate_audit_log a.log buffer=1k buffer=2k; # !'],
+);
+
+# declarations
+
+my %declarations = (
+	'tollgate_zone tollgate' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
+	'tollgate_zone zone=tollgate' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
+	'tollgate_zone zone=:1m' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
+	'tollgate_zone zone=tollgate:big' => ['invalid zone size "big"', '"tollgate_zone" takes'],
+	'tollgate_zone zone=tollgate:1k' => ['zone "tollgate" is too small', 'at least 64k'],
+	'tollgate_zone zone=tollgate:1m state=x' => ['"state="', 'not supported by this version'],
+	'tollgate_zone zone=tollgate:1m rate=1r/s' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
+	'limit_req_zone $uri zone=tollgate:1m rate=1r/s; tollgate_zone zone=tollgate:1m' =>
+		['tollgate', 'cannot add the zone'],
+
+	'tollgate_tier "" { }' => ['invalid tier name ""'],
+	'tollgate_tier "a " { }' => ['invalid tier name "a "'],
+	'tollgate_tier free' => ['directive "tollgate_tier" has no opening "{"'],
+	'tollgate_tier free { }' => ['the tier "free" is declared twice'],
+	'tollgate_tier x { requests; }' => ['"requests" takes a rate'],
+	'tollgate_tier x { requests 10; }' => ['"tollgate_tier x": invalid rate "10" of "requests"', '100r/m'],
+	'tollgate_tier x { requests 10r/w; }' => ['invalid rate "10r/w" of "requests"', '5000r/d'],
+	'tollgate_tier x { requests -1r/s; }' => ['invalid rate "-1r/s" of "requests"'],
+	'tollgate_tier x { requests +1r/s; }' => ['invalid rate "+1r/s" of "requests"'],
+	'tollgate_tier x { requests 1.5r/s; }' => ['invalid rate "1.5r/s" of "requests"'],
+	'tollgate_tier x { requests 0r/s; }' => ['invalid rate "0r/s"', 'must not be zero', 'disable its key'],
+	'tollgate_tier x { requests 99999999999r/s; }' => ['"99999999999r/s"', 'too large'],
+	'tollgate_tier x { requests 1r/m burst=0; }' => ['"burst=" must not be zero'],
+	'tollgate_tier x { requests 1r/m burst=x; }' => ['"burst=" must be a whole number'],
+	'tollgate_tier x { requests 1r/d burst=1000; }' => ['"burst=" is too large', 'a year'],
+	'tollgate_tier x { requests 1r/m nodelay; }' => ['invalid parameter "nodelay" of "requests"', '"burst=N"'],
+	'tollgate_tier x { requests 1r/m; requests 2r/m; }' => ['"requests" is given twice', '"r/m"', 'keep one'],
+	'tollgate_tier x { tokens 1k/m; }' => ['"tokens" in a tier is not supported by this version'],
+	'tollgate_tier x { models a*; }' => ['"models" in a tier is not supported by this version'],
+	'tollgate_tier x { request 1r/m; }' => ['"tollgate_tier x"', 'unknown directive "request"', 'takes "requests"'],
+
+	'tollgate_limit' => ['invalid number of arguments in "tollgate_limit"'],
+	'tollgate_limit x requests=1r/s' => ['"tollgate_limit" needs a "key="', 'key=$binary_remote_addr'],
+	'tollgate_limit x key=' => ['invalid parameter "key=" of "tollgate_limit"'],
+	'tollgate_limit x key=a' => ['limit "x" limits nothing', 'add "requests="'],
+	'tollgate_limit key=a requests=1r/s' => ['invalid limit name "key=a"', '"tollgate_limit" takes'],
+	'tollgate_limit x key=a key=b requests=1r/s' => ['invalid parameter "key=b"', 'one "key="'],
+	'tollgate_limit x key=a requests=1' => ['invalid rate "1" of "requests"'],
+	'tollgate_limit x key=a auth_failures=0r/s' => ['invalid rate "0r/s" of "auth_failures"'],
+	'tollgate_limit x key=a burst=3 requests=1r/s' => ['"burst=" belongs behind'],
+	'tollgate_limit x key=a requests=1r/s burst=3 burst=4' => ['"burst=" belongs behind'],
+	'tollgate_limit x key=a requests=1r/s nodelay' => ['invalid parameter "nodelay" of "tollgate_limit"'],
+	'tollgate_limit x key=a tokens=1k/m' => ['"tokens="', 'not supported by this version'],
+	'tollgate_limit x key=a requests=1r/s requests=2r/s' => ['"requests" is given twice'],
+	'tollgate_limit x key=$tollgate_client auth_failures=1r/s' =>
+		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'],
+	'tollgate_limit x key=a-${tollgate_tier} requests=1r/s auth_failures=1r/s' =>
+		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'],
+	'tollgate_limit lim key=a requests=1r/s' => ['the limit "lim" is declared twice'],
+	'tollgate_price m input=1 output=1' => ['unknown directive "tollgate_price"'],
+);
+for my $declaration (sort keys %declarations) {
+	my $line = $declaration =~ /\}$/ ? "$declaration # !" : "$declaration; # !";
+	my $zone = $declaration =~ /tollgate_zone/ ? '' : "tollgate_zone zone=tollgate:1m;\n";
+	push @refused, ["'$declaration'", $declarations{$declaration},
+		http => "${zone}tollgate_tier free { }\ntollgate_limit lim key=a requests=1r/s;\n$line",
+		location => "$usual{location}\ntollgate_apply lim;"];
+}
+push @refused, (
+	# nginx tells of variables when it has read everything, and in its own words
+	['unknown variable in a key', ['unknown "tollgate_nothing" variable'],
+		http => "$usual{http}\ntollgate_limit x key=\$tollgate_nothing requests=1r/s;"],
+	['two zones', ['"tollgate_zone" directive is duplicate', 'share one zone'],
+		http => "$usual{http}\ntollgate_zone zone=other:1m; # !"],
+	['two buffers for one audit log', ['"tollgate_audit_log', 'a.log', 'give both the same'],
+		location => "$usual{location}\ntollgate_audit_log a.log;",
+		server => "location /other {\n$usual{location}\ntollgate_audit_log a.log buffer=1k; # !\n}"],
+	['the audit log of somebody else', ['"tollgate_audit_log"', 'access.log', 'a file of its own'],
+		http => "$usual{http}\naccess_log $dir/both-access.log combined buffer=4k;",
+		location => "$usual{location}\ntollgate_audit_log $dir/both-access.log; # !"],
+);
+
+###############################################################################
+# and what is accepted
+
+my @accepted = (
+	['the usual configuration'],
+	['nothing at all', http => '', location => ''],
+	['on for all servers', http =>
+		"$usual{http}\ntollgate on;\ntollgate_api_keys keys.json;", location => ''],
+	['off within on', http => "$usual{http}\ntollgate on;\ntollgate_api_keys keys.json;",
+		location => 'tollgate off;'],
+	['off, and all else is wrong', http => "$usual{http}\ntollgate on;\ntollgate_api_keys keys.json;",
+		location => "tollgate off;\ntollgate_api_keys no-such.json;"],
+	['nobody, with a limit', http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s;",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply lim;"],
+	['tokens', location => "$jwt\ntollgate_jwt_key_file secret;"],
+	['tokens, public key', location => "$jwt\ntollgate_jwt_key_file public.pem;"],
+	['tokens, key set', files => { 'good.key' => json({ keys => [$public] }) },
+		location => "$jwt\ntollgate_jwt_key_file good.key;"],
+	['mixed kinds, and which to accept', location => "$jwt\ntollgate_jwt_key_file secret;\n"
+		. "tollgate_jwt_key_file public.pem;\ntollgate_jwt_algorithms HS256 ES256;"],
+	['every field of an entry', files => { 'good.json' => file(tier => 'free', expires =>
+		'2027-01-01T00:00:00.5+02:00', not_before => '2026-01-01T00:00:00Z', disabled =>
+		JSON::PP::false(), description => 'x', cidrs => ['10.0.0.0/8', '::1']) },
+		location => "tollgate on;\ntollgate_api_keys good.json;"],
+	['an absolute path', location => "tollgate on;\ntollgate_api_keys $dir/keys.json;"],
+	['several limits and periods', http => "tollgate_zone zone=tollgate:64k;\n"
+		. "tollgate_tier free { requests 10r/s burst=20; requests 1r/m; requests 5r/h; requests 9r/d; }\n"
+		. 'tollgate_limit a key=$host:$uri requests=1r/s burst=5 requests=2r/h auth_failures=3r/m burst=9;',
+		location => "$usual{location}\ntollgate_apply a;"],
+	['values of directives', location => join "\n", map({ "$_;" } 'tollgate_auth api_key jwt',
+		'tollgate_jwt_key_file secret', 'tollgate_jwt_leeway 1h',
+		'tollgate_jwt_max_size 1m', 'tollgate_ratelimit_headers openai ietf legacy',
+		'tollgate_audit_log a.log buffer=64m flush=1h', 'tollgate_api_key_header Authorization X-Key',
+		'tollgate_jwt_claim models a.b', 'tollgate_jwt_require_exp off', 'tollgate_dry_run on'),
+		$usual{location}],
+	['an audit log in two places', http => "$usual{http}\ntollgate_audit_log a.log buffer=1k;",
+		location => "$usual{location}\ntollgate_audit_log a.log buffer=1k;"],
+);
+
+# what deserves a warning
+
+my @warned = (
+	['a limit that is not applied', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
+		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s; # !"],
+	['a limit that is applied where tollgate is off', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
+		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s; # !",
+		location => "tollgate off;\ntollgate_apply lim;"],
+	['keys without a tier', ['1 of 1 keys', 'no-tier.json', 'add "tollgate_default_tier NAME;"'],
+		location => "tollgate on;\ntollgate_api_keys no-tier.json; # !"],
+	['restrictions that are not enforced', ['"models" or "scopes"', 'restricted.json', 'k_1',
+		'not enforce'], location => "tollgate on;\ntollgate_api_keys restricted.json; # !"],
+	['a zone, but nothing is on', ['tollgate_zone "tollgate" has no effect', '"tollgate on"'],
+		location => 'tollgate_api_keys keys.json;'],
+);
+
+$t->plan(@refused + 2 * @accepted + @warned);
+
+###############################################################################
+
+for (@refused) {
+	my ($name, $message, %changes) = @$_;
+	my ($status, $output, $line) = nginx_t($t, %changes);
+	# included.conf says it in its own line.
+	my @place = defined $line ? "test.conf:$line" : ();
+	my @missing = grep { !has($output, $_) } '[emerg]', @$message, @place;
+	push @missing, 'a failure' if $status == 0;
+	push @missing, 'the directive' unless $output =~ /\[emerg\].*tollgate/;
+	push @missing, 'no secret' if $output =~ /tg_secret|tg_x{43}|sha256:aaaa|870MB6/;
+	is(join(', ', @missing), '', "refused, $name")
+		or diag("$output\nexit status $status");
+}
+
+for (@accepted) {
+	my ($name, %changes) = @$_;
+	my ($status, $output) = nginx_t($t, %changes);
+	is($status, 0, "accepted, $name") or diag($output);
+	unlike($output, qr/\[(?:warn|emerg)\].*tollgate/,
+		"accepted, $name, without a warning");
+}
+
+for (@warned) {
+	my ($name, $message, %changes) = @$_;
+	my ($status, $output, $line) = nginx_t($t, %changes);
+	my @place = defined $line ? "test.conf:$line" : ();
+	my @missing = grep { !has($output, $_) } '[warn]', @$message, @place;
+	push @missing, 'success' if $status != 0;
+	is(join(', ', @missing), '', "warned, $name") or diag($output);
+}
+
+###############################################################################
+
+# A part of a message. A place is one only if no digit follows.
+sub has {
+	my ($output, $part) = @_;
+	return $output =~ /\Q$part\E(?!\d)/;
+}
+
+# A keys file of one entry, with these fields; undef takes one away.
+sub file {
+	my (%fields) = @_;
+	my %all = (%entry, %fields);
+	delete @all{grep { !defined $all{$_} } keys %all};
+	return json({ version => 1, keys => [\%all] });
+}
+
+# Runs nginx -t: its exit status, what it prints, and the line that is marked.
+sub nginx_t {
+	my ($t, %changes) = @_;
+	my ($http, $location, $server) = map { $changes{$_} // $usual{$_} // '' } qw/http location server/;
+
+	my $conf = <<"EOF";
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+$http
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        location / {
+$location
+        }
+
+$server
+    }
+}
+EOF
+
+	my $files = $changes{files} // {};
+	for my $name (keys %$files) {
+		$t->write_file($name, $files->{$name});
+		chmod $changes{mode}, "$dir/$name" if defined $changes{mode};
+	}
+	$t->write_file_expand('test.conf', $conf);
+
+	my ($line, $number);
+	for (split /\n/, $t->read_file('test.conf')) {
+		$number++;
+		$line = $number if /# !$/;
+	}
+
+	my $nginx = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
+	my $output = `$nginx -t -p $dir/ -c test.conf -e error.log 2>&1`;
+	return ($? >> 8, $output, $line);
+}
+
+###############################################################################

@@ -1,0 +1,195 @@
+package Tollgate::Client;
+
+# What tests of a running Tollgate need beyond Tollgate.pm: several requests on one connection, the
+# audit log, workers, and waiting for something to be true instead of waiting for some time.
+
+use strict;
+use warnings;
+
+use Exporter qw/import/;
+use IO::Socket::INET;
+use JSON::PP qw//;
+use Test::Nginx qw/http_content port/;
+use Time::HiRes qw/sleep time/;
+use Tollgate qw/status/;
+
+our @EXPORT = qw/request connection content_json curl poll audit_lines workers reload_and_wait/;
+
+# Only a failing test waits so long.
+use constant PATIENCE => 20;
+
+# The text of a GET, or of "METHOD URI", for a connection that stays open.
+sub request {
+	my ($uri, @lines) = @_;
+	my $line = $uri =~ / / ? $uri : "GET $uri";
+	return join "\r\n", "$line HTTP/1.1", 'Host: localhost', @lines, '', '';
+}
+
+# The body of a response as JSON; undef if it isn't.
+sub content_json {
+	my ($response) = @_;
+	return eval { JSON::PP->new->utf8->decode(http_content($response)) };
+}
+
+# What curl prints: for HTTP/2.
+sub curl {
+	my (@arguments) = @_;
+	my $pid = open(my $output, '-|', 'curl', '-sS', '--max-time', PATIENCE, @arguments)
+		// die "Can't run curl: $!\n";
+	local $/;
+	return scalar(<$output>) // '';
+}
+
+###############################################################################
+# Waiting
+
+# What $condition returns as soon as it is true; false if that takes too long.
+sub poll(&) {
+	my ($condition) = @_;
+	my $end = time() + PATIENCE;
+	while (1) {
+		my $outcome = $condition->();
+		return $outcome if $outcome or time() > $end;
+		sleep 0.02;
+	}
+}
+
+# The records of an audit log, as hashes, once there are at least so many lines. A line that isn't
+# valid JSON shows up as a string.
+sub audit_lines {
+	my ($t, $name, $count) = @_;
+	my $text;
+	poll {
+		$text = eval { $t->read_file($name) } // '';
+		($text =~ tr/\n//) >= ($count // 0);
+	};
+	# utf8 makes invalid UTF-8 an error, too.
+	my $json = JSON::PP->new->utf8;
+	return map { my $line = $_; eval { $json->decode($line) } // "no JSON: $line" }
+		split /\n/, $text // '';
+}
+
+# The workers that accept connections.
+sub workers {
+	my ($t) = @_;
+	my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	return grep {
+		my $pid = $_;
+		my $title = _slurp("/proc/$pid/cmdline");
+		my ($parent) = _slurp("/proc/$pid/stat") =~ /^.*\) \S+ (\d+)/;
+		($parent // 0) == $master && $title =~ /worker process(?! is shutting)/;
+	} map { m!/proc/(\d+)$! } glob('/proc/[0-9]*');
+}
+
+sub _slurp {
+	my ($path) = @_;
+	open my $file, '<', $path or return '';
+	local $/;
+	return scalar(<$file>) // '';
+}
+
+# Reloads, and waits until all new connections come to new workers. Returns the old ones.
+sub reload_and_wait {
+	my ($t) = @_;
+	my @old = workers($t);
+	my %is_old = map { $_ => 1 } @old;
+	$t->reload();
+	poll {
+		my @now = workers($t);
+		@now && !grep { $is_old{$_} } @now;
+	} or die "nginx does not reload\n";
+	return @old;
+}
+
+###############################################################################
+# Several requests on one connection
+
+sub connection {
+	my (%options) = @_;
+	my $socket = IO::Socket::INET->new(
+		Proto => 'tcp',
+		PeerAddr => '127.0.0.1:' . port($options{port} // 8080),
+	) or die "Can't connect to nginx: $!\n";
+	return bless { socket => $socket, buffer => '' }, __PACKAGE__;
+}
+
+# Sends $text as it is; false when the server has closed the connection.
+sub send {
+	my ($self, $text) = @_;
+	local $SIG{PIPE} = 'IGNORE';
+	return $self->{socket}->print($text) && $self->{socket}->flush();
+}
+
+# The next response (informational ones are skipped, and counted); undef when there is none. Where
+# it has no body, as with HEAD, the caller must say so.
+sub answer {
+	my ($self, %options) = @_;
+	while (1) {
+		$self->_fill(sub { $self->{buffer} =~ /\r\n\r\n/ }) or return undef;
+		my ($head, $rest) = $self->{buffer} =~ /^(.*?\r\n\r\n)(.*)$/s;
+		$self->{buffer} = $rest;
+		my $status = status($head) // return undef;
+		if ($status < 200) {
+			$self->{informational}++;
+			next;
+		}
+		return $head if $options{head} or $status == 204 or $status == 304;
+		return $head . ($self->_body($head) // return undef);
+	}
+}
+
+# Sends, and reads the response.
+sub ask {
+	my ($self, $text, %options) = @_;
+	$self->send($text);
+	return $self->answer(%options);
+}
+
+sub informational {
+	my ($self) = @_;
+	return $self->{informational} // 0;
+}
+
+# Whether the server closes the connection without sending anything more.
+sub is_closed {
+	my ($self) = @_;
+	return !$self->_fill(sub { length $self->{buffer} }) && $self->{ended};
+}
+
+sub close {
+	my ($self) = @_;
+	$self->{socket}->close();
+}
+
+sub _body {
+	my ($self, $head) = @_;
+	if ($head =~ /^Transfer-Encoding:\s*chunked/im) {
+		$self->_fill(sub { $self->{buffer} =~ /(?:^|\r\n)0\r\n\r\n/ }) or return undef;
+		$self->{buffer} =~ s/^(.*?(?:^|\r\n)0\r\n\r\n)//s;
+		return $1;
+	}
+	if (my ($length) = $head =~ /^Content-Length:\s*(\d+)/im) {
+		$self->_fill(sub { length $self->{buffer} >= $length }) or return undef;
+		return substr $self->{buffer}, 0, $length, '';
+	}
+	$self->_fill(sub { 0 });
+	return substr $self->{buffer}, 0, length $self->{buffer}, '';
+}
+
+# Reads until that is so; false when the connection ends before, or it takes too long.
+sub _fill {
+	my ($self, $is_enough) = @_;
+	my $end = time() + PATIENCE;
+	until ($is_enough->()) {
+		vec(my $readable = '', fileno($self->{socket}), 1) = 1;
+		my $left = $end - time();
+		return 0 if $left <= 0 or !select($readable, undef, undef, $left);
+		if (!sysread $self->{socket}, $self->{buffer}, 65536, length $self->{buffer}) {
+			$self->{ended} = 1;
+			return 0;
+		}
+	}
+	return 1;
+}
+
+1;
