@@ -12,7 +12,7 @@
 //! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
 //! | LOG           | [`audit`]              | one audit line                                           |
 //!
-//! What is decided, and how, is in `tollgate-core`. Everything `unsafe` is in [`ffi`], which calls
+//! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
 //! the functions of the other files.
 
 mod access;

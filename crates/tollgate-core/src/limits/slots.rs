@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::bucket::{full_word, is_plain_idle, Level, Scale, Standing, FROZEN, PLAIN};
+use super::ask::Ask;
+use super::bucket::{full_word, is_plain_idle, Level, Standing, FROZEN, PLAIN};
 use super::rates::Rates;
 use crate::clock::MonoNanos;
 
@@ -237,15 +238,14 @@ impl<'z> Slots<'z> {
     fn update<T>(
         &self,
         place: Place,
-        key: Key,
-        bucket: usize,
+        ask: &Ask,
         mut change: impl FnMut(Level) -> (Option<u64>, T),
     ) -> Result<T, Moved> {
-        let word = self.slot(place).get(bucket).ok_or(Moved)?;
+        let word = self.slot(place).get(ask.bucket()).ok_or(Moved)?;
         let mut seen = word.load(Ordering::Acquire);
         loop {
             // In this order: see the module's comment.
-            if seen == FROZEN || !self.holds(place, key) {
+            if seen == FROZEN || !self.holds(place, ask.key) {
                 return Err(Moved);
             }
             let (next, outcome) = change(Level::of(seen));
@@ -257,74 +257,49 @@ impl<'z> Slots<'z> {
         }
     }
 
-    /// Takes `n` tokens from a bucket.
-    pub(super) fn take(
-        &self,
-        place: Place,
-        key: Key,
-        bucket: usize,
-        scale: &Scale,
-        n: u32,
-        now: MonoNanos,
-    ) -> Result<Taken, Moved> {
-        self.update(place, key, bucket, |level| {
-            match scale.take(level, n, now, |index| self.rates.get(index)) {
+    /// Takes what is asked for.
+    pub(super) fn take(&self, place: Place, ask: &Ask, now: MonoNanos) -> Result<Taken, Moved> {
+        self.update(place, ask, |level| {
+            match ask.scale.take(level, ask.n, now, |index| self.rates.get(index)) {
                 Ok((word, standing)) => (Some(word), Ok(standing)),
                 Err(wait) => (wait.converted, Err(wait.nanos)),
             }
         })
     }
 
-    /// The nanoseconds after which a take of `n` tokens would succeed; `None` if it would now.
+    /// The nanoseconds after which [`Slots::take`] would succeed; `None` if it would now.
     pub(super) fn wait(
         &self,
         place: Place,
-        key: Key,
-        bucket: usize,
-        scale: &Scale,
-        n: u32,
+        ask: &Ask,
         now: MonoNanos,
     ) -> Result<Option<u64>, Moved> {
-        self.update(place, key, bucket, |level| {
-            match scale.wait(level, n, now, |index| self.rates.get(index)) {
+        self.update(place, ask, |level| {
+            match ask.scale.wait(level, ask.n, now, |index| self.rates.get(index)) {
                 Some(wait) => (wait.converted, Some(wait.nanos)),
                 None => (None, None),
             }
         })
     }
 
-    /// How a bucket stands, and how a take of `n` tokens would end.
+    /// How the bucket stands, and the wait of [`Slots::wait`].
     pub(super) fn look(
         &self,
         place: Place,
-        key: Key,
-        bucket: usize,
-        scale: &Scale,
-        n: u32,
+        ask: &Ask,
         now: MonoNanos,
     ) -> Result<(Standing, Option<u64>), Moved> {
-        self.update(place, key, bucket, |level| {
-            let foreign = |index| self.rates.get(index);
-            let standing = scale.look(level, now, foreign);
-            match scale.wait(level, n, now, foreign) {
-                Some(wait) => (wait.converted, (standing, Some(wait.nanos))),
-                None => (None, (standing, None)),
-            }
+        let wait = self.wait(place, ask, now)?;
+        self.update(place, ask, |level| {
+            (None, (ask.scale.look(level, now, |index| self.rates.get(index)), wait))
         })
     }
 
-    /// Gives `n` tokens back. A slot that moved was idle, and there is nothing to give back.
-    pub(super) fn give_back(
-        &self,
-        place: Place,
-        key: Key,
-        bucket: usize,
-        scale: &Scale,
-        n: u32,
-        now: MonoNanos,
-    ) {
-        let _ = self.update(place, key, bucket, |level| {
-            (Some(scale.give_back(level, n, now, |index| self.rates.get(index))), ())
+    /// Gives back what was taken. A slot that moved was idle, and there is nothing to give back.
+    pub(super) fn give_back(&self, place: Place, ask: &Ask, now: MonoNanos) {
+        let _ = self.update(place, ask, |level| {
+            let foreign = |index| self.rates.get(index);
+            (Some(ask.scale.give_back(level, ask.n, now, foreign)), ())
         });
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ask::Ask;
 use super::bucket::{Scale, Standing};
-use super::quota::{Period, Quota};
+use super::quota::Quota;
 use super::rates::{self, Rates};
-use super::slots::{Area, Key, Moved, Place, Slots, SET_WORDS, SLOT_WORDS};
+use super::slots::{Area, Key, Moved, Place, Slots, SET_WORDS};
 use crate::clock::MonoNanos;
 
 /// "tollgate", and the version of everything that lies behind it.
@@ -21,58 +22,6 @@ const WORD_CLIENT_SETS: usize = 4;
 const WORD_KEY_SETS: usize = 5;
 const HEADER_WORDS: usize = 8;
 const SLOTS_START: usize = HEADER_WORDS + rates::WORDS;
-
-/// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dimension {
-    /// Requests that were let through.
-    Requests,
-    /// Credentials that were presented and found wrong.
-    AuthFailures,
-}
-
-impl Dimension {
-    /// The name in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::AuthFailures => "auth_failures",
-        }
-    }
-}
-
-/// The place of a bucket in its slot depends on what it counts and for how long, and on nothing that
-/// a reload could change.
-fn bucket_index(dimension: Dimension, period: Period) -> usize {
-    let row = match dimension {
-        Dimension::Requests => 0,
-        Dimension::AuthFailures => 4,
-    };
-    row + usize::from(period.index())
-}
-
-// Every bucket has its place.
-const _: () = assert!(SLOT_WORDS == 8);
-
-/// One bucket that a request takes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// Whose bucket.
-    pub key: Key,
-    /// What it counts.
-    pub dimension: Dimension,
-    /// Its quota, as [`Zone::scale`] gives it.
-    pub scale: Scale,
-    /// How many tokens.
-    pub n: u32,
-}
-
-impl Ask {
-    fn bucket(&self) -> usize {
-        bucket_index(self.dimension, self.scale.quota().period())
-    }
-}
 
 /// A limit has too little left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,7 +232,7 @@ impl<'z> Zone<'z> {
             };
             let wait = self
                 .slots(ask.key)
-                .wait(place, ask.key, ask.bucket(), &ask.scale, ask.n, now)
+                .wait(place, ask, now)
                 .map_err(|moved| (moved, ask.key.area()))?;
             if let Some(wait_nanos) = wait {
                 if tightest.is_none_or(|t| wait_nanos > t.wait_nanos) {
@@ -300,10 +249,8 @@ impl<'z> Zone<'z> {
         }
         for (index, ask) in asks.iter().enumerate() {
             let slots = self.slots(ask.key);
-            let taken = slots
-                .find(ask.key)
-                .ok_or(Moved)
-                .and_then(|place| slots.take(place, ask.key, ask.bucket(), &ask.scale, ask.n, now));
+            let taken =
+                slots.find(ask.key).ok_or(Moved).and_then(|place| slots.take(place, ask, now));
             let refused = match taken {
                 Ok(Ok(standing)) => {
                     standings.push(standing);
@@ -343,7 +290,7 @@ impl<'z> Zone<'z> {
         for ask in asks {
             let slots = self.slots(ask.key);
             if let Some(place) = slots.find(ask.key) {
-                slots.give_back(place, ask.key, ask.bucket(), &ask.scale, ask.n, now);
+                slots.give_back(place, ask, now);
             }
         }
     }
@@ -354,7 +301,7 @@ impl<'z> Zone<'z> {
     pub fn look(&self, ask: &Ask, now: MonoNanos) -> Option<(Standing, Option<u64>)> {
         let slots = self.slots(ask.key);
         let place = slots.find(ask.key)?;
-        slots.look(place, ask.key, ask.bucket(), &ask.scale, ask.n, now).ok()
+        slots.look(place, ask, now).ok()
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::{Dimension, Period};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
