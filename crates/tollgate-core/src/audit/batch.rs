@@ -45,8 +45,9 @@ impl Batch {
             self.dropped = self.dropped.saturating_add(1);
             return true;
         }
-        write_line(&mut self.lines);
-        debug_assert!(self.lines.last().is_none_or(|&b| b == b'\n'), "a line ends in a line feed");
+        let line = WholeLine::begin(&mut self.lines);
+        write_line(line.lines);
+        line.end();
         self.lines.len() >= self.capacity
     }
 
@@ -85,6 +86,29 @@ impl Batch {
     }
 }
 
+/// A line that is being written: whole in the end, or, should writing it panic, not there at all.
+struct WholeLine<'a> {
+    lines: &'a mut Vec<u8>,
+    begin: usize,
+}
+
+impl<'a> WholeLine<'a> {
+    fn begin(lines: &'a mut Vec<u8>) -> Self {
+        Self { begin: lines.len(), lines }
+    }
+
+    fn end(mut self) {
+        debug_assert!(self.lines.last().is_none_or(|&b| b == b'\n'), "a line ends in a line feed");
+        self.begin = self.lines.len();
+    }
+}
+
+impl Drop for WholeLine<'_> {
+    fn drop(&mut self) {
+        self.lines.truncate(self.begin);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +116,21 @@ mod tests {
 
     fn push(batch: &mut Batch, line: &str) -> bool {
         batch.push(|out| out.extend_from_slice(line.as_bytes()))
+    }
+
+    #[test]
+    fn a_line_that_panics_half_way_is_not_there() {
+        let mut batch = Batch::new(64);
+        push(&mut batch, "{\"n\":1}\n");
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            batch.push(|out| {
+                out.extend_from_slice(b"{\"n\":");
+                panic!("half way");
+            })
+        }));
+        assert!(panicked.is_err());
+        push(&mut batch, "{\"n\":3}\n");
+        assert_eq!(batch.as_bytes(), b"{\"n\":1}\n{\"n\":3}\n");
     }
 
     #[test]
