@@ -3,8 +3,7 @@
 use std::marker::PhantomData;
 
 use ngx::ffi::{
-    ngx_http_headers_in_t, ngx_int_t, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t,
-    ngx_table_elt_t, ngx_uint_t,
+    ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
 };
 
 use super::request::Request;
@@ -18,8 +17,26 @@ pub(crate) struct HeaderIn<'r> {
     pub(crate) value: &'r [u8],
 }
 
+impl<'r> HeaderIn<'r> {
+    /// # Safety
+    ///
+    /// `line` is a line of a live request. nginx sets name and value of each, which point into the
+    /// request's header.
+    pub(super) unsafe fn of(line: *const ngx_table_elt_t) -> Self {
+        // SAFETY: by the contract of this function.
+        unsafe {
+            let line = &*line;
+            let name = match line.lowcase_key.is_null() {
+                true => text::bytes(line.key),
+                false => std::slice::from_raw_parts(line.lowcase_key, line.key.len),
+            };
+            Self { name, value: text::bytes(line.value) }
+        }
+    }
+}
+
 /// The elements of a list of header lines.
-struct Lines<'r> {
+pub(super) struct Lines<'r> {
     part: *mut ngx_list_part_t,
     index: usize,
     life: PhantomData<&'r ngx_table_elt_t>,
@@ -29,7 +46,7 @@ impl Lines<'_> {
     /// # Safety
     ///
     /// `list` is a live list of header lines, which isn't changed while the iterator is used.
-    unsafe fn of(list: *mut ngx_list_t) -> Self {
+    pub(super) unsafe fn of(list: *mut ngx_list_t) -> Self {
         // SAFETY: by the contract of this function.
         let part = unsafe { &raw mut (*list).part };
         Self { part, index: 0, life: PhantomData }
@@ -68,66 +85,8 @@ impl<'r> Request<'r> {
 
     /// The header lines of the request, in the order in which they came.
     pub(crate) fn headers_in(self) -> impl Iterator<Item = HeaderIn<'r>> {
-        // SAFETY: the list is live; callers don't change it meanwhile. nginx sets name and value of
-        // each line, which point into the request's header.
-        unsafe {
-            Lines::of(self.headers_in_list()).map(|line| {
-                let line = &*line;
-                let name = match line.lowcase_key.is_null() {
-                    true => text::bytes(line.key),
-                    false => std::slice::from_raw_parts(line.lowcase_key, line.key.len),
-                };
-                HeaderIn { name, value: text::bytes(line.value) }
-            })
-        }
-    }
-
-    /// Removes the header lines of the request for which `unwanted` says so, as if the client
-    /// hadn't sent them.
-    ///
-    /// proxy_pass and its like copy every line that is in the list, whatever its `hash`. So the rest
-    /// of the part moves up, every pointer of nginx's to a moved line is mended, and a part with
-    /// nothing left in it leaves the list.
-    pub(crate) fn remove_headers_in(self, mut unwanted: impl FnMut(HeaderIn<'_>) -> bool) {
-        // SAFETY: the request is live, and so is its list; what moves are whole elements within one
-        // part, as many as lie behind the removed one.
-        unsafe {
-            let headers = &raw mut (*self.as_ptr()).headers_in;
-            let list = self.headers_in_list();
-            let mut part: *mut ngx_list_part_t = &raw mut (*list).part;
-            let mut before: *mut ngx_list_part_t = std::ptr::null_mut();
-            while !part.is_null() {
-                let lines = (*part).elts.cast::<ngx_table_elt_t>();
-                let mut index = 0;
-                while index < (*part).nelts {
-                    let line = lines.add(index);
-                    let name = match (*line).lowcase_key.is_null() {
-                        true => text::bytes((*line).key),
-                        false => std::slice::from_raw_parts((*line).lowcase_key, (*line).key.len),
-                    };
-                    if !unwanted(HeaderIn { name, value: text::bytes((*line).value) }) {
-                        index += 1;
-                        continue;
-                    }
-                    unlink(headers, line);
-                    let behind = (*part).nelts - index - 1;
-                    std::ptr::copy(line.add(1), line, behind);
-                    (*part).nelts -= 1;
-                    moved_up(headers, line.add(1), behind);
-                }
-                // Whoever goes through a list in nginx's way takes every part but the first to have
-                // an element: of an empty one he would see what was there before.
-                if (*part).nelts == 0 && !before.is_null() {
-                    (*before).next = (*part).next;
-                    if (*list).last == part {
-                        (*list).last = before;
-                    }
-                } else {
-                    before = part;
-                }
-                part = (*part).next;
-            }
-        }
+        // SAFETY: the list is live; callers don't change it meanwhile.
+        unsafe { Lines::of(self.headers_in_list()).map(|line| HeaderIn::of(line)) }
     }
 
     /// Adds a header line to the request. `name` and its lower-case form are of one length.
@@ -226,99 +185,3 @@ fn hash(name: &[u8]) -> ngx_uint_t {
     name.iter()
         .fold(0, |key: ngx_uint_t, byte| key.wrapping_mul(31).wrapping_add(usize::from(*byte)))
 }
-
-/// Calls `visit` with each place in `headers` that may point at a header line.
-///
-/// # Safety
-///
-/// `headers` is that of a live request.
-unsafe fn pointers(
-    headers: *mut ngx_http_headers_in_t,
-    mut visit: impl FnMut(*mut *mut ngx_table_elt_t),
-) {
-    // The known headers lie side by side in the structure, from `host` up to `user`.
-    let first = std::mem::offset_of!(ngx_http_headers_in_t, host);
-    let end = std::mem::offset_of!(ngx_http_headers_in_t, user);
-    // Each place is to be visited once.
-    #[cfg(linked_headers)]
-    const _: () = assert!(
-        std::mem::offset_of!(ngx_http_headers_in_t, cookie)
-            < std::mem::offset_of!(ngx_http_headers_in_t, user)
-    );
-    // SAFETY: each word between the two is a pointer to a line, except, before 1.23, those of an
-    // array of such pointers, whose words (a length, a size, pointers elsewhere) never equal the
-    // address of a line.
-    unsafe {
-        for offset in (first..end).step_by(size_of::<*mut ngx_table_elt_t>()) {
-            visit(headers.byte_add(offset).cast());
-        }
-        #[cfg(linked_headers)]
-        for line in Lines::of(&raw mut (*headers).headers) {
-            visit(&raw mut (*line).next);
-        }
-        #[cfg(not(linked_headers))]
-        for array in [&raw mut (*headers).cookies, &raw mut (*headers).x_forwarded_for] {
-            for index in 0..(*array).nelts {
-                visit((*array).elts.cast::<*mut ngx_table_elt_t>().add(index));
-            }
-        }
-    }
-}
-
-/// Makes nginx forget the line, which is about to be overwritten.
-///
-/// # Safety
-///
-/// `headers` is that of a live request, and `line` one of its lines.
-unsafe fn unlink(headers: *mut ngx_http_headers_in_t, line: *mut ngx_table_elt_t) {
-    #[cfg(linked_headers)]
-    // SAFETY: `line` is live.
-    let next = unsafe { (*line).next };
-    #[cfg(not(linked_headers))]
-    let next = std::ptr::null_mut();
-    // SAFETY: by the contract of this function.
-    unsafe {
-        #[cfg(not(linked_headers))]
-        for array in [&raw mut (*headers).cookies, &raw mut (*headers).x_forwarded_for] {
-            let lines = (*array).elts.cast::<*mut ngx_table_elt_t>();
-            let mut kept = 0;
-            for index in 0..(*array).nelts {
-                let entry = *lines.add(index);
-                if entry != line {
-                    *lines.add(kept) = entry;
-                    kept += 1;
-                }
-            }
-            (*array).nelts = kept;
-        }
-        pointers(headers, |pointer| {
-            // SAFETY: `pointers` gives places in the live structure.
-            if *pointer == line {
-                *pointer = next;
-            }
-        });
-    }
-}
-
-/// Mends the pointers to `count` lines, of which `old` was the first and which now lie one place
-/// further up.
-///
-/// # Safety
-///
-/// `headers` is that of a live request, and the lines are of its list.
-unsafe fn moved_up(headers: *mut ngx_http_headers_in_t, old: *mut ngx_table_elt_t, count: usize) {
-    let start = old as usize;
-    let end = start + count * size_of::<ngx_table_elt_t>();
-    // SAFETY: by the contract of this function.
-    unsafe {
-        pointers(headers, |pointer| {
-            // SAFETY: `pointers` gives places in the live structure.
-            let line = *pointer;
-            if (start..end).contains(&(line as usize)) {
-                *pointer = line.sub(1);
-            }
-        });
-    }
-}
-
-const _: () = assert!(size_of::<ngx_int_t>() == size_of::<usize>());

@@ -3,7 +3,7 @@
 //! * [`module`]: what nginx finds in the library, and the hooks that it calls;
 //! * [`guard`]: no panic crosses into C;
 //! * [`conf`], [`commands`]: directives, and the memory of configurations;
-//! * [`request`], [`headers`]: the request of a callback;
+//! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
 //! * [`filters`]: our place in the chain of filters;
 //! * [`shm`]: the zone; [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`.
 
@@ -13,6 +13,7 @@ pub(crate) mod complex_value;
 pub(crate) mod conf;
 pub(crate) mod filters;
 pub(crate) mod guard;
+pub(crate) mod header_removal;
 pub(crate) mod headers;
 pub(crate) mod log;
 pub(crate) mod module;
