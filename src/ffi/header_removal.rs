@@ -69,6 +69,7 @@ unsafe fn compact(
                 let line = lines.add(index);
                 if unwanted(HeaderIn::of(line)) {
                     // Until here, all of them are where they were.
+                    fates.reserve_exact((*part).nelts - fates.len());
                     fates.extend((fates.len()..index).map(|stays| Fate::At(lines.add(stays))));
                     fates.push(Fate::Gone { next: next_of(line) });
                     continue;
@@ -126,13 +127,15 @@ impl Changes {
     /// Where a pointer to `line` has to point now: at the line, or at the next of its name that
     /// stays, or nowhere.
     fn resolve(&self, mut line: Line) -> Line {
-        loop {
+        // Most headers that nginx knows aren't there.
+        while !line.is_null() {
             match self.fate(line) {
                 None => return line,
                 Some(Fate::At(now)) => return now,
                 Some(Fate::Gone { next }) => line = next,
             }
         }
+        line
     }
 }
 
