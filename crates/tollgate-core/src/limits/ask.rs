@@ -1,8 +1,8 @@
 //! One bucket that a request takes from.
 
 use super::bucket::Scale;
+use super::key::Key;
 use super::quota::Period;
-use super::slots::{Key, SLOT_WORDS};
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,9 @@ impl Dimension {
     }
 }
 
+/// Buckets of one key: one for each dimension and period.
+pub(super) const BUCKETS: usize = 8;
+
 /// The place of a bucket in its slot depends on what it counts and for how long, and on nothing that
 /// a reload could change.
 fn bucket_index(dimension: Dimension, period: Period) -> usize {
@@ -33,9 +36,6 @@ fn bucket_index(dimension: Dimension, period: Period) -> usize {
     };
     row + usize::from(period.index())
 }
-
-// Every bucket has its place.
-const _: () = assert!(SLOT_WORDS == 8);
 
 /// One bucket that a request takes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

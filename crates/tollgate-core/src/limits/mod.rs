@@ -3,12 +3,13 @@
 //! * [`quota`]: what a limit says (`100r/m burst=200`);
 //! * [`bucket`]: the arithmetic of one token bucket in one word, a GCRA on the monotonic clock;
 //! * [`rates`]: the table of rates in the zone, which lets a bucket outlive a change of its quota;
-//! * [`ask`]: one bucket that a request takes from;
+//! * [`key`], [`ask`]: whose bucket, and what a request takes from it;
 //! * [`slots`]: where the buckets of a client are found;
 //! * [`zone`]: the layout of the shared memory, and the reservation over several buckets.
 
 pub mod ask;
 pub mod bucket;
+pub mod key;
 pub mod quota;
 pub mod rates;
 pub mod slots;
@@ -16,6 +17,6 @@ pub mod zone;
 
 pub use ask::{Ask, Dimension};
 pub use bucket::{Scale, Standing};
+pub use key::{Area, Key};
 pub use quota::{Period, Quota, QuotaError};
-pub use slots::{Area, Key};
 pub use zone::{ClaimLock, Exceeded, LayoutError, Refused, Zone};

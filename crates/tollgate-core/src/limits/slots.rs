@@ -14,60 +14,20 @@
 //!   then swaps; between reading and swapping the word can't have been frozen and made anew, because
 //!   a new bucket carries its time of making, and an idle one is more than a microsecond older.
 
-use std::hash::Hasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
-
-use super::ask::Ask;
+use super::ask::{Ask, BUCKETS};
 use super::bucket::{full_word, is_plain_idle, Level, Standing, FROZEN, PLAIN};
+use super::key::Key;
 use super::rates::Rates;
 use crate::clock::MonoNanos;
 
 /// Slots in a set.
 const WAYS: usize = 8;
-/// Words in a slot: one bucket for each dimension and period.
-pub(super) const SLOT_WORDS: usize = 8;
+/// Words in a slot: one for each bucket.
+const SLOT_WORDS: usize = BUCKETS;
 /// Words in a set: two tag words a way, then the slots.
 pub(super) const SET_WORDS: usize = WAYS * 2 + WAYS * SLOT_WORDS;
-
-/// The two parts of the zone. A stranger can mint keys of the second one (IPv6 addresses, say), so
-/// that a flood of them can't push out the clients in the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Area {
-    /// Authenticated clients.
-    Clients,
-    /// The keys of `tollgate_limit` rules.
-    Keys,
-}
-
-/// Whose buckets: a 128-bit keyed hash. Names and addresses themselves are never stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    area: Area,
-    low: u64,
-    high: u64,
-}
-
-impl Key {
-    pub(super) fn new(seed: (u64, u64), area: Area, parts: [&[u8]; 2]) -> Self {
-        let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-        for part in parts {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
-            hasher.write_usize(part.len());
-            hasher.write(part);
-        }
-        let hash = hasher.finish128();
-        // Zero marks a free way.
-        Self { area, low: hash.h1.max(1), high: hash.h2 }
-    }
-
-    /// The area that the key belongs to.
-    #[must_use]
-    pub fn area(self) -> Area {
-        self.area
-    }
-}
 
 /// A slot that was found: the number of its set and way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

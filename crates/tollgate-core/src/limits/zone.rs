@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ask::Ask;
 use super::bucket::{Scale, Standing};
+use super::key::{Area, Key};
 use super::quota::Quota;
 use super::rates::{self, Rates};
-use super::slots::{Area, Key, Moved, Place, Slots, SET_WORDS};
+use super::slots::{Moved, Place, Slots, SET_WORDS};
 use crate::clock::MonoNanos;
 
 /// "tollgate", and the version of everything that lies behind it.
@@ -187,8 +188,7 @@ impl<'z> Zone<'z> {
     }
 
     /// Takes from all of the buckets, or from none. On success, `standings` holds one entry for each
-    /// ask, after the take; when a limit has too little left, one for each ask as it stands, unless
-    /// another worker was faster at the last moment.
+    /// ask, after the take; when a limit has too little left, one for each ask as it stands.
     ///
     /// # Errors
     ///
@@ -224,7 +224,6 @@ impl<'z> Zone<'z> {
     ) -> Result<Result<(), Refused>, (Moved, Area)> {
         // Look first: a refusal is the common failure, and should write nothing, not even for a
         // moment in which it would refuse somebody else.
-        let mut tightest: Option<Exceeded> = None;
         for (index, ask) in asks.iter().enumerate() {
             let place = match self.place(ask.key, now, lock, locked) {
                 Ok(place) => place,
@@ -235,38 +234,52 @@ impl<'z> Zone<'z> {
                 .wait(place, ask, now)
                 .map_err(|moved| (moved, ask.key.area()))?;
             if let Some(wait_nanos) = wait {
-                if tightest.is_none_or(|t| wait_nanos > t.wait_nanos) {
-                    tightest = Some(Exceeded { ask: index, wait_nanos });
-                }
+                let found = Exceeded { ask: index, wait_nanos };
+                return Ok(Err(self.refusal(asks, found, now, standings)));
             }
-        }
-        if let Some(exceeded) = tightest {
-            for ask in asks {
-                let full = || Standing::full(ask.scale.quota());
-                standings.push(self.look(ask, now).map_or_else(full, |(standing, _)| standing));
-            }
-            return Ok(Err(Refused::Exceeded(exceeded)));
         }
         for (index, ask) in asks.iter().enumerate() {
             let slots = self.slots(ask.key);
             let taken =
                 slots.find(ask.key).ok_or(Moved).and_then(|place| slots.take(place, ask, now));
-            let refused = match taken {
-                Ok(Ok(standing)) => {
-                    standings.push(standing);
-                    continue;
-                }
+            // Where another worker was faster, what was taken so far goes back.
+            let give_back = || self.give_back(asks.get(..index).unwrap_or(&[]), now);
+            match taken {
+                Ok(Ok(standing)) => standings.push(standing),
                 Ok(Err(wait_nanos)) => {
-                    Ok(Err(Refused::Exceeded(Exceeded { ask: index, wait_nanos })))
+                    give_back();
+                    let found = Exceeded { ask: index, wait_nanos };
+                    return Ok(Err(self.refusal(asks, found, now, standings)));
                 }
-                Err(moved) => Err((moved, ask.key.area())),
-            };
-            // Another worker was faster. What was taken so far goes back.
-            self.give_back(asks.get(..index).unwrap_or(&[]), now);
-            standings.clear();
-            return refused;
+                Err(moved) => {
+                    give_back();
+                    return Err((moved, ask.key.area()));
+                }
+            }
         }
         Ok(Ok(()))
+    }
+
+    /// The refusal for which `found` gave the occasion: how each of the asks stands, and which of
+    /// them stands in the way for longest.
+    fn refusal(
+        &self,
+        asks: &[Ask],
+        found: Exceeded,
+        now: MonoNanos,
+        standings: &mut Vec<Standing>,
+    ) -> Refused {
+        standings.clear();
+        let mut tightest = found;
+        for (index, ask) in asks.iter().enumerate() {
+            let full = (Standing::full(ask.scale.quota()), None);
+            let (standing, wait) = self.look(ask, now).unwrap_or(full);
+            standings.push(standing);
+            if let Some(wait_nanos) = wait.filter(|wait| *wait > tightest.wait_nanos) {
+                tightest = Exceeded { ask: index, wait_nanos };
+            }
+        }
+        Refused::Exceeded(tightest)
     }
 
     fn place(

@@ -221,6 +221,8 @@ fn threads_together_admit_exactly_the_quota() {
                     if zone.reserve(&[one], MonoNanos(now), &lock, &mut standings).is_ok() {
                         admitted.fetch_add(1, Ordering::SeqCst);
                     }
+                    // Also where another thread was faster at the last moment.
+                    assert_eq!(standings.len(), 1);
                 }
             });
         }
