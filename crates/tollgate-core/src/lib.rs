@@ -15,6 +15,7 @@ pub mod decision;
 pub mod jwt;
 pub mod keys;
 pub mod limits;
+pub mod llm;
 pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
