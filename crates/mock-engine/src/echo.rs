@@ -24,7 +24,7 @@ pub(crate) fn answer(request: &Request) -> Response {
     json::push_bytes(&mut body, &request.body);
     body.extend(format!(",\"body_bytes\":{}}}", request.body.len()).bytes());
 
-    Response::json("200 OK", body)
+    Response::json(200, body)
 }
 
 #[cfg(test)]

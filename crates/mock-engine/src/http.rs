@@ -53,7 +53,7 @@ pub(crate) enum ReadError {
     /// The peer is gone, or was cut off in mid-request: nobody to answer to.
     Gone,
     /// Not HTTP, or more of it than we take: answer with this status and message, and close.
-    Refused { status: &'static str, message: &'static str },
+    Refused { status: u16, message: &'static str },
 }
 
 impl From<io::Error> for ReadError {
@@ -63,7 +63,7 @@ impl From<io::Error> for ReadError {
 }
 
 fn bad(message: &'static str) -> ReadError {
-    ReadError::Refused { status: "400 Bad Request", message }
+    ReadError::Refused { status: 400, message }
 }
 
 impl Request {
@@ -77,6 +77,18 @@ impl Request {
             .iter()
             .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value.as_slice())
+    }
+
+    /// Whether the answer may be gzip-encoded (RFC 9110, section 12.5.3).
+    pub(crate) fn accepts_gzip(&self) -> bool {
+        self.headers("Accept-Encoding").flat_map(|value| value.split(|&byte| byte == b',')).any(
+            |one| {
+                let mut parts = one.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+                parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip"))
+                    && !parts
+                        .any(|weight| matches!(weight, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"))
+            },
+        )
     }
 
     /// The target without its query.
@@ -161,10 +173,7 @@ fn read_line(input: &mut io::Take<impl BufRead>, line: &mut Vec<u8>) -> Result<(
     input.read_until(b'\n', line)?;
     if line.pop() != Some(b'\n') {
         return Err(if input.limit() == 0 {
-            ReadError::Refused {
-                status: "431 Request Header Fields Too Large",
-                message: "The headers are too large.",
-            }
+            ReadError::Refused { status: 431, message: "The headers are too large." }
         } else {
             ReadError::Gone
         });
@@ -190,7 +199,7 @@ fn parse_request_line(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Version), ReadEr
         b"HTTP/1.1" => Version::Http11,
         _ => {
             return Err(ReadError::Refused {
-                status: "505 HTTP Version Not Supported",
+                status: 505,
                 message: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
             })
         }
@@ -222,7 +231,7 @@ fn body_framing(request: &Request) -> Result<Framing, ReadError> {
         }
         if codings.next().is_some() || !coding.eq_ignore_ascii_case(b"chunked") {
             return Err(ReadError::Refused {
-                status: "501 Not Implemented",
+                status: 501,
                 message: "The only transfer coding is 'chunked'.",
             });
         }
@@ -256,10 +265,7 @@ fn append_exactly(
 ) -> Result<(), ReadError> {
     let held = u64::try_from(body.len()).unwrap_or(u64::MAX);
     if held.saturating_add(length) > MAX_BODY_BYTES {
-        return Err(ReadError::Refused {
-            status: "413 Content Too Large",
-            message: "The body is too large.",
-        });
+        return Err(ReadError::Refused { status: 413, message: "The body is too large." });
     }
     let read = input.take(length).read_to_end(body)?;
     if u64::try_from(read).ok() != Some(length) {
@@ -296,35 +302,64 @@ fn read_chunks(input: &mut impl BufRead, body: &mut Vec<u8>) -> Result<(), ReadE
     Ok(())
 }
 
-/// A response with a JSON body, which is known in full.
+/// A response that is known in full.
 #[derive(Debug)]
 pub(crate) struct Response {
-    pub(crate) status: &'static str,
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub(crate) fn json(status: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, body: body.into() }
+    pub(crate) fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, content_type: "application/json", body: body.into() }
     }
 
     /// The bytes to send; `Connection` is spelt out where it differs from the version's default.
     pub(crate) fn encode(&self, version: Version, is_head: bool, keeps_alive: bool) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256 + self.body.len());
-        out.extend(
-            format!(
-                "HTTP/1.1 {}\r\nServer: mock-engine\r\nContent-Type: application/json\r\n\
-                 Content-Length: {}\r\n{}\r\n",
-                self.status,
-                self.body.len(),
-                connection_header(version, keeps_alive),
-            )
-            .bytes(),
+        let length = format!("Content-Length: {}\r\n", self.body.len());
+        let mut out = head(
+            self.status,
+            self.content_type,
+            &[&length, connection_header(version, keeps_alive)],
         );
         if !is_head {
             out.extend(&self.body);
         }
         out
+    }
+}
+
+/// A response's head, with the empty line that ends it; `lines` have their line ends.
+pub(crate) fn head(status: u16, content_type: &str, lines: &[&str]) -> Vec<u8> {
+    let mut head = format!(
+        "HTTP/1.1 {status} {}\r\nServer: mock-engine\r\nContent-Type: {content_type}\r\n",
+        reason(status)
+    );
+    head.extend(lines.iter().copied());
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        413 => "Content Too Large",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Made Up",
     }
 }
 
@@ -338,93 +373,5 @@ pub(crate) fn connection_header(version: Version, keeps_alive: bool) -> &'static
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(mut input: &[u8]) -> Result<Option<Request>, ReadError> {
-        let Some(head) = read_head(&mut input)? else {
-            return Ok(None);
-        };
-        read_body(&mut input, head).map(Some)
-    }
-
-    fn body_of(input: &[u8]) -> Vec<u8> {
-        read(input).unwrap().unwrap().body
-    }
-
-    fn status_of(input: &[u8]) -> &'static str {
-        match read(input) {
-            Err(ReadError::Refused { status, .. }) => status.split(' ').next().unwrap(),
-            other => panic!("not refused: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_closed_connection_is_no_error_between_requests_only() {
-        assert!(read(b"").unwrap().is_none());
-        assert!(matches!(read(b"GET / HT"), Err(ReadError::Gone)));
-        assert!(matches!(read(b"GET / HTTP/1.1\r\nA: b\r\n"), Err(ReadError::Gone)));
-        let cut = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab";
-        assert!(matches!(read(cut), Err(ReadError::Gone)));
-    }
-
-    #[test]
-    fn requests_may_be_pipelined() {
-        let mut input: &[u8] = b"POST /a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx\
-            GET /b?q HTTP/1.1\r\n\r\n";
-        let head = read_head(&mut input).unwrap().unwrap();
-        let first = read_body(&mut input, head).unwrap();
-        assert_eq!((first.path(), first.body.as_slice()), (b"/a".as_slice(), b"x".as_slice()));
-        let head = read_head(&mut input).unwrap().unwrap();
-        assert_eq!(read_body(&mut input, head).unwrap().path(), b"/b");
-        assert!(read_head(&mut input).unwrap().is_none());
-    }
-
-    #[test]
-    fn chunked_bodies_lose_their_framing() {
-        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n";
-        let request = |chunks: &str| format!("{head}{chunks}").into_bytes();
-        assert_eq!(body_of(&request("3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n")).len(), 13);
-        assert_eq!(body_of(&request("0\r\nTrailer: t\r\n\r\n")), b"");
-        assert_eq!(status_of(&request("-1\r\n")), "400");
-        assert_eq!(status_of(&request("2\r\nabc\r\n0\r\n\r\n")), "400");
-    }
-
-    #[test]
-    fn ambiguous_framing_is_refused() {
-        let with = |headers: &str| format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n").into_bytes();
-        let chunked = "Transfer-Encoding: chunked";
-        assert_eq!(status_of(&with(&format!("{chunked}\r\nContent-Length: 1"))), "400");
-        assert_eq!(status_of(&with(&format!("{chunked}\r\n{chunked}"))), "501");
-        assert_eq!(status_of(&with("Transfer-Encoding: gzip, chunked")), "501");
-        assert_eq!(status_of(&with("Content-Length: 1\r\nContent-Length: 1")), "400");
-        assert_eq!(status_of(&with("Content-Length: +1")), "400");
-        assert_eq!(status_of(&with("Content-Length : 1")), "400");
-    }
-
-    #[test]
-    fn what_is_too_large_is_refused() {
-        let header = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(300 * 1024));
-        assert_eq!(status_of(header.as_bytes()), "431");
-        assert_eq!(status_of(b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"), "413");
-    }
-
-    #[test]
-    fn keepalive_follows_the_version_and_the_header() {
-        let keeps_alive = |head: &str| {
-            read(format!("GET / {head}\r\n\r\n").as_bytes()).unwrap().unwrap().keeps_alive()
-        };
-        assert!(keeps_alive("HTTP/1.1"));
-        assert!(!keeps_alive("HTTP/1.1\r\nconnection: foo, Close"));
-        assert!(!keeps_alive("HTTP/1.0"));
-        assert!(keeps_alive("HTTP/1.0\r\nConnection: Keep-Alive"));
-    }
-
-    #[test]
-    fn head_gets_the_length_but_no_body() {
-        let response = Response::json("200 OK", "{}");
-        let text = String::from_utf8(response.encode(Version::Http11, true, false)).unwrap();
-        assert!(text.contains("\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"), "{text}");
-        assert!(text.ends_with("\r\n\r\n"), "{text}");
-    }
-}
+#[path = "http_tests.rs"]
+mod tests;

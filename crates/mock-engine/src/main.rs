@@ -1,16 +1,31 @@
-//! A stand-in for an inference server: it speaks enough of the OpenAI API for the demo, the tests
-//! and the benchmarks, and counts tokens honestly, so that what a gateway in front of it reports
-//! can be compared with what it sent.
+//! A stand-in for an inference server: it speaks the APIs of OpenAI, Anthropic, Ollama and TGI for
+//! the demo, the tests and the benchmarks, and counts tokens honestly, so that what a gateway in
+//! front of it reports can be compared with what it sent.
 //!
-//! See `mock-engine --help` for the endpoints and the options.
+//! A request goes from `server` (connections) to `routes`, which has an `api` read it and make up a
+//! `generation`, and sends that as a whole (`body`) or as a `stream`. Its `X-Mock-` headers
+//! (`controls`) change the pace and plant faults. How every generation ended is in the `record`.
+//!
+//! See `mock-engine --help` for the endpoints, the headers and the options.
 
-mod chat;
+mod api;
+mod body;
+mod controls;
 mod echo;
 mod error;
+#[cfg(test)]
+mod exchange;
+mod fields;
+mod generation;
+mod gzip;
 mod http;
 mod json;
 mod options;
+mod peer;
+mod record;
+mod routes;
 mod server;
+mod stream;
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -49,5 +64,5 @@ fn listen(options: &Options) -> Result<(), String> {
     let _ = writeln!(stdout, "listening on {address}");
     let _ = stdout.flush();
 
-    server::serve(listener, options.pace)
+    server::serve(&listener, options.pace)
 }

@@ -2,31 +2,7 @@
 
 use std::time::Duration;
 
-pub(crate) const HELP: &str = "\
-Usage: mock-engine [--listen ADDRESS:PORT] [--latency-ms N] [--token-delay-ms N] [--tokens N]
-
-A small OpenAI-compatible inference server that makes its answers up.
-
-  --listen ADDRESS:PORT  where to listen (default 127.0.0.1:8000); port 0 takes a free one.
-                         'listening on ADDRESS:PORT' on stdout says that it is ready
-  --latency-ms N         pause before a chat completion begins (default 0)
-  --token-delay-ms N     pause before each token (default 0)
-  --tokens N             length of an answer, in tokens (default 16)
-
-Headers of a request override the last three, for that request:
-  X-Mock-Latency-Ms, X-Mock-Token-Delay-Ms, X-Mock-Tokens
-
-  GET  /health               {\"status\":\"ok\"}
-  GET  /v1/models            one model, 'mock'; a completion accepts any name
-  POST /v1/chat/completions  plain, or streamed with \"stream\": true
-  ANY  /echo, /echo/...      the request as it arrived: method, uri, protocol, headers, body,
-                             body_bytes. Strings hold one character (U+0000 to U+00FF) per byte
-                             received, so nothing is lost and UTF-8 is not interpreted
-
-Tokens: a prompt has one for each word (what white space separates) of the text of its messages,
-and 4 for each message. A completion has one for each delta sent; the max_completion_tokens or
-max_tokens of the request cuts it short.
-";
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// How fast answers come, and how long they are, unless the request says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{json, Value};
@@ -69,6 +70,21 @@ fn post(path: &str, headers: &str, body: &Value) -> String {
         "POST {path} HTTP/1.1\r\nHost: engine\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// Asks for the counts again and again until they are as expected, or the time is up.
+fn wait_for_stats(engine: &Engine, is_expected: impl Fn(&Value) -> bool) -> Value {
+    let mut connection = engine.connect();
+    let start = Instant::now();
+    loop {
+        connection.get_mut().write_all(b"GET /_mock/stats HTTP/1.1\r\n\r\n").unwrap();
+        let (_, stats) = read_response(&mut connection);
+        if is_expected(&stats) {
+            return stats;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{stats}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn chat(fields: &Value) -> Value {
@@ -151,4 +167,112 @@ fn errors_have_openais_shape() {
     }
     let answer = engine.exchange(&format!("HEAD /echo HTTP/1.1\r\n{close}"));
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn a_peer_that_goes_away_is_noticed_wherever_the_answer_is() {
+    let engine = Engine::start(&[]);
+    let stream = chat(&json!({"stream": true}));
+    let whole = chat(&json!({}));
+    // Pauses of an hour, which would outlast the test's patience by far.
+    let hour = "3600000\r\n";
+    for (number, (headers, body, first)) in [
+        (format!("X-Mock-Latency-Ms: {hour}"), &stream, ""),
+        (format!("X-Mock-Token-Delay-Ms: {hour}"), &stream, "data: "),
+        ("X-Mock-Hold: 1\r\n".to_owned(), &stream, "tokens "),
+        (format!("X-Mock-Latency-Ms: {hour}"), &whole, ""),
+        (format!("X-Mock-Token-Delay-Ms: {hour}"), &whole, ""),
+        ("X-Mock-Hold: 1\r\n".to_owned(), &whole, ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut connection = engine.connect();
+        let request = post("/v1/chat/completions", &headers, body);
+        connection.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut seen = String::new();
+        while !seen.contains(first) {
+            assert_ne!(connection.read_line(&mut seen).unwrap(), 0, "{headers}: {seen}");
+        }
+        wait_for_stats(&engine, |stats| stats["active"] == 1);
+        drop(connection);
+        let stats = wait_for_stats(&engine, |stats| stats["active"] == 0);
+        assert_eq!(stats["aborted"], number + 1, "{headers}: {stats}");
+    }
+}
+
+#[test]
+fn a_pause_in_a_pipeline_does_not_eat_the_next_request() {
+    let engine = Engine::start(&["--tokens", "1", "--latency-ms", "30"]);
+    let mut connection = engine.connect();
+    let one = post("/v1/chat/completions", "", &chat(&json!({})));
+    // In three writes, so that the third comes during a pause and not with the request before.
+    connection.get_mut().write_all(format!("{one}{one}").as_bytes()).unwrap();
+    read_response(&mut connection);
+    connection.get_mut().write_all(one.as_bytes()).unwrap();
+    for _ in 0..2 {
+        let (_, answer) = read_response(&mut connection);
+        assert_eq!(answer["usage"]["completion_tokens"], 1);
+    }
+}
+
+#[test]
+fn a_cut_closes_the_connection() {
+    let engine = Engine::start(&["--tokens", "4"]);
+    let body = chat(&json!({"stream": true}));
+    // Keepalive was asked for, and yet the connection ends.
+    let answer = engine.exchange(&post("/v1/chat/completions", "X-Mock-Cut-After: 2\r\n", &body));
+    assert!(answer.contains("opens ") || answer.contains("gate "), "{answer}");
+    assert!(!answer.contains("[DONE]") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn hundreds_of_streams_run_at_once() {
+    const STREAMS: usize = 300;
+    let engine = Engine::start(&["--tokens", "2"]);
+    let request = post(
+        "/api/generate",
+        "X-Mock-Hold: 1\r\nConnection: close\r\n",
+        &json!({"model": "m", "prompt": "a"}),
+    );
+    let streams: Vec<_> = (0..STREAMS)
+        .map(|_| {
+            let mut connection = engine.connect();
+            connection.get_mut().write_all(request.as_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    let stats = wait_for_stats(&engine, |stats| stats["tokens_sent"] == 2 * STREAMS);
+    assert_eq!(stats["active"], STREAMS);
+    drop(streams);
+    wait_for_stats(&engine, |stats| stats["aborted"] == STREAMS);
+}
+
+#[test]
+fn every_api_answers_over_a_socket() {
+    let engine = Engine::start(&["--tokens", "3"]);
+    let messages = json!([{"role": "user", "content": "a b"}]);
+    let chat = json!({"model": "m", "messages": messages, "max_tokens": 3, "stream": true});
+    let prompt = json!({"model": "m", "prompt": "a b", "input": "a b", "stream": true});
+    let inputs = json!({"inputs": "a b", "stream": true});
+    for (path, body, end) in [
+        ("/v1/chat/completions", &chat, "data: [DONE]\n\n\r\n0\r\n\r\n"),
+        ("/v1/completions", &prompt, "data: [DONE]\n\n\r\n0\r\n\r\n"),
+        ("/v1/responses", &prompt, "}\n\n\r\n0\r\n\r\n"),
+        ("/v1/messages", &chat, "data: {\"type\":\"message_stop\"}\n\n\r\n0\r\n\r\n"),
+        ("/api/chat", &chat, "}\n\r\n0\r\n\r\n"),
+        ("/api/generate", &prompt, "}\n\r\n0\r\n\r\n"),
+        ("/", &inputs, "}\n\n\r\n0\r\n\r\n"),
+        ("/generate_stream", &inputs, "}\n\n\r\n0\r\n\r\n"),
+        ("/v1/embeddings", &prompt, "}"),
+        ("/api/embed", &prompt, "}"),
+        ("/generate", &inputs, "}"),
+    ] {
+        let answer = engine.exchange(&post(path, "Connection: close\r\n", body));
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
+        assert!(answer.ends_with(end), "{path}: {answer}");
+    }
+    let stats = wait_for_stats(&engine, |_| true);
+    // Nine give out three tokens each, and embeddings none.
+    assert_eq!((&stats["finished"], &stats["tokens_sent"]), (&json!(11), &json!(27)));
 }

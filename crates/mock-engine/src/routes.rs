@@ -1,0 +1,151 @@
+//! Which answer a request gets.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::api::{Answer, Endpoint};
+use crate::body::send_whole;
+use crate::controls::Controls;
+use crate::echo;
+use crate::error::{ApiError, Dialect};
+use crate::http::{Request, Response, Version};
+use crate::options::Pace;
+use crate::peer::{Ended, Peer};
+use crate::record::{Record, Running};
+use crate::stream::Stream;
+
+/// Sends the answer; tells whether the connection may go on. Takes the body of a POST away from
+/// the request, into the record.
+pub(crate) fn answer(
+    request: &mut Request,
+    pace: Pace,
+    record: &Record,
+    peer: &mut dyn Peer,
+) -> Result<bool, Ended> {
+    let keeps_alive = request.keeps_alive();
+    let (error, dialect) = match Endpoint::of(request.path()) {
+        Some(endpoint) if request.method == b"POST" => {
+            let body = Arc::new(std::mem::take(&mut request.body));
+            record.keep_body(request.header("X-Request-ID"), Arc::clone(&body));
+            match generate(endpoint, request, &body, pace, record, peer) {
+                Ok(sent) => return sent,
+                Err(error) => (error, endpoint.dialect()),
+            }
+        }
+        Some(endpoint) => (not_allowed(request), endpoint.dialect()),
+        None => match fixed(request, record) {
+            Ok(response) => {
+                peer.write_all(&response.encode(request.version, request.is_head(), keeps_alive))?;
+                return Ok(keeps_alive);
+            }
+            Err(error) => (error, Dialect::OpenAi),
+        },
+    };
+    let response = error.response(dialect);
+    peer.write_all(&response.encode(request.version, request.is_head(), keeps_alive))?;
+    Ok(keeps_alive)
+}
+
+/// Answers a request to an API. The outer error is for the client, and still to be sent.
+fn generate(
+    endpoint: Endpoint,
+    request: &Request,
+    body: &[u8],
+    pace: Pace,
+    record: &Record,
+    peer: &mut dyn Peer,
+) -> Result<Result<bool, Ended>, ApiError> {
+    let controls = Controls::of(request, pace)?;
+    if let Some(status) = controls.status {
+        if let Err(gone) = peer.wait(controls.latency) {
+            return Ok(Err(gone));
+        }
+        let message = "As X-Mock-Status asked for.".to_owned();
+        return Err(ApiError { status, message, param: None, code: None });
+    }
+    let answer = endpoint.answer(body, &controls)?;
+
+    let running = record.start();
+    let sent = send(answer.as_ref(), request, &controls, &running, peer);
+    if let Err(why) = sent {
+        running.ends_early(why);
+    }
+    // Without chunks, only the end of the connection ends an answer of unknown length.
+    let has_end =
+        request.version == Version::Http11 || answer.format().is_none() && controls.split.is_none();
+    Ok(sent.map(|()| has_end && request.keeps_alive()))
+}
+
+fn send(
+    answer: &dyn Answer,
+    request: &Request,
+    controls: &Controls,
+    running: &Running<'_>,
+    peer: &mut dyn Peer,
+) -> Result<(), Ended> {
+    if let Some(format) = answer.format() {
+        let mut stream = Stream::begin(peer, request, controls, running, format)?;
+        answer.stream(&mut stream)?;
+        stream.finish()
+    } else {
+        let response = Response::json(200, answer.whole().to_string());
+        send_whole(peer, request, controls, running, response, answer.tokens())
+    }
+}
+
+/// Everything that is not an API's.
+fn fixed(request: &Request, record: &Record) -> Result<Response, ApiError> {
+    let is_get = matches!(request.method.as_slice(), b"GET" | b"HEAD");
+    let path = request.path();
+    let kept = |body: Option<Arc<Vec<u8>>>| match body {
+        Some(body) => Ok(Response {
+            status: 200,
+            content_type: "application/octet-stream",
+            body: body.to_vec(),
+        }),
+        None => Err(not_found(path)),
+    };
+
+    if path == b"/echo" || path.starts_with(b"/echo/") {
+        return Ok(echo::answer(request));
+    }
+    match path {
+        b"/health" if is_get => Ok(Response::json(200, json!({"status": "ok"}).to_string())),
+        b"/v1/models" if is_get => Ok(models()),
+        b"/_mock/stats" if is_get => Ok(Response::json(200, record.stats().to_string())),
+        b"/_mock/last-body" if is_get => kept(record.last_body()),
+        b"/health" | b"/v1/models" | b"/_mock/stats" | b"/_mock/last-body" => {
+            Err(not_allowed(request))
+        }
+        _ => match path.strip_prefix(b"/_mock/body/") {
+            Some(request_id) if is_get => kept(record.body_of(request_id)),
+            Some(_) => Err(not_allowed(request)),
+            None => Err(not_found(path)),
+        },
+    }
+}
+
+/// The only model listed; a completion is given under whatever name it was asked for.
+fn models() -> Response {
+    let model = json!({"id": "mock", "object": "model", "created": 0, "owned_by": "mock-engine"});
+    Response::json(200, json!({"object": "list", "data": [model]}).to_string())
+}
+
+fn not_found(path: &[u8]) -> ApiError {
+    ApiError {
+        status: 404,
+        message: format!("There is nothing at {}.", String::from_utf8_lossy(path)),
+        param: None,
+        code: Some("unknown_url"),
+    }
+}
+
+fn not_allowed(request: &Request) -> ApiError {
+    ApiError {
+        status: 405,
+        message: format!("Not allowed here: {}.", String::from_utf8_lossy(&request.method)),
+        param: None,
+        code: Some("method_not_allowed"),
+    }
+}
