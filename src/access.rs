@@ -10,16 +10,20 @@ use tollgate_core::credential::{Credential, Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::jwt::{self, TokenError};
 use tollgate_core::keys::KeyOwner;
+use tollgate_core::limits::Zone;
+use tollgate_core::llm::endpoint::dialect_of;
+use tollgate_core::llm::{estimate, Endpoint, Usage};
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
-use crate::admission::{self, Shortage};
+use crate::admission::{Admission, Admitted, Shortage};
 use crate::conf::policy::{Policy, Verifier};
 use crate::conf::rules::Tier;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::{Request, Verdict};
-use crate::state::{Body, SavedCredential, State};
-use crate::worker;
+use crate::metering::Metering;
+use crate::state::{Body, SavedCredential, State, Step};
+use crate::{queue, request_body, upkeep, worker};
 
 /// A refusal, with what is known about it.
 struct Denial {
@@ -50,15 +54,46 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return verdict;
         }
     }
-    state.borrow_mut().start_over(policy);
-    let decision = match decide(r, state, policy) {
-        Ok(()) => Decision::Allow,
+    let step = match redirected {
+        true => Step::Credential,
+        false => std::mem::replace(&mut state.borrow_mut().step, Step::Credential),
+    };
+    if step == Step::Credential {
+        state.borrow_mut().start_over(policy);
+    }
+    let decision = match decide(r, state, policy, step) {
+        Ok(Progress::Decided) => Decision::Allow,
+        Ok(Progress::Body) => {
+            state.borrow_mut().step = Step::Body;
+            return r.read_body();
+        }
+        Ok(Progress::Turn) => match wait(r, state) {
+            Some(verdict) => return verdict,
+            None => Decision::Deny(Reason::InternalError),
+        },
         Err(denial) => {
             state.borrow_mut().refused_owner = denial.owner;
             Decision::Deny(denial.reason)
         }
     };
     conclude(r, state, decision)
+}
+
+/// How far the judging of a request has come.
+enum Progress {
+    Decided,
+    /// The body has to be read.
+    Body,
+    /// It is in the queue.
+    Turn,
+}
+
+/// Lets the request wait for its turn.
+fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Turn;
+    queue::wait(state.ticket?, r.park()?);
+    Some(Verdict::Pending)
 }
 
 /// A bug: the guard caught a panic in [`judge`] or [`crate::identity::seal`].
@@ -144,12 +179,45 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
     let request_id =
         request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
     // Without memory for an id, there is none; the request fails soon enough.
-    State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
+    let dialect = dialect_of(r.uri(), policy.engine);
+    State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential, dialect)
 }
 
-fn decide(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Result<(), Denial> {
+fn decide(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Rc<Policy>,
+    step: Step,
+) -> Result<Progress, Denial> {
     let (zone, lock) = r.main_conf().zone().ok_or(Reason::InternalError)?;
-    let admission = admission::Admission { r, state, policy, zone: &zone, lock: &lock };
+    upkeep::join(zone, &lock, r.main_conf().state_file());
+    let admission = Admission { r, state, policy, zone: &zone, lock: &lock };
+    let endpoint = request_body::endpoint(r, policy);
+    if step == Step::Credential {
+        identify(r, state, policy, &admission)?;
+        if endpoint.is_some() {
+            admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
+            request_body::check_header(r, policy)?;
+            return Ok(Progress::Body);
+        }
+    }
+    if let (Step::Body, Some(endpoint)) = (step, endpoint) {
+        let metering = inspect(r, state, policy, endpoint, &zone)?;
+        state.borrow_mut().metering = Some(metering);
+    }
+    match admission.reserve().map_err(|shortage| denial(state, shortage))? {
+        Admitted::Yes => Ok(Progress::Decided),
+        Admitted::Queued => Ok(Progress::Turn),
+    }
+}
+
+/// Who is asking, and in which tier?
+fn identify(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Rc<Policy>,
+    admission: &Admission<'_, '_>,
+) -> Result<(), Denial> {
     admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
     let saved = state.borrow().credential;
     let principal = match authenticate(r, policy, saved) {
@@ -167,7 +235,41 @@ fn decide(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Result
         let tier = tier_of(principal, policy)?;
         state.borrow_mut().tier = Some(tier);
     }
-    admission.reserve().map_err(|shortage| denial(state, shortage))
+    Ok(())
+}
+
+/// What does the request ask for, and what may that take?
+fn inspect(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    endpoint: Endpoint,
+    zone: &Zone<'_>,
+) -> Result<Metering, Denial> {
+    let inspected = request_body::inspect(r, policy, endpoint);
+    let (request, hides_usage) = inspected.map_err(|refused| {
+        state.borrow_mut().malformed = refused.error;
+        refused.reason
+    })?;
+    let (tier, hid_usage) = {
+        let state = state.borrow();
+        (state.tier.clone(), state.metering.as_ref().is_some_and(|before| before.hides_usage))
+    };
+    let model = request.model.as_deref().unwrap_or_default();
+    let tier_name = tier.as_ref().map_or("", |tier| tier.name.as_str());
+    let guess = match request.output_bound {
+        Some(bound) => bound,
+        None => zone.learned(tier_name, model).map_or(policy.estimate.output.into(), u64::from),
+    };
+    let estimate = Usage {
+        input: policy.estimate.input.input_tokens(&request),
+        output: estimate::output_tokens(&request, guess),
+        ..Usage::default()
+    };
+    let price = r.main_conf().prices.find(model).copied();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    // A location before this one may have asked for it already.
+    Ok(Metering::new(request, estimate, price, hides_usage || hid_usage))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -7,14 +7,22 @@ use std::sync::Arc;
 
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
-use tollgate_core::limits::{Ask, ClaimLock, Dimension, Key, Period, Refused, Standing, Zone};
+use tollgate_core::limits::{
+    Ask, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Standing, Take, Zone,
+};
 
 use crate::conf::policy::Policy;
-use crate::conf::rules::{KeySource, Limit, LimitRule};
-use crate::ffi::clock::mono_now;
+use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
+use crate::ffi::clock::now;
 use crate::ffi::request::Request;
+use crate::ffi::shm::ZoneLock;
+use crate::queue::{self, NoPlace, Turn};
+use crate::reservation::Reservation;
 use crate::state::{Charged, LimitReport, State};
 use crate::worker;
+
+/// After which time a client may try again that found a queue full: nobody knows.
+const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
 
 /// A limit has too little left, or can't be kept.
 pub(crate) struct Shortage {
@@ -29,28 +37,70 @@ impl From<Reason> for Shortage {
     }
 }
 
+/// What became of a reservation.
+pub(crate) enum Admitted {
+    Yes,
+    /// The request has a place in the queue.
+    Queued,
+}
+
 /// The limits of one request.
-pub(crate) struct Admission<'a, 'r, L> {
+pub(crate) struct Admission<'a, 'r> {
     pub(crate) r: Request<'r>,
     pub(crate) state: &'a RefCell<State>,
     pub(crate) policy: &'a Rc<Policy>,
     pub(crate) zone: &'a Zone<'static>,
-    pub(crate) lock: &'a L,
+    pub(crate) lock: &'a ZoneLock,
 }
 
-impl<L: ClaimLock> Admission<'_, '_, L> {
+/// How many of each dimension a request takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Amounts {
+    /// `None`: its body isn't read, and it counts as a request only.
+    tokens: Option<Tokens>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tokens {
+    input: u64,
+    output: u64,
+    /// In nano-units; `None`: the model has no price.
+    cost: Option<u64>,
+}
+
+impl Amounts {
+    fn of(self, dimension: Dimension) -> Option<u32> {
+        let tokens = match dimension {
+            Dimension::Requests | Dimension::AuthFailures => return Some(1),
+            Dimension::Tokens => self.tokens.map(|t| t.input.saturating_add(t.output)),
+            Dimension::InputTokens => self.tokens.map(|t| t.input),
+            Dimension::OutputTokens => self.tokens.map(|t| t.output),
+        };
+        Some(u32::try_from(tokens?).unwrap_or(u32::MAX))
+    }
+}
+
+impl Admission<'_, '_> {
     /// Whether the address (or whatever the rules' keys are) has presented too many wrong
     /// credentials. Comes before any cryptography.
     pub(crate) fn check_auth_failures(&self) -> Result<(), Shortage> {
-        let now = mono_now();
+        let now = now();
         let mut worst: Option<Shortage> = None;
         self.auth_failure_asks(|limit, ask| {
-            let Some((standing, Some(wait_nanos))) = self.zone.look(&ask, now) else { return };
+            let mut standings = Vec::new();
+            let Err(Refused::Exceeded(exceeded)) = self.zone.check(&[ask], now, &mut standings)
+            else {
+                return;
+            };
+            let wait_nanos = exceeded.wait_nanos;
             if worst.as_ref().is_none_or(|worst| wait_nanos > worst.wait_nanos) {
-                let label = Arc::clone(limit.label());
-                let report = LimitReport { label, standing, is_own: false };
-                let reason = Reason::AuthFailuresExceeded;
-                worst = Some(Shortage { reason, wait_nanos, report: Some(report) });
+                let report = standings.first().map(|standing| LimitReport {
+                    label: Arc::clone(&limit.label),
+                    standing: *standing,
+                    is_own: false,
+                    is_money: false,
+                });
+                worst = Some(Shortage { reason: Reason::AuthFailuresExceeded, wait_nanos, report });
             }
         });
         worst.map_or(Ok(()), Err)
@@ -59,60 +109,186 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
     /// Counts a wrong credential. A failure to count (the zone is full) doesn't let anybody in: the
     /// request is refused already.
     pub(crate) fn count_auth_failure(&self) {
-        let now = mono_now();
+        let now = now();
         self.auth_failure_asks(|_, ask| {
             let mut standings = Vec::new();
-            let _ = self.zone.reserve(&[ask], now, self.lock, &mut standings);
+            worker::with(|worker| {
+                let holder = worker.holder.as_mut();
+                let _ = self.zone.reserve(
+                    &mut [ask],
+                    now,
+                    self.lock,
+                    holder,
+                    &mut standings,
+                    &mut Vec::new(),
+                );
+            });
         });
     }
 
-    fn auth_failure_asks(&self, mut each: impl FnMut(&Limit, Ask)) {
+    fn auth_failure_asks(&self, mut each: impl FnMut(&Bucket, Ask)) {
         for rule in self.policy.limits.iter().filter(|rule| !rule.auth_failures.is_empty()) {
-            let Some(key) = self.key(rule) else { continue };
+            let key = self.key(rule, |value| self.zone.auth_failures_key(&rule.name, value));
+            let Some(key) = key else { continue };
             for limit in &rule.auth_failures {
-                each(limit, self.ask(key, Dimension::AuthFailures, limit));
+                each(limit, self.bucket(key, limit, 1));
             }
         }
     }
 
-    fn ask(&self, key: Key, dimension: Dimension, limit: &Limit) -> Ask {
-        Ask { key, dimension, scale: limit.scale(self.zone), n: 1 }
+    fn bucket(&self, key: Key, limit: &Bucket, n: u32) -> Ask {
+        let (dimension, scale) = (limit.dimension, limit.scale(self.zone));
+        let oversize = match dimension {
+            Dimension::Requests | Dimension::AuthFailures => Oversize::Refuse,
+            _ => self.policy.oversized,
+        };
+        Ask::new(key, Take::Bucket { dimension, scale, n, oversize })
     }
 
-    /// Whose bucket it is under `rule`; `None`: the key is empty, and the rule doesn't apply.
-    fn key(&self, rule: &LimitRule) -> Option<Key> {
-        let limit_key = |value: &[u8]| self.zone.limit_key(&rule.name, value);
+    /// Whose limits they are under `rule`; `None`: the key is empty, and the rule doesn't apply.
+    fn key(&self, rule: &LimitRule, key_of: impl Fn(&[u8]) -> Key) -> Option<Key> {
         match &rule.key {
             KeySource::Address => match self.r.client_addr() {
-                Some(address) => Some(limit_key(AddressKey::new(address).as_bytes())),
+                Some(address) => Some(key_of(AddressKey::new(address).as_bytes())),
                 // All of a UNIX-domain socket's clients are one.
-                None => Some(limit_key(b"unix:")),
+                None => Some(key_of(b"unix:")),
             },
             KeySource::Expression(expression) => {
                 let value = expression.evaluate(self.r)?;
-                (!value.is_empty()).then(|| limit_key(value))
+                (!value.is_empty()).then(|| key_of(value))
             }
         }
     }
 
-    /// Takes a request from each limit that applies, or from none.
-    pub(crate) fn reserve(&self) -> Result<(), Shortage> {
-        // Evaluating keys calls into nginx, so the worker's memory is borrowed only for a moment.
+    /// Refuses a client whose limits are spent already, before its body is read: looks at what
+    /// doesn't depend on the body, and takes nothing.
+    pub(crate) fn check_before_body(&self) -> Result<(), Shortage> {
         let mut scratch = worker::with(|worker| std::mem::take(&mut worker.scratch));
         scratch.clear();
-        self.tier_asks(&mut scratch);
-        let of_tier = scratch.asks.len();
-        self.rule_asks(&mut scratch);
-        let outcome =
-            self.zone.reserve(&scratch.asks, mono_now(), self.lock, &mut scratch.standings);
-        let outcome = self.conclude(outcome, of_tier, &scratch);
+        self.tier_asks(&mut scratch, Amounts::default());
+        scratch.of_tier = scratch.asks.len();
+        let outcome = match self.zone.check(&scratch.asks, now(), &mut scratch.standings) {
+            Ok(()) => Ok(()),
+            // There may be a place in the queue; that is seen later.
+            Err(Refused::Exceeded(found))
+                if found.only_concurrency && scratch.place(found.ask).is_some() =>
+            {
+                Ok(())
+            }
+            Err(refused) => Err(self.refuse(refused, &scratch)),
+        };
         worker::with(|worker| worker.scratch = scratch);
         outcome
     }
 
+    /// Takes what the request needs from each limit that applies, or nothing from any. A request
+    /// that lacks a concurrency slot alone may get a place in the queue.
+    pub(crate) fn reserve(&self) -> Result<Admitted, Shortage> {
+        let ticket = self.state.borrow().ticket;
+        let is_late = match ticket.map(|ticket| queue::turn(self.zone, ticket)) {
+            Some(Turn::Later) => return Ok(Admitted::Queued),
+            Some(Turn::TooLate) => true,
+            Some(Turn::Now) | None => false,
+        };
+        let may_wait = !is_late && !self.policy.dry_run;
+        // Evaluating keys calls into nginx, so the worker's memory is borrowed only for a moment.
+        let mut scratch = worker::with(|worker| std::mem::take(&mut worker.scratch));
+        scratch.clear();
+        let outcome = self.reserve_with(&mut scratch, may_wait);
+        worker::with(|worker| worker.scratch = scratch);
+        if !matches!(outcome, Ok(Admitted::Queued)) {
+            self.state.borrow_mut().leave_queue();
+        }
+        outcome
+    }
+
+    fn reserve_with(&self, scratch: &mut Scratch, may_wait: bool) -> Result<Admitted, Shortage> {
+        let amounts = self.amounts();
+        self.tier_asks(scratch, amounts);
+        scratch.of_tier = scratch.asks.len();
+        self.rule_asks(scratch, amounts);
+        if amounts.tokens.is_some_and(|tokens| tokens.cost.is_none()) && scratch.has_budget() {
+            return Err(Reason::ModelDenied.into());
+        }
+        // Whoever waits already comes first.
+        if may_wait && self.state.borrow().ticket.is_none() {
+            let behind =
+                scratch.places().find(|(_, place)| queue::has_waiters(self.zone, place.key));
+            if let Some((index, place)) = behind {
+                if !self.join(place, index, scratch)? {
+                    return Ok(Admitted::Queued);
+                }
+            }
+        }
+        loop {
+            let mut leases = Vec::new();
+            let outcome = worker::with(|worker| {
+                let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
+                let holder = worker.holder.as_mut();
+                self.zone.reserve(asks, now(), self.lock, holder, standings, &mut leases)
+            });
+            let refused = match outcome {
+                Ok(()) => {
+                    self.keep(scratch, leases);
+                    return Ok(Admitted::Yes);
+                }
+                Err(refused) => refused,
+            };
+            let place = match refused {
+                Refused::Exceeded(exceeded) if exceeded.only_concurrency && may_wait => {
+                    scratch.place(exceeded.ask).map(|place| (exceeded.ask, place))
+                }
+                _ => None,
+            };
+            let Some((index, place)) = place else { return Err(self.refuse(refused, scratch)) };
+            // With a place already, somebody was faster, and it keeps that.
+            if self.state.borrow().ticket.is_some() || !self.join(place, index, scratch)? {
+                return Ok(Admitted::Queued);
+            }
+        }
+    }
+
+    /// Takes a place in the queue of the limit `index`; `true` if it is this request's turn at once.
+    fn join(
+        &self,
+        place: queue::Place,
+        index: usize,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Shortage> {
+        match queue::join(self.zone, self.lock, place) {
+            Ok(ticket) => {
+                let mut state = self.state.borrow_mut();
+                (state.zone, state.ticket) = (Some(*self.zone), Some(ticket));
+                Ok(queue::turn(self.zone, ticket) == Turn::Now)
+            }
+            Err(NoPlace::QueueFull) => {
+                let now = now();
+                let standings = scratch.asks.iter().map(|ask| self.zone.look(ask, now).0);
+                scratch.standings = standings.collect();
+                let (only_concurrency, wait_nanos) = (true, NOMINAL_WAIT_NANOS);
+                let found = Exceeded { ask: index, wait_nanos, only_concurrency };
+                Err(self.refuse(Refused::Exceeded(found), scratch))
+            }
+            Err(NoPlace::NoRoom) => {
+                self.complain("has no room for a further request in the queue");
+                Err(Reason::ZoneFull.into())
+            }
+        }
+    }
+
+    fn amounts(&self) -> Amounts {
+        let state = self.state.borrow();
+        let tokens = state.metering.as_ref().map(|metering| Tokens {
+            input: metering.estimate.input,
+            output: metering.estimate.output,
+            cost: metering.estimated_cost(),
+        });
+        Amounts { tokens }
+    }
+
     /// The limits of the client's tier. They hold once a request, however many locations it goes
     /// through.
-    fn tier_asks(&self, scratch: &mut Scratch) {
+    fn tier_asks(&self, scratch: &mut Scratch, amounts: Amounts) {
         let state = self.state.borrow();
         let (Some(principal), Some(tier)) = (&state.principal, &state.tier) else { return };
         let is_charged = |charged: &Charged| {
@@ -123,104 +299,217 @@ impl<L: ClaimLock> Admission<'_, '_, L> {
         }
         let key = self.zone.client_key(principal.client());
         let own_rate = principal.rate_limit();
-        for limit in &tier.requests {
-            if own_rate.is_none() || limit.quota().period() != Period::Minute {
-                scratch.push(self.ask(key, Dimension::Requests, limit), limit.label());
-            }
-        }
+        let is_replaced = |limit: &Bucket| {
+            own_rate.is_some()
+                && limit.dimension == Dimension::Requests
+                && limit.quota().period() == Period::Minute
+        };
+        self.add(scratch, key, &tier.limits, amounts, is_replaced);
         if let Some(per_minute) = own_rate {
             let (scale, label) = worker::with(|worker| worker.token_rate(self.zone, per_minute));
-            scratch.push(Ask { key, dimension: Dimension::Requests, scale, n: 1 }, &label);
+            let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
+            let take = Take::Bucket { dimension, scale, n: 1, oversize };
+            scratch.push(Ask::new(key, take), &label, None);
+        }
+        // Whose body isn't read, or not yet, is for no model.
+        let model = state.metering.as_ref().map(|metering| metering.model.as_deref());
+        if let Some(block) = model.and_then(|model| tier.block(model.unwrap_or_default())) {
+            let key = self.zone.model_key(principal.client(), block.pattern.as_str());
+            self.add(scratch, key, &block.limits, amounts, |_| false);
         }
     }
 
     /// The limits of the rules that apply in this location, and weren't charged in one before.
-    fn rule_asks(&self, scratch: &mut Scratch) {
-        for rule in self.policy.limits.iter().filter(|rule| !rule.requests.is_empty()) {
+    fn rule_asks(&self, scratch: &mut Scratch, amounts: Amounts) {
+        for rule in self.policy.limits.iter().filter(|rule| !rule.limits.is_empty()) {
             let is_charged = |charged: &Charged| {
                 charged.policy.limits.iter().any(|other| Rc::ptr_eq(other, rule))
             };
             if self.state.borrow().charged.iter().any(is_charged) {
                 continue;
             }
-            let Some(key) = self.key(rule) else { continue };
-            for limit in &rule.requests {
-                scratch.push(self.ask(key, Dimension::Requests, limit), limit.label());
+            let key = self.key(rule, |value| self.zone.limit_key(&rule.name, value));
+            let Some(key) = key else { continue };
+            self.add(scratch, key, &rule.limits, amounts, |_| false);
+        }
+    }
+
+    /// Asks for what each limit of a set counts.
+    fn add(
+        &self,
+        scratch: &mut Scratch,
+        key: Key,
+        set: &LimitSet,
+        amounts: Amounts,
+        is_replaced: impl Fn(&Bucket) -> bool,
+    ) {
+        for limit in set.buckets.iter().filter(|limit| !is_replaced(limit)) {
+            if let Some(n) = amounts.of(limit.dimension) {
+                scratch.push(self.bucket(key, limit, n), &limit.label, None);
+            }
+        }
+        for limit in &set.budgets {
+            if let Some(tokens) = amounts.tokens {
+                let take = Take::Budget { budget: limit.budget, n: tokens.cost.unwrap_or(0) };
+                scratch.push(Ask::new(key, take), &limit.label, None);
+            }
+        }
+        if let Some(concurrency) = &set.concurrency {
+            let Concurrency { limit, queue, timeout_ms, .. } = *concurrency;
+            let take = Take::Concurrency { limit };
+            let place = queue::Place { key, limit, queue, timeout_ms };
+            let place = (queue > 0).then_some(place);
+            scratch.push(Ask::new(key, take), &concurrency.label, place);
+        }
+    }
+
+    /// Writes down what was taken.
+    fn keep(&self, scratch: &Scratch, leases: Vec<Lease>) {
+        self.show(scratch);
+        let mut state = self.state.borrow_mut();
+        let principal = state.principal.clone();
+        state.charged.push(Charged { policy: Rc::clone(self.policy), principal });
+        state.limit = state.shown.tightest().cloned();
+        let asks = scratch.asks.iter().copied();
+        if let Some(held) = Reservation::new(*self.zone, self.lock.clone(), asks, leases) {
+            state.reservations.push(held);
+        }
+    }
+
+    /// Notes what the client is told about. What it cares for is its own limit with least left; only
+    /// where it has none, that of a rule. (It may have been charged to its own in a location before.)
+    fn show(&self, scratch: &Scratch) {
+        let mut state = self.state.borrow_mut();
+        let State { shown, .. } = &mut *state;
+        for (family, place) in
+            [(Family::Requests, &mut shown.requests), (Family::Tokens, &mut shown.tokens)]
+        {
+            let of_tier = scratch.least_left(0..scratch.of_tier, family);
+            let found =
+                of_tier.or_else(|| scratch.least_left(scratch.of_tier..scratch.asks.len(), family));
+            let is_told = place.as_ref().is_some_and(|shown| shown.is_own);
+            let found = found.and_then(|index| scratch.report(index));
+            if let Some(found) = found.filter(|found| found.is_own || !is_told) {
+                *place = Some(found);
             }
         }
     }
 
-    fn conclude(
-        &self,
-        outcome: Result<(), Refused>,
-        of_tier: usize,
-        scratch: &Scratch,
-    ) -> Result<(), Shortage> {
-        // What a client cares for is its own limit with least left; only where it has none, that of
-        // a rule. (It may have been charged to its own in a location before.)
-        let report = |index: usize| {
-            let (label, standing) = scratch.report(index)?;
-            Some(LimitReport { label, standing, is_own: index < of_tier })
+    /// The shortage that a refusal is.
+    fn refuse(&self, refused: Refused, scratch: &Scratch) -> Shortage {
+        self.show(scratch);
+        let (index, wait_nanos) = match refused {
+            Refused::Exceeded(Exceeded { ask, wait_nanos, .. }) => (ask, wait_nanos),
+            Refused::Oversized(ask) => (ask, 0),
+            Refused::ZoneFull(_) => {
+                self.complain("is full, a request is refused");
+                return Reason::ZoneFull.into();
+            }
+            Refused::NoLease => {
+                self.complain("has no room for a further request in flight");
+                return Reason::ZoneFull.into();
+            }
         };
-        let shown = scratch.least_left(0..of_tier);
-        let shown = shown.or_else(|| scratch.least_left(of_tier..scratch.asks.len()));
-        let mut state = self.state.borrow_mut();
-        let is_told = state.shown_limit.as_ref().is_some_and(|shown| shown.is_own);
-        if let Some(shown) = shown.and_then(report).filter(|shown| shown.is_own || !is_told) {
-            state.shown_limit = Some(shown);
-        }
-        match outcome {
-            Ok(()) => {
-                let principal = state.principal.clone();
-                state.charged.push(Charged { policy: Rc::clone(self.policy), principal });
-                state.limit = state.shown_limit.clone();
-                Ok(())
-            }
-            Err(Refused::Exceeded(exceeded)) => Err(Shortage {
-                reason: Reason::RequestsExceeded,
-                wait_nanos: exceeded.wait_nanos,
-                report: report(exceeded.ask),
+        let is_oversized = matches!(refused, Refused::Oversized(_));
+        let reason = match scratch.asks.get(index).map(|ask| ask.take) {
+            Some(Take::Bucket { dimension, .. }) => match dimension {
+                Dimension::Requests | Dimension::AuthFailures => Reason::RequestsExceeded,
+                _ if is_oversized => Reason::RequestOverLimit,
+                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
+                    Reason::TokensExceeded
+                }
+            },
+            Some(Take::Budget { .. }) => Reason::BudgetExceeded,
+            Some(Take::Concurrency { .. }) => Reason::ConcurrencyExceeded,
+            None => Reason::InternalError,
+        };
+        Shortage { reason, wait_nanos, report: scratch.report(index) }
+    }
+
+    fn complain(&self, what: &str) {
+        self.r.log().error(format_args!(
+            "tollgate_zone \"{}\" {what}; make the zone larger",
+            self.r.main_conf().zone_name()
+        ));
+    }
+}
+
+/// What headers speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Requests,
+    Tokens,
+}
+
+impl Family {
+    fn of(take: &Take) -> Option<Self> {
+        match take {
+            Take::Bucket { dimension, .. } => Some(match dimension {
+                Dimension::Requests | Dimension::AuthFailures => Self::Requests,
+                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
+                    Self::Tokens
+                }
             }),
-            Err(Refused::ZoneFull(_)) => {
-                self.r.log().error(format_args!(
-                    "tollgate_zone \"{}\" is full, a request is refused; make the zone larger",
-                    self.r.main_conf().zone_name()
-                ));
-                Err(Reason::ZoneFull.into())
-            }
+            Take::Budget { .. } | Take::Concurrency { .. } => None,
         }
     }
 }
 
 /// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
-/// so that a request costs no allocation.
+/// so that a request costs few allocations.
 #[derive(Default)]
 pub(crate) struct Scratch {
     asks: Vec<Ask>,
     labels: Vec<Arc<str>>,
+    /// Where to wait, for limits that have a queue.
+    places: Vec<Option<queue::Place>>,
     standings: Vec<Standing>,
+    /// How many of the asks are those of the client's own limits; the others are those of rules.
+    of_tier: usize,
 }
 
 impl Scratch {
     fn clear(&mut self) {
         self.asks.clear();
         self.labels.clear();
+        self.places.clear();
         self.standings.clear();
+        self.of_tier = 0;
     }
 
-    fn push(&mut self, ask: Ask, label: &Arc<str>) {
+    fn push(&mut self, ask: Ask, label: &Arc<str>, place: Option<queue::Place>) {
         self.asks.push(ask);
         self.labels.push(Arc::clone(label));
+        self.places.push(place);
     }
 
-    fn least_left(&self, range: std::ops::Range<usize>) -> Option<usize> {
-        range.filter(|index| self.standings.get(*index).is_some()).min_by_key(|index| {
-            self.standings.get(*index).map(|s| (s.remaining, Reverse(s.until_full_nanos)))
+    fn has_budget(&self) -> bool {
+        self.asks.iter().any(|ask| matches!(ask.take, Take::Budget { .. }))
+    }
+
+    /// Where to wait, with the number of the limit.
+    fn places(&self) -> impl Iterator<Item = (usize, queue::Place)> + '_ {
+        self.places.iter().enumerate().filter_map(|(index, place)| Some((index, (*place)?)))
+    }
+
+    fn place(&self, index: usize) -> Option<queue::Place> {
+        *self.places.get(index)?
+    }
+
+    fn least_left(&self, range: std::ops::Range<usize>, family: Family) -> Option<usize> {
+        let is_of_family =
+            |index: &usize| self.asks.get(*index).and_then(|a| Family::of(&a.take)) == Some(family);
+        range.filter(is_of_family).filter(|index| self.standings.get(*index).is_some()).min_by_key(
+            |index| self.standings.get(*index).map(|s| (s.remaining, Reverse(s.until_full_nanos))),
+        )
+    }
+
+    fn report(&self, index: usize) -> Option<LimitReport> {
+        Some(LimitReport {
+            label: Arc::clone(self.labels.get(index)?),
+            standing: *self.standings.get(index)?,
+            is_own: index < self.of_tier,
+            is_money: matches!(self.asks.get(index)?.take, Take::Budget { .. }),
         })
-    }
-
-    fn report(&self, index: usize) -> Option<(Arc<str>, Standing)> {
-        let (label, standing) = (self.labels.get(index)?, self.standings.get(index)?);
-        Some((Arc::clone(label), *standing))
     }
 }

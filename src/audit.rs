@@ -1,9 +1,13 @@
-//! LOG: one audit line for each request.
+//! LOG: what the request took is settled, and one audit line written.
 
-use tollgate_core::audit::Record;
+use std::cell::RefCell;
+
+use tollgate_core::audit::{Record, Remaining};
+use tollgate_core::llm::{Source, Usage};
 
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
+use crate::metering::Outcome;
 use crate::state::State;
 use crate::worker;
 
@@ -15,7 +19,9 @@ pub(crate) fn write(r: Request<'_>) {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
     crate::faults::at(conf, crate::faults::Callback::Log);
-    let state = r.find_state().map(|state| state.borrow());
+    let state = r.find_state();
+    let outcome = state.and_then(|state| settle(r, state));
+    let state = state.map(|state| state.borrow());
     // A request belongs to the location that judged it; one that got nowhere, to where it ended.
     let policy = state.as_ref().map(|state| &state.policy).or_else(|| conf.policy());
     let Some(log) = policy.and_then(|policy| policy.audit_log.as_ref()) else {
@@ -42,11 +48,48 @@ pub(crate) fn write(r: Request<'_>) {
         record.request_id = Some(r.kept(state.request_id));
         add_state(&mut record, state);
         if let Some(report) = &state.limit {
+            let remaining = report.standing.remaining;
             record.limit = Some(report.label.as_bytes());
-            record.remaining = Some(report.standing.remaining);
+            record.remaining = Some(match report.is_money {
+                true => Remaining::Nanos(remaining),
+                false => Remaining::Count(remaining),
+            });
+        }
+        if let (Some(metering), Some(outcome)) = (&state.metering, outcome) {
+            record.engine = Some(state.policy.engine.as_str());
+            record.model = metering.model.as_deref().map(str::as_bytes);
+            record.stream = Some(metering.stream);
+            record.usage = Some((outcome.source, outcome.usage));
+            record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
+            record.ttft_ms = metering.ttft_ms;
         }
     }
     worker::with(|worker| log.append(|out| record.write_line(&mut worker.time, out)));
+}
+
+/// Puts what the request took in the place of what it had reserved, and frees its slots.
+fn settle(r: Request<'_>, state: &RefCell<State>) -> Option<Outcome> {
+    let (reservations, outcome) = {
+        let mut state = state.borrow_mut();
+        let outcome = state.metering.as_mut().map(|metering| {
+            metering.stop();
+            metering.outcome(r)
+        });
+        (std::mem::take(&mut state.reservations), outcome)
+    };
+    let (usage, cost) = outcome.map_or((Usage::default(), 0), |o| (o.usage, o.cost.unwrap_or(0)));
+    for reservation in reservations {
+        reservation.settle(&usage, cost);
+    }
+    let state = state.borrow();
+    if let (Some(metering), Some(outcome)) = (&state.metering, &outcome) {
+        let zone = r.main_conf().zone();
+        if let (Some(output), Some((zone, _))) = (outcome.output_of_one(metering), zone) {
+            let tier = state.tier.as_ref().map_or("", |tier| tier.name.as_str());
+            zone.learn(tier, metering.model.as_deref().unwrap_or_default(), output);
+        }
+    }
+    outcome
 }
 
 fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {

@@ -37,7 +37,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<()> {
         return Some(());
     }
     let state = r.attach_state(|| make_state(r, policy))?;
-    let (request_id, client, tier) = {
+    let (request_id, client, tier, is_metered) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
@@ -59,8 +59,13 @@ pub(crate) fn seal(r: Request<'_>) -> Option<()> {
             state.request_id,
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
+            state.metering.is_some(),
         )
     };
+    if is_metered {
+        // What is compressed can't be read.
+        r.accept_identity_upstream()?;
+    }
     r.remove_headers_in(|header| is_ours(header.name, policy));
     if let Some(client) = client {
         r.push_header_in("X-Client-ID", "x-client-id", client?)?;

@@ -7,10 +7,15 @@
 //! |---------------|------------------------|----------------------------------------------------------|
 //! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
 //! | ACCESS        | [`access`]             | credential, principal, may they?                         |
+//! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
+//! |               | [`queue`]              | wait for a concurrency slot                              |
 //! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |
 //! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
-//! | LOG           | [`audit`]              | one audit line                                           |
+//! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
+//! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
+//!
+//! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`].
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
 //! the functions of the other files.
@@ -23,8 +28,14 @@ mod conf;
 mod faults;
 mod ffi;
 mod identity;
+mod metering;
+mod queue;
 mod random;
+mod request_body;
+mod reservation;
 mod response;
 mod state;
+mod state_file;
+mod upkeep;
 mod variables;
 mod worker;

@@ -1,26 +1,20 @@
-//! The response: ratelimit headers on every answer, and our body on a refusal.
+//! The response: ratelimit headers on every answer, our body on a refusal, and the usage that the
+//! engine's answer tells of.
 
+use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::ratelimit_headers::{self, retry_after, RequestsLimit, RetryAfter};
+use tollgate_core::llm::meter::Part;
+use tollgate_core::llm::Dialect;
+use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
 
 use crate::access::make_state;
 use crate::ffi::clock::wall_now;
+use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
-use crate::state::{Body, State};
+use crate::state::{Body, LimitReport, State};
 
-/// Headers of ours. An engine that sends them as well would make them ambiguous.
-const RATELIMIT_HEADERS: [&str; 9] = [
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-remaining-requests",
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-    "x-ratelimit-tier",
-    "ratelimit-policy",
-    "ratelimit",
-];
 const REQUEST_ID: &str = "x-request-id";
+const ANTHROPIC_REQUEST_ID: &str = "request-id";
 
 /// The header filter. `None` when nginx has no memory, or a variable failed: a 500, then.
 pub(crate) fn headers(r: Request<'_>) -> Option<()> {
@@ -45,11 +39,28 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
         return None;
     }
     let refusal = state.refusal().filter(|answer| answer.status == r.status_out());
-    add_headers(r, &state, refusal.is_some())?;
+    add_headers(r, &state, refusal)?;
     if let Some(answer) = refusal.filter(|_| is_here && state.body != Body::ErrorPage) {
-        r.set_json_body(answer.body.len());
-        state.body = Body::Ours(answer.body);
+        let body =
+            match state.malformed.filter(|_| state.reason() == Some(Reason::MalformedRequest)) {
+                Some(error) => r.copy(malformed_request_body(error, state.dialect).as_bytes())?,
+                None => answer.body(state.dialect).as_bytes(),
+            };
+        r.set_json_body(body.len());
+        state.body = Body::Ours(r.keep(body));
+    } else if state.refusal().is_some() {
+        // A page of the operator's: no answer of an engine.
+    } else if let Some(metering) = &mut state.metering {
+        if metering.begin(r) {
+            r.need_body_in_memory();
+            if metering.hides() {
+                r.clear_content_length();
+            }
+        }
     }
+    drop(state);
+    // An internal redirect may have led here without ACCESS; the body filter looks here.
+    r.attach_state_again();
     Some(())
 }
 
@@ -68,7 +79,7 @@ pub(crate) fn abandon(r: Request<'_>) -> bool {
 }
 
 /// The body filter: what takes the place of the buffers that are passing, if anything does.
-pub(crate) fn body(r: Request<'_>) -> Option<&'static [u8]> {
+pub(crate) fn body(r: Request<'_>) -> Option<&[u8]> {
     let state = r.state()?;
     let mut state = state.borrow_mut();
     let Body::Ours(body) = state.body else {
@@ -77,7 +88,7 @@ pub(crate) fn body(r: Request<'_>) -> Option<&'static [u8]> {
     #[cfg(debug_assertions)]
     crate::faults::at(r.loc_conf(), crate::faults::Callback::BodyFilter);
     state.body = Body::Sent;
-    Some(body.as_bytes())
+    Some(r.kept(body))
 }
 
 /// Whether the client was promised a body of ours that it hasn't got.
@@ -85,37 +96,106 @@ pub(crate) fn owes_body(r: Request<'_>) -> bool {
     r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
 }
 
-fn add_headers(r: Request<'_>, state: &State, refused: bool) -> Option<()> {
+/// Whether the answer is read as it goes by.
+pub(crate) fn is_metered(r: Request<'_>) -> bool {
+    r.is_main() && r.state().is_some_and(|state| state.borrow().metering.is_some())
+}
+
+/// Whether something of the answer may be hidden from the client.
+pub(crate) fn may_hide(r: Request<'_>) -> bool {
+    r.state().is_some_and(|state| state.borrow().metering.as_ref().is_some_and(|m| m.hides()))
+}
+
+/// Bytes of the answer go by; `pass` is told what of them the client gets.
+pub(crate) fn read(r: Request<'_>, bytes: &[u8], pass: impl FnMut(Part<'_>)) {
+    let Some(state) = r.state() else { return };
+    if let Some(metering) = &mut state.borrow_mut().metering {
+        metering.read(r, bytes, pass);
+    }
+}
+
+/// The answer has come to its end.
+pub(crate) fn finish(r: Request<'_>, pass: impl FnMut(Part<'_>)) {
+    let Some(state) = r.state() else { return };
+    if let Some(metering) = &mut state.borrow_mut().metering {
+        metering.finish(pass);
+    }
+}
+
+/// The buffers of the request, for as long as they are worked with.
+pub(crate) fn take_buffers(r: Request<'_>) -> Buffers {
+    r.state().map(|state| std::mem::take(&mut state.borrow_mut().buffers)).unwrap_or_default()
+}
+
+/// Keeps them for the next time.
+pub(crate) fn put_buffers(r: Request<'_>, buffers: Buffers) {
+    if let Some(state) = r.state() {
+        state.borrow_mut().buffers = buffers;
+    }
+}
+
+fn limit_state(report: &LimitReport) -> LimitState {
+    let standing = &report.standing;
+    LimitState {
+        quota: standing.quota,
+        period_secs: standing.period_secs,
+        capacity: standing.capacity,
+        remaining: standing.remaining,
+        until_full_nanos: standing.until_full_nanos,
+    }
+}
+
+fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Option<()> {
     let styles = state.policy.ratelimit_headers;
-    let limit = state.shown_limit.as_ref().filter(|_| !styles.is_empty());
+    let shown = |report: &Option<LimitReport>| report.as_ref().map(limit_state);
+    let (requests, tokens) = match styles.is_empty() {
+        true => (None, None),
+        false => (shown(&state.shown.requests), shown(&state.shown.tokens)),
+    };
+    // What we say nothing of may come from the engine.
+    let is_replaced = |name: &str| match name.contains("tokens") {
+        true => tokens.is_some(),
+        false => requests.is_some() || (tokens.is_some() && !name.contains("requests")),
+    };
     r.hide_headers_out(|name| {
         let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
         // Cheap for the many headers that are none of ours.
         matches!(name.first(), Some(b'x' | b'X' | b'r' | b'R'))
-            && (is(REQUEST_ID) || (limit.is_some() && RATELIMIT_HEADERS.into_iter().any(is)))
+            && (is(REQUEST_ID)
+                || (state.dialect == Dialect::Anthropic && is(ANTHROPIC_REQUEST_ID))
+                || ratelimit_headers::NAMES.into_iter().any(|ours| is(ours) && is_replaced(ours)))
     });
     r.push_header_out(REQUEST_ID, r.kept(state.request_id))?;
+    if state.dialect == Dialect::Anthropic {
+        // Its SDKs read the id from here.
+        r.push_header_out(ANTHROPIC_REQUEST_ID, r.kept(state.request_id))?;
+    }
     let mut complete = Some(());
     let mut emit = |name: &'static str, value: &[u8]| {
         if complete.is_some() {
             complete = r.copy(value).and_then(|value| r.push_header_out(name, value));
         }
     };
-    if let Some(report) = limit {
-        let (standing, quota) = (&report.standing, report.standing.quota);
-        let limit = RequestsLimit {
-            quota: u64::from(quota.count()),
-            period_secs: u64::from(quota.period().seconds()),
-            capacity: u64::from(quota.burst()),
-            remaining: standing.remaining,
-            until_full_nanos: standing.until_full_nanos,
-        };
-        let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
-        ratelimit_headers::write(styles, &limit, tier, wall_now(), &mut emit);
-    }
-    if refused && state.wait_nanos > 0 {
-        let retry: RetryAfter = retry_after(state.wait_nanos);
-        retry.write(&mut emit);
+    let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
+    ratelimit_headers::write(
+        styles,
+        requests.as_ref(),
+        tokens.as_ref(),
+        tier,
+        wall_now(),
+        &mut emit,
+    );
+    if let Some(answer) = refusal {
+        if state.wait_nanos > 0 {
+            let retry: RetryAfter = retry_after(state.wait_nanos);
+            retry.write(&mut emit);
+        }
+        if let Some(value) = answer.should_retry {
+            emit("x-should-retry", value.as_bytes());
+        }
+        if let Some(value) = answer.accept_encoding {
+            emit("Accept-Encoding", value.as_bytes());
+        }
     }
     complete
 }

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::Standing;
+use tollgate_core::limits::{Standing, Zone};
+use tollgate_core::llm::{Dialect, RequestError};
 use tollgate_core::principal::Principal;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::ffi::relay::Buffers;
 use crate::ffi::request::Kept;
+use crate::metering::Metering;
+use crate::queue::{self, Ticket};
+use crate::reservation::Reservation;
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -26,14 +31,27 @@ pub(crate) struct State {
     pub(crate) tier: Option<Rc<Tier>>,
     /// The limit that has least left, or that refused: for the log.
     pub(crate) limit: Option<LimitReport>,
-    /// The limit that the client is told about.
-    pub(crate) shown_limit: Option<LimitReport>,
+    /// The limits that the client is told about.
+    pub(crate) shown: Shown,
+    /// What is wrong with the body of the request.
+    pub(crate) malformed: Option<RequestError>,
     /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
     pub(crate) request_id: Kept,
+    /// How refusals look to the client.
+    pub(crate) dialect: Dialect,
+    pub(crate) step: Step,
+    /// The zone that the request is counted in.
+    pub(crate) zone: Option<Zone<'static>>,
+    /// Its place in the queue.
+    pub(crate) ticket: Option<Ticket>,
     /// One entry for each location that charged it.
     pub(crate) charged: Vec<Charged>,
+    /// What it holds until it ends.
+    pub(crate) reservations: Vec<Reservation>,
+    pub(crate) metering: Option<Metering>,
+    pub(crate) buffers: Buffers,
     pub(crate) body: Body,
     /// The response has a `WWW-Authenticate` of ours.
     pub(crate) challenged: bool,
@@ -41,6 +59,24 @@ pub(crate) struct State {
     pub(crate) broken: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
+}
+
+/// How far the judging of a request has come. It stops where something has to be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing has happened yet, or everything has.
+    Credential,
+    /// nginx is reading the body.
+    Body,
+    /// It is in the queue.
+    Turn,
+}
+
+/// The limits that the client is told about: of each family, the one with least left.
+#[derive(Default)]
+pub(crate) struct Shown {
+    pub(crate) requests: Option<LimitReport>,
+    pub(crate) tokens: Option<LimitReport>,
 }
 
 /// What the client presented, for a location that an internal redirect leads to.
@@ -59,7 +95,7 @@ pub(crate) enum Body {
     /// That of the operator's `error_page`, although the request is refused.
     ErrorPage,
     /// That of our answer, in place of nginx's page.
-    Ours(&'static str),
+    Ours(Kept),
     /// Ours, and it has been sent.
     Sent,
 }
@@ -78,10 +114,28 @@ pub(crate) struct LimitReport {
     pub(crate) standing: Standing,
     /// Whether it is the client's own, and not that of a rule.
     pub(crate) is_own: bool,
+    /// Whether what is left is money, in nano-units.
+    pub(crate) is_money: bool,
+}
+
+impl Shown {
+    /// The one that is nearest to refusing, by the share that is left.
+    pub(crate) fn tightest(&self) -> Option<&LimitReport> {
+        let left = |report: &&LimitReport| {
+            let Standing { remaining, capacity, .. } = report.standing;
+            (u128::from(remaining) << 32) / u128::from(capacity.max(1))
+        };
+        self.requests.iter().chain(&self.tokens).min_by_key(left)
+    }
 }
 
 impl State {
-    pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
+    pub(crate) fn new(
+        policy: Rc<Policy>,
+        request_id: Kept,
+        credential: SavedCredential,
+        dialect: Dialect,
+    ) -> Self {
         Self {
             policy,
             decision: None,
@@ -90,10 +144,18 @@ impl State {
             refused_owner: None,
             tier: None,
             limit: None,
-            shown_limit: None,
+            shown: Shown::default(),
+            malformed: None,
             wait_nanos: 0,
             request_id,
+            dialect,
+            step: Step::Credential,
+            zone: None,
+            ticket: None,
             charged: Vec::new(),
+            reservations: Vec::new(),
+            metering: None,
+            buffers: Buffers::default(),
             body: Body::Untouched,
             challenged: false,
             broken: false,
@@ -106,6 +168,15 @@ impl State {
         self.policy = Rc::clone(policy);
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         self.wait_nanos = 0;
+        self.step = Step::Credential;
+        self.leave_queue();
+    }
+
+    /// Gives its place in the queue up.
+    pub(crate) fn leave_queue(&mut self) {
+        if let (Some(zone), Some(ticket)) = (&self.zone, self.ticket.take()) {
+            queue::leave(zone, ticket);
+        }
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
@@ -120,5 +191,11 @@ impl State {
             }
             _ => None,
         }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.leave_queue();
     }
 }

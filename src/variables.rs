@@ -1,6 +1,12 @@
 //! `$tollgate_client` and its like.
 
+use std::borrow::Cow;
+
+use tollgate_core::llm::Source;
+use tollgate_core::money::Amount;
+
 use crate::ffi::request::Request;
+use crate::metering::{Metering, Outcome};
 use crate::state::State;
 
 /// One of our variables.
@@ -14,10 +20,16 @@ pub(crate) enum Variable {
     Decision,
     Reason,
     RequestId,
+    Model,
+    InputTokens,
+    OutputTokens,
+    Usage,
+    Cost,
+    Ttft,
 }
 
 /// All of them.
-pub(crate) static VARIABLES: [Variable; 8] = [
+pub(crate) static VARIABLES: [Variable; 14] = [
     Variable::Client,
     Variable::KeyId,
     Variable::Tier,
@@ -26,6 +38,12 @@ pub(crate) static VARIABLES: [Variable; 8] = [
     Variable::Decision,
     Variable::Reason,
     Variable::RequestId,
+    Variable::Model,
+    Variable::InputTokens,
+    Variable::OutputTokens,
+    Variable::Usage,
+    Variable::Cost,
+    Variable::Ttft,
 ];
 
 impl Variable {
@@ -39,6 +57,12 @@ impl Variable {
             Self::Decision => "tollgate_decision",
             Self::Reason => "tollgate_reason",
             Self::RequestId => "tollgate_request_id",
+            Self::Model => "tollgate_model",
+            Self::InputTokens => "tollgate_input_tokens",
+            Self::OutputTokens => "tollgate_output_tokens",
+            Self::Usage => "tollgate_usage",
+            Self::Cost => "tollgate_cost",
+            Self::Ttft => "tollgate_ttft",
         }
     }
 
@@ -52,7 +76,7 @@ impl Variable {
         if self == Self::RequestId {
             return Some(r.kept(state.request_id));
         }
-        let text = self.text(&state)?;
+        let text = self.text(r, &state)?;
         r.copy(text.as_bytes())
     }
 
@@ -64,9 +88,9 @@ impl Variable {
         }
     }
 
-    fn text(self, state: &State) -> Option<&str> {
+    fn text<'s>(self, r: Request<'_>, state: &'s State) -> Option<Cow<'s, str>> {
         let principal = state.principal.as_ref();
-        match self {
+        let name = match self {
             Self::Client => principal.map(|p| p.client()),
             Self::KeyId => principal.and_then(|p| p.key_id()),
             Self::Tier => state.tier.as_ref().map(|tier| tier.name.as_str()),
@@ -75,6 +99,40 @@ impl Variable {
             Self::Decision => state.decision.map(|decision| decision.as_str()),
             Self::Reason => state.reason().map(|reason| reason.as_str()),
             Self::RequestId => None,
+            Self::Model => state.metering.as_ref().and_then(|metering| metering.model.as_deref()),
+            Self::InputTokens | Self::OutputTokens | Self::Usage | Self::Cost | Self::Ttft => {
+                let metering = state.metering.as_ref()?;
+                return self.number(metering, metering.outcome(r)).map(Cow::Owned);
+            }
+        };
+        name.map(Cow::Borrowed)
+    }
+
+    /// As far as it is known by now.
+    fn number(self, metering: &Metering, outcome: Outcome) -> Option<String> {
+        if self == Self::Usage {
+            return Some(outcome.source.as_str().to_owned());
+        }
+        if self == Self::Ttft {
+            return metering.ttft_ms.map(seconds);
+        }
+        if outcome.source == Source::None {
+            return None;
+        }
+        match self {
+            Self::InputTokens => Some(outcome.usage.input.to_string()),
+            Self::OutputTokens => Some(outcome.usage.output.to_string()),
+            Self::Cost => outcome.cost.map(decimal),
+            _ => None,
         }
     }
+}
+
+/// As nginx writes times: seconds, with three digits of milliseconds.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
+fn decimal(nanos: u64) -> String {
+    String::from_utf8_lossy(Amount::from_nanos(nanos).as_bytes()).into_owned()
 }

@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use tollgate_core::audit::TimeFormat;
 use tollgate_core::jwt::TokenCache;
 use tollgate_core::keys::KeyMemo;
-use tollgate_core::limits::{Quota, Scale, Zone};
+use tollgate_core::limits::{Holder, Quota, Scale, Zone};
 use tollgate_core::request_id;
 
 use crate::admission::Scratch;
+use crate::queue::Queue;
 use crate::random;
 
 /// Verified tokens that a worker remembers: about 4 MiB if all of them are in use.
@@ -27,6 +28,10 @@ pub(crate) struct Worker {
     pub(crate) api_keys: KeyMemo,
     pub(crate) time: TimeFormat,
     pub(crate) scratch: Scratch,
+    /// The zone, and what this process holds in it; there from the start of the process on.
+    pub(crate) zone: Option<Zone<'static>>,
+    pub(crate) holder: Option<Holder>,
+    pub(crate) queue: Queue,
     token_rates: HashMap<NonZeroU32, (Scale, Arc<str>)>,
 }
 
@@ -50,6 +55,9 @@ impl Worker {
             api_keys: KeyMemo::new(REMEMBERED_KEYS, key()),
             time: TimeFormat::default(),
             scratch: Scratch::default(),
+            zone: None,
+            holder: None,
+            queue: Queue::default(),
             token_rates: HashMap::new(),
         }
     }

@@ -11,13 +11,16 @@ pub(crate) mod rules;
 pub(crate) mod settings;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shm::{SharedZone, ZoneLock};
+use crate::state_file::StateFile;
 use policy::{Loaded, Policy};
 use rules::{LimitRule, Tier};
 use settings::Settings;
 use tollgate_core::limits::Zone;
+use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
 #[derive(Default)]
@@ -25,13 +28,21 @@ pub(crate) struct MainConf {
     pub(crate) zone: Option<Box<SharedZone>>,
     pub(crate) tiers: Vec<Rc<Tier>>,
     pub(crate) limits: Vec<Rc<LimitRule>>,
+    pub(crate) prices: Prices,
     pub(crate) loaded: Loaded,
+    /// The tier whose block is being read.
+    draft: Option<directives::Draft>,
 }
 
 impl MainConf {
     /// The zone, once nginx has mapped it.
     pub(crate) fn zone(&self) -> Option<(Zone<'static>, ZoneLock)> {
         self.zone.as_ref()?.get()
+    }
+
+    /// Where the zone's state is kept.
+    pub(crate) fn state_file(&self) -> Option<&Arc<StateFile>> {
+        self.zone.as_ref()?.state()
     }
 
     pub(crate) fn zone_name(&self) -> &str {

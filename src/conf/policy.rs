@@ -5,18 +5,24 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use super::rules::{LimitRule, Tier};
-use super::settings::{AuditLog, Auth, Given, Settings};
+use super::rules::{LimitRule, LimitSet, Tier};
+use super::settings::{AuditLog, Auth, Estimate, Given, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::open_file::LogFile;
 use tollgate_core::credential::Source;
 use tollgate_core::jwt;
 use tollgate_core::keys;
+use tollgate_core::limits::Oversize;
+use tollgate_core::llm::{self, Engine};
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// The largest keys file or JWT key file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 30;
+/// `tollgate_max_body`, unless it is given.
+const DEFAULT_MAX_BODY: u64 = 8 << 20;
+/// What a picture, a sound or a file is taken for, until the engine says.
+const MEDIA_TOKENS: u64 = 1024;
 
 /// What holds in a location.
 pub(crate) struct Policy {
@@ -33,8 +39,33 @@ pub(crate) struct Policy {
     pub(crate) tiers: Rc<[Rc<Tier>]>,
     pub(crate) default_tier: Option<Rc<Tier>>,
     pub(crate) limits: Vec<Rc<LimitRule>>,
+    pub(crate) engine: Engine,
+    /// Whether bodies are read: those of authenticated clients, and of strangers only where a rule
+    /// counts their tokens.
+    pub(crate) is_metered: bool,
+    /// The largest body that is read, in bytes.
+    pub(crate) max_body: u64,
+    /// Streams are asked for their usage.
+    pub(crate) include_usage: bool,
+    /// What is reserved where the request doesn't say.
+    pub(crate) estimate: Guess,
+    pub(crate) oversized: Oversize,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
+}
+
+/// `tollgate_estimate`
+pub(crate) struct Guess {
+    pub(crate) input: llm::Estimate,
+    /// Tokens of output, as long as nothing is known of the model.
+    pub(crate) output: u32,
+}
+
+impl Guess {
+    fn of(setting: Estimate) -> Self {
+        let input = llm::Estimate::new(setting.bytes_per_token, MEDIA_TOKENS).unwrap_or_default();
+        Self { input, output: setting.output }
+    }
 }
 
 /// The API keys of one file.
@@ -118,12 +149,13 @@ impl Policy {
         let anonymous = !auth.api_key && !auth.jwt;
         let limits = applied_limits(settings, main)?;
         // Where nobody authenticates, nobody fails to, either.
-        if anonymous && limits.iter().all(|rule| rule.requests.is_empty()) {
+        if anonymous && limits.iter().all(|rule| rule.limits.is_empty()) {
             return Err(ConfError::new(format!(
                 "\"tollgate_auth none\" without \"tollgate_apply\" lets everybody pass without any \
                  limit; apply a tollgate_limit with \"requests=\", or say \"tollgate off\" {on}"
             )));
         }
+        check_prices(main, &limits)?;
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
@@ -134,7 +166,13 @@ impl Policy {
             jwt,
             tiers,
             default_tier,
+            is_metered: !anonymous || limits.iter().any(|rule| rule.limits.is_metered()),
             limits,
+            engine: settings.engine.unwrap_or_default(),
+            max_body: settings.max_body.unwrap_or(DEFAULT_MAX_BODY),
+            include_usage: settings.include_usage.unwrap_or(true),
+            estimate: Guess::of(settings.estimate.unwrap_or_default()),
+            oversized: settings.oversized.unwrap_or(Oversize::Debt),
             ratelimit_headers: settings
                 .ratelimit_headers
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
@@ -348,6 +386,30 @@ fn applied_limits(
             Ok(Rc::clone(rule))
         })
         .collect()
+}
+
+/// Where a budget holds and nothing has a price, every request would be refused.
+fn check_prices(main: &MainConf, rules: &[Rc<LimitRule>]) -> Result<(), ConfError> {
+    if !main.prices.is_empty() {
+        return Ok(());
+    }
+    let has_budget = |set: &LimitSet| !set.budgets.is_empty();
+    let of_tiers = main.tiers.iter().filter(|tier| tier.default_price.is_none());
+    let named = of_tiers
+        .filter(|tier| tier.limit_sets().any(has_budget))
+        .map(|tier| (format!("tollgate_tier {}", tier.name), &tier.place))
+        .next();
+    let named = named.or_else(|| {
+        let rule = rules.iter().find(|rule| has_budget(&rule.limits))?;
+        Some((format!("tollgate_limit {}", rule.name), &rule.place))
+    });
+    match named {
+        Some((name, place)) => Err(ConfError::new(format!(
+            "\"budget\" of \"{name}\" needs prices, or every request would be refused; add \
+             \"tollgate_price MODEL-PATTERN input=N output=N;\" to the http block {place}"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn audit_log(

@@ -3,69 +3,273 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::ffi::complex_value::ComplexValue;
-use crate::ffi::conf::{ConfError, Place};
-use tollgate_core::limits::{Quota, Scale, Zone};
+use crate::ffi::conf::{parse_time_ms, ConfError, Place};
+use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
+use tollgate_core::pattern::Pattern;
+use tollgate_core::price::Price;
 
-/// One `requests` or `auth_failures` limit.
+/// One limit that is a token bucket: `requests`, `tokens` and so on.
 #[derive(Debug)]
-pub(crate) struct Limit {
+pub(crate) struct Bucket {
+    pub(crate) dimension: Dimension,
     quota: Quota,
     /// For the log: `requests 100r/m`, `per_address requests 5r/s burst=10`.
-    label: Arc<str>,
+    pub(crate) label: Arc<str>,
     /// Known when the zone is mapped.
     scale: OnceLock<Scale>,
 }
 
-impl Limit {
+impl Bucket {
     pub(crate) fn quota(&self) -> Quota {
         self.quota
-    }
-
-    pub(crate) fn label(&self) -> &Arc<str> {
-        &self.label
     }
 
     pub(crate) fn scale(&self, zone: &Zone<'_>) -> Scale {
         *self.scale.get_or_init(|| zone.scale(self.quota))
     }
+}
 
-    /// Adds a limit of the dimension `name` to the others of that dimension; there can be one for
-    /// each period, as each has its bucket. `rule` is the name of the `tollgate_limit`, if it is one.
+/// `budget`
+#[derive(Debug)]
+pub(crate) struct BudgetLimit {
+    pub(crate) budget: Budget,
+    pub(crate) label: Arc<str>,
+}
+
+/// `concurrency`
+#[derive(Debug)]
+pub(crate) struct Concurrency {
+    /// Requests in flight at once.
+    pub(crate) limit: u16,
+    /// Requests that may wait for their turn.
+    pub(crate) queue: usize,
+    /// Milliseconds that a request may wait.
+    pub(crate) timeout_ms: u64,
+    pub(crate) label: Arc<str>,
+}
+
+/// The limits of a tier, of a block of it, or of a rule.
+#[derive(Debug, Default)]
+pub(crate) struct LimitSet {
+    pub(crate) buckets: Vec<Bucket>,
+    pub(crate) budgets: Vec<BudgetLimit>,
+    pub(crate) concurrency: Option<Concurrency>,
+}
+
+/// How long a request waits for its turn, unless `timeout=` says otherwise.
+const DEFAULT_TIMEOUT_MS: u64 = 10_000;
+
+impl LimitSet {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.is_empty() && self.budgets.is_empty() && self.concurrency.is_none()
+    }
+
+    /// Whether any of it counts tokens or money, for which bodies have to be read.
+    pub(crate) fn is_metered(&self) -> bool {
+        !self.budgets.is_empty()
+            || self.buckets.iter().any(|limit| !is_of_requests(limit.dimension))
+    }
+
+    /// Adds the limit `name`, given what stands behind it; `rule` is the name of the
+    /// `tollgate_limit`, if it is one.
     pub(crate) fn add(
-        list: &mut Vec<Self>,
-        quota: Quota,
+        &mut self,
         name: &str,
+        values: &[&str],
         rule: Option<&str>,
     ) -> Result<(), ConfError> {
-        if list.iter().any(|other| other.quota.period() == quota.period()) {
-            return Err(ConfError::new(format!(
-                "\"{name}\" is given twice with the period \"r/{}\"; keep one of them",
-                quota.period().letter()
-            )));
-        }
-        let label = match rule {
-            Some(rule) => format!("{rule} {name} {quota}"),
-            None => format!("{name} {quota}"),
+        let (value, parameters) = values.split_first().map_or(("", &[][..]), |(v, p)| (*v, p));
+        let label = |text: String| match rule {
+            Some(rule) => format!("{rule} {name} {text}").into(),
+            None => format!("{name} {text}").into(),
         };
-        list.push(Self { quota, label: label.into(), scale: OnceLock::new() });
-        Ok(())
+        let dimension = match name {
+            "budget" => {
+                let budget = Budget::parse(value).map_err(|problem| {
+                    error(format!("invalid amount \"{value}\" of \"budget\": {problem}"))
+                })?;
+                if let Some(parameter) = parameters.first() {
+                    return Err(unknown_parameter(name, parameter, "no parameters"));
+                }
+                if self.budgets.iter().any(|other| other.budget.calendar() == budget.calendar()) {
+                    return Err(error(
+                        "\"budget\" is given twice for the same period; keep one of them",
+                    ));
+                }
+                self.budgets.push(BudgetLimit { budget, label: label(value.to_owned()) });
+                return Ok(());
+            }
+            "concurrency" => {
+                if self.concurrency.is_some() {
+                    return Err(error("\"concurrency\" is given twice; keep one of them"));
+                }
+                self.concurrency = Some(concurrency(value, parameters, label(value.to_owned()))?);
+                return Ok(());
+            }
+            "tokens" => Dimension::Tokens,
+            "input_tokens" => Dimension::InputTokens,
+            "output_tokens" => Dimension::OutputTokens,
+            _ => Dimension::Requests,
+        };
+        add_bucket(&mut self.buckets, dimension, name, values, rule)
     }
 }
 
-/// `tollgate_tier`.
+/// Adds a bucket to the others of its dimension; there can be one for each period, as each has its
+/// place in the zone.
+pub(crate) fn add_bucket(
+    buckets: &mut Vec<Bucket>,
+    dimension: Dimension,
+    name: &str,
+    values: &[&str],
+    rule: Option<&str>,
+) -> Result<(), ConfError> {
+    let (rate, burst) = match values {
+        [rate] => (*rate, None),
+        [rate, parameter] => match parameter.strip_prefix("burst=") {
+            Some(burst) => (*rate, Some(burst)),
+            None => return Err(unknown_parameter(name, parameter, "\"burst=N\"")),
+        },
+        _ => {
+            return Err(error(format!(
+                "\"{name}\" takes a rate and optionally a burst: \"{name} 100{}/m burst=20\"",
+                if is_of_requests(dimension) { "r" } else { "k" }
+            )))
+        }
+    };
+    let quota = match is_of_requests(dimension) {
+        true => Quota::parse(rate, burst),
+        false => Quota::parse_tokens(rate, burst),
+    };
+    let quota = quota
+        .map_err(|problem| error(format!("invalid rate \"{rate}\" of \"{name}\": {problem}")))?;
+    let is_same =
+        |other: &Bucket| other.dimension == dimension && other.quota.period() == quota.period();
+    if buckets.iter().any(is_same) {
+        let unit = if is_of_requests(dimension) { "r/" } else { "/" };
+        return Err(error(format!(
+            "\"{name}\" is given twice with the period \"{unit}{}\"; keep one of them",
+            quota.period().letter()
+        )));
+    }
+    let text = match burst {
+        Some(burst) if quota.burst() != quota.count() => format!("{name} {rate} burst={burst}"),
+        _ => format!("{name} {rate}"),
+    };
+    let label = rule.map_or_else(|| text.clone(), |rule| format!("{rule} {text}")).into();
+    buckets.push(Bucket { dimension, quota, label, scale: OnceLock::new() });
+    Ok(())
+}
+
+fn is_of_requests(dimension: Dimension) -> bool {
+    match dimension {
+        Dimension::Requests | Dimension::AuthFailures => true,
+        Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => false,
+    }
+}
+
+fn concurrency(
+    value: &str,
+    parameters: &[&str],
+    label: Arc<str>,
+) -> Result<Concurrency, ConfError> {
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|number| is_number && (1..=32_767).contains(number))
+    };
+    let limit = number(value).ok_or_else(|| {
+        error(format!(
+            "invalid number \"{value}\" of \"concurrency\"; it takes 1 to 32767 requests at once"
+        ))
+    })?;
+    let (mut queue, mut timeout_ms) = (None, None);
+    for parameter in parameters {
+        match parameter.split_once('=') {
+            Some(("queue", value)) if queue.is_none() => {
+                queue = Some(number(value).ok_or_else(|| {
+                    error(format!(
+                        "invalid \"queue={value}\" of \"concurrency\"; it takes 1 to 32767 requests"
+                    ))
+                })?);
+            }
+            Some(("timeout", value)) if timeout_ms.is_none() => {
+                let time = parse_time_ms(value).filter(|ms| (1..=3_600_000).contains(ms));
+                timeout_ms = Some(time.ok_or_else(|| {
+                    error(format!(
+                        "invalid \"timeout={value}\" of \"concurrency\"; it takes 1ms to 1h"
+                    ))
+                })?);
+            }
+            _ => {
+                return Err(unknown_parameter(
+                    "concurrency",
+                    parameter,
+                    "\"queue=N\" and \"timeout=TIME\", each once",
+                ))
+            }
+        }
+    }
+    if timeout_ms.is_some() && queue.is_none() {
+        return Err(error(
+            "\"timeout=\" of \"concurrency\" has no effect without \"queue=N\": nobody waits",
+        ));
+    }
+    Ok(Concurrency {
+        limit,
+        queue: queue.map_or(0, usize::from),
+        timeout_ms: timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS),
+        label,
+    })
+}
+
+fn error(message: impl Into<String>) -> ConfError {
+    ConfError::new(message)
+}
+
+fn unknown_parameter(name: &str, parameter: &str, known: &str) -> ConfError {
+    error(format!(
+        "invalid parameter \"{}\" of \"{name}\"; it takes {known}",
+        parameter.escape_debug()
+    ))
+}
+
+/// `model` in a tier: limits for some models, which each client has apart from its others.
+#[derive(Debug)]
+pub(crate) struct ModelBlock {
+    pub(crate) pattern: Pattern,
+    pub(crate) limits: LimitSet,
+}
+
+/// `tollgate_tier`
 #[derive(Debug)]
 pub(crate) struct Tier {
     pub(crate) name: String,
-    pub(crate) requests: Vec<Limit>,
+    pub(crate) limits: LimitSet,
+    /// The first one whose pattern fits holds.
+    pub(crate) models: Vec<ModelBlock>,
+    pub(crate) default_price: Option<Price>,
+    pub(crate) place: Place,
 }
 
-/// `tollgate_limit`.
+impl Tier {
+    /// The block that holds for a model.
+    pub(crate) fn block(&self, model: &str) -> Option<&ModelBlock> {
+        self.models.iter().find(|block| block.pattern.matches(model))
+    }
+
+    /// All of its limits.
+    pub(crate) fn limit_sets(&self) -> impl Iterator<Item = &LimitSet> {
+        std::iter::once(&self.limits).chain(self.models.iter().map(|block| &block.limits))
+    }
+}
+
+/// `tollgate_limit`
 #[derive(Debug)]
 pub(crate) struct LimitRule {
     pub(crate) name: Arc<str>,
     pub(crate) key: KeySource,
-    pub(crate) requests: Vec<Limit>,
-    pub(crate) auth_failures: Vec<Limit>,
+    pub(crate) limits: LimitSet,
+    pub(crate) auth_failures: Vec<Bucket>,
     pub(crate) place: Place,
 }
 

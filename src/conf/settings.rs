@@ -3,6 +3,8 @@
 use crate::ffi::conf::Place;
 use crate::ffi::open_file::Buffering;
 use tollgate_core::jwt::AlgorithmSet;
+use tollgate_core::limits::Oversize;
+use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::Styles;
 
 /// `tollgate_auth`.
@@ -39,6 +41,21 @@ pub(crate) enum AuditLog {
     File { path: String, buffering: Buffering },
 }
 
+/// `tollgate_estimate`: what is reserved where the request doesn't say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Estimate {
+    /// Of text in the input.
+    pub(crate) bytes_per_token: u32,
+    /// Tokens of output, as long as it isn't known what a model tends to answer.
+    pub(crate) output: u32,
+}
+
+impl Default for Estimate {
+    fn default() -> Self {
+        Self { bytes_per_token: 4, output: 1024 }
+    }
+}
+
 /// The directives of a location.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
@@ -58,6 +75,11 @@ pub(crate) struct Settings {
     pub(crate) jwt_claims: Option<Vec<(String, String)>>,
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) max_body: Option<u64>,
+    pub(crate) include_usage: Option<bool>,
+    pub(crate) estimate: Option<Estimate>,
+    pub(crate) oversized: Option<Oversize>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
 }
@@ -73,7 +95,8 @@ impl Settings {
         inherit!(
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
-            jwt_claims default_tier apply ratelimit_headers audit_log
+            jwt_claims default_tier apply engine max_body include_usage estimate oversized
+            ratelimit_headers audit_log
         )
     }
 }

@@ -1,7 +1,8 @@
 //! The clocks.
 
 use ngx::ffi::{clock_gettime, ngx_cached_time, timespec, CLOCK_MONOTONIC};
-use tollgate_core::clock::{MonoNanos, UnixMillis};
+use tollgate_core::clock::{MonoNanos, UnixMillis, UnixSeconds};
+use tollgate_core::limits::Now;
 
 /// Now on the monotonic clock, read from the kernel: nginx's own cached time is as old as the turn of
 /// the event loop, and whole milliseconds.
@@ -24,4 +25,16 @@ pub(crate) fn wall_now() -> UnixMillis {
     let (sec, msec) = unsafe { ((*ngx_cached_time).sec, (*ngx_cached_time).msec) };
     let msec = i64::try_from(msec).unwrap_or(0);
     UnixMillis(sec.saturating_mul(1000).saturating_add(msec))
+}
+
+/// Now on both.
+pub(crate) fn now() -> Now {
+    Now { mono: mono_now(), wall: wall_now().seconds() }
+}
+
+/// Now on both, read from the kernel: for threads in which nginx's cached time isn't kept.
+pub(crate) fn precise_now() -> Now {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let secs = since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    Now { mono: mono_now(), wall: UnixSeconds(secs) }
 }

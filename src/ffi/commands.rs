@@ -23,6 +23,29 @@ pub(crate) enum Args {
     Block,
 }
 
+/// Where a directive may stand.
+#[derive(Clone, Copy)]
+pub(crate) enum Level {
+    /// In `http`.
+    Main,
+    /// In the block of a tier, and in the blocks in there.
+    Tier,
+    /// In a `model` block of a tier.
+    Model,
+}
+
+impl Level {
+    /// The bit of its directives' types. nginx has bits for its own blocks up to 2^31, and compares
+    /// whole words.
+    pub(super) const fn bit(self) -> ngx_uint_t {
+        match self {
+            Self::Main => NGX_HTTP_MAIN_CONF as ngx_uint_t,
+            Self::Tier => 1 << 32,
+            Self::Model => 1 << 33,
+        }
+    }
+}
+
 /// One directive.
 pub(crate) struct Command {
     /// With a NUL at its end, by which nginx compares.
@@ -61,18 +84,19 @@ const fn table() -> [ngx_command_t; COUNT + 1] {
             Args::TwoOrMore => NGX_CONF_2MORE,
             Args::Block => NGX_CONF_BLOCK | NGX_CONF_TAKE1,
         };
+        let main = std::mem::offset_of!(ngx_http_conf_ctx_t, main_conf);
         let (contexts, conf) = match command.directive {
-            Directive::Main(_) => {
-                (NGX_HTTP_MAIN_CONF, std::mem::offset_of!(ngx_http_conf_ctx_t, main_conf))
-            }
+            Directive::Main(_) => (Level::Main.bit(), main),
+            Directive::Tier(_) => (Level::Tier.bit() | Level::Model.bit(), main),
+            Directive::Block { level, .. } => (level.bit(), main),
             Directive::Loc(_) => (
-                NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF,
+                (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF) as ngx_uint_t,
                 std::mem::offset_of!(ngx_http_conf_ctx_t, loc_conf),
             ),
         };
         table[at] = ngx_command_t {
             name: text::of_c_str(command.name),
-            type_: (args | contexts) as ngx_uint_t,
+            type_: args as ngx_uint_t | contexts,
             set: Some(set),
             conf,
             offset: 0,

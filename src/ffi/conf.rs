@@ -5,14 +5,16 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use ngx::ffi::{
-    ngx_command_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_parse, ngx_conf_t,
-    ngx_http_conf_ctx_t, ngx_parse_size, ngx_parse_time, ngx_pnalloc, ngx_pool_cleanup_add,
-    ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG,
+    ngx_command_t, ngx_conf_full_name, ngx_conf_log_error, ngx_conf_parse, ngx_conf_t, ngx_cycle_t,
+    ngx_http_conf_ctx_t, ngx_http_module, ngx_parse_offset, ngx_parse_size, ngx_parse_time,
+    ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG,
 };
 
+use super::commands::Level;
 use super::guard::guard;
 use super::log::Log;
 use super::module::ctx_index;
+use super::shm::SharedZone;
 use super::text;
 use crate::conf::{LocConf, MainConf};
 
@@ -122,10 +124,19 @@ impl ConfContext<'_> {
 
     /// `path`, taken from the folder of nginx.conf unless it is absolute.
     pub(crate) fn full_path(&self, path: &str) -> Result<String, ConfError> {
+        self.absolute(path, true)
+    }
+
+    /// `path`, taken from nginx's prefix unless it is absolute, as for what nginx writes.
+    pub(crate) fn prefix_path(&self, path: &str) -> Result<String, ConfError> {
+        self.absolute(path, false)
+    }
+
+    fn absolute(&self, path: &str, from_conf: bool) -> Result<String, ConfError> {
         let out = || ConfError::new("out of memory");
         let mut name = self.pool_str(path.as_bytes()).ok_or_else(out)?;
         // SAFETY: the cycle and its pool are valid while it is being configured.
-        if unsafe { ngx_conf_full_name((*self.cf).cycle, &raw mut name, 1) } != 0 {
+        if unsafe { ngx_conf_full_name((*self.cf).cycle, &raw mut name, from_conf.into()) } != 0 {
             return Err(out());
         }
         // SAFETY: nginx allocated the new name in the cycle's pool.
@@ -154,39 +165,20 @@ impl ConfContext<'_> {
         }
     }
 
-    /// Reads the block that follows; `entry` is called for each directive in it, with its words.
-    pub(crate) fn block(&mut self, entry: Entry<'_>) -> Result<(), ConfError> {
-        let mut visit = entry;
-        // SAFETY: as every block directive of nginx does it: a copy of the context with a handler of
-        // its own; `visit` outlives the call.
+    /// Reads the block that follows, whose directives are those of the level `inside`.
+    fn block(&self, inside: Level) -> Result<(), ConfError> {
+        // SAFETY: as every block directive of nginx does it: a copy of the context for the block.
         let rc = unsafe {
             let mut inner = *self.cf;
-            inner.handler = Some(block_entry);
-            inner.handler_conf = (&raw mut visit).cast();
+            inner.cmd_type = inside.bit();
             ngx_conf_parse(&raw mut inner, std::ptr::null_mut())
         };
         if rc.is_null() {
             Ok(())
         } else {
-            Err(ConfError(String::new())) // nginx, or block_entry, has said it.
+            Err(ConfError(String::new())) // It has been said.
         }
     }
-}
-
-/// What is done with each directive of a block.
-type Entry<'a> = &'a mut dyn FnMut(&ConfContext<'_>, &[String]) -> Result<(), ConfError>;
-
-unsafe extern "C" fn block_entry(
-    cf: *mut ngx_conf_t,
-    _dummy: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    guard(CONF_ERROR, || {
-        // SAFETY: nginx passes its context; `conf` is the `visit` of [`ConfContext::block`]: nginx
-        // hands `handler_conf` on.
-        let (cx, visit) = unsafe { (ConfContext::from_raw(cf), &mut *conf.cast::<Entry<'_>>()) };
-        finish(&cx, cx.args().and_then(|args| visit(&cx, &args)))
-    })
 }
 
 fn finish(cx: &ConfContext<'_>, result: Result<(), ConfError>) -> *mut c_char {
@@ -203,9 +195,21 @@ fn finish(cx: &ConfContext<'_>, result: Result<(), ConfError>) -> *mut c_char {
 
 /// A directive's function; found through the `post` field of its command.
 pub(crate) enum Directive {
-    Main(fn(&mut ConfContext<'_>, &[String], &mut MainConf) -> Result<(), ConfError>),
-    Loc(fn(&mut ConfContext<'_>, &[String], &mut LocConf) -> Result<(), ConfError>),
+    Main(Set<MainConf>),
+    Loc(Set<LocConf>),
+    /// In the block of a tier.
+    Tier(Set<MainConf>),
+    /// A block with a name, read between two calls.
+    Block {
+        level: Level,
+        inside: Level,
+        open: Set<MainConf>,
+        close: Close,
+    },
 }
+
+type Set<C> = fn(&mut ConfContext<'_>, &[String], &mut C) -> Result<(), ConfError>;
+type Close = fn(&mut MainConf) -> Result<(), ConfError>;
 
 pub(super) unsafe extern "C" fn set(
     cf: *mut ngx_conf_t,
@@ -218,10 +222,15 @@ pub(super) unsafe extern "C" fn set(
             let (cmd, cx) = (&*cmd, ConfContext::from_raw(cf));
             (cx, &*cmd.post.cast::<Directive>(), String::from_utf8_lossy(text::bytes(cmd.name)))
         };
+        // SAFETY: the offset of the command says which of our configurations nginx passes; it is not
+        // shared while directives are read, and each of the calls below gives it up again.
+        let main = || unsafe { &mut *conf.cast::<MainConf>() };
         let result = cx.args().and_then(|args| match directive {
-            // SAFETY: the offset of the command says which of our configurations nginx passes; it
-            // is not shared while directives are read.
-            Directive::Main(set) => set(&mut cx, &args, unsafe { &mut *conf.cast() }),
+            Directive::Main(set) | Directive::Tier(set) => set(&mut cx, &args, main()),
+            // While the block is read, its directives have the configuration.
+            Directive::Block { inside, open, close, .. } => open(&mut cx, &args, main())
+                .and_then(|()| cx.block(*inside))
+                .and_then(|()| close(main())),
             Directive::Loc(set) => {
                 // SAFETY: as above.
                 let conf: &mut LocConf = unsafe { &mut *conf.cast() };
@@ -288,6 +297,21 @@ pub(super) unsafe fn main_conf<'c>(cf: *mut ngx_conf_t) -> &'c mut MainConf {
     }
 }
 
+/// The zone of a configuration, if it has an `http` block and that a zone in use.
+///
+/// # Safety
+///
+/// `cycle` is complete.
+pub(super) unsafe fn zone_of<'c>(cycle: *mut ngx_cycle_t) -> Option<&'c SharedZone> {
+    // SAFETY: by the contract of this function; the context of `http` holds what `create_main` made.
+    unsafe {
+        let ctx = *(*cycle).conf_ctx.add(ngx_http_module.index);
+        let ctx = ctx.cast::<ngx_http_conf_ctx_t>().as_ref()?;
+        let main = (*ctx.main_conf.add(ctx_index())).cast::<MainConf>().as_ref()?;
+        main.zone.as_deref().filter(|_| main.in_use())
+    }
+}
+
 pub(super) unsafe extern "C" fn merge_loc(
     cf: *mut ngx_conf_t,
     prev: *mut c_void,
@@ -316,6 +340,13 @@ pub(crate) fn parse_size(text: &str) -> Option<usize> {
     let mut word = ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
     // SAFETY: the function reads so many bytes, and writes none.
     usize::try_from(unsafe { ngx_parse_size(&raw mut word) }).ok()
+}
+
+/// A size as nginx reads that of a body: `16k`, `1m`, `1g`.
+pub(crate) fn parse_offset(text: &str) -> Option<u64> {
+    let mut word = ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() };
+    // SAFETY: the function reads so many bytes, and writes none.
+    u64::try_from(unsafe { ngx_parse_offset(&raw mut word) }).ok()
 }
 
 /// A time as nginx reads it (`500ms`, `10s`, `1m`), in milliseconds.

@@ -4,11 +4,12 @@ use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_filter_finalize_request,
     ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
     ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t, ngx_pcalloc, NGX_ERROR,
-    NGX_HTTP_INTERNAL_SERVER_ERROR,
+    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
 };
 
 use super::guard::guard;
 use super::module;
+use super::relay;
 use super::request::Request;
 use crate::response;
 
@@ -83,7 +84,7 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
         Err(()) if guard(true, || response::owes_body(unsafe { Request::from_raw(r) })) => {
             NGX_ERROR as ngx_int_t
         }
-        Err(()) | Ok(None) => next_body(r, chain),
+        Err(()) | Ok(None) => relay(r, chain),
         Ok(Some(body)) => {
             // SAFETY: the pool of a live request, and the chain that nginx passed.
             let chain = unsafe { replacement(r, chain, body) };
@@ -95,15 +96,36 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     }
 }
 
+/// Passes the answer of an engine on, and has it read as it goes by.
+fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
+    // client still gets the answer.
+    let changed = guard(None, || unsafe { relay::read(Request::from_raw(r), chain) });
+    match changed {
+        None => next_body(r, chain),
+        Some(Err(relay::OutOfMemory)) => NGX_ERROR as ngx_int_t,
+        Some(Ok(out)) => {
+            // All of it may be hidden.
+            let rc = match out.is_null() {
+                true => NGX_OK as ngx_int_t,
+                false => next_body(r, out),
+            };
+            // SAFETY: as above.
+            guard((), || unsafe { relay::recycle(Request::from_raw(r), out) });
+            rc
+        }
+    }
+}
+
 /// A chain of one buffer over `body`, which ends where `chain` does; null when nginx has no memory.
 ///
 /// # Safety
 ///
-/// `r` is live, and `chain` what nginx passed to the filter.
+/// `r` is live, and `chain` what nginx passed to the filter; `body` lives as long as `r`.
 unsafe fn replacement(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
-    body: &'static [u8],
+    body: &[u8],
 ) -> *mut ngx_chain_t {
     // SAFETY: by the contract of this function; the new structures are in the request's pool. nginx
     // doesn't write to a buffer that is marked as memory.

@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use ngx::ffi::{
-    ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
+    ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_palloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
+    NGX_HTTP_HEAD,
 };
 
 use super::request::Request;
@@ -140,6 +141,84 @@ impl<'r> Request<'r> {
             }
             (*headers).www_authenticate = line;
         }
+        Some(())
+    }
+
+    /// The `Content-Type` of the response, with its parameters.
+    pub(crate) fn content_type_out(self) -> &'r [u8] {
+        // SAFETY: the request is live, and its header lives as long.
+        unsafe { text::bytes((*self.as_ptr()).headers_out.content_type) }
+    }
+
+    /// Whether the body of the response is compressed already.
+    pub(crate) fn is_encoded(self) -> bool {
+        // SAFETY: nginx sets the pointer to a line of the list, or leaves it null.
+        unsafe {
+            let line = (*self.as_ptr()).headers_out.content_encoding.as_ref();
+            line.is_some_and(|line| {
+                let value = text::bytes(line.value);
+                line.hash != 0 && !value.is_empty() && !value.eq_ignore_ascii_case(b"identity")
+            })
+        }
+    }
+
+    /// Whether the client gets a header alone.
+    pub(crate) fn has_no_body(self) -> bool {
+        // SAFETY: the request is live.
+        unsafe {
+            (*self.as_ptr()).header_only() != 0 || (*self.as_ptr()).method == NGX_HTTP_HEAD as usize
+        }
+    }
+
+    /// The body of the response has to come by in memory, also where it was in a file.
+    pub(crate) fn need_body_in_memory(self) {
+        // SAFETY: the request is live; nginx looks at it when the body comes.
+        unsafe { (*self.as_ptr()).set_filter_need_in_memory(1) }
+    }
+
+    /// The body of the response may become shorter than was said.
+    pub(crate) fn clear_content_length(self) {
+        // SAFETY: the request is live, and its header not yet sent; nginx sets the pointers to lines
+        // of the list, or leaves them null.
+        unsafe {
+            let headers = &mut (*self.as_ptr()).headers_out;
+            headers.content_length_n = -1;
+            for line in [&mut headers.content_length, &mut headers.accept_ranges] {
+                if let Some(line) = line.as_mut() {
+                    line.hash = 0;
+                }
+                *line = std::ptr::null_mut();
+            }
+            (*self.as_ptr()).set_allow_ranges(0);
+        }
+    }
+
+    /// Asks upstream servers for a body that isn't compressed. What the client accepts is still
+    /// known to nginx, which may compress for it. `None` when nginx has no memory.
+    pub(crate) fn accept_identity_upstream(self) -> Option<()> {
+        // SAFETY: the request is live; the copy is a whole line, in its pool.
+        let known = unsafe {
+            match (*self.as_ptr()).headers_in.accept_encoding.as_ref() {
+                Some(line) => {
+                    let copy: *mut ngx_table_elt_t =
+                        ngx_palloc((*self.as_ptr()).pool, size_of::<ngx_table_elt_t>()).cast();
+                    if copy.is_null() {
+                        return None;
+                    }
+                    std::ptr::copy_nonoverlapping(line, copy, 1);
+                    #[cfg(linked_headers)]
+                    {
+                        (*copy).next = std::ptr::null_mut();
+                    }
+                    copy
+                }
+                None => std::ptr::null_mut(),
+            }
+        };
+        self.remove_headers_in(|header| header.name == b"accept-encoding");
+        self.push_header_in("Accept-Encoding", "accept-encoding", b"identity")?;
+        // SAFETY: as above.
+        unsafe { (*self.as_ptr()).headers_in.accept_encoding = known };
         Some(())
     }
 

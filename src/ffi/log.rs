@@ -38,6 +38,16 @@ pub(crate) fn cycle_error(message: fmt::Arguments<'_>) {
     write(cycle_log(), NGX_LOG_ERR, message);
 }
 
+/// The configuration can't be taken into use.
+pub(crate) fn cycle_emerg(message: fmt::Arguments<'_>) {
+    write(cycle_log(), NGX_LOG_EMERG, message);
+}
+
+/// A warning outside of any request.
+pub(crate) fn cycle_warn(message: fmt::Arguments<'_>) {
+    write(cycle_log(), NGX_LOG_WARN, message);
+}
+
 /// A handle on one of nginx's logs, for as long as a callback lasts.
 #[derive(Clone, Copy)]
 pub(crate) struct Log(*mut ngx_log_t);

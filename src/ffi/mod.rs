@@ -4,9 +4,12 @@
 //! * [`guard`]: no panic crosses into C;
 //! * [`conf`], [`commands`]: directives, and the memory of configurations;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
-//! * [`filters`]: our place in the chain of filters;
-//! * [`shm`]: the zone; [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`.
+//! * [`body`]: the body of a request; [`parked`]: requests that wait;
+//! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
+//! * [`shm`]: the zone; [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
+//! * [`timer`], [`process`]: what a worker does beside its requests.
 
+pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod commands;
 pub(crate) mod complex_value;
@@ -18,7 +21,11 @@ pub(crate) mod headers;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod open_file;
+pub(crate) mod parked;
+pub(crate) mod process;
+pub(crate) mod relay;
 pub(crate) mod request;
 pub(crate) mod shm;
 pub(crate) mod text;
+pub(crate) mod timer;
 pub(crate) mod variables;

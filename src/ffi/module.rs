@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
+use std::sync::Arc;
 
 use ngx::ffi::{
     ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
@@ -14,12 +15,13 @@ use ngx::ffi::{
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
 use super::{commands, conf, filters, variables};
-use crate::{access, audit, identity};
+use crate::{access, audit, identity, upkeep};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
     ctx: (&raw const CONTEXT).cast_mut().cast(),
     commands: commands::TABLE.as_ptr(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_process: Some(init_process),
     exit_process: Some(exit_process),
     ..ngx_module_t::default()
 };
@@ -176,9 +178,24 @@ unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
+unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        if super::process::is_worker() {
+            // SAFETY: nginx passes its cycle.
+            if let Some(shared) = unsafe { conf::zone_of(cycle) } {
+                if let Some((zone, lock)) = shared.get() {
+                    upkeep::start(zone, lock, shared.state().map(Arc::clone));
+                }
+            }
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard((), || {
         // SAFETY: nginx passes its cycle.
         unsafe { super::open_file::flush_all(cycle) };
+        upkeep::stop();
     });
 }

@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ngx::ffi::{
     in6_addr, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t,
     ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc, ngx_pool_cleanup_add, sockaddr_in,
-    sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_OK,
+    sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE, NGX_HTTP_CLIENT_CLOSED_REQUEST,
+    NGX_OK,
 };
 
 use super::guard::guard;
@@ -27,6 +28,8 @@ pub(crate) enum Verdict {
     Declined,
     /// Refused, with this status.
     Status(u16),
+    /// Not decided yet: the handler is going to be called again.
+    Pending,
 }
 
 impl Verdict {
@@ -35,6 +38,7 @@ impl Verdict {
             Self::Ok => NGX_OK as ngx_int_t,
             Self::Declined => NGX_DECLINED as ngx_int_t,
             Self::Status(status) => ngx_int_t::from(i16::try_from(status).unwrap_or(500)),
+            Self::Pending => NGX_DONE as ngx_int_t,
         }
     }
 }
@@ -214,6 +218,23 @@ impl<'r> Request<'r> {
         uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
     }
 
+    /// The path as locations are chosen by: decoded, normalised, without query string.
+    pub(crate) fn uri(self) -> &'r [u8] {
+        // SAFETY: points into the request's header, or into its pool.
+        unsafe { text::bytes(self.raw().uri) }
+    }
+
+    /// Whether the client left before it had a status.
+    pub(crate) fn is_client_gone(self) -> bool {
+        u32::from(self.status()) == NGX_HTTP_CLIENT_CLOSED_REQUEST
+    }
+
+    /// Whether an upstream server was sent the request.
+    pub(crate) fn was_sent_upstream(self) -> bool {
+        // SAFETY: null, or what nginx made in the request's pool.
+        unsafe { self.raw().upstream.as_ref() }.is_some_and(|upstream| upstream.request_sent() != 0)
+    }
+
     /// The status that the client was sent; 0 when there was none.
     pub(crate) fn status(self) -> u16 {
         let r = self.raw();
@@ -291,8 +312,20 @@ impl<'r> Request<'r> {
     }
 }
 
+impl Request<'_> {
+    /// Makes the state of the request known to [`Request::state`] here, too, if it has one.
+    pub(crate) fn attach_state_again(self) {
+        if let Some(state) = self.find_state() {
+            // SAFETY: nginx makes the array of contexts; the state lives as long as the pool.
+            unsafe {
+                *self.raw().ctx.add(ctx_index()) = std::ptr::from_ref(state).cast_mut().cast()
+            }
+        }
+    }
+}
+
 /// Bytes that live as long as a request, for its [`State`], which has no lifetime of its own.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     data: *const u8,
     len: usize,

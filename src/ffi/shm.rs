@@ -1,20 +1,23 @@
 //! The zone: nginx's shared memory, and its mutex.
 
 use std::ffi::c_void;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::AtomicU64;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ngx::ffi::{
-    ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_shmtx_lock, ngx_shmtx_t,
-    ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t, NGX_ERROR, NGX_OK,
+    ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_shmtx_lock,
+    ngx_shmtx_t, ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t, NGX_ERROR, NGX_OK,
 };
-use tollgate_core::limits::{ClaimLock, LayoutError, Zone};
+use tollgate_core::limits::{ClaimLock, LayoutError, Snapshot, Zone};
 
+use super::clock::precise_now;
 use super::conf::{ConfContext, ConfError};
 use super::guard::guard;
-use super::log::cycle_error;
+use super::log::{cycle_emerg, cycle_error, cycle_warn};
 use super::module;
 use crate::random;
+use crate::state_file::StateFile;
 
 /// Slots are whole cache lines.
 const LINE: usize = 64;
@@ -23,6 +26,8 @@ const LINE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct SharedZone {
     name: String,
+    state: Option<Arc<StateFile>>,
+    cycle: *mut ngx_cycle_t,
     mapped: OnceLock<Mapped>,
 }
 
@@ -33,7 +38,11 @@ struct Mapped {
 }
 
 /// The slab mutex: nginx's master unlocks it when a worker dies holding it.
+#[derive(Clone)]
 pub(crate) struct ZoneLock(*mut ngx_shmtx_t);
+
+// SAFETY: a mutex between processes; the memory that it lies in stays mapped.
+unsafe impl Send for ZoneLock {}
 
 impl ClaimLock for ZoneLock {
     fn with<T>(&self, f: impl FnOnce() -> T) -> T {
@@ -57,6 +66,7 @@ impl SharedZone {
         cx: &ConfContext<'_>,
         name: &str,
         size: usize,
+        state: Option<String>,
     ) -> Result<Box<Self>, ConfError> {
         let failed = || ConfError::new(format!("cannot add the zone \"{name}\""));
         let mut zone_name = cx.pool_str(name.as_bytes()).ok_or_else(failed)?;
@@ -66,7 +76,9 @@ impl SharedZone {
             let zone = ngx_shared_memory_add(cf, &raw mut zone_name, size, module::address());
             let zone = zone.as_mut().ok_or_else(failed)?;
             // The box is kept by the main configuration, and lives as long as the zone's entry.
-            let shared = Box::new(Self { name: name.to_owned(), mapped: OnceLock::new() });
+            let state = state.map(|path| Arc::new(StateFile::new(&path)));
+            let (name, cycle) = (name.to_owned(), (*cf).cycle);
+            let shared = Box::new(Self { name, state, cycle, mapped: OnceLock::new() });
             zone.data = (&raw const *shared).cast_mut().cast();
             zone.init = Some(init);
             Ok(shared)
@@ -81,6 +93,11 @@ impl SharedZone {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where its state is kept.
+    pub(crate) fn state(&self) -> Option<&Arc<StateFile>> {
+        self.state.as_ref()
     }
 
     /// The smallest size for `tollgate_zone`: nginx's own minimum for a slab, twice.
@@ -109,9 +126,9 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
         // running one uses, so memory that is in use is only looked at.
         let found = unsafe {
             if old.is_null() && (*pool).data.is_null() {
-                format(pool)
+                format(pool, shared)
             } else {
-                words(pool).and_then(Zone::attach)
+                words(pool).and_then(Zone::attach).map_err(|error| error.to_string())
             }
         };
         match found {
@@ -122,7 +139,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
                 NGX_OK as ngx_int_t
             }
             Err(error) => {
-                cycle_error(format_args!("tollgate_zone \"{}\" {error}", shared.name()));
+                cycle_emerg(format_args!("tollgate_zone \"{}\" {error}", shared.name()));
                 NGX_ERROR as ngx_int_t
             }
         }
@@ -145,28 +162,92 @@ unsafe fn words(pool: *mut ngx_slab_pool_t) -> Result<&'static [AtomicU64], Layo
     }
 }
 
-/// Takes all of the free pages in one allocation, and makes an empty zone of it.
+/// Takes all of the free pages in one allocation, and makes a zone of it: as the file of its state
+/// has it, or empty.
 ///
 /// # Safety
 ///
 /// `pool` is the slab pool of a new zone of ours.
-unsafe fn format(pool: *mut ngx_slab_pool_t) -> Result<Zone<'static>, LayoutError> {
+unsafe fn format(pool: *mut ngx_slab_pool_t, shared: &SharedZone) -> Result<Zone<'static>, String> {
+    let bytes = match &shared.state {
+        Some(state) => {
+            prepare_folder(state, shared.cycle);
+            state.read().map_err(|error| error.to_string())?
+        }
+        None => None,
+    };
+    let snapshot = match (&bytes, &shared.state) {
+        (Some(bytes), Some(state)) => Some(
+            Snapshot::read(bytes)
+                .map_err(|error| format!("cannot be restored: {state} {error}"))?,
+        ),
+        _ => None,
+    };
     // SAFETY: the pool is new, so its free pages are contiguous, and nobody else has seen it. The
     // allocator gives whole pages, aligned as such.
     let words = unsafe {
         let size = (*pool).pfree.saturating_sub(1).saturating_mul(page());
         let length: *mut u64 = ngx_slab_alloc(pool, size).cast();
         if length.is_null() || size < 2 * LINE {
-            return Err(LayoutError::TooSmall);
+            return Err(LayoutError::TooSmall.to_string());
         }
         *length = ((size - LINE) / size_of::<u64>()) as u64;
         (*pool).data = length.cast();
-        words(pool)?
+        words(pool).map_err(|error| error.to_string())?
     };
-    // Without a seed of its own the zone isn't safe from crafted keys; there is none then.
-    let seed = random::key().map_err(|_| LayoutError::NoSeed)?;
+    let (Some(snapshot), Some(state)) = (&snapshot, &shared.state) else {
+        return Zone::format(words, new_seed()?).map_err(|error| error.to_string());
+    };
+    let (zone, restored) = snapshot
+        .format(words, precise_now(), state.boot_id())
+        .map_err(|error| error.to_string())?;
+    if restored.left_out > 0 {
+        cycle_error(format_args!(
+            "tollgate_zone \"{}\" has no room for {} of the {} clients in {state}; make the zone \
+             larger",
+            shared.name(),
+            restored.left_out,
+            restored.left_out.saturating_add(restored.kept),
+        ));
+    }
+    Ok(zone)
+}
+
+/// Without a seed of its own a zone isn't safe from crafted keys; there is none then.
+fn new_seed() -> Result<(u64, u64), String> {
+    let seed = random::key().map_err(|_| LayoutError::NoSeed.to_string())?;
     let [low, high] = [0, 8].map(|at| {
         seed.iter().skip(at).take(8).fold(0u64, |word, byte| word << 8 | u64::from(*byte))
     });
-    Zone::format(words, (low, high))
+    Ok((low, high))
+}
+
+/// The workers, who write the file, are not who reads the configuration.
+fn prepare_folder(state: &StateFile, cycle: *mut ngx_cycle_t) {
+    let folder = state.folder();
+    // SAFETY: zones are made when all of the configuration has been read.
+    let user = unsafe { super::process::worker_user(cycle) };
+    let is_new = !folder.exists() && std::fs::create_dir_all(folder).is_ok();
+    let Some((user, group)) = user else { return };
+    if is_new {
+        let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes());
+        let given = path.map(|path| super::process::give(&path, (user, group)));
+        if matches!(given, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let may_write = std::fs::metadata(folder).is_ok_and(|found| {
+        let mode = found.mode();
+        (found.uid() == user && mode & 0o300 == 0o300)
+            || (found.gid() == group && mode & 0o030 == 0o030)
+            || mode & 0o003 == 0o003
+            || user == 0
+    });
+    if !may_write {
+        cycle_warn(format_args!(
+            "the user of the workers may not be able to write {state}; give the folder \"{}\" to \
+             that user, or give the state a folder of its own",
+            folder.display()
+        ));
+    }
 }

@@ -1,8 +1,9 @@
 //! What a client sees of a refusal: the one place that turns a [`Reason`] into status, body and
-//! headers. The dialect is OpenAI's; the official SDKs show `message` to the developer and choose
-//! the exception from the status and `code`.
+//! headers. The body is in the dialect of the API that was called; official SDKs show its message to
+//! the developer, and choose the exception from the status and from the type or code.
 
 use crate::decision::Reason;
+use crate::llm::{Dialect, RequestError};
 
 /// The `Content-Type` of every [`Answer`].
 pub const CONTENT_TYPE: &str = "application/json";
@@ -13,14 +14,35 @@ pub const CONTENT_TYPE: &str = "application/json";
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// `error.type` of the body.
-    pub error_type: &'static str,
-    /// `error.code` of the body.
-    pub code: &'static str,
-    /// The JSON body.
-    pub body: &'static str,
     /// The value of `WWW-Authenticate` (RFC 6750 section 3), with a 401 only.
     pub www_authenticate: Option<&'static str>,
+    /// The value of `x-should-retry`, which the official SDKs obey: `false` where waiting as long as
+    /// an SDK would is no help. Without it they retry a 429.
+    pub should_retry: Option<&'static str>,
+    /// The value of `Accept-Encoding`, with a 415 only (RFC 9110 section 12.5.3).
+    pub accept_encoding: Option<&'static str>,
+    bodies: Bodies,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bodies {
+    openai: &'static str,
+    anthropic: &'static str,
+    ollama: &'static str,
+    tgi: &'static str,
+}
+
+impl Answer {
+    /// The JSON body.
+    #[must_use]
+    pub fn body(&self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::OpenAi => self.bodies.openai,
+            Dialect::Anthropic => self.bodies.anthropic,
+            Dialect::Ollama => self.bodies.ollama,
+            Dialect::Tgi => self.bodies.tgi,
+        }
+    }
 }
 
 /// The answer to a request that is refused for `reason`.
@@ -39,180 +61,227 @@ pub fn answer(reason: Reason) -> &'static Answer {
         | Reason::InvalidToken => &WRONG_CREDENTIAL,
         Reason::ConflictingCredentials => &CONFLICTING_CREDENTIALS,
         Reason::AddressDenied | Reason::TierDenied => &ACCESS_DENIED,
+        Reason::ModelDenied => &MODEL_DENIED,
+        Reason::MalformedRequest => &MALFORMED_REQUEST,
+        Reason::RequestTooLarge => &REQUEST_TOO_LARGE,
+        Reason::UnsupportedEncoding => &UNSUPPORTED_ENCODING,
+        Reason::RequestOverLimit => &REQUEST_OVER_LIMIT,
         Reason::RequestsExceeded => &REQUESTS_EXCEEDED,
+        Reason::TokensExceeded => &TOKENS_EXCEEDED,
+        Reason::ConcurrencyExceeded => &CONCURRENCY_EXCEEDED,
+        Reason::BudgetExceeded => &BUDGET_EXCEEDED,
         Reason::AuthFailuresExceeded => &AUTH_FAILURES_EXCEEDED,
         Reason::ZoneFull => &SERVICE_UNAVAILABLE,
         Reason::InternalError => &INTERNAL_ERROR,
     }
 }
 
-/// An [`Answer`] whose body is OpenAI's error object. The messages must need no JSON escape.
-macro_rules! openai {
-    ($status:literal, $type:literal, $code:literal, $message:literal, $www_authenticate:expr) => {
+/// The body of [`Reason::MalformedRequest`]'s answer where it is known what is wrong with the request.
+/// It names keys of the API, and holds nothing of what was sent.
+#[must_use]
+pub fn malformed_request_body(error: RequestError, dialect: Dialect) -> String {
+    let message = format!("The request can not be taken as it is: {error}.");
+    // A string always has a form in JSON.
+    let message = serde_json::Value::from(message);
+    match dialect {
+        Dialect::OpenAi => {
+            let param = serde_json::Value::from(error.key());
+            format!(
+                "{{\"error\":{{\"message\":{message},\"type\":\"invalid_request_error\",\"param\":{param},\"code\":\"invalid_request\"}}}}"
+            )
+        }
+        Dialect::Anthropic => format!(
+            "{{\"type\":\"error\",\"error\":{{\"type\":\"invalid_request_error\",\"message\":{message}}}}}"
+        ),
+        Dialect::Ollama => format!("{{\"error\":{message}}}"),
+        Dialect::Tgi => format!("{{\"error\":{message},\"error_type\":\"validation\"}}"),
+    }
+}
+
+/// An [`Answer`] without headers: the status, the message, and what each dialect calls it. The
+/// literals must need no JSON escape.
+///
+/// * OpenAI has a type, a code and the parameter at fault.
+/// * The types of Anthropic's API are a closed list.
+/// * Ollama has the message only.
+/// * TGI's own types are `validation` and `overloaded` (and others, for what happens within it). A
+///   client of TGI that doesn't know the type goes by the status.
+macro_rules! answer {
+    (
+        $status:literal, $message:literal,
+        openai: $type:literal $code:literal $param:literal,
+        anthropic: $anthropic:literal,
+        tgi: $tgi:literal $(,)?
+    ) => {
         Answer {
             status: $status,
-            error_type: $type,
-            code: $code,
-            body: concat!(
-                "{\"error\":{\"message\":\"",
-                $message,
-                "\",\"type\":\"",
-                $type,
-                "\",\"param\":null,\"code\":\"",
-                $code,
-                "\"}}"
-            ),
-            www_authenticate: $www_authenticate,
+            www_authenticate: None,
+            should_retry: None,
+            accept_encoding: None,
+            bodies: Bodies {
+                openai: concat!(
+                    "{\"error\":{\"message\":\"",
+                    $message,
+                    "\",\"type\":\"",
+                    $type,
+                    "\",\"param\":",
+                    $param,
+                    ",\"code\":\"",
+                    $code,
+                    "\"}}"
+                ),
+                anthropic: concat!(
+                    "{\"type\":\"error\",\"error\":{\"type\":\"",
+                    $anthropic,
+                    "\",\"message\":\"",
+                    $message,
+                    "\"}}"
+                ),
+                ollama: concat!("{\"error\":\"", $message, "\"}"),
+                tgi: concat!("{\"error\":\"", $message, "\",\"error_type\":\"", $tgi, "\"}"),
+            },
         }
     };
 }
 
-static MISSING_CREDENTIAL: Answer = openai!(
-    401,
-    "invalid_request_error",
-    "invalid_api_key",
-    "No valid API key or token was provided. Send one that is in force as 'Authorization: Bearer YOUR_KEY'; ask the operator of this API for a new one if it has expired or was revoked.",
-    Some("Bearer realm=\"tollgate\"")
-);
+static MISSING_CREDENTIAL: Answer = Answer {
+    www_authenticate: Some("Bearer realm=\"tollgate\""),
+    ..answer!(
+        401,
+        "No valid API key or token was provided. Send one that is in force as 'Authorization: Bearer YOUR_KEY'; ask the operator of this API for a new one if it has expired or was revoked.",
+        openai: "invalid_request_error" "invalid_api_key" "null",
+        anthropic: "authentication_error",
+        tgi: "authentication",
+    )
+};
 
 static WRONG_CREDENTIAL: Answer = Answer {
     www_authenticate: Some("Bearer realm=\"tollgate\", error=\"invalid_token\""),
     ..MISSING_CREDENTIAL
 };
 
-static CONFLICTING_CREDENTIALS: Answer = openai!(
+static CONFLICTING_CREDENTIALS: Answer = answer!(
     400,
-    "invalid_request_error",
-    "invalid_request",
     "The request carries two different credentials. Send exactly one API key or token, in one header.",
-    None
+    openai: "invalid_request_error" "invalid_request" "null",
+    anthropic: "invalid_request_error",
+    tgi: "validation",
 );
 
 // One body for both reasons: it need not tell the holder of a stolen key what to change.
-static ACCESS_DENIED: Answer = openai!(
+static ACCESS_DENIED: Answer = answer!(
     403,
-    "invalid_request_error",
-    "access_denied",
     "You are not allowed to use this API with this credential from this place. Ask the operator of this API for access.",
-    None
+    openai: "invalid_request_error" "access_denied" "null",
+    anthropic: "permission_error",
+    tgi: "permission",
 );
 
-static REQUESTS_EXCEEDED: Answer = openai!(
+static MODEL_DENIED: Answer = answer!(
+    403,
+    "The model of the request is not available to you. Choose another one, or ask the operator of this API for access.",
+    openai: "invalid_request_error" "model_access_denied" "\"model\"",
+    anthropic: "permission_error",
+    tgi: "permission",
+);
+
+static MALFORMED_REQUEST: Answer = answer!(
+    400,
+    "The body of the request can not be read, or in more than one way. Send one JSON object that has each field once, spelled and typed as the documentation of this API has it.",
+    openai: "invalid_request_error" "invalid_request" "null",
+    anthropic: "invalid_request_error",
+    tgi: "validation",
+);
+
+static REQUEST_TOO_LARGE: Answer = answer!(
+    413,
+    "The body of the request is too large. Send less in one request.",
+    openai: "invalid_request_error" "request_too_large" "null",
+    anthropic: "request_too_large",
+    tgi: "validation",
+);
+
+static UNSUPPORTED_ENCODING: Answer = Answer {
+    accept_encoding: Some("identity"),
+    ..answer!(
+        415,
+        "The body of the request has a Content-Encoding, which is not accepted here. Send it uncompressed.",
+        openai: "invalid_request_error" "unsupported_encoding" "null",
+        anthropic: "invalid_request_error",
+        tgi: "validation",
+    )
+};
+
+// No wait makes it pass, so there is no Retry-After either.
+static REQUEST_OVER_LIMIT: Answer = Answer {
+    should_retry: Some("false"),
+    ..answer!(
+        429,
+        "The request alone is larger than your token limit. Shorten the input, ask for less output, or ask the operator of this API for a larger limit.",
+        openai: "tokens" "rate_limit_exceeded" "null",
+        anthropic: "rate_limit_error",
+        tgi: "validation",
+    )
+};
+
+static REQUESTS_EXCEEDED: Answer = answer!(
     429,
-    "requests",
-    "rate_limit_exceeded",
     "Request limit reached. Wait for the time given in the Retry-After header, then send the request again.",
-    None
+    openai: "requests" "rate_limit_exceeded" "null",
+    anthropic: "rate_limit_error",
+    tgi: "overloaded",
 );
 
-static AUTH_FAILURES_EXCEEDED: Answer = openai!(
+static TOKENS_EXCEEDED: Answer = answer!(
     429,
-    "requests",
-    "rate_limit_exceeded",
+    "Token limit reached. Wait for the time given in the Retry-After header, then send the request again.",
+    openai: "tokens" "rate_limit_exceeded" "null",
+    anthropic: "rate_limit_error",
+    tgi: "overloaded",
+);
+
+static CONCURRENCY_EXCEEDED: Answer = answer!(
+    429,
+    "Too many of your requests are in flight at once. Wait for one of them to end, then send the request again.",
+    openai: "requests" "rate_limit_exceeded" "null",
+    anthropic: "rate_limit_error",
+    tgi: "overloaded",
+);
+
+static BUDGET_EXCEEDED: Answer = Answer {
+    should_retry: Some("false"),
+    ..answer!(
+        429,
+        "Your budget is spent. Wait for its next period, which the Retry-After header gives, or ask the operator of this API for a larger budget.",
+        openai: "insufficient_quota" "insufficient_quota" "null",
+        anthropic: "rate_limit_error",
+        tgi: "insufficient_quota",
+    )
+};
+
+static AUTH_FAILURES_EXCEEDED: Answer = answer!(
+    429,
     "Too many requests with a wrong credential came from your address. Check your API key or token, and wait for the time given in the Retry-After header.",
-    None
+    openai: "requests" "rate_limit_exceeded" "null",
+    anthropic: "rate_limit_error",
+    tgi: "overloaded",
 );
 
-static SERVICE_UNAVAILABLE: Answer = openai!(
+static SERVICE_UNAVAILABLE: Answer = answer!(
     503,
-    "server_error",
-    "service_unavailable",
     "The service can not accept the request at the moment. Send it again later.",
-    None
+    openai: "server_error" "service_unavailable" "null",
+    anthropic: "overloaded_error",
+    tgi: "overloaded",
 );
 
-static INTERNAL_ERROR: Answer = openai!(
+static INTERNAL_ERROR: Answer = answer!(
     500,
-    "server_error",
-    "internal_error",
     "The request failed because of an error in the server. Quote the x-request-id header when you report it.",
-    None
+    openai: "server_error" "internal_error" "null",
+    anthropic: "api_error",
+    tgi: "internal",
 );
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{json, Value};
-
-    const REALM: &str = "Bearer realm=\"tollgate\"";
-    const INVALID: &str = "Bearer realm=\"tollgate\", error=\"invalid_token\"";
-
-    #[test]
-    fn every_reason_has_the_answer_of_the_table() {
-        for reason in Reason::ALL {
-            let (status, error_type, code, www_authenticate) = match reason.as_str() {
-                "missing_credential" => {
-                    (401, "invalid_request_error", "invalid_api_key", Some(REALM))
-                }
-                "invalid_credential" | "expired_credential" | "revoked_credential"
-                | "not_yet_valid" | "invalid_token" => {
-                    (401, "invalid_request_error", "invalid_api_key", Some(INVALID))
-                }
-                "conflicting_credentials" => {
-                    (400, "invalid_request_error", "invalid_request", None)
-                }
-                "address_denied" | "tier_denied" => {
-                    (403, "invalid_request_error", "access_denied", None)
-                }
-                "requests_exceeded" | "auth_failures_exceeded" => {
-                    (429, "requests", "rate_limit_exceeded", None)
-                }
-                "zone_full" => (503, "server_error", "service_unavailable", None),
-                "internal_error" => (500, "server_error", "internal_error", None),
-                other => panic!("no row for {other}"),
-            };
-            let answer = answer(reason);
-            assert_eq!(answer.status, status, "{reason:?}");
-            assert_eq!(answer.error_type, error_type, "{reason:?}");
-            assert_eq!(answer.code, code, "{reason:?}");
-            assert_eq!(answer.www_authenticate, www_authenticate, "{reason:?}");
-
-            let body: Value = serde_json::from_str(answer.body).unwrap();
-            let message = body["error"]["message"].as_str().unwrap();
-            assert!(message.len() > 20 && message.ends_with('.'), "{message}");
-            assert_eq!(
-                body,
-                json!({"error": {"message": message, "type": error_type, "param": null, "code": code}})
-            );
-        }
-    }
-
-    #[test]
-    fn all_401_bodies_are_byte_identical() {
-        let bodies: Vec<_> = Reason::ALL
-            .into_iter()
-            .map(answer)
-            .filter(|answer| answer.status == 401)
-            .map(|answer| answer.body)
-            .collect();
-        assert_eq!(bodies.len(), 6);
-        assert!(bodies.iter().all(|body| *body == bodies[0]));
-    }
-
-    #[test]
-    fn www_authenticate_comes_with_a_401_and_only_then() {
-        for reason in Reason::ALL {
-            let answer = answer(reason);
-            assert_eq!(answer.www_authenticate.is_some(), answer.status == 401, "{reason:?}");
-        }
-    }
-
-    #[test]
-    fn what_counts_as_an_auth_failure_is_answered_401_with_invalid_token() {
-        for reason in Reason::ALL {
-            assert_eq!(
-                reason.is_auth_failure(),
-                answer(reason).www_authenticate == Some(INVALID),
-                "{reason:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_two_429_tell_the_developer_apart_what_to_do() {
-        assert_ne!(
-            answer(Reason::RequestsExceeded).body,
-            answer(Reason::AuthFailuresExceeded).body
-        );
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! Integers as text without the formatting machinery of `std`: several are written for every
-//! request.
+//! Numbers as text without the formatting machinery of `std`, and without allocation: several are
+//! written for every request.
 
 /// The longest `u64` in decimal, in bytes.
 pub(crate) const MAX_LEN: usize = 20;
@@ -29,6 +29,39 @@ impl Decimal {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// A text on the stack, of at most `MAX_LEN` bytes.
+pub(crate) struct Text<const MAX_LEN: usize> {
+    bytes: [u8; MAX_LEN],
+    len: usize,
+}
+
+impl<const MAX_LEN: usize> Default for Text<MAX_LEN> {
+    fn default() -> Self {
+        Self { bytes: [0; MAX_LEN], len: 0 }
+    }
+}
+
+impl<const MAX_LEN: usize> Text<MAX_LEN> {
+    /// Appends a part. One that doesn't fit is a mistake of whoever chose `MAX_LEN`, and left out.
+    pub(crate) fn push(&mut self, part: &[u8]) {
+        let end = self.len + part.len();
+        let slot = self.bytes.get_mut(self.len..end);
+        debug_assert!(slot.is_some(), "MAX_LEN is too small");
+        if let Some(slot) = slot {
+            slot.copy_from_slice(part);
+            self.len = end;
+        }
+    }
+
+    pub(crate) fn push_integer(&mut self, value: u64) {
+        self.push(Decimal::new(value).as_bytes());
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 

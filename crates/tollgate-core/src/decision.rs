@@ -21,8 +21,24 @@ pub enum Reason {
     AddressDenied,
     /// The principal names no tier and there is no default, or it names a tier that is not declared.
     TierDenied,
+    /// The principal may not use the model, or it has no price where a budget applies.
+    ModelDenied,
+    /// A body that is not JSON where it must be, or could be read in two ways.
+    MalformedRequest,
+    /// A body over the size that is inspected.
+    RequestTooLarge,
+    /// A body with a `Content-Encoding` where it must be read.
+    UnsupportedEncoding,
+    /// The request alone is larger than a limit can ever hold, and the configuration refuses such.
+    RequestOverLimit,
     /// A `requests` limit is spent.
     RequestsExceeded,
+    /// A `tokens`, `input_tokens` or `output_tokens` limit has too little left.
+    TokensExceeded,
+    /// A `concurrency` limit: as many requests as it allows are in flight.
+    ConcurrencyExceeded,
+    /// A `budget` has too little left.
+    BudgetExceeded,
     /// The `auth_failures` limit of the client's address is spent.
     AuthFailuresExceeded,
     /// No room for a further client in the zone.
@@ -33,7 +49,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 21] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -43,7 +59,15 @@ impl Reason {
         Self::InvalidToken,
         Self::AddressDenied,
         Self::TierDenied,
+        Self::ModelDenied,
+        Self::MalformedRequest,
+        Self::RequestTooLarge,
+        Self::UnsupportedEncoding,
+        Self::RequestOverLimit,
         Self::RequestsExceeded,
+        Self::TokensExceeded,
+        Self::ConcurrencyExceeded,
+        Self::BudgetExceeded,
         Self::AuthFailuresExceeded,
         Self::ZoneFull,
         Self::InternalError,
@@ -62,7 +86,15 @@ impl Reason {
             Self::InvalidToken => "invalid_token",
             Self::AddressDenied => "address_denied",
             Self::TierDenied => "tier_denied",
+            Self::ModelDenied => "model_denied",
+            Self::MalformedRequest => "malformed_request",
+            Self::RequestTooLarge => "request_too_large",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::RequestOverLimit => "request_over_limit",
             Self::RequestsExceeded => "requests_exceeded",
+            Self::TokensExceeded => "tokens_exceeded",
+            Self::ConcurrencyExceeded => "concurrency_exceeded",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::AuthFailuresExceeded => "auth_failures_exceeded",
             Self::ZoneFull => "zone_full",
             Self::InternalError => "internal_error",
@@ -82,7 +114,15 @@ impl Reason {
             | Self::ConflictingCredentials
             | Self::AddressDenied
             | Self::TierDenied
+            | Self::ModelDenied
+            | Self::MalformedRequest
+            | Self::RequestTooLarge
+            | Self::UnsupportedEncoding
+            | Self::RequestOverLimit
             | Self::RequestsExceeded
+            | Self::TokensExceeded
+            | Self::ConcurrencyExceeded
+            | Self::BudgetExceeded
             | Self::AuthFailuresExceeded
             | Self::ZoneFull
             | Self::InternalError => false,

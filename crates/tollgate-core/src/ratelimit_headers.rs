@@ -1,10 +1,11 @@
-//! What a client is told about its `requests` limit, in three styles, and when to try again.
+//! What a client is told about its limits on requests and on tokens, in three styles, and when to
+//! try again.
 //!
 //! Everything is rounded to the client's disadvantage (up, where it is a time to wait), so that a
 //! client which does what the headers say is not refused.
 
 use crate::clock::UnixMillis;
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, Text};
 
 const NANOS_PER_MS: u64 = 1_000_000;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
@@ -12,11 +13,13 @@ const NANOS_PER_SEC: u64 = 1_000_000_000;
 /// A family of header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// `x-ratelimit-limit-requests` and so on, as OpenAI's API sends them.
+    /// `x-ratelimit-limit-requests`, `x-ratelimit-limit-tokens` and so on, as OpenAI's API sends
+    /// them.
     OpenAi,
     /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
     Ietf,
-    /// `X-RateLimit-Limit`, `-Remaining`, `-Reset` (a unix time), `-Tier`.
+    /// `X-RateLimit-Limit`, `-Remaining`, `-Reset` (a unix time), `-Tier`; of tokens,
+    /// `X-RateLimit-Tokens-Limit` and so on.
     Legacy,
 }
 
@@ -80,61 +83,141 @@ impl Styles {
     }
 }
 
-/// One `requests` limit, as it stands after the request was judged.
+/// One limit, as it stands after the request was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestsLimit {
-    /// Requests a period.
+pub struct LimitState {
+    /// Requests, or tokens, a period.
     pub quota: u64,
     /// The period, in seconds.
     pub period_secs: u64,
     /// The most that can be used at once: the quota, or `burst=`.
     pub capacity: u64,
-    /// Requests that would pass right now.
+    /// Requests, or tokens, that would pass right now, after the reservation of this request; 0
+    /// while the limit is in debt.
     pub remaining: u64,
-    /// Until `remaining` is `capacity` again if nothing is used, in nanoseconds.
+    /// Until `remaining` is `capacity` again if nothing is used, in nanoseconds. A debt counts.
     pub until_full_nanos: u64,
 }
 
+/// What a family of headers tells of, and its names.
+struct Family {
+    openai: [&'static str; 3],
+    /// The name of the policy, as a string of a structured field.
+    ietf: &'static [u8],
+    legacy: [&'static str; 3],
+}
+
+const REQUESTS: Family = Family {
+    openai: [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+    ],
+    ietf: b"\"requests\"",
+    legacy: ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"],
+};
+
+const TOKENS: Family = Family {
+    openai: [
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
+    ],
+    ietf: b"\"tokens\"",
+    // Not `-Limit-Tokens`: names ignore case, and OpenAI's reset is of another kind.
+    legacy: [
+        "X-RateLimit-Tokens-Limit",
+        "X-RateLimit-Tokens-Remaining",
+        "X-RateLimit-Tokens-Reset",
+    ],
+};
+
+/// Every name that [`write()`] may use, in lower case. An engine that sends one of them as well would
+/// make it ambiguous.
+pub const NAMES: [&str; 15] = [
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
+    "ratelimit-policy",
+    "ratelimit",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-ratelimit-tokens-limit",
+    "x-ratelimit-tokens-remaining",
+    "x-ratelimit-tokens-reset",
+    "x-ratelimit-tier",
+];
+
 /// Gives `emit` the name and value of each header that the `styles` call for.
 ///
-/// `tier` is the client's tier, where it has one; `now` is for the styles that speak of a point in
-/// time. Values are ASCII except for the tier. Allocates nothing.
+/// `requests` and `tokens` are the limits that the client is told about, `tier` is its tier, where
+/// it has one; `now` is for the styles that speak of a point in time. Without a limit there is
+/// nothing to tell. Values are ASCII except for the tier. Allocates nothing.
 pub fn write(
     styles: Styles,
-    limit: &RequestsLimit,
+    requests: Option<&LimitState>,
+    tokens: Option<&LimitState>,
     tier: Option<&str>,
     now: UnixMillis,
     mut emit: impl FnMut(&'static str, &[u8]),
 ) {
-    let until_full_ms = limit.until_full_nanos.div_ceil(NANOS_PER_MS);
+    let families = [(&REQUESTS, requests), (&TOKENS, tokens)];
+    let told = families.map(|(family, limit)| limit.map(|limit| (family, limit)));
+    let told = || told.into_iter().flatten();
+    if told().next().is_none() {
+        return;
+    }
     if styles.openai {
-        emit("x-ratelimit-limit-requests", Decimal::new(limit.capacity).as_bytes());
-        emit("x-ratelimit-remaining-requests", Decimal::new(limit.remaining).as_bytes());
-        emit("x-ratelimit-reset-requests", go_duration(until_full_ms).as_bytes());
+        for (Family { openai: [name_limit, name_remaining, name_reset], .. }, limit) in told() {
+            emit(name_limit, Decimal::new(limit.capacity).as_bytes());
+            emit(name_remaining, Decimal::new(limit.remaining).as_bytes());
+            emit(name_reset, go_duration(limit.until_full_ms()).as_bytes());
+        }
     }
     if styles.ietf {
-        let mut value = Text::default();
-        value.push(b"\"requests\";q=");
-        value.push_sf_integer(limit.quota);
-        value.push(b";w=");
-        value.push_sf_integer(limit.period_secs);
-        emit("RateLimit-Policy", value.as_bytes());
-        let mut value = Text::default();
-        value.push(b"\"requests\";r=");
-        value.push_sf_integer(limit.remaining);
-        value.push(b";t=");
-        value.push_sf_integer(limit.until_full_nanos.div_ceil(NANOS_PER_SEC));
-        emit("RateLimit", value.as_bytes());
+        let (mut policy, mut state) = (Value::default(), Value::default());
+        for (family, limit) in told() {
+            push_item(&mut policy, family, [(b";q=", limit.quota), (b";w=", limit.period_secs)]);
+            let until_full_secs = limit.until_full_nanos.div_ceil(NANOS_PER_SEC);
+            push_item(&mut state, family, [(b";r=", limit.remaining), (b";t=", until_full_secs)]);
+        }
+        emit("RateLimit-Policy", policy.as_bytes());
+        emit("RateLimit", state.as_bytes());
     }
     if styles.legacy {
         let now_ms = u64::try_from(now.0).unwrap_or(0);
-        let reset_secs = now_ms.saturating_add(until_full_ms).div_ceil(1000);
-        emit("X-RateLimit-Limit", Decimal::new(limit.capacity).as_bytes());
-        emit("X-RateLimit-Remaining", Decimal::new(limit.remaining).as_bytes());
-        emit("X-RateLimit-Reset", Decimal::new(reset_secs).as_bytes());
+        for (Family { legacy: [name_limit, name_remaining, name_reset], .. }, limit) in told() {
+            let reset_secs = now_ms.saturating_add(limit.until_full_ms()).div_ceil(1000);
+            emit(name_limit, Decimal::new(limit.capacity).as_bytes());
+            emit(name_remaining, Decimal::new(limit.remaining).as_bytes());
+            emit(name_reset, Decimal::new(reset_secs).as_bytes());
+        }
         if let Some(tier) = tier {
             emit("X-RateLimit-Tier", tier.as_bytes());
         }
+    }
+}
+
+impl LimitState {
+    fn until_full_ms(&self) -> u64 {
+        self.until_full_nanos.div_ceil(NANOS_PER_MS)
+    }
+}
+
+/// Appends an item with two parameters to a list (RFC 9651 section 3.1).
+fn push_item(list: &mut Value, family: &Family, parameters: [(&[u8; 3], u64); 2]) {
+    if !list.as_bytes().is_empty() {
+        list.push(b", ");
+    }
+    list.push(family.ietf);
+    for (name, value) in parameters {
+        list.push(name);
+        // An integer of a structured field has at most 15 digits (section 3.3.1).
+        list.push_integer(value.min(999_999_999_999_999));
     }
 }
 
@@ -163,8 +246,8 @@ pub fn retry_after(wait_nanos: u64) -> RetryAfter {
 }
 
 /// Milliseconds as Go's `time.Duration.String` prints them: `0s`, `12ms`, `1.5s`, `6m0s`, `1h0m0s`.
-fn go_duration(ms: u64) -> Text {
-    let mut text = Text::default();
+fn go_duration(ms: u64) -> Value {
+    let mut text = Value::default();
     if ms > 0 && ms < 1000 {
         text.push_integer(ms);
         text.push(b"ms");
@@ -196,45 +279,9 @@ fn go_duration(ms: u64) -> Text {
     text
 }
 
-/// The longest value: `"requests";q=999999999999999;w=999999999999999`.
-const MAX_LEN: usize = 48;
-
-/// A header value on the stack.
-struct Text {
-    bytes: [u8; MAX_LEN],
-    len: usize,
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self { bytes: [0; MAX_LEN], len: 0 }
-    }
-}
-
-impl Text {
-    fn push(&mut self, part: &[u8]) {
-        let end = self.len + part.len();
-        let slot = self.bytes.get_mut(self.len..end);
-        debug_assert!(slot.is_some(), "MAX_LEN is too small");
-        if let Some(slot) = slot {
-            slot.copy_from_slice(part);
-            self.len = end;
-        }
-    }
-
-    fn push_integer(&mut self, value: u64) {
-        self.push(Decimal::new(value).as_bytes());
-    }
-
-    /// An integer of a structured field has at most 15 digits (RFC 9651 section 3.3.1).
-    fn push_sf_integer(&mut self, value: u64) {
-        self.push_integer(value.min(999_999_999_999_999));
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
+/// A header value. The longest is a list of two policies, each of the kind
+/// `"requests";q=999999999999999;w=999999999999999`.
+type Value = Text<96>;
 
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,7 @@ fn every_naughty_string_comes_back_from_every_field() {
             remote_addr: bytes,
             method: bytes,
             path: bytes,
+            model: bytes,
             upstream: bytes,
             limit: bytes,
             traceparent: bytes,
@@ -44,9 +45,17 @@ fn every_naughty_string_comes_back_from_every_field() {
         assert_eq!(line.last(), Some(&b'\n'), "{string:?}");
 
         let decoded: Value = serde_json::from_slice(&line).unwrap();
-        for name in
-            ["request_id", "client", "key_id", "tier", "remote_addr", "method", "upstream", "limit"]
-        {
+        for name in [
+            "request_id",
+            "client",
+            "key_id",
+            "tier",
+            "remote_addr",
+            "method",
+            "model",
+            "upstream",
+            "limit",
+        ] {
             let expected = if string.is_empty() { Value::Null } else { string.as_str().into() };
             assert_eq!(decoded[name], expected, "{name}");
         }

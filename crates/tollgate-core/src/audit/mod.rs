@@ -14,6 +14,8 @@ pub use time::TimeFormat;
 
 use crate::clock::UnixMillis;
 use crate::decision::Decision;
+use crate::llm::{Source, Usage};
+use crate::money::Amount;
 use crate::principal::AuthMethod;
 
 /// The longest `path` that is logged, in bytes; the rest is cut off.
@@ -52,6 +54,19 @@ pub struct Record<'a> {
     /// The path. What follows a `?` is not logged, even if it was sent as `%3F`: a client that
     /// encodes once too often would put its query, and with it a key, into the log.
     pub path: Option<&'a [u8]>,
+    /// The name of the engine that the location stands for.
+    pub engine: Option<&'static str>,
+    /// The model that the request names.
+    pub model: Option<&'a [u8]>,
+    /// Whether the request asks for a stream.
+    pub stream: Option<bool>,
+    /// What the request was charged, and how that is known; `None` where it was not metered. With
+    /// [`Source::None`] there are no tokens to write.
+    pub usage: Option<(Source, Usage)>,
+    /// What the tokens cost, in nano-units; `None` where they have no price.
+    pub cost_nanos: Option<u64>,
+    /// From the first byte of the request to the first of the answer's body, in milliseconds.
+    pub ttft_ms: Option<u64>,
     /// From the first byte of the request to the last of the answer, in milliseconds.
     pub duration_ms: Option<u64>,
     /// The address of the backend that answered, as text.
@@ -67,11 +82,20 @@ pub struct Record<'a> {
     /// The limit that refused the request, or else the one that is closest to doing so.
     pub limit: Option<&'a [u8]>,
     /// What was left of that limit.
-    pub remaining: Option<u64>,
+    pub remaining: Option<Remaining>,
     /// Whether the decision was only made, and not carried out. Absent where false.
     pub dry_run: bool,
     /// The client's `traceparent` (W3C Trace Context). Absent where it is not well-formed.
     pub traceparent: Option<&'a [u8]>,
+}
+
+/// What is left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remaining {
+    /// Requests or tokens, or how many more may be in flight.
+    Count(u64),
+    /// Money, in nano-units.
+    Nanos(u64),
 }
 
 /// What comes before the first `?`, or `%3F`.
@@ -107,6 +131,12 @@ impl<'a> Record<'a> {
             remote_addr: None,
             method: None,
             path: None,
+            engine: None,
+            model: None,
+            stream: None,
+            usage: None,
+            cost_nanos: None,
+            ttft_ms: None,
             duration_ms: None,
             upstream: None,
             upstream_status: None,
@@ -148,7 +178,14 @@ impl<'a> Record<'a> {
             out.extend_from_slice(member!("path"));
             json::write_string(out, path, MAX_PATH_LEN);
         }
-        // engine, model, stream, the token counts, usage, cost and ttft_ms will stand here.
+        name(out, member!("engine"), self.engine);
+        text(out, member!("model"), self.model);
+        boolean(out, member!("stream"), self.stream);
+        if let Some((source, usage)) = self.usage {
+            write_usage(out, source, usage);
+        }
+        money(out, member!("cost"), self.cost_nanos);
+        number(out, member!("ttft_ms"), self.ttft_ms);
         number(out, member!("duration_ms"), self.duration_ms);
         text(out, member!("upstream"), self.upstream);
         number(out, member!("upstream_status"), self.upstream_status.map(u64::from));
@@ -156,18 +193,19 @@ impl<'a> Record<'a> {
         number(out, member!("bytes_in"), self.bytes_in);
         number(out, member!("bytes_out"), self.bytes_out);
         text(out, member!("limit"), self.limit);
-        number(out, member!("remaining"), self.remaining);
-        if self.dry_run {
-            out.extend_from_slice(member!("dry_run"));
-            out.extend_from_slice(b"true");
+        match self.remaining {
+            Some(Remaining::Count(count)) => number(out, member!("remaining"), Some(count)),
+            Some(Remaining::Nanos(nanos)) => money(out, member!("remaining"), Some(nanos)),
+            None => {}
         }
+        boolean(out, member!("dry_run"), self.dry_run.then_some(true));
         text(out, member!("traceparent"), self.traceparent.and_then(traceparent::well_formed));
         out.extend_from_slice(b"}\n");
     }
 }
 
 /// Room for one line, so that the buffer rarely grows in the middle of one.
-const TYPICAL_LINE_LEN: usize = 512;
+const TYPICAL_LINE_LEN: usize = 1024;
 
 fn text(out: &mut Vec<u8>, member: &[u8], value: Option<&[u8]>) {
     if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -184,6 +222,34 @@ fn name(out: &mut Vec<u8>, member: &[u8], value: Option<&'static str>) {
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');
     }
+}
+
+/// Nano-units as a decimal number of units, with all digits that there are.
+fn money(out: &mut Vec<u8>, member: &[u8], nanos: Option<u64>) {
+    if let Some(nanos) = nanos {
+        out.extend_from_slice(member);
+        out.extend_from_slice(Amount::from_nanos(nanos).as_bytes());
+    }
+}
+
+fn boolean(out: &mut Vec<u8>, member: &[u8], value: Option<bool>) {
+    if let Some(value) = value {
+        out.extend_from_slice(member);
+        out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+}
+
+/// The tokens, and how they are known. Those of a cache or of reasoning, which most engines never
+/// tell of, are left out where there are none.
+fn write_usage(out: &mut Vec<u8>, source: Source, usage: Usage) {
+    if source != Source::None {
+        let some = |tokens| Some(tokens).filter(|tokens| *tokens > 0);
+        number(out, member!("input_tokens"), Some(usage.input));
+        number(out, member!("output_tokens"), Some(usage.output));
+        number(out, member!("cached_tokens"), some(usage.cached_input));
+        number(out, member!("reasoning_tokens"), some(usage.reasoning));
+    }
+    name(out, member!("usage"), Some(source.as_str()));
 }
 
 fn number(out: &mut Vec<u8>, member: &[u8], value: Option<u64>) {

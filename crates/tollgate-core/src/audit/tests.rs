@@ -11,6 +11,8 @@ fn line(record: &Record<'_>) -> String {
 
 const TIME: UnixMillis = UnixMillis(1_767_225_600_123);
 
+const USAGE: Usage = Usage { input: 1000, output: 50, cached_input: 200, reasoning: 7 };
+
 fn full() -> Record<'static> {
     Record {
         time: TIME,
@@ -24,6 +26,12 @@ fn full() -> Record<'static> {
         remote_addr: Some(b"203.0.113.7"),
         method: Some(b"POST"),
         path: Some(b"/v1/chat/completions"),
+        engine: Some("vllm"),
+        model: Some(b"llama-3.1-8b"),
+        stream: Some(true),
+        usage: Some((Source::Measured, USAGE)),
+        cost_nanos: Some(157_500),
+        ttft_ms: Some(84),
         duration_ms: Some(1),
         upstream: Some(b"127.0.0.1:8000"),
         upstream_status: Some(200),
@@ -31,7 +39,7 @@ fn full() -> Record<'static> {
         bytes_in: Some(512),
         bytes_out: Some(u64::MAX),
         limit: Some(b"requests"),
-        remaining: Some(0),
+        remaining: Some(Remaining::Count(0)),
         dry_run: true,
         traceparent: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     }
@@ -45,7 +53,10 @@ fn a_full_record_has_all_fields_in_the_documented_order() {
             r#"{"time":"2026-01-01T00:00:00.123Z","request_id":"0af7651916cd43dd8448eb211c80319c","#,
             r#""decision":"deny","reason":"requests_exceeded","status":429,"client":"acme","#,
             r#""key_id":"k_1","tier":"pro","auth":"api_key","remote_addr":"203.0.113.7","#,
-            r#""method":"POST","path":"/v1/chat/completions","duration_ms":1,"#,
+            r#""method":"POST","path":"/v1/chat/completions","engine":"vllm","#,
+            r#""model":"llama-3.1-8b","stream":true,"input_tokens":1000,"output_tokens":50,"#,
+            r#""cached_tokens":200,"reasoning_tokens":7,"usage":"measured","cost":0.0001575,"#,
+            r#""ttft_ms":84,"duration_ms":1,"#,
             r#""upstream":"127.0.0.1:8000","upstream_status":200,"upstream_ms":0,"bytes_in":512,"#,
             r#""bytes_out":18446744073709551615,"limit":"requests","remaining":0,"dry_run":true,"#,
             r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#,
@@ -65,6 +76,58 @@ fn what_is_unknown_is_absent() {
 fn an_allowed_request_has_no_reason() {
     let allowed = Record { decision: Some(Decision::Allow), ..Record::new(TIME) };
     assert!(line(&allowed).ends_with(",\"decision\":\"allow\"}\n"));
+}
+
+fn with_usage(source: Source, usage: Usage) -> String {
+    let record = Record { usage: Some((source, usage)), ..Record::new(TIME) };
+    let line = line(&record);
+    let (_, fields) = line.split_once("Z\",").unwrap();
+    fields.trim_end().trim_end_matches('}').to_owned()
+}
+
+#[test]
+fn tokens_come_with_how_they_are_known() {
+    for (source, name) in [
+        (Source::Measured, "measured"),
+        (Source::Partial, "partial"),
+        (Source::Estimated, "estimated"),
+    ] {
+        let usage = Usage { input: 12, ..Usage::default() };
+        assert_eq!(
+            with_usage(source, usage),
+            format!("\"input_tokens\":12,\"output_tokens\":0,\"usage\":\"{name}\"")
+        );
+    }
+    assert_eq!(
+        with_usage(Source::Measured, Usage { reasoning: 0, ..USAGE }),
+        "\"input_tokens\":1000,\"output_tokens\":50,\"cached_tokens\":200,\"usage\":\"measured\""
+    );
+}
+
+#[test]
+fn where_nothing_was_charged_there_are_no_tokens() {
+    assert_eq!(with_usage(Source::None, Usage::default()), "\"usage\":\"none\"");
+    assert_eq!(with_usage(Source::None, USAGE), "\"usage\":\"none\"");
+}
+
+#[test]
+fn money_is_a_number_of_units_with_all_its_digits() {
+    for (nanos, digits) in
+        [(0, "0"), (1, "0.000000001"), (2_500_000_000, "2.5"), (u64::MAX, "18446744073.709551615")]
+    {
+        let record = Record { cost_nanos: Some(nanos), ..Record::new(TIME) };
+        assert!(line(&record).ends_with(&format!(",\"cost\":{digits}}}\n")));
+        let remaining = Some(Remaining::Nanos(nanos));
+        let record = Record { remaining, ..Record::new(TIME) };
+        assert!(line(&record).ends_with(&format!(",\"remaining\":{digits}}}\n")));
+    }
+}
+
+#[test]
+fn a_request_says_whether_it_asks_for_a_stream_once_it_was_read() {
+    for (stream, end) in [(true, ",\"stream\":true}\n"), (false, ",\"stream\":false}\n")] {
+        assert!(line(&Record { stream: Some(stream), ..Record::new(TIME) }).ends_with(end));
+    }
 }
 
 #[test]
@@ -100,14 +163,14 @@ fn lines_append() {
 proptest! {
     #[test]
     fn a_line_is_one_json_object_whatever_the_request_held(
-        texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 10),
+        texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 11),
         ms: i64, number: u64,
     ) {
         let record = Record {
             request_id: Some(&texts[0]), client: Some(&texts[1]), key_id: Some(&texts[2]),
             tier: Some(&texts[3]), remote_addr: Some(&texts[4]), method: Some(&texts[5]),
             path: Some(&texts[6]), upstream: Some(&texts[7]), limit: Some(&texts[8]),
-            traceparent: Some(&texts[9]), bytes_in: Some(number), ..Record::new(UnixMillis(ms))
+            traceparent: Some(&texts[9]), model: Some(&texts[10]), bytes_in: Some(number), ..Record::new(UnixMillis(ms))
         };
         let line = line(&record);
         let is_one_line = line.ends_with("}\n") && line.lines().count() == 1;
@@ -116,7 +179,7 @@ proptest! {
         let decoded: Value = serde_json::from_str(&line).unwrap();
         for (name, at) in [
             ("request_id", 0), ("client", 1), ("key_id", 2), ("tier", 3), ("remote_addr", 4),
-            ("method", 5), ("upstream", 7), ("limit", 8),
+            ("method", 5), ("upstream", 7), ("limit", 8), ("model", 10),
         ] {
             let expected = String::from_utf8_lossy(&texts[at]).into_owned();
             let expected = if expected.is_empty() { Value::Null } else { expected.into() };

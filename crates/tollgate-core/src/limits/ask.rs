@@ -1,15 +1,36 @@
-//! One bucket that a request takes from.
+//! What a request takes from one limit, and which word of a slot keeps it.
 
 use super::bucket::Scale;
+use super::budget::Budget;
+use super::calendar::Calendar;
 use super::key::Key;
 use super::quota::Period;
+use super::standing::Standing;
+use crate::clock::{MonoNanos, UnixSeconds};
 
-/// What a limit counts.
+/// A moment on both clocks: buckets are refilled by the monotonic one, budgets turn with the wall
+/// clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic clock.
+    pub mono: MonoNanos,
+    /// The wall clock.
+    pub wall: UnixSeconds,
+}
+
+/// What a token bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dimension {
     /// Requests that were let through.
     Requests,
-    /// Credentials that were presented and found wrong.
+    /// LLM tokens, input and output.
+    Tokens,
+    /// LLM tokens of the prompt.
+    InputTokens,
+    /// LLM tokens that were generated.
+    OutputTokens,
+    /// Credentials that were presented and found wrong. They have keys of their own, see
+    /// [`Zone::auth_failures_key`](super::Zone::auth_failures_key).
     AuthFailures,
 }
 
@@ -19,40 +40,190 @@ impl Dimension {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
             Self::AuthFailures => "auth_failures",
         }
     }
 }
 
-/// Buckets of one key: one for each dimension and period.
-pub(super) const BUCKETS: usize = 8;
-
-/// The place of a bucket in its slot depends on what it counts and for how long, and on nothing that
-/// a reload could change.
-fn bucket_index(dimension: Dimension, period: Period) -> usize {
-    let row = match dimension {
-        Dimension::Requests => 0,
-        Dimension::AuthFailures => 4,
-    };
-    row + usize::from(period.index())
+/// What becomes of an ask for more than the capacity of its bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Oversize {
+    /// It passes when the bucket is full, and leaves it in debt.
+    #[default]
+    Debt,
+    /// It never passes.
+    Refuse,
 }
 
-/// One bucket that a request takes from.
+/// What is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Tokens of a bucket.
+    Bucket {
+        /// What the bucket counts.
+        dimension: Dimension,
+        /// Its quota, as [`Zone::scale`](super::Zone::scale) gives it.
+        scale: Scale,
+        /// How many tokens.
+        n: u32,
+        /// Whether it may be more than the capacity.
+        oversize: Oversize,
+    },
+    /// Money of a budget.
+    Budget {
+        /// The budget.
+        budget: Budget,
+        /// How many nano-units.
+        n: u64,
+    },
+    /// A place among the requests in flight.
+    Concurrency {
+        /// How many there may be at once.
+        limit: u16,
+    },
+}
+
+impl Take {
+    /// Whether waiting can't help: more is asked for than there can ever be.
+    pub(super) fn is_oversized(&self) -> bool {
+        match *self {
+            Self::Bucket { scale, n, oversize: Oversize::Refuse, .. } => n > scale.quota().burst(),
+            Self::Bucket { oversize: Oversize::Debt, .. } => false,
+            Self::Budget { budget, n } => n > budget.amount(),
+            Self::Concurrency { limit } => limit == 0,
+        }
+    }
+
+    /// How the limit stands where nothing was ever taken from it.
+    pub(super) fn full(&self, now: Now) -> Standing {
+        match *self {
+            Self::Bucket { scale, .. } => scale.full(),
+            Self::Budget { budget, .. } => budget.full(now.wall),
+            Self::Concurrency { limit } => in_flight(limit, 0),
+        }
+    }
+
+    /// Which word of a slot it is about. That depends on what is counted and for how long, and on
+    /// nothing that a reload could change.
+    pub(super) fn word(&self) -> usize {
+        match *self {
+            Self::Bucket { dimension, scale, .. } => {
+                let column = match dimension {
+                    Dimension::Requests | Dimension::AuthFailures => 0,
+                    Dimension::Tokens => 1,
+                    Dimension::InputTokens => 2,
+                    Dimension::OutputTokens => 3,
+                };
+                let row = match scale.quota().period() {
+                    Period::Minute => 0,
+                    Period::Day => 1,
+                    Period::Hour => 2,
+                    Period::Second => 3,
+                };
+                row * ROW + column
+            }
+            Self::Concurrency { .. } => IN_FLIGHT,
+            Self::Budget { budget, .. } => match budget.calendar() {
+                Calendar::Day => 2 * ROW - 1,
+                Calendar::Hour => 3 * ROW - 1,
+                Calendar::Month => 4 * ROW - 1,
+            },
+        }
+    }
+}
+
+/// How a limit on concurrency stands.
+pub(super) fn in_flight(limit: u16, count: u16) -> Standing {
+    Standing {
+        quota: limit.into(),
+        period_secs: 0,
+        capacity: limit.into(),
+        remaining: limit.saturating_sub(count).into(),
+        until_full_nanos: 0,
+    }
+}
+
+/// What one word of a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bucket,
+    Budget(Calendar),
+    Concurrency,
+}
+
+/// Words of a slot: four rows of four buckets, and one other word. What is limited most often
+/// (minutes and concurrency, then days) comes first, and shares its cache lines.
+pub(super) const SLOT_WORDS: usize = 4 * ROW;
+const ROW: usize = 5;
+/// The word of the requests in flight.
+pub(super) const IN_FLIGHT: usize = ROW - 1;
+
+impl Kind {
+    /// What the word `index` of a slot is.
+    pub(super) fn of(index: usize) -> Self {
+        match (index / ROW, index % ROW) {
+            (_, ..4) => Self::Bucket,
+            (0, _) => Self::Concurrency,
+            (1, _) => Self::Budget(Calendar::Day),
+            (2, _) => Self::Budget(Calendar::Hour),
+            _ => Self::Budget(Calendar::Month),
+        }
+    }
+}
+
+/// What a request takes from one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Whose bucket.
+    /// Whose limit.
     pub key: Key,
-    /// What it counts.
-    pub dimension: Dimension,
-    /// Its quota, as [`Zone::scale`] gives it.
-    pub scale: Scale,
-    /// How many tokens.
-    pub n: u32,
+    /// What is taken.
+    pub take: Take,
+    /// The period of a budget that it was taken from: noted by a reservation, for its settlement.
+    pub(super) period: u32,
 }
 
 impl Ask {
-    /// Where the bucket is in the slot of its key.
-    pub(super) fn bucket(&self) -> usize {
-        bucket_index(self.dimension, self.scale.quota().period())
+    /// Asks for `take` on behalf of `key`.
+    #[must_use]
+    pub fn new(key: Key, take: Take) -> Self {
+        Self { key, take, period: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Quota;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_limit_has_a_word_of_its_own_and_of_its_kind() {
+        let mut seen = HashSet::new();
+        for dimension in [
+            Dimension::Requests,
+            Dimension::Tokens,
+            Dimension::InputTokens,
+            Dimension::OutputTokens,
+        ] {
+            for period in Period::ALL {
+                let scale = Scale::plain(Quota::new(1, period, 1).unwrap());
+                let take = Take::Bucket { dimension, scale, n: 1, oversize: Oversize::Debt };
+                assert_eq!(Kind::of(take.word()), Kind::Bucket);
+                assert!(seen.insert(take.word()));
+            }
+        }
+        for calendar in [Calendar::Hour, Calendar::Day, Calendar::Month] {
+            let take = Take::Budget { budget: Budget::new(1, calendar).unwrap(), n: 1 };
+            assert_eq!(Kind::of(take.word()), Kind::Budget(calendar));
+            assert!(seen.insert(take.word()));
+        }
+        let take = Take::Concurrency { limit: 1 };
+        assert_eq!(Kind::of(take.word()), Kind::Concurrency);
+        assert!(seen.insert(take.word()));
+        assert_eq!(seen.len(), SLOT_WORDS);
+        assert_eq!(seen.into_iter().max(), Some(SLOT_WORDS - 1));
     }
 }

@@ -16,12 +16,18 @@
 //!
 //! The rate index says which entry of the zone's [table of rates](super::rates) the ticks belong to.
 //! When a reload changes a quota, or a client comes with another tier, the next request finds a
-//! bucket with a foreign index and converts it: what was used stays used, counted in tokens. Where
-//! more is in use than the new capacity, the bucket is left to drain at the old rate until it isn't:
-//! were the excess forgotten, a client with two tiers could empty the bucket of the larger one by
-//! asking for the smaller one.
+//! bucket with a foreign index and converts it: what was used stays used, counted in tokens, also
+//! where it is more than the new capacity. A request that is refused converts it only where that
+//! makes the wait shorter: else a client with two tiers could be locked out of the faster one by
+//! asking for the slower one.
+//!
+//! A bucket may be in debt: more in use than its capacity, after a request that was larger than the
+//! capacity, or used more than it had reserved. A debt is nothing special in a GCRA, only a level
+//! further ahead of the clock. A settlement works in the scale that it finds, so that nothing is
+//! rounded or forgotten by converting.
 
 use super::quota::Quota;
+use super::standing::{Standing, Wait};
 use crate::clock::MonoNanos;
 
 /// How many low bits of a word hold the rate index.
@@ -77,34 +83,6 @@ pub struct Scale {
     capacity_ticks: u64,
 }
 
-/// The numbers of a bucket after (or without) a take, for headers and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The quota of the bucket.
-    pub quota: Quota,
-    /// Whole tokens left.
-    pub remaining: u64,
-    /// Nanoseconds until the bucket is full, rounded up.
-    pub until_full_nanos: u64,
-}
-
-impl Standing {
-    /// That of a bucket which was never used.
-    #[must_use]
-    pub fn full(quota: Quota) -> Self {
-        Self { quota, remaining: u64::from(quota.burst()), until_full_nanos: 0 }
-    }
-}
-
-/// A take that does not succeed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wait {
-    /// Nanoseconds after which it would.
-    pub(super) nanos: u64,
-    /// The word to store for that to be true: the same level, but draining at this rate.
-    pub(super) converted: Option<u64>,
-}
-
 impl Scale {
     /// The exact scale of `quota`, for the entry `index` of the table of rates.
     pub(super) fn exact(quota: Quota, index: u16) -> Self {
@@ -157,6 +135,11 @@ impl Scale {
         self.quota
     }
 
+    /// The standing of a bucket that was never used.
+    pub(super) fn full(&self) -> Standing {
+        self.standing(0, MonoNanos(0))
+    }
+
     #[cfg(test)]
     pub(super) fn index(&self) -> u16 {
         self.index
@@ -173,8 +156,19 @@ impl Scale {
         u64::try_from(moment).unwrap_or(u64::MAX).saturating_sub(now.0)
     }
 
+    /// The scale in which a level with a foreign rate index is counted. Plain ticks don't say for
+    /// which rate they were counted, so they are read as ours. An unknown index can't be written by
+    /// this version; reading it as plain errs on the side of refusing.
+    fn of_foreign(&self, index: u16, foreign: impl FnOnce(u16) -> Option<Self>) -> Self {
+        match index {
+            PLAIN => None,
+            index => foreign(index),
+        }
+        .unwrap_or_else(|| Self::plain(self.quota))
+    }
+
     /// Ticks in use at `now`: how far the level is ahead of the clock. For the level of another rate
-    /// index, whose scale `foreign` gives, also that scale; there it may be more than the capacity.
+    /// index, whose scale `foreign` gives, also that scale.
     fn level(
         &self,
         level: Level,
@@ -184,25 +178,11 @@ impl Scale {
         if level.index == self.index {
             return (level.ticks.saturating_sub(self.ticks(now)), None);
         }
-        // Plain ticks don't say for which rate they were counted, so they are read as ours. An
-        // unknown index can't be written by this version; reading it as plain errs on the side of
-        // refusing.
-        let old = match level.index {
-            PLAIN => Self::plain(self.quota),
-            index => foreign(index).unwrap_or_else(|| Self::plain(self.quota)),
-        };
+        let old = self.of_foreign(level.index, foreign);
         let used = level.ticks.saturating_sub(old.ticks(now));
         let used = (u128::from(used) * u128::from(self.ticks_per_token))
             .div_ceil(u128::from(old.ticks_per_token.max(1)));
         (u64::try_from(used).unwrap_or(u64::MAX), Some(old))
-    }
-
-    /// Ticks in use at `now`, at most the capacity where they were counted at another rate.
-    fn used(&self, level: Level, now: MonoNanos, foreign: impl FnOnce(u16) -> Option<Self>) -> u64 {
-        match self.level(level, now, foreign) {
-            (used, None) => used,
-            (used, Some(_)) => used.min(self.capacity_ticks),
-        }
     }
 
     fn word(&self, ticks: u64) -> u64 {
@@ -212,7 +192,9 @@ impl Scale {
     fn standing(&self, used: u64, now: MonoNanos) -> Standing {
         let free = self.capacity_ticks.saturating_sub(used);
         Standing {
-            quota: self.quota,
+            quota: self.quota.count().into(),
+            period_secs: self.quota.period().seconds().into(),
+            capacity: self.quota.burst().into(),
             remaining: free.checked_div(self.ticks_per_token).unwrap_or(0),
             until_full_nanos: match used {
                 0 => 0,
@@ -221,7 +203,14 @@ impl Scale {
         }
     }
 
-    /// Taking `n` tokens: the word to store and the standing after it, or how long to wait.
+    /// How much may be in use for `n` tokens to be taken: what the capacity leaves. For more than
+    /// the capacity the bucket has to be full.
+    fn room(&self, n: u32) -> u64 {
+        self.capacity_ticks.saturating_sub(self.cost(n.into()))
+    }
+
+    /// Taking `n` tokens: the word to store and the standing after it, or how long to wait. More
+    /// than the capacity is taken from a full bucket only, and leaves it in debt.
     pub(super) fn take(
         &self,
         level: Level,
@@ -230,11 +219,11 @@ impl Scale {
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> Result<(u64, Standing), Wait> {
         let (used, old) = self.level(level, now, foreign);
-        let wanted = used.saturating_add(self.cost(n));
-        if wanted > self.capacity_ticks {
+        if used > self.room(n) {
             return Err(self.wait_from(level, used, old, n, now));
         }
-        Ok((self.word(self.ticks(now).saturating_add(wanted)), self.standing(wanted, now)))
+        let used = used.saturating_add(self.cost(n.into()));
+        Ok((self.word(self.ticks(now).saturating_add(used)), self.standing(used, now)))
     }
 
     /// How long a take of `n` tokens has to wait; `None` if it would succeed now.
@@ -246,8 +235,7 @@ impl Scale {
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> Option<Wait> {
         let (used, old) = self.level(level, now, foreign);
-        let wanted = used.saturating_add(self.cost(n));
-        (wanted > self.capacity_ticks).then(|| self.wait_from(level, used, old, n, now))
+        (used > self.room(n)).then(|| self.wait_from(level, used, old, n, now))
     }
 
     /// The wait of a take of `n` tokens that is refused, given what [`Scale::level`] said.
@@ -259,7 +247,7 @@ impl Scale {
         n: u32,
         now: MonoNanos,
     ) -> Wait {
-        let room = self.capacity_ticks.saturating_sub(self.cost(n));
+        let room = self.room(n);
         let until = self.ticks(now).saturating_add(used.saturating_sub(room));
         let nanos = self.nanos_until(until, now).max(1);
         let Some(old) = old else {
@@ -270,29 +258,40 @@ impl Scale {
             / u128::from(self.ticks_per_token.max(1));
         let room = u64::try_from(room).unwrap_or(u64::MAX);
         let old_nanos = old.nanos_until(level.ticks.saturating_sub(room), now).max(1);
-        if used <= self.capacity_ticks && nanos < old_nanos {
+        if nanos < old_nanos {
             Wait { nanos, converted: Some(self.word(self.ticks(now).saturating_add(used))) }
         } else {
             Wait { nanos: old_nanos, converted: None }
         }
     }
 
-    fn cost(&self, n: u32) -> u64 {
-        u64::from(n).saturating_mul(self.ticks_per_token)
+    fn cost(&self, n: u64) -> u64 {
+        n.saturating_mul(self.ticks_per_token)
     }
 
-    /// Giving `n` tokens back: the word to store. Never fuller than full: what the clock has given
-    /// back already is not given twice.
-    pub(super) fn give_back(
+    /// Settling a take of `reserved` tokens, of which `used` were used: the word to store. What was
+    /// not used is given back, but never makes a bucket fuller than full: what the clock has given
+    /// back already is not given twice. What was used beyond the reservation is charged, into debt
+    /// if need be.
+    pub(super) fn settle(
         &self,
         level: Level,
-        n: u32,
+        (reserved, used): (u64, u64),
         now: MonoNanos,
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> u64 {
-        let used = self.used(level, now, foreign);
-        let left = used.saturating_sub(self.cost(n));
-        self.word(self.ticks(now).saturating_add(left))
+        let own = match level.index == self.index {
+            true => *self,
+            false => self.of_foreign(level.index, foreign),
+        };
+        let in_use = level.ticks.saturating_sub(own.ticks(now));
+        // A full bucket has no rate.
+        let own = if in_use == 0 { *self } else { own };
+        let left = match used.checked_sub(reserved) {
+            Some(excess) => in_use.saturating_add(own.cost(excess)),
+            None => in_use.saturating_sub(own.cost(reserved.saturating_sub(used))),
+        };
+        own.word(own.ticks(now).saturating_add(left))
     }
 
     /// The standing of a bucket that nothing is taken from.
@@ -302,7 +301,7 @@ impl Scale {
         now: MonoNanos,
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> Standing {
-        self.standing(self.used(level, now, foreign), now)
+        self.standing(self.level(level, now, foreign).0, now)
     }
 
     /// Whether the bucket of `level`, which belongs to this scale, has been full for more than a
@@ -318,260 +317,32 @@ pub(super) fn is_plain_idle(level: Level, now: MonoNanos) -> bool {
     level.ticks < plain_ticks(MonoNanos(now.0.saturating_sub(1_000)))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::quota::Period;
-    use proptest::prelude::*;
-
-    const SECOND: u64 = 1_000_000_000;
-    const START: MonoNanos = MonoNanos(86_400 * SECOND);
-
-    fn quota(count: u32, period: Period, burst: u32) -> Quota {
-        Quota::new(count, period, burst).unwrap()
-    }
-
-    fn none(_: u16) -> Option<Scale> {
-        None
-    }
-
-    /// Takes one token at `now`; `Err` is the wait in nanoseconds.
-    fn take(scale: &Scale, word: &mut u64, now: MonoNanos) -> Result<Standing, u64> {
-        let (next, standing) =
-            scale.take(Level::of(*word), 1, now, none).map_err(|wait| wait.nanos)?;
-        *word = next;
-        Ok(standing)
-    }
-
-    #[test]
-    fn ten_a_minute_lets_ten_pass_then_one_every_six_seconds() {
-        let scale = Scale::exact(quota(10, Period::Minute, 10), 1);
-        let mut word = full_word(START);
-        for left in (0..10).rev() {
-            assert_eq!(take(&scale, &mut word, START).unwrap().remaining, left);
-        }
-        let wait = take(&scale, &mut word, START).unwrap_err();
-        assert!(wait.abs_diff(6 * SECOND) < 128, "{wait}");
-        assert!(take(&scale, &mut word, MonoNanos(START.0 + wait - 1)).is_err());
-        assert!(take(&scale, &mut word, MonoNanos(START.0 + wait)).is_ok());
-        assert!(take(&scale, &mut word, MonoNanos(START.0 + wait)).is_err());
-    }
-
-    #[test]
-    fn the_burst_is_the_capacity() {
-        let scale = Scale::exact(quota(1, Period::Second, 5), 1);
-        let mut word = full_word(START);
-        for _ in 0..5 {
-            assert!(take(&scale, &mut word, START).is_ok());
-        }
-        let wait = take(&scale, &mut word, START).unwrap_err();
-        assert!(wait <= SECOND + 128);
-        let standing = scale.look(Level::of(word), START, none);
-        assert_eq!(standing.remaining, 0);
-        assert!(standing.until_full_nanos.abs_diff(5 * SECOND) < 128);
-    }
-
-    #[test]
-    fn a_raised_rate_keeps_what_was_used_and_gives_the_new_rest_at_once() {
-        let (old, new) = (
-            Scale::exact(quota(10, Period::Minute, 10), 1),
-            Scale::exact(quota(100, Period::Minute, 100), 2),
-        );
-        let mut word = full_word(START);
-        for _ in 0..10 {
-            take(&old, &mut word, START).unwrap();
-        }
-        let (_, standing) = new.take(Level::of(word), 1, START, |_| Some(old)).unwrap();
-        assert_eq!(standing.remaining, 89);
-    }
-
-    /// Keeps what a refusal says is to be stored, as a slot does.
-    fn refuse(scale: &Scale, word: &mut u64, now: MonoNanos, old: Scale) -> u64 {
-        let wait = scale.take(Level::of(*word), 1, now, |_| Some(old)).unwrap_err();
-        assert_eq!(scale.wait(Level::of(*word), 1, now, |_| Some(old)), Some(wait));
-        *word = wait.converted.unwrap_or(*word);
-        wait.nanos
-    }
-
-    #[test]
-    fn a_spent_bucket_refills_at_a_raised_rate_from_the_next_refusal_on() {
-        let (old, new) = (
-            Scale::exact(quota(1, Period::Hour, 1), 1),
-            Scale::exact(quota(60, Period::Hour, 1), 2),
-        );
-        let mut word = full_word(START);
-        take(&old, &mut word, START).unwrap();
-        let wait = refuse(&new, &mut word, START, old);
-        assert!(wait.abs_diff(60 * SECOND) < 128, "{wait}");
-        assert!(new.take(Level::of(word), 1, MonoNanos(START.0 + wait - 1), none).is_err());
-        assert!(new.take(Level::of(word), 1, MonoNanos(START.0 + wait), none).is_ok());
-    }
-
-    #[test]
-    fn a_refusal_by_a_smaller_bucket_forgets_nothing_and_its_wait_is_true() {
-        let (large, small) = (
-            Scale::exact(quota(10, Period::Minute, 1000), 1),
-            Scale::exact(quota(10, Period::Minute, 10), 2),
-        );
-        let mut word = full_word(START);
-        for _ in 0..1000 {
-            take(&large, &mut word, START).unwrap();
-        }
-        let wait = refuse(&small, &mut word, START, large);
-        assert!(large.take(Level::of(word), 1, START, none).is_err());
-        // 991 tokens drain at 10 a minute.
-        assert!(wait.abs_diff(991 * 6 * SECOND) < 128, "{wait}");
-        let then = |wait: u64| {
-            small.take(Level::of(word), 1, MonoNanos(START.0 + wait), |_| Some(large)).is_ok()
-        };
-        assert!(!then(wait - 1) && then(wait));
-    }
-
-    #[test]
-    fn plain_ticks_serve_where_the_table_is_full() {
-        let (plain, exact) = (
-            Scale::plain(quota(10, Period::Minute, 10)),
-            Scale::exact(quota(20, Period::Minute, 20), 3),
-        );
-        let mut word = full_word(START);
-        for _ in 0..10 {
-            take(&plain, &mut word, START).unwrap();
-        }
-        let wait = take(&plain, &mut word, START).unwrap_err();
-        assert!((6 * SECOND..6 * SECOND + 1000).contains(&wait), "{wait}");
-        // Read as the other rate's own ticks: 60 s ahead of the clock are 20 tokens of 20.
-        assert!(exact.take(Level::of(word), 1, START, none).is_err());
-        // And back: an exact level keeps its tokens in plain ticks.
-        let mut word = full_word(START);
-        for _ in 0..4 {
-            take(&exact, &mut word, START).unwrap();
-        }
-        let (_, standing) = plain.take(Level::of(word), 1, START, |_| Some(exact)).unwrap();
-        assert_eq!(standing.remaining, 5);
-    }
-
-    #[test]
-    fn no_token_is_lost_to_rounding_at_any_rate() {
-        for count in [3u32, 7, 999, 30_011, 170_000, 999_983, 10_000_000] {
-            let scale = Scale::exact(quota(count, Period::Second, 1), 1);
-            let mut word = full_word(START);
-            let (mut now, mut admitted) = (START, 0u64);
-            let end = START.0 + 2 * SECOND;
-            loop {
-                match take(&scale, &mut word, now) {
-                    Ok(_) => admitted += 1,
-                    Err(wait) => now.0 += wait,
-                }
-                if now.0 >= end || admitted > 200_000 {
-                    break;
-                }
-            }
-            // The one rounding that there is: the reading of the clock at the start, by a tick.
-            let nanos = u128::from(now.0 - START.0) + 128;
-            let expected = nanos * u128::from(count) / u128::from(SECOND);
-            let short = expected as i128 + 1 - i128::from(admitted);
-            assert!((0..=1).contains(&short), "{count}: {admitted} of {expected} + 1");
-        }
-    }
-
-    proptest! {
-        /// Against the plain definition, in exact rationals: a bucket of `burst` tokens, refilled
-        /// continuously. Rounding the clock down may delay a token by one tick, and nothing else.
-        #[test]
-        fn agrees_with_a_plain_bucket(
-            count in 1u32..1_000_000,
-            period in 0u64..4,
-            burst in 1u32..50,
-            steps in proptest::collection::vec((0u64..3_000_000_000, 1u32..4), 1..60),
-        ) {
-            let period = Period::from_index(period).unwrap();
-            let Ok(quota) = Quota::new(count, period, burst) else { return Ok(()) };
-            let scale = Scale::exact(quota, 1);
-            let tick = u128::from(quota.period().nanos()) / u128::from(count) / u128::from(scale.ticks_per_token) + 1;
-            prop_assert!(tick <= 129);
-            let (mut word, mut now) = (full_word(START), START);
-            // The model: tokens scaled by the period's nanoseconds, so that it is all integers.
-            let unit = u128::from(quota.period().nanos());
-            let capacity = u128::from(burst) * unit;
-            let (mut tokens, mut last) = (capacity, now);
-            for (step, n) in steps {
-                now.0 += step;
-                tokens = (tokens + u128::from(now.0 - last.0) * u128::from(count)).min(capacity);
-                last = now;
-                let need = u128::from(n) * unit;
-                match scale.take(Level::of(word), n, now, none) {
-                    Ok((next, standing)) => {
-                        // Never more than the model allows, but for the tick by which the start of
-                        // the bucket was rounded down.
-                        prop_assert!(tokens + tick * u128::from(count) >= need);
-                        tokens = tokens.saturating_sub(need);
-                        word = next;
-                        prop_assert!(u128::from(standing.remaining) <= (tokens + tick * u128::from(count)) / unit);
-                    }
-                    Err(wait) => {
-                        if n <= burst {
-                            prop_assert!(tokens < need + tick * u128::from(count));
-                            let later = MonoNanos(now.0 + wait.nanos);
-                            prop_assert!(scale.take(Level::of(word), n, later, none).is_ok());
-                            prop_assert!(scale.take(Level::of(word), n, MonoNanos(later.0 - 1), none).is_err());
-                        }
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn a_wait_is_true_after_a_change_of_rate(
-            old in (1u32..100_000, 1u32..1000), new in (1u32..100_000, 1u32..1000),
-            pause in 0u64..100_000_000_000,
-        ) {
-            let old = Scale::exact(quota(old.0, Period::Minute, old.1), 1);
-            let new = Scale::exact(quota(new.0, Period::Minute, new.1), 2);
-            let foreign = |_| Some(old);
-            let mut word = full_word(START);
-            while take(&old, &mut word, START).is_ok() {}
-            let now = MonoNanos(START.0 + pause);
-            if let Err(wait) = new.take(Level::of(word), 1, now, foreign) {
-                let before = old.look(Level::of(word), now, |_| Some(new)).remaining;
-                word = wait.converted.unwrap_or(word);
-                // A refusal forgets nothing (and rounds up, in converting there and back).
-                let after = old.look(Level::of(word), now, |_| Some(new)).remaining;
-                prop_assert!(after <= before);
-                let at = |nanos| new.take(Level::of(word), 1, MonoNanos(now.0 + nanos), foreign);
-                prop_assert!(at(wait.nanos).is_ok());
-                prop_assert!(at(wait.nanos - 1).is_err());
-            }
-        }
-
-        #[test]
-        fn giving_back_restores_but_never_overfills(
-            count in 1u32..100_000, burst in 1u32..1000, n in 1u32..100, taken in 0u32..100, later in 0u64..10_000_000_000,
-        ) {
-            let scale = Scale::exact(quota(count, Period::Minute, burst.max(n + taken)), 1);
-            let mut word = full_word(START);
-            for _ in 0..taken {
-                let _ = take(&scale, &mut word, START);
-            }
-            let before = scale.look(Level::of(word), START, none);
-            let (next, _) = scale.take(Level::of(word), n, START, none).unwrap();
-            let same = scale.give_back(Level::of(next), n, START, none);
-            prop_assert_eq!(scale.look(Level::of(same), START, none), before);
-            let now = MonoNanos(START.0 + later);
-            let back = scale.give_back(Level::of(next), n, now, none);
-            prop_assert!(scale.look(Level::of(back), now, none).remaining <= u64::from(scale.quota.burst()));
-            prop_assert!(scale.look(Level::of(back), now, none).remaining >= before.remaining);
-        }
-
-        #[test]
-        fn no_word_and_no_moment_overflows(word: u64, now: u64, count in 1u32..Quota::MAX_COUNT, burst in 1u32..Quota::MAX_COUNT, n: u32) {
-            if let Ok(quota) = Quota::new(count, Period::Day, burst) {
-                for scale in [Scale::exact(quota, 7), Scale::plain(quota)] {
-                    let now = MonoNanos(now);
-                    let _ = scale.take(Level::of(word), n, now, |_| Some(scale));
-                    let _ = scale.give_back(Level::of(word), n, now, none);
-                    prop_assert!(scale.look(Level::of(word), now, none).remaining <= u64::from(burst));
-                }
-            }
-        }
-    }
+/// The clock in the ticks of a rate; `None`: in plain ticks.
+fn clock(scale: Option<&Scale>, now: MonoNanos) -> u64 {
+    scale.map_or_else(|| plain_ticks(now), |scale| scale.ticks(now))
 }
+
+/// The word with what is in use at `now` instead of a moment, for a snapshot; `None` if nothing is.
+/// `scale` is that of the word's rate index.
+pub(super) fn relative(word: u64, scale: Option<&Scale>, now: MonoNanos) -> Option<u64> {
+    let used = (word >> INDEX_BITS).saturating_sub(clock(scale, now));
+    (used > 0).then_some(used << INDEX_BITS | word & INDEX_MASK)
+}
+
+/// The word of a bucket of which [`relative`] said what was in use, so many nanoseconds before
+/// `now`.
+pub(super) fn absolute(word: u64, scale: Option<&Scale>, now: MonoNanos, elapsed: u64) -> u64 {
+    let left = (word >> INDEX_BITS).saturating_sub(clock(scale, MonoNanos(elapsed)));
+    let ticks = clock(scale, now).saturating_add(left).min(TICKS_MAX - 1);
+    ticks << INDEX_BITS | word & INDEX_MASK
+}
+
+/// How long a level by [`relative`] lasts, in nanoseconds.
+pub(super) fn lasts(level: Level, scale: Option<&Scale>) -> u64 {
+    let plain = || level.ticks.saturating_mul(64);
+    scale.map_or_else(plain, |scale| scale.nanos_until(level.ticks, MonoNanos(0)))
+}
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

@@ -1,22 +1,55 @@
-//! How much a client may still use: quotas, buckets, and the zone that all workers share.
+//! How much a client may still use: limits, and the zone that all workers share.
 //!
-//! * [`quota`]: what a limit says (`100r/m burst=200`);
-//! * [`bucket`]: the arithmetic of one token bucket in one word, a GCRA on the monotonic clock;
+//! What a limit says:
+//! * [`quota`]: `100r/m burst=200`, `200k/m`; [`budget`] and [`calendar`]: `20/day`.
+//!
+//! One limit in one word:
+//! * [`bucket`]: a token bucket, a GCRA on the monotonic clock, with debt;
 //! * [`rates`]: the table of rates in the zone, which lets a bucket outlive a change of its quota;
-//! * [`key`], [`ask`]: whose bucket, and what a request takes from it;
-//! * [`slots`]: where the buckets of a client are found;
-//! * [`zone`]: the layout of the shared memory, and the reservation over several buckets.
+//! * [`budget`]: money of a calendar period;
+//! * [`ledger`]: the requests in flight, in such a way that those of a killed worker are reclaimed;
+//!   [`queue`]: who waits for a place among them.
+//!
+//! All limits together:
+//! * [`key`], [`ask`], [`standing`]: whose limit, what a request takes from it, and how it stands;
+//! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
+//! * [`zone`]: the layout of the shared memory;
+//! * [`reserve`]: the reservation over several limits, and its settlement;
+//! * `learned`: how much output requests lately had;
+//! * [`snapshot`]: the zone in a file.
 
 pub mod ask;
 pub mod bucket;
+pub mod budget;
+pub mod calendar;
+#[cfg(test)]
+mod fixtures;
 pub mod key;
+mod learned;
+pub mod ledger;
+pub mod queue;
 pub mod quota;
 pub mod rates;
+pub mod reserve;
 pub mod slots;
+// One thread writes a file, and reads each word of the zone once: nothing for a model checker.
+#[cfg(not(tollgate_model))]
+pub mod snapshot;
+pub mod standing;
+mod sync;
+mod take;
 pub mod zone;
 
-pub use ask::{Ask, Dimension};
-pub use bucket::{Scale, Standing};
+pub use ask::{Ask, Dimension, Now, Oversize, Take};
+pub use bucket::Scale;
+pub use budget::{Budget, BudgetError};
+pub use calendar::Calendar;
 pub use key::{Area, Key};
+pub use ledger::{Holder, Lease, Ledger, NotTaken, Process};
+pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
-pub use zone::{ClaimLock, Exceeded, LayoutError, Refused, Zone};
+pub use reserve::{Exceeded, Refused};
+#[cfg(not(tollgate_model))]
+pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
+pub use standing::{Obstacle, Standing};
+pub use zone::{ClaimLock, LayoutError, Zone};

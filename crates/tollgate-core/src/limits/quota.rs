@@ -47,6 +47,16 @@ impl Period {
         }
     }
 
+    fn from_letter(text: &str) -> Option<Self> {
+        match text {
+            "s" => Some(Self::Second),
+            "m" => Some(Self::Minute),
+            "h" => Some(Self::Hour),
+            "d" => Some(Self::Day),
+            _ => None,
+        }
+    }
+
     pub(super) fn index(self) -> u8 {
         match self {
             Self::Second => 0,
@@ -124,20 +134,30 @@ impl Quota {
     /// When the text has another form, or as [`Quota::new`].
     pub fn parse(rate: &str, burst: Option<&str>) -> Result<Self, QuotaError> {
         let (count, period) = rate.split_once("r/").ok_or(QuotaError::Form)?;
-        let period = match period {
-            "s" => Period::Second,
-            "m" => Period::Minute,
-            "h" => Period::Hour,
-            "d" => Period::Day,
-            _ => return Err(QuotaError::Form),
-        };
+        let period = Period::from_letter(period).ok_or(QuotaError::Form)?;
         let count = parse_number(count).ok_or(QuotaError::Form)?;
+        let burst = burst.map(|burst| parse_number(burst).ok_or(QuotaError::BurstForm));
+        Self::from_numbers(count, period, burst.transpose()?)
+    }
+
+    /// Parses a number of LLM tokens a period, such as `200k/m`, `1m/d` or `50000/h`, and optionally
+    /// `burst=400k`: `k` is a thousand, `m` a million. The burst is the count unless it is given.
+    ///
+    /// # Errors
+    ///
+    /// When the text has another form, or as [`Quota::new`].
+    pub fn parse_tokens(rate: &str, burst: Option<&str>) -> Result<Self, QuotaError> {
+        let (count, period) = rate.split_once('/').ok_or(QuotaError::TokensForm)?;
+        let period = Period::from_letter(period).ok_or(QuotaError::TokensForm)?;
+        let count = parse_with_suffix(count).ok_or(QuotaError::TokensForm)?;
+        let burst = burst.map(|burst| parse_with_suffix(burst).ok_or(QuotaError::TokensBurstForm));
+        Self::from_numbers(count, period, burst.transpose()?)
+    }
+
+    fn from_numbers(count: u64, period: Period, burst: Option<u64>) -> Result<Self, QuotaError> {
         let count = u32::try_from(count).map_err(|_| QuotaError::RateTooLarge)?;
         let burst = match burst {
-            Some(burst) => {
-                let burst = parse_number(burst).ok_or(QuotaError::BurstForm)?;
-                u32::try_from(burst).map_err(|_| QuotaError::BurstTooLarge)?
-            }
+            Some(burst) => u32::try_from(burst).map_err(|_| QuotaError::BurstTooLarge)?,
             None => count,
         };
         Self::new(count, period, burst)
@@ -181,13 +201,26 @@ fn parse_number(text: &str) -> Option<u64> {
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
+/// Digits, and a suffix: `k` for a thousand, `m` for a million.
+fn parse_with_suffix(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.strip_suffix('k') {
+        Some(digits) => (digits, 1_000),
+        None => text.strip_suffix('m').map_or((text, 1), |digits| (digits, 1_000_000)),
+    };
+    Some(parse_number(digits)?.saturating_mul(factor))
+}
+
 /// What is wrong with a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaError {
     /// Not of the form `100r/m`.
     Form,
+    /// Not of the form `200k/m`.
+    TokensForm,
     /// `burst=` is not a number.
     BurstForm,
+    /// `burst=` is not a number, with or without a suffix.
+    TokensBurstForm,
     /// A rate of zero.
     ZeroRate,
     /// A burst of zero.
@@ -202,7 +235,12 @@ impl fmt::Display for QuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Form => "must be a number with a period: 10r/s, 100r/m, 1000r/h or 5000r/d",
+            Self::TokensForm => {
+                "must be a number of tokens with a period: 500/s, 200k/m, 50000/h or 1m/d \
+                 (k is a thousand, m a million)"
+            }
             Self::BurstForm => "\"burst=\" must be a whole number",
+            Self::TokensBurstForm => "\"burst=\" must be a whole number such as 50000, 400k or 1m",
             Self::ZeroRate => {
                 "must not be zero; to refuse a client, disable its key or leave out its tier"
             }
@@ -248,6 +286,36 @@ mod tests {
         }
         for burst in ["", "x", "-1", "1k"] {
             assert_eq!(Quota::parse("1r/m", Some(burst)), Err(QuotaError::BurstForm), "{burst}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_a_number_with_a_suffix_and_a_period() {
+        for (text, count, period) in [
+            ("1/s", 1, Period::Second),
+            ("200k/m", 200_000, Period::Minute),
+            ("50000/h", 50_000, Period::Hour),
+            ("1m/d", 1_000_000, Period::Day),
+        ] {
+            let quota = Quota::parse_tokens(text, None).unwrap();
+            assert_eq!((quota.count(), quota.period(), quota.burst()), (count, period, count));
+        }
+        for (burst, tokens) in [("400k", 400_000), ("2m", 2_000_000), ("7", 7)] {
+            assert_eq!(Quota::parse_tokens("200k/m", Some(burst)).unwrap().burst(), tokens);
+        }
+        for text in [
+            "", "200k", "k/m", "/m", "200kk/m", "200K/m", "1.5k/m", "-1/m", "1g/d", "1k/w", "1k/",
+            "200kr/m", "100r/m",
+        ] {
+            assert_eq!(Quota::parse_tokens(text, None), Err(QuotaError::TokensForm), "{text}");
+        }
+        for burst in ["", "k", "1.5m", "1g"] {
+            let error = Quota::parse_tokens("1k/m", Some(burst));
+            assert_eq!(error, Err(QuotaError::TokensBurstForm), "{burst}");
+        }
+        assert_eq!(Quota::parse_tokens("0k/m", None), Err(QuotaError::ZeroRate));
+        for text in ["11m/s", "2148m/d", "99999999999999999999m/d"] {
+            assert_eq!(Quota::parse_tokens(text, None), Err(QuotaError::RateTooLarge), "{text}");
         }
     }
 

@@ -5,14 +5,14 @@
 //! the configuration and each distinct `rate_limit` of a token); when all indices are in use,
 //! further rates are counted in plain ticks, a little less exactly.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering, MODEL};
 
 use super::bucket::{Scale, INDICES, PLAIN};
 use super::quota::{Period, Quota};
 
 /// Words that the table takes. The first (plain ticks) and the last index (a frozen word) are
 /// reserved.
-pub(super) const WORDS: usize = INDICES;
+pub(super) const WORDS: usize = if MODEL { 4 } else { INDICES };
 
 /// A quota in one word: two bits of period, 31 of count, 31 of burst. Never zero, which marks a free
 /// entry, as a count is never zero.
@@ -25,6 +25,11 @@ fn pack(quota: Quota) -> u64 {
 fn unpack(word: u64) -> Option<Quota> {
     let number = |bits: u64| u32::try_from(bits & u64::from(Quota::MAX_COUNT)).ok();
     Quota::new(number(word >> 31)?, Period::from_index(word >> 62)?, number(word)?).ok()
+}
+
+/// Whether the word can be an entry.
+pub(super) fn is_quota(word: u64) -> bool {
+    unpack(word).is_some()
 }
 
 /// The table, over its words in the zone.
@@ -51,6 +56,27 @@ impl Rates<'_> {
             }
         }
         Scale::plain(quota)
+    }
+
+    /// The words of all entries, in the order of their indices.
+    pub(super) fn entries(&self) -> impl Iterator<Item = u64> + '_ {
+        let words = self.0.iter().take(INDICES - 1).skip(usize::from(PLAIN) + 1);
+        words.map(|word| word.load(Ordering::Acquire)).take_while(|word| *word != 0)
+    }
+
+    /// The scales of all entries, in the order of their indices from 0 (plain ticks, which have
+    /// none): for work on many words, as a scale takes a while to compute.
+    pub(super) fn scales(&self) -> Vec<Option<Scale>> {
+        let entries = self.entries().zip(PLAIN + 1..);
+        std::iter::once(None).chain(entries.map(|(_, index)| self.get(index))).collect()
+    }
+
+    /// Enters what [`Rates::entries`] gave into an empty table, with the same indices.
+    pub(super) fn fill(&self, entries: impl Iterator<Item = u64>) {
+        let words = self.0.iter().take(INDICES - 1).skip(usize::from(PLAIN) + 1);
+        for (word, entry) in words.zip(entries) {
+            word.store(entry, Ordering::Release);
+        }
     }
 
     /// The scale of the entry `index`.

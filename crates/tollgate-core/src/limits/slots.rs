@@ -1,58 +1,66 @@
-//! Where the buckets of a client are found: a set-associative table in shared memory.
+//! Where the limits of a client are found: a set-associative table in shared memory.
 //!
 //! A key has two candidate sets of eight slots each (two-choice hashing: with it, sets fill so
 //! evenly that a table takes clients up to about three quarters of its slots). A look-up reads the tags
-//! of at most two sets, and then one cache line of buckets.
+//! of at most two sets, and then a cache line or two of the slot.
 //!
 //! Finding and taking are lock-free. Giving a slot to a new key, which may evict an idle one, is done
 //! under the zone's mutex. A worker that found a slot may use it just when it is given away; what
 //! keeps it from charging the wrong client is the order of things:
 //!
-//! * before a slot changes hands, every bucket in it is swapped for [`FROZEN`], which fails where a
-//!   bucket isn't idle;
-//! * whoever takes from a bucket first reads the word, *then* checks that the slot is still his, and
-//!   then swaps; between reading and swapping the word can't have been frozen and made anew, because
-//!   a new bucket carries its time of making, and an idle one is more than a microsecond older.
+//! * before a slot changes hands, every word in it is swapped for `FROZEN`, which fails where a
+//!   word isn't idle;
+//! * whoever changes a word first reads it, *then* checks that the slot is still his, and then
+//!   swaps. Between reading and swapping the word can't have been frozen and made anew, because the
+//!   new word is never equal to one that was idle before: a bucket carries its time of making, and
+//!   an idle one is more than a microsecond older; the word of a budget of which nothing is spent,
+//!   and that of the requests in flight, carry a number that is given out once in the life of a
+//!   zone.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::ask::{Ask, BUCKETS};
-use super::bucket::{full_word, is_plain_idle, Level, Standing, FROZEN, PLAIN};
-use super::key::Key;
+use super::ask::{Kind, Now, SLOT_WORDS};
+use super::bucket::{full_word, is_plain_idle, Level, FROZEN, PLAIN};
+use super::budget;
+use super::key::{Area, Key};
+use super::ledger::Ledger;
 use super::rates::Rates;
-use crate::clock::MonoNanos;
+use super::sync::{planted, AtomicU64, Ordering, MODEL};
 
 /// Slots in a set.
-const WAYS: usize = 8;
-/// Words in a slot: one for each bucket.
-const SLOT_WORDS: usize = BUCKETS;
-/// Words in a set: two tag words a way, then the slots.
+pub(super) const WAYS: usize = if MODEL { 1 } else { 8 };
+/// Words in a set: two tag words a way, then the slots. A multiple of a cache line.
 pub(super) const SET_WORDS: usize = WAYS * 2 + WAYS * SLOT_WORDS;
 
 /// A slot that was found: the number of its set and way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    set: usize,
-    way: usize,
+    pub(super) set: usize,
+    pub(super) way: usize,
 }
 
 /// The slot belongs to another key by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moved;
 
-/// The outcome of taking from a bucket that was still ours.
-pub(super) type Taken = Result<Standing, u64>;
-
 /// The sets of one area, over their words in the zone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slots<'z> {
     pub(super) words: &'z [AtomicU64],
+    /// The number of the first slot, which is counted over both areas.
+    pub(super) first: usize,
     pub(super) rates: Rates<'z>,
+    pub(super) ledger: Ledger<'z>,
+    /// Numbers that are given out once.
+    pub(super) uniques: &'z AtomicU64,
 }
 
 impl<'z> Slots<'z> {
-    fn sets(&self) -> usize {
+    pub(super) fn sets(&self) -> usize {
         self.words.len() / SET_WORDS
+    }
+
+    /// How many slots there are.
+    pub(super) fn len(&self) -> usize {
+        self.sets() * WAYS
     }
 
     /// Halves of the hash, scaled to the number of sets (Lemire's multiply-shift instead of `%`).
@@ -69,17 +77,29 @@ impl<'z> Slots<'z> {
         self.words.get(start..start.saturating_add(SET_WORDS)).unwrap_or(&[])
     }
 
-    fn tags(&self, set: usize) -> (&'z [AtomicU64], &'z [AtomicU64]) {
+    pub(super) fn tags(&self, set: usize) -> (&'z [AtomicU64], &'z [AtomicU64]) {
         let words = self.set(set);
         (words.get(..WAYS).unwrap_or(&[]), words.get(WAYS..2 * WAYS).unwrap_or(&[]))
     }
 
-    fn slot(&self, place: Place) -> &'z [AtomicU64] {
+    /// The words of a slot.
+    pub(super) fn slot(&self, place: Place) -> &'z [AtomicU64] {
         let start = 2 * WAYS + place.way.saturating_mul(SLOT_WORDS);
         self.set(place.set).get(start..start.saturating_add(SLOT_WORDS)).unwrap_or(&[])
     }
 
-    fn holds(&self, place: Place, key: Key) -> bool {
+    /// The number of a slot, in the ledger.
+    pub(super) fn number(&self, place: Place) -> u32 {
+        u32::try_from(self.first + place.set * WAYS + place.way).unwrap_or(u32::MAX)
+    }
+
+    /// The slot with this number, if it is in this area.
+    pub(super) fn numbered(&self, slot: u32) -> Option<Place> {
+        let index = usize::try_from(slot).ok()?.checked_sub(self.first)?;
+        (index < self.len()).then_some(Place { set: index / WAYS, way: index % WAYS })
+    }
+
+    pub(super) fn holds(&self, place: Place, key: Key) -> bool {
         let (low, high) = self.tags(place.set);
         let is = |tags: &[AtomicU64], part| {
             tags.get(place.way).is_some_and(|tag| tag.load(Ordering::Acquire) == part)
@@ -101,19 +121,66 @@ impl<'z> Slots<'z> {
 
     /// The slot of `key`, which is given one if it has none; `None` when both of its sets are full
     /// of live slots. The caller holds the zone's mutex.
-    pub(super) fn claim(&self, key: Key, now: MonoNanos) -> Option<Place> {
+    pub(super) fn claim(&self, key: Key, now: Now) -> Option<Place> {
         if let Some(place) = self.find(key) {
             self.thaw(place, now);
             return Some(place);
         }
         let place = self.free_place(key).or_else(|| self.evict(key, now))?;
+        self.give(place, key, now)
+    }
+
+    /// Gives a free slot to `key`. The caller holds the zone's mutex.
+    fn give(&self, place: Place, key: Key, now: Now) -> Option<Place> {
         let (low, high) = self.tags(place.set);
         high.get(place.way)?.store(key.high, Ordering::Release);
-        for word in self.slot(place) {
-            word.store(full_word(now), Ordering::Release);
-        }
+        self.renew(place, SLOT_WORDS, now);
         low.get(place.way)?.store(key.low, Ordering::Release);
         Some(place)
+    }
+
+    /// Gives `key` a slot in a zone that nobody else uses yet: the one that it had, if it can be
+    /// found there; `None` when there is no room.
+    pub(super) fn put(&self, key: Key, had: Place, now: Now) -> Option<Place> {
+        let is_free = |place: &Place| {
+            let (low, _) = self.tags(place.set);
+            low.get(place.way).is_some_and(|tag| tag.load(Ordering::Acquire) == 0)
+        };
+        let had = Some(had).filter(|had| self.candidates(key).contains(&had.set)).filter(is_free);
+        self.give(had.or_else(|| self.free_place(key))?, key, now)
+    }
+
+    /// Whose slot it is.
+    pub(super) fn key(&self, area: Area, place: Place) -> Option<Key> {
+        let (low, high) = self.tags(place.set);
+        let low = low.get(place.way)?.load(Ordering::Acquire);
+        let high = high.get(place.way)?.load(Ordering::Acquire);
+        (low != 0).then(|| Key::from_hash(area, low, high))
+    }
+
+    /// A number that was never given out before.
+    pub(super) fn unique(&self) -> u64 {
+        if planted!(RepeatedNumber) {
+            return 0;
+        }
+        self.uniques.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The word of a limit from which nothing was ever taken.
+    fn fresh(&self, index: usize, now: Now) -> u64 {
+        match Kind::of(index) {
+            Kind::Bucket => full_word(now.mono),
+            Kind::Budget(calendar) => budget::fresh(calendar, self.unique()),
+            Kind::Concurrency => Ledger::fresh(self.unique()),
+        }
+    }
+
+    /// Makes the first words of a slot anew. Only for words that nobody else changes: frozen ones,
+    /// and those of a slot that nobody can find. The caller holds the mutex.
+    fn renew(&self, place: Place, count: usize, now: Now) {
+        for (index, word) in self.slot(place).iter().enumerate().take(count) {
+            word.store(self.fresh(index, now), Ordering::Release);
+        }
     }
 
     /// A free way in the emptier one of the two candidate sets.
@@ -133,7 +200,7 @@ impl<'z> Slots<'z> {
     }
 
     /// Empties an idle slot. The caller holds the zone's mutex.
-    fn evict(&self, key: Key, now: MonoNanos) -> Option<Place> {
+    fn evict(&self, key: Key, now: Now) -> Option<Place> {
         let places = self
             .candidates(key)
             .into_iter()
@@ -148,118 +215,93 @@ impl<'z> Slots<'z> {
         None
     }
 
-    /// Freezes every bucket of a slot if all are idle, or none.
-    fn freeze(&self, place: Place, now: MonoNanos) -> bool {
+    /// Freezes every word of a slot if all are idle, or none.
+    fn freeze(&self, place: Place, now: Now) -> bool {
         let slot = self.slot(place);
+        let is_idle = |(index, word): (usize, &AtomicU64)| {
+            self.is_idle(index, word.load(Ordering::Acquire), now)
+        };
         // Reading first spares a busy slot the writes.
-        if !slot.iter().all(|word| self.is_idle(word.load(Ordering::Acquire), now)) {
+        if !slot.iter().enumerate().all(is_idle) {
             return false;
         }
-        for (done, word) in slot.iter().enumerate() {
-            let idle = word.load(Ordering::Acquire);
-            let frozen = self.is_idle(idle, now)
-                && word.compare_exchange(idle, FROZEN, Ordering::AcqRel, Ordering::Acquire).is_ok();
-            if !frozen {
-                // Somebody came back for it. The ones before were idle, hence full.
-                for word in slot.iter().take(done) {
-                    word.store(full_word(now), Ordering::Release);
+        for (index, word) in slot.iter().enumerate() {
+            if planted!(FrozenUnseen) {
+                word.store(FROZEN, Ordering::Release);
+                continue;
+            }
+            let seen = word.load(Ordering::Acquire);
+            let frozen = self.is_idle(index, seen, now) && {
+                if Kind::of(index) == Kind::Concurrency {
+                    // Whoever wrote this word may have died before it could say so elsewhere.
+                    self.ledger.help(seen);
                 }
+                word.compare_exchange(seen, FROZEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            };
+            if !frozen {
+                // Somebody came back for it. The words before were idle, so nothing is forgotten.
+                self.renew(place, index, now);
                 return false;
             }
         }
         true
     }
 
-    /// Whether a bucket may be forgotten. What a worker froze and left behind when it died under the
+    /// Whether a word may be forgotten. What a worker froze and left behind when it died under the
     /// mutex was idle, too.
-    fn is_idle(&self, word: u64, now: MonoNanos) -> bool {
+    pub(super) fn is_idle(&self, index: usize, word: u64, now: Now) -> bool {
         if word == FROZEN {
             return true;
         }
-        let level = Level::of(word);
-        match level.index {
-            PLAIN => is_plain_idle(level, now),
-            index => self.rates.get(index).is_some_and(|scale| scale.is_idle(level, now)),
+        match Kind::of(index) {
+            Kind::Bucket => {
+                let level = Level::of(word);
+                match level.index {
+                    PLAIN => is_plain_idle(level, now.mono),
+                    rate => self.rates.get(rate).is_some_and(|s| s.is_idle(level, now.mono)),
+                }
+            }
+            Kind::Budget(calendar) => budget::is_idle(calendar, word, now.wall),
+            Kind::Concurrency => Ledger::is_idle(word),
         }
     }
 
     /// Undoes what a worker that died under the mutex left frozen. The caller holds the mutex.
-    fn thaw(&self, place: Place, now: MonoNanos) {
-        for word in self.slot(place) {
+    fn thaw(&self, place: Place, now: Now) {
+        for (index, word) in self.slot(place).iter().enumerate() {
             // Only holders of the mutex freeze, so no one else is about to change a frozen word.
             if word.load(Ordering::Acquire) == FROZEN {
-                word.store(full_word(now), Ordering::Release);
+                word.store(self.fresh(index, now), Ordering::Release);
             }
         }
     }
 
-    /// Applies `change` to a bucket by compare-and-swap. `change` gives the new word, or `None` to
-    /// leave it, and what to tell the caller.
-    fn update<T>(
+    /// Applies `change` to the word `index` of a slot by compare-and-swap. `change` gives the new
+    /// word, or `None` to leave it, and what to tell the caller.
+    pub(super) fn update<T>(
         &self,
         place: Place,
-        ask: &Ask,
-        mut change: impl FnMut(Level) -> (Option<u64>, T),
+        (key, index): (Key, usize),
+        mut change: impl FnMut(u64) -> (Option<u64>, T),
     ) -> Result<T, Moved> {
-        let word = self.slot(place).get(ask.bucket()).ok_or(Moved)?;
+        let word = self.slot(place).get(index).ok_or(Moved)?;
+        let early = planted!(CheckedTooEarly) && self.holds(place, key);
         let mut seen = word.load(Ordering::Acquire);
         loop {
             // In this order: see the module's comment.
-            if seen == FROZEN || !self.holds(place, ask.key) {
+            if seen == FROZEN || !(early || self.holds(place, key)) {
                 return Err(Moved);
             }
-            let (next, outcome) = change(Level::of(seen));
+            let (next, outcome) = change(seen);
             let Some(next) = next else { return Ok(outcome) };
+            if planted!(StoredBucket) {
+                word.store(next, Ordering::Release);
+                return Ok(outcome);
+            }
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(outcome),
                 Err(other) => seen = other,
             }
         }
-    }
-
-    /// Takes what is asked for.
-    pub(super) fn take(&self, place: Place, ask: &Ask, now: MonoNanos) -> Result<Taken, Moved> {
-        self.update(place, ask, |level| {
-            match ask.scale.take(level, ask.n, now, |index| self.rates.get(index)) {
-                Ok((word, standing)) => (Some(word), Ok(standing)),
-                Err(wait) => (wait.converted, Err(wait.nanos)),
-            }
-        })
-    }
-
-    /// The nanoseconds after which [`Slots::take`] would succeed; `None` if it would now.
-    pub(super) fn wait(
-        &self,
-        place: Place,
-        ask: &Ask,
-        now: MonoNanos,
-    ) -> Result<Option<u64>, Moved> {
-        self.update(place, ask, |level| {
-            match ask.scale.wait(level, ask.n, now, |index| self.rates.get(index)) {
-                Some(wait) => (wait.converted, Some(wait.nanos)),
-                None => (None, None),
-            }
-        })
-    }
-
-    /// How the bucket stands, and the wait of [`Slots::wait`].
-    pub(super) fn look(
-        &self,
-        place: Place,
-        ask: &Ask,
-        now: MonoNanos,
-    ) -> Result<(Standing, Option<u64>), Moved> {
-        let wait = self.wait(place, ask, now)?;
-        self.update(place, ask, |level| {
-            (None, (ask.scale.look(level, now, |index| self.rates.get(index)), wait))
-        })
-    }
-
-    /// Gives back what was taken. A slot that moved was idle, and there is nothing to give back.
-    pub(super) fn give_back(&self, place: Place, ask: &Ask, now: MonoNanos) {
-        let _ = self.update(place, ask, |level| {
-            let foreign = |index| self.rates.get(index);
-            (Some(ask.scale.give_back(level, ask.n, now, foreign)), ())
-        });
     }
 }

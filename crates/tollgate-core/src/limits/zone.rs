@@ -1,19 +1,24 @@
-//! The shared memory that all workers see: its layout, and the reservation over several buckets.
+//! The shared memory that all workers see: its layout.
+//!
+//! ```text
+//! header | rates | learned | ledger | slots of clients | slots of tollgate_limit keys
+//! ```
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ask::Ask;
-use super::bucket::{Scale, Standing};
-use super::key::{Area, Key};
+use super::ask::IN_FLIGHT;
+use super::bucket::Scale;
+use super::key::{Area, Domain, Key};
+use super::learned::{self, Learned};
+use super::ledger::{Holder, Ledger, Process};
 use super::quota::Quota;
 use super::rates::{self, Rates};
-use super::slots::{Moved, Place, Slots, SET_WORDS};
-use crate::clock::MonoNanos;
+use super::slots::{Slots, SET_WORDS};
+use super::sync::{AtomicU64, Ordering};
 
 /// "tollgate", and the version of everything that lies behind it.
 const MAGIC: u64 = u64::from_be_bytes(*b"tollgate");
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT_VERSION: u64 = 2;
 
 // The header, by word.
 const WORD_MAGIC: usize = 0;
@@ -21,26 +26,14 @@ const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
 const WORD_CLIENT_SETS: usize = 4;
 const WORD_KEY_SETS: usize = 5;
+const WORD_LEDGER_WORDS: usize = 6;
+const WORD_UNIQUES: usize = 7;
 const HEADER_WORDS: usize = 8;
-const SLOTS_START: usize = HEADER_WORDS + rates::WORDS;
+const LEARNED_START: usize = HEADER_WORDS + rates::WORDS;
+pub(super) const LEDGER_START: usize = LEARNED_START + learned::WORDS;
 
-/// A limit has too little left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exceeded {
-    /// Which of the asks stands in the way for longest.
-    pub ask: usize,
-    /// Nanoseconds until the same request would pass, as far as the present use goes.
-    pub wait_nanos: u64,
-}
-
-/// Why nothing was reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// A limit has too little left.
-    Exceeded(Exceeded),
-    /// No room for a further client or key, and none of the others is idle.
-    ZoneFull(Area),
-}
+/// Words of a cache line: the slots begin on one.
+pub(super) const LINE_WORDS: usize = 8;
 
 /// The zone's mutex, which serialises the giving away of slots. A holder that dies must not leave it
 /// locked (nginx's slab mutex is such a one).
@@ -82,24 +75,24 @@ impl std::error::Error for LayoutError {}
 /// A view of the zone.
 #[derive(Clone, Copy, Debug)]
 pub struct Zone<'z> {
-    seed: (u64, u64),
-    rates: Rates<'z>,
-    clients: Slots<'z>,
-    keys: Slots<'z>,
+    pub(super) seed: (u64, u64),
+    pub(super) rates: Rates<'z>,
+    pub(super) learned: Learned<'z>,
+    pub(super) clients: Slots<'z>,
+    pub(super) keys: Slots<'z>,
+    ledger: Ledger<'z>,
 }
 
 impl<'z> Zone<'z> {
-    /// The fewest words that a zone can have.
-    pub const MIN_WORDS: usize = SLOTS_START + 2 * SET_WORDS;
-
-    /// Makes an empty zone of `words`, whatever they held. Half of the room goes to authenticated
-    /// clients, half to the keys of `tollgate_limit`.
+    /// Makes an empty zone of `words`, whatever they held. Half of the room for slots goes to
+    /// authenticated clients, half to the keys of `tollgate_limit`.
     ///
     /// # Errors
     ///
-    /// When there are fewer than [`Zone::MIN_WORDS`] words.
+    /// When there are too few words for one set of slots in each area.
     pub fn format(words: &'z [AtomicU64], seed: (u64, u64)) -> Result<Self, LayoutError> {
-        let sets = words.len().saturating_sub(SLOTS_START) / SET_WORDS;
+        let ledger_words = Ledger::words_for(words.len()).next_multiple_of(LINE_WORDS);
+        let sets = words.len().saturating_sub(LEDGER_START + ledger_words) / SET_WORDS;
         if sets < 2 {
             return Err(LayoutError::TooSmall);
         }
@@ -112,6 +105,7 @@ impl<'z> Zone<'z> {
             (WORD_SEED + 1, seed.1),
             (WORD_CLIENT_SETS, sets.div_ceil(2) as u64),
             (WORD_KEY_SETS, (sets / 2) as u64),
+            (WORD_LEDGER_WORDS, ledger_words as u64),
             // Last, so that a header without it is not a header.
             (WORD_MAGIC, MAGIC),
         ];
@@ -137,41 +131,66 @@ impl<'z> Zone<'z> {
             LAYOUT_VERSION => {}
             other => return Err(LayoutError::Version(other)),
         }
-        let length = |sets: u64| {
-            usize::try_from(sets)
+        let length = |at: usize, unit: usize| {
+            usize::try_from(word(at)?)
                 .ok()
-                .and_then(|sets| sets.checked_mul(SET_WORDS))
+                .and_then(|count| count.checked_mul(unit))
                 .ok_or(LayoutError::Foreign)
         };
-        let clients_end = SLOTS_START.saturating_add(length(word(WORD_CLIENT_SETS)?)?);
-        let keys_end = clients_end.saturating_add(length(word(WORD_KEY_SETS)?)?);
+        let ledger_end = LEDGER_START.saturating_add(length(WORD_LEDGER_WORDS, 1)?);
+        let clients_end = ledger_end.saturating_add(length(WORD_CLIENT_SETS, SET_WORDS)?);
+        let keys_end = clients_end.saturating_add(length(WORD_KEY_SETS, SET_WORDS)?);
         let part = |from: usize, to: usize| words.get(from..to).ok_or(LayoutError::TooSmall);
-        let rates = Rates(part(HEADER_WORDS, SLOTS_START)?);
+        let rates = Rates(part(HEADER_WORDS, LEARNED_START)?);
+        let ledger = Ledger::new(part(LEDGER_START, ledger_end)?).ok_or(LayoutError::TooSmall)?;
+        let uniques = words.get(WORD_UNIQUES).ok_or(LayoutError::TooSmall)?;
+        let slots = |words, first| Slots { words, first, rates, ledger, uniques };
+        let clients = slots(part(ledger_end, clients_end)?, 0);
         Ok(Self {
             seed: (word(WORD_SEED)?, word(WORD_SEED + 1)?),
             rates,
-            clients: Slots { words: part(SLOTS_START, clients_end)?, rates },
-            keys: Slots { words: part(clients_end, keys_end)?, rates },
+            learned: Learned(part(LEARNED_START, LEDGER_START)?),
+            clients,
+            keys: slots(part(clients_end, keys_end)?, clients.len()),
+            ledger,
         })
+    }
+
+    /// Whether both are views of the same memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Zone<'_>) -> bool {
+        std::ptr::eq(self.rates.0, other.rates.0)
     }
 
     /// How many clients, and how many keys of `tollgate_limit`, there are slots for.
     #[must_use]
     pub fn capacity(&self) -> (usize, usize) {
-        let slots = |part: Slots<'_>| part.words.len() / SET_WORDS * 8;
-        (slots(self.clients), slots(self.keys))
+        (self.clients.len(), self.keys.len())
     }
 
     /// The key of an authenticated client.
     #[must_use]
     pub fn client_key(&self, client: &str) -> Key {
-        Key::new(self.seed, Area::Clients, [client.as_bytes(), b""])
+        Key::new(self.seed, Domain::Client, [client.as_bytes(), b""])
+    }
+
+    /// The key of an authenticated client in the `model` block of a tier called `block`.
+    #[must_use]
+    pub fn model_key(&self, client: &str, block: &str) -> Key {
+        Key::new(self.seed, Domain::Model, [client.as_bytes(), block.as_bytes()])
     }
 
     /// The key of `value` under the `tollgate_limit` called `limit`.
     #[must_use]
     pub fn limit_key(&self, limit: &str, value: &[u8]) -> Key {
-        Key::new(self.seed, Area::Keys, [limit.as_bytes(), value])
+        Key::new(self.seed, Domain::Limit, [limit.as_bytes(), value])
+    }
+
+    /// The key of `value` for the `auth_failures` of the `tollgate_limit` called `limit`: apart from
+    /// its other limits, as a stranger can raise these.
+    #[must_use]
+    pub fn auth_failures_key(&self, limit: &str, value: &[u8]) -> Key {
+        Key::new(self.seed, Domain::AuthFailures, [limit.as_bytes(), value])
     }
 
     /// Prepares a quota for asks; enters it into the zone's table of rates.
@@ -180,141 +199,61 @@ impl<'z> Zone<'z> {
         self.rates.enter(quota)
     }
 
-    fn slots(&self, key: Key) -> Slots<'z> {
-        match key.area() {
-            Area::Clients => self.clients,
-            Area::Keys => self.keys,
-        }
+    /// Notes that a request of the tier for the model had so much output, in tokens.
+    pub fn learn(&self, tier: &str, model: &str, output: u32) {
+        self.learned.add(self.learned_key(tier, model), output);
     }
 
-    /// Takes from all of the buckets, or from none. On success, `standings` holds one entry for each
-    /// ask, after the take; when a limit has too little left, one for each ask as it stands.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`]; nothing was taken then.
-    pub fn reserve(
-        &self,
-        asks: &[Ask],
-        now: MonoNanos,
-        lock: &impl ClaimLock,
-        standings: &mut Vec<Standing>,
-    ) -> Result<(), Refused> {
-        // An attempt fails only when a slot was given away between finding and taking, which needs
-        // it to have been idle just then.
-        let mut last = Area::Clients;
-        for attempt in 0..16 {
-            standings.clear();
-            match self.try_reserve(asks, now, lock, standings, attempt > 0) {
-                Ok(outcome) => return outcome,
-                Err((Moved, area)) => last = area,
-            }
-        }
-        Err(Refused::ZoneFull(last))
-    }
-
-    /// `Err` when a slot moved meanwhile.
-    fn try_reserve(
-        &self,
-        asks: &[Ask],
-        now: MonoNanos,
-        lock: &impl ClaimLock,
-        standings: &mut Vec<Standing>,
-        locked: bool,
-    ) -> Result<Result<(), Refused>, (Moved, Area)> {
-        // Look first: a refusal is the common failure, and should write nothing, not even for a
-        // moment in which it would refuse somebody else.
-        for (index, ask) in asks.iter().enumerate() {
-            let place = match self.place(ask.key, now, lock, locked) {
-                Ok(place) => place,
-                Err(full) => return Ok(Err(full)),
-            };
-            let wait = self
-                .slots(ask.key)
-                .wait(place, ask, now)
-                .map_err(|moved| (moved, ask.key.area()))?;
-            if let Some(wait_nanos) = wait {
-                let found = Exceeded { ask: index, wait_nanos };
-                return Ok(Err(self.refusal(asks, found, now, standings)));
-            }
-        }
-        for (index, ask) in asks.iter().enumerate() {
-            let slots = self.slots(ask.key);
-            let taken =
-                slots.find(ask.key).ok_or(Moved).and_then(|place| slots.take(place, ask, now));
-            // Where another worker was faster, what was taken so far goes back.
-            let give_back = || self.give_back(asks.get(..index).unwrap_or(&[]), now);
-            match taken {
-                Ok(Ok(standing)) => standings.push(standing),
-                Ok(Err(wait_nanos)) => {
-                    give_back();
-                    let found = Exceeded { ask: index, wait_nanos };
-                    return Ok(Err(self.refusal(asks, found, now, standings)));
-                }
-                Err(moved) => {
-                    give_back();
-                    return Err((moved, ask.key.area()));
-                }
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// The refusal for which `found` gave the occasion: how each of the asks stands, and which of
-    /// them stands in the way for longest.
-    fn refusal(
-        &self,
-        asks: &[Ask],
-        found: Exceeded,
-        now: MonoNanos,
-        standings: &mut Vec<Standing>,
-    ) -> Refused {
-        standings.clear();
-        let mut tightest = found;
-        for (index, ask) in asks.iter().enumerate() {
-            let full = (Standing::full(ask.scale.quota()), None);
-            let (standing, wait) = self.look(ask, now).unwrap_or(full);
-            standings.push(standing);
-            if let Some(wait_nanos) = wait.filter(|wait| *wait > tightest.wait_nanos) {
-                tightest = Exceeded { ask: index, wait_nanos };
-            }
-        }
-        Refused::Exceeded(tightest)
-    }
-
-    fn place(
-        &self,
-        key: Key,
-        now: MonoNanos,
-        lock: &impl ClaimLock,
-        locked: bool,
-    ) -> Result<Place, Refused> {
-        let slots = self.slots(key);
-        if !locked {
-            if let Some(place) = slots.find(key) {
-                return Ok(place);
-            }
-        }
-        lock.with(|| slots.claim(key, now)).ok_or(Refused::ZoneFull(key.area()))
-    }
-
-    /// Gives back what a successful [`Zone::reserve`] of the same asks took.
-    pub fn give_back(&self, asks: &[Ask], now: MonoNanos) {
-        for ask in asks {
-            let slots = self.slots(ask.key);
-            if let Some(place) = slots.find(ask.key) {
-                slots.give_back(place, ask, now);
-            }
-        }
-    }
-
-    /// How the bucket of `ask` stands, without making a slot for it; the second part is the wait
-    /// after which the ask would pass, if it wouldn't now. `None`: never used, hence full.
+    /// A high estimate of the output of such a request, in tokens, from those that were noted;
+    /// `None` if there were none, or too long ago to be remembered.
     #[must_use]
-    pub fn look(&self, ask: &Ask, now: MonoNanos) -> Option<(Standing, Option<u64>)> {
-        let slots = self.slots(ask.key);
-        let place = slots.find(ask.key)?;
-        slots.look(place, ask, now).ok()
+    pub fn learned(&self, tier: &str, model: &str) -> Option<u32> {
+        self.learned.get(self.learned_key(tier, model))
+    }
+
+    fn learned_key(&self, tier: &str, model: &str) -> Key {
+        Key::new(self.seed, Domain::Learned, [tier.as_bytes(), model.as_bytes()])
+    }
+
+    /// Makes a worker known, so that it can have requests in flight: after it was forked. `None`:
+    /// there are too many processes.
+    pub fn register(&self, process: Process, lock: &impl ClaimLock) -> Option<Holder> {
+        self.ledger.register(process, lock)
+    }
+
+    /// The orderly end of a worker: releases what it still holds, and gives how much that was.
+    pub fn leave(&self, holder: Holder, lock: &impl ClaimLock) -> usize {
+        self.ledger.leave(holder, |slot| self.in_flight_word(slot), lock)
+    }
+
+    /// Releases what processes hold that are dead, and gives how much that was. Cheap while all are
+    /// alive: to be called every second or so.
+    pub fn reclaim(&self, is_alive: impl Fn(Process) -> bool, lock: &impl ClaimLock) -> usize {
+        self.ledger.reclaim(is_alive, |slot| self.in_flight_word(slot), lock)
+    }
+
+    /// The ledger of the requests in flight, and the queue for them.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger<'z> {
+        self.ledger
+    }
+
+    /// The word that counts the requests in flight of the slot with this number.
+    #[must_use]
+    pub fn in_flight_word(&self, slot: u32) -> Option<&'z AtomicU64> {
+        let of = |slots: &Slots<'z>| slots.slot(slots.numbered(slot)?).get(IN_FLIGHT);
+        of(&self.clients).or_else(|| of(&self.keys))
+    }
+
+    pub(super) fn slots(&self, key: Key) -> &Slots<'z> {
+        self.area(key.area())
+    }
+
+    pub(super) fn area(&self, area: Area) -> &Slots<'z> {
+        match area {
+            Area::Clients => &self.clients,
+            Area::Keys => &self.keys,
+        }
     }
 }
 

@@ -20,6 +20,50 @@ pub enum Engine {
     Anthropic,
 }
 
+impl Engine {
+    /// Every engine, in the order of the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::Vllm,
+        Self::Sglang,
+        Self::Tgi,
+        Self::LlamaCpp,
+        Self::Ollama,
+        Self::Anthropic,
+    ];
+
+    /// The name in `tollgate_engine` and in the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::Tgi => "tgi",
+            Self::LlamaCpp => "llamacpp",
+            Self::Ollama => "ollama",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
+    /// The engine of this name, in exactly this case.
+    #[must_use]
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|engine| engine.as_str().as_bytes() == name)
+    }
+
+    /// The dialect of its own API, for paths that are no [`Endpoint`].
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::OpenAi | Self::Vllm | Self::Sglang | Self::LlamaCpp => Dialect::OpenAi,
+            Self::Tgi => Dialect::Tgi,
+            Self::Ollama => Dialect::Ollama,
+            Self::Anthropic => Dialect::Anthropic,
+        }
+    }
+}
+
 /// An API, as far as errors go: how a refusal looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -57,4 +101,241 @@ pub enum Endpoint {
     TgiGenerate,
     /// TGI: `/generate_stream`
     TgiGenerateStream,
+}
+
+/// Which endpoint a path belongs to by its end. Of one list, the first that fits counts.
+type Suffixes = &'static [(&'static str, Option<Endpoint>)];
+
+/// What holds for every engine.
+const COMMON: Suffixes = &[
+    ("/chat/completions", Some(Endpoint::Chat)),
+    ("/completions", Some(Endpoint::Completions)),
+    ("/embeddings", Some(Endpoint::Embeddings)),
+    ("/responses", Some(Endpoint::Responses)),
+    ("/messages", Some(Endpoint::Messages)),
+    ("/api/chat", Some(Endpoint::OllamaChat)),
+    ("/api/generate", Some(Endpoint::OllamaGenerate)),
+    ("/api/embed", Some(Endpoint::OllamaEmbed)),
+    ("/generate", Some(Endpoint::TgiGenerate)),
+    ("/generate_stream", Some(Endpoint::TgiGenerateStream)),
+];
+
+/// What one engine understands differently; it goes before [`COMMON`].
+fn peculiar_to(engine: Engine) -> Suffixes {
+    match engine {
+        // The older of its two; elsewhere `/api` is a prefix of the operator's.
+        Engine::Ollama => &[("/api/embeddings", Some(Endpoint::OllamaEmbed))],
+        // No API of Ollama's there, so `/api` is a prefix of the operator's.
+        Engine::Tgi => &[("/api/generate", Some(Endpoint::TgiGenerate))],
+        // Answered as `/v1/chat/completions` is; and the older names of two others.
+        Engine::LlamaCpp => &[
+            ("/api/chat", Some(Endpoint::Chat)),
+            ("/completion", Some(Endpoint::Completions)),
+            ("/embedding", Some(Endpoint::Embeddings)),
+        ],
+        // Its own `/generate` is another one than TGI's, and is not read.
+        Engine::Sglang => &[("/api/generate", Some(Endpoint::OllamaGenerate)), ("/generate", None)],
+        Engine::OpenAi | Engine::Vllm | Engine::Anthropic => &[],
+    }
+}
+
+impl Endpoint {
+    /// The endpoint that `path` belongs to: nginx's normalised URI, unescaped, without a query.
+    ///
+    /// Only the end of the path counts, so that it may stand below a prefix of the operator's. ASCII
+    /// case and trailing slashes are ignored: some servers accept such spellings, and a request must
+    /// not escape its metering by one. TGI's `/` is known at the root only.
+    #[must_use]
+    pub fn of(path: &[u8], engine: Engine) -> Option<Self> {
+        let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        let path = path.get(..end)?;
+        if path.is_empty() {
+            return (engine == Engine::Tgi).then_some(Self::TgiGenerate);
+        }
+        let (_, endpoint) = peculiar_to(engine)
+            .iter()
+            .chain(COMMON)
+            .find(|(suffix, _)| ends_with_ignoring_case(path, suffix.as_bytes()))?;
+        *endpoint
+    }
+
+    /// How a refusal looks to a client of this endpoint.
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses => Dialect::OpenAi,
+            Self::Messages => Dialect::Anthropic,
+            Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed => Dialect::Ollama,
+            Self::TgiGenerate | Self::TgiGenerateStream => Dialect::Tgi,
+        }
+    }
+
+    /// The name in the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::OllamaChat => "ollama_chat",
+            Self::OllamaGenerate => "ollama_generate",
+            Self::OllamaEmbed => "ollama_embed",
+            Self::TgiGenerate => "tgi_generate",
+            Self::TgiGenerateStream => "tgi_generate_stream",
+        }
+    }
+
+    /// Whether answers hold tokens that the model made: embeddings have none.
+    #[must_use]
+    pub fn has_output(self) -> bool {
+        match self {
+            Self::Embeddings | Self::OllamaEmbed => false,
+            Self::Chat
+            | Self::Completions
+            | Self::Responses
+            | Self::Messages
+            | Self::OllamaChat
+            | Self::OllamaGenerate
+            | Self::TgiGenerate
+            | Self::TgiGenerateStream => true,
+        }
+    }
+}
+
+/// How a refusal looks to a client that asked for `path`, which may be no endpoint that is known.
+#[must_use]
+pub fn dialect_of(path: &[u8], engine: Engine) -> Dialect {
+    match (Endpoint::of(path, engine), engine.dialect()) {
+        (Some(endpoint), _) => endpoint.dialect(),
+        // Ollama has OpenAI's API beside its own.
+        (None, Dialect::Ollama) if !is_below_api(path) => Dialect::OpenAi,
+        (None, dialect) => dialect,
+    }
+}
+
+/// Whether a segment of the path, other than the last, is `api`.
+fn is_below_api(path: &[u8]) -> bool {
+    path.windows(5).any(|part| part.eq_ignore_ascii_case(b"/api/"))
+}
+
+fn ends_with_ignoring_case(path: &[u8], suffix: &[u8]) -> bool {
+    path.len()
+        .checked_sub(suffix.len())
+        .and_then(|start| path.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(path: &str) -> Option<Endpoint> {
+        Endpoint::of(path.as_bytes(), Engine::OpenAi)
+    }
+
+    #[test]
+    fn engine_is_found_by_its_name_and_no_other_spelling() {
+        for engine in Engine::ALL {
+            assert_eq!(Engine::from_name(engine.as_str().as_bytes()), Some(engine));
+        }
+        for name in [&b""[..], b"OpenAI", b"vllm ", b"llama.cpp"] {
+            assert_eq!(Engine::from_name(name), None);
+        }
+    }
+
+    #[test]
+    fn endpoints_are_known_by_the_paths_of_their_apis() {
+        for (path, expected) in [
+            ("/v1/chat/completions", Endpoint::Chat),
+            ("/v1/completions", Endpoint::Completions),
+            ("/v1/embeddings", Endpoint::Embeddings),
+            ("/v1/responses", Endpoint::Responses),
+            ("/v1/messages", Endpoint::Messages),
+            ("/api/chat", Endpoint::OllamaChat),
+            ("/api/generate", Endpoint::OllamaGenerate),
+            ("/api/embed", Endpoint::OllamaEmbed),
+            ("/generate", Endpoint::TgiGenerate),
+            ("/generate_stream", Endpoint::TgiGenerateStream),
+        ] {
+            for engine in [Engine::OpenAi, Engine::Vllm, Engine::Ollama, Engine::Anthropic] {
+                assert_eq!(Endpoint::of(path.as_bytes(), engine), Some(expected), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn prefix_case_and_trailing_slashes_do_not_hide_an_endpoint() {
+        for path in [
+            "/api/openai/v1/chat/completions",
+            "/chat/completions",
+            "/V1/Chat/COMPLETIONS",
+            "/v1/chat/completions/",
+            "/v1/chat/completions///",
+        ] {
+            assert_eq!(endpoint(path), Some(Endpoint::Chat), "{path}");
+        }
+        assert_eq!(endpoint("/ollama/api/chat/"), Some(Endpoint::OllamaChat));
+    }
+
+    #[test]
+    fn what_lies_below_or_beside_an_endpoint_is_another_one() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "/v1",
+            "/v1/models",
+            "/v1/messages/count_tokens",
+            "/v1/chat/completions/chatcmpl-1",
+            "/v1/responses/resp_1",
+            "/v1/my-completions",
+            "/v1/completion",
+            "/api/tags",
+            "chat",
+            "/v1/chat/completions\0",
+        ] {
+            assert_eq!(endpoint(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn engine_settles_what_a_path_leaves_open() {
+        let of = |path: &str, engine| Endpoint::of(path.as_bytes(), engine);
+        assert_eq!(of("/", Engine::Tgi), Some(Endpoint::TgiGenerate));
+        assert_eq!(of("/", Engine::Vllm), None);
+        assert_eq!(of("/api/generate", Engine::Tgi), Some(Endpoint::TgiGenerate));
+        assert_eq!(of("/api/generate", Engine::Sglang), Some(Endpoint::OllamaGenerate));
+        assert_eq!(of("/generate", Engine::Sglang), None);
+        assert_eq!(of("/api/chat", Engine::LlamaCpp), Some(Endpoint::Chat));
+        assert_eq!(of("/completion", Engine::LlamaCpp), Some(Endpoint::Completions));
+        assert_eq!(of("/embedding", Engine::LlamaCpp), Some(Endpoint::Embeddings));
+        assert_eq!(of("/api/embeddings", Engine::Ollama), Some(Endpoint::OllamaEmbed));
+        assert_eq!(of("/api/embeddings", Engine::Vllm), Some(Endpoint::Embeddings));
+    }
+
+    #[test]
+    fn dialect_follows_the_endpoint_and_else_the_engine() {
+        for (path, engine, expected) in [
+            ("/v1/messages", Engine::Vllm, Dialect::Anthropic),
+            ("/v1/messages/count_tokens", Engine::Anthropic, Dialect::Anthropic),
+            ("/v1/models", Engine::Vllm, Dialect::OpenAi),
+            ("/v1/chat/completions", Engine::Tgi, Dialect::OpenAi),
+            ("/info", Engine::Tgi, Dialect::Tgi),
+            ("/api/tags", Engine::Ollama, Dialect::Ollama),
+            ("/gpu/API/tags", Engine::Ollama, Dialect::Ollama),
+            ("/v1/models", Engine::Ollama, Dialect::OpenAi),
+            ("/api", Engine::Ollama, Dialect::OpenAi),
+            ("/api/models", Engine::Vllm, Dialect::OpenAi),
+        ] {
+            assert_eq!(dialect_of(path.as_bytes(), engine), expected, "{path} {engine:?}");
+        }
+    }
+
+    #[test]
+    fn only_embeddings_are_without_output() {
+        assert!(!Endpoint::Embeddings.has_output() && !Endpoint::OllamaEmbed.has_output());
+        assert!(Endpoint::Chat.has_output() && Endpoint::TgiGenerateStream.has_output());
+    }
 }

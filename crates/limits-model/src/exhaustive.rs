@@ -1,0 +1,11 @@
+//! The limits under loom.
+
+pub mod atomics {
+    //! Atomics of loom, whose user can be killed.
+    mortal_atomics!(loom);
+}
+
+#[allow(dead_code, reason = "what only the other parts of tollgate-core use")]
+#[allow(clippy::modulo_one, reason = "a set has one slot here")]
+#[path = "../../tollgate-core/src/limits/mod.rs"]
+pub mod limits;

@@ -1,0 +1,50 @@
+//! Mistakes that are planted, to see that the models catch them.
+
+use std::cell::Cell;
+
+/// A mistake: where the sources say `planted!` with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Race {
+    /// A bucket or a budget is read and then stored, instead of swapped.
+    StoredBucket,
+    /// Whose slot it is is asked before its word is read, and not after.
+    CheckedTooEarly,
+    /// An idle slot is frozen without looking again.
+    FrozenUnseen,
+    /// The words of a slot that is given away are not told apart from those before.
+    RepeatedNumber,
+    /// An in-flight count is read and then stored, instead of swapped.
+    StoredCount,
+    /// A lease is marked as held before it is counted.
+    HeldTooEarly,
+    /// A count is overwritten without helping the one who wrote it.
+    Unhelped,
+    /// What a dead process had begun is judged by the count alone, without a second look at its lease.
+    JudgedAtOnce,
+    /// A lease is freed before it is taken off the count.
+    FreedTooEarly,
+    /// A waiter is counted and put in line without the mutex.
+    UnlockedQueue,
+    /// The end of the queue is drawn in without asking whether somebody came meanwhile.
+    TrimmedBlindly,
+    /// The two words of a waiter are read without asking whether they belong together.
+    ReadInParts,
+}
+
+std::thread_local! {
+    // A model checker runs all of its threads on one thread of the system.
+    static PLANTED: Cell<Option<Race>> = const { Cell::new(None) };
+}
+
+/// Whether `race` is planted.
+pub(crate) fn is_planted(race: Race) -> bool {
+    PLANTED.get() == Some(race)
+}
+
+/// Runs `check` with `race` planted, and gives whether it failed.
+pub fn is_caught(race: Race, check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+    PLANTED.set(Some(race));
+    let outcome = std::panic::catch_unwind(check);
+    PLANTED.set(None);
+    outcome.is_err()
+}

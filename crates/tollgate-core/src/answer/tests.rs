@@ -1,0 +1,187 @@
+use super::*;
+use serde_json::{json, Value};
+
+const REALM: &str = "Bearer realm=\"tollgate\"";
+const INVALID: &str = "Bearer realm=\"tollgate\", error=\"invalid_token\"";
+
+const DIALECTS: [Dialect; 4] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Ollama, Dialect::Tgi];
+
+/// What the documentation promises: status, OpenAI's type and code, Anthropic's type, TGI's type.
+fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'static str) {
+    const INVALID_REQUEST: &str = "invalid_request_error";
+    const EXCEEDED: &str = "rate_limit_exceeded";
+    const RATE: &str = "rate_limit_error";
+    match reason.as_str() {
+        "missing_credential" | "invalid_credential" | "expired_credential"
+        | "revoked_credential" | "not_yet_valid" | "invalid_token" => {
+            (401, INVALID_REQUEST, "invalid_api_key", "authentication_error", "authentication")
+        }
+        "conflicting_credentials" | "malformed_request" => {
+            (400, INVALID_REQUEST, "invalid_request", INVALID_REQUEST, "validation")
+        }
+        "address_denied" | "tier_denied" => {
+            (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
+        }
+        "model_denied" => {
+            (403, INVALID_REQUEST, "model_access_denied", "permission_error", "permission")
+        }
+        "request_too_large" => {
+            (413, INVALID_REQUEST, "request_too_large", "request_too_large", "validation")
+        }
+        "unsupported_encoding" => {
+            (415, INVALID_REQUEST, "unsupported_encoding", INVALID_REQUEST, "validation")
+        }
+        "request_over_limit" => (429, "tokens", EXCEEDED, RATE, "validation"),
+        "tokens_exceeded" => (429, "tokens", EXCEEDED, RATE, "overloaded"),
+        "requests_exceeded" | "concurrency_exceeded" | "auth_failures_exceeded" => {
+            (429, "requests", EXCEEDED, RATE, "overloaded")
+        }
+        "budget_exceeded" => {
+            (429, "insufficient_quota", "insufficient_quota", RATE, "insufficient_quota")
+        }
+        "zone_full" => {
+            (503, "server_error", "service_unavailable", "overloaded_error", "overloaded")
+        }
+        "internal_error" => (500, "server_error", "internal_error", "api_error", "internal"),
+        other => panic!("no row for {other}"),
+    }
+}
+
+fn message(answer: &Answer) -> String {
+    let body: Value = serde_json::from_str(answer.body(Dialect::OpenAi)).unwrap();
+    body["error"]["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_reason_has_the_answer_of_the_table_in_every_dialect() {
+    for reason in Reason::ALL {
+        let (status, error_type, code, anthropic, tgi) = row(reason);
+        let answer = answer(reason);
+        assert_eq!(answer.status, status, "{reason:?}");
+        let param = if reason == Reason::ModelDenied { json!("model") } else { Value::Null };
+        let message = message(answer);
+        for (dialect, expected) in [
+            (
+                Dialect::OpenAi,
+                json!({"error": {
+                    "message": message, "type": error_type, "param": param, "code": code
+                }}),
+            ),
+            (
+                Dialect::Anthropic,
+                json!({"type": "error", "error": {"type": anthropic, "message": message}}),
+            ),
+            (Dialect::Ollama, json!({"error": message})),
+            (Dialect::Tgi, json!({"error": message, "error_type": tgi})),
+        ] {
+            let body: Value = serde_json::from_str(answer.body(dialect)).unwrap();
+            assert_eq!(body, expected, "{reason:?} {dialect:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_is_sentences_that_say_what_is_wrong_and_what_to_do() {
+    for reason in Reason::ALL {
+        let message = message(answer(reason));
+        assert!(message.ends_with('.') && message.matches(". ").count() >= 1, "{message}");
+        assert!(message.starts_with(|c: char| c.is_ascii_uppercase()), "{message}");
+    }
+}
+
+#[test]
+fn all_401_bodies_of_a_dialect_are_byte_identical() {
+    for dialect in DIALECTS {
+        let bodies: Vec<_> = Reason::ALL
+            .into_iter()
+            .map(answer)
+            .filter(|answer| answer.status == 401)
+            .map(|answer| answer.body(dialect))
+            .collect();
+        assert_eq!(bodies.len(), 6);
+        assert!(bodies.iter().all(|body| *body == bodies[0]), "{dialect:?}");
+    }
+}
+
+#[test]
+fn www_authenticate_comes_with_a_401_and_only_then() {
+    for reason in Reason::ALL {
+        let answer = answer(reason);
+        let expected = match reason {
+            Reason::MissingCredential => Some(REALM),
+            _ if answer.status == 401 => Some(INVALID),
+            _ => None,
+        };
+        assert_eq!(answer.www_authenticate, expected, "{reason:?}");
+    }
+}
+
+#[test]
+fn what_counts_as_an_auth_failure_is_answered_401_with_invalid_token() {
+    for reason in Reason::ALL {
+        assert_eq!(
+            reason.is_auth_failure(),
+            answer(reason).www_authenticate == Some(INVALID),
+            "{reason:?}"
+        );
+    }
+}
+
+#[test]
+fn an_sdk_is_told_not_to_retry_where_a_short_wait_is_no_help() {
+    for reason in Reason::ALL {
+        let is_futile = matches!(reason, Reason::BudgetExceeded | Reason::RequestOverLimit);
+        assert_eq!(answer(reason).should_retry, is_futile.then_some("false"), "{reason:?}");
+    }
+}
+
+#[test]
+fn a_415_says_which_encoding_is_accepted() {
+    for reason in Reason::ALL {
+        let answer = answer(reason);
+        let expected = (answer.status == 415).then_some("identity");
+        assert_eq!(answer.accept_encoding, expected, "{reason:?}");
+    }
+}
+
+#[test]
+fn the_429_tell_the_developer_apart_what_to_do() {
+    for dialect in DIALECTS {
+        let mut bodies: Vec<_> = Reason::ALL
+            .into_iter()
+            .map(answer)
+            .filter(|answer| answer.status == 429)
+            .map(|answer| answer.body(dialect))
+            .collect();
+        bodies.sort_unstable();
+        bodies.dedup();
+        assert_eq!(bodies.len(), 6, "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_malformed_request_is_told_what_is_wrong_in_the_shape_of_its_answer() {
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic, Dialect::Ollama, Dialect::Tgi] {
+        let plain: Value =
+            serde_json::from_str(answer(Reason::MalformedRequest).body(dialect)).unwrap();
+        for error in [RequestError::NotJson, RequestError::DuplicateKey("model")] {
+            let body = malformed_request_body(error, dialect);
+            let mut told: Value = serde_json::from_str(&body).unwrap();
+            let (message, param) = match dialect {
+                Dialect::OpenAi => (&mut told["error"]["message"], error.key()),
+                Dialect::Anthropic => (&mut told["error"]["message"], None),
+                Dialect::Ollama | Dialect::Tgi => (&mut told["error"], None),
+            };
+            assert!(message.as_str().unwrap().contains(&error.to_string()), "{message}");
+            *message = match dialect {
+                Dialect::OpenAi | Dialect::Anthropic => plain["error"]["message"].clone(),
+                Dialect::Ollama | Dialect::Tgi => plain["error"].clone(),
+            };
+            let mut expected = plain.clone();
+            if dialect == Dialect::OpenAi {
+                expected["error"]["param"] = param.into();
+            }
+            assert_eq!(told, expected);
+        }
+    }
+}

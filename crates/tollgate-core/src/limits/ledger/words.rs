@@ -1,0 +1,124 @@
+//! The words of the ledger, taken apart.
+
+const SEQ_BITS: u32 = 24;
+const SEQ_MASK: u64 = (1 << SEQ_BITS) - 1;
+
+/// The numbers in the word of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) count: u16,
+    pub(super) signed: Signature,
+}
+
+/// Who wrote a count: a lease (its number plus one, or 0 for nobody), and at which of its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    lease: u64,
+    pub(super) seq: u64,
+}
+
+impl Signature {
+    pub(super) fn new(index: usize, seq: u64) -> Self {
+        Self { lease: index as u64 + 1, seq }
+    }
+
+    /// What stands in its place in the word of a slot that was just given away.
+    pub(super) fn of_claim(claim: u64) -> Self {
+        Self { lease: 0, seq: claim & SEQ_MASK }
+    }
+
+    /// The number of the lease that signed.
+    pub(super) fn index(self) -> Option<usize> {
+        usize::try_from(self.lease.checked_sub(1)?).ok()
+    }
+}
+
+impl Tally {
+    pub(super) fn of(word: u64) -> Self {
+        let signed = Signature { lease: word >> SEQ_BITS & SEQ_MASK, seq: word & SEQ_MASK };
+        // Sixteen bits fit into u16.
+        Self { count: u16::try_from(word >> 48).unwrap_or(u16::MAX), signed }
+    }
+
+    pub(super) fn word(self) -> u64 {
+        u64::from(self.count) << 48 | self.signed.lease << SEQ_BITS | self.signed.seq
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Of no request.
+    Free,
+    /// About to be counted.
+    Pending,
+    /// Counted.
+    Held,
+    /// About to be taken off the count.
+    Releasing,
+}
+
+/// The parts of a lease's word. All zeros is a free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) state: State,
+    pub(super) seq: u64,
+    pub(super) slot: u32,
+}
+
+impl Entry {
+    pub(super) fn of(word: u64) -> Self {
+        let state = match word & 0xff {
+            1 => State::Pending,
+            2 => State::Held,
+            3 => State::Releasing,
+            _ => State::Free,
+        };
+        let slot = u32::try_from(word >> 32).unwrap_or(0);
+        Self { state, seq: word >> 8 & SEQ_MASK, slot }
+    }
+
+    pub(super) fn word(self) -> u64 {
+        u64::from(self.slot) << 32 | self.seq << 8 | self.state as u64
+    }
+
+    /// The beginning of the next step.
+    pub(super) fn next(self, state: State, slot: u32) -> Self {
+        Self { state, seq: (self.seq + 1) & SEQ_MASK, slot }
+    }
+
+    /// The end of this one; that of a state in which there is nothing to do is itself.
+    pub(super) fn done(self) -> Self {
+        match self.state {
+            State::Pending => Self { state: State::Held, ..self },
+            State::Releasing => Self { state: State::Free, ..self },
+            State::Held | State::Free => self,
+        }
+    }
+
+    /// The same lease, free.
+    pub(super) fn freed(self) -> Self {
+        Self { state: State::Free, ..self }
+    }
+}
+
+/// A process that takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its process id; not 0.
+    pub pid: u32,
+    /// What tells it from an earlier process of the same id: when it was started, in any unit
+    /// (`starttime` of proc_pid_stat(5), the low 32 bits); 0 where that isn't known.
+    pub started: u32,
+}
+
+impl Process {
+    pub(super) fn of(word: u64) -> Option<Self> {
+        let half = |bits: u64| u32::try_from(bits & 0xffff_ffff).ok();
+        let process = Self { pid: half(word >> 32)?, started: half(word)? };
+        (process.pid != 0).then_some(process)
+    }
+
+    pub(super) fn word(self) -> u64 {
+        u64::from(self.pid) << 32 | u64::from(self.started)
+    }
+}

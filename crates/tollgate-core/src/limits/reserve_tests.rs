@@ -1,0 +1,516 @@
+use super::*;
+use crate::limits::fixtures::*;
+use crate::limits::sync::{AtomicU64, Ordering};
+use crate::limits::{Area, Dimension, Period, Process};
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
+
+/// The refusal, which has to be one by a limit.
+fn exceeded(outcome: Result<Vec<Standing>, Refused>) -> Exceeded {
+    match outcome {
+        Err(Refused::Exceeded(exceeded)) => exceeded,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn buckets_survive_being_attached_again() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    for _ in 0..10 {
+        reserve(&zone, &mut [requests(&zone, key, "10r/m")], START).unwrap();
+    }
+    let zone = Zone::attach(&words).unwrap();
+    assert!(reserve(&zone, &mut [requests(&zone, key, "10r/m")], START).is_err());
+    // A changed rate takes effect at once, and the ten stay used.
+    let standing = reserve(&zone, &mut [requests(&zone, key, "100r/m")], START).unwrap();
+    assert_eq!(standing[0].remaining, 89);
+    let other = requests(&zone, zone.client_key("other"), "10r/m");
+    assert!(reserve(&zone, &mut [other], START).is_ok());
+}
+
+#[test]
+fn all_or_nothing() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let mut both = [requests(&zone, key, "10r/m"), requests(&zone, key, "3r/h")];
+    for _ in 0..3 {
+        reserve(&zone, &mut both, START).unwrap();
+    }
+    for _ in 0..5 {
+        let exceeded = exceeded(reserve(&zone, &mut both, START));
+        assert_eq!(exceeded.ask, 1);
+        assert!(exceeded.wait_nanos.abs_diff(1200 * SECOND) < 128);
+        assert!(!exceeded.only_concurrency);
+    }
+    assert_eq!(left(&zone, &both[0], START), 7);
+}
+
+#[test]
+fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut holder = holder(&zone);
+    let key = zone.client_key("acme");
+    let (place, cents) = (places(key, 2), money(key, "1/day", 400_000_000));
+    let mut asks = [place, requests(&zone, key, "9r/m"), tokens(&zone, key, "900/m", 100), cents];
+    let stand = |asks: &[Ask]| asks.iter().map(|ask| left(&zone, ask, START)).collect::<Vec<_>>();
+    let mut leases = enter(&zone, &mut holder, &mut asks, START).unwrap();
+    let after_one = stand(&asks);
+    assert_eq!(after_one, [1, 8, 800, 600_000_000]);
+    for (index, hindrance) in [
+        (1, requests(&zone, zone.limit_key("a", b"b"), "1r/m")),
+        (2, tokens(&zone, zone.limit_key("a", b"b"), "9/m", 9)),
+        (3, money(zone.limit_key("a", b"b"), "1/hour", 1_000_000_000)),
+        (4, places(zone.limit_key("a", b"b"), 1)),
+    ] {
+        let mut spent = [hindrance];
+        let lease = enter(&zone, &mut holder, &mut spent, START).unwrap().pop();
+        let mut with = asks.to_vec();
+        with.insert(index, hindrance);
+        let refused = enter(&zone, &mut holder, &mut with, START).unwrap_err();
+        let Refused::Exceeded(exceeded) = refused else { panic!("{refused:?}") };
+        assert_eq!((exceeded.ask, exceeded.only_concurrency), (index, index == 4));
+        assert_eq!(stand(&asks), after_one);
+        // And without it, the same request passes.
+        zone.give_back(&spent, START);
+        if let Some(lease) = lease {
+            zone.release(lease, &mut holder);
+        }
+        let mut once = enter(&zone, &mut holder, &mut with, START).unwrap();
+        assert_ne!(stand(&asks), after_one);
+        zone.give_back(&with, START);
+        once.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+        assert_eq!(stand(&asks), after_one);
+    }
+    leases.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+    assert_eq!(left(&zone, &place, START), 2);
+}
+
+#[test]
+fn the_wait_is_that_of_the_slowest_limit() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let mut both = [requests(&zone, key, "1r/h"), requests(&zone, key, "1r/s")];
+    reserve(&zone, &mut both, START).unwrap();
+    let exceeded = exceeded(reserve(&zone, &mut both, START));
+    assert_eq!(exceeded.ask, 0);
+    assert!(reserve(&zone, &mut both, after(exceeded.wait_nanos - 1)).is_err());
+    assert!(reserve(&zone, &mut both, after(exceeded.wait_nanos)).is_ok());
+}
+
+#[test]
+fn dimensions_models_and_limits_are_apart() {
+    let words = memory(8);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let of = |key, dimension| {
+        let mut ask = requests(&zone, key, "1r/m");
+        if let Take::Bucket { dimension: d, .. } = &mut ask.take {
+            *d = dimension;
+        }
+        ask
+    };
+    let (client, limit) = (zone.client_key("ip"), zone.limit_key("ip", b"1"));
+    for ask in [
+        of(client, Dimension::Requests),
+        of(client, Dimension::Tokens),
+        of(client, Dimension::InputTokens),
+        of(client, Dimension::OutputTokens),
+        of(zone.model_key("ip", "llama-*"), Dimension::Requests),
+        of(zone.model_key("ip", ""), Dimension::Requests),
+        of(zone.model_key("i", "pllama-*"), Dimension::Requests),
+        of(limit, Dimension::Requests),
+        of(zone.auth_failures_key("ip", b"1"), Dimension::AuthFailures),
+        of(zone.limit_key("ip2", b"1"), Dimension::Requests),
+        of(zone.limit_key("i", b"p1"), Dimension::Requests),
+    ] {
+        assert!(reserve(&zone, &mut [ask], START).is_ok(), "{ask:?}");
+        assert!(reserve(&zone, &mut [ask], START).is_err(), "{ask:?}");
+    }
+}
+
+#[test]
+fn a_check_says_what_a_reservation_would_and_leaves_no_trace() {
+    let words = memory(2);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut standings = Vec::new();
+    // More clients than there are slots for.
+    for n in 0..100 {
+        let key = zone.client_key(&format!("c{n}"));
+        let asks = [requests(&zone, key, "2r/m"), money(key, "1/day", 1), places(key, 3)];
+        assert_eq!(zone.check(&asks, START, &mut standings), Ok(()));
+        let remaining: Vec<_> = standings.iter().map(|standing| standing.remaining).collect();
+        assert_eq!(remaining, [2, 1_000_000_000, 3]);
+    }
+    let mut asks = [requests(&zone, zone.client_key("acme"), "1r/m")];
+    reserve(&zone, &mut asks, START).unwrap();
+    let refused = zone.check(&asks, START, &mut standings);
+    assert_eq!(refused, reserve(&zone, &mut asks, START).map(|_| ()));
+    assert_eq!(standings[0].remaining, 0);
+    assert_eq!(zone.check(&asks, after(61 * SECOND), &mut standings), Ok(()));
+}
+
+#[test]
+fn a_request_larger_than_its_bucket_passes_when_that_is_full_or_never() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let large = tokens(&zone, key, "60/m", 600);
+    let small = tokens(&zone, key, "60/m", 1);
+    reserve(&zone, &mut [small], START).unwrap();
+    let wait = exceeded(reserve(&zone, &mut [large], START)).wait_nanos;
+    assert!(wait.abs_diff(SECOND) < 128, "{wait}");
+    let standing = reserve(&zone, &mut [large], after(wait)).unwrap()[0];
+    assert_eq!(standing.remaining, 0);
+    assert!(standing.until_full_nanos.abs_diff(600 * SECOND) < 256);
+    // 540 of debt, and one more token: 541 s.
+    let wait = exceeded(reserve(&zone, &mut [small], after(wait))).wait_nanos;
+    assert!(wait.abs_diff(541 * SECOND) < 256, "{wait}");
+
+    let mut refused = large;
+    if let Take::Bucket { oversize, .. } = &mut refused.take {
+        *oversize = crate::limits::Oversize::Refuse;
+    }
+    let full = after(10_000 * SECOND);
+    assert_eq!(reserve(&zone, &mut [small, refused], full), Err(Refused::Oversized(1)));
+    assert_eq!(zone.check(&[small, refused], full, &mut Vec::new()), Err(Refused::Oversized(1)));
+    assert_eq!(left(&zone, &small, full), 60);
+}
+
+#[test]
+fn oversized_comes_before_a_wait_however_long() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let spent = requests(&zone, key, "1r/d");
+    reserve(&zone, &mut [spent], START).unwrap();
+    let never = money(key, "1/month", 1_000_000_001);
+    assert_eq!(reserve(&zone, &mut [spent, never], START), Err(Refused::Oversized(1)));
+}
+
+#[test]
+fn a_settlement_gives_back_what_was_not_used() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let mut asks = [tokens(&zone, key, "1k/m", 400), money(key, "1/day", 500_000_000)];
+    reserve(&zone, &mut asks, START).unwrap();
+    assert!(zone.settle(&asks[0], 150, START, &lock()));
+    assert!(zone.settle(&asks[1], 100_000_000, START, &lock()));
+    assert_eq!(asks.map(|ask| left(&zone, &ask, START)), [850, 900_000_000]);
+}
+
+#[test]
+fn a_settlement_charges_the_excess_into_debt() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let mut asks = [tokens(&zone, key, "60/m", 10), money(key, "1/day", 500_000_000)];
+    reserve(&zone, &mut asks, START).unwrap();
+    assert!(zone.settle(&asks[0], 120, START, &lock()));
+    assert!(zone.settle(&asks[1], 1_200_000_000, START, &lock()));
+    assert_eq!(asks.map(|ask| left(&zone, &ask, START)), [0, 0]);
+    let one = tokens(&zone, key, "60/m", 1);
+    let wait = exceeded(reserve(&zone, &mut [one], START)).wait_nanos;
+    assert!(wait.abs_diff(61 * SECOND) < 128, "{wait}");
+    let cent = money(key, "1/day", 1);
+    // Noon: until midnight.
+    assert_eq!(exceeded(reserve(&zone, &mut [cent], START)).wait_nanos, 43_200 * SECOND);
+    assert!(reserve(&zone, &mut [cent], after(43_200 * SECOND)).is_ok());
+}
+
+#[test]
+fn a_settlement_finds_no_slot_makes_one_for_an_excess_and_none_otherwise() {
+    let words = memory(2);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let ask = |n: u32| tokens(&zone, zone.client_key(&format!("c{n}")), "60/m", 10);
+    // Reserved, and idle again before it is settled: others take the slots.
+    let mut first = [ask(0)];
+    reserve(&zone, &mut first, START).unwrap();
+    let later = after(60 * SECOND);
+    for n in 1..=8 {
+        reserve(&zone, &mut [ask(n)], later).unwrap();
+    }
+    assert!(zone.settle(&first[0], 10, later, &lock()));
+    assert!(zone.settle(&first[0], 3, later, &lock()));
+    // No room for an excess, as all are live; and in a minute there is.
+    assert!(!zone.settle(&first[0], 30, later, &lock()));
+    let later = after(120 * SECOND);
+    assert!(zone.settle(&first[0], 30, later, &lock()));
+    assert_eq!(left(&zone, &first[0], later), 40);
+}
+
+#[test]
+fn what_was_reserved_in_one_period_is_not_given_back_to_the_next() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let half = money(key, "1/day", 500_000_000);
+    let (mut first, mut second) = ([half], [half]);
+    reserve(&zone, &mut first, START).unwrap();
+    let next_day = after(50_000 * SECOND);
+    reserve(&zone, &mut second, next_day).unwrap();
+    assert!(zone.settle(&first[0], 0, next_day, &lock()));
+    assert_eq!(left(&zone, &half, next_day), 500_000_000);
+    // What was used beyond it is charged to the running one.
+    assert!(zone.settle(&first[0], 600_000_000, next_day, &lock()));
+    assert_eq!(left(&zone, &half, next_day), 400_000_000);
+    assert!(zone.settle(&second[0], 100_000_000, next_day, &lock()));
+    assert_eq!(left(&zone, &half, next_day), 800_000_000);
+}
+
+#[test]
+fn places_are_limited_and_free_again_when_released() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut holder = holder(&zone);
+    let ask = places(zone.client_key("acme"), 2);
+    let mut leases = Vec::new();
+    for _ in 0..2 {
+        leases.extend(enter(&zone, &mut holder, &mut [ask], START).unwrap());
+    }
+    let full = enter(&zone, &mut holder, &mut [ask], START).unwrap_err();
+    let expected = Exceeded { ask: 0, wait_nanos: SECOND, only_concurrency: true };
+    assert_eq!(full, Refused::Exceeded(expected));
+    assert_eq!(reserve(&zone, &mut [ask], START), Err(full));
+    zone.release(leases.pop().unwrap(), &mut holder);
+    assert_eq!(left(&zone, &ask, START), 1);
+    // Without a holder nothing can be in flight.
+    assert_eq!(reserve(&zone, &mut [ask], START), Err(Refused::NoLease));
+    leases.extend(enter(&zone, &mut holder, &mut [ask], START).unwrap());
+    leases.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+    assert_eq!(left(&zone, &ask, START), 2);
+}
+
+#[test]
+fn the_places_of_a_dead_worker_are_free_again_and_those_of_a_living_one_are_not() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let worker = |pid| zone.register(Process { pid, started: 1 }, &lock()).unwrap();
+    let (mut dead, mut alive) = (worker(7), worker(8));
+    let ask = places(zone.client_key("acme"), 10);
+    for _ in 0..3 {
+        // Killed: nobody will release them.
+        drop(enter(&zone, &mut dead, &mut [ask], START).unwrap());
+    }
+    let leases = enter(&zone, &mut alive, &mut [ask], START).unwrap();
+    assert_eq!(zone.reclaim(|_| true, &lock()), 0);
+    assert_eq!(left(&zone, &ask, START), 6);
+    assert_eq!(zone.reclaim(|process| process.pid != 7, &lock()), 3);
+    assert_eq!(left(&zone, &ask, START), 9);
+    leases.into_iter().for_each(|lease| zone.release(lease, &mut alive));
+    assert_eq!(left(&zone, &ask, START), 10);
+    drop(enter(&zone, &mut alive, &mut [ask], START).unwrap());
+    assert_eq!(zone.leave(alive, &lock()), 1);
+    assert_eq!(left(&zone, &ask, START), 10);
+}
+
+/// Many threads, one bucket: never more than the burst and the refill, and at most one fewer.
+#[test]
+fn threads_together_admit_exactly_the_quota() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let (lock, clock, admitted) = (lock(), AtomicU64::new(0), AtomicUsize::new(0));
+    let one = requests(&zone, zone.client_key("acme"), "30011r/s");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                loop {
+                    // A clock that all threads share and push on, at 100 times the quota.
+                    let now = clock.fetch_add(333, Ordering::SeqCst);
+                    if now >= SECOND {
+                        break;
+                    }
+                    let mut asks = [one];
+                    let outcome = zone.reserve(
+                        &mut asks,
+                        after(now),
+                        &lock,
+                        None,
+                        &mut standings,
+                        &mut leases,
+                    );
+                    if outcome.is_ok() {
+                        admitted.fetch_add(1, Ordering::SeqCst);
+                    }
+                    // Also where another thread was faster at the last moment.
+                    assert_eq!(standings.len(), 1);
+                }
+            });
+        }
+    });
+    let admitted = admitted.into_inner();
+    assert!((30_011 + 30_010..=30_011 + 30_011).contains(&admitted), "{admitted}");
+}
+
+/// Many threads that reserve upper bounds and settle with less: what was used in all never exceeds
+/// the limits, and when all is settled, what is left is what wasn't used.
+#[test]
+fn with_upper_bounds_reserved_no_limit_is_ever_overspent() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let (capacity, budget) = (100_000, 1_000_000_000);
+    let key = zone.client_key("acme");
+    let asks = |n: u32| {
+        // No refill to speak of while the threads run.
+        let tokens = tokens(&zone, key, "100000/d", n);
+        [tokens, money(key, "1/day", u64::from(n) * 10_007), places(key, 3)]
+    };
+    let (lock, used, spent) = (lock(), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0u32..4 {
+            let (zone, lock, used, spent) = (&zone, &lock, &used, &spent);
+            scope.spawn(move || {
+                let mut holder = holder(zone);
+                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                for step in 0u32..20_000 {
+                    let bound = (step.wrapping_mul(2_654_435_761) >> 20) % 97 + 1;
+                    let mut both = asks(bound);
+                    let outcome = zone.reserve(
+                        &mut both,
+                        START,
+                        lock,
+                        Some(&mut holder),
+                        &mut standings,
+                        &mut leases,
+                    );
+                    if outcome.is_ok() {
+                        let really = (bound * (thread + 1)).min(bound + thread) / 4;
+                        let really = u64::from(really.min(bound));
+                        used.fetch_add(really, Ordering::SeqCst);
+                        spent.fetch_add(really * 10_007, Ordering::SeqCst);
+                        assert!(zone.settle(&both[0], really, START, lock));
+                        assert!(zone.settle(&both[1], really * 10_007, START, lock));
+                        leases.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+                    }
+                    assert!(leases.is_empty());
+                }
+            });
+        }
+    });
+    let (used, spent) = (used.into_inner(), spent.into_inner());
+    assert!(used <= capacity && spent <= budget, "{used} {spent}");
+    assert!(used > capacity * 99 / 100, "{used}");
+    let one = asks(1);
+    let expected = [capacity - used, budget - spent, 3];
+    assert_eq!(one.map(|ask| left(&zone, &ask, START)), expected);
+}
+
+/// Estimates that are too low: what is used beyond the limit is at most the sum of the errors of the
+/// requests that are in flight together, and stays as debt.
+#[test]
+fn what_is_used_beyond_a_limit_is_at_most_the_errors_of_the_requests_in_flight() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let (threads, capacity, error) = (4u32, 100_000, 50);
+    let (lock, used) = (lock(), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                for _ in 0..20_000 {
+                    let mut one = [tokens(&zone, key, "100000/d", 10)];
+                    let outcome =
+                        zone.reserve(&mut one, START, &lock, None, &mut standings, &mut leases);
+                    if outcome.is_ok() {
+                        used.fetch_add(10 + error, Ordering::SeqCst);
+                        assert!(zone.settle(&one[0], 10 + error, START, &lock));
+                    }
+                }
+            });
+        }
+    });
+    let used = used.into_inner();
+    assert!((capacity - 10..=capacity + error * u64::from(threads)).contains(&used), "{used}");
+    // Whatever went beyond it has to be waited for.
+    let one = tokens(&zone, key, "100000/d", 10);
+    let wait = exceeded(reserve(&zone, &mut [one], START)).wait_nanos;
+    let expected = (used + 10 - capacity) * 864_000_000;
+    assert!(wait.abs_diff(expected) < 1_000, "{wait} {expected}");
+}
+
+/// 200 requests at once on the last unit of a budget: one passes.
+#[test]
+fn the_last_unit_of_a_budget_is_spent_once() {
+    let words = memory(4);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let (lock, admitted) = (lock(), AtomicUsize::new(0));
+    let key = zone.client_key("acme");
+    reserve(&zone, &mut [money(key, "1/day", 999_999_999)], START).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..200 {
+            scope.spawn(|| {
+                let mut asks = [money(key, "1/day", 1)];
+                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let outcome =
+                    zone.reserve(&mut asks, START, &lock, None, &mut standings, &mut leases);
+                admitted.fetch_add(usize::from(outcome.is_ok()), Ordering::SeqCst);
+            });
+        }
+    });
+    assert_eq!(admitted.into_inner(), 1);
+}
+
+#[test]
+fn a_full_zone_says_which_area_is_full() {
+    let words = memory(2);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let seen: Vec<_> = (0u32..20)
+        .filter_map(|n| {
+            let key = zone.limit_key("ip", &n.to_be_bytes());
+            reserve(&zone, &mut [requests(&zone, key, "1r/h")], START).err()
+        })
+        .collect();
+    assert_eq!(seen, vec![Refused::ZoneFull(Area::Keys); 12]);
+}
+
+proptest! {
+    /// Any mix of clients, limits and times against one plain model a bucket.
+    #[test]
+    fn agrees_with_a_plain_model(
+        steps in proptest::collection::vec((0usize..5, 0usize..4, 0u64..40_000_000_000), 1..120),
+    ) {
+        let words = memory(8);
+        let zone = Zone::format(&words, (7, 8)).unwrap();
+        let quotas = [vec!["3r/m"], vec!["2r/s", "5r/m"], vec!["4r/m", "6r/h", "7r/d"], vec!["1r/s"]];
+        let mut model: HashMap<(usize, Period), (f64, u64)> = HashMap::new();
+        let mut now = 0;
+        // A client keeps its tier here; changes of quota have tests of their own.
+        let mut tier_of: HashMap<usize, usize> = HashMap::new();
+        let quota_of = |ask: &Ask| match ask.take {
+            Take::Bucket { scale, .. } => scale.quota(),
+            _ => unreachable!(),
+        };
+        for (client, tier, step) in steps {
+            now += step;
+            let tier = *tier_of.entry(client).or_insert(tier);
+            let key = zone.client_key(&format!("c{client}"));
+            let mut asks: Vec<_> = quotas[tier].iter().map(|q| requests(&zone, key, q)).collect();
+            let fill = |ask: &Ask, model: &HashMap<(usize, Period), (f64, u64)>| {
+                let quota = quota_of(ask);
+                let (tokens, at) = model.get(&(client, quota.period())).copied().unwrap_or((f64::from(quota.burst()), now));
+                let refill = (now - at) as f64 * f64::from(quota.count()) / quota.period().nanos() as f64;
+                (tokens + refill).min(f64::from(quota.burst()))
+            };
+            let tokens: Vec<_> = asks.iter().map(|a| fill(a, &model)).collect();
+            // On the very edge, the model's floats and the clock's ticks may differ (but not where
+            // the bucket is full).
+            let is_full = |ask, t| t >= f64::from(quota_of(ask).burst());
+            let mut all = asks.iter().zip(&tokens);
+            prop_assume!(all.all(|(ask, t)| is_full(ask, *t) || (t - 1.0).abs() > 1e-6));
+            let expected = tokens.iter().all(|t| *t >= 1.0);
+            let outcome = reserve(&zone, &mut asks, after(now));
+            prop_assert_eq!(outcome.is_ok(), expected, "{:?}", tokens);
+            for (ask, tokens) in asks.iter().zip(&tokens) {
+                let left = if expected { tokens - 1.0 } else { *tokens };
+                model.insert((client, quota_of(ask).period()), (left, now));
+            }
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! The zone in a file: budgets, long windows and debts outlive a restart.
+//!
+//! ```text
+//! magic | version | boot id, clocks, seed | slots | rates | learned | counts | length | SHA-256
+//! ```
+//!
+//! All of it is little-endian words of 64 bits, but for the boot id and the checksum, which is over
+//! everything before it. Only what is not idle is written: a bucket that is full, or a budget of a
+//! period that is over, says nothing. Requests in flight end with the processes that serve them, so
+//! they are not written either.
+//!
+//! The monotonic clock starts anew with the machine, so a bucket is written as what is in use at the
+//! moment of the snapshot, and drains on by the time that has passed since: the difference of the
+//! monotonic clocks, or that of the wall clocks where the machine was started in between. A jump of
+//! the wall clock therefore frees or locks nobody for longer than a refill.
+//!
+//! A file holds the zone's seed, as keys are written as their hashes: it is to be readable by nginx
+//! alone.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::ask::{Kind, Now, SLOT_WORDS};
+use super::bucket::{self, Level, Scale, FROZEN};
+use super::budget;
+use super::key::{Area, Key};
+use super::rates;
+use super::slots::{Place, WAYS};
+use super::sync::{AtomicU64, Ordering};
+use super::zone::{LayoutError, Zone};
+use crate::clock::{MonoNanos, UnixSeconds};
+
+const MAGIC: &[u8; 8] = b"tgstate\n";
+/// To be raised with every change of the format, or of what the words of a slot mean.
+const VERSION: u64 = 1;
+const CHECKSUM_LEN: usize = 32;
+/// Magic, version, boot id, the two clocks, the seed.
+const HEAD_LEN: usize = 8 + 8 + 16 + 16 + 16;
+/// The number of slots, of rates and of learned outputs, and the length of the file.
+const TAIL_LEN: usize = 4 * 8 + CHECKSUM_LEN;
+
+/// What identifies the run of the machine that the monotonic clock belongs to (on Linux,
+/// `/proc/sys/kernel/random/boot_id`). All zeros: not known.
+pub type BootId = [u8; 16];
+
+/// What is wrong with a state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// Something else.
+    Foreign,
+    /// Written by another version of this module.
+    Version(u64),
+    /// Incomplete or changed.
+    Damaged,
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("is not a state file; choose another path"),
+            Self::Version(found) => write!(
+                f,
+                "has version {found}, and this version of the module reads {VERSION}; move it away \
+                 to start with unused limits"
+            ),
+            Self::Damaged => f.write_str(
+                "is damaged; restore it from a backup, or move it away to start with unused limits",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
+/// A snapshot that is being written. It may take several steps, between which requests are served:
+/// each slot is written as it is when its turn comes.
+#[derive(Debug)]
+pub struct Saving<'z> {
+    zone: Zone<'z>,
+    scales: Vec<Option<Scale>>,
+    begun: Now,
+    /// The next set, counted over both areas.
+    set: usize,
+    slots: u64,
+    length: usize,
+    hasher: Sha256,
+}
+
+impl<'z> Saving<'z> {
+    /// Begins a snapshot of `zone`; what is to be written first is appended to `out`.
+    pub fn new(zone: Zone<'z>, now: Now, boot_id: BootId, out: &mut Vec<u8>) -> Self {
+        let mut saving = Self {
+            zone,
+            scales: zone.rates.scales(),
+            begun: now,
+            set: 0,
+            slots: 0,
+            length: 0,
+            hasher: Sha256::new(),
+        };
+        saving.append(out, |_, out| {
+            out.extend_from_slice(MAGIC);
+            put(out, VERSION);
+            out.extend_from_slice(&boot_id);
+            put(out, now.mono.0);
+            out.extend_from_slice(&now.wall.0.to_le_bytes());
+            put(out, zone.seed.0);
+            put(out, zone.seed.1);
+        });
+        saving
+    }
+
+    /// Appends the next `sets` sets of eight slots to `out`. Gives whether all are written.
+    pub fn step(&mut self, now: Now, sets: usize, out: &mut Vec<u8>) -> bool {
+        let (clients, keys) = (self.zone.clients, self.zone.keys);
+        let all = clients.sets() + keys.sets();
+        let end = self.set.saturating_add(sets).min(all);
+        let range = self.set..end;
+        self.set = end;
+        self.append(out, |saving, out| {
+            for set in range {
+                let (area, set) = match set.checked_sub(clients.sets()) {
+                    None => (Area::Clients, set),
+                    Some(set) => (Area::Keys, set),
+                };
+                for way in 0..WAYS {
+                    let place = Place { set, way };
+                    saving.slots += u64::from(saving.slot(area, place, now, out));
+                }
+            }
+        });
+        end == all
+    }
+
+    /// Appends the rest to `out`, with whatever steps are missing.
+    pub fn finish(mut self, now: Now, out: &mut Vec<u8>) {
+        self.step(now, usize::MAX, out);
+        self.append(out, |saving, out| {
+            // After the slots, as rates are only ever added.
+            let rates: Vec<u64> = saving.zone.rates.entries().collect();
+            rates.iter().for_each(|quota| put(out, *quota));
+            let learned: Vec<_> = saving.zone.learned.entries().collect();
+            for (place, entry) in &learned {
+                put(out, *place as u64);
+                put(out, *entry);
+            }
+            put(out, saving.slots);
+            put(out, rates.len() as u64);
+            put(out, learned.len() as u64);
+        });
+        let length = self.length + 8 + CHECKSUM_LEN;
+        self.append(out, |_, out| put(out, length as u64));
+        out.extend_from_slice(&self.hasher.finalize());
+    }
+
+    /// Appends what `write` writes, and counts it in.
+    fn append(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Self, &mut Vec<u8>)) {
+        let start = out.len();
+        write(self, out);
+        let written = out.get(start..).unwrap_or_default();
+        self.hasher.update(written);
+        self.length += written.len();
+    }
+
+    /// Writes a slot, if it is in use and not idle: which it is, what follows, its key, and its
+    /// words.
+    fn slot(&self, area: Area, place: Place, now: Now, out: &mut Vec<u8>) -> bool {
+        let slots = self.zone.area(area);
+        let Some(key) = slots.key(area, place) else { return false };
+        let start = out.len();
+        put(out, 0);
+        put(out, key.low);
+        put(out, key.high);
+        let mut mask = 0;
+        for (index, word) in slots.slot(place).iter().enumerate() {
+            let word = word.load(Ordering::Acquire);
+            let word = match Kind::of(index) {
+                Kind::Bucket if word != FROZEN => {
+                    let index = Level::of(word).index;
+                    // One that was entered since the beginning is looked up.
+                    let known = self.scales.get(usize::from(index)).copied();
+                    let scale = known.unwrap_or_else(|| self.zone.rates.get(index));
+                    bucket::relative(word, scale.as_ref(), self.begun.mono)
+                }
+                Kind::Budget(_) if !slots.is_idle(index, word, now) => Some(word),
+                _ => None,
+            };
+            let Some(word) = word else { continue };
+            mask |= 1 << index;
+            put(out, word);
+        }
+        // It may have been given away meanwhile, and then it is idle.
+        let is_kept = mask != 0 && slots.holds(place, key);
+        if is_kept {
+            let head = Head { area, mask, place };
+            let word = out.get_mut(start..).and_then(|slot| slot.first_chunk_mut());
+            if let Some(word) = word {
+                *word = head.word().to_le_bytes();
+            }
+        } else {
+            out.truncate(start);
+        }
+        is_kept
+    }
+}
+
+fn put(out: &mut Vec<u8>, word: u64) {
+    out.extend_from_slice(&word.to_le_bytes());
+}
+
+/// The first word of a slot: 1 bit of area, 31 of mask (which words follow), 32 of place.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    area: Area,
+    mask: u32,
+    place: Place,
+}
+
+impl Head {
+    fn word(self) -> u64 {
+        let area = u64::from(self.area == Area::Keys) << 63;
+        area | u64::from(self.mask) << 32 | (self.place.set * WAYS + self.place.way) as u64
+    }
+
+    /// `None`: no head of this version.
+    fn of(word: u64) -> Option<Self> {
+        let mask = u32::try_from(word >> 32 & 0x7fff_ffff).ok()?;
+        let number = usize::try_from(word & 0xffff_ffff).ok()?;
+        (mask >> SLOT_WORDS == 0).then_some(Self {
+            area: if word >> 63 == 0 { Area::Clients } else { Area::Keys },
+            mask,
+            place: Place { set: number / WAYS, way: number % WAYS },
+        })
+    }
+
+    /// The indices of the words that follow.
+    fn indices(self) -> impl Iterator<Item = usize> {
+        (0..SLOT_WORDS).filter(move |index| self.mask >> index & 1 == 1)
+    }
+}
+
+/// A snapshot that was read, and is complete and unchanged.
+#[derive(Debug)]
+pub struct Snapshot<'b> {
+    boot_id: BootId,
+    saved: Now,
+    seed: (u64, u64),
+    slots: &'b [u8],
+    rates: &'b [u8],
+    learned: &'b [u8],
+}
+
+/// What became of the slots of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// They are in the zone.
+    pub kept: usize,
+    /// The zone is smaller than the one that was saved, and had no room for them.
+    pub left_out: usize,
+}
+
+/// A slot of a snapshot.
+#[derive(Clone, Copy, Debug)]
+struct SavedSlot<'b> {
+    head: Head,
+    key: Key,
+    words: Words<'b>,
+}
+
+impl<'b> SavedSlot<'b> {
+    fn words(&self) -> impl Iterator<Item = (usize, u64)> + use<'b> {
+        self.head.indices().zip(self.words)
+    }
+}
+
+/// Words out of bytes.
+#[derive(Clone, Copy, Debug)]
+struct Words<'b>(&'b [u8]);
+
+impl Iterator for Words<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        let (word, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*word))
+    }
+}
+
+impl<'b> Words<'b> {
+    /// The next slot; `None` at the end, or where there is none.
+    fn slot(&mut self) -> Option<SavedSlot<'b>> {
+        let head = Head::of(self.next()?)?;
+        let key = Key::from_hash(head.area, self.next()?, self.next()?);
+        let (words, rest) = self.0.split_at_checked(head.indices().count() * 8)?;
+        self.0 = rest;
+        Some(SavedSlot { head, key, words: Words(words) })
+    }
+}
+
+impl<'b> Snapshot<'b> {
+    /// Reads a state file, and verifies all of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotError`].
+    pub fn read(bytes: &'b [u8]) -> Result<Self, SnapshotError> {
+        let (head, _) = bytes.split_at_checked(16).ok_or(SnapshotError::Foreign)?;
+        if !head.starts_with(MAGIC) {
+            return Err(SnapshotError::Foreign);
+        }
+        match Words(head).nth(1) {
+            Some(VERSION) => {}
+            other => return Err(SnapshotError::Version(other.unwrap_or(0))),
+        }
+        let (content, checksum) = bytes
+            .len()
+            .checked_sub(CHECKSUM_LEN)
+            .and_then(|end| bytes.split_at_checked(end))
+            .ok_or(SnapshotError::Damaged)?;
+        if Sha256::digest(content).as_slice() != checksum {
+            return Err(SnapshotError::Damaged);
+        }
+        // What follows can fail only for a file that was made by hand.
+        Self::parse(bytes).ok_or(SnapshotError::Damaged)
+    }
+
+    fn parse(bytes: &'b [u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_at_checked(HEAD_LEN)?;
+        let (body, tail) = rest.split_at_checked(rest.len().checked_sub(TAIL_LEN)?)?;
+        let boot_id = *head.get(16..)?.first_chunk()?;
+        let mut words = Words(head.get(32..)?);
+        let mono = MonoNanos(words.next()?);
+        let wall = UnixSeconds(i64::from_le_bytes(words.next()?.to_le_bytes()));
+        let seed = (words.next()?, words.next()?);
+        let mut counts = Words(tail).map(|count| usize::try_from(count).ok());
+        let [count, rates, learned, length] = std::array::from_fn(|_| counts.next().flatten());
+        if length? != bytes.len() {
+            return None;
+        }
+        let learned_start = body.len().checked_sub(learned?.checked_mul(16)?)?;
+        let (body, learned) = body.split_at_checked(learned_start)?;
+        let rates_start = body.len().checked_sub(rates?.checked_mul(8)?)?;
+        let (slots, rates) = body.split_at_checked(rates_start)?;
+        let saved = Now { mono, wall };
+        let snapshot = Self { boot_id, saved, seed, slots, rates, learned };
+        snapshot.is_sound(count?).then_some(snapshot)
+    }
+
+    /// Whether every slot can be read, and every word means something.
+    fn is_sound(&self, count: usize) -> bool {
+        let rates = self.rates.len() / 8;
+        let is_word = |(index, word): (usize, u64)| match Kind::of(index) {
+            Kind::Bucket => usize::from(Level::of(word).index) <= rates && word != FROZEN,
+            Kind::Budget(_) => word != FROZEN,
+            Kind::Concurrency => false,
+        };
+        let mut words = Words(self.slots);
+        let mut found = 0;
+        while let Some(slot) = words.slot() {
+            if !slot.words().all(is_word) {
+                return false;
+            }
+            found += 1;
+        }
+        words.0.is_empty() && found == count && Words(self.rates).all(rates::is_quota)
+    }
+
+    /// Makes a zone of `words`, whatever they held, with what was saved. Where it is smaller than
+    /// the one that was saved, those keep their place that are furthest from being unused. Nobody
+    /// else may use the memory yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Zone::format`].
+    pub fn format<'z>(
+        &self,
+        words: &'z [AtomicU64],
+        now: Now,
+        boot_id: BootId,
+    ) -> Result<(Zone<'z>, Restored), LayoutError> {
+        let zone = Zone::format(words, self.seed)?;
+        zone.rates.fill(Words(self.rates));
+        let mut learned = Words(self.learned);
+        while let (Some(place), Some(entry)) = (learned.next(), learned.next()) {
+            zone.learned.put(usize::try_from(place).unwrap_or(usize::MAX), entry);
+        }
+        let restoring = Restoring {
+            zone,
+            scales: zone.rates.scales(),
+            now,
+            elapsed: self.elapsed(now, boot_id),
+        };
+        let mut slots = Vec::new();
+        let mut words = Words(self.slots);
+        while let Some(slot) = words.slot() {
+            let lasts = slot.words().map(|(index, word)| restoring.lasts(index, word)).max();
+            // What has become idle meanwhile needs no slot.
+            if let Some(lasts) = lasts.filter(|lasts| *lasts > 0) {
+                slots.push((lasts, slot));
+            }
+        }
+        slots.sort_by_key(|(lasts, _)| std::cmp::Reverse(*lasts));
+        let mut restored = Restored::default();
+        for (_, slot) in slots {
+            match restoring.put(&slot) {
+                true => restored.kept += 1,
+                false => restored.left_out += 1,
+            }
+        }
+        Ok((zone, restored))
+    }
+
+    /// Nanoseconds since the snapshot: by the monotonic clock, if it is still the same one.
+    fn elapsed(&self, now: Now, boot_id: BootId) -> u64 {
+        if boot_id == self.boot_id && boot_id != BootId::default() {
+            return now.mono.0.saturating_sub(self.saved.mono.0);
+        }
+        // Whole seconds were cut off at both ends, so one may be missing.
+        let seconds = now.wall.0.saturating_sub(self.saved.wall.0).saturating_sub(1);
+        u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000)
+    }
+}
+
+/// A zone into which slots are put.
+struct Restoring<'z> {
+    zone: Zone<'z>,
+    scales: Vec<Option<Scale>>,
+    now: Now,
+    /// Nanoseconds since the snapshot.
+    elapsed: u64,
+}
+
+impl Restoring<'_> {
+    fn scale(&self, word: u64) -> Option<&Scale> {
+        self.scales.get(usize::from(Level::of(word).index))?.as_ref()
+    }
+
+    /// How long a word still lasts until it is idle, in nanoseconds.
+    fn lasts(&self, index: usize, word: u64) -> u64 {
+        match Kind::of(index) {
+            Kind::Bucket => {
+                let lasts = bucket::lasts(Level::of(word), self.scale(word));
+                lasts.saturating_sub(self.elapsed)
+            }
+            Kind::Budget(calendar) => budget::lasts(calendar, word, self.now.wall),
+            Kind::Concurrency => 0,
+        }
+    }
+
+    /// Puts a slot into the zone; `false`: there is no room.
+    fn put(&self, saved: &SavedSlot<'_>) -> bool {
+        let slots = self.zone.slots(saved.key);
+        let Some(place) = slots.put(saved.key, saved.head.place, self.now) else { return false };
+        let words = slots.slot(place);
+        for (index, word) in saved.words() {
+            let word = match Kind::of(index) {
+                Kind::Bucket => {
+                    bucket::absolute(word, self.scale(word), self.now.mono, self.elapsed)
+                }
+                Kind::Budget(_) => word,
+                Kind::Concurrency => continue,
+            };
+            if let Some(place) = words.get(index) {
+                place.store(word, Ordering::Release);
+            }
+        }
+        true
+    }
+}
+
+impl Zone<'_> {
+    /// A snapshot in one step. It reads the whole zone, so a worker that serves requests takes
+    /// [`Saving`] instead.
+    #[must_use]
+    pub fn save(&self, now: Now, boot_id: BootId) -> Vec<u8> {
+        let mut out = Vec::new();
+        Saving::new(*self, now, boot_id, &mut out).finish(now, &mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! Taking from one limit of a slot that was found, and settling what was taken.
+
+use super::ask::{in_flight, Ask, Now, Take};
+use super::bucket::{Level, Scale};
+use super::budget::{self, Settled};
+use super::key::Key;
+use super::ledger::{Holder, Lease, Ledger, NotTaken};
+use super::slots::{Moved, Place, Slots};
+use super::standing::{Obstacle, Standing, Wait};
+use super::sync::Ordering;
+
+/// The wait that is told for a place among the requests in flight: when one of them ends isn't
+/// known.
+const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
+
+/// Why nothing was taken from a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The slot belongs to another key by now.
+    Moved,
+    /// Too little is left.
+    Obstacle(Obstacle),
+    /// The ledger has no room for a further request in flight.
+    NoLease,
+}
+
+impl From<Moved> for Failed {
+    fn from(_: Moved) -> Self {
+        Self::Moved
+    }
+}
+
+impl Slots<'_> {
+    fn rate(&self) -> impl Fn(u16) -> Option<Scale> + '_ {
+        |index| self.rates.get(index)
+    }
+
+    /// What stands in the way of an ask; `None` if it would pass now.
+    pub(super) fn obstacle(
+        &self,
+        place: Place,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<Option<Obstacle>, Moved> {
+        if ask.take.is_oversized() {
+            return Ok(Some(Obstacle::Oversized));
+        }
+        let target = (ask.key, ask.take.word());
+        let wait = match ask.take {
+            Take::Bucket { scale, n, .. } => self.update(place, target, |word| {
+                let wait = scale.wait(Level::of(word), n, now.mono, self.rate());
+                (wait.and_then(|wait| wait.converted), wait)
+            }),
+            Take::Budget { budget, n } => self.update(place, target, |word| {
+                let wait = budget.wait(word, n, now.wall);
+                (wait.and_then(|wait| wait.converted), wait)
+            }),
+            Take::Concurrency { limit } => self.update(place, target, |word| {
+                let wait = Wait { nanos: NOMINAL_WAIT_NANOS, converted: None };
+                (None, (Ledger::count(word) >= limit).then_some(wait))
+            }),
+        }?;
+        Ok(wait.map(|wait| Obstacle::Wait(wait.nanos)))
+    }
+
+    /// How a limit stands, and [`Slots::obstacle`].
+    pub(super) fn look(
+        &self,
+        place: Place,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<(Standing, Option<Obstacle>), Moved> {
+        let obstacle = self.obstacle(place, ask, now)?;
+        let standing = self.update(place, (ask.key, ask.take.word()), |word| {
+            let standing = match ask.take {
+                Take::Bucket { scale, .. } => scale.look(Level::of(word), now.mono, self.rate()),
+                Take::Budget { budget, .. } => budget.look(word, now.wall),
+                Take::Concurrency { limit } => in_flight(limit, Ledger::count(word)),
+            };
+            (None, standing)
+        })?;
+        Ok((standing, obstacle))
+    }
+
+    /// Takes what is asked for, and notes in the ask what its settlement needs to know. A place
+    /// among the requests in flight is put into `leases`.
+    pub(super) fn take(
+        &self,
+        place: Place,
+        ask: &mut Ask,
+        now: Now,
+        holder: Option<&mut Holder>,
+        leases: &mut Vec<Lease>,
+    ) -> Result<Standing, Failed> {
+        if ask.take.is_oversized() {
+            return Err(Failed::Obstacle(Obstacle::Oversized));
+        }
+        let target = (ask.key, ask.take.word());
+        let taken = match ask.take {
+            Take::Bucket { scale, n, .. } => self.update(place, target, |word| {
+                match scale.take(Level::of(word), n, now.mono, self.rate()) {
+                    Ok((word, standing)) => (Some(word), Ok(standing)),
+                    Err(wait) => (wait.converted, Err(wait)),
+                }
+            })?,
+            Take::Budget { budget, n } => {
+                let taken =
+                    self.update(place, target, |word| match budget.take(word, n, now.wall) {
+                        Ok(reserved) => (reserved.word, Ok(reserved)),
+                        Err(wait) => (wait.converted, Err(wait)),
+                    })?;
+                taken.map(|reserved| {
+                    ask.period = reserved.period;
+                    reserved.standing
+                })
+            }
+            Take::Concurrency { limit } => {
+                let holder = holder.ok_or(Failed::NoLease)?;
+                let (lease, standing) = self.enter(place, (ask.key, target.1), limit, holder)?;
+                leases.push(lease);
+                Ok(standing)
+            }
+        };
+        taken.map_err(|wait| Failed::Obstacle(Obstacle::Wait(wait.nanos)))
+    }
+
+    /// One more request in flight.
+    fn enter(
+        &self,
+        place: Place,
+        (key, index): (Key, usize),
+        limit: u16,
+        holder: &mut Holder,
+    ) -> Result<(Lease, Standing), Failed> {
+        let word = self.slot(place).get(index).ok_or(Failed::Moved)?;
+        let still_ours = || self.holds(place, key);
+        let lease = self.ledger.take(holder, word, self.number(place), limit, still_ours).map_err(
+            |not_taken| match not_taken {
+                NotTaken::Full { .. } => Failed::Obstacle(Obstacle::Wait(NOMINAL_WAIT_NANOS)),
+                NotTaken::Moved => Failed::Moved,
+                NotTaken::NoLease => Failed::NoLease,
+            },
+        )?;
+        let count = Ledger::count(word.load(Ordering::Relaxed));
+        Ok((lease, in_flight(limit, count)))
+    }
+
+    /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units.
+    pub(super) fn settle(&self, place: Place, ask: &Ask, used: u64, now: Now) -> Result<(), Moved> {
+        self.update(place, (ask.key, ask.take.word()), |word| {
+            let next = match ask.take {
+                Take::Bucket { scale, n, .. } => {
+                    let used = (n.into(), used);
+                    Some(scale.settle(Level::of(word), used, now.mono, self.rate()))
+                }
+                Take::Budget { budget, n } => {
+                    match budget.settle(word, ask.period, (n, used), now.wall) {
+                        Settled::Same => None,
+                        Settled::Nothing => Some(budget::fresh(budget.calendar(), self.unique())),
+                        Settled::Word(word) => Some(word),
+                    }
+                }
+                // Its lease is released instead.
+                Take::Concurrency { .. } => None,
+            };
+            (next, ())
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! What a request asks of the engine, read in one pass over its JSON body (RFC 8259).
+//!
+//! Nothing of the body is kept but the name of the model and a few numbers. Servers differ in what
+//! they make of a key that comes twice, of `MODEL`, and of `"stream": 1`; so such a body is refused
+//! instead of guessing what the engine behind will read.
+
+mod body;
+mod error;
+mod input;
+mod names;
+mod scalar;
+mod stream_options;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::RequestError;
+pub use stream_options::UsageEdit;
+
+use stream_options::StreamOptions;
+
+use super::{Endpoint, Engine};
+
+/// How deep arrays and objects may stand inside each other. Just under the 128 at which serde_json
+/// gives up, so that the refusal can say why.
+pub const MAX_DEPTH: u32 = 120;
+
+/// The longest name of a model, in bytes.
+pub const MAX_MODEL_LEN: usize = 256;
+
+/// The largest `n`, `n_cmpl` and `best_of`. vLLM's own limit is 16384, OpenAI's 128.
+pub const MAX_CHOICES: u64 = 4096;
+
+/// What a request asks for, as far as limits and metering go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LlmRequest {
+    /// The endpoint that it was sent to.
+    pub endpoint: Endpoint,
+    /// `model`, as the engine reads it. At most [`MAX_MODEL_LEN`] bytes, without control characters.
+    pub model: Option<Box<str>>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// The most output tokens of one choice; `None` where the request sets no bound. Where it sets
+    /// several, the largest, as engines differ in which one counts. A bound of 0 is none: to some
+    /// engines it means no tokens, to others no limit.
+    pub output_bound: Option<u64>,
+    /// How many outputs there will be: `n` or `best_of` (to llama.cpp also `n_cmpl`), whichever is
+    /// larger, for every prompt.
+    pub choices: u64,
+    /// How much the model is given to read.
+    pub input: InputSize,
+    stream_options: StreamOptions,
+}
+
+/// How much a request gives the model to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputSize {
+    /// Bytes of text, in UTF-8, escapes decoded: the strings in the messages, the prompt and the
+    /// like. What a model is shown as JSON (the schemas of tools, the arguments of calls) counts as
+    /// long as it is when written without blanks and escapes.
+    pub text_bytes: u64,
+    /// Messages, or prompts where there is an array of them.
+    pub messages: u64,
+    /// Pictures, sounds and files, by value or by URL. Their bytes are not among the text.
+    pub media: u64,
+    /// Tokens that were given as numbers.
+    pub token_ids: u64,
+}
+
+/// Reads the body of a request to `endpoint` of `engine`.
+///
+/// The engine matters for the bounds of the output: only those count that it heeds, as one that it
+/// ignores does not bound anything.
+///
+/// # Errors
+/// Whatever is no JSON object in UTF-8, is nested too deeply, or has, of the keys on which something
+/// is decided, one twice, in another case, or with a value that it cannot have.
+pub fn parse(body: &[u8], endpoint: Endpoint, engine: Engine) -> Result<LlmRequest, RequestError> {
+    let text = std::str::from_utf8(body).map_err(|_| RequestError::NotJson)?;
+    body::read(text, endpoint, engine)
+}
+
+impl LlmRequest {
+    /// `stream_options.include_usage`, if it is given.
+    #[must_use]
+    pub fn include_usage(&self) -> Option<bool> {
+        self.stream_options.include_usage()
+    }
+
+    /// What to change in the body so that the stream will say its usage: `None` where it will without
+    /// that, or where the client has declined it (`"include_usage": false`).
+    ///
+    /// For vLLM, `continuous_usage_stats` is asked for as well, so that the usage of a stream that is
+    /// cut off is known, unless the client has said something about it.
+    #[must_use]
+    pub fn usage_edit(&self, engine: Engine) -> Option<UsageEdit> {
+        // Elsewhere streams always say it.
+        if !self.stream || !matches!(self.endpoint, Endpoint::Chat | Endpoint::Completions) {
+            return None;
+        }
+        self.stream_options.usage_edit(engine == Engine::Vllm)
+    }
+}

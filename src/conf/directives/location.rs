@@ -1,0 +1,412 @@
+//! What a location may say.
+
+use super::{error, flag, given, once, word, words, Outcome};
+use crate::conf::settings::{AuditLog, Auth, Estimate};
+use crate::conf::LocConf;
+use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
+use crate::ffi::open_file::Buffering;
+use tollgate_core::jwt;
+use tollgate_core::limits::Oversize;
+use tollgate_core::llm::Engine;
+use tollgate_core::ratelimit_headers::{Style, Styles};
+
+/// `tollgate on | off`
+pub(super) fn enable(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = flag(args)?;
+    once(&mut conf.settings.enabled, args, given(cx, value))
+}
+
+/// `tollgate_dry_run on | off`
+pub(super) fn dry_run(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    once(&mut conf.settings.dry_run, args, flag(args)?)
+}
+
+/// `tollgate_pass_credentials on | off`
+pub(super) fn pass_credentials(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    once(&mut conf.settings.pass_credentials, args, flag(args)?)
+}
+
+/// `tollgate_auth METHOD...`
+pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let mut auth = Auth { api_key: false, jwt: false };
+    let (_, methods) = words(args);
+    for method in methods {
+        match method.as_str() {
+            "api_key" => auth.api_key = true,
+            "jwt" => auth.jwt = true,
+            "none" if methods.len() == 1 => {}
+            "none" => return Err(error("\"none\" in \"tollgate_auth\" stands alone")),
+            "client_cert" => {
+                return Err(error(
+                    "\"client_cert\" in \"tollgate_auth\" is not supported by this version",
+                ))
+            }
+            other => {
+                return Err(error(format!(
+                "unknown method \"{other}\" in \"tollgate_auth\"; known are \"api_key\", \"jwt\" \
+                     and \"none\""
+            )))
+            }
+        }
+    }
+    once(&mut conf.settings.auth, args, given(cx, auth))
+}
+
+/// `tollgate_api_keys PATH`
+pub(super) fn api_keys(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let path = cx.full_path(word(args, 1))?;
+    once(&mut conf.settings.api_keys, args, given(cx, path))
+}
+
+/// `tollgate_api_key_header NAME...`
+pub(super) fn api_key_header(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let (_, names) = words(args);
+    for name in names {
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(error(format!(
+                "\"{}\" is no header name; write it without a colon and blanks",
+                name.escape_debug()
+            )));
+        }
+    }
+    once(&mut conf.settings.api_key_headers, args, names.to_vec())
+}
+
+/// `tollgate_jwt_key_file PATH`, repeatable
+pub(super) fn jwt_key_file(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let path = cx.full_path(word(args, 1))?;
+    match &mut conf.settings.jwt_key_files {
+        Some(files) if files.value.contains(&path) => {
+            return Err(error(format!("the key file \"{path}\" is named twice; once is enough")));
+        }
+        Some(files) => files.value.push(path),
+        none => *none = Some(given(cx, vec![path])),
+    }
+    Ok(())
+}
+
+/// `tollgate_jwt_algorithms ALG...`
+pub(super) fn jwt_algorithms(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let (_, names) = words(args);
+    let mut set = jwt::AlgorithmSet::default();
+    for name in names {
+        let algorithm = name.parse::<jwt::Algorithm>().map_err(|_| {
+            let known: Vec<_> = jwt::Algorithm::ALL.iter().map(|known| known.as_str()).collect();
+            error(format!(
+                "unknown algorithm \"{}\" in \"tollgate_jwt_algorithms\"; known are {}",
+                name.escape_debug(),
+                known.join(", ")
+            ))
+        })?;
+        set = set.with(algorithm);
+    }
+    once(&mut conf.settings.jwt_algorithms, args, given(cx, set))
+}
+
+fn list(place: &mut Option<Vec<String>>, args: &[String]) -> Outcome {
+    let (_, values) = words(args);
+    if values.iter().any(String::is_empty) {
+        return Err(error(format!("an empty value in \"{}\"", word(args, 0))));
+    }
+    once(place, args, values.to_vec())
+}
+
+/// `tollgate_jwt_issuer VALUE...`
+pub(super) fn jwt_issuer(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    list(&mut conf.settings.jwt_issuers, args)
+}
+
+/// `tollgate_jwt_audience VALUE...`
+pub(super) fn jwt_audience(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    list(&mut conf.settings.jwt_audiences, args)
+}
+
+/// `tollgate_jwt_leeway TIME`
+pub(super) fn jwt_leeway(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    /// More than that is no difference of clocks, but a longer life for every token.
+    const MAX_SECS: u64 = 3600;
+    let value = word(args, 1);
+    let secs = parse_time_ms(value).filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
+    match secs.filter(|secs| *secs <= MAX_SECS).map(u32::try_from) {
+        Some(Ok(secs)) => once(&mut conf.settings.jwt_leeway_secs, args, secs),
+        _ => Err(error(format!(
+            "invalid time \"{value}\" in \"tollgate_jwt_leeway\"; it takes whole seconds up to 1h, such as 30s"
+        ))),
+    }
+}
+
+/// `tollgate_jwt_require_exp on | off`
+pub(super) fn jwt_require_exp(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    once(&mut conf.settings.jwt_require_exp, args, flag(args)?)
+}
+
+/// `tollgate_jwt_max_size SIZE`
+pub(super) fn jwt_max_size(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = word(args, 1);
+    match parse_size(value) {
+        Some(size @ 256..=1_048_576) => once(&mut conf.settings.jwt_max_size, args, size),
+        _ => Err(error(format!(
+            "invalid size \"{value}\" in \"tollgate_jwt_max_size\"; it takes 256 to 1m"
+        ))),
+    }
+}
+
+/// `tollgate_jwt_claim FIELD CLAIM`, repeatable
+pub(super) fn jwt_claim(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let (field, claim) = (word(args, 1), word(args, 2));
+    // Only to check it: the map is made from all that is said here.
+    jwt::ClaimMap::default().set(field, claim).map_err(|problem| {
+        error(format!(
+            "invalid \"tollgate_jwt_claim {} {}\": {problem}",
+            field.escape_debug(),
+            claim.escape_debug()
+        ))
+    })?;
+    let claims = conf.settings.jwt_claims.get_or_insert_with(Vec::new);
+    if claims.iter().any(|(other, _)| other == field) {
+        return Err(error(format!("the field \"{field}\" is given two claims; keep one of them")));
+    }
+    claims.push((field.to_owned(), claim.to_owned()));
+    Ok(())
+}
+
+/// `tollgate_default_tier NAME`
+pub(super) fn default_tier(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    once(&mut conf.settings.default_tier, args, given(cx, word(args, 1).to_owned()))
+}
+
+/// `tollgate_apply LIMIT-NAME...`
+pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let (_, names) = words(args);
+    if names == ["off"] {
+        return once(&mut conf.settings.apply, args, given(cx, Vec::new()));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names.iter().skip(index + 1).any(|other| other == name) {
+            return Err(error(format!("the limit \"{name}\" is applied twice; once is enough")));
+        }
+    }
+    once(&mut conf.settings.apply, args, given(cx, names.to_vec()))
+}
+
+/// `tollgate_engine NAME`
+pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let name = word(args, 1);
+    let engine = Engine::from_name(name.as_bytes()).ok_or_else(|| {
+        let known: Vec<_> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
+        error(format!(
+            "unknown engine \"{}\" in \"tollgate_engine\"; known are {}",
+            name.escape_debug(),
+            known.join(", ")
+        ))
+    })?;
+    once(&mut conf.settings.engine, args, engine)
+}
+
+/// `tollgate_max_body SIZE`
+pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = word(args, 1);
+    match parse_offset(value) {
+        Some(size @ 1024..=1_073_741_824) => once(&mut conf.settings.max_body, args, size),
+        _ => Err(error(format!(
+            "invalid size \"{value}\" in \"tollgate_max_body\"; it takes 1k to 1g"
+        ))),
+    }
+}
+
+/// `tollgate_include_usage auto | off`
+pub(super) fn include_usage(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = match word(args, 1) {
+        "auto" => true,
+        "off" => false,
+        other => {
+            return Err(error(format!(
+                "invalid value \"{}\" in \"tollgate_include_usage\"; it takes \"auto\" or \"off\"",
+                other.escape_debug()
+            )))
+        }
+    };
+    once(&mut conf.settings.include_usage, args, value)
+}
+
+/// `tollgate_estimate [bytes_per_token=N] [output=N]`
+pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let mut estimate = Estimate::default();
+    let (mut bytes_given, mut output_given) = (false, false);
+    for parameter in words(args).1 {
+        let number = |text: &str| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u32>().ok().filter(|_| is_number)
+        };
+        match parameter.split_once('=') {
+            Some(("bytes_per_token", value)) if !bytes_given => {
+                let bytes = number(value).filter(|bytes| (1..=16).contains(bytes));
+                estimate.bytes_per_token = bytes.ok_or_else(|| {
+                    error(format!(
+                        "invalid \"bytes_per_token={value}\" of \"tollgate_estimate\"; it takes 1 to 16"
+                    ))
+                })?;
+                bytes_given = true;
+            }
+            Some(("output", value)) if !output_given => {
+                let tokens = number(value).filter(|tokens| (1..=10_000_000).contains(tokens));
+                estimate.output = tokens.ok_or_else(|| {
+                    error(format!(
+                        "invalid \"output={value}\" of \"tollgate_estimate\"; it takes 1 to 10000000 tokens"
+                    ))
+                })?;
+                output_given = true;
+            }
+            _ => {
+                return Err(error(format!(
+                    "invalid parameter \"{}\" of \"tollgate_estimate\"; it takes \
+                     \"bytes_per_token=N\" and \"output=N\", each once",
+                    parameter.escape_debug()
+                )))
+            }
+        }
+    }
+    once(&mut conf.settings.estimate, args, estimate)
+}
+
+/// `tollgate_oversized debt | refuse`
+pub(super) fn oversized(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = match word(args, 1) {
+        "debt" => Oversize::Debt,
+        "refuse" => Oversize::Refuse,
+        other => {
+            return Err(error(format!(
+                "invalid value \"{}\" in \"tollgate_oversized\"; it takes \"debt\" or \"refuse\"",
+                other.escape_debug()
+            )))
+        }
+    };
+    once(&mut conf.settings.oversized, args, value)
+}
+
+/// `tollgate_ratelimit_headers openai | ietf | legacy | off ...`
+pub(super) fn ratelimit_headers(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let (_, names) = words(args);
+    let mut styles = Styles::default();
+    for name in names {
+        match Style::from_name(name) {
+            Some(style) => styles = styles.with(style),
+            None if name == "off" && names.len() == 1 => {}
+            None => {
+                return Err(error(format!(
+                    "invalid value \"{name}\" in \"tollgate_ratelimit_headers\"; it takes \
+                     \"openai\", \"ietf\", \"legacy\", or \"off\" alone"
+                )))
+            }
+        }
+    }
+    once(&mut conf.settings.ratelimit_headers, args, styles)
+}
+
+/// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] | off`
+pub(super) fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let setting = match words(args).1 {
+        [off] if off == "off" => AuditLog::Off,
+        [path, parameters @ ..] if !path.is_empty() && path != "off" => {
+            // From the prefix, as nginx's own logs.
+            AuditLog::File { path: path.clone(), buffering: buffering(parameters)? }
+        }
+        _ => return Err(error("\"tollgate_audit_log\" takes a path, or \"off\" alone")),
+    };
+    once(&mut conf.settings.audit_log, args, given(cx, setting))
+}
+
+/// Lines that nobody asked to be kept wait until the worker has dealt with the events at hand: then
+/// they are in the file as soon as the client has its answer, and a busy worker still writes many at
+/// a time.
+fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
+    let (mut size, mut flush_ms) = (None, None);
+    for parameter in parameters {
+        match parameter.split_once('=') {
+            Some(("buffer", _)) if size.is_some() => {
+                return Err(error("\"buffer=\" of \"tollgate_audit_log\" is given twice"));
+            }
+            Some(("flush", _)) if flush_ms.is_some() => {
+                return Err(error("\"flush=\" of \"tollgate_audit_log\" is given twice"));
+            }
+            Some(("buffer", value)) => match parse_size(value) {
+                Some(bytes @ 1024..=67_108_864) => size = Some(bytes),
+                _ => {
+                    return Err(error(format!(
+                        "invalid \"buffer={value}\" of \"tollgate_audit_log\"; it takes 1k to 64m"
+                    )))
+                }
+            },
+            Some(("flush", value)) => match parse_time_ms(value) {
+                Some(ms @ 1..=3_600_000) => flush_ms = Some(ms),
+                _ => {
+                    return Err(error(format!(
+                        "invalid \"flush={value}\" of \"tollgate_audit_log\"; it takes 1ms to 1h"
+                    )))
+                }
+            },
+            _ => {
+                return Err(error(format!(
+                    "invalid parameter \"{parameter}\" of \"tollgate_audit_log\"; it takes \
+                     \"buffer=SIZE\" and \"flush=TIME\""
+                )))
+            }
+        }
+    }
+    Ok(match (size, flush_ms) {
+        (None, None) => Buffering { size: 65_536, flush_ms: 0 },
+        (size, flush_ms) => {
+            Buffering { size: size.unwrap_or(65_536), flush_ms: flush_ms.unwrap_or(1000) }
+        }
+    })
+}
+
+/// `tollgate_debug_panic CALLBACK`, in debug builds
+#[cfg(debug_assertions)]
+pub(super) fn debug_panic(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let callback = crate::faults::Callback::from_name(word(args, 1));
+    conf.planted = Some(callback.ok_or_else(|| error("unknown callback"))?);
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What `http` declares for all locations.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{error, word, words, Outcome};
+use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
+use crate::conf::MainConf;
+use crate::ffi::complex_value::ComplexValue;
+use crate::ffi::conf::{parse_size, ConfContext, ConfError};
+use crate::ffi::shm::SharedZone;
+use tollgate_core::limits::Dimension;
+use tollgate_core::pattern::Pattern;
+use tollgate_core::price::Price;
+use tollgate_core::principal::is_valid_name;
+
+/// `tollgate_zone zone=NAME:SIZE [state=PATH]`
+pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    const FORM: &str = "\"tollgate_zone\" takes \"zone=NAME:SIZE\" and optionally \"state=PATH\", \
+                        such as \"zone=tollgate:10m state=/var/lib/tollgate/state\"";
+    if conf.zone.is_some() {
+        return Err(error(
+            "\"tollgate_zone\" directive is duplicate: all locations share one zone",
+        ));
+    }
+    let (mut zone, mut state) = (None, None);
+    for parameter in words(args).1 {
+        match parameter.split_once('=') {
+            Some(("zone", value)) if zone.is_none() => zone = Some(value),
+            Some(("state", path)) if state.is_none() && !path.is_empty() => {
+                state = Some(cx.prefix_path(path)?);
+            }
+            _ => return Err(error(FORM)),
+        }
+    }
+    let (name, size) = zone.and_then(|zone| zone.split_once(':')).ok_or_else(|| error(FORM))?;
+    let bytes =
+        parse_size(size).ok_or_else(|| error(format!("invalid zone size \"{size}\"; {FORM}")))?;
+    if name.is_empty() {
+        return Err(error(FORM));
+    }
+    if bytes < SharedZone::min_size() {
+        return Err(error(format!(
+            "zone \"{name}\" is too small: at least {}k; 1m has room for about 1800 clients",
+            SharedZone::min_size() / 1024
+        )));
+    }
+    conf.zone = Some(SharedZone::add(cx, name, bytes, state)?);
+    Ok(())
+}
+
+/// Limits of `tollgate_limit`, besides `auth_failures`.
+const LIMITS: [&str; 6] =
+    ["requests", "tokens", "input_tokens", "output_tokens", "concurrency", "budget"];
+/// What belongs behind one of them.
+const PARAMETERS: [&str; 3] = ["burst", "queue", "timeout"];
+
+/// `tollgate_limit NAME key=EXPR LIMIT...`
+pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    let name = word(args, 1);
+    if !is_valid_name(name) || name.contains('=') {
+        return Err(error(format!(
+            "invalid limit name \"{}\"; \"tollgate_limit\" takes a name, \"key=\" and limits",
+            name.escape_debug()
+        )));
+    }
+    if conf.limits.iter().any(|rule| *rule.name == *name) {
+        return Err(error(format!("the limit \"{name}\" is declared twice; keep one of them")));
+    }
+    let mut key = None;
+    let mut key_text = String::new();
+    // Each with what stands behind it.
+    let mut limits: Vec<(&str, Vec<&str>)> = Vec::new();
+    for parameter in args.get(2..).unwrap_or_default() {
+        match parameter.split_once('=') {
+            Some(("key", expression)) if key.is_none() && !expression.is_empty() => {
+                key = Some(key_source(cx, expression)?);
+                // "${name}" is "$name".
+                key_text = expression.replace("${", "$");
+            }
+            Some((what, value)) if LIMITS.contains(&what) || what == "auth_failures" => {
+                limits.push((what, vec![value]));
+            }
+            Some((what, _)) if PARAMETERS.contains(&what) => match limits.last_mut() {
+                Some((_, values)) => values.push(parameter),
+                None => {
+                    return Err(error(format!(
+                        "\"{what}=\" belongs behind the limit that it is for: \
+                         \"requests=10r/s burst=20\", \"concurrency=8 queue=16 timeout=5s\""
+                    )))
+                }
+            },
+            _ => {
+                return Err(error(format!(
+                    "invalid parameter \"{}\" of \"tollgate_limit\"; it takes one \"key=\", and \
+                     \"{}=\" or \"auth_failures=\"",
+                    parameter.escape_debug(),
+                    LIMITS.join("=\", \"")
+                )));
+            }
+        }
+    }
+    let key = key.ok_or_else(|| {
+        error("\"tollgate_limit\" needs a \"key=\": what it is counted by, such as \"key=$binary_remote_addr\"")
+    })?;
+    let (mut set, mut auth_failures) = (LimitSet::default(), Vec::new());
+    for (what, values) in &limits {
+        match *what {
+            "auth_failures" => {
+                add_bucket(&mut auth_failures, Dimension::AuthFailures, what, values, Some(name))?
+            }
+            what => set.add(what, values, Some(name))?,
+        }
+    }
+    if !auth_failures.is_empty() && key_text.contains("$tollgate_") {
+        return Err(error(format!(
+            "\"auth_failures=\" of the limit \"{name}\" would count nothing: who fails to \
+             authenticate has no \"{key_text}\"; use \"key=$binary_remote_addr\""
+        )));
+    }
+    if set.is_empty() && auth_failures.is_empty() {
+        return Err(error(format!(
+            "the limit \"{name}\" limits nothing; add \"requests=\" or another limit"
+        )));
+    }
+    conf.limits.push(Rc::new(LimitRule {
+        name: Arc::from(name),
+        key,
+        limits: set,
+        auth_failures,
+        place: cx.place(),
+    }));
+    Ok(())
+}
+
+fn key_source(cx: &ConfContext<'_>, expression: &str) -> Result<KeySource, ConfError> {
+    match expression {
+        "$binary_remote_addr" | "${binary_remote_addr}" | "$remote_addr" | "${remote_addr}" => {
+            Ok(KeySource::Address)
+        }
+        _ => ComplexValue::compile(cx, expression)
+            .map(KeySource::Expression)
+            .ok_or_else(|| error(format!("invalid \"key={expression}\" of \"tollgate_limit\""))),
+    }
+}
+
+/// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N]`
+pub(super) fn price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    let text = word(args, 1);
+    if text.contains('=') {
+        return Err(error(
+            "\"tollgate_price\" takes a pattern of model names first: \"tollgate_price llama-3.1-* \
+             input=0.15 output=0.60\"",
+        ));
+    }
+    let pattern = Pattern::parse(text).map_err(|problem| {
+        error(format!(
+            "invalid pattern \"{}\" of \"tollgate_price\": {problem}",
+            text.escape_debug()
+        ))
+    })?;
+    let of_price = |problem| error(format!("\"tollgate_price {text}\": {problem}"));
+    let parameters = args.get(2..).unwrap_or_default().iter().map(String::as_str);
+    let price = Price::parse(parameters).map_err(of_price)?;
+    conf.prices.push(pattern, price).map_err(of_price)
+}

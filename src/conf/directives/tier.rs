@@ -1,0 +1,132 @@
+//! The blocks of `tollgate_tier`, and of `model` in it.
+
+use std::rc::Rc;
+
+use super::{error, once, word, words, Outcome};
+use crate::conf::rules::{LimitSet, ModelBlock, Tier};
+use crate::conf::MainConf;
+use crate::ffi::conf::ConfContext;
+use tollgate_core::pattern::Pattern;
+use tollgate_core::price::Price;
+use tollgate_core::principal::is_valid_name;
+
+/// A tier whose block is being read.
+pub(crate) struct Draft {
+    tier: Tier,
+    /// Inside a `model` block.
+    model: Option<ModelBlock>,
+}
+
+/// `tollgate_tier NAME {`
+pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    let name = word(args, 1).to_owned();
+    if !is_valid_name(&name) {
+        return Err(error(format!(
+            "invalid tier name \"{}\"; it has no control characters, no space at either end, and \
+             1 to 256 bytes",
+            name.escape_debug()
+        )));
+    }
+    if conf.tiers.iter().any(|tier| tier.name == name) {
+        return Err(error(format!("the tier \"{name}\" is declared twice; keep one of them")));
+    }
+    let tier = Tier {
+        name,
+        limits: LimitSet::default(),
+        models: Vec::new(),
+        default_price: None,
+        place: cx.place(),
+    };
+    conf.draft = Some(Draft { tier, model: None });
+    Ok(())
+}
+
+/// `}`
+pub(super) fn close(conf: &mut MainConf) -> Outcome {
+    if let Some(draft) = conf.draft.take() {
+        conf.tiers.push(Rc::new(draft.tier));
+    }
+    Ok(())
+}
+
+/// `model PATTERN {`
+pub(super) fn open_model(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    let text = word(args, 1);
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let tier = format!("tollgate_tier {}", draft.tier.name);
+    let pattern = Pattern::parse(text).map_err(|problem| {
+        let text = text.escape_debug();
+        error(format!("invalid pattern \"{text}\" of \"model\": {problem}")).of(&tier)
+    })?;
+    if let Some(earlier) = draft.tier.models.iter().find(|other| other.pattern.covers(&pattern)) {
+        return Err(error(format!(
+            "\"model {text}\" is never reached, as \"model {}\" before it fits all of its models; \
+             put it before that one",
+            earlier.pattern
+        ))
+        .of(&tier));
+    }
+    draft.model = Some(ModelBlock { pattern, limits: LimitSet::default() });
+    Ok(())
+}
+
+/// `}`
+pub(super) fn close_model(conf: &mut MainConf) -> Outcome {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    if let Some(block) = draft.model.take() {
+        if block.limits.is_empty() {
+            return Err(error(format!(
+                "\"model {}\" limits nothing; add a limit such as \"tokens 20k/m;\", or leave the \
+                 block out",
+                block.pattern
+            ))
+            .of(&format!("tollgate_tier {}", draft.tier.name)));
+        }
+        draft.tier.models.push(block);
+    }
+    Ok(())
+}
+
+/// `requests RATE [burst=N]` and the other limits
+pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let (name, values) = words(args);
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let of_model = draft.model.as_ref().map(|block| block.pattern.to_string());
+    let limits = match &mut draft.model {
+        Some(block) => &mut block.limits,
+        None => &mut draft.tier.limits,
+    };
+    limits
+        .add(name, &values, of_model.as_deref())
+        .map_err(|error| error.of(&format!("tollgate_tier {}", draft.tier.name)))
+}
+
+/// `default_price input=N output=N [cached_input=N]`
+pub(super) fn default_price(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut MainConf,
+) -> Outcome {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    if draft.model.is_some() {
+        return Err(error(
+            "\"default_price\" belongs to the tier; for some models use \"tollgate_price\"",
+        )
+        .of(&format!("tollgate_tier {}", draft.tier.name)));
+    }
+    let (_, values) = words(args);
+    let price = Price::parse(values.iter().map(String::as_str)).map_err(|problem| {
+        let tier = format!("tollgate_tier {}", draft.tier.name);
+        error(format!("\"default_price\": {problem}")).of(&tier)
+    })?;
+    once(&mut draft.tier.default_price, args, price)
+}
+
+/// What other versions have.
+pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+    let tier = conf.draft.as_ref().map_or("", |draft| draft.tier.name.as_str());
+    let name = word(args, 0);
+    Err(error(format!("\"{name}\" is not supported by this version; leave it out"))
+        .of(&format!("tollgate_tier {tier}")))
+}

@@ -1,0 +1,80 @@
+//! The process that we run in.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use ngx::ffi::{
+    chown, geteuid, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_exiting, ngx_pid,
+    ngx_process, pthread_sigmask, sigfillset, sigset_t, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
+    SIG_SETMASK,
+};
+
+/// Whether the process answers requests.
+pub(super) fn is_worker() -> bool {
+    // SAFETY: nginx writes it before it calls any hook of a process.
+    let process = unsafe { ngx_process };
+    process == NGX_PROCESS_WORKER as usize || process == NGX_PROCESS_SINGLE as usize
+}
+
+/// Whether it is an old one, which ends when its last request does.
+pub(crate) fn is_exiting() -> bool {
+    // SAFETY: nginx writes it on this thread.
+    unsafe { ngx_exiting != 0 }
+}
+
+/// Its number.
+pub(crate) fn id() -> u32 {
+    // SAFETY: nginx writes it at the start of the process.
+    u32::try_from(unsafe { ngx_pid }).unwrap_or(0)
+}
+
+/// Whether there is a process of this number, whoever's it is.
+pub(crate) fn exists(id: u32) -> bool {
+    let Ok(pid) = i32::try_from(id) else { return false };
+    // SAFETY: signal 0 is sent to nobody.
+    let found = unsafe { kill(pid, 0) } == 0;
+    found || io::Error::last_os_error().kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Runs `f` in a thread of its own, to which no signal of nginx's is delivered.
+pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    #[allow(clippy::cast_possible_wrap)]
+    const SET: i32 = SIG_SETMASK as i32;
+    // SAFETY: both sets are written before they are read. A thread inherits the mask of the one that
+    // makes it, so that there is no moment in which it could be given a signal.
+    unsafe {
+        let (mut all, mut before): (sigset_t, sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
+        sigfillset(&raw mut all);
+        pthread_sigmask(SET, &raw const all, &raw mut before);
+        let thread = std::thread::Builder::new().name("tollgate".into()).spawn(f);
+        pthread_sigmask(SET, &raw const before, std::ptr::null_mut());
+        thread
+    }
+}
+
+/// Who the workers are going to be: user and group. `None` where the process can't change that.
+///
+/// # Safety
+///
+/// `cycle` is the one that is being made, with its core module configured.
+pub(super) unsafe fn worker_user(cycle: *mut ngx_cycle_t) -> Option<(u32, u32)> {
+    // SAFETY: by the contract of this function.
+    unsafe {
+        if geteuid() != 0 || cycle.is_null() {
+            return None;
+        }
+        let conf = (*cycle).conf_ctx.add(ngx_core_module.index);
+        let core = (*conf).cast::<ngx_core_conf_t>().as_ref()?;
+        let unset = core.user == u32::MAX || core.group == u32::MAX;
+        (!unset).then_some((core.user, core.group))
+    }
+}
+
+/// Gives a file or folder to a user.
+pub(super) fn give(path: &std::ffi::CStr, (user, group): (u32, u32)) -> io::Result<()> {
+    // SAFETY: the path ends in a NUL.
+    match unsafe { chown(path.as_ptr(), user, group) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,276 @@
+//! The answer of an engine on its way to the client: every buffer is read as it goes by, and passed on
+//! in the same call. Where a chunk of a stream is hidden from the client, the chain is made anew, over
+//! the same memory.
+
+use ngx::ffi::{
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_get_free_buf, ngx_chain_t, ngx_chain_update_chains,
+    ngx_palloc,
+};
+use tollgate_core::llm::meter::Part;
+
+use super::body::in_memory;
+use super::module;
+use super::request::Request;
+use crate::response;
+
+/// Buffers of our own that a stream uses over and over. They lie in the request's pool.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    free: *mut ngx_chain_t,
+    busy: *mut ngx_chain_t,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { free: std::ptr::null_mut(), busy: std::ptr::null_mut() }
+    }
+}
+
+/// nginx has no memory.
+pub(super) struct OutOfMemory;
+
+/// What one buffer becomes.
+enum Piece {
+    /// Bytes of buffers before it.
+    Held(Vec<u8>),
+    /// A part of this buffer.
+    Own(std::ops::Range<usize>),
+}
+
+/// Reads the buffers of `chain`. `None`: the chain is passed on as it is; else another one is.
+///
+/// # Safety
+///
+/// `chain` is what nginx passed to the body filter of the request.
+pub(super) unsafe fn read(
+    r: Request<'_>,
+    chain: *mut ngx_chain_t,
+) -> Option<Result<*mut ngx_chain_t, OutOfMemory>> {
+    if !response::is_metered(r) {
+        return None;
+    }
+    if !response::may_hide(r) {
+        // SAFETY: by the contract of this function.
+        unsafe { each(chain, |buffer| read_one(r, buffer, &mut |_| {})) };
+        return None;
+    }
+    let mut buffers = response::take_buffers(r);
+    let mut out = Chain::new();
+    // SAFETY: by the contract of this function.
+    let done = unsafe {
+        let mut done = Some(());
+        each(chain, |buffer| {
+            let mut pieces = Vec::new();
+            read_one(r, buffer, &mut |part| {
+                pieces.push(match part {
+                    Part::Held(bytes) => Piece::Held(bytes.to_vec()),
+                    Part::Range(range) => Piece::Own(range),
+                });
+            });
+            if done.is_some() {
+                done = out.push(r, &mut buffers, buffer, pieces);
+            }
+        });
+        done
+    };
+    response::put_buffers(r, buffers);
+    Some(done.map(|()| out.first).ok_or(OutOfMemory))
+}
+
+/// Has a buffer read.
+///
+/// # Safety
+///
+/// `buffer` is one of a chain that nginx passed to the body filter.
+unsafe fn read_one(r: Request<'_>, buffer: *mut ngx_buf_t, pass: &mut impl FnMut(Part<'_>)) {
+    // SAFETY: by the contract of this function; `pos` and `last` point into one allocation.
+    unsafe {
+        if in_memory(&*buffer) && (*buffer).last > (*buffer).pos {
+            let len = (*buffer).last.offset_from_unsigned((*buffer).pos);
+            response::read(r, std::slice::from_raw_parts((*buffer).pos, len), &mut *pass);
+        }
+        if (*buffer).last_buf() != 0 {
+            response::finish(r, &mut *pass);
+        }
+    }
+}
+
+/// # Safety
+///
+/// `chain` is live.
+unsafe fn each(chain: *mut ngx_chain_t, mut f: impl FnMut(*mut ngx_buf_t)) {
+    let mut link = chain;
+    // SAFETY: by the contract of this function.
+    while let Some(entry) = unsafe { link.as_ref() } {
+        f(entry.buf);
+        link = entry.next;
+    }
+}
+
+/// A chain that is being made.
+struct Chain {
+    first: *mut ngx_chain_t,
+    last: *mut ngx_chain_t,
+}
+
+impl Chain {
+    fn new() -> Self {
+        Self { first: std::ptr::null_mut(), last: std::ptr::null_mut() }
+    }
+
+    /// # Safety
+    ///
+    /// `link` is new, and its buffer set.
+    unsafe fn append(&mut self, link: *mut ngx_chain_t) {
+        // SAFETY: by the contract of this function; `last` is a link of this chain.
+        unsafe {
+            (*link).next = std::ptr::null_mut();
+            match self.last.as_mut() {
+                Some(last) => last.next = link,
+                None => self.first = link,
+            }
+        }
+        self.last = link;
+    }
+
+    /// Adds what became of `buffer`. Its last part stays in `buffer` itself, so that whoever owns it
+    /// doesn't use its memory again before all of it is sent.
+    ///
+    /// # Safety
+    ///
+    /// The pieces are those of `buffer`, which is one of a chain that nginx passed to the filter.
+    unsafe fn push(
+        &mut self,
+        r: Request<'_>,
+        buffers: &mut Buffers,
+        buffer: *mut ngx_buf_t,
+        pieces: Vec<Piece>,
+    ) -> Option<()> {
+        // SAFETY: by the contract of this function; new links and buffers are in the request's pool,
+        // and tagged as ours.
+        unsafe {
+            let start = (*buffer).pos;
+            let is_empty = !in_memory(&*buffer) || (*buffer).last <= start;
+            let own = pieces.iter().rposition(|piece| matches!(piece, Piece::Own(_)));
+            for (index, piece) in pieces.into_iter().enumerate() {
+                match piece {
+                    Piece::Own(range) if Some(index) == own => {
+                        (*buffer).pos = start.add(range.start);
+                        (*buffer).last = start.add(range.end);
+                        let link = ngx_alloc_chain_link((*r.as_ptr()).pool);
+                        link.as_mut()?.buf = buffer;
+                        self.append(link);
+                    }
+                    Piece::Own(range) => {
+                        let link = fresh(r, buffers)?;
+                        let part = &mut *(*link).buf;
+                        part.start = std::ptr::null_mut();
+                        part.end = std::ptr::null_mut();
+                        part.pos = start.add(range.start);
+                        part.last = start.add(range.end);
+                        self.append(link);
+                    }
+                    Piece::Held(bytes) => {
+                        let link = fresh(r, buffers)?;
+                        fill(r, (*link).buf, &bytes)?;
+                        self.append(link);
+                    }
+                }
+            }
+            if own.is_some() {
+                return Some(());
+            }
+            if is_empty {
+                let link = ngx_alloc_chain_link((*r.as_ptr()).pool);
+                link.as_mut()?.buf = buffer;
+                self.append(link);
+                return Some(());
+            }
+            // Nothing of it is left but its flags.
+            (*buffer).pos = (*buffer).last;
+            let (flush, sync) = ((*buffer).flush(), (*buffer).sync());
+            let (last_buf, last_in_chain) = ((*buffer).last_buf(), (*buffer).last_in_chain());
+            if flush | sync | last_buf | last_in_chain != 0 {
+                let link = fresh(r, buffers)?;
+                let special = &mut *(*link).buf;
+                special.set_memory(0);
+                special.start = std::ptr::null_mut();
+                special.end = std::ptr::null_mut();
+                special.pos = std::ptr::null_mut();
+                special.last = std::ptr::null_mut();
+                special.set_flush(flush);
+                special.set_last_buf(last_buf);
+                special.set_last_in_chain(last_in_chain);
+                // A buffer without bytes needs a reason to be there.
+                special.set_sync(1);
+                self.append(link);
+            }
+            Some(())
+        }
+    }
+}
+
+/// A link with a buffer of ours, without flags.
+fn fresh(r: Request<'_>, buffers: &mut Buffers) -> Option<*mut ngx_chain_t> {
+    // SAFETY: the pool is live; the list of free links is ours.
+    unsafe {
+        let link = ngx_chain_get_free_buf((*r.as_ptr()).pool, &raw mut buffers.free);
+        let buffer = &mut *link.as_ref()?.buf;
+        buffer.tag = module::address().cast();
+        buffer.set_memory(1);
+        buffer.set_flush(0);
+        buffer.set_sync(0);
+        buffer.set_last_buf(0);
+        buffer.set_last_in_chain(0);
+        Some(link)
+    }
+}
+
+/// Copies `bytes` into the memory of a buffer of ours, which grows if need be.
+///
+/// # Safety
+///
+/// `buffer` is one that [`fresh`] gave.
+unsafe fn fill(r: Request<'_>, buffer: *mut ngx_buf_t, bytes: &[u8]) -> Option<()> {
+    /// More than the chunks of most streams.
+    const SIZE: usize = 1024;
+    // SAFETY: by the contract of this function: `start` and `end` are null, or those of a block that
+    // was allocated here.
+    unsafe {
+        let buffer = &mut *buffer;
+        let size = (buffer.end as usize).saturating_sub(buffer.start as usize);
+        if size < bytes.len() {
+            let size = bytes.len().max(SIZE).next_power_of_two();
+            let block: *mut u8 = ngx_palloc((*r.as_ptr()).pool, size).cast();
+            if block.is_null() {
+                return None;
+            }
+            buffer.start = block;
+            buffer.end = block.add(size);
+        }
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.start, bytes.len());
+        buffer.pos = buffer.start;
+        buffer.last = buffer.start.add(bytes.len());
+        Some(())
+    }
+}
+
+/// Takes our buffers back that have been sent.
+///
+/// # Safety
+///
+/// `out` is what [`read`] gave, after the next filter had it.
+pub(super) unsafe fn recycle(r: Request<'_>, mut out: *mut ngx_chain_t) {
+    let mut buffers = response::take_buffers(r);
+    // SAFETY: by the contract of this function.
+    unsafe {
+        ngx_chain_update_chains(
+            (*r.as_ptr()).pool,
+            &raw mut buffers.free,
+            &raw mut buffers.busy,
+            &raw mut out,
+            module::address().cast(),
+        );
+    }
+    response::put_buffers(r, buffers);
+}
