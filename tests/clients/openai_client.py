@@ -1,130 +1,36 @@
 """The official openai package, through the module, in front of the mock engine."""
 
-import os
-import pathlib
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 import jwt
 import openai
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-NGINX, MODULE, ENGINE = sys.argv[1:4]
+from gateway import MESSAGES, QUESTION, QUESTION_TOKENS, GatewayTest, eventually
 
-CONFIGURATION = """
-load_module {module};
-{user}
-daemon off;
-pid nginx.pid;
-error_log error.log info;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp;
-    uwsgi_temp_path temp; scgi_temp_path temp;
-    tollgate_zone zone=tollgate:1m;
-    tollgate_tier pro {{ requests 1000r/d; }}
-    tollgate_tier slow {{ requests 60r/m burst=1; }}
-    server {{
-        listen 127.0.0.1:{port};
-        tollgate on;
-        tollgate_auth api_key jwt;
-        tollgate_api_keys keys.json;
-        tollgate_jwt_key_file secret;
-        location / {{
-            proxy_pass http://127.0.0.1:{engine};
-            proxy_http_version 1.1;
-            proxy_buffering off;
-        }}
-    }}
-}}
-"""
-
-MESSAGES = [{"role": "user", "content": "How many tokens are in this question?"}]
+WITH_USAGE = {"include_usage": True}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"nothing listens on port {port}")
-
-
-def new_key(folder, client, tier):
-    made = subprocess.run(
-        [ROOT / "scripts/new-key", "--client", client, "--tier", tier, "--quiet",
-         "--file", folder / "keys.json"],
-        check=True, stdout=subprocess.PIPE, text=True,
-    )
-    return made.stdout.splitlines()[0]
-
-
-class OpenAIClient(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory(prefix="tollgate-clients-")
-        folder = cls.folder = pathlib.Path(cls.temporary.name)
-        cls.pro, cls.slow = new_key(folder, "acme", "pro"), new_key(folder, "snail", "slow")
-        cls.secret = os.urandom(32).hex()
-        (folder / "secret").write_text(cls.secret)
-        cls.port, engine_port = free_port(), free_port()
-        (folder / "nginx.conf").write_text(
-            CONFIGURATION.format(
-                module=MODULE, port=cls.port, engine=engine_port,
-                user="user root;" if os.geteuid() == 0 else "",
-            )
-        )
-        cls.servers = [
-            subprocess.Popen([ENGINE, "--listen", f"127.0.0.1:{engine_port}"],
-                             stdout=subprocess.DEVNULL),
-            subprocess.Popen([NGINX, "-p", f"{folder}/", "-c", f"{folder}/nginx.conf"],
-                             stderr=subprocess.DEVNULL),
-        ]
-        wait_for(engine_port)
-        wait_for(cls.port)
-
-    @classmethod
-    def tearDownClass(cls):
-        for server in cls.servers:
-            server.terminate()
-            server.wait()
-        cls.temporary.cleanup()
-
+class OpenAITest(GatewayTest):
     def client(self, key, **options):
         options.setdefault("max_retries", 0)
         return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key=key, **options)
 
-    def test_a_completion(self):
-        answer = self.client(self.pro).chat.completions.create(model="mock", messages=MESSAGES)
-        self.assertEqual(answer.model, "mock")
-        self.assertGreater(answer.usage.completion_tokens, 0)
+    def setUp(self):
+        self.pro = self.client(self.keys["pro"])
 
-    def test_a_streamed_completion(self):
-        stream = self.client(self.pro).chat.completions.create(
-            model="mock", messages=MESSAGES, stream=True, max_tokens=5,
-            stream_options={"include_usage": True},
+    def assert_usage_charged(self, request_id, usage):
+        """The audit line says what the engine told the client."""
+        self.assert_charged(
+            request_id, usage="measured",
+            input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens,
         )
-        chunks = list(stream)
-        self.assertEqual(chunks[-1].usage.completion_tokens, 5)
-        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-        self.assertTrue(text)
 
+
+class Requests(OpenAITest):
     def test_the_list_of_models_and_the_headers(self):
-        answer = self.client(self.pro).models.with_raw_response.list()
+        answer = self.pro.models.with_raw_response.list()
         self.assertEqual(answer.headers["x-ratelimit-limit-requests"], "1000")
         self.assertTrue(answer.headers["x-request-id"])
         self.assertTrue(answer.parse().data)
@@ -142,15 +48,209 @@ class OpenAIClient(unittest.TestCase):
         self.assertEqual(caught.exception.type, "invalid_request_error")
         self.assertTrue(caught.exception.request_id)
 
+    def test_an_error_of_the_engine_is_the_client_s_and_costs_nothing(self):
+        with self.assertRaises(openai.InternalServerError) as caught:
+            self.pro.chat.completions.create(
+                model="mock", messages=MESSAGES, extra_headers={"X-Mock-Status": "503"}
+            )
+        self.assertEqual(caught.exception.type, "server_error")
+        line = self.audit_line(caught.exception.request_id)
+        self.assertFalse(line.get("output_tokens"), line)
+
+
+class WholeAnswers(OpenAITest):
+    def test_a_chat_completion(self):
+        answer = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES, max_completion_tokens=5
+        )
+        self.assertEqual(answer.model, "mock")
+        self.assertEqual(answer.choices[0].finish_reason, "length")
+        self.assertEqual(answer.usage.prompt_tokens, QUESTION_TOKENS)
+        self.assertEqual(answer.usage.completion_tokens, 5)
+        self.assert_usage_charged(answer._request_id, answer.usage)
+
+    def test_a_chat_completion_with_reasoning_a_tool_call_and_cached_input(self):
+        answer = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES,
+            extra_headers={
+                "X-Mock-Reasoning-Tokens": "3", "X-Mock-Tool-Call": "1",
+                "X-Mock-Cached-Tokens": "4",
+            },
+        )
+        self.assertEqual(answer.choices[0].finish_reason, "tool_calls")
+        self.assertEqual(answer.choices[0].message.tool_calls[0].function.name, "look_up")
+        self.assert_usage_charged(answer._request_id, answer.usage)
+        self.assert_charged(answer._request_id, cached_tokens=4, reasoning_tokens=3)
+
+    def test_a_completion_with_two_prompts_and_two_choices(self):
+        answer = self.pro.completions.create(
+            model="mock", prompt=["one two", "three"], n=2, max_tokens=3
+        )
+        self.assertEqual(len(answer.choices), 4)
+        self.assertEqual(answer.usage.prompt_tokens, 3)
+        self.assertEqual(answer.usage.completion_tokens, 12)
+        self.assert_usage_charged(answer._request_id, answer.usage)
+
+    def test_embeddings(self):
+        answer = self.pro.embeddings.create(model="mock", input=["one two", "three"])
+        self.assertEqual([len(vector.embedding) for vector in answer.data], [8, 8])
+        self.assert_charged(answer._request_id, usage="measured", input_tokens=3)
+
+    def test_a_response(self):
+        answer = self.pro.responses.create(model="mock", input=QUESTION, max_output_tokens=5)
+        self.assertEqual(answer.status, "incomplete")
+        self.assertEqual(answer.usage.output_tokens, 5)
+        self.assert_charged(
+            answer._request_id, usage="measured", input_tokens=QUESTION_TOKENS, output_tokens=5
+        )
+
+
+class Streams(OpenAITest):
+    def assert_no_trace_of_usage(self, chunks):
+        self.assertTrue(all(chunk.choices for chunk in chunks), chunks)
+        self.assertTrue(all(chunk.usage is None for chunk in chunks), chunks)
+
+    def test_a_chat_completion_whose_usage_was_asked_for(self):
+        stream = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES, max_tokens=5, stream=True, stream_options=WITH_USAGE
+        )
+        *chunks, last = stream
+        self.assertEqual("".join(c.choices[0].delta.content or "" for c in chunks),
+                         "The gate opens for those ")
+        self.assertEqual((last.choices, last.usage.completion_tokens), ([], 5))
+        self.assert_usage_charged(stream.response.headers["x-request-id"], last.usage)
+
+    def test_a_chat_completion_whose_usage_was_not_asked_for(self):
+        stream = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES, max_tokens=5, stream=True
+        )
+        chunks = list(stream)
+        self.assertEqual(len(chunks), 1 + 5 + 1)
+        self.assert_no_trace_of_usage(chunks)
+        request_id = stream.response.headers["x-request-id"]
+        self.assertEqual(self.received_by_engine(request_id)["stream_options"], WITH_USAGE)
+        self.assert_charged(
+            request_id, usage="measured", input_tokens=QUESTION_TOKENS, output_tokens=5
+        )
+
+    def test_a_chat_completion_whose_usage_was_refused(self):
+        stream = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES, max_tokens=5, stream=True,
+            stream_options={"include_usage": False},
+        )
+        self.assert_no_trace_of_usage(list(stream))
+
+    def test_completions_with_and_without_usage(self):
+        for options in (WITH_USAGE, openai.omit):
+            with self.subTest(options=options):
+                stream = self.pro.completions.create(
+                    model="mock", prompt=QUESTION, max_tokens=5, stream=True, stream_options=options
+                )
+                chunks = list(stream)
+                if options is WITH_USAGE:
+                    self.assertEqual(chunks[-1].usage.completion_tokens, 5)
+                else:
+                    self.assert_no_trace_of_usage(chunks)
+                self.assert_charged(
+                    stream.response.headers["x-request-id"], usage="measured",
+                    input_tokens=QUESTION_TOKENS, output_tokens=5,
+                )
+
+    def test_a_tool_call_and_reasoning(self):
+        stream = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES, stream=True,
+            extra_headers={"X-Mock-Reasoning-Tokens": "3", "X-Mock-Tool-Call": "1"},
+        )
+        chunks = list(stream)
+        calls = [c.choices[0].delta.tool_calls for c in chunks if c.choices[0].delta.tool_calls]
+        self.assertEqual(calls[0][0].function.name, "look_up")
+        self.assertTrue("".join(call[0].function.arguments for call in calls).endswith('"}'))
+        self.assertEqual(chunks[-1].choices[0].finish_reason, "tool_calls")
+        self.assert_charged(
+            stream.response.headers["x-request-id"], usage="measured", output_tokens=16 + 3,
+            reasoning_tokens=3,
+        )
+
+    def test_a_response(self):
+        with self.pro.responses.stream(model="mock", input=QUESTION) as stream:
+            names = [event.type for event in stream]
+            answer = stream.get_final_response()
+        self.assertEqual((names[0], names[-1]), ("response.created", "response.completed"))
+        self.assertEqual(names.count("response.output_text.delta"), 16)
+        self.assertEqual(answer.usage.output_tokens, 16)
+        line = eventually(
+            lambda: next(iter(self.audit_lines(path="/v1/responses", stream=True)), None),
+            "the audit line of the response",
+        )
+        self.assertEqual((line["usage"], line["output_tokens"]), ("measured", 16))
+
+    def test_a_stream_that_the_client_leaves_ends_at_the_engine(self):
+        aborted = self.ask_engine("/_mock/stats")["aborted"]
+        stream = self.pro.chat.completions.create(
+            model="mock", messages=MESSAGES, max_tokens=1000, stream=True,
+            extra_headers={"X-Mock-Tokens": "1000", "X-Mock-Token-Delay-Ms": "20"},
+        )
+        seen = [next(stream) for _ in range(4)]
+        self.assert_no_trace_of_usage(seen)
+        stream.close()
+        eventually(
+            lambda: self.ask_engine("/_mock/stats")["aborted"] == aborted + 1 or None,
+            "the end of the generation",
+        )
+        line = self.audit_line(stream.response.headers["x-request-id"])
+        self.assertEqual(line["usage"], "partial")
+        # The first chunk has the role only.
+        self.assertGreaterEqual(line["output_tokens"], 3)
+        self.assertLess(line["output_tokens"], 1000)
+
+
+class Retries(OpenAITest):
     def test_a_spent_limit_is_a_rate_limit_error_and_a_retry_passes(self):
-        client = self.client(self.slow)
+        client = self.client(self.keys["slow"])
         client.models.list()
         with self.assertRaises(openai.RateLimitError) as caught:
             client.models.list()
         self.assertEqual(caught.exception.code, "rate_limit_exceeded")
+        self.assertEqual(caught.exception.type, "requests")
         self.assertLessEqual(int(caught.exception.response.headers["retry-after-ms"]), 1000)
         # The package waits as long as the header says, and then the same request passes.
-        self.assertTrue(self.client(self.slow, max_retries=1).models.list().data)
+        self.assertTrue(self.client(self.keys["slow"], max_retries=1).models.list().data)
+
+    def test_a_spent_token_limit_passes_at_the_first_retry(self):
+        def complete(**options):
+            return self.client(self.keys["drip"], **options).chat.completions.create(
+                model="mock", messages=MESSAGES, max_tokens=200,
+                extra_headers={"X-Mock-Tokens": "200"},
+            )
+
+        complete()
+        with self.assertRaises(openai.RateLimitError) as caught:
+            complete()
+        self.assertEqual(caught.exception.code, "rate_limit_exceeded")
+        self.assertEqual(caught.exception.type, "tokens")
+        refusals, answer = self.refusals_of("drip", lambda: complete(max_retries=1))
+        self.assertEqual(answer.usage.completion_tokens, 200)
+        self.assertLessEqual(len(refusals), 1)
+
+    def test_a_spent_budget_is_not_retried(self):
+        def complete(**options):
+            return self.client(self.keys["poor"], **options).chat.completions.create(
+                model="mock", messages=MESSAGES, max_tokens=16
+            )
+
+        # A completion costs 7 + 2 x 16 of the 200, so that few pass.
+        passed = 0
+        with self.assertRaises(openai.RateLimitError) as caught:
+            while passed < 10:
+                complete()
+                passed += 1
+        self.assertGreater(passed, 0)
+        self.assertEqual(caught.exception.code, "insufficient_quota")
+        self.assertEqual(caught.exception.type, "insufficient_quota")
+        self.assertEqual(caught.exception.response.headers["x-should-retry"], "false")
+        refusals, error = self.refusals_of("poor", lambda: complete(max_retries=5))
+        self.assertIsInstance(error, openai.RateLimitError)
+        self.assertEqual(refusals, ["budget_exceeded"])
 
 
 if __name__ == "__main__":
