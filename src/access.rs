@@ -92,7 +92,8 @@ enum Progress {
 fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
     let mut state = state.borrow_mut();
     state.step = Step::Turn;
-    queue::wait(state.ticket?, r.park()?);
+    let (ticket, _) = state.ticket.as_ref()?;
+    queue::wait(*ticket, r.park()?);
     Some(Verdict::Pending)
 }
 
@@ -191,7 +192,7 @@ fn decide(
 ) -> Result<Progress, Denial> {
     let (zone, lock) = r.main_conf().zone().ok_or(Reason::InternalError)?;
     upkeep::join(zone, &lock, r.main_conf().state_file());
-    let admission = Admission { r, state, policy, zone: &zone, lock: &lock };
+    let admission = Admission { r, state, policy, zone, lock: &lock };
     let endpoint = request_body::endpoint(r, policy);
     if step == Step::Credential {
         identify(r, state, policy, &admission)?;
@@ -202,8 +203,8 @@ fn decide(
         }
     }
     if let (Step::Body, Some(endpoint)) = (step, endpoint) {
-        let metering = inspect(r, state, policy, endpoint, &zone)?;
-        state.borrow_mut().metering = Some(metering);
+        let metering = inspect(r, state, policy, endpoint, zone)?;
+        state.borrow_mut().metering = Some(Box::new(metering));
     }
     match admission.reserve().map_err(|shortage| denial(state, shortage))? {
         Admitted::Yes => Ok(Progress::Decided),

@@ -49,7 +49,7 @@ pub(crate) struct Admission<'a, 'r> {
     pub(crate) r: Request<'r>,
     pub(crate) state: &'a RefCell<State>,
     pub(crate) policy: &'a Rc<Policy>,
-    pub(crate) zone: &'a Zone<'static>,
+    pub(crate) zone: &'a Rc<Zone<'static>>,
     pub(crate) lock: &'a ZoneLock,
 }
 
@@ -184,7 +184,7 @@ impl Admission<'_, '_> {
     /// Takes what the request needs from each limit that applies, or nothing from any. A request
     /// that lacks a concurrency slot alone may get a place in the queue.
     pub(crate) fn reserve(&self) -> Result<Admitted, Shortage> {
-        let ticket = self.state.borrow().ticket;
+        let ticket = self.state.borrow().ticket.as_ref().map(|(ticket, _)| *ticket);
         let is_late = match ticket.map(|ticket| queue::turn(self.zone, ticket)) {
             Some(Turn::Later) => return Ok(Admitted::Queued),
             Some(Turn::TooLate) => true,
@@ -215,6 +215,12 @@ impl Admission<'_, '_> {
             let behind =
                 scratch.places().find(|(_, place)| queue::has_waiters(self.zone, place.key));
             if let Some((index, place)) = behind {
+                // What another limit refuses need not wait for this one.
+                match self.zone.check(&scratch.asks, now(), &mut scratch.standings) {
+                    Ok(()) => {}
+                    Err(Refused::Exceeded(found)) if found.only_concurrency => {}
+                    Err(refused) => return Err(self.refuse(refused, scratch)),
+                }
                 if !self.join(place, index, scratch)? {
                     return Ok(Admitted::Queued);
                 }
@@ -257,8 +263,7 @@ impl Admission<'_, '_> {
     ) -> Result<bool, Shortage> {
         match queue::join(self.zone, self.lock, place) {
             Ok(ticket) => {
-                let mut state = self.state.borrow_mut();
-                (state.zone, state.ticket) = (Some(*self.zone), Some(ticket));
+                self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.zone)));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
             }
             Err(NoPlace::QueueFull) => {
@@ -369,27 +374,22 @@ impl Admission<'_, '_> {
         let mut state = self.state.borrow_mut();
         let principal = state.principal.clone();
         state.charged.push(Charged { policy: Rc::clone(self.policy), principal });
-        state.limit = state.shown.tightest().cloned();
-        let asks = scratch.asks.iter().copied();
-        if let Some(held) = Reservation::new(*self.zone, self.lock.clone(), asks, leases) {
-            state.reservations.push(held);
+        state.limit = None;
+        if Reservation::is_needed(&scratch.asks, &leases) {
+            let (zone, lock) = (Rc::clone(self.zone), self.lock.clone());
+            state.reservations.push(Reservation::new(zone, lock, &scratch.asks, leases));
         }
     }
 
     /// Notes what the client is told about. What it cares for is its own limit with least left; only
     /// where it has none, that of a rule. (It may have been charged to its own in a location before.)
     fn show(&self, scratch: &Scratch) {
-        let mut state = self.state.borrow_mut();
-        let State { shown, .. } = &mut *state;
-        for (family, place) in
-            [(Family::Requests, &mut shown.requests), (Family::Tokens, &mut shown.tokens)]
-        {
-            let of_tier = scratch.least_left(0..scratch.of_tier, family);
-            let found =
-                of_tier.or_else(|| scratch.least_left(scratch.of_tier..scratch.asks.len(), family));
+        let [requests, tokens] = scratch.least_left();
+        let shown = &mut self.state.borrow_mut().shown;
+        for (found, place) in [(requests, &mut shown.requests), (tokens, &mut shown.tokens)] {
             let is_told = place.as_ref().is_some_and(|shown| shown.is_own);
-            let found = found.and_then(|index| scratch.report(index));
-            if let Some(found) = found.filter(|found| found.is_own || !is_told) {
+            let found = found.filter(|index| *index < scratch.of_tier || !is_told);
+            if let Some(found) = found.and_then(|index| scratch.report(index)) {
                 *place = Some(found);
             }
         }
@@ -434,35 +434,13 @@ impl Admission<'_, '_> {
     }
 }
 
-/// What headers speak of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Requests,
-    Tokens,
-}
-
-impl Family {
-    fn of(take: &Take) -> Option<Self> {
-        match take {
-            Take::Bucket { dimension, .. } => Some(match dimension {
-                Dimension::Requests | Dimension::AuthFailures => Self::Requests,
-                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
-                    Self::Tokens
-                }
-            }),
-            Take::Budget { .. } | Take::Concurrency { .. } => None,
-        }
-    }
-}
-
 /// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
 /// so that a request costs few allocations.
 #[derive(Default)]
 pub(crate) struct Scratch {
     asks: Vec<Ask>,
-    labels: Vec<Arc<str>>,
-    /// Where to wait, for limits that have a queue.
-    places: Vec<Option<queue::Place>>,
+    /// The name of each, and where to wait for those that have a queue.
+    labels: Vec<(Arc<str>, Option<queue::Place>)>,
     standings: Vec<Standing>,
     /// How many of the asks are those of the client's own limits; the others are those of rules.
     of_tier: usize,
@@ -472,15 +450,13 @@ impl Scratch {
     fn clear(&mut self) {
         self.asks.clear();
         self.labels.clear();
-        self.places.clear();
         self.standings.clear();
         self.of_tier = 0;
     }
 
     fn push(&mut self, ask: Ask, label: &Arc<str>, place: Option<queue::Place>) {
         self.asks.push(ask);
-        self.labels.push(Arc::clone(label));
-        self.places.push(place);
+        self.labels.push((Arc::clone(label), place));
     }
 
     fn has_budget(&self) -> bool {
@@ -489,24 +465,34 @@ impl Scratch {
 
     /// Where to wait, with the number of the limit.
     fn places(&self) -> impl Iterator<Item = (usize, queue::Place)> + '_ {
-        self.places.iter().enumerate().filter_map(|(index, place)| Some((index, (*place)?)))
+        self.labels.iter().enumerate().filter_map(|(index, (_, place))| Some((index, (*place)?)))
     }
 
     fn place(&self, index: usize) -> Option<queue::Place> {
-        *self.places.get(index)?
+        self.labels.get(index)?.1
     }
 
-    fn least_left(&self, range: std::ops::Range<usize>, family: Family) -> Option<usize> {
-        let is_of_family =
-            |index: &usize| self.asks.get(*index).and_then(|a| Family::of(&a.take)) == Some(family);
-        range.filter(is_of_family).filter(|index| self.standings.get(*index).is_some()).min_by_key(
-            |index| self.standings.get(*index).map(|s| (s.remaining, Reverse(s.until_full_nanos))),
-        )
+    /// The limits on requests and on tokens that have least left: the client's own, if it has any.
+    fn least_left(&self) -> [Option<usize>; 2] {
+        let mut least: [Option<(bool, u64, Reverse<u64>, usize)>; 2] = [None; 2];
+        for (index, (ask, standing)) in self.asks.iter().zip(&self.standings).enumerate() {
+            let Take::Bucket { dimension, .. } = ask.take else { continue };
+            let [requests, tokens] = &mut least;
+            let family = match dimension {
+                Dimension::Requests | Dimension::AuthFailures => requests,
+                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => tokens,
+            };
+            let is_of_rule = index >= self.of_tier;
+            let Standing { remaining, until_full_nanos, .. } = *standing;
+            let found = (is_of_rule, remaining, Reverse(until_full_nanos), index);
+            *family = Some(family.map_or(found, |known| known.min(found)));
+        }
+        least.map(|found| found.map(|(.., index)| index))
     }
 
     fn report(&self, index: usize) -> Option<LimitReport> {
         Some(LimitReport {
-            label: Arc::clone(self.labels.get(index)?),
+            label: Arc::clone(&self.labels.get(index)?.0),
             standing: *self.standings.get(index)?,
             is_own: index < self.of_tier,
             is_money: matches!(self.asks.get(index)?.take, Take::Budget { .. }),

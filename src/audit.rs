@@ -47,7 +47,8 @@ pub(crate) fn write(r: Request<'_>) {
     if let Some(state) = &state {
         record.request_id = Some(r.kept(state.request_id));
         add_state(&mut record, state);
-        if let Some(report) = &state.limit {
+        // With a refusal the limit that refused it, else the one that is nearest to that.
+        if let Some(report) = state.limit.as_ref().or_else(|| state.shown.tightest()) {
             let remaining = report.standing.remaining;
             record.limit = Some(report.label.as_bytes());
             record.remaining = Some(match report.is_money {

@@ -1,5 +1,7 @@
 //! What a request holds of its limits, from admission to its end.
 
+use std::rc::Rc;
+
 use tollgate_core::limits::{Ask, Dimension, Lease, Take, Zone};
 use tollgate_core::llm::Usage;
 
@@ -10,32 +12,40 @@ use crate::{queue, worker};
 /// What a request holds of its limits. Its concurrency slots are free when it is dropped, whatever
 /// happens; what was taken from buckets and budgets stays taken unless it is settled.
 pub(crate) struct Reservation {
-    zone: Zone<'static>,
+    zone: Rc<Zone<'static>>,
     lock: ZoneLock,
     /// What is settled by tokens or money.
     asks: Vec<Ask>,
     leases: Vec<Lease>,
 }
 
+/// Whether it is settled in the end, by tokens or money.
+fn is_settled(ask: &Ask) -> bool {
+    match ask.take {
+        Take::Bucket { dimension, .. } => match dimension {
+            Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => true,
+            Dimension::Requests | Dimension::AuthFailures => false,
+        },
+        Take::Budget { .. } => true,
+        Take::Concurrency { .. } => false,
+    }
+}
+
 impl Reservation {
-    /// What a successful [`Zone::reserve`] took; `None` where there is nothing to be done in the end.
+    /// Whether anything is left to be done in the end about what was taken.
+    pub(crate) fn is_needed(asks: &[Ask], leases: &[Lease]) -> bool {
+        !leases.is_empty() || asks.iter().any(is_settled)
+    }
+
+    /// What a successful [`Zone::reserve`] took.
     pub(crate) fn new(
-        zone: Zone<'static>,
+        zone: Rc<Zone<'static>>,
         lock: ZoneLock,
-        asks: impl Iterator<Item = Ask>,
+        asks: &[Ask],
         leases: Vec<Lease>,
-    ) -> Option<Self> {
-        let is_settled = |ask: &Ask| match ask.take {
-            Take::Bucket { dimension, .. } => match dimension {
-                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => true,
-                Dimension::Requests | Dimension::AuthFailures => false,
-            },
-            Take::Budget { .. } => true,
-            Take::Concurrency { .. } => false,
-        };
-        let asks: Vec<Ask> = asks.filter(is_settled).collect();
-        let is_needed = !asks.is_empty() || !leases.is_empty();
-        is_needed.then_some(Self { zone, lock, asks, leases })
+    ) -> Self {
+        let asks = asks.iter().copied().filter(is_settled).collect();
+        Self { zone, lock, asks, leases }
     }
 
     /// Puts what was really used in the place of what was reserved. `cost` is in nano-units.
@@ -62,11 +72,11 @@ impl Drop for Reservation {
         if self.leases.is_empty() {
             return;
         }
-        let (zone, leases) = (self.zone, std::mem::take(&mut self.leases));
+        let leases = std::mem::take(&mut self.leases);
         worker::with(|worker| {
             if let Some(holder) = worker.holder.as_mut() {
                 for lease in leases {
-                    zone.release(lease, holder);
+                    self.zone.release(lease, holder);
                 }
             }
         });

@@ -29,7 +29,7 @@ pub(crate) struct State {
     /// Whose key it was that was refused.
     pub(crate) refused_owner: Option<KeyOwner>,
     pub(crate) tier: Option<Rc<Tier>>,
-    /// The limit that has least left, or that refused: for the log.
+    /// The limit that refused, for the log.
     pub(crate) limit: Option<LimitReport>,
     /// The limits that the client is told about.
     pub(crate) shown: Shown,
@@ -42,15 +42,13 @@ pub(crate) struct State {
     /// How refusals look to the client.
     pub(crate) dialect: Dialect,
     pub(crate) step: Step,
-    /// The zone that the request is counted in.
-    pub(crate) zone: Option<Zone<'static>>,
-    /// Its place in the queue.
-    pub(crate) ticket: Option<Ticket>,
+    /// Its place in the queue, and in which zone that is.
+    pub(crate) ticket: Option<(Ticket, Rc<Zone<'static>>)>,
     /// One entry for each location that charged it.
     pub(crate) charged: Vec<Charged>,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
-    pub(crate) metering: Option<Metering>,
+    pub(crate) metering: Option<Box<Metering>>,
     pub(crate) buffers: Buffers,
     pub(crate) body: Body,
     /// The response has a `WWW-Authenticate` of ours.
@@ -150,7 +148,6 @@ impl State {
             request_id,
             dialect,
             step: Step::Credential,
-            zone: None,
             ticket: None,
             charged: Vec::new(),
             reservations: Vec::new(),
@@ -174,8 +171,8 @@ impl State {
 
     /// Gives its place in the queue up.
     pub(crate) fn leave_queue(&mut self) {
-        if let (Some(zone), Some(ticket)) = (&self.zone, self.ticket.take()) {
-            queue::leave(zone, ticket);
+        if let Some((ticket, zone)) = self.ticket.take() {
+            queue::leave(&zone, ticket);
         }
     }
 

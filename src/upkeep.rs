@@ -41,10 +41,10 @@ struct Upkeep {
 
 /// Makes sure that the worker takes part in this zone. It does from its start on; but a single
 /// process without a master (`master_process off`) lives through reloads, and may get another zone.
-pub(crate) fn join(zone: Zone<'static>, lock: &ZoneLock, state: Option<&Arc<StateFile>>) {
-    if !worker::with(|worker| worker.zone.is_some_and(|known| known.is_same(&zone))) {
+pub(crate) fn join(zone: &Zone<'static>, lock: &ZoneLock, state: Option<&Arc<StateFile>>) {
+    if !worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone))) {
         stop();
-        start(zone, lock.clone(), state.map(Arc::clone));
+        start(*zone, lock.clone(), state.map(Arc::clone));
     }
 }
 

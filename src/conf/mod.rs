@@ -36,7 +36,7 @@ pub(crate) struct MainConf {
 
 impl MainConf {
     /// The zone, once nginx has mapped it.
-    pub(crate) fn zone(&self) -> Option<(Zone<'static>, ZoneLock)> {
+    pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         self.zone.as_ref()?.get()
     }
 

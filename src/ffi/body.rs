@@ -16,9 +16,12 @@ use super::request::{Request, Verdict};
 
 /// The body is there: the phases go on with the handler that asked for it.
 unsafe extern "C" fn on_body(r: *mut ngx_http_request_t) {
-    // SAFETY: nginx passes a live request. The body is kept for those who read it after us.
+    // SAFETY: nginx passes a live request. The body is kept for those who read it after us; as all of
+    // it is there, the connection needn't be kept open for the rest of it when the answer is sent,
+    // and the request ends (and gives back what it holds) with its answer.
     unsafe {
         (*r).set_preserve_body(1);
+        (*r).set_lingering_close(0);
         (*r).write_event_handler = Some(ngx_http_core_run_phases);
         ngx_http_core_run_phases(r);
     }

@@ -127,7 +127,6 @@ impl Changes {
     /// Where a pointer to `line` has to point now: at the line, or at the next of its name that
     /// stays, or nowhere.
     fn resolve(&self, mut line: Line) -> Line {
-        // Most headers that nginx knows aren't there.
         while !line.is_null() {
             match self.fate(line) {
                 None => return line,
@@ -160,7 +159,9 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
     unsafe {
         for offset in (first..end).step_by(size_of::<Line>()) {
             let pointer: *mut Line = headers.byte_add(offset).cast();
-            *pointer = changes.resolve(*pointer);
+            if !(*pointer).is_null() {
+                *pointer = changes.resolve(*pointer);
+            }
         }
         #[cfg(linked_headers)]
         for line in Lines::of(&raw mut (*headers).headers) {

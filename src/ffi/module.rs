@@ -184,7 +184,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             // SAFETY: nginx passes its cycle.
             if let Some(shared) = unsafe { conf::zone_of(cycle) } {
                 if let Some((zone, lock)) = shared.get() {
-                    upkeep::start(zone, lock, shared.state().map(Arc::clone));
+                    upkeep::start(**zone, lock, shared.state().map(Arc::clone));
                 }
             }
         }

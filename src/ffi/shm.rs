@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::os::unix::fs::MetadataExt as _;
+use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
@@ -33,7 +34,8 @@ pub(crate) struct SharedZone {
 
 #[derive(Debug)]
 struct Mapped {
-    zone: Zone<'static>,
+    /// Shared by the requests that hold something in it.
+    zone: Rc<Zone<'static>>,
     mutex: *mut ngx_shmtx_t,
 }
 
@@ -86,9 +88,9 @@ impl SharedZone {
     }
 
     /// The zone and its lock; `None` before nginx has mapped it.
-    pub(crate) fn get(&self) -> Option<(Zone<'static>, ZoneLock)> {
+    pub(crate) fn get(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         let mapped = self.mapped.get()?;
-        Some((mapped.zone, ZoneLock(mapped.mutex)))
+        Some((&mapped.zone, ZoneLock(mapped.mutex)))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -135,6 +137,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
             Ok(zone) => {
                 // SAFETY: as above.
                 let mutex = unsafe { &raw mut (*pool).mutex };
+                let zone = Rc::new(zone);
                 let _ = shared.mapped.set(Mapped { zone, mutex });
                 NGX_OK as ngx_int_t
             }

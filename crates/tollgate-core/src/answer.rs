@@ -252,7 +252,7 @@ static BUDGET_EXCEEDED: Answer = Answer {
     should_retry: Some("false"),
     ..answer!(
         429,
-        "Your budget is spent. Wait for its next period, which the Retry-After header gives, or ask the operator of this API for a larger budget.",
+        "Your budget has less left than this request may cost. Wait for its next period if a Retry-After header gives the time, or ask the operator of this API for a larger budget.",
         openai: "insufficient_quota" "insufficient_quota" "null",
         anthropic: "rate_limit_error",
         tgi: "insufficient_quota",

@@ -15,11 +15,11 @@ impl Decimal {
         let mut bytes = [b'0'; MAX_LEN];
         let mut start = MAX_LEN;
         let mut rest = value;
-        for slot in bytes.iter_mut().rev() {
-            // A digit always fits; the fallback only keeps the conversion free of a panic.
-            *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            start -= 1;
-            rest /= 10;
+        // Two digits at a time: half the divisions.
+        for slot in bytes.as_chunks_mut::<2>().0.iter_mut().rev() {
+            *slot = pair(rest % 100);
+            start -= if rest < 10 { 1 } else { 2 };
+            rest /= 100;
             if rest == 0 {
                 break;
             }
@@ -30,6 +30,24 @@ impl Decimal {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
+}
+
+/// The digits of a number below 100.
+fn pair(value: u64) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = pairs();
+    let index = usize::try_from(value).unwrap_or(usize::MAX);
+    PAIRS.get(index).copied().unwrap_or_default()
+}
+
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // evaluated by the compiler
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[0; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    pairs
 }
 
 /// A text on the stack, of at most `MAX_LEN` bytes.
