@@ -85,7 +85,7 @@ impl Metering {
             }
             _ => Answer::Unreadable,
         };
-        matches!(self.answer, Answer::Read { .. })
+        self.is_reading()
     }
 
     /// Reads a buffer of the answer; `pass` is told what of it the client gets.
@@ -115,9 +115,14 @@ impl Metering {
         }
     }
 
+    /// Whether the answer is being read.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.answer, Answer::Read { .. })
+    }
+
     /// Whether what the client gets may be less than what the engine sent.
     pub(crate) fn hides(&self) -> bool {
-        self.hides_usage && matches!(self.answer, Answer::Read { .. })
+        self.hides_usage && self.is_reading()
     }
 
     /// What the request took, as far as it is known by now.

@@ -3,7 +3,6 @@
 
 use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::llm::meter::Part;
 use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
 
@@ -11,6 +10,7 @@ use crate::access::make_state;
 use crate::ffi::clock::wall_now;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
+use crate::metering::Metering;
 use crate::state::{Body, LimitReport, State};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -96,42 +96,15 @@ pub(crate) fn owes_body(r: Request<'_>) -> bool {
     r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
 }
 
-/// Whether the answer is read as it goes by.
-pub(crate) fn is_metered(r: Request<'_>) -> bool {
-    r.is_main() && r.state().is_some_and(|state| state.borrow().metering.is_some())
-}
-
-/// Whether something of the answer may be hidden from the client.
-pub(crate) fn may_hide(r: Request<'_>) -> bool {
-    r.state().is_some_and(|state| state.borrow().metering.as_ref().is_some_and(|m| m.hides()))
-}
-
-/// Bytes of the answer go by; `pass` is told what of them the client gets.
-pub(crate) fn read(r: Request<'_>, bytes: &[u8], pass: impl FnMut(Part<'_>)) {
-    let Some(state) = r.state() else { return };
-    if let Some(metering) = &mut state.borrow_mut().metering {
-        metering.read(r, bytes, pass);
-    }
-}
-
-/// The answer has come to its end.
-pub(crate) fn finish(r: Request<'_>, pass: impl FnMut(Part<'_>)) {
-    let Some(state) = r.state() else { return };
-    if let Some(metering) = &mut state.borrow_mut().metering {
-        metering.finish(pass);
-    }
-}
-
-/// The buffers of the request, for as long as they are worked with.
-pub(crate) fn take_buffers(r: Request<'_>) -> Buffers {
-    r.state().map(|state| std::mem::take(&mut state.borrow_mut().buffers)).unwrap_or_default()
-}
-
-/// Keeps them for the next time.
-pub(crate) fn put_buffers(r: Request<'_>, buffers: Buffers) {
-    if let Some(state) = r.state() {
-        state.borrow_mut().buffers = buffers;
-    }
+/// Works on the metering of an answer that is read as it goes by, and on the buffers of its request.
+pub(crate) fn with_metering<T>(
+    r: Request<'_>,
+    f: impl FnOnce(&mut Metering, &mut Buffers) -> T,
+) -> Option<T> {
+    let mut state = r.state().filter(|_| r.is_main())?.borrow_mut();
+    let State { metering, buffers, .. } = &mut *state;
+    let metering = metering.as_mut().filter(|metering| metering.is_reading())?;
+    Some(f(metering, buffers))
 }
 
 fn limit_state(report: &LimitReport) -> LimitState {

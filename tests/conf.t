@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # What nginx -t refuses, and warns of: whatever would be silently unsafe or of no effect. Every
-# message names the directive, the file, the line, and the way out.
+# message names the directive, the file, the line, and the way out. Limits, and what meters
+# them, are in conf_limits.t.
 
 use warnings;
 use strict;
@@ -12,7 +13,8 @@ use Test::Nginx;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Tollgate qw/ json keys_file /;
+use Tollgate qw/json keys_file/;
+use Tollgate::Conf;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
@@ -44,13 +46,7 @@ $t->write_file('included.conf', "\ntollgate_default_tier nope;\n");
 
 my $dir = $t->testdir();
 
-# A configuration is one of these, with %changes. The line that a message must name ends in "# !".
-my %usual = (
-	http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free { }",
-	location => "tollgate on;\ntollgate_api_keys keys.json;",
-);
-
-# Names of tests, messages, and what is wrong. A message has to hold all the parts.
+# Cases of Tollgate::Conf.
 my @refused;
 
 ###############################################################################
@@ -247,8 +243,6 @@ my %values = (
 	"tollgate_api_keys \xff.json" => ['not valid UTF-8'],
 	'tollgate_apply lim lim' => ['"lim"', 'applied twice'],
 	'tollgate_apply off lim' => ['"tollgate_apply'],
-	'tollgate_zone zone=x:1m' => ['"tollgate_zone" directive is not allowed here'],
-	'tollgate_limit x key=y requests=1r/s' => ['"tollgate_limit" directive is not allowed here'],
 	'if ($arg_a) { tollgate off; }' => ['"tollgate" directive is not allowed here'],
 	'limit_except GET { tollgate off; }' => ['"tollgate" directive is not allowed here'],
 );
@@ -280,73 +274,7 @@ push @refused, (
 		location => 'tollgate_audit_log a.log buffer=1k buffer=2k; # !'],
 );
 
-# declarations
-
-my %declarations = (
-	'tollgate_zone tollgate' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
-	'tollgate_zone zone=tollgate' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
-	'tollgate_zone zone=:1m' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
-	'tollgate_zone zone=tollgate:big' => ['invalid zone size "big"', '"tollgate_zone" takes'],
-	'tollgate_zone zone=tollgate:1k' => ['zone "tollgate" is too small', 'at least 64k'],
-	'tollgate_zone zone=tollgate:1m state=x' => ['"state="', 'not supported by this version'],
-	'tollgate_zone zone=tollgate:1m rate=1r/s' => ['"tollgate_zone" takes "zone=NAME:SIZE"'],
-	'limit_req_zone $uri zone=tollgate:1m rate=1r/s; tollgate_zone zone=tollgate:1m' =>
-		['tollgate', 'cannot add the zone'],
-
-	'tollgate_tier "" { }' => ['invalid tier name ""'],
-	'tollgate_tier "a " { }' => ['invalid tier name "a "'],
-	'tollgate_tier free' => ['directive "tollgate_tier" has no opening "{"'],
-	'tollgate_tier free { }' => ['the tier "free" is declared twice'],
-	'tollgate_tier x { requests; }' => ['"requests" takes a rate'],
-	'tollgate_tier x { requests 10; }' => ['"tollgate_tier x": invalid rate "10" of "requests"', '100r/m'],
-	'tollgate_tier x { requests 10r/w; }' => ['invalid rate "10r/w" of "requests"', '5000r/d'],
-	'tollgate_tier x { requests -1r/s; }' => ['invalid rate "-1r/s" of "requests"'],
-	'tollgate_tier x { requests +1r/s; }' => ['invalid rate "+1r/s" of "requests"'],
-	'tollgate_tier x { requests 1.5r/s; }' => ['invalid rate "1.5r/s" of "requests"'],
-	'tollgate_tier x { requests 0r/s; }' => ['invalid rate "0r/s"', 'must not be zero', 'disable its key'],
-	'tollgate_tier x { requests 99999999999r/s; }' => ['"99999999999r/s"', 'too large'],
-	'tollgate_tier x { requests 1r/m burst=0; }' => ['"burst=" must not be zero'],
-	'tollgate_tier x { requests 1r/m burst=x; }' => ['"burst=" must be a whole number'],
-	'tollgate_tier x { requests 1r/d burst=1000; }' => ['"burst=" is too large', 'a year'],
-	'tollgate_tier x { requests 1r/m nodelay; }' => ['invalid parameter "nodelay" of "requests"', '"burst=N"'],
-	'tollgate_tier x { requests 1r/m; requests 2r/m; }' => ['"requests" is given twice', '"r/m"', 'keep one'],
-	'tollgate_tier x { tokens 1k/m; }' => ['"tokens" in a tier is not supported by this version'],
-	'tollgate_tier x { models a*; }' => ['"models" in a tier is not supported by this version'],
-	'tollgate_tier x { request 1r/m; }' => ['"tollgate_tier x"', 'unknown directive "request"', 'takes "requests"'],
-
-	'tollgate_limit' => ['invalid number of arguments in "tollgate_limit"'],
-	'tollgate_limit x requests=1r/s' => ['"tollgate_limit" needs a "key="', 'key=$binary_remote_addr'],
-	'tollgate_limit x key=' => ['invalid parameter "key=" of "tollgate_limit"'],
-	'tollgate_limit x key=a' => ['limit "x" limits nothing', 'add "requests="'],
-	'tollgate_limit key=a requests=1r/s' => ['invalid limit name "key=a"', '"tollgate_limit" takes'],
-	'tollgate_limit x key=a key=b requests=1r/s' => ['invalid parameter "key=b"', 'one "key="'],
-	'tollgate_limit x key=a requests=1' => ['invalid rate "1" of "requests"'],
-	'tollgate_limit x key=a auth_failures=0r/s' => ['invalid rate "0r/s" of "auth_failures"'],
-	'tollgate_limit x key=a burst=3 requests=1r/s' => ['"burst=" belongs behind'],
-	'tollgate_limit x key=a requests=1r/s burst=3 burst=4' => ['"burst=" belongs behind'],
-	'tollgate_limit x key=a requests=1r/s nodelay' => ['invalid parameter "nodelay" of "tollgate_limit"'],
-	'tollgate_limit x key=a tokens=1k/m' => ['"tokens="', 'not supported by this version'],
-	'tollgate_limit x key=a requests=1r/s requests=2r/s' => ['"requests" is given twice'],
-	'tollgate_limit x key=$tollgate_client auth_failures=1r/s' =>
-		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'],
-	'tollgate_limit x key=a-${tollgate_tier} requests=1r/s auth_failures=1r/s' =>
-		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'],
-	'tollgate_limit lim key=a requests=1r/s' => ['the limit "lim" is declared twice'],
-	'tollgate_price m input=1 output=1' => ['unknown directive "tollgate_price"'],
-);
-for my $declaration (sort keys %declarations) {
-	my $line = $declaration =~ /\}$/ ? "$declaration # !" : "$declaration; # !";
-	my $zone = $declaration =~ /tollgate_zone/ ? '' : "tollgate_zone zone=tollgate:1m;\n";
-	push @refused, ["'$declaration'", $declarations{$declaration},
-		http => "${zone}tollgate_tier free { }\ntollgate_limit lim key=a requests=1r/s;\n$line",
-		location => "$usual{location}\ntollgate_apply lim;"];
-}
 push @refused, (
-	# nginx tells of variables when it has read everything, and in its own words
-	['unknown variable in a key', ['unknown "tollgate_nothing" variable'],
-		http => "$usual{http}\ntollgate_limit x key=\$tollgate_nothing requests=1r/s;"],
-	['two zones', ['"tollgate_zone" directive is duplicate', 'share one zone'],
-		http => "$usual{http}\ntollgate_zone zone=other:1m; # !"],
 	['two buffers for one audit log', ['"tollgate_audit_log', 'a.log', 'give both the same'],
 		location => "$usual{location}\ntollgate_audit_log a.log;",
 		server => "location /other {\n$usual{location}\ntollgate_audit_log a.log buffer=1k; # !\n}"],
@@ -380,10 +308,6 @@ my @accepted = (
 		JSON::PP::false(), description => 'x', cidrs => ['10.0.0.0/8', '::1']) },
 		location => "tollgate on;\ntollgate_api_keys good.json;"],
 	['an absolute path', location => "tollgate on;\ntollgate_api_keys $dir/keys.json;"],
-	['several limits and periods', http => "tollgate_zone zone=tollgate:64k;\n"
-		. "tollgate_tier free { requests 10r/s burst=20; requests 1r/m; requests 5r/h; requests 9r/d; }\n"
-		. 'tollgate_limit a key=$host:$uri requests=1r/s burst=5 requests=2r/h auth_failures=3r/m burst=9;',
-		location => "$usual{location}\ntollgate_apply a;"],
 	['values of directives', location => join "\n", map({ "$_;" } 'tollgate_auth api_key jwt',
 		'tollgate_jwt_key_file secret', 'tollgate_jwt_leeway 1h',
 		'tollgate_jwt_max_size 1m', 'tollgate_ratelimit_headers openai ietf legacy',
@@ -397,11 +321,6 @@ my @accepted = (
 # what deserves a warning
 
 my @warned = (
-	['a limit that is not applied', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
-		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s; # !"],
-	['a limit that is applied where tollgate is off', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
-		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s; # !",
-		location => "tollgate off;\ntollgate_apply lim;"],
 	['keys without a tier', ['1 of 1 keys', 'no-tier.json', 'add "tollgate_default_tier NAME;"'],
 		location => "tollgate on;\ntollgate_api_keys no-tier.json; # !"],
 	['restrictions that are not enforced', ['"models" or "scopes"', 'restricted.json', 'k_1',
@@ -414,43 +333,11 @@ $t->plan(@refused + 2 * @accepted + @warned);
 
 ###############################################################################
 
-for (@refused) {
-	my ($name, $message, %changes) = @$_;
-	my ($status, $output, $line) = nginx_t($t, %changes);
-	# included.conf says it in its own line.
-	my @place = defined $line ? "test.conf:$line" : ();
-	my @missing = grep { !has($output, $_) } '[emerg]', @$message, @place;
-	push @missing, 'a failure' if $status == 0;
-	push @missing, 'the directive' unless $output =~ /\[emerg\].*tollgate/;
-	push @missing, 'no secret' if $output =~ /tg_secret|tg_x{43}|sha256:aaaa|870MB6/;
-	is(join(', ', @missing), '', "refused, $name")
-		or diag("$output\nexit status $status");
-}
-
-for (@accepted) {
-	my ($name, %changes) = @$_;
-	my ($status, $output) = nginx_t($t, %changes);
-	is($status, 0, "accepted, $name") or diag($output);
-	unlike($output, qr/\[(?:warn|emerg)\].*tollgate/,
-		"accepted, $name, without a warning");
-}
-
-for (@warned) {
-	my ($name, $message, %changes) = @$_;
-	my ($status, $output, $line) = nginx_t($t, %changes);
-	my @place = defined $line ? "test.conf:$line" : ();
-	my @missing = grep { !has($output, $_) } '[warn]', @$message, @place;
-	push @missing, 'success' if $status != 0;
-	is(join(', ', @missing), '', "warned, $name") or diag($output);
-}
+check_refused($t, $_) for @refused;
+check_accepted($t, $_) for @accepted;
+check_warned($t, $_) for @warned;
 
 ###############################################################################
-
-# A part of a message. A place is one only if no digit follows.
-sub has {
-	my ($output, $part) = @_;
-	return $output =~ /\Q$part\E(?!\d)/;
-}
 
 # A keys file of one entry, with these fields; undef takes one away.
 sub file {
@@ -458,55 +345,6 @@ sub file {
 	my %all = (%entry, %fields);
 	delete @all{grep { !defined $all{$_} } keys %all};
 	return json({ version => 1, keys => [\%all] });
-}
-
-# Runs nginx -t: its exit status, what it prints, and the line that is marked.
-sub nginx_t {
-	my ($t, %changes) = @_;
-	my ($http, $location, $server) = map { $changes{$_} // $usual{$_} // '' } qw/http location server/;
-
-	my $conf = <<"EOF";
-%%TEST_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
-
-$http
-
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location / {
-$location
-        }
-
-$server
-    }
-}
-EOF
-
-	my $files = $changes{files} // {};
-	for my $name (keys %$files) {
-		$t->write_file($name, $files->{$name});
-		chmod $changes{mode}, "$dir/$name" if defined $changes{mode};
-	}
-	$t->write_file_expand('test.conf', $conf);
-
-	my ($line, $number);
-	for (split /\n/, $t->read_file('test.conf')) {
-		$number++;
-		$line = $number if /# !$/;
-	}
-
-	my $nginx = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
-	my $output = `$nginx -t -p $dir/ -c test.conf -e error.log 2>&1`;
-	return ($? >> 8, $output, $line);
 }
 
 ###############################################################################

@@ -26,7 +26,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(49);
+	->has_daemon('openssl')->has_daemon('curl')->plan(64);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -50,7 +50,8 @@ $t->waitforsocket('127.0.0.1:' . port(8000)) or die "Can't start the engine\n";
 
 ###############################################################################
 
-# quickstart.conf: health open, all else closed, a key or a token, 10 requests a minute
+# quickstart.conf: health open, all else closed, a key or a token, 10 requests a minute; and limits
+# on tokens, requests in flight and money
 
 start($t, 'quickstart.conf');
 
@@ -77,6 +78,12 @@ like(get('/v1/models', bearer(token({ sub => 'kay' }))),
 	qr/ 200 OK.*x-ratelimit-limit-requests: 10\r/s, 'quickstart: token without tier');
 like(post('/v1/chat/completions', bearer(token({ sub => 'jay', tier => 'pro' }))),
 	qr/ 200 OK.*^\{"prompt": "hello"\}$/ms, 'quickstart: a body arrives');
+like($r = post('/v1/chat/completions', bearer(token({ sub => 'may', tier => 'pro' })), 'X-Usage: 1'),
+	qr/ 200 OK.*x-ratelimit-limit-tokens: 200000\r/s, 'quickstart: pro has tokens');
+# A prompt of 5 bytes, and no bound of its own: 2 + 4, and 1024 of output.
+like($r, qr/x-ratelimit-remaining-tokens: 198970\r/, 'quickstart: which it reserves');
+like(post('/v1/chat/completions', bearer(token({ sub => 'kay' })), 'X-Usage: 1'),
+	qr/x-ratelimit-limit-tokens: 20000\r/, 'quickstart: free has fewer');
 
 $t->stop();
 
@@ -84,10 +91,13 @@ my @lines = split /\n/, $t->read_file('audit.log');
 is(scalar @lines, $requests - 1, 'quickstart: a line for each request but the open one');
 is(scalar(grep { /"decision":"deny"/ } @lines), 5, 'quickstart: decisions');
 is(scalar(grep { /@{[ACME]}|@{[ZENITH]}|eyJ|hello/ } @lines), 0, 'quickstart: no secret logged');
+# 7 x 0.15 and 9 x 0.60 millionths.
+like($lines[-2], qr/"client":"may",.*"input_tokens":7,"output_tokens":9,"usage":"measured","cost":0.00000645,/,
+	'quickstart: tokens and cost');
 
 ###############################################################################
 
-# README.md: the ten lines
+# README.md: the ten lines, and those about tokens and money
 
 my ($ten) = slurp("$root/README.md") =~ /^```nginx\n(.*?)^```/ms
 	or die "README.md has no nginx configuration\n";
@@ -99,6 +109,19 @@ start_text($t, $ten);
 
 like(get('/v1/models'), qr/ 401 /, 'readme: no key');
 like(get('/v1/models', bearer(ACME)), qr/ 200 OK.*^X-Client-ID: acme$/ms, 'readme: key');
+
+$t->stop();
+
+my ($metering) = slurp("$root/README.md") =~ /^```nginx\n(tollgate_price.*?)^```/ms
+	or die "README.md has no lines about tokens\n";
+$ten =~ s/^ *tollgate_tier .*\n/$metering/m or die "README.md has no tier to replace\n";
+$t->write_file('keys.json', keys_file(['acme', 'pro', ACME]));
+start_text($t, $ten);
+
+like(post('/v1/chat/completions', bearer(ACME), 'X-Usage: 1', 'X-Model: llama-8b'),
+	qr/ 200 OK.*x-ratelimit-limit-tokens: 200000\r/s, 'readme: tokens');
+like(post('/v1/chat/completions', bearer(ACME), 'X-Model: other'), qr/ 403 .*"model_access_denied"/s,
+	'readme: a model without a price');
 
 $t->stop();
 $t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', ZENITH]));
@@ -126,12 +149,29 @@ like(curl('/openapi.json'), qr/^HTTP\/2 200 .*x-ratelimit-limit-requests: 100\r/
 	'production: open, with the limit of the address');
 unlike(curl('/openapi.json', 'X-Client-ID: acme'), qr/^X-Client-ID/m,
 	'production: nobody names himself');
+like($r = curl_post('llama-3.1-70b-instruct', bearer(ZENITH)),
+	qr/^HTTP\/2 200 .*x-ratelimit-limit-tokens: 50000\r/s, 'production: a large model has its own limit');
+like(curl_post('llama-3.1-8b-instruct', bearer(ZENITH)),
+	qr/^HTTP\/2 200 .*x-ratelimit-limit-tokens: 200000\r/s, 'production: and others that of the tier');
+like(curl_post('gpt-5', bearer(ZENITH)), qr/^HTTP\/2 403 .*"param":"model"/s,
+	'production: no budget for a model without a price');
+like(curl_post('gpt-5', bearer(ACME)), qr/^HTTP\/2 200 /, 'production: which a tier without budget may use');
 like(curl('/metrics', bearer(ACME)), qr/^HTTP\/2 404 /, 'production: no metrics of the engine');
 like(get('/v1/models', bearer(ACME)), qr/ 403 /, 'production: not without TLS');
 
 $t->stop();
-is(scalar(() = $t->read_file('tollgate-audit.log') =~ /"path":/g), 9,
+is(scalar(() = $t->read_file('tollgate-audit.log') =~ /"path":/g), 13,
 	'production: audit log, written at the end at the latest');
+# 7 x 0.60 and 9 x 0.80 millionths.
+like($t->read_file('tollgate-audit.log'),
+	qr/"model":"llama-3.1-70b-instruct",.*"input_tokens":7,"output_tokens":9,"usage":"measured","cost":0.0000114,/,
+	'production: tokens and cost');
+
+start($t, 'production.conf');
+# It reserves 11 of input, and of output the 9 that the first one took; 1024 if that were forgotten.
+like(curl_post('llama-3.1-70b-instruct', bearer(ZENITH)),
+	qr/^HTTP\/2 200 .*x-ratelimit-remaining-tokens: 49980\r/s, 'production: started again with its state');
+$t->stop();
 
 ###############################################################################
 
@@ -150,7 +190,11 @@ for (['before', 8080], ['after', 8081]) {
 	my $r = get('/v1/models', bearer(ACME), @to);
 	like($r, qr/ 200 OK.*^X-Client-ID: acme$/ms, "$when: key");
 	unlike($r, qr/@{[ACME]}/, "$when: no credential for the engine");
-	like(spend(10, $began, 1, bearer(ACME), @to), qr/^spent /, "$when: free");
+	$r = post('/v1/chat/completions', bearer(ACME), 'X-Usage: 1', @to);
+	like($r, qr/ 200 OK/, "$when: a completion");
+	like($r, qr/^x-ratelimit-limit-tokens: 50000\r$/m, 'after: tokens are limited, too')
+		if $when eq 'after';
+	like(spend(10, $began, 2, bearer(ACME), @to), qr/^spent /, "$when: free");
 	like(spend(100, time, 0, bearer(ZENITH), @to), qr/^spent /, "$when: pro");
 }
 
@@ -191,6 +235,7 @@ sub start_text {
 	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /;
 	$conf =~ s/10\.0\.0\.1[12]:8000/127.0.0.1:8000/g;
 	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx)/}{$d/}g;
+	$conf =~ s{/var/lib/tollgate/}{$d/state/};
 
 	$t->write_file_expand('nginx.conf', $conf);
 	$t->run();
@@ -231,12 +276,16 @@ sub get {
 		%options);
 }
 
+# The same; a line X-Model names a model in the body.
 sub post {
-	my ($uri, @lines) = @_;
-	my $body = '{"prompt": "hello"}';
+	my ($uri, @rest) = @_;
+	my @lines = grep { /: / } @rest;
+	my %options = grep { !/: / } @rest;
+	my ($model) = map { /^X-Model: (.*)/ } @lines;
+	my $body = defined $model ? qq!{"model": "$model"}! : '{"prompt": "hello"}';
 	$requests++;
 	return http(join("\r\n", "POST $uri HTTP/1.0", 'Host: api.example.com', @lines,
-		'Content-Length: ' . length $body, '', $body));
+		'Content-Length: ' . length $body, '', $body), %options);
 }
 
 # Sends requests until one doesn't pass, and gives its answer. Behind "spent" if as many passed as the
@@ -256,12 +305,22 @@ sub spend {
 	return "$passed passed, no end";
 }
 
+# A completion that takes 7 + 9 tokens.
+sub curl_post {
+	my ($model, @lines) = @_;
+	my $body = qq!{"model": "$model", "messages": [{"role": "user", "content": "hello"}]}!;
+	return curl('/v1/chat/completions', 'X-Usage: 1', @lines, \$body);
+}
+
+# Header lines, and a reference to the body of a POST.
 sub curl {
 	my ($uri, @lines) = @_;
+	my @body = map { ('--data', $$_) } grep { ref } @lines;
+	@lines = grep { !ref } @lines;
 	my $port = port(8443);
 	open my $curl, '-|', 'curl', '--silent', '--include', '--http2', '--max-time', 20,
 		'--cacert', "$d/fullchain.pem", '--resolve', "api.example.com:$port:127.0.0.1",
-		map({ ('--header', $_) } @lines), "https://api.example.com:$port$uri"
+		@body, map({ ('--header', $_) } @lines), "https://api.example.com:$port$uri"
 		or die "Can't run curl: $!\n";
 	local $/;
 	return <$curl> // '';
@@ -269,7 +328,7 @@ sub curl {
 
 ###############################################################################
 
-# Answers with the request that it got.
+# Answers with the request that it got, or with usage if that asks for it.
 
 sub engine {
 	my ($port) = @_;
@@ -291,9 +350,13 @@ sub engine {
 			$request .= $_;
 		}
 		read $client, my $body, $length if $length;
-		my $answer = "engine: $request\n" . ($body // '') . "\n";
+		my ($answer, $type) = ("engine: $request\n" . ($body // '') . "\n", 'text/plain');
+		if ($request =~ /^x-usage: 1$/mi) {
+			$answer = '{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 9}}';
+			$type = 'application/json';
+		}
 		print $client "HTTP/1.1 200 OK\r\nContent-Length: " . length($answer)
-			. "\r\nConnection: close\r\n\r\n$answer";
+			. "\r\nContent-Type: $type\r\nConnection: close\r\n\r\n$answer";
 		close $client;
 	}
 }

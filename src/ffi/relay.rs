@@ -2,6 +2,8 @@
 //! in the same call. Where a chunk of a stream is hidden from the client, the chain is made anew, over
 //! the same memory.
 
+use std::ops::Range;
+
 use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_get_free_buf, ngx_chain_t, ngx_chain_update_chains,
     ngx_palloc,
@@ -11,6 +13,7 @@ use tollgate_core::llm::meter::Part;
 use super::body::in_memory;
 use super::module;
 use super::request::Request;
+use crate::metering::Metering;
 use crate::response;
 
 /// Buffers of our own that a stream uses over and over. They lie in the request's pool.
@@ -29,12 +32,46 @@ impl Default for Buffers {
 /// nginx has no memory.
 pub(super) struct OutOfMemory;
 
-/// What one buffer becomes.
+/// What becomes of one buffer.
+#[derive(Default)]
+struct Pieces {
+    /// Mostly there is no more than this.
+    first: Option<Piece>,
+    more: Vec<Piece>,
+}
+
 enum Piece {
     /// Bytes of buffers before it.
     Held(Vec<u8>),
     /// A part of this buffer.
-    Own(std::ops::Range<usize>),
+    Own(Range<usize>),
+}
+
+impl Pieces {
+    fn push(&mut self, part: Part<'_>) {
+        let piece = match part {
+            Part::Held(bytes) => Piece::Held(bytes.to_vec()),
+            Part::Range(range) => Piece::Own(range),
+        };
+        match self.first {
+            None => self.first = Some(piece),
+            Some(_) => self.more.push(piece),
+        }
+    }
+
+    /// Whether the client gets these `len` bytes and nothing else.
+    fn is_all_of(&self, len: usize) -> bool {
+        let is_all = match &self.first {
+            None => len == 0,
+            Some(Piece::Own(range)) => *range == (0..len),
+            Some(Piece::Held(_)) => false,
+        };
+        is_all && self.more.is_empty()
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = Piece> {
+        self.first.into_iter().chain(self.more)
+    }
 }
 
 /// Reads the buffers of `chain`. `None`: the chain is passed on as it is; else another one is.
@@ -46,35 +83,52 @@ pub(super) unsafe fn read(
     r: Request<'_>,
     chain: *mut ngx_chain_t,
 ) -> Option<Result<*mut ngx_chain_t, OutOfMemory>> {
-    if !response::is_metered(r) {
-        return None;
-    }
-    if !response::may_hide(r) {
-        // SAFETY: by the contract of this function.
-        unsafe { each(chain, |buffer| read_one(r, buffer, &mut |_| {})) };
-        return None;
-    }
-    let mut buffers = response::take_buffers(r);
-    let mut out = Chain::new();
-    // SAFETY: by the contract of this function.
-    let done = unsafe {
+    response::with_metering(r, |metering, buffers| {
+        if !metering.hides() {
+            // SAFETY: by the contract of this function.
+            unsafe { each(chain, |link| read_one(r, metering, (*link).buf, &mut |_| {})) };
+            return None;
+        }
+        // Made when the first buffer isn't passed on as it is.
+        let mut out: Option<Chain> = None;
         let mut done = Some(());
-        each(chain, |buffer| {
-            let mut pieces = Vec::new();
-            read_one(r, buffer, &mut |part| {
-                pieces.push(match part {
-                    Part::Held(bytes) => Piece::Held(bytes.to_vec()),
-                    Part::Range(range) => Piece::Own(range),
-                });
+        // SAFETY: by the contract of this function.
+        unsafe {
+            each(chain, |link| {
+                let buffer = (*link).buf;
+                let mut pieces = Pieces::default();
+                let len = bytes_of(&*buffer).len();
+                read_one(r, metering, buffer, &mut |part| pieces.push(part));
+                if done.is_none() || (out.is_none() && pieces.is_all_of(len)) {
+                    return;
+                }
+                done = match &mut out {
+                    Some(out) => out.push(r, buffers, buffer, pieces),
+                    None => Chain::up_to(r, chain, link)
+                        .and_then(|begun| out.insert(begun).push(r, buffers, buffer, pieces)),
+                };
             });
-            if done.is_some() {
-                done = out.push(r, &mut buffers, buffer, pieces);
-            }
-        });
-        done
-    };
-    response::put_buffers(r, buffers);
-    Some(done.map(|()| out.first).ok_or(OutOfMemory))
+        }
+        let out = out?;
+        Some(done.map(|()| out.first).ok_or(OutOfMemory))
+    })
+    .flatten()
+}
+
+/// The bytes of a buffer, as far as they are in memory.
+///
+/// # Safety
+///
+/// `buffer` is one of a chain that nginx passed to the body filter.
+unsafe fn bytes_of(buffer: &ngx_buf_t) -> &[u8] {
+    if !in_memory(buffer) || buffer.last <= buffer.pos {
+        return &[];
+    }
+    // SAFETY: by the contract of this function; `pos` and `last` point into one allocation.
+    unsafe {
+        let len = buffer.last.offset_from_unsigned(buffer.pos);
+        std::slice::from_raw_parts(buffer.pos, len)
+    }
 }
 
 /// Has a buffer read.
@@ -82,15 +136,20 @@ pub(super) unsafe fn read(
 /// # Safety
 ///
 /// `buffer` is one of a chain that nginx passed to the body filter.
-unsafe fn read_one(r: Request<'_>, buffer: *mut ngx_buf_t, pass: &mut impl FnMut(Part<'_>)) {
-    // SAFETY: by the contract of this function; `pos` and `last` point into one allocation.
+unsafe fn read_one(
+    r: Request<'_>,
+    metering: &mut Metering,
+    buffer: *mut ngx_buf_t,
+    pass: &mut impl FnMut(Part<'_>),
+) {
+    // SAFETY: by the contract of this function.
     unsafe {
-        if in_memory(&*buffer) && (*buffer).last > (*buffer).pos {
-            let len = (*buffer).last.offset_from_unsigned((*buffer).pos);
-            response::read(r, std::slice::from_raw_parts((*buffer).pos, len), &mut *pass);
+        let bytes = bytes_of(&*buffer);
+        if !bytes.is_empty() {
+            metering.read(r, bytes, &mut *pass);
         }
         if (*buffer).last_buf() != 0 {
-            response::finish(r, &mut *pass);
+            metering.finish(&mut *pass);
         }
     }
 }
@@ -98,11 +157,11 @@ unsafe fn read_one(r: Request<'_>, buffer: *mut ngx_buf_t, pass: &mut impl FnMut
 /// # Safety
 ///
 /// `chain` is live.
-unsafe fn each(chain: *mut ngx_chain_t, mut f: impl FnMut(*mut ngx_buf_t)) {
+unsafe fn each(chain: *mut ngx_chain_t, mut f: impl FnMut(*mut ngx_chain_t)) {
     let mut link = chain;
     // SAFETY: by the contract of this function.
     while let Some(entry) = unsafe { link.as_ref() } {
-        f(entry.buf);
+        f(link);
         link = entry.next;
     }
 }
@@ -114,8 +173,38 @@ struct Chain {
 }
 
 impl Chain {
-    fn new() -> Self {
-        Self { first: std::ptr::null_mut(), last: std::ptr::null_mut() }
+    /// The buffers of `chain` that come before `end`, as they are.
+    ///
+    /// # Safety
+    ///
+    /// `chain` is live, and `end` one of its links.
+    unsafe fn up_to(
+        r: Request<'_>,
+        mut chain: *mut ngx_chain_t,
+        end: *mut ngx_chain_t,
+    ) -> Option<Self> {
+        let mut begun = Self { first: std::ptr::null_mut(), last: std::ptr::null_mut() };
+        // SAFETY: by the contract of this function; new links are in the request's pool.
+        unsafe {
+            while chain != end {
+                begun.append_buffer(r, (*chain).buf)?;
+                chain = (*chain).next;
+            }
+        }
+        Some(begun)
+    }
+
+    /// # Safety
+    ///
+    /// `buffer` is one of a chain that nginx passed to the filter.
+    unsafe fn append_buffer(&mut self, r: Request<'_>, buffer: *mut ngx_buf_t) -> Option<()> {
+        // SAFETY: by the contract of this function; the pool of the request is live.
+        unsafe {
+            let link = ngx_alloc_chain_link((*r.as_ptr()).pool);
+            link.as_mut()?.buf = buffer;
+            self.append(link);
+        }
+        Some(())
     }
 
     /// # Safety
@@ -144,22 +233,21 @@ impl Chain {
         r: Request<'_>,
         buffers: &mut Buffers,
         buffer: *mut ngx_buf_t,
-        pieces: Vec<Piece>,
+        pieces: Pieces,
     ) -> Option<()> {
         // SAFETY: by the contract of this function; new links and buffers are in the request's pool,
         // and tagged as ours.
         unsafe {
             let start = (*buffer).pos;
-            let is_empty = !in_memory(&*buffer) || (*buffer).last <= start;
+            let is_empty = bytes_of(&*buffer).is_empty();
+            let pieces: Vec<Piece> = pieces.into_iter().collect();
             let own = pieces.iter().rposition(|piece| matches!(piece, Piece::Own(_)));
             for (index, piece) in pieces.into_iter().enumerate() {
                 match piece {
                     Piece::Own(range) if Some(index) == own => {
                         (*buffer).pos = start.add(range.start);
                         (*buffer).last = start.add(range.end);
-                        let link = ngx_alloc_chain_link((*r.as_ptr()).pool);
-                        link.as_mut()?.buf = buffer;
-                        self.append(link);
+                        self.append_buffer(r, buffer)?;
                     }
                     Piece::Own(range) => {
                         let link = fresh(r, buffers)?;
@@ -181,10 +269,7 @@ impl Chain {
                 return Some(());
             }
             if is_empty {
-                let link = ngx_alloc_chain_link((*r.as_ptr()).pool);
-                link.as_mut()?.buf = buffer;
-                self.append(link);
-                return Some(());
+                return self.append_buffer(r, buffer);
             }
             // Nothing of it is left but its flags.
             (*buffer).pos = (*buffer).last;
@@ -261,16 +346,16 @@ unsafe fn fill(r: Request<'_>, buffer: *mut ngx_buf_t, bytes: &[u8]) -> Option<(
 ///
 /// `out` is what [`read`] gave, after the next filter had it.
 pub(super) unsafe fn recycle(r: Request<'_>, mut out: *mut ngx_chain_t) {
-    let mut buffers = response::take_buffers(r);
-    // SAFETY: by the contract of this function.
-    unsafe {
-        ngx_chain_update_chains(
-            (*r.as_ptr()).pool,
-            &raw mut buffers.free,
-            &raw mut buffers.busy,
-            &raw mut out,
-            module::address().cast(),
-        );
-    }
-    response::put_buffers(r, buffers);
+    response::with_metering(r, |_, buffers| {
+        // SAFETY: by the contract of this function.
+        unsafe {
+            ngx_chain_update_chains(
+                (*r.as_ptr()).pool,
+                &raw mut buffers.free,
+                &raw mut buffers.busy,
+                &raw mut out,
+                module::address().cast(),
+            );
+        }
+    });
 }

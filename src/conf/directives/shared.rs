@@ -41,7 +41,7 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
     }
     if bytes < SharedZone::min_size() {
         return Err(error(format!(
-            "zone \"{name}\" is too small: at least {}k; 1m has room for about 1800 clients",
+            "zone \"{name}\" is too small: at least {}k; 1m has room for about 2000 clients",
             SharedZone::min_size() / 1024
         )));
     }

@@ -1,0 +1,375 @@
+#!/usr/bin/perl
+
+# What nginx -t refuses of zones, tiers, limits, prices, and of what says how requests are metered.
+# Beside each thing that is refused stands one like it that is accepted.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use Test::Nginx;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tollgate qw/keys_file/;
+use Tollgate::Conf;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
+my $dir = $t->testdir();
+
+$t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));
+$t->write_file('included.conf', "\ntokens 1k/m;\n");
+
+# Cases of Tollgate::Conf.
+my (@refused, @accepted, @warned);
+
+# Rows: what is wrong, parts of the message, and what is right instead, unless that stands in another
+# row.
+use constant NOTHING => undef;
+
+###############################################################################
+# in a tier
+
+my $tokens_form = 'must be a number of tokens with a period: 500/s, 200k/m, 50000/h or 1m/d';
+my $price = 'default_price input=1 output=2;';
+
+my @tier = (
+	['requests;', ['invalid number of arguments in "requests"'], 'requests 10r/m;'],
+	['requests 10;', ['"tollgate_tier x": invalid rate "10" of "requests"', '100r/m'], NOTHING],
+	['requests 10r/w;', ['invalid rate "10r/w" of "requests"', '5000r/d'], 'requests 10r/d;'],
+	['requests -1r/s;', ['invalid rate "-1r/s" of "requests"'], NOTHING],
+	['requests +1r/s;', ['invalid rate "+1r/s" of "requests"'], NOTHING],
+	['requests 1.5r/s;', ['invalid rate "1.5r/s" of "requests"'], 'requests 15r/s;'],
+	['requests 1k/m;', ['invalid rate "1k/m" of "requests"', '100r/m'], 'requests 1000r/m;'],
+	['requests 0r/s;', ['invalid rate "0r/s"', 'must not be zero', 'disable its key'], NOTHING],
+	['requests 99999999999r/s;', ['"99999999999r/s"', 'too large', 'at most 10000000 a second'],
+		'requests 10000000r/s;'],
+	['requests 1r/m burst=0;', ['"burst=" must not be zero'], 'requests 1r/m burst=1;'],
+	['requests 1r/m burst=x;', ['"burst=" must be a whole number'], NOTHING],
+	['requests 1r/d burst=1000;', ['"burst=" is too large', 'a year'], 'requests 1r/d burst=300;'],
+	['requests 1r/m nodelay;', ['invalid parameter "nodelay" of "requests"', '"burst=N"'], NOTHING],
+	['requests 1r/m burst=2 burst=3;', ['"requests" takes a rate and optionally a burst'], NOTHING],
+	['requests 1r/m; requests 2r/m;', ['"requests" is given twice', '"r/m"', 'keep one'],
+		'requests 1r/m; requests 2r/d;'],
+
+	['tokens;', ['invalid number of arguments in "tokens"'], 'tokens 200k/m;'],
+	['tokens 200k;', ['"tollgate_tier x": invalid rate "200k" of "tokens"', $tokens_form],
+		'tokens 1m/d;'],
+	['tokens 200K/m;', ['invalid rate "200K/m" of "tokens"', 'k is a thousand'], 'tokens 200000/h;'],
+	['tokens 1g/m;', ['invalid rate "1g/m" of "tokens"', 'm a million'], 'tokens 600m/m;'],
+	['tokens 1.5k/m;', ['invalid rate "1.5k/m" of "tokens"'], 'tokens 1500/m;'],
+	['tokens 100r/m;', ['invalid rate "100r/m" of "tokens"', $tokens_form], 'tokens 100/m;'],
+	['tokens 0k/m;', ['invalid rate "0k/m" of "tokens"', 'must not be zero'], NOTHING],
+	['tokens 11m/s;', ['invalid rate "11m/s" of "tokens"', 'at most 10000000 a second'],
+		'tokens 10m/s;'],
+	['tokens 1k/m burst=0;', ['invalid rate "1k/m" of "tokens"', '"burst=" must not be zero'],
+		'tokens 1k/m burst=1;'],
+	['tokens 1k/m burst=1.5m;', ['"burst=" must be a whole number such as 50000, 400k or 1m'],
+		'tokens 1k/m burst=400k;'],
+	['tokens 1k/d burst=1m;', ['"burst=" is too large', 'a year'], 'tokens 1k/d burst=300k;'],
+	['tokens 1k/m queue=3;', ['invalid parameter "queue=3" of "tokens"', '"burst=N"'], NOTHING],
+	['tokens 1k/m; tokens 2k/m;', ['"tokens" is given twice', '"/m"', 'keep one'],
+		'tokens 1k/s; tokens 2k/m; tokens 3k/h; tokens 4k/d;'],
+	['input_tokens 1k;', ['invalid rate "1k" of "input_tokens"', $tokens_form], 'input_tokens 1k/m;'],
+	['output_tokens 1k/w;', ['invalid rate "1k/w" of "output_tokens"', $tokens_form],
+		'tokens 2k/m; input_tokens 1k/m; output_tokens 1k/m;'],
+
+	['concurrency;', ['invalid number of arguments in "concurrency"'], 'concurrency 1;'],
+	['concurrency 0;', ['"tollgate_tier x": invalid number "0" of "concurrency"', '1 to 32767'], NOTHING],
+	['concurrency 32768;', ['invalid number "32768" of "concurrency"', '1 to 32767'],
+		'concurrency 32767;'],
+	['concurrency 1r/s;', ['invalid number "1r/s" of "concurrency"'], NOTHING],
+	['concurrency 8 queue=0;', ['invalid "queue=0" of "concurrency"', '1 to 32767'],
+		'concurrency 8 queue=1;'],
+	['concurrency 8 queue=16 timeout=0;', ['invalid "timeout=0" of "concurrency"', '1ms to 1h'],
+		'concurrency 8 queue=16 timeout=1ms;'],
+	['concurrency 8 queue=16 timeout=2h;', ['invalid "timeout=2h" of "concurrency"', '1ms to 1h'],
+		'concurrency 8 timeout=1h queue=16;'],
+	['concurrency 8 timeout=5s;', ['"timeout=" of "concurrency" has no effect without "queue=N"'],
+		'concurrency 8 queue=32767 timeout=5s;'],
+	['concurrency 8 queue=1 queue=2;', ['invalid parameter "queue=2"', 'each once'], NOTHING],
+	['concurrency 8 burst=1;', ['invalid parameter "burst=1" of "concurrency"', '"queue=N"'], NOTHING],
+	['concurrency 8; concurrency 9;', ['"concurrency" is given twice', 'keep one'], NOTHING],
+
+	["budget; $price", ['invalid number of arguments in "budget"'], "budget 20/day; $price"],
+	["budget 20; $price", ['"tollgate_tier x": invalid amount "20" of "budget"', '20/day'], NOTHING],
+	["budget 20/week; $price", ['"20/week" of "budget"', '0.50/hour, 20/day or 100/month'],
+		"budget 20/month; $price"],
+	["budget 0/day; $price", ['"0/day" of "budget"', 'must not be zero'],
+		"budget 0.000000001/day; $price"],
+	["budget -1/day; $price", ['"-1/day" of "budget"', 'without a sign'], NOTHING],
+	["budget EUR20/day; $price", ['"EUR20/day" of "budget"', 'without a sign, a currency'],
+		"budget 20.50/day; $price"],
+	["budget 0.0000000001/day; $price", ['"0.0000000001/day" of "budget"', 'at most 9'], NOTHING],
+	["budget 70369/hour; $price", ['"70369/hour" of "budget"', 'at most 70368'],
+		"budget 70368/hour; $price"],
+	["budget 20/day burst=5; $price", ['invalid parameter "burst=5" of "budget"', 'no parameters'],
+		NOTHING],
+	["budget 20/day; budget 5/day; $price", ['"budget" is given twice', 'keep one'],
+		"budget 1/hour; budget 20/day; budget 100/month; $price"],
+	# Every request would be refused.
+	['budget 20/day;', ['"budget" of "tollgate_tier x"', 'needs prices', 'add "tollgate_price MODEL'],
+		NOTHING],
+	['model a { budget 20/day; }', ['"budget" of "tollgate_tier x"', 'needs prices'],
+		"model a { budget 20/day; } $price"],
+
+	['default_price input=1;', ['"tollgate_tier x": "default_price"', '"output=" is missing', 'output=0'],
+		'default_price input=1 output=0;'],
+	['default_price input=1 output=2 cached_input=3;', ['"cached_input=" is more than "input="'],
+		'default_price input=1 output=2 cached_input=1;'],
+	["$price $price", ['"default_price" directive is duplicate'], NOTHING],
+
+	['model a { }', ['"tollgate_tier x": "model a" limits nothing', 'tokens 20k/m;'], 'model a { tokens 20k/m; }'],
+	['model a { tokens 1k/m; } model a { tokens 2k/m; }', ['"model a" is never reached', 'put it before'],
+		'model a { tokens 1k/m; } model b { tokens 2k/m; }'],
+	['model a* { tokens 1k/m; } model ab { tokens 2k/m; }',
+		['"model ab" is never reached', '"model a*" before it', 'put it before that one'],
+		'model ab { tokens 2k/m; } model a* { tokens 1k/m; }'],
+	['model "" { tokens 1k/m; }', ['invalid pattern "" of "model"', '"*" stands for all models'],
+		'model * { tokens 1k/m; }'],
+	['model { tokens 1k/m; }', ['invalid number of arguments in "model"'], NOTHING],
+	['model a;', ['directive "model" has no opening "{"'], NOTHING],
+	['model a { model b { tokens 1k/m; } }', ['"model" directive is not allowed here'], NOTHING],
+	["model a { $price }", ['"default_price" belongs to the tier', 'use "tollgate_price"'], NOTHING],
+	['model a { tokens 0/m; }', ['invalid rate "0/m" of "tokens"'],
+		'model a { requests 1r/s; output_tokens 1k/h burst=2k; concurrency 1 queue=2 timeout=3s; }'],
+	['model a { tokens 1k/m; tokens 2k/m; }', ['"tokens" is given twice'],
+		'tokens 1k/m; model a { tokens 2k/m; }'],
+
+	['models a*;', ['"tollgate_tier x": "models" is not supported by this version', 'leave it out'], NOTHING],
+	['scopes chat;', ['"tollgate_tier x": "scopes" is not supported by this version', 'leave it out'], NOTHING],
+	['request 1r/m;', ['unknown directive "request"'], NOTHING],
+	['tollgate on;', ['"tollgate" directive is not allowed here'], NOTHING],
+	['include included.conf;', ['"include" directive is not allowed here'], NOTHING],
+);
+for (@tier) {
+	my ($wrong, $message, $right) = @$_;
+	push @refused, ["tier, '$wrong'", $message, http => "$usual{http}\ntollgate_tier x { $wrong } # !"];
+	push @accepted, ["tier, '$right'", http => "$usual{http}\ntollgate_tier x { $right }"] if defined $right;
+}
+
+###############################################################################
+# in http, with a limit that is applied
+
+my @http = (
+	['tollgate_zone tollgate;', ['"tollgate_zone" takes "zone=NAME:SIZE"', 'state=PATH'], NOTHING],
+	['tollgate_zone zone=tollgate;', ['"tollgate_zone" takes "zone=NAME:SIZE"'], NOTHING],
+	['tollgate_zone zone=:1m;', ['"tollgate_zone" takes "zone=NAME:SIZE"'], NOTHING],
+	['tollgate_zone zone=tollgate:big;', ['invalid zone size "big"', '"tollgate_zone" takes'],
+		'tollgate_zone zone=tollgate:10m;'],
+	['tollgate_zone zone=tollgate:1k;', ['zone "tollgate" is too small', 'at least 64k'],
+		'tollgate_zone zone=tollgate:64k;'],
+	['tollgate_zone zone=tollgate:1m rate=1r/s;', ['"tollgate_zone" takes "zone=NAME:SIZE"'], NOTHING],
+	['tollgate_zone zone=tollgate:1m state=;', ['"tollgate_zone" takes', 'state=PATH'],
+		'tollgate_zone zone=tollgate:1m state=state/tollgate;'],
+	['tollgate_zone state=state/tollgate;', ['"tollgate_zone" takes "zone=NAME:SIZE"'],
+		'tollgate_zone state=state/tollgate zone=tollgate:1m;'],
+	['tollgate_zone zone=tollgate:1m; tollgate_zone zone=other:1m;',
+		['"tollgate_zone" directive is duplicate', 'share one zone'], NOTHING],
+	['limit_req_zone $uri zone=tollgate:1m rate=1r/s; tollgate_zone zone=tollgate:1m;',
+		['tollgate', 'cannot add the zone'],
+		'limit_req_zone $uri zone=requests:1m rate=1r/s; tollgate_zone zone=tollgate:1m;'],
+
+	['tollgate_tier "" { }', ['invalid tier name ""'], 'tollgate_tier "a b" { }'],
+	['tollgate_tier "a " { }', ['invalid tier name "a "'], NOTHING],
+	['tollgate_tier free;', ['directive "tollgate_tier" has no opening "{"'], NOTHING],
+	['tollgate_tier free { }', ['the tier "free" is declared twice', 'keep one'], NOTHING],
+	['tollgate_tier x { tollgate_tier y { } }', ['"tollgate_tier" directive is not allowed here'],
+		'tollgate_tier x { } tollgate_tier y { }'],
+	# What belongs into a tier.
+	map({ [$_, [/^(\w+)/ && "\"$1\" directive is not allowed here"], "tollgate_tier x { $_ $price }"] }
+		'requests 1r/s;', 'tokens 1k/m;', 'input_tokens 1k/m;', 'output_tokens 1k/m;', 'concurrency 1;',
+		'budget 1/day;', 'model a { tokens 1k/m; }'),
+	['default_price input=1 output=1;', ['"default_price" directive is not allowed here'], NOTHING],
+
+	['tollgate_limit;', ['invalid number of arguments in "tollgate_limit"'], NOTHING],
+	['tollgate_limit x requests=1r/s;', ['"tollgate_limit" needs a "key="', 'key=$binary_remote_addr'],
+		NOTHING],
+	['tollgate_limit x key= requests=1r/s;', ['invalid parameter "key=" of "tollgate_limit"'], NOTHING],
+	['tollgate_limit x key=a;', ['limit "x" limits nothing', 'add "requests="'], NOTHING],
+	['tollgate_limit key=a requests=1r/s;', ['invalid limit name "key=a"', '"tollgate_limit" takes'],
+		NOTHING],
+	['tollgate_limit x key=a key=b requests=1r/s;', ['invalid parameter "key=b"', 'one "key="'], NOTHING],
+	['tollgate_limit x key=a requests=1;', ['invalid rate "1" of "requests"'], NOTHING],
+	['tollgate_limit x key=a auth_failures=0r/s;', ['invalid rate "0r/s" of "auth_failures"'], NOTHING],
+	['tollgate_limit x key=a burst=3 requests=1r/s;', ['"burst=" belongs behind'], NOTHING],
+	['tollgate_limit x key=a requests=1r/s burst=3 burst=4;',
+		['"requests" takes a rate and optionally a burst'], NOTHING],
+	['tollgate_limit x key=a requests=1r/s nodelay;', ['invalid parameter "nodelay" of "tollgate_limit"'],
+		NOTHING],
+	['tollgate_limit x key=a requests=1r/s requests=2r/s;', ['"requests" is given twice'], NOTHING],
+	['tollgate_limit x key=a tokens=1k;', ['"tollgate_limit"', 'invalid rate "1k" of "tokens"', $tokens_form],
+		NOTHING],
+	['tollgate_limit x key=a tokens=1k/m queue=3;', ['invalid parameter "queue=3" of "tokens"'], NOTHING],
+	['tollgate_limit x key=a queue=3 concurrency=8;', ['"queue=" belongs behind', 'queue=16'], NOTHING],
+	['tollgate_limit x key=a timeout=3s concurrency=8;', ['"timeout=" belongs behind'], NOTHING],
+	['tollgate_limit x key=a concurrency=8 timeout=3s;', ['has no effect without "queue=N"'], NOTHING],
+	['tollgate_limit x key=a concurrency=8 burst=3;', ['invalid parameter "burst=3" of "concurrency"'],
+		NOTHING],
+	['tollgate_limit x key=a concurrency=0;', ['invalid number "0" of "concurrency"'], NOTHING],
+	['tollgate_limit x key=a budget=20/week;', ['invalid amount "20/week" of "budget"'], NOTHING],
+	['tollgate_limit x key=a model=a;', ['invalid parameter "model=a" of "tollgate_limit"', '"tokens="'],
+		NOTHING],
+	['tollgate_limit x key=$tollgate_client auth_failures=1r/s;',
+		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'], NOTHING],
+	['tollgate_limit x key=a-${tollgate_tier} requests=1r/s auth_failures=1r/s;',
+		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'], NOTHING],
+	['tollgate_limit lim key=a requests=1r/s;', ['the limit "lim" is declared twice'], NOTHING],
+
+	['tollgate_price input=1 output=2;', ['"tollgate_price" takes a pattern of model names first'], NOTHING],
+	['tollgate_price a;', ['invalid number of arguments in "tollgate_price"'], NOTHING],
+	['tollgate_price "" input=1 output=2;', ['invalid pattern "" of "tollgate_price"', '"*" stands for'],
+		'tollgate_price * input=1 output=2;'],
+	['tollgate_price a input=1;', ['"tollgate_price a"', '"output=" is missing', 'output=0'],
+		'tollgate_price a input=1 output=0;'],
+	['tollgate_price a output=1 cached_input=0;', ['"input=" is missing', 'input=0'],
+		'tollgate_price a cached_input=0 output=1 input=0;'],
+	['tollgate_price a input=1 output=x;', ['invalid value "x" of "output="', '0.15'],
+		'tollgate_price a input=0.15 output=0.60;'],
+	['tollgate_price a input=1,5 output=2;', ['invalid value "1,5" of "input="', 'a decimal number'], NOTHING],
+	['tollgate_price a input=1 output=0.0000000001;', ['invalid value "0.0000000001"', 'at most 9'],
+		'tollgate_price a input=1 output=0.000000001;'],
+	['tollgate_price a input=1 output=2 output=3;', ['"output=" is there twice', 'leave one out'], NOTHING],
+	['tollgate_price a input=1 output=2 cached=1;', ['invalid parameter "cached=1"', 'cached_input='],
+		'tollgate_price a input=1 output=2 cached_input=1;'],
+	['tollgate_price a input=1 output=2 cached_input=2;', ['"cached_input=" is more than "input="'], NOTHING],
+	['tollgate_price a* input=1 output=2; tollgate_price ab input=1 output=2;',
+		['"tollgate_price ab"', 'never reached', '"a*"', 'put the narrower pattern first'],
+		'tollgate_price ab input=1 output=2; tollgate_price a* input=1 output=2;'],
+);
+for (@http) {
+	my ($wrong, $message, $right) = @$_;
+	push @refused, ["http, '$wrong'", $message, in_http("$wrong # !")];
+	push @accepted, ["http, '$right'", in_http($right)] if defined $right;
+}
+
+# Budgets that a rule, or a tier, has prices for.
+my $rule = 'tollgate_limit x key=a budget=20/day;';
+push @refused, ['budget of a rule, without prices', ['"budget" of "tollgate_limit x"', 'needs prices'],
+	http => "$usual{http}\n$rule # !", location => "$usual{location}\ntollgate_apply x;"];
+push @accepted, (
+	['budget of a rule, with a price', http => "$usual{http}\n$rule\ntollgate_price * input=1 output=2;",
+		location => "$usual{location}\ntollgate_apply x;"],
+	['budget of a tier, with a price', http =>
+		"$usual{http}\ntollgate_tier x { budget 1/day; }\ntollgate_price a input=1 output=2;"],
+	['every limit of a rule', http => "$usual{http}\n" . 'tollgate_limit x key=$host:$uri requests=1r/s '
+		. 'burst=5 requests=2r/h auth_failures=3r/m burst=9 tokens=1k/m burst=2k tokens=9k/d '
+		. 'input_tokens=1k/m output_tokens=1k/m concurrency=8 queue=16 timeout=5s budget=20/day '
+		. "budget=1/hour;\ntollgate_price * input=1 output=2;",
+		location => "$usual{location}\ntollgate_apply x;"],
+	['nobody, with a limit on concurrency', http => "$usual{http}\ntollgate_limit x key=a concurrency=1;",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
+	['a rule by model', http => "$usual{http}\n" . 'tollgate_limit x key=$tollgate_model tokens=1m/m;',
+		location => "$usual{location}\ntollgate_apply x;"],
+);
+# What is wrong with a state shows when the zone is made; nginx knows no line then.
+for (
+	['a file of something else', 'is not a state file', 'choose another path', 'state' => '{"version": 1}'],
+	['an empty file', 'is not a state file', 'choose another path', 'state' => ''],
+	['a damaged file', 'is damaged', 'move it away', 'state' => "tgstate\n" . pack('Q<', 1) . 'x' x 200],
+	['a file of a later version', 'has version 99', 'move it away', 'state' => "tgstate\n" . pack('Q<', 99)],
+	['a directory', 'cannot read the state', 'not a file'],
+) {
+	my ($what, $message, $remedy, @file) = @$_;
+	my $path = @file ? 'state-of-others' : '.';
+	push @refused, ["state, $what", ['tollgate_zone "tollgate"', $message, $remedy, $path eq '.' ? $dir : $path],
+		http => "tollgate_zone zone=tollgate:1m state=$dir/$path;\ntollgate_tier free { }",
+		files => { @file ? ($path => $file[1]) : () }];
+}
+push @refused, (
+	# nginx tells of variables when it has read everything, and in its own words
+	['unknown variable in a key', ['unknown "tollgate_nothing" variable'],
+		http => "$usual{http}\ntollgate_limit x key=\$tollgate_nothing requests=1r/s;"],
+);
+push @warned, (
+	['a limit that is not applied', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
+		http => "$usual{http}\ntollgate_limit lim key=a tokens=1k/m; # !"],
+	['a limit that is applied where tollgate is off', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
+		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s; # !",
+		location => "tollgate off;\ntollgate_apply lim;"],
+);
+
+###############################################################################
+# in a location
+
+my @location = (
+	['tollgate_engine;', ['invalid number of arguments in "tollgate_engine"'], NOTHING],
+	['tollgate_engine vLLM;', ['unknown engine "vLLM"', 'openai, vllm, sglang, tgi, llamacpp, ollama, anthropic'],
+		NOTHING],
+	['tollgate_engine vllm; tollgate_engine tgi;', ['"tollgate_engine" directive is duplicate'], NOTHING],
+	map({ ["tollgate_engine $_ x;", ['invalid number of arguments'], "tollgate_engine $_;"] }
+		qw/openai vllm sglang tgi llamacpp ollama anthropic/),
+	['tollgate_max_body 1023;', ['invalid size "1023" in "tollgate_max_body"', '1k to 1g'],
+		'tollgate_max_body 1k;'],
+	['tollgate_max_body 2g;', ['invalid size "2g" in "tollgate_max_body"', '1k to 1g'],
+		'tollgate_max_body 1g;'],
+	['tollgate_max_body 0;', ['invalid size "0" in "tollgate_max_body"'], NOTHING],
+	['tollgate_max_body large;', ['invalid size "large" in "tollgate_max_body"'], NOTHING],
+	['tollgate_max_body 1m; tollgate_max_body 2m;', ['"tollgate_max_body" directive is duplicate'], NOTHING],
+	['tollgate_include_usage on;', ['"on" in "tollgate_include_usage"', '"auto" or "off"'],
+		'tollgate_include_usage auto;'],
+	['tollgate_include_usage off; tollgate_include_usage auto;',
+		['"tollgate_include_usage" directive is duplicate'], 'tollgate_include_usage off;'],
+	['tollgate_estimate;', ['invalid number of arguments in "tollgate_estimate"'],
+		'tollgate_estimate output=500 bytes_per_token=3;'],
+	['tollgate_estimate 4;', ['invalid parameter "4" of "tollgate_estimate"', '"bytes_per_token=N"'], NOTHING],
+	['tollgate_estimate bytes_per_token=0;', ['"bytes_per_token=0" of "tollgate_estimate"', '1 to 16'],
+		'tollgate_estimate bytes_per_token=1;'],
+	['tollgate_estimate bytes_per_token=17;', ['"bytes_per_token=17" of "tollgate_estimate"', '1 to 16'],
+		'tollgate_estimate bytes_per_token=16;'],
+	['tollgate_estimate bytes_per_token=3.5;', ['"bytes_per_token=3.5" of "tollgate_estimate"'], NOTHING],
+	['tollgate_estimate output=0;', ['"output=0" of "tollgate_estimate"', '1 to 10000000'],
+		'tollgate_estimate output=1;'],
+	['tollgate_estimate output=1k;', ['"output=1k" of "tollgate_estimate"', '1 to 10000000'],
+		'tollgate_estimate output=10000000;'],
+	['tollgate_estimate output=1 output=2;', ['invalid parameter "output=2"', 'each once'], NOTHING],
+	['tollgate_estimate output=1; tollgate_estimate output=2;',
+		['"tollgate_estimate" directive is duplicate'], NOTHING],
+	['tollgate_oversized drop;', ['"drop" in "tollgate_oversized"', '"debt" or "refuse"'],
+		'tollgate_oversized debt;'],
+	['tollgate_oversized debt; tollgate_oversized refuse;', ['"tollgate_oversized" directive is duplicate'],
+		'tollgate_oversized refuse;'],
+
+	# What belongs into http, or into a tier.
+	['tollgate_zone zone=x:1m;', ['"tollgate_zone" directive is not allowed here'], NOTHING],
+	['tollgate_tier x { }', ['"tollgate_tier" directive is not allowed here'], NOTHING],
+	['tollgate_limit x key=y requests=1r/s;', ['"tollgate_limit" directive is not allowed here'], NOTHING],
+	['tollgate_price a input=1 output=1;', ['"tollgate_price" directive is not allowed here'], NOTHING],
+	['tokens 1k/m;', ['"tokens" directive is not allowed here'], NOTHING],
+	['if ($arg_a) { tollgate_engine vllm; }', ['"tollgate_engine" directive is not allowed here'], NOTHING],
+);
+for (@location) {
+	my ($wrong, $message, $right) = @$_;
+	push @refused, ["location, '$wrong'", $message, location => "$usual{location}\n$wrong # !"];
+	push @accepted, ["location, '$right'", location => "$usual{location}\n$right"] if defined $right;
+}
+push @accepted, ['all that meters, for all servers, and other things in a location', http => join("\n",
+	$usual{http}, 'tollgate_engine vllm;', 'tollgate_max_body 1m;', 'tollgate_include_usage off;',
+	'tollgate_estimate output=100;', 'tollgate_oversized refuse;'),
+	location => "$usual{location}\ntollgate_engine ollama;\ntollgate_max_body 2m;"];
+
+$t->plan(@refused + 2 * @accepted + @warned);
+
+###############################################################################
+
+check_refused($t, $_) for @refused;
+check_accepted($t, $_) for @accepted;
+check_warned($t, $_) for @warned;
+
+###############################################################################
+
+# A line in http, with a zone if it isn't one, and a limit that is applied.
+sub in_http {
+	my ($line) = @_;
+	my $zone = $line =~ /tollgate_zone/ ? '' : "tollgate_zone zone=tollgate:1m;\n";
+	return (
+		http => "${zone}tollgate_tier free { }\ntollgate_limit lim key=a requests=1r/s;\n$line",
+		location => "$usual{location}\ntollgate_apply lim;",
+	);
+}
+
+###############################################################################
