@@ -74,6 +74,7 @@ is(status(get('/', 'X-API-Key: key-spent')), 429, 'a spent client');
 get('/failures', 'X-API-Key: wrong') for 1 .. 2;
 is(status(get('/failures', 'X-API-Key: wrong')), 429, 'a spent address');
 
+poll { workers($t) == 2 };
 my %killed = map { $_ => 1 } workers($t);
 kill 'KILL', keys %killed;
 ok(poll {

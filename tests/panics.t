@@ -94,7 +94,7 @@ $t->try_run('no tollgate_debug_panic: not a debug build')->plan(58);
 
 ###############################################################################
 
-my $worker = join ' ', workers($t);
+my $worker = header(get('/', 'X-API-Key: key-other'), 'X-Worker');
 my $r;
 
 # a 500 in our words, and no word to the backend
