@@ -5,15 +5,17 @@ import unittest
 
 import anthropic
 
-from gateway import MESSAGES, QUESTION_TOKENS, GatewayTest
+from gateway import MESSAGES, QUESTION_TOKENS, GatewayTest, eventually
 
 
 class AnthropicTest(GatewayTest):
     def client(self, key, **options):
         options.setdefault("max_retries", 0)
-        return anthropic.Anthropic(
+        client = anthropic.Anthropic(
             base_url=f"http://127.0.0.1:{self.port}", api_key=key, **options
         )
+        self.addCleanup(client.close)
+        return client
 
     def create(self, key, max_retries=0, max_tokens=16, headers=None, **parameters):
         return self.client(self.keys[key], max_retries=max_retries).messages.create(
@@ -79,6 +81,25 @@ class Messages(AnthropicTest):
         self.assertEqual(message.stop_reason, "tool_use")
         self.assertEqual(message.usage.output_tokens, 19)
         self.assert_charged(request_id, usage="measured", output_tokens=19)
+
+    def test_a_streamed_message_that_the_client_leaves_ends_at_the_engine(self):
+        aborted = self.ask_engine("/_mock/stats")["aborted"]
+        stream = self.create(
+            "pro", stream=True, max_tokens=1000,
+            headers={"X-Mock-Tokens": "1000", "X-Mock-Token-Delay-Ms": "20"},
+        )
+        seen = []
+        while len(seen) < 3:
+            seen += [event for event in [next(stream)] if event.type == "content_block_delta"]
+        stream.close()
+        eventually(
+            lambda: self.ask_engine("/_mock/stats")["aborted"] == aborted + 1 or None,
+            "the end of the generation",
+        )
+        line = self.audit_line(stream.response.headers["x-request-id"])
+        self.assertEqual((line["usage"], line["input_tokens"]), ("partial", QUESTION_TOKENS))
+        self.assertGreaterEqual(line["output_tokens"], 3)
+        self.assertLess(line["output_tokens"], 1000)
 
 
 class Errors(AnthropicTest):

@@ -31,6 +31,8 @@ http {{
     tollgate_tier slow {{ requests 60r/m burst=1; }}
     tollgate_tier drip {{ tokens 6000/m burst=300; }}
     tollgate_tier poor {{ budget 0.0002/month; }}
+    tollgate_tier single {{ concurrency 1; }}
+    tollgate_tier queued {{ concurrency 1 queue=8 timeout=60s; }}
     server {{
         listen 127.0.0.1:{port};
         tollgate on;
@@ -97,7 +99,8 @@ class GatewayTest(unittest.TestCase):
         cls.addClassCleanup(cls.temporary.cleanup)
         cls.folder = pathlib.Path(cls.temporary.name)
         cls.keys = {
-            tier: cls.new_key(tier) for tier in ("pro", "slow", "drip", "poor")
+            tier: cls.new_key(tier)
+            for tier in ("pro", "slow", "drip", "poor", "single", "queued")
         }
         cls.secret = os.urandom(32).hex()
         (cls.folder / "secret").write_text(cls.secret)

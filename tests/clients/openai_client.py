@@ -1,5 +1,6 @@
 """The official openai package, through the module, in front of the mock engine."""
 
+import concurrent.futures
 import sys
 import time
 import unittest
@@ -15,7 +16,11 @@ WITH_USAGE = {"include_usage": True}
 class OpenAITest(GatewayTest):
     def client(self, key, **options):
         options.setdefault("max_retries", 0)
-        return openai.OpenAI(base_url=f"http://127.0.0.1:{self.port}/v1", api_key=key, **options)
+        client = openai.OpenAI(
+            base_url=f"http://127.0.0.1:{self.port}/v1", api_key=key, **options
+        )
+        self.addCleanup(client.close)
+        return client
 
     def setUp(self):
         self.pro = self.client(self.keys["pro"])
@@ -251,6 +256,34 @@ class Retries(OpenAITest):
         refusals, error = self.refusals_of("poor", lambda: complete(max_retries=5))
         self.assertIsInstance(error, openai.RateLimitError)
         self.assertEqual(refusals, ["budget_exceeded"])
+
+    def test_a_second_stream_passes_when_the_first_has_ended(self):
+        def open_stream(**options):
+            return self.client(self.keys["single"], **options).chat.completions.create(
+                model="mock", messages=MESSAGES, stream=True, extra_headers={"X-Mock-Hold": "1"}
+            )
+
+        with open_stream() as first:
+            next(first)
+            with self.assertRaises(openai.RateLimitError) as caught:
+                open_stream()
+            self.assertEqual(caught.exception.code, "rate_limit_exceeded")
+            self.assertEqual(caught.exception.type, "requests")
+            self.assertNotIn("x-should-retry", caught.exception.response.headers)
+            self.assertGreater(int(caught.exception.response.headers["retry-after-ms"]), 0)
+        with open_stream(max_retries=5) as second:
+            self.assertTrue(next(second).choices)
+
+    def test_requests_in_a_queue_all_pass_without_a_retry(self):
+        def complete(_):
+            return self.client(self.keys["queued"]).chat.completions.create(
+                model="mock", messages=MESSAGES, max_tokens=5,
+                extra_headers={"X-Mock-Latency-Ms": "50"},
+            )
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(complete, range(6)))
+        self.assertEqual([answer.usage.completion_tokens for answer in answers], [5] * 6)
 
 
 if __name__ == "__main__":
