@@ -119,11 +119,16 @@ pub(crate) struct LimitReport {
 impl Shown {
     /// The one that is nearest to refusing, by the share that is left.
     pub(crate) fn tightest(&self) -> Option<&LimitReport> {
-        let left = |report: &&LimitReport| {
-            let Standing { remaining, capacity, .. } = report.standing;
-            (u128::from(remaining) << 32) / u128::from(capacity.max(1))
+        let (Some(requests), Some(tokens)) = (&self.requests, &self.tokens) else {
+            return self.requests.as_ref().or(self.tokens.as_ref());
         };
-        self.requests.iter().chain(&self.tokens).min_by_key(left)
+        // The shares, with a common denominator.
+        let share = |of: &Standing, other: &Standing| {
+            u128::from(of.remaining) * u128::from(other.capacity.max(1))
+        };
+        let (of_requests, of_tokens) = (&requests.standing, &tokens.standing);
+        let requests_first = share(of_requests, of_tokens) <= share(of_tokens, of_requests);
+        Some(if requests_first { requests } else { tokens })
     }
 }
 

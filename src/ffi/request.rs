@@ -60,8 +60,8 @@ pub(crate) struct Request<'r> {
 
 unsafe extern "C" fn drop_state(data: *mut c_void) {
     guard((), || {
-        // SAFETY: `attach_state` put it here, and nginx runs a cleanup once.
-        drop(unsafe { Box::from_raw(data.cast::<RefCell<State>>()) });
+        // SAFETY: `attach_state` put it here, and nginx runs a cleanup once, before it frees the pool.
+        unsafe { data.cast::<RefCell<State>>().drop_in_place() };
     });
 }
 
@@ -152,18 +152,18 @@ impl<'r> Request<'r> {
         let state: *mut RefCell<State> = match self.find_state() {
             Some(state) => std::ptr::from_ref(state).cast_mut(),
             None => {
-                // SAFETY: the pool is live as long as the request.
-                let cleanup = unsafe { ngx_pool_cleanup_add(self.raw().pool, 0) };
-                if cleanup.is_null() {
-                    return None;
-                }
-                let state = Box::into_raw(Box::new(RefCell::new(make())));
-                // SAFETY: nginx has just made the entry.
+                const { assert!(align_of::<RefCell<State>>() <= align_of::<usize>()) };
+                let made = RefCell::new(make());
+                // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
+                // the entry, aligned for a pointer at least.
                 unsafe {
-                    (*cleanup).data = state.cast();
-                    (*cleanup).handler = Some(drop_state);
+                    let size = size_of::<RefCell<State>>();
+                    let cleanup = ngx_pool_cleanup_add(self.raw().pool, size).as_mut()?;
+                    let state: *mut RefCell<State> = cleanup.data.cast();
+                    state.write(made);
+                    cleanup.handler = Some(drop_state);
+                    state
                 }
-                state
             }
         };
         // SAFETY: nginx makes the array of contexts; the state lives as long as the pool.
