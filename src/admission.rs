@@ -175,10 +175,26 @@ impl Admission<'_, '_> {
             {
                 Ok(())
             }
-            Err(refused) => Err(self.refuse(refused, &scratch)),
+            Err(refused) => {
+                let shortage = self.refuse(refused, &scratch);
+                self.show_unread(&mut scratch);
+                Err(shortage)
+            }
         };
         worker::with(|worker| worker.scratch = scratch);
         outcome
+    }
+
+    /// Notes how the client's limits stand that depend on the body, which isn't read.
+    fn show_unread(&self, scratch: &mut Scratch) {
+        scratch.clear();
+        let tokens = Some(Tokens { input: 0, output: 0, cost: None });
+        self.tier_asks(scratch, Amounts { tokens });
+        scratch.of_tier = scratch.asks.len();
+        let now = now();
+        let standings = scratch.asks.iter().map(|ask| self.zone.look(ask, now).0);
+        scratch.standings = standings.collect();
+        self.show(scratch);
     }
 
     /// Takes what the request needs from each limit that applies, or nothing from any. A request
@@ -474,20 +490,21 @@ impl Scratch {
 
     /// The limits on requests and on tokens that have least left: the client's own, if it has any.
     fn least_left(&self) -> [Option<usize>; 2] {
-        let mut least: [Option<(bool, u64, Reverse<u64>, usize)>; 2] = [None; 2];
+        let (mut of_requests, mut of_tokens) = (None, None);
         for (index, (ask, standing)) in self.asks.iter().zip(&self.standings).enumerate() {
             let Take::Bucket { dimension, .. } = ask.take else { continue };
-            let [requests, tokens] = &mut least;
             let family = match dimension {
-                Dimension::Requests | Dimension::AuthFailures => requests,
-                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => tokens,
+                Dimension::Requests | Dimension::AuthFailures => &mut of_requests,
+                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
+                    &mut of_tokens
+                }
             };
             let is_of_rule = index >= self.of_tier;
             let Standing { remaining, until_full_nanos, .. } = *standing;
             let found = (is_of_rule, remaining, Reverse(until_full_nanos), index);
-            *family = Some(family.map_or(found, |known| known.min(found)));
+            *family = Some(family.map_or(found, |known| found.min(known)));
         }
-        least.map(|found| found.map(|(.., index)| index))
+        [of_requests, of_tokens].map(|found| found.map(|(.., index)| index))
     }
 
     fn report(&self, index: usize) -> Option<LimitReport> {

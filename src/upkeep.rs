@@ -78,8 +78,15 @@ pub(crate) fn stop() {
     if let Some(holder) = holder {
         zone.leave(holder, lock);
     }
-    if let Some(writer) = upkeep.writer.take() {
-        writer.finish();
+    match (upkeep.writer.take(), &upkeep.state) {
+        (Some(writer), _) => writer.finish(),
+        // Maybe nobody is left to write what this process settled last.
+        (None, Some(state)) => {
+            if let Ok(Some(_ownership)) = state.own() {
+                Shared::default().write(&zone, state);
+            }
+        }
+        (None, None) => {}
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_get_free_buf, ngx_chain_t, ngx_chain_update_chains,
-    ngx_palloc,
+    ngx_palloc, ngx_pcalloc,
 };
 use tollgate_core::llm::meter::Part;
 
@@ -21,11 +21,14 @@ use crate::response;
 pub(crate) struct Buffers {
     free: *mut ngx_chain_t,
     busy: *mut ngx_chain_t,
+    /// One without bytes, which flushes what is before it. Nothing of it ever changes, so it may be
+    /// in several chains.
+    flush: *mut ngx_buf_t,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { free: std::ptr::null_mut(), busy: std::ptr::null_mut() }
+        Self { free: std::ptr::null_mut(), busy: std::ptr::null_mut(), flush: std::ptr::null_mut() }
     }
 }
 
@@ -273,25 +276,36 @@ impl Chain {
             }
             // Nothing of it is left but its flags.
             (*buffer).pos = (*buffer).last;
-            let (flush, sync) = ((*buffer).flush(), (*buffer).sync());
             let (last_buf, last_in_chain) = ((*buffer).last_buf(), (*buffer).last_in_chain());
-            if flush | sync | last_buf | last_in_chain != 0 {
-                let link = fresh(r, buffers)?;
-                let special = &mut *(*link).buf;
-                special.set_memory(0);
-                special.start = std::ptr::null_mut();
-                special.end = std::ptr::null_mut();
-                special.pos = std::ptr::null_mut();
-                special.last = std::ptr::null_mut();
-                special.set_flush(flush);
-                special.set_last_buf(last_buf);
-                special.set_last_in_chain(last_in_chain);
-                // A buffer without bytes needs a reason to be there.
-                special.set_sync(1);
-                self.append(link);
+            if last_buf | last_in_chain != 0 {
+                let special = special(r)?;
+                (*special).set_flush((*buffer).flush());
+                (*special).set_last_buf(last_buf);
+                (*special).set_last_in_chain(last_in_chain);
+                return self.append_buffer(r, special);
+            }
+            // What was before it is to be sent now, if there is anything.
+            if (*buffer).flush() != 0 && !self.first.is_null() {
+                if buffers.flush.is_null() {
+                    buffers.flush = special(r)?;
+                    (*buffers.flush).set_flush(1);
+                }
+                return self.append_buffer(r, buffers.flush);
             }
             Some(())
         }
+    }
+}
+
+/// A buffer without bytes. It isn't tagged as ours, so that it is never taken back: having no bytes, it
+/// would look as if it were sent while nginx still has it in a chain.
+fn special(r: Request<'_>) -> Option<*mut ngx_buf_t> {
+    // SAFETY: the pool is live; zero is a value for all fields.
+    unsafe {
+        let buffer: *mut ngx_buf_t = ngx_pcalloc((*r.as_ptr()).pool, size_of::<ngx_buf_t>()).cast();
+        // A buffer without bytes needs a reason to be there.
+        buffer.as_mut()?.set_sync(1);
+        Some(buffer)
     }
 }
 

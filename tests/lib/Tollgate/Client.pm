@@ -13,7 +13,8 @@ use Test::Nginx qw/http_content port/;
 use Time::HiRes qw/sleep time/;
 use Tollgate qw/status/;
 
-our @EXPORT = qw/request connection content_json curl poll audit_lines workers reload_and_wait/;
+our @EXPORT = qw/request connection content_json curl poll audit_lines workers reload_and_wait
+	connections_to_workers configtest/;
 
 # Only a failing test waits so long.
 use constant PATIENCE => 20;
@@ -101,6 +102,19 @@ sub reload_and_wait {
 	return @old;
 }
 
+# What nginx -t says of this configuration: its exit status, and what it prints.
+sub configtest {
+	my ($t, $conf) = @_;
+	my $dir = $t->testdir();
+	my $nginx = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
+	$t->write_file_expand('test.conf', $conf);
+	my $output = `$nginx -t -p $dir/ -c test.conf -e error.log 2>&1`;
+	my $status = $? >> 8;
+	# Where nginx doesn't run, that leaves an empty one, which looks as if it did.
+	unlink "$dir/nginx.pid" if -z "$dir/nginx.pid";
+	return ($status, $output);
+}
+
 ###############################################################################
 # Several requests on one connection
 
@@ -111,6 +125,21 @@ sub connection {
 		PeerAddr => '127.0.0.1:' . port($options{port} // 8080),
 	) or die "Can't connect to nginx: $!\n";
 	return bless { socket => $socket, buffer => '' }, __PACKAGE__;
+}
+
+# $count connections to each of $workers workers: a hash by their pids. /pid returns 200 $pid, and the
+# listening socket is one with reuseport.
+sub connections_to_workers {
+	my ($workers, $count) = @_;
+	my %connections;
+	poll {
+		my $connection = connection();
+		my ($pid) = $connection->ask(request('/pid')) =~ /(\d+)\s*$/;
+		my $own = $connections{$pid} //= [];
+		push @$own, $connection if @$own < $count;
+		$workers == grep { @$_ == $count } values %connections;
+	} or die "Some worker accepts no connections\n";
+	return \%connections;
 }
 
 # Sends $text as it is; false when the server has closed the connection.

@@ -17,7 +17,7 @@ use JSON::PP qw//;
 use Test::More qw//;
 use Test::Nginx qw/http http_content port/;
 use Tollgate qw/json/;
-use Tollgate::Client qw/connection poll/;
+use Tollgate::Client qw/connection/;
 
 our @EXPORT = qw/needs_engine start_engine completion complete hold reserved stats/;
 
