@@ -148,9 +148,10 @@ impl Queue {
         zone.ledger().queue().ranks(holder, &mut self.ranks);
         let now = mono_now().0;
         let is_due = |entry: &&Entry| {
-            let rank = self.ranks.iter().find(|ranked| ranked.ticket == entry.waiting.ticket());
-            entry.deadline <= now
-                || rank.is_none_or(|ranked| ranked.rank < free_slots(zone, &entry.place))
+            let ticket = entry.waiting.ticket();
+            let index = self.ranks.binary_search_by_key(&ticket, |ranked| ranked.ticket).ok();
+            let rank = index.and_then(|index| self.ranks.get(index)).map(|ranked| ranked.rank);
+            entry.deadline <= now || rank.is_none_or(|rank| rank < free_slots(zone, &entry.place))
         };
         self.entries.iter().filter(is_due).map(Entry::ticket).collect()
     }
@@ -158,6 +159,10 @@ impl Queue {
 
 /// The handler of the timer.
 fn poll() {
+    // First, so that a bug in what follows doesn't end it.
+    if worker::with(|worker| !worker.queue.entries.is_empty()) {
+        TIMER.start(POLL_MS);
+    }
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
     let due = worker::with(|worker| match (worker.zone, &worker.holder) {
@@ -170,8 +175,5 @@ fn poll() {
         if let Some(parked) = parked {
             parked.resume();
         }
-    }
-    if worker::with(|worker| !worker.queue.entries.is_empty()) {
-        TIMER.start(POLL_MS);
     }
 }

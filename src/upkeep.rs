@@ -53,7 +53,7 @@ pub(crate) fn start(zone: Zone<'static>, lock: ZoneLock, state: Option<Arc<State
     let id = process::id();
     let me = Process { pid: id, started: started(id).unwrap_or(0) };
     // An earlier process of this number is gone, whatever it held.
-    reclaim(&zone, &lock, |other| other != me && is_alive(other));
+    zone.reclaim(|other| other != me && is_alive(other), &lock);
     let holder = zone.register(me, &lock);
     if holder.is_none() {
         cycle_error(format_args!(
@@ -91,18 +91,19 @@ pub(crate) fn stop() {
 }
 
 fn tick() {
+    // First, so that a bug in what follows doesn't end it.
+    TIMER.start(TICK_MS);
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
     if let Some(upkeep) = ZONE.lock().as_mut() {
         upkeep.tick();
     }
     queue::wake();
-    TIMER.start(TICK_MS);
 }
 
 impl Upkeep {
     fn tick(&mut self) {
-        reclaim(&self.zone, &self.lock, |other| other == self.me || is_alive(other));
+        self.zone.reclaim(|other| other == self.me || is_alive(other), &self.lock);
         if process::is_exiting() {
             self.exiting = self.exiting.saturating_add(1);
         }
@@ -116,8 +117,7 @@ impl Upkeep {
                     writer.finish();
                 }
             }
-            (None, 1..PATIENCE) => {}
-            (Some(_), _) => {}
+            (None, 1..PATIENCE) | (Some(_), _) => {}
             (None, _) => match Writer::start(self.zone, state) {
                 Ok(writer) => (self.writer, self.failing) = (writer, false),
                 Err(error) => {
@@ -132,10 +132,6 @@ impl Upkeep {
 
 /// Ticks that an old process leaves to newer ones.
 const PATIENCE: u32 = 8;
-
-fn reclaim(zone: &Zone<'static>, lock: &ZoneLock, is_alive: impl Fn(Process) -> bool) {
-    zone.reclaim(is_alive, lock);
-}
 
 fn is_alive(other: Process) -> bool {
     // Numbers are used again; a process that started at another time is another one.
