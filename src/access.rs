@@ -11,7 +11,6 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::jwt::{self, TokenError};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::limits::Zone;
-use tollgate_core::llm::endpoint::dialect_of;
 use tollgate_core::llm::{estimate, Endpoint, Usage};
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
@@ -59,7 +58,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         false => std::mem::replace(&mut state.borrow_mut().step, Step::Credential),
     };
     if step == Step::Credential {
-        state.borrow_mut().start_over(policy);
+        state.borrow_mut().start_over(policy, r.uri());
     }
     let decision = match decide(r, state, policy, step) {
         Ok(Progress::Decided) => Decision::Allow,
@@ -180,8 +179,7 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
     let request_id =
         request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
     // Without memory for an id, there is none; the request fails soon enough.
-    let dialect = dialect_of(r.uri(), policy.engine);
-    State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential, dialect)
+    State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
 }
 
 fn decide(
@@ -193,7 +191,7 @@ fn decide(
     let (zone, lock) = r.main_conf().zone().ok_or(Reason::InternalError)?;
     upkeep::join(zone, &lock, r.main_conf().state_file());
     let admission = Admission { r, state, policy, zone, lock: &lock };
-    let endpoint = request_body::endpoint(r, policy);
+    let endpoint = state.borrow().endpoint.filter(|_| request_body::is_read(r, policy));
     if step == Step::Credential {
         identify(r, state, policy, &admission)?;
         if endpoint.is_some() {

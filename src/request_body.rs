@@ -20,11 +20,10 @@ impl From<Reason> for Refused {
     }
 }
 
-/// The endpoint that a request is for, if its body is one that we read.
-pub(crate) fn endpoint(r: Request<'_>, policy: &Policy) -> Option<Endpoint> {
+/// Whether the body of a request for a known endpoint is read.
+pub(crate) fn is_read(r: Request<'_>, policy: &Policy) -> bool {
     // Engines answer to POST alone; whatever else comes is theirs to refuse.
-    let is_read = policy.is_metered && r.method() == b"POST";
-    is_read.then(|| Endpoint::of(r.uri(), policy.engine)).flatten()
+    policy.is_metered && r.method() == b"POST"
 }
 
 /// Refuses by the header what needn't be read.

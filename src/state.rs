@@ -7,7 +7,8 @@ use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::limits::{Standing, Zone};
-use tollgate_core::llm::{Dialect, RequestError};
+use tollgate_core::llm::endpoint::classify;
+use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 
 use crate::conf::policy::Policy;
@@ -39,7 +40,8 @@ pub(crate) struct State {
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
     pub(crate) request_id: Kept,
-    /// How refusals look to the client.
+    /// What the client asks for, if it is known, and how refusals look to it.
+    pub(crate) endpoint: Option<Endpoint>,
     pub(crate) dialect: Dialect,
     pub(crate) step: Step,
     /// Its place in the queue, and in which zone that is.
@@ -133,12 +135,7 @@ impl Shown {
 }
 
 impl State {
-    pub(crate) fn new(
-        policy: Rc<Policy>,
-        request_id: Kept,
-        credential: SavedCredential,
-        dialect: Dialect,
-    ) -> Self {
+    pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
         Self {
             policy,
             decision: None,
@@ -151,7 +148,8 @@ impl State {
             malformed: None,
             wait_nanos: 0,
             request_id,
-            dialect,
+            endpoint: None,
+            dialect: Dialect::default(),
             step: Step::Credential,
             ticket: None,
             charged: Vec::new(),
@@ -166,8 +164,9 @@ impl State {
     }
 
     /// A location judges for itself, whatever another one found. What was charged stays charged.
-    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>) {
+    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, path: &[u8]) {
         self.policy = Rc::clone(policy);
+        (self.endpoint, self.dialect) = classify(path, policy.engine);
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         self.wait_nanos = 0;
         self.step = Step::Credential;

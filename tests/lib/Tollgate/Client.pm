@@ -179,6 +179,12 @@ sub informational {
 	return $self->{informational} // 0;
 }
 
+# What has come and wasn't read, as soon as $is_enough says so of it; undef when it never does.
+sub peek {
+	my ($self, $is_enough) = @_;
+	return $self->_fill(sub { $is_enough->($self->{buffer}) }) ? $self->{buffer} : undef;
+}
+
 # Whether the server closes the connection without sending anything more.
 sub is_closed {
 	my ($self) = @_;

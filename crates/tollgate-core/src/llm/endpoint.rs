@@ -103,42 +103,6 @@ pub enum Endpoint {
     TgiGenerateStream,
 }
 
-/// Which endpoint a path belongs to by its end. Of one list, the first that fits counts.
-type Suffixes = &'static [(&'static str, Option<Endpoint>)];
-
-/// What holds for every engine.
-const COMMON: Suffixes = &[
-    ("/chat/completions", Some(Endpoint::Chat)),
-    ("/completions", Some(Endpoint::Completions)),
-    ("/embeddings", Some(Endpoint::Embeddings)),
-    ("/responses", Some(Endpoint::Responses)),
-    ("/messages", Some(Endpoint::Messages)),
-    ("/api/chat", Some(Endpoint::OllamaChat)),
-    ("/api/generate", Some(Endpoint::OllamaGenerate)),
-    ("/api/embed", Some(Endpoint::OllamaEmbed)),
-    ("/generate", Some(Endpoint::TgiGenerate)),
-    ("/generate_stream", Some(Endpoint::TgiGenerateStream)),
-];
-
-/// What one engine understands differently; it goes before [`COMMON`].
-fn peculiar_to(engine: Engine) -> Suffixes {
-    match engine {
-        // The older of its two; elsewhere `/api` is a prefix of the operator's.
-        Engine::Ollama => &[("/api/embeddings", Some(Endpoint::OllamaEmbed))],
-        // No API of Ollama's there, so `/api` is a prefix of the operator's.
-        Engine::Tgi => &[("/api/generate", Some(Endpoint::TgiGenerate))],
-        // Answered as `/v1/chat/completions` is; and the older names of two others.
-        Engine::LlamaCpp => &[
-            ("/api/chat", Some(Endpoint::Chat)),
-            ("/completion", Some(Endpoint::Completions)),
-            ("/embedding", Some(Endpoint::Embeddings)),
-        ],
-        // Its own `/generate` is another one than TGI's, and is not read.
-        Engine::Sglang => &[("/api/generate", Some(Endpoint::OllamaGenerate)), ("/generate", None)],
-        Engine::OpenAi | Engine::Vllm | Engine::Anthropic => &[],
-    }
-}
-
 impl Endpoint {
     /// The endpoint that `path` belongs to: nginx's normalised URI, unescaped, without a query.
     ///
@@ -152,11 +116,51 @@ impl Endpoint {
         if path.is_empty() {
             return (engine == Engine::Tgi).then_some(Self::TgiGenerate);
         }
-        let (_, endpoint) = peculiar_to(engine)
-            .iter()
-            .chain(COMMON)
-            .find(|(suffix, _)| ends_with_ignoring_case(path, suffix.as_bytes()))?;
-        *endpoint
+        let slash = path.iter().rposition(|&byte| byte == b'/')?;
+        let (before, last) = path.split_at_checked(slash)?;
+        Some(if is(last, b"/completions") {
+            if ends_with(before, b"/chat") {
+                Self::Chat
+            } else {
+                Self::Completions
+            }
+        } else if is(last, b"/responses") {
+            Self::Responses
+        } else if is(last, b"/messages") {
+            Self::Messages
+        } else if is(last, b"/embeddings") {
+            match engine {
+                // The older of its two; elsewhere `/api` is a prefix of the operator's.
+                Engine::Ollama if ends_with(before, b"/api") => Self::OllamaEmbed,
+                _ => Self::Embeddings,
+            }
+        } else if is(last, b"/embed") && ends_with(before, b"/api") {
+            Self::OllamaEmbed
+        } else if is(last, b"/chat") && ends_with(before, b"/api") {
+            match engine {
+                // Answered as `/v1/chat/completions` is.
+                Engine::LlamaCpp => Self::Chat,
+                _ => Self::OllamaChat,
+            }
+        } else if is(last, b"/generate") {
+            match engine {
+                // No API of Ollama's there, so `/api` is a prefix of the operator's.
+                Engine::Tgi => Self::TgiGenerate,
+                _ if ends_with(before, b"/api") => Self::OllamaGenerate,
+                // Its own is another one than TGI's, and is not read.
+                Engine::Sglang => return None,
+                _ => Self::TgiGenerate,
+            }
+        } else if is(last, b"/generate_stream") {
+            Self::TgiGenerateStream
+        } else if engine == Engine::LlamaCpp && is(last, b"/completion") {
+            // Its own name for it, as is the next.
+            Self::Completions
+        } else if engine == Engine::LlamaCpp && is(last, b"/embedding") {
+            Self::Embeddings
+        } else {
+            return None;
+        })
     }
 
     /// How a refusal looks to a client of this endpoint.
@@ -204,27 +208,47 @@ impl Endpoint {
     }
 }
 
-/// How a refusal looks to a client that asked for `path`, which may be no endpoint that is known.
+/// The endpoint that `path` belongs to (see [`Endpoint::of`]), and how a refusal looks to a client that
+/// asked for it, which may be no endpoint that is known.
 #[must_use]
-pub fn dialect_of(path: &[u8], engine: Engine) -> Dialect {
-    match (Endpoint::of(path, engine), engine.dialect()) {
+pub fn classify(path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
+    let endpoint = Endpoint::of(path, engine);
+    let dialect = match (endpoint, engine.dialect()) {
         (Some(endpoint), _) => endpoint.dialect(),
         // Ollama has OpenAI's API beside its own.
         (None, Dialect::Ollama) if !is_below_api(path) => Dialect::OpenAi,
         (None, dialect) => dialect,
-    }
+    };
+    (endpoint, dialect)
+}
+
+/// How a refusal looks to a client that asked for `path`: the second half of [`classify`].
+#[must_use]
+pub fn dialect_of(path: &[u8], engine: Engine) -> Dialect {
+    classify(path, engine).1
 }
 
 /// Whether a segment of the path, other than the last, is `api`.
 fn is_below_api(path: &[u8]) -> bool {
-    path.windows(5).any(|part| part.eq_ignore_ascii_case(b"/api/"))
+    let mut segments = path.split(|&byte| byte == b'/');
+    // What is before the first slash, is no segment.
+    segments.next();
+    segments.next_back();
+    segments.any(|segment| segment.eq_ignore_ascii_case(b"api"))
 }
 
-fn ends_with_ignoring_case(path: &[u8], suffix: &[u8]) -> bool {
-    path.len()
-        .checked_sub(suffix.len())
-        .and_then(|start| path.get(start..))
-        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+/// Whether the last segment of a path, with the slash before it, is `name`. Nearly all that are not,
+/// have another length.
+fn is<const N: usize>(last: &[u8], name: &[u8; N]) -> bool {
+    last.len() == N && ends_with(last, name)
+}
+
+/// Whether the end of `path` is `end`, in any case. All of it is compared at once.
+fn ends_with<const N: usize>(path: &[u8], end: &[u8; N]) -> bool {
+    path.last_chunk::<N>().is_some_and(|last| {
+        let pairs = last.iter().zip(end);
+        pairs.fold(0, |differ, (a, b)| differ | (a.to_ascii_lowercase() ^ b)) == 0
+    })
 }
 
 #[cfg(test)]
@@ -327,9 +351,18 @@ mod tests {
             ("/gpu/API/tags", Engine::Ollama, Dialect::Ollama),
             ("/v1/models", Engine::Ollama, Dialect::OpenAi),
             ("/api", Engine::Ollama, Dialect::OpenAi),
+            ("/api/", Engine::Ollama, Dialect::Ollama),
+            ("/apis/tags", Engine::Ollama, Dialect::OpenAi),
+            ("", Engine::Ollama, Dialect::OpenAi),
             ("/api/models", Engine::Vllm, Dialect::OpenAi),
         ] {
+            let endpoint = Endpoint::of(path.as_bytes(), engine);
             assert_eq!(dialect_of(path.as_bytes(), engine), expected, "{path} {engine:?}");
+            assert_eq!(
+                classify(path.as_bytes(), engine),
+                (endpoint, expected),
+                "{path} {engine:?}"
+            );
         }
     }
 

@@ -6,6 +6,9 @@ const MAX_EXACT: u64 = 1 << 53;
 /// A JSON number that is whole, from 0 to 2^53, however it is written: some engines write counts as
 /// floats (`12.0`, `1.2e1`).
 pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
+    if let Some(number) = few_digits(text) {
+        return Some(number);
+    }
     let (mantissa, exponent) = match split_once(text, |b| matches!(b, b'e' | b'E')) {
         (mantissa, Some(exponent)) => (mantissa, parse_exponent(exponent)?),
         (mantissa, None) => (mantissa, 0),
@@ -30,6 +33,16 @@ pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
         _ => return None,
     };
     (number <= MAX_EXACT).then_some(number)
+}
+
+/// The number that at most 15 digits make up, as nearly all counts are written.
+fn few_digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 15 {
+        return None;
+    }
+    text.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
+    })
 }
 
 fn parse_exponent(text: &[u8]) -> Option<i32> {

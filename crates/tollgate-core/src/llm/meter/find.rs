@@ -4,7 +4,7 @@
 use memchr::memchr2;
 
 /// How far is looked word by word, before a search is started that is faster in the long run.
-const NEAR_WORDS: usize = 4;
+const NEAR_WORDS: usize = 8;
 
 /// Where the first `"` or `\` is.
 pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
@@ -45,14 +45,13 @@ fn find(
     matches: impl Fn(u64) -> u64,
     is_match: impl Fn(u8) -> bool,
 ) -> Option<usize> {
-    let (words, rest) = bytes.as_chunks::<WORD_LEN>();
-    let mut start = 0;
-    for word in words {
+    let (mut start, mut rest) = (0, bytes);
+    while let Some((word, after)) = rest.split_first_chunk() {
         let matches = matches(u64::from_le_bytes(*word));
         if matches != 0 {
             return Some(start + first_byte(matches));
         }
-        start += WORD_LEN;
+        (start, rest) = (start + WORD_LEN, after);
     }
     rest.iter().position(|byte| is_match(*byte)).map(|at| start + at)
 }

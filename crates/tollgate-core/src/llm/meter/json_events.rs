@@ -9,15 +9,12 @@
 //! strings and brackets are told apart. Where the grammar is broken at a place of interest, the rest
 //! of the document is ignored.
 
-use super::count::whole_number;
-use super::find::{find_quote_or_backslash, find_quote_or_bracket};
+use super::find::find_quote_or_bracket;
+use super::json_text::{plain_string, split_after_scalar, split_at_special, Text, HEAD_LEN};
+pub(super) use super::json_text::{JsonString, Scalar};
 
 /// How many containers of interest may lie in each other; a deeper one is skipped.
 const MAX_DEPTH: usize = 8;
-
-/// How much of a string a [`Reader`] gets to see, and the longest key that it is asked about, in
-/// bytes. The longest name of interest is `response.function_call_arguments.delta`.
-pub(super) const HEAD_LEN: usize = 48;
 
 /// Who wants to know. A `Place` says where in the document a value stands; what has no place, is
 /// skipped with all that is in it.
@@ -50,48 +47,16 @@ pub(super) enum Container {
     Array,
 }
 
-/// A string value, with its escapes resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct JsonString<'a> {
-    /// Its first bytes, at most [`HEAD_LEN`].
-    pub(super) head: &'a [u8],
-    /// How long it is, in bytes of UTF-8.
-    pub(super) len: u64,
-}
-
-impl<'a> JsonString<'a> {
-    /// A string without escapes.
-    fn plain(bytes: &'a [u8]) -> Self {
-        Self { head: bytes.get(..HEAD_LEN).unwrap_or(bytes), len: len_of(bytes) }
-    }
-
-    /// The whole of it, if it is short.
-    pub(super) fn whole(self) -> Option<&'a [u8]> {
-        (len_of(self.head) == self.len).then_some(self.head)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scalar {
-    Null,
-    True,
-    False,
-    /// A whole number from 0 to 2^53.
-    Number(u64),
-    /// Any other number, or something that is no JSON at all.
-    Other,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// A value must come, or (in an array that has just begun) its end.
-    Value {
-        or_end: bool,
-    },
-    /// A key must come, or (in an object that has just begun) its end.
-    Key {
-        or_end: bool,
-    },
+    /// A value must come.
+    Value,
+    /// In an array that has just begun: a value must come, or the array's end.
+    FirstValue,
+    /// A key must come.
+    Key,
+    /// In an object that has just begun: a key must come, or the object's end.
+    FirstKey,
     InKey,
     Colon,
     InString,
@@ -142,7 +107,7 @@ impl<P: Copy> Scanner<P> {
     /// A scanner of documents whose outermost value stands at `root`.
     pub(super) fn new(root: P) -> Self {
         Self {
-            state: State::Value { or_end: false },
+            state: State::Value,
             escape: Escape::None,
             root,
             stack: [(root, Container::Object); MAX_DEPTH],
@@ -155,7 +120,7 @@ impl<P: Copy> Scanner<P> {
 
     /// Begins another document.
     pub(super) fn restart(&mut self) {
-        self.state = State::Value { or_end: false };
+        self.state = State::Value;
         self.escape = Escape::None;
         self.depth = 0;
         self.skipped = 0;
@@ -172,21 +137,58 @@ impl<P: Copy> Scanner<P> {
         self.state == State::Broken
     }
 
+    /// Whether nothing but blanks came of the document.
+    pub(super) fn is_new(&self) -> bool {
+        self.state == State::Value && self.depth == 0
+    }
+
     /// Reads on.
     pub(super) fn read(&mut self, bytes: &[u8], reader: &mut impl Reader<Place = P>) {
+        self.read_until(bytes, reader, |_| false);
+    }
+
+    /// Reads on to the first value at a place where `is_end`, and returns what is left.
+    pub(super) fn read_until<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+        is_end: impl Fn(P) -> bool,
+    ) -> &'a [u8] {
         let mut rest = bytes;
         // Each step takes a byte at least, but for the end of a scalar, which is in what follows it.
-        while !rest.is_empty() {
+        while let Some((&byte, after)) = rest.split_first() {
             rest = match self.state {
                 State::InKey => self.read_key(rest, reader),
                 State::InString => self.read_string(rest, reader),
                 State::InScalar => self.read_scalar(rest, reader),
                 State::Skipping => self.skip(rest),
                 State::SkippingString => self.skip_string(rest),
-                State::Broken => return,
-                _ => self.read_structure(rest, reader),
+                // Whatever follows the document is not ours.
+                State::Done | State::Broken => return &[],
+                _ if is_blank(byte) => after,
+                State::Value | State::FirstValue if self.value.is_some_and(&is_end) => return rest,
+                State::Value | State::FirstValue => self.begin_value(rest, reader),
+                State::Key | State::FirstKey => self.begin_member(byte, after, reader, &is_end),
+                State::Colon => self.read_colon(byte, after),
+                State::AfterValue => self.read_after_value(byte, after, reader),
             };
         }
+        rest
+    }
+
+    /// Reads the string that `bytes` begin with, if it is the value that must come, whole and without
+    /// escapes, and returns what is left.
+    pub(super) fn read_plain_string<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> Option<&'a [u8]> {
+        let (State::Value | State::FirstValue, [b'"', string @ ..]) = (self.state, bytes) else {
+            return None;
+        };
+        let rest = self.whole_string(string, reader)?;
+        self.end_value();
+        Some(rest)
     }
 
     /// The document broke off: what came of a string counts. A number could have had more digits.
@@ -194,34 +196,6 @@ impl<P: Copy> Scanner<P> {
         if self.state == State::InString {
             self.end_string(reader);
         }
-    }
-
-    fn read_structure<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        reader: &mut impl Reader<Place = P>,
-    ) -> &'a [u8] {
-        let Some((byte, rest)) = bytes.split_first() else { return bytes };
-        match (self.state, byte) {
-            (_, b' ' | b'\t' | b'\n' | b'\r') => {}
-            (State::Value { .. }, b'"') => return self.begin_string(rest, reader),
-            (State::Value { .. }, b'{') => self.begin_container(Container::Object, reader),
-            (State::Value { .. }, b'[') => self.begin_container(Container::Array, reader),
-            (State::Value { .. }, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
-                self.state = State::InScalar;
-                self.text.clear();
-                return bytes;
-            }
-            (State::Key { .. }, b'"') => return self.begin_key(rest, reader),
-            (State::Value { or_end: true } | State::Key { or_end: true }, b']' | b'}')
-            | (State::AfterValue, b']' | b'}') => self.end_container(*byte, reader),
-            (State::Colon, b':') => self.state = State::Value { or_end: false },
-            (State::AfterValue, b',') => self.next_in_container(reader),
-            // Whatever follows the document is not ours.
-            (State::Done, _) => return &[],
-            _ => self.state = State::Broken,
-        }
-        rest
     }
 
     fn container(&self) -> Option<(P, Container)> {
@@ -237,47 +211,23 @@ impl<P: Copy> Scanner<P> {
         *top = (place, container);
         self.depth += 1;
         reader.container(place, container);
-        self.expect_in(place, container, true, reader);
+        match container {
+            Container::Object => self.state = State::FirstKey,
+            Container::Array => {
+                self.value = reader.element(place);
+                self.state = State::FirstValue;
+            }
+        }
     }
 
     fn next_in_container(&mut self, reader: &impl Reader<Place = P>) {
         match self.container() {
-            Some((place, container)) => self.expect_in(place, container, false, reader),
-            None => self.state = State::Broken,
-        }
-    }
-
-    fn expect_in(
-        &mut self,
-        place: P,
-        container: Container,
-        or_end: bool,
-        reader: &impl Reader<Place = P>,
-    ) {
-        match container {
-            Container::Object => self.state = State::Key { or_end },
-            Container::Array => {
+            Some((_, Container::Object)) => self.state = State::Key,
+            Some((place, Container::Array)) => {
                 self.value = reader.element(place);
-                self.state = State::Value { or_end };
+                self.state = State::Value;
             }
-        }
-    }
-
-    /// Takes the colon after a key, if it comes at once.
-    fn begin_member<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let [b':', rest @ ..] = bytes else { return bytes };
-        self.state = State::Value { or_end: false };
-        rest
-    }
-
-    /// Takes the comma before another member, if it comes at once.
-    fn next_member<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        match (bytes, self.container()) {
-            ([b',', rest @ ..], Some((_, Container::Object))) => {
-                self.state = State::Key { or_end: false };
-                rest
-            }
-            _ => bytes,
+            None => self.state = State::Broken,
         }
     }
 
@@ -296,15 +246,96 @@ impl<P: Copy> Scanner<P> {
         self.state = if self.depth == 0 { State::Done } else { State::AfterValue };
     }
 
-    fn begin_key<'a>(&mut self, bytes: &'a [u8], reader: &impl Reader<Place = P>) -> &'a [u8] {
-        // Nearly every key is whole, and without escapes: no need to copy it.
-        if let Some((key, rest)) = plain_string(bytes) {
-            self.end_key(JsonString::plain(key), reader);
-            return self.begin_member(rest);
+    fn begin_value<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> &'a [u8] {
+        let Some((&byte, rest)) = bytes.split_first() else { return bytes };
+        match byte {
+            b'"' => return self.begin_string(rest, reader),
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => return self.begin_scalar(bytes, reader),
+            b'{' => self.begin_container(Container::Object, reader),
+            b'[' => self.begin_container(Container::Array, reader),
+            b']' | b'}' if self.state == State::FirstValue => self.end_container(byte, reader),
+            _ => self.state = State::Broken,
         }
-        self.text.clear();
-        self.state = State::InKey;
-        bytes
+        rest
+    }
+
+    fn read_after_value<'a>(
+        &mut self,
+        byte: u8,
+        rest: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> &'a [u8] {
+        match byte {
+            b',' => self.next_in_container(reader),
+            b']' | b'}' => self.end_container(byte, reader),
+            _ => self.state = State::Broken,
+        }
+        rest
+    }
+
+    /// Reads a key, or the end of an object that has just begun.
+    fn begin_member<'a>(
+        &mut self,
+        byte: u8,
+        rest: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+        is_end: &impl Fn(P) -> bool,
+    ) -> &'a [u8] {
+        match byte {
+            b'"' => return self.read_members(rest, reader, is_end),
+            b']' | b'}' if self.state == State::FirstKey => self.end_container(byte, reader),
+            _ => self.state = State::Broken,
+        }
+        rest
+    }
+
+    /// Reads on after the quote of a key: as many members as are whole, without blanks between them,
+    /// and strings or scalars, up to a value where `is_end`. Nearly all that engines write is so, and
+    /// it is read here without going through the states.
+    fn read_members<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+        is_end: &impl Fn(P) -> bool,
+    ) -> &'a [u8] {
+        let object = self.container();
+        let mut rest = bytes;
+        loop {
+            let Some((key, after)) = plain_string(rest) else {
+                self.text.clear();
+                self.state = State::InKey;
+                return rest;
+            };
+            self.value = match object {
+                Some((object, _)) if key.len() <= HEAD_LEN => reader.member(object, key),
+                _ => None,
+            };
+            let [b':', value @ ..] = after else {
+                self.state = State::Colon;
+                return after;
+            };
+            let after_value = match value {
+                _ if self.value.is_some_and(is_end) => None,
+                [b'"', string @ ..] => self.whole_string(string, reader),
+                [b'-' | b'0'..=b'9' | b't' | b'f' | b'n', ..] => self.whole_scalar(value, reader),
+                _ => None,
+            };
+            match after_value {
+                Some([b',', b'"', next @ ..]) => rest = next,
+                Some(after) => {
+                    self.state = State::AfterValue;
+                    return after;
+                }
+                None => {
+                    self.state = State::Value;
+                    return value;
+                }
+            }
+        }
     }
 
     fn read_key<'a>(&mut self, bytes: &'a [u8], reader: &impl Reader<Place = P>) -> &'a [u8] {
@@ -324,21 +355,37 @@ impl<P: Copy> Scanner<P> {
         self.state = State::Colon;
     }
 
+    fn read_colon<'a>(&mut self, byte: u8, rest: &'a [u8]) -> &'a [u8] {
+        self.state = if byte == b':' { State::Value } else { State::Broken };
+        rest
+    }
+
     fn begin_string<'a>(
         &mut self,
         bytes: &'a [u8],
         reader: &mut impl Reader<Place = P>,
     ) -> &'a [u8] {
-        if let Some((string, rest)) = plain_string(bytes) {
-            if let Some(place) = self.value {
-                reader.string(place, JsonString::plain(string));
-            }
+        if let Some(rest) = self.whole_string(bytes, reader) {
             self.end_value();
-            return self.next_member(rest);
+            return rest;
         }
         self.text.clear();
         self.state = if self.value.is_some() { State::InString } else { State::SkippingString };
         bytes
+    }
+
+    /// Tells of the string whose first quote is before `bytes`, if it is whole and has no escapes, and
+    /// returns what is after it.
+    fn whole_string<'a>(
+        &self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> Option<&'a [u8]> {
+        let (string, rest) = plain_string(bytes)?;
+        if let Some(place) = self.value {
+            reader.string(place, JsonString::plain(string));
+        }
+        Some(rest)
     }
 
     fn read_string<'a>(
@@ -406,24 +453,48 @@ impl<P: Copy> Scanner<P> {
         (rest, false)
     }
 
+    fn begin_scalar<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> &'a [u8] {
+        if let Some(rest) = self.whole_scalar(bytes, reader) {
+            self.end_value();
+            return rest;
+        }
+        self.text.clear();
+        self.state = State::InScalar;
+        bytes
+    }
+
+    /// Tells of the scalar at the start of `bytes`, if its end is there too, and returns what is after
+    /// it.
+    fn whole_scalar<'a>(
+        &self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> Option<&'a [u8]> {
+        let (scalar, rest) = split_after_scalar(bytes)?;
+        if let Some(place) = self.value {
+            reader.scalar(place, Scalar::of(JsonString::plain(scalar)));
+        }
+        Some(rest)
+    }
+
     fn read_scalar<'a>(
         &mut self,
         bytes: &'a [u8],
         reader: &mut impl Reader<Place = P>,
     ) -> &'a [u8] {
-        let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-        let end = bytes.iter().position(|b| !is_part(b));
-        let (scalar, rest) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or_default();
+        let Some((scalar, rest)) = split_after_scalar(bytes) else {
+            self.text.push(bytes);
+            return &[];
+        };
+        self.text.push(scalar);
         if let Some(place) = self.value {
-            self.text.push(scalar);
-            if end.is_some() {
-                reader.scalar(place, Scalar::of(self.text.string()));
-            }
+            reader.scalar(place, Scalar::of(self.text.string()));
         }
-        if end.is_some() {
-            self.end_value();
-            return self.next_member(rest);
-        }
+        self.end_value();
         rest
     }
 
@@ -471,72 +542,8 @@ impl<P: Copy> Scanner<P> {
     }
 }
 
-impl Scalar {
-    fn of(text: JsonString<'_>) -> Self {
-        match text.whole() {
-            Some(b"null") => Self::Null,
-            Some(b"true") => Self::True,
-            Some(b"false") => Self::False,
-            Some(number) => whole_number(number).map_or(Self::Other, Self::Number),
-            None => Self::Other,
-        }
-    }
-}
-
-/// The head of a text, and its length.
-#[derive(Clone, Debug)]
-struct Text {
-    head: [u8; HEAD_LEN],
-    len: u64,
-}
-
-impl Text {
-    const EMPTY: Self = Self { head: [0; HEAD_LEN], len: 0 };
-
-    fn clear(&mut self) {
-        self.len = 0;
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        if let Some(room) = usize::try_from(self.len).ok().and_then(|len| self.head.get_mut(len..))
-        {
-            room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        }
-        self.len = self.len.saturating_add(len_of(bytes));
-    }
-
-    /// A `\uXXXX`. Half of a surrogate pair is half of the four bytes that the pair has in UTF-8; the
-    /// bytes themselves do not matter, as no name of interest has any of them.
-    fn push_utf16(&mut self, unit: u32) {
-        match char::from_u32(unit) {
-            Some(c) => self.push(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            None => self.push(&[0xff; 2]),
-        }
-    }
-
-    fn string(&self) -> JsonString<'_> {
-        let stored = usize::try_from(self.len).ok().and_then(|len| self.head.get(..len));
-        JsonString { head: stored.unwrap_or(&self.head), len: self.len }
-    }
-}
-
-fn len_of(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// What is before the closing quote, and what is after it, if the string is whole and has no escapes.
-fn plain_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    match split_at_special(bytes)? {
-        (string, b'"', rest) => Some((string, rest)),
-        _ => None,
-    }
-}
-
-/// The bytes before the first `"` or `\`, that byte, and the bytes after it.
-fn split_at_special(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
-    let (run, rest) = bytes.split_at_checked(find_quote_or_backslash(bytes)?)?;
-    let (byte, rest) = rest.split_first()?;
-    Some((run, *byte, rest))
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 #[cfg(test)]

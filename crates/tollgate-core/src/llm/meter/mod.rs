@@ -2,20 +2,22 @@
 //!
 //! A [`Meter`] reads the buffers of one answer, cut anywhere, and tells after each what of it goes on
 //! to the client: all of it, at once, but for one kind of event that a client may not have asked for.
-//! Its memory is fixed, and its time is linear in what it reads, whatever that is.
+//! Its memory is bounded, and its time is linear in what it reads, whatever that is.
 //!
-//! * `json_events`: a scanner of JSON that comes in pieces; `count`: its numbers; `find`: its quotes and
-//!   brackets;
-//! * `sse`: the events of a stream;
+//! * `json_events`: a scanner of JSON that comes in pieces; `json_text`: its strings and scalars; `count`:
+//!   its numbers; `find`: its quotes and brackets;
+//! * `sse`: the events of a stream; `familiar`: what they have in common;
 //! * `places`: where in an answer the things stand that count;
 //! * `tally`: what they say, put together;
 //! * `hold`: the event that is kept back;
 //! * `reading`: the result, and what to charge.
 
 mod count;
+mod familiar;
 mod find;
 mod hold;
 mod json_events;
+mod json_text;
 mod places;
 mod reading;
 mod sse;
@@ -27,6 +29,7 @@ pub use hold::Part;
 pub use reading::{settle, Reading, Said};
 
 use super::Endpoint;
+use familiar::Familiar;
 use hold::Hold;
 use json_events::Scanner;
 use places::Place;
@@ -48,14 +51,20 @@ impl Format {
     /// The format that a `Content-Type` promises. Parameters and case don't matter.
     #[must_use]
     pub fn of_content_type(value: &[u8]) -> Option<Self> {
-        let media_type = value.split(|b| *b == b';').next()?.trim_ascii().to_ascii_lowercase();
-        match media_type.as_slice() {
-            b"application/json" => Some(Self::Json),
-            b"text/event-stream" => Some(Self::Sse),
-            b"application/x-ndjson" | b"application/ndjson" | b"application/jsonl" => {
-                Some(Self::Ndjson)
-            }
-            other => other.ends_with(b"+json").then_some(Self::Json),
+        let media_type = value.split(|b| *b == b';').next()?.trim_ascii();
+        let (_, suffix) = media_type.split_at(media_type.len().saturating_sub(b"+json".len()));
+        let is = |name: &[u8]| media_type.eq_ignore_ascii_case(name);
+        if is(b"text/event-stream") {
+            Some(Self::Sse)
+        } else if is(b"application/json") || suffix.eq_ignore_ascii_case(b"+json") {
+            Some(Self::Json)
+        } else if is(b"application/x-ndjson")
+            || is(b"application/ndjson")
+            || is(b"application/jsonl")
+        {
+            Some(Self::Ndjson)
+        } else {
+            None
         }
     }
 }
@@ -86,7 +95,11 @@ impl Meter {
             Format::Ndjson => Framing::Ndjson,
             Format::Sse => Framing::Sse(Events::new(hide_usage_chunk && root == Place::ChatEvent)),
         };
-        let documents = Documents { scanner: Scanner::new(root), tally: Tally::new(root) };
+        let documents = Documents {
+            scanner: Scanner::new(root),
+            tally: Tally::new(root),
+            familiar: Familiar::default(),
+        };
         Self { framing, documents, has_finished: false }
     }
 
@@ -138,17 +151,23 @@ fn pass_all(buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
 struct Documents {
     scanner: Scanner<Place>,
     tally: Tally,
+    familiar: Familiar,
 }
 
 impl Documents {
+    /// Reads on in one of many documents.
     fn read(&mut self, bytes: &[u8]) {
-        self.scanner.read(bytes, &mut self.tally);
+        if self.scanner.is_new() {
+            self.familiar.read(bytes, &mut self.scanner, &mut self.tally);
+        } else {
+            self.scanner.read(bytes, &mut self.tally);
+        }
     }
 
     /// Reads on in the one document of an answer.
     fn read_whole(&mut self, bytes: &[u8]) {
         if !self.scanner.is_done() {
-            self.read(bytes);
+            self.scanner.read(bytes, &mut self.tally);
             if self.scanner.is_done() {
                 self.tally.end_document();
             }
@@ -235,18 +254,14 @@ impl Events {
                 }
                 _ => {}
             }
-            let is_usage_only = match piece {
-                Piece::Blank { .. } => self.data.end(documents),
-                _ => self.data.may_be_usage_only(documents),
-            };
-            if let Some(hold) = &mut self.hold {
-                match piece {
-                    Piece::Event { at } => hold.begin_event(at),
-                    Piece::Blank { end } if is_usage_only => hold.hide(end, pass),
-                    Piece::LateLineFeed { end } => hold.late_line_feed(end),
-                    _ if is_usage_only => {}
-                    _ => hold.show(pass),
-                }
+            let is_whole_usage = matches!(piece, Piece::Blank { .. }) && self.data.end(documents);
+            let Some(hold) = &mut self.hold else { continue };
+            match piece {
+                Piece::Event { at } => hold.begin_event(at),
+                Piece::Blank { end } if is_whole_usage => hold.hide(end, pass),
+                Piece::LateLineFeed { end } => hold.late_line_feed(end),
+                Piece::Data(_) | Piece::LineFeed if self.data.may_be_usage_only(documents) => {}
+                _ => hold.show(pass),
             }
         }
         match &mut self.hold {

@@ -87,6 +87,8 @@ pub(super) enum Place {
     Done,
     /// The engine's error: an object or a string.
     Error,
+    /// A string that says nothing, and another one in each document.
+    Varying,
 }
 
 /// A number of tokens that an engine says.
@@ -125,110 +127,230 @@ impl Place {
 
     /// The place of the member `key` of the object at `self`, if it matters.
     pub(super) fn member(self, key: &[u8]) -> Option<Self> {
-        Some(match (self, key) {
-            (Self::ChatEvent, b"choices") => Self::EventChoices,
-            (Self::ChatAnswer, b"choices") => Self::AnswerChoices,
-            (Self::ChatEvent | Self::ChatAnswer | Self::EmbeddingsAnswer, b"usage") => {
-                Self::ChatUsage
-            }
-            (Self::ChatEvent | Self::ChatAnswer, b"x_groq") => Self::Vendor,
-            (Self::ChatEvent | Self::ChatAnswer, b"object") => Self::Kind,
-            (Self::EventChoice, b"delta") => Self::Message,
-            (Self::AnswerChoice, b"message") => Self::Message,
-            (Self::EventChoice | Self::AnswerChoice, b"text") => Self::Text,
-            // Moonshot's place, and Groq's.
-            (Self::EventChoice | Self::AnswerChoice | Self::Vendor, b"usage") => Self::VendorUsage,
+        Some(match self {
+            Self::ChatEvent => match key {
+                b"choices" => Self::EventChoices,
+                b"usage" => Self::ChatUsage,
+                b"x_groq" => Self::Vendor,
+                b"object" => Self::Kind,
+                b"error" => Self::Error,
+                b"obfuscation" => Self::Varying,
+                _ => return None,
+            },
+            Self::ChatAnswer => match key {
+                b"choices" => Self::AnswerChoices,
+                b"usage" => Self::ChatUsage,
+                b"x_groq" => Self::Vendor,
+                b"object" => Self::Kind,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::EventChoice => match key {
+                b"delta" => Self::Message,
+                b"text" => Self::Text,
+                // Moonshot's place.
+                b"usage" => Self::VendorUsage,
+                _ => return None,
+            },
+            Self::AnswerChoice => match key {
+                b"message" => Self::Message,
+                b"text" => Self::Text,
+                b"usage" => Self::VendorUsage,
+                _ => return None,
+            },
+            // Groq's place.
+            Self::Vendor => match key {
+                b"usage" => Self::VendorUsage,
+                _ => return None,
+            },
+            Self::Message => match key {
+                b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"thinking" => {
+                    Self::Text
+                }
+                b"tool_calls" => Self::ToolCalls,
+                b"function_call" => Self::Function,
+                b"audio" => Self::Audio,
+                _ => return None,
+            },
+            Self::ToolCall => match key {
+                b"function" | b"custom" => Self::Function,
+                _ => return None,
+            },
+            Self::Function => match key {
+                b"name" => Self::Text,
+                b"arguments" | b"input" => Self::Arguments,
+                _ => return None,
+            },
+            Self::Arguments => Self::Arguments,
+            Self::Audio => match key {
+                b"transcript" => Self::Text,
+                _ => return None,
+            },
+            Self::Part => match key {
+                b"text" | b"thinking" | b"refusal" => Self::Text,
+                _ => return None,
+            },
 
-            (Self::ResponsesEvent, b"response") => Self::Response,
-            (Self::ResponsesEvent, b"delta") => Self::Delta,
-            (Self::ResponsesAnswer, b"output") => Self::OutputItems,
-            (Self::ResponsesAnswer | Self::Response, b"usage") => Self::Usage,
-            (Self::OutputItem, b"content" | b"summary" | b"name") => Self::Text,
-            (Self::OutputItem, b"arguments" | b"input") => Self::Arguments,
+            Self::EmbeddingsAnswer => match key {
+                b"usage" => Self::ChatUsage,
+                b"error" => Self::Error,
+                _ => return None,
+            },
 
-            (Self::MessagesEvent, b"message") => Self::MessageStart,
-            (Self::MessagesEvent, b"delta" | b"content_block") => Self::Block,
-            (Self::MessagesAnswer, b"content") => Self::Blocks,
-            (Self::MessagesEvent | Self::MessageStart | Self::MessagesAnswer, b"usage") => {
-                Self::Usage
-            }
-            (Self::Block, b"text" | b"thinking" | b"partial_json" | b"name") => Self::Text,
-            (Self::Block, b"input") => Self::Arguments,
+            Self::ResponsesEvent => match key {
+                b"type" => Self::Kind,
+                b"delta" => Self::Delta,
+                b"response" => Self::Response,
+                b"error" => Self::Error,
+                b"obfuscation" => Self::Varying,
+                _ => return None,
+            },
+            Self::ResponsesAnswer => match key {
+                b"output" => Self::OutputItems,
+                b"usage" => Self::Usage,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::Response => match key {
+                b"usage" => Self::Usage,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::OutputItem => match key {
+                b"content" | b"summary" | b"name" => Self::Text,
+                b"arguments" | b"input" => Self::Arguments,
+                _ => return None,
+            },
 
-            (Self::OllamaAnswer, b"message") => Self::Message,
-            (Self::OllamaAnswer, b"response" | b"thinking") => Self::Text,
-            (Self::OllamaAnswer, b"done") => Self::Done,
-            (Self::OllamaAnswer | Self::OllamaEmbedding, b"prompt_eval_count") => {
-                Self::Count(Count::Input)
-            }
-            (Self::OllamaAnswer, b"eval_count") => Self::Count(Count::Output),
+            Self::MessagesEvent => match key {
+                b"type" => Self::Kind,
+                b"delta" | b"content_block" => Self::Block,
+                b"message" => Self::MessageStart,
+                b"usage" => Self::Usage,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::MessagesAnswer => match key {
+                b"type" => Self::Kind,
+                b"content" => Self::Blocks,
+                b"usage" => Self::Usage,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::MessageStart => match key {
+                b"usage" => Self::Usage,
+                _ => return None,
+            },
+            Self::Block => match key {
+                b"text" | b"thinking" | b"partial_json" | b"name" => Self::Text,
+                b"input" => Self::Arguments,
+                _ => return None,
+            },
 
-            (Self::TgiEvent, b"token") => Self::Token,
-            (Self::TgiEvent, b"generated_text") => Self::WholeText,
-            (Self::TgiAnswer, b"generated_text") => Self::Text,
-            (Self::TgiEvent | Self::TgiAnswer, b"details") => Self::Details,
-            (Self::Token, b"text") => Self::TokenText,
-            (Self::Details, b"generated_tokens") => Self::Count(Count::Output),
-            (Self::Details, b"input_length") => Self::Count(Count::Input),
-            (Self::Details, b"prefill") => Self::Prefill,
+            Self::OllamaAnswer => match key {
+                b"message" => Self::Message,
+                b"response" | b"thinking" => Self::Text,
+                b"done" => Self::Done,
+                b"prompt_eval_count" => Self::Count(Count::Input),
+                b"eval_count" => Self::Count(Count::Output),
+                b"error" => Self::Error,
+                b"created_at" => Self::Varying,
+                _ => return None,
+            },
+            Self::OllamaEmbedding => match key {
+                b"prompt_eval_count" => Self::Count(Count::Input),
+                b"error" => Self::Error,
+                _ => return None,
+            },
 
-            (Self::ResponsesEvent | Self::MessagesEvent | Self::MessagesAnswer, b"type") => {
-                Self::Kind
-            }
-            (
-                Self::ChatEvent
-                | Self::ChatAnswer
-                | Self::EmbeddingsAnswer
-                | Self::ResponsesEvent
-                | Self::ResponsesAnswer
-                | Self::Response
-                | Self::MessagesEvent
-                | Self::MessagesAnswer
-                | Self::OllamaAnswer
-                | Self::OllamaEmbedding
-                | Self::TgiEvent
-                | Self::TgiAnswer,
-                b"error",
-            ) => Self::Error,
+            Self::TgiEvent => match key {
+                b"token" => Self::Token,
+                b"generated_text" => Self::WholeText,
+                b"details" => Self::Details,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::TgiAnswer => match key {
+                b"generated_text" => Self::Text,
+                b"details" => Self::Details,
+                b"error" => Self::Error,
+                _ => return None,
+            },
+            Self::Token => match key {
+                b"text" => Self::TokenText,
+                _ => return None,
+            },
+            Self::Details => match key {
+                b"generated_tokens" => Self::Count(Count::Output),
+                b"input_length" => Self::Count(Count::Input),
+                b"prefill" => Self::Prefill,
+                _ => return None,
+            },
 
-            (
-                Self::Message,
-                b"content" | b"reasoning" | b"reasoning_content" | b"refusal" | b"thinking",
-            ) => Self::Text,
-            (Self::Message, b"tool_calls") => Self::ToolCalls,
-            (Self::Message, b"function_call") => Self::Function,
-            (Self::Message, b"audio") => Self::Audio,
-            (Self::ToolCall, b"function" | b"custom") => Self::Function,
-            (Self::Function, b"name") => Self::Text,
-            (Self::Function, b"arguments" | b"input") | (Self::Arguments, _) => Self::Arguments,
-            (Self::Audio, b"transcript") | (Self::Part, b"text" | b"thinking" | b"refusal") => {
-                Self::Text
-            }
+            Self::ChatUsage | Self::VendorUsage => match key {
+                b"prompt_tokens" => Self::Count(Count::Input),
+                b"completion_tokens" => Self::Count(Count::Output),
+                b"total_tokens" => Self::Count(Count::Total),
+                b"prompt_tokens_details" => Self::InputDetails,
+                b"completion_tokens_details" => Self::OutputDetails,
+                // Of DeepSeek and Moonshot.
+                b"prompt_cache_hit_tokens" | b"cached_tokens" => Self::Count(Count::CachedInput),
+                // Of SGLang.
+                b"reasoning_tokens" if self == Self::ChatUsage => Self::Count(Count::Reasoning),
+                _ => return None,
+            },
+            Self::Usage => match key {
+                b"input_tokens" => Self::Count(Count::Input),
+                b"output_tokens" => Self::Count(Count::Output),
+                b"total_tokens" => Self::Count(Count::Total),
+                b"input_tokens_details" => Self::InputDetails,
+                b"output_tokens_details" => Self::OutputDetails,
+                // Of Messages.
+                b"cache_creation_input_tokens" => Self::Count(Count::CacheCreation),
+                b"cache_read_input_tokens" => Self::Count(Count::CachedInput),
+                _ => return None,
+            },
+            Self::InputDetails => match key {
+                b"cached_tokens" => Self::Count(Count::CachedInput),
+                _ => return None,
+            },
+            Self::OutputDetails => match key {
+                b"reasoning_tokens" => Self::Count(Count::Reasoning),
+                _ => return None,
+            },
 
-            (Self::ChatUsage | Self::VendorUsage, b"prompt_tokens")
-            | (Self::Usage, b"input_tokens") => Self::Count(Count::Input),
-            (Self::ChatUsage | Self::VendorUsage, b"completion_tokens")
-            | (Self::Usage, b"output_tokens") => Self::Count(Count::Output),
-            (Self::ChatUsage | Self::VendorUsage | Self::Usage, b"total_tokens") => {
-                Self::Count(Count::Total)
-            }
-            (Self::ChatUsage | Self::VendorUsage, b"prompt_tokens_details")
-            | (Self::Usage, b"input_tokens_details") => Self::InputDetails,
-            (Self::ChatUsage | Self::VendorUsage, b"completion_tokens_details")
-            | (Self::Usage, b"output_tokens_details") => Self::OutputDetails,
-            // Of Messages; of DeepSeek and Moonshot; of SGLang.
-            (Self::Usage, b"cache_creation_input_tokens") => Self::Count(Count::CacheCreation),
-            (Self::Usage, b"cache_read_input_tokens")
-            | (
-                Self::ChatUsage | Self::VendorUsage,
-                b"prompt_cache_hit_tokens" | b"cached_tokens",
-            )
-            | (Self::InputDetails, b"cached_tokens") => Self::Count(Count::CachedInput),
-            (Self::ChatUsage | Self::OutputDetails, b"reasoning_tokens") => {
-                Self::Count(Count::Reasoning)
-            }
-            _ => return None,
+            Self::EventChoices
+            | Self::AnswerChoices
+            | Self::ToolCalls
+            | Self::Blocks
+            | Self::OutputItems
+            | Self::Text
+            | Self::Delta
+            | Self::TokenText
+            | Self::WholeText
+            | Self::Prefill
+            | Self::PrefillToken
+            | Self::Count(_)
+            | Self::Kind
+            | Self::Done
+            | Self::Error
+            | Self::Varying => return None,
         })
+    }
+
+    /// Whether what stands here is likely to be another string in each document, or is told at once and
+    /// not only when its document ends. So what comes before such a place leaves no trace but in the
+    /// event at hand, and a string in such a place leaves none there.
+    pub(super) fn varies(self) -> bool {
+        matches!(
+            self,
+            Self::Text
+                | Self::Arguments
+                | Self::Delta
+                | Self::TokenText
+                | Self::Error
+                | Self::Varying
+        )
     }
 
     /// The place of the elements of the array at `self`, if they matter.

@@ -83,6 +83,10 @@ impl Sse {
                         return self.begin_event(*at);
                     }
                 }
+                Line::Name(0) if bytes.get(*at..).is_some_and(|line| line.starts_with(DATA)) => {
+                    *at += DATA.len();
+                    self.line = Line::Space;
+                }
                 Line::Name(len) => {
                     if DATA.get(len) == Some(&byte) {
                         *at += 1;
@@ -104,18 +108,14 @@ impl Sse {
                         return Some(Piece::LineFeed);
                     }
                 }
-                Line::Data | Line::Other => {
-                    let start = *at;
-                    let end = find_line_end(bytes, start);
-                    if end == start {
-                        self.end_line(bytes, at, byte, Ended::Line);
-                    } else {
-                        *at = end;
-                        if self.line == Line::Data {
-                            return Some(Piece::Data(start..end));
-                        }
-                    }
+                Line::Data | Line::Other if is_line_end(byte) => {
+                    self.end_line(bytes, at, byte, Ended::Line);
                 }
+                Line::Data => {
+                    let start = std::mem::replace(at, find_line_end(bytes, *at));
+                    return Some(Piece::Data(start..*at));
+                }
+                Line::Other => *at = find_line_end(bytes, *at),
             }
         }
         None

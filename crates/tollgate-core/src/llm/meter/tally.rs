@@ -63,7 +63,7 @@ enum Saying {
 
 /// What the event, the line or the document at hand has said so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Event {
+pub(super) struct Event {
     counts: Counts,
     saying: Saying,
     /// The object with the numbers has not ended.
@@ -74,8 +74,6 @@ struct Event {
     choices: Choices,
     /// It says itself that it is the last one.
     last: bool,
-    /// The length of `delta`, which is text or not.
-    delta_len: u64,
     prefill: u64,
 }
 
@@ -90,6 +88,8 @@ pub(super) struct Tally {
     deltas: u64,
     delta_bytes: u64,
     event: Event,
+    /// The length of the event's `delta`, which is text or not.
+    event_delta: u64,
 }
 
 impl Tally {
@@ -103,7 +103,18 @@ impl Tally {
             deltas: 0,
             delta_bytes: 0,
             event: Event::default(),
+            event_delta: 0,
         }
+    }
+
+    /// What the document at hand has said, but for the strings that vary.
+    pub(super) fn event(&self) -> Event {
+        self.event
+    }
+
+    /// Takes up what another document has said with the same bytes.
+    pub(super) fn set_event(&mut self, event: Event) {
+        self.event = event;
     }
 
     /// Whether the event at hand may still turn out to have nothing but usage.
@@ -138,14 +149,16 @@ impl Tally {
     /// The event, line or document is no JSON: its usage doesn't count.
     pub(super) fn drop_event(&mut self) {
         self.event = Event::default();
+        self.event_delta = 0;
     }
 
     fn settle_event(&mut self, is_whole: bool) {
         let event = std::mem::take(&mut self.event);
+        let delta = std::mem::take(&mut self.event_delta);
         self.failed |= matches!(event.kind, Kind::Error | Kind::Failed);
         match self.root {
             Place::ChatEvent => self.settle_chat(&event, is_whole),
-            Place::ResponsesEvent => self.settle_responses(&event, is_whole),
+            Place::ResponsesEvent => self.settle_responses(&event, delta, is_whole),
             Place::MessagesEvent => {
                 self.ended |= event.kind == Kind::MessageStop;
                 if event.says_usage() {
@@ -183,14 +196,14 @@ impl Tally {
         }
     }
 
-    fn settle_responses(&mut self, event: &Event, is_whole: bool) {
+    fn settle_responses(&mut self, event: &Event, delta: u64, is_whole: bool) {
         let is_text = match event.kind {
             Kind::Delta => true,
             Kind::Unknown => !is_whole,
             _ => false,
         };
-        if is_text && event.delta_len > 0 {
-            self.add_delta(event.delta_len);
+        if is_text && delta > 0 {
+            self.add_delta(delta);
         }
         let is_last = matches!(event.kind, Kind::Completed | Kind::Failed);
         self.ended |= is_last && is_whole;
@@ -319,7 +332,7 @@ impl Reader for Tally {
         match place {
             Place::Text | Place::Arguments if string.len > 0 => self.add_delta(string.len),
             Place::TokenText => self.add_delta(string.len),
-            Place::Delta => self.event.delta_len = string.len,
+            Place::Delta => self.event_delta = string.len,
             Place::WholeText => self.event.last = true,
             Place::Kind => self.event.kind = Kind::of(string),
             Place::Error if string.len > 0 => self.failed = true,
