@@ -188,8 +188,9 @@ fn decide(
     policy: &Rc<Policy>,
     step: Step,
 ) -> Result<Progress, Denial> {
-    let (zone, lock) = r.main_conf().zone().ok_or(Reason::InternalError)?;
-    upkeep::join(zone, &lock, r.main_conf().state_file());
+    let conf = r.main_conf();
+    let (zone, lock) = conf.zone().ok_or(Reason::InternalError)?;
+    upkeep::join(zone, &lock, conf);
     let admission = Admission { r, state, policy, zone, lock: &lock };
     let endpoint = state.borrow().endpoint.filter(|_| request_body::is_read(r, policy));
     if step == Step::Credential {

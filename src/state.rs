@@ -46,8 +46,7 @@ pub(crate) struct State {
     pub(crate) step: Step,
     /// Its place in the queue, and in which zone that is.
     pub(crate) ticket: Option<(Ticket, Rc<Zone<'static>>)>,
-    /// One entry for each location that charged it.
-    pub(crate) charged: Vec<Charged>,
+    pub(crate) charged: Charges,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     pub(crate) metering: Option<Box<Metering>>,
@@ -98,6 +97,26 @@ pub(crate) enum Body {
     Ours(Kept),
     /// Ours, and it has been sent.
     Sent,
+}
+
+/// One entry for each location that charged the request: mostly it is one.
+#[derive(Default)]
+pub(crate) struct Charges {
+    first: Option<Charged>,
+    more: Vec<Charged>,
+}
+
+impl Charges {
+    pub(crate) fn push(&mut self, charged: Charged) {
+        match self.first {
+            None => self.first = Some(charged),
+            Some(_) => self.more.push(charged),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Charged> {
+        self.first.iter().chain(&self.more)
+    }
 }
 
 /// What the request was charged to.
@@ -152,7 +171,7 @@ impl State {
             dialect: Dialect::default(),
             step: Step::Credential,
             ticket: None,
-            charged: Vec::new(),
+            charged: Charges::default(),
             reservations: Vec::new(),
             metering: None,
             buffers: Buffers::default(),

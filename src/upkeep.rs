@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tollgate_core::limits::{Process, Saving, Zone};
 
+use crate::conf::MainConf;
 use crate::ffi::clock::precise_now;
 use crate::ffi::log::cycle_error;
 use crate::ffi::process;
@@ -41,10 +42,10 @@ struct Upkeep {
 
 /// Makes sure that the worker takes part in this zone. It does from its start on; but a single
 /// process without a master (`master_process off`) lives through reloads, and may get another zone.
-pub(crate) fn join(zone: &Zone<'static>, lock: &ZoneLock, state: Option<&Arc<StateFile>>) {
+pub(crate) fn join(zone: &Zone<'static>, lock: &ZoneLock, conf: &MainConf) {
     if !worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone))) {
         stop();
-        start(*zone, lock.clone(), state.map(Arc::clone));
+        start(*zone, lock.clone(), conf.state_file().map(Arc::clone));
     }
 }
 

@@ -165,7 +165,9 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
         }
         #[cfg(linked_headers)]
         for line in Lines::of(&raw mut (*headers).headers) {
-            (*line).next = changes.resolve((*line).next);
+            if !(*line).next.is_null() {
+                (*line).next = changes.resolve((*line).next);
+            }
         }
         #[cfg(not(linked_headers))]
         for array in [&raw mut (*headers).cookies, &raw mut (*headers).x_forwarded_for] {

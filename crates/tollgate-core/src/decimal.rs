@@ -12,7 +12,7 @@ pub(crate) struct Decimal {
 
 impl Decimal {
     pub(crate) fn new(value: u64) -> Self {
-        let mut bytes = [b'0'; MAX_LEN];
+        let mut bytes = [0; MAX_LEN];
         let mut start = MAX_LEN;
         let mut rest = value;
         // Two digits at a time: half the divisions.

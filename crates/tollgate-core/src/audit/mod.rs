@@ -207,6 +207,9 @@ impl<'a> Record<'a> {
 /// Room for one line, so that the buffer rarely grows in the middle of one.
 const TYPICAL_LINE_LEN: usize = 1024;
 
+// These are inlined so that `member` is copied as the constant that it is.
+
+#[inline(always)]
 fn text(out: &mut Vec<u8>, member: &[u8], value: Option<&[u8]>) {
     if let Some(value) = value.filter(|value| !value.is_empty()) {
         out.extend_from_slice(member);
@@ -215,6 +218,7 @@ fn text(out: &mut Vec<u8>, member: &[u8], value: Option<&[u8]>) {
 }
 
 /// A word of one of our closed lists: it needs no escape.
+#[inline(always)]
 fn name(out: &mut Vec<u8>, member: &[u8], value: Option<&'static str>) {
     if let Some(value) = value {
         out.extend_from_slice(member);
@@ -252,6 +256,7 @@ fn write_usage(out: &mut Vec<u8>, source: Source, usage: Usage) {
     name(out, member!("usage"), Some(source.as_str()));
 }
 
+#[inline(always)]
 fn number(out: &mut Vec<u8>, member: &[u8], value: Option<u64>) {
     if let Some(value) = value {
         out.extend_from_slice(member);

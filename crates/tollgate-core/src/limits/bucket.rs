@@ -145,6 +145,7 @@ impl Scale {
         self.index
     }
 
+    #[inline]
     fn ticks(&self, now: MonoNanos) -> u64 {
         let ticks = (u128::from(now.0) * u128::from(self.multiplier)) >> self.shift;
         u64::try_from(ticks).unwrap_or(TICKS_MAX).min(TICKS_MAX >> 1)
@@ -169,6 +170,7 @@ impl Scale {
 
     /// Ticks in use at `now`: how far the level is ahead of the clock. For the level of another rate
     /// index, whose scale `foreign` gives, also that scale.
+    #[inline]
     fn level(
         &self,
         level: Level,
@@ -178,6 +180,16 @@ impl Scale {
         if level.index == self.index {
             return (level.ticks.saturating_sub(self.ticks(now)), None);
         }
+        self.level_of_foreign(level, now, foreign)
+    }
+
+    #[cold]
+    fn level_of_foreign(
+        &self,
+        level: Level,
+        now: MonoNanos,
+        foreign: impl FnOnce(u16) -> Option<Self>,
+    ) -> (u64, Option<Self>) {
         let old = self.of_foreign(level.index, foreign);
         let used = level.ticks.saturating_sub(old.ticks(now));
         let used = (u128::from(used) * u128::from(self.ticks_per_token))

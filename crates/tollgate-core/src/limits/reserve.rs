@@ -233,7 +233,7 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
                 Err(Moved) => return Outcome::Moved(ask.key.area()),
             }
         }
-        let mut near = None;
+        // Whether a slot that was seen is still that of its key, shows when it is taken from.
         for index in 0..asks.len() {
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
