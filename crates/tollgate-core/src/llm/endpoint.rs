@@ -222,12 +222,6 @@ pub fn classify(path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
     (endpoint, dialect)
 }
 
-/// How a refusal looks to a client that asked for `path`: the second half of [`classify`].
-#[must_use]
-pub fn dialect_of(path: &[u8], engine: Engine) -> Dialect {
-    classify(path, engine).1
-}
-
 /// Whether a segment of the path, other than the last, is `api`.
 fn is_below_api(path: &[u8]) -> bool {
     let mut segments = path.split(|&byte| byte == b'/');
@@ -357,7 +351,7 @@ mod tests {
             ("/api/models", Engine::Vllm, Dialect::OpenAi),
         ] {
             let endpoint = Endpoint::of(path.as_bytes(), engine);
-            assert_eq!(dialect_of(path.as_bytes(), engine), expected, "{path} {engine:?}");
+            assert_eq!(classify(path.as_bytes(), engine).1, expected, "{path} {engine:?}");
             assert_eq!(
                 classify(path.as_bytes(), engine),
                 (endpoint, expected),
