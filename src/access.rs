@@ -2,39 +2,23 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tollgate_core::answer::answer;
-use tollgate_core::clock::UnixSeconds;
-use tollgate_core::credential::{Credential, Presentation, Presented};
+use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::jwt::{self, TokenError};
-use tollgate_core::keys::KeyOwner;
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::{estimate, Endpoint, Usage};
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
 use crate::admission::{Admission, Admitted, Shortage};
-use crate::conf::policy::{Policy, Verifier};
+use crate::authentication::{authenticate, Denial};
+use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
-use crate::ffi::clock::wall_now;
 use crate::ffi::request::{Request, Verdict};
 use crate::metering::Metering;
 use crate::state::{Body, SavedCredential, State, Step};
 use crate::{queue, request_body, upkeep, worker};
-
-/// A refusal, with what is known about it.
-struct Denial {
-    reason: Reason,
-    owner: Option<KeyOwner>,
-}
-
-impl From<Reason> for Denial {
-    fn from(reason: Reason) -> Self {
-        Self { reason, owner: None }
-    }
-}
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -279,60 +263,6 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
         state.limit = shortage.report;
     }
     shortage.reason.into()
-}
-
-/// The principal of the credential; `None` where none is asked for.
-fn authenticate(
-    r: Request<'_>,
-    policy: &Policy,
-    saved: SavedCredential,
-) -> Result<Option<Arc<Principal>>, Denial> {
-    if policy.anonymous {
-        return Ok(None);
-    }
-    let credential = match saved {
-        SavedCredential::None => return Err(Reason::MissingCredential.into()),
-        SavedCredential::Conflict => return Err(Reason::ConflictingCredentials.into()),
-        SavedCredential::One { bytes, bearer, raw } => {
-            Credential { bytes: r.kept(bytes), bearer, raw }
-        }
-    };
-    let now = wall_now().seconds();
-    if let Some(verifier) = &policy.jwt {
-        // A token that was verified here before has that shape, and need not be taken apart again.
-        let known = match credential.bearer && credential.bytes.contains(&b'.') {
-            true => worker::with(|w| w.tokens.get(verifier.id, credential.bytes, now)),
-            false => None,
-        };
-        let is_token = known.is_some()
-            || policy.api_keys.is_none()
-            || (policy.bearer_is_jwt && !credential.raw)
-            || (credential.bearer && jwt::looks_like_jws(credential.bytes));
-        if is_token {
-            let verified = known.unwrap_or_else(|| verify(verifier, credential.bytes, now));
-            return verified.map(Some).map_err(|error| {
-                r.log().info(format_args!("tollgate: token refused: {error}"));
-                error.reason().into()
-            });
-        }
-    }
-    let Some(keys) = &policy.api_keys else { return Err(Reason::InvalidCredential.into()) };
-    let position =
-        worker::with(|w| w.api_keys.position(keys.id, credential.bytes, |key| keys.set.find(key)));
-    match keys.set.judge(position, now, r.client_addr()) {
-        Ok(principal) => Ok(Some(Arc::clone(principal))),
-        Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
-    }
-}
-
-fn verify(
-    verifier: &Verifier,
-    token: &[u8],
-    now: UnixSeconds,
-) -> Result<Arc<Principal>, TokenError> {
-    let verified = jwt::verify(token, &verifier.keys, &verifier.policy, now)?;
-    worker::with(|w| w.tokens.insert(verifier.id, token, &verified, now));
-    Ok(Arc::clone(verified.principal()))
 }
 
 /// The tier that the principal names, or the default one.

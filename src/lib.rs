@@ -6,7 +6,8 @@
 //! | phase         | file                   | what happens                                             |
 //! |---------------|------------------------|----------------------------------------------------------|
 //! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
-//! | ACCESS        | [`access`]             | credential, principal, may they?                         |
+//! | ACCESS        | [`access`]             | may they? the order of what follows                      |
+//! |               | [`authentication`]     | credential, principal                                    |
 //! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
 //! |               | [`queue`]              | wait for a concurrency slot                              |
@@ -23,6 +24,7 @@
 mod access;
 mod admission;
 mod audit;
+mod authentication;
 mod conf;
 #[cfg(debug_assertions)]
 mod faults;

@@ -3,8 +3,10 @@
 //! * [`directives`]: the table, and what each directive accepts;
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
+//! * [`credentials`]: the keys that credentials are judged by;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
+pub(crate) mod credentials;
 pub(crate) mod directives;
 pub(crate) mod policy;
 pub(crate) mod rules;

@@ -13,7 +13,7 @@ use crate::clock::UnixSeconds;
 use crate::principal::{AuthMethod, Principal};
 
 /// The fields of an entry.
-pub(super) const FIELDS: [&str; 11] = [
+pub(super) const FIELDS: [&str; 12] = [
     "id",
     "hash",
     "client",
@@ -24,6 +24,7 @@ pub(super) const FIELDS: [&str; 11] = [
     "not_before",
     "expires",
     "disabled",
+    "revoked",
     "description",
 ];
 
@@ -78,6 +79,8 @@ impl Members {
         if not_before >= expires {
             return Err(("expires".to_owned(), Problem::NeverValid));
         }
+        // When it was revoked is for whoever reads the file: from its first reading on, it is.
+        let revoked = self.optional("revoked", |value| as_date(value, Rounding::Down))?;
         // For whoever reads the file; nothing here needs it.
         self.optional("description", as_str)?;
         let principal = Principal {
@@ -92,7 +95,7 @@ impl Members {
         };
         let entry = Entry {
             principal: Arc::new(principal),
-            disabled: self.optional("disabled", as_bool)?.unwrap_or(false),
+            disabled: self.optional("disabled", as_bool)?.unwrap_or(false) || revoked.is_some(),
             not_before,
             expires,
             cidrs: self.optional("cidrs", as_cidrs)?,

@@ -125,6 +125,17 @@ fn the_first_reason_wins_in_the_documented_order() {
 }
 
 #[test]
+fn a_key_with_the_time_of_its_revocation_is_revoked_whatever_else_is_said() {
+    for more in [
+        json!({"revoked": "2026-01-01T00:00:00Z"}),
+        json!({"revoked": "2099-01-01T00:00:00Z"}),
+        json!({"revoked": "2026-01-01T00:00:00Z", "disabled": false}),
+    ] {
+        assert_eq!(reason(&set(more), NOW.0, None), Some(Reason::RevokedCredential));
+    }
+}
+
+#[test]
 fn a_refusal_names_the_owner_of_a_recognised_key() {
     let set = set(json!({"disabled": true}));
     let owner = set.lookup(b"secret-k_1", NOW, None).unwrap_err().owner.unwrap();

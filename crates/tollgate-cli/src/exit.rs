@@ -1,0 +1,78 @@
+//! How the command ends.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// The command could do its work, and this is the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done; or the answer is yes.
+    Yes,
+    /// The answer is no: not valid, not found, not clean.
+    No,
+}
+
+/// Why the command could not do its work: a lower-case sentence without a full stop.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was asked for what can't be, as the command line shows.
+    Usage(String),
+    /// A file, or the machine.
+    Failed(String),
+    /// Whoever reads our output has gone. There is nobody to tell.
+    NobodyReads,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
+            Self::NobodyReads => f.write_str("nobody reads the output"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Writes to stdout.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Tells what went wrong, and makes the exit status.
+pub(crate) fn code(outcome: Result<Exit, Failure>) -> ExitCode {
+    match outcome {
+        Ok(Exit::Yes) => ExitCode::SUCCESS,
+        Ok(Exit::No) => ExitCode::from(1),
+        Err(Failure::NobodyReads) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where stderr is closed, the status still tells.
+            let _ = writeln!(io::stderr(), "tollgate: {failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                _ => 3,
+            })
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! tollgate key
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Failure};
+
+/// tollgate key
+#[derive(Subcommand)]
+pub(crate) enum Command {}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self {}
+    }
+}

@@ -1,0 +1,61 @@
+//! The `tollgate` command: API keys, tokens and the audit log.
+
+mod audit;
+mod check;
+mod exit;
+mod jwt;
+mod key;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use exit::{Exit, Failure};
+
+/// Keys, tokens and the audit log of Tollgate.
+///
+/// Exit status: 0 if it was done, or the answer is yes; 1 if the answer is no (a key or token is not
+/// good, a file has faults, nothing was found); 2 if the command line is wrong; 3 if it could not be
+/// done.
+#[derive(Parser)]
+#[command(name = "tollgate", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// API keys: make, list, change, revoke, import.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// JSON Web Tokens: issue, look into, verify; make signing keys.
+    #[command(subcommand)]
+    Jwt(jwt::Command),
+    /// The audit log: reports, and what is going on now.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Say what is wrong in a keys file, and where.
+    Check(check::Arguments),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Key(command) => command.run(),
+        Command::Jwt(command) => command.run(),
+        Command::Audit(command) => command.run(),
+        Command::Check(arguments) => arguments.run(),
+        Command::Completions { shell } => completions(shell),
+    };
+    exit::code(outcome)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut text);
+    exit::print(&text)?;
+    Ok(Exit::Yes)
+}
