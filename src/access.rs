@@ -12,11 +12,13 @@ use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
 use crate::admission::{Admission, Admitted, Shortage};
-use crate::authentication::{authenticate, Denial};
+use crate::authentication::{authenticate, recheck, Denial, Grounds};
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::conf::settings::OnRevoke;
 use crate::ffi::request::{Request, Verdict};
 use crate::metering::Metering;
+use crate::revocation::Running;
 use crate::state::{Body, SavedCredential, State, Step};
 use crate::{queue, request_body, upkeep, worker};
 
@@ -101,7 +103,12 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdi
     };
     state.decision = Some(decision);
     match (decision, state.refusal()) {
-        (Decision::Allow, _) if state.principal.is_some() => Verdict::Ok,
+        (Decision::Allow, _) if state.principal.is_some() => {
+            if state.policy.on_revoke == OnRevoke::Close {
+                state.running = Some(Running::new(r));
+            }
+            Verdict::Ok
+        }
         // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
         (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
         (Decision::Deny(_), Some(answer)) => {
@@ -185,6 +192,10 @@ fn decide(
             return Ok(Progress::Body);
         }
     }
+    if step != Step::Credential {
+        // It has been waiting, for its body or its turn.
+        recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
+    }
     if let (Step::Body, Some(endpoint)) = (step, endpoint) {
         let metering = inspect(r, state, policy, endpoint, zone)?;
         state.borrow_mut().metering = Some(Box::new(metering));
@@ -213,8 +224,12 @@ fn identify(
             return Err(denial);
         }
     };
-    // Before the keys of limits are evaluated, which may be `$tollgate_client`.
-    state.borrow_mut().principal.clone_from(&principal);
+    {
+        let mut state = state.borrow_mut();
+        state.grounds = Some(Grounds::now(policy));
+        // Before the keys of limits are evaluated, which may be `$tollgate_client`.
+        state.principal.clone_from(&principal);
+    }
     if let Some(principal) = &principal {
         let tier = tier_of(principal, policy)?;
         state.borrow_mut().tier = Some(tier);

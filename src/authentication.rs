@@ -1,5 +1,7 @@
 //! ACCESS: from the credential to the principal.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::clock::UnixSeconds;
@@ -13,7 +15,7 @@ use crate::conf::credentials::Verifier;
 use crate::conf::policy::Policy;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
-use crate::state::SavedCredential;
+use crate::state::{SavedCredential, State};
 use crate::worker;
 
 /// A refusal, with what is known about it.
@@ -48,7 +50,10 @@ pub(crate) fn authenticate(
     if let Some(verifier) = &policy.jwt {
         // A token that was verified here before has that shape, and need not be taken apart again.
         let known = match credential.bearer && credential.bytes.contains(&b'.') {
-            true => worker::with(|w| w.tokens.get(verifier.id, credential.bytes, now)),
+            true => verifier
+                .keys
+                .current()
+                .and_then(|keys| worker::with(|w| w.tokens.get(keys.id, credential.bytes, now))),
             false => None,
         };
         let is_token = known.is_some()
@@ -56,7 +61,10 @@ pub(crate) fn authenticate(
             || (policy.bearer_is_jwt && !credential.raw)
             || (credential.bearer && jwt::looks_like_jws(credential.bytes));
         if is_token {
-            let verified = known.unwrap_or_else(|| verify(verifier, credential.bytes, now));
+            let verified = match known {
+                Some(known) => known,
+                None => verify(verifier, credential.bytes, now)?,
+            };
             return verified.map(Some).map_err(|error| {
                 r.log().info(format_args!("tollgate: token refused: {error}"));
                 error.reason().into()
@@ -64,9 +72,12 @@ pub(crate) fn authenticate(
         }
     }
     let Some(keys) = &policy.api_keys else { return Err(Reason::InvalidCredential.into()) };
-    let position =
-        worker::with(|w| w.api_keys.position(keys.id, credential.bytes, |key| keys.set.find(key)));
-    match keys.set.judge(position, now, r.client_addr()) {
+    // Without a set nobody can be judged.
+    let set = keys.current().ok_or(Reason::InternalError)?;
+    let find = |key: &[u8]| set.loaded.find(key);
+    let found = worker::with(|w| w.api_keys.get(set.id, credential.bytes, find));
+    let key = found.ok_or(Reason::InvalidCredential)?;
+    match key.judge(now, r.client_addr()) {
         Ok(principal) => Ok(Some(Arc::clone(principal))),
         Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
     }
@@ -76,8 +87,46 @@ fn verify(
     verifier: &Verifier,
     token: &[u8],
     now: UnixSeconds,
-) -> Result<Arc<Principal>, TokenError> {
-    let verified = jwt::verify(token, &verifier.keys, &verifier.policy, now)?;
-    worker::with(|w| w.tokens.insert(verifier.id, token, &verified, now));
-    Ok(Arc::clone(verified.principal()))
+) -> Result<Result<Arc<Principal>, TokenError>, Denial> {
+    let keys = verifier.keys.current().ok_or(Reason::InternalError)?;
+    Ok(jwt::verify(token, &keys.loaded, &verifier.policy, now).map(|verified| {
+        worker::with(|w| w.tokens.insert(keys.id, token, &verified, now));
+        Arc::clone(verified.principal())
+    }))
+}
+
+/// What a judgement rests on: as long as it is the same, so is the judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grounds {
+    api_keys: Option<u64>,
+    jwt: Option<u64>,
+    /// Keys and tokens begin and end with a second.
+    at: UnixSeconds,
+}
+
+impl Grounds {
+    pub(crate) fn now(policy: &Policy) -> Self {
+        let jwt = policy.jwt.as_ref().and_then(|verifier| verifier.keys.current());
+        let api_keys = policy.api_keys.as_ref().and_then(|keys| keys.current());
+        Self {
+            api_keys: api_keys.map(|set| set.id),
+            jwt: jwt.map(|set| set.id),
+            at: wall_now().seconds(),
+        }
+    }
+}
+
+/// Whether the credential of a request that has been waiting, or runs, is still good.
+pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Denial> {
+    let (policy, saved, before) = {
+        let state = state.borrow();
+        (Rc::clone(&state.policy), state.credential, state.grounds)
+    };
+    let grounds = Grounds::now(&policy);
+    if before == Some(grounds) {
+        return Ok(());
+    }
+    authenticate(r, &policy, saved)?;
+    state.borrow_mut().grounds = Some(grounds);
+    Ok(())
 }

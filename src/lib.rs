@@ -16,7 +16,9 @@
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
 //! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
 //!
-//! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`].
+//! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
+//! looks for changes of the files that keys are in, which are [`live`], and [`revocation`] cuts off
+//! requests whose credential is taken back.
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
 //! the functions of the other files.
@@ -30,14 +32,17 @@ mod conf;
 mod faults;
 mod ffi;
 mod identity;
+mod live;
 mod metering;
 mod queue;
 mod random;
 mod request_body;
 mod reservation;
 mod response;
+mod revocation;
 mod state;
 mod state_file;
 mod upkeep;
 mod variables;
+mod watch;
 mod worker;

@@ -11,6 +11,7 @@ use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 
+use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::ffi::relay::Buffers;
@@ -18,6 +19,7 @@ use crate::ffi::request::Kept;
 use crate::metering::Metering;
 use crate::queue::{self, Ticket};
 use crate::reservation::Reservation;
+use crate::revocation::Running;
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -27,6 +29,12 @@ pub(crate) struct State {
     /// What the client presented; the header lines themselves are gone once it was admitted.
     pub(crate) credential: SavedCredential,
     pub(crate) principal: Option<Arc<Principal>>,
+    /// What that was judged by.
+    pub(crate) grounds: Option<Grounds>,
+    /// There while the request can be cut off.
+    pub(crate) running: Option<Running>,
+    /// Why it was cut off.
+    pub(crate) cut_off: Option<Reason>,
     /// Whose key it was that was refused.
     pub(crate) refused_owner: Option<KeyOwner>,
     pub(crate) tier: Option<Rc<Tier>>,
@@ -160,6 +168,9 @@ impl State {
             decision: None,
             credential,
             principal: None,
+            grounds: None,
+            running: None,
+            cut_off: None,
             refused_owner: None,
             tier: None,
             limit: None,
@@ -187,6 +198,7 @@ impl State {
         self.policy = Rc::clone(policy);
         (self.endpoint, self.dialect) = classify(path, policy.engine);
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
+        (self.grounds, self.running) = (None, None);
         self.wait_nanos = 0;
         self.step = Step::Credential;
         self.leave_queue();

@@ -17,7 +17,7 @@ use crate::ffi::process;
 use crate::ffi::shm::ZoneLock;
 use crate::ffi::timer::Timer;
 use crate::state_file::{StateError, StateFile};
-use crate::{queue, worker};
+use crate::{queue, revocation, watch, worker};
 
 /// Milliseconds between two looks at the other processes. What one of them held is free within a
 /// second of its end.
@@ -46,6 +46,9 @@ pub(crate) fn join(zone: &Zone<'static>, lock: &ZoneLock, conf: &MainConf) {
     if !worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone))) {
         stop();
         start(*zone, lock.clone(), conf.state_file().map(Arc::clone));
+    }
+    if process::is_single() {
+        watch::join(conf, *zone);
     }
 }
 
@@ -100,6 +103,7 @@ fn tick() {
         upkeep.tick();
     }
     queue::wake();
+    revocation::enforce();
 }
 
 impl Upkeep {
@@ -175,7 +179,7 @@ impl Writer {
         let Some(ownership) = state.own()? else { return Ok(None) };
         let shared = Arc::new(Shared::default());
         let (theirs, state) = (Arc::clone(&shared), Arc::clone(state));
-        let thread = process::spawn({
+        let thread = process::spawn("tollgate-state", {
             let state = Arc::clone(&state);
             move || {
                 theirs.run(&zone, &state);

@@ -26,10 +26,11 @@ pub(crate) enum Variable {
     Usage,
     Cost,
     Ttft,
+    FailedLoads,
 }
 
 /// All of them.
-pub(crate) static VARIABLES: [Variable; 14] = [
+pub(crate) static VARIABLES: [Variable; 15] = [
     Variable::Client,
     Variable::KeyId,
     Variable::Tier,
@@ -44,6 +45,7 @@ pub(crate) static VARIABLES: [Variable; 14] = [
     Variable::Usage,
     Variable::Cost,
     Variable::Ttft,
+    Variable::FailedLoads,
 ];
 
 impl Variable {
@@ -63,11 +65,17 @@ impl Variable {
             Self::Usage => "tollgate_usage",
             Self::Cost => "tollgate_cost",
             Self::Ttft => "tollgate_ttft",
+            Self::FailedLoads => "tollgate_failed_loads",
         }
     }
 
     /// Its value, if it has one yet.
     pub(crate) fn value(self, r: Request<'_>) -> Option<&[u8]> {
+        if self == Self::FailedLoads {
+            // Of the zone, and so the same for any request, judged or not.
+            let (zone, _) = r.main_conf().zone()?;
+            return r.copy(zone.failed_loads().to_string().as_bytes());
+        }
         let state = r.find_state()?;
         #[cfg(debug_assertions)]
         crate::faults::at(r.loc_conf(), crate::faults::Callback::Variable);
@@ -98,7 +106,7 @@ impl Variable {
             Self::Auth => principal.map(|p| p.auth().as_str()),
             Self::Decision => state.decision.map(|decision| decision.as_str()),
             Self::Reason => state.reason().map(|reason| reason.as_str()),
-            Self::RequestId => None,
+            Self::RequestId | Self::FailedLoads => None,
             Self::Model => state.metering.as_ref().and_then(|metering| metering.model.as_deref()),
             Self::InputTokens | Self::OutputTokens | Self::Usage | Self::Cost | Self::Ttft => {
                 let metering = state.metering.as_ref()?;

@@ -14,6 +14,7 @@ use tollgate_core::request_id;
 use crate::admission::Scratch;
 use crate::queue::Queue;
 use crate::random;
+use crate::revocation::Requests;
 
 /// Verified tokens that a worker remembers: about 4 MiB if all of them are in use.
 const CACHED_TOKENS: usize = 8192;
@@ -32,6 +33,7 @@ pub(crate) struct Worker {
     pub(crate) zone: Option<Zone<'static>>,
     pub(crate) holder: Option<Holder>,
     pub(crate) queue: Queue,
+    pub(crate) requests: Requests,
     token_rates: HashMap<NonZeroU32, (Scale, Arc<str>)>,
 }
 
@@ -58,6 +60,7 @@ impl Worker {
             zone: None,
             holder: None,
             queue: Queue::default(),
+            requests: Requests::default(),
             token_rates: HashMap::new(),
         }
     }

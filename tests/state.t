@@ -333,7 +333,7 @@ sub writers {
 	my ($t) = @_;
 	return grep {
 		my $pid = $_;
-		grep { thread_name($_) eq 'tollgate' } glob("/proc/$pid/task/*/comm");
+		grep { thread_name($_) eq 'tollgate-state' } glob("/proc/$pid/task/*/comm");
 	} workers($t);
 }
 

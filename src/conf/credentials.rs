@@ -1,48 +1,123 @@
 //! Who is let in: the keys that credentials are judged by, out of the files that hold them.
 
+use std::fmt;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::policy::Loaded;
 use super::settings::{Given, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::shared_block::Mapping;
+use crate::live::{Follow, Live, LoadError, Source};
 use tollgate_core::jwt;
 use tollgate_core::keys;
 
-/// The largest keys file or JWT key file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 30;
+/// A keys file.
+pub(crate) struct KeysFile {
+    path: [String; 1],
+    /// Those that are declared.
+    tiers: Vec<String>,
+}
 
-/// The API keys of one file.
-pub(crate) struct ApiKeys {
-    /// Tells the keys of one set from those of another in the worker's memory.
-    pub(crate) id: u64,
-    pub(crate) set: keys::KeySet,
+/// The API keys of one file, as they are now.
+pub(crate) type ApiKeys = Live<KeysFile>;
+
+impl Source for KeysFile {
+    type Loaded = keys::KeySet;
+    type Error = String;
+
+    fn paths(&self) -> &[String] {
+        &self.path
+    }
+
+    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+        let [path] = &self.path;
+        let json = files.first().map_or(&[][..], Vec::as_slice);
+        let is_declared = |name: &str| self.tiers.iter().any(|tier| tier == name);
+        keys::KeySet::build(json, &is_declared).map_err(|error| format!("\"{path}\": {error}"))
+    }
+
+    fn open(&self, block: Mapping) -> Option<Self::Loaded> {
+        keys::KeySet::from_block(block)
+    }
+
+    fn remark(&self, set: &Self::Loaded) -> Option<String> {
+        let [path] = &self.path;
+        set.is_empty().then(|| format!("\"{path}\" holds no keys now, so everybody is refused"))
+    }
+}
+
+/// The files of the keys that tokens are verified with.
+pub(crate) struct KeyFiles {
+    paths: Vec<String>,
+    algorithms: Option<jwt::AlgorithmSet>,
+}
+
+impl KeyFiles {
+    fn load(&self, files: &[Vec<u8>]) -> Result<jwt::KeySet, jwt::KeyError> {
+        let named: Vec<(&str, &[u8])> =
+            self.paths.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
+        jwt::KeySet::load(&named)
+    }
+}
+
+impl Source for KeyFiles {
+    type Loaded = jwt::KeySet;
+    type Error = KeyFilesError;
+
+    fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// The files one behind the other, each behind its length: what is made of them has no form that
+    /// could be shared, and is small.
+    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, KeyFilesError> {
+        let keys = self.load(files).map_err(KeyFilesError::Keys)?;
+        keys.check(self.algorithms.as_ref()).map_err(KeyFilesError::Algorithms)?;
+        let mut block = Vec::new();
+        for file in files {
+            block.extend_from_slice(&(file.len() as u64).to_le_bytes());
+            block.extend_from_slice(file);
+        }
+        Ok(block)
+    }
+
+    fn open(&self, block: Mapping) -> Option<Self::Loaded> {
+        let mut rest = block.as_ref();
+        let mut files = Vec::new();
+        while let Some((len, behind)) = rest.split_first_chunk() {
+            let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX);
+            let (file, behind) = behind.split_at_checked(len)?;
+            files.push(file.to_vec());
+            rest = behind;
+        }
+        self.load(&files).ok()
+    }
+
+    fn remark(&self, _: &Self::Loaded) -> Option<String> {
+        None
+    }
+}
+
+/// What can be wrong with key files.
+pub(crate) enum KeyFilesError {
+    Keys(jwt::KeyError),
+    /// They don't go together with `tollgate_jwt_algorithms`, or with each other.
+    Algorithms(jwt::KeyError),
+}
+
+impl fmt::Display for KeyFilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(error) => write!(f, "\"tollgate_jwt_key_file\": {error}"),
+            Self::Algorithms(error) => write!(f, "\"tollgate_jwt_algorithms\": {error}"),
+        }
+    }
 }
 
 /// A JWT key set with what is demanded of a token.
 pub(crate) struct Verifier {
-    /// Tells the tokens of one verifier from those of another in the worker's cache.
-    pub(crate) id: u64,
-    pub(crate) keys: jwt::KeySet,
+    pub(crate) keys: Rc<Live<KeyFiles>>,
     pub(crate) policy: jwt::Policy,
-}
-
-/// Key sets and verifiers are told apart over the life of the process, reloads included.
-fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn read(path: &str, directive: &str, place: &Place) -> Result<Vec<u8>, ConfError> {
-    let failed = |why: &dyn std::fmt::Display| {
-        ConfError::new(format!("\"{directive}\": cannot read \"{path}\": {why} {place}"))
-    };
-    let size = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
-    if size > MAX_FILE {
-        return Err(failed(&"it is larger than 1 GiB"));
-    }
-    std::fs::read(path).map_err(|error| failed(&error))
 }
 
 pub(super) fn load_keys(
@@ -63,38 +138,27 @@ pub(super) fn load_keys(
     let keys = match known {
         Some((_, keys)) => Rc::clone(keys),
         None => {
-            let json = read(path, "tollgate_api_keys", place)?;
-            let set = keys::KeySet::parse(&json).map_err(|error| {
-                ConfError::new(format!("\"tollgate_api_keys\": \"{path}\": {error} {place}"))
+            let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
+            let keys = Live::load(KeysFile { path: [path.clone()], tiers }).map_err(|error| {
+                ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
             })?;
-            if set.is_empty() {
-                return Err(ConfError::new(format!(
-                    "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be \
-                     refused; add one with scripts/new-key {place}"
-                )));
-            }
-            let keys = Rc::new(ApiKeys { id: next_id(), set });
+            let keys = Rc::new(keys);
+            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, std::slice::from_ref(path));
             main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
             keys
         }
     };
-    let set = &keys.set;
-    let mut without_tier = 0usize;
-    for (id, tier) in set.tiers() {
-        match tier {
-            Some(name) if !main.tiers.iter().any(|tier| tier.name == name) => {
-                return Err(ConfError::new(format!(
-                    "\"tollgate_api_keys\": \"{path}\": key \"{}\" names the tier \"{}\", which is \
-                     not declared; add \"tollgate_tier {} {{ ... }}\" to the http block {place}",
-                    id.escape_debug(),
-                    name.escape_debug(),
-                    name.escape_debug()
-                )));
-            }
-            Some(_) => {}
-            None => without_tier += 1,
-        }
+    let Some(generation) = keys.current() else {
+        return Err(ConfError::new(format!("\"tollgate_api_keys\": \"{path}\" is lost {place}")));
+    };
+    let set = &generation.loaded;
+    if set.is_empty() {
+        return Err(ConfError::new(format!(
+            "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be refused; add one \
+             with scripts/new-key {place}"
+        )));
     }
+    let without_tier = set.without_tier();
     if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
         cx.log().warn(format_args!(
             "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
@@ -103,12 +167,10 @@ pub(super) fn load_keys(
         ));
     }
     if is_new {
-        let restricted: Vec<&str> = set.restricted_entries().collect();
-        if let Some(first) = restricted.first() {
+        if let Some((count, first)) = set.restricted() {
             cx.log().warn(format_args!(
-                "{} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
+                "{count} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
                  this version does not enforce them {place}",
-                restricted.len(),
                 set.len(),
                 first.escape_debug()
             ));
@@ -130,7 +192,7 @@ pub(super) fn check_jwt_is_wanted(settings: &Settings) -> Result<(), ConfError> 
 
 pub(super) fn load_verifier(
     settings: &Settings,
-    loaded: &mut Loaded,
+    main: &mut MainConf,
     on: &Place,
 ) -> Result<Rc<Verifier>, ConfError> {
     let Some(Given { value: paths, place }) = &settings.jwt_key_files else {
@@ -151,22 +213,23 @@ pub(super) fn load_verifier(
         jwt_claims: settings.jwt_claims.clone(),
         ..Settings::default()
     };
-    if let Some((_, known)) = loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
+    if let Some((_, known)) = main.loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
         return Ok(Rc::clone(known));
     }
-    let files = paths
-        .iter()
-        .map(|path| read(path, "tollgate_jwt_key_file", place))
-        .collect::<Result<Vec<_>, _>>()?;
-    let named: Vec<(&str, &[u8])> =
-        paths.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
-    let keys = jwt::KeySet::load(&named)
-        .map_err(|error| ConfError::new(format!("\"tollgate_jwt_key_file\": {error} {place}")))?;
     let algorithms = settings.jwt_algorithms.as_ref();
-    keys.check(algorithms.map(|given| &given.value)).map_err(|error| {
-        let place = algorithms.map_or(place, |given| &given.place);
-        ConfError::new(format!("\"tollgate_jwt_algorithms\": {error} {place}"))
-    })?;
+    let files = KeyFiles { paths: paths.clone(), algorithms: algorithms.map(|given| given.value) };
+    let keys = Rc::new(Live::load(files).map_err(|error| {
+        let place = match (&error, algorithms) {
+            (LoadError::Bad(KeyFilesError::Algorithms(_)), Some(given)) => &given.place,
+            _ => place,
+        };
+        let error = match error {
+            LoadError::Bad(error) => error.to_string(),
+            error => format!("\"tollgate_jwt_key_file\": {error}"),
+        };
+        ConfError::new(format!("{error} {place}"))
+    })?);
+    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, paths);
     let mut claims = jwt::ClaimMap::default();
     for (field, claim) in settings.jwt_claims.iter().flatten() {
         claims.set(field, claim).map_err(|error| ConfError::new(error.to_string()))?;
@@ -181,7 +244,7 @@ pub(super) fn load_verifier(
         max_len: settings.jwt_max_size.unwrap_or(defaults.max_len),
         claims,
     };
-    let verifier = Rc::new(Verifier { id: next_id(), keys, policy });
-    loaded.verifiers.push((concerned, Rc::clone(&verifier)));
+    let verifier = Rc::new(Verifier { keys, policy });
+    main.loaded.verifiers.push((concerned, Rc::clone(&verifier)));
     Ok(verifier)
 }

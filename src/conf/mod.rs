@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shm::{SharedZone, ZoneLock};
+use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy};
 use rules::{LimitRule, Tier};
@@ -25,18 +26,44 @@ use tollgate_core::limits::Zone;
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
-#[derive(Default)]
 pub(crate) struct MainConf {
     pub(crate) zone: Option<Box<SharedZone>>,
     pub(crate) tiers: Vec<Rc<Tier>>,
     pub(crate) limits: Vec<Rc<LimitRule>>,
     pub(crate) prices: Prices,
     pub(crate) loaded: Loaded,
+    /// Its number: a later one has a higher.
+    pub(crate) id: u64,
+    /// What is read again when it changes.
+    pub(crate) live: Vec<Rc<dyn Follow>>,
     /// The tier whose block is being read.
     draft: Option<directives::Draft>,
 }
 
+impl Default for MainConf {
+    fn default() -> Self {
+        Self {
+            zone: None,
+            tiers: Vec::new(),
+            limits: Vec::new(),
+            prices: Prices::default(),
+            loaded: Loaded::default(),
+            id: next_id(),
+            live: Vec::new(),
+            draft: None,
+        }
+    }
+}
+
 impl MainConf {
+    /// Has these files watched by workers, who must be able to read them.
+    fn follow(&mut self, live: Rc<dyn Follow>, paths: &[String]) {
+        self.live.push(live);
+        if let Some(zone) = &self.zone {
+            zone.expect_readable(paths);
+        }
+    }
+
     /// The zone, once nginx has mapped it.
     pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         self.zone.as_ref()?.get()

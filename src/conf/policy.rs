@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::credentials::{self, ApiKeys, Verifier};
 use super::rules::{LimitRule, LimitSet, Tier};
-use super::settings::{AuditLog, Auth, Estimate, Given, Settings};
+use super::settings::{AuditLog, Auth, Estimate, Given, OnRevoke, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
@@ -48,6 +48,7 @@ pub(crate) struct Policy {
     pub(crate) oversized: Oversize,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
+    pub(crate) on_revoke: OnRevoke,
 }
 
 /// `tollgate_estimate`
@@ -115,7 +116,7 @@ impl Policy {
             false => None,
         };
         let jwt = match auth.jwt {
-            true => Some(credentials::load_verifier(settings, &mut main.loaded, on)?),
+            true => Some(credentials::load_verifier(settings, main, on)?),
             false => {
                 credentials::check_jwt_is_wanted(settings)?;
                 None
@@ -152,6 +153,7 @@ impl Policy {
                 .ratelimit_headers
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
             audit_log: audit_log(cx, settings, &mut main.loaded)?,
+            on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
         }))
     }
 

@@ -56,6 +56,15 @@ impl Default for Estimate {
     }
 }
 
+/// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnRevoke {
+    /// It comes to its end.
+    Finish,
+    /// It is cut off.
+    Close,
+}
+
 /// The directives of a location.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
@@ -82,6 +91,7 @@ pub(crate) struct Settings {
     pub(crate) oversized: Option<Oversize>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
+    pub(crate) on_revoke: Option<OnRevoke>,
 }
 
 impl Settings {
@@ -96,7 +106,7 @@ impl Settings {
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
             jwt_claims default_tier apply engine max_body include_usage estimate oversized
-            ratelimit_headers audit_log
+            ratelimit_headers audit_log on_revoke
         )
     }
 }

@@ -14,7 +14,6 @@ use super::commands::Level;
 use super::guard::guard;
 use super::log::Log;
 use super::module::ctx_index;
-use super::shm::SharedZone;
 use super::text;
 use crate::conf::{LocConf, MainConf};
 
@@ -297,18 +296,18 @@ pub(super) unsafe fn main_conf<'c>(cf: *mut ngx_conf_t) -> &'c mut MainConf {
     }
 }
 
-/// The zone of a configuration, if it has an `http` block and that a zone in use.
+/// The main configuration of a cycle, if it has an `http` block, and that anything of ours in use.
 ///
 /// # Safety
 ///
 /// `cycle` is complete.
-pub(super) unsafe fn zone_of<'c>(cycle: *mut ngx_cycle_t) -> Option<&'c SharedZone> {
+pub(super) unsafe fn main_of<'c>(cycle: *mut ngx_cycle_t) -> Option<&'c MainConf> {
     // SAFETY: by the contract of this function; the context of `http` holds what `create_main` made.
     unsafe {
         let ctx = *(*cycle).conf_ctx.add(ngx_http_module.index);
         let ctx = ctx.cast::<ngx_http_conf_ctx_t>().as_ref()?;
         let main = (*ctx.main_conf.add(ctx_index())).cast::<MainConf>().as_ref()?;
-        main.zone.as_deref().filter(|_| main.in_use())
+        Some(main).filter(|main| main.in_use())
     }
 }
 

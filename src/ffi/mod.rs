@@ -4,9 +4,10 @@
 //! * [`guard`]: no panic crosses into C;
 //! * [`conf`], [`commands`]: directives, and the memory of configurations;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
-//! * [`body`]: the body of a request; [`parked`]: requests that wait;
+//! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
-//! * [`shm`]: the zone; [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
+//! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
+//! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod body;
@@ -18,6 +19,7 @@ pub(crate) mod filters;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
 pub(crate) mod headers;
+pub(crate) mod in_flight;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod open_file;
@@ -25,6 +27,7 @@ pub(crate) mod parked;
 pub(crate) mod process;
 pub(crate) mod relay;
 pub(crate) mod request;
+pub(crate) mod shared_block;
 pub(crate) mod shm;
 pub(crate) mod text;
 pub(crate) mod timer;

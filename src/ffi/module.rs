@@ -15,7 +15,7 @@ use ngx::ffi::{
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
 use super::{commands, conf, filters, variables};
-use crate::{access, audit, identity, upkeep};
+use crate::{access, audit, identity, upkeep, watch};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
     ctx: (&raw const CONTEXT).cast_mut().cast(),
@@ -182,9 +182,10 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         if super::process::is_worker() {
             // SAFETY: nginx passes its cycle.
-            if let Some(shared) = unsafe { conf::zone_of(cycle) } {
-                if let Some((zone, lock)) = shared.get() {
-                    upkeep::start(**zone, lock, shared.state().map(Arc::clone));
+            if let Some(main) = unsafe { conf::main_of(cycle) } {
+                if let Some((zone, lock)) = main.zone() {
+                    upkeep::start(**zone, lock, main.state_file().map(Arc::clone));
+                    watch::start(main, **zone);
                 }
             }
         }
@@ -196,6 +197,7 @@ unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard((), || {
         // SAFETY: nginx passes its cycle.
         unsafe { super::open_file::flush_all(cycle) };
+        watch::stop();
         upkeep::stop();
     });
 }

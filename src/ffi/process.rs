@@ -4,9 +4,9 @@ use std::io;
 use std::thread::JoinHandle;
 
 use ngx::ffi::{
-    chown, geteuid, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_exiting, ngx_pid,
-    ngx_process, pthread_sigmask, sigfillset, sigset_t, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
-    SIG_SETMASK,
+    __priority_which_PRIO_PROCESS, chown, geteuid, kill, ngx_core_conf_t, ngx_core_module,
+    ngx_cycle_t, ngx_exiting, ngx_pid, ngx_process, pthread_sigmask, setpriority, sigfillset,
+    sigset_t, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, SIG_SETMASK,
 };
 
 /// Whether the process answers requests.
@@ -14,6 +14,12 @@ pub(super) fn is_worker() -> bool {
     // SAFETY: nginx writes it before it calls any hook of a process.
     let process = unsafe { ngx_process };
     process == NGX_PROCESS_WORKER as usize || process == NGX_PROCESS_SINGLE as usize
+}
+
+/// Whether it is the only one, which reads the configuration as well (`master_process off`).
+pub(crate) fn is_single() -> bool {
+    // SAFETY: as above.
+    unsafe { ngx_process == NGX_PROCESS_SINGLE as usize }
 }
 
 /// Whether it is an old one, which ends when its last request does.
@@ -28,6 +34,17 @@ pub(crate) fn id() -> u32 {
     u32::try_from(unsafe { ngx_pid }).unwrap_or(0)
 }
 
+/// Its number as the kernel has it: for code that runs in the master as well, before nginx knows.
+pub(crate) fn current() -> u32 {
+    std::process::id()
+}
+
+/// Leaves the processor to others first, from now on and in this thread alone.
+pub(crate) fn give_way() {
+    // SAFETY: 0 is the thread that calls. If it can't be done, the thread works all the same.
+    unsafe { setpriority(__priority_which_PRIO_PROCESS, 0, 10) };
+}
+
 /// Whether there is a process of this number, whoever's it is.
 pub(crate) fn exists(id: u32) -> bool {
     let Ok(pid) = i32::try_from(id) else { return false };
@@ -36,8 +53,9 @@ pub(crate) fn exists(id: u32) -> bool {
     found || io::Error::last_os_error().kind() == io::ErrorKind::PermissionDenied
 }
 
-/// Runs `f` in a thread of its own, to which no signal of nginx's is delivered.
-pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+/// Runs `f` in a thread of its own, to which no signal of nginx's is delivered. The name is for whoever
+/// looks at the process, and 15 bytes long at most.
+pub(crate) fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     #[allow(clippy::cast_possible_wrap)]
     const SET: i32 = SIG_SETMASK as i32;
     // SAFETY: both sets are written before they are read. A thread inherits the mask of the one that
@@ -46,7 +64,7 @@ pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<
         let (mut all, mut before): (sigset_t, sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
         sigfillset(&raw mut all);
         pthread_sigmask(SET, &raw const all, &raw mut before);
-        let thread = std::thread::Builder::new().name("tollgate".into()).spawn(f);
+        let thread = std::thread::Builder::new().name(name.into()).spawn(f);
         pthread_sigmask(SET, &raw const before, std::ptr::null_mut());
         thread
     }

@@ -1,7 +1,9 @@
 //! The zone: nginx's shared memory, and its mutex.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -29,6 +31,8 @@ pub(crate) struct SharedZone {
     name: String,
     state: Option<Arc<StateFile>>,
     cycle: *mut ngx_cycle_t,
+    /// Files that the workers read.
+    readable: RefCell<Vec<String>>,
     mapped: OnceLock<Mapped>,
 }
 
@@ -80,7 +84,8 @@ impl SharedZone {
             // The box is kept by the main configuration, and lives as long as the zone's entry.
             let state = state.map(|path| Arc::new(StateFile::new(&path)));
             let (name, cycle) = (name.to_owned(), (*cf).cycle);
-            let shared = Box::new(Self { name, state, cycle, mapped: OnceLock::new() });
+            let readable = RefCell::default();
+            let shared = Box::new(Self { name, state, cycle, readable, mapped: OnceLock::new() });
             zone.data = (&raw const *shared).cast_mut().cast();
             zone.init = Some(init);
             Ok(shared)
@@ -95,6 +100,12 @@ impl SharedZone {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Warns if it doesn't look as if the workers could read these files. Who the workers are is known
+    /// when all of the configuration has been read: that is when the memory is mapped.
+    pub(crate) fn expect_readable(&self, paths: &[String]) {
+        self.readable.borrow_mut().extend_from_slice(paths);
     }
 
     /// Where its state is kept.
@@ -135,6 +146,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
         };
         match found {
             Ok(zone) => {
+                check_readable(shared);
                 // SAFETY: as above.
                 let mutex = unsafe { &raw mut (*pool).mutex };
                 let zone = Rc::new(zone);
@@ -225,6 +237,37 @@ fn new_seed() -> Result<(u64, u64), String> {
     Ok((low, high))
 }
 
+/// The workers, who read changed files, are not who reads the configuration.
+fn check_readable(shared: &SharedZone) {
+    // SAFETY: zones are made when all of the configuration has been read.
+    let Some(worker) = (unsafe { super::process::worker_user(shared.cycle) }) else { return };
+    for path in shared.readable.borrow().iter() {
+        let folders = Path::new(path).ancestors().skip(1);
+        let is_open =
+            may(worker, Path::new(path), 0o4) && folders.into_iter().all(|f| may(worker, f, 0o1));
+        if !is_open {
+            cycle_warn(format_args!(
+                "the user of the workers may not be able to read \"{path}\", so that changes of it \
+                 would be in force only after a reload; let that user's group read the file, and \
+                 enter its folder"
+            ));
+        }
+    }
+}
+
+/// Whether the mode of a file or folder gives this user and group these rights.
+fn may((user, group): (u32, u32), path: &Path, rights: u32) -> bool {
+    user == 0
+        || std::fs::metadata(path).is_ok_and(|found| {
+            let shift = match (found.uid() == user, found.gid() == group) {
+                (true, _) => 6,
+                (false, true) => 3,
+                (false, false) => 0,
+            };
+            found.mode() >> shift & rights == rights
+        })
+}
+
 /// The workers, who write the file, are not who reads the configuration.
 fn prepare_folder(state: &StateFile, cycle: *mut ngx_cycle_t) {
     let folder = state.folder();
@@ -239,13 +282,7 @@ fn prepare_folder(state: &StateFile, cycle: *mut ngx_cycle_t) {
             return;
         }
     }
-    let may_write = std::fs::metadata(folder).is_ok_and(|found| {
-        let mode = found.mode();
-        (found.uid() == user && mode & 0o300 == 0o300)
-            || (found.gid() == group && mode & 0o030 == 0o030)
-            || mode & 0o003 == 0o003
-            || user == 0
-    });
+    let may_write = may((user, group), folder, 0o3);
     if !may_write {
         cycle_warn(format_args!(
             "the user of the workers may not be able to write {state}; give the folder \"{}\" to \

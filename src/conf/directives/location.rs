@@ -1,7 +1,7 @@
 //! What a location may say.
 
 use super::{error, flag, given, once, word, words, Outcome};
-use crate::conf::settings::{AuditLog, Auth, Estimate};
+use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
 use crate::ffi::open_file::Buffering;
@@ -343,6 +343,21 @@ pub(super) fn ratelimit_headers(
         }
     }
     once(&mut conf.settings.ratelimit_headers, args, styles)
+}
+
+/// `tollgate_on_revoke finish | close`
+pub(super) fn on_revoke(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = match word(args, 1) {
+        "finish" => OnRevoke::Finish,
+        "close" => OnRevoke::Close,
+        other => {
+            return Err(error(format!(
+                "invalid value \"{}\" in \"tollgate_on_revoke\"; it takes \"finish\" or \"close\"",
+                other.escape_debug()
+            )))
+        }
+    };
+    once(&mut conf.settings.on_revoke, args, value)
 }
 
 /// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] | off`

@@ -78,11 +78,12 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
+    command!("tollgate_on_revoke", One, Loc, location::on_revoke),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 38 } else { 37 };
+const COUNT: usize = if cfg!(debug_assertions) { 39 } else { 38 };
 
 type Outcome = Result<(), ConfError>;
 

@@ -13,7 +13,7 @@ pub use batch::Batch;
 pub use time::TimeFormat;
 
 use crate::clock::UnixMillis;
-use crate::decision::Decision;
+use crate::decision::{Decision, Reason};
 use crate::llm::{Source, Usage};
 use crate::money::Amount;
 use crate::principal::AuthMethod;
@@ -37,6 +37,8 @@ pub struct Record<'a> {
     /// What was decided, and with a refusal its `reason`; `None` where nginx refused the request
     /// before anything was decided.
     pub decision: Option<Decision>,
+    /// Why a request that was let in was cut off: its `reason` then.
+    pub cut_off: Option<Reason>,
     /// The HTTP status that the client got.
     pub status: Option<u16>,
     /// The client's id.
@@ -123,6 +125,7 @@ impl<'a> Record<'a> {
             time,
             request_id: None,
             decision: None,
+            cut_off: None,
             status: None,
             client: None,
             key_id: None,
@@ -164,7 +167,8 @@ impl<'a> Record<'a> {
         text(out, member!("request_id"), self.request_id);
         if let Some(decision) = self.decision {
             name(out, member!("decision"), Some(decision.as_str()));
-            name(out, member!("reason"), decision.reason().map(|reason| reason.as_str()));
+            let reason = decision.reason().or(self.cut_off);
+            name(out, member!("reason"), reason.map(|reason| reason.as_str()));
         }
         number(out, member!("status"), self.status.map(u64::from));
         text(out, member!("client"), self.client);

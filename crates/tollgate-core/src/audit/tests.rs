@@ -18,6 +18,7 @@ fn full() -> Record<'static> {
         time: TIME,
         request_id: Some(b"0af7651916cd43dd8448eb211c80319c"),
         decision: Some(Decision::Deny(Reason::RequestsExceeded)),
+        cut_off: None,
         status: Some(429),
         client: Some(b"acme"),
         key_id: Some(b"k_1"),
@@ -76,6 +77,10 @@ fn what_is_unknown_is_absent() {
 fn an_allowed_request_has_no_reason() {
     let allowed = Record { decision: Some(Decision::Allow), ..Record::new(TIME) };
     assert!(line(&allowed).ends_with(",\"decision\":\"allow\"}\n"));
+    let cut_off = Record { cut_off: Some(Reason::RevokedCredential), ..allowed };
+    assert!(
+        line(&cut_off).ends_with(",\"decision\":\"allow\",\"reason\":\"revoked_credential\"}\n")
+    );
 }
 
 fn with_usage(source: Source, usage: Usage) -> String {

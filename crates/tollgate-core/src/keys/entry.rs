@@ -1,16 +1,14 @@
 //! One entry of the keys file.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::{MapAccess, Visitor};
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::field::{Field, Text};
 use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
-use super::{Digest, Entry, EntryName, Problem};
+use super::{Digest, EntryName, Problem};
 use crate::clock::UnixSeconds;
-use crate::principal::{AuthMethod, Principal};
 
 /// The fields of an entry.
 pub(super) const FIELDS: [&str; 12] = [
@@ -29,20 +27,20 @@ pub(super) const FIELDS: [&str; 12] = [
 ];
 
 /// The members of one entry, duplicates included, in the order of the file.
-pub(super) struct Members(Vec<(String, Value)>);
+pub(super) struct Members<'de>(Vec<(Text<'de>, Field<'de>)>);
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MembersVisitor;
 
         impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members;
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::with_capacity(FIELDS.len());
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
@@ -58,14 +56,28 @@ impl<'de> Deserialize<'de> for Members {
 /// A field and what is wrong with it.
 type FieldError = (String, Problem);
 
-impl Members {
-    /// The entry, and the digest that it is found by.
-    pub(super) fn read(&self) -> Result<(Digest, Entry), FieldError> {
+/// What an entry says, checked.
+pub(super) struct Draft<'m> {
+    pub(super) digest: Digest,
+    pub(super) id: &'m str,
+    pub(super) client: &'m str,
+    pub(super) tier: Option<&'m str>,
+    pub(super) models: Option<Vec<&'m str>>,
+    pub(super) scopes: Option<Vec<&'m str>>,
+    /// Each is known to be one.
+    pub(super) cidrs: Option<Vec<&'m str>>,
+    pub(super) not_before: UnixSeconds,
+    pub(super) expires: UnixSeconds,
+    pub(super) disabled: bool,
+}
+
+impl Members<'_> {
+    pub(super) fn read(&self) -> Result<Draft<'_>, FieldError> {
         self.check_names()?;
         let digest = self.required("hash", as_digest)?;
         let id = self.required("id", as_name)?;
         let client = self.required("client", as_name)?;
-        for (field, name) in [("id", &id), ("client", &client)] {
+        for (field, name) in [("id", id), ("client", client)] {
             if is_like_a_key(name) || Digest::of(name.as_bytes()) == digest {
                 return Err((field.to_owned(), Problem::NameIsAKey));
             }
@@ -83,24 +95,18 @@ impl Members {
         let revoked = self.optional("revoked", |value| as_date(value, Rounding::Down))?;
         // For whoever reads the file; nothing here needs it.
         self.optional("description", as_str)?;
-        let principal = Principal {
-            auth: AuthMethod::ApiKey,
+        Ok(Draft {
+            digest,
+            id,
             client,
-            key_id: Some(id),
             tier: self.optional("tier", as_name)?,
-            tenant: None,
-            scopes: self.optional("scopes", as_names)?,
             models: self.optional("models", as_names)?,
-            rate_limit: None,
-        };
-        let entry = Entry {
-            principal: Arc::new(principal),
-            disabled: self.optional("disabled", as_bool)?.unwrap_or(false) || revoked.is_some(),
+            scopes: self.optional("scopes", as_names)?,
+            cidrs: self.optional("cidrs", as_cidrs)?,
             not_before,
             expires,
-            cidrs: self.optional("cidrs", as_cidrs)?,
-        };
-        Ok((digest, entry))
+            disabled: self.optional("disabled", as_bool)?.unwrap_or(false) || revoked.is_some(),
+        })
     }
 
     /// What messages call the entry, which is at this place of the file: its `id`, unless that may
@@ -108,7 +114,7 @@ impl Members {
     pub(super) fn name(&self, position: usize) -> EntryName {
         let hash = self.get("hash").and_then(|value| as_digest(value).ok());
         let is_a_key = |id: &str| is_like_a_key(id) || hash == Some(Digest::of(id.as_bytes()));
-        match self.get("id").and_then(Value::as_str) {
+        match self.get("id").and_then(Field::as_str) {
             Some(id) if !id.is_empty() && !is_a_key(id) => EntryName::Id(id.to_owned()),
             _ => EntryName::Position(position),
         }
@@ -117,18 +123,18 @@ impl Members {
     fn check_names(&self) -> Result<(), FieldError> {
         for (position, (name, _)) in self.0.iter().enumerate() {
             if !FIELDS.contains(&name.as_str()) {
-                return Err((name.clone(), Problem::UnknownField));
+                return Err((name.as_str().to_owned(), Problem::UnknownField));
             }
             let mut earlier = self.0.iter().take(position);
-            if earlier.any(|(earlier, _)| earlier == name) {
-                return Err((name.clone(), Problem::DuplicateField));
+            if earlier.any(|(earlier, _)| earlier.as_str() == name.as_str()) {
+                return Err((name.as_str().to_owned(), Problem::DuplicateField));
             }
         }
         Ok(())
     }
 
-    fn get(&self, name: &str) -> Option<&Value> {
-        let (_, value) = self.0.iter().find(|(member, _)| member == name)?;
+    fn get(&self, name: &str) -> Option<&Field<'_>> {
+        let (_, value) = self.0.iter().find(|(member, _)| member.as_str() == name)?;
         Some(value)
     }
 
@@ -136,7 +142,7 @@ impl Members {
     fn optional<'v, T>(
         &'v self,
         name: &str,
-        read: impl FnOnce(&'v Value) -> Result<T, Problem>,
+        read: impl FnOnce(&'v Field<'v>) -> Result<T, Problem>,
     ) -> Result<Option<T>, FieldError> {
         let value = self.get(name).map(read).transpose();
         value.map_err(|problem| (name.to_owned(), problem))
@@ -145,7 +151,7 @@ impl Members {
     fn required<'v, T>(
         &'v self,
         name: &str,
-        read: impl FnOnce(&'v Value) -> Result<T, Problem>,
+        read: impl FnOnce(&'v Field<'v>) -> Result<T, Problem>,
     ) -> Result<T, FieldError> {
         let value = self.optional(name, read)?;
         value.ok_or_else(|| (name.to_owned(), Problem::MissingField))

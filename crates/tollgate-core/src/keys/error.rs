@@ -81,6 +81,10 @@ pub enum Problem {
     DuplicateId([usize; 2]),
     /// Another entry has the same hash.
     DuplicateHash(EntryName),
+    /// The tier is not among those that are declared.
+    UndeclaredTier(String),
+    /// More than a set can hold: about a billion.
+    TooManyKeys,
 }
 
 impl fmt::Display for KeysError {
@@ -176,6 +180,15 @@ impl fmt::Display for Problem {
                 f,
                 "is that of both keys[{first}] and keys[{second}]: give each entry its own"
             ),
+            Self::UndeclaredTier(name) => {
+                let name = name.escape_debug();
+                write!(
+                    f,
+                    "names the tier \"{name}\", which is not declared: add \"tollgate_tier {name} \
+                     {{ ... }}\" to the http block"
+                )
+            }
+            Self::TooManyKeys => f.write_str("is one too many: split the file"),
             Self::DuplicateHash(other) => write!(
                 f,
                 "is that of {other}, too: a key belongs to one client, remove one of the entries"

@@ -4,38 +4,82 @@
 //! Entries are judged one by one as they are parsed, so that a file of a million entries is
 //! never in memory as a tree.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::builder::Builder;
 use super::entry::Members;
-use super::{EntryName, KeySet, KeysError, Problem};
+use super::{EntryName, KeysError, Problem};
 
-pub(super) fn parse(json: &[u8]) -> Result<KeySet, KeysError> {
+/// The block of [`super::image`]; or the first thing that is wrong.
+pub(super) fn build(json: &[u8], is_declared: &dyn Fn(&str) -> bool) -> Result<Vec<u8>, KeysError> {
+    read(json, 1, is_declared).map_err(|(first, _)| first)
+}
+
+/// Everything that is wrong, up to `most` entries: one fault an entry.
+pub(super) fn faults(json: &[u8], most: usize) -> Vec<KeysError> {
+    match read(json, most, &|_| true) {
+        Ok(_) => Vec::new(),
+        Err((first, mut others)) => {
+            others.insert(0, first);
+            others
+        }
+    }
+}
+
+/// Reads the file until it is at an end, or has `most` faults: the first, and the others.
+fn read(
+    json: &[u8],
+    most: usize,
+    is_declared: &dyn Fn(&str) -> bool,
+) -> Result<Vec<u8>, (KeysError, Vec<KeysError>)> {
+    let several = |mut errors: Vec<KeysError>| match errors.is_empty() {
+        true => None,
+        false => Some((errors.remove(0), errors)),
+    };
     // UTF-8, and both orders of UTF-16: what editors on Windows write.
     if [&b"\xEF\xBB\xBF"[..], b"\xFF\xFE", b"\xFE\xFF"].iter().any(|mark| json.starts_with(mark)) {
-        return Err(of_file(None, Problem::ByteOrderMark));
+        return Err((of_file(None, Problem::ByteOrderMark), Vec::new()));
     }
-    let mut reader = Reader { set: KeySet::default(), expected: Expected::File, error: None };
+    let mut reader = Reader {
+        builder: Builder::default(),
+        expected: Expected::File,
+        is_declared,
+        most,
+        errors: Vec::new(),
+        stopped: false,
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let outcome =
         deserializer.deserialize_map(FileVisitor(&mut reader)).and_then(|()| deserializer.end());
     if let Err(error) = outcome {
-        return Err(reader.explain(&error, json));
+        reader.explain(&error, json);
     }
-    refuse_duplicate_ids(&reader.set)?;
-    Ok(reader.set)
+    match several(reader.errors) {
+        Some(errors) => Err(errors),
+        None => reader.builder.finish().map_err(|errors| match several(errors) {
+            Some((first, mut others)) => {
+                others.truncate(most.saturating_sub(1));
+                (first, others)
+            }
+            None => (of_file(None, Problem::NotAnObject), Vec::new()),
+        }),
+    }
 }
 
 /// What has been read so far.
-struct Reader {
-    set: KeySet,
+struct Reader<'t> {
+    builder: Builder,
+    is_declared: &'t dyn Fn(&str) -> bool,
     expected: Expected,
-    /// Our own account of the error that stopped the parser.
-    error: Option<KeysError>,
+    /// How many errors are wanted.
+    most: usize,
+    errors: Vec<KeysError>,
+    /// The last of the errors stopped the parser.
+    stopped: bool,
 }
 
 /// What must come next, to say what is wrong when something else does.
@@ -46,35 +90,49 @@ enum Expected {
     Entry(usize),
 }
 
-impl Reader {
+impl Reader<'_> {
     /// Stops the parser with an error of ours. The parser's own carries nothing: it could repeat a
     /// value of the file.
     fn stop<E: serde::de::Error>(&mut self, error: KeysError) -> E {
-        self.error = Some(error);
+        self.errors.push(error);
+        self.stopped = true;
         E::custom("")
     }
 
-    fn explain(self, error: &serde_json::Error, json: &[u8]) -> KeysError {
+    /// Goes on behind an error, unless there are enough.
+    fn note<E: serde::de::Error>(&mut self, error: KeysError) -> Result<(), E> {
+        if self.errors.len().saturating_add(1) >= self.most {
+            return Err(self.stop(error));
+        }
+        self.errors.push(error);
+        Ok(())
+    }
+
+    /// The parser has stopped, with this error.
+    fn explain(&mut self, error: &serde_json::Error, json: &[u8]) {
         if error.is_data() {
             // A later version may well have other fields: then that is the message.
             if let Ok(AnyVersion { version }) = serde_json::from_slice(json) {
                 if version != 1 {
-                    return of_file(Some("version"), Problem::UnknownVersion);
+                    self.errors = vec![of_file(Some("version"), Problem::UnknownVersion)];
+                    return;
                 }
             }
         }
-        match (self.error, self.expected) {
-            (Some(error), _) => error,
+        if self.stopped {
+            return;
+        }
+        self.errors.push(match self.expected {
             // Syntax errors of the parser are fixed texts with a position.
-            (None, _) if !error.is_data() => of_file(None, Problem::Syntax(error.to_string())),
-            (None, Expected::File) => of_file(None, Problem::NotAnObject),
-            (None, Expected::Keys) => of_file(Some("keys"), Problem::WrongType("an array")),
-            (None, Expected::Entry(position)) => KeysError {
+            _ if !error.is_data() => of_file(None, Problem::Syntax(error.to_string())),
+            Expected::File => of_file(None, Problem::NotAnObject),
+            Expected::Keys => of_file(Some("keys"), Problem::WrongType("an array")),
+            Expected::Entry(position) => KeysError {
                 entry: Some(EntryName::Position(position)),
                 field: None,
                 problem: Problem::NotAnObject,
             },
-        }
+        });
     }
 }
 
@@ -88,9 +146,9 @@ fn of_file(field: Option<&str>, problem: Problem) -> KeysError {
 }
 
 /// The object that is the file.
-struct FileVisitor<'r>(&'r mut Reader);
+struct FileVisitor<'r, 't>(&'r mut Reader<'t>);
 
-impl<'de> Visitor<'de> for FileVisitor<'_> {
+impl<'de> Visitor<'de> for FileVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,9 +184,9 @@ impl<'de> Visitor<'de> for FileVisitor<'_> {
 }
 
 /// The array of the entries.
-struct KeysSeed<'r>(&'r mut Reader);
+struct KeysSeed<'r, 't>(&'r mut Reader<'t>);
 
-impl<'de> DeserializeSeed<'de> for KeysSeed<'_> {
+impl<'de> DeserializeSeed<'de> for KeysSeed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -136,7 +194,7 @@ impl<'de> DeserializeSeed<'de> for KeysSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for KeysSeed<'_> {
+impl<'de> Visitor<'de> for KeysSeed<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,40 +205,22 @@ impl<'de> Visitor<'de> for KeysSeed<'_> {
         let Self(reader) = self;
         for position in 0.. {
             reader.expected = Expected::Entry(position);
-            let Some(members) = seq.next_element::<Members>()? else {
+            let Some(members) = seq.next_element::<Members<'de>>()? else {
                 break;
             };
-            let name = |field: &str, problem| KeysError {
-                entry: Some(members.name(position)),
-                field: Some(field.to_owned()),
-                problem,
-            };
-            let (digest, entry) = match members.read() {
-                Ok(read) => read,
-                Err((field, problem)) => return Err(reader.stop(name(&field, problem))),
-            };
-            if let Err(other) = reader.set.insert(digest, entry) {
-                let other = match reader.set.entries.get(other) {
-                    Some(entry) => EntryName::Id(entry.id().to_owned()),
-                    None => EntryName::Position(other),
-                };
-                return Err(reader.stop(name("hash", Problem::DuplicateHash(other))));
+            let read = members.read().and_then(|draft| {
+                if let Some(tier) = draft.tier.filter(|tier| !(reader.is_declared)(tier)) {
+                    let problem = Problem::UndeclaredTier(tier.to_owned());
+                    return Err(("tier".to_owned(), problem));
+                }
+                let room = reader.builder.push(&draft);
+                room.ok_or_else(|| ("id".to_owned(), Problem::TooManyKeys))
+            });
+            if let Err((field, problem)) = read {
+                let entry = Some(members.name(position));
+                reader.note(KeysError { entry, field: Some(field), problem })?;
             }
         }
         Ok(())
     }
-}
-
-fn refuse_duplicate_ids(set: &KeySet) -> Result<(), KeysError> {
-    let mut first = HashMap::with_capacity(set.len());
-    for (position, entry) in set.entries.iter().enumerate() {
-        if let Some(earlier) = first.insert(entry.id(), position) {
-            return Err(KeysError {
-                entry: Some(EntryName::Id(entry.id().to_owned())),
-                field: Some("id".to_owned()),
-                problem: Problem::DuplicateId([earlier, position]),
-            });
-        }
-    }
-    Ok(())
 }

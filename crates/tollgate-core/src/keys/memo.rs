@@ -1,36 +1,41 @@
 //! Keys that were presented a moment ago, so that the next request with one costs no SHA-256.
 //!
 //! A direct-mapped table: the hash of a key picks one place, and the key that was found last has it.
-//! Only known keys get in, so a stranger's guesses push nobody out. What is remembered is where a key
-//! stands in its set, and nothing about whether it is in force: that is judged every time.
+//! Only known keys get in, so a stranger's guesses push nobody out. What is remembered is what the set
+//! says of a key, and nothing about whether it is in force: that is judged every time. Another set, of
+//! the changed file say, has another number, under which nothing is remembered yet.
 
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::Position;
+use super::ApiKey;
 
 /// The keys that one worker remembers.
 pub struct KeyMemo {
-    places: Box<[Option<(u128, Position)>]>,
+    places: Box<[Option<Known>]>,
     key: [u8; 16],
 }
+
+/// The hash of a set's number and a key, and what the set says of the key.
+type Known = (u128, Arc<ApiKey>);
 
 impl KeyMemo {
     /// An empty table for `capacity` keys. `key` must be random, and secret: nobody else can then
     /// make a second key with the hash of a known one.
     #[must_use]
     pub fn new(capacity: usize, key: [u8; 16]) -> Self {
-        Self { places: vec![None; capacity].into_boxed_slice(), key }
+        Self { places: (0..capacity).map(|_| None).collect(), key }
     }
 
-    /// Where `key` stands in the set with the number `set`: remembered, or found by `find`.
-    pub fn position(
+    /// The entry of `key` in the set with the number `set`: remembered, or found by `find`.
+    pub fn get(
         &mut self,
         set: u64,
         key: &[u8],
-        find: impl FnOnce(&[u8]) -> Option<Position>,
-    ) -> Option<Position> {
+        find: impl FnOnce(&[u8]) -> Option<ApiKey>,
+    ) -> Option<Arc<ApiKey>> {
         let mut hasher = SipHasher13::new_with_key(&self.key);
         hasher.write_u64(set);
         hasher.write(key);
@@ -40,13 +45,13 @@ impl KeyMemo {
         // The hash's low half, scaled to the number of places.
         let index = (low * self.places.len() as u128) >> 64;
         let place = usize::try_from(index).ok().and_then(|index| self.places.get_mut(index));
-        let Some(place) = place else { return find(key) };
+        let Some(place) = place else { return find(key).map(Arc::new) };
         match place {
-            Some((known, position)) if *known == hash => Some(*position),
+            Some((known, entry)) if *known == hash => Some(Arc::clone(entry)),
             _ => {
-                let position = find(key)?;
-                *place = Some((hash, position));
-                Some(position)
+                let entry = Arc::new(find(key)?);
+                *place = Some((hash, Arc::clone(&entry)));
+                Some(entry)
             }
         }
     }
@@ -55,37 +60,54 @@ impl KeyMemo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::UnixSeconds;
+    use crate::keys::KeySet;
 
-    fn never(_: &[u8]) -> Option<Position> {
+    fn never(_: &[u8]) -> Option<ApiKey> {
         panic!("should have been remembered")
+    }
+
+    fn some(_: &[u8]) -> Option<ApiKey> {
+        let hash = "0123456789abcdef".repeat(4);
+        let json = format!(
+            r#"{{"version":1,"keys":[{{"id":"k_3","client":"acme","hash":"sha256:{hash}"}}]}}"#
+        );
+        let set = KeySet::parse(json.as_bytes()).unwrap();
+        set.image().key(0)
+    }
+
+    fn id(entry: Option<Arc<ApiKey>>) -> String {
+        let entry = entry.unwrap();
+        entry.judge(UnixSeconds(0), None).unwrap().key_id().unwrap().to_owned()
     }
 
     #[test]
     fn a_found_key_is_remembered_by_set_and_by_all_of_its_bytes() {
         let mut memo = KeyMemo::new(64, [7; 16]);
-        assert_eq!(memo.position(1, b"tg_a", |_| Some(Position(3))), Some(Position(3)));
-        assert_eq!(memo.position(1, b"tg_a", never), Some(Position(3)));
+        assert_eq!(id(memo.get(1, b"tg_a", some)), "k_3");
+        assert_eq!(id(memo.get(1, b"tg_a", never)), "k_3");
         for (set, key) in [(2, &b"tg_a"[..]), (1, b"tg_b"), (1, b"tg_"), (1, b"tg_a "), (1, b"")] {
-            assert_eq!(memo.position(set, key, |_| None), None);
+            assert!(memo.get(set, key, |_| None).is_none());
         }
-        assert_eq!(memo.position(1, b"tg_a", never), Some(Position(3)));
+        assert_eq!(id(memo.get(1, b"tg_a", never)), "k_3");
     }
 
     #[test]
     fn unknown_keys_push_nobody_out() {
         let mut memo = KeyMemo::new(1, [7; 16]);
-        memo.position(1, b"tg_a", |_| Some(Position(3)));
+        memo.get(1, b"tg_a", some);
         for guess in 0u32..1000 {
-            assert_eq!(memo.position(1, &guess.to_le_bytes(), |_| None), None);
+            assert!(memo.get(1, &guess.to_le_bytes(), |_| None).is_none());
         }
-        assert_eq!(memo.position(1, b"tg_a", never), Some(Position(3)));
+        assert_eq!(id(memo.get(1, b"tg_a", never)), "k_3");
     }
 
     #[test]
     fn a_table_without_places_remembers_nothing() {
         let mut memo = KeyMemo::new(0, [7; 16]);
         for _ in 0..2 {
-            assert_eq!(memo.position(1, b"tg_a", |_| Some(Position(3))), Some(Position(3)));
+            assert_eq!(id(memo.get(1, b"tg_a", some)), "k_3");
+            assert!(memo.get(1, b"tg_a", |_| None).is_none());
         }
     }
 }

@@ -5,93 +5,57 @@
 //! anything, and a look-up need not take constant time: what its timing could tell is a part of a
 //! digest, from which nobody finds a key.
 
+mod builder;
 mod entry;
 mod error;
+mod field;
 mod file;
+mod image;
+mod key;
 mod memo;
 mod value;
 
 pub use error::{EntryName, KeysError, Problem};
+pub use key::{ApiKey, KeyOwner, Refusal};
 pub use memo::KeyMemo;
 
-use std::collections::hash_map;
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::address::Cidr;
 use crate::clock::UnixSeconds;
 use crate::decision::Reason;
 use crate::principal::Principal;
+use image::{Header, Image};
 
 /// The longest API key, in bytes. A longer one is refused without being hashed.
 pub const MAX_KEY_LEN: usize = 4096;
 
+/// The most faults that [`faults`] tells.
+const MAX_FAULTS: usize = 1000;
+
 /// The keys of one keys file, found by digest. Immutable: a changed file makes a new set.
-#[derive(Default)]
+///
+/// It lives in one block of bytes ([`KeySet::build`]), which may be memory that processes share
+/// ([`KeySet::from_block`]).
 pub struct KeySet {
-    /// In the order of the file.
-    entries: Vec<Entry>,
-    by_digest: HashMap<Digest, usize, BuildHasherDefault<DigestHasher>>,
+    block: Box<dyn AsRef<[u8]> + Send + Sync>,
+    header: Header,
 }
 
-/// One entry of the file, ready to be judged.
-struct Entry {
-    principal: Arc<Principal>,
-    disabled: bool,
-    not_before: UnixSeconds,
-    expires: UnixSeconds,
-    cidrs: Option<Box<[Cidr]>>,
-}
-
-/// Where a key stands in its set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position(usize);
-
-/// Why a key was refused, and whose it is where it was recognised.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// `InvalidCredential`, `RevokedCredential`, `NotYetValid`, `ExpiredCredential` or
-    /// `AddressDenied`.
-    pub reason: Reason,
-    /// Whose key it is: for the audit log only.
-    pub owner: Option<KeyOwner>,
-}
-
-/// Whose key was recognised but refused. It names the client and grants nothing: there is no way
-/// from here to the [`Principal`].
-#[derive(Clone)]
-pub struct KeyOwner(Arc<Principal>);
-
-impl KeyOwner {
-    /// The client of the refused key.
-    #[must_use]
-    pub fn client(&self) -> &str {
-        self.0.client()
-    }
-
-    /// The `id` of the refused key.
-    #[must_use]
-    pub fn key_id(&self) -> &str {
-        self.0.key_id().unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for KeyOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyOwner")
-            .field("client", &self.client())
-            .field("key_id", &self.key_id())
-            .finish()
-    }
+/// Everything that is wrong with a keys file: one fault an entry, and the first thousand.
+///
+/// What is said of the file as a whole ends the reading. That an id or a hash is there twice is said
+/// only of a file with nothing else wrong.
+#[must_use]
+pub fn faults(json: &[u8]) -> Vec<KeysError> {
+    file::faults(json, MAX_FAULTS)
 }
 
 impl KeySet {
-    /// Reads a keys file.
+    /// Reads a keys file, and makes the block of its keys. `is_declared` says which tiers there are.
     ///
     /// A file without entries makes an empty set, which refuses every key.
     ///
@@ -99,101 +63,96 @@ impl KeySet {
     ///
     /// Anything that is not exactly the format of version 1, by the first entry and field that
     /// break it: see [`Problem`].
-    pub fn parse(json: &[u8]) -> Result<Self, KeysError> {
-        file::parse(json)
+    pub fn build(json: &[u8], is_declared: &dyn Fn(&str) -> bool) -> Result<Vec<u8>, KeysError> {
+        file::build(json, is_declared)
     }
 
-    /// Judges a presented key, at a moment, from an address (`None`: the client has none, as on a
-    /// Unix socket; a key that is restricted to networks is then refused).
-    ///
-    /// Takes the same time whatever the number of keys, and allocates nothing.
+    /// The set in a block that [`KeySet::build`] made. It is read in place: it must not change. `None`:
+    /// it is no such block.
+    #[must_use]
+    pub fn from_block(block: impl AsRef<[u8]> + Send + Sync + 'static) -> Option<Self> {
+        let header = Header::read(block.as_ref())?;
+        Some(Self { block: Box::new(block), header })
+    }
+
+    /// Reads a keys file, for a process of its own, which knows of no tiers.
     ///
     /// # Errors
     ///
-    /// The first of these that holds: the key is empty, longer than [`MAX_KEY_LEN`] or in no entry
-    /// (`InvalidCredential`), disabled (`RevokedCredential`), before its `not_before`
-    /// (`NotYetValid`), at or after its `expires` (`ExpiredCredential`), or the address is in none
-    /// of its `cidrs` (`AddressDenied`).
+    /// As [`KeySet::build`].
+    pub fn parse(json: &[u8]) -> Result<Self, KeysError> {
+        let problem = Problem::TooManyKeys;
+        let whole = KeysError { entry: None, field: None, problem };
+        Self::from_block(Self::build(json, &|_| true)?).ok_or(whole)
+    }
+
+    fn image(&self) -> Image<'_> {
+        Image { block: (*self.block).as_ref(), header: self.header }
+    }
+
+    /// The key that is presented, if it is in the set, whether it is in force or not.
+    ///
+    /// Takes the same time whatever the number of keys.
+    #[must_use]
+    pub fn find(&self, key: &[u8]) -> Option<ApiKey> {
+        if key.is_empty() || key.len() > MAX_KEY_LEN {
+            return None;
+        }
+        let image = self.image();
+        image.key(image.find(&Digest::of(key))?)
+    }
+
+    /// Judges a presented key, at a moment, from an address.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidCredential` where the key is empty, longer than [`MAX_KEY_LEN`] or in no entry; else as
+    /// [`ApiKey::judge`].
     pub fn lookup(
         &self,
         key: &[u8],
         now: UnixSeconds,
         address: Option<IpAddr>,
-    ) -> Result<&Arc<Principal>, Refusal> {
-        self.judge(self.find(key), now, address)
-    }
-
-    /// The first half of [`KeySet::lookup`]: where the key stands, if it stands here.
-    #[must_use]
-    pub fn find(&self, key: &[u8]) -> Option<Position> {
-        if key.is_empty() || key.len() > MAX_KEY_LEN {
-            return None;
-        }
-        self.by_digest.get(&Digest::of(key)).map(|&position| Position(position))
-    }
-
-    /// The second half of [`KeySet::lookup`]: whether the key at `position`, as
-    /// [`KeySet::find`] gave it, is in force.
-    ///
-    /// # Errors
-    ///
-    /// As [`KeySet::lookup`].
-    pub fn judge(
-        &self,
-        position: Option<Position>,
-        now: UnixSeconds,
-        address: Option<IpAddr>,
-    ) -> Result<&Arc<Principal>, Refusal> {
-        let Some(entry) = position.and_then(|position| self.entries.get(position.0)) else {
-            return Err(Refusal { reason: Reason::InvalidCredential, owner: None });
-        };
-        match entry.refusal(now, address) {
-            None => Ok(&entry.principal),
-            Some(reason) => {
-                Err(Refusal { reason, owner: Some(KeyOwner(Arc::clone(&entry.principal))) })
-            }
+    ) -> Result<Arc<Principal>, Refusal> {
+        match self.find(key) {
+            Some(key) => key.judge(now, address).map(Arc::clone),
+            None => Err(Refusal { reason: Reason::InvalidCredential, owner: None }),
         }
     }
 
     /// The number of keys, disabled and expired ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        usize::try_from(self.header.keys).unwrap_or(usize::MAX)
     }
 
     /// Whether there is no key at all, so that every request would be refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.header.keys == 0
     }
 
-    /// The `id` and the tier of each entry, in the order of the file: to check that the tiers are
-    /// declared.
-    pub fn tiers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.entries.iter().map(|entry| (entry.id(), entry.principal.tier()))
+    /// The tiers that keys name, and the `id` of the first key of each.
+    pub fn tiers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let image = self.image();
+        (0..self.header.tiers).map(move |index| {
+            let (tier, first) = image.tier(index).unwrap_or_default();
+            (tier, image.id(first).unwrap_or_default())
+        })
     }
 
-    /// The `id` of each entry with `models` or `scopes`, in the order of the file: restrictions
-    /// that are recorded in the principal, but that nothing enforces yet.
-    pub fn restricted_entries(&self) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
-            .filter(|entry| {
-                entry.principal.models().is_some() || entry.principal.scopes().is_some()
-            })
-            .map(Entry::id)
+    /// The number of keys that name no tier.
+    #[must_use]
+    pub fn without_tier(&self) -> usize {
+        usize::try_from(self.header.without_tier).unwrap_or(usize::MAX)
     }
 
-    /// Adds an entry, or gives the place of the entry that has the same digest.
-    fn insert(&mut self, digest: Digest, entry: Entry) -> Result<(), usize> {
-        match self.by_digest.entry(digest) {
-            hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(self.entries.len());
-                self.entries.push(entry);
-                Ok(())
-            }
-            hash_map::Entry::Occupied(occupied) => Err(*occupied.get()),
-        }
+    /// The number of keys with `models` or `scopes`, and the `id` of the first: restrictions that are
+    /// recorded in the principal, but that nothing enforces yet. `None`: there are none.
+    #[must_use]
+    pub fn restricted(&self) -> Option<(usize, &str)> {
+        let count = usize::try_from(self.header.restricted).ok().filter(|count| *count > 0)?;
+        Some((count, self.image().id(self.header.first_restricted).unwrap_or_default()))
     }
 }
 
@@ -204,28 +163,6 @@ impl fmt::Debug for KeySet {
     }
 }
 
-impl Entry {
-    fn id(&self) -> &str {
-        self.principal.key_id().unwrap_or_default()
-    }
-
-    /// Why this key is refused at `now` from `address`.
-    fn refusal(&self, now: UnixSeconds, address: Option<IpAddr>) -> Option<Reason> {
-        if self.disabled {
-            return Some(Reason::RevokedCredential);
-        }
-        if now < self.not_before {
-            return Some(Reason::NotYetValid);
-        }
-        if now >= self.expires {
-            return Some(Reason::ExpiredCredential);
-        }
-        let cidrs = self.cidrs.as_deref()?;
-        let permitted = address.is_some_and(|ip| cidrs.iter().any(|cidr| cidr.contains(ip)));
-        (!permitted).then_some(Reason::AddressDenied)
-    }
-}
-
 /// The SHA-256 of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Digest([u8; 32]);
@@ -233,35 +170,6 @@ struct Digest([u8; 32]);
 impl Digest {
     fn of(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
-    }
-}
-
-impl Hash for Digest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-    }
-}
-
-/// Passes the first bytes of a digest through: they are uniform already, and only the operator puts
-/// digests into the table, so nobody can crowd one place of it.
-#[derive(Default)]
-struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Not used by `Digest`.
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 

@@ -2,30 +2,26 @@
 
 use serde_json::Value;
 
+use super::field::Field;
 use super::{Digest, Problem};
 use crate::address::Cidr;
 use crate::clock::UnixSeconds;
 use crate::principal::is_valid_name;
 
-pub(super) fn as_str(value: &Value) -> Result<&str, Problem> {
+pub(super) fn as_str<'v>(value: &'v Field<'v>) -> Result<&'v str, Problem> {
     value.as_str().ok_or(Problem::WrongType("a string"))
 }
 
-pub(super) fn as_bool(value: &Value) -> Result<bool, Problem> {
+pub(super) fn as_bool(value: &Field<'_>) -> Result<bool, Problem> {
     value.as_bool().ok_or(Problem::WrongType("true or false"))
 }
 
-pub(super) fn as_name(value: &Value) -> Result<Box<str>, Problem> {
-    let name = as_str(value)?;
-    if is_valid_name(name) {
-        Ok(name.into())
-    } else {
-        Err(Problem::InvalidName)
-    }
+pub(super) fn as_name<'v>(value: &'v Field<'v>) -> Result<&'v str, Problem> {
+    Some(as_str(value)?).filter(|name| is_valid_name(name)).ok_or(Problem::InvalidName)
 }
 
 /// The elements of an array that restricts the key to something.
-fn as_restriction(value: &Value) -> Result<&[Value], Problem> {
+fn as_restriction<'v>(value: &'v Field<'v>) -> Result<&'v [Value], Problem> {
     let elements = value.as_array().ok_or(Problem::WrongType("an array of strings"))?;
     if elements.is_empty() {
         return Err(Problem::EmptyRestriction);
@@ -33,19 +29,23 @@ fn as_restriction(value: &Value) -> Result<&[Value], Problem> {
     Ok(elements)
 }
 
-pub(super) fn as_names(value: &Value) -> Result<Box<[Box<str>]>, Problem> {
+pub(super) fn as_names<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
     let elements = as_restriction(value)?.iter().enumerate();
     elements
-        .map(|(position, element)| as_name(element).map_err(|_| Problem::InvalidElement(position)))
+        .map(|(position, element)| {
+            let name = element.as_str().filter(|name| is_valid_name(name));
+            name.ok_or(Problem::InvalidElement(position))
+        })
         .collect()
 }
 
-pub(super) fn as_cidrs(value: &Value) -> Result<Box<[Cidr]>, Problem> {
+pub(super) fn as_cidrs<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
     let elements = as_restriction(value)?.iter().enumerate();
     elements
         .map(|(position, element)| {
             let text = element.as_str().ok_or(Problem::WrongType("an array of strings"))?;
-            text.parse().map_err(|error| Problem::InvalidCidr(position, error))
+            let cidr: Result<Cidr, _> = text.parse();
+            cidr.map(|_| text).map_err(|error| Problem::InvalidCidr(position, error))
         })
         .collect()
 }
@@ -54,7 +54,7 @@ pub(super) fn as_cidrs(value: &Value) -> Result<Box<[Cidr]>, Problem> {
 const HASH_OF_NOTHING: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// One spelling only, so that an operator who searches the file for a hash finds it.
-pub(super) fn as_digest(value: &Value) -> Result<Digest, Problem> {
+pub(super) fn as_digest(value: &Field<'_>) -> Result<Digest, Problem> {
     let digits = as_str(value)?.strip_prefix("sha256:").ok_or(Problem::InvalidHash)?.as_bytes();
     if digits.len() != 64 {
         return Err(Problem::InvalidHash);
@@ -82,7 +82,7 @@ pub(super) enum Rounding {
     Down,
 }
 
-pub(super) fn as_date(value: &Value, rounding: Rounding) -> Result<UnixSeconds, Problem> {
+pub(super) fn as_date(value: &Field<'_>, rounding: Rounding) -> Result<UnixSeconds, Problem> {
     let text = as_str(value)?;
     if !is_rfc3339(text.as_bytes()) {
         return Err(Problem::InvalidDate);

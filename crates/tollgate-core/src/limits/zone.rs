@@ -18,7 +18,7 @@ use super::sync::{AtomicU64, Ordering};
 
 /// "tollgate", and the version of everything that lies behind it.
 const MAGIC: u64 = u64::from_be_bytes(*b"tollgate");
-const LAYOUT_VERSION: u64 = 2;
+const LAYOUT_VERSION: u64 = 3;
 
 // The header, by word.
 const WORD_MAGIC: usize = 0;
@@ -28,7 +28,8 @@ const WORD_CLIENT_SETS: usize = 4;
 const WORD_KEY_SETS: usize = 5;
 const WORD_LEDGER_WORDS: usize = 6;
 const WORD_UNIQUES: usize = 7;
-const HEADER_WORDS: usize = 8;
+const WORD_FAILED_LOADS: usize = 8;
+const HEADER_WORDS: usize = 16;
 const LEARNED_START: usize = HEADER_WORDS + rates::WORDS;
 pub(super) const LEDGER_START: usize = LEARNED_START + learned::WORDS;
 
@@ -81,6 +82,7 @@ pub struct Zone<'z> {
     pub(super) clients: Slots<'z>,
     pub(super) keys: Slots<'z>,
     ledger: Ledger<'z>,
+    failed_loads: &'z AtomicU64,
 }
 
 impl<'z> Zone<'z> {
@@ -153,6 +155,7 @@ impl<'z> Zone<'z> {
             clients,
             keys: slots(part(clients_end, keys_end)?, clients.len()),
             ledger,
+            failed_loads: words.get(WORD_FAILED_LOADS).ok_or(LayoutError::TooSmall)?,
         })
     }
 
@@ -160,6 +163,17 @@ impl<'z> Zone<'z> {
     #[must_use]
     pub fn is_same(&self, other: &Zone<'_>) -> bool {
         std::ptr::eq(self.rates.0, other.rates.0)
+    }
+
+    /// Counts a changed keys file, or file of a token's keys, that could not be taken into use.
+    pub fn count_failed_load(&self) {
+        self.failed_loads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many of them there were since the zone was made.
+    #[must_use]
+    pub fn failed_loads(&self) -> u64 {
+        self.failed_loads.load(Ordering::Relaxed)
     }
 
     /// How many clients, and how many keys of `tollgate_limit`, there are slots for.

@@ -152,8 +152,9 @@ fn the_shell_can_check_tiers_and_warn_about_restrictions() {
     ]))
     .unwrap();
     assert_eq!(set.len(), 3);
-    assert_eq!(set.tiers().collect::<Vec<_>>(), [("a", Some("pro")), ("b", None), ("c", None)]);
-    assert_eq!(set.restricted_entries().collect::<Vec<_>>(), ["b", "c"]);
+    assert_eq!(set.tiers().collect::<Vec<_>>(), [("pro", "a")]);
+    assert_eq!(set.without_tier(), 2);
+    assert_eq!(set.restricted(), Some((2, "b")));
 }
 
 proptest! {

@@ -1,0 +1,96 @@
+//! One key, ready to be judged.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::address::Cidr;
+use crate::clock::UnixSeconds;
+use crate::decision::Reason;
+use crate::principal::Principal;
+
+/// A key of a set: whose it is, and when and from where it is in force.
+#[derive(Debug)]
+pub struct ApiKey {
+    pub(super) principal: Arc<Principal>,
+    pub(super) disabled: bool,
+    pub(super) not_before: UnixSeconds,
+    pub(super) expires: UnixSeconds,
+    pub(super) cidrs: Option<Box<[Cidr]>>,
+}
+
+impl ApiKey {
+    /// Whose key it is, if it is in force at this moment and from this address (`None`: the client has
+    /// none, as on a Unix socket; a key that is restricted to networks is then refused).
+    ///
+    /// # Errors
+    ///
+    /// The first of these that holds: the key is disabled (`RevokedCredential`), before its
+    /// `not_before` (`NotYetValid`), at or after its `expires` (`ExpiredCredential`), or the address
+    /// is in none of its `cidrs` (`AddressDenied`).
+    pub fn judge(
+        &self,
+        now: UnixSeconds,
+        address: Option<IpAddr>,
+    ) -> Result<&Arc<Principal>, Refusal> {
+        match self.reason(now, address) {
+            None => Ok(&self.principal),
+            Some(reason) => {
+                Err(Refusal { reason, owner: Some(KeyOwner(Arc::clone(&self.principal))) })
+            }
+        }
+    }
+
+    fn reason(&self, now: UnixSeconds, address: Option<IpAddr>) -> Option<Reason> {
+        if self.disabled {
+            return Some(Reason::RevokedCredential);
+        }
+        if now < self.not_before {
+            return Some(Reason::NotYetValid);
+        }
+        if now >= self.expires {
+            return Some(Reason::ExpiredCredential);
+        }
+        let cidrs = self.cidrs.as_deref()?;
+        let permitted = address.is_some_and(|ip| cidrs.iter().any(|cidr| cidr.contains(ip)));
+        (!permitted).then_some(Reason::AddressDenied)
+    }
+}
+
+/// Why a key was refused, and whose it is where it was recognised.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// `InvalidCredential`, `RevokedCredential`, `NotYetValid`, `ExpiredCredential` or
+    /// `AddressDenied`.
+    pub reason: Reason,
+    /// Whose key it is: for the audit log only.
+    pub owner: Option<KeyOwner>,
+}
+
+/// Whose key was recognised but refused. It names the client and grants nothing: there is no way
+/// from here to the [`Principal`].
+#[derive(Clone)]
+pub struct KeyOwner(Arc<Principal>);
+
+impl KeyOwner {
+    /// The client of the refused key.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        self.0.client()
+    }
+
+    /// The `id` of the refused key.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        self.0.key_id().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for KeyOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyOwner")
+            .field("client", &self.client())
+            .field("key_id", &self.key_id())
+            .finish()
+    }
+}
