@@ -169,6 +169,10 @@ impl<S: Source> Live<S> {
 
 /// A [`Live`], whatever it is of.
 pub(crate) trait Follow {
+    /// The configuration is complete. What was read stays for the workers; this process needs it no
+    /// more, and would keep the memory of what changes later.
+    fn leave(&self);
+
     /// In a new process: takes over what is in force, since what a fork left behind may be written
     /// over.
     fn enter(&self);
@@ -178,6 +182,10 @@ pub(crate) trait Follow {
 }
 
 impl<S: Source> Follow for Live<S> {
+    fn leave(&self) {
+        drop(self.current.take());
+    }
+
     fn enter(&self) {
         *self.followed.mapped.lock() = None;
         let before = match self.followed.follow() {

@@ -85,6 +85,9 @@ impl MainConf {
 
     /// The configuration is complete: what is declared to no effect?
     pub(crate) fn finish(&self, cx: &ConfContext<'_>) {
+        for live in &self.live {
+            live.leave();
+        }
         if self.zone.is_some() && !self.in_use() {
             cx.log().warn(format_args!(
                 "tollgate_zone \"{}\" has no effect: no location says \"tollgate on\", so none is \
