@@ -104,6 +104,19 @@ unsafe impl Sync for Mapping {}
 /// The right to make a block.
 pub(crate) struct Maker<'b>(&'b SharedBlock);
 
+/// Memory that nobody can run: where that isn't said, the kernel may refuse it (`vm.memfd_noexec`).
+const MFD_NOEXEC_SEAL: u32 = 8;
+
+fn memory(flags: u32) -> io::Result<File> {
+    // SAFETY: the name ends in a NUL; the descriptor is new, and nobody else's.
+    unsafe {
+        match memfd_create(c"tollgate".as_ptr(), flags) {
+            descriptor @ 0.. => Ok(File::from_raw_fd(descriptor)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
 fn page_of(place: usize) -> u64 {
     (place as u64).saturating_add(1).saturating_mul(PLACE_LEN)
 }
@@ -111,13 +124,10 @@ fn page_of(place: usize) -> u64 {
 impl SharedBlock {
     /// Memory without a block.
     pub(crate) fn new() -> io::Result<Arc<Self>> {
-        // SAFETY: the name ends in a NUL; the descriptor is new, and nobody else's.
-        let file = unsafe {
-            let descriptor = memfd_create(c"tollgate".as_ptr(), MFD_CLOEXEC);
-            if descriptor < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            File::from_raw_fd(descriptor)
+        let file = match memory(MFD_CLOEXEC | MFD_NOEXEC_SEAL) {
+            // Linux before 6.3 doesn't know of it, and has no need to.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => memory(MFD_CLOEXEC)?,
+            memory => memory?,
         };
         file.set_len(page_of(PLACES))?;
         // SAFETY: the memory is that long, and starts with zeros.
