@@ -52,8 +52,8 @@ pub(crate) fn authenticate(
         let known = match credential.bearer && credential.bytes.contains(&b'.') {
             true => verifier
                 .keys
-                .current()
-                .and_then(|keys| worker::with(|w| w.tokens.get(keys.id, credential.bytes, now))),
+                .id()
+                .and_then(|keys| worker::with(|w| w.tokens.get(keys, credential.bytes, now))),
             false => None,
         };
         let is_token = known.is_some()
@@ -106,11 +106,9 @@ pub(crate) struct Grounds {
 
 impl Grounds {
     pub(crate) fn now(policy: &Policy) -> Self {
-        let jwt = policy.jwt.as_ref().and_then(|verifier| verifier.keys.current());
-        let api_keys = policy.api_keys.as_ref().and_then(|keys| keys.current());
         Self {
-            api_keys: api_keys.map(|set| set.id),
-            jwt: jwt.map(|set| set.id),
+            api_keys: policy.api_keys.as_ref().and_then(|keys| keys.id()),
+            jwt: policy.jwt.as_ref().and_then(|verifier| verifier.keys.id()),
             at: wall_now().seconds(),
         }
     }

@@ -1,10 +1,10 @@
 //! What files hold, as they are now: they are read again when they change, by one worker for all of
 //! them, and beside its requests.
 //!
-//! A thread of each worker looks at the files ten times a second. The worker that first sees a change
-//! reads the files and makes a block of what they hold ([`SharedBlock`]); the others take it over when
-//! they look next. Whatever can't be used changes nothing, and is told once. Requests see a new
-//! [`Generation`] as soon as it is there, and never wait for one.
+//! Each worker looks at the files ten times a second ([`crate::watch`]). The worker that first sees a
+//! change reads the files, in a thread, and makes a block of what they hold ([`SharedBlock`]); the others
+//! take it over when they look next. Whatever can't be used changes nothing, and is told once. Requests
+//! see a new [`Generation`] as soon as it is there, and never wait for one.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -82,7 +82,7 @@ pub(crate) struct Live<S: Source> {
     followed: Arc<Followed<S>>,
 }
 
-/// The part of it that the thread works on.
+/// The part of it that threads work on.
 struct Followed<S: Source> {
     source: S,
     block: Arc<SharedBlock>,
@@ -151,19 +151,28 @@ impl<S: Source> Live<S> {
 
     /// What the files hold. `None`: this worker can't have it, and can't decide.
     pub(crate) fn current(&self) -> Option<Arc<Generation<S::Loaded>>> {
-        if self.followed.has_next.load(Ordering::Acquire) {
-            // Not now, if that means to wait.
-            if let Some(mut next) = self.followed.next.try_lock() {
-                self.followed.has_next.store(false, Ordering::Release);
-                if let Some(next) = next.take() {
-                    let before = self.current.replace(Some(next));
-                    if let Some(mut retired) = self.followed.retired.try_lock() {
-                        retired.extend(before);
-                    }
-                }
-            }
-        }
+        self.catch_up();
         self.current.borrow().clone()
+    }
+
+    /// The number of [`Live::current`].
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.catch_up();
+        self.current.borrow().as_ref().map(|generation| generation.id)
+    }
+
+    fn catch_up(&self) {
+        if !self.followed.has_next.load(Ordering::Acquire) {
+            return;
+        }
+        // Not now, if that means to wait.
+        let Some(mut next) = self.followed.next.try_lock() else { return };
+        self.followed.has_next.store(false, Ordering::Release);
+        let Some(next) = next.take() else { return };
+        let before = self.current.replace(Some(next));
+        if let Some(mut retired) = self.followed.retired.try_lock() {
+            retired.extend(before);
+        }
     }
 }
 
@@ -177,7 +186,10 @@ pub(crate) trait Follow {
     /// over.
     fn enter(&self);
 
-    /// What the thread of the worker looks at.
+    /// Has requests use what is in force, if they don't yet: also where none comes.
+    fn catch_up(&self);
+
+    /// What the worker looks at.
     fn watched(&self) -> Arc<dyn Watched>;
 }
 
@@ -204,15 +216,22 @@ impl<S: Source> Follow for Live<S> {
         drop(self.current());
     }
 
+    fn catch_up(&self) {
+        Live::catch_up(self);
+    }
+
     fn watched(&self) -> Arc<dyn Watched> {
         Arc::clone(&self.followed) as Arc<dyn Watched>
     }
 }
 
-/// What a thread looks at from time to time.
+/// What a worker looks at from time to time.
 pub(crate) trait Watched: Send + Sync {
-    /// Looks once. Failures to load are counted in the zone.
-    fn look(&self, zone: &Zone<'static>);
+    /// Whether there is something to do. That takes no time.
+    fn is_due(&self) -> bool;
+
+    /// Does it, which may take its time. Failures to load are counted in the zone.
+    fn follow_up(&self, zone: &Zone<'static>);
 }
 
 /// What files look like from outside.
@@ -346,7 +365,18 @@ impl<S: Source> Followed<S> {
 }
 
 impl<S: Source> Watched for Followed<S> {
-    fn look(&self, zone: &Zone<'static>) {
+    fn is_due(&self) -> bool {
+        let look = Look::at(self.source.paths());
+        let has_changed = look.number != self.block.seen() && !look.is_fresh;
+        // Whatever is locked is being worked on.
+        let is_behind = || {
+            self.mapped.try_lock().is_none_or(|mapped| *mapped != self.block.current())
+                || self.retired.try_lock().is_none_or(|retired| !retired.is_empty())
+        };
+        has_changed || is_behind() || self.block.is_untidy()
+    }
+
+    fn follow_up(&self, zone: &Zone<'static>) {
         // Not while requests might wait for the lock.
         let retired = std::mem::take(&mut *self.retired.lock());
         drop(retired);

@@ -172,6 +172,12 @@ impl SharedBlock {
         self.word(Control::Seen).load(Ordering::Acquire)
     }
 
+    /// Whether there is memory of blocks that are not in force any more.
+    pub(crate) fn is_untidy(&self) -> bool {
+        let in_force = self.current().map_or(0, |current| 1 << current.place());
+        self.word(Control::Used).load(Ordering::Acquire) & !in_force != 0
+    }
+
     /// Maps the block in force.
     pub(crate) fn map(self: &Arc<Self>) -> io::Result<Mapping> {
         /// Blocks that come and go while we try.
@@ -267,6 +273,9 @@ impl Maker<'_> {
     pub(crate) fn clean(&self) {
         let shared = self.0;
         let Some(current) = shared.current() else { return };
+        if !shared.is_untidy() {
+            return;
+        }
         let used = shared.word(Control::Used);
         for place in (0..PLACES).filter(|place| *place != current.place()) {
             let mut readers = shared.readers.lock();
