@@ -226,7 +226,7 @@ fn identify(
     };
     {
         let mut state = state.borrow_mut();
-        state.grounds = Some(Grounds::now(policy));
+        state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);
     }

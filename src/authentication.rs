@@ -16,7 +16,7 @@ use crate::conf::policy::Policy;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 use crate::state::{SavedCredential, State};
-use crate::worker;
+use crate::{live, worker};
 
 /// A refusal, with what is known about it.
 pub(crate) struct Denial {
@@ -31,6 +31,7 @@ impl From<Reason> for Denial {
 }
 
 /// The principal of the credential; `None` where none is asked for.
+#[inline]
 pub(crate) fn authenticate(
     r: Request<'_>,
     policy: &Policy,
@@ -98,32 +99,28 @@ fn verify(
 /// What a judgement rests on: as long as it is the same, so is the judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grounds {
-    api_keys: Option<u64>,
-    jwt: Option<u64>,
+    epoch: u64,
     /// Keys and tokens begin and end with a second.
     at: UnixSeconds,
 }
 
 impl Grounds {
-    pub(crate) fn now(policy: &Policy) -> Self {
-        Self {
-            api_keys: policy.api_keys.as_ref().and_then(|keys| keys.id()),
-            jwt: policy.jwt.as_ref().and_then(|verifier| verifier.keys.id()),
-            at: wall_now().seconds(),
-        }
+    pub(crate) fn now() -> Self {
+        Self { epoch: live::epoch(), at: wall_now().seconds() }
     }
 }
 
 /// Whether the credential of a request that has been waiting, or runs, is still good.
+#[inline(never)]
 pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Denial> {
-    let (policy, saved, before) = {
+    let grounds = Grounds::now();
+    let (policy, saved) = {
         let state = state.borrow();
-        (Rc::clone(&state.policy), state.credential, state.grounds)
+        if state.grounds == Some(grounds) {
+            return Ok(());
+        }
+        (Rc::clone(&state.policy), state.credential)
     };
-    let grounds = Grounds::now(&policy);
-    if before == Some(grounds) {
-        return Ok(());
-    }
     authenticate(r, &policy, saved)?;
     state.borrow_mut().grounds = Some(grounds);
     Ok(())

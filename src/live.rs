@@ -76,6 +76,14 @@ pub(crate) fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The number of the set that came into use last in this process.
+static NEWEST: AtomicU64 = AtomicU64::new(0);
+
+/// A number that changes with whatever requests use: of any files.
+pub(crate) fn epoch() -> u64 {
+    NEWEST.load(Ordering::Relaxed)
+}
+
 /// What requests use now.
 pub(crate) struct Live<S: Source> {
     current: RefCell<Option<Arc<Generation<S::Loaded>>>>,
@@ -169,6 +177,7 @@ impl<S: Source> Live<S> {
         let Some(mut next) = self.followed.next.try_lock() else { return };
         self.followed.has_next.store(false, Ordering::Release);
         let Some(next) = next.take() else { return };
+        NEWEST.fetch_max(next.id, Ordering::Relaxed);
         let before = self.current.replace(Some(next));
         if let Some(mut retired) = self.followed.retired.try_lock() {
             retired.extend(before);
