@@ -21,16 +21,12 @@ const MAX_TOKEN: u64 = 1 << 20;
 /// The most that is read of a key file.
 const MAX_KEY_FILE: u64 = 16 << 20;
 
-/// tollgate jwt
+// What each does is said where its arguments are.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Sign a new token, and print it.
     Issue(Box<issue::Arguments>),
-    /// Show what a token says. Nothing is verified.
     Inspect(inspect::Arguments),
-    /// Judge a token as the module does: the same yes or no, with the reason.
     Verify(Box<verify::Arguments>),
-    /// Make a private key and its JWK Set, or a secret.
     Keygen(keygen::Arguments),
 }
 
