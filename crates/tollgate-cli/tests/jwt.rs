@@ -352,6 +352,8 @@ fn private_jwks_of_rfc_7520_sign_for_their_public_halves() {
 #[test]
 fn wycheproof_and_the_command_agree_about_signatures() {
     const STRICTER: [u64; 6] = [346, 347, 350, 351, 372, 373];
+    // The same token as the valid 357: tollgate-core's tests of these vectors tell more.
+    const TWINS: [u64; 2] = [367, 370];
     let Some(vectors) = vectors() else { return };
     let file = fs::read(vectors.join("wycheproof/json_web_signature_test.json")).unwrap();
     let suite: Value = serde_json::from_slice(&file).unwrap();
@@ -383,8 +385,9 @@ fn wycheproof_and_the_command_agree_about_signatures() {
             let signed = line.contains("the payload is no JSON object")
                 || line.contains("claim \"")
                 || line.starts_with("ok ");
-            let stricter = STRICTER.contains(&test["tcId"].as_u64().unwrap());
-            let expected = test["result"] == "valid" && !stricter;
+            let id = test["tcId"].as_u64().unwrap();
+            let expected =
+                (test["result"] == "valid" && !STRICTER.contains(&id)) || TWINS.contains(&id);
             assert_eq!(signed, expected, "{}: {line}", test["tcId"]);
             if signed {
                 valid += 1
