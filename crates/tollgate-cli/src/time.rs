@@ -98,6 +98,14 @@ impl When {
             Self::Distance(distance) => now.saturating_add(distance).unwrap_or(Timestamp::MAX),
         }
     }
+
+    /// The moment, seen from `now` into the past.
+    pub(crate) fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Moment(moment) => moment,
+            Self::Distance(distance) => now.saturating_sub(distance).unwrap_or(Timestamp::MIN),
+        }
+    }
 }
 
 /// A length of time in one or two words: `3 hours`, `1 day`. The largest unit of which there is at
@@ -169,6 +177,7 @@ mod tests {
     fn a_moment_may_be_a_distance() {
         let now = Timestamp::from_second(1000).unwrap();
         assert_eq!(When::parse("1m").unwrap().after(now).as_second(), 1060);
+        assert_eq!(When::parse("1m").unwrap().before(now).as_second(), 940);
         assert_eq!(When::parse("1970-01-01").unwrap().after(now).as_second(), 0);
         assert!(When::parse("soon").unwrap_err().contains("neither"));
     }
