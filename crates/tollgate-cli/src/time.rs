@@ -108,12 +108,23 @@ impl When {
     }
 }
 
-/// A length of time in one or two words: `3 hours`, `1 day`. The largest unit of which there is at
-/// least one, rounded down.
+const WORDS: [(&str, u64); 4] =
+    [("year", 365 * 86_400), ("day", 86_400), ("hour", 3600), ("minute", 60)];
+
+/// A length of time in words: `3 hours`, `1 day`. The largest unit of which there is at least one,
+/// rounded down.
 pub(crate) fn in_words(seconds: u64) -> String {
-    let units = [("year", 365 * 86_400), ("day", 86_400), ("hour", 3600), ("minute", 60)];
-    let (unit, length) =
-        units.into_iter().find(|(_, length)| seconds >= *length).unwrap_or(("second", 1));
+    counted(seconds, WORDS.into_iter().find(|(_, length)| seconds >= *length))
+}
+
+/// The same to the second: `90 seconds`.
+pub(crate) fn exactly_in_words(seconds: u64) -> String {
+    let divides = |length: u64| seconds > 0 && seconds.is_multiple_of(length);
+    counted(seconds, WORDS.into_iter().find(|(_, length)| divides(*length)))
+}
+
+fn counted(seconds: u64, unit: Option<(&str, u64)>) -> String {
+    let (unit, length) = unit.unwrap_or(("second", 1));
     let count = seconds / length;
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
@@ -194,6 +205,9 @@ mod tests {
         ] {
             assert_eq!(in_words(seconds), words);
         }
+        assert_eq!(exactly_in_words(300), "5 minutes");
+        assert_eq!(exactly_in_words(90), "90 seconds");
+        assert_eq!(exactly_in_words(0), "0 seconds");
         assert_eq!(from_now(100, 40), "in 1 minute");
         assert_eq!(from_now(40, 100), "1 minute ago");
         assert_eq!(from_now(i64::MAX, i64::MIN), format!("in {}", in_words(u64::MAX)));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::report::Report;
-use super::table::{amount, grouped, grouped_amount, Table};
+use super::table::{amount, grouped, grouped_amounts, Table};
 use super::totals::{Group, Reasons, Times, Totals};
 use crate::escape::{shown, shown_json};
 use crate::exit::Failure;
@@ -51,6 +51,7 @@ pub(super) fn totals_table(title: &'static str, rows: &[&Group]) -> Table {
             of(&row.totals).percentile(percent).map_or(String::new(), |ms| grouped(ms.into()))
         })
     };
+    let costs: Vec<u128> = rows.iter().map(|row| row.totals.cost_nanos).collect();
     let names = rows.iter().map(|row| row.name.as_deref());
     let mut table = Table::new(title, names)
         .column("requests", numbers(|totals| totals.requests.into()))
@@ -60,7 +61,7 @@ pub(super) fn totals_table(title: &'static str, rows: &[&Group]) -> Table {
         .column("cached", numbers(|totals| totals.cached_tokens))
         .column("output", numbers(|totals| totals.output_tokens))
         .column("reasoning", numbers(|totals| totals.reasoning_tokens))
-        .column("cost", rows.iter().map(|row| grouped_amount(row.totals.cost_nanos)));
+        .column("cost", grouped_amounts(&costs));
     for (percent, title) in PERCENTILES.into_iter().zip(["ms p50", "p95", "p99"]) {
         table = table.column(title, times(|totals| &totals.duration, percent));
     }

@@ -35,7 +35,7 @@ impl Table {
         cells: impl IntoIterator<Item = String>,
     ) -> Self {
         let cells: Vec<String> = cells.into_iter().collect();
-        if cells.iter().any(|cell| !matches!(cell.as_str(), "" | "0")) {
+        if cells.iter().any(|cell| cell.contains(|c: char| c.is_ascii_digit() && c != '0')) {
             self.columns.push(Column { title, cells, to_the_left: false });
         }
         self
@@ -106,13 +106,17 @@ pub(super) fn amount(nanos: u128) -> String {
     }
 }
 
-/// The same for people: `1,234.5`
-pub(super) fn grouped_amount(nanos: u128) -> String {
-    let amount = amount(nanos);
-    match amount.split_once('.') {
-        Some((whole, fraction)) => format!("{}.{fraction}", group(whole)),
-        None => group(&amount),
-    }
+/// The same for people, one below the other: `1,234.50` and `0.25`.
+pub(super) fn grouped_amounts(nanos: &[u128]) -> Vec<String> {
+    let amounts: Vec<String> = nanos.iter().map(|nanos| amount(*nanos)).collect();
+    let parts: Vec<(&str, &str)> =
+        amounts.iter().map(|amount| amount.split_once('.').unwrap_or((amount, ""))).collect();
+    let decimals = parts.iter().map(|(_, fraction)| fraction.len()).max().unwrap_or(0);
+    let padded = |(whole, fraction): (&str, &str)| match decimals {
+        0 => group(whole),
+        _ => format!("{}.{fraction:0<decimals$}", group(whole)),
+    };
+    parts.into_iter().map(padded).collect()
 }
 
 #[cfg(test)]
@@ -128,9 +132,9 @@ mod tests {
         {
             assert_eq!(grouped(number), text);
         }
-        assert_eq!(grouped_amount(1_234_567_890_000), "1,234.56789");
-        assert_eq!(grouped_amount(1_000_000_000_000), "1,000");
-        assert_eq!(grouped_amount(1), "0.000000001");
+        let amounts = grouped_amounts(&[1_234_560_000_000, 0, 1_500_000]);
+        assert_eq!(amounts, ["1,234.5600", "0.0000", "0.0015"]);
+        assert_eq!(grouped_amounts(&[1_000_000_000_000, 0]), ["1,000", "0"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::record::Reader;
 use super::report::Sort;
 use super::totals::{By, Group, Groups};
 use crate::exit::{print, Exit, Failure};
-use crate::time::{in_words, parse_duration};
+use crate::time::{exactly_in_words, parse_duration};
 
 /// Show who used most in the last minutes, again and again.
 ///
@@ -156,7 +156,7 @@ impl Arguments {
         groups.push(sum);
         let rows: Vec<&Group> = groups.iter().collect();
         let table = output::totals_table(self.by.as_str(), &rows).render();
-        Ok(format!("the last {}, at {time}\n\n{table}", in_words(self.window.as_secs())))
+        Ok(format!("the last {}, at {time}\n\n{table}", exactly_in_words(self.window.as_secs())))
     }
 }
 
