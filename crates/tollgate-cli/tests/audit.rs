@@ -396,6 +396,26 @@ fn what_can_be_read_of_damaged_files_is_reported() {
 }
 
 #[test]
+fn whoever_stops_reading_is_not_told_of_an_error() {
+    let folder = Folder::new();
+    let file = folder.file("audit.log", &log(7, 20_000));
+    for arguments in [&["tail", "--no-follow", "-n", "20000"][..], &["report", "--by", "hour"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .arg("audit")
+            .args(arguments)
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{:?}", output.status);
+        assert!(output.stderr.is_empty());
+    }
+}
+
+#[test]
 fn tail_shows_the_last_lines_that_are_wanted() {
     let folder = Folder::new();
     let text = log(6, 3000);

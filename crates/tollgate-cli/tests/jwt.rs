@@ -475,6 +475,18 @@ fn a_batch_has_a_line_for_each_line_whatever_it_holds() {
 }
 
 #[test]
+fn an_argument_of_any_bytes_is_judged() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let issuer = Issuer::new(Algorithm::Hs256);
+    let keys = issuer.keys();
+    let garbage = std::ffi::OsStr::from_bytes(b"\xff.\x1b.x");
+    let arguments = ["jwt", "verify", "--keys", &keys].map(std::ffi::OsStr::new);
+    let run = tollgate(arguments.into_iter().chain([garbage]));
+    assert_eq!(run.status, 1, "{}", run.err);
+    assert_eq!(run.out, "not valid: the header is not canonical base64url (invalid_token)\n");
+}
+
+#[test]
 fn inspect_tells_what_a_token_says_and_claims_nothing() {
     let issuer = Issuer::new(Algorithm::EdDsa);
     let token = issuer.token(&["--client", "acme", "--kid", "k1", "--expires", "200m"]);

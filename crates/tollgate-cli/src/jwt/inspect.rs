@@ -1,5 +1,6 @@
 //! `tollgate jwt inspect`
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use base64::alphabet::URL_SAFE;
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// The token; - or nothing: stdin.
-    token: Option<String>,
+    token: Option<OsString>,
 }
 
 const NOT_VERIFIED: &str =
@@ -264,4 +265,36 @@ fn seconds(value: &Value) -> Option<i64> {
     let seconds = value.as_f64()?.ceil();
     #[expect(clippy::cast_possible_truncation, reason = "a whole number within the range of i64")]
     (-EXACT..=EXACT).contains(&seconds).then_some(seconds as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_looked_at_is_told_of_safely(
+            header in ".*",
+            exp in prop_oneof![any::<i64>().prop_map(Value::from), any::<f64>().prop_map(Value::from)],
+            claims: Vec<(String, String)>,
+            garbage: Vec<u8>,
+        ) {
+            let mut members: Map<String, Value> =
+                claims.into_iter().map(|(name, value)| (name, value.into())).collect();
+            members.insert("exp".to_owned(), exp.clone());
+            members.insert("nbf".to_owned(), exp);
+            let payload = super::super::base64url(Value::Object(members).to_string());
+            let token = format!("{}.{payload}.", super::super::base64url(header));
+            for token in [token.as_bytes(), &garbage, &[token.as_bytes(), &garbage].concat()] {
+                let findings = look(token).unwrap();
+                for now in [i64::MIN, 0, i64::MAX] {
+                    let text = findings.as_text(now);
+                    prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+                    prop_assert!(text.trim_end().ends_with(NOT_VERIFIED));
+                    prop_assert_eq!(&findings.as_json(now)["verified"], &Value::Bool(false));
+                }
+            }
+        }
+    }
 }

@@ -6,7 +6,9 @@ mod keygen;
 mod private_key;
 mod verify;
 
-use std::io::{self, Read as _};
+use std::ffi::OsStr;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,12 +44,21 @@ impl Command {
 }
 
 /// The bytes of a token: those of the argument, or of stdin less one line break.
-fn read_token(argument: Option<&str>) -> Result<Vec<u8>, Failure> {
+fn read_token(argument: Option<&OsStr>) -> Result<Vec<u8>, Failure> {
     if let Some(token) = argument.filter(|token| *token != "-") {
         return Ok(token.as_bytes().to_vec());
     }
+    let stdin = io::stdin();
+    let is_terminal = stdin.is_terminal();
+    let mut input = stdin.lock().take(MAX_TOKEN + 1);
     let mut token = Vec::new();
-    io::stdin().lock().take(MAX_TOKEN + 1).read_to_end(&mut token)?;
+    if is_terminal {
+        // Whoever pastes a token ends the line, and waits.
+        let _ = write!(io::stderr(), "token: ");
+        input.read_until(b'\n', &mut token)?;
+    } else {
+        input.read_to_end(&mut token)?;
+    }
     if token.len() as u64 > MAX_TOKEN {
         return Err(Failure::failed("stdin holds more than a token"));
     }

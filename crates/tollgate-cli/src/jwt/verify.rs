@@ -1,5 +1,6 @@
 //! `tollgate jwt verify`
 
+use std::ffi::OsString;
 use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// The token; - or nothing: stdin.
-    token: Option<String>,
+    token: Option<OsString>,
 }
 
 impl Arguments {
