@@ -100,7 +100,12 @@ fn refusals(token: &[u8], payload: &[u8]) -> Result<Vec<String>, Failure> {
         !matches!(error, TokenError::Expired | TokenError::NotYetValid)
             && *error != TokenError::MissingClaim("client")
     });
-    let refused = |error: TokenError| format!("the module refuses it: {error}");
+    let refused = |error: TokenError| match error {
+        TokenError::BadClaim("client" | "tier" | "scopes" | "rate_limit") => {
+            format!("with the default tollgate_jwt_claim, the module refuses it: {error}")
+        }
+        _ => format!("the module refuses it: {error}"),
+    };
     Ok(header.into_iter().chain(claims).map(refused).collect())
 }
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
-use tollgate_core::jwt::{Algorithm, KeySet};
+use tollgate_core::jwt::{verify_signature, Algorithm, KeySet};
 
 use super::{base64url, read_key_file, without_line_break};
 use crate::exit::Failure;
@@ -98,10 +98,24 @@ impl PrivateKey {
         if !keys.has_hmac() {
             return Err(in_file(path, "holds no secret, give a private key with --key"));
         }
-        if contents.trim_ascii_start().starts_with(b"{") && std::str::from_utf8(&contents).is_ok() {
-            return from_jwk(&contents).map_err(|problem| in_file(path, &problem));
+        let starts_as_json = contents.trim_ascii_start().starts_with(b"{");
+        let key = match starts_as_json && std::str::from_utf8(&contents).is_ok() {
+            true => from_jwk(&contents).map_err(|problem| in_file(path, &problem))?,
+            false => Self::new(Pair::Secret(without_line_break(&contents).to_vec())),
+        };
+        // That we have read it as the module does is not believed but tried.
+        let algorithm = key.algorithm(None)?;
+        let mut probe = format!("{}.", base64url(format!(r#"{{"alg":"{algorithm}"}}"#)));
+        let signature = key.sign(algorithm, probe.as_bytes())?;
+        probe = format!("{probe}.{}", base64url(signature));
+        match verify_signature(probe.as_bytes(), &keys, None, usize::MAX) {
+            Ok(_) => Ok(key),
+            Err(_) => Err(in_file(
+                path,
+                "is read in another way by the module, take out what is \
+                                         before the JSON",
+            )),
         }
-        Ok(Self::new(Pair::Secret(without_line_break(&contents).to_vec())))
     }
 
     /// A new key; for RSA, of so many bits.
