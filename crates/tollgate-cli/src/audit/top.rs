@@ -128,7 +128,7 @@ impl Arguments {
             }
             // To the upper left, and clear what is below.
             print(format!("\u{1b}[H\u{1b}[J{text}").as_bytes())?;
-            while drawn.elapsed() < self.interval {
+            loop {
                 std::thread::sleep(PAUSE);
                 let now_ms = now_ms();
                 follower.look(|line| {
@@ -136,6 +136,9 @@ impl Arguments {
                     Ok::<(), io::Error>(())
                 })?;
                 window.drop_old(now_ms);
+                if drawn.elapsed() >= self.interval {
+                    break;
+                }
             }
         }
     }
