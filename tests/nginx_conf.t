@@ -255,7 +255,7 @@ sub bearer {
 	return "Authorization: Bearer $credential";
 }
 
-# A token as scripts/new-jwt makes it.
+# A token as tollgate jwt issue makes it.
 sub token {
 	my ($claims) = @_;
 	my %claims = (%$claims, exp => int(time) + 600);
