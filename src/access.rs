@@ -12,14 +12,15 @@ use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
 use crate::admission::{Admission, Admitted, Shortage};
-use crate::authentication::{authenticate, recheck, Denial, Grounds};
+use crate::authentication::{authenticate, recheck, Authentication, Denial, Grounds, Means};
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::ffi::request::{Request, Verdict};
 use crate::metering::Metering;
 use crate::revocation::Running;
-use crate::state::{Body, SavedCredential, State, Step};
+use crate::state::{Asked, Body, SavedCredential, State, Step};
+use crate::waiting::{self, Topic};
 use crate::{queue, request_body, upkeep, worker};
 
 /// The access handler.
@@ -52,6 +53,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             state.borrow_mut().step = Step::Body;
             return r.read_body();
         }
+        Ok(Progress::Provider(topic)) => match wait_for(r, state, topic) {
+            Some(verdict) => return verdict,
+            None => Decision::Deny(Reason::InternalError),
+        },
         Ok(Progress::Turn) => match wait(r, state) {
             Some(verdict) => return verdict,
             None => Decision::Deny(Reason::InternalError),
@@ -71,6 +76,17 @@ enum Progress {
     Body,
     /// It is in the queue.
     Turn,
+    /// A provider was asked.
+    Provider(Topic),
+}
+
+/// Lets the request wait for what a provider says.
+fn wait_for(r: Request<'_>, state: &RefCell<State>, topic: Topic) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Provider;
+    let asked = state.asked.as_mut()?;
+    asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
+    Some(Verdict::Pending)
 }
 
 /// Lets the request wait for its turn.
@@ -184,15 +200,17 @@ fn decide(
     upkeep::join(zone, &lock, conf);
     let admission = Admission { r, state, policy, zone, lock: &lock };
     let endpoint = state.borrow().endpoint.filter(|_| request_body::is_read(r, policy));
-    if step == Step::Credential {
-        identify(r, state, policy, &admission)?;
+    if matches!(step, Step::Credential | Step::Provider) {
+        if let Some(topic) = identify(r, state, policy, &admission)? {
+            return Ok(Progress::Provider(topic));
+        }
         if endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
         }
     }
-    if step != Step::Credential {
+    if matches!(step, Step::Body | Step::Turn) {
         // It has been waiting, for its body or its turn.
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
@@ -206,17 +224,28 @@ fn decide(
     }
 }
 
-/// Who is asking, and in which tier?
+/// Who is asking, and in which tier? Or what has to be waited for, to know that?
 fn identify(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Rc<Policy>,
     admission: &Admission<'_, '_>,
-) -> Result<(), Denial> {
+) -> Result<Option<Topic>, Denial> {
     admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
     let saved = state.borrow().credential;
-    let principal = match authenticate(r, policy, saved) {
-        Ok(principal) => principal,
+    let asked = state.borrow_mut().asked.take();
+    let inquiry = asked.as_ref().and_then(|asked| asked.inquiry.as_deref());
+    let means = match &asked {
+        Some(asked) if waiting::is_over(asked.deadline) => Means::Last(inquiry),
+        _ => Means::Ask(inquiry),
+    };
+    let principal = match authenticate(r, policy, saved, means) {
+        Ok(Authentication::Done(principal)) => principal,
+        Ok(Authentication::Wait(topic, inquiry)) => {
+            let deadline = asked.as_ref().map_or_else(waiting::deadline, |asked| asked.deadline);
+            state.borrow_mut().asked = Some(Asked { inquiry, deadline, waiting: None });
+            return Ok(Some(topic));
+        }
         Err(denial) => {
             if denial.reason.is_auth_failure() {
                 admission.count_auth_failure();
@@ -234,7 +263,7 @@ fn identify(
         let tier = tier_of(principal, policy)?;
         state.borrow_mut().tier = Some(tier);
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What does the request ask for, and what may that take?

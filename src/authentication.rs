@@ -7,15 +7,18 @@ use std::sync::Arc;
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::credential::Credential;
 use tollgate_core::decision::Reason;
-use tollgate_core::jwt::{self, TokenError};
+use tollgate_core::jwt::{self, TokenError, VerifiedToken};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::principal::Principal;
 
-use crate::conf::credentials::Verifier;
+use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
+use crate::introspector::{Inquiry, Introspector, Standing};
+use crate::provider::Keys;
 use crate::state::{SavedCredential, State};
+use crate::waiting::Topic;
 use crate::{live, worker};
 
 /// A refusal, with what is known about it.
@@ -30,15 +33,61 @@ impl From<Reason> for Denial {
     }
 }
 
-/// The principal of the credential; `None` where none is asked for.
+/// How far authentication has come.
+pub(crate) enum Authentication {
+    /// The principal of the credential; `None` where none is asked for.
+    Done(Option<Arc<Principal>>),
+    /// A provider has been asked, and the request has to wait for the answer.
+    Wait(Topic, Option<Rc<Inquiry>>),
+}
+
+/// What a request may do to find out.
+#[derive(Clone, Copy)]
+pub(crate) enum Means<'i> {
+    /// Ask providers, and wait; it may have waited for this one already.
+    Ask(Option<&'i Inquiry>),
+    /// It has waited for long enough.
+    Last(Option<&'i Inquiry>),
+    /// Nothing but looking at what is known.
+    Look,
+}
+
+impl<'i> Means<'i> {
+    fn asks(self, r: Request<'_>) -> Option<Request<'_>> {
+        matches!(self, Self::Ask(_)).then_some(r)
+    }
+
+    fn inquiry(self) -> Option<&'i Inquiry> {
+        match self {
+            Self::Ask(inquiry) | Self::Last(inquiry) => inquiry,
+            Self::Look => None,
+        }
+    }
+
+    /// The request is to wait, if it still may.
+    fn wait(
+        self,
+        topic: Topic,
+        inquiry: Option<Rc<Inquiry>>,
+        instead: Reason,
+    ) -> Result<Authentication, Denial> {
+        match self {
+            Self::Ask(_) | Self::Look => Ok(Authentication::Wait(topic, inquiry)),
+            Self::Last(_) => Err(instead.into()),
+        }
+    }
+}
+
+/// From the credential to its principal.
 #[inline]
 pub(crate) fn authenticate(
     r: Request<'_>,
     policy: &Policy,
     saved: SavedCredential,
-) -> Result<Option<Arc<Principal>>, Denial> {
+    means: Means<'_>,
+) -> Result<Authentication, Denial> {
     if policy.anonymous {
-        return Ok(None);
+        return Ok(Authentication::Done(None));
     }
     let credential = match saved {
         SavedCredential::None => return Err(Reason::MissingCredential.into()),
@@ -48,52 +97,119 @@ pub(crate) fn authenticate(
         }
     };
     let now = wall_now().seconds();
+    // What is in `Authorization` is a token, if API keys have headers of their own.
+    let is_no_key = policy.bearer_is_jwt && !credential.raw;
     if let Some(verifier) = &policy.jwt {
         // A token that was verified here before has that shape, and need not be taken apart again.
-        let known = match credential.bearer && credential.bytes.contains(&b'.') {
-            true => verifier
-                .keys
-                .id()
-                .and_then(|keys| worker::with(|w| w.tokens.get(keys, credential.bytes, now))),
+        let known = match credential.bearer && jwt::has_dots(credential.bytes) {
+            true => verifier.keys.id().and_then(|keys| {
+                worker::with(|worker| worker.tokens.get(keys, credential.bytes, now))
+            }),
             false => None,
         };
         let is_token = known.is_some()
-            || policy.api_keys.is_none()
-            || (policy.bearer_is_jwt && !credential.raw)
-            || (credential.bearer && jwt::looks_like_jws(credential.bytes));
+            || (credential.bearer && jwt::looks_like_jws(credential.bytes))
+            || (policy.introspector.is_none() && (policy.api_keys.is_none() || is_no_key));
         if is_token {
-            let verified = match known {
-                Some(known) => known,
-                None => verify(verifier, credential.bytes, now)?,
-            };
-            return verified.map(Some).map_err(|error| {
-                r.log().info(format_args!("tollgate: token refused: {error}"));
-                error.reason().into()
-            });
+            return verify(r, verifier, credential.bytes, known, means);
         }
     }
-    let Some(keys) = &policy.api_keys else { return Err(Reason::InvalidCredential.into()) };
-    // Without a set nobody can be judged.
-    let set = keys.current().ok_or(Reason::InternalError)?;
-    let find = |key: &[u8]| set.loaded.find(key);
-    let found = worker::with(|w| w.api_keys.get(set.id, credential.bytes, find));
-    let key = found.ok_or(Reason::InvalidCredential)?;
-    match key.judge(now, r.client_addr()) {
-        Ok(principal) => Ok(Some(Arc::clone(principal))),
-        Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
+    if let Some(keys) = policy.api_keys.as_ref().filter(|_| !is_no_key) {
+        // Without a set nobody can be judged.
+        let set = keys.current().ok_or(Reason::InternalError)?;
+        let find = |key: &[u8]| set.loaded.find(key);
+        let found = worker::with(|worker| worker.api_keys.get(set.id, credential.bytes, find));
+        if let Some(key) = found {
+            return match key.judge(now, r.client_addr()) {
+                Ok(principal) => Ok(Authentication::Done(Some(Arc::clone(principal)))),
+                Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
+            };
+        }
+    }
+    match &policy.introspector {
+        Some(introspector) if credential.bearer => {
+            introspect(r, introspector, credential.bytes, means)
+        }
+        _ => Err(Reason::InvalidCredential.into()),
     }
 }
 
 fn verify(
+    r: Request<'_>,
     verifier: &Verifier,
     token: &[u8],
-    now: UnixSeconds,
-) -> Result<Result<Arc<Principal>, TokenError>, Denial> {
-    let keys = verifier.keys.current().ok_or(Reason::InternalError)?;
-    Ok(jwt::verify(token, &keys.loaded, &verifier.policy, now).map(|verified| {
-        worker::with(|w| w.tokens.insert(keys.id, token, &verified, now));
+    known: Option<Result<Arc<Principal>, TokenError>>,
+    means: Means<'_>,
+) -> Result<Authentication, Denial> {
+    let now = wall_now().seconds();
+    let (id, keys, provider) = match &verifier.keys {
+        TokenKeys::Files(files) => match known {
+            Some(known) => return judged(r, known),
+            None => {
+                let set = files.current().ok_or(Reason::InternalError)?;
+                let verified = jwt::verify(token, &set.loaded, &verifier.policy, now);
+                return judged(r, remember(set.id, token, verified));
+            }
+        },
+        TokenKeys::Provider(provider) => match provider.keys(means.asks(r)) {
+            Keys::Set(id, keys) => (id, keys, provider),
+            Keys::Wait(topic) => return means.wait(topic, None, Reason::KeysUnavailable),
+            Keys::Unavailable => return Err(Reason::KeysUnavailable.into()),
+        },
+    };
+    if let Some(known) = known {
+        return judged(r, known);
+    }
+    let policy = &verifier.policy;
+    let verified = jwt::verify(token, &keys, policy, now);
+    if let (Err(TokenError::NoKey), Means::Ask(_)) = (&verified, means) {
+        let algorithms = policy.algorithms.as_ref();
+        if jwt::asks_for_unknown_key(token, &keys, algorithms, policy.max_len) {
+            if let Some(Keys::Wait(topic)) = provider.keys_for_unknown_kid(r) {
+                return Ok(Authentication::Wait(topic, None));
+            }
+        }
+    }
+    judged(r, remember(id, token, verified))
+}
+
+/// Remembers a token that was found good.
+fn remember(
+    keys: u64,
+    token: &[u8],
+    verified: Result<VerifiedToken, TokenError>,
+) -> Result<Arc<Principal>, TokenError> {
+    let now = wall_now().seconds();
+    verified.map(|verified| {
+        worker::with(|worker| worker.tokens.insert(keys, token, &verified, now));
         Arc::clone(verified.principal())
-    }))
+    })
+}
+
+fn introspect(
+    r: Request<'_>,
+    introspector: &Rc<Introspector>,
+    token: &[u8],
+    means: Means<'_>,
+) -> Result<Authentication, Denial> {
+    const UNAVAILABLE: Reason = Reason::IntrospectionUnavailable;
+    match introspector.judge(token, means.inquiry(), means.asks(r)) {
+        Standing::Judged(verdict) => judged(r, verdict),
+        Standing::Wait(topic, inquiry) => means.wait(topic, Some(inquiry), UNAVAILABLE),
+        // It was judged when the request came, and nobody asks again while it runs.
+        Standing::Unavailable if matches!(means, Means::Look) => Ok(Authentication::Done(None)),
+        Standing::Unavailable => Err(UNAVAILABLE.into()),
+    }
+}
+
+fn judged(
+    r: Request<'_>,
+    verdict: Result<Arc<Principal>, TokenError>,
+) -> Result<Authentication, Denial> {
+    verdict.map(|principal| Authentication::Done(Some(principal))).map_err(|error| {
+        r.log().info(format_args!("tollgate: token refused: {error}"));
+        error.reason().into()
+    })
 }
 
 /// What a judgement rests on: as long as it is the same, so is the judgement.
@@ -121,7 +237,16 @@ pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Deni
         }
         (Rc::clone(&state.policy), state.credential)
     };
-    authenticate(r, &policy, saved)?;
-    state.borrow_mut().grounds = Some(grounds);
-    Ok(())
+    match authenticate(r, &policy, saved, Means::Look) {
+        Err(denial)
+            if denial.reason.is_auth_failure() || denial.reason == Reason::AddressDenied =>
+        {
+            Err(denial)
+        }
+        // What can't be told at the moment was told before.
+        Ok(_) | Err(_) => {
+            state.borrow_mut().grounds = Some(grounds);
+            Ok(())
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
 //! | ACCESS        | [`access`]             | may they? the order of what follows                      |
 //! |               | [`authentication`]     | credential, principal                                    |
+//! |               | [`waiting`]            | for a [`provider`] of keys, or an [`introspector`]       |
 //! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
 //! |               | [`queue`]              | wait for a concurrency slot                              |
@@ -32,8 +33,10 @@ mod conf;
 mod faults;
 mod ffi;
 mod identity;
+mod introspector;
 mod live;
 mod metering;
+mod provider;
 mod queue;
 mod random;
 mod request_body;
@@ -44,5 +47,6 @@ mod state;
 mod state_file;
 mod upkeep;
 mod variables;
+mod waiting;
 mod watch;
 mod worker;

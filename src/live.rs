@@ -84,6 +84,11 @@ pub(crate) fn epoch() -> u64 {
     NEWEST.load(Ordering::Relaxed)
 }
 
+/// A set of this number is used from now on.
+pub(crate) fn came_into_use(id: u64) {
+    NEWEST.fetch_max(id, Ordering::Relaxed);
+}
+
 /// What requests use now.
 pub(crate) struct Live<S: Source> {
     current: RefCell<Option<Arc<Generation<S::Loaded>>>>,
@@ -177,7 +182,7 @@ impl<S: Source> Live<S> {
         let Some(mut next) = self.followed.next.try_lock() else { return };
         self.followed.has_next.store(false, Ordering::Release);
         let Some(next) = next.take() else { return };
-        NEWEST.fetch_max(next.id, Ordering::Relaxed);
+        came_into_use(next.id);
         let before = self.current.replace(Some(next));
         if let Some(mut retired) = self.followed.retired.try_lock() {
             retired.extend(before);

@@ -16,10 +16,12 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::Kept;
+use crate::introspector::Inquiry;
 use crate::metering::Metering;
 use crate::queue::{self, Ticket};
 use crate::reservation::Reservation;
 use crate::revocation::Running;
+use crate::waiting::Waiting;
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -52,6 +54,8 @@ pub(crate) struct State {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) dialect: Dialect,
     pub(crate) step: Step,
+    /// What it waits for of a provider.
+    pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
     pub(crate) ticket: Option<(Ticket, Rc<Zone<'static>>)>,
     pub(crate) charged: Charges,
@@ -73,10 +77,21 @@ pub(crate) struct State {
 pub(crate) enum Step {
     /// Nothing has happened yet, or everything has.
     Credential,
+    /// A provider was asked about the credential.
+    Provider,
     /// nginx is reading the body.
     Body,
     /// It is in the queue.
     Turn,
+}
+
+/// A question to a provider that a request waits for.
+pub(crate) struct Asked {
+    pub(crate) inquiry: Option<Rc<Inquiry>>,
+    /// When it has to go on without an answer, in nanoseconds of the monotonic clock.
+    pub(crate) deadline: u64,
+    /// `None` while it is being judged.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 /// The limits that the client is told about: of each family, the one with least left.
@@ -181,6 +196,7 @@ impl State {
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
+            asked: None,
             ticket: None,
             charged: Charges::default(),
             reservations: Vec::new(),
@@ -201,6 +217,7 @@ impl State {
         (self.grounds, self.running) = (None, None);
         self.wait_nanos = 0;
         self.step = Step::Credential;
+        self.asked = None;
         self.leave_queue();
     }
 

@@ -27,10 +27,11 @@ pub(crate) enum Variable {
     Cost,
     Ttft,
     FailedLoads,
+    KeyRefetch,
 }
 
 /// All of them.
-pub(crate) static VARIABLES: [Variable; 15] = [
+pub(crate) static VARIABLES: [Variable; 16] = [
     Variable::Client,
     Variable::KeyId,
     Variable::Tier,
@@ -46,6 +47,7 @@ pub(crate) static VARIABLES: [Variable; 15] = [
     Variable::Cost,
     Variable::Ttft,
     Variable::FailedLoads,
+    Variable::KeyRefetch,
 ];
 
 impl Variable {
@@ -66,6 +68,7 @@ impl Variable {
             Self::Cost => "tollgate_cost",
             Self::Ttft => "tollgate_ttft",
             Self::FailedLoads => "tollgate_failed_loads",
+            Self::KeyRefetch => "tollgate_key_refetch",
         }
     }
 
@@ -75,6 +78,9 @@ impl Variable {
             // Of the zone, and so the same for any request, judged or not.
             let (zone, _) = r.main_conf().zone()?;
             return r.copy(zone.failed_loads().to_string().as_bytes());
+        }
+        if self == Self::KeyRefetch {
+            return r.is_refetch().then_some(b"1");
         }
         let state = r.find_state()?;
         #[cfg(debug_assertions)]
@@ -106,7 +112,7 @@ impl Variable {
             Self::Auth => principal.map(|p| p.auth().as_str()),
             Self::Decision => state.decision.map(|decision| decision.as_str()),
             Self::Reason => state.reason().map(|reason| reason.as_str()),
-            Self::RequestId | Self::FailedLoads => None,
+            Self::RequestId | Self::FailedLoads | Self::KeyRefetch => None,
             Self::Model => state.metering.as_ref().and_then(|metering| metering.model.as_deref()),
             Self::InputTokens | Self::OutputTokens | Self::Usage | Self::Cost | Self::Ttft => {
                 let metering = state.metering.as_ref()?;

@@ -351,7 +351,7 @@ sub token_of {
 	return Tollgate::Provider::token(@_);
 }
 
-# A token as scripts/new-jwt makes it.
+# A token as tollgate jwt issue makes it.
 sub token {
 	my ($claims) = @_;
 	my %claims = (%$claims, exp => int(time) + 600);

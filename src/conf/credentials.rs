@@ -3,13 +3,18 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::settings::{Given, Settings};
+use super::settings::{Auth, Given, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shared_block::Mapping;
+use crate::introspector::Introspector;
 use crate::live::{Follow, Live, LoadError, Source};
+use crate::provider::KeyProvider;
 use tollgate_core::jwt;
 use tollgate_core::keys;
+
+/// `tollgate_introspection_cache`, unless it is given.
+const DEFAULT_INTROSPECTION_CACHE_SECS: i64 = 60;
 
 /// A keys file.
 pub(crate) struct KeysFile {
@@ -116,8 +121,24 @@ impl fmt::Display for KeyFilesError {
 
 /// A JWT key set with what is demanded of a token.
 pub(crate) struct Verifier {
-    pub(crate) keys: Rc<Live<KeyFiles>>,
+    pub(crate) keys: TokenKeys,
     pub(crate) policy: jwt::Policy,
+}
+
+/// Where the keys of tokens come from.
+pub(crate) enum TokenKeys {
+    Files(Rc<Live<KeyFiles>>),
+    Provider(Rc<KeyProvider>),
+}
+
+impl TokenKeys {
+    /// The number of the set in use.
+    pub(crate) fn id(&self) -> Option<u64> {
+        match self {
+            Self::Files(files) => files.id(),
+            Self::Provider(provider) => Some(provider.id()),
+        }
+    }
 }
 
 pub(super) fn load_keys(
@@ -179,43 +200,109 @@ pub(super) fn load_keys(
     Ok(keys)
 }
 
-/// A key file for tokens that nobody accepts is a mistake.
-pub(super) fn check_jwt_is_wanted(settings: &Settings) -> Result<(), ConfError> {
-    match (&settings.jwt_key_files, &settings.auth) {
-        (Some(Given { place, .. }), None) => Err(ConfError::new(format!(
-            "\"tollgate_jwt_key_file\" has no effect, as tokens are not accepted; add \
-             \"tollgate_auth jwt;\" or \"tollgate_auth api_key jwt;\" {place}"
+/// Keys for tokens that nobody accepts are a mistake.
+pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfError> {
+    if settings.auth.is_some() {
+        return Ok(());
+    }
+    let files = settings.jwt_key_files.iter().map(|given| ("tollgate_jwt_key_file", &given.place));
+    let requests = [
+        ("tollgate_jwt_key_request", &settings.jwt_key_request),
+        ("tollgate_introspection_request", &settings.introspection_request),
+    ];
+    let requests = requests.into_iter().filter_map(|(name, given)| {
+        given.as_ref().filter(|given| given.value.is_some()).map(|given| (name, &given.place))
+    });
+    match files.chain(requests).next() {
+        Some((name, place)) => Err(ConfError::new(format!(
+            "\"{name}\" has no effect, as tokens are not accepted; add \"tollgate_auth jwt;\" or \
+             \"tollgate_auth api_key jwt;\" {place}"
         ))),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
+/// Where the provider is that is asked about tokens.
+fn introspection_uri(settings: &Settings) -> Option<&String> {
+    settings.introspection_request.as_ref()?.value.as_ref()
+}
+
+/// Who tells what opaque tokens are worth.
+pub(super) fn load_introspector(
+    settings: &Settings,
+    auth: &Auth,
+    main: &mut MainConf,
+    on: &Place,
+) -> Result<Option<Rc<Introspector>>, ConfError> {
+    let uri = match introspection_uri(settings) {
+        Some(uri) if auth.has_tokens() => uri,
+        None if auth.introspection => {
+            return Err(ConfError::new(format!(
+                "\"tollgate_auth introspection\" without a provider would refuse every token; add \
+                 \"tollgate_introspection_request URI;\" {on}"
+            )))
+        }
+        _ => return Ok(None),
+    };
+    let concerned = concerning_tokens(settings);
+    let known = main.loaded.introspectors.iter().find(|(other, _)| *other == concerned);
+    if let Some((_, known)) = known {
+        return Ok(Some(Rc::clone(known)));
+    }
+    let policy = token_policy(settings)?;
+    let cache_secs = settings.introspection_cache_secs.unwrap_or(DEFAULT_INTROSPECTION_CACHE_SECS);
+    let introspector = Rc::new(Introspector::new(uri, policy, cache_secs));
+    main.loaded.introspectors.push((concerned, Rc::clone(&introspector)));
+    Ok(Some(introspector))
+}
+
+/// What there is to verify tokens with; `None` where all tokens are asked about.
 pub(super) fn load_verifier(
     settings: &Settings,
     main: &mut MainConf,
     on: &Place,
-) -> Result<Rc<Verifier>, ConfError> {
-    let Some(Given { value: paths, place }) = &settings.jwt_key_files else {
-        return Err(ConfError::new(format!(
-            "\"tollgate_auth jwt\" without keys would refuse every token; add \
-             \"tollgate_jwt_key_file PATH;\" {on}"
-        )));
-    };
-    // Only what concerns tokens, so that locations which differ in other things share a verifier.
-    let concerned = Settings {
-        jwt_key_files: settings.jwt_key_files.clone(),
-        jwt_algorithms: settings.jwt_algorithms.clone(),
-        jwt_issuers: settings.jwt_issuers.clone(),
-        jwt_audiences: settings.jwt_audiences.clone(),
-        jwt_leeway_secs: settings.jwt_leeway_secs,
-        jwt_require_exp: settings.jwt_require_exp,
-        jwt_max_size: settings.jwt_max_size,
-        jwt_claims: settings.jwt_claims.clone(),
-        ..Settings::default()
-    };
-    if let Some((_, known)) = main.loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
-        return Ok(Rc::clone(known));
+) -> Result<Option<Rc<Verifier>>, ConfError> {
+    let request = settings.jwt_key_request.as_ref();
+    let request = request.and_then(|given| given.value.as_ref().map(|uri| (uri, &given.place)));
+    match (&settings.jwt_key_files, request) {
+        (Some(_), Some((_, place))) => {
+            return Err(ConfError::new(format!(
+                "\"tollgate_jwt_key_request\" and \"tollgate_jwt_key_file\" are two sources of the same \
+                 keys; keep one of them {place}"
+            )))
+        }
+        (None, None) if introspection_uri(settings).is_some() => return Ok(None),
+        (None, None) => {
+            return Err(ConfError::new(format!(
+                "\"tollgate_auth jwt\" without keys would refuse every token; add \
+                 \"tollgate_jwt_key_file PATH;\" or \"tollgate_jwt_key_request URI;\" {on}"
+            )))
+        }
+        _ => {}
     }
+    let concerned = concerning_tokens(settings);
+    if let Some((_, known)) = main.loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
+        return Ok(Some(Rc::clone(known)));
+    }
+    let policy = token_policy(settings)?;
+    let keys = match (&settings.jwt_key_files, request) {
+        (Some(files), _) => TokenKeys::Files(load_key_files(settings, files, main)?),
+        (None, Some((uri, _))) => {
+            let lifetime = settings.jwt_key_cache.unwrap_or_default();
+            TokenKeys::Provider(KeyProvider::new(uri, policy.algorithms, lifetime))
+        }
+        (None, None) => return Ok(None),
+    };
+    let verifier = Rc::new(Verifier { keys, policy });
+    main.loaded.verifiers.push((concerned, Rc::clone(&verifier)));
+    Ok(Some(verifier))
+}
+
+fn load_key_files(
+    settings: &Settings,
+    Given { value: paths, place }: &Given<Vec<String>>,
+    main: &mut MainConf,
+) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();
     let files = KeyFiles { paths: paths.clone(), algorithms: algorithms.map(|given| given.value) };
     let keys = Rc::new(Live::load(files).map_err(|error| {
@@ -230,21 +317,42 @@ pub(super) fn load_verifier(
         ConfError::new(format!("{error} {place}"))
     })?);
     main.follow(Rc::clone(&keys) as Rc<dyn Follow>, paths);
+    Ok(keys)
+}
+
+/// Only what concerns tokens, so that locations which differ in other things share what they have.
+fn concerning_tokens(settings: &Settings) -> Settings {
+    Settings {
+        jwt_key_files: settings.jwt_key_files.clone(),
+        jwt_key_request: settings.jwt_key_request.clone(),
+        jwt_key_cache: settings.jwt_key_cache,
+        introspection_request: settings.introspection_request.clone(),
+        introspection_cache_secs: settings.introspection_cache_secs,
+        jwt_algorithms: settings.jwt_algorithms.clone(),
+        jwt_issuers: settings.jwt_issuers.clone(),
+        jwt_audiences: settings.jwt_audiences.clone(),
+        jwt_leeway_secs: settings.jwt_leeway_secs,
+        jwt_require_exp: settings.jwt_require_exp,
+        jwt_max_size: settings.jwt_max_size,
+        jwt_claims: settings.jwt_claims.clone(),
+        ..Settings::default()
+    }
+}
+
+/// What is demanded of a token.
+fn token_policy(settings: &Settings) -> Result<jwt::Policy, ConfError> {
     let mut claims = jwt::ClaimMap::default();
     for (field, claim) in settings.jwt_claims.iter().flatten() {
         claims.set(field, claim).map_err(|error| ConfError::new(error.to_string()))?;
     }
     let defaults = jwt::Policy::default();
-    let policy = jwt::Policy {
-        algorithms: algorithms.map(|given| given.value),
+    Ok(jwt::Policy {
+        algorithms: settings.jwt_algorithms.as_ref().map(|given| given.value),
         issuers: settings.jwt_issuers.clone().unwrap_or_default(),
         audiences: settings.jwt_audiences.clone().unwrap_or_default(),
         leeway_secs: settings.jwt_leeway_secs.unwrap_or(defaults.leeway_secs),
         require_exp: settings.jwt_require_exp.unwrap_or(defaults.require_exp),
         max_len: settings.jwt_max_size.unwrap_or(defaults.max_len),
         claims,
-    };
-    let verifier = Rc::new(Verifier { keys, policy });
-    main.loaded.verifiers.push((concerned, Rc::clone(&verifier)));
-    Ok(verifier)
+    })
 }

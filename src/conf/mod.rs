@@ -132,6 +132,14 @@ impl LocConf {
         for (directive, place) in &self.said {
             let (accepted, method) = match directive.as_str() {
                 "tollgate_api_keys" | "tollgate_api_key_header" => (auth.api_key, "api_key"),
+                "tollgate_introspection_request" | "tollgate_introspection_cache" => {
+                    (auth.has_tokens(), "introspection")
+                }
+                "tollgate_jwt_issuer"
+                | "tollgate_jwt_audience"
+                | "tollgate_jwt_leeway"
+                | "tollgate_jwt_max_size"
+                | "tollgate_jwt_claim" => (auth.has_tokens(), "jwt"),
                 jwt if jwt.starts_with("tollgate_jwt_") => (auth.jwt, "jwt"),
                 _ => continue,
             };

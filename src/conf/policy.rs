@@ -10,6 +10,7 @@ use super::settings::{AuditLog, Auth, Estimate, Given, OnRevoke, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
+use crate::introspector::Introspector;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::{self, Engine};
@@ -28,6 +29,7 @@ pub(crate) struct Policy {
     pub(crate) anonymous: bool,
     pub(crate) api_keys: Option<Rc<ApiKeys>>,
     pub(crate) jwt: Option<Rc<Verifier>>,
+    pub(crate) introspector: Option<Rc<Introspector>>,
     /// API keys have headers of their own, and what is in `Authorization` is a token.
     pub(crate) bearer_is_jwt: bool,
     /// Names in lower case.
@@ -70,6 +72,7 @@ impl Guess {
 pub(crate) struct Loaded {
     pub(super) keys_files: Vec<(String, Rc<ApiKeys>)>,
     pub(super) verifiers: Vec<(Settings, Rc<Verifier>)>,
+    pub(super) introspectors: Vec<(Settings, Rc<Introspector>)>,
     audit_logs: Vec<Rc<LogFile>>,
     tiers: Option<Rc<[Rc<Tier>]>>,
     /// Keys files of which it was said that some of their keys have no tier.
@@ -115,14 +118,13 @@ impl Policy {
             true => Some(credentials::load_keys(cx, settings, main, default_tier.is_some(), on)?),
             false => None,
         };
+        credentials::check_tokens_are_wanted(settings)?;
         let jwt = match auth.jwt {
-            true => Some(credentials::load_verifier(settings, main, on)?),
-            false => {
-                credentials::check_jwt_is_wanted(settings)?;
-                None
-            }
+            true => credentials::load_verifier(settings, main, on)?,
+            false => None,
         };
-        let anonymous = !auth.api_key && !auth.jwt;
+        let introspector = credentials::load_introspector(settings, &auth, main, on)?;
+        let anonymous = auth.is_none();
         let limits = applied_limits(settings, main)?;
         // Where nobody authenticates, nobody fails to, either.
         if anonymous && limits.iter().all(|rule| rule.limits.is_empty()) {
@@ -136,10 +138,11 @@ impl Policy {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
             anonymous,
-            bearer_is_jwt: auth.jwt && !api_key_headers(settings).any(is_authorization),
+            bearer_is_jwt: auth.has_tokens() && !api_key_headers(settings).any(is_authorization),
             credential_headers: credential_headers(settings, &auth),
             api_keys,
             jwt,
+            introspector,
             tiers,
             default_tier,
             is_metered: !anonymous || limits.iter().any(|rule| rule.limits.is_metered()),
@@ -179,7 +182,7 @@ fn is_authorization(name: &str) -> bool {
 /// `Authorization` is where a JWT is, wherever the API keys are.
 fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Source)> {
     let mut names: Vec<&str> = api_key_headers(settings).filter(|_| auth.api_key).collect();
-    if auth.jwt && !names.iter().any(|name| is_authorization(name)) {
+    if auth.has_tokens() && !names.iter().any(|name| is_authorization(name)) {
         names.push("Authorization");
     }
     names

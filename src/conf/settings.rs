@@ -2,7 +2,7 @@
 
 use crate::ffi::conf::Place;
 use crate::ffi::open_file::Buffering;
-use tollgate_core::jwt::AlgorithmSet;
+use tollgate_core::jwt::{AlgorithmSet, Lifetime};
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::Styles;
@@ -12,11 +12,24 @@ use tollgate_core::ratelimit_headers::Styles;
 pub(crate) struct Auth {
     pub(crate) api_key: bool,
     pub(crate) jwt: bool,
+    pub(crate) introspection: bool,
+}
+
+impl Auth {
+    /// `none`
+    pub(crate) fn is_none(&self) -> bool {
+        !(self.api_key || self.jwt || self.introspection)
+    }
+
+    /// Whether what is in `Authorization` may be a token.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.jwt || self.introspection
+    }
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { api_key: true, jwt: false }
+        Self { api_key: true, jwt: false, introspection: false }
     }
 }
 
@@ -75,6 +88,9 @@ pub(crate) struct Settings {
     pub(crate) api_keys: Option<Given<String>>,
     pub(crate) api_key_headers: Option<Vec<String>>,
     pub(crate) jwt_key_files: Option<Given<Vec<String>>>,
+    /// `None` inside: `off`.
+    pub(crate) jwt_key_request: Option<Given<Option<String>>>,
+    pub(crate) jwt_key_cache: Option<Lifetime>,
     pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
     pub(crate) jwt_issuers: Option<Vec<String>>,
     pub(crate) jwt_audiences: Option<Vec<String>>,
@@ -82,6 +98,9 @@ pub(crate) struct Settings {
     pub(crate) jwt_require_exp: Option<bool>,
     pub(crate) jwt_max_size: Option<usize>,
     pub(crate) jwt_claims: Option<Vec<(String, String)>>,
+    /// `None` inside: `off`.
+    pub(crate) introspection_request: Option<Given<Option<String>>>,
+    pub(crate) introspection_cache_secs: Option<i64>,
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,
     pub(crate) engine: Option<Engine>,
@@ -95,8 +114,25 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Fills in from the level around this one.
-    pub(crate) fn or(self, parent: &Self) -> Self {
+    /// Fills in from the level around this one. Of the two sources of a token's keys, a level that names
+    /// one doesn't get the other.
+    pub(crate) fn or(mut self, parent: &Self) -> Self {
+        if self.jwt_key_files.is_some() && self.jwt_key_request.is_none() {
+            self.jwt_key_request = self
+                .jwt_key_files
+                .as_ref()
+                .map(|files| Given { value: None, place: files.place.clone() });
+        }
+        let has_request = self.jwt_key_request.as_ref().is_some_and(|given| given.value.is_some());
+        let without_files = has_request && self.jwt_key_files.is_none();
+        let mut merged = self.inherit(parent);
+        if without_files {
+            merged.jwt_key_files = None;
+        }
+        merged
+    }
+
+    fn inherit(self, parent: &Self) -> Self {
         macro_rules! inherit {
             ($($field:ident)*) => {
                 Self { $($field: self.$field.or_else(|| parent.$field.clone())),* }
@@ -104,6 +140,7 @@ impl Settings {
         }
         inherit!(
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
+            jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
             jwt_claims default_tier apply engine max_body include_usage estimate oversized
             ratelimit_headers audit_log on_revoke

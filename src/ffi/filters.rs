@@ -11,6 +11,7 @@ use super::guard::guard;
 use super::module;
 use super::relay;
 use super::request::Request;
+use super::subrequest;
 use crate::response;
 
 /// The filters that were on top before us, of the configuration that was read last.
@@ -75,6 +76,12 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     if chain.is_null() {
         return next_body(r, chain);
+    }
+    // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
+    // passed on, whatever goes wrong.
+    let captured = guard(Some(NGX_ERROR as ngx_int_t), || unsafe { subrequest::capture(r, chain) });
+    if let Some(rc) = captured {
+        return rc;
     }
     // SAFETY: nginx passes a live request.
     let body = guard(Err(()), || Ok(response::body(unsafe { Request::from_raw(r) })));

@@ -98,12 +98,8 @@ impl<'r> Request<'r> {
         value: &'r [u8],
     ) -> Option<()> {
         // SAFETY: the list is live.
-        let line = unsafe { push(self.headers_in_list(), name, value) };
-        // SAFETY: `push` gave a new element, or null.
-        let line = unsafe { line.as_mut()? };
-        line.hash = hash(lowercase.as_bytes());
-        line.lowcase_key = lowercase.as_ptr().cast_mut();
-        Some(())
+        let line = unsafe { push_in(self.headers_in_list(), name, lowercase, value) };
+        (!line.is_null()).then_some(())
     }
 
     /// Adds a header line to the response.
@@ -237,6 +233,29 @@ impl<'r> Request<'r> {
             line.hash = 0;
         }
         headers.content_length = std::ptr::null_mut();
+    }
+}
+
+/// Adds a line to the list of a request; null when nginx has no memory. `name` and its lower-case form
+/// are of one length.
+///
+/// # Safety
+///
+/// As for [`push`].
+pub(super) unsafe fn push_in(
+    list: *mut ngx_list_t,
+    name: &'static str,
+    lowercase: &'static str,
+    value: &[u8],
+) -> *mut ngx_table_elt_t {
+    // SAFETY: by the contract of this function; `push` gives a new element, or null.
+    unsafe {
+        let line = push(list, name, value);
+        if let Some(line) = line.as_mut() {
+            line.hash = hash(lowercase.as_bytes());
+            line.lowcase_key = lowercase.as_ptr().cast_mut();
+        }
+        line
     }
 }
 

@@ -6,6 +6,7 @@
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
+//! * [`subrequest`]: questions to identity providers;
 //! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
 //! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
@@ -29,6 +30,7 @@ pub(crate) mod relay;
 pub(crate) mod request;
 pub(crate) mod shared_block;
 pub(crate) mod shm;
+pub(crate) mod subrequest;
 pub(crate) mod text;
 pub(crate) mod timer;
 pub(crate) mod variables;

@@ -2,9 +2,11 @@
 
 mod audit;
 mod check;
+mod escape;
 mod exit;
 mod jwt;
 mod key;
+mod time;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 

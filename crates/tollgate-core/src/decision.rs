@@ -43,13 +43,17 @@ pub enum Reason {
     AuthFailuresExceeded,
     /// No room for a further client in the zone.
     ZoneFull,
+    /// The keys that tokens are verified with can't be had from the provider.
+    KeysUnavailable,
+    /// The provider does not say what a token is worth.
+    IntrospectionUnavailable,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
     InternalError,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -70,6 +74,8 @@ impl Reason {
         Self::BudgetExceeded,
         Self::AuthFailuresExceeded,
         Self::ZoneFull,
+        Self::KeysUnavailable,
+        Self::IntrospectionUnavailable,
         Self::InternalError,
     ];
 
@@ -97,6 +103,8 @@ impl Reason {
             Self::BudgetExceeded => "budget_exceeded",
             Self::AuthFailuresExceeded => "auth_failures_exceeded",
             Self::ZoneFull => "zone_full",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::IntrospectionUnavailable => "introspection_unavailable",
             Self::InternalError => "internal_error",
         }
     }
@@ -125,6 +133,8 @@ impl Reason {
             | Self::BudgetExceeded
             | Self::AuthFailuresExceeded
             | Self::ZoneFull
+            | Self::KeysUnavailable
+            | Self::IntrospectionUnavailable
             | Self::InternalError => false,
         }
     }

@@ -9,6 +9,8 @@ pub enum AuthMethod {
     ApiKey,
     /// A JSON Web Token (RFC 7519).
     Jwt,
+    /// A token that its provider was asked about (RFC 7662).
+    Introspection,
 }
 
 impl AuthMethod {
@@ -18,6 +20,7 @@ impl AuthMethod {
         match self {
             Self::ApiKey => "api_key",
             Self::Jwt => "jwt",
+            Self::Introspection => "introspection",
         }
     }
 }

@@ -32,12 +32,13 @@ pub(super) fn pass_credentials(
 
 /// `tollgate_auth METHOD...`
 pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let mut auth = Auth { api_key: false, jwt: false };
+    let mut auth = Auth { api_key: false, jwt: false, introspection: false };
     let (_, methods) = words(args);
     for method in methods {
         match method.as_str() {
             "api_key" => auth.api_key = true,
             "jwt" => auth.jwt = true,
+            "introspection" => auth.introspection = true,
             "none" if methods.len() == 1 => {}
             "none" => return Err(error("\"none\" in \"tollgate_auth\" stands alone")),
             "client_cert" => {
@@ -47,8 +48,8 @@ pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
             }
             other => {
                 return Err(error(format!(
-                "unknown method \"{other}\" in \"tollgate_auth\"; known are \"api_key\", \"jwt\" \
-                     and \"none\""
+                "unknown method \"{other}\" in \"tollgate_auth\"; known are \"api_key\", \"jwt\", \
+                     \"introspection\" and \"none\""
             )))
             }
         }
@@ -97,6 +98,90 @@ pub(super) fn jwt_key_file(
         none => *none = Some(given(cx, vec![path])),
     }
     Ok(())
+}
+
+/// An internal location, or `off`.
+fn location(args: &[String]) -> Result<Option<String>, ConfError> {
+    match word(args, 1) {
+        "off" => Ok(None),
+        uri if uri.starts_with('/') && !uri.contains(['?', '#', '$']) => Ok(Some(uri.to_owned())),
+        other => Err(error(format!(
+            "invalid location \"{}\" in \"{}\"; it takes the path of an internal location, such as \
+             \"/_provider\", without arguments and variables, or \"off\"",
+            other.escape_debug(),
+            word(args, 0)
+        ))),
+    }
+}
+
+/// `tollgate_jwt_key_request URI | off`
+pub(super) fn jwt_key_request(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = location(args)?;
+    once(&mut conf.settings.jwt_key_request, args, given(cx, value))
+}
+
+/// `tollgate_jwt_key_cache TIME [stale=TIME]`
+pub(super) fn jwt_key_cache(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let mut lifetime = jwt::Lifetime::default();
+    let fresh = word(args, 1);
+    match parse_time_ms(fresh) {
+        Some(ms @ 1000..=86_400_000) => lifetime.fresh_ms = ms,
+        _ => {
+            return Err(error(format!(
+                "invalid time \"{}\" in \"tollgate_jwt_key_cache\"; it takes 1s to 1d",
+                fresh.escape_debug()
+            )))
+        }
+    }
+    if let Some(parameter) = args.get(2) {
+        match parameter.strip_prefix("stale=").and_then(parse_time_ms) {
+            Some(ms @ 0..=604_800_000) => lifetime.stale_ms = ms,
+            _ => {
+                return Err(error(format!(
+                    "invalid parameter \"{}\" of \"tollgate_jwt_key_cache\"; it takes \"stale=TIME\" up \
+                     to 7d",
+                    parameter.escape_debug()
+                )))
+            }
+        }
+    }
+    once(&mut conf.settings.jwt_key_cache, args, lifetime)
+}
+
+/// `tollgate_introspection_request URI | off`
+pub(super) fn introspection_request(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = location(args)?;
+    once(&mut conf.settings.introspection_request, args, given(cx, value))
+}
+
+/// `tollgate_introspection_cache TIME`
+pub(super) fn introspection_cache(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = word(args, 1);
+    let secs = parse_time_ms(value).filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
+    match secs.filter(|secs| *secs <= 3600).map(i64::try_from) {
+        Some(Ok(secs)) => once(&mut conf.settings.introspection_cache_secs, args, secs),
+        _ => Err(error(format!(
+            "invalid time \"{}\" in \"tollgate_introspection_cache\"; it takes whole seconds up to 1h, \
+             such as 30s, or 0",
+            value.escape_debug()
+        ))),
+    }
 }
 
 /// `tollgate_jwt_algorithms ALG...`

@@ -61,6 +61,10 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_api_keys", One, Loc, location::api_keys),
     command!("tollgate_api_key_header", OneOrMore, Loc, location::api_key_header),
     command!("tollgate_jwt_key_file", One, Loc, location::jwt_key_file),
+    command!("tollgate_jwt_key_request", One, Loc, location::jwt_key_request),
+    command!("tollgate_jwt_key_cache", OneOrTwo, Loc, location::jwt_key_cache),
+    command!("tollgate_introspection_request", One, Loc, location::introspection_request),
+    command!("tollgate_introspection_cache", One, Loc, location::introspection_cache),
     command!("tollgate_jwt_algorithms", OneOrMore, Loc, location::jwt_algorithms),
     command!("tollgate_jwt_issuer", OneOrMore, Loc, location::jwt_issuer),
     command!("tollgate_jwt_audience", OneOrMore, Loc, location::jwt_audience),
@@ -83,7 +87,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 39 } else { 38 };
+const COUNT: usize = if cfg!(debug_assertions) { 43 } else { 42 };
 
 type Outcome = Result<(), ConfError>;
 

@@ -36,16 +36,23 @@ struct Entry {
     /// Of the verifier and the whole token: 128 bits of a keyed hash, so that nobody can find a second
     /// token with the same.
     hash: Hash128,
-    token: VerifiedToken,
+    verdict: Result<VerifiedToken, TokenError>,
     stored: UnixSeconds,
+    /// For how long.
+    secs: i64,
     used: u64,
 }
 
 impl Entry {
-    /// Whether this entry may still answer. Should the wall clock be set back, it may not: its five
-    /// minutes could not be told any more.
+    /// Whether this entry may still answer. Should the wall clock be set back, it may not: its time
+    /// could not be told any more.
     fn is_fresh(&self, now: UnixSeconds) -> bool {
-        (0..MAX_CACHED_SECS).contains(&now.0.saturating_sub(self.stored.0))
+        (0..self.secs).contains(&now.0.saturating_sub(self.stored.0))
+    }
+
+    fn judge(&self, now: UnixSeconds) -> Result<&VerifiedToken, TokenError> {
+        let token = self.verdict.as_ref().map_err(|error| *error)?;
+        token.check_time(now).map(|()| token)
     }
 }
 
@@ -59,7 +66,8 @@ impl TokenCache {
     }
 
     /// The principal of `token`, if `verifier` (a number for one key set with one policy) has found it
-    /// good less than [`MAX_CACHED_SECS`] ago; or why it is good no more. `None`: not known.
+    /// good less than [`MAX_CACHED_SECS`] ago, or what else was remembered of it; or why it is good no
+    /// more. `None`: not known.
     pub fn get(
         &mut self,
         verifier: u64,
@@ -78,12 +86,17 @@ impl TokenCache {
             *slot = None;
             return None;
         }
-        if let Err(error) = entry.token.check_time(now) {
-            *slot = None;
-            return Some(Err(error));
-        }
         entry.used = clock;
-        Some(Ok(Arc::clone(entry.token.principal())))
+        match entry.judge(now) {
+            Ok(token) => Some(Ok(Arc::clone(token.principal()))),
+            Err(error) => {
+                // What was found wrong stays so for its time; what has become so is told once.
+                if entry.verdict.is_ok() {
+                    *slot = None;
+                }
+                Some(Err(error))
+            }
+        }
     }
 
     /// Remembers that `verifier` found `token` good at `now`.
@@ -94,12 +107,25 @@ impl TokenCache {
         verified: &VerifiedToken,
         now: UnixSeconds,
     ) {
-        if verified.check_time(now).is_err() {
+        self.insert_for(verifier, token, Ok(verified), now, MAX_CACHED_SECS);
+    }
+
+    /// Remembers what `verifier` found of `token` at `now`, for so many seconds; with 0, not at all.
+    pub fn insert_for(
+        &mut self,
+        verifier: u64,
+        token: &[u8],
+        verdict: Result<&VerifiedToken, TokenError>,
+        now: UnixSeconds,
+        secs: i64,
+    ) {
+        if secs <= 0 || verdict.is_ok_and(|token| token.check_time(now).is_err()) {
             return;
         }
         let hash = self.hash(verifier, token);
         self.clock += 1;
-        let entry = Entry { hash, token: verified.clone(), stored: now, used: self.clock };
+        let verdict = verdict.cloned();
+        let entry = Entry { hash, verdict, stored: now, secs, used: self.clock };
         let Some(set) = self.set(hash) else {
             return;
         };
@@ -107,7 +133,7 @@ impl TokenCache {
         let rank = |slot: &Option<Entry>| match slot {
             Some(entry) if entry.hash == hash => (0, 0),
             None => (1, 0),
-            Some(entry) if !entry.is_fresh(now) || entry.token.check_time(now).is_err() => (1, 0),
+            Some(entry) if !entry.is_fresh(now) || entry.judge(now).is_err() => (1, 0),
             Some(entry) => (2, entry.used),
         };
         if let Some(slot) = set.iter_mut().min_by_key(|slot| rank(slot)) {
@@ -218,6 +244,25 @@ mod tests {
             assert_eq!(cache.get(1, b"token", UnixSeconds(1300)), None);
             assert!(cache.is_empty());
         }
+    }
+
+    #[test]
+    fn verdict_is_remembered_for_its_own_time_good_or_bad() {
+        let mut cache = cache(64);
+        let good = verified(r#"{"sub":"acme","exp":1020}"#, 1000);
+        let at = UnixSeconds;
+        cache.insert_for(1, b"good", Ok(&good), at(1000), 60);
+        cache.insert_for(1, b"bad", Err(TokenError::Inactive), at(1000), 10);
+        cache.insert_for(1, b"never", Err(TokenError::Inactive), at(1000), 0);
+        assert_eq!(cache.get(1, b"never", at(1000)), None);
+        for now in [1000, 1009] {
+            assert_eq!(client(cache.get(1, b"good", at(now))), "acme");
+            assert_eq!(cache.get(1, b"bad", at(now)), Some(Err(TokenError::Inactive)));
+        }
+        assert_eq!(cache.get(1, b"bad", at(1010)), None);
+        assert_eq!(cache.get(1, b"good", at(1020)), Some(Err(TokenError::Expired)));
+        cache.insert_for(1, b"good", Ok(&good), at(1000), 5);
+        assert_eq!(cache.get(1, b"good", at(1005)), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::object;
 use super::policy::Policy;
 use crate::principal::{is_valid_name, AuthMethod, Principal};
 
-type Claims = Map<String, Value>;
+pub(crate) type Claims = Map<String, Value>;
 
 /// The text of a list, as it is in a principal.
 type List = Box<[Box<str>]>;
@@ -22,7 +22,7 @@ type List = Box<[Box<str>]>;
 /// The seconds in which a token is valid, leeway included: from `not_before` on, until just before
 /// `expires`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Window {
+pub(crate) struct Window {
     pub(super) not_before: Option<i64>,
     pub(super) expires: Option<i64>,
 }
@@ -35,10 +35,20 @@ pub(super) fn judge(
     policy: &Policy,
 ) -> Result<(Principal, Window), TokenError> {
     let claims = object::parse(payload).ok_or(TokenError::NotAnObject(Part::Payload))?;
-    check_issuer(&claims, &policy.issuers)?;
-    check_audience(&claims, &policy.audiences)?;
-    let principal = principal(&claims, kid, policy)?;
-    Ok((principal, window(&claims, policy)?))
+    judge_claims(&claims, AuthMethod::Jwt, kid, policy)
+}
+
+/// The same for claims that somebody else vouches for.
+pub(crate) fn judge_claims(
+    claims: &Claims,
+    auth: AuthMethod,
+    kid: Option<Box<str>>,
+    policy: &Policy,
+) -> Result<(Principal, Window), TokenError> {
+    check_issuer(claims, &policy.issuers)?;
+    check_audience(claims, &policy.audiences)?;
+    let principal = principal(claims, auth, kid, policy)?;
+    Ok((principal, window(claims, policy)?))
 }
 
 fn check_issuer(claims: &Claims, accepted: &[String]) -> Result<(), TokenError> {
@@ -91,6 +101,7 @@ fn window(claims: &Claims, policy: &Policy) -> Result<Window, TokenError> {
 
 fn principal(
     claims: &Claims,
+    auth: AuthMethod,
     kid: Option<Box<str>>,
     policy: &Policy,
 ) -> Result<Principal, TokenError> {
@@ -101,7 +112,7 @@ fn principal(
         None => Ok(None),
     };
     Ok(Principal {
-        auth: AuthMethod::Jwt,
+        auth,
         client: read(find(&map.client, "client")?, "client", name)?
             .ok_or(TokenError::MissingClaim("client"))?,
         key_id: kid,

@@ -64,6 +64,8 @@ pub enum TokenError {
     Expired,
     /// Before `nbf` or `iat`, leeway included.
     NotYetValid,
+    /// Its provider says that it is not active (RFC 7662 section 2.2).
+    Inactive,
 }
 
 impl TokenError {
@@ -87,7 +89,8 @@ impl TokenError {
             | Self::MissingClaim(_)
             | Self::BadClaim(_)
             | Self::IssuerNotAllowed
-            | Self::AudienceNotAllowed => Reason::InvalidToken,
+            | Self::AudienceNotAllowed
+            | Self::Inactive => Reason::InvalidToken,
         }
     }
 }
@@ -114,6 +117,7 @@ impl fmt::Display for TokenError {
             Self::AudienceNotAllowed => f.write_str("\"aud\" holds no accepted audience"),
             Self::Expired => f.write_str("the token has expired"),
             Self::NotYetValid => f.write_str("the token is not valid yet"),
+            Self::Inactive => f.write_str("the token is not active"),
         }
     }
 }

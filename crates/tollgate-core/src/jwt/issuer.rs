@@ -27,7 +27,7 @@ pub(super) fn token(header: &str, payload: &str, sign: impl Fn(&[u8]) -> Vec<u8>
     format!("{message}.{signature}").into_bytes()
 }
 
-/// A token with these claims, as `scripts/new-jwt` makes it.
+/// A token with these claims, as `tollgate jwt issue` makes it.
 pub(super) fn hs256_token(secret: &[u8], claims: &str) -> Vec<u8> {
     token(r#"{"alg":"HS256","typ":"JWT"}"#, claims, |message| hs256(secret, message))
 }

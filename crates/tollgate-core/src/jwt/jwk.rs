@@ -30,6 +30,23 @@ pub(super) fn parse(json: &[u8]) -> Result<Vec<Key>, KeyError> {
     Ok(keys)
 }
 
+/// The keys of a JWK Set alone, of at most `most` keys.
+pub(super) fn parse_set(json: &[u8], most: usize) -> Result<Vec<Key>, KeyError> {
+    let members = object::parse(json).ok_or(KeyProblem::NotASet)?;
+    let keys = match members.get("keys") {
+        None => return Err(KeyProblem::NotASet.into()),
+        Some(Value::Array(elements)) if elements.len() > most => {
+            return Err(KeyProblem::TooManyFetched.into())
+        }
+        Some(Value::Array(elements)) => set(elements)?,
+        Some(_) => return Err(KeyProblem::BadMember("keys").into()),
+    };
+    match keys.is_empty() {
+        true => Err(KeyProblem::NoUsableKey.into()),
+        false => Ok(keys),
+    }
+}
+
 fn set(elements: &[Value]) -> Result<Vec<Key>, KeyError> {
     let mut keys = Vec::new();
     for (index, element) in elements.iter().enumerate() {

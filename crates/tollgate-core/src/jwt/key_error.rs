@@ -86,6 +86,12 @@ pub enum KeyProblem {
     DuplicateKid,
     /// More keys without a `kid` for one algorithm than are ever tried.
     TooManyKeys,
+    /// What was fetched is no JWK Set.
+    NotASet,
+    /// A symmetric key in a set that is fetched.
+    PublishedSecret,
+    /// More keys than a set that is fetched may have.
+    TooManyFetched,
     /// HMAC and asymmetric keys in one set, and no pinned algorithms.
     MixedKinds,
     /// Pinned algorithms that no key can be used with.
@@ -98,6 +104,11 @@ impl fmt::Display for KeyProblem {
             Self::BadMember(name) => {
                 return write!(f, "member \"{name}\" is missing or malformed");
             }
+            Self::NotASet => "is no JWK Set (a JSON object with \"keys\", and distinct member names)",
+            Self::PublishedSecret => {
+                "holds a symmetric key (\"oct\"), which is no secret where others can fetch it"
+            }
+            Self::TooManyFetched => "holds more than 256 keys",
             Self::Empty => "the file is empty",
             Self::NotJwks => {
                 "starts as JSON, but is neither a JWK Set nor a JWK (objects with distinct member names)"

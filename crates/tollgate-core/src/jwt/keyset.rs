@@ -8,6 +8,9 @@ use super::{jwk, pem, secret};
 /// The most signatures that are checked for one token: what a token without `kid` can cost.
 pub const MAX_SIGNATURE_CHECKS: usize = 16;
 
+/// The most keys of a set that is fetched.
+pub const MAX_FETCHED_KEYS: usize = 256;
+
 /// An immutable set of verification keys. Each key knows the algorithms that it may be used with, and
 /// a `kid` and an algorithm together select at most one of the keys that have a `kid`.
 #[derive(Debug)]
@@ -26,12 +29,23 @@ impl KeySet {
     ///
     /// Names the file, and the key in it, and what is wrong: see [`KeyProblem`].
     pub fn load(files: &[(&str, &[u8])]) -> Result<Self, KeyError> {
+        let parsed = files.iter().map(|(name, contents)| {
+            Ok((Some(*name), parse(contents).map_err(|error| error.in_file(name))?))
+        });
+        Self::of(parsed.collect::<Result<_, KeyError>>()?)
+    }
+
+    fn of(files: Vec<(Option<&str>, Vec<Key>)>) -> Result<Self, KeyError> {
         let mut keys: Vec<Key> = Vec::new();
-        for (name, contents) in files {
-            for key in parse(contents).map_err(|error| error.in_file(name))? {
+        for (name, parsed) in files {
+            for key in parsed {
                 if keys.iter().any(|other| collide(other, &key)) {
                     let error = KeyError::from(KeyProblem::DuplicateKid);
-                    return Err(error.at(format_args!("key {:?}", key.kid())).in_file(name));
+                    let error = error.at(format_args!("key {:?}", key.kid()));
+                    return Err(match name {
+                        Some(name) => error.in_file(name),
+                        None => error,
+                    });
                 }
                 keys.push(key);
             }
@@ -43,6 +57,27 @@ impl KeySet {
             return Err(KeyProblem::NoUsableKey.into());
         }
         Ok(Self { keys })
+    }
+
+    /// The keys of a JWK Set (RFC 7517 section 5) that was fetched from somewhere. Only such a set is accepted: whatever else an answer holds, a page of HTML say, is no
+    /// secret and no PEM.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeySet::load`]; and where there are more than [`MAX_FETCHED_KEYS`], or a symmetric one,
+    /// which everybody could fetch.
+    pub fn from_jwks(json: &[u8]) -> Result<Self, KeyError> {
+        let keys = jwk::parse_set(json, MAX_FETCHED_KEYS)?;
+        if keys.iter().any(Key::is_hmac) {
+            return Err(KeyProblem::PublishedSecret.into());
+        }
+        Self::of(vec![(None, keys)])
+    }
+
+    /// Whether a key has this `kid`.
+    #[must_use]
+    pub fn has_kid(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
     /// Whether this set can be used safely and to any effect with the pinned `algorithms`.
@@ -151,6 +186,42 @@ mod tests {
 
     fn problem(result: Result<KeySet, KeyError>) -> KeyProblem {
         result.unwrap_err().problem()
+    }
+
+    #[test]
+    fn a_fetched_set_is_a_set_of_public_keys_and_nothing_else() {
+        let public = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let fetched = |text: &str| KeySet::from_jwks(text.as_bytes());
+        let keys = fetched(&format!(r#"{{"keys":[{public}]}}"#)).unwrap();
+        assert!(keys.has_kid("a") && !keys.has_kid("b"));
+        let mut seventeen = format!(r#"{{"keys":[{public}"#);
+        for _ in 0..MAX_FETCHED_KEYS {
+            seventeen.push_str(r#",{"kty":"unknown"}"#);
+        }
+        seventeen.push_str("]}");
+        for (text, expected) in [
+            (public.to_owned(), KeyProblem::NotASet),
+            (String::new(), KeyProblem::NotASet),
+            ("<html>0123456789abcdef0123456789abcdef</html>".to_owned(), KeyProblem::NotASet),
+            ("0123456789abcdef0123456789abcdef".to_owned(), KeyProblem::NotASet),
+            (fixtures::P256_PUBLIC.to_owned(), KeyProblem::NotASet),
+            (r#"{"keys":{}}"#.to_owned(), KeyProblem::BadMember("keys")),
+            (r#"{"keys":[]}"#.to_owned(), KeyProblem::NoUsableKey),
+            (
+                format!(r#"{{"keys":[{public},{}]}}"#, oct("b", 'A', "")),
+                KeyProblem::PublishedSecret,
+            ),
+            (format!(r#"{{"keys":[{public},{public}]}}"#), KeyProblem::DuplicateKid),
+            (format!(r#"{{"keys":[{public}],"keys":[]}}"#), KeyProblem::NotASet),
+            (format!(r#"{{"keys":[{public}]"#), KeyProblem::NotASet),
+            (
+                public.replace("\"x\"", "\"d\":\"AA\",\"x\"").replace('{', r#"{"keys":[{"#) + "]}",
+                KeyProblem::PrivateKey,
+            ),
+            (seventeen, KeyProblem::TooManyFetched),
+        ] {
+            assert_eq!(problem(fetched(&text)), expected, "{}", text.get(..80).unwrap_or(&text));
+        }
     }
 
     #[test]

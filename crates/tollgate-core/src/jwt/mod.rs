@@ -10,7 +10,8 @@
 //! 5. `claims`: issuer, audience, the principal's fields, and last the times.
 //!
 //! Nothing of a payload is looked at before its signature is found good, and what was found good
-//! may be remembered, for a while, in a [`TokenCache`].
+//! may be remembered, for a while, in a [`TokenCache`]. Keys come from files, or from a provider that
+//! publishes them ([`RemoteKeys`]).
 //!
 //! The token of RFC 7515 appendix A.1, which expires at 1300819380 and names its client in `iss`:
 //!
@@ -36,7 +37,7 @@ mod algorithm;
 mod base64url;
 mod cache;
 mod claim_map;
-mod claims;
+pub(crate) mod claims;
 mod compact;
 mod error;
 mod header;
@@ -45,9 +46,10 @@ mod key;
 mod key_error;
 mod keyset;
 mod numeric_date;
-mod object;
+pub(crate) mod object;
 mod pem;
 mod policy;
+mod remote;
 mod roca;
 mod secret;
 mod shape;
@@ -64,8 +66,9 @@ pub use cache::{TokenCache, MAX_CACHED_SECS};
 pub use claim_map::{ClaimMap, ClaimMapError};
 pub use error::{Part, TokenError};
 pub use key_error::{KeyError, KeyProblem};
-pub use keyset::{KeySet, MAX_SIGNATURE_CHECKS};
+pub use keyset::{KeySet, MAX_FETCHED_KEYS, MAX_SIGNATURE_CHECKS};
 pub use policy::{Policy, DEFAULT_MAX_LEN};
-pub use shape::looks_like_jws;
-pub use signature::{verify_signature, Verified};
+pub use remote::{Lifetime, Move, RemoteKeys, UNKNOWN_KID_MS};
+pub use shape::{has_dots, looks_like_jws};
+pub use signature::{asks_for_unknown_key, verify_signature, Verified};
 pub use verify::{verify, VerifiedToken};

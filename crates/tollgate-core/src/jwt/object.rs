@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 
 /// The members of the object that `json` consists of, or `None` where it is anything else: another
 /// type, not UTF-8, followed by more, nested too deeply (128), or with a name twice in one object.
-pub(super) fn parse(json: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn parse(json: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(json).ok()? {
         Distinct(Value::Object(members)) => Some(members),
         Distinct(_) => None,

@@ -8,6 +8,12 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::base64url;
 
+/// Whether there is a dot in it, without which it is no token: a cheap question, to be asked first.
+#[must_use]
+pub fn has_dots(credential: &[u8]) -> bool {
+    memchr(b'.', credential).is_some()
+}
+
 /// Whether `credential` has the shape of a compact JWS: three parts of the base64url alphabet with
 /// two dots between them, the first of which encodes a JSON object with an `alg`.
 ///

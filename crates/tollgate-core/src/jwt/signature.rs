@@ -52,6 +52,22 @@ pub fn verify_signature(
     Err(refusal)
 }
 
+/// Whether the token names a key that `keys` lacks, and could be good if it were there: it is well-formed,
+/// and its algorithm is allowed. Nothing in it is believed yet.
+#[must_use]
+pub fn asks_for_unknown_key(
+    token: &[u8],
+    keys: &KeySet,
+    algorithms: Option<&AlgorithmSet>,
+    max_len: usize,
+) -> bool {
+    let header = compact::parse(token, max_len).and_then(|parts| header::parse(&parts.header));
+    header.is_ok_and(|header| {
+        algorithms.is_none_or(|allowed| allowed.contains(header.algorithm))
+            && header.kid.is_some_and(|kid| !keys.has_kid(&kid))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -80,6 +96,26 @@ mod tests {
             verify_signature(&with_header(r#"{"alg":"HS256"}"#), &secret(), None, 16384).unwrap();
         assert_eq!(verified.payload, b"any payload");
         assert_eq!((verified.algorithm, verified.kid), (Algorithm::Hs256, None));
+    }
+
+    #[test]
+    fn only_a_token_that_could_be_good_asks_for_its_key() {
+        let jwk = r#"{"kty":"oct","kid":"a","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
+        let keys = KeySet::load(&[("jwk", jwk.as_bytes())]).unwrap();
+        let hs256 = AlgorithmSet::of(&[Algorithm::Hs256]);
+        let asks = |token: &[u8]| asks_for_unknown_key(token, &keys, Some(&hs256), 16384);
+        assert!(asks(&with_header(r#"{"alg":"HS256","kid":"b"}"#)));
+        for header in [
+            r#"{"alg":"HS256","kid":"a"}"#,
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"HS512","kid":"b"}"#,
+            r#"{"alg":"none","kid":"b"}"#,
+            r#"{"alg":"HS256","kid":7}"#,
+            r#"{"alg":"HS256","kid":"b","crit":["x"],"x":1}"#,
+        ] {
+            assert!(!asks(&with_header(header)), "{header}");
+        }
+        assert!(!asks(b"a.b.c") && !asks(b""));
     }
 
     #[test]

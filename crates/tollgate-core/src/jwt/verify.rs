@@ -10,7 +10,8 @@ use super::signature::verify_signature;
 use crate::clock::UnixSeconds;
 use crate::principal::Principal;
 
-/// A token that was found good: its principal, and when it is valid. Only [`verify`] makes one.
+/// A token that was found good: its principal, and when it is valid. Only [`verify`] makes one, and
+/// [`introspection`](crate::introspection).
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     principal: Arc<Principal>,
@@ -18,6 +19,10 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
+    pub(crate) fn new(principal: Principal, window: Window) -> Self {
+        Self { principal: Arc::new(principal), window }
+    }
+
     /// Who presented the token.
     #[must_use]
     pub fn principal(&self) -> &Arc<Principal> {
@@ -66,7 +71,7 @@ pub fn verify(
 ) -> Result<VerifiedToken, TokenError> {
     let verified = verify_signature(token, keys, policy.algorithms.as_ref(), policy.max_len)?;
     let (principal, window) = claims::judge(&verified.payload, verified.kid, policy)?;
-    let token = VerifiedToken { principal: Arc::new(principal), window };
+    let token = VerifiedToken::new(principal, window);
     token.check_time(now)?;
     Ok(token)
 }

@@ -1,0 +1,33 @@
+//! `tollgate audit`: what the audit log tells.
+
+mod follow;
+mod input;
+mod output;
+mod record;
+mod report;
+mod table;
+mod tail;
+mod top;
+mod totals;
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Failure};
+
+// What each does is said where its arguments are.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Report(report::Arguments),
+    Tail(tail::Arguments),
+    Top(top::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Report(arguments) => arguments.run(),
+            Self::Tail(arguments) => arguments.run(),
+            Self::Top(arguments) => arguments.run(),
+        }
+    }
+}

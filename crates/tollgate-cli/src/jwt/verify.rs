@@ -1,0 +1,238 @@
+//! `tollgate jwt verify`
+
+use std::ffi::OsString;
+use std::io::{self, BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{json, Value};
+use tollgate_core::clock::UnixSeconds;
+use tollgate_core::jwt::{
+    self, Algorithm, AlgorithmSet, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
+    DEFAULT_MAX_LEN,
+};
+
+use super::{read_key_file, read_token};
+use crate::escape::{shown, shown_json};
+use crate::exit::{print, Exit, Failure};
+use crate::time::{from_now, parse_duration, rfc3339, When};
+
+/// Judge a token as the module does: the same yes or no, with the reason.
+///
+/// The options are those of the directives: tollgate_jwt_key_file, tollgate_jwt_algorithms and so on. Whether the
+/// configuration has the tier that the token names is not looked at. The token is read from stdin
+/// where none is given, and so stays out of the history of the shell.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// tollgate_jwt_key_file: a JWK Set, a PEM file or a secret; repeatable.
+    #[arg(long, value_name = "FILE", required = true)]
+    keys: Vec<PathBuf>,
+    /// tollgate_jwt_algorithms: the only ones that are accepted; several with commas.
+    #[arg(long, value_name = "ALG", value_delimiter = ',')]
+    algorithms: Vec<Algorithm>,
+    /// tollgate_jwt_issuer: an accepted iss; repeatable.
+    #[arg(long)]
+    issuer: Vec<String>,
+    /// tollgate_jwt_audience: an accepted aud; repeatable.
+    #[arg(long)]
+    audience: Vec<String>,
+    /// tollgate_jwt_leeway: how far the issuer's clock may be off.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = leeway)]
+    leeway: u32,
+    /// tollgate_jwt_require_exp off: accept tokens that never expire.
+    #[arg(long)]
+    no_require_exp: bool,
+    /// tollgate_jwt_max_size: the longest token, such as 16384 or 16k.
+    #[arg(long, value_name = "SIZE", default_value_t = DEFAULT_MAX_LEN, value_parser = size)]
+    max_size: usize,
+    /// tollgate_jwt_claim: which claim holds client, tier, scopes, models, rate_limit or tenant;
+    /// repeatable.
+    #[arg(long, value_name = "FIELD=CLAIM")]
+    claim: Vec<String>,
+    /// Judge as of this moment: a date, or a duration from now.
+    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
+    at: Option<When>,
+    /// Judge each line of stdin: a line of output for each.
+    #[arg(long, conflicts_with = "token")]
+    batch: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// The token; - or nothing: stdin.
+    token: Option<OsString>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let policy = self.policy()?;
+        let keys = load_keys(&self.keys, policy.algorithms.as_ref())?;
+        let at = self.at;
+        let now = || {
+            let now = Timestamp::now();
+            UnixSeconds(at.map_or(now, |at| at.after(now)).as_second())
+        };
+        if self.batch {
+            return batch(self.json, |token| jwt::verify(token, &keys, &policy, now()));
+        }
+        let token = read_token(self.token.as_deref())?;
+        let now = now();
+        let judged = jwt::verify(&token, &keys, &policy, now);
+        let text = match self.json {
+            true => shown_json(&format!("{:#}\n", as_json(&judged))),
+            false => as_text(&judged, now),
+        };
+        print(text.as_bytes())?;
+        Ok(if judged.is_ok() { Exit::Yes } else { Exit::No })
+    }
+
+    fn policy(&self) -> Result<Policy, Failure> {
+        let mut claims = ClaimMap::default();
+        for mapping in &self.claim {
+            let (field, claim) = mapping.split_once('=').unwrap_or((mapping, ""));
+            claims.set(field, claim).map_err(|error| {
+                Failure::usage(format!("--claim {}: {error}", mapping.escape_debug()))
+            })?;
+        }
+        let algorithms = AlgorithmSet::of(&self.algorithms);
+        Ok(Policy {
+            algorithms: (!algorithms.is_empty()).then_some(algorithms),
+            issuers: self.issuer.clone(),
+            audiences: self.audience.clone(),
+            leeway_secs: self.leeway,
+            require_exp: !self.no_require_exp,
+            max_len: self.max_size,
+            claims,
+        })
+    }
+}
+
+/// The keys, checked as `nginx -t` checks them.
+fn load_keys(paths: &[PathBuf], pinned: Option<&AlgorithmSet>) -> Result<KeySet, Failure> {
+    let read = |path: &PathBuf| Ok((name(path), read_key_file(path)?));
+    let files = paths.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
+    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    let load = || {
+        let keys = KeySet::load(&files)?;
+        keys.check(pinned)?;
+        Ok(keys)
+    };
+    load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+type Judged = Result<VerifiedToken, TokenError>;
+
+fn batch(json: bool, judge: impl Fn(&[u8]) -> Judged) -> Result<Exit, Failure> {
+    let mut input = io::stdin().lock();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut exit = Exit::Yes;
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line)? > 0 {
+        // A carriage return is part of the line: these are bytes that somebody might send.
+        let judged = judge(line.strip_suffix(b"\n").unwrap_or(&line));
+        if judged.is_err() {
+            exit = Exit::No;
+        }
+        match (json, &judged) {
+            (true, _) => writeln!(out, "{}", shown_json(&as_json(&judged).to_string()))?,
+            (false, Ok(token)) => writeln!(out, "ok {}", shown(token.principal().client()))?,
+            (false, Err(error)) => writeln!(out, "no {}: {error}", error.reason().as_str())?,
+        }
+        line.clear();
+    }
+    out.flush()?;
+    Ok(exit)
+}
+
+fn as_json(judged: &Judged) -> Value {
+    match judged {
+        Ok(token) => {
+            let principal = token.principal();
+            let time = |second: Option<UnixSeconds>| second.map(|second| rfc3339(second.0));
+            json!({
+                "valid": true,
+                "client": principal.client(),
+                "key_id": principal.key_id(),
+                "tier": principal.tier(),
+                "tenant": principal.tenant(),
+                "scopes": principal.scopes(),
+                "models": principal.models(),
+                "rate_limit": principal.rate_limit(),
+                "not_before": time(token.not_before()),
+                "expires": time(token.expires()),
+            })
+        }
+        Err(error) => json!({
+            "valid": false,
+            "reason": error.reason().as_str(),
+            "error": error.to_string(),
+        }),
+    }
+}
+
+fn as_text(judged: &Judged, now: UnixSeconds) -> String {
+    let token = match judged {
+        Ok(token) => token,
+        Err(error) => return format!("not valid: {error} ({})\n", error.reason().as_str()),
+    };
+    let principal = token.principal();
+    let list = |items: Option<&[Box<str>]>| match items {
+        None => "any".to_owned(),
+        Some([]) => "none".to_owned(),
+        Some(items) => items.join(", "),
+    };
+    let time =
+        |second: UnixSeconds| format!("{} ({})", rfc3339(second.0), from_now(second.0, now.0));
+    let absent = || "-".to_owned();
+    let rows = [
+        ("client", principal.client().to_owned()),
+        ("tier", principal.tier().map_or_else(absent, str::to_owned)),
+        ("tenant", principal.tenant().map_or_else(absent, str::to_owned)),
+        ("scopes", list(principal.scopes())),
+        ("models", list(principal.models())),
+        ("rate limit", principal.rate_limit().map_or_else(absent, |n| format!("{n} a minute"))),
+        ("key id", principal.key_id().map_or_else(absent, str::to_owned)),
+        ("valid from", token.not_before().map_or_else(absent, time)),
+        ("expires", token.expires().map_or_else(|| "never".to_owned(), time)),
+    ];
+    let rows = rows.map(|(name, value)| format!("  {name:<11} {}\n", shown(&value)));
+    format!("valid\n{}", rows.concat())
+}
+
+fn leeway(text: &str) -> Result<u32, String> {
+    let seconds = parse_duration(text)?.as_secs();
+    u32::try_from(seconds).map_err(|_| "too long".to_owned())
+}
+
+/// As nginx has sizes.
+fn size(text: &str) -> Result<usize, String> {
+    let wrong = || format!("\"{}\" is no size, write it as 16384 or 16k", text.escape_debug());
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1024),
+        None => match text.strip_suffix(['m', 'M']) {
+            Some(digits) => (digits, 1024 * 1024),
+            None => (text, 1),
+        },
+    };
+    let number: usize = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_nginx() {
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("16k"), Ok(16384));
+        assert_eq!(size("1M"), Ok(1 << 20));
+        for text in ["", "k", "-1", "1g", "99999999999999999999", "18446744073709551615k"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,589 @@
+//! `tollgate audit`: its numbers against a plain model of them, on logs that the module's own code
+//! writes; and a log that is followed wherever it goes.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+mod command;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{channel, Receiver};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use command::{tollgate, tollgate_with};
+use flate2::write::GzEncoder;
+use flate2::Compression;
+use serde_json::Value;
+use tollgate_core::audit::{Record, TimeFormat};
+use tollgate_core::clock::UnixMillis;
+use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::llm::{Source, Usage};
+
+/// Numbers that are the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        // Knuth's MMIX.
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    fn any<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        let index = usize::try_from(self.below(choices.len() as u64)).unwrap();
+        &choices[index]
+    }
+}
+
+fn line(record: &Record<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    record.write_line(&mut TimeFormat::default(), &mut line);
+    line
+}
+
+const START: i64 = 1_767_600_000_000; // 2026-01-05T08:00:00Z
+
+/// So many lines: requests of all kinds, over some hours.
+fn log(seed: u64, lines: u64) -> Vec<u8> {
+    let numbers = &mut Numbers(seed);
+    let clients: [Option<&[u8]>; 5] =
+        [Some(b"acme"), Some(b"globex"), Some("\u{e9}\u{1f6aa}".as_bytes()), Some(b"=1+1"), None];
+    let mut text = Vec::new();
+    for number in 0..lines {
+        let mut record = Record::new(UnixMillis(START + i64::try_from(number * 700).unwrap()));
+        record.client = *numbers.any(&clients);
+        record.tier = record.client.map(|_| *numbers.any(&[&b"pro"[..], b"free"]));
+        record.key_id = Some(*numbers.any(&[&b"k_1"[..], b"k_2"]));
+        record.decision = match numbers.below(10) {
+            0 => None,
+            1..=3 => Some(Decision::Deny(*numbers.any(&Reason::ALL))),
+            _ => Some(Decision::Allow),
+        };
+        record.dry_run = numbers.below(10) == 0;
+        record.status = Some(200);
+        record.duration_ms = Some(numbers.below(20_000));
+        if record.decision == Some(Decision::Allow) {
+            record.model = Some(*numbers.any(&[&b"llama-3.1-8b"[..], b"qwen"]));
+            let (input, output) = (numbers.below(1_000_000_000), numbers.below(1000));
+            let (cached_input, reasoning) = (numbers.below(3), numbers.below(3));
+            let usage = Usage { input, output, cached_input, reasoning };
+            record.usage = Some((Source::Measured, usage));
+            record.ttft_ms = Some(numbers.below(500));
+            // Large and small ones, whose sum no floating point number holds.
+            let nanos = [numbers.below(10), numbers.below(1 << 31) * 400_000_000];
+            record.cost_nanos = Some(*numbers.any(&nanos));
+        }
+        text.extend(line(&record));
+    }
+    text
+}
+
+/// What a report should say, computed without any of its code.
+#[derive(Default)]
+struct Model {
+    counts: BTreeMap<&'static str, u128>,
+    reasons: BTreeMap<String, u64>,
+    dry_run_reasons: BTreeMap<String, u64>,
+    nanos: u128,
+    durations: Vec<u64>,
+    ttfts: Vec<u64>,
+}
+
+impl Model {
+    fn count(&mut self, line: &str) {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let dry_run = record.get("dry_run").is_some();
+        let outcome = match record["decision"].as_str() {
+            Some("allow") => "allowed",
+            Some("deny") if dry_run => "would_be_refused",
+            Some("deny") => "refused",
+            _ => "not_judged",
+        };
+        let reasons = match outcome {
+            "refused" => Some(&mut self.reasons),
+            "would_be_refused" => Some(&mut self.dry_run_reasons),
+            _ => None,
+        };
+        if let Some(reasons) = reasons {
+            *reasons.entry(record["reason"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        let mut add = |name, number| *self.counts.entry(name).or_default() += number;
+        add("requests", 1);
+        add(outcome, 1);
+        add("dry_run", u128::from(dry_run));
+        for name in ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"] {
+            add(name, record[name].as_u64().unwrap_or(0).into());
+        }
+        self.nanos += nanos_in(line).unwrap_or(0);
+        if matches!(outcome, "allowed" | "would_be_refused") {
+            self.durations.extend(record["duration_ms"].as_u64());
+            self.ttfts.extend(record["ttft_ms"].as_u64());
+        }
+    }
+
+    fn check(&self, told: &Value, text: &str) {
+        for name in [
+            "requests",
+            "allowed",
+            "refused",
+            "not_judged",
+            "dry_run",
+            "would_be_refused",
+            "input_tokens",
+            "output_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+        ] {
+            let expected = self.counts.get(name).copied().unwrap_or(0);
+            assert_eq!(u128::from(told[name].as_u64().unwrap()), expected, "{name}");
+        }
+        let reasons = |name: &str| -> BTreeMap<String, u64> {
+            serde_json::from_value(told[name].clone()).unwrap()
+        };
+        assert_eq!(reasons("refused_by_reason"), self.reasons);
+        assert_eq!(reasons("would_be_refused_by_reason"), self.dry_run_reasons);
+        assert_eq!(nanos_in(text), Some(self.nanos), "{text}");
+        for (name, times) in [("duration_ms", &self.durations), ("ttft_ms", &self.ttfts)] {
+            let mut times = times.clone();
+            times.sort_unstable();
+            for (key, percent) in [("p50", 50), ("p95", 95), ("p99", 99)] {
+                let rank = (times.len() * percent).div_ceil(100).max(1);
+                match times.get(rank - 1) {
+                    None => assert!(told[name][key].is_null()),
+                    Some(exact) => {
+                        let close = told[name][key].as_u64().unwrap().abs_diff(*exact);
+                        assert!(close * 100 <= *exact, "{name} {key}: {} {exact}", told[name][key]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The amount behind `"cost":` in a JSON text, without a detour through a float.
+fn nanos_in(text: &str) -> Option<u128> {
+    let rest = text.split("\"cost\":").nth(1)?.trim_start();
+    let number = rest.split([',', '}', '\n']).next().unwrap();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    format!("{whole}{fraction:0<9}").parse().ok()
+}
+
+/// The JSON texts of the groups, and of the sum, by name.
+fn told(run: &str) -> (Value, BTreeMap<Option<String>, (Value, String)>) {
+    let whole: Value = serde_json::from_str(run).unwrap();
+    let mut texts = run.split("\"cost\":").skip(2).map(|text| format!("\"cost\":{text}"));
+    let groups = whole["groups"].as_array().unwrap().iter().map(|group| {
+        let name = group["name"].as_str().map(str::to_owned);
+        (name, (group.clone(), texts.next().unwrap()))
+    });
+    let groups = groups.collect();
+    (whole, groups)
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, contents: &[u8]) -> String {
+        fs::write(self.path(name), contents).unwrap();
+        self.path(name).to_str().unwrap().to_owned()
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn numbers_are_those_of_a_plain_model() {
+    let folder = Folder::new();
+    let parts = [log(1, 3000), log(2, 1500), log(3, 500)];
+    // Two members, as `cat a.gz b.gz` leaves them; and not by its name.
+    let compressed = [gzip(&parts[1][..1000]), gzip(&parts[1][1000..])].concat();
+    let files = [folder.file("audit.log", &parts[0]), folder.file("audit.log.2", &compressed)];
+    let all = String::from_utf8(parts.concat()).unwrap();
+    for by in ["client", "model", "tier", "key_id", "hour"] {
+        let run = tollgate_with(
+            ["audit", "report", &files[0], &files[1], "-", "--json", "--by", by],
+            &parts[2],
+        );
+        assert_eq!((run.status, run.err.as_str()), (0, ""));
+        let (whole, groups) = told(&run.out);
+        assert_eq!(whole["broken_lines"], 0);
+        let mut total = Model::default();
+        let mut models: BTreeMap<Option<String>, Model> = BTreeMap::new();
+        for line in all.lines() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let name = match by {
+                "hour" => {
+                    Some(format!("{}:00Z", record["time"].as_str().unwrap().get(..13).unwrap()))
+                }
+                _ => record[by].as_str().map(str::to_owned),
+            };
+            models.entry(name).or_default().count(line);
+            total.count(line);
+        }
+        total.check(&whole["total"], &run.out);
+        assert!(groups.keys().eq(models.keys()), "{by}");
+        for (name, model) in &models {
+            let (value, text) = &groups[name];
+            model.check(value, text);
+        }
+    }
+}
+
+#[test]
+fn csv_has_the_same_numbers_and_no_formulas() {
+    let folder = Folder::new();
+    let file = folder.file("audit.log", &log(4, 2000));
+    let json = tollgate(["audit", "report", &file, "--json"]);
+    let (_, groups) = told(&json.out);
+    let csv = tollgate(["audit", "report", &file, "--csv"]);
+    let mut reader = csv::Reader::from_reader(csv.out.as_bytes());
+    let head = reader.headers().unwrap().clone();
+    assert_eq!(&head[0], "client");
+    let mut rows = 0;
+    for row in reader.records() {
+        let row = row.unwrap();
+        rows += 1;
+        assert!(!row[0].starts_with(['=', '+', '-', '@']), "{}", &row[0]);
+        let name = row[0].strip_prefix('\'').unwrap_or(&row[0]);
+        let (group, text) = &groups[&Some(name.to_owned()).filter(|name| !name.is_empty())];
+        for (column, cell) in head.iter().zip(&row).skip(1) {
+            if column == "cost" {
+                assert_eq!(nanos_in(&format!("\"cost\":{cell}")), nanos_in(text));
+            } else if let Some(reason) = column.strip_prefix("refused_") {
+                let count = group["refused_by_reason"].get(reason).cloned().unwrap_or(0.into());
+                assert_eq!(cell, count.to_string(), "{reason}");
+            } else if let Some(what) = column.strip_suffix("_ms") {
+                let (what, percentile) = what.split_once('_').unwrap();
+                let value = &group[format!("{what}_ms")][percentile];
+                assert_eq!(cell, value.as_u64().map_or(String::new(), |ms| ms.to_string()));
+            } else {
+                assert_eq!(cell, group[column].to_string(), "{column}");
+            }
+        }
+    }
+    assert_eq!(rows, groups.len());
+}
+
+#[test]
+fn rows_are_sorted_and_cut_and_limited_in_time() {
+    let folder = Folder::new();
+    let record = |client: &'static [u8], seconds: i64, tokens, nanos| {
+        let mut record = Record::new(UnixMillis(START + seconds * 1000));
+        record.client = Some(client);
+        record.decision = Some(Decision::Allow);
+        let usage = Usage { input: tokens, ..Usage::default() };
+        record.usage = Some((Source::Measured, usage));
+        record.cost_nanos = Some(nanos);
+        line(&record)
+    };
+    let text = [
+        record(b"often", 0, 1, 2),
+        record(b"often", 10, 1, 2),
+        record(b"dear", 20, 2, 900),
+        record(b"much", 7200, 100, 3),
+    ];
+    let file = folder.file("audit.log", &text.concat());
+    let names = |options: &[&str]| {
+        let run = tollgate([&["audit", "report", &file, "--json"], options].concat());
+        let whole: Value = serde_json::from_str(&run.out).unwrap();
+        let groups = whole["groups"].as_array().unwrap();
+        groups.iter().map(|g| g["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&[]), "often dear much");
+    assert_eq!(names(&["--sort", "tokens"]), "much often dear");
+    assert_eq!(names(&["--sort", "cost"]), "dear often much");
+    assert_eq!(names(&["--sort", "name"]), "dear much often");
+    assert_eq!(names(&["--sort", "tokens", "--top", "1"]), "much");
+    assert_eq!(names(&["--by", "hour"]), "2026-01-05T08:00Z 2026-01-05T10:00Z");
+    assert_eq!(names(&["--since", "2026-01-05T08:00:20Z"]), "dear much");
+    assert_eq!(names(&["--until", "2026-01-05T08:00:20Z"]), "often");
+    assert_eq!(names(&["--since", "2026-01-05", "--until", "2026-01-06"]), "often dear much");
+    assert_eq!(names(&["--since", "1h"]), "");
+    let run = tollgate(["audit", "report", &file, "--top", "1"]);
+    assert!(run.out.contains("\nall            4"), "{}", run.out);
+    assert!(run.out.contains("2 more are not shown"), "{}", run.out);
+}
+
+#[test]
+fn broken_lines_are_counted_and_nothing_of_them_reaches_the_terminal() {
+    let folder = Folder::new();
+    let mut record = Record::new(UnixMillis(START));
+    record.client = Some("\u{1b}[2J\u{9b}31m\u{202e}x".as_bytes());
+    record.decision = Some(Decision::Allow);
+    let good = line(&record);
+    let raw = "{\"time\":\"2026-01-05T08:00:00Z\",\"client\":\"\u{9b}\u{7f}\u{202e}\"}\n";
+    let text = [
+        &good[..],
+        raw.as_bytes(),
+        b"\n",
+        b"not json\n",
+        &[0xff, 0xfe, 0, b'\n'],
+        b"{\"time\":\"2026-01-05T08:00:00Z\",\"cost\":1e400}\n",
+        b"{\"time\":\"2026-01-05T08:00:00Z\",\"x\":",
+        &vec![b'['; 300_000],
+        b"\n",
+        &vec![b'x'; 5_000_000],
+        b"\n",
+        &good[..good.len() / 2],
+    ]
+    .concat();
+    let file = folder.file("audit.log", &text);
+    for options in [&["--json"][..], &["--csv"], &[]] {
+        let run = tollgate([&["audit", "report", &file], options].concat());
+        assert_eq!(run.status, 0, "{}", run.err);
+        let told = if options == ["--csv"] { &run.err } else { &run.out };
+        assert!(told.contains("6 lines are no records") || told.contains("\"broken_lines\": 6"));
+        let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!run.out.contains(bad), "{:?}", run.out);
+    }
+    for options in [&["--json"][..], &["--color", "never"]] {
+        let run = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["audit", "tail", "--no-follow", "-n", "99", &file])
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(run.status.success());
+        if options.len() == 2 {
+            let out = String::from_utf8(run.stdout).unwrap();
+            let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!out.contains(bad), "{out:?}");
+            assert!(out.contains("no record: not json"), "{out}");
+        }
+    }
+}
+
+#[test]
+fn what_can_be_read_of_damaged_files_is_reported() {
+    let folder = Folder::new();
+    let text = log(5, 5000);
+    let mut cut = gzip(&text);
+    cut.truncate(cut.len() / 2);
+    let (cut, whole) = (folder.file("cut.gz", &cut), folder.file("whole", &text));
+    let run = tollgate(["audit", "report", &cut, &whole, "/nonexistent", "--json"]);
+    assert_eq!(run.status, 3);
+    assert!(run.err.contains("cut.gz"), "{}", run.err);
+    let told: Value = serde_json::from_str(&run.out).unwrap();
+    let requests = told["total"]["requests"].as_u64().unwrap();
+    assert!(requests > 5500 && requests < 9900, "{requests}");
+
+    let run = tollgate(["audit", "report", "/nonexistent"]);
+    assert_eq!(run.status, 3);
+    assert!(run.err.contains("No such file"), "{}", run.err);
+    let empty = folder.file("empty", b"");
+    let run = tollgate(["audit", "report", &empty]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    for command in ["tail", "top"] {
+        assert_eq!(tollgate(["audit", command, "/nonexistent"]).status, 3);
+    }
+    assert_eq!(tollgate(["audit", "report"]).status, 2);
+    assert_eq!(tollgate(["audit", "report", &whole, "--by", "path"]).status, 2);
+    assert_eq!(tollgate(["audit", "report", &whole, "--since", "yesterday"]).status, 2);
+}
+
+#[test]
+fn whoever_stops_reading_is_not_told_of_an_error() {
+    let folder = Folder::new();
+    let file = folder.file("audit.log", &log(7, 20_000));
+    for arguments in [&["tail", "--no-follow", "-n", "20000"][..], &["report", "--by", "hour"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .arg("audit")
+            .args(arguments)
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{:?}", output.status);
+        assert!(output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn tail_shows_the_last_lines_that_are_wanted() {
+    let folder = Folder::new();
+    let text = log(6, 3000);
+    let file = folder.file("audit.log", &[&text[..], b"{\"time\":\"2026-"].concat());
+    let lines: Vec<&str> = std::str::from_utf8(&text).unwrap().lines().collect();
+    let tail = |options: &[&str]| {
+        let run = tollgate([&["audit", "tail", "--no-follow", "--json", &file], options].concat());
+        assert_eq!((run.status, run.err.as_str()), (0, ""));
+        run.out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let last = |count: usize, wants: &dyn Fn(&Value) -> bool| -> Vec<String> {
+        let wanted = |line: &&&str| wants(&serde_json::from_str(line).unwrap());
+        let mut found: Vec<_> = lines.iter().filter(wanted).map(|l| (*l).to_owned()).collect();
+        found.split_off(found.len().saturating_sub(count))
+    };
+    assert_eq!(tail(&[]), last(10, &|_| true));
+    assert_eq!(tail(&["-n", "0"]), last(0, &|_| true));
+    assert_eq!(tail(&["-n", "2900"]), last(2900, &|_| true));
+    assert_eq!(tail(&["-n", "9999"]), last(3000, &|_| true));
+    let denied = |record: &Value| record["decision"] == "deny";
+    assert_eq!(tail(&["--denied", "-n", "500"]), last(500, &denied));
+    let acme = |record: &Value| record["client"] == "acme" && record["decision"] == "deny";
+    assert_eq!(tail(&["--client", "acme", "--denied"]), last(10, &acme));
+    let llama = |record: &Value| record["model"] == "llama-3.1-8b";
+    assert_eq!(tail(&["--model", "llama-*", "-n", "50"]), last(50, &llama));
+
+    let plain = tollgate(["audit", "tail", "--no-follow", &file]);
+    assert_eq!(plain.out.lines().count(), 10);
+    assert!(!plain.out.contains('\u{1b}'));
+    let coloured = tollgate(["audit", "tail", "--no-follow", "--color", "always", &file]);
+    assert!(coloured.out.contains("\u{1b}[2m"));
+    let piped = tollgate_with(["audit", "tail", "-", "--json"], &text);
+    assert_eq!(piped.out.as_bytes(), text);
+}
+
+/// `tollgate audit tail` of a file, as a process whose lines arrive one by one.
+struct Tail {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tail {
+    fn new(path: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["audit", "tail", "--json", "-n", "1"])
+            .arg(path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line, as soon as it is there.
+    fn next(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn tail_follows_a_log_through_every_kind_of_rotation() {
+    let folder = Folder::new();
+    let number = std::cell::Cell::new(0);
+    let next_line = || {
+        number.set(number.get() + 1);
+        let mut record = Record::new(UnixMillis(START + number.get()));
+        record.client = Some(b"acme");
+        String::from_utf8(line(&record)).unwrap()
+    };
+    let path = folder.path("audit.log");
+    let append = |file: &mut File| {
+        let line = next_line();
+        file.write_all(line.as_bytes()).unwrap();
+        line.trim_end().to_owned()
+    };
+    let open = || File::options().append(true).create(true).open(&path).unwrap();
+    let mut file = open();
+    append(&mut file);
+    let latest = append(&mut file);
+    let tail = Tail::new(&path);
+    assert_eq!(tail.next(), latest);
+    for round in 0..3 {
+        // A line in two pieces.
+        let line = next_line();
+        let (begin, end) = line.split_at(20);
+        file.write_all(begin.as_bytes()).unwrap();
+        file.write_all(end.as_bytes()).unwrap();
+        assert_eq!(tail.next(), line.trim_end());
+        match round {
+            0 => {
+                // logrotate, and nginx that opens the new file later.
+                fs::rename(&path, folder.path("audit.log.1")).unwrap();
+                let late = append(&mut file);
+                assert_eq!(tail.next(), late);
+                file = open();
+            }
+            1 => {
+                // copytruncate
+                fs::copy(&path, folder.path("audit.log.2")).unwrap();
+                file.set_len(0).unwrap();
+            }
+            _ => {
+                // Replaced in one step.
+                let new = folder.path("new");
+                let mut replacement = File::options().append(true).create(true).open(&new).unwrap();
+                let first = append(&mut replacement);
+                fs::rename(&new, &path).unwrap();
+                file = replacement;
+                assert_eq!(tail.next(), first);
+            }
+        }
+        let after = append(&mut file);
+        assert_eq!(tail.next(), after);
+    }
+}
+
+#[test]
+fn top_counts_what_ended_within_the_window() {
+    let folder = Folder::new();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = i64::try_from(since.as_millis()).unwrap();
+    let record = |client: &'static [u8], ms_ago: i64, tokens| {
+        let mut record = Record::new(UnixMillis(now - ms_ago));
+        record.client = Some(client);
+        record.decision = Some(Decision::Allow);
+        record.usage = Some((Source::Measured, Usage { output: tokens, ..Usage::default() }));
+        line(&record)
+    };
+    let text = [
+        record(b"past", 7_200_000, 9),
+        record(b"older", 1_000_000, 9),
+        record(b"few", 100_000, 1),
+        record(b"many", 90_000, 500),
+        // Written late, by another worker.
+        record(b"older", 800_000, 9),
+        record(b"few", 80_000, 1),
+    ];
+    let file = folder.file("audit.log", &text.concat());
+    let names = |options: &[&str]| {
+        let run = tollgate([&["audit", "top", &file, "--json"], options].concat());
+        let told: Value = serde_json::from_str(&run.out).unwrap();
+        let group =
+            |group: &Value| format!("{}:{}", group["name"].as_str().unwrap(), group["requests"]);
+        told["groups"].as_array().unwrap().iter().map(group).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&[]), "many:1 few:2");
+    assert_eq!(names(&["--sort", "requests"]), "few:2 many:1");
+    assert_eq!(names(&["--window", "1h"]), "many:1 older:2 few:2");
+    assert_eq!(names(&["--window", "1h", "--top", "1"]), "many:1");
+    let run = tollgate(["audit", "top", &file, "--once"]);
+    assert!(run.out.starts_with("the last 5 minutes, at 2"), "{}", run.out);
+    assert!(run.out.contains("\nall            3"), "{}", run.out);
+    let piped = tollgate(["audit", "top", &file]);
+    assert_eq!(piped.status, 0);
+    assert_eq!(piped.out.lines().count(), run.out.lines().count());
+}

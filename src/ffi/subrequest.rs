@@ -1,0 +1,316 @@
+//! Questions to a provider: subrequests to an internal location, whose answer is ours and nobody else's.
+//!
+//! They run in the background of the request that asks, which may go on meanwhile, and end with it.
+//! Nothing of the client's goes with them: they have header lines, variables and a body of their own.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+use ngx::ffi::{
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_core_main_conf_t, ngx_http_core_module,
+    ngx_http_post_subrequest_t, ngx_http_request_body_t, ngx_http_request_t, ngx_http_subrequest,
+    ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc, ngx_pcalloc,
+    ngx_pool_cleanup_add, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_HTTP_POST,
+    NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
+};
+
+use super::body::in_memory;
+use super::guard::guard;
+use super::headers::push_in;
+use super::request::Request;
+use super::text;
+
+/// The longest answer, in bytes.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// What came of a question.
+#[derive(Debug)]
+pub(crate) enum Outcome<'a> {
+    /// The provider answered, with this status and this body.
+    Answer { status: u16, body: &'a [u8] },
+    /// The answer is longer than we read.
+    TooLong,
+    /// The request that asked is gone.
+    Abandoned,
+}
+
+/// Who is told.
+type OnOutcome = Box<dyn FnOnce(Outcome<'_>)>;
+
+/// A question, from the asking to its end.
+struct Question {
+    on_outcome: Option<OnOutcome>,
+    answer: Vec<u8>,
+    is_too_long: bool,
+    /// `$tollgate_key_refetch`
+    is_refetch: bool,
+}
+
+impl Question {
+    fn end(&mut self, outcome: Outcome<'_>) {
+        if let Some(on_outcome) = self.on_outcome.take() {
+            on_outcome(outcome);
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.end(Outcome::Abandoned);
+    }
+}
+
+unsafe extern "C" fn drop_question(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: `ask` put a box here, and nginx runs a cleanup once.
+        drop(unsafe { Box::from_raw(data.cast::<Question>()) });
+    });
+}
+
+impl Request<'_> {
+    /// Asks the internal location `uri`; with a `form`, by POST. `on_outcome` is called once, later:
+    /// if not before, then when the request is gone. `None` when nginx can't; it isn't called then.
+    pub(crate) fn ask(
+        self,
+        uri: &str,
+        form: Option<&[u8]>,
+        is_refetch: bool,
+        on_outcome: OnOutcome,
+    ) -> Option<()> {
+        let mut uri = self.copied(uri.as_bytes())?;
+        let form = match form {
+            Some(form) => Some(self.copy(form)?),
+            None => None,
+        };
+        let r = self.as_ptr();
+        // SAFETY: the request is live, and so is its pool, which all that is made here lives in. As
+        // nginx's own modules do it, the subrequest is completed before nginx runs it, which is after
+        // this callback.
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add((*r).pool, 0).as_mut()?;
+            let post: *mut ngx_http_post_subrequest_t =
+                ngx_palloc((*r).pool, size_of::<ngx_http_post_subrequest_t>()).cast();
+            let prepared = Prepared::new(self, form)?;
+            let question = Box::into_raw(Box::new(Question {
+                on_outcome: None,
+                answer: Vec::new(),
+                is_too_long: false,
+                is_refetch,
+            }));
+            cleanup.data = question.cast();
+            cleanup.handler = Some(drop_question);
+            let post = post.as_mut()?;
+            post.handler = Some(on_end);
+            post.data = question.cast();
+            let mut sr = null_mut();
+            let flags = NGX_HTTP_SUBREQUEST_BACKGROUND as ngx_uint_t;
+            let rc = ngx_http_subrequest(r, &raw mut uri, null_mut(), &raw mut sr, post, flags);
+            if rc != NGX_OK as ngx_int_t {
+                return None;
+            }
+            (*question).on_outcome = Some(on_outcome);
+            prepared.dress(sr, uri);
+        }
+        Some(())
+    }
+
+    /// The value of `$tollgate_key_refetch`.
+    pub(crate) fn is_refetch(self) -> bool {
+        // SAFETY: nginx passed the request to the callback that is running.
+        unsafe { question(self.as_ptr()).is_some_and(|question| question.is_refetch) }
+    }
+
+    fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
+        let copy = self.copy(bytes)?;
+        Some(ngx_str_t { len: copy.len(), data: copy.as_ptr().cast_mut() })
+    }
+}
+
+/// What a subrequest gets in the place of what it has from its parent.
+struct Prepared {
+    variables: *mut ngx_http_variable_value_t,
+    body: *mut ngx_http_request_body_t,
+    form_len: Option<usize>,
+    length: ngx_str_t,
+}
+
+impl Prepared {
+    /// # Safety
+    ///
+    /// `r` is live.
+    unsafe fn new(r: Request<'_>, form: Option<&[u8]>) -> Option<Self> {
+        // SAFETY: by the contract of this function; the core module's main configuration is
+        // complete. Zero is a value for all that is allocated.
+        unsafe {
+            let pool = (*r.as_ptr()).pool;
+            let core: *mut ngx_http_core_main_conf_t =
+                (*(*r.as_ptr()).main_conf.add(ngx_http_core_module.ctx_index)).cast();
+            let count = (*core).variables.nelts.max(1);
+            let variables: *mut ngx_http_variable_value_t =
+                ngx_pcalloc(pool, count.checked_mul(size_of::<ngx_http_variable_value_t>())?)
+                    .cast();
+            let body: *mut ngx_http_request_body_t =
+                ngx_pcalloc(pool, size_of::<ngx_http_request_body_t>()).cast();
+            if variables.is_null() || body.is_null() {
+                return None;
+            }
+            let mut length = ngx_str_t::default();
+            if let Some(form) = form {
+                length = r.copied(form.len().to_string().as_bytes())?;
+                let buffer: *mut ngx_buf_t = ngx_pcalloc(pool, size_of::<ngx_buf_t>()).cast();
+                let link: *mut ngx_chain_t = ngx_alloc_chain_link(pool);
+                let (fresh, chain) = (buffer.as_mut()?, link.as_mut()?);
+                let range = form.as_ptr_range();
+                fresh.pos = range.start.cast_mut();
+                fresh.last = range.end.cast_mut();
+                fresh.start = fresh.pos;
+                fresh.end = fresh.last;
+                fresh.set_memory(1);
+                fresh.set_last_buf(1);
+                chain.buf = buffer;
+                chain.next = null_mut();
+                (*body).bufs = link;
+            }
+            Some(Self { variables, body, form_len: form.map(<[u8]>::len), length })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `sr` is a subrequest that nginx has just made.
+    unsafe fn dress(self, sr: *mut ngx_http_request_t, uri: ngx_str_t) {
+        // SAFETY: by the contract of this function. Header lines, if there is no memory for them,
+        // are left out, which the provider will answer as it likes.
+        unsafe {
+            // What came of variables belongs to the header lines that they are made of.
+            (*sr).variables = self.variables;
+            (*sr).request_body = self.body;
+            // `$request_uri`, by which caches tell pages apart.
+            (*sr).unparsed_uri = uri;
+            (*sr).set_filter_need_in_memory(1);
+            let headers = &raw mut (*sr).headers_in;
+            let (host, server) = ((*headers).host, (*headers).server);
+            headers.write_bytes(0, 1);
+            (*headers).host = host;
+            (*headers).server = server;
+            (*headers).content_length_n = -1;
+            (*headers).keep_alive_n = -1;
+            let list = &raw mut (*headers).headers;
+            let size = size_of::<ngx_table_elt_t>();
+            if ngx_list_init(list, (*sr).pool, 4, size) != NGX_OK as ngx_int_t {
+                return;
+            }
+            let Some(len) = self.form_len else { return };
+            (*sr).method = NGX_HTTP_POST as ngx_uint_t;
+            (*sr).method_name = text::of_static(b"POST");
+            (*headers).content_length_n = i64::try_from(len).unwrap_or(-1);
+            let kind = b"application/x-www-form-urlencoded";
+            (*headers).content_type = push_in(list, "Content-Type", "content-type", kind);
+            let length = text::bytes(self.length);
+            (*headers).content_length = push_in(list, "Content-Length", "content-length", length);
+        }
+    }
+}
+
+/// The question that a subrequest asks, if it is one of ours.
+///
+/// # Safety
+///
+/// `r` is live, and the result isn't kept.
+unsafe fn question<'q>(r: *mut ngx_http_request_t) -> Option<&'q mut Question> {
+    // SAFETY: by the contract of this function; a subrequest with our handler has such data, which
+    // lives as long as the pool.
+    unsafe {
+        let post = (*r).post_subrequest.as_ref()?;
+        let is_ours = post.handler.is_some_and(|h| h as usize == on_end as *const () as usize);
+        if !is_ours {
+            return None;
+        }
+        post.data.cast::<Question>().as_mut()
+    }
+}
+
+/// The subrequest is at its end.
+unsafe extern "C" fn on_end(
+    r: *mut ngx_http_request_t,
+    data: *mut c_void,
+    rc: ngx_int_t,
+) -> ngx_int_t {
+    guard((), || {
+        // SAFETY: nginx passes a live subrequest, and what `ask` gave it.
+        let (question, status) =
+            unsafe { (&mut *data.cast::<Question>(), (*r).headers_out.status) };
+        let answer = std::mem::take(&mut question.answer);
+        if question.is_too_long {
+            return question.end(Outcome::TooLong);
+        }
+        // An answer that nginx makes, because there is none, has its status in `rc`.
+        let status = match rc {
+            error if error < NGX_OK as ngx_int_t => 502,
+            made if made >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t => made.unsigned_abs(),
+            _ => status,
+        };
+        let status = u16::try_from(status).unwrap_or(502);
+        question.end(Outcome::Answer { status, body: &answer });
+    });
+    // Whatever it came to is no error of the request that asked, and no page is made of it.
+    NGX_OK as ngx_int_t
+}
+
+/// Takes what goes by in a subrequest of ours. `None`: it is none.
+///
+/// # Safety
+///
+/// nginx passed both to the body filter.
+pub(super) unsafe fn capture(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+) -> Option<ngx_int_t> {
+    // SAFETY: by the contract of this function.
+    let question = unsafe { question(r)? };
+    let was_too_long = question.is_too_long;
+    let mut link = chain;
+    // SAFETY: as above; what was taken is marked as sent.
+    unsafe {
+        while let Some(entry) = link.as_mut() {
+            let buffer = &mut *entry.buf;
+            if in_memory(buffer) {
+                let len = (buffer.last as usize).saturating_sub(buffer.pos as usize);
+                question.is_too_long |= question.answer.len().saturating_add(len) > MAX_ANSWER;
+                if !question.is_too_long && len > 0 {
+                    question.answer.extend_from_slice(std::slice::from_raw_parts(buffer.pos, len));
+                }
+                buffer.pos = buffer.last;
+            }
+            if buffer.in_file() != 0 {
+                buffer.file_pos = buffer.file_last;
+            }
+            link = entry.next;
+        }
+    }
+    if question.is_too_long && !was_too_long {
+        // SAFETY: as above.
+        unsafe { stop_upstream(r) };
+    }
+    // An error would be one of the request that asked.
+    Some(NGX_OK as ngx_int_t)
+}
+
+/// Has nginx read no more of the answer, however much there is.
+///
+/// # Safety
+///
+/// `r` is a live request, in its body filter.
+unsafe fn stop_upstream(r: *mut ngx_http_request_t) {
+    // SAFETY: by the contract of this function; nginx looks at these when the filter has returned. An
+    // answer that isn't buffered ends with its length, one that is with its client.
+    unsafe {
+        let Some(upstream) = (*r).upstream.as_mut() else { return };
+        upstream.set_cacheable(0);
+        upstream.set_keepalive(0);
+        upstream.length = 0;
+        if let Some(pipe) = upstream.pipe.as_mut() {
+            pipe.set_downstream_error(1);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Opaque tokens: their provider is asked what they are worth (`tollgate_introspection_request`).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_core::introspection::{question, verdict, Verdict, MAX_NEGATIVE_SECS};
+use tollgate_core::jwt::{Policy, TokenError};
+use tollgate_core::principal::Principal;
+
+use crate::ffi::clock::wall_now;
+use crate::ffi::request::Request;
+use crate::ffi::subrequest::Outcome;
+use crate::live::next_id;
+use crate::waiting::Topic;
+use crate::worker;
+
+/// A provider that tells what tokens are worth.
+pub(crate) struct Introspector {
+    uri: String,
+    policy: Policy,
+    /// For how long an answer is remembered, in seconds; 0: not at all.
+    cache_secs: i64,
+    /// Tells its tokens from those of others in the worker's cache.
+    id: u64,
+    /// What is being asked, by token.
+    asked: RefCell<HashMap<Box<[u8]>, Rc<Inquiry>>>,
+}
+
+/// One question, and what came of it: for all requests with that token.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    topic: Topic,
+    answer: RefCell<Option<Answer>>,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Verdict(Verdict),
+    /// The provider failed.
+    None,
+}
+
+/// What a request gets.
+pub(crate) enum Standing {
+    Judged(Result<Arc<Principal>, TokenError>),
+    /// It has to wait.
+    Wait(Topic, Rc<Inquiry>),
+    /// The provider doesn't say.
+    Unavailable,
+}
+
+impl Introspector {
+    pub(crate) fn new(uri: &str, policy: Policy, cache_secs: i64) -> Self {
+        Self { uri: uri.to_owned(), policy, cache_secs, id: next_id(), asked: RefCell::default() }
+    }
+
+    /// What the token is worth: remembered, as `inquiry` has it, or to be asked for by this request,
+    /// if it `asks`.
+    pub(crate) fn judge(
+        self: &Rc<Self>,
+        token: &[u8],
+        inquiry: Option<&Inquiry>,
+        asks: Option<Request<'_>>,
+    ) -> Standing {
+        if token.is_empty() || token.len() > self.policy.max_len {
+            return Standing::Judged(Err(TokenError::TooLong));
+        }
+        let now = wall_now().seconds();
+        match inquiry.map(|inquiry| inquiry.answer.borrow()).as_deref() {
+            Some(Some(Answer::Verdict(Verdict::Bad(error)))) => {
+                return Standing::Judged(Err(*error));
+            }
+            Some(Some(Answer::Verdict(Verdict::Good(token)))) => {
+                let judged = token.check_time(now).map(|()| Arc::clone(token.principal()));
+                return Standing::Judged(judged);
+            }
+            Some(Some(Answer::None)) => return Standing::Unavailable,
+            // Whoever asked has gone.
+            Some(None) | None => {}
+        }
+        if let Some(known) = worker::with(|worker| worker.tokens.get(self.id, token, now)) {
+            return Standing::Judged(known);
+        }
+        let asked = self.asked.borrow().get(token).cloned();
+        match (asked, asks) {
+            (Some(inquiry), _) => Standing::Wait(inquiry.topic, inquiry),
+            (None, Some(r)) => self.ask(r, token),
+            (None, None) => Standing::Unavailable,
+        }
+    }
+
+    fn ask(self: &Rc<Self>, r: Request<'_>, token: &[u8]) -> Standing {
+        let inquiry = Rc::new(Inquiry { topic: Topic::new(), answer: RefCell::new(None) });
+        let (this, theirs) = (Rc::clone(self), Rc::clone(&inquiry));
+        let about: Box<[u8]> = token.into();
+        let on_outcome = Box::new(move |outcome: Outcome<'_>| {
+            this.asked.borrow_mut().remove(&about);
+            *theirs.answer.borrow_mut() = this.learn(&about, &outcome);
+            theirs.topic.wake();
+        });
+        // Before it may be answered.
+        self.asked.borrow_mut().insert(token.into(), Rc::clone(&inquiry));
+        match r.ask(&self.uri, Some(&question(token)), false, on_outcome) {
+            Some(()) => Standing::Wait(inquiry.topic, inquiry),
+            None => {
+                self.asked.borrow_mut().remove(token);
+                Standing::Unavailable
+            }
+        }
+    }
+
+    /// `None`: whoever asked is gone, and somebody else has to.
+    fn learn(&self, token: &[u8], outcome: &Outcome<'_>) -> Option<Answer> {
+        let now = wall_now().seconds();
+        let problem = match outcome {
+            Outcome::Abandoned => return None,
+            Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
+            Outcome::Answer { status: 200, body } => match verdict(body, &self.policy, now) {
+                Some(verdict) => {
+                    let (known, secs) = match &verdict {
+                        Verdict::Good(token) => (Ok(token), self.cache_secs),
+                        Verdict::Bad(error) => {
+                            (Err(*error), self.cache_secs.min(MAX_NEGATIVE_SECS))
+                        }
+                    };
+                    worker::with(|w| w.tokens.insert_for(self.id, token, known, now, secs));
+                    return Some(Answer::Verdict(verdict));
+                }
+                None => "its answer is no json object with a boolean \"active\"".to_owned(),
+            },
+            Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
+        };
+        crate::ffi::log::cycle_error(format_args!(
+            "tollgate: nothing about a token from \"{}\" (tollgate_introspection_request): {problem}",
+            self.uri
+        ));
+        Some(Answer::None)
+    }
+}

@@ -1,0 +1,147 @@
+//! Identity providers: the key sets that they publish, asked for by subrequests.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_core::jwt::{AlgorithmSet, KeySet, Lifetime, Move, RemoteKeys};
+
+use crate::ffi::clock::mono_now;
+use crate::ffi::log::{cycle_error, cycle_warn};
+use crate::ffi::request::Request;
+use crate::ffi::subrequest::Outcome;
+use crate::live;
+use crate::waiting::Topic;
+
+/// The key set of a provider (`tollgate_jwt_key_request`), as this worker knows it.
+pub(crate) struct KeyProvider {
+    uri: String,
+    algorithms: Option<AlgorithmSet>,
+    keys: RefCell<RemoteKeys>,
+    /// What the set in use was made of.
+    answer: RefCell<Vec<u8>>,
+    /// Tells the tokens that were verified with the set in use from others.
+    id: Cell<u64>,
+    topic: Topic,
+}
+
+/// What a request gets.
+pub(crate) enum Keys {
+    /// This set, under this number.
+    Set(u64, Arc<KeySet>),
+    /// It has to wait.
+    Wait(Topic),
+    /// There is none.
+    Unavailable,
+}
+
+fn now_ms() -> u64 {
+    mono_now().0 / 1_000_000
+}
+
+impl KeyProvider {
+    pub(crate) fn new(uri: &str, algorithms: Option<AlgorithmSet>, lifetime: Lifetime) -> Rc<Self> {
+        Rc::new(Self {
+            uri: uri.to_owned(),
+            algorithms,
+            keys: RefCell::new(RemoteKeys::new(lifetime)),
+            answer: RefCell::default(),
+            id: Cell::new(live::next_id()),
+            topic: Topic::new(),
+        })
+    }
+
+    /// The number of the set in use.
+    pub(crate) fn id(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// The set to verify a token with. Whoever `asks` may be the one who asks the provider.
+    pub(crate) fn keys(self: &Rc<Self>, asks: Option<Request<'_>>) -> Keys {
+        let step = self.keys.borrow().look(now_ms());
+        match step {
+            Move::Use { keys, ask } => {
+                if let Some(r) = asks.filter(|_| ask) {
+                    // If that fails, the set is good for some time yet.
+                    let _ = self.ask(r, false);
+                }
+                Keys::Set(self.id.get(), keys)
+            }
+            Move::Wait { ask } => self.wait(asks.filter(|_| ask), false),
+            Move::Unavailable => Keys::Unavailable,
+        }
+    }
+
+    /// What to do about a token with a `kid` that the set lacks; `None`: it is refused.
+    pub(crate) fn keys_for_unknown_kid(self: &Rc<Self>, r: Request<'_>) -> Option<Keys> {
+        let step = self.keys.borrow_mut().look_for_kid(now_ms())?;
+        let ask = matches!(step, Move::Wait { ask: true });
+        Some(self.wait(Some(r).filter(|_| ask), true))
+    }
+
+    fn wait(self: &Rc<Self>, asks: Option<Request<'_>>, is_refetch: bool) -> Keys {
+        match asks.map(|r| self.ask(r, is_refetch)) {
+            None | Some(Some(())) => Keys::Wait(self.topic),
+            Some(None) => Keys::Unavailable,
+        }
+    }
+
+    fn ask(self: &Rc<Self>, r: Request<'_>, is_refetch: bool) -> Option<()> {
+        let this = Rc::clone(self);
+        let on_outcome = Box::new(move |outcome: Outcome<'_>| {
+            this.learn(&outcome);
+            this.topic.wake();
+        });
+        r.ask(&self.uri, None, is_refetch, on_outcome)?;
+        self.keys.borrow_mut().asked();
+        Some(())
+    }
+
+    fn learn(&self, outcome: &Outcome<'_>) {
+        let problem = match outcome {
+            Outcome::Abandoned => return self.keys.borrow_mut().abandoned(),
+            Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
+            Outcome::Answer { status: 200, body } => match self.take(body) {
+                Ok(()) => return,
+                Err(problem) => problem,
+            },
+            Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
+        };
+        if self.keys.borrow_mut().failed(now_ms()) {
+            let rest = match self.keys.borrow().last() {
+                Some(_) => "; the keys of before are used for some time yet",
+                None => "; tokens can't be verified",
+            };
+            cycle_error(format_args!(
+                "tollgate: no keys from \"{}\" (tollgate_jwt_key_request): {problem}{rest}",
+                self.uri
+            ));
+        }
+    }
+
+    /// Takes a set into use.
+    fn take(&self, body: &[u8]) -> Result<(), String> {
+        let last = self.keys.borrow().last().cloned();
+        let is_same = *self.answer.borrow() == body;
+        let keys = match last.filter(|_| is_same) {
+            Some(keys) => keys,
+            None => {
+                let keys =
+                    KeySet::from_jwks(body).map_err(|error| format!("its answer {error}"))?;
+                let fits = keys.check(self.algorithms.as_ref());
+                fits.map_err(|error| format!("its answer {error}"))?;
+                *self.answer.borrow_mut() = body.to_vec();
+                self.id.set(live::next_id());
+                live::came_into_use(self.id.get());
+                Arc::new(keys)
+            }
+        };
+        if self.keys.borrow_mut().succeeded(keys, now_ms()) {
+            cycle_warn(format_args!(
+                "tollgate: keys from \"{}\" (tollgate_jwt_key_request) are there again",
+                self.uri
+            ));
+        }
+        Ok(())
+    }
+}
