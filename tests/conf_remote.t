@@ -57,8 +57,6 @@ push @refused, (
 		. 'tollgate_introspection_request off;'],
 	['introspection beside keys, without a place', ['tollgate_introspection_request'],
 		location => "tollgate on; # !\ntollgate_auth api_key introspection;\ntollgate_api_keys keys.json;"],
-	['introspection beside tokens, without keys', ['"tollgate_auth jwt"'],
-		location => "tollgate on; # !\ntollgate_auth jwt introspection;\n$asks"],
 	['nobody, and introspection', ['"none" in "tollgate_auth" stands alone'],
 		location => "$usual{location}\ntollgate_auth none introspection; # !"],
 );
@@ -66,11 +64,11 @@ push @refused, (
 # either a file or a request
 
 for my $order (0, 1) {
-	my @both = ('tollgate_jwt_key_file secret;', $keys);
+	my @both = ('tollgate_jwt_key_file secret;', "$keys # !");
 	@both = reverse @both if $order;
 	push @refused, ["a file and a request, order $order",
 		['"tollgate_jwt_key_file"', '"tollgate_jwt_key_request"'],
-		location => "$jwt\n$both[0]\n$both[1] # !"];
+		location => "$jwt\n$both[0]\n$both[1]"];
 }
 push @refused, ['a file and a request, in http', ['"tollgate_jwt_key_file"', '"tollgate_jwt_key_request"'],
 	http => "$usual{http}\ntollgate_jwt_key_file public.pem;\n$keys # !", location => $jwt];
@@ -89,9 +87,9 @@ push @refused, (
 # values
 
 my %values = (
-	'tollgate_jwt_key_request _jwks' => ['"_jwks"', '"tollgate_jwt_key_request"', '"/"'],
-	'tollgate_jwt_key_request @jwks' => ['"@jwks"', '"tollgate_jwt_key_request"', '"/"'],
-	'tollgate_jwt_key_request https://login.example.com/keys' => ['"tollgate_jwt_key_request"', '"/"'],
+	'tollgate_jwt_key_request _jwks' => ['"_jwks"', '"tollgate_jwt_key_request"', 'internal location'],
+	'tollgate_jwt_key_request @jwks' => ['"@jwks"', '"tollgate_jwt_key_request"', 'internal location'],
+	'tollgate_jwt_key_request https://login.example.com/keys' => ['"tollgate_jwt_key_request"', 'internal location'],
 	'tollgate_jwt_key_request ""' => ['"tollgate_jwt_key_request"'],
 	'tollgate_jwt_key_request OFF' => ['"OFF"', '"tollgate_jwt_key_request"'],
 	'tollgate_jwt_key_request' => ['invalid number of arguments in "tollgate_jwt_key_request"'],
@@ -104,8 +102,10 @@ my %values = (
 	'tollgate_jwt_key_cache 5m stale=' => ['"stale="', '"tollgate_jwt_key_cache"'],
 	'tollgate_jwt_key_cache 5m stale=x' => ['"stale=x"', '"tollgate_jwt_key_cache"'],
 	'tollgate_jwt_key_cache 5m fresh=1h' => ['"fresh=1h"', '"tollgate_jwt_key_cache"'],
+	'tollgate_jwt_key_request /_jwks?x=1' => ['"/_jwks?x=1"', 'without arguments'],
+	'tollgate_jwt_key_request /_$host' => ['"/_$host"', 'variables'],
 	'tollgate_introspection_request introspect' => ['"introspect"', '"tollgate_introspection_request"',
-		'"/"'],
+		'internal location'],
 	'tollgate_introspection_request ""' => ['"tollgate_introspection_request"'],
 	'tollgate_introspection_request' =>
 		['invalid number of arguments in "tollgate_introspection_request"'],
@@ -153,7 +153,7 @@ my @accepted = (
 	['a file in place of a request', http => "$usual{http}\n$keys",
 		location => "$jwt\ntollgate_jwt_key_file secret;"],
 	['no request in place of a request', http => "$usual{http}\n$keys",
-		location => "$usual{location}\ntollgate_jwt_key_request off;"],
+		location => "$jwt\n$asks\ntollgate_jwt_key_request off;"],
 	['introspection', location => "$opaque\n$asks"],
 	['introspection for all servers', http => "$usual{http}\n$asks", location => $opaque],
 	['introspection, not remembered', location => "$opaque\n$asks\ntollgate_introspection_cache 0;"],
@@ -168,13 +168,16 @@ my @accepted = (
 		"tollgate on;\ntollgate_auth api_key introspection;\n$asks\ntollgate_api_keys keys.json;"],
 	['all three', location => "tollgate on;\ntollgate_auth api_key jwt introspection;\n"
 		. "$keys\n$asks\ntollgate_api_keys keys.json;\ntollgate_default_tier free;"],
-	['switched off where it would have no effect', http => "$usual{http}\n$keys\n$asks",
-		location => "$usual{location}\ntollgate_introspection_request off;\ntollgate_jwt_key_request off;"],
-	['for all servers, where it has no effect', http => "$usual{http}\n$keys\n$asks"],
+	['all tokens shown to the provider', location => "$jwt\n$asks"],
+	['all tokens shown to the provider, by both names', location =>
+		"tollgate on;\ntollgate_auth jwt introspection;\n$asks\ntollgate_default_tier free;"],
+	['for all servers, where another method is named', http => "$usual{http}\n$keys\n$asks",
+		location => "$usual{location}\ntollgate_auth api_key;"],
 	['the variable', location => "$jwt\n$keys", server =>
 		"location = /_jwks { internal; proxy_cache off; proxy_cache_bypass \$tollgate_key_refetch;\n"
 		. 'proxy_pass http://127.0.0.1:8081; }'],
-	['off, and all else is wrong', location => "tollgate off;\ntollgate_auth introspection;"],
+	['off, and all else is wrong', location => "$jwt\n$keys", server =>
+		"location /off { tollgate off; tollgate_auth introspection; }"],
 );
 
 $t->plan(@refused + 2 * @accepted);

@@ -86,7 +86,6 @@ my $locations = join '', map {
 	my $internal = $name ? $failures{$name}[1] // '' : '';
 	"        location /$_/ {\n"
 		. "            tollgate_introspection_request /_$_;\n"
-		. ($own =~ /tollgate_auth/ ? '' : "            tollgate_auth introspection;\n")
 		. "            $own\n"
 		. "            proxy_pass http://127.0.0.1:8081/;\n"
 		. "        }\n"
@@ -124,6 +123,8 @@ http {
         server_name  localhost;
 
         tollgate on;
+        tollgate_auth introspection;
+        tollgate_introspection_request /_plain;
 
 %%LOCATIONS%%
 
@@ -133,7 +134,6 @@ http {
         }
 
         location /secret/ {
-            tollgate_auth introspection;
             tollgate_introspection_request /_secret;
             proxy_pass http://127.0.0.1:8090/backend/;
         }
@@ -148,7 +148,6 @@ http {
         # no provider at all
 
         location /text/ {
-            tollgate_auth introspection;
             tollgate_introspection_request /_text;
             proxy_pass http://127.0.0.1:8081/;
         }
@@ -163,7 +162,6 @@ http {
         location /switched-off/ {
             tollgate_auth jwt;
             tollgate_jwt_key_file one.pub;
-            tollgate_introspection_request /_plain;
 
             location /switched-off/here/ {
                 tollgate_introspection_request off;

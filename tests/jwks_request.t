@@ -103,7 +103,6 @@ http {
     tollgate_auth          jwt;
     tollgate_audit_log     %%TESTDIR%%/audit.log;
     proxy_cache_path       %%TESTDIR%%/cache keys_zone=keys:1m;
-    proxy_temp_path        %%TESTDIR%%/temp;
 
     add_header X-Reason    $tollgate_reason   always;
     add_header X-Decision  $tollgate_decision always;
@@ -124,6 +123,7 @@ http {
         server_name  localhost;
 
         tollgate on;
+        tollgate_jwt_key_request /_first;
 
 %%LOCATIONS%%
 
@@ -174,7 +174,14 @@ http {
             proxy_pass http://backend/;
         }
 
-        location ~ ^/_kept-[12]$ {
+        location = /_kept-1 {
+            internal;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_pass http://kept/kept;
+        }
+
+        location = /_kept-2 {
             internal;
             proxy_http_version 1.1;
             proxy_set_header Connection "";

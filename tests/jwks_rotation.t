@@ -78,6 +78,7 @@ http {
         server_name  localhost;
 
         tollgate on;
+        tollgate_jwt_key_request /_rotate;
 
 %%LOCATIONS%%
 
