@@ -11,8 +11,13 @@ use Test::Nginx;
 
 use Digest::SHA qw/hmac_sha256 sha256_hex/;
 use FindBin;
-use MIME::Base64 qw/encode_base64url/;
+use MIME::Base64 qw/encode_base64 encode_base64url/;
 use Time::HiRes qw/time/;
+
+use lib "$FindBin::Bin/lib";
+use JSON::PP qw//;
+use Tollgate::Client qw/reload_and_wait/;
+use Tollgate::Provider qw/start_provider answers asked new_key key_set/;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
@@ -23,10 +28,11 @@ use constant {
 	SECRET => '0123456789abcdef0123456789abcdef',
 	AUDIENCE => 'api.example.com',
 	ISSUER => 'https://login.example.com',
+	PROVIDER => 'login.example.com',
 };
 
-my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(64);
+my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
+	->has_daemon('openssl')->has_daemon('curl')->plan(87);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -41,9 +47,7 @@ $t->write_file('jwt-secret', SECRET . "\n");
 $t->write_file('jwks.json', '{"keys": [{"kty": "oct", "alg": "HS256", "k": "'
 	. encode_base64url(SECRET) . '"}]}');
 
-system('openssl req -x509 -newkey rsa:2048 -nodes -days 3 -batch -subj /CN=api.example.com '
-	. "-keyout $d/privkey.pem -out $d/fullchain.pem >$d/openssl.out 2>&1") == 0
-	or die "Can't make a certificate: $!\n";
+certificate('privkey.pem', 'fullchain.pem', qw/api.example.com opaque.example.com/);
 
 $t->run_daemon(\&engine, port(8000));
 $t->waitforsocket('127.0.0.1:' . port(8000)) or die "Can't start the engine\n";
@@ -207,6 +211,82 @@ like($t->read_file('after.log'), qr/"reason":"invalid_credential"/, 'after: whic
 
 ###############################################################################
 
+# oidc.conf: keys and answers of a provider, by TLS, whose name is looked up
+
+start_provider($t, 8090);
+new_key($_) for qw/one two/;
+certificate('provider.key', 'provider.crt', PROVIDER);
+certificate('other.key', 'ca-certificates.crt', PROVIDER);
+$t->write_file('introspection.conf', 'proxy_set_header Authorization "Basic '
+	. encode_base64('gate:secret', '') . "\";\n");
+answers('oauth2', body => key_set('one'));
+$t->run_daemon(\&nameserver, port(8981, udp => 1));
+
+my $oidc = slurp("$root/nginx-conf/oidc.conf");
+# The provider, which has a certificate for its own name.
+$oidc =~ s!^}\s*\z!    server {
+        listen 127.0.0.1:8444 ssl;
+        server_name @{[PROVIDER]};
+        ssl_certificate     $d/provider.crt;
+        ssl_certificate_key $d/provider.key;
+        location / { proxy_set_header Host \$http_host; proxy_pass http://127.0.0.1:8090; }
+    }
+}
+!m or die "oidc.conf has no end\n";
+start_text($t, $oidc);
+
+my @jay = (bearer(token_of('one', { sub => 'jay', iss => ISSUER, aud => AUDIENCE })));
+like(curl('/v1/models', @jay), qr/^HTTP\/2 503 .*"service_unavailable"/s,
+	'oidc: a provider with the certificate of somebody else');
+is(scalar(asked('oauth2')), 0, 'oidc: is not asked');
+$t->write_file('ca-certificates.crt', slurp("$d/provider.crt"));
+reload_and_wait($t);
+
+like(curl('/v1/models', @jay), qr/^HTTP\/2 200 .*^X-Client-ID: jay$/ms, 'oidc: a token');
+my ($asked) = asked('oauth2');
+is("$asked->{method} $asked->{uri}", 'GET /oauth2/keys', 'oidc: the keys are asked for');
+like($asked->{headers}{host}, qr/^@{[PROVIDER]}$/, 'oidc: by the name of the provider');
+like(curl('/v1/models', bearer(token_of('one', { sub => 'jay', iss => ISSUER, aud => AUDIENCE, tier => 'pro' }))),
+	qr/^HTTP\/2 200 .*x-ratelimit-limit-requests: 100\r/s, 'oidc: its tier');
+like(curl('/v1/models'), qr/^HTTP\/2 401 /, 'oidc: no token');
+for (['issuer', iss => ISSUER . '/'], ['audience', aud => 'other'], ['time', exp => 1]) {
+	my ($what, @claim) = @$_;
+	my %claims = (sub => 'jay', iss => ISSUER, aud => AUDIENCE, @claim);
+	like(curl('/v1/models', bearer(token_of('one', \%claims))), qr/^HTTP\/2 401 /,
+		"oidc: another $what");
+}
+like(curl('/v1/models', @jay), qr/^HTTP\/2 200 /, 'oidc: the token again');
+like(curl('/_jwks', @jay), qr/^HTTP\/2 404 /, 'oidc: the keys are not for everybody');
+is(scalar(asked('oauth2')), 1, 'oidc: asked once, by however many workers');
+
+answers('oauth2', body => key_set('two'), headers => ['Set-Cookie: a=b', 'Cache-Control: no-store']);
+like(curl('/v1/models', bearer(token_of('two', { sub => 'kay', iss => ISSUER, aud => AUDIENCE }))),
+	qr/^HTTP\/2 200 .*^X-Client-ID: kay$/ms, 'oidc: a new key');
+is(scalar(asked('oauth2')), 2, 'oidc: is asked for, past the cache');
+answers('oauth2', status => 500);
+reload_and_wait($t);
+like(curl('/v1/models', bearer(token_of('two', { sub => 'kay', iss => ISSUER, aud => AUDIENCE }))),
+	qr/^HTTP\/2 200 /, 'oidc: a reload while the provider is down');
+like(curl('/v1/models', @jay), qr/^HTTP\/2 401 /, 'oidc: the old key');
+
+answers('oauth2', body => { active => JSON::PP::false() }, tokens => { opaque =>
+	{ active => JSON::PP::true(), client_id => 'batch', aud => AUDIENCE },
+	other => { active => JSON::PP::true(), client_id => 'batch', aud => 'other' } });
+my @opaque = ('/v1/models', 'Host: opaque.example.com');
+like(curl(@opaque, bearer('opaque')), qr/^HTTP\/2 200 .*^X-Client-ID: batch$/ms,
+	'oidc: a token that is no JWT');
+($asked) = grep { $_->{method} eq 'POST' } asked('oauth2');
+is("$asked->{uri} $asked->{headers}{host}", '/oauth2/introspect ' . PROVIDER,
+	'oidc: the provider is asked about it');
+is($asked->{headers}{authorization}, 'Basic ' . encode_base64('gate:secret', ''), 'oidc: with the secret');
+like(curl(@opaque, bearer('other')), qr/^HTTP\/2 401 /, 'oidc: one for somebody else');
+like(curl(@opaque, bearer('unknown')), qr/^HTTP\/2 401 /, 'oidc: one that is not active');
+$t->stop();
+like($t->read_file('tollgate-audit.log'), qr/"client":"batch",.*"auth":"introspection"/,
+	'oidc: audit log');
+
+###############################################################################
+
 sub slurp {
 	my ($name) = @_;
 	open my $file, '<', $name or die "Can't open $name: $!\n";
@@ -232,9 +312,11 @@ sub start_text {
 	$conf =~ s/^( *)access_log +off;.*\n//m;
 	$conf =~ s/^ *listen \[::\].*\n//mg;
 	$conf =~ s/listen 80;/listen 127.0.0.1:8080;/;
-	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /;
+	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /g;
 	$conf =~ s/10\.0\.0\.1[12]:8000/127.0.0.1:8000/g;
-	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx)/}{$d/}g;
+	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx|/var/cache/nginx|/etc/ssl/certs)/}{$d/}g;
+	$conf =~ s{resolver +127\.0\.0\.53 }{resolver 127.0.0.1:%%PORT_8981_UDP%% };
+	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;
 	$conf =~ s{/var/lib/tollgate/}{$d/state/};
 
 	$t->write_file_expand('nginx.conf', $conf);
@@ -253,6 +335,20 @@ sub keys_file {
 sub bearer {
 	my ($credential) = @_;
 	return "Authorization: Bearer $credential";
+}
+
+# A key, and a certificate for these names that it has signed itself.
+sub certificate {
+	my ($key, $file, @names) = @_;
+	my $names = join ',', map { "DNS:$_" } @names;
+	system("openssl req -x509 -newkey rsa:2048 -nodes -days 3 -batch -subj /CN=$names[0] "
+		. "-addext subjectAltName=$names -keyout $d/$key -out $d/$file >$d/openssl.out 2>&1") == 0
+		or die "Can't make a certificate: $!\n";
+}
+
+# A token of the provider's.
+sub token_of {
+	return Tollgate::Provider::token(@_);
 }
 
 # A token as tollgate jwt issue makes it.
@@ -312,18 +408,39 @@ sub curl_post {
 	return curl('/v1/chat/completions', 'X-Usage: 1', @lines, \$body);
 }
 
-# Header lines, and a reference to the body of a POST.
+# Header lines, and a reference to the body of a POST. A line Host names another server.
 sub curl {
 	my ($uri, @lines) = @_;
 	my @body = map { ('--data', $$_) } grep { ref } @lines;
-	@lines = grep { !ref } @lines;
+	my ($host) = map { /^Host: (.*)/ } @lines;
+	$host //= 'api.example.com';
+	@lines = grep { !ref && !/^Host: / } @lines;
 	my $port = port(8443);
 	open my $curl, '-|', 'curl', '--silent', '--include', '--http2', '--max-time', 20,
-		'--cacert', "$d/fullchain.pem", '--resolve', "api.example.com:$port:127.0.0.1",
-		@body, map({ ('--header', $_) } @lines), "https://api.example.com:$port$uri"
+		'--cacert', "$d/fullchain.pem", '--resolve', "$host:$port:127.0.0.1",
+		@body, map({ ('--header', $_) } @lines), "https://$host:$port$uri"
 		or die "Can't run curl: $!\n";
 	local $/;
 	return <$curl> // '';
+}
+
+###############################################################################
+
+# A nameserver by which every name has the address 127.0.0.1.
+
+sub nameserver {
+	my ($port) = @_;
+
+	my $socket = IO::Socket::INET->new(Proto => 'udp', LocalAddr => "127.0.0.1:$port")
+		or die "Can't create UDP socket: $!\n";
+
+	while (1) {
+		$socket->recv(my $query, 65536) // next;
+		my ($id) = unpack 'n', $query;
+		my ($question) = substr($query, 12) =~ /^(.*?\0....)/s or next;
+		$socket->send(pack('n6', $id, 0x8180, 1, 1, 0, 0) . $question
+			. pack('n3 N n C4', 0xc00c, 1, 1, 60, 4, 127, 0, 0, 1));
+	}
 }
 
 ###############################################################################
