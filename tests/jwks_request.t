@@ -54,6 +54,8 @@ my %bad = (
 	'not-json' => [{ body => substr($good, 0, -1) }],
 	'trailing' => [{ body => "$good x" }],
 	'truncated' => [{ body => $good, cut => 1 }],
+	# Complete as far as JSON goes.
+	'truncated-space' => [{ body => "$good ", cut => 1 }],
 	'huge' => [{ body => '{"keys":[],"x":"' . 'x' x (300 * 1024) . '"}' }],
 	'huge-but-good' => [{ body => $good . ' ' x (300 * 1024) }],
 	'endless' => [{ body => ' ' x 65536, endless => 1 }],
@@ -317,7 +319,7 @@ http {
 EOC
 
 # Those with a body of their own have the provider for a backend.
-$locations =~ s!(location /(?:$_)/ .*)http://backend/!$1http://127.0.0.1:8090/backend/! for
+$locations =~ s!(location /(?:$_)/ .*)http://backend/!$1http://127.0.0.1:8090/backend/!g for
 	'post|large-post|chunks|completion';
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
@@ -360,8 +362,9 @@ is(scalar(asked('shared')), 1, 'two places with the same keys: asked once');
 # those who have nothing to show need no keys
 
 is(status(get('/strangers/')), 401, 'strangers: no credential');
-is(status(get('/strangers/', 'Authorization: Bearer no-token')), 401, 'strangers: no token');
+is(status(get('/strangers/', 'Authorization: Basic dXNlcjpwYXNz')), 401, 'strangers: another scheme');
 is(scalar(asked('strangers')), 0, 'strangers: the provider is not asked');
+is(status(get('/strangers/', 'Authorization: Bearer no-token')), 401, 'strangers: no token');
 is(client('/strangers/'), 'acme', 'strangers: but for somebody with a token');
 
 # fifty at once
