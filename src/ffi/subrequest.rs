@@ -3,6 +3,8 @@
 //! They run in the background of the request that asks, which may go on meanwhile, and end with it.
 //! Nothing of the client's goes with them: they have header lines, variables and a body of their own.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -10,18 +12,42 @@ use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_core_main_conf_t, ngx_http_core_module,
     ngx_http_post_subrequest_t, ngx_http_request_body_t, ngx_http_request_t, ngx_http_subrequest,
     ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc, ngx_pcalloc,
-    ngx_pool_cleanup_add, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_HTTP_POST,
-    NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
+    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t, ngx_table_elt_t,
+    ngx_uint_t, NGX_HTTP_POST, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
 };
 
 use super::body::in_memory;
+use super::clock::mono_now;
 use super::guard::guard;
 use super::headers::push_in;
 use super::request::Request;
 use super::text;
+use super::timer::Timer;
+use crate::live::next_id;
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
+
+/// How long a provider may take, in nanoseconds. The internal location may allow less.
+const PATIENCE: u64 = 5_000_000_000;
+
+/// Milliseconds between two looks at what providers have sent so far.
+const POLL_MS: u64 = 100;
+
+static TIMER: Timer = Timer::for_requests(poll);
+
+thread_local! {
+    /// The questions that are being asked, by their numbers.
+    static PENDING: RefCell<BTreeMap<u64, Pending>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// A subrequest that runs. It is taken out when its question is at its end.
+#[derive(Clone, Copy)]
+struct Pending {
+    subrequest: *mut ngx_http_request_t,
+    /// Nanoseconds of the monotonic clock.
+    deadline: u64,
+}
 
 /// What came of a question.
 #[derive(Debug)]
@@ -39,6 +65,7 @@ type OnOutcome = Box<dyn FnOnce(Outcome<'_>)>;
 
 /// A question, from the asking to its end.
 struct Question {
+    number: u64,
     on_outcome: Option<OnOutcome>,
     answer: Vec<u8>,
     is_too_long: bool,
@@ -48,6 +75,7 @@ struct Question {
 
 impl Question {
     fn end(&mut self, outcome: Outcome<'_>) {
+        let _ = PENDING.try_with(|pending| pending.borrow_mut().remove(&self.number));
         if let Some(on_outcome) = self.on_outcome.take() {
             on_outcome(outcome);
         }
@@ -91,7 +119,9 @@ impl Request<'_> {
             let post: *mut ngx_http_post_subrequest_t =
                 ngx_palloc((*r).pool, size_of::<ngx_http_post_subrequest_t>()).cast();
             let prepared = Prepared::new(self, form)?;
+            let number = next_id();
             let question = Box::into_raw(Box::new(Question {
+                number,
                 on_outcome: None,
                 answer: Vec::new(),
                 is_too_long: false,
@@ -110,7 +140,11 @@ impl Request<'_> {
             }
             (*question).on_outcome = Some(on_outcome);
             prepared.dress(sr, uri);
+            let deadline = mono_now().0.saturating_add(PATIENCE);
+            let pending = Pending { subrequest: sr, deadline };
+            PENDING.with_borrow_mut(|all| all.insert(number, pending));
         }
+        TIMER.start(POLL_MS);
         Some(())
     }
 
@@ -230,6 +264,36 @@ unsafe fn question<'q>(r: *mut ngx_http_request_t) -> Option<&'q mut Question> {
     }
 }
 
+/// The handler of the timer: ends what takes too long, or is too long. While it is read, nginx may keep
+/// an answer to itself, for as long as it grows.
+fn poll() {
+    let pending: Vec<Pending> = PENDING.with_borrow(|all| all.values().copied().collect());
+    if !pending.is_empty() {
+        // First, so that a bug in what follows doesn't end it.
+        TIMER.start(POLL_MS);
+    }
+    let now = mono_now().0;
+    for pending in pending {
+        // SAFETY: it is live, as its question isn't at its end; what is done here takes effect later.
+        unsafe {
+            let Some(upstream) = (*pending.subrequest).upstream.as_mut() else { continue };
+            let received = upstream.state.as_ref().map_or(0, |state| state.bytes_received);
+            let piped = upstream.pipe.as_ref().map_or(0, |pipe| pipe.read_length);
+            let most = i64::try_from(MAX_ANSWER).unwrap_or(i64::MAX).saturating_mul(2);
+            if now < pending.deadline && received.max(piped) < most {
+                continue;
+            }
+            // As if the times of the internal location were over.
+            if let Some(connection) = upstream.peer.connection.as_mut() {
+                for event in [connection.read, connection.write] {
+                    (*event).set_timedout(1);
+                    ngx_post_event(event, &raw mut ngx_posted_events);
+                }
+            }
+        }
+    }
+}
+
 /// The subrequest is at its end.
 unsafe extern "C" fn on_end(
     r: *mut ngx_http_request_t,
@@ -268,7 +332,6 @@ pub(super) unsafe fn capture(
 ) -> Option<ngx_int_t> {
     // SAFETY: by the contract of this function.
     let question = unsafe { question(r)? };
-    let was_too_long = question.is_too_long;
     let mut link = chain;
     // SAFETY: as above; what was taken is marked as sent.
     unsafe {
@@ -288,29 +351,6 @@ pub(super) unsafe fn capture(
             link = entry.next;
         }
     }
-    if question.is_too_long && !was_too_long {
-        // SAFETY: as above.
-        unsafe { stop_upstream(r) };
-    }
     // An error would be one of the request that asked.
     Some(NGX_OK as ngx_int_t)
-}
-
-/// Has nginx read no more of the answer, however much there is.
-///
-/// # Safety
-///
-/// `r` is a live request, in its body filter.
-unsafe fn stop_upstream(r: *mut ngx_http_request_t) {
-    // SAFETY: by the contract of this function; nginx looks at these when the filter has returned. An
-    // answer that isn't buffered ends with its length, one that is with its client.
-    unsafe {
-        let Some(upstream) = (*r).upstream.as_mut() else { return };
-        upstream.set_cacheable(0);
-        upstream.set_keepalive(0);
-        upstream.length = 0;
-        if let Some(pipe) = upstream.pipe.as_mut() {
-            pipe.set_downstream_error(1);
-        }
-    }
 }

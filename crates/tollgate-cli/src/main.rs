@@ -1,4 +1,5 @@
 //! The `tollgate` command: API keys, tokens and the audit log.
+#![forbid(unsafe_code)]
 
 mod audit;
 mod check;
@@ -6,6 +7,7 @@ mod escape;
 mod exit;
 mod jwt;
 mod key;
+mod keys_file;
 mod time;
 
 use clap::{CommandFactory as _, Parser, Subcommand};

@@ -42,6 +42,35 @@ fn a_key_costs_less_than_200_bytes() {
 }
 
 #[test]
+fn made_up_hashes_that_are_much_alike_are_no_slower() {
+    // Were all of them looked for in one place, these would take 200 million steps.
+    for shift in [0, 4, 60, 120] {
+        let entries: Vec<Value> = (0..20_000_u128)
+            .map(|n| {
+                let (high, low) = (n << shift, n);
+                json!({"id": format!("k_{n}"), "client": "c", "hash": format!("sha256:{high:032x}{low:032x}")})
+            })
+            .collect();
+        let longest = longest_search(&block(&entries));
+        assert!(longest < 100, "{shift}: {longest}");
+    }
+}
+
+/// The most places in a row that are taken.
+fn longest_search(block: &[u8]) -> usize {
+    let places = Header::read(block).unwrap().places as usize;
+    let table = &block[image::HEADER_LEN..image::HEADER_LEN + places * image::PLACE_LEN];
+    let taken = table.chunks_exact(8).map(|place| place != [0; 8]);
+    let mut longest = 0;
+    taken.fold(0, |run, is_taken| {
+        let run = if is_taken { run + 1 } else { 0 };
+        longest = longest.max(run);
+        run
+    });
+    longest
+}
+
+#[test]
 fn what_is_no_block_or_a_cut_one_is_no_set() {
     let whole = block(&entries(3));
     assert!(KeySet::from_block(whole.clone()).is_some());

@@ -1,0 +1,112 @@
+//! `tollgate key create`
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::values::{date, name, network};
+use super::Keys;
+use crate::exit::{print, Exit, Failure};
+use crate::keys_file::{self, Entry};
+use crate::time::When;
+
+/// Make a key, and print it once: only its hash is kept.
+///
+/// The first line on stdout is the key, and nothing else is there: `key=$(tollgate key create ...)`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    keys: Keys,
+    /// Whom the key belongs to: the unit of limits.
+    #[arg(long, value_parser = name)]
+    client: String,
+    /// The tier, as declared by `tollgate_tier`.
+    #[arg(long, value_parser = name)]
+    tier: Option<String>,
+    /// The models it may use: patterns, with commas between them.
+    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "PATTERN,...")]
+    models: Option<Vec<String>>,
+    /// The scopes it has, with commas between them.
+    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "SCOPE,...")]
+    scopes: Option<Vec<String>>,
+    /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
+    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
+    cidrs: Option<Vec<String>>,
+    /// When it ends: 90d from now, or 2027-01-01.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    expires: Option<When>,
+    /// When it begins: the same.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    not_before: Option<When>,
+    /// A note for people.
+    #[arg(long)]
+    description: Option<String>,
+    /// What it is called in logs; random, if it isn't given.
+    #[arg(long, value_parser = name)]
+    id: Option<String>,
+    /// Say nothing on stderr.
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON object instead.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A new key: 256 random bits.
+pub(super) fn new_key() -> Result<String, Failure> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(format!("tg_{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let now = Timestamp::now();
+        let dated = |when: Option<When>| when.map(|when| date(when, now)).transpose();
+        let key = new_key()?;
+        let id = match self.id {
+            Some(id) => id,
+            None => keys_file::new_id()?,
+        };
+        let entry = Entry {
+            id,
+            hash: keys_file::hash_of(key.as_bytes()),
+            client: self.client,
+            tier: self.tier,
+            models: self.models,
+            scopes: self.scopes,
+            cidrs: self.cidrs,
+            not_before: dated(self.not_before)?,
+            expires: dated(self.expires)?,
+            disabled: None,
+            revoked: None,
+            description: self.description,
+        };
+        // The file first: a key that was printed, but never filed, would be taken for a good one.
+        keys_file::change(&self.keys.file, |entries| {
+            entries.push(entry.clone());
+            Ok(())
+        })?;
+        hand_out(&key, &entry, self.json)?;
+        if !self.quiet && !self.json {
+            eprintln!(
+                "This is the key of \"{}\", called {}: hand it out now, it is not kept. In force within \
+                 a second where nginx runs.",
+                entry.client.escape_debug(),
+                entry.id.escape_debug()
+            );
+        }
+        Ok(Exit::Yes)
+    }
+}
+
+/// Prints a new key, this once.
+pub(super) fn hand_out(key: &str, entry: &Entry, as_json: bool) -> Result<(), Failure> {
+    let line = match as_json {
+        true => json!({"key": key, "id": entry.id, "entry": entry}).to_string(),
+        false => key.to_owned(),
+    };
+    print(format!("{line}\n").as_bytes())
+}

@@ -1,0 +1,170 @@
+//! `tollgate key edit`, `revoke`, `disable` and `enable`
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::values::{date, name, network};
+use super::{find, Keys};
+use crate::exit::{Exit, Failure};
+use crate::keys_file::{self, Entry};
+use crate::time::When;
+
+/// Which keys.
+#[derive(Args)]
+pub(crate) struct Ids {
+    #[command(flatten)]
+    keys: Keys,
+    /// The ids of the keys.
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+}
+
+impl Ids {
+    pub(crate) fn revoke(self) -> Result<Exit, Failure> {
+        let now = date_of_now()?;
+        self.each("revoked", |entry| {
+            entry.disabled = Some(true);
+            // The first time counts.
+            entry.revoked.get_or_insert_with(|| now.clone());
+            Ok(())
+        })
+    }
+
+    pub(crate) fn disable(self) -> Result<Exit, Failure> {
+        self.each("disabled", |entry| {
+            entry.disabled = Some(true);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn enable(self) -> Result<Exit, Failure> {
+        self.each("enabled", |entry| {
+            if entry.revoked.is_some() {
+                return Err(Failure::usage(format!(
+                    "{} is revoked, which is for good; make a new key with \"tollgate key create\"",
+                    entry.id.escape_debug()
+                )));
+            }
+            entry.disabled = None;
+            Ok(())
+        })
+    }
+
+    /// Changes those that there are: where one is misspelt, the others are revoked all the same.
+    fn each(
+        self,
+        done: &str,
+        mut change: impl FnMut(&mut Entry) -> Result<(), Failure>,
+    ) -> Result<Exit, Failure> {
+        let changed = keys_file::change(&self.keys.file, |entries| {
+            let mut changed = Vec::new();
+            for id in &self.ids {
+                if let Some(entry) = find(entries, id) {
+                    change(entry)?;
+                    changed.push(entry.id.escape_debug().to_string());
+                }
+            }
+            Ok(changed)
+        })?;
+        if !changed.is_empty() {
+            eprintln!("{done}: {}", changed.join(", "));
+        }
+        Ok(if changed.len() == self.ids.len() { Exit::Yes } else { Exit::No })
+    }
+}
+
+fn date_of_now() -> Result<String, Failure> {
+    date(When::Moment(Timestamp::now()), Timestamp::now())
+}
+
+/// Change what a key may do, or whose it is. What isn't named stays.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    keys: Keys,
+    /// The id of the key.
+    id: String,
+    /// Whom it belongs to.
+    #[arg(long, value_parser = name)]
+    client: Option<String>,
+    /// The tier, as declared by `tollgate_tier`.
+    #[arg(long, value_parser = name)]
+    tier: Option<String>,
+    /// The models it may use, with commas between them.
+    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "PATTERN,...")]
+    models: Option<Vec<String>>,
+    /// The scopes it has, with commas between them.
+    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "SCOPE,...")]
+    scopes: Option<Vec<String>>,
+    /// The networks it may be used from, with commas between them.
+    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
+    cidrs: Option<Vec<String>>,
+    /// When it ends: 90d from now, or 2027-01-01.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    expires: Option<When>,
+    /// When it begins: the same.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    not_before: Option<When>,
+    /// A note for people.
+    #[arg(long)]
+    description: Option<String>,
+    /// It names no tier any more.
+    #[arg(long, conflicts_with = "tier")]
+    no_tier: bool,
+    /// It may use all models.
+    #[arg(long, conflicts_with = "models")]
+    no_models: bool,
+    /// It has all scopes.
+    #[arg(long, conflicts_with = "scopes")]
+    no_scopes: bool,
+    /// It may be used from anywhere.
+    #[arg(long, conflicts_with = "cidrs")]
+    no_cidrs: bool,
+    /// It doesn't end.
+    #[arg(long, conflicts_with = "expires")]
+    no_expires: bool,
+    /// It has begun.
+    #[arg(long, conflicts_with = "not_before")]
+    no_not_before: bool,
+    /// Without a note.
+    #[arg(long, conflicts_with = "description")]
+    no_description: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        fn set<T>(field: &mut Option<T>, value: Option<T>, unset: bool) -> bool {
+            if unset {
+                *field = None;
+            }
+            let is_given = value.is_some();
+            if is_given {
+                *field = value;
+            }
+            is_given || unset
+        }
+        let now = Timestamp::now();
+        let dated = |when: Option<When>| when.map(|when| date(when, now)).transpose();
+        let (expires, not_before) = (dated(self.expires)?, dated(self.not_before)?);
+        keys_file::change(&self.keys.file, |entries| {
+            let Some(entry) = find(entries, &self.id) else { return Ok(Exit::No) };
+            let mut is_any = self.client.is_some();
+            if let Some(client) = self.client {
+                entry.client = client;
+            }
+            is_any |= set(&mut entry.tier, self.tier, self.no_tier);
+            is_any |= set(&mut entry.models, self.models, self.no_models);
+            is_any |= set(&mut entry.scopes, self.scopes, self.no_scopes);
+            is_any |= set(&mut entry.cidrs, self.cidrs, self.no_cidrs);
+            is_any |= set(&mut entry.expires, expires, self.no_expires);
+            is_any |= set(&mut entry.not_before, not_before, self.no_not_before);
+            is_any |= set(&mut entry.description, self.description, self.no_description);
+            match is_any {
+                true => Ok(Exit::Yes),
+                false => {
+                    Err(Failure::usage("name what to change, such as --tier pro or --expires 90d"))
+                }
+            }
+        })
+    }
+}

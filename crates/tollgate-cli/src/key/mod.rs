@@ -1,0 +1,82 @@
+//! `tollgate key`: API keys, from first to leaked.
+
+mod create;
+mod edit;
+mod list;
+mod prune;
+mod rotate;
+mod state;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum as _, ValueHint};
+use jiff::Timestamp;
+use state::State;
+
+use crate::exit::{Exit, Failure};
+use crate::keys_file::Entry;
+
+/// API keys.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a key, and print it once: only its hash is kept.
+    Create(Box<create::Arguments>),
+    /// List keys.
+    #[command(visible_alias = "ls")]
+    List(list::Arguments),
+    /// Show everything about a key.
+    Show(list::ShowArguments),
+    /// Revoke keys for good.
+    Revoke(edit::Ids),
+    /// Refuse keys until they are enabled again.
+    Disable(edit::Ids),
+    /// Accept disabled keys again.
+    Enable(edit::Ids),
+    /// Change what a key may do, or whose it is.
+    Edit(Box<edit::Arguments>),
+    /// Make a successor with the same rights; the old key ends after an overlap.
+    Rotate(rotate::Arguments),
+    /// Remove keys that ended long ago.
+    Prune(prune::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Create(arguments) => arguments.run(),
+            Self::List(arguments) => arguments.run(),
+            Self::Show(arguments) => arguments.run(),
+            Self::Revoke(ids) => ids.revoke(),
+            Self::Disable(ids) => ids.disable(),
+            Self::Enable(ids) => ids.enable(),
+            Self::Edit(arguments) => arguments.run(),
+            Self::Rotate(arguments) => arguments.run(),
+            Self::Prune(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// Which file.
+#[derive(Args)]
+pub(crate) struct Keys {
+    /// The keys file, as `tollgate_api_keys` names it.
+    #[arg(long, env = "TOLLGATE_KEYS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+}
+
+/// The key of this id. Says so where there is none.
+fn find<'e>(entries: &'e mut [Entry], id: &str) -> Option<&'e mut Entry> {
+    let found = entries.iter_mut().find(|entry| entry.id == id);
+    if found.is_none() {
+        eprintln!("tollgate: no key has the id \"{}\"", id.escape_debug());
+    }
+    found
+}
+
+/// How many keys are in which state, in the order of the states; none of those without a key.
+pub(crate) fn count_states(entries: &[Entry], now: Timestamp) -> Vec<(&'static str, usize)> {
+    let count = |state| entries.iter().filter(|entry| State::of(entry, now) == state).count();
+    let states = State::value_variants().iter().map(|state| (state.as_str(), count(*state)));
+    states.filter(|(_, count)| *count > 0).collect()
+}

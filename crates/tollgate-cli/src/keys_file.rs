@@ -1,0 +1,278 @@
+//! The keys file, read and written.
+//!
+//! Whoever reads it, nginx above all, sees the old file or the new one and never a part of one: a new
+//! one is written beside it, and moved over it when all of it is on the disk. Of two writers the second
+//! waits for the first. A file that can't be understood as a whole is not touched.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::{fchown, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tollgate_core::keys::KeySet;
+
+use crate::exit::Failure;
+
+/// How long a writer waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The beginning of the names of files that are being written.
+const PREFIX: &str = ".keys-";
+
+/// The mode of a file that is new: nginx's group may read it, everybody else may not.
+const NEW_MODE: u32 = 0o640;
+
+/// One key, as it stands in the file. What is `None` is left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) hash: String,
+    pub(crate) client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) models: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scopes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cidrs: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<Entry>,
+}
+
+/// The hash of a key, as it stands in the file.
+pub(crate) fn hash_of(key: &[u8]) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(key) {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// An id for a new key: `k_` and ten random letters and digits.
+pub(crate) fn new_id() -> Result<String, Failure> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut id = "k_".to_owned();
+    while id.len() < 12 {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| Failure::failed(error.to_string()))?;
+        // What is beyond the alphabet is left out, so that all of it is equally likely.
+        let letters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        id.extend(letters.take(12 - id.len()).map(|letter| char::from(*letter)));
+    }
+    Ok(id)
+}
+
+/// The keys of the file.
+pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
+    let json = fs::read(path).map_err(|error| failed(path, "read", &error))?;
+    warn_of_foreign_eyes(path);
+    parse(path, &json)
+}
+
+fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>, Failure> {
+    // As nginx reads it, which is stricter than what follows.
+    KeySet::parse(json).map_err(|error| {
+        Failure::failed(format!("{}: {error}; nothing was changed", path.display()))
+    })?;
+    parsed(json)
+}
+
+/// The keys of a file that was found good.
+pub(crate) fn parsed(json: &[u8]) -> Result<Vec<Entry>, Failure> {
+    let document: Document =
+        serde_json::from_slice(json).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(document.keys)
+}
+
+/// Changes the keys of the file, in one step, with what `change` makes of them. If that fails, the file
+/// stays as it is. One that isn't there is made.
+pub(crate) fn change<T>(
+    path: &Path,
+    change: impl FnOnce(&mut Vec<Entry>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // Behind a symbolic link, the file itself is replaced, and not the link.
+    let resolved = match fs::canonicalize(path) {
+        Ok(resolved) => resolved,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            path.to_owned()
+        }
+        Err(error) => return Err(failed(path, "find", &error)),
+    };
+    let folder = match resolved.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let _lock = lock(&folder)?;
+    remove_leftovers(&folder);
+    let mut entries = match fs::read(&resolved) {
+        Ok(json) => parse(path, &json)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(path, "read", &error)),
+    };
+    let before = entries.clone();
+    let outcome = change(&mut entries)?;
+    if entries != before || !resolved.exists() {
+        let json = format(&entries)?;
+        // What can't be read again must not be written.
+        KeySet::parse(&json).map_err(|error| {
+            Failure::usage(format!(
+                "that would make a file with a fault, {error}; nothing was changed"
+            ))
+        })?;
+        replace(&resolved, &folder, &json).map_err(|error| failed(path, "write", &error))?;
+    }
+    warn_of_foreign_eyes(path);
+    Ok(outcome)
+}
+
+fn failed(path: &Path, what: &str, error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// The right to write in this folder. The lock is on the folder, as the file is replaced; the kernel
+/// takes it back from a process that ends.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let file = File::open(folder).map_err(|error| failed(folder, "open", &error))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::Error(error)) => return Err(failed(folder, "lock", &error)),
+            Err(fs::TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Failure::failed(format!(
+                    "another command has been writing in {} for {} seconds, try again when it has \
+                     ended",
+                    folder.display(),
+                    PATIENCE.as_secs()
+                )))
+            }
+        }
+    }
+}
+
+/// What a killed writer left, which nobody else is writing now. If it can't be removed, it does no harm.
+fn remove_leftovers(folder: &Path) {
+    for found in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if found.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            let _ = fs::remove_file(found.path());
+        }
+    }
+}
+
+/// One entry a line, so that people and version control can tell what changed.
+fn format(entries: &[Entry]) -> Result<Vec<u8>, Failure> {
+    let mut json = b"{\"version\": 1, \"keys\": [".to_vec();
+    for (position, entry) in entries.iter().enumerate() {
+        json.extend_from_slice(if position == 0 { b"\n  " } else { b",\n  " });
+        serde_json::to_writer(&mut json, entry)
+            .map_err(|error| Failure::failed(error.to_string()))?;
+    }
+    json.extend_from_slice(b"\n]}\n");
+    Ok(json)
+}
+
+fn replace(path: &Path, folder: &Path, json: &[u8]) -> io::Result<()> {
+    // Readable by nobody else, until it is who the old one is.
+    let mut new = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+    {
+        let mut writer = BufWriter::new(new.as_file_mut());
+        writer.write_all(json)?;
+        writer.flush()?;
+    }
+    let mode = match fs::metadata(path) {
+        Ok(old) => {
+            let own = new.as_file().metadata()?;
+            if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
+                fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+            }
+            // After the owner, as that may take bits off.
+            old.mode() & 0o7777
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => NEW_MODE,
+        Err(error) => return Err(error),
+    };
+    new.as_file().set_permissions(Permissions::from_mode(mode))?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The hashes of good keys are of no use to anybody, but who has which key is nobody's business.
+fn warn_of_foreign_eyes(path: &Path) {
+    if is_readable_by_all(path) {
+        eprintln!(
+            "tollgate: {} can be read by everybody on this machine; chmod o-rwx it",
+            path.display()
+        );
+    }
+}
+
+pub(crate) fn is_readable_by_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.mode() & 0o004 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hash_is_that_of_sha256sum() {
+        assert_eq!(
+            hash_of(b"test"),
+            "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+        );
+    }
+
+    #[test]
+    fn ids_are_random() {
+        let ids: Vec<String> = (0..100).map(|_| new_id().unwrap()).collect();
+        assert!(ids.iter().all(|id| id.len() == 12 && id.starts_with("k_")));
+        assert!(ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(names in prop::collection::hash_set("[a-z\"\\\\é]{1,9}", 0..9)) {
+            let entries: Vec<Entry> = names
+                .iter()
+                .map(|name| Entry {
+                    id: name.clone(),
+                    hash: hash_of(format!("key of {name}").as_bytes()),
+                    client: name.clone(),
+                    description: Some(name.clone()),
+                    ..Entry::default()
+                })
+                .collect();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("keys.json");
+            change(&path, |keys| {
+                keys.clone_from(&entries);
+                Ok(())
+            })
+            .unwrap();
+            prop_assert_eq!(read(&path).unwrap(), entries);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! `tollgate key` and `tollgate check`, as a user runs them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+mod command;
+
+use std::fs;
+use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use command::{tollgate, Run};
+use serde_json::Value;
+use tollgate_core::clock::UnixSeconds;
+use tollgate_core::keys::KeySet;
+
+struct Keys {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        Self { _folder: folder, path }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let (command, rest) = arguments.split_first().unwrap();
+        let file = ["key", command, "--file", self.path.to_str().unwrap()];
+        tollgate(file.iter().chain(rest))
+    }
+
+    /// A new key and its id.
+    fn create(&self, arguments: &[&str]) -> (String, String) {
+        let run = self.run(&[&["create", "--json"], arguments].concat());
+        assert_eq!(run.status, 0, "{}", run.err);
+        let made: Value = serde_json::from_str(&run.out).unwrap();
+        (made["key"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let file: Value = serde_json::from_slice(&fs::read(&self.path).unwrap()).unwrap();
+        file["keys"].as_array().unwrap().clone()
+    }
+
+    /// What nginx would say of the key now.
+    fn judge(&self, key: &str) -> String {
+        let set = KeySet::parse(&fs::read(&self.path).unwrap()).unwrap();
+        let now = UnixSeconds(jiff::Timestamp::now().as_second());
+        match set.lookup(key.as_bytes(), now, Some("203.0.113.7".parse().unwrap())) {
+            Ok(principal) => principal.client().to_owned(),
+            Err(refusal) => refusal.reason.as_str().to_owned(),
+        }
+    }
+
+    fn column(&self, arguments: &[&str], name: &str) -> Vec<String> {
+        let run = self.run(&[&["list", "--json"], arguments].concat());
+        let list: Vec<Value> = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(run.status, i32::from(list.is_empty()));
+        list.iter().map(|entry| entry[name].as_str().unwrap_or("-").to_owned()).collect()
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn created_key_is_printed_once_and_only_its_hash_is_kept() {
+    let keys = Keys::new();
+    let run = keys.run(&["create", "--client", "acme", "--tier", "pro"]);
+    assert_eq!(run.status, 0);
+    let key = run.out.strip_suffix('\n').unwrap();
+    assert!(key.len() == 46 && key.starts_with("tg_"), "{key}");
+    assert!(run.err.contains("hand it out now") && !run.err.contains(key));
+    assert_eq!(keys.judge(key), "acme");
+    assert!(!fs::read_to_string(&keys.path).unwrap().contains(key));
+    assert_eq!(mode(&keys.path), 0o640);
+    let quiet = keys.run(&["create", "--client", "acme", "--quiet"]);
+    assert!(quiet.err.is_empty() && quiet.out != run.out);
+}
+
+#[test]
+fn every_right_of_a_key_is_in_its_entry() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&[
+        "--client",
+        "acme",
+        "--tier",
+        "pro",
+        "--models",
+        "a*,b",
+        "--scopes",
+        "chat",
+        "--cidrs",
+        "203.0.113.0/24,2001:db8::/32",
+        "--expires",
+        "90d",
+        "--not-before",
+        "2026-01-01",
+        "--description",
+        "batch \"jobs\"",
+        "--id",
+        "k_1",
+    ]);
+    assert_eq!(id, "k_1");
+    let entry = &keys.entries()[0];
+    assert_eq!(entry["models"], serde_json::json!(["a*", "b"]));
+    assert_eq!(entry["not_before"], "2026-01-01T00:00:00Z");
+    assert_eq!(entry["description"], "batch \"jobs\"");
+    assert_eq!(keys.judge(&key), "acme");
+    let shown = keys.run(&["show", "k_1"]).out;
+    for part in ["acme", "pro", "a*, b", "active", "Z (in "] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn values_that_nginx_would_refuse_are_refused_where_they_are_typed() {
+    let keys = Keys::new();
+    for arguments in [
+        &["--client", " acme"][..],
+        &["--client", ""],
+        &["--client", "a\nb"],
+        &["--client", "a", "--cidrs", "10.0.0.1/8"],
+        &["--client", "a", "--cidrs", "nowhere"],
+        &["--client", "a", "--expires", "tomorrow"],
+        &["--client", "a", "--expires", "2026-01-01T00:00:00"],
+        &["--client", "a", "--models", ","],
+        &["--client", "a", "--not-before", "2030-01-01", "--expires", "2029-01-01"],
+        &["--client", "a", "--id", "tg_0123456789012345678901234567890123456789012"],
+        &["--tier", "pro"],
+    ] {
+        let run = keys.run(&[&["create"], arguments].concat());
+        assert_eq!(run.status, 2, "{arguments:?} {}", run.err);
+        assert!(run.out.is_empty() && !keys.path.exists(), "{arguments:?}");
+    }
+    assert_eq!(keys.run(&["create", "--client", "a"]).status, 0);
+}
+
+#[test]
+fn id_is_given_once() {
+    let keys = Keys::new();
+    keys.create(&["--client", "acme", "--id", "k_1"]);
+    let again = keys.run(&["create", "--client", "acme", "--id", "k_1"]);
+    assert_eq!((again.status, again.out.as_str()), (2, ""));
+    assert!(again.err.contains("k_1"), "{}", again.err);
+    assert_eq!(keys.entries().len(), 1);
+}
+
+#[test]
+fn revoked_key_stays_revoked() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    assert_eq!(keys.run(&["revoke", &id]).status, 0);
+    assert_eq!(keys.judge(&key), "revoked_credential");
+    let entry = keys.entries()[0].clone();
+    assert_eq!(entry["disabled"], true);
+    let enabled = keys.run(&["enable", &id]);
+    assert_eq!(enabled.status, 2);
+    assert!(enabled.err.contains("tollgate key create"), "{}", enabled.err);
+    assert_eq!(keys.run(&["revoke", &id]).status, 0);
+    assert_eq!(keys.entries()[0], entry);
+}
+
+#[test]
+fn of_several_keys_those_that_there_are_get_revoked() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let run = keys.run(&["revoke", "k_misspelt", &id]);
+    assert_eq!(run.status, 1);
+    assert!(run.err.contains("k_misspelt"), "{}", run.err);
+    assert_eq!(keys.judge(&key), "revoked_credential");
+}
+
+#[test]
+fn disabled_key_can_be_enabled() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    assert_eq!(keys.run(&["disable", &id]).status, 0);
+    assert_eq!(keys.judge(&key), "revoked_credential");
+    assert_eq!(keys.run(&["enable", &id]).status, 0);
+    assert_eq!(keys.judge(&key), "acme");
+}
+
+#[test]
+fn edit_changes_what_is_named_and_nothing_else() {
+    let keys = Keys::new();
+    let (key, id) =
+        keys.create(&["--client", "acme", "--tier", "free", "--models", "a", "--expires", "1d"]);
+    let edited = keys.run(&["edit", &id, "--tier", "pro", "--no-models", "--client", "zenith"]);
+    assert_eq!(edited.status, 0, "{}", edited.err);
+    let entry = &keys.entries()[0];
+    assert_eq!((&entry["tier"], &entry["client"]), (&"pro".into(), &"zenith".into()));
+    assert!(entry.get("models").is_none() && entry.get("expires").is_some());
+    assert_eq!(keys.run(&["edit", &id, "--no-expires"]).status, 0);
+    assert!(keys.entries()[0].get("expires").is_none());
+    assert_eq!(keys.judge(&key), "zenith");
+    assert_eq!(keys.run(&["edit", &id]).status, 2);
+    assert_eq!(keys.run(&["edit", &id, "--tier", "a", "--no-tier"]).status, 2);
+    assert_eq!(keys.run(&["edit", "k_none", "--tier", "a"]).status, 1);
+    assert_eq!(
+        keys.run(&["edit", &id, "--expires", "1990-01-01", "--not-before", "2000-01-01"]).status,
+        2
+    );
+}
+
+#[test]
+fn rotated_key_has_a_successor_with_its_rights_and_ends_after_the_overlap() {
+    let keys = Keys::new();
+    let (old, id) = keys.create(&["--client", "acme", "--tier", "pro", "--scopes", "chat"]);
+    let run = keys.run(&["rotate", &id, "--overlap", "2d"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    let new = run.out.trim_end();
+    assert_eq!((keys.judge(&old), keys.judge(new)), ("acme".to_owned(), "acme".to_owned()));
+    let entries = keys.entries();
+    assert_eq!(entries[1]["scopes"], entries[0]["scopes"]);
+    assert_eq!(entries[1]["tier"], "pro");
+    assert!(entries[1].get("expires").is_none() && entries[0].get("expires").is_some());
+    // It has ended sooner than that already, or ends at once.
+    let before = entries[0]["expires"].clone();
+    assert_eq!(keys.run(&["rotate", &id, "--overlap", "90d"]).status, 0);
+    assert_eq!(keys.entries()[0]["expires"], before);
+    assert_eq!(keys.run(&["rotate", &id, "--overlap", "0s"]).status, 0);
+    assert_eq!(keys.judge(&old), "revoked_credential");
+    assert_eq!(keys.run(&["rotate", &id]).status, 2);
+    assert_eq!(keys.run(&["rotate", "k_none"]).status, 1);
+}
+
+#[test]
+fn list_tells_states_and_filters() {
+    let keys = Keys::new();
+    for (client, more) in [
+        ("a", &["--tier", "pro"][..]),
+        ("b", &["--expires", "2020-01-01"]),
+        ("c", &["--not-before", "2099-01-01"]),
+        ("d", &["--expires", "3d", "--tier", "pro"]),
+        ("e", &[]),
+        ("f", &[]),
+    ] {
+        keys.create(&[&["--client", client, "--id", client], more].concat());
+    }
+    keys.run(&["revoke", "e"]);
+    keys.run(&["disable", "f"]);
+    let states = ["active", "expired", "not yet valid", "active", "revoked", "disabled"];
+    assert_eq!(keys.column(&[], "state"), states);
+    assert_eq!(keys.column(&["--tier", "pro"], "id"), ["a", "d"]);
+    assert_eq!(keys.column(&["--client", "b"], "id"), ["b"]);
+    assert_eq!(keys.column(&["--state", "not-yet-valid"], "id"), ["c"]);
+    assert_eq!(keys.column(&["--expiring-within", "7d"], "id"), ["d"]);
+    assert_eq!(keys.column(&["--client", "nobody"], "id"), [""; 0]);
+    let table = keys.run(&["list"]).out;
+    assert_eq!(table.lines().count(), 7, "{table}");
+    assert!(table.starts_with("ID  CLIENT"), "{table}");
+    assert_eq!(keys.run(&["show", "nobody"]).status, 1);
+}
+
+#[test]
+fn prune_removes_what_ended_long_ago_and_nothing_else() {
+    let keys = Keys::new();
+    for (id, expires) in [("old", "2020-01-01"), ("new", "2099-01-01")] {
+        keys.create(&["--client", "a", "--id", id, "--expires", expires]);
+    }
+    keys.create(&["--client", "a", "--id", "forever"]);
+    keys.create(&["--client", "a", "--id", "revoked"]);
+    keys.run(&["revoke", "revoked"]);
+    let ids = || keys.column(&[], "id");
+    assert_eq!(keys.run(&["prune", "--dry-run"]).out, "old\n");
+    assert_eq!(ids(), ["old", "new", "forever", "revoked"]);
+    assert_eq!(keys.run(&["prune"]).out, "old\n");
+    assert_eq!(ids(), ["new", "forever", "revoked"]);
+    assert_eq!(keys.run(&["prune", "--older-than", "0s", "--json"]).out, "[\"revoked\"]\n");
+    assert_eq!(ids(), ["new", "forever"]);
+}
+
+#[test]
+fn file_that_cannot_be_understood_is_not_touched() {
+    let keys = Keys::new();
+    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    for text in [
+        String::new(),
+        "{\"version\": 1, \"keys\": [".to_owned(),
+        "{\"version\": 2, \"keys\": []}".to_owned(),
+        format!("{{\"version\": 1, \"keys\": [{{\"id\":\"a\",\"client\":\"b\",\"hash\":\"{hash}\",\"x\":1}}]}}"),
+        format!("{{\"version\": 1, \"keys\": [], \"comment\": \"{hash}\"}}"),
+    ] {
+        fs::write(&keys.path, &text).unwrap();
+        for arguments in
+            [&["create", "--client", "a"][..], &["revoke", "a"], &["prune"], &["list"], &["show", "a"]]
+        {
+            let run = keys.run(arguments);
+            assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
+            assert_eq!(fs::read_to_string(&keys.path).unwrap(), text);
+        }
+    }
+}
+
+#[test]
+fn mode_owner_and_link_stay() {
+    let keys = Keys::new();
+    let folder = keys.path.parent().unwrap();
+    let real = folder.join("real");
+    fs::create_dir(&real).unwrap();
+    let file = real.join("keys.json");
+    fs::write(&file, "{\"version\":1,\"keys\":[]}").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let is_root = std::os::unix::fs::chown(&file, Some(1), Some(2)).is_ok();
+    symlink("real/keys.json", &keys.path).unwrap();
+    keys.create(&["--client", "acme"]);
+    assert!(keys.path.is_symlink());
+    assert_eq!(mode(&file), 0o600);
+    let found = fs::metadata(&file).unwrap();
+    assert!(!is_root || (found.uid(), found.gid()) == (1, 2));
+    assert_eq!(fs::read_dir(&real).unwrap().count(), 1);
+}
+
+#[test]
+fn file_that_everybody_can_read_is_warned_of() {
+    let keys = Keys::new();
+    keys.create(&["--client", "acme"]);
+    assert!(!keys.run(&["list"]).err.contains("everybody"));
+    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(keys.run(&["list"]).err.contains("everybody"));
+    assert!(keys.run(&["create", "--client", "b"]).err.contains("everybody"));
+}
+
+#[test]
+fn check_tells_all_faults_with_their_places() {
+    let keys = Keys::new();
+    let check = |more: &[&str]| tollgate(["check", keys.path.to_str().unwrap()].iter().chain(more));
+    keys.create(&["--client", "acme"]);
+    let good = check(&[]);
+    assert_eq!(good.status, 0);
+    assert!(good.out.ends_with(": ok, 1 keys (1 active)\n"), "{}", good.out);
+    fs::write(
+        &keys.path,
+        r#"{"version":1,"keys":[{"id":"a","client":"x"},{"id":"b","client":"y","hash":"secret"}]}"#,
+    )
+    .unwrap();
+    let bad = check(&[]);
+    assert_eq!(bad.status, 1);
+    assert!(bad.out.contains("key \"a\": field \"hash\" is missing"), "{}", bad.out);
+    assert!(bad.out.contains("key \"b\": field \"hash\" must be"), "{}", bad.out);
+    assert!(!bad.out.contains("secret"));
+    let json: Value = serde_json::from_str(&check(&["--json"]).out).unwrap();
+    assert_eq!(json["faults"].as_array().unwrap().len(), 2);
+    assert_eq!(json["ok"], false);
+    assert_eq!(tollgate(["check", "/nowhere/keys.json"]).status, 3);
+}
+
+#[test]
+fn file_may_be_named_by_the_environment() {
+    let keys = Keys::new();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["key", "create", "--client", "acme", "--quiet"])
+        .env("TOLLGATE_KEYS", &keys.path)
+        .output()
+        .unwrap();
+    assert!(run.status.success());
+    assert_eq!(keys.entries().len(), 1);
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let run = tollgate(["completions", shell]);
+        assert_eq!(run.status, 0);
+        assert!(run.out.contains("rotate") && run.out.contains("keygen"), "{shell}");
+    }
+}
