@@ -162,7 +162,10 @@ fn verify(
     }
     let policy = &verifier.policy;
     let verified = jwt::verify(token, &keys, policy, now);
-    if let (Err(TokenError::NoKey), Means::Ask(_)) = (&verified, means) {
+    // Keys without a `kid` were tried in its place.
+    const LACKS: [TokenError; 2] = [TokenError::NoKey, TokenError::BadSignature];
+    let lacks_key = verified.as_ref().is_err_and(|error| LACKS.contains(error));
+    if lacks_key && matches!(means, Means::Ask(_)) {
         let algorithms = policy.algorithms.as_ref();
         if jwt::asks_for_unknown_key(token, &keys, algorithms, policy.max_len) {
             if let Some(Keys::Wait(topic)) = provider.keys_for_unknown_kid(r) {

@@ -96,7 +96,7 @@ my %keys_files = (
 	'two documents' => [keys_file({ %acme }) . '{}', 'is not one json object'],
 	'a list' => ['[]', 'is not a json object'],
 	'byte order mark' => ["\xef\xbb\xbf" . keys_file({ %acme }), 'byte order mark', 'save it as utf-8'],
-	'no keys' => [keys_file(), 'holds no keys', 'scripts/new-key'],
+	'no keys' => [keys_file(), 'holds no keys', 'tollgate key create'],
 	'no version' => [json({ keys => [{ %entry }] }), 'field "version" is missing'],
 	'another version' => [json({ version => 2, keys => [] }), 'field "version" must be 1'],
 	'unknown field of the file' => [json({ version => 1, keys => [], users => [] }), '"users" is unknown'],

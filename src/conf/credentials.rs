@@ -176,7 +176,7 @@ pub(super) fn load_keys(
     if set.is_empty() {
         return Err(ConfError::new(format!(
             "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be refused; add one \
-             with scripts/new-key {place}"
+             with \"tollgate key create\" {place}"
         )));
     }
     let without_tier = set.without_tier();

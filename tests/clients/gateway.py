@@ -129,11 +129,11 @@ class GatewayTest(unittest.TestCase):
     def new_key(cls, tier):
         """A key of a client that is named like its tier."""
         made = subprocess.run(
-            [ROOT / "scripts/new-key", "--client", tier, "--tier", tier, "--quiet",
-             "--file", cls.folder / "keys.json"],
+            [os.environ["TOLLGATE_CLI"], "key", "create", "--client", tier, "--tier", tier,
+             "--quiet", "--file", cls.folder / "keys.json"],
             check=True, stdout=subprocess.PIPE, text=True,
         )
-        return made.stdout.splitlines()[0]
+        return made.stdout.strip()
 
     def audit_lines(self, **fields):
         """The audit log's lines with these fields."""

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod escape;
 mod exit;
+mod import;
 mod jwt;
 mod key;
 mod keys_file;

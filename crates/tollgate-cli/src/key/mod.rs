@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Rotate(rotate::Arguments),
     /// Remove keys that ended long ago.
     Prune(prune::Arguments),
+    /// Take over the keys of another gateway.
+    Import(Box<crate::import::Arguments>),
 }
 
 impl Command {
@@ -53,6 +55,7 @@ impl Command {
             Self::Edit(arguments) => arguments.run(),
             Self::Rotate(arguments) => arguments.run(),
             Self::Prune(arguments) => arguments.run(),
+            Self::Import(arguments) => arguments.run(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct Run {
 }
 
 /// `tollgate ARGUMENT...` with nothing to read.
+#[allow(dead_code)] // not every test has nothing to read
 pub(crate) fn tollgate<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
     tollgate_with(arguments, b"")
 }

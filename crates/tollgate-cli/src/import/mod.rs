@@ -1,0 +1,339 @@
+//! `tollgate key import`: keys that another gateway has, hashed on the way.
+//!
+//! | file      | from                                                                        |
+//! |-----------|-----------------------------------------------------------------------------|
+//! | `map`     | an nginx.conf whose `map` has the keys                                      |
+//! | `env`     | lines `NAME=key:tier:description`                                           |
+//! | `plain`   | one key a line                                                              |
+//! | `litellm` | LiteLLM's keys, as JSON                                                     |
+//! | `kong`    | Kong's declarative configuration, or pages of its Admin API, as JSON        |
+
+mod env;
+mod json;
+mod kong;
+mod litellm;
+mod map;
+mod plain;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum, ValueHint};
+use serde_json::json;
+use tollgate_core::principal::is_valid_name;
+
+use crate::exit::{print, Exit, Failure};
+use crate::key::Keys;
+use crate::keys_file::{self, Entry};
+
+/// A key that is shorter can be guessed.
+const SHORT: usize = 16;
+
+/// Take over the keys of another gateway. Their clients keep them; only hashes are stored.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    keys: Keys,
+    /// What to read; "-": stdin.
+    #[arg(value_name = "SOURCE", value_hint = ValueHint::FilePath)]
+    source: PathBuf,
+    /// What it is; told by its content, if it isn't given.
+    #[arg(long, default_value = "auto")]
+    format: Format,
+    /// The client of all keys; required for a plain list.
+    #[arg(long)]
+    client: Option<String>,
+    /// The tier of keys whose source names none.
+    #[arg(long)]
+    tier: Option<String>,
+    /// The variable that nginx's map of keys goes by, such as $http_x_token.
+    #[arg(long, value_name = "VARIABLE")]
+    map_variable: Option<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave out what can't be understood, instead of importing nothing.
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Auto,
+    Map,
+    Env,
+    Plain,
+    Litellm,
+    Kong,
+}
+
+/// Where something stands in a source. Never what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Line(usize),
+    Entry(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Entry(entry) => write!(f, "entry {entry}"),
+        }
+    }
+}
+
+/// What stands for a key in a source.
+#[derive(Clone, Debug)]
+enum Secret {
+    /// The key itself.
+    Key(String),
+    /// Its SHA-256, in hexadecimal digits.
+    Hash(String),
+}
+
+/// A key that was found.
+#[derive(Clone, Debug)]
+struct Found {
+    place: Place,
+    secret: Secret,
+    client: String,
+    tier: Option<String>,
+    models: Option<Vec<String>>,
+    expires: Option<String>,
+    is_disabled: bool,
+    description: Option<String>,
+}
+
+impl Found {
+    fn new(place: Place, secret: Secret, client: String) -> Self {
+        let (tier, models, expires, description) = (None, None, None, None);
+        Self { place, secret, client, tier, models, expires, is_disabled: false, description }
+    }
+}
+
+/// What a source holds.
+#[derive(Debug, Default)]
+struct Source {
+    found: Vec<Found>,
+    /// What can't be understood.
+    faults: Vec<(Place, String)>,
+    /// What isn't taken over, for a reason that is no fault: how often.
+    skipped: BTreeMap<String, usize>,
+    notes: Vec<String>,
+}
+
+impl Source {
+    fn fault(&mut self, place: Place, message: impl Into<String>) {
+        self.faults.push((place, message.into()));
+    }
+
+    fn skip(&mut self, reason: &str) {
+        *self.skipped.entry(reason.to_owned()).or_default() += 1;
+    }
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let text = read(&self.source)?;
+        let format = match self.format {
+            Format::Auto => recognise(&text)?,
+            format => format,
+        };
+        let mut source = match format {
+            Format::Map => map::read(&text, self.map_variable.as_deref()),
+            Format::Env => env::read(&text),
+            Format::Litellm => litellm::read(&json::parse(&text)?),
+            Format::Kong => kong::read(&json::parse(&text)?),
+            Format::Plain | Format::Auto => match &self.client {
+                Some(client) => plain::read(&text, client),
+                None => {
+                    return Err(Failure::usage(
+                        "a plain list of keys needs a client; add --client NAME",
+                    ))
+                }
+            },
+        };
+        for found in &mut source.found {
+            if let Some(client) = &self.client {
+                found.client.clone_from(client);
+            }
+            if found.tier.is_none() {
+                found.tier.clone_from(&self.tier);
+            }
+        }
+        let entries = entries(&mut source)?;
+        for (place, message) in &source.faults {
+            eprintln!("tollgate: {place}: {message}");
+        }
+        if !source.faults.is_empty() && !self.skip_invalid {
+            eprintln!("tollgate: nothing was imported; mend these, or add --skip-invalid");
+            return Ok(Exit::No);
+        }
+        let add = |known: &mut Vec<Entry>| {
+            // By hash: of a million keys, each is looked for once.
+            let before: HashSet<String> = known.iter().map(|entry| entry.hash.clone()).collect();
+            let new: Vec<Entry> =
+                entries.iter().filter(|entry| !before.contains(&entry.hash)).cloned().collect();
+            known.extend(new.iter().cloned());
+            new
+        };
+        let new = match self.dry_run {
+            true => match self.keys.file.exists() {
+                true => add(&mut keys_file::read(&self.keys.file)?),
+                false => add(&mut Vec::new()),
+            },
+            false => keys_file::change(&self.keys.file, |known| Ok(add(known)))?,
+        };
+        let known = entries.len() - new.len();
+        if known > 0 {
+            *source.skipped.entry("in the file already".to_owned()).or_default() += known;
+        }
+        self.report(format, &source, &new)?;
+        Ok(Exit::Yes)
+    }
+
+    fn report(&self, format: Format, source: &Source, new: &[Entry]) -> Result<(), Failure> {
+        const SHOWN: usize = 10;
+        let mut clients: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in new {
+            *clients.entry(&entry.client).or_default() += 1;
+        }
+        let format =
+            format.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+        if self.json {
+            let report = json!({
+                "format": format, "dry_run": self.dry_run, "imported": new.len(), "clients": clients,
+                "skipped": source.skipped, "invalid": source.faults.len(), "notes": source.notes,
+                "ids": new.iter().map(|entry| &entry.id).collect::<Vec<_>>(),
+            });
+            return print(format!("{report}\n").as_bytes());
+        }
+        let done = if self.dry_run { "would import" } else { "imported" };
+        let mut text =
+            format!("{done} {} keys of {} clients ({format})\n", new.len(), clients.len());
+        for (client, count) in clients.iter().take(SHOWN) {
+            text.push_str(&format!("  {count:>6}  {}\n", crate::escape::shown(client)));
+        }
+        if clients.len() > SHOWN {
+            text.push_str(&format!("          and {} more clients\n", clients.len() - SHOWN));
+        }
+        for (reason, count) in &source.skipped {
+            text.push_str(&format!("skipped {count}: {reason}\n"));
+        }
+        if !source.faults.is_empty() {
+            text.push_str(&format!("left out {} that can't be understood\n", source.faults.len()));
+        }
+        for note in &source.notes {
+            text.push_str(&format!("note: {note}\n"));
+        }
+        print(text.as_bytes())
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let outcome = match path.as_os_str() == "-" {
+        true => std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ()),
+        false => fs::read(path).map(|read| bytes = read),
+    };
+    outcome.map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))
+}
+
+/// What the text is, by what only that has.
+fn recognise(text: &str) -> Result<Format, Failure> {
+    let start = text.trim_start();
+    if start.starts_with(['{', '[']) {
+        let value = json::parse(text)?;
+        return Ok(if kong::is_kong(&value) { Format::Kong } else { Format::Litellm });
+    }
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    if lines().any(|line| line.starts_with("map ") && line.contains('$')) {
+        return Ok(Format::Map);
+    }
+    if lines().any(|line| line.starts_with("_format_version:") || line.starts_with("consumers:")) {
+        return Err(Failure::usage(
+            "this is YAML: write Kong's configuration as JSON, such as with \"deck gateway dump --format \
+             json\"",
+        ));
+    }
+    let is_assignment = |line: &str| env::is_assignment(line);
+    let mut all = lines().filter(|line| !line.starts_with('#')).peekable();
+    let is_env = all.peek().is_some() && all.all(is_assignment);
+    Ok(if is_env { Format::Env } else { Format::Plain })
+}
+
+/// The entries of what was found. What can't be one becomes a fault.
+fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut owners: BTreeMap<String, (Place, String)> = BTreeMap::new();
+    let mut short = 0usize;
+    for found in std::mem::take(&mut source.found) {
+        let place = found.place;
+        let names = [Some(&found.client), found.tier.as_ref()];
+        let names = names.into_iter().flatten().chain(found.models.iter().flatten());
+        if names.into_iter().any(|name| !is_valid_name(name)) {
+            source.fault(place, "a name that is empty, longer than 256 bytes, or has control characters or space around it");
+            continue;
+        }
+        let hash = match &found.secret {
+            Secret::Key(key) if key.is_empty() => {
+                source.fault(place, "an empty key");
+                continue;
+            }
+            Secret::Key(key) if key.len() > tollgate_core::keys::MAX_KEY_LEN => {
+                source.fault(place, "a key of more than 4096 bytes, which nginx refuses unseen");
+                continue;
+            }
+            Secret::Key(key) => {
+                short += usize::from(key.len() < SHORT);
+                if *key == found.client {
+                    source.fault(
+                        place,
+                        "a key that is the name of its client, and would be in every log",
+                    );
+                    continue;
+                }
+                keys_file::hash_of(key.as_bytes())
+            }
+            Secret::Hash(digits) => format!("sha256:{}", digits.to_ascii_lowercase()),
+        };
+        if let Some((first, owner)) = owners.get(&hash) {
+            match *owner == found.client {
+                true => source.skip("the same key again"),
+                false => {
+                    let message = format!("the key of {first} again, for another client");
+                    source.fault(place, message);
+                }
+            }
+            continue;
+        }
+        owners.insert(hash.clone(), (place, found.client.clone()));
+        entries.push(Entry {
+            id: keys_file::new_id()?,
+            hash,
+            client: found.client,
+            tier: found.tier,
+            models: found.models,
+            expires: found.expires,
+            disabled: found.is_disabled.then_some(true),
+            description: found.description,
+            ..Entry::default()
+        });
+    }
+    if short > 0 {
+        source.notes.push(format!(
+            "{short} keys are shorter than {SHORT} characters, and can be guessed: replace them with \
+             \"tollgate key rotate\""
+        ));
+    }
+    Ok(entries)
+}

@@ -1,0 +1,215 @@
+//! `tollgate key import`, from what other gateways have.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
+mod command;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use command::{tollgate_with, Run};
+use serde_json::Value;
+use tollgate_core::clock::UnixSeconds;
+use tollgate_core::keys::KeySet;
+
+struct Keys {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        Self { _folder: folder, path }
+    }
+
+    /// Imports `text`, of which nothing secret may be seen or kept.
+    fn import(&self, text: &str, arguments: &[&str]) -> Run {
+        let file = self.path.to_str().unwrap();
+        let all = ["key", "import", "-", "--file", file];
+        let run = tollgate_with(all.iter().chain(arguments), text.as_bytes());
+        let kept = fs::read_to_string(&self.path).unwrap_or_default();
+        for seen in [&run.out, &run.err, &kept] {
+            assert!(!seen.contains("secret"), "{seen}");
+        }
+        run
+    }
+
+    /// Client and tier of a key.
+    fn judge(&self, key: &str) -> Option<(String, String)> {
+        let set = KeySet::parse(&fs::read(&self.path).unwrap()).unwrap();
+        let now = UnixSeconds(1_767_225_600);
+        let principal = set.lookup(key.as_bytes(), now, None).ok()?;
+        let tier = principal.tier().unwrap_or("-").to_owned();
+        Some((principal.client().to_owned(), tier))
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let file: Value = serde_json::from_slice(&fs::read(&self.path).unwrap()).unwrap();
+        file["keys"].as_array().unwrap().clone()
+    }
+}
+
+fn belongs(client: &str, tier: &str) -> Option<(String, String)> {
+    Some((client.to_owned(), tier.to_owned()))
+}
+
+#[test]
+fn configuration_in_the_documentation_is_taken_over_with_its_tiers() {
+    let keys = Keys::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../nginx-conf/migrate-from-map.conf");
+    let run = keys.import(&fs::read_to_string(path).unwrap(), &[]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(run.out.starts_with("imported 2 keys of 2 clients (map)"), "{}", run.out);
+    assert_eq!(keys.judge("example-key-of-acme"), belongs("acme", "free"));
+    assert_eq!(keys.judge("example-key-of-zenith"), belongs("zenith", "pro"));
+}
+
+#[test]
+fn map_is_all_or_nothing() {
+    let keys = Keys::new();
+    let text = "map $http_authorization $c {\n \"Bearer secret-0123456789\" acme;\n ~secret x;\n \"Bearer secret-abcdefghijk\" zen;\n}";
+    let run = keys.import(text, &[]);
+    assert_eq!(run.status, 1);
+    assert!(run.err.contains("line 3: a regular expression"), "{}", run.err);
+    assert!(!keys.path.exists());
+    let run = keys.import(text, &["--skip-invalid", "--tier", "pro"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert_eq!(keys.judge("secret-abcdefghijk"), belongs("zen", "pro"));
+    assert_eq!(keys.entries().len(), 2);
+}
+
+#[test]
+fn lines_of_an_environment_are_taken_over() {
+    let keys = Keys::new();
+    let text = "# keys\nACME_CORP=secret-0123456789:pro:batch: jobs\nexport ZEN='secret-abcdefghijk:free'\n\nONE=\"secret-qwertyuiop\" # x\n";
+    let run = keys.import(text, &[]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(run.out.contains("(env)"), "{}", run.out);
+    assert_eq!(keys.judge("secret-0123456789"), belongs("acme-corp", "pro"));
+    assert_eq!(keys.judge("secret-abcdefghijk"), belongs("zen", "free"));
+    assert_eq!(keys.judge("secret-qwertyuiop"), belongs("one", "-"));
+    assert_eq!(keys.entries()[0]["description"], "batch: jobs");
+    let run = keys.import("A=secret-1:x\nsecret line\n", &["--format", "env"]);
+    assert_eq!(run.status, 1);
+    assert!(run.err.contains("line 2"), "{}", run.err);
+}
+
+#[test]
+fn plain_list_needs_a_client() {
+    let keys = Keys::new();
+    let text = "secret-0123456789\n# a comment\nsecret-abcdefghijk\n";
+    assert_eq!(keys.import(text, &[]).status, 2);
+    let run = keys.import(text, &["--client", "acme", "--tier", "pro"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert_eq!(keys.judge("secret-abcdefghijk"), belongs("acme", "pro"));
+    let run = keys.import("secret one\n", &["--format", "plain", "--client", "acme"]);
+    assert_eq!(run.status, 1);
+}
+
+#[test]
+fn litellm_keys_are_taken_over_by_their_hashes() {
+    let keys = Keys::new();
+    // The SHA-256 of sk-secret-0123456789.
+    let hash = tollgate_core_hash(b"sk-secret-0123456789");
+    let text = format!(
+        r#"{{"keys":[
+            {{"token":"{hash}","key_alias":"acme","models":["gpt-4o"],"expires":"2030-01-01T00:00:00Z","max_budget":10.0,"metadata":{{"tier":"pro"}}}},
+            {{"token":"sk-secret-abcdefghijk","user_id":"zen","models":["all-team-models"],"expires":"2030-01-01 00:00:00","blocked":null}},
+            {{"token":"sk-secret-qwertyuiop","team_id":"off","blocked":true}}
+        ]}}"#
+    );
+    let run = keys.import(&text, &["--tier", "free"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(
+        run.out.contains("(litellm)") && run.out.contains("note: 1 keys have budgets"),
+        "{}",
+        run.out
+    );
+    assert_eq!(keys.judge("sk-secret-0123456789"), belongs("acme", "pro"));
+    assert_eq!(keys.judge("sk-secret-abcdefghijk"), belongs("zen", "free"));
+    assert_eq!(keys.judge("sk-secret-qwertyuiop"), None);
+    let entries = keys.entries();
+    assert_eq!(entries[0]["models"], serde_json::json!(["gpt-4o"]));
+    assert_eq!(entries[1]["expires"], "2030-01-01T00:00:00Z");
+    assert!(entries[1].get("models").is_none() && entries[2]["disabled"] == true);
+    for bad in [
+        r#"[{"token":"sk-...abcd","key_alias":"a"}]"#,
+        r#"[{"token":"sk-secret-1"}]"#,
+        r#"[{"token":"sk-secret-1","key_alias":"a","expires":"secret"}]"#,
+        r#"{"other":[]}"#,
+    ] {
+        assert_eq!(keys.import(bad, &["--format", "litellm"]).status, 1, "{bad}");
+    }
+    assert_eq!(keys.import("[secret", &["--format", "litellm"]).status, 3);
+}
+
+fn tollgate_core_hash(key: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn kong_consumers_are_taken_over_with_their_groups() {
+    let keys = Keys::new();
+    let text = r#"{"_format_version":"3.0","consumers":[
+        {"username":"acme","acls":[{"group":"pro"}],"keyauth_credentials":[{"key":"secret-0123456789"},{"key":"secret-abcdefghijk","ttl":86400,"created_at":4102444800}]},
+        {"custom_id":"zen","id":"7","acls":[{"group":"a"},{"group":"b"}]}],
+        "keyauth_credentials":[{"key":"secret-qwertyuiop","consumer":{"id":"7"}},{"key":"secret-asdfghjkl","consumer":"acme"}]}"#;
+    let run = keys.import(text, &[]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(run.out.contains("(kong)"), "{}", run.out);
+    assert_eq!(keys.judge("secret-0123456789"), belongs("acme", "pro"));
+    assert_eq!(keys.judge("secret-asdfghjkl"), belongs("acme", "pro"));
+    assert_eq!(keys.judge("secret-qwertyuiop"), belongs("zen", "-"));
+    assert_eq!(keys.entries()[1]["expires"], "2100-01-02T00:00:00Z");
+    let page = r#"{"data":[{"key":"secret-zxcvbnmasdf","consumer":{"id":"c-1"}}],"next":null}"#;
+    assert_eq!(keys.import(page, &[]).status, 0);
+    assert_eq!(keys.judge("secret-zxcvbnmasdf"), belongs("c-1", "-"));
+    let yaml = keys.import("_format_version: \"3.0\"\nconsumers:\n- username: a\n", &[]);
+    assert_eq!(yaml.status, 2);
+    assert!(yaml.err.contains("JSON"), "{}", yaml.err);
+    assert_eq!(keys.import(r#"{"data":[{"key":"secret-1","consumer":null}]}"#, &[]).status, 1);
+}
+
+#[test]
+fn dry_run_tells_and_writes_nothing() {
+    let keys = Keys::new();
+    let text = "A=secret-0123456789\nB=secret-abcdefghijk\n";
+    let run = keys.import(text, &["--dry-run"]);
+    assert_eq!(run.status, 0);
+    assert!(run.out.starts_with("would import 2 keys"), "{}", run.out);
+    assert!(!keys.path.exists());
+    assert_eq!(keys.import(text, &[]).status, 0);
+    let before = fs::read(&keys.path).unwrap();
+    let again = keys.import(text, &[]);
+    assert!(again.out.contains("skipped 2: in the file already"), "{}", again.out);
+    assert_eq!(fs::read(&keys.path).unwrap(), before);
+}
+
+#[test]
+fn key_of_two_clients_is_a_fault_and_one_twice_is_not() {
+    let keys = Keys::new();
+    let run = keys.import("A=secret-0123456789\nB=secret-0123456789\n", &[]);
+    assert_eq!(run.status, 1);
+    assert!(run.err.contains("line 2: the key of line 1 again"), "{}", run.err);
+    let list = "secret-0123456789\nsecret-0123456789\n";
+    let run = keys.import(list, &["--client", "acme", "--json"]);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&report["imported"], &report["format"]), (&1.into(), &"plain".into()));
+    let skipped: BTreeMap<String, u64> = serde_json::from_value(report["skipped"].clone()).unwrap();
+    assert_eq!(skipped.values().sum::<u64>(), 1);
+}
+
+#[test]
+fn short_keys_are_warned_of_and_bad_names_refused() {
+    let keys = Keys::new();
+    let run = keys.import("A=secret-1\n", &[]);
+    assert!(run.status == 0 && run.out.contains("note: 1 keys are shorter"), "{}", run.out);
+    for client in [" ", "a\tb"] {
+        assert_eq!(keys.import("secret-0123456789\n", &["--client", client]).status, 1, "{client}");
+    }
+    let run = keys.import("map $http_x $y { \"\" acme; }", &[]);
+    assert_eq!(run.status, 1);
+}
