@@ -102,7 +102,7 @@ pub(crate) fn authenticate(
     if let Some(verifier) = &policy.jwt {
         // A token that was verified here before has that shape, and need not be taken apart again.
         let known = match credential.bearer && jwt::has_dots(credential.bytes) {
-            true => verifier.keys.id().and_then(|keys| {
+            true => verifier.keys.id(r).and_then(|keys| {
                 worker::with(|worker| worker.tokens.get(keys, credential.bytes, now))
             }),
             false => None,
@@ -128,7 +128,7 @@ pub(crate) fn authenticate(
     }
     match &policy.introspector {
         Some(introspector) if credential.bearer => {
-            introspect(r, introspector, credential.bytes, means)
+            introspect(r, &introspector.of(r), credential.bytes, means)
         }
         _ => Err(Reason::InvalidCredential.into()),
     }
@@ -151,21 +151,24 @@ fn verify(
                 return judged(r, remember(set.id, token, verified));
             }
         },
-        TokenKeys::Provider(provider) => match provider.keys(means.asks(r)) {
-            Keys::Set(id, keys) => (id, keys, provider),
-            none => {
-                // What no key could make good needs none.
-                let policy = &verifier.policy;
-                let form = jwt::check_form(token, policy.algorithms.as_ref(), policy.max_len);
-                if let Err(error) = form {
-                    return judged(r, Err(error));
+        TokenKeys::Provider(providers) => {
+            let provider = providers.of(r);
+            match provider.keys(means.asks(r)) {
+                Keys::Set(id, keys) => (id, keys, provider),
+                none => {
+                    // What no key could make good needs none.
+                    let policy = &verifier.policy;
+                    let form = jwt::check_form(token, policy.algorithms.as_ref(), policy.max_len);
+                    if let Err(error) = form {
+                        return judged(r, Err(error));
+                    }
+                    return match none {
+                        Keys::Wait(topic) => means.wait(topic, None, Reason::KeysUnavailable),
+                        _ => Err(Reason::KeysUnavailable.into()),
+                    };
                 }
-                return match none {
-                    Keys::Wait(topic) => means.wait(topic, None, Reason::KeysUnavailable),
-                    _ => Err(Reason::KeysUnavailable.into()),
-                };
             }
-        },
+        }
     };
     if let Some(known) = known {
         return judged(r, known);

@@ -56,7 +56,14 @@ pub(crate) enum Standing {
 
 impl Introspector {
     pub(crate) fn new(uri: &str, policy: Policy, cache_secs: i64) -> Self {
-        Self { uri: uri.to_owned(), policy, cache_secs, id: next_id(), asked: RefCell::default() }
+        Self {
+            uri: uri.to_owned(),
+            policy,
+            cache_secs,
+            id: next_id(),
+            asked: RefCell::default(),
+            is_failing: Cell::new(false),
+        }
     }
 
     /// What the token is worth: remembered, as `inquiry` has it, or to be asked for by this request,

@@ -36,6 +36,7 @@ mod identity;
 mod introspector;
 mod live;
 mod metering;
+mod per_server;
 mod provider;
 mod queue;
 mod random;

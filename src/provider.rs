@@ -40,15 +40,15 @@ fn now_ms() -> u64 {
 }
 
 impl KeyProvider {
-    pub(crate) fn new(uri: &str, algorithms: Option<AlgorithmSet>, lifetime: Lifetime) -> Rc<Self> {
-        Rc::new(Self {
+    pub(crate) fn new(uri: &str, algorithms: Option<AlgorithmSet>, lifetime: Lifetime) -> Self {
+        Self {
             uri: uri.to_owned(),
             algorithms,
             keys: RefCell::new(RemoteKeys::new(lifetime)),
             answer: RefCell::default(),
             id: Cell::new(live::next_id()),
             topic: Topic::new(),
-        })
+        }
     }
 
     /// The number of the set in use.
@@ -93,7 +93,7 @@ impl KeyProvider {
             this.topic.wake();
         });
         r.ask(&self.uri, None, is_refetch, on_outcome)?;
-        self.keys.borrow_mut().asked();
+        self.keys.borrow_mut().asked(now_ms());
         Some(())
     }
 

@@ -365,7 +365,7 @@ is(status($r), 200, 'a POST passes');
 ($asked) = asked('secret');
 is($asked->{headers}{authorization}, 'Basic Y2xpZW50OnNlY3JldA==', 'the secret of the configuration');
 is(join(' ', sort keys %{$asked->{headers}}),
-	'authorization connection content-length content-type host', 'nothing else of the client');
+	'accept authorization connection content-length content-type host', 'nothing else of the client');
 is($asked->{headers}{'content-type'}, 'application/x-www-form-urlencoded', 'nor its type');
 my ($backend) = asked_soon('backend', 1);
 is("$backend->{method} $backend->{uri} $backend->{body}", 'POST /backend/path?query=x body',

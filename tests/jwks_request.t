@@ -438,7 +438,7 @@ $r = http(request("POST /leak/$secret?$secret=$secret", @bearer, 'Connection: cl
 is(status($r), 200, 'leak: passes');
 my ($asked) = asked('leak');
 is("$asked->{method} $asked->{uri} $asked->{body}", 'GET /leak ', 'leak: what is asked');
-is(join(' ', sort keys %{$asked->{headers}}), 'connection host', 'leak: with no header of the client');
+is(join(' ', sort keys %{$asked->{headers}}), 'accept connection host', 'leak: with no header of the client');
 unlike(json($asked), qr/\Q$secret\E|\Q$token\E/, 'leak: with nothing of the client');
 
 $r = get('/own-headers/', @bearer, 'X-Custom: x');
@@ -446,7 +446,7 @@ is(status($r), 200, 'own headers: passes');
 ($asked) = asked('own-headers');
 is($asked->{uri}, '/own-headers?tenant=1', 'own headers: what is asked');
 is(join(' ', map { "$_=$asked->{headers}{$_}" } sort keys %{$asked->{headers}}),
-	'authorization=Basic c2VjcmV0 connection=close host=login.example.com',
+	'accept=application/json authorization=Basic c2VjcmV0 connection=close host=login.example.com',
 	'own headers: those of the configuration');
 
 # bodies of requests that wait come to the backend
@@ -499,7 +499,7 @@ SKIP: {
 	like($r, qr/^HTTP\/2 200 .*acme$/s, 'HTTP/2: passes');
 	my ($asked) = asked('http2');
 	is("$asked->{method} $asked->{body} " . join(' ', sort keys %{$asked->{headers}}),
-		'GET  connection host', 'HTTP/2: nothing of the client');
+		'GET  accept connection host', 'HTTP/2: nothing of the client');
 	hold('streams');
 	my @curls = map {
 		open(my $curl, '-|', 'curl', '-s', '--max-time', 20, @options, "$url/streams/$_")

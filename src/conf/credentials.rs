@@ -6,9 +6,11 @@ use std::rc::Rc;
 use super::settings::{Auth, Given, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::request::Request;
 use crate::ffi::shared_block::Mapping;
 use crate::introspector::Introspector;
 use crate::live::{Follow, Live, LoadError, Source};
+use crate::per_server::PerServer;
 use crate::provider::KeyProvider;
 use tollgate_core::jwt;
 use tollgate_core::keys;
@@ -128,15 +130,15 @@ pub(crate) struct Verifier {
 /// Where the keys of tokens come from.
 pub(crate) enum TokenKeys {
     Files(Rc<Live<KeyFiles>>),
-    Provider(Rc<KeyProvider>),
+    Provider(Rc<PerServer<KeyProvider>>),
 }
 
 impl TokenKeys {
     /// The number of the set in use.
-    pub(crate) fn id(&self) -> Option<u64> {
+    pub(crate) fn id(&self, r: Request<'_>) -> Option<u64> {
         match self {
             Self::Files(files) => files.id(),
-            Self::Provider(provider) => Some(provider.id()),
+            Self::Provider(providers) => Some(providers.of(r).id()),
         }
     }
 }
@@ -233,7 +235,7 @@ pub(super) fn load_introspector(
     auth: &Auth,
     main: &mut MainConf,
     on: &Place,
-) -> Result<Option<Rc<Introspector>>, ConfError> {
+) -> Result<Option<Rc<PerServer<Introspector>>>, ConfError> {
     let uri = match introspection_uri(settings) {
         Some(uri) if auth.has_tokens() => uri,
         None if auth.introspection => {
@@ -251,7 +253,8 @@ pub(super) fn load_introspector(
     }
     let policy = token_policy(settings)?;
     let cache_secs = settings.introspection_cache_secs.unwrap_or(DEFAULT_INTROSPECTION_CACHE_SECS);
-    let introspector = Rc::new(Introspector::new(uri, policy, cache_secs));
+    let uri = uri.clone();
+    let introspector = PerServer::new(move || Introspector::new(&uri, policy.clone(), cache_secs));
     main.loaded.introspectors.push((concerned, Rc::clone(&introspector)));
     Ok(Some(introspector))
 }
@@ -289,7 +292,10 @@ pub(super) fn load_verifier(
         (Some(files), _) => TokenKeys::Files(load_key_files(settings, files, main)?),
         (None, Some((uri, _))) => {
             let lifetime = settings.jwt_key_cache.unwrap_or_default();
-            TokenKeys::Provider(KeyProvider::new(uri, policy.algorithms, lifetime))
+            let (uri, algorithms) = (uri.clone(), policy.algorithms);
+            TokenKeys::Provider(PerServer::new(move || {
+                KeyProvider::new(&uri, algorithms, lifetime)
+            }))
         }
         (None, None) => return Ok(None),
     };

@@ -11,6 +11,7 @@ use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
 use crate::introspector::Introspector;
+use crate::per_server::PerServer;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::{self, Engine};
@@ -29,7 +30,7 @@ pub(crate) struct Policy {
     pub(crate) anonymous: bool,
     pub(crate) api_keys: Option<Rc<ApiKeys>>,
     pub(crate) jwt: Option<Rc<Verifier>>,
-    pub(crate) introspector: Option<Rc<Introspector>>,
+    pub(crate) introspector: Option<Rc<PerServer<Introspector>>>,
     /// API keys have headers of their own, and what is in `Authorization` is a token.
     pub(crate) bearer_is_jwt: bool,
     /// Names in lower case.
@@ -72,7 +73,7 @@ impl Guess {
 pub(crate) struct Loaded {
     pub(super) keys_files: Vec<(String, Rc<ApiKeys>)>,
     pub(super) verifiers: Vec<(Settings, Rc<Verifier>)>,
-    pub(super) introspectors: Vec<(Settings, Rc<Introspector>)>,
+    pub(super) introspectors: Vec<(Settings, Rc<PerServer<Introspector>>)>,
     audit_logs: Vec<Rc<LogFile>>,
     tiers: Option<Rc<[Rc<Tier>]>>,
     /// Keys files of which it was said that some of their keys have no tier.

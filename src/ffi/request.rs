@@ -109,6 +109,12 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Tells the `server` that it is in from others of the same configuration.
+    pub(crate) fn server(self) -> usize {
+        // SAFETY: as above.
+        unsafe { *self.raw().srv_conf.add(ngx_http_core_module.ctx_index) as usize }
+    }
+
     /// Whether nginx is answering with an `error_page`.
     pub(crate) fn is_error_page(self) -> bool {
         self.raw().error_page() != 0

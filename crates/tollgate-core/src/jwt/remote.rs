@@ -9,7 +9,7 @@
 //! |--------------------------------|------------------------------------------------------------|
 //! | fresh                          | uses it; in the last fifth of that time, asks for the next |
 //! | stale, and nobody asked yet    | asks, and waits                                            |
-//! | stale, and the provider failed | uses it, and asks now and then                             |
+//! | stale, and the provider fails  | uses it, and asks now and then                             |
 //! | not there, or too old          | asks, and waits; just after a failure, it is refused       |
 
 use std::sync::Arc;
@@ -18,6 +18,10 @@ use super::keyset::KeySet;
 
 /// Milliseconds between two askings because of an unknown `kid`.
 pub const UNKNOWN_KID_MS: u64 = 10_000;
+
+/// How many may leave, in that time, whose place another one takes. Strangers can leave as often as they
+/// like, and must not have the provider asked as often.
+const SPARE: u8 = 3;
 
 /// The longest time between a failure and the next try, in milliseconds.
 const RETRY_MS: u64 = 1000;
@@ -45,10 +49,16 @@ pub struct RemoteKeys {
     set: Option<Fetched>,
     /// Somebody asks at the moment.
     is_asking: bool,
+    /// And began to, when the set was fresh.
+    is_early: bool,
     /// The last asking that failed, if none has succeeded since.
     failed_at: Option<u64>,
     /// The last asking because of an unknown `kid`.
     kid_at: Option<u64>,
+    /// How often whoever asked for that may still leave, and another one ask in its place.
+    kid_spare: u8,
+    /// Whoever asked last has left.
+    is_left: bool,
 }
 
 #[derive(Debug)]
@@ -80,7 +90,16 @@ impl RemoteKeys {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(lifetime: Lifetime) -> Self {
-        Self { lifetime, set: None, is_asking: false, failed_at: None, kid_at: None }
+        Self {
+            lifetime,
+            set: None,
+            is_asking: false,
+            is_early: false,
+            failed_at: None,
+            kid_at: None,
+            kid_spare: 0,
+            is_left: false,
+        }
     }
 
     /// What a request does that needs keys.
@@ -94,8 +113,10 @@ impl RemoteKeys {
                 true => may_ask && age >= fresh_ms.saturating_sub(fresh_ms / 5),
                 false => may_ask,
             };
-            let is_usable = age < fresh_ms
-                || (self.failed_at.is_some() && age < fresh_ms.saturating_add(stale_ms));
+            // A provider that doesn't answer in time is one that fails.
+            let is_failing = self.failed_at.is_some() || (self.is_asking && self.is_early);
+            let is_usable =
+                age < fresh_ms || (is_failing && age < fresh_ms.saturating_add(stale_ms));
             if is_usable {
                 return Move::Use { keys: Arc::clone(keys), ask };
             }
@@ -111,11 +132,15 @@ impl RemoteKeys {
         if self.is_asking {
             return Some(Move::Wait { ask: false });
         }
-        let is_too_soon = |at: u64| now.saturating_sub(at) < UNKNOWN_KID_MS;
-        if self.kid_at.is_some_and(is_too_soon) || self.is_resting(now) {
+        let is_recent = self.kid_at.is_some_and(|at| now.saturating_sub(at) < UNKNOWN_KID_MS);
+        let is_left = is_recent && self.is_left;
+        if (is_recent && !(is_left && self.kid_spare > 0)) || self.is_resting(now) {
             return None;
         }
-        self.kid_at = Some(now);
+        match is_left {
+            true => self.kid_spare -= 1,
+            false => (self.kid_at, self.kid_spare) = (Some(now), SPARE),
+        }
         Some(Move::Wait { ask: true })
     }
 
@@ -126,13 +151,17 @@ impl RemoteKeys {
     }
 
     /// Somebody asks.
-    pub fn asked(&mut self) {
+    pub fn asked(&mut self, now: u64) {
+        let age = self.set.as_ref().map(|set| now.saturating_sub(set.at));
+        self.is_early = age.is_some_and(|age| age < self.lifetime.fresh_ms);
         self.is_asking = true;
+        self.is_left = false;
     }
 
     /// Whoever asked is gone, before there was an answer.
     pub fn abandoned(&mut self) {
         self.is_asking = false;
+        self.is_left = true;
     }
 
     /// The answer is no key set, or there is none. Whether it is the first failure since a success.
@@ -184,7 +213,7 @@ mod tests {
     fn first_request_asks_and_waits_and_others_wait_with_it() {
         let mut keys = RemoteKeys::new(LIFETIME);
         assert_eq!(look(&keys, 0), "ask and wait");
-        keys.asked();
+        keys.asked(0);
         assert_eq!(look(&keys, 0), "wait");
         keys.succeeded(set(), 5);
         assert_eq!(look(&keys, 5), "use");
@@ -196,10 +225,12 @@ mod tests {
         keys.succeeded(set(), 1000);
         assert_eq!(look(&keys, 8999), "use");
         assert_eq!(look(&keys, 9000), "use and ask");
-        keys.asked();
+        keys.asked(9000);
         assert_eq!(look(&keys, 9001), "use");
-        keys.succeeded(set(), 9100);
-        assert_eq!(look(&keys, 11_500), "use");
+        // Nor if it takes long.
+        assert_eq!(look(&keys, 12_000), "use");
+        keys.succeeded(set(), 12_100);
+        assert_eq!(look(&keys, 14_500), "use");
     }
 
     #[test]
@@ -207,7 +238,7 @@ mod tests {
         let mut keys = RemoteKeys::new(LIFETIME);
         keys.succeeded(set(), 0);
         assert_eq!(look(&keys, 10_000), "ask and wait");
-        keys.asked();
+        keys.asked(10_000);
         assert_eq!(look(&keys, 10_000), "wait");
     }
 
@@ -215,20 +246,20 @@ mod tests {
     fn while_the_provider_fails_the_last_set_is_used_up_to_the_bound() {
         let mut keys = RemoteKeys::new(LIFETIME);
         keys.succeeded(set(), 0);
-        keys.asked();
+        keys.asked(8000);
         assert!(keys.failed(10_000));
         assert_eq!(look(&keys, 10_000), "use");
         // A second later it is tried again, and nobody waits for that.
         assert_eq!(look(&keys, 11_000), "use and ask");
-        keys.asked();
+        keys.asked(11_000);
         assert!(!keys.failed(11_500));
         assert_eq!(look(&keys, 29_999), "use and ask");
         assert_eq!(look(&keys, 30_000), "ask and wait");
-        keys.asked();
+        keys.asked(30_000);
         keys.failed(30_100);
         assert_eq!(look(&keys, 30_200), "unavailable");
         assert_eq!(look(&keys, 31_100), "ask and wait");
-        keys.asked();
+        keys.asked(31_100);
         assert!(keys.succeeded(set(), 31_200));
         assert_eq!(look(&keys, 31_200), "use");
     }
@@ -239,7 +270,7 @@ mod tests {
         keys.succeeded(set(), 0);
         let kid = |keys: &mut RemoteKeys, now| keys.look_for_kid(now).map(|it| name(&it));
         assert_eq!(kid(&mut keys, 100), Some("ask and wait"));
-        keys.asked();
+        keys.asked(0);
         assert_eq!(kid(&mut keys, 150), Some("wait"));
         keys.succeeded(set(), 200);
         assert_eq!(kid(&mut keys, 300), None);
@@ -248,9 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_leaves_while_asking_for_a_kid_has_three_successors() {
+        let mut keys = RemoteKeys::new(LIFETIME);
+        keys.succeeded(set(), 0);
+        for _ in 0..4 {
+            assert_eq!(keys.look_for_kid(100).map(|it| name(&it)), Some("ask and wait"));
+            keys.asked(0);
+            keys.abandoned();
+        }
+        assert!(keys.look_for_kid(101).is_none());
+        assert_eq!(keys.look_for_kid(10_100).map(|it| name(&it)), Some("ask and wait"));
+        keys.asked(0);
+        keys.succeeded(set(), 10_200);
+        assert!(keys.look_for_kid(10_300).is_none());
+    }
+
+    #[test]
     fn whoever_asked_and_left_leaves_it_to_the_next() {
         let mut keys = RemoteKeys::new(LIFETIME);
-        keys.asked();
+        keys.asked(0);
         keys.abandoned();
         assert_eq!(look(&keys, 0), "ask and wait");
     }
@@ -283,7 +330,7 @@ mod tests {
                 prop_assert!(!(ask && asking));
                 match what {
                     0 | 1 if ask => {
-                        keys.asked();
+                        keys.asked(now);
                         asking = true;
                     }
                     2 if asking => {
