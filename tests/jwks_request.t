@@ -18,12 +18,14 @@ use Tollgate::Client;
 use Tollgate::Provider;
 
 use IO::Select;
+use IO::Socket::INET;
 use MIME::Base64 qw/encode_base64url/;
+use Time::HiRes qw/time/;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http access cache proxy rewrite upstream_keepalive/)
+my $t = Test::Nginx->new()->has(qw/http access cache mirror proxy rewrite upstream_keepalive/)
 	->has_daemon('openssl')->has_daemon('curl');
 
 my $has_http2 = $t->has_module('http_v2') && `curl -V 2>/dev/null` =~ /\bHTTP2\b/;
@@ -56,7 +58,7 @@ my %bad = (
 	'truncated' => [{ body => $good, cut => 1 }],
 	'huge' => [{ body => '{"keys":[],"x":"' . 'x' x (300 * 1024) . '"}' }],
 	'huge-but-good' => [{ body => $good . ' ' x (300 * 1024) }],
-	'endless' => [{ body => ' ' x 65536, endless => 1 }],
+	'endless' => [{ body => ' ' x 65536, endless => 0.001 }],
 	'drips' => [{ body => ' ', endless => 0.1 }],
 	'many' => [{ body => $many }],
 	'private' => [{ body => json({ keys => [jwk('one', d => encode_base64url('d' x 32))] }) }],
@@ -69,9 +71,11 @@ my %bad = (
 );
 
 # Places that differ in nothing but where they have their keys from.
-my @places = (qw/first crowd leak post large-post chunks completion pipeline http2 streams leaves gone
-	large huge-set deaf any dry failures strangers/, map { "bad-$_" } sort keys %bad);
+my @places = (qw/first crowd leak post large-post chunks completion pipeline http2 http2-leaves streams leaves gone
+	large huge-set deaf asked mirrored any dry failures strangers/, map { "bad-$_" } sort keys %bad);
 my %special = (
+	asked => $t->has_module('auth_request') ? 'auth_request /auth;' : '',
+	mirrored => 'mirror /mirror;',
 	any => 'satisfy any; deny all;',
 	dry => 'tollgate_dry_run on;',
 	failures => 'tollgate_apply failures;',
@@ -130,6 +134,16 @@ http {
         tollgate_jwt_key_request /_first;
 
 %%LOCATIONS%%
+
+        location = /auth {
+            internal;
+            proxy_pass http://127.0.0.1:8090/auth;
+        }
+
+        location = /mirror {
+            internal;
+            proxy_pass http://127.0.0.1:8090/mirror;
+        }
 
         location = /ping {
             tollgate off;
@@ -228,6 +242,20 @@ http {
         location /no-location/ {
             tollgate_jwt_key_request /_no-location;
             proxy_pass http://backend/;
+        }
+
+        # whose name nobody knows
+
+        location /nameless/ {
+            tollgate_jwt_key_request /_nameless;
+            proxy_pass http://backend/;
+        }
+
+        location = /_nameless {
+            internal;
+            resolver 127.0.0.1:%%PORT_8981_UDP%%;
+            set $name login.example.com;
+            proxy_pass http://$name/keys;
         }
 
         # itself protected: a subrequest is not judged
@@ -356,11 +384,11 @@ $locations =~ s!(location /(?:$_)/ .*)http://backend/!$1http://127.0.0.1:8090/ba
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
 $conf =~ s/%%KEYS%%/$good/;
-$t->plan(103 + 5 * keys %bad)->write_file_expand('nginx.conf', $conf);
+$t->plan(110 + 5 * keys %bad)->write_file_expand('nginx.conf', $conf);
 $t->write_file('served.json', $good);
 
 answers($_, body => $good) for @places, qw/own-headers shared kept open cached replaced/;
-answers('backend', body => '{}');
+answers($_, body => '{}') for qw/backend auth mirror/;
 $t->run();
 
 my @bearer = ("Authorization: Bearer $token");
@@ -492,7 +520,7 @@ is(scalar(grep { $_->{path} =~ /^\/_/ } audit_lines($t, 'audit.log')), 0,
 # HTTP/2
 
 SKIP: {
-	skip 'no HTTP/2', 5 unless $has_http2;
+	skip 'no HTTP/2', 6 unless $has_http2;
 	my $url = 'http://127.0.0.1:' . port(8082);
 	my @options = ('--http2-prior-knowledge', '-i', '-H', $bearer[0], '-H', 'X-Custom: x');
 	$r = curl(@options, '-d', 'body', "$url/http2/");
@@ -512,6 +540,19 @@ SKIP: {
 	is(scalar(grep { join('', <$_>) =~ /^HTTP\/2 200/ } @curls), 5, 'HTTP/2: several');
 	is(scalar(asked('streams')), 1, 'HTTP/2: one fetch');
 	like(curl(@options[0, 1], "$url/http2/"), qr/^HTTP\/2 401 /, 'HTTP/2: without a token');
+
+	hold('http2-leaves');
+	my $pid = open(my $leaves, '-|', 'curl', '-s', @options, "$url/http2-leaves/")
+		// die "Can't run curl: $!\n";
+	asked_soon('http2-leaves', 1);
+	my $stays = connection();
+	$stays->send(request('/http2-leaves/', @bearer));
+	ping();
+	kill 'KILL', $pid;
+	close $leaves;
+	ping();
+	release('http2-leaves');
+	is(status($stays->answer()), 200, 'HTTP/2: a client leaves, another one is served');
 }
 
 # a client that leaves during the fetch
@@ -559,6 +600,14 @@ is(status($r) . ' ' . header($r, 'X-Reason'), '503 keys_unavailable', 'no file')
 $r = get('/no-location/', @bearer);
 is(status($r) . ' ' . header($r, 'X-Reason'), '503 keys_unavailable', 'no location');
 is(status(get('/_first', @bearer)), 404, 'nobody else gets there');
+
+# A nameserver that says nothing.
+my $silent = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1:' . port(8981, udp => 1))
+	or die "Can't create UDP socket: $!\n";
+my $began = time();
+$r = connection()->ask(request('/nameless/', @bearer));
+is(status($r) . ' ' . header($r, 'X-Reason'), '503 keys_unavailable', 'no name');
+cmp_ok(time() - $began, '<', 8, 'no name: after the time that a provider has');
 
 is(client('/replaced/'), 'acme', 'replaced: around');
 is(client('/replaced/file/', token('two', { sub => 'zoe' }, kid => undef)), 'zoe',
@@ -618,6 +667,14 @@ is(client('/cached/', $rsa), 'acme', 'large: past the cache');
 reload_and_wait($t);
 is(client('/cached/', $rsa), 'acme', 'large: into the cache and out of it');
 is(scalar(asked('cached')), 3, 'large: which did not ask again');
+
+# others who make subrequests
+
+is(client('/asked/'), 'acme', 'auth_request, and keys that are fetched');
+is(client('/mirrored/'), 'acme', 'mirror, and keys that are fetched');
+my ($mirrored) = asked_soon('mirror', 1);
+is($mirrored->{headers}{'x-client-id'}, 'acme', 'mirror: as who it is');
+is($mirrored->{headers}{authorization}, undef, 'mirror: without the token');
 
 # satisfy, dry_run
 

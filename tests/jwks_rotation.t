@@ -23,7 +23,7 @@ use Time::HiRes qw/sleep time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(90);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(97);
 
 start_provider($t, 8090);
 new_key($_) for qw/old new third/;
@@ -39,12 +39,20 @@ my %places = (
 	refresh => '1s stale=1h',
 	recovers => '1s stale=1h',
 	patient => '1s stale=1h',
+	bodies => '1s stale=1h',
+	finish => '1s stale=1h',
+	close => '1s stale=1h',
+);
+my %special = (
+	bodies => 'proxy_pass http://127.0.0.1:8090/backend;',
+	finish => 'proxy_pass http://127.0.0.1:8090/held;',
+	close => 'tollgate_on_revoke close; proxy_pass http://127.0.0.1:8090/held;',
 );
 my $locations = join '', map {
 	"        location /$_/ {\n"
 		. "            tollgate_jwt_key_request /_$_;\n"
 		. "            tollgate_jwt_key_cache $places{$_};\n"
-		. "            proxy_pass http://127.0.0.1:8081;\n"
+		. '            ' . ($special{$_} // 'proxy_pass http://127.0.0.1:8081;') . "\n"
 		. "        }\n"
 		. "        location = /_$_ {\n"
 		. "            internal;\n"
@@ -312,6 +320,36 @@ is(status($c->ask(request('/patient/', "Authorization: Bearer $token{old}"))), 2
 $c->close();
 answers('patient', body => key_set('old', 'new'));
 ok((poll { client('/patient/', 'new') eq 'new' }), 'background: its client has left');
+
+# requests with a body, some of which have the keys fetched
+
+answers('backend', body => '{}');
+$c = connection();
+my $ends = time() + 3;
+my ($sent_bodies, $not_passed) = (0, 0);
+until (time() > $ends) {
+	my $body = 'x' x (10 ** ($sent_bodies % 6));
+	my $r = $c->ask(request('POST /bodies/', "Authorization: Bearer $token{old}",
+		'Content-Length: ' . length $body) . $body);
+	$not_passed++ if (status($r) // 0) != 200;
+	$sent_bodies++;
+	sleep 0.01;
+}
+is($not_passed, 0, 'bodies: all pass');
+cmp_ok(scalar(asked('bodies')), '>=', 3, 'bodies: while keys are fetched');
+is(scalar(grep { length $_->{body} ne 10 ** ($_->{headers}{'content-length'} =~ tr/0//) }
+	asked('backend')), 0, 'bodies: all arrive');
+
+# a request that runs while its key goes
+
+answers('held', hold => 1);
+my %running = map { $_ => asking("/$_/", 'old') } qw/finish close/;
+asked_soon('held', 2);
+answers($_, body => key_set('new')) for keys %running;
+ok((poll { status(bearer("/$_/", $token{old})) == 401 }), "runs: its key goes, $_") for qw/finish close/;
+ok($running{close}->is_closed(), 'runs: is cut off, with tollgate_on_revoke');
+answers('held', body => '{}');
+is(status($running{finish}->answer()), 200, 'runs: comes to its end, without');
 
 ###############################################################################
 
