@@ -266,7 +266,7 @@ my $longest = 0;
 $refused = 0;
 poll {
 	my $sent = time();
-	$refused++ if quick('/early/', 'old') ne 'old';
+	$refused++ if client('/early/', 'old') ne 'old';
 	$longest = time() - $sent if time() - $sent > $longest;
 	asked('early') == 2;
 };
@@ -277,7 +277,7 @@ cmp_ok($at - $loaded, '<', 3, 'refresh: before it is up');
 # The provider does not answer: whoever had to wait for it would wait for good.
 until (time() > $loaded + 3.3) {
 	my $sent = time();
-	$refused++ if quick('/early/', 'old') ne 'old';
+	$refused++ if client('/early/', 'old') ne 'old';
 	$longest = time() - $sent if time() - $sent > $longest;
 }
 is($refused, 0, 'refresh: everybody is served meanwhile');
@@ -413,16 +413,6 @@ sub bearer {
 }
 
 # The client that the backend sees, or the status.
-# The same for a client that reads as much as there is to be: the connection ends when the refresh
-# does that its request carries.
-sub quick {
-	my ($uri, $name) = @_;
-	my $c = connection();
-	my $r = $c->ask(request($uri, "Authorization: Bearer $token{$name}"));
-	$c->close();
-	return http_content($r // '');
-}
-
 sub client {
 	my ($uri, $name) = @_;
 	my $r = bearer($uri, $token{$name});
@@ -445,7 +435,7 @@ sub has_answer {
 # How many errors of this module the log has about keys from there.
 sub complaints {
 	my ($t, $uri) = @_;
-	my @lines = grep { m!\[error\]! && m!tollgate! && m!\Q$uri\E! && m!key! }
+	my @lines = grep { m!\[error\]! && m!tollgate! && m!"\Q$uri\E"! && m!key! }
 		split /\n/, $t->read_file('error.log');
 	return scalar @lines;
 }
