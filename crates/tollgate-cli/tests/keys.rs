@@ -296,6 +296,69 @@ fn file_that_cannot_be_understood_is_not_touched() {
 }
 
 #[test]
+fn only_new_keys_make_a_file() {
+    let keys = Keys::new();
+    for arguments in [
+        &["revoke", "a"][..],
+        &["disable", "a"],
+        &["enable", "a"],
+        &["edit", "a", "--tier", "pro"],
+        &["rotate", "a"],
+        &["prune"],
+        &["list"],
+    ] {
+        let run = keys.run(arguments);
+        assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
+        assert!(run.err.contains("cannot read") && !keys.path.exists(), "{arguments:?}");
+    }
+    keys.create(&["--client", "acme"]);
+}
+
+#[test]
+fn files_of_others_stay_whatever_they_are_called() {
+    let keys = Keys::new();
+    let folder = keys.path.parent().unwrap();
+    let theirs = [".keys-backup.json", ".keys-ABCDEF", ".keys-old.new", ".keys-1234567.new"];
+    for name in theirs {
+        fs::write(folder.join(name), "theirs").unwrap();
+    }
+    fs::write(folder.join(".keys-aB3xYz.new"), "left by a writer that was killed").unwrap();
+    keys.create(&["--client", "acme"]);
+    assert!(theirs.iter().all(|name| folder.join(name).exists()));
+    assert_eq!(fs::read_dir(folder).unwrap().count(), theirs.len() + 1);
+}
+
+#[test]
+fn key_that_cannot_be_printed_is_told_to_be_lost() {
+    let keys = Keys::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for out in [std::process::Stdio::from(full()), closed.into()] {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["key", "create", "--client", "acme", "--file"])
+            .arg(&keys.path)
+            .stdout(out)
+            .output()
+            .unwrap();
+        let err = String::from_utf8(run.stderr).unwrap();
+        let id = keys.entries().last().unwrap()["id"].as_str().unwrap().to_owned();
+        assert_eq!(run.status.code(), Some(3), "{err}");
+        assert!(err.contains(&format!("tollgate key revoke {id}")), "{err}");
+    }
+    // Where nothing can be told on stderr, the key is printed all the same.
+    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["key", "create", "--client", "acme", "--file"])
+        .arg(&keys.path)
+        .stderr(full())
+        .output()
+        .unwrap();
+    let key = String::from_utf8(run.stdout).unwrap();
+    assert_eq!((run.status.code(), keys.judge(key.trim_end()).as_str()), (Some(0), "acme"));
+}
+
+#[test]
 fn mode_owner_and_link_stay() {
     let keys = Keys::new();
     let folder = keys.path.parent().unwrap();

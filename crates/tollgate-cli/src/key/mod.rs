@@ -14,7 +14,7 @@ use clap::{Args, Subcommand, ValueEnum as _, ValueHint};
 use jiff::Timestamp;
 use state::State;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::Entry;
 
 /// API keys.
@@ -72,7 +72,7 @@ pub(crate) struct Keys {
 fn find<'e>(entries: &'e mut [Entry], id: &str) -> Option<&'e mut Entry> {
     let found = entries.iter_mut().find(|entry| entry.id == id);
     if found.is_none() {
-        eprintln!("tollgate: no key has the id \"{}\"", id.escape_debug());
+        tell(&format!("tollgate: no key has the id \"{}\"", id.escape_debug()));
     }
     found
 }

@@ -9,7 +9,7 @@ use super::create::{hand_out, new_key};
 use super::state::State;
 use super::values::{date, moment};
 use super::{find, Keys};
-use crate::exit::{Exit, Failure};
+use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::{exactly_in_words, parse_duration, When};
 
@@ -75,12 +75,12 @@ impl Arguments {
                     exactly_in_words(self.overlap.as_secs())
                 ),
             };
-            eprintln!(
+            tell(&format!(
                 "This is the key that follows {}, called {}: hand it out now, it is not kept. The old \
                  one {rest}.",
                 self.id.escape_debug(),
                 successor.id
-            );
+            ));
         }
         Ok(Exit::Yes)
     }
