@@ -244,8 +244,10 @@ fn read(path: &Path) -> Result<String, Failure> {
         false => fs::read(path).map(|read| bytes = read),
     };
     outcome.map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))?;
+    // Editors on Windows begin files with a mark, which would be part of the first key.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// What the text is, by what only that has.
