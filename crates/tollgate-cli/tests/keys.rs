@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use command::{tollgate, Run};
+use command::{tollgate, tollgate_with, Run};
 use serde_json::Value;
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::keys::KeySet;
@@ -225,6 +225,79 @@ fn rotated_key_has_a_successor_with_its_rights_and_ends_after_the_overlap() {
     assert_eq!(keys.judge(&old), "revoked_credential");
     assert_eq!(keys.run(&["rotate", &id]).status, 2);
     assert_eq!(keys.run(&["rotate", "k_none"]).status, 1);
+}
+
+#[test]
+fn successor_ends_with_the_old_key_unless_it_is_given_an_end() {
+    let keys = Keys::new();
+    let ends = |id: &str| {
+        let entries = keys.entries();
+        let entry = entries.iter().find(|entry| entry["id"] == id).unwrap();
+        entry.get("expires").and_then(|date| date.as_str().map(str::to_owned))
+    };
+    let rotated = |id: &str, more: &[&str]| {
+        let run = keys.run(&[&["rotate", id, "--json"], more].concat());
+        assert_eq!(run.status, 0, "{}", run.err);
+        let made: Value = serde_json::from_str(&run.out).unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (_, id) = keys.create(&["--client", "acme", "--expires", "2d"]);
+    let end = ends(&id);
+    // The overlap is longer than what was left.
+    let told = keys.run(&["rotate", &id, "--overlap", "90d"]).err;
+    assert_eq!(
+        told.matches(&format!("ends at {} (in ", end.clone().unwrap())).count(),
+        2,
+        "{told}"
+    );
+    assert!(!told.contains("90 days"), "{told}");
+    assert_eq!((ends(&rotated(&id, &[])), ends(&id)), (end.clone(), end.clone()));
+    let given = rotated(&id, &["--expires", "2099-01-01"]);
+    assert_eq!(ends(&given).as_deref(), Some("2099-01-01T00:00:00Z"));
+    assert_eq!(ends(&rotated(&id, &["--no-expires"])), None);
+    assert_eq!(ends(&id), end);
+    let both = ["rotate", &id, "--expires", "1d", "--no-expires"];
+    assert_eq!(keys.run(&both).status, 2);
+}
+
+#[test]
+fn leaked_key_is_found_by_itself_and_not_repeated() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let path = keys.path.to_str().unwrap();
+    let find = |input: &str, more: &[&str]| {
+        tollgate_with(["key", "find", "--file", path].iter().chain(more), input.as_bytes())
+    };
+    for input in [key.clone(), format!("{key}\n"), format!("{key}\r\n")] {
+        let run = find(&input, &[]);
+        assert_eq!(run.status, 0, "{}", run.err);
+        assert!(run.out.contains(&id) && run.out.contains("acme") && !run.out.contains(&key));
+    }
+    let json: Value = serde_json::from_str(&find(&key, &["--json"]).out).unwrap();
+    assert_eq!((&json["id"], &json["state"]), (&id.as_str().into(), &"active".into()));
+    assert_eq!((find("secret", &[]).status, find("\n", &[]).status), (1, 2));
+    assert_eq!(find(&"x".repeat(5000), &[]).status, 2);
+}
+
+#[test]
+fn key_in_place_of_an_id_is_not_repeated() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let other = "sk-of-another-gateway";
+    let input = tollgate_with(
+        ["key", "import", "-", "--client", "acme", "--file", keys.path.to_str().unwrap()],
+        other.as_bytes(),
+    );
+    assert_eq!(input.status, 0, "{}", input.err);
+    let gone = "tg_0123456789012345678901234567890123456789012";
+    for key in [&key, other, gone] {
+        for command in [&["revoke"][..], &["show"], &["rotate"], &["edit", "--tier", "a"]] {
+            let run = keys.run(&[command, &[key]].concat());
+            assert_eq!((run.status, run.out.as_str()), (1, ""), "{command:?} {}", run.err);
+            assert!(run.err.contains("tollgate key find") && !run.err.contains(key));
+        }
+    }
+    assert_eq!(keys.run(&["show", &id]).status, 0);
 }
 
 #[test]

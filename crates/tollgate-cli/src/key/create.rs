@@ -54,11 +54,14 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// The beginning of every key that is made here.
+pub(super) const PREFIX: &str = "tg_";
+
 /// A new key: 256 random bits.
 pub(super) fn new_key() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(format!("tg_{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 impl Arguments {
