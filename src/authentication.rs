@@ -153,8 +153,18 @@ fn verify(
         },
         TokenKeys::Provider(provider) => match provider.keys(means.asks(r)) {
             Keys::Set(id, keys) => (id, keys, provider),
-            Keys::Wait(topic) => return means.wait(topic, None, Reason::KeysUnavailable),
-            Keys::Unavailable => return Err(Reason::KeysUnavailable.into()),
+            none => {
+                // What no key could make good needs none.
+                let policy = &verifier.policy;
+                let form = jwt::check_form(token, policy.algorithms.as_ref(), policy.max_len);
+                if let Err(error) = form {
+                    return judged(r, Err(error));
+                }
+                return match none {
+                    Keys::Wait(topic) => means.wait(topic, None, Reason::KeysUnavailable),
+                    _ => Err(Reason::KeysUnavailable.into()),
+                };
+            }
         },
     };
     if let Some(known) = known {

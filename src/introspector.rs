@@ -1,6 +1,6 @@
 //! Opaque tokens: their provider is asked what they are worth (`tollgate_introspection_request`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tollgate_core::jwt::{Policy, TokenError};
 use tollgate_core::principal::Principal;
 
 use crate::ffi::clock::wall_now;
+use crate::ffi::log::{cycle_error, cycle_warn};
 use crate::ffi::request::Request;
 use crate::ffi::subrequest::Outcome;
 use crate::live::next_id;
@@ -26,6 +27,8 @@ pub(crate) struct Introspector {
     id: u64,
     /// What is being asked, by token.
     asked: RefCell<HashMap<Box<[u8]>, Rc<Inquiry>>>,
+    /// The last answer was none, and that was said.
+    is_failing: Cell<bool>,
 }
 
 /// One question, and what came of it: for all requests with that token.
@@ -117,8 +120,15 @@ impl Introspector {
         let problem = match outcome {
             Outcome::Abandoned => return None,
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
+            Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
             Outcome::Answer { status: 200, body } => match verdict(body, &self.policy, now) {
                 Some(verdict) => {
+                    if self.is_failing.replace(false) {
+                        cycle_warn(format_args!(
+                            "tollgate: \"{}\" (tollgate_introspection_request) answers again",
+                            self.uri
+                        ));
+                    }
                     let (known, secs) = match &verdict {
                         Verdict::Good(token) => (Ok(token), self.cache_secs),
                         Verdict::Bad(error) => {
@@ -132,10 +142,13 @@ impl Introspector {
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
-        crate::ffi::log::cycle_error(format_args!(
-            "tollgate: nothing about a token from \"{}\" (tollgate_introspection_request): {problem}",
-            self.uri
-        ));
+        if !self.is_failing.replace(true) {
+            cycle_error(format_args!(
+                "tollgate: nothing about a token from \"{}\" (tollgate_introspection_request): {problem}; \
+                 until it answers, such tokens are refused",
+                self.uri
+            ));
+        }
         Some(Answer::None)
     }
 }

@@ -59,11 +59,12 @@ my %failures = (
 	'truncated' => [{ body => json(\%acme), cut => 1 }],
 	'huge' => [{ body => json({ %acme, x => 'x' x (300 * 1024) }) }],
 	'endless' => [{ body => ' ' x 65536, endless => 1 }],
+	'drips' => [{ body => ' ', endless => 0.1 }],
 );
 
 my %special = (
 	uncached => 'tollgate_introspection_cache 0;',
-	briefly => 'tollgate_introspection_cache 1s;',
+	briefly => 'tollgate_introspection_cache 2s;',
 	claims => 'tollgate_jwt_claim client email; tollgate_jwt_claim tier ext.tier;'
 		. ' tollgate_jwt_claim tenant tid;',
 	issuer => 'tollgate_jwt_issuer https://login.example.com;',
@@ -110,6 +111,9 @@ http {
     tollgate_limit         failures key=$http_x_failures auth_failures=2r/d;
     tollgate_default_tier  free;
     tollgate_audit_log     %%TESTDIR%%/audit.log;
+
+    # Of each server its own location.
+    tollgate_introspection_request /_own;
 
     add_header X-Reason    $tollgate_reason   always;
     add_header X-Decision  $tollgate_decision always;
@@ -171,6 +175,38 @@ http {
     }
 
     server {
+        listen       127.0.0.1:8083;
+        server_name  one;
+        tollgate on;
+        tollgate_auth introspection;
+
+        location / {
+            proxy_pass http://127.0.0.1:8081/;
+        }
+
+        location = /_own {
+            internal;
+            proxy_pass http://127.0.0.1:8090/own-one;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8083;
+        server_name  two;
+        tollgate on;
+        tollgate_auth introspection;
+
+        location / {
+            proxy_pass http://127.0.0.1:8081/;
+        }
+
+        location = /_own {
+            internal;
+            proxy_pass http://127.0.0.1:8090/own-two;
+        }
+    }
+
+    server {
         listen       127.0.0.1:8081;
         server_name  localhost;
 
@@ -184,7 +220,7 @@ EOC
 
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
-$t->plan(125 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
+$t->plan(147 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file(
 	{ key => 'tg_key', client => 'keyed', tier => 'pro' },
 	{ key => 'tg_old', client => 'late', tier => 'pro', expires => '2020-01-01T00:00:00Z' },
@@ -306,6 +342,20 @@ for my $number (0 .. $#odd) {
 is(scalar(grep { join(' ', sort keys %{$_->{params}}) ne 'token token_type_hint' } asked('odd')), 0,
 	'odd: nothing is added to the form');
 
+# one directive for several servers, each of which has a location of its own by that name
+
+for my $server (qw/one two/) {
+	answers("own-$server", body => { active => JSON::PP::false() },
+		tokens => { "of-$server" => { %acme, sub => $server } });
+}
+for my $server (qw/one two/) {
+	for my $token (qw/one two/) {
+		my $r = http(request('/', "Authorization: Bearer of-$token", 'Connection: close')
+			=~ s/localhost/$server/r, PeerAddr => '127.0.0.1:' . port(8083));
+		is(status($r), $server eq $token ? 200 : 401, "server $server: a token of $token");
+	}
+}
+
 # nothing of the client, but the token
 
 $r = http(request('POST /secret/path?query=x', 'Authorization: Bearer good', 'Connection: close',
@@ -332,16 +382,17 @@ is(join(' ', map { client('/uncached/', 'inactive') } 1 .. 3), '401 401 401', 'c
 is(scalar(asked('uncached')), 6, 'cache off: inactive, asked each time');
 
 my $sent = time();
-is(client('/briefly/', 'good'), 'acme', 'cache of a second');
+is(client('/briefly/', 'good'), 'acme', 'cache of two seconds');
 my $answered = time();
 answers('briefly', body => { active => JSON::PP::false() });
 my $until;
 poll { return 0 if client('/briefly/', 'good') eq 'acme'; $until = time(); 1 };
-cmp_ok($until - $sent, '>=', 1, 'cache of a second: not shorter');
-cmp_ok($until - $answered, '<', 1 + 2, 'cache of a second: not longer');
-is(scalar(asked('briefly')), 2, 'cache of a second: asked again then');
+# Time is told in whole seconds.
+cmp_ok($until - $sent, '>=', 1, 'cache of two seconds: not shorter');
+cmp_ok($until - $answered, '<', 2 + 2, 'cache of two seconds: not longer');
+is(scalar(asked('briefly')), 2, 'cache of two seconds: asked again then');
 answers('briefly', body => \%acme);
-ok((poll { client('/briefly/', 'good') eq 'acme' }), 'cache of a second: inactive, and active again');
+ok((poll { client('/briefly/', 'good') eq 'acme' }), 'cache of two seconds: inactive, and active again');
 
 my $exp = int(time()) + 3;
 answers('exp', body => { %acme, exp => $exp });

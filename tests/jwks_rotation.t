@@ -13,7 +13,7 @@ use Test::Nginx qw/ :DEFAULT http_content /;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Tollgate qw/ get header status /;
+use Tollgate qw/ header status /;
 use Tollgate::Client;
 use Tollgate::Provider;
 
@@ -23,7 +23,7 @@ use Time::HiRes qw/sleep time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(85);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(90);
 
 start_provider($t, 8090);
 new_key($_) for qw/old new third/;
@@ -365,9 +365,13 @@ cmp_ok(time() - $refetched, '>=', 9.5, 'ten seconds: when they are over');
 
 ###############################################################################
 
+# The response is there when it is complete: the connection may be busy with a question for a while.
 sub bearer {
 	my ($uri, $token) = @_;
-	return get($uri, "Authorization: Bearer $token");
+	my $connection = connection();
+	my $response = $connection->ask(request($uri, "Authorization: Bearer $token"));
+	$connection->close();
+	return $response;
 }
 
 # The client that the backend sees, or the status.

@@ -53,6 +53,8 @@ fn next_body(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
+    guard((), || unsafe { subrequest::begin(r) });
+    // SAFETY: nginx passes a live request.
     let done = guard(None, || response::headers(unsafe { Request::from_raw(r) }));
     match done {
         Some(()) => next_header(r),

@@ -123,7 +123,7 @@ pub(super) unsafe fn read(
 /// # Safety
 ///
 /// `buffer` is one of a chain that nginx passed to the body filter.
-unsafe fn bytes_of(buffer: &ngx_buf_t) -> &[u8] {
+pub(super) unsafe fn bytes_of(buffer: &ngx_buf_t) -> &[u8] {
     if !in_memory(buffer) || buffer.last <= buffer.pos {
         return &[];
     }

@@ -13,13 +13,16 @@ use ngx::ffi::{
     ngx_http_post_subrequest_t, ngx_http_request_body_t, ngx_http_request_t, ngx_http_subrequest,
     ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc, ngx_pcalloc,
     ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t, ngx_table_elt_t,
-    ngx_uint_t, NGX_HTTP_POST, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
+    ngx_uint_t, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_CLOSE, NGX_HTTP_CREATED,
+    NGX_HTTP_NO_CONTENT, NGX_HTTP_POST, NGX_HTTP_REQUEST_TIME_OUT, NGX_HTTP_SPECIAL_RESPONSE,
+    NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
 };
 
 use super::body::in_memory;
 use super::clock::mono_now;
 use super::guard::guard;
 use super::headers::push_in;
+use super::relay::bytes_of;
 use super::request::Request;
 use super::text;
 use super::timer::Timer;
@@ -30,6 +33,13 @@ const MAX_ANSWER: usize = 256 * 1024;
 
 /// How long a provider may take, in nanoseconds. The internal location may allow less.
 const PATIENCE: u64 = 5_000_000_000;
+
+/// Statuses with which nginx ends a request, and its main one with it, instead of answering.
+const ENDS_REQUEST: [u32; 3] =
+    [NGX_HTTP_REQUEST_TIME_OUT, NGX_HTTP_CLOSE, NGX_HTTP_CLIENT_CLOSED_REQUEST];
+
+/// Statuses below 300 for which nginx has pages.
+const HAVE_PAGES: [u32; 2] = [NGX_HTTP_CREATED, NGX_HTTP_NO_CONTENT];
 
 /// Milliseconds between two looks at what providers have sent so far.
 const POLL_MS: u64 = 100;
@@ -56,6 +66,8 @@ pub(crate) enum Outcome<'a> {
     Answer { status: u16, body: &'a [u8] },
     /// The answer is longer than we read.
     TooLong,
+    /// The answer broke off, or there was none.
+    Incomplete,
     /// The request that asked is gone.
     Abandoned,
 }
@@ -69,6 +81,8 @@ struct Question {
     on_outcome: Option<OnOutcome>,
     answer: Vec<u8>,
     is_too_long: bool,
+    /// All of it is there.
+    is_complete: bool,
     /// `$tollgate_key_refetch`
     is_refetch: bool,
 }
@@ -125,6 +139,7 @@ impl Request<'_> {
                 on_outcome: None,
                 answer: Vec::new(),
                 is_too_long: false,
+                is_complete: false,
                 is_refetch,
             }));
             cleanup.data = question.cast();
@@ -151,7 +166,7 @@ impl Request<'_> {
     /// The value of `$tollgate_key_refetch`.
     pub(crate) fn is_refetch(self) -> bool {
         // SAFETY: nginx passed the request to the callback that is running.
-        unsafe { question(self.as_ptr()).is_some_and(|question| question.is_refetch) }
+        unsafe { question(self.as_ptr()).is_some_and(|(question, _)| question.is_refetch) }
     }
 
     fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
@@ -223,10 +238,7 @@ impl Prepared {
             (*sr).unparsed_uri = uri;
             (*sr).set_filter_need_in_memory(1);
             let headers = &raw mut (*sr).headers_in;
-            let (host, server) = ((*headers).host, (*headers).server);
             headers.write_bytes(0, 1);
-            (*headers).host = host;
-            (*headers).server = server;
             (*headers).content_length_n = -1;
             (*headers).keep_alive_n = -1;
             let list = &raw mut (*headers).headers;
@@ -234,6 +246,7 @@ impl Prepared {
             if ngx_list_init(list, (*sr).pool, 4, size) != NGX_OK as ngx_int_t {
                 return;
             }
+            push_in(list, "Accept", "accept", b"application/json");
             let Some(len) = self.form_len else { return };
             (*sr).method = NGX_HTTP_POST as ngx_uint_t;
             (*sr).method_name = text::of_static(b"POST");
@@ -246,21 +259,43 @@ impl Prepared {
     }
 }
 
-/// The question that a subrequest asks, if it is one of ours.
+/// The question that a subrequest asks, if it is one of ours, or one within it; and whether it is that
+/// itself.
 ///
 /// # Safety
 ///
 /// `r` is live, and the result isn't kept.
-unsafe fn question<'q>(r: *mut ngx_http_request_t) -> Option<&'q mut Question> {
+unsafe fn question<'q>(mut r: *mut ngx_http_request_t) -> Option<(&'q mut Question, bool)> {
+    let mut is_itself = true;
     // SAFETY: by the contract of this function; a subrequest with our handler has such data, which
-    // lives as long as the pool.
+    // lives as long as the pool, and requests live as long as those within them.
     unsafe {
-        let post = (*r).post_subrequest.as_ref()?;
-        let is_ours = post.handler.is_some_and(|h| h as usize == on_end as *const () as usize);
-        if !is_ours {
-            return None;
+        while r != (*r).main {
+            if let Some(post) = (*r).post_subrequest.as_ref() {
+                if post.handler.is_some_and(|h| h as usize == on_end as *const () as usize) {
+                    return Some((post.data.cast::<Question>().as_mut()?, is_itself));
+                }
+            }
+            is_itself = false;
+            r = (*r).parent;
         }
-        post.data.cast::<Question>().as_mut()
+    }
+    None
+}
+
+/// An answer begins; maybe not the first one, where there is an `error_page`.
+///
+/// # Safety
+///
+/// nginx passed the request to the header filter.
+pub(super) unsafe fn begin(r: *mut ngx_http_request_t) {
+    // SAFETY: by the contract of this function.
+    unsafe {
+        if let Some((question, true)) = question(r) {
+            (*r).set_filter_need_in_memory(1);
+            question.answer.clear();
+            (question.is_too_long, question.is_complete) = (false, false);
+        }
     }
 }
 
@@ -300,25 +335,39 @@ unsafe extern "C" fn on_end(
     data: *mut c_void,
     rc: ngx_int_t,
 ) -> ngx_int_t {
+    // SAFETY: nginx passes a live subrequest.
+    let (status, is_busy, is_gone) = unsafe {
+        let is_busy = (*r).buffered() != 0 || !(*r).postponed.is_null();
+        ((*r).headers_out.status, is_busy, (*(*r).connection).error() != 0)
+    };
+    // With these, nginx would end the request that asked as well, which is to go on.
+    let is_made = |status: &u32| rc == *status as ngx_int_t;
+    let is_fatal = rc == NGX_ERROR as ngx_int_t || ENDS_REQUEST.iter().any(is_made);
+    let has_page = rc >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t || HAVE_PAGES.iter().any(is_made);
+    if !is_gone && !is_fatal && (has_page || is_busy) {
+        // nginx makes a page, or goes to an error_page, or has something to write yet; and calls again.
+        return rc;
+    }
     guard((), || {
-        // SAFETY: nginx passes a live subrequest, and what `ask` gave it.
-        let (question, status) =
-            unsafe { (&mut *data.cast::<Question>(), (*r).headers_out.status) };
+        // SAFETY: what `ask` made, and nobody else refers to now.
+        let question = unsafe { &mut *data.cast::<Question>() };
         let answer = std::mem::take(&mut question.answer);
-        if question.is_too_long {
-            return question.end(Outcome::TooLong);
-        }
-        // An answer that nginx makes, because there is none, has its status in `rc`.
-        let status = match rc {
-            error if error < NGX_OK as ngx_int_t => 502,
-            made if made >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t => made.unsigned_abs(),
-            _ => status,
+        let outcome = match question {
+            Question { is_too_long: true, .. } => Outcome::TooLong,
+            Question { is_complete: false, .. } => Outcome::Incomplete,
+            _ if is_fatal => Outcome::Incomplete,
+            _ => Outcome::Answer { status: u16::try_from(status).unwrap_or(0), body: &answer },
         };
-        let status = u16::try_from(status).unwrap_or(502);
-        question.end(Outcome::Answer { status, body: &answer });
+        question.end(outcome);
     });
-    // Whatever it came to is no error of the request that asked, and no page is made of it.
-    NGX_OK as ngx_int_t
+    match is_fatal && !is_gone {
+        true => {
+            // SAFETY: as above. What it has buffered goes nowhere.
+            unsafe { (*r).set_buffered(0) };
+            NGX_OK as ngx_int_t
+        }
+        false => rc,
+    }
 }
 
 /// Takes what goes by in a subrequest of ours. `None`: it is none.
@@ -331,26 +380,37 @@ pub(super) unsafe fn capture(
     chain: *mut ngx_chain_t,
 ) -> Option<ngx_int_t> {
     // SAFETY: by the contract of this function.
-    let question = unsafe { question(r)? };
+    let (question, is_itself) = unsafe { question(r)? };
     let mut link = chain;
     // SAFETY: as above; what was taken is marked as sent.
     unsafe {
         while let Some(entry) = link.as_mut() {
             let buffer = &mut *entry.buf;
-            if in_memory(buffer) {
-                let len = (buffer.last as usize).saturating_sub(buffer.pos as usize);
-                question.is_too_long |= question.answer.len().saturating_add(len) > MAX_ANSWER;
-                if !question.is_too_long && len > 0 {
-                    question.answer.extend_from_slice(std::slice::from_raw_parts(buffer.pos, len));
-                }
-                buffer.pos = buffer.last;
+            if is_itself {
+                question.take(buffer);
             }
-            if buffer.in_file() != 0 {
-                buffer.file_pos = buffer.file_last;
-            }
+            buffer.pos = buffer.last;
+            buffer.file_pos = buffer.file_last;
             link = entry.next;
         }
     }
     // An error would be one of the request that asked.
     Some(NGX_OK as ngx_int_t)
+}
+
+impl Question {
+    /// # Safety
+    ///
+    /// `buffer` is one of a chain that nginx passed to the body filter.
+    unsafe fn take(&mut self, buffer: &ngx_buf_t) {
+        // SAFETY: by the contract of this function.
+        let bytes = unsafe { bytes_of(buffer) };
+        self.is_too_long |= bytes.len() > MAX_ANSWER.saturating_sub(self.answer.len());
+        if !self.is_too_long {
+            self.answer.extend_from_slice(bytes);
+        }
+        // It was asked to be in memory.
+        self.is_too_long |= !in_memory(buffer) && buffer.file_last > buffer.file_pos;
+        self.is_complete |= buffer.last_in_chain() != 0 || buffer.last_buf() != 0;
+    }
 }

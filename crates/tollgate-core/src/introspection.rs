@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::clock::UnixSeconds;
-use crate::jwt::claims::judge_claims;
+use crate::jwt::claims::{judge_claims, Claims};
 use crate::jwt::{object, Policy, TokenError, VerifiedToken};
 use crate::principal::AuthMethod;
 
@@ -55,6 +55,9 @@ pub fn verdict(answer: &[u8], policy: &Policy, now: UnixSeconds) -> Option<Verdi
         Value::Bool(false) => return Some(Verdict::Bad(TokenError::Inactive)),
         _ => return None,
     }
+    if is_for_another_purpose(&claims) {
+        return Some(Verdict::Bad(TokenError::ForeignType));
+    }
     if !claims.contains_key("sub") {
         if let Some(client) = claims.get("client_id").cloned() {
             claims.insert("sub".to_owned(), client);
@@ -68,6 +71,18 @@ pub fn verdict(answer: &[u8], policy: &Policy, now: UnixSeconds) -> Option<Verdi
             Err(error) => Verdict::Bad(error),
         },
         Err(error) => Verdict::Bad(error),
+    })
+}
+
+/// Some providers say of refresh tokens and ID tokens, too, that they are active, and say what they are:
+/// Keycloak in `typ`, others in `token_type` or `token_use`. None of these opens an API (RFC 8725
+/// section 3.11).
+fn is_for_another_purpose(claims: &Claims) -> bool {
+    ["typ", "token_type", "token_use"].into_iter().any(|name| {
+        let kind = claims.get(name).and_then(Value::as_str).unwrap_or_default();
+        ["refresh", "refresh_token", "offline", "id", "id_token"]
+            .into_iter()
+            .any(|other| kind.eq_ignore_ascii_case(other))
     })
 }
 
@@ -104,6 +119,25 @@ mod tests {
     fn inactive_token_is_bad_whatever_else_is_said() {
         for json in [r#"{"active":false}"#, r#"{"active":false,"sub":"acme","exp":"x"}"#] {
             assert_eq!(judged(json).unwrap_err(), TokenError::Inactive, "{json}");
+        }
+    }
+
+    #[test]
+    fn refresh_tokens_and_id_tokens_open_nothing() {
+        let judge = |more: &str| judged(&format!(r#"{{"active":true,"sub":"acme",{more}}}"#));
+        for more in [
+            r#""typ":"Refresh""#,
+            r#""typ":"ID""#,
+            r#""typ":"Offline""#,
+            r#""token_type":"refresh_token""#,
+            r#""token_use":"id""#,
+        ] {
+            assert_eq!(judge(more).unwrap_err(), TokenError::ForeignType, "{more}");
+        }
+        for more in
+            [r#""typ":"Bearer""#, r#""token_type":"access_token""#, r#""token_use":"access""#]
+        {
+            assert!(judge(more).is_ok(), "{more}");
         }
     }
 

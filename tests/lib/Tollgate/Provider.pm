@@ -55,7 +55,8 @@ sub start_provider {
 #	delay     seconds
 #	close     1: the connection is closed without an answer
 #	cut       so many bytes are missing at the end, and then the connection is closed
-#	endless   1: the body is sent again and again, until somebody closes the connection
+#	endless   the body is sent again and again, until somebody closes the connection; with a
+#	          number below 1, so many seconds are between
 sub answers {
 	my ($name, %options) = @_;
 	my $text = sub { ref $_[0] ? json($_[0]) : $_[0] };
@@ -212,7 +213,11 @@ sub _answer {
 		'Connection: ' . ($keep ? 'keep-alive' : 'close'), @{$answer->{headers} // []});
 	print $client join "\r\n", @lines, '', '';
 	if ($answer->{endless}) {
-		1 while print $client $body;
+		my $pause = $answer->{endless} < 1 ? $answer->{endless} : 0;
+		while (print $client $body) {
+			sleep $pause if $pause;
+			return 0 if getppid() != $parent;
+		}
 		return 0;
 	}
 	print $client substr $body, 0, $length - ($answer->{cut} // 0);

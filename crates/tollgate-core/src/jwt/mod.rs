@@ -70,5 +70,5 @@ pub use keyset::{KeySet, MAX_FETCHED_KEYS, MAX_SIGNATURE_CHECKS};
 pub use policy::{Policy, DEFAULT_MAX_LEN};
 pub use remote::{Lifetime, Move, RemoteKeys, UNKNOWN_KID_MS};
 pub use shape::{has_dots, looks_like_jws};
-pub use signature::{asks_for_unknown_key, verify_signature, Verified};
+pub use signature::{asks_for_unknown_key, check_form, verify_signature, Verified};
 pub use verify::{verify, VerifiedToken};

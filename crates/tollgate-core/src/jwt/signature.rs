@@ -52,6 +52,23 @@ pub fn verify_signature(
     Err(refusal)
 }
 
+/// What is wrong with a token whatever keys there are: with its form, its header or its algorithm.
+///
+/// # Errors
+///
+/// The same that [`verify_signature`] gives.
+pub fn check_form(
+    token: &[u8],
+    algorithms: Option<&AlgorithmSet>,
+    max_len: usize,
+) -> Result<(), TokenError> {
+    let header = header::parse(&compact::parse(token, max_len)?.header)?;
+    match algorithms.is_some_and(|allowed| !allowed.contains(header.algorithm)) {
+        true => Err(TokenError::AlgorithmNotAllowed),
+        false => Ok(()),
+    }
+}
+
 /// Whether the token names a key that `keys` lacks, and could be good if it were there: it is well-formed,
 /// and its algorithm is allowed. Nothing in it is believed yet.
 #[must_use]
@@ -96,6 +113,26 @@ mod tests {
             verify_signature(&with_header(r#"{"alg":"HS256"}"#), &secret(), None, 16384).unwrap();
         assert_eq!(verified.payload, b"any payload");
         assert_eq!((verified.algorithm, verified.kid), (Algorithm::Hs256, None));
+    }
+
+    #[test]
+    fn form_is_judged_without_keys_as_with_them() {
+        let hs256 = AlgorithmSet::of(&[Algorithm::Hs256]);
+        let long = with_header(&format!(r#"{{"alg":"HS256","x":"{}"}}"#, "a".repeat(16384)));
+        for token in [
+            b"".to_vec(),
+            b"a.b".to_vec(),
+            b"a.b.c=".to_vec(),
+            long,
+            with_header("[]"),
+            with_header(r#"{"alg":"none"}"#),
+            with_header(r#"{"alg":"HS512"}"#),
+            with_header(r#"{"alg":"HS256","crit":["b64"]}"#),
+        ] {
+            let error = verify_signature(&token, &secret(), Some(&hs256), 16384).unwrap_err();
+            assert_eq!(check_form(&token, Some(&hs256), 16384), Err(error));
+        }
+        assert_eq!(check_form(&with_header(r#"{"alg":"HS256"}"#), Some(&hs256), 16384), Ok(()));
     }
 
     #[test]
