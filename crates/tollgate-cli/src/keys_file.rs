@@ -93,7 +93,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
 fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>, Failure> {
     // As nginx reads it, which is stricter than what follows.
     KeySet::parse(json).map_err(|error| {
-        Failure::failed(format!("{}: {error}; nothing was changed", path.display()))
+        Failure::failed(format!(
+            "{}: {error}; nothing was changed, and \"tollgate check\" tells all that is wrong",
+            path.display()
+        ))
     })?;
     parsed(json)
 }
@@ -246,7 +249,13 @@ fn replace(path: &Path, folder: &Path, json: &[u8]) -> io::Result<()> {
         Ok(old) => {
             let own = new.as_file().metadata()?;
             if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
-                fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+                fchown(new.as_file(), Some(old.uid()), Some(old.gid())).map_err(|error| {
+                    let (user, group) = (old.uid(), old.gid());
+                    io::Error::other(format!(
+                        "a new file can't be given to user {user} and group {group}, as the old one \
+                         is, by this user ({error}); run the command as root or as that user"
+                    ))
+                })?;
             }
             // After the owner, as that may take bits off.
             old.mode() & 0o7777

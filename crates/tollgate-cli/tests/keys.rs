@@ -5,6 +5,7 @@ mod command;
 
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use command::{tollgate, tollgate_with, Run};
@@ -363,6 +364,7 @@ fn file_that_cannot_be_understood_is_not_touched() {
         {
             let run = keys.run(arguments);
             assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
+            assert!(run.err.contains("tollgate check"), "{}", run.err);
             assert_eq!(fs::read_to_string(&keys.path).unwrap(), text);
         }
     }
@@ -448,6 +450,42 @@ fn mode_owner_and_link_stay() {
     let found = fs::metadata(&file).unwrap();
     assert!(!is_root || (found.uid(), found.gid()) == (1, 2));
     assert_eq!(fs::read_dir(&real).unwrap().count(), 1);
+}
+
+/// Of somebody who may replace the file, but not give the new one to whom the old one belongs.
+#[test]
+fn owner_that_cannot_be_kept_leaves_the_old_file() {
+    let keys = Keys::new();
+    let folder = keys.path.parent().unwrap();
+    fs::write(&keys.path, "{\"version\":1,\"keys\":[]}").unwrap();
+    let command = folder.join("tollgate");
+    // Where anybody may run it. By another process: while this one writes to it, and other tests start
+    // programs, it can't be run.
+    let copied = std::process::Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_tollgate").as_ref(), command.as_os_str()])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
+    let is_root = fs::metadata(&keys.path).unwrap().uid() == 0;
+    if !is_root {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let before = fs::read(&keys.path).unwrap();
+    let run = std::process::Command::new(&command)
+        .args(["key", "create", "--client", "acme", "--file"])
+        .arg(&keys.path)
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    let err = String::from_utf8(run.stderr).unwrap();
+    assert_eq!((run.status.code(), run.stdout.len()), (Some(3), 0), "{err}");
+    assert!(err.contains("user 0 and group 0") && err.contains("as root"), "{err}");
+    assert_eq!(fs::read(&keys.path).unwrap(), before);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
 }
 
 #[test]
