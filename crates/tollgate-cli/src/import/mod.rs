@@ -25,7 +25,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use serde_json::json;
 use tollgate_core::principal::is_valid_name;
 
-use crate::exit::{print, Exit, Failure};
+use crate::exit::{print, tell, Exit, Failure};
 use crate::key::Keys;
 use crate::keys_file::{self, Entry};
 
@@ -170,10 +170,10 @@ impl Arguments {
         }
         let entries = entries(&mut source)?;
         for (place, message) in &source.faults {
-            eprintln!("tollgate: {place}: {message}");
+            tell(&format!("tollgate: {place}: {message}"));
         }
         if !source.faults.is_empty() && !self.skip_invalid {
-            eprintln!("tollgate: nothing was imported; mend these, or add --skip-invalid");
+            tell("tollgate: nothing was imported; mend these, or add --skip-invalid");
             return Ok(Exit::No);
         }
         let add = |known: &mut Vec<Entry>| {
@@ -189,7 +189,7 @@ impl Arguments {
                 true => add(&mut keys_file::read(&self.keys.file)?),
                 false => add(&mut Vec::new()),
             },
-            false => keys_file::change(&self.keys.file, |known| Ok(add(known)))?,
+            false => keys_file::change_or_make(&self.keys.file, |known| Ok(add(known)))?,
         };
         let known = entries.len() - new.len();
         if known > 0 {
@@ -244,8 +244,10 @@ fn read(path: &Path) -> Result<String, Failure> {
         false => fs::read(path).map(|read| bytes = read),
     };
     outcome.map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))?;
+    // Editors on Windows begin files with a mark, which would be part of the first key.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// What the text is, by what only that has.
