@@ -29,7 +29,10 @@ use crate::exit::{print, tell, Exit, Failure};
 use crate::key::Keys;
 use crate::keys_file::{self, Entry};
 
-/// A key that is shorter can be guessed.
+/// What is shorter is no key: `DEBUG=true` is none.
+const GUESSABLE: usize = 8;
+
+/// A key that is shorter can be guessed, with some patience.
 const SHORT: usize = 16;
 
 /// Take over the keys of another gateway. Their clients keep them; only hashes are stored.
@@ -293,6 +296,13 @@ fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
             }
             Secret::Key(key) if key.len() > tollgate_core::keys::MAX_KEY_LEN => {
                 source.fault(place, "a key of more than 4096 bytes, which nginx refuses unseen");
+                continue;
+            }
+            Secret::Key(key) if key.len() < GUESSABLE => {
+                source.fault(
+                    place,
+                    "a key of less than 8 characters, which anybody can guess; is it one at all?",
+                );
                 continue;
             }
             Secret::Key(key) => {
