@@ -79,7 +79,8 @@ impl Source for KeyFiles {
     /// could be shared, and is small.
     fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, KeyFilesError> {
         let keys = self.load(files).map_err(KeyFilesError::Keys)?;
-        keys.check(self.algorithms.as_ref()).map_err(KeyFilesError::Algorithms)?;
+        keys.check(self.algorithms.as_ref())
+            .map_err(|error| KeyFilesError::Algorithms(self.paths.join("\", \""), error))?;
         let mut block = Vec::new();
         for file in files {
             block.extend_from_slice(&(file.len() as u64).to_le_bytes());
@@ -108,15 +109,17 @@ impl Source for KeyFiles {
 /// What can be wrong with key files.
 pub(crate) enum KeyFilesError {
     Keys(jwt::KeyError),
-    /// They don't go together with `tollgate_jwt_algorithms`, or with each other.
-    Algorithms(jwt::KeyError),
+    /// Those of these files don't go together with `tollgate_jwt_algorithms`, or with each other.
+    Algorithms(String, jwt::KeyError),
 }
 
 impl fmt::Display for KeyFilesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Keys(error) => write!(f, "\"tollgate_jwt_key_file\": {error}"),
-            Self::Algorithms(error) => write!(f, "\"tollgate_jwt_algorithms\": {error}"),
+            Self::Algorithms(files, error) => {
+                write!(f, "\"tollgate_jwt_algorithms\": \"{files}\": {error}")
+            }
         }
     }
 }
@@ -313,7 +316,7 @@ fn load_key_files(
     let files = KeyFiles { paths: paths.clone(), algorithms: algorithms.map(|given| given.value) };
     let keys = Rc::new(Live::load(files).map_err(|error| {
         let place = match (&error, algorithms) {
-            (LoadError::Bad(KeyFilesError::Algorithms(_)), Some(given)) => &given.place,
+            (LoadError::Bad(KeyFilesError::Algorithms(..)), Some(given)) => &given.place,
             _ => place,
         };
         let error = match error {

@@ -2,7 +2,7 @@
 
 use ngx::ffi::{
     ngx_http_finalize_request, ngx_http_request_t, ngx_http_run_posted_requests, ngx_int_t,
-    NGX_ERROR,
+    NGX_HTTP_CLIENT_CLOSED_REQUEST,
 };
 
 use super::request::Request;
@@ -37,7 +37,8 @@ impl InFlight {
             let connection = (*r).connection;
             let main = (*r).main;
             (*main).set_count((*main).count().saturating_add(1));
-            ngx_http_finalize_request(r, NGX_ERROR as ngx_int_t);
+            // Logged, and charged, as one that the client gave up.
+            ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_int_t);
             ngx_http_run_posted_requests(connection);
         }
     }

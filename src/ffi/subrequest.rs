@@ -302,28 +302,62 @@ pub(super) unsafe fn begin(r: *mut ngx_http_request_t) {
 /// The handler of the timer: ends what takes too long, or is too long. While it is read, nginx may keep
 /// an answer to itself, for as long as it grows.
 fn poll() {
-    let pending: Vec<Pending> = PENDING.with_borrow(|all| all.values().copied().collect());
+    let pending: Vec<(u64, Pending)> = PENDING
+        .with_borrow(|all| all.iter().map(|(number, pending)| (*number, *pending)).collect());
     if !pending.is_empty() {
         // First, so that a bug in what follows doesn't end it.
         TIMER.start(POLL_MS);
     }
     let now = mono_now().0;
-    for pending in pending {
-        // SAFETY: it is live, as its question isn't at its end; what is done here takes effect later.
+    for (number, Pending { subrequest, deadline }) in pending {
+        // What is done for one may be the end of another one.
+        if !PENDING.with_borrow(|all| all.contains_key(&number)) {
+            continue;
+        }
+        // SAFETY: it is live, as its question isn't at its end.
         unsafe {
-            let Some(upstream) = (*pending.subrequest).upstream.as_mut() else { continue };
-            let received = upstream.state.as_ref().map_or(0, |state| state.bytes_received);
-            let piped = upstream.pipe.as_ref().map_or(0, |pipe| pipe.read_length);
-            let most = i64::try_from(MAX_ANSWER).unwrap_or(i64::MAX).saturating_mul(2);
-            if now < pending.deadline && received.max(piped) < most {
+            if now < deadline && !sends_too_much(subrequest) {
                 continue;
             }
-            // As if the times of the internal location were over.
-            if let Some(connection) = upstream.peer.connection.as_mut() {
-                for event in [connection.read, connection.write] {
-                    (*event).set_timedout(1);
-                    ngx_post_event(event, &raw mut ngx_posted_events);
-                }
+            stop(subrequest);
+            // nginx may still be waiting for a name to be found, which can't be stopped.
+            if let Some((question, true)) = question(subrequest) {
+                question.end(match now < deadline {
+                    true => Outcome::TooLong,
+                    false => Outcome::Incomplete,
+                });
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// `r` is live.
+unsafe fn sends_too_much(r: *mut ngx_http_request_t) -> bool {
+    // SAFETY: by the contract of this function; nginx keeps the structures of an upstream in its pool.
+    unsafe {
+        let Some(upstream) = (*r).upstream.as_ref() else { return false };
+        let received = upstream.state.as_ref().map_or(0, |state| state.bytes_received);
+        let piped = upstream.pipe.as_ref().map_or(0, |pipe| pipe.read_length);
+        let most = i64::try_from(MAX_ANSWER).unwrap_or(i64::MAX).saturating_mul(2);
+        received.max(piped) >= most
+    }
+}
+
+/// As if the times of the internal location were over.
+///
+/// # Safety
+///
+/// `r` is live.
+unsafe fn stop(r: *mut ngx_http_request_t) {
+    // SAFETY: by the contract of this function; the events are handled after this callback.
+    unsafe {
+        let Some(upstream) = (*r).upstream.as_mut() else { return };
+        if let Some(connection) = upstream.peer.connection.as_mut() {
+            for event in [connection.read, connection.write] {
+                (*event).set_timedout(1);
+                ngx_post_event(event, &raw mut ngx_posted_events);
             }
         }
     }

@@ -60,6 +60,11 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes a line to stderr. Where that can't be written to, the work goes on, and the status tells.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Tells what went wrong, and makes the exit status.
 pub(crate) fn code(outcome: Result<Exit, Failure>) -> ExitCode {
     match outcome {
@@ -67,8 +72,7 @@ pub(crate) fn code(outcome: Result<Exit, Failure>) -> ExitCode {
         Ok(Exit::No) => ExitCode::from(1),
         Err(Failure::NobodyReads) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where stderr is closed, the status still tells.
-            let _ = writeln!(io::stderr(), "tollgate: {failure}");
+            tell(&format!("tollgate: {failure}"));
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 _ => 3,

@@ -5,6 +5,7 @@
 //! waits for the first. A file that can't be understood as a whole is not touched.
 
 use std::fs::{self, File, Permissions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{fchown, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -14,19 +15,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tollgate_core::keys::KeySet;
 
-use crate::exit::Failure;
+use crate::exit::{tell, Failure};
 
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The beginning of the names of files that are being written.
+/// What is around the random part of the names of files that are being written, and how long that is.
 const PREFIX: &str = ".keys-";
+const SUFFIX: &str = ".new";
+const RANDOM_LEN: usize = 6;
 
 /// The mode of a file that is new: nginx's group may read it, everybody else may not.
 const NEW_MODE: u32 = 0o640;
 
 /// One key, as it stands in the file. What is `None` is left out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
     pub(crate) id: String,
@@ -90,7 +93,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
 fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>, Failure> {
     // As nginx reads it, which is stricter than what follows.
     KeySet::parse(json).map_err(|error| {
-        Failure::failed(format!("{}: {error}; nothing was changed", path.display()))
+        Failure::failed(format!(
+            "{}: {error}; nothing was changed, and \"tollgate check\" tells all that is wrong",
+            path.display()
+        ))
     })?;
     parsed(json)
 }
@@ -103,9 +109,27 @@ pub(crate) fn parsed(json: &[u8]) -> Result<Vec<Entry>, Failure> {
 }
 
 /// Changes the keys of the file, in one step, with what `change` makes of them. If that fails, the file
-/// stays as it is. One that isn't there is made.
+/// stays as it is.
+///
+/// One that isn't there is not made: an empty file where nginx looks for one would refuse everybody.
 pub(crate) fn change<T>(
     path: &Path,
+    change: impl FnOnce(&mut Vec<Entry>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    rewrite(path, None, change)
+}
+
+/// The same, for keys to be added: a file that isn't there is made.
+pub(crate) fn change_or_make<T>(
+    path: &Path,
+    change: impl FnOnce(&mut Vec<Entry>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    rewrite(path, Some(Vec::new()), change)
+}
+
+fn rewrite<T>(
+    path: &Path,
+    if_missing: Option<Vec<Entry>>,
     change: impl FnOnce(&mut Vec<Entry>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     // Behind a symbolic link, the file itself is replaced, and not the link.
@@ -122,15 +146,17 @@ pub(crate) fn change<T>(
     };
     let _lock = lock(&folder)?;
     remove_leftovers(&folder);
-    let mut entries = match fs::read(&resolved) {
-        Ok(json) => parse(path, &json)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(failed(path, "read", &error)),
+    let mut entries = match (fs::read(&resolved), if_missing) {
+        (Ok(json), _) => parse(path, &json)?,
+        (Err(error), Some(entries)) if error.kind() == io::ErrorKind::NotFound => entries,
+        (Err(error), _) => return Err(failed(path, "read", &error)),
     };
-    let before = entries.clone();
+    // Of a million entries a second copy would be too much to keep.
+    let before = fingerprint(&entries);
     let outcome = change(&mut entries)?;
-    if entries != before || !resolved.exists() {
+    if fingerprint(&entries) != before {
         let json = format(&entries)?;
+        drop(entries);
         // What can't be read again must not be written.
         KeySet::parse(&json).map_err(|error| {
             Failure::usage(format!(
@@ -141,6 +167,12 @@ pub(crate) fn change<T>(
     }
     warn_of_foreign_eyes(path);
     Ok(outcome)
+}
+
+fn fingerprint(entries: &[Entry]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    entries.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn failed(path: &Path, what: &str, error: &io::Error) -> Failure {
@@ -174,10 +206,19 @@ fn lock(folder: &Path) -> Result<File, Failure> {
 /// What a killed writer left, which nobody else is writing now. If it can't be removed, it does no harm.
 fn remove_leftovers(folder: &Path) {
     for found in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if found.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        let is_file = found.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && found.file_name().to_str().is_some_and(is_temporary) {
             let _ = fs::remove_file(found.path());
         }
     }
+}
+
+/// Whether we have named a file so. Whatever else begins like that is somebody's.
+fn is_temporary(name: &str) -> bool {
+    let random = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    random.is_some_and(|random| {
+        random.len() == RANDOM_LEN && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 /// One entry a line, so that people and version control can tell what changed.
@@ -194,7 +235,11 @@ fn format(entries: &[Entry]) -> Result<Vec<u8>, Failure> {
 
 fn replace(path: &Path, folder: &Path, json: &[u8]) -> io::Result<()> {
     // Readable by nobody else, until it is who the old one is.
-    let mut new = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+    let mut new = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .rand_bytes(RANDOM_LEN)
+        .suffix(SUFFIX)
+        .tempfile_in(folder)?;
     {
         let mut writer = BufWriter::new(new.as_file_mut());
         writer.write_all(json)?;
@@ -204,7 +249,13 @@ fn replace(path: &Path, folder: &Path, json: &[u8]) -> io::Result<()> {
         Ok(old) => {
             let own = new.as_file().metadata()?;
             if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
-                fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+                fchown(new.as_file(), Some(old.uid()), Some(old.gid())).map_err(|error| {
+                    let (user, group) = (old.uid(), old.gid());
+                    io::Error::other(format!(
+                        "a new file can't be given to user {user} and group {group}, as the old one \
+                         is, by this user ({error}); run the command as root or as that user"
+                    ))
+                })?;
             }
             // After the owner, as that may take bits off.
             old.mode() & 0o7777
@@ -221,10 +272,10 @@ fn replace(path: &Path, folder: &Path, json: &[u8]) -> io::Result<()> {
 /// The hashes of good keys are of no use to anybody, but who has which key is nobody's business.
 fn warn_of_foreign_eyes(path: &Path) {
     if is_readable_by_all(path) {
-        eprintln!(
+        tell(&format!(
             "tollgate: {} can be read by everybody on this machine; chmod o-rwx it",
             path.display()
-        );
+        ));
     }
 }
 
@@ -267,12 +318,14 @@ mod tests {
                 .collect();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("keys.json");
-            change(&path, |keys| {
+            let made = change_or_make(&path, |keys| {
                 keys.clone_from(&entries);
                 Ok(())
-            })
-            .unwrap();
-            prop_assert_eq!(read(&path).unwrap(), entries);
+            });
+            prop_assert!(made.is_ok());
+            // Nothing was added to a file that isn't there.
+            prop_assert_eq!(path.exists(), !entries.is_empty());
+            prop_assert_eq!(read(&path).unwrap_or_default(), entries);
         }
     }
 }

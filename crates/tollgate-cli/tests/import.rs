@@ -81,6 +81,62 @@ fn map_is_all_or_nothing() {
 }
 
 #[test]
+fn maps_of_what_is_no_credential_make_no_keys() {
+    let keys = Keys::new();
+    let text = r#"
+        map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+        map $http_accept $kind { "application/json" json; }
+        map $http_authorization $client { default ""; "Bearer secret-0123456789" acme; }"#;
+    let run = keys.import(text, &[]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert_eq!(keys.entries().len(), 1);
+    assert_eq!(keys.judge("secret-0123456789"), belongs("acme", "-"));
+    assert_eq!(keys.judge("application/json"), None);
+    let text = "map $http_x_gate $client { \"secret-abcdefghijk\" zen; }";
+    let run = keys.import(text, &[]);
+    assert!(run.status == 1 && run.err.contains("--map-variable"), "{}", run.err);
+    assert_eq!(keys.import(text, &["--map-variable", "http_x_gate"]).status, 0);
+    assert_eq!(keys.judge("secret-abcdefghijk"), belongs("zen", "-"));
+}
+
+#[test]
+fn files_that_a_map_includes_are_not_passed_over() {
+    let keys = Keys::new();
+    let text =
+        "map $http_authorization $c {\n include keys.map;\n \"Bearer secret-0123456789\" a;\n}";
+    let run = keys.import(text, &[]);
+    assert!(run.status == 1 && run.err.contains("line 2: a file"), "{}", run.err);
+    assert!(!keys.path.exists());
+}
+
+#[test]
+fn mark_at_the_beginning_of_a_file_is_no_part_of_a_key() {
+    let keys = Keys::new();
+    let run = keys.import("\u{feff}secret-0123456789\r\n", &["--client", "acme"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert_eq!(keys.judge("secret-0123456789"), belongs("acme", "-"));
+    let run =
+        keys.import("\u{feff}[{\"token\":\"sk-secret-0123456789\",\"user_id\":\"zen\"}]", &[]);
+    assert!(run.status == 0 && run.out.contains("(litellm)"), "{}", run.err);
+}
+
+#[test]
+fn elements_of_an_export_that_are_no_keys_are_not_passed_over() {
+    let keys = Keys::new();
+    let hash = tollgate_core_hash(b"sk-secret-0123456789");
+    for (text, format, message) in [
+        (format!(r#"{{"keys":["{hash}"],"total_count":1}}"#), "litellm", "return_full_object"),
+        (r#"{"consumers":["secret-1"]}"#.to_owned(), "kong", "entry 1"),
+        (r#"{"consumers":[{"username":"a","keyauth_credentials":["secret-1"]}]}"#.to_owned(), "kong", "entry 1"),
+        (r#"{"consumers":[{"username":"a","keyauth_credentials":[{"key":"{vault://env/secret-1}"}]}]}"#.to_owned(), "kong", "vault"),
+    ] {
+        let run = keys.import(&text, &["--format", format]);
+        assert!(run.status == 1 && run.err.contains(message), "{text} {}", run.err);
+        assert!(!run.err.contains(&hash) && !keys.path.exists(), "{text}");
+    }
+}
+
+#[test]
 fn lines_of_an_environment_are_taken_over() {
     let keys = Keys::new();
     let text = "# keys\nACME_CORP=secret-0123456789:pro:batch: jobs\nexport ZEN='secret-abcdefghijk:free'\n\nONE=\"secret-qwertyuiop\" # x\n";
@@ -174,6 +230,20 @@ fn kong_consumers_are_taken_over_with_their_groups() {
 }
 
 #[test]
+fn pages_that_are_missing_are_told_of() {
+    let keys = Keys::new();
+    let litellm = r#"{"keys":[{"token":"sk-secret-0123456789","user_id":"a"}],"total_pages":2}"#;
+    let kong =
+        r#"{"data":[{"key":"secret-0123456789","consumer":{"id":"c"}}],"next":"/key-auths"}"#;
+    for text in [litellm, kong] {
+        let run = keys.import(text, &[]);
+        assert!(run.status == 0 && run.out.contains("pages"), "{}{}", run.out, run.err);
+        let whole = text.replace("2}", "1}").replace("\"/key-auths\"", "null");
+        assert!(!keys.import(&whole, &[]).out.contains("pages"));
+    }
+}
+
+#[test]
 fn dry_run_tells_and_writes_nothing() {
     let keys = Keys::new();
     let text = "A=secret-0123456789\nB=secret-abcdefghijk\n";
@@ -210,6 +280,6 @@ fn short_keys_are_warned_of_and_bad_names_refused() {
     for client in [" ", "a\tb"] {
         assert_eq!(keys.import("secret-0123456789\n", &["--client", client]).status, 1, "{client}");
     }
-    let run = keys.import("map $http_x $y { \"\" acme; }", &[]);
+    let run = keys.import("map $http_x_key $y { \"\" acme; }", &[]);
     assert_eq!(run.status, 1);
 }

@@ -5,9 +5,10 @@ mod command;
 
 use std::fs;
 use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
-use command::{tollgate, Run};
+use command::{tollgate, tollgate_with, Run};
 use serde_json::Value;
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::keys::KeySet;
@@ -228,6 +229,79 @@ fn rotated_key_has_a_successor_with_its_rights_and_ends_after_the_overlap() {
 }
 
 #[test]
+fn successor_ends_with_the_old_key_unless_it_is_given_an_end() {
+    let keys = Keys::new();
+    let ends = |id: &str| {
+        let entries = keys.entries();
+        let entry = entries.iter().find(|entry| entry["id"] == id).unwrap();
+        entry.get("expires").and_then(|date| date.as_str().map(str::to_owned))
+    };
+    let rotated = |id: &str, more: &[&str]| {
+        let run = keys.run(&[&["rotate", id, "--json"], more].concat());
+        assert_eq!(run.status, 0, "{}", run.err);
+        let made: Value = serde_json::from_str(&run.out).unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (_, id) = keys.create(&["--client", "acme", "--expires", "2d"]);
+    let end = ends(&id);
+    // The overlap is longer than what was left.
+    let told = keys.run(&["rotate", &id, "--overlap", "90d"]).err;
+    assert_eq!(
+        told.matches(&format!("ends at {} (in ", end.clone().unwrap())).count(),
+        2,
+        "{told}"
+    );
+    assert!(!told.contains("90 days"), "{told}");
+    assert_eq!((ends(&rotated(&id, &[])), ends(&id)), (end.clone(), end.clone()));
+    let given = rotated(&id, &["--expires", "2099-01-01"]);
+    assert_eq!(ends(&given).as_deref(), Some("2099-01-01T00:00:00Z"));
+    assert_eq!(ends(&rotated(&id, &["--no-expires"])), None);
+    assert_eq!(ends(&id), end);
+    let both = ["rotate", &id, "--expires", "1d", "--no-expires"];
+    assert_eq!(keys.run(&both).status, 2);
+}
+
+#[test]
+fn leaked_key_is_found_by_itself_and_not_repeated() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let path = keys.path.to_str().unwrap();
+    let find = |input: &str, more: &[&str]| {
+        tollgate_with(["key", "find", "--file", path].iter().chain(more), input.as_bytes())
+    };
+    for input in [key.clone(), format!("{key}\n"), format!("{key}\r\n")] {
+        let run = find(&input, &[]);
+        assert_eq!(run.status, 0, "{}", run.err);
+        assert!(run.out.contains(&id) && run.out.contains("acme") && !run.out.contains(&key));
+    }
+    let json: Value = serde_json::from_str(&find(&key, &["--json"]).out).unwrap();
+    assert_eq!((&json["id"], &json["state"]), (&id.as_str().into(), &"active".into()));
+    assert_eq!((find("secret", &[]).status, find("\n", &[]).status), (1, 2));
+    assert_eq!(find(&"x".repeat(5000), &[]).status, 2);
+}
+
+#[test]
+fn key_in_place_of_an_id_is_not_repeated() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let other = "sk-of-another-gateway";
+    let input = tollgate_with(
+        ["key", "import", "-", "--client", "acme", "--file", keys.path.to_str().unwrap()],
+        other.as_bytes(),
+    );
+    assert_eq!(input.status, 0, "{}", input.err);
+    let gone = "tg_0123456789012345678901234567890123456789012";
+    for key in [&key, other, gone] {
+        for command in [&["revoke"][..], &["show"], &["rotate"], &["edit", "--tier", "a"]] {
+            let run = keys.run(&[command, &[key]].concat());
+            assert_eq!((run.status, run.out.as_str()), (1, ""), "{command:?} {}", run.err);
+            assert!(run.err.contains("tollgate key find") && !run.err.contains(key));
+        }
+    }
+    assert_eq!(keys.run(&["show", &id]).status, 0);
+}
+
+#[test]
 fn list_tells_states_and_filters() {
     let keys = Keys::new();
     for (client, more) in [
@@ -290,9 +364,73 @@ fn file_that_cannot_be_understood_is_not_touched() {
         {
             let run = keys.run(arguments);
             assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
+            assert!(run.err.contains("tollgate check"), "{}", run.err);
             assert_eq!(fs::read_to_string(&keys.path).unwrap(), text);
         }
     }
+}
+
+#[test]
+fn only_new_keys_make_a_file() {
+    let keys = Keys::new();
+    for arguments in [
+        &["revoke", "a"][..],
+        &["disable", "a"],
+        &["enable", "a"],
+        &["edit", "a", "--tier", "pro"],
+        &["rotate", "a"],
+        &["prune"],
+        &["list"],
+    ] {
+        let run = keys.run(arguments);
+        assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
+        assert!(run.err.contains("cannot read") && !keys.path.exists(), "{arguments:?}");
+    }
+    keys.create(&["--client", "acme"]);
+}
+
+#[test]
+fn files_of_others_stay_whatever_they_are_called() {
+    let keys = Keys::new();
+    let folder = keys.path.parent().unwrap();
+    let theirs = [".keys-backup.json", ".keys-ABCDEF", ".keys-old.new", ".keys-1234567.new"];
+    for name in theirs {
+        fs::write(folder.join(name), "theirs").unwrap();
+    }
+    fs::write(folder.join(".keys-aB3xYz.new"), "left by a writer that was killed").unwrap();
+    keys.create(&["--client", "acme"]);
+    assert!(theirs.iter().all(|name| folder.join(name).exists()));
+    assert_eq!(fs::read_dir(folder).unwrap().count(), theirs.len() + 1);
+}
+
+#[test]
+fn key_that_cannot_be_printed_is_told_to_be_lost() {
+    let keys = Keys::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for out in [std::process::Stdio::from(full()), closed.into()] {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["key", "create", "--client", "acme", "--file"])
+            .arg(&keys.path)
+            .stdout(out)
+            .output()
+            .unwrap();
+        let err = String::from_utf8(run.stderr).unwrap();
+        let id = keys.entries().last().unwrap()["id"].as_str().unwrap().to_owned();
+        assert_eq!(run.status.code(), Some(3), "{err}");
+        assert!(err.contains(&format!("tollgate key revoke {id}")), "{err}");
+    }
+    // Where nothing can be told on stderr, the key is printed all the same.
+    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["key", "create", "--client", "acme", "--file"])
+        .arg(&keys.path)
+        .stderr(full())
+        .output()
+        .unwrap();
+    let key = String::from_utf8(run.stdout).unwrap();
+    assert_eq!((run.status.code(), keys.judge(key.trim_end()).as_str()), (Some(0), "acme"));
 }
 
 #[test]
@@ -312,6 +450,42 @@ fn mode_owner_and_link_stay() {
     let found = fs::metadata(&file).unwrap();
     assert!(!is_root || (found.uid(), found.gid()) == (1, 2));
     assert_eq!(fs::read_dir(&real).unwrap().count(), 1);
+}
+
+/// Of somebody who may replace the file, but not give the new one to whom the old one belongs.
+#[test]
+fn owner_that_cannot_be_kept_leaves_the_old_file() {
+    let keys = Keys::new();
+    let folder = keys.path.parent().unwrap();
+    fs::write(&keys.path, "{\"version\":1,\"keys\":[]}").unwrap();
+    let command = folder.join("tollgate");
+    // Where anybody may run it. By another process: while this one writes to it, and other tests start
+    // programs, it can't be run.
+    let copied = std::process::Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_tollgate").as_ref(), command.as_os_str()])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
+    let is_root = fs::metadata(&keys.path).unwrap().uid() == 0;
+    if !is_root {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let before = fs::read(&keys.path).unwrap();
+    let run = std::process::Command::new(&command)
+        .args(["key", "create", "--client", "acme", "--file"])
+        .arg(&keys.path)
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    let err = String::from_utf8(run.stderr).unwrap();
+    assert_eq!((run.status.code(), run.stdout.len()), (Some(3), 0), "{err}");
+    assert!(err.contains("user 0 and group 0") && err.contains("as root"), "{err}");
+    assert_eq!(fs::read(&keys.path).unwrap(), before);
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
 }
 
 #[test]

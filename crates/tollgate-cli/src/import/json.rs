@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Place;
+use super::{Place, Source};
 use crate::exit::Failure;
 
 pub(super) type Members = Map<String, Value>;
@@ -13,13 +13,26 @@ pub(super) fn parse(text: &str) -> Result<Value, Failure> {
         .map_err(|error| Failure::failed(format!("the export is not one JSON value: {error}")))
 }
 
-/// The objects of an array, each with its place.
-pub(super) fn objects(value: Option<&Value>) -> impl Iterator<Item = (Place, &Members)> {
+/// The objects of an array, each with its place; `None` in place of anything else.
+pub(super) fn elements(value: Option<&Value>) -> impl Iterator<Item = (Place, Option<&Members>)> {
     let elements = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    (1..)
-        .map(Place::Entry)
-        .zip(elements)
-        .filter_map(|(place, element)| Some((place, element.as_object()?)))
+    (1..).map(Place::Entry).zip(elements).map(|(place, element)| (place, element.as_object()))
+}
+
+/// The same, of which what is no object becomes a fault, with this to say.
+pub(super) fn objects<'v>(
+    source: &mut Source,
+    value: Option<&'v Value>,
+    otherwise: &str,
+) -> Vec<(Place, &'v Members)> {
+    let mut objects = Vec::new();
+    for (place, members) in elements(value) {
+        match members {
+            Some(members) => objects.push((place, members)),
+            None => source.fault(place, otherwise),
+        }
+    }
+    objects
 }
 
 /// A member that is a text, and not an empty one.

@@ -12,6 +12,10 @@ use super::{Found, Secret, Source};
 const LIMITS: [&str; 5] =
     ["max_budget", "tpm_limit", "rpm_limit", "max_parallel_requests", "budget_duration"];
 
+/// What `/key/list` answers with unless it is asked for more.
+const BARE: &str = "no object, and so nothing that says whose key it is: export the keys with \
+                    /key/list?return_full_object=true, or as rows of LiteLLM_VerificationToken";
+
 pub(super) fn read(value: &Value) -> Source {
     let mut source = Source::default();
     let list = match value {
@@ -19,7 +23,7 @@ pub(super) fn read(value: &Value) -> Source {
         value => ["keys", "data"].into_iter().find_map(|name| value.get(name)),
     };
     let mut limited = 0;
-    for (place, members) in objects(list) {
+    for (place, members) in objects(&mut source, list, BARE) {
         limited +=
             usize::from(LIMITS.iter().any(|name| members.get(*name).is_some_and(|v| !v.is_null())));
         let Some(secret) = secret(members) else {
@@ -54,6 +58,10 @@ pub(super) fn read(value: &Value) -> Source {
             super::Place::Entry(0),
             "no array of keys, neither by itself nor as \"keys\" or \"data\"",
         );
+    }
+    let pages = value.get("total_pages").and_then(Value::as_u64).unwrap_or(1);
+    if pages > 1 {
+        source.notes.push(format!("this is one of {pages} pages: import the others as well"));
     }
     if limited > 0 {
         source.notes.push(format!(

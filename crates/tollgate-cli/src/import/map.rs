@@ -36,13 +36,16 @@ pub(super) fn read(text: &str, variable: Option<&str>) -> Source {
     let variable = variable.map(|name| format!("${}", name.trim_start_matches('$')));
     let holds_keys = |map: &&Map| match &variable {
         Some(variable) => map.from == *variable,
-        None => ["$http_", "$arg_", "$cookie_"].iter().any(|prefix| map.from.starts_with(prefix)),
+        None => is_of_credentials(&map.from),
     };
     let of_keys: Vec<&Map> = maps.iter().filter(holds_keys).collect();
     if of_keys.is_empty() {
         let message = match variable {
             Some(_) => "no map goes by that variable",
-            None => "no map goes by a header, an argument or a cookie: name its variable with --map-variable",
+            None => {
+                "no map goes by a header, an argument or a cookie that is called like a key: name its \
+                 variable with --map-variable"
+            }
         };
         source.fault(Place::Line(1), message);
     }
@@ -57,6 +60,17 @@ pub(super) fn read(text: &str, variable: Option<&str>) -> Source {
         );
     }
     source
+}
+
+/// Whether what a map goes by is called like a credential. Others go by headers as well: what
+/// `$http_accept` or `$http_upgrade` is compared with, is public.
+fn is_of_credentials(variable: &str) -> bool {
+    let name = ["$http_", "$arg_", "$cookie_"].iter().find_map(|kind| variable.strip_prefix(kind));
+    name.is_some_and(|name| {
+        let name = name.to_ascii_lowercase();
+        !name.contains('$')
+            && ["auth", "key", "token", "secret"].iter().any(|word| name.contains(word))
+    })
 }
 
 /// The tier of each client: of maps from the clients' variable to `$TIER_client`, those that name it.
@@ -84,8 +98,10 @@ fn take(source: &mut Source, map: &Map, tiers: &HashMap<String, Option<String>>)
         match key.as_str() {
             "default" | "hostnames" | "volatile" => continue,
             "include" => {
-                source.skip(
-                    "a file that the map includes: import that file's lines as a map as well",
+                source.fault(
+                    place,
+                    "a file that the map includes, and that may hold keys: put its lines in place of this \
+                     one",
                 );
                 continue;
             }
@@ -269,6 +285,9 @@ mod tests {
                     "Bearer three" "";
                 }
                 map $who $pro_client { default ""; zenith $who; acme ""; }
+                map $http_upgrade $connection_upgrade { default upgrade; "" close; }
+                map $http_accept $kind { "application/json" json; }
+                map $http_x_api_key$host $both { "public" c; }
                 map $http_x_api_key $other { \default strange; "a;{}b" last; }
                 server { location / { return 200 "map $x $y { }"; } }
             }"#;
@@ -291,8 +310,10 @@ mod tests {
         for (text, line) in [
             ("server { }", 1),
             ("map $http_x $y {\n \"a\" b;", 2),
-            ("map $http_x $y {\n ~^a b;\n }", 2),
-            ("map $http_x $y { \"a b; }", 1),
+            ("map $http_x_key $y {\n ~^a b;\n }", 2),
+            ("map $http_x_key $y {\n include keys.map;\n }", 2),
+            ("map $http_x_key $y { \"a b; }", 1),
+            ("map $http_accept $y { \"text/html\" a; }", 1),
             ("\n}", 2),
         ] {
             let source = read(text, None);
@@ -316,7 +337,7 @@ mod tests {
         #[test]
         fn pieces_of_a_configuration_never_panic(
             pieces in prop::collection::vec(
-                prop_oneof!["map ", "\\$http_x ", "\\$y ", "\\{", "\\}", ";", "\"", "\\\\", "#", "\n", "a ", "\\$\\{"], 0..40),
+                prop_oneof!["map ", "\\$http_x_key ", "\\$y ", "\\{", "\\}", ";", "\"", "\\\\", "#", "\n", "a ", "\\$\\{"], 0..40),
         ) {
             let _ = read(&pieces.concat(), None);
         }

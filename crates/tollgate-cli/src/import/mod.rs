@@ -25,11 +25,14 @@ use clap::{Args, ValueEnum, ValueHint};
 use serde_json::json;
 use tollgate_core::principal::is_valid_name;
 
-use crate::exit::{print, Exit, Failure};
+use crate::exit::{print, tell, Exit, Failure};
 use crate::key::Keys;
 use crate::keys_file::{self, Entry};
 
-/// A key that is shorter can be guessed.
+/// What is shorter is no key: `DEBUG=true` is none.
+const GUESSABLE: usize = 8;
+
+/// A key that is shorter can be guessed, with some patience.
 const SHORT: usize = 16;
 
 /// Take over the keys of another gateway. Their clients keep them; only hashes are stored.
@@ -170,10 +173,10 @@ impl Arguments {
         }
         let entries = entries(&mut source)?;
         for (place, message) in &source.faults {
-            eprintln!("tollgate: {place}: {message}");
+            tell(&format!("tollgate: {place}: {message}"));
         }
         if !source.faults.is_empty() && !self.skip_invalid {
-            eprintln!("tollgate: nothing was imported; mend these, or add --skip-invalid");
+            tell("tollgate: nothing was imported; mend these, or add --skip-invalid");
             return Ok(Exit::No);
         }
         let add = |known: &mut Vec<Entry>| {
@@ -189,7 +192,7 @@ impl Arguments {
                 true => add(&mut keys_file::read(&self.keys.file)?),
                 false => add(&mut Vec::new()),
             },
-            false => keys_file::change(&self.keys.file, |known| Ok(add(known)))?,
+            false => keys_file::change_or_make(&self.keys.file, |known| Ok(add(known)))?,
         };
         let known = entries.len() - new.len();
         if known > 0 {
@@ -244,8 +247,10 @@ fn read(path: &Path) -> Result<String, Failure> {
         false => fs::read(path).map(|read| bytes = read),
     };
     outcome.map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))?;
+    // Editors on Windows begin files with a mark, which would be part of the first key.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// What the text is, by what only that has.
@@ -291,6 +296,13 @@ fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
             }
             Secret::Key(key) if key.len() > tollgate_core::keys::MAX_KEY_LEN => {
                 source.fault(place, "a key of more than 4096 bytes, which nginx refuses unseen");
+                continue;
+            }
+            Secret::Key(key) if key.len() < GUESSABLE => {
+                source.fault(
+                    place,
+                    "a key of less than 8 characters, which anybody can guess; is it one at all?",
+                );
                 continue;
             }
             Secret::Key(key) => {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::values::{date, name, network};
 use super::Keys;
-use crate::exit::{print, Exit, Failure};
+use crate::exit::{print, tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::When;
 
@@ -54,11 +54,14 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// The beginning of every key that is made here.
+pub(super) const PREFIX: &str = "tg_";
+
 /// A new key: 256 random bits.
 pub(super) fn new_key() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(format!("tg_{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 impl Arguments {
@@ -85,18 +88,18 @@ impl Arguments {
             description: self.description,
         };
         // The file first: a key that was printed, but never filed, would be taken for a good one.
-        keys_file::change(&self.keys.file, |entries| {
+        keys_file::change_or_make(&self.keys.file, |entries| {
             entries.push(entry.clone());
             Ok(())
         })?;
         hand_out(&key, &entry, self.json)?;
         if !self.quiet && !self.json {
-            eprintln!(
+            tell(&format!(
                 "This is the key of \"{}\", called {}: hand it out now, it is not kept. In force within \
                  a second where nginx runs.",
                 entry.client.escape_debug(),
                 entry.id.escape_debug()
-            );
+            ));
         }
         Ok(Exit::Yes)
     }
@@ -108,5 +111,11 @@ pub(super) fn hand_out(key: &str, entry: &Entry, as_json: bool) -> Result<(), Fa
         true => json!({"key": key, "id": entry.id, "entry": entry}).to_string(),
         false => key.to_owned(),
     };
-    print(format!("{line}\n").as_bytes())
+    print(format!("{line}\n").as_bytes()).map_err(|failure| {
+        Failure::failed(format!(
+            "the new key could not be printed, and nobody has it ({failure}); revoke it with \
+             \"tollgate key revoke {}\"",
+            entry.id.escape_debug()
+        ))
+    })
 }

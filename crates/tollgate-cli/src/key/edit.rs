@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::values::{date, name, network};
 use super::{find, Keys};
-use crate::exit::{Exit, Failure};
+use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::When;
 
@@ -67,7 +67,7 @@ impl Ids {
             Ok(changed)
         })?;
         if !changed.is_empty() {
-            eprintln!("{done}: {}", changed.join(", "));
+            tell(&format!("{done}: {}", changed.join(", ")));
         }
         Ok(if changed.len() == self.ids.len() { Exit::Yes } else { Exit::No })
     }

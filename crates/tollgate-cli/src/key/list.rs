@@ -115,42 +115,47 @@ fn table(entries: &[Entry], now: Timestamp) -> String {
 
 impl ShowArguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let now = Timestamp::now();
         let mut entries = keys_file::read(&self.keys.file)?;
         let Some(entry) = find(&mut entries, &self.id) else { return Ok(Exit::No) };
-        if self.json {
-            print(format!("{}\n", as_json(entry, now)).as_bytes())?;
-            return Ok(Exit::Yes);
-        }
-        let date = |date: &Option<String>| {
-            let date = date.as_ref()?;
-            let at = moment(date)?;
-            Some(format!("{date} ({})", from_now(at.as_second(), now.as_second())))
-        };
-        let list = |names: &Option<Vec<String>>| {
-            names
-                .as_ref()
-                .map(|names| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", "))
-        };
-        let rows = [
-            ("id", Some(shown(&entry.id))),
-            ("client", Some(shown(&entry.client))),
-            ("tier", entry.tier.as_deref().map(shown)),
-            ("state", Some(State::of(entry, now).as_str().to_owned())),
-            ("models", list(&entry.models)),
-            ("scopes", list(&entry.scopes)),
-            ("cidrs", list(&entry.cidrs)),
-            ("not before", date(&entry.not_before)),
-            ("expires", date(&entry.expires)),
-            ("revoked", date(&entry.revoked)),
-            ("description", entry.description.as_deref().map(shown)),
-            ("hash", Some(shown_json(&entry.hash))),
-        ];
-        let text: String = rows
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name:<12} {}\n", value?)))
-            .collect();
-        print(text.as_bytes())?;
-        Ok(Exit::Yes)
+        show(entry, self.json)
     }
+}
+
+/// Prints everything about a key.
+pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
+    let now = Timestamp::now();
+    if is_json {
+        print(format!("{}\n", as_json(entry, now)).as_bytes())?;
+        return Ok(Exit::Yes);
+    }
+    let date = |date: &Option<String>| {
+        let date = date.as_ref()?;
+        let at = moment(date)?;
+        Some(format!("{date} ({})", from_now(at.as_second(), now.as_second())))
+    };
+    let list = |names: &Option<Vec<String>>| {
+        names
+            .as_ref()
+            .map(|names| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", "))
+    };
+    let rows = [
+        ("id", Some(shown(&entry.id))),
+        ("client", Some(shown(&entry.client))),
+        ("tier", entry.tier.as_deref().map(shown)),
+        ("state", Some(State::of(entry, now).as_str().to_owned())),
+        ("models", list(&entry.models)),
+        ("scopes", list(&entry.scopes)),
+        ("cidrs", list(&entry.cidrs)),
+        ("not before", date(&entry.not_before)),
+        ("expires", date(&entry.expires)),
+        ("revoked", date(&entry.revoked)),
+        ("description", entry.description.as_deref().map(shown)),
+        ("hash", Some(shown_json(&entry.hash))),
+    ];
+    let text: String = rows
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name:<12} {}\n", value?)))
+        .collect();
+    print(text.as_bytes())?;
+    Ok(Exit::Yes)
 }

@@ -2,6 +2,7 @@
 
 mod create;
 mod edit;
+mod find;
 mod list;
 mod prune;
 mod rotate;
@@ -14,8 +15,8 @@ use clap::{Args, Subcommand, ValueEnum as _, ValueHint};
 use jiff::Timestamp;
 use state::State;
 
-use crate::exit::{Exit, Failure};
-use crate::keys_file::Entry;
+use crate::exit::{tell, Exit, Failure};
+use crate::keys_file::{self, Entry};
 
 /// API keys.
 #[derive(Subcommand)]
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     List(list::Arguments),
     /// Show everything about a key.
     Show(list::ShowArguments),
+    /// Show whose a key is, which is read from stdin.
+    Find(find::Arguments),
     /// Revoke keys for good.
     Revoke(edit::Ids),
     /// Refuse keys until they are enabled again.
@@ -49,6 +52,7 @@ impl Command {
             Self::Create(arguments) => arguments.run(),
             Self::List(arguments) => arguments.run(),
             Self::Show(arguments) => arguments.run(),
+            Self::Find(arguments) => arguments.run(),
             Self::Revoke(ids) => ids.revoke(),
             Self::Disable(ids) => ids.disable(),
             Self::Enable(ids) => ids.enable(),
@@ -70,11 +74,22 @@ pub(crate) struct Keys {
 
 /// The key of this id. Says so where there is none.
 fn find<'e>(entries: &'e mut [Entry], id: &str) -> Option<&'e mut Entry> {
-    let found = entries.iter_mut().find(|entry| entry.id == id);
-    if found.is_none() {
-        eprintln!("tollgate: no key has the id \"{}\"", id.escape_debug());
-    }
-    found
+    let Some(position) = entries.iter().position(|entry| entry.id == id) else {
+        // Whoever holds a key that has leaked may well take it for its name. It is not repeated.
+        let message = match is_a_key(entries, id) {
+            true => "that is a key, and no id: \"tollgate key find\" tells its id".to_owned(),
+            false => format!("no key has the id \"{}\"", id.escape_debug()),
+        };
+        tell(&format!("tollgate: {message}"));
+        return None;
+    };
+    entries.get_mut(position)
+}
+
+/// Whether a text is a key of the file, or has the form of those that are made here.
+fn is_a_key(entries: &[Entry], text: &str) -> bool {
+    let hash = keys_file::hash_of(text.as_bytes());
+    text.starts_with(create::PREFIX) || entries.iter().any(|entry| entry.hash == hash)
 }
 
 /// How many keys are in which state, in the order of the states; none of those without a key.

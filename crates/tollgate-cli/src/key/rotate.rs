@@ -9,11 +9,13 @@ use super::create::{hand_out, new_key};
 use super::state::State;
 use super::values::{date, moment};
 use super::{find, Keys};
-use crate::exit::{Exit, Failure};
+use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
-use crate::time::{exactly_in_words, parse_duration, When};
+use crate::time::{from_now, parse_duration, When};
 
 /// Make a successor with the same rights, and print it once; the old key ends after an overlap.
+///
+/// The successor ends when the old key would have ended, unless --expires or --no-expires is given.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -23,6 +25,12 @@ pub(crate) struct Arguments {
     /// How long the old key goes on; 0s: not at all.
     #[arg(long, value_parser = parse_duration, default_value = "7d", value_name = "TIME")]
     overlap: Duration,
+    /// When the new key ends: 90d from now, or 2027-01-01.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    expires: Option<When>,
+    /// The new key doesn't end.
+    #[arg(long, conflicts_with = "expires")]
+    no_expires: bool,
     /// Say nothing on stderr.
     #[arg(long)]
     quiet: bool,
@@ -35,6 +43,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let now = Timestamp::now();
         let end = date(When::Distance(self.overlap), now)?;
+        let new_end = self.expires.map(|when| date(when, now)).transpose()?;
         let key = new_key()?;
         let id = keys_file::new_id()?;
         let successor = keys_file::change(&self.keys.file, |entries| {
@@ -50,7 +59,11 @@ impl Arguments {
                     )))
                 }
             }
-            let successor = Entry { id, hash: keys_file::hash_of(key.as_bytes()), ..old.clone() };
+            let mut successor =
+                Entry { id, hash: keys_file::hash_of(key.as_bytes()), ..old.clone() };
+            if new_end.is_some() || self.no_expires {
+                successor.expires = new_end;
+            }
             // Never later than it would have ended anyway.
             let ends_sooner =
                 old.expires.as_deref().and_then(moment) < moment(&end) && old.expires.is_some();
@@ -67,20 +80,24 @@ impl Arguments {
         let Some((successor, ends)) = successor else { return Ok(Exit::No) };
         hand_out(&key, &successor, self.json)?;
         if !self.quiet && !self.json {
-            let rest = match self.overlap.is_zero() {
-                true => "has ended".to_owned(),
-                false => format!(
-                    "goes on until {} ({})",
-                    ends.as_deref().unwrap_or("it is revoked"),
-                    exactly_in_words(self.overlap.as_secs())
-                ),
+            let told = |date: &str| {
+                let at = moment(date).map_or(0, Timestamp::as_second);
+                format!("{date} ({})", from_now(at, now.as_second()))
             };
-            eprintln!(
-                "This is the key that follows {}, called {}: hand it out now, it is not kept. The old \
-                 one {rest}.",
+            let old = match self.overlap.is_zero() {
+                true => "has ended".to_owned(),
+                false => format!("ends at {}", told(ends.as_deref().unwrap_or_default())),
+            };
+            let new = match &successor.expires {
+                Some(date) => format!("ends at {}", told(date)),
+                None => "doesn't end".to_owned(),
+            };
+            tell(&format!(
+                "This is the key that follows {}, called {}: hand it out now, it is not kept. It {new}. \
+                 The old one {old}.",
                 self.id.escape_debug(),
                 successor.id
-            );
+            ));
         }
         Ok(Exit::Yes)
     }

@@ -1,0 +1,131 @@
+"""The module, an nginx that it fits, a backend and credentials."""
+
+import os
+import pathlib
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+CONFIGURATION = """
+{load_module}
+daemon off;
+master_process {master};
+worker_processes {workers};
+pid nginx.pid;
+error_log error.log error;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp;
+    uwsgi_temp_path temp; scgi_temp_path temp;
+    upstream engine {{ server 127.0.0.1:{engine}; keepalive 64; }}
+    keepalive_requests 100000000;
+    {http}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            {location}
+            proxy_pass http://engine;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            client_body_buffer_size 1m;
+        }}
+    }}
+}}
+"""
+
+
+def run(*command):
+    """The standard output of a command that must succeed."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, process, errors=str, patience=60):
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            sys.exit(f"bench: a server ended at its start\n{errors()}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit("bench: a server did not start")
+
+
+def stop(process):
+    # Again and again: a signal that comes just before nginx waits for events doesn't wake it.
+    for _ in range(60):
+        process.send_signal(signal.SIGQUIT)
+        try:
+            process.wait(1)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+    process.kill()
+    process.wait()
+
+
+class Bench:
+    """The module, an nginx that it fits, a backend and credentials."""
+
+    def __init__(self, target, folder):
+        build = run(ROOT / "scripts/build", target)
+        paths = dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+        self.port = None  # where nginx listens
+        self.module, self.nginx = paths["TOLLGATE_MODULE"], paths["TOLLGATE_NGINX"]
+        self.folder = pathlib.Path(folder)
+        self.engine_port = free_port()
+        self.engine = subprocess.Popen(
+            [paths["TOLLGATE_MOCK_ENGINE"], "--listen", f"127.0.0.1:{self.engine_port}"],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_for(self.engine_port, self.engine)
+        made = run(
+            paths["TOLLGATE_CLI"], "key", "create", "--client", "acme", "--tier", "pro", "--quiet",
+            "--file", self.folder / "keys.json",
+        )
+        self.key = made.strip()
+        (self.folder / "secret").write_bytes(os.urandom(48).hex().encode())
+        self.jwt = run(
+            paths["TOLLGATE_CLI"], "jwt", "issue", "--secret-file", self.folder / "secret",
+            "--client", "acme", "--tier", "pro", "--expires", "30d",
+        ).strip()
+
+    def configure(self, http, location, workers=1, engine_port=None):
+        """Writes nginx's configuration, in front of the mock engine or of another one."""
+        self.port = free_port()
+        text = CONFIGURATION.format(
+            load_module=f"load_module {self.module};" if "tollgate" in http else "",
+            master="on" if workers > 1 else "off",
+            workers=workers,
+            engine=engine_port or self.engine_port,
+            port=self.port,
+            http=http,
+            location=location,
+        )
+        if os.geteuid() == 0:
+            # Workers of another user could not write into the folder.
+            text = "user root;" + text
+        (self.folder / "nginx.conf").write_text(text)
+
+    def errors(self):
+        log = self.folder / "error.log"
+        return log.read_text() if log.exists() else ""
+
+    def command(self):
+        return [
+            self.nginx, "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log",
+            "-c", f"{self.folder}/nginx.conf",
+        ]

@@ -1,0 +1,1 @@
+"""What scripts/live-keys is made of."""
