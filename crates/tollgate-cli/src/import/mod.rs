@@ -261,7 +261,12 @@ fn recognise(text: &str) -> Result<Format, Failure> {
         return Ok(if kong::is_kong(&value) { Format::Kong } else { Format::Litellm });
     }
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    if lines().any(|line| line.starts_with("map ") && line.contains('$')) {
+    // A block may begin before it on the same line.
+    let is_map = |line: &str| {
+        let mut words = line.split([' ', '\t', '{', ';']).filter(|word| !word.is_empty());
+        words.any(|word| word == "map") && words.next().is_some_and(|word| word.contains('$'))
+    };
+    if lines().any(|line| !line.starts_with('#') && is_map(line)) {
         return Ok(Format::Map);
     }
     if lines().any(|line| line.starts_with("_format_version:") || line.starts_with("consumers:")) {
@@ -270,9 +275,7 @@ fn recognise(text: &str) -> Result<Format, Failure> {
              json\"",
         ));
     }
-    let is_assignment = |line: &str| env::is_assignment(line);
-    let mut all = lines().filter(|line| !line.starts_with('#')).peekable();
-    let is_env = all.peek().is_some() && all.all(is_assignment);
+    let is_env = env::are_assignments(lines().filter(|line| !line.starts_with('#')));
     Ok(if is_env { Format::Env } else { Format::Plain })
 }
 
