@@ -19,12 +19,15 @@ pub(super) fn elements(value: Option<&Value>) -> impl Iterator<Item = (Place, Op
     (1..).map(Place::Entry).zip(elements).map(|(place, element)| (place, element.as_object()))
 }
 
-/// The same, of which what is no object becomes a fault, with this to say.
+/// The same, of which what is no object becomes a fault, with this to say; as does what is no array.
 pub(super) fn objects<'v>(
     source: &mut Source,
     value: Option<&'v Value>,
     otherwise: &str,
 ) -> Vec<(Place, &'v Members)> {
+    if value.is_some_and(|value| !value.is_array() && !value.is_null()) {
+        source.fault(Place::Whole, "a list of keys or their owners that is no array");
+    }
     let mut objects = Vec::new();
     for (place, members) in elements(value) {
         match members {

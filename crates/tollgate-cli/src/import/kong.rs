@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::json::{elements, first, objects, text, Members};
@@ -19,65 +19,136 @@ pub(super) fn is_kong(value: &Value) -> bool {
             .any(|members| members.contains_key("consumer") && members.contains_key("key"))
 }
 
+/// Credentials of Kong's that are no API keys: of a consumer, or of all of them.
+const OTHERS: [&str; 6] = [
+    "basicauth_credentials",
+    "hmacauth_credentials",
+    "jwt_secrets",
+    "keyauth_enc_credentials",
+    "mtls_auth_credentials",
+    "oauth2_credentials",
+];
+
 pub(super) fn read(value: &Value) -> Source {
     let mut source = Source::default();
-    // By id and by name, what a consumer is called and its tier.
-    let mut consumers: HashMap<&str, (String, Option<String>)> = HashMap::new();
-    for (place, consumer) in objects(&mut source, value.get("consumers"), "no object") {
-        let Some(name) = first(consumer, &["username", "custom_id", "id"]) else {
-            source.fault(place, "a consumer without username, custom_id and id");
+    let listed = objects(&mut source, value.get("consumers"), "no object");
+    let consumers = Consumers::new(&mut source, value, &listed);
+    for (place, consumer) in &listed {
+        let Some(name) = first(consumer, &NAMES) else {
+            source.fault(*place, "a consumer without username, custom_id and id");
             continue;
         };
-        let known = (name.to_owned(), group(consumer));
-        for key in ["id", "username", "custom_id"] {
-            if let Some(key) = text(consumer, key) {
-                consumers.insert(key, known.clone());
+        skip_others(&mut source, |list| consumer.get(list));
+        let tier = consumers.tier(name, Some(consumer));
+        // The place is that of the consumer.
+        let credentials = consumer.get("keyauth_credentials");
+        if credentials.is_some_and(|list| !list.is_array() && !list.is_null()) {
+            source.fault(*place, "\"keyauth_credentials\" is no array");
+        }
+        for (_, credential) in elements(credentials) {
+            match credential {
+                Some(credential) => take(&mut source, *place, credential, name, tier.clone()),
+                None => source.fault(*place, "a credential that is no object"),
             }
         }
-        let credentials = consumer.get("keyauth_credentials");
-        // The place is that of the consumer.
-        for (_, credential) in elements(credentials) {
-            let Some(credential) = credential else {
-                source.fault(place, "a credential that is no object");
-                continue;
-            };
-            take(&mut source, place, credential, &known.0, known.1.clone());
-        }
     }
+    skip_others(&mut source, |list| value.get(list));
     for list in ["keyauth_credentials", "data"] {
         for (place, credential) in objects(&mut source, value.get(list), "no object") {
-            let reference = match credential.get("consumer") {
-                Some(Value::String(name)) => Some(name.as_str()),
-                Some(Value::Object(members)) => first(members, &["username", "custom_id", "id"]),
-                _ => None,
-            };
-            let Some(reference) = reference else {
+            let Some(reference) = reference(credential) else {
                 source.fault(place, "a key without a consumer");
                 continue;
             };
-            let (client, tier) =
-                consumers.get(reference).cloned().unwrap_or_else(|| (reference.to_owned(), None));
-            take(&mut source, place, credential, &client, tier);
+            let consumer = consumers.of.get(reference).copied();
+            let client = consumer.and_then(|consumer| first(consumer, &NAMES)).unwrap_or(reference);
+            let tier = consumers.tier(reference, consumer);
+            take(&mut source, place, credential, client, tier);
         }
     }
     if ["next", "offset"].iter().any(|name| value.get(name).is_some_and(|next| !next.is_null())) {
         source.notes.push("more pages follow this one: import them as well".to_owned());
     }
+    let ending = source.found.iter().filter(|found| found.expires.is_some()).count();
+    if ending > 0 {
+        source.notes.push(format!(
+            "{ending} keys have a \"ttl\", and end that long after they were made; what Kong tells is \
+             what was left of it, so that they may end too early: see \"tollgate key list\", and \
+             \"tollgate key edit --expires\""
+        ));
+    }
     if !is_kong(value) {
-        source.fault(
-            Place::Entry(0),
-            "no \"consumers\", \"keyauth_credentials\" or \"data\" of Kong's",
-        );
+        source
+            .fault(Place::Whole, "no \"consumers\", \"keyauth_credentials\" or \"data\" of Kong's");
     }
     source
 }
 
-/// The ACL group of a consumer, if it is in one alone.
-fn group(consumer: &Members) -> Option<String> {
-    let mut groups = elements(consumer.get("acls")).filter_map(|(_, acl)| text(acl?, "group"));
-    match (groups.next(), groups.next()) {
-        (Some(group), None) => Some(group.to_owned()),
+/// What a client is called by.
+const NAMES: [&str; 3] = ["username", "custom_id", "id"];
+
+struct Consumers<'v> {
+    /// By id and by name, as credentials refer to them.
+    of: HashMap<&'v str, &'v Members>,
+    /// Groups that stand by themselves, by what they say of the consumer.
+    groups: HashMap<&'v str, Vec<&'v str>>,
+}
+
+impl<'v> Consumers<'v> {
+    fn new(source: &mut Source, value: &'v Value, listed: &[(Place, &'v Members)]) -> Self {
+        let mut of = HashMap::new();
+        // One's custom_id may be another's username, which comes first.
+        for name in ["id", "username", "custom_id"] {
+            for (_, consumer) in listed {
+                if let Some(key) = text(consumer, name) {
+                    of.entry(key).or_insert(*consumer);
+                }
+            }
+        }
+        let mut groups: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (place, acl) in objects(source, value.get("acls"), "a group that is no object") {
+            match (reference(acl), text(acl, "group")) {
+                (Some(consumer), Some(group)) => groups.entry(consumer).or_default().push(group),
+                _ => source.fault(place, "a group without a name or a consumer"),
+            }
+        }
+        Self { of, groups }
+    }
+
+    /// The ACL group of a consumer, if it is in one alone.
+    fn tier(&self, reference: &str, consumer: Option<&Members>) -> Option<String> {
+        let own = consumer.map(|consumer| elements(consumer.get("acls")));
+        let own = own.into_iter().flatten().filter_map(|(_, acl)| text(acl?, "group"));
+        let names = consumer
+            .into_iter()
+            .flat_map(|consumer| ["id", "username"].map(|name| text(consumer, name)));
+        let mut names: Vec<&str> = names.flatten().chain([reference]).collect();
+        names.sort_unstable();
+        names.dedup();
+        let others = names.into_iter().filter_map(|name| self.groups.get(name)).flatten().copied();
+        let mut groups: Vec<&str> = own.chain(others).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        match groups.as_slice() {
+            [group] => Some((*group).to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// How a credential or a group says whose it is.
+fn reference(members: &Members) -> Option<&str> {
+    match members.get("consumer") {
+        Some(Value::String(name)) => Some(name.as_str()),
+        Some(Value::Object(members)) => first(members, &["id", "username", "custom_id"]),
         _ => None,
+    }
+}
+
+fn skip_others<'v>(source: &mut Source, list: impl Fn(&str) -> Option<&'v Value>) {
+    for name in OTHERS {
+        for _ in elements(list(name)) {
+            source.skip("a credential of Kong's that is no API key");
+        }
     }
 }
 
@@ -99,16 +170,34 @@ fn take(
     }
     let mut found = Found::new(place, Secret::Key(key.to_owned()), client.to_owned());
     found.tier = tier;
-    // Seconds from its making on.
-    if let Some(ttl) = credential.get("ttl").and_then(Value::as_i64).filter(|ttl| *ttl > 0) {
-        let made = credential.get("created_at").and_then(Value::as_i64);
-        let made = made.unwrap_or_else(|| Timestamp::now().as_second());
-        found.expires =
-            Timestamp::from_second(made.saturating_add(ttl)).ok().map(|end| end.to_string());
-        if found.expires.is_none() {
-            source.fault(place, "a \"ttl\" that ends at no date");
+    match end(credential) {
+        Ok(end) => found.expires = end,
+        Err(message) => {
+            source.fault(place, message);
             return;
         }
     }
     source.found.push(found);
+}
+
+/// When a key ends: seconds from its making on, of which Kong may tell parts. None and zero mean never.
+fn end(credential: &Members) -> Result<Option<String>, &'static str> {
+    const NO_TTL: &str = "a \"ttl\" that is no number of seconds";
+    let ttl = match credential.get("ttl") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(ttl) => ttl.as_f64().filter(|ttl| *ttl >= 0.0).ok_or(NO_TTL)?,
+    };
+    if ttl == 0.0 {
+        return Ok(None);
+    }
+    let ttl = SignedDuration::try_from_secs_f64(ttl).map_err(|_| NO_TTL)?;
+    let made = match credential.get("created_at") {
+        None | Some(Value::Null) => Timestamp::now(),
+        Some(made) => {
+            let made = made.as_i64().and_then(|made| Timestamp::from_second(made).ok());
+            made.ok_or("a \"created_at\" that is no date")?
+        }
+    };
+    let end = made.checked_add(ttl).and_then(|end| Timestamp::from_second(end.as_second()));
+    Ok(Some(end.map_err(|_| "a \"ttl\" that ends at no date")?.to_string()))
 }

@@ -5,12 +5,30 @@ use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::json::{first, objects, text, Members};
-use super::{Found, Secret, Source};
+use super::json::{first, objects, Members};
+use super::{Found, Place, Secret, Source};
 
 /// Limits of a key, which Tollgate has in tiers.
-const LIMITS: [&str; 5] =
-    ["max_budget", "tpm_limit", "rpm_limit", "max_parallel_requests", "budget_duration"];
+const LIMITS: [&str; 9] = [
+    "max_budget",
+    "budget_duration",
+    "budget_id",
+    "model_max_budget",
+    "tpm_limit",
+    "rpm_limit",
+    "model_tpm_limit",
+    "model_rpm_limit",
+    "max_parallel_requests",
+];
+
+/// How many keys have what is not taken over.
+#[derive(Default)]
+struct Left {
+    limits: usize,
+    teams: usize,
+    routes: usize,
+    models: usize,
+}
 
 /// What `/key/list` answers with unless it is asked for more.
 const BARE: &str = "no object, and so nothing that says whose key it is: export the keys with \
@@ -22,54 +40,100 @@ pub(super) fn read(value: &Value) -> Source {
         Value::Array(_) => Some(value),
         value => ["keys", "data"].into_iter().find_map(|name| value.get(name)),
     };
-    let mut limited = 0;
+    let mut left = Left::default();
     for (place, members) in objects(&mut source, list, BARE) {
-        limited +=
-            usize::from(LIMITS.iter().any(|name| members.get(*name).is_some_and(|v| !v.is_null())));
-        let Some(secret) = secret(members) else {
-            source.fault(place, "no \"token\" that is a key (sk-...) or its SHA-256");
-            continue;
-        };
-        let names = ["key_alias", "user_id", "team_alias", "team_id", "key_name"];
-        let Some(client) = first(members, &names) else {
-            source
-                .fault(place, "no name for a client: no key_alias, user_id, team_alias or team_id");
-            continue;
-        };
-        let mut found = Found::new(place, secret, client.to_owned());
-        found.tier = members
-            .get("metadata")
-            .and_then(|metadata| metadata.get("tier").and_then(Value::as_str).map(str::to_owned));
-        found.is_disabled = members.get("blocked") == Some(&Value::Bool(true));
-        found.models = models(members);
-        if let Some(expires) = text(members, "expires") {
-            match date(expires) {
-                Some(date) => found.expires = Some(date),
-                None => {
-                    source.fault(place, "\"expires\" is no date");
-                    continue;
-                }
+        match key(place, members) {
+            Ok(found) => {
+                left.count(members, &found);
+                source.found.push(found);
             }
+            Err(message) => source.fault(place, message),
         }
-        source.found.push(found);
     }
-    if list.and_then(Value::as_array).is_none() {
-        source.fault(
-            super::Place::Entry(0),
-            "no array of keys, neither by itself nor as \"keys\" or \"data\"",
-        );
+    if list.is_none_or(Value::is_null) {
+        source
+            .fault(Place::Whole, "no array of keys, neither by itself nor as \"keys\" or \"data\"");
     }
     let pages = value.get("total_pages").and_then(Value::as_u64).unwrap_or(1);
     if pages > 1 {
         source.notes.push(format!("this is one of {pages} pages: import the others as well"));
     }
-    if limited > 0 {
-        source.notes.push(format!(
-            "{limited} keys have budgets or rate limits of their own, which are not taken over: tiers \
-             have them (tollgate_tier)"
-        ));
-    }
+    left.tell(&mut source);
     source
+}
+
+impl Left {
+    fn count(&mut self, members: &Members, found: &Found) {
+        let metadata = members.get("metadata").and_then(Value::as_object);
+        let has = |name: &str| {
+            is_set(members.get(name)) || is_set(metadata.and_then(|metadata| metadata.get(name)))
+        };
+        self.limits += usize::from(LIMITS.iter().any(|name| has(name)));
+        self.teams += usize::from(is_set(members.get("team_id")));
+        self.routes += usize::from(is_set(members.get("allowed_routes")));
+        self.models += usize::from(found.models.is_some());
+    }
+
+    fn tell(&self, source: &mut Source) {
+        for (count, message) in [
+            (
+                self.limits,
+                "keys have budgets or rate limits of their own, which are not taken over: tiers have \
+                 them (tollgate_tier)",
+            ),
+            (self.teams, "keys belong to teams, whose models and limits are not in the export"),
+            (
+                self.routes,
+                "keys are restricted to routes, which is not taken over: they may do what all others \
+                 may",
+            ),
+            (
+                self.models,
+                "keys are restricted to models, which is kept in the file, and not enforced by this \
+                 version",
+            ),
+        ] {
+            if count > 0 {
+                source.notes.push(format!("{count} {message}"));
+            }
+        }
+    }
+}
+
+/// Neither absent nor empty.
+fn is_set(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(elements)) => !elements.is_empty(),
+        Some(Value::Object(members)) => !members.is_empty(),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(_) => true,
+    }
+}
+
+/// What restricts a key must be understood: left out, it would permit more than before.
+fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
+    let secret = secret(members).ok_or("no \"token\" that is a key (sk-...) or its SHA-256")?;
+    let names = ["key_alias", "user_id", "team_alias", "team_id", "key_name"];
+    let client = first(members, &names)
+        .ok_or("no name for a client: no key_alias, user_id, team_alias or team_id")?;
+    let mut found = Found::new(place, secret, client.to_owned());
+    found.models = models(members.get("models"))?;
+    found.is_disabled = match members.get("blocked") {
+        None | Some(Value::Null) => false,
+        Some(blocked) => blocked.as_bool().ok_or("\"blocked\" is neither true nor false")?,
+    };
+    found.expires = match members.get("expires") {
+        None | Some(Value::Null) => None,
+        Some(expires) => Some(
+            expires.as_str().and_then(|text| date(text.trim())).ok_or("\"expires\" is no date")?,
+        ),
+    };
+    found.tier = match members.get("metadata").and_then(|metadata| metadata.get("tier")) {
+        None | Some(Value::Null) => None,
+        Some(tier) => Some(tier.as_str().ok_or("\"tier\" in \"metadata\" is no text")?.to_owned()),
+    };
+    Ok(found)
 }
 
 /// LiteLLM stores the SHA-256 of a key, and calls it `token`.
@@ -87,18 +151,19 @@ fn secret(members: &Members) -> Option<Secret> {
 }
 
 /// No models, or one of LiteLLM's words for all of them, is no restriction.
-fn models(members: &Members) -> Option<Vec<String>> {
-    let names: Vec<String> = members
-        .get("models")?
-        .as_array()?
-        .iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect();
+fn models(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
+    let models = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(models)) => models,
+        Some(_) => return Err("\"models\" is no array"),
+    };
+    let names: Option<Vec<String>> =
+        models.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+    let names = names.ok_or("\"models\" has an element that is no text")?;
     let is_all = |name: &String| {
         matches!(name.as_str(), "all-team-models" | "all-proxy-models" | "*" | "all-models")
     };
-    (!names.is_empty() && !names.iter().any(is_all)).then_some(names)
+    Ok((!names.is_empty() && !names.iter().any(is_all)).then_some(names))
 }
 
 /// With an offset, or, as out of a database, without: UTC then.

@@ -458,6 +458,7 @@ mod tests {
         let source = read(text, None);
         let lines = source.faults.iter().map(|(place, _)| match place {
             Place::Line(line) | Place::Entry(line) => *line,
+            Place::Whole => 0,
         });
         lines.collect()
     }

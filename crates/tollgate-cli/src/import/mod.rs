@@ -79,6 +79,7 @@ enum Format {
 /// Where something stands in a source. Never what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    Whole,
     Line(usize),
     Entry(usize),
 }
@@ -86,6 +87,7 @@ pub(crate) enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Whole => f.write_str("the export"),
             Self::Line(line) => write!(f, "line {line}"),
             Self::Entry(entry) => write!(f, "entry {entry}"),
         }
@@ -153,7 +155,10 @@ impl Arguments {
             Format::Map => map::read(&text, self.map_variable.as_deref()),
             Format::Env => env::read(&text),
             Format::Litellm => litellm::read(&json::parse(&text)?),
-            Format::Kong => kong::read(&json::parse(&text)?),
+            Format::Kong => {
+                refuse_yaml(&text)?;
+                kong::read(&json::parse(&text)?)
+            }
             Format::Plain | Format::Auto => match &self.client {
                 Some(client) => plain::read(&text, client),
                 None => {
@@ -269,14 +274,22 @@ fn recognise(text: &str) -> Result<Format, Failure> {
     if lines().any(|line| !line.starts_with('#') && is_map(line)) {
         return Ok(Format::Map);
     }
-    if lines().any(|line| line.starts_with("_format_version:") || line.starts_with("consumers:")) {
-        return Err(Failure::usage(
-            "this is YAML: write Kong's configuration as JSON, such as with \"deck gateway dump --format \
-             json\"",
-        ));
-    }
+    refuse_yaml(text)?;
     let is_env = env::are_assignments(lines().filter(|line| !line.starts_with('#')));
     Ok(if is_env { Format::Env } else { Format::Plain })
+}
+
+/// Kong's own way of writing its configuration.
+fn refuse_yaml(text: &str) -> Result<(), Failure> {
+    let is_yaml =
+        |line: &str| line.starts_with("_format_version:") || line.starts_with("consumers:");
+    if text.lines().map(str::trim).any(is_yaml) {
+        return Err(Failure::usage(
+            "this is YAML: write Kong's configuration as JSON, such as with \"deck gateway dump --format \
+             json\"; for what \"kong config db_export\" wrote, \"yq -o json\"",
+        ));
+    }
+    Ok(())
 }
 
 /// The entries of what was found. What can't be one becomes a fault.
