@@ -155,18 +155,26 @@ fn rewrite<T>(
     let before = fingerprint(&entries);
     let outcome = change(&mut entries)?;
     if fingerprint(&entries) != before {
-        let json = format(&entries)?;
+        let json = checked(&entries)?;
         drop(entries);
-        // What can't be read again must not be written.
-        KeySet::parse(&json).map_err(|error| {
-            Failure::usage(format!(
-                "that would make a file with a fault, {error}; nothing was changed"
-            ))
-        })?;
         replace(&resolved, &folder, &json).map_err(|error| failed(path, "write", &error))?;
     }
     warn_of_foreign_eyes(path);
     Ok(outcome)
+}
+
+/// Whether these could be written.
+pub(crate) fn check(entries: &[Entry]) -> Result<(), Failure> {
+    checked(entries).map(|_| ())
+}
+
+/// The file of these keys. What can't be read again must not be written.
+fn checked(entries: &[Entry]) -> Result<Vec<u8>, Failure> {
+    let json = format(entries)?;
+    KeySet::parse(&json).map_err(|error| {
+        Failure::usage(format!("that would make a file with a fault, {error}; nothing was changed"))
+    })?;
+    Ok(json)
 }
 
 fn fingerprint(entries: &[Entry]) -> u64 {

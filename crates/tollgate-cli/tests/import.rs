@@ -230,6 +230,163 @@ fn kong_consumers_are_taken_over_with_their_groups() {
 }
 
 #[test]
+fn entries_of_maps_that_nginx_would_refuse_import_nothing() {
+    let keys = Keys::new();
+    let map = |entry: &str| {
+        format!("map $http_authorization $c {{\n \"Bearer secret-0123456789\" acme;\n {entry}\n}}")
+    };
+    for (entry, good) in [
+        ("secret-abcdefghijk zen", "\"Bearer secret-abcdefghijk\" zen;"),
+        ("\"Bearer secret-abcdefghijk\";", "\"Bearer secret-abcdefghijk\" \"\";"),
+        ("Bearer secret-abcdefghijk zen;", "# Bearer secret-abcdefghijk zen;"),
+    ] {
+        let run = keys.import(&map(entry), &[]);
+        assert!(run.status == 1 && run.err.contains("line 3: an entry"), "{}", run.err);
+        assert_eq!(keys.import(&map(good), &["--dry-run"]).status, 0, "{good}");
+    }
+    assert!(!keys.path.exists());
+}
+
+#[test]
+fn what_shells_would_not_take_for_a_key_is_none() {
+    let keys = Keys::new();
+    for (bad, good) in [
+        ("A= # secret-comment", "A=secret-0123456789 # secret-comment"),
+        ("A=$SECRET_secret", "A='$SECRET_secret'"),
+        ("A=\"secret-0123456789\"secret", "A=\"secret-0123456789\" # secret"),
+    ] {
+        let run = keys.import(bad, &[]);
+        assert!(run.status != 0 && !keys.path.exists(), "{bad} {}", run.out);
+        assert_eq!(keys.import(good, &["--dry-run"]).status, 0, "{good}");
+    }
+    let run = keys.import("c2VjcmV0LTAxMjM0NTY3ODk=\n", &["--client", "acme"]);
+    assert!(run.status == 0 && run.out.contains("(plain)"), "{}", run.out);
+    assert_eq!(keys.judge("c2VjcmV0LTAxMjM0NTY3ODk="), belongs("acme", "-"));
+}
+
+#[test]
+fn what_restricts_a_key_is_never_left_out() {
+    let keys = Keys::new();
+    let litellm =
+        |more: &str| format!(r#"[{{"token":"sk-secret-0123456789","user_id":"a",{more}}}]"#);
+    let kong = |more: &str| {
+        format!(r#"{{"data":[{{"key":"secret-0123456789","consumer":{{"id":"c"}},{more}}}]}}"#)
+    };
+    for (bad, good) in [
+        (litellm(r#""models":"gpt-4o""#), litellm(r#""models":["gpt-4o"]"#)),
+        (litellm(r#""models":[{"name":"gpt-4o"}]"#), litellm(r#""models":[]"#)),
+        (litellm(r#""expires":1900000000"#), litellm(r#""expires":null"#)),
+        (litellm(r#""blocked":1"#), litellm(r#""blocked":false"#)),
+        (litellm(r#""metadata":{"tier":1}"#), litellm(r#""metadata":{"tier":"pro"}"#)),
+        (kong(r#""ttl":"60""#), kong(r#""ttl":60"#)),
+        (kong(r#""ttl":-1"#), kong(r#""ttl":0"#)),
+        (kong(r#""ttl":60,"created_at":"x""#), kong(r#""ttl":null,"created_at":1"#)),
+    ] {
+        let run = keys.import(&bad, &[]);
+        assert!(run.status == 1 && run.err.contains("entry 1: "), "{bad} {}", run.err);
+        assert!(!keys.path.exists());
+        assert_eq!(keys.import(&good, &["--dry-run"]).status, 0, "{good}");
+    }
+    // What is left of a ttl has a fraction, in Kong's Admin API.
+    let run = keys.import(&kong(r#""ttl":998.4,"created_at":4102444800"#), &[]);
+    assert!(run.status == 0 && run.out.contains("note: 1 keys have a \"ttl\""), "{}", run.out);
+    assert_eq!(keys.entries()[0]["expires"], "2100-01-01T00:16:38Z");
+}
+
+#[test]
+fn what_litellm_keys_lose_is_said() {
+    let keys = Keys::new();
+    let text = r#"[{"token":"sk-secret-0123456789","user_id":"a","team_id":"t","models":["m"],
+        "allowed_routes":["/chat"],"metadata":{"model_rpm_limit":{"m":1}}},
+        {"token":"sk-secret-abcdefghijk","user_id":"b","max_budget":null,"model_max_budget":{}}]"#;
+    let run = keys.import(text, &[]);
+    for said in
+        ["budgets or rate", "belong to teams", "restricted to routes", "restricted to models"]
+    {
+        assert!(
+            run.out.lines().any(|l| l.starts_with("note: 1 keys") && l.contains(said)),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn flat_export_of_kong_keeps_owners_and_groups_apart() {
+    let keys = Keys::new();
+    let text = r#"{"_format_version":"3.0","_transform":false,
+        "consumers":[{"id":"1","username":"bob","custom_id":null},{"id":"2","username":"eve","custom_id":"bob"}],
+        "acls":[{"id":"a","consumer":"1","group":"pro"},{"id":"b","consumer":{"id":"2"},"group":"x"},{"id":"c","consumer":"2","group":"y"}],
+        "jwt_secrets":[{"consumer":"1","secret":"secret"}],
+        "keyauth_credentials":[{"key":"secret-0123456789","consumer":"bob","ttl":null},{"key":"secret-abcdefghijk","consumer":"2"}]}"#;
+    let run = keys.import(text, &["--tier", "free"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert_eq!(keys.judge("secret-0123456789"), belongs("bob", "pro"));
+    assert_eq!(keys.judge("secret-abcdefghijk"), belongs("eve", "free"));
+    assert!(
+        run.out.contains("skipped 1: a credential of Kong's that is no API key"),
+        "{}",
+        run.out
+    );
+    let empty = Keys::new();
+    for bad in [
+        text.replace(r#""keyauth_credentials":["#, r#""keyauth_credentials":7,"more":["#),
+        text.replace(r#""group":"pro""#, r#""group":7"#),
+        r#"{"consumers":[{"username":"a","keyauth_credentials":{"key":"secret-0123456789"}}]}"#
+            .to_owned(),
+    ] {
+        assert_eq!(empty.import(&bad, &[]).status, 1, "{bad}");
+        assert!(!empty.path.exists());
+    }
+    let yaml = keys.import("_format_version: \"3.0\"\n", &["--format", "kong"]);
+    assert!(yaml.status == 2 && yaml.err.contains("YAML"), "{}", yaml.err);
+}
+
+#[test]
+fn keys_that_are_names_are_refused_unseen() {
+    let keys = Keys::new();
+    let hash = tollgate_core_hash(b"sk-secret-0123456789");
+    for text in [
+        // Key and client changed places in one of two lines.
+        "map $http_x_key $c {\n secret-0123456789 secret-abcdefghijk;\n secret-abcdefghijk zen;\n}"
+            .to_owned(),
+        format!(r#"[{{"token":"{hash}","key_alias":"sk-secret-0123456789"}}]"#),
+        "ACME=secret-0123456789:pro:its key is secret-0123456789".to_owned(),
+        format!("ACME=secret-0123456789:tg_{}", "secret-".repeat(7).split_at(43).0),
+    ] {
+        for more in [&[][..], &["--dry-run"], &["--json"]] {
+            let run = keys.import(&text, more);
+            assert!(run.status == 1 && run.err.contains("a key"), "{text} {}", run.err);
+            assert!(!keys.path.exists());
+        }
+        // What remains without it is imported.
+        assert_eq!(keys.import(&text, &["--dry-run", "--skip-invalid"]).status, 0, "{text}");
+    }
+}
+
+#[test]
+fn refusal_is_told_as_json_as_well() {
+    let keys = Keys::new();
+    let text = "A=secret-0123456789\nB=secret\n";
+    let run = keys.import(text, &["--json"]);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.status, &report["imported"], &report["invalid"]), (1, &0.into(), &1.into()));
+    assert_eq!(report["faults"][0]["place"], "line 2");
+    let run = keys.import(text, &["--json", "--skip-invalid"]);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.status, &report["imported"], &report["invalid"]), (0, &1.into(), &1.into()));
+}
+
+#[test]
+fn key_of_another_client_stays_with_it() {
+    let keys = Keys::new();
+    assert_eq!(keys.import("A=secret-0123456789\n", &[]).status, 0);
+    let run = keys.import("B=secret-0123456789\n", &[]);
+    assert!(run.out.contains("note: 1 keys that are in the file already belong to"), "{}", run.out);
+    assert_eq!(keys.judge("secret-0123456789"), belongs("a", "-"));
+    assert!(!keys.import("A=secret-0123456789\n", &[]).out.contains("note"));
+}
+
+#[test]
 fn pages_that_are_missing_are_told_of() {
     let keys = Keys::new();
     let litellm = r#"{"keys":[{"token":"sk-secret-0123456789","user_id":"a"}],"total_pages":2}"#;

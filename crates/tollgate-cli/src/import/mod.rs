@@ -15,7 +15,7 @@ mod litellm;
 mod map;
 mod plain;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::io::Read as _;
@@ -26,7 +26,7 @@ use serde_json::json;
 use tollgate_core::principal::is_valid_name;
 
 use crate::exit::{print, tell, Exit, Failure};
-use crate::key::Keys;
+use crate::key::{self, Keys};
 use crate::keys_file::{self, Entry};
 
 /// What is shorter is no key: `DEBUG=true` is none.
@@ -121,6 +121,12 @@ impl Found {
         let (tier, models, expires, description) = (None, None, None, None);
         Self { place, secret, client, tier, models, expires, is_disabled: false, description }
     }
+
+    /// What is shown of it.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts = [Some(&self.client), self.tier.as_ref(), self.description.as_ref()];
+        texts.into_iter().flatten().chain(self.models.iter().flatten()).map(String::as_str)
+    }
 }
 
 /// What a source holds.
@@ -146,21 +152,59 @@ impl Source {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let text = read(&self.source)?;
+        let (format, mut source) = self.understand(&read(&self.source)?)?;
+        let entries = entries(&mut source)?;
+        for (place, message) in &source.faults {
+            tell(&format!("tollgate: {place}: {message}"));
+        }
+        if !source.faults.is_empty() && !self.skip_invalid {
+            tell("tollgate: nothing was imported; mend these, or add --skip-invalid");
+            if self.json {
+                print(self.report(format, &source, &[]).as_bytes())?;
+            }
+            return Ok(Exit::No);
+        }
+        let file = &self.keys.file;
+        let added = match self.dry_run {
+            true => {
+                let mut known = if file.exists() { keys_file::read(file)? } else { Vec::new() };
+                let added = add(&mut known, &entries);
+                keys_file::check(&known)?;
+                added
+            }
+            false => keys_file::change_or_make(file, |known| Ok(add(known, &entries)))?,
+        };
+        let known = entries.len() - added.new.len();
+        if known > 0 {
+            *source.skipped.entry("in the file already".to_owned()).or_default() += known;
+        }
+        if added.of_others > 0 {
+            source.notes.push(format!(
+                "{} keys that are in the file already belong to another client there, and are left \
+                 with it",
+                added.of_others
+            ));
+        }
+        print(self.report(format, &source, &added.new).as_bytes())?;
+        Ok(Exit::Yes)
+    }
+
+    /// What the text is, and what it holds.
+    fn understand(&self, text: &str) -> Result<(Format, Source), Failure> {
         let format = match self.format {
-            Format::Auto => recognise(&text)?,
+            Format::Auto => recognise(text)?,
             format => format,
         };
         let mut source = match format {
-            Format::Map => map::read(&text, self.map_variable.as_deref()),
-            Format::Env => env::read(&text),
-            Format::Litellm => litellm::read(&json::parse(&text)?),
+            Format::Map => map::read(text, self.map_variable.as_deref()),
+            Format::Env => env::read(text),
+            Format::Litellm => litellm::read(&json::parse(text)?),
             Format::Kong => {
-                refuse_yaml(&text)?;
-                kong::read(&json::parse(&text)?)
+                refuse_yaml(text)?;
+                kong::read(&json::parse(text)?)
             }
             Format::Plain | Format::Auto => match &self.client {
-                Some(client) => plain::read(&text, client),
+                Some(client) => plain::read(text, client),
                 None => {
                     return Err(Failure::usage(
                         "a plain list of keys needs a client; add --client NAME",
@@ -176,38 +220,10 @@ impl Arguments {
                 found.tier.clone_from(&self.tier);
             }
         }
-        let entries = entries(&mut source)?;
-        for (place, message) in &source.faults {
-            tell(&format!("tollgate: {place}: {message}"));
-        }
-        if !source.faults.is_empty() && !self.skip_invalid {
-            tell("tollgate: nothing was imported; mend these, or add --skip-invalid");
-            return Ok(Exit::No);
-        }
-        let add = |known: &mut Vec<Entry>| {
-            // By hash: of a million keys, each is looked for once.
-            let before: HashSet<String> = known.iter().map(|entry| entry.hash.clone()).collect();
-            let new: Vec<Entry> =
-                entries.iter().filter(|entry| !before.contains(&entry.hash)).cloned().collect();
-            known.extend(new.iter().cloned());
-            new
-        };
-        let new = match self.dry_run {
-            true => match self.keys.file.exists() {
-                true => add(&mut keys_file::read(&self.keys.file)?),
-                false => add(&mut Vec::new()),
-            },
-            false => keys_file::change_or_make(&self.keys.file, |known| Ok(add(known)))?,
-        };
-        let known = entries.len() - new.len();
-        if known > 0 {
-            *source.skipped.entry("in the file already".to_owned()).or_default() += known;
-        }
-        self.report(format, &source, &new)?;
-        Ok(Exit::Yes)
+        Ok((format, source))
     }
 
-    fn report(&self, format: Format, source: &Source, new: &[Entry]) -> Result<(), Failure> {
+    fn report(&self, format: Format, source: &Source, new: &[Entry]) -> String {
         const SHOWN: usize = 10;
         let mut clients: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in new {
@@ -216,12 +232,18 @@ impl Arguments {
         let format =
             format.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
         if self.json {
+            let faults: Vec<_> = source
+                .faults
+                .iter()
+                .map(|(place, message)| json!({"place": place.to_string(), "message": message}))
+                .collect();
             let report = json!({
                 "format": format, "dry_run": self.dry_run, "imported": new.len(), "clients": clients,
-                "skipped": source.skipped, "invalid": source.faults.len(), "notes": source.notes,
+                "skipped": source.skipped, "invalid": source.faults.len(), "faults": faults,
+                "notes": source.notes,
                 "ids": new.iter().map(|entry| &entry.id).collect::<Vec<_>>(),
             });
-            return print(format!("{report}\n").as_bytes());
+            return format!("{report}\n");
         }
         let done = if self.dry_run { "would import" } else { "imported" };
         let mut text =
@@ -241,8 +263,30 @@ impl Arguments {
         for note in &source.notes {
             text.push_str(&format!("note: {note}\n"));
         }
-        print(text.as_bytes())
+        text
     }
+}
+
+struct Added {
+    new: Vec<Entry>,
+    /// How many were there already, as another client's.
+    of_others: usize,
+}
+
+/// Adds the entries whose keys are not there yet.
+fn add(known: &mut Vec<Entry>, entries: &[Entry]) -> Added {
+    // By hash: of a million keys, each is looked for once.
+    let before: HashMap<&str, &str> =
+        known.iter().map(|entry| (entry.hash.as_str(), entry.client.as_str())).collect();
+    let mut added = Added { new: Vec::new(), of_others: 0 };
+    for entry in entries {
+        match before.get(entry.hash.as_str()) {
+            Some(client) => added.of_others += usize::from(*client != entry.client),
+            None => added.new.push(entry.clone()),
+        }
+    }
+    known.extend(added.new.iter().cloned());
+    added
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -294,46 +338,36 @@ fn refuse_yaml(text: &str) -> Result<(), Failure> {
 
 /// The entries of what was found. What can't be one becomes a fault.
 fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut owners: BTreeMap<String, (Place, String)> = BTreeMap::new();
-    let mut short = 0usize;
+    let mut hashed = Vec::new();
     for found in std::mem::take(&mut source.found) {
+        match check(&found) {
+            Ok(hash) => hashed.push((hash, found)),
+            Err(message) => source.fault(found.place, message),
+        }
+    }
+    // What a key is called is shown and logged: it must not be a key, be it another's.
+    let hashes: HashSet<String> = hashed.iter().map(|(hash, _)| hash.clone()).collect();
+    let mut is_key: HashMap<String, bool> = HashMap::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut owners: HashMap<String, (Place, String)> = HashMap::new();
+    let mut short = 0usize;
+    for (hash, found) in hashed {
         let place = found.place;
-        let names = [Some(&found.client), found.tier.as_ref()];
-        let names = names.into_iter().flatten().chain(found.models.iter().flatten());
-        if names.into_iter().any(|name| !is_valid_name(name)) {
-            source.fault(place, "a name that is empty, longer than 256 bytes, or has control characters or space around it");
+        let mut tells_key = false;
+        for text in found.texts() {
+            tells_key |= match is_key.get(text) {
+                Some(known) => *known,
+                None => {
+                    let is = key::is_like_a_key(text)
+                        || hashes.contains(&keys_file::hash_of(text.as_bytes()));
+                    *is_key.entry(text.to_owned()).or_insert(is)
+                }
+            };
+        }
+        if tells_key {
+            source.fault(place, "a name or description that is a key, and would be in every log");
             continue;
         }
-        let hash = match &found.secret {
-            Secret::Key(key) if key.is_empty() => {
-                source.fault(place, "an empty key");
-                continue;
-            }
-            Secret::Key(key) if key.len() > tollgate_core::keys::MAX_KEY_LEN => {
-                source.fault(place, "a key of more than 4096 bytes, which nginx refuses unseen");
-                continue;
-            }
-            Secret::Key(key) if key.len() < GUESSABLE => {
-                source.fault(
-                    place,
-                    "a key of less than 8 characters, which anybody can guess; is it one at all?",
-                );
-                continue;
-            }
-            Secret::Key(key) => {
-                short += usize::from(key.len() < SHORT);
-                if *key == found.client {
-                    source.fault(
-                        place,
-                        "a key that is the name of its client, and would be in every log",
-                    );
-                    continue;
-                }
-                keys_file::hash_of(key.as_bytes())
-            }
-            Secret::Hash(digits) => format!("sha256:{}", digits.to_ascii_lowercase()),
-        };
         if let Some((first, owner)) = owners.get(&hash) {
             match *owner == found.client {
                 true => source.skip("the same key again"),
@@ -345,6 +379,7 @@ fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
             continue;
         }
         owners.insert(hash.clone(), (place, found.client.clone()));
+        short += usize::from(matches!(&found.secret, Secret::Key(key) if key.len() < SHORT));
         entries.push(Entry {
             id: keys_file::new_id()?,
             hash,
@@ -365,3 +400,44 @@ fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
     }
     Ok(entries)
 }
+
+/// The hash of a key that can be one, under names that can be some.
+fn check(found: &Found) -> Result<String, &'static str> {
+    let names = [Some(&found.client), found.tier.as_ref()];
+    let mut names = names.into_iter().flatten().chain(found.models.iter().flatten());
+    if names.any(|name| !is_valid_name(name)) {
+        return Err(
+            "a name that is empty, longer than 256 bytes, or has control characters or space \
+                    around it",
+        );
+    }
+    let key = match &found.secret {
+        Secret::Key(key) => key,
+        Secret::Hash(digits) => {
+            let hash = format!("sha256:{}", digits.to_ascii_lowercase());
+            return match hash == keys_file::hash_of(b"") {
+                true => Err("the hash of an empty key"),
+                false => Ok(hash),
+            };
+        }
+    };
+    if key.is_empty() {
+        return Err("an empty key");
+    }
+    if key.len() > tollgate_core::keys::MAX_KEY_LEN {
+        return Err("a key of more than 4096 bytes, which nginx refuses unseen");
+    }
+    if key.len() < GUESSABLE {
+        return Err("a key of less than 8 characters, which anybody can guess; is it one at all?");
+    }
+    if key.chars().any(char::is_control) || key.trim() != key {
+        return Err("a key with control characters, or blanks around it, which no header can have");
+    }
+    if found.texts().any(|text| text.contains(key.as_str())) {
+        return Err("a key that is in its own name or description, and would be in every log");
+    }
+    Ok(keys_file::hash_of(key.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

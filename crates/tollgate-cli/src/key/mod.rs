@@ -92,6 +92,11 @@ fn is_a_key(entries: &[Entry], text: &str) -> bool {
     text.starts_with(create::PREFIX) || entries.iter().any(|entry| entry.hash == hash)
 }
 
+/// Whether a text has the form of the keys that are made here: as a name, nginx refuses it.
+pub(crate) fn is_like_a_key(text: &str) -> bool {
+    text.len() == 46 && text.starts_with(create::PREFIX)
+}
+
 /// How many keys are in which state, in the order of the states; none of those without a key.
 pub(crate) fn count_states(entries: &[Entry], now: Timestamp) -> Vec<(&'static str, usize)> {
     let count = |state| entries.iter().filter(|entry| State::of(entry, now) == state).count();
