@@ -19,6 +19,10 @@ pub(super) fn is_kong(value: &Value) -> bool {
             .any(|members| members.contains_key("consumer") && members.contains_key("key"))
 }
 
+/// A `ttl` of so much is a date: what db_export writes, and what Kong without a database reads, are the
+/// seconds since 1970 at which a key ends.
+const DATES: f64 = 1e9;
+
 /// Credentials of Kong's that are no API keys: of a consumer, or of all of them.
 const OTHERS: [&str; 6] = [
     "basicauth_credentials",
@@ -33,6 +37,7 @@ pub(super) fn read(value: &Value) -> Source {
     let mut source = Source::default();
     let listed = objects(&mut source, value.get("consumers"), "no object");
     let consumers = Consumers::new(&mut source, value, &listed);
+    let mut ending = 0usize;
     for (place, consumer) in &listed {
         let Some(name) = first(consumer, &NAMES) else {
             source.fault(*place, "a consumer without username, custom_id and id");
@@ -47,7 +52,10 @@ pub(super) fn read(value: &Value) -> Source {
         }
         for (_, credential) in elements(credentials) {
             match credential {
-                Some(credential) => take(&mut source, *place, credential, name, tier.clone()),
+                Some(credential) => {
+                    ending += usize::from(ends_by_age(credential));
+                    take(&mut source, *place, credential, name, tier.clone());
+                }
                 None => source.fault(*place, "a credential that is no object"),
             }
         }
@@ -62,13 +70,13 @@ pub(super) fn read(value: &Value) -> Source {
             let consumer = consumers.of.get(reference).copied();
             let client = consumer.and_then(|consumer| first(consumer, &NAMES)).unwrap_or(reference);
             let tier = consumers.tier(reference, consumer);
+            ending += usize::from(ends_by_age(credential));
             take(&mut source, place, credential, client, tier);
         }
     }
     if ["next", "offset"].iter().any(|name| value.get(name).is_some_and(|next| !next.is_null())) {
         source.notes.push("more pages follow this one: import them as well".to_owned());
     }
-    let ending = source.found.iter().filter(|found| found.expires.is_some()).count();
     if ending > 0 {
         source.notes.push(format!(
             "{ending} keys have a \"ttl\", and end that long after they were made; what Kong tells is \
@@ -180,7 +188,13 @@ fn take(
     source.found.push(found);
 }
 
-/// When a key ends: seconds from its making on, of which Kong may tell parts. None and zero mean never.
+/// Whether the end of a key is reckoned from its making on.
+fn ends_by_age(credential: &Members) -> bool {
+    credential.get("ttl").and_then(Value::as_f64).is_some_and(|ttl| ttl > 0.0 && ttl < DATES)
+}
+
+/// When a key ends: a date, or seconds from its making on, of which Kong may tell parts. None and zero
+/// mean never.
 fn end(credential: &Members) -> Result<Option<String>, &'static str> {
     const NO_TTL: &str = "a \"ttl\" that is no number of seconds";
     let ttl = match credential.get("ttl") {
@@ -192,6 +206,7 @@ fn end(credential: &Members) -> Result<Option<String>, &'static str> {
     }
     let ttl = SignedDuration::try_from_secs_f64(ttl).map_err(|_| NO_TTL)?;
     let made = match credential.get("created_at") {
+        _ if !ends_by_age(credential) => Timestamp::UNIX_EPOCH,
         None | Some(Value::Null) => Timestamp::now(),
         Some(made) => {
             let made = made.as_i64().and_then(|made| Timestamp::from_second(made).ok());
@@ -200,4 +215,77 @@ fn end(credential: &Members) -> Result<Option<String>, &'static str> {
     };
     let end = made.checked_add(ttl).and_then(|end| Timestamp::from_second(end.as_second()));
     Ok(Some(end.map_err(|_| "a \"ttl\" that ends at no date")?.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn with_ttl(ttl: Value) -> Source {
+        let key = json!({"key": "secret-0123456789", "created_at": 1_700_000_000, "ttl": ttl});
+        read(&json!({"consumers": [{"username": "a", "keyauth_credentials": [key]}]}))
+    }
+
+    #[test]
+    fn keys_end_when_they_say_so() {
+        for (ttl, end, notes) in [
+            (json!(60), Some("2023-11-14T22:14:20Z"), 1),
+            (json!(60.5), Some("2023-11-14T22:14:20Z"), 1),
+            // Not the year 2080.
+            (json!(1_800_000_000), Some("2027-01-15T08:00:00Z"), 0),
+            (json!(0), None, 0),
+            (json!(null), None, 0),
+        ] {
+            let source = with_ttl(ttl);
+            assert!(source.faults.is_empty(), "{:?}", source.faults);
+            assert_eq!(source.found[0].expires.as_deref(), end);
+            assert_eq!(source.notes.len(), notes, "{:?}", source.notes);
+        }
+        for ttl in [json!("60"), json!(-1), json!(true), json!(i64::MAX), json!(1e300)] {
+            let source = with_ttl(ttl);
+            assert!(source.faults.len() == 1 && source.found.is_empty());
+        }
+    }
+
+    #[test]
+    fn keys_are_those_of_the_consumers_that_kong_means() {
+        let source = read(&json!({
+            "consumers": [
+                {"username": "a", "id": "1"},
+                {"username": "b", "custom_id": "a", "id": "2", "acls": [{"group": "free"}]},
+            ],
+            "acls": [
+                {"consumer": "a", "group": "pro"},
+                {"consumer": {"id": "2"}, "group": "other"},
+            ],
+            "keyauth_credentials": [
+                {"key": "secret-1", "consumer": "a"},
+                {"key": "secret-2", "consumer": {"id": "2", "username": "b"}},
+                {"key": "secret-3", "consumer": {"id": "3"}},
+            ],
+        }));
+        assert!(source.faults.is_empty(), "{:?}", source.faults);
+        let found = source.found.iter().map(|found| (found.client.as_str(), found.tier.as_deref()));
+        let found: Vec<_> = found.collect();
+        assert_eq!(found, [("a", Some("pro")), ("b", None), ("3", None)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics_or_shows_the_key(
+            ttl in any::<f64>(),
+            member in prop::sample::select(&["consumers", "data", "acls", "keyauth_credentials"][..]),
+            value in prop::sample::select(vec![
+                json!(null), json!("secret"), json!([["secret"]]), json!([{"key": "secret"}]),
+                json!([{"key": "secret-1", "consumer": "a", "group": 1}]),
+            ]),
+        ) {
+            for source in [with_ttl(json!(ttl)), read(&json!({ member: value }))] {
+                let said = format!("{:?}{:?}{:?}", source.faults, source.notes, source.skipped);
+                prop_assert!(!said.contains("secret"), "{}", said);
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Keys of LiteLLM: rows of its table `LiteLLM_VerificationToken`, or what its `/key/list` answers.
 
+use std::borrow::Cow;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
@@ -64,9 +66,10 @@ pub(super) fn read(value: &Value) -> Source {
 
 impl Left {
     fn count(&mut self, members: &Members, found: &Found) {
-        let metadata = members.get("metadata").and_then(Value::as_object);
+        let metadata = metadata(members).ok().flatten();
         let has = |name: &str| {
-            is_set(members.get(name)) || is_set(metadata.and_then(|metadata| metadata.get(name)))
+            is_set(members.get(name))
+                || is_set(metadata.as_ref().and_then(|metadata| metadata.get(name)))
         };
         self.limits += usize::from(LIMITS.iter().any(|name| has(name)));
         self.teams += usize::from(is_set(members.get("team_id")));
@@ -111,6 +114,18 @@ fn is_set(value: Option<&Value>) -> bool {
     }
 }
 
+/// What is said of a key beside its columns. Some databases export it as text.
+fn metadata(members: &Members) -> Result<Option<Cow<'_, Members>>, &'static str> {
+    match members.get("metadata") {
+        None | Some(Value::Null) => Some(None),
+        Some(Value::Object(metadata)) => Some(Some(Cow::Borrowed(metadata))),
+        Some(Value::String(text)) if text.trim().is_empty() => Some(None),
+        Some(Value::String(text)) => serde_json::from_str(text).map(|m| Some(Cow::Owned(m))).ok(),
+        Some(_) => None,
+    }
+    .ok_or("\"metadata\" is no object, so that its tier can't be told")
+}
+
 /// What restricts a key must be understood: left out, it would permit more than before.
 fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
     let secret = secret(members).ok_or("no \"token\" that is a key (sk-...) or its SHA-256")?;
@@ -129,7 +144,8 @@ fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
             expires.as_str().and_then(|text| date(text.trim())).ok_or("\"expires\" is no date")?,
         ),
     };
-    found.tier = match members.get("metadata").and_then(|metadata| metadata.get("tier")) {
+    let metadata = metadata(members)?;
+    found.tier = match metadata.as_ref().and_then(|metadata| metadata.get("tier")) {
         None | Some(Value::Null) => None,
         Some(tier) => Some(tier.as_str().ok_or("\"tier\" in \"metadata\" is no text")?.to_owned()),
     };
@@ -173,4 +189,62 @@ fn date(text: &str) -> Option<String> {
         Err(_) => text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
     };
     Some(Timestamp::from_second(moment.as_second()).ok()?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn row(member: &str, value: Value) -> Source {
+        let mut row = json!({"token": "sk-secret-0123456789", "user_id": "a"});
+        row[member] = value;
+        read(&json!([row]))
+    }
+
+    #[test]
+    fn what_may_restrict_a_key_is_never_passed_over() {
+        for (member, bad, good) in [
+            ("expires", json!(1_700_000_000), json!(null)),
+            ("expires", json!("soon"), json!(null)),
+            ("models", json!("{gpt-4o}"), json!([])),
+            ("models", json!(["gpt-4o", 5]), json!(null)),
+            ("blocked", json!("true"), json!(null)),
+            ("blocked", json!(1), json!(false)),
+            ("metadata", json!({"tier": 1}), json!({"tier": null})),
+            ("metadata", json!("no json"), json!("{}")),
+            ("metadata", json!([]), json!("")),
+        ] {
+            let source = row(member, bad);
+            assert!(source.faults.len() == 1 && source.found.is_empty(), "{member}");
+            let source = row(member, good);
+            assert!(source.faults.is_empty() && source.found.len() == 1, "{member}");
+            let found = &source.found[0];
+            assert!(found.expires.is_none() && found.models.is_none() && !found.is_disabled);
+        }
+    }
+
+    #[test]
+    fn metadata_may_be_text() {
+        let source = row("metadata", json!("{\"tier\":\"pro\",\"model_rpm_limit\":{\"m\":1}}"));
+        assert_eq!(source.found[0].tier.as_deref(), Some("pro"));
+        assert_eq!(source.notes.len(), 1, "{:?}", source.notes);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_panics_or_shows_the_key(
+            member in prop::sample::select(
+                &["token", "models", "expires", "blocked", "metadata", "max_budget"][..]),
+            value in prop::sample::select(vec![
+                json!(null), json!("sk-secret-1"), json!(-1), json!(1.5e300), json!([["secret"]]),
+                json!({"tier": ["secret"]}),
+            ]),
+        ) {
+            let source = row(member, value);
+            let said = format!("{:?}{:?}{:?}", source.faults, source.notes, source.skipped);
+            prop_assert!(!said.contains("secret"), "{}", said);
+        }
+    }
 }
