@@ -34,17 +34,24 @@ pub enum Race {
 std::thread_local! {
     // A model checker runs all of its threads on one thread of the system.
     static PLANTED: Cell<Option<Race>> = const { Cell::new(None) };
+    static IS_REACHED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether `race` is planted.
 pub(crate) fn is_planted(race: Race) -> bool {
-    PLANTED.get() == Some(race)
+    let is_planted = PLANTED.get() == Some(race);
+    if is_planted {
+        IS_REACHED.set(true);
+    }
+    is_planted
 }
 
-/// Runs `check` with `race` planted, and gives whether it failed.
+/// Runs `check` with `race` planted, and gives whether it failed after it came upon the mistake: a check
+/// that fails before, in its preparations say, catches nothing.
 pub fn is_caught(race: Race, check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
     PLANTED.set(Some(race));
+    IS_REACHED.set(false);
     let outcome = std::panic::catch_unwind(check);
     PLANTED.set(None);
-    outcome.is_err()
+    outcome.is_err() && IS_REACHED.get()
 }

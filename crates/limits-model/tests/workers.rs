@@ -61,7 +61,7 @@ fn asks(zone: &Zone<'_>, client: &str, tokens: u32, money: u64) -> [Ask; 3] {
 impl Shared {
     fn new() -> Self {
         // Two slots for clients: three come.
-        let words: Vec<_> = (0..140).map(|_| AtomicU64::new(0)).collect();
+        let words: Vec<_> = (0..148).map(|_| AtomicU64::new(0)).collect();
         assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(), (2, 2));
         Self {
             words,
