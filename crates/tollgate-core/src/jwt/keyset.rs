@@ -41,7 +41,7 @@ impl KeySet {
             for key in parsed {
                 if keys.iter().any(|other| collide(other, &key)) {
                     let error = KeyError::from(KeyProblem::DuplicateKid);
-                    let error = error.at(format_args!("key {:?}", key.kid()));
+                    let error = error.at(format_args!("key {:?}", key.kid().unwrap_or_default()));
                     return Err(match name {
                         Some(name) => error.in_file(name),
                         None => error,
@@ -278,7 +278,7 @@ mod tests {
         let one = oct("a", 'A', "");
         let files = [("one", one.as_bytes()), ("two", one.as_bytes())];
         let error = KeySet::load(&files).unwrap_err();
-        assert!(error.to_string().starts_with("\"two\": key "), "{error}");
+        assert!(error.to_string().starts_with("\"two\": key \"a\": "), "{error}");
         // Keys without a kid are told apart by their signatures alone.
         assert!(KeySet::load(&[("one", SECRET), ("two", SECRET)]).is_ok());
     }
