@@ -8,8 +8,6 @@
 use ngx::ffi::{ngx_http_headers_in_t, ngx_list_part_t, ngx_table_elt_t};
 
 use super::headers::HeaderIn;
-#[cfg(linked_headers)]
-use super::headers::Lines;
 use super::request::Request;
 
 type Line = *mut ngx_table_elt_t;
@@ -19,8 +17,12 @@ type Line = *mut ngx_table_elt_t;
 enum Fate {
     /// It is here now.
     At(Line),
-    /// It left. `next` is the next line of its name (where it was then), or null.
-    Gone { next: Line },
+    /// It left.
+    Gone {
+        /// The next line of its name, where that was then: of a known name only, else anything.
+        #[cfg(linked_headers)]
+        next: Line,
+    },
 }
 
 /// What became of the lines of one part of the list.
@@ -71,7 +73,10 @@ unsafe fn compact(
                     // Until here, all of them are where they were.
                     fates.reserve_exact((*part).nelts - fates.len());
                     fates.extend((fates.len()..index).map(|stays| Fate::At(lines.add(stays))));
-                    fates.push(Fate::Gone { next: next_of(line) });
+                    fates.push(Fate::Gone {
+                        #[cfg(linked_headers)]
+                        next: (*line).next,
+                    });
                     continue;
                 }
                 if kept < index {
@@ -101,20 +106,6 @@ unsafe fn compact(
     Changes(changes)
 }
 
-/// The next line of the same name, if nginx links them.
-///
-/// # Safety
-///
-/// `line` is live.
-#[cfg_attr(not(linked_headers), allow(unused_variables, clippy::missing_const_for_fn))]
-unsafe fn next_of(line: Line) -> Line {
-    #[cfg(linked_headers)]
-    // SAFETY: by the contract of this function.
-    return unsafe { (*line).next };
-    #[cfg(not(linked_headers))]
-    return std::ptr::null_mut();
-}
-
 impl Changes {
     fn fate(&self, line: Line) -> Option<Fate> {
         let address = line as usize;
@@ -124,17 +115,44 @@ impl Changes {
         part.fates.get(offset / size_of::<ngx_table_elt_t>()).copied()
     }
 
-    /// Where a pointer to `line` has to point now: at the line, or at the next of its name that
-    /// stays, or nowhere.
-    fn resolve(&self, mut line: Line) -> Line {
-        while !line.is_null() {
-            match self.fate(line) {
-                None => return line,
-                Some(Fate::At(now)) => return now,
-                Some(Fate::Gone { next }) => line = next,
-            }
+    /// Where a pointer to `line` has to point now: at the line, or nowhere.
+    #[cfg(not(linked_headers))]
+    fn resolve(&self, line: Line) -> Line {
+        match self.fate(line) {
+            None => line,
+            Some(Fate::At(now)) => now,
+            Some(Fate::Gone { .. }) => std::ptr::null_mut(),
         }
-        line
+    }
+}
+
+/// Links the lines of one name again: those that stay, where they are now. nginx links known names
+/// only; in other lines, `next` is whatever was in memory, and mustn't be looked at.
+///
+/// # Safety
+///
+/// `first` points to nginx's pointer to the first line of a name, and [`compact`] made `changes`.
+#[cfg(linked_headers)]
+unsafe fn relink(first: *mut Line, changes: &Changes) {
+    let mut link = first;
+    // SAFETY: by the contract of this function. What a line has for its next one still is where that
+    // was, as each line belongs to one name, and is come by once.
+    unsafe {
+        let mut line = *first;
+        while !line.is_null() {
+            let here = match changes.fate(line) {
+                None => line,
+                Some(Fate::At(now)) => now,
+                Some(Fate::Gone { next }) => {
+                    line = next;
+                    continue;
+                }
+            };
+            line = (*here).next;
+            *link = here;
+            link = &raw mut (*here).next;
+        }
+        *link = std::ptr::null_mut();
     }
 }
 
@@ -159,14 +177,11 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
     unsafe {
         for offset in (first..end).step_by(size_of::<Line>()) {
             let pointer: *mut Line = headers.byte_add(offset).cast();
+            #[cfg(linked_headers)]
+            relink(pointer, changes);
+            #[cfg(not(linked_headers))]
             if !(*pointer).is_null() {
                 *pointer = changes.resolve(*pointer);
-            }
-        }
-        #[cfg(linked_headers)]
-        for line in Lines::of(&raw mut (*headers).headers) {
-            if !(*line).next.is_null() {
-                (*line).next = changes.resolve((*line).next);
             }
         }
         #[cfg(not(linked_headers))]
