@@ -4,142 +4,160 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::entry::Draft;
-use super::image::{flag, next_place, place_of, Header, Image, NO_TIER, RECORD_LEN};
+use super::image::{flag, next_place, place_of, Header, Image, Spot};
+use super::image::{HEADER_LEN, NO_TIER, PLACE_LEN};
 use super::{Digest, EntryName, KeysError, Problem};
 
 /// A set that is being made.
-#[derive(Default)]
 pub(super) struct Builder {
-    digests: Vec<Digest>,
-    /// The records without their digests.
-    records: Vec<[u8; RECORD_LEN - 32]>,
+    /// The header's room, and the entries behind it.
+    block: Vec<u8>,
+    /// Where each of them is.
+    entries: Vec<Spot>,
     /// A hash of each id, to find those that are there twice.
     ids: Vec<u64>,
-    tiers: Vec<(u64, u32)>,
+    /// Where the name of each tier is, and the first entry with it.
+    tiers: Vec<(Spot, Spot)>,
     tier_of: HashMap<Box<str>, u32>,
-    text: Vec<u8>,
     header: Header,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            block: vec![0; HEADER_LEN],
+            entries: Vec::new(),
+            ids: Vec::new(),
+            tiers: Vec::new(),
+            tier_of: HashMap::new(),
+            header: Header::default(),
+        }
+    }
 }
 
 impl Builder {
     /// Adds an entry. `None`: there can't be so many.
     pub(super) fn push(&mut self, draft: &Draft<'_>) -> Option<()> {
-        let position = self.header.keys;
-        let tier = match draft.tier {
-            None => {
-                self.header.without_tier += 1;
-                NO_TIER
+        let known = draft.tier.map(|name| (name, self.tier_of.get(name).copied()));
+        let (tier, new_tier) = match known {
+            None => (NO_TIER, None),
+            Some((_, Some(index))) => (index, None),
+            Some((name, None)) => {
+                let spot = Spot::end_of(&mut self.block)?;
+                push_name(&mut self.block, name)?;
+                (u32::try_from(self.tiers.len()).ok()?, Some((name, spot)))
             }
-            Some(name) => match self.tier_of.get(name) {
-                Some(index) => *index,
-                None => {
-                    let index = u32::try_from(self.tiers.len()).ok()?;
-                    self.tiers.push((self.text.len() as u64, position));
-                    push_name(&mut self.text, name)?;
-                    self.tier_of.insert(name.into(), index);
-                    index
-                }
-            },
         };
-        if (draft.models.is_some() || draft.scopes.is_some()) && self.header.restricted == 0 {
-            self.header.first_restricted = position;
+        let entry = Spot::end_of(&mut self.block)?;
+        if let Some((name, spot)) = new_tier {
+            self.tier_of.insert(name.into(), tier);
+            self.tiers.push((spot, entry));
         }
-        self.header.restricted += u32::from(draft.models.is_some() || draft.scopes.is_some());
+        self.header.without_tier += u32::from(draft.tier.is_none());
+        if draft.models.is_some() || draft.scopes.is_some() {
+            if self.header.restricted == 0 {
+                self.header.first_restricted = entry;
+            }
+            self.header.restricted += 1;
+        }
 
-        let text = self.text.len() as u64;
-        push_name(&mut self.text, draft.id)?;
-        push_name(&mut self.text, draft.client)?;
-        let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         let lists = [
             (flag::MODELS, &draft.models),
             (flag::SCOPES, &draft.scopes),
             (flag::CIDRS, &draft.cidrs),
         ];
+        let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         for (flag, names) in lists {
-            let Some(names) = names else { continue };
-            flags |= flag;
-            self.text.extend_from_slice(&u32::try_from(names.len()).ok()?.to_le_bytes());
+            flags |= if names.is_some() { flag } else { 0 };
+        }
+        let block = &mut self.block;
+        block.extend_from_slice(&draft.digest.0);
+        block.extend_from_slice(&draft.not_before.0.to_le_bytes());
+        block.extend_from_slice(&draft.expires.0.to_le_bytes());
+        block.extend_from_slice(&tier.to_le_bytes());
+        block.extend_from_slice(&flags.to_le_bytes());
+        push_name(block, draft.id)?;
+        push_name(block, draft.client)?;
+        for names in lists.into_iter().filter_map(|(_, names)| names.as_ref()) {
+            block.extend_from_slice(&u32::try_from(names.len()).ok()?.to_le_bytes());
             for name in names {
-                push_name(&mut self.text, name)?;
+                push_name(block, name)?;
             }
         }
 
-        let mut record = Vec::with_capacity(RECORD_LEN - 32);
-        record.extend_from_slice(&draft.not_before.0.to_le_bytes());
-        record.extend_from_slice(&draft.expires.0.to_le_bytes());
-        record.extend_from_slice(&text.to_le_bytes());
-        record.extend_from_slice(&tier.to_le_bytes());
-        record.extend_from_slice(&flags.to_le_bytes());
-        self.records.push(record.try_into().ok()?);
-        self.digests.push(draft.digest);
+        self.entries.push(entry);
         let mut hasher = DefaultHasher::new();
         draft.id.hash(&mut hasher);
         self.ids.push(hasher.finish());
-        // The position behind is that of a free place of the table, so that there is one less.
-        self.header.keys = position.checked_add(1).filter(|keys| *keys < u32::MAX / 4)?;
+        self.header.keys = self.header.keys.checked_add(1).filter(|keys| *keys < u32::MAX / 4)?;
         Some(())
     }
 
     /// The block; or, for each entry that is there already, what is wrong with it.
     pub(super) fn finish(mut self) -> Result<Vec<u8>, Vec<KeysError>> {
-        // Never more than half full.
-        self.header.places = self.header.keys.saturating_mul(2).max(8).next_power_of_two();
-        self.header.tiers = u32::try_from(self.tiers.len()).unwrap_or(0);
-        let (places, duplicates) = self.table();
-        let mut block =
-            Vec::with_capacity(self.header.text_at().unwrap_or(0).saturating_add(self.text.len()));
-        self.header.write(&mut block);
-        for (tag, position) in places {
-            block.extend_from_slice(&tag.to_le_bytes());
-            block.extend_from_slice(&position.to_le_bytes());
-        }
-        for (digest, record) in self.digests.iter().zip(&self.records) {
-            block.extend_from_slice(&digest.0);
-            block.extend_from_slice(record);
-        }
-        for (text, first) in &self.tiers {
-            block.extend_from_slice(&text.to_le_bytes());
-            block.extend_from_slice(&first.to_le_bytes());
-            block.extend_from_slice(&[0; 4]);
-        }
-        block.extend_from_slice(&self.text);
-
-        let image = Image { block: &block, header: self.header };
+        let duplicates = self.write_rest().ok_or_else(|| {
+            vec![KeysError { entry: None, field: None, problem: Problem::TooManyKeys }]
+        })?;
+        let image = Image { block: &self.block, header: self.header };
         let mut errors = self.duplicate_ids(image);
         errors.extend(duplicates.into_iter().map(|(earlier, later)| KeysError {
-            entry: Some(name(image, later)),
+            entry: Some(self.name(image, later)),
             field: Some("hash".to_owned()),
-            problem: Problem::DuplicateHash(name(image, earlier)),
+            problem: Problem::DuplicateHash(self.name(image, earlier)),
         }));
         match errors.is_empty() {
-            true => Ok(block),
+            true => Ok(self.block),
             false => Err(errors),
         }
     }
 
-    /// The places of the table, and the pairs of positions that have the same digest.
-    #[allow(clippy::type_complexity)]
-    fn table(&self) -> (Vec<(u32, u32)>, Vec<(u32, u32)>) {
+    /// Writes what is behind the entries, and the header. The pairs of positions in the file that have
+    /// the same digest; `None`: there can't be so many keys.
+    fn write_rest(&mut self) -> Option<Vec<(usize, usize)>> {
+        // Never more than half full.
+        self.header.places = self.header.keys.saturating_mul(2).max(8).next_power_of_two();
+        self.header.tiers = u32::try_from(self.tiers.len()).ok()?;
+        self.header.table = Spot::end_of(&mut self.block)?;
+        let entries_end = self.block.len();
+        let table_len = usize::try_from(self.header.places).ok()?.checked_mul(PLACE_LEN)?;
+        self.block.resize(entries_end.checked_add(table_len)?, 0);
+        let duplicates = self.write_table(entries_end)?;
+        for (name, first) in &self.tiers {
+            self.block.extend_from_slice(&name.0.to_le_bytes());
+            self.block.extend_from_slice(&first.0.to_le_bytes());
+        }
+        self.block.get_mut(..HEADER_LEN)?.copy_from_slice(&self.header.bytes());
+        Some(duplicates)
+    }
+
+    fn write_table(&mut self, entries_end: usize) -> Option<Vec<(usize, usize)>> {
         let places = self.header.places;
-        let mut table = vec![(0, 0); usize::try_from(places).unwrap_or(0)];
+        let (block, table) = self.block.split_at_mut_checked(entries_end)?;
+        let (table, _) = table.as_chunks_mut::<PLACE_LEN>();
+        let image = Image { block, header: self.header };
         let mut duplicates = Vec::new();
-        for (position, digest) in (0u32..).zip(&self.digests) {
-            let (mut place, tag) = place_of(digest, places);
-            while let Some(entry) = usize::try_from(place).ok().and_then(|at| table.get_mut(at)) {
-                let (found, other) = *entry;
-                let Some(other) = u32::checked_sub(other, 1) else {
-                    *entry = (tag, position + 1);
-                    break;
-                };
-                let digest_of = |position| self.digests.get(usize::try_from(position).ok()?);
-                if found == tag && digest_of(other) == Some(digest) {
-                    duplicates.push((other, position));
+        for (position, entry) in self.entries.iter().enumerate() {
+            let digest = Digest(image.digest(*entry)?.try_into().ok()?);
+            let (mut at, tag) = place_of(&digest, places);
+            loop {
+                let place = table.get_mut(usize::try_from(at).ok()?)?;
+                let [a, b, c, d, e, f, g, h] = *place;
+                let other = Spot(u32::from_le_bytes([e, f, g, h]));
+                if other == Spot::default() {
+                    let ([a, b, c, d], [e, f, g, h]) = (tag.to_le_bytes(), entry.0.to_le_bytes());
+                    *place = [a, b, c, d, e, f, g, h];
                     break;
                 }
-                place = next_place(place, places);
+                if [a, b, c, d] == tag.to_le_bytes() && image.digest(other)? == digest.0 {
+                    // Entries are in the order of the file.
+                    let earlier = self.entries.binary_search_by_key(&other.0, |entry| entry.0);
+                    duplicates.push((earlier.ok()?, position));
+                    break;
+                }
+                at = next_place(at, places);
             }
         }
-        (table, duplicates)
+        Some(duplicates)
     }
 
     fn duplicate_ids(&self, image: Image<'_>) -> Vec<KeysError> {
@@ -148,31 +166,34 @@ impl Builder {
         let mut duplicates = Vec::new();
         for same in ids.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
             // Of several, each but the first is told together with that.
-            let mut first: HashMap<&str, u32> = HashMap::new();
+            let mut first: HashMap<&str, usize> = HashMap::new();
             for (_, position) in same {
-                let Some(id) = image.id(*position) else { continue };
+                let Ok(position) = usize::try_from(*position) else { continue };
+                let Some(id) = self.entries.get(position).and_then(|entry| image.id(*entry)) else {
+                    continue;
+                };
                 if let Some(earlier) = first.get(id) {
-                    duplicates.push((*earlier, *position));
+                    duplicates.push((*earlier, position));
                 } else {
-                    first.insert(id, *position);
+                    first.insert(id, position);
                 }
             }
         }
         duplicates.sort_unstable_by_key(|(_, later)| *later);
-        let as_index = |position| usize::try_from(position).unwrap_or(usize::MAX);
         let errors = duplicates.into_iter().map(|(earlier, later)| KeysError {
-            entry: Some(name(image, later)),
+            entry: Some(self.name(image, later)),
             field: Some("id".to_owned()),
-            problem: Problem::DuplicateId([as_index(earlier), as_index(later)]),
+            problem: Problem::DuplicateId([earlier, later]),
         });
         errors.collect()
     }
-}
 
-fn name(image: Image<'_>, position: u32) -> EntryName {
-    match image.id(position) {
-        Some(id) => EntryName::Id(id.to_owned()),
-        None => EntryName::Position(usize::try_from(position).unwrap_or(usize::MAX)),
+    /// What messages call the entry at this position of the file.
+    fn name(&self, image: Image<'_>, position: usize) -> EntryName {
+        match self.entries.get(position).and_then(|entry| image.id(*entry)) {
+            Some(id) => EntryName::Id(id.to_owned()),
+            None => EntryName::Position(position),
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! A set of keys as one block of bytes, which workers share: made once, mapped by each, and read in
-//! place. A key costs 64 bytes, 16 to 32 in the table by which it is found, and its text.
+//! place. A key costs 56 bytes, 16 to 32 in the table by which it is found, and its text.
 //!
-//! | part    | size                | what                                                          |
-//! |---------|---------------------|---------------------------------------------------------------|
-//! | header  | 64                  | [`Header`]                                                    |
-//! | table   | 8 x places          | part of a digest and the position of its record, from 1; 0: free |
-//! | records | 64 x keys           | digest, times, tier, flags, and where the text is             |
-//! | tiers   | 16 x tiers          | position of the first key with it, and where its name is      |
-//! | text    |                     | names: each its length in two bytes, and itself               |
+//! | part    | size       | what                                                                      |
+//! |---------|------------|---------------------------------------------------------------------------|
+//! | header  | 64         | [`Header`]                                                                |
+//! | entries | 56, text   | digest, times, tier, flags; names: each its length in two bytes, and itself |
+//! | table   | 8 x places | a part of a digest, and where its entry is; 0: free                       |
+//! | tiers   | 8 x tiers  | where its name is, and the first entry with it                            |
 //!
-//! Numbers are little-endian. Whoever reads trusts nothing: what points outside is as if it weren't
-//! there.
+//! Where something is, is told in units of 8 bytes. All that is to be known of a key is in one place: to
+//! find one among a million is to wait for memory that no cache holds. Numbers are little-endian. Whoever
+//! reads trusts nothing: what points outside is as if it weren't there.
 
 use std::sync::Arc;
 
@@ -21,11 +21,32 @@ use crate::principal::{AuthMethod, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
 /// others of ours.
-pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x01";
+pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x02";
 pub(super) const HEADER_LEN: usize = 64;
 pub(super) const PLACE_LEN: usize = 8;
-pub(super) const RECORD_LEN: usize = 64;
-pub(super) const TIER_LEN: usize = 16;
+pub(super) const TIER_LEN: usize = 8;
+const DIGEST_LEN: usize = 32;
+/// An entry without its text.
+const FIXED_LEN: usize = 56;
+
+/// Where something is, in units of 8 bytes from the start of the block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spot(pub(super) u32);
+
+impl Spot {
+    const UNIT: usize = 8;
+
+    /// The end of `block`, which is filled up to a whole unit. `None`: it is too long.
+    pub(super) fn end_of(block: &mut Vec<u8>) -> Option<Self> {
+        let len = block.len().checked_next_multiple_of(Self::UNIT)?;
+        block.resize(len, 0);
+        u32::try_from(len / Self::UNIT).ok().map(Self)
+    }
+
+    fn at(self) -> Option<usize> {
+        to_usize(self.0).checked_mul(Self::UNIT)
+    }
+}
 
 /// The tier of a key that names none.
 pub(super) const NO_TIER: u32 = u32::MAX;
@@ -38,35 +59,36 @@ pub(super) mod flag {
     pub(in super::super) const CIDRS: u32 = 1 << 3;
 }
 
-/// How much there is of everything, from which it follows where it is.
+/// How much there is of everything, and where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) keys: u32,
     /// A power of two.
     pub(super) places: u32,
+    pub(super) table: Spot,
     pub(super) tiers: u32,
     /// Keys that name no tier.
     pub(super) without_tier: u32,
-    /// Keys with `models` or `scopes`, and the position of the first.
+    /// Keys with `models` or `scopes`, and the first of them.
     pub(super) restricted: u32,
-    pub(super) first_restricted: u32,
+    pub(super) first_restricted: Spot,
 }
 
 impl Header {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&MAGIC);
+    pub(super) fn bytes(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
         let numbers = [
             self.keys,
             self.places,
+            self.table.0,
             self.tiers,
             self.without_tier,
             self.restricted,
-            self.first_restricted,
+            self.first_restricted.0,
         ];
-        for number in numbers {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.resize(HEADER_LEN, 0);
+        let parts = MAGIC.into_iter().chain(numbers.into_iter().flat_map(u32::to_le_bytes));
+        bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+        bytes
     }
 
     /// `None` where the block is none of ours, or is cut.
@@ -75,23 +97,20 @@ impl Header {
         let header = Self {
             keys: rest.u32()?,
             places: rest.u32()?,
+            table: Spot(rest.u32()?),
             tiers: rest.u32()?,
             without_tier: rest.u32()?,
             restricted: rest.u32()?,
-            first_restricted: rest.u32()?,
+            first_restricted: Spot(rest.u32()?),
         };
-        (header.places.is_power_of_two() && block.len() >= header.text_at()?).then_some(header)
-    }
-
-    fn records_at(&self) -> Option<usize> {
-        to_usize(self.places).checked_mul(PLACE_LEN)?.checked_add(HEADER_LEN)
+        (header.places.is_power_of_two() && block.len() == header.end()?).then_some(header)
     }
 
     fn tiers_at(&self) -> Option<usize> {
-        to_usize(self.keys).checked_mul(RECORD_LEN)?.checked_add(self.records_at()?)
+        to_usize(self.places).checked_mul(PLACE_LEN)?.checked_add(self.table.at()?)
     }
 
-    pub(super) fn text_at(&self) -> Option<usize> {
+    fn end(&self) -> Option<usize> {
         to_usize(self.tiers).checked_mul(TIER_LEN)?.checked_add(self.tiers_at()?)
     }
 }
@@ -128,43 +147,35 @@ pub(super) struct Image<'b> {
 }
 
 impl<'b> Image<'b> {
-    /// The position of the key with this digest.
-    pub(super) fn find(self, digest: &Digest) -> Option<u32> {
+    /// The entry with this digest.
+    pub(super) fn find(self, digest: &Digest) -> Option<Spot> {
         let (mut place, tag) = place_of(digest, self.header.places);
         for _ in 0..self.header.places {
-            let at = to_usize(place).checked_mul(PLACE_LEN)?.checked_add(HEADER_LEN)?;
-            let mut entry = Reader(self.block.get(at..)?);
-            let (found, position) = (entry.u32()?, entry.u32()?);
-            let position = position.checked_sub(1)?;
-            if found == tag && self.record(position)?.0.starts_with(&digest.0) {
-                return Some(position);
+            let at =
+                to_usize(place).checked_mul(PLACE_LEN)?.checked_add(self.header.table.at()?)?;
+            let mut taken = Reader(self.block.get(at..)?);
+            let (found, entry) = (taken.u32()?, Spot(taken.u32()?));
+            if entry == Spot::default() {
+                return None;
+            }
+            if found == tag && self.read(entry)?.0.starts_with(&digest.0) {
+                return Some(entry);
             }
             place = next_place(place, self.header.places);
         }
         None
     }
 
-    fn record(self, position: u32) -> Option<Reader<'b>> {
-        if position >= self.header.keys {
-            return None;
-        }
-        let at =
-            to_usize(position).checked_mul(RECORD_LEN)?.checked_add(self.header.records_at()?)?;
-        Some(Reader(self.block.get(at..at.checked_add(RECORD_LEN)?)?))
+    fn read(self, spot: Spot) -> Option<Reader<'b>> {
+        Some(Reader(self.block.get(spot.at()?..)?))
     }
 
-    fn text(self, at: u64) -> Option<Reader<'b>> {
-        let at = usize::try_from(at).ok()?.checked_add(self.header.text_at()?)?;
-        Some(Reader(self.block.get(at..)?))
-    }
-
-    /// The key at this position.
-    pub(super) fn key(self, position: u32) -> Option<ApiKey> {
-        let mut record = self.record(position)?;
-        record.bytes(32)?;
-        let (not_before, expires) = (record.i64()?, record.i64()?);
-        let mut text = self.text(record.u64()?)?;
-        let (tier, flags) = (record.u32()?, record.u32()?);
+    /// The key of this entry.
+    pub(super) fn key(self, entry: Spot) -> Option<ApiKey> {
+        let mut text = self.read(entry)?;
+        text.bytes(DIGEST_LEN)?;
+        let (not_before, expires) = (text.i64()?, text.i64()?);
+        let (tier, flags) = (text.u32()?, text.u32()?);
         let (id, client) = (text.name()?, text.name()?);
         let mut list = |flag| match flags & flag {
             0 => Some(None),
@@ -195,22 +206,27 @@ impl<'b> Image<'b> {
         })
     }
 
-    /// The id of the key at this position.
-    pub(super) fn id(self, position: u32) -> Option<&'b str> {
-        let mut record = self.record(position)?;
-        record.bytes(48)?;
-        self.text(record.u64()?)?.name()
+    /// The digest of this entry.
+    pub(super) fn digest(self, entry: Spot) -> Option<&'b [u8]> {
+        self.read(entry)?.bytes(DIGEST_LEN)
     }
 
-    /// The tier of this index, and the position of the first key with it.
-    pub(super) fn tier(self, index: u32) -> Option<(&'b str, u32)> {
+    /// The id of this entry.
+    pub(super) fn id(self, entry: Spot) -> Option<&'b str> {
+        let mut text = self.read(entry)?;
+        text.bytes(FIXED_LEN)?;
+        text.name()
+    }
+
+    /// The tier of this index, and the first entry with it.
+    pub(super) fn tier(self, index: u32) -> Option<(&'b str, Spot)> {
         if index >= self.header.tiers {
             return None;
         }
         let at = to_usize(index).checked_mul(TIER_LEN)?.checked_add(self.header.tiers_at()?)?;
         let mut tier = Reader(self.block.get(at..)?);
-        let (text, first) = (tier.u64()?, tier.u32()?);
-        Some((self.text(text)?.name()?, first))
+        let (name, first) = (Spot(tier.u32()?), Spot(tier.u32()?));
+        Some((self.read(name)?.name()?, first))
     }
 }
 
@@ -231,10 +247,6 @@ impl<'b> Reader<'b> {
 
     fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
     }
 
     fn i64(&mut self) -> Option<i64> {

@@ -68,12 +68,12 @@ mod tests {
     }
 
     fn some(_: &[u8]) -> Option<ApiKey> {
-        let hash = "0123456789abcdef".repeat(4);
+        // The SHA-256 of "abc", as FIPS 180-4 has it.
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let json = format!(
             r#"{{"version":1,"keys":[{{"id":"k_3","client":"acme","hash":"sha256:{hash}"}}]}}"#
         );
-        let set = KeySet::parse(json.as_bytes()).unwrap();
-        set.image().key(0)
+        KeySet::parse(json.as_bytes()).unwrap().find(b"abc")
     }
 
     fn id(entry: Option<Arc<ApiKey>>) -> String {
