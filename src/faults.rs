@@ -15,6 +15,7 @@ pub(crate) enum Callback {
     Variable,
     Log,
     Timer,
+    Files,
 }
 
 impl Callback {
@@ -27,6 +28,7 @@ impl Callback {
             "variable" => Self::Variable,
             "log" => Self::Log,
             "timer" => Self::Timer,
+            "files" => Self::Files,
             _ => return None,
         })
     }
@@ -35,11 +37,17 @@ impl Callback {
 /// A timer has no location; once one is planted, the next timer panics.
 static TIMER: AtomicBool = AtomicBool::new(false);
 
+/// Nor has a file; the next one that is read panics.
+static FILES: AtomicBool = AtomicBool::new(false);
+
 /// Panics if the location says so, with a payload that must show up nowhere.
 #[allow(clippy::panic)]
 pub(crate) fn at(conf: &LocConf, callback: Callback) {
     if conf.planted == Some(Callback::Timer) {
         TIMER.store(true, Ordering::Relaxed);
+    }
+    if conf.planted == Some(Callback::Files) {
+        FILES.store(true, Ordering::Relaxed);
     }
     if conf.planted == Some(callback) {
         panic!("planted-secret-payload");
@@ -50,6 +58,14 @@ pub(crate) fn at(conf: &LocConf, callback: Callback) {
 #[allow(clippy::panic)]
 pub(crate) fn in_timer() {
     if TIMER.swap(false, Ordering::Relaxed) {
+        panic!("planted-secret-payload");
+    }
+}
+
+/// Panics once after a request to a location with a planted file.
+#[allow(clippy::panic)]
+pub(crate) fn in_files() {
+    if FILES.swap(false, Ordering::Relaxed) {
         panic!("planted-secret-payload");
     }
 }

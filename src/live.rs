@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tollgate_core::limits::Zone;
 
+use crate::ffi::guard::guard;
 use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::process;
 use crate::ffi::shared_block::{Mapping, SharedBlock, Stamp};
 
 /// The largest file that is read, in bytes.
@@ -32,9 +32,6 @@ const SETTLED: Duration = Duration::from_millis(20);
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// Files of this size are read by a thread that leaves the processor to requests first.
-const LARGE: u64 = 1 << 20;
 
 /// The number of no [`Look`].
 const NEVER_SEEN: u64 = 0;
@@ -121,7 +118,7 @@ pub(crate) enum LoadError<E> {
     /// The kernel has no memory to share.
     NoMemory(io::Error),
     /// A bug, which has been logged.
-    Bug,
+    Bug { paths: String },
 }
 
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
@@ -131,7 +128,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Unreadable { path, error } => write!(f, "cannot read \"{path}\": {error}"),
             Self::Bad(error) => error.fmt(f),
             Self::NoMemory(error) => write!(f, "no memory to share between workers: {error}"),
-            Self::Bug => f.write_str("internal error"),
+            Self::Bug { paths } => write!(f, "internal error with \"{paths}\""),
         }
     }
 }
@@ -254,14 +251,12 @@ struct Look {
     number: u64,
     /// The last change is too recent.
     is_fresh: bool,
-    /// Bytes.
-    size: u64,
 }
 
 impl Look {
     fn at(paths: &[String]) -> Self {
         let mut hasher = DefaultHasher::new();
-        let (mut is_fresh, mut size) = (false, 0u64);
+        let mut is_fresh = false;
         for path in paths {
             match fs::metadata(path) {
                 Ok(found) => {
@@ -269,12 +264,11 @@ impl Look {
                     let written = (found.mtime(), found.mtime_nsec());
                     (found.dev(), found.ino(), found.size(), written, changed).hash(&mut hasher);
                     is_fresh |= is_recent(changed);
-                    size = size.saturating_add(found.size());
                 }
                 Err(error) => (0u8, error.raw_os_error()).hash(&mut hasher),
             }
         }
-        Self { number: hasher.finish().max(NEVER_SEEN + 1), is_fresh, size }
+        Self { number: hasher.finish().max(NEVER_SEEN + 1), is_fresh }
     }
 }
 
@@ -301,6 +295,8 @@ impl<S: Source> Followed<S> {
     }
 
     fn read_and_build(&self) -> Result<Vec<u8>, LoadError<S::Error>> {
+        #[cfg(debug_assertions)]
+        crate::faults::in_files();
         let look = Look::at(self.source.paths());
         let files: Result<Vec<Vec<u8>>, LoadError<S::Error>> = self
             .source
@@ -317,27 +313,15 @@ impl<S: Source> Followed<S> {
         self.source.build(&files?).map_err(LoadError::Bad)
     }
 
-    /// The same, beside requests: they come first.
-    fn read_and_build_aside(&self, size: u64) -> Result<Vec<u8>, LoadError<S::Error>> {
-        if size < LARGE {
-            return self.read_and_build();
-        }
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                process::give_way();
-                self.read_and_build()
-            });
-            thread.join().unwrap_or(Err(LoadError::Bug))
-        })
-    }
-
     /// Reads what has changed, unless another worker does. Whether something else is in force now.
     fn lead(&self, look: Look, zone: &Zone<'static>) -> bool {
         let Some(maker) = self.block.make() else { return false };
         if self.block.seen() == look.number || look.is_fresh {
             return false;
         }
-        let published = match self.read_and_build_aside(look.size) {
+        // A bug with what these files hold is come by once, and not ten times a second.
+        let bug = LoadError::Bug { paths: self.source.paths().join("\", \"") };
+        let published = match guard(Err(bug), || self.read_and_build()) {
             Ok(bytes) if self.is_in_force(&bytes) => Ok(false),
             Ok(bytes) => maker.publish(&bytes).map(|()| true).map_err(LoadError::NoMemory),
             Err(LoadError::Unsettled) => return false,

@@ -18,7 +18,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my @callbacks = qw/access precontent header_filter body_filter variable log timer/;
+my @callbacks = qw/access precontent header_filter body_filter variable log timer files/;
 
 my $locations = join '', map { <<EOF } @callbacks;
         location /$_ {
@@ -88,9 +88,8 @@ $conf =~ s/LOCATIONS/$locations/;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)
 	->write_file_expand('nginx.conf', $conf);
 
-$t->write_file('keys.json', keys_file(
-	map { { key => "key-$_", client => $_, tier => 'many' } } @callbacks, 'other'));
-$t->try_run('no tollgate_debug_panic: not a debug build')->plan(58);
+write_keys('other');
+$t->try_run('no tollgate_debug_panic: not a debug build')->plan(66);
 
 ###############################################################################
 
@@ -125,7 +124,7 @@ for my $uri (qw!/key /backend!) {
 
 # as if nothing had happened
 
-for my $callback (qw/body_filter variable log timer/) {
+for my $callback (qw/body_filter variable log timer files/) {
 	$r = get("/$callback", "X-API-Key: key-$callback");
 	is(status($r), 200, "$callback: let through");
 	is(http_content($r), 'ENGINE ', "$callback: the backend's answer");
@@ -140,6 +139,16 @@ $r = $c->ask(request('/body_filter'));
 unlike($r // '', qr/ENGINE/, 'body_filter: a refusal stays one');
 ok($c->is_closed(), 'body_filter: a refusal without its body ends the connection');
 lives_on('body_filter, refused');
+
+# A changed file, in the reading of which there is a bug, changes nothing; the next one does.
+write_keys('other', 'first');
+ok(poll { $t->read_file('error.log') =~ /keys\.json"; what was read before stays/ }, 'files: told');
+is(status(get('/', 'X-API-Key: key-first')), 401, 'files: a key of a file that is not in use');
+lives_on('files, changed');
+write_keys('other', 'first', 'second');
+ok(poll { status(get('/', 'X-API-Key: key-second')) == 200 }, 'files: the next change is in force');
+is(status(get('/', 'X-API-Key: key-first')), 200, 'files: all of it');
+lives_on('files, changed again');
 
 # what was written down
 
@@ -160,8 +169,15 @@ is($lines{'/log'}, undef, 'log: of a line that could not be made, nothing');
 my $log = $t->read_file('error.log');
 unlike($log, qr/planted-secret-payload/, 'the message of a panic is not logged');
 like($log, qr/\[crit\].*tollgate: internal error at \S+:\d+/, 'the place of a panic is');
+is(() = $log =~ /internal error with/g, 1, 'files: told once');
 
 ###############################################################################
+
+sub write_keys {
+	my $keys = keys_file(map { { key => "key-$_", client => $_, tier => 'many' } } @callbacks, @_);
+	$t->write_file('new.json', $keys);
+	rename($t->testdir() . '/new.json', $t->testdir() . '/keys.json') or die "keys.json: $!\n";
+}
 
 # The same worker serves the next request, of somebody else.
 sub lives_on {

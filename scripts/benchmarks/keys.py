@@ -18,9 +18,10 @@ from .servers import free_port, stop, wait_for
 
 HELP = """
   --keys          with 1,000 and with 1,000,000 keys: how long nginx needs to start; how long until a
-                  changed file is in force in the last of four workers; the memory of each of them;
-                  instructions and requests per second with one key and with 20,000 in turn, of which
-                  a worker remembers fewer; and how long requests wait while the million is read
+                  changed file is in force in the last of four workers, and how long if all processors
+                  are busy with requests; the memory of each of them; instructions and requests per
+                  second with one key and with 20,000 in turn, of which a worker remembers fewer; and
+                  how long requests wait while the million is read
   --check         with --keys: fail where a look-up costs more than 1.5 x with a million keys, or a
                   request waited for more than p99 + 5 ms while they were read
   --rounds N      with --keys: how often the file is changed and each rate is measured (5)
@@ -227,6 +228,14 @@ def report_loading(bench, switches, rounds):
 
 def loading(bench, switch, rounds):
     """What is to be told of this file, by its name."""
+    def change(clients):
+        """Seconds until it was in force everywhere."""
+        started = time.monotonic()
+        number = switch.change()
+        seconds = wait_until_in_force(clients, number) - started
+        time.sleep(1)
+        return seconds
+
     row = {}
     server = Nginx(bench, switch.link, 4)
     started = time.monotonic()
@@ -242,17 +251,21 @@ def loading(bench, switch, rounds):
         for pid in nginx.workers():
             # From now on, the most is that since now.
             pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
-        seconds = []
-        for _ in range(rounds):
-            started = time.monotonic()
-            number = switch.change()
-            seconds.append(wait_until_in_force(clients, number) - started)
-            time.sleep(1)
-        row["a change in force, median"] = f"{sorted(seconds)[len(seconds) // 2]:.2f} s"
-        row["a change in force, longest"] = f"{max(seconds):.2f} s"
+        seconds = [change(clients) for _ in range(rounds)]
+        row["a change in force"] = shortest_and_longest(seconds)
         row.update(memory_rows("after changes", nginx.workers()))
         row["the most while they load"] = mebibytes(memory(pid)[2] for pid in nginx.workers())
+        credentials(nginx, range(FEW))
+        with subprocess.Popen(wrk(nginx, connections=64, seconds=600), stdout=subprocess.DEVNULL) as load:
+            time.sleep(1)
+            seconds = [change(clients) for _ in range(rounds)]
+            load.kill()
+        row["the same at full load"] = shortest_and_longest(seconds)
     return row
+
+
+def shortest_and_longest(seconds):
+    return f"{min(seconds):.2f}-{max(seconds):.2f} s"
 
 
 def memory_rows(when, pids):
@@ -375,14 +388,24 @@ def report_rates(bench, switches, rounds):
         print(f"  {kind:<14} {few:>9.0f} with a thousand keys, {many:>9.0f} with a million: {many / few:.2f} x")
 
 
+def credentials(nginx, numbers):
+    """Has wrk ask with these keys, in turn."""
+    path = nginx.folder / "credentials"
+    path.write_text("".join(f"{key(number)}\n" for number in numbers))
+    (nginx.folder / "wrk.lua").write_text(LUA % path)
+
+
+def wrk(nginx, connections, seconds):
+    return [
+        "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", nginx.folder / "wrk.lua",
+        f"http://127.0.0.1:{nginx.port}",
+    ]
+
+
 def rate(nginx, count, kind):
-    numbers = [7] if kind == "one key" else range(0, count, max(count // DIFFERENT, 1))
-    credentials = nginx.folder / "credentials"
-    credentials.write_text("".join(f"{key(number)}\n" for number in numbers))
-    (nginx.folder / "wrk.lua").write_text(LUA % credentials)
+    credentials(nginx, [7] if kind == "one key" else range(0, count, max(count // DIFFERENT, 1)))
     output = subprocess.run(
-        ["wrk", "-t1", "-c32", "-d2s", "-s", nginx.folder / "wrk.lua", f"http://127.0.0.1:{nginx.port}"],
-        check=True, stdout=subprocess.PIPE, text=True,
+        wrk(nginx, connections=32, seconds=2), check=True, stdout=subprocess.PIPE, text=True
     ).stdout
     if "Non-2xx" in output:
         sys.exit(f"bench: requests were refused: {output}")

@@ -4,9 +4,9 @@ use std::io;
 use std::thread::JoinHandle;
 
 use ngx::ffi::{
-    __priority_which_PRIO_PROCESS, chown, geteuid, kill, ngx_core_conf_t, ngx_core_module,
-    ngx_cycle_t, ngx_exiting, ngx_pid, ngx_process, pthread_sigmask, setpriority, sigfillset,
-    sigset_t, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, SIG_SETMASK,
+    chown, geteuid, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_exiting, ngx_pid,
+    ngx_process, pthread_sigmask, sigfillset, sigset_t, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
+    SIG_SETMASK,
 };
 
 /// Whether the process answers requests.
@@ -37,12 +37,6 @@ pub(crate) fn id() -> u32 {
 /// Its number as the kernel has it: for code that runs in the master as well, before nginx knows.
 pub(crate) fn current() -> u32 {
     std::process::id()
-}
-
-/// Leaves the processor to others first, from now on and in this thread alone.
-pub(crate) fn give_way() {
-    // SAFETY: 0 is the thread that calls. If it can't be done, the thread works all the same.
-    unsafe { setpriority(__priority_which_PRIO_PROCESS, 0, 10) };
 }
 
 /// Whether there is a process of this number, whoever's it is.
