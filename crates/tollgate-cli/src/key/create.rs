@@ -3,14 +3,12 @@
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
-use super::values::{date, name, network};
+use super::values::{name, Rights};
 use super::Keys;
 use crate::exit::{print, tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
-use crate::time::When;
 
 /// Make a key, and print it once: only its hash is kept.
 ///
@@ -22,27 +20,8 @@ pub(crate) struct Arguments {
     /// Whom the key belongs to: the unit of limits.
     #[arg(long, value_parser = name)]
     client: String,
-    /// The tier, as declared by `tollgate_tier`.
-    #[arg(long, value_parser = name)]
-    tier: Option<String>,
-    /// The models it may use: patterns, with commas between them.
-    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "PATTERN,...")]
-    models: Option<Vec<String>>,
-    /// The scopes it has, with commas between them.
-    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "SCOPE,...")]
-    scopes: Option<Vec<String>>,
-    /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
-    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
-    cidrs: Option<Vec<String>>,
-    /// When it ends: 90d from now, or 2027-01-01.
-    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
-    expires: Option<When>,
-    /// When it begins: the same.
-    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
-    not_before: Option<When>,
-    /// A note for people.
-    #[arg(long)]
-    description: Option<String>,
+    #[command(flatten)]
+    rights: Rights,
     /// What it is called in logs; random, if it isn't given.
     #[arg(long, value_parser = name)]
     id: Option<String>,
@@ -66,8 +45,7 @@ pub(super) fn new_key() -> Result<String, Failure> {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let now = Timestamp::now();
-        let dated = |when: Option<When>| when.map(|when| date(when, now)).transpose();
+        let (not_before, expires) = self.rights.dates()?;
         let key = new_key()?;
         let id = match self.id {
             Some(id) => id,
@@ -77,15 +55,15 @@ impl Arguments {
             id,
             hash: keys_file::hash_of(key.as_bytes()),
             client: self.client,
-            tier: self.tier,
-            models: self.models,
-            scopes: self.scopes,
-            cidrs: self.cidrs,
-            not_before: dated(self.not_before)?,
-            expires: dated(self.expires)?,
+            tier: self.rights.tier,
+            models: self.rights.models,
+            scopes: self.rights.scopes,
+            cidrs: self.rights.cidrs,
+            not_before,
+            expires,
             disabled: None,
             revoked: None,
-            description: self.description,
+            description: self.rights.description,
         };
         // The file first: a key that was printed, but never filed, would be taken for a good one.
         keys_file::change_or_make(&self.keys.file, |entries| {

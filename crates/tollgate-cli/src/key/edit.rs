@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::values::{date, name, network};
+use super::values::{date, name, Rights};
 use super::{find, Keys};
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
@@ -87,27 +87,8 @@ pub(crate) struct Arguments {
     /// Whom it belongs to.
     #[arg(long, value_parser = name)]
     client: Option<String>,
-    /// The tier, as declared by `tollgate_tier`.
-    #[arg(long, value_parser = name)]
-    tier: Option<String>,
-    /// The models it may use, with commas between them.
-    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "PATTERN,...")]
-    models: Option<Vec<String>>,
-    /// The scopes it has, with commas between them.
-    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "SCOPE,...")]
-    scopes: Option<Vec<String>>,
-    /// The networks it may be used from, with commas between them.
-    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
-    cidrs: Option<Vec<String>>,
-    /// When it ends: 90d from now, or 2027-01-01.
-    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
-    expires: Option<When>,
-    /// When it begins: the same.
-    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
-    not_before: Option<When>,
-    /// A note for people.
-    #[arg(long)]
-    description: Option<String>,
+    #[command(flatten)]
+    rights: Rights,
     /// It names no tier any more.
     #[arg(long, conflicts_with = "tier")]
     no_tier: bool,
@@ -143,22 +124,20 @@ impl Arguments {
             }
             is_given || unset
         }
-        let now = Timestamp::now();
-        let dated = |when: Option<When>| when.map(|when| date(when, now)).transpose();
-        let (expires, not_before) = (dated(self.expires)?, dated(self.not_before)?);
+        let (not_before, expires) = self.rights.dates()?;
         keys_file::change(&self.keys.file, |entries| {
             let Some(entry) = find(entries, &self.id) else { return Ok(Exit::No) };
             let mut is_any = self.client.is_some();
             if let Some(client) = self.client {
                 entry.client = client;
             }
-            is_any |= set(&mut entry.tier, self.tier, self.no_tier);
-            is_any |= set(&mut entry.models, self.models, self.no_models);
-            is_any |= set(&mut entry.scopes, self.scopes, self.no_scopes);
-            is_any |= set(&mut entry.cidrs, self.cidrs, self.no_cidrs);
+            is_any |= set(&mut entry.tier, self.rights.tier, self.no_tier);
+            is_any |= set(&mut entry.models, self.rights.models, self.no_models);
+            is_any |= set(&mut entry.scopes, self.rights.scopes, self.no_scopes);
+            is_any |= set(&mut entry.cidrs, self.rights.cidrs, self.no_cidrs);
             is_any |= set(&mut entry.expires, expires, self.no_expires);
             is_any |= set(&mut entry.not_before, not_before, self.no_not_before);
-            is_any |= set(&mut entry.description, self.description, self.no_description);
+            is_any |= set(&mut entry.description, self.rights.description, self.no_description);
             match is_any {
                 true => Ok(Exit::Yes),
                 false => {

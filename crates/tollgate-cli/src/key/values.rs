@@ -1,11 +1,47 @@
 //! Values of the command line, held to the rules of the keys file where they are typed in.
 
+use clap::Args;
 use jiff::Timestamp;
 use tollgate_core::address::Cidr;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 
 use crate::exit::Failure;
 use crate::time::When;
+
+/// What a key may do, and when.
+#[derive(Args)]
+pub(super) struct Rights {
+    /// The tier, as declared by `tollgate_tier`.
+    #[arg(long, value_parser = name)]
+    pub(super) tier: Option<String>,
+    /// The models it may use: patterns, with commas between them.
+    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "PATTERN,...")]
+    pub(super) models: Option<Vec<String>>,
+    /// The scopes it has, with commas between them.
+    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "SCOPE,...")]
+    pub(super) scopes: Option<Vec<String>>,
+    /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
+    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
+    pub(super) cidrs: Option<Vec<String>>,
+    /// When it ends: 90d from now, or 2027-01-01.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    expires: Option<When>,
+    /// When it begins: the same.
+    #[arg(long, value_parser = When::parse, value_name = "WHEN")]
+    not_before: Option<When>,
+    /// A note for people.
+    #[arg(long)]
+    pub(super) description: Option<String>,
+}
+
+impl Rights {
+    /// When it begins and when it ends, as dates for the file.
+    pub(super) fn dates(&self) -> Result<(Option<String>, Option<String>), Failure> {
+        let now = Timestamp::now();
+        let dated = |when: Option<When>| when.map(|when| date(when, now)).transpose();
+        Ok((dated(self.not_before)?, dated(self.expires)?))
+    }
+}
 
 pub(super) fn name(text: &str) -> Result<String, String> {
     match is_valid_name(text) {
