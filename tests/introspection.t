@@ -17,7 +17,6 @@ use Tollgate qw/ get header json keys_file status /;
 use Tollgate::Client;
 use Tollgate::Provider;
 
-use IO::Select;
 use Time::HiRes qw/sleep time/;
 
 select STDERR; $| = 1;
@@ -445,7 +444,7 @@ my @crowd = map { asking('/crowd/', 'good') } 1 .. 20;
 my $other = asking('/crowd/', 'second');
 is(scalar(asked_soon('crowd', 2)), 2, 'crowd: two tokens, two questions');
 ping();
-is(scalar(grep { has_answer($_) } @crowd, $other), 0, 'crowd: all wait');
+is(scalar(grep { $_->has_answer() } @crowd, $other), 0, 'crowd: all wait');
 answers('crowd', body => { active => JSON::PP::false() }, tokens => \%known);
 is(join(' ', map { http_content($_->answer()) } @crowd), join(' ', ('acme,free,') x 20),
 	'crowd: all pass');
@@ -555,16 +554,6 @@ sub asking {
 	my $connection = connection();
 	$connection->send(request($uri, "Authorization: Bearer $token"));
 	return $connection;
-}
-
-# Whatever was sent before has come to nginx when this is answered.
-sub ping {
-	status(get('/ping')) == 204 or die "nginx does not answer\n" for 1 .. 2;
-}
-
-sub has_answer {
-	my ($connection) = @_;
-	return IO::Select->new($connection->{socket})->can_read(0) ? 1 : 0;
 }
 
 ###############################################################################

@@ -17,7 +17,6 @@ use Tollgate qw/ get header json jws status /;
 use Tollgate::Client;
 use Tollgate::Provider;
 
-use IO::Select;
 use IO::Socket::INET;
 use MIME::Base64 qw/encode_base64url/;
 use Time::HiRes qw/time/;
@@ -402,7 +401,7 @@ my $c = connection();
 $c->send(request('/first/', @bearer));
 is(scalar(asked_soon('first', 1)), 1, 'first: the provider is asked');
 ping();
-ok(!has_answer($c), 'first: the request waits');
+ok(!$c->has_answer(), 'first: the request waits');
 release('first');
 my $r = $c->answer();
 is(status($r), 200, 'first: passes');
@@ -435,7 +434,7 @@ $_->send(request('/crowd/', @bearer)) for @crowd[0 .. 48];
 $crowd[49]->send(request('/crowd/', 'Authorization: Bearer ' . unsigned('one', { sub => 'acme' })));
 asked_soon('crowd', 1);
 ping();
-is(scalar(grep { has_answer($_) } @crowd), 0, 'crowd: all wait');
+is(scalar(grep { $_->has_answer() } @crowd), 0, 'crowd: all wait');
 release('crowd');
 my %statuses;
 $statuses{status($_->answer()) // 'none'}++ for @crowd;
@@ -790,28 +789,10 @@ sub release {
 	answers($name, body => $good);
 }
 
-# Whatever was sent before has come to nginx when this is answered.
-sub ping {
-	status(get('/ping')) == 204 or die "nginx does not answer\n" for 1 .. 2;
-}
-
-sub has_answer {
-	my ($connection) = @_;
-	return IO::Select->new($connection->{socket})->can_read(0) ? 1 : 0;
-}
-
 # The request number $number that came to the backend which records them.
 sub backend {
 	my ($number) = @_;
 	return (asked_soon('backend', $number))[$number - 1];
-}
-
-# How many errors of this module the log has about keys from there.
-sub complaints {
-	my ($t, $uri) = @_;
-	my @lines = grep { m!\[error\]! && m!tollgate! && m!"\Q$uri\E"! && m!key! }
-		split /\n/, $t->read_file('error.log');
-	return scalar @lines;
 }
 
 ###############################################################################

@@ -17,7 +17,6 @@ use Tollgate qw/ header status /;
 use Tollgate::Client;
 use Tollgate::Provider;
 
-use IO::Select;
 use Time::HiRes qw/sleep time/;
 
 select STDERR; $| = 1;
@@ -45,8 +44,10 @@ my %places = (
 );
 my %special = (
 	bodies => 'proxy_pass http://127.0.0.1:8090/backend;',
-	finish => 'proxy_pass http://127.0.0.1:8090/held;',
-	close => 'tollgate_on_revoke close; proxy_pass http://127.0.0.1:8090/held;',
+	finish => 'proxy_pass http://127.0.0.1:8090/held;'
+		. ' location /finish/now/ { proxy_pass http://127.0.0.1:8081; }',
+	close => 'tollgate_on_revoke close; proxy_pass http://127.0.0.1:8090/held;'
+		. ' location /close/now/ { proxy_pass http://127.0.0.1:8081; }',
 );
 my $locations = join '', map {
 	"        location /$_/ {\n"
@@ -164,7 +165,7 @@ answers('waits', hold => 1);
 my @waiting = map { asking('/waits/', 'new') } 1 .. 5;
 asked_soon('waits', 2);
 is(client('/waits/', 'old'), 'old', 'waits: not for a known key');
-is(scalar(grep { has_answer($_) } @waiting), 0, 'waits: for an unknown one');
+is(scalar(grep { $_->has_answer() } @waiting), 0, 'waits: for an unknown one');
 answers('waits', body => key_set('new'));
 is(join(' ', map { http_content($_->answer()) } @waiting), 'new new new new new',
 	'waits: all pass then');
@@ -346,7 +347,7 @@ answers('held', hold => 1);
 my %running = map { $_ => asking("/$_/", 'old') } qw/finish close/;
 asked_soon('held', 2);
 answers($_, body => key_set('new')) for keys %running;
-ok((poll { status(bearer("/$_/", $token{old})) == 401 }), "runs: its key goes, $_") for qw/finish close/;
+ok((poll { status(bearer("/$_/now/", $token{old})) == 401 }), "runs: its key goes, $_") for qw/finish close/;
 ok($running{close}->is_closed(), 'runs: is cut off, with tollgate_on_revoke');
 answers('held', body => '{}');
 is(status($running{finish}->answer()), 200, 'runs: comes to its end, without');
@@ -425,19 +426,6 @@ sub asking {
 	my $connection = connection();
 	$connection->send(request($uri, "Authorization: Bearer $token{$name}"));
 	return $connection;
-}
-
-sub has_answer {
-	my ($connection) = @_;
-	return IO::Select->new($connection->{socket})->can_read(0) ? 1 : 0;
-}
-
-# How many errors of this module the log has about keys from there.
-sub complaints {
-	my ($t, $uri) = @_;
-	my @lines = grep { m!\[error\]! && m!tollgate! && m!"\Q$uri\E"! && m!key! }
-		split /\n/, $t->read_file('error.log');
-	return scalar @lines;
 }
 
 ###############################################################################

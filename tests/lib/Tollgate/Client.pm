@@ -7,13 +7,14 @@ use strict;
 use warnings;
 
 use Exporter qw/import/;
+use IO::Select;
 use IO::Socket::INET;
 use JSON::PP qw//;
 use Test::Nginx qw/http_content port/;
 use Time::HiRes qw/sleep time/;
-use Tollgate qw/status/;
+use Tollgate qw/get status/;
 
-our @EXPORT = qw/request connection content_json curl poll audit_lines workers reload_and_wait
+our @EXPORT = qw/request connection content_json curl ping poll audit_lines workers reload_and_wait
 	connections_to_workers configtest/;
 
 # Only a failing test waits so long.
@@ -102,6 +103,11 @@ sub reload_and_wait {
 	return @old;
 }
 
+# Whatever was sent before has come to nginx when this is answered: /ping returns 204.
+sub ping {
+	status(get('/ping')) == 204 or die "nginx does not answer\n" for 1 .. 2;
+}
+
 # What nginx -t says of this configuration: its exit status, and what it prints.
 sub configtest {
 	my ($t, $conf) = @_;
@@ -177,6 +183,12 @@ sub ask {
 sub informational {
 	my ($self) = @_;
 	return $self->{informational} // 0;
+}
+
+# Whether something has come by now: nobody waits for it.
+sub has_answer {
+	my ($self) = @_;
+	return length $self->{buffer} || IO::Select->new($self->{socket})->can_read(0) ? 1 : 0;
 }
 
 # What has come and wasn't read, as soon as $is_enough says so of it; undef when it never does.

@@ -25,7 +25,8 @@ use Time::HiRes qw/sleep time/;
 use Tollgate qw/json jws/;
 use Tollgate::Client qw/poll/;
 
-our @EXPORT = qw/start_provider answers asked asked_soon new_key jwk key_set token unsigned/;
+our @EXPORT = qw/start_provider answers asked asked_soon complaints new_key jwk key_set token
+	unsigned/;
 
 # Only a failing test waits so long.
 use constant PATIENCE => 60;
@@ -84,6 +85,14 @@ sub asked_soon {
 	my @requests;
 	poll { (@requests = asked($name)) >= $count };
 	return @requests;
+}
+
+# How many errors of this module the log has about keys from the location $uri.
+sub complaints {
+	my ($t, $uri) = @_;
+	my @lines = grep { m!\[error\]! && m!tollgate! && m!"\Q$uri\E"! && m!key! }
+		split /\n/, $t->read_file('error.log');
+	return scalar @lines;
 }
 
 ###############################################################################
