@@ -38,22 +38,14 @@ impl Default for Builder {
 impl Builder {
     /// Adds an entry. `None`: there can't be so many.
     pub(super) fn push(&mut self, draft: &Draft<'_>) -> Option<()> {
-        let known = draft.tier.map(|name| (name, self.tier_of.get(name).copied()));
-        let (tier, new_tier) = match known {
-            None => (NO_TIER, None),
-            Some((_, Some(index))) => (index, None),
-            Some((name, None)) => {
-                let spot = Spot::end_of(&mut self.block)?;
-                push_name(&mut self.block, name)?;
-                (u32::try_from(self.tiers.len()).ok()?, Some((name, spot)))
+        let tier = match draft.tier {
+            None => {
+                self.header.without_tier += 1;
+                NO_TIER
             }
+            Some(name) => self.tier(name)?,
         };
         let entry = Spot::end_of(&mut self.block)?;
-        if let Some((name, spot)) = new_tier {
-            self.tier_of.insert(name.into(), tier);
-            self.tiers.push((spot, entry));
-        }
-        self.header.without_tier += u32::from(draft.tier.is_none());
         if draft.models.is_some() || draft.scopes.is_some() {
             if self.header.restricted == 0 {
                 self.header.first_restricted = entry;
@@ -91,6 +83,19 @@ impl Builder {
         self.ids.push(hasher.finish());
         self.header.keys = self.header.keys.checked_add(1).filter(|keys| *keys < u32::MAX / 4)?;
         Some(())
+    }
+
+    /// The index of the tier of the entry that comes next.
+    fn tier(&mut self, name: &str) -> Option<u32> {
+        if let Some(index) = self.tier_of.get(name) {
+            return Some(*index);
+        }
+        let index = u32::try_from(self.tiers.len()).ok()?;
+        let spot = Spot::end_of(&mut self.block)?;
+        push_name(&mut self.block, name)?;
+        self.tiers.push((spot, Spot::end_of(&mut self.block)?));
+        self.tier_of.insert(name.into(), index);
+        Some(index)
     }
 
     /// The block; or, for each entry that is there already, what is wrong with it.

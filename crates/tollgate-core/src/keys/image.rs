@@ -43,7 +43,8 @@ impl Spot {
         u32::try_from(len / Self::UNIT).ok().map(Self)
     }
 
-    fn at(self) -> Option<usize> {
+    /// In bytes.
+    pub(super) fn at(self) -> Option<usize> {
         to_usize(self.0).checked_mul(Self::UNIT)
     }
 }

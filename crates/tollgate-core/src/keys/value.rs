@@ -62,7 +62,7 @@ pub(super) fn as_digest(value: &Field<'_>) -> Result<Digest, Problem> {
     if digits == HASH_OF_NOTHING {
         return Err(Problem::HashOfNothing);
     }
-    // Without branches: of a million hashes, a processor guesses every third digit wrong.
+    // Without branches: which digits of a hash are letters, no processor can guess.
     let (mut digest, mut is_hex) = ([0; 32], true);
     for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
         for &digit in pair {

@@ -59,7 +59,7 @@ fn made_up_hashes_that_are_much_alike_are_no_slower() {
 /// The most places in a row that are taken.
 fn longest_search(block: &[u8]) -> usize {
     let header = Header::read(block).unwrap();
-    let start = header.table.0 as usize * 8;
+    let start = header.table.at().unwrap();
     let table = &block[start..start + header.places as usize * image::PLACE_LEN];
     let taken = table.chunks_exact(8).map(|place| place != [0; 8]);
     let mut longest = 0;

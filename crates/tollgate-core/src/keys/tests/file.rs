@@ -138,6 +138,15 @@ fn one_spelling_of_a_hash_is_accepted() {
         let error = error(json!({"hash": bad}));
         assert!(error.starts_with("key \"k_1\": field \"hash\" must be \"sha256:\""), "{error}");
     }
+    // Every byte, at every place of a pair.
+    for byte in (0..=127u8).map(char::from) {
+        let is_digit = matches!(byte, '0'..='9' | 'a'..='f');
+        for pair in [format!("{byte}0"), format!("0{byte}")] {
+            let hash = format!("sha256:{pair}{}", "12".repeat(31));
+            let parsed = parse(&file(&[json!({"id": "k_1", "client": "acme", "hash": hash})]));
+            assert_eq!(parsed.is_ok(), is_digit, "{byte:?}");
+        }
+    }
 }
 
 #[test]
