@@ -88,8 +88,8 @@ $conf =~ s/LOCATIONS/$locations/;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)
 	->write_file_expand('nginx.conf', $conf);
 
-write_keys('other');
-$t->try_run('no tollgate_debug_panic: not a debug build')->plan(66);
+write_keys($t, 'other');
+$t->try_run('no tollgate_debug_panic: not a debug build')->plan(68);
 
 ###############################################################################
 
@@ -141,11 +141,11 @@ ok($c->is_closed(), 'body_filter: a refusal without its body ends the connection
 lives_on('body_filter, refused');
 
 # A changed file, in the reading of which there is a bug, changes nothing; the next one does.
-write_keys('other', 'first');
+write_keys($t, 'other', 'first');
 ok(poll { $t->read_file('error.log') =~ /keys\.json"; what was read before stays/ }, 'files: told');
 is(status(get('/', 'X-API-Key: key-first')), 401, 'files: a key of a file that is not in use');
 lives_on('files, changed');
-write_keys('other', 'first', 'second');
+write_keys($t, 'other', 'first', 'second');
 ok(poll { status(get('/', 'X-API-Key: key-second')) == 200 }, 'files: the next change is in force');
 is(status(get('/', 'X-API-Key: key-first')), 200, 'files: all of it');
 lives_on('files, changed again');
@@ -174,7 +174,8 @@ is(() = $log =~ /internal error with/g, 1, 'files: told once');
 ###############################################################################
 
 sub write_keys {
-	my $keys = keys_file(map { { key => "key-$_", client => $_, tier => 'many' } } @callbacks, @_);
+	my ($t, @clients) = @_;
+	my $keys = keys_file(map { { key => "key-$_", client => $_, tier => 'many' } } @callbacks, @clients);
 	$t->write_file('new.json', $keys);
 	rename($t->testdir() . '/new.json', $t->testdir() . '/keys.json') or die "keys.json: $!\n";
 }
