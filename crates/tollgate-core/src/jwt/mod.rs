@@ -39,6 +39,7 @@ mod cache;
 mod claim_map;
 pub(crate) mod claims;
 mod compact;
+mod ed25519;
 mod error;
 mod header;
 mod jwk;
@@ -50,11 +51,11 @@ pub(crate) mod object;
 mod pem;
 mod policy;
 mod remote;
-mod roca;
 mod secret;
 mod shape;
 mod signature;
 mod verify;
+mod weak_rsa;
 
 #[cfg(test)]
 mod fixtures;
