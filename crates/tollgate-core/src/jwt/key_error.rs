@@ -86,7 +86,7 @@ pub enum KeyProblem {
     BadPoint,
     /// Two keys with one `kid` that share an algorithm.
     DuplicateKid,
-    /// More keys without a `kid` for one algorithm than are ever tried.
+    /// More keys without a `kid` for one algorithm than are tried for a token.
     TooManyKeys,
     /// What was fetched is no JWK Set.
     NotASet,
@@ -141,7 +141,9 @@ impl fmt::Display for KeyProblem {
             Self::RocaKey => "the RSA key has the ROCA weakness (CVE-2017-15361), replace it",
             Self::BadPoint => "the public key is no point of its curve, or one that anybody can sign for",
             Self::DuplicateKid => "another key has the same \"kid\" and a common algorithm",
-            Self::TooManyKeys => "more than 16 keys without \"kid\" for one algorithm",
+            Self::TooManyKeys => {
+                "more keys without \"kid\" for one algorithm than are tried for a token (16 of RSA 2048, 8 of RSA 4096 or P-256, 2 of RSA 8192, P-384 or P-521), give them a \"kid\" in a JWK Set"
+            }
             Self::MixedKinds => {
                 "HMAC secrets and public keys in one set, name the algorithms to accept"
             }
