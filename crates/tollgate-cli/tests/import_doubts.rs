@@ -30,6 +30,12 @@ fn what_was_never_a_key_becomes_none() {
             "A=secret-0123456789\n".to_owned(),
         ),
         ("A=secret-0123456789\nB=<your-key>\n".to_owned(), 2, "A=secret-0123456789\n".to_owned()),
+        (
+            map("\"Bearer secret-0123456789\" <client>;"),
+            3,
+            map("\"Bearer secret-0123456789\" acme;"),
+        ),
+        ("A=secret-0123456789:your_tier\n".to_owned(), 1, "A=secret-0123456789:pro\n".to_owned()),
         ("A=changeme\n".to_owned(), 1, "A=secret-0123456789\n".to_owned()),
         (
             "A=secret-0123456789\nDATABASE_URL=postgresql://u:secret@h/db\n".to_owned(),

@@ -19,6 +19,16 @@ pub(super) fn is_no_key(text: &str) -> Option<&'static str> {
 
 /// What templates, documentation and masks put in the place of a secret.
 fn is_placeholder(text: &str) -> bool {
+    is_of_template(text) || is_called_so(text) || has_run(text)
+}
+
+/// Whether a template, or whoever fills it in, was to put something else in the place of this name.
+pub(super) fn is_no_name(text: &str) -> bool {
+    is_of_template(text)
+        || text.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|w| w == "your")
+}
+
+fn is_of_template(text: &str) -> bool {
     const MARKS: [&str; 17] = [
         "${",
         "$(",
@@ -50,8 +60,6 @@ fn is_placeholder(text: &str) -> bool {
         || has_name_after(text, '<', Some('>'))
         || has_name_after(text, '%', Some('%'))
         || has_name_after(text, '$', None)
-        || is_called_so(text)
-        || has_run(text)
 }
 
 fn is_of_name(c: char) -> bool {
@@ -165,44 +173,63 @@ pub(super) fn may_tell_secret(text: &str) -> bool {
         || text.split([' ', ',', ';', '=', ':', '"', '\'']).any(may_be_secret)
 }
 
-/// A value that says no, whatever is asked.
+/// A value that says no, whatever is asked; or that it is nobody.
 pub(super) fn says_no(value: &str) -> bool {
-    const NO: [&str; 33] = [
+    const NO: [&str; 24] = [
         "",
-        "0",
-        "-1",
+        "-",
+        "_",
         "off",
         "no",
         "n",
         "false",
+        "none",
+        "null",
+        "nil",
+        "n/a",
+        "undefined",
+        "unknown",
+        "block",
+        "ban",
+        "401",
+        "403",
+        "444",
+        "anonymous",
+        "unauthenticated",
+        "nobody",
+        "bad",
+        "reject",
+        "not",
+    ];
+    /// Nor does anything that begins with one of these words.
+    const BEGINNINGS: [&str; 18] = [
         "deny",
         "denied",
         "disable",
         "disabled",
         "revoked",
-        "block",
         "blocked",
-        "ban",
         "banned",
         "invalid",
         "expired",
         "inactive",
-        "none",
-        "null",
-        "nil",
         "forbidden",
         "unauthorized",
-        "reject",
+        "unauthorised",
         "rejected",
-        "unknown",
         "leaked",
         "compromised",
         "suspended",
         "deleted",
-        "401",
-        "403",
     ];
-    NO.contains(&value.trim().to_ascii_lowercase().as_str())
+    let lower = value.trim().to_ascii_lowercase();
+    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    NO.contains(&lower.as_str())
+        || BEGINNINGS.contains(&first)
+        || (["no", "not"].contains(&first)
+            && ["access", "auth", "allowed", "valid", "key"].contains(&second))
+        || lower.parse::<f64>().is_ok_and(|number| number <= 0.0)
 }
 
 /// A value that says yes, and nothing else.
@@ -251,6 +278,30 @@ pub(super) fn denies(variable: &str) -> bool {
         || variable.split(['_', '$']).any(|word| matches!(word, "bad" | "ban"))
 }
 
+/// Whether a variable is called like one that says what a client gets, and not who it is.
+pub(super) fn is_of_others(variable: &str) -> bool {
+    const WORDS: [&str; 17] = [
+        "tier",
+        "plan",
+        "role",
+        "level",
+        "limit",
+        "rate",
+        "ratelimit",
+        "zone",
+        "quota",
+        "burst",
+        "upstream",
+        "backend",
+        "pool",
+        "server",
+        "cache",
+        "host",
+        "scope",
+    ];
+    variable.split(['_', '$']).any(|word| WORDS.contains(&word))
+}
+
 /// Whether a variable is called like one that says who is let in.
 pub(super) fn permits(variable: &str) -> bool {
     const WORDS: [&str; 8] = [
@@ -267,142 +318,4 @@ pub(super) fn permits(variable: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_for_a_key_is_none() {
-        for text in [
-            "${SOME_KEY}",
-            "prefix-${KEY}",
-            "$SOME_KEY",
-            "$some_key",
-            "sk-$API_KEY",
-            "$(cat key)",
-            "{{ env \"X\" }}",
-            "{{.Values.key}}",
-            "{% key %}",
-            "<%= key %>",
-            "#{key}",
-            "{$VALID_TOKEN}",
-            "{ANON_KEY}",
-            "<your-key>",
-            "<API KEY>",
-            "sk-<token>",
-            "%API_KEY%",
-            "%%KEY%%",
-            "@API_KEY@",
-            "__API_KEY__",
-            "_MY_SECRET_",
-            "[your key]",
-            "[[key]]",
-            "YOUR_TOKEN_HERE",
-            "your-strong-api-key",
-            "changeme",
-            "CHANGE-ME-PLEASE",
-            "replace_with_key",
-            "my_placeholder_1",
-            "REDACTED",
-            "sk-...abcd",
-            "sk-\u{2026}abcd",
-            "********",
-            "xxxxxxxxxxxx",
-            "sk-XXXXXXXX",
-            "00000000",
-            "TODO-key",
-            "API_KEY",
-            "ANON_KEY",
-            "insert-key-1",
-            "put-key-here",
-            "{vault://env/key}",
-            "os.environ/MY_KEY",
-            "ENC[AES256_GCM,data:x]",
-            "vault:secret/key",
-            "op://vault/item",
-            // Hashes, addresses and texts.
-            "$2b$12$abcdefghijklmnopqrstuv",
-            "$apr1$abc$defghijk",
-            "{SHA}abcdefghijk=",
-            "sha256:0123",
-            "postgresql://u:p@h/db",
-            "-----BEGIN PRIVATE KEY-----",
-        ] {
-            assert!(is_no_key(text).is_some(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_may_be_a_key_is_one() {
-        for text in [
-            "secret-0123456789",
-            "example-key-of-acme",
-            "dev-key-12345",
-            "my-super-secret-key-123",
-            "tg_dGhpcyBpcyBub3QgYSBrZXkgYXQgYWxsLCByZWFsbHk",
-            "sk-4f2Kq9LmZx",
-            "c2VjcmV0LWtleQ==",
-            "pa$word-12",
-            "it$_secret-01",
-            "a%20b%20c-1234",
-            "4174348a-9222-4e81-b33e-5d72d2fd7f1e",
-            "a+b/c-0123",
-            "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.abcdefgh",
-            "ACME0123456789",
-            "_0123abcd-",
-            "k<0>9-012345",
-            "there-is-nothing",
-        ] {
-            assert_eq!(is_no_key(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn names_are_told_from_secrets() {
-        for name in [
-            "acme",
-            "service-account-2024-production",
-            "59d1ef15-24a5-4373-b957-e8192c15ff6e",
-            "507f1f77bcf86cd799439011",
-            "auth0|507f1f77bcf86cd799439011",
-            "alice@example.com",
-            "Team 42",
-        ] {
-            assert!(!may_be_secret(name), "{name}");
-        }
-        for secret in [
-            "sk-upstream",
-            "Bearer abc",
-            "4f2Kq9LmZx8Yw7Vu6T",
-            "u:0123456789abcdef0@h",
-            "AKIAIOSFODNN7EXAMPLE",
-            "postgresql://u:p@h/db",
-        ] {
-            assert!(may_be_secret(secret), "{secret}");
-        }
-        for (text, tells) in [
-            ("batch: jobs", false),
-            ("for the team of 2026", false),
-            ("the password is hunter2", true),
-            ("//u:hunter2@h/db", true),
-            ("old one: 4f2Kq9LmZx8Yw7Vu6T", true),
-        ] {
-            assert_eq!(may_tell_secret(text), tells, "{text}");
-        }
-    }
-
-    #[test]
-    fn switches_are_told_from_clients() {
-        for value in ["", "0", "off", "Deny", "REVOKED", "-1", "403"] {
-            assert!(says_no(value) && !says_yes(value), "{value}");
-        }
-        for value in ["1", "On", "TRUE", "valid"] {
-            assert!(says_yes(value) && !says_no(value), "{value}");
-        }
-        for value in ["acme", "2", "1001", "noel", "off-line"] {
-            assert!(!says_yes(value) && !says_no(value), "{value}");
-        }
-        assert!(denies("$is_blocked") && denies("$revoked_key") && denies("$bad_key"));
-        assert!(!denies("$client") && !denies("$badge"));
-        assert!(permits("$is_valid_api_key") && !permits("$invalid_key") && !permits("$client"));
-    }
-}
+mod tests;

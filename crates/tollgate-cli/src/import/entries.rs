@@ -116,9 +116,15 @@ fn check(found: &Found) -> Result<String, &'static str> {
                     around it",
         );
     }
-    let mut names = [Some(&found.client), found.tier.as_ref()].into_iter().flatten();
-    if names.any(|name| doubt::may_be_secret(name)) {
-        return Err("a name that may be a key itself, and would be in every log");
+    for name in [Some(&found.client), found.tier.as_ref()].into_iter().flatten() {
+        if doubt::may_be_secret(name) {
+            return Err("a name that may be a key itself, and would be in every log");
+        }
+        if doubt::is_no_name(name) {
+            return Err(
+                "a placeholder in the place of a name: put the client's, or the tier's, there",
+            );
+        }
     }
     let key = match &found.secret {
         Secret::Key(key) => key,
@@ -139,8 +145,8 @@ fn check(found: &Found) -> Result<String, &'static str> {
     if key.len() < GUESSABLE {
         return Err("a key of less than 8 characters, which anybody can guess; is it one at all?");
     }
-    if key.chars().any(char::is_control) || key.trim() != key {
-        return Err("a key with control characters, or blanks around it, which no header can have");
+    if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("a key with blanks or control characters, which no client sends");
     }
     if let Some(message) = doubt::is_no_key(key) {
         return Err(message);

@@ -23,7 +23,8 @@ fn parts(line: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, value))
 }
 
-pub(super) fn read(text: &str) -> Source {
+/// `has_client`: all keys are those of a client that the command line names.
+pub(super) fn read(text: &str, has_client: bool) -> Source {
     let mut source = Source::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -42,7 +43,12 @@ pub(super) fn read(text: &str) -> Source {
                 continue;
             }
         };
-        if let Some(message) = is_setting(name, &value) {
+        let doubt = is_setting(name, &value).or_else(|| {
+            (!has_client && is_of_nobody(name)).then_some(
+                "a name that is not that of a client: write NAME=key:tier, or add --client NAME",
+            )
+        });
+        if let Some(message) = doubt {
             source.fault(place, message);
             continue;
         }
@@ -73,6 +79,19 @@ fn is_tier(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
+/// Whether a name says that it is a key, and no more.
+fn is_of_nobody(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "ACCESS", "ALLOWED", "API", "APIKEY", "APIKEYS", "AUTH", "BEARER", "KEY", "KEYS", "TOKEN",
+        "TOKENS", "VALID",
+    ];
+    let upper = name.to_ascii_uppercase();
+    (upper.contains("KEY") || upper.contains("TOKEN"))
+        && upper
+            .split('_')
+            .all(|part| WORDS.contains(&part) || part.chars().all(|c| c.is_ascii_digit()))
+}
+
 /// Why a variable is rather a setting of a program than the key of a client: a file of them has many that
 /// are no keys, or are those of others.
 fn is_setting(name: &str, value: &str) -> Option<&'static str> {
@@ -80,10 +99,10 @@ fn is_setting(name: &str, value: &str) -> Option<&'static str> {
         "a name as programs call their own settings: if it is the key of a client, give \
                          the line that client's name";
     const VALUED: &str =
-        "a value as programs have for settings (an address, a path, a number, a switch), and \
+        "a value as programs have for settings (an address, a path, a number, a word, a list), and \
                           no key of a client";
     /// Parts of names.
-    const PARTS: [&str; 45] = [
+    const PARTS: [&str; 60] = [
         "ADDR",
         "ADDRESS",
         "ADMIN",
@@ -129,6 +148,21 @@ fn is_setting(name: &str, value: &str) -> Option<&'static str> {
         "URL",
         "USERNAME",
         "WEBHOOK",
+        "ENV",
+        "ENVIRONMENT",
+        "NODE",
+        "LOG",
+        "NAME",
+        "VERSION",
+        "LOCALE",
+        "TZ",
+        "MODEL",
+        "ENABLE",
+        "ENABLED",
+        "MAX",
+        "MIN",
+        "TTL",
+        "USER",
     ];
     /// Whose keys these are is plain: those of services that a program uses.
     const SERVICES: [&str; 22] = [
@@ -177,7 +211,12 @@ fn is_setting(name: &str, value: &str) -> Option<&'static str> {
         !first.is_empty() && first.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
     let is_text =
         value.starts_with(['{', '[']) && !value.starts_with("{{") || value.contains("-----BEGIN");
-    (is_plain || is_address || is_path || is_number || is_text).then_some(VALUED)
+    // A word alone, such as `production`.
+    let is_word =
+        value.len() < 20 && value.chars().all(|c| c.is_ascii_alphabetic()) && !value.is_empty();
+    let is_list = first.contains([',', ';']);
+    (is_word || is_list || is_plain || is_address || is_path || is_number || is_text)
+        .then_some(VALUED)
 }
 
 /// As shells have it: what is in quotes; or all up to a comment, which has a blank before it.
@@ -273,11 +312,18 @@ mod tests {
             "SITE=api.example.com:pro",
             "KEY=-----BEGIN PRIVATE KEY-----",
             "CONF='{\"a\":1}'",
+            "NODE_ENV=production",
+            "STAGE=production",
+            "APP_NAME=shop-backend",
+            "API_KEYS=key-01234,key-56789",
+            "API_KEY=key-0123456789",
+            "KEY_1=key-0123456789",
+            "VALID_API_KEY_2=key-0123456789:pro",
             "AUTH=service-user:hunter.2",
             "AUTH=service-user:pass word",
             "A=key-0123456789:pro/x",
         ] {
-            let source = read(line);
+            let source = read(line, false);
             assert!(
                 source.found.is_empty() && source.faults.len() == 1,
                 "{line} {:?}",
@@ -293,7 +339,7 @@ mod tests {
             "GOOGLE=key-0123456789:free",
             "X=a/b+c0123456789=",
         ] {
-            let source = read(line);
+            let source = read(line, false);
             assert!(
                 source.found.len() == 1 && source.faults.is_empty(),
                 "{line} {:?}",

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::doubt::{denies, permits, says_no, says_yes};
+use super::doubt::{denies, is_of_others, permits, says_no, says_yes};
 use super::nginx::{configuration, variable, Configuration, Map};
 use super::source::{Found, Place, Secret, Source};
 use crate::escape::shown;
@@ -41,7 +41,18 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
         Some(wanted) => map.from == *wanted,
         None => is_of_credentials(&map.from),
     });
-    if of_keys.is_empty() {
+    // Without a map, the keys are where conditions are.
+    let compared =
+        || configuration.comparisons.iter().filter(|(_, from, _)| is_of_credentials(from));
+    if of_keys.is_empty() && compared().next().is_some() {
+        for (line, ..) in compared() {
+            source.fault(
+                Place::Line(*line),
+                "a condition that compares a credential, which is not read: if it lets a key in, import that \
+                 as a line NAME=key:tier",
+            );
+        }
+    } else if of_keys.is_empty() {
         let message = match wanted {
             Some(_) => "no map goes by that variable",
             None => {
@@ -52,6 +63,25 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
         source.fault(Place::Line(1), message);
     }
     for map in &of_keys {
+        // What a key gets is no client.
+        if is_of_others(&map.to) && !has_client {
+            let is_known = |other: &&Map| other.from == map.from && !is_of_others(&other.to);
+            let to = shown(&map.to);
+            match of_keys.iter().any(is_known) {
+                true => source.notes.push(format!(
+                    "line {}: the map to {to} was not read, as that is not called like a client",
+                    map.line
+                )),
+                false => source.fault(
+                    Place::Line(map.line),
+                    format!(
+                        "a map to {to}, which is not called like a client: if its values are clients, call it \
+                         $client; if all keys are those of one, add --client NAME"
+                    ),
+                ),
+            }
+            continue;
+        }
         take(&mut source, map, &Clients::new(maps, &map.to), has_client);
         note_where_keys_are_sent(&mut source, &map.from);
     }
@@ -201,7 +231,7 @@ fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
         let place = Place::Line(*line);
         match key.as_str() {
             "default" => {
-                if !client.is_empty() {
+                if !says_no(client) {
                     source.notes.push(format!(
                         "{place}: the map has a client for requests without one of its keys; Tollgate \
                          refuses them"

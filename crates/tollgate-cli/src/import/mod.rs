@@ -127,7 +127,7 @@ impl Arguments {
         };
         let mut source = match format {
             Format::Map => map::read(text, self.map_variable.as_deref(), self.client.is_some()),
-            Format::Env => env::read(text),
+            Format::Env => env::read(text, self.client.is_some()),
             Format::Litellm => litellm::read(&json::parse(text)?),
             Format::Kong => {
                 refuse_yaml(text)?;

@@ -152,6 +152,21 @@ fn keys_that_other_maps_refuse_are_not_taken() {
 }
 
 #[test]
+fn what_a_key_gets_is_no_client() {
+    let tiers = "map $http_x_api_key $tier { key-1 pro; key-2 pro; }\n";
+    let (keys, faults, _) = taken(tiers, false);
+    assert!(keys.is_empty() && faults.len() == 1 && faults[0].contains("--client"), "{faults:?}");
+    assert_eq!(taken(tiers, true).0, ["key-1", "key-2"]);
+    let both = format!("{tiers}map $http_x_api_key $who {{ key-1 acme; }}\n");
+    let source = read(&both, None, false);
+    assert!(source.found.len() == 1 && source.faults.is_empty(), "{:?}", source.faults);
+    assert!(source.notes.iter().any(|note| note.contains("the map to $tier was not read")));
+    // And conditions are where the keys are, if there is no map.
+    let (keys, faults, _) = taken("server {\nif ($http_x_key != key-1) { return 401; }\n}", true);
+    assert!(keys.is_empty() && faults.len() == 1 && faults[0].starts_with("line 2"), "{faults:?}");
+}
+
+#[test]
 fn conditions_are_not_passed_over() {
     let keys = "map $http_authorization $who { \"Bearer key-1\" acme; }\n";
     let condition =
@@ -200,7 +215,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in "[ -~\n]{0,200}") {
         let _ = read(&text, None, false);
-        let _ = super::super::env::read(&text);
+        let _ = super::super::env::read(&text, false);
         let _ = super::super::plain::read(&text, "c");
     }
 
