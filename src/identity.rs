@@ -9,6 +9,8 @@ use tollgate_core::decision::{Decision, Reason};
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
+/// By which llama.cpp goes on with a stream whose client has left, and gives it to whoever names it.
+const CONVERSATION_ID: &[u8] = b"x-conversation-id";
 
 /// Takes off what the client says about himself, before anybody believes it: auth_request asks its
 /// service in ACCESS, with the header lines of the client. (What he says of the request's id may
@@ -79,6 +81,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<()> {
 /// Whether the client has no say in this header: a credential, or one of ours.
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
     (!policy.pass_credentials && policy.credential_source(name).is_some())
+        || (policy.strips_conversation_id() && is_spelling_of(CONVERSATION_ID, name))
         || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
 }
 

@@ -7,7 +7,6 @@ use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, Con
 use crate::ffi::open_file::Buffering;
 use tollgate_core::jwt;
 use tollgate_core::limits::Oversize;
-use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate on | off`
@@ -308,20 +307,6 @@ pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
     once(&mut conf.settings.apply, args, given(cx, names.to_vec()))
 }
 
-/// `tollgate_engine NAME`
-pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let name = word(args, 1);
-    let engine = Engine::from_name(name.as_bytes()).ok_or_else(|| {
-        let known: Vec<_> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
-        error(format!(
-            "unknown engine \"{}\" in \"tollgate_engine\"; known are {}",
-            name.escape_debug(),
-            known.join(", ")
-        ))
-    })?;
-    once(&mut conf.settings.engine, args, engine)
-}
-
 /// `tollgate_max_body SIZE`
 pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let value = word(args, 1);
@@ -331,25 +316,6 @@ pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
             "invalid size \"{value}\" in \"tollgate_max_body\"; it takes 1k to 1g"
         ))),
     }
-}
-
-/// `tollgate_include_usage auto | off`
-pub(super) fn include_usage(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = match word(args, 1) {
-        "auto" => true,
-        "off" => false,
-        other => {
-            return Err(error(format!(
-                "invalid value \"{}\" in \"tollgate_include_usage\"; it takes \"auto\" or \"off\"",
-                other.escape_debug()
-            )))
-        }
-    };
-    once(&mut conf.settings.include_usage, args, value)
 }
 
 /// `tollgate_estimate [bytes_per_token=N] [output=N]`

@@ -2,8 +2,10 @@
 //!
 //! * [`shared`]: zone, limits and prices, which `http` declares;
 //! * [`tier`]: the blocks of tiers;
-//! * [`location`]: what a location may say.
+//! * [`location`]: what a location may say;
+//! * [`engine`]: what it says of the engine behind it.
 
+mod engine;
 mod location;
 mod shared;
 mod tier;
@@ -74,9 +76,13 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_jwt_claim", Two, Loc, location::jwt_claim),
     command!("tollgate_default_tier", One, Loc, location::default_tier),
     command!("tollgate_apply", OneOrMore, Loc, location::apply),
-    command!("tollgate_engine", One, Loc, location::engine),
+    command!("tollgate_engine", One, Loc, engine::engine),
+    command!("tollgate_model", One, Loc, engine::model),
+    command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
+    command!("tollgate_background", One, Loc, engine::background),
+    command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
     command!("tollgate_max_body", One, Loc, location::max_body),
-    command!("tollgate_include_usage", One, Loc, location::include_usage),
+    command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
     command!("tollgate_oversized", One, Loc, location::oversized),
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
@@ -87,7 +93,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 43 } else { 42 };
+const COUNT: usize = if cfg!(debug_assertions) { 47 } else { 46 };
 
 type Outcome = Result<(), ConfError>;
 
