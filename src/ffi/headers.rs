@@ -121,11 +121,18 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Adds `WWW-Authenticate` to the response, where nginx looks for it: if `satisfy any` lets
-    /// another module grant access after all, it is taken away again.
-    pub(crate) fn push_www_authenticate(self, value: &'static str) -> Option<()> {
-        // SAFETY: the request is live; `push` gives a new element, or null.
+    /// Adds `WWW-Authenticate` to the response, if it isn't there, where nginx looks for it: if
+    /// `satisfy any` lets another module grant access after all, it is taken away again.
+    pub(crate) fn challenge(self, value: &'static str) -> Option<()> {
+        // SAFETY: the request is live, and so are the lines of its response; `push` gives a new
+        // element, or null.
         unsafe {
+            let is_there = |line: *mut ngx_table_elt_t| {
+                (*line).hash != 0 && std::ptr::eq((*line).value.data, value.as_ptr())
+            };
+            if Lines::of(self.headers_out_list()).any(is_there) {
+                return Some(());
+            }
             let line = push(self.headers_out_list(), "WWW-Authenticate", value.as_bytes());
             if line.is_null() {
                 return None;
