@@ -297,7 +297,7 @@ fn inspect(
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
     // A location before this one may have asked for it already.
-    Ok(Metering::new(request, estimate, price, hides_usage || hid_usage))
+    Ok(Metering::new(request, policy.engine, estimate, price, hides_usage || hid_usage))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -130,6 +130,7 @@ impl<'de> Reader<'de> {
             stream,
             output_bound: self.bound.filter(|_| !self.is_unbounded),
             choices: self.choices.saturating_mul(prompts),
+            per_prompt: self.choices,
             input: self.measure.size,
             stream_options: self.stream_options,
         }

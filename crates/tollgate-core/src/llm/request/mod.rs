@@ -47,6 +47,8 @@ pub struct LlmRequest {
     /// How many outputs there will be: `n` or `best_of` (to llama.cpp also `n_cmpl`), whichever is
     /// larger, for every prompt.
     pub choices: u64,
+    /// How many of them are made of one prompt.
+    pub per_prompt: u64,
     /// How much the model is given to read.
     pub input: InputSize,
     stream_options: StreamOptions,
