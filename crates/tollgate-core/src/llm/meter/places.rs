@@ -21,6 +21,13 @@ pub(super) enum Place {
     /// The root of an answer of TGI, of its events, and the one element of an array of them (its
     /// compatible `/`).
     Tgi,
+    /// The root of a native answer of llama.cpp, and of its events: an object, or an array of them.
+    Llama,
+    /// The root of a native answer of SGLang, and of its events: an object, or an array of them.
+    Sglang,
+    /// One of several answers in an array.
+    LlamaAnswer,
+    SglangAnswer,
 
     /// The array `choices`.
     Choices,
@@ -50,6 +57,8 @@ pub(super) enum Place {
     TokenText,
     /// The whole text: at the end of a stream of TGI once more.
     WholeText,
+    /// The text of SGLang, all of it up to now in each event.
+    TextSoFar,
     /// Tokens of the output, as numbers.
     TokenIds,
     TokenId,
@@ -62,6 +71,12 @@ pub(super) enum Place {
     ChatUsage,
     /// `timings` of llama.cpp, which says what its usage would say.
     Timings,
+    /// `timings` of llama.cpp in its native answers, whose numbers stand beside it.
+    NativeTimings,
+    /// `meta_info` of SGLang.
+    MetaInfo,
+    /// `meta` of Cohere.
+    Meta,
     /// `prompt_tokens_details` and `input_tokens_details`
     InputDetails,
     /// `completion_tokens_details` and `output_tokens_details`
@@ -80,7 +95,7 @@ pub(super) enum Place {
 
     /// The number of a choice.
     Index,
-    /// Why an answer ended: a string, once it has.
+    /// Why an answer ended: a string, or an object whose `type` says it, once it has.
     Finish,
     /// `incomplete_details` of Responses.
     Incomplete,
@@ -120,11 +135,25 @@ impl Place {
     /// The place of the outermost value of an answer, or of one event or line of it.
     pub(super) fn root(endpoint: Endpoint) -> Self {
         match endpoint {
-            Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => Self::OpenAi,
+            Endpoint::Chat
+            | Endpoint::ChatBatch
+            | Endpoint::Completions
+            | Endpoint::Embeddings
+            | Endpoint::LlamaEmbedding
+            | Endpoint::TokenGenerate
+            | Endpoint::GenerativeScoring
+            | Endpoint::Pooling
+            | Endpoint::Classify
+            | Endpoint::Score
+            | Endpoint::Rerank
+            | Endpoint::CohereEmbed
+            | Endpoint::Invocations => Self::OpenAi,
             Endpoint::Responses => Self::Responses,
             Endpoint::Messages => Self::Messages,
             Endpoint::OllamaChat | Endpoint::OllamaGenerate | Endpoint::OllamaEmbed => Self::Ollama,
             Endpoint::TgiGenerate | Endpoint::TgiGenerateStream => Self::Tgi,
+            Endpoint::LlamaCompletion | Endpoint::LlamaInfill => Self::Llama,
+            Endpoint::SglangGenerate | Endpoint::SglangEncode => Self::Sglang,
         }
     }
 
@@ -139,17 +168,22 @@ impl Place {
             | Self::Arguments
             | Self::Audio
             | Self::Part
+            | Self::Meta
             | Self::Vendor => self.openai_member(key),
             Self::Responses | Self::Response | Self::OutputItem | Self::Incomplete => {
                 self.responses_member(key)
             }
             Self::Messages | Self::MessageStart | Self::Block => self.messages_member(key),
             Self::Ollama => Self::ollama_member(key),
+            Self::Llama | Self::LlamaAnswer => Self::llama_member(key),
+            Self::Sglang | Self::SglangAnswer | Self::MetaInfo => self.sglang_member(key),
+            Self::Finish => (key == b"type").then_some(Self::Finish),
             Self::Tgi | Self::Token | Self::Details => self.tgi_member(key),
             Self::ChatUsage
             | Self::VendorUsage
             | Self::Usage
             | Self::Timings
+            | Self::NativeTimings
             | Self::InputDetails
             | Self::OutputDetails => self.usage_member(key),
             Self::Choices
@@ -167,7 +201,7 @@ impl Place {
             | Self::PrefillToken
             | Self::Count(_)
             | Self::Index
-            | Self::Finish
+            | Self::TextSoFar
             | Self::Kind
             | Self::Done
             | Self::Error
@@ -181,6 +215,8 @@ impl Place {
             (Self::OpenAi, b"usage") => Self::ChatUsage,
             (Self::OpenAi, b"timings") => Self::Timings,
             (Self::OpenAi, b"x_groq") => Self::Vendor,
+            (Self::OpenAi, b"meta") => Self::Meta,
+            (Self::Meta, b"billed_units") => Self::Usage,
             (Self::OpenAi, b"object") => Self::Kind,
             (Self::OpenAi, b"error") => Self::Error,
             (Self::OpenAi, b"obfuscation") => Self::Varying,
@@ -258,6 +294,38 @@ impl Place {
         })
     }
 
+    fn llama_member(key: &[u8]) -> Option<Self> {
+        Some(match key {
+            b"content" => Self::Text,
+            b"tokens" => Self::TokenIds,
+            b"tokens_evaluated" => Self::Count(Count::Input),
+            b"tokens_predicted" => Self::Count(Count::Output),
+            b"timings" => Self::NativeTimings,
+            b"index" => Self::Index,
+            b"stop" => Self::Done,
+            b"stop_type" => Self::Finish,
+            b"error" => Self::Error,
+            _ => return None,
+        })
+    }
+
+    fn sglang_member(self, key: &[u8]) -> Option<Self> {
+        Some(match (self, key) {
+            (Self::MetaInfo, b"prompt_tokens") => Self::Count(Count::Input),
+            (Self::MetaInfo, b"completion_tokens") => Self::Count(Count::Output),
+            (Self::MetaInfo, b"cached_tokens") => Self::Count(Count::CachedInput),
+            (Self::MetaInfo, b"reasoning_tokens") => Self::Count(Count::Reasoning),
+            (Self::MetaInfo, b"finish_reason") => Self::Finish,
+            (Self::MetaInfo, _) => return None,
+            (_, b"meta_info") => Self::MetaInfo,
+            (_, b"text") => Self::TextSoFar,
+            (_, b"index") => Self::Index,
+            (_, b"object") => Self::Kind,
+            (_, b"error") => Self::Error,
+            _ => return None,
+        })
+    }
+
     fn tgi_member(self, key: &[u8]) -> Option<Self> {
         Some(match (self, key) {
             (Self::Tgi, b"token") => Self::Token,
@@ -294,7 +362,7 @@ impl Place {
             | (Self::InputDetails, b"cached_tokens")
             // Of Messages.
             | (Self::Usage, b"cache_read_input_tokens")
-            | (Self::Timings, b"cache_n") => Count::CachedInput,
+            | (Self::Timings | Self::NativeTimings, b"cache_n") => Count::CachedInput,
             (Self::Usage, b"cache_creation_input_tokens") => Count::CacheCreation,
             (Self::Timings, b"prompt_n") => Count::UncachedInput,
             // The first of SGLang.
@@ -314,6 +382,7 @@ impl Place {
                 | Self::Arguments
                 | Self::Delta
                 | Self::TokenText
+                | Self::TextSoFar
                 | Self::Error
                 | Self::Varying
         )
@@ -331,6 +400,8 @@ impl Place {
             Self::TokenIds => Self::TokenId,
             Self::Prefill => Self::PrefillToken,
             Self::Tgi => Self::Tgi,
+            Self::Llama => Self::LlamaAnswer,
+            Self::Sglang => Self::SglangAnswer,
             _ => return None,
         })
     }

@@ -83,6 +83,7 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
     };
     let output = match said.output {
         Some(output) if reading.said_final => output,
+        Some(output) if is_as_reserved => output.max(counted).max(reserved.output),
         Some(output) => output.max(counted),
         None if is_as_reserved => counted.max(reserved.output),
         None => counted,

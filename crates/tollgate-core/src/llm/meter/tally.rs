@@ -33,6 +33,10 @@ pub(super) struct Tally {
     /// The answers that have ended, and the number of the last one that something came of.
     finishes: u64,
     last_index: u64,
+    /// The answers of an array that have ended.
+    answers: u64,
+    /// The longest text that came as all there was up to then.
+    text_so_far: u64,
     deltas: u64,
     delta_bytes: u64,
     /// In an answer that is one document: what came of its choices.
@@ -76,6 +80,8 @@ impl Tally {
             hit_bound: false,
             finishes: 0,
             last_index: 0,
+            answers: 0,
+            text_so_far: 0,
             deltas: 0,
             delta_bytes: 0,
             rest: Rest::default(),
@@ -110,7 +116,7 @@ impl Tally {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.deltas > 0
+        self.deltas > 0 || self.text_so_far > 0
     }
 
     /// What came is nothing that an engine is known to say.
@@ -121,7 +127,7 @@ impl Tally {
     /// The stream's end mark, `[DONE]`: the usage before it was the last one.
     pub(super) fn done(&mut self) {
         self.ended = true;
-        if self.root == Place::OpenAi {
+        if matches!(self.root, Place::OpenAi | Place::Llama | Place::Sglang) {
             self.said_final = self.whole.is_said() || self.shares.sum(1).is_said();
         }
     }
@@ -174,12 +180,17 @@ impl Tally {
         self.is_strange |= is_whole && !event.is_known;
         self.hit_bound |= event.hit_bound;
         self.has_timings |= event.has_timings;
-        self.finishes = self.finishes.saturating_add(event.finishes);
+        let finishes = match self.root {
+            Place::Llama => event.finishes.max(u64::from(event.last)),
+            _ => event.finishes,
+        };
+        self.finishes = self.finishes.saturating_add(finishes);
         match self.root {
             Place::Responses => self.settle_responses(&event, delta, is_whole),
             Place::Messages => self.settle_messages(&event, is_whole),
             Place::Ollama => self.settle_ollama(&event, is_whole),
             Place::Tgi => self.settle_tgi(&event, is_whole),
+            Place::Llama | Place::Sglang => self.settle_native(&event, is_whole),
             _ => self.settle_openai(&event, is_whole),
         }
     }
@@ -274,6 +285,27 @@ impl Tally {
         }
     }
 
+    /// Native answers of llama.cpp and SGLang say how far each is, and in the end how far it came.
+    fn settle_native(&mut self, event: &Event, is_whole: bool) {
+        let has_finished = self.finishes > 0 && self.finishes >= self.asked.choices;
+        self.ended |= has_finished && is_whole;
+        if event.says_usage() {
+            self.shares.say(event.index, event.counts);
+        }
+        if event.is_known {
+            self.said_final = is_whole && (has_finished || !self.is_streamed);
+        }
+    }
+
+    /// One of several answers in an array came to its end.
+    fn end_answer(&mut self) {
+        if self.event.says_usage() {
+            self.shares.say(self.answers, self.event.counts);
+        }
+        self.answers = self.answers.saturating_add(1);
+        self.event.counts = Counts::default();
+    }
+
     fn say(&mut self, counts: Counts, is_final: bool) {
         self.whole.update(counts);
         self.said_final = is_final;
@@ -302,6 +334,11 @@ impl Tally {
             true => self.asked.prompts(),
             false => self.shares.prompts(self.asked.per_prompt),
         };
+        // Text that comes again and again is counted where nothing better is known.
+        let (deltas, delta_bytes) = match said.output {
+            None if self.deltas == 0 && self.text_so_far > 0 => (1, self.text_so_far),
+            _ => (self.deltas, self.delta_bytes),
+        };
         Reading {
             said,
             said_final: self.said_final,
@@ -311,8 +348,8 @@ impl Tally {
             ended: self.ended,
             is_streamed: self.is_streamed,
             is_strange: self.is_strange && !self.is_known,
-            deltas: self.deltas,
-            delta_bytes: self.delta_bytes,
+            deltas,
+            delta_bytes,
             failed: self.failed,
             hit_bound: self.hit_bound,
         }
@@ -437,6 +474,7 @@ impl Reader for Tally {
             Place::Choice => {
                 self.rest.end_choice(self.delta_bytes, self.event.is_at_bound);
             }
+            Place::LlamaAnswer | Place::SglangAnswer => self.end_answer(),
             Place::Choices if self.event.choices == Choices::Unknown => {
                 self.event.choices = Choices::Empty;
             }
@@ -450,6 +488,7 @@ impl Reader for Tally {
             Place::Text | Place::Arguments if string.len > 0 => self.add_delta(string.len),
             Place::Reasoning(alias) if string.len > 0 => self.add_reasoning(alias, string.len),
             Place::TokenText => self.add_delta(string.len),
+            Place::TextSoFar => self.text_so_far = self.text_so_far.max(string.len),
             Place::Delta => self.event_delta = string.len,
             Place::WholeText if self.is_streamed => self.event.last = true,
             Place::WholeText if string.len > 0 => self.add_delta(string.len),
