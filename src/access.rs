@@ -359,7 +359,7 @@ fn inspect(
     };
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    Ok(Metering::new(request, estimate, price, hides_usage))
+    Ok(Metering::new(request, policy.engine, estimate, price, hides_usage))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -129,6 +129,7 @@ impl<'de> Reader<'de> {
             output_bound: self.bound.filter(|_| !self.is_unbounded),
             choices: self.choices.saturating_mul(prompts),
             background: self.background,
+            per_prompt: self.choices,
             input: self.measure.size,
             stream_options: self.stream_options,
         }
