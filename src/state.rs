@@ -15,7 +15,7 @@ use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::ffi::relay::Buffers;
-use crate::ffi::request::Kept;
+use crate::ffi::request::{Kept, Request};
 use crate::introspector::Inquiry;
 use crate::metering::Metering;
 use crate::queue::{self, Ticket};
@@ -107,6 +107,16 @@ pub(crate) enum SavedCredential {
     None,
     One { bytes: Kept, bearer: bool, raw: bool },
     Conflict,
+}
+
+impl SavedCredential {
+    /// What was presented, if that is one thing.
+    pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
+        match self {
+            Self::One { bytes, .. } => Some(r.kept(bytes)).filter(|bytes| !bytes.is_empty()),
+            Self::None | Self::Conflict => None,
+        }
+    }
 }
 
 /// Whose body the client gets.

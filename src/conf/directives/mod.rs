@@ -83,11 +83,12 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
+    command!("tollgate_upgrade", One, Loc, location::upgrade),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 43 } else { 42 };
+const COUNT: usize = if cfg!(debug_assertions) { 44 } else { 43 };
 
 type Outcome = Result<(), ConfError>;
 
