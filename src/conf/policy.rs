@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::credentials::{self, ApiKeys, Verifier};
 use super::rules::{LimitRule, LimitSet, Tier};
-use super::settings::{AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Settings};
+use super::settings::{AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Settings, Upgrade};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
@@ -61,6 +61,7 @@ pub(crate) struct Policy {
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
     pub(crate) on_revoke: OnRevoke,
+    pub(crate) upgrade: Upgrade,
 }
 
 /// `tollgate_estimate`
@@ -171,6 +172,7 @@ impl Policy {
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
             audit_log: audit_log(cx, settings, &mut main.loaded)?,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
+            upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
         }))
     }
 

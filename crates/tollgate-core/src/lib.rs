@@ -12,6 +12,7 @@ pub mod clock;
 pub mod credential;
 mod decimal;
 pub mod decision;
+pub mod disclosure;
 pub mod introspection;
 pub mod jwt;
 pub mod keys;

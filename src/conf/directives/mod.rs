@@ -92,11 +92,12 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
+    command!("tollgate_upgrade", One, Loc, location::upgrade),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 48 } else { 47 };
+const COUNT: usize = if cfg!(debug_assertions) { 49 } else { 48 };
 
 type Outcome = Result<(), ConfError>;
 
