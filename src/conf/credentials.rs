@@ -5,15 +5,17 @@ use std::rc::Rc;
 
 use super::settings::{Auth, Given, Settings};
 use super::MainConf;
+use crate::ffi::clock::precise_now;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
 use crate::ffi::shared_block::Mapping;
 use crate::introspector::Introspector;
-use crate::live::{Follow, Live, LoadError, Source};
+use crate::live::{Content, Follow, Live, LoadError, Remark, Source};
 use crate::per_server::PerServer;
 use crate::provider::KeyProvider;
 use tollgate_core::jwt;
 use tollgate_core::keys;
+use tollgate_core::status::SetKind;
 
 /// `tollgate_introspection_cache`, unless it is given.
 const DEFAULT_INTROSPECTION_CACHE_SECS: i64 = 60;
@@ -32,24 +34,38 @@ impl Source for KeysFile {
     type Loaded = keys::KeySet;
     type Error = String;
 
+    const KIND: SetKind = SetKind::ApiKeys;
+
     fn paths(&self) -> &[String] {
         &self.path
     }
 
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+    fn build(&self, files: &[Vec<u8>]) -> Result<Content, String> {
         let [path] = &self.path;
         let json = files.first().map_or(&[][..], Vec::as_slice);
         let is_declared = |name: &str| self.tiers.iter().any(|tier| tier == name);
-        keys::KeySet::build(json, &is_declared).map_err(|error| format!("\"{path}\": {error}"))
+        let built = keys::KeySet::build(json, &is_declared, precise_now().wall)
+            .map_err(|error| format!("\"{path}\": {error}"))?;
+        let keys = built.set_len();
+        let remark = |refused: keys::Refused| Remark {
+            text: format!("\"{path}\": {}", refused.error),
+            is_mistake: refused.is_mistake(),
+        };
+        let warnings = match keys {
+            0 => vec![format!("\"{path}\" holds no keys now, so everybody is refused")],
+            _ => Vec::new(),
+        };
+        Ok(Content {
+            block: built.block,
+            keys,
+            refused: built.refused.into_iter().map(remark).collect(),
+            refused_count: built.refused_count,
+            warnings,
+        })
     }
 
     fn open(&self, block: Mapping) -> Option<Self::Loaded> {
         keys::KeySet::from_block(block)
-    }
-
-    fn remark(&self, set: &Self::Loaded) -> Option<String> {
-        let [path] = &self.path;
-        set.is_empty().then(|| format!("\"{path}\" holds no keys now, so everybody is refused"))
     }
 }
 
@@ -71,13 +87,15 @@ impl Source for KeyFiles {
     type Loaded = jwt::KeySet;
     type Error = KeyFilesError;
 
+    const KIND: SetKind = SetKind::JwtKeys;
+
     fn paths(&self) -> &[String] {
         &self.paths
     }
 
     /// The files one behind the other, each behind its length: what is made of them has no form that
     /// could be shared, and is small.
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, KeyFilesError> {
+    fn build(&self, files: &[Vec<u8>]) -> Result<Content, KeyFilesError> {
         let keys = self.load(files).map_err(KeyFilesError::Keys)?;
         keys.check(self.algorithms.as_ref())
             .map_err(|error| KeyFilesError::Algorithms(self.paths.join("\", \""), error))?;
@@ -86,7 +104,7 @@ impl Source for KeyFiles {
             block.extend_from_slice(&(file.len() as u64).to_le_bytes());
             block.extend_from_slice(file);
         }
-        Ok(block)
+        Ok(Content { block, keys: keys.len(), ..Content::default() })
     }
 
     fn open(&self, block: Mapping) -> Option<Self::Loaded> {
@@ -99,10 +117,6 @@ impl Source for KeyFiles {
             rest = behind;
         }
         self.load(&files).ok()
-    }
-
-    fn remark(&self, _: &Self::Loaded) -> Option<String> {
-        None
     }
 }
 
@@ -165,9 +179,11 @@ pub(super) fn load_keys(
         Some((_, keys)) => Rc::clone(keys),
         None => {
             let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
-            let keys = Live::load(KeysFile { path: [path.clone()], tiers }).map_err(|error| {
+            let loaded = Live::load(KeysFile { path: [path.clone()], tiers });
+            let (keys, refused) = loaded.map_err(|error| {
                 ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
             })?;
+            tell_refused(cx, &refused, &keys, place)?;
             let keys = Rc::new(keys);
             main.follow(Rc::clone(&keys) as Rc<dyn Follow>, std::slice::from_ref(path));
             main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
@@ -203,6 +219,40 @@ pub(super) fn load_keys(
         }
     }
     Ok(keys)
+}
+
+/// Tells which entries of a keys file are not in force. A mistake is an error as long as nginx doesn't run:
+/// who starts it is there to mend it. Later one key is no reason to refuse a configuration, or the file.
+fn tell_refused(
+    cx: &ConfContext<'_>,
+    refused: &[Remark],
+    keys: &ApiKeys,
+    place: &Place,
+) -> Result<(), ConfError> {
+    for Remark { text, is_mistake } in refused {
+        match is_mistake {
+            true if !cx.is_running() => {
+                return Err(ConfError::new(format!("\"tollgate_api_keys\": {text} {place}")));
+            }
+            true => cx.log().error(format_args!("tollgate: {text}; that key is refused {place}")),
+            false => cx.log().warn(format_args!("{text}; that key is refused {place}")),
+        }
+    }
+    let more = keys.first().refused_count.saturating_sub(refused.len() as u64);
+    if more > 0 {
+        cx.log().warn(format_args!("{more} more keys of that file are refused {place}"));
+    }
+    // Of a file without keys, an error follows.
+    if keys.first().keys > 0 {
+        tell_warnings(cx, keys, place);
+    }
+    Ok(())
+}
+
+fn tell_warnings<S: Source>(cx: &ConfContext<'_>, live: &Live<S>, place: &Place) {
+    for warning in &live.first().warnings {
+        cx.log().warn(format_args!("{warning} {place}"));
+    }
 }
 
 /// Keys for tokens that nobody accepts are a mistake.
@@ -264,6 +314,7 @@ pub(super) fn load_introspector(
 
 /// What there is to verify tokens with; `None` where all tokens are asked about.
 pub(super) fn load_verifier(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     main: &mut MainConf,
     on: &Place,
@@ -292,7 +343,7 @@ pub(super) fn load_verifier(
     }
     let policy = token_policy(settings)?;
     let keys = match (&settings.jwt_key_files, request) {
-        (Some(files), _) => TokenKeys::Files(load_key_files(settings, files, main)?),
+        (Some(files), _) => TokenKeys::Files(load_key_files(cx, settings, files, main)?),
         (None, Some((uri, _))) => {
             let lifetime = settings.jwt_key_cache.unwrap_or_default();
             let (uri, algorithms) = (uri.clone(), policy.algorithms);
@@ -308,13 +359,14 @@ pub(super) fn load_verifier(
 }
 
 fn load_key_files(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     Given { value: paths, place }: &Given<Vec<String>>,
     main: &mut MainConf,
 ) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();
     let files = KeyFiles { paths: paths.clone(), algorithms: algorithms.map(|given| given.value) };
-    let keys = Rc::new(Live::load(files).map_err(|error| {
+    let (keys, _) = Live::load(files).map_err(|error| {
         let place = match (&error, algorithms) {
             (LoadError::Bad(KeyFilesError::Algorithms(..)), Some(given)) => &given.place,
             _ => place,
@@ -324,7 +376,9 @@ fn load_key_files(
             error => format!("\"tollgate_jwt_key_file\": {error}"),
         };
         ConfError::new(format!("{error} {place}"))
-    })?);
+    })?;
+    tell_warnings(cx, &keys, place);
+    let keys = Rc::new(keys);
     main.follow(Rc::clone(&keys) as Rc<dyn Follow>, paths);
     Ok(keys)
 }

@@ -36,6 +36,8 @@ pub(crate) struct MainConf {
     pub(crate) id: u64,
     /// What is read again when it changes.
     pub(crate) live: Vec<Rc<dyn Follow>>,
+    /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
+    pub(crate) status_file: Option<Option<String>>,
     /// The tier whose block is being read.
     draft: Option<directives::Draft>,
 }
@@ -50,6 +52,7 @@ impl Default for MainConf {
             loaded: Loaded::default(),
             id: next_id(),
             live: Vec::new(),
+            status_file: None,
             draft: None,
         }
     }

@@ -42,6 +42,7 @@ macro_rules! block {
 /// Every directive, as in docs/directives.md.
 pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
+    command!("tollgate_status_file", One, Main, shared::status_file),
     block!("tollgate_tier", Main, Tier, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
@@ -87,7 +88,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 43 } else { 42 };
+const COUNT: usize = if cfg!(debug_assertions) { 44 } else { 43 };
 
 type Outcome = Result<(), ConfError>;
 
