@@ -3,9 +3,10 @@
 //! * [`directives`]: the table, and what each directive accepts;
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
-//! * [`credentials`]: the keys that credentials are judged by;
+//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
+pub(crate) mod api_keys;
 pub(crate) mod credentials;
 pub(crate) mod directives;
 pub(crate) mod policy;
@@ -139,6 +140,7 @@ impl LocConf {
                     (auth.has_tokens(), "introspection")
                 }
                 "tollgate_jwt_issuer"
+                | "tollgate_jwt_client_prefix"
                 | "tollgate_jwt_audience"
                 | "tollgate_jwt_leeway"
                 | "tollgate_jwt_max_size"
