@@ -18,6 +18,7 @@ use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::ffi::request::{Request, Verdict};
 use crate::metering::Metering;
+use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
@@ -127,41 +128,24 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdi
         }
         // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
         (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
-        (Decision::Deny(_), Some(answer)) => {
-            let challenge = answer.www_authenticate.filter(|_| !state.challenged);
-            match challenge.map(|value| r.push_www_authenticate(value)) {
-                Some(None) => return Verdict::Status(500),
-                Some(Some(())) => state.challenged = true,
-                None => {}
-            }
-            Verdict::Status(answer.status)
-        }
+        (Decision::Deny(_), Some(answer)) => refusal::tell(r, &mut state, answer),
     }
 }
 
 /// An internal redirect has led here, and the request was judged before. What is still true of that?
 fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
-    let mut borrowed = state.borrow_mut();
-    let same_policy = Rc::ptr_eq(&borrowed.policy, policy);
-    match borrowed.decision? {
-        // The operator's error_page: a file of his is served to whom we refused.
-        Decision::Deny(_) if borrowed.refusal().is_some() && !r.has_content_handler() => {
-            borrowed.body = Body::ErrorPage;
+    let arrival = refusal::arrive(r, &state.borrow(), policy);
+    match arrival {
+        Arrival::Judge => None,
+        Arrival::Page => {
+            state.borrow_mut().body = Body::ErrorPage;
             Some(Verdict::Declined)
         }
-        // But if it leads to a backend, that is no page, and whoever we refused stays refused; where
-        // another policy holds, it judges for itself.
-        denied @ Decision::Deny(_) if same_policy => {
-            drop(borrowed);
-            Some(conclude(r, state, denied))
-        }
-        Decision::Deny(_) => None,
-        Decision::Allow if same_policy => Some(match borrowed.principal {
+        Arrival::Stands(Decision::Allow) => Some(match state.borrow().principal {
             Some(_) => Verdict::Ok,
             None => Verdict::Declined,
         }),
-        // Another location, with another policy: judged anew, by the same credential.
-        Decision::Allow => None,
+        Arrival::Stands(denied @ Decision::Deny(_)) => Some(conclude(r, state, denied)),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::access::make_state;
 use crate::conf::policy::Policy;
-use crate::ffi::request::Request;
-use tollgate_core::decision::{Decision, Reason};
+use crate::ffi::request::{Request, Verdict};
+use crate::refusal;
 
 /// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
 const CLIENT_ID: &[u8] = b"x-client-id";
@@ -26,34 +26,28 @@ pub(crate) fn silence(r: Request<'_>) {
 ///
 /// This is a phase of its own, because `satisfy any` may have let the request through without asking
 /// us: then, too, nobody names himself.
-pub(crate) fn seal(r: Request<'_>) -> Option<()> {
+pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
     crate::faults::at(conf, crate::faults::Callback::Precontent);
     let Some(policy) = conf.policy() else {
-        return Some(());
+        return Some(Verdict::Declined);
     };
     if !r.is_main() {
-        return Some(());
+        return Some(match refusal::holds_for_subrequest(r, policy) {
+            true => Verdict::Status(403),
+            false => Verdict::Declined,
+        });
     }
+    let was_judged_here = r.state().is_some();
     let state = r.attach_state(|| make_state(r, policy))?;
     let (request_id, client, tier, is_metered) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
         }
-        match state.decision {
-            // `satisfy any`: somebody else granted what we, or nobody, refused.
-            None => state.decision = Some(Decision::Allow),
-            Some(Decision::Deny(reason))
-                if state.refusal().is_some()
-                    && reason != Reason::InternalError
-                    && !r.is_error_page() =>
-            {
-                state.decision = Some(Decision::Allow);
-                state.refused_owner = None;
-            }
-            Some(_) => {}
+        if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
+            return Some(refused);
         }
         (
             state.request_id,
@@ -73,7 +67,8 @@ pub(crate) fn seal(r: Request<'_>) -> Option<()> {
     if let Some(tier) = tier {
         r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
     }
-    r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))
+    r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
+    Some(Verdict::Declined)
 }
 
 /// Whether the client has no say in this header: a credential, or one of ours.

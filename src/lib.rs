@@ -12,6 +12,7 @@
 //! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
 //! |               | [`queue`]              | wait for a concurrency slot                              |
+//! | after each    | [`refusal`]            | who was refused stays refused, wherever nginx leads him  |
 //! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |
 //! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
@@ -40,6 +41,7 @@ mod per_server;
 mod provider;
 mod queue;
 mod random;
+mod refusal;
 mod request_body;
 mod reservation;
 mod response;

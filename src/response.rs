@@ -38,9 +38,13 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
     if state.broken && !state.abandoned && state.refusal().is_none() {
         return None;
     }
-    let refusal = state.refusal().filter(|answer| answer.status == r.status_out());
-    add_headers(r, &state, refusal)?;
-    if let Some(answer) = refusal.filter(|_| is_here && state.body != Body::ErrorPage) {
+    let refusal = state.refusal();
+    // Also where a page of the operator's has a status of its own, or is missing.
+    add_headers(r, &state, refusal.filter(|_| r.status_out() >= 400))?;
+    let in_our_words = |answer: &&Answer| {
+        is_here && state.body != Body::ErrorPage && answer.status == r.status_out()
+    };
+    if let Some(answer) = refusal.filter(in_our_words) {
         let body =
             match state.malformed.filter(|_| state.reason() == Some(Reason::MalformedRequest)) {
                 Some(error) => r.copy(malformed_request_body(error, state.dialect).as_bytes())?,
@@ -48,7 +52,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
             };
         r.set_json_body(body.len());
         state.body = Body::Ours(r.keep(body));
-    } else if state.refusal().is_some() {
+    } else if refusal.is_some() {
         // A page of the operator's: no answer of an engine.
     } else if let Some(metering) = &mut state.metering {
         if metering.begin(r) {
@@ -130,11 +134,13 @@ fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Optio
         true => tokens.is_some(),
         false => requests.is_some() || (tokens.is_some() && !name.contains("requests")),
     };
+    let waits = refusal.is_some() && state.wait_nanos > 0;
     r.hide_headers_out(|name| {
         let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
         // Cheap for the many headers that are none of ours.
         matches!(name.first(), Some(b'x' | b'X' | b'r' | b'R'))
             && (is(REQUEST_ID)
+                || (waits && RetryAfter::NAMES.into_iter().any(is))
                 || (state.dialect == Dialect::Anthropic && is(ANTHROPIC_REQUEST_ID))
                 || ratelimit_headers::NAMES.into_iter().any(|ours| is(ours) && is_replaced(ours)))
     });
@@ -159,7 +165,7 @@ fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Optio
         &mut emit,
     );
     if let Some(answer) = refusal {
-        if state.wait_nanos > 0 {
+        if waits {
             let retry: RetryAfter = retry_after(state.wait_nanos);
             retry.write(&mut emit);
         }

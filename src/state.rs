@@ -64,8 +64,8 @@ pub(crate) struct State {
     pub(crate) metering: Option<Box<Metering>>,
     pub(crate) buffers: Buffers,
     pub(crate) body: Body,
-    /// The response has a `WWW-Authenticate` of ours.
-    pub(crate) challenged: bool,
+    /// The status with which nginx was told of the refusal.
+    pub(crate) refused_with: Option<u16>,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
     /// A header filter failed, and the response became a 500.
@@ -203,7 +203,7 @@ impl State {
             metering: None,
             buffers: Buffers::default(),
             body: Body::Untouched,
-            challenged: false,
+            refused_with: None,
             broken: false,
             abandoned: false,
         }

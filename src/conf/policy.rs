@@ -121,7 +121,7 @@ impl Policy {
         };
         credentials::check_tokens_are_wanted(settings)?;
         let jwt = match auth.jwt {
-            true => credentials::load_verifier(settings, main, on)?,
+            true => credentials::load_verifier(cx, settings, main, on)?,
             false => None,
         };
         let introspector = credentials::load_introspector(settings, &auth, main, on)?;

@@ -2,7 +2,7 @@
 
 use crate::ffi::conf::Place;
 use crate::ffi::open_file::Buffering;
-use tollgate_core::jwt::{AlgorithmSet, Lifetime};
+use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::Styles;
@@ -78,6 +78,14 @@ pub(crate) enum OnRevoke {
     Close,
 }
 
+/// Where keys of tokens come from, the path of a file or an internal location, and whose tokens they are
+/// for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySource {
+    pub(crate) name: String,
+    pub(crate) binding: Binding,
+}
+
 /// The directives of a location.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
@@ -87,12 +95,13 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
     pub(crate) api_key_headers: Option<Vec<String>>,
-    pub(crate) jwt_key_files: Option<Given<Vec<String>>>,
+    pub(crate) jwt_key_files: Option<Given<Vec<KeySource>>>,
     /// `None` inside: `off`.
-    pub(crate) jwt_key_request: Option<Given<Option<String>>>,
+    pub(crate) jwt_key_request: Option<Given<Option<KeySource>>>,
     pub(crate) jwt_key_cache: Option<Lifetime>,
     pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
     pub(crate) jwt_issuers: Option<Vec<String>>,
+    pub(crate) jwt_client_prefix: Option<String>,
     pub(crate) jwt_audiences: Option<Vec<String>>,
     pub(crate) jwt_leeway_secs: Option<u32>,
     pub(crate) jwt_require_exp: Option<bool>,
@@ -141,8 +150,8 @@ impl Settings {
         inherit!(
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
-            jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
-            jwt_claims default_tier apply engine max_body include_usage estimate oversized
+            jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
+            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine max_body include_usage estimate oversized
             ratelimit_headers audit_log on_revoke
         )
     }

@@ -167,7 +167,7 @@ fn phase(r: Request<'_>, handler: impl FnOnce(Request<'_>) -> Option<Verdict>) -
 
 unsafe extern "C" fn on_precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
-    phase(unsafe { Request::from_raw(r) }, |r| identity::seal(r).map(|()| Verdict::Declined))
+    phase(unsafe { Request::from_raw(r) }, identity::seal)
 }
 
 unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {

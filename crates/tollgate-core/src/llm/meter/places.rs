@@ -107,21 +107,53 @@ impl Place {
     /// The place of the outermost value of an answer, or of one event or line of it.
     pub(super) fn root(endpoint: Endpoint, format: Format) -> Self {
         match (endpoint, format) {
-            (Endpoint::Chat | Endpoint::Completions, Format::Sse | Format::Ndjson) => {
-                Self::ChatEvent
-            }
-            (Endpoint::Chat | Endpoint::Completions, Format::Json) => Self::ChatAnswer,
-            (Endpoint::Embeddings, _) => Self::EmbeddingsAnswer,
+            (
+                Endpoint::Chat
+                | Endpoint::ChatBatch
+                | Endpoint::Completions
+                | Endpoint::LlamaCompletion
+                | Endpoint::LlamaInfill
+                | Endpoint::TokenGenerate
+                | Endpoint::GenerativeScoring
+                | Endpoint::Invocations,
+                Format::Sse | Format::Ndjson,
+            ) => Self::ChatEvent,
+            (
+                Endpoint::Chat
+                | Endpoint::ChatBatch
+                | Endpoint::Completions
+                | Endpoint::LlamaCompletion
+                | Endpoint::LlamaInfill
+                | Endpoint::TokenGenerate
+                | Endpoint::GenerativeScoring
+                | Endpoint::Invocations,
+                Format::Json,
+            ) => Self::ChatAnswer,
+            (
+                Endpoint::Embeddings
+                | Endpoint::LlamaEmbedding
+                | Endpoint::SglangEncode
+                | Endpoint::Pooling
+                | Endpoint::Classify
+                | Endpoint::Score
+                | Endpoint::Rerank
+                | Endpoint::CohereEmbed,
+                _,
+            ) => Self::EmbeddingsAnswer,
             (Endpoint::Responses, Format::Sse | Format::Ndjson) => Self::ResponsesEvent,
             (Endpoint::Responses, Format::Json) => Self::ResponsesAnswer,
             (Endpoint::Messages, Format::Sse | Format::Ndjson) => Self::MessagesEvent,
             (Endpoint::Messages, Format::Json) => Self::MessagesAnswer,
             (Endpoint::OllamaChat | Endpoint::OllamaGenerate, _) => Self::OllamaAnswer,
             (Endpoint::OllamaEmbed, _) => Self::OllamaEmbedding,
-            (Endpoint::TgiGenerate | Endpoint::TgiGenerateStream, Format::Sse | Format::Ndjson) => {
-                Self::TgiEvent
-            }
-            (Endpoint::TgiGenerate | Endpoint::TgiGenerateStream, Format::Json) => Self::TgiAnswer,
+            (
+                Endpoint::TgiGenerate | Endpoint::TgiGenerateStream | Endpoint::SglangGenerate,
+                Format::Sse | Format::Ndjson,
+            ) => Self::TgiEvent,
+            (
+                Endpoint::TgiGenerate | Endpoint::TgiGenerateStream | Endpoint::SglangGenerate,
+                Format::Json,
+            ) => Self::TgiAnswer,
         }
     }
 

@@ -111,14 +111,9 @@ struct Reader<'de> {
 impl<'de> Reader<'de> {
     fn finish(self) -> LlmRequest {
         let stream = match self.endpoint {
-            Endpoint::Embeddings | Endpoint::OllamaEmbed => false,
             Endpoint::TgiGenerateStream => true,
             Endpoint::OllamaChat | Endpoint::OllamaGenerate => self.stream.unwrap_or(true),
-            Endpoint::Chat
-            | Endpoint::Completions
-            | Endpoint::Responses
-            | Endpoint::Messages
-            | Endpoint::TgiGenerate => self.stream.unwrap_or(false),
+            endpoint => endpoint.has_output() && self.stream.unwrap_or(false),
         };
         let prompts = match self.endpoint {
             Endpoint::Completions => self.measure.prompts.max(1),
@@ -208,15 +203,7 @@ impl<'de> Reader<'de> {
                 &["max_output_tokens", "max_tokens", "max_completion_tokens", "n_predict"]
             }
             (Endpoint::Responses, _) => &["max_output_tokens"],
-            (
-                Endpoint::Embeddings
-                | Endpoint::OllamaChat
-                | Endpoint::OllamaGenerate
-                | Endpoint::OllamaEmbed
-                | Endpoint::TgiGenerate
-                | Endpoint::TgiGenerateStream,
-                _,
-            ) => &[],
+            _ => &[],
         }
     }
 
