@@ -138,11 +138,21 @@ http {
                 tollgate_jwt_client_prefix  "";
                 proxy_pass http://127.0.0.1:8081;
             }
+
+            location /opaque/bound/ {
+                tollgate_introspection_request  /_introspect-b issuer=https://b.example client_prefix=b:;
+                proxy_pass http://127.0.0.1:8081;
+            }
         }
 
         location = /_jwks {
             internal;
             proxy_pass http://127.0.0.1:8090/jwks;
+        }
+
+        location = /_introspect-b {
+            internal;
+            proxy_pass http://127.0.0.1:8090/introspect-b;
         }
 
         location = /_introspect {
@@ -161,7 +171,7 @@ http {
 EOF
 
 $t->write_file('secret', 's' x 32);
-$t->plan(48);
+$t->plan(53);
 $t->run();
 
 ###############################################################################
@@ -236,6 +246,16 @@ is(status(asks('shared', 'tg_zen')), 429, 'without a prefix, it spends what is t
 $answer = accepted($t, 'opaque', 'opaque-token', 'opaque:acme', 'an opaque token');
 accepted($t, 'opaque/plain', 'opaque-token', 'acme', 'an opaque token without a prefix');
 
+my %active = (active => JSON::PP::true(), sub => 'acme');
+answers('introspect-b', tokens => {
+	'of-b' => json({ %active, iss => $iss_b }),
+	'of-a' => json({ %active, iss => $iss_a }),
+	'of-nobody' => json(\%active),
+});
+accepted($t, 'opaque/bound', 'of-b', 'b:acme', 'an opaque token of b');
+refused($t, 'opaque/bound', 'of-a', '"iss" is not an accepted issuer', 'an opaque token of a');
+refused($t, 'opaque/bound', 'of-nobody', $missing, 'an opaque token of nobody');
+
 my %clients = map { ($_->{client} // '') => 1 } audit_lines($t, 'audit.log', 40);
 ok($clients{'a:acme'} && $clients{'jwt:acme'} && $clients{'opaque:acme'}, 'the audit log has the names');
 
@@ -268,7 +288,7 @@ sub asks {
 
 sub refusals {
 	my ($t) = @_;
-	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?), client: /g;
+	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?)(?: while [^,]*)?, client: /g;
 }
 
 ###############################################################################
