@@ -37,6 +37,9 @@ $t->write_file('live.json', json({ keys => [jwk('a', kid => '1')] }));
 answers('jwks', body => key_set('a'));
 answers('introspect', body => { active => JSON::PP::true(), sub => 'acme' });
 
+$t->write_file('many.json', json({ keys => [(map { jwk($_, kid => undef) } qw/b both other new/),
+	map({ jwk('b', kid => "k$_") } 1 .. 40), jwk('a', kid => 'last')] }) =~ s/"kid":null,//gr);
+
 my ($iss_a, $iss_b) = ('https://a.example', 'https://b.example');
 
 $t->write_file_expand('nginx.conf', <<'EOF');
@@ -54,6 +57,7 @@ http {
     tollgate_zone          zone=tollgate:1m;
     tollgate_tier          free { }
     tollgate_tier          once { requests 1r/d; }
+    tollgate_limit         failures key=$http_x_from auth_failures=2r/d;
     tollgate_default_tier  once;
     tollgate_auth          jwt;
     tollgate_audit_log     %%TESTDIR%%/audit.log;
@@ -127,6 +131,14 @@ http {
             proxy_pass http://127.0.0.1:8081;
         }
 
+        # More keys than are tried for a token without kid.
+        location /counted/ {
+            tollgate_default_tier  free;
+            tollgate_jwt_key_file  many.json;
+            tollgate_apply         failures;
+            proxy_pass http://127.0.0.1:8081;
+        }
+
         location /opaque/ {
             tollgate_auth                   introspection;
             tollgate_default_tier           free;
@@ -171,7 +183,7 @@ http {
 EOF
 
 $t->write_file('secret', 's' x 32);
-$t->plan(53);
+$t->plan(58);
 $t->run();
 
 ###############################################################################
@@ -242,6 +254,18 @@ is(status(asks('apart', token('a', { sub => 'acme', jti => 2 }, @unnamed))), 429
 # What happens without: docs/security.md says so.
 accepted($t, 'shared', token('a', { sub => 'zen' }, @unnamed), 'zen', 'without a prefix, a token');
 is(status(asks('shared', 'tg_zen')), 429, 'without a prefix, it spends what is the API key\'s');
+
+# A token that no key has made costs its address, and the next one isn't tried.
+
+my $last = token('a', { sub => 'acme' }, kid => 'last');
+my $unnamed = token('a', { sub => 'acme' }, @unnamed);
+is(status(get('/counted/', "Authorization: Bearer $last", 'X-From: one')), 200, 'a key by its kid');
+for my $number (1, 2) {
+	is(status(get('/counted/', "Authorization: Bearer $unnamed", 'X-From: one')), 401,
+		"a token without kid, beyond what is tried, $number");
+}
+is(status(get('/counted/', "Authorization: Bearer $last", 'X-From: one')), 429, 'too many failures');
+is(status(get('/counted/', "Authorization: Bearer $last", 'X-From: two')), 200, 'not of others');
 
 $answer = accepted($t, 'opaque', 'opaque-token', 'opaque:acme', 'an opaque token');
 accepted($t, 'opaque/plain', 'opaque-token', 'acme', 'an opaque token without a prefix');
