@@ -154,7 +154,15 @@ fn usage_that_is_declined_is_asked_for_where_it_always_is() {
 fn only_streams_of_chat_and_completions_are_edited() {
     for endpoint in ALL_ENDPOINTS {
         let is_edited = on(endpoint, r#"{"stream":true}"#).usage_edit(Engine::Vllm, true).is_some();
-        assert_eq!(is_edited, matches!(endpoint, Endpoint::Chat | Endpoint::Completions));
+        // A body without a shape is taken for a chat.
+        let has_options = matches!(
+            endpoint,
+            Endpoint::Chat
+                | Endpoint::Completions
+                | Endpoint::TokenGenerate
+                | Endpoint::Invocations
+        );
+        assert_eq!(is_edited, has_options, "{endpoint:?}");
         assert_eq!(on(endpoint, r#"{"stream":false}"#).usage_edit(Engine::Vllm, true), None);
         assert_eq!(on(endpoint, "{}").usage_edit(Engine::Vllm, true), None);
     }
