@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::disclosure::{carries, id_is_credential, is_credential_header};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::engines::exception;
@@ -207,6 +208,17 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
         }
         Presentation::Conflict => SavedCredential::Conflict,
     };
+    // A client that takes one header for the other one must not find its key in every log.
+    let is_credential = |id: &&[u8]| {
+        id_is_credential(id)
+            || r.headers_in().any(|header| {
+                let is_other = header.name != b"x-request-id";
+                let may_be = policy.credential_source(header.name).is_some()
+                    || is_credential_header(header.name);
+                is_other && may_be && carries(header.value, id)
+            })
+    };
+    let request_id = request_id.filter(|id| !is_credential(id));
     let request_id =
         request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
     // Without memory for an id, there is none; the request fails soon enough.
@@ -359,7 +371,7 @@ fn inspect(
     };
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    Ok(Metering::new(request, estimate, price, hides_usage))
+    Ok(Metering::new(request, policy.engine, estimate, price, hides_usage))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -114,6 +114,16 @@ pub(crate) enum SavedCredential {
     Conflict,
 }
 
+impl SavedCredential {
+    /// What was presented, if that is one thing.
+    pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
+        match self {
+            Self::One { bytes, .. } => Some(r.kept(bytes)).filter(|bytes| !bytes.is_empty()),
+            Self::None | Self::Conflict => None,
+        }
+    }
+}
+
 /// Whose body the client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::credentials::{self, ApiKeys, Verifier};
+use super::api_keys::{self, ApiKeys};
+use super::credentials::{self, Verifier};
 use super::rules::{LimitRule, LimitSet, Tier};
-use super::settings::{AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Settings};
+use super::settings::{AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Settings, Upgrade};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
@@ -61,6 +62,7 @@ pub(crate) struct Policy {
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
     pub(crate) on_revoke: OnRevoke,
+    pub(crate) upgrade: Upgrade,
 }
 
 /// `tollgate_estimate`
@@ -125,7 +127,7 @@ impl Policy {
             }
         };
         let api_keys = match auth.api_key {
-            true => Some(credentials::load_keys(cx, settings, main, default_tier.is_some(), on)?),
+            true => Some(api_keys::load_keys(cx, settings, main, default_tier.is_some(), on)?),
             false => None,
         };
         credentials::check_tokens_are_wanted(settings)?;
@@ -171,6 +173,7 @@ impl Policy {
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
             audit_log: audit_log(cx, settings, &mut main.loaded)?,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
+            upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
         }))
     }
 

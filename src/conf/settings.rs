@@ -98,6 +98,13 @@ pub(crate) struct KeySource {
     pub(crate) binding: Binding,
 }
 
+/// `tollgate_upgrade`: whether a connection may become one of another protocol, which nobody judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    Deny,
+    Allow,
+}
+
 /// The directives of a location.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
@@ -137,6 +144,7 @@ pub(crate) struct Settings {
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
     pub(crate) on_revoke: Option<OnRevoke>,
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 impl Settings {
@@ -170,7 +178,7 @@ impl Settings {
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
             jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
             background resumable_streams max_body include_usage estimate oversized
-            ratelimit_headers audit_log on_revoke
+            ratelimit_headers audit_log on_revoke upgrade
         )
     }
 }

@@ -1,6 +1,6 @@
 //! What real engines serve and were sent (../shared/engines): each recorded request is read as what it
 //! is, and each line of their endpoints is judged as what it does.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::path::PathBuf;
 use std::{env, fs};

@@ -1,7 +1,7 @@
 //! What a location may say.
 
 use super::{error, flag, given, once, word, words, Outcome};
-use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke};
+use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Upgrade};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
 use crate::ffi::open_file::Buffering;
@@ -206,6 +206,21 @@ pub(super) fn on_revoke(_: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
         }
     };
     once(&mut conf.settings.on_revoke, args, value)
+}
+
+/// `tollgate_upgrade deny | allow`
+pub(super) fn upgrade(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = match word(args, 1) {
+        "deny" => Upgrade::Deny,
+        "allow" => Upgrade::Allow,
+        other => {
+            return Err(error(format!(
+                "invalid value \"{}\" in \"tollgate_upgrade\"; it takes \"deny\" or \"allow\"",
+                other.escape_debug()
+            )))
+        }
+    };
+    once(&mut conf.settings.upgrade, args, value)
 }
 
 /// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] | off`

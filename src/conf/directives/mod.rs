@@ -46,6 +46,7 @@ macro_rules! block {
 /// Every directive, as in docs/directives.md.
 pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
+    command!("tollgate_status_file", One, Main, shared::status_file),
     block!("tollgate_tier", Main, Tier, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
@@ -92,11 +93,12 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
+    command!("tollgate_upgrade", One, Loc, location::upgrade),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 48 } else { 47 };
+const COUNT: usize = if cfg!(debug_assertions) { 50 } else { 49 };
 
 type Outcome = Result<(), ConfError>;
 

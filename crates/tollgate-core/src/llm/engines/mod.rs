@@ -98,6 +98,21 @@ impl Engine {
         }
     }
 
+    /// Whether it makes an answer that is no stream to its end, though its client has left. The others
+    /// look after their clients (vLLM, SGLang, TGI, Ollama), or are not known.
+    #[must_use]
+    pub fn goes_on_after_client_left(self) -> bool {
+        match self {
+            Self::LlamaCpp => true,
+            Self::OpenAi
+            | Self::Vllm
+            | Self::Sglang
+            | Self::Tgi
+            | Self::Ollama
+            | Self::Anthropic => false,
+        }
+    }
+
     /// The dialect of its own API, for paths that are no [`Endpoint`](super::Endpoint).
     #[must_use]
     pub fn dialect(self) -> Dialect {

@@ -97,6 +97,7 @@ impl<'de> Reader<'de> {
             output_bound: bound,
             choices: self.choices.saturating_mul(prompts),
             background: self.background,
+            per_prompt: self.choices,
             input,
             stream_options: self.stream_options,
         }

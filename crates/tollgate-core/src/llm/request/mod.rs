@@ -50,6 +50,8 @@ pub struct LlmRequest {
     pub choices: u64,
     /// Whether the answer is made after the request has been answered: `background` of Responses.
     pub background: bool,
+    /// How many of them are made of one prompt.
+    pub per_prompt: u64,
     /// How much the model is given to read.
     pub input: InputSize,
     stream_options: StreamOptions,
