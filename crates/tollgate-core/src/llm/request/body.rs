@@ -88,7 +88,10 @@ impl<'de> Reader<'de> {
         };
         let bound = self.bound.filter(|_| !self.is_unbounded);
         // A token for each item, whatever the request says.
-        let bound = if endpoint == Endpoint::GenerativeScoring { Some(1) } else { bound };
+        let bound = match endpoint {
+            Endpoint::GenerativeScoring => Some(1),
+            endpoint => bound.filter(|_| endpoint.has_output()),
+        };
         let input = self.input();
         LlmRequest {
             endpoint,

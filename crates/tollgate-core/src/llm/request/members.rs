@@ -254,10 +254,13 @@ pub(super) fn form_of_shape(engine: Engine, has: impl Fn(&str) -> bool) -> Endpo
     }
 }
 
-/// The members of a form that bound its output and multiply it, for the documentation.
+/// The members of a form that bound its output, and those that multiply it, for the documentation.
 #[must_use]
 pub fn documented(form: Endpoint, engine: Engine) -> (Vec<String>, Vec<String>) {
     let is_count = |name: &str| matches!(name, "n" | "n_cmpl" | "best_of");
+    if form == Endpoint::GenerativeScoring {
+        return (Vec::new(), vec!["items".to_owned()]);
+    }
     let inner = settings(form, engine).iter().flat_map(|(object, known)| {
         known.policy.iter().map(move |name| (format!("{object}.{name}"), is_count(name)))
     });
