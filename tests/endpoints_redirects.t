@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(100)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(103)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -253,6 +253,16 @@ for (
 		my @got = grep { lc $_->[0] eq 'x-conversation-id' } @{$echo->{headers}};
 		is(scalar(@got), $passes, "$place: $name");
 	}
+}
+
+# Another model than that of the body.
+
+for (['', 0], ['/openai', 0], ['/llamacpp', 1]) {
+	my ($place, $passes) = @$_;
+	my $echo = content_json(ask(request("GET $place/echo/x", 'X-API-Key: key-blocks',
+		'X-Amzn-SageMaker-Adapter-Identifier: cheap')));
+	my @got = grep { lc $_->[0] =~ /adapter/i } @{$echo->{headers}};
+	is(scalar(@got), $passes, "$place: X-Amzn-SageMaker-Adapter-Identifier");
 }
 
 ###############################################################################
