@@ -12,14 +12,15 @@
 //! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
 //! |               | [`queue`]              | wait for a concurrency slot                              |
+//! | after each    | [`refusal`]            | who was refused stays refused, wherever nginx leads him  |
 //! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |
 //! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
 //! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
 //!
 //! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
-//! looks for changes of the files that keys are in, which are [`live`], and [`revocation`] cuts off
-//! requests whose credential is taken back.
+//! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
+//! what is in force; [`revocation`] cuts off requests whose credential is taken back.
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
 //! the functions of the other files.
@@ -40,12 +41,14 @@ mod per_server;
 mod provider;
 mod queue;
 mod random;
+mod refusal;
 mod request_body;
 mod reservation;
 mod response;
 mod revocation;
 mod state;
 mod state_file;
+mod status;
 mod upkeep;
 mod variables;
 mod waiting;

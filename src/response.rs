@@ -7,26 +7,39 @@ use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
 
 use crate::access::make_state;
+use crate::conf::settings::Upgrade;
 use crate::ffi::clock::wall_now;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
 use crate::metering::Metering;
 use crate::state::{Body, LimitReport, State};
 
+const SWITCHING_PROTOCOLS: u16 = 101;
 const REQUEST_ID: &str = "x-request-id";
 const ANTHROPIC_REQUEST_ID: &str = "request-id";
 
+/// What becomes of the header of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    Passes,
+    /// The engine answered what it was not asked.
+    BadGateway,
+}
+
 /// The header filter. `None` when nginx has no memory, or a variable failed: a 500, then.
-pub(crate) fn headers(r: Request<'_>) -> Option<()> {
+pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     if !r.is_main() {
-        return Some(());
+        return Some(Header::Passes);
     }
     let state = match (r.find_state(), r.loc_conf().policy()) {
         (Some(state), _) => state,
         // nginx answers before we are asked (the body is too large, say): that has an id, too.
         (None, Some(policy)) => r.attach_state(|| make_state(r, policy))?,
-        (None, None) => return Some(()),
+        (None, None) => return Some(Header::Passes),
     };
+    if r.status_out() == SWITCHING_PROTOCOLS && !may_upgrade(r) {
+        return Some(Header::BadGateway);
+    }
     // Only where the answer is made in the location that refused; after an internal redirect to one
     // that we have no say in, it is the operator's error_page.
     let is_here = r.state().is_some();
@@ -38,9 +51,13 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
     if state.broken && !state.abandoned && state.refusal().is_none() {
         return None;
     }
-    let refusal = state.refusal().filter(|answer| answer.status == r.status_out());
-    add_headers(r, &state, refusal)?;
-    if let Some(answer) = refusal.filter(|_| is_here && state.body != Body::ErrorPage) {
+    let refusal = state.refusal();
+    // Also where a page of the operator's has a status of its own, or is missing.
+    add_headers(r, &state, refusal.filter(|_| r.status_out() >= 400))?;
+    let in_our_words = |answer: &&Answer| {
+        is_here && state.body != Body::ErrorPage && answer.status == r.status_out()
+    };
+    if let Some(answer) = refusal.filter(in_our_words) {
         let body =
             match state.malformed.filter(|_| state.reason() == Some(Reason::MalformedRequest)) {
                 Some(error) => r.copy(malformed_request_body(error, state.dialect).as_bytes())?,
@@ -48,7 +65,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
             };
         r.set_json_body(body.len());
         state.body = Body::Ours(r.keep(body));
-    } else if state.refusal().is_some() {
+    } else if refusal.is_some() {
         // A page of the operator's: no answer of an engine.
     } else if let Some(metering) = &mut state.metering {
         if metering.begin(r) {
@@ -61,7 +78,13 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.
     r.attach_state_again();
-    Some(())
+    Some(Header::Passes)
+}
+
+/// Nothing on a connection is judged any more once it has another protocol.
+fn may_upgrade(r: Request<'_>) -> bool {
+    let policy = r.loc_conf().policy();
+    policy.is_none_or(|policy| policy.upgrade == Upgrade::Allow || policy.dry_run)
 }
 
 /// The header filter has failed: the response becomes a 500. `false`: that has failed, too.
@@ -130,11 +153,13 @@ fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Optio
         true => tokens.is_some(),
         false => requests.is_some() || (tokens.is_some() && !name.contains("requests")),
     };
+    let waits = refusal.is_some() && state.wait_nanos > 0;
     r.hide_headers_out(|name| {
         let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
         // Cheap for the many headers that are none of ours.
         matches!(name.first(), Some(b'x' | b'X' | b'r' | b'R'))
             && (is(REQUEST_ID)
+                || (waits && RetryAfter::NAMES.into_iter().any(is))
                 || (state.dialect == Dialect::Anthropic && is(ANTHROPIC_REQUEST_ID))
                 || ratelimit_headers::NAMES.into_iter().any(|ours| is(ours) && is_replaced(ours)))
     });
@@ -159,7 +184,7 @@ fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Optio
         &mut emit,
     );
     if let Some(answer) = refusal {
-        if state.wait_nanos > 0 {
+        if waits {
             let retry: RetryAfter = retry_after(state.wait_nanos);
             retry.write(&mut emit);
         }

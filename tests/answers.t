@@ -309,7 +309,7 @@ get('/page/backend', 'X-API-Key: key-once-3');
 unlike(get('/page/backend', 'X-API-Key: key-once-3'), qr/ENGINE/, 'nor when a limit is spent');
 
 $r = get('/page/loop');
-is(status($r), 500, 'error_page to itself ends, as in nginx');
+is(status($r), 401, 'error_page to itself ends with the refusal');
 
 # locations within locations
 

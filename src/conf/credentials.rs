@@ -1,69 +1,39 @@
-//! Who is let in: the keys that credentials are judged by, out of the files that hold them.
+//! Who is let in with a token: the keys that tokens are verified by, and the providers that know them.
 
 use std::fmt;
 use std::rc::Rc;
 
-use super::settings::{Auth, Given, Settings};
+use super::api_keys::tell_warnings;
+use super::settings::{Auth, Given, KeySource, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
 use crate::ffi::shared_block::Mapping;
 use crate::introspector::Introspector;
-use crate::live::{Follow, Live, LoadError, Source};
+use crate::live::{Content, Follow, Live, LoadError, Source};
 use crate::per_server::PerServer;
 use crate::provider::KeyProvider;
 use tollgate_core::jwt;
-use tollgate_core::keys;
+use tollgate_core::status::SetKind;
 
 /// `tollgate_introspection_cache`, unless it is given.
 const DEFAULT_INTROSPECTION_CACHE_SECS: i64 = 60;
 
-/// A keys file.
-pub(crate) struct KeysFile {
-    path: [String; 1],
-    /// Those that are declared.
-    tiers: Vec<String>,
-}
-
-/// The API keys of one file, as they are now.
-pub(crate) type ApiKeys = Live<KeysFile>;
-
-impl Source for KeysFile {
-    type Loaded = keys::KeySet;
-    type Error = String;
-
-    fn paths(&self) -> &[String] {
-        &self.path
-    }
-
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, String> {
-        let [path] = &self.path;
-        let json = files.first().map_or(&[][..], Vec::as_slice);
-        let is_declared = |name: &str| self.tiers.iter().any(|tier| tier == name);
-        keys::KeySet::build(json, &is_declared).map_err(|error| format!("\"{path}\": {error}"))
-    }
-
-    fn open(&self, block: Mapping) -> Option<Self::Loaded> {
-        keys::KeySet::from_block(block)
-    }
-
-    fn remark(&self, set: &Self::Loaded) -> Option<String> {
-        let [path] = &self.path;
-        set.is_empty().then(|| format!("\"{path}\" holds no keys now, so everybody is refused"))
-    }
-}
-
 /// The files of the keys that tokens are verified with.
 pub(crate) struct KeyFiles {
     paths: Vec<String>,
+    /// Whose tokens the keys of each are for.
+    bindings: Vec<jwt::Binding>,
     algorithms: Option<jwt::AlgorithmSet>,
 }
 
 impl KeyFiles {
     fn load(&self, files: &[Vec<u8>]) -> Result<jwt::KeySet, jwt::KeyError> {
-        let named: Vec<(&str, &[u8])> =
-            self.paths.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
-        jwt::KeySet::load(&named)
+        let contents = files.iter().map(Vec::as_slice);
+        let sources = self.paths.iter().map(String::as_str).zip(contents).zip(&self.bindings);
+        let sources: Vec<_> =
+            sources.map(|((path, contents), binding)| (path, contents, binding)).collect();
+        jwt::KeySet::load_bound(&sources)
     }
 }
 
@@ -71,13 +41,15 @@ impl Source for KeyFiles {
     type Loaded = jwt::KeySet;
     type Error = KeyFilesError;
 
+    const KIND: SetKind = SetKind::JwtKeys;
+
     fn paths(&self) -> &[String] {
         &self.paths
     }
 
     /// The files one behind the other, each behind its length: what is made of them has no form that
     /// could be shared, and is small.
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, KeyFilesError> {
+    fn build(&self, files: &[Vec<u8>]) -> Result<Content, KeyFilesError> {
         let keys = self.load(files).map_err(KeyFilesError::Keys)?;
         keys.check(self.algorithms.as_ref())
             .map_err(|error| KeyFilesError::Algorithms(self.paths.join("\", \""), error))?;
@@ -86,7 +58,7 @@ impl Source for KeyFiles {
             block.extend_from_slice(&(file.len() as u64).to_le_bytes());
             block.extend_from_slice(file);
         }
-        Ok(block)
+        Ok(Content { block, keys: keys.len(), ..Content::default() })
     }
 
     fn open(&self, block: Mapping) -> Option<Self::Loaded> {
@@ -99,10 +71,6 @@ impl Source for KeyFiles {
             rest = behind;
         }
         self.load(&files).ok()
-    }
-
-    fn remark(&self, _: &Self::Loaded) -> Option<String> {
-        None
     }
 }
 
@@ -146,79 +114,17 @@ impl TokenKeys {
     }
 }
 
-pub(super) fn load_keys(
-    cx: &ConfContext<'_>,
-    settings: &Settings,
-    main: &mut MainConf,
-    has_default_tier: bool,
-    on: &Place,
-) -> Result<Rc<ApiKeys>, ConfError> {
-    let Some(Given { value: path, place }) = &settings.api_keys else {
-        return Err(ConfError::new(format!(
-            "\"tollgate on\" without keys would refuse everybody; add \"tollgate_api_keys PATH;\", \
-             or choose another \"tollgate_auth\" {on}"
-        )));
-    };
-    let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
-    let is_new = known.is_none();
-    let keys = match known {
-        Some((_, keys)) => Rc::clone(keys),
-        None => {
-            let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
-            let keys = Live::load(KeysFile { path: [path.clone()], tiers }).map_err(|error| {
-                ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
-            })?;
-            let keys = Rc::new(keys);
-            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, std::slice::from_ref(path));
-            main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
-            keys
-        }
-    };
-    let Some(generation) = keys.current() else {
-        return Err(ConfError::new(format!("\"tollgate_api_keys\": \"{path}\" is lost {place}")));
-    };
-    let set = &generation.loaded;
-    if set.is_empty() {
-        return Err(ConfError::new(format!(
-            "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be refused; add one \
-             with \"tollgate key create\" {place}"
-        )));
-    }
-    let without_tier = set.without_tier();
-    if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
-        cx.log().warn(format_args!(
-            "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
-             \"tollgate_default_tier NAME;\" {place}",
-            set.len()
-        ));
-    }
-    if is_new {
-        if let Some((count, first)) = set.restricted() {
-            cx.log().warn(format_args!(
-                "{count} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
-                 this version does not enforce them {place}",
-                set.len(),
-                first.escape_debug()
-            ));
-        }
-    }
-    Ok(keys)
-}
-
 /// Keys for tokens that nobody accepts are a mistake.
 pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfError> {
     if settings.auth.is_some() {
         return Ok(());
     }
     let files = settings.jwt_key_files.iter().map(|given| ("tollgate_jwt_key_file", &given.place));
-    let requests = [
-        ("tollgate_jwt_key_request", &settings.jwt_key_request),
-        ("tollgate_introspection_request", &settings.introspection_request),
-    ];
-    let requests = requests.into_iter().filter_map(|(name, given)| {
-        given.as_ref().filter(|given| given.value.is_some()).map(|given| (name, &given.place))
-    });
-    match files.chain(requests).next() {
+    let request = settings.jwt_key_request.as_ref().filter(|given| given.value.is_some());
+    let request = request.map(|given| ("tollgate_jwt_key_request", &given.place));
+    let asked = settings.introspection_request.as_ref().filter(|given| given.value.is_some());
+    let asked = asked.map(|given| ("tollgate_introspection_request", &given.place));
+    match files.chain(request).chain(asked).next() {
         Some((name, place)) => Err(ConfError::new(format!(
             "\"{name}\" has no effect, as tokens are not accepted; add \"tollgate_auth jwt;\" or \
              \"tollgate_auth api_key jwt;\" {place}"
@@ -264,12 +170,13 @@ pub(super) fn load_introspector(
 
 /// What there is to verify tokens with; `None` where all tokens are asked about.
 pub(super) fn load_verifier(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     main: &mut MainConf,
     on: &Place,
 ) -> Result<Option<Rc<Verifier>>, ConfError> {
     let request = settings.jwt_key_request.as_ref();
-    let request = request.and_then(|given| given.value.as_ref().map(|uri| (uri, &given.place)));
+    let request = request.and_then(|given| given.value.as_ref().map(|from| (from, &given.place)));
     match (&settings.jwt_key_files, request) {
         (Some(_), Some((_, place))) => {
             return Err(ConfError::new(format!(
@@ -291,13 +198,23 @@ pub(super) fn load_verifier(
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
+    match (&settings.jwt_key_files, request) {
+        (Some(Given { value: files, place }), _) => {
+            check_bindings(cx, "tollgate_jwt_key_file", files, &policy, place)?;
+        }
+        (None, Some((from, place))) => {
+            let from = std::slice::from_ref(from);
+            check_bindings(cx, "tollgate_jwt_key_request", from, &policy, place)?;
+        }
+        (None, None) => {}
+    }
     let keys = match (&settings.jwt_key_files, request) {
-        (Some(files), _) => TokenKeys::Files(load_key_files(settings, files, main)?),
-        (None, Some((uri, _))) => {
+        (Some(files), _) => TokenKeys::Files(load_key_files(cx, settings, files, main)?),
+        (None, Some((from, _))) => {
             let lifetime = settings.jwt_key_cache.unwrap_or_default();
-            let (uri, algorithms) = (uri.clone(), policy.algorithms);
+            let (from, algorithms) = (from.clone(), policy.algorithms);
             TokenKeys::Provider(PerServer::new(move || {
-                KeyProvider::new(&uri, algorithms, lifetime)
+                KeyProvider::new(&from.name, from.binding.clone(), algorithms, lifetime)
             }))
         }
         (None, None) => return Ok(None),
@@ -307,14 +224,40 @@ pub(super) fn load_verifier(
     Ok(Some(verifier))
 }
 
+/// Whether whose keys these are goes together with what is accepted.
+fn check_bindings(
+    cx: &ConfContext<'_>,
+    directive: &str,
+    sources: &[KeySource],
+    policy: &jwt::Policy,
+    place: &Place,
+) -> Result<(), ConfError> {
+    let sources: Vec<_> =
+        sources.iter().map(|source| (source.name.as_str(), &source.binding)).collect();
+    match jwt::check_bindings(&sources, policy) {
+        Ok(None) => Ok(()),
+        Ok(Some(unbound)) => {
+            cx.log().warn(format_args!("\"{directive}\": {unbound} {place}"));
+            Ok(())
+        }
+        Err(error) => Err(ConfError::new(format!("\"{directive}\": {error} {place}"))),
+    }
+}
+
 fn load_key_files(
+    cx: &ConfContext<'_>,
     settings: &Settings,
-    Given { value: paths, place }: &Given<Vec<String>>,
+    Given { value: sources, place }: &Given<Vec<KeySource>>,
     main: &mut MainConf,
 ) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();
-    let files = KeyFiles { paths: paths.clone(), algorithms: algorithms.map(|given| given.value) };
-    let keys = Rc::new(Live::load(files).map_err(|error| {
+    let files = KeyFiles {
+        paths: sources.iter().map(|source| source.name.clone()).collect(),
+        bindings: sources.iter().map(|source| source.binding.clone()).collect(),
+        algorithms: algorithms.map(|given| given.value),
+    };
+    let paths = files.paths.clone();
+    let (keys, _) = Live::load(files).map_err(|error| {
         let place = match (&error, algorithms) {
             (LoadError::Bad(KeyFilesError::Algorithms(..)), Some(given)) => &given.place,
             _ => place,
@@ -324,8 +267,10 @@ fn load_key_files(
             error => format!("\"tollgate_jwt_key_file\": {error}"),
         };
         ConfError::new(format!("{error} {place}"))
-    })?);
-    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, paths);
+    })?;
+    tell_warnings(cx, &keys, place);
+    let keys = Rc::new(keys);
+    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, &paths);
     Ok(keys)
 }
 
@@ -339,6 +284,7 @@ fn concerning_tokens(settings: &Settings) -> Settings {
         introspection_cache_secs: settings.introspection_cache_secs,
         jwt_algorithms: settings.jwt_algorithms.clone(),
         jwt_issuers: settings.jwt_issuers.clone(),
+        jwt_client_prefix: settings.jwt_client_prefix.clone(),
         jwt_audiences: settings.jwt_audiences.clone(),
         jwt_leeway_secs: settings.jwt_leeway_secs,
         jwt_require_exp: settings.jwt_require_exp,
@@ -363,5 +309,6 @@ fn token_policy(settings: &Settings) -> Result<jwt::Policy, ConfError> {
         require_exp: settings.jwt_require_exp.unwrap_or(defaults.require_exp),
         max_len: settings.jwt_max_size.unwrap_or(defaults.max_len),
         claims,
+        client_prefix: settings.jwt_client_prefix.clone().unwrap_or_default(),
     })
 }

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use ngx::ffi::{
-    ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_palloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
-    NGX_HTTP_HEAD,
+    ngx_int_t, ngx_list_init, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_palloc, ngx_str_t,
+    ngx_table_elt_t, ngx_uint_t, NGX_HTTP_HEAD, NGX_OK,
 };
 
 use super::request::Request;
@@ -79,6 +79,23 @@ impl<'r> Request<'r> {
         unsafe { &raw mut (*self.as_ptr()).headers_in.headers }
     }
 
+    /// The same, made first where nginx has made none: for HTTP/0.9, and for a request line that it
+    /// couldn't read. Such a list has no part to be pushed to.
+    fn list_to_push_in(self) -> Option<*mut ngx_list_t> {
+        let list = self.headers_in_list();
+        // SAFETY: the request is live, and so is its pool. A list that was never made is all zero, and
+        // holds nothing.
+        unsafe {
+            if (*list).part.elts.is_null() {
+                let size = size_of::<ngx_table_elt_t>();
+                if ngx_list_init(list, (*self.as_ptr()).pool, 8, size) != NGX_OK as ngx_int_t {
+                    return None;
+                }
+            }
+        }
+        Some(list)
+    }
+
     fn headers_out_list(self) -> *mut ngx_list_t {
         // SAFETY: the request is live.
         unsafe { &raw mut (*self.as_ptr()).headers_out.headers }
@@ -98,7 +115,7 @@ impl<'r> Request<'r> {
         value: &'r [u8],
     ) -> Option<()> {
         // SAFETY: the list is live.
-        let line = unsafe { push_in(self.headers_in_list(), name, lowercase, value) };
+        let line = unsafe { push_in(self.list_to_push_in()?, name, lowercase, value) };
         (!line.is_null()).then_some(())
     }
 
@@ -121,11 +138,18 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Adds `WWW-Authenticate` to the response, where nginx looks for it: if `satisfy any` lets
-    /// another module grant access after all, it is taken away again.
-    pub(crate) fn push_www_authenticate(self, value: &'static str) -> Option<()> {
-        // SAFETY: the request is live; `push` gives a new element, or null.
+    /// Adds `WWW-Authenticate` to the response, if it isn't there, where nginx looks for it: if
+    /// `satisfy any` lets another module grant access after all, it is taken away again.
+    pub(crate) fn challenge(self, value: &'static str) -> Option<()> {
+        // SAFETY: the request is live, and so are the lines of its response; `push` gives a new
+        // element, or null.
         unsafe {
+            let is_there = |line: *mut ngx_table_elt_t| {
+                (*line).hash != 0 && std::ptr::eq((*line).value.data, value.as_ptr())
+            };
+            if Lines::of(self.headers_out_list()).any(is_there) {
+                return Some(());
+            }
             let line = push(self.headers_out_list(), "WWW-Authenticate", value.as_bytes());
             if line.is_null() {
                 return None;

@@ -9,7 +9,7 @@ use ngx::ffi::{
     in6_addr, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t,
     ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc, ngx_pool_cleanup_add, sockaddr_in,
     sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE, NGX_HTTP_CLIENT_CLOSED_REQUEST,
-    NGX_OK,
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_SATISFY_ANY, NGX_OK,
 };
 
 use super::guard::guard;
@@ -115,9 +115,27 @@ impl<'r> Request<'r> {
         unsafe { *self.raw().srv_conf.add(ngx_http_core_module.ctx_index) as usize }
     }
 
-    /// Whether nginx is answering with an `error_page`.
-    pub(crate) fn is_error_page(self) -> bool {
-        self.raw().error_page() != 0
+    /// The client's request that this one belongs to.
+    pub(crate) fn main(self) -> Self {
+        Self { r: self.raw().main, life: PhantomData }
+    }
+
+    /// Has nginx answer an error itself from now on, and not with an `error_page`.
+    pub(crate) fn end_error_pages(self) {
+        // SAFETY: live by the contract of `from_raw`; nginx's own flag for a request that had one.
+        unsafe { (*self.r).set_error_page(1) };
+    }
+
+    /// Whether another module has granted access where we refused: under `satisfy any`, nginx forgets
+    /// the refusals then.
+    pub(crate) fn is_granted_by_another(self) -> bool {
+        self.core_loc_conf().satisfy == NGX_HTTP_SATISFY_ANY as usize && self.raw().access_code == 0
+    }
+
+    /// Whether what nginx does next is serving a file. (A PUT would write one.)
+    pub(crate) fn serves_file(self) -> bool {
+        !self.has_content_handler()
+            && [NGX_HTTP_GET, NGX_HTTP_HEAD].iter().any(|one| self.raw().method == *one as usize)
     }
 
     /// Whether the location has a content handler of its own, such as `proxy_pass`; else nginx
@@ -222,6 +240,13 @@ impl<'r> Request<'r> {
         // SAFETY: points into the request's header.
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
         uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
+    }
+
+    /// The target as the client sent it, without query string.
+    pub(crate) fn target(self) -> &'r [u8] {
+        // SAFETY: points into the request's header.
+        let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
+        uri.split(|byte| *byte == b'?').next().unwrap_or(uri)
     }
 
     /// The path as locations are chosen by: decoded, normalised, without query string.
@@ -335,6 +360,11 @@ impl Request<'_> {
 pub(crate) struct Kept {
     data: *const u8,
     len: usize,
+}
+
+impl Kept {
+    /// No bytes.
+    pub(crate) const EMPTY: Self = Self { data: std::ptr::NonNull::dangling().as_ptr(), len: 0 };
 }
 
 impl<'r> Request<'r> {

@@ -169,6 +169,12 @@ impl Request<'_> {
         unsafe { question(self.as_ptr()).is_some_and(|(question, _)| question.is_refetch) }
     }
 
+    /// Whether it is a question to a provider, or a subrequest of one.
+    pub(crate) fn is_question(self) -> bool {
+        // SAFETY: as above.
+        unsafe { question(self.as_ptr()).is_some() }
+    }
+
     fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
         let copy = self.copy(bytes)?;
         Some(ngx_str_t { len: copy.len(), data: copy.as_ptr().cast_mut() })

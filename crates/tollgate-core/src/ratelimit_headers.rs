@@ -231,10 +231,14 @@ pub struct RetryAfter {
 }
 
 impl RetryAfter {
+    /// The names of both headers.
+    pub const NAMES: [&'static str; 2] = ["Retry-After", "retry-after-ms"];
+
     /// Gives `emit` the name and value of both headers.
     pub fn write(self, mut emit: impl FnMut(&'static str, &[u8])) {
-        emit("Retry-After", Decimal::new(self.secs).as_bytes());
-        emit("retry-after-ms", Decimal::new(self.ms).as_bytes());
+        let [secs, ms] = Self::NAMES;
+        emit(secs, Decimal::new(self.secs).as_bytes());
+        emit(ms, Decimal::new(self.ms).as_bytes());
     }
 }
 

@@ -4,9 +4,11 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
+pub mod exception;
 mod llamacpp;
 mod ollama;
 mod openai;
@@ -16,6 +18,7 @@ mod sglang;
 mod tgi;
 mod vllm;
 
+pub use exception::Exception;
 pub use row::{Kind, Methods, Row};
 
 use super::endpoint::Dialect;
