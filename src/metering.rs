@@ -18,8 +18,6 @@ pub(crate) struct Metering {
     /// The input as estimated, and the output that is reserved.
     pub(crate) estimate: Usage,
     pub(crate) price: Option<Price>,
-    /// The stream has a chunk with its usage because we asked for it; the client didn't.
-    pub(crate) hides_usage: bool,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
@@ -55,9 +53,8 @@ impl Metering {
         engine: Engine,
         estimate: Usage,
         price: Option<Price>,
-        hides_usage: bool,
+        hides: Hides,
     ) -> Self {
-        let hides = Hides { usage: hides_usage, running_usage: engine == Engine::Vllm };
         Self {
             endpoint: request.endpoint,
             stream: request.stream,
@@ -72,10 +69,14 @@ impl Metering {
             model: request.model,
             estimate,
             price,
-            hides_usage,
             answer: Answer::None,
             ttft_ms: None,
         }
+    }
+
+    /// Nothing was asked of the engine that the client didn't ask.
+    pub(crate) fn hide_nothing(&mut self) {
+        self.asked.hides = Hides::default();
     }
 
     /// What the request would cost if the estimate came true, in nano-units.
