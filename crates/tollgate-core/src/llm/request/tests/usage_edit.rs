@@ -64,7 +64,7 @@ fn what_was_asked_for_is_what_is_hidden() {
     for (body, usage, running_usage) in [
         (r#"{"stream":true}"#, true, true),
         (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, false, true),
-        (r#"{"stream":true,"stream_options":{"continuous_usage_stats":true}}"#, true, false),
+        (r#"{"stream":true,"stream_options":{"continuous_usage_stats":true}}"#, true, true),
     ] {
         let request = parse_as(body, Endpoint::Chat, Engine::Vllm).unwrap();
         let hides = request.usage_edit(Engine::Vllm, false).unwrap().hides;
