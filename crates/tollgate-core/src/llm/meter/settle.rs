@@ -71,7 +71,8 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
         let source = if is_exact { Source::Measured } else { Source::Estimated };
         return (usage(input, output), source);
     }
-    let is_partial = cut || reading.failed || !reading.ended;
+    // An end mark is of a form that is known.
+    let is_partial = cut || reading.failed || (!reading.ended && reading.is_recognised());
     let source = if is_partial { Source::Partial } else { Source::Estimated };
     let is_as_reserved = match reading.is_recognised() {
         true => is_partial && !reading.is_streamed,
