@@ -72,7 +72,8 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
         return (usage(input, output), source);
     }
     // An end mark is of a form that is known.
-    let is_partial = cut || reading.failed || (!reading.ended && reading.is_recognised());
+    let has_no_end = !reading.ended && (reading.is_recognised() || !reading.is_strange);
+    let is_partial = cut || reading.failed || has_no_end;
     let source = if is_partial { Source::Partial } else { Source::Estimated };
     let is_as_reserved = match reading.is_recognised() {
         true => is_partial && !reading.is_streamed,
