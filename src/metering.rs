@@ -1,7 +1,7 @@
 //! What a request takes in tokens and money: estimated before, read from the answer, and known in the
 //! end.
 
-use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Terms};
+use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Reading, Terms};
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
@@ -31,6 +31,8 @@ enum Answer {
     Free,
     /// One that can't be read: compressed.
     Unreadable,
+    /// One whose header says what there is to say.
+    Told(Reading),
     /// One that is being read.
     Read { meter: Box<Meter>, complete: bool },
 }
@@ -94,12 +96,26 @@ impl Metering {
                 Some(0) => Answer::Free,
                 _ => Answer::Unreadable,
             }
+        } else if let Some(reading) = self.told_by_header(r) {
+            Answer::Told(reading)
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
             Answer::Read { meter: Box::new(Meter::new(self.asked, promised)), complete: false }
         };
         self.is_reading()
+    }
+
+    /// What vLLM says of embeddings that it sends as bytes: JSON in its header `metadata`.
+    fn told_by_header(&self, r: Request<'_>) -> Option<Reading> {
+        let is_bytes = r.content_type_out().starts_with(b"application/octet-stream");
+        if self.endpoint.has_output() || !is_bytes {
+            return None;
+        }
+        let mut meter = Meter::new(self.asked, Some(Format::Json));
+        meter.read(r.header_out("metadata")?, &mut |_| {});
+        meter.finish(&mut |_| {});
+        meter.reading()
     }
 
     /// Reads a buffer of the answer; `pass` is told what of it the client gets.
@@ -156,6 +172,7 @@ impl Metering {
                 said_so = reading.is_some_and(|reading| reading.hit_bound);
                 settle(reading.as_ref(), &terms, !complete)
             }
+            Answer::Told(reading) => settle(Some(reading), &terms, false),
             Answer::Unreadable => (self.estimate, Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
             Answer::None if r.is_client_gone() && r.was_sent_upstream() => terms.of_no_answer(),

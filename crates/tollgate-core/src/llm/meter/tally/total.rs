@@ -70,7 +70,10 @@ impl Tally {
                 };
                 (input, output)
             }
-            endpoint if !endpoint.has_output() => (input.or(total), Some(output.unwrap_or(0))),
+            endpoint if !endpoint.has_output() => {
+                let input = input.or(total);
+                (input, output.or(input.map(|_| 0)))
+            }
             _ => (
                 input.or_else(|| total?.checked_sub(output?)),
                 output.or_else(|| total?.checked_sub(input?)),
