@@ -90,10 +90,11 @@ fn has_stream_options(form: Endpoint) -> bool {
     matches!(form, Endpoint::Chat | Endpoint::Completions | Endpoint::TokenGenerate)
 }
 
-/// Whether `continuous_usage_stats` is asked for, by which vLLM says in each chunk how far it is. Real
-/// clients add these up, or don't show the text beside them; so only where none of it reaches them.
-fn wants_running_usage(_: Engine) -> bool {
-    false
+/// Whether `continuous_usage_stats` is asked for, by which vLLM says in each chunk how far it is: it sends
+/// several tokens in a chunk, so that those of a stream that is cut cannot be counted. Real clients add
+/// these numbers up, or don't show the text beside them; so none of them reaches one that didn't ask.
+fn wants_running_usage(engine: Engine) -> bool {
+    engine == Engine::Vllm
 }
 
 impl LlmRequest {
