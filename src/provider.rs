@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::jwt::{AlgorithmSet, KeySet, Lifetime, Move, RemoteKeys};
+use tollgate_core::jwt::{AlgorithmSet, Binding, KeySet, Lifetime, Move, RemoteKeys};
 
 use crate::ffi::clock::mono_now;
 use crate::ffi::log::{cycle_error, cycle_warn};
@@ -16,6 +16,8 @@ use crate::waiting::Topic;
 /// The key set of a provider (`tollgate_jwt_key_request`), as this worker knows it.
 pub(crate) struct KeyProvider {
     uri: String,
+    /// Whose tokens the keys are for.
+    binding: Binding,
     algorithms: Option<AlgorithmSet>,
     keys: RefCell<RemoteKeys>,
     /// What the set in use was made of.
@@ -40,9 +42,15 @@ fn now_ms() -> u64 {
 }
 
 impl KeyProvider {
-    pub(crate) fn new(uri: &str, algorithms: Option<AlgorithmSet>, lifetime: Lifetime) -> Self {
+    pub(crate) fn new(
+        uri: &str,
+        binding: Binding,
+        algorithms: Option<AlgorithmSet>,
+        lifetime: Lifetime,
+    ) -> Self {
         Self {
             uri: uri.to_owned(),
+            binding,
             algorithms,
             keys: RefCell::new(RemoteKeys::new(lifetime)),
             answer: RefCell::default(),
@@ -128,8 +136,8 @@ impl KeyProvider {
         let keys = match last.filter(|_| is_same) {
             Some(keys) => keys,
             None => {
-                let keys =
-                    KeySet::from_jwks(body).map_err(|error| format!("its answer {error}"))?;
+                let keys = KeySet::from_jwks(body, &self.binding)
+                    .map_err(|error| format!("its answer {error}"))?;
                 let fits = keys.check(self.algorithms.as_ref());
                 fits.map_err(|error| format!("its answer {error}"))?;
                 *self.answer.borrow_mut() = body.to_vec();

@@ -9,6 +9,8 @@ use strict;
 
 use Test::More;
 
+use MIME::Base64 qw/ encode_base64 encode_base64url /;
+
 use Test::Nginx;
 
 use FindBin;
@@ -167,6 +169,11 @@ my %key_files = (
 	'a key without its end' => [$pem =~ s/-----END.*//r, 'damaged PEM'],
 	'a request for a certificate' => [$pem =~ s/PUBLIC KEY/CERTIFICATE REQUEST/gr, 'PUBLIC KEY'],
 	'a public key bare of PEM' => [$pem =~ s/-----.*-----\n//gr, 'public by its nature'],
+	'a public key in base64' => [encode_base64($pem, ''), 'public by its nature'],
+	'a public key as a secret of a set' => [json({ kty => 'oct', k => encode_base64url($pem) }), 'public'],
+	'an example' => ['a-string-secret-at-least-256-bits-long', 'jwt.io', 'keygen'],
+	'a point of small order' => [json({ kty => 'OKP', crv => 'Ed25519',
+		x => encode_base64url("\1" . "\0" x 31) }), 'anybody can sign'],
 	'no point of the curve' => [json({ keys => [{ %$public, x => $public->{y} }] }), 'no point'],
 	'an algorithm of another kind' => [json({ keys => [{ %$public, alg => 'RS256' }] }), '"alg"'],
 	'one kid for two keys' => [json({ keys => [$public, $public] }), 'same "kid"'],
@@ -185,6 +192,29 @@ push @refused, (
 	['key file, one of two is bad', ['"tollgate_jwt_key_file"', 'bad.key', 'too short'],
 		files => { 'bad.key' => 'short' },
 		location => "$jwt\ntollgate_jwt_key_file secret; # !\ntollgate_jwt_key_file bad.key;"],
+	['keys of an issuer that is not accepted', ['"tollgate_jwt_key_file"', 'secret', '"https://a/"',
+		'not accepted', 'to the letter'],
+		location => "$jwt\ntollgate_jwt_key_file secret issuer=https://a/; # !\n"
+			. 'tollgate_jwt_issuer https://a;'],
+	['an issuer without keys', ['"tollgate_jwt_key_file"', '"https://b" is accepted', '"issuer="'],
+		location => "$jwt\ntollgate_jwt_key_file secret issuer=https://a; # !\n"
+			. 'tollgate_jwt_issuer https://a https://b;'],
+	['keys that verify nothing', ['"tollgate_jwt_key_file"', 'secret2', 'verify no token', '"issuer="'],
+		files => { secret2 => 't' x 32 },
+		location => "$jwt\ntollgate_jwt_key_file secret issuer=https://a; # !\n"
+			. "tollgate_jwt_key_file secret2;\ntollgate_jwt_issuer https://a;"],
+	['a prefix that is how another one begins', ['"tollgate_jwt_key_file"', 'prefix "a:"', '"client_prefix="'],
+		files => { secret2 => 't' x 32 },
+		location => "$jwt\ntollgate_jwt_key_file secret client_prefix=a:; # !\n"
+			. 'tollgate_jwt_key_file secret2 client_prefix=a:b:;'],
+	['a prefix for some', ['"tollgate_jwt_key_file"', 'prefix ""', '"client_prefix="'],
+		files => { secret2 => 't' x 32 },
+		location => "$jwt\ntollgate_jwt_key_file secret client_prefix=a:; # !\n"
+			. 'tollgate_jwt_key_file secret2;'],
+	['prefix without effect', ['"tollgate_jwt_client_prefix"', 'add "tollgate_auth jwt;"'],
+		location => "$usual{location}\ntollgate_jwt_client_prefix jwt:; # !"],
+	['more keys without kid than are tried', ['"tollgate_jwt_key_file"', 'many.pem', 'give them a "kid"'],
+		files => { 'many.pem' => $pem x 9 }, location => "$jwt\ntollgate_jwt_key_file many.pem; # !"],
 	['key file without effect', ['"tollgate_jwt_key_file"', 'add "tollgate_auth jwt;"'],
 		location => "$usual{location}\ntollgate_jwt_key_file secret; # !"],
 	['key file without effect by another method', ['"tollgate_jwt_key_file"', '"tollgate_auth"'],
@@ -217,6 +247,14 @@ my %values = (
 	'tollgate_api_key_header ""' => ['"" is no header name'],
 	'tollgate_jwt_algorithms none' => ['"none"', '"tollgate_jwt_algorithms"', 'known are HS256'],
 	'tollgate_jwt_algorithms hs256' => ['"hs256"', '"tollgate_jwt_algorithms"', 'known are'],
+	'tollgate_jwt_key_file secret issuer=' => ['"issuer="', '"tollgate_jwt_key_file"', '"issuer=VALUE"'],
+	'tollgate_jwt_key_file secret issuer=a issuer=a' => ['"issuer=a"', 'twice'],
+	'tollgate_jwt_key_file secret iss=a' => ['"iss=a"', '"issuer=VALUE"'],
+	'tollgate_jwt_key_file secret "client_prefix= a"' => ['"client_prefix= a"', 'up to 64 bytes'],
+	'tollgate_jwt_key_file secret client_prefix=a client_prefix=b' => ['"client_prefix=b"', 'one'],
+	'tollgate_jwt_key_request off issuer=a' => ['"off" in "tollgate_jwt_key_request"', 'alone'],
+	'tollgate_jwt_key_request /_jwks issuer=' => ['"issuer="', '"tollgate_jwt_key_request"'],
+	'tollgate_jwt_client_prefix "a "' => ['"a "', '"tollgate_jwt_client_prefix"', '"jwt:"'],
 	'tollgate_jwt_issuer ""' => ['empty value in "tollgate_jwt_issuer"'],
 	'tollgate_jwt_audience api ""' => ['empty value in "tollgate_jwt_audience"'],
 	'tollgate_jwt_leeway 2h' => ['"2h" in "tollgate_jwt_leeway"', 'up to 1h'],
@@ -303,6 +341,17 @@ my @accepted = (
 		location => "$jwt\ntollgate_jwt_key_file good.key;"],
 	['mixed kinds, and which to accept', location => "$jwt\ntollgate_jwt_key_file secret;\n"
 		. "tollgate_jwt_key_file public.pem;\ntollgate_jwt_algorithms HS256 ES256;"],
+	['keys of two issuers, each with its own', files => { secret2 => 't' x 32 },
+		location => "$jwt\ntollgate_jwt_issuer https://a https://b;\n"
+			. "tollgate_jwt_key_file secret issuer=https://a client_prefix=a:;\n"
+			. 'tollgate_jwt_key_file secret2 issuer=https://b client_prefix=b:;'],
+	['two key files of one issuer', files => { secret2 => 't' x 32 },
+		location => "$jwt\ntollgate_jwt_issuer https://a;\n"
+			. "tollgate_jwt_key_file secret;\ntollgate_jwt_key_file secret2;"],
+	['one key file of an issuer with two names',
+		location => "$jwt\ntollgate_jwt_issuer https://a a;\ntollgate_jwt_key_file secret;"],
+	['as many keys without kid as are tried', files => { 'many.pem' => $pem x 8 },
+		location => "$jwt\ntollgate_jwt_key_file many.pem;"],
 	['every field of an entry', files => { 'good.json' => file(tier => 'free', expires =>
 		'2027-01-01T00:00:00.5+02:00', not_before => '2026-01-01T00:00:00Z', disabled =>
 		JSON::PP::false(), description => 'x', cidrs => ['10.0.0.0/8', '::1']) },
@@ -323,6 +372,10 @@ my @accepted = (
 my @warned = (
 	['keys without a tier', ['1 of 1 keys', 'no-tier.json', 'add "tollgate_default_tier NAME;"'],
 		location => "tollgate on;\ntollgate_api_keys no-tier.json; # !"],
+	['keys of several issuers, each for all', ['"tollgate_jwt_key_file"', 'several issuers', 'secret2',
+		'"issuer="'], files => { secret2 => 't' x 32 },
+		location => "$jwt\ntollgate_jwt_issuer https://a https://b;\ntollgate_jwt_key_file secret; # !\n"
+			. 'tollgate_jwt_key_file secret2;'],
 	['restrictions that are not enforced', ['"models" or "scopes"', 'restricted.json', 'k_1',
 		'not enforce'], location => "tollgate on;\ntollgate_api_keys restricted.json; # !"],
 	['a zone, but nothing is on', ['tollgate_zone "tollgate" has no effect', '"tollgate on"'],

@@ -93,7 +93,7 @@ my %values = (
 	'tollgate_jwt_key_request ""' => ['"tollgate_jwt_key_request"'],
 	'tollgate_jwt_key_request OFF' => ['"OFF"', '"tollgate_jwt_key_request"'],
 	'tollgate_jwt_key_request' => ['invalid number of arguments in "tollgate_jwt_key_request"'],
-	'tollgate_jwt_key_request /a /b' => ['invalid number of arguments in "tollgate_jwt_key_request"'],
+	'tollgate_jwt_key_request /a /b' => ['"/b"', '"tollgate_jwt_key_request"', '"issuer=VALUE"'],
 	'tollgate_jwt_key_cache' => ['invalid number of arguments in "tollgate_jwt_key_cache"'],
 	'tollgate_jwt_key_cache x' => ['"x"', '"tollgate_jwt_key_cache"'],
 	'tollgate_jwt_key_cache 0' => ['"0"', '"tollgate_jwt_key_cache"'],

@@ -69,6 +69,18 @@ EOF_DIRECTIVES
 			. ' --audience chat --leeway 1h --no-require-exp --max-size 1k'
 			. ' --claim tenant=org.unit',
 	},
+	bound => {
+		directives => <<'EOF_DIRECTIVES',
+            tollgate_jwt_key_file       jwks.json issuer=https://a.example client_prefix=a:;
+            tollgate_jwt_key_file       secret issuer=https://b.example issuer=https://c.example;
+            tollgate_jwt_client_prefix  b:;
+            tollgate_jwt_algorithms     HS256 ES256 RS256;
+EOF_DIRECTIVES
+		options => "--keys $dir/jwks.json --keys $dir/secret --algorithms HS256,ES256,RS256"
+			. " --key-issuer $dir/jwks.json=https://a.example --key-client-prefix $dir/jwks.json=a:"
+			. " --key-issuer $dir/secret=https://b.example --key-issuer $dir/secret=https://c.example"
+			. ' --client-prefix b:',
+	},
 );
 
 # A place for each of the keys of the vectors; those that can verify nothing, both should refuse.
@@ -229,7 +241,7 @@ my @issued = map { my $algorithm = $_; map { issued($algorithm, $_) } 1 .. 8 } @
 my @cases;
 my $left_out = 0;
 for (1 .. TOKENS) {
-	my $place = any(qw/hmac hmac strict asymmetric/);
+	my $place = any(qw/hmac hmac strict asymmetric bound/);
 	my $token = token($place);
 	if (can_be_sent($token)) {
 		push @cases, [$place, $token];
@@ -325,7 +337,7 @@ sub change_end {
 # One for this place: perhaps good, perhaps not.
 sub token {
 	my ($place) = @_;
-	my $is_issued = $place eq 'asymmetric' || ($place eq 'strict' && rand() < 0.5);
+	my $is_issued = $place eq 'asymmetric' || ($place =~ /strict|bound/ && rand() < 0.5);
 	my $token = $is_issued ? any(@issued) : made();
 	return rand() < ($is_issued ? 0.6 : 0.3) ? any(@token_changes)->($token) : $token;
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::settings::{Auth, Given, Settings};
+use super::settings::{Auth, Given, KeySource, Settings};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
@@ -56,14 +56,18 @@ impl Source for KeysFile {
 /// The files of the keys that tokens are verified with.
 pub(crate) struct KeyFiles {
     paths: Vec<String>,
+    /// Whose tokens the keys of each are for.
+    bindings: Vec<jwt::Binding>,
     algorithms: Option<jwt::AlgorithmSet>,
 }
 
 impl KeyFiles {
     fn load(&self, files: &[Vec<u8>]) -> Result<jwt::KeySet, jwt::KeyError> {
-        let named: Vec<(&str, &[u8])> =
-            self.paths.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
-        jwt::KeySet::load(&named)
+        let contents = files.iter().map(Vec::as_slice);
+        let sources = self.paths.iter().map(String::as_str).zip(contents).zip(&self.bindings);
+        let sources: Vec<_> =
+            sources.map(|((path, contents), binding)| (path, contents, binding)).collect();
+        jwt::KeySet::load_bound(&sources)
     }
 }
 
@@ -211,14 +215,11 @@ pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfErr
         return Ok(());
     }
     let files = settings.jwt_key_files.iter().map(|given| ("tollgate_jwt_key_file", &given.place));
-    let requests = [
-        ("tollgate_jwt_key_request", &settings.jwt_key_request),
-        ("tollgate_introspection_request", &settings.introspection_request),
-    ];
-    let requests = requests.into_iter().filter_map(|(name, given)| {
-        given.as_ref().filter(|given| given.value.is_some()).map(|given| (name, &given.place))
-    });
-    match files.chain(requests).next() {
+    let request = settings.jwt_key_request.as_ref().filter(|given| given.value.is_some());
+    let request = request.map(|given| ("tollgate_jwt_key_request", &given.place));
+    let asked = settings.introspection_request.as_ref().filter(|given| given.value.is_some());
+    let asked = asked.map(|given| ("tollgate_introspection_request", &given.place));
+    match files.chain(request).chain(asked).next() {
         Some((name, place)) => Err(ConfError::new(format!(
             "\"{name}\" has no effect, as tokens are not accepted; add \"tollgate_auth jwt;\" or \
              \"tollgate_auth api_key jwt;\" {place}"
@@ -264,12 +265,13 @@ pub(super) fn load_introspector(
 
 /// What there is to verify tokens with; `None` where all tokens are asked about.
 pub(super) fn load_verifier(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     main: &mut MainConf,
     on: &Place,
 ) -> Result<Option<Rc<Verifier>>, ConfError> {
     let request = settings.jwt_key_request.as_ref();
-    let request = request.and_then(|given| given.value.as_ref().map(|uri| (uri, &given.place)));
+    let request = request.and_then(|given| given.value.as_ref().map(|from| (from, &given.place)));
     match (&settings.jwt_key_files, request) {
         (Some(_), Some((_, place))) => {
             return Err(ConfError::new(format!(
@@ -291,13 +293,23 @@ pub(super) fn load_verifier(
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
+    match (&settings.jwt_key_files, request) {
+        (Some(Given { value: files, place }), _) => {
+            check_bindings(cx, "tollgate_jwt_key_file", files, &policy, place)?;
+        }
+        (None, Some((from, place))) => {
+            let from = std::slice::from_ref(from);
+            check_bindings(cx, "tollgate_jwt_key_request", from, &policy, place)?;
+        }
+        (None, None) => {}
+    }
     let keys = match (&settings.jwt_key_files, request) {
         (Some(files), _) => TokenKeys::Files(load_key_files(settings, files, main)?),
-        (None, Some((uri, _))) => {
+        (None, Some((from, _))) => {
             let lifetime = settings.jwt_key_cache.unwrap_or_default();
-            let (uri, algorithms) = (uri.clone(), policy.algorithms);
+            let (from, algorithms) = (from.clone(), policy.algorithms);
             TokenKeys::Provider(PerServer::new(move || {
-                KeyProvider::new(&uri, algorithms, lifetime)
+                KeyProvider::new(&from.name, from.binding.clone(), algorithms, lifetime)
             }))
         }
         (None, None) => return Ok(None),
@@ -307,13 +319,38 @@ pub(super) fn load_verifier(
     Ok(Some(verifier))
 }
 
+/// Whether whose keys these are goes together with what is accepted.
+fn check_bindings(
+    cx: &ConfContext<'_>,
+    directive: &str,
+    sources: &[KeySource],
+    policy: &jwt::Policy,
+    place: &Place,
+) -> Result<(), ConfError> {
+    let sources: Vec<_> =
+        sources.iter().map(|source| (source.name.as_str(), &source.binding)).collect();
+    match jwt::check_bindings(&sources, policy) {
+        Ok(None) => Ok(()),
+        Ok(Some(unbound)) => {
+            cx.log().warn(format_args!("\"{directive}\": {unbound} {place}"));
+            Ok(())
+        }
+        Err(error) => Err(ConfError::new(format!("\"{directive}\": {error} {place}"))),
+    }
+}
+
 fn load_key_files(
     settings: &Settings,
-    Given { value: paths, place }: &Given<Vec<String>>,
+    Given { value: sources, place }: &Given<Vec<KeySource>>,
     main: &mut MainConf,
 ) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();
-    let files = KeyFiles { paths: paths.clone(), algorithms: algorithms.map(|given| given.value) };
+    let files = KeyFiles {
+        paths: sources.iter().map(|source| source.name.clone()).collect(),
+        bindings: sources.iter().map(|source| source.binding.clone()).collect(),
+        algorithms: algorithms.map(|given| given.value),
+    };
+    let paths = files.paths.clone();
     let keys = Rc::new(Live::load(files).map_err(|error| {
         let place = match (&error, algorithms) {
             (LoadError::Bad(KeyFilesError::Algorithms(..)), Some(given)) => &given.place,
@@ -325,7 +362,7 @@ fn load_key_files(
         };
         ConfError::new(format!("{error} {place}"))
     })?);
-    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, paths);
+    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, &paths);
     Ok(keys)
 }
 
@@ -339,6 +376,7 @@ fn concerning_tokens(settings: &Settings) -> Settings {
         introspection_cache_secs: settings.introspection_cache_secs,
         jwt_algorithms: settings.jwt_algorithms.clone(),
         jwt_issuers: settings.jwt_issuers.clone(),
+        jwt_client_prefix: settings.jwt_client_prefix.clone(),
         jwt_audiences: settings.jwt_audiences.clone(),
         jwt_leeway_secs: settings.jwt_leeway_secs,
         jwt_require_exp: settings.jwt_require_exp,
@@ -363,5 +401,6 @@ fn token_policy(settings: &Settings) -> Result<jwt::Policy, ConfError> {
         require_exp: settings.jwt_require_exp.unwrap_or(defaults.require_exp),
         max_len: settings.jwt_max_size.unwrap_or(defaults.max_len),
         claims,
+        client_prefix: settings.jwt_client_prefix.clone().unwrap_or_default(),
     })
 }

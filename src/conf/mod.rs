@@ -141,6 +141,7 @@ impl LocConf {
                     (auth.has_tokens(), "introspection")
                 }
                 "tollgate_jwt_issuer"
+                | "tollgate_jwt_client_prefix"
                 | "tollgate_jwt_audience"
                 | "tollgate_jwt_leeway"
                 | "tollgate_jwt_max_size"

@@ -2,8 +2,9 @@
 
 use crate::ffi::conf::Place;
 use crate::ffi::open_file::Buffering;
-use tollgate_core::jwt::{AlgorithmSet, Lifetime};
+use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
+use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::Styles;
 
@@ -69,6 +70,17 @@ impl Default for Estimate {
     }
 }
 
+/// `tollgate_include_usage`: whether streams are asked for their usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum IncludeUsage {
+    /// Where the client says nothing about it.
+    #[default]
+    Auto,
+    /// Where it declines it as well.
+    Always,
+    Off,
+}
+
 /// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRevoke {
@@ -76,6 +88,14 @@ pub(crate) enum OnRevoke {
     Finish,
     /// It is cut off.
     Close,
+}
+
+/// Where keys of tokens come from, the path of a file or an internal location, and whose tokens they are
+/// for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySource {
+    pub(crate) name: String,
+    pub(crate) binding: Binding,
 }
 
 /// `tollgate_upgrade`: whether a connection may become one of another protocol, which nobody judges.
@@ -94,12 +114,13 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
     pub(crate) api_key_headers: Option<Vec<String>>,
-    pub(crate) jwt_key_files: Option<Given<Vec<String>>>,
+    pub(crate) jwt_key_files: Option<Given<Vec<KeySource>>>,
     /// `None` inside: `off`.
-    pub(crate) jwt_key_request: Option<Given<Option<String>>>,
+    pub(crate) jwt_key_request: Option<Given<Option<KeySource>>>,
     pub(crate) jwt_key_cache: Option<Lifetime>,
     pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
     pub(crate) jwt_issuers: Option<Vec<String>>,
+    pub(crate) jwt_client_prefix: Option<String>,
     pub(crate) jwt_audiences: Option<Vec<String>>,
     pub(crate) jwt_leeway_secs: Option<u32>,
     pub(crate) jwt_require_exp: Option<bool>,
@@ -111,8 +132,13 @@ pub(crate) struct Settings {
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,
     pub(crate) engine: Option<Engine>,
+    /// `None` inside: `off`.
+    pub(crate) model: Option<Option<Box<str>>>,
+    pub(crate) endpoints: Option<Vec<Exception>>,
+    pub(crate) background: Option<bool>,
+    pub(crate) resumable_streams: Option<bool>,
     pub(crate) max_body: Option<u64>,
-    pub(crate) include_usage: Option<bool>,
+    pub(crate) include_usage: Option<IncludeUsage>,
     pub(crate) estimate: Option<Estimate>,
     pub(crate) oversized: Option<Oversize>,
     pub(crate) ratelimit_headers: Option<Styles>,
@@ -149,8 +175,9 @@ impl Settings {
         inherit!(
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
-            jwt_algorithms jwt_issuers jwt_audiences jwt_leeway_secs jwt_require_exp jwt_max_size
-            jwt_claims default_tier apply engine max_body include_usage estimate oversized
+            jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
+            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
+            background resumable_streams max_body include_usage estimate oversized
             ratelimit_headers audit_log on_revoke upgrade
         )
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::time::Instant;
 
 use crate::controls::Controls;
 use crate::gzip::Gzip;
@@ -114,7 +115,8 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    /// Ends the body, after which nothing may be pushed.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
         if let Some(mut gzip) = self.gzip.take() {
             let mut end = Vec::new();
             gzip.finish(&mut end);
@@ -147,7 +149,14 @@ pub(crate) fn send_whole(
     tokens: u64,
 ) -> Result<(), Ended> {
     let delays = u32::try_from(tokens).unwrap_or(u32::MAX);
-    peer.wait(controls.latency.saturating_add(controls.token_delay.saturating_mul(delays)))?;
+    let start = Instant::now();
+    let time = controls.latency.saturating_add(controls.token_delay.saturating_mul(delays));
+    if let Err(gone) = peer.wait(time) {
+        let generating = start.elapsed().saturating_sub(controls.latency).as_nanos();
+        let made = generating.checked_div(controls.token_delay.as_nanos()).unwrap_or(0);
+        running.made_all_of(u64::try_from(made).unwrap_or(u64::MAX).min(tokens));
+        return Err(gone);
+    }
     if controls.hold {
         peer.wait_until_gone();
         return Err(Ended::Gone);
@@ -158,7 +167,7 @@ pub(crate) fn send_whole(
         running.sends(tokens);
         body.push(&response.body)?;
         running.finishes();
-        return Ok(body.finish()?);
+        return Ok(body.end()?);
     }
 
     if controls.gzip {

@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::engines::Engine;
 use crate::error::ApiError;
 use crate::http::Request;
 use crate::options::Pace;
@@ -19,6 +20,17 @@ pub(crate) enum UsageMode {
     Twice,
     /// Each of a stream, asked for or not.
     Every,
+}
+
+/// How a stream ends whose engine dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutEnd {
+    /// The connection is closed, without the end of the body.
+    Closed,
+    /// vLLM's event that says so, and the end mark.
+    Error,
+    /// The body ends as if all of it had been sent, without an end mark.
+    Quiet,
 }
 
 /// How the answer to one request is to be.
@@ -42,8 +54,16 @@ pub(crate) struct Controls {
     pub(crate) status: Option<u16>,
     /// Close the connection after so many deltas.
     pub(crate) cut_after: Option<u64>,
+    /// How a stream ends that is cut.
+    pub(crate) cut_end: CutEnd,
     /// After the last delta, wait until the peer goes away.
     pub(crate) hold: bool,
+    /// The only model that there is; without it any.
+    pub(crate) models: Option<String>,
+    /// The most tokens of an input.
+    pub(crate) context: Option<u64>,
+    /// llama.cpp was started with `--embeddings`.
+    pub(crate) pooling: bool,
     /// Of server-sent events.
     pub(crate) line_end: &'static str,
     /// Server-sent events begin with a byte order mark.
@@ -70,7 +90,11 @@ impl Controls {
             usage_null: true,
             status: None,
             cut_after: None,
+            cut_end: CutEnd::Closed,
             hold: false,
+            models: None,
+            context: None,
+            pooling: false,
             line_end: "\n",
             bom: false,
             comments: false,
@@ -119,6 +143,21 @@ impl Controls {
                 self.status = Some(value.parse().ok().filter(|s| (400..600).contains(s))?);
             }
             "cut-after" => self.cut_after = Some(value.parse().ok()?),
+            "cut-end" => {
+                self.cut_end = match value {
+                    "closed" => CutEnd::Closed,
+                    "error" => CutEnd::Error,
+                    "quiet" => CutEnd::Quiet,
+                    _ => return None,
+                }
+            }
+            // Judged before the request is routed.
+            "engine" => {
+                Engine::of(value)?;
+            }
+            "models" => self.models = Some(value.to_owned()),
+            "context" => self.context = Some(value.parse().ok()?),
+            "pooling" => self.pooling = flag(value)?,
             "hold" => self.hold = flag(value)?,
             "line-end" => {
                 self.line_end = match value {
@@ -191,7 +230,11 @@ mod tests {
             usage_null: false,
             status: Some(503),
             cut_after: Some(0),
+            cut_end: CutEnd::Error,
             hold: true,
+            models: Some("m".to_owned()),
+            context: Some(9),
+            pooling: true,
             line_end: "\r\n",
             bom: true,
             comments: true,
@@ -210,6 +253,11 @@ mod tests {
                 ("X-Mock-Usage-Null", "0"),
                 ("X-Mock-Status", "503"),
                 ("X-Mock-Cut-After", "0"),
+                ("X-Mock-Cut-End", "error"),
+                ("X-Mock-Models", "m"),
+                ("X-Mock-Context", "9"),
+                ("X-Mock-Pooling", "1"),
+                ("X-Mock-Engine", "vllm"),
                 ("X-Mock-Hold", "1"),
                 ("X-Mock-Line-End", "crlf"),
                 ("X-Mock-Bom", "1"),
@@ -242,6 +290,8 @@ mod tests {
             ("X-Mock-Usage", "thrice"),
             ("X-Mock-Line-End", "lfcr"),
             ("X-Mock-Encoding", "br"),
+            ("X-Mock-Engine", "gpt"),
+            ("X-Mock-Cut-End", "loud"),
             ("X-Mock-Token", "1"),
         ] {
             let error = controls(&[(name, value)]).unwrap_err();

@@ -78,7 +78,7 @@ pub(crate) fn send(request: &str, record: &Record) -> Reply {
     let head = read_head(&mut input).unwrap().unwrap();
     let mut request = read_body(&mut input, head).unwrap();
     let mut sent = Vec::new();
-    let outcome = routes::answer(&mut request, PACE, record, &mut sent);
+    let outcome = routes::answer(&mut request, PACE, None, record, &mut sent);
 
     let end = sent.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
     let head = String::from_utf8(sent[..end].to_vec()).unwrap();

@@ -85,7 +85,7 @@ pub(crate) fn positive(
 
 /// One for each word of a text, and for each token id. Of an object (a message, a part of one) its
 /// texts count; roles, types, images and the like cost nothing.
-fn tokens(value: &Value) -> u64 {
+pub(crate) fn tokens(value: &Value) -> u64 {
     match value {
         Value::String(text) => text.split_whitespace().fold(0, |count, _| count + 1),
         Value::Number(_) => 1,

@@ -98,6 +98,12 @@ impl Generation {
         }
     }
 
+    /// Bounds the output of each choice, for APIs that have the bound elsewhere.
+    pub(crate) fn shorten_to(&mut self, tokens: u64) {
+        let wanted = self.reasoning.saturating_add(self.text);
+        self.tokens = wanted.min(tokens);
+    }
+
     /// An id in the manner of the APIs.
     pub(crate) fn id(&self, prefix: &str) -> String {
         format!("{prefix}mock-{}", self.number)

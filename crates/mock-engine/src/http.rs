@@ -307,21 +307,29 @@ fn read_chunks(input: &mut impl BufRead, body: &mut Vec<u8>) -> Result<(), ReadE
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
+    /// Of a redirect.
+    pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
+    pub(crate) fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, content_type, location: None, body: body.into() }
+    }
+
     pub(crate) fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type: "application/json", body: body.into() }
+        Self::new(status, "application/json", body)
     }
 
     /// The bytes to send; `Connection` is spelt out where it differs from the version's default.
     pub(crate) fn encode(&self, version: Version, is_head: bool, keeps_alive: bool) -> Vec<u8> {
         let length = format!("Content-Length: {}\r\n", self.body.len());
+        let location = self.location.as_ref();
+        let location = location.map(|to| format!("Location: {to}\r\n")).unwrap_or_default();
         let mut out = head(
             self.status,
             self.content_type,
-            &[&length, connection_header(version, keeps_alive)],
+            &[&location, &length, connection_header(version, keeps_alive)],
         );
         if !is_head {
             out.extend(&self.body);
@@ -344,6 +352,9 @@ pub(crate) fn head(status: u16, content_type: &str, lines: &[&str]) -> Vec<u8> {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        307 => "Temporary Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

@@ -2,8 +2,9 @@
 //! the demo, the tests and the benchmarks, and counts tokens honestly, so that what a gateway in
 //! front of it reports can be compared with what it sent.
 //!
-//! A request goes from `server` (connections) to `routes`, which has an `api` read it and make up a
-//! `generation`, and sends that as a whole (`body`) or as a `stream`. Its `X-Mock-` headers
+//! A request goes from `server` (connections) to `routes`, which has an `api`, or one of the real
+//! servers in `engines`, read it and make up a `generation`, and sends that as a whole (`body`) or as a
+//! `stream`. Its `X-Mock-` headers
 //! (`controls`) change the pace and plant faults. How every generation ended is in the `record`.
 //!
 //! See `mock-engine --help` for the endpoints, the headers and the options.
@@ -12,6 +13,7 @@ mod api;
 mod body;
 mod controls;
 mod echo;
+mod engines;
 mod error;
 #[cfg(test)]
 mod exchange;
@@ -21,6 +23,7 @@ mod gzip;
 mod http;
 mod json;
 mod options;
+mod ordered;
 mod peer;
 mod record;
 mod routes;
@@ -64,5 +67,5 @@ fn listen(options: &Options) -> Result<(), String> {
     let _ = writeln!(stdout, "listening on {address}");
     let _ = stdout.flush();
 
-    server::serve(&listener, options.pace)
+    server::serve(&listener, options.pace, options.engine)
 }

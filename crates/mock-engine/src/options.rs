@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::engines::Engine;
+
 pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// How fast answers come, and how long they are, unless the request says otherwise.
@@ -20,6 +22,8 @@ pub(crate) struct Options {
     /// Anything that resolves to a socket address.
     pub(crate) listen: String,
     pub(crate) pace: Pace,
+    /// The server to stand for.
+    pub(crate) engine: Option<Engine>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Comma
     let mut options = Options {
         listen: "127.0.0.1:8000".to_owned(),
         pace: Pace { latency: Duration::ZERO, token_delay: Duration::ZERO, tokens: 16 },
+        engine: None,
     };
 
     while let Some(name) = arguments.next() {
@@ -48,6 +53,12 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Comma
             "--latency-ms" => options.pace.latency = Duration::from_millis(number(value()?)?),
             "--token-delay-ms" => {
                 options.pace.token_delay = Duration::from_millis(number(value()?)?);
+            }
+            "--engine" => {
+                let name = value()?;
+                options.engine = Some(
+                    Engine::of(&name).ok_or_else(|| format!("--engine: '{name}' is not known"))?,
+                );
             }
             "--tokens" => options.pace.tokens = number(value()?)?,
             _ => return Err(format!("unknown option '{name}'")),
@@ -67,13 +78,15 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let words = "--listen 127.0.0.1:0 --latency-ms 5 --token-delay-ms 7 --tokens 3";
+        let words =
+            "--engine vllm --listen 127.0.0.1:0 --latency-ms 5 --token-delay-ms 7 --tokens 3";
         let pace = Pace {
             latency: Duration::from_millis(5),
             token_delay: Duration::from_millis(7),
             tokens: 3,
         };
-        let options = Options { listen: "127.0.0.1:0".to_owned(), pace };
+        let listen = "127.0.0.1:0".to_owned();
+        let options = Options { listen, pace, engine: Some(Engine::Vllm) };
         assert_eq!(parse_words(words), Ok(Command::Serve(options)));
     }
 

@@ -1,11 +1,13 @@
 //! What tests ask about afterwards: how generations ended, and which bodies came.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde_json::{json, Value};
 
+use crate::http::Request;
 use crate::peer::Ended;
 
 /// Bodies kept, and their bytes together: the older ones go first.
@@ -35,11 +37,33 @@ struct Bodies {
     bytes: usize,
 }
 
+/// What the engine's own counters would say: of all that it generated, and of each request.
+#[derive(Debug, Default)]
+struct Made {
+    input: u64,
+    output: u64,
+    /// The latest, in order of arrival: id, input, output.
+    requests: VecDeque<(Vec<u8>, u64, u64)>,
+}
+
+/// A response in the background.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) ready: Instant,
+    /// What is told of it until then, and from then on.
+    pub(crate) before: String,
+    pub(crate) after: String,
+}
+
 /// Shared by all threads.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     counts: Mutex<Counts>,
     bodies: Mutex<Bodies>,
+    made: Mutex<Made>,
+    stored: Mutex<HashMap<String, Stored>>,
+    /// Streams that go on without their client, by its id.
+    conversations: Mutex<HashMap<Vec<u8>, Arc<Vec<u8>>>>,
 }
 
 impl Record {
@@ -56,10 +80,69 @@ impl Record {
         })
     }
 
-    /// Counts a generation that begins.
-    pub(crate) fn start(&self) -> Running<'_> {
+    /// Counts a generation that begins, with what it takes in.
+    pub(crate) fn start(&self, request: &Request, input: u64) -> Running<'_> {
         held(&self.counts).started += 1;
-        Running { record: self, ended: Cell::new(false) }
+        self.makes(request, input, 0);
+        let request_id = request.header("X-Request-ID").map(<[u8]>::to_vec);
+        Running { record: self, request_id, made: Cell::new(0), ended: Cell::new(false) }
+    }
+
+    /// Counts what a request makes the engine do.
+    pub(crate) fn makes(&self, request: &Request, input: u64, output: u64) {
+        self.add(request.header("X-Request-ID"), input, output);
+    }
+
+    fn add(&self, request_id: Option<&[u8]>, input: u64, output: u64) {
+        let mut made = held(&self.made);
+        made.input += input;
+        made.output += output;
+        let Some(id) = request_id else { return };
+        if let Some(one) = made.requests.iter_mut().rev().find(|one| one.0 == id) {
+            one.1 += input;
+            one.2 += output;
+            return;
+        }
+        made.requests.push_back((id.to_vec(), input, output));
+        if made.requests.len() > MAX_BODIES {
+            made.requests.pop_front();
+        }
+    }
+
+    /// Input and output of all requests.
+    pub(crate) fn made(&self) -> (u64, u64) {
+        let made = held(&self.made);
+        (made.input, made.output)
+    }
+
+    /// Input and output of a request.
+    pub(crate) fn made_for(&self, request_id: &[u8]) -> Option<(u64, u64)> {
+        let made = held(&self.made);
+        made.requests.iter().rev().find(|one| one.0 == request_id).map(|one| (one.1, one.2))
+    }
+
+    pub(crate) fn store(&self, id: String, response: Stored) {
+        held(&self.stored).insert(id, response);
+    }
+
+    /// What is to be told now of a response in the background.
+    pub(crate) fn stored(&self, id: &str) -> Option<String> {
+        let stored = held(&self.stored);
+        let response = stored.get(id)?;
+        let is_ready = response.ready <= Instant::now();
+        Some(if is_ready { &response.after } else { &response.before }.clone())
+    }
+
+    pub(crate) fn keep_conversation(&self, id: &[u8], bytes: Vec<u8>) {
+        held(&self.conversations).insert(id.to_vec(), Arc::new(bytes));
+    }
+
+    pub(crate) fn conversation(&self, id: &[u8]) -> Option<Arc<Vec<u8>>> {
+        held(&self.conversations).get(id).map(Arc::clone)
+    }
+
+    pub(crate) fn forget_conversation(&self, id: &[u8]) {
+        held(&self.conversations).remove(id);
     }
 
     pub(crate) fn keep_body(&self, request_id: Option<&[u8]>, bytes: Arc<Vec<u8>>) {
@@ -94,6 +177,9 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
     record: &'a Record,
+    request_id: Option<Vec<u8>>,
+    /// Tokens of output so far.
+    made: Cell<u64>,
     /// Counted as finished.
     ended: Cell<bool>,
 }
@@ -102,6 +188,15 @@ impl Running<'_> {
     /// Counts tokens that are about to be sent.
     pub(crate) fn sends(&self, tokens: u64) {
         held(&self.record.counts).tokens_sent += tokens;
+        self.made_all_of(self.made.get().saturating_add(tokens));
+    }
+
+    /// Counts tokens as made, whether or not they are sent, up to so many.
+    pub(crate) fn made_all_of(&self, tokens: u64) {
+        let more = tokens.saturating_sub(self.made.replace(self.made.get().max(tokens)));
+        if more > 0 {
+            self.record.add(self.request_id.as_deref(), 0, more);
+        }
     }
 
     /// Counts it as finished, before its end mark is sent.
@@ -128,11 +223,36 @@ impl Running<'_> {
 mod tests {
     use super::*;
 
+    fn request(id: &str) -> Request {
+        let text = format!("POST / HTTP/1.1\r\nX-Request-ID: {id}\r\n\r\n");
+        let mut input = text.as_bytes();
+        let head = crate::http::read_head(&mut input).unwrap().unwrap();
+        crate::http::read_body(&mut input, head).unwrap()
+    }
+
+    #[test]
+    fn what_was_made_is_told_for_each_request() {
+        let record = Record::default();
+        let (first, second) = (request("a"), request("b"));
+        let running = record.start(&first, 7);
+        running.sends(2);
+        running.sends(1);
+        running.made_all_of(3);
+        running.made_all_of(5);
+        record.makes(&second, 1, 2);
+        assert_eq!(record.made_for(b"a"), Some((7, 5)));
+        assert_eq!(record.made_for(b"b"), Some((1, 2)));
+        assert_eq!(record.made_for(b"c"), None);
+        assert_eq!(record.made(), (8, 7));
+    }
+
     #[test]
     fn a_generation_ends_once() {
         let record = Record::default();
-        let (finished, late) = (record.start(), record.start());
-        let (gone, cut, _open) = (record.start(), record.start(), record.start());
+        let request = request("a");
+        let start = || record.start(&request, 7);
+        let (finished, late) = (start(), start());
+        let (gone, cut, _open) = (start(), start(), start());
         finished.sends(3);
         finished.finishes();
         finished.finishes();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::engines;
 use crate::error::{ApiError, Dialect};
 use crate::http::{read_body, read_head, ReadError, Request, Version};
 use crate::options::Pace;
@@ -20,6 +21,7 @@ const STACK_BYTES: usize = 512 * 1024;
 /// What the threads share.
 struct Engine {
     pace: Pace,
+    engine: Option<engines::Engine>,
     record: Record,
     queue: Mutex<Queue>,
     /// Told of each connection in the queue.
@@ -43,9 +45,14 @@ impl Engine {
 
 /// Serves for ever. This thread only accepts, as the system's own queue is short, and a connection
 /// that finds it full has to try again a second later.
-pub(crate) fn serve(listener: &TcpListener, pace: Pace) -> Result<(), String> {
+pub(crate) fn serve(
+    listener: &TcpListener,
+    pace: Pace,
+    engine: Option<engines::Engine>,
+) -> Result<(), String> {
     let engine = Arc::new(Engine {
         pace,
+        engine,
         record: Record::default(),
         queue: Mutex::default(),
         arrival: Condvar::new(),
@@ -125,7 +132,7 @@ fn serve_connection(engine: &Engine, connection: &TcpStream) {
             Ok(None) | Err(ReadError::Gone) => return,
         };
         let mut peer = Connection(connection);
-        match routes::answer(&mut request, engine.pace, &engine.record, &mut peer) {
+        match routes::answer(&mut request, engine.pace, engine.engine, &engine.record, &mut peer) {
             Ok(true) => {}
             Ok(false) | Err(_) => return,
         }

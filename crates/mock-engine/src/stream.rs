@@ -3,16 +3,21 @@
 use std::io::Write;
 
 use crate::body::Body;
-use crate::controls::Controls;
+use crate::controls::{Controls, CutEnd};
 use crate::http::Request;
 use crate::peer::{Ended, Peer};
 use crate::record::Running;
+
+/// What vLLM says in a stream when its engine is gone.
+const DEATH: &str = r#"{"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", "type": "InternalServerError", "param": null, "code": 500}}"#;
 
 /// How events are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Server-sent events (WHATWG HTML, section 9.2).
     Sse,
+    /// The same under a type without a character set.
+    BareSse,
     /// The same without a space after the colon, as TGI writes them.
     TightSse,
     /// A JSON object a line.
@@ -23,6 +28,7 @@ impl Format {
     fn content_type(self) -> &'static str {
         match self {
             Self::Sse | Self::TightSse => "text/event-stream; charset=utf-8",
+            Self::BareSse => "text/event-stream",
             Self::Ndjson => "application/x-ndjson",
         }
     }
@@ -64,8 +70,8 @@ impl<'a> Stream<'a> {
         let event = &mut self.event;
         match self.format {
             Format::Ndjson => writeln!(event, "{data}")?,
-            Format::Sse | Format::TightSse => {
-                let space = if self.format == Format::Sse { " " } else { "" };
+            Format::Sse | Format::BareSse | Format::TightSse => {
+                let space = if self.format == Format::TightSse { "" } else { " " };
                 if self.controls.comments {
                     write!(event, ":{space}keep-alive{end}{end}")?;
                 }
@@ -115,12 +121,24 @@ impl<'a> Stream<'a> {
     pub(crate) fn finish(mut self) -> Result<(), Ended> {
         self.count();
         self.running.finishes();
-        Ok(self.body.finish()?)
+        Ok(self.body.end()?)
     }
 
     fn cut_if_due(&mut self) -> Result<(), Ended> {
         if self.controls.cut_after == Some(self.deltas) {
-            self.flush()?;
+            match self.controls.cut_end {
+                CutEnd::Closed => self.flush()?,
+                CutEnd::Error => {
+                    self.event(None, DEATH)?;
+                    self.event(None, "[DONE]")?;
+                    self.count();
+                    self.body.end()?;
+                }
+                CutEnd::Quiet => {
+                    self.count();
+                    self.body.end()?;
+                }
+            }
             return Err(Ended::Cut);
         }
         Ok(())

@@ -93,6 +93,38 @@ fn chat(fields: &Value) -> Value {
     body
 }
 
+/// What a request was said to have made, as soon as it is as expected.
+fn wait_for_made(engine: &Engine, expected: &Value) {
+    let mut connection = engine.connect();
+    let start = Instant::now();
+    loop {
+        connection.get_mut().write_all(b"GET /_mock/made HTTP/1.1\r\n\r\n").unwrap();
+        let (_, made) = read_response(&mut connection);
+        if made == *expected {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{made}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn llamacpp_makes_a_whole_answer_whose_client_has_left() {
+    for (name, stream, output) in
+        [("llamacpp", false, 50), ("llamacpp", true, 0), ("vllm", false, 0), ("vllm", true, 0)]
+    {
+        let engine = Engine::start(&["--engine", name, "--tokens", "50", "--latency-ms", "60000"]);
+        let mut connection = engine.connect();
+        let body = chat(&json!({"stream": stream}));
+        let request = post("/v1/chat/completions", "", &body);
+        connection.get_mut().write_all(request.as_bytes()).unwrap();
+        wait_for_stats(&engine, |stats| stats["active"] == 1);
+        drop(connection);
+        wait_for_stats(&engine, |stats| stats["aborted"] == 1);
+        wait_for_made(&engine, &json!({"input": 1, "output": output}));
+    }
+}
+
 #[test]
 fn one_connection_serves_request_after_request() {
     let engine = Engine::start(&["--tokens", "2"]);

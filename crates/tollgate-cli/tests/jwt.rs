@@ -397,3 +397,45 @@ fn nothing_in_a_token_reaches_the_terminal_as_a_command() {
         assert!(!run.out.contains(unsafe_char), "{:?}", run.out);
     }
 }
+
+#[test]
+fn keys_verify_the_tokens_of_their_issuer() {
+    let (a, b) = (Issuer::new(Algorithm::Es256), Issuer::new(Algorithm::EdDsa));
+    let (keys_a, keys_b) = (a.keys(), b.keys());
+    let of = |keys: &str, value: &str| format!("{keys}={value}");
+    let options = [
+        "--keys",
+        &keys_b,
+        "--key-issuer",
+        &of(&keys_a, "https://a=b.example"),
+        "--key-issuer",
+        &of(&keys_b, "https://b.example"),
+        "--key-client-prefix",
+        &of(&keys_a, "a:"),
+        "--client-prefix",
+        "b:",
+        "--batch",
+    ];
+    let says = |issuer: &Issuer, name: &str| {
+        a.verify(&options, &issuer.token(&["--client", "acme", "--issuer", name])).out
+    };
+    assert_eq!(says(&a, "https://a=b.example"), "ok a:acme\n");
+    assert_eq!(says(&b, "https://b.example"), "ok b:acme\n");
+    let foreign = "no invalid_token: the key that signed the token is not one of \"iss\"\n";
+    assert_eq!(says(&a, "https://b.example"), foreign);
+    assert_eq!(says(&b, "https://a=b.example"), foreign);
+
+    let token = a.token(&["--client", "acme"]);
+    for (wrong, status, message) in [
+        (&["--key-issuer", "other=https://a.example"][..], 2, "one of the files of --keys"),
+        (&["--key-issuer", &of(&keys_a, "")], 2, "--key-issuer"),
+        (&["--key-client-prefix", &of(&keys_a, " a")], 2, "up to 64 bytes"),
+        (&["--client-prefix", " a"], 2, "up to 64 bytes"),
+        // What nginx -t refuses.
+        (&["--key-issuer", &of(&keys_a, "https://a"), "--issuer", "https://b"], 3, "not accepted"),
+    ] {
+        let run = a.verify(wrong, &token);
+        assert_eq!(run.status, status, "{wrong:?} {}", run.err);
+        assert!(run.err.contains(message), "{wrong:?} {}", run.err);
+    }
+}

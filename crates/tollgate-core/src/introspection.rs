@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::clock::UnixSeconds;
-use crate::jwt::claims::{judge_claims, Claims};
+use crate::jwt::claims::{judge_claims, Claims, Vouching};
 use crate::jwt::{object, Policy, TokenError, VerifiedToken};
 use crate::principal::AuthMethod;
 
@@ -64,7 +64,12 @@ pub fn verdict(answer: &[u8], policy: &Policy, now: UnixSeconds) -> Option<Verdi
         }
     }
     let policy = Policy { require_exp: false, ..policy.clone() };
-    let judged = judge_claims(&claims, AuthMethod::Introspection, None, &policy);
+    let vouching = Vouching {
+        auth: AuthMethod::Introspection,
+        key_id: None,
+        client_prefix: &policy.client_prefix,
+    };
+    let judged = judge_claims(&claims, vouching, &policy);
     Some(match judged.map(|(principal, window)| VerifiedToken::new(principal, window)) {
         Ok(token) => match token.check_time(now) {
             Ok(()) => Verdict::Good(token),

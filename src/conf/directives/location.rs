@@ -5,9 +5,7 @@ use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Upgrade};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
 use crate::ffi::open_file::Buffering;
-use tollgate_core::jwt;
 use tollgate_core::limits::Oversize;
-use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate on | off`
@@ -83,208 +81,6 @@ pub(super) fn api_key_header(
     once(&mut conf.settings.api_key_headers, args, names.to_vec())
 }
 
-/// `tollgate_jwt_key_file PATH`, repeatable
-pub(super) fn jwt_key_file(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let path = cx.full_path(word(args, 1))?;
-    match &mut conf.settings.jwt_key_files {
-        Some(files) if files.value.contains(&path) => {
-            return Err(error(format!("the key file \"{path}\" is named twice; once is enough")));
-        }
-        Some(files) => files.value.push(path),
-        none => *none = Some(given(cx, vec![path])),
-    }
-    Ok(())
-}
-
-/// An internal location, or `off`.
-fn location(args: &[String]) -> Result<Option<String>, ConfError> {
-    match word(args, 1) {
-        "off" => Ok(None),
-        uri if uri.starts_with('/') && !uri.contains(['?', '#', '$']) => Ok(Some(uri.to_owned())),
-        other => Err(error(format!(
-            "invalid location \"{}\" in \"{}\"; it takes the path of an internal location, such as \
-             \"/_provider\", without arguments and variables, or \"off\"",
-            other.escape_debug(),
-            word(args, 0)
-        ))),
-    }
-}
-
-/// `tollgate_jwt_key_request URI | off`
-pub(super) fn jwt_key_request(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = location(args)?;
-    once(&mut conf.settings.jwt_key_request, args, given(cx, value))
-}
-
-/// `tollgate_jwt_key_cache TIME [stale=TIME]`
-pub(super) fn jwt_key_cache(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let mut lifetime = jwt::Lifetime::default();
-    let fresh = word(args, 1);
-    match parse_time_ms(fresh) {
-        Some(ms @ 1000..=86_400_000) => lifetime.fresh_ms = ms,
-        _ => {
-            return Err(error(format!(
-                "invalid time \"{}\" in \"tollgate_jwt_key_cache\"; it takes 1s to 1d",
-                fresh.escape_debug()
-            )))
-        }
-    }
-    if let Some(parameter) = args.get(2) {
-        match parameter.strip_prefix("stale=").and_then(parse_time_ms) {
-            Some(ms @ 0..=604_800_000) => lifetime.stale_ms = ms,
-            _ => {
-                return Err(error(format!(
-                    "invalid parameter \"{}\" of \"tollgate_jwt_key_cache\"; it takes \"stale=TIME\" up \
-                     to 7d",
-                    parameter.escape_debug()
-                )))
-            }
-        }
-    }
-    once(&mut conf.settings.jwt_key_cache, args, lifetime)
-}
-
-/// `tollgate_introspection_request URI | off`
-pub(super) fn introspection_request(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = location(args)?;
-    once(&mut conf.settings.introspection_request, args, given(cx, value))
-}
-
-/// `tollgate_introspection_cache TIME`
-pub(super) fn introspection_cache(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = word(args, 1);
-    let secs = parse_time_ms(value).filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
-    match secs.filter(|secs| *secs <= 3600).map(i64::try_from) {
-        Some(Ok(secs)) => once(&mut conf.settings.introspection_cache_secs, args, secs),
-        _ => Err(error(format!(
-            "invalid time \"{}\" in \"tollgate_introspection_cache\"; it takes whole seconds up to 1h, \
-             such as 30s, or 0",
-            value.escape_debug()
-        ))),
-    }
-}
-
-/// `tollgate_jwt_algorithms ALG...`
-pub(super) fn jwt_algorithms(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let (_, names) = words(args);
-    let mut set = jwt::AlgorithmSet::default();
-    for name in names {
-        let algorithm = name.parse::<jwt::Algorithm>().map_err(|_| {
-            let known: Vec<_> = jwt::Algorithm::ALL.iter().map(|known| known.as_str()).collect();
-            error(format!(
-                "unknown algorithm \"{}\" in \"tollgate_jwt_algorithms\"; known are {}",
-                name.escape_debug(),
-                known.join(", ")
-            ))
-        })?;
-        set = set.with(algorithm);
-    }
-    once(&mut conf.settings.jwt_algorithms, args, given(cx, set))
-}
-
-fn list(place: &mut Option<Vec<String>>, args: &[String]) -> Outcome {
-    let (_, values) = words(args);
-    if values.iter().any(String::is_empty) {
-        return Err(error(format!("an empty value in \"{}\"", word(args, 0))));
-    }
-    once(place, args, values.to_vec())
-}
-
-/// `tollgate_jwt_issuer VALUE...`
-pub(super) fn jwt_issuer(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    list(&mut conf.settings.jwt_issuers, args)
-}
-
-/// `tollgate_jwt_audience VALUE...`
-pub(super) fn jwt_audience(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    list(&mut conf.settings.jwt_audiences, args)
-}
-
-/// `tollgate_jwt_leeway TIME`
-pub(super) fn jwt_leeway(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    /// More than that is no difference of clocks, but a longer life for every token.
-    const MAX_SECS: u64 = 3600;
-    let value = word(args, 1);
-    let secs = parse_time_ms(value).filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
-    match secs.filter(|secs| *secs <= MAX_SECS).map(u32::try_from) {
-        Some(Ok(secs)) => once(&mut conf.settings.jwt_leeway_secs, args, secs),
-        _ => Err(error(format!(
-            "invalid time \"{value}\" in \"tollgate_jwt_leeway\"; it takes whole seconds up to 1h, such as 30s"
-        ))),
-    }
-}
-
-/// `tollgate_jwt_require_exp on | off`
-pub(super) fn jwt_require_exp(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    once(&mut conf.settings.jwt_require_exp, args, flag(args)?)
-}
-
-/// `tollgate_jwt_max_size SIZE`
-pub(super) fn jwt_max_size(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = word(args, 1);
-    match parse_size(value) {
-        Some(size @ 256..=1_048_576) => once(&mut conf.settings.jwt_max_size, args, size),
-        _ => Err(error(format!(
-            "invalid size \"{value}\" in \"tollgate_jwt_max_size\"; it takes 256 to 1m"
-        ))),
-    }
-}
-
-/// `tollgate_jwt_claim FIELD CLAIM`, repeatable
-pub(super) fn jwt_claim(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let (field, claim) = (word(args, 1), word(args, 2));
-    // Only to check it: the map is made from all that is said here.
-    jwt::ClaimMap::default().set(field, claim).map_err(|problem| {
-        error(format!(
-            "invalid \"tollgate_jwt_claim {} {}\": {problem}",
-            field.escape_debug(),
-            claim.escape_debug()
-        ))
-    })?;
-    let claims = conf.settings.jwt_claims.get_or_insert_with(Vec::new);
-    if claims.iter().any(|(other, _)| other == field) {
-        return Err(error(format!("the field \"{field}\" is given two claims; keep one of them")));
-    }
-    claims.push((field.to_owned(), claim.to_owned()));
-    Ok(())
-}
-
 /// `tollgate_default_tier NAME`
 pub(super) fn default_tier(
     cx: &mut ConfContext<'_>,
@@ -308,20 +104,6 @@ pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
     once(&mut conf.settings.apply, args, given(cx, names.to_vec()))
 }
 
-/// `tollgate_engine NAME`
-pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let name = word(args, 1);
-    let engine = Engine::from_name(name.as_bytes()).ok_or_else(|| {
-        let known: Vec<_> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
-        error(format!(
-            "unknown engine \"{}\" in \"tollgate_engine\"; known are {}",
-            name.escape_debug(),
-            known.join(", ")
-        ))
-    })?;
-    once(&mut conf.settings.engine, args, engine)
-}
-
 /// `tollgate_max_body SIZE`
 pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let value = word(args, 1);
@@ -331,25 +113,6 @@ pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
             "invalid size \"{value}\" in \"tollgate_max_body\"; it takes 1k to 1g"
         ))),
     }
-}
-
-/// `tollgate_include_usage auto | off`
-pub(super) fn include_usage(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = match word(args, 1) {
-        "auto" => true,
-        "off" => false,
-        other => {
-            return Err(error(format!(
-                "invalid value \"{}\" in \"tollgate_include_usage\"; it takes \"auto\" or \"off\"",
-                other.escape_debug()
-            )))
-        }
-    };
-    once(&mut conf.settings.include_usage, args, value)
 }
 
 /// `tollgate_estimate [bytes_per_token=N] [output=N]`

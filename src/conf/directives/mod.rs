@@ -2,11 +2,15 @@
 //!
 //! * [`shared`]: zone, limits and prices, which `http` declares;
 //! * [`tier`]: the blocks of tiers;
-//! * [`location`]: what a location may say.
+//! * [`location`]: what a location may say;
+//! * [`tokens`]: what it may say of tokens;
+//! * [`engine`]: what it says of the engine behind it.
 
+mod engine;
 mod location;
 mod shared;
 mod tier;
+mod tokens;
 
 pub(super) use tier::Draft;
 
@@ -60,23 +64,28 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_auth", OneOrMore, Loc, location::auth),
     command!("tollgate_api_keys", One, Loc, location::api_keys),
     command!("tollgate_api_key_header", OneOrMore, Loc, location::api_key_header),
-    command!("tollgate_jwt_key_file", One, Loc, location::jwt_key_file),
-    command!("tollgate_jwt_key_request", One, Loc, location::jwt_key_request),
-    command!("tollgate_jwt_key_cache", OneOrTwo, Loc, location::jwt_key_cache),
-    command!("tollgate_introspection_request", One, Loc, location::introspection_request),
-    command!("tollgate_introspection_cache", One, Loc, location::introspection_cache),
-    command!("tollgate_jwt_algorithms", OneOrMore, Loc, location::jwt_algorithms),
-    command!("tollgate_jwt_issuer", OneOrMore, Loc, location::jwt_issuer),
-    command!("tollgate_jwt_audience", OneOrMore, Loc, location::jwt_audience),
-    command!("tollgate_jwt_leeway", One, Loc, location::jwt_leeway),
-    command!("tollgate_jwt_require_exp", One, Loc, location::jwt_require_exp),
-    command!("tollgate_jwt_max_size", One, Loc, location::jwt_max_size),
-    command!("tollgate_jwt_claim", Two, Loc, location::jwt_claim),
+    command!("tollgate_jwt_key_file", OneOrMore, Loc, tokens::key_file),
+    command!("tollgate_jwt_key_request", OneOrMore, Loc, tokens::key_request),
+    command!("tollgate_jwt_key_cache", OneOrTwo, Loc, tokens::key_cache),
+    command!("tollgate_introspection_request", One, Loc, tokens::introspection_request),
+    command!("tollgate_introspection_cache", One, Loc, tokens::introspection_cache),
+    command!("tollgate_jwt_algorithms", OneOrMore, Loc, tokens::algorithms),
+    command!("tollgate_jwt_issuer", OneOrMore, Loc, tokens::issuer),
+    command!("tollgate_jwt_client_prefix", One, Loc, tokens::client_prefix),
+    command!("tollgate_jwt_audience", OneOrMore, Loc, tokens::audience),
+    command!("tollgate_jwt_leeway", One, Loc, tokens::leeway),
+    command!("tollgate_jwt_require_exp", One, Loc, tokens::require_exp),
+    command!("tollgate_jwt_max_size", One, Loc, tokens::max_size),
+    command!("tollgate_jwt_claim", Two, Loc, tokens::claim),
     command!("tollgate_default_tier", One, Loc, location::default_tier),
     command!("tollgate_apply", OneOrMore, Loc, location::apply),
-    command!("tollgate_engine", One, Loc, location::engine),
+    command!("tollgate_engine", One, Loc, engine::engine),
+    command!("tollgate_model", One, Loc, engine::model),
+    command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
+    command!("tollgate_background", One, Loc, engine::background),
+    command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
     command!("tollgate_max_body", One, Loc, location::max_body),
-    command!("tollgate_include_usage", One, Loc, location::include_usage),
+    command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
     command!("tollgate_oversized", One, Loc, location::oversized),
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
@@ -88,7 +97,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 44 } else { 43 };
+const COUNT: usize = if cfg!(debug_assertions) { 49 } else { 48 };
 
 type Outcome = Result<(), ConfError>;
 

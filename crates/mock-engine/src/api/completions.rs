@@ -212,16 +212,8 @@ pub(super) fn usage_json(usage: Usage) -> Value {
     json
 }
 
-impl Answer for Completion {
-    fn format(&self) -> Option<Format> {
-        self.stream.then_some(Format::Sse)
-    }
-
-    fn tokens(&self) -> u64 {
-        self.generation.usage().output
-    }
-
-    fn whole(&self) -> Value {
+impl Completion {
+    fn json(&self) -> Value {
         let generation = &self.generation;
         let choices = (0..generation.choices).map(|index| match self.shape {
             Shape::Text => {
@@ -265,6 +257,24 @@ impl Answer for Completion {
             fields.insert("usage".to_owned(), usage_json(generation.usage()));
         }
         answer
+    }
+}
+
+impl Answer for Completion {
+    fn format(&self) -> Option<Format> {
+        self.stream.then_some(Format::Sse)
+    }
+
+    fn tokens(&self) -> u64 {
+        self.generation.usage().output
+    }
+
+    fn input(&self) -> u64 {
+        self.generation.usage().input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
     }
 
     fn stream(&self, out: &mut Stream<'_>) -> Result<(), Ended> {

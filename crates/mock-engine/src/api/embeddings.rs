@@ -65,13 +65,17 @@ impl Vectors {
         })
     }
 
-    /// The vector of one input: anything, but always the same.
     fn vector(&self, input: u64) -> impl Iterator<Item = f32> {
-        (0..self.dimensions).map(move |dimension| {
-            let step = u8::try_from((input + dimension) % 7).unwrap_or_default();
-            f32::from(step) / 8.0
-        })
+        vector(input, self.dimensions)
     }
+}
+
+/// The vector of one input: anything, but always the same.
+pub(crate) fn vector(input: u64, dimensions: u64) -> impl Iterator<Item = f32> {
+    (0..dimensions).map(move |dimension| {
+        let step = u8::try_from((input + dimension) % 7).unwrap_or_default();
+        f32::from(step) / 8.0
+    })
 }
 
 #[derive(Debug)]
@@ -96,16 +100,8 @@ impl Embeddings {
     }
 }
 
-impl Answer for Embeddings {
-    fn format(&self) -> Option<Format> {
-        None
-    }
-
-    fn tokens(&self) -> u64 {
-        0
-    }
-
-    fn whole(&self) -> Value {
+impl Embeddings {
+    fn json(&self) -> Value {
         let vectors = &self.vectors;
         let data: Vec<_> = (0..vectors.inputs)
             .map(|input| {
@@ -128,6 +124,24 @@ impl Answer for Embeddings {
         }
         answer
     }
+}
+
+impl Answer for Embeddings {
+    fn format(&self) -> Option<Format> {
+        None
+    }
+
+    fn tokens(&self) -> u64 {
+        0
+    }
+
+    fn input(&self) -> u64 {
+        self.vectors.usage.input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
+    }
 
     fn stream(&self, _: &mut Stream<'_>) -> Result<(), Ended> {
         Ok(())
@@ -143,16 +157,8 @@ impl OllamaEmbed {
     }
 }
 
-impl Answer for OllamaEmbed {
-    fn format(&self) -> Option<Format> {
-        None
-    }
-
-    fn tokens(&self) -> u64 {
-        0
-    }
-
-    fn whole(&self) -> Value {
+impl OllamaEmbed {
+    fn json(&self) -> Value {
         let embeddings: Vec<Vec<f32>> =
             (0..self.0.inputs).map(|input| self.0.vector(input).collect()).collect();
         let mut answer = json!({
@@ -167,6 +173,24 @@ impl Answer for OllamaEmbed {
         }
         answer
     }
+}
+
+impl Answer for OllamaEmbed {
+    fn format(&self) -> Option<Format> {
+        None
+    }
+
+    fn tokens(&self) -> u64 {
+        0
+    }
+
+    fn input(&self) -> u64 {
+        self.0.usage.input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
+    }
 
     fn stream(&self, _: &mut Stream<'_>) -> Result<(), Ended> {
         Ok(())
@@ -174,7 +198,7 @@ impl Answer for OllamaEmbed {
 }
 
 /// RFC 4648, section 4, for whole numbers of 32-bit floats.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

@@ -110,6 +110,16 @@ fn delta(index: usize, kind: Kind) -> (Value, &'static str) {
     (json!({"type": "content_block_delta", "index": index, "delta": delta}), key)
 }
 
+impl Message {
+    fn json(&self) -> Value {
+        let blocks: Vec<_> = KINDS
+            .into_iter()
+            .filter_map(|kind| Some(self.block(kind, &self.generation.text(kind)?)))
+            .collect();
+        self.message(&blocks, Some(self.stop_reason()), self.generation.usage())
+    }
+}
+
 impl Answer for Message {
     fn format(&self) -> Option<Format> {
         self.stream.then_some(Format::Sse)
@@ -119,12 +129,12 @@ impl Answer for Message {
         self.generation.usage().output
     }
 
-    fn whole(&self) -> Value {
-        let blocks: Vec<_> = KINDS
-            .into_iter()
-            .filter_map(|kind| Some(self.block(kind, &self.generation.text(kind)?)))
-            .collect();
-        self.message(&blocks, Some(self.stop_reason()), self.generation.usage())
+    fn input(&self) -> u64 {
+        self.generation.usage().input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
     }
 
     fn stream(&self, out: &mut Stream<'_>) -> Result<(), Ended> {

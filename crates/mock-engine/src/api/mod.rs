@@ -10,7 +10,7 @@ mod responses;
 mod tests;
 mod tgi;
 
-use serde_json::Value;
+pub(crate) use embeddings::{base64, vector};
 
 use crate::controls::Controls;
 use crate::error::{ApiError, Dialect};
@@ -26,8 +26,11 @@ pub(crate) trait Answer {
     /// The tokens that it gives out.
     fn tokens(&self) -> u64;
 
+    /// The tokens that it takes in.
+    fn input(&self) -> u64;
+
     /// The JSON of a whole answer.
-    fn whole(&self) -> Value;
+    fn whole(&self) -> String;
 
     /// The events of a streamed one, all but the end of the body.
     fn stream(&self, out: &mut Stream<'_>) -> Result<(), Ended>;

@@ -135,6 +135,19 @@ impl Ollama {
     }
 }
 
+impl Ollama {
+    fn json(&self) -> Value {
+        let mut line = self.line(Kind::Text, "");
+        for kind in [Kind::Reasoning, Kind::Text, Kind::Arguments] {
+            if let Some(text) = self.generation.text(kind) {
+                self.put(&mut line, kind, &text);
+            }
+        }
+        self.put_end(&mut line);
+        Value::Object(line)
+    }
+}
+
 impl Answer for Ollama {
     fn format(&self) -> Option<Format> {
         self.stream.then_some(Format::Ndjson)
@@ -144,15 +157,12 @@ impl Answer for Ollama {
         self.generation.usage().output
     }
 
-    fn whole(&self) -> Value {
-        let mut line = self.line(Kind::Text, "");
-        for kind in [Kind::Reasoning, Kind::Text, Kind::Arguments] {
-            if let Some(text) = self.generation.text(kind) {
-                self.put(&mut line, kind, &text);
-            }
-        }
-        self.put_end(&mut line);
-        Value::Object(line)
+    fn input(&self) -> u64 {
+        self.generation.usage().input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
     }
 
     fn stream(&self, out: &mut Stream<'_>) -> Result<(), Ended> {

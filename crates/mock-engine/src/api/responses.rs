@@ -139,6 +139,13 @@ impl Events<'_, '_> {
     }
 }
 
+impl Response {
+    fn json(&self) -> Value {
+        let usage = self.generation.has_usage().then(|| self.generation.usage());
+        self.response(self.status(), &self.output(), usage)
+    }
+}
+
 impl Answer for Response {
     fn format(&self) -> Option<Format> {
         self.stream.then_some(Format::Sse)
@@ -148,9 +155,12 @@ impl Answer for Response {
         self.generation.usage().output
     }
 
-    fn whole(&self) -> Value {
-        let usage = self.generation.has_usage().then(|| self.generation.usage());
-        self.response(self.status(), &self.output(), usage)
+    fn input(&self) -> u64 {
+        self.generation.usage().input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
     }
 
     fn stream(&self, out: &mut Stream<'_>) -> Result<(), Ended> {
@@ -216,6 +226,6 @@ impl Answer for Response {
             Finish::Length => "response.incomplete",
             Finish::Stop | Finish::ToolCall => "response.completed",
         };
-        events.send(end, json!({"response": self.whole()}))
+        events.send(end, json!({"response": self.json()}))
     }
 }

@@ -75,16 +75,8 @@ fn token(number: usize, text: &str) -> Value {
     json!({"id": 100 + number % 8, "text": text, "logprob": -0.5, "special": false})
 }
 
-impl Answer for Tgi {
-    fn format(&self) -> Option<Format> {
-        self.stream.then_some(Format::TightSse)
-    }
-
-    fn tokens(&self) -> u64 {
-        self.generation.usage().output
-    }
-
-    fn whole(&self) -> Value {
+impl Tgi {
+    fn json(&self) -> Value {
         let mut answer = json!({"generated_text": self.text()});
         let usage = self.generation.usage();
         let with_details = self.details && self.generation.has_usage();
@@ -112,6 +104,24 @@ impl Answer for Tgi {
         } else {
             answer
         }
+    }
+}
+
+impl Answer for Tgi {
+    fn format(&self) -> Option<Format> {
+        self.stream.then_some(Format::TightSse)
+    }
+
+    fn tokens(&self) -> u64 {
+        self.generation.usage().output
+    }
+
+    fn input(&self) -> u64 {
+        self.generation.usage().input
+    }
+
+    fn whole(&self) -> String {
+        self.json().to_string()
     }
 
     /// The last event is that of the last token: an answer without tokens has no events.

@@ -1,7 +1,8 @@
 //! `tollgate jwt verify`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,13 +10,13 @@ use jiff::Timestamp;
 use serde_json::{json, Value};
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::jwt::{
-    self, Algorithm, AlgorithmSet, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
+    self, Algorithm, AlgorithmSet, Binding, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
     DEFAULT_MAX_LEN,
 };
 
 use super::{read_key_file, read_token};
 use crate::escape::{shown, shown_json};
-use crate::exit::{print, Exit, Failure};
+use crate::exit::{print, tell, Exit, Failure};
 use crate::time::{from_now, parse_duration, rfc3339, When};
 
 /// Judge a token as the module does: the same yes or no, with the reason.
@@ -28,6 +29,15 @@ pub(crate) struct Arguments {
     /// tollgate_jwt_key_file: a JWK Set, a PEM file or a secret; repeatable.
     #[arg(long, value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
+    /// The issuer= of a tollgate_jwt_key_file, one of --keys: an issuer whose keys these are; repeatable.
+    #[arg(long, value_name = "FILE=ISSUER")]
+    key_issuer: Vec<OsString>,
+    /// The client_prefix= of a tollgate_jwt_key_file, one of --keys; repeatable.
+    #[arg(long, value_name = "FILE=TEXT")]
+    key_client_prefix: Vec<OsString>,
+    /// tollgate_jwt_client_prefix: what the names of clients begin with.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    client_prefix: String,
     /// tollgate_jwt_algorithms: the only ones that are accepted; several with commas.
     #[arg(long, value_name = "ALG", value_delimiter = ',')]
     algorithms: Vec<Algorithm>,
@@ -66,7 +76,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let policy = self.policy()?;
-        let keys = load_keys(&self.keys, policy.algorithms.as_ref())?;
+        let keys = self.load_keys(&policy)?;
         let at = self.at;
         let now = || {
             let now = Timestamp::now();
@@ -103,21 +113,76 @@ impl Arguments {
             require_exp: !self.no_require_exp,
             max_len: self.max_size,
             claims,
+            client_prefix: self.client_prefix.clone(),
         })
     }
-}
 
-/// The keys, checked as `nginx -t` checks them.
-fn load_keys(paths: &[PathBuf], pinned: Option<&AlgorithmSet>) -> Result<KeySet, Failure> {
-    let read = |path: &PathBuf| Ok((name(path), read_key_file(path)?));
-    let files = paths.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
-    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
-    let load = || {
-        let keys = KeySet::load(&files)?;
-        keys.check(pinned)?;
-        Ok(keys)
-    };
-    load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))
+    /// The keys, checked as `nginx -t` checks them.
+    fn load_keys(&self, policy: &Policy) -> Result<KeySet, Failure> {
+        let bindings = self.bindings()?;
+        let read = |path: &PathBuf| Ok((name(path), read_key_file(path)?));
+        let files = self.keys.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
+        let named = || files.iter().zip(&bindings);
+        let sources: Vec<_> =
+            named().map(|((name, _), binding)| (name.as_str(), binding)).collect();
+        match jwt::check_bindings(&sources, policy) {
+            Ok(None) => {}
+            Ok(Some(unbound)) => tell(&format!("tollgate: {unbound} (--key-issuer)")),
+            Err(error) => return Err(Failure::failed(error.to_string())),
+        }
+        let files: Vec<_> =
+            named().map(|((name, bytes), binding)| (name.as_str(), &bytes[..], binding)).collect();
+        let load = || {
+            let keys = KeySet::load_bound(&files)?;
+            keys.check(policy.algorithms.as_ref())?;
+            Ok(keys)
+        };
+        load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))
+    }
+
+    /// Whose tokens the keys of each file are for.
+    fn bindings(&self) -> Result<Vec<Binding>, Failure> {
+        let fit = |prefix: &str| {
+            match jwt::is_valid_client_prefix(prefix) {
+            true => Ok(()),
+            false => Err(Failure::usage(
+                "a prefix of clients has up to 64 bytes, no control characters and no blanks around it",
+            )),
+        }
+        };
+        fit(&self.client_prefix)?;
+        let mut bindings = vec![Binding::default(); self.keys.len()];
+        for said in &self.key_issuer {
+            let (binding, issuer) = self.of_file(&mut bindings, said, "--key-issuer")?;
+            binding.issuers.push(issuer);
+        }
+        for said in &self.key_client_prefix {
+            let (binding, prefix) = self.of_file(&mut bindings, said, "--key-client-prefix")?;
+            fit(&prefix)?;
+            binding.client_prefix = Some(prefix);
+        }
+        Ok(bindings)
+    }
+
+    /// The file that stands before the `=`, and what is behind.
+    fn of_file<'b>(
+        &self,
+        bindings: &'b mut [Binding],
+        said: &OsStr,
+        option: &str,
+    ) -> Result<(&'b mut Binding, String), Failure> {
+        let value = |path: &PathBuf| {
+            let rest = said.as_bytes().strip_prefix(path.as_os_str().as_bytes())?;
+            let value = std::str::from_utf8(rest.strip_prefix(b"=")?).ok()?;
+            Some(value.to_owned())
+        };
+        let found = self.keys.iter().zip(bindings).find_map(|(p, b)| Some((b, value(p)?)));
+        found.filter(|(_, value)| option != "--key-issuer" || !value.is_empty()).ok_or_else(|| {
+            Failure::usage(format!(
+                "{option}: expected one of the files of --keys, \"=\", and a value"
+            ))
+        })
+    }
 }
 
 fn name(path: &Path) -> String {

@@ -7,8 +7,10 @@ use std::num::NonZeroU32;
 
 use serde_json::{Map, Value};
 
-use super::claim_map::Claim;
+use super::claim_map::{Claim, ClaimMap};
 use super::error::{Part, TokenError};
+use super::key::Key;
+use super::keyset::KeySet;
 use super::numeric_date;
 use super::object;
 use super::policy::Policy;
@@ -27,27 +29,56 @@ pub(crate) struct Window {
     pub(super) expires: Option<i64>,
 }
 
-/// Reads the claims set in `payload`, which the key `kid` has signed. The times are for the caller to
-/// compare, so that all else that is wrong with a token is said first.
+/// Reads the claims set in `payload`, which `key` has signed. The times are for the caller to compare, so
+/// that all else that is wrong with a token is said first.
 pub(super) fn judge(
     payload: &[u8],
-    kid: Option<Box<str>>,
+    key: &Key,
     policy: &Policy,
 ) -> Result<(Principal, Window), TokenError> {
-    let claims = object::parse(payload).ok_or(TokenError::NotAnObject(Part::Payload))?;
-    judge_claims(&claims, AuthMethod::Jwt, kid, policy)
+    let prefix = key.binding().client_prefix.as_ref().unwrap_or(&policy.client_prefix);
+    let signer =
+        Vouching { auth: AuthMethod::Jwt, key_id: key.kid().map(Box::from), client_prefix: prefix };
+    judge_claims(&parse(payload)?, signer, policy)
 }
 
-/// The same for claims that somebody else vouches for.
+fn parse(payload: &[u8]) -> Result<Claims, TokenError> {
+    object::parse(payload).ok_or(TokenError::NotAnObject(Part::Payload))
+}
+
+/// Whether `key`, of `keys`, is for tokens of the issuer that `payload` names.
+pub(super) fn check_key(payload: &[u8], keys: &KeySet, key: &Key) -> Result<(), TokenError> {
+    let claims = parse(payload)?;
+    let issuer = match claims.get("iss") {
+        None => None,
+        Some(Value::String(issuer)) => Some(issuer.as_str()),
+        Some(_) => return Err(TokenError::BadClaim("iss")),
+    };
+    match (keys.may_sign(key, issuer), issuer) {
+        (true, _) => Ok(()),
+        (false, Some(_)) => Err(TokenError::ForeignKey),
+        (false, None) => Err(TokenError::MissingClaim("iss")),
+    }
+}
+
+/// What is known of a principal beside the claims.
+pub(crate) struct Vouching<'p> {
+    pub(crate) auth: AuthMethod,
+    /// The `kid` of the key that has signed.
+    pub(crate) key_id: Option<Box<str>>,
+    /// What the name of the client begins with.
+    pub(crate) client_prefix: &'p str,
+}
+
+/// The same for claims that somebody vouches for, whoever that is.
 pub(crate) fn judge_claims(
     claims: &Claims,
-    auth: AuthMethod,
-    kid: Option<Box<str>>,
+    vouching: Vouching<'_>,
     policy: &Policy,
 ) -> Result<(Principal, Window), TokenError> {
     check_issuer(claims, &policy.issuers)?;
     check_audience(claims, &policy.audiences)?;
-    let principal = principal(claims, auth, kid, policy)?;
+    let principal = principal(claims, vouching, &policy.claims)?;
     Ok((principal, window(claims, policy)?))
 }
 
@@ -101,11 +132,10 @@ fn window(claims: &Claims, policy: &Policy) -> Result<Window, TokenError> {
 
 fn principal(
     claims: &Claims,
-    auth: AuthMethod,
-    kid: Option<Box<str>>,
-    policy: &Policy,
+    vouching: Vouching<'_>,
+    map: &ClaimMap,
 ) -> Result<Principal, TokenError> {
-    let map = &policy.claims;
+    let Vouching { auth, key_id, client_prefix } = vouching;
     let find = |claim: &Claim, field| claim.find(claims).map_err(|_| TokenError::BadClaim(field));
     let find_optional = |claim: &Option<Claim>, field| match claim {
         Some(claim) => find(claim, field),
@@ -113,9 +143,11 @@ fn principal(
     };
     Ok(Principal {
         auth,
-        client: read(find(&map.client, "client")?, "client", name)?
-            .ok_or(TokenError::MissingClaim("client"))?,
-        key_id: kid,
+        client: read(find(&map.client, "client")?, "client", |value| {
+            behind(client_prefix, name(value)?)
+        })?
+        .ok_or(TokenError::MissingClaim("client"))?,
+        key_id,
         tier: read(find(&map.tier, "tier")?, "tier", name)?,
         tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", name)?,
         scopes: read(find(&map.scopes, "scopes")?, "scopes", scopes)?,
@@ -135,6 +167,14 @@ fn read<'a, T>(
 
 fn name(value: &Value) -> Option<Box<str>> {
     value.as_str().filter(|name| is_valid_name(name)).map(Box::from)
+}
+
+/// The name with the prefix before it, which must be a name as well.
+fn behind(prefix: &str, name: Box<str>) -> Option<Box<str>> {
+    match prefix {
+        "" => Some(name),
+        prefix => Some(format!("{prefix}{name}")).filter(|name| is_valid_name(name)).map(Box::from),
+    }
 }
 
 /// RFC 8693 section 4.2: a string of scopes with blanks between them; or an array of scopes.
@@ -173,7 +213,8 @@ mod tests {
     use super::*;
 
     fn judged(json: &str, policy: &Policy) -> Result<(Principal, Window), TokenError> {
-        judge(json.as_bytes(), None, policy)
+        let vouching = Vouching { auth: AuthMethod::Jwt, key_id: None, client_prefix: "" };
+        judge_claims(&parse(json.as_bytes())?, vouching, policy)
     }
 
     /// A claims set with these further members.

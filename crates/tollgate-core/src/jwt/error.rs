@@ -58,6 +58,8 @@ pub enum TokenError {
     BadClaim(&'static str),
     /// An `iss` other than the configured ones.
     IssuerNotAllowed,
+    /// A good signature, with a key that is not for tokens of this `iss`.
+    ForeignKey,
     /// No `aud` among the configured ones.
     AudienceNotAllowed,
     /// At or after `exp`, leeway included.
@@ -89,6 +91,7 @@ impl TokenError {
             | Self::MissingClaim(_)
             | Self::BadClaim(_)
             | Self::IssuerNotAllowed
+            | Self::ForeignKey
             | Self::AudienceNotAllowed
             | Self::Inactive => Reason::InvalidToken,
         }
@@ -114,6 +117,7 @@ impl fmt::Display for TokenError {
             Self::MissingClaim(claim) => write!(f, "claim \"{claim}\" is missing"),
             Self::BadClaim(claim) => write!(f, "claim \"{claim}\" has an unusable value"),
             Self::IssuerNotAllowed => f.write_str("\"iss\" is not an accepted issuer"),
+            Self::ForeignKey => f.write_str("the key that signed the token is not one of \"iss\""),
             Self::AudienceNotAllowed => f.write_str("\"aud\" holds no accepted audience"),
             Self::Expired => f.write_str("the token has expired"),
             Self::NotYetValid => f.write_str("the token is not valid yet"),

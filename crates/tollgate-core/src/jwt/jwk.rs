@@ -6,7 +6,7 @@ use super::algorithm::Algorithm;
 use super::base64url;
 use super::key::{Curve, Key};
 use super::key_error::{KeyError, KeyProblem};
-use super::object;
+use super::{object, secret};
 
 type Members = Map<String, Value>;
 
@@ -105,7 +105,7 @@ fn is_for_verification(members: &Members) -> Result<bool, KeyError> {
 
 fn material(kty: &str, members: &Members) -> Result<Option<Key>, KeyError> {
     match kty {
-        "oct" => Key::hmac(&bytes(members, "k")?).map(Some),
+        "oct" => secret::key(&bytes(members, "k")?).map(Some),
         "RSA" => Key::rsa(&bytes(members, "n")?, &bytes(members, "e")?).map(Some),
         "EC" => {
             let curve = match text(members, "crv")?.ok_or(KeyProblem::BadMember("crv"))? {

@@ -1,5 +1,7 @@
 //! One verification key: built once, checked when it is built, used with the algorithms it is for.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{
     ParsedPublicKey, VerificationAlgorithm, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED,
     ECDSA_P521_SHA512_FIXED, ED25519,
@@ -8,8 +10,9 @@ use jsonwebtoken::crypto::aws_lc;
 use jsonwebtoken::DecodingKey;
 
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::binding::Binding;
 use super::key_error::{KeyError, KeyProblem};
-use super::roca;
+use super::{ed25519, weak_rsa};
 use crate::principal::is_valid_name;
 
 /// The shortest HMAC secret, in bytes: the output of SHA-256 (RFC 7518 section 3.2).
@@ -24,6 +27,9 @@ pub(super) struct Key {
     kid: Option<Box<str>>,
     algorithms: AlgorithmSet,
     material: Material,
+    /// What a check costs, in checks with RSA 2048.
+    cost: usize,
+    binding: Arc<Binding>,
 }
 
 enum Material {
@@ -71,6 +77,16 @@ impl Curve {
         }
     }
 
+    /// What a check costs, in checks with RSA 2048, as measured with the library.
+    fn cost(self) -> usize {
+        match self {
+            Self::Ed25519 => 2,
+            Self::P256 => 4,
+            Self::P384 => 12,
+            Self::P521 => 20,
+        }
+    }
+
     /// The length of a coordinate, in bytes.
     pub(super) fn field_len(self) -> usize {
         match self {
@@ -103,7 +119,7 @@ impl Key {
         if secret.len() >= 64 {
             algorithms = algorithms.with(Algorithm::Hs512);
         }
-        Ok(Self::new(algorithms, Material::Common(DecodingKey::from_secret(secret))))
+        Ok(Self::new(algorithms, Material::Common(DecodingKey::from_secret(secret)), 1))
     }
 
     /// An RSA public key: modulus and exponent, big-endian. Zero bytes in front are not counted:
@@ -117,16 +133,27 @@ impl Key {
         if !is_odd(modulus) || !is_odd(exponent) || !(2..=33).contains(&bit_len(exponent)) {
             return Err(KeyProblem::BadRsaKey.into());
         }
-        if roca::has_fingerprint(modulus) {
+        if weak_rsa::has_small_factor(modulus) {
+            return Err(KeyProblem::BadRsaKey.into());
+        }
+        if weak_rsa::has_fingerprint(modulus) {
             return Err(KeyProblem::RocaKey.into());
         }
         let key = DecodingKey::from_rsa_raw_components(modulus, exponent);
-        Ok(Self::new(AlgorithmSet::RSA, Material::Common(key)))
+        // The time goes by the square of the length.
+        let cost = bit_len(modulus).pow(2).div_ceil(MODULUS_BITS.start().pow(2));
+        Ok(Self::new(AlgorithmSet::RSA, Material::Common(key), cost))
     }
 
     /// A public key on `curve`: an uncompressed point (SEC 1 section 2.3.3), or RFC 8032's 32 bytes.
     pub(super) fn on_curve(curve: Curve, point: &[u8]) -> Result<Self, KeyError> {
-        if point.len() != curve.point_len() {
+        // Of SEC 1's forms, the uncompressed one alone: no other has this length but the hybrid one.
+        let is_hybrid = curve != Curve::Ed25519 && point.first() != Some(&4);
+        if point.len() != curve.point_len() || is_hybrid {
+            return Err(KeyProblem::BadPoint.into());
+        }
+        // Not every encoding that a library takes is that of a key which only its owner can use.
+        if curve == Curve::Ed25519 && !point.try_into().is_ok_and(ed25519::is_sound) {
             return Err(KeyProblem::BadPoint.into());
         }
         let parsed =
@@ -136,11 +163,17 @@ impl Key {
             Curve::Ed25519 => Material::Common(DecodingKey::from_ed_der(point)),
             Curve::P521 => Material::P521(parsed),
         };
-        Ok(Self::new(AlgorithmSet::of(&[curve.algorithm()]), material))
+        Ok(Self::new(AlgorithmSet::of(&[curve.algorithm()]), material, curve.cost()))
     }
 
-    fn new(algorithms: AlgorithmSet, material: Material) -> Self {
-        Self { kid: None, algorithms, material }
+    fn new(algorithms: AlgorithmSet, material: Material, cost: usize) -> Self {
+        Self { kid: None, algorithms, material, cost, binding: Arc::default() }
+    }
+
+    /// This key for the tokens of `binding` alone.
+    pub(super) fn bound(mut self, binding: &Arc<Binding>) -> Self {
+        self.binding = Arc::clone(binding);
+        self
     }
 
     /// This key under the name `kid`, which ends up in headers and logs, and so must be fit for them.
@@ -170,6 +203,15 @@ impl Key {
 
     pub(super) fn algorithms(&self) -> AlgorithmSet {
         self.algorithms
+    }
+
+    /// What a check costs, in checks with RSA 2048.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    pub(super) fn binding(&self) -> &Binding {
+        &self.binding
     }
 
     pub(super) fn is_hmac(&self) -> bool {
@@ -240,12 +282,19 @@ mod tests {
         result.unwrap_err().problem()
     }
 
-    /// Odd, of so many bits, and not of the ROCA kind.
+    /// Odd, of so many bits, and of no weak kind that is looked for.
     fn modulus(bits: usize) -> Vec<u8> {
         let mut modulus = vec![0xa5; bits.div_ceil(8)];
         modulus[0] = 1 << ((bits - 1) % 8);
-        *modulus.last_mut().unwrap() |= 1;
-        modulus
+        let last = modulus.len() - 2;
+        (1..u16::MAX)
+            .step_by(2)
+            .map(|end| {
+                modulus[last..].copy_from_slice(&end.to_be_bytes());
+                modulus.clone()
+            })
+            .find(|modulus| !weak_rsa::has_small_factor(modulus))
+            .unwrap()
     }
 
     #[test]
@@ -264,7 +313,7 @@ mod tests {
         for bits in [2048, 2049, 3072, 4096, 8192] {
             assert!(Key::rsa(&modulus(bits), &[1, 0, 1]).is_ok(), "{bits}");
         }
-        for bits in [8, 1024, 2047, 8193, 16384] {
+        for bits in [16, 1024, 2047, 8193, 16384] {
             assert_eq!(problem(Key::rsa(&modulus(bits), &[1, 0, 1])), KeyProblem::ModulusSize);
         }
         let padded = [&[0, 0], &modulus(2040)[..]].concat();
@@ -287,6 +336,12 @@ mod tests {
         let mut even = modulus(2048);
         *even.last_mut().unwrap() &= 0xfe;
         assert_eq!(problem(Key::rsa(&even, &[1, 0, 1])), KeyProblem::BadRsaKey);
+    }
+
+    #[test]
+    fn rsa_modulus_with_a_small_factor_is_refused() {
+        // 2^2048 - 1 is a multiple of 3.
+        assert_eq!(problem(Key::rsa(&[0xff; 256], &[1, 0, 1])), KeyProblem::BadRsaKey);
     }
 
     #[test]
@@ -318,7 +373,11 @@ mod tests {
             let mut point = vec![1; 1 + 2 * curve.field_len()];
             point[0] = 4;
             assert_eq!(problem(Key::on_curve(curve, &point)), KeyProblem::BadPoint, "{curve:?}");
-            assert_eq!(problem(Key::on_curve(curve, &[])), KeyProblem::BadPoint, "{curve:?}");
+            // The point at infinity (SEC 1 section 2.3.3), and what would be (0, 0).
+            let zero = [&[4][..], &vec![0; 2 * curve.field_len()]].concat();
+            for point in [&[][..], &[0], &zero] {
+                assert_eq!(problem(Key::on_curve(curve, point)), KeyProblem::BadPoint, "{curve:?}");
+            }
         }
         assert_eq!(problem(Key::on_curve(Curve::Ed25519, &[1; 31])), KeyProblem::BadPoint);
     }

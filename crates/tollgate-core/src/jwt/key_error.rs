@@ -72,19 +72,21 @@ pub enum KeyProblem {
     /// A public key or certificate without PEM armour: taken for a secret, it would be one that
     /// everybody knows.
     PublicAsSecret,
+    /// A secret that a well-known page offers as an example.
+    KnownSecret,
     /// An HMAC secret that is shorter than 32 bytes, or than the hash of its `alg`.
     ShortSecret,
     /// An RSA modulus below 2048 or above 8192 bits.
     ModulusSize,
-    /// An RSA key that is none: an even modulus, an exponent that is even, 1, or above 33 bits.
+    /// An RSA key that is none: an even modulus, or one with a small factor, an exponent that is even, 1, or above 33 bits.
     BadRsaKey,
     /// An RSA key with the ROCA weakness (CVE-2017-15361).
     RocaKey,
-    /// Coordinates of the wrong length for the curve, or of a point that is not on it.
+    /// Coordinates of the wrong length for the curve, or of a point that is not on it, or of small order.
     BadPoint,
     /// Two keys with one `kid` that share an algorithm.
     DuplicateKid,
-    /// More keys without a `kid` for one algorithm than are ever tried.
+    /// More keys without a `kid` for one algorithm than are tried for a token.
     TooManyKeys,
     /// What was fetched is no JWK Set.
     NotASet,
@@ -128,15 +130,20 @@ impl fmt::Display for KeyProblem {
             Self::PublicAsSecret => {
                 "is public by its nature and would be taken for a secret, convert it to PEM or JWKS"
             }
+            Self::KnownSecret => {
+                "the secret is an example that jwt.io shows to everybody, make one with \"tollgate jwt keygen --alg HS256\""
+            }
             Self::ShortSecret => {
                 "the secret is too short (at least 32 bytes, for HS384 48, for HS512 64)"
             }
             Self::ModulusSize => "the RSA modulus has not between 2048 and 8192 bits",
-            Self::BadRsaKey => "the RSA modulus or exponent is not acceptable",
+            Self::BadRsaKey => "the RSA modulus or exponent is not acceptable (even, with a small factor, or an exponent of 1 or above 33 bits)",
             Self::RocaKey => "the RSA key has the ROCA weakness (CVE-2017-15361), replace it",
-            Self::BadPoint => "the public key is no point of its curve",
+            Self::BadPoint => "the public key is no point of its curve, or one that anybody can sign for",
             Self::DuplicateKid => "another key has the same \"kid\" and a common algorithm",
-            Self::TooManyKeys => "more than 16 keys without \"kid\" for one algorithm",
+            Self::TooManyKeys => {
+                "more keys without \"kid\" for one algorithm than are tried for a token (16 of RSA 2048, 8 of RSA 4096 or P-256, 2 of RSA 8192, P-384 or P-521), give them a \"kid\" in a JWK Set"
+            }
             Self::MixedKinds => {
                 "HMAC secrets and public keys in one set, name the algorithms to accept"
             }

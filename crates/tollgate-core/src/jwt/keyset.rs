@@ -1,12 +1,13 @@
 //! The verification keys of one place in the configuration.
 
+use std::sync::Arc;
+
 use super::algorithm::{Algorithm, AlgorithmSet};
+use super::binding::Binding;
 use super::key::Key;
 use super::key_error::{KeyError, KeyProblem};
+use super::tries::Tries;
 use super::{jwk, pem, secret};
-
-/// The most signatures that are checked for one token: what a token without `kid` can cost.
-pub const MAX_SIGNATURE_CHECKS: usize = 16;
 
 /// The most keys of a set that is fetched.
 pub const MAX_FETCHED_KEYS: usize = 256;
@@ -29,29 +30,24 @@ impl KeySet {
     ///
     /// Names the file, and the key in it, and what is wrong: see [`KeyProblem`].
     pub fn load(files: &[(&str, &[u8])]) -> Result<Self, KeyError> {
-        let parsed = files.iter().map(|(name, contents)| {
-            Ok((Some(*name), parse(contents).map_err(|error| error.in_file(name))?))
-        });
-        Self::of(parsed.collect::<Result<_, KeyError>>()?)
+        let unbound = Binding::default();
+        let files: Vec<_> = files.iter().map(|(name, bytes)| (*name, *bytes, &unbound)).collect();
+        Self::load_bound(&files)
     }
 
-    fn of(files: Vec<(Option<&str>, Vec<Key>)>) -> Result<Self, KeyError> {
+    /// The same for files of which each says whose tokens its keys are for.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeySet::load`].
+    pub fn load_bound(files: &[(&str, &[u8], &Binding)]) -> Result<Self, KeyError> {
         let mut keys: Vec<Key> = Vec::new();
-        for (name, parsed) in files {
-            for key in parsed {
-                if keys.iter().any(|other| collide(other, &key)) {
-                    let error = KeyError::from(KeyProblem::DuplicateKid);
-                    let error = error.at(format_args!("key {:?}", key.kid().unwrap_or_default()));
-                    return Err(match name {
-                        Some(name) => error.in_file(name),
-                        None => error,
-                    });
-                }
-                keys.push(key);
+        for (name, contents, binding) in files {
+            let parsed = parse(contents).map_err(|error| error.in_file(name))?;
+            add(&mut keys, parsed, binding).map_err(|error| error.in_file(name))?;
+            if Algorithm::ALL.into_iter().any(|algorithm| has_unreachable(&keys, algorithm)) {
+                return Err(KeyError::from(KeyProblem::TooManyKeys).in_file(name));
             }
-        }
-        if Algorithm::ALL.into_iter().any(|algorithm| has_unreachable(&keys, algorithm)) {
-            return Err(KeyProblem::TooManyKeys.into());
         }
         if keys.is_empty() {
             return Err(KeyProblem::NoUsableKey.into());
@@ -59,19 +55,24 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// The keys of a JWK Set (RFC 7517 section 5) that was fetched from somewhere. Only such a set is accepted: whatever else an answer holds, a page of HTML say, is no
-    /// secret and no PEM.
+    /// The keys of a JWK Set (RFC 7517 section 5) that was fetched from somewhere. Only such a set is
+    /// accepted: whatever else an answer holds, a page of HTML say, is no secret and no PEM.
+    ///
+    /// Of more keys without `kid` than are tried for a token, the first are: whoever publishes them
+    /// can't be told.
     ///
     /// # Errors
     ///
     /// As [`KeySet::load`]; and where there are more than [`MAX_FETCHED_KEYS`], or a symmetric one,
     /// which everybody could fetch.
-    pub fn from_jwks(json: &[u8]) -> Result<Self, KeyError> {
-        let keys = jwk::parse_set(json, MAX_FETCHED_KEYS)?;
-        if keys.iter().any(Key::is_hmac) {
+    pub fn from_jwks(json: &[u8], binding: &Binding) -> Result<Self, KeyError> {
+        let parsed = jwk::parse_set(json, MAX_FETCHED_KEYS)?;
+        if parsed.iter().any(Key::is_hmac) {
             return Err(KeyProblem::PublishedSecret.into());
         }
-        Self::of(vec![(None, keys)])
+        let mut keys = Vec::new();
+        add(&mut keys, parsed, binding)?;
+        Ok(Self { keys })
     }
 
     /// Whether a key has this `kid`.
@@ -122,19 +123,49 @@ impl KeySet {
 
     /// The keys to try for a token with this `kid` and `algorithm`: those of that `kid`, or, where
     /// none has it, those without any. For a token without `kid`: those without one, then the others.
-    /// [`MAX_SIGNATURE_CHECKS`] of them, at most.
-    pub(super) fn candidates<'a>(
-        &'a self,
-        kid: Option<&'a str>,
+    /// As many of them as [`Tries`] allows.
+    pub(super) fn candidates<'s, 'k>(
+        &'s self,
+        kid: Option<&'k str>,
         algorithm: Algorithm,
-    ) -> impl Iterator<Item = &'a Key> {
+    ) -> impl Iterator<Item = &'s Key> + use<'s, 'k> {
         let fit = || self.keys.iter().filter(move |key| key.algorithms().contains(algorithm));
         let known = kid.is_some() && self.keys.iter().any(|key| key.kid() == kid);
         let unnamed = fit().filter(move |key| !known && key.kid().is_none());
         let named =
             fit().filter(move |key| key.kid().is_some() && (kid.is_none() || key.kid() == kid));
-        unnamed.chain(named).take(MAX_SIGNATURE_CHECKS)
+        let mut tries = Tries::default();
+        unnamed.chain(named).take_while(move |key| tries.allow(key))
     }
+
+    /// Whether any of the keys is for the tokens of certain issuers only.
+    pub(super) fn is_bound(&self) -> bool {
+        self.keys.iter().any(|key| !key.binding().issuers.is_empty())
+    }
+
+    /// Whether `key`, one of these, may sign for `issuer`: it is named where the key comes from; or, of a
+    /// key that names none, by no other key.
+    pub(super) fn may_sign(&self, key: &Key, issuer: Option<&str>) -> bool {
+        let names = |key: &Key| issuer.is_some_and(|issuer| key.binding().names(issuer));
+        match key.binding().issuers.is_empty() {
+            true => !self.keys.iter().any(names),
+            false => names(key),
+        }
+    }
+}
+
+/// Adds the keys of one source to those of others.
+fn add(keys: &mut Vec<Key>, parsed: Vec<Key>, binding: &Binding) -> Result<(), KeyError> {
+    let binding = Arc::new(binding.clone());
+    for key in parsed {
+        let key = key.bound(&binding);
+        if keys.iter().any(|other| collide(other, &key)) {
+            let error = KeyError::from(KeyProblem::DuplicateKid);
+            return Err(error.at(format_args!("key {:?}", key.kid().unwrap_or_default())));
+        }
+        keys.push(key);
+    }
+    Ok(())
 }
 
 fn parse(contents: &[u8]) -> Result<Vec<Key>, KeyError> {
@@ -157,11 +188,17 @@ fn parse(contents: &[u8]) -> Result<Vec<Key>, KeyError> {
 /// Whether one of the keys without `kid` would never be tried for this algorithm.
 fn has_unreachable(keys: &[Key], algorithm: Algorithm) -> bool {
     let unnamed = |key: &&Key| key.kid().is_none() && key.algorithms().contains(algorithm);
-    keys.iter().filter(unnamed).count() > MAX_SIGNATURE_CHECKS
+    let mut tries = Tries::default();
+    !keys.iter().filter(unnamed).all(|key| tries.allow(key))
 }
 
+/// Whether a token could be meant for both of these keys. Issuers choose their `kid` without regard to
+/// each other.
 fn collide(one: &Key, other: &Key) -> bool {
-    one.kid().is_some() && one.kid() == other.kid() && meet(one.algorithms(), other.algorithms())
+    one.kid().is_some()
+        && one.kid() == other.kid()
+        && meet(one.algorithms(), other.algorithms())
+        && !one.binding().is_apart_from(other.binding())
 }
 
 fn meet(one: AlgorithmSet, other: AlgorithmSet) -> bool {
@@ -170,7 +207,7 @@ fn meet(one: AlgorithmSet, other: AlgorithmSet) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures;
+    use super::super::{fixtures, MAX_SIGNATURE_CHECKS};
     use super::*;
 
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -191,7 +228,7 @@ mod tests {
     #[test]
     fn a_fetched_set_is_a_set_of_public_keys_and_nothing_else() {
         let public = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-        let fetched = |text: &str| KeySet::from_jwks(text.as_bytes());
+        let fetched = |text: &str| KeySet::from_jwks(text.as_bytes(), &Binding::default());
         let keys = fetched(&format!(r#"{{"keys":[{public}]}}"#)).unwrap();
         assert!(keys.has_kid("a") && !keys.has_kid("b"));
         let mut seventeen = format!(r#"{{"keys":[{public}"#);
@@ -314,6 +351,17 @@ mod tests {
         let files: Vec<_> = secrets.iter().map(|secret| ("secret", &secret[..])).collect();
         assert!(KeySet::load(&files[..MAX_SIGNATURE_CHECKS]).is_ok());
         assert_eq!(problem(KeySet::load(&files)), KeyProblem::TooManyKeys);
+        // What costs more is tried less often.
+        let costly = |count| vec![("pem", fixtures::P521_PUBLIC.as_bytes()); count];
+        assert!(KeySet::load(&costly(2)).is_ok());
+        assert_eq!(problem(KeySet::load(&costly(3))), KeyProblem::TooManyKeys);
+        // Of a set that is fetched, the first are tried.
+        let public =
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let fetched = format!(r#"{{"keys":[{}]}}"#, vec![public; 17].join(","));
+        let fetched = KeySet::from_jwks(fetched.as_bytes(), &Binding::default()).unwrap();
+        assert_eq!(fetched.len(), 17);
+        assert_eq!(fetched.candidates(None, Algorithm::EdDsa).count(), MAX_SIGNATURE_CHECKS);
         let named: Vec<_> = (0..17).map(|n| oct(&n.to_string(), 'A', "")).collect();
         assert_eq!(set(&named).unwrap().len(), 17);
     }
@@ -333,5 +381,39 @@ mod tests {
         // A token without kid was most likely signed with a key without one.
         assert_eq!(kids(None, Algorithm::Hs256), [None, Some("a"), Some("b")]);
         assert_eq!(kids(Some("a"), Algorithm::Rs256), []);
+    }
+
+    #[test]
+    fn issuers_may_use_the_same_kid() {
+        let of = |issuers: &[&str]| Binding {
+            issuers: issuers.iter().map(|issuer| (*issuer).to_owned()).collect(),
+            client_prefix: None,
+        };
+        let (one, two) = (oct("1", 'A', ""), oct("1", 'B', ""));
+        let load = |of_one: &Binding, of_two: &Binding| {
+            KeySet::load_bound(&[("one", one.as_bytes(), of_one), ("two", two.as_bytes(), of_two)])
+        };
+        let keys = load(&of(&["a"]), &of(&["b"])).unwrap();
+        assert_eq!(keys.candidates(Some("1"), Algorithm::Hs256).count(), 2);
+        for (of_one, of_two) in
+            [(of(&["a"]), of(&["b", "a"])), (of(&["a"]), of(&[])), (of(&[]), of(&[]))]
+        {
+            assert_eq!(problem(load(&of_one, &of_two)), KeyProblem::DuplicateKid);
+        }
+    }
+
+    #[test]
+    fn key_signs_for_its_issuers_and_others_don_t() {
+        let of_a = Binding { issuers: vec!["a".to_owned()], client_prefix: None };
+        let keys = KeySet::load_bound(&[
+            ("a", SECRET, &of_a),
+            ("any", b"another-secret-of-thirty-two-byte", &Binding::default()),
+        ]);
+        let keys = keys.unwrap();
+        let [a, any] = keys.keys.as_slice() else { panic!("two keys") };
+        assert!(keys.is_bound());
+        assert!(keys.may_sign(a, Some("a")) && !keys.may_sign(a, Some("b")));
+        assert!(!keys.may_sign(a, None) && keys.may_sign(any, None));
+        assert!(keys.may_sign(any, Some("b")) && !keys.may_sign(any, Some("a")));
     }
 }

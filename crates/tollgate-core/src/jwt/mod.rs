@@ -7,7 +7,7 @@
 //! 2. `compact`: three parts of canonical base64url, no longer than the policy allows;
 //! 3. `header`: an algorithm we know, and nothing in it that asks for more than we do;
 //! 4. `keyset`, `signature`: the keys that the operator trusts decide which algorithms are tried;
-//! 5. `claims`: issuer, audience, the principal's fields, and last the times.
+//! 5. `binding`, `claims`: an issuer whose keys these are, issuer, audience, the principal's fields, and last the times.
 //!
 //! Nothing of a payload is looked at before its signature is found good, and what was found good
 //! may be remembered, for a while, in a [`TokenCache`]. Keys come from files, or from a provider that
@@ -35,10 +35,12 @@
 
 mod algorithm;
 mod base64url;
+mod binding;
 mod cache;
 mod claim_map;
 pub(crate) mod claims;
 mod compact;
+mod ed25519;
 mod error;
 mod header;
 mod jwk;
@@ -50,11 +52,12 @@ pub(crate) mod object;
 mod pem;
 mod policy;
 mod remote;
-mod roca;
 mod secret;
 mod shape;
 mod signature;
+mod tries;
 mod verify;
+mod weak_rsa;
 
 #[cfg(test)]
 mod fixtures;
@@ -62,13 +65,15 @@ mod fixtures;
 mod issuer;
 
 pub use algorithm::{Algorithm, AlgorithmSet, UnknownAlgorithm};
+pub use binding::{check_bindings, is_valid_client_prefix, Binding, BindingError, Unbound};
 pub use cache::{TokenCache, MAX_CACHED_SECS};
 pub use claim_map::{ClaimMap, ClaimMapError};
 pub use error::{Part, TokenError};
 pub use key_error::{KeyError, KeyProblem};
-pub use keyset::{KeySet, MAX_FETCHED_KEYS, MAX_SIGNATURE_CHECKS};
+pub use keyset::{KeySet, MAX_FETCHED_KEYS};
 pub use policy::{Policy, DEFAULT_MAX_LEN};
 pub use remote::{Lifetime, Move, RemoteKeys, UNKNOWN_KID_MS};
 pub use shape::{has_dots, looks_like_jws};
 pub use signature::{asks_for_unknown_key, check_form, verify_signature, Verified};
+pub use tries::MAX_SIGNATURE_CHECKS;
 pub use verify::{verify, VerifiedToken};

@@ -23,6 +23,9 @@ pub struct Policy {
     pub max_len: usize,
     /// Where the fields of the principal are found.
     pub claims: ClaimMap,
+    /// What the names of clients begin with, before what the token says; empty: nothing. Clients that
+    /// tokens name are told apart by it from those of API keys.
+    pub client_prefix: String,
 }
 
 impl Default for Policy {
@@ -35,6 +38,7 @@ impl Default for Policy {
             require_exp: true,
             max_len: DEFAULT_MAX_LEN,
             claims: ClaimMap::default(),
+            client_prefix: String::new(),
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::claims::{self, Window};
 use super::error::TokenError;
+use super::key::Key;
 use super::keyset::KeySet;
 use super::policy::Policy;
-use super::signature::verify_signature;
+use super::signature::signed;
 use crate::clock::UnixSeconds;
 use crate::principal::Principal;
 
@@ -69,8 +70,15 @@ pub fn verify(
     policy: &Policy,
     now: UnixSeconds,
 ) -> Result<VerifiedToken, TokenError> {
-    let verified = verify_signature(token, keys, policy.algorithms.as_ref(), policy.max_len)?;
-    let (principal, window) = claims::judge(&verified.payload, verified.kid, policy)?;
+    let is_bound = keys.is_bound();
+    // Issuers that don't know of each other may have made one key their own.
+    let right =
+        |key: &Key, payload: &[u8]| !is_bound || claims::check_key(payload, keys, key).is_ok();
+    let signed = signed(token, keys, policy.algorithms.as_ref(), policy.max_len, right)?;
+    if is_bound {
+        claims::check_key(&signed.payload, keys, signed.key)?;
+    }
+    let (principal, window) = claims::judge(&signed.payload, signed.key, policy)?;
     let token = VerifiedToken::new(principal, window);
     token.check_time(now)?;
     Ok(token)
@@ -78,7 +86,7 @@ pub fn verify(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{fixtures, issuer};
+    use super::super::{fixtures, issuer, Binding};
     use super::*;
     use crate::decision::Reason;
     use crate::principal::AuthMethod;
@@ -100,6 +108,65 @@ mod tests {
         assert_eq!(verified.principal().key_id(), None);
         assert_eq!(verified.expires(), Some(UnixSeconds(2000)));
         assert_eq!(verified.not_before(), None);
+    }
+
+    #[test]
+    fn token_is_verified_by_the_keys_of_its_issuer_alone() {
+        let of = |issuer: &str, prefix: Option<&str>| Binding {
+            issuers: vec![issuer.to_owned()],
+            client_prefix: prefix.map(str::to_owned),
+        };
+        let (a, b, both) = ([b'a'; 32], [b'b'; 32], [b'c'; 32]);
+        let (of_a, of_b) = (of("a", Some("a:")), of("b", None));
+        let keys = KeySet::load_bound(&[
+            ("a", &a, &of_a),
+            ("both", &both, &of_a),
+            ("b", &b, &of_b),
+            ("both too", &both, &of_b),
+            ("any", SECRET, &Binding::default()),
+        ]);
+        let keys = keys.unwrap();
+        let policy = Policy { client_prefix: "t:".to_owned(), ..Policy::default() };
+        let judge = |secret: &[u8], issuer: &str| {
+            let claims = format!(r#"{{"sub":"acme","exp":2000{issuer}}}"#);
+            verify(&issuer::hs256_token(secret, &claims), &keys, &policy, UnixSeconds(1000))
+                .map(|token| token.principal().client().to_owned())
+        };
+        let (iss_a, iss_b, iss_c) = (r#","iss":"a""#, r#","iss":"b""#, r#","iss":"c""#);
+        for (secret, issuer, client) in [
+            (&a[..], iss_a, "a:acme"),
+            (&b, iss_b, "t:acme"),
+            (SECRET, iss_c, "t:acme"),
+            (SECRET, "", "t:acme"),
+            (&both, iss_a, "a:acme"),
+            (&both, iss_b, "t:acme"),
+        ] {
+            assert_eq!(judge(secret, issuer), Ok(client.to_owned()), "{issuer}");
+        }
+        for (secret, issuer, error) in [
+            (&a[..], iss_b, TokenError::ForeignKey),
+            (&b, iss_a, TokenError::ForeignKey),
+            (SECRET, iss_a, TokenError::ForeignKey),
+            (&both, iss_c, TokenError::ForeignKey),
+            (&a, "", TokenError::MissingClaim("iss")),
+            (&a, r#","iss":["a"]"#, TokenError::BadClaim("iss")),
+        ] {
+            assert_eq!(judge(secret, issuer), Err(error), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn prefix_is_part_of_the_name() {
+        let policy = Policy { client_prefix: "t:".to_owned(), ..Policy::default() };
+        let client = |sub: &str| {
+            judged(&format!(r#"{{"sub":"{sub}","exp":2000}}"#), &policy, 1000)
+                .map(|token| token.principal().client().to_owned())
+        };
+        assert_eq!(client("acme"), Ok("t:acme".to_owned()));
+        assert_eq!(client(&"a".repeat(254)).unwrap().len(), 256);
+        for sub in ["", " acme", "a\\n", &"a".repeat(255)] {
+            assert_eq!(client(sub), Err(TokenError::BadClaim("client")), "{sub}");
+        }
     }
 
     #[test]

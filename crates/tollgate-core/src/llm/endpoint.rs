@@ -1,68 +1,6 @@
 //! Which API a path belongs to, and in which dialect it speaks.
 
-/// `tollgate_engine`: what kind of server is behind a location.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// Anything that speaks OpenAI's API.
-    #[default]
-    OpenAi,
-    /// vLLM
-    Vllm,
-    /// SGLang
-    Sglang,
-    /// Hugging Face's Text Generation Inference
-    Tgi,
-    /// llama.cpp's server
-    LlamaCpp,
-    /// Ollama
-    Ollama,
-    /// Anything that speaks Anthropic's API.
-    Anthropic,
-}
-
-impl Engine {
-    /// Every engine, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
-        Self::OpenAi,
-        Self::Vllm,
-        Self::Sglang,
-        Self::Tgi,
-        Self::LlamaCpp,
-        Self::Ollama,
-        Self::Anthropic,
-    ];
-
-    /// The name in `tollgate_engine` and in the audit log.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Vllm => "vllm",
-            Self::Sglang => "sglang",
-            Self::Tgi => "tgi",
-            Self::LlamaCpp => "llamacpp",
-            Self::Ollama => "ollama",
-            Self::Anthropic => "anthropic",
-        }
-    }
-
-    /// The engine of this name, in exactly this case.
-    #[must_use]
-    pub fn from_name(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|engine| engine.as_str().as_bytes() == name)
-    }
-
-    /// The dialect of its own API, for paths that are no [`Endpoint`].
-    #[must_use]
-    pub fn dialect(self) -> Dialect {
-        match self {
-            Self::OpenAi | Self::Vllm | Self::Sglang | Self::LlamaCpp => Dialect::OpenAi,
-            Self::Tgi => Dialect::Tgi,
-            Self::Ollama => Dialect::Ollama,
-            Self::Anthropic => Dialect::Anthropic,
-        }
-    }
-}
+use super::Engine;
 
 /// An API, as far as errors go: how a refusal looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,11 +16,14 @@ pub enum Dialect {
     Tgi,
 }
 
-/// An endpoint whose requests and answers can be read.
+/// A form of requests and answers that can be read: that of an endpoint, wherever engines have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// OpenAI: `/v1/chat/completions`
     Chat,
+    /// vLLM: `/v1/chat/completions/batch`, whose `messages` are an array of chats. Answers as
+    /// [`Self::Chat`].
+    ChatBatch,
     /// OpenAI: `/v1/completions`
     Completions,
     /// OpenAI: `/v1/embeddings`
@@ -101,84 +42,101 @@ pub enum Endpoint {
     TgiGenerate,
     /// TGI: `/generate_stream`
     TgiGenerateStream,
+    /// llama.cpp: `/completion`, and `/completions` which is not OpenAI's. Answers say
+    /// `tokens_predicted` and `tokens_evaluated`.
+    LlamaCompletion,
+    /// llama.cpp: `/infill`. Answers as [`Self::LlamaCompletion`].
+    LlamaInfill,
+    /// llama.cpp: `/embedding`, and `/embeddings` which is not OpenAI's. Answers are an array, and say
+    /// no usage.
+    LlamaEmbedding,
+    /// vLLM: `/inference/v1/generate`, token ids in and out
+    TokenGenerate,
+    /// vLLM: `/generative_scoring`, SGLang: `/v1/score`: a token for each item
+    GenerativeScoring,
+    /// SGLang: `/generate`. Answers say `meta_info.prompt_tokens` and `meta_info.completion_tokens`; to
+    /// several prompts, or `n`, they are an array.
+    SglangGenerate,
+    /// SGLang: `/encode`, `/classify`. Answers say `meta_info.prompt_tokens`.
+    SglangEncode,
+    /// vLLM: `/pooling`
+    Pooling,
+    /// vLLM, SGLang: `/classify`
+    Classify,
+    /// vLLM: `/score`
+    Score,
+    /// vLLM, SGLang, llama.cpp: `/rerank`
+    Rerank,
+    /// Cohere: `/v2/embed`. Answers say `meta.billed_units.input_tokens`.
+    CohereEmbed,
+    /// SageMaker: `/invocations`, one of the others by the shape of the body. No request that was read
+    /// has this form, and no answer.
+    Invocations,
 }
 
 impl Endpoint {
-    /// The endpoint that `path` belongs to: nginx's normalised URI, unescaped, without a query.
-    ///
-    /// Only the end of the path counts, so that it may stand below a prefix of the operator's. ASCII
-    /// case and trailing slashes are ignored: some servers accept such spellings, and a request must
-    /// not escape its metering by one. TGI's `/` is known at the root only.
-    #[must_use]
-    pub fn of(path: &[u8], engine: Engine) -> Option<Self> {
-        let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-        let path = path.get(..end)?;
-        if path.is_empty() {
-            return (engine == Engine::Tgi).then_some(Self::TgiGenerate);
-        }
-        let slash = path.iter().rposition(|&byte| byte == b'/')?;
-        let (before, last) = path.split_at_checked(slash)?;
-        Some(if is(last, b"/completions") {
-            if ends_with(before, b"/chat") {
-                Self::Chat
-            } else {
-                Self::Completions
-            }
-        } else if is(last, b"/responses") {
-            Self::Responses
-        } else if is(last, b"/messages") {
-            Self::Messages
-        } else if is(last, b"/embeddings") {
-            match engine {
-                // The older of its two; elsewhere `/api` is a prefix of the operator's.
-                Engine::Ollama if ends_with(before, b"/api") => Self::OllamaEmbed,
-                _ => Self::Embeddings,
-            }
-        } else if is(last, b"/embed") && ends_with(before, b"/api") {
-            Self::OllamaEmbed
-        } else if is(last, b"/chat") && ends_with(before, b"/api") {
-            match engine {
-                // Answered as `/v1/chat/completions` is.
-                Engine::LlamaCpp => Self::Chat,
-                _ => Self::OllamaChat,
-            }
-        } else if is(last, b"/generate") {
-            match engine {
-                // No API of Ollama's there, so `/api` is a prefix of the operator's.
-                Engine::Tgi => Self::TgiGenerate,
-                _ if ends_with(before, b"/api") => Self::OllamaGenerate,
-                // Its own is another one than TGI's, and is not read.
-                Engine::Sglang => return None,
-                _ => Self::TgiGenerate,
-            }
-        } else if is(last, b"/generate_stream") {
-            Self::TgiGenerateStream
-        } else if engine == Engine::LlamaCpp && is(last, b"/completion") {
-            // Its own name for it, as is the next.
-            Self::Completions
-        } else if engine == Engine::LlamaCpp && is(last, b"/embedding") {
-            Self::Embeddings
-        } else {
-            return None;
-        })
-    }
+    /// Every form.
+    pub const ALL: [Self; 24] = [
+        Self::Chat,
+        Self::ChatBatch,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+        Self::OllamaChat,
+        Self::OllamaGenerate,
+        Self::OllamaEmbed,
+        Self::TgiGenerate,
+        Self::TgiGenerateStream,
+        Self::LlamaCompletion,
+        Self::LlamaInfill,
+        Self::LlamaEmbedding,
+        Self::TokenGenerate,
+        Self::GenerativeScoring,
+        Self::SglangGenerate,
+        Self::SglangEncode,
+        Self::Pooling,
+        Self::Classify,
+        Self::Score,
+        Self::Rerank,
+        Self::CohereEmbed,
+        Self::Invocations,
+    ];
 
     /// How a refusal looks to a client of this endpoint.
     #[must_use]
     pub fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses => Dialect::OpenAi,
             Self::Messages => Dialect::Anthropic,
             Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed => Dialect::Ollama,
             Self::TgiGenerate | Self::TgiGenerateStream => Dialect::Tgi,
+            Self::Chat
+            | Self::ChatBatch
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Responses
+            | Self::LlamaCompletion
+            | Self::LlamaInfill
+            | Self::LlamaEmbedding
+            | Self::TokenGenerate
+            | Self::GenerativeScoring
+            | Self::SglangGenerate
+            | Self::SglangEncode
+            | Self::Pooling
+            | Self::Classify
+            | Self::Score
+            | Self::Rerank
+            | Self::CohereEmbed
+            | Self::Invocations => Dialect::OpenAi,
         }
     }
 
-    /// The name in the audit log.
+    /// The name in docs/engines.md.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::ChatBatch => "chat_batch",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Responses => "responses",
@@ -188,38 +146,68 @@ impl Endpoint {
             Self::OllamaEmbed => "ollama_embed",
             Self::TgiGenerate => "tgi_generate",
             Self::TgiGenerateStream => "tgi_generate_stream",
+            Self::LlamaCompletion => "llama_completion",
+            Self::LlamaInfill => "llama_infill",
+            Self::LlamaEmbedding => "llama_embedding",
+            Self::TokenGenerate => "token_generate",
+            Self::GenerativeScoring => "generative_scoring",
+            Self::SglangGenerate => "sglang_generate",
+            Self::SglangEncode => "sglang_encode",
+            Self::Pooling => "pooling",
+            Self::Classify => "classify",
+            Self::Score => "score",
+            Self::Rerank => "rerank",
+            Self::CohereEmbed => "cohere_embed",
+            Self::Invocations => "invocations",
         }
     }
 
-    /// Whether answers hold tokens that the model made: embeddings have none.
+    /// Whether answers hold tokens that the model made: embeddings and the like have none.
     #[must_use]
-    pub fn has_output(self) -> bool {
+    pub const fn has_output(self) -> bool {
         match self {
-            Self::Embeddings | Self::OllamaEmbed => false,
+            Self::Embeddings
+            | Self::OllamaEmbed
+            | Self::LlamaEmbedding
+            | Self::SglangEncode
+            | Self::Pooling
+            | Self::Classify
+            | Self::Score
+            | Self::Rerank
+            | Self::CohereEmbed => false,
             Self::Chat
+            | Self::ChatBatch
             | Self::Completions
             | Self::Responses
             | Self::Messages
             | Self::OllamaChat
             | Self::OllamaGenerate
             | Self::TgiGenerate
-            | Self::TgiGenerateStream => true,
+            | Self::TgiGenerateStream
+            | Self::LlamaCompletion
+            | Self::LlamaInfill
+            | Self::TokenGenerate
+            | Self::GenerativeScoring
+            | Self::SglangGenerate
+            | Self::Invocations => true,
         }
     }
 }
 
-/// The endpoint that `path` belongs to (see [`Endpoint::of`]), and how a refusal looks to a client that
-/// asked for it, which may be no endpoint that is known.
+/// The form in which a request by `method` for `path` is read (see [`Engine::read`]), and how a refusal
+/// looks to a client that asked for it, which may be no endpoint that is known.
 #[must_use]
-pub fn classify(path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
-    let endpoint = Endpoint::of(path, engine);
-    let dialect = match (endpoint, engine.dialect()) {
+pub fn classify(method: &[u8], path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
+    let row = engine.read(path);
+    let dialect = match (row.and_then(|row| row.form), engine.dialect()) {
+        // TGI answers in its own form wherever it isn't OpenAI's API.
+        (Some(Endpoint::Invocations), dialect) => dialect,
         (Some(endpoint), _) => endpoint.dialect(),
         // Ollama has OpenAI's API beside its own.
         (None, Dialect::Ollama) if !is_below_api(path) => Dialect::OpenAi,
         (None, dialect) => dialect,
     };
-    (endpoint, dialect)
+    (row.filter(|row| row.methods.contain(method)).and_then(|row| row.form), dialect)
 }
 
 /// Whether a segment of the path, other than the last, is `api`.
@@ -231,107 +219,9 @@ fn is_below_api(path: &[u8]) -> bool {
     segments.any(|segment| segment.eq_ignore_ascii_case(b"api"))
 }
 
-/// Whether the last segment of a path, with the slash before it, is `name`. Nearly all that are not,
-/// have another length.
-fn is<const N: usize>(last: &[u8], name: &[u8; N]) -> bool {
-    last.len() == N && ends_with(last, name)
-}
-
-/// Whether the end of `path` is `end`, in any case. All of it is compared at once.
-fn ends_with<const N: usize>(path: &[u8], end: &[u8; N]) -> bool {
-    path.last_chunk::<N>().is_some_and(|last| {
-        let pairs = last.iter().zip(end);
-        pairs.fold(0, |differ, (a, b)| differ | (a.to_ascii_lowercase() ^ b)) == 0
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn endpoint(path: &str) -> Option<Endpoint> {
-        Endpoint::of(path.as_bytes(), Engine::OpenAi)
-    }
-
-    #[test]
-    fn engine_is_found_by_its_name_and_no_other_spelling() {
-        for engine in Engine::ALL {
-            assert_eq!(Engine::from_name(engine.as_str().as_bytes()), Some(engine));
-        }
-        for name in [&b""[..], b"OpenAI", b"vllm ", b"llama.cpp"] {
-            assert_eq!(Engine::from_name(name), None);
-        }
-    }
-
-    #[test]
-    fn endpoints_are_known_by_the_paths_of_their_apis() {
-        for (path, expected) in [
-            ("/v1/chat/completions", Endpoint::Chat),
-            ("/v1/completions", Endpoint::Completions),
-            ("/v1/embeddings", Endpoint::Embeddings),
-            ("/v1/responses", Endpoint::Responses),
-            ("/v1/messages", Endpoint::Messages),
-            ("/api/chat", Endpoint::OllamaChat),
-            ("/api/generate", Endpoint::OllamaGenerate),
-            ("/api/embed", Endpoint::OllamaEmbed),
-            ("/generate", Endpoint::TgiGenerate),
-            ("/generate_stream", Endpoint::TgiGenerateStream),
-        ] {
-            for engine in [Engine::OpenAi, Engine::Vllm, Engine::Ollama, Engine::Anthropic] {
-                assert_eq!(Endpoint::of(path.as_bytes(), engine), Some(expected), "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn prefix_case_and_trailing_slashes_do_not_hide_an_endpoint() {
-        for path in [
-            "/api/openai/v1/chat/completions",
-            "/chat/completions",
-            "/V1/Chat/COMPLETIONS",
-            "/v1/chat/completions/",
-            "/v1/chat/completions///",
-        ] {
-            assert_eq!(endpoint(path), Some(Endpoint::Chat), "{path}");
-        }
-        assert_eq!(endpoint("/ollama/api/chat/"), Some(Endpoint::OllamaChat));
-    }
-
-    #[test]
-    fn what_lies_below_or_beside_an_endpoint_is_another_one() {
-        for path in [
-            "",
-            "/",
-            "//",
-            "/v1",
-            "/v1/models",
-            "/v1/messages/count_tokens",
-            "/v1/chat/completions/chatcmpl-1",
-            "/v1/responses/resp_1",
-            "/v1/my-completions",
-            "/v1/completion",
-            "/api/tags",
-            "chat",
-            "/v1/chat/completions\0",
-        ] {
-            assert_eq!(endpoint(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn engine_settles_what_a_path_leaves_open() {
-        let of = |path: &str, engine| Endpoint::of(path.as_bytes(), engine);
-        assert_eq!(of("/", Engine::Tgi), Some(Endpoint::TgiGenerate));
-        assert_eq!(of("/", Engine::Vllm), None);
-        assert_eq!(of("/api/generate", Engine::Tgi), Some(Endpoint::TgiGenerate));
-        assert_eq!(of("/api/generate", Engine::Sglang), Some(Endpoint::OllamaGenerate));
-        assert_eq!(of("/generate", Engine::Sglang), None);
-        assert_eq!(of("/api/chat", Engine::LlamaCpp), Some(Endpoint::Chat));
-        assert_eq!(of("/completion", Engine::LlamaCpp), Some(Endpoint::Completions));
-        assert_eq!(of("/embedding", Engine::LlamaCpp), Some(Endpoint::Embeddings));
-        assert_eq!(of("/api/embeddings", Engine::Ollama), Some(Endpoint::OllamaEmbed));
-        assert_eq!(of("/api/embeddings", Engine::Vllm), Some(Endpoint::Embeddings));
-    }
 
     #[test]
     fn dialect_follows_the_endpoint_and_else_the_engine() {
@@ -350,19 +240,30 @@ mod tests {
             ("", Engine::Ollama, Dialect::OpenAi),
             ("/api/models", Engine::Vllm, Dialect::OpenAi),
         ] {
-            let endpoint = Endpoint::of(path.as_bytes(), engine);
-            assert_eq!(classify(path.as_bytes(), engine).1, expected, "{path} {engine:?}");
+            let endpoint = engine.read(path.as_bytes()).and_then(|row| row.form);
             assert_eq!(
-                classify(path.as_bytes(), engine),
+                classify(b"POST", path.as_bytes(), engine),
                 (endpoint, expected),
                 "{path} {engine:?}"
             );
+            let get = (None, expected);
+            assert_eq!(classify(b"GET", path.as_bytes(), engine), get, "{path} {engine:?}");
         }
     }
 
     #[test]
-    fn only_embeddings_are_without_output() {
-        assert!(!Endpoint::Embeddings.has_output() && !Endpoint::OllamaEmbed.has_output());
-        assert!(Endpoint::Chat.has_output() && Endpoint::TgiGenerateStream.has_output());
+    fn only_the_methods_of_a_line_are_read() {
+        let of = |method: &[u8], path: &[u8], engine| classify(method, path, engine).0;
+        assert_eq!(of(b"PUT", b"/generate", Engine::Sglang), Some(Endpoint::SglangGenerate));
+        assert_eq!(of(b"PUT", b"/v1/chat/completions", Engine::Sglang), None);
+        assert_eq!(of(b"post", b"/generate", Engine::Sglang), None);
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        for (index, form) in Endpoint::ALL.into_iter().enumerate() {
+            let rest = Endpoint::ALL.get(index + 1..).unwrap_or_default();
+            assert!(rest.iter().all(|other| other.as_str() != form.as_str()), "{form:?}");
+        }
     }
 }

@@ -137,6 +137,7 @@ pub(crate) fn answer(endpoint: Endpoint, format: Format, random: &mut Random) ->
         (Endpoint::OllamaChat | Endpoint::OllamaGenerate, _) => writer.ollama(endpoint),
         (Endpoint::OllamaEmbed, _) => writer.ollama_embedding(),
         (Endpoint::TgiGenerate | Endpoint::TgiGenerateStream, _) => writer.tgi(),
+        _ => unreachable!("no stream is made up for it"),
     }
     writer.answer
 }

@@ -1,0 +1,60 @@
+//! `/v1/completions`: usage comes beside the last of each choice, asked for or not.
+
+use super::super::answer::Script;
+use super::super::asked::{Asked, Names, COMPLETION};
+use super::super::{Call, Failure, Made};
+use super::{timings, usage, FINGERPRINT};
+use crate::ordered::{object, Json, Object, NULL};
+use crate::stream::Format;
+
+const NAMES: Names = Names {
+    input: &["prompt"],
+    bounds: &["max_tokens", "n_predict"],
+    n: &["n_cmpl", "n"],
+    ..COMPLETION
+};
+
+pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
+    let asked = Asked::read(call, NAMES)?;
+    let of_first = asked.usage_of_one(asked.tokens_of_one());
+    let finish = if asked.is_cut() { "length" } else { "stop" };
+    let choice = |index: u64, text: &str, finish: Option<&str>| {
+        object! { "text": text, "index": index, "logprobs": NULL, "finish_reason": finish }
+    };
+    let body = |choices: &Vec<Json>| {
+        let mut json = Object::default();
+        json.put("choices", choices)
+            .put("created", &asked.created())
+            .put("model", &super::model(call, &asked.fields))
+            .put("system_fingerprint", &FINGERPRINT)
+            .put("object", &"text_completion");
+        json
+    };
+    let end = |json: &mut Object| {
+        json.put("usage", &usage(of_first))
+            .put("id", &asked.id("chatcmpl-"))
+            .put("timings", &timings(of_first))
+            .json()
+    };
+    if !asked.stream {
+        let text = asked.all_text();
+        let choices = (0..asked.choices()).map(|i| choice(i, &text, Some(finish))).collect();
+        let json = end(&mut body(&choices));
+        return Ok(Made::whole(asked.usage().input, asked.usage().output, json));
+    }
+    let mut script = Script::new(Format::BareSse);
+    if asked.prompts > 1 {
+        script.event(None, &Json::written("null"));
+    }
+    for word in asked.words() {
+        for index in 0..asked.choices() {
+            let mut json = body(&vec![choice(index, &word.text, None)]);
+            script.delta(None, &json.put("id", &asked.id("chatcmpl-")).json());
+        }
+    }
+    for index in 0..asked.choices() {
+        script.event(None, &end(&mut body(&vec![choice(index, "", Some(finish))])));
+    }
+    script.done();
+    Ok(script.made(asked.usage().input, asked.usage().output))
+}

@@ -1,0 +1,99 @@
+//! Anthropic's messages, as llama.cpp has them.
+
+use super::super::answer::Script;
+use super::super::asked::{Asked, MESSAGE};
+use super::super::{Call, Failure, Made};
+use crate::generation::{Kind, Usage};
+use crate::ordered::{object, Json, Object, NULL};
+use crate::stream::Format;
+
+const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
+
+pub(super) fn message(call: &Call<'_>) -> Result<Made, Failure> {
+    let asked = Asked::read(call, MESSAGE)?;
+    let model = super::model(call, &asked.fields);
+    if asked.stream {
+        return Ok(stream(&asked, &model));
+    }
+    let blocks: Vec<_> = KINDS
+        .into_iter()
+        .filter_map(|kind| Some(block(&asked, kind, &asked.text(kind)?)))
+        .collect();
+    let json = object! {
+        "id": asked.id("chatcmpl-"), "type": "message", "role": "assistant", "content": blocks,
+        "model": model, "stop_reason": asked.stop_reason(), "stop_sequence": NULL,
+        "usage": usage(asked.usage()),
+    };
+    Ok(Made::whole(asked.usage().input, asked.usage().output, json))
+}
+
+pub(super) fn count_tokens(call: &Call<'_>) -> Result<Made, Failure> {
+    let asked = Asked::read(call, MESSAGE)?;
+    Ok(Made::fixed(&object! { "input_tokens": asked.usage().input }))
+}
+
+fn usage(usage: Usage) -> Json {
+    object! {
+        "cache_read_input_tokens": usage.cached,
+        "input_tokens": usage.input.saturating_sub(usage.cached), "output_tokens": usage.output,
+    }
+}
+
+fn block(asked: &Asked, kind: Kind, text: &str) -> Json {
+    match kind {
+        Kind::Reasoning => object! { "type": "thinking", "thinking": text, "signature": "" },
+        Kind::Text => object! { "type": "text", "text": text },
+        Kind::Arguments => {
+            let is_json = serde_json::from_str::<serde_json::Value>(text).is_ok();
+            let input = Json::written(if is_json { text } else { "{}" });
+            let (id, name) = (asked.id(""), asked.tool());
+            object! { "type": "tool_use", "id": id, "name": name, "input": input }
+        }
+    }
+}
+
+fn stream(asked: &Asked, model: &str) -> Made {
+    let mut script = Script::new(Format::BareSse);
+    let at_start = Usage { output: 0, ..asked.usage() };
+    let message = object! {
+        "id": asked.id("chatcmpl-"), "type": "message", "role": "assistant",
+        "content": Vec::<Json>::new(), "model": model, "stop_reason": NULL, "stop_sequence": NULL,
+        "usage": usage(at_start),
+    };
+    script.event(Some("message_start"), &object! { "type": "message_start", "message": message });
+    let kinds = KINDS.into_iter().filter(|kind| asked.text(*kind).is_some());
+    for (index, kind) in kinds.enumerate() {
+        let start = match kind {
+            // A call begins without its input.
+            Kind::Arguments => {
+                let (id, name) = (asked.id(""), asked.tool());
+                object! { "type": "tool_use", "id": id, "name": name }
+            }
+            Kind::Reasoning | Kind::Text => block(asked, kind, ""),
+        };
+        let start =
+            object! { "type": "content_block_start", "index": index, "content_block": start };
+        script.event(Some("content_block_start"), &start);
+        for word in asked.words().iter().filter(|word| word.kind == kind) {
+            let (name, member) = match kind {
+                Kind::Reasoning => ("thinking_delta", "thinking"),
+                Kind::Text => ("text_delta", "text"),
+                Kind::Arguments => ("input_json_delta", "partial_json"),
+            };
+            let mut delta = Object::default();
+            delta.put("type", &name).put(member, &word.text);
+            let event = object! {
+                "type": "content_block_delta", "index": index, "delta": delta.json(),
+            };
+            script.delta(Some("content_block_delta"), &event);
+        }
+        let stop = object! { "type": "content_block_stop", "index": index };
+        script.event(Some("content_block_stop"), &stop);
+    }
+    let delta = object! { "stop_reason": asked.stop_reason(), "stop_sequence": NULL };
+    let of = object! { "output_tokens": asked.usage().output };
+    let end = object! { "type": "message_delta", "delta": delta, "usage": of };
+    script.event(Some("message_delta"), &end);
+    script.event(Some("message_stop"), &object! { "type": "message_stop" });
+    script.made(asked.usage().input, asked.usage().output)
+}

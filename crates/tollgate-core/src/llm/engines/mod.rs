@@ -1,0 +1,166 @@
+//! The engines, and what each serves at which path: one table an engine. From these follow which bodies
+//! are read, and in which form, and what is refused where tokens are counted; docs/engines.md is made
+//! of them.
+//!
+//! * [`row`]: a line of a table;
+//! * [`route`]: the line that a request is for;
+//! * [`exception`]: what an operator opens beyond it, or closes;
+//! * one file for each engine, which says the version that it was taken from.
+
+mod anthropic;
+pub mod exception;
+mod llamacpp;
+mod ollama;
+mod openai;
+pub mod route;
+pub mod row;
+mod sglang;
+mod tgi;
+mod vllm;
+
+pub use exception::Exception;
+pub use row::{Kind, Methods, Row};
+
+use super::endpoint::Dialect;
+
+/// `tollgate_engine`: what kind of server is behind a location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// Anything that speaks OpenAI's API.
+    #[default]
+    OpenAi,
+    /// vLLM
+    Vllm,
+    /// SGLang
+    Sglang,
+    /// Hugging Face's Text Generation Inference
+    Tgi,
+    /// llama.cpp's server
+    LlamaCpp,
+    /// Ollama
+    Ollama,
+    /// Anything that speaks Anthropic's API.
+    Anthropic,
+}
+
+/// What an engine serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// What it was taken from.
+    pub version: &'static str,
+    /// What it serves.
+    pub rows: &'static [Row],
+}
+
+impl Engine {
+    /// Every engine, in the order of the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::Vllm,
+        Self::Sglang,
+        Self::Tgi,
+        Self::LlamaCpp,
+        Self::Ollama,
+        Self::Anthropic,
+    ];
+
+    /// The name in `tollgate_engine` and in the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::Tgi => "tgi",
+            Self::LlamaCpp => "llamacpp",
+            Self::Ollama => "ollama",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
+    /// The engine of this name, in exactly this case.
+    #[must_use]
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|engine| engine.as_str().as_bytes() == name)
+    }
+
+    /// What it serves.
+    #[must_use]
+    pub fn table(self) -> &'static Table {
+        match self {
+            Self::OpenAi => &openai::TABLE,
+            Self::Vllm => &vllm::TABLE,
+            Self::Sglang => &sglang::TABLE,
+            Self::Tgi => &tgi::TABLE,
+            Self::LlamaCpp => &llamacpp::TABLE,
+            Self::Ollama => &ollama::TABLE,
+            Self::Anthropic => &anthropic::TABLE,
+        }
+    }
+
+    /// Whether it makes an answer that is no stream to its end, though its client has left. The others
+    /// look after their clients (vLLM, SGLang, TGI, Ollama), or are not known.
+    #[must_use]
+    pub fn goes_on_after_client_left(self) -> bool {
+        match self {
+            Self::LlamaCpp => true,
+            Self::OpenAi
+            | Self::Vllm
+            | Self::Sglang
+            | Self::Tgi
+            | Self::Ollama
+            | Self::Anthropic => false,
+        }
+    }
+
+    /// The dialect of its own API, for paths that are no [`Endpoint`](super::Endpoint).
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::OpenAi | Self::Vllm | Self::Sglang | Self::LlamaCpp => Dialect::OpenAi,
+            Self::Tgi => Dialect::Tgi,
+            Self::Ollama => Dialect::Ollama,
+            Self::Anthropic => Dialect::Anthropic,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_is_found_by_its_name_and_no_other_spelling() {
+        for engine in Engine::ALL {
+            assert_eq!(Engine::from_name(engine.as_str().as_bytes()), Some(engine));
+        }
+        for name in [&b""[..], b"OpenAI", b"vllm ", b"llama.cpp"] {
+            assert_eq!(Engine::from_name(name), None);
+        }
+    }
+
+    #[test]
+    fn no_two_lines_are_for_the_same_request() {
+        let methods = [&b"GET"[..], b"POST", b"PUT", b"PATCH", b"DELETE"];
+        for engine in Engine::ALL {
+            let rows = engine.table().rows;
+            for (index, row) in rows.iter().enumerate() {
+                for other in rows.iter().skip(index + 1).filter(|other| other.path == row.path) {
+                    let both = |method: &&&[u8]| {
+                        row.methods.contain(method) && other.methods.contain(method)
+                    };
+                    assert!(methods.iter().find(both).is_none(), "{engine:?} {}", row.path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_read_takes_tokens() {
+        for row in Engine::ALL.into_iter().flat_map(|engine| engine.table().rows) {
+            let Some(form) = row.form else { continue };
+            let kind = if form.has_output() { Kind::Generates } else { Kind::Prefill };
+            assert_eq!(row.kind, kind, "{}", row.path);
+        }
+    }
+}

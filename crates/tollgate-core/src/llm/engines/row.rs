@@ -1,0 +1,182 @@
+//! A line of an engine's table.
+
+use std::fmt;
+
+use crate::llm::Endpoint;
+
+/// What an engine does at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// How it has to be asked.
+    pub methods: Methods,
+    /// The path as the engine's router has it. A segment `{...}` stands for any one.
+    pub path: &'static str,
+    /// What that takes, or does.
+    pub kind: Kind,
+    /// The form in which requests and answers are read; `None`: they are not.
+    pub form: Option<Endpoint>,
+    /// What it is, for the documentation.
+    pub what: &'static str,
+}
+
+/// What a request takes of the engine, or does to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The model writes.
+    Generates,
+    /// The model reads, and writes nothing.
+    Prefill,
+    /// Work of the CPU alone: counting tokens, filling in templates.
+    Counts,
+    /// Says what anybody may know: models, health.
+    Reads,
+    /// Keeps, reads or removes what clients keep at the engine, by ids that only its owner knows.
+    Stores,
+    /// Tells about the machine, or about all of its clients together.
+    Info,
+    /// Reaches into the requests of other clients.
+    Others,
+    /// Changes the engine for all of its clients.
+    Admin,
+}
+
+impl Kind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::Generates,
+        Self::Prefill,
+        Self::Counts,
+        Self::Reads,
+        Self::Stores,
+        Self::Info,
+        Self::Others,
+        Self::Admin,
+    ];
+
+    /// The name in docs/engines.md.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generates => "generates",
+            Self::Prefill => "prefill",
+            Self::Counts => "counts",
+            Self::Reads => "reads",
+            Self::Stores => "stores",
+            Self::Info => "info",
+            Self::Others => "others",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether it is for clients, and not for operators alone.
+    #[must_use]
+    pub fn is_for_clients(self) -> bool {
+        match self {
+            Self::Generates | Self::Prefill | Self::Counts | Self::Reads | Self::Stores => true,
+            Self::Info | Self::Others | Self::Admin => false,
+        }
+    }
+
+    /// Whether it takes no tokens, and does nothing to others.
+    #[must_use]
+    pub fn is_harmless(self) -> bool {
+        match self {
+            Self::Counts | Self::Reads | Self::Stores => true,
+            Self::Generates | Self::Prefill | Self::Info | Self::Others | Self::Admin => false,
+        }
+    }
+}
+
+/// The methods of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Methods(u8);
+
+/// The methods that tables name, and what they are called. What answers to GET, answers to HEAD.
+const NAMES: [(Methods, &str); 5] = [
+    (Methods::GET, "GET"),
+    (Methods::POST, "POST"),
+    (Methods::PUT, "PUT"),
+    (Methods::PATCH, "PATCH"),
+    (Methods::DELETE, "DELETE"),
+];
+
+impl Methods {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// GET, and HEAD
+    pub const GET: Self = Self(1);
+    /// POST
+    pub const POST: Self = Self(1 << 1);
+    /// PUT
+    pub const PUT: Self = Self(1 << 2);
+    /// PATCH
+    pub const PATCH: Self = Self(1 << 3);
+    /// DELETE
+    pub const DELETE: Self = Self(1 << 4);
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `method`, as it stands in the request, is one of them.
+    #[must_use]
+    pub fn contain(self, method: &[u8]) -> bool {
+        let method = if method == b"HEAD" { b"GET" } else { method };
+        self.names().any(|name| name.as_bytes() == method)
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let is_set = move |(method, _): &&(Self, &str)| self.0 & method.0 != 0;
+        NAMES.iter().filter(is_set).map(|(_, name)| *name)
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, name) in self.names().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a table: methods, path, kind, the form if it is read, and what it is.
+macro_rules! rows {
+    ($($($method:ident)+ $path:literal $kind:ident $(as $form:ident)?: $what:literal;)*) => {
+        &[$($crate::llm::engines::Row {
+            methods: $crate::llm::engines::Methods::NONE$(.and($crate::llm::engines::Methods::$method))+,
+            path: $path,
+            kind: $crate::llm::engines::Kind::$kind,
+            form: $crate::llm::engines::row::rows!(@form $($form)?),
+            what: $what,
+        }),*]
+    };
+    (@form) => { None };
+    (@form $form:ident) => { Some($crate::llm::Endpoint::$form) };
+}
+pub(super) use rows;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_exact_and_head_is_a_get() {
+        let methods = Methods::GET.and(Methods::PUT);
+        assert!(methods.contain(b"GET") && methods.contain(b"HEAD") && methods.contain(b"PUT"));
+        for other in [&b"POST"[..], b"get", b"OPTIONS", b"", b"GETS"] {
+            assert!(!methods.contain(other));
+        }
+        assert_eq!(methods.to_string(), "GET, PUT");
+    }
+
+    #[test]
+    fn what_is_harmless_is_for_clients() {
+        for kind in Kind::ALL {
+            assert!(kind.is_for_clients() || !kind.is_harmless(), "{kind:?}");
+        }
+    }
+}

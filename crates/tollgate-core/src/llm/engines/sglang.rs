@@ -1,0 +1,84 @@
+//! SGLang.
+
+use super::row::rows;
+use super::Table;
+
+pub(super) static TABLE: Table = Table {
+    version: "the source of SGLang 0.5",
+    rows: rows! {
+        POST "/v1/chat/completions" Generates as Chat: "OpenAI chat";
+        POST "/v1/completions" Generates as Completions: "OpenAI completions";
+        POST "/v1/responses" Generates as Responses: "OpenAI responses";
+        POST "/v1/messages" Generates as Messages: "Anthropic messages";
+        POST "/v1/embeddings" Prefill as Embeddings: "OpenAI embeddings";
+        POST "/invocations" Generates as Chat: "SageMaker: OpenAI chat";
+        POST PUT "/generate" Generates as SglangGenerate: "its own completions";
+        POST PUT "/encode" Prefill as SglangEncode: "its own embeddings";
+        POST PUT "/classify" Prefill as SglangEncode: "reward models";
+        POST "/v1/classify" Prefill as Classify: "classification";
+        POST "/v1/score" Generates as GenerativeScoring: "scores of items, by the probability of a token";
+        POST PUT "/v1/rerank" Prefill as Rerank: "documents in the order of their relevance";
+        POST "/api/chat" Generates as OllamaChat: "Ollama's chat";
+        POST "/api/generate" Generates as OllamaGenerate: "Ollama's completions";
+        POST "/generate_from_file" Generates: "completions of an upload";
+        POST "/vertex_generate" Generates: "Vertex AI: its own completions";
+        POST "/v1/audio/transcriptions" Generates: "speech to text";
+        GET "/v1/realtime" Generates: "transcription over a WebSocket";
+        GET "/health_generate" Generates: "health, by a token of the model";
+        POST "/tokenize" Counts: "text to token ids";
+        POST "/v1/tokenize" Counts: "text to token ids";
+        POST "/detokenize" Counts: "token ids to text";
+        POST "/v1/detokenize" Counts: "token ids to text";
+        POST "/v1/messages/count_tokens" Counts: "token count of messages";
+        POST "/parse_function_call" Counts: "calls of tools in a text";
+        POST "/separate_reasoning" Counts: "the reasoning in a text";
+        GET "/health" Reads: "health";
+        GET "/ping" Reads: "SageMaker: health";
+        GET "/v1/models" Reads: "models";
+        GET "/v1/models/{model}" Reads: "a model";
+        GET "/get_model_info" Reads: "the model";
+        GET "/model_info" Reads: "the model";
+        GET "/api/tags" Reads: "models";
+        POST "/api/show" Reads: "a model";
+        GET "/openapi.json" Reads: "schema of the API";
+        GET "/v1/responses/{id}" Stores: "a response that was stored";
+        POST "/v1/responses/{id}/cancel" Stores: "ends a response in the background";
+        GET "/metrics" Info: "metrics of all clients";
+        GET "/get_server_info" Info: "configuration, state of the scheduler";
+        GET "/server_info" Info: "configuration, state of the scheduler";
+        GET "/get_weight_version" Info: "version of the weights";
+        GET "/weight_version" Info: "version of the weights";
+        GET "/get_load" Info: "load of the server";
+        GET "/v1/loads" Info: "load of the server";
+        POST "/abort_request" Others: "ends requests of anybody";
+        GET POST "/open_session" Admin: "reserves memory for a session";
+        GET POST "/close_session" Others: "ends a session of anybody";
+        POST PUT "/set_internal_state" Admin: "changes settings";
+        GET POST "/flush_cache" Admin: "drops the cache";
+        GET POST "/clear_hicache_storage_backend" Admin: "drops the cache";
+        GET POST "/start_profile" Admin: "starts the profiler";
+        GET POST "/stop_profile" Admin: "stops the profiler";
+        GET POST "/freeze_gc" Admin: "freezes the collector of garbage";
+        GET POST "/start_expert_distribution_record" Admin: "records the use of experts";
+        GET POST "/stop_expert_distribution_record" Admin: "stops that";
+        GET POST "/dump_expert_distribution_record" Admin: "writes it to a file";
+        POST "/update_weights_from_disk" Admin: "replaces the weights";
+        POST "/update_weights_from_tensor" Admin: "replaces the weights";
+        POST "/update_weights_from_distributed" Admin: "replaces the weights";
+        POST "/update_weights_from_ipc" Admin: "replaces the weights";
+        POST "/init_weights_update_group" Admin: "transfer of weights";
+        POST "/destroy_weights_update_group" Admin: "transfer of weights";
+        POST "/init_weights_send_group_for_remote_instance" Admin: "transfer of weights";
+        POST "/send_weights_to_remote_instance" Admin: "transfer of weights";
+        POST "/update_weight_version" Admin: "names the weights";
+        GET POST "/get_weights_by_name" Admin: "weights of the model";
+        GET POST "/release_memory_occupation" Admin: "frees the memory of the GPU";
+        GET POST "/resume_memory_occupation" Admin: "takes it again";
+        GET POST "/slow_down" Admin: "slows the engine down";
+        POST "/load_lora_adapter" Admin: "loads an adapter from any path";
+        POST "/unload_lora_adapter" Admin: "unloads an adapter";
+        GET POST "/configure_logging" Admin: "writes requests to files";
+        POST "/pause_generation" Admin: "pauses all generation";
+        POST "/continue_generation" Admin: "resumes it";
+    },
+};
