@@ -3,9 +3,10 @@
 //! * [`directives`]: the table, and what each directive accepts;
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
-//! * [`credentials`]: the keys that credentials are judged by;
+//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
+pub(crate) mod api_keys;
 pub(crate) mod credentials;
 pub(crate) mod directives;
 pub(crate) mod policy;
@@ -40,6 +41,8 @@ pub(crate) struct MainConf {
     pub(crate) header_variables: OnceCell<HeaderVariables>,
     /// What is read again when it changes.
     pub(crate) live: Vec<Rc<dyn Follow>>,
+    /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
+    pub(crate) status_file: Option<Option<String>>,
     /// The tier whose block is being read.
     draft: Option<directives::Draft>,
 }
@@ -55,6 +58,7 @@ impl Default for MainConf {
             id: next_id(),
             header_variables: OnceCell::new(),
             live: Vec::new(),
+            status_file: None,
             draft: None,
         }
     }

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::credentials::{self, ApiKeys, Verifier};
+use super::api_keys::{self, ApiKeys};
+use super::credentials::{self, Verifier};
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Settings, Upgrade};
 use super::MainConf;
@@ -126,7 +127,7 @@ impl Policy {
             }
         };
         let api_keys = match auth.api_key {
-            true => Some(credentials::load_keys(cx, settings, main, default_tier.is_some(), on)?),
+            true => Some(api_keys::load_keys(cx, settings, main, default_tier.is_some(), on)?),
             false => None,
         };
         credentials::check_tokens_are_wanted(settings)?;

@@ -25,3 +25,4 @@ pub mod price;
 pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
+pub mod status;

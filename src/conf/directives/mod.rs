@@ -46,6 +46,7 @@ macro_rules! block {
 /// Every directive, as in docs/directives.md.
 pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
+    command!("tollgate_status_file", One, Main, shared::status_file),
     block!("tollgate_tier", Main, Tier, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
@@ -97,7 +98,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 49 } else { 48 };
+const COUNT: usize = if cfg!(debug_assertions) { 50 } else { 49 };
 
 type Outcome = Result<(), ConfError>;
 
