@@ -8,6 +8,8 @@ use tollgate_core::price::Price;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 
+const GATEWAY_TIME_OUT: u16 = 504;
+
 /// The metering of one request: only of those whose body was read.
 pub(crate) struct Metering {
     pub(crate) endpoint: Endpoint,
@@ -81,6 +83,11 @@ impl Metering {
         self.asked.hides = Hides::default();
     }
 
+    /// Whether the engine makes the answer to its end, though its client leaves.
+    pub(crate) fn outlasts_client(&self) -> bool {
+        !self.stream && self.asked.engine.goes_on_after_client_left()
+    }
+
     /// What the request would cost if the estimate came true, in nano-units.
     pub(crate) fn estimated_cost(&self) -> Option<u64> {
         self.price.map(|price| price.cost(&self.estimate))
@@ -89,7 +96,10 @@ impl Metering {
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        self.answer = if !is_success || r.has_no_body() {
+        self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
+            // Our patience is at its end, and not the engine's work.
+            Answer::None
+        } else if !is_success || r.has_no_body() {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
@@ -175,7 +185,11 @@ impl Metering {
             Answer::Told(reading) => settle(Some(reading), &terms, false),
             Answer::Unreadable => (self.estimate, Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
-            Answer::None if r.is_client_gone() && r.was_sent_upstream() => terms.of_no_answer(),
+            Answer::None
+                if r.was_sent_upstream() && (r.is_client_gone() || self.outlasts_client()) =>
+            {
+                terms.of_no_answer()
+            }
             Answer::None | Answer::Free => (Usage::default(), Source::None),
         };
         let cost = self.price.map(|price| price.cost(&usage));
