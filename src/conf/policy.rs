@@ -135,7 +135,7 @@ impl Policy {
             true => credentials::load_verifier(cx, settings, main, on)?,
             false => None,
         };
-        let introspector = credentials::load_introspector(settings, &auth, main, on)?;
+        let introspector = credentials::load_introspector(cx, settings, &auth, main, on)?;
         let anonymous = auth.is_none();
         let limits = applied_limits(settings, main)?;
         // Where nobody authenticates, nobody fails to, either.

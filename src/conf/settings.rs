@@ -90,10 +90,10 @@ pub(crate) enum OnRevoke {
     Close,
 }
 
-/// Where keys of tokens come from, the path of a file or an internal location, and whose tokens they are
+/// What tells tokens good from bad, the path of a key file or an internal location, and whose tokens it is
 /// for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeySource {
+pub(crate) struct TokenSource {
     pub(crate) name: String,
     pub(crate) binding: Binding,
 }
@@ -114,9 +114,9 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
     pub(crate) api_key_headers: Option<Vec<String>>,
-    pub(crate) jwt_key_files: Option<Given<Vec<KeySource>>>,
+    pub(crate) jwt_key_files: Option<Given<Vec<TokenSource>>>,
     /// `None` inside: `off`.
-    pub(crate) jwt_key_request: Option<Given<Option<KeySource>>>,
+    pub(crate) jwt_key_request: Option<Given<Option<TokenSource>>>,
     pub(crate) jwt_key_cache: Option<Lifetime>,
     pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
     pub(crate) jwt_issuers: Option<Vec<String>>,
@@ -127,7 +127,7 @@ pub(crate) struct Settings {
     pub(crate) jwt_max_size: Option<usize>,
     pub(crate) jwt_claims: Option<Vec<(String, String)>>,
     /// `None` inside: `off`.
-    pub(crate) introspection_request: Option<Given<Option<String>>>,
+    pub(crate) introspection_request: Option<Given<Option<TokenSource>>>,
     pub(crate) introspection_cache_secs: Option<i64>,
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,

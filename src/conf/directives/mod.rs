@@ -68,7 +68,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_jwt_key_file", OneOrMore, Loc, tokens::key_file),
     command!("tollgate_jwt_key_request", OneOrMore, Loc, tokens::key_request),
     command!("tollgate_jwt_key_cache", OneOrTwo, Loc, tokens::key_cache),
-    command!("tollgate_introspection_request", One, Loc, tokens::introspection_request),
+    command!("tollgate_introspection_request", OneOrMore, Loc, tokens::introspection_request),
     command!("tollgate_introspection_cache", One, Loc, tokens::introspection_cache),
     command!("tollgate_jwt_algorithms", OneOrMore, Loc, tokens::algorithms),
     command!("tollgate_jwt_issuer", OneOrMore, Loc, tokens::issuer),
