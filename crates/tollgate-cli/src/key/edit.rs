@@ -3,8 +3,9 @@
 use clap::Args;
 use jiff::Timestamp;
 
+use super::find;
 use super::values::{date, name, Rights};
-use super::{find, Keys};
+use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::When;
@@ -13,7 +14,7 @@ use crate::time::When;
 #[derive(Args)]
 pub(crate) struct Ids {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// The ids of the keys.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
@@ -22,7 +23,7 @@ pub(crate) struct Ids {
 impl Ids {
     pub(crate) fn revoke(self) -> Result<Exit, Failure> {
         let now = date_of_now()?;
-        self.each("revoked", |entry| {
+        self.each("revoked", false, |entry| {
             entry.disabled = Some(true);
             // The first time counts.
             entry.revoked.get_or_insert_with(|| now.clone());
@@ -31,14 +32,14 @@ impl Ids {
     }
 
     pub(crate) fn disable(self) -> Result<Exit, Failure> {
-        self.each("disabled", |entry| {
+        self.each("disabled", false, |entry| {
             entry.disabled = Some(true);
             Ok(())
         })
     }
 
     pub(crate) fn enable(self) -> Result<Exit, Failure> {
-        self.each("enabled", |entry| {
+        self.each("enabled", true, |entry| {
             if entry.revoked.is_some() {
                 return Err(Failure::usage(format!(
                     "{} is revoked, which is for good; make a new key with \"tollgate key create\"",
@@ -54,22 +55,28 @@ impl Ids {
     fn each(
         self,
         done: &str,
+        is_to_be_good: bool,
         mut change: impl FnMut(&mut Entry) -> Result<(), Failure>,
     ) -> Result<Exit, Failure> {
-        let changed = keys_file::change(&self.keys.file, |entries| {
+        let changed = keys_file::change(self.writing.path(), |entries| {
             let mut changed = Vec::new();
             for id in &self.ids {
                 if let Some(entry) = find(entries, id) {
                     change(entry)?;
-                    changed.push(entry.id.escape_debug().to_string());
+                    changed.push(entry.clone());
                 }
             }
             Ok(changed)
         })?;
-        if !changed.is_empty() {
-            tell(&format!("{done}: {}", changed.join(", ")));
+        if changed.is_empty() {
+            return Ok(Exit::No);
         }
-        Ok(if changed.len() == self.ids.len() { Exit::Yes } else { Exit::No })
+        let names: Vec<String> =
+            changed.iter().map(|entry| entry.id.escape_debug().to_string()).collect();
+        tell(&format!("{done} in the file: {}", names.join(", ")));
+        let to_be_good = if is_to_be_good { changed.as_slice() } else { &[] };
+        let taken = self.writing.tell(to_be_good, false)?;
+        Ok(if changed.len() == self.ids.len() { taken } else { Exit::No })
     }
 }
 
@@ -81,7 +88,7 @@ fn date_of_now() -> Result<String, Failure> {
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// The id of the key.
     id: String,
     /// Whom it belongs to.
@@ -125,8 +132,8 @@ impl Arguments {
             is_given || unset
         }
         let (not_before, expires) = self.rights.dates()?;
-        keys_file::change(&self.keys.file, |entries| {
-            let Some(entry) = find(entries, &self.id) else { return Ok(Exit::No) };
+        let edited = keys_file::change(self.writing.path(), |entries| {
+            let Some(entry) = find(entries, &self.id) else { return Ok(None) };
             let mut is_any = self.client.is_some();
             if let Some(client) = self.client {
                 entry.client = client;
@@ -139,11 +146,15 @@ impl Arguments {
             is_any |= set(&mut entry.not_before, not_before, self.no_not_before);
             is_any |= set(&mut entry.description, self.rights.description, self.no_description);
             match is_any {
-                true => Ok(Exit::Yes),
+                true => Ok(Some(entry.clone())),
                 false => {
                     Err(Failure::usage("name what to change, such as --tier pro or --expires 90d"))
                 }
             }
-        })
+        })?;
+        match edited {
+            Some(entry) => self.writing.tell(&[entry], false),
+            None => Ok(Exit::No),
+        }
     }
 }
