@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tollgate_core::keys::KeySet;
+use tollgate_core::keys::{KeySet, NOT_ENFORCED};
 
 use crate::exit::{tell, Failure};
 
@@ -81,6 +81,20 @@ pub(crate) fn new_id() -> Result<String, Failure> {
         id.extend(letters.take(12 - id.len()).map(|letter| char::from(*letter)));
     }
     Ok(id)
+}
+
+impl Entry {
+    /// It has `models` or `scopes`.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.models.is_some() || self.scopes.is_some()
+    }
+}
+
+/// Tells what is not enforced of these keys, if anything.
+pub(crate) fn tell_not_enforced<'e>(entries: impl IntoIterator<Item = &'e Entry>) {
+    if entries.into_iter().any(Entry::is_restricted) {
+        tell(&format!("tollgate: {NOT_ENFORCED}"));
+    }
 }
 
 /// The keys of the file.
@@ -152,10 +166,13 @@ fn rewrite<T>(
         (Err(error), _) => return Err(failed(path, "read", &error)),
     };
     // Of a million entries a second copy would be too much to keep.
-    let before = fingerprint(&entries);
+    let (before, restricted) = (fingerprint(&entries), restrictions(&entries));
     let outcome = change(&mut entries)?;
     if fingerprint(&entries) != before {
         let json = checked(&entries)?;
+        if restrictions(&entries) != restricted {
+            tell_not_enforced(&entries);
+        }
         drop(entries);
         replace(&resolved, &folder, &json).map_err(|error| failed(path, "write", &error))?;
     }
@@ -165,6 +182,7 @@ fn rewrite<T>(
 
 /// Whether these could be written.
 pub(crate) fn check(entries: &[Entry]) -> Result<(), Failure> {
+    tell_not_enforced(entries);
     checked(entries).map(|_| ())
 }
 
@@ -180,6 +198,15 @@ fn checked(entries: &[Entry]) -> Result<Vec<u8>, Failure> {
 fn fingerprint(entries: &[Entry]) -> u64 {
     let mut hasher = DefaultHasher::new();
     entries.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A number that changes with what keys are restricted to.
+fn restrictions(entries: &[Entry]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for entry in entries.iter().filter(|entry| entry.is_restricted()) {
+        (&entry.id, &entry.models, &entry.scopes).hash(&mut hasher);
+    }
     hasher.finish()
 }
 

@@ -116,7 +116,7 @@ fn as_text(Running { path, status }: &Running, now_ms: i64) -> String {
 
 /// The name of a line, in the first column.
 fn label(name: &str) -> String {
-    format!("  {name:<11}")
+    format!("  {name:<12}  ")
 }
 
 fn state_text(
