@@ -13,11 +13,13 @@ pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shm::{SharedZone, ZoneLock};
+use crate::ffi::variable_cache::HeaderVariables;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy};
@@ -35,6 +37,8 @@ pub(crate) struct MainConf {
     pub(crate) loaded: Loaded,
     /// Its number: a later one has a higher.
     pub(crate) id: u64,
+    /// The variables that come of a request's header, once the first one asks.
+    pub(crate) header_variables: OnceCell<HeaderVariables>,
     /// What is read again when it changes.
     pub(crate) live: Vec<Rc<dyn Follow>>,
     /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
@@ -52,6 +56,7 @@ impl Default for MainConf {
             prices: Prices::default(),
             loaded: Loaded::default(),
             id: next_id(),
+            header_variables: OnceCell::new(),
             live: Vec::new(),
             status_file: None,
             draft: None,
