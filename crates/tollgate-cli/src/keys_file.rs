@@ -211,6 +211,13 @@ fn restrictions(entries: &[Entry]) -> u64 {
 }
 
 fn failed(path: &Path, what: &str, error: &io::Error) -> Failure {
+    // A file that is mounted can't be replaced.
+    if error.kind() == io::ErrorKind::ResourceBusy {
+        return Failure::failed(format!(
+            "cannot {what} {}: it is a mount of its own, mount its folder instead",
+            path.display()
+        ));
+    }
     Failure::failed(format!("cannot {what} {}: {error}", path.display()))
 }
 
