@@ -1,6 +1,7 @@
 //! Until what was written is in force.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,13 +36,14 @@ pub(crate) enum Outcome {
 /// whoever changes the file with this command, changes what is in it.
 pub(crate) fn wait(source: &Source, file: &Path, patience: Duration) -> Outcome {
     let begun = Instant::now();
+    let mut content = Content::default();
     loop {
-        let wanted = fs::read(file).map(|bytes| digest(&bytes)).ok();
+        let wanted = content.digest(file);
         let is_restarted = begun.elapsed() >= RESTART.min(patience);
         let missing = match source.read() {
             Err(unknown) if is_restarted => return Outcome::Unknown(unknown),
             Err(unknown) => unknown.to_string(),
-            Ok(running) => match judge(&running, file, wanted.as_deref()) {
+            Ok(running) => match judge(&running, file, wanted) {
                 Verdict::Done(workers) => return Outcome::InForce { workers, running },
                 Verdict::Refused(error) => return Outcome::Refused(error),
                 Verdict::NotUsed(used) if is_restarted => return Outcome::NotUsed(used),
@@ -53,6 +55,31 @@ pub(crate) fn wait(source: &Source, file: &Path, patience: Duration) -> Outcome 
             return Outcome::TimedOut(missing);
         }
         std::thread::sleep(PAUSE.min(patience.saturating_sub(begun.elapsed())));
+    }
+}
+
+/// What a file holds, read again only when it has changed: it may be large.
+#[derive(Default)]
+struct Content {
+    seen: Option<[i64; 5]>,
+    digest: Option<String>,
+}
+
+impl Content {
+    /// The digest; `None`: the file can't be read.
+    fn digest(&mut self, file: &Path) -> Option<&str> {
+        let look = || {
+            let found = fs::metadata(file).ok()?;
+            let inode = found.ino().cast_signed();
+            let size = found.size().cast_signed();
+            Some([inode, size, found.mtime(), found.mtime_nsec(), found.ctime_nsec()])
+        };
+        let now = look();
+        if now.is_none() || now != self.seen {
+            self.digest = fs::read(file).map(|bytes| digest(&bytes)).ok();
+            self.seen = now;
+        }
+        self.digest.as_deref()
     }
 }
 
