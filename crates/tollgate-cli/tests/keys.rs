@@ -578,3 +578,60 @@ fn restrictions_that_are_not_enforced_are_told_wherever_they_are_set_or_shown() 
         assert_eq!(help.matches(&words).count(), 2, "{help}");
     }
 }
+
+#[test]
+fn key_is_revoked_whatever_is_wrong_with_other_entries() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let (other, other_id) = keys.create(&["--client", "other"]);
+    let good: Vec<String> = keys.entries().iter().map(ToString::to_string).collect();
+    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let twin = good[1].replace(&other_id, "k_twin");
+    for wrong in [
+        format!(r#"{{"id": "k_x", "client": "b", "hash": "{hash}", "x": [1, {{"y": 2.50}}]}}"#),
+        format!(
+            r#"{{"id":"k_x","client":"b","hash":"{hash}","expires":"soon","revoked":"yesterday"}}"#
+        ),
+        "null".to_owned(),
+        twin,
+    ] {
+        let text = format!("{{\"keys\": [{}, {wrong},\n{}], \"version\": 1}}", good[0], good[1]);
+        let judge = |key: &str| {
+            let built =
+                KeySet::build(&fs::read(&keys.path).unwrap(), &|_| true, UnixSeconds(0)).unwrap();
+            let set = KeySet::from_block(built.block).unwrap();
+            let found = set.lookup(key.as_bytes(), UnixSeconds(0), None);
+            found.map_err(|refusal| refusal.reason.as_str()).map(|found| found.client().to_owned())
+        };
+        for command in ["revoke", "disable"] {
+            fs::write(&keys.path, &text).unwrap();
+            let run = keys.run(&[command, &id]);
+            assert_eq!(run.status, 0, "{wrong}: {}", run.err);
+            assert!(run.err.contains("that entry stays as it is"), "{wrong}: {}", run.err);
+            assert_eq!(judge(&key), Err("revoked_credential"), "{wrong}");
+            let is_twin = wrong.contains("k_twin");
+            assert_eq!(judge(&other).is_ok(), !is_twin, "{wrong}");
+            assert!(is_twin || fs::read_to_string(&keys.path).unwrap().contains(&wrong), "{wrong}");
+            assert_eq!(keys.entries().len(), 3);
+            // What gives rights is not done to such a file, nor what nobody understands.
+            let before = fs::read(&keys.path).unwrap();
+            for arguments in
+                [&["enable", &id][..], &["create", "--client", "a"], &["revoke", "k_x"]]
+            {
+                let run = keys.run(arguments);
+                assert_eq!(run.status, 3, "{arguments:?} {}", run.err);
+                assert_eq!(fs::read(&keys.path).unwrap(), before);
+            }
+            let both = keys.run(&["revoke", "k_nobody", &other_id]);
+            assert_eq!(
+                (both.status, judge(&other)),
+                (1, Err("revoked_credential")),
+                "{}",
+                both.err
+            );
+        }
+    }
+    // A file that can't be read as a whole can't be written, either.
+    fs::write(&keys.path, format!("{{\"version\": 1, \"keys\": [{},]}}", good[0])).unwrap();
+    assert_eq!(keys.run(&["revoke", &id]).status, 3);
+}

@@ -23,19 +23,15 @@ pub(crate) struct Ids {
 impl Ids {
     pub(crate) fn revoke(self) -> Result<Exit, Failure> {
         let now = date_of_now()?;
-        self.each("revoked", false, |entry| {
+        self.take_back("revoked", |entry| {
             entry.disabled = Some(true);
             // The first time counts.
             entry.revoked.get_or_insert_with(|| now.clone());
-            Ok(())
         })
     }
 
     pub(crate) fn disable(self) -> Result<Exit, Failure> {
-        self.each("disabled", false, |entry| {
-            entry.disabled = Some(true);
-            Ok(())
-        })
+        self.take_back("disabled", |entry| entry.disabled = Some(true))
     }
 
     pub(crate) fn enable(self) -> Result<Exit, Failure> {
@@ -53,10 +49,10 @@ impl Ids {
 
     /// Changes those that there are: where one is misspelt, the others are revoked all the same.
     fn each(
-        self,
+        &self,
         done: &str,
         is_to_be_good: bool,
-        mut change: impl FnMut(&mut Entry) -> Result<(), Failure>,
+        change: impl Fn(&mut Entry) -> Result<(), Failure>,
     ) -> Result<Exit, Failure> {
         let changed = keys_file::change(self.writing.path(), |entries| {
             let mut changed = Vec::new();
@@ -68,15 +64,50 @@ impl Ids {
             }
             Ok(changed)
         })?;
+        self.tell(done, &changed, is_to_be_good)
+    }
+
+    /// The same, to take keys back, which what is wrong with other entries is not to keep us from.
+    fn take_back(&self, done: &str, change: impl Fn(&mut Entry)) -> Result<Exit, Failure> {
+        let changed = keys_file::take_back(self.writing.path(), |entries, fault| {
+            let mut changed = Vec::new();
+            for id in &self.ids {
+                // In a file with a fault, an id may be there twice.
+                let all = entries.iter_mut().filter(|entry| entry.id == *id);
+                let before = changed.len();
+                for entry in all {
+                    change(entry);
+                    changed.push(entry.clone());
+                }
+                if changed.len() == before && fault.is_none() {
+                    find(entries, id);
+                }
+            }
+            match fault {
+                Some(fault) if changed.is_empty() => {
+                    return Err(keys_file::untouched(self.writing.path(), fault))
+                }
+                Some(fault) => tell(&format!(
+                    "tollgate: {}: {fault}; that entry stays as it is, and nginx refuses it",
+                    self.writing.path().display()
+                )),
+                None => {}
+            }
+            Ok(changed)
+        })?;
+        self.tell(done, &changed, false)
+    }
+
+    fn tell(&self, done: &str, changed: &[Entry], is_to_be_good: bool) -> Result<Exit, Failure> {
         if changed.is_empty() {
             return Ok(Exit::No);
         }
         let names: Vec<String> =
             changed.iter().map(|entry| entry.id.escape_debug().to_string()).collect();
         tell(&format!("{done} in the file: {}", names.join(", ")));
-        let to_be_good = if is_to_be_good { changed.as_slice() } else { &[] };
-        let taken = self.writing.tell(to_be_good, false)?;
-        Ok(if changed.len() == self.ids.len() { taken } else { Exit::No })
+        let taken = self.writing.tell(if is_to_be_good { changed } else { &[] }, false)?;
+        let is_all = self.ids.iter().all(|id| changed.iter().any(|entry| entry.id == *id));
+        Ok(if is_all { taken } else { Exit::No })
     }
 }
 
