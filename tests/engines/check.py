@@ -280,6 +280,9 @@ def check_requests(gateway, count):
         status, through = gateway.ask(name, path, body)
         after = gateway.settled()
         made = (after[0] - before[0], after[1] - before[1])
+        if gateway.engine == "vllm":
+            # It counts the prompt once for each choice, and says it once.
+            made = (made[0] // body.get("n", 1), made[1])
         line = gateway.charged(name)
         charged = (line.get("input_tokens", 0), line.get("output_tokens", 0))
         direct_status, direct = gateway.ask(name, path, body, direct=True)
