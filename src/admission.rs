@@ -56,6 +56,8 @@ pub(crate) struct Admission<'a, 'r> {
 /// How many of each dimension a request takes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Amounts {
+    /// It has been charged as a request; what it takes was not known then.
+    only_tokens: bool,
     /// `None`: its body isn't read, and it counts as a request only.
     tokens: Option<Tokens>,
 }
@@ -71,7 +73,9 @@ struct Tokens {
 impl Amounts {
     fn of(self, dimension: Dimension) -> Option<u32> {
         let tokens = match dimension {
-            Dimension::Requests | Dimension::AuthFailures => return Some(1),
+            Dimension::Requests | Dimension::AuthFailures => {
+                return (!self.only_tokens).then_some(1)
+            }
             Dimension::Tokens => self.tokens.map(|t| t.input.saturating_add(t.output)),
             Dimension::InputTokens => self.tokens.map(|t| t.input),
             Dimension::OutputTokens => self.tokens.map(|t| t.output),
@@ -189,7 +193,7 @@ impl Admission<'_, '_> {
     fn show_unread(&self, scratch: &mut Scratch) {
         scratch.clear();
         let tokens = Some(Tokens { input: 0, output: 0, cost: None });
-        self.tier_asks(scratch, Amounts { tokens });
+        self.tier_asks(scratch, Amounts { tokens, ..Amounts::default() });
         scratch.of_tier = scratch.asks.len();
         let now = now();
         let standings = scratch.asks.iter().map(|ask| self.zone.look(ask, now).0);
@@ -304,7 +308,19 @@ impl Admission<'_, '_> {
             output: metering.estimate.output,
             cost: metering.estimated_cost(),
         });
-        Amounts { tokens }
+        Amounts { tokens, ..Amounts::default() }
+    }
+
+    /// What is still to be charged of `amounts`, to limits of which `is_same` tells whether something
+    /// was charged to them before: in a location that didn't know the tokens, maybe.
+    fn due(&self, amounts: Amounts, is_same: impl Fn(&Charged) -> bool) -> Option<Amounts> {
+        let state = self.state.borrow();
+        let mut before = state.charged.iter().filter(|charged| is_same(charged)).peekable();
+        if before.peek().is_none() {
+            return Some(amounts);
+        }
+        let is_due = amounts.tokens.is_some() && !before.any(|charged| charged.with_tokens);
+        is_due.then_some(Amounts { only_tokens: true, ..amounts })
     }
 
     /// The limits of the client's tier. They hold once a request, however many locations it goes
@@ -315,9 +331,7 @@ impl Admission<'_, '_> {
         let is_charged = |charged: &Charged| {
             charged.principal.as_ref().is_some_and(|other| other.client() == principal.client())
         };
-        if state.charged.iter().any(is_charged) {
-            return;
-        }
+        let Some(due) = self.due(amounts, is_charged) else { return };
         let key = self.zone.client_key(principal.client());
         let own_rate = principal.rate_limit();
         let is_replaced = |limit: &Bucket| {
@@ -325,8 +339,8 @@ impl Admission<'_, '_> {
                 && limit.dimension == Dimension::Requests
                 && limit.quota().period() == Period::Minute
         };
-        self.add(scratch, key, &tier.limits, amounts, is_replaced);
-        if let Some(per_minute) = own_rate {
+        self.add(scratch, key, &tier.limits, due, is_replaced);
+        if let Some(per_minute) = own_rate.filter(|_| !due.only_tokens) {
             let (scale, label) = worker::with(|worker| worker.token_rate(self.zone, per_minute));
             let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
             let take = Take::Bucket { dimension, scale, n: 1, oversize };
@@ -346,12 +360,10 @@ impl Admission<'_, '_> {
             let is_charged = |charged: &Charged| {
                 charged.policy.limits.iter().any(|other| Rc::ptr_eq(other, rule))
             };
-            if self.state.borrow().charged.iter().any(is_charged) {
-                continue;
-            }
+            let Some(due) = self.due(amounts, is_charged) else { continue };
             let key = self.key(rule, |value| self.zone.limit_key(&rule.name, value));
             let Some(key) = key else { continue };
-            self.add(scratch, key, &rule.limits, amounts, |_| false);
+            self.add(scratch, key, &rule.limits, due, |_| false);
         }
     }
 
@@ -375,7 +387,7 @@ impl Admission<'_, '_> {
                 scratch.push(Ask::new(key, take), &limit.label, None);
             }
         }
-        if let Some(concurrency) = &set.concurrency {
+        if let Some(concurrency) = set.concurrency.as_ref().filter(|_| !amounts.only_tokens) {
             let Concurrency { limit, queue, timeout_ms, .. } = *concurrency;
             let take = Take::Concurrency { limit };
             let place = queue::Place { key, limit, queue, timeout_ms };
@@ -389,7 +401,8 @@ impl Admission<'_, '_> {
         self.show(scratch);
         let mut state = self.state.borrow_mut();
         let principal = state.principal.clone();
-        state.charged.push(Charged { policy: Rc::clone(self.policy), principal });
+        let with_tokens = state.metering.is_some();
+        state.charged.push(Charged { policy: Rc::clone(self.policy), principal, with_tokens });
         state.limit = None;
         if Reservation::is_needed(&scratch.asks, &leases) {
             let (zone, lock) = (Rc::clone(self.zone), self.lock.clone());

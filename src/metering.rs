@@ -1,8 +1,8 @@
 //! What a request takes in tokens and money: estimated before, read from the answer, and known in the
 //! end.
 
-use tollgate_core::llm::meter::{settle, Format, Meter, Part};
-use tollgate_core::llm::{Endpoint, LlmRequest, Source, Usage};
+use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Terms};
+use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
 use crate::ffi::clock::wall_now;
@@ -13,10 +13,8 @@ pub(crate) struct Metering {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: Option<Box<str>>,
     pub(crate) stream: bool,
-    /// Answers to this one request.
-    choices: u64,
-    /// The tokens that each of them may have, as far as the client said.
-    output_bound: Option<u64>,
+    /// What was asked of the engine, and what of that is not for the client to see.
+    asked: Asked,
     /// The input as estimated, and the output that is reserved.
     pub(crate) estimate: Usage,
     pub(crate) price: Option<Price>,
@@ -33,7 +31,7 @@ enum Answer {
     None,
     /// No answer to be charged: an error, or one without a body.
     Free,
-    /// One that can't be read: compressed, or of an unknown type.
+    /// One that can't be read: compressed.
     Unreadable,
     /// One that is being read.
     Read { meter: Box<Meter>, complete: bool },
@@ -46,20 +44,31 @@ pub(crate) struct Outcome {
     pub(crate) source: Source,
     /// In nano-units of money; `None` where the model has no price.
     pub(crate) cost: Option<u64>,
+    /// The answer had all the tokens that it was allowed: it tells nothing of how many it would have
+    /// taken.
+    pub(crate) hit_bound: bool,
 }
 
 impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
+        engine: Engine,
         estimate: Usage,
         price: Option<Price>,
         hides_usage: bool,
     ) -> Self {
+        let hides = Hides { usage: hides_usage, running_usage: engine == Engine::Vllm };
         Self {
             endpoint: request.endpoint,
             stream: request.stream,
-            choices: request.choices,
-            output_bound: request.output_bound,
+            asked: Asked {
+                endpoint: request.endpoint,
+                engine,
+                choices: request.choices,
+                per_prompt: request.per_prompt,
+                output_bound: request.output_bound,
+                hides,
+            },
             model: request.model,
             estimate,
             price,
@@ -77,13 +86,17 @@ impl Metering {
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        self.answer = match Format::of_content_type(r.content_type_out()) {
-            _ if !is_success || r.has_no_body() => Answer::Free,
-            Some(format) if !r.is_encoded() => {
-                let meter = Box::new(Meter::new(self.endpoint, format, self.hides_usage));
-                Answer::Read { meter, complete: false }
+        self.answer = if !is_success || r.has_no_body() {
+            Answer::Free
+        } else if r.is_encoded() {
+            match r.content_length_out() {
+                Some(0) => Answer::Free,
+                _ => Answer::Unreadable,
             }
-            _ => Answer::Unreadable,
+        } else {
+            // Whatever type it says that it has: what comes decides.
+            let promised = Format::of_content_type(r.content_type_out());
+            Answer::Read { meter: Box::new(Meter::new(self.asked, promised)), complete: false }
         };
         self.is_reading()
     }
@@ -94,7 +107,7 @@ impl Metering {
             return pass(Part::Range(0..bytes.len()));
         };
         meter.read(bytes, &mut pass);
-        if self.ttft_ms.is_none() && (!self.stream || meter.reading().deltas > 0) {
+        if self.ttft_ms.is_none() && (!self.stream || meter.has_output()) {
             let since = wall_now().0.saturating_sub(r.start_ms());
             self.ttft_ms = Some(u64::try_from(since).unwrap_or(0));
         }
@@ -122,26 +135,34 @@ impl Metering {
 
     /// Whether what the client gets may be less than what the engine sent.
     pub(crate) fn hides(&self) -> bool {
-        self.hides_usage && self.is_reading()
+        self.asked.hides != Hides::default() && self.is_reading()
     }
 
     /// What the request took, as far as it is known by now.
     pub(crate) fn outcome(&self, r: Request<'_>) -> Outcome {
+        // Only the client's own bound bounds what it got.
+        let bound = self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices));
+        let terms = Terms {
+            reserved: self.estimate,
+            most_output: bound.unwrap_or(u64::MAX),
+            stream: self.stream,
+            goes_on: self.asked.engine.goes_on_after_client_left(),
+        };
+        let mut said_so = false;
         let (usage, source) = match &self.answer {
             Answer::Read { meter, complete } => {
-                // Only the client's own bound bounds what it got.
-                let bound = self.output_bound.map(|bound| bound.saturating_mul(self.choices));
-                let most = Usage { output: bound.unwrap_or(u64::MAX), ..self.estimate };
-                settle(&meter.reading(), most, !complete)
+                let reading = meter.reading();
+                said_so = reading.is_some_and(|reading| reading.hit_bound);
+                settle(reading.as_ref(), &terms, !complete)
             }
             Answer::Unreadable => (self.estimate, Source::Estimated),
-            // The client left while the engine was reading the prompt.
-            Answer::None if r.is_client_gone() && r.was_sent_upstream() => {
-                (Usage { input: self.estimate.input, ..Usage::default() }, Source::Partial)
-            }
+            // The client left while the engine was reading the prompt, or making what it didn't send yet.
+            Answer::None if r.is_client_gone() && r.was_sent_upstream() => terms.of_no_answer(),
             Answer::None | Answer::Free => (Usage::default(), Source::None),
         };
-        Outcome { usage, source, cost: self.price.map(|price| price.cost(&usage)) }
+        let cost = self.price.map(|price| price.cost(&usage));
+        let hit_bound = said_so || bound.is_some_and(|bound| usage.output >= bound);
+        Outcome { usage, source, cost, hit_bound }
     }
 }
 
@@ -149,7 +170,7 @@ impl Outcome {
     /// The output tokens of one answer, for what is learned of a model.
     pub(crate) fn output_of_one(&self, metering: &Metering) -> Option<u32> {
         let is_known = self.source == Source::Measured && metering.endpoint.has_output();
-        let one = self.usage.output.div_ceil(metering.choices.max(1));
+        let one = self.usage.output.div_ceil(metering.asked.choices.max(1));
         is_known.then(|| u32::try_from(one).unwrap_or(u32::MAX))
     }
 }

@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(88);
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(87);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -67,11 +67,6 @@ http {
             proxy_pass       http://127.0.0.1:8081/;
         }
 
-        location /vllm/ {
-            tollgate_engine  vllm;
-            proxy_pass       http://127.0.0.1:8081/;
-        }
-
         location /unbuffered/ {
             proxy_request_buffering  off;
             proxy_pass               http://127.0.0.1:8081/;
@@ -100,7 +95,7 @@ EOC
 # What a client may be given, and what a hold is told to make before it holds.
 use constant RESERVED => 60;
 
-my @clients = qw/chat messages ollama buffered vllm whole early body cut timeout h2 reload left/;
+my @clients = qw/chat messages ollama buffered whole early body cut timeout h2 reload left/;
 $t->write_file('keys.json', keys_file(
 	(map { { key => "key-$_", client => $_, tier => 'one' } } @clients),
 	{ key => 'key-wait', client => 'wait', tier => 'wait' },
@@ -182,14 +177,7 @@ for my $deltas (0, 1, 10, 20, 30) {
 }
 is("@bad", '', 'buffered: partial, and not more than reserved');
 
-# What the engine says on its way counts, too.
-
-my $stream = stream('chat', 'vllm', '/vllm', tokens => 7);
-$stream->{connection}->peek(sub { count('chat', @_) == 7 });
-$stream->{connection}->close();
-my $line = gone($t, $stream);
-is(join(' ', map { $line->{$_} } qw/usage input_tokens output_tokens/), 'partial 3 7',
-	'vLLM: the input is known exactly');
+my ($stream, $line);
 
 ###############################################################################
 

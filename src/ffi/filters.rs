@@ -4,7 +4,7 @@ use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_filter_finalize_request,
     ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
     ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t, ngx_pcalloc, NGX_ERROR,
-    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
+    NGX_HTTP_BAD_GATEWAY, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
 };
 
 use super::guard::guard;
@@ -12,7 +12,7 @@ use super::module;
 use super::relay;
 use super::request::Request;
 use super::subrequest;
-use crate::response;
+use crate::response::{self, Header};
 
 /// The filters that were on top before us, of the configuration that was read last.
 static mut NEXT: Next = Next { header: None, body: None };
@@ -57,22 +57,28 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     let done = guard(None, || response::headers(unsafe { Request::from_raw(r) }));
     match done {
-        Some(()) => next_header(r),
+        Some(Header::Passes) => next_header(r),
+        // SAFETY: nginx passes a live request; as below.
+        Some(Header::BadGateway) => unsafe { instead(r, NGX_HTTP_BAD_GATEWAY) },
         // Nothing has been sent yet, so the client can be told.
         // SAFETY: nginx passes a live request.
         None if guard(false, || response::abandon(unsafe { Request::from_raw(r) })) => {
-            // SAFETY: as the filters of nginx do it that fail at this point. Our context is kept, so
-            // that we know the request again when the 500 comes by.
-            unsafe {
-                ngx_http_filter_finalize_request(
-                    r,
-                    module::address().cast(),
-                    NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
-                )
-            }
+            // SAFETY: nginx passes a live request.
+            unsafe { instead(r, NGX_HTTP_INTERNAL_SERVER_ERROR) }
         }
         None => NGX_ERROR as ngx_int_t,
     }
+}
+
+/// Answers with an error in the place of the header that has come by.
+///
+/// # Safety
+///
+/// nginx passed the request to the header filter.
+unsafe fn instead(r: *mut ngx_http_request_t, status: u32) -> ngx_int_t {
+    // SAFETY: by the contract of this function; as the filters of nginx do it that fail at this point.
+    // Our context is kept, so that we know the request again when the error comes by.
+    unsafe { ngx_http_filter_finalize_request(r, module::address().cast(), status as ngx_int_t) }
 }
 
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {

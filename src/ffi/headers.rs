@@ -196,6 +196,12 @@ impl<'r> Request<'r> {
         unsafe { (*self.as_ptr()).set_filter_need_in_memory(1) }
     }
 
+    /// How long the body of the response is, if that is known.
+    pub(crate) fn content_length_out(self) -> Option<u64> {
+        // SAFETY: the request is live.
+        u64::try_from(unsafe { (*self.as_ptr()).headers_out.content_length_n }).ok()
+    }
+
     /// The body of the response may become shorter than was said.
     pub(crate) fn clear_content_length(self) {
         // SAFETY: the request is live, and its header not yet sent; nginx sets the pointers to lines

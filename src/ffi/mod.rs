@@ -4,6 +4,7 @@
 //! * [`guard`]: no panic crosses into C;
 //! * [`conf`], [`commands`]: directives, and the memory of configurations;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
+//! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
 //! * [`subrequest`]: questions to identity providers;
@@ -33,4 +34,5 @@ pub(crate) mod shm;
 pub(crate) mod subrequest;
 pub(crate) mod text;
 pub(crate) mod timer;
+pub(crate) mod variable_cache;
 pub(crate) mod variables;

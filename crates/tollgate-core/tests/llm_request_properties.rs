@@ -179,7 +179,7 @@ fn edit_adds_usage_only(
     body: &str,
     engine: Engine,
 ) -> Result<(), TestCaseError> {
-    let Some(edit) = request.usage_edit(engine) else {
+    let Some(edit) = request.usage_edit(engine, false) else {
         return Ok(());
     };
     prop_assert!(matches!(request.endpoint, Endpoint::Chat | Endpoint::Completions));
@@ -194,16 +194,12 @@ fn edit_adds_usage_only(
     }
     prop_assert_eq!(edit.hides_usage_chunk, options["include_usage"] != json!(true));
     options["include_usage"] = json!(true);
-    if engine == Engine::Vllm {
-        let options = options.as_object_mut().unwrap();
-        options.entry("continuous_usage_stats").or_insert(json!(true));
-    }
     let found: Map<String, Value> = serde_json::from_str(&edited).unwrap();
     prop_assert_eq!(found, expected);
 
     let again = parse(edited.as_bytes(), request.endpoint, engine).unwrap();
     prop_assert_eq!(again.include_usage(), Some(true));
-    prop_assert_eq!(again.usage_edit(engine), None);
+    prop_assert_eq!(again.usage_edit(engine, false), None);
     prop_assert_eq!((again.input, again.output_bound), (request.input, request.output_bound));
     Ok(())
 }
@@ -281,7 +277,7 @@ proptest! {
         let body = format!("{}{{{}{members}{}}}", blanks[4], blanks[5], blanks[4]);
         match parse(body.as_bytes(), endpoint, engine) {
             Ok(request) => {
-                prop_assert!(request.usage_edit(engine).is_some());
+                prop_assert!(request.usage_edit(engine, false).is_some());
                 edit_adds_usage_only(&request, &body, engine)?;
             }
             // The generator may have drawn the same member twice.

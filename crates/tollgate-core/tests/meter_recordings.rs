@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use serde_json::Value;
-use tollgate_core::llm::meter::{settle, Format, Meter, Part};
-use tollgate_core::llm::{Endpoint, Source, Usage};
+use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Terms};
+use tollgate_core::llm::{Endpoint, Engine, Source, Usage};
 
 const RESERVED: Usage = Usage { input: 1_000, output: 1_000, cached_input: 0, reasoning: 0 };
+
+const TERMS: Terms = Terms { reserved: RESERVED, most_output: 1_000, stream: true, goes_on: true };
 
 struct Recording {
     name: String,
@@ -109,7 +111,14 @@ fn has_usage_only(document: &Value) -> bool {
 
 /// What the client gets, and what is charged.
 fn relay(recording: &Recording, hide: bool, cuts: &[usize]) -> (Vec<u8>, (Usage, Source)) {
-    let mut meter = Meter::new(recording.endpoint, recording.format, hide);
+    let choices = if recording.name.ends_with("-n2") { 2 } else { 1 };
+    let asked = Asked {
+        hides: Hides { usage: hide, running_usage: false },
+        choices,
+        per_prompt: choices,
+        ..Asked::one(recording.endpoint, Engine::LlamaCpp)
+    };
+    let mut meter = Meter::new(asked, Some(recording.format));
     let mut got = Vec::new();
     let mut start = 0;
     for end in cuts.iter().copied().chain([recording.body.len()]) {
@@ -125,7 +134,7 @@ fn relay(recording: &Recording, hide: bool, cuts: &[usize]) -> (Vec<u8>, (Usage,
             got.extend_from_slice(bytes);
         }
     });
-    (got, settle(&meter.reading(), RESERVED, false))
+    (got, settle(meter.reading().as_ref(), &TERMS, false))
 }
 
 fn expected_charge(recording: &Recording) -> (Usage, Source) {

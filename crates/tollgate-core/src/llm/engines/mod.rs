@@ -4,9 +4,11 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
+pub mod exception;
 mod llamacpp;
 mod ollama;
 mod openai;
@@ -16,6 +18,7 @@ mod sglang;
 mod tgi;
 mod vllm;
 
+pub use exception::Exception;
 pub use row::{Kind, Methods, Row};
 
 use super::endpoint::Dialect;
@@ -92,6 +95,21 @@ impl Engine {
             Self::LlamaCpp => &llamacpp::TABLE,
             Self::Ollama => &ollama::TABLE,
             Self::Anthropic => &anthropic::TABLE,
+        }
+    }
+
+    /// Whether it makes an answer that is no stream to its end, though its client has left. The others
+    /// look after their clients (vLLM, SGLang, TGI, Ollama), or are not known.
+    #[must_use]
+    pub fn goes_on_after_client_left(self) -> bool {
+        match self {
+            Self::LlamaCpp => true,
+            Self::OpenAi
+            | Self::Vllm
+            | Self::Sglang
+            | Self::Tgi
+            | Self::Ollama
+            | Self::Anthropic => false,
         }
     }
 

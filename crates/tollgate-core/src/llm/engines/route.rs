@@ -1,10 +1,8 @@
 //! The line of a table that a request is for.
 
 use super::{Engine, Kind, Row};
-use crate::llm::Endpoint;
-
 impl Engine {
-    /// The form in which the body of a request for `path` is read: nginx's normalised URI, unescaped,
+    /// The line of those that are read which `path` belongs to: nginx's normalised URI, unescaped,
     /// without a query.
     ///
     /// Only the end of the path counts, so that it may stand below a prefix of the operator's, and the
@@ -12,17 +10,16 @@ impl Engine {
     /// servers accept such spellings, and a request must not escape its metering by one. What fits best
     /// is taken: the whole path, then its longest end. TGI's `/` is known at the root only.
     #[must_use]
-    pub fn form(self, path: &[u8]) -> Option<Endpoint> {
+    pub fn read(self, path: &[u8]) -> Option<&'static Row> {
         let path = without_slashes_at_end(path);
-        let mut best: Option<((usize, bool), Endpoint)> = None;
-        for row in self.table().rows {
-            let Some(form) = row.form else { continue };
+        let mut best: Option<((usize, bool), &Row)> = None;
+        for row in self.table().rows.iter().filter(|row| row.form.is_some()) {
             let Some(fit) = fit(path, row.path.as_bytes()) else { continue };
             if best.is_none_or(|(other, _)| fit > other) {
-                best = Some((fit, form));
+                best = Some((fit, row));
             }
         }
-        best.map(|(_, form)| form)
+        best.map(|(_, row)| row)
     }
 
     /// Whether a request for `path` that isn't read may pass where tokens are counted.
@@ -118,9 +115,10 @@ fn is_exactly(path: &[u8], row: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Endpoint;
 
     fn form(engine: Engine, path: &str) -> Option<Endpoint> {
-        engine.form(path.as_bytes())
+        engine.read(path.as_bytes())?.form
     }
 
     #[test]

@@ -1,109 +1,96 @@
 //! What the documents of an answer say about it, put together.
 
+use super::event::{Choices, Counts, Event, Kind, Saying, UsageMember};
 use super::json_events::{Container, JsonString, Reader, Scalar};
-use super::places::{Count, Place};
+use super::places::{Alias, Count, Place};
 use super::reading::{Reading, Said};
+use super::rest::Rest;
+use super::shares::Shares;
+use super::Asked;
+use crate::llm::{Endpoint, Engine};
 
 /// A count above this is no count of tokens: it is ignored, as if the engine had not said it. So
 /// sums of counts don't overflow, and a mad engine doesn't put a client into debt for ever.
 pub(super) const MAX_TOKENS: u64 = 1 << 40;
 
-/// The numbers of one usage.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    input: Option<u64>,
-    output: Option<u64>,
-    total: Option<u64>,
-    cached_input: Option<u64>,
-    cache_creation: Option<u64>,
-    reasoning: Option<u64>,
-}
-
-/// What `type` or `object` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
-    #[default]
-    Unknown,
-    /// Nothing that matters.
-    Other,
-    /// Responses: `response.*.delta`
-    Delta,
-    /// Responses: the last event.
-    Completed,
-    /// Responses: the last event of an answer that failed.
-    Failed,
-    /// Messages: `message_delta`
-    MessageDelta,
-    /// Messages: `message_stop`
-    MessageStop,
-    /// Any: `error`
-    Error,
-}
-
-/// What the event has for `choices`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Choices {
-    /// Nothing yet.
-    #[default]
-    Unknown,
-    /// An empty array.
-    Empty,
-    /// A choice. It stays so, as the event may be on its way to the client.
-    Filled,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Saying {
-    #[default]
-    Nothing,
-    /// A usage of second rank.
-    Vendor,
-    Usage,
-}
-
-/// What the event, the line or the document at hand has said so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Event {
-    counts: Counts,
-    saying: Saying,
-    /// The object with the numbers has not ended.
-    is_open: bool,
-    /// The numbers at hand are of a usage that another one outranks.
-    outranked: bool,
-    kind: Kind,
-    choices: Choices,
-    /// It says itself that it is the last one.
-    last: bool,
-    prefill: u64,
-}
-
 /// The reader of an answer's documents.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
+    asked: Asked,
     root: Place,
-    counts: Counts,
+    /// There may be more than one document.
+    is_streamed: bool,
+    /// What the engine said of the request.
+    whole: Counts,
+    /// What it said of each answer, where it says that.
+    shares: Shares,
     said_final: bool,
     ended: bool,
     failed: bool,
+    is_known: bool,
+    is_strange: bool,
+    hit_bound: bool,
+    /// The answers that have ended, and the number of the last one that something came of.
+    finishes: u64,
+    last_index: u64,
+    /// The answers of an array that have ended.
+    answers: u64,
+    /// The longest text that came as all there was up to then.
+    text_so_far: u64,
     deltas: u64,
     delta_bytes: u64,
+    /// In an answer that is one document: what came of its choices.
+    rest: Rest,
+    /// llama.cpp's `timings` were there: its usage is of one answer.
+    has_timings: bool,
+    /// The input as said has the cached part in it, which is said again besides.
+    cache_is_twice: bool,
     event: Event,
     /// The length of the event's `delta`, which is text or not.
     event_delta: u64,
+    /// The deltas of the event at hand.
+    event_deltas: u64,
+    /// How much reasoning came of it, under each name.
+    reasoning: [u64; 3],
+}
+
+/// What a client would see of an event of Chat or Completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// Nothing but usage: no choice, but an object `usage`.
+    pub(super) is_usage_only: bool,
+    pub(super) usage: UsageMember,
+    /// An answer ended with it.
+    pub(super) is_finish: bool,
 }
 
 impl Tally {
-    pub(super) fn new(root: Place) -> Self {
+    pub(super) fn new(asked: Asked, is_streamed: bool) -> Self {
         Self {
-            root,
-            counts: Counts::default(),
+            asked,
+            root: Place::root(asked.endpoint),
+            is_streamed,
+            whole: Counts::default(),
+            shares: Shares::default(),
             said_final: false,
             ended: false,
             failed: false,
+            is_known: false,
+            is_strange: false,
+            hit_bound: false,
+            finishes: 0,
+            last_index: 0,
+            answers: 0,
+            text_so_far: 0,
             deltas: 0,
             delta_bytes: 0,
+            rest: Rest::default(),
+            has_timings: false,
+            cache_is_twice: false,
             event: Event::default(),
             event_delta: 0,
+            event_deltas: 0,
+            reasoning: [0; 3],
         }
     }
 
@@ -117,21 +104,31 @@ impl Tally {
         self.event = event;
     }
 
-    /// Whether the event at hand may still turn out to have nothing but usage.
-    pub(super) fn may_be_usage_only(&self) -> bool {
-        self.event.choices != Choices::Filled
+    /// What the client would see of the event at hand, which is whole.
+    pub(super) fn chunk(&self) -> Chunk {
+        let usage = self.event.usage_member();
+        let has_usage = matches!(usage, UsageMember::Zero | UsageMember::Said);
+        Chunk {
+            is_usage_only: self.event.choices != Choices::Filled && has_usage && !self.failed,
+            usage,
+            is_finish: self.event.choices == Choices::Filled && self.event.finishes > 0,
+        }
     }
 
-    /// Whether the event at hand has usage, and an empty array of choices.
-    pub(super) fn is_usage_only(&self) -> bool {
-        self.event.choices == Choices::Empty && self.event.saying == Saying::Usage
+    pub(super) fn has_output(&self) -> bool {
+        self.deltas > 0 || self.text_so_far > 0
+    }
+
+    /// What came is nothing that an engine is known to say.
+    pub(super) fn note_strange(&mut self) {
+        self.is_strange = true;
     }
 
     /// The stream's end mark, `[DONE]`: the usage before it was the last one.
     pub(super) fn done(&mut self) {
         self.ended = true;
-        if self.root == Place::ChatEvent {
-            self.said_final = self.counts.is_said();
+        if matches!(self.root, Place::OpenAi | Place::Llama | Place::Sglang) {
+            self.said_final = self.whole.is_said() || self.shares.sum(1).is_said();
         }
     }
 
@@ -148,51 +145,91 @@ impl Tally {
 
     /// The event, line or document is no JSON: its usage doesn't count.
     pub(super) fn drop_event(&mut self) {
+        self.note_strange();
         self.event = Event::default();
+        self.begin_event();
+    }
+
+    /// The JSON document that is the whole answer came to its end.
+    pub(super) fn end_document(&mut self) {
+        self.end_event();
+        self.ended = true;
+    }
+
+    /// What was taken for the whole answer was its first line.
+    pub(super) fn go_on(&mut self) {
+        self.is_streamed = true;
+        self.ended = false;
+        self.said_final = false;
+    }
+
+    fn begin_event(&mut self) {
         self.event_delta = 0;
+        self.event_deltas = 0;
+        self.reasoning = [0; 3];
     }
 
     fn settle_event(&mut self, is_whole: bool) {
         let event = std::mem::take(&mut self.event);
-        let delta = std::mem::take(&mut self.event_delta);
+        let delta = self.event_delta;
+        // Who lists tokens, need not show the text of each.
+        self.deltas = self.deltas.saturating_add(event.tokens.saturating_sub(self.event_deltas));
+        self.begin_event();
         self.failed |= matches!(event.kind, Kind::Error | Kind::Failed);
+        self.is_known |= event.is_known;
+        self.is_strange |= is_whole && !event.is_known;
+        self.hit_bound |= event.hit_bound;
+        self.has_timings |= event.has_timings;
+        let finishes = match self.root {
+            Place::Llama => event.finishes.max(u64::from(event.last)),
+            _ => event.finishes,
+        };
+        self.finishes = self.finishes.saturating_add(finishes);
         match self.root {
-            Place::ChatEvent => self.settle_chat(&event, is_whole),
-            Place::ResponsesEvent => self.settle_responses(&event, delta, is_whole),
-            Place::MessagesEvent => {
-                self.ended |= event.kind == Kind::MessageStop;
-                if event.says_usage() {
-                    self.counts.update(event.counts);
-                    self.said_final |= event.kind == Kind::MessageDelta;
-                }
-            }
-            Place::OllamaAnswer => self.settle_ollama(&event, event.last && is_whole),
-            Place::TgiEvent | Place::TgiAnswer => {
-                self.ended |= event.last && is_whole;
-                if event.says_usage() {
-                    self.say(event.counts, true);
-                    // An empty list means that it was not asked for.
-                    if event.prefill > 0 && is_whole {
-                        self.counts.input.get_or_insert(event.prefill);
-                    }
-                }
-            }
-            _ if event.says_usage() => self.say(event.counts, true),
-            _ => {}
+            Place::Responses => self.settle_responses(&event, delta, is_whole),
+            Place::Messages => self.settle_messages(&event, is_whole),
+            Place::Ollama => self.settle_ollama(&event, is_whole),
+            Place::Tgi => self.settle_tgi(&event, is_whole),
+            Place::Llama | Place::Sglang => self.settle_native(&event, is_whole),
+            _ => self.settle_openai(&event, is_whole),
         }
     }
 
-    fn settle_chat(&mut self, event: &Event, is_whole: bool) {
-        // Usage beside choices is only how far the engine has come, if more follow.
-        let is_final = match event.choices {
-            Choices::Empty => true,
-            Choices::Unknown => is_whole,
-            Choices::Filled => false,
-        };
-        if event.says_usage() {
+    fn settle_openai(&mut self, event: &Event, is_whole: bool) {
+        if event.choices == Choices::Filled {
+            self.last_index = event.index;
+        }
+        if !self.is_streamed {
+            if event.says_usage() {
+                self.say(event.counts, true);
+            }
+            return;
+        }
+        let has_finished = self.finishes > 0 && self.finishes >= self.asked.choices;
+        self.ended |= has_finished && is_whole;
+        if !event.says_usage() || (event.choices == Choices::Filled && event.counts.is_zero()) {
+            if event.choices == Choices::Filled {
+                self.said_final = false;
+            }
+            return;
+        }
+        let is_of_one = event.has_timings
+            || match event.choices {
+                Choices::Filled => self.asked.says_usage_of_each_choice(),
+                Choices::Empty | Choices::Unknown => self.asked.engine == Engine::LlamaCpp,
+            };
+        if is_of_one {
+            self.shares.say(self.last_index, event.counts);
+            let is_only_one = self.asked.choices <= 1 && event.choices != Choices::Filled;
+            self.said_final = has_finished || (is_only_one && is_whole);
+        } else {
+            // Usage beside choices is only how far the engine has come, if more follow.
+            let is_final = match event.choices {
+                Choices::Empty => true,
+                Choices::Unknown => is_whole,
+                Choices::Filled => has_finished,
+            };
             self.say(event.counts, is_final);
-        } else if event.choices == Choices::Filled {
-            self.said_final = false;
         }
     }
 
@@ -208,52 +245,136 @@ impl Tally {
         let is_last = matches!(event.kind, Kind::Completed | Kind::Failed);
         self.ended |= is_last && is_whole;
         if event.says_usage() {
-            self.say(event.counts, is_last);
+            self.say(event.counts, is_last || !self.is_streamed);
         }
     }
 
-    fn settle_ollama(&mut self, event: &Event, is_last: bool) {
-        self.ended |= is_last;
+    fn settle_messages(&mut self, event: &Event, is_whole: bool) {
+        self.ended |= event.kind == Kind::MessageStop && is_whole;
         if event.says_usage() {
+            // Only the older SGLang says at once that nothing was cached.
+            self.cache_is_twice |= self.asked.engine == Engine::Sglang
+                && event.kind == Kind::MessageStart
+                && event.counts.cached_input == Some(0);
+            self.whole.update(event.counts);
+            self.said_final |= event.kind == Kind::MessageDelta || !self.is_streamed;
+        }
+    }
+
+    fn settle_ollama(&mut self, event: &Event, is_whole: bool) {
+        let is_last = is_whole && (event.last || !self.is_streamed);
+        self.ended |= event.last && is_whole;
+        if event.says_usage() || (event.is_load && is_last) {
             self.say(event.counts, is_last);
             // Ollama leaves out a count of 0.
             if is_last {
-                self.counts.input.get_or_insert(0);
-                self.counts.output.get_or_insert(0);
+                self.whole.input.get_or_insert(0);
+                self.whole.output.get_or_insert(0);
             }
         }
+    }
+
+    fn settle_tgi(&mut self, event: &Event, is_whole: bool) {
+        self.ended |= event.last && is_whole;
+        if event.says_usage() {
+            self.say(event.counts, true);
+            // An empty list means that it was not asked for.
+            if event.prefill > 0 && is_whole {
+                self.whole.input.get_or_insert(event.prefill);
+            }
+        }
+    }
+
+    /// Native answers of llama.cpp and SGLang say how far each is, and in the end how far it came.
+    fn settle_native(&mut self, event: &Event, is_whole: bool) {
+        let has_finished = self.finishes > 0 && self.finishes >= self.asked.choices;
+        self.ended |= has_finished && is_whole;
+        if event.says_usage() {
+            self.shares.say(event.index, event.counts);
+        }
+        if event.is_known {
+            self.said_final = is_whole && (has_finished || !self.is_streamed);
+        }
+    }
+
+    /// One of several answers in an array came to its end.
+    fn end_answer(&mut self) {
+        if self.event.says_usage() {
+            self.shares.say(self.answers, self.event.counts);
+        }
+        self.answers = self.answers.saturating_add(1);
+        self.event.counts = Counts::default();
     }
 
     fn say(&mut self, counts: Counts, is_final: bool) {
-        self.counts = counts;
+        self.whole.update(counts);
         self.said_final = is_final;
     }
 
-    /// The JSON document that is the whole answer came to its end.
-    pub(super) fn end_document(&mut self) {
-        self.end_event();
-        self.ended = true;
-    }
-
     pub(super) fn reading(&self) -> Reading {
+        let counts = match self.whole.is_said() {
+            true => self.whole,
+            false => self.shares.sum(self.asked.per_prompt),
+        };
+        let mut said = self.said(counts);
+        // An answer that is one document has the usage of the first of them alone.
+        let is_of_first = !self.is_streamed
+            && (self.has_timings || self.asked.engine == Engine::LlamaCpp)
+            && self.root == Place::OpenAi;
+        let rest = match said.output {
+            Some(first) if is_of_first => self.rest.output(first, self.asked.output_bound),
+            _ => Some(0),
+        };
+        said.output = said.output.map(|output| match rest {
+            Some(rest) => output.saturating_add(rest),
+            None => output.saturating_add(self.rest.estimate(output)),
+        });
+        let prompts = match self.whole.is_said() {
+            true if is_of_first => 1,
+            true => self.asked.prompts(),
+            false => self.shares.prompts(self.asked.per_prompt),
+        };
+        // Text that comes again and again is counted where nothing better is known.
+        let (deltas, delta_bytes) = match said.output {
+            None if self.deltas == 0 && self.text_so_far > 0 => (1, self.text_so_far),
+            _ => (self.deltas, self.delta_bytes),
+        };
         Reading {
-            said: self.said(),
+            said,
             said_final: self.said_final,
+            is_estimated: rest.is_none(),
+            lacks_prompts: said.input.is_some() && prompts < self.asked.prompts(),
+            input_with_cache: self.input_with_cache(counts),
             ended: self.ended,
-            deltas: self.deltas,
-            delta_bytes: self.delta_bytes,
+            is_streamed: self.is_streamed,
+            is_strange: self.is_strange && !self.is_known,
+            deltas,
+            delta_bytes,
             failed: self.failed,
+            hit_bound: self.hit_bound,
         }
     }
 
-    fn said(&self) -> Said {
-        let Counts { input, output, total, cached_input, cache_creation, reasoning } = self.counts;
-        let (input, output) = match self.root {
-            Place::MessagesEvent | Place::MessagesAnswer => {
+    fn said(&self, counts: Counts) -> Said {
+        let Counts { input, output, total, cached_input, cache_creation, reasoning, .. } = counts;
+        // Numbers that are filled in: something was made, of something.
+        let is_placeholder = self.deltas > 0 && input.unwrap_or(0) == 0 && output.unwrap_or(0) == 0;
+        // Before the engine's last word, 0 is what it doesn't know yet.
+        let known = |count: Option<u64>| {
+            count.filter(|count| *count > 0 || (self.said_final && !is_placeholder))
+        };
+        let (input, output, total) = (known(input), known(output), known(total));
+        let (input, output) = match self.asked.endpoint {
+            Endpoint::Messages if self.cache_is_twice => (input, output),
+            Endpoint::Messages => {
                 let cached = cached_input.unwrap_or(0) + cache_creation.unwrap_or(0);
-                (input.map(|input| input + cached), output)
+                let input = match (input, cached) {
+                    (None, 0) => None,
+                    (input, cached) => Some(input.unwrap_or(0) + cached),
+                };
+                (input, output)
             }
-            Place::EmbeddingsAnswer | Place::OllamaEmbedding => (input.or(total), Some(0)),
+            endpoint if !endpoint.has_output() => (input.or(total), Some(output.unwrap_or(0))),
             _ => (
                 input.or_else(|| total?.checked_sub(output?)),
                 output.or_else(|| total?.checked_sub(input?)),
@@ -267,16 +388,45 @@ impl Tally {
         }
     }
 
+    /// The input, if what is cached is in it already: older versions of SGLang say it so, and newer ones
+    /// don't, in the same words.
+    fn input_with_cache(&self, counts: Counts) -> Option<u64> {
+        let is_open = self.asked.engine == Engine::Sglang
+            && self.asked.endpoint == Endpoint::Messages
+            && !self.cache_is_twice;
+        let cached = counts.cached_input.filter(|cached| *cached > 0)?;
+        counts.input.filter(|input| is_open && *input >= cached)
+    }
+
     fn add_delta(&mut self, len: u64) {
         self.deltas = self.deltas.saturating_add(1);
+        self.event_deltas = self.event_deltas.saturating_add(1);
         self.delta_bytes = self.delta_bytes.saturating_add(len);
+    }
+
+    /// Reasoning that comes under two names is one text.
+    fn add_reasoning(&mut self, alias: Alias, len: u64) {
+        let most = |lens: &[u64; 3]| lens.iter().copied().max().unwrap_or(0);
+        let before = most(&self.reasoning);
+        let [reasoning, content, thinking] = &mut self.reasoning;
+        let sum = match alias {
+            Alias::Reasoning => reasoning,
+            Alias::ReasoningContent => content,
+            Alias::Thinking => thinking,
+        };
+        *sum = sum.saturating_add(len);
+        let more = most(&self.reasoning).saturating_sub(before);
+        if more > 0 {
+            self.add_delta(more);
+        }
     }
 
     /// Any value in a place where its kind doesn't matter.
     fn note(&mut self, place: Place) {
         match place {
-            Place::EventChoice => self.event.choices = Choices::Filled,
+            Place::Choice => self.event.choices = Choices::Filled,
             Place::PrefillToken => self.event.prefill = self.event.prefill.saturating_add(1),
+            Place::TokenId => self.event.tokens = self.event.tokens.saturating_add(1),
             _ => {}
         }
     }
@@ -295,22 +445,20 @@ impl Reader for Tally {
 
     fn container(&mut self, place: Place, container: Container) {
         let event = &mut self.event;
+        event.is_known |= place != self.root;
         match (place, container) {
-            (Place::EventChoices, Container::Object) => event.choices = Choices::Filled,
+            (Place::Choice, Container::Object) => {
+                event.choices = Choices::Filled;
+                event.is_at_bound = false;
+                self.rest.begin_choice(self.delta_bytes);
+            }
+            (Place::Choices, Container::Object) => event.choices = Choices::Filled,
             (Place::ChatUsage | Place::Usage, Container::Object) => {
-                event.counts = Counts::default();
-                event.saying = Saying::Usage;
-                event.is_open = true;
-                event.outranked = false;
+                event.usage = Some(true);
+                event.begin_usage(Saying::Usage);
             }
-            (Place::VendorUsage, Container::Object) => {
-                event.outranked = event.saying == Saying::Usage;
-                if !event.outranked {
-                    event.counts = Counts::default();
-                    event.saying = Saying::Vendor;
-                    event.is_open = true;
-                }
-            }
+            (Place::VendorUsage, Container::Object) => event.begin_usage(Saying::Vendor),
+            (Place::Timings, Container::Object) => event.begin_usage(Saying::Timings),
             (Place::Details, Container::Object) => event.last = true,
             (Place::Prefill, Container::Array) => event.prefill = 0,
             (Place::Error, Container::Object) => self.failed = true,
@@ -320,8 +468,14 @@ impl Reader for Tally {
 
     fn end_container(&mut self, place: Place) {
         match place {
-            Place::ChatUsage | Place::Usage | Place::VendorUsage => self.event.is_open = false,
-            Place::EventChoices if self.event.choices == Choices::Unknown => {
+            Place::ChatUsage | Place::Usage | Place::VendorUsage | Place::Timings => {
+                self.event.end_usage();
+            }
+            Place::Choice => {
+                self.rest.end_choice(self.delta_bytes, self.event.is_at_bound);
+            }
+            Place::LlamaAnswer | Place::SglangAnswer => self.end_answer(),
+            Place::Choices if self.event.choices == Choices::Unknown => {
                 self.event.choices = Choices::Empty;
             }
             _ => {}
@@ -329,12 +483,17 @@ impl Reader for Tally {
     }
 
     fn string(&mut self, place: Place, string: JsonString<'_>) {
+        self.event.is_known |= place != self.root;
         match place {
             Place::Text | Place::Arguments if string.len > 0 => self.add_delta(string.len),
+            Place::Reasoning(alias) if string.len > 0 => self.add_reasoning(alias, string.len),
             Place::TokenText => self.add_delta(string.len),
+            Place::TextSoFar => self.text_so_far = self.text_so_far.max(string.len),
             Place::Delta => self.event_delta = string.len,
-            Place::WholeText => self.event.last = true,
+            Place::WholeText if self.is_streamed => self.event.last = true,
+            Place::WholeText if string.len > 0 => self.add_delta(string.len),
             Place::Kind => self.event.kind = Kind::of(string),
+            Place::Finish if string.len > 0 => self.event.finish(string),
             Place::Error if string.len > 0 => self.failed = true,
             _ => self.note(place),
         }
@@ -342,76 +501,32 @@ impl Reader for Tally {
 
     fn scalar(&mut self, place: Place, scalar: Scalar) {
         let event = &mut self.event;
+        event.is_known |= place != self.root;
         match place {
-            Place::Count(count) if !event.outranked => {
-                event.counts.set(
-                    count,
-                    match scalar {
-                        Scalar::Number(number) if number <= MAX_TOKENS => Some(number),
-                        _ => None,
-                    },
-                );
+            Place::Count(count) => {
+                event.has_timings |= count == Count::UncachedInput;
+                let number = match scalar {
+                    Scalar::Number(number) if number <= MAX_TOKENS => Some(number),
+                    _ => None,
+                };
+                if !event.outranked {
+                    event.counts.set(count, number);
+                }
             }
             // Of members with one name the last one counts.
             Place::ChatUsage | Place::Usage => {
+                event.usage = Some(false);
                 event.counts = Counts::default();
                 event.saying = Saying::Nothing;
             }
-            Place::EventChoices if event.choices == Choices::Empty => {
-                event.choices = Choices::Unknown;
+            Place::Choices if event.choices == Choices::Empty => event.choices = Choices::Unknown,
+            Place::Index => {
+                if let Scalar::Number(index) = scalar {
+                    event.index = index;
+                }
             }
             Place::Done => event.last = scalar == Scalar::True,
             _ => self.note(place),
-        }
-    }
-}
-
-impl Event {
-    /// Whether it has a usage that is whole.
-    fn says_usage(&self) -> bool {
-        self.counts.is_said() && !self.is_open
-    }
-}
-
-impl Counts {
-    fn is_said(&self) -> bool {
-        self.input.or(self.output).or(self.total).is_some()
-    }
-
-    fn set(&mut self, count: Count, number: Option<u64>) {
-        *match count {
-            Count::Input => &mut self.input,
-            Count::Output => &mut self.output,
-            Count::Total => &mut self.total,
-            Count::CachedInput => &mut self.cached_input,
-            Count::CacheCreation => &mut self.cache_creation,
-            Count::Reasoning => &mut self.reasoning,
-        } = number;
-    }
-
-    /// Takes over what `later` says, and keeps what it doesn't.
-    fn update(&mut self, later: Self) {
-        self.input = later.input.or(self.input);
-        self.output = later.output.or(self.output);
-        self.total = later.total.or(self.total);
-        self.cached_input = later.cached_input.or(self.cached_input);
-        self.cache_creation = later.cache_creation.or(self.cache_creation);
-        self.reasoning = later.reasoning.or(self.reasoning);
-    }
-}
-
-impl Kind {
-    fn of(name: JsonString<'_>) -> Self {
-        match name.whole() {
-            Some(b"response.completed" | b"response.incomplete") => Self::Completed,
-            Some(b"response.failed") => Self::Failed,
-            Some(b"message_delta") => Self::MessageDelta,
-            Some(b"message_stop") => Self::MessageStop,
-            Some(b"error") => Self::Error,
-            // Audio in base64 is no text; its transcript comes besides.
-            Some(b"response.audio.delta" | b"response.output_audio.delta") => Self::Other,
-            Some(name) if name.ends_with(b".delta") => Self::Delta,
-            _ => Self::Other,
         }
     }
 }

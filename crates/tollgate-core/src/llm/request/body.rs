@@ -19,6 +19,7 @@ const BODY: Known = Known {
         "model",
         "stream",
         "stream_options",
+        "background",
         "max_tokens",
         "max_completion_tokens",
         "max_output_tokens",
@@ -73,6 +74,7 @@ pub(super) fn read(
         measure: Measure::new(is_ollama(endpoint)),
         model: None,
         stream: None,
+        background: false,
         bound: None,
         is_unbounded: false,
         choices: 1,
@@ -100,6 +102,7 @@ struct Reader<'de> {
     measure: Measure,
     model: Option<Box<str>>,
     stream: Option<bool>,
+    background: bool,
     /// The largest bound of the output.
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
@@ -125,6 +128,8 @@ impl<'de> Reader<'de> {
             stream,
             output_bound: self.bound.filter(|_| !self.is_unbounded),
             choices: self.choices.saturating_mul(prompts),
+            background: self.background,
+            per_prompt: self.choices,
             input: self.measure.size,
             stream_options: self.stream_options,
         }
@@ -145,6 +150,13 @@ impl<'de> Reader<'de> {
                 self.stream = match self.scalar(members)? {
                     Scalar::Null => None,
                     Scalar::Bool(stream) => Some(stream),
+                    _ => return Err(self.measure.refuse_value()),
+                };
+            }
+            Some("background") if self.endpoint == Endpoint::Responses => {
+                self.background = match self.scalar(members)? {
+                    Scalar::Null => false,
+                    Scalar::Bool(background) => background,
                     _ => return Err(self.measure.refuse_value()),
                 };
             }

@@ -2,8 +2,11 @@ use super::*;
 
 fn edited(body: &str, engine: Engine) -> Option<(String, bool)> {
     let request = parse_as(body, Endpoint::Chat, engine).unwrap();
-    let edit = request.usage_edit(engine)?;
-    assert!(matches!(body.get(edit.range.clone()), Some("" | "null")));
+    apply(body, request.usage_edit(engine, false)?)
+}
+
+fn apply(body: &str, edit: UsageEdit) -> Option<(String, bool)> {
+    assert_eq!(body.get(edit.range.clone()), Some(edit.replaced));
     let mut edited = body.to_owned();
     edited.replace_range(edit.range, edit.text);
     Some((edited, edit.hides_usage_chunk))
@@ -43,7 +46,15 @@ fn usage_is_asked_for_where_it_is_not_yet() {
 }
 
 #[test]
-fn vllm_is_asked_for_usage_in_every_chunk() {
+fn no_engine_is_asked_for_usage_in_every_chunk() {
+    for engine in Engine::ALL {
+        let (body, _) = edited(r#"{"stream":true}"#, engine).unwrap();
+        assert_eq!(body, r#"{"stream_options":{"include_usage":true},"stream":true}"#);
+    }
+}
+
+#[test]
+fn usage_in_every_chunk_can_be_asked_for() {
     for (body, expected, hidden) in [
         (
             r#"{"stream":true}"#,
@@ -81,7 +92,9 @@ fn vllm_is_asked_for_usage_in_every_chunk() {
             false,
         ),
     ] {
-        assert_eq!(edited(body, Engine::Vllm), Some((expected.to_owned(), hidden)), "{body}");
+        let request = parse_as(body, Endpoint::Chat, Engine::Vllm).unwrap();
+        let edit = request.stream_options.usage_edit(true, false).unwrap();
+        assert_eq!(apply(body, edit), Some((expected.to_owned(), hidden)), "{body}");
     }
 }
 
@@ -101,7 +114,8 @@ fn what_the_client_said_about_usage_stays() {
         r#"{"include_usage":true,"continuous_usage_stats":null}"#,
     ] {
         let body = format!(r#"{{"stream":true,"stream_options":{options}}}"#);
-        assert_eq!(edited(&body, Engine::Vllm), None, "{body}");
+        let request = parse_as(&body, Endpoint::Chat, Engine::Vllm).unwrap();
+        assert_eq!(request.stream_options.usage_edit(true, false), None, "{body}");
     }
     let said = |body: &str| chat(body).unwrap().include_usage();
     assert_eq!(said(r#"{"stream_options":{"include_usage":true}}"#), Some(true));
@@ -110,11 +124,38 @@ fn what_the_client_said_about_usage_stays() {
 }
 
 #[test]
+fn usage_that_is_declined_is_asked_for_where_it_always_is() {
+    for (options, running, expected) in [
+        (r#"{"include_usage":false}"#, false, r#"{"include_usage":true}"#),
+        (r#"{"include_usage": false ,"x":1}"#, false, r#"{"include_usage": true ,"x":1}"#),
+        (
+            r#"{"include_usage":false}"#,
+            true,
+            r#"{"include_usage":true,"continuous_usage_stats":true}"#,
+        ),
+        (
+            r#"{"include_usage":false,"continuous_usage_stats":false}"#,
+            true,
+            r#"{"include_usage":true,"continuous_usage_stats":false}"#,
+        ),
+        (r#"{"x":1}"#, false, r#"{"include_usage":true,"x":1}"#),
+    ] {
+        let body = format!(r#"{{"stream":true,"stream_options":{options}}}"#);
+        let expected = format!(r#"{{"stream":true,"stream_options":{expected}}}"#);
+        let request = chat(&body).unwrap();
+        let edit = request.stream_options.usage_edit(running, true).unwrap();
+        assert_eq!(apply(&body, edit), Some((expected, true)), "{body}");
+    }
+    let asked = r#"{"stream":true,"stream_options":{"include_usage":true}}"#;
+    assert_eq!(chat(asked).unwrap().usage_edit(Engine::OpenAi, true), None);
+}
+
+#[test]
 fn only_streams_of_chat_and_completions_are_edited() {
     for endpoint in ALL_ENDPOINTS {
-        let is_edited = on(endpoint, r#"{"stream":true}"#).usage_edit(Engine::Vllm).is_some();
+        let is_edited = on(endpoint, r#"{"stream":true}"#).usage_edit(Engine::Vllm, true).is_some();
         assert_eq!(is_edited, matches!(endpoint, Endpoint::Chat | Endpoint::Completions));
-        assert_eq!(on(endpoint, r#"{"stream":false}"#).usage_edit(Engine::Vllm), None);
-        assert_eq!(on(endpoint, "{}").usage_edit(Engine::Vllm), None);
+        assert_eq!(on(endpoint, r#"{"stream":false}"#).usage_edit(Engine::Vllm, true), None);
+        assert_eq!(on(endpoint, "{}").usage_edit(Engine::Vllm, true), None);
     }
 }
