@@ -87,7 +87,7 @@ fn leave_no_edit(r: Request<'_>) -> Option<()> {
     let mut state = state.borrow_mut();
     let Some(edit) = state.edit.take() else { return Some(()) };
     if let Some(metering) = &mut state.metering {
-        metering.hides_usage = false;
+        metering.hide_nothing();
     }
     request_body::undo(r, &edit)
 }
@@ -352,7 +352,7 @@ fn inspect(
         return Err(Reason::FeatureDenied.into());
     }
     let edit = request_body::ask_for_usage(r, policy, &request)?;
-    let hides_usage = edit.as_ref().is_some_and(|edit| edit.hides_usage);
+    let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
     let tier = {
         let mut state = state.borrow_mut();
         state.edit = edit;
@@ -371,7 +371,7 @@ fn inspect(
     };
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    Ok(Metering::new(request, policy.engine, estimate, price, hides_usage))
+    Ok(Metering::new(request, policy.engine, estimate, price, hides))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -14,6 +14,7 @@ use tollgate_core::principal::Principal;
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::ffi::absence::Content;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::{Kept, Request};
 use crate::introspector::Inquiry;
@@ -73,6 +74,10 @@ pub(crate) struct State {
     pub(crate) refused_with: Option<u16>,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
+    /// There where the answer is waited for though the client may leave.
+    pub(crate) outlasts: Option<Content>,
+    /// The client has left, and the answer is read for the account alone.
+    pub(crate) is_client_absent: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
 }
@@ -224,6 +229,8 @@ impl State {
             body: Body::Untouched,
             refused_with: None,
             broken: false,
+            outlasts: None,
+            is_client_absent: false,
             abandoned: false,
         }
     }

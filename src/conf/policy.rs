@@ -183,9 +183,11 @@ impl Policy {
             || self.limits.iter().any(|rule| rule.limits.is_metered())
     }
 
-    /// Whether clients may not name their streams. Behind `openai` there may be any engine.
-    pub(crate) fn strips_conversation_id(&self) -> bool {
-        !self.resumable_streams && matches!(self.engine, Engine::LlamaCpp | Engine::OpenAi)
+    /// The headers by which clients would have the engine do something else than they are charged for.
+    pub(crate) fn steering_headers(&self) -> impl Iterator<Item = &'static [u8]> {
+        let resumable = self.resumable_streams;
+        let all = self.engine.steering_headers().iter();
+        all.filter(move |header| !(resumable && header.resumes)).map(|header| header.name)
     }
 
     /// How a header (its name in lower case) carries a credential; `None`: it doesn't.

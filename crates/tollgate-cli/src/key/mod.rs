@@ -8,6 +8,7 @@ mod prune;
 mod rotate;
 mod state;
 mod values;
+mod written;
 
 use std::path::PathBuf;
 
