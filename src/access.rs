@@ -7,7 +7,7 @@ use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::limits::Zone;
-use tollgate_core::llm::{estimate, Endpoint, Usage};
+use tollgate_core::llm::Endpoint;
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
@@ -22,7 +22,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{queue, request_body, upkeep, worker};
+use crate::{estimate, queue, request_body, upkeep, worker};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -185,7 +185,7 @@ fn decide(
     let admission = Admission { r, state, policy, zone, lock: &lock };
     let endpoint = state.borrow().endpoint.filter(|_| request_body::is_read(r, policy));
     if matches!(step, Step::Credential | Step::Provider) {
-        if let Some(topic) = identify(r, state, policy, &admission)? {
+        if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
         if endpoint.is_some() {
@@ -214,14 +214,19 @@ fn identify(
     state: &RefCell<State>,
     policy: &Rc<Policy>,
     admission: &Admission<'_, '_>,
+    step: Step,
 ) -> Result<Option<Topic>, Denial> {
-    admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
+    if step == Step::Credential {
+        admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
+    }
     let saved = state.borrow().credential;
     let asked = state.borrow_mut().asked.take();
     let inquiry = asked.as_ref().and_then(|asked| asked.inquiry.as_deref());
+    // A question is a wrong credential until it is answered.
+    let suspect = || admission.suspect().map_err(|shortage| denial(state, shortage).reason);
     let means = match &asked {
         Some(asked) if waiting::is_over(asked.deadline) => Means::Last(inquiry),
-        _ => Means::Ask(inquiry),
+        _ => Means::Ask(inquiry, &suspect),
     };
     let principal = match authenticate(r, policy, saved, means) {
         Ok(Authentication::Done(principal)) => principal,
@@ -230,13 +235,16 @@ fn identify(
             state.borrow_mut().asked = Some(Asked { inquiry, deadline, waiting: None });
             return Ok(Some(topic));
         }
-        Err(denial) => {
-            if denial.reason.is_auth_failure() {
-                admission.count_auth_failure();
+        Err(refused) => {
+            if refused.reason.is_auth_failure() {
+                admission.count_auth_failure().map_err(|shortage| denial(state, shortage))?;
+            } else {
+                admission.clear_suspicion();
             }
-            return Err(denial);
+            return Err(refused);
         }
     };
+    admission.clear_suspicion();
     {
         let mut state = state.borrow_mut();
         state.grounds = Some(Grounds::now());
@@ -268,20 +276,12 @@ fn inspect(
         (state.tier.clone(), state.metering.as_ref().is_some_and(|before| before.hides_usage))
     };
     let model = request.model.as_deref().unwrap_or_default();
-    let tier_name = tier.as_ref().map_or("", |tier| tier.name.as_str());
-    let guess = match request.output_bound {
-        Some(bound) => bound,
-        None => zone.learned(tier_name, model).map_or(policy.estimate.output.into(), u64::from),
-    };
-    let estimate = Usage {
-        input: policy.estimate.input.input_tokens(&request),
-        output: estimate::output_tokens(&request, guess),
-        ..Usage::default()
-    };
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let estimate = estimate::estimate(r, state, policy, zone, &request);
+    let lesson = estimate::Lesson::of(policy, &request);
     // A location before this one may have asked for it already.
-    Ok(Metering::new(request, estimate, price, hides_usage || hid_usage))
+    Ok(Metering::new(request, (estimate, lesson), price, hides_usage || hid_usage))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -5,6 +5,7 @@ use tollgate_core::llm::meter::{settle, Format, Meter, Part};
 use tollgate_core::llm::{Endpoint, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 
@@ -17,8 +18,10 @@ pub(crate) struct Metering {
     choices: u64,
     /// The tokens that each of them may have, as far as the client said.
     output_bound: Option<u64>,
-    /// The input as estimated, and the output that is reserved.
-    pub(crate) estimate: Usage,
+    /// What it may take.
+    pub(crate) estimate: Estimate,
+    /// What is learned from its answer.
+    pub(crate) lesson: Option<Lesson>,
     pub(crate) price: Option<Price>,
     /// The stream has a chunk with its usage because we asked for it; the client didn't.
     pub(crate) hides_usage: bool,
@@ -51,7 +54,7 @@ pub(crate) struct Outcome {
 impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
-        estimate: Usage,
+        (estimate, lesson): (Estimate, Option<Lesson>),
         price: Option<Price>,
         hides_usage: bool,
     ) -> Self {
@@ -62,16 +65,12 @@ impl Metering {
             output_bound: request.output_bound,
             model: request.model,
             estimate,
+            lesson,
             price,
             hides_usage,
             answer: Answer::None,
             ttft_ms: None,
         }
-    }
-
-    /// What the request would cost if the estimate came true, in nano-units.
-    pub(crate) fn estimated_cost(&self) -> Option<u64> {
-        self.price.map(|price| price.cost(&self.estimate))
     }
 
     /// The header of the answer is there. `true`: its body has to come by in memory.
@@ -131,10 +130,10 @@ impl Metering {
             Answer::Read { meter, complete } => {
                 // Only the client's own bound bounds what it got.
                 let bound = self.output_bound.map(|bound| bound.saturating_mul(self.choices));
-                let most = Usage { output: bound.unwrap_or(u64::MAX), ..self.estimate };
+                let most = Usage { output: bound.unwrap_or(u64::MAX), ..self.estimate.usage() };
                 settle(&meter.reading(), most, !complete)
             }
-            Answer::Unreadable => (self.estimate, Source::Estimated),
+            Answer::Unreadable => (self.estimate.usage(), Source::Estimated),
             // The client left while the engine was reading the prompt.
             Answer::None if r.is_client_gone() && r.was_sent_upstream() => {
                 (Usage { input: self.estimate.input, ..Usage::default() }, Source::Partial)
@@ -149,7 +148,16 @@ impl Outcome {
     /// The output tokens of one answer, for what is learned of a model.
     pub(crate) fn output_of_one(&self, metering: &Metering) -> Option<u32> {
         let is_known = self.source == Source::Measured && metering.endpoint.has_output();
-        let one = self.usage.output.div_ceil(metering.choices.max(1));
-        is_known.then(|| u32::try_from(one).unwrap_or(u32::MAX))
+        is_known.then(|| u32::try_from(self.each(metering)).unwrap_or(u32::MAX))
+    }
+
+    fn each(&self, metering: &Metering) -> u64 {
+        self.usage.output.div_ceil(metering.choices.max(1))
+    }
+
+    /// Whether nothing but the engine set the end of the answer. (One below its bound says little, too:
+    /// whoever sets a bound of 2 asks for a word.)
+    pub(crate) fn is_whole(&self, metering: &Metering) -> bool {
+        metering.output_bound.is_none()
     }
 }

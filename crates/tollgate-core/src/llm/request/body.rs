@@ -126,6 +126,7 @@ impl<'de> Reader<'de> {
             output_bound: self.bound.filter(|_| !self.is_unbounded),
             choices: self.choices.saturating_mul(prompts),
             input: self.measure.size,
+            parts: self.measure.parts,
             stream_options: self.stream_options,
         }
     }
