@@ -8,9 +8,9 @@
 //! falls over some hundred (the first ones of a client count for more), and settles between the 92nd
 //! and the 99th percentile, whatever the shape of the outputs.
 //!
-//! It begins with what the configuration says, and goes back to that: half of the way in each half an
-//! hour in which nothing is learned. An answer that its bound may have cut short says only that there
-//! was so much at least: it raises the estimate, and never lowers it.
+//! It begins with the first answer, and goes back to what the configuration says: half of the way in
+//! each half an hour in which nothing is learned. An answer that its bound may have cut short says only
+//! that there was so much at least: it raises the estimate, and never lowers it.
 
 use super::super::key::Key;
 use super::super::sync::AtomicU64;
@@ -20,6 +20,8 @@ use super::lines::{median, Head, Lines, Minute, Who, PAYLOAD_BITS};
 const FRACTION_BITS: u32 = 2;
 /// The answers of a client of which each lowers the estimate by more.
 const FIRST_ANSWERS: u32 = 15;
+/// Answers after which a client is a voice for others.
+const VOICE_ANSWERS: u32 = 3;
 const ESTIMATE_BITS: u32 = PAYLOAD_BITS - 4;
 /// The largest estimate, in tokens.
 const MOST: u32 = (1 << (ESTIMATE_BITS - FRACTION_BITS)) - 1;
@@ -125,7 +127,8 @@ impl<'z> Outputs<'z> {
         let Some(line) = self.0.find(key) else { return OutputGuess { own: start, shared: start } };
         let tokens =
             |head: Head| Estimate::of(head).decayed(start, now.since(head.minute)).tokens();
-        let said = line.remembered(now).map(|(head, _)| tokens(head));
+        let voices = line.remembered(now).map(|(head, _)| head);
+        let said = voices.filter(|head| Estimate::of(*head).answers >= VOICE_ANSWERS).map(tokens);
         let shared = median::<_, CELLS>(said, start);
         let own = line.of(who).map_or(shared, |(head, _)| tokens(head));
         OutputGuess { own, shared: own.max(shared) }
@@ -137,7 +140,11 @@ impl<'z> Outputs<'z> {
         let before = known.map_or(Estimate::beginning(start), |(head, _)| {
             Estimate::of(head).decayed(start, now.since(head.minute))
         });
-        let Some(next) = before.next(output) else { return };
+        let next = match known {
+            None if output.is_whole => Some(Estimate { answers: 1, ..Estimate::beginning(output.tokens) }),
+            _ => before.next(output),
+        };
+        let Some(next) = next else { return };
         let cell = match known {
             Some((_, cell)) => Some(cell),
             None => self.0.claim(key, now).and_then(|line| line.spare(now)),
