@@ -5,6 +5,7 @@ use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Readi
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 
@@ -17,8 +18,10 @@ pub(crate) struct Metering {
     pub(crate) stream: bool,
     /// What was asked of the engine, and what of that is not for the client to see.
     asked: Asked,
-    /// The input as estimated, and the output that is reserved.
-    pub(crate) estimate: Usage,
+    /// What it may take.
+    pub(crate) estimate: Estimate,
+    /// What is learned from its answer.
+    pub(crate) lesson: Option<Lesson>,
     pub(crate) price: Option<Price>,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
@@ -55,7 +58,7 @@ impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
         engine: Engine,
-        estimate: Usage,
+        (estimate, lesson): (Estimate, Option<Lesson>),
         price: Option<Price>,
         hides: Hides,
     ) -> Self {
@@ -72,6 +75,7 @@ impl Metering {
             },
             model: request.model,
             estimate,
+            lesson,
             price,
             answer: Answer::None,
             ttft_ms: None,
@@ -86,11 +90,6 @@ impl Metering {
     /// Whether the engine makes the answer to its end, though its client leaves.
     pub(crate) fn outlasts_client(&self) -> bool {
         !self.stream && self.asked.engine.goes_on_after_client_left()
-    }
-
-    /// What the request would cost if the estimate came true, in nano-units.
-    pub(crate) fn estimated_cost(&self) -> Option<u64> {
-        self.price.map(|price| price.cost(&self.estimate))
     }
 
     /// The header of the answer is there. `true`: its body has to come by in memory.
@@ -170,7 +169,7 @@ impl Metering {
         // Only the client's own bound bounds what it got.
         let bound = self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices));
         let terms = Terms {
-            reserved: self.estimate,
+            reserved: self.estimate.usage(),
             most_output: bound.unwrap_or(u64::MAX),
             stream: self.stream,
             goes_on: self.asked.engine.goes_on_after_client_left(),
@@ -183,7 +182,7 @@ impl Metering {
                 settle(reading.as_ref(), &terms, !complete)
             }
             Answer::Told(reading) => settle(Some(reading), &terms, false),
-            Answer::Unreadable => (self.estimate, Source::Estimated),
+            Answer::Unreadable => (self.estimate.usage(), Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
             Answer::None
                 if r.was_sent_upstream() && (r.is_client_gone() || self.outlasts_client()) =>
@@ -202,7 +201,16 @@ impl Outcome {
     /// The output tokens of one answer, for what is learned of a model.
     pub(crate) fn output_of_one(&self, metering: &Metering) -> Option<u32> {
         let is_known = self.source == Source::Measured && metering.endpoint.has_output();
-        let one = self.usage.output.div_ceil(metering.asked.choices.max(1));
-        is_known.then(|| u32::try_from(one).unwrap_or(u32::MAX))
+        is_known.then(|| u32::try_from(self.each(metering)).unwrap_or(u32::MAX))
+    }
+
+    fn each(&self, metering: &Metering) -> u64 {
+        self.usage.output.div_ceil(metering.asked.choices.max(1))
+    }
+
+    /// Whether nothing but the engine set the end of the answer. (One below its bound says little, too:
+    /// whoever sets a bound of 2 asks for a word.)
+    pub(crate) fn is_whole(&self, metering: &Metering) -> bool {
+        metering.asked.output_bound.is_none()
     }
 }
