@@ -13,8 +13,6 @@ use crate::refusal;
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
-/// By which llama.cpp goes on with a stream whose client has left, and gives it to whoever names it.
-const CONVERSATION_ID: &[u8] = b"x-conversation-id";
 /// Without it nginx and the engine stay with HTTP.
 const UPGRADE: &[u8] = b"upgrade";
 
@@ -53,7 +51,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     }
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|| make_state(r, policy))?;
-    let (request_id, client, tier, is_metered, presented) = {
+    let (request_id, client, tier, is_metered, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
@@ -66,6 +64,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
             state.metering.is_some(),
+            state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
             state.credential.bytes(r),
         )
     };
@@ -89,6 +88,10 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     if let Some(tier) = tier {
         r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
     }
+    state.borrow_mut().outlasts = match outlasts {
+        true => r.outlast_client(),
+        false => None,
+    };
     r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| kept_back.is_some_and(|bytes| carries(value, bytes)));
@@ -98,7 +101,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
 /// Whether the client has no say in this header: a credential, or one of ours.
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
     (!policy.pass_credentials && policy.credential_source(name).is_some())
-        || (policy.strips_conversation_id() && is_spelling_of(CONVERSATION_ID, name))
+        || policy.steering_headers().any(|header| is_spelling_of(header, name))
         || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
 }
 

@@ -150,6 +150,9 @@ fn add_handler(
 unsafe extern "C" fn on_preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     phase(unsafe { Request::from_raw(r) }, |r| {
+        if r.is_led_astray() {
+            return Some(Verdict::Status(502));
+        }
         identity::silence(r);
         Some(Verdict::Declined)
     })

@@ -98,6 +98,11 @@ pub(crate) fn is_like_a_key(text: &str) -> bool {
     text.len() == 46 && text.starts_with(create::PREFIX)
 }
 
+/// Whether it is an address or a network, as keys may be restricted to.
+pub(crate) fn is_network(text: &str) -> bool {
+    values::network(text).is_ok()
+}
+
 /// How many keys are in which state, in the order of the states; none of those without a key.
 pub(crate) fn count_states(entries: &[Entry], now: Timestamp) -> Vec<(&'static str, usize)> {
     let count = |state| entries.iter().filter(|entry| State::of(entry, now) == state).count();
