@@ -13,8 +13,6 @@ use crate::refusal;
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
-/// By which llama.cpp goes on with a stream whose client has left, and gives it to whoever names it.
-const CONVERSATION_ID: &[u8] = b"x-conversation-id";
 /// Without it nginx and the engine stay with HTTP.
 const UPGRADE: &[u8] = b"upgrade";
 
@@ -103,7 +101,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
 /// Whether the client has no say in this header: a credential, or one of ours.
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
     (!policy.pass_credentials && policy.credential_source(name).is_some())
-        || (policy.strips_conversation_id() && is_spelling_of(CONVERSATION_ID, name))
+        || policy.steering_headers().any(|header| is_spelling_of(header, name))
         || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
 }
 

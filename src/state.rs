@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Standing, Zone};
+use tollgate_core::limits::{Ask, Standing, Zone};
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// The path that it was judged by last.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
+    /// What was counted as a wrong credential while a provider is asked about it.
+    pub(crate) suspicion: Vec<Ask>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
@@ -221,6 +223,7 @@ impl State {
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
+            suspicion: Vec::new(),
             asked: None,
             ticket: None,
             charged: Charges::default(),

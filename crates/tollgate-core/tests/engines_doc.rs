@@ -1,11 +1,15 @@
 //! docs/engines.md is made of the engines' tables. Where they have changed, this fails;
 //! `TOLLGATE_WRITE_DOCS=1 cargo test --package tollgate-core --test engines_doc` writes the page.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::fmt::Write;
 
 use tollgate_core::llm::engines::Kind;
+use tollgate_core::llm::request::members::documented;
 use tollgate_core::llm::Engine;
 
+/// What the tables don't say of themselves.
 const INTRO: &str = "\
 # Engines
 
@@ -13,7 +17,8 @@ What each [engine](directives.md#tollgate_engine) serves, and what is made of it
 the tables in `crates/tollgate-core/src/llm/engines/`; a test compares them.
 
 `read as` names the form in which requests and answers are read: their tokens are reserved and charged.
-What has no form is not read. Where tokens or money are counted, it is refused unless it is harmless, or
+Of several bounds the largest counts; several prompts, chats or items multiply the output as well. What
+has no form is not read. Where tokens or money are counted, it is refused unless it is harmless, or
 [opened](directives.md#tollgate_endpoints).
 
 | kind | what it takes | for | not read, where tokens are counted |
@@ -57,8 +62,27 @@ fn page() -> String {
             let (methods, path, what, kind) = (row.methods, row.path, row.what, row.kind.as_str());
             writeln!(page, "| {methods} | `{path}` | {what} | {kind} | {form} |").unwrap();
         }
+        outputs(&mut page, engine);
     }
     page
+}
+
+/// What bounds and multiplies the output of the forms that have one.
+fn outputs(page: &mut String, engine: Engine) {
+    page.push_str("\n| read as | bounded by | multiplied by |\n|---|---|---|\n");
+    let mut told = Vec::new();
+    for form in engine.table().rows.iter().filter_map(|row| row.form) {
+        if !form.has_output() || told.contains(&form) {
+            continue;
+        }
+        told.push(form);
+        let (bounds, counts) = documented(form, engine);
+        let list = |names: Vec<String>| {
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let name = form.as_str();
+        writeln!(page, "| `{name}` | {} | {} |", list(bounds), list(counts)).unwrap();
+    }
 }
 
 #[test]

@@ -43,6 +43,22 @@ pub enum Engine {
     Anthropic,
 }
 
+/// A header by which a client has an engine do something else than the body says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SteeringHeader {
+    /// In lower case.
+    pub name: &'static [u8],
+    /// Whether a stream goes on by it when its client has left.
+    pub resumes: bool,
+}
+
+/// llama.cpp gives the rest of a stream to whoever names it.
+const CONVERSATION_ID: SteeringHeader =
+    SteeringHeader { name: b"x-conversation-id", resumes: true };
+/// vLLM takes it for the model of a request to `/invocations`.
+const ADAPTER_ID: SteeringHeader =
+    SteeringHeader { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
+
 /// What an engine serves.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
@@ -110,6 +126,18 @@ impl Engine {
             | Self::Tgi
             | Self::Ollama
             | Self::Anthropic => false,
+        }
+    }
+
+    /// The headers by which a client has it do something else than the body says. Behind `openai` there
+    /// may be any engine.
+    #[must_use]
+    pub fn steering_headers(self) -> &'static [SteeringHeader] {
+        match self {
+            Self::OpenAi => &[CONVERSATION_ID, ADAPTER_ID],
+            Self::Vllm => &[ADAPTER_ID],
+            Self::LlamaCpp => &[CONVERSATION_ID],
+            Self::Sglang | Self::Tgi | Self::Ollama | Self::Anthropic => &[],
         }
     }
 

@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{InputSize, RequestError, MAX_DEPTH};
+use super::{InputSize, Parts, RequestError, MAX_DEPTH};
 
 /// What has been measured of a body so far, and how deep in it the reader is.
 #[derive(Debug, Default)]
 pub(super) struct Measure {
     pub(super) size: InputSize,
+    pub(super) parts: Parts,
     /// Prompts of their own, each of which gets its own output.
     pub(super) prompts: u64,
     /// Whether a member `images` holds images, as Ollama's do.
@@ -19,6 +20,8 @@ pub(super) struct Measure {
     /// The key whose value is being read, on which something is decided.
     pub(super) reading: Option<&'static str>,
     depth: u32,
+    /// Whether an array of prompts has a token id, and so is one prompt, of ids and texts.
+    has_bare_token: bool,
     /// Whether the `type` that was last read in a [`Place::Source`] is `text`.
     kind_is_text: bool,
 }
@@ -52,7 +55,18 @@ impl Measure {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    fn add_text(&mut self, bytes: usize) {
+    fn add_text(&mut self, text: &str) {
+        self.parts.add(text.as_bytes());
+        self.add_bytes(text.len());
+    }
+
+    /// Marks around what is shown as JSON.
+    fn add_marks(&mut self, bytes: usize) {
+        self.parts.add_marks(bytes);
+        self.add_bytes(bytes);
+    }
+
+    fn add_bytes(&mut self, bytes: usize) {
         // A usize has at most 64 bits.
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.size.text_bytes = self.size.text_bytes.saturating_add(bytes);
@@ -68,6 +82,10 @@ pub(super) enum Place {
     Plain,
     /// Something that it is shown as JSON, such as a tool's schema.
     Json,
+    /// The array of messages, or of several such arrays.
+    Chats,
+    /// An element of that.
+    Chat,
     /// The array of messages; a string is one without a role.
     Messages,
     /// One of them.
@@ -78,6 +96,8 @@ pub(super) enum Place {
     Prompt,
     /// An element of a prompt that is an array.
     PromptElement,
+    /// llama.cpp's prompt with media.
+    PromptObject,
     /// Token ids.
     Tokens,
     /// An array of images in base64.
@@ -102,7 +122,7 @@ impl Walk<'_> {
     /// A number, true, false or null, which is this long as JSON.
     fn scalar(self, len: usize) {
         if self.place == Place::Json {
-            self.measure.add_text(len);
+            self.measure.add_marks(len);
         }
     }
 
@@ -110,6 +130,7 @@ impl Walk<'_> {
         match self.place {
             Place::Prompt | Place::PromptElement | Place::Tokens => {
                 self.measure.size.token_ids += 1;
+                self.measure.has_bare_token |= self.place == Place::PromptElement;
             }
             _ => self.scalar(len),
         }
@@ -164,22 +185,28 @@ impl<'de> Visitor<'de> for Walk<'_> {
             Place::Images => measure.size.media += 1,
             Place::SourceKind => measure.kind_is_text = text == "text",
             // The quotes.
-            Place::Json => measure.add_text(text.len().saturating_add(2)),
+            Place::Json => {
+                measure.add_text(text);
+                measure.add_marks(2);
+            }
             Place::Prompt => {
                 measure.prompts += 1;
-                measure.add_text(text.len());
+                measure.add_text(text);
             }
             Place::PromptElement => {
                 measure.prompts += 1;
                 measure.size.messages += 1;
-                measure.add_text(text.len());
+                measure.add_text(text);
             }
             Place::Plain
+            | Place::Chats
+            | Place::Chat
             | Place::Messages
             | Place::Message
             | Place::Content
+            | Place::PromptObject
             | Place::Tokens
-            | Place::SourceData => measure.add_text(text.len()),
+            | Place::SourceData => measure.add_text(text),
         }
         Ok(())
     }
@@ -189,9 +216,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let inner = match place {
             Place::Skip | Place::Media | Place::Source | Place::SourceKind => Place::Skip,
             Place::Plain | Place::Json | Place::Message | Place::SourceData => Place::Json,
+            Place::Chats => Place::Chat,
+            Place::Chat => {
+                measure.prompts += 1;
+                Place::Message
+            }
             Place::Messages => Place::Message,
             Place::Content => Place::Content,
             Place::Prompt => Place::PromptElement,
+            Place::PromptObject => Place::Json,
             Place::PromptElement => {
                 measure.prompts += 1;
                 measure.size.messages += 1;
@@ -202,20 +235,27 @@ impl<'de> Visitor<'de> for Walk<'_> {
         };
         measure.enter()?;
         if inner == Place::Json {
-            measure.add_text("[".len());
+            measure.add_marks("[".len());
         }
+        let prompts = measure.prompts;
+        let had_bare_token = std::mem::take(&mut measure.has_bare_token);
         let mut is_empty = true;
         while elements.next_element_seed(Walk { measure: &mut *measure, place: inner })?.is_some() {
             is_empty = false;
             match inner {
                 Place::Message => measure.size.messages += 1,
                 // The last one's comma stands for the closing bracket.
-                Place::Json => measure.add_text(",".len()),
+                Place::Json => measure.add_marks(",".len()),
                 _ => {}
             }
         }
         if inner == Place::Json && is_empty {
-            measure.add_text("]".len());
+            measure.add_marks("]".len());
+        }
+        // Ids and texts in one array are one prompt.
+        if std::mem::replace(&mut measure.has_bare_token, had_bare_token) && place == Place::Prompt
+        {
+            measure.prompts = prompts + 1;
         }
         measure.leave();
         Ok(())
@@ -227,43 +267,55 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let place = match place {
             Place::Prompt => {
                 measure.prompts += 1;
-                Place::Json
+                Place::PromptObject
             }
             Place::PromptElement => {
                 measure.prompts += 1;
                 measure.size.messages += 1;
-                Place::Json
+                Place::PromptObject
+            }
+            Place::Chats => Place::Message,
+            Place::Chat => {
+                measure.size.messages += 1;
+                Place::Message
             }
             Place::Plain | Place::Tokens | Place::SourceData => Place::Json,
-            Place::Images | Place::SourceKind => Place::Skip,
+            Place::Images => {
+                measure.size.media += 1;
+                Place::Skip
+            }
+            Place::SourceKind => Place::Skip,
             Place::Messages => Place::Message,
             place => place,
         };
-        if place == Place::Json {
-            measure.add_text("{".len());
+        if matches!(place, Place::Json | Place::PromptObject) {
+            measure.add_marks("{".len());
         }
         let mut is_empty = true;
-        let (mut source_text, mut source_is_text) = (0, false);
+        let (mut source_text, mut source_is_text) = ((0, measure.parts), false);
         while let Some(inner) = members.next_key_seed(Member { measure: &mut *measure, place })? {
             is_empty = false;
-            let before = measure.size.text_bytes;
+            let before = (measure.size.text_bytes, measure.parts);
             measure.kind_is_text = false;
             members.next_value_seed(Walk { measure: &mut *measure, place: inner })?;
             match inner {
                 Place::SourceKind => source_is_text |= measure.kind_is_text,
                 Place::SourceData => {
-                    source_text = measure.size.text_bytes.saturating_sub(before);
-                    measure.size.text_bytes = before;
+                    let bytes = measure.size.text_bytes.saturating_sub(before.0);
+                    source_text = (bytes, measure.parts);
+                    (measure.size.text_bytes, measure.parts) = before;
                 }
                 _ => {}
             }
         }
-        if place == Place::Json && is_empty {
-            measure.add_text("}".len());
+        if matches!(place, Place::Json | Place::PromptObject) && is_empty {
+            measure.add_marks("}".len());
         }
         if place == Place::Source {
             if source_is_text {
-                measure.size.text_bytes = measure.size.text_bytes.saturating_add(source_text);
+                let (bytes, parts) = source_text;
+                measure.size.text_bytes = measure.size.text_bytes.saturating_add(bytes);
+                measure.parts = parts;
             } else {
                 measure.size.media += 1;
             }
@@ -297,9 +349,12 @@ impl Visitor<'_> for Member<'_> {
     fn visit_str<E>(self, name: &str) -> Result<Place, E> {
         let measure = self.measure;
         Ok(match (self.place, name) {
-            (Place::Json, _) => {
+            (Place::PromptObject, "prompt_string") => Place::Plain,
+            (Place::PromptObject, "multimodal_data") => Place::Images,
+            (Place::Json | Place::PromptObject, _) => {
                 // The quotes, the colon and the comma, or for the last member the closing brace.
-                measure.add_text(name.len().saturating_add(4));
+                measure.add_text(name);
+                measure.add_marks(4);
                 Place::Json
             }
             (Place::Message | Place::Content, "content" | "output") => Place::Content,
