@@ -26,7 +26,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{queue, request_body, upkeep, worker};
+use crate::{identity, queue, request_body, upkeep, worker};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -87,7 +87,7 @@ fn leave_no_edit(r: Request<'_>) -> Option<()> {
     let mut state = state.borrow_mut();
     let Some(edit) = state.edit.take() else { return Some(()) };
     if let Some(metering) = &mut state.metering {
-        metering.hides_usage = false;
+        metering.hide_nothing();
     }
     request_body::undo(r, &edit)
 }
@@ -371,7 +371,9 @@ fn inspect(
     };
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    Ok(Metering::new(request, policy.engine, estimate, price, hides_usage))
+    let mut metering = Metering::new(request, policy.engine, estimate, price, hides_usage);
+    metering.goes_on |= policy.may_resume() && identity::names_stream(r);
+    Ok(metering)
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -18,8 +18,8 @@ pub(crate) struct Metering {
     /// The input as estimated, and the output that is reserved.
     pub(crate) estimate: Usage,
     pub(crate) price: Option<Price>,
-    /// The stream has a chunk with its usage because we asked for it; the client didn't.
-    pub(crate) hides_usage: bool,
+    /// The engine makes the answer to its end, whoever has left.
+    pub(crate) goes_on: bool,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
@@ -72,10 +72,15 @@ impl Metering {
             model: request.model,
             estimate,
             price,
-            hides_usage,
+            goes_on: request.background,
             answer: Answer::None,
             ttft_ms: None,
         }
+    }
+
+    /// The engine is not asked for usage on our behalf any longer.
+    pub(crate) fn hide_nothing(&mut self) {
+        self.asked.hides = Hides::default();
     }
 
     /// What the request would cost if the estimate came true, in nano-units.
@@ -159,6 +164,13 @@ impl Metering {
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
             Answer::None if r.is_client_gone() && r.was_sent_upstream() => terms.of_no_answer(),
             Answer::None | Answer::Free => (Usage::default(), Source::None),
+        };
+        let usage = match source {
+            // Nobody sees what it makes of the rest.
+            Source::Partial if self.goes_on => {
+                Usage { output: usage.output.max(self.estimate.output), ..usage }
+            }
+            _ => usage,
         };
         let cost = self.price.map(|price| price.cost(&usage));
         let hit_bound = said_so || bound.is_some_and(|bound| usage.output >= bound);
