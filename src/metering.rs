@@ -1,12 +1,15 @@
 //! What a request takes in tokens and money: estimated before, read from the answer, and known in the
 //! end.
 
-use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Terms};
+use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Reading, Terms};
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
+
+const GATEWAY_TIME_OUT: u16 = 504;
 
 /// The metering of one request: only of those whose body was read.
 pub(crate) struct Metering {
@@ -15,10 +18,12 @@ pub(crate) struct Metering {
     pub(crate) stream: bool,
     /// What was asked of the engine, and what of that is not for the client to see.
     asked: Asked,
-    /// The input as estimated, and the output that is reserved.
-    pub(crate) estimate: Usage,
+    /// What it may take.
+    pub(crate) estimate: Estimate,
+    /// What is learned from its answer.
+    pub(crate) lesson: Option<Lesson>,
     pub(crate) price: Option<Price>,
-    /// The engine makes the answer to its end, whoever has left.
+    /// The engine makes the answer to its end, also that of a stream.
     pub(crate) goes_on: bool,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
@@ -33,6 +38,8 @@ enum Answer {
     Free,
     /// One that can't be read: compressed.
     Unreadable,
+    /// One whose header says what there is to say.
+    Told(Reading),
     /// One that is being read.
     Read { meter: Box<Meter>, complete: bool },
 }
@@ -53,11 +60,10 @@ impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
         engine: Engine,
-        estimate: Usage,
+        (estimate, lesson): (Estimate, Option<Lesson>),
         price: Option<Price>,
-        hides_usage: bool,
+        hides: Hides,
     ) -> Self {
-        let hides = Hides { usage: hides_usage, running_usage: engine == Engine::Vllm };
         Self {
             endpoint: request.endpoint,
             stream: request.stream,
@@ -71,6 +77,7 @@ impl Metering {
             },
             model: request.model,
             estimate,
+            lesson,
             price,
             goes_on: request.background,
             answer: Answer::None,
@@ -78,32 +85,49 @@ impl Metering {
         }
     }
 
-    /// The engine is not asked for usage on our behalf any longer.
+    /// Nothing was asked of the engine that the client didn't ask.
     pub(crate) fn hide_nothing(&mut self) {
         self.asked.hides = Hides::default();
     }
 
-    /// What the request would cost if the estimate came true, in nano-units.
-    pub(crate) fn estimated_cost(&self) -> Option<u64> {
-        self.price.map(|price| price.cost(&self.estimate))
+    /// Whether the engine makes the answer to its end, though its client leaves.
+    pub(crate) fn outlasts_client(&self) -> bool {
+        !self.stream && self.asked.engine.goes_on_after_client_left()
     }
 
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        self.answer = if !is_success || r.has_no_body() {
+        self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
+            // Our patience is at its end, and not the engine's work.
+            Answer::None
+        } else if !is_success || r.has_no_body() {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
                 Some(0) => Answer::Free,
                 _ => Answer::Unreadable,
             }
+        } else if let Some(reading) = self.told_by_header(r) {
+            Answer::Told(reading)
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
             Answer::Read { meter: Box::new(Meter::new(self.asked, promised)), complete: false }
         };
         self.is_reading()
+    }
+
+    /// What vLLM says of embeddings that it sends as bytes: JSON in its header `metadata`.
+    fn told_by_header(&self, r: Request<'_>) -> Option<Reading> {
+        let is_bytes = r.content_type_out().starts_with(b"application/octet-stream");
+        if self.endpoint.has_output() || !is_bytes {
+            return None;
+        }
+        let mut meter = Meter::new(self.asked, Some(Format::Json));
+        meter.read(r.header_out("metadata")?, &mut |_| {});
+        meter.finish(&mut |_| {});
+        meter.reading()
     }
 
     /// Reads a buffer of the answer; `pass` is told what of it the client gets.
@@ -148,7 +172,7 @@ impl Metering {
         // Only the client's own bound bounds what it got.
         let bound = self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices));
         let terms = Terms {
-            reserved: self.estimate,
+            reserved: self.estimate.usage(),
             most_output: bound.unwrap_or(u64::MAX),
             stream: self.stream,
             goes_on: self.asked.engine.goes_on_after_client_left(),
@@ -160,15 +184,20 @@ impl Metering {
                 said_so = reading.is_some_and(|reading| reading.hit_bound);
                 settle(reading.as_ref(), &terms, !complete)
             }
-            Answer::Unreadable => (self.estimate, Source::Estimated),
+            Answer::Told(reading) => settle(Some(reading), &terms, false),
+            Answer::Unreadable => (self.estimate.usage(), Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
-            Answer::None if r.is_client_gone() && r.was_sent_upstream() => terms.of_no_answer(),
+            Answer::None
+                if r.was_sent_upstream() && (r.is_client_gone() || self.outlasts_client()) =>
+            {
+                terms.of_no_answer()
+            }
             Answer::None | Answer::Free => (Usage::default(), Source::None),
         };
         let usage = match source {
             // Nobody sees what it makes of the rest.
             Source::Partial if self.goes_on => {
-                Usage { output: usage.output.max(self.estimate.output), ..usage }
+                Usage { output: usage.output.max(self.estimate.usage().output), ..usage }
             }
             _ => usage,
         };
@@ -182,7 +211,16 @@ impl Outcome {
     /// The output tokens of one answer, for what is learned of a model.
     pub(crate) fn output_of_one(&self, metering: &Metering) -> Option<u32> {
         let is_known = self.source == Source::Measured && metering.endpoint.has_output();
-        let one = self.usage.output.div_ceil(metering.asked.choices.max(1));
-        is_known.then(|| u32::try_from(one).unwrap_or(u32::MAX))
+        is_known.then(|| u32::try_from(self.each(metering)).unwrap_or(u32::MAX))
+    }
+
+    fn each(&self, metering: &Metering) -> u64 {
+        self.usage.output.div_ceil(metering.asked.choices.max(1))
+    }
+
+    /// Whether nothing but the engine set the end of the answer. (One below its bound says little, too:
+    /// whoever sets a bound of 2 asks for a word.)
+    pub(crate) fn is_whole(&self, metering: &Metering) -> bool {
+        metering.asked.output_bound.is_none()
     }
 }

@@ -2,6 +2,7 @@
 //! found good.
 
 use tollgate_core::decision::Reason;
+use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
 
 use crate::conf::policy::Policy;
@@ -40,8 +41,8 @@ pub(crate) struct Edit {
     len: u64,
     /// What they took the place of.
     was: Box<str>,
-    /// The client must not see what comes of it.
-    pub(crate) hides_usage: bool,
+    /// What comes of it that the client must not see.
+    pub(crate) hides: Hides,
 }
 
 /// Reads the body that nginx has by now.
@@ -75,7 +76,7 @@ pub(crate) fn ask_for_usage(
     let (at, replaced) = (edit.range.start as u64, edit.range.len() as u64);
     r.splice_body(at, replaced, edit.text.as_bytes()).ok_or(Reason::InternalError)?;
     let len = edit.text.len() as u64;
-    Ok(Some(Edit { at, len, was: edit.replaced.into(), hides_usage: edit.hides_usage_chunk }))
+    Ok(Some(Edit { at, len, was: edit.replaced.into(), hides: edit.hides }))
 }
 
 /// Makes the body what the client sent, for a location that judges it anew or not at all. `None` when

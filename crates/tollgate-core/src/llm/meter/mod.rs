@@ -256,4 +256,6 @@ fn pass_all(buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
 #[cfg(test)]
 mod hides_tests;
 #[cfg(test)]
+mod numbers_tests;
+#[cfg(test)]
 mod tests;

@@ -71,11 +71,14 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
         let source = if is_exact { Source::Measured } else { Source::Estimated };
         return (usage(input, output), source);
     }
-    let is_partial = cut || reading.failed || !reading.ended;
+    // An end mark is of a form that is known.
+    let has_no_end = !reading.ended && (reading.is_recognised() || !reading.is_strange);
+    let is_partial = cut || reading.failed || has_no_end;
     let source = if is_partial { Source::Partial } else { Source::Estimated };
-    let is_as_reserved = match is_partial {
-        true => !reading.is_streamed || (reading.is_strange && !reading.is_recognised()),
-        false => !reading.is_recognised(),
+    let is_as_reserved = match reading.is_recognised() {
+        true => is_partial && !reading.is_streamed,
+        // Of a stream that was cut, what can be recognised may not have come yet.
+        false => !cut || !reading.is_streamed || reading.is_strange,
     };
     let counted = match reading.counted_output() {
         counted if is_partial => counted.min(terms.most_output),

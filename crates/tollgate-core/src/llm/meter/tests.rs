@@ -41,7 +41,7 @@ fn reading(endpoint: Endpoint, format: Format, answer: &str) -> Reading {
     reading_of(asked(endpoint), Some(format), answer).unwrap_or_default()
 }
 
-fn reading_of(asked: Asked, format: Option<Format>, answer: &str) -> Option<Reading> {
+pub(super) fn reading_of(asked: Asked, format: Option<Format>, answer: &str) -> Option<Reading> {
     let read = |len: usize| {
         let mut meter = Meter::new(asked, format);
         assert_eq!(relay(&mut meter, answer.as_bytes().chunks(len)).concat(), answer.as_bytes());
@@ -58,7 +58,7 @@ fn charge(endpoint: Endpoint, format: Format, answer: &str) -> (u64, u64, Source
     charge_of(asked(endpoint), Some(format), answer)
 }
 
-fn charge_of(asked: Asked, format: Option<Format>, answer: &str) -> (u64, u64, Source) {
+pub(super) fn charge_of(asked: Asked, format: Option<Format>, answer: &str) -> (u64, u64, Source) {
     let (usage, source) = settle(reading_of(asked, format, answer).as_ref(), &TERMS, false);
     (usage.input, usage.output, source)
 }

@@ -20,7 +20,7 @@ pub use stream_options::UsageEdit;
 
 use stream_options::StreamOptions;
 
-use super::{Endpoint, Engine};
+use super::{Endpoint, Engine, Parts};
 
 /// How deep arrays and objects may stand inside each other. Just under the 128 at which serde_json
 /// gives up, so that the refusal can say why.
@@ -54,6 +54,8 @@ pub struct LlmRequest {
     pub per_prompt: u64,
     /// How much the model is given to read.
     pub input: InputSize,
+    /// What its text is made of.
+    pub parts: Parts,
     stream_options: StreamOptions,
 }
 
@@ -90,10 +92,11 @@ fn has_stream_options(form: Endpoint) -> bool {
     matches!(form, Endpoint::Chat | Endpoint::Completions | Endpoint::TokenGenerate)
 }
 
-/// Whether `continuous_usage_stats` is asked for, by which vLLM says in each chunk how far it is. Real
-/// clients add these up, or don't show the text beside them; so only where none of it reaches them.
-fn wants_running_usage(_: Engine) -> bool {
-    false
+/// Whether `continuous_usage_stats` is asked for, by which vLLM says in each chunk how far it is: it sends
+/// several tokens in a chunk, so that those of a stream that is cut cannot be counted. Real clients add
+/// these numbers up, or don't show the text beside them; so none of them reaches one that didn't ask.
+fn wants_running_usage(engine: Engine) -> bool {
+    engine == Engine::Vllm
 }
 
 impl LlmRequest {

@@ -10,6 +10,7 @@ use super::body::Name;
 use super::input::{Measure, Place, Walk};
 use super::names::{Known, Names};
 use super::RequestError;
+use crate::llm::meter::Hides;
 
 /// What a body says in `stream_options`. Positions are offsets in the body, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +55,8 @@ pub struct UsageEdit {
     pub replaced: &'static str,
     /// What to put in their place.
     pub text: &'static str,
-    /// Whether the chunk that holds nothing but the usage is to be kept from the client, who has not
-    /// asked for it.
-    pub hides_usage_chunk: bool,
+    /// What comes of it in the answer, and is to be kept from the client, who has not asked for it.
+    pub hides: Hides,
 }
 
 impl StreamOptions {
@@ -93,13 +93,13 @@ impl StreamOptions {
     /// What is missing so that the stream says its usage, and with `continuous` says it in every
     /// chunk; `even_if_declined`, where the client says `false`.
     pub(super) fn usage_edit(&self, continuous: bool, even_if_declined: bool) -> Option<UsageEdit> {
-        let insert =
-            |at, text| UsageEdit { range: at..at, replaced: "", text, hides_usage_chunk: true };
+        let hides = Hides { usage: true, running_usage: continuous };
+        let insert = |at, text| UsageEdit { range: at..at, replaced: "", text, hides };
         let replace = |at: usize, old: &'static str, text| UsageEdit {
             range: at..at.saturating_add(old.len()),
             replaced: old,
             text,
-            hides_usage_chunk: true,
+            hides,
         };
         let replace_null = |at, text| replace(at, "null", text);
         Some(match *self {
@@ -139,7 +139,7 @@ impl StreamOptions {
                         range: open..open,
                         replaced: "",
                         text: r#""continuous_usage_stats":true,"#,
-                        hides_usage_chunk: false,
+                        hides: Hides { usage: false, ..hides },
                     },
                     (IncludeUsage::True, false) | (IncludeUsage::False { .. }, _) => return None,
                 }

@@ -9,7 +9,7 @@ fn apply(body: &str, edit: UsageEdit) -> Option<(String, bool)> {
     assert_eq!(body.get(edit.range.clone()), Some(edit.replaced));
     let mut edited = body.to_owned();
     edited.replace_range(edit.range, edit.text);
-    Some((edited, edit.hides_usage_chunk))
+    Some((edited, edit.hides.usage))
 }
 
 #[test]
@@ -46,11 +46,34 @@ fn usage_is_asked_for_where_it_is_not_yet() {
 }
 
 #[test]
-fn no_engine_is_asked_for_usage_in_every_chunk() {
+fn vllm_alone_is_asked_for_usage_in_every_chunk() {
     for engine in Engine::ALL {
         let (body, _) = edited(r#"{"stream":true}"#, engine).unwrap();
-        assert_eq!(body, r#"{"stream_options":{"include_usage":true},"stream":true}"#);
+        let running = match engine {
+            Engine::Vllm => r#","continuous_usage_stats":true"#,
+            _ => "",
+        };
+        let expected =
+            format!(r#"{{"stream_options":{{"include_usage":true{running}}},"stream":true}}"#);
+        assert_eq!(body, expected);
     }
+}
+
+#[test]
+fn what_was_asked_for_is_what_is_hidden() {
+    for (body, usage, running_usage) in [
+        (r#"{"stream":true}"#, true, true),
+        (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, false, true),
+        (r#"{"stream":true,"stream_options":{"continuous_usage_stats":true}}"#, true, true),
+    ] {
+        let request = parse_as(body, Endpoint::Chat, Engine::Vllm).unwrap();
+        let hides = request.usage_edit(Engine::Vllm, false).unwrap().hides;
+        assert_eq!((hides.usage, hides.running_usage), (usage, running_usage), "{body}");
+    }
+    let both =
+        r#"{"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}"#;
+    let request = parse_as(both, Endpoint::Chat, Engine::Vllm).unwrap();
+    assert_eq!(request.usage_edit(Engine::Vllm, true), None);
 }
 
 #[test]
