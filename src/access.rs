@@ -10,7 +10,7 @@ use tollgate_core::disclosure::{carries, id_is_credential, is_credential_header}
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::engines::exception;
-use tollgate_core::llm::{estimate, Endpoint, Usage};
+use tollgate_core::llm::Endpoint;
 use tollgate_core::path;
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
@@ -26,7 +26,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{queue, request_body, upkeep, worker};
+use crate::{estimate, queue, request_body, upkeep, worker};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -240,7 +240,7 @@ fn decide(
     }
     let endpoint = state.borrow().endpoint.filter(|_| policy.is_metered);
     if matches!(step, Step::Credential | Step::Provider) {
-        if let Some(topic) = identify(r, state, policy, &admission)? {
+        if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
         check_endpoint(r, state, policy, endpoint)?;
@@ -270,14 +270,19 @@ fn identify(
     state: &RefCell<State>,
     policy: &Rc<Policy>,
     admission: &Admission<'_, '_>,
+    step: Step,
 ) -> Result<Option<Topic>, Denial> {
-    admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
+    if step == Step::Credential {
+        admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
+    }
     let saved = state.borrow().credential;
     let asked = state.borrow_mut().asked.take();
     let inquiry = asked.as_ref().and_then(|asked| asked.inquiry.as_deref());
+    // A question is a wrong credential until it is answered.
+    let suspect = || admission.suspect().map_err(|shortage| denial(state, shortage).reason);
     let means = match &asked {
         Some(asked) if waiting::is_over(asked.deadline) => Means::Last(inquiry),
-        _ => Means::Ask(inquiry),
+        _ => Means::Ask(inquiry, &suspect),
     };
     let principal = match authenticate(r, policy, saved, means) {
         Ok(Authentication::Done(principal)) => principal,
@@ -286,13 +291,16 @@ fn identify(
             state.borrow_mut().asked = Some(Asked { inquiry, deadline, waiting: None });
             return Ok(Some(topic));
         }
-        Err(denial) => {
-            if denial.reason.is_auth_failure() {
-                admission.count_auth_failure();
+        Err(refused) => {
+            if refused.reason.is_auth_failure() {
+                admission.count_auth_failure().map_err(|shortage| denial(state, shortage))?;
+            } else {
+                admission.clear_suspicion();
             }
-            return Err(denial);
+            return Err(refused);
         }
     };
+    admission.clear_suspicion();
     {
         let mut state = state.borrow_mut();
         state.grounds = Some(Grounds::now());
@@ -359,19 +367,11 @@ fn inspect(
         state.tier.clone()
     };
     let model = request.model.as_deref().unwrap_or_default();
-    let tier_name = tier.as_ref().map_or("", |tier| tier.name.as_str());
-    let guess = match request.output_bound {
-        Some(bound) => bound,
-        None => zone.learned(tier_name, model).map_or(policy.estimate.output.into(), u64::from),
-    };
-    let estimate = Usage {
-        input: policy.estimate.input.input_tokens(&request),
-        output: estimate::output_tokens(&request, guess),
-        ..Usage::default()
-    };
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    Ok(Metering::new(request, policy.engine, estimate, price, hides))
+    let estimate = estimate::estimate(r, state, policy, zone, &request);
+    let lesson = estimate::Lesson::of(policy, &request);
+    Ok(Metering::new(request, policy.engine, (estimate, lesson), price, hides))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::{
-    Ask, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Standing, Take, Zone,
+    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Need, Oversize, Period, Refused, Standing,
+    Subject, Take, Zone,
 };
+use tollgate_core::price::Price;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
+use crate::estimate::{Estimate, Whose};
 use crate::ffi::clock::now;
 use crate::ffi::request::Request;
 use crate::ffi::shm::ZoneLock;
@@ -53,115 +56,198 @@ pub(crate) struct Admission<'a, 'r> {
     pub(crate) lock: &'a ZoneLock,
 }
 
-/// How many of each dimension a request takes.
+/// How much of each dimension a request takes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Amounts {
     /// It has been charged as a request; what it takes was not known then.
     only_tokens: bool,
-    /// `None`: its body isn't read, and it counts as a request only.
-    tokens: Option<Tokens>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Tokens {
-    input: u64,
-    output: u64,
-    /// In nano-units; `None`: the model has no price.
-    cost: Option<u64>,
+    /// And what they cost; `None`: its body isn't read, and it counts as a request only.
+    tokens: Option<(Estimate, Option<Price>)>,
 }
 
 impl Amounts {
-    fn of(self, dimension: Dimension) -> Option<u32> {
-        let tokens = match dimension {
-            Dimension::Requests | Dimension::AuthFailures => {
-                return (!self.only_tokens).then_some(1)
-            }
-            Dimension::Tokens => self.tokens.map(|t| t.input.saturating_add(t.output)),
-            Dimension::InputTokens => self.tokens.map(|t| t.input),
-            Dimension::OutputTokens => self.tokens.map(|t| t.output),
-        };
-        Some(u32::try_from(tokens?).unwrap_or(u32::MAX))
+    /// In tokens; `None`: it isn't counted.
+    fn of(self, dimension: Dimension, whose: Whose) -> Option<Need> {
+        let (estimate, _) = self.tokens?;
+        Some(match dimension {
+            Dimension::Requests | Dimension::AuthFailures => return None,
+            Dimension::Tokens => estimate.tokens(whose),
+            Dimension::InputTokens => Need { known: estimate.input, guess: 0 },
+            Dimension::OutputTokens => estimate.output(whose),
+        })
+    }
+
+    /// In nano-units. A model without a price costs nothing.
+    fn cost(self, whose: Whose) -> Option<Need> {
+        let (estimate, price) = self.tokens?;
+        Some(price.map_or_else(Need::default, |price| estimate.cost(price, whose)))
+    }
+}
+
+/// How wide the keys are that rules are counted by: of those rules whose own key has no room.
+#[derive(Default)]
+struct Widths(Vec<(usize, u8)>);
+
+impl Widths {
+    fn of(&self, rule: usize) -> u8 {
+        self.0.iter().find(|(other, _)| *other == rule).map_or(0, |(_, width)| *width)
+    }
+
+    fn widen(&mut self, rule: usize) {
+        match self.0.iter_mut().find(|(other, _)| *other == rule) {
+            Some((_, width)) => *width = width.saturating_add(1),
+            None => self.0.push((rule, 1)),
+        }
     }
 }
 
 impl Admission<'_, '_> {
     /// Whether the address (or whatever the rules' keys are) has presented too many wrong
-    /// credentials. Comes before any cryptography.
+    /// credentials. Comes before any cryptography. What those for whom there is no room did, whoever
+    /// they are, is held against none of them before its credential was looked at.
     pub(crate) fn check_auth_failures(&self) -> Result<(), Shortage> {
         let now = now();
-        let mut worst: Option<Shortage> = None;
-        self.auth_failure_asks(|limit, ask| {
-            let mut standings = Vec::new();
-            let Err(Refused::Exceeded(exceeded)) = self.zone.check(&[ask], now, &mut standings)
-            else {
-                return;
+        let mut worst = None;
+        for rule in self.failure_rules() {
+            let check = |subject: &Subject<'_>| {
+                let keys = (0..).map_while(|width| self.zone.failures_key(subject, width));
+                let mut keys = keys.take_while(|key| !self.zone.is_rest(subject, *key));
+                let Some(key) = keys.find(|key| self.zone.has_room(*key, now)) else { return };
+                for limit in &rule.auth_failures {
+                    let mut standings = Vec::new();
+                    let ask = self.request(key, limit);
+                    if let Err(refused) = self.zone.check(&[ask], now, &mut standings) {
+                        self.note_failures(&mut worst, limit, refused, &standings);
+                    }
+                }
             };
-            let wait_nanos = exceeded.wait_nanos;
-            if worst.as_ref().is_none_or(|worst| wait_nanos > worst.wait_nanos) {
-                let report = standings.first().map(|standing| LimitReport {
-                    label: Arc::clone(&limit.label),
-                    standing: *standing,
-                    is_own: false,
-                    is_money: false,
-                });
-                worst = Some(Shortage { reason: Reason::AuthFailuresExceeded, wait_nanos, report });
-            }
-        });
+            self.with_subject(rule, None, check);
+        }
         worst.map_or(Ok(()), Err)
     }
 
-    /// Counts a wrong credential. A failure to count (the zone is full) doesn't let anybody in: the
-    /// request is refused already.
-    pub(crate) fn count_auth_failure(&self) {
+    /// Counts a wrong credential, unless that was done when its provider was asked.
+    ///
+    /// # Errors
+    ///
+    /// It was one too many; it can't be more than that which it is.
+    pub(crate) fn count_auth_failure(&self) -> Result<(), Shortage> {
+        if !std::mem::take(&mut self.state.borrow_mut().suspicion).is_empty() {
+            return Ok(());
+        }
+        self.take_failures(&mut Vec::new())
+    }
+
+    /// Counts a credential as a wrong one before its provider is asked, so that no more questions are
+    /// open at once than failures are left.
+    pub(crate) fn suspect(&self) -> Result<(), Shortage> {
+        if !self.state.borrow().suspicion.is_empty() {
+            return Ok(());
+        }
+        let mut taken = Vec::new();
+        let outcome = self.take_failures(&mut taken);
+        match outcome {
+            Ok(()) => self.state.borrow_mut().suspicion = taken,
+            Err(_) => self.zone.give_back(&taken, now()),
+        }
+        outcome
+    }
+
+    /// The credential is not known to be wrong after all.
+    pub(crate) fn clear_suspicion(&self) {
+        let taken = std::mem::take(&mut self.state.borrow_mut().suspicion);
+        if !taken.is_empty() {
+            self.zone.give_back(&taken, now());
+        }
+    }
+
+    /// Takes a failure from each limit, whether or not one of them is spent, and adds what was taken.
+    fn take_failures(&self, taken: &mut Vec<Ask>) -> Result<(), Shortage> {
         let now = now();
-        self.auth_failure_asks(|_, ask| {
-            let mut standings = Vec::new();
-            worker::with(|worker| {
-                let holder = worker.holder.as_mut();
-                let _ = self.zone.reserve(
-                    &mut [ask],
-                    now,
-                    self.lock,
-                    holder,
-                    &mut standings,
-                    &mut Vec::new(),
-                );
+        let mut worst = None;
+        for rule in self.failure_rules() {
+            let mut take = |subject: &Subject<'_>| {
+                for limit in &rule.auth_failures {
+                    for width in 0.. {
+                        let Some(key) = self.zone.failures_key(subject, width) else { break };
+                        let (mut ask, mut standings) = ([self.request(key, limit)], Vec::new());
+                        let (leases, holder) = (&mut Vec::new(), None);
+                        let zone = self.zone;
+                        match zone.reserve(&mut ask, now, self.lock, holder, &mut standings, leases)
+                        {
+                            Ok(()) => taken.extend(ask),
+                            Err(Refused::ZoneFull(_)) => continue,
+                            Err(refused) => {
+                                self.note_failures(&mut worst, limit, refused, &standings);
+                            }
+                        }
+                        if zone.is_rest(subject, key) {
+                            self.say_crowded(&rule.name);
+                        }
+                        break;
+                    }
+                }
+            };
+            self.with_subject(rule, None, &mut take);
+        }
+        worst.map_or(Ok(()), Err)
+    }
+
+    /// Keeps the shortage that lasts longest.
+    fn note_failures(
+        &self,
+        worst: &mut Option<Shortage>,
+        limit: &Bucket,
+        refused: Refused,
+        standings: &[Standing],
+    ) {
+        let Refused::Exceeded(Exceeded { wait_nanos, .. }) = refused else { return };
+        if worst.as_ref().is_none_or(|worst| wait_nanos > worst.wait_nanos) {
+            let report = standings.first().map(|standing| LimitReport {
+                label: Arc::clone(&limit.label),
+                standing: *standing,
+                is_own: false,
+                is_money: false,
             });
-        });
-    }
-
-    fn auth_failure_asks(&self, mut each: impl FnMut(&Bucket, Ask)) {
-        for rule in self.policy.limits.iter().filter(|rule| !rule.auth_failures.is_empty()) {
-            let key = self.key(rule, |value| self.zone.auth_failures_key(&rule.name, value));
-            let Some(key) = key else { continue };
-            for limit in &rule.auth_failures {
-                each(limit, self.bucket(key, limit, 1));
-            }
+            *worst = Some(Shortage { reason: Reason::AuthFailuresExceeded, wait_nanos, report });
         }
     }
 
-    fn bucket(&self, key: Key, limit: &Bucket, n: u32) -> Ask {
+    fn failure_rules(&self) -> impl Iterator<Item = &Rc<LimitRule>> {
+        self.policy.limits.iter().filter(|rule| !rule.auth_failures.is_empty())
+    }
+
+    /// Asks for one request, or one failure.
+    fn request(&self, key: Key, limit: &Bucket) -> Ask {
         let (dimension, scale) = (limit.dimension, limit.scale(self.zone));
-        let oversize = match dimension {
-            Dimension::Requests | Dimension::AuthFailures => Oversize::Refuse,
-            _ => self.policy.oversized,
-        };
-        Ask::new(key, Take::Bucket { dimension, scale, n, oversize })
+        Ask::new(key, Take::Bucket { dimension, scale, n: 1, oversize: Oversize::Refuse })
     }
 
-    /// Whose limits they are under `rule`; `None`: the key is empty, and the rule doesn't apply.
-    fn key(&self, rule: &LimitRule, key_of: impl Fn(&[u8]) -> Key) -> Option<Key> {
-        match &rule.key {
+    /// Calls `f` with whose limits they are under `rule`; not where its key is empty, and the rule doesn't
+    /// apply.
+    fn with_subject<T>(
+        &self,
+        rule: &LimitRule,
+        client: Option<&str>,
+        f: impl FnOnce(&Subject<'_>) -> T,
+    ) -> Option<T> {
+        let by = match &rule.key {
             KeySource::Address => match self.r.client_addr() {
-                Some(address) => Some(key_of(AddressKey::new(address).as_bytes())),
+                Some(address) => CountedBy::Address(AddressKey::new(address)),
                 // All of a UNIX-domain socket's clients are one.
-                None => Some(key_of(b"unix:")),
+                None => CountedBy::Constant(b"unix:"),
             },
-            KeySource::Expression(expression) => {
-                let value = expression.evaluate(self.r)?;
-                (!value.is_empty()).then(|| key_of(value))
-            }
-        }
+            KeySource::Constant(text) => CountedBy::Constant(text.evaluate(self.r)?),
+            KeySource::Authenticated(name) => CountedBy::Authenticated(name.evaluate(self.r)?),
+            KeySource::Expression(value) => CountedBy::Value(value.evaluate(self.r)?),
+        };
+        let is_empty = match by {
+            CountedBy::Constant(value)
+            | CountedBy::Authenticated(value)
+            | CountedBy::Value(value) => value.is_empty(),
+            CountedBy::Address(_) => false,
+        };
+        (!is_empty).then(|| f(&Subject { rule: &rule.name, by, client }))
     }
 
     /// Refuses a client whose limits are spent already, before its body is read: looks at what
@@ -192,7 +278,7 @@ impl Admission<'_, '_> {
     /// Notes how the client's limits stand that depend on the body, which isn't read.
     fn show_unread(&self, scratch: &mut Scratch) {
         scratch.clear();
-        let tokens = Some(Tokens { input: 0, output: 0, cost: None });
+        let tokens = Some((Estimate::default(), None));
         self.tier_asks(scratch, Amounts { tokens, ..Amounts::default() });
         scratch.of_tier = scratch.asks.len();
         let now = now();
@@ -224,10 +310,9 @@ impl Admission<'_, '_> {
 
     fn reserve_with(&self, scratch: &mut Scratch, may_wait: bool) -> Result<Admitted, Shortage> {
         let amounts = self.amounts();
-        self.tier_asks(scratch, amounts);
-        scratch.of_tier = scratch.asks.len();
-        self.rule_asks(scratch, amounts);
-        if amounts.tokens.is_some_and(|tokens| tokens.cost.is_none()) && scratch.has_budget() {
+        let mut widths = Widths::default();
+        self.all_asks(scratch, amounts, &widths);
+        if amounts.tokens.is_some_and(|(_, price)| price.is_none()) && scratch.has_budget() {
             return Err(Reason::ModelDenied.into());
         }
         // Whoever waits already comes first.
@@ -261,6 +346,10 @@ impl Admission<'_, '_> {
                 Err(refused) => refused,
             };
             let place = match refused {
+                Refused::ZoneFull(ask) if self.widen(scratch, ask, &mut widths) => {
+                    self.all_asks(scratch, amounts, &widths);
+                    continue;
+                }
                 Refused::Exceeded(exceeded) if exceeded.only_concurrency && may_wait => {
                     scratch.place(exceeded.ask).map(|place| (exceeded.ask, place))
                 }
@@ -303,11 +392,7 @@ impl Admission<'_, '_> {
 
     fn amounts(&self) -> Amounts {
         let state = self.state.borrow();
-        let tokens = state.metering.as_ref().map(|metering| Tokens {
-            input: metering.estimate.input,
-            output: metering.estimate.output,
-            cost: metering.estimated_cost(),
-        });
+        let tokens = state.metering.as_ref().map(|metering| (metering.estimate, metering.price));
         Amounts { tokens, ..Amounts::default() }
     }
 
@@ -321,6 +406,37 @@ impl Admission<'_, '_> {
         }
         let is_due = amounts.tokens.is_some() && !before.any(|charged| charged.with_tokens);
         is_due.then_some(Amounts { only_tokens: true, ..amounts })
+    }
+
+    /// All that a request takes.
+    fn all_asks(&self, scratch: &mut Scratch, amounts: Amounts, widths: &Widths) {
+        scratch.clear();
+        self.tier_asks(scratch, amounts);
+        scratch.of_tier = scratch.asks.len();
+        self.rule_asks(scratch, amounts, widths);
+    }
+
+    /// There is no room for the key of an ask: whether its rule has something wider to count by.
+    fn widen(&self, scratch: &Scratch, ask: usize, widths: &mut Widths) -> bool {
+        let Some(index) = scratch.rule(ask) else { return false };
+        let Some(rule) = self.policy.limits.get(index) else { return false };
+        widths.widen(index);
+        let width = widths.of(index);
+        let principal = self.state.borrow().principal.clone();
+        let client = principal.as_ref().map(|principal| principal.client());
+        let key = self.with_subject(rule, client, |subject| {
+            let key = self.zone.limit_key(subject, width)?;
+            Some((key, self.zone.is_rest(subject, key)))
+        });
+        match key.flatten() {
+            Some((_, is_rest)) => {
+                if is_rest {
+                    self.say_crowded(&rule.name);
+                }
+                true
+            }
+            None => false,
+        }
     }
 
     /// The limits of the client's tier. They hold once a request, however many locations it goes
@@ -339,31 +455,38 @@ impl Admission<'_, '_> {
                 && limit.dimension == Dimension::Requests
                 && limit.quota().period() == Period::Minute
         };
-        self.add(scratch, key, &tier.limits, due, is_replaced);
+        self.add(scratch, (key, Whose::Own, None), &tier.limits, due, is_replaced);
         if let Some(per_minute) = own_rate.filter(|_| !due.only_tokens) {
             let (scale, label) = worker::with(|worker| worker.token_rate(self.zone, per_minute));
             let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
             let take = Take::Bucket { dimension, scale, n: 1, oversize };
-            scratch.push(Ask::new(key, take), &label, None);
+            scratch.push(Ask::new(key, take), &label, Source::default());
         }
         // Whose body isn't read, or not yet, is for no model.
         let model = state.metering.as_ref().map(|metering| metering.model.as_deref());
         if let Some(block) = model.and_then(|model| tier.block(model.unwrap_or_default())) {
             let key = self.zone.model_key(principal.client(), block.pattern.as_str());
-            self.add(scratch, key, &block.limits, amounts, |_| false);
+            self.add(scratch, (key, Whose::Own, None), &block.limits, amounts, |_| false);
         }
     }
 
     /// The limits of the rules that apply in this location, and weren't charged in one before.
-    fn rule_asks(&self, scratch: &mut Scratch, amounts: Amounts) {
-        for rule in self.policy.limits.iter().filter(|rule| !rule.limits.is_empty()) {
+    fn rule_asks(&self, scratch: &mut Scratch, amounts: Amounts, widths: &Widths) {
+        let principal = self.state.borrow().principal.clone();
+        let client = principal.as_ref().map(|principal| principal.client());
+        for (index, rule) in self.policy.limits.iter().enumerate() {
+            if rule.limits.is_empty() {
+                continue;
+            }
             let is_charged = |charged: &Charged| {
                 charged.policy.limits.iter().any(|other| Rc::ptr_eq(other, rule))
             };
             let Some(due) = self.due(amounts, is_charged) else { continue };
-            let key = self.key(rule, |value| self.zone.limit_key(&rule.name, value));
-            let Some(key) = key else { continue };
-            self.add(scratch, key, &rule.limits, due, |_| false);
+            let width = widths.of(index);
+            let key =
+                self.with_subject(rule, client, |subject| self.zone.limit_key(subject, width));
+            let Some(key) = key.flatten() else { continue };
+            self.add(scratch, (key, Whose::Shared, Some(index)), &rule.limits, due, |_| false);
         }
     }
 
@@ -371,20 +494,29 @@ impl Admission<'_, '_> {
     fn add(
         &self,
         scratch: &mut Scratch,
-        key: Key,
+        (key, whose, rule): (Key, Whose, Option<usize>),
         set: &LimitSet,
         amounts: Amounts,
         is_replaced: impl Fn(&Bucket) -> bool,
     ) {
+        let source = Source { rule, place: None };
+        let oversized = self.policy.oversized;
         for limit in set.buckets.iter().filter(|limit| !is_replaced(limit)) {
-            if let Some(n) = amounts.of(limit.dimension) {
-                scratch.push(self.bucket(key, limit, n), &limit.label, None);
-            }
+            let ask = match limit.dimension {
+                Dimension::Requests | Dimension::AuthFailures if amounts.only_tokens => continue,
+                Dimension::Requests | Dimension::AuthFailures => self.request(key, limit),
+                dimension => match amounts.of(dimension, whose) {
+                    Some(need) => {
+                        Ask::tokens(key, (dimension, limit.scale(self.zone)), need, oversized)
+                    }
+                    None => continue,
+                },
+            };
+            scratch.push(ask, &limit.label, source);
         }
         for limit in &set.budgets {
-            if let Some(tokens) = amounts.tokens {
-                let take = Take::Budget { budget: limit.budget, n: tokens.cost.unwrap_or(0) };
-                scratch.push(Ask::new(key, take), &limit.label, None);
+            if let Some(cost) = amounts.cost(whose) {
+                scratch.push(Ask::money(key, limit.budget, cost, oversized), &limit.label, source);
             }
         }
         if let Some(concurrency) = set.concurrency.as_ref().filter(|_| !amounts.only_tokens) {
@@ -392,7 +524,7 @@ impl Admission<'_, '_> {
             let take = Take::Concurrency { limit };
             let place = queue::Place { key, limit, queue, timeout_ms };
             let place = (queue > 0).then_some(place);
-            scratch.push(Ask::new(key, take), &concurrency.label, place);
+            scratch.push(Ask::new(key, take), &concurrency.label, Source { rule, place });
         }
     }
 
@@ -455,6 +587,13 @@ impl Admission<'_, '_> {
         Shortage { reason, wait_nanos, report: scratch.report(index) }
     }
 
+    /// Says, once a minute, that a rule counts those together for whom there is no room.
+    fn say_crowded(&self, rule: &str) {
+        if worker::with(|worker| worker.may_say_crowded()) {
+            self.complain(&format!("counts all for whom \"{rule}\" has no room together"));
+        }
+    }
+
     fn complain(&self, what: &str) {
         self.r.log().error(format_args!(
             "tollgate_zone \"{}\" {what}; make the zone larger",
@@ -463,13 +602,22 @@ impl Admission<'_, '_> {
     }
 }
 
+/// Where an ask comes from.
+#[derive(Clone, Copy, Default)]
+struct Source {
+    /// The rule, by its number in the location.
+    rule: Option<usize>,
+    /// Where to wait, if it has a queue.
+    place: Option<queue::Place>,
+}
+
 /// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
 /// so that a request costs few allocations.
 #[derive(Default)]
 pub(crate) struct Scratch {
     asks: Vec<Ask>,
-    /// The name of each, and where to wait for those that have a queue.
-    labels: Vec<(Arc<str>, Option<queue::Place>)>,
+    /// The name of each, and where it comes from.
+    labels: Vec<(Arc<str>, Source)>,
     standings: Vec<Standing>,
     /// How many of the asks are those of the client's own limits; the others are those of rules.
     of_tier: usize,
@@ -483,9 +631,9 @@ impl Scratch {
         self.of_tier = 0;
     }
 
-    fn push(&mut self, ask: Ask, label: &Arc<str>, place: Option<queue::Place>) {
+    fn push(&mut self, ask: Ask, label: &Arc<str>, source: Source) {
         self.asks.push(ask);
-        self.labels.push((Arc::clone(label), place));
+        self.labels.push((Arc::clone(label), source));
     }
 
     fn has_budget(&self) -> bool {
@@ -494,11 +642,16 @@ impl Scratch {
 
     /// Where to wait, with the number of the limit.
     fn places(&self) -> impl Iterator<Item = (usize, queue::Place)> + '_ {
-        self.labels.iter().enumerate().filter_map(|(index, (_, place))| Some((index, (*place)?)))
+        let sources = self.labels.iter().enumerate();
+        sources.filter_map(|(index, (_, source))| Some((index, source.place?)))
     }
 
     fn place(&self, index: usize) -> Option<queue::Place> {
-        self.labels.get(index)?.1
+        self.labels.get(index)?.1.place
+    }
+
+    fn rule(&self, index: usize) -> Option<usize> {
+        self.labels.get(index)?.1.rule
     }
 
     /// The limits on requests and on tokens that have least left: the client's own, if it has any.

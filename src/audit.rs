@@ -10,7 +10,7 @@ use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 use crate::metering::Outcome;
 use crate::state::State;
-use crate::worker;
+use crate::{estimate, worker};
 
 /// The log handler.
 pub(crate) fn write(r: Request<'_>) {
@@ -91,12 +91,11 @@ fn settle(r: Request<'_>, state: &RefCell<State>) -> Option<Outcome> {
     for reservation in reservations {
         reservation.settle(&usage, cost);
     }
-    let state = state.borrow();
-    if let (Some(metering), Some(outcome)) = (&state.metering, &outcome) {
+    let borrowed = state.borrow();
+    if let (Some(metering), Some(outcome)) = (&borrowed.metering, &outcome) {
         let zone = r.main_conf().zone();
-        if let (Some(output), Some((zone, _))) = (outcome.output_of_one(metering), zone) {
-            let tier = state.tier.as_ref().map_or("", |tier| tier.name.as_str());
-            zone.learn(tier, metering.model.as_deref().unwrap_or_default(), output);
+        if let Some((zone, _)) = zone {
+            estimate::learn(r, state, metering, outcome, zone);
         }
     }
     outcome

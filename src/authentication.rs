@@ -44,8 +44,9 @@ pub(crate) enum Authentication {
 /// What a request may do to find out.
 #[derive(Clone, Copy)]
 pub(crate) enum Means<'i> {
-    /// Ask providers, and wait; it may have waited for this one already.
-    Ask(Option<&'i Inquiry>),
+    /// Ask providers, and wait; it may have waited for this one already. What is called before a
+    /// question about the credential may refuse it.
+    Ask(Option<&'i Inquiry>, &'i dyn Fn() -> Result<(), Reason>),
     /// It has waited for long enough.
     Last(Option<&'i Inquiry>),
     /// Nothing but looking at what is known.
@@ -54,12 +55,12 @@ pub(crate) enum Means<'i> {
 
 impl<'i> Means<'i> {
     fn asks(self, r: Request<'_>) -> Option<Request<'_>> {
-        matches!(self, Self::Ask(_)).then_some(r)
+        matches!(self, Self::Ask(..)).then_some(r)
     }
 
     fn inquiry(self) -> Option<&'i Inquiry> {
         match self {
-            Self::Ask(inquiry) | Self::Last(inquiry) => inquiry,
+            Self::Ask(inquiry, _) | Self::Last(inquiry) => inquiry,
             Self::Look => None,
         }
     }
@@ -72,7 +73,7 @@ impl<'i> Means<'i> {
         instead: Reason,
     ) -> Result<Authentication, Denial> {
         match self {
-            Self::Ask(_) | Self::Look => Ok(Authentication::Wait(topic, inquiry)),
+            Self::Ask(..) | Self::Look => Ok(Authentication::Wait(topic, inquiry)),
             Self::Last(_) => Err(instead.into()),
         }
     }
@@ -178,7 +179,7 @@ fn verify(
     // Keys without a `kid` were tried in its place.
     const LACKS: [TokenError; 2] = [TokenError::NoKey, TokenError::BadSignature];
     let lacks_key = verified.as_ref().is_err_and(|error| LACKS.contains(error));
-    if lacks_key && matches!(means, Means::Ask(_)) {
+    if lacks_key && matches!(means, Means::Ask(..)) {
         let algorithms = policy.algorithms.as_ref();
         if jwt::asks_for_unknown_key(token, &keys, algorithms, policy.max_len) {
             if let Some(Keys::Wait(topic)) = provider.keys_for_unknown_kid(r) {
@@ -209,7 +210,12 @@ fn introspect(
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
     const UNAVAILABLE: Reason = Reason::IntrospectionUnavailable;
-    match introspector.judge(token, means.inquiry(), means.asks(r)) {
+    let question = match means {
+        Means::Ask(_, before) => Some((r, before)),
+        Means::Last(_) | Means::Look => None,
+    };
+    match introspector.judge(token, means.inquiry(), question) {
+        Standing::Refused(reason) => Err(reason.into()),
         Standing::Judged(verdict) => judged(r, verdict),
         Standing::Wait(topic, inquiry) => means.wait(topic, Some(inquiry), UNAVAILABLE),
         // It was judged when the request came, and nobody asks again while it runs.

@@ -51,7 +51,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     }
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|| make_state(r, policy))?;
-    let (request_id, client, tier, is_metered, presented) = {
+    let (request_id, client, tier, is_metered, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
@@ -64,6 +64,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
             state.metering.is_some(),
+            state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
             state.credential.bytes(r),
         )
     };
@@ -87,6 +88,10 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     if let Some(tier) = tier {
         r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
     }
+    state.borrow_mut().outlasts = match outlasts {
+        true => r.outlast_client(),
+        false => None,
+    };
     r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| kept_back.is_some_and(|bytes| carries(value, bytes)));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tollgate_core::decision::Reason;
 use tollgate_core::introspection::{question, verdict, Verdict, MAX_NEGATIVE_SECS};
 use tollgate_core::jwt::{Policy, TokenError};
 use tollgate_core::principal::Principal;
@@ -50,6 +51,8 @@ pub(crate) enum Standing {
     Judged(Result<Arc<Principal>, TokenError>),
     /// It has to wait.
     Wait(Topic, Rc<Inquiry>),
+    /// It may not be asked about.
+    Refused(Reason),
     /// The provider doesn't say.
     Unavailable,
 }
@@ -67,12 +70,12 @@ impl Introspector {
     }
 
     /// What the token is worth: remembered, as `inquiry` has it, or to be asked for by this request,
-    /// if it `asks`.
+    /// if there is one that `asks`, and what is called before that agrees.
     pub(crate) fn judge(
         self: &Rc<Self>,
         token: &[u8],
         inquiry: Option<&Inquiry>,
-        asks: Option<Request<'_>>,
+        asks: Option<(Request<'_>, &dyn Fn() -> Result<(), Reason>)>,
     ) -> Standing {
         if token.is_empty() || token.len() > self.policy.max_len {
             return Standing::Judged(Err(TokenError::TooLong));
@@ -96,7 +99,10 @@ impl Introspector {
         let asked = self.asked.borrow().get(token).cloned();
         match (asked, asks) {
             (Some(inquiry), _) => Standing::Wait(inquiry.topic, inquiry),
-            (None, Some(r)) => self.ask(r, token),
+            (None, Some((r, before))) => match before() {
+                Ok(()) => self.ask(r, token),
+                Err(reason) => Standing::Refused(reason),
+            },
             (None, None) => Standing::Unavailable,
         }
     }
@@ -127,6 +133,7 @@ impl Introspector {
         let problem = match outcome {
             Outcome::Abandoned => return None,
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
+            Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
             Outcome::Answer { status: 200, body } => match verdict(body, &self.policy, now) {
                 Some(verdict) => {

@@ -10,6 +10,7 @@
 //! |               | [`authentication`]     | credential, principal                                    |
 //! |               | [`waiting`]            | for a [`provider`] of keys, or an [`introspector`]       |
 //! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
+//! |               | [`estimate`]           | what may that take? by what was learned of its like      |
 //! |               | [`admission`]          | reserve on every limit, all or nothing                   |
 //! |               | [`queue`]              | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]            | who was refused stays refused, wherever nginx leads him  |
@@ -30,6 +31,7 @@ mod admission;
 mod audit;
 mod authentication;
 mod conf;
+mod estimate;
 #[cfg(debug_assertions)]
 mod faults;
 mod ffi;

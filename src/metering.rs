@@ -5,8 +5,11 @@ use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Readi
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
+
+const GATEWAY_TIME_OUT: u16 = 504;
 
 /// The metering of one request: only of those whose body was read.
 pub(crate) struct Metering {
@@ -15,8 +18,10 @@ pub(crate) struct Metering {
     pub(crate) stream: bool,
     /// What was asked of the engine, and what of that is not for the client to see.
     asked: Asked,
-    /// The input as estimated, and the output that is reserved.
-    pub(crate) estimate: Usage,
+    /// What it may take.
+    pub(crate) estimate: Estimate,
+    /// What is learned from its answer.
+    pub(crate) lesson: Option<Lesson>,
     pub(crate) price: Option<Price>,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
@@ -53,7 +58,7 @@ impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
         engine: Engine,
-        estimate: Usage,
+        (estimate, lesson): (Estimate, Option<Lesson>),
         price: Option<Price>,
         hides: Hides,
     ) -> Self {
@@ -70,6 +75,7 @@ impl Metering {
             },
             model: request.model,
             estimate,
+            lesson,
             price,
             answer: Answer::None,
             ttft_ms: None,
@@ -81,15 +87,18 @@ impl Metering {
         self.asked.hides = Hides::default();
     }
 
-    /// What the request would cost if the estimate came true, in nano-units.
-    pub(crate) fn estimated_cost(&self) -> Option<u64> {
-        self.price.map(|price| price.cost(&self.estimate))
+    /// Whether the engine makes the answer to its end, though its client leaves.
+    pub(crate) fn outlasts_client(&self) -> bool {
+        !self.stream && self.asked.engine.goes_on_after_client_left()
     }
 
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        self.answer = if !is_success || r.has_no_body() {
+        self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
+            // Our patience is at its end, and not the engine's work.
+            Answer::None
+        } else if !is_success || r.has_no_body() {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
@@ -160,7 +169,7 @@ impl Metering {
         // Only the client's own bound bounds what it got.
         let bound = self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices));
         let terms = Terms {
-            reserved: self.estimate,
+            reserved: self.estimate.usage(),
             most_output: bound.unwrap_or(u64::MAX),
             stream: self.stream,
             goes_on: self.asked.engine.goes_on_after_client_left(),
@@ -173,9 +182,13 @@ impl Metering {
                 settle(reading.as_ref(), &terms, !complete)
             }
             Answer::Told(reading) => settle(Some(reading), &terms, false),
-            Answer::Unreadable => (self.estimate, Source::Estimated),
+            Answer::Unreadable => (self.estimate.usage(), Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
-            Answer::None if r.is_client_gone() && r.was_sent_upstream() => terms.of_no_answer(),
+            Answer::None
+                if r.was_sent_upstream() && (r.is_client_gone() || self.outlasts_client()) =>
+            {
+                terms.of_no_answer()
+            }
             Answer::None | Answer::Free => (Usage::default(), Source::None),
         };
         let cost = self.price.map(|price| price.cost(&usage));
@@ -188,7 +201,16 @@ impl Outcome {
     /// The output tokens of one answer, for what is learned of a model.
     pub(crate) fn output_of_one(&self, metering: &Metering) -> Option<u32> {
         let is_known = self.source == Source::Measured && metering.endpoint.has_output();
-        let one = self.usage.output.div_ceil(metering.asked.choices.max(1));
-        is_known.then(|| u32::try_from(one).unwrap_or(u32::MAX))
+        is_known.then(|| u32::try_from(self.each(metering)).unwrap_or(u32::MAX))
+    }
+
+    fn each(&self, metering: &Metering) -> u64 {
+        self.usage.output.div_ceil(metering.asked.choices.max(1))
+    }
+
+    /// Whether nothing but the engine set the end of the answer. (One below its bound says little, too:
+    /// whoever sets a bound of 2 asks for a word.)
+    pub(crate) fn is_whole(&self, metering: &Metering) -> bool {
+        metering.asked.output_bound.is_none()
     }
 }

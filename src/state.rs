@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Standing, Zone};
+use tollgate_core::limits::{Ask, Standing, Zone};
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
@@ -14,6 +14,7 @@ use tollgate_core::principal::Principal;
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::ffi::absence::Content;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::{Kept, Request};
 use crate::introspector::Inquiry;
@@ -57,6 +58,8 @@ pub(crate) struct State {
     /// The path that it was judged by last.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
+    /// What was counted as a wrong credential while a provider is asked about it.
+    pub(crate) suspicion: Vec<Ask>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
@@ -73,6 +76,10 @@ pub(crate) struct State {
     pub(crate) refused_with: Option<u16>,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
+    /// There where the answer is waited for though the client may leave.
+    pub(crate) outlasts: Option<Content>,
+    /// The client has left, and the answer is read for the account alone.
+    pub(crate) is_client_absent: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
 }
@@ -214,6 +221,7 @@ impl State {
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
+            suspicion: Vec::new(),
             asked: None,
             ticket: None,
             charged: Charges::default(),
@@ -224,6 +232,8 @@ impl State {
             body: Body::Untouched,
             refused_with: None,
             broken: false,
+            outlasts: None,
+            is_client_absent: false,
             abandoned: false,
         }
     }

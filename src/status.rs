@@ -208,6 +208,9 @@ impl StatusFile {
 
 /// Whether the file is that of an nginx that runs.
 fn is_alive(path: &Path) -> bool {
-    let status = fs::read(path).ok().and_then(|bytes| Status::read(&bytes));
+    // To open a pipe would be to wait for its other end.
+    let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let bytes = is_file.then(|| fs::read(path).ok()).flatten();
+    let status = bytes.and_then(|bytes| Status::read(&bytes));
     status.is_some_and(|status| status.is_alive(wall_ms()))
 }

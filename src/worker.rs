@@ -12,6 +12,7 @@ use tollgate_core::limits::{Holder, Quota, Scale, Zone};
 use tollgate_core::request_id;
 
 use crate::admission::Scratch;
+use crate::ffi::clock::mono_now;
 use crate::queue::Queue;
 use crate::random;
 use crate::revocation::Requests;
@@ -20,6 +21,8 @@ use crate::revocation::Requests;
 const CACHED_TOKENS: usize = 8192;
 /// API keys that a worker remembers.
 const REMEMBERED_KEYS: usize = 4096;
+/// Nanoseconds between two messages about rules that have no room.
+const SAY_CROWDED: u64 = 60_000_000_000;
 /// Rates from tokens that a worker remembers.
 const CACHED_RATES: usize = 4096;
 
@@ -35,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) queue: Queue,
     pub(crate) requests: Requests,
     token_rates: HashMap<NonZeroU32, (Scale, Arc<str>)>,
+    /// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
+    said_crowded: Option<u64>,
 }
 
 /// Made at the first request, and so after nginx has forked its workers: each has keys of its own.
@@ -62,7 +67,18 @@ impl Worker {
             queue: Queue::default(),
             requests: Requests::default(),
             token_rates: HashMap::new(),
+            said_crowded: None,
         }
+    }
+
+    /// Whether it is time to say that a rule has no room.
+    pub(crate) fn may_say_crowded(&mut self) -> bool {
+        let now = mono_now().0;
+        let is_due = self.said_crowded.is_none_or(|then| now.saturating_sub(then) > SAY_CROWDED);
+        if is_due {
+            self.said_crowded = Some(now);
+        }
+        is_due
     }
 
     /// The scale of the `rate_limit` of a token, and the name of the limit.

@@ -112,9 +112,10 @@ pub(super) fn load_keys(
         if let Some((count, first)) = set.restricted() {
             cx.log().warn(format_args!(
                 "{count} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
-                 this version does not enforce them {place}",
+                 {} {place}",
                 set.len(),
-                first.escape_debug()
+                first.escape_debug(),
+                keys::NOT_ENFORCED
             ));
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::api_keys::tell_warnings;
-use super::settings::{Auth, Given, KeySource, Settings};
+use super::settings::{Auth, Given, Settings, TokenSource};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
@@ -134,19 +134,21 @@ pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfErr
 }
 
 /// Where the provider is that is asked about tokens.
-fn introspection_uri(settings: &Settings) -> Option<&String> {
-    settings.introspection_request.as_ref()?.value.as_ref()
+fn introspection(settings: &Settings) -> Option<(&TokenSource, &Place)> {
+    let given = settings.introspection_request.as_ref()?;
+    Some((given.value.as_ref()?, &given.place))
 }
 
 /// Who tells what opaque tokens are worth.
 pub(super) fn load_introspector(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     auth: &Auth,
     main: &mut MainConf,
     on: &Place,
 ) -> Result<Option<Rc<PerServer<Introspector>>>, ConfError> {
-    let uri = match introspection_uri(settings) {
-        Some(uri) if auth.has_tokens() => uri,
+    let (asked, place) = match introspection(settings) {
+        Some(asked) if auth.has_tokens() => asked,
         None if auth.introspection => {
             return Err(ConfError::new(format!(
                 "\"tollgate_auth introspection\" without a provider would refuse every token; add \
@@ -161,8 +163,11 @@ pub(super) fn load_introspector(
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
+    let alone = std::slice::from_ref(asked);
+    check_bindings(cx, "tollgate_introspection_request", &[], alone, &policy, place)?;
+    let policy = policy.bound(&asked.binding);
     let cache_secs = settings.introspection_cache_secs.unwrap_or(DEFAULT_INTROSPECTION_CACHE_SECS);
-    let uri = uri.clone();
+    let uri = asked.name.clone();
     let introspector = PerServer::new(move || Introspector::new(&uri, policy.clone(), cache_secs));
     main.loaded.introspectors.push((concerned, Rc::clone(&introspector)));
     Ok(Some(introspector))
@@ -184,7 +189,7 @@ pub(super) fn load_verifier(
                  keys; keep one of them {place}"
             )))
         }
-        (None, None) if introspection_uri(settings).is_some() => return Ok(None),
+        (None, None) if introspection(settings).is_some() => return Ok(None),
         (None, None) => {
             return Err(ConfError::new(format!(
                 "\"tollgate_auth jwt\" without keys would refuse every token; add \
@@ -198,13 +203,14 @@ pub(super) fn load_verifier(
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
+    let others = introspection(settings).map_or(&[][..], |(asked, _)| std::slice::from_ref(asked));
     match (&settings.jwt_key_files, request) {
         (Some(Given { value: files, place }), _) => {
-            check_bindings(cx, "tollgate_jwt_key_file", files, &policy, place)?;
+            check_bindings(cx, "tollgate_jwt_key_file", files, others, &policy, place)?;
         }
         (None, Some((from, place))) => {
             let from = std::slice::from_ref(from);
-            check_bindings(cx, "tollgate_jwt_key_request", from, &policy, place)?;
+            check_bindings(cx, "tollgate_jwt_key_request", from, others, &policy, place)?;
         }
         (None, None) => {}
     }
@@ -224,17 +230,16 @@ pub(super) fn load_verifier(
     Ok(Some(verifier))
 }
 
-/// Whether whose keys these are goes together with what is accepted.
+/// Whether whose keys these are goes together with what is accepted, and with whom else is asked.
 fn check_bindings(
     cx: &ConfContext<'_>,
     directive: &str,
-    sources: &[KeySource],
+    keys: &[TokenSource],
+    others: &[TokenSource],
     policy: &jwt::Policy,
     place: &Place,
 ) -> Result<(), ConfError> {
-    let sources: Vec<_> =
-        sources.iter().map(|source| (source.name.as_str(), &source.binding)).collect();
-    match jwt::check_bindings(&sources, policy) {
+    match jwt::check_bindings(&named(keys), &named(others), policy) {
         Ok(None) => Ok(()),
         Ok(Some(unbound)) => {
             cx.log().warn(format_args!("\"{directive}\": {unbound} {place}"));
@@ -244,10 +249,14 @@ fn check_bindings(
     }
 }
 
+fn named(sources: &[TokenSource]) -> Vec<(&str, &jwt::Binding)> {
+    sources.iter().map(|source| (source.name.as_str(), &source.binding)).collect()
+}
+
 fn load_key_files(
     cx: &ConfContext<'_>,
     settings: &Settings,
-    Given { value: sources, place }: &Given<Vec<KeySource>>,
+    Given { value: sources, place }: &Given<Vec<TokenSource>>,
     main: &mut MainConf,
 ) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::api_keys::{self, ApiKeys};
 use super::credentials::{self, Verifier};
 use super::rules::{LimitRule, LimitSet, Tier};
-use super::settings::{AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Settings, Upgrade};
+use super::settings::{
+    AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings, Upgrade,
+};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
@@ -58,6 +60,8 @@ pub(crate) struct Policy {
     pub(crate) include_usage: IncludeUsage,
     /// What is reserved where the request doesn't say.
     pub(crate) estimate: Guess,
+    /// How much of a bound is reserved.
+    pub(crate) reserve: Reserve,
     pub(crate) oversized: Oversize,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
@@ -74,7 +78,9 @@ pub(crate) struct Guess {
 
 impl Guess {
     fn of(setting: Estimate) -> Self {
-        let input = llm::Estimate::new(setting.bytes_per_token, MEDIA_TOKENS).unwrap_or_default();
+        let fixed = setting.bytes_per_token;
+        let fixed = fixed.and_then(|bytes| llm::Estimate::fixed(bytes, MEDIA_TOKENS));
+        let input = fixed.unwrap_or_else(|| llm::Estimate::learned(MEDIA_TOKENS));
         Self { input, output: setting.output }
     }
 }
@@ -135,7 +141,7 @@ impl Policy {
             true => credentials::load_verifier(cx, settings, main, on)?,
             false => None,
         };
-        let introspector = credentials::load_introspector(settings, &auth, main, on)?;
+        let introspector = credentials::load_introspector(cx, settings, &auth, main, on)?;
         let anonymous = auth.is_none();
         let limits = applied_limits(settings, main)?;
         // Where nobody authenticates, nobody fails to, either.
@@ -167,6 +173,7 @@ impl Policy {
             max_body: settings.max_body.unwrap_or(DEFAULT_MAX_BODY),
             include_usage: settings.include_usage.unwrap_or_default(),
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
+            reserve: settings.reserve.unwrap_or_default(),
             oversized: settings.oversized.unwrap_or(Oversize::Debt),
             ratelimit_headers: settings
                 .ratelimit_headers

@@ -283,6 +283,10 @@ pub(crate) struct LimitRule {
 pub(crate) enum KeySource {
     /// The client's address, IPv6 by /64: `$binary_remote_addr` or `$remote_addr` alone.
     Address,
+    /// What this configuration says, and nothing of the request.
+    Constant(ComplexValue),
+    /// Nothing but what was authenticated.
+    Authenticated(ComplexValue),
     /// Any other expression.
     Expression(ComplexValue),
 }

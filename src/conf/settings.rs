@@ -58,15 +58,15 @@ pub(crate) enum AuditLog {
 /// `tollgate_estimate`: what is reserved where the request doesn't say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Estimate {
-    /// Of text in the input.
-    pub(crate) bytes_per_token: u32,
+    /// Of text in the input; `None`: by what is learned of the model.
+    pub(crate) bytes_per_token: Option<u32>,
     /// Tokens of output, as long as it isn't known what a model tends to answer.
     pub(crate) output: u32,
 }
 
 impl Default for Estimate {
     fn default() -> Self {
-        Self { bytes_per_token: 4, output: 1024 }
+        Self { bytes_per_token: None, output: 1024 }
     }
 }
 
@@ -81,6 +81,16 @@ pub(crate) enum IncludeUsage {
     Off,
 }
 
+/// `tollgate_reserve`: how much output is reserved for a request that bounds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reserve {
+    /// As much as it may have.
+    #[default]
+    Bound,
+    /// As much as its like lately had, if that is less.
+    Learned,
+}
+
 /// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRevoke {
@@ -90,10 +100,10 @@ pub(crate) enum OnRevoke {
     Close,
 }
 
-/// Where keys of tokens come from, the path of a file or an internal location, and whose tokens they are
+/// What tells tokens good from bad, the path of a key file or an internal location, and whose tokens it is
 /// for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeySource {
+pub(crate) struct TokenSource {
     pub(crate) name: String,
     pub(crate) binding: Binding,
 }
@@ -114,9 +124,9 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
     pub(crate) api_key_headers: Option<Vec<String>>,
-    pub(crate) jwt_key_files: Option<Given<Vec<KeySource>>>,
+    pub(crate) jwt_key_files: Option<Given<Vec<TokenSource>>>,
     /// `None` inside: `off`.
-    pub(crate) jwt_key_request: Option<Given<Option<KeySource>>>,
+    pub(crate) jwt_key_request: Option<Given<Option<TokenSource>>>,
     pub(crate) jwt_key_cache: Option<Lifetime>,
     pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
     pub(crate) jwt_issuers: Option<Vec<String>>,
@@ -127,7 +137,7 @@ pub(crate) struct Settings {
     pub(crate) jwt_max_size: Option<usize>,
     pub(crate) jwt_claims: Option<Vec<(String, String)>>,
     /// `None` inside: `off`.
-    pub(crate) introspection_request: Option<Given<Option<String>>>,
+    pub(crate) introspection_request: Option<Given<Option<TokenSource>>>,
     pub(crate) introspection_cache_secs: Option<i64>,
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,
@@ -140,6 +150,7 @@ pub(crate) struct Settings {
     pub(crate) max_body: Option<u64>,
     pub(crate) include_usage: Option<IncludeUsage>,
     pub(crate) estimate: Option<Estimate>,
+    pub(crate) reserve: Option<Reserve>,
     pub(crate) oversized: Option<Oversize>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
@@ -177,7 +188,7 @@ impl Settings {
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
             jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
-            background resumable_streams max_body include_usage estimate oversized
+            background resumable_streams max_body include_usage estimate reserve oversized
             ratelimit_headers audit_log on_revoke upgrade
         )
     }

@@ -7,6 +7,7 @@ use ngx::ffi::{
     NGX_HTTP_BAD_GATEWAY, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
 };
 
+use super::absence;
 use super::guard::guard;
 use super::module;
 use super::relay;
@@ -57,7 +58,14 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     let done = guard(None, || response::headers(unsafe { Request::from_raw(r) }));
     match done {
-        Some(Header::Passes) => next_header(r),
+        Some(Header::Passes) => {
+            let rc = next_header(r);
+            // SAFETY: as above.
+            match guard(false, || unsafe { absence::begins(r, rc) }) {
+                true => NGX_OK as ngx_int_t,
+                false => rc,
+            }
+        }
         // SAFETY: nginx passes a live request; as below.
         Some(Header::BadGateway) => unsafe { instead(r, NGX_HTTP_BAD_GATEWAY) },
         // Nothing has been sent yet, so the client can be told.
@@ -83,7 +91,7 @@ unsafe fn instead(r: *mut ngx_http_request_t, status: u32) -> ngx_int_t {
 
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     if chain.is_null() {
-        return next_body(r, chain);
+        return send(r, chain, chain);
     }
     // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
     // passed on, whatever goes wrong.
@@ -111,19 +119,36 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     }
 }
 
+/// Sends what became of `chain` to the client, if there still is one.
+fn send(r: *mut ngx_http_request_t, out: *mut ngx_chain_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    if !guard(false, || unsafe { absence::is_now(r) }) {
+        let rc = next_body(r, out);
+        // SAFETY: as above.
+        if !guard(false, || unsafe { absence::begins(r, rc) }) {
+            return rc;
+        }
+    }
+    // SAFETY: both are live: what nginx passed, and what was made of it.
+    unsafe {
+        absence::consume(out);
+        absence::consume(chain)
+    }
+}
+
 /// Passes the answer of an engine on, and has it read as it goes by.
 fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
     // client still gets the answer.
     let changed = guard(None, || unsafe { relay::read(Request::from_raw(r), chain) });
     match changed {
-        None => next_body(r, chain),
+        None => send(r, chain, chain),
         Some(Err(relay::OutOfMemory)) => NGX_ERROR as ngx_int_t,
         Some(Ok(out)) => {
             // All of it may be hidden.
             let rc = match out.is_null() {
                 true => NGX_OK as ngx_int_t,
-                false => next_body(r, out),
+                false => send(r, out, chain),
             };
             // SAFETY: as above.
             guard((), || unsafe { relay::recycle(Request::from_raw(r), out) });

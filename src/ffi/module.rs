@@ -150,6 +150,9 @@ fn add_handler(
 unsafe extern "C" fn on_preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     phase(unsafe { Request::from_raw(r) }, |r| {
+        if r.is_led_astray() {
+            return Some(Verdict::Status(502));
+        }
         identity::silence(r);
         Some(Verdict::Declined)
     })
@@ -187,7 +190,14 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             // SAFETY: nginx passes its cycle, which is complete.
             let found = unsafe { (conf::main_of(cycle), super::process::place(cycle)) };
             match found {
-                (Some(main), Some(place)) => status::begin(main, &place),
+                (Some(main), Some(place)) => {
+                    status::begin(main, &place);
+                    // A single process lives through reloads, and is told of them here.
+                    let reloaded = super::process::is_single() && super::process::is_running();
+                    if let Some((zone, lock)) = main.zone().filter(|_| reloaded) {
+                        upkeep::join(zone, &lock, main);
+                    }
+                }
                 _ => status::end(),
             }
         }

@@ -216,6 +216,14 @@ unsafe fn format(pool: *mut ngx_slab_pool_t, shared: &SharedZone) -> Result<Zone
     let (zone, restored) = snapshot
         .format(words, precise_now(), state.boot_id())
         .map_err(|error| error.to_string())?;
+    if restored.outdated > 0 {
+        cycle_warn(format_args!(
+            "tollgate_zone \"{}\": {state} is of the version before; the limits of tiers go on as they \
+             were, those of {} keys of tollgate_limit begin unused",
+            shared.name(),
+            restored.outdated,
+        ));
+    }
     if restored.left_out > 0 {
         cycle_error(format_args!(
             "tollgate_zone \"{}\" has no room for {} of the {} clients in {state}; make the zone \

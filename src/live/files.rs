@@ -72,7 +72,7 @@ pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
 /// replaces that from outside, changes nothing in here.
 pub(super) fn blindness(path: &str) -> Option<String> {
     let found = fs::metadata(path).ok()?;
-    let remedy = "mount the folder that it is in, and not the file";
+    let remedy = "mount its folder instead";
     if found.nlink() == 0 {
         return Some(format!(
             "\"{path}\" has been removed or replaced where it comes from, and nginx sees the old one for \

@@ -131,7 +131,7 @@ impl<S: Source> Followed<S> {
         });
         match taken {
             // Whoever dies before the end is followed by one who does all of it again.
-            Ok((reading, is_new)) => self.tell(&maker, reading, is_new, zone),
+            Ok((reading, is_new)) => guard((), || self.tell(&maker, reading, is_new, zone)),
             Err(LoadError::Unsettled) => return,
             Err(error) => {
                 std::thread::sleep(PATIENCE);

@@ -11,6 +11,8 @@
 
 #![allow(clippy::duplicate_mod, reason = "compiled once for each model checker")]
 
+#[path = "../../tollgate-core/src/address.rs"]
+pub mod address;
 #[path = "../../tollgate-core/src/clock.rs"]
 pub mod clock;
 #[path = "../../tollgate-core/src/decimal.rs"]

@@ -10,7 +10,7 @@ use limits_model::clock::{MonoNanos, UnixSeconds};
 use limits_model::races::{is_caught, Race};
 use limits_model::random::atomics::{mortal, AtomicU64, Mutex};
 use limits_model::random::limits::{
-    Ask, Budget, Dimension, Holder, Lease, Now, Oversize, Process, Quota, Refused, Take, Zone,
+    Area, Ask, Budget, Dimension, Holder, Lease, Now, Oversize, Process, Quota, Refused, Take, Zone,
 };
 use shuttle::rand::{thread_rng, Rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -53,7 +53,7 @@ fn asks(zone: &Zone<'_>, client: &str, tokens: u32, money: u64) -> [Ask; 3] {
     [
         Take::Concurrency { limit: PLACES },
         Take::Bucket { dimension, scale, n: tokens, oversize: Oversize::Refuse },
-        Take::Budget { budget, n: money },
+        Take::Budget { budget, n: money, guess: 0 },
     ]
     .map(|take| Ask::new(key, take))
 }
@@ -61,8 +61,8 @@ fn asks(zone: &Zone<'_>, client: &str, tokens: u32, money: u64) -> [Ask; 3] {
 impl Shared {
     fn new() -> Self {
         // Two slots for clients: three come.
-        let words: Vec<_> = (0..148).map(|_| AtomicU64::new(0)).collect();
-        assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(), (2, 2));
+        let words: Vec<_> = (0..120).map(|_| AtomicU64::new(0)).collect();
+        assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(Area::Clients), 2);
         Self {
             words,
             lock: Mutex::default(),

@@ -34,7 +34,7 @@ impl Shared {
     fn new() -> Arc<Self> {
         // As few as will do.
         let words: Vec<_> = (0..100).map(|_| AtomicU64::new(0)).collect();
-        assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(), (1, 1));
+        assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(Area::Clients), 1);
         Arc::new(Self { words, lock: Mutex::default() })
     }
 
@@ -54,7 +54,7 @@ impl Shared {
     }
 
     fn money(&self, client: &str, n: u64) -> Ask {
-        let take = Take::Budget { budget: Budget::parse("0.000000010/hour").unwrap(), n };
+        let take = Take::Budget { budget: Budget::parse("0.000000010/hour").unwrap(), n, guess: 0 };
         Ask::new(self.zone().client_key(client), take)
     }
 
@@ -306,7 +306,7 @@ fn two_clients_and_one_slot(all: All) {
         let second = all.reserve(&shared, "b", &mut other).map(|_| ());
         let first = first.join().unwrap();
         // Whoever is refused finds the slot taken, and never his own limit.
-        let full = Err(Refused::ZoneFull(Area::Clients));
+        let full = Err(Refused::ZoneFull(0));
         let (winner, loser) = if first.is_ok() { ("a", "b") } else { ("b", "a") };
         assert!((first == full) != (second == full), "{first:?} {second:?}");
         assert_ne!(first.is_ok(), second.is_ok(), "{first:?} {second:?}");

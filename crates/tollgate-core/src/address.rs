@@ -186,6 +186,31 @@ impl AddressKey {
         }
     }
 
+    /// The network that one party gets: the /48 of an IPv6 address (RFC 6177), the /24 of an IPv4
+    /// address. Its first bytes.
+    #[must_use]
+    pub fn network(&self) -> &[u8] {
+        match &self.0 {
+            KeyBytes::V4([bytes @ .., _]) => bytes,
+            KeyBytes::V6Subnet([bytes @ .., _, _]) => bytes,
+        }
+    }
+
+    /// The network around that, of a provider: the /32 of an IPv6 address, the /16 of an IPv4 address.
+    #[must_use]
+    pub fn wide_network(&self) -> &[u8] {
+        match &self.0 {
+            KeyBytes::V4([bytes @ .., _, _]) => bytes,
+            KeyBytes::V6Subnet([bytes @ .., _, _, _, _]) => bytes,
+        }
+    }
+
+    /// Whether it is an IPv6 address.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        matches!(self.0, KeyBytes::V6Subnet(_))
+    }
+
     /// The bytes to hash: 4 for IPv4 and 8 for IPv6, in network order. The length tells the
     /// families apart.
     #[must_use]
@@ -309,6 +334,11 @@ mod tests {
         assert_ne!(key("203.0.113.7"), key("203.0.113.8"));
         assert_eq!(key("::ffff:203.0.113.7"), key("203.0.113.7"));
         assert_eq!(key("203.0.113.7").as_bytes(), [203, 0, 113, 7]);
+        assert_eq!(key("203.0.113.7").network(), [203, 0, 113]);
+        assert_eq!(key("203.0.113.7").wide_network(), [203, 0]);
+        assert_eq!(key("2001:db8:1:2::1").network(), [0x20, 1, 0xd, 0xb8, 0, 1]);
+        assert_eq!(key("2001:db8:1:2::1").wide_network(), [0x20, 1, 0xd, 0xb8]);
+        assert!(key("2001:db8::1").is_ipv6() && !key("::ffff:203.0.113.7").is_ipv6());
         assert_eq!(key("2001:db8:1:2::1").as_bytes(), [0x20, 1, 0xd, 0xb8, 0, 1, 0, 2]);
     }
 

@@ -1,7 +1,7 @@
 //! What a location may say.
 
 use super::{error, flag, given, once, word, words, Outcome};
-use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Upgrade};
+use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
 use crate::ffi::open_file::Buffering;
@@ -115,7 +115,7 @@ pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
     }
 }
 
-/// `tollgate_estimate [bytes_per_token=N] [output=N]`
+/// `tollgate_estimate [bytes_per_token=N | bytes_per_token=learned] [output=N]`
 pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let mut estimate = Estimate::default();
     let (mut bytes_given, mut output_given) = (false, false);
@@ -125,13 +125,15 @@ pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
             text.parse::<u32>().ok().filter(|_| is_number)
         };
         match parameter.split_once('=') {
+            Some(("bytes_per_token", "learned")) if !bytes_given => bytes_given = true,
             Some(("bytes_per_token", value)) if !bytes_given => {
                 let bytes = number(value).filter(|bytes| (1..=16).contains(bytes));
-                estimate.bytes_per_token = bytes.ok_or_else(|| {
+                estimate.bytes_per_token = Some(bytes.ok_or_else(|| {
                     error(format!(
-                        "invalid \"bytes_per_token={value}\" of \"tollgate_estimate\"; it takes 1 to 16"
+                        "invalid \"bytes_per_token={value}\" of \"tollgate_estimate\"; it takes 1 to 16, or \
+                         \"learned\""
                     ))
-                })?;
+                })?);
                 bytes_given = true;
             }
             Some(("output", value)) if !output_given => {
@@ -153,6 +155,21 @@ pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
         }
     }
     once(&mut conf.settings.estimate, args, estimate)
+}
+
+/// `tollgate_reserve bound | learned`
+pub(super) fn reserve(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = match word(args, 1) {
+        "bound" => Reserve::Bound,
+        "learned" => Reserve::Learned,
+        other => {
+            return Err(error(format!(
+                "invalid value \"{}\" in \"tollgate_reserve\"; it takes \"bound\" or \"learned\"",
+                other.escape_debug()
+            )))
+        }
+    };
+    once(&mut conf.settings.reserve, args, value)
 }
 
 /// `tollgate_oversized debt | refuse`

@@ -68,7 +68,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_jwt_key_file", OneOrMore, Loc, tokens::key_file),
     command!("tollgate_jwt_key_request", OneOrMore, Loc, tokens::key_request),
     command!("tollgate_jwt_key_cache", OneOrTwo, Loc, tokens::key_cache),
-    command!("tollgate_introspection_request", One, Loc, tokens::introspection_request),
+    command!("tollgate_introspection_request", OneOrMore, Loc, tokens::introspection_request),
     command!("tollgate_introspection_cache", One, Loc, tokens::introspection_cache),
     command!("tollgate_jwt_algorithms", OneOrMore, Loc, tokens::algorithms),
     command!("tollgate_jwt_issuer", OneOrMore, Loc, tokens::issuer),
@@ -88,6 +88,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_max_body", One, Loc, location::max_body),
     command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
+    command!("tollgate_reserve", One, Loc, location::reserve),
     command!("tollgate_oversized", One, Loc, location::oversized),
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
@@ -98,7 +99,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 50 } else { 49 };
+const COUNT: usize = if cfg!(debug_assertions) { 51 } else { 50 };
 
 type Outcome = Result<(), ConfError>;
 

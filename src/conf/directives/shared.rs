@@ -163,9 +163,31 @@ fn key_source(cx: &ConfContext<'_>, expression: &str) -> Result<KeySource, ConfE
             Ok(KeySource::Address)
         }
         _ => ComplexValue::compile(cx, expression)
-            .map(KeySource::Expression)
+            .map(key_kind(expression))
             .ok_or_else(|| error(format!("invalid \"key={expression}\" of \"tollgate_limit\""))),
     }
+}
+
+/// Variables that are the same for all requests to a server.
+const FIXED: [&str; 5] = ["server_name", "server_port", "server_addr", "hostname", "nginx_version"];
+/// Variables that only authentication sets.
+const AUTHENTICATED: [&str; 5] =
+    ["tollgate_client", "tollgate_tenant", "tollgate_tier", "tollgate_key_id", "tollgate_auth"];
+
+/// Who can mint what an expression says?
+fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut kind: fn(ComplexValue) -> KeySource = KeySource::Constant;
+    for rest in expression.split('$').skip(1) {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        let name = rest.split(|c| !is_name(c)).next().unwrap_or_default().to_ascii_lowercase();
+        if AUTHENTICATED.contains(&name.as_str()) {
+            kind = KeySource::Authenticated;
+        } else if !FIXED.contains(&name.as_str()) {
+            return KeySource::Expression;
+        }
+    }
+    kind
 }
 
 /// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N]`

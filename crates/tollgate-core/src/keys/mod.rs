@@ -34,6 +34,10 @@ use image::{Header, Image};
 /// The longest API key, in bytes. A longer one is refused without being hashed.
 pub const MAX_KEY_LEN: usize = 4096;
 
+/// What whoever sets, changes or sees `models` or `scopes` of a key has to know.
+pub const NOT_ENFORCED: &str =
+    "\"models\" and \"scopes\" of keys are kept, but not enforced by this version: such a key may use all";
+
 /// The most faults that [`faults`] tells.
 const MAX_FAULTS: usize = 1000;
 

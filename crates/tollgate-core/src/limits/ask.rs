@@ -58,6 +58,15 @@ pub enum Oversize {
     Refuse,
 }
 
+/// How much of a limit a request may need, in tokens or nano-units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// By what it says itself.
+    pub known: u64,
+    /// How much more, by a guess: it never keeps a request out that would pass when the limit is full.
+    pub guess: u64,
+}
+
 /// What is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
@@ -78,6 +87,8 @@ pub enum Take {
         budget: Budget,
         /// How many nano-units.
         n: u64,
+        /// How many more, as far as there are so many.
+        guess: u64,
     },
     /// A place among the requests in flight.
     Concurrency {
@@ -92,7 +103,7 @@ impl Take {
         match *self {
             Self::Bucket { scale, n, oversize: Oversize::Refuse, .. } => n > scale.quota().burst(),
             Self::Bucket { oversize: Oversize::Debt, .. } => false,
-            Self::Budget { budget, n } => n > budget.amount(),
+            Self::Budget { budget, n, .. } => n > budget.amount(),
             Self::Concurrency { limit } => limit == 0,
         }
     }
@@ -181,15 +192,47 @@ pub struct Ask {
     pub key: Key,
     /// What is taken.
     pub take: Take,
-    /// The period of a budget that it was taken from: noted by a reservation, for its settlement.
+    /// The period of a budget that it was taken from, and how much that was: noted by a reservation,
+    /// for its settlement.
     pub(super) period: u32,
+    pub(super) taken: u64,
 }
 
 impl Ask {
     /// Asks for `take` on behalf of `key`.
     #[must_use]
     pub fn new(key: Key, take: Take) -> Self {
-        Self { key, take, period: 0 }
+        Self { key, take, period: 0, taken: 0 }
+    }
+
+    /// Asks for what a request may need of a token bucket. At most as much as it can hold is reserved;
+    /// what is used beyond that is charged when it is known. Where `oversize` says so, a request whose
+    /// known need is larger never passes.
+    #[must_use]
+    pub fn tokens(
+        key: Key,
+        (dimension, scale): (Dimension, Scale),
+        need: Need,
+        oversize: Oversize,
+    ) -> Self {
+        let most = u64::from(scale.quota().burst());
+        let n = match oversize {
+            Oversize::Refuse if need.known > most => need.known,
+            Oversize::Refuse | Oversize::Debt => need.known.saturating_add(need.guess).min(most),
+        };
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        Self::new(key, Take::Bucket { dimension, scale, n, oversize })
+    }
+
+    /// Asks for what a request may cost of a budget, as [`Ask::tokens`]. Of what is guessed no more is
+    /// reserved than is left, so that a guess refuses nobody while there is anything.
+    #[must_use]
+    pub fn money(key: Key, budget: Budget, need: Need, oversize: Oversize) -> Self {
+        let n = match oversize {
+            Oversize::Refuse => need.known,
+            Oversize::Debt => need.known.min(budget.amount()),
+        };
+        Self::new(key, Take::Budget { budget, n, guess: need.guess })
     }
 }
 
@@ -216,7 +259,7 @@ mod tests {
             }
         }
         for calendar in [Calendar::Hour, Calendar::Day, Calendar::Month] {
-            let take = Take::Budget { budget: Budget::new(1, calendar).unwrap(), n: 1 };
+            let take = Take::Budget { budget: Budget::new(1, calendar).unwrap(), n: 1, guess: 0 };
             assert_eq!(Kind::of(take.word()), Kind::Budget(calendar));
             assert!(seen.insert(take.word()));
         }

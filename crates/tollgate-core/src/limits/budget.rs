@@ -106,12 +106,14 @@ impl Budget {
         self.standing(period, amount, now)
     }
 
-    /// How long a reservation of `n` nano-units has to wait; `None` if it would succeed now. Money is
-    /// never overdrawn by a reservation: one of more than the budget has to be refused by the
-    /// caller, as it would wait for ever. Of an overdrawn budget, nothing at all is reserved.
-    pub(super) fn wait(self, word: u64, n: u64, now: UnixSeconds) -> Option<Wait> {
+    /// How long a reservation of `n` nano-units, and of a `guess` of more, has to wait; `None` if it
+    /// would succeed now. Money is never overdrawn by a reservation: one of more than the budget has to
+    /// be refused by the caller, as it would wait for ever. Of an overdrawn budget, nothing at all is
+    /// reserved, and of a spent one no guess.
+    pub(super) fn wait(self, word: u64, n: u64, guess: u64, now: UnixSeconds) -> Option<Wait> {
         let Spent { period, amount } = Spent::running(self.calendar, word, now);
-        if amount.saturating_add(n) <= self.amount {
+        let least = n.saturating_add(guess.min(1));
+        if amount.saturating_add(least) <= self.amount {
             return None;
         }
         let nanos = nanos_until_end(self.calendar, period, now).max(1);
@@ -121,14 +123,24 @@ impl Budget {
         Some(Wait { nanos, converted: is_ahead.then(|| pack(self.calendar, period, amount)) })
     }
 
-    /// Reserving `n` nano-units: what to store, or how long to wait.
-    pub(super) fn take(self, word: u64, n: u64, now: UnixSeconds) -> Result<Reserved, Wait> {
-        if let Some(wait) = self.wait(word, n, now) {
+    /// Reserving `n` nano-units, and as many of the `guess` as are left: what to store, or how long to
+    /// wait.
+    pub(super) fn take(
+        self,
+        word: u64,
+        n: u64,
+        guess: u64,
+        now: UnixSeconds,
+    ) -> Result<Reserved, Wait> {
+        if let Some(wait) = self.wait(word, n, guess, now) {
             return Err(wait);
         }
         let Spent { period, amount } = Spent::running(self.calendar, word, now);
+        let left = self.amount.saturating_sub(amount).saturating_sub(n);
+        let n = n.saturating_add(guess.min(left));
         let spent = amount.saturating_add(n);
         Ok(Reserved {
+            amount: n,
             // Period and amount 0 would be a word that can come a second time.
             word: (n > 0).then(|| pack(self.calendar, period, spent)),
             period,
@@ -171,6 +183,8 @@ impl fmt::Display for Budget {
 /// What a successful [`Budget::take`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reserved {
+    /// How much, in nano-units.
+    pub(super) amount: u64,
     /// The word to store; `None`: it stays.
     pub(super) word: Option<u64>,
     /// The period of which it was reserved, for [`Budget::settle`].
@@ -205,6 +219,17 @@ impl Spent {
         }
     }
 
+    /// The period that a word counts in: over, or the one that is running at the latest.
+    fn running_or_over(calendar: Calendar, word: u64, now: UnixSeconds) -> u32 {
+        let period = Self::of(calendar, word).period;
+        let late = calendar.number(UnixSeconds(now.0.saturating_add(SKEW_SECS)));
+        if period <= late {
+            period
+        } else {
+            calendar.number(now)
+        }
+    }
+
     /// The period that counts at `now`, and what is spent in it.
     fn running(calendar: Calendar, word: u64, now: UnixSeconds) -> Self {
         let Self { period, amount } = Self::of(calendar, word);
@@ -212,9 +237,7 @@ impl Spent {
         if period < running {
             return Self { period: running, amount: 0 };
         }
-        let late = calendar.number(UnixSeconds(now.0.saturating_add(SKEW_SECS)));
-        let period = if period <= late { period } else { running };
-        Self { period, amount }
+        Self { period: Self::running_or_over(calendar, word, now), amount }
     }
 }
 
@@ -234,9 +257,16 @@ pub(super) fn is_idle(calendar: Calendar, word: u64, now: UnixSeconds) -> bool {
     Spent::of(calendar, word).period < late
 }
 
-/// How long what is spent counts, in nanoseconds.
+/// Whether something is spent of a period that is in the future, further than clocks differ: the clock
+/// was wrong then, or is wrong now.
+pub(super) fn is_ahead(calendar: Calendar, word: u64, now: UnixSeconds) -> bool {
+    let late = calendar.number(UnixSeconds(now.0.saturating_add(SKEW_SECS)));
+    Spent::of(calendar, word).period > late
+}
+
+/// How long what is spent counts, in nanoseconds. What is spent of a future period counts in this one.
 pub(super) fn lasts(calendar: Calendar, word: u64, now: UnixSeconds) -> u64 {
-    nanos_until_end(calendar, Spent::of(calendar, word).period, now)
+    nanos_until_end(calendar, Spent::running_or_over(calendar, word, now), now)
 }
 
 fn nanos_until_end(calendar: Calendar, period: u32, now: UnixSeconds) -> u64 {

@@ -16,8 +16,8 @@ fn at(hour: i64, minute: i64, second: i64) -> UnixSeconds {
 
 /// Reserves `n` and stores the word; `Err` is the wait in seconds.
 fn take(budget: Budget, word: &mut u64, n: u64, now: UnixSeconds) -> Result<u32, u64> {
-    assert_eq!(budget.wait(*word, n, now), budget.take(*word, n, now).err());
-    let reserved = budget.take(*word, n, now).map_err(|wait| {
+    assert_eq!(budget.wait(*word, n, 0, now), budget.take(*word, n, 0, now).err());
+    let reserved = budget.take(*word, n, 0, now).map_err(|wait| {
         *word = wait.converted.unwrap_or(*word);
         wait.nanos.div_ceil(1_000_000_000)
     })?;
@@ -139,8 +139,8 @@ fn a_clock_set_back_frees_nobody_and_locks_nobody_for_longer_than_a_period() {
     let mut word = fresh(Calendar::Hour, 6);
     take(budget, &mut word, UNIT, at(15, 0, 0)).unwrap();
     assert_eq!(take(budget, &mut word, 1, at(10, 30, 0)), Err(1_800));
-    assert!(budget.wait(word, 1, UnixSeconds(0)).is_some());
-    assert!(budget.wait(word, 1, UnixSeconds(i64::MIN)).is_some());
+    assert!(budget.wait(word, 1, 0, UnixSeconds(0)).is_some());
+    assert!(budget.wait(word, 1, 0, UnixSeconds(i64::MIN)).is_some());
 }
 
 #[test]
@@ -234,7 +234,7 @@ proptest! {
                 Err(seconds) if n <= amount => {
                     prop_assert!(seconds <= 31 * 86_400 + SKEW_SECS.unsigned_abs());
                     let then = UnixSeconds(now.0 + i64::try_from(seconds).unwrap());
-                    prop_assert!(budget.wait(word, n, then).is_none());
+                    prop_assert!(budget.wait(word, n, 0, then).is_none());
                 }
                 Err(_) => {}
             }
@@ -246,8 +246,8 @@ proptest! {
         let now = UnixSeconds(now);
         for calendar in ALL {
             let budget = Budget::new(amount, calendar).unwrap();
-            let _ = (budget.look(word, now), budget.wait(word, n, now), is_idle(calendar, word, now));
-            if let Ok(reserved) = budget.take(word, n, now) {
+            let _ = (budget.look(word, now), budget.wait(word, n, 0, now), is_idle(calendar, word, now));
+            if let Ok(reserved) = budget.take(word, n, 0, now) {
                 prop_assert_ne!(reserved.word, Some(u64::MAX));
             }
             prop_assume!(word != u64::MAX);

@@ -5,13 +5,14 @@ use std::sync::Mutex;
 use super::ask::{Ask, Dimension, Now, Oversize, Take};
 use super::budget::Budget;
 use super::key::Key;
-use super::ledger::{Holder, Lease, Ledger, Process};
+use super::ledger::{Holder, Lease, Process};
 use super::quota::Quota;
 use super::reserve::Refused;
 use super::slots::SET_WORDS;
 use super::standing::Standing;
+use super::subject::{CountedBy, Subject};
 use super::sync::AtomicU64;
-use super::zone::{ClaimLock, Zone, LEDGER_START, LINE_WORDS};
+use super::zone::{words_beside_slots, ClaimLock, Zone, LINE_WORDS};
 use crate::clock::{MonoNanos, UnixSeconds};
 
 pub(super) const SECOND: u64 = 1_000_000_000;
@@ -40,12 +41,22 @@ pub(super) fn lock() -> TestLock {
 
 /// Memory with room for so many sets of slots, and rubbish in it.
 pub(super) fn memory(sets: usize) -> Vec<AtomicU64> {
-    let ledger = |words| Ledger::words_for(words).next_multiple_of(LINE_WORDS);
-    let mut words = LEDGER_START + sets * SET_WORDS;
-    while words < LEDGER_START + ledger(words) + sets * SET_WORDS {
+    let mut words = sets * SET_WORDS;
+    while words < words_beside_slots(words).0 + sets * SET_WORDS {
         words += LINE_WORDS;
     }
     (0..words).map(|_| AtomicU64::new(0xa5a5)).collect()
+}
+
+/// The key of a value that anybody can mint, under a rule.
+pub(super) fn rule_key(zone: &Zone<'_>, rule: &str, value: &[u8]) -> Key {
+    let subject = Subject { rule, by: CountedBy::Value(value), client: None };
+    zone.limit_key(&subject, 0).unwrap()
+}
+
+pub(super) fn failures_key(zone: &Zone<'_>, rule: &str, value: &[u8]) -> Key {
+    let subject = Subject { rule, by: CountedBy::Value(value), client: None };
+    zone.failures_key(&subject, 0).unwrap()
 }
 
 pub(super) fn requests(zone: &Zone<'_>, key: Key, quota: &str) -> Ask {
@@ -61,7 +72,7 @@ pub(super) fn tokens(zone: &Zone<'_>, key: Key, quota: &str, n: u32) -> Ask {
 }
 
 pub(super) fn money(key: Key, budget: &str, n: u64) -> Ask {
-    Ask::new(key, Take::Budget { budget: Budget::parse(budget).unwrap(), n })
+    Ask::new(key, Take::Budget { budget: Budget::parse(budget).unwrap(), n, guess: 0 })
 }
 
 pub(super) fn places(key: Key, limit: u16) -> Ask {

@@ -4,14 +4,51 @@ use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-/// The two parts of the zone. A stranger can mint keys of the second one (IPv6 addresses, say), so
-/// that a flood of them can't push out the clients in the first.
+use super::sync::MODEL;
+
+/// The parts of the zone. Each has slots of its own, and an idle slot is given to a key of its own part
+/// only. So what a stranger mints (addresses, values of headers) never takes a slot from what he can't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Area {
-    /// Authenticated clients.
+    /// Authenticated clients, and keys of `tollgate_limit` rules that authentication names.
     Clients,
-    /// The keys of `tollgate_limit` rules.
+    /// What the configuration itself names: rules with a constant key, and for each rule all those for
+    /// whom there is no room elsewhere. As many as there are rules, so there is always room.
+    Rules,
+    /// Keys of rules that a stranger can mint.
     Keys,
+    /// The networks of addresses for which [`Area::Keys`] has no room.
+    KeyNetworks,
+    /// Keys for wrong credentials.
+    Failures,
+    /// The networks of addresses for which [`Area::Failures`] has no room.
+    FailureNetworks,
+}
+
+impl Area {
+    /// Every area, in the order in which they lie in the zone.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Clients,
+        Self::Rules,
+        Self::Keys,
+        Self::KeyNetworks,
+        Self::Failures,
+        Self::FailureNetworks,
+    ];
+
+    /// How many sets each area gets of so many; `None`: there are too few for all. One each, and of the
+    /// others half for clients.
+    pub(super) fn shares(sets: usize) -> Option<[usize; Self::ALL.len()]> {
+        if MODEL {
+            // Clients are all that it has.
+            return (sets > 0).then_some([sets, 0, 0, 0, 0, 0]);
+        }
+        let spare = sets.checked_sub(Self::ALL.len())?;
+        let [clients, rules, networks, failures, failing] =
+            [16, 1, 2, 4, 1].map(|parts| spare * parts / 32);
+        let keys = spare - clients - rules - networks - failures - failing;
+        Some([clients, rules, keys, networks, failures, failing].map(|more| more + 1))
+    }
 }
 
 /// What a key stands for. Part of the hash, so that equal names in two domains have two keys.
@@ -25,8 +62,19 @@ pub(super) enum Domain {
     Limit,
     /// A key of a `tollgate_limit`, for its `auth_failures`.
     AuthFailures,
-    /// A tier and a model, in the table of learned outputs.
+    /// A model, in a table of what was learned.
     Learned,
+    /// A network whose addresses share a part of an area.
+    Territory,
+    /// A client in the place of its address, in a `tollgate_limit`.
+    ClientOfLimit,
+    /// All for whom a `tollgate_limit` has no room.
+    RestOfLimit,
+    /// All for whom its `auth_failures` have no room.
+    RestOfAuthFailures,
+    /// The network of an address: that of its own, and the wider one.
+    Network,
+    WideNetwork,
 }
 
 impl Domain {
@@ -37,13 +85,12 @@ impl Domain {
             Self::Limit => 2,
             Self::AuthFailures => 3,
             Self::Learned => 4,
-        }
-    }
-
-    fn area(self) -> Area {
-        match self {
-            Self::Client | Self::Model | Self::Learned => Area::Clients,
-            Self::Limit | Self::AuthFailures => Area::Keys,
+            Self::Territory => 5,
+            Self::ClientOfLimit => 6,
+            Self::RestOfLimit => 7,
+            Self::RestOfAuthFailures => 8,
+            Self::Network => 9,
+            Self::WideNetwork => 10,
         }
     }
 }
@@ -53,20 +100,77 @@ impl Domain {
 pub struct Key {
     area: Area,
     pub(super) low: u64,
+    /// Its halves say in which two sets the key may be: each is a place in its area, as a fraction.
     pub(super) high: u64,
 }
 
+/// The part of an area in which the keys of a network may be, so that whoever has a whole network
+/// doesn't have the whole area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Territory {
+    /// Where it begins, as a fraction of the area in 2^-32.
+    start: u32,
+    /// How large it is, as such a fraction.
+    share: u32,
+}
+
+impl Territory {
+    /// All of an area.
+    pub(super) const ALL: Self = Self { start: 0, share: u32::MAX };
+
+    /// A part of this one, of the size `share`, where the hash of `parts` says.
+    pub(super) fn part(self, seed: (u64, u64), parts: [&[u8]; 2], share: u32) -> Self {
+        let share = share.min(self.share);
+        let offset = scale(half(hash(seed, Domain::Territory, parts).1), self.share - share);
+        Self { start: self.start.wrapping_add(offset), share }
+    }
+
+    fn place(self, half: u32) -> u32 {
+        self.start.wrapping_add(scale(half, self.share))
+    }
+}
+
+/// `of`, multiplied by a fraction.
+fn scale(fraction: u32, of: u32) -> u32 {
+    u32::try_from((u64::from(fraction) * u64::from(of)) >> 32).unwrap_or(u32::MAX)
+}
+
+fn half(word: u64) -> u32 {
+    u32::try_from(word & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+fn hash(seed: (u64, u64), domain: Domain, parts: [&[u8]; 2]) -> (u64, u64) {
+    let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
+    hasher.write_u8(domain.byte());
+    for part in parts {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
+    let hash = hasher.finish128();
+    (hash.h1, hash.h2)
+}
+
 impl Key {
-    pub(super) fn new(seed: (u64, u64), domain: Domain, parts: [&[u8]; 2]) -> Self {
-        let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-        hasher.write_u8(domain.byte());
-        for part in parts {
-            // The length keeps ("ab", "c") and ("a", "bc") apart.
-            hasher.write_usize(part.len());
-            hasher.write(part);
+    pub(super) fn new(seed: (u64, u64), area: Area, domain: Domain, parts: [&[u8]; 2]) -> Self {
+        let (low, high) = hash(seed, domain, parts);
+        Self::from_hash(area, low, high)
+    }
+
+    /// A key that lies within `territory`.
+    pub(super) fn within(
+        seed: (u64, u64),
+        area: Area,
+        domain: Domain,
+        parts: [&[u8]; 2],
+        territory: Territory,
+    ) -> Self {
+        let (low, high) = hash(seed, domain, parts);
+        if territory == Territory::ALL {
+            return Self::from_hash(area, low, high);
         }
-        let hash = hasher.finish128();
-        Self::from_hash(domain.area(), hash.h1, hash.h2)
+        let [first, second] = [high, high >> 32].map(|half_of| territory.place(half(half_of)));
+        Self::from_hash(area, low, u64::from(second) << 32 | u64::from(first))
     }
 
     /// The key with this hash.
@@ -85,5 +189,40 @@ impl Key {
     #[must_use]
     pub fn short(self) -> u64 {
         self.low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_belongs_to_an_area_and_every_area_has_one() {
+        assert_eq!(Area::shares(5), None);
+        assert_eq!(Area::shares(6), Some([1; 6]));
+        for sets in 6..5_000 {
+            let shares = Area::shares(sets).unwrap();
+            assert_eq!(shares.iter().sum::<usize>(), sets);
+            assert!(shares.iter().all(|share| *share > 0));
+            assert!(shares[0] * 2 + 6 >= sets, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_territory_lie_in_its_part_of_the_area() {
+        let seed = (1, 2);
+        for n in 0u32..50 {
+            let network = n.to_be_bytes();
+            let outer = Territory::ALL.part(seed, [b"rule", &network], u32::MAX / 4);
+            let inner = outer.part(seed, [b"rule", b"48"], u32::MAX / 16);
+            for host in 0u32..200 {
+                let parts: [&[u8]; 2] = [b"rule", &host.to_be_bytes()];
+                let key = Key::within(seed, Area::Keys, Domain::Limit, parts, inner);
+                for place in [half(key.high), half(key.high >> 32)] {
+                    assert!(place.wrapping_sub(outer.start) <= outer.share);
+                    assert!(place.wrapping_sub(inner.start) <= inner.share);
+                }
+            }
+        }
     }
 }

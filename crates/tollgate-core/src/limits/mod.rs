@@ -12,10 +12,11 @@
 //!
 //! All limits together:
 //! * [`key`], [`ask`], [`standing`]: whose limit, what a request takes from it, and how it stands;
+//!   [`subject`]: whose limit it is under a rule, and where there is no room for it;
 //! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
-//! * `learned`: how much output requests lately had;
+//! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //! * [`snapshot`]: the zone in a file.
 
 pub mod ask;
@@ -25,7 +26,7 @@ pub mod calendar;
 #[cfg(test)]
 mod fixtures;
 pub mod key;
-mod learned;
+pub mod learned;
 pub mod ledger;
 pub mod queue;
 pub mod quota;
@@ -36,15 +37,17 @@ pub mod slots;
 #[cfg(not(tollgate_model))]
 pub mod snapshot;
 pub mod standing;
+pub mod subject;
 mod sync;
 mod take;
 pub mod zone;
 
-pub use ask::{Ask, Dimension, Now, Oversize, Take};
+pub use ask::{Ask, Dimension, Need, Now, Oversize, Take};
 pub use bucket::Scale;
 pub use budget::{Budget, BudgetError};
 pub use calendar::Calendar;
 pub use key::{Area, Key};
+pub use learned::{Output, OutputGuess, Text, TextRates};
 pub use ledger::{Holder, Lease, Ledger, NotTaken, Process};
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
@@ -52,4 +55,5 @@ pub use reserve::{Exceeded, Refused};
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing};
+pub use subject::{CountedBy, Subject};
 pub use zone::{ClaimLock, LayoutError, Zone};

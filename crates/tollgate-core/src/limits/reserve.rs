@@ -1,7 +1,7 @@
 //! The reservation over several limits, all or nothing, and its settlement.
 
 use super::ask::{Ask, Now, Take};
-use super::key::{Area, Key};
+use super::key::Key;
 use super::ledger::{Holder, Lease};
 use super::slots::{Moved, Place};
 use super::standing::{Obstacle, Standing};
@@ -31,8 +31,8 @@ pub enum Refused {
     Exceeded(Exceeded),
     /// This one of the asks is for more than its limit can ever hold: waiting doesn't help.
     Oversized(usize),
-    /// No room for a further client or key, and none of the others is idle.
-    ZoneFull(Area),
+    /// No room for the key of this one of the asks, and none of the others in its area is idle.
+    ZoneFull(usize),
     /// No room in the ledger for a further request in flight.
     NoLease,
 }
@@ -52,8 +52,8 @@ impl Refused {
 enum Outcome {
     /// Taken, or refused.
     Done(Result<(), Refused>),
-    /// A slot of this area moved meanwhile.
-    Moved(Area),
+    /// The slot of this ask moved meanwhile.
+    Moved(usize),
 }
 
 impl Outcome {
@@ -93,7 +93,7 @@ impl<'z> Zone<'z> {
         standings: &mut Vec<Standing>,
         leases: &mut Vec<Lease>,
     ) -> Result<(), Refused> {
-        let mut last = Area::Clients;
+        let mut last = 0;
         for attempt in 0..ATTEMPTS {
             standings.clear();
             let holder = holder.as_deref_mut();
@@ -104,7 +104,7 @@ impl<'z> Zone<'z> {
                     leases.append(&mut attempt.leases);
                     return outcome;
                 }
-                Outcome::Moved(area) => last = area,
+                Outcome::Moved(ask) => last = ask,
             }
         }
         Err(Refused::ZoneFull(last))
@@ -153,6 +153,12 @@ impl<'z> Zone<'z> {
         (worst, only_concurrency)
     }
 
+    /// Whether `key` has a slot, or would be given one.
+    #[must_use]
+    pub fn has_room(&self, key: Key, now: Now) -> bool {
+        self.slots(key).has_room(key, now)
+    }
+
     /// How the limit of `ask` stands, and what stands in the way of the ask. Makes no slot.
     #[must_use]
     pub fn look(&self, ask: &Ask, now: Now) -> (Standing, Option<Obstacle>) {
@@ -177,7 +183,7 @@ impl<'z> Zone<'z> {
     pub fn settle(&self, ask: &Ask, used: u64, now: Now, lock: &impl ClaimLock) -> bool {
         let reserved = match ask.take {
             Take::Bucket { n, .. } => n.into(),
-            Take::Budget { n, .. } => n,
+            Take::Budget { .. } => ask.taken,
             Take::Concurrency { .. } => return true,
         };
         if used == reserved {
@@ -223,28 +229,26 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
         // moment in which it would refuse somebody else.
         let mut near = None;
         for (index, ask) in asks.iter().enumerate() {
-            let place = match self.place(ask.key, &mut near) {
-                Ok(place) => place,
-                Err(full) => return Outcome::refused(full),
+            let Some(place) = self.place(ask.key, &mut near) else {
+                return Outcome::refused(Refused::ZoneFull(index));
             };
             match self.zone.slots(ask.key).obstacle(place, ask, self.now) {
                 Ok(None) => {}
                 Ok(Some(obstacle)) => return self.refuse(asks, (index, obstacle), standings),
-                Err(Moved) => return Outcome::Moved(ask.key.area()),
+                Err(Moved) => return Outcome::Moved(index),
             }
         }
         // Whether a slot that was seen is still that of its key, shows when it is taken from.
         for index in 0..asks.len() {
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
-            let area = ask.key.area();
             // Where another worker was faster, what was taken so far goes back.
             match self.take(ask, &mut near) {
                 Ok(standing) => standings.push(standing),
                 Err(failed) => {
                     self.roll_back(taken);
                     return match failed {
-                        Failed::Moved => Outcome::Moved(area),
+                        Failed::Moved => Outcome::Moved(index),
                         Failed::NoLease => Outcome::refused(Refused::NoLease),
                         Failed::Obstacle(obstacle) => {
                             self.refuse(asks, (index, obstacle), standings)
@@ -257,21 +261,18 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
     }
 
     /// The slot of `key`, which is given one if it has none. `near` is that of the ask before.
-    fn place(&self, key: Key, near: &mut Option<(Key, Place)>) -> Result<Place, Refused> {
+    fn place(&self, key: Key, near: &mut Option<(Key, Place)>) -> Option<Place> {
         if let Some((_, place)) = near.filter(|(other, _)| *other == key) {
-            return Ok(place);
+            return Some(place);
         }
         let slots = self.zone.slots(key);
         let found = if self.locked { None } else { slots.find(key) };
         let place = match found {
             Some(place) => place,
-            None => self
-                .lock
-                .with(|| slots.claim(key, self.now))
-                .ok_or(Refused::ZoneFull(key.area()))?,
+            None => self.lock.with(|| slots.claim(key, self.now))?,
         };
         *near = Some((key, place));
-        Ok(place)
+        Some(place)
     }
 
     fn take(&mut self, ask: &mut Ask, near: &mut Option<(Key, Place)>) -> Result<Standing, Failed> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::limits::fixtures::*;
 use crate::limits::sync::{AtomicU64, Ordering};
-use crate::limits::{Area, Dimension, Period, Process};
+use crate::limits::{Dimension, Period, Process};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
@@ -16,7 +16,7 @@ fn exceeded(outcome: Result<Vec<Standing>, Refused>) -> Exceeded {
 
 #[test]
 fn buckets_survive_being_attached_again() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     for _ in 0..10 {
@@ -33,7 +33,7 @@ fn buckets_survive_being_attached_again() {
 
 #[test]
 fn all_or_nothing() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let mut both = [requests(&zone, key, "10r/m"), requests(&zone, key, "3r/h")];
@@ -51,7 +51,7 @@ fn all_or_nothing() {
 
 #[test]
 fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let mut holder = holder(&zone);
     let key = zone.client_key("acme");
@@ -62,10 +62,10 @@ fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
     let after_one = stand(&asks);
     assert_eq!(after_one, [1, 8, 800, 600_000_000]);
     for (index, hindrance) in [
-        (1, requests(&zone, zone.limit_key("a", b"b"), "1r/m")),
-        (2, tokens(&zone, zone.limit_key("a", b"b"), "9/m", 9)),
-        (3, money(zone.limit_key("a", b"b"), "1/hour", 1_000_000_000)),
-        (4, places(zone.limit_key("a", b"b"), 1)),
+        (1, requests(&zone, rule_key(&zone, "a", b"b"), "1r/m")),
+        (2, tokens(&zone, rule_key(&zone, "a", b"b"), "9/m", 9)),
+        (3, money(rule_key(&zone, "a", b"b"), "1/hour", 1_000_000_000)),
+        (4, places(rule_key(&zone, "a", b"b"), 1)),
     ] {
         let mut spent = [hindrance];
         let lease = enter(&zone, &mut holder, &mut spent, START).unwrap().pop();
@@ -92,7 +92,7 @@ fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
 
 #[test]
 fn the_wait_is_that_of_the_slowest_limit() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let mut both = [requests(&zone, key, "1r/h"), requests(&zone, key, "1r/s")];
@@ -114,7 +114,7 @@ fn dimensions_models_and_limits_are_apart() {
         }
         ask
     };
-    let (client, limit) = (zone.client_key("ip"), zone.limit_key("ip", b"1"));
+    let (client, limit) = (zone.client_key("ip"), rule_key(&zone, "ip", b"1"));
     for ask in [
         of(client, Dimension::Requests),
         of(client, Dimension::Tokens),
@@ -124,9 +124,9 @@ fn dimensions_models_and_limits_are_apart() {
         of(zone.model_key("ip", ""), Dimension::Requests),
         of(zone.model_key("i", "pllama-*"), Dimension::Requests),
         of(limit, Dimension::Requests),
-        of(zone.auth_failures_key("ip", b"1"), Dimension::AuthFailures),
-        of(zone.limit_key("ip2", b"1"), Dimension::Requests),
-        of(zone.limit_key("i", b"p1"), Dimension::Requests),
+        of(failures_key(&zone, "ip", b"1"), Dimension::AuthFailures),
+        of(rule_key(&zone, "ip2", b"1"), Dimension::Requests),
+        of(rule_key(&zone, "i", b"p1"), Dimension::Requests),
     ] {
         assert!(reserve(&zone, &mut [ask], START).is_ok(), "{ask:?}");
         assert!(reserve(&zone, &mut [ask], START).is_err(), "{ask:?}");
@@ -135,7 +135,7 @@ fn dimensions_models_and_limits_are_apart() {
 
 #[test]
 fn a_check_says_what_a_reservation_would_and_leaves_no_trace() {
-    let words = memory(2);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let mut standings = Vec::new();
     // More clients than there are slots for.
@@ -156,7 +156,7 @@ fn a_check_says_what_a_reservation_would_and_leaves_no_trace() {
 
 #[test]
 fn a_request_larger_than_its_bucket_passes_when_that_is_full_or_never() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let large = tokens(&zone, key, "60/m", 600);
@@ -183,7 +183,7 @@ fn a_request_larger_than_its_bucket_passes_when_that_is_full_or_never() {
 
 #[test]
 fn oversized_comes_before_a_wait_however_long() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let spent = requests(&zone, key, "1r/d");
@@ -194,7 +194,7 @@ fn oversized_comes_before_a_wait_however_long() {
 
 #[test]
 fn a_settlement_gives_back_what_was_not_used() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let mut asks = [tokens(&zone, key, "1k/m", 400), money(key, "1/day", 500_000_000)];
@@ -206,7 +206,7 @@ fn a_settlement_gives_back_what_was_not_used() {
 
 #[test]
 fn a_settlement_charges_the_excess_into_debt() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let mut asks = [tokens(&zone, key, "60/m", 10), money(key, "1/day", 500_000_000)];
@@ -225,7 +225,7 @@ fn a_settlement_charges_the_excess_into_debt() {
 
 #[test]
 fn a_settlement_finds_no_slot_makes_one_for_an_excess_and_none_otherwise() {
-    let words = memory(2);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let ask = |n: u32| tokens(&zone, zone.client_key(&format!("c{n}")), "60/m", 10);
     // Reserved, and idle again before it is settled: others take the slots.
@@ -246,7 +246,7 @@ fn a_settlement_finds_no_slot_makes_one_for_an_excess_and_none_otherwise() {
 
 #[test]
 fn what_was_reserved_in_one_period_is_not_given_back_to_the_next() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let half = money(key, "1/day", 500_000_000);
@@ -265,7 +265,7 @@ fn what_was_reserved_in_one_period_is_not_given_back_to_the_next() {
 
 #[test]
 fn places_are_limited_and_free_again_when_released() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let mut holder = holder(&zone);
     let ask = places(zone.client_key("acme"), 2);
@@ -288,7 +288,7 @@ fn places_are_limited_and_free_again_when_released() {
 
 #[test]
 fn the_places_of_a_dead_worker_are_free_again_and_those_of_a_living_one_are_not() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let worker = |pid| zone.register(Process { pid, started: 1 }, &lock()).unwrap();
     let (mut dead, mut alive) = (worker(7), worker(8));
@@ -312,7 +312,7 @@ fn the_places_of_a_dead_worker_are_free_again_and_those_of_a_living_one_are_not(
 /// Many threads, one bucket: never more than the burst and the refill, and at most one fewer.
 #[test]
 fn threads_together_admit_exactly_the_quota() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let (lock, clock, admitted) = (lock(), AtomicU64::new(0), AtomicUsize::new(0));
     let one = requests(&zone, zone.client_key("acme"), "30011r/s");
@@ -352,7 +352,7 @@ fn threads_together_admit_exactly_the_quota() {
 /// the limits, and when all is settled, what is left is what wasn't used.
 #[test]
 fn with_upper_bounds_reserved_no_limit_is_ever_overspent() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let (capacity, budget) = (100_000, 1_000_000_000);
     let key = zone.client_key("acme");
@@ -405,7 +405,7 @@ fn with_upper_bounds_reserved_no_limit_is_ever_overspent() {
 /// requests that are in flight together, and stays as debt.
 #[test]
 fn what_is_used_beyond_a_limit_is_at_most_the_errors_of_the_requests_in_flight() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let (threads, capacity, error) = (4u32, 100_000, 50);
@@ -438,7 +438,7 @@ fn what_is_used_beyond_a_limit_is_at_most_the_errors_of_the_requests_in_flight()
 /// 200 requests at once on the last unit of a budget: one passes.
 #[test]
 fn the_last_unit_of_a_budget_is_spent_once() {
-    let words = memory(4);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let (lock, admitted) = (lock(), AtomicUsize::new(0));
     let key = zone.client_key("acme");
@@ -459,15 +459,15 @@ fn the_last_unit_of_a_budget_is_spent_once() {
 
 #[test]
 fn a_full_zone_says_which_area_is_full() {
-    let words = memory(2);
+    let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let seen: Vec<_> = (0u32..20)
         .filter_map(|n| {
-            let key = zone.limit_key("ip", &n.to_be_bytes());
+            let key = rule_key(&zone, "ip", &n.to_be_bytes());
             reserve(&zone, &mut [requests(&zone, key, "1r/h")], START).err()
         })
         .collect();
-    assert_eq!(seen, vec![Refused::ZoneFull(Area::Keys); 12]);
+    assert_eq!(seen, vec![Refused::ZoneFull(0); 12]);
 }
 
 proptest! {

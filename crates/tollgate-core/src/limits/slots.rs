@@ -37,6 +37,16 @@ pub(super) struct Place {
     pub(super) way: usize,
 }
 
+/// Which slots may be given away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strictness {
+    /// Those of which nothing counts any more.
+    Strict,
+    /// Also those with nothing but money that was spent in the future: by a clock that was wrong. Else
+    /// they would be taken until that date.
+    Lenient,
+}
+
 /// The slot belongs to another key by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moved;
@@ -45,7 +55,7 @@ pub(super) struct Moved;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slots<'z> {
     pub(super) words: &'z [AtomicU64],
-    /// The number of the first slot, which is counted over both areas.
+    /// The number of the first slot, which is counted over all areas.
     pub(super) first: usize,
     pub(super) rates: Rates<'z>,
     pub(super) ledger: Ledger<'z>,
@@ -130,6 +140,30 @@ impl<'z> Slots<'z> {
         self.give(place, key, now)
     }
 
+    /// Whether `key` has a slot, or would be given one.
+    pub(super) fn has_room(&self, key: Key, now: Now) -> bool {
+        let is_free = |place: &Place| {
+            let (low, _) = self.tags(place.set);
+            low.get(place.way).is_some_and(|tag| tag.load(Ordering::Acquire) == 0)
+        };
+        self.find(key).is_some()
+            || self.places(key).any(|place| is_free(&place))
+            || self.places(key).any(|place| self.is_unused(place, now, Strictness::Lenient))
+    }
+
+    /// Where `key` may be.
+    fn places(&self, key: Key) -> impl Iterator<Item = Place> {
+        let sets = self.candidates(key).into_iter();
+        sets.flat_map(|set| (0..WAYS).map(move |way| Place { set, way }))
+    }
+
+    /// Whether all words of a slot may be forgotten.
+    fn is_unused(&self, place: Place, now: Now, strictness: Strictness) -> bool {
+        self.slot(place).iter().enumerate().all(|(index, word)| {
+            self.may_forget(index, word.load(Ordering::Acquire), now, strictness)
+        })
+    }
+
     /// Gives a free slot to `key`. The caller holds the zone's mutex.
     fn give(&self, place: Place, key: Key, now: Now) -> Option<Place> {
         let (low, high) = self.tags(place.set);
@@ -201,28 +235,23 @@ impl<'z> Slots<'z> {
 
     /// Empties an idle slot. The caller holds the zone's mutex.
     fn evict(&self, key: Key, now: Now) -> Option<Place> {
-        let places = self
-            .candidates(key)
-            .into_iter()
-            .flat_map(|set| (0..WAYS).map(move |way| Place { set, way }));
-        for place in places {
-            if self.freeze(place, now) {
-                let (low, _) = self.tags(place.set);
-                low.get(place.way)?.store(0, Ordering::Release);
-                return Some(place);
+        for strictness in [Strictness::Strict, Strictness::Lenient] {
+            for place in self.places(key) {
+                if self.freeze(place, now, strictness) {
+                    let (low, _) = self.tags(place.set);
+                    low.get(place.way)?.store(0, Ordering::Release);
+                    return Some(place);
+                }
             }
         }
         None
     }
 
-    /// Freezes every word of a slot if all are idle, or none.
-    fn freeze(&self, place: Place, now: Now) -> bool {
+    /// Freezes every word of a slot if all may be forgotten, or none.
+    fn freeze(&self, place: Place, now: Now, strictness: Strictness) -> bool {
         let slot = self.slot(place);
-        let is_idle = |(index, word): (usize, &AtomicU64)| {
-            self.is_idle(index, word.load(Ordering::Acquire), now)
-        };
         // Reading first spares a busy slot the writes.
-        if !slot.iter().enumerate().all(is_idle) {
+        if !self.is_unused(place, now, strictness) {
             return false;
         }
         for (index, word) in slot.iter().enumerate() {
@@ -231,7 +260,7 @@ impl<'z> Slots<'z> {
                 continue;
             }
             let seen = word.load(Ordering::Acquire);
-            let frozen = self.is_idle(index, seen, now) && {
+            let frozen = self.may_forget(index, seen, now, strictness) && {
                 if Kind::of(index) == Kind::Concurrency {
                     // Whoever wrote this word may have died before it could say so elsewhere.
                     self.ledger.help(seen);
@@ -247,9 +276,14 @@ impl<'z> Slots<'z> {
         true
     }
 
+    /// Whether nothing of a word counts any more.
+    pub(super) fn is_idle(&self, index: usize, word: u64, now: Now) -> bool {
+        self.may_forget(index, word, now, Strictness::Strict)
+    }
+
     /// Whether a word may be forgotten. What a worker froze and left behind when it died under the
     /// mutex was idle, too.
-    pub(super) fn is_idle(&self, index: usize, word: u64, now: Now) -> bool {
+    fn may_forget(&self, index: usize, word: u64, now: Now, strictness: Strictness) -> bool {
         if word == FROZEN {
             return true;
         }
@@ -261,7 +295,11 @@ impl<'z> Slots<'z> {
                     rate => self.rates.get(rate).is_some_and(|s| s.is_idle(level, now.mono)),
                 }
             }
-            Kind::Budget(calendar) => budget::is_idle(calendar, word, now.wall),
+            Kind::Budget(calendar) => {
+                budget::is_idle(calendar, word, now.wall)
+                    || strictness == Strictness::Lenient
+                        && budget::is_ahead(calendar, word, now.wall)
+            }
             Kind::Concurrency => Ledger::is_idle(word),
         }
     }

@@ -1,7 +1,7 @@
 //! The zone in a file: budgets, long windows and debts outlive a restart.
 //!
 //! ```text
-//! magic | version | boot id, clocks, seed | slots | rates | learned | counts | length | SHA-256
+//! magic | version | boot id, clocks, seed | slots | rates | outputs | inputs | counts | length | SHA-256
 //! ```
 //!
 //! All of it is little-endian words of 64 bits, but for the boot id and the checksum, which is over
@@ -25,6 +25,7 @@ use super::ask::{Kind, Now, SLOT_WORDS};
 use super::bucket::{self, Level, Scale, FROZEN};
 use super::budget;
 use super::key::{Area, Key};
+use super::learned::Minute;
 use super::rates;
 use super::slots::{Place, WAYS};
 use super::sync::{AtomicU64, Ordering};
@@ -33,12 +34,17 @@ use crate::clock::{MonoNanos, UnixSeconds};
 
 const MAGIC: &[u8; 8] = b"tgstate\n";
 /// To be raised with every change of the format, or of what the words of a slot mean.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The version before, of which the slots of clients are taken over. Its keys of rules had one area.
+const OLD_VERSION: u64 = 1;
 const CHECKSUM_LEN: usize = 32;
 /// Magic, version, boot id, the two clocks, the seed.
 const HEAD_LEN: usize = 8 + 8 + 16 + 16 + 16;
-/// The number of slots, of rates and of learned outputs, and the length of the file.
-const TAIL_LEN: usize = 4 * 8 + CHECKSUM_LEN;
+/// The number of slots, of rates, of words of each of the two tables of what was learned, the size of
+/// these tables, and the length of the file.
+const TAIL_LEN: usize = 6 * 8 + CHECKSUM_LEN;
+/// The number of slots, of rates, of learned outputs, and the length of the file.
+const OLD_TAIL_LEN: usize = 4 * 8 + CHECKSUM_LEN;
 
 /// What identifies the run of the machine that the monotonic clock belongs to (on Linux,
 /// `/proc/sys/kernel/random/boot_id`). All zeros: not known.
@@ -80,7 +86,7 @@ pub struct Saving<'z> {
     zone: Zone<'z>,
     scales: Vec<Option<Scale>>,
     begun: Now,
-    /// The next set, counted over both areas.
+    /// The next set, counted over all areas.
     set: usize,
     slots: u64,
     length: usize,
@@ -113,24 +119,24 @@ impl<'z> Saving<'z> {
 
     /// Appends the next `sets` sets of eight slots to `out`. Gives whether all are written.
     pub fn step(&mut self, now: Now, sets: usize, out: &mut Vec<u8>) -> bool {
-        let (clients, keys) = (self.zone.clients, self.zone.keys);
-        let all = clients.sets() + keys.sets();
-        let end = self.set.saturating_add(sets).min(all);
-        let range = self.set..end;
-        self.set = end;
-        self.append(out, |saving, out| {
-            for set in range {
-                let (area, set) = match set.checked_sub(clients.sets()) {
-                    None => (Area::Clients, set),
-                    Some(set) => (Area::Keys, set),
-                };
-                for way in 0..WAYS {
-                    let place = Place { set, way };
-                    saving.slots += u64::from(saving.slot(area, place, now, out));
+        let begin = self.set;
+        let end = begin.saturating_add(sets);
+        let mut first = 0;
+        for area in Area::ALL {
+            let next = first + self.zone.area(area).sets();
+            let of_area = begin.clamp(first, next)..end.clamp(first, next);
+            self.append(out, |saving, out| {
+                for set in of_area {
+                    for way in 0..WAYS {
+                        let place = Place { set: set - first, way };
+                        saving.slots += u64::from(saving.slot(area, place, now, out));
+                    }
                 }
-            }
-        });
-        end == all
+            });
+            first = next;
+        }
+        self.set = end.min(first);
+        self.set == first
     }
 
     /// Appends the rest to `out`, with whatever steps are missing.
@@ -140,14 +146,20 @@ impl<'z> Saving<'z> {
             // After the slots, as rates are only ever added.
             let rates: Vec<u64> = saving.zone.rates.entries().collect();
             rates.iter().for_each(|quota| put(out, *quota));
-            let learned: Vec<_> = saving.zone.learned.entries().collect();
-            for (place, entry) in &learned {
-                put(out, *place as u64);
-                put(out, *entry);
-            }
+            let tables = [saving.zone.outputs.lines(), saving.zone.inputs.lines()];
+            let counts = tables.map(|table| {
+                let mut count = 0;
+                for (place, entry) in table.entries() {
+                    put(out, place as u64);
+                    put(out, entry);
+                    count += 1;
+                }
+                count
+            });
             put(out, saving.slots);
             put(out, rates.len() as u64);
-            put(out, learned.len() as u64);
+            counts.into_iter().for_each(|count| put(out, count));
+            put(out, tables[0].len() as u64);
         });
         let length = self.length + 8 + CHECKSUM_LEN;
         self.append(out, |_, out| put(out, length as u64));
@@ -193,7 +205,7 @@ impl<'z> Saving<'z> {
         // It may have been given away meanwhile, and then it is idle.
         let is_kept = mask != 0 && slots.holds(place, key);
         if is_kept {
-            let head = Head { area, mask, place };
+            let head = Head { area: Some(area), mask, place };
             let word = out.get_mut(start..).and_then(|slot| slot.first_chunk_mut());
             if let Some(word) = word {
                 *word = head.word().to_le_bytes();
@@ -209,29 +221,37 @@ fn put(out: &mut Vec<u8>, word: u64) {
     out.extend_from_slice(&word.to_le_bytes());
 }
 
-/// The first word of a slot: 1 bit of area, 31 of mask (which words follow), 32 of place.
+/// The first word of a slot: 3 bits of area, 29 of mask (which words follow), 32 of place. (In the
+/// version before: 1 bit of area.)
 #[derive(Clone, Copy, Debug)]
 struct Head {
-    area: Area,
+    /// `None`: the keys of rules in a file of the version before.
+    area: Option<Area>,
     mask: u32,
     place: Place,
 }
 
 impl Head {
     fn word(self) -> u64 {
-        let area = u64::from(self.area == Area::Keys) << 63;
-        area | u64::from(self.mask) << 32 | (self.place.set * WAYS + self.place.way) as u64
+        let is_its = |area: &Area| Some(*area) == self.area;
+        let area = Area::ALL.iter().position(is_its).unwrap_or(0) as u64;
+        let place = (self.place.set * WAYS + self.place.way) as u64;
+        area << 61 | u64::from(self.mask) << 32 | place
     }
 
     /// `None`: no head of this version.
-    fn of(word: u64) -> Option<Self> {
-        let mask = u32::try_from(word >> 32 & 0x7fff_ffff).ok()?;
+    fn of(word: u64, version: u64) -> Option<Self> {
+        let (area, mask) = match version {
+            OLD_VERSION => ((word >> 63 == 0).then_some(Area::Clients), word >> 32 & 0x7fff_ffff),
+            _ => {
+                let number = usize::try_from(word >> 61).ok()?;
+                (Some(*Area::ALL.get(number)?), word >> 32 & 0x1fff_ffff)
+            }
+        };
+        let mask = u32::try_from(mask).ok()?;
         let number = usize::try_from(word & 0xffff_ffff).ok()?;
-        (mask >> SLOT_WORDS == 0).then_some(Self {
-            area: if word >> 63 == 0 { Area::Clients } else { Area::Keys },
-            mask,
-            place: Place { set: number / WAYS, way: number % WAYS },
-        })
+        let place = Place { set: number / WAYS, way: number % WAYS };
+        (mask >> SLOT_WORDS == 0).then_some(Self { area, mask, place })
     }
 
     /// The indices of the words that follow.
@@ -243,12 +263,15 @@ impl Head {
 /// A snapshot that was read, and is complete and unchanged.
 #[derive(Debug)]
 pub struct Snapshot<'b> {
+    version: u64,
     boot_id: BootId,
     saved: Now,
     seed: (u64, u64),
     slots: &'b [u8],
     rates: &'b [u8],
-    learned: &'b [u8],
+    /// What was learned, in tables of this size.
+    learned: [&'b [u8]; 2],
+    table_len: usize,
 }
 
 /// What became of the slots of a snapshot.
@@ -258,13 +281,17 @@ pub struct Restored {
     pub kept: usize,
     /// The zone is smaller than the one that was saved, and had no room for them.
     pub left_out: usize,
+    /// They are those of rules, in a file of the version before, which can't be told apart: these limits
+    /// begin unused.
+    pub outdated: usize,
 }
 
 /// A slot of a snapshot.
 #[derive(Clone, Copy, Debug)]
 struct SavedSlot<'b> {
     head: Head,
-    key: Key,
+    /// `None` where its area isn't known.
+    key: Option<Key>,
     words: Words<'b>,
 }
 
@@ -288,11 +315,21 @@ impl Iterator for Words<'_> {
     }
 }
 
+/// Places and the words that stand there.
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
+    let mut words = Words(bytes);
+    std::iter::from_fn(move || {
+        let (place, word) = (words.next()?, words.next()?);
+        Some((usize::try_from(place).unwrap_or(usize::MAX), word))
+    })
+}
+
 impl<'b> Words<'b> {
     /// The next slot; `None` at the end, or where there is none.
-    fn slot(&mut self) -> Option<SavedSlot<'b>> {
-        let head = Head::of(self.next()?)?;
-        let key = Key::from_hash(head.area, self.next()?, self.next()?);
+    fn slot(&mut self, version: u64) -> Option<SavedSlot<'b>> {
+        let head = Head::of(self.next()?, version)?;
+        let (low, high) = (self.next()?, self.next()?);
+        let key = head.area.map(|area| Key::from_hash(area, low, high));
         let (words, rest) = self.0.split_at_checked(head.indices().count() * 8)?;
         self.0 = rest;
         Some(SavedSlot { head, key, words: Words(words) })
@@ -310,10 +347,10 @@ impl<'b> Snapshot<'b> {
         if !head.starts_with(MAGIC) {
             return Err(SnapshotError::Foreign);
         }
-        match Words(head).nth(1) {
-            Some(VERSION) => {}
+        let version = match Words(head).nth(1) {
+            Some(version @ (VERSION | OLD_VERSION)) => version,
             other => return Err(SnapshotError::Version(other.unwrap_or(0))),
-        }
+        };
         let (content, checksum) = bytes
             .len()
             .checked_sub(CHECKSUM_LEN)
@@ -323,29 +360,36 @@ impl<'b> Snapshot<'b> {
             return Err(SnapshotError::Damaged);
         }
         // What follows can fail only for a file that was made by hand.
-        Self::parse(bytes).ok_or(SnapshotError::Damaged)
+        Self::parse(bytes, version).ok_or(SnapshotError::Damaged)
     }
 
-    fn parse(bytes: &'b [u8]) -> Option<Self> {
+    fn parse(bytes: &'b [u8], version: u64) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(HEAD_LEN)?;
-        let (body, tail) = rest.split_at_checked(rest.len().checked_sub(TAIL_LEN)?)?;
+        let is_old = version == OLD_VERSION;
+        let tail_len = if is_old { OLD_TAIL_LEN } else { TAIL_LEN };
+        let (body, tail) = rest.split_at_checked(rest.len().checked_sub(tail_len)?)?;
         let boot_id = *head.get(16..)?.first_chunk()?;
         let mut words = Words(head.get(32..)?);
         let mono = MonoNanos(words.next()?);
         let wall = UnixSeconds(i64::from_le_bytes(words.next()?.to_le_bytes()));
         let seed = (words.next()?, words.next()?);
         let mut counts = Words(tail).map(|count| usize::try_from(count).ok());
-        let [count, rates, learned, length] = std::array::from_fn(|_| counts.next().flatten());
-        if length? != bytes.len() {
+        let mut count = || counts.next().flatten();
+        let (slots_count, rates_count, outputs) = (count()?, count()?, count()?);
+        let (inputs, table_len) = if is_old { (0, 0) } else { (count()?, count()?) };
+        if count()? != bytes.len() {
             return None;
         }
-        let learned_start = body.len().checked_sub(learned?.checked_mul(16)?)?;
-        let (body, learned) = body.split_at_checked(learned_start)?;
-        let rates_start = body.len().checked_sub(rates?.checked_mul(8)?)?;
-        let (slots, rates) = body.split_at_checked(rates_start)?;
+        let split = |body: &'b [u8], count: usize, size: usize| {
+            body.split_at_checked(body.len().checked_sub(count.checked_mul(size)?)?)
+        };
+        let (body, inputs) = split(body, inputs, 16)?;
+        let (body, outputs) = split(body, outputs, 16)?;
+        let (slots, rates) = split(body, rates_count, 8)?;
         let saved = Now { mono, wall };
-        let snapshot = Self { boot_id, saved, seed, slots, rates, learned };
-        snapshot.is_sound(count?).then_some(snapshot)
+        let learned = [outputs, inputs];
+        let snapshot = Self { version, boot_id, saved, seed, slots, rates, learned, table_len };
+        snapshot.is_sound(slots_count).then_some(snapshot)
     }
 
     /// Whether every slot can be read, and every word means something.
@@ -358,7 +402,7 @@ impl<'b> Snapshot<'b> {
         };
         let mut words = Words(self.slots);
         let mut found = 0;
-        while let Some(slot) = words.slot() {
+        while let Some(slot) = words.slot(self.version) {
             if !slot.words().all(is_word) {
                 return false;
             }
@@ -382,9 +426,12 @@ impl<'b> Snapshot<'b> {
     ) -> Result<(Zone<'z>, Restored), LayoutError> {
         let zone = Zone::format(words, self.seed)?;
         zone.rates.fill(Words(self.rates));
-        let mut learned = Words(self.learned);
-        while let (Some(place), Some(entry)) = (learned.next(), learned.next()) {
-            zone.learned.put(usize::try_from(place).unwrap_or(usize::MAX), entry);
+        let tables = [zone.outputs.lines(), zone.inputs.lines()];
+        for (table, learned) in tables.into_iter().zip(self.learned) {
+            // Where a line is, depends on how many there are.
+            if table.len() == self.table_len {
+                table.restore(pairs(learned), Minute::of(now.mono), Minute::of(self.saved.mono));
+            }
         }
         let restoring = Restoring {
             zone,
@@ -392,19 +439,23 @@ impl<'b> Snapshot<'b> {
             now,
             elapsed: self.elapsed(now, boot_id),
         };
+        let mut restored = Restored::default();
         let mut slots = Vec::new();
         let mut words = Words(self.slots);
-        while let Some(slot) = words.slot() {
+        while let Some(slot) = words.slot(self.version) {
+            let Some(key) = slot.key else {
+                restored.outdated += 1;
+                continue;
+            };
             let lasts = slot.words().map(|(index, word)| restoring.lasts(index, word)).max();
             // What has become idle meanwhile needs no slot.
             if let Some(lasts) = lasts.filter(|lasts| *lasts > 0) {
-                slots.push((lasts, slot));
+                slots.push((lasts, key, slot));
             }
         }
-        slots.sort_by_key(|(lasts, _)| std::cmp::Reverse(*lasts));
-        let mut restored = Restored::default();
-        for (_, slot) in slots {
-            match restoring.put(&slot) {
+        slots.sort_by_key(|(lasts, ..)| std::cmp::Reverse(*lasts));
+        for (_, key, slot) in slots {
+            match restoring.put(key, &slot) {
                 true => restored.kept += 1,
                 false => restored.left_out += 1,
             }
@@ -450,9 +501,9 @@ impl Restoring<'_> {
     }
 
     /// Puts a slot into the zone; `false`: there is no room.
-    fn put(&self, saved: &SavedSlot<'_>) -> bool {
-        let slots = self.zone.slots(saved.key);
-        let Some(place) = slots.put(saved.key, saved.head.place, self.now) else { return false };
+    fn put(&self, key: Key, saved: &SavedSlot<'_>) -> bool {
+        let slots = self.zone.slots(key);
+        let Some(place) = slots.put(key, saved.head.place, self.now) else { return false };
         let words = slots.slot(place);
         for (index, word) in saved.words() {
             let word = match Kind::of(index) {

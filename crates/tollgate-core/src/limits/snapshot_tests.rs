@@ -1,10 +1,11 @@
 use super::*;
 use crate::limits::fixtures::*;
-use crate::limits::{Ask, Period, Quota, Refused};
+use crate::limits::{Ask, Period, Quota, Refused, TextRates};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
 
 const BOOT: BootId = [7; 16];
+const RATES: TextRates = TextRates([65_536; crate::limits::learned::FEATURES]);
 const OTHER_BOOT: BootId = [8; 16];
 
 /// The limits of one client, so that each kind of word is in use.
@@ -14,7 +15,7 @@ fn asks(zone: &Zone<'_>, client: &str) -> [Ask; 4] {
         tokens(zone, key, "60/m", 200),
         requests(zone, key, "1000r/d"),
         money(key, "5/month", 2_000_000_000),
-        requests(zone, zone.limit_key("per_address", client.as_bytes()), "10r/h"),
+        requests(zone, rule_key(&zone, "per_address", client.as_bytes()), "10r/h"),
     ]
 }
 
@@ -27,7 +28,10 @@ fn file() -> Vec<u8> {
     let words = memory(8);
     let zone = Zone::format(&words, (3, 4)).unwrap();
     reserve(&zone, &mut asks(&zone, "acme"), START).unwrap();
-    zone.learn("pro", "llama", 321);
+    let output = crate::limits::Output { tokens: 9_000, is_whole: true };
+    zone.learn_output(("pro", "llama"), b"acme", output, 1_024, START.mono);
+    let text = [10; crate::limits::learned::FEATURES];
+    zone.learn_input("llama", b"acme", (&text, 300), &RATES, START.mono);
     zone.save(START, BOOT)
 }
 
@@ -37,9 +41,11 @@ fn what_was_used_survives_a_restart() {
     let snapshot = Snapshot::read(&file).unwrap();
     let words = memory(8);
     let (zone, restored) = snapshot.format(&words, START, BOOT).unwrap();
-    assert_eq!(restored, Restored { kept: 2, left_out: 0 });
+    assert_eq!(restored, Restored { kept: 2, ..Restored::default() });
     assert_eq!(stand(&zone, START), [0, 999, 3_000_000_000, 9]);
-    assert_eq!(zone.learned("pro", "llama"), Some(321));
+    let guess = zone.guess_output(("pro", "llama"), b"acme", 1_024, START.mono);
+    assert!(guess.own > 2_000, "{guess:?}");
+    assert!(zone.text_rates("llama", b"acme", &RATES, START.mono).is_some_and(|r| r != RATES));
     // 140 of debt, and one more.
     let one = tokens(&zone, zone.client_key("acme"), "60/m", 1);
     let Err(Refused::Exceeded(exceeded)) = reserve(&zone, &mut [one], START) else { panic!() };
@@ -205,7 +211,8 @@ fn a_checksum_alone_does_not_make_a_file_sound() {
         (counts + 8, u64::MAX),
         (counts + 8, 0),
         (counts + 16, u64::MAX / 16),
-        (counts + 24, 0),
+        (counts + 24, u64::MAX / 16),
+        (counts + 40, 0),
     ] {
         let forged = forged(&file, at, word);
         assert_eq!(Snapshot::read(&forged).unwrap_err(), SnapshotError::Damaged, "{at} {word}");
@@ -226,11 +233,11 @@ fn full_zone(words: &[AtomicU64]) -> (Zone<'_>, Vec<u32>) {
 fn a_zone_of_the_same_size_takes_everything_even_when_it_is_full() {
     let words = memory(32);
     let (zone, used) = full_zone(&words);
-    assert_eq!(used.len(), zone.capacity().0);
+    assert_eq!(used.len(), zone.capacity(Area::Clients));
     let file = zone.save(START, BOOT);
     let words = memory(32);
     let (zone, restored) = Snapshot::read(&file).unwrap().format(&words, START, BOOT).unwrap();
-    assert_eq!(restored, Restored { kept: used.len(), left_out: 0 });
+    assert_eq!(restored, Restored { kept: used.len(), left_out: 0, outdated: 0 });
     for n in used {
         let ask = tokens(&zone, zone.client_key(&format!("c{n}")), "1000/d", 1);
         assert_eq!(left(&zone, &ask, START), u64::from(1_000 - (n + 1)));
@@ -245,7 +252,7 @@ fn a_smaller_zone_keeps_those_that_are_furthest_from_being_unused() {
     let words = memory(16);
     let (zone, restored) = Snapshot::read(&file).unwrap().format(&words, START, BOOT).unwrap();
     assert_eq!(restored.kept + restored.left_out, used.len());
-    assert!(restored.kept * 100 >= zone.capacity().0 * 90, "{restored:?}");
+    assert!(restored.kept * 100 >= zone.capacity(Area::Clients) * 90, "{restored:?}");
     let is_kept = |n: &&u32| {
         let ask = tokens(&zone, zone.client_key(&format!("c{n}")), "1000/d", 1);
         left(&zone, &ask, START) < 1_000
@@ -388,7 +395,7 @@ proptest! {
         if at >= 16 {
             let forged = forged(&file, at, word);
             if let Ok(snapshot) = Snapshot::read(&forged) {
-                let words = memory(2);
+                let words = memory(6);
                 let (zone, _) = snapshot.format(&words, START, BOOT).unwrap();
                 let _ = stand(&zone, START);
             }

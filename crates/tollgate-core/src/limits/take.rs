@@ -51,8 +51,8 @@ impl Slots<'_> {
                 let wait = scale.wait(Level::of(word), n, now.mono, self.rate());
                 (wait.and_then(|wait| wait.converted), wait)
             }),
-            Take::Budget { budget, n } => self.update(place, target, |word| {
-                let wait = budget.wait(word, n, now.wall);
+            Take::Budget { budget, n, guess } => self.update(place, target, |word| {
+                let wait = budget.wait(word, n, guess, now.wall);
                 (wait.and_then(|wait| wait.converted), wait)
             }),
             Take::Concurrency { limit } => self.update(place, target, |word| {
@@ -103,14 +103,15 @@ impl Slots<'_> {
                     Err(wait) => (wait.converted, Err(wait)),
                 }
             })?,
-            Take::Budget { budget, n } => {
-                let taken =
-                    self.update(place, target, |word| match budget.take(word, n, now.wall) {
+            Take::Budget { budget, n, guess } => {
+                let taken = self.update(place, target, |word| {
+                    match budget.take(word, n, guess, now.wall) {
                         Ok(reserved) => (reserved.word, Ok(reserved)),
                         Err(wait) => (wait.converted, Err(wait)),
-                    })?;
+                    }
+                })?;
                 taken.map(|reserved| {
-                    ask.period = reserved.period;
+                    (ask.period, ask.taken) = (reserved.period, reserved.amount);
                     reserved.standing
                 })
             }
@@ -153,8 +154,8 @@ impl Slots<'_> {
                     let used = (n.into(), used);
                     Some(scale.settle(Level::of(word), used, now.mono, self.rate()))
                 }
-                Take::Budget { budget, n } => {
-                    match budget.settle(word, ask.period, (n, used), now.wall) {
+                Take::Budget { budget, .. } => {
+                    match budget.settle(word, ask.period, (ask.taken, used), now.wall) {
                         Settled::Same => None,
                         Settled::Nothing => Some(budget::fresh(budget.calendar(), self.unique())),
                         Settled::Word(word) => Some(word),

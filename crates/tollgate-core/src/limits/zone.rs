@@ -1,7 +1,7 @@
 //! The shared memory that all workers see: its layout.
 //!
 //! ```text
-//! header | rates | learned | ledger | slots of clients | slots of tollgate_limit keys
+//! header | rates | what was learned of outputs, and of inputs | ledger | slots of each area
 //! ```
 
 use std::fmt;
@@ -9,29 +9,39 @@ use std::fmt;
 use super::ask::IN_FLIGHT;
 use super::bucket::Scale;
 use super::key::{Area, Domain, Key};
-use super::learned::{self, Learned};
+use super::learned::{self, Inputs, Minute, Output, OutputGuess, Outputs, Text, TextRates, Who};
 use super::ledger::{Holder, Ledger, Process};
 use super::quota::Quota;
 use super::rates::{self, Rates};
 use super::slots::{Slots, SET_WORDS};
 use super::sync::{AtomicU64, Ordering};
+use crate::clock::MonoNanos;
 
 /// "tollgate", and the version of everything that lies behind it.
 const MAGIC: u64 = u64::from_be_bytes(*b"tollgate");
-const LAYOUT_VERSION: u64 = 3;
+const LAYOUT_VERSION: u64 = 4;
 
 // The header, by word.
 const WORD_MAGIC: usize = 0;
 const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
-const WORD_CLIENT_SETS: usize = 4;
-const WORD_KEY_SETS: usize = 5;
 const WORD_LEDGER_WORDS: usize = 6;
+/// The words of each of the two tables of what was learned.
+const WORD_LEARNED_WORDS: usize = 9;
 const WORD_UNIQUES: usize = 7;
 const WORD_FAILED_LOADS: usize = 8;
-const HEADER_WORDS: usize = 16;
+/// The number of sets of each area.
+const WORD_SETS: usize = 16;
+const HEADER_WORDS: usize = 32;
 const LEARNED_START: usize = HEADER_WORDS + rates::WORDS;
-pub(super) const LEDGER_START: usize = LEARNED_START + learned::WORDS;
+
+/// How many words of a zone of `zone_words` are for something else than slots, and of these, for each
+/// table of what was learned, and for the ledger.
+pub(super) fn words_beside_slots(zone_words: usize) -> (usize, usize, usize) {
+    let learned = learned::words_for(zone_words);
+    let ledger = Ledger::words_for(zone_words).next_multiple_of(LINE_WORDS);
+    (LEARNED_START + 2 * learned + ledger, learned, ledger)
+}
 
 /// Words of a cache line: the slots begin on one.
 pub(super) const LINE_WORDS: usize = 8;
@@ -78,26 +88,25 @@ impl std::error::Error for LayoutError {}
 pub struct Zone<'z> {
     pub(super) seed: (u64, u64),
     pub(super) rates: Rates<'z>,
-    pub(super) learned: Learned<'z>,
-    pub(super) clients: Slots<'z>,
-    pub(super) keys: Slots<'z>,
+    pub(super) outputs: Outputs<'z>,
+    pub(super) inputs: Inputs<'z>,
+    areas: [Slots<'z>; Area::ALL.len()],
     ledger: Ledger<'z>,
     failed_loads: &'z AtomicU64,
 }
 
 impl<'z> Zone<'z> {
     /// Makes an empty zone of `words`, whatever they held. Half of the room for slots goes to
-    /// authenticated clients, half to the keys of `tollgate_limit`.
+    /// authenticated clients, a quarter to keys of rules that strangers can mint, and the rest to the
+    /// other areas.
     ///
     /// # Errors
     ///
     /// When there are too few words for one set of slots in each area.
     pub fn format(words: &'z [AtomicU64], seed: (u64, u64)) -> Result<Self, LayoutError> {
-        let ledger_words = Ledger::words_for(words.len()).next_multiple_of(LINE_WORDS);
-        let sets = words.len().saturating_sub(LEDGER_START + ledger_words) / SET_WORDS;
-        if sets < 2 {
-            return Err(LayoutError::TooSmall);
-        }
+        let (beside, learned_words, ledger_words) = words_beside_slots(words.len());
+        let sets = words.len().saturating_sub(beside) / SET_WORDS;
+        let shares = Area::shares(sets).ok_or(LayoutError::TooSmall)?;
         for word in words {
             word.store(0, Ordering::Relaxed);
         }
@@ -105,13 +114,12 @@ impl<'z> Zone<'z> {
             (WORD_VERSION, LAYOUT_VERSION),
             (WORD_SEED, seed.0),
             (WORD_SEED + 1, seed.1),
-            (WORD_CLIENT_SETS, sets.div_ceil(2) as u64),
-            (WORD_KEY_SETS, (sets / 2) as u64),
+            (WORD_LEARNED_WORDS, learned_words as u64),
             (WORD_LEDGER_WORDS, ledger_words as u64),
-            // Last, so that a header without it is not a header.
-            (WORD_MAGIC, MAGIC),
         ];
-        for (at, value) in header {
+        let sets = (WORD_SETS..).zip(shares.map(|sets| sets as u64));
+        // The last one is such that a header without it is not a header.
+        for (at, value) in header.into_iter().chain(sets).chain([(WORD_MAGIC, MAGIC)]) {
             words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
         }
         Self::attach(words)
@@ -139,21 +147,26 @@ impl<'z> Zone<'z> {
                 .and_then(|count| count.checked_mul(unit))
                 .ok_or(LayoutError::Foreign)
         };
-        let ledger_end = LEDGER_START.saturating_add(length(WORD_LEDGER_WORDS, 1)?);
-        let clients_end = ledger_end.saturating_add(length(WORD_CLIENT_SETS, SET_WORDS)?);
-        let keys_end = clients_end.saturating_add(length(WORD_KEY_SETS, SET_WORDS)?);
+        let outputs_end = LEARNED_START.saturating_add(length(WORD_LEARNED_WORDS, 1)?);
+        let inputs_end = outputs_end.saturating_add(length(WORD_LEARNED_WORDS, 1)?);
+        let ledger_end = inputs_end.saturating_add(length(WORD_LEDGER_WORDS, 1)?);
         let part = |from: usize, to: usize| words.get(from..to).ok_or(LayoutError::TooSmall);
         let rates = Rates(part(HEADER_WORDS, LEARNED_START)?);
-        let ledger = Ledger::new(part(LEDGER_START, ledger_end)?).ok_or(LayoutError::TooSmall)?;
+        let ledger = Ledger::new(part(inputs_end, ledger_end)?).ok_or(LayoutError::TooSmall)?;
         let uniques = words.get(WORD_UNIQUES).ok_or(LayoutError::TooSmall)?;
-        let slots = |words, first| Slots { words, first, rates, ledger, uniques };
-        let clients = slots(part(ledger_end, clients_end)?, 0);
+        let mut areas = [Slots { words: &[], first: 0, rates, ledger, uniques }; Area::ALL.len()];
+        let (mut start, mut first) = (ledger_end, 0);
+        for (slots, at) in areas.iter_mut().zip(WORD_SETS..) {
+            let end = start.saturating_add(length(at, SET_WORDS)?);
+            *slots = Slots { words: part(start, end)?, first, ..*slots };
+            (start, first) = (end, first + slots.len());
+        }
         Ok(Self {
             seed: (word(WORD_SEED)?, word(WORD_SEED + 1)?),
             rates,
-            learned: Learned(part(LEARNED_START, LEDGER_START)?),
-            clients,
-            keys: slots(part(clients_end, keys_end)?, clients.len()),
+            outputs: Outputs::new(part(LEARNED_START, outputs_end)?),
+            inputs: Inputs::new(part(outputs_end, inputs_end)?),
+            areas,
             ledger,
             failed_loads: words.get(WORD_FAILED_LOADS).ok_or(LayoutError::TooSmall)?,
         })
@@ -176,35 +189,22 @@ impl<'z> Zone<'z> {
         self.failed_loads.load(Ordering::Relaxed)
     }
 
-    /// How many clients, and how many keys of `tollgate_limit`, there are slots for.
+    /// How many slots an area has.
     #[must_use]
-    pub fn capacity(&self) -> (usize, usize) {
-        (self.clients.len(), self.keys.len())
+    pub fn capacity(&self, area: Area) -> usize {
+        self.area(area).len()
     }
 
     /// The key of an authenticated client.
     #[must_use]
     pub fn client_key(&self, client: &str) -> Key {
-        Key::new(self.seed, Domain::Client, [client.as_bytes(), b""])
+        Key::new(self.seed, Area::Clients, Domain::Client, [client.as_bytes(), b""])
     }
 
     /// The key of an authenticated client in the `model` block of a tier called `block`.
     #[must_use]
     pub fn model_key(&self, client: &str, block: &str) -> Key {
-        Key::new(self.seed, Domain::Model, [client.as_bytes(), block.as_bytes()])
-    }
-
-    /// The key of `value` under the `tollgate_limit` called `limit`.
-    #[must_use]
-    pub fn limit_key(&self, limit: &str, value: &[u8]) -> Key {
-        Key::new(self.seed, Domain::Limit, [limit.as_bytes(), value])
-    }
-
-    /// The key of `value` for the `auth_failures` of the `tollgate_limit` called `limit`: apart from
-    /// its other limits, as a stranger can raise these.
-    #[must_use]
-    pub fn auth_failures_key(&self, limit: &str, value: &[u8]) -> Key {
-        Key::new(self.seed, Domain::AuthFailures, [limit.as_bytes(), value])
+        Key::new(self.seed, Area::Clients, Domain::Model, [client.as_bytes(), block.as_bytes()])
     }
 
     /// Prepares a quota for asks; enters it into the zone's table of rates.
@@ -213,20 +213,66 @@ impl<'z> Zone<'z> {
         self.rates.enter(quota)
     }
 
-    /// Notes that a request of the tier for the model had so much output, in tokens.
-    pub fn learn(&self, tier: &str, model: &str, output: u32) {
-        self.learned.add(self.learned_key(tier, model), output);
+    /// Notes how much output a request of the tier for the model had. `client` is whoever asked, and
+    /// `start` what is expected of those of whom nothing is known.
+    pub fn learn_output(
+        &self,
+        (tier, model): (&str, &str),
+        client: &[u8],
+        output: Output,
+        start: u32,
+        now: MonoNanos,
+    ) {
+        let key = self.learned_key([tier.as_bytes(), model.as_bytes()]);
+        self.outputs.add(key, self.who(client), output, start, Minute::of(now));
     }
 
-    /// A high estimate of the output of such a request, in tokens, from those that were noted;
-    /// `None` if there were none, or too long ago to be remembered.
+    /// A high estimate of the output of such a request.
     #[must_use]
-    pub fn learned(&self, tier: &str, model: &str) -> Option<u32> {
-        self.learned.get(self.learned_key(tier, model))
+    pub fn guess_output(
+        &self,
+        (tier, model): (&str, &str),
+        client: &[u8],
+        start: u32,
+        now: MonoNanos,
+    ) -> OutputGuess {
+        let key = self.learned_key([tier.as_bytes(), model.as_bytes()]);
+        self.outputs.get(key, self.who(client), start, Minute::of(now))
     }
 
-    fn learned_key(&self, tier: &str, model: &str) -> Key {
-        Key::new(self.seed, Domain::Learned, [tier.as_bytes(), model.as_bytes()])
+    /// Notes how many tokens the engine made of an input for the model. `start` are the rates of
+    /// which nothing is known.
+    pub fn learn_input(
+        &self,
+        model: &str,
+        client: &[u8],
+        (text, tokens): (&Text, u64),
+        start: &TextRates,
+        now: MonoNanos,
+    ) {
+        let key = self.learned_key([model.as_bytes(), b""]);
+        self.inputs.add(key, self.who(client), (text, tokens), start, Minute::of(now));
+    }
+
+    /// How many tokens the engine makes of what, for the model; `None` where nobody knows.
+    #[must_use]
+    pub fn text_rates(
+        &self,
+        model: &str,
+        client: &[u8],
+        start: &TextRates,
+        now: MonoNanos,
+    ) -> Option<TextRates> {
+        let key = self.learned_key([model.as_bytes(), b""]);
+        self.inputs.get(key, self.who(client), start, Minute::of(now))
+    }
+
+    fn learned_key(&self, parts: [&[u8]; 2]) -> Key {
+        Key::new(self.seed, Area::Clients, Domain::Learned, parts)
+    }
+
+    fn who(&self, client: &[u8]) -> Who {
+        Who::of(Key::new(self.seed, Area::Clients, Domain::Client, [client, b""]))
     }
 
     /// Makes a worker known, so that it can have requests in flight: after it was forked. `None`:
@@ -256,7 +302,7 @@ impl<'z> Zone<'z> {
     #[must_use]
     pub fn in_flight_word(&self, slot: u32) -> Option<&'z AtomicU64> {
         let of = |slots: &Slots<'z>| slots.slot(slots.numbered(slot)?).get(IN_FLIGHT);
-        of(&self.clients).or_else(|| of(&self.keys))
+        self.areas.iter().find_map(of)
     }
 
     pub(super) fn slots(&self, key: Key) -> &Slots<'z> {
@@ -264,9 +310,14 @@ impl<'z> Zone<'z> {
     }
 
     pub(super) fn area(&self, area: Area) -> &Slots<'z> {
+        let [clients, rules, keys, key_networks, failures, failure_networks] = &self.areas;
         match area {
-            Area::Clients => &self.clients,
-            Area::Keys => &self.keys,
+            Area::Clients => clients,
+            Area::Rules => rules,
+            Area::Keys => keys,
+            Area::KeyNetworks => key_networks,
+            Area::Failures => failures,
+            Area::FailureNetworks => failure_networks,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! * [`engines`]: what each engine serves at which path;
 //! * [`endpoint`]: the forms of requests and answers, and the dialects of refusals;
 //! * [`request`]: what a request asks for, and the one edit of it;
-//! * [`estimate`]: the tokens to reserve for it;
+//! * [`parts`]: what its text is made of; [`estimate`]: the tokens to reserve for it;
 //! * [`meter`]: what an answer took, read as it streams;
 //! * [`usage`]: the tokens of one request.
 
@@ -12,11 +12,13 @@ pub mod endpoint;
 pub mod engines;
 pub mod estimate;
 pub mod meter;
+pub mod parts;
 pub mod request;
 pub mod usage;
 
 pub use endpoint::{Dialect, Endpoint};
 pub use engines::Engine;
 pub use estimate::Estimate;
+pub use parts::Parts;
 pub use request::{LlmRequest, RequestError};
 pub use usage::{Source, Usage};

@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{InputSize, RequestError, MAX_DEPTH};
+use super::{InputSize, Parts, RequestError, MAX_DEPTH};
 
 /// What has been measured of a body so far, and how deep in it the reader is.
 #[derive(Debug, Default)]
 pub(super) struct Measure {
     pub(super) size: InputSize,
+    pub(super) parts: Parts,
     /// Prompts of their own, each of which gets its own output.
     pub(super) prompts: u64,
     /// Whether a member `images` holds images, as Ollama's do.
@@ -54,7 +55,18 @@ impl Measure {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    fn add_text(&mut self, bytes: usize) {
+    fn add_text(&mut self, text: &str) {
+        self.parts.add(text.as_bytes());
+        self.add_bytes(text.len());
+    }
+
+    /// Marks around what is shown as JSON.
+    fn add_marks(&mut self, bytes: usize) {
+        self.parts.add_marks(bytes);
+        self.add_bytes(bytes);
+    }
+
+    fn add_bytes(&mut self, bytes: usize) {
         // A usize has at most 64 bits.
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.size.text_bytes = self.size.text_bytes.saturating_add(bytes);
@@ -110,7 +122,7 @@ impl Walk<'_> {
     /// A number, true, false or null, which is this long as JSON.
     fn scalar(self, len: usize) {
         if self.place == Place::Json {
-            self.measure.add_text(len);
+            self.measure.add_marks(len);
         }
     }
 
@@ -173,15 +185,18 @@ impl<'de> Visitor<'de> for Walk<'_> {
             Place::Images => measure.size.media += 1,
             Place::SourceKind => measure.kind_is_text = text == "text",
             // The quotes.
-            Place::Json => measure.add_text(text.len().saturating_add(2)),
+            Place::Json => {
+                measure.add_text(text);
+                measure.add_marks(2);
+            }
             Place::Prompt => {
                 measure.prompts += 1;
-                measure.add_text(text.len());
+                measure.add_text(text);
             }
             Place::PromptElement => {
                 measure.prompts += 1;
                 measure.size.messages += 1;
-                measure.add_text(text.len());
+                measure.add_text(text);
             }
             Place::Plain
             | Place::Chats
@@ -191,7 +206,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             | Place::Content
             | Place::PromptObject
             | Place::Tokens
-            | Place::SourceData => measure.add_text(text.len()),
+            | Place::SourceData => measure.add_text(text),
         }
         Ok(())
     }
@@ -220,7 +235,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         };
         measure.enter()?;
         if inner == Place::Json {
-            measure.add_text("[".len());
+            measure.add_marks("[".len());
         }
         let prompts = measure.prompts;
         let had_bare_token = std::mem::take(&mut measure.has_bare_token);
@@ -230,12 +245,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
             match inner {
                 Place::Message => measure.size.messages += 1,
                 // The last one's comma stands for the closing bracket.
-                Place::Json => measure.add_text(",".len()),
+                Place::Json => measure.add_marks(",".len()),
                 _ => {}
             }
         }
         if inner == Place::Json && is_empty {
-            measure.add_text("]".len());
+            measure.add_marks("]".len());
         }
         // Ids and texts in one array are one prompt.
         if std::mem::replace(&mut measure.has_bare_token, had_bare_token) && place == Place::Prompt
@@ -274,30 +289,33 @@ impl<'de> Visitor<'de> for Walk<'_> {
             place => place,
         };
         if matches!(place, Place::Json | Place::PromptObject) {
-            measure.add_text("{".len());
+            measure.add_marks("{".len());
         }
         let mut is_empty = true;
-        let (mut source_text, mut source_is_text) = (0, false);
+        let (mut source_text, mut source_is_text) = ((0, measure.parts), false);
         while let Some(inner) = members.next_key_seed(Member { measure: &mut *measure, place })? {
             is_empty = false;
-            let before = measure.size.text_bytes;
+            let before = (measure.size.text_bytes, measure.parts);
             measure.kind_is_text = false;
             members.next_value_seed(Walk { measure: &mut *measure, place: inner })?;
             match inner {
                 Place::SourceKind => source_is_text |= measure.kind_is_text,
                 Place::SourceData => {
-                    source_text = measure.size.text_bytes.saturating_sub(before);
-                    measure.size.text_bytes = before;
+                    let bytes = measure.size.text_bytes.saturating_sub(before.0);
+                    source_text = (bytes, measure.parts);
+                    (measure.size.text_bytes, measure.parts) = before;
                 }
                 _ => {}
             }
         }
         if matches!(place, Place::Json | Place::PromptObject) && is_empty {
-            measure.add_text("}".len());
+            measure.add_marks("}".len());
         }
         if place == Place::Source {
             if source_is_text {
-                measure.size.text_bytes = measure.size.text_bytes.saturating_add(source_text);
+                let (bytes, parts) = source_text;
+                measure.size.text_bytes = measure.size.text_bytes.saturating_add(bytes);
+                measure.parts = parts;
             } else {
                 measure.size.media += 1;
             }
@@ -335,7 +353,8 @@ impl Visitor<'_> for Member<'_> {
             (Place::PromptObject, "multimodal_data") => Place::Images,
             (Place::Json | Place::PromptObject, _) => {
                 // The quotes, the colon and the comma, or for the last member the closing brace.
-                measure.add_text(name.len().saturating_add(4));
+                measure.add_text(name);
+                measure.add_marks(4);
                 Place::Json
             }
             (Place::Message | Place::Content, "content" | "output") => Place::Content,

@@ -20,7 +20,7 @@ pub use stream_options::UsageEdit;
 
 use stream_options::StreamOptions;
 
-use super::{Endpoint, Engine};
+use super::{Endpoint, Engine, Parts};
 
 /// How deep arrays and objects may stand inside each other. Just under the 128 at which serde_json
 /// gives up, so that the refusal can say why.
@@ -54,6 +54,8 @@ pub struct LlmRequest {
     pub per_prompt: u64,
     /// How much the model is given to read.
     pub input: InputSize,
+    /// What its text is made of.
+    pub parts: Parts,
     stream_options: StreamOptions,
 }
 
