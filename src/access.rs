@@ -6,8 +6,12 @@ use std::rc::Rc;
 use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::disclosure::{carries, id_is_credential, is_credential_header};
 use tollgate_core::limits::Zone;
+use tollgate_core::llm::endpoint::classify;
+use tollgate_core::llm::engines::exception;
 use tollgate_core::llm::Endpoint;
+use tollgate_core::path;
 use tollgate_core::principal::Principal;
 use tollgate_core::request_id;
 
@@ -30,7 +34,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
     #[cfg(debug_assertions)]
     crate::faults::at(conf, crate::faults::Callback::Access);
     let Some(policy) = conf.policy() else {
-        return Verdict::Declined;
+        return match leave_no_edit(r) {
+            Some(()) => Verdict::Declined,
+            None => Verdict::Status(answer(Reason::InternalError).status),
+        };
     };
     let redirected = r.state().is_none();
     let Some(state) = r.attach_state(|| make_state(r, policy)) else {
@@ -46,7 +53,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         false => std::mem::replace(&mut state.borrow_mut().step, Step::Credential),
     };
     if step == Step::Credential {
-        state.borrow_mut().start_over(policy, r.uri());
+        state.borrow_mut().start_over(policy, r);
+        if leave_no_edit(r).is_none() {
+            return conclude(r, state, Decision::Deny(Reason::InternalError));
+        }
     }
     let decision = match decide(r, state, policy, step) {
         Ok(Progress::Decided) => Decision::Allow,
@@ -68,6 +78,18 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         }
     };
     conclude(r, state, decision)
+}
+
+/// What a location before this one added to the body, is none of this one's business: the engine here
+/// may not know it. `None` when nginx has no memory.
+fn leave_no_edit(r: Request<'_>) -> Option<()> {
+    let Some(state) = r.find_state() else { return Some(()) };
+    let mut state = state.borrow_mut();
+    let Some(edit) = state.edit.take() else { return Some(()) };
+    if let Some(metering) = &mut state.metering {
+        metering.hide_nothing();
+    }
+    request_body::undo(r, &edit)
 }
 
 /// How far the judging of a request has come.
@@ -141,12 +163,31 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
             state.borrow_mut().body = Body::ErrorPage;
             Some(Verdict::Declined)
         }
-        Arrival::Stands(Decision::Allow) => Some(match state.borrow().principal {
-            Some(_) => Verdict::Ok,
-            None => Verdict::Declined,
-        }),
+        Arrival::Stands(Decision::Allow) => within_policy(r, state, policy),
         Arrival::Stands(denied @ Decision::Deny(_)) => Some(conclude(r, state, denied)),
     }
+}
+
+/// An internal redirect has led a request that was let in to a location under the same policy. `None`:
+/// what is asked for there has to be judged.
+fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
+    let (judged, endpoint, is_known) = {
+        let state = state.borrow();
+        (r.kept(state.judged_path), state.endpoint, state.principal.is_some())
+    };
+    if judged != r.uri() {
+        let (here, _) = classify(r.method(), r.uri(), policy.engine);
+        match here.filter(|_| policy.is_metered) {
+            Some(here) if endpoint != Some(here) => return None,
+            Some(_) => {}
+            None => {
+                if let Err(reason) = check_endpoint(r, state, policy, None) {
+                    return Some(conclude(r, state, Decision::Deny(reason)));
+                }
+            }
+        }
+    }
+    Some(if is_known { Verdict::Ok } else { Verdict::Declined })
 }
 
 /// The first look at a request: its id, and its credential.
@@ -167,6 +208,17 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
         }
         Presentation::Conflict => SavedCredential::Conflict,
     };
+    // A client that takes one header for the other one must not find its key in every log.
+    let is_credential = |id: &&[u8]| {
+        id_is_credential(id)
+            || r.headers_in().any(|header| {
+                let is_other = header.name != b"x-request-id";
+                let may_be = policy.credential_source(header.name).is_some()
+                    || is_credential_header(header.name);
+                is_other && may_be && carries(header.value, id)
+            })
+    };
+    let request_id = request_id.filter(|id| !is_credential(id));
     let request_id =
         request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
     // Without memory for an id, there is none; the request fails soon enough.
@@ -183,11 +235,15 @@ fn decide(
     let (zone, lock) = conf.zone().ok_or(Reason::InternalError)?;
     upkeep::join(zone, &lock, conf);
     let admission = Admission { r, state, policy, zone, lock: &lock };
-    let endpoint = state.borrow().endpoint.filter(|_| request_body::is_read(r, policy));
+    if step == Step::Credential && path::is_ambiguous(r.uri(), r.target()) {
+        return Err(Reason::MalformedPath.into());
+    }
+    let endpoint = state.borrow().endpoint.filter(|_| policy.is_metered);
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
+        check_endpoint(r, state, policy, endpoint)?;
         if endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
@@ -258,6 +314,29 @@ fn identify(
     Ok(None)
 }
 
+/// Whether the path is open: where tokens are counted, only if its body is read (`endpoint`), or if it
+/// is known to take none.
+fn check_endpoint(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    endpoint: Option<Endpoint>,
+) -> Result<(), Reason> {
+    let (method, path) = (r.method(), r.uri());
+    if exception::closes(&policy.endpoints, method, path) {
+        return Err(Reason::EndpointDenied);
+    }
+    match endpoint {
+        None if policy.counts_tokens(state.borrow().tier.as_deref())
+            && !policy.engine.is_harmless(method, path)
+            && !exception::opens(&policy.endpoints, method, path) =>
+        {
+            Err(Reason::EndpointDenied)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What does the request ask for, and what may that take?
 fn inspect(
     r: Request<'_>,
@@ -267,21 +346,32 @@ fn inspect(
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
     let inspected = request_body::inspect(r, policy, endpoint);
-    let (request, hides_usage) = inspected.map_err(|refused| {
+    let mut request = inspected.map_err(|refused| {
         state.borrow_mut().malformed = refused.error;
         refused.reason
     })?;
-    let (tier, hid_usage) = {
-        let state = state.borrow();
-        (state.tier.clone(), state.metering.as_ref().is_some_and(|before| before.hides_usage))
+    if let Some(model) = &policy.model {
+        request.model = Some(model.clone());
+    }
+    if request.background
+        && !policy.background
+        && policy.counts_tokens(state.borrow().tier.as_deref())
+    {
+        return Err(Reason::FeatureDenied.into());
+    }
+    let edit = request_body::ask_for_usage(r, policy, &request)?;
+    let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
+    let tier = {
+        let mut state = state.borrow_mut();
+        state.edit = edit;
+        state.tier.clone()
     };
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
     let estimate = estimate::estimate(r, state, policy, zone, &request);
     let lesson = estimate::Lesson::of(policy, &request);
-    // A location before this one may have asked for it already.
-    Ok(Metering::new(request, (estimate, lesson), price, hides_usage || hid_usage))
+    Ok(Metering::new(request, policy.engine, (estimate, lesson), price, hides))
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -59,6 +59,8 @@ pub(crate) struct Admission<'a, 'r> {
 /// How much of each dimension a request takes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Amounts {
+    /// It has been charged as a request; what it takes was not known then.
+    only_tokens: bool,
     /// And what they cost; `None`: its body isn't read, and it counts as a request only.
     tokens: Option<(Estimate, Option<Price>)>,
 }
@@ -276,7 +278,8 @@ impl Admission<'_, '_> {
     /// Notes how the client's limits stand that depend on the body, which isn't read.
     fn show_unread(&self, scratch: &mut Scratch) {
         scratch.clear();
-        self.tier_asks(scratch, Amounts { tokens: Some((Estimate::default(), None)) });
+        let tokens = Some((Estimate::default(), None));
+        self.tier_asks(scratch, Amounts { tokens, ..Amounts::default() });
         scratch.of_tier = scratch.asks.len();
         let now = now();
         let standings = scratch.asks.iter().map(|ask| self.zone.look(ask, now).0);
@@ -389,9 +392,8 @@ impl Admission<'_, '_> {
 
     fn amounts(&self) -> Amounts {
         let state = self.state.borrow();
-        Amounts {
-            tokens: state.metering.as_ref().map(|metering| (metering.estimate, metering.price)),
-        }
+        let tokens = state.metering.as_ref().map(|metering| (metering.estimate, metering.price));
+        Amounts { tokens, ..Amounts::default() }
     }
 
     /// All that a request takes.
@@ -425,6 +427,18 @@ impl Admission<'_, '_> {
         }
     }
 
+    /// What is still to be charged of `amounts`, to limits of which `is_same` tells whether something
+    /// was charged to them before: in a location that didn't know the tokens, maybe.
+    fn due(&self, amounts: Amounts, is_same: impl Fn(&Charged) -> bool) -> Option<Amounts> {
+        let state = self.state.borrow();
+        let mut before = state.charged.iter().filter(|charged| is_same(charged)).peekable();
+        if before.peek().is_none() {
+            return Some(amounts);
+        }
+        let is_due = amounts.tokens.is_some() && !before.any(|charged| charged.with_tokens);
+        is_due.then_some(Amounts { only_tokens: true, ..amounts })
+    }
+
     /// The limits of the client's tier. They hold once a request, however many locations it goes
     /// through.
     fn tier_asks(&self, scratch: &mut Scratch, amounts: Amounts) {
@@ -433,9 +447,7 @@ impl Admission<'_, '_> {
         let is_charged = |charged: &Charged| {
             charged.principal.as_ref().is_some_and(|other| other.client() == principal.client())
         };
-        if state.charged.iter().any(is_charged) {
-            return;
-        }
+        let Some(due) = self.due(amounts, is_charged) else { return };
         let key = self.zone.client_key(principal.client());
         let own_rate = principal.rate_limit();
         let is_replaced = |limit: &Bucket| {
@@ -443,8 +455,8 @@ impl Admission<'_, '_> {
                 && limit.dimension == Dimension::Requests
                 && limit.quota().period() == Period::Minute
         };
-        self.add(scratch, (key, Whose::Own, None), &tier.limits, amounts, is_replaced);
-        if let Some(per_minute) = own_rate {
+        self.add(scratch, (key, Whose::Own, None), &tier.limits, due, is_replaced);
+        if let Some(per_minute) = own_rate.filter(|_| !due.only_tokens) {
             let (scale, label) = worker::with(|worker| worker.token_rate(self.zone, per_minute));
             let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
             let take = Take::Bucket { dimension, scale, n: 1, oversize };
@@ -469,14 +481,12 @@ impl Admission<'_, '_> {
             let is_charged = |charged: &Charged| {
                 charged.policy.limits.iter().any(|other| Rc::ptr_eq(other, rule))
             };
-            if self.state.borrow().charged.iter().any(is_charged) {
-                continue;
-            }
+            let Some(due) = self.due(amounts, is_charged) else { continue };
             let width = widths.of(index);
             let key =
                 self.with_subject(rule, client, |subject| self.zone.limit_key(subject, width));
             let Some(key) = key.flatten() else { continue };
-            self.add(scratch, (key, Whose::Shared, Some(index)), &rule.limits, amounts, |_| false);
+            self.add(scratch, (key, Whose::Shared, Some(index)), &rule.limits, due, |_| false);
         }
     }
 
@@ -493,6 +503,7 @@ impl Admission<'_, '_> {
         let oversized = self.policy.oversized;
         for limit in set.buckets.iter().filter(|limit| !is_replaced(limit)) {
             let ask = match limit.dimension {
+                Dimension::Requests | Dimension::AuthFailures if amounts.only_tokens => continue,
                 Dimension::Requests | Dimension::AuthFailures => self.request(key, limit),
                 dimension => match amounts.of(dimension, whose) {
                     Some(need) => {
@@ -508,7 +519,7 @@ impl Admission<'_, '_> {
                 scratch.push(Ask::money(key, limit.budget, cost, oversized), &limit.label, source);
             }
         }
-        if let Some(concurrency) = &set.concurrency {
+        if let Some(concurrency) = set.concurrency.as_ref().filter(|_| !amounts.only_tokens) {
             let Concurrency { limit, queue, timeout_ms, .. } = *concurrency;
             let take = Take::Concurrency { limit };
             let place = queue::Place { key, limit, queue, timeout_ms };
@@ -522,7 +533,8 @@ impl Admission<'_, '_> {
         self.show(scratch);
         let mut state = self.state.borrow_mut();
         let principal = state.principal.clone();
-        state.charged.push(Charged { policy: Rc::clone(self.policy), principal });
+        let with_tokens = state.metering.is_some();
+        state.charged.push(Charged { policy: Rc::clone(self.policy), principal, with_tokens });
         state.limit = None;
         if Reservation::is_needed(&scratch.asks, &leases) {
             let (zone, lock) = (Rc::clone(self.zone), self.lock.clone());

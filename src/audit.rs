@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use tollgate_core::audit::{Record, Remaining};
+use tollgate_core::disclosure::{carries, redacted};
 use tollgate_core::llm::{Source, Usage};
 
 use crate::ffi::clock::wall_now;
@@ -29,16 +30,23 @@ pub(crate) fn write(r: Request<'_>) {
     };
 
     let now = wall_now();
+    let model;
     let mut record = Record::new(now);
     record.status = Some(r.status()).filter(|status| *status != 0);
     record.remote_addr = Some(r.client_addr_text());
+    // A credential that the client put where it doesn't belong is no more for the log than elsewhere.
+    let presented = state.as_ref().and_then(|state| state.credential.bytes(r));
+    let path = redacted(r.path(), presented);
     record.method = Some(r.method());
-    record.path = Some(r.path());
+    record.path = Some(&path);
     record.duration_ms = u64::try_from(now.0.saturating_sub(r.start_ms())).ok();
     record.bytes_in = Some(r.bytes_in());
     record.bytes_out = Some(r.bytes_out());
-    record.traceparent =
-        r.headers_in().find(|header| header.name == b"traceparent").map(|header| header.value);
+    record.traceparent = r
+        .headers_in()
+        .find(|header| header.name == b"traceparent")
+        .map(|header| header.value)
+        .filter(|value| !presented.is_some_and(|bytes| carries(value, bytes)));
     if let Some(last) = r.attempts().last() {
         record.upstream = Some(last.peer);
         record.upstream_status = u16::try_from(last.status).ok().filter(|status| *status != 0);
@@ -58,7 +66,8 @@ pub(crate) fn write(r: Request<'_>) {
         }
         if let (Some(metering), Some(outcome)) = (&state.metering, outcome) {
             record.engine = Some(state.policy.engine.as_str());
-            record.model = metering.model.as_deref().map(str::as_bytes);
+            model = metering.model.as_deref().map(|model| redacted(model.as_bytes(), presented));
+            record.model = model.as_deref();
             record.stream = Some(metering.stream);
             record.usage = Some((outcome.source, outcome.usage));
             record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);

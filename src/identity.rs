@@ -1,7 +1,11 @@
 //! PREACCESS and PRECONTENT: the backend learns who is asking from us, and from nobody else.
 
+use tollgate_core::disclosure::{carries, header_carries};
+
 use crate::access::make_state;
 use crate::conf::policy::Policy;
+use crate::conf::settings::Upgrade;
+use crate::ffi::headers::HeaderIn;
 use crate::ffi::request::{Request, Verdict};
 use crate::refusal;
 
@@ -9,15 +13,21 @@ use crate::refusal;
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
+/// Without it nginx and the engine stay with HTTP.
+const UPGRADE: &[u8] = b"upgrade";
 
 /// Takes off what the client says about himself, before anybody believes it: auth_request asks its
 /// service in ACCESS, with the header lines of the client. (What he says of the request's id may
 /// stand, and credentials may be what that service asks for.)
 pub(crate) fn silence(r: Request<'_>) {
     if r.is_main() && r.loc_conf().policy().is_some() {
-        r.remove_headers_in(|header| {
+        let is_said = |header: HeaderIn<'_>| {
             is_spelling_of(CLIENT_ID, header.name) || is_spelling_of(CLIENT_TIER, header.name)
-        });
+        };
+        if r.headers_in().any(is_said) {
+            r.remove_headers_in(is_said);
+            r.forget_header_variables(|_| false);
+        }
     }
 }
 
@@ -41,7 +51,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     }
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|| make_state(r, policy))?;
-    let (request_id, client, tier, is_metered) = {
+    let (request_id, client, tier, is_metered, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
@@ -54,26 +64,44 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
             state.metering.is_some(),
+            state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
+            state.credential.bytes(r),
         )
     };
     if is_metered {
         // What is compressed can't be read.
         r.accept_identity_upstream()?;
     }
-    r.remove_headers_in(|header| is_ours(header.name, policy));
+    let kept_back = presented.filter(|_| !policy.pass_credentials);
+    let is_credential = |header: &HeaderIn<'_>| {
+        kept_back.is_some_and(|bytes| header_carries(header.name, header.value, bytes))
+    };
+    let upgrades = policy.upgrade == Upgrade::Allow || policy.dry_run;
+    r.remove_headers_in(|header| {
+        is_ours(header.name, policy)
+            || is_credential(&header)
+            || (!upgrades && header.name == UPGRADE)
+    });
     if let Some(client) = client {
         r.push_header_in("X-Client-ID", "x-client-id", client?)?;
     }
     if let Some(tier) = tier {
         r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
     }
+    state.borrow_mut().outlasts = match outlasts {
+        true => r.outlast_client(),
+        false => None,
+    };
     r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
+    // What was evaluated before us is of the client's header.
+    r.forget_header_variables(|value| kept_back.is_some_and(|bytes| carries(value, bytes)));
     Some(Verdict::Declined)
 }
 
 /// Whether the client has no say in this header: a credential, or one of ours.
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
     (!policy.pass_credentials && policy.credential_source(name).is_some())
+        || policy.steering_headers().any(|header| is_spelling_of(header, name))
         || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
 }
 

@@ -133,6 +133,7 @@ impl Introspector {
         let problem = match outcome {
             Outcome::Abandoned => return None,
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
+            Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
             Outcome::Answer { status: 200, body } => match verdict(body, &self.policy, now) {
                 Some(verdict) => {

@@ -20,8 +20,8 @@
 //! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
 //!
 //! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
-//! looks for changes of the files that keys are in, which are [`live`], and [`revocation`] cuts off
-//! requests whose credential is taken back.
+//! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
+//! what is in force; [`revocation`] cuts off requests whose credential is taken back.
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
 //! the functions of the other files.
@@ -50,6 +50,7 @@ mod response;
 mod revocation;
 mod state;
 mod state_file;
+mod status;
 mod upkeep;
 mod variables;
 mod waiting;

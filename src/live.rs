@@ -4,37 +4,28 @@
 //! Each worker looks at the files ten times a second ([`crate::watch`]). The worker that first sees a
 //! change reads the files, in a thread, and makes a block of what they hold ([`SharedBlock`]); the others
 //! take it over when they look next. Whatever can't be used changes nothing, and is told once. Requests
-//! see a new [`Generation`] as soon as it is there, and never wait for one.
+//! see a new [`Generation`] as soon as it is there, and never wait for one. What was taken and what was
+//! not is told in the [`crate::status`] file.
+//!
+//! * [`files`]: how files look from outside, and what they hold;
+//! * [`followed`]: what is done about a change.
+
+mod files;
+mod followed;
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
 use tollgate_core::limits::Zone;
+use tollgate_core::status::{SetDescription, SetKind, SetState};
 
-use crate::ffi::guard::guard;
-use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::shared_block::{Mapping, SharedBlock, Stamp};
-
-/// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 30;
-
-/// How long a file must have been left alone before it is read. Two changes that are closer together
-/// may bear the same time, as the kernel counts it; and whoever writes a file in place needs a moment.
-const SETTLED: Duration = Duration::from_millis(20);
-
-/// How long a file must be of no use before that is told: until then, somebody may be writing it.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// The number of no [`Look`].
-const NEVER_SEEN: u64 = 0;
+use crate::ffi::log::cycle_error;
+use crate::ffi::shared_block::Mapping;
+use crate::status::StatusFile;
+use followed::Followed;
 
 /// What is made of files.
 pub(crate) trait Source: Send + Sync + 'static {
@@ -43,27 +34,52 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// What can be wrong.
     type Error: fmt::Display + Send + 'static;
 
+    /// What is in the files.
+    const KIND: SetKind;
+
     /// The files.
     fn paths(&self) -> &[String];
 
-    /// The block that workers share, made of what the files hold.
+    /// What can be used of what the files hold.
     ///
     /// # Errors
     ///
-    /// What is wrong, and in which file.
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, Self::Error>;
+    /// What is wrong with all of it, and in which file.
+    fn build(&self, files: &[Vec<u8>]) -> Result<Content, Self::Error>;
 
     /// What a block holds; `None` if it is damaged.
     fn open(&self, block: Mapping) -> Option<Self::Loaded>;
+}
 
-    /// What the operator should know of a set that is in force now.
-    fn remark(&self, loaded: &Self::Loaded) -> Option<String>;
+/// What is made of what files hold.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    /// The block that workers share.
+    pub(crate) block: Vec<u8>,
+    /// How many keys are in it.
+    pub(crate) keys: usize,
+    /// What is in the files and not in force, and why: the first ones.
+    pub(crate) refused: Vec<Remark>,
+    /// How many entries that are.
+    pub(crate) refused_count: usize,
+    /// What else the operator should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// An entry that is not in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Remark {
+    pub(crate) text: String,
+    /// Somebody has made a mistake in the file.
+    pub(crate) is_mistake: bool,
 }
 
 /// What the files held at a time. Its number tells it from all others in this process.
 #[derive(Debug)]
 pub(crate) struct Generation<T> {
     pub(crate) id: u64,
+    /// Its number among those of its files: the same in all processes.
+    number: u64,
     pub(crate) loaded: T,
 }
 
@@ -90,20 +106,8 @@ pub(crate) fn came_into_use(id: u64) {
 pub(crate) struct Live<S: Source> {
     current: RefCell<Option<Arc<Generation<S::Loaded>>>>,
     followed: Arc<Followed<S>>,
-}
-
-/// The part of it that threads work on.
-struct Followed<S: Source> {
-    source: S,
-    block: Arc<SharedBlock>,
-    /// A generation that requests haven't seen yet.
-    next: Mutex<Option<Arc<Generation<S::Loaded>>>>,
-    has_next: AtomicBool,
-    /// Generations that requests don't use any more: to take a large one down takes its time.
-    retired: Mutex<Vec<Arc<Generation<S::Loaded>>>>,
-    mapped: Mutex<Option<Stamp>>,
-    /// It was said that this worker can't take over what is in force.
-    failing: AtomicBool,
+    /// What was made of the files at first.
+    first: SetState,
 }
 
 /// Why files can't be used.
@@ -134,29 +138,18 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
 }
 
 impl<S: Source> Live<S> {
-    /// Reads the files for the first time, in the process that reads the configuration.
-    pub(crate) fn load(source: S) -> Result<Self, LoadError<S::Error>> {
-        let block = SharedBlock::new().map_err(LoadError::NoMemory)?;
-        let followed = Followed {
-            source,
-            block,
-            next: Mutex::new(None),
-            has_next: AtomicBool::new(false),
-            retired: Mutex::new(Vec::new()),
-            mapped: Mutex::new(None),
-            failing: AtomicBool::new(false),
-        };
-        let (look, bytes) = followed.read_first()?;
-        if let Some(maker) = followed.block.make() {
-            maker.publish(&bytes).map_err(LoadError::NoMemory)?;
-            // A file that was changed just before may be changed again without looking it.
-            maker.set_seen(if look.is_fresh { NEVER_SEEN } else { look.number });
-        }
-        drop(bytes);
-        followed.follow().map_err(LoadError::NoMemory)?;
+    /// Reads the files for the first time, in the process that reads the configuration. What of them is
+    /// not in force is left to whoever reads the configuration to tell.
+    pub(crate) fn load(source: S) -> Result<(Self, Vec<Remark>), LoadError<S::Error>> {
+        let (followed, first, refused) = Followed::load(source)?;
         let current = followed.next.lock().take();
         followed.has_next.store(false, Ordering::Release);
-        Ok(Self { current: RefCell::new(current), followed: Arc::new(followed) })
+        Ok((Self { current: RefCell::new(current), followed: Arc::new(followed), first }, refused))
+    }
+
+    /// How many entries are in the files and not in force, and what else the operator should know.
+    pub(crate) fn first(&self) -> &SetState {
+        &self.first
     }
 
     /// What the files hold. `None`: this worker can't have it, and can't decide.
@@ -202,6 +195,15 @@ pub(crate) trait Follow {
 
     /// What the worker looks at.
     fn watched(&self) -> Arc<dyn Watched>;
+
+    /// Which files these are.
+    fn description(&self) -> SetDescription;
+
+    /// In the master: has it told in this file, as this set, what is made of the files.
+    fn tell_in(&self, file: &Arc<StatusFile>, set: usize);
+
+    /// The number of the generation that requests use; 0: they have none.
+    fn in_use(&self) -> u64;
 }
 
 impl<S: Source> Follow for Live<S> {
@@ -234,6 +236,20 @@ impl<S: Source> Follow for Live<S> {
     fn watched(&self) -> Arc<dyn Watched> {
         Arc::clone(&self.followed) as Arc<dyn Watched>
     }
+
+    fn description(&self) -> SetDescription {
+        SetDescription { kind: S::KIND, paths: self.followed.source.paths().to_vec() }
+    }
+
+    fn tell_in(&self, file: &Arc<StatusFile>, set: usize) {
+        file.write_set(set, |_| self.first.clone());
+        // There is one file for each configuration, and so for each of us.
+        let _ = self.followed.told_in.set((Arc::clone(file), set));
+    }
+
+    fn in_use(&self) -> u64 {
+        self.current.borrow().as_ref().map_or(0, |generation| generation.number)
+    }
 }
 
 /// What a worker looks at from time to time.
@@ -243,175 +259,4 @@ pub(crate) trait Watched: Send + Sync {
 
     /// Does it, which may take its time. Failures to load are counted in the zone.
     fn follow_up(&self, zone: &Zone<'static>);
-}
-
-/// What files look like from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    number: u64,
-    /// The last change is too recent.
-    is_fresh: bool,
-}
-
-impl Look {
-    fn at(paths: &[String]) -> Self {
-        let mut hasher = DefaultHasher::new();
-        let mut is_fresh = false;
-        for path in paths {
-            match fs::metadata(path) {
-                Ok(found) => {
-                    let changed = (found.ctime(), found.ctime_nsec());
-                    let written = (found.mtime(), found.mtime_nsec());
-                    (found.dev(), found.ino(), found.size(), written, changed).hash(&mut hasher);
-                    is_fresh |= is_recent(changed);
-                }
-                Err(error) => (0u8, error.raw_os_error()).hash(&mut hasher),
-            }
-        }
-        Self { number: hasher.finish().max(NEVER_SEEN + 1), is_fresh }
-    }
-}
-
-/// Whether this was less than [`SETTLED`] ago, by the clock of this machine.
-fn is_recent((secs, nanos): (i64, i64)) -> bool {
-    let since = Duration::new(u64::try_from(secs).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
-    let Some(changed) = SystemTime::UNIX_EPOCH.checked_add(since) else { return false };
-    SystemTime::now().duration_since(changed).is_ok_and(|ago| ago < SETTLED)
-}
-
-impl<S: Source> Followed<S> {
-    /// Reads the files while nobody waits for anything else.
-    fn read_first(&self) -> Result<(Look, Vec<u8>), LoadError<S::Error>> {
-        const TRIES: usize = 5;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let look = Look::at(self.source.paths());
-            match self.read_and_build() {
-                Err(LoadError::Unsettled) if tries < TRIES => std::thread::sleep(PATIENCE),
-                result => return Ok((look, result?)),
-            }
-        }
-    }
-
-    fn read_and_build(&self) -> Result<Vec<u8>, LoadError<S::Error>> {
-        #[cfg(debug_assertions)]
-        crate::faults::in_files();
-        let look = Look::at(self.source.paths());
-        let files: Result<Vec<Vec<u8>>, LoadError<S::Error>> = self
-            .source
-            .paths()
-            .iter()
-            .map(|path| {
-                read(path).map_err(|error| LoadError::Unreadable { path: path.clone(), error })
-            })
-            .collect();
-        // A file that was changed meanwhile may be half of one and half of the other.
-        if Look::at(self.source.paths()).number != look.number {
-            return Err(LoadError::Unsettled);
-        }
-        self.source.build(&files?).map_err(LoadError::Bad)
-    }
-
-    /// Reads what has changed, unless another worker does. Whether something else is in force now.
-    fn lead(&self, look: Look, zone: &Zone<'static>) -> bool {
-        let Some(maker) = self.block.make() else { return false };
-        if self.block.seen() == look.number || look.is_fresh {
-            return false;
-        }
-        // A bug with what these files hold is come by once, and not ten times a second.
-        let bug = LoadError::Bug { paths: self.source.paths().join("\", \"") };
-        let published = match guard(Err(bug), || self.read_and_build()) {
-            Ok(bytes) if self.is_in_force(&bytes) => Ok(false),
-            Ok(bytes) => maker.publish(&bytes).map(|()| true).map_err(LoadError::NoMemory),
-            Err(LoadError::Unsettled) => return false,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &published {
-            std::thread::sleep(PATIENCE);
-            if Look::at(self.source.paths()).number != look.number {
-                return false;
-            }
-            zone.count_failed_load();
-            cycle_error(format_args!("tollgate: {error}; what was read before stays in force"));
-        }
-        maker.set_seen(look.number);
-        published.unwrap_or(false)
-    }
-
-    fn is_in_force(&self, bytes: &[u8]) -> bool {
-        self.block.map().is_ok_and(|current| current.as_ref() == bytes)
-    }
-
-    /// Takes over the block in force, if it is another one.
-    fn follow(&self) -> io::Result<()> {
-        let mut mapped = self.mapped.lock();
-        if *mapped == self.block.current() && mapped.is_some() {
-            return Ok(());
-        }
-        let block = self.block.map()?;
-        let stamp = block.stamp();
-        let loaded = self.source.open(block).ok_or(io::ErrorKind::InvalidData)?;
-        let generation = Arc::new(Generation { id: next_id(), loaded });
-        // One that requests never saw is dropped here.
-        let before = self.next.lock().replace(generation);
-        self.has_next.store(true, Ordering::Release);
-        *mapped = Some(stamp);
-        drop(before);
-        Ok(())
-    }
-}
-
-impl<S: Source> Watched for Followed<S> {
-    fn is_due(&self) -> bool {
-        let look = Look::at(self.source.paths());
-        let has_changed = look.number != self.block.seen() && !look.is_fresh;
-        // Whatever is locked is being worked on.
-        let is_behind = || {
-            self.mapped.try_lock().is_none_or(|mapped| *mapped != self.block.current())
-                || self.retired.try_lock().is_none_or(|retired| !retired.is_empty())
-        };
-        has_changed || is_behind() || self.block.is_untidy()
-    }
-
-    fn follow_up(&self, zone: &Zone<'static>) {
-        // Not while requests might wait for the lock.
-        let retired = std::mem::take(&mut *self.retired.lock());
-        drop(retired);
-        let look = Look::at(self.source.paths());
-        let has_led = look.number != self.block.seen() && self.lead(look, zone);
-        match self.follow() {
-            Ok(()) => self.failing.store(false, Ordering::Relaxed),
-            Err(error) if self.failing.swap(true, Ordering::Relaxed) => drop(error),
-            Err(error) => cycle_error(format_args!(
-                "tollgate: cannot use what was read from \"{}\": {error}; what was read before \
-                 stays in force in this worker",
-                self.source.paths().join("\", \"")
-            )),
-        }
-        if has_led {
-            let remark = self.next.lock().as_ref().and_then(|new| self.source.remark(&new.loaded));
-            if let Some(remark) = remark {
-                cycle_warn(format_args!("tollgate: {remark}"));
-            }
-        }
-        if let Some(maker) = self.block.make() {
-            maker.clean();
-        }
-    }
-}
-
-fn read(path: &str) -> io::Result<Vec<u8>> {
-    // To open a pipe would be to wait for its other end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
-    if size > MAX_FILE {
-        return Err(io::Error::other("it is larger than 1 GiB"));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

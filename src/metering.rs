@@ -1,30 +1,28 @@
 //! What a request takes in tokens and money: estimated before, read from the answer, and known in the
 //! end.
 
-use tollgate_core::llm::meter::{settle, Format, Meter, Part};
-use tollgate_core::llm::{Endpoint, LlmRequest, Source, Usage};
+use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Reading, Terms};
+use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
 use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 
+const GATEWAY_TIME_OUT: u16 = 504;
+
 /// The metering of one request: only of those whose body was read.
 pub(crate) struct Metering {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: Option<Box<str>>,
     pub(crate) stream: bool,
-    /// Answers to this one request.
-    choices: u64,
-    /// The tokens that each of them may have, as far as the client said.
-    output_bound: Option<u64>,
+    /// What was asked of the engine, and what of that is not for the client to see.
+    asked: Asked,
     /// What it may take.
     pub(crate) estimate: Estimate,
     /// What is learned from its answer.
     pub(crate) lesson: Option<Lesson>,
     pub(crate) price: Option<Price>,
-    /// The stream has a chunk with its usage because we asked for it; the client didn't.
-    pub(crate) hides_usage: bool,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
@@ -36,8 +34,10 @@ enum Answer {
     None,
     /// No answer to be charged: an error, or one without a body.
     Free,
-    /// One that can't be read: compressed, or of an unknown type.
+    /// One that can't be read: compressed.
     Unreadable,
+    /// One whose header says what there is to say.
+    Told(Reading),
     /// One that is being read.
     Read { meter: Box<Meter>, complete: bool },
 }
@@ -49,42 +49,82 @@ pub(crate) struct Outcome {
     pub(crate) source: Source,
     /// In nano-units of money; `None` where the model has no price.
     pub(crate) cost: Option<u64>,
+    /// The answer had all the tokens that it was allowed: it tells nothing of how many it would have
+    /// taken.
+    pub(crate) hit_bound: bool,
 }
 
 impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
+        engine: Engine,
         (estimate, lesson): (Estimate, Option<Lesson>),
         price: Option<Price>,
-        hides_usage: bool,
+        hides: Hides,
     ) -> Self {
         Self {
             endpoint: request.endpoint,
             stream: request.stream,
-            choices: request.choices,
-            output_bound: request.output_bound,
+            asked: Asked {
+                endpoint: request.endpoint,
+                engine,
+                choices: request.choices,
+                per_prompt: request.per_prompt,
+                output_bound: request.output_bound,
+                hides,
+            },
             model: request.model,
             estimate,
             lesson,
             price,
-            hides_usage,
             answer: Answer::None,
             ttft_ms: None,
         }
     }
 
+    /// Nothing was asked of the engine that the client didn't ask.
+    pub(crate) fn hide_nothing(&mut self) {
+        self.asked.hides = Hides::default();
+    }
+
+    /// Whether the engine makes the answer to its end, though its client leaves.
+    pub(crate) fn outlasts_client(&self) -> bool {
+        !self.stream && self.asked.engine.goes_on_after_client_left()
+    }
+
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        self.answer = match Format::of_content_type(r.content_type_out()) {
-            _ if !is_success || r.has_no_body() => Answer::Free,
-            Some(format) if !r.is_encoded() => {
-                let meter = Box::new(Meter::new(self.endpoint, format, self.hides_usage));
-                Answer::Read { meter, complete: false }
+        self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
+            // Our patience is at its end, and not the engine's work.
+            Answer::None
+        } else if !is_success || r.has_no_body() {
+            Answer::Free
+        } else if r.is_encoded() {
+            match r.content_length_out() {
+                Some(0) => Answer::Free,
+                _ => Answer::Unreadable,
             }
-            _ => Answer::Unreadable,
+        } else if let Some(reading) = self.told_by_header(r) {
+            Answer::Told(reading)
+        } else {
+            // Whatever type it says that it has: what comes decides.
+            let promised = Format::of_content_type(r.content_type_out());
+            Answer::Read { meter: Box::new(Meter::new(self.asked, promised)), complete: false }
         };
         self.is_reading()
+    }
+
+    /// What vLLM says of embeddings that it sends as bytes: JSON in its header `metadata`.
+    fn told_by_header(&self, r: Request<'_>) -> Option<Reading> {
+        let is_bytes = r.content_type_out().starts_with(b"application/octet-stream");
+        if self.endpoint.has_output() || !is_bytes {
+            return None;
+        }
+        let mut meter = Meter::new(self.asked, Some(Format::Json));
+        meter.read(r.header_out("metadata")?, &mut |_| {});
+        meter.finish(&mut |_| {});
+        meter.reading()
     }
 
     /// Reads a buffer of the answer; `pass` is told what of it the client gets.
@@ -93,7 +133,7 @@ impl Metering {
             return pass(Part::Range(0..bytes.len()));
         };
         meter.read(bytes, &mut pass);
-        if self.ttft_ms.is_none() && (!self.stream || meter.reading().deltas > 0) {
+        if self.ttft_ms.is_none() && (!self.stream || meter.has_output()) {
             let since = wall_now().0.saturating_sub(r.start_ms());
             self.ttft_ms = Some(u64::try_from(since).unwrap_or(0));
         }
@@ -121,26 +161,39 @@ impl Metering {
 
     /// Whether what the client gets may be less than what the engine sent.
     pub(crate) fn hides(&self) -> bool {
-        self.hides_usage && self.is_reading()
+        self.asked.hides != Hides::default() && self.is_reading()
     }
 
     /// What the request took, as far as it is known by now.
     pub(crate) fn outcome(&self, r: Request<'_>) -> Outcome {
+        // Only the client's own bound bounds what it got.
+        let bound = self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices));
+        let terms = Terms {
+            reserved: self.estimate.usage(),
+            most_output: bound.unwrap_or(u64::MAX),
+            stream: self.stream,
+            goes_on: self.asked.engine.goes_on_after_client_left(),
+        };
+        let mut said_so = false;
         let (usage, source) = match &self.answer {
             Answer::Read { meter, complete } => {
-                // Only the client's own bound bounds what it got.
-                let bound = self.output_bound.map(|bound| bound.saturating_mul(self.choices));
-                let most = Usage { output: bound.unwrap_or(u64::MAX), ..self.estimate.usage() };
-                settle(&meter.reading(), most, !complete)
+                let reading = meter.reading();
+                said_so = reading.is_some_and(|reading| reading.hit_bound);
+                settle(reading.as_ref(), &terms, !complete)
             }
+            Answer::Told(reading) => settle(Some(reading), &terms, false),
             Answer::Unreadable => (self.estimate.usage(), Source::Estimated),
-            // The client left while the engine was reading the prompt.
-            Answer::None if r.is_client_gone() && r.was_sent_upstream() => {
-                (Usage { input: self.estimate.input, ..Usage::default() }, Source::Partial)
+            // The client left while the engine was reading the prompt, or making what it didn't send yet.
+            Answer::None
+                if r.was_sent_upstream() && (r.is_client_gone() || self.outlasts_client()) =>
+            {
+                terms.of_no_answer()
             }
             Answer::None | Answer::Free => (Usage::default(), Source::None),
         };
-        Outcome { usage, source, cost: self.price.map(|price| price.cost(&usage)) }
+        let cost = self.price.map(|price| price.cost(&usage));
+        let hit_bound = said_so || bound.is_some_and(|bound| usage.output >= bound);
+        Outcome { usage, source, cost, hit_bound }
     }
 }
 
@@ -152,12 +205,12 @@ impl Outcome {
     }
 
     fn each(&self, metering: &Metering) -> u64 {
-        self.usage.output.div_ceil(metering.choices.max(1))
+        self.usage.output.div_ceil(metering.asked.choices.max(1))
     }
 
     /// Whether nothing but the engine set the end of the answer. (One below its bound says little, too:
     /// whoever sets a bound of 2 asks for a word.)
     pub(crate) fn is_whole(&self, metering: &Metering) -> bool {
-        metering.output_bound.is_none()
+        metering.asked.output_bound.is_none() && !self.hit_bound
     }
 }

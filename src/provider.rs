@@ -109,6 +109,7 @@ impl KeyProvider {
         let problem = match outcome {
             Outcome::Abandoned => return self.keys.borrow_mut().abandoned(),
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
+            Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
             Outcome::Answer { status: 200, body } => match self.take(body) {
                 Ok(()) => return,

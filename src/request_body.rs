@@ -2,9 +2,11 @@
 //! found good.
 
 use tollgate_core::decision::Reason;
+use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
 
 use crate::conf::policy::Policy;
+use crate::conf::settings::IncludeUsage;
 use crate::ffi::request::Request;
 
 /// Why a body is refused.
@@ -20,12 +22,6 @@ impl From<Reason> for Refused {
     }
 }
 
-/// Whether the body of a request for a known endpoint is read.
-pub(crate) fn is_read(r: Request<'_>, policy: &Policy) -> bool {
-    // Engines answer to POST alone; whatever else comes is theirs to refuse.
-    policy.is_metered && r.method() == b"POST"
-}
-
 /// Refuses by the header what needn't be read.
 pub(crate) fn check_header(r: Request<'_>, policy: &Policy) -> Result<(), Reason> {
     let mut encodings = r.headers_in().filter(|header| header.name == b"content-encoding");
@@ -38,28 +34,53 @@ pub(crate) fn check_header(r: Request<'_>, policy: &Policy) -> Result<(), Reason
     }
 }
 
-/// Reads the body that nginx has by now. Where a stream would not say what it took, it is asked to;
-/// `true` if the client must not see that.
+/// A change of the body, as it can be undone.
+pub(crate) struct Edit {
+    at: u64,
+    /// How many bytes we put there.
+    len: u64,
+    /// What they took the place of.
+    was: Box<str>,
+    /// What comes of it that the client must not see.
+    pub(crate) hides: Hides,
+}
+
+/// Reads the body that nginx has by now.
 pub(crate) fn inspect(
     r: Request<'_>,
     policy: &Policy,
     endpoint: Endpoint,
-) -> Result<(LlmRequest, bool), Refused> {
+) -> Result<LlmRequest, Refused> {
     if r.body_len() > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let request = {
-        let body = r.body(policy.max_body).ok_or(Reason::InternalError)?;
-        request::parse(&body, endpoint, policy.engine).map_err(|error| {
-            r.log().info(format_args!("tollgate: request refused: {error}"));
-            Refused { reason: Reason::MalformedRequest, error: Some(error) }
-        })?
+    let body = r.body(policy.max_body).ok_or(Reason::InternalError)?;
+    request::parse(&body, endpoint, policy.engine).map_err(|error| {
+        r.log().info(format_args!("tollgate: request refused: {error}"));
+        Refused { reason: Reason::MalformedRequest, error: Some(error) }
+    })
+}
+
+/// Where a stream would not say what it took, asks it to.
+pub(crate) fn ask_for_usage(
+    r: Request<'_>,
+    policy: &Policy,
+    request: &LlmRequest,
+) -> Result<Option<Edit>, Reason> {
+    let even_if_declined = match policy.include_usage {
+        IncludeUsage::Off => return Ok(None),
+        IncludeUsage::Auto => false,
+        IncludeUsage::Always => true,
     };
-    if !policy.include_usage {
-        return Ok((request, false));
-    }
-    let Some(edit) = request.usage_edit(policy.engine) else { return Ok((request, false)) };
+    let Some(edit) = request.usage_edit(policy.engine, even_if_declined) else { return Ok(None) };
     let (at, replaced) = (edit.range.start as u64, edit.range.len() as u64);
     r.splice_body(at, replaced, edit.text.as_bytes()).ok_or(Reason::InternalError)?;
-    Ok((request, edit.hides_usage_chunk))
+    let len = edit.text.len() as u64;
+    Ok(Some(Edit { at, len, was: edit.replaced.into(), hides: edit.hides }))
+}
+
+/// Makes the body what the client sent, for a location that judges it anew or not at all. `None` when
+/// nginx has no memory.
+pub(crate) fn undo(r: Request<'_>, edit: &Edit) -> Option<()> {
+    r.splice_body(edit.at, edit.len, edit.was.as_bytes())
 }

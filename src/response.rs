@@ -7,26 +7,39 @@ use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
 
 use crate::access::make_state;
+use crate::conf::settings::Upgrade;
 use crate::ffi::clock::wall_now;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
 use crate::metering::Metering;
 use crate::state::{Body, LimitReport, State};
 
+const SWITCHING_PROTOCOLS: u16 = 101;
 const REQUEST_ID: &str = "x-request-id";
 const ANTHROPIC_REQUEST_ID: &str = "request-id";
 
+/// What becomes of the header of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    Passes,
+    /// The engine answered what it was not asked.
+    BadGateway,
+}
+
 /// The header filter. `None` when nginx has no memory, or a variable failed: a 500, then.
-pub(crate) fn headers(r: Request<'_>) -> Option<()> {
+pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     if !r.is_main() {
-        return Some(());
+        return Some(Header::Passes);
     }
     let state = match (r.find_state(), r.loc_conf().policy()) {
         (Some(state), _) => state,
         // nginx answers before we are asked (the body is too large, say): that has an id, too.
         (None, Some(policy)) => r.attach_state(|| make_state(r, policy))?,
-        (None, None) => return Some(()),
+        (None, None) => return Some(Header::Passes),
     };
+    if r.status_out() == SWITCHING_PROTOCOLS && !may_upgrade(r) {
+        return Some(Header::BadGateway);
+    }
     // Only where the answer is made in the location that refused; after an internal redirect to one
     // that we have no say in, it is the operator's error_page.
     let is_here = r.state().is_some();
@@ -65,7 +78,13 @@ pub(crate) fn headers(r: Request<'_>) -> Option<()> {
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.
     r.attach_state_again();
-    Some(())
+    Some(Header::Passes)
+}
+
+/// Nothing on a connection is judged any more once it has another protocol.
+fn may_upgrade(r: Request<'_>) -> bool {
+    let policy = r.loc_conf().policy();
+    policy.is_none_or(|policy| policy.upgrade == Upgrade::Allow || policy.dry_run)
 }
 
 /// The header filter has failed: the response becomes a 500. `false`: that has failed, too.

@@ -14,11 +14,13 @@ use tollgate_core::principal::Principal;
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::ffi::absence::Content;
 use crate::ffi::relay::Buffers;
-use crate::ffi::request::Kept;
+use crate::ffi::request::{Kept, Request};
 use crate::introspector::Inquiry;
 use crate::metering::Metering;
 use crate::queue::{self, Ticket};
+use crate::request_body::Edit;
 use crate::reservation::Reservation;
 use crate::revocation::Running;
 use crate::waiting::Waiting;
@@ -53,6 +55,8 @@ pub(crate) struct State {
     /// What the client asks for, if it is known, and how refusals look to it.
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) dialect: Dialect,
+    /// The path that it was judged by last.
+    pub(crate) judged_path: Kept,
     pub(crate) step: Step,
     /// What was counted as a wrong credential while a provider is asked about it.
     pub(crate) suspicion: Vec<Ask>,
@@ -64,12 +68,18 @@ pub(crate) struct State {
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// How its body was changed.
+    pub(crate) edit: Option<Edit>,
     pub(crate) buffers: Buffers,
     pub(crate) body: Body,
     /// The status with which nginx was told of the refusal.
     pub(crate) refused_with: Option<u16>,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
+    /// There where the answer is waited for though the client may leave.
+    pub(crate) outlasts: Option<Content>,
+    /// The client has left, and the answer is read for the account alone.
+    pub(crate) is_client_absent: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
 }
@@ -111,6 +121,16 @@ pub(crate) enum SavedCredential {
     Conflict,
 }
 
+impl SavedCredential {
+    /// What was presented, if that is one thing.
+    pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
+        match self {
+            Self::One { bytes, .. } => Some(r.kept(bytes)).filter(|bytes| !bytes.is_empty()),
+            Self::None | Self::Conflict => None,
+        }
+    }
+}
+
 /// Whose body the client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -148,6 +168,8 @@ impl Charges {
 pub(crate) struct Charged {
     pub(crate) policy: Rc<Policy>,
     pub(crate) principal: Option<Arc<Principal>>,
+    /// Whether that was for its tokens as well.
+    pub(crate) with_tokens: bool,
 }
 
 /// One limit, for headers and log.
@@ -195,6 +217,7 @@ impl State {
             malformed: None,
             wait_nanos: 0,
             request_id,
+            judged_path: Kept::EMPTY,
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
@@ -204,18 +227,22 @@ impl State {
             charged: Charges::default(),
             reservations: Vec::new(),
             metering: None,
+            edit: None,
             buffers: Buffers::default(),
             body: Body::Untouched,
             refused_with: None,
             broken: false,
+            outlasts: None,
+            is_client_absent: false,
             abandoned: false,
         }
     }
 
     /// A location judges for itself, whatever another one found. What was charged stays charged.
-    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, path: &[u8]) {
+    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>) {
         self.policy = Rc::clone(policy);
-        (self.endpoint, self.dialect) = classify(path, policy.engine);
+        (self.endpoint, self.dialect) = classify(r.method(), r.uri(), policy.engine);
+        self.judged_path = r.keep(r.uri());
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running) = (None, None);
         self.wait_nanos = 0;

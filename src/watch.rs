@@ -19,6 +19,7 @@ use crate::ffi::log::cycle_error;
 use crate::ffi::process;
 use crate::ffi::timer::Timer;
 use crate::live::{Follow, Watched};
+use crate::status;
 
 /// Milliseconds between two looks. A change is in force in all workers after two of them, at most, and
 /// the time that reading it takes.
@@ -54,6 +55,7 @@ pub(crate) fn start(conf: &MainConf, zone: Zone<'static>) {
     }
     let files = conf.live.iter().map(|live| live.watched()).collect();
     LIVE.set(conf.live.clone());
+    status::beat(&conf.live);
     *WATCH.lock() = Some(Watch { conf: conf.id, zone, files, thread: None, failing: false });
     TIMER.start(INTERVAL_MS);
 }
@@ -88,7 +90,10 @@ fn tick() {
     TIMER.start(INTERVAL_MS);
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
-    LIVE.with_borrow(|live| live.iter().for_each(|live| live.catch_up()));
+    LIVE.with_borrow(|live| {
+        live.iter().for_each(|live| live.catch_up());
+        status::beat(live);
+    });
     if let Some(watch) = WATCH.lock().as_mut() {
         watch.look();
     }

@@ -81,9 +81,12 @@ push @refused, (
 		location => "$usual{location}\ntollgate_default_tier Free; # !"],
 	['unknown limit', ['"tollgate_apply nope"', 'declare it with "tollgate_limit nope key='],
 		location => "$usual{location}\ntollgate_apply nope; # !"],
-	['unknown tier of a key', ['"tollgate_api_keys"', 'keys.json', 'k_1', '"gold"', 'tollgate_tier gold {'],
-		files => { 'gold-keys.json' => keys_file({ %acme, tier => 'gold' }) },
-		location => "tollgate on;\ntollgate_api_keys gold-keys.json; # !"],
+	['a status in a folder that is missing', ['"tollgate_status_file', 'no-such/status', 'make the folder'],
+		http => "$usual{http}\ntollgate_status_file no-such/status; # !"],
+	['a status that is a folder', ['"tollgate_status_file', 'name a file'],
+		http => "$usual{http}\ntollgate_status_file $dir; # !"],
+	['two places for the status', ['"tollgate_status_file" directive is duplicate'],
+		http => "$usual{http}\ntollgate_status_file off;\ntollgate_status_file off; # !"],
 	['in an included file', ['"tollgate_default_tier nope"', 'included.conf:2'],
 		location => "$usual{location}\ninclude included.conf;"],
 );
@@ -356,6 +359,8 @@ my @accepted = (
 		'2027-01-01T00:00:00.5+02:00', not_before => '2026-01-01T00:00:00Z', disabled =>
 		JSON::PP::false(), description => 'x', cidrs => ['10.0.0.0/8', '::1']) },
 		location => "tollgate on;\ntollgate_api_keys good.json;"],
+	['a place for the status', http => "$usual{http}\ntollgate_status_file $dir/status;"],
+	['no status', http => "$usual{http}\ntollgate_status_file off;"],
 	['an absolute path', location => "tollgate on;\ntollgate_api_keys $dir/keys.json;"],
 	['values of directives', location => join "\n", map({ "$_;" } 'tollgate_auth api_key jwt',
 		'tollgate_jwt_key_file secret', 'tollgate_jwt_leeway 1h',
@@ -370,6 +375,19 @@ my @accepted = (
 # what deserves a warning
 
 my @warned = (
+	['unknown tier of a key', ['gold-keys.json', 'key "k_1"', '"gold"', 'tollgate_tier gold {', 'is refused'],
+		files => { 'gold-keys.json' => keys_file({ %acme, tier => 'gold' }) },
+		location => "tollgate on;\ntollgate_api_keys gold-keys.json; # !"],
+	# Of a key that is not in force anyway, nothing is a reason to refuse the file.
+	(map { ["a mistake in a key that is $_->[0]", ['off.json', 'key "k_2"', '"owner" is unknown', 'is refused'],
+		files => { 'off.json' => keys_file({ %acme }, { %acme, key => 'other', owner => 'x', @{$_->[1]} }) },
+		location => "tollgate on;\ntollgate_api_keys off.json; # !"] }
+		['revoked', [revoked => '2026-01-01T00:00:00Z']], ['disabled', [disabled => JSON::PP::true()]],
+		['expired', [expires => '2020-01-01T00:00:00Z']]),
+	['a revoked key that is there again', ['twice.json', 'key "k_2"', '"hash"', 'is refused'],
+		files => { 'twice.json' => keys_file({ %acme, revoked => '2026-01-01T00:00:00Z' }, { %acme },
+			{ %acme, key => 'other' }) },
+		location => "tollgate on;\ntollgate_api_keys twice.json; # !"],
 	['keys without a tier', ['1 of 1 keys', 'no-tier.json', 'add "tollgate_default_tier NAME;"'],
 		location => "tollgate on;\ntollgate_api_keys no-tier.json; # !"],
 	['keys of several issuers, each for all', ['"tollgate_jwt_key_file"', 'several issuers', 'secret2',

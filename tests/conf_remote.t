@@ -61,6 +61,20 @@ push @refused, (
 		location => "$usual{location}\ntollgate_auth none introspection; # !"],
 );
 
+# whose tokens it is for
+
+push @refused, (
+	['a set of keys for an issuer that is not accepted', ['"tollgate_jwt_key_request"', '"/_jwks"',
+		'"https://a"', 'not accepted'], location => "$jwt\ntollgate_jwt_issuer https://b;\n"
+		. 'tollgate_jwt_key_request /_jwks issuer=https://a; # !'],
+	['questions about an issuer that is not accepted', ['"tollgate_introspection_request"',
+		'"https://a"', 'not accepted'], location => "$opaque\ntollgate_jwt_issuer https://b;\n"
+		. 'tollgate_introspection_request /_introspect issuer=https://a; # !'],
+	['clients of both can have the same name', ['"tollgate_jwt_key_file"', '"/_introspect"', 'client_prefix='],
+		location => "$jwt\ntollgate_jwt_key_file secret; # !\n"
+		. 'tollgate_introspection_request /_introspect client_prefix=a:;'],
+);
+
 # either a file or a request
 
 for my $order (0, 1) {
@@ -93,6 +107,8 @@ my %values = (
 	'tollgate_jwt_key_request ""' => ['"tollgate_jwt_key_request"'],
 	'tollgate_jwt_key_request OFF' => ['"OFF"', '"tollgate_jwt_key_request"'],
 	'tollgate_jwt_key_request' => ['invalid number of arguments in "tollgate_jwt_key_request"'],
+	'tollgate_introspection_request off client_prefix=a:' =>
+		['"off" in "tollgate_introspection_request"', 'alone'],
 	'tollgate_jwt_key_request /a /b' => ['"/b"', '"tollgate_jwt_key_request"', '"issuer=VALUE"'],
 	'tollgate_jwt_key_cache' => ['invalid number of arguments in "tollgate_jwt_key_cache"'],
 	'tollgate_jwt_key_cache x' => ['"x"', '"tollgate_jwt_key_cache"'],

@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(88);
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(91);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -67,8 +67,8 @@ http {
             proxy_pass       http://127.0.0.1:8081/;
         }
 
-        location /vllm/ {
-            tollgate_engine  vllm;
+        location /llamacpp/ {
+            tollgate_engine  llamacpp;
             proxy_pass       http://127.0.0.1:8081/;
         }
 
@@ -100,7 +100,7 @@ EOC
 # What a client may be given, and what a hold is told to make before it holds.
 use constant RESERVED => 60;
 
-my @clients = qw/chat messages ollama buffered vllm whole early body cut timeout h2 reload left/;
+my @clients = qw/goes_on chat messages ollama buffered whole early body cut timeout h2 reload left/;
 $t->write_file('keys.json', keys_file(
 	(map { { key => "key-$_", client => $_, tier => 'one' } } @clients),
 	{ key => 'key-wait', client => 'wait', tier => 'wait' },
@@ -182,14 +182,7 @@ for my $deltas (0, 1, 10, 20, 30) {
 }
 is("@bad", '', 'buffered: partial, and not more than reserved');
 
-# What the engine says on its way counts, too.
-
-my $stream = stream('chat', 'vllm', '/vllm', tokens => 7);
-$stream->{connection}->peek(sub { count('chat', @_) == 7 });
-$stream->{connection}->close();
-my $line = gone($t, $stream);
-is(join(' ', map { $line->{$_} } qw/usage input_tokens output_tokens/), 'partial 3 7',
-	'vLLM: the input is known exactly');
+my ($stream, $line);
 
 ###############################################################################
 
@@ -233,6 +226,26 @@ for my $name (sort keys %dialect) {
 }
 is(settled($before, 6)->{aborted} - $before->{aborted}, 6, 'nothing came: the engine is told');
 is(charged('early'), $used{early}, 'nothing came: charged as logged');
+
+# llama.cpp makes an answer that is no stream to its end though nobody waits for it: charged as reserved.
+
+for my $stream ($false, $true) {
+	my ($uri, $body) = @{$dialect{chat}};
+	my $id = new_id();
+	my $connection = connection();
+	$connection->send(post("/llamacpp$uri", { %$body, stream => $stream }, 'X-API-Key: key-goes_on',
+		"X-Request-ID: $id", 'X-Mock-Latency-Ms: 600000'));
+	poll { stats(8081)->{active} >= 1 } or die "The request does not come\n";
+	$connection->close();
+	my $line = gone($t, { id => $id });
+	my $output = $stream ? 0 : RESERVED;
+	is(join(' ', map { $line->{$_} // '-' } qw/status usage output_tokens/), "499 partial $output",
+		'llama.cpp goes on: ' . ($stream ? 'not with a stream' : 'charged as reserved'));
+	$used{goes_on} += $line->{input_tokens} + $line->{output_tokens};
+}
+is(charged('goes_on'), $used{goes_on}, 'llama.cpp goes on: charged as logged');
+poll { stats(8081)->{active} == 0 };
+is(stats(8081)->{active}, 0, 'llama.cpp goes on: both are gone');
 
 # While its body comes. Nothing is taken before it is there.
 

@@ -24,7 +24,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(105);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(137);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -79,6 +79,40 @@ http {
         location /vllm/ {
             tollgate_engine  vllm;
             proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        location /always/ {
+            tollgate_include_usage  always;
+            proxy_pass              http://127.0.0.1:8081/;
+        }
+
+        location /fallback-off/ {
+            client_body_buffer_size  1k;
+            error_page  502 = @off;
+            proxy_pass  http://127.0.0.1:8083;
+        }
+
+        location /fallback-open/ {
+            error_page  502 = @open;
+            proxy_pass  http://127.0.0.1:8083;
+        }
+
+        location /always-fallback-off/ {
+            tollgate_include_usage  always;
+            error_page              502 = @off;
+            proxy_pass              http://127.0.0.1:8083;
+        }
+
+        location @off {
+            tollgate_include_usage  off;
+            rewrite                 ^/[^/]*(.*) $1 break;
+            proxy_pass              http://127.0.0.1:8081;
+        }
+
+        location @open {
+            tollgate    off;
+            rewrite     ^/[^/]*(.*) $1 break;
+            proxy_pass  http://127.0.0.1:8081;
         }
 
         location /spilled/ {
@@ -164,36 +198,38 @@ my $chat = '/v1/chat/completions';
 my $messages = '"messages":[{"role":"user","content":"one two \u00e4"}]';
 
 my $asked = { include_usage => JSON::PP::true };
-my $always = { %$asked, continuous_usage_stats => JSON::PP::true };
 
 ###############################################################################
 
 # What is missing is added, and nothing that the client said is replaced.
 
 my @cases = (
-	# what the client says, what the engine gets, what vLLM gets
-	['nothing', '', $asked, $always],
-	['null', ',"stream_options":null', $asked, $always],
-	['no options', ',"stream_options":{}', $asked, $always],
-	['blanks', qq(,"stream_options" : { \n } ), $asked, $always],
+	# what the client says, what the engine gets; what it gets with "always", if that is different
+	['nothing', '', $asked],
+	['null', ',"stream_options":null', $asked],
+	['no options', ',"stream_options":{}', $asked],
+	['blanks', qq(,"stream_options" : { \n } ), $asked],
 	['other options', ',"stream_options":{ "include_obfuscation" : false }',
-		{ %$asked, include_obfuscation => JSON::PP::false },
-		{ %$always, include_obfuscation => JSON::PP::false }],
+		{ %$asked, include_obfuscation => JSON::PP::false }],
 	['null for include_usage', ',"stream_options":{"a":[1,{}],"include_usage":null}',
-		{ %$asked, a => [1, {}] }, { %$always, a => [1, {}] }],
-	['an escaped name', ',"stream\u005foptions":{"include\u005fusage":null}', $asked, $always],
-	['yes', ',"stream_options":{"include_usage":true}', undef, $always],
-	['no', ',"stream_options":{"include_usage":false}', undef, undef],
-	['not always', ',"stream_options":{"continuous_usage_stats":false}',
-		{ %$asked, continuous_usage_stats => JSON::PP::false },
+		{ %$asked, a => [1, {}] }],
+	['an escaped name', ',"stream\u005foptions":{"include\u005fusage":null}', $asked],
+	['yes', ',"stream_options":{"include_usage":true}', undef],
+	['no', ',"stream_options":{"include_usage":false}', undef, $asked],
+	['no, and more', ',"stream_options":{"include_usage": false ,"a":1}', undef, { %$asked, a => 1 }],
+	['not in every chunk', ',"stream_options":{"continuous_usage_stats":false}',
 		{ %$asked, continuous_usage_stats => JSON::PP::false }],
 );
 for my $case (@cases) {
-	my ($name, $options, $expected, $expected_by_vllm) = @$case;
+	my ($name, $options, $expected, $if_always) = @$case;
 	my $sent = qq({"model":"m","stream":true$options,$messages});
 	is(got($chat, $sent), edited($sent, $expected), "chat, said: $name");
 	is(got("/off$chat", $sent), edited($sent, undef), "off, said: $name");
-	is(got("/vllm$chat", $sent), edited($sent, $expected_by_vllm), "vllm, said: $name");
+	# vLLM is asked for the usage of each chunk, too, unless the client has said something about it.
+	my $running = $name eq 'yes' ? $asked : $expected;
+	$running = { continuous_usage_stats => JSON::PP::true, %$running } if $running;
+	is(got("/vllm$chat", $sent), edited($sent, $running), "vllm, said: $name");
+	is(got("/always$chat", $sent), edited($sent, $if_always // $expected), "always, said: $name");
 }
 
 my $sent = ' {"prompt":"p","stream":true,"model":"m"} ';
@@ -259,8 +295,21 @@ is(difference($sent, engine_body(8081, $_)), edited($sent, $asked), 'pipelined')
 # Once, though two locations see it.
 
 is(got("/fallback$chat", $sent), edited($sent, $asked), 'an internal redirect: edited once');
-is(got("/other-fallback$chat", $sent), edited($sent, $always),
-	'an internal redirect to an engine that can do more');
+is(got("/other-fallback$chat", $sent),
+	edited($sent, { %$asked, continuous_usage_stats => JSON::PP::true }),
+	'an internal redirect to another engine');
+
+# What we added is gone where it leads to an engine that is not to be asked, or that we have no say in.
+
+for my $fallback (qw!/fallback-off /fallback-open /always-fallback-off!) {
+	for my $options ('', ',"stream_options":null', ',"stream_options":{"include_usage":false}') {
+		for my $text ('"one two"', "\"$words\"") {
+			$sent = qq({"model":"m","stream":true$options,"messages":[{"role":"user","content":$text}]});
+			is(got("$fallback$chat", $sent), edited($sent, undef),
+				"$fallback: as it was sent" . (length $text > 10 ? ', long' : '') . ": $options");
+		}
+	}
+}
 
 ###############################################################################
 
@@ -282,14 +331,14 @@ sub edited {
 	return $options ? 'with ' . json($options) : 'unchanged';
 }
 
-# How a body was edited. All but one place, which is at most a null, must be as it was.
+# How a body was edited. All but one place, which is at most a null or false, must be as it was.
 sub difference {
 	my ($sent, $got) = @_;
 	return 'unchanged' if $got eq $sent;
 	my $before = common_start($sent, $got);
 	my $after = common_start(scalar reverse($sent), scalar reverse($got));
 	my $lost = length($sent) - $before - $after;
-	return "damaged: $lost bytes lost" if $lost > 4;
+	return "damaged: $lost bytes lost" if $lost > 5;
 	my ($was, $is) = map { eval { JSON::PP->new->utf8->decode($_) } // {} } $sent, $got;
 	my $options = delete $is->{stream_options};
 	delete $was->{stream_options};

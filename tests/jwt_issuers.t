@@ -37,6 +37,9 @@ $t->write_file('live.json', json({ keys => [jwk('a', kid => '1')] }));
 answers('jwks', body => key_set('a'));
 answers('introspect', body => { active => JSON::PP::true(), sub => 'acme' });
 
+$t->write_file('many.json', json({ keys => [(map { jwk($_, kid => undef) } qw/b both other new/),
+	map({ jwk('b', kid => "k$_") } 1 .. 40), jwk('a', kid => 'last')] }) =~ s/"kid":null,//gr);
+
 my ($iss_a, $iss_b) = ('https://a.example', 'https://b.example');
 
 $t->write_file_expand('nginx.conf', <<'EOF');
@@ -54,6 +57,7 @@ http {
     tollgate_zone          zone=tollgate:1m;
     tollgate_tier          free { }
     tollgate_tier          once { requests 1r/d; }
+    tollgate_limit         failures key=$http_x_from auth_failures=2r/d;
     tollgate_default_tier  once;
     tollgate_auth          jwt;
     tollgate_audit_log     %%TESTDIR%%/audit.log;
@@ -127,6 +131,14 @@ http {
             proxy_pass http://127.0.0.1:8081;
         }
 
+        # More keys than are tried for a token without kid.
+        location /counted/ {
+            tollgate_default_tier  free;
+            tollgate_jwt_key_file  many.json;
+            tollgate_apply         failures;
+            proxy_pass http://127.0.0.1:8081;
+        }
+
         location /opaque/ {
             tollgate_auth                   introspection;
             tollgate_default_tier           free;
@@ -138,11 +150,21 @@ http {
                 tollgate_jwt_client_prefix  "";
                 proxy_pass http://127.0.0.1:8081;
             }
+
+            location /opaque/bound/ {
+                tollgate_introspection_request  /_introspect-b issuer=https://b.example client_prefix=b:;
+                proxy_pass http://127.0.0.1:8081;
+            }
         }
 
         location = /_jwks {
             internal;
             proxy_pass http://127.0.0.1:8090/jwks;
+        }
+
+        location = /_introspect-b {
+            internal;
+            proxy_pass http://127.0.0.1:8090/introspect-b;
         }
 
         location = /_introspect {
@@ -161,27 +183,10 @@ http {
 EOF
 
 $t->write_file('secret', 's' x 32);
-$t->plan(46);
+$t->plan(58);
 $t->run();
 
 ###############################################################################
-
-my $accepted = sub {
-	my ($place, $token, $client, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $answer = asks($place, $token);
-	is(status($answer) . ' ' . (header($answer, 'X-Client') // ''), "200 $client", $name);
-	return $answer;
-};
-my $refused = sub {
-	my ($place, $token, $text, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $before = () = refusals();
-	my $answer = asks($place, $token);
-	is(status($answer) . ' ' . (header($answer, 'X-Reason') // ''), '401 invalid_token', $name);
-	my @after = refusals();
-	is($after[$before] // '', $text, "$name, said");
-};
 
 my %of_a = (sub => 'acme', iss => $iss_a);
 my %of_b = (sub => 'acme', iss => $iss_b);
@@ -191,72 +196,114 @@ my $missing = 'claim "iss" is missing';
 # Two PEM files, and so no kid.
 
 my @unnamed = (kid => undef);
-my $answer = $accepted->('ours', token('a', \%of_a, @unnamed), 'a:acme', 'a signs for a');
+my $answer = accepted($t, 'ours', token('a', \%of_a, @unnamed), 'a:acme', 'a signs for a');
 is(http_content($answer), 'client:a:acme', 'the backend learns the name with its prefix');
-$accepted->('ours', token('b', \%of_b, @unnamed), 'b:acme', 'b signs for b');
-$refused->('ours', token('a', \%of_b, @unnamed), $foreign, 'a signs for b');
-$refused->('ours', token('b', \%of_a, @unnamed), $foreign, 'b signs for a');
-$refused->('ours', token('a', { sub => 'acme' }, @unnamed), $missing, 'a signs for nobody');
-$refused->('ours', token('a', { %of_a, iss => [$iss_a] }, @unnamed),
+accepted($t, 'ours', token('b', \%of_b, @unnamed), 'b:acme', 'b signs for b');
+refused($t, 'ours', token('a', \%of_b, @unnamed), $foreign, 'a signs for b');
+refused($t, 'ours', token('b', \%of_a, @unnamed), $foreign, 'b signs for a');
+refused($t, 'ours', token('a', { sub => 'acme' }, @unnamed), $missing, 'a signs for nobody');
+refused($t, 'ours', token('a', { %of_a, iss => [$iss_a] }, @unnamed),
 	'claim "iss" has an unusable value', 'a signs for a list');
-$refused->('ours', token('other', \%of_a, @unnamed), 'the signature is wrong', 'a stranger signs for a');
+refused($t, 'ours', token('other', \%of_a, @unnamed), 'the signature is wrong', 'a stranger signs for a');
 # Refused, it isn't remembered as good in a place next to it.
-$refused->('ours', token('b', { %of_a, sub => 'b:acme' }, @unnamed), $foreign,
+refused($t, 'ours', token('b', { %of_a, sub => 'b:acme' }, @unnamed), $foreign,
 	'b signs for a, with its own prefix');
 
 # One kid for two keys, and one key of two issuers.
 
-$accepted->('kids', token('a', \%of_a, kid => '1'), 'acme', 'kid 1 of a');
-$accepted->('kids', token('b', \%of_b, kid => '1'), 'acme', 'kid 1 of b');
-$refused->('kids', token('a', \%of_b, kid => '1'), $foreign, 'kid 1 of a for b');
-$accepted->('kids', token('both', \%of_a, kid => '2'), 'acme', 'a key of both, for a');
-$accepted->('kids', token('both', \%of_b, kid => '2'), 'acme', 'a key of both, for b');
-$refused->('kids', token('both', { sub => 'acme', iss => 'https://c.example' }, kid => '2'), $foreign,
+accepted($t, 'kids', token('a', \%of_a, kid => '1'), 'acme', 'kid 1 of a');
+accepted($t, 'kids', token('b', \%of_b, kid => '1'), 'acme', 'kid 1 of b');
+refused($t, 'kids', token('a', \%of_b, kid => '1'), $foreign, 'kid 1 of a for b');
+accepted($t, 'kids', token('both', \%of_a, kid => '2'), 'acme', 'a key of both, for a');
+accepted($t, 'kids', token('both', \%of_b, kid => '2'), 'acme', 'a key of both, for b');
+refused($t, 'kids', token('both', { sub => 'acme', iss => 'https://c.example' }, kid => '2'), $foreign,
 	'a key of both, for a third');
 
 # Keys that name no issuer.
 
 my %of_c = (sub => 'acme', iss => 'https://c.example');
-$accepted->('rest', token('other', \%of_c, @unnamed), 'acme', 'any key for whom none names');
-$accepted->('rest', token('other', { sub => 'acme' }, @unnamed), 'acme', 'and for nobody');
-$accepted->('rest', token('a', \%of_a, @unnamed), 'acme', 'a key for whom it names');
-$refused->('rest', token('other', \%of_a, @unnamed), $foreign, 'any key for whom another one names');
-$refused->('rest', token('a', \%of_c, @unnamed), $foreign, 'a key for whom it does not name');
+accepted($t, 'rest', token('other', \%of_c, @unnamed), 'acme', 'any key for whom none names');
+accepted($t, 'rest', token('other', { sub => 'acme' }, @unnamed), 'acme', 'and for nobody');
+accepted($t, 'rest', token('a', \%of_a, @unnamed), 'acme', 'a key for whom it names');
+refused($t, 'rest', token('other', \%of_a, @unnamed), $foreign, 'any key for whom another one names');
+refused($t, 'rest', token('a', \%of_c, @unnamed), $foreign, 'a key for whom it does not name');
 
 # What happens without: docs/security.md says so.
-$accepted->('unbound', token('b', \%of_a, @unnamed), 'acme', 'unbound, b signs for a');
+accepted($t, 'unbound', token('b', \%of_a, @unnamed), 'acme', 'unbound, b signs for a');
 
 # A file that changes stays bound.
 
-$accepted->('live', token('a', \%of_a, kid => '1'), 'a:acme', 'before a change');
+accepted($t, 'live', token('a', \%of_a, kid => '1'), 'a:acme', 'before a change');
 $t->write_file('live.json', json({ keys => [jwk('new', kid => '1')] }));
 my $new = token('new', \%of_a, kid => '1');
 ok(poll { status(asks('live', $new)) == 200 }, 'the new key is in force');
-$accepted->('live', $new, 'a:acme', 'after a change');
-$refused->('live', token('new', \%of_b, kid => '1'), $foreign, 'after a change, for another issuer');
+accepted($t, 'live', $new, 'a:acme', 'after a change');
+refused($t, 'live', token('new', \%of_b, kid => '1'), $foreign, 'after a change, for another issuer');
 
 # Keys that are asked for.
 
-$accepted->('asked', token('a', \%of_a), 'asked:acme', 'asked for');
-$refused->('asked', token('a', \%of_b), $foreign, 'asked for, another issuer');
+accepted($t, 'asked', token('a', \%of_a), 'asked:acme', 'asked for');
+refused($t, 'asked', token('a', \%of_b), $foreign, 'asked for, another issuer');
 
 # Clients of tokens, and of API keys.
 
-$accepted->('apart', 'tg_acme', 'acme', 'an API key');
+accepted($t, 'apart', 'tg_acme', 'acme', 'an API key');
 is(status(asks('apart', 'tg_acme')), 429, 'an API key, again');
-$accepted->('apart', token('a', { sub => 'acme' }, @unnamed), 'jwt:acme', 'a token of the same name');
+accepted($t, 'apart', token('a', { sub => 'acme' }, @unnamed), 'jwt:acme', 'a token of the same name');
 is(status(asks('apart', token('a', { sub => 'acme', jti => 2 }, @unnamed))), 429, 'a token, again');
 # What happens without: docs/security.md says so.
-$accepted->('shared', token('a', { sub => 'zen' }, @unnamed), 'zen', 'without a prefix, a token');
+accepted($t, 'shared', token('a', { sub => 'zen' }, @unnamed), 'zen', 'without a prefix, a token');
 is(status(asks('shared', 'tg_zen')), 429, 'without a prefix, it spends what is the API key\'s');
 
-$answer = $accepted->('opaque', 'opaque-token', 'opaque:acme', 'an opaque token');
-$accepted->('opaque/plain', 'opaque-token', 'acme', 'an opaque token without a prefix');
+# A token that no key has made costs its address, and the next one isn't tried.
+
+my $last = token('a', { sub => 'acme' }, kid => 'last');
+my $unnamed = token('a', { sub => 'acme' }, @unnamed);
+is(status(get('/counted/', "Authorization: Bearer $last", 'X-From: one')), 200, 'a key by its kid');
+for my $number (1, 2) {
+	is(status(get('/counted/', "Authorization: Bearer $unnamed", 'X-From: one')), 401,
+		"a token without kid, beyond what is tried, $number");
+}
+is(status(get('/counted/', "Authorization: Bearer $last", 'X-From: one')), 429, 'too many failures');
+is(status(get('/counted/', "Authorization: Bearer $last", 'X-From: two')), 200, 'not of others');
+
+$answer = accepted($t, 'opaque', 'opaque-token', 'opaque:acme', 'an opaque token');
+accepted($t, 'opaque/plain', 'opaque-token', 'acme', 'an opaque token without a prefix');
+
+my %active = (active => JSON::PP::true(), sub => 'acme');
+answers('introspect-b', tokens => {
+	'of-b' => json({ %active, iss => $iss_b }),
+	'of-a' => json({ %active, iss => $iss_a }),
+	'of-nobody' => json(\%active),
+});
+accepted($t, 'opaque/bound', 'of-b', 'b:acme', 'an opaque token of b');
+refused($t, 'opaque/bound', 'of-a', '"iss" is not an accepted issuer', 'an opaque token of a');
+refused($t, 'opaque/bound', 'of-nobody', $missing, 'an opaque token of nobody');
 
 my %clients = map { ($_->{client} // '') => 1 } audit_lines($t, 'audit.log', 40);
 ok($clients{'a:acme'} && $clients{'jwt:acme'} && $clients{'opaque:acme'}, 'the audit log has the names');
 
 ###############################################################################
+
+# Accepted, as this client.
+sub accepted {
+	my ($t, $place, $token, $client, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $answer = asks($place, $token);
+	is(status($answer) . ' ' . (header($answer, 'X-Client') // ''), "200 $client", $name);
+	return $answer;
+}
+
+# Two tests: refused, for what the error log says.
+sub refused {
+	my ($t, $place, $token, $text, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $before = () = refusals($t);
+	my $answer = asks($place, $token);
+	is(status($answer) . ' ' . (header($answer, 'X-Reason') // ''), '401 invalid_token', $name);
+	my @after = refusals($t);
+	is($after[$before] // '', $text, "$name, said");
+}
 
 sub asks {
 	my ($place, $credential) = @_;
@@ -264,7 +311,8 @@ sub asks {
 }
 
 sub refusals {
-	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?), client: /g;
+	my ($t) = @_;
+	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?)(?: while [^,]*)?, client: /g;
 }
 
 ###############################################################################

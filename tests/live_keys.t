@@ -21,7 +21,7 @@ use Tollgate::Live;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(106);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(166);
 
 my $conf = <<'EOF';
 
@@ -215,16 +215,12 @@ becomes('200 bob', '/', $as_bob, 'good');
 my $without_alice = keys_file($bob, { %$bob, id => 'k_carol', key => 'key-carol' });
 my @broken = (
 	['cut off', substr($without_alice, 0, -20), 'keys file is not one json object'],
-	['a bad date', keys_file({ %$bob, expires => 'tomorrow' }), 'key "k_bob": field "expires"'],
-	['an unknown field', keys_file({ %$bob, owner => 'acme' }), 'key "k_bob": field "owner"'],
-	['an id twice', keys_file($bob, { %$bob, key => 'key-carol' }), 'key "k_bob": field "id"'],
-	['a hash twice', keys_file($bob, { %$bob, id => 'k_carol' }), 'key "k_carol": field "hash"'],
-	['an unknown tier', keys_file({ %$bob, tier => 'gold' }), 'key "k_bob": field "tier" names the tier "gold"'],
-	['no client', json({ version => 1, keys => [{ id => 'k_bob', hash => 'sha256:' . 'a' x 64 }] }),
-		'key "k_bob": field "client"'],
 	['empty', '', 'keys file is not one json object'],
 	['a byte order mark', "\xef\xbb\xbf$without_alice", 'byte order mark'],
 	['another version', '{"version": 2, "keys": []}', 'field "version"'],
+	['a list', '[]', 'is not a json object'],
+	['two documents', $without_alice x 2, 'keys file is not one json object'],
+	['an unknown field of the file', '{"version": 1, "keys": [], "users": []}', 'field "users"'],
 );
 my $failed = failed();
 for my $case (@broken) {
@@ -243,10 +239,58 @@ put('keys.json', keys_file($alice));
 becomes('401 invalid_credential', '/', $as_bob, 'repaired');
 is(join('', told('keys.json')), '', 'repaired: nothing to be told');
 
-put('keys.json', keys_file({ %$bob, id => 'tg_' . 'x' x 43 }));
+# What is wrong with one entry is the matter of that key alone. Others come, go and are revoked.
+
+my $revoked = { %$alice, revoked => '2026-01-01T00:00:00Z' };
+my $carol = { id => 'k_carol', key => 'key-carol', client => 'carol', tier => 'free' };
+my @wrong = (
+	['a bad date', 'key "k_bob": field "expires"', { %$bob, expires => 'tomorrow' }],
+	['an unknown field', 'key "k_bob": field "owner"', { %$bob, owner => 'acme' }],
+	['a bad network', 'key "k_bob": field "cidrs"', { %$bob, cidrs => ['10.0.0.1/8'] }],
+	['no client', 'key "k_bob": field "client"', { id => 'k_bob', key => 'key-bob' }],
+	['null', 'key "k_bob": field "tier"', { %$bob, tier => undef }],
+	['a hash twice', 'key "k_boy": field "hash"', $bob, { %$bob, id => 'k_boy', client => 'boy' }],
+	['an id twice', 'key "k_carol": field "id"', $carol, { %$bob, id => 'k_carol' }],
+	['an unknown tier', 'key "k_bob": field "tier" names the tier "gold"', { %$bob, tier => 'gold' }],
+);
+$failed = failed();
+for my $case (@wrong) {
+	my ($name, $wrong, @entries) = @$case;
+	my $own = grep { $_->{id} eq 'k_carol' } @entries;
+	put('keys.json', keys_file($alice));
+	becomes('200 alice', '/', $as_alice, "$name: a key is in force");
+	put('keys.json', keys_file(@entries, $revoked, $own ? () : $carol));
+	becomes('401 revoked_credential', '/', $as_alice, "$name: it is revoked");
+	is(everywhere('/', $as_carol), '200 carol', "$name: another one comes");
+	is(everywhere('/', $as_bob), $name =~ /tier/ ? '403 tier_denied' : '401 invalid_credential',
+		"$name: that key is refused");
+	my @lines = told('keys.json', 1);
+	# What is told is not told again with each change.
+	put('keys.json', keys_file(@entries, $revoked, $own ? () : $carol, { %$alice, key => 'key-dora' , id => 'k_d' }));
+	becomes('200 alice', '/', 'X-API-Key: key-dora', "$name: and another one");
+	push @lines, told('keys.json');
+	is(scalar @lines, 1, "$name: told once") or diag(@lines);
+	like($lines[0], qr/\[(error|warn)\].*\Q$wrong\E.*that key is refused/, "$name: what is wrong");
+}
+is(failed() - $failed, @wrong, 'one entry that is wrong: each is counted, once');
+$failed = failed() - @broken;
+
+# A key that is there twice, and revoked once, is revoked, whichever comes first.
+for my $entries ([{ %$bob, id => 'k_old', revoked => '2026-01-01T00:00:00Z' }, $bob],
+	[$bob, { %$bob, id => 'k_old', disabled => $true }]) {
+	put('keys.json', keys_file($alice, $bob));
+	becomes('200 bob', '/', $as_bob, 'twice, and revoked once: before');
+	put('keys.json', keys_file($alice, @$entries));
+	becomes('401 revoked_credential', '/', $as_bob, 'twice, and revoked once');
+}
+told('keys.json');
+$failed = failed() - @broken;
+
+put('keys.json', keys_file({ %$bob, id => 'tg_' . 'x' x 43 }, $alice));
 my ($line) = told('keys.json', 1);
 like($line, qr/keys\[0\].*field "id" holds a key/, 'a key where an id should be');
 unlike($line, qr/xxxx/, 'a key where an id should be is not told');
+becomes('200 alice', '/', $as_alice, 'a key where an id should be: the others');
 
 # a file that is removed
 
@@ -332,13 +376,30 @@ put('keys.json', $good);
 becomes('200 bob', '/', $as_bob, 'reload: a change after it');
 
 # As ever, nginx does not take a configuration with a broken file. The keys of before stay.
-put('keys.json', keys_file({ %$bob, tier => 'gold' }));
+put('keys.json', substr $good, 0, -9);
 is(scalar(told('keys.json', 1)), 1, 'reload: a broken file');
 $t->reload();
-like((told('keys.json', 1))[0], qr/\[emerg\].*names the tier "gold"/, 'reload: is refused');
-stays('200 alice', '/', $as_alice, 'reload: the keys of before stay');
+like((told('keys.json', 1))[0], qr/\[emerg\].*is not one json object/, 'reload: is refused');
+stays('200 bob', '/', $as_bob, 'reload: the keys of before stay');
 put('keys.json', keys_file($alice));
 becomes('401 invalid_credential', '/', $as_bob, 'reload: a change after that');
+
+# One entry is no reason to refuse a configuration while nginx runs.
+put('keys.json', keys_file($alice, { %$bob, tier => 'gold' }, { %$carol, owner => 'acme' }));
+becomes('403 tier_denied', '/', $as_bob, 'reload: entries that are wrong');
+told('keys.json', 2);
+reload_and_wait($t);
+live_in($d);
+my @again = told('keys.json', 2);
+is(scalar(grep { /\[warn\].*names the tier "gold".*refused|\[error\].*field "owner".*refused/ } @again), 2,
+	'reload: they are told');
+is(everywhere('/', $as_bob), '403 tier_denied', 'reload: one that names an unknown tier');
+is(everywhere('/', $as_carol), '401 invalid_credential', 'reload: one with an unknown field');
+is(everywhere('/', $as_alice), '200 alice', 'reload: the others are in force');
+put('keys.json', keys_file($revoked));
+becomes('401 revoked_credential', '/', $as_alice, 'reload: and are revoked');
+put('keys.json', keys_file($alice));
+becomes('200 alice', '/', $as_alice, 'reload: and come back');
 
 # a file of another name
 

@@ -38,6 +38,7 @@ http {
     tollgate_zone  zone=tollgate:1m;
     tollgate_tier  open { tokens 100m/h; }
     tollgate_tier  once { requests 1r/h; }
+    tollgate_tier  uncounted { requests 1000r/m; }
 
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;
@@ -89,6 +90,7 @@ EOC
 $t->write_file('keys.json', keys_file(
 	{ key => 'key-open', client => 'acme', tier => 'open' },
 	{ key => 'key-once', client => 'once', tier => 'once' },
+	{ key => 'key-uncounted', client => 'uncounted', tier => 'uncounted' },
 ));
 start_engine($t, 8081);
 $t->run();
@@ -252,7 +254,9 @@ is(status($r) . ' ' . $connection->informational(), '200 1', 'a client is asked 
 
 ###############################################################################
 
-# What isn't read passes as it is.
+# What isn't read passes as it is, where no tokens are counted. (Where they are, see endpoints.t.)
+
+my $uncounted = 'X-API-Key: key-uncounted';
 
 my $garbage = join '', map { chr } 0 .. 255;
 my $multipart = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n";
@@ -266,15 +270,15 @@ for (
 ) {
 	my ($name, $uri, $sent, @lines) = @$_;
 	my $id = new_id();
-	$r = ask(request("POST $uri", $key, "X-Request-ID: $id", 'Content-Length: ' . length $sent,
-		@lines) . $sent);
+	$r = ask(request("POST $uri", $uncounted, "X-Request-ID: $id",
+		'Content-Length: ' . length $sent, @lines) . $sent);
 	ok(((content_json($r) // {})->{body} // '') eq $sent, "unread: $name");
 	($line) = audited($t, $id);
 	is(join(' ', map { $line->{$_} // '-' } qw/decision model usage/), 'allow - -',
 		"unread: $name, in the log");
 }
 for my $method (qw/GET PUT DELETE/) {
-	$r = ask(request("$method /echo$chat", $key, 'Content-Length: 11') . '{"MODEL":1}');
+	$r = ask(request("$method /echo$chat", $uncounted, 'Content-Length: 11') . '{"MODEL":1}');
 	is((content_json($r) // {})->{body}, '{"MODEL":1}', "unread: $method");
 }
 

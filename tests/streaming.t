@@ -161,6 +161,7 @@ for my $tokens (20, 60, 1000) {
 	$shown{$tokens} = stable(http_content(ask(post($uri, { %$body, stream_options => $usage },
 		"X-Mock-Tokens: $tokens"), port => 8081)));
 	is($shown{$tokens} =~ s/^data: \{"choices":\[\],.*\n\n//m, 1, 'what is to be hidden');
+	$shown{$tokens} =~ s/,"usage":null//g;
 }
 for my $place ('', qw!/roomy /buffered /tight /in-file!) {
 	# Small pieces come one by one while the client's socket is full.

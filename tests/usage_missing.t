@@ -191,12 +191,13 @@ for my $place ('', '/unbuffered') {
 }
 is(charged('hidden'), total($t, 'hidden'), 'hidden: charged');
 
-# All other bytes are as the engine sent them.
+# All other bytes are as the engine sent them, but for the "usage":null that comes of it, too.
 for my $lines ([], ['X-Mock-Line-End: crlf', 'X-Mock-Comments: 1', 'X-Mock-Split: 2']) {
 	my $r = ask(post($chat, \%stream, 'X-API-Key: key-hidden', @mock, @$lines));
 	my $direct = ask(post($chat, { %stream, stream_options => $usage }, @mock, @$lines), port => 8081);
 	my @bodies = map { http_content($_) =~ s/mock-\d+|"created":\d+//gr } $r, $direct;
 	is(scalar($bodies[1] =~ s/data: \{"choices":\[\],.*\r?\n\r?\n//), 1, 'there is such a chunk');
+	$bodies[1] =~ s/,"usage":null//g;
 	is(without_comments($bodies[0]), without_comments($bodies[1]), 'hidden: nothing else is missing');
 }
 
@@ -234,7 +235,7 @@ is(charged('silent'), total($t, 'silent'), 'not said: charged as logged');
 
 for (
 	['another type', '/status/text/v1/completions', 'estimated 50'],
-	['no JSON', '/status/garbage/v1/completions', 'partial 0'],
+	['no JSON', '/status/garbage/v1/completions', 'estimated 50'],
 ) {
 	my ($name, $uri, $expected) = @$_;
 	my ($r, $line) = ask_for($t, $uri, { %chat, max_tokens => 50 }, 'X-API-Key: key-silent');

@@ -50,8 +50,74 @@ def state(generator, name):
 
 
 ###################################################################################################
-# Ways to break a keys file. Each gets entries (a list that is its own) and gives the bytes, and what
-# the error must name.
+# Ways to break one entry of a keys file. Each gets entries (a list that is its own) and gives the bytes,
+# what the error must name, and what keys get that would get something else.
+
+REFUSED, REVOKED = "401 invalid_credential", "401 revoked_credential"
+
+
+def name_of(entry):
+    return entry["id"].removeprefix("k_")
+
+
+def refused(*entries):
+    """What a key gets that these entries are of, of which one is wrong, or all of them."""
+    return REVOKED if any(entry.get("disabled") for entry in entries) else REFUSED
+
+
+def with_field(field, value, named=None):
+    def wrong(generator, entries):
+        victim = generator.choice(entries)
+        victim[field] = value
+        named_field = named or f'key "{victim["id"]}": field "{field}"'
+        return keys_file(entries), named_field, {name_of(victim): refused(victim)}
+
+    return wrong
+
+
+def same_id(generator, entries):
+    first, later = sorted(generator.sample(range(len(entries)), 2))
+    name = name_of(entries[later])
+    entries[later]["id"] = entries[first]["id"]
+    return keys_file(entries), 'field "id"', {name: refused(entries[later])}
+
+
+def same_hash(generator, entries):
+    one, other = generator.sample(entries, 2)
+    other["hash"] = one["hash"]
+    # The other key is nobody's now.
+    return keys_file(entries), 'field "hash"', {name_of(one): refused(one, other), name_of(other): REFUSED}
+
+
+def unknown_tier(generator, entries):
+    # What ended, or hasn't begun, is refused for that.
+    usual = [one for one in entries if set(one) == set(entry("")) or one.get("expires") == FUTURE]
+    victim = generator.choice(usual)
+    victim["tier"] = "platinum"
+    named = f'key "{victim["id"]}": field "tier" names the tier "platinum"'
+    return keys_file(entries), named, {name_of(victim): "403 tier_denied"}
+
+
+def missing(generator, entries):
+    victim = generator.choice(entries)
+    del victim["client"]
+    return keys_file(entries), f'key "{victim["id"]}": field "client"', {name_of(victim): refused(victim)}
+
+
+WRONG = {
+    "a bad date": with_field("expires", "2027-13-01T00:00:00Z"),
+    "a bad network": with_field("cidrs", ["203.0.113.0/33"]),
+    "an unknown field": with_field("owner", "acme", 'field "owner"'),
+    "null": with_field("tier", None),
+    "an id twice": same_id,
+    "a hash twice": same_hash,
+    "an unknown tier": unknown_tier,
+    "no client": missing,
+}
+
+
+###################################################################################################
+# Ways to break a keys file as a whole. Each gives the bytes, and what the error must name.
 
 
 def cut(generator, entries):
@@ -60,34 +126,9 @@ def cut(generator, entries):
     return whole[: generator.randrange(1, len(whole) - 2)], "keys.json"
 
 
-def with_field(field, value, named=None):
-    def broken(generator, entries):
-        victim = generator.choice(entries)
-        victim[field] = value
-        return keys_file(entries), named or f'key "{victim["id"]}": field "{field}"'
-
-    return broken
-
-
-def duplicate(field, named):
-    def broken(generator, entries):
-        one, other = generator.sample(entries, 2)
-        other[field] = one[field]
-        return keys_file(entries), named
-
-    return broken
-
-
-def unknown_tier(generator, entries):
-    victim = generator.choice(entries)
-    victim["tier"] = "platinum"
-    return keys_file(entries), f'key "{victim["id"]}": field "tier" names the tier "platinum"'
-
-
-def missing(generator, entries):
-    victim = generator.choice(entries)
-    del victim["client"]
-    return keys_file(entries), f'key "{victim["id"]}": field "client"'
+def huge_number(generator, entries):
+    generator.choice(entries)["disabled"] = 10 ** 400
+    return keys_file(entries), "keys.json"
 
 
 def edited(edit, named="keys.json"):
@@ -96,16 +137,8 @@ def edited(edit, named="keys.json"):
 
 BROKEN = {
     "cut off": cut,
-    "a bad date": with_field("expires", "2027-13-01T00:00:00Z"),
-    "a bad network": with_field("cidrs", ["203.0.113.0/33"]),
-    "an unknown field": with_field("owner", "acme", 'field "owner"'),
-    "null": with_field("tier", None),
-    "a huge number": with_field("disabled", 10 ** 400, "keys.json"),
+    "a huge number": huge_number,
     "deeply nested": edited(lambda whole: whole.replace(b'"free"', b"[" * 100_000 + b"]" * 100_000, 1)),
-    "an id twice": duplicate("id", 'field "id"'),
-    "a hash twice": duplicate("hash", 'field "hash"'),
-    "an unknown tier": unknown_tier,
-    "no client": missing,
     "empty": edited(lambda whole: b""),
     "zeros": edited(lambda whole: bytes(len(whole))),
     "a byte order mark": edited(lambda whole: b"\xef\xbb\xbf" + whole, "byte order mark"),

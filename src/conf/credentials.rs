@@ -1,57 +1,23 @@
-//! Who is let in: the keys that credentials are judged by, out of the files that hold them.
+//! Who is let in with a token: the keys that tokens are verified by, and the providers that know them.
 
 use std::fmt;
 use std::rc::Rc;
 
-use super::settings::{Auth, Given, KeySource, Settings};
+use super::api_keys::tell_warnings;
+use super::settings::{Auth, Given, Settings, TokenSource};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
 use crate::ffi::shared_block::Mapping;
 use crate::introspector::Introspector;
-use crate::live::{Follow, Live, LoadError, Source};
+use crate::live::{Content, Follow, Live, LoadError, Source};
 use crate::per_server::PerServer;
 use crate::provider::KeyProvider;
 use tollgate_core::jwt;
-use tollgate_core::keys;
+use tollgate_core::status::SetKind;
 
 /// `tollgate_introspection_cache`, unless it is given.
 const DEFAULT_INTROSPECTION_CACHE_SECS: i64 = 60;
-
-/// A keys file.
-pub(crate) struct KeysFile {
-    path: [String; 1],
-    /// Those that are declared.
-    tiers: Vec<String>,
-}
-
-/// The API keys of one file, as they are now.
-pub(crate) type ApiKeys = Live<KeysFile>;
-
-impl Source for KeysFile {
-    type Loaded = keys::KeySet;
-    type Error = String;
-
-    fn paths(&self) -> &[String] {
-        &self.path
-    }
-
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, String> {
-        let [path] = &self.path;
-        let json = files.first().map_or(&[][..], Vec::as_slice);
-        let is_declared = |name: &str| self.tiers.iter().any(|tier| tier == name);
-        keys::KeySet::build(json, &is_declared).map_err(|error| format!("\"{path}\": {error}"))
-    }
-
-    fn open(&self, block: Mapping) -> Option<Self::Loaded> {
-        keys::KeySet::from_block(block)
-    }
-
-    fn remark(&self, set: &Self::Loaded) -> Option<String> {
-        let [path] = &self.path;
-        set.is_empty().then(|| format!("\"{path}\" holds no keys now, so everybody is refused"))
-    }
-}
 
 /// The files of the keys that tokens are verified with.
 pub(crate) struct KeyFiles {
@@ -75,13 +41,15 @@ impl Source for KeyFiles {
     type Loaded = jwt::KeySet;
     type Error = KeyFilesError;
 
+    const KIND: SetKind = SetKind::JwtKeys;
+
     fn paths(&self) -> &[String] {
         &self.paths
     }
 
     /// The files one behind the other, each behind its length: what is made of them has no form that
     /// could be shared, and is small.
-    fn build(&self, files: &[Vec<u8>]) -> Result<Vec<u8>, KeyFilesError> {
+    fn build(&self, files: &[Vec<u8>]) -> Result<Content, KeyFilesError> {
         let keys = self.load(files).map_err(KeyFilesError::Keys)?;
         keys.check(self.algorithms.as_ref())
             .map_err(|error| KeyFilesError::Algorithms(self.paths.join("\", \""), error))?;
@@ -90,7 +58,7 @@ impl Source for KeyFiles {
             block.extend_from_slice(&(file.len() as u64).to_le_bytes());
             block.extend_from_slice(file);
         }
-        Ok(block)
+        Ok(Content { block, keys: keys.len(), ..Content::default() })
     }
 
     fn open(&self, block: Mapping) -> Option<Self::Loaded> {
@@ -103,10 +71,6 @@ impl Source for KeyFiles {
             rest = behind;
         }
         self.load(&files).ok()
-    }
-
-    fn remark(&self, _: &Self::Loaded) -> Option<String> {
-        None
     }
 }
 
@@ -150,65 +114,6 @@ impl TokenKeys {
     }
 }
 
-pub(super) fn load_keys(
-    cx: &ConfContext<'_>,
-    settings: &Settings,
-    main: &mut MainConf,
-    has_default_tier: bool,
-    on: &Place,
-) -> Result<Rc<ApiKeys>, ConfError> {
-    let Some(Given { value: path, place }) = &settings.api_keys else {
-        return Err(ConfError::new(format!(
-            "\"tollgate on\" without keys would refuse everybody; add \"tollgate_api_keys PATH;\", \
-             or choose another \"tollgate_auth\" {on}"
-        )));
-    };
-    let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
-    let is_new = known.is_none();
-    let keys = match known {
-        Some((_, keys)) => Rc::clone(keys),
-        None => {
-            let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
-            let keys = Live::load(KeysFile { path: [path.clone()], tiers }).map_err(|error| {
-                ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
-            })?;
-            let keys = Rc::new(keys);
-            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, std::slice::from_ref(path));
-            main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
-            keys
-        }
-    };
-    let Some(generation) = keys.current() else {
-        return Err(ConfError::new(format!("\"tollgate_api_keys\": \"{path}\" is lost {place}")));
-    };
-    let set = &generation.loaded;
-    if set.is_empty() {
-        return Err(ConfError::new(format!(
-            "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be refused; add one \
-             with \"tollgate key create\" {place}"
-        )));
-    }
-    let without_tier = set.without_tier();
-    if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
-        cx.log().warn(format_args!(
-            "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
-             \"tollgate_default_tier NAME;\" {place}",
-            set.len()
-        ));
-    }
-    if is_new {
-        if let Some((count, first)) = set.restricted() {
-            cx.log().warn(format_args!(
-                "{count} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
-                 this version does not enforce them {place}",
-                set.len(),
-                first.escape_debug()
-            ));
-        }
-    }
-    Ok(keys)
-}
-
 /// Keys for tokens that nobody accepts are a mistake.
 pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfError> {
     if settings.auth.is_some() {
@@ -229,19 +134,21 @@ pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfErr
 }
 
 /// Where the provider is that is asked about tokens.
-fn introspection_uri(settings: &Settings) -> Option<&String> {
-    settings.introspection_request.as_ref()?.value.as_ref()
+fn introspection(settings: &Settings) -> Option<(&TokenSource, &Place)> {
+    let given = settings.introspection_request.as_ref()?;
+    Some((given.value.as_ref()?, &given.place))
 }
 
 /// Who tells what opaque tokens are worth.
 pub(super) fn load_introspector(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     auth: &Auth,
     main: &mut MainConf,
     on: &Place,
 ) -> Result<Option<Rc<PerServer<Introspector>>>, ConfError> {
-    let uri = match introspection_uri(settings) {
-        Some(uri) if auth.has_tokens() => uri,
+    let (asked, place) = match introspection(settings) {
+        Some(asked) if auth.has_tokens() => asked,
         None if auth.introspection => {
             return Err(ConfError::new(format!(
                 "\"tollgate_auth introspection\" without a provider would refuse every token; add \
@@ -256,8 +163,11 @@ pub(super) fn load_introspector(
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
+    let alone = std::slice::from_ref(asked);
+    check_bindings(cx, "tollgate_introspection_request", &[], alone, &policy, place)?;
+    let policy = policy.bound(&asked.binding);
     let cache_secs = settings.introspection_cache_secs.unwrap_or(DEFAULT_INTROSPECTION_CACHE_SECS);
-    let uri = uri.clone();
+    let uri = asked.name.clone();
     let introspector = PerServer::new(move || Introspector::new(&uri, policy.clone(), cache_secs));
     main.loaded.introspectors.push((concerned, Rc::clone(&introspector)));
     Ok(Some(introspector))
@@ -279,7 +189,7 @@ pub(super) fn load_verifier(
                  keys; keep one of them {place}"
             )))
         }
-        (None, None) if introspection_uri(settings).is_some() => return Ok(None),
+        (None, None) if introspection(settings).is_some() => return Ok(None),
         (None, None) => {
             return Err(ConfError::new(format!(
                 "\"tollgate_auth jwt\" without keys would refuse every token; add \
@@ -293,18 +203,19 @@ pub(super) fn load_verifier(
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
+    let others = introspection(settings).map_or(&[][..], |(asked, _)| std::slice::from_ref(asked));
     match (&settings.jwt_key_files, request) {
         (Some(Given { value: files, place }), _) => {
-            check_bindings(cx, "tollgate_jwt_key_file", files, &policy, place)?;
+            check_bindings(cx, "tollgate_jwt_key_file", files, others, &policy, place)?;
         }
         (None, Some((from, place))) => {
             let from = std::slice::from_ref(from);
-            check_bindings(cx, "tollgate_jwt_key_request", from, &policy, place)?;
+            check_bindings(cx, "tollgate_jwt_key_request", from, others, &policy, place)?;
         }
         (None, None) => {}
     }
     let keys = match (&settings.jwt_key_files, request) {
-        (Some(files), _) => TokenKeys::Files(load_key_files(settings, files, main)?),
+        (Some(files), _) => TokenKeys::Files(load_key_files(cx, settings, files, main)?),
         (None, Some((from, _))) => {
             let lifetime = settings.jwt_key_cache.unwrap_or_default();
             let (from, algorithms) = (from.clone(), policy.algorithms);
@@ -319,17 +230,16 @@ pub(super) fn load_verifier(
     Ok(Some(verifier))
 }
 
-/// Whether whose keys these are goes together with what is accepted.
+/// Whether whose keys these are goes together with what is accepted, and with whom else is asked.
 fn check_bindings(
     cx: &ConfContext<'_>,
     directive: &str,
-    sources: &[KeySource],
+    keys: &[TokenSource],
+    others: &[TokenSource],
     policy: &jwt::Policy,
     place: &Place,
 ) -> Result<(), ConfError> {
-    let sources: Vec<_> =
-        sources.iter().map(|source| (source.name.as_str(), &source.binding)).collect();
-    match jwt::check_bindings(&sources, policy) {
+    match jwt::check_bindings(&named(keys), &named(others), policy) {
         Ok(None) => Ok(()),
         Ok(Some(unbound)) => {
             cx.log().warn(format_args!("\"{directive}\": {unbound} {place}"));
@@ -339,9 +249,14 @@ fn check_bindings(
     }
 }
 
+fn named(sources: &[TokenSource]) -> Vec<(&str, &jwt::Binding)> {
+    sources.iter().map(|source| (source.name.as_str(), &source.binding)).collect()
+}
+
 fn load_key_files(
+    cx: &ConfContext<'_>,
     settings: &Settings,
-    Given { value: sources, place }: &Given<Vec<KeySource>>,
+    Given { value: sources, place }: &Given<Vec<TokenSource>>,
     main: &mut MainConf,
 ) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();
@@ -351,7 +266,7 @@ fn load_key_files(
         algorithms: algorithms.map(|given| given.value),
     };
     let paths = files.paths.clone();
-    let keys = Rc::new(Live::load(files).map_err(|error| {
+    let (keys, _) = Live::load(files).map_err(|error| {
         let place = match (&error, algorithms) {
             (LoadError::Bad(KeyFilesError::Algorithms(..)), Some(given)) => &given.place,
             _ => place,
@@ -361,7 +276,9 @@ fn load_key_files(
             error => format!("\"tollgate_jwt_key_file\": {error}"),
         };
         ConfError::new(format!("{error} {place}"))
-    })?);
+    })?;
+    tell_warnings(cx, &keys, place);
+    let keys = Rc::new(keys);
     main.follow(Rc::clone(&keys) as Rc<dyn Follow>, &paths);
     Ok(keys)
 }

@@ -3,20 +3,23 @@
 //! * [`directives`]: the table, and what each directive accepts;
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
-//! * [`credentials`]: the keys that credentials are judged by;
+//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
+pub(crate) mod api_keys;
 pub(crate) mod credentials;
 pub(crate) mod directives;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shm::{SharedZone, ZoneLock};
+use crate::ffi::variable_cache::HeaderVariables;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy};
@@ -34,8 +37,12 @@ pub(crate) struct MainConf {
     pub(crate) loaded: Loaded,
     /// Its number: a later one has a higher.
     pub(crate) id: u64,
+    /// The variables that come of a request's header, once the first one asks.
+    pub(crate) header_variables: OnceCell<HeaderVariables>,
     /// What is read again when it changes.
     pub(crate) live: Vec<Rc<dyn Follow>>,
+    /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
+    pub(crate) status_file: Option<Option<String>>,
     /// The tier whose block is being read.
     draft: Option<directives::Draft>,
 }
@@ -49,7 +56,9 @@ impl Default for MainConf {
             prices: Prices::default(),
             loaded: Loaded::default(),
             id: next_id(),
+            header_variables: OnceCell::new(),
             live: Vec::new(),
+            status_file: None,
             draft: None,
         }
     }

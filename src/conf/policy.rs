@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::credentials::{self, ApiKeys, Verifier};
+use super::api_keys::{self, ApiKeys};
+use super::credentials::{self, Verifier};
 use super::rules::{LimitRule, LimitSet, Tier};
-use super::settings::{AuditLog, Auth, Estimate, Given, OnRevoke, Reserve, Settings};
+use super::settings::{
+    AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings, Upgrade,
+};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError};
 use crate::ffi::open_file::LogFile;
@@ -14,6 +17,7 @@ use crate::introspector::Introspector;
 use crate::per_server::PerServer;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
+use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::{self, Engine};
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
@@ -39,13 +43,21 @@ pub(crate) struct Policy {
     pub(crate) default_tier: Option<Rc<Tier>>,
     pub(crate) limits: Vec<Rc<LimitRule>>,
     pub(crate) engine: Engine,
+    /// What every request is for, whatever it says.
+    pub(crate) model: Option<Box<str>>,
+    /// Endpoints that are opened or closed beside those of the engine.
+    pub(crate) endpoints: Vec<Exception>,
+    /// Responses in the background are let in where tokens are counted.
+    pub(crate) background: bool,
+    /// Clients may name a stream, by which the engine goes on with it when they have left.
+    pub(crate) resumable_streams: bool,
     /// Whether bodies are read: those of authenticated clients, and of strangers only where a rule
     /// counts their tokens.
     pub(crate) is_metered: bool,
     /// The largest body that is read, in bytes.
     pub(crate) max_body: u64,
     /// Streams are asked for their usage.
-    pub(crate) include_usage: bool,
+    pub(crate) include_usage: IncludeUsage,
     /// What is reserved where the request doesn't say.
     pub(crate) estimate: Guess,
     /// How much of a bound is reserved.
@@ -54,6 +66,7 @@ pub(crate) struct Policy {
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
     pub(crate) on_revoke: OnRevoke,
+    pub(crate) upgrade: Upgrade,
 }
 
 /// `tollgate_estimate`
@@ -120,7 +133,7 @@ impl Policy {
             }
         };
         let api_keys = match auth.api_key {
-            true => Some(credentials::load_keys(cx, settings, main, default_tier.is_some(), on)?),
+            true => Some(api_keys::load_keys(cx, settings, main, default_tier.is_some(), on)?),
             false => None,
         };
         credentials::check_tokens_are_wanted(settings)?;
@@ -128,7 +141,7 @@ impl Policy {
             true => credentials::load_verifier(cx, settings, main, on)?,
             false => None,
         };
-        let introspector = credentials::load_introspector(settings, &auth, main, on)?;
+        let introspector = credentials::load_introspector(cx, settings, &auth, main, on)?;
         let anonymous = auth.is_none();
         let limits = applied_limits(settings, main)?;
         // Where nobody authenticates, nobody fails to, either.
@@ -153,8 +166,12 @@ impl Policy {
             is_metered: !anonymous || limits.iter().any(|rule| rule.limits.is_metered()),
             limits,
             engine: settings.engine.unwrap_or_default(),
+            model: settings.model.clone().flatten(),
+            endpoints: settings.endpoints.clone().unwrap_or_default(),
+            background: settings.background.unwrap_or(false),
+            resumable_streams: settings.resumable_streams.unwrap_or(false),
             max_body: settings.max_body.unwrap_or(DEFAULT_MAX_BODY),
-            include_usage: settings.include_usage.unwrap_or(true),
+            include_usage: settings.include_usage.unwrap_or_default(),
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
             reserve: settings.reserve.unwrap_or_default(),
             oversized: settings.oversized.unwrap_or(Oversize::Debt),
@@ -163,7 +180,21 @@ impl Policy {
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
             audit_log: audit_log(cx, settings, &mut main.loaded)?,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
+            upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
         }))
+    }
+
+    /// Whether anything counts the tokens, or the money, of a client of this tier.
+    pub(crate) fn counts_tokens(&self, tier: Option<&Tier>) -> bool {
+        tier.is_some_and(Tier::is_metered)
+            || self.limits.iter().any(|rule| rule.limits.is_metered())
+    }
+
+    /// The headers by which clients would have the engine do something else than they are charged for.
+    pub(crate) fn steering_headers(&self) -> impl Iterator<Item = &'static [u8]> {
+        let resumable = self.resumable_streams;
+        let all = self.engine.steering_headers().iter();
+        all.filter(move |header| !(resumable && header.resumes)).map(|header| header.name)
     }
 
     /// How a header (its name in lower case) carries a credential; `None`: it doesn't.

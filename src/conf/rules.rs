@@ -257,6 +257,11 @@ impl Tier {
         self.models.iter().find(|block| block.pattern.matches(model))
     }
 
+    /// Whether any of its limits counts tokens or money.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.limit_sets().any(LimitSet::is_metered)
+    }
+
     /// All of its limits.
     pub(crate) fn limit_sets(&self) -> impl Iterator<Item = &LimitSet> {
         std::iter::once(&self.limits).chain(self.models.iter().map(|block| &block.limits))

@@ -4,6 +4,7 @@ use crate::ffi::conf::Place;
 use crate::ffi::open_file::Buffering;
 use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
+use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::Styles;
 
@@ -79,6 +80,17 @@ pub(crate) enum Reserve {
     Learned,
 }
 
+/// `tollgate_include_usage`: whether streams are asked for their usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum IncludeUsage {
+    /// Where the client says nothing about it.
+    #[default]
+    Auto,
+    /// Where it declines it as well.
+    Always,
+    Off,
+}
+
 /// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRevoke {
@@ -88,12 +100,19 @@ pub(crate) enum OnRevoke {
     Close,
 }
 
-/// Where keys of tokens come from, the path of a file or an internal location, and whose tokens they are
+/// What tells tokens good from bad, the path of a key file or an internal location, and whose tokens it is
 /// for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeySource {
+pub(crate) struct TokenSource {
     pub(crate) name: String,
     pub(crate) binding: Binding,
+}
+
+/// `tollgate_upgrade`: whether a connection may become one of another protocol, which nobody judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    Deny,
+    Allow,
 }
 
 /// The directives of a location.
@@ -105,9 +124,9 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
     pub(crate) api_key_headers: Option<Vec<String>>,
-    pub(crate) jwt_key_files: Option<Given<Vec<KeySource>>>,
+    pub(crate) jwt_key_files: Option<Given<Vec<TokenSource>>>,
     /// `None` inside: `off`.
-    pub(crate) jwt_key_request: Option<Given<Option<KeySource>>>,
+    pub(crate) jwt_key_request: Option<Given<Option<TokenSource>>>,
     pub(crate) jwt_key_cache: Option<Lifetime>,
     pub(crate) jwt_algorithms: Option<Given<AlgorithmSet>>,
     pub(crate) jwt_issuers: Option<Vec<String>>,
@@ -118,19 +137,25 @@ pub(crate) struct Settings {
     pub(crate) jwt_max_size: Option<usize>,
     pub(crate) jwt_claims: Option<Vec<(String, String)>>,
     /// `None` inside: `off`.
-    pub(crate) introspection_request: Option<Given<Option<String>>>,
+    pub(crate) introspection_request: Option<Given<Option<TokenSource>>>,
     pub(crate) introspection_cache_secs: Option<i64>,
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,
     pub(crate) engine: Option<Engine>,
+    /// `None` inside: `off`.
+    pub(crate) model: Option<Option<Box<str>>>,
+    pub(crate) endpoints: Option<Vec<Exception>>,
+    pub(crate) background: Option<bool>,
+    pub(crate) resumable_streams: Option<bool>,
     pub(crate) max_body: Option<u64>,
-    pub(crate) include_usage: Option<bool>,
+    pub(crate) include_usage: Option<IncludeUsage>,
     pub(crate) estimate: Option<Estimate>,
     pub(crate) reserve: Option<Reserve>,
     pub(crate) oversized: Option<Oversize>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
     pub(crate) on_revoke: Option<OnRevoke>,
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 impl Settings {
@@ -162,8 +187,9 @@ impl Settings {
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
-            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine max_body include_usage estimate reserve oversized
-            ratelimit_headers audit_log on_revoke
+            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
+            background resumable_streams max_body include_usage estimate reserve oversized
+            ratelimit_headers audit_log on_revoke upgrade
         )
     }
 }

@@ -38,3 +38,9 @@ pub(crate) fn precise_now() -> Now {
     let secs = since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     Now { mono: mono_now(), wall: UnixSeconds(secs) }
 }
+
+/// Milliseconds since 1970, asked of the kernel: for threads, and where nothing else keeps time.
+pub(crate) fn wall_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

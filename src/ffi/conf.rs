@@ -143,6 +143,11 @@ impl ConfContext<'_> {
         String::from_utf8(bytes.to_vec()).map_err(|_| ConfError::new("a path is not valid UTF-8"))
     }
 
+    /// Whether an nginx runs, with the configuration of before.
+    pub(crate) fn is_running(&self) -> bool {
+        super::process::is_running()
+    }
+
     /// The configuration's log, for messages that carry their own place.
     pub(crate) fn log(&self) -> Log {
         // SAFETY: the log is valid while the context is.

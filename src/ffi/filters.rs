@@ -4,15 +4,16 @@ use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_filter_finalize_request,
     ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
     ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t, ngx_pcalloc, NGX_ERROR,
-    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
+    NGX_HTTP_BAD_GATEWAY, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
 };
 
+use super::absence;
 use super::guard::guard;
 use super::module;
 use super::relay;
 use super::request::Request;
 use super::subrequest;
-use crate::response;
+use crate::response::{self, Header};
 
 /// The filters that were on top before us, of the configuration that was read last.
 static mut NEXT: Next = Next { header: None, body: None };
@@ -57,27 +58,40 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     let done = guard(None, || response::headers(unsafe { Request::from_raw(r) }));
     match done {
-        Some(()) => next_header(r),
+        Some(Header::Passes) => {
+            let rc = next_header(r);
+            // SAFETY: as above.
+            match guard(false, || unsafe { absence::begins(r, rc) }) {
+                true => NGX_OK as ngx_int_t,
+                false => rc,
+            }
+        }
+        // SAFETY: nginx passes a live request; as below.
+        Some(Header::BadGateway) => unsafe { instead(r, NGX_HTTP_BAD_GATEWAY) },
         // Nothing has been sent yet, so the client can be told.
         // SAFETY: nginx passes a live request.
         None if guard(false, || response::abandon(unsafe { Request::from_raw(r) })) => {
-            // SAFETY: as the filters of nginx do it that fail at this point. Our context is kept, so
-            // that we know the request again when the 500 comes by.
-            unsafe {
-                ngx_http_filter_finalize_request(
-                    r,
-                    module::address().cast(),
-                    NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
-                )
-            }
+            // SAFETY: nginx passes a live request.
+            unsafe { instead(r, NGX_HTTP_INTERNAL_SERVER_ERROR) }
         }
         None => NGX_ERROR as ngx_int_t,
     }
 }
 
+/// Answers with an error in the place of the header that has come by.
+///
+/// # Safety
+///
+/// nginx passed the request to the header filter.
+unsafe fn instead(r: *mut ngx_http_request_t, status: u32) -> ngx_int_t {
+    // SAFETY: by the contract of this function; as the filters of nginx do it that fail at this point.
+    // Our context is kept, so that we know the request again when the error comes by.
+    unsafe { ngx_http_filter_finalize_request(r, module::address().cast(), status as ngx_int_t) }
+}
+
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     if chain.is_null() {
-        return next_body(r, chain);
+        return send(r, chain, chain);
     }
     // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
     // passed on, whatever goes wrong.
@@ -105,19 +119,36 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     }
 }
 
+/// Sends what became of `chain` to the client, if there still is one.
+fn send(r: *mut ngx_http_request_t, out: *mut ngx_chain_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    if !guard(false, || unsafe { absence::is_now(r) }) {
+        let rc = next_body(r, out);
+        // SAFETY: as above.
+        if !guard(false, || unsafe { absence::begins(r, rc) }) {
+            return rc;
+        }
+    }
+    // SAFETY: both are live: what nginx passed, and what was made of it.
+    unsafe {
+        absence::consume(out);
+        absence::consume(chain)
+    }
+}
+
 /// Passes the answer of an engine on, and has it read as it goes by.
 fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
     // client still gets the answer.
     let changed = guard(None, || unsafe { relay::read(Request::from_raw(r), chain) });
     match changed {
-        None => next_body(r, chain),
+        None => send(r, chain, chain),
         Some(Err(relay::OutOfMemory)) => NGX_ERROR as ngx_int_t,
         Some(Ok(out)) => {
             // All of it may be hidden.
             let rc = match out.is_null() {
                 true => NGX_OK as ngx_int_t,
-                false => next_body(r, out),
+                false => send(r, out, chain),
             };
             // SAFETY: as above.
             guard((), || unsafe { relay::recycle(Request::from_raw(r), out) });

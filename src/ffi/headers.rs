@@ -126,6 +126,20 @@ impl<'r> Request<'r> {
         (!line.is_null()).then_some(())
     }
 
+    /// The value of a header line of the response, of those that nginx has no place of its own for.
+    pub(crate) fn header_out(self, name: &str) -> Option<&'r [u8]> {
+        // SAFETY: the list is live, and its lines live as long as the request.
+        unsafe {
+            let mut lines = Lines::of(self.headers_out_list());
+            lines
+                .find(|line| {
+                    let line = &**line;
+                    line.hash != 0 && text::bytes(line.key).eq_ignore_ascii_case(name.as_bytes())
+                })
+                .map(|line| text::bytes((*line).value))
+        }
+    }
+
     /// Takes lines out of the response, whoever put them there. `unwanted` sees the name as it is.
     pub(crate) fn hide_headers_out(self, mut unwanted: impl FnMut(&[u8]) -> bool) {
         // SAFETY: the list is live; a line whose hash is zero isn't sent.
@@ -194,6 +208,12 @@ impl<'r> Request<'r> {
     pub(crate) fn need_body_in_memory(self) {
         // SAFETY: the request is live; nginx looks at it when the body comes.
         unsafe { (*self.as_ptr()).set_filter_need_in_memory(1) }
+    }
+
+    /// How long the body of the response is, if that is known.
+    pub(crate) fn content_length_out(self) -> Option<u64> {
+        // SAFETY: the request is live.
+        u64::try_from(unsafe { (*self.as_ptr()).headers_out.content_length_n }).ok()
     }
 
     /// The body of the response may become shorter than was said.

@@ -4,13 +4,16 @@
 //! * [`guard`]: no panic crosses into C;
 //! * [`conf`], [`commands`]: directives, and the memory of configurations;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
+//! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
-//! * [`subrequest`]: questions to identity providers;
+//! * [`absence`]: answers that are waited for without their client;
+//! * [`subrequest`], [`outfit`]: questions to identity providers;
 //! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
 //! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
+pub(crate) mod absence;
 pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod commands;
@@ -24,6 +27,7 @@ pub(crate) mod in_flight;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod open_file;
+mod outfit;
 pub(crate) mod parked;
 pub(crate) mod process;
 pub(crate) mod relay;
@@ -33,4 +37,5 @@ pub(crate) mod shm;
 pub(crate) mod subrequest;
 pub(crate) mod text;
 pub(crate) mod timer;
+pub(crate) mod variable_cache;
 pub(crate) mod variables;

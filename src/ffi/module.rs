@@ -15,14 +15,16 @@ use ngx::ffi::{
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
 use super::{commands, conf, filters, variables};
-use crate::{access, audit, identity, upkeep, watch};
+use crate::{access, audit, identity, status, upkeep, watch};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
     ctx: (&raw const CONTEXT).cast_mut().cast(),
     commands: commands::TABLE.as_ptr(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(init_module),
     init_process: Some(init_process),
     exit_process: Some(exit_process),
+    exit_master: Some(exit_master),
     ..ngx_module_t::default()
 };
 
@@ -148,6 +150,9 @@ fn add_handler(
 unsafe extern "C" fn on_preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     phase(unsafe { Request::from_raw(r) }, |r| {
+        if r.is_led_astray() {
+            return Some(Verdict::Status(502));
+        }
         identity::silence(r);
         Some(Verdict::Declined)
     })
@@ -178,6 +183,32 @@ unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
+/// The configuration comes into use, in the process that makes the workers.
+unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(NGX_OK as ngx_int_t, || {
+        if !super::process::is_test() {
+            // SAFETY: nginx passes its cycle, which is complete.
+            let found = unsafe { (conf::main_of(cycle), super::process::place(cycle)) };
+            match found {
+                (Some(main), Some(place)) => {
+                    status::begin(main, &place);
+                    // A single process lives through reloads, and is told of them here.
+                    let reloaded = super::process::is_single() && super::process::is_running();
+                    if let Some((zone, lock)) = main.zone().filter(|_| reloaded) {
+                        upkeep::join(zone, &lock, main);
+                    }
+                }
+                _ => status::end(),
+            }
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+unsafe extern "C" fn exit_master(_cycle: *mut ngx_cycle_t) {
+    guard((), status::end);
+}
+
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         if super::process::is_worker() {
@@ -197,6 +228,7 @@ unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard((), || {
         // SAFETY: nginx passes its cycle.
         unsafe { super::open_file::flush_all(cycle) };
+        status::leave();
         watch::stop();
         upkeep::stop();
     });

@@ -1,13 +1,18 @@
 //! The process that we run in.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use ngx::ffi::{
-    chown, geteuid, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_exiting, ngx_pid,
-    ngx_process, pthread_sigmask, sigfillset, sigset_t, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
-    SIG_SETMASK,
+    chown, geteuid, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_cycle_t, ngx_exiting,
+    ngx_pid, ngx_process, ngx_test_config, ngx_worker, pthread_sigmask, sigfillset, sigset_t,
+    NGX_PROCESS_SIGNALLER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, SIG_SETMASK,
 };
+
+use super::text;
 
 /// Whether the process answers requests.
 pub(super) fn is_worker() -> bool {
@@ -26,6 +31,29 @@ pub(crate) fn is_single() -> bool {
 pub(crate) fn is_exiting() -> bool {
     // SAFETY: nginx writes it on this thread.
     unsafe { ngx_exiting != 0 }
+}
+
+/// Its place among the workers of a configuration, from 0: whoever replaces one that died has it, too.
+pub(crate) fn index() -> usize {
+    // SAFETY: nginx writes it at the start of the process.
+    unsafe { ngx_worker }
+}
+
+/// Whether the configuration that is read is not to be used by this process: `nginx -t`.
+pub(super) fn is_test() -> bool {
+    // SAFETY: nginx writes it once, from its command line.
+    unsafe { ngx_test_config != 0 }
+}
+
+/// Whether there is an nginx that runs already, with the configuration of before: the configuration is
+/// read for a reload, or for a signal (`nginx -s`).
+pub(super) fn is_running() -> bool {
+    // SAFETY: nginx writes the number from its command line; the cycle is that of the configuration in
+    // use, which at the start is an empty one.
+    unsafe {
+        ngx_process == NGX_PROCESS_SIGNALLER as usize
+            || ngx_cycle.as_ref().is_some_and(|cycle| !cycle.conf_ctx.is_null())
+    }
 }
 
 /// Its number.
@@ -79,6 +107,31 @@ pub(super) unsafe fn worker_user(cycle: *mut ngx_cycle_t) -> Option<(u32, u32)> 
         let core = (*conf).cast::<ngx_core_conf_t>().as_ref()?;
         let unset = core.user == u32::MAX || core.group == u32::MAX;
         (!unset).then_some((core.user, core.group))
+    }
+}
+
+/// What nginx does with its processes.
+pub(crate) struct Place {
+    /// The file that holds the master's number.
+    pub(crate) pid_path: PathBuf,
+    /// How many workers there are to be.
+    pub(crate) workers: usize,
+    /// Who they are: user and group; `None` where the process can't change that.
+    pub(crate) worker_user: Option<(u32, u32)>,
+}
+
+/// # Safety
+///
+/// `cycle` is complete.
+pub(super) unsafe fn place(cycle: *mut ngx_cycle_t) -> Option<Place> {
+    // SAFETY: by the contract of this function; the core module's configuration has its path resolved.
+    unsafe {
+        let conf = (*cycle).conf_ctx.add(ngx_core_module.index);
+        let core = (*conf).cast::<ngx_core_conf_t>().as_ref()?;
+        let pid = OsStr::from_bytes(text::bytes(core.pid));
+        let workers =
+            if core.master == 0 { 1 } else { usize::try_from(core.worker_processes).ok()? };
+        Some(Place { pid_path: PathBuf::from(pid), workers, worker_user: worker_user(cycle) })
     }
 }
 

@@ -245,6 +245,11 @@ impl Chain {
             let is_empty = bytes_of(&*buffer).is_empty();
             let pieces: Vec<Piece> = pieces.into_iter().collect();
             let own = pieces.iter().rposition(|piece| matches!(piece, Piece::Own(_)));
+            // What was kept back may come behind it; then the flags do, too.
+            let flags = match own {
+                Some(own) if own + 1 < pieces.len() => Flags::take(&mut *buffer),
+                _ => Flags::default(),
+            };
             for (index, piece) in pieces.into_iter().enumerate() {
                 match piece {
                     Piece::Own(range) if Some(index) == own => {
@@ -269,20 +274,19 @@ impl Chain {
                 }
             }
             if own.is_some() {
-                return Some(());
+                return match flags.any() {
+                    true => self.append_buffer(r, flags.special(r)?),
+                    false => Some(()),
+                };
             }
             if is_empty {
                 return self.append_buffer(r, buffer);
             }
             // Nothing of it is left but its flags.
             (*buffer).pos = (*buffer).last;
-            let (last_buf, last_in_chain) = ((*buffer).last_buf(), (*buffer).last_in_chain());
-            if last_buf | last_in_chain != 0 {
-                let special = special(r)?;
-                (*special).set_flush((*buffer).flush());
-                (*special).set_last_buf(last_buf);
-                (*special).set_last_in_chain(last_in_chain);
-                return self.append_buffer(r, special);
+            let flags = Flags::of(&*buffer);
+            if flags.last_buf | flags.last_in_chain != 0 {
+                return self.append_buffer(r, flags.special(r)?);
             }
             // What was before it is to be sent now, if there is anything.
             if (*buffer).flush() != 0 && !self.first.is_null() {
@@ -294,6 +298,48 @@ impl Chain {
             }
             Some(())
         }
+    }
+}
+
+/// What a buffer says of what comes after it.
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    flush: u32,
+    last_buf: u32,
+    last_in_chain: u32,
+}
+
+impl Flags {
+    fn of(buffer: &ngx_buf_t) -> Self {
+        Self {
+            flush: buffer.flush(),
+            last_buf: buffer.last_buf(),
+            last_in_chain: buffer.last_in_chain(),
+        }
+    }
+
+    /// Takes them from a buffer that others will follow.
+    fn take(buffer: &mut ngx_buf_t) -> Self {
+        let flags = Self::of(buffer);
+        buffer.set_flush(0);
+        buffer.set_last_buf(0);
+        buffer.set_last_in_chain(0);
+        flags
+    }
+
+    fn any(self) -> bool {
+        self.flush | self.last_buf | self.last_in_chain != 0
+    }
+
+    /// A buffer without bytes that has them.
+    fn special(self, r: Request<'_>) -> Option<*mut ngx_buf_t> {
+        let special = special(r)?;
+        // SAFETY: it is new, and not null.
+        let buffer = unsafe { special.as_mut()? };
+        buffer.set_flush(self.flush);
+        buffer.set_last_buf(self.last_buf);
+        buffer.set_last_in_chain(self.last_in_chain);
+        Some(special)
     }
 }
 

@@ -242,6 +242,13 @@ impl<'r> Request<'r> {
         uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
     }
 
+    /// The target as the client sent it, without query string.
+    pub(crate) fn target(self) -> &'r [u8] {
+        // SAFETY: points into the request's header.
+        let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
+        uri.split(|byte| *byte == b'?').next().unwrap_or(uri)
+    }
+
     /// The path as locations are chosen by: decoded, normalised, without query string.
     pub(crate) fn uri(self) -> &'r [u8] {
         // SAFETY: points into the request's header, or into its pool.
@@ -353,6 +360,11 @@ impl Request<'_> {
 pub(crate) struct Kept {
     data: *const u8,
     len: usize,
+}
+
+impl Kept {
+    /// No bytes.
+    pub(crate) const EMPTY: Self = Self { data: std::ptr::NonNull::dangling().as_ptr(), len: 0 };
 }
 
 impl<'r> Request<'r> {

@@ -41,6 +41,8 @@ enum Control {
     Seen,
     /// A bit for each place that uses memory.
     Used,
+    /// What was said last of the block in force; see [`Maker::told`].
+    Told,
     /// The length of the block in a place.
     Len(usize),
 }
@@ -83,6 +85,11 @@ pub(crate) struct Stamp(u64);
 impl Stamp {
     fn place(self) -> usize {
         usize::try_from(self.0 & 0xff).unwrap_or(PLACES)
+    }
+
+    /// How many blocks there were up to this one.
+    pub(crate) fn number(self) -> u64 {
+        self.0 >> 8
     }
 }
 
@@ -140,6 +147,7 @@ impl SharedBlock {
             Control::Current => 0,
             Control::Seen => 1,
             Control::Used => 2,
+            Control::Told => 3,
             Control::Len(place) => place.min(PLACES).saturating_add(8),
         };
         // SAFETY: the page has 512 such words, and is mapped as long as the value lives.
@@ -238,6 +246,16 @@ impl Maker<'_> {
     /// Remembers what was looked at, whatever came of it.
     pub(crate) fn set_seen(&self, seen: u64) {
         self.0.word(Control::Seen).store(seen, Ordering::Release);
+    }
+
+    /// A number that is the callers', the same for all processes.
+    pub(crate) fn told(&self) -> u64 {
+        self.0.word(Control::Told).load(Ordering::Acquire)
+    }
+
+    /// Remembers it.
+    pub(crate) fn set_told(&self, told: u64) {
+        self.0.word(Control::Told).store(told, Ordering::Release);
     }
 
     /// Puts `block` in force, in the place of the one before.

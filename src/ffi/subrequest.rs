@@ -9,22 +9,19 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 
 use ngx::ffi::{
-    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_post_subrequest_t, ngx_http_request_body_t, ngx_http_request_t, ngx_http_subrequest,
-    ngx_http_variable_value_t, ngx_int_t, ngx_list_init, ngx_palloc, ngx_pcalloc,
-    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t, ngx_table_elt_t,
+    ngx_buf_t, ngx_chain_t, ngx_http_post_subrequest_t, ngx_http_request_t, ngx_http_subrequest,
+    ngx_int_t, ngx_palloc, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t,
     ngx_uint_t, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_CLOSE, NGX_HTTP_CREATED,
-    NGX_HTTP_NO_CONTENT, NGX_HTTP_POST, NGX_HTTP_REQUEST_TIME_OUT, NGX_HTTP_SPECIAL_RESPONSE,
+    NGX_HTTP_NO_CONTENT, NGX_HTTP_REQUEST_TIME_OUT, NGX_HTTP_SPECIAL_RESPONSE,
     NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
 };
 
 use super::body::in_memory;
 use super::clock::mono_now;
 use super::guard::guard;
-use super::headers::push_in;
+use super::outfit::Outfit;
 use super::relay::bytes_of;
 use super::request::Request;
-use super::text;
 use super::timer::Timer;
 use crate::live::next_id;
 
@@ -66,6 +63,8 @@ pub(crate) enum Outcome<'a> {
     Answer { status: u16, body: &'a [u8] },
     /// The answer is longer than we read.
     TooLong,
+    /// The answer sends nginx elsewhere (`X-Accel-Redirect`), where somebody else would answer.
+    Astray,
     /// The answer broke off, or there was none.
     Incomplete,
     /// The request that asked is gone.
@@ -81,6 +80,8 @@ struct Question {
     on_outcome: Option<OnOutcome>,
     answer: Vec<u8>,
     is_too_long: bool,
+    /// nginx was sent elsewhere. What comes after that is no answer of the provider's.
+    is_astray: bool,
     /// All of it is there.
     is_complete: bool,
     /// `$tollgate_key_refetch`
@@ -132,13 +133,14 @@ impl Request<'_> {
             let cleanup = ngx_pool_cleanup_add((*r).pool, 0).as_mut()?;
             let post: *mut ngx_http_post_subrequest_t =
                 ngx_palloc((*r).pool, size_of::<ngx_http_post_subrequest_t>()).cast();
-            let prepared = Prepared::new(self, form)?;
+            let outfit = Outfit::new(self, form)?;
             let number = next_id();
             let question = Box::into_raw(Box::new(Question {
                 number,
                 on_outcome: None,
                 answer: Vec::new(),
                 is_too_long: false,
+                is_astray: false,
                 is_complete: false,
                 is_refetch,
             }));
@@ -154,7 +156,7 @@ impl Request<'_> {
                 return None;
             }
             (*question).on_outcome = Some(on_outcome);
-            prepared.dress(sr, uri);
+            outfit.dress(sr, uri);
             let deadline = mono_now().0.saturating_add(PATIENCE);
             let pending = Pending { subrequest: sr, deadline };
             PENDING.with_borrow_mut(|all| all.insert(number, pending));
@@ -169,99 +171,31 @@ impl Request<'_> {
         unsafe { question(self.as_ptr()).is_some_and(|(question, _)| question.is_refetch) }
     }
 
+    /// Whether it is a question to a provider that its answer has sent elsewhere in nginx. That isn't
+    /// followed: what a provider may say is what is in its answer.
+    pub(crate) fn is_led_astray(self) -> bool {
+        let r = self.as_ptr();
+        // SAFETY: as above.
+        unsafe {
+            match question(r) {
+                Some((question, true)) => {
+                    question.is_astray |= is_redirected(r);
+                    question.is_astray
+                }
+                _ => false,
+            }
+        }
+    }
+
     /// Whether it is a question to a provider, or a subrequest of one.
     pub(crate) fn is_question(self) -> bool {
         // SAFETY: as above.
         unsafe { question(self.as_ptr()).is_some() }
     }
 
-    fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
+    pub(super) fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
         let copy = self.copy(bytes)?;
         Some(ngx_str_t { len: copy.len(), data: copy.as_ptr().cast_mut() })
-    }
-}
-
-/// What a subrequest gets in the place of what it has from its parent.
-struct Prepared {
-    variables: *mut ngx_http_variable_value_t,
-    body: *mut ngx_http_request_body_t,
-    form_len: Option<usize>,
-    length: ngx_str_t,
-}
-
-impl Prepared {
-    /// # Safety
-    ///
-    /// `r` is live.
-    unsafe fn new(r: Request<'_>, form: Option<&[u8]>) -> Option<Self> {
-        // SAFETY: by the contract of this function; the core module's main configuration is
-        // complete. Zero is a value for all that is allocated.
-        unsafe {
-            let pool = (*r.as_ptr()).pool;
-            let core: *mut ngx_http_core_main_conf_t =
-                (*(*r.as_ptr()).main_conf.add(ngx_http_core_module.ctx_index)).cast();
-            let count = (*core).variables.nelts.max(1);
-            let variables: *mut ngx_http_variable_value_t =
-                ngx_pcalloc(pool, count.checked_mul(size_of::<ngx_http_variable_value_t>())?)
-                    .cast();
-            let body: *mut ngx_http_request_body_t =
-                ngx_pcalloc(pool, size_of::<ngx_http_request_body_t>()).cast();
-            if variables.is_null() || body.is_null() {
-                return None;
-            }
-            let mut length = ngx_str_t::default();
-            if let Some(form) = form {
-                length = r.copied(form.len().to_string().as_bytes())?;
-                let buffer: *mut ngx_buf_t = ngx_pcalloc(pool, size_of::<ngx_buf_t>()).cast();
-                let link: *mut ngx_chain_t = ngx_alloc_chain_link(pool);
-                let (fresh, chain) = (buffer.as_mut()?, link.as_mut()?);
-                let range = form.as_ptr_range();
-                fresh.pos = range.start.cast_mut();
-                fresh.last = range.end.cast_mut();
-                fresh.start = fresh.pos;
-                fresh.end = fresh.last;
-                fresh.set_memory(1);
-                fresh.set_last_buf(1);
-                chain.buf = buffer;
-                chain.next = null_mut();
-                (*body).bufs = link;
-            }
-            Some(Self { variables, body, form_len: form.map(<[u8]>::len), length })
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `sr` is a subrequest that nginx has just made.
-    unsafe fn dress(self, sr: *mut ngx_http_request_t, uri: ngx_str_t) {
-        // SAFETY: by the contract of this function. Header lines, if there is no memory for them,
-        // are left out, which the provider will answer as it likes.
-        unsafe {
-            // What came of variables belongs to the header lines that they are made of.
-            (*sr).variables = self.variables;
-            (*sr).request_body = self.body;
-            // `$request_uri`, by which caches tell pages apart.
-            (*sr).unparsed_uri = uri;
-            (*sr).set_filter_need_in_memory(1);
-            let headers = &raw mut (*sr).headers_in;
-            headers.write_bytes(0, 1);
-            (*headers).content_length_n = -1;
-            (*headers).keep_alive_n = -1;
-            let list = &raw mut (*headers).headers;
-            let size = size_of::<ngx_table_elt_t>();
-            if ngx_list_init(list, (*sr).pool, 4, size) != NGX_OK as ngx_int_t {
-                return;
-            }
-            push_in(list, "Accept", "accept", b"application/json");
-            let Some(len) = self.form_len else { return };
-            (*sr).method = NGX_HTTP_POST as ngx_uint_t;
-            (*sr).method_name = text::of_static(b"POST");
-            (*headers).content_length_n = i64::try_from(len).unwrap_or(-1);
-            let kind = b"application/x-www-form-urlencoded";
-            (*headers).content_type = push_in(list, "Content-Type", "content-type", kind);
-            let length = text::bytes(self.length);
-            (*headers).content_length = push_in(list, "Content-Length", "content-length", length);
-        }
     }
 }
 
@@ -289,6 +223,19 @@ unsafe fn question<'q>(mut r: *mut ngx_http_request_t) -> Option<(&'q mut Questi
     None
 }
 
+/// Whether `X-Accel-Redirect` has led the request to where it is. nginx is done with the upstream then,
+/// while it isn't yet where such a line is ignored.
+///
+/// # Safety
+///
+/// `r` is live.
+unsafe fn is_redirected(r: *mut ngx_http_request_t) -> bool {
+    // SAFETY: by the contract of this function; an upstream lives as long as its request.
+    unsafe { (*r).upstream.as_ref() }.is_some_and(|upstream| {
+        !upstream.headers_in.x_accel_redirect.is_null() && upstream.cleanup.is_null()
+    })
+}
+
 /// An answer begins; maybe not the first one, where there is an `error_page`.
 ///
 /// # Safety
@@ -299,6 +246,7 @@ pub(super) unsafe fn begin(r: *mut ngx_http_request_t) {
     unsafe {
         if let Some((question, true)) = question(r) {
             (*r).set_filter_need_in_memory(1);
+            question.is_astray |= is_redirected(r);
             question.answer.clear();
             (question.is_too_long, question.is_complete) = (false, false);
         }
@@ -393,6 +341,7 @@ unsafe extern "C" fn on_end(
         let question = unsafe { &mut *data.cast::<Question>() };
         let answer = std::mem::take(&mut question.answer);
         let outcome = match question {
+            Question { is_astray: true, .. } => Outcome::Astray,
             Question { is_too_long: true, .. } => Outcome::TooLong,
             Question { is_complete: false, .. } => Outcome::Incomplete,
             _ if is_fatal => Outcome::Incomplete,

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tollgate_core::keys::KeySet;
+use tollgate_core::clock::UnixSeconds;
+use tollgate_core::keys::{KeySet, KeysError, NOT_ENFORCED};
 
 use crate::exit::{tell, Failure};
 
@@ -60,6 +62,15 @@ struct Document {
     keys: Vec<Entry>,
 }
 
+/// A file of which some entries can't be understood.
+#[derive(Deserialize)]
+struct PartlyKnown {
+    keys: Vec<Box<RawValue>>,
+}
+
+/// The entries that can't be understood, and where in the file they are.
+type Unknown = Vec<(usize, Box<RawValue>)>;
+
 /// The hash of a key, as it stands in the file.
 pub(crate) fn hash_of(key: &[u8]) -> String {
     let mut text = "sha256:".to_owned();
@@ -83,6 +94,20 @@ pub(crate) fn new_id() -> Result<String, Failure> {
     Ok(id)
 }
 
+impl Entry {
+    /// It has `models` or `scopes`.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.models.is_some() || self.scopes.is_some()
+    }
+}
+
+/// Tells what is not enforced of these keys, if anything.
+pub(crate) fn tell_not_enforced<'e>(entries: impl IntoIterator<Item = &'e Entry>) {
+    if entries.into_iter().any(Entry::is_restricted) {
+        tell(&format!("tollgate: {NOT_ENFORCED}"));
+    }
+}
+
 /// The keys of the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let json = fs::read(path).map_err(|error| failed(path, "read", &error))?;
@@ -92,13 +117,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
 
 fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>, Failure> {
     // As nginx reads it, which is stricter than what follows.
-    KeySet::parse(json).map_err(|error| {
-        Failure::failed(format!(
-            "{}: {error}; nothing was changed, and \"tollgate check\" tells all that is wrong",
-            path.display()
-        ))
-    })?;
+    KeySet::parse(json).map_err(|fault| untouched(path, &fault))?;
     parsed(json)
+}
+
+/// The file has a fault, and stays as it is.
+pub(crate) fn untouched(path: &Path, fault: &KeysError) -> Failure {
+    Failure::failed(format!(
+        "{}: {fault}; nothing was changed, and \"tollgate check\" tells all that is wrong",
+        path.display()
+    ))
 }
 
 /// The keys of a file that was found good.
@@ -127,11 +155,58 @@ pub(crate) fn change_or_make<T>(
     rewrite(path, Some(Vec::new()), change)
 }
 
-fn rewrite<T>(
+/// The same, to take keys back: what is wrong with other entries must not be in the way. Those stay as they
+/// are; `change` gets the first fault, if there is one.
+pub(crate) fn take_back<T>(
     path: &Path,
-    if_missing: Option<Vec<Entry>>,
-    change: impl FnOnce(&mut Vec<Entry>) -> Result<T, Failure>,
+    change: impl FnOnce(&mut Vec<Entry>, Option<&KeysError>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let (resolved, folder) = locate(path)?;
+    let lock = lock(&folder)?;
+    let json = fs::read(&resolved).map_err(|error| failed(path, "read", &error))?;
+    let Err(fault) = KeySet::parse(&json) else {
+        drop(lock);
+        return rewrite(path, None, |entries| change(entries, None));
+    };
+    let Some((mut entries, unknown)) = parse_partly(&json) else {
+        return Err(untouched(path, &fault));
+    };
+    let outcome = change(&mut entries, Some(&fault))?;
+    let json = format_with(&entries, &unknown)?;
+    if parse_partly(&json).is_none() {
+        return Err(untouched(path, &fault));
+    }
+    replace(&resolved, &folder, &json).map_err(|error| failed(path, "write", &error))?;
+    warn_of_foreign_eyes(path);
+    Ok(outcome)
+}
+
+/// The entries that nginx takes by themselves, and the others; `None`: the file can't be read as a whole.
+fn parse_partly(json: &[u8]) -> Option<(Vec<Entry>, Unknown)> {
+    KeySet::build(json, &|_| true, UnixSeconds(0)).ok()?;
+    let document: PartlyKnown = serde_json::from_slice(json).ok()?;
+    let (mut entries, mut unknown) = (Vec::new(), Vec::new());
+    for (position, raw) in document.keys.into_iter().enumerate() {
+        let alone = format!("{{\"version\": 1, \"keys\": [{}]}}", raw.get());
+        match KeySet::parse(alone.as_bytes()).is_ok().then(|| serde_json::from_str(raw.get())) {
+            Some(Ok(entry)) => entries.push(entry),
+            _ => unknown.push((position, raw)),
+        }
+    }
+    Some((entries, unknown))
+}
+
+fn format_with(entries: &[Entry], unknown: &Unknown) -> Result<Vec<u8>, Failure> {
+    let lines = entries.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+    let mut lines = lines.map_err(|error| Failure::failed(error.to_string()))?;
+    for (position, raw) in unknown {
+        lines.insert((*position).min(lines.len()), raw.get().to_owned());
+    }
+    Ok(format!("{{\"version\": 1, \"keys\": [\n  {}\n]}}\n", lines.join(",\n  ")).into_bytes())
+}
+
+/// The file that a path leads to, and its folder.
+fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     // Behind a symbolic link, the file itself is replaced, and not the link.
     let resolved = match fs::canonicalize(path) {
         Ok(resolved) => resolved,
@@ -144,6 +219,15 @@ fn rewrite<T>(
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
+    Ok((resolved, folder))
+}
+
+fn rewrite<T>(
+    path: &Path,
+    if_missing: Option<Vec<Entry>>,
+    change: impl FnOnce(&mut Vec<Entry>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (resolved, folder) = locate(path)?;
     let _lock = lock(&folder)?;
     remove_leftovers(&folder);
     let mut entries = match (fs::read(&resolved), if_missing) {
@@ -152,10 +236,13 @@ fn rewrite<T>(
         (Err(error), _) => return Err(failed(path, "read", &error)),
     };
     // Of a million entries a second copy would be too much to keep.
-    let before = fingerprint(&entries);
+    let (before, restricted) = (fingerprint(&entries), restrictions(&entries));
     let outcome = change(&mut entries)?;
     if fingerprint(&entries) != before {
         let json = checked(&entries)?;
+        if restrictions(&entries) != restricted {
+            tell_not_enforced(&entries);
+        }
         drop(entries);
         replace(&resolved, &folder, &json).map_err(|error| failed(path, "write", &error))?;
     }
@@ -165,6 +252,7 @@ fn rewrite<T>(
 
 /// Whether these could be written.
 pub(crate) fn check(entries: &[Entry]) -> Result<(), Failure> {
+    tell_not_enforced(entries);
     checked(entries).map(|_| ())
 }
 
@@ -183,7 +271,23 @@ fn fingerprint(entries: &[Entry]) -> u64 {
     hasher.finish()
 }
 
+/// A number that changes with what keys are restricted to.
+fn restrictions(entries: &[Entry]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for entry in entries.iter().filter(|entry| entry.is_restricted()) {
+        (&entry.id, &entry.models, &entry.scopes).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 fn failed(path: &Path, what: &str, error: &io::Error) -> Failure {
+    // A file that is mounted can't be replaced.
+    if error.kind() == io::ErrorKind::ResourceBusy {
+        return Failure::failed(format!(
+            "cannot {what} {}: it is a mount of its own, mount its folder instead",
+            path.display()
+        ));
+    }
     Failure::failed(format!("cannot {what} {}: {error}", path.display()))
 }
 

@@ -9,13 +9,14 @@ mod import;
 mod jwt;
 mod key;
 mod keys_file;
+mod status;
 mod time;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use exit::{Exit, Failure};
 
-/// Keys, tokens and the audit log of Tollgate.
+/// Keys, tokens and the audit log of Tollgate; and what of it is in force.
 ///
 /// Exit status: 0 if it was done, or the answer is yes; 1 if the answer is no (a key or token is not
 /// good, a file has faults, nothing was found); 2 if the command line is wrong; 3 if it could not be
@@ -40,6 +41,8 @@ enum Command {
     Audit(audit::Command),
     /// Say what is wrong in a keys file, and where.
     Check(check::Arguments),
+    /// Show what is in force in nginx, and in how many of its workers.
+    Status(status::Arguments),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -53,6 +56,7 @@ fn main() -> std::process::ExitCode {
         Command::Jwt(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Check(arguments) => arguments.run(),
+        Command::Status(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),
     };
     exit::code(outcome)

@@ -2,58 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod command;
+mod importer;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
-use command::{tollgate_with, Run};
+use importer::{belongs, Keys};
 use serde_json::Value;
-use tollgate_core::clock::UnixSeconds;
-use tollgate_core::keys::KeySet;
-
-struct Keys {
-    _folder: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Keys {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.json");
-        Self { _folder: folder, path }
-    }
-
-    /// Imports `text`, of which nothing secret may be seen or kept.
-    fn import(&self, text: &str, arguments: &[&str]) -> Run {
-        let file = self.path.to_str().unwrap();
-        let all = ["key", "import", "-", "--file", file];
-        let run = tollgate_with(all.iter().chain(arguments), text.as_bytes());
-        let kept = fs::read_to_string(&self.path).unwrap_or_default();
-        for seen in [&run.out, &run.err, &kept] {
-            assert!(!seen.contains("secret"), "{seen}");
-        }
-        run
-    }
-
-    /// Client and tier of a key.
-    fn judge(&self, key: &str) -> Option<(String, String)> {
-        let set = KeySet::parse(&fs::read(&self.path).unwrap()).unwrap();
-        let now = UnixSeconds(1_767_225_600);
-        let principal = set.lookup(key.as_bytes(), now, None).ok()?;
-        let tier = principal.tier().unwrap_or("-").to_owned();
-        Some((principal.client().to_owned(), tier))
-    }
-
-    fn entries(&self) -> Vec<Value> {
-        let file: Value = serde_json::from_slice(&fs::read(&self.path).unwrap()).unwrap();
-        file["keys"].as_array().unwrap().clone()
-    }
-}
-
-fn belongs(client: &str, tier: &str) -> Option<(String, String)> {
-    Some((client.to_owned(), tier.to_owned()))
-}
 
 #[test]
 fn configuration_in_the_documentation_is_taken_over_with_its_tiers() {
@@ -299,10 +254,22 @@ fn what_litellm_keys_lose_is_said() {
     let text = r#"[{"token":"sk-secret-0123456789","user_id":"a","team_id":"t","models":["m"],
         "allowed_routes":["/chat"],"metadata":{"model_rpm_limit":{"m":1}}},
         {"token":"sk-secret-abcdefghijk","user_id":"b","max_budget":null,"model_max_budget":{}}]"#;
+    // What opens more than before is not taken over unasked.
     let run = keys.import(text, &[]);
-    for said in
-        ["budgets or rate", "belong to teams", "restricted to routes", "restricted to models"]
-    {
+    assert!(
+        run.status == 1 && run.err.contains("entry 1: a key that is restricted"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains("allowed_routes") && !keys.path.exists(), "{}", run.err);
+    let run = keys.import(text, &["--drop-restrictions"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    for said in [
+        "budgets or rate",
+        "belong to teams",
+        "are no more: allowed_routes",
+        "restricted to models",
+    ] {
         assert!(
             run.out.lines().any(|l| l.starts_with("note: 1 keys") && l.contains(said)),
             "{said}"

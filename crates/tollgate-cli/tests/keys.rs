@@ -542,3 +542,96 @@ fn completions_know_the_commands() {
         assert!(run.out.contains("rotate") && run.out.contains("keygen"), "{shell}");
     }
 }
+
+#[test]
+fn restrictions_that_are_not_enforced_are_told_wherever_they_are_set_or_shown() {
+    let told = |run: &Run| run.err.matches(tollgate_core::keys::NOT_ENFORCED).count();
+    let keys = Keys::new();
+    for (id, more) in [("m", ["--models", "llama-*"]), ("s", ["--scopes", "chat"])] {
+        let create = keys.run(&[&["create", "--client", "a", "--id", id], &more[..]].concat());
+        assert_eq!((create.status, told(&create)), (0, 1), "{}", create.err);
+        let key = create.out.trim_end();
+        let find = ["key", "find", "--file", keys.path.to_str().unwrap()];
+        assert_eq!(told(&tollgate_with(find, key.as_bytes())), 1);
+        assert_eq!((told(&keys.run(&["show", id])), told(&keys.run(&["list"]))), (1, 1));
+        assert_eq!(told(&keys.run(&["list", "--json"])), 1);
+    }
+    let other = keys.run(&["create", "--client", "a", "--id", "free"]);
+    let shown = keys.run(&["show", "free"]);
+    let of_tier = keys.run(&["list", "--tier", "none"]);
+    assert_eq!((told(&other), told(&shown), told(&of_tier)), (0, 0, 0), "{}", other.err);
+    assert_eq!(told(&keys.run(&["edit", "free", "--models", "a"])), 1);
+    assert_eq!(told(&keys.run(&["edit", "free", "--tier", "pro"])), 0);
+    assert_eq!(told(&keys.run(&["rotate", "m"])), 1);
+    let check = tollgate(["check", keys.path.to_str().unwrap()]);
+    assert!(check.out.contains(tollgate_core::keys::NOT_ENFORCED), "{}", check.out);
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let rows = format!(r#"[{{"token": "{hash}", "key_alias": "team", "models": ["gpt-4o"]}}]"#);
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let import = ["key", "import", "-", "--file", keys.path.to_str().unwrap()];
+        let run = tollgate_with(import.iter().chain(dry_run), rows.as_bytes());
+        assert_eq!((run.status, told(&run)), (0, 1), "{}", run.err);
+    }
+    for command in ["create", "edit"] {
+        let help = tollgate(["key", command, "--help"]).out.replace(['\n', ' '], "");
+        let words = tollgate_core::keys::NOT_ENFORCED.replace(' ', "");
+        assert_eq!(help.matches(&words).count(), 2, "{help}");
+    }
+}
+
+#[test]
+fn key_is_revoked_whatever_is_wrong_with_other_entries() {
+    let keys = Keys::new();
+    let (key, id) = keys.create(&["--client", "acme"]);
+    let (other, other_id) = keys.create(&["--client", "other"]);
+    let good: Vec<String> = keys.entries().iter().map(ToString::to_string).collect();
+    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let twin = good[1].replace(&other_id, "k_twin");
+    for wrong in [
+        format!(r#"{{"id": "k_x", "client": "b", "hash": "{hash}", "x": [1, {{"y": 2.50}}]}}"#),
+        format!(
+            r#"{{"id":"k_x","client":"b","hash":"{hash}","expires":"soon","revoked":"yesterday"}}"#
+        ),
+        "null".to_owned(),
+        twin,
+    ] {
+        let text = format!("{{\"keys\": [{}, {wrong},\n{}], \"version\": 1}}", good[0], good[1]);
+        let judge = |key: &str| {
+            let built =
+                KeySet::build(&fs::read(&keys.path).unwrap(), &|_| true, UnixSeconds(0)).unwrap();
+            let set = KeySet::from_block(built.block).unwrap();
+            let found = set.lookup(key.as_bytes(), UnixSeconds(0), None);
+            found.map_err(|refusal| refusal.reason.as_str()).map(|found| found.client().to_owned())
+        };
+        for command in ["revoke", "disable"] {
+            fs::write(&keys.path, &text).unwrap();
+            let run = keys.run(&[command, &id]);
+            assert_eq!(run.status, 0, "{wrong}: {}", run.err);
+            assert!(run.err.contains("that entry stays as it is"), "{wrong}: {}", run.err);
+            assert_eq!(judge(&key), Err("revoked_credential"), "{wrong}");
+            let is_twin = wrong.contains("k_twin");
+            assert_eq!(judge(&other).is_ok(), !is_twin, "{wrong}");
+            assert!(is_twin || fs::read_to_string(&keys.path).unwrap().contains(&wrong), "{wrong}");
+            assert_eq!(keys.entries().len(), 3);
+            // What gives rights is not done to such a file, nor what nobody understands.
+            let before = fs::read(&keys.path).unwrap();
+            for arguments in
+                [&["enable", &id][..], &["create", "--client", "a"], &["revoke", "k_x"]]
+            {
+                let run = keys.run(arguments);
+                assert_eq!(run.status, 3, "{arguments:?} {}", run.err);
+                assert_eq!(fs::read(&keys.path).unwrap(), before);
+            }
+            let both = keys.run(&["revoke", "k_nobody", &other_id]);
+            assert_eq!(
+                (both.status, judge(&other)),
+                (1, Err("revoked_credential")),
+                "{}",
+                both.err
+            );
+        }
+    }
+    // A file that can't be read as a whole can't be written, either.
+    fs::write(&keys.path, format!("{{\"version\": 1, \"keys\": [{},]}}", good[0])).unwrap();
+    assert_eq!(keys.run(&["revoke", &id]).status, 3);
+}

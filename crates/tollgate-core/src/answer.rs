@@ -62,6 +62,9 @@ pub fn answer(reason: Reason) -> &'static Answer {
         Reason::ConflictingCredentials => &CONFLICTING_CREDENTIALS,
         Reason::AddressDenied | Reason::TierDenied => &ACCESS_DENIED,
         Reason::ModelDenied => &MODEL_DENIED,
+        Reason::EndpointDenied => &ENDPOINT_DENIED,
+        Reason::FeatureDenied => &FEATURE_DENIED,
+        Reason::MalformedPath => &MALFORMED_PATH,
         Reason::MalformedRequest => &MALFORMED_REQUEST,
         Reason::RequestTooLarge => &REQUEST_TOO_LARGE,
         Reason::UnsupportedEncoding => &UNSUPPORTED_ENCODING,
@@ -185,6 +188,31 @@ static MODEL_DENIED: Answer = answer!(
     openai: "invalid_request_error" "model_access_denied" "\"model\"",
     anthropic: "permission_error",
     tgi: "permission",
+);
+
+static ENDPOINT_DENIED: Answer = answer!(
+    403,
+    "This endpoint is not open to you. Use another one, or ask the operator of this API for access.",
+    openai: "invalid_request_error" "access_denied" "null",
+    anthropic: "permission_error",
+    tgi: "permission",
+);
+
+// The one feature that is refused: a response that goes on when nobody waits for it.
+static FEATURE_DENIED: Answer = answer!(
+    403,
+    "Responses in the background are not open to you. Send the request without 'background', or ask the operator of this API for access.",
+    openai: "invalid_request_error" "access_denied" "\"background\"",
+    anthropic: "permission_error",
+    tgi: "permission",
+);
+
+static MALFORMED_PATH: Answer = answer!(
+    400,
+    "The path of the request can be read in more than one way. Send it without control characters, backslashes, and empty or dot segments.",
+    openai: "invalid_request_error" "invalid_request" "null",
+    anthropic: "invalid_request_error",
+    tgi: "validation",
 );
 
 static MALFORMED_REQUEST: Answer = answer!(

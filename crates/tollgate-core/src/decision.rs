@@ -23,6 +23,12 @@ pub enum Reason {
     TierDenied,
     /// The principal may not use the model, or it has no price where a budget applies.
     ModelDenied,
+    /// Tokens or money are counted, and the path is not known to take none; or it was closed.
+    EndpointDenied,
+    /// The request asks for something that is not open here.
+    FeatureDenied,
+    /// A path that nginx and the engine could read in two ways.
+    MalformedPath,
     /// A body that is not JSON where it must be, or could be read in two ways.
     MalformedRequest,
     /// A body over the size that is inspected.
@@ -53,7 +59,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -64,6 +70,9 @@ impl Reason {
         Self::AddressDenied,
         Self::TierDenied,
         Self::ModelDenied,
+        Self::EndpointDenied,
+        Self::FeatureDenied,
+        Self::MalformedPath,
         Self::MalformedRequest,
         Self::RequestTooLarge,
         Self::UnsupportedEncoding,
@@ -93,6 +102,9 @@ impl Reason {
             Self::AddressDenied => "address_denied",
             Self::TierDenied => "tier_denied",
             Self::ModelDenied => "model_denied",
+            Self::EndpointDenied => "endpoint_denied",
+            Self::FeatureDenied => "feature_denied",
+            Self::MalformedPath => "malformed_path",
             Self::MalformedRequest => "malformed_request",
             Self::RequestTooLarge => "request_too_large",
             Self::UnsupportedEncoding => "unsupported_encoding",
@@ -123,6 +135,9 @@ impl Reason {
             | Self::AddressDenied
             | Self::TierDenied
             | Self::ModelDenied
+            | Self::EndpointDenied
+            | Self::FeatureDenied
+            | Self::MalformedPath
             | Self::MalformedRequest
             | Self::RequestTooLarge
             | Self::UnsupportedEncoding

@@ -8,20 +8,7 @@ use serde_json::{json, Map, Value};
 use tollgate_core::llm::request::{parse, LlmRequest, RequestError};
 use tollgate_core::llm::{Endpoint, Engine};
 
-const ENDPOINTS: [Endpoint; 10] = [
-    Endpoint::Chat,
-    Endpoint::Completions,
-    Endpoint::Embeddings,
-    Endpoint::Responses,
-    Endpoint::Messages,
-    Endpoint::OllamaChat,
-    Endpoint::OllamaGenerate,
-    Endpoint::OllamaEmbed,
-    Endpoint::TgiGenerate,
-    Endpoint::TgiGenerateStream,
-];
-
-const POLICY: [&str; 18] = [
+const POLICY: [&str; 25] = [
     "model",
     "stream",
     "stream_options",
@@ -40,6 +27,13 @@ const POLICY: [&str; 18] = [
     "inputs",
     "options",
     "parameters",
+    "sampling_params",
+    "background",
+    "prompt_embeds",
+    "input_ids",
+    "token_ids",
+    "items",
+    "text",
 ];
 
 /// Values of small depth, as text with blanks between the tokens.
@@ -119,7 +113,7 @@ fn body() -> impl Strategy<Value = String> {
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
-    select(ENDPOINTS.to_vec())
+    select(Endpoint::ALL.to_vec())
 }
 
 fn engine() -> impl Strategy<Value = Engine> {
@@ -140,14 +134,19 @@ fn agrees(request: &LlmRequest, body: &Value) -> Result<(), TestCaseError> {
     let stream = body.get("stream").and_then(Value::as_bool);
     match request.endpoint {
         Endpoint::TgiGenerateStream => prop_assert!(request.stream),
-        Endpoint::Embeddings | Endpoint::OllamaEmbed => prop_assert!(!request.stream),
+        form if !form.has_output() => prop_assert!(!request.stream),
         Endpoint::OllamaChat | Endpoint::OllamaGenerate => {
             prop_assert_eq!(request.stream, stream.unwrap_or(true));
         }
         _ => prop_assert_eq!(request.stream, stream.unwrap_or(false)),
     }
     let given = match request.endpoint {
-        Endpoint::Chat | Endpoint::Completions | Endpoint::Responses => [
+        Endpoint::Chat
+        | Endpoint::ChatBatch
+        | Endpoint::Completions
+        | Endpoint::Responses
+        | Endpoint::LlamaCompletion
+        | Endpoint::LlamaInfill => [
             bound(body, "max_tokens"),
             bound(body, "max_completion_tokens"),
             bound(body, "n_predict"),
@@ -157,9 +156,17 @@ fn agrees(request: &LlmRequest, body: &Value) -> Result<(), TestCaseError> {
         Endpoint::OllamaChat | Endpoint::OllamaGenerate | Endpoint::OllamaEmbed => {
             [bound(&body["options"], "num_predict"), None, None, None]
         }
-        Endpoint::TgiGenerate | Endpoint::TgiGenerateStream => {
-            [bound(&body["parameters"], "max_new_tokens"), None, None, None]
-        }
+        Endpoint::TgiGenerate
+        | Endpoint::TgiGenerateStream
+        | Endpoint::TokenGenerate
+        | Endpoint::SglangGenerate => [
+            bound(&body["parameters"], "max_new_tokens"),
+            bound(&body["sampling_params"], "max_new_tokens"),
+            bound(&body["sampling_params"], "max_tokens"),
+            // One for each prompt.
+            request.output_bound.filter(|_| body["sampling_params"].is_array()),
+        ],
+        Endpoint::GenerativeScoring => [Some(1), None, None, None],
         _ => [None; 4],
     };
     if let Some(bound) = request.output_bound {
@@ -179,10 +186,13 @@ fn edit_adds_usage_only(
     body: &str,
     engine: Engine,
 ) -> Result<(), TestCaseError> {
-    let Some(edit) = request.usage_edit(engine) else {
+    let Some(edit) = request.usage_edit(engine, false) else {
         return Ok(());
     };
-    prop_assert!(matches!(request.endpoint, Endpoint::Chat | Endpoint::Completions));
+    prop_assert!(matches!(
+        request.endpoint,
+        Endpoint::Chat | Endpoint::Completions | Endpoint::TokenGenerate
+    ));
     prop_assert!(matches!(body.get(edit.range.clone()), Some("" | "null")));
     let mut edited = body.to_owned();
     edited.replace_range(edit.range.clone(), edit.text);
@@ -194,16 +204,12 @@ fn edit_adds_usage_only(
     }
     prop_assert_eq!(edit.hides_usage_chunk, options["include_usage"] != json!(true));
     options["include_usage"] = json!(true);
-    if engine == Engine::Vllm {
-        let options = options.as_object_mut().unwrap();
-        options.entry("continuous_usage_stats").or_insert(json!(true));
-    }
     let found: Map<String, Value> = serde_json::from_str(&edited).unwrap();
     prop_assert_eq!(found, expected);
 
     let again = parse(edited.as_bytes(), request.endpoint, engine).unwrap();
     prop_assert_eq!(again.include_usage(), Some(true));
-    prop_assert_eq!(again.usage_edit(engine), None);
+    prop_assert_eq!(again.usage_edit(engine, false), None);
     prop_assert_eq!((again.input, again.output_bound), (request.input, request.output_bound));
     Ok(())
 }
@@ -281,7 +287,7 @@ proptest! {
         let body = format!("{}{{{}{members}{}}}", blanks[4], blanks[5], blanks[4]);
         match parse(body.as_bytes(), endpoint, engine) {
             Ok(request) => {
-                prop_assert!(request.usage_edit(engine).is_some());
+                prop_assert!(request.usage_edit(engine, false).is_some());
                 edit_adds_usage_only(&request, &body, engine)?;
             }
             // The generator may have drawn the same member twice.

@@ -103,6 +103,6 @@ fn recorded_requests_are_read() {
         let asks_for_usage = name.ends_with("-stream-usage");
         assert_eq!(request.include_usage(), asks_for_usage.then_some(true), "{name}");
         let is_edited = name == "chat-stream" || name == "completion-stream";
-        assert_eq!(request.usage_edit(Engine::LlamaCpp).is_some(), is_edited, "{name}");
+        assert_eq!(request.usage_edit(Engine::LlamaCpp, false).is_some(), is_edited, "{name}");
     }
 }

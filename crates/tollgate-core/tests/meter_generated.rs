@@ -5,8 +5,8 @@
 mod meter_streams;
 
 use meter_streams::{answer, Answer, Random, KINDS};
-use tollgate_core::llm::meter::{settle, Format, Meter, Part};
-use tollgate_core::llm::{Endpoint, Source, Usage};
+use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Terms};
+use tollgate_core::llm::{Endpoint, Engine, Source, Usage};
 
 /// Answers of each kind.
 const ANSWERS: u64 = 10_000;
@@ -14,7 +14,20 @@ const ANSWERS: u64 = 10_000;
 /// Answers of each kind that are cut off at every byte.
 const TRUNCATED: u64 = 40;
 
-const RESERVED: Usage = Usage { input: 7_777, output: 1 << 30, cached_input: 0, reasoning: 0 };
+const RESERVED: Usage = Usage { input: 7_777, output: 5_555, cached_input: 0, reasoning: 0 };
+
+const TERMS: Terms =
+    Terms { reserved: RESERVED, most_output: 1 << 30, stream: true, goes_on: false };
+
+/// A meter of an answer of an engine that puts nothing into chunks for us, and has nothing to move.
+fn new_meter(endpoint: Endpoint, format: Format, hide: bool) -> Meter {
+    let hides = Hides { usage: hide, running_usage: false };
+    let asked = Asked { hides, ..Asked::one(endpoint, Engine::OpenAi) };
+    Meter::new(
+        Asked { engine: if hide { Engine::LlamaCpp } else { asked.engine }, ..asked },
+        Some(format),
+    )
+}
 
 /// What the client gets of an answer cut at random.
 fn relay(meter: &mut Meter, body: &[u8], random: &mut Random) -> Vec<u8> {
@@ -53,13 +66,13 @@ fn check(endpoint: Endpoint, format: Format) {
     for number in 0..ANSWERS {
         let answer = answer(endpoint, format, &mut random);
         let hide = random.one_in(2);
-        let mut meter = Meter::new(endpoint, format, hide);
+        let mut meter = new_meter(endpoint, format, hide);
         let got = relay(&mut meter, &answer.body, &mut random);
         let shown = if hide { without_usage_only(&answer) } else { answer.body.clone() };
         let context = || format!("{number}: {}", String::from_utf8_lossy(&answer.body));
         assert!(got == shown, "{}", context());
         hidden += u64::from(got.len() < answer.body.len());
-        let charged = settle(&meter.reading(), RESERVED, random.one_in(2));
+        let charged = settle(meter.reading().as_ref(), &TERMS, random.one_in(2));
         assert_eq!(charged, (answer.usage, Source::Measured), "{}", context());
     }
     let hides = format == Format::Sse && matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
@@ -109,14 +122,14 @@ fn an_answer_cut_off_anywhere_costs_at_least_what_came_and_no_more_than_the_whol
     for (endpoint, format) in KINDS {
         for _ in 0..TRUNCATED {
             let answer = answer(endpoint, format, &mut random);
-            let mut meter = Meter::new(endpoint, format, false);
+            let mut meter = new_meter(endpoint, format, false);
             let deltas = answer.deltas.len();
             let most = deltas.max(answer.text_len.div_ceil(4)).max(1);
             let most = answer.usage.output.max(u64::try_from(most).unwrap());
             for len in 0..=answer.body.len() {
                 let mut cut = meter.clone();
                 cut.finish(&mut |_| {});
-                let (usage, source) = settle(&cut.reading(), RESERVED, true);
+                let (usage, source) = settle(cut.reading().as_ref(), &TERMS, true);
                 let context = || String::from_utf8_lossy(&answer.body[..len]).into_owned();
                 if source == Source::Measured {
                     assert_eq!(
@@ -129,6 +142,9 @@ fn an_answer_cut_off_anywhere_costs_at_least_what_came_and_no_more_than_the_whol
                     assert!(input.contains(&usage.input), "{}", context());
                     let came = answer.deltas.iter().filter(|end| **end <= len).count();
                     assert!(usage.output >= u64::try_from(came).unwrap(), "{}", context());
+                    // What is no stream, was made before it was sent.
+                    let most =
+                        if format == Format::Json { most.max(RESERVED.output) } else { most };
                     assert!(usage.output <= most, "{} {}", usage.output, context());
                 }
                 meter.read(answer.body.get(len..=len).unwrap_or_default(), &mut |_| {});
@@ -154,12 +170,12 @@ fn damaged_answers_are_survived_and_passed_on() {
                     answer.body.push(b'x');
                 }
             }
-            let mut meter = Meter::new(endpoint, format, false);
+            let mut meter = new_meter(endpoint, format, false);
             assert!(relay(&mut meter, &answer.body, &mut random) == answer.body);
-            assert_ne!(settle(&meter.reading(), RESERVED, true).1, Source::Estimated);
+            assert_ne!(settle(meter.reading().as_ref(), &TERMS, true).1, Source::Estimated);
             // Whatever is hidden, is hidden wherever the answer is cut.
             let mut hidden = (0..3).map(|_| {
-                let mut meter = Meter::new(endpoint, format, true);
+                let mut meter = new_meter(endpoint, format, true);
                 let got = relay(&mut meter, &answer.body, &mut random);
                 (got, meter.reading())
             });
@@ -186,7 +202,7 @@ fn bytes_of_any_kind_are_survived_and_passed_on() {
                     _ => b"data: {}[]\"\\,:\r\n\xef\xbb\xbf"[random.below(19)],
                 })
                 .collect();
-            let mut meter = Meter::new(endpoint, format, false);
+            let mut meter = new_meter(endpoint, format, false);
             assert!(relay(&mut meter, &body, &mut random) == body);
         }
     }

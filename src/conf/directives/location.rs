@@ -1,12 +1,11 @@
 //! What a location may say.
 
 use super::{error, flag, given, once, word, words, Outcome};
-use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve};
+use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
 use crate::ffi::open_file::Buffering;
 use tollgate_core::limits::Oversize;
-use tollgate_core::llm::Engine;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate on | off`
@@ -105,20 +104,6 @@ pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
     once(&mut conf.settings.apply, args, given(cx, names.to_vec()))
 }
 
-/// `tollgate_engine NAME`
-pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let name = word(args, 1);
-    let engine = Engine::from_name(name.as_bytes()).ok_or_else(|| {
-        let known: Vec<_> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
-        error(format!(
-            "unknown engine \"{}\" in \"tollgate_engine\"; known are {}",
-            name.escape_debug(),
-            known.join(", ")
-        ))
-    })?;
-    once(&mut conf.settings.engine, args, engine)
-}
-
 /// `tollgate_max_body SIZE`
 pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let value = word(args, 1);
@@ -128,25 +113,6 @@ pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
             "invalid size \"{value}\" in \"tollgate_max_body\"; it takes 1k to 1g"
         ))),
     }
-}
-
-/// `tollgate_include_usage auto | off`
-pub(super) fn include_usage(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
-    let value = match word(args, 1) {
-        "auto" => true,
-        "off" => false,
-        other => {
-            return Err(error(format!(
-                "invalid value \"{}\" in \"tollgate_include_usage\"; it takes \"auto\" or \"off\"",
-                other.escape_debug()
-            )))
-        }
-    };
-    once(&mut conf.settings.include_usage, args, value)
 }
 
 /// `tollgate_estimate [bytes_per_token=N | bytes_per_token=learned] [output=N]`
@@ -257,6 +223,21 @@ pub(super) fn on_revoke(_: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
         }
     };
     once(&mut conf.settings.on_revoke, args, value)
+}
+
+/// `tollgate_upgrade deny | allow`
+pub(super) fn upgrade(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let value = match word(args, 1) {
+        "deny" => Upgrade::Deny,
+        "allow" => Upgrade::Allow,
+        other => {
+            return Err(error(format!(
+                "invalid value \"{}\" in \"tollgate_upgrade\"; it takes \"deny\" or \"allow\"",
+                other.escape_debug()
+            )))
+        }
+    };
+    once(&mut conf.settings.upgrade, args, value)
 }
 
 /// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] | off`

@@ -3,8 +3,10 @@
 //! * [`shared`]: zone, limits and prices, which `http` declares;
 //! * [`tier`]: the blocks of tiers;
 //! * [`location`]: what a location may say;
-//! * [`tokens`]: what it may say of tokens.
+//! * [`tokens`]: what it may say of tokens;
+//! * [`engine`]: what it says of the engine behind it.
 
+mod engine;
 mod location;
 mod shared;
 mod tier;
@@ -44,6 +46,7 @@ macro_rules! block {
 /// Every directive, as in docs/directives.md.
 pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
+    command!("tollgate_status_file", One, Main, shared::status_file),
     block!("tollgate_tier", Main, Tier, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
@@ -65,7 +68,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_jwt_key_file", OneOrMore, Loc, tokens::key_file),
     command!("tollgate_jwt_key_request", OneOrMore, Loc, tokens::key_request),
     command!("tollgate_jwt_key_cache", OneOrTwo, Loc, tokens::key_cache),
-    command!("tollgate_introspection_request", One, Loc, tokens::introspection_request),
+    command!("tollgate_introspection_request", OneOrMore, Loc, tokens::introspection_request),
     command!("tollgate_introspection_cache", One, Loc, tokens::introspection_cache),
     command!("tollgate_jwt_algorithms", OneOrMore, Loc, tokens::algorithms),
     command!("tollgate_jwt_issuer", OneOrMore, Loc, tokens::issuer),
@@ -77,9 +80,13 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_jwt_claim", Two, Loc, tokens::claim),
     command!("tollgate_default_tier", One, Loc, location::default_tier),
     command!("tollgate_apply", OneOrMore, Loc, location::apply),
-    command!("tollgate_engine", One, Loc, location::engine),
+    command!("tollgate_engine", One, Loc, engine::engine),
+    command!("tollgate_model", One, Loc, engine::model),
+    command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
+    command!("tollgate_background", One, Loc, engine::background),
+    command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
     command!("tollgate_max_body", One, Loc, location::max_body),
-    command!("tollgate_include_usage", One, Loc, location::include_usage),
+    command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
     command!("tollgate_reserve", One, Loc, location::reserve),
     command!("tollgate_oversized", One, Loc, location::oversized),
@@ -87,11 +94,12 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
+    command!("tollgate_upgrade", One, Loc, location::upgrade),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 45 } else { 44 };
+const COUNT: usize = if cfg!(debug_assertions) { 51 } else { 50 };
 
 type Outcome = Result<(), ConfError>;
 

@@ -1,9 +1,10 @@
 //! What `http` declares for all locations.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{error, word, words, Outcome};
+use super::{error, once, word, words, Outcome};
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
 use crate::ffi::complex_value::ComplexValue;
@@ -47,6 +48,29 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
     }
     conf.zone = Some(SharedZone::add(cx, name, bytes, state)?);
     Ok(())
+}
+
+/// `tollgate_status_file PATH | off`
+pub(super) fn status_file(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut MainConf,
+) -> Outcome {
+    let path = match word(args, 1) {
+        "off" => None,
+        path => Some(cx.prefix_path(path)?),
+    };
+    if let Some(path) = &path {
+        let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
+        if folder.is_none() || Path::new(path).is_dir() {
+            return Err(error(format!(
+                "\"tollgate_status_file {}\" names no file in a folder that is there; make the folder, or \
+                 name a file in another one",
+                path.escape_debug()
+            )));
+        }
+    }
+    once(&mut conf.status_file, args, path)
 }
 
 /// Limits of `tollgate_limit`, besides `auth_failures`.

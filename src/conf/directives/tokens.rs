@@ -1,14 +1,14 @@
 //! What a location may say of tokens, and of the keys that verify them.
 
 use super::{error, flag, given, once, word, words, Outcome};
-use crate::conf::settings::KeySource;
+use crate::conf::settings::TokenSource;
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::jwt;
 
 /// `tollgate_jwt_key_file PATH [issuer=VALUE]... [client_prefix=TEXT]`, repeatable
 pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let source = KeySource { name: cx.full_path(word(args, 1))?, binding: binding(args)? };
+    let source = TokenSource { name: cx.full_path(word(args, 1))?, binding: binding(args)? };
     match &mut conf.settings.jwt_key_files {
         Some(files) if files.value.iter().any(|other| other.name == source.name) => {
             return Err(error(format!(
@@ -23,7 +23,7 @@ pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
     Ok(())
 }
 
-/// Whose tokens the keys of a source are for: what is said behind its name.
+/// Whose tokens a source is for: what is said behind its name.
 fn binding(args: &[String]) -> Result<jwt::Binding, ConfError> {
     let mut binding = jwt::Binding::default();
     let (directive, rest) = words(args);
@@ -87,19 +87,22 @@ fn location(args: &[String]) -> Result<Option<String>, ConfError> {
     }
 }
 
+/// An internal location, with whose tokens it is for; or `off` alone.
+fn bound_location(args: &[String]) -> Result<Option<TokenSource>, ConfError> {
+    match (location(args)?, args.get(2)) {
+        (None, Some(_)) => Err(error(format!("\"off\" in \"{}\" stands alone", word(args, 0)))),
+        (None, None) => Ok(None),
+        (Some(name), _) => Ok(Some(TokenSource { name, binding: binding(args)? })),
+    }
+}
+
 /// `tollgate_jwt_key_request URI [issuer=VALUE]... [client_prefix=TEXT] | off`
 pub(super) fn key_request(
     cx: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
 ) -> Outcome {
-    let value = match (location(args)?, args.get(2)) {
-        (None, Some(_)) => {
-            return Err(error("\"off\" in \"tollgate_jwt_key_request\" stands alone"))
-        }
-        (None, None) => None,
-        (Some(name), _) => Some(KeySource { name, binding: binding(args)? }),
-    };
+    let value = bound_location(args)?;
     once(&mut conf.settings.jwt_key_request, args, given(cx, value))
 }
 
@@ -131,13 +134,13 @@ pub(super) fn key_cache(_: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
     once(&mut conf.settings.jwt_key_cache, args, lifetime)
 }
 
-/// `tollgate_introspection_request URI | off`
+/// `tollgate_introspection_request URI [issuer=VALUE]... [client_prefix=TEXT] | off`
 pub(super) fn introspection_request(
     cx: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
 ) -> Outcome {
-    let value = location(args)?;
+    let value = bound_location(args)?;
     once(&mut conf.settings.introspection_request, args, given(cx, value))
 }
 

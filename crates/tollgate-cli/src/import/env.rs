@@ -1,6 +1,7 @@
 //! Lines `NAME=key:tier:description`, as programs have them in their environment.
 
-use super::{Found, Place, Secret, Source};
+use super::doubt;
+use super::source::{Found, Place, Secret, Source};
 
 /// Whether these lines give values to names. Lines of keys in base64 look so, but for what would be
 /// their values: nothing, or padding.
@@ -22,7 +23,8 @@ fn parts(line: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, value))
 }
 
-pub(super) fn read(text: &str) -> Source {
+/// `has_client`: all keys are those of a client that the command line names.
+pub(super) fn read(text: &str, has_client: bool) -> Source {
     let mut source = Source::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -41,6 +43,15 @@ pub(super) fn read(text: &str) -> Source {
                 continue;
             }
         };
+        let doubt = is_setting(name, &value).or_else(|| {
+            (!has_client && is_of_nobody(name)).then_some(
+                "a name that is not that of a client: write NAME=key:tier, or add --client NAME",
+            )
+        });
+        if let Some(message) = doubt {
+            source.fault(place, message);
+            continue;
+        }
         let mut fields = value.splitn(3, ':').map(str::trim);
         let key = fields.next().unwrap_or_default();
         let client = name.to_ascii_lowercase().replace('_', "-");
@@ -48,16 +59,170 @@ pub(super) fn read(text: &str) -> Source {
         let mut field = || fields.next().filter(|text| !text.is_empty()).map(str::to_owned);
         found.tier = field();
         found.description = field();
+        if found.tier.as_deref().is_some_and(|tier| !is_tier(tier)) {
+            source.fault(
+                place,
+                "something behind a colon that is no name of a tier: write NAME=key:tier:description, \
+                 with a tier of letters, digits, - and _",
+            );
+            continue;
+        }
         source.found.push(found);
     }
     source
 }
 
+/// A tier begins with a letter; a port, a password or a tag of an image mostly doesn't, or goes on with
+/// something else.
+fn is_tier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+/// Whether a name says that it is a key, and no more.
+fn is_of_nobody(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "ACCESS", "ALLOWED", "API", "APIKEY", "APIKEYS", "AUTH", "BEARER", "KEY", "KEYS", "TOKEN",
+        "TOKENS", "VALID",
+    ];
+    let upper = name.to_ascii_uppercase();
+    (upper.contains("KEY") || upper.contains("TOKEN"))
+        && upper
+            .split('_')
+            .all(|part| WORDS.contains(&part) || part.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// Why a variable is rather a setting of a program than the key of a client: a file of them has many that
+/// are no keys, or are those of others.
+fn is_setting(name: &str, value: &str) -> Option<&'static str> {
+    const NAMED: &str =
+        "a name as programs call their own settings: if it is the key of a client, give \
+                         the line that client's name";
+    const VALUED: &str =
+        "a value as programs have for settings (an address, a path, a number, a word, a list), and \
+                          no key of a client";
+    /// Parts of names.
+    const PARTS: [&str; 60] = [
+        "ADDR",
+        "ADDRESS",
+        "ADMIN",
+        "BUCKET",
+        "COOKIE",
+        "CREDENTIALS",
+        "CSRF",
+        "DATABASE",
+        "DB",
+        "DEBUG",
+        "DIR",
+        "DSN",
+        "EMAIL",
+        "ENCRYPTION",
+        "ENDPOINT",
+        "HOME",
+        "HOST",
+        "HOSTNAME",
+        "IMAGE",
+        "JWT",
+        "LANG",
+        "LEVEL",
+        "MASTER",
+        "MODE",
+        "PASS",
+        "PASSPHRASE",
+        "PASSWD",
+        "PASSWORD",
+        "PATH",
+        "PORT",
+        "PRIVATE",
+        "PUBLIC",
+        "PWD",
+        "REGION",
+        "ROOT",
+        "SALT",
+        "SECRET",
+        "SESSION",
+        "SIGNING",
+        "SMTP",
+        "TIMEOUT",
+        "URI",
+        "URL",
+        "USERNAME",
+        "WEBHOOK",
+        "ENV",
+        "ENVIRONMENT",
+        "NODE",
+        "LOG",
+        "NAME",
+        "VERSION",
+        "LOCALE",
+        "TZ",
+        "MODEL",
+        "ENABLE",
+        "ENABLED",
+        "MAX",
+        "MIN",
+        "TTL",
+        "USER",
+    ];
+    /// Whose keys these are is plain: those of services that a program uses.
+    const SERVICES: [&str; 22] = [
+        "ANTHROPIC",
+        "AWS",
+        "AZURE",
+        "CLOUDFLARE",
+        "COHERE",
+        "DATADOG",
+        "DEEPSEEK",
+        "GEMINI",
+        "GITHUB",
+        "GITLAB",
+        "GOOGLE",
+        "GROQ",
+        "HF",
+        "HUGGINGFACE",
+        "MISTRAL",
+        "OPENAI",
+        "OPENROUTER",
+        "REPLICATE",
+        "SENTRY",
+        "SLACK",
+        "STRIPE",
+        "TOGETHER",
+    ];
+    let upper = name.to_ascii_uppercase();
+    let parts = || upper.split('_');
+    let of_service = parts().next().is_some_and(|first| SERVICES.contains(&first))
+        && parts().next_back().is_some_and(|last| ["KEY", "TOKEN", "ID"].contains(&last));
+    if of_service || parts().any(|part| PARTS.contains(&part)) {
+        return Some(NAMED);
+    }
+    let is_host = |text: &str| {
+        text.matches('.').count() >= 2
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+    };
+    let first = value.split(':').next().unwrap_or_default();
+    let is_plain = doubt::says_yes(value) || doubt::says_no(value) && !value.is_empty();
+    let is_address = value.contains("://") || value.contains('@') || is_host(first);
+    let is_path = ["/", "./", "../", "~/"].iter().any(|start| value.starts_with(start))
+        || (first.contains('/') && first.contains('.'));
+    let is_number =
+        !first.is_empty() && first.chars().all(|c| c.is_ascii_digit() || ".-".contains(c));
+    let is_text =
+        value.starts_with(['{', '[']) && !value.starts_with("{{") || value.contains("-----BEGIN");
+    // A word alone, such as `production`.
+    let is_word =
+        value.len() < 20 && value.chars().all(|c| c.is_ascii_alphabetic()) && !value.is_empty();
+    let is_list = first.contains([',', ';']);
+    (is_word || is_list || is_plain || is_address || is_path || is_number || is_text)
+        .then_some(VALUED)
+}
+
 /// As shells have it: what is in quotes; or all up to a comment, which has a blank before it.
 fn unquote(value: &str) -> Result<String, &'static str> {
     const VARIABLE: &str =
-        "a value with a variable: write the key itself, or put it in single quotes \
-                            if it has a dollar";
+        "a value with a variable: write the key itself, in single quotes if it has a dollar";
     let trimmed = value.trim();
     let Some(quote) = trimmed.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
         let comment = value.match_indices('#').map(|(at, _)| value.split_at(at).0);
@@ -118,5 +283,68 @@ mod tests {
         assert!(are("A=b") && are("export\tA=b\nB=") && are("A=\nB=c=="));
         assert!(!are("") && !are("c2VjcmV0LWtleXM=") && !are("c2VjcmV0LWtleQ==\nc2VjcmV0LWtleXM="));
         assert!(!are("A=b\nc") && !are("1A=b") && !are("exportA b=c"));
+    }
+
+    #[test]
+    fn settings_of_programs_are_no_keys() {
+        for line in [
+            "DATABASE_URL=postgresql://u:hunter2hunter2@h/db",
+            "X=postgresql://u:hunter2hunter2@h/db",
+            "REDIS=redis://:hunter2hunter2@cache:6379/0",
+            "CACHE=redis-master:6379",
+            "SENTRY_DSN=abc-0123456789",
+            "OPENAI_API_KEY=sk-abc-0123456789",
+            "HF_TOKEN=hf_abc0123456789",
+            "JWT_SECRET=abc-0123456789",
+            "POSTGRES_PASSWORD=abc-0123456789",
+            "LITELLM_MASTER_KEY=sk-abc-0123456789",
+            "DEBUG=true",
+            "FOO=true",
+            "FOO=false",
+            "RETRIES=12345678",
+            "STARTED=2026-11-30",
+            "IMAGE=ghcr.io/acme/app:latest",
+            "APP=ghcr.io/acme/app:latest",
+            "DATA=/var/lib/data:/data",
+            "CERT=./certs/server.pem",
+            "MAIL=ops@example.com",
+            "SITE=api.example.com",
+            "SITE=api.example.com:pro",
+            "KEY=-----BEGIN PRIVATE KEY-----",
+            "CONF='{\"a\":1}'",
+            "NODE_ENV=production",
+            "STAGE=production",
+            "APP_NAME=shop-backend",
+            "API_KEYS=key-01234,key-56789",
+            "API_KEY=key-0123456789",
+            "KEY_1=key-0123456789",
+            "VALID_API_KEY_2=key-0123456789:pro",
+            "AUTH=service-user:hunter.2",
+            "AUTH=service-user:pass word",
+            "A=key-0123456789:pro/x",
+        ] {
+            let source = read(line, false);
+            assert!(
+                source.found.is_empty() && source.faults.len() == 1,
+                "{line} {:?}",
+                source.found
+            );
+            assert!(!source.faults[0].1.contains("hunter"), "{:?}", source.faults);
+        }
+        for line in [
+            "ACME=key-0123456789:pro",
+            "ACME_CORP=key-0123456789:pro-2:batch: jobs",
+            "ZEN=c2VjcmV0LWtleQ==",
+            "ACME_KEY=key-0123456789",
+            "GOOGLE=key-0123456789:free",
+            "X=a/b+c0123456789=",
+        ] {
+            let source = read(line, false);
+            assert!(
+                source.found.len() == 1 && source.faults.is_empty(),
+                "{line} {:?}",
+                source.faults
+            );
+        }
     }
 }

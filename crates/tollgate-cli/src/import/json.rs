@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Place, Source};
+use super::source::{Place, Source};
 use crate::exit::Failure;
 
 pub(super) type Members = Map<String, Value>;
@@ -46,4 +46,23 @@ pub(super) fn text<'m>(members: &'m Members, name: &str) -> Option<&'m str> {
 /// The first of these members that is one.
 pub(super) fn first<'m>(members: &'m Members, names: &[&str]) -> Option<&'m str> {
     names.iter().find_map(|name| text(members, name))
+}
+
+/// Whether something is switched off there, by whatever member says so.
+pub(super) fn is_off(members: &Members) -> Result<bool, &'static str> {
+    const NEITHER: &str =
+        "a member that says whether it is in force, and is neither true nor false";
+    const OFF: [&str; 5] = ["blocked", "disabled", "revoked", "is_disabled", "deleted"];
+    const ON: [&str; 4] = ["enabled", "active", "is_active", "is_enabled"];
+    let mut is_off = false;
+    for (names, off) in [(&OFF[..], true), (&ON[..], false)] {
+        for value in names.iter().filter_map(|name| members.get(*name)).filter(|v| !v.is_null()) {
+            is_off |= value.as_bool().ok_or(NEITHER)? == off;
+        }
+    }
+    let state = first(members, &["status", "state"]).map(str::to_ascii_lowercase);
+    match state.as_deref() {
+        None | Some("active" | "enabled" | "approved" | "ok" | "valid") => Ok(is_off),
+        Some(_) => Err("a \"status\" or \"state\" that isn't \"active\": is it in force?"),
+    }
 }

@@ -1,12 +1,16 @@
 //! Keys of Kong's key-auth plugin: a declarative configuration, or pages of the Admin API.
 
+mod plugins;
+
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::json::{elements, first, objects, text, Members};
-use super::{Found, Place, Secret, Source};
+use super::doubt;
+use super::json::{elements, first, is_off, objects, text, Members};
+use super::source::{Found, Place, Secret, Source};
+use plugins::{check_tags, name_of, names_of, Plugins};
 
 /// Whether it is one of Kong's.
 pub(super) fn is_kong(value: &Value) -> bool {
@@ -37,14 +41,13 @@ pub(super) fn read(value: &Value) -> Source {
     let mut source = Source::default();
     let listed = objects(&mut source, value.get("consumers"), "no object");
     let consumers = Consumers::new(&mut source, value, &listed);
-    let mut ending = 0usize;
+    let mut left = Left::default();
     for (place, consumer) in &listed {
-        let Some(name) = first(consumer, &NAMES) else {
+        let Some(name) = name_of(consumer) else {
             source.fault(*place, "a consumer without username, custom_id and id");
             continue;
         };
         skip_others(&mut source, |list| consumer.get(list));
-        let tier = consumers.tier(name, Some(consumer));
         // The place is that of the consumer.
         let credentials = consumer.get("keyauth_credentials");
         if credentials.is_some_and(|list| !list.is_array() && !list.is_null()) {
@@ -53,8 +56,8 @@ pub(super) fn read(value: &Value) -> Source {
         for (_, credential) in elements(credentials) {
             match credential {
                 Some(credential) => {
-                    ending += usize::from(ends_by_age(credential));
-                    take(&mut source, *place, credential, name, tier.clone());
+                    let owner = Owner { reference: name, consumer: Some(consumer) };
+                    take(&mut source, *place, credential, owner, &consumers, &mut left);
                 }
                 None => source.fault(*place, "a credential that is no object"),
             }
@@ -68,21 +71,21 @@ pub(super) fn read(value: &Value) -> Source {
                 continue;
             };
             let consumer = consumers.of.get(reference).copied();
-            let client = consumer.and_then(|consumer| first(consumer, &NAMES)).unwrap_or(reference);
-            let tier = consumers.tier(reference, consumer);
-            ending += usize::from(ends_by_age(credential));
-            take(&mut source, place, credential, client, tier);
+            let owner = Owner { reference, consumer };
+            take(&mut source, place, credential, owner, &consumers, &mut left);
         }
     }
     if ["next", "offset"].iter().any(|name| value.get(name).is_some_and(|next| !next.is_null())) {
         source.notes.push("more pages follow this one: import them as well".to_owned());
     }
-    if ending > 0 {
-        source.notes.push(format!(
-            "{ending} keys have a \"ttl\", and end that long after they were made; what Kong tells is \
-             what was left of it, so that they may end too early: see \"tollgate key list\", and \
-             \"tollgate key edit --expires\""
-        ));
+    left.tell(&mut source);
+    consumers.plugins.tell(&mut source);
+    if value.get("data").is_some() && !source.found.is_empty() {
+        source.notes.push(
+            "keys alone don't tell what restricts their consumers (plugins, groups, tags): Kong's whole \
+             configuration does"
+                .to_owned(),
+        );
     }
     if !is_kong(value) {
         source
@@ -91,14 +94,56 @@ pub(super) fn read(value: &Value) -> Source {
     source
 }
 
-/// What a client is called by.
-const NAMES: [&str; 3] = ["username", "custom_id", "id"];
+/// Whose a credential is: what it says of that, and the consumer, if it is there.
+#[derive(Clone, Copy)]
+struct Owner<'v> {
+    reference: &'v str,
+    consumer: Option<&'v Members>,
+}
+
+/// How many keys have what is not taken over, or not exactly.
+#[derive(Default)]
+struct Left {
+    ending: usize,
+    limited: usize,
+    several_groups: usize,
+    tagged: usize,
+    off: usize,
+}
+
+impl Left {
+    fn tell(&self, source: &mut Source) {
+        for (count, message) in [
+            (
+                self.ending,
+                "keys have a \"ttl\", and end that long after they were made; what Kong tells is what was left \
+                 of it, so that they may end too early: see \"tollgate key list\", and \"tollgate key edit \
+                 --expires\"",
+            ),
+            (
+                self.limited,
+                "keys are of consumers with rate limits of their own, which are not taken over: tiers have \
+                 them (tollgate_tier)",
+            ),
+            (
+                self.several_groups,
+                "keys are of consumers in several groups, none of which is their tier then: what only some of \
+                 the groups may do is not taken over",
+            ),
+            (self.tagged, "keys, or their consumers, have tags, which are not taken over"),
+            (self.off, "keys are of consumers whose requests Kong refuses: they are disabled"),
+        ] {
+            source.note(count, message);
+        }
+    }
+}
 
 struct Consumers<'v> {
     /// By id and by name, as credentials refer to them.
     of: HashMap<&'v str, &'v Members>,
     /// Groups that stand by themselves, by what they say of the consumer.
     groups: HashMap<&'v str, Vec<&'v str>>,
+    plugins: Plugins<'v>,
 }
 
 impl<'v> Consumers<'v> {
@@ -119,27 +164,19 @@ impl<'v> Consumers<'v> {
                 _ => source.fault(place, "a group without a name or a consumer"),
             }
         }
-        Self { of, groups }
+        Self { of, groups, plugins: Plugins::new(source, value) }
     }
 
-    /// The ACL group of a consumer, if it is in one alone.
-    fn tier(&self, reference: &str, consumer: Option<&Members>) -> Option<String> {
-        let own = consumer.map(|consumer| elements(consumer.get("acls")));
+    /// The ACL groups of a consumer.
+    fn groups(&self, owner: Owner<'v>) -> Vec<&'v str> {
+        let own = owner.consumer.map(|consumer| elements(consumer.get("acls")));
         let own = own.into_iter().flatten().filter_map(|(_, acl)| text(acl?, "group"));
-        let names = consumer
-            .into_iter()
-            .flat_map(|consumer| ["id", "username"].map(|name| text(consumer, name)));
-        let mut names: Vec<&str> = names.flatten().chain([reference]).collect();
-        names.sort_unstable();
-        names.dedup();
+        let names = names_of(owner.consumer, owner.reference);
         let others = names.into_iter().filter_map(|name| self.groups.get(name)).flatten().copied();
         let mut groups: Vec<&str> = own.chain(others).collect();
         groups.sort_unstable();
         groups.dedup();
-        match groups.as_slice() {
-            [group] => Some((*group).to_owned()),
-            _ => None,
-        }
+        groups
     }
 }
 
@@ -160,12 +197,13 @@ fn skip_others<'v>(source: &mut Source, list: impl Fn(&str) -> Option<&'v Value>
     }
 }
 
-fn take(
+fn take<'v>(
     source: &mut Source,
     place: Place,
     credential: &Members,
-    client: &str,
-    tier: Option<String>,
+    owner: Owner<'v>,
+    consumers: &Consumers<'v>,
+    left: &mut Left,
 ) {
     let Some(key) = text(credential, "key") else {
         source.fault(place, "a credential without \"key\"");
@@ -176,16 +214,50 @@ fn take(
         source.fault(place, "a key that is kept in a vault: export it with its value");
         return;
     }
+    let client = owner.consumer.and_then(name_of).unwrap_or(owner.reference);
     let mut found = Found::new(place, Secret::Key(key.to_owned()), client.to_owned());
-    found.tier = tier;
-    match end(credential) {
-        Ok(end) => found.expires = end,
-        Err(message) => {
+    let off = [Some(credential), owner.consumer].into_iter().flatten().map(is_off);
+    match (end(credential), off.collect::<Result<Vec<bool>, _>>()) {
+        (Ok(end), Ok(off)) => {
+            found.expires = end;
+            found.is_disabled = off.contains(&true);
+        }
+        (Err(message), _) | (_, Err(message)) => {
             source.fault(place, message);
             return;
         }
     }
+    let tagged = || [Some(credential), owner.consumer].into_iter().flatten();
+    if !tagged().all(|members| check_tags(place, source, members)) {
+        return;
+    }
+    let groups = consumers.groups(owner);
+    if consumers.plugins.refuse(groups.iter().copied()) || groups.iter().any(|g| doubt::says_no(g))
+    {
+        source.fault(place, "a key of a consumer in a group that is refused there");
+        return;
+    }
+    if let [group] = groups.as_slice() {
+        found.tier = Some((*group).to_owned());
+    }
+    let names = names_of(owner.consumer, owner.reference);
+    let restrictions = consumers.plugins.restrict(&names, owner.consumer);
+    let was_on = !found.is_disabled;
+    left.limited += usize::from(restrictions.hold_for(&mut found) || is_grouped(owner.consumer));
+    left.off += usize::from(was_on && found.is_disabled);
+    left.ending += usize::from(ends_by_age(credential));
+    left.several_groups += usize::from(groups.len() > 1);
+    let is_set = |members: &Members| {
+        members.get("tags").and_then(Value::as_array).is_some_and(|tags| !tags.is_empty())
+    };
+    left.tagged += usize::from(tagged().any(is_set));
     source.found.push(found);
+}
+
+/// Whether it is in a group of consumers, which have limits of their own.
+fn is_grouped(consumer: Option<&Members>) -> bool {
+    let groups = consumer.and_then(|consumer| consumer.get("groups"));
+    elements(groups).next().is_some()
 }
 
 /// Whether the end of a key is reckoned from its making on.
@@ -218,74 +290,4 @@ fn end(credential: &Members) -> Result<Option<String>, &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn with_ttl(ttl: Value) -> Source {
-        let key = json!({"key": "secret-0123456789", "created_at": 1_700_000_000, "ttl": ttl});
-        read(&json!({"consumers": [{"username": "a", "keyauth_credentials": [key]}]}))
-    }
-
-    #[test]
-    fn keys_end_when_they_say_so() {
-        for (ttl, end, notes) in [
-            (json!(60), Some("2023-11-14T22:14:20Z"), 1),
-            (json!(60.5), Some("2023-11-14T22:14:20Z"), 1),
-            // Not the year 2080.
-            (json!(1_800_000_000), Some("2027-01-15T08:00:00Z"), 0),
-            (json!(0), None, 0),
-            (json!(null), None, 0),
-        ] {
-            let source = with_ttl(ttl);
-            assert!(source.faults.is_empty(), "{:?}", source.faults);
-            assert_eq!(source.found[0].expires.as_deref(), end);
-            assert_eq!(source.notes.len(), notes, "{:?}", source.notes);
-        }
-        for ttl in [json!("60"), json!(-1), json!(true), json!(i64::MAX), json!(1e300)] {
-            let source = with_ttl(ttl);
-            assert!(source.faults.len() == 1 && source.found.is_empty());
-        }
-    }
-
-    #[test]
-    fn keys_are_those_of_the_consumers_that_kong_means() {
-        let source = read(&json!({
-            "consumers": [
-                {"username": "a", "id": "1"},
-                {"username": "b", "custom_id": "a", "id": "2", "acls": [{"group": "free"}]},
-            ],
-            "acls": [
-                {"consumer": "a", "group": "pro"},
-                {"consumer": {"id": "2"}, "group": "other"},
-            ],
-            "keyauth_credentials": [
-                {"key": "secret-1", "consumer": "a"},
-                {"key": "secret-2", "consumer": {"id": "2", "username": "b"}},
-                {"key": "secret-3", "consumer": {"id": "3"}},
-            ],
-        }));
-        assert!(source.faults.is_empty(), "{:?}", source.faults);
-        let found = source.found.iter().map(|found| (found.client.as_str(), found.tier.as_deref()));
-        let found: Vec<_> = found.collect();
-        assert_eq!(found, [("a", Some("pro")), ("b", None), ("3", None)]);
-    }
-
-    proptest! {
-        #[test]
-        fn no_value_panics_or_shows_the_key(
-            ttl in any::<f64>(),
-            member in prop::sample::select(&["consumers", "data", "acls", "keyauth_credentials"][..]),
-            value in prop::sample::select(vec![
-                json!(null), json!("secret"), json!([["secret"]]), json!([{"key": "secret"}]),
-                json!([{"key": "secret-1", "consumer": "a", "group": 1}]),
-            ]),
-        ) {
-            for source in [with_ttl(json!(ttl)), read(&json!({ member: value }))] {
-                let said = format!("{:?}{:?}{:?}", source.faults, source.notes, source.skipped);
-                prop_assert!(!said.contains("secret"), "{}", said);
-            }
-        }
-    }
-}
+mod tests;

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::json::{first, objects, Members};
-use super::{Found, Place, Secret, Source};
+use super::json::{first, is_off, objects, Members};
+use super::source::{Found, Place, Secret, Source};
 
 /// Limits of a key, which Tollgate has in tiers.
-const LIMITS: [&str; 9] = [
+const LIMITS: [&str; 10] = [
     "max_budget",
     "budget_duration",
     "budget_id",
@@ -21,6 +21,7 @@ const LIMITS: [&str; 9] = [
     "model_tpm_limit",
     "model_rpm_limit",
     "max_parallel_requests",
+    "litellm_budget_table",
 ];
 
 /// How many keys have what is not taken over.
@@ -28,7 +29,6 @@ const LIMITS: [&str; 9] = [
 struct Left {
     limits: usize,
     teams: usize,
-    routes: usize,
     models: usize,
 }
 
@@ -44,6 +44,11 @@ pub(super) fn read(value: &Value) -> Source {
     };
     let mut left = Left::default();
     for (place, members) in objects(&mut source, list, BARE) {
+        // Whoever signs in to LiteLLM's pages has such a key for a day.
+        if members.get("team_id").and_then(Value::as_str) == Some("litellm-dashboard") {
+            source.skip("a session of LiteLLM's own pages");
+            continue;
+        }
         match key(place, members) {
             Ok(found) => {
                 left.count(members, &found);
@@ -73,7 +78,6 @@ impl Left {
         };
         self.limits += usize::from(LIMITS.iter().any(|name| has(name)));
         self.teams += usize::from(is_set(members.get("team_id")));
-        self.routes += usize::from(is_set(members.get("allowed_routes")));
         self.models += usize::from(found.models.is_some());
     }
 
@@ -86,19 +90,12 @@ impl Left {
             ),
             (self.teams, "keys belong to teams, whose models and limits are not in the export"),
             (
-                self.routes,
-                "keys are restricted to routes, which is not taken over: they may do what all others \
-                 may",
-            ),
-            (
                 self.models,
                 "keys are restricted to models, which is kept in the file, and not enforced by this \
                  version",
             ),
         ] {
-            if count > 0 {
-                source.notes.push(format!("{count} {message}"));
-            }
+            source.note(count, message);
         }
     }
 }
@@ -134,10 +131,7 @@ fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
         .ok_or("no name for a client: no key_alias, user_id, team_alias or team_id")?;
     let mut found = Found::new(place, secret, client.to_owned());
     found.models = models(members.get("models"))?;
-    found.is_disabled = match members.get("blocked") {
-        None | Some(Value::Null) => false,
-        Some(blocked) => blocked.as_bool().ok_or("\"blocked\" is neither true nor false")?,
-    };
+    found.is_disabled = is_off(members)?;
     found.expires = match members.get("expires") {
         None | Some(Value::Null) => None,
         Some(expires) => Some(
@@ -149,7 +143,58 @@ fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
         None | Some(Value::Null) => None,
         Some(tier) => Some(tier.as_str().ok_or("\"tier\" in \"metadata\" is no text")?.to_owned()),
     };
+    if is_exhausted(members) {
+        return Err("a key that may do nothing there: a limit of 0, or a budget that is spent");
+    }
+    found.lost = lost(members, metadata.as_deref())?;
     Ok(found)
+}
+
+/// Whether nothing can be done with it: of a limit nothing is left, and it isn't filled again.
+fn is_exhausted(members: &Members) -> bool {
+    const LIMITS: [&str; 4] = ["max_budget", "tpm_limit", "rpm_limit", "max_parallel_requests"];
+    let number = |name: &str| members.get(name).and_then(Value::as_f64);
+    let is_spent =
+        number("max_budget").zip(number("spend")).is_some_and(|(all, spent)| spent >= all);
+    LIMITS.iter().any(|name| number(name).is_some_and(|limit| limit <= 0.0))
+        || (is_spent && !is_set(members.get("budget_duration")))
+}
+
+/// What it may not do there, and might here.
+fn lost(members: &Members, metadata: Option<&Members>) -> Result<Vec<&'static str>, &'static str> {
+    let mut lost = Vec::new();
+    match members.get("allowed_routes") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(routes)) => {
+            // What Tollgate is in front of.
+            let is_usual = |route: &Value| route == "llm_api_routes" || route == "openai_routes";
+            if !routes.iter().all(is_usual) {
+                lost.push("allowed_routes");
+            }
+        }
+        Some(_) => return Err("\"allowed_routes\" is no array"),
+    }
+    if members
+        .get("key_type")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| ["management", "read_only"].contains(&kind))
+    {
+        return Err("a key for managing LiteLLM, and not for models");
+    }
+    const MEMBERS: [&str; 4] = ["guardrails", "enforced_params", "allowed_ips", "allowed_cidrs"];
+    for name in MEMBERS {
+        let is = is_set(members.get(name)) || is_set(metadata.and_then(|all| all.get(name)));
+        if is {
+            lost.push(name);
+        }
+    }
+    let is_unknown = |name: &String| {
+        ["denied_", "blocked_", "forbidden_", "restricted_"].iter().any(|s| name.starts_with(s))
+    };
+    if members.iter().any(|(name, value)| is_unknown(name) && is_set(Some(value))) {
+        lost.push("something that is denied to it");
+    }
+    Ok(lost)
 }
 
 /// LiteLLM stores the SHA-256 of a key, and calls it `token`.
@@ -246,5 +291,57 @@ mod tests {
             let said = format!("{:?}{:?}{:?}", source.faults, source.notes, source.skipped);
             prop_assert!(!said.contains("secret"), "{}", said);
         }
+    }
+
+    #[test]
+    fn what_a_key_may_not_do_is_never_passed_over() {
+        for (member, value) in [
+            ("allowed_routes", json!(["/chat/completions"])),
+            ("allowed_routes", json!(["llm_api_routes", "info_routes"])),
+            ("metadata", json!({"guardrails": ["pii"]})),
+            ("metadata", json!({"enforced_params": ["user"]})),
+            ("allowed_ips", json!(["10.0.0.1"])),
+            ("denied_models", json!(["gpt-4o"])),
+        ] {
+            assert_eq!(row(member, value).found[0].lost.len(), 1, "{member}");
+        }
+        for (member, value) in [
+            ("allowed_routes", json!([])),
+            ("allowed_routes", json!(["llm_api_routes"])),
+            ("metadata", json!({"guardrails": []})),
+            ("allowed_cache_controls", json!(["no-cache"])),
+            ("permissions", json!({})),
+            ("rpm_limit", json!(1)),
+        ] {
+            let source = row(member, value);
+            assert!(source.faults.is_empty() && source.found[0].lost.is_empty(), "{member}");
+        }
+    }
+
+    #[test]
+    fn key_that_may_do_nothing_is_none() {
+        for (member, value) in [
+            ("max_budget", json!(0)),
+            ("max_budget", json!(0.5)),
+            ("rpm_limit", json!(0)),
+            ("max_parallel_requests", json!(0)),
+            ("key_type", json!("management")),
+            ("allowed_routes", json!("/chat")),
+            ("status", json!("revoked")),
+            ("enabled", json!("no")),
+        ] {
+            let row = json!([{"token": "sk-secret-0123456789", "user_id": "a", "spend": 0.5, member: value}]);
+            let source = read(&row);
+            assert!(source.faults.len() == 1 && source.found.is_empty(), "{row}");
+        }
+        // A budget that is filled again isn't spent for good.
+        let row = json!([{"token": "sk-secret-0123456789", "user_id": "a", "spend": 5, "max_budget": 1,
+            "budget_duration": "30d"}]);
+        assert_eq!(read(&row).found.len(), 1);
+        for (member, value) in [("disabled", true), ("enabled", false), ("revoked", true)] {
+            assert!(self::row(member, json!(value)).found[0].is_disabled, "{member}");
+        }
+        let source = self::row("team_id", json!("litellm-dashboard"));
+        assert!(source.found.is_empty() && source.faults.is_empty() && source.skipped.len() == 1);
     }
 }

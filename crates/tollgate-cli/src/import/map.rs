@@ -1,38 +1,11 @@
 //! An nginx.conf whose `map` has the keys, as in nginx-conf/migrate-from-map.conf.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Found, Place, Secret, Source};
+use super::doubt::{denies, is_of_others, permits, says_no, says_yes};
+use super::nginx::{configuration, variable, Configuration, Map};
+use super::source::{Found, Place, Secret, Source};
 use crate::escape::shown;
-
-/// A word of a configuration, or what ends a directive, or begins or ends a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    End,
-    Open,
-    Close,
-}
-
-/// A `map` block.
-#[derive(Debug)]
-struct Map {
-    line: usize,
-    from: String,
-    to: String,
-    /// Line, key and value.
-    entries: Vec<(usize, String, String)>,
-    /// What nginx would refuse, and where.
-    faults: Vec<(usize, &'static str)>,
-}
-
-/// What a configuration has that matters here.
-#[derive(Debug, Default)]
-struct Configuration {
-    maps: Vec<Map>,
-    /// The files that it includes elsewhere than in a map.
-    includes: Vec<String>,
-}
 
 /// Headers whose maps hold no keys. Others that are not called like a key are told of.
 const PUBLIC: [&str; 14] = [
@@ -52,7 +25,8 @@ const PUBLIC: [&str; 14] = [
     "$http_x_forwarded_proto",
 ];
 
-pub(super) fn read(text: &str, wanted: Option<&str>) -> Source {
+/// `has_client`: all keys are those of a client that the command line names.
+pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source {
     let mut source = Source::default();
     let configuration = match configuration(text) {
         Ok(configuration) => configuration,
@@ -67,7 +41,18 @@ pub(super) fn read(text: &str, wanted: Option<&str>) -> Source {
         Some(wanted) => map.from == *wanted,
         None => is_of_credentials(&map.from),
     });
-    if of_keys.is_empty() {
+    // Without a map, the keys are where conditions are.
+    let compared =
+        || configuration.comparisons.iter().filter(|(_, from, _)| is_of_credentials(from));
+    if of_keys.is_empty() && compared().next().is_some() {
+        for (line, ..) in compared() {
+            source.fault(
+                Place::Line(*line),
+                "a condition that compares a credential, which is not read: if it lets a key in, import that \
+                 as a line NAME=key:tier",
+            );
+        }
+    } else if of_keys.is_empty() {
         let message = match wanted {
             Some(_) => "no map goes by that variable",
             None => {
@@ -78,9 +63,29 @@ pub(super) fn read(text: &str, wanted: Option<&str>) -> Source {
         source.fault(Place::Line(1), message);
     }
     for map in &of_keys {
-        take(&mut source, map, &tiers(maps, &map.to));
+        // What a key gets is no client.
+        if is_of_others(&map.to) && !has_client {
+            let is_known = |other: &&Map| other.from == map.from && !is_of_others(&other.to);
+            let to = shown(&map.to);
+            match of_keys.iter().any(is_known) {
+                true => source.notes.push(format!(
+                    "line {}: the map to {to} was not read, as that is not called like a client",
+                    map.line
+                )),
+                false => source.fault(
+                    Place::Line(map.line),
+                    format!(
+                        "a map to {to}, which is not called like a client: if its values are clients, call it \
+                         $client; if all keys are those of one, add --client NAME"
+                    ),
+                ),
+            }
+            continue;
+        }
+        take(&mut source, map, &Clients::new(maps, &map.to), has_client);
         note_where_keys_are_sent(&mut source, &map.from);
     }
+    refuse_compared(&mut source, &configuration);
     if !source.found.is_empty() {
         source.notes.push(
             "nginx's map ignores the case of keys; Tollgate does not: a client must send its key as it \
@@ -98,6 +103,10 @@ pub(super) fn read(text: &str, wanted: Option<&str>) -> Source {
             ));
         }
     }
+    for (line, from) in configuration.geos.iter().filter(|(_, from)| of_request(from).is_some()) {
+        let from = shown(from);
+        source.notes.push(format!("line {line}: the geo of {from} was not read"));
+    }
     if !configuration.includes.is_empty() {
         source.notes.push(format!(
             "files that are included were not read ({}): \"nginx -T\" prints all in one",
@@ -105,15 +114,6 @@ pub(super) fn read(text: &str, wanted: Option<&str>) -> Source {
         ));
     }
     source
-}
-
-/// A variable as nginx knows it: by any case, and with or without braces.
-fn variable(word: &str) -> String {
-    let name = word.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
-    match name {
-        Some(name) if !name.contains(['$', '{']) => format!("${}", name.to_ascii_lowercase()),
-        _ => word.to_ascii_lowercase(),
-    }
 }
 
 /// What a request says, by a variable of nginx.
@@ -153,13 +153,85 @@ fn tiers(maps: &[Map], clients: &str) -> HashMap<String, Option<String>> {
     tiers
 }
 
-fn take(source: &mut Source, map: &Map, tiers: &HashMap<String, Option<String>>) {
+/// What other maps say of the clients.
+struct Clients {
+    tiers: HashMap<String, Option<String>>,
+    /// Maps that say who is let in: the line, and who.
+    permitted: Vec<(usize, HashSet<String>)>,
+    /// Clients to whom a map says no, and its line.
+    denied: HashMap<String, usize>,
+}
+
+impl Clients {
+    fn new(maps: &[Map], variable: &str) -> Self {
+        let mut clients =
+            Self { tiers: tiers(maps, variable), permitted: Vec::new(), denied: HashMap::new() };
+        let others = maps.iter().filter(|map| map.from == variable && !map.to.ends_with("_client"));
+        for map in others {
+            let default = map.default();
+            let named = || map.entries.iter().filter(|(_, _, value)| value != default);
+            for (_, client, value) in named() {
+                // Nothing is how a limit is switched off, or a tier.
+                if denies(&map.to) || (!value.is_empty() && says_no(value)) {
+                    clients.denied.entry(client.clone()).or_insert(map.line);
+                }
+            }
+            if permits(&map.to) && says_no(default) {
+                let who = named().map(|(_, client, _)| client.clone()).collect();
+                clients.permitted.push((map.line, who));
+            }
+        }
+        clients
+    }
+
+    /// The line of a map by which this client is refused.
+    fn refused_by(&self, client: &str) -> Option<usize> {
+        let unlisted = || self.permitted.iter().find(|(_, who)| !who.contains(client));
+        self.denied.get(client).copied().or_else(|| unlisted().map(|(line, _)| *line))
+    }
+}
+
+/// A condition may let a key in, or refuse one that a map knows: it can't be told.
+fn refuse_compared(source: &mut Source, configuration: &Configuration) {
+    for (line, from, text) in &configuration.comparisons {
+        if !is_of_credentials(from) || text.is_empty() {
+            continue;
+        }
+        let key = bearer(text).unwrap_or(text);
+        let is_it =
+            |found: &Found| matches!(&found.secret, Secret::Key(k) if k.eq_ignore_ascii_case(key));
+        let known: Vec<Place> =
+            source.found.iter().filter(|found| is_it(found)).map(|found| found.place).collect();
+        if known.is_empty() {
+            source.notes.push(format!(
+                "line {line}: a condition compares {} with a text, which was not read: if it is a key that \
+                 is let in, import it as a line NAME=key:tier",
+                shown(from)
+            ));
+        }
+        source.found.retain(|found| !is_it(found));
+        for place in known {
+            source.fault(
+                place,
+                format!("a key that the condition in line {line} treats in its own way: is it refused there?"),
+            );
+        }
+    }
+}
+
+fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
+    let default = map.default();
+    if denies(&map.to) || says_yes(default) {
+        let message = "a map of keys that are refused, by its name or its default: take it out";
+        source.fault(Place::Line(map.line), message);
+        return;
+    }
     let has_masks = map.entries.iter().any(|(_, key, _)| key == "hostnames");
     for (line, key, client) in &map.entries {
         let place = Place::Line(*line);
         match key.as_str() {
             "default" => {
-                if !client.is_empty() {
+                if !says_no(client) {
                     source.notes.push(format!(
                         "{place}: the map has a client for requests without one of its keys; Tollgate \
                          refuses them"
@@ -190,6 +262,32 @@ fn take(source: &mut Source, map: &Map, tiers: &HashMap<String, Option<String>>)
             source.skip("a value that is empty, and so no client");
             continue;
         }
+        if client == default {
+            source.skip(
+                "a value that requests without a key have as well, and so a key not in force",
+            );
+            continue;
+        }
+        if says_no(client) {
+            source.fault(
+                place,
+                "a value that says no, and so a key that may not be in force: put its client there, or take \
+                 it out",
+            );
+            continue;
+        }
+        if says_yes(client) && !has_client {
+            source.fault(
+                place,
+                "a value that says yes, and not whose key it is: put its client there, or add --client NAME",
+            );
+            continue;
+        }
+        if let Some(line) = clients.refused_by(client) {
+            source
+                .fault(place, format!("a key of a client whom the map in line {line} says no to"));
+            continue;
+        }
         if client.contains('$') {
             source.skip("a value with a variable, and so no client");
             continue;
@@ -207,7 +305,7 @@ fn take(source: &mut Source, map: &Map, tiers: &HashMap<String, Option<String>>)
             _ => key,
         };
         let mut found = Found::new(place, Secret::Key(key.to_owned()), client.clone());
-        found.tier = tiers.get(client).cloned().flatten();
+        found.tier = clients.tiers.get(client).cloned().flatten();
         source.found.push(found);
     }
     for (line, message) in &map.faults {
@@ -243,280 +341,5 @@ fn note_where_keys_are_sent(source: &mut Source, variable: &str) {
     }
 }
 
-/// All `map` blocks; or the line that can't be understood, and why.
-fn configuration(text: &str) -> Result<Configuration, (usize, &'static str)> {
-    let mut found = Configuration::default();
-    let mut words: Vec<(usize, String)> = Vec::new();
-    // The map that is open, and at which depth.
-    let mut open: Option<(usize, Map)> = None;
-    let mut depth = 0usize;
-    for (line, token) in tokens(text).map_err(|line| (line, UNENDED))? {
-        match token {
-            Token::Word(word) => words.push((line, word)),
-            Token::Open => {
-                depth += 1;
-                match (words.as_slice(), &mut open) {
-                    (_, Some((_, map))) => map.faults.push((line, "a block inside of a map")),
-                    ([(line, name), (_, from), (_, to)], None) if name == "map" => {
-                        let (from, to) = (variable(from), variable(to));
-                        let (entries, faults) = (Vec::new(), Vec::new());
-                        open = Some((depth, Map { line: *line, from, to, entries, faults }));
-                    }
-                    ([(line, name), rest @ ..], None)
-                        if name == "map" && rest.iter().any(|(_, word)| word.starts_with('$')) =>
-                    {
-                        return Err((*line, "a map has one source and one variable"))
-                    }
-                    _ => {}
-                }
-                words.clear();
-            }
-            Token::End => {
-                match (&mut open, words.as_slice()) {
-                    (Some((at, map)), words) if *at == depth => map.add(words),
-                    (None, [(_, name), (_, file)]) if name == "include" => {
-                        found.includes.push(file.clone());
-                    }
-                    _ => {}
-                }
-                words.clear();
-            }
-            Token::Close => {
-                if let Some((_, mut map)) = open.take_if(|(at, _)| *at == depth) {
-                    if let [(line, _), ..] = words.as_slice() {
-                        map.faults.push((*line, "an entry without a semicolon behind it"));
-                    }
-                    found.maps.push(map);
-                }
-                depth = depth.checked_sub(1).ok_or((line, UNENDED))?;
-                words.clear();
-            }
-        }
-    }
-    match depth {
-        0 => Ok(found),
-        _ => Err((text.lines().count(), UNENDED)),
-    }
-}
-
-const UNENDED: &str = "no nginx configuration: a quote or a block doesn't end";
-
-impl Map {
-    /// An entry: a key and a value, or one of two words that stand alone.
-    fn add(&mut self, words: &[(usize, String)]) {
-        match words {
-            [(line, key), (_, value)] => self.entries.push((*line, key.clone(), value.clone())),
-            [(line, key)] if key == "hostnames" || key == "volatile" => {
-                self.entries.push((*line, key.clone(), String::new()));
-            }
-            [(line, _), ..] => self.faults.push((*line, "an entry that is not a key and a value")),
-            [] => {}
-        }
-    }
-}
-
-/// The words and marks of a configuration, with their lines.
-fn tokens(text: &str) -> Result<Vec<(usize, Token)>, usize> {
-    let mut tokens = Vec::new();
-    let mut line = 1;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' => line += 1,
-            c if c.is_whitespace() => {}
-            '#' => while chars.next_if(|c| *c != '\n').is_some() {},
-            ';' => tokens.push((line, Token::End)),
-            '{' => tokens.push((line, Token::Open)),
-            '}' => tokens.push((line, Token::Close)),
-            quote @ ('"' | '\'') => {
-                let start = line;
-                let mut word = String::new();
-                loop {
-                    match chars.next().ok_or(start)? {
-                        c if c == quote => break,
-                        '\\' => {
-                            let next = chars.next().ok_or(start)?;
-                            line += usize::from(next == '\n');
-                            escaped(&mut word, next);
-                        }
-                        c => {
-                            line += usize::from(c == '\n');
-                            word.push(c);
-                        }
-                    }
-                }
-                tokens.push((start, Token::Word(word)));
-            }
-            c => {
-                let start = line;
-                let mut word = String::new();
-                let mut next = Some(c);
-                // A brace behind a dollar is that of `${name}`; one that closes is as any other
-                // character here.
-                let mut is_variable;
-                while let Some(c) = next {
-                    if c == '\\' {
-                        let escapee = chars.next().ok_or(line)?;
-                        line += usize::from(escapee == '\n');
-                        escaped(&mut word, escapee);
-                    } else {
-                        word.push(c);
-                    }
-                    is_variable = c == '$';
-                    next = chars.next_if(|c| {
-                        !(c.is_whitespace() || *c == ';' || (*c == '{' && !is_variable))
-                    });
-                }
-                tokens.push((start, Token::Word(word)));
-            }
-        }
-    }
-    Ok(tokens)
-}
-
-/// As nginx reads a backslash: before quotes and itself it goes, before some letters it means a control
-/// character, else it stays.
-fn escaped(word: &mut String, c: char) {
-    match c {
-        't' => word.push('\t'),
-        'r' => word.push('\r'),
-        'n' => word.push('\n'),
-        '"' | '\'' | '\\' => word.push(c),
-        c => word.extend(['\\', c]),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn found(text: &str) -> Vec<(String, String, Option<String>)> {
-        let source = read(text, None);
-        assert!(source.faults.is_empty(), "{:?}", source.faults);
-        let found = source.found.into_iter().map(|found| {
-            let Secret::Key(key) = found.secret else { panic!("a hash") };
-            (key, found.client, found.tier)
-        });
-        found.collect()
-    }
-
-    #[test]
-    fn maps_of_headers_are_read_with_the_tiers_of_their_clients() {
-        let text = r#"
-            http { # the map "of" keys {
-                map $http_authorization $who {
-                    default "";
-                    'bearer one\'s key' acme;
-                    "Bearer two"  zenith;  "Basic abc" x;
-                    "Bearer three" "";
-                }
-                map $who $pro_client { default ""; zenith $who; acme ""; }
-                map $http_upgrade $connection_upgrade { default upgrade; "" close; }
-                map $http_accept $kind { "application/json" json; }
-                map $http_x_api_key$host $both { "public" c; }
-                map $http_x_api_key $other { \default strange; "a;{}b" last; }
-                server { location / { return 200 "map $x $y { }"; } }
-            }"#;
-        let key = |key: &str, client: &str, tier: Option<&str>| {
-            (key.to_owned(), client.to_owned(), tier.map(str::to_owned))
-        };
-        assert_eq!(
-            found(text),
-            [
-                key("one's key", "acme", None),
-                key("two", "zenith", Some("pro")),
-                key("default", "strange", None),
-                key("a;{}b", "last", None),
-            ]
-        );
-    }
-
-    #[test]
-    fn what_is_no_map_of_keys_is_a_fault_with_its_line() {
-        for (text, line) in [
-            ("server { }", 1),
-            ("map $http_x $y {\n \"a\" b;", 2),
-            ("map $http_x_key $y {\n ~^a b;\n }", 2),
-            ("map $http_x_key $y {\n include keys.map;\n }", 2),
-            ("map $http_x_key $y { \"a b; }", 1),
-            ("map $http_accept $y { \"text/html\" a; }", 1),
-            ("\n}", 2),
-        ] {
-            let source = read(text, None);
-            assert_eq!(
-                source.faults.first().map(|(place, _)| *place),
-                Some(Place::Line(line)),
-                "{text}"
-            );
-        }
-        assert_eq!(read("map $host $y { a b; }", Some("host")).found.len(), 1);
-    }
-
-    /// Places of faults, and keys in between that were understood.
-    fn faults(text: &str) -> Vec<usize> {
-        let source = read(text, None);
-        let lines = source.faults.iter().map(|(place, _)| match place {
-            Place::Line(line) | Place::Entry(line) => *line,
-            Place::Whole => 0,
-        });
-        lines.collect()
-    }
-
-    #[test]
-    fn entries_that_nginx_would_refuse_are_not_passed_over() {
-        let map = |entries: &str| format!("map $http_x_key $y {{\nkey-1 a;\n{entries}}}\n");
-        assert!(faults(&map("")).is_empty());
-        for entries in
-            ["key-2 b\n", "key-2;\n", "key-2 b c;\n", "\"key-2\"b c;\n", "key-2 { b c; }\n"]
-        {
-            assert_eq!(faults(&map(entries)), [3], "{entries}");
-        }
-        assert_eq!(faults("map $http_x_key {\nkey-1 a;\n}"), [1]);
-        assert_eq!(faults("map $http_x_key $y {\nhostnames;\n*.key-1 a;\nkey-2 b;\n}"), [3]);
-        assert!(faults("map $http_x_key $y {\n*.key-1 a;\nkey-2 b;\n}").is_empty());
-    }
-
-    #[test]
-    fn words_are_those_of_nginx() {
-        let text = "map ${http_X_Key} $y { a}b c; ${x}d e; \\\"f g; h\\ti j; }";
-        let keys: Vec<_> = found(text).into_iter().map(|(key, _, _)| key).collect();
-        assert_eq!(keys, ["a}b", "${x}d", "\"f", "h\ti"]);
-        // A line that ends in a word counts as well.
-        assert_eq!(faults("map $http_x_key $y {\n\"a\\\nb\" c;\n~d e;\n}"), [4]);
-    }
-
-    #[test]
-    fn what_was_not_read_is_said() {
-        let notes = |text: &str| read(text, None).notes.join("; ");
-        let map = "map $http_authorization $y { \"Bearer key\" a; }";
-        assert!(!notes(map).contains("line"), "{}", notes(map));
-        for (more, said) in [
-            ("\ninclude conf.d/*.conf;", "(conf.d/*.conf): \"nginx -T\""),
-            ("\nmap $http_x_gate $z { key b; }", "line 2: the map of $http_x_gate was not read"),
-            ("\nmap $http_x_token $z { key b; }", "\"tollgate_api_key_header x-token;\""),
-            ("\nmap $arg_key $z { key b; }", "headers, and not from $arg_key"),
-            ("\nmap $http_x_key $z {\ndefault b;\nkey c;\n}", "line 3: the map has a client for"),
-        ] {
-            let notes = notes(&format!("{map}{more}"));
-            assert!(notes.contains(said), "{notes}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in "[ -~\n]{0,200}") {
-            let _ = read(&text, None);
-            let _ = super::super::env::read(&text);
-            let _ = super::super::plain::read(&text, "c");
-        }
-
-        #[test]
-        fn pieces_of_a_configuration_never_panic(
-            pieces in prop::collection::vec(
-                prop_oneof!["map ", "\\$http_x_key ", "\\$y ", "\\{", "\\}", ";", "\"", "\\\\", "#", "\n", "a ", "\\$\\{"], 0..40),
-        ) {
-            let _ = read(&pieces.concat(), None);
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! `tollgate key import`: keys that another gateway has, hashed on the way.
 //!
+//! Of each entry it is asked whether that is surely a key in force there, and what restricts it. What is in
+//! doubt is refused, with its place: [`doubt`] says what that is, [`entries`] is where all formats meet.
+//!
 //! | file      | from                                                                        |
 //! |-----------|-----------------------------------------------------------------------------|
 //! | `map`     | an nginx.conf whose `map` has the keys                                      |
@@ -8,32 +11,30 @@
 //! | `litellm` | LiteLLM's keys, as JSON                                                     |
 //! | `kong`    | Kong's declarative configuration, or pages of its Admin API, as JSON        |
 
+mod doubt;
+mod entries;
 mod env;
 mod json;
 mod kong;
 mod litellm;
 mod map;
+mod nginx;
 mod plain;
+mod source;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 use serde_json::json;
-use tollgate_core::principal::is_valid_name;
 
 use crate::exit::{print, tell, Exit, Failure};
-use crate::key::{self, Keys};
+use crate::key::Keys;
 use crate::keys_file::{self, Entry};
-
-/// What is shorter is no key: `DEBUG=true` is none.
-const GUESSABLE: usize = 8;
-
-/// A key that is shorter can be guessed, with some patience.
-const SHORT: usize = 16;
+use entries::{add, entries};
+use source::Source;
 
 /// Take over the keys of another gateway. Their clients keep them; only hashes are stored.
 #[derive(Args)]
@@ -61,6 +62,9 @@ pub(crate) struct Arguments {
     /// Leave out what can't be understood, instead of importing nothing.
     #[arg(long)]
     skip_invalid: bool,
+    /// Take over keys without what restricts them, where Tollgate has nothing for that.
+    #[arg(long)]
+    drop_restrictions: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -76,84 +80,10 @@ enum Format {
     Kong,
 }
 
-/// Where something stands in a source. Never what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Whole,
-    Line(usize),
-    Entry(usize),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole => f.write_str("the export"),
-            Self::Line(line) => write!(f, "line {line}"),
-            Self::Entry(entry) => write!(f, "entry {entry}"),
-        }
-    }
-}
-
-/// What stands for a key in a source.
-#[derive(Clone, Debug)]
-enum Secret {
-    /// The key itself.
-    Key(String),
-    /// Its SHA-256, in hexadecimal digits.
-    Hash(String),
-}
-
-/// A key that was found.
-#[derive(Clone, Debug)]
-struct Found {
-    place: Place,
-    secret: Secret,
-    client: String,
-    tier: Option<String>,
-    models: Option<Vec<String>>,
-    expires: Option<String>,
-    is_disabled: bool,
-    description: Option<String>,
-}
-
-impl Found {
-    fn new(place: Place, secret: Secret, client: String) -> Self {
-        let (tier, models, expires, description) = (None, None, None, None);
-        Self { place, secret, client, tier, models, expires, is_disabled: false, description }
-    }
-
-    /// What is shown of it.
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let texts = [Some(&self.client), self.tier.as_ref(), self.description.as_ref()];
-        texts.into_iter().flatten().chain(self.models.iter().flatten()).map(String::as_str)
-    }
-}
-
-/// What a source holds.
-#[derive(Debug, Default)]
-struct Source {
-    found: Vec<Found>,
-    /// What can't be understood.
-    faults: Vec<(Place, String)>,
-    /// What isn't taken over, for a reason that is no fault: how often.
-    skipped: BTreeMap<String, usize>,
-    notes: Vec<String>,
-}
-
-impl Source {
-    fn fault(&mut self, place: Place, message: impl Into<String>) {
-        self.faults.push((place, message.into()));
-    }
-
-    fn skip(&mut self, reason: &str) {
-        *self.skipped.entry(reason.to_owned()).or_default() += 1;
-    }
-}
-
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let (format, mut source) = self.understand(&read(&self.source)?)?;
-        let entries = entries(&mut source)?;
+        let entries = entries(&mut source, self.drop_restrictions)?;
         for (place, message) in &source.faults {
             tell(&format!("tollgate: {place}: {message}"));
         }
@@ -196,8 +126,8 @@ impl Arguments {
             format => format,
         };
         let mut source = match format {
-            Format::Map => map::read(text, self.map_variable.as_deref()),
-            Format::Env => env::read(text),
+            Format::Map => map::read(text, self.map_variable.as_deref(), self.client.is_some()),
+            Format::Env => env::read(text, self.client.is_some()),
             Format::Litellm => litellm::read(&json::parse(text)?),
             Format::Kong => {
                 refuse_yaml(text)?;
@@ -267,28 +197,6 @@ impl Arguments {
     }
 }
 
-struct Added {
-    new: Vec<Entry>,
-    /// How many were there already, as another client's.
-    of_others: usize,
-}
-
-/// Adds the entries whose keys are not there yet.
-fn add(known: &mut Vec<Entry>, entries: &[Entry]) -> Added {
-    // By hash: of a million keys, each is looked for once.
-    let before: HashMap<&str, &str> =
-        known.iter().map(|entry| (entry.hash.as_str(), entry.client.as_str())).collect();
-    let mut added = Added { new: Vec::new(), of_others: 0 };
-    for entry in entries {
-        match before.get(entry.hash.as_str()) {
-            Some(client) => added.of_others += usize::from(*client != entry.client),
-            None => added.new.push(entry.clone()),
-        }
-    }
-    known.extend(added.new.iter().cloned());
-    added
-}
-
 fn read(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let outcome = match path.as_os_str() == "-" {
@@ -315,7 +223,12 @@ fn recognise(text: &str) -> Result<Format, Failure> {
         let mut words = line.split([' ', '\t', '{', ';']).filter(|word| !word.is_empty());
         words.any(|word| word == "map") && words.next().is_some_and(|word| word.contains('$'))
     };
-    if lines().any(|line| !line.starts_with('#') && is_map(line)) {
+    let is_other = |line: &str| {
+        ["if (", "if(", "geo $", "server {", "location ", "http {"]
+            .iter()
+            .any(|s| line.starts_with(s))
+    };
+    if lines().any(|line| !line.starts_with('#') && (is_map(line) || is_other(line))) {
         return Ok(Format::Map);
     }
     refuse_yaml(text)?;
@@ -323,120 +236,34 @@ fn recognise(text: &str) -> Result<Format, Failure> {
     Ok(if is_env { Format::Env } else { Format::Plain })
 }
 
-/// Kong's own way of writing its configuration.
+/// The way in which others write what is read as JSON here, and the lines of which are no keys.
 fn refuse_yaml(text: &str) -> Result<(), Failure> {
-    let is_yaml =
-        |line: &str| line.starts_with("_format_version:") || line.starts_with("consumers:");
-    if text.lines().map(str::trim).any(is_yaml) {
+    const KONG: [&str; 3] = ["_format_version:", "consumers:", "keyauth_credentials:"];
+    const OTHERS: [&str; 7] = [
+        "apiVersion:",
+        "kind:",
+        "model_list:",
+        "general_settings:",
+        "keys:",
+        "api_keys:",
+        "- key:",
+    ];
+    let has = |starts: &[&str]| {
+        text.lines().map(str::trim).any(|line| starts.iter().any(|start| line.starts_with(start)))
+    };
+    if has(&KONG) {
         return Err(Failure::usage(
             "this is YAML: write Kong's configuration as JSON, such as with \"deck gateway dump --format \
              json\"; for what \"kong config db_export\" wrote, \"yq -o json\"",
         ));
     }
-    Ok(())
-}
-
-/// The entries of what was found. What can't be one becomes a fault.
-fn entries(source: &mut Source) -> Result<Vec<Entry>, Failure> {
-    let mut hashed = Vec::new();
-    for found in std::mem::take(&mut source.found) {
-        match check(&found) {
-            Ok(hash) => hashed.push((hash, found)),
-            Err(message) => source.fault(found.place, message),
-        }
-    }
-    // What a key is called is shown and logged: it must not be a key, be it another's.
-    let hashes: HashSet<String> = hashed.iter().map(|(hash, _)| hash.clone()).collect();
-    let mut is_key: HashMap<String, bool> = HashMap::new();
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut owners: HashMap<String, (Place, String)> = HashMap::new();
-    let mut short = 0usize;
-    for (hash, found) in hashed {
-        let place = found.place;
-        let mut tells_key = false;
-        for text in found.texts() {
-            tells_key |= match is_key.get(text) {
-                Some(known) => *known,
-                None => {
-                    let is = key::is_like_a_key(text)
-                        || hashes.contains(&keys_file::hash_of(text.as_bytes()));
-                    *is_key.entry(text.to_owned()).or_insert(is)
-                }
-            };
-        }
-        if tells_key {
-            source.fault(place, "a name or description that is a key, and would be in every log");
-            continue;
-        }
-        if let Some((first, owner)) = owners.get(&hash) {
-            match *owner == found.client {
-                true => source.skip("the same key again"),
-                false => {
-                    let message = format!("the key of {first} again, for another client");
-                    source.fault(place, message);
-                }
-            }
-            continue;
-        }
-        owners.insert(hash.clone(), (place, found.client.clone()));
-        short += usize::from(matches!(&found.secret, Secret::Key(key) if key.len() < SHORT));
-        entries.push(Entry {
-            id: keys_file::new_id()?,
-            hash,
-            client: found.client,
-            tier: found.tier,
-            models: found.models,
-            expires: found.expires,
-            disabled: found.is_disabled.then_some(true),
-            description: found.description,
-            ..Entry::default()
-        });
-    }
-    if short > 0 {
-        source.notes.push(format!(
-            "{short} keys are shorter than {SHORT} characters, and can be guessed: replace them with \
-             \"tollgate key rotate\""
+    if has(&OTHERS) {
+        return Err(Failure::usage(
+            "this is YAML, which is not read: write it as JSON if it is an export of LiteLLM or Kong, or \
+             else as lines NAME=key:tier",
         ));
     }
-    Ok(entries)
-}
-
-/// The hash of a key that can be one, under names that can be some.
-fn check(found: &Found) -> Result<String, &'static str> {
-    let names = [Some(&found.client), found.tier.as_ref()];
-    let mut names = names.into_iter().flatten().chain(found.models.iter().flatten());
-    if names.any(|name| !is_valid_name(name)) {
-        return Err(
-            "a name that is empty, longer than 256 bytes, or has control characters or space \
-                    around it",
-        );
-    }
-    let key = match &found.secret {
-        Secret::Key(key) => key,
-        Secret::Hash(digits) => {
-            let hash = format!("sha256:{}", digits.to_ascii_lowercase());
-            return match hash == keys_file::hash_of(b"") {
-                true => Err("the hash of an empty key"),
-                false => Ok(hash),
-            };
-        }
-    };
-    if key.is_empty() {
-        return Err("an empty key");
-    }
-    if key.len() > tollgate_core::keys::MAX_KEY_LEN {
-        return Err("a key of more than 4096 bytes, which nginx refuses unseen");
-    }
-    if key.len() < GUESSABLE {
-        return Err("a key of less than 8 characters, which anybody can guess; is it one at all?");
-    }
-    if key.chars().any(char::is_control) || key.trim() != key {
-        return Err("a key with control characters, or blanks around it, which no header can have");
-    }
-    if found.texts().any(|text| text.contains(key.as_str())) {
-        return Err("a key that is in its own name or description, and would be in every log");
-    }
-    Ok(keys_file::hash_of(key.as_bytes()))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ fn arguments(format: Format, json: bool) -> Arguments {
         map_variable: None,
         dry_run: true,
         skip_invalid: true,
+        drop_restrictions: true,
         json,
     }
 }
@@ -21,7 +22,7 @@ fn traces(text: &str, format: Format) -> String {
     for json in [false, true] {
         let arguments = arguments(format, json);
         let understood = arguments.understand(text).and_then(|(format, mut source)| {
-            let entries = entries(&mut source)?;
+            let entries = entries(&mut source, true)?;
             Ok((format, source, entries))
         });
         match understood {
@@ -85,7 +86,7 @@ fn templates_of_these_tests_are_imported() {
         let key = "Zq9-0123456789abcdef";
         let text = filled(template, key, ["acme", "pro", "2031-01-01T00:00:00Z"]);
         let (format, mut source) = arguments(format, false).understand(&text).unwrap();
-        let entries = entries(&mut source).unwrap();
+        let entries = entries(&mut source, true).unwrap();
         let expected = if text.contains("sk-") { format!("sk-{key}") } else { key.to_owned() };
         assert_eq!(entries.len(), 1, "{format:?} {text} {:?}", source.faults);
         assert_eq!(entries[0].hash, keys_file::hash_of(expected.as_bytes()), "{text}");

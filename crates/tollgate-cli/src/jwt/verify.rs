@@ -125,7 +125,7 @@ impl Arguments {
         let named = || files.iter().zip(&bindings);
         let sources: Vec<_> =
             named().map(|((name, _), binding)| (name.as_str(), binding)).collect();
-        match jwt::check_bindings(&sources, policy) {
+        match jwt::check_bindings(&sources, &[], policy) {
             Ok(None) => {}
             Ok(Some(unbound)) => tell(&format!("tollgate: {unbound} (--key-issuer)")),
             Err(error) => return Err(Failure::failed(error.to_string())),

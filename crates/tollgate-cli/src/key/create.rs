@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::values::{name, Rights};
-use super::Keys;
+use super::written::Writing;
 use crate::exit::{print, tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 
@@ -16,7 +16,7 @@ use crate::keys_file::{self, Entry};
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// Whom the key belongs to: the unit of limits.
     #[arg(long, value_parser = name)]
     client: String,
@@ -66,20 +66,20 @@ impl Arguments {
             description: self.rights.description,
         };
         // The file first: a key that was printed, but never filed, would be taken for a good one.
-        keys_file::change_or_make(&self.keys.file, |entries| {
+        keys_file::change_or_make(self.writing.path(), |entries| {
             entries.push(entry.clone());
             Ok(())
         })?;
         hand_out(&key, &entry, self.json)?;
-        if !self.quiet && !self.json {
+        let is_quiet = self.quiet || self.json;
+        if !is_quiet {
             tell(&format!(
-                "This is the key of \"{}\", called {}: hand it out now, it is not kept. In force within \
-                 a second where nginx runs.",
+                "This is the key of \"{}\", called {}: hand it out now, it is not kept.",
                 entry.client.escape_debug(),
                 entry.id.escape_debug()
             ));
         }
-        Ok(Exit::Yes)
+        self.writing.tell(&[entry], is_quiet)
     }
 }
 

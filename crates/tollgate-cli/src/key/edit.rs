@@ -3,8 +3,9 @@
 use clap::Args;
 use jiff::Timestamp;
 
+use super::find;
 use super::values::{date, name, Rights};
-use super::{find, Keys};
+use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::When;
@@ -13,7 +14,7 @@ use crate::time::When;
 #[derive(Args)]
 pub(crate) struct Ids {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// The ids of the keys.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
@@ -22,23 +23,19 @@ pub(crate) struct Ids {
 impl Ids {
     pub(crate) fn revoke(self) -> Result<Exit, Failure> {
         let now = date_of_now()?;
-        self.each("revoked", |entry| {
+        self.take_back("revoked", |entry| {
             entry.disabled = Some(true);
             // The first time counts.
             entry.revoked.get_or_insert_with(|| now.clone());
-            Ok(())
         })
     }
 
     pub(crate) fn disable(self) -> Result<Exit, Failure> {
-        self.each("disabled", |entry| {
-            entry.disabled = Some(true);
-            Ok(())
-        })
+        self.take_back("disabled", |entry| entry.disabled = Some(true))
     }
 
     pub(crate) fn enable(self) -> Result<Exit, Failure> {
-        self.each("enabled", |entry| {
+        self.each("enabled", true, |entry| {
             if entry.revoked.is_some() {
                 return Err(Failure::usage(format!(
                     "{} is revoked, which is for good; make a new key with \"tollgate key create\"",
@@ -52,24 +49,65 @@ impl Ids {
 
     /// Changes those that there are: where one is misspelt, the others are revoked all the same.
     fn each(
-        self,
+        &self,
         done: &str,
-        mut change: impl FnMut(&mut Entry) -> Result<(), Failure>,
+        is_to_be_good: bool,
+        change: impl Fn(&mut Entry) -> Result<(), Failure>,
     ) -> Result<Exit, Failure> {
-        let changed = keys_file::change(&self.keys.file, |entries| {
+        let changed = keys_file::change(self.writing.path(), |entries| {
             let mut changed = Vec::new();
             for id in &self.ids {
                 if let Some(entry) = find(entries, id) {
                     change(entry)?;
-                    changed.push(entry.id.escape_debug().to_string());
+                    changed.push(entry.clone());
                 }
             }
             Ok(changed)
         })?;
-        if !changed.is_empty() {
-            tell(&format!("{done}: {}", changed.join(", ")));
+        self.tell(done, &changed, is_to_be_good)
+    }
+
+    /// The same, to take keys back, which what is wrong with other entries is not to keep us from.
+    fn take_back(&self, done: &str, change: impl Fn(&mut Entry)) -> Result<Exit, Failure> {
+        let changed = keys_file::take_back(self.writing.path(), |entries, fault| {
+            let mut changed = Vec::new();
+            for id in &self.ids {
+                // In a file with a fault, an id may be there twice.
+                let all = entries.iter_mut().filter(|entry| entry.id == *id);
+                let before = changed.len();
+                for entry in all {
+                    change(entry);
+                    changed.push(entry.clone());
+                }
+                if changed.len() == before && fault.is_none() {
+                    find(entries, id);
+                }
+            }
+            match fault {
+                Some(fault) if changed.is_empty() => {
+                    return Err(keys_file::untouched(self.writing.path(), fault))
+                }
+                Some(fault) => tell(&format!(
+                    "tollgate: {}: {fault}; that entry stays as it is, and nginx refuses it",
+                    self.writing.path().display()
+                )),
+                None => {}
+            }
+            Ok(changed)
+        })?;
+        self.tell(done, &changed, false)
+    }
+
+    fn tell(&self, done: &str, changed: &[Entry], is_to_be_good: bool) -> Result<Exit, Failure> {
+        if changed.is_empty() {
+            return Ok(Exit::No);
         }
-        Ok(if changed.len() == self.ids.len() { Exit::Yes } else { Exit::No })
+        let names: Vec<String> =
+            changed.iter().map(|entry| entry.id.escape_debug().to_string()).collect();
+        tell(&format!("{done} in the file: {}", names.join(", ")));
+        let taken = self.writing.tell(if is_to_be_good { changed } else { &[] }, false)?;
+        let is_all = self.ids.iter().all(|id| changed.iter().any(|entry| entry.id == *id));
+        Ok(if is_all { taken } else { Exit::No })
     }
 }
 
@@ -81,7 +119,7 @@ fn date_of_now() -> Result<String, Failure> {
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// The id of the key.
     id: String,
     /// Whom it belongs to.
@@ -125,8 +163,8 @@ impl Arguments {
             is_given || unset
         }
         let (not_before, expires) = self.rights.dates()?;
-        keys_file::change(&self.keys.file, |entries| {
-            let Some(entry) = find(entries, &self.id) else { return Ok(Exit::No) };
+        let edited = keys_file::change(self.writing.path(), |entries| {
+            let Some(entry) = find(entries, &self.id) else { return Ok(None) };
             let mut is_any = self.client.is_some();
             if let Some(client) = self.client {
                 entry.client = client;
@@ -139,11 +177,15 @@ impl Arguments {
             is_any |= set(&mut entry.not_before, not_before, self.no_not_before);
             is_any |= set(&mut entry.description, self.rights.description, self.no_description);
             match is_any {
-                true => Ok(Exit::Yes),
+                true => Ok(Some(entry.clone())),
                 false => {
                     Err(Failure::usage("name what to change, such as --tier pro or --expires 90d"))
                 }
             }
-        })
+        })?;
+        match edited {
+            Some(entry) => self.writing.tell(&[entry], false),
+            None => Ok(Exit::No),
+        }
     }
 }

@@ -68,6 +68,7 @@ impl Arguments {
         } else if !entries.is_empty() {
             print(table(&entries, now).as_bytes())?;
         }
+        keys_file::tell_not_enforced(&entries);
         Ok(if entries.is_empty() { Exit::No } else { Exit::Yes })
     }
 
@@ -124,6 +125,7 @@ impl ShowArguments {
 /// Prints everything about a key.
 pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
     let now = Timestamp::now();
+    keys_file::tell_not_enforced([entry]);
     if is_json {
         print(format!("{}\n", as_json(entry, now)).as_bytes())?;
         return Ok(Exit::Yes);

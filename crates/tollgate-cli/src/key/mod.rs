@@ -8,6 +8,7 @@ mod prune;
 mod rotate;
 mod state;
 mod values;
+mod written;
 
 use std::path::PathBuf;
 
@@ -95,6 +96,11 @@ fn is_a_key(entries: &[Entry], text: &str) -> bool {
 /// Whether a text has the form of the keys that are made here: as a name, nginx refuses it.
 pub(crate) fn is_like_a_key(text: &str) -> bool {
     text.len() == 46 && text.starts_with(create::PREFIX)
+}
+
+/// Whether it is an address or a network, as keys may be restricted to.
+pub(crate) fn is_network(text: &str) -> bool {
+    values::network(text).is_ok()
 }
 
 /// How many keys are in which state, in the order of the states; none of those without a key.

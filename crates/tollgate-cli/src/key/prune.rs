@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::values::moment;
-use super::Keys;
+use super::written::Writing;
 use crate::exit::{print, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::{parse_duration, When};
@@ -16,7 +16,7 @@ use crate::time::{parse_duration, When};
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// How long ago.
     #[arg(long, value_parser = parse_duration, default_value = "30d", value_name = "TIME")]
     older_than: Duration,
@@ -38,8 +38,8 @@ impl Arguments {
             entries.iter().filter(|entry| has_ended(entry)).map(|entry| entry.id.clone()).collect()
         };
         let pruned = match self.dry_run {
-            true => ids(&keys_file::read(&self.keys.file)?),
-            false => keys_file::change(&self.keys.file, |entries| {
+            true => ids(&keys_file::read(self.writing.path())?),
+            false => keys_file::change(self.writing.path(), |entries| {
                 let pruned = ids(entries);
                 entries.retain(|entry| !has_ended(entry));
                 Ok(pruned)
@@ -50,6 +50,9 @@ impl Arguments {
             false => pruned.iter().map(|id| format!("{}\n", crate::escape::shown(id))).collect(),
         };
         print(text.as_bytes())?;
-        Ok(Exit::Yes)
+        match self.dry_run {
+            true => Ok(Exit::Yes),
+            false => self.writing.tell(&[], true),
+        }
     }
 }

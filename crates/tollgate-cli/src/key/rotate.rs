@@ -6,9 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::create::{hand_out, new_key};
+use super::find;
 use super::state::State;
 use super::values::{date, moment};
-use super::{find, Keys};
+use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::{from_now, parse_duration, When};
@@ -19,7 +20,7 @@ use crate::time::{from_now, parse_duration, When};
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    keys: Keys,
+    writing: Writing,
     /// The id of the key.
     id: String,
     /// How long the old key goes on; 0s: not at all.
@@ -46,7 +47,7 @@ impl Arguments {
         let new_end = self.expires.map(|when| date(when, now)).transpose()?;
         let key = new_key()?;
         let id = keys_file::new_id()?;
-        let successor = keys_file::change(&self.keys.file, |entries| {
+        let successor = keys_file::change(self.writing.path(), |entries| {
             let Some(old) = find(entries, &self.id) else { return Ok(None) };
             match State::of(old, now) {
                 State::Active => {}
@@ -79,13 +80,14 @@ impl Arguments {
         })?;
         let Some((successor, ends)) = successor else { return Ok(Exit::No) };
         hand_out(&key, &successor, self.json)?;
-        if !self.quiet && !self.json {
+        let is_quiet = self.quiet || self.json;
+        if !is_quiet {
             let told = |date: &str| {
                 let at = moment(date).map_or(0, Timestamp::as_second);
                 format!("{date} ({})", from_now(at, now.as_second()))
             };
             let old = match self.overlap.is_zero() {
-                true => "has ended".to_owned(),
+                true => "is revoked".to_owned(),
                 false => format!("ends at {}", told(ends.as_deref().unwrap_or_default())),
             };
             let new = match &successor.expires {
@@ -99,6 +101,6 @@ impl Arguments {
                 successor.id
             ));
         }
-        Ok(Exit::Yes)
+        self.writing.tell(&[successor], is_quiet)
     }
 }

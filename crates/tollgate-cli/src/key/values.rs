@@ -3,6 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 use tollgate_core::address::Cidr;
+use tollgate_core::keys::NOT_ENFORCED;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 
 use crate::exit::Failure;
@@ -14,11 +15,21 @@ pub(super) struct Rights {
     /// The tier, as declared by `tollgate_tier`.
     #[arg(long, value_parser = name)]
     pub(super) tier: Option<String>,
-    /// The models it may use: patterns, with commas between them.
-    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "PATTERN,...")]
+    #[arg(
+        long,
+        value_parser = name,
+        value_delimiter = ',',
+        value_name = "PATTERN,...",
+        help = format!("The models it may use: patterns, with commas between them; {NOT_ENFORCED}")
+    )]
     pub(super) models: Option<Vec<String>>,
-    /// The scopes it has, with commas between them.
-    #[arg(long, value_parser = name, value_delimiter = ',', value_name = "SCOPE,...")]
+    #[arg(
+        long,
+        value_parser = name,
+        value_delimiter = ',',
+        value_name = "SCOPE,...",
+        help = format!("The scopes it has, with commas between them; {NOT_ENFORCED}")
+    )]
     pub(super) scopes: Option<Vec<String>>,
     /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
     #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]

@@ -16,10 +16,10 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         | "revoked_credential" | "not_yet_valid" | "invalid_token" => {
             (401, INVALID_REQUEST, "invalid_api_key", "authentication_error", "authentication")
         }
-        "conflicting_credentials" | "malformed_request" => {
+        "conflicting_credentials" | "malformed_path" | "malformed_request" => {
             (400, INVALID_REQUEST, "invalid_request", INVALID_REQUEST, "validation")
         }
-        "address_denied" | "tier_denied" => {
+        "address_denied" | "tier_denied" | "endpoint_denied" | "feature_denied" => {
             (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
         }
         "model_denied" => {
@@ -58,7 +58,11 @@ fn every_reason_has_the_answer_of_the_table_in_every_dialect() {
         let (status, error_type, code, anthropic, tgi) = row(reason);
         let answer = answer(reason);
         assert_eq!(answer.status, status, "{reason:?}");
-        let param = if reason == Reason::ModelDenied { json!("model") } else { Value::Null };
+        let param = match reason {
+            Reason::ModelDenied => json!("model"),
+            Reason::FeatureDenied => json!("background"),
+            _ => Value::Null,
+        };
         let message = message(answer);
         for (dialect, expected) in [
             (

@@ -72,7 +72,7 @@ impl fmt::Display for BindingError {
         match self {
             Self::NotAccepted { source, issuer } => write!(
                 f,
-                "\"{source}\" has the keys of \"{}\", which is not accepted; name it in \
+                "\"{source}\" is for tokens of \"{}\", which is not accepted; name it in \
                  \"tollgate_jwt_issuer\" as well, to the letter",
                 issuer.escape_debug()
             ),
@@ -116,19 +116,24 @@ impl fmt::Display for Unbound {
     }
 }
 
-/// Whether sources of keys, each with its name, go together with each other and with the policy.
+/// A source, by its name.
+type Source<'a> = (&'a str, &'a Binding);
+
+/// Whether sources of keys go together with each other and with the policy; and so the `others`, which
+/// tell what tokens are worth without keys.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong.
 pub fn check_bindings(
-    sources: &[(&str, &Binding)],
+    keys: &[Source<'_>],
+    others: &[Source<'_>],
     policy: &Policy,
 ) -> Result<Option<Unbound>, BindingError> {
     let (bound, unbound): (Vec<_>, Vec<_>) =
-        sources.iter().partition(|(_, binding)| !binding.issuers.is_empty());
+        keys.iter().partition(|(_, binding)| !binding.issuers.is_empty());
     let accepted = &policy.issuers;
-    for (source, binding) in &bound {
+    for (source, binding) in bound.iter().copied().chain(others) {
         let foreign = binding.issuers.iter().find(|issuer| !accepted.contains(issuer));
         if let Some(issuer) = foreign.filter(|_| !accepted.is_empty()) {
             let (source, issuer) = ((*source).to_owned(), issuer.clone());
@@ -138,15 +143,18 @@ pub fn check_bindings(
     let is_unclaimed = |issuer: &&String| !bound.iter().any(|(_, binding)| binding.names(issuer));
     let unclaimed: Vec<&String> = accepted.iter().filter(is_unclaimed).collect();
     match (unbound.first(), unclaimed.first()) {
-        (None, Some(issuer)) => return Err(BindingError::WithoutKeys((*issuer).clone())),
+        (None, Some(issuer)) if !keys.is_empty() && others.is_empty() => {
+            return Err(BindingError::WithoutKeys((*issuer).clone()))
+        }
         (Some((source, _)), None) if !accepted.is_empty() => {
             return Err(BindingError::Inert((*source).to_owned()))
         }
         _ => {}
     }
-    for (one, binding) in sources {
+    let sources = || keys.iter().chain(others);
+    for (one, binding) in sources() {
         let prefix = binding.prefix(policy);
-        let longer = sources.iter().find(|(_, other)| {
+        let longer = sources().find(|(_, other)| {
             let other = other.prefix(policy);
             other != prefix && other.starts_with(prefix)
         });
@@ -184,7 +192,7 @@ mod tests {
         };
         let names = ["one", "two", "three"];
         let sources: Vec<_> = names.into_iter().zip(sources).collect();
-        check_bindings(&sources, &policy)
+        check_bindings(&sources, &[], &policy)
     }
 
     #[test]
@@ -204,7 +212,7 @@ mod tests {
             assert_eq!(check(sources, issuers, ""), Ok(None), "{sources:?} {issuers:?}");
         }
         let error = check(&[a.clone(), b.clone()], &["a"], "").unwrap_err();
-        assert!(error.to_string().starts_with("\"two\" has the keys of \"b\""), "{error}");
+        assert!(error.to_string().starts_with("\"two\" is for tokens of \"b\""), "{error}");
         let error = check(&[a.clone(), b], &["a", "b", "c"], "").unwrap_err();
         assert_eq!(error, BindingError::WithoutKeys("c".to_owned()));
         let error = check(&[a, any], &["a"], "").unwrap_err();
@@ -242,6 +250,33 @@ mod tests {
             let error = check(&sources, &[], default).unwrap_err();
             assert!(matches!(error, BindingError::SameNames { .. }), "{sources:?}");
         }
+    }
+
+    #[test]
+    fn who_is_asked_about_tokens_is_held_to_the_same() {
+        let policy = |issuers: &[&str], prefix: &str| Policy {
+            issuers: issuers.iter().map(|issuer| (*issuer).to_owned()).collect(),
+            client_prefix: prefix.to_owned(),
+            ..Policy::default()
+        };
+        let (a, b) = (binding(&["a"], None), binding(&["b"], None));
+        let (keys, asked) = ([("one", &a)], [("/ask", &b)]);
+        // Its tokens need no keys.
+        assert_eq!(check_bindings(&keys, &asked, &policy(&["a", "b"], "")), Ok(None));
+        assert_eq!(check_bindings(&[], &asked, &policy(&["b", "c"], "")), Ok(None));
+        let error = check_bindings(&keys, &asked, &policy(&["a"], "")).unwrap_err();
+        assert!(matches!(error, BindingError::NotAccepted { .. }), "{error}");
+        let asked = binding(&["b"], Some("b:"));
+        let error = check_bindings(&keys, &[("/ask", &asked)], &policy(&[], "")).unwrap_err();
+        assert!(matches!(error, BindingError::SameNames { .. }), "{error}");
+        assert_eq!(check_bindings(&keys, &[("/ask", &asked)], &policy(&[], "a:")), Ok(None));
+        let bound = policy(&["a", "b"], "t:").bound(&asked);
+        assert_eq!((bound.issuers, bound.client_prefix), (vec!["b".to_owned()], "b:".to_owned()));
+        let unbound = policy(&["a"], "t:").bound(&Binding::default());
+        assert_eq!(
+            (unbound.issuers, unbound.client_prefix),
+            (vec!["a".to_owned()], "t:".to_owned())
+        );
     }
 
     #[test]

@@ -130,12 +130,18 @@ impl KeySet {
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &'s Key> + use<'s, 'k> {
         let fit = || self.keys.iter().filter(move |key| key.algorithms().contains(algorithm));
-        let known = kid.is_some() && self.keys.iter().any(|key| key.kid() == kid);
-        let unnamed = fit().filter(move |key| !known && key.kid().is_none());
-        let named =
-            fit().filter(move |key| key.kid().is_some() && (kid.is_none() || key.kid() == kid));
+        let named = fit().filter(move |key| key.kid().is_some() && key.kid() == kid);
+        // Somebody else's key of that name is none of these.
+        let is_known = move |binding: &Binding| {
+            self.keys
+                .iter()
+                .any(|other| other.kid() == kid && !other.binding().is_apart_from(binding))
+        };
+        let unnamed = fit()
+            .filter(move |key| key.kid().is_none() && (kid.is_none() || !is_known(key.binding())));
+        let others = fit().filter(move |key| key.kid().is_some() && kid.is_none());
         let mut tries = Tries::default();
-        unnamed.chain(named).take_while(move |key| tries.allow(key))
+        named.chain(unnamed).chain(others).take_while(move |key| tries.allow(key))
     }
 
     /// Whether any of the keys is for the tokens of certain issuers only.
@@ -395,6 +401,15 @@ mod tests {
         };
         let keys = load(&of(&["a"]), &of(&["b"])).unwrap();
         assert_eq!(keys.candidates(Some("1"), Algorithm::Hs256).count(), 2);
+        // Nor does one hide another one's keys without a kid.
+        let keys = KeySet::load_bound(&[
+            ("one", one.as_bytes(), &of(&["a"])),
+            ("secret", SECRET, &of(&["b"])),
+            ("another", &[b'x'; 32], &of(&["a"])),
+        ]);
+        let keys = keys.unwrap();
+        let found: Vec<_> = keys.candidates(Some("1"), Algorithm::Hs256).map(Key::kid).collect();
+        assert_eq!(found, [Some("1"), None]);
         for (of_one, of_two) in
             [(of(&["a"]), of(&["b", "a"])), (of(&["a"]), of(&[])), (of(&[]), of(&[]))]
         {

@@ -1,6 +1,7 @@
 //! What a place in the configuration demands of a token.
 
 use super::algorithm::AlgorithmSet;
+use super::binding::Binding;
 use super::claim_map::ClaimMap;
 
 /// The longest token that is accepted unless configured otherwise, in bytes.
@@ -26,6 +27,20 @@ pub struct Policy {
     /// What the names of clients begin with, before what the token says; empty: nothing. Clients that
     /// tokens name are told apart by it from those of API keys.
     pub client_prefix: String,
+}
+
+impl Policy {
+    /// What is demanded where somebody vouches for tokens of `binding` alone.
+    #[must_use]
+    pub fn bound(mut self, binding: &Binding) -> Self {
+        if !binding.issuers.is_empty() {
+            self.issuers.clone_from(&binding.issuers);
+        }
+        if let Some(prefix) = &binding.client_prefix {
+            self.client_prefix.clone_from(prefix);
+        }
+        self
+    }
 }
 
 impl Default for Policy {

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::entry::Draft;
-use super::image::{flag, next_place, place_of, Header, Image, Spot};
+use super::image::{flag, next_place, place_of, set_flags, Header, Image, Spot};
 use super::image::{HEADER_LEN, NO_TIER, PLACE_LEN};
-use super::{Digest, EntryName, KeysError, Problem};
+use super::{Digest, EntryName, KeysError, Problem, Refused};
+use crate::clock::UnixSeconds;
 
 /// A set that is being made.
 pub(super) struct Builder {
     /// The header's room, and the entries behind it.
     block: Vec<u8>,
-    /// Where each of them is.
+    /// Where each of them is, in the order of the file.
     entries: Vec<Spot>,
-    /// A hash of each id, to find those that are there twice.
-    ids: Vec<u64>,
+    /// A hash of each id, to find those that are there twice, and the entry's place in the file.
+    ids: Vec<(u64, u32)>,
     /// Where the name of each tier is, and the first entry with it.
     tiers: Vec<(Spot, Spot)>,
     tier_of: HashMap<Box<str>, u32>,
@@ -77,10 +78,33 @@ impl Builder {
             }
         }
 
-        self.entries.push(entry);
         let mut hasher = DefaultHasher::new();
         draft.id.hash(&mut hasher);
-        self.ids.push(hasher.finish());
+        self.ids.push((hasher.finish(), self.header.keys));
+        self.count(entry)
+    }
+
+    /// Adds an entry that something is wrong with. It is there to be refused: whatever else says
+    /// something of that key, must not bring it into force.
+    pub(super) fn push_refused(&mut self, wrong: &Wrong<'_>) -> Option<()> {
+        let entry = Spot::end_of(&mut self.block)?;
+        let mut flags = flag::REFUSED;
+        flags |= if wrong.is_taken_back { flag::DISABLED } else { 0 };
+        flags |= if wrong.digest.is_none() { flag::NO_DIGEST } else { 0 };
+        let block = &mut self.block;
+        block.extend_from_slice(&wrong.digest.map_or([0; 32], |digest| digest.0));
+        block.extend_from_slice(&i64::MAX.to_le_bytes());
+        block.extend_from_slice(&i64::MAX.to_le_bytes());
+        block.extend_from_slice(&NO_TIER.to_le_bytes());
+        block.extend_from_slice(&flags.to_le_bytes());
+        push_name(block, wrong.id)?;
+        push_name(block, wrong.client)?;
+        self.header.refused += 1;
+        self.count(entry)
+    }
+
+    fn count(&mut self, entry: Spot) -> Option<()> {
+        self.entries.push(entry);
         self.header.keys = self.header.keys.checked_add(1).filter(|keys| *keys < u32::MAX / 4)?;
         Some(())
     }
@@ -98,27 +122,10 @@ impl Builder {
         Some(index)
     }
 
-    /// The block; or, for each entry that is there already, what is wrong with it.
-    pub(super) fn finish(mut self) -> Result<Vec<u8>, Vec<KeysError>> {
-        let duplicates = self.write_rest().ok_or_else(|| {
-            vec![KeysError { entry: None, field: None, problem: Problem::TooManyKeys }]
-        })?;
-        let image = Image { block: &self.block, header: self.header };
-        let mut errors = self.duplicate_ids(image);
-        errors.extend(duplicates.into_iter().map(|(earlier, later)| KeysError {
-            entry: Some(self.name(image, later)),
-            field: Some("hash".to_owned()),
-            problem: Problem::DuplicateHash(self.name(image, earlier)),
-        }));
-        match errors.is_empty() {
-            true => Ok(self.block),
-            false => Err(errors),
-        }
-    }
-
-    /// Writes what is behind the entries, and the header. The pairs of positions in the file that have
-    /// the same digest; `None`: there can't be so many keys.
-    fn write_rest(&mut self) -> Option<Vec<(usize, usize)>> {
+    /// The block, and what is wrong with each entry that is there already: of ids the first one counts;
+    /// a key that several entries are of is not in force. `None`: there can't be so many keys.
+    pub(super) fn finish(mut self, now: Option<UnixSeconds>) -> Option<(Vec<u8>, Vec<Refused>)> {
+        let ids = self.duplicate_ids();
         // Never more than half full.
         self.header.places = self.header.keys.saturating_mul(2).max(8).next_power_of_two();
         self.header.tiers = u32::try_from(self.tiers.len()).ok()?;
@@ -126,15 +133,27 @@ impl Builder {
         let entries_end = self.block.len();
         let table_len = usize::try_from(self.header.places).ok()?.checked_mul(PLACE_LEN)?;
         self.block.resize(entries_end.checked_add(table_len)?, 0);
-        let duplicates = self.write_table(entries_end)?;
+        let digests = self.write_table(entries_end)?;
+        let mut refused = Vec::new();
+        for (earlier, later) in ids {
+            let is_off = self.refuse(later, now)?;
+            refused.push(self.told(later, "id", Problem::DuplicateId([earlier, later]), is_off));
+        }
+        for (earlier, later) in digests {
+            let is_off = [self.refuse(earlier, now)?, self.refuse(later, now)?].contains(&true);
+            let problem = Problem::DuplicateHash(self.name(earlier));
+            refused.push(self.told(later, "hash", problem, is_off));
+        }
         for (name, first) in &self.tiers {
             self.block.extend_from_slice(&name.0.to_le_bytes());
             self.block.extend_from_slice(&first.0.to_le_bytes());
         }
         self.block.get_mut(..HEADER_LEN)?.copy_from_slice(&self.header.bytes());
-        Some(duplicates)
+        Some((self.block, refused))
     }
 
+    /// Finds a place for each digest. The pairs of entries that have the same one; of these, one that
+    /// is disabled is found.
     fn write_table(&mut self, entries_end: usize) -> Option<Vec<(usize, usize)>> {
         let places = self.header.places;
         let (block, table) = self.block.split_at_mut_checked(entries_end)?;
@@ -142,21 +161,30 @@ impl Builder {
         let image = Image { block, header: self.header };
         let mut duplicates = Vec::new();
         for (position, entry) in self.entries.iter().enumerate() {
+            let (_, _, flags) = image.state(*entry)?;
+            if flags & flag::NO_DIGEST != 0 {
+                continue;
+            }
             let digest = Digest(image.digest(*entry)?.try_into().ok()?);
             let (mut at, tag) = place_of(&digest, places);
             loop {
                 let place = table.get_mut(usize::try_from(at).ok()?)?;
                 let [a, b, c, d, e, f, g, h] = *place;
                 let other = Spot(u32::from_le_bytes([e, f, g, h]));
-                if other == Spot::default() {
-                    let ([a, b, c, d], [e, f, g, h]) = (tag.to_le_bytes(), entry.0.to_le_bytes());
-                    *place = [a, b, c, d, e, f, g, h];
-                    break;
-                }
-                if [a, b, c, d] == tag.to_le_bytes() && image.digest(other)? == digest.0 {
+                let is_free = other == Spot::default();
+                let is_same = !is_free
+                    && [a, b, c, d] == tag.to_le_bytes()
+                    && image.digest(other)? == digest.0;
+                if is_same {
                     // Entries are in the order of the file.
                     let earlier = self.entries.binary_search_by_key(&other.0, |entry| entry.0);
                     duplicates.push((earlier.ok()?, position));
+                }
+                if is_free || is_same && flags & flag::DISABLED != 0 {
+                    let ([a, b, c, d], [e, f, g, h]) = (tag.to_le_bytes(), entry.0.to_le_bytes());
+                    *place = [a, b, c, d, e, f, g, h];
+                }
+                if is_free || is_same {
                     break;
                 }
                 at = next_place(at, places);
@@ -165,12 +193,12 @@ impl Builder {
         Some(duplicates)
     }
 
-    fn duplicate_ids(&self, image: Image<'_>) -> Vec<KeysError> {
-        let mut ids: Vec<(u64, u32)> = self.ids.iter().copied().zip(0u32..).collect();
-        ids.sort_unstable();
+    /// The entries that have an id which an earlier one has: the first one with it, and they.
+    fn duplicate_ids(&mut self) -> Vec<(usize, usize)> {
+        let image = Image { block: &self.block, header: self.header };
+        self.ids.sort_unstable();
         let mut duplicates = Vec::new();
-        for same in ids.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
-            // Of several, each but the first is told together with that.
+        for same in self.ids.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
             let mut first: HashMap<&str, usize> = HashMap::new();
             for (_, position) in same {
                 let Ok(position) = usize::try_from(*position) else { continue };
@@ -185,21 +213,48 @@ impl Builder {
             }
         }
         duplicates.sort_unstable_by_key(|(_, later)| *later);
-        let errors = duplicates.into_iter().map(|(earlier, later)| KeysError {
-            entry: Some(self.name(image, later)),
-            field: Some("id".to_owned()),
-            problem: Problem::DuplicateId([earlier, later]),
-        });
-        errors.collect()
+        duplicates
+    }
+
+    /// The entry at this position of the file is not in force, whatever it says. Whether it would not be
+    /// anyway.
+    fn refuse(&mut self, position: usize, now: Option<UnixSeconds>) -> Option<bool> {
+        let entry = *self.entries.get(position)?;
+        let image = Image { block: &self.block, header: self.header };
+        let (expires, tier, flags) = image.state(entry)?;
+        if flags & flag::REFUSED == 0 {
+            set_flags(&mut self.block, entry, flag::REFUSED)?;
+            self.header.refused += 1;
+            self.header.without_tier -= u32::from(tier == NO_TIER).min(self.header.without_tier);
+        }
+        Some(flags & flag::DISABLED != 0 || now.is_some_and(|now| expires <= now))
+    }
+
+    fn told(&self, position: usize, field: &str, problem: Problem, is_off: bool) -> Refused {
+        let (entry, field) = (Some(self.name(position)), Some(field.to_owned()));
+        Refused { error: KeysError { entry, field, problem }, is_off }
     }
 
     /// What messages call the entry at this position of the file.
-    fn name(&self, image: Image<'_>, position: usize) -> EntryName {
-        match self.entries.get(position).and_then(|entry| image.id(*entry)) {
+    fn name(&self, position: usize) -> EntryName {
+        let image = Image { block: &self.block, header: self.header };
+        let id = self.entries.get(position).and_then(|entry| image.id(*entry));
+        match id.filter(|id| !id.is_empty()) {
             Some(id) => EntryName::Id(id.to_owned()),
             None => EntryName::Position(position),
         }
     }
+}
+
+/// What can be told of an entry that something is wrong with.
+#[derive(Default)]
+pub(super) struct Wrong<'m> {
+    pub(super) digest: Option<Digest>,
+    /// Empty where it can't be shown.
+    pub(super) id: &'m str,
+    pub(super) client: &'m str,
+    /// It says that it is revoked or disabled.
+    pub(super) is_taken_back: bool,
 }
 
 /// Names are short: 256 bytes at most.

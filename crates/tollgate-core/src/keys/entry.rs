@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
 
+use super::builder::Wrong;
 use super::field::{Field, Text};
 use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
 use super::{Digest, EntryName, Problem};
@@ -29,27 +30,59 @@ pub(super) const FIELDS: [&str; 12] = [
 /// The members of one entry, duplicates included, in the order of the file.
 pub(super) struct Members<'de>(Vec<(Text<'de>, Field<'de>)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+/// An element of `keys`; `None`: it is no object.
+pub(super) struct Element<'de>(pub(super) Option<Members<'de>>);
+
+impl<'de> Deserialize<'de> for Element<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
+        deserializer.deserialize_any(ElementVisitor)
+    }
+}
 
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
+struct ElementVisitor;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Element<'de>;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::with_capacity(FIELDS.len());
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(FIELDS.len());
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
+        Ok(Element(Some(Members(members))))
+    }
 
-        deserializer.deserialize_map(MembersVisitor)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Element(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Element(None))
     }
 }
 
@@ -118,6 +151,38 @@ impl Members<'_> {
             Some(id) if !id.is_empty() && !is_a_key(id) => EntryName::Id(id.to_owned()),
             _ => EntryName::Position(position),
         }
+    }
+
+    /// What can be told of the entry though something is wrong with it.
+    pub(super) fn wrong(&self) -> Wrong<'_> {
+        let digest = self.get("hash").and_then(|value| as_digest(value).ok());
+        let is_a_key =
+            |name: &str| is_like_a_key(name) || digest == Some(Digest::of(name.as_bytes()));
+        let named = |field| {
+            let name = self.get(field).and_then(|value| as_name(value).ok());
+            name.filter(|name| !is_a_key(name)).unwrap_or_default()
+        };
+        Wrong {
+            digest,
+            id: named("id"),
+            client: named("client"),
+            is_taken_back: self.is_taken_back(),
+        }
+    }
+
+    /// Whether it says that it is revoked or disabled, maybe not in the right form.
+    fn is_taken_back(&self) -> bool {
+        self.0.iter().any(|(name, value)| match name.as_str() {
+            "revoked" => true,
+            "disabled" => value.as_bool() == Some(true),
+            _ => false,
+        })
+    }
+
+    /// Whether the key would not be in force anyway.
+    pub(super) fn is_off(&self, now: UnixSeconds) -> bool {
+        let expires = self.get("expires").map(|value| as_date(value, Rounding::Down));
+        self.is_taken_back() || expires.is_some_and(|date| date.is_ok_and(|date| date <= now))
     }
 
     fn check_names(&self) -> Result<(), FieldError> {

@@ -21,13 +21,14 @@ use crate::principal::{AuthMethod, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
 /// others of ours.
-pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x02";
+pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x03";
 pub(super) const HEADER_LEN: usize = 64;
 pub(super) const PLACE_LEN: usize = 8;
 pub(super) const TIER_LEN: usize = 8;
 const DIGEST_LEN: usize = 32;
-/// An entry without its text.
-const FIXED_LEN: usize = 56;
+/// Where an entry has its flags, and how long it is without its text.
+const FLAGS_AT: usize = DIGEST_LEN + 20;
+const FIXED_LEN: usize = FLAGS_AT + 4;
 
 /// Where something is, in units of 8 bytes from the start of the block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,11 @@ pub(super) mod flag {
     pub(in super::super) const MODELS: u32 = 1 << 1;
     pub(in super::super) const SCOPES: u32 = 1 << 2;
     pub(in super::super) const CIDRS: u32 = 1 << 3;
+    /// Something is wrong with the entry, or with what another one says of the same key: it is not in
+    /// force.
+    pub(in super::super) const REFUSED: u32 = 1 << 4;
+    /// It has no digest that can be read, and is in no table.
+    pub(in super::super) const NO_DIGEST: u32 = 1 << 5;
 }
 
 /// How much there is of everything, and where.
@@ -73,6 +79,8 @@ pub(super) struct Header {
     /// Keys with `models` or `scopes`, and the first of them.
     pub(super) restricted: u32,
     pub(super) first_restricted: Spot,
+    /// Entries that are not in force, as something is wrong with them.
+    pub(super) refused: u32,
 }
 
 impl Header {
@@ -86,6 +94,7 @@ impl Header {
             self.without_tier,
             self.restricted,
             self.first_restricted.0,
+            self.refused,
         ];
         let parts = MAGIC.into_iter().chain(numbers.into_iter().flat_map(u32::to_le_bytes));
         bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
@@ -103,8 +112,14 @@ impl Header {
             without_tier: rest.u32()?,
             restricted: rest.u32()?,
             first_restricted: Spot(rest.u32()?),
+            refused: rest.u32()?,
         };
         (header.places.is_power_of_two() && block.len() == header.end()?).then_some(header)
+    }
+
+    /// The number of keys, but for those whose entries are wrong.
+    pub(super) fn len(self) -> usize {
+        to_usize(self.keys.saturating_sub(self.refused))
     }
 
     fn tiers_at(&self) -> Option<usize> {
@@ -133,6 +148,14 @@ pub(super) fn place_of(digest: &Digest, places: u32) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = mixed.to_be_bytes();
     let first = u32::from_be_bytes([a, b, c, d]) & places.saturating_sub(1);
     (first, u32::from_be_bytes([e, f, g, h]))
+}
+
+/// Sets these flags of an entry.
+pub(super) fn set_flags(block: &mut [u8], entry: Spot, flags: u32) -> Option<()> {
+    let at = entry.at()?.checked_add(FLAGS_AT)?;
+    let field = block.get_mut(at..)?.first_chunk_mut()?;
+    *field = (u32::from_le_bytes(*field) | flags).to_le_bytes();
+    Some(())
 }
 
 /// The place after this one.
@@ -201,6 +224,7 @@ impl<'b> Image<'b> {
                 rate_limit: None,
             }),
             disabled: flags & flag::DISABLED != 0,
+            refused: flags & flag::REFUSED != 0,
             not_before: UnixSeconds(not_before),
             expires: UnixSeconds(expires),
             cidrs: cidrs.transpose().ok()?,
@@ -210,6 +234,14 @@ impl<'b> Image<'b> {
     /// The digest of this entry.
     pub(super) fn digest(self, entry: Spot) -> Option<&'b [u8]> {
         self.read(entry)?.bytes(DIGEST_LEN)
+    }
+
+    /// When this entry expires, its tier, and its flags.
+    pub(super) fn state(self, entry: Spot) -> Option<(UnixSeconds, u32, u32)> {
+        let mut fixed = self.read(entry)?;
+        fixed.bytes(DIGEST_LEN)?;
+        let (_, expires) = (fixed.i64()?, fixed.i64()?);
+        Some((UnixSeconds(expires), fixed.u32()?, fixed.u32()?))
     }
 
     /// The id of this entry.

@@ -14,6 +14,8 @@ use crate::principal::Principal;
 pub struct ApiKey {
     pub(super) principal: Arc<Principal>,
     pub(super) disabled: bool,
+    /// The file says something of it that can't be right.
+    pub(super) refused: bool,
     pub(super) not_before: UnixSeconds,
     pub(super) expires: UnixSeconds,
     pub(super) cidrs: Option<Box<[Cidr]>>,
@@ -25,7 +27,8 @@ impl ApiKey {
     ///
     /// # Errors
     ///
-    /// The first of these that holds: the key is disabled (`RevokedCredential`), before its
+    /// The first of these that holds: the key is disabled (`RevokedCredential`), something is wrong with
+    /// its entry or another one has it, too (`InvalidCredential`); it is before its
     /// `not_before` (`NotYetValid`), at or after its `expires` (`ExpiredCredential`), or the address
     /// is in none of its `cidrs` (`AddressDenied`).
     pub fn judge(
@@ -33,17 +36,18 @@ impl ApiKey {
         now: UnixSeconds,
         address: Option<IpAddr>,
     ) -> Result<&Arc<Principal>, Refusal> {
-        match self.reason(now, address) {
-            None => Ok(&self.principal),
-            Some(reason) => {
-                Err(Refusal { reason, owner: Some(KeyOwner(Arc::clone(&self.principal))) })
-            }
-        }
+        let Some(reason) = self.reason(now, address) else { return Ok(&self.principal) };
+        // Of an entry that is wrong, it isn't sure whose key it is.
+        let is_sure = reason != Reason::InvalidCredential && !self.principal.client().is_empty();
+        Err(Refusal { reason, owner: is_sure.then(|| KeyOwner(Arc::clone(&self.principal))) })
     }
 
     fn reason(&self, now: UnixSeconds, address: Option<IpAddr>) -> Option<Reason> {
         if self.disabled {
             return Some(Reason::RevokedCredential);
+        }
+        if self.refused {
+            return Some(Reason::InvalidCredential);
         }
         if now < self.not_before {
             return Some(Reason::NotYetValid);

@@ -16,6 +16,7 @@ mod memo;
 mod value;
 
 pub use error::{EntryName, KeysError, Problem};
+pub use file::{Built, Refused, MAX_TOLD};
 pub use key::{ApiKey, KeyOwner, Refusal};
 pub use memo::KeyMemo;
 
@@ -33,6 +34,10 @@ use image::{Header, Image};
 /// The longest API key, in bytes. A longer one is refused without being hashed.
 pub const MAX_KEY_LEN: usize = 4096;
 
+/// What whoever sets, changes or sees `models` or `scopes` of a key has to know.
+pub const NOT_ENFORCED: &str =
+    "\"models\" and \"scopes\" of keys are kept, but not enforced by this version: such a key may use all";
+
 /// The most faults that [`faults`] tells.
 const MAX_FAULTS: usize = 1000;
 
@@ -47,8 +52,7 @@ pub struct KeySet {
 
 /// Everything that is wrong with a keys file: one fault an entry, and the first thousand.
 ///
-/// What is said of the file as a whole ends the reading. That an id or a hash is there twice is said
-/// only of a file with nothing else wrong.
+/// What is said of the file as a whole ends the reading.
 #[must_use]
 pub fn faults(json: &[u8]) -> Vec<KeysError> {
     file::faults(json, MAX_FAULTS)
@@ -57,14 +61,19 @@ pub fn faults(json: &[u8]) -> Vec<KeysError> {
 impl KeySet {
     /// Reads a keys file, and makes the block of its keys. `is_declared` says which tiers there are.
     ///
-    /// A file without entries makes an empty set, which refuses every key.
+    /// A file without entries makes an empty set, which refuses every key. An entry that something is
+    /// wrong with is refused, and told ([`Built::refused`]), and has no say about the others: were all
+    /// of the file refused, no key could be revoked for as long as one of them has a slip.
     ///
     /// # Errors
     ///
-    /// Anything that is not exactly the format of version 1, by the first entry and field that
-    /// break it: see [`Problem`].
-    pub fn build(json: &[u8], is_declared: &dyn Fn(&str) -> bool) -> Result<Vec<u8>, KeysError> {
-        file::build(json, is_declared)
+    /// What is wrong with the file as a whole: it is no JSON, say, or of another version.
+    pub fn build(
+        json: &[u8],
+        is_declared: &dyn Fn(&str) -> bool,
+        now: UnixSeconds,
+    ) -> Result<Built, KeysError> {
+        file::build(json, is_declared, now)
     }
 
     /// The set in a block that [`KeySet::build`] made. It is read in place: it must not change. `None`:
@@ -79,11 +88,12 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// As [`KeySet::build`].
+    /// Anything that is not exactly the format of version 1, by the first entry and field that
+    /// break it: see [`Problem`].
     pub fn parse(json: &[u8]) -> Result<Self, KeysError> {
         let problem = Problem::TooManyKeys;
         let whole = KeysError { entry: None, field: None, problem };
-        Self::from_block(Self::build(json, &|_| true)?).ok_or(whole)
+        Self::from_block(file::strict(json)?).ok_or(whole)
     }
 
     fn image(&self) -> Image<'_> {
@@ -120,16 +130,16 @@ impl KeySet {
         }
     }
 
-    /// The number of keys, disabled and expired ones included.
+    /// The number of keys, disabled and expired ones included, but for those whose entries are wrong.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::try_from(self.header.keys).unwrap_or(usize::MAX)
+        self.header.len()
     }
 
     /// Whether there is no key at all, so that every request would be refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.header.keys == 0
+        self.len() == 0
     }
 
     /// The tiers that keys name, and the `id` of the first key of each.

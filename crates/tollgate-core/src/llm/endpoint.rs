@@ -194,12 +194,12 @@ impl Endpoint {
     }
 }
 
-/// The form in which a request for `path` is read (see [`Engine::form`]), and how a refusal looks to a
-/// client that asked for it, which may be no endpoint that is known.
+/// The form in which a request by `method` for `path` is read (see [`Engine::read`]), and how a refusal
+/// looks to a client that asked for it, which may be no endpoint that is known.
 #[must_use]
-pub fn classify(path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
-    let endpoint = engine.form(path);
-    let dialect = match (endpoint, engine.dialect()) {
+pub fn classify(method: &[u8], path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
+    let row = engine.read(path);
+    let dialect = match (row.and_then(|row| row.form), engine.dialect()) {
         // TGI answers in its own form wherever it isn't OpenAI's API.
         (Some(Endpoint::Invocations), dialect) => dialect,
         (Some(endpoint), _) => endpoint.dialect(),
@@ -207,7 +207,7 @@ pub fn classify(path: &[u8], engine: Engine) -> (Option<Endpoint>, Dialect) {
         (None, Dialect::Ollama) if !is_below_api(path) => Dialect::OpenAi,
         (None, dialect) => dialect,
     };
-    (endpoint, dialect)
+    (row.filter(|row| row.methods.contain(method)).and_then(|row| row.form), dialect)
 }
 
 /// Whether a segment of the path, other than the last, is `api`.
@@ -240,13 +240,23 @@ mod tests {
             ("", Engine::Ollama, Dialect::OpenAi),
             ("/api/models", Engine::Vllm, Dialect::OpenAi),
         ] {
-            let endpoint = engine.form(path.as_bytes());
+            let endpoint = engine.read(path.as_bytes()).and_then(|row| row.form);
             assert_eq!(
-                classify(path.as_bytes(), engine),
+                classify(b"POST", path.as_bytes(), engine),
                 (endpoint, expected),
                 "{path} {engine:?}"
             );
+            let get = (None, expected);
+            assert_eq!(classify(b"GET", path.as_bytes(), engine), get, "{path} {engine:?}");
         }
+    }
+
+    #[test]
+    fn only_the_methods_of_a_line_are_read() {
+        let of = |method: &[u8], path: &[u8], engine| classify(method, path, engine).0;
+        assert_eq!(of(b"PUT", b"/generate", Engine::Sglang), Some(Endpoint::SglangGenerate));
+        assert_eq!(of(b"PUT", b"/v1/chat/completions", Engine::Sglang), None);
+        assert_eq!(of(b"post", b"/generate", Engine::Sglang), None);
     }
 
     #[test]

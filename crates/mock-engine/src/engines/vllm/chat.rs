@@ -166,10 +166,9 @@ impl Chunks<'_> {
     }
 
     fn word(&mut self, index: u64, position: u64, delta: &Json, finish: Option<&str>) {
-        let is_last = finish.is_some() && index + 1 == self.asked.choices();
         let rest = Rest {
             usage: self.so_far(position),
-            fingerprint: is_last && !self.asked.include_usage,
+            fingerprint: finish.is_some() && !self.asked.include_usage,
             first: false,
         };
         let choice = self.choice(index, delta, finish, true);
@@ -225,12 +224,11 @@ fn stream(call: &Call<'_>, asked: &Asked) -> Made {
     }
     if !asked.is_cut() {
         for index in 0..asked.choices() {
-            let is_last = index + 1 == asked.choices();
             let choice =
                 chunks.choice(index, &object! { "content": "" }, Some(asked.finish_reason()), true);
             let rest = Rest {
                 usage: chunks.so_far(position),
-                fingerprint: is_last && !asked.include_usage,
+                fingerprint: !asked.include_usage,
                 first: false,
             };
             let chunk = chunks.chunk(&[choice], rest);

@@ -72,20 +72,18 @@ fn stream(call: &Call<'_>, asked: &Asked) -> Made {
                 "finish_reason": is_end.then(|| finish(asked)), "stop_reason": NULL,
                 "prompt_token_ids": NULL, "token_ids": NULL,
             };
-            let so_far = (asked.include_usage && asked.continuous_usage).then(|| {
-                usage(asked.usage_of_one(position), |json| {
-                    json.put("completion_tokens_details", &NULL);
-                })
-            });
-            let fingerprint = is_end && index + 1 == asked.choices() && !asked.include_usage;
+            let so_far = (asked.include_usage && asked.continuous_usage)
+                .then(|| usage(asked.usage_of_one(position), |_| ()));
+            let fingerprint = is_end && !asked.include_usage;
             script.delta(None, &chunk(&[choice], so_far, fingerprint));
         }
     }
     if asked.include_usage && call.controls.usage != UsageMode::Absent {
         let of = asked.usage();
-        let cached = object! { "cached_tokens": of.cached };
+        // Details are of one prompt, and not told of several.
+        let cached = (asked.prompts == 1).then(|| object! { "cached_tokens": of.cached });
         let of = usage(of, |json| {
-            json.put("prompt_tokens_details", &cached)
+            json.put_some("prompt_tokens_details", cached)
                 .put_some("completion_tokens_details", reasoning(of));
         });
         script.event(None, &chunk(&[], Some(of), true));

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn block(entries: &[Value]) -> Vec<u8> {
-    KeySet::build(file(entries).as_bytes(), &|_| true).unwrap()
+    KeySet::build(file(entries).as_bytes(), &|_| true, NOW).unwrap().block
 }
 
 /// Entries with everything that an entry can have.
@@ -85,10 +85,11 @@ fn what_is_no_block_or_a_cut_one_is_no_set() {
 #[test]
 fn a_tier_must_be_declared_where_tiers_are_known() {
     let text = file(&[entry("k_0", json!({})), entry("k_1", json!({"tier": "pro"}))]);
-    let build = |declared: &str| KeySet::build(text.as_bytes(), &|tier| tier == declared);
-    assert!(build("pro").is_ok());
+    let build =
+        |declared: &str| KeySet::build(text.as_bytes(), &|tier| tier == declared, NOW).unwrap();
+    assert_eq!(build("pro").refused, []);
     assert_eq!(
-        build("free").unwrap_err().to_string(),
+        build("free").refused[0].error.to_string(),
         "key \"k_1\": field \"tier\" names the tier \"pro\", which is not declared: add \
          \"tollgate_tier pro { ... }\" to the http block"
     );

@@ -1,6 +1,7 @@
 mod block;
 mod file;
 mod lookup;
+mod refused;
 
 use super::*;
 use serde_json::{json, Value};

@@ -141,7 +141,9 @@ impl<'z> Outputs<'z> {
             Estimate::of(head).decayed(start, now.since(head.minute))
         });
         let next = match known {
-            None if output.is_whole => Some(Estimate { answers: 1, ..Estimate::beginning(output.tokens) }),
+            None if output.is_whole => {
+                Some(Estimate { answers: 1, ..Estimate::beginning(output.tokens) })
+            }
             _ => before.next(output),
         };
         let Some(next) = next else { return };

@@ -4,9 +4,11 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
+pub mod exception;
 mod llamacpp;
 mod ollama;
 mod openai;
@@ -16,6 +18,7 @@ mod sglang;
 mod tgi;
 mod vllm;
 
+pub use exception::Exception;
 pub use row::{Kind, Methods, Row};
 
 use super::endpoint::Dialect;
@@ -39,6 +42,22 @@ pub enum Engine {
     /// Anything that speaks Anthropic's API.
     Anthropic,
 }
+
+/// A header by which a client has an engine do something else than the body says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SteeringHeader {
+    /// In lower case.
+    pub name: &'static [u8],
+    /// Whether a stream goes on by it when its client has left.
+    pub resumes: bool,
+}
+
+/// llama.cpp gives the rest of a stream to whoever names it.
+const CONVERSATION_ID: SteeringHeader =
+    SteeringHeader { name: b"x-conversation-id", resumes: true };
+/// vLLM takes it for the model of a request to `/invocations`.
+const ADAPTER_ID: SteeringHeader =
+    SteeringHeader { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
 
 /// What an engine serves.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +111,33 @@ impl Engine {
             Self::LlamaCpp => &llamacpp::TABLE,
             Self::Ollama => &ollama::TABLE,
             Self::Anthropic => &anthropic::TABLE,
+        }
+    }
+
+    /// Whether it makes an answer that is no stream to its end, though its client has left. The others
+    /// look after their clients (vLLM, SGLang, TGI, Ollama), or are not known.
+    #[must_use]
+    pub fn goes_on_after_client_left(self) -> bool {
+        match self {
+            Self::LlamaCpp => true,
+            Self::OpenAi
+            | Self::Vllm
+            | Self::Sglang
+            | Self::Tgi
+            | Self::Ollama
+            | Self::Anthropic => false,
+        }
+    }
+
+    /// The headers by which a client has it do something else than the body says. Behind `openai` there
+    /// may be any engine.
+    #[must_use]
+    pub fn steering_headers(self) -> &'static [SteeringHeader] {
+        match self {
+            Self::OpenAi => &[CONVERSATION_ID, ADAPTER_ID],
+            Self::Vllm => &[ADAPTER_ID],
+            Self::LlamaCpp => &[CONVERSATION_ID],
+            Self::Sglang | Self::Tgi | Self::Ollama | Self::Anthropic => &[],
         }
     }
 

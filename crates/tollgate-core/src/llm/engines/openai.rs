@@ -13,6 +13,9 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/messages" Generates as Messages: "Anthropic messages";
         POST "/api/chat" Generates as OllamaChat: "Ollama's chat";
         POST "/api/generate" Generates as OllamaGenerate: "Ollama's completions";
+        POST "/generate" Generates as TgiGenerate: "TGI's completions";
+        POST "/generate_stream" Generates as TgiGenerateStream: "TGI's completions, streamed";
+        POST "/inference/v1/generate" Generates as TokenGenerate: "vLLM: token ids in, token ids out";
         POST "/api/embed" Prefill as OllamaEmbed: "Ollama's embeddings";
         GET "/v1/responses" Generates: "responses over a WebSocket";
         POST "/v1/responses/compact" Generates: "shortens a conversation";

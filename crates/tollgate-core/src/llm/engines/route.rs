@@ -1,10 +1,10 @@
 //! The line of a table that a request is for.
 
-use super::{Engine, Kind, Row};
-use crate::llm::Endpoint;
+use std::sync::LazyLock;
 
+use super::{Engine, Kind, Row};
 impl Engine {
-    /// The form in which the body of a request for `path` is read: nginx's normalised URI, unescaped,
+    /// The line of those that are read which `path` belongs to: nginx's normalised URI, unescaped,
     /// without a query.
     ///
     /// Only the end of the path counts, so that it may stand below a prefix of the operator's, and the
@@ -12,17 +12,17 @@ impl Engine {
     /// servers accept such spellings, and a request must not escape its metering by one. What fits best
     /// is taken: the whole path, then its longest end. TGI's `/` is known at the root only.
     #[must_use]
-    pub fn form(self, path: &[u8]) -> Option<Endpoint> {
+    pub fn read(self, path: &[u8]) -> Option<&'static Row> {
         let path = without_slashes_at_end(path);
-        let mut best: Option<((usize, bool), Endpoint)> = None;
-        for row in self.table().rows {
-            let Some(form) = row.form else { continue };
+        let mut best: Option<((usize, bool), &Row)> = None;
+        // In each table they come first.
+        for row in self.table().rows.iter().take_while(|row| row.form.is_some()) {
             let Some(fit) = fit(path, row.path.as_bytes()) else { continue };
             if best.is_none_or(|(other, _)| fit > other) {
-                best = Some((fit, form));
+                best = Some((fit, row));
             }
         }
-        best.map(|(_, form)| form)
+        best.map(|(_, row)| row)
     }
 
     /// Whether a request for `path` that isn't read may pass where tokens are counted.
@@ -33,7 +33,7 @@ impl Engine {
     pub fn is_harmless(self, method: &[u8], path: &[u8]) -> bool {
         match method {
             b"OPTIONS" => true,
-            b"GET" | b"HEAD" => !self.is_known_to_harm(method, path),
+            b"GET" | b"HEAD" => !self.is_known_to_harm(path),
             _ => {
                 let is_it = |row: &&Row| row.methods.contain(method) && is_exactly(path, row.path);
                 let mut rows = self.table().rows.iter().filter(is_it).peekable();
@@ -42,21 +42,27 @@ impl Engine {
         }
     }
 
-    /// Whether any spelling of `path` is one at which a GET does more than read. Behind
-    /// `tollgate_engine openai` there may be any engine.
-    fn is_known_to_harm(self, method: &[u8], path: &[u8]) -> bool {
+    /// Whether any spelling of `path` is one at which a GET does more than read.
+    fn is_known_to_harm(self, path: &[u8]) -> bool {
         let path = without_slashes_at_end(path);
-        let engines = match self {
-            Self::OpenAi => &Self::ALL[..],
-            _ => std::slice::from_ref(&self),
-        };
-        engines.iter().flat_map(|engine| engine.table().rows).any(|row| {
-            matches!(row.kind, Kind::Generates | Kind::Prefill | Kind::Others | Kind::Admin)
-                && row.methods.contain(method)
-                && fit(path, row.path.as_bytes()).is_some()
-        })
+        let rows = HARMFUL_GETS.iter().filter(|(engine, _)| {
+            // There may be any engine behind it.
+            *engine == self || self == Self::OpenAi
+        });
+        rows.map(|(_, row)| row).any(|row| fit(path, row.path.as_bytes()).is_some())
     }
 }
+
+/// The lines by which a GET does more than read.
+static HARMFUL_GETS: LazyLock<Vec<(Engine, &'static Row)>> = LazyLock::new(|| {
+    let harms = |row: &&Row| {
+        row.methods.contain(b"GET")
+            && matches!(row.kind, Kind::Generates | Kind::Prefill | Kind::Others | Kind::Admin)
+    };
+    let of =
+        |engine: Engine| engine.table().rows.iter().filter(harms).map(move |row| (engine, row));
+    Engine::ALL.into_iter().flat_map(of).collect()
+});
 
 fn without_slashes_at_end(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
@@ -118,9 +124,10 @@ fn is_exactly(path: &[u8], row: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Endpoint;
 
     fn form(engine: Engine, path: &str) -> Option<Endpoint> {
-        engine.form(path.as_bytes())
+        engine.read(path.as_bytes())?.form
     }
 
     #[test]
@@ -129,6 +136,14 @@ mod tests {
             for row in engine.table().rows.iter().filter(|row| row.form.is_some()) {
                 assert_eq!(form(engine, row.path), row.form, "{engine:?} {}", row.path);
             }
+        }
+    }
+
+    #[test]
+    fn lines_that_are_read_come_first() {
+        for engine in Engine::ALL {
+            let rows = engine.table().rows;
+            assert!(rows.is_sorted_by_key(|row| row.form.is_none()), "{engine:?}");
         }
     }
 

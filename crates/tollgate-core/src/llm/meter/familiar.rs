@@ -6,9 +6,10 @@
 //! change nothing. So a stretch that follows the same stretches as the last time, and has the same
 //! bytes, leaves what it left then: it is enough to compare it. Any other is read, and remembered.
 
+use super::event::Event;
 use super::json_events::Scanner;
 use super::places::Place;
-use super::tally::{Event, Tally};
+use super::tally::Tally;
 
 /// How many stretches of a document are remembered: a line of Ollama's chat has three.
 const MAX_STRETCHES: usize = 4;
@@ -103,9 +104,9 @@ impl Familiar {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, Meter};
+    use super::super::{Asked, Format, Meter};
     use super::*;
-    use crate::llm::Endpoint;
+    use crate::llm::{Endpoint, Engine};
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -158,7 +159,7 @@ mod tests {
         fn what_is_familiar_is_read_as_what_is_not((endpoint, stream) in streams(), cut: usize) {
             let stream = stream.as_bytes();
             let reading = |buffers: &mut dyn Iterator<Item = &[u8]>| {
-                let mut meter = Meter::new(endpoint, Format::Ndjson, false);
+                let mut meter = Meter::new(Asked::one(endpoint, Engine::OpenAi), Some(Format::Ndjson));
                 buffers.for_each(|buffer| meter.read(buffer, &mut |_| {}));
                 meter.finish(&mut |_| {});
                 meter.reading()
@@ -175,8 +176,8 @@ mod tests {
     fn remembered(documents: &[&str]) -> (usize, u8) {
         let mut familiar = Familiar::default();
         for document in documents {
-            let (mut scanner, mut tally) =
-                (Scanner::new(Place::ChatEvent), Tally::new(Place::ChatEvent));
+            let mut scanner = Scanner::new(Place::OpenAi);
+            let mut tally = Tally::new(Asked::one(Endpoint::Chat, Engine::OpenAi), true);
             familiar.read(document.as_bytes(), &mut scanner, &mut tally);
             assert!(scanner.is_done(), "{document}");
         }

@@ -1,31 +1,46 @@
-//! Keeping back the one event that the client did not ask for.
+//! Keeping back what may have to be changed before the client gets it: the event at hand until it is
+//! whole, as no client can use a part of it, and the last event of an answer until it is known what
+//! follows.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-/// How much of an event is kept back until it is known whether it is to be hidden, in bytes. The
-/// usage-only events of engines have less than 1 KiB.
-pub(super) const MAX_HELD: usize = 16 * 1024;
+use super::members::{kept, Members};
+
+/// How much is kept back of an event that isn't whole, in bytes. The events of engines are far smaller,
+/// unless a client asks for much besides the text.
+pub(super) const MAX_HELD: usize = 64 * 1024;
 
 /// What the client gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// Bytes of earlier buffers that had been kept back.
+    /// Bytes that are not in the buffer at hand: they had been kept back, or were changed.
     Held(&'a [u8]),
     /// A range of the buffer that is being read.
     Range(Range<usize>),
 }
 
-/// What of an event stream has been passed on and what not. The bytes of the event at hand, if it is
-/// undecided, are `held`, and those of the buffer from `event` on.
+/// What of an event stream has been passed on and what not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hold {
+    /// The event that ended an answer: whole, and first to be passed on.
+    finish: Vec<u8>,
+    /// What came of the event at hand in earlier buffers. The rest of it begins in the buffer at `event`.
     held: Vec<u8>,
     /// Of the buffer at hand: where the bytes begin that have not been passed on.
     start: usize,
     /// Of the buffer at hand: where the event begins that is undecided.
     event: Option<usize>,
-    /// Whether the last event was hidden, so that the rest of its end is, too.
-    hid_last: bool,
+    last: Last,
+}
+
+/// What became of the last event, and of the rest of its end if that is in another buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Last {
+    #[default]
+    Shown,
+    Hidden,
+    Kept,
 }
 
 impl Hold {
@@ -40,30 +55,107 @@ impl Hold {
     /// An event begins, and is undecided.
     pub(super) fn begin_event(&mut self, at: usize) {
         self.event = Some(at);
-        self.hid_last = false;
+        self.last = Last::Shown;
     }
 
     /// The event at hand goes to the client.
     pub(super) fn show(&mut self, pass: &mut impl FnMut(Part<'_>)) {
         self.event = None;
-        self.hid_last = false;
-        self.pass_held(pass);
+        self.last = Last::Shown;
+        self.pass_finish(pass);
+        if !self.held.is_empty() {
+            pass(Part::Held(&self.held));
+            // Hardly any stream needs it often.
+            self.held = Vec::new();
+        }
     }
 
-    /// The event at hand, up to `end`, doesn't.
-    pub(super) fn hide(&mut self, end: usize, pass: &mut impl FnMut(Part<'_>)) {
-        if let Some(event) = self.event.take() {
-            self.pass_up_to(event, pass);
-            self.held.clear();
-            self.start = end;
-            self.hid_last = true;
+    /// The event at hand, up to `end`, doesn't; but those of its members that are `moved` stay with the
+    /// event before it, as if they had never left that.
+    pub(super) fn hide(
+        &mut self,
+        buffer: &[u8],
+        end: usize,
+        moved: &[&[u8]],
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
+        // Nothing but the event is between the two: what else there was, has passed the first one on.
+        let mut finish = std::mem::take(&mut self.finish);
+        if let Some(event) = self.take_event(buffer, end, pass) {
+            if !finish.is_empty() {
+                let members = Members::of(&event);
+                let moved = moved.iter().filter_map(|key| Some((*key, members.find(&event, key)?)));
+                moved.for_each(|(key, member)| add(&mut finish, key, member));
+            }
+            self.last = Last::Hidden;
+        }
+        if !finish.is_empty() {
+            pass(Part::Held(&finish));
+        }
+    }
+
+    /// The event at hand, up to `end`, goes to the client without the member `key`.
+    pub(super) fn strip(
+        &mut self,
+        buffer: &[u8],
+        end: usize,
+        key: &[u8],
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
+        match self.event {
+            Some(at) if self.held.is_empty() => {
+                // No need to copy it.
+                self.event = None;
+                let event = buffer.get(at..end).unwrap_or_default();
+                let cuts = Members::of(event).without(event, key);
+                self.pass_finish(pass);
+                self.pass_up_to(at, pass);
+                kept(event, &cuts)
+                    .for_each(|range| pass(Part::Range(at + range.start..at + range.end)));
+                self.start = end;
+            }
+            _ => {
+                self.pass_finish(pass);
+                if let Some(event) = self.take_event(buffer, end, pass) {
+                    pass(Part::Held(&without(&event, Some(key))));
+                }
+            }
+        }
+        self.last = Last::Shown;
+    }
+
+    /// The event at hand, up to `end`, ended an answer. It waits for the next one.
+    pub(super) fn keep(
+        &mut self,
+        buffer: &[u8],
+        end: usize,
+        strip: Option<&[u8]>,
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
+        self.pass_finish(pass);
+        if let Some(event) = self.take_event(buffer, end, pass) {
+            self.finish = without(&event, strip);
+            self.last = Last::Kept;
+        }
+    }
+
+    /// What comes now is no event, so the last one has waited long enough.
+    pub(super) fn pass_finish(&mut self, pass: &mut impl FnMut(Part<'_>)) {
+        if !self.finish.is_empty() {
+            let finish = std::mem::take(&mut self.finish);
+            pass(Part::Held(&finish));
         }
     }
 
     /// The line feed up to `end` belongs to the end of the last event.
     pub(super) fn late_line_feed(&mut self, end: usize) {
-        if std::mem::take(&mut self.hid_last) {
-            self.start = end;
+        match std::mem::take(&mut self.last) {
+            Last::Hidden => self.start = end,
+            Last::Kept if !self.finish.is_empty() => {
+                self.finish.push(b'\n');
+                self.start = end;
+            }
+            Last::Kept | Last::Shown => {}
         }
     }
 
@@ -71,8 +163,7 @@ impl Hold {
     pub(super) fn end_buffer(&mut self, buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
         if let Some(undecided) = self.event.and_then(|event| buffer.get(event..)) {
             if self.held.len() + undecided.len() <= MAX_HELD {
-                let end = buffer.len() - undecided.len();
-                self.pass_up_to(end, pass);
+                self.pass_up_to(buffer.len() - undecided.len(), pass);
                 self.held.extend_from_slice(undecided);
                 return;
             }
@@ -81,18 +172,49 @@ impl Hold {
         self.pass_up_to(buffer.len(), pass);
     }
 
-    fn pass_held(&mut self, pass: &mut impl FnMut(Part<'_>)) {
-        if !self.held.is_empty() {
-            pass(Part::Held(&self.held));
-            // Hardly any stream needs it twice.
-            self.held = Vec::new();
+    /// Takes the event at hand, up to `end`; what is before it, is passed on.
+    fn take_event<'a>(
+        &mut self,
+        buffer: &'a [u8],
+        end: usize,
+        pass: &mut impl FnMut(Part<'_>),
+    ) -> Option<Cow<'a, [u8]>> {
+        let at = self.event.take()?;
+        let mut held = std::mem::take(&mut self.held);
+        self.pass_up_to(at, pass);
+        self.start = end;
+        let rest = buffer.get(at..end).unwrap_or_default();
+        if held.is_empty() {
+            return Some(Cow::Borrowed(rest));
         }
+        held.extend_from_slice(rest);
+        Some(Cow::Owned(held))
     }
 
     fn pass_up_to(&mut self, end: usize, pass: &mut impl FnMut(Part<'_>)) {
         if self.start < end {
+            self.pass_finish(pass);
             pass(Part::Range(self.start..end));
         }
         self.start = end;
     }
+}
+
+fn without(event: &[u8], key: Option<&[u8]>) -> Vec<u8> {
+    let Some(key) = key else { return event.to_vec() };
+    let cuts = Members::of(event).without(event, key);
+    let parts = kept(event, &cuts).filter_map(|range| event.get(range));
+    parts.flatten().copied().collect()
+}
+
+/// Adds the `member` with this key at the end of the object in `event`, unless it has one.
+fn add(event: &mut Vec<u8>, key: &[u8], member: &[u8]) {
+    let members = Members::of(event);
+    let (Some(close), None) = (members.close(), members.find(event, key)) else { return };
+    let end = event.split_off(close.min(event.len()));
+    if !members.is_empty() {
+        event.push(b',');
+    }
+    event.extend_from_slice(member);
+    event.extend_from_slice(&end);
 }

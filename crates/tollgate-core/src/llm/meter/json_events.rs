@@ -147,6 +147,15 @@ impl<P: Copy> Scanner<P> {
         self.read_until(bytes, reader, |_| false);
     }
 
+    /// Reads on, and returns what follows the document.
+    pub(super) fn read_document<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        reader: &mut impl Reader<Place = P>,
+    ) -> &'a [u8] {
+        self.read_until(bytes, reader, |_| false)
+    }
+
     /// Reads on to the first value at a place where `is_end`, and returns what is left.
     pub(super) fn read_until<'a>(
         &mut self,
@@ -163,8 +172,8 @@ impl<P: Copy> Scanner<P> {
                 State::InScalar => self.read_scalar(rest, reader),
                 State::Skipping => self.skip(rest),
                 State::SkippingString => self.skip_string(rest),
-                // Whatever follows the document is not ours.
-                State::Done | State::Broken => return &[],
+                State::Done => return rest,
+                State::Broken => return &[],
                 _ if is_blank(byte) => after,
                 State::Value | State::FirstValue if self.value.is_some_and(&is_end) => return rest,
                 State::Value | State::FirstValue => self.begin_value(rest, reader),

@@ -1,40 +1,46 @@
 //! Reading an answer while it passes: what it took, and whether it came to its end.
 //!
 //! A [`Meter`] reads the buffers of one answer, cut anywhere, and tells after each what of it goes on
-//! to the client: all of it, at once, but for one kind of event that a client may not have asked for.
-//! Its memory is bounded, and its time is linear in what it reads, whatever that is.
+//! to the client: all of it, at once, but for what a client did not ask for. Its memory is bounded, and
+//! its time is linear in what it reads, whatever that is.
 //!
 //! * `json_events`: a scanner of JSON that comes in pieces; `json_text`: its strings and scalars; `count`:
 //!   its numbers; `find`: its quotes and brackets;
-//! * `sse`: the events of a stream; `familiar`: what they have in common;
+//! * `documents`: the JSON documents of an answer; `familiar`: what they have in common; `sse`, `events`:
+//!   the events of a stream;
 //! * `places`: where in an answer the things stand that count;
-//! * `tally`: what they say, put together;
-//! * `hold`: the event that is kept back;
-//! * `reading`: the result, and what to charge.
+//! * `event`: what one document says; `tally`: what all of them say, put together; `shares`, `rest`: of
+//!   several answers to one request;
+//! * `hides`: what is kept from the client; `hold`: what is held back for that; `members`: where it stands;
+//! * `reading`: the result; `settle`: what to charge.
 
 mod count;
+mod documents;
+mod event;
+mod events;
 mod familiar;
 mod find;
+mod hides;
 mod hold;
 mod json_events;
 mod json_text;
+mod members;
 mod places;
 mod reading;
+mod rest;
+mod settle;
+mod shares;
 mod sse;
 mod tally;
 
-use memchr::memchr;
-
+pub use hides::Hides;
 pub use hold::Part;
-pub use reading::{settle, Reading, Said};
+pub use reading::{Reading, Said};
+pub use settle::{settle, Terms};
 
-use super::Endpoint;
-use familiar::Familiar;
-use hold::Hold;
-use json_events::Scanner;
-use places::Place;
-use sse::{Piece, Sse};
-use tally::Tally;
+use super::{Endpoint, Engine};
+use documents::Documents;
+use events::Events;
 
 /// How the documents of an answer are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,54 +73,139 @@ impl Format {
             None
         }
     }
+
+    /// The format of a body that begins with `byte`, whatever was promised: no event of a stream begins
+    /// with a bracket, and no JSON with the name of a field or a comment.
+    fn of_first_byte(byte: u8, promised: Option<Self>) -> Self {
+        match (byte, promised) {
+            (b'{' | b'[', Some(Self::Ndjson)) => Self::Ndjson,
+            (b'{' | b'[', _) => Self::Json,
+            (_, Some(promised @ (Self::Sse | Self::Ndjson))) => promised,
+            // `data`, `event`, `id`, `retry`.
+            (b'd' | b'e' | b'i' | b'r' | b':', _) => Self::Sse,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// What was asked for, as far as it matters for reading the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What was asked.
+    pub endpoint: Endpoint,
+    /// Who answers.
+    pub engine: Engine,
+    /// How many answers there will be.
+    pub choices: u64,
+    /// How many of them are answers to one prompt.
+    pub per_prompt: u64,
+    /// The most output tokens that each of them may have, as far as the client said.
+    pub output_bound: Option<u64>,
+    /// What we asked for, and the client did not.
+    pub hides: Hides,
+}
+
+impl Asked {
+    /// One answer, of which nothing is hidden.
+    #[must_use]
+    pub fn one(endpoint: Endpoint, engine: Engine) -> Self {
+        let hides = Hides::default();
+        Self { endpoint, engine, choices: 1, per_prompt: 1, output_bound: None, hides }
+    }
+
+    fn prompts(&self) -> u64 {
+        (self.choices / self.per_prompt.max(1)).max(1)
+    }
+
+    /// Whether usage beside a choice of a stream is that of this choice alone.
+    fn says_usage_of_each_choice(&self) -> bool {
+        match self.engine {
+            Engine::Vllm | Engine::Sglang | Engine::LlamaCpp => true,
+            Engine::OpenAi | Engine::Tgi | Engine::Ollama | Engine::Anthropic => false,
+        }
+    }
 }
 
 /// Reads one answer.
 #[derive(Clone, Debug)]
 pub struct Meter {
+    asked: Asked,
+    promised: Option<Format>,
     framing: Framing,
     documents: Documents,
+    /// Not a byte came.
+    is_empty: bool,
+    /// How many bytes came that are the first of a byte order mark, before any others.
+    mark: usize,
     has_finished: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Framing {
+    /// Nothing but blanks has come.
+    Unknown,
     Json,
     Ndjson,
     Sse(Events),
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 impl Meter {
-    /// A meter of an answer of `endpoint`. With `hide_usage_chunk`, events of a Chat or Completions
-    /// stream are kept from the client that have usage and an empty array of choices.
+    /// A meter of an answer to what was asked, of which its `Content-Type` promises this format. What
+    /// comes decides.
     #[must_use]
-    pub fn new(endpoint: Endpoint, format: Format, hide_usage_chunk: bool) -> Self {
-        let root = Place::root(endpoint, format);
-        let framing = match format {
-            Format::Json => Framing::Json,
-            Format::Ndjson => Framing::Ndjson,
-            Format::Sse => Framing::Sse(Events::new(hide_usage_chunk && root == Place::ChatEvent)),
-        };
-        let documents = Documents {
-            scanner: Scanner::new(root),
-            tally: Tally::new(root),
-            familiar: Familiar::default(),
-        };
-        Self { framing, documents, has_finished: false }
+    pub fn new(asked: Asked, promised: Option<Format>) -> Self {
+        Self {
+            asked,
+            promised,
+            framing: Framing::Unknown,
+            documents: Documents::new(
+                asked,
+                matches!(promised, Some(Format::Sse | Format::Ndjson)),
+            ),
+            is_empty: true,
+            mark: 0,
+            has_finished: false,
+        }
     }
 
     /// Reads one buffer. `pass` is called for what the client gets, in order: all of the buffer, but
-    /// for an event that is hidden, and the bytes of one that can still turn out to be, which a later
-    /// call passes on or hides. Comments between events are never kept back.
+    /// for what is hidden. Where something is, the part of an event that isn't whole, and the last event
+    /// of an answer, are kept back for a later call. Comments between events are not.
     ///
-    /// At most 16 KiB are kept: an event that is longer before it is decided, is not hidden.
+    /// At most 64 KiB are kept: an event that is longer and comes in several buffers, is passed on as it
+    /// is.
     pub fn read(&mut self, buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
+        let mut bytes = buffer;
+        if matches!(self.framing, Framing::Unknown) {
+            self.is_empty &= buffer.is_empty();
+            self.begin(buffer);
+            bytes = without_mark(buffer);
+        }
         match &mut self.framing {
             Framing::Sse(events) => return events.read(buffer, &mut self.documents, pass),
-            Framing::Ndjson => self.documents.read_lines(buffer),
-            Framing::Json => self.documents.read_whole(buffer),
+            Framing::Ndjson => self.documents.read_lines(bytes),
+            Framing::Json => self.documents.read_whole(bytes),
+            Framing::Unknown => {}
         }
         pass_all(buffer, pass);
+    }
+
+    fn begin(&mut self, buffer: &[u8]) {
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
+        let Some(first) = buffer.iter().copied().find(|byte| !is_blank(byte)) else {
+            let rest = BYTE_ORDER_MARK.get(self.mark..).unwrap_or_default();
+            self.mark += buffer.iter().zip(rest).take_while(|(byte, mark)| byte == mark).count();
+            return;
+        };
+        let format = Format::of_first_byte(first, self.promised);
+        self.framing = match format {
+            Format::Json => Framing::Json,
+            Format::Ndjson => Framing::Ndjson,
+            Format::Sse => Framing::Sse(Events::new(self.asked, self.mark)),
+        };
+        self.documents = Documents::new(self.asked, format != Format::Json);
     }
 
     /// The answer has ended, or was cut off: what is still kept back is passed on, and what came of
@@ -126,17 +217,33 @@ impl Meter {
         }
         match &mut self.framing {
             Framing::Sse(events) => events.finish(&mut self.documents, pass),
-            Framing::Ndjson => self.documents.finish(),
-            Framing::Json if self.documents.scanner.is_done() => {}
-            Framing::Json => self.documents.finish(),
+            Framing::Ndjson | Framing::Json => self.documents.finish(),
+            Framing::Unknown => {}
         }
     }
 
-    /// What was read so far. Usage counts when its event, line or document has ended; text does as
-    /// soon as its string has.
+    /// What was read so far; `None` if not a byte came. Usage counts when its event, line or document has
+    /// ended; text does as soon as its string has.
     #[must_use]
-    pub fn reading(&self) -> Reading {
-        self.documents.tally.reading()
+    pub fn reading(&self) -> Option<Reading> {
+        (!self.is_empty).then(|| self.documents.tally.reading())
+    }
+
+    /// Whether a token of the answer has come.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.documents.tally.has_output()
+    }
+}
+
+/// What comes after a byte order mark, or the last bytes of one.
+fn without_mark(buffer: &[u8]) -> &[u8] {
+    match buffer.first() {
+        Some(0xbb | 0xbf | 0xef) => {
+            let end = buffer.iter().position(|byte| !BYTE_ORDER_MARK.contains(byte));
+            end.and_then(|end| buffer.get(end..)).unwrap_or_default()
+        }
+        _ => buffer,
     }
 }
 
@@ -146,203 +253,9 @@ fn pass_all(buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
     }
 }
 
-/// The JSON documents of an answer, one after the other.
-#[derive(Clone, Debug)]
-struct Documents {
-    scanner: Scanner<Place>,
-    tally: Tally,
-    familiar: Familiar,
-}
-
-impl Documents {
-    /// Reads on in one of many documents.
-    fn read(&mut self, bytes: &[u8]) {
-        if self.scanner.is_new() {
-            self.familiar.read(bytes, &mut self.scanner, &mut self.tally);
-        } else {
-            self.scanner.read(bytes, &mut self.tally);
-        }
-    }
-
-    /// Reads on in the one document of an answer.
-    fn read_whole(&mut self, bytes: &[u8]) {
-        if !self.scanner.is_done() {
-            self.scanner.read(bytes, &mut self.tally);
-            if self.scanner.is_done() {
-                self.tally.end_document();
-            }
-        }
-    }
-
-    /// Reads on in an answer with a document on each line.
-    fn read_lines(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some((line, after)) =
-            memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end))
-        {
-            self.read(line);
-            self.end();
-            rest = after.get(1..).unwrap_or_default();
-        }
-        self.read(rest);
-    }
-
-    /// The event or line has ended, and must be whole. Returns whether it has nothing but usage.
-    fn end(&mut self) -> bool {
-        let mut is_usage_only = false;
-        if self.scanner.is_done() {
-            is_usage_only = self.tally.is_usage_only();
-            self.tally.end_event();
-        } else {
-            self.tally.drop_event();
-        }
-        self.scanner.restart();
-        is_usage_only
-    }
-
-    /// The answer has ended, maybe in the middle of an event, a line or its document.
-    fn finish(&mut self) {
-        if !self.scanner.is_done() && !self.scanner.is_broken() {
-            self.scanner.cut(&mut self.tally);
-            self.tally.cut_event();
-        } else {
-            self.end();
-        }
-    }
-}
-
-/// The events of a stream.
-#[derive(Clone, Debug)]
-struct Events {
-    sse: Sse,
-    data: Data,
-    /// Where events are hidden.
-    hold: Option<Hold>,
-}
-
-/// What the data of the event at hand is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Data {
-    /// Blanks, or none.
-    Blank,
-    /// A JSON object.
-    Object,
-    /// The first bytes of `[DONE]`, as many.
-    DoneMark(usize),
-    Other,
-}
-
-/// The data of the event that ends a stream of OpenAI's API.
-const DONE_MARK: &[u8] = b"[DONE]";
-
-impl Events {
-    fn new(hide_usage_chunk: bool) -> Self {
-        let hold = hide_usage_chunk.then(Hold::default);
-        Self { sse: Sse::new(), data: Data::Blank, hold }
-    }
-
-    fn read(&mut self, buffer: &[u8], documents: &mut Documents, pass: &mut impl FnMut(Part<'_>)) {
-        if let Some(hold) = &mut self.hold {
-            hold.begin_buffer();
-        }
-        let mut at = 0;
-        while let Some(piece) = self.sse.next_piece(buffer, &mut at) {
-            match &piece {
-                Piece::LineFeed => self.data.read(b"\n", documents),
-                Piece::Data(range) => {
-                    self.data.read(buffer.get(range.clone()).unwrap_or_default(), documents);
-                }
-                _ => {}
-            }
-            let is_whole_usage = matches!(piece, Piece::Blank { .. }) && self.data.end(documents);
-            let Some(hold) = &mut self.hold else { continue };
-            match piece {
-                Piece::Event { at } => hold.begin_event(at),
-                Piece::Blank { end } if is_whole_usage => hold.hide(end, pass),
-                Piece::LateLineFeed { end } => hold.late_line_feed(end),
-                Piece::Data(_) | Piece::LineFeed if self.data.may_be_usage_only(documents) => {}
-                _ => hold.show(pass),
-            }
-        }
-        match &mut self.hold {
-            Some(hold) => hold.end_buffer(buffer, pass),
-            None => pass_all(buffer, pass),
-        }
-    }
-
-    fn finish(&mut self, documents: &mut Documents, pass: &mut impl FnMut(Part<'_>)) {
-        // An event without a blank line behind it is discarded by clients that follow the standard,
-        // but not by all; it counts, and it is hidden, as if it had one.
-        let is_usage_only = match self.data {
-            Data::Object if !documents.scanner.is_done() => {
-                documents.finish();
-                false
-            }
-            _ => self.data.end(documents),
-        };
-        if let Some(hold) = &mut self.hold {
-            hold.begin_buffer();
-            if is_usage_only {
-                hold.hide(0, pass);
-            } else {
-                hold.show(pass);
-            }
-        }
-    }
-}
-
-impl Data {
-    fn read(&mut self, bytes: &[u8], documents: &mut Documents) {
-        let mut bytes = bytes;
-        if *self == Self::Blank {
-            bytes = bytes.trim_ascii_start();
-            *self = match bytes.first() {
-                None => Self::Blank,
-                Some(b'{') => Self::Object,
-                Some(b'[') => Self::DoneMark(0),
-                Some(_) => Self::Other,
-            };
-        }
-        match self {
-            Self::Object => documents.read(bytes),
-            Self::DoneMark(len) => *self = Self::after_done_mark(*len, bytes),
-            Self::Blank | Self::Other => {}
-        }
-    }
-
-    fn after_done_mark(len: usize, bytes: &[u8]) -> Self {
-        let mut expected = DONE_MARK.iter().skip(len);
-        let is_mark = bytes.iter().all(|byte| match expected.next() {
-            Some(expected) => byte == expected,
-            None => byte.is_ascii_whitespace(),
-        });
-        if is_mark {
-            Self::DoneMark(DONE_MARK.len() - expected.len())
-        } else {
-            Self::Other
-        }
-    }
-
-    /// Whether the event at hand may still turn out to have nothing but usage.
-    fn may_be_usage_only(self, documents: &Documents) -> bool {
-        match self {
-            Self::Blank => true,
-            Self::Object => documents.tally.may_be_usage_only() && !documents.scanner.is_broken(),
-            Self::DoneMark(_) | Self::Other => false,
-        }
-    }
-
-    /// The event has ended. Returns whether it has nothing but usage.
-    fn end(&mut self, documents: &mut Documents) -> bool {
-        match std::mem::replace(self, Self::Blank) {
-            Self::Object => return documents.end(),
-            Self::DoneMark(len) if len == DONE_MARK.len() => documents.tally.done(),
-            Self::DoneMark(_) | Self::Blank | Self::Other => {}
-        }
-        false
-    }
-}
-
 #[cfg(test)]
-#[path = "tests.rs"]
+mod hides_tests;
+#[cfg(test)]
+mod numbers_tests;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,4 @@
-//! What an answer said and showed, and what to charge for it.
-
-use crate::llm::{Source, Usage};
+//! What an answer said and showed.
 
 /// The usage as far as the engine said it, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,13 +16,25 @@ pub struct Said {
 /// What a [`Meter`](super::Meter) has read so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// What the engine said last.
+    /// What the engine said last. A 0 that it filled in before it knew better, is not said.
     pub said: Said,
     /// Whether that is the engine's last word, and not how far it had come.
     pub said_final: bool,
+    /// Whether a part of `said` is no number of the engine's, but follows from one: of several choices,
+    /// llama.cpp says the usage of the first.
+    pub is_estimated: bool,
+    /// Whether the input as said is that of some of the prompts.
+    pub lacks_prompts: bool,
+    /// The input, if the cached part of it was told twice: which of two versions of SGLang it is that says
+    /// so, cannot be seen.
+    pub input_with_cache: Option<u64>,
     /// Whether the answer came to its end: `[DONE]`, `message_stop`, `response.completed`,
-    /// `done:true`, TGI's last event, or a whole JSON document.
+    /// `done:true`, TGI's last event, the end of every choice, or a whole JSON document.
     pub ended: bool,
+    /// Whether it came in many documents, while it was made, and not as one when it was ready.
+    pub is_streamed: bool,
+    /// Whether something came, and nothing of it has the form of an answer.
+    pub is_strange: bool,
     /// How many pieces of output came that are not empty: text, reasoning, tool calls, refusals,
     /// transcripts of audio. In a stream, most engines send one for each token.
     pub deltas: u64,
@@ -32,6 +42,9 @@ pub struct Reading {
     pub delta_bytes: u64,
     /// Whether the engine reported an error instead of (the rest of) an answer.
     pub failed: bool,
+    /// Whether the answer, or one of several, ended because it had reached the most tokens that it may
+    /// have: it tells what was allowed, and not what it would have taken.
+    pub hit_bound: bool,
 }
 
 /// More bytes than this for each delta, and the engine evidently sends several tokens at once.
@@ -51,129 +64,17 @@ impl Reading {
             self.deltas
         }
     }
-}
 
-/// What to charge for an answer.
-///
-/// `reserved` is the estimate of the input, and the most output that may be charged for an answer
-/// that was cut off, unless the engine itself said more. `cut` tells that the answer didn't come to
-/// its end, because of the client, the engine or a timeout; an answer without its end mark, or one
-/// that failed on its way, is taken to be cut in any case.
-///
-/// * The engine's last word counts as it is: [`Source::Measured`], cut or not.
-/// * A cut answer is [`Source::Partial`]: the input that the engine said, else the estimate, as it
-///   had read all of it; the output that it said last, but at least what came.
-/// * A whole answer without usage is [`Source::Estimated`]: the estimate of the input, and the output
-///   counted.
-/// * An error instead of an answer costs nothing: [`Source::None`].
-#[must_use]
-pub fn settle(reading: &Reading, reserved: Usage, cut: bool) -> (Usage, Source) {
-    let Reading { said, said_final, .. } = *reading;
-    let cached_input = said.cached_input.unwrap_or(0);
-    let reasoning = said.reasoning.unwrap_or(0);
-    if let (true, Some(input), Some(output)) = (said_final, said.input, said.output) {
-        return (Usage { input, output, cached_input, reasoning }, Source::Measured);
+    /// Whether there was anything in it to charge by: usage, or text.
+    #[must_use]
+    pub fn is_recognised(&self) -> bool {
+        self.said.input.or(self.said.output).is_some() || self.deltas > 0
     }
-    if reading.failed && reading.deltas == 0 {
-        return (Usage::default(), Source::None);
-    }
-    let is_partial = cut || reading.failed || !reading.ended;
-    let counted = match reading.counted_output() {
-        counted if is_partial => counted.min(reserved.output),
-        counted => counted,
-    };
-    let output = match said.output {
-        Some(output) if said_final => output,
-        Some(output) => output.max(counted),
-        None => counted,
-    };
-    let input = said.input.unwrap_or(reserved.input);
-    let source = if is_partial { Source::Partial } else { Source::Estimated };
-    (Usage { input, output, cached_input, reasoning }, source)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    const RESERVED: Usage = Usage { input: 100, output: 50, cached_input: 0, reasoning: 0 };
-
-    fn said(input: Option<u64>, output: Option<u64>) -> Said {
-        Said { input, output, ..Said::default() }
-    }
-
-    fn charge(reading: Reading, cut: bool) -> (u64, u64, Source) {
-        let (usage, source) = settle(&reading, RESERVED, cut);
-        (usage.input, usage.output, source)
-    }
-
-    #[test]
-    fn the_engines_last_word_counts_however_the_answer_went_on() {
-        let reading = Reading {
-            said: Said {
-                input: Some(31),
-                output: Some(400),
-                cached_input: Some(26),
-                reasoning: Some(7),
-            },
-            said_final: true,
-            deltas: 3,
-            delta_bytes: 9,
-            ..Reading::default()
-        };
-        let usage = Usage { input: 31, output: 400, cached_input: 26, reasoning: 7 };
-        for (ended, failed, cut) in
-            [(true, false, false), (false, false, true), (false, true, true)]
-        {
-            let reading = Reading { ended, failed, ..reading };
-            assert_eq!(settle(&reading, RESERVED, cut), (usage, Source::Measured));
-        }
-    }
-
-    #[test]
-    fn a_cut_answer_is_charged_by_its_deltas_up_to_the_reservation() {
-        let reading = Reading { deltas: 20, delta_bytes: 80, ..Reading::default() };
-        assert_eq!(charge(reading, true), (100, 20, Source::Partial));
-        // Without its end mark it is cut, even if nobody noticed.
-        assert_eq!(charge(reading, false), (100, 20, Source::Partial));
-        let more = Reading { deltas: 51, ..reading };
-        assert_eq!(charge(more, true), (100, 50, Source::Partial));
-        // The end mark itself may have been cut off from the client.
-        let ended = Reading { ended: true, ..reading };
-        assert_eq!(charge(ended, true), (100, 20, Source::Partial));
-        assert_eq!(charge(Reading::default(), true), (100, 0, Source::Partial));
-    }
-
-    #[test]
-    fn what_the_engine_said_on_its_way_is_no_less_than_what_came() {
-        let reading = Reading {
-            said: said(Some(31), Some(12)),
-            deltas: 9,
-            delta_bytes: 9,
-            ..Reading::default()
-        };
-        assert_eq!(charge(reading, true), (31, 12, Source::Partial));
-        assert_eq!(charge(Reading { deltas: 14, ..reading }, true), (31, 14, Source::Partial));
-        let beyond = Reading { said: said(Some(31), Some(70)), ..reading };
-        assert_eq!(charge(beyond, true), (31, 70, Source::Partial));
-    }
-
-    #[test]
-    fn a_whole_answer_without_usage_is_estimated() {
-        let reading = Reading { ended: true, deltas: 60, delta_bytes: 240, ..Reading::default() };
-        assert_eq!(charge(reading, false), (100, 60, Source::Estimated));
-        let half_said = Reading { said: said(None, Some(12)), said_final: true, ..reading };
-        assert_eq!(charge(half_said, false), (100, 12, Source::Estimated));
-    }
-
-    #[test]
-    fn an_error_costs_nothing_unless_output_had_come() {
-        let reading = Reading { failed: true, ended: true, ..Reading::default() };
-        assert_eq!(settle(&reading, RESERVED, false), (Usage::default(), Source::None));
-        let late = Reading { deltas: 2, delta_bytes: 8, ..reading };
-        assert_eq!(charge(late, false), (100, 2, Source::Partial));
-    }
 
     #[test]
     fn bundled_tokens_are_counted_by_their_bytes() {
@@ -183,21 +84,5 @@ mod tests {
         assert_eq!(reading(1, 4_000).counted_output(), 1_000);
         assert_eq!(reading(0, 0).counted_output(), 0);
         assert_eq!(reading(u64::MAX, u64::MAX).counted_output(), u64::MAX);
-    }
-
-    proptest! {
-        #[test]
-        fn a_cut_answer_costs_between_what_came_and_what_was_reserved_or_said(
-            deltas in 0_u64..100, bytes in 0_u64..2_000, output: Option<u16>,
-        ) {
-            let output = output.map(u64::from);
-            let reading = Reading {
-                said: said(None, output), deltas, delta_bytes: bytes, ..Reading::default()
-            };
-            let (usage, source) = settle(&reading, RESERVED, true);
-            prop_assert_eq!(source, Source::Partial);
-            prop_assert!(usage.output >= deltas.min(RESERVED.output));
-            prop_assert!(usage.output <= output.unwrap_or(0).max(RESERVED.output));
-        }
     }
 }

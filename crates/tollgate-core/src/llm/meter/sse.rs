@@ -63,6 +63,15 @@ impl Sse {
         Self { line: Line::Start, is_new: true, after_cr: None, in_event: false, has_data: false }
     }
 
+    /// The reader of a stream of which the first `len` bytes of a byte order mark have come.
+    pub(super) fn after_mark(len: usize) -> Self {
+        match len {
+            0 => Self::new(),
+            1 | 2 => Self { line: Line::Mark(len), is_new: false, ..Self::new() },
+            _ => Self { is_new: false, ..Self::new() },
+        }
+    }
+
     /// The next piece of `bytes` at or after `at`, which is moved to where to look on.
     pub(super) fn next_piece(&mut self, bytes: &[u8], at: &mut usize) -> Option<Piece> {
         // Each step takes a byte, ends the line, or turns to a kind of line that does.

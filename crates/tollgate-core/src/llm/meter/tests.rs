@@ -1,10 +1,23 @@
 use super::*;
 use crate::llm::{Source, Usage};
 
-const RESERVED: Usage = Usage { input: 100, output: 50, cached_input: 0, reasoning: 0 };
+const TERMS: Terms = Terms {
+    reserved: Usage { input: 100, output: 50, cached_input: 0, reasoning: 0 },
+    most_output: 50,
+    stream: true,
+    goes_on: false,
+};
+
+/// One answer, of an engine that is not known further.
+pub(super) fn asked(endpoint: Endpoint) -> Asked {
+    Asked::one(endpoint, Engine::OpenAi)
+}
 
 /// What the client gets of `buffers`, and what was read.
-fn relay<'a>(meter: &mut Meter, buffers: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+pub(super) fn relay<'a>(
+    meter: &mut Meter,
+    buffers: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<Vec<u8>> {
     let mut relayed = Vec::new();
     for buffer in buffers {
         let mut passed = Vec::new();
@@ -25,8 +38,12 @@ fn relay<'a>(meter: &mut Meter, buffers: impl IntoIterator<Item = &'a [u8]>) -> 
 
 /// The reading of an answer, which must not depend on how it is cut.
 fn reading(endpoint: Endpoint, format: Format, answer: &str) -> Reading {
+    reading_of(asked(endpoint), Some(format), answer).unwrap_or_default()
+}
+
+pub(super) fn reading_of(asked: Asked, format: Option<Format>, answer: &str) -> Option<Reading> {
     let read = |len: usize| {
-        let mut meter = Meter::new(endpoint, format, false);
+        let mut meter = Meter::new(asked, format);
         assert_eq!(relay(&mut meter, answer.as_bytes().chunks(len)).concat(), answer.as_bytes());
         meter.reading()
     };
@@ -38,7 +55,11 @@ fn reading(endpoint: Endpoint, format: Format, answer: &str) -> Reading {
 }
 
 fn charge(endpoint: Endpoint, format: Format, answer: &str) -> (u64, u64, Source) {
-    let (usage, source) = settle(&reading(endpoint, format, answer), RESERVED, false);
+    charge_of(asked(endpoint), Some(format), answer)
+}
+
+pub(super) fn charge_of(asked: Asked, format: Option<Format>, answer: &str) -> (u64, u64, Source) {
+    let (usage, source) = settle(reading_of(asked, format, answer).as_ref(), &TERMS, false);
     (usage.input, usage.output, source)
 }
 
@@ -46,24 +67,10 @@ fn chat(stream: &str) -> (u64, u64, Source) {
     charge(Endpoint::Chat, Format::Sse, stream)
 }
 
-/// What a client gets of a Chat stream whose usage-only events are hidden, for one buffer and for
-/// any size of buffers.
-fn hidden(stream: &str) -> String {
-    let relay = |len: usize| {
-        let mut meter = Meter::new(Endpoint::Chat, Format::Sse, true);
-        String::from_utf8(relay(&mut meter, stream.as_bytes().chunks(len)).concat()).unwrap()
-    };
-    let whole = relay(stream.len().max(1));
-    for len in 1..stream.len() {
-        assert_eq!(relay(len), whole, "{len}");
-    }
-    whole
-}
-
-const DELTA: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
-const USAGE: &str =
+pub(super) const DELTA: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+pub(super) const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
+pub(super) const DONE: &str = "data: [DONE]\n\n";
 
 #[test]
 fn content_types_tell_the_format() {
@@ -96,7 +103,13 @@ fn usage_on_the_last_event_before_done_is_final_wherever_it_stands() {
     let beside = "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7},\
                   \"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     assert_eq!(chat(&[DELTA, beside, DONE].concat()), (5, 7, Source::Measured));
-    assert_eq!(chat(&[DELTA, beside].concat()), (5, 7, Source::Partial));
+    // Its choice has ended, and there is no other: it is whole without the mark.
+    assert_eq!(chat(&[DELTA, beside].concat()), (5, 7, Source::Measured));
+    let before = beside.replace("\"stop\"", "null");
+    assert_eq!(chat(&[DELTA, &before].concat()), (5, 7, Source::Partial));
+    let two = Asked { choices: 2, per_prompt: 2, ..asked(Endpoint::Chat) };
+    let one_of_two = charge_of(two, Some(Format::Sse), &[DELTA, beside].concat());
+    assert_eq!(one_of_two, (5, 7, Source::Partial));
     assert_eq!(chat(&[DELTA, USAGE].concat()), (5, 1, Source::Measured));
     let vendor = "data: {\"choices\":[{\"delta\":{},\"usage\":{\"prompt_tokens\":5,\
                   \"completion_tokens\":8}}]}\n\n";
@@ -298,123 +311,15 @@ fn errors_in_each_dialect_are_no_answers() {
 
 #[test]
 fn an_answer_without_its_end_is_partial() {
+    // What is no stream, was made before it was sent.
     let json = "{\"choices\":[{\"message\":{\"content\":\"twelve bytes";
-    assert_eq!(charge(Endpoint::Chat, Format::Json, json), (100, 3, Source::Partial));
-    assert_eq!(charge(Endpoint::Chat, Format::Json, ""), (100, 0, Source::Partial));
+    assert_eq!(charge(Endpoint::Chat, Format::Json, json), (100, 50, Source::Partial));
     assert_eq!(chat(DELTA), (100, 1, Source::Partial));
     assert_eq!(chat(&[DELTA, "data: [DON"].concat()), (100, 1, Source::Partial));
     assert_eq!(chat(&[DELTA, "data: [DONE]"].concat()), (100, 1, Source::Estimated));
     // The last number could have had more digits, and the usage more members.
     let usage = "{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":12";
-    assert_eq!(charge(Endpoint::Chat, Format::Json, usage), (100, 0, Source::Partial));
+    assert_eq!(charge(Endpoint::Chat, Format::Json, usage), (100, 50, Source::Partial));
     let usage = [usage, "}"].concat();
     assert_eq!(charge(Endpoint::Chat, Format::Json, &usage), (5, 12, Source::Measured));
-}
-
-#[test]
-fn the_usage_only_event_is_hidden_and_nothing_else() {
-    assert_eq!(hidden(&[DELTA, USAGE, DONE].concat()), [DELTA, DONE].concat());
-    let usage_first =
-        "event: x\nid: 7\ndata: {\"usage\":{\"prompt_tokens\":5},\ndata: \"choices\":[]}\n\n";
-    assert_eq!(hidden(&[DELTA, usage_first, DONE].concat()), [DELTA, DONE].concat());
-    // Also where no blank line follows any more.
-    assert_eq!(hidden(&[DELTA, USAGE.trim_end()].concat()), DELTA);
-    for shown in [
-        "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n",
-        "data: {\"choices\":[],\"usage\":null}\n\n",
-        "data: {\"usage\":{\"prompt_tokens\":5}}\n\n",
-        "data: {\"usage\":{\"prompt_tokens\":5},\"choices\":[{}]}\n\n",
-        "data: {\"choices\":[],\"choices\":[{}],\"usage\":{}}\n\n",
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5}\n\n",
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5}",
-        "data: {\"error\":{\"message\":\"\\\"choices\\\":[],\"}}\n\n",
-        "data: [DONE]\n\n",
-        "data: text\n\nevent: only\n\n\n\n: comment\n\n",
-        "event: cut",
-        "\u{feff}data: {}\n\n",
-    ] {
-        assert_eq!(hidden(&[DELTA, shown].concat()), [DELTA, shown].concat());
-        assert_eq!(hidden(&[shown, DONE].concat()), [shown, DONE].concat());
-    }
-}
-
-#[test]
-fn an_event_is_hidden_with_its_line_ends_of_any_kind() {
-    for end in ["\n", "\r", "\r\n"] {
-        let lines = |stream: String| stream.replace('\n', end);
-        let stream = lines([DELTA, ": comment\n\n", USAGE, DONE].concat());
-        assert_eq!(hidden(&stream), lines([DELTA, ": comment\n\n", DONE].concat()), "{end:?}");
-    }
-    // The line feed of the next blank line is not of the hidden event.
-    assert_eq!(hidden(&format!("{}\r\r\r\n", USAGE.trim_end())), "\r\n");
-}
-
-#[test]
-fn streams_of_other_endpoints_are_not_held() {
-    let mut meter = Meter::new(Endpoint::Messages, Format::Sse, true);
-    let relayed = relay(&mut meter, [&b"data: {\"type\""[..], b":\"ping\"}\n\n"]);
-    assert_eq!(relayed, [&b"data: {\"type\""[..], b":\"ping\"}\n\n", b""]);
-}
-
-#[test]
-fn a_buffer_is_passed_on_at_once_unless_its_event_is_undecided() {
-    let mut meter = Meter::new(Endpoint::Chat, Format::Sse, true);
-    let buffers = [
-        ": keep",
-        "-alive\n",
-        "\n",
-        "data: {\"id\":1,",
-        "\"choices\":[",
-        "{\"delta\":{",
-        "}}]}\n",
-        "\n",
-        "data: [",
-        "DONE]\n\n",
-    ];
-    let relayed = relay(&mut meter, buffers.map(str::as_bytes));
-    let relayed: Vec<_> = relayed.iter().map(|part| str::from_utf8(part).unwrap()).collect();
-    assert_eq!(
-        relayed,
-        [
-            ": keep",
-            "-alive\n",
-            "\n",
-            "",
-            "",
-            "data: {\"id\":1,\"choices\":[{\"delta\":{",
-            "}}]}\n",
-            "\n",
-            "data: [",
-            "DONE]\n\n",
-            "",
-        ]
-    );
-}
-
-#[test]
-fn an_undecided_event_that_grows_too_long_is_not_hidden() {
-    let padding = "x".repeat(1_000);
-    let usage = |members: usize| {
-        let members: String = (0..members).map(|_| format!("\"x\":\"{padding}\",")).collect();
-        format!("data: {{{members}\"choices\":[],\"usage\":{{\"prompt_tokens\":5}}}}\n\n")
-    };
-    for (members, shown) in [(15, false), (17, true)] {
-        let mut meter = Meter::new(Endpoint::Chat, Format::Sse, true);
-        let event = usage(members);
-        let relayed = relay(&mut meter, event.as_bytes().chunks(100));
-        assert_eq!(relayed.concat(), if shown { event.as_bytes() } else { b"" });
-        assert_eq!(meter.reading().said.input, Some(5));
-    }
-}
-
-#[test]
-fn finishing_twice_changes_nothing() {
-    let mut meter = Meter::new(Endpoint::Chat, Format::Sse, true);
-    assert_eq!(
-        relay(&mut meter, [&b"data: {\"choices\":"[..]]),
-        [&b""[..], b"data: {\"choices\":"]
-    );
-    let reading = meter.reading();
-    assert_eq!(relay(&mut meter, []), [b""]);
-    assert_eq!(meter.reading(), reading);
 }

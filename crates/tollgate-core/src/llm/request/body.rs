@@ -1,63 +1,16 @@
-//! The body's own members, and those of Ollama's `options` and TGI's `parameters`.
+//! The body's own members, and those of objects of settings such as Ollama's `options`.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::input::{Measure, Place, Walk};
 use super::names::{Known, Names};
 use super::scalar::{Model, Scalar, ScalarValue};
 use super::stream_options::StreamOptions;
-use super::{LlmRequest, RequestError, MAX_CHOICES};
+use super::{members, InputSize, LlmRequest, RequestError, MAX_CHOICES};
 use crate::llm::{Endpoint, Engine};
-
-/// The body's members that matter, to whichever endpoint: one that reads `prompt` may also look at
-/// `messages`.
-const BODY: Known = Known {
-    policy: &[
-        "model",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "max_new_tokens",
-        "n_predict",
-        "num_predict",
-        "n",
-        "n_cmpl",
-        "best_of",
-        "messages",
-        "prompt",
-        "input",
-        "inputs",
-        "options",
-        "parameters",
-    ],
-    measured: &[
-        "system",
-        "instructions",
-        "images",
-        "context",
-        "suffix",
-        "template",
-        "tools",
-        "functions",
-        "text",
-        "format",
-        "response_format",
-        "guided_json",
-        "guided_regex",
-        "guided_grammar",
-        "documents",
-        "chat_template",
-        "chat_template_kwargs",
-    ],
-};
-
-const OPTIONS: Known = Known { policy: &["num_predict"], measured: &[] };
-const PARAMETERS: Known = Known { policy: &["max_new_tokens", "best_of"], measured: &[] };
 
 /// Reads a body whose UTF-8 has been checked.
 pub(super) fn read(
@@ -70,12 +23,15 @@ pub(super) fn read(
         body,
         endpoint,
         engine,
-        measure: Measure::new(is_ollama(endpoint)),
+        measure: Measure::new(members::place(endpoint, engine, "images") == Place::Images),
         model: None,
         stream: None,
+        background: false,
         bound: None,
         is_unbounded: false,
         choices: 1,
+        question: InputSize::default(),
+        present: Vec::new(),
         stream_options: StreamOptions::Absent { open },
     };
     let mut deserializer = serde_json::Deserializer::from_str(body);
@@ -100,35 +56,104 @@ struct Reader<'de> {
     measure: Measure,
     model: Option<Box<str>>,
     stream: Option<bool>,
+    background: bool,
     /// The largest bound of the output.
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
     is_unbounded: bool,
     choices: u64,
+    /// What is read again with each prompt.
+    question: InputSize,
+    /// The members that hold something for the model, where these decide the form.
+    present: Vec<&'static str>,
     stream_options: StreamOptions,
 }
 
 impl<'de> Reader<'de> {
     fn finish(self) -> LlmRequest {
-        let stream = match self.endpoint {
+        let endpoint = match self.endpoint {
+            Endpoint::Invocations => {
+                members::form_of_shape(self.engine, |name| self.present.contains(&name))
+            }
+            endpoint => endpoint,
+        };
+        let stream = match endpoint {
             Endpoint::TgiGenerateStream => true,
             Endpoint::OllamaChat | Endpoint::OllamaGenerate => self.stream.unwrap_or(true),
             endpoint => endpoint.has_output() && self.stream.unwrap_or(false),
         };
-        let prompts = match self.endpoint {
-            Endpoint::Completions => self.measure.prompts.max(1),
-            _ => 1,
+        let prompts = match members::has_output_for_each_prompt(endpoint) {
+            true => self.measure.prompts.max(1),
+            false => 1,
         };
+        let bound = self.bound.filter(|_| !self.is_unbounded);
+        // A token for each item, whatever the request says.
+        let bound = match endpoint {
+            Endpoint::GenerativeScoring => Some(1),
+            endpoint => bound.filter(|_| endpoint.has_output()),
+        };
+        let input = self.input();
         LlmRequest {
-            endpoint: self.endpoint,
+            endpoint,
             model: self.model,
             stream,
-            output_bound: self.bound.filter(|_| !self.is_unbounded),
+            output_bound: bound,
             choices: self.choices.saturating_mul(prompts),
-            input: self.measure.size,
+            background: self.background,
+            per_prompt: self.choices,
+            input,
             parts: self.measure.parts,
             stream_options: self.stream_options,
         }
+    }
+
+    /// How much the model reads: a question with each of what it is asked of.
+    fn input(&self) -> InputSize {
+        let InputSize { text_bytes, messages, media, token_ids } = self.question;
+        let again = self.measure.prompts.saturating_sub(1);
+        let size = self.measure.size;
+        InputSize {
+            text_bytes: size.text_bytes.saturating_add(text_bytes.saturating_mul(again)),
+            messages: size.messages.saturating_add(messages.saturating_mul(again)),
+            media: size.media.saturating_add(media.saturating_mul(again)),
+            token_ids: size.token_ids.saturating_add(token_ids.saturating_mul(again)),
+        }
+    }
+
+    /// Reads the value of the member `name`, of which the model is given something to read, or nothing.
+    fn measured<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        members: &mut A,
+    ) -> Result<(), A::Error> {
+        let (size, prompts) = (self.measure.size, self.measure.prompts);
+        let is_question = members::is_question(self.endpoint, name);
+        let place = match is_question {
+            true => Place::Prompt,
+            false => members::place(self.endpoint, self.engine, name),
+        };
+        members.next_value_seed(Walk { measure: &mut self.measure, place })?;
+        let now = self.measure.size;
+        if self.endpoint == Endpoint::Invocations && now != size {
+            self.present.push(name);
+        }
+        if is_question {
+            let asked = self.measure.prompts.saturating_sub(prompts);
+            self.measure.prompts = prompts;
+            // Several of them are asked one by one.
+            if asked <= 1 {
+                self.question = InputSize {
+                    text_bytes: self.question.text_bytes + (now.text_bytes - size.text_bytes),
+                    messages: self.question.messages + (now.messages - size.messages),
+                    media: self.question.media + (now.media - size.media),
+                    token_ids: self.question.token_ids + (now.token_ids - size.token_ids),
+                };
+            }
+        }
+        if name == "prompt_embeds" {
+            self.measure.prompts += now.media - size.media;
+        }
+        Ok(())
     }
 
     /// Reads the value of the member `name`.
@@ -149,74 +174,44 @@ impl<'de> Reader<'de> {
                     _ => return Err(self.measure.refuse_value()),
                 };
             }
+            Some("background") if self.endpoint == Endpoint::Responses => {
+                self.background = match self.scalar(members)? {
+                    Scalar::Null => false,
+                    Scalar::Bool(background) => background,
+                    _ => return Err(self.measure.refuse_value()),
+                };
+            }
             Some("stream_options") => {
                 let raw: &RawValue = members.next_value()?;
                 self.stream_options = StreamOptions::read(raw, self.body, &mut self.measure)
                     .map_err(|error| self.measure.refuse(error))?;
             }
-            Some("options") if is_ollama(self.endpoint) => {
-                members.next_value_seed(Settings { reader: self, known: &OPTIONS })?;
+            Some(name) if members::counts(self.endpoint, self.engine).contains(&name) => {
+                self.add_choices(members)?;
             }
-            Some("parameters") if is_tgi(self.endpoint) => {
-                members.next_value_seed(Settings { reader: self, known: &PARAMETERS })?;
+            Some(name) if members::bounds(self.endpoint, self.engine).contains(&name) => {
+                self.add_bound(name, members)?;
             }
-            Some(name) if self.choice_counts().contains(&name) => self.add_choices(members)?,
-            Some(name) if self.bounds().contains(&name) => self.add_bound(name, members)?,
-            name => {
-                let place = name.map_or(Place::Skip, |name| self.place_of(name));
-                members.next_value_seed(Walk { measure: &mut self.measure, place })?;
+            Some(name) => match self.settings(name) {
+                Some(known) => members.next_value_seed(Settings { reader: self, known })?,
+                None => self.measured(name, members)?,
+            },
+            None => {
+                let (measure, place) = (&mut self.measure, Place::Skip);
+                members.next_value_seed(Walk { measure, place })?;
             }
         }
         Ok(())
     }
 
+    /// What is known of the object `name`, if it holds settings.
+    fn settings(&self, name: &str) -> Option<&'static Known> {
+        let all = members::settings(self.endpoint, self.engine);
+        all.iter().find(|(object, _)| *object == name).map(|(_, known)| *known)
+    }
+
     fn scalar<A: MapAccess<'de>>(&mut self, members: &mut A) -> Result<Scalar, A::Error> {
         members.next_value_seed(ScalarValue { measure: &mut self.measure })
-    }
-
-    /// What a member is to the model that is none of the others.
-    fn place_of(&self, name: &str) -> Place {
-        match name {
-            "messages" => Place::Messages,
-            "input" if self.endpoint == Endpoint::Responses => Place::Messages,
-            "prompt" | "input" | "inputs" => Place::Prompt,
-            "system" | "instructions" => Place::Content,
-            "images" if is_ollama(self.endpoint) => Place::Images,
-            "context" if is_ollama(self.endpoint) => Place::Tokens,
-            "images" | "context" => Place::Skip,
-            _ if BODY.measured.contains(&name) => Place::Plain,
-            _ => Place::Skip,
-        }
-    }
-
-    /// The body's members that bound the output of this endpoint.
-    fn bounds(&self) -> &'static [&'static str] {
-        match (self.endpoint, self.engine) {
-            // It knows no `max_completion_tokens`.
-            (Endpoint::Chat | Endpoint::Completions, Engine::Ollama) => &["max_tokens"],
-            (Endpoint::Chat | Endpoint::Completions, Engine::LlamaCpp) => {
-                &["max_tokens", "max_completion_tokens", "n_predict"]
-            }
-            (Endpoint::Chat, _) => &["max_tokens", "max_completion_tokens"],
-            (Endpoint::Completions | Endpoint::Messages, _) => &["max_tokens"],
-            // Turned into a request to chat, with whatever else it holds.
-            (Endpoint::Responses, Engine::LlamaCpp) => {
-                &["max_output_tokens", "max_tokens", "max_completion_tokens", "n_predict"]
-            }
-            (Endpoint::Responses, _) => &["max_output_tokens"],
-            _ => &[],
-        }
-    }
-
-    /// The body's members that say how many outputs there will be.
-    fn choice_counts(&self) -> &'static [&'static str] {
-        match (self.endpoint, self.engine) {
-            (Endpoint::Chat | Endpoint::Completions | Endpoint::Responses, Engine::LlamaCpp) => {
-                &["n", "n_cmpl", "best_of"]
-            }
-            (Endpoint::Chat | Endpoint::Completions, _) => &["n", "best_of"],
-            _ => &[],
-        }
     }
 
     fn add_bound<A: MapAccess<'de>>(
@@ -264,14 +259,6 @@ impl<'de> Reader<'de> {
     }
 }
 
-fn is_ollama(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::OllamaChat | Endpoint::OllamaGenerate | Endpoint::OllamaEmbed)
-}
-
-fn is_tgi(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::TgiGenerate | Endpoint::TgiGenerateStream)
-}
-
 impl<'de> DeserializeSeed<'de> for &mut Reader<'de> {
     type Value = ();
 
@@ -289,7 +276,7 @@ impl<'de> Visitor<'de> for &mut Reader<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         self.measure.enter()?;
-        let mut names = Names::new(&BODY);
+        let mut names = Names::new(&members::BODY);
         while let Some(name) =
             members.next_key_seed(Name { names: &mut names, measure: &mut self.measure })?
         {
@@ -360,12 +347,24 @@ impl<'de> Visitor<'de> for Settings<'_, 'de> {
         {
             reader.measure.reading = name;
             match name {
-                Some("best_of") => reader.add_choices(&mut members)?,
+                Some("best_of" | "n") => reader.add_choices(&mut members)?,
                 Some(name) => reader.add_bound(name, &mut members)?,
                 None => members
                     .next_value_seed(Walk { measure: &mut reader.measure, place: Place::Skip })?,
             }
         }
+        reader.measure.leave();
+        Ok(())
+    }
+
+    // SGLang takes one for each prompt.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let Self { reader, known } = self;
+        if reader.endpoint != Endpoint::SglangGenerate {
+            return Err(reader.measure.refuse_value());
+        }
+        reader.measure.enter()?;
+        while elements.next_element_seed(Settings { reader: &mut *reader, known })?.is_some() {}
         reader.measure.leave();
         Ok(())
     }

@@ -52,8 +52,8 @@ impl std::error::Error for RequestError {}
 fn expected(key: &str) -> &'static str {
     match key {
         "model" => "a string of at most 256 bytes without control characters",
-        "stream" | "include_usage" | "continuous_usage_stats" => "true or false",
-        "stream_options" | "options" | "parameters" => "an object",
+        "stream" | "background" | "include_usage" | "continuous_usage_stats" => "true or false",
+        "stream_options" | "options" | "parameters" | "sampling_params" => "an object",
         "n" | "n_cmpl" | "best_of" => "a whole number from 1 to 4096",
         _ => "a whole number that is not negative",
     }

@@ -20,6 +20,8 @@ pub(super) struct Measure {
     /// The key whose value is being read, on which something is decided.
     pub(super) reading: Option<&'static str>,
     depth: u32,
+    /// Whether an array of prompts has a token id, and so is one prompt, of ids and texts.
+    has_bare_token: bool,
     /// Whether the `type` that was last read in a [`Place::Source`] is `text`.
     kind_is_text: bool,
 }
@@ -80,6 +82,10 @@ pub(super) enum Place {
     Plain,
     /// Something that it is shown as JSON, such as a tool's schema.
     Json,
+    /// The array of messages, or of several such arrays.
+    Chats,
+    /// An element of that.
+    Chat,
     /// The array of messages; a string is one without a role.
     Messages,
     /// One of them.
@@ -90,6 +96,8 @@ pub(super) enum Place {
     Prompt,
     /// An element of a prompt that is an array.
     PromptElement,
+    /// llama.cpp's prompt with media.
+    PromptObject,
     /// Token ids.
     Tokens,
     /// An array of images in base64.
@@ -122,6 +130,7 @@ impl Walk<'_> {
         match self.place {
             Place::Prompt | Place::PromptElement | Place::Tokens => {
                 self.measure.size.token_ids += 1;
+                self.measure.has_bare_token |= self.place == Place::PromptElement;
             }
             _ => self.scalar(len),
         }
@@ -190,9 +199,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 measure.add_text(text);
             }
             Place::Plain
+            | Place::Chats
+            | Place::Chat
             | Place::Messages
             | Place::Message
             | Place::Content
+            | Place::PromptObject
             | Place::Tokens
             | Place::SourceData => measure.add_text(text),
         }
@@ -204,9 +216,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let inner = match place {
             Place::Skip | Place::Media | Place::Source | Place::SourceKind => Place::Skip,
             Place::Plain | Place::Json | Place::Message | Place::SourceData => Place::Json,
+            Place::Chats => Place::Chat,
+            Place::Chat => {
+                measure.prompts += 1;
+                Place::Message
+            }
             Place::Messages => Place::Message,
             Place::Content => Place::Content,
             Place::Prompt => Place::PromptElement,
+            Place::PromptObject => Place::Json,
             Place::PromptElement => {
                 measure.prompts += 1;
                 measure.size.messages += 1;
@@ -219,6 +237,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
         if inner == Place::Json {
             measure.add_marks("[".len());
         }
+        let prompts = measure.prompts;
+        let had_bare_token = std::mem::take(&mut measure.has_bare_token);
         let mut is_empty = true;
         while elements.next_element_seed(Walk { measure: &mut *measure, place: inner })?.is_some() {
             is_empty = false;
@@ -232,6 +252,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
         if inner == Place::Json && is_empty {
             measure.add_marks("]".len());
         }
+        // Ids and texts in one array are one prompt.
+        if std::mem::replace(&mut measure.has_bare_token, had_bare_token) && place == Place::Prompt
+        {
+            measure.prompts = prompts + 1;
+        }
         measure.leave();
         Ok(())
     }
@@ -242,19 +267,28 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let place = match place {
             Place::Prompt => {
                 measure.prompts += 1;
-                Place::Json
+                Place::PromptObject
             }
             Place::PromptElement => {
                 measure.prompts += 1;
                 measure.size.messages += 1;
-                Place::Json
+                Place::PromptObject
+            }
+            Place::Chats => Place::Message,
+            Place::Chat => {
+                measure.size.messages += 1;
+                Place::Message
             }
             Place::Plain | Place::Tokens | Place::SourceData => Place::Json,
-            Place::Images | Place::SourceKind => Place::Skip,
+            Place::Images => {
+                measure.size.media += 1;
+                Place::Skip
+            }
+            Place::SourceKind => Place::Skip,
             Place::Messages => Place::Message,
             place => place,
         };
-        if place == Place::Json {
+        if matches!(place, Place::Json | Place::PromptObject) {
             measure.add_marks("{".len());
         }
         let mut is_empty = true;
@@ -274,7 +308,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 _ => {}
             }
         }
-        if place == Place::Json && is_empty {
+        if matches!(place, Place::Json | Place::PromptObject) && is_empty {
             measure.add_marks("}".len());
         }
         if place == Place::Source {
@@ -315,7 +349,9 @@ impl Visitor<'_> for Member<'_> {
     fn visit_str<E>(self, name: &str) -> Result<Place, E> {
         let measure = self.measure;
         Ok(match (self.place, name) {
-            (Place::Json, _) => {
+            (Place::PromptObject, "prompt_string") => Place::Plain,
+            (Place::PromptObject, "multimodal_data") => Place::Images,
+            (Place::Json | Place::PromptObject, _) => {
                 // The quotes, the colon and the comma, or for the last member the closing brace.
                 measure.add_text(name);
                 measure.add_marks(4);

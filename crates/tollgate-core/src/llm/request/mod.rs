@@ -7,6 +7,7 @@
 mod body;
 mod error;
 mod input;
+pub mod members;
 mod names;
 mod scalar;
 mod stream_options;
@@ -47,6 +48,10 @@ pub struct LlmRequest {
     /// How many outputs there will be: `n` or `best_of` (to llama.cpp also `n_cmpl`), whichever is
     /// larger, for every prompt.
     pub choices: u64,
+    /// Whether the answer is made after the request has been answered: `background` of Responses.
+    pub background: bool,
+    /// How many of them are made of one prompt.
+    pub per_prompt: u64,
     /// How much the model is given to read.
     pub input: InputSize,
     /// What its text is made of.
@@ -82,6 +87,18 @@ pub fn parse(body: &[u8], endpoint: Endpoint, engine: Engine) -> Result<LlmReque
     body::read(text, endpoint, engine)
 }
 
+/// Whether a stream says its usage only if `stream_options` ask for it.
+fn has_stream_options(form: Endpoint) -> bool {
+    matches!(form, Endpoint::Chat | Endpoint::Completions | Endpoint::TokenGenerate)
+}
+
+/// Whether `continuous_usage_stats` is asked for, by which vLLM says in each chunk how far it is: it sends
+/// several tokens in a chunk, so that those of a stream that is cut cannot be counted. Real clients add
+/// these numbers up, or don't show the text beside them; so none of them reaches one that didn't ask.
+fn wants_running_usage(engine: Engine) -> bool {
+    engine == Engine::Vllm
+}
+
 impl LlmRequest {
     /// `stream_options.include_usage`, if it is given.
     #[must_use]
@@ -90,16 +107,14 @@ impl LlmRequest {
     }
 
     /// What to change in the body so that the stream will say its usage: `None` where it will without
-    /// that, or where the client has declined it (`"include_usage": false`).
-    ///
-    /// For vLLM, `continuous_usage_stats` is asked for as well, so that the usage of a stream that is
-    /// cut off is known, unless the client has said something about it.
+    /// that, or where the client has declined it (`"include_usage": false`), unless it is asked for
+    /// `even_if_declined`.
     #[must_use]
-    pub fn usage_edit(&self, engine: Engine) -> Option<UsageEdit> {
+    pub fn usage_edit(&self, engine: Engine, even_if_declined: bool) -> Option<UsageEdit> {
         // Elsewhere streams always say it.
-        if !self.stream || !matches!(self.endpoint, Endpoint::Chat | Endpoint::Completions) {
+        if !self.stream || !has_stream_options(self.endpoint) {
             return None;
         }
-        self.stream_options.usage_edit(engine == Engine::Vllm)
+        self.stream_options.usage_edit(wants_running_usage(engine), even_if_declined)
     }
 }

@@ -10,6 +10,7 @@ use super::body::Name;
 use super::input::{Measure, Place, Walk};
 use super::names::{Known, Names};
 use super::RequestError;
+use crate::llm::meter::Hides;
 
 /// What a body says in `stream_options`. Positions are offsets in the body, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,19 +39,24 @@ pub(super) enum IncludeUsage {
     Null {
         at: usize,
     },
-    Given(bool),
+    True,
+    /// `false`, which stands at `at`.
+    False {
+        at: usize,
+    },
 }
 
 /// A change of the body, after which it asks for usage; everything else stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageEdit {
-    /// The bytes to replace: none, or a `null`.
+    /// The bytes to replace: none, a `null` or a `false`.
     pub range: Range<usize>,
+    /// These bytes.
+    pub replaced: &'static str,
     /// What to put in their place.
     pub text: &'static str,
-    /// Whether the chunk that holds nothing but the usage is to be kept from the client, who has not
-    /// asked for it.
-    pub hides_usage_chunk: bool,
+    /// What comes of it in the answer, and is to be kept from the client, who has not asked for it.
+    pub hides: Hides,
 }
 
 impl StreamOptions {
@@ -78,20 +84,24 @@ impl StreamOptions {
 
     pub(super) fn include_usage(&self) -> Option<bool> {
         match self {
-            Self::Given { include_usage: IncludeUsage::Given(value), .. } => Some(*value),
+            Self::Given { include_usage: IncludeUsage::True, .. } => Some(true),
+            Self::Given { include_usage: IncludeUsage::False { .. }, .. } => Some(false),
             Self::Given { .. } | Self::Null { .. } | Self::Absent { .. } => None,
         }
     }
 
     /// What is missing so that the stream says its usage, and with `continuous` says it in every
-    /// chunk.
-    pub(super) fn usage_edit(&self, continuous: bool) -> Option<UsageEdit> {
-        let insert = |at, text| UsageEdit { range: at..at, text, hides_usage_chunk: true };
-        let replace_null = |at: usize, text| UsageEdit {
-            range: at..at.saturating_add("null".len()),
+    /// chunk; `even_if_declined`, where the client says `false`.
+    pub(super) fn usage_edit(&self, continuous: bool, even_if_declined: bool) -> Option<UsageEdit> {
+        let hides = Hides { usage: true, running_usage: continuous };
+        let insert = |at, text| UsageEdit { range: at..at, replaced: "", text, hides };
+        let replace = |at: usize, old: &'static str, text| UsageEdit {
+            range: at..at.saturating_add(old.len()),
+            replaced: old,
             text,
-            hides_usage_chunk: true,
+            hides,
         };
+        let replace_null = |at, text| replace(at, "null", text);
         Some(match *self {
             // The comma is right: the body has a member `stream`, else there were no edit.
             Self::Absent { open } if continuous => insert(
@@ -119,14 +129,19 @@ impl StreamOptions {
                         replace_null(at, r#"true,"continuous_usage_stats":true"#)
                     }
                     (IncludeUsage::Null { at }, false) => replace_null(at, "true"),
-                    (IncludeUsage::Given(true), true) => UsageEdit {
-                        range: open..open,
-                        text: r#""continuous_usage_stats":true,"#,
-                        hides_usage_chunk: false,
-                    },
-                    (IncludeUsage::Given(true), false) | (IncludeUsage::Given(false), _) => {
-                        return None
+                    (IncludeUsage::False { at }, true) if even_if_declined => {
+                        replace(at, "false", r#"true,"continuous_usage_stats":true"#)
                     }
+                    (IncludeUsage::False { at }, false) if even_if_declined => {
+                        replace(at, "false", "true")
+                    }
+                    (IncludeUsage::True, true) => UsageEdit {
+                        range: open..open,
+                        replaced: "",
+                        text: r#""continuous_usage_stats":true,"#,
+                        hides: Hides { usage: false, ..hides },
+                    },
+                    (IncludeUsage::True, false) | (IncludeUsage::False { .. }, _) => return None,
                 }
             }
         })
@@ -178,8 +193,8 @@ impl<'de> Visitor<'de> for Options<'_, 'de> {
             };
             let value: &RawValue = members.next_value()?;
             let flag = match value.get() {
-                "true" => IncludeUsage::Given(true),
-                "false" => IncludeUsage::Given(false),
+                "true" => IncludeUsage::True,
+                "false" => IncludeUsage::False { at: offset_in(body, value.get()) },
                 "null" => IncludeUsage::Null { at: offset_in(body, value.get()) },
                 _ => return Err(measure.refuse(RequestError::BadValue(name))),
             };

@@ -1,5 +1,6 @@
 use super::*;
 
+mod forms;
 mod input;
 mod usage_edit;
 mod values;
@@ -16,18 +17,7 @@ fn on(endpoint: Endpoint, body: &str) -> LlmRequest {
     parse_as(body, endpoint, Engine::OpenAi).unwrap()
 }
 
-const ALL_ENDPOINTS: [Endpoint; 10] = [
-    Endpoint::Chat,
-    Endpoint::Completions,
-    Endpoint::Embeddings,
-    Endpoint::Responses,
-    Endpoint::Messages,
-    Endpoint::OllamaChat,
-    Endpoint::OllamaGenerate,
-    Endpoint::OllamaEmbed,
-    Endpoint::TgiGenerate,
-    Endpoint::TgiGenerateStream,
-];
+const ALL_ENDPOINTS: [Endpoint; 24] = Endpoint::ALL;
 
 #[test]
 fn body_is_one_json_object_in_utf_8() {

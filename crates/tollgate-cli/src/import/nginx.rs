@@ -1,0 +1,209 @@
+//! nginx.conf, as far as keys may be in it.
+
+/// A word of a configuration, or what ends a directive, or begins or ends a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    End,
+    Open,
+    Close,
+}
+
+/// A `map` block.
+#[derive(Debug)]
+pub(super) struct Map {
+    pub(super) line: usize,
+    pub(super) from: String,
+    pub(super) to: String,
+    /// Line, key and value.
+    pub(super) entries: Vec<(usize, String, String)>,
+    /// What nginx would refuse, and where.
+    pub(super) faults: Vec<(usize, &'static str)>,
+}
+
+/// What a configuration has that matters here.
+#[derive(Debug, Default)]
+pub(super) struct Configuration {
+    pub(super) maps: Vec<Map>,
+    /// What conditions (`if`) compare with what: the line, the variable and the text.
+    pub(super) comparisons: Vec<(usize, String, String)>,
+    /// Blocks of `geo`: the line, and the variable that they go by.
+    pub(super) geos: Vec<(usize, String)>,
+    /// The files that it includes elsewhere than in a map.
+    pub(super) includes: Vec<String>,
+}
+
+/// What a configuration has; or the line that can't be understood, and why.
+pub(super) fn configuration(text: &str) -> Result<Configuration, (usize, &'static str)> {
+    let mut found = Configuration::default();
+    let mut words: Vec<(usize, String)> = Vec::new();
+    // The map that is open, and at which depth.
+    let mut open: Option<(usize, Map)> = None;
+    let mut depth = 0usize;
+    for (line, token) in tokens(text).map_err(|line| (line, UNENDED))? {
+        match token {
+            Token::Word(word) => words.push((line, word)),
+            Token::Open => {
+                depth += 1;
+                match (words.as_slice(), &mut open) {
+                    (_, Some((_, map))) => map.faults.push((line, "a block inside of a map")),
+                    ([(line, name), (_, from), (_, to)], None) if name == "map" => {
+                        let (from, to) = (variable(from), variable(to));
+                        let (entries, faults) = (Vec::new(), Vec::new());
+                        open = Some((depth, Map { line: *line, from, to, entries, faults }));
+                    }
+                    ([(line, name), rest @ ..], None)
+                        if name == "map" && rest.iter().any(|(_, word)| word.starts_with('$')) =>
+                    {
+                        return Err((*line, "a map has one source and one variable"))
+                    }
+                    ([(line, name), (_, from), _], None) if name == "geo" => {
+                        found.geos.push((*line, variable(from)));
+                    }
+                    ([(line, name), condition @ ..], None) if name == "if" => {
+                        found.comparisons.extend(comparison(*line, condition));
+                    }
+                    _ => {}
+                }
+                words.clear();
+            }
+            Token::End => {
+                match (&mut open, words.as_slice()) {
+                    (Some((at, map)), words) if *at == depth => map.add(words),
+                    (None, [(_, name), (_, file)]) if name == "include" => {
+                        found.includes.push(file.clone());
+                    }
+                    _ => {}
+                }
+                words.clear();
+            }
+            Token::Close => {
+                if let Some((_, mut map)) = open.take_if(|(at, _)| *at == depth) {
+                    if let [(line, _), ..] = words.as_slice() {
+                        map.faults.push((*line, "an entry without a semicolon behind it"));
+                    }
+                    found.maps.push(map);
+                }
+                depth = depth.checked_sub(1).ok_or((line, UNENDED))?;
+                words.clear();
+            }
+        }
+    }
+    match depth {
+        0 => Ok(found),
+        _ => Err((text.lines().count(), UNENDED)),
+    }
+}
+
+const UNENDED: &str = "no nginx configuration: a quote or a block doesn't end";
+
+impl Map {
+    /// What it makes of a request without one of its keys.
+    pub(super) fn default(&self) -> &str {
+        let default = self.entries.iter().find(|(_, key, _)| key == "default");
+        default.map_or("", |(_, _, value)| value)
+    }
+
+    /// An entry: a key and a value, or one of two words that stand alone.
+    fn add(&mut self, words: &[(usize, String)]) {
+        match words {
+            [(line, key), (_, value)] => self.entries.push((*line, key.clone(), value.clone())),
+            [(line, key)] if key == "hostnames" || key == "volatile" => {
+                self.entries.push((*line, key.clone(), String::new()));
+            }
+            [(line, _), ..] => self.faults.push((*line, "an entry that is not a key and a value")),
+            [] => {}
+        }
+    }
+}
+
+/// The words and marks of a configuration, with their lines.
+fn tokens(text: &str) -> Result<Vec<(usize, Token)>, usize> {
+    let mut tokens = Vec::new();
+    let mut line = 1;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' => line += 1,
+            c if c.is_whitespace() => {}
+            '#' => while chars.next_if(|c| *c != '\n').is_some() {},
+            ';' => tokens.push((line, Token::End)),
+            '{' => tokens.push((line, Token::Open)),
+            '}' => tokens.push((line, Token::Close)),
+            quote @ ('"' | '\'') => {
+                let start = line;
+                let mut word = String::new();
+                loop {
+                    match chars.next().ok_or(start)? {
+                        c if c == quote => break,
+                        '\\' => {
+                            let next = chars.next().ok_or(start)?;
+                            line += usize::from(next == '\n');
+                            escaped(&mut word, next);
+                        }
+                        c => {
+                            line += usize::from(c == '\n');
+                            word.push(c);
+                        }
+                    }
+                }
+                tokens.push((start, Token::Word(word)));
+            }
+            c => {
+                let start = line;
+                let mut word = String::new();
+                let mut next = Some(c);
+                // A brace behind a dollar is that of `${name}`; one that closes is as any other
+                // character here.
+                let mut is_variable;
+                while let Some(c) = next {
+                    if c == '\\' {
+                        let escapee = chars.next().ok_or(line)?;
+                        line += usize::from(escapee == '\n');
+                        escaped(&mut word, escapee);
+                    } else {
+                        word.push(c);
+                    }
+                    is_variable = c == '$';
+                    next = chars.next_if(|c| {
+                        !(c.is_whitespace() || *c == ';' || (*c == '{' && !is_variable))
+                    });
+                }
+                tokens.push((start, Token::Word(word)));
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+/// As nginx reads a backslash: before quotes and itself it goes, before some letters it means a control
+/// character, else it stays.
+fn escaped(word: &mut String, c: char) {
+    match c {
+        't' => word.push('\t'),
+        'r' => word.push('\r'),
+        'n' => word.push('\n'),
+        '"' | '\'' | '\\' => word.push(c),
+        c => word.extend(['\\', c]),
+    }
+}
+
+/// A variable as nginx knows it: by any case, and with or without braces.
+pub(super) fn variable(word: &str) -> String {
+    let name = word.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
+    match name {
+        Some(name) if !name.contains(['$', '{']) => format!("${}", name.to_ascii_lowercase()),
+        _ => word.to_ascii_lowercase(),
+    }
+}
+
+/// What is compared in `($variable = text)`.
+fn comparison(line: usize, words: &[(usize, String)]) -> Option<(usize, String, String)> {
+    let words: Vec<&str> =
+        words.iter().map(|(_, word)| word.as_str()).filter(|w| *w != ")").collect();
+    let [first, "=" | "!=", text, ..] = words.as_slice() else {
+        return None;
+    };
+    let first = first.strip_prefix('(').filter(|first| first.starts_with('$'))?;
+    Some((line, variable(first), text.strip_suffix(')').unwrap_or(text).to_owned()))
+}

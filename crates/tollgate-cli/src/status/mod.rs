@@ -1,0 +1,207 @@
+//! `tollgate status`: what is in force in nginx.
+
+pub(crate) mod source;
+pub(crate) mod wait;
+
+use std::fs;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{json, Value};
+use tollgate_core::status::{digest, SetKind, SetState, Status};
+
+use crate::escape::{shown, shown_json};
+use crate::exit::{print, Exit, Failure};
+use crate::time::in_words;
+use source::{now_ms, Running, Source};
+
+/// Show what is in force in nginx: of each file with keys what was read of it and when, by how many
+/// workers, and what was refused and why.
+///
+/// Exit status: 0 if all that the files hold is in force in all workers; 1 if not; 3 if no nginx tells.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Print a JSON array: an object for each nginx.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let running = self.source.read().map_err(|unknown| Failure::failed(unknown.to_string()))?;
+        let now = now_ms();
+        let text = match self.json {
+            true => {
+                let all: Vec<Value> = running.iter().map(|one| as_json(one, now)).collect();
+                format!("{}\n", shown_json(&json!(all).to_string()))
+            }
+            false => running.iter().map(|one| as_text(one, now)).collect(),
+        };
+        print(text.as_bytes())?;
+        let is_good = running.iter().all(|one| is_good(&one.status, now));
+        Ok(if is_good { Exit::Yes } else { Exit::No })
+    }
+}
+
+/// What the file at a path holds now; `None`: it can't be read.
+fn now_in(path: &str) -> Option<String> {
+    fs::read(path).ok().map(|bytes| digest(&bytes))
+}
+
+fn serving(status: &Status, now_ms: i64) -> usize {
+    status.workers.iter().filter(|worker| worker.is_serving(now_ms)).count()
+}
+
+/// Whether all that the files hold is in force in all workers.
+fn is_good(status: &Status, now_ms: i64) -> bool {
+    let sets = status.description.sets.iter().zip(&status.sets).enumerate();
+    let all = status.workers.len();
+    serving(status, now_ms) == all
+        && sets.into_iter().all(|(index, (set, state))| {
+            let Some(state) = state else { return false };
+            let same = |(path, digest): (&String, &String)| now_in(path).as_ref() == Some(digest);
+            state.failure.is_none()
+                && state.refused_count == 0
+                && status.following(index, now_ms) == all
+                && set.paths.len() == state.digests.len()
+                && set.paths.iter().zip(&state.digests).all(same)
+        })
+}
+
+fn date(ms: i64) -> String {
+    let second = Timestamp::from_second(ms.div_euclid(1000));
+    second.map_or_else(|_| "?".to_owned(), |moment| moment.to_string())
+}
+
+fn since(ms: i64, now_ms: i64) -> String {
+    let seconds = u64::try_from(now_ms.saturating_sub(ms) / 1000).unwrap_or(0);
+    match seconds {
+        0..60 => format!("{} ({seconds} s ago)", date(ms)),
+        _ => format!("{} ({} ago)", date(ms), in_words(seconds)),
+    }
+}
+
+fn name_of(kind: SetKind) -> &'static str {
+    match kind {
+        SetKind::ApiKeys => "API keys",
+        SetKind::JwtKeys => "keys of tokens",
+    }
+}
+
+fn as_text(Running { path, status }: &Running, now_ms: i64) -> String {
+    let all = status.workers.len();
+    let mut text = format!(
+        "nginx, of {}\n{}{}\n{}{} of {all} take requests\n",
+        shown(&path.to_string_lossy()),
+        label("since"),
+        since(status.description.since_ms, now_ms),
+        label("workers"),
+        serving(status, now_ms),
+    );
+    for (index, (set, state)) in status.description.sets.iter().zip(&status.sets).enumerate() {
+        let paths: Vec<String> = set.paths.iter().map(|path| shown(path)).collect();
+        text.push_str(&format!("\n{}: {}\n", paths.join(", "), name_of(set.kind)));
+        match state {
+            Some(state) => {
+                let following = status.following(index, now_ms);
+                text.push_str(&state_text(&set.paths, state, following, all, now_ms));
+            }
+            None => text.push_str(&format!("{}is being written just now\n", label("state"))),
+        }
+    }
+    text
+}
+
+/// The name of a line, in the first column.
+fn label(name: &str) -> String {
+    format!("  {name:<12}  ")
+}
+
+fn state_text(
+    paths: &[String],
+    state: &SetState,
+    following: usize,
+    all: usize,
+    now_ms: i64,
+) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{}{value}\n", label(name)));
+    line(
+        "in force",
+        format!("in {following} of {all} workers, since {}", since(state.since_ms, now_ms)),
+    );
+    line("generation", state.generation.to_string());
+    line("keys", state.keys.to_string());
+    for (path, digest) in paths.iter().zip(&state.digests) {
+        line("sha-256", shown(digest));
+        match now_in(path) {
+            Some(now) if now == *digest => {}
+            Some(now) => {
+                line("not in force", format!("{} holds something else: {now}", shown(path)))
+            }
+            None => line("not in force", format!("{} can't be read by this user", shown(path))),
+        }
+    }
+    if let Some(failure) = &state.failure {
+        let at = since(failure.at_ms, now_ms);
+        line("not taken", format!("{}; at {at}", shown(&failure.error)));
+    }
+    for refused in &state.refused {
+        line("refused", shown(refused));
+    }
+    let more = state.refused_count.saturating_sub(state.refused.len() as u64);
+    if more > 0 {
+        line("refused", format!("{more} more entries; \"tollgate check\" tells which"));
+    }
+    for warning in &state.warnings {
+        line("warning", shown(warning));
+    }
+    text
+}
+
+fn as_json(Running { path, status }: &Running, now_ms: i64) -> Value {
+    let sets = status.description.sets.iter().zip(&status.sets).enumerate();
+    let sets: Vec<Value> = sets
+        .map(|(index, (set, state))| {
+            let digest = |position| state.as_ref().and_then(|state| state.digests.get(position));
+            let files = set.paths.iter().enumerate().map(|(position, path)| {
+                json!({"path": path, "sha256": digest(position), "sha256_now": now_in(path)})
+            });
+            json!({
+                "kind": set.kind,
+                "files": files.collect::<Vec<_>>(),
+                "workers": status.following(index, now_ms),
+                "of_workers": status.workers.len(),
+                "state": state.as_ref().map(state_json),
+            })
+        })
+        .collect();
+    let worker = |worker: &tollgate_core::status::Worker| {
+        json!({
+            "pid": worker.pid, "phase": worker.phase.as_str(),
+            "takes_requests": worker.is_serving(now_ms), "seen": date(worker.beat_ms),
+        })
+    };
+    json!({
+        "file": path.to_string_lossy(),
+        "version": status.description.version,
+        "since": date(status.description.since_ms),
+        "tiers": status.description.tiers,
+        "workers": status.workers.iter().map(worker).collect::<Vec<_>>(),
+        "sets": sets,
+        "ok": is_good(status, now_ms),
+    })
+}
+
+fn state_json(state: &SetState) -> Value {
+    let failure = state.failure.as_ref().map(|failure| {
+        json!({"at": date(failure.at_ms), "error": failure.error, "sha256": failure.digests})
+    });
+    json!({
+        "generation": state.generation, "since": date(state.since_ms), "keys": state.keys,
+        "refused": state.refused, "refused_count": state.refused_count,
+        "warnings": state.warnings, "failure": failure,
+    })
+}

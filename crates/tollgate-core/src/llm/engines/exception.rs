@@ -1,0 +1,189 @@
+//! `tollgate_endpoints`: what an operator opens beyond the table of an engine, and what he closes.
+
+use std::fmt;
+
+use crate::pattern::{Pattern, PatternError};
+
+/// `+METHOD:PATH`, `-METHOD:PATH` or `-PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    opens: bool,
+    /// `None`: any.
+    method: Option<Box<str>>,
+    path: Pattern,
+}
+
+/// Why a text is no [`Exception`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExceptionError {
+    /// Neither `+` nor `-` before it.
+    NoSign,
+    /// A `+` without a method.
+    NoMethod,
+    /// Not in capitals, or no name of a method.
+    BadMethod,
+    /// No path that begins with `/` or `*`.
+    BadPath,
+    /// A `:` in the path.
+    Colon,
+    /// No pattern.
+    Pattern(PatternError),
+}
+
+impl fmt::Display for ExceptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSign => "it begins with \"+\" for what is opened, or \"-\" for what is closed",
+            Self::NoMethod => {
+                "what is opened needs a method before the path, such as \"+POST:/path\""
+            }
+            Self::BadMethod => "the method is written in capitals, or \"*\" for any",
+            Self::BadPath => "the path begins with \"/\", and has no \"?\" and \"#\"",
+            Self::Colon => "a \":\" in a path can't be written; put \"*\" in its place",
+            Self::Pattern(error) => return error.fmt(f),
+        })
+    }
+}
+
+impl std::error::Error for ExceptionError {}
+
+impl Exception {
+    /// Reads one word of the directive.
+    ///
+    /// # Errors
+    /// See [`ExceptionError`].
+    pub fn parse(text: &str) -> Result<Self, ExceptionError> {
+        let (opens, rest) = match text.as_bytes().first() {
+            Some(b'+') => (true, text.get(1..)),
+            Some(b'-') => (false, text.get(1..)),
+            _ => return Err(ExceptionError::NoSign),
+        };
+        let rest = rest.unwrap_or_default();
+        let (method, path) = match rest.split_once(':') {
+            Some((method, path)) => (Some(method), path),
+            None if opens => return Err(ExceptionError::NoMethod),
+            None => (None, rest),
+        };
+        let method = match method {
+            None | Some("*") => None,
+            Some(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase()) => {
+                Some(name.into())
+            }
+            Some(_) => return Err(ExceptionError::BadMethod),
+        };
+        if !path.starts_with(['/', '*']) || path.contains(['?', '#']) {
+            return Err(ExceptionError::BadPath);
+        }
+        if path.contains(':') {
+            return Err(ExceptionError::Colon);
+        }
+        let path = if opens { path.to_owned() } else { closed_form(path) };
+        let path = Pattern::parse(&path).map_err(ExceptionError::Pattern)?;
+        Ok(Self { opens, method, path })
+    }
+
+    fn is_for(&self, method: &[u8]) -> bool {
+        let method = if method == b"HEAD" { b"GET" } else { method };
+        self.method.as_ref().is_none_or(|own| own.as_bytes() == method)
+    }
+}
+
+/// Whether one of `exceptions` opens the path: to the letter.
+#[must_use]
+pub fn opens(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
+    let opening = || exceptions.iter().filter(|one| one.opens && one.is_for(method));
+    if opening().next().is_none() {
+        return false;
+    }
+    std::str::from_utf8(path).is_ok_and(|path| opening().any(|one| one.path.matches(path)))
+}
+
+/// Whether one of `exceptions` closes the path, in any case, below any prefix.
+#[must_use]
+pub fn closes(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
+    let closing = || exceptions.iter().filter(|one| !one.opens && one.is_for(method));
+    if closing().next().is_none() {
+        return false;
+    }
+    let path = closed_form(&String::from_utf8_lossy(path));
+    let starts = path.char_indices().filter(|(_, c)| *c == '/').map(|(at, _)| at);
+    let mut ends = starts.filter_map(|at| path.get(at..));
+    ends.any(|end| closing().any(|one| one.path.matches(end)))
+}
+
+/// In lower case, without slashes at its end.
+fn closed_form(path: &str) -> String {
+    let plain = path.trim_end_matches('/');
+    if plain.is_empty() { "/" } else { plain }.to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exceptions(words: &[&str]) -> Vec<Exception> {
+        words.iter().map(|word| Exception::parse(word).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_opened_is_opened_to_the_letter() {
+        let list = exceptions(&["+POST:/v1/audio/*", "+*:/x", "+GET:/v1/realtime"]);
+        for (method, path) in [
+            ("POST", "/v1/audio/transcriptions"),
+            ("PUT", "/x"),
+            ("GET", "/v1/realtime"),
+            ("HEAD", "/v1/realtime"),
+        ] {
+            assert!(opens(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");
+        }
+        for (method, path) in [
+            ("PUT", "/v1/audio/transcriptions"),
+            ("POST", "/V1/audio/transcriptions"),
+            ("POST", "/y/v1/audio/transcriptions"),
+            ("POST", "/x/"),
+            ("POST", "/v1/realtime"),
+        ] {
+            assert!(!opens(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");
+        }
+        assert!(!opens(&list, b"PUT", b"/x\xff"));
+        assert!(!closes(&list, b"PUT", b"/x"));
+    }
+
+    #[test]
+    fn what_is_closed_is_closed_in_any_spelling_and_below_any_prefix() {
+        let list = exceptions(&["-/v1/Embeddings", "-POST:/api/*", "-/"]);
+        for (method, path) in [
+            ("POST", "/v1/embeddings"),
+            ("GET", "/V1/EMBEDDINGS//"),
+            ("POST", "/llm/v1/embeddings"),
+            ("POST", "/API/chat"),
+            ("POST", "/"),
+        ] {
+            assert!(closes(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");
+        }
+        for (method, path) in [("POST", "/embeddings"), ("GET", "/api/tags"), ("POST", "/v1")] {
+            assert!(!closes(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");
+        }
+        assert!(!opens(&list, b"POST", b"/v1/embeddings"));
+    }
+
+    #[test]
+    fn errors_name_the_way_out() {
+        for (word, expected) in [
+            ("", ExceptionError::NoSign),
+            ("POST:/x", ExceptionError::NoSign),
+            ("+/x", ExceptionError::NoMethod),
+            ("+post:/x", ExceptionError::BadMethod),
+            ("+:/x", ExceptionError::BadMethod),
+            ("+POST:x", ExceptionError::BadPath),
+            ("-x", ExceptionError::BadPath),
+            ("-", ExceptionError::BadPath),
+            ("+POST:/x?y", ExceptionError::BadPath),
+            ("+POST:/x:y", ExceptionError::Colon),
+        ] {
+            assert_eq!(Exception::parse(word), Err(expected), "{word}");
+            let text = expected.to_string();
+            assert!(!text.ends_with('.') && !text.starts_with(char::is_uppercase), "{text}");
+        }
+    }
+}

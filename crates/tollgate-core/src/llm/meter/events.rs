@@ -1,0 +1,196 @@
+//! The events of a stream: their data is read, and what the client didn't ask for is kept from it.
+
+use super::documents::Documents;
+use super::hides::{Changes, Hides};
+use super::hold::{Hold, Part};
+use super::places::Place;
+use super::sse::{Piece, Sse};
+use super::tally::Chunk;
+use super::Asked;
+
+/// The reader of a stream.
+#[derive(Clone, Debug)]
+pub(super) struct Events {
+    sse: Sse,
+    data: Data,
+    /// Where something is hidden.
+    relay: Option<Relay>,
+}
+
+/// What is hidden of a stream, and what is held back for that.
+#[derive(Clone, Debug)]
+struct Relay {
+    hides: Hides,
+    changes: Changes,
+    hold: Hold,
+}
+
+/// What the data of the event at hand is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    /// Blanks, or none.
+    Blank,
+    /// A JSON object.
+    Object,
+    /// The first bytes of `[DONE]`, as many.
+    DoneMark(usize),
+    Null,
+    Other,
+}
+
+/// The data of the event that ends a stream of OpenAI's API.
+const DONE_MARK: &[u8] = b"[DONE]";
+
+/// The member that we ask for.
+const USAGE: &[u8] = b"usage";
+
+impl Events {
+    /// The reader of a stream of which the first `mark` bytes of a byte order mark have come.
+    pub(super) fn new(asked: Asked, mark: usize) -> Self {
+        let hides = asked.hides;
+        let is_hiding = hides.any() && Place::root(asked.endpoint) == Place::OpenAi;
+        let relay = is_hiding.then(|| Relay {
+            hides,
+            changes: Changes::of(asked.engine, hides),
+            hold: Hold::default(),
+        });
+        Self { sse: Sse::after_mark(mark), data: Data::Blank, relay }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        buffer: &[u8],
+        documents: &mut Documents,
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
+        if let Some(relay) = &mut self.relay {
+            relay.hold.begin_buffer();
+        }
+        let mut at = 0;
+        while let Some(piece) = self.sse.next_piece(buffer, &mut at) {
+            match &piece {
+                Piece::LineFeed => self.data.read(b"\n", documents),
+                Piece::Data(range) => {
+                    self.data.read(buffer.get(range.clone()).unwrap_or_default(), documents);
+                }
+                _ => {}
+            }
+            let Some(relay) = &mut self.relay else {
+                if matches!(piece, Piece::Blank { .. }) {
+                    self.data.end(documents);
+                }
+                continue;
+            };
+            match piece {
+                Piece::Event { at } => relay.hold.begin_event(at),
+                Piece::Blank { end } => match self.data.end(documents) {
+                    Some(chunk) => relay.end(buffer, end, chunk, pass),
+                    None => relay.hold.show(pass),
+                },
+                Piece::LateLineFeed { end } => relay.hold.late_line_feed(end),
+                Piece::Data(_) | Piece::LineFeed if self.data.may_be_chunk(documents) => {}
+                Piece::Data(_) | Piece::LineFeed => relay.hold.show(pass),
+            }
+        }
+        match &mut self.relay {
+            Some(relay) => relay.hold.end_buffer(buffer, pass),
+            None => super::pass_all(buffer, pass),
+        }
+    }
+
+    pub(super) fn finish(&mut self, documents: &mut Documents, pass: &mut impl FnMut(Part<'_>)) {
+        // An event without a blank line behind it is discarded by clients that follow the standard,
+        // but not by all; it counts, and it is hidden, as if it had one.
+        let chunk = match self.data {
+            Data::Object if !documents.scanner.is_done() => {
+                documents.finish();
+                None
+            }
+            _ => self.data.end(documents),
+        };
+        if let Some(relay) = &mut self.relay {
+            relay.hold.begin_buffer();
+            match chunk {
+                Some(chunk) => relay.end(&[], 0, chunk, pass),
+                None => relay.hold.show(pass),
+            }
+            relay.hold.pass_finish(pass);
+        }
+    }
+}
+
+impl Relay {
+    /// The event at hand ends at `end` of the buffer.
+    fn end(&mut self, buffer: &[u8], end: usize, chunk: Chunk, pass: &mut impl FnMut(Part<'_>)) {
+        if chunk.is_usage_only && self.hides.usage {
+            return self.hold.hide(buffer, end, self.changes.moved, pass);
+        }
+        let is_stripped = !chunk.is_usage_only && self.changes.include(chunk.usage);
+        if chunk.is_finish && !self.changes.moved.is_empty() {
+            self.hold.keep(buffer, end, is_stripped.then_some(USAGE), pass);
+        } else if is_stripped {
+            self.hold.strip(buffer, end, USAGE, pass);
+        } else {
+            self.hold.show(pass);
+        }
+    }
+}
+
+impl Data {
+    fn read(&mut self, bytes: &[u8], documents: &mut Documents) {
+        let mut bytes = bytes;
+        if *self == Self::Blank {
+            bytes = bytes.trim_ascii_start();
+            *self = match bytes.first() {
+                None => Self::Blank,
+                Some(b'{') => Self::Object,
+                Some(b'[') => Self::DoneMark(0),
+                Some(b'n') => Self::Null,
+                Some(_) => Self::Other,
+            };
+        }
+        match self {
+            Self::Object => documents.read(bytes),
+            Self::DoneMark(len) => *self = Self::after_done_mark(*len, bytes),
+            Self::Blank | Self::Null | Self::Other => {}
+        }
+    }
+
+    fn after_done_mark(len: usize, bytes: &[u8]) -> Self {
+        let mut expected = DONE_MARK.iter().skip(len);
+        let is_mark = bytes.iter().all(|byte| match expected.next() {
+            Some(expected) => byte == expected,
+            None => byte.is_ascii_whitespace(),
+        });
+        if is_mark {
+            Self::DoneMark(DONE_MARK.len() - expected.len())
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Whether the event at hand may still turn out to be one that is hidden or changed.
+    fn may_be_chunk(self, documents: &Documents) -> bool {
+        match self {
+            Self::Blank => true,
+            Self::Object => !documents.scanner.is_broken(),
+            Self::DoneMark(_) | Self::Null | Self::Other => false,
+        }
+    }
+
+    /// The event has ended. Returns what it is, if its data is an object.
+    fn end(&mut self, documents: &mut Documents) -> Option<Chunk> {
+        match std::mem::replace(self, Self::Blank) {
+            Self::Object => {
+                let chunk = documents.scanner.is_done().then(|| documents.tally.chunk());
+                documents.end();
+                return chunk;
+            }
+            Self::DoneMark(len) if len == DONE_MARK.len() => documents.tally.done(),
+            // Of several answers, llama.cpp sends null before the first.
+            Self::DoneMark(_) | Self::Blank | Self::Null => {}
+            Self::Other => documents.tally.note_strange(),
+        }
+        None
+    }
+}

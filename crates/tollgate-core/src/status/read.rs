@@ -1,0 +1,98 @@
+//! The file, as it is read from outside.
+
+use super::board::{checksum, Board, HEADER};
+use super::{Description, Phase, SetState};
+
+/// A worker that gave no sign of life for so long is taken for dead, in milliseconds.
+pub const PATIENCE_MS: i64 = 3000;
+
+/// What the file says at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What doesn't change.
+    pub description: Description,
+    /// What was made of each set; `None`: that was being written just now, or was never said.
+    pub sets: Vec<Option<SetState>>,
+    /// The workers of the configuration: as many as there are to be.
+    pub workers: Vec<Worker>,
+}
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// The number of its process; 0: there was none yet.
+    pub pid: u32,
+    /// How far it is.
+    pub phase: Phase,
+    /// Its last sign of life: milliseconds since 1970.
+    pub beat_ms: i64,
+    /// What its requests use of each set; 0: nothing.
+    pub generations: Vec<u64>,
+}
+
+impl Worker {
+    /// Whether it was alive a moment ago, and takes new requests.
+    #[must_use]
+    pub fn is_serving(&self, now_ms: i64) -> bool {
+        self.phase == Phase::Running && self.was_seen(now_ms)
+    }
+
+    fn was_seen(&self, now_ms: i64) -> bool {
+        self.pid != 0 && now_ms.saturating_sub(self.beat_ms).saturating_abs() <= PATIENCE_MS
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (words, _) = bytes.as_chunks();
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        Some(Self {
+            pid: u32::try_from(words.next()?).unwrap_or(0),
+            phase: Phase::of(words.next()?),
+            beat_ms: i64::try_from(words.next()?).unwrap_or(0),
+            generations: words.collect(),
+        })
+    }
+}
+
+impl Status {
+    /// Reads the file; `None`: it is none of this version.
+    #[must_use]
+    pub fn read(file: &[u8]) -> Option<Self> {
+        let board = Board::read(file)?;
+        let part = |(at, len): (usize, usize)| file.get(at..at.checked_add(len)?);
+        let text = part((HEADER, board.described))?;
+        let sum = part((HEADER - 8, 8))?.first_chunk().map(|sum| u64::from_le_bytes(*sum));
+        if sum != Some(checksum(0, text)) {
+            return None;
+        }
+        let description: Description = serde_json::from_slice(text).ok()?;
+        if description.sets.len() != board.sets {
+            return None;
+        }
+        let state = |set| Board::read_set(part(board.set(set)?)?).1;
+        let worker = |index| Worker::read(part(board.worker_at(index)?)?);
+        Some(Self {
+            sets: (0..board.sets).map(state).collect(),
+            workers: (0..board.workers).map(worker).collect::<Option<_>>()?,
+            description,
+        })
+    }
+
+    /// Whether nginx runs, or has just begun: else the file was left behind.
+    #[must_use]
+    pub fn is_alive(&self, now_ms: i64) -> bool {
+        let age = now_ms.saturating_sub(self.description.since_ms).saturating_abs();
+        let is_new = age <= PATIENCE_MS && self.workers.iter().all(|worker| worker.pid == 0);
+        let lives = |worker: &Worker| worker.phase != Phase::Gone && worker.was_seen(now_ms);
+        is_new || self.workers.iter().any(lives)
+    }
+
+    /// How many workers take new requests, and judge them by what is in force of this set.
+    #[must_use]
+    pub fn following(&self, set: usize, now_ms: i64) -> usize {
+        let Some(Some(state)) = self.sets.get(set) else { return 0 };
+        let follows = |worker: &&Worker| {
+            worker.is_serving(now_ms) && worker.generations.get(set) == Some(&state.generation)
+        };
+        self.workers.iter().filter(follows).count()
+    }
+}

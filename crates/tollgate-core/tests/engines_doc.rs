@@ -1,0 +1,99 @@
+//! docs/engines.md is made of the engines' tables. Where they have changed, this fails;
+//! `TOLLGATE_WRITE_DOCS=1 cargo test --package tollgate-core --test engines_doc` writes the page.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fmt::Write;
+
+use tollgate_core::llm::engines::Kind;
+use tollgate_core::llm::request::members::documented;
+use tollgate_core::llm::Engine;
+
+/// What the tables don't say of themselves.
+const INTRO: &str = "\
+# Engines
+
+What each [engine](directives.md#tollgate_engine) serves, and what is made of it. This page is made of
+the tables in `crates/tollgate-core/src/llm/engines/`; a test compares them.
+
+`read as` names the form in which requests and answers are read: their tokens are reserved and charged.
+Of several bounds the largest counts; several prompts, chats or items multiply the output as well. What
+has no form is not read. Where tokens or money are counted, it is refused unless it is harmless, or
+[opened](directives.md#tollgate_endpoints).
+
+| kind | what it takes | for | not read, where tokens are counted |
+|---|---|---|---|
+";
+
+fn meaning(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Generates => "the model writes",
+        Kind::Prefill => "the model reads, and writes nothing",
+        Kind::Counts => "the CPU alone: counting tokens, filling in templates",
+        Kind::Reads => "nothing: what anybody may know, such as models and health",
+        Kind::Stores => "nothing: what clients keep at the engine, by ids that only they know",
+        Kind::Info => "nothing, but it tells about the machine, or about all of its clients",
+        Kind::Others => "reaches into the requests of other clients",
+        Kind::Admin => "changes the engine for all of its clients",
+    }
+}
+
+fn fate(kind: Kind) -> &'static str {
+    match kind {
+        _ if kind.is_harmless() => "passes",
+        Kind::Info => "passes by GET",
+        _ => "refused",
+    }
+}
+
+fn page() -> String {
+    let mut page = INTRO.to_owned();
+    for kind in Kind::ALL {
+        let who = if kind.is_for_clients() { "clients" } else { "operators" };
+        let (name, meaning, fate) = (kind.as_str(), meaning(kind), fate(kind));
+        writeln!(page, "| `{name}` | {meaning} | {who} | {fate} |").unwrap();
+    }
+    for engine in Engine::ALL {
+        let table = engine.table();
+        writeln!(page, "\n## {}\n\nFrom: {}.\n", engine.as_str(), table.version).unwrap();
+        page.push_str("| method | path | what | kind | read as |\n|---|---|---|---|---|\n");
+        for row in table.rows {
+            let form = row.form.map_or(String::new(), |form| format!("`{}`", form.as_str()));
+            let (methods, path, what, kind) = (row.methods, row.path, row.what, row.kind.as_str());
+            writeln!(page, "| {methods} | `{path}` | {what} | {kind} | {form} |").unwrap();
+        }
+        outputs(&mut page, engine);
+    }
+    page
+}
+
+/// What bounds and multiplies the output of the forms that have one.
+fn outputs(page: &mut String, engine: Engine) {
+    page.push_str("\n| read as | bounded by | multiplied by |\n|---|---|---|\n");
+    let mut told = Vec::new();
+    for form in engine.table().rows.iter().filter_map(|row| row.form) {
+        if !form.has_output() || told.contains(&form) {
+            continue;
+        }
+        told.push(form);
+        let (bounds, counts) = documented(form, engine);
+        let list = |names: Vec<String>| {
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let name = form.as_str();
+        writeln!(page, "| `{name}` | {} | {} |", list(bounds), list(counts)).unwrap();
+    }
+}
+
+#[test]
+fn page_says_what_the_tables_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/engines.md");
+    let page = page();
+    if std::env::var_os("TOLLGATE_WRITE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap();
+    let differs = page.lines().zip(written.lines()).find(|(new, old)| new != old);
+    assert_eq!(differs, None, "docs/engines.md is out of date; see the head of this test");
+    assert_eq!(page.len(), written.len());
+}

@@ -1,0 +1,158 @@
+//! Who is let in with an API key: the keys files, and what is told of them.
+
+use std::rc::Rc;
+
+use super::settings::{Given, Settings};
+use super::MainConf;
+use crate::ffi::clock::precise_now;
+use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::shared_block::Mapping;
+use crate::live::{Content, Follow, Live, Remark, Source};
+use tollgate_core::keys;
+use tollgate_core::status::SetKind;
+
+/// A keys file.
+pub(crate) struct KeysFile {
+    path: [String; 1],
+    /// Those that are declared.
+    tiers: Vec<String>,
+}
+
+/// The API keys of one file, as they are now.
+pub(crate) type ApiKeys = Live<KeysFile>;
+
+impl Source for KeysFile {
+    type Loaded = keys::KeySet;
+    type Error = String;
+
+    const KIND: SetKind = SetKind::ApiKeys;
+
+    fn paths(&self) -> &[String] {
+        &self.path
+    }
+
+    fn build(&self, files: &[Vec<u8>]) -> Result<Content, String> {
+        let [path] = &self.path;
+        let json = files.first().map_or(&[][..], Vec::as_slice);
+        let is_declared = |name: &str| self.tiers.iter().any(|tier| tier == name);
+        let built = keys::KeySet::build(json, &is_declared, precise_now().wall)
+            .map_err(|error| format!("\"{path}\": {error}"))?;
+        let keys = built.set_len();
+        let remark = |refused: keys::Refused| Remark {
+            text: format!("\"{path}\": {}", refused.error),
+            is_mistake: refused.is_mistake(),
+        };
+        let warnings = match keys {
+            0 => vec![format!("\"{path}\" holds no keys now, so everybody is refused")],
+            _ => Vec::new(),
+        };
+        Ok(Content {
+            block: built.block,
+            keys,
+            refused: built.refused.into_iter().map(remark).collect(),
+            refused_count: built.refused_count,
+            warnings,
+        })
+    }
+
+    fn open(&self, block: Mapping) -> Option<Self::Loaded> {
+        keys::KeySet::from_block(block)
+    }
+}
+
+pub(super) fn load_keys(
+    cx: &ConfContext<'_>,
+    settings: &Settings,
+    main: &mut MainConf,
+    has_default_tier: bool,
+    on: &Place,
+) -> Result<Rc<ApiKeys>, ConfError> {
+    let Some(Given { value: path, place }) = &settings.api_keys else {
+        return Err(ConfError::new(format!(
+            "\"tollgate on\" without keys would refuse everybody; add \"tollgate_api_keys PATH;\", \
+             or choose another \"tollgate_auth\" {on}"
+        )));
+    };
+    let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
+    let is_new = known.is_none();
+    let keys = match known {
+        Some((_, keys)) => Rc::clone(keys),
+        None => {
+            let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
+            let loaded = Live::load(KeysFile { path: [path.clone()], tiers });
+            let (keys, refused) = loaded.map_err(|error| {
+                ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
+            })?;
+            tell_refused(cx, &refused, &keys, place)?;
+            let keys = Rc::new(keys);
+            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, std::slice::from_ref(path));
+            main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
+            keys
+        }
+    };
+    let Some(generation) = keys.current() else {
+        return Err(ConfError::new(format!("\"tollgate_api_keys\": \"{path}\" is lost {place}")));
+    };
+    let set = &generation.loaded;
+    if set.is_empty() {
+        return Err(ConfError::new(format!(
+            "\"tollgate_api_keys\": \"{path}\" holds no keys, so everybody would be refused; add one \
+             with \"tollgate key create\" {place}"
+        )));
+    }
+    let without_tier = set.without_tier();
+    if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
+        cx.log().warn(format_args!(
+            "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
+             \"tollgate_default_tier NAME;\" {place}",
+            set.len()
+        ));
+    }
+    if is_new {
+        if let Some((count, first)) = set.restricted() {
+            cx.log().warn(format_args!(
+                "{count} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
+                 {} {place}",
+                set.len(),
+                first.escape_debug(),
+                keys::NOT_ENFORCED
+            ));
+        }
+    }
+    Ok(keys)
+}
+
+/// Tells which entries of a keys file are not in force. A mistake is an error as long as nginx doesn't run:
+/// who starts it is there to mend it. Later one key is no reason to refuse a configuration, or the file.
+fn tell_refused(
+    cx: &ConfContext<'_>,
+    refused: &[Remark],
+    keys: &ApiKeys,
+    place: &Place,
+) -> Result<(), ConfError> {
+    for Remark { text, is_mistake } in refused {
+        match is_mistake {
+            true if !cx.is_running() => {
+                return Err(ConfError::new(format!("\"tollgate_api_keys\": {text} {place}")));
+            }
+            true => cx.log().error(format_args!("tollgate: {text}; that key is refused {place}")),
+            false => cx.log().warn(format_args!("{text}; that key is refused {place}")),
+        }
+    }
+    let more = keys.first().refused_count.saturating_sub(refused.len() as u64);
+    if more > 0 {
+        cx.log().warn(format_args!("{more} more keys of that file are refused {place}"));
+    }
+    // Of a file without keys, an error follows.
+    if keys.first().keys > 0 {
+        tell_warnings(cx, keys, place);
+    }
+    Ok(())
+}
+
+/// Tells what else the operator should know of files.
+pub(super) fn tell_warnings<S: Source>(cx: &ConfContext<'_>, live: &Live<S>, place: &Place) {
+    for warning in &live.first().warnings {
+        cx.log().warn(format_args!("{warning} {place}"));
+    }
+}

@@ -1,0 +1,89 @@
+//! What a location says of the engine behind it, and of what may be asked of it.
+
+use super::{error, flag, once, word, words, Outcome};
+use crate::conf::settings::IncludeUsage;
+use crate::conf::LocConf;
+use crate::ffi::conf::ConfContext;
+use tollgate_core::llm::engines::Exception;
+use tollgate_core::llm::request::MAX_MODEL_LEN;
+use tollgate_core::llm::Engine;
+
+/// `tollgate_engine NAME`
+pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let name = word(args, 1);
+    let engine = Engine::from_name(name.as_bytes()).ok_or_else(|| {
+        let known: Vec<_> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
+        error(format!(
+            "unknown engine \"{}\" in \"tollgate_engine\"; known are {}",
+            name.escape_debug(),
+            known.join(", ")
+        ))
+    })?;
+    once(&mut conf.settings.engine, args, engine)
+}
+
+/// `tollgate_model NAME | off`
+pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let name = word(args, 1);
+    if name.is_empty() || name.len() > MAX_MODEL_LEN || name.contains(char::is_control) {
+        return Err(error(format!(
+            "invalid name \"{}\" in \"tollgate_model\"; it takes the name of a model of at most \
+             {MAX_MODEL_LEN} bytes, or \"off\"",
+            name.escape_debug()
+        )));
+    }
+    once(&mut conf.settings.model, args, (name != "off").then(|| name.into()))
+}
+
+/// `tollgate_endpoints +METHOD:PATH | -[METHOD:]PATH ... | default`
+pub(super) fn endpoints(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    let (_, given) = words(args);
+    if given == ["default"] {
+        return once(&mut conf.settings.endpoints, args, Vec::new());
+    }
+    let parse = |text: &String| {
+        Exception::parse(text).map_err(|problem| {
+            error(format!(
+                "invalid \"{}\" in \"tollgate_endpoints\": {problem}",
+                text.escape_debug()
+            ))
+        })
+    };
+    let exceptions = given.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    once(&mut conf.settings.endpoints, args, exceptions)
+}
+
+/// `tollgate_background on | off`
+pub(super) fn background(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    once(&mut conf.settings.background, args, flag(args)?)
+}
+
+/// `tollgate_resumable_streams on | off`
+pub(super) fn resumable_streams(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    once(&mut conf.settings.resumable_streams, args, flag(args)?)
+}
+
+/// `tollgate_include_usage auto | always | off`
+pub(super) fn include_usage(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = match word(args, 1) {
+        "auto" => IncludeUsage::Auto,
+        "always" => IncludeUsage::Always,
+        "off" => IncludeUsage::Off,
+        other => {
+            return Err(error(format!(
+            "invalid value \"{}\" in \"tollgate_include_usage\"; it takes \"always\", \"auto\" \
+                 or \"off\"",
+            other.escape_debug()
+        )))
+        }
+    };
+    once(&mut conf.settings.include_usage, args, value)
+}
