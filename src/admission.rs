@@ -396,6 +396,18 @@ impl Admission<'_, '_> {
         Amounts { tokens, ..Amounts::default() }
     }
 
+    /// What is still to be charged of `amounts`, to limits of which `is_same` tells whether something
+    /// was charged to them before: in a location that didn't know the tokens, maybe.
+    fn due(&self, amounts: Amounts, is_same: impl Fn(&Charged) -> bool) -> Option<Amounts> {
+        let state = self.state.borrow();
+        let mut before = state.charged.iter().filter(|charged| is_same(charged)).peekable();
+        if before.peek().is_none() {
+            return Some(amounts);
+        }
+        let is_due = amounts.tokens.is_some() && !before.any(|charged| charged.with_tokens);
+        is_due.then_some(Amounts { only_tokens: true, ..amounts })
+    }
+
     /// All that a request takes.
     fn all_asks(&self, scratch: &mut Scratch, amounts: Amounts, widths: &Widths) {
         scratch.clear();
@@ -425,18 +437,6 @@ impl Admission<'_, '_> {
             }
             None => false,
         }
-    }
-
-    /// What is still to be charged of `amounts`, to limits of which `is_same` tells whether something
-    /// was charged to them before: in a location that didn't know the tokens, maybe.
-    fn due(&self, amounts: Amounts, is_same: impl Fn(&Charged) -> bool) -> Option<Amounts> {
-        let state = self.state.borrow();
-        let mut before = state.charged.iter().filter(|charged| is_same(charged)).peekable();
-        if before.peek().is_none() {
-            return Some(amounts);
-        }
-        let is_due = amounts.tokens.is_some() && !before.any(|charged| charged.with_tokens);
-        is_due.then_some(Amounts { only_tokens: true, ..amounts })
     }
 
     /// The limits of the client's tier. They hold once a request, however many locations it goes

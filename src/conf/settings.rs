@@ -70,16 +70,6 @@ impl Default for Estimate {
     }
 }
 
-/// `tollgate_reserve`: how much output is reserved for a request that bounds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reserve {
-    /// As much as it may have.
-    #[default]
-    Bound,
-    /// As much as its like lately had, if that is less.
-    Learned,
-}
-
 /// `tollgate_include_usage`: whether streams are asked for their usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum IncludeUsage {
@@ -89,6 +79,16 @@ pub(crate) enum IncludeUsage {
     /// Where it declines it as well.
     Always,
     Off,
+}
+
+/// `tollgate_reserve`: how much output is reserved for a request that bounds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reserve {
+    /// As much as it may have.
+    #[default]
+    Bound,
+    /// As much as its like lately had, if that is less.
+    Learned,
 }
 
 /// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.

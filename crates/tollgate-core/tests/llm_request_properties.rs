@@ -202,8 +202,12 @@ fn edit_adds_usage_only(
     if options.is_null() {
         *options = json!({});
     }
-    prop_assert_eq!(edit.hides_usage_chunk, options["include_usage"] != json!(true));
+    prop_assert_eq!(edit.hides.usage, options["include_usage"] != json!(true));
+    prop_assert_eq!(edit.hides.running_usage, engine == Engine::Vllm);
     options["include_usage"] = json!(true);
+    if engine == Engine::Vllm && options.get("continuous_usage_stats").is_none() {
+        options["continuous_usage_stats"] = json!(true);
+    }
     let found: Map<String, Value> = serde_json::from_str(&edited).unwrap();
     prop_assert_eq!(found, expected);
 
