@@ -141,6 +141,7 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdi
         false => decision,
     };
     state.decision = Some(decision);
+    state.is_granted_by_another = false;
     match (decision, state.refusal()) {
         (Decision::Allow, _) if state.principal.is_some() => {
             if state.policy.on_revoke == OnRevoke::Close {

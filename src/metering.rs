@@ -221,6 +221,6 @@ impl Outcome {
     /// Whether nothing but the engine set the end of the answer. (One below its bound says little, too:
     /// whoever sets a bound of 2 asks for a word.)
     pub(crate) fn is_whole(&self, metering: &Metering) -> bool {
-        metering.asked.output_bound.is_none()
+        metering.asked.output_bound.is_none() && !self.hit_bound
     }
 }
