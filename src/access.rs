@@ -315,8 +315,8 @@ fn identify(
     Ok(None)
 }
 
-/// Whether the path is open: where tokens are counted, only if its body is read (`endpoint`), or if it
-/// is known to take none.
+/// Whether the path is open: not where it reaches into the requests of others, and where tokens are
+/// counted, only if its body is read (`endpoint`), or if it is known to take none.
 fn check_endpoint(
     r: Request<'_>,
     state: &RefCell<State>,
@@ -327,14 +327,15 @@ fn check_endpoint(
     if exception::closes(&policy.endpoints, method, path) {
         return Err(Reason::EndpointDenied);
     }
-    match endpoint {
-        None if policy.counts_tokens(state.borrow().tier.as_deref())
-            && !policy.engine.is_harmless(method, path)
-            && !exception::opens(&policy.endpoints, method, path) =>
-        {
-            Err(Reason::EndpointDenied)
-        }
-        _ => Ok(()),
+    // In the order of what they cost.
+    let is_closed = endpoint.is_none()
+        && (policy.engine.reaches_others(method, path)
+            || (policy.counts_tokens(state.borrow().tier.as_deref())
+                && !policy.engine.is_harmless(method, path)))
+        && !exception::opens(&policy.endpoints, method, path);
+    match is_closed {
+        true => Err(Reason::EndpointDenied),
+        false => Ok(()),
     }
 }
 
