@@ -43,10 +43,10 @@ impl Changes {
                 Self { null: true, zero: true, said: true, moved: &[b"system_fingerprint"] }
             }
             // Null is there in any case.
-            Engine::Sglang | Engine::Tgi => {
-                Self { null: false, zero: true, said: true, moved: &[] }
-            }
-            // Its completions have numbers in the last chunk, asked or not.
+            Engine::Sglang => Self { null: false, zero: true, said: true, moved: &[] },
+            // So it is, and its completions have numbers in the last chunk, asked or not.
+            Engine::Tgi => Self { null: false, zero: false, said: false, moved: &[] },
+            // So have its completions.
             Engine::LlamaCpp => {
                 Self { null: false, zero: false, said: false, moved: &[b"timings"] }
             }

@@ -158,8 +158,8 @@ fn usage_that_we_asked_for_is_taken_out_of_chunks() {
         (Engine::Ollama, [&bare, &bare, &bare]),
         // Null is there without us.
         (Engine::Sglang, [&null, &bare, &bare]),
-        (Engine::Tgi, [&null, &bare, &bare]),
-        // It writes nothing for us.
+        // They write nothing for us beside a choice.
+        (Engine::Tgi, [&null, &zero, &said]),
         (Engine::LlamaCpp, [&null, &zero, &said]),
     ] {
         for (chunk, shown) in [&null, &zero, &said].into_iter().zip(shown) {
