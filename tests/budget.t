@@ -99,6 +99,11 @@ http {
             proxy_pass http://127.0.0.1:8081/;
         }
 
+        location /refuse/ {
+            tollgate_oversized refuse;
+            proxy_pass http://127.0.0.1:8081/;
+        }
+
         location /dead/ {
             proxy_pass http://127.0.0.1:8082/;
         }
@@ -230,11 +235,12 @@ is(status(complete(client => 'small', max => 5, tokens => 5)), 200, 'a budget fo
 is(status(complete(client => 'small', max => 5, tokens => 5)), 429, 'and no second one');
 is(status(complete(client => 'small-2', max => 5, tokens => 5)), 200, 'another client has its own');
 
-$r = complete(client => 'small-3', max => 6);
+$r = complete(client => 'small-3', uri => '/refuse/v1/completions', max => 6);
 is(status($r), 429, 'more than the whole budget');
 is(header($r, 'x-should-retry'), 'false', 'more than the whole budget: no use to try again');
 is(header($r, 'Retry-After'), undef, 'more than the whole budget: ever');
-is(status(complete(client => 'small-3', max => 5)), 200, 'more than the whole budget: took nothing');
+is(status(complete(client => 'small-3', max => 6)), 200,
+	'more than the whole budget: passes while nothing is spent, where that may make a debt');
 
 # More used than reserved is charged, too: a stream without a bound.
 complete(client => 'stream', tokens => 16) for 1 .. 3;

@@ -219,7 +219,7 @@ EOC
 
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
-$t->plan(147 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
+$t->plan(154 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file(
 	{ key => 'tg_key', client => 'keyed', tier => 'pro' },
 	{ key => 'tg_old', client => 'late', tier => 'pro', expires => '2020-01-01T00:00:00Z' },
@@ -492,6 +492,36 @@ is(join(' ', map { $counted->('inactive') } 1 .. 3), '401 401 429',
 	'auth_failures: inactive ones are, also those that are remembered');
 is(status(get('/counted/', 'Authorization: Bearer good', 'X-Failures: b')), 200,
 	'auth_failures: for that key');
+
+# A question counts as a failure until it is answered.
+my $before = () = asked('counted');
+my $open = sub {
+	my ($token, $key) = @_;
+	my $connection = connection();
+	$connection->send(request('/counted/', "Authorization: Bearer $token", "X-Failures: $key"));
+	return $connection;
+};
+answers('counted', hold => 1);
+my @open = map { $open->("guess-$_", 'c') } 1 .. 30;
+my $is_refused = sub { scalar grep { $_->has_answer() } @open };
+poll { $is_refused->() == 28 };
+is($is_refused->(), 28, 'open questions: no more than failures are left');
+asked_soon('counted', $before + 2);
+is(scalar(() = asked('counted')), $before + 2, 'open questions: the others are not asked');
+answers('counted', body => { active => JSON::PP::false() });
+my %statuses;
+$statuses{status($_->answer())}++ for @open;
+is_deeply(\%statuses, { 401 => 2, 429 => 28 }, 'open questions: answered');
+is(status($open->('guess', 'c')->answer()), 429, 'open questions: wrong ones stay counted');
+
+answers('counted', hold => 1);
+@open = map { $open->("new-$_", 'd') } 1 .. 2;
+asked_soon('counted', $before + 4);
+is(status($open->('new-3', 'd')->answer()), 429, 'open questions: a good one has to wait as well');
+answers('counted', body => { active => JSON::PP::true(), sub => 'acme' });
+is(join(' ', map { status($_->answer()) } @open), '200 200', 'open questions: good ones');
+is(join(' ', map { status($open->("newer-$_", 'd')->answer()) } 1 .. 4), '200 200 200 200',
+	'open questions: are given back');
 
 ###############################################################################
 

@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(22)->write_file_expand('nginx.conf', <<'EOF');
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(21)->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
 
@@ -38,7 +38,7 @@ http {
     # A thousand tokens cost 0.01.
     tollgate_price * input=10 output=10;
 
-    tollgate_tier wide  { tokens 1000k/d; }
+    tollgate_tier wide  { tokens 3k/d burst=1000k; }
     tollgate_tier money { budget 0.50/month; }
     tollgate_tier small { tokens 20k/d; }
 
@@ -140,10 +140,6 @@ ask('wide-9', 'words', $text) for 1 .. 50;
 my $learned = reserved_input('wide-9', 'words', $text);
 cmp_ok(abs($learned / $real - 1), '<', 0.05, 'after fifty answers by what the engine made of it')
 	or diag("$learned for $real");
-my $other = join ' ', map { "and another text with other words $_" } 1 .. 25;
-my $of_other = reserved_input('wide-9', 'words', $other);
-cmp_ok(abs($of_other / (7 * 25) - 1), '<', 0.25, 'also of a text that it has not seen')
-	or diag("$of_other for " . 7 * 25);
 is(reserved_input('wide-10', 'words', $text), $first, 'one client teaches only itself');
 is(reserved_input('wide-9', 'new', $text), $first, 'and only of the model');
 is(reserved_input('wide-9', 'words', $text, '/fixed'), $first, 'bytes_per_token: whatever was learned');
@@ -152,9 +148,12 @@ ask("wide-$_", 'words', $text) for map { ($_) x 5 } 9 .. 11;
 cmp_ok(reserved_input('wide-12', 'words', $text), '<', $first, 'several clients teach others');
 
 # what is charged for a stream that is cut follows it
-my $lines = () = audit_lines($t, 'audit.log');
 $r = ask('wide-9', 'words', $text, '', 'stream', 'X-Mock-Cut-After: 3');
-my ($line) = grep { ($_->{usage} // '') eq 'partial' } audit_lines($t, 'audit.log', $lines + 1);
+my $line;
+poll {
+	($line) = grep { ($_->{usage} // '') eq 'partial' && $_->{client} eq 'wide-9' }
+		audit_lines($t, 'audit.log');
+};
 cmp_ok(abs($line->{input_tokens} / $real - 1), '<', 0.05, 'a stream that is cut is charged by it')
 	or diag(explain($line));
 

@@ -49,6 +49,8 @@ my @rows = (
 	['a stream', $chat, { %bounded, stream => \1 }, 'X-Mock-Tokens: 20'],
 	['a stream that the engine breaks off after 5 tokens', $chat, { %bounded, stream => \1 },
 		'X-Mock-Tokens: 20', 'X-Mock-Cut-After: 5'],
+	['the same, with `tollgate_engine vllm`', "/vllm$chat", { %bounded, stream => \1 },
+		'X-Mock-Tokens: 20', 'X-Mock-Cut-After: 5'],
 	['a stream whose client declines the usage', $chat, { %bounded, stream => \1,
 		stream_options => { include_usage => \0 } }, 'X-Mock-Tokens: 20'],
 	['the engine compresses its answer all the same', $chat, { %bounded }, 'X-Mock-Encoding: always'],
@@ -63,7 +65,11 @@ my @rows = (
 		parameters => { max_new_tokens => 50 } }, 'X-Mock-Tokens: 20'],
 );
 
-# Each has a client of its own, so that each finds its bucket full.
+# Each has a client of its own, so that each finds its bucket full; but for those of a client from which
+# something was learned.
+my %client_of = ('no bound, the next one' => 3, 'no bound, and one more' => 3);
+my %charged;
+
 $t->write_file('keys.json', keys_file(
 	map({ { key => "key-$_", client => "client-$_", tier => 'demo' } } 0 .. $#rows),
 	map({ { key => "key-$_", client => "client-$_", tier => $_ } } qw/small daily/),
@@ -80,11 +86,14 @@ $t->run()->plan(@rows + 13);
 
 for my $number (0 .. $#rows) {
 	my ($name, $uri, $body, @lines) = @{$rows[$number]};
-	my $response = post($uri, "key-$number", $body, @lines);
+	my $client = $client_of{$name} // $number;
+	my $response = post($uri, "key-$client", $body, @lines);
 	my $line = (audit_lines($t, 'audit.log', $number + 1))[-1];
-	my $row = join ' | ', "| $name", 10_000 - (header($response, 'x-ratelimit-remaining-tokens') // 0),
+	my $left = header($response, 'x-ratelimit-remaining-tokens') // 0;
+	my $row = join ' | ', "| $name", 10_000 - ($charged{$client} // 0) - $left,
 		($line->{input_tokens} // 0) . ' + ' . ($line->{output_tokens} // 0), $line->{usage},
 		(cost($t) // '-') . ' |';
+	$charged{$client} += ($line->{input_tokens} // 0) + ($line->{output_tokens} // 0);
 	ok(index($document, "\n$row\n") >= 0, "row: $name") or diag("it is now:\n$row");
 }
 

@@ -121,7 +121,9 @@ impl Territory {
     /// A part of this one, of the size `share`, where the hash of `parts` says.
     pub(super) fn part(self, seed: (u64, u64), parts: [&[u8]; 2], share: u32) -> Self {
         let share = share.min(self.share);
-        let offset = scale(half(hash(seed, Domain::Territory, parts).1), self.share - share);
+        let hash = half(hash(seed, Domain::Territory, parts).1);
+        // The area is a circle, so that all of it is used as much.
+        let offset = if self == Self::ALL { hash } else { scale(hash, self.share - share) };
         Self { start: self.start.wrapping_add(offset), share }
     }
 

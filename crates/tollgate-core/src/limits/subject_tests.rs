@@ -204,3 +204,17 @@ fn a_slot_of_a_future_period_is_given_away_after_all_others() {
     let ask: Ask = money(key(100), "1/day", 1);
     assert_eq!(left(&zone, &ask, now), 1_000_000_000 - 500);
 }
+
+#[test]
+fn a_flood_from_everywhere_fills_every_set_whatever_the_seed() {
+    for seed in 0..30 {
+        let words = memory(148);
+        let zone = Zone::format(&words, (seed, 99 - seed)).unwrap();
+        for n in 0u32..1_500 {
+            let address = v6(n.wrapping_mul(0x9e37_79b9), n.wrapping_mul(0x85eb_ca6b));
+            count(&zone, LIMITS, &by_address(address, None), "2r/h", START);
+        }
+        let subject = by_address(v4(0xc612_0808), Some("a"));
+        assert_eq!(count(&zone, LIMITS, &subject, "2r/h", START), (1, true), "seed {seed}");
+    }
+}

@@ -1,6 +1,6 @@
 //! How many tokens a request may take, guessed before it is sent.
 
-use super::{LlmRequest, Parts};
+use super::{Endpoint, LlmRequest, Parts};
 use crate::limits::learned::{Text, TextRates, FEATURES};
 
 /// Tokens around a message or prompt, for which its text says nothing: the role, the marks between
@@ -83,7 +83,9 @@ impl Estimate {
     pub fn input_tokens(&self, request: &LlmRequest, rates: Option<&TextRates>) -> u64 {
         let input = &request.input;
         let others = input.token_ids.saturating_add(input.media.saturating_mul(self.media_tokens));
-        if let Some(rates) = rates.filter(|_| self.is_learned()) {
+        // There, parts of the text are read several times.
+        let is_read_once = request.endpoint != Endpoint::GenerativeScoring;
+        if let Some(rates) = rates.filter(|_| self.is_learned() && is_read_once) {
             let around = input.messages.saturating_add(1).saturating_mul(MOST_AROUND);
             let (least, most) =
                 (input.text_bytes / MOST_BYTES_PER_TOKEN, input.text_bytes.saturating_add(around));
@@ -114,7 +116,8 @@ pub fn text(request: &LlmRequest) -> Text {
 /// engines count the first one's input only.
 #[must_use]
 pub fn tokens_of_text(request: &LlmRequest, input: u64) -> Option<u64> {
-    (request.input.media == 0 && request.choices <= 1 && request.input.text_bytes > 0)
+    let is_one = request.choices <= 1 && request.endpoint != Endpoint::GenerativeScoring;
+    (request.input.media == 0 && is_one && request.input.text_bytes > 0)
         .then(|| input.saturating_sub(request.input.token_ids))
         .filter(|tokens| *tokens > 0)
 }
@@ -135,7 +138,7 @@ const _: () = assert!(FEATURES == Parts::KINDS + 2);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{request, Endpoint, Engine};
+    use crate::llm::{request, Engine};
 
     fn parse(body: &str, endpoint: Endpoint) -> LlmRequest {
         request::parse(body.as_bytes(), endpoint, Engine::OpenAi).unwrap()

@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(parts("Пётр и"), Parts { two_bytes: 5, words_of_two: 2, ..none });
         assert_eq!(parts("日本 🙂"), Parts { three_bytes: 2, four_bytes: 1, ..none });
         let hex = parts("a3f9c0ffee12");
-        assert_eq!((hex.words, hex.letters, hex.digits), (3, 7, 5));
+        assert_eq!((hex.words, hex.letters, hex.digits), (4, 7, 5));
         assert_eq!(parts("HTTPServer").words, 1);
         assert_eq!(parts("fooBar").words, 2);
     }

@@ -172,7 +172,7 @@ fn a_client_that_makes_names_up_pushes_out_no_model_of_several_clients() {
     let outputs = Outputs::new(&words);
     let models: Vec<_> = (0..8).map(|n| hash("pro", &format!("model {n}"))).collect();
     for model in &models {
-        for client in ["a", "b", "c"] {
+        for client in ["a", "b", "c"].into_iter().cycle().take(9) {
             outputs.add(*model, who(client), whole(100), START, NOON);
         }
     }

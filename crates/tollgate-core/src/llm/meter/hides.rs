@@ -36,12 +36,9 @@ impl Changes {
     pub(super) fn of(engine: Engine, hides: Hides) -> Self {
         let changes = match engine {
             // OpenAI itself writes null. Others have numbers in the last chunk of a choice, asked or not.
-            Engine::OpenAi | Engine::Anthropic => Self {
-                null: true,
-                zero: true,
-                said: false,
-                moved: &[b"timings", b"system_fingerprint"],
-            },
+            Engine::OpenAi | Engine::Anthropic => {
+                Self { null: true, zero: true, said: false, moved: &[] }
+            }
             Engine::Vllm => {
                 Self { null: true, zero: true, said: true, moved: &[b"system_fingerprint"] }
             }

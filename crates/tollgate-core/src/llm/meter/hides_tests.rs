@@ -199,7 +199,7 @@ fn what_moves_to_the_usage_chunk_stays_with_the_chunk_before_it() {
     for (engine, moved) in [
         (Engine::LlamaCpp, timings),
         (Engine::Vllm, fingerprint),
-        (Engine::OpenAi, &both),
+        (Engine::OpenAi, ""),
         (Engine::Ollama, ""),
         (Engine::Sglang, ""),
     ] {
