@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Call, Failure};
-use crate::fields::{flag, Fields};
+use crate::fields::{flag, tokens, Fields};
 use crate::generation::{Ask, Finish, Generation, Kind, Usage};
 
 /// Tokens of reasoning for a model that has "think" in its name: clients can't all send headers.
@@ -19,8 +19,8 @@ pub(super) struct Asked {
     pub(super) continuous_usage: bool,
     /// Inputs of one request that are answered apart.
     pub(super) prompts: u64,
-    /// Of the first prompt.
-    pub(super) first_input: u64,
+    /// Of each prompt.
+    inputs: Vec<u64>,
     tool: Option<Tool>,
 }
 
@@ -105,9 +105,9 @@ impl Asked {
             controls.reasoning_tokens = THOUGHTS;
         }
         Ok(Self {
-            first_input: match fields.get("prompt") {
-                Some(Value::Array(list)) => list.first().map_or(1, crate::fields::tokens).max(1),
-                _ => input_tokens,
+            inputs: match fields.get("prompt") {
+                Some(Value::Array(list)) if prompts > 1 => list.iter().map(tokens).collect(),
+                _ => vec![input_tokens],
             },
             generation: Generation::new(ask, &controls),
             stream: fields.flag("stream", names.streams)?,
@@ -181,12 +181,16 @@ impl Asked {
         self.generation.usage()
     }
 
-    /// Of the first choice of the first prompt alone, when `output` of its tokens are out.
-    pub(super) fn usage_of_one(&self, output: u64) -> Usage {
+    /// Of one choice and its prompt alone, when `output` of its tokens are out.
+    pub(super) fn usage_of(&self, choice: u64, output: u64) -> Usage {
         let all = self.usage();
+        // The choices of a prompt stand together.
+        let each = self.choices().checked_div(self.prompts).unwrap_or(1).max(1);
+        let prompt = usize::try_from(choice / each).unwrap_or_default();
+        let input = self.inputs.get(prompt).copied().unwrap_or(all.input);
         Usage {
-            input: self.first_input,
-            cached: all.cached.min(self.first_input),
+            input,
+            cached: all.cached.min(input),
             output,
             reasoning: output.min(all.reasoning.checked_div(self.choices()).unwrap_or(0)),
         }

@@ -109,7 +109,7 @@ fn stream(call: &Call<'_>, asked: &Asked) -> Made {
     const CHUNK: &str = "chat.completion.chunk";
     let mut script = Script::new(Format::Sse);
     let so_far = |output| {
-        (asked.include_usage && asked.continuous_usage).then(|| usage(asked.usage_of_one(output)))
+        (asked.include_usage && asked.continuous_usage).then(|| usage(asked.usage_of(0, output)))
     };
     let choice = |index: u64, delta: Json, finish: Option<&str>| {
         [object! {
@@ -196,7 +196,7 @@ fn completion(call: &Call<'_>) -> Result<Made, Failure> {
             let choices = [choice(index, &word.text, is_end.then_some(finish))];
             // Pydantic's: the member is there, whatever was asked for.
             let of = (asked.include_usage && asked.continuous_usage)
-                .then(|| usage(asked.usage_of_one(position)))
+                .then(|| usage(asked.usage_of(index, position)))
                 .or_else(|| Some(Json::written("null")));
             script.delta(None, &chunk(&asked, OBJECT, &choices, of));
         }

@@ -162,7 +162,7 @@ fn completion(call: &Call<'_>) -> Result<Made, Failure> {
     for (position, word) in (1..).zip(asked.words()) {
         for index in 0..asked.choices() {
             if position == asked.tokens_of_one() {
-                let of = usage(asked.usage_of_one(position));
+                let of = usage(asked.usage_of(index, position));
                 let choices = [choice(index, &word.text, finish)];
                 script.delta(None, &body(&asked, OBJECT, "", &choices, Some(of)).json());
             } else {

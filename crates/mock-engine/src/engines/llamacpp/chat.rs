@@ -22,7 +22,7 @@ pub(super) fn chat(call: &Call<'_>) -> Result<Made, Failure> {
             }
         })
         .collect();
-    let of_first = asked.usage_of_one(asked.tokens_of_one());
+    let of_first = asked.usage_of(0, asked.tokens_of_one());
     let json = object! {
         "choices": choices, "created": asked.created(), "model": super::model(call, &asked.fields),
         "system_fingerprint": FINGERPRINT, "object": "chat.completion", "usage": usage(of_first),
@@ -92,7 +92,7 @@ fn stream(call: &Call<'_>, asked: &Asked) -> Made {
             script.delta(None, &chunk(&choice(index, &delta(&word), None)).json());
         }
     }
-    let of_one = asked.usage_of_one(asked.tokens_of_one());
+    let of_one = asked.usage_of(0, asked.tokens_of_one());
     for index in 0..asked.choices() {
         let mut end = chunk(&choice(index, &object! {}, Some(asked.finish_reason())));
         if asked.include_usage {

@@ -16,7 +16,6 @@ const NAMES: Names = Names {
 
 pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, NAMES)?;
-    let of_first = asked.usage_of_one(asked.tokens_of_one());
     let finish = if asked.is_cut() { "length" } else { "stop" };
     let choice = |index: u64, text: &str, finish: Option<&str>| {
         object! { "text": text, "index": index, "logprobs": NULL, "finish_reason": finish }
@@ -30,16 +29,18 @@ pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
             .put("object", &"text_completion");
         json
     };
-    let end = |json: &mut Object| {
-        json.put("usage", &usage(of_first))
+    let end = |json: &mut Object, index: u64| {
+        let of = asked.usage_of(index, asked.tokens_of_one());
+        json.put("usage", &usage(of))
             .put("id", &asked.id("chatcmpl-"))
-            .put("timings", &timings(of_first))
+            .put("timings", &timings(of))
             .json()
     };
     if !asked.stream {
         let text = asked.all_text();
         let choices = (0..asked.choices()).map(|i| choice(i, &text, Some(finish))).collect();
-        let json = end(&mut body(&choices));
+        // Of the first alone.
+        let json = end(&mut body(&choices), 0);
         return Ok(Made::whole(asked.usage().input, asked.usage().output, json));
     }
     let mut script = Script::new(Format::BareSse);
@@ -53,7 +54,8 @@ pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
         }
     }
     for index in 0..asked.choices() {
-        script.event(None, &end(&mut body(&vec![choice(index, "", Some(finish))])));
+        let choices = vec![choice(index, "", Some(finish))];
+        script.event(None, &end(&mut body(&choices), index));
     }
     script.done();
     Ok(script.made(asked.usage().input, asked.usage().output))

@@ -41,7 +41,7 @@ pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
             for index in 0..asked.choices() {
                 let part = object! {
                     "index": index, "content": word.text, "tokens": [made], "stop": false,
-                    "id_slot": -1, "tokens_predicted": made, "tokens_evaluated": asked.first_input,
+                    "id_slot": -1, "tokens_predicted": made, "tokens_evaluated": asked.usage_of(index, made).input,
                 };
                 script.delta(None, &part);
             }
@@ -66,7 +66,7 @@ pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
 
 /// The last of a choice, or all of it.
 fn end(call: &Call<'_>, asked: &Asked, index: u64, content: &str) -> Json {
-    let of_one = asked.usage_of_one(asked.tokens_of_one());
+    let of_one = asked.usage_of(index, asked.tokens_of_one());
     let prompt = asked.fields.get("prompt").and_then(serde_json::Value::as_str);
     let mut json = Object::default();
     json.put("index", &index)

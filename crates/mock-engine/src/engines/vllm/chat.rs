@@ -140,7 +140,7 @@ impl Chunks<'_> {
 
     /// What one choice has taken so far: each chunk tells of its own choice alone.
     fn so_far(&self, output: u64) -> Option<Json> {
-        let of = self.asked.usage_of_one(output);
+        let of = self.asked.usage_of(0, output);
         let details = object! { "reasoning_tokens": of.reasoning };
         let details = (self.asked.usage().reasoning > 0).then_some(details);
         (self.asked.include_usage && self.asked.continuous_usage).then(|| {

@@ -73,7 +73,7 @@ fn stream(call: &Call<'_>, asked: &Asked) -> Made {
                 "prompt_token_ids": NULL, "token_ids": NULL,
             };
             let so_far = (asked.include_usage && asked.continuous_usage)
-                .then(|| usage(asked.usage_of_one(position), |_| ()));
+                .then(|| usage(asked.usage_of(index, position), |_| ()));
             let fingerprint = is_end && !asked.include_usage;
             script.delta(None, &chunk(&[choice], so_far, fingerprint));
         }
