@@ -26,7 +26,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{estimate, queue, request_body, upkeep, worker};
+use crate::{estimate, identity, queue, request_body, upkeep, worker};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -141,6 +141,7 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdi
         false => decision,
     };
     state.decision = Some(decision);
+    state.is_granted_by_another = false;
     match (decision, state.refusal()) {
         (Decision::Allow, _) if state.principal.is_some() => {
             if state.policy.on_revoke == OnRevoke::Close {
@@ -314,8 +315,8 @@ fn identify(
     Ok(None)
 }
 
-/// Whether the path is open: where tokens are counted, only if its body is read (`endpoint`), or if it
-/// is known to take none.
+/// Whether the path is open: not where it reaches into the requests of others, and where tokens are
+/// counted, only if its body is read (`endpoint`), or if it is known to take none.
 fn check_endpoint(
     r: Request<'_>,
     state: &RefCell<State>,
@@ -326,14 +327,15 @@ fn check_endpoint(
     if exception::closes(&policy.endpoints, method, path) {
         return Err(Reason::EndpointDenied);
     }
-    match endpoint {
-        None if policy.counts_tokens(state.borrow().tier.as_deref())
-            && !policy.engine.is_harmless(method, path)
-            && !exception::opens(&policy.endpoints, method, path) =>
-        {
-            Err(Reason::EndpointDenied)
-        }
-        _ => Ok(()),
+    // In the order of what they cost.
+    let is_closed = endpoint.is_none()
+        && (policy.engine.reaches_others(method, path)
+            || (policy.counts_tokens(state.borrow().tier.as_deref())
+                && !policy.engine.is_harmless(method, path)))
+        && !exception::opens(&policy.endpoints, method, path);
+    match is_closed {
+        true => Err(Reason::EndpointDenied),
+        false => Ok(()),
     }
 }
 
@@ -371,7 +373,9 @@ fn inspect(
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
     let estimate = estimate::estimate(r, state, policy, zone, &request);
     let lesson = estimate::Lesson::of(policy, &request);
-    Ok(Metering::new(request, policy.engine, (estimate, lesson), price, hides))
+    let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
+    metering.goes_on |= policy.may_resume() && identity::names_stream(r);
+    Ok(metering)
 }
 
 fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {

@@ -1,6 +1,7 @@
 //! PREACCESS and PRECONTENT: the backend learns who is asking from us, and from nobody else.
 
-use tollgate_core::disclosure::{carries, header_carries};
+use tollgate_core::disclosure::{carries, header_carries, is_credential_header};
+use tollgate_core::llm::engines::SteeringHeader;
 
 use crate::access::make_state;
 use crate::conf::policy::Policy;
@@ -13,6 +14,8 @@ use crate::refusal;
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
+/// By which llama.cpp goes on with a stream.
+const CONVERSATION_ID: &[u8] = SteeringHeader::CONVERSATION_ID.name;
 /// Without it nginx and the engine stay with HTTP.
 const UPGRADE: &[u8] = b"upgrade";
 
@@ -73,8 +76,11 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         r.accept_identity_upstream()?;
     }
     let kept_back = presented.filter(|_| !policy.pass_credentials);
+    // What nobody accepted may be anything, the value of a header of a proxy before us say.
+    let is_accepted = client.is_some();
     let is_credential = |header: &HeaderIn<'_>| {
-        kept_back.is_some_and(|bytes| header_carries(header.name, header.value, bytes))
+        (is_accepted || is_credential_header(header.name))
+            && kept_back.is_some_and(|bytes| header_carries(header.name, header.value, bytes))
     };
     let upgrades = policy.upgrade == Upgrade::Allow || policy.dry_run;
     r.remove_headers_in(|header| {
@@ -94,8 +100,15 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     };
     r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
-    r.forget_header_variables(|value| kept_back.is_some_and(|bytes| carries(value, bytes)));
+    r.forget_header_variables(|value| {
+        is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes))
+    });
     Some(Verdict::Declined)
+}
+
+/// Whether the client names the stream, so that the engine goes on with it without him.
+pub(crate) fn names_stream(r: Request<'_>) -> bool {
+    r.headers_in().any(|header| is_spelling_of(CONVERSATION_ID, header.name))
 }
 
 /// Whether the client has no say in this header: a credential, or one of ours.

@@ -23,6 +23,8 @@ pub(crate) struct Metering {
     /// What is learned from its answer.
     pub(crate) lesson: Option<Lesson>,
     pub(crate) price: Option<Price>,
+    /// The engine makes the answer to its end, also that of a stream.
+    pub(crate) goes_on: bool,
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
@@ -77,6 +79,7 @@ impl Metering {
             estimate,
             lesson,
             price,
+            goes_on: request.background,
             answer: Answer::None,
             ttft_ms: None,
         }
@@ -190,6 +193,13 @@ impl Metering {
                 terms.of_no_answer()
             }
             Answer::None | Answer::Free => (Usage::default(), Source::None),
+        };
+        let usage = match source {
+            // Nobody sees what it makes of the rest.
+            Source::Partial if self.goes_on => {
+                Usage { output: usage.output.max(self.estimate.usage().output), ..usage }
+            }
+            _ => usage,
         };
         let cost = self.price.map(|price| price.cost(&usage));
         let hit_bound = said_so || bound.is_some_and(|bound| usage.output >= bound);

@@ -140,6 +140,13 @@ impl KeyProvider {
                     .map_err(|error| format!("its answer {error}"))?;
                 let fits = keys.check(self.algorithms.as_ref());
                 fits.map_err(|error| format!("its answer {error}"))?;
+                if keys.has_untried() {
+                    cycle_warn(format_args!(
+                        "tollgate: the keys from \"{}\" (tollgate_jwt_key_request) have no \"kid\", and are \
+                         more than are tried for a token: the last of them verify nothing",
+                        self.uri
+                    ));
+                }
                 *self.answer.borrow_mut() = body.to_vec();
                 self.id.set(live::next_id());
                 live::came_into_use(self.id.get());

@@ -13,7 +13,7 @@
 //!
 //! `satisfy any` may let another module grant access: before we are asked, or, if it comes behind us
 //! in the phase, after. Both are the business of the location where that happens, so that it lifts no
-//! refusal that the same policy gave elsewhere.
+//! refusal that the same policy gave elsewhere, and counts for nothing where the request is led to.
 
 use std::rc::Rc;
 
@@ -41,6 +41,8 @@ pub(crate) fn arrive(r: Request<'_>, state: &State, policy: &Rc<Policy>) -> Arri
     match state.decision {
         None => Arrival::Judge,
         Some(Decision::Deny(_)) if state.refusal().is_some() && r.serves_file() => Arrival::Page,
+        // What another module granted, it granted in its location.
+        Some(Decision::Allow) if state.is_granted_by_another => Arrival::Judge,
         Some(decision) if is_same => Arrival::Stands(decision),
         Some(_) => Arrival::Judge,
     }
@@ -68,10 +70,7 @@ pub(crate) fn before_content(
                 None
             }
             Some(answer) => Some(tell(r, state, answer)),
-            None => {
-                state.decision.get_or_insert(Decision::Allow);
-                None
-            }
+            None => None,
         };
     }
     // `satisfy any`: somebody else granted access, and we were not asked.
@@ -98,6 +97,7 @@ fn lift(state: &mut State, policy: &Rc<Policy>) {
         state.policy = Rc::clone(policy);
         state.refused_owner = None;
         state.decision = Some(Decision::Allow);
+        state.is_granted_by_another = true;
     }
 }
 
@@ -122,8 +122,9 @@ pub(crate) fn tell(r: Request<'_>, state: &mut State, answer: &'static Answer) -
         }
     }
     // It had its error_page: that led back to what is closed to it. So would the next one.
-    if state.refused_with.replace(answer.status) == Some(answer.status) {
+    if state.refused_with.contains(&answer.status) || state.refused_with.len() > 1 {
         r.end_error_pages();
     }
+    state.refused_with.push(answer.status);
     Verdict::Status(answer.status)
 }

@@ -72,8 +72,10 @@ pub(crate) struct State {
     pub(crate) edit: Option<Edit>,
     pub(crate) buffers: Buffers,
     pub(crate) body: Body,
-    /// The status with which nginx was told of the refusal.
-    pub(crate) refused_with: Option<u16>,
+    /// The decision is that of another module, under `satisfy any`.
+    pub(crate) is_granted_by_another: bool,
+    /// The statuses with which nginx was told of refusals.
+    pub(crate) refused_with: Vec<u16>,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
     /// There where the answer is waited for though the client may leave.
@@ -230,7 +232,8 @@ impl State {
             edit: None,
             buffers: Buffers::default(),
             body: Body::Untouched,
-            refused_with: None,
+            is_granted_by_another: false,
+            refused_with: Vec::new(),
             broken: false,
             outlasts: None,
             is_client_absent: false,

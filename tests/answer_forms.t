@@ -117,6 +117,8 @@ http {
     tollgate_zone  zone=tollgate:1m;
     tollgate_tier  large { tokens 100m/h; }
 
+    # So that nothing is learned of the input.
+    tollgate_estimate   bytes_per_token=4;
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;
 

@@ -17,7 +17,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http http_v2 proxy rewrite/)->has_daemon('curl')->plan(46)
+my $t = Test::Nginx->new()->has(qw/http http_v2 access proxy rewrite/)->has_daemon('curl')->plan(49)
 	->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
@@ -48,6 +48,12 @@ http {
 
         location /own/ {
             tollgate_api_key_header X-My-Key;
+            proxy_pass http://127.0.0.1:8081;
+        }
+
+        location /granted/ {
+            satisfy any;
+            allow all;
             proxy_pass http://127.0.0.1:8081;
         }
 
@@ -112,6 +118,14 @@ like($r, qr/^Api-Key: other\n/m, 'in any header');
 like($r, qr/^Cookie: a=b\n/m, 'a cookie stays');
 like(http_content(get('/passed/x', "X-API-Key: $key", "Api-Key: $key")), qr/^Api-Key: \Q$key\E\n/mi,
 	'with tollgate_pass_credentials it goes on');
+
+# what was not accepted takes nothing away, but from headers for credentials
+
+$r = http_content(get('/granted/x', 'X-API-Key: 192.0.2.1', 'X-Forwarded-For: 192.0.2.1'));
+like($r, qr/^X-Forwarded-For: 192.0.2.1\n/m, 'not accepted: other headers stay');
+unlike($r, qr/^X-API-Key/mi, 'not accepted: the header itself is taken off');
+$r = http_content(get('/granted/x', "X-API-Key: $key", "Proxy-Authorization: Bearer $key"));
+unlike($r, qr/\Q$key/, 'not accepted: and others like it');
 
 # a short key takes nothing away that merely has it
 

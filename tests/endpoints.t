@@ -19,7 +19,7 @@ use Tollgate::Metered;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(254)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(261)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -97,7 +97,8 @@ http {
         }
 
         location /opened/ {
-            tollgate_endpoints  +POST:/v1/audio/* +GET:/v1/realtime -/v1/embeddings -POST:/v1/rerank;
+            tollgate_endpoints  +POST:/v1/audio/* +GET:/v1/realtime -/v1/embeddings -POST:/v1/rerank
+                                +POST:/abort_requests;
             rewrite             ^/opened(.*) $1 break;
             proxy_pass          http://127.0.0.1:8081;
 
@@ -260,6 +261,13 @@ for my $request ('GET /llamacpp/v1/stream?conv_id=x', 'DELETE /llamacpp/v1/strea
 {
 	is(status(ask(request($request, $key{tokens}, 'Content-Length: 0'))), 403, $request);
 }
+for my $request ('GET /llamacpp/v1/stream', 'GET /llamacpp/slots', 'POST /llamacpp/v1/streams/lookup',
+	'POST /abort_requests')
+{
+	is(status(ask(request($request, $key{plain}, 'Content-Length: 0'))), 403, "not counted: $request");
+}
+is(status(ask(request($_, $key{plain}, 'Content-Length: 0'))), 200, "not counted: $_")
+	for 'GET /llamacpp/tools', 'POST /llamacpp/slots/0', 'POST /opened/abort_requests';
 is(status(ask(request('GET /llamacpp/props', $key{tokens}))), 200, 'GET /llamacpp/props');
 
 my $id = new_id();

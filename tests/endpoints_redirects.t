@@ -15,7 +15,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Tollgate qw/header json keys_file status/;
 use Tollgate::Client;
-use Tollgate::Engine qw/needs_engine start_engine/;
+use Tollgate::Engine qw/hold needs_engine start_engine/;
 use Tollgate::Metered;
 
 use JSON::PP qw//;
@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(103)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(106)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -57,6 +57,7 @@ http {
 
         tollgate            on;
         tollgate_engine     vllm;
+        proxy_buffering     off;
         tollgate_endpoints  +POST:/try +POST:/try-named +POST:/accel/* +POST:/elsewhere +POST:/limited;
 
         location / {
@@ -253,6 +254,20 @@ for (
 		my @got = grep { lc $_->[0] eq 'x-conversation-id' } @{$echo->{headers}};
 		is(scalar(@got), $passes, "$place: $name");
 	}
+}
+
+# What goes on is charged as reserved when its client leaves.
+for ([''], ['X-Conversation-Id: conv', '/resumable'], ['X-Conversation-Id: conv']) {
+	my ($header, $place) = @$_;
+	my $resumes = defined $place;
+	$client = shift @clients;
+	my $id = new_id();
+	my ($stream) = hold(client => $client, uri => '/llamacpp' . ($place // '') . '/v1/completions',
+		max => 50, tokens => 5, lines => ["X-Request-ID: $id", $header || 'X-Nothing: 1']);
+	$stream->peek(sub { $_[0] =~ /data:.*(?:data:.*){4}/s });
+	$stream->close();
+	my ($line) = audited($t, $id);
+	is($line->{output_tokens}, $resumes ? 50 : 5, ($place // '/') . ": left, $header");
 }
 
 # Another model than that of the body.

@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(91);
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(87);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -45,6 +45,8 @@ http {
     tollgate_tier  wait { tokens 60/d burst=20k; concurrency 1 queue=1 timeout=60s; }
     tollgate_tier  open { }
 
+    # So that nothing is learned of the input.
+    tollgate_estimate   bytes_per_token=4;
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;
 
@@ -64,11 +66,6 @@ http {
 
         location /buffered/ {
             proxy_buffering  on;
-            proxy_pass       http://127.0.0.1:8081/;
-        }
-
-        location /llamacpp/ {
-            tollgate_engine  llamacpp;
             proxy_pass       http://127.0.0.1:8081/;
         }
 
@@ -100,7 +97,7 @@ EOC
 # What a client may be given, and what a hold is told to make before it holds.
 use constant RESERVED => 60;
 
-my @clients = qw/goes_on chat messages ollama buffered whole early body cut timeout h2 reload left/;
+my @clients = qw/chat messages ollama buffered whole early body cut timeout h2 reload left/;
 $t->write_file('keys.json', keys_file(
 	(map { { key => "key-$_", client => $_, tier => 'one' } } @clients),
 	{ key => 'key-wait', client => 'wait', tier => 'wait' },
@@ -226,26 +223,6 @@ for my $name (sort keys %dialect) {
 }
 is(settled($before, 6)->{aborted} - $before->{aborted}, 6, 'nothing came: the engine is told');
 is(charged('early'), $used{early}, 'nothing came: charged as logged');
-
-# llama.cpp makes an answer that is no stream to its end though nobody waits for it: charged as reserved.
-
-for my $stream ($false, $true) {
-	my ($uri, $body) = @{$dialect{chat}};
-	my $id = new_id();
-	my $connection = connection();
-	$connection->send(post("/llamacpp$uri", { %$body, stream => $stream }, 'X-API-Key: key-goes_on',
-		"X-Request-ID: $id", 'X-Mock-Latency-Ms: 600000'));
-	poll { stats(8081)->{active} >= 1 } or die "The request does not come\n";
-	$connection->close();
-	my $line = gone($t, { id => $id });
-	my $output = $stream ? 0 : RESERVED;
-	is(join(' ', map { $line->{$_} // '-' } qw/status usage output_tokens/), "499 partial $output",
-		'llama.cpp goes on: ' . ($stream ? 'not with a stream' : 'charged as reserved'));
-	$used{goes_on} += $line->{input_tokens} + $line->{output_tokens};
-}
-is(charged('goes_on'), $used{goes_on}, 'llama.cpp goes on: charged as logged');
-poll { stats(8081)->{active} == 0 };
-is(stats(8081)->{active}, 0, 'llama.cpp goes on: both are gone');
 
 # While its body comes. Nothing is taken before it is there.
 

@@ -24,7 +24,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(137);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(141);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -230,6 +230,16 @@ for my $case (@cases) {
 	$running = { continuous_usage_stats => JSON::PP::true, %$running } if $running;
 	is(got("/vllm$chat", $sent), edited($sent, $running), "vllm, said: $name");
 	is(got("/always$chat", $sent), edited($sent, $if_always // $expected), "always, said: $name");
+}
+
+# Whoever declines it, doesn't see it, and pays what the engine says.
+
+my $declined = qq({"model":"m","stream":true,"stream_options":{"include_usage":false},$messages});
+for (['/always', 'measured'], ['', 'estimated']) {
+	my ($place, $usage) = @$_;
+	my ($r, $line) = ask_for($t, "$place$chat", $declined, $key, 'X-Mock-Tokens: 7');
+	is("$line->{usage} $line->{output_tokens}", "$usage 7", "declined: $usage");
+	unlike($r, qr/"usage": *\{/, "declined: not seen, $usage");
 }
 
 my $sent = ' {"prompt":"p","stream":true,"model":"m"} ';

@@ -70,7 +70,7 @@ my %bad = (
 );
 
 # Places that differ in nothing but where they have their keys from.
-my @places = (qw/first crowd leak post large-post chunks completion pipeline http2 http2-leaves streams leaves gone
+my @places = (qw/first crowd leak post large-post unnamed chunks completion pipeline http2 http2-leaves streams leaves gone
 	large huge-set deaf asked mirrored any dry failures strangers/, map { "bad-$_" } sort keys %bad);
 my %special = (
 	asked => $t->has_module('auth_request') ? 'auth_request /auth;' : '',
@@ -383,7 +383,7 @@ $locations =~ s!(location /(?:$_)/ .*)http://backend/!$1http://127.0.0.1:8090/ba
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
 $conf =~ s/%%KEYS%%/$good/;
-$t->plan(111 + 4 * keys %bad)->write_file_expand('nginx.conf', $conf);
+$t->plan(113 + 4 * keys %bad)->write_file_expand('nginx.conf', $conf);
 $t->write_file('served.json', $good);
 
 answers($_, body => $good) for @places, qw/own-headers shared kept open cached replaced/;
@@ -648,6 +648,14 @@ is(scalar(asked('cached')), 2, 'cached: asked again');
 
 my $padded = json({ keys => [map({ jwk('rsa', kid => "rsa-$_", x5c => ['x' x 1400]) } 1 .. 10),
 	jwk('one')] });
+# Keys without a kid are tried for a token without one: the first, as many as are not too many.
+my @unnamed = map { my $key = jwk($_); delete $key->{kid}; $key } ('one', ('two') x 40, 'one');
+answers('unnamed', body => json({ keys => \@unnamed }));
+my $nameless = token('one', { sub => 'acme' }, kid => undef);
+is(client('/unnamed/', $nameless), 'acme', 'unnamed: the first key');
+like($t->read_file('error.log'), qr/\[warn\].*"\/_unnamed".*the last of them verify nothing/,
+	'unnamed: more than are tried');
+
 answers('large', body => $padded);
 is(client('/large/'), 'acme', 'large: ' . length($padded) . ' bytes');
 my $huge = json({ keys => [map({ jwk('rsa', kid => "rsa-$_", x5c => ['x' x 500]) } 1 .. 255),

@@ -49,6 +49,8 @@ my @rows = (
 	['a stream', $chat, { %bounded, stream => \1 }, 'X-Mock-Tokens: 20'],
 	['a stream that the engine breaks off after 5 tokens', $chat, { %bounded, stream => \1 },
 		'X-Mock-Tokens: 20', 'X-Mock-Cut-After: 5'],
+	['the same, with `tollgate_engine vllm`', "/vllm$chat", { %bounded, stream => \1 },
+		'X-Mock-Tokens: 20', 'X-Mock-Cut-After: 5'],
 	['a stream whose client declines the usage', $chat, { %bounded, stream => \1,
 		stream_options => { include_usage => \0 } }, 'X-Mock-Tokens: 20'],
 	['the engine compresses its answer all the same', $chat, { %bounded }, 'X-Mock-Encoding: always'],

@@ -38,6 +38,7 @@ my @ways = (
 	['two error pages', '/twice'],
 	['an open location and try_files', '= @open_try'],
 	['another policy that refuses as well', '= @other_keys'],
+	['two policies that refer to each other', '= @first'],
 	$dav ? ['writing a file', '= @dav'] : (),
 );
 
@@ -78,6 +79,12 @@ my $common = <<'EOC';
         location @other_keys  { tollgate_api_keys other.json; proxy_pass http://127.0.0.1:8081; }
         location @dav         { %%DAV%% }
 
+        # One refuses with 401, the other one with 429.
+        location @first       { tollgate_api_keys other.json; error_page 401 = @second;
+                                proxy_pass http://127.0.0.1:8081; }
+        location @second      { tollgate_apply failures; error_page 401 429 = @first;
+                                proxy_pass http://127.0.0.1:8081; }
+
         location @engine      { proxy_pass http://127.0.0.1:8081; }
         location /engine      { proxy_pass http://127.0.0.1:8081; }
 
@@ -88,6 +95,8 @@ my $common = <<'EOC';
         location @mirrored     { mirror /mirror; root %%TESTDIR%%; rewrite ^ /page.html break; }
         location = /mirror     { internal; proxy_pass http://127.0.0.1:8081; }
         location @ssi          { ssi on; root %%TESTDIR%%; rewrite ^ /ssi.html break; }
+
+        location /granted { satisfy any; allow all; root %%TESTDIR%%; try_files /missing.html @engine; }
 
         location /lifted { error_page 401 429 = @lifted; proxy_pass http://127.0.0.1:8081; }
         location @lifted { tollgate_auth none; tollgate_apply everybody; proxy_pass http://127.0.0.1:8081; }
@@ -116,6 +125,7 @@ http {
     tollgate_tier      free { requests 100000r/h; }
     tollgate_tier      none { requests 1r/d; }
     tollgate_limit     everybody key=all requests=100000r/h;
+    tollgate_limit     failures key=$http_x_failures auth_failures=1r/d;
     tollgate_api_keys  keys.json;
     tollgate_audit_log %%TESTDIR%%/audit.log;
 
@@ -158,7 +168,7 @@ $t->write_file('keys.json', keys_file(
 ));
 $t->write_file('other.json', keys_file({ key => 'tg_other', client => 'other', tier => 'free' }));
 
-$t->plan(2 * (4 * @ways + 3 * @pages + 11) + @ways + 8);
+$t->plan(2 * (4 * @ways + 3 * @pages + 13) + @ways + 8);
 $t->run();
 
 ###############################################################################
@@ -185,7 +195,8 @@ for my $server ([8080, 'recursive'], [8082, 'once']) {
 		is(refused($port, 'GET', $number), ($no_file // 401) . ' ', "$mode: $name: nor by GET");
 		is(refused($port, 'PUT', $number, 'X-API-Key: tg_wrong'), ($missing // 401) . ' ',
 			"$mode: $name: nor with a wrong key");
-		my $spent = $name =~ /another policy/ ? '401 ' : ($missing // 429) . ' Retry-After';
+		my $other = $name =~ /another policy/ || ($name =~ /two policies/ && $mode eq 'once');
+		my $spent = $other ? '401 ' : ($missing // 429) . ' Retry-After';
 		is(refused($port, 'POST', $number, 'X-API-Key: tg_spent'), $spent,
 			"$mode: $name: nor beyond a limit");
 	}
@@ -221,6 +232,13 @@ for my $server ([8080, 'recursive'], [8082, 'once']) {
 	$r = ask($port, 'POST', '/after', 'X-API-Key: tg_good');
 	is(status($r), 200, "$mode: post_action of another one");
 	$reached += 2;
+
+	# Access that another module granted holds where it did.
+	$r = ask($port, 'POST', '/granted');
+	is(status($r), 401, "$mode: granted by another module elsewhere");
+	$r = ask($port, 'POST', '/granted', 'X-API-Key: tg_good');
+	is(http_content($r), 'ENGINE', "$mode: granted by another module elsewhere, and a good key");
+	$reached++;
 
 	# in our words
 

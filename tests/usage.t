@@ -42,6 +42,8 @@ http {
     tollgate_tier   large { tokens 30/d burst=10k; }
     tollgate_price  m input=1 cached_input=0.5 output=2;
 
+    # So that nothing is learned of the input.
+    tollgate_estimate   bytes_per_token=4;
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;
 

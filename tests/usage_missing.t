@@ -41,6 +41,8 @@ http {
     # Nothing is refilled while the test runs.
     tollgate_tier  large { tokens 30/d burst=10k; }
 
+    # So that nothing is learned of the input.
+    tollgate_estimate   bytes_per_token=4;
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;
 

@@ -197,6 +197,12 @@ impl Policy {
         all.filter(move |header| !(resumable && header.resumes)).map(|header| header.name)
     }
 
+    /// Whether a stream may go on when its client has left.
+    pub(crate) fn may_resume(&self) -> bool {
+        let headers = self.engine.steering_headers();
+        self.resumable_streams && headers.iter().any(|header| header.resumes)
+    }
+
     /// How a header (its name in lower case) carries a credential; `None`: it doesn't.
     pub(crate) fn credential_source(&self, name: &[u8]) -> Option<Source> {
         let found = self.credential_headers.iter().find(|(header, _)| **header == *name);

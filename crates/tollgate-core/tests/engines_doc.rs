@@ -42,6 +42,7 @@ fn fate(kind: Kind) -> &'static str {
     match kind {
         _ if kind.is_harmless() => "passes",
         Kind::Info => "passes by GET",
+        Kind::Others => "refused, also where nothing is counted",
         _ => "refused",
     }
 }

@@ -150,23 +150,25 @@ fn completion(call: &Call<'_>) -> Result<Made, Failure> {
     let mut script = Script::new(Format::BareSse);
     let chunk = |choices: &[Json]| {
         let mut json = Object::default();
-        json.put("id", &"")
-            .put("object", &OBJECT)
+        json.put("object", &OBJECT)
+            .put("id", &"")
             .put("created", &asked.created())
             .put("choices", &choices.to_vec())
             .put("model", &asked.model())
             .put("system_fingerprint", &FINGERPRINT);
         json.json()
     };
-    for word in asked.words() {
+    // The last of each has the usage of its prompt, asked for or not.
+    for (position, word) in (1..).zip(asked.words()) {
         for index in 0..asked.choices() {
-            script.delta(None, &chunk(&[choice(index, &word.text, "")]));
+            if position == asked.tokens_of_one() {
+                let of = usage(asked.usage_of_one(position));
+                let choices = [choice(index, &word.text, finish)];
+                script.delta(None, &body(&asked, OBJECT, "", &choices, Some(of)).json());
+            } else {
+                script.delta(None, &chunk(&[choice(index, &word.text, "")]));
+            }
         }
-    }
-    for index in 0..asked.choices() {
-        let of = usage(asked.usage_of_one(asked.tokens_of_one()));
-        let json = body(&asked, OBJECT, "", &[choice(index, "", finish)], Some(of)).json();
-        script.event(None, &json);
     }
     script.done();
     Ok(script.made(input, output))

@@ -12,9 +12,20 @@ pub(super) fn is_no_key(text: &str) -> Option<&'static str> {
         Some("the hash of a key or password, which no client sends")
     } else if text.contains("://") || text.contains("-----BEGIN") {
         Some("a URL or a PEM text, and no key")
+    } else if is_wrapped(text) {
+        Some("a file in base64 (PEM, DER, JSON, an archive), and no key")
     } else {
         None
     }
+}
+
+/// What files begin with, in base64; a token of three parts begins like one of JSON.
+fn is_wrapped(text: &str) -> bool {
+    let is_json = text.starts_with("eyJ") && !text.contains('.');
+    let is_der = text.starts_with("MII") && text.len() >= 64;
+    is_json
+        || is_der
+        || ["LS0tLS1", "AAAAB3NzaC", "H4sIA", "UEsDB"].iter().any(|s| text.starts_with(s))
 }
 
 /// What templates, documentation and masks put in the place of a secret.

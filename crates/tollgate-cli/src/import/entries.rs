@@ -145,11 +145,11 @@ fn check(found: &Found) -> Result<String, &'static str> {
     if key.len() < GUESSABLE {
         return Err("a key of less than 8 characters, which anybody can guess; is it one at all?");
     }
-    if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("a key with blanks or control characters, which no client sends");
-    }
     if let Some(message) = doubt::is_no_key(key) {
         return Err(message);
+    }
+    if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("a key with blanks or control characters, which no client sends");
     }
     if found.texts().any(|text| text.contains(key.as_str())) {
         return Err("a key that is in its own name or description, and would be in every log");

@@ -213,7 +213,7 @@ fn is_setting(name: &str, value: &str) -> Option<&'static str> {
         value.starts_with(['{', '[']) && !value.starts_with("{{") || value.contains("-----BEGIN");
     // A word alone, such as `production`.
     let is_word =
-        value.len() < 20 && value.chars().all(|c| c.is_ascii_alphabetic()) && !value.is_empty();
+        first.len() < 20 && first.chars().all(|c| c.is_ascii_alphabetic()) && !first.is_empty();
     let is_list = first.contains([',', ';']);
     (is_word || is_list || is_plain || is_address || is_path || is_number || is_text)
         .then_some(VALUED)
@@ -313,6 +313,9 @@ mod tests {
             "KEY=-----BEGIN PRIVATE KEY-----",
             "CONF='{\"a\":1}'",
             "NODE_ENV=production",
+            "LOGIN=administrator:hunter2hunter2",
+            "DSN_OF_DB=u:hunter2@tcp(h:1)/db",
+            "MYSQL=someuser:hunter2@tcp(h:1)/db",
             "STAGE=production",
             "APP_NAME=shop-backend",
             "API_KEYS=key-01234,key-56789",

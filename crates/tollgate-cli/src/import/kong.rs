@@ -232,9 +232,8 @@ fn take<'v>(
         return;
     }
     let groups = consumers.groups(owner);
-    if consumers.plugins.refuse(groups.iter().copied()) || groups.iter().any(|g| doubt::says_no(g))
-    {
-        source.fault(place, "a key of a consumer in a group that is refused there");
+    if consumers.plugins.refuse(&groups) || groups.iter().any(|g| doubt::says_no(g)) {
+        source.fault(place, "a key of a consumer who is refused there for its groups");
         return;
     }
     if let [group] = groups.as_slice() {

@@ -221,6 +221,10 @@ fn models(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
     let names: Option<Vec<String>> =
         models.iter().map(|name| name.as_str().map(str::to_owned)).collect();
     let names = names.ok_or("\"models\" has an element that is no text")?;
+    // LiteLLM's word for none.
+    if names.iter().any(|name| name == "no-default-models") {
+        return Err("a key that may use no model there");
+    }
     let is_all = |name: &String| {
         matches!(name.as_str(), "all-team-models" | "all-proxy-models" | "*" | "all-models")
     };
@@ -326,6 +330,7 @@ mod tests {
             ("rpm_limit", json!(0)),
             ("max_parallel_requests", json!(0)),
             ("key_type", json!("management")),
+            ("models", json!(["no-default-models"])),
             ("allowed_routes", json!("/chat")),
             ("status", json!("revoked")),
             ("enabled", json!("no")),

@@ -31,6 +31,8 @@ fn is_more(line: &str) -> Option<&'static str> {
         Some("a key in quotes, which would be part of it: take them off")
     } else if line.starts_with("//") || line.starts_with("--") || line.starts_with("/*") {
         Some("a comment, or a mark: comments begin with #")
+    } else if line.trim_end_matches('=').contains('=') {
+        Some("an assignment, and not a key alone: is it an environment, of which another line is none?")
     } else if line.starts_with('/') || line.starts_with("./") {
         Some("a path, and no key")
     } else {
@@ -56,6 +58,8 @@ mod tests {
             "-----BEGIN",
             "/etc/keys/acme",
             "key 012345",
+            "ACME=key-012345",
+            "ACME=a2V5LTAxMjM0NQ==",
         ] {
             let source = read(line, "acme");
             assert!(source.found.is_empty() && source.faults.len() == 1, "{line}");

@@ -104,6 +104,9 @@ impl Writing {
         let users: Vec<&Running> =
             running.iter().filter(|one| !of_keys_file(&one.status, path).is_empty()).collect();
         if users.is_empty() {
+            if is_quiet {
+                return;
+            }
             tell(&format!(
                 "tollgate: {shown} is written, but nginx uses other files: {}",
                 used_files(&running).join(", ")

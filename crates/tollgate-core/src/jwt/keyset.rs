@@ -45,7 +45,7 @@ impl KeySet {
         for (name, contents, binding) in files {
             let parsed = parse(contents).map_err(|error| error.in_file(name))?;
             add(&mut keys, parsed, binding).map_err(|error| error.in_file(name))?;
-            if Algorithm::ALL.into_iter().any(|algorithm| has_unreachable(&keys, algorithm)) {
+            if has_unreachable(&keys) {
                 return Err(KeyError::from(KeyProblem::TooManyKeys).in_file(name));
             }
         }
@@ -144,6 +144,12 @@ impl KeySet {
         named.chain(unnamed).chain(others).take_while(move |key| tries.allow(key))
     }
 
+    /// Whether some keys without `kid` are never tried, which only those of a set that was fetched can be.
+    #[must_use]
+    pub fn has_untried(&self) -> bool {
+        has_unreachable(&self.keys)
+    }
+
     /// Whether any of the keys is for the tokens of certain issuers only.
     pub(super) fn is_bound(&self) -> bool {
         self.keys.iter().any(|key| !key.binding().issuers.is_empty())
@@ -191,11 +197,13 @@ fn parse(contents: &[u8]) -> Result<Vec<Key>, KeyError> {
     Ok(vec![secret::parse(contents)?])
 }
 
-/// Whether one of the keys without `kid` would never be tried for this algorithm.
-fn has_unreachable(keys: &[Key], algorithm: Algorithm) -> bool {
-    let unnamed = |key: &&Key| key.kid().is_none() && key.algorithms().contains(algorithm);
-    let mut tries = Tries::default();
-    !keys.iter().filter(unnamed).all(|key| tries.allow(key))
+/// Whether one of the keys without `kid` would never be tried for one of its algorithms.
+fn has_unreachable(keys: &[Key]) -> bool {
+    Algorithm::ALL.into_iter().any(|algorithm| {
+        let unnamed = |key: &&Key| key.kid().is_none() && key.algorithms().contains(algorithm);
+        let mut tries = Tries::default();
+        !keys.iter().filter(unnamed).all(|key| tries.allow(key))
+    })
 }
 
 /// Whether a token could be meant for both of these keys. Issuers choose their `kid` without regard to
@@ -366,7 +374,7 @@ mod tests {
             r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         let fetched = format!(r#"{{"keys":[{}]}}"#, vec![public; 17].join(","));
         let fetched = KeySet::from_jwks(fetched.as_bytes(), &Binding::default()).unwrap();
-        assert_eq!(fetched.len(), 17);
+        assert!(fetched.len() == 17 && fetched.has_untried());
         assert_eq!(fetched.candidates(None, Algorithm::EdDsa).count(), MAX_SIGNATURE_CHECKS);
         let named: Vec<_> = (0..17).map(|n| oct(&n.to_string(), 'A', "")).collect();
         assert_eq!(set(&named).unwrap().len(), 17);

@@ -56,6 +56,8 @@ fn what_stands_for_a_key_is_none() {
         "sha256:0123",
         "postgresql://u:p@h/db",
         "-----BEGIN PRIVATE KEY-----",
+        "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t",
+        "eyJhIjoxLCJiIjoyfQ==",
     ] {
         assert!(is_no_key(text).is_some(), "{text}");
     }

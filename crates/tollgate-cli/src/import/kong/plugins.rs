@@ -32,8 +32,10 @@ pub(super) struct Plugins<'v> {
     of: HashMap<&'v str, Vec<&'v Members>>,
     /// Names of plugins for everybody, and of services and routes.
     common: Vec<&'v str>,
-    /// Groups that are let in, or refused, by one of these.
+    /// Groups that one of these refuses.
     refused_groups: Vec<&'v str>,
+    /// Groups of which one of these, which is for everything, lets in those alone.
+    admitted_groups: Vec<Vec<&'v str>>,
     /// Headers that keys are read from.
     headers: Vec<&'v str>,
 }
@@ -60,7 +62,7 @@ impl<'v> Plugins<'v> {
         let mut plugins = Self::default();
         for (place, plugin) in elements(value.get("plugins")) {
             match plugin {
-                Some(plugin) => plugins.add(plugin),
+                Some(plugin) => plugins.add(plugin, true),
                 None => source.fault(place, "a plugin that is no object"),
             }
         }
@@ -70,13 +72,13 @@ impl<'v> Plugins<'v> {
         let routes = routes.chain(elements(value.get("routes"))).filter_map(|(_, route)| route);
         for owner in services().chain(routes) {
             for plugin in elements(owner.get("plugins")).filter_map(|(_, plugin)| plugin) {
-                plugins.add(plugin);
+                plugins.add(plugin, false);
             }
         }
         plugins
     }
 
-    fn add(&mut self, plugin: &'v Members) {
+    fn add(&mut self, plugin: &'v Members, is_global: bool) {
         if !is_on(plugin) {
             return;
         }
@@ -86,7 +88,15 @@ impl<'v> Plugins<'v> {
             return;
         }
         match name {
-            "acl" => self.refused_groups.extend(texts(config(plugin, &["deny", "blacklist"]))),
+            "acl" => {
+                self.refused_groups.extend(texts(config(plugin, &["deny", "blacklist"])));
+                let admitted: Vec<&str> = texts(config(plugin, &["allow", "whitelist"])).collect();
+                match (admitted.is_empty(), is_everywhere(plugin) && is_global) {
+                    (true, _) => {}
+                    (false, true) => self.admitted_groups.push(admitted),
+                    (false, false) => self.common.push("acl"),
+                }
+            }
             "key-auth" => self.headers.extend(texts(config(plugin, &["key_names"]))),
             name if !HARMLESS.contains(&name) => self.common.push(name),
             _ => {}
@@ -111,9 +121,10 @@ impl<'v> Plugins<'v> {
         found
     }
 
-    /// Whether a plugin refuses one of these groups.
-    pub(super) fn refuse<'g>(&self, groups: impl Iterator<Item = &'g str>) -> bool {
-        groups.into_iter().any(|group| self.refused_groups.contains(&group))
+    /// Whether a plugin refuses whoever is in these groups.
+    pub(super) fn refuse(&self, groups: &[&str]) -> bool {
+        let has_any = |of: &[&str]| groups.iter().any(|group| of.contains(group));
+        has_any(&self.refused_groups) || self.admitted_groups.iter().any(|of| !has_any(of))
     }
 
     /// What plugins do for all, and where clients send their keys.
@@ -146,9 +157,7 @@ impl<'v> Plugins<'v> {
 
 impl Restrictions {
     fn add(&mut self, plugin: &Members) {
-        // One that holds for some routes only, holds for less than a key does.
-        let is_everywhere =
-            !["service", "route"].iter().any(|of| plugin.get(*of).is_some_and(|v| !v.is_null()));
+        let is_everywhere = is_everywhere(plugin);
         match text(plugin, "name").unwrap_or_default() {
             "request-termination" if is_everywhere => self.is_off = true,
             "ip-restriction" => {
@@ -181,6 +190,11 @@ impl Restrictions {
         found.lost.extend(&self.lost);
         self.is_limited
     }
+}
+
+/// One that holds for some routes only, holds for less than a key does.
+fn is_everywhere(plugin: &Members) -> bool {
+    !["service", "route"].iter().any(|of| plugin.get(*of).is_some_and(|value| !value.is_null()))
 }
 
 fn is_on(plugin: &Members) -> bool {

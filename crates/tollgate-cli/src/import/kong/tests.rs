@@ -148,6 +148,11 @@ fn consumers_that_are_refused_there_are_refused_here() {
             json!({"services": [{"name": "s", "routes": [{"plugins": [deny.clone()]}]}]}),
         ),
         (json!({"acls": [{"group": "blocked"}]}), json!({})),
+        (json!({}), json!({"plugins": [{"name": "acl", "config": {"allow": ["pro"]}}]})),
+        (
+            json!({"acls": [{"group": "free"}]}),
+            json!({"plugins": [{"name": "acl", "config": {"whitelist": ["pro"]}}]}),
+        ),
         (json!({"status": "revoked"}), json!({})),
         (json!({"enabled": 0}), json!({})),
     ] {
@@ -162,6 +167,14 @@ fn consumers_that_are_refused_there_are_refused_here() {
         (json!({"tags": ["team-a"]}), json!({})),
         (json!({"acls": [{"group": "pro"}]}), json!({"plugins": [deny]})),
         (json!({"status": "active", "enabled": true}), json!({})),
+        (
+            json!({"acls": [{"group": "pro"}]}),
+            json!({"plugins": [{"name": "acl", "config": {"allow": ["pro", "x"]}}]}),
+        ),
+        (
+            json!({}),
+            json!({"plugins": [{"name": "acl", "service": "s", "config": {"allow": ["pro"]}}]}),
+        ),
     ] {
         let source = consumer(members.clone(), others);
         assert!(

@@ -52,12 +52,13 @@ pub struct SteeringHeader {
     pub resumes: bool,
 }
 
-/// llama.cpp gives the rest of a stream to whoever names it.
-const CONVERSATION_ID: SteeringHeader =
-    SteeringHeader { name: b"x-conversation-id", resumes: true };
-/// vLLM takes it for the model of a request to `/invocations`.
-const ADAPTER_ID: SteeringHeader =
-    SteeringHeader { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
+impl SteeringHeader {
+    /// llama.cpp gives the rest of a stream to whoever names it.
+    pub const CONVERSATION_ID: Self = Self { name: b"x-conversation-id", resumes: true };
+    /// vLLM takes it for the model of a request to `/invocations`.
+    pub const ADAPTER_ID: Self =
+        Self { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
+}
 
 /// What an engine serves.
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +135,9 @@ impl Engine {
     #[must_use]
     pub fn steering_headers(self) -> &'static [SteeringHeader] {
         match self {
-            Self::OpenAi => &[CONVERSATION_ID, ADAPTER_ID],
-            Self::Vllm => &[ADAPTER_ID],
-            Self::LlamaCpp => &[CONVERSATION_ID],
+            Self::OpenAi => &[SteeringHeader::CONVERSATION_ID, SteeringHeader::ADAPTER_ID],
+            Self::Vllm => &[SteeringHeader::ADAPTER_ID],
+            Self::LlamaCpp => &[SteeringHeader::CONVERSATION_ID],
             Self::Sglang | Self::Tgi | Self::Ollama | Self::Anthropic => &[],
         }
     }

@@ -42,27 +42,45 @@ impl Engine {
         }
     }
 
+    /// Whether any spelling of `path` is one at which the engine reaches into the requests of other
+    /// clients: for nobody, unless the operator opens it.
+    #[must_use]
+    pub fn reaches_others(self, method: &[u8], path: &[u8]) -> bool {
+        let path = without_slashes_at_end(path);
+        self.of(&REACHING)
+            .any(|row| row.methods.contain(method) && fit(path, row.path.as_bytes()).is_some())
+    }
+
     /// Whether any spelling of `path` is one at which a GET does more than read.
     fn is_known_to_harm(self, path: &[u8]) -> bool {
         let path = without_slashes_at_end(path);
-        let rows = HARMFUL_GETS.iter().filter(|(engine, _)| {
-            // There may be any engine behind it.
-            *engine == self || self == Self::OpenAi
-        });
-        rows.map(|(_, row)| row).any(|row| fit(path, row.path.as_bytes()).is_some())
+        self.of(&HARMFUL_GETS).any(|row| fit(path, row.path.as_bytes()).is_some())
+    }
+
+    /// The lines that may be served here: behind `openai` there may be any engine.
+    fn of(self, lines: &'static [(Self, &'static Row)]) -> impl Iterator<Item = &'static Row> {
+        let is_here = move |(engine, _): &&(Self, &Row)| *engine == self || self == Self::OpenAi;
+        lines.iter().filter(is_here).map(|(_, row)| *row)
     }
 }
 
 /// The lines by which a GET does more than read.
 static HARMFUL_GETS: LazyLock<Vec<(Engine, &'static Row)>> = LazyLock::new(|| {
-    let harms = |row: &&Row| {
+    lines(|row| {
         row.methods.contain(b"GET")
             && matches!(row.kind, Kind::Generates | Kind::Prefill | Kind::Others | Kind::Admin)
-    };
-    let of =
-        |engine: Engine| engine.table().rows.iter().filter(harms).map(move |row| (engine, row));
-    Engine::ALL.into_iter().flat_map(of).collect()
+    })
 });
+
+/// The lines that reach into the requests of other clients.
+static REACHING: LazyLock<Vec<(Engine, &'static Row)>> =
+    LazyLock::new(|| lines(|row| row.kind == Kind::Others));
+
+fn lines(is_one: impl Fn(&Row) -> bool) -> Vec<(Engine, &'static Row)> {
+    let all = Engine::ALL.into_iter();
+    let all = all.flat_map(|engine| engine.table().rows.iter().map(move |row| (engine, row)));
+    all.filter(|(_, row)| is_one(row)).collect()
+}
 
 fn without_slashes_at_end(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
@@ -257,6 +275,32 @@ mod tests {
             (Engine::Sglang, "GET", "/health_generate"),
         ] {
             assert!(!engine.is_harmless(method.as_bytes(), path.as_bytes()), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn requests_of_others_are_out_of_reach_in_any_spelling() {
+        for (engine, method, path) in [
+            (Engine::LlamaCpp, "GET", "/v1/stream"),
+            (Engine::LlamaCpp, "DELETE", "/x/V1/Stream/"),
+            (Engine::LlamaCpp, "HEAD", "/slots"),
+            (Engine::LlamaCpp, "POST", "/v1/streams/lookup"),
+            (Engine::LlamaCpp, "POST", "/v1/chat/completions/control"),
+            (Engine::Vllm, "POST", "/abort_requests"),
+            (Engine::Sglang, "POST", "/abort_request"),
+            (Engine::OpenAi, "GET", "/v1/stream"),
+            (Engine::OpenAi, "POST", "/abort_requests"),
+        ] {
+            assert!(engine.reaches_others(method.as_bytes(), path.as_bytes()), "{method} {path}");
+        }
+        for (engine, method, path) in [
+            (Engine::Vllm, "GET", "/v1/stream"),
+            (Engine::LlamaCpp, "POST", "/v1/stream"),
+            (Engine::LlamaCpp, "GET", "/v1/streams"),
+            (Engine::LlamaCpp, "POST", "/slots/0"),
+            (Engine::LlamaCpp, "GET", "/v1/models"),
+        ] {
+            assert!(!engine.reaches_others(method.as_bytes(), path.as_bytes()), "{method} {path}");
         }
     }
 

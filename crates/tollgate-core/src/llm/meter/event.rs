@@ -103,6 +103,8 @@ pub(super) struct Event {
     /// It says itself that it is the last one.
     pub(super) last: bool,
     pub(super) prefill: u64,
+    /// Tokens that the engine made besides those of the answer.
+    pub(super) unseen: u64,
     /// Tokens of the output that it lists.
     pub(super) tokens: u64,
     /// Something in it has the form of an answer.

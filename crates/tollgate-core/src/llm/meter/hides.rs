@@ -36,20 +36,17 @@ impl Changes {
     pub(super) fn of(engine: Engine, hides: Hides) -> Self {
         let changes = match engine {
             // OpenAI itself writes null. Others have numbers in the last chunk of a choice, asked or not.
-            Engine::OpenAi | Engine::Anthropic => Self {
-                null: true,
-                zero: true,
-                said: false,
-                moved: &[b"timings", b"system_fingerprint"],
-            },
+            Engine::OpenAi | Engine::Anthropic => {
+                Self { null: true, zero: true, said: false, moved: &[] }
+            }
             Engine::Vllm => {
                 Self { null: true, zero: true, said: true, moved: &[b"system_fingerprint"] }
             }
             // Null is there in any case.
-            Engine::Sglang | Engine::Tgi => {
-                Self { null: false, zero: true, said: true, moved: &[] }
-            }
-            // Its completions have numbers in the last chunk, asked or not.
+            Engine::Sglang => Self { null: false, zero: true, said: true, moved: &[] },
+            // So it is, and its completions have numbers in the last chunk, asked or not.
+            Engine::Tgi => Self { null: false, zero: false, said: false, moved: &[] },
+            // So have its completions.
             Engine::LlamaCpp => {
                 Self { null: false, zero: false, said: false, moved: &[b"timings"] }
             }

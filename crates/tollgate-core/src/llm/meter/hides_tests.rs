@@ -158,8 +158,8 @@ fn usage_that_we_asked_for_is_taken_out_of_chunks() {
         (Engine::Ollama, [&bare, &bare, &bare]),
         // Null is there without us.
         (Engine::Sglang, [&null, &bare, &bare]),
-        (Engine::Tgi, [&null, &bare, &bare]),
-        // It writes nothing for us.
+        // They write nothing for us beside a choice.
+        (Engine::Tgi, [&null, &zero, &said]),
         (Engine::LlamaCpp, [&null, &zero, &said]),
     ] {
         for (chunk, shown) in [&null, &zero, &said].into_iter().zip(shown) {
@@ -199,7 +199,7 @@ fn what_moves_to_the_usage_chunk_stays_with_the_chunk_before_it() {
     for (engine, moved) in [
         (Engine::LlamaCpp, timings),
         (Engine::Vllm, fingerprint),
-        (Engine::OpenAi, &both),
+        (Engine::OpenAi, ""),
         (Engine::Ollama, ""),
         (Engine::Sglang, ""),
     ] {

@@ -377,8 +377,11 @@ fn native_answers_say_how_far_each_answer_came() {
     assert_eq!(charge(sglang, Format::Sse, &stream), (7, 5, Source::Partial));
     let whole = format!("{stream}data: {}\n\n{DONE}", meta(6, length));
     assert_eq!(charge(sglang, Format::Sse, &whole), (7, 6, Source::Measured));
+    // Its client chose not to be told.
     let silent = "{\"text\":\"twelve bytes\"}";
-    assert_eq!(charge(sglang, Format::Json, silent), (100, 3, Source::Estimated));
+    assert_eq!(charge(sglang, Format::Json, silent), AS_RESERVED);
+    let silent = format!("{{\"content\":\"{}\"}}", "a".repeat(400));
+    assert_eq!(charge(llama, Format::Json, &silent), (100, 100, Source::Estimated));
 }
 
 #[test]
@@ -466,4 +469,31 @@ fn who_reads_texts_says_the_input_alone() {
     let scoring = "{\"data\":[],\"usage\":{\"prompt_tokens\":13,\"completion_tokens\":2}}";
     let charged = charge(asked(Endpoint::GenerativeScoring), Format::Json, scoring);
     assert_eq!(charged, (13, 2, Source::Measured));
+}
+
+#[test]
+fn what_tgi_made_and_did_not_choose_is_charged() {
+    let best_of = Asked { choices: 3, per_prompt: 3, ..engine(Endpoint::TgiGenerate, Engine::Tgi) };
+    let others = "\"best_of_sequences\":[{\"generated_tokens\":4},{\"generated_tokens\":5}]";
+    let answer = format!(
+        "{{\"generated_text\":\"a\",\"details\":{{\"generated_tokens\":3,\
+         \"prefill\":[{{\"id\":1}}],{others}}}}}"
+    );
+    assert_eq!(charge(best_of, Format::Json, &answer), (1, 12, Source::Measured));
+    let silent = "{\"generated_text\":\"twelve bytes\"}";
+    assert_eq!(charge(best_of, Format::Json, silent), (100, 9, Source::Estimated));
+}
+
+#[test]
+fn output_is_no_less_than_what_the_total_leaves_for_it() {
+    let answer = |output: u64, total: u64| {
+        format!(
+            "{{\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":{output},\
+             \"total_tokens\":{total}}}}}"
+        )
+    };
+    let chat = |answer: &str| charge(asked(Endpoint::Chat), Format::Json, answer);
+    assert_eq!(chat(&answer(7, 112)), (5, 107, Source::Measured));
+    assert_eq!(chat(&answer(7, 12)), (5, 7, Source::Measured));
+    assert_eq!(chat(&answer(7, 3)), (5, 7, Source::Measured));
 }

@@ -91,6 +91,10 @@ pub(super) enum Place {
     Details,
     Prefill,
     PrefillToken,
+    /// `best_of_sequences` of TGI: what it made besides, and didn't choose.
+    Sequences,
+    Sequence,
+    SequenceTokens,
     Count(Count),
 
     /// The number of a choice.
@@ -178,7 +182,7 @@ impl Place {
             Self::Llama | Self::LlamaAnswer => Self::llama_member(key),
             Self::Sglang | Self::SglangAnswer | Self::MetaInfo => self.sglang_member(key),
             Self::Finish => (key == b"type").then_some(Self::Finish),
-            Self::Tgi | Self::Token | Self::Details => self.tgi_member(key),
+            Self::Tgi | Self::Token | Self::Details | Self::Sequence => self.tgi_member(key),
             Self::ChatUsage
             | Self::VendorUsage
             | Self::Usage
@@ -199,6 +203,8 @@ impl Place {
             | Self::TokenId
             | Self::Prefill
             | Self::PrefillToken
+            | Self::Sequences
+            | Self::SequenceTokens
             | Self::Count(_)
             | Self::Index
             | Self::TextSoFar
@@ -334,7 +340,9 @@ impl Place {
             (Self::Tgi, b"error") => Self::Error,
             (Self::Token, b"text") => Self::TokenText,
             (Self::Details, b"generated_tokens") => Self::Count(Count::Output),
-            (Self::Details, b"input_length") => Self::Count(Count::Input),
+            (Self::Details, b"input_length" | b"prompt_tokens") => Self::Count(Count::Input),
+            (Self::Details, b"best_of_sequences") => Self::Sequences,
+            (Self::Sequence, b"generated_tokens") => Self::SequenceTokens,
             (Self::Details, b"prefill") => Self::Prefill,
             (Self::Details, b"finish_reason") => Self::Finish,
             _ => return None,
@@ -399,6 +407,7 @@ impl Place {
             Self::Arguments => Self::Arguments,
             Self::TokenIds => Self::TokenId,
             Self::Prefill => Self::PrefillToken,
+            Self::Sequences => Self::Sequence,
             Self::Tgi => Self::Tgi,
             Self::Llama => Self::LlamaAnswer,
             Self::Sglang => Self::SglangAnswer,

@@ -40,6 +40,9 @@ pub struct Reading {
     pub deltas: u64,
     /// The length of these pieces, in bytes of UTF-8.
     pub delta_bytes: u64,
+    /// Whether the numbers are missing that this engine never leaves out by itself (llama.cpp's
+    /// `response_fields`).
+    pub is_silent: bool,
     /// Whether the engine reported an error instead of (the rest of) an answer.
     pub failed: bool,
     /// Whether the answer, or one of several, ended because it had reached the most tokens that it may

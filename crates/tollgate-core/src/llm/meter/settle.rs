@@ -36,7 +36,8 @@ impl Terms {
 /// * The engine's last word counts as it is: [`Source::Measured`], cut or not.
 /// * A whole answer without usage is [`Source::Estimated`]: the estimate of the input, and the output
 ///   counted. Where there is neither usage nor text, it is charged as reserved: that nothing was recognised
-///   doesn't mean that nothing was made.
+///   doesn't mean that nothing was made. So is one that lacks the numbers because of its client, if the
+///   text doesn't make up for more.
 /// * A stream that was cut is [`Source::Partial`]: the input that the engine said, else the estimate, as it
 ///   had read all of it; the output that it said last, but at least what came. As reserved, if what came
 ///   is nothing that the engine could have answered.
@@ -76,7 +77,7 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
     let is_partial = cut || reading.failed || has_no_end;
     let source = if is_partial { Source::Partial } else { Source::Estimated };
     let is_as_reserved = match reading.is_recognised() {
-        true => is_partial && !reading.is_streamed,
+        true => (is_partial && !reading.is_streamed) || reading.is_silent,
         // Of a stream that was cut, what can be recognised may not have come yet.
         false => !cut || !reading.is_streamed || reading.is_strange,
     };

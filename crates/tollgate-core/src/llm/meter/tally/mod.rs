@@ -275,7 +275,8 @@ impl Tally {
     fn settle_tgi(&mut self, event: &Event, is_whole: bool) {
         self.ended |= event.last && is_whole;
         if event.says_usage() {
-            self.say(event.counts, true);
+            let output = event.counts.output.map(|output| output.saturating_add(event.unseen));
+            self.say(Counts { output, ..event.counts }, true);
             // An empty list means that it was not asked for.
             if event.prefill > 0 && is_whole {
                 self.whole.input.get_or_insert(event.prefill);

@@ -33,8 +33,17 @@ impl Tally {
         // Text that comes again and again is counted where nothing better is known.
         let (deltas, delta_bytes) = match said.output {
             None if self.deltas == 0 && self.text_so_far > 0 => (1, self.text_so_far),
+            // Of several, TGI shows the best.
+            None if self.root == Place::Tgi => {
+                let all = self.asked.choices.max(1);
+                (self.deltas.saturating_mul(all), self.delta_bytes.saturating_mul(all))
+            }
             _ => (self.deltas, self.delta_bytes),
         };
+        // These say their numbers in any case, unless the client chose what they say.
+        let is_silent = matches!(self.root, Place::Llama | Place::Sglang)
+            && self.ended
+            && said.output.is_none();
         Reading {
             said,
             said_final: self.said_final,
@@ -46,6 +55,7 @@ impl Tally {
             is_strange: self.is_strange && !self.is_known,
             deltas,
             delta_bytes,
+            is_silent,
             failed: self.failed,
             hit_bound: self.hit_bound,
         }
@@ -74,10 +84,15 @@ impl Tally {
                 let input = input.or(total);
                 (input, output.or(input.map(|_| 0)))
             }
-            _ => (
-                input.or_else(|| total?.checked_sub(output?)),
-                output.or_else(|| total?.checked_sub(input?)),
-            ),
+            _ => {
+                let input = input.or_else(|| total?.checked_sub(output?));
+                // Some leave reasoning out of the output, and have it in the total.
+                (
+                    input,
+                    output
+                        .max(total.zip(input).and_then(|(total, input)| total.checked_sub(input))),
+                )
+            }
         };
         Said {
             input,

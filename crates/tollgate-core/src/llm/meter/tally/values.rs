@@ -132,6 +132,11 @@ impl Reader for Tally {
                 event.saying = Saying::Nothing;
             }
             Place::Choices if event.choices == Choices::Empty => event.choices = Choices::Unknown,
+            Place::SequenceTokens => {
+                if let Scalar::Number(number) = scalar {
+                    event.unseen = event.unseen.saturating_add(number.min(MAX_TOKENS));
+                }
+            }
             Place::Index => {
                 if let Scalar::Number(index) = scalar {
                     event.index = index;
