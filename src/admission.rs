@@ -1,18 +1,17 @@
 //! ACCESS: reserve on every limit, all or nothing.
 
 use std::cell::RefCell;
-use std::cmp::Reverse;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::{
-    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Need, Oversize, Period, Refused, Standing,
-    Subject, Take, Zone,
+    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Need, Oversize, Period, Refused, Subject,
+    Take, Zone,
 };
 use tollgate_core::price::Price;
 
+use crate::asks::{Scratch, Source};
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
 use crate::estimate::{Estimate, Whose};
@@ -102,130 +101,15 @@ impl Widths {
 }
 
 impl Admission<'_, '_> {
-    /// Whether the address (or whatever the rules' keys are) has presented too many wrong
-    /// credentials. Comes before any cryptography. What those for whom there is no room did, whoever
-    /// they are, is held against none of them before its credential was looked at.
-    pub(crate) fn check_auth_failures(&self) -> Result<(), Shortage> {
-        let now = now();
-        let mut worst = None;
-        for rule in self.failure_rules() {
-            let check = |subject: &Subject<'_>| {
-                let keys = (0..).map_while(|width| self.zone.failures_key(subject, width));
-                let mut keys = keys.take_while(|key| !self.zone.is_rest(subject, *key));
-                let Some(key) = keys.find(|key| self.zone.has_room(*key, now)) else { return };
-                for limit in &rule.auth_failures {
-                    let mut standings = Vec::new();
-                    let ask = self.request(key, limit);
-                    if let Err(refused) = self.zone.check(&[ask], now, &mut standings) {
-                        self.note_failures(&mut worst, limit, refused, &standings);
-                    }
-                }
-            };
-            self.with_subject(rule, None, check);
-        }
-        worst.map_or(Ok(()), Err)
-    }
-
-    /// Counts a wrong credential, unless that was done when its provider was asked.
-    ///
-    /// # Errors
-    ///
-    /// It was one too many; it can't be more than that which it is.
-    pub(crate) fn count_auth_failure(&self) -> Result<(), Shortage> {
-        if !std::mem::take(&mut self.state.borrow_mut().suspicion).is_empty() {
-            return Ok(());
-        }
-        self.take_failures(&mut Vec::new())
-    }
-
-    /// Counts a credential as a wrong one before its provider is asked, so that no more questions are
-    /// open at once than failures are left.
-    pub(crate) fn suspect(&self) -> Result<(), Shortage> {
-        if !self.state.borrow().suspicion.is_empty() {
-            return Ok(());
-        }
-        let mut taken = Vec::new();
-        let outcome = self.take_failures(&mut taken);
-        match outcome {
-            Ok(()) => self.state.borrow_mut().suspicion = taken,
-            Err(_) => self.zone.give_back(&taken, now()),
-        }
-        outcome
-    }
-
-    /// The credential is not known to be wrong after all.
-    pub(crate) fn clear_suspicion(&self) {
-        let taken = std::mem::take(&mut self.state.borrow_mut().suspicion);
-        if !taken.is_empty() {
-            self.zone.give_back(&taken, now());
-        }
-    }
-
-    /// Takes a failure from each limit, whether or not one of them is spent, and adds what was taken.
-    fn take_failures(&self, taken: &mut Vec<Ask>) -> Result<(), Shortage> {
-        let now = now();
-        let mut worst = None;
-        for rule in self.failure_rules() {
-            let mut take = |subject: &Subject<'_>| {
-                for limit in &rule.auth_failures {
-                    for width in 0.. {
-                        let Some(key) = self.zone.failures_key(subject, width) else { break };
-                        let (mut ask, mut standings) = ([self.request(key, limit)], Vec::new());
-                        let (leases, holder) = (&mut Vec::new(), None);
-                        let zone = self.zone;
-                        match zone.reserve(&mut ask, now, self.lock, holder, &mut standings, leases)
-                        {
-                            Ok(()) => taken.extend(ask),
-                            Err(Refused::ZoneFull(_)) => continue,
-                            Err(refused) => {
-                                self.note_failures(&mut worst, limit, refused, &standings);
-                            }
-                        }
-                        if zone.is_rest(subject, key) {
-                            self.say_crowded(&rule.name);
-                        }
-                        break;
-                    }
-                }
-            };
-            self.with_subject(rule, None, &mut take);
-        }
-        worst.map_or(Ok(()), Err)
-    }
-
-    /// Keeps the shortage that lasts longest.
-    fn note_failures(
-        &self,
-        worst: &mut Option<Shortage>,
-        limit: &Bucket,
-        refused: Refused,
-        standings: &[Standing],
-    ) {
-        let Refused::Exceeded(Exceeded { wait_nanos, .. }) = refused else { return };
-        if worst.as_ref().is_none_or(|worst| wait_nanos > worst.wait_nanos) {
-            let report = standings.first().map(|standing| LimitReport {
-                label: Arc::clone(&limit.label),
-                standing: *standing,
-                is_own: false,
-                is_money: false,
-            });
-            *worst = Some(Shortage { reason: Reason::AuthFailuresExceeded, wait_nanos, report });
-        }
-    }
-
-    fn failure_rules(&self) -> impl Iterator<Item = &Rc<LimitRule>> {
-        self.policy.limits.iter().filter(|rule| !rule.auth_failures.is_empty())
-    }
-
     /// Asks for one request, or one failure.
-    fn request(&self, key: Key, limit: &Bucket) -> Ask {
+    pub(crate) fn request(&self, key: Key, limit: &Bucket) -> Ask {
         let (dimension, scale) = (limit.dimension, limit.scale(self.zone));
         Ask::new(key, Take::Bucket { dimension, scale, n: 1, oversize: Oversize::Refuse })
     }
 
     /// Calls `f` with whose limits they are under `rule`; not where its key is empty, and the rule doesn't
     /// apply.
-    fn with_subject<T>(
+    pub(crate) fn with_subject<T>(
         &self,
         rule: &LimitRule,
         client: Option<&str>,
@@ -588,7 +472,7 @@ impl Admission<'_, '_> {
     }
 
     /// Says, once a minute, that a rule counts those together for whom there is no room.
-    fn say_crowded(&self, rule: &str) {
+    pub(crate) fn say_crowded(&self, rule: &str) {
         if worker::with(|worker| worker.may_say_crowded()) {
             self.complain(&format!("counts all for whom \"{rule}\" has no room together"));
         }
@@ -599,86 +483,5 @@ impl Admission<'_, '_> {
             "tollgate_zone \"{}\" {what}; make the zone larger",
             self.r.main_conf().zone_name()
         ));
-    }
-}
-
-/// Where an ask comes from.
-#[derive(Clone, Copy, Default)]
-struct Source {
-    /// The rule, by its number in the location.
-    rule: Option<usize>,
-    /// Where to wait, if it has a queue.
-    place: Option<queue::Place>,
-}
-
-/// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
-/// so that a request costs few allocations.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    asks: Vec<Ask>,
-    /// The name of each, and where it comes from.
-    labels: Vec<(Arc<str>, Source)>,
-    standings: Vec<Standing>,
-    /// How many of the asks are those of the client's own limits; the others are those of rules.
-    of_tier: usize,
-}
-
-impl Scratch {
-    fn clear(&mut self) {
-        self.asks.clear();
-        self.labels.clear();
-        self.standings.clear();
-        self.of_tier = 0;
-    }
-
-    fn push(&mut self, ask: Ask, label: &Arc<str>, source: Source) {
-        self.asks.push(ask);
-        self.labels.push((Arc::clone(label), source));
-    }
-
-    fn has_budget(&self) -> bool {
-        self.asks.iter().any(|ask| matches!(ask.take, Take::Budget { .. }))
-    }
-
-    /// Where to wait, with the number of the limit.
-    fn places(&self) -> impl Iterator<Item = (usize, queue::Place)> + '_ {
-        let sources = self.labels.iter().enumerate();
-        sources.filter_map(|(index, (_, source))| Some((index, source.place?)))
-    }
-
-    fn place(&self, index: usize) -> Option<queue::Place> {
-        self.labels.get(index)?.1.place
-    }
-
-    fn rule(&self, index: usize) -> Option<usize> {
-        self.labels.get(index)?.1.rule
-    }
-
-    /// The limits on requests and on tokens that have least left: the client's own, if it has any.
-    fn least_left(&self) -> [Option<usize>; 2] {
-        let (mut of_requests, mut of_tokens) = (None, None);
-        for (index, (ask, standing)) in self.asks.iter().zip(&self.standings).enumerate() {
-            let Take::Bucket { dimension, .. } = ask.take else { continue };
-            let family = match dimension {
-                Dimension::Requests | Dimension::AuthFailures => &mut of_requests,
-                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
-                    &mut of_tokens
-                }
-            };
-            let is_of_rule = index >= self.of_tier;
-            let Standing { remaining, until_full_nanos, .. } = *standing;
-            let found = (is_of_rule, remaining, Reverse(until_full_nanos), index);
-            *family = Some(family.map_or(found, |known| found.min(known)));
-        }
-        [of_requests, of_tokens].map(|found| found.map(|(.., index)| index))
-    }
-
-    fn report(&self, index: usize) -> Option<LimitReport> {
-        Some(LimitReport {
-            label: Arc::clone(&self.labels.get(index)?.0),
-            standing: *self.standings.get(index)?,
-            is_own: index < self.of_tier,
-            is_money: matches!(self.asks.get(index)?.take, Take::Budget { .. }),
-        })
     }
 }

@@ -15,7 +15,7 @@ use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
-use crate::introspector::{Inquiry, Introspector, Standing};
+use crate::introspector::{Consent, Inquiry, Introspector, Standing};
 use crate::provider::Keys;
 use crate::state::{SavedCredential, State};
 use crate::waiting::Topic;
@@ -46,7 +46,7 @@ pub(crate) enum Authentication {
 pub(crate) enum Means<'i> {
     /// Ask providers, and wait; it may have waited for this one already. What is called before a
     /// question about the credential may refuse it.
-    Ask(Option<&'i Inquiry>, &'i dyn Fn() -> Result<(), Reason>),
+    Ask(Option<&'i Inquiry>, Consent<'i>),
     /// It has waited for long enough.
     Last(Option<&'i Inquiry>),
     /// Nothing but looking at what is known.

@@ -46,6 +46,9 @@ enum Answer {
     None,
 }
 
+/// What is called before a question about a credential is asked, and may refuse it.
+pub(crate) type Consent<'c> = &'c dyn Fn() -> Result<(), Reason>;
+
 /// What a request gets.
 pub(crate) enum Standing {
     Judged(Result<Arc<Principal>, TokenError>),
@@ -75,7 +78,7 @@ impl Introspector {
         self: &Rc<Self>,
         token: &[u8],
         inquiry: Option<&Inquiry>,
-        asks: Option<(Request<'_>, &dyn Fn() -> Result<(), Reason>)>,
+        asks: Option<(Request<'_>, Consent<'_>)>,
     ) -> Standing {
         if token.is_empty() || token.len() > self.policy.max_len {
             return Standing::Judged(Err(TokenError::TooLong));

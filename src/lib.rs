@@ -8,6 +8,7 @@
 //! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
 //! | ACCESS        | [`access`]             | may they? the order of what follows                      |
 //! |               | [`authentication`]     | credential, principal                                    |
+//! |               | [`auth_failures`]      | wrong credentials are counted                            |
 //! |               | [`waiting`]            | for a [`provider`] of keys, or an [`introspector`]       |
 //! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
 //! |               | [`estimate`]           | what may that take? by what was learned of its like      |
@@ -28,7 +29,9 @@
 
 mod access;
 mod admission;
+mod asks;
 mod audit;
+mod auth_failures;
 mod authentication;
 mod conf;
 mod estimate;

@@ -11,7 +11,7 @@ use tollgate_core::keys::KeyMemo;
 use tollgate_core::limits::{Holder, Quota, Scale, Zone};
 use tollgate_core::request_id;
 
-use crate::admission::Scratch;
+use crate::asks::Scratch;
 use crate::ffi::clock::mono_now;
 use crate::queue::Queue;
 use crate::random;

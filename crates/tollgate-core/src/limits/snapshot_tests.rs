@@ -15,7 +15,7 @@ fn asks(zone: &Zone<'_>, client: &str) -> [Ask; 4] {
         tokens(zone, key, "60/m", 200),
         requests(zone, key, "1000r/d"),
         money(key, "5/month", 2_000_000_000),
-        requests(zone, rule_key(&zone, "per_address", client.as_bytes()), "10r/h"),
+        requests(zone, rule_key(zone, "per_address", client.as_bytes()), "10r/h"),
     ]
 }
 

@@ -152,17 +152,18 @@ impl Factors {
         let error = seen - expected;
         // A token more or less is nothing to be learned from.
         let token = fraction((1 << RATE_BITS).min(whole));
-        let noise = (seen * seen >> 12) * NOISE / (ONE * ONE) + (token * token >> 12);
+        let noise = ((seen * seen) >> 12) * NOISE / (ONE * ONE) + ((token * token) >> 12);
         let spread: i64 =
-            each().map(|(f, share)| (i64::from(f.variance) * share >> 12) * share >> 12).sum();
+            each().map(|(f, share)| (((i64::from(f.variance) * share) >> 12) * share) >> 12).sum();
         let all = (noise + spread).max(1);
         for (factor, share) in self.0.iter_mut().zip(shares) {
             let gain = (i64::from(factor.variance) * share / all).min(ONE * MOST_OFF);
-            let value = i64::from(factor.value) * 16 + (gain * error >> 12);
+            let value = i64::from(factor.value) * 16 + ((gain * error) >> 12);
             factor.value = u16::try_from(((value + 8) >> 4).max(0))
                 .unwrap_or(FACTOR_MAX)
                 .clamp(FACTOR_MIN, FACTOR_MAX);
-            let left = i64::from(factor.variance) * (ONE - (gain * share >> 12)).max(0) >> 12;
+            let rest = (ONE - ((gain * share) >> 12)).max(0);
+            let left = (i64::from(factor.variance) * rest) >> 12;
             let left = u16::try_from(left).unwrap_or(0);
             factor.variance = left.saturating_add(DRIFT).min(VARIANCE_MAX);
         }

@@ -35,7 +35,7 @@ pub(in super::super) struct Minute(u16);
 
 impl Minute {
     pub(in super::super) fn of(now: MonoNanos) -> Self {
-        let minute = now.0 / 60_000_000_000 & u64::from(u16::MAX);
+        let minute = (now.0 / 60_000_000_000) & u64::from(u16::MAX);
         Self(u16::try_from(minute).unwrap_or(0))
     }
 
