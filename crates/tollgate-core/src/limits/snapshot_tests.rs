@@ -402,3 +402,42 @@ proptest! {
         }
     }
 }
+
+/// A file of the version before: one bit of area, and one table of what was learned.
+fn old_file(slots: &[(u64, u64)]) -> Vec<u8> {
+    let mut file = MAGIC.to_vec();
+    put(&mut file, OLD_VERSION);
+    file.extend_from_slice(&BOOT);
+    for word in [START.mono.0, u64::from_le_bytes(START.wall.0.to_le_bytes()), 3, 4] {
+        put(&mut file, word);
+    }
+    for (area, low) in slots {
+        // The first word of each slot follows: plain ticks of 64 ns, half an hour of them.
+        for word in [area << 63 | 1 << 32, *low, 7, (1_800 * SECOND / 64) << 10] {
+            put(&mut file, word);
+        }
+    }
+    // A learned output.
+    [5, 6].into_iter().for_each(|word| put(&mut file, word));
+    [slots.len() as u64, 0, 1].into_iter().for_each(|count| put(&mut file, count));
+    let length = (file.len() + 8 + CHECKSUM_LEN) as u64;
+    put(&mut file, length);
+    let checksum = Sha256::digest(&file);
+    file.extend_from_slice(&checksum);
+    file
+}
+
+#[test]
+fn of_a_file_of_the_version_before_the_clients_are_taken_over() {
+    let words = memory(8);
+    let zone = Zone::format(&words, (3, 4)).unwrap();
+    let client = zone.client_key("acme");
+    let file = old_file(&[(0, client.low), (1, 99)]);
+    let snapshot = Snapshot::read(&file).unwrap();
+    let words = memory(8);
+    let (_, restored) = snapshot.format(&words, START, BOOT).unwrap();
+    assert_eq!(restored, Restored { kept: 1, left_out: 0, outdated: 1 });
+    let mut changed = file.clone();
+    changed[40] ^= 1;
+    assert_eq!(Snapshot::read(&changed).unwrap_err(), SnapshotError::Damaged);
+}
