@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tollgate_core::audit::{Record, Remaining};
 use tollgate_core::disclosure::{carries, redacted};
-use tollgate_core::llm::{Source, Usage};
+use tollgate_core::llm::Source;
 
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
@@ -87,9 +87,8 @@ fn settle(r: Request<'_>, state: &RefCell<State>) -> Option<Outcome> {
         });
         (std::mem::take(&mut state.reservations), outcome)
     };
-    let (usage, cost) = outcome.map_or((Usage::default(), 0), |o| (o.usage, o.cost.unwrap_or(0)));
     for reservation in reservations {
-        reservation.settle(&usage, cost);
+        reservation.settle(outcome.as_ref());
     }
     let borrowed = state.borrow();
     if let (Some(metering), Some(outcome)) = (&borrowed.metering, &outcome) {

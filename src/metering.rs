@@ -51,6 +51,11 @@ pub(crate) struct Outcome {
     pub(crate) source: Source,
     /// In nano-units of money; `None` where the model has no price.
     pub(crate) cost: Option<u64>,
+    /// The part of the usage that isn't taken for granted because it was reserved: what the engine said,
+    /// and what came.
+    pub(crate) evident: Usage,
+    /// What that part costs.
+    pub(crate) evident_cost: Option<u64>,
     /// The answer had all the tokens that it was allowed: it tells nothing of how many it would have
     /// taken.
     pub(crate) hit_bound: bool,
@@ -169,11 +174,27 @@ impl Metering {
 
     /// What the request took, as far as it is known by now.
     pub(crate) fn outcome(&self, r: Request<'_>) -> Outcome {
+        let reserved = self.estimate.usage();
+        let (usage, source, said_so) = self.charge(r, reserved);
+        let (evident, ..) = self.charge(r, Usage { output: 0, ..reserved });
+        let cost = self.price.map(|price| price.cost(&usage));
+        let evident_cost = self.price.map(|price| price.cost(&evident));
+        let hit_bound = said_so || self.bound().is_some_and(|bound| usage.output >= bound);
+        Outcome { usage, source, cost, evident, evident_cost, hit_bound }
+    }
+
+    /// The most output that the client allowed.
+    fn bound(&self) -> Option<u64> {
+        self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices))
+    }
+
+    /// What to charge, with `reserved` for what nothing is known of; and whether the engine said that the
+    /// answer hit its bound.
+    fn charge(&self, r: Request<'_>, reserved: Usage) -> (Usage, Source, bool) {
         // Only the client's own bound bounds what it got.
-        let bound = self.asked.output_bound.map(|bound| bound.saturating_mul(self.asked.choices));
         let terms = Terms {
-            reserved: self.estimate.usage(),
-            most_output: bound.unwrap_or(u64::MAX),
+            reserved,
+            most_output: self.bound().unwrap_or(u64::MAX),
             stream: self.stream,
             goes_on: self.asked.engine.goes_on_after_client_left(),
         };
@@ -185,7 +206,7 @@ impl Metering {
                 settle(reading.as_ref(), &terms, !complete)
             }
             Answer::Told(reading) => settle(Some(reading), &terms, false),
-            Answer::Unreadable => (self.estimate.usage(), Source::Estimated),
+            Answer::Unreadable => (reserved, Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
             Answer::None
                 if r.was_sent_upstream() && (r.is_client_gone() || self.outlasts_client()) =>
@@ -197,13 +218,11 @@ impl Metering {
         let usage = match source {
             // Nobody sees what it makes of the rest.
             Source::Partial if self.goes_on => {
-                Usage { output: usage.output.max(self.estimate.usage().output), ..usage }
+                Usage { output: usage.output.max(reserved.output), ..usage }
             }
             _ => usage,
         };
-        let cost = self.price.map(|price| price.cost(&usage));
-        let hit_bound = said_so || bound.is_some_and(|bound| usage.output >= bound);
-        Outcome { usage, source, cost, hit_bound }
+        (usage, source, said_so)
     }
 }
 

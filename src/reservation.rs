@@ -7,6 +7,7 @@ use tollgate_core::llm::Usage;
 
 use crate::ffi::clock::now;
 use crate::ffi::shm::ZoneLock;
+use crate::metering::Outcome;
 use crate::{queue, worker};
 
 /// What a request holds of its limits. Its concurrency slots are free when it is dropped, whatever
@@ -48,22 +49,33 @@ impl Reservation {
         Self { zone, lock, asks, leases }
     }
 
-    /// Puts what was really used in the place of what was reserved. `cost` is in nano-units.
-    pub(crate) fn settle(mut self, usage: &Usage, cost: u64) {
+    /// Puts what was really used in the place of what was reserved. What is only taken for granted is no
+    /// more than was reserved: a bound of a billion tokens reserves what the limit can hold. `None`:
+    /// nothing was used.
+    pub(crate) fn settle(mut self, outcome: Option<&Outcome>) {
         let now = now();
         for ask in std::mem::take(&mut self.asks) {
-            let used = match ask.take {
-                Take::Bucket { dimension, .. } => match dimension {
-                    Dimension::Tokens => usage.input.saturating_add(usage.output),
-                    Dimension::InputTokens => usage.input,
-                    Dimension::OutputTokens => usage.output,
-                    Dimension::Requests | Dimension::AuthFailures => continue,
-                },
-                Take::Budget { .. } => cost,
-                Take::Concurrency { .. } => continue,
-            };
+            let (used, evident) = outcome.map_or((0, 0), |outcome| {
+                let used = used(&ask, &outcome.usage, outcome.cost);
+                (used, self::used(&ask, &outcome.evident, outcome.evident_cost))
+            });
+            let used = used.min(ask.reserved()).max(evident);
             self.zone.settle(&ask, used, now, &self.lock);
         }
+    }
+}
+
+/// How much of what an ask is for was used, in tokens or nano-units.
+fn used(ask: &Ask, usage: &Usage, cost: Option<u64>) -> u64 {
+    match ask.take {
+        Take::Bucket { dimension, .. } => match dimension {
+            Dimension::Tokens => usage.input.saturating_add(usage.output),
+            Dimension::InputTokens => usage.input,
+            Dimension::OutputTokens => usage.output,
+            Dimension::Requests | Dimension::AuthFailures => 0,
+        },
+        Take::Budget { .. } => cost.unwrap_or(0),
+        Take::Concurrency { .. } => 0,
     }
 }
 

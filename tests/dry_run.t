@@ -165,14 +165,15 @@ $r = get('/status/401');
 is(status($r), 401, 'a 401 of the backend');
 is(http_content($r), 'ENGINE', 'with its own body');
 
-# a full zone
+# a part of the zone that is full
 
 my $c = connection();
 my $n = 0;
 do {
 	$r = $c->ask(request('/minted?x=' . $n++));
 } while header($r, 'X-Decision') eq 'allow' && $n < 5000;
-is(status($r) . ' ' . header($r, 'X-Decision'), '200 deny zone_full', 'zone_full');
+is(status($r) . ' ' . header($r, 'X-Decision'), '200 deny requests_exceeded',
+	'counted with all for whom there is no room');
 
 # the log
 

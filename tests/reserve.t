@@ -84,12 +84,12 @@ http {
 
 EOC
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(38)->write_file_expand('nginx.conf', $conf);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(41)->write_file_expand('nginx.conf', $conf);
 
 $t->write_file('keys.json', keys_file(
 	(map { { key => "key-open-$_", client => "open-$_", tier => 'open' } } 1 .. 4),
 	(map { { key => "key-purse-$_", client => "purse-$_", tier => 'purse' } } 1 .. 9),
-	(map { { key => "key-bucket-$_", client => "bucket-$_", tier => 'bucket' } } 1 .. 5),
+	(map { { key => "key-bucket-$_", client => "bucket-$_", tier => 'bucket' } } 1 .. 6),
 	(map { { key => "key-block-$_", client => "block-$_", tier => 'block' } } 1 .. 2),
 ));
 start_engine($t, 8081);
@@ -125,6 +125,14 @@ is(status(complete(client => 'bucket-4', uri => '/refuse/v1/completions', max =>
 	'refuse: one that fits passes');
 is(status(complete(client => 'bucket-5', uri => '/refuse/v1/completions', tokens => 5)), 200,
 	'refuse: and one without a bound');
+
+# An answer that nobody can read is charged as reserved, which is no more than the limit can hold.
+$r = complete(client => 'bucket-6', max => $huge, tokens => 20,
+	lines => ['X-Mock-Encoding: always']);
+is(status($r), 200, 'an answer that can\'t be read');
+$r = complete(client => 'bucket-6', max => 1);
+is(status($r), 429, 'is charged as reserved');
+cmp_ok(header($r, 'retry-after'), '<', 3600, 'and nobody is in debt for it');
 
 # Shared with others.
 $r = complete(client => 'open-1', uri => '/shared/v1/completions', max => $huge, tokens => 20);

@@ -224,6 +224,17 @@ impl Ask {
         Self::new(key, Take::Bucket { dimension, scale, n, oversize })
     }
 
+    /// How much of a bucket or a budget a successful [`Zone::reserve`](super::Zone::reserve) took, in tokens
+    /// or nano-units.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        match self.take {
+            Take::Bucket { n, .. } => n.into(),
+            Take::Budget { .. } => self.taken,
+            Take::Concurrency { .. } => 0,
+        }
+    }
+
     /// Asks for what a request may cost of a budget, as [`Ask::tokens`]. Of what is guessed no more is
     /// reserved than is left, so that a guess refuses nobody while there is anything.
     #[must_use]

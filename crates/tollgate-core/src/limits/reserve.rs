@@ -181,11 +181,10 @@ impl<'z> Zone<'z> {
     /// `false`: more was used than reserved, the slot was given to somebody else since (it had been
     /// idle, so the reservation itself was over), and there is no room to note the excess.
     pub fn settle(&self, ask: &Ask, used: u64, now: Now, lock: &impl ClaimLock) -> bool {
-        let reserved = match ask.take {
-            Take::Bucket { n, .. } => n.into(),
-            Take::Budget { .. } => ask.taken,
-            Take::Concurrency { .. } => return true,
-        };
+        if matches!(ask.take, Take::Concurrency { .. }) {
+            return true;
+        }
+        let reserved = ask.reserved();
         if used == reserved {
             return true;
         }

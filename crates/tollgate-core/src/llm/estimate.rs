@@ -122,6 +122,9 @@ pub fn tokens_of_text(request: &LlmRequest, input: u64) -> Option<u64> {
         .filter(|tokens| *tokens > 0)
 }
 
+/// More tokens than any model answers with. A larger bound is another way to say that there is none.
+const MAX_OUTPUT: u64 = 1 << 20;
+
 /// The tokens of the output: `each` for each of its choices. 0 for an endpoint whose answers are not made
 /// of tokens.
 #[must_use]
@@ -129,7 +132,7 @@ pub fn output_tokens(request: &LlmRequest, each: u64) -> u64 {
     if !request.endpoint.has_output() {
         return 0;
     }
-    each.saturating_mul(request.choices)
+    each.min(MAX_OUTPUT).saturating_mul(request.choices)
 }
 
 // The parts of a text, a message and a request.
@@ -210,7 +213,7 @@ mod tests {
     fn output_is_the_bound_or_the_guess_for_each_choice() {
         let request = parse(r#"{"n":3}"#, Endpoint::Chat);
         assert_eq!(output_tokens(&request, 500), 1500);
-        assert_eq!(output_tokens(&request, u64::MAX), u64::MAX);
+        assert_eq!(output_tokens(&request, u64::MAX), 3 << 20);
     }
 
     #[test]
