@@ -40,8 +40,10 @@ pub(super) fn is_no_name(text: &str) -> bool {
 }
 
 fn is_of_template(text: &str) -> bool {
-    const MARKS: [&str; 17] = [
+    const MARKS: [&str; 19] = [
         "${",
+        "%(",
+        "%env(",
         "$(",
         "#{",
         "{{",

@@ -67,6 +67,17 @@ pub(super) fn read(text: &str, has_client: bool) -> Source {
             );
             continue;
         }
+        let is_off = |text: &Option<String>| {
+            text.as_deref().is_some_and(|text| text.len() > 1 && doubt::says_no(text))
+        };
+        if is_off(&found.tier) || is_off(&found.description) {
+            source.fault(
+                place,
+                "a tier or a description that says no, and so a key that may not be in force: take it out, or \
+                 correct that",
+            );
+            continue;
+        }
         source.found.push(found);
     }
     source
@@ -325,6 +336,9 @@ mod tests {
             "AUTH=service-user:hunter.2",
             "AUTH=service-user:pass word",
             "A=key-0123456789:pro/x",
+            "A=key-0123456789:revoked",
+            "A=key-0123456789:pro:revoked in May",
+            "A=key-0123456789:disabled:batch jobs",
         ] {
             let source = read(line, false);
             assert!(
@@ -339,6 +353,7 @@ mod tests {
             "ACME_CORP=key-0123456789:pro-2:batch: jobs",
             "ZEN=c2VjcmV0LWtleQ==",
             "ACME_KEY=key-0123456789",
+            "ACME=key-0123456789:pro:-",
             "GOOGLE=key-0123456789:free",
             "X=a/b+c0123456789=",
         ] {

@@ -50,6 +50,10 @@ pub(super) fn first<'m>(members: &'m Members, names: &[&str]) -> Option<&'m str>
 
 /// Whether something is switched off there, by whatever member says so.
 pub(super) fn is_off(members: &Members) -> Result<bool, &'static str> {
+    const GONE: [&str; 4] = ["deleted_at", "revoked_at", "disabled_at", "blocked_at"];
+    if GONE.iter().any(|name| members.get(*name).is_some_and(|value| !value.is_null())) {
+        return Err("a key that was deleted or revoked there: take the entry out");
+    }
     const NEITHER: &str =
         "a member that says whether it is in force, and is neither true nor false";
     const OFF: [&str; 5] = ["blocked", "disabled", "revoked", "is_disabled", "deleted"];

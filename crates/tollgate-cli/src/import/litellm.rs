@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::doubt;
 use super::json::{first, is_off, objects, Members};
 use super::source::{Found, Place, Secret, Source};
 
@@ -131,7 +132,7 @@ fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
         .ok_or("no name for a client: no key_alias, user_id, team_alias or team_id")?;
     let mut found = Found::new(place, secret, client.to_owned());
     found.models = models(members.get("models"))?;
-    found.is_disabled = is_off(members)?;
+    found.is_disabled = is_off(members)? || is_off_by_owner(members);
     found.expires = match members.get("expires") {
         None | Some(Value::Null) => None,
         Some(expires) => Some(
@@ -139,15 +140,41 @@ fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
         ),
     };
     let metadata = metadata(members)?;
+    if metadata.as_deref().is_some_and(is_off_by_note) {
+        return Err(
+            "\"metadata\" says that it isn't in force: take the entry out, or correct that",
+        );
+    }
     found.tier = match metadata.as_ref().and_then(|metadata| metadata.get("tier")) {
         None | Some(Value::Null) => None,
         Some(tier) => Some(tier.as_str().ok_or("\"tier\" in \"metadata\" is no text")?.to_owned()),
     };
-    if is_exhausted(members) {
+    if found.tier.as_deref().is_some_and(doubt::says_no) {
+        return Err("a \"tier\" in \"metadata\" that says no: is the key in force?");
+    }
+    let budget = members.get("litellm_budget_table").and_then(Value::as_object);
+    if is_exhausted(members) || budget.is_some_and(is_exhausted) {
         return Err("a key that may do nothing there: a limit of 0, or a budget that is spent");
     }
     found.lost = lost(members, metadata.as_deref())?;
     Ok(found)
+}
+
+/// Whether its team, organisation or user is blocked, as joined rows tell.
+fn is_off_by_owner(members: &Members) -> bool {
+    let is = |value: Option<&Value>| value.and_then(Value::as_bool) == Some(true);
+    ["team", "organization", "org", "user"].iter().any(|owner| {
+        is(members.get(&format!("{owner}_blocked")))
+            || is(members.get(*owner).and_then(|owner| owner.get("blocked")))
+    })
+}
+
+/// Whether people have written down that it is off: other words there may mean anything.
+fn is_off_by_note(metadata: &Members) -> bool {
+    let is = |name: &str, state: bool| metadata.get(name).and_then(Value::as_bool) == Some(state);
+    ["blocked", "disabled", "revoked", "deleted"].iter().any(|name| is(name, true))
+        || ["enabled", "active"].iter().any(|name| is(name, false))
+        || first(metadata, &["status", "state"]).is_some_and(doubt::says_no)
 }
 
 /// Whether nothing can be done with it: of a limit nothing is left, and it isn't filled again.
@@ -334,6 +361,12 @@ mod tests {
             ("allowed_routes", json!("/chat")),
             ("status", json!("revoked")),
             ("enabled", json!("no")),
+            ("deleted_at", json!("2026-01-01T00:00:00Z")),
+            ("metadata", json!({"status": "revoked"})),
+            ("metadata", json!({"disabled": true})),
+            ("metadata", json!({"active": false})),
+            ("metadata", json!({"tier": "blocked"})),
+            ("litellm_budget_table", json!({"max_budget": 0})),
         ] {
             let row = json!([{"token": "sk-secret-0123456789", "user_id": "a", "spend": 0.5, member: value}]);
             let source = read(&row);
@@ -346,6 +379,16 @@ mod tests {
         for (member, value) in [("disabled", true), ("enabled", false), ("revoked", true)] {
             assert!(self::row(member, json!(value)).found[0].is_disabled, "{member}");
         }
+        for (member, value) in
+            [("team_blocked", json!(true)), ("team", json!({"blocked": true, "team_id": "t"}))]
+        {
+            assert!(self::row(member, value).found[0].is_disabled, "{member}");
+        }
+        for metadata in [json!({"status": "trial", "active": true}), json!({"state": "CA"})] {
+            let source = self::row("metadata", metadata);
+            assert!(source.faults.is_empty() && !source.found[0].is_disabled);
+        }
+        assert_eq!(self::row("deleted_at", json!(null)).found.len(), 1);
         let source = self::row("team_id", json!("litellm-dashboard"));
         assert!(source.found.is_empty() && source.faults.is_empty() && source.skipped.len() == 1);
     }

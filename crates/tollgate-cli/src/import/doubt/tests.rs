@@ -21,6 +21,8 @@ fn what_stands_for_a_key_is_none() {
         "sk-<token>",
         "%API_KEY%",
         "%%KEY%%",
+        "%(API_KEY)s",
+        "%env(KEY)%",
         "@API_KEY@",
         "__API_KEY__",
         "_MY_SECRET_",

@@ -4,7 +4,7 @@
 //! so would be missing behind Tollgate: they are carried over where there is something for them, or else
 //! told of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -30,6 +30,10 @@ pub(super) struct Restrictions {
 pub(super) struct Plugins<'v> {
     /// Those of consumers, by what they say of them.
     of: HashMap<&'v str, Vec<&'v Members>>,
+    /// Those of groups of consumers, by what they say of the group.
+    of_group: HashMap<&'v str, Vec<&'v Members>>,
+    /// The groups of consumers that name their members, by what they say of these.
+    groups_of: HashMap<&'v str, Vec<&'v str>>,
     /// Names of plugins for everybody, and of services and routes.
     common: Vec<&'v str>,
     /// Groups that one of these refuses.
@@ -66,6 +70,17 @@ impl<'v> Plugins<'v> {
                 None => source.fault(place, "a plugin that is no object"),
             }
         }
+        for group in elements(value.get("consumer_groups")).filter_map(|(_, group)| group) {
+            plugins.add_group(group);
+        }
+        for (_, member) in elements(value.get("consumer_group_consumers")) {
+            let Some(member) = member else { continue };
+            if let (Some(consumer), Some(group)) =
+                (reference(member), named(member.get("consumer_group")))
+            {
+                plugins.groups_of.entry(consumer).or_default().push(group);
+            }
+        }
         // Those of services and routes stand with them.
         let services = || elements(value.get("services")).filter_map(|(_, service)| service);
         let routes = services().flat_map(|service| elements(service.get("routes")));
@@ -78,8 +93,25 @@ impl<'v> Plugins<'v> {
         plugins
     }
 
+    fn add_group(&mut self, group: &'v Members) {
+        for name in ["id", "name"].into_iter().filter_map(|name| text(group, name)) {
+            for (_, plugin) in elements(group.get("plugins")) {
+                self.of_group.entry(name).or_default().extend(plugin);
+            }
+            for consumer in group.get("consumers").and_then(Value::as_array).into_iter().flatten() {
+                if let Some(consumer) = named(Some(consumer)) {
+                    self.groups_of.entry(consumer).or_default().push(name);
+                }
+            }
+        }
+    }
+
     fn add(&mut self, plugin: &'v Members, is_global: bool) {
         if !is_on(plugin) {
+            return;
+        }
+        if let Some(group) = named(plugin.get("consumer_group")) {
+            self.of_group.entry(group).or_default().push(plugin);
             return;
         }
         let name = text(plugin, "name").unwrap_or("one without a name");
@@ -109,7 +141,12 @@ impl<'v> Plugins<'v> {
         let own = elements(consumer.and_then(|consumer| consumer.get("plugins")));
         let own = own.map(|(_, plugin)| plugin);
         let named = names.iter().filter_map(|name| self.of.get(name)).flatten();
-        for plugin in own.chain(named.map(|plugin| Some(*plugin))) {
+        let groups = consumer.and_then(|consumer| consumer.get("groups")).and_then(Value::as_array);
+        let groups = groups.into_iter().flatten().filter_map(|group| self::named(Some(group)));
+        let listed = names.iter().filter_map(|name| self.groups_of.get(name)).flatten().copied();
+        let groups: HashSet<&str> = groups.chain(listed).collect();
+        let of_groups = groups.into_iter().filter_map(|name| self.of_group.get(name)).flatten();
+        for plugin in own.chain(named.chain(of_groups).map(|plugin| Some(*plugin))) {
             match plugin {
                 Some(plugin) if is_on(plugin) => found.add(plugin),
                 Some(_) => {}
@@ -189,6 +226,15 @@ impl Restrictions {
         found.cidrs.clone_from(&self.allowed);
         found.lost.extend(&self.lost);
         self.is_limited
+    }
+}
+
+/// What something is referred to by: a text, or an object with a name.
+fn named(value: Option<&Value>) -> Option<&str> {
+    match value? {
+        Value::String(name) => Some(name.as_str()),
+        Value::Object(members) => first(members, &["name", "id", "username", "custom_id"]),
+        _ => None,
     }
 }
 

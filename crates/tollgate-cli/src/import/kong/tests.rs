@@ -206,3 +206,42 @@ fn what_is_for_everybody_is_told_of() {
     let notes = consumer(json!({}), json!({})).notes.join("\n");
     assert!(notes.contains("tollgate_api_key_header apikey;"), "{notes}");
 }
+
+#[test]
+fn what_groups_of_consumers_restrict_is_never_passed_over() {
+    let off = json!([{"name": "request-termination", "config": {}}]);
+    let plugin = |name: &str| json!([{"name": name, "consumer_group": {"name": "gold"}}]);
+    for (members, others, is_off) in [
+        (
+            json!({"groups": [{"name": "gold"}]}),
+            json!({"consumer_groups": [{"name": "gold", "plugins": off}]}),
+            true,
+        ),
+        (json!({"groups": ["gold"]}), json!({"plugins": plugin("request-termination")}), true),
+        (
+            json!({"username": "acme"}),
+            json!({"consumer_groups": [{"id": "g", "name": "gold", "consumers": ["acme"], "plugins": off}]}),
+            true,
+        ),
+        (
+            json!({"username": "acme"}),
+            json!({"consumer_groups": [{"id": "g", "plugins": off}],
+                "consumer_group_consumers": [{"consumer": "acme", "consumer_group": {"id": "g"}}]}),
+            true,
+        ),
+        (json!({"groups": [{"name": "gold"}]}), json!({"plugins": plugin("opa")}), false),
+    ] {
+        let source = consumer(members, others);
+        assert_eq!(source.found[0].is_disabled, is_off, "{:?}", source.faults);
+        assert_eq!(source.found[0].lost.is_empty(), is_off);
+    }
+    // Limits are those of tiers, and other groups are nobody's business.
+    for (members, others) in [
+        (json!({"groups": ["gold"]}), json!({"plugins": plugin("rate-limiting-advanced")})),
+        (json!({"groups": ["silver"]}), json!({"plugins": plugin("request-termination")})),
+        (json!({}), json!({"consumer_groups": [{"name": "gold", "plugins": off}]})),
+    ] {
+        let source = consumer(members, others);
+        assert!(!source.found[0].is_disabled && source.found[0].lost.is_empty());
+    }
+}
