@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use tollgate_core::address::AddressKey;
-use tollgate_core::limits::{Need, Output, Zone};
+use tollgate_core::limits::{Group, Need, Output, Zone};
 use tollgate_core::llm::estimate::{output_tokens, text, tokens_of_text, START_RATES};
 use tollgate_core::llm::{LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
@@ -66,13 +66,13 @@ impl Estimate {
 }
 
 /// Who a request is from, for what is learned: the client, else the address.
-fn with_author<T>(r: Request<'_>, state: &RefCell<State>, f: impl FnOnce(&[u8]) -> T) -> T {
+fn with_author<T>(r: Request<'_>, state: &RefCell<State>, f: impl FnOnce(Group, &[u8]) -> T) -> T {
     let principal = state.borrow().principal.clone();
     match principal {
-        Some(principal) => f(principal.client().as_bytes()),
+        Some(principal) => f(Group::Clients, principal.client().as_bytes()),
         None => match r.client_addr() {
-            Some(address) => f(AddressKey::new(address).network()),
-            None => f(b"unix:"),
+            Some(address) => f(Group::Strangers, AddressKey::new(address).network()),
+            None => f(Group::Strangers, b"unix:"),
         },
     }
 }
@@ -90,9 +90,9 @@ pub(crate) fn estimate(
     let tier = tier.as_ref().map_or("", |tier| tier.name.as_str());
     let (bound, now) = (request.output_bound, mono_now());
     let by_bound = bound.filter(|_| policy.reserve == Reserve::Bound);
-    with_author(r, state, |author| {
+    with_author(r, state, |group, author| {
         let rates = match policy.estimate.input.is_learned() {
-            true => zone.text_rates(model, author, &START_RATES, now),
+            true => zone.text_rates((group, model), author, &START_RATES, now),
             false => None,
         };
         let guess = match by_bound {
@@ -150,11 +150,12 @@ pub(crate) fn learn(
     };
     let tier = tier.as_ref().map_or("", |tier| tier.name.as_str());
     let now = mono_now();
-    with_author(r, state, |author| {
+    with_author(r, state, |group, author| {
         if let Some(lesson) = &metering.lesson {
             let tokens = outcome.usage.input.saturating_sub(lesson.token_ids);
             if tokens > 0 {
-                zone.learn_input(model, author, (&lesson.text, tokens), &START_RATES, now);
+                let text = (&lesson.text, tokens);
+                zone.learn_input((group, model), author, text, &START_RATES, now);
             }
         }
         if let Some(tokens) = outcome.output_of_one(metering) {

@@ -56,4 +56,4 @@ pub use reserve::{Exceeded, Refused};
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing};
 pub use subject::{CountedBy, Subject};
-pub use zone::{ClaimLock, LayoutError, Zone};
+pub use zone::{ClaimLock, Group, LayoutError, Zone};

@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::fixtures::*;
-use crate::limits::{Ask, Period, Quota, Refused, TextRates};
+use crate::limits::{Ask, Group, Period, Quota, Refused, TextRates};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
 
@@ -31,7 +31,7 @@ fn file() -> Vec<u8> {
     let output = crate::limits::Output { tokens: 9_000, is_whole: true };
     zone.learn_output(("pro", "llama"), b"acme", output, 1_024, START.mono);
     let text = [10; crate::limits::learned::FEATURES];
-    zone.learn_input("llama", b"acme", (&text, 300), &RATES, START.mono);
+    zone.learn_input((Group::Clients, "llama"), b"acme", (&text, 300), &RATES, START.mono);
     zone.save(START, BOOT)
 }
 
@@ -45,7 +45,8 @@ fn what_was_used_survives_a_restart() {
     assert_eq!(stand(&zone, START), [0, 999, 3_000_000_000, 9]);
     let guess = zone.guess_output(("pro", "llama"), b"acme", 1_024, START.mono);
     assert!(guess.own > 2_000, "{guess:?}");
-    assert!(zone.text_rates("llama", b"acme", &RATES, START.mono).is_some_and(|r| r != RATES));
+    let rates = zone.text_rates((Group::Clients, "llama"), b"acme", &RATES, START.mono);
+    assert!(rates.is_some_and(|rates| rates != RATES));
     // 140 of debt, and one more.
     let one = tokens(&zone, zone.client_key("acme"), "60/m", 1);
     let Err(Refused::Exceeded(exceeded)) = reserve(&zone, &mut [one], START) else { panic!() };

@@ -83,6 +83,25 @@ impl fmt::Display for LayoutError {
 
 impl std::error::Error for LayoutError {}
 
+/// Who teaches whom how many tokens a model makes of a text: strangers, who may be as many as one of
+/// them has networks, are no voice for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Authenticated ones.
+    Clients,
+    /// All others.
+    Strangers,
+}
+
+impl Group {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Clients => b"",
+            Self::Strangers => b"strangers",
+        }
+    }
+}
+
 /// A view of the zone.
 #[derive(Clone, Copy, Debug)]
 pub struct Zone<'z> {
@@ -240,17 +259,17 @@ impl<'z> Zone<'z> {
         self.outputs.get(key, self.who(client), start, Minute::of(now))
     }
 
-    /// Notes how many tokens the engine made of an input for the model. `start` are the rates of
-    /// which nothing is known.
+    /// Notes how many tokens the engine made of an input for the model, of one of the `group` of those
+    /// who teach each other. `start` are the rates of which nothing is known.
     pub fn learn_input(
         &self,
-        model: &str,
+        (group, model): (Group, &str),
         client: &[u8],
         (text, tokens): (&Text, u64),
         start: &TextRates,
         now: MonoNanos,
     ) {
-        let key = self.learned_key([model.as_bytes(), b""]);
+        let key = self.learned_key([model.as_bytes(), group.name()]);
         self.inputs.add(key, self.who(client), (text, tokens), start, Minute::of(now));
     }
 
@@ -258,12 +277,12 @@ impl<'z> Zone<'z> {
     #[must_use]
     pub fn text_rates(
         &self,
-        model: &str,
+        (group, model): (Group, &str),
         client: &[u8],
         start: &TextRates,
         now: MonoNanos,
     ) -> Option<TextRates> {
-        let key = self.learned_key([model.as_bytes(), b""]);
+        let key = self.learned_key([model.as_bytes(), group.name()]);
         self.inputs.get(key, self.who(client), start, Minute::of(now))
     }
 

@@ -286,3 +286,24 @@ fn eviction_under_fire_never_mixes_clients_up() {
     // Nobody is near his quota of 100,000 at once, so whoever found a slot was admitted.
     assert!(total > 200_000 / 24, "{total}");
 }
+
+#[test]
+fn strangers_teach_no_client_how_many_tokens_a_model_makes() {
+    use crate::limits::learned::FEATURES;
+    let words: Vec<_> = (0..1 << 14).map(|_| AtomicU64::new(0)).collect();
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let (text, rates, now) = ([50; FEATURES], TextRates([1 << 14; FEATURES]), START.mono);
+    let learned = |group| zone.text_rates((group, "llama"), b"somebody", &rates, now);
+    let teach = |group| {
+        for author in [b"a", b"b", b"c", b"d"] {
+            for _ in 0..10 {
+                zone.learn_input((group, "llama"), author, (&text, 600), &rates, now);
+            }
+        }
+    };
+    teach(Group::Strangers);
+    assert_eq!(learned(Group::Clients), None);
+    assert!(learned(Group::Strangers).is_some());
+    teach(Group::Clients);
+    assert!(learned(Group::Clients).is_some());
+}
