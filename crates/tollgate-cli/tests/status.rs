@@ -5,6 +5,7 @@
 mod command;
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -290,4 +291,20 @@ fn help_and_completions_know_of_it() {
     }
     let run = tollgate(["completions", "bash"]);
     assert!(run.out.contains("--wait") && run.out.contains("status"));
+}
+
+/// As in a container, where the file is a mount of its own.
+#[test]
+fn file_that_was_replaced_where_it_comes_from_is_not_in_force() {
+    let folder = Folder::new();
+    folder.write("status", &folder.nginx());
+    assert_eq!(folder.run(&["status"]).status, 0);
+    let path = folder.path("keys.json");
+    let file = fs::File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let seen = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    std::os::unix::fs::symlink(seen, &path).unwrap();
+    let run = folder.run(&["status"]);
+    assert_eq!(run.status, 1, "{}", run.out);
+    assert!(run.out.contains("was removed or replaced where it comes from"), "{}", run.out);
 }

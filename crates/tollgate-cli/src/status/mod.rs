@@ -4,6 +4,7 @@ pub(crate) mod source;
 pub(crate) mod wait;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -50,6 +51,12 @@ fn now_in(path: &str) -> Option<String> {
     fs::read(path).ok().map(|bytes| digest(&bytes))
 }
 
+/// Whether the file at a path was removed or replaced where it comes from, and what is seen here is the old
+/// one: a mount of its own. Nobody here knows what it holds now.
+fn is_old(path: &str) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
 fn serving(status: &Status, now_ms: i64) -> usize {
     status.workers.iter().filter(|worker| worker.is_serving(now_ms)).count()
 }
@@ -67,6 +74,7 @@ fn is_good(status: &Status, now_ms: i64) -> bool {
                 && status.following(index, now_ms) == all
                 && set.paths.len() == state.digests.len()
                 && set.paths.iter().zip(&state.digests).all(same)
+                && !set.paths.iter().any(|path| is_old(path))
         })
 }
 
@@ -137,6 +145,10 @@ fn state_text(
     for (path, digest) in paths.iter().zip(&state.digests) {
         line("sha-256", shown(digest));
         match now_in(path) {
+            Some(_) if is_old(path) => line(
+                "not in force",
+                format!("{} was removed or replaced where it comes from", shown(path)),
+            ),
             Some(now) if now == *digest => {}
             Some(now) => {
                 line("not in force", format!("{} holds something else: {now}", shown(path)))
