@@ -180,9 +180,8 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let (here, _) = classify(r.method(), r.uri(), policy.engine);
         match here.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
-            Some(_) => {}
-            None => {
-                if let Err(reason) = check_endpoint(r, state, policy, None) {
+            here => {
+                if let Err(reason) = check_endpoint(r, state, policy, here) {
                     return Some(conclude(r, state, Decision::Deny(reason)));
                 }
             }

@@ -169,14 +169,16 @@ unsafe fn captured_of<'r>(
 /// `r` is live.
 unsafe fn has_captured(r: *mut ngx_http_request_t, has_secret: impl Fn(&[u8]) -> bool) -> bool {
     // SAFETY: by the contract of this function; nginx keeps pairs of offsets into what was compared, which
-    // lives as long as the request.
+    // lives as long as the request. The first is that of the whole, which is there only if there are more.
     unsafe {
         let (count, data) = ((*r).ncaptures, (*r).captures_data);
-        if count == 0 || data.is_null() || std::ptr::eq(data, (*r).uri.data) {
+        let captures = (*r).captures;
+        let is_path = std::ptr::eq(data, (*r).uri.data);
+        if count <= 2 || captures.is_null() || data.is_null() || is_path {
             return false;
         }
-        let ends = std::slice::from_raw_parts((*r).captures, count);
-        ends.chunks_exact(2).any(|pair| {
+        let ends = std::slice::from_raw_parts(captures, count);
+        ends.chunks_exact(2).skip(1).any(|pair| {
             let [start, end] = *pair else { return false };
             let (Ok(start), Ok(end)) = (usize::try_from(start), usize::try_from(end)) else {
                 return false;
