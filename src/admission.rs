@@ -152,6 +152,9 @@ impl Admission<'_, '_> {
         if amounts.tokens.is_some_and(|(_, price)| price.is_none()) && scratch.has_budget() {
             return Err(Reason::ModelDenied.into());
         }
+        if self.is_stranger() && scratch.has_concurrency() && !self.zone.ledger().has_spare() {
+            return Err(self.refuse(Refused::NoLease, scratch));
+        }
         // Whoever waits already comes first.
         if may_wait && self.state.borrow().ticket.is_none() {
             let behind =
@@ -207,7 +210,12 @@ impl Admission<'_, '_> {
         index: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, Shortage> {
-        match queue::join(self.zone, self.lock, place) {
+        let has_room = !self.is_stranger() || self.zone.ledger().queue().has_spare();
+        let joined = match has_room {
+            true => queue::join(self.zone, self.lock, place),
+            false => Err(NoPlace::NoRoom),
+        };
+        match joined {
             Ok(ticket) => {
                 self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.zone)));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
@@ -225,6 +233,11 @@ impl Admission<'_, '_> {
                 Err(Reason::ZoneFull.into())
             }
         }
+    }
+
+    /// Whether nobody was authenticated: strangers leave some room in the zone to those who were.
+    fn is_stranger(&self) -> bool {
+        self.state.borrow().principal.is_none()
     }
 
     fn amounts(&self) -> Amounts {

@@ -93,6 +93,10 @@ impl Scratch {
         self.asks.iter().any(|ask| matches!(ask.take, Take::Budget { .. }))
     }
 
+    pub(crate) fn has_concurrency(&self) -> bool {
+        self.asks.iter().any(|ask| matches!(ask.take, Take::Concurrency { .. }))
+    }
+
     /// Where to wait, with the number of the limit.
     pub(crate) fn places(&self) -> impl Iterator<Item = (usize, queue::Place)> + '_ {
         let sources = self.labels.iter().enumerate();
