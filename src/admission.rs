@@ -6,12 +6,10 @@ use std::rc::Rc;
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::{
-    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Need, Oversize, Period, Refused, Subject,
-    Take, Zone,
+    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Subject, Take, Zone,
 };
-use tollgate_core::price::Price;
 
-use crate::asks::{Scratch, Source};
+use crate::asks::{Amounts, Scratch, Source, Widths};
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
 use crate::estimate::{Estimate, Whose};
@@ -53,51 +51,6 @@ pub(crate) struct Admission<'a, 'r> {
     pub(crate) policy: &'a Rc<Policy>,
     pub(crate) zone: &'a Rc<Zone<'static>>,
     pub(crate) lock: &'a ZoneLock,
-}
-
-/// How much of each dimension a request takes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Amounts {
-    /// It has been charged as a request; what it takes was not known then.
-    only_tokens: bool,
-    /// And what they cost; `None`: its body isn't read, and it counts as a request only.
-    tokens: Option<(Estimate, Option<Price>)>,
-}
-
-impl Amounts {
-    /// In tokens; `None`: it isn't counted.
-    fn of(self, dimension: Dimension, whose: Whose) -> Option<Need> {
-        let (estimate, _) = self.tokens?;
-        Some(match dimension {
-            Dimension::Requests | Dimension::AuthFailures => return None,
-            Dimension::Tokens => estimate.tokens(whose),
-            Dimension::InputTokens => Need { known: estimate.input, guess: 0 },
-            Dimension::OutputTokens => estimate.output(whose),
-        })
-    }
-
-    /// In nano-units. A model without a price costs nothing.
-    fn cost(self, whose: Whose) -> Option<Need> {
-        let (estimate, price) = self.tokens?;
-        Some(price.map_or_else(Need::default, |price| estimate.cost(price, whose)))
-    }
-}
-
-/// How wide the keys are that rules are counted by: of those rules whose own key has no room.
-#[derive(Default)]
-struct Widths(Vec<(usize, u8)>);
-
-impl Widths {
-    fn of(&self, rule: usize) -> u8 {
-        self.0.iter().find(|(other, _)| *other == rule).map_or(0, |(_, width)| *width)
-    }
-
-    fn widen(&mut self, rule: usize) {
-        match self.0.iter_mut().find(|(other, _)| *other == rule) {
-            Some((_, width)) => *width = width.saturating_add(1),
-            None => self.0.push((rule, 1)),
-        }
-    }
 }
 
 impl Admission<'_, '_> {
