@@ -304,13 +304,13 @@ ok(!-e $file, 'nginx has ended: the file is gone');
 
 ###############################################################################
 
-# Runs the command: its exit status, and what it wrote.
 # What the status says isn't in force, but for the file that is lost.
 sub missing {
 	my @lines = split /\n/, command('status')->{out};
 	return join ' ', grep { /^  (not in force|not taken|refused) / && !m{/proc/} } @lines;
 }
 
+# Runs the command: its exit status, and what it wrote.
 sub command {
 	my (@arguments) = @_;
 	local $ENV{TOLLGATE_KEYS} = "$d/keys.json";
