@@ -40,8 +40,8 @@ enum Answer {
     Unreadable,
     /// One whose header says what there is to say.
     Told(Reading),
-    /// One that is being read.
-    Read { meter: Box<Meter>, complete: bool },
+    /// One that is being read; an error, for what of the model's it may hold.
+    Read { meter: Box<Meter>, complete: bool, is_error: bool },
 }
 
 /// What a request took, as far as it is known.
@@ -103,14 +103,17 @@ impl Metering {
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
+        let is_error =
+            r.was_sent_upstream() && self.asked.engine.may_show_output_in_error(r.status_out());
         self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
             // Our patience is at its end, and not the engine's work.
             Answer::None
-        } else if !is_success || r.has_no_body() {
+        } else if !(is_success || is_error) || r.has_no_body() {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
                 Some(0) => Answer::Free,
+                _ if is_error => Answer::Free,
                 _ => Answer::Unreadable,
             }
         } else if let Some(reading) = self.told_by_header(r) {
@@ -118,7 +121,8 @@ impl Metering {
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
-            Answer::Read { meter: Box::new(Meter::new(self.asked, promised)), complete: false }
+            let meter = Box::new(Meter::new(self.asked, promised));
+            Answer::Read { meter, complete: false, is_error }
         };
         self.is_reading()
     }
@@ -149,7 +153,7 @@ impl Metering {
 
     /// The answer has come to its end.
     pub(crate) fn finish(&mut self, mut pass: impl FnMut(Part<'_>)) {
-        if let Answer::Read { meter, complete } = &mut self.answer {
+        if let Answer::Read { meter, complete, .. } = &mut self.answer {
             meter.finish(&mut pass);
             *complete = true;
         }
@@ -169,7 +173,8 @@ impl Metering {
 
     /// Whether what the client gets may be less than what the engine sent.
     pub(crate) fn hides(&self) -> bool {
-        self.asked.hides != Hides::default() && self.is_reading()
+        self.asked.hides != Hides::default()
+            && matches!(self.answer, Answer::Read { is_error: false, .. })
     }
 
     /// What the request took, as far as it is known by now.
@@ -200,7 +205,10 @@ impl Metering {
         };
         let mut said_so = false;
         let (usage, source) = match &self.answer {
-            Answer::Read { meter, complete } => {
+            Answer::Read { meter, is_error: true, .. } if !meter.has_output() => {
+                (Usage::default(), Source::None)
+            }
+            Answer::Read { meter, complete, .. } => {
                 let reading = meter.reading();
                 said_so = reading.is_some_and(|reading| reading.hit_bound);
                 settle(reading.as_ref(), &terms, !complete)
