@@ -40,8 +40,18 @@ enum Answer {
     Unreadable,
     /// One whose header says what there is to say.
     Told(Reading),
-    /// One that is being read; an error, for what of the model's it may hold.
-    Read { meter: Box<Meter>, complete: bool, is_error: bool },
+    /// One that is being read.
+    Read { meter: Box<Meter>, complete: bool, origin: Origin },
+}
+
+/// Where an answer that is read comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Engine,
+    /// An error of the engine's, which may hold what its model wrote.
+    Error,
+    /// From nginx's cache: the engine did nothing.
+    Cache,
 }
 
 /// What a request took, as far as it is known.
@@ -103,26 +113,34 @@ impl Metering {
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        let is_error =
-            r.was_sent_upstream() && self.asked.engine.may_show_output_in_error(r.status_out());
+        let origin = if r.is_from_cache() {
+            Origin::Cache
+        } else if !is_success && self.asked.engine.may_show_output_in_error(r.status_out()) {
+            Origin::Error
+        } else {
+            Origin::Engine
+        };
         self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
             // Our patience is at its end, and not the engine's work.
             Answer::None
-        } else if !(is_success || is_error) || r.has_no_body() {
+        } else if (!is_success && origin != Origin::Error) || r.has_no_body() {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
                 Some(0) => Answer::Free,
-                _ if is_error => Answer::Free,
+                _ if origin != Origin::Engine => Answer::Free,
                 _ => Answer::Unreadable,
             }
         } else if let Some(reading) = self.told_by_header(r) {
-            Answer::Told(reading)
+            match origin {
+                Origin::Cache => Answer::Free,
+                Origin::Engine | Origin::Error => Answer::Told(reading),
+            }
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
             let meter = Box::new(Meter::new(self.asked, promised));
-            Answer::Read { meter, complete: false, is_error }
+            Answer::Read { meter, complete: false, origin }
         };
         self.is_reading()
     }
@@ -174,7 +192,7 @@ impl Metering {
     /// Whether what the client gets may be less than what the engine sent.
     pub(crate) fn hides(&self) -> bool {
         self.asked.hides != Hides::default()
-            && matches!(self.answer, Answer::Read { is_error: false, .. })
+            && matches!(self.answer, Answer::Read { origin: Origin::Engine | Origin::Cache, .. })
     }
 
     /// What the request took, as far as it is known by now.
@@ -205,7 +223,8 @@ impl Metering {
         };
         let mut said_so = false;
         let (usage, source) = match &self.answer {
-            Answer::Read { meter, is_error: true, .. } if !meter.has_output() => {
+            Answer::Read { origin: Origin::Cache, .. } => (Usage::default(), Source::None),
+            Answer::Read { meter, origin: Origin::Error, .. } if !meter.has_output() => {
                 (Usage::default(), Source::None)
             }
             Answer::Read { meter, complete, .. } => {

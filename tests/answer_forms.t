@@ -115,7 +115,7 @@ my %served = map { $_->[0] => { type => $_->[2], body => $_->[3], header => $_->
 $served{$_->[0]} = { type => 'text/event-stream', body => $_->[2] } for @hidden;
 
 my $t = Test::Nginx->new()->has(qw/http proxy http_v2 cache/)->has_daemon('curl')
-	->plan(2 * 2 * @answers + 8 * @hidden + 4);
+	->plan(2 * 2 * @answers + 8 * @hidden + 6);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -238,6 +238,15 @@ for my $times (1, 2) {
 	is(http_content($r), $chunk->($finish, ''), "from a cache: all of it, $times");
 	like($r, qr/\r\n0\r\n\r\n$/, "from a cache: it ends, $times") if $r =~ /chunked/i;
 	pass('its length was known') unless $r =~ /chunked/i;
+}
+
+# The engine did nothing for it.
+
+for my $expected ('measured 5 7', 'none') {
+	my (undef, $line) = ask_for($t, '/cached/v1/chat/completions', $body{completions},
+		'X-API-Key: key-large', 'X-Answer: JSON as text');
+	is(join(' ', $line->{usage}, map { $_ // () } @$line{qw/input_tokens output_tokens/}), $expected,
+		"charged, where it may come from a cache: $expected");
 }
 
 ###############################################################################
