@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::disclosure::{carries, id_is_credential, is_credential_header};
+use tollgate_core::disclosure::{id_is_credential, id_is_of, is_credential_header};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::engines::exception;
@@ -180,9 +180,8 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let (here, _) = classify(r.method(), r.uri(), policy.engine);
         match here.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
-            Some(_) => {}
-            None => {
-                if let Err(reason) = check_endpoint(r, state, policy, None) {
+            here => {
+                if let Err(reason) = check_endpoint(r, state, policy, here) {
                     return Some(conclude(r, state, Decision::Deny(reason)));
                 }
             }
@@ -216,7 +215,7 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
                 let is_other = header.name != b"x-request-id";
                 let may_be = policy.credential_source(header.name).is_some()
                     || is_credential_header(header.name);
-                is_other && may_be && carries(header.value, id)
+                is_other && may_be && id_is_of(id, header.value)
             })
     };
     let request_id = request_id.filter(|id| !is_credential(id));

@@ -6,12 +6,10 @@ use std::rc::Rc;
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::{
-    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Need, Oversize, Period, Refused, Subject,
-    Take, Zone,
+    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Subject, Take, Zone,
 };
-use tollgate_core::price::Price;
 
-use crate::asks::{Scratch, Source};
+use crate::asks::{Amounts, Scratch, Source, Widths};
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
 use crate::estimate::{Estimate, Whose};
@@ -53,51 +51,6 @@ pub(crate) struct Admission<'a, 'r> {
     pub(crate) policy: &'a Rc<Policy>,
     pub(crate) zone: &'a Rc<Zone<'static>>,
     pub(crate) lock: &'a ZoneLock,
-}
-
-/// How much of each dimension a request takes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Amounts {
-    /// It has been charged as a request; what it takes was not known then.
-    only_tokens: bool,
-    /// And what they cost; `None`: its body isn't read, and it counts as a request only.
-    tokens: Option<(Estimate, Option<Price>)>,
-}
-
-impl Amounts {
-    /// In tokens; `None`: it isn't counted.
-    fn of(self, dimension: Dimension, whose: Whose) -> Option<Need> {
-        let (estimate, _) = self.tokens?;
-        Some(match dimension {
-            Dimension::Requests | Dimension::AuthFailures => return None,
-            Dimension::Tokens => estimate.tokens(whose),
-            Dimension::InputTokens => Need { known: estimate.input, guess: 0 },
-            Dimension::OutputTokens => estimate.output(whose),
-        })
-    }
-
-    /// In nano-units. A model without a price costs nothing.
-    fn cost(self, whose: Whose) -> Option<Need> {
-        let (estimate, price) = self.tokens?;
-        Some(price.map_or_else(Need::default, |price| estimate.cost(price, whose)))
-    }
-}
-
-/// How wide the keys are that rules are counted by: of those rules whose own key has no room.
-#[derive(Default)]
-struct Widths(Vec<(usize, u8)>);
-
-impl Widths {
-    fn of(&self, rule: usize) -> u8 {
-        self.0.iter().find(|(other, _)| *other == rule).map_or(0, |(_, width)| *width)
-    }
-
-    fn widen(&mut self, rule: usize) {
-        match self.0.iter_mut().find(|(other, _)| *other == rule) {
-            Some((_, width)) => *width = width.saturating_add(1),
-            None => self.0.push((rule, 1)),
-        }
-    }
 }
 
 impl Admission<'_, '_> {
@@ -199,6 +152,9 @@ impl Admission<'_, '_> {
         if amounts.tokens.is_some_and(|(_, price)| price.is_none()) && scratch.has_budget() {
             return Err(Reason::ModelDenied.into());
         }
+        if self.is_stranger() && scratch.has_concurrency() && !self.zone.ledger().has_spare() {
+            return Err(self.refuse(Refused::NoLease, scratch));
+        }
         // Whoever waits already comes first.
         if may_wait && self.state.borrow().ticket.is_none() {
             let behind =
@@ -254,7 +210,12 @@ impl Admission<'_, '_> {
         index: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, Shortage> {
-        match queue::join(self.zone, self.lock, place) {
+        let has_room = !self.is_stranger() || self.zone.ledger().queue().has_spare();
+        let joined = match has_room {
+            true => queue::join(self.zone, self.lock, place),
+            false => Err(NoPlace::NoRoom),
+        };
+        match joined {
             Ok(ticket) => {
                 self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.zone)));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
@@ -272,6 +233,11 @@ impl Admission<'_, '_> {
                 Err(Reason::ZoneFull.into())
             }
         }
+    }
+
+    /// Whether nobody was authenticated: strangers leave some room in the zone to those who were.
+    fn is_stranger(&self) -> bool {
+        self.state.borrow().principal.is_none()
     }
 
     fn amounts(&self) -> Amounts {

@@ -3,10 +3,57 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use tollgate_core::limits::{Ask, Dimension, Standing, Take};
+use tollgate_core::limits::{Ask, Dimension, Need, Standing, Take};
+use tollgate_core::price::Price;
 
+use crate::estimate::{Estimate, Whose};
 use crate::queue;
 use crate::state::LimitReport;
+
+/// How much of each dimension a request takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Amounts {
+    /// It has been charged as a request; what it takes was not known then.
+    pub(crate) only_tokens: bool,
+    /// And what they cost; `None`: its body isn't read, and it counts as a request only.
+    pub(crate) tokens: Option<(Estimate, Option<Price>)>,
+}
+
+impl Amounts {
+    /// In tokens; `None`: it isn't counted.
+    pub(crate) fn of(self, dimension: Dimension, whose: Whose) -> Option<Need> {
+        let (estimate, _) = self.tokens?;
+        Some(match dimension {
+            Dimension::Requests | Dimension::AuthFailures => return None,
+            Dimension::Tokens => estimate.tokens(whose),
+            Dimension::InputTokens => Need { known: estimate.input, guess: 0 },
+            Dimension::OutputTokens => estimate.output(whose),
+        })
+    }
+
+    /// In nano-units. A model without a price costs nothing.
+    pub(crate) fn cost(self, whose: Whose) -> Option<Need> {
+        let (estimate, price) = self.tokens?;
+        Some(price.map_or_else(Need::default, |price| estimate.cost(price, whose)))
+    }
+}
+
+/// How wide the keys are that rules are counted by: of those rules whose own key has no room.
+#[derive(Default)]
+pub(crate) struct Widths(Vec<(usize, u8)>);
+
+impl Widths {
+    pub(crate) fn of(&self, rule: usize) -> u8 {
+        self.0.iter().find(|(other, _)| *other == rule).map_or(0, |(_, width)| *width)
+    }
+
+    pub(crate) fn widen(&mut self, rule: usize) {
+        match self.0.iter_mut().find(|(other, _)| *other == rule) {
+            Some((_, width)) => *width = width.saturating_add(1),
+            None => self.0.push((rule, 1)),
+        }
+    }
+}
 
 /// Where an ask comes from.
 #[derive(Clone, Copy, Default)]
@@ -44,6 +91,10 @@ impl Scratch {
 
     pub(crate) fn has_budget(&self) -> bool {
         self.asks.iter().any(|ask| matches!(ask.take, Take::Budget { .. }))
+    }
+
+    pub(crate) fn has_concurrency(&self) -> bool {
+        self.asks.iter().any(|ask| matches!(ask.take, Take::Concurrency { .. }))
     }
 
     /// Where to wait, with the number of the limit.

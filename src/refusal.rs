@@ -104,7 +104,14 @@ fn lift(state: &mut State, policy: &Rc<Policy>) {
 /// Whether a subrequest is one of a refused request, on its way to a backend that the same policy
 /// protects: what `mirror` or SSI would send there after all.
 pub(crate) fn holds_for_subrequest(r: Request<'_>, policy: &Rc<Policy>) -> bool {
-    let Some(state) = r.main().state() else { return false };
+    let main = r.main();
+    // Where we have no say, nobody has made it known yet; nor has ACCESS before us, where auth_request asks
+    // its question.
+    let known = match main.is_in_access() {
+        true => main.state(),
+        false => main.find_state(),
+    };
+    let Some(state) = known else { return false };
     // While it is judged, a provider may be asked.
     let Ok(state) = state.try_borrow() else { return false };
     state.refusal().is_some()

@@ -73,6 +73,17 @@ pub(crate) fn ask_for_usage(
         IncludeUsage::Always => true,
     };
     let Some(edit) = request.usage_edit(policy.engine, even_if_declined) else { return Ok(None) };
+    // A copy of the length that `set` keeps would stay, and an engine that is told it would take the end of
+    // the body for the next request.
+    if r.is_assigned(r.body_len().to_string().as_bytes()) {
+        r.log().warn(format_args!(
+            "tollgate: the engine is not asked for usage: a variable of \"set\" holds the length of the body"
+        ));
+        return match even_if_declined {
+            true => Err(Reason::InternalError),
+            false => Ok(None),
+        };
+    }
     let (at, replaced) = (edit.range.start as u64, edit.range.len() as u64);
     r.splice_body(at, replaced, edit.text.as_bytes()).ok_or(Reason::InternalError)?;
     let len = edit.text.len() as u64;

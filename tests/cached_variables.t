@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()
 	->has(qw/http http_v2 proxy rewrite map geo split_clients upstream_keepalive auth_request/)
-	->plan(33)->write_file_expand('nginx.conf', <<'EOF');
+	->plan(41)->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
 
@@ -113,6 +113,47 @@ http {
             proxy_pass http://127.0.0.1:8083;
         }
 
+        location /found/ {
+            if ($http_authorization ~ "^Bearer (.*)$") { set $x 1; }
+            proxy_set_header X-Capture $1;
+            proxy_pass http://127.0.0.1:8083;
+        }
+
+        location /pieces/ {
+            set $both "$uri $http_authorization";
+            if ($both ~ "Bearer (.*)$") { set $x 1; }
+            proxy_set_header X-Capture $1;
+            proxy_pass http://127.0.0.1:8083;
+        }
+
+        location /named/ {
+            if ($http_x_client_id ~ "^(.*)$") { set $x 1; }
+            proxy_set_header X-Capture $1;
+            proxy_pass http://127.0.0.1:8083;
+        }
+
+        location /other/ {
+            if ($http_x_other ~ "^(.*)$") { set $x 1; }
+            proxy_set_header X-Capture $1;
+            proxy_pass http://127.0.0.1:8083;
+        }
+
+        location /set/ {
+            set $length $content_length;
+            proxy_http_version 1.1;
+            proxy_set_header   Connection '';
+            proxy_set_header   Content-Length $length;
+            proxy_set_header   X-Length $http_content_length;
+            proxy_set_header   Accept-Encoding identity;
+            proxy_pass         http://engine;
+        }
+
+        location /set/always/ {
+            tollgate_include_usage always;
+            set $length $content_length;
+            proxy_pass http://engine;
+        }
+
         location /v1/ {
             proxy_http_version 1.1;
             proxy_set_header   Connection '';
@@ -193,6 +234,14 @@ like($seen{'x-request-id'}, qr/^[0-9a-f]{32}$/, 'and the id');
 $r = get('/captures/of', 'X-Client-ID: root', "Authorization: Bearer $key");
 like(http_content($r), qr/^X-Capture: of\nX-Again: of\n/m, 'captures stay');
 
+for my $case (['found', 'the key'], ['pieces', 'the key, among others'], ['named', 'a name of the client\'s']) {
+	my ($location, $what) = @$case;
+	unlike(http_content(get("/$location/x", 'X-Client-ID: root', "Authorization: Bearer $key")),
+		qr/^X-Capture/m, "captures of $what don't");
+}
+like(http_content(get('/other/x', 'X-Other: mine', "X-API-Key: $key")), qr/^X-Capture: mine$/m,
+	'captures of another header do');
+
 # subrequests
 
 $r = get('/asked', "X-API-Key: $key", 'X-Client-ID: root');
@@ -220,11 +269,23 @@ is($h2->{data}{$stream}, "$line on=5", 'and over HTTP/2 without a length');
 is(post('Content-Length: ' . length $body, '', $body) =~ s/ on=.*//r, "length=$length x=$length encoding=identity",
 	'and after that');
 
+# a length that can't be evaluated again
+
+my $old = length $body;
+like(post("Content-Length: $old", '', $body, '/set/v1/completions'),
+	qr/^length=$old x=$old /, 'what set keeps of the length stays true');
+is(post("Content-Length: $old", '', $body, '/set/v1/completions') =~ s/ .*//r, "length=$old",
+	'and the connection goes on');
+like($t->read_file('error.log'), qr/a variable of "set" holds the length of the body/, 'the log says it');
+like(post("Content-Length: $old", '', $body, '/set/always/v1/completions'), qr/internal_error|server_error/,
+	'nothing goes unmeasured where usage is always asked for');
+
 ###############################################################################
 
 sub post {
-	my ($how, $more, $body) = @_;
-	return http_content(http(join("\r\n", 'POST /v1/completions HTTP/1.1', 'Host: localhost', 'Connection: close',
+	my ($how, $more, $body, $uri) = @_;
+	$uri //= '/v1/completions';
+	return http_content(http(join("\r\n", "POST $uri HTTP/1.1", 'Host: localhost', 'Connection: close',
 		"X-API-Key: $key", 'Accept-Encoding: gzip', $how, '', $body)));
 }
 

@@ -17,7 +17,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http http_v2 access proxy rewrite/)->has_daemon('curl')->plan(49)
+my $t = Test::Nginx->new()->has(qw/http http_v2 access proxy rewrite/)->has_daemon('curl')->plan(52)
 	->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
@@ -137,7 +137,8 @@ unlike($r, qr/^X-Same/m, 'a short key: not what is the same');
 
 # the id of the request
 
-for my $id ($key, $wrong, 'tg_short', 'sk-proj-1234', 'eyJhbGciOiJIUzI1NiJ9.e30.abc', substr($key, 0, 20)) {
+for my $id ($key, $wrong, 'tg_short', 'sk-proj-1234', 'eyJhbGciOiJIUzI1NiJ9.e30.abc', substr($key, 0, 20),
+	"req-$key", "Root=$key.1", 'Root=sk-proj-0123456789abcdef') {
 	$r = get('/v1/models', "X-API-Key: $key", "X-Request-ID: $id");
 	like(header($r, 'X-Request-ID'), qr/^[0-9a-f]{32}$/, "X-Request-ID: $id: replaced");
 }

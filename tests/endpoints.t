@@ -19,7 +19,7 @@ use Tollgate::Metered;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(261)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(281)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -162,7 +162,7 @@ my ($r, $line);
 my @odd = ("$chat%0A", "$chat%0a", "$chat%0D", "$chat%00", "$chat%09", "$chat%1f", "$chat%7F",
 	"$chat%5c", "$chat\\", '/%5c../v1/models', "$chat%250A", "$chat%25250a", "$chat%255c", '/%0A/../v1/models',
 	'/v1/x/%252e%252e/chat/completions', '/v1/x/..;/chat/completions', 
-	'/tokenize%0A', '/v1/models%0a');
+	'/tokenize%0A', '/v1/models%0a', "$chat%3f", "$chat%3Fx=1", "$chat%23", '/tokenize%3f');
 for my $path (@odd) {
 	# nginx itself refuses a NUL.
 	my $ours = $path !~ /%00/;

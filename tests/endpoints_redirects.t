@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(106)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(107)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -58,7 +58,8 @@ http {
         tollgate            on;
         tollgate_engine     vllm;
         proxy_buffering     off;
-        tollgate_endpoints  +POST:/try +POST:/try-named +POST:/accel/* +POST:/elsewhere +POST:/limited;
+        tollgate_endpoints  +POST:/try +POST:/try-named +POST:/accel/* +POST:/elsewhere +POST:/limited
+                            -/closed/v1/chat/completions;
 
         location / {
             proxy_pass http://127.0.0.1:8081;
@@ -114,6 +115,15 @@ http {
 
         location /elsewhere {
             try_files /missing /limited;
+        }
+
+        # The same endpoint, but closed.
+        location = /y/v1/chat/completions {
+            try_files /missing /closed/v1/chat/completions;
+        }
+
+        location /closed/ {
+            proxy_pass http://127.0.0.1:8081/;
         }
 
         location /background/ {
@@ -198,6 +208,9 @@ is(status($r) . " $line->{reason}", '403 endpoint_denied', 'from a harmless path
 ($r, $line) = ask_for($t, '/detokenize', {}, "X-API-Key: plain-$client");
 is($line->{decision}, 'allow', 'the same where nobody counts');
 is(status(ask(post('/try', $bounded))), 401, 'not without a key');
+
+($r, $line) = ask_for($t, '/y/v1/chat/completions', $bounded, "X-API-Key: plain-$client");
+is(status($r) . " $line->{reason}", '403 endpoint_denied', 'to an endpoint of the same form that is closed');
 
 ###############################################################################
 

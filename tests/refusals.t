@@ -50,6 +50,7 @@ my @pages = (
 	['return', '= @return', 418, 'RETURN'],
 	['a mirrored file', '= @mirrored', 200, 'PAGE'],
 	['a file with SSI', '= @ssi', 200, 'PAGE'],
+	['an open page that is mirrored', '= @open_mirrored', 200, 'PAGE'],
 );
 
 my $number = 0;
@@ -93,6 +94,7 @@ my $common = <<'EOC';
         location @granted_page { satisfy any; allow all; root %%TESTDIR%%; rewrite ^ /page.html break; }
         location @return       { return 418 RETURN; }
         location @mirrored     { mirror /mirror; root %%TESTDIR%%; rewrite ^ /page.html break; }
+        location @open_mirrored { tollgate off; mirror /mirror; proxy_pass http://127.0.0.1:8084; }
         location = /mirror     { internal; proxy_pass http://127.0.0.1:8081; }
         location @ssi          { ssi on; root %%TESTDIR%%; rewrite ^ /ssi.html break; }
 
@@ -144,6 +146,12 @@ http {
         listen       127.0.0.1:8083 http2;
         recursive_error_pages on;
 %%COMMON%%
+    }
+
+    server {
+        listen       127.0.0.1:8084;
+
+        location / { return 200 PAGE; }
     }
 
     server {

@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ngx::ffi::{
-    in6_addr, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc, ngx_pool_cleanup_add, sockaddr_in,
-    sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE, NGX_HTTP_CLIENT_CLOSED_REQUEST,
-    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_SATISFY_ANY, NGX_OK,
+    in6_addr, ngx_http_core_access_phase, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc,
+    ngx_pool_cleanup_add, sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE,
+    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_SATISFY_ANY, NGX_OK,
 };
 
 use super::guard::guard;
@@ -118,6 +118,20 @@ impl<'r> Request<'r> {
     /// The client's request that this one belongs to.
     pub(crate) fn main(self) -> Self {
         Self { r: self.raw().main, life: PhantomData }
+    }
+
+    /// Whether nginx is in the ACCESS phase with it.
+    pub(crate) fn is_in_access(self) -> bool {
+        // SAFETY: nginx makes the engine of phases, and ends it with an entry without a checker; a
+        // request's place in it is one of its entries.
+        unsafe {
+            let index = ngx_http_core_module.ctx_index;
+            let core: *const ngx_http_core_main_conf_t = (*self.raw().main_conf.add(index)).cast();
+            let place = usize::try_from(self.raw().phase_handler).unwrap_or(0);
+            let checker = (*(*core).phase_engine.handlers.add(place)).checker;
+            checker
+                .is_some_and(|it| it as usize == ngx_http_core_access_phase as *const () as usize)
+        }
     }
 
     /// Has nginx answer an error itself from now on, and not with an `error_page`.

@@ -11,7 +11,8 @@
 //! What nginx knows of regular expressions (`$1`) is put aside meanwhile.
 //!
 //! A value of `set`, or a named part of a regular expression, is none that could be evaluated again. It
-//! stays as it is, unless a credential is in it.
+//! stays as it is, unless a credential is in it. So do the parts without a name (`$1`), unless they are
+//! of a value that is another one now.
 
 use ngx::ffi::{
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_get_indexed_variable,
@@ -76,18 +77,33 @@ fn forget(value: &mut ngx_http_variable_value_t) {
 }
 
 impl Request<'_> {
+    fn header_variables(&self) -> &HeaderVariables {
+        self.main_conf().header_variables.get_or_init(|| {
+            // SAFETY: nginx keeps the array, which requests don't change, with such elements.
+            unsafe { HeaderVariables::of(core_conf(self.as_ptr()).variables.as_slice()) }
+        })
+    }
+
+    /// Whether `text` is what somebody assigned to a variable, which would stay.
+    pub(crate) fn is_assigned(self, text: &[u8]) -> bool {
+        self.header_variables().assigned.iter().any(|index| {
+            // SAFETY: the request is live, and has a value for each variable of its configuration.
+            let value = unsafe { &*(*self.as_ptr()).variables.add(*index) };
+            // SAFETY: the value is valid.
+            value.valid() != 0 && unsafe { bytes(value) } == text
+        })
+    }
+
     /// Has nginx evaluate again what comes of the header, now that it is another one. Values that
     /// can't be, and that `has_secret` says so of, are made empty.
     pub(crate) fn forget_header_variables(self, has_secret: impl Fn(&[u8]) -> bool) {
         let r = self.as_ptr();
-        let places = self.main_conf().header_variables.get_or_init(|| {
-            // SAFETY: nginx keeps the array, which requests don't change, with such elements.
-            unsafe { HeaderVariables::of(core_conf(r).variables.as_slice()) }
-        });
+        let places = self.header_variables();
         // SAFETY: the request is live, and has a value for each variable of its configuration. Nothing
         // refers to the values while they are evaluated.
         unsafe {
             let value = |index: &usize| &mut *(*r).variables.add(*index);
+            let captured = captured_of(r, places);
             if places.header.iter().any(|index| is_known(value(index))) {
                 places.header.iter().for_each(|index| forget(value(index)));
                 let is_known = |index: &&usize| is_known(value(index));
@@ -111,7 +127,64 @@ impl Request<'_> {
                     assigned.set_len(0);
                 }
             }
+            let is_outdated = captured.is_some_and(|(index, was)| {
+                let is = ngx_http_get_indexed_variable(r, index).as_ref();
+                is.is_none_or(|is| is.valid() == 0 || bytes(is) != was)
+            });
+            if is_outdated || has_captured(r, has_secret) {
+                (*r).ncaptures = 0;
+            }
         }
+    }
+}
+
+/// The variable whose value a regular expression was compared with last, and that value: of those that
+/// come of the header.
+///
+/// # Safety
+///
+/// `r` is live.
+unsafe fn captured_of<'r>(
+    r: *mut ngx_http_request_t,
+    places: &HeaderVariables,
+) -> Option<(usize, &'r [u8])> {
+    // SAFETY: by the contract of this function; the bytes of a value live as long as the request.
+    unsafe {
+        if (*r).ncaptures == 0 {
+            return None;
+        }
+        let mut all = places.header.iter().chain(&places.derived);
+        all.find_map(|index| {
+            let value: &'r ngx_http_variable_value_t = &*(*r).variables.add(*index);
+            let is_it = value.valid() != 0 && std::ptr::eq(value.data, (*r).captures_data);
+            is_it.then(|| (*index, bytes(value)))
+        })
+    }
+}
+
+/// Whether `has_secret` says so of a part that a regular expression found, other than in the path.
+///
+/// # Safety
+///
+/// `r` is live.
+unsafe fn has_captured(r: *mut ngx_http_request_t, has_secret: impl Fn(&[u8]) -> bool) -> bool {
+    // SAFETY: by the contract of this function; nginx keeps pairs of offsets into what was compared, which
+    // lives as long as the request. The first is that of the whole, which is there only if there are more.
+    unsafe {
+        let (count, data) = ((*r).ncaptures, (*r).captures_data);
+        let captures = (*r).captures;
+        let is_path = std::ptr::eq(data, (*r).uri.data);
+        if count <= 2 || captures.is_null() || data.is_null() || is_path {
+            return false;
+        }
+        let ends = std::slice::from_raw_parts(captures, count);
+        ends.chunks_exact(2).skip(1).any(|pair| {
+            let [start, end] = *pair else { return false };
+            let (Ok(start), Ok(end)) = (usize::try_from(start), usize::try_from(end)) else {
+                return false;
+            };
+            end > start && has_secret(std::slice::from_raw_parts(data.add(start), end - start))
+        })
     }
 }
 

@@ -88,10 +88,21 @@ pub fn carries(text: &[u8], credential: &[u8]) -> bool {
 }
 
 /// Whether a client's request id looks like a credential that was sent in the wrong place: it begins as
-/// keys do, or as tokens do.
+/// keys do, or as tokens do; or what is behind a separator in it does, and is as long as a key.
 #[must_use]
 pub fn id_is_credential(id: &[u8]) -> bool {
-    has_prefix(id) || is_token(id)
+    let is_secret = |text: &[u8]| has_prefix(text) || is_token(text);
+    let ends = id.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_alphanumeric());
+    let mut rests = ends.filter_map(|(at, _)| id.get(at + 1..));
+    is_secret(id) || rests.any(|rest| rest.len() >= DISTINCT && is_secret(rest))
+}
+
+/// Whether a client's request id is what a header line for credentials carries, or has that in it.
+#[must_use]
+pub fn id_is_of(id: &[u8], value: &[u8]) -> bool {
+    let words = value.split(|byte| b" ;,=\"".contains(byte));
+    let mut long = words.filter(|word| word.len() >= DISTINCT);
+    carries(value, id) || long.any(|word| find(id, word).is_some())
 }
 
 /// `text` for a log, without the credential, and without words that look like one.
@@ -195,6 +206,9 @@ mod tests {
             "gsk_1",
             "AIzaSyD",
             "eyJhbGciOiJIUzI1NiJ9.e30.x",
+            "Root=sk-proj-0123456789abc",
+            "req-tg_0123456789abcdef",
+            "req.eyJhbGciOiJIUzI1NiJ9.e30.x",
         ] {
             assert!(id_is_credential(id.as_bytes()), "{id}");
         }
@@ -205,9 +219,27 @@ mod tests {
             "eyJ",
             "skip",
             "tgx",
+            "task-sk-1",
+            "Root=1-67891233-abcdef012345678912345678",
         ] {
             assert!(!id_is_credential(id.as_bytes()), "{id}");
         }
+    }
+
+    #[test]
+    fn ids_that_are_or_hold_what_was_presented_are_known() {
+        let key = "my-own-long-credential";
+        for id in [key.to_owned(), format!("req-{key}"), format!("Root={key}.1")] {
+            for value in [key.to_owned(), format!("Bearer {key}"), format!("session={key}; a=b")] {
+                assert!(id_is_of(id.as_bytes(), value.as_bytes()), "{id} {value}");
+            }
+        }
+        for (id, value) in
+            [("req-1", "Bearer 1"), ("a-test-id", "test"), ("other", "Bearer my-key")]
+        {
+            assert!(!id_is_of(id.as_bytes(), value.as_bytes()), "{id} {value}");
+        }
+        assert!(id_is_of(b"test", b"Bearer test"));
     }
 
     #[test]

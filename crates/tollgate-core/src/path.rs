@@ -8,11 +8,12 @@
 /// Whether two servers could see different paths in what the client asked for.
 ///
 /// `uri` is nginx's path, decoded and normalised; `target` is what the client sent, up to the query
-/// string. A control character or a backslash in either, also when it is encoded once more, and an empty
+/// string. A `?` or `#` that was encoded, behind which whoever forwards `uri` as it is lets the query
+/// begin. A control character or a backslash in either, also when it is encoded once more, and an empty
 /// or dot segment that is left in `uri`; the empty one behind a slash at its end may stay.
 #[must_use]
 pub fn is_ambiguous(uri: &[u8], target: &[u8]) -> bool {
-    has_unsafe_byte(uri) || has_unsafe_byte(target) || has_gap(uri)
+    has_unsafe_byte(uri) || has_unsafe_byte(target) || has_gap(uri) || has_end(uri)
 }
 
 /// A control character or a backslash, as it is or encoded.
@@ -22,6 +23,11 @@ fn has_unsafe_byte(path: &[u8]) -> bool {
         return true;
     }
     escapes(path).any(is_unsafe)
+}
+
+/// Where the path would end if it were read once more.
+fn has_end(uri: &[u8]) -> bool {
+    memchr::memchr2(b'?', b'#', uri).is_some()
 }
 
 /// The bytes that are encoded as `%XX`. `%25XX` is one as well: whoever decodes twice gets at it.
@@ -107,6 +113,16 @@ mod tests {
                 assert!(is_ambiguous(twice.as_bytes(), thrice.as_bytes()), "{thrice}");
             }
         }
+    }
+
+    #[test]
+    fn ends_of_a_path_that_were_encoded_are_refused() {
+        for end in ["?", "#", "?x=1"] {
+            let uri = format!("/v1/embeddings{end}");
+            let target = uri.replace('?', "%3f").replace('#', "%23");
+            assert!(is_ambiguous(uri.as_bytes(), target.as_bytes()), "{target}");
+        }
+        assert!(!is_ambiguous(b"/v1/embeddings", b"/v1/embeddings#x"), "nginx has taken it off");
     }
 
     #[test]

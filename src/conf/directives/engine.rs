@@ -25,10 +25,15 @@ pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 /// `tollgate_model NAME | off`
 pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let name = word(args, 1);
-    if name.is_empty() || name.len() > MAX_MODEL_LEN || name.contains(char::is_control) {
+    // "on" names no model, nor does "OFF".
+    let is_flag =
+        name.eq_ignore_ascii_case("on") || (name.eq_ignore_ascii_case("off") && name != "off");
+    let is_name =
+        !name.is_empty() && name.len() <= MAX_MODEL_LEN && !name.contains(char::is_control);
+    if is_flag || !is_name || name.contains('$') {
         return Err(error(format!(
             "invalid name \"{}\" in \"tollgate_model\"; it takes the name of a model of at most \
-             {MAX_MODEL_LEN} bytes, or \"off\"",
+             {MAX_MODEL_LEN} bytes, without variables, or \"off\"",
             name.escape_debug()
         )));
     }

@@ -13,7 +13,8 @@ pub enum Area {
     /// Authenticated clients, and keys of `tollgate_limit` rules that authentication names.
     Clients,
     /// What the configuration itself names: rules with a constant key, and for each rule all those for
-    /// whom there is no room elsewhere. As many as there are rules, so there is always room.
+    /// whom there is no room elsewhere. Where there are more of these than it has room for, they are
+    /// among the clients.
     Rules,
     /// Keys of rules that a stranger can mint.
     Keys,

@@ -137,6 +137,14 @@ impl<'z> Ledger<'z> {
         self.leases.len()
     }
 
+    /// Whether more is left than what is kept for those who were authenticated, a quarter. Chunks are
+    /// counted, and not leases: else strangers would fill up each chunk that a client begins.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        let is_free = |owner: &&AtomicU64| owner.load(Ordering::Relaxed) == 0;
+        self.owners.iter().filter(is_free).count() * 4 >= self.owners.len()
+    }
+
     /// Those who wait for a place.
     #[must_use]
     pub fn queue(&self) -> Queue<'z> {

@@ -99,6 +99,13 @@ impl<'z> Queue<'z> {
         self.waiters().any(|waiter| waiter.key == key)
     }
 
+    /// Whether more places are left than what is kept for those who were authenticated, a quarter.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        let places = self.entries.len() / Self::ENTRY_WORDS;
+        (places - self.waiters().count().min(places)) * 4 >= places
+    }
+
     /// Puts a request in line, if fewer than `queue_limit` are for the same key.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use super::saving::put;
 use super::*;
 use crate::limits::fixtures::*;
 use crate::limits::{Ask, Period, Quota, Refused, TextRates};

@@ -63,6 +63,8 @@ impl Zone<'_> {
         let own = |area, value| Key::new(self.seed, area, Domain::Limit, [rule, value]);
         Some(match (subject.by, subject.client, width) {
             (CountedBy::Constant(value), _, 0) => own(Area::Rules, value),
+            // There are more rules, or names of servers, than that area has room for.
+            (CountedBy::Constant(value), _, 1) => own(Area::Clients, value),
             (CountedBy::Authenticated(value), _, 0) => own(Area::Clients, value),
             (CountedBy::Constant(_) | CountedBy::Authenticated(_), ..) => return None,
             (CountedBy::Value(value), _, 0) => own(Area::Keys, value),
@@ -81,10 +83,15 @@ impl Zone<'_> {
             (CountedBy::Address(address), None, 1 | 2) => {
                 self.network(rule, address, width, Area::KeyNetworks)
             }
-            (CountedBy::Address(_), None, 3)
-            | (CountedBy::Address(_) | CountedBy::Value(_), Some(_), 2)
-            | (CountedBy::Value(_), None, 1) => self.rest(Domain::RestOfLimit, rule),
-            _ => return None,
+            (CountedBy::Address(_), None, 3..) => {
+                return self.rest(Domain::RestOfLimit, rule, width - 3);
+            }
+            (CountedBy::Address(_) | CountedBy::Value(_), Some(_), 2..) => {
+                return self.rest(Domain::RestOfLimit, rule, width - 2);
+            }
+            (CountedBy::Value(_), None, 1..) => {
+                return self.rest(Domain::RestOfLimit, rule, width - 1);
+            }
         })
     }
 
@@ -96,6 +103,7 @@ impl Zone<'_> {
         let own = |area, value| Key::new(self.seed, area, Domain::AuthFailures, [rule, value]);
         Some(match (subject.by, width) {
             (CountedBy::Constant(value), 0) => own(Area::Rules, value),
+            (CountedBy::Constant(value), 1) => own(Area::Clients, value),
             (CountedBy::Constant(_), _) => return None,
             (CountedBy::Value(value) | CountedBy::Authenticated(value), 0) => {
                 own(Area::Failures, value)
@@ -108,10 +116,12 @@ impl Zone<'_> {
             (CountedBy::Address(address), 1 | 2) => {
                 self.network(rule, address, width, Area::FailureNetworks)
             }
-            (CountedBy::Address(_), 3) | (CountedBy::Value(_) | CountedBy::Authenticated(_), 1) => {
-                self.rest(Domain::RestOfAuthFailures, rule)
+            (CountedBy::Address(_), 3..) => {
+                return self.rest(Domain::RestOfAuthFailures, rule, width - 3);
             }
-            _ => return None,
+            (CountedBy::Value(_) | CountedBy::Authenticated(_), 1..) => {
+                return self.rest(Domain::RestOfAuthFailures, rule, width - 1);
+            }
         })
     }
 
@@ -119,11 +129,21 @@ impl Zone<'_> {
     /// about another one.
     #[must_use]
     pub fn is_rest(&self, subject: &Subject<'_>, key: Key) -> bool {
-        !matches!(subject.by, CountedBy::Constant(_)) && key.area() == Area::Rules
+        let of = |domain, place| self.rest(domain, subject.rule.as_bytes(), place) == Some(key);
+        matches!(key.area(), Area::Rules | Area::Clients)
+            && [0, 1].into_iter().any(|place| {
+                of(Domain::RestOfLimit, place) || of(Domain::RestOfAuthFailures, place)
+            })
     }
 
-    fn rest(&self, domain: Domain, rule: &[u8]) -> Key {
-        Key::new(self.seed, Area::Rules, domain, [rule, b""])
+    /// Among the rules, and at `place` 1, where there are too many of them, among the clients.
+    fn rest(&self, domain: Domain, rule: &[u8], place: u8) -> Option<Key> {
+        let area = match place {
+            0 => Area::Rules,
+            1 => Area::Clients,
+            _ => return None,
+        };
+        Some(Key::new(self.seed, area, domain, [rule, b""]))
     }
 
     fn territory(&self, rule: &[u8], address: AddressKey, parts: &Parts) -> Territory {

@@ -56,11 +56,31 @@ fn every_chain_ends_where_there_is_always_room() {
         for key in [LIMITS, FAILURES] {
             let chain: Vec<_> = (0..10).map_while(|width| key(&zone, &subject, width)).collect();
             let last = *chain.last().unwrap();
-            assert_eq!(last.area(), Area::Rules, "{subject:?}");
-            assert_eq!(zone.is_rest(&subject, last), chain.len() > 1, "{subject:?}");
-            assert!(chain.iter().rev().skip(1).all(|key| !zone.is_rest(&subject, *key)));
+            let before_last = chain[chain.len() - 2];
+            assert_eq!(before_last.area(), Area::Rules, "{subject:?}");
+            assert_eq!(last.area(), Area::Clients, "{subject:?}");
+            for key in [before_last, last] {
+                assert_eq!(zone.is_rest(&subject, key), chain.len() > 2, "{subject:?}");
+            }
+            assert!(chain.iter().rev().skip(2).all(|key| !zone.is_rest(&subject, *key)));
             let distinct: std::collections::HashSet<_> = chain.iter().collect();
             assert_eq!(distinct.len(), chain.len());
+        }
+    }
+}
+
+#[test]
+fn more_rules_than_there_is_room_for_are_counted_among_the_clients() {
+    for key in [LIMITS, FAILURES] {
+        let words = memory(60);
+        let zone = zone(&words);
+        let names: Vec<_> = (0..60).map(|n| format!("rule-{n}")).collect();
+        assert!(zone.capacity(Area::Rules) < names.len());
+        for (expected, now) in [(true, START), (false, after(1))] {
+            for rule in &names {
+                let subject = Subject { rule, by: CountedBy::Constant(b"all"), client: None };
+                assert_eq!(count(&zone, key, &subject, "1r/d", now).1, expected, "{rule}");
+            }
         }
     }
 }

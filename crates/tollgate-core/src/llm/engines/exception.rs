@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::path::is_ambiguous;
 use crate::pattern::{Pattern, PatternError};
 
 /// `+METHOD:PATH`, `-METHOD:PATH` or `-PATH`.
@@ -13,6 +14,9 @@ pub struct Exception {
     path: Pattern,
 }
 
+/// The methods that can be named. HEAD is a GET.
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Why a text is no [`Exception`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceptionError {
@@ -20,12 +24,14 @@ pub enum ExceptionError {
     NoSign,
     /// A `+` without a method.
     NoMethod,
-    /// Not in capitals, or no name of a method.
+    /// None of [`METHODS`].
     BadMethod,
     /// No path that begins with `/` or `*`.
     BadPath,
     /// A `:` in the path.
     Colon,
+    /// A path that no request has when it is compared.
+    Unmatchable,
     /// No pattern.
     Pattern(PatternError),
 }
@@ -37,9 +43,16 @@ impl fmt::Display for ExceptionError {
             Self::NoMethod => {
                 "what is opened needs a method before the path, such as \"+POST:/path\""
             }
-            Self::BadMethod => "the method is written in capitals, or \"*\" for any",
+            Self::BadMethod => {
+                "the method is GET (and HEAD with it), POST, PUT, PATCH, DELETE or OPTIONS, in capitals, \
+                 or \"*\" for any"
+            },
             Self::BadPath => "the path begins with \"/\", and has no \"?\" and \"#\"",
             Self::Colon => "a \":\" in a path can't be written; put \"*\" in its place",
+            Self::Unmatchable => {
+                "no request has it: paths are compared decoded, without empty and dot segments, and \
+                 have no variables; put \"*\" in the place of a \"%\", \"$\" or \"\\\""
+            }
             Self::Pattern(error) => return error.fmt(f),
         })
     }
@@ -66,9 +79,7 @@ impl Exception {
         };
         let method = match method {
             None | Some("*") => None,
-            Some(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase()) => {
-                Some(name.into())
-            }
+            Some(name) if METHODS.contains(&name) => Some(name.into()),
             Some(_) => return Err(ExceptionError::BadMethod),
         };
         if !path.starts_with(['/', '*']) || path.contains(['?', '#']) {
@@ -76,6 +87,9 @@ impl Exception {
         }
         if path.contains(':') {
             return Err(ExceptionError::Colon);
+        }
+        if path.contains(['%', '$']) || is_ambiguous(path.as_bytes(), path.as_bytes()) {
+            return Err(ExceptionError::Unmatchable);
         }
         let path = if opens { path.to_owned() } else { closed_form(path) };
         let path = Pattern::parse(&path).map_err(ExceptionError::Pattern)?;
@@ -180,6 +194,13 @@ mod tests {
             ("-", ExceptionError::BadPath),
             ("+POST:/x?y", ExceptionError::BadPath),
             ("+POST:/x:y", ExceptionError::Colon),
+            ("-HEAD:/x", ExceptionError::BadMethod),
+            ("-PSOT:/x", ExceptionError::BadMethod),
+            ("-/x%20y", ExceptionError::Unmatchable),
+            ("-/$x", ExceptionError::Unmatchable),
+            ("-/x//y", ExceptionError::Unmatchable),
+            ("-/x/../y", ExceptionError::Unmatchable),
+            ("-/x\\y", ExceptionError::Unmatchable),
         ] {
             assert_eq!(Exception::parse(word), Err(expected), "{word}");
             let text = expected.to_string();
