@@ -282,8 +282,7 @@ impl<'r> Request<'r> {
 
     /// Whether the answer at hand comes from nginx's cache, and no backend was asked for it.
     pub(crate) fn is_from_cache(self) -> bool {
-        // SAFETY: null, or what nginx made in the request's pool.
-        unsafe { self.raw().upstream.as_ref() }.is_some_and(|upstream| upstream.request_sent() == 0)
+        self.raw().cached() != 0 && !self.was_sent_upstream()
     }
 
     /// The status that the client was sent; 0 when there was none.
