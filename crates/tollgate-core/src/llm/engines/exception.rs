@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::path::is_ambiguous;
+use crate::path::{is_ambiguous, up_to_query};
 use crate::pattern::{Pattern, PatternError};
 
 /// `+METHOD:PATH`, `-METHOD:PATH` or `-PATH`.
@@ -119,6 +119,14 @@ pub fn closes(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
     if closing().next().is_none() {
         return false;
     }
+    let is_closed = |path: &[u8]| is_end_closed(path, &closing);
+    is_closed(path) || up_to_query(path).is_some_and(is_closed)
+}
+
+fn is_end_closed<'e, I: Iterator<Item = &'e Exception>>(
+    path: &[u8],
+    closing: &impl Fn() -> I,
+) -> bool {
     let path = closed_form(&String::from_utf8_lossy(path));
     let starts = path.char_indices().filter(|(_, c)| *c == '/').map(|(at, _)| at);
     let mut ends = starts.filter_map(|at| path.get(at..));
@@ -171,6 +179,8 @@ mod tests {
             ("GET", "/V1/EMBEDDINGS//"),
             ("POST", "/llm/v1/embeddings"),
             ("POST", "/API/chat"),
+            ("POST", "/v1/embeddings?x"),
+            ("POST", "/x?/v1/embeddings"),
             ("POST", "/"),
         ] {
             assert!(closes(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");

@@ -3,16 +3,22 @@
 use std::sync::LazyLock;
 
 use super::{Engine, Kind, Row};
+use crate::path::up_to_query;
+
 impl Engine {
     /// The line of those that are read which `path` belongs to: nginx's normalised URI, unescaped,
     /// without a query.
     ///
     /// Only the end of the path counts, so that it may stand below a prefix of the operator's, and the
-    /// version at its beginning may be missing. ASCII case and trailing slashes are ignored: some
+    /// version at its beginning may be missing. ASCII case and trailing slashes are ignored, and an encoded `?` or `#` with what follows it: some
     /// servers accept such spellings, and a request must not escape its metering by one. What fits best
     /// is taken: the whole path, then its longest end. TGI's `/` is known at the root only.
     #[must_use]
     pub fn read(self, path: &[u8]) -> Option<&'static Row> {
+        self.read_exactly(path).or_else(|| self.read_exactly(up_to_query(path)?))
+    }
+
+    fn read_exactly(self, path: &[u8]) -> Option<&'static Row> {
         let path = without_slashes_at_end(path);
         let mut best: Option<((usize, bool), &Row)> = None;
         // In each table they come first.
@@ -46,15 +52,12 @@ impl Engine {
     /// clients: for nobody, unless the operator opens it.
     #[must_use]
     pub fn reaches_others(self, method: &[u8], path: &[u8]) -> bool {
-        let path = without_slashes_at_end(path);
-        self.of(&REACHING)
-            .any(|row| row.methods.contain(method) && fit(path, row.path.as_bytes()).is_some())
+        self.of(&REACHING).any(|row| row.methods.contain(method) && fits(path, row))
     }
 
     /// Whether any spelling of `path` is one at which a GET does more than read.
     fn is_known_to_harm(self, path: &[u8]) -> bool {
-        let path = without_slashes_at_end(path);
-        self.of(&HARMFUL_GETS).any(|row| fit(path, row.path.as_bytes()).is_some())
+        self.of(&HARMFUL_GETS).any(|row| fits(path, row))
     }
 
     /// The lines that may be served here: behind `openai` there may be any engine.
@@ -80,6 +83,14 @@ fn lines(is_one: impl Fn(&Row) -> bool) -> Vec<(Engine, &'static Row)> {
     let all = Engine::ALL.into_iter();
     let all = all.flat_map(|engine| engine.table().rows.iter().map(move |row| (engine, row)));
     all.filter(|(_, row)| is_one(row)).collect()
+}
+
+/// Whether any reading of `path` is that of the row.
+fn fits(path: &[u8], row: &Row) -> bool {
+    [Some(path), up_to_query(path)]
+        .into_iter()
+        .flatten()
+        .any(|path| fit(without_slashes_at_end(path), row.path.as_bytes()).is_some())
 }
 
 fn without_slashes_at_end(path: &[u8]) -> &[u8] {
