@@ -41,7 +41,17 @@ enum Answer {
     /// One whose header says what there is to say.
     Told(Reading),
     /// One that is being read.
-    Read { meter: Box<Meter>, complete: bool },
+    Read { meter: Box<Meter>, complete: bool, origin: Origin },
+}
+
+/// Where an answer that is read comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Engine,
+    /// An error of the engine's, which may hold what its model wrote.
+    Error,
+    /// From nginx's cache: the engine did nothing.
+    Cache,
 }
 
 /// What a request took, as far as it is known.
@@ -103,22 +113,34 @@ impl Metering {
     /// The header of the answer is there. `true`: its body has to come by in memory.
     pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
+        let origin = if r.is_from_cache() {
+            Origin::Cache
+        } else if !is_success && self.asked.engine.may_show_output_in_error(r.status_out()) {
+            Origin::Error
+        } else {
+            Origin::Engine
+        };
         self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
             // Our patience is at its end, and not the engine's work.
             Answer::None
-        } else if !is_success || r.has_no_body() {
+        } else if (!is_success && origin != Origin::Error) || r.has_no_body() {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
                 Some(0) => Answer::Free,
+                _ if origin != Origin::Engine => Answer::Free,
                 _ => Answer::Unreadable,
             }
         } else if let Some(reading) = self.told_by_header(r) {
-            Answer::Told(reading)
+            match origin {
+                Origin::Cache => Answer::Free,
+                Origin::Engine | Origin::Error => Answer::Told(reading),
+            }
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
-            Answer::Read { meter: Box::new(Meter::new(self.asked, promised)), complete: false }
+            let meter = Box::new(Meter::new(self.asked, promised));
+            Answer::Read { meter, complete: false, origin }
         };
         self.is_reading()
     }
@@ -149,7 +171,7 @@ impl Metering {
 
     /// The answer has come to its end.
     pub(crate) fn finish(&mut self, mut pass: impl FnMut(Part<'_>)) {
-        if let Answer::Read { meter, complete } = &mut self.answer {
+        if let Answer::Read { meter, complete, .. } = &mut self.answer {
             meter.finish(&mut pass);
             *complete = true;
         }
@@ -169,7 +191,8 @@ impl Metering {
 
     /// Whether what the client gets may be less than what the engine sent.
     pub(crate) fn hides(&self) -> bool {
-        self.asked.hides != Hides::default() && self.is_reading()
+        self.asked.hides != Hides::default()
+            && matches!(self.answer, Answer::Read { origin: Origin::Engine | Origin::Cache, .. })
     }
 
     /// What the request took, as far as it is known by now.
@@ -200,7 +223,11 @@ impl Metering {
         };
         let mut said_so = false;
         let (usage, source) = match &self.answer {
-            Answer::Read { meter, complete } => {
+            Answer::Read { origin: Origin::Cache, .. } => (Usage::default(), Source::None),
+            Answer::Read { meter, origin: Origin::Error, .. } if !meter.has_output() => {
+                (Usage::default(), Source::None)
+            }
+            Answer::Read { meter, complete, .. } => {
                 let reading = meter.reading();
                 said_so = reading.is_some_and(|reading| reading.hit_bound);
                 settle(reading.as_ref(), &terms, !complete)

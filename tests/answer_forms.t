@@ -38,6 +38,10 @@ my @answers = (
 	['events without a type', '/v1/chat/completions', '', $sse, 'measured 5 7'],
 	['JSON as events', '/v1/chat/completions', 'text/event-stream', $chat, 'measured 5 7'],
 	['JSON as text', '/v1/chat/completions', 'text/plain', $chat, 'measured 5 7'],
+	['events as lines', '/v1/chat/completions', 'application/x-ndjson', $sse, 'measured 5 7'],
+	['more behind it', '/v1/chat/completions', 'application/json', "$chat and more", 'measured 5 7'],
+	['events behind it', '/v1/chat/completions', 'application/json',
+		qq({"choices":[{"index":0,"message":{"content":"a"}}]}\n$sse), 'estimated 14 50'],
 	['lines as JSON', '/api/chat', 'application/json', $lines, 'measured 5 7'],
 	['an empty object', '/v1/chat/completions', 'application/json', '{}', 'estimated 14 50'],
 	['an array', '/v1/chat/completions', 'application/json', "[$chat]", 'estimated 14 50'],
@@ -61,6 +65,16 @@ my @answers = (
 	['generated tokens', '/vllm/inference/v1/generate', 'application/json',
 		qq({"choices":[{"token_ids":[1,2,3]}],$usage}), 'measured 5 7'],
 	['an error', '/v1/chat/completions', 'application/json', '{"error":{"message":"x"}}', 'none'],
+	['an error of llama.cpp', '/llamacpp/v1/chat/completions', 'application/json',
+		'{"error":{"code":500,"message":"Failed to parse messages"}}', 'none', undef, '500 Internal Server Error'],
+	['an answer as an error', '/llamacpp/v1/chat/completions', 'application/json',
+		'{"error":{"code":500,"message":"Failed to parse input at pos 2: ' . 'word ' x 20 . '"}}',
+		'partial 14 33', undef, '500 Internal Server Error'],
+	['an answer as an error event', '/llamacpp/v1/chat/completions', 'text/event-stream',
+		'data: {"error":{"code":500,"message":"Failed to parse input at pos 2: ' . 'word ' x 20 . qq("}}\n\n),
+		'partial 14 33'],
+	['an error page', '/llamacpp/v1/chat/completions', 'text/html', '<html>error</html>', 'none', undef,
+		'500 Internal Server Error'],
 	['an error event', '/v1/chat/completions', 'text/event-stream',
 		qq(data: {"error":{"message":"x"}}\n\ndata: [DONE]\n\n), 'none'],
 	['an error event of Messages', '/v1/messages', 'text/event-stream',
@@ -96,11 +110,12 @@ my @hidden = (
 	['choices missing', '', $chunk->('', '') . "data: {$usage}\n\n$done", $chunk->('', '') . $done],
 	['choices null', '', $chunk->('', '') . qq(data: {"choices":null,$usage}\n\n$done), $chunk->('', '') . $done],
 );
-my %served = map { $_->[0] => { type => $_->[2], body => $_->[3], header => $_->[5] } } @answers;
+my %served = map { $_->[0] => { type => $_->[2], body => $_->[3], header => $_->[5],
+	status => $_->[6] } } @answers;
 $served{$_->[0]} = { type => 'text/event-stream', body => $_->[2] } for @hidden;
 
 my $t = Test::Nginx->new()->has(qw/http proxy http_v2 cache/)->has_daemon('curl')
-	->plan(2 * 2 * @answers + 8 * @hidden + 4);
+	->plan(2 * 2 * @answers + 8 * @hidden + 6);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -225,6 +240,15 @@ for my $times (1, 2) {
 	pass('its length was known') unless $r =~ /chunked/i;
 }
 
+# The engine did nothing for it.
+
+for my $expected ('measured 5 7', 'none') {
+	my (undef, $line) = ask_for($t, '/cached/v1/chat/completions', $body{completions},
+		'X-API-Key: key-large', 'X-Answer: JSON as text');
+	is(join(' ', $line->{usage}, map { $_ // () } @$line{qw/input_tokens output_tokens/}), $expected,
+		"charged, where it may come from a cache: $expected");
+}
+
 ###############################################################################
 
 # Serves the answer that X-Answer names, in pieces of so many bytes; with X-Cut, the first event alone.
@@ -254,7 +278,7 @@ sub engine_daemon {
 		my $body = $answer->{body};
 		$body =~ s/(?<=\n\n).*//s if $header{'x-cut'};
 		my $size = $header{'x-pieces'} || length $body;
-		print $client join "\r\n", 'HTTP/1.1 200 OK',
+		print $client join "\r\n", 'HTTP/1.1 ' . ($answer->{status} // '200 OK'),
 			($answer->{type} ? "Content-Type: $answer->{type}" : ()), $answer->{header} // (),
 			'Transfer-Encoding: chunked', 'Connection: close', '', '';
 		while (length $body) {

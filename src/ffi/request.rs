@@ -280,6 +280,11 @@ impl<'r> Request<'r> {
         unsafe { self.raw().upstream.as_ref() }.is_some_and(|upstream| upstream.request_sent() != 0)
     }
 
+    /// Whether the answer at hand comes from nginx's cache, and no backend was asked for it.
+    pub(crate) fn is_from_cache(self) -> bool {
+        self.raw().cached() != 0 && !self.was_sent_upstream()
+    }
+
     /// The status that the client was sent; 0 when there was none.
     pub(crate) fn status(self) -> u16 {
         let r = self.raw();

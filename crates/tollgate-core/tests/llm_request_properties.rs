@@ -185,6 +185,7 @@ fn agrees(request: &LlmRequest, body: &Value) -> Result<(), TestCaseError> {
 fn edit_adds_usage_only(
     request: &LlmRequest,
     body: &str,
+    endpoint: Endpoint,
     engine: Engine,
 ) -> Result<(), TestCaseError> {
     let Some(edit) = request.usage_edit(engine, false) else {
@@ -212,7 +213,7 @@ fn edit_adds_usage_only(
     let found: Map<String, Value> = serde_json::from_str(&edited).unwrap();
     prop_assert_eq!(found, expected);
 
-    let again = parse(edited.as_bytes(), request.endpoint, engine).unwrap();
+    let again = parse(edited.as_bytes(), endpoint, engine).unwrap();
     prop_assert_eq!(again.include_usage(), Some(true));
     prop_assert_eq!(again.usage_edit(engine, false), None);
     prop_assert_eq!((again.input, again.output_bound), (request.input, request.output_bound));
@@ -228,7 +229,7 @@ proptest! {
     ) {
         if let Ok(request) = parse(body.as_bytes(), endpoint, engine) {
             agrees(&request, &serde_json::from_str(&body).unwrap())?;
-            edit_adds_usage_only(&request, &body, engine)?;
+            edit_adds_usage_only(&request, &body, endpoint, engine)?;
         }
     }
 
@@ -251,7 +252,7 @@ proptest! {
         if let Ok(request) = parse(&body, endpoint, engine) {
             let body = String::from_utf8(body).unwrap();
             agrees(&request, &serde_json::from_str(&body).unwrap())?;
-            edit_adds_usage_only(&request, &body, engine)?;
+            edit_adds_usage_only(&request, &body, endpoint, engine)?;
         }
     }
 
@@ -293,7 +294,7 @@ proptest! {
         match parse(body.as_bytes(), endpoint, engine) {
             Ok(request) => {
                 prop_assert!(request.usage_edit(engine, false).is_some());
-                edit_adds_usage_only(&request, &body, engine)?;
+                edit_adds_usage_only(&request, &body, endpoint, engine)?;
             }
             // The generator may have drawn the same member twice.
             Err(error) => prop_assert!(matches!(error, RequestError::DuplicateKey(_)), "{error}"),

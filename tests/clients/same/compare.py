@@ -144,7 +144,9 @@ class Servers:
 def output_of(name, engine, port, key):
     """The lines that a program prints, without what changes from run to run."""
     command, file, _ = PROGRAMS[name]
-    environment = dict(os.environ, NODE_PATH=str(CLIENTS / "node" / "node_modules"),
+    # Python's sets are in another order each time, and litellm prints members in that.
+    environment = dict(os.environ, PYTHONHASHSEED="0",
+                       NODE_PATH=str(CLIENTS / "node" / "node_modules"),
                        TOLLGATE_CLIENTS=str(CLIENTS))
     run = subprocess.run(
         [*command, HERE / "programs" / file, engine, f"http://127.0.0.1:{port}", key],

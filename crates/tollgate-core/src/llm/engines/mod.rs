@@ -130,6 +130,13 @@ impl Engine {
         }
     }
 
+    /// Whether an error with this status may hold what the model wrote: llama.cpp says so what it can't
+    /// make sense of.
+    #[must_use]
+    pub fn may_show_output_in_error(self, status: u16) -> bool {
+        self == Self::LlamaCpp && status == 500
+    }
+
     /// The headers by which a client has it do something else than the body says. Behind `openai` there
     /// may be any engine.
     #[must_use]

@@ -68,7 +68,10 @@ impl Documents {
                     self.scanner.restart();
                     self.whole = Whole::GoesOn;
                 }
-                Some(_) => self.whole = Whole::Over,
+                Some(_) => {
+                    self.tally.note_rest();
+                    self.whole = Whole::Over;
+                }
             }
         }
         if self.whole == Whole::GoesOn {

@@ -80,9 +80,9 @@ impl Format {
         match (byte, promised) {
             (b'{' | b'[', Some(Self::Ndjson)) => Self::Ndjson,
             (b'{' | b'[', _) => Self::Json,
-            (_, Some(promised @ (Self::Sse | Self::Ndjson))) => promised,
             // `data`, `event`, `id`, `retry`.
             (b'd' | b'e' | b'i' | b'r' | b':', _) => Self::Sse,
+            (_, Some(promised @ (Self::Sse | Self::Ndjson))) => promised,
             _ => Self::Json,
         }
     }

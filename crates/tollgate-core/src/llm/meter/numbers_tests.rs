@@ -472,6 +472,34 @@ fn who_reads_texts_says_the_input_alone() {
 }
 
 #[test]
+fn an_answer_that_is_told_as_an_error_is_charged() {
+    let llama = engine(Endpoint::Chat, Engine::LlamaCpp);
+    let error = |message: &str| format!("{{\"error\":{{\"code\":500,\"message\":\"{message}\"}}}}");
+    let text = error("Failed to parse input at pos 7: twelve bytes");
+    assert_eq!(charge(llama, Format::Json, &text), (100, 11, Source::Partial));
+    let stream = [DELTA, "data: ", &text, "\n\n"].concat();
+    assert_eq!(charge(llama, Format::Sse, &stream), (100, 12, Source::Partial));
+    // Others know no such answer, and of other errors nothing was made.
+    assert_eq!(charge(asked(Endpoint::Chat), Format::Json, &text), (0, 0, Source::None));
+    let other = error("Failed to parse messages: twelve bytes");
+    assert_eq!(charge(llama, Format::Json, &other), (0, 0, Source::None));
+}
+
+#[test]
+fn each_of_many_answers_is_charged() {
+    let prompts = 1_000;
+    let asked = Asked { choices: prompts, ..engine(Endpoint::Completions, Engine::LlamaCpp) };
+    let answer = |index| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"text\":\"a\",\"finish_reason\":\"length\"}}],\
+             \"usage\":{{\"prompt_tokens\":2,\"completion_tokens\":10}}}}\n\n"
+        )
+    };
+    let stream: String = (0..prompts).map(answer).collect();
+    assert_eq!(charge(asked, Format::Sse, &stream), (2_000, 10_000, Source::Measured));
+}
+
+#[test]
 fn what_tgi_made_and_did_not_choose_is_charged() {
     let best_of = Asked { choices: 3, per_prompt: 3, ..engine(Endpoint::TgiGenerate, Engine::Tgi) };
     let others = "\"best_of_sequences\":[{\"generated_tokens\":4},{\"generated_tokens\":5}]";

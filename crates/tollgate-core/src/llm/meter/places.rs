@@ -109,6 +109,7 @@ pub(super) enum Place {
     Done,
     /// The engine's error: an object or a string.
     Error,
+    ErrorMessage,
     /// A string that says nothing, and another one in each document.
     Varying,
 }
@@ -182,6 +183,7 @@ impl Place {
             Self::Llama | Self::LlamaAnswer => Self::llama_member(key),
             Self::Sglang | Self::SglangAnswer | Self::MetaInfo => self.sglang_member(key),
             Self::Finish => (key == b"type").then_some(Self::Finish),
+            Self::Error => (key == b"message").then_some(Self::ErrorMessage),
             Self::Tgi | Self::Token | Self::Details | Self::Sequence => self.tgi_member(key),
             Self::ChatUsage
             | Self::VendorUsage
@@ -210,7 +212,7 @@ impl Place {
             | Self::TextSoFar
             | Self::Kind
             | Self::Done
-            | Self::Error
+            | Self::ErrorMessage
             | Self::Varying => None,
         }
     }
@@ -392,6 +394,7 @@ impl Place {
                 | Self::TokenText
                 | Self::TextSoFar
                 | Self::Error
+                | Self::ErrorMessage
                 | Self::Varying
         )
     }

@@ -41,7 +41,7 @@ pub struct Reading {
     /// The length of these pieces, in bytes of UTF-8.
     pub delta_bytes: u64,
     /// Whether the numbers are missing that this engine never leaves out by itself (llama.cpp's
-    /// `response_fields`).
+    /// `response_fields`), or may stand in what follows and can't be read.
     pub is_silent: bool,
     /// Whether the engine reported an error instead of (the rest of) an answer.
     pub failed: bool,

@@ -77,7 +77,11 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
     let is_partial = cut || reading.failed || has_no_end;
     let source = if is_partial { Source::Partial } else { Source::Estimated };
     let is_as_reserved = match reading.is_recognised() {
-        true => (is_partial && !reading.is_streamed) || reading.is_silent,
+        true => {
+            // An error that came whole shows all that came of the answer.
+            let shows_all = reading.ended && reading.failed;
+            (is_partial && !reading.is_streamed && !shows_all) || reading.is_silent
+        }
         // Of a stream that was cut, what can be recognised may not have come yet.
         false => !cut || !reading.is_streamed || reading.is_strange,
     };

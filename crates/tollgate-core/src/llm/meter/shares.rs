@@ -2,7 +2,7 @@
 
 use super::event::Counts;
 
-/// Of how many answers the numbers are kept. Of those beyond, what came is counted.
+/// Of how many answers the numbers are kept. Those beyond count when they have ended.
 const MAX_SHARES: usize = 256;
 
 /// The numbers of each answer, by its index. Most requests have one answer.
@@ -10,11 +10,20 @@ const MAX_SHARES: usize = 256;
 pub(super) struct Shares {
     first: Option<(u64, Counts)>,
     more: Vec<(u64, Counts)>,
+    /// Of all that are not kept. Hardly any request has so many.
+    others: Option<Box<Others>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Others {
+    counts: Counts,
+    prompts: u64,
 }
 
 impl Shares {
-    /// The engine says `counts` of the answer `index`.
-    pub(super) fn say(&mut self, index: u64, counts: Counts) {
+    /// The engine says `counts` of the answer `index`, one of `per_prompt` to its prompt; `is_last`: which
+    /// has ended with that.
+    pub(super) fn say(&mut self, index: u64, counts: Counts, per_prompt: u64, is_last: bool) {
         let known = self.first.iter_mut().chain(&mut self.more);
         if let Some((_, known)) = known.into_iter().find(|(other, _)| *other == index) {
             known.update(counts);
@@ -22,6 +31,15 @@ impl Shares {
             self.first = Some((index, counts));
         } else if self.more.len() < MAX_SHARES {
             self.more.push((index, counts));
+        } else if is_last {
+            let others = self.others.get_or_insert_default();
+            add(&mut others.counts.output, counts.output);
+            add(&mut others.counts.reasoning, counts.reasoning);
+            if index.is_multiple_of(per_prompt.max(1)) {
+                add(&mut others.counts.input, counts.input);
+                add(&mut others.counts.cached_input, counts.cached_input);
+                others.prompts = others.prompts.saturating_add(1);
+            }
         }
     }
 
@@ -38,14 +56,15 @@ impl Shares {
             .iter()
             .enumerate()
             .filter(|(at, (index, _))| is_first(*at, index / per_prompt.max(1)));
-        u64::try_from(prompts.count()).unwrap_or(u64::MAX)
+        let others = self.others.as_ref().map_or(0, |others| others.prompts);
+        u64::try_from(prompts.count()).unwrap_or(u64::MAX).saturating_add(others)
     }
 
     /// All together: the output of each answer, and the input of each prompt once, whatever the number of
     /// answers to it.
     pub(super) fn sum(&self, per_prompt: u64) -> Counts {
         let per_prompt = per_prompt.max(1);
-        let mut sum = Counts::default();
+        let mut sum = self.others.as_ref().map_or_else(Counts::default, |others| others.counts);
         for (at, (index, counts)) in self.iter().enumerate() {
             add(&mut sum.output, counts.output);
             add(&mut sum.reasoning, counts.reasoning);
@@ -83,7 +102,7 @@ mod tests {
     fn outputs_add_up_and_each_prompt_counts_once() {
         let mut shares = Shares::default();
         for (index, input, output) in [(1, 5, 2), (0, 5, 3), (2, 7, 4), (3, 7, 1), (1, 5, 9)] {
-            shares.say(index, counts(input, output));
+            shares.say(index, counts(input, output), 2, false);
         }
         // Two prompts with two answers each; the last word of an answer counts.
         assert_eq!(shares.sum(2), counts(12, 17));
@@ -98,12 +117,23 @@ mod tests {
     #[test]
     fn a_zero_takes_nothing_back_and_memory_is_bounded() {
         let mut shares = Shares::default();
-        shares.say(0, counts(5, 3));
-        shares.say(0, counts(0, 0));
+        shares.say(0, counts(5, 3), 1, false);
+        shares.say(0, counts(0, 0), 1, true);
         assert_eq!(shares.sum(1), counts(5, 3));
         for index in 0..100_000 {
-            shares.say(index, counts(1, 1));
+            shares.say(index, counts(1, 1), 1, false);
         }
         assert_eq!(shares.more.len(), MAX_SHARES);
+    }
+
+    #[test]
+    fn answers_that_are_not_kept_count_when_they_end() {
+        let mut shares = Shares::default();
+        for index in 0..1_000 {
+            shares.say(index, counts(2, 4), 2, false);
+            shares.say(index, counts(2, 10), 2, true);
+        }
+        assert_eq!(shares.sum(2), counts(1_000, 10_000));
+        assert_eq!(shares.prompts(2), 500);
     }
 }

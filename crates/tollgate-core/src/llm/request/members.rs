@@ -175,9 +175,9 @@ pub(super) fn is_question(form: Endpoint, name: &str) -> bool {
 /// What a member is to the model.
 pub(super) fn place(form: Endpoint, engine: Engine, name: &str) -> Place {
     use Endpoint::{
-        Classify, CohereEmbed, Embeddings, GenerativeScoring, Invocations, LlamaEmbedding,
-        LlamaInfill, OllamaChat, OllamaEmbed, OllamaGenerate, Pooling, Rerank, Score, SglangEncode,
-        SglangGenerate, TgiGenerate, TgiGenerateStream, TokenGenerate,
+        Classify, CohereEmbed, Embeddings, GenerativeScoring, Invocations, LlamaCompletion,
+        LlamaEmbedding, LlamaInfill, OllamaChat, OllamaEmbed, OllamaGenerate, Pooling, Rerank,
+        Score, SglangEncode, SglangGenerate, TgiGenerate, TgiGenerateStream, TokenGenerate,
     };
     match (name, form) {
         ("messages", Endpoint::ChatBatch | Embeddings | Pooling | Classify | Invocations) => {
@@ -186,6 +186,8 @@ pub(super) fn place(form: Endpoint, engine: Engine, name: &str) -> Place {
         ("messages", _) => Place::Messages,
         ("input", Endpoint::Responses) => Place::Messages,
         ("inputs", CohereEmbed) => Place::Messages,
+        // These read nothing but `prompt`: what stands here is no further prompt.
+        ("input" | "inputs", Endpoint::Completions | LlamaCompletion) => Place::Plain,
         ("prompt" | "input" | "inputs", _) => Place::Prompt,
         ("token_ids", TokenGenerate) => Place::Tokens,
         ("content_parts", TokenGenerate) => Place::Content,

@@ -27,6 +27,8 @@ pub(super) struct Tally {
     failed: bool,
     is_known: bool,
     is_strange: bool,
+    /// Something follows the document that should have been all.
+    has_rest: bool,
     hit_bound: bool,
     /// The answers that have ended, and the number of the last one that something came of.
     finishes: u64,
@@ -75,6 +77,7 @@ impl Tally {
             failed: false,
             is_known: false,
             is_strange: false,
+            has_rest: false,
             hit_bound: false,
             finishes: 0,
             last_index: 0,
@@ -120,6 +123,11 @@ impl Tally {
     /// What came is nothing that an engine is known to say.
     pub(super) fn note_strange(&mut self) {
         self.is_strange = true;
+    }
+
+    /// Behind what was taken for the whole answer, more comes that can't be read.
+    pub(super) fn note_rest(&mut self) {
+        self.has_rest = true;
     }
 
     /// The stream's end mark, `[DONE]`: the usage before it was the last one.
@@ -188,7 +196,7 @@ impl Tally {
             Place::Messages => self.settle_messages(&event, is_whole),
             Place::Ollama => self.settle_ollama(&event, is_whole),
             Place::Tgi => self.settle_tgi(&event, is_whole),
-            Place::Llama | Place::Sglang => self.settle_native(&event, is_whole),
+            Place::Llama | Place::Sglang => self.settle_native(&event, finishes, is_whole),
             _ => self.settle_openai(&event, is_whole),
         }
     }
@@ -217,7 +225,9 @@ impl Tally {
                 Choices::Empty | Choices::Unknown => self.asked.engine == Engine::LlamaCpp,
             };
         if is_of_one {
-            self.shares.say(self.last_index, event.counts);
+            // What follows the chunks of an answer without being one, is its last word.
+            let is_last = event.finishes > 0 || event.choices != Choices::Filled;
+            self.shares.say(self.last_index, event.counts, self.asked.per_prompt, is_last);
             let is_only_one = self.asked.choices <= 1 && event.choices != Choices::Filled;
             self.said_final = has_finished || (is_only_one && is_whole);
         } else {
@@ -285,11 +295,11 @@ impl Tally {
     }
 
     /// Native answers of llama.cpp and SGLang say how far each is, and in the end how far it came.
-    fn settle_native(&mut self, event: &Event, is_whole: bool) {
+    fn settle_native(&mut self, event: &Event, finishes: u64, is_whole: bool) {
         let has_finished = self.finishes > 0 && self.finishes >= self.asked.choices;
         self.ended |= has_finished && is_whole;
         if event.says_usage() {
-            self.shares.say(event.index, event.counts);
+            self.shares.say(event.index, event.counts, self.asked.per_prompt, finishes > 0);
         }
         if event.is_known {
             self.said_final = is_whole && (has_finished || !self.is_streamed);
@@ -299,7 +309,7 @@ impl Tally {
     /// One of several answers in an array came to its end.
     fn end_answer(&mut self) {
         if self.event.says_usage() {
-            self.shares.say(self.answers, self.event.counts);
+            self.shares.say(self.answers, self.event.counts, self.asked.per_prompt, true);
         }
         self.answers = self.answers.saturating_add(1);
         self.event.counts = Counts::default();

@@ -41,9 +41,9 @@ impl Tally {
             _ => (self.deltas, self.delta_bytes),
         };
         // These say their numbers in any case, unless the client chose what they say.
-        let is_silent = matches!(self.root, Place::Llama | Place::Sglang)
-            && self.ended
-            && said.output.is_none();
+        let says_always = matches!(self.root, Place::Llama | Place::Sglang);
+        let is_silent =
+            (says_always || self.has_rest) && self.ended && said.output.is_none() && !self.failed;
         Reading {
             said,
             said_final: self.said_final,

@@ -4,10 +4,15 @@ use super::super::event::{Choices, Counts, Kind, Saying};
 use super::super::json_events::{Container, JsonString, Reader, Scalar};
 use super::super::places::{Alias, Count, Place};
 use super::Tally;
+use crate::llm::Engine;
 
 /// A count above this is no count of tokens: it is ignored, as if the engine had not said it. So
 /// sums of counts don't overflow, and a mad engine doesn't put a client into debt for ever.
 const MAX_TOKENS: u64 = 1 << 40;
+
+/// How llama.cpp begins to say that it can't make sense of what its model wrote. All of that follows, and
+/// there are clients that read it from there.
+const UNREADABLE_OUTPUT: &[u8] = b"Failed to parse input at pos ";
 
 impl Tally {
     pub(super) fn add_delta(&mut self, len: u64) {
@@ -107,6 +112,12 @@ impl Reader for Tally {
             Place::Kind => self.event.kind = Kind::of(string),
             Place::Finish if string.len > 0 => self.event.finish(string),
             Place::Error if string.len > 0 => self.failed = true,
+            Place::ErrorMessage
+                if self.asked.engine == Engine::LlamaCpp
+                    && string.head.starts_with(UNREADABLE_OUTPUT) =>
+            {
+                self.add_delta(string.len);
+            }
             _ => self.note(place),
         }
     }

@@ -29,6 +29,20 @@ fn llama_cpp_reads_its_prompts_in_every_shape() {
 }
 
 #[test]
+fn completions_have_no_prompts_but_their_own() {
+    let body = r#"{"prompt":"abcd","input":"ef","inputs":["g","h"],"max_tokens":8}"#;
+    for (endpoint, engine) in [
+        (Endpoint::Completions, Engine::Vllm),
+        (Endpoint::Completions, Engine::LlamaCpp),
+        (Endpoint::LlamaCompletion, Engine::LlamaCpp),
+    ] {
+        let request = parse_as(body, endpoint, engine).unwrap();
+        assert_eq!(request.choices, 1);
+        assert!(size(&request).0 >= 8);
+    }
+}
+
+#[test]
 fn llama_cpp_embeds_by_content_as_well() {
     let body = r#"{"content":"twelve bytes"}"#;
     for endpoint in [Endpoint::LlamaEmbedding, Endpoint::Embeddings] {
