@@ -181,7 +181,8 @@ is(passed('purse-5', '/learned', 150, 5), 5, 'learned: all of them pass');
 is(passed('purse-6', '/learned', 400, 5), 3, 'learned: to the end of the budget, and one beyond');
 $r = complete(client => 'purse-7', uri => '/learned/v1/completions', max => 5, tokens => 5);
 is(status($r), 200, 'learned: a bound below the guess');
-my ($line) = grep { ($_->{client} // '') eq 'purse-7' } audit_lines($t, 'audit.log');
+my $line;
+poll { ($line) = grep { ($_->{client} // '') eq 'purse-7' } audit_lines($t, 'audit.log') };
 is($line->{cost}, 0.006, 'learned: charged what it took');
 
 for my $value ('off', 'bound learned', '') {
