@@ -4,9 +4,9 @@
 //! a text is counted by such parts, in one pass: English has few parts for its length, code has more,
 //! and numbers in hexadecimal have one for nearly every byte.
 
-/// The bytes of a text that are all looked at.
-const WHOLE: usize = 1 << 10;
-/// Of what comes behind these, one block in so many is looked at.
+/// The bytes of a request's texts that are all looked at.
+const WHOLE: usize = 2 << 10;
+/// Of what comes behind these, about one block in so many is looked at.
 const EVERY: usize = 16;
 /// Bytes of a block.
 const BLOCK: usize = 128;
@@ -88,31 +88,6 @@ impl Parts {
     /// How many kinds there are.
     pub const KINDS: usize = 11;
 
-    /// Adds those of a text. Of a long one, only a part is looked at.
-    pub fn add(&mut self, text: &[u8]) {
-        let (whole, rest) = text.split_at_checked(WHOLE).unwrap_or((text, &[]));
-        self.count(whole);
-        if rest.is_empty() {
-            return;
-        }
-        let (mut sample, mut seen) = (Self::default(), 0);
-        for block in rest.chunks(BLOCK).step_by(EVERY) {
-            sample.count(block);
-            seen += block.len();
-        }
-        let all = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-        let seen = u64::try_from(seen).unwrap_or(u64::MAX).max(1);
-        for (part, sampled) in self.all_mut().into_iter().zip(sample.all()) {
-            let scaled = u64::from(sampled).saturating_mul(all) / seen;
-            *part = part.saturating_add(u32::try_from(scaled).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// Adds so many marks that stand alone: those around what is shown as JSON.
-    pub fn add_marks(&mut self, count: usize) {
-        self.marks = self.marks.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-    }
-
     /// In the order of the fields.
     #[must_use]
     pub fn all(&self) -> [u32; Self::KINDS] {
@@ -188,15 +163,70 @@ impl Parts {
     }
 }
 
+/// Counts the parts of the texts of one request: all of a short one, and a sample of what is behind that,
+/// however many texts that is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sampler {
+    whole: Parts,
+    /// Bytes of it.
+    looked_at: usize,
+    /// What was found in blocks of what is behind that.
+    sample: Parts,
+    /// Bytes of these blocks.
+    sampled: usize,
+    /// Bytes that are behind.
+    behind: usize,
+    /// Those since the last block that was looked at.
+    waiting: usize,
+}
+
+impl Sampler {
+    /// Adds a text.
+    pub fn add(&mut self, text: &[u8]) {
+        let room = WHOLE.saturating_sub(self.looked_at);
+        let (whole, rest) = text.split_at_checked(room).unwrap_or((text, &[]));
+        self.whole.count(whole);
+        self.looked_at += whole.len();
+        for block in rest.chunks(BLOCK) {
+            self.behind += block.len();
+            self.waiting += block.len();
+            if self.waiting >= BLOCK * EVERY || self.sampled == 0 {
+                self.sample.count(block);
+                self.sampled += block.len();
+                self.waiting = 0;
+            }
+        }
+    }
+
+    /// Adds so many marks that stand alone: those around what is shown as JSON.
+    pub fn add_marks(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.whole.marks = self.whole.marks.saturating_add(count);
+    }
+
+    /// How many parts there are.
+    #[must_use]
+    pub fn parts(&self) -> Parts {
+        let mut parts = self.whole;
+        let number = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let (behind, sampled) = (number(self.behind), number(self.sampled).max(1));
+        for (part, found) in parts.all_mut().into_iter().zip(self.sample.all()) {
+            let scaled = u64::from(found).saturating_mul(behind) / sampled;
+            *part = part.saturating_add(u32::try_from(scaled).unwrap_or(u32::MAX));
+        }
+        parts
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn parts(text: &str) -> Parts {
-        let mut parts = Parts::default();
-        parts.add(text.as_bytes());
-        parts
+        let mut sampler = Sampler::default();
+        sampler.add(text.as_bytes());
+        sampler.parts()
     }
 
     #[test]
@@ -220,18 +250,23 @@ mod tests {
         let long = line.repeat(2_000);
         let mut whole = Parts::default();
         whole.count(long.as_bytes());
-        for (sampled, counted) in parts(&long).all().into_iter().zip(whole.all()) {
-            assert!(sampled.abs_diff(counted) <= counted / 20 + 5, "{sampled} {counted}");
+        // The same in one text, and in many.
+        let mut of_lines = Sampler::default();
+        (0..2_000).for_each(|_| of_lines.add(line.as_bytes()));
+        for found in [parts(&long), of_lines.parts()] {
+            for (sampled, counted) in found.all().into_iter().zip(whole.all()) {
+                assert!(sampled.abs_diff(counted) <= counted / 10 + 5, "{sampled} {counted}");
+            }
         }
     }
 
     proptest! {
         #[test]
-        fn no_part_is_longer_than_the_text(text: Vec<u8>) {
-            let mut parts = Parts::default();
-            parts.add(&text);
-            let len = u32::try_from(text.len()).unwrap();
-            prop_assert!(parts.all().into_iter().all(|count| count <= len));
+        fn no_part_is_longer_than_the_texts(texts: Vec<Vec<u8>>) {
+            let mut sampler = Sampler::default();
+            texts.iter().for_each(|text| sampler.add(text));
+            let len = u32::try_from(texts.iter().map(Vec::len).sum::<usize>()).unwrap();
+            prop_assert!(sampler.parts().all().into_iter().all(|count| count <= len));
         }
     }
 }

@@ -102,7 +102,7 @@ impl<'de> Reader<'de> {
             background: self.background,
             per_prompt: self.choices,
             input,
-            parts: self.measure.parts,
+            parts: self.measure.parts.parts(),
             stream_options: self.stream_options,
         }
     }

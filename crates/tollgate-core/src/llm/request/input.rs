@@ -4,13 +4,14 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{InputSize, Parts, RequestError, MAX_DEPTH};
+use super::{InputSize, RequestError, MAX_DEPTH};
+use crate::llm::parts::Sampler;
 
 /// What has been measured of a body so far, and how deep in it the reader is.
 #[derive(Debug, Default)]
 pub(super) struct Measure {
     pub(super) size: InputSize,
-    pub(super) parts: Parts,
+    pub(super) parts: Sampler,
     /// Prompts of their own, each of which gets its own output.
     pub(super) prompts: u64,
     /// Whether a member `images` holds images, as Ollama's do.
