@@ -26,3 +26,4 @@ pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
 pub mod status;
+mod surrogate;
