@@ -4,11 +4,13 @@
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
+//! * [`files`]: what stands where a file is to be written;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
 pub(crate) mod credentials;
 pub(crate) mod directives;
+mod files;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;

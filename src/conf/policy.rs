@@ -1,11 +1,13 @@
 //! What holds in a location: its settings, resolved and checked.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
 use super::credentials::{self, Verifier};
+use super::files;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
     AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings, Upgrade,
@@ -19,6 +21,7 @@ use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::{self, Engine};
+use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate_max_body`, unless it is given.
@@ -170,7 +173,7 @@ impl Policy {
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
-            max_body: settings.max_body.unwrap_or(DEFAULT_MAX_BODY),
+            max_body: settings.max_body.as_ref().map_or(DEFAULT_MAX_BODY, |given| given.value),
             include_usage: settings.include_usage.unwrap_or_default(),
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
             reserve: settings.reserve.unwrap_or_default(),
@@ -213,7 +216,7 @@ impl Policy {
 /// `tollgate_api_key_header`.
 fn api_key_headers(settings: &Settings) -> impl Iterator<Item = &str> {
     const DEFAULT: [&str; 2] = ["Authorization", "X-API-Key"];
-    let own = settings.api_key_headers.as_deref();
+    let own = settings.api_key_headers.as_ref().map(|given| given.value.as_slice());
     let default = DEFAULT.iter().copied().filter(move |_| own.is_none());
     own.unwrap_or_default().iter().map(String::as_str).chain(default)
 }
@@ -301,8 +304,21 @@ fn audit_log(
         }
         return Ok(Some(Rc::clone(log)));
     }
-    let log = LogFile::open(cx, path, *buffering)
-        .map_err(|error| ConfError::new(format!("\"tollgate_audit_log\": {error} {place}")))?;
+    let failed = |problem: &dyn fmt::Display| {
+        ConfError::new(format!("\"tollgate_audit_log\": {problem} {place}"))
+    };
+    let doubt = files::check(&cx.prefix_path(path)?, Use::Log).map_err(|error| failed(&error))?;
+    let log = LogFile::open(cx, path, *buffering).map_err(|error| failed(&error))?;
+    let shared = (log.is_shared() && !path.starts_with("/dev/")).then(|| {
+        format!(
+            "\"{}\" is the file of another log, whose lines would be among those of JSON; give it a \
+             file of its own",
+            path.escape_debug()
+        )
+    });
+    for doubt in doubt.into_iter().chain(shared) {
+        cx.log().warn(format_args!("\"tollgate_audit_log\": {doubt} {place}"));
+    }
     loaded.audit_logs.push(Rc::clone(&log));
     Ok(Some(log))
 }

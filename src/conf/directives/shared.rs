@@ -1,16 +1,17 @@
 //! What `http` declares for all locations.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{error, once, word, words, Outcome};
+use super::{error, file_name, once, word, words, Outcome};
+use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
 use crate::ffi::complex_value::ComplexValue;
 use crate::ffi::conf::{parse_size, ConfContext, ConfError};
 use crate::ffi::shm::SharedZone;
 use tollgate_core::limits::Dimension;
+use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -29,6 +30,7 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         match parameter.split_once('=') {
             Some(("zone", value)) if zone.is_none() => zone = Some(value),
             Some(("state", path)) if state.is_none() && !path.is_empty() => {
+                let path = file_name("\"state=\" of \"tollgate_zone\"", path, Use::Kept)?;
                 state = Some(cx.prefix_path(path)?);
             }
             _ => return Err(error(FORM)),
@@ -58,17 +60,14 @@ pub(super) fn status_file(
 ) -> Outcome {
     let path = match word(args, 1) {
         "off" => None,
-        path => Some(cx.prefix_path(path)?),
+        path => {
+            let path = file_name("\"tollgate_status_file\"", path, Use::Kept)?;
+            Some(cx.prefix_path(path)?)
+        }
     };
     if let Some(path) = &path {
-        let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
-        if folder.is_none() || Path::new(path).is_dir() {
-            return Err(error(format!(
-                "\"tollgate_status_file {}\" names no file in a folder that is there; make the folder, or \
-                 name a file in another one",
-                path.escape_debug()
-            )));
-        }
+        files::check(path, Use::Kept)
+            .map_err(|problem| error(format!("\"tollgate_status_file\": {problem}")))?;
     }
     once(&mut conf.status_file, args, path)
 }
@@ -199,7 +198,7 @@ pub(super) fn price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
              input=0.15 output=0.60\"",
         ));
     }
-    let pattern = Pattern::parse(text).map_err(|problem| {
+    let pattern = Pattern::of_models(text).map_err(|problem| {
         error(format!(
             "invalid pattern \"{}\" of \"tollgate_price\": {problem}",
             text.escape_debug()
