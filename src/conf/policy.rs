@@ -13,7 +13,7 @@ use super::settings::{
     AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings, Upgrade,
 };
 use super::MainConf;
-use crate::ffi::conf::{ConfContext, ConfError};
+use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::open_file::LogFile;
 use crate::introspector::Introspector;
 use crate::per_server::PerServer;
@@ -22,6 +22,7 @@ use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::{self, Engine};
 use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::nginx_text::rule_key;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate_max_body`, unless it is given.
@@ -99,7 +100,17 @@ pub(crate) struct Loaded {
     /// Keys files of which it was said that some of their keys have no tier.
     pub(super) warned: HashSet<String>,
     pub(super) applied: HashSet<Arc<str>>,
+    pub(super) uses: Vec<RuleUse>,
     pub(super) in_use: bool,
+}
+
+/// A rule that is applied somewhere.
+pub(super) struct RuleUse {
+    pub(super) rule: Rc<LimitRule>,
+    /// Of the `tollgate_apply`.
+    pub(super) place: Place,
+    /// A variable of its key, where all that the key is made of is never known.
+    pub(super) unknown: Option<String>,
 }
 
 impl Policy {
@@ -155,6 +166,8 @@ impl Policy {
             )));
         }
         check_prices(main, &limits)?;
+        let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
+        note_uses(settings, &auth, is_metered, &limits, main);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
@@ -166,7 +179,7 @@ impl Policy {
             introspector,
             tiers,
             default_tier,
-            is_metered: !anonymous || limits.iter().any(|rule| rule.limits.is_metered()),
+            is_metered,
             limits,
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
@@ -260,6 +273,29 @@ fn applied_limits(
             Ok(Rc::clone(rule))
         })
         .collect()
+}
+
+/// Remembers where rules are applied, and whether what they are counted by is known there.
+fn note_uses(
+    settings: &Settings,
+    auth: &Auth,
+    is_metered: bool,
+    limits: &[Rc<LimitRule>],
+    main: &mut MainConf,
+) {
+    let Some(Given { place, .. }) = &settings.apply else { return };
+    let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
+    let knowledge = rule_key::Knowledge {
+        clients: !auth.is_none(),
+        key_ids: auth.api_key || auth.jwt,
+        tenants: auth.has_tokens() && names_tenant,
+        models: is_metered,
+    };
+    main.loaded.uses.extend(limits.iter().map(|rule| RuleUse {
+        rule: Rc::clone(rule),
+        place: place.clone(),
+        unknown: rule_key::unknown(&rule.key_text, knowledge),
+    }));
 }
 
 /// Where a budget holds and nothing has a price, every request would be refused.

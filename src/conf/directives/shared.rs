@@ -12,6 +12,7 @@ use crate::ffi::conf::{parse_size, ConfContext, ConfError};
 use crate::ffi::shm::SharedZone;
 use tollgate_core::limits::Dimension;
 use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::nginx_text::{expression, rule_key};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -97,9 +98,10 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
     for parameter in args.get(2..).unwrap_or_default() {
         match parameter.split_once('=') {
             Some(("key", expression)) if key.is_none() && !expression.is_empty() => {
+                rule_key::check(expression)
+                    .map_err(|problem| error(format!("the limit \"{name}\" {problem}")))?;
                 key = Some(key_source(cx, expression)?);
-                // "${name}" is "$name".
-                key_text = expression.replace("${", "$");
+                key_text = expression.to_owned();
             }
             Some((what, value)) if LIMITS.contains(&what) || what == "auth_failures" => {
                 limits.push((what, vec![value]));
@@ -135,7 +137,8 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             what => set.add(what, values, Some(name))?,
         }
     }
-    if !auth_failures.is_empty() && key_text.contains("$tollgate_") {
+    let is_ours = |variable: String| variable.starts_with("tollgate_");
+    if !auth_failures.is_empty() && expression::names(&key_text).any(is_ours) {
         return Err(error(format!(
             "\"auth_failures=\" of the limit \"{name}\" would count nothing: who fails to \
              authenticate has no \"{key_text}\"; use \"key=$binary_remote_addr\""
@@ -146,9 +149,17 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             "the limit \"{name}\" limits nothing; add \"requests=\" or another limit"
         )));
     }
+    if rule_key::is_doubtful(&key_text) {
+        cx.log().warn(format_args!(
+            "\"key={key_text}\" of the limit \"{name}\" (tollgate_limit) is a constant, by which all \
+             requests are counted together; if the variable is meant, write \"key=${key_text}\" {}",
+            cx.place()
+        ));
+    }
     conf.limits.push(Rc::new(LimitRule {
         name: Arc::from(name),
         key,
+        key_text,
         limits: set,
         auth_failures,
         place: cx.place(),
@@ -175,11 +186,12 @@ const AUTHENTICATED: [&str; 5] =
 
 /// Who can mint what an expression says?
 fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    // What a regular expression found is nobody's name.
+    if expression.split('$').skip(1).count() != expression::names(expression).count() {
+        return KeySource::Expression;
+    }
     let mut kind: fn(ComplexValue) -> KeySource = KeySource::Constant;
-    for rest in expression.split('$').skip(1) {
-        let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let name = rest.split(|c| !is_name(c)).next().unwrap_or_default().to_ascii_lowercase();
+    for name in expression::names(expression) {
         if AUTHENTICATED.contains(&name.as_str()) {
             kind = KeySource::Authenticated;
         } else if !FIXED.contains(&name.as_str()) {
