@@ -19,6 +19,7 @@ pub mod keys;
 pub mod limits;
 pub mod llm;
 pub mod money;
+pub mod nginx_text;
 pub mod path;
 pub mod pattern;
 pub mod price;
