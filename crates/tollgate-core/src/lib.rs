@@ -25,4 +25,5 @@ pub mod price;
 pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
+pub mod rest;
 pub mod status;
