@@ -39,6 +39,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
     };
+    if r.is_after_answer() {
+        // A `post_action` is none of the client's requests, and takes nothing.
+        return Verdict::Declined;
+    }
     let redirected = r.state().is_none();
     let Some(state) = r.attach_state(|| make_state(r, policy)) else {
         return Verdict::Status(answer(Reason::InternalError).status);

@@ -10,6 +10,7 @@ use tollgate_core::limits::{Ask, Standing, Zone};
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
+use tollgate_core::rest::Rest;
 
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
@@ -71,6 +72,8 @@ pub(crate) struct State {
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
     pub(crate) buffers: Buffers,
+    /// What is to come of the answer until it is settled; `None` where nothing is to be settled.
+    pub(crate) rest: Option<Rest>,
     pub(crate) body: Body,
     /// The decision is that of another module, under `satisfy any`.
     pub(crate) is_granted_by_another: bool,
@@ -231,6 +234,7 @@ impl State {
             metering: None,
             edit: None,
             buffers: Buffers::default(),
+            rest: None,
             body: Body::Untouched,
             is_granted_by_another: false,
             refused_with: Vec::new(),

@@ -7,7 +7,7 @@
 //! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
-//! * [`absence`]: answers that are waited for without their client;
+//! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests;
 //! * [`subrequest`], [`outfit`]: questions to identity providers;
 //! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
 //! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
@@ -18,6 +18,7 @@ pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod commands;
 pub(crate) mod complex_value;
+mod composed;
 pub(crate) mod conf;
 pub(crate) mod filters;
 pub(crate) mod guard;
