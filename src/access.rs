@@ -298,15 +298,13 @@ fn identify(
         Err(refused) => {
             if refused.reason.is_auth_failure() {
                 admission.count_auth_failure().map_err(|shortage| denial(state, shortage))?;
-            } else {
-                admission.clear_suspicion();
             }
             return Err(refused);
         }
     };
-    admission.clear_suspicion();
     {
         let mut state = state.borrow_mut();
+        state.suspicion = None;
         state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);

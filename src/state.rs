@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Ask, Standing, Zone};
+use tollgate_core::limits::{Standing, Zone};
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 use tollgate_core::rest::Rest;
 
+use crate::auth_failures::Suspicion;
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
@@ -59,8 +60,8 @@ pub(crate) struct State {
     /// The path that it was judged by last.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
-    /// What was counted as a wrong credential while a provider is asked about it.
-    pub(crate) suspicion: Vec<Ask>,
+    /// What was counted as a wrong credential when it had a provider asked about it.
+    pub(crate) suspicion: Option<Rc<Suspicion>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
@@ -226,7 +227,7 @@ impl State {
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
-            suspicion: Vec::new(),
+            suspicion: None,
             asked: None,
             ticket: None,
             charged: Charges::default(),

@@ -8,7 +8,8 @@
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
 //! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests;
-//! * [`subrequest`], [`outfit`]: questions to identity providers;
+//! * [`subrequest`], [`outfit`], [`provider_answer`]: questions to identity providers; [`own_request`],
+//!   [`server_phase`]: who asks them, and where they begin;
 //! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
 //! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
@@ -29,10 +30,13 @@ pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod open_file;
 mod outfit;
+mod own_request;
 pub(crate) mod parked;
 pub(crate) mod process;
+mod provider_answer;
 pub(crate) mod relay;
 pub(crate) mod request;
+mod server_phase;
 pub(crate) mod shared_block;
 pub(crate) mod shm;
 pub(crate) mod subrequest;
