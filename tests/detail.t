@@ -359,6 +359,8 @@ my @cases = (
 		'malformed_request', 'duplicate_member model', '"model" is given more than once'],
 	['a field in capitals', $post, [$key], "{\"MODEL\":\"$marker\"}",
 		'malformed_request', 'misspelt_member model'],
+	['half of an emoji', $post, [$key], '{"model":"x\ud83d"}',
+		'malformed_request', 'half_pair model'],
 	['a field of the wrong type', $post, [$key], "{\"model\":\"x\",\"max_tokens\":\"$marker\"}",
 		'malformed_request', 'bad_member max_tokens',
 		'"max_tokens" has a value of the wrong type, or out of range'],

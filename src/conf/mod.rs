@@ -4,11 +4,13 @@
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
+//! * [`files`]: what stands where a file is to be written;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
 pub(crate) mod credentials;
 pub(crate) mod directives;
+mod files;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
@@ -22,10 +24,11 @@ use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
-use policy::{Loaded, Policy};
+use policy::{Loaded, Policy, RuleUse};
 use rules::{LimitRule, Tier};
 use settings::Settings;
 use tollgate_core::limits::Zone;
+use tollgate_core::nginx_text::rule_key;
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
@@ -109,6 +112,30 @@ impl MainConf {
                 "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",
                 rule.name, rule.name, rule.place
             ));
+        }
+        self.tell_unknown_keys(cx);
+    }
+
+    /// Tells of rules that are applied only where what they are counted by is never known. Where a
+    /// `tollgate_apply` holds in several locations, one in which it is known suffices.
+    fn tell_unknown_keys(&self, cx: &ConfContext<'_>) {
+        let uses = &self.loaded.uses;
+        let is_same = |a: &RuleUse, b: &RuleUse| Rc::ptr_eq(&a.rule, &b.rule) && a.place == b.place;
+        for (index, applied) in uses.iter().enumerate() {
+            let Some(unknown) = &applied.unknown else { continue };
+            let was_told = uses.iter().take(index).any(|other| is_same(other, applied));
+            let is_known =
+                uses.iter().any(|other| other.unknown.is_none() && is_same(other, applied));
+            if !was_told && !is_known {
+                cx.log().warn(format_args!(
+                    "\"tollgate_apply {}\" has no effect, as \"${unknown}\" in the key of tollgate_limit \
+                     \"{}\" is always empty here: {} {}",
+                    applied.rule.name,
+                    applied.rule.name,
+                    rule_key::remedy(unknown),
+                    applied.place
+                ));
+            }
         }
     }
 }

@@ -111,6 +111,7 @@ causes! {
     BodyTooDeep MalformedRequest "body_too_deep" "the body is nested too deeply";
     DuplicateMember MalformedRequest "duplicate_member" "\"NAME\" is given more than once";
     MisspeltMember MalformedRequest "misspelt_member" "\"NAME\" is not written in lower case";
+    HalfPair MalformedRequest "half_pair" "\"NAME\" has half of a surrogate pair";
     BadMember MalformedRequest "bad_member" "\"NAME\" has a value of the wrong type, or out of range";
 
     NoFreeSlot ConcurrencyExceeded "no_free_slot" "as many requests as the limit allows are in flight, and there is no queue";

@@ -19,6 +19,8 @@ pub enum RequestError {
     DuplicateKey(&'static str),
     /// A key in another spelling than its own, such as `MODEL`. Servers differ in whether it counts.
     MisspeltKey(&'static str),
+    /// A key, or its value, with half of a surrogate pair. Servers differ in what they read there.
+    HalfPair(&'static str),
     /// A value of another type than the key's, or out of range. Servers differ in what they make of
     /// it.
     BadValue(&'static str),
@@ -30,7 +32,10 @@ impl RequestError {
     pub fn key(&self) -> Option<&'static str> {
         match self {
             Self::NotJson | Self::NotAnObject | Self::TooDeep => None,
-            Self::DuplicateKey(key) | Self::MisspeltKey(key) | Self::BadValue(key) => Some(key),
+            Self::DuplicateKey(key)
+            | Self::MisspeltKey(key)
+            | Self::HalfPair(key)
+            | Self::BadValue(key) => Some(key),
         }
     }
 
@@ -43,6 +48,7 @@ impl RequestError {
             Self::TooDeep => Cause::BodyTooDeep,
             Self::DuplicateKey(_) => Cause::DuplicateMember,
             Self::MisspeltKey(_) => Cause::MisspeltMember,
+            Self::HalfPair(_) => Cause::HalfPair,
             Self::BadValue(_) => Cause::BadMember,
         };
         match self.key() {
@@ -60,6 +66,9 @@ impl fmt::Display for RequestError {
             Self::TooDeep => f.write_str("the body is nested too deeply"),
             Self::DuplicateKey(key) => write!(f, "\"{key}\" is given more than once"),
             Self::MisspeltKey(key) => write!(f, "\"{key}\" is not written in lower case"),
+            Self::HalfPair(key) => {
+                write!(f, "\"{key}\" has half of a surrogate pair (\\ud800 to \\udfff)")
+            }
             Self::BadValue(key) => write!(f, "\"{key}\" must be {}", expected(key)),
         }
     }
@@ -90,6 +99,7 @@ mod tests {
             RequestError::TooDeep,
             RequestError::DuplicateKey("model"),
             RequestError::MisspeltKey("stream"),
+            RequestError::HalfPair("model"),
             RequestError::BadValue("n"),
         ] {
             let text = error.to_string();
