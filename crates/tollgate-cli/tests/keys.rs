@@ -165,6 +165,20 @@ fn revoked_key_stays_revoked() {
 }
 
 #[test]
+fn folder_that_is_not_there_is_named_with_the_line_that_makes_it() {
+    let keys = Keys::new();
+    let folder = keys.path.with_file_name("missing");
+    let file = folder.join("keys.json");
+    let file = file.to_str().unwrap();
+    let run = tollgate(["key", "create", "--client", "acme", "--file", file]);
+    assert_eq!((run.status, run.out.as_str()), (3, ""), "{}", run.err);
+    let line = format!("install -d -g www-data -m 2750 {}", folder.display());
+    assert!(run.err.contains(&line), "{}", run.err);
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(tollgate(["key", "create", "--client", "acme", "--file", file]).status, 0);
+}
+
+#[test]
 fn key_that_is_revoked_again_keeps_the_date_of_the_first_time() {
     let keys = Keys::new();
     let (_, id) = keys.create(&["--client", "acme"]);
