@@ -136,7 +136,8 @@ impl Admission<'_, '_> {
                 is_own: false,
                 is_money: false,
             });
-            *worst = Some(Shortage { reason: Reason::AuthFailuresExceeded, wait_nanos, report });
+            let reason = Reason::AuthFailuresExceeded;
+            *worst = Some(Shortage { reason, wait_nanos, report, detail: None });
         }
     }
 

@@ -59,6 +59,11 @@ impl KeyProvider {
         }
     }
 
+    /// What the operator calls it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// The number of the set in use.
     pub(crate) fn id(&self) -> u64 {
         self.id.get()

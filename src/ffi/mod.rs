@@ -3,7 +3,7 @@
 //! * [`module`]: what nginx finds in the library, and the hooks that it calls;
 //! * [`guard`]: no panic crosses into C;
 //! * [`conf`], [`commands`]: directives, and the memory of configurations;
-//! * [`request`], [`headers`], [`header_removal`]: the request of a callback;
+//! * [`request`], [`headers`], [`header_removal`]: the request of a callback; [`attachment`]: its state;
 //! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
@@ -15,6 +15,7 @@
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
+mod attachment;
 pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod commands;

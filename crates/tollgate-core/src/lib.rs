@@ -12,6 +12,7 @@ pub mod clock;
 pub mod credential;
 mod decimal;
 pub mod decision;
+pub mod detail;
 pub mod disclosure;
 pub mod introspection;
 pub mod jwt;
