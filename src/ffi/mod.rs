@@ -2,7 +2,8 @@
 //!
 //! * [`module`]: what nginx finds in the library, and the hooks that it calls;
 //! * [`guard`]: no panic crosses into C;
-//! * [`conf`], [`commands`]: directives, and the memory of configurations;
+//! * [`conf`], [`commands`]: directives, and the memory of configurations; [`locations`]: all of it, when
+//!   it has been read;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback; [`attachment`]: its state;
 //! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
@@ -27,6 +28,7 @@ pub(crate) mod guard;
 pub(crate) mod header_removal;
 pub(crate) mod headers;
 pub(crate) mod in_flight;
+pub(crate) mod locations;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod open_file;
