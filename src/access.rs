@@ -233,7 +233,7 @@ fn decide(
 ) -> Result<Progress, Denial> {
     let conf = r.main_conf();
     let (zone, lock) = conf.zone().ok_or(Reason::InternalError)?;
-    upkeep::join(zone, &lock, conf);
+    upkeep::join(zone, conf);
     let admission = Admission { r, state, policy, zone, lock: &lock };
     if step == Step::Credential && path::is_ambiguous(r.uri(), r.target()) {
         return Err(Reason::MalformedPath.into());

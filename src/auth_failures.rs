@@ -10,6 +10,7 @@ use crate::admission::{Admission, Shortage};
 use crate::conf::rules::{Bucket, LimitRule};
 use crate::ffi::clock::now;
 use crate::state::LimitReport;
+use crate::worker;
 
 impl Admission<'_, '_> {
     /// Whether the address (or whatever the rules' keys are) has presented too many wrong
@@ -67,6 +68,7 @@ impl Admission<'_, '_> {
     pub(crate) fn clear_suspicion(&self) {
         let taken = std::mem::take(&mut self.state.borrow_mut().suspicion);
         if !taken.is_empty() {
+            worker::note_changed();
             self.zone.give_back(&taken, now());
         }
     }
@@ -74,6 +76,7 @@ impl Admission<'_, '_> {
     /// Takes a failure from each limit, whether or not one of them is spent, and adds what was taken.
     fn take_failures(&self, taken: &mut Vec<Ask>) -> Result<(), Shortage> {
         let now = now();
+        worker::note_changed();
         let mut worst = None;
         for rule in self.failure_rules() {
             let mut take = |subject: &Subject<'_>| {

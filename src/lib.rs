@@ -20,8 +20,8 @@
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
 //! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
 //!
-//! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
-//! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
+//! Beside requests, [`upkeep`] frees what dead workers held, and has a [`state_writer`] write the
+//! [`state_file`]; [`watch`] looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
 //! what is in force; [`revocation`] cuts off requests whose credential is taken back.
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
@@ -53,6 +53,7 @@ mod response;
 mod revocation;
 mod state;
 mod state_file;
+mod state_writer;
 mod status;
 mod upkeep;
 mod variables;

@@ -9,7 +9,8 @@
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
 //! * [`absence`]: answers that are waited for without their client;
 //! * [`subrequest`], [`outfit`]: questions to identity providers;
-//! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
+//! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`shared_block`]: what workers read of files that one
+//!   of them has read; [`memory`]: what both are made of;
 //! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
@@ -25,6 +26,7 @@ pub(crate) mod header_removal;
 pub(crate) mod headers;
 pub(crate) mod in_flight;
 pub(crate) mod log;
+mod memory;
 pub(crate) mod module;
 pub(crate) mod open_file;
 mod outfit;
@@ -39,3 +41,4 @@ pub(crate) mod text;
 pub(crate) mod timer;
 pub(crate) mod variable_cache;
 pub(crate) mod variables;
+pub(crate) mod zone_memory;
