@@ -21,8 +21,8 @@
 //! |               | [`settlement`]         | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]              | one audit line; what ended otherwise is settled          |
 //!
-//! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
-//! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
+//! Beside requests, [`upkeep`] frees what dead workers held, and has a [`state_writer`] write the
+//! [`state_file`]; [`watch`] looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
 //! what is in force; [`revocation`] cuts off requests whose credential is taken back.
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
@@ -55,6 +55,7 @@ mod revocation;
 mod settlement;
 mod state;
 mod state_file;
+mod state_writer;
 mod status;
 mod upkeep;
 mod variables;
