@@ -20,6 +20,7 @@
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
 //! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
 //!
+//! Before there are any, [`key_file`] tells who could change a file of keys.
 //! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
 //! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
 //! what is in force; [`revocation`] cuts off requests whose credential is taken back.
@@ -40,6 +41,7 @@ mod faults;
 mod ffi;
 mod identity;
 mod introspector;
+mod key_file;
 mod live;
 mod metering;
 mod per_server;

@@ -25,6 +25,7 @@ use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
+use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy, RuleUse};
@@ -72,10 +73,10 @@ impl Default for MainConf {
 
 impl MainConf {
     /// Has these files watched by workers, who must be able to read them.
-    fn follow(&mut self, live: Rc<dyn Follow>, paths: &[String]) {
+    fn follow(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
         self.live.push(live);
         if let Some(zone) = &self.zone {
-            zone.expect_readable(paths);
+            zone.expect_safe(files);
         }
     }
 

@@ -19,6 +19,7 @@ use super::conf::{ConfContext, ConfError};
 use super::guard::guard;
 use super::log::{cycle_emerg, cycle_error, cycle_warn};
 use super::module;
+use crate::key_file::KeyFile;
 use crate::random;
 use crate::state_file::StateFile;
 
@@ -32,7 +33,7 @@ pub(crate) struct SharedZone {
     state: Option<Arc<StateFile>>,
     cycle: *mut ngx_cycle_t,
     /// Files that the workers read.
-    readable: RefCell<Vec<String>>,
+    files: RefCell<Vec<KeyFile>>,
     mapped: OnceLock<Mapped>,
 }
 
@@ -84,8 +85,8 @@ impl SharedZone {
             // The box is kept by the main configuration, and lives as long as the zone's entry.
             let state = state.map(|path| Arc::new(StateFile::new(&path)));
             let (name, cycle) = (name.to_owned(), (*cf).cycle);
-            let readable = RefCell::default();
-            let shared = Box::new(Self { name, state, cycle, readable, mapped: OnceLock::new() });
+            let files = RefCell::default();
+            let shared = Box::new(Self { name, state, cycle, files, mapped: OnceLock::new() });
             zone.data = (&raw const *shared).cast_mut().cast();
             zone.init = Some(init);
             Ok(shared)
@@ -102,10 +103,11 @@ impl SharedZone {
         &self.name
     }
 
-    /// Warns if it doesn't look as if the workers could read these files. Who the workers are is known
-    /// when all of the configuration has been read: that is when the memory is mapped.
-    pub(crate) fn expect_readable(&self, paths: &[String]) {
-        self.readable.borrow_mut().extend_from_slice(paths);
+    /// Warns if it doesn't look as if the workers could read these files, or if others could change them.
+    /// Who the workers are is known when all of the configuration has been read: that is when the memory is
+    /// mapped.
+    pub(crate) fn expect_safe(&self, files: Vec<KeyFile>) {
+        self.files.borrow_mut().extend(files);
     }
 
     /// Where its state is kept.
@@ -146,7 +148,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
         };
         match found {
             Ok(zone) => {
-                check_readable(shared);
+                check_files(shared);
                 // SAFETY: as above.
                 let mutex = unsafe { &raw mut (*pool).mutex };
                 let zone = Rc::new(zone);
@@ -245,11 +247,21 @@ fn new_seed() -> Result<(u64, u64), String> {
     Ok((low, high))
 }
 
-/// The workers, who read changed files, are not who reads the configuration.
-fn check_readable(shared: &SharedZone) {
+/// Whether the workers, who are not who reads the configuration, can read the files, and nobody else can
+/// change them.
+fn check_files(shared: &SharedZone) {
     // SAFETY: zones are made when all of the configuration has been read.
-    let Some(worker) = (unsafe { super::process::worker_user(shared.cycle) }) else { return };
-    for path in shared.readable.borrow().iter() {
+    let worker = unsafe { super::process::worker_user(shared.cycle) };
+    let files = shared.files.borrow();
+    for (index, file) in files.iter().enumerate() {
+        if files.iter().take(index).any(|other| other.path == file.path) {
+            continue;
+        }
+        for danger in file.dangers(worker.map(|(user, _)| user)) {
+            cycle_warn(format_args!("{danger}"));
+        }
+        let Some(worker) = worker else { continue };
+        let path = &file.path;
         let folders = Path::new(path).ancestors().skip(1);
         let is_open =
             may(worker, Path::new(path), 0o4) && folders.into_iter().all(|f| may(worker, f, 0o1));

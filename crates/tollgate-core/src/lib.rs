@@ -13,6 +13,7 @@ pub mod credential;
 mod decimal;
 pub mod decision;
 pub mod disclosure;
+pub mod file_rights;
 pub mod introspection;
 pub mod jwt;
 pub mod keys;
