@@ -26,6 +26,7 @@ use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
 use crate::ffi::zone_memory::ZoneMemory;
+use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy, RuleUse};
@@ -73,10 +74,10 @@ impl Default for MainConf {
 
 impl MainConf {
     /// Has these files watched by workers, who must be able to read them.
-    fn follow(&mut self, live: Rc<dyn Follow>, paths: &[String]) {
+    fn follow(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
         self.live.push(live);
         if let Some(zone) = &self.zone {
-            zone.expect_readable(paths);
+            zone.expect_safe(files);
         }
     }
 
