@@ -40,6 +40,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
     };
+    if r.is_after_answer() {
+        // A `post_action` is none of the client's requests, and takes nothing.
+        return Verdict::Declined;
+    }
     let redirected = r.state().is_none();
     let Some(state) = r.attach_state(|| make_state(r, policy)) else {
         return Verdict::Status(answer(Reason::InternalError).status);
@@ -312,15 +316,13 @@ fn identify(
         Err(refused) => {
             if refused.reason.is_auth_failure() {
                 admission.count_auth_failure().map_err(|shortage| denial(state, shortage))?;
-            } else {
-                admission.clear_suspicion();
             }
             return Err(refused);
         }
     };
-    admission.clear_suspicion();
     {
         let mut state = state.borrow_mut();
+        state.suspicion = None;
         state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);

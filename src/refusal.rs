@@ -63,6 +63,10 @@ pub(crate) fn before_content(
         Some(Decision::Deny(_)) => state.refusal(),
         _ => None,
     };
+    if r.is_after_answer() {
+        // A `post_action` is judged by nobody, and no way to a backend for those who were refused.
+        return refused.map(|answer| tell(r, state, answer));
+    }
     if was_judged_here {
         return match refused {
             Some(_) if state.body == Body::ErrorPage => None,

@@ -14,6 +14,7 @@ use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
 use crate::metering::Metering;
 use crate::refusal;
+use crate::settlement;
 use crate::state::{Body, LimitReport, State};
 
 const SWITCHING_PROTOCOLS: u16 = 101;
@@ -45,7 +46,8 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     // Only where the answer is made in the location that refused; after an internal redirect to one
     // that we have no say in, it is the operator's error_page.
     let is_here = r.state().is_some();
-    let mut state = state.borrow_mut();
+    let cell = state;
+    let mut state = cell.borrow_mut();
     #[cfg(debug_assertions)]
     if !state.abandoned {
         crate::faults::at(r.loc_conf(), crate::faults::Callback::HeaderFilter);
@@ -80,6 +82,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.
     r.attach_state_again();
+    settlement::begin(r, cell);
     Some(Header::Passes)
 }
 

@@ -7,11 +7,13 @@ use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Ask, Standing, Zone};
+use tollgate_core::limits::{Standing, Zone};
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
+use tollgate_core::rest::Rest;
 
+use crate::auth_failures::Suspicion;
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
@@ -61,8 +63,8 @@ pub(crate) struct State {
     /// The path that it was judged by last.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
-    /// What was counted as a wrong credential while a provider is asked about it.
-    pub(crate) suspicion: Vec<Ask>,
+    /// What was counted as a wrong credential when it had a provider asked about it.
+    pub(crate) suspicion: Option<Rc<Suspicion>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
@@ -74,6 +76,8 @@ pub(crate) struct State {
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
     pub(crate) buffers: Buffers,
+    /// What is to come of the answer until it is settled; `None` where nothing is to be settled.
+    pub(crate) rest: Option<Rest>,
     pub(crate) body: Body,
     /// The decision is that of another module, under `satisfy any`.
     pub(crate) is_granted_by_another: bool,
@@ -231,7 +235,7 @@ impl State {
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
-            suspicion: Vec::new(),
+            suspicion: None,
             asked: None,
             ticket: None,
             charged: Charges::default(),
@@ -239,6 +243,7 @@ impl State {
             metering: None,
             edit: None,
             buffers: Buffers::default(),
+            rest: None,
             body: Body::Untouched,
             is_granted_by_another: false,
             refused_with: Vec::new(),

@@ -86,6 +86,8 @@ impl Variable {
         if self == Self::KeyRefetch {
             return r.is_refetch().then_some(b"1");
         }
+        // Also where a subrequest asks, it is about the request of the client.
+        let r = r.main();
         let state = r.find_state()?;
         #[cfg(debug_assertions)]
         crate::faults::at(r.loc_conf(), crate::faults::Callback::Variable);

@@ -427,6 +427,13 @@ my @accepted = (
 	['an audit log on a stream of somebody else\'s', http => "$usual{http}\naccess_log /dev/stdout;",
 		location => "$usual{location}\ntollgate_audit_log /dev/stdout;"],
 	['an audit log that nobody reads', location => "$usual{location}\ntollgate_audit_log /dev/null;"],
+	['a header with an underscore', http => "$usual{http}\nunderscores_in_headers on;",
+		location => "$usual{location}\ntollgate_api_key_header X_Api_Key;"],
+	['a header with a dot', http => "$usual{http}\nignore_invalid_headers off;",
+		location => "$usual{location}\ntollgate_api_key_header X.Api.Key X_Key;"],
+	['a header with an underscore that nobody reads', http =>
+		"$usual{http}\ntollgate_api_key_header X_Api_Key;",
+		location => "$jwt\ntollgate_jwt_key_file secret;"],
 	['files with names of switches', location => "$usual{location}\ntollgate_audit_log ./on;"],
 	['an audit log in two places', http => "$usual{http}\ntollgate_audit_log a.log buffer=1k;",
 		location => "$usual{location}\ntollgate_audit_log a.log buffer=1k;"],
@@ -461,6 +468,17 @@ my @warned = (
 		location => "$usual{location}\ntollgate_audit_log $dir/shared.log; # !"],
 	['an audit log by a pipe', ['"tollgate_audit_log"', 'is a pipe', 'use a file instead'],
 		location => "$usual{location}\ntollgate_audit_log $dir/pipe; # !"],
+	# What nginx drops before anybody sees it.
+	['a header with an underscore', ['"X_Api_Key" in "tollgate_api_key_header"', 'nginx drops',
+		'add "underscores_in_headers on;"'],
+		location => "$usual{location}\ntollgate_api_key_header X-Key X_Api_Key; # !"],
+	['a header with an underscore, in one of two servers', ['"X_Api_Key" in "tollgate_api_key_header"'],
+		http => "$usual{http}\ntollgate_api_key_header X_Api_Key; # !",
+		server => "underscores_in_headers on;\n}\nserver {\nlisten 127.0.0.1:8080;\nserver_name b;\n"
+			. "location / {\n$usual{location}\n}"],
+	['a header with a dot', ['"X.Api.Key" in "tollgate_api_key_header"', 'add "ignore_invalid_headers off;"'],
+		http => "$usual{http}\nunderscores_in_headers on;",
+		location => "$usual{location}\ntollgate_api_key_header X.Api.Key; # !"],
 	['a zone, but nothing is on', ['tollgate_zone "tollgate" has no effect', '"tollgate on"'],
 		location => 'tollgate_api_keys keys.json;'],
 );

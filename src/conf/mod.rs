@@ -5,6 +5,7 @@
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`files`]: what stands where a file is to be written;
+//! * [`survey`]: what shows only when all of that has been read;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
@@ -14,12 +15,14 @@ mod files;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
+mod survey;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
 use crate::live::{next_id, Follow};
@@ -96,7 +99,7 @@ impl MainConf {
     }
 
     /// The configuration is complete: what is declared to no effect?
-    pub(crate) fn finish(&self, cx: &ConfContext<'_>) {
+    pub(crate) fn finish(&self, cx: &ConfContext<'_>, servers: &[Server<'_>]) {
         for live in &self.live {
             live.leave();
         }
@@ -114,6 +117,7 @@ impl MainConf {
             ));
         }
         self.tell_unknown_keys(cx);
+        survey::tell(cx, servers);
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a

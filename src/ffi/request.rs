@@ -77,6 +77,16 @@ impl<'r> Request<'r> {
         std::ptr::eq(self.r, self.raw().main)
     }
 
+    /// Whether it has been answered, and is led to a `post_action`.
+    pub(crate) fn is_after_answer(self) -> bool {
+        self.raw().post_action() != 0
+    }
+
+    /// Whether its location has a `post_action`.
+    pub(crate) fn has_post_action(self) -> bool {
+        !self.core_loc_conf().post_action.data.is_null()
+    }
+
     /// Our configuration of the location it is in.
     pub(crate) fn loc_conf(self) -> &'r LocConf {
         // SAFETY: nginx makes the array, and `create_loc` our entry. After merging nothing changes
@@ -210,9 +220,13 @@ impl<'r> Request<'r> {
         unsafe { text::bytes(self.raw().uri) }
     }
 
-    /// Whether the client left before it had a status.
+    /// Whether the client left before it had a status. (Where a `post_action` comes before the log, the
+    /// connection knows, and the status doesn't yet.)
     pub(crate) fn is_client_gone(self) -> bool {
+        // SAFETY: a live request has a connection.
+        let has_failed = || unsafe { (*self.raw().connection).error() != 0 };
         u32::from(self.status()) == NGX_HTTP_CLIENT_CLOSED_REQUEST
+            || (self.is_after_answer() && has_failed())
     }
 
     /// Whether an upstream server was sent the request.

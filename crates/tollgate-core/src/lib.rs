@@ -27,5 +27,6 @@ pub mod price;
 pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
+pub mod rest;
 pub mod status;
 mod surrogate;
