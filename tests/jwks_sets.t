@@ -114,7 +114,7 @@ my $locations = join '', map {
 } sort keys %set;
 answers($place{$_}, body => $set{$_}) for keys %set;
 
-$t->plan(5 * keys(%odd) + 3 * keys(%remarked) + 2 * keys(%providers) + 18);
+$t->plan(5 * keys(%odd) + 3 * keys(%remarked) + 2 * keys(%providers) + 20);
 
 my $conf = <<'EOC';
 
