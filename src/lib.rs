@@ -18,7 +18,8 @@
 //! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |
 //! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
-//! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
+//! |               | [`settlement`]         | at its end: settle the [`reservation`], free its slots   |
+//! | LOG           | [`audit`]              | one audit line; what ended otherwise is settled          |
 //!
 //! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
 //! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
@@ -51,6 +52,7 @@ mod request_body;
 mod reservation;
 mod response;
 mod revocation;
+mod settlement;
 mod state;
 mod state_file;
 mod status;

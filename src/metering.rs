@@ -28,6 +28,8 @@ pub(crate) struct Metering {
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
+    /// What it took, once that is settled.
+    settled: Option<Outcome>,
 }
 
 /// What has come of the answer.
@@ -97,6 +99,7 @@ impl Metering {
             goes_on: request.background,
             answer: Answer::None,
             ttft_ms: None,
+            settled: None,
         }
     }
 
@@ -177,11 +180,17 @@ impl Metering {
         }
     }
 
-    /// Nothing more comes, whether or not that was the end of the answer.
-    pub(crate) fn stop(&mut self) {
+    /// Nothing more comes, whether or not that was the end of the answer: what it took is known, and
+    /// stays as it is. `false`: it was before.
+    pub(crate) fn settle(&mut self, r: Request<'_>) -> bool {
+        if self.settled.is_some() {
+            return false;
+        }
         if let Answer::Read { meter, .. } = &mut self.answer {
             meter.finish(&mut |_| {});
         }
+        self.settled = Some(self.outcome(r));
+        true
     }
 
     /// Whether the answer is being read.
@@ -197,6 +206,9 @@ impl Metering {
 
     /// What the request took, as far as it is known by now.
     pub(crate) fn outcome(&self, r: Request<'_>) -> Outcome {
+        if let Some(settled) = self.settled {
+            return settled;
+        }
         let reserved = self.estimate.usage();
         let (usage, source, said_so) = self.charge(r, reserved);
         let (evident, ..) = self.charge(r, Usage { output: 0, ..reserved });

@@ -14,8 +14,8 @@ use ngx::ffi::{
 
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
-use super::{commands, conf, filters, variables};
-use crate::{access, audit, identity, status, upkeep, watch};
+use super::{commands, composed, conf, filters, variables};
+use crate::{access, audit, identity, settlement, status, upkeep, watch};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
     ctx: (&raw const CONTEXT).cast_mut().cast(),
@@ -94,14 +94,17 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes its context, in which `http` is complete.
         let (main, cx) = unsafe { (conf::main_conf(cf), conf::ConfContext::from_raw(cf)) };
-        main.finish(&cx);
+        // SAFETY: as above; nobody else has configurations of locations.
+        let servers = if main.in_use() { unsafe { cx.servers() } } else { Vec::new() };
+        main.finish(&cx, &servers);
         if !main.in_use() {
             // Loaded, but nowhere switched on: then it costs nothing.
             return NGX_OK as ngx_int_t;
         }
         // nginx runs the handlers of a phase from the last one to the first. In ACCESS we come last,
         // so that whoever is refused by `deny`, auth_basic or auth_request spends nothing; in
-        // PRECONTENT first, so that mirrored requests carry no credential either.
+        // PRECONTENT first, so that mirrored requests carry no credential either. Those of LOG it runs from
+        // the first one on, and what a request took is known before any of them writes it down.
         let added =
             add_handler(cf, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(on_preaccess), false)
                 && add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(on_access), true)
@@ -111,11 +114,13 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                     Some(on_precontent),
                     false,
                 )
-                && add_handler(cf, ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(on_log), false);
+                && add_handler(cf, ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(on_log), true);
         if !added {
             return NGX_ERROR as ngx_int_t;
         }
         filters::install();
+        // SAFETY: nginx passes its context.
+        unsafe { composed::find(cf) };
         NGX_OK as ngx_int_t
     })
 }
@@ -124,7 +129,7 @@ fn add_handler(
     cf: *mut ngx_conf_t,
     phase: u32,
     handler: ngx_http_handler_pt,
-    runs_last: bool,
+    is_first: bool,
 ) -> bool {
     // SAFETY: in postconfiguration the core module's main configuration is complete, and a phase's
     // array holds handlers.
@@ -140,7 +145,7 @@ fn add_handler(
             return false;
         }
         pushed.write(handler);
-        if runs_last {
+        if is_first {
             phase.handlers.as_slice_mut::<ngx_http_handler_pt>().rotate_right(1);
         }
     }
@@ -152,6 +157,9 @@ unsafe extern "C" fn on_preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     phase(unsafe { Request::from_raw(r) }, |r| {
         if r.is_led_astray() {
             return Some(Verdict::Status(502));
+        }
+        if r.is_main() && r.is_after_answer() {
+            settlement::before_post_action(r);
         }
         identity::silence(r);
         Some(Verdict::Declined)
