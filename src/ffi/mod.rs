@@ -10,7 +10,7 @@
 //! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests;
 //! * [`subrequest`], [`outfit`]: questions to identity providers;
 //! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
-//! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
+//! * [`open_file`]: the audit log's file; [`file_size`]: the limit on the size of files; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
@@ -20,6 +20,7 @@ pub(crate) mod commands;
 pub(crate) mod complex_value;
 mod composed;
 pub(crate) mod conf;
+mod file_size;
 pub(crate) mod filters;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
