@@ -80,6 +80,7 @@ pub(crate) fn write(r: Request<'_>) {
 fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
     record.decision = state.decision;
     record.cut_off = state.cut_off;
+    record.detail = state.detail.as_ref();
     record.dry_run = state.policy.dry_run;
     record.tier = state.tier.as_ref().map(|tier| tier.name.as_bytes());
     if let Some(principal) = &state.principal {

@@ -1,4 +1,4 @@
-//! Identity providers: the key sets that they publish, asked for by subrequests.
+//! Identity providers: the key sets that they publish, for which the worker asks.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use tollgate_core::jwt::{AlgorithmSet, Binding, KeySet, Lifetime, Move, RemoteKe
 use crate::ffi::clock::mono_now;
 use crate::ffi::log::{cycle_error, cycle_warn};
 use crate::ffi::request::Request;
-use crate::ffi::subrequest::Outcome;
+use crate::ffi::subrequest::{Ask, Outcome};
 use crate::live;
 use crate::waiting::Topic;
 
@@ -59,6 +59,11 @@ impl KeyProvider {
         }
     }
 
+    /// What the operator calls it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// The number of the set in use.
     pub(crate) fn id(&self) -> u64 {
         self.id.get()
@@ -95,14 +100,18 @@ impl KeyProvider {
     }
 
     fn ask(self: &Rc<Self>, r: Request<'_>, is_refetch: bool) -> Option<()> {
-        let this = Rc::clone(self);
+        let (this, topic) = (Rc::clone(self), self.topic);
         let on_outcome = Box::new(move |outcome: Outcome<'_>| {
             this.learn(&outcome);
             this.topic.wake();
         });
-        r.ask(&self.uri, None, is_refetch, on_outcome)?;
-        self.keys.borrow_mut().asked(now_ms());
-        Some(())
+        let is_awaited = Box::new(move || topic.is_awaited());
+        let asked = r.ask(Ask { uri: &self.uri, form: None, is_refetch, is_awaited, on_outcome });
+        match asked {
+            Some(()) => self.keys.borrow_mut().asked(now_ms()),
+            None => self.fail("it can't be asked: nginx has no connection or memory left"),
+        }
+        asked
     }
 
     fn learn(&self, outcome: &Outcome<'_>) {
@@ -117,6 +126,10 @@ impl KeyProvider {
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
+        self.fail(&problem);
+    }
+
+    fn fail(&self, problem: &str) {
         if self.keys.borrow_mut().failed(now_ms()) {
             let rest = match self.keys.borrow().last() {
                 Some(_) => "; the keys of before are used for some time yet",

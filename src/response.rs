@@ -3,6 +3,7 @@
 
 use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
 
@@ -12,6 +13,7 @@ use crate::ffi::clock::wall_now;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
 use crate::metering::Metering;
+use crate::refusal;
 use crate::settlement;
 use crate::state::{Body, LimitReport, State};
 
@@ -100,7 +102,10 @@ pub(crate) fn abandon(r: Request<'_>) -> bool {
         return false;
     }
     state.abandoned = true;
-    state.decision = Some(Decision::Deny(Reason::InternalError));
+    let state = &mut *state;
+    let cause = Some(Cause::HeadersFailed.into());
+    (state.decision, state.detail) = (Some(Decision::Deny(Reason::InternalError)), cause);
+    refusal::log(r, state);
     true
 }
 

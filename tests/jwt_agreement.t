@@ -454,7 +454,7 @@ sub ask {
 
 sub refusals {
 	my ($t) = @_;
-	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?), client: /g;
+	return $t->read_file('error.log') =~ /tollgate: request refused: (?:invalid_token|expired_credential|not_yet_valid) \(\w+\): (.*?), client: /g;
 }
 
 # What the command says of each.

@@ -131,7 +131,7 @@ pub(crate) struct Settings {
     pub(crate) pass_credentials: Option<bool>,
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
-    pub(crate) api_key_headers: Option<Vec<String>>,
+    pub(crate) api_key_headers: Option<Given<Vec<String>>>,
     pub(crate) jwt_key_files: Option<Given<Vec<TokenSource>>>,
     /// `None` inside: `off`.
     pub(crate) jwt_key_request: Option<Given<Option<TokenSource>>>,
@@ -155,7 +155,7 @@ pub(crate) struct Settings {
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,
-    pub(crate) max_body: Option<u64>,
+    pub(crate) max_body: Option<Given<u64>>,
     pub(crate) include_usage: Option<IncludeUsage>,
     pub(crate) estimate: Option<Estimate>,
     pub(crate) reserve: Option<Reserve>,

@@ -95,7 +95,9 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes its context, in which `http` is complete.
         let (main, cx) = unsafe { (conf::main_conf(cf), conf::ConfContext::from_raw(cf)) };
-        main.finish(&cx);
+        // SAFETY: as above; nobody else has configurations of locations.
+        let servers = if main.in_use() { unsafe { cx.servers() } } else { Vec::new() };
+        main.finish(&cx, &servers);
         if !main.in_use() {
             // Loaded, but nowhere switched on: then it costs nothing.
             return NGX_OK as ngx_int_t;

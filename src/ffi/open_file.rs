@@ -33,6 +33,8 @@ pub(crate) struct LogFile {
     path: String,
     buffering: Buffering,
     file: *mut ngx_open_file_t,
+    /// Another directive writes to it, too.
+    is_shared: bool,
     waiting: Mutex<Waiting>,
 }
 
@@ -57,7 +59,12 @@ impl LogFile {
         let mut name = cx.pool_str(path.as_bytes()).ok_or_else(failed)?;
         // SAFETY: the cycle is valid while it is being configured, and so is the entry that nginx
         // gives, for as long as the cycle is.
-        let file = unsafe { ngx_conf_open_file((*cx.as_ptr()).cycle, &raw mut name) };
+        let (file, is_shared) = unsafe {
+            let cycle = (*cx.as_ptr()).cycle;
+            let known = files_of(cycle);
+            let file = ngx_conf_open_file(cycle, &raw mut name);
+            (file, known == files_of(cycle))
+        };
         // SAFETY: as above.
         let entry = unsafe { file.as_mut() }.ok_or_else(failed)?;
         if entry.flush.is_some() || !entry.data.is_null() {
@@ -68,11 +75,10 @@ impl LogFile {
         }
         // SAFETY: a structure of pointers, numbers and flags, for which zero is a value.
         let event = unsafe { std::mem::zeroed() };
-        let trouble = Trouble::default();
-        let waiting =
-            Waiting { batch: Batch::new(buffering.size), event, trouble, fd: -1, is_over: false };
-        let log =
-            Rc::new(Self { path: path.to_owned(), buffering, file, waiting: Mutex::new(waiting) });
+        let (batch, trouble) = (Batch::new(buffering.size), Trouble::default());
+        let waiting = Waiting { batch, event, trouble, fd: -1, is_over: false };
+        let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
+        let log = Rc::new(Self { path, buffering, file, is_shared, waiting });
         entry.data = (&raw const *log).cast_mut().cast();
         entry.flush = Some(on_reopen);
         Ok(log)
@@ -80,6 +86,11 @@ impl LogFile {
 
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether a directive that isn't ours writes to the file, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     pub(crate) fn buffering(&self) -> Buffering {
@@ -197,6 +208,24 @@ impl LogFile {
             ));
         }
     }
+}
+
+/// How many files a configuration has opened.
+///
+/// # Safety
+///
+/// `cycle` is valid.
+unsafe fn files_of(cycle: *const ngx_cycle_t) -> usize {
+    let mut count: usize = 0;
+    // SAFETY: by the contract of this function; nginx keeps its files in a list.
+    unsafe {
+        let mut part = &raw const (*cycle).open_files.part;
+        while let Some(files) = part.as_ref() {
+            count = count.saturating_add(files.nelts);
+            part = files.next;
+        }
+    }
+    count
 }
 
 impl Drop for LogFile {

@@ -102,10 +102,12 @@ pub(super) fn cached_answers(
     let value = match word(args, 1) {
         "free" => CachedAnswers::Free,
         "charged" => CachedAnswers::Charged,
-        other => return Err(error(format!(
+        other => {
+            return Err(error(format!(
             "invalid value \"{}\" in \"tollgate_cached_answers\"; it takes \"free\" or \"charged\"",
             other.escape_debug()
-        ))),
+        )))
+        }
     };
     once(&mut conf.settings.cached_answers, args, value)
 }

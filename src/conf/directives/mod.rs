@@ -17,6 +17,7 @@ pub(super) use tier::Draft;
 use super::settings::Given;
 use crate::ffi::commands::{Args, Command, Level};
 use crate::ffi::conf::{ConfContext, ConfError, Directive};
+use tollgate_core::nginx_text::file_name::{self as file_names, Use};
 
 macro_rules! command {
     ($name:literal, $args:ident, $level:ident, $set:path) => {
@@ -133,6 +134,15 @@ fn flag(args: &[String]) -> Result<bool, ConfError> {
             "invalid value \"{other}\" in \"{}\" directive, it must be \"on\" or \"off\"",
             word(args, 0)
         ))),
+    }
+}
+
+/// The path of a file, as `text` says it, for the directive or parameter `what`.
+fn file_name<'t>(what: &str, text: &'t str, purpose: Use) -> Result<&'t str, ConfError> {
+    match file_names::check(text) {
+        Ok(()) => Ok(text),
+        // Without the text, which may be a secret.
+        Err(found) => Err(error(format!("{what} {}", file_names::advice(found, purpose)))),
     }
 }
 

@@ -8,10 +8,19 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::surrogate;
+
 /// The members of the object that `json` consists of, or `None` where it is anything else: another
 /// type, not UTF-8, followed by more, nested too deeply (128), or with a name twice in one object.
+///
+/// Halves of surrogate pairs, which other parsers take, are [`MARK`](crate::surrogate::MARK)s: a name that is
+/// cut in the middle of an emoji is no reason to refuse a token.
 pub(crate) fn parse(json: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(json).ok()? {
+    let parsed = serde_json::from_slice(json).or_else(|error| match surrogate::marked(json) {
+        Some(marked) => serde_json::from_slice(&marked),
+        None => Err(error),
+    });
+    match parsed.ok()? {
         Distinct(Value::Object(members)) => Some(members),
         Distinct(_) => None,
     }
@@ -119,7 +128,6 @@ mod tests {
             b"{} \0",
             b"\xef\xbb\xbf{}",
             b"{\"a\":\"\xff\"}",
-            b"{\"a\":\"\\ud800\"}",
             b"{\"a\":1e999}",
             b"{\"a\":NaN}",
             b"{\"a\":1,}",
@@ -128,6 +136,16 @@ mod tests {
         ] {
             assert!(parse(json).is_none(), "{json:?}");
         }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_mark() {
+        let members = parse(br#"{"a":"x\ud800","b\udc00":1,"c":"\ud83d\ude00"}"#).unwrap();
+        assert_eq!(members.get("a"), Some(&Value::from("x\u{ffff}")));
+        assert_eq!(members.get("b\u{ffff}"), Some(&Value::from(1)));
+        assert_eq!(members.get("c"), Some(&Value::from("\u{1f600}")));
+        // Two names of which nobody knows whether they are one.
+        assert!(parse(br#"{"a\ud800":1,"a\udfff":2}"#).is_none());
     }
 
     #[test]
