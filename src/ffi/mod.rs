@@ -13,7 +13,7 @@
 //!   [`server_phase`]: who asks them, and where they begin;
 //! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`shared_block`]: what workers read of files that one
 //!   of them has read; [`memory`]: what both are made of;
-//! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
+//! * [`open_file`]: the audit log's file; [`file_size`]: the limit on the size of files; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
@@ -24,6 +24,7 @@ pub(crate) mod commands;
 pub(crate) mod complex_value;
 mod composed;
 pub(crate) mod conf;
+mod file_size;
 pub(crate) mod filters;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
