@@ -240,7 +240,7 @@ $t->write_file('keys.json', keys_file(
 
 # It takes connections, and never says a word.
 my $deaf = IO::Socket::INET->new(
-	Proto => 'tcp', LocalAddr => '127.0.0.1', LocalPort => port(8085), Listen => 64,
+	Proto => 'tcp', LocalAddr => "127.0.0.1", LocalPort => port(8085), Listen => 64, ReuseAddr => 1,
 ) or die "Can't listen: $!\n";
 
 my $now = time;

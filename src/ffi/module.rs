@@ -2,7 +2,6 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
-use std::sync::Arc;
 
 use ngx::ffi::{
     ngx_array_push, ngx_conf_t, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t,
@@ -207,8 +206,8 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                         // SAFETY: until this returns, it is the cycle before, whose files are open.
                         unsafe { super::open_file::end_all(ngx_cycle) };
                     }
-                    if let Some((zone, lock)) = main.zone().filter(|_| reloaded) {
-                        upkeep::join(zone, &lock, main);
+                    if let Some((zone, _)) = main.zone().filter(|_| reloaded) {
+                        upkeep::join(zone, main);
                     }
                 }
                 _ => status::end(),
@@ -227,9 +226,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         if super::process::is_worker() {
             // SAFETY: nginx passes its cycle.
             if let Some(main) = unsafe { conf::main_of(cycle) } {
-                if let Some((zone, lock)) = main.zone() {
-                    upkeep::start(**zone, lock, main.state_file().map(Arc::clone));
+                if let Some((zone, _)) = main.zone() {
                     watch::start(main, **zone);
+                    upkeep::start(main);
                 }
             }
         }

@@ -8,19 +8,19 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::ptr::{null_mut, NonNull};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use ngx::ffi::{
-    fallocate, fcntl, flock, memfd_create, mmap, munmap, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
-    F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, MAP_POPULATE, MAP_SHARED, MFD_CLOEXEC, PROT_READ,
-    PROT_WRITE, SEEK_SET,
+    fallocate, fcntl, flock, munmap, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, F_RDLCK, F_SETLK,
+    F_UNLCK, F_WRLCK, MAP_POPULATE, MAP_SHARED, MFD_CLOEXEC, PROT_READ, PROT_WRITE, SEEK_SET,
 };
 use parking_lot::Mutex;
 
+use super::memory::{self, map};
 use super::{file_size, process};
 
 /// Places for blocks: one is in force, and each worker may still read an older one.
@@ -45,6 +45,8 @@ enum Control {
     Used,
     /// What was said last of the block in force; see [`Maker::told`].
     Told,
+    /// When somebody looked last; see [`SharedBlock::is_turn`].
+    Looked,
     /// The length of the block in a place.
     Len(usize),
 }
@@ -115,19 +117,6 @@ unsafe impl Sync for Mapping {}
 /// The right to make a block.
 pub(crate) struct Maker<'b>(&'b SharedBlock);
 
-/// Memory that nobody can run: where that isn't said, the kernel may refuse it (`vm.memfd_noexec`).
-const MFD_NOEXEC_SEAL: u32 = 8;
-
-fn memory(flags: u32) -> io::Result<File> {
-    // SAFETY: the name ends in a NUL; the descriptor is new, and nobody else's.
-    unsafe {
-        match memfd_create(c"tollgate".as_ptr(), flags) {
-            descriptor @ 0.. => Ok(File::from_raw_fd(descriptor)),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
 /// What there may be between two places, under the limit on the size of files: it goes for memory, too.
 fn place_len(limit: Option<u64>) -> u64 {
     let places = (PLACES as u64).saturating_add(1);
@@ -142,13 +131,9 @@ impl SharedBlock {
 
     /// Memory without a block.
     pub(crate) fn new() -> io::Result<Arc<Self>> {
-        let file = match memory(MFD_CLOEXEC | MFD_NOEXEC_SEAL) {
-            // Linux before 6.3 doesn't know of it, and has no need to.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => memory(MFD_CLOEXEC)?,
-            memory => memory?,
-        };
         let place_len = place_len(file_size::limit());
-        file.set_len((PLACES as u64).saturating_add(1).saturating_mul(place_len))?;
+        let len = (PLACES as u64).saturating_add(1).saturating_mul(place_len);
+        let file = memory::make(c"tollgate", MFD_CLOEXEC, len)?;
         // SAFETY: the memory is that long, and starts with zeros.
         let control = unsafe { map(&file, 0, CONTROL_LEN, PROT_READ | PROT_WRITE, MAP_SHARED)? };
         Ok(Arc::new(Self { file, place_len, control: control.cast(), readers: Mutex::default() }))
@@ -160,6 +145,7 @@ impl SharedBlock {
             Control::Seen => 1,
             Control::Used => 2,
             Control::Told => 3,
+            Control::Looked => 4,
             Control::Len(place) => place.min(PLACES).saturating_add(8),
         };
         // SAFETY: the page has 512 such words, and is mapped as long as the value lives.
@@ -190,6 +176,15 @@ impl SharedBlock {
     /// the callers', the same for all processes.
     pub(crate) fn seen(&self) -> u64 {
         self.word(Control::Seen).load(Ordering::Acquire)
+    }
+
+    /// Whether it is time that somebody looks again, so many milliseconds after the look before: then it
+    /// is the caller who does, and nobody else. `now_ms` is on the monotonic clock.
+    pub(crate) fn is_turn(&self, now_ms: u64, interval_ms: u64) -> bool {
+        let word = self.word(Control::Looked);
+        let last = word.load(Ordering::Relaxed);
+        now_ms.saturating_sub(last) >= interval_ms
+            && word.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Whether there is memory of blocks that are not in force any more.
@@ -366,32 +361,5 @@ impl Drop for Mapping {
                 self.of.lock(self.stamp.place(), F_UNLCK);
             }
         }
-    }
-}
-
-/// Maps a part of a file.
-///
-/// # Safety
-///
-/// Nobody changes what is mapped while it is read, unless it is made of atomics.
-unsafe fn map(
-    file: &File,
-    start: u64,
-    len: usize,
-    protection: u32,
-    flags: u32,
-) -> io::Result<NonNull<u8>> {
-    let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let start = i64::try_from(start).map_err(too_large)?;
-    let protection = i32::try_from(protection).unwrap_or(0);
-    let flags = i32::try_from(flags).unwrap_or(0);
-    // SAFETY: a new mapping, where the kernel has room.
-    let address = unsafe { mmap(null_mut(), len, protection, flags, file.as_raw_fd(), start) };
-    // MAP_FAILED is -1.
-    match NonNull::new(address.cast::<u8>())
-        .filter(|address| address.as_ptr() as usize != usize::MAX)
-    {
-        Some(address) => Ok(address),
-        None => Err(io::Error::last_os_error()),
     }
 }
