@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::introspection::{question, verdict, Verdict, MAX_NEGATIVE_SECS};
-use tollgate_core::jwt::{Policy, TokenError};
+use tollgate_core::jwt::{ClaimMap, Policy, TokenError};
 use tollgate_core::principal::Principal;
 
 use crate::auth_failures::Suspicion;
@@ -71,6 +71,16 @@ impl Introspector {
             asked: RefCell::default(),
             is_failing: Cell::new(false),
         }
+    }
+
+    /// What the operator calls it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Which claims hold what.
+    pub(crate) fn claims(&self) -> &ClaimMap {
+        &self.policy.claims
     }
 
     /// What the token is worth: remembered, as `inquiry` has it, or to be asked for by this request,

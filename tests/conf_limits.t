@@ -18,13 +18,15 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# Secrets are nobody else's business.
+umask 077;
+
 my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
 my $dir = $t->testdir();
 
 $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));
 $t->write_file('included.conf', "\ntokens 1k/m;\n");
 $t->write_file('secret', 's' x 32);
-chmod 0600, "$dir/secret";
 
 # Cases of Tollgate::Conf.
 my (@refused, @accepted, @warned);
@@ -386,7 +388,7 @@ my @location = (
 	['tollgate_max_body 1023;', ['invalid size "1023" in "tollgate_max_body"', '1k to 1g'],
 		'tollgate_max_body 1k;'],
 	['tollgate_max_body 2g;', ['invalid size "2g" in "tollgate_max_body"', '1k to 1g'],
-		'tollgate_max_body 1g;'],
+		'tollgate_max_body 1g; client_max_body_size 1g;'],
 	['tollgate_max_body 0;', ['invalid size "0" in "tollgate_max_body"'], NOTHING],
 	['tollgate_max_body large;', ['invalid size "large" in "tollgate_max_body"'], NOTHING],
 	['tollgate_max_body 1m; tollgate_max_body 2m;', ['"tollgate_max_body" directive is duplicate'], NOTHING],
@@ -465,7 +467,30 @@ for (@location) {
 push @accepted, ['all that meters, for all servers, and other things in a location', http => join("\n",
 	$usual{http}, 'tollgate_engine vllm;', 'tollgate_max_body 1m;', 'tollgate_include_usage off;',
 	'tollgate_estimate output=100;', 'tollgate_oversized refuse;'),
-	location => "$usual{location}\ntollgate_engine ollama;\ntollgate_max_body 2m;"];
+	location => "$usual{location}\ntollgate_engine ollama;\ntollgate_max_body 2m;\nclient_max_body_size 2m;"];
+
+# Bodies that nginx itself refuses.
+my $large = 'tollgate_max_body 8m;';
+push @accepted, (
+	['as much as nginx allows', location => "$usual{location}\n$large\nclient_max_body_size 8m;"],
+	['nginx allows anything', location => "$usual{location}\n$large\nclient_max_body_size 0;"],
+	['nginx allows more', http => "$usual{http}\nclient_max_body_size 1g;\n$large"],
+	['as much as nginx allows by default', location => "$usual{location}\ntollgate_max_body 1m;"],
+	['nobody reads it', http => "$usual{http}\n$large\nclient_max_body_size 1k;",
+		location => "$usual{location}\nclient_max_body_size 8m;",
+		server => "location /off {\ntollgate off;\n}"],
+	['no body is read', http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s;",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply lim;\n$large"],
+);
+push @warned, (
+	['more than nginx allows by default', ['"tollgate_max_body 8m"', '"client_max_body_size 1m"', '413',
+		'add "client_max_body_size 8m;"'], location => "$usual{location}\n$large # !"],
+	['more than nginx allows', ['"tollgate_max_body 8m"', '"client_max_body_size 100k"',
+		'add "client_max_body_size 8m;"'], http => "$usual{http}\n$large # !\nclient_max_body_size 100k;"],
+	['more than nginx allows in one location', ['"tollgate_max_body 8m"', '"client_max_body_size 1000"'],
+		http => "$usual{http}\n$large # !\nclient_max_body_size 8m;",
+		server => "location /small {\n$usual{location}\nclient_max_body_size 1000;\n}"],
+);
 
 $t->plan(@refused + 2 * @accepted + @warned);
 

@@ -5,6 +5,7 @@
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`files`]: what stands where a file is to be written;
+//! * [`survey`]: what shows only when all of that has been read;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
@@ -14,14 +15,18 @@ mod files;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
+mod survey;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
+use crate::ffi::zone_memory::ZoneMemory;
+use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy, RuleUse};
@@ -69,16 +74,21 @@ impl Default for MainConf {
 
 impl MainConf {
     /// Has these files watched by workers, who must be able to read them.
-    fn follow(&mut self, live: Rc<dyn Follow>, paths: &[String]) {
+    fn follow(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
         self.live.push(live);
         if let Some(zone) = &self.zone {
-            zone.expect_readable(paths);
+            zone.expect_safe(files);
         }
     }
 
     /// The zone, once nginx has mapped it.
     pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         self.zone.as_ref()?.get()
+    }
+
+    /// What the zone lies in.
+    pub(crate) fn zone_memory(&self) -> Option<Arc<ZoneMemory>> {
+        self.zone.as_ref()?.memory()
     }
 
     /// Where the zone's state is kept.
@@ -96,7 +106,7 @@ impl MainConf {
     }
 
     /// The configuration is complete: what is declared to no effect?
-    pub(crate) fn finish(&self, cx: &ConfContext<'_>) {
+    pub(crate) fn finish(&self, cx: &ConfContext<'_>, servers: &[Server<'_>]) {
         for live in &self.live {
             live.leave();
         }
@@ -114,6 +124,7 @@ impl MainConf {
             ));
         }
         self.tell_unknown_keys(cx);
+        survey::tell(cx, servers);
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::detail::{Cause, Detail};
+
 /// Why the body of a request is refused, with 400. Its text is fit for the client and for a log: it
 /// names keys that the APIs define, and holds nothing out of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,24 @@ impl RequestError {
             | Self::MisspeltKey(key)
             | Self::HalfPair(key)
             | Self::BadValue(key) => Some(key),
+        }
+    }
+
+    /// What is said of it in logs.
+    #[must_use]
+    pub fn detail(&self) -> Detail {
+        let cause = match self {
+            Self::NotJson => Cause::BodyNotJson,
+            Self::NotAnObject => Cause::BodyNotAnObject,
+            Self::TooDeep => Cause::BodyTooDeep,
+            Self::DuplicateKey(_) => Cause::DuplicateMember,
+            Self::MisspeltKey(_) => Cause::MisspeltMember,
+            Self::HalfPair(_) => Cause::HalfPair,
+            Self::BadValue(_) => Cause::BadMember,
+        };
+        match self.key() {
+            None => cause.into(),
+            Some(key) => Detail::new(cause, key),
         }
     }
 }
@@ -86,6 +106,14 @@ mod tests {
             assert!(!text.ends_with('.') && !text.starts_with(char::is_uppercase), "{text}");
             assert_eq!(error.key().is_some(), text.starts_with('"'), "{text}");
         }
+    }
+
+    #[test]
+    fn detail_names_the_key() {
+        let value = |error: RequestError| error.detail().value().into_owned();
+        assert_eq!(value(RequestError::NotJson), "body_not_json");
+        assert_eq!(value(RequestError::DuplicateKey("model")), "duplicate_member model");
+        assert_eq!(value(RequestError::BadValue("max_tokens")), "bad_member max_tokens");
     }
 
     #[test]
