@@ -1,9 +1,10 @@
 //! When a key set that an identity provider publishes is asked for.
 //!
 //! A set is fresh for a while, and asked for anew before that ends. While the provider doesn't answer,
-//! the last set is used for some time longer. A token with a `kid` that the set lacks may be signed with a
-//! key that is newer than the set: then it is asked for at once, but not for each such token. And at any
-//! time it is asked for once, by whoever comes first.
+//! the last set is used for some time longer. A token that none of its keys has signed may be signed with a
+//! key that is newer than the set, under a new `kid` or under one that is there: then it is asked for at once,
+//! but not for each such token, as strangers can make them up. And at any time it is asked for once, by whoever
+//! comes first.
 //!
 //! | the set is                     | a request                                                  |
 //! |--------------------------------|------------------------------------------------------------|
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 use super::keyset::KeySet;
 
-/// Milliseconds between two askings because of an unknown `kid`.
-pub const UNKNOWN_KID_MS: u64 = 10_000;
+/// Milliseconds between two askings for newer keys.
+pub const NEWER_KEYS_MS: u64 = 10_000;
 
 /// How many may leave, in that time, whose place another one takes. Strangers can leave as often as they
 /// like, and must not have the provider asked as often.
@@ -53,10 +54,10 @@ pub struct RemoteKeys {
     is_early: bool,
     /// The last asking that failed, if none has succeeded since.
     failed_at: Option<u64>,
-    /// The last asking because of an unknown `kid`.
-    kid_at: Option<u64>,
+    /// The last asking for newer keys.
+    newer_at: Option<u64>,
     /// How often whoever asked for that may still leave, and another one ask in its place.
-    kid_spare: u8,
+    spare: u8,
     /// Whoever asked last has left.
     is_left: bool,
 }
@@ -96,8 +97,8 @@ impl RemoteKeys {
             is_asking: false,
             is_early: false,
             failed_at: None,
-            kid_at: None,
-            kid_spare: 0,
+            newer_at: None,
+            spare: 0,
             is_left: false,
         }
     }
@@ -127,19 +128,19 @@ impl RemoteKeys {
         }
     }
 
-    /// What a request does whose token names a `kid` that the set lacks; `None`: it is refused.
-    pub fn look_for_kid(&mut self, now: u64) -> Option<Move> {
+    /// What a request does whose token may be signed with a newer key; `None`: it is refused.
+    pub fn look_for_newer(&mut self, now: u64) -> Option<Move> {
         if self.is_asking {
             return Some(Move::Wait { ask: false });
         }
-        let is_recent = self.kid_at.is_some_and(|at| now.saturating_sub(at) < UNKNOWN_KID_MS);
+        let is_recent = self.newer_at.is_some_and(|at| now.saturating_sub(at) < NEWER_KEYS_MS);
         let is_left = is_recent && self.is_left;
-        if (is_recent && !(is_left && self.kid_spare > 0)) || self.is_resting(now) {
+        if (is_recent && !(is_left && self.spare > 0)) || self.is_resting(now) {
             return None;
         }
         match is_left {
-            true => self.kid_spare -= 1,
-            false => (self.kid_at, self.kid_spare) = (Some(now), SPARE),
+            true => self.spare -= 1,
+            false => (self.newer_at, self.spare) = (Some(now), SPARE),
         }
         Some(Move::Wait { ask: true })
     }
@@ -265,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn unknown_kid_asks_once_in_ten_seconds() {
+    fn newer_keys_are_asked_for_once_in_ten_seconds() {
         let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 300_000, ..LIFETIME });
         keys.succeeded(set(), 0);
-        let kid = |keys: &mut RemoteKeys, now| keys.look_for_kid(now).map(|it| name(&it));
+        let kid = |keys: &mut RemoteKeys, now| keys.look_for_newer(now).map(|it| name(&it));
         assert_eq!(kid(&mut keys, 100), Some("ask and wait"));
         keys.asked(0);
         assert_eq!(kid(&mut keys, 150), Some("wait"));
@@ -279,19 +280,19 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_while_asking_for_a_kid_has_three_successors() {
+    fn whoever_leaves_while_asking_for_newer_keys_has_three_successors() {
         let mut keys = RemoteKeys::new(LIFETIME);
         keys.succeeded(set(), 0);
         for _ in 0..4 {
-            assert_eq!(keys.look_for_kid(100).map(|it| name(&it)), Some("ask and wait"));
+            assert_eq!(keys.look_for_newer(100).map(|it| name(&it)), Some("ask and wait"));
             keys.asked(0);
             keys.abandoned();
         }
-        assert!(keys.look_for_kid(101).is_none());
-        assert_eq!(keys.look_for_kid(10_100).map(|it| name(&it)), Some("ask and wait"));
+        assert!(keys.look_for_newer(101).is_none());
+        assert_eq!(keys.look_for_newer(10_100).map(|it| name(&it)), Some("ask and wait"));
         keys.asked(0);
         keys.succeeded(set(), 10_200);
-        assert!(keys.look_for_kid(10_300).is_none());
+        assert!(keys.look_for_newer(10_300).is_none());
     }
 
     #[test]
