@@ -201,13 +201,13 @@ fn verify(
     }
     let policy = &verifier.policy;
     let verified = jwt::verify(token, &keys, policy, now);
-    // Keys without a `kid` were tried in its place.
+    // A key may have changed under its name, or have none.
     const LACKS: [TokenError; 2] = [TokenError::NoKey, TokenError::BadSignature];
     let lacks_key = verified.as_ref().is_err_and(|error| LACKS.contains(error));
     if lacks_key && matches!(means, Means::Ask(..)) {
         let algorithms = policy.algorithms.as_ref();
-        if jwt::asks_for_unknown_key(token, &keys, algorithms, policy.max_len) {
-            if let Some(Keys::Wait(topic)) = provider.keys_for_unknown_kid(r) {
+        if jwt::could_have_newer_key(token, algorithms, policy.max_len) {
+            if let Some(Keys::Wait(topic)) = provider.newer_keys(r) {
                 return Ok(Authentication::Wait(topic, None));
             }
         }
