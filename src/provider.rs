@@ -4,14 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::jwt::{AlgorithmSet, Binding, KeySet, Lifetime, Move, RemoteKeys};
+use tollgate_core::jwt::{AlgorithmSet, Binding, KeyError, KeySet, Lifetime, Move, RemoteKeys};
 
 use crate::ffi::clock::mono_now;
-use crate::ffi::log::{cycle_error, cycle_warn};
+use crate::ffi::log::{cycle_error, cycle_info, cycle_warn};
 use crate::ffi::request::Request;
 use crate::ffi::subrequest::{Ask, Outcome};
 use crate::live;
 use crate::waiting::Topic;
+
+/// Of how many keys of one set is told that they are not used: whoever publishes them is somebody else.
+const TOLD: usize = 10;
 
 /// The key set of a provider (`tollgate_jwt_key_request`), as this worker knows it.
 pub(crate) struct KeyProvider {
@@ -160,6 +163,7 @@ impl KeyProvider {
                         self.uri
                     ));
                 }
+                self.tell_notes(keys.notes());
                 *self.answer.borrow_mut() = body.to_vec();
                 self.id.set(live::next_id());
                 live::came_into_use(self.id.get());
@@ -173,5 +177,27 @@ impl KeyProvider {
             ));
         }
         Ok(())
+    }
+
+    /// Tells which keys of a set are not used, and why, and what else is odd: of a set once.
+    fn tell_notes(&self, notes: &[KeyError]) {
+        for note in notes.iter().take(TOLD) {
+            let rest = if note.is_remark() { "" } else { "; that key is not used" };
+            let text = format_args!(
+                "tollgate: keys from \"{}\" (tollgate_jwt_key_request): {note}{rest}",
+                self.uri
+            );
+            match note.is_mistake() {
+                true => cycle_warn(text),
+                false => cycle_info(text),
+            }
+        }
+        let more = notes.len().saturating_sub(TOLD);
+        if more > 0 {
+            cycle_warn(format_args!(
+                "tollgate: {more} more keys from \"{}\" (tollgate_jwt_key_request) are odd or not used",
+                self.uri
+            ));
+        }
     }
 }

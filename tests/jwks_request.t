@@ -63,8 +63,6 @@ my %bad = (
 	'private' => [{ body => json({ keys => [jwk('one', d => encode_base64url('d' x 32))] }) }],
 	'secret' => [{ body => json({ keys => [{ kty => 'oct', kid => 'one',
 		k => encode_base64url('s' x 32) }] }) }],
-	'secret-among' => [{ body => json({ keys => [jwk('one'), { kty => 'oct', kid => 's',
-		k => encode_base64url('s' x 32) }] }) }],
 	'encryption' => [{ body => json({ keys => [jwk('one', use => 'enc')] }) }],
 	'pem' => [{ body => $pem, type => 'text/plain' }],
 );

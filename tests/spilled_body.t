@@ -289,7 +289,7 @@ sub engine {
 			$head .= $_;
 		}
 		next unless $head =~ /^Content-Length: (\d+)/mi;
-		read $client, my $body, $1;
+		read $client, my ($body), $1;
 		my ($place, $path) = $head =~ m!^\S+ (/.*?)([^/ ]*) !;
 		$number++;
 		open my $file, '>', "$dir/new" or die;

@@ -139,7 +139,13 @@ impl Arguments {
             keys.check(policy.algorithms.as_ref())?;
             Ok(keys)
         };
-        load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))
+        let keys: KeySet =
+            load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))?;
+        for note in keys.notes().iter().filter(|note| note.is_mistake()) {
+            let rest = if note.is_remark() { "" } else { "; that key is not used" };
+            tell(&format!("tollgate: {note}{rest}"));
+        }
+        Ok(keys)
     }
 
     /// Whose tokens the keys of each file are for.

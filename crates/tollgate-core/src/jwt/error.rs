@@ -39,8 +39,7 @@ pub enum TokenError {
     Encoding(Part),
     /// A header or claims set that is no JSON object with distinct names.
     NotAnObject(Part),
-    /// A header member that asks for what we do not do (`crit`, `b64`, `zip`, `enc`), or that
-    /// brings its own key (`jwk`, `jku`, `x5u`).
+    /// A header member that asks for what we do not do (`crit`, `b64`, `zip`, `enc`).
     HeaderMember(&'static str),
     /// A header member of the wrong type.
     HeaderType(&'static str),

@@ -298,9 +298,9 @@ fn the_places_of_a_dead_worker_are_free_again_and_those_of_a_living_one_are_not(
         drop(enter(&zone, &mut dead, &mut [ask], START).unwrap());
     }
     let leases = enter(&zone, &mut alive, &mut [ask], START).unwrap();
-    assert_eq!(zone.reclaim(|_| true, &lock()), 0);
+    assert_eq!(zone.reclaim(LATE, |_| true, &lock()), 0);
     assert_eq!(left(&zone, &ask, START), 6);
-    assert_eq!(zone.reclaim(|process| process.pid != 7, &lock()), 3);
+    assert_eq!(zone.reclaim(LATE, |process| process.pid != 7, &lock()), 3);
     assert_eq!(left(&zone, &ask, START), 9);
     leases.into_iter().for_each(|lease| zone.release(lease, &mut alive));
     assert_eq!(left(&zone, &ask, START), 10);
