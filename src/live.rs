@@ -131,6 +131,11 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Unsettled => f.write_str("the files change all the time"),
             Self::Unreadable { path, error } => write!(f, "cannot read \"{path}\": {error}"),
             Self::Bad(error) => error.fmt(f),
+            Self::NoMemory(error) if error.kind() == io::ErrorKind::FileTooLarge => write!(
+                f,
+                "no memory to share between workers: {error}; raise the limit on the size of files \
+                 (\"ulimit -f\", \"LimitFSIZE=\"), a 33rd part of which it may have"
+            ),
             Self::NoMemory(error) => write!(f, "no memory to share between workers: {error}"),
             Self::Bug { paths } => write!(f, "internal error with \"{paths}\""),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tollgate_core::audit::TimeFormat;
+use tollgate_core::detail::Told;
 use tollgate_core::jwt::TokenCache;
 use tollgate_core::keys::KeyMemo;
 use tollgate_core::limits::{Holder, Quota, Scale, Zone};
@@ -38,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) holder: Option<Holder>,
     pub(crate) queue: Queue,
     pub(crate) requests: Requests,
+    /// The refusals that the error log was told of.
+    pub(crate) told: Told,
     token_rates: HashMap<NonZeroU32, (Scale, Arc<str>)>,
     /// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
     said_crowded: Option<u64>,
@@ -80,6 +83,7 @@ impl Worker {
             holder: None,
             queue: Queue::default(),
             requests: Requests::default(),
+            told: Told::default(),
             token_rates: HashMap::new(),
             said_crowded: None,
         }

@@ -21,12 +21,14 @@ use ngx::ffi::{
 use parking_lot::Mutex;
 
 use super::memory::{self, map};
-use super::process;
+use super::{file_size, process};
 
 /// Places for blocks: one is in force, and each worker may still read an older one.
 const PLACES: usize = 32;
 /// What is between the beginnings of two places. Memory is used only where something was written.
 const PLACE_LEN: u64 = 1 << 36;
+/// Mappings begin where a page does, whatever the size of those.
+const ALIGNMENT: u64 = 1 << 16;
 /// In front of the places: the words of [`Control`], and the bytes that are locked.
 const CONTROL_LEN: usize = 4096;
 /// The byte whose lock is the right to make a block; those before it are the places'.
@@ -53,6 +55,8 @@ enum Control {
 #[derive(Debug)]
 pub(crate) struct SharedBlock {
     file: File,
+    /// What is between two places; less than usual where files must not become large.
+    place_len: u64,
     control: NonNull<AtomicU64>,
     readers: Mutex<Readers>,
 }
@@ -113,17 +117,26 @@ unsafe impl Sync for Mapping {}
 /// The right to make a block.
 pub(crate) struct Maker<'b>(&'b SharedBlock);
 
-fn page_of(place: usize) -> u64 {
-    (place as u64).saturating_add(1).saturating_mul(PLACE_LEN)
+/// What there may be between two places, under the limit on the size of files: it goes for memory, too.
+fn place_len(limit: Option<u64>) -> u64 {
+    let places = (PLACES as u64).saturating_add(1);
+    let room = limit.map_or(PLACE_LEN, |limit| limit / places);
+    (room - room % ALIGNMENT).clamp(ALIGNMENT, PLACE_LEN)
 }
 
 impl SharedBlock {
+    fn page_of(&self, place: usize) -> u64 {
+        (place as u64).saturating_add(1).saturating_mul(self.place_len)
+    }
+
     /// Memory without a block.
     pub(crate) fn new() -> io::Result<Arc<Self>> {
-        let file = memory::make(c"tollgate", MFD_CLOEXEC, page_of(PLACES))?;
+        let place_len = place_len(file_size::limit());
+        let len = (PLACES as u64).saturating_add(1).saturating_mul(place_len);
+        let file = memory::make(c"tollgate", MFD_CLOEXEC, len)?;
         // SAFETY: the memory is that long, and starts with zeros.
         let control = unsafe { map(&file, 0, CONTROL_LEN, PROT_READ | PROT_WRITE, MAP_SHARED)? };
-        Ok(Arc::new(Self { file, control: control.cast(), readers: Mutex::default() }))
+        Ok(Arc::new(Self { file, place_len, control: control.cast(), readers: Mutex::default() }))
     }
 
     fn word(&self, control: Control) -> &AtomicU64 {
@@ -198,7 +211,7 @@ impl SharedBlock {
                 // SAFETY: the block was written there, and nobody writes to it again before the
                 // lock is taken back.
                 let start = unsafe {
-                    map(&self.file, page_of(place), len, PROT_READ, MAP_SHARED | MAP_POPULATE)
+                    map(&self.file, self.page_of(place), len, PROT_READ, MAP_SHARED | MAP_POPULATE)
                 };
                 match start {
                     Ok(start) => {
@@ -255,9 +268,12 @@ impl Maker<'_> {
     /// Puts `block` in force, in the place of the one before.
     pub(crate) fn publish(&self, block: &[u8]) -> io::Result<()> {
         let shared = self.0;
+        if block.len() as u64 > shared.place_len {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let before = shared.word(Control::Current).load(Ordering::Acquire);
         let place = self.free_place(Stamp(before).place(), before != 0)?;
-        let written = shared.file.write_all_at(block, page_of(place));
+        let written = shared.file.write_all_at(block, shared.page_of(place));
         if written.is_ok() {
             shared.word(Control::Len(place)).store(block.len() as u64, Ordering::Release);
             // A place in eight bits, as there are few.
@@ -303,8 +319,8 @@ impl Maker<'_> {
 
     fn give_back(&self, place: usize) {
         let mode = i32::try_from(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE).unwrap_or(0);
-        let start = i64::try_from(page_of(place)).unwrap_or(i64::MAX);
-        let len = i64::try_from(PLACE_LEN).unwrap_or(i64::MAX);
+        let start = i64::try_from(self.0.page_of(place)).unwrap_or(i64::MAX);
+        let len = i64::try_from(self.0.place_len).unwrap_or(i64::MAX);
         // SAFETY: changes what is in the memory only, where nobody reads.
         unsafe { fallocate(self.0.file.as_raw_fd(), mode, start, len) };
     }

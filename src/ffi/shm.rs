@@ -23,6 +23,7 @@ use super::guard::guard;
 use super::log::{cycle_emerg, cycle_error, cycle_warn};
 use super::zone_memory::ZoneMemory;
 use super::{module, process};
+use crate::key_file::KeyFile;
 use crate::random;
 use crate::state_file::StateFile;
 
@@ -35,7 +36,7 @@ pub(crate) struct SharedZone {
     state: Option<Arc<StateFile>>,
     cycle: *mut ngx_cycle_t,
     /// Files that the workers read.
-    readable: RefCell<Vec<String>>,
+    files: RefCell<Vec<KeyFile>>,
     mapped: OnceLock<Mapped>,
 }
 
@@ -79,9 +80,9 @@ impl SharedZone {
             // The box is kept by the main configuration, and lives as long as the zone's entry.
             let state = state.map(|path| Arc::new(StateFile::new(&path)));
             let (name, cycle) = (name.to_owned(), (*cf).cycle);
-            let readable = RefCell::default();
+            let files = RefCell::default();
             let mapped = OnceLock::new();
-            let shared = Box::new(Self { name, size, state, cycle, readable, mapped });
+            let shared = Box::new(Self { name, size, state, cycle, files, mapped });
             zone.data = (&raw const *shared).cast_mut().cast();
             zone.init = Some(init);
             Ok(shared)
@@ -103,10 +104,11 @@ impl SharedZone {
         &self.name
     }
 
-    /// Warns if it doesn't look as if the workers could read these files. Who the workers are is known
-    /// when all of the configuration has been read: that is when the memory is mapped.
-    pub(crate) fn expect_readable(&self, paths: &[String]) {
-        self.readable.borrow_mut().extend_from_slice(paths);
+    /// Warns if it doesn't look as if the workers could read these files, or if others could change them.
+    /// Who the workers are is known when all of the configuration has been read: that is when the memory is
+    /// mapped.
+    pub(crate) fn expect_safe(&self, files: Vec<KeyFile>) {
+        self.files.borrow_mut().extend(files);
     }
 
     /// Where its state is kept.
@@ -143,7 +145,7 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
         };
         match shared.find(before) {
             Ok(mapped) => {
-                check_readable(shared);
+                check_files(shared);
                 let _ = shared.mapped.set(mapped);
                 NGX_OK as ngx_int_t
             }
@@ -243,11 +245,21 @@ fn new_seed() -> Result<(u64, u64), String> {
     Ok((low, high))
 }
 
-/// The workers, who read changed files, are not who reads the configuration.
-fn check_readable(shared: &SharedZone) {
+/// Whether the workers, who are not who reads the configuration, can read the files, and nobody else can
+/// change them.
+fn check_files(shared: &SharedZone) {
     // SAFETY: zones are made when all of the configuration has been read.
-    let Some(worker) = (unsafe { process::worker_user(shared.cycle) }) else { return };
-    for path in shared.readable.borrow().iter() {
+    let worker = unsafe { process::worker_user(shared.cycle) };
+    let files = shared.files.borrow();
+    for (index, file) in files.iter().enumerate() {
+        if files.iter().take(index).any(|other| other.path == file.path) {
+            continue;
+        }
+        for danger in file.dangers(worker.map(|(user, _)| user)) {
+            cycle_warn(format_args!("{danger}"));
+        }
+        let Some(worker) = worker else { continue };
+        let path = &file.path;
         let folders = Path::new(path).ancestors().skip(1);
         let is_open =
             may(worker, Path::new(path), 0o4) && folders.into_iter().all(|f| may(worker, f, 0o1));
