@@ -382,7 +382,7 @@ fn only_who_was_silent_is_asked_whether_it_lives() {
 
 #[test]
 fn a_slot_is_given_away_with_what_its_dead_signer_had_left_to_do() {
-    use crate::limits::fixtures::{enter, left, memory, places, START};
+    use crate::limits::fixtures::{after, enter, left, memory, places, SECOND, START};
     use crate::limits::Zone;
     let (words, lock) = (memory(6), lock());
     let zone = Zone::format(&words, (1, 2)).unwrap();
@@ -402,13 +402,14 @@ fn a_slot_is_given_away_with_what_its_dead_signer_had_left_to_do() {
     word.store(Tally { count: 0, signed }.word(), Ordering::Release);
 
     // Others take all eight slots, that one among them.
+    let now = after(SECOND);
     let mut others = Vec::new();
     for client in 1..=8 {
-        others.extend(enter(&zone, &mut alive, &mut [ask(client)], START).unwrap());
+        others.extend(enter(&zone, &mut alive, &mut [ask(client)], now).unwrap());
     }
     assert_eq!(zone.reclaim(LATE, |process| process.pid != 1, &lock), 0);
     for client in 1..=8 {
-        assert_eq!(left(&zone, &ask(client), START), 2, "c{client}");
+        assert_eq!(left(&zone, &ask(client), now), 2, "c{client}");
     }
     others.into_iter().for_each(|lease| zone.release(lease, &mut alive));
 }
