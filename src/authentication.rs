@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::credential::Credential;
 use tollgate_core::decision::Reason;
-use tollgate_core::jwt::{self, TokenError, VerifiedToken};
+use tollgate_core::detail::{odd_key, Cause, Detail};
+use tollgate_core::jwt::{self, ClaimMap, TokenError, VerifiedToken};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::principal::Principal;
+use tollgate_core::principal::{AuthMethod, Principal};
 
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
@@ -24,12 +25,25 @@ use crate::{live, worker};
 /// A refusal, with what is known about it.
 pub(crate) struct Denial {
     pub(crate) reason: Reason,
+    pub(crate) detail: Option<Detail>,
     pub(crate) owner: Option<KeyOwner>,
 }
 
 impl From<Reason> for Denial {
     fn from(reason: Reason) -> Self {
-        Self { reason, owner: None }
+        Self { reason, detail: None, owner: None }
+    }
+}
+
+impl From<Detail> for Denial {
+    fn from(detail: Detail) -> Self {
+        Self { reason: detail.cause().reason(), detail: Some(detail), owner: None }
+    }
+}
+
+impl From<Cause> for Denial {
+    fn from(cause: Cause) -> Self {
+        Detail::from(cause).into()
     }
 }
 
@@ -70,11 +84,11 @@ impl<'i> Means<'i> {
         self,
         topic: Topic,
         inquiry: Option<Rc<Inquiry>>,
-        instead: Reason,
+        instead: impl FnOnce() -> Detail,
     ) -> Result<Authentication, Denial> {
         match self {
             Self::Ask(..) | Self::Look => Ok(Authentication::Wait(topic, inquiry)),
-            Self::Last(_) => Err(instead.into()),
+            Self::Last(_) => Err(instead().into()),
         }
     }
 }
@@ -91,8 +105,7 @@ pub(crate) fn authenticate(
         return Ok(Authentication::Done(None));
     }
     let credential = match saved {
-        SavedCredential::None => return Err(Reason::MissingCredential.into()),
-        SavedCredential::Conflict => return Err(Reason::ConflictingCredentials.into()),
+        SavedCredential::Not(cause) => return Err(cause.into()),
         SavedCredential::One { bytes, bearer, raw } => {
             Credential { bytes: r.kept(bytes), bearer, raw }
         }
@@ -117,13 +130,17 @@ pub(crate) fn authenticate(
     }
     if let Some(keys) = policy.api_keys.as_ref().filter(|_| !is_no_key) {
         // Without a set nobody can be judged.
-        let set = keys.current().ok_or(Reason::InternalError)?;
+        let set = keys.current().ok_or(Cause::NoKeySet)?;
         let find = |key: &[u8]| set.loaded.find(key);
         let found = worker::with(|worker| worker.api_keys.get(set.id, credential.bytes, find));
         if let Some(key) = found {
             return match key.judge(now, r.client_addr()) {
                 Ok(principal) => Ok(Authentication::Done(Some(Arc::clone(principal)))),
-                Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
+                Err(refusal) => Err(Denial {
+                    reason: refusal.reason,
+                    detail: refusal.cause.map(Detail::from),
+                    owner: refusal.owner,
+                }),
             };
         }
     }
@@ -131,7 +148,11 @@ pub(crate) fn authenticate(
         Some(introspector) if credential.bearer => {
             introspect(r, &introspector.of(r), credential.bytes, means)
         }
-        _ => Err(Reason::InvalidCredential.into()),
+        _ => {
+            // Where tokens are accepted as well, what looks like one was judged as one.
+            let is_token = policy.jwt.is_none() && jwt::looks_like_jws(credential.bytes);
+            Err(odd_key(credential.bytes, is_token).into())
+        }
     }
 }
 
@@ -143,13 +164,14 @@ fn verify(
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
     let now = wall_now().seconds();
+    let judged = |verdict| judged(token, verdict, &verifier.policy.claims);
     let (id, keys, provider) = match &verifier.keys {
         TokenKeys::Files(files) => match known {
-            Some(known) => return judged(r, known),
+            Some(known) => return judged(known),
             None => {
-                let set = files.current().ok_or(Reason::InternalError)?;
+                let set = files.current().ok_or(Cause::NoKeySet)?;
                 let verified = jwt::verify(token, &set.loaded, &verifier.policy, now);
-                return judged(r, remember(set.id, token, verified));
+                return judged(remember(set.id, token, verified));
             }
         },
         TokenKeys::Provider(providers) => {
@@ -161,18 +183,21 @@ fn verify(
                     let policy = &verifier.policy;
                     let form = jwt::check_form(token, policy.algorithms.as_ref(), policy.max_len);
                     if let Err(error) = form {
-                        return judged(r, Err(error));
+                        return judged(Err(error));
                     }
+                    let none_because = |cause| Detail::new(cause, provider.uri().to_owned());
                     return match none {
-                        Keys::Wait(topic) => means.wait(topic, None, Reason::KeysUnavailable),
-                        _ => Err(Reason::KeysUnavailable.into()),
+                        Keys::Wait(topic) => {
+                            means.wait(topic, None, || none_because(Cause::NoKeysInTime))
+                        }
+                        _ => Err(none_because(Cause::NoKeysFromProvider).into()),
                     };
                 }
             }
         }
     };
     if let Some(known) = known {
-        return judged(r, known);
+        return judged(known);
     }
     let policy = &verifier.policy;
     let verified = jwt::verify(token, &keys, policy, now);
@@ -187,7 +212,7 @@ fn verify(
             }
         }
     }
-    judged(r, remember(id, token, verified))
+    judged(remember(id, token, verified))
 }
 
 /// Remembers a token that was found good.
@@ -209,29 +234,52 @@ fn introspect(
     token: &[u8],
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
-    const UNAVAILABLE: Reason = Reason::IntrospectionUnavailable;
+    let none_because = |cause| Detail::new(cause, introspector.uri().to_owned());
     let question = match means {
         Means::Ask(_, before) => Some((r, before)),
         Means::Last(_) | Means::Look => None,
     };
     match introspector.judge(token, means.inquiry(), question) {
         Standing::Refused(reason) => Err(reason.into()),
-        Standing::Judged(verdict) => judged(r, verdict),
-        Standing::Wait(topic, inquiry) => means.wait(topic, Some(inquiry), UNAVAILABLE),
+        Standing::Judged(verdict) => judged(token, verdict, introspector.claims()),
+        Standing::Wait(topic, inquiry) => {
+            means.wait(topic, Some(inquiry), || none_because(Cause::NoVerdictInTime))
+        }
         // It was judged when the request came, and nobody asks again while it runs.
         Standing::Unavailable if matches!(means, Means::Look) => Ok(Authentication::Done(None)),
-        Standing::Unavailable => Err(UNAVAILABLE.into()),
+        Standing::Unavailable => Err(none_because(Cause::NoVerdict).into()),
     }
 }
 
 fn judged(
-    r: Request<'_>,
+    token: &[u8],
     verdict: Result<Arc<Principal>, TokenError>,
+    claims: &ClaimMap,
 ) -> Result<Authentication, Denial> {
-    verdict.map(|principal| Authentication::Done(Some(principal))).map_err(|error| {
-        r.log().info(format_args!("tollgate: token refused: {error}"));
-        error.reason().into()
-    })
+    match verdict {
+        Ok(principal) => Ok(Authentication::Done(Some(principal))),
+        // Whatever else is wrong with it then.
+        Err(error) if token.is_empty() && error.reason() == Reason::InvalidToken => {
+            Err(Cause::NoToken.into())
+        }
+        Err(error) => Err(error.detail(claims).into()),
+    }
+}
+
+/// Calls `f` with the claims that a principal was made of; not where it was made of none.
+pub(crate) fn with_claims<T>(
+    r: Request<'_>,
+    auth: AuthMethod,
+    policy: &Policy,
+    f: impl FnOnce(&ClaimMap) -> T,
+) -> Option<T> {
+    match auth {
+        AuthMethod::ApiKey => None,
+        AuthMethod::Jwt => policy.jwt.as_ref().map(|verifier| f(&verifier.policy.claims)),
+        AuthMethod::Introspection => {
+            policy.introspector.as_ref().map(|introspector| f(introspector.of(r).claims()))
+        }
+    }
 }
 
 /// What a judgement rests on: as long as it is the same, so is the judgement.

@@ -9,7 +9,9 @@ use strict;
 
 use Test::More;
 
+use IO::Socket::UNIX;
 use MIME::Base64 qw/ encode_base64 encode_base64url /;
+use POSIX qw/ mkfifo /;
 
 use Test::Nginx;
 
@@ -20,6 +22,9 @@ use Tollgate::Conf;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
+
+# Secrets are nobody else's business.
+umask 077;
 
 my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
 
@@ -47,6 +52,11 @@ $t->write_file('public.pem', $pem);
 $t->write_file('included.conf', "\ntollgate_default_tier nope;\n");
 
 my $dir = $t->testdir();
+
+# Both have somebody at their other end.
+my $socket = IO::Socket::UNIX->new(Local => "$dir/socket", Listen => 1) or die "Can't listen: $!\n";
+mkfifo("$dir/pipe", 0600) or die "Can't make a pipe: $!\n";
+open my $pipe, '+<', "$dir/pipe" or die "Can't open the pipe: $!\n";
 
 # Cases of Tollgate::Conf.
 my @refused;
@@ -85,6 +95,20 @@ push @refused, (
 		http => "$usual{http}\ntollgate_status_file no-such/status; # !"],
 	['a status that is a folder', ['"tollgate_status_file', 'name a file'],
 		http => "$usual{http}\ntollgate_status_file $dir; # !"],
+	['a status that is a device', ['"tollgate_status_file"', 'a device', 'name a file'],
+		http => "$usual{http}\ntollgate_status_file /dev/null; # !"],
+	['a status in syslog', ['"tollgate_status_file" can\'t write to syslog', 'use a file instead'],
+		http => "$usual{http}\ntollgate_status_file syslog:server=127.0.0.1; # !"],
+	['a status by variable', ['"tollgate_status_file" can\'t have variables'],
+		http => "$usual{http}\ntollgate_status_file status-\$pid; # !"],
+	['a status that is on', ['"tollgate_status_file" takes the path of a file'],
+		http => "$usual{http}\ntollgate_status_file on; # !"],
+	['a state in memory', ['"state=" of "tollgate_zone" can\'t write to a buffer in memory', 'instead'],
+		http => "tollgate_zone zone=tollgate:1m state=memory:1m; # !\ntollgate_tier free { }"],
+	['a state by variable', ['"state=" of "tollgate_zone" can\'t have variables'],
+		http => "tollgate_zone zone=tollgate:1m state=/tmp/\$hostname; # !\ntollgate_tier free { }"],
+	['a state that is off', ['"state=" of "tollgate_zone" takes the path of a file'],
+		http => "tollgate_zone zone=tollgate:1m state=off; # !\ntollgate_tier free { }"],
 	['two places for the status', ['"tollgate_status_file" directive is duplicate'],
 		http => "$usual{http}\ntollgate_status_file off;\ntollgate_status_file off; # !"],
 	['in an included file', ['"tollgate_default_tier nope"', 'included.conf:2'],
@@ -179,7 +203,6 @@ my %key_files = (
 		x => encode_base64url("\1" . "\0" x 31) }), 'anybody can sign'],
 	'no point of the curve' => [json({ keys => [{ %$public, x => $public->{y} }] }), 'no point'],
 	'an algorithm of another kind' => [json({ keys => [{ %$public, alg => 'RS256' }] }), '"alg"'],
-	'one kid for two keys' => [json({ keys => [$public, $public] }), 'same "kid"'],
 	'a page from the web' => ['<!DOCTYPE html><html><title>404 Not Found</title></html>', 'public'],
 );
 for my $what (sort keys %key_files) {
@@ -248,6 +271,14 @@ my %values = (
 	'tollgate_api_key_header "X Key"' => ['"X Key" is no header name'],
 	'tollgate_api_key_header X-Key:' => ['"X-Key:" is no header name'],
 	'tollgate_api_key_header ""' => ['"" is no header name'],
+	'tollgate_api_key_header Authorization:' => ['"Authorization:" is no header name', 'without a colon'],
+	'tollgate_api_key_header $http_x_api_key' => ['"$http_x_api_key"', 'a variable', 'X-API-Key'],
+	'tollgate_api_key_header Authorization Bearer' => ['"Bearer"', 'word before a credential'],
+	'tollgate_api_key_header Host' => ['"Host" can\'t hold a key', 'name of its own'],
+	'tollgate_api_key_header content-length' => ['"content-length" can\'t hold a key'],
+	'tollgate_api_key_header X-Client-ID' => ['"X-Client-ID" can\'t hold a key', 'Tollgate writes'],
+	'tollgate_api_key_header X-Forwarded-For' => ['"X-Forwarded-For" can\'t hold a key', 'proxies'],
+	'tollgate_api_key_header X-Key x-key' => ['"X-Key" is named twice', 'case is ignored'],
 	'tollgate_jwt_algorithms none' => ['"none"', '"tollgate_jwt_algorithms"', 'known are HS256'],
 	'tollgate_jwt_algorithms hs256' => ['"hs256"', '"tollgate_jwt_algorithms"', 'known are'],
 	'tollgate_jwt_key_file secret issuer=' => ['"issuer="', '"tollgate_jwt_key_file"', '"issuer=VALUE"'],
@@ -277,6 +308,31 @@ my %values = (
 	'tollgate_audit_log a.log flush=0' => ['"flush=0" of "tollgate_audit_log"', '1ms to 1h'],
 	'tollgate_audit_log a.log flush=2h' => ['"flush=2h" of "tollgate_audit_log"', '1ms to 1h'],
 	'tollgate_audit_log a.log main' => ['"main" of "tollgate_audit_log"', '"buffer=SIZE"'],
+	'tollgate_audit_log a.log gzip' => ['"gzip" of "tollgate_audit_log"', 'logrotate'],
+	'tollgate_audit_log a.log gzip=9' => ['"gzip=9" of "tollgate_audit_log"', 'logrotate'],
+	'tollgate_audit_log a.log if=$arg_a' => ['"if=$arg_a" of "tollgate_audit_log"', 'leave it out'],
+	'tollgate_audit_log a.log combined' => ['"combined" of "tollgate_audit_log"', 'lines are JSON'],
+	'tollgate_audit_log syslog:server=127.0.0.1:514,tag=x' => ['"tollgate_audit_log" can\'t write to syslog',
+		'use a file instead'],
+	'tollgate_audit_log stderr' => ['"tollgate_audit_log" can\'t', 'use "/dev/stderr"', 'instead'],
+	'tollgate_audit_log memory:32m' => ['"tollgate_audit_log" can\'t', 'memory', 'instead'],
+	'tollgate_audit_log a/$host.log' => ['"tollgate_audit_log" can\'t have variables', 'without "$"'],
+	'tollgate_audit_log "|/bin/cat"' => ['"tollgate_audit_log" can\'t write to a command', 'use a file'],
+	'tollgate_audit_log https://logs.example.com/' => ['"tollgate_audit_log" can\'t write to a URL'],
+	'tollgate_audit_log on' => ['"tollgate_audit_log" takes the path of a file', '"./"'],
+	'tollgate_audit_log OFF' => ['"tollgate_audit_log" takes the path of a file'],
+	"tollgate_audit_log $dir" => ['"tollgate_audit_log"', 'is a folder', 'name a file in it'],
+	'tollgate_audit_log logs-of/' => ['"tollgate_audit_log"', 'is a folder', 'name a file in it'],
+	'tollgate_audit_log no-such/a.log' => ['"tollgate_audit_log"', 'no-such/a.log', 'make the folder'],
+	"tollgate_audit_log $dir/socket" => ['"tollgate_audit_log"', 'a socket', 'name a file'],
+	'tollgate_api_keys off' => ['"tollgate_api_keys" takes the path of a file'],
+	'tollgate_api_keys $host.json' => ['"tollgate_api_keys" can\'t have variables', 'without "$"'],
+	'tollgate_api_keys https://keys.example.com/' => ['"tollgate_api_keys" can\'t read a URL', 'instead'],
+	'tollgate_jwt_key_file data:870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE' =>
+		['"tollgate_jwt_key_file" can\'t read anything but a file', 'use its path'],
+	'tollgate_jwt_key_file https://login.example.com/keys' => ['"tollgate_jwt_key_file" can\'t read a URL',
+		'"tollgate_jwt_key_request"'],
+	'tollgate_jwt_key_file $secret' => ['"tollgate_jwt_key_file" can\'t have variables'],
 	'tollgate_audit_log off buffer=1k' => ['"tollgate_audit_log"', '"off"'],
 	'tollgate_audit_log ""' => ['"tollgate_audit_log"'],
 	'tollgate_api_keys ""' => ['"tollgate_api_keys"'],
@@ -292,6 +348,7 @@ for my $directive (sort keys %values) {
 	push @refused, ["'" . $directive =~ s/[^ -~]/?/gr . "'", $values{$directive},
 		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s;",
 		location => $directive =~ /^tollgate ON/ ? $line
+			: $directive =~ /^tollgate_jwt_key_file (?:data|https|\$)/ ? "$jwt\n$line"
 			: $directive =~ /^tollgate_api_keys/ ? "tollgate on;\n$line" : "$usual{location}\n$line"];
 }
 
@@ -353,6 +410,13 @@ my @accepted = (
 			. "tollgate_jwt_key_file secret;\ntollgate_jwt_key_file secret2;"],
 	['one key file of an issuer with two names',
 		location => "$jwt\ntollgate_jwt_issuer https://a a;\ntollgate_jwt_key_file secret;"],
+	['a key for another use among others', files => { 'keys.jwks' => json({ keys => [$public,
+		{ %$public, kid => 'e', use => 'enc' }, { %$public, kid => 'o', alg => 'RSA-OAEP' }] }) },
+		location => "$jwt\ntollgate_jwt_key_file keys.jwks;"],
+	['keys with PEM in another member, and a name of RFC 9864', files => { 'keys.jwks' => json({ keys => [
+		{ %$public, value => $pem }, { kty => 'OKP', crv => 'Ed25519', kid => 'ed', alg => 'Ed25519',
+			x => '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }] }) },
+		location => "$jwt\ntollgate_jwt_key_file keys.jwks;"],
 	['as many keys without kid as are tried', files => { 'many.pem' => $pem x 8 },
 		location => "$jwt\ntollgate_jwt_key_file many.pem;"],
 	['every field of an entry', files => { 'good.json' => file(tier => 'free', expires =>
@@ -368,6 +432,18 @@ my @accepted = (
 		'tollgate_audit_log a.log buffer=64m flush=1h', 'tollgate_api_key_header Authorization X-Key',
 		'tollgate_jwt_claim models a.b', 'tollgate_jwt_require_exp off', 'tollgate_dry_run on'),
 		$usual{location}],
+	['an audit log on a stream', location => "$usual{location}\ntollgate_audit_log /dev/stdout;"],
+	['an audit log on a stream of somebody else\'s', http => "$usual{http}\naccess_log /dev/stdout;",
+		location => "$usual{location}\ntollgate_audit_log /dev/stdout;"],
+	['an audit log that nobody reads', location => "$usual{location}\ntollgate_audit_log /dev/null;"],
+	['a header with an underscore', http => "$usual{http}\nunderscores_in_headers on;",
+		location => "$usual{location}\ntollgate_api_key_header X_Api_Key;"],
+	['a header with a dot', http => "$usual{http}\nignore_invalid_headers off;",
+		location => "$usual{location}\ntollgate_api_key_header X.Api.Key X_Key;"],
+	['a header with an underscore that nobody reads', http =>
+		"$usual{http}\ntollgate_api_key_header X_Api_Key;",
+		location => "$jwt\ntollgate_jwt_key_file secret;"],
+	['files with names of switches', location => "$usual{location}\ntollgate_audit_log ./on;"],
 	['an audit log in two places', http => "$usual{http}\ntollgate_audit_log a.log buffer=1k;",
 		location => "$usual{location}\ntollgate_audit_log a.log buffer=1k;"],
 );
@@ -394,8 +470,42 @@ my @warned = (
 		'"issuer="'], files => { secret2 => 't' x 32 },
 		location => "$jwt\ntollgate_jwt_issuer https://a https://b;\ntollgate_jwt_key_file secret; # !\n"
 			. 'tollgate_jwt_key_file secret2;'],
+	# Nothing of an odd key is a reason to refuse the others (RFC 7517 section 5).
+	(map { ["key file, $_->[0]", ['odd.json', $_->[1], $_->[2]],
+		files => { 'odd.json' => json({ keys => [$_->[3], $public] }) },
+		location => "$jwt\ntollgate_jwt_key_file odd.json; # !"] }
+		['a private key among others', 'key 1 ("p")', 'private key', { %$private, kid => 'p' }],
+		['null among keys', 'key 1', 'is no JWK', undef],
+		['a member that is null', 'key 1 ("n")', '"alg" is null', { %$public, kid => 'n', alg => undef }],
+		['a short coordinate', 'key 1 ("s")', 'not as long', { %$public, kid => 's', x => 'AAAA' }],
+		['a small key', 'key 1 ("r")', 'RSA modulus', { kty => 'RSA', kid => 'r', e => 'AQAB',
+			n => encode_base64url("\xa5" x 128) }],
+		['a key once more', 'key 2 ("ec")', 'is in the set already', $public],
+		['a key of an unknown kind', 'key 1 ("k")', 'not supported', { kty => 'AKP', kid => 'k' }],
+		['an unknown algorithm', 'key 1 ("a")', 'not supported', { %$public, kid => 'a', alg => 'ES256K' }],
+		['a name that is none', 'key 1 ("\\u{7}")', '"kid"', { %$public, kid => "\7" }]),
+	['two key files with one name of a key', ['two.json', 'key "ec"', 'common algorithm'],
+		files => { 'one.json' => json({ keys => [$public] }),
+			'two.json' => json({ keys => [{ %$public, use => 'sig' }] }) },
+		location => "$jwt\ntollgate_jwt_key_file one.json; # !\ntollgate_jwt_key_file two.json;"],
 	['restrictions that are not enforced', ['"models" or "scopes"', 'restricted.json', 'k_1',
 		'not enforce'], location => "tollgate on;\ntollgate_api_keys restricted.json; # !"],
+	['an audit log among other lines', ['"tollgate_audit_log"', 'another log', 'a file of its own'],
+		http => "$usual{http}\naccess_log $dir/shared.log;",
+		location => "$usual{location}\ntollgate_audit_log $dir/shared.log; # !"],
+	['an audit log by a pipe', ['"tollgate_audit_log"', 'is a pipe', 'use a file instead'],
+		location => "$usual{location}\ntollgate_audit_log $dir/pipe; # !"],
+	# What nginx drops before anybody sees it.
+	['a header with an underscore', ['"X_Api_Key" in "tollgate_api_key_header"', 'nginx drops',
+		'add "underscores_in_headers on;"'],
+		location => "$usual{location}\ntollgate_api_key_header X-Key X_Api_Key; # !"],
+	['a header with an underscore, in one of two servers', ['"X_Api_Key" in "tollgate_api_key_header"'],
+		http => "$usual{http}\ntollgate_api_key_header X_Api_Key; # !",
+		server => "underscores_in_headers on;\n}\nserver {\nlisten 127.0.0.1:8080;\nserver_name b;\n"
+			. "location / {\n$usual{location}\n}"],
+	['a header with a dot', ['"X.Api.Key" in "tollgate_api_key_header"', 'add "ignore_invalid_headers off;"'],
+		http => "$usual{http}\nunderscores_in_headers on;",
+		location => "$usual{location}\ntollgate_api_key_header X.Api.Key; # !"],
 	['a zone, but nothing is on', ['tollgate_zone "tollgate" has no effect', '"tollgate on"'],
 		location => 'tollgate_api_keys keys.json;'],
 );

@@ -18,11 +18,15 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# Secrets are nobody else's business.
+umask 077;
+
 my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
 my $dir = $t->testdir();
 
 $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));
 $t->write_file('included.conf', "\ntokens 1k/m;\n");
+$t->write_file('secret', 's' x 32);
 
 # Cases of Tollgate::Conf.
 my (@refused, @accepted, @warned);
@@ -131,6 +135,24 @@ my @tier = (
 		'model ab { tokens 2k/m; } model a* { tokens 1k/m; }'],
 	['model "" { tokens 1k/m; }', ['invalid pattern "" of "model"', '"*" stands for all models'],
 		'model * { tokens 1k/m; }'],
+	# Other kinds of patterns, by which no model would be meant.
+	['model ~^llama { tokens 1k/m; }', ['"tollgate_tier x"', 'invalid pattern "~^llama" of "model"',
+		'looks like a regular expression', '"llama-*"'], 'model llama* { tokens 1k/m; }'],
+	['model .* { tokens 1k/m; }', ['invalid pattern ".*" of "model"', 'regular expression'],
+		'model qwen2.* { tokens 1k/m; }'],
+	['model llama$ { tokens 1k/m; }', ['invalid pattern "llama$" of "model"', 'regular expression'], NOTHING],
+	['model llama|qwen { tokens 1k/m; }', ['"llama|qwen" of "model"', 'a directive of its own'],
+		'model llama { tokens 1k/m; } model qwen { tokens 1k/m; }'],
+	['model llama,qwen { tokens 1k/m; }', ['"llama,qwen" of "model"', 'a directive of its own'], NOTHING],
+	['model llama-[38]b { tokens 1k/m; }', ['"llama-[38]b" of "model"', '"?" stands for'],
+		'model llama-?b { tokens 1k/m; }'],
+	['model $tollgate_model { tokens 1k/m; }', ['"$tollgate_model" of "model"', 'variables'], NOTHING],
+	['model "llama " { tokens 1k/m; }', ['"llama " of "model"', 'a blank'], 'model "my llama" { tokens 1k/m; }'],
+	[q!model "'llama'" { tokens 1k/m; }!, ['of "model"', 'quotes within its quotes'], NOTHING],
+	['model llama-3\\\\.1 { tokens 1k/m; }', ['of "model"', 'escapes'],
+		'model hf.co/acme/Llama-3.1:Q4_K_M { tokens 1k/m; }'],
+	['model !llama { tokens 1k/m; }', ['"!llama" of "model"', 'are not meant'], NOTHING],
+
 	['model { tokens 1k/m; }', ['invalid number of arguments in "model"'], NOTHING],
 	['model a;', ['directive "model" has no opening "{"'], NOTHING],
 	['model a { model b { tokens 1k/m; } }', ['"model" directive is not allowed here'], NOTHING],
@@ -218,12 +240,22 @@ my @http = (
 		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'], NOTHING],
 	['tollgate_limit x key=a-${tollgate_tier} requests=1r/s auth_failures=1r/s;',
 		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'], NOTHING],
+	# What is known too late, and what no two requests share.
+	(map { ["tollgate_limit x key=\$$_ requests=1r/s;", ['the limit "x"', "\"\$$_\"", 'isn\'t let in',
+		'"key=$tollgate_client"'], NOTHING] } qw/tollgate_decision tollgate_reason tollgate_input_tokens
+		tollgate_output_tokens tollgate_usage tollgate_cost tollgate_ttft tollgate_key_refetch/),
+	(map { ["tollgate_limit x key=a-\${$_} requests=1r/s;", ['the limit "x"', "\"\$$_\"",
+		'another one with each request'], NOTHING] } qw/tollgate_request_id request_id msec/),
 	['tollgate_limit lim key=a requests=1r/s;', ['the limit "lim" is declared twice'], NOTHING],
 
 	['tollgate_price input=1 output=2;', ['"tollgate_price" takes a pattern of model names first'], NOTHING],
 	['tollgate_price a;', ['invalid number of arguments in "tollgate_price"'], NOTHING],
 	['tollgate_price "" input=1 output=2;', ['invalid pattern "" of "tollgate_price"', '"*" stands for'],
 		'tollgate_price * input=1 output=2;'],
+	['tollgate_price ~llama input=1 output=2;', ['invalid pattern "~llama" of "tollgate_price"',
+		'regular expression', '"llama-*"'], 'tollgate_price llama* input=1 output=2;'],
+	['tollgate_price "(a|b)" input=1 output=2;', ['invalid pattern "(a|b)" of "tollgate_price"',
+		'a directive of its own'], NOTHING],
 	['tollgate_price a input=1;', ['"tollgate_price a"', '"output=" is missing', 'output=0'],
 		'tollgate_price a input=1 output=0;'],
 	['tollgate_price a output=1 cached_input=0;', ['"input=" is missing', 'input=0'],
@@ -263,6 +295,23 @@ push @accepted, (
 		location => "$usual{location}\ntollgate_apply x;"],
 	['nobody, with a limit on concurrency', http => "$usual{http}\ntollgate_limit x key=a concurrency=1;",
 		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
+	['tenants of tokens', http => "$usual{http}\n" . 'tollgate_limit x key=$tollgate_tenant requests=1r/s;',
+		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_jwt_claim tenant org.id; tollgate_apply x;'],
+	['tenants of tokens, and API keys', http => "$usual{http}\n"
+		. 'tollgate_limit x key=$tollgate_tenant requests=1r/s;',
+		location => "$usual{location}\ntollgate_auth api_key jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_jwt_claim tenant org.id; tollgate_apply x;'],
+	['tenants in one of the places of a rule', http => "$usual{http}\n"
+		. "tollgate_limit x key=\$tollgate_tenant requests=1r/s;\ntollgate_apply x;",
+		server => "location /jwt {\ntollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. "tollgate_jwt_claim tenant org.id;\n}"],
+	['clients, and what else is known', http => "$usual{http}\n"
+		. 'tollgate_limit x key=$tollgate_client:$remote_addr requests=1r/s;',
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
+	['models where bodies are read for the tokens', http => "$usual{http}\n"
+		. 'tollgate_limit x key=$tollgate_model tokens=1k/m;',
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
 	['a rule by model', http => "$usual{http}\n" . 'tollgate_limit x key=$tollgate_model tokens=1m/m;',
 		location => "$usual{location}\ntollgate_apply x;"],
 );
@@ -288,6 +337,39 @@ push @refused, (
 push @warned, (
 	['a limit that is not applied', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
 		http => "$usual{http}\ntollgate_limit lim key=a tokens=1k/m; # !"],
+	['a key without its dollar', ['"key=binary_remote_addr"', '"lim" (tollgate_limit)', 'a constant',
+		'"key=$binary_remote_addr"'],
+		http => "$usual{http}\ntollgate_limit lim key=binary_remote_addr requests=1r/s; # !",
+		location => "$usual{location}\ntollgate_apply lim;"],
+	['a key of ours without its dollar', ['"key=tollgate_tenant"', 'a constant', '"key=$tollgate_tenant"'],
+		http => "$usual{http}\ntollgate_limit lim key=tollgate_tenant requests=1r/s; # !",
+		location => "$usual{location}\ntollgate_apply lim;"],
+	# Who is never known where the rule is applied.
+	['tenants of API keys', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"',
+		'add "tollgate_jwt_claim tenant CLAIM;"'],
+		http => "$usual{http}\ntollgate_limit lim key=\$tollgate_tenant requests=1r/s;",
+		location => "$usual{location}\ntollgate_apply lim; # !"],
+	['tenants of API keys, in a text', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"'],
+		http => "$usual{http}\ntollgate_limit lim key=t:\${Tollgate_Tenant} requests=1r/s;",
+		location => "$usual{location}\ntollgate_apply lim; # !"],
+	['tenants of tokens that name none', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"'],
+		http => "$usual{http}\ntollgate_limit lim key=\$tollgate_tenant requests=1r/s;",
+		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_jwt_claim tier plan; tollgate_apply lim; # !'],
+	(map { ["clients where nobody authenticates, $_", ['"tollgate_apply lim" has no effect',
+		"\"\$$_\"", 'nobody authenticates', '"key=$binary_remote_addr"'],
+		http => "$usual{http}\ntollgate_limit lim key=\$$_ requests=1r/s;",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply lim; # !"] }
+		qw/tollgate_client tollgate_tier tollgate_auth/),
+	['keys of opaque tokens', ['"tollgate_apply lim" has no effect', '"$tollgate_key_id"', 'neither API keys'],
+		http => "$usual{http}\ntollgate_limit lim key=\$tollgate_key_id requests=1r/s;",
+		server => 'location = /_introspect { internal; return 204; }',
+		location => "tollgate on;\ntollgate_auth introspection;\n"
+			. 'tollgate_introspection_request /_introspect; tollgate_apply lim; # !'],
+	['models where no body is read', ['"tollgate_apply lim" has no effect', '"$tollgate_model"',
+		'no body is read'],
+		http => "$usual{http}\ntollgate_limit lim key=\$tollgate_model requests=1r/s;",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply lim; # !"],
 	['a limit that is applied where tollgate is off', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
 		http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s; # !",
 		location => "tollgate off;\ntollgate_apply lim;"],
@@ -306,7 +388,7 @@ my @location = (
 	['tollgate_max_body 1023;', ['invalid size "1023" in "tollgate_max_body"', '1k to 1g'],
 		'tollgate_max_body 1k;'],
 	['tollgate_max_body 2g;', ['invalid size "2g" in "tollgate_max_body"', '1k to 1g'],
-		'tollgate_max_body 1g;'],
+		'tollgate_max_body 1g; client_max_body_size 1g;'],
 	['tollgate_max_body 0;', ['invalid size "0" in "tollgate_max_body"'], NOTHING],
 	['tollgate_max_body large;', ['invalid size "large" in "tollgate_max_body"'], NOTHING],
 	['tollgate_max_body 1m; tollgate_max_body 2m;', ['"tollgate_max_body" directive is duplicate'], NOTHING],
@@ -385,7 +467,30 @@ for (@location) {
 push @accepted, ['all that meters, for all servers, and other things in a location', http => join("\n",
 	$usual{http}, 'tollgate_engine vllm;', 'tollgate_max_body 1m;', 'tollgate_include_usage off;',
 	'tollgate_estimate output=100;', 'tollgate_oversized refuse;'),
-	location => "$usual{location}\ntollgate_engine ollama;\ntollgate_max_body 2m;"];
+	location => "$usual{location}\ntollgate_engine ollama;\ntollgate_max_body 2m;\nclient_max_body_size 2m;"];
+
+# Bodies that nginx itself refuses.
+my $large = 'tollgate_max_body 8m;';
+push @accepted, (
+	['as much as nginx allows', location => "$usual{location}\n$large\nclient_max_body_size 8m;"],
+	['nginx allows anything', location => "$usual{location}\n$large\nclient_max_body_size 0;"],
+	['nginx allows more', http => "$usual{http}\nclient_max_body_size 1g;\n$large"],
+	['as much as nginx allows by default', location => "$usual{location}\ntollgate_max_body 1m;"],
+	['nobody reads it', http => "$usual{http}\n$large\nclient_max_body_size 1k;",
+		location => "$usual{location}\nclient_max_body_size 8m;",
+		server => "location /off {\ntollgate off;\n}"],
+	['no body is read', http => "$usual{http}\ntollgate_limit lim key=a requests=1r/s;",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply lim;\n$large"],
+);
+push @warned, (
+	['more than nginx allows by default', ['"tollgate_max_body 8m"', '"client_max_body_size 1m"', '413',
+		'add "client_max_body_size 8m;"'], location => "$usual{location}\n$large # !"],
+	['more than nginx allows', ['"tollgate_max_body 8m"', '"client_max_body_size 100k"',
+		'add "client_max_body_size 8m;"'], http => "$usual{http}\n$large # !\nclient_max_body_size 100k;"],
+	['more than nginx allows in one location', ['"tollgate_max_body 8m"', '"client_max_body_size 1000"'],
+		http => "$usual{http}\n$large # !\nclient_max_body_size 8m;",
+		server => "location /small {\n$usual{location}\nclient_max_body_size 1000;\n}"],
+);
 
 $t->plan(@refused + 2 * @accepted + @warned);
 

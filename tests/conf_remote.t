@@ -19,6 +19,9 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# Secrets are nobody else's business.
+umask 077;
+
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/);
 
 $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));
@@ -156,6 +159,44 @@ for my $directive ($keys, $asks) {
 }
 
 ###############################################################################
+# the location that is asked
+
+my $nowhere = 'so that tokens can\'t be verified';
+my @warned = (
+	['no location', ['"tollgate_jwt_key_request /_jwks"', 'has no location "/_jwks"', $nowhere,
+		'"location = /_jwks { internal;'], http => "$usual{http}\n$keys # !", location => 'tollgate off;',
+		server => "}\nserver {\nlisten 127.0.0.1:8080;\nserver_name b;\nlocation /v1/ {\n$jwt\n}"],
+	['no location but for whatever is not there', ['no location of its own for "/_jwks"', '"location /"',
+		'"location = /_jwks { internal;'], location => 'return 404;',
+		server => "location /v1/ {\n$jwt\n$keys # !\n}\nlocation = /other { internal; }"],
+	['no location, for opaque tokens', ['"tollgate_introspection_request /_introspect"',
+		'"location = /_introspect { internal;'],
+		server => 'location = /_introspects { internal; }', location => "$opaque\n$asks # !"],
+	['the location of the clients', ['"tollgate_jwt_key_request /_jwks"', 'no location of its own',
+		'"location /"', 'for others', '"location = /_jwks { internal;'],
+		server => '', location => "$jwt\n$keys # !"],
+	['a location that all can ask', ['"tollgate_jwt_key_request /_jwks"', '"location = /_jwks"',
+		'not internal', 'anybody', 'add "internal;"'],
+		server => 'location = /_jwks { proxy_pass http://127.0.0.1:8081; }', location => "$jwt\n$keys # !"],
+	['a location that all can ask about tokens', ['"tollgate_introspection_request /_introspect"',
+		'"location = /_introspect"', 'not internal', 'your credentials', 'add "internal;"'],
+		server => 'location = /_introspect { proxy_pass http://127.0.0.1:8081; }',
+		location => "$opaque\n$asks # !"],
+	['a location that begins so', ['"location /_"', 'not internal'],
+		server => 'location /_ { tollgate off; proxy_pass http://127.0.0.1:8081; }',
+		location => "$jwt\n$keys # !"],
+	['a regular expression before it', ['"location ~ ^/_j"', 'not internal'],
+		server => "location ~ ^/_j { return 204; }\nlocation /_jwks { internal; return 204; }",
+		location => "$jwt\n$keys # !"],
+	['a slash too much', ['"tollgate_jwt_key_request /_jwks"', 'a redirect to "/_jwks/"', $nowhere],
+		server => 'location /_jwks/ { internal; proxy_pass http://127.0.0.1:8081; }',
+		location => "$jwt\n$keys # !"],
+	['no location in one server', ['"tollgate_jwt_key_request /_jwks"', 'no location of its own', 'test.conf'],
+		http => "$usual{http}\n$keys # !", location => $jwt,
+		server => "$server\n}\nserver {\nlisten 127.0.0.1:8080; server_name b;\nlocation / {\n$jwt\n}"],
+);
+
+###############################################################################
 # and what is accepted
 
 my @accepted = (
@@ -190,17 +231,30 @@ my @accepted = (
 	['for all servers, where another method is named', http => "$usual{http}\n$keys\n$asks",
 		location => "$usual{location}\ntollgate_auth api_key;"],
 	['the variable', location => "$jwt\n$keys", server =>
-		"location = /_jwks { internal; proxy_cache off; proxy_cache_bypass \$tollgate_key_refetch;\n"
+		"location = /_introspect { internal; }\n"
+		. "location = /_jwks { internal; proxy_cache off; proxy_cache_bypass \$tollgate_key_refetch;\n"
 		. 'proxy_pass http://127.0.0.1:8081; }'],
+	['a regular expression that comes after it', location => "$jwt\n$keys", server =>
+		"location ~ ^/_j { return 204; }\nlocation ^~ /_jwks { internal; return 204; }"],
+	['a regular expression', location => "$jwt\n$keys", server => 'location ~ ^/_j { internal; return 204; }'],
+	['a location for all that is asked', location => "$jwt\n$keys",
+		server => 'location /_ { internal; proxy_pass http://127.0.0.1:8081; }'],
+	['a location in another one', location => "$jwt\n$keys",
+		server => 'location /_ { location = /_jwks { internal; return 204; } }'],
+	['where nothing is asked', http => "$usual{http}\n$keys\ntollgate_auth api_key;",
+		location => $usual{location}, server => ''],
+	['where it is off', http => "$usual{http}\n$keys", location => $jwt,
+		server => "$server\n}\nserver {\nlisten 127.0.0.1:8080;\nserver_name b;\ntollgate off;"],
 	['off, and all else is wrong', location => "$jwt\n$keys", server =>
-		"location /off { tollgate off; tollgate_auth introspection; }"],
+		"$server\nlocation /off { tollgate off; tollgate_auth introspection; }"],
 );
 
-$t->plan(@refused + 2 * @accepted);
+$t->plan(@refused + 2 * @accepted + @warned);
 
 ###############################################################################
 
 check_refused($t, [@$_[0, 1], server => $server, @$_[2 .. $#$_]]) for @refused;
 check_accepted($t, [$_->[0], server => $server, @$_[1 .. $#$_]]) for @accepted;
+check_warned($t, $_) for @warned;
 
 ###############################################################################

@@ -219,7 +219,7 @@ EOC
 
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
-$t->plan(154 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
+$t->plan(162 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file(
 	{ key => 'tg_key', client => 'keyed', tier => 'pro' },
 	{ key => 'tg_old', client => 'late', tier => 'pro', expires => '2020-01-01T00:00:00Z' },
@@ -481,6 +481,16 @@ ping();
 answers('leaves', body => \%acme);
 is(status($stays->answer()), 200, 'leaves: who stays is served');
 is(client('/leaves/', 'good'), 'acme', 'leaves: and who comes later');
+is(scalar(asked('leaves')), 1, 'leaves: by the question that was asked first');
+
+answers('leaves', hold => 1);
+$leaves = asking('/leaves/', 'second');
+asked_soon('leaves', 2);
+$leaves->close();
+ping();
+answers('leaves', body => \%acme, tokens => \%known);
+is(client('/leaves/', 'second'), 'zoe', 'leaves: whose answer nobody waited for');
+is(scalar(asked('leaves')), 2, 'leaves: is remembered');
 
 SKIP: {
 	skip 'no HTTP/2', 2 unless $has_http2;
@@ -542,6 +552,27 @@ answers('counted', body => { active => JSON::PP::true(), sub => 'acme' });
 is(join(' ', map { status($_->answer()) } @open), '200 200', 'open questions: good ones');
 is(join(' ', map { status($open->("newer-$_", 'd')->answer()) } 1 .. 4), '200 200 200 200',
 	'open questions: are given back');
+
+# Whoever has left: an answer is an answer.
+my $count_of = sub { scalar(() = asked('counted')) };
+for ([good => 'e', '200 200 200'], [bad => 'f', '429 429 429']) {
+	my ($kind, $key, $then) = @$_;
+	$before = $count_of->();
+	answers('counted', hold => 1);
+	@open = map { $open->("$kind-left-$_", $key) } 1 .. 2;
+	asked_soon('counted', $before + 2);
+	$_->close() for @open;
+	ping();
+	is(status($open->("$kind-left-3", $key)->answer()), 429, "open questions, left, $kind: counted");
+	answers('counted', body => { active => JSON::PP::true(), sub => 'acme' },
+		tokens => { map { ("bad-left-$_" => { active => JSON::PP::false() }) } 1 .. 2 });
+	my $next = sub { status($open->($_[0], $key)->answer()) };
+	# The answers come when they come: where they are bad, nobody can tell by this limit.
+	poll { $next->("$kind-left-4") == 200 } if $kind eq 'good';
+	poll { status($open->('bad-left-1', 'g')->answer()) == 401 } if $kind eq 'bad';
+	is(join(' ', map { $next->("$kind-then-$_") } 1 .. 3), $then, "open questions, left, $kind: then");
+}
+is($count_of->(), $before + 2, 'open questions, left, bad: each was asked once');
 
 ###############################################################################
 

@@ -4,28 +4,36 @@
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
+//! * [`files`]: what stands where a file is to be written;
+//! * [`survey`]: what shows only when all of that has been read;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
 pub(crate) mod credentials;
 pub(crate) mod directives;
+mod files;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
+mod survey;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
+use crate::ffi::zone_memory::ZoneMemory;
+use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
-use policy::{Loaded, Policy};
+use policy::{Loaded, Policy, RuleUse};
 use rules::{LimitRule, Tier};
 use settings::Settings;
 use tollgate_core::limits::Zone;
+use tollgate_core::nginx_text::rule_key;
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
@@ -66,16 +74,21 @@ impl Default for MainConf {
 
 impl MainConf {
     /// Has these files watched by workers, who must be able to read them.
-    fn follow(&mut self, live: Rc<dyn Follow>, paths: &[String]) {
+    fn follow(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
         self.live.push(live);
         if let Some(zone) = &self.zone {
-            zone.expect_readable(paths);
+            zone.expect_safe(files);
         }
     }
 
     /// The zone, once nginx has mapped it.
     pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         self.zone.as_ref()?.get()
+    }
+
+    /// What the zone lies in.
+    pub(crate) fn zone_memory(&self) -> Option<Arc<ZoneMemory>> {
+        self.zone.as_ref()?.memory()
     }
 
     /// Where the zone's state is kept.
@@ -93,7 +106,7 @@ impl MainConf {
     }
 
     /// The configuration is complete: what is declared to no effect?
-    pub(crate) fn finish(&self, cx: &ConfContext<'_>) {
+    pub(crate) fn finish(&self, cx: &ConfContext<'_>, servers: &[Server<'_>]) {
         for live in &self.live {
             live.leave();
         }
@@ -109,6 +122,31 @@ impl MainConf {
                 "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",
                 rule.name, rule.name, rule.place
             ));
+        }
+        self.tell_unknown_keys(cx);
+        survey::tell(cx, servers);
+    }
+
+    /// Tells of rules that are applied only where what they are counted by is never known. Where a
+    /// `tollgate_apply` holds in several locations, one in which it is known suffices.
+    fn tell_unknown_keys(&self, cx: &ConfContext<'_>) {
+        let uses = &self.loaded.uses;
+        let is_same = |a: &RuleUse, b: &RuleUse| Rc::ptr_eq(&a.rule, &b.rule) && a.place == b.place;
+        for (index, applied) in uses.iter().enumerate() {
+            let Some(unknown) = &applied.unknown else { continue };
+            let was_told = uses.iter().take(index).any(|other| is_same(other, applied));
+            let is_known =
+                uses.iter().any(|other| other.unknown.is_none() && is_same(other, applied));
+            if !was_told && !is_known {
+                cx.log().warn(format_args!(
+                    "\"tollgate_apply {}\" has no effect, as \"${unknown}\" in the key of tollgate_limit \
+                     \"{}\" is always empty here: {} {}",
+                    applied.rule.name,
+                    applied.rule.name,
+                    rule_key::remedy(unknown),
+                    applied.place
+                ));
+            }
         }
     }
 }

@@ -1,17 +1,20 @@
 //! What holds in a location: its settings, resolved and checked.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
 use super::credentials::{self, Verifier};
+use super::files;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
-    AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings, Upgrade,
+    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
+    Upgrade,
 };
 use super::MainConf;
-use crate::ffi::conf::{ConfContext, ConfError};
+use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::open_file::LogFile;
 use crate::introspector::Introspector;
 use crate::per_server::PerServer;
@@ -19,6 +22,8 @@ use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::{self, Engine};
+use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::nginx_text::rule_key;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate_max_body`, unless it is given.
@@ -63,6 +68,7 @@ pub(crate) struct Policy {
     /// How much of a bound is reserved.
     pub(crate) reserve: Reserve,
     pub(crate) oversized: Oversize,
+    pub(crate) cached_answers: CachedAnswers,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
     pub(crate) on_revoke: OnRevoke,
@@ -96,7 +102,17 @@ pub(crate) struct Loaded {
     /// Keys files of which it was said that some of their keys have no tier.
     pub(super) warned: HashSet<String>,
     pub(super) applied: HashSet<Arc<str>>,
+    pub(super) uses: Vec<RuleUse>,
     pub(super) in_use: bool,
+}
+
+/// A rule that is applied somewhere.
+pub(super) struct RuleUse {
+    pub(super) rule: Rc<LimitRule>,
+    /// Of the `tollgate_apply`.
+    pub(super) place: Place,
+    /// A variable of its key, where all that the key is made of is never known.
+    pub(super) unknown: Option<String>,
 }
 
 impl Policy {
@@ -152,6 +168,8 @@ impl Policy {
             )));
         }
         check_prices(main, &limits)?;
+        let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
+        note_uses(settings, &auth, is_metered, &limits, main);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
@@ -163,18 +181,19 @@ impl Policy {
             introspector,
             tiers,
             default_tier,
-            is_metered: !anonymous || limits.iter().any(|rule| rule.limits.is_metered()),
+            is_metered,
             limits,
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
-            max_body: settings.max_body.unwrap_or(DEFAULT_MAX_BODY),
+            max_body: settings.max_body.as_ref().map_or(DEFAULT_MAX_BODY, |given| given.value),
             include_usage: settings.include_usage.unwrap_or_default(),
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
             reserve: settings.reserve.unwrap_or_default(),
             oversized: settings.oversized.unwrap_or(Oversize::Debt),
+            cached_answers: settings.cached_answers.unwrap_or_default(),
             ratelimit_headers: settings
                 .ratelimit_headers
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
@@ -213,7 +232,7 @@ impl Policy {
 /// `tollgate_api_key_header`.
 fn api_key_headers(settings: &Settings) -> impl Iterator<Item = &str> {
     const DEFAULT: [&str; 2] = ["Authorization", "X-API-Key"];
-    let own = settings.api_key_headers.as_deref();
+    let own = settings.api_key_headers.as_ref().map(|given| given.value.as_slice());
     let default = DEFAULT.iter().copied().filter(move |_| own.is_none());
     own.unwrap_or_default().iter().map(String::as_str).chain(default)
 }
@@ -259,6 +278,29 @@ fn applied_limits(
         .collect()
 }
 
+/// Remembers where rules are applied, and whether what they are counted by is known there.
+fn note_uses(
+    settings: &Settings,
+    auth: &Auth,
+    is_metered: bool,
+    limits: &[Rc<LimitRule>],
+    main: &mut MainConf,
+) {
+    let Some(Given { place, .. }) = &settings.apply else { return };
+    let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
+    let knowledge = rule_key::Knowledge {
+        clients: !auth.is_none(),
+        key_ids: auth.api_key || auth.jwt,
+        tenants: auth.has_tokens() && names_tenant,
+        models: is_metered,
+    };
+    main.loaded.uses.extend(limits.iter().map(|rule| RuleUse {
+        rule: Rc::clone(rule),
+        place: place.clone(),
+        unknown: rule_key::unknown(&rule.key_text, knowledge),
+    }));
+}
+
 /// Where a budget holds and nothing has a price, every request would be refused.
 fn check_prices(main: &MainConf, rules: &[Rc<LimitRule>]) -> Result<(), ConfError> {
     if !main.prices.is_empty() {
@@ -301,8 +343,21 @@ fn audit_log(
         }
         return Ok(Some(Rc::clone(log)));
     }
-    let log = LogFile::open(cx, path, *buffering)
-        .map_err(|error| ConfError::new(format!("\"tollgate_audit_log\": {error} {place}")))?;
+    let failed = |problem: &dyn fmt::Display| {
+        ConfError::new(format!("\"tollgate_audit_log\": {problem} {place}"))
+    };
+    let doubt = files::check(&cx.prefix_path(path)?, Use::Log).map_err(|error| failed(&error))?;
+    let log = LogFile::open(cx, path, *buffering).map_err(|error| failed(&error))?;
+    let shared = (log.is_shared() && !path.starts_with("/dev/")).then(|| {
+        format!(
+            "\"{}\" is the file of another log, whose lines would be among those of JSON; give it a \
+             file of its own",
+            path.escape_debug()
+        )
+    });
+    for doubt in doubt.into_iter().chain(shared) {
+        cx.log().warn(format_args!("\"tollgate_audit_log\": {doubt} {place}"));
+    }
     loaded.audit_logs.push(Rc::clone(&log));
     Ok(Some(log))
 }

@@ -273,6 +273,8 @@ impl Tier {
 pub(crate) struct LimitRule {
     pub(crate) name: Arc<str>,
     pub(crate) key: KeySource,
+    /// The same, as it was written.
+    pub(crate) key_text: String,
     pub(crate) limits: LimitSet,
     pub(crate) auth_failures: Vec<Bucket>,
     pub(crate) place: Place,

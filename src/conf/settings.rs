@@ -91,6 +91,14 @@ pub(crate) enum Reserve {
     Learned,
 }
 
+/// `tollgate_cached_answers`: whether what comes from nginx's cache is charged as the engine's answer was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CachedAnswers {
+    #[default]
+    Free,
+    Charged,
+}
+
 /// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRevoke {
@@ -123,7 +131,7 @@ pub(crate) struct Settings {
     pub(crate) pass_credentials: Option<bool>,
     pub(crate) auth: Option<Given<Auth>>,
     pub(crate) api_keys: Option<Given<String>>,
-    pub(crate) api_key_headers: Option<Vec<String>>,
+    pub(crate) api_key_headers: Option<Given<Vec<String>>>,
     pub(crate) jwt_key_files: Option<Given<Vec<TokenSource>>>,
     /// `None` inside: `off`.
     pub(crate) jwt_key_request: Option<Given<Option<TokenSource>>>,
@@ -147,11 +155,12 @@ pub(crate) struct Settings {
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,
-    pub(crate) max_body: Option<u64>,
+    pub(crate) max_body: Option<Given<u64>>,
     pub(crate) include_usage: Option<IncludeUsage>,
     pub(crate) estimate: Option<Estimate>,
     pub(crate) reserve: Option<Reserve>,
     pub(crate) oversized: Option<Oversize>,
+    pub(crate) cached_answers: Option<CachedAnswers>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
     pub(crate) on_revoke: Option<OnRevoke>,
@@ -189,7 +198,7 @@ impl Settings {
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
             jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
             background resumable_streams max_body include_usage estimate reserve oversized
-            ratelimit_headers audit_log on_revoke upgrade
+            cached_answers ratelimit_headers audit_log on_revoke upgrade
         )
     }
 }

@@ -3,7 +3,11 @@
 //! `*` stands for any run of characters, the empty one and `/` included; `?` for exactly one
 //! character; everything else for itself, in exact case. There are no classes and no escapes.
 
+mod foreign;
+
 use std::fmt;
+
+pub use foreign::Foreign;
 
 /// A pattern that the name of a model is matched against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +34,19 @@ impl Pattern {
             return Err(PatternError::ControlCharacter);
         }
         Ok(Self(text.into()))
+    }
+
+    /// Takes `text` as a pattern that somebody wrote for names of models.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pattern::parse`], and when it looks like another kind of pattern, by which no model would
+    /// be meant.
+    pub fn of_models(text: &str) -> Result<Self, PatternError> {
+        match Foreign::find(text) {
+            Some(foreign) => Err(PatternError::Foreign(foreign)),
+            None => Self::parse(text),
+        }
     }
 
     /// Whether the whole of `name` fits. Takes time in proportion to the length of `name`, at worst
@@ -104,6 +121,8 @@ pub enum PatternError {
     TooLong,
     /// A tab or a line feed, say.
     ControlCharacter,
+    /// Another kind of pattern.
+    Foreign(Foreign),
 }
 
 impl fmt::Display for PatternError {
@@ -114,6 +133,7 @@ impl fmt::Display for PatternError {
             Self::ControlCharacter => {
                 f.write_str("has a control character, which no name of a model has")
             }
+            Self::Foreign(foreign) => foreign.fmt(f),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What a location may say.
 
-use super::{error, flag, given, once, word, words, Outcome};
+use super::{error, file_name, flag, given, once, word, words, Outcome};
 use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
 use crate::ffi::open_file::Buffering;
 use tollgate_core::limits::Oversize;
+use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::nginx_text::header_name;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate on | off`
@@ -57,28 +59,27 @@ pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
 
 /// `tollgate_api_keys PATH`
 pub(super) fn api_keys(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let path = cx.full_path(word(args, 1))?;
+    let path = cx.full_path(file_name("\"tollgate_api_keys\"", word(args, 1), Use::Read)?)?;
     once(&mut conf.settings.api_keys, args, given(cx, path))
 }
 
 /// `tollgate_api_key_header NAME...`
 pub(super) fn api_key_header(
-    _: &mut ConfContext<'_>,
+    cx: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
 ) -> Outcome {
     let (_, names) = words(args);
-    for name in names {
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) {
+    for (index, name) in names.iter().enumerate() {
+        header_name::check(name)
+            .map_err(|problem| error(format!("\"{}\" {problem}", name.escape_debug())))?;
+        if names.iter().skip(index + 1).any(|other| other.eq_ignore_ascii_case(name)) {
             return Err(error(format!(
-                "\"{}\" is no header name; write it without a colon and blanks",
-                name.escape_debug()
+                "the header \"{name}\" is named twice, as case is ignored; once is enough"
             )));
         }
     }
-    once(&mut conf.settings.api_key_headers, args, names.to_vec())
+    once(&mut conf.settings.api_key_headers, args, given(cx, names.to_vec()))
 }
 
 /// `tollgate_default_tier NAME`
@@ -105,10 +106,12 @@ pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 }
 
 /// `tollgate_max_body SIZE`
-pub(super) fn max_body(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn max_body(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let value = word(args, 1);
     match parse_offset(value) {
-        Some(size @ 1024..=1_073_741_824) => once(&mut conf.settings.max_body, args, size),
+        Some(size @ 1024..=1_073_741_824) => {
+            once(&mut conf.settings.max_body, args, given(cx, size))
+        }
         _ => Err(error(format!(
             "invalid size \"{value}\" in \"tollgate_max_body\"; it takes 1k to 1g"
         ))),
@@ -246,7 +249,8 @@ pub(super) fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Lo
         [off] if off == "off" => AuditLog::Off,
         [path, parameters @ ..] if !path.is_empty() && path != "off" => {
             // From the prefix, as nginx's own logs.
-            AuditLog::File { path: path.clone(), buffering: buffering(parameters)? }
+            let path = file_name("\"tollgate_audit_log\"", path, Use::Log)?.to_owned();
+            AuditLog::File { path, buffering: buffering(parameters)? }
         }
         _ => return Err(error("\"tollgate_audit_log\" takes a path, or \"off\" alone")),
     };
@@ -282,12 +286,7 @@ fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
                     )))
                 }
             },
-            _ => {
-                return Err(error(format!(
-                    "invalid parameter \"{parameter}\" of \"tollgate_audit_log\"; it takes \
-                     \"buffer=SIZE\" and \"flush=TIME\""
-                )))
-            }
+            _ => return Err(not_of_audit_log(parameter)),
         }
     }
     Ok(match (size, flush_ms) {
@@ -296,6 +295,23 @@ fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
             Buffering { size: size.unwrap_or(65_536), flush_ms: flush_ms.unwrap_or(1000) }
         }
     })
+}
+
+/// Parameters of `access_log` say why they are none here.
+fn not_of_audit_log(parameter: &str) -> ConfError {
+    let why = match parameter.split_once('=').map_or(parameter, |(name, _)| name) {
+        "gzip" => "; lines are written as they are, so leave it out, and compress what logrotate has moved",
+        "if" => "; every request that was judged has its line, so leave it out, and filter who reads it",
+        "format" | "main" | "combined" | "escape" => {
+            "; lines are JSON with fields of their own, so leave it out (docs/audit-log.md)"
+        }
+        _ => "",
+    };
+    error(format!(
+        "invalid parameter \"{}\" of \"tollgate_audit_log\"; it takes \"buffer=SIZE\" and \
+         \"flush=TIME\"{why}",
+        parameter.escape_debug()
+    ))
 }
 
 /// `tollgate_debug_panic CALLBACK`, in debug builds

@@ -17,6 +17,7 @@ pub(super) use tier::Draft;
 use super::settings::Given;
 use crate::ffi::commands::{Args, Command, Level};
 use crate::ffi::conf::{ConfContext, ConfError, Directive};
+use tollgate_core::nginx_text::file_name::{self as file_names, Use};
 
 macro_rules! command {
     ($name:literal, $args:ident, $level:ident, $set:path) => {
@@ -90,6 +91,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
     command!("tollgate_reserve", One, Loc, location::reserve),
     command!("tollgate_oversized", One, Loc, location::oversized),
+    command!("tollgate_cached_answers", One, Loc, engine::cached_answers),
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
@@ -99,7 +101,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 51 } else { 50 };
+const COUNT: usize = if cfg!(debug_assertions) { 52 } else { 51 };
 
 type Outcome = Result<(), ConfError>;
 
@@ -132,6 +134,15 @@ fn flag(args: &[String]) -> Result<bool, ConfError> {
             "invalid value \"{other}\" in \"{}\" directive, it must be \"on\" or \"off\"",
             word(args, 0)
         ))),
+    }
+}
+
+/// The path of a file, as `text` says it, for the directive or parameter `what`.
+fn file_name<'t>(what: &str, text: &'t str, purpose: Use) -> Result<&'t str, ConfError> {
+    match file_names::check(text) {
+        Ok(()) => Ok(text),
+        // Without the text, which may be a secret.
+        Err(found) => Err(error(format!("{what} {}", file_names::advice(found, purpose)))),
     }
 }
 

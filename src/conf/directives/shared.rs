@@ -1,16 +1,18 @@
 //! What `http` declares for all locations.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{error, once, word, words, Outcome};
+use super::{error, file_name, once, word, words, Outcome};
+use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
 use crate::ffi::complex_value::ComplexValue;
 use crate::ffi::conf::{parse_size, ConfContext, ConfError};
 use crate::ffi::shm::SharedZone;
 use tollgate_core::limits::Dimension;
+use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::nginx_text::{expression, rule_key};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -29,6 +31,7 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         match parameter.split_once('=') {
             Some(("zone", value)) if zone.is_none() => zone = Some(value),
             Some(("state", path)) if state.is_none() && !path.is_empty() => {
+                let path = file_name("\"state=\" of \"tollgate_zone\"", path, Use::Kept)?;
                 state = Some(cx.prefix_path(path)?);
             }
             _ => return Err(error(FORM)),
@@ -58,17 +61,14 @@ pub(super) fn status_file(
 ) -> Outcome {
     let path = match word(args, 1) {
         "off" => None,
-        path => Some(cx.prefix_path(path)?),
+        path => {
+            let path = file_name("\"tollgate_status_file\"", path, Use::Kept)?;
+            Some(cx.prefix_path(path)?)
+        }
     };
     if let Some(path) = &path {
-        let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
-        if folder.is_none() || Path::new(path).is_dir() {
-            return Err(error(format!(
-                "\"tollgate_status_file {}\" names no file in a folder that is there; make the folder, or \
-                 name a file in another one",
-                path.escape_debug()
-            )));
-        }
+        files::check(path, Use::Kept)
+            .map_err(|problem| error(format!("\"tollgate_status_file\": {problem}")))?;
     }
     once(&mut conf.status_file, args, path)
 }
@@ -98,9 +98,10 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
     for parameter in args.get(2..).unwrap_or_default() {
         match parameter.split_once('=') {
             Some(("key", expression)) if key.is_none() && !expression.is_empty() => {
+                rule_key::check(expression)
+                    .map_err(|problem| error(format!("the limit \"{name}\" {problem}")))?;
                 key = Some(key_source(cx, expression)?);
-                // "${name}" is "$name".
-                key_text = expression.replace("${", "$");
+                key_text = expression.to_owned();
             }
             Some((what, value)) if LIMITS.contains(&what) || what == "auth_failures" => {
                 limits.push((what, vec![value]));
@@ -136,7 +137,8 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             what => set.add(what, values, Some(name))?,
         }
     }
-    if !auth_failures.is_empty() && key_text.contains("$tollgate_") {
+    let is_ours = |variable: String| variable.starts_with("tollgate_");
+    if !auth_failures.is_empty() && expression::names(&key_text).any(is_ours) {
         return Err(error(format!(
             "\"auth_failures=\" of the limit \"{name}\" would count nothing: who fails to \
              authenticate has no \"{key_text}\"; use \"key=$binary_remote_addr\""
@@ -147,9 +149,17 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             "the limit \"{name}\" limits nothing; add \"requests=\" or another limit"
         )));
     }
+    if rule_key::is_doubtful(&key_text) {
+        cx.log().warn(format_args!(
+            "\"key={key_text}\" of the limit \"{name}\" (tollgate_limit) is a constant, by which all \
+             requests are counted together; if the variable is meant, write \"key=${key_text}\" {}",
+            cx.place()
+        ));
+    }
     conf.limits.push(Rc::new(LimitRule {
         name: Arc::from(name),
         key,
+        key_text,
         limits: set,
         auth_failures,
         place: cx.place(),
@@ -176,11 +186,12 @@ const AUTHENTICATED: [&str; 5] =
 
 /// Who can mint what an expression says?
 fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    // What a regular expression found is nobody's name.
+    if expression.split('$').skip(1).count() != expression::names(expression).count() {
+        return KeySource::Expression;
+    }
     let mut kind: fn(ComplexValue) -> KeySource = KeySource::Constant;
-    for rest in expression.split('$').skip(1) {
-        let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let name = rest.split(|c| !is_name(c)).next().unwrap_or_default().to_ascii_lowercase();
+    for name in expression::names(expression) {
         if AUTHENTICATED.contains(&name.as_str()) {
             kind = KeySource::Authenticated;
         } else if !FIXED.contains(&name.as_str()) {
@@ -199,7 +210,7 @@ pub(super) fn price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
              input=0.15 output=0.60\"",
         ));
     }
-    let pattern = Pattern::parse(text).map_err(|problem| {
+    let pattern = Pattern::of_models(text).map_err(|problem| {
         error(format!(
             "invalid pattern \"{}\" of \"tollgate_price\": {problem}",
             text.escape_debug()

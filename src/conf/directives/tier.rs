@@ -54,7 +54,7 @@ pub(super) fn open_model(_: &mut ConfContext<'_>, args: &[String], conf: &mut Ma
     let text = word(args, 1);
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     let tier = format!("tollgate_tier {}", draft.tier.name);
-    let pattern = Pattern::parse(text).map_err(|problem| {
+    let pattern = Pattern::of_models(text).map_err(|problem| {
         let text = text.escape_debug();
         error(format!("invalid pattern \"{text}\" of \"model\": {problem}")).of(&tier)
     })?;

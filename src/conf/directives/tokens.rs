@@ -1,14 +1,18 @@
 //! What a location may say of tokens, and of the keys that verify them.
 
-use super::{error, flag, given, once, word, words, Outcome};
+use super::{error, file_name, flag, given, once, word, words, Outcome};
 use crate::conf::settings::TokenSource;
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::jwt;
+use tollgate_core::nginx_text::file_name::Use;
 
 /// `tollgate_jwt_key_file PATH [issuer=VALUE]... [client_prefix=TEXT]`, repeatable
 pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    let source = TokenSource { name: cx.full_path(word(args, 1))?, binding: binding(args)? };
+    let source = TokenSource {
+        name: cx.full_path(file_name("\"tollgate_jwt_key_file\"", word(args, 1), Use::Read)?)?,
+        binding: binding(args)?,
+    };
     match &mut conf.settings.jwt_key_files {
         Some(files) if files.value.iter().any(|other| other.name == source.name) => {
             return Err(error(format!(

@@ -1,5 +1,6 @@
 use super::*;
 use crate::decision::Reason;
+use crate::detail::Cause;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ fn full() -> Record<'static> {
         request_id: Some(b"0af7651916cd43dd8448eb211c80319c"),
         decision: Some(Decision::Deny(Reason::RequestsExceeded)),
         cut_off: None,
+        detail: None,
         status: Some(429),
         client: Some(b"acme"),
         key_id: Some(b"k_1"),
@@ -89,6 +91,25 @@ fn a_path_ends_where_its_query_begins_however_that_is_written() {
         let expected = line(&Record::new(TIME)).replace('}', &format!(",\"path\":\"{written}\"}}"));
         assert_eq!(line(&record), expected, "{path}");
     }
+}
+
+#[test]
+fn detail_is_behind_the_reason_and_not_without_one() {
+    let detail = Detail::new(Cause::MissingClaim, "org \"x\"");
+    let decision = Some(Decision::Deny(Reason::InvalidToken));
+    let denied = Record { decision, detail: Some(&detail), ..Record::new(TIME) };
+    assert_eq!(
+        line(&denied),
+        concat!(
+            r#"{"time":"2026-01-01T00:00:00.123Z","decision":"deny","reason":"invalid_token","#,
+            r#""detail":"missing_claim org \"x\""}"#,
+            "\n"
+        )
+    );
+    let allowed = Record { decision: Some(Decision::Allow), ..denied };
+    assert!(!line(&allowed).contains("detail"), "{}", line(&allowed));
+    let cut_off = Record { cut_off: Some(Reason::InvalidToken), ..allowed };
+    assert!(line(&cut_off).contains(r#""detail":"missing_claim "#), "{}", line(&cut_off));
 }
 
 #[test]

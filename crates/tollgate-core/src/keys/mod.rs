@@ -28,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixSeconds;
 use crate::decision::Reason;
+use crate::detail::Cause;
 use crate::principal::Principal;
 use image::{Header, Image};
 
@@ -126,7 +127,11 @@ impl KeySet {
     ) -> Result<Arc<Principal>, Refusal> {
         match self.find(key) {
             Some(key) => key.judge(now, address).map(Arc::clone),
-            None => Err(Refusal { reason: Reason::InvalidCredential, owner: None }),
+            None => Err(Refusal {
+                reason: Reason::InvalidCredential,
+                cause: Some(Cause::UnknownKey),
+                owner: None,
+            }),
         }
     }
 

@@ -1,0 +1,12 @@
+//! What people write into nginx.conf: the forms that they know from other directives, and what a
+//! configuration says as a text.
+//!
+//! * [`expression`]: the variables in the argument of a directive;
+//! * [`file_name`]: what is given where a file is asked for, and is none;
+//! * [`header_name`]: what is given where the header of a key is asked for, and can't be one;
+//! * [`rule_key`]: what a rule is counted by.
+
+pub mod expression;
+pub mod file_name;
+pub mod header_name;
+pub mod rule_key;

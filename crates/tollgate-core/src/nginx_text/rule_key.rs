@@ -1,0 +1,179 @@
+//! What a rule is counted by (`key=` of `tollgate_limit`), and whether that is ever known.
+
+use std::fmt;
+
+use super::expression::{lacks_dollar, names};
+
+/// What is known of a request in a location, when its limits are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// Clients authenticate.
+    pub clients: bool,
+    /// By something that has an id: an API key, or the key that verifies a token.
+    pub key_ids: bool,
+    /// Tokens may name a tenant, as `tollgate_jwt_claim tenant` says in which claim.
+    pub tenants: bool,
+    /// The body is read, and the model with it.
+    pub models: bool,
+}
+
+/// A key by which nothing can be limited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// A variable that has its value only later.
+    Later(String),
+    /// A variable that is another one with each request.
+    Unique(String),
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later(name) => write!(
+                f,
+                "can't be counted by \"${name}\", which is empty as long as a request isn't let in; use \
+                 what is known by then, such as \"key=$tollgate_client\" or \"key=$tollgate_model\""
+            ),
+            Self::Unique(name) => write!(
+                f,
+                "can't be counted by \"${name}\", which is another one with each request, so that no \
+                 limit is ever reached; use what requests have in common, such as \
+                 \"key=$tollgate_client\" or \"key=$binary_remote_addr\""
+            ),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// Whether requests could be counted by `expression`.
+///
+/// # Errors
+///
+/// Which of its variables is in the way.
+pub fn check(expression: &str) -> Result<(), KeyError> {
+    const LATER: [&str; 9] = [
+        "tollgate_decision",
+        "tollgate_reason",
+        "tollgate_input_tokens",
+        "tollgate_output_tokens",
+        "tollgate_usage",
+        "tollgate_cost",
+        "tollgate_ttft",
+        "tollgate_key_refetch",
+        "upstream_addr",
+    ];
+    const UNIQUE: [&str; 4] = ["tollgate_request_id", "request_id", "msec", "request_time"];
+    for name in names(expression) {
+        if LATER.contains(&name.as_str()) {
+            return Err(KeyError::Later(name));
+        }
+        if UNIQUE.contains(&name.as_str()) {
+            return Err(KeyError::Unique(name));
+        }
+    }
+    Ok(())
+}
+
+/// A constant that looks like a variable whose `$` is missing.
+#[must_use]
+pub fn is_doubtful(expression: &str) -> bool {
+    !expression.contains('$') && lacks_dollar(expression)
+}
+
+/// The first of the variables in `expression`, if none of them is ever known where so much is: then the
+/// key is empty, or the same for everybody. `None`: it tells requests apart, or was meant as a constant.
+#[must_use]
+pub fn unknown(expression: &str, knowledge: Knowledge) -> Option<String> {
+    let is_known = |name: &String| match name.as_str() {
+        "tollgate_client" | "tollgate_tier" | "tollgate_auth" => knowledge.clients,
+        "tollgate_key_id" => knowledge.key_ids,
+        "tollgate_tenant" => knowledge.tenants,
+        "tollgate_model" => knowledge.models,
+        _ => true,
+    };
+    let first = names(expression).next()?;
+    (!names(expression).any(|name| is_known(&name))).then_some(first)
+}
+
+/// What makes `name` known, for whoever finds that it isn't.
+#[must_use]
+pub fn remedy(name: &str) -> &'static str {
+    match name {
+        "tollgate_tenant" => {
+            "no token can name a tenant; add \"tollgate_jwt_claim tenant CLAIM;\" where \"jwt\" or \
+             \"introspection\" is accepted"
+        }
+        "tollgate_key_id" => {
+            "neither API keys nor JWTs are accepted; use \"key=$tollgate_client\", or add \"api_key\" or \
+             \"jwt\" to \"tollgate_auth\""
+        }
+        "tollgate_model" => {
+            "no body is read; use another key, or a limit on tokens or money, for which bodies are read"
+        }
+        _ => {
+            "nobody authenticates; use \"key=$binary_remote_addr\", or another \"tollgate_auth\" than \
+             \"none\""
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Knowledge = Knowledge { clients: true, key_ids: true, tenants: true, models: true };
+
+    #[test]
+    fn what_comes_later_and_what_is_unique_counts_nothing() {
+        for (key, expected) in [
+            ("$tollgate_reason", KeyError::Later("tollgate_reason".into())),
+            ("$tollgate_client-${Tollgate_Cost}", KeyError::Later("tollgate_cost".into())),
+            ("$request_id", KeyError::Unique("request_id".into())),
+            ("a$tollgate_request_id", KeyError::Unique("tollgate_request_id".into())),
+        ] {
+            assert_eq!(check(key), Err(expected), "{key}");
+        }
+        for key in ["all", "$tollgate_client", "$host:$uri", "request_id", "$tollgate_tenant$arg_x"]
+        {
+            assert_eq!(check(key), Ok(()), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_unknown_where_all_of_its_variables_are() {
+        let keys = Knowledge { clients: true, key_ids: true, models: true, ..Knowledge::default() };
+        let opaque = Knowledge { clients: true, models: true, ..Knowledge::default() };
+        let nobody = Knowledge::default();
+        for (key, knowledge, expected) in [
+            ("$tollgate_tenant", keys, Some("tollgate_tenant")),
+            ("t:${tollgate_tenant}", keys, Some("tollgate_tenant")),
+            ("$tollgate_tenant", ALL, None),
+            ("$tollgate_tenant$tollgate_client", keys, None),
+            ("$tollgate_tenant$tollgate_client", nobody, Some("tollgate_tenant")),
+            ("$tollgate_client", nobody, Some("tollgate_client")),
+            ("$tollgate_client$host", nobody, None),
+            ("$tollgate_key_id", opaque, Some("tollgate_key_id")),
+            ("$tollgate_key_id", keys, None),
+            ("$tollgate_model", nobody, Some("tollgate_model")),
+            ("$tollgate_model", keys, None),
+            ("$group", nobody, None),
+            ("all", nobody, None),
+        ] {
+            assert_eq!(unknown(key, knowledge).as_deref(), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_constant_that_is_the_name_of_a_variable_is_doubtful() {
+        for (key, expected) in [
+            ("binary_remote_addr", true),
+            ("tollgate_client", true),
+            ("$tollgate_client", false),
+            ("all", false),
+            ("a", false),
+        ] {
+            assert_eq!(is_doubtful(key), expected, "{key}");
+        }
+    }
+}

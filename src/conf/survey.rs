@@ -1,0 +1,141 @@
+//! What shows only when all of `http` has been read: directives that other ones keep from having an
+//! effect.
+
+use std::collections::HashSet;
+
+use super::settings::Given;
+use super::LocConf;
+use crate::ffi::conf::{ConfContext, Place};
+use crate::ffi::locations::{Found, Location, Server};
+use tollgate_core::nginx_text::header_name;
+
+/// Tells what the servers do that isn't meant.
+pub(super) fn tell(cx: &ConfContext<'_>, servers: &[Server<'_>]) {
+    let mut told = HashSet::new();
+    for server in servers {
+        let has_rest = server.locations.iter().any(|location| location.is_of("/"));
+        // Where there is a location for all paths, no request is in none.
+        for location in server.locations.iter().filter(|one| !(has_rest && one.is_server())) {
+            let Some(doubts) = location.conf.policy().map(|_| doubts(server, location)) else {
+                continue;
+            };
+            for doubt in doubts {
+                if !told.contains(&doubt) {
+                    cx.log().warn(format_args!("{doubt}"));
+                    told.insert(doubt);
+                }
+            }
+        }
+    }
+}
+
+fn doubts(server: &Server<'_>, location: &Location<'_>) -> Vec<String> {
+    let mut doubts = Vec::new();
+    doubts.extend(of_body(location));
+    doubts.extend(of_headers(server, location.conf));
+    for (directive, uri, place) in questions(location.conf) {
+        doubts.extend(of_question(server, directive, uri, place));
+    }
+    doubts
+}
+
+/// `tollgate_max_body` above `client_max_body_size`.
+fn of_body(location: &Location<'_>) -> Option<String> {
+    let Given { value: ours, place } = location.conf.settings.max_body.as_ref()?;
+    let is_read = location.conf.policy().is_some_and(|policy| policy.is_metered);
+    let nginx = location.max_body;
+    if !is_read || nginx == 0 || nginx >= *ours {
+        return None;
+    }
+    let (ours, nginx) = (size(*ours), size(nginx));
+    Some(format!(
+        "\"tollgate_max_body {ours}\" has no effect above \"client_max_body_size {nginx}\" (by default 1m): \
+         to a larger request nginx itself answers 413, with a page of its own; add \
+         \"client_max_body_size {ours};\" {place}"
+    ))
+}
+
+/// As nginx.conf has it.
+fn size(bytes: u64) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}m", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}k", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}
+
+/// Headers that nginx drops.
+fn of_headers(server: &Server<'_>, conf: &LocConf) -> Vec<String> {
+    let reads = conf.policy().is_some_and(|policy| policy.api_keys.is_some());
+    let Some(Given { value: names, place }) =
+        conf.settings.api_key_headers.as_ref().filter(|_| reads)
+    else {
+        return Vec::new();
+    };
+    let dropped = |name: &String| {
+        let remedy = header_name::dropped(name, server.keeps_underscores, server.drops_invalid)?;
+        Some(format!(
+            "\"{name}\" in \"tollgate_api_key_header\" has no effect, as nginx drops such a header before \
+             anybody sees it; add \"{remedy};\" to the http block, or write the name with \"-\" {place}"
+        ))
+    };
+    names.iter().filter_map(dropped).collect()
+}
+
+/// Where providers are asked.
+fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Place)> {
+    let Some(policy) = conf.policy() else { return Vec::new() };
+    let keys = conf.settings.jwt_key_request.as_ref().filter(|_| policy.jwt.is_some());
+    let tokens = conf.settings.introspection_request.as_ref();
+    let tokens = tokens.filter(|_| policy.introspector.is_some());
+    let both = [("tollgate_jwt_key_request", keys), ("tollgate_introspection_request", tokens)];
+    let asked = both.into_iter().filter_map(|(directive, given)| {
+        let Given { value, place } = given?;
+        Some((directive, value.as_ref()?.name.as_str(), place))
+    });
+    asked.collect()
+}
+
+fn of_question(server: &Server<'_>, directive: &str, uri: &str, place: &Place) -> Option<String> {
+    let (file, line) = (&server.file, server.line);
+    let here = format!("the server in {file}:{line}");
+    let remedy = format!("add \"location = {uri} {{ internal; proxy_pass ...; }}\" to it {place}");
+    let found = match server.find(uri) {
+        Found::Location(found) => found,
+        Found::Redirect => {
+            return Some(format!(
+                "\"{directive} {uri}\": {here} answers \"{uri}\" with a redirect to \"{uri}/\", which isn't \
+                 followed, so that tokens can't be verified; {remedy}"
+            ))
+        }
+        Found::Nothing => {
+            return Some(format!(
+                "\"{directive} {uri}\": {here} has no location \"{uri}\", so that tokens can't be verified; \
+                 {remedy}"
+            ))
+        }
+    };
+    let title = found.title();
+    if found.is_internal {
+        return None;
+    }
+    // Where requests of clients go, or whatever nobody has thought of.
+    let is_for_others =
+        || found.is_of("/") || questions(found.conf).iter().any(|(_, asked, _)| *asked == uri);
+    if !found.is_of(uri) && is_for_others() {
+        return Some(format!(
+            "\"{directive} {uri}\": {here} has no location of its own for \"{uri}\", and \"location {title}\" \
+             answers in its place, which is for others; {remedy}"
+        ));
+    }
+    let danger = match directive {
+        "tollgate_introspection_request" => {
+            "anybody can ask about tokens there, with your credentials"
+        }
+        _ => "anybody can have the provider asked there",
+    };
+    Some(format!(
+        "\"{directive} {uri}\": \"location {title}\" of {here} is not internal, so that {danger}; add \
+         \"internal;\" to it {place}"
+    ))
+}
