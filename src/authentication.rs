@@ -14,7 +14,7 @@ use tollgate_core::principal::{AuthMethod, Principal};
 
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
-use crate::ffi::clock::wall_now;
+use crate::ffi::clock::{wall_clock, wall_now};
 use crate::ffi::request::Request;
 use crate::introspector::{Consent, Inquiry, Introspector, Standing};
 use crate::provider::Keys;
@@ -110,7 +110,7 @@ pub(crate) fn authenticate(
             Credential { bytes: r.kept(bytes), bearer, raw }
         }
     };
-    let now = wall_now().seconds();
+    let now = wall_clock();
     // What is in `Authorization` is a token, if API keys have headers of their own.
     let is_no_key = policy.bearer_is_jwt && !credential.raw;
     if let Some(verifier) = &policy.jwt {
@@ -163,7 +163,7 @@ fn verify(
     known: Option<Result<Arc<Principal>, TokenError>>,
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
-    let now = wall_now().seconds();
+    let now = wall_clock();
     let judged = |verdict| judged(token, verdict, &verifier.policy.claims);
     let (id, keys, provider) = match &verifier.keys {
         TokenKeys::Files(files) => match known {
@@ -201,13 +201,13 @@ fn verify(
     }
     let policy = &verifier.policy;
     let verified = jwt::verify(token, &keys, policy, now);
-    // Keys without a `kid` were tried in its place.
+    // A key may have changed under its name, or have none.
     const LACKS: [TokenError; 2] = [TokenError::NoKey, TokenError::BadSignature];
     let lacks_key = verified.as_ref().is_err_and(|error| LACKS.contains(error));
     if lacks_key && matches!(means, Means::Ask(..)) {
         let algorithms = policy.algorithms.as_ref();
-        if jwt::asks_for_unknown_key(token, &keys, algorithms, policy.max_len) {
-            if let Some(Keys::Wait(topic)) = provider.keys_for_unknown_kid(r) {
+        if jwt::could_have_newer_key(token, algorithms, policy.max_len) {
+            if let Some(Keys::Wait(topic)) = provider.newer_keys(r) {
                 return Ok(Authentication::Wait(topic, None));
             }
         }
@@ -221,7 +221,7 @@ fn remember(
     token: &[u8],
     verified: Result<VerifiedToken, TokenError>,
 ) -> Result<Arc<Principal>, TokenError> {
-    let now = wall_now().seconds();
+    let now = wall_clock();
     verified.map(|verified| {
         worker::with(|worker| worker.tokens.insert(keys, token, &verified, now));
         Arc::clone(verified.principal())

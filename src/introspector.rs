@@ -11,7 +11,7 @@ use tollgate_core::jwt::{ClaimMap, Policy, TokenError};
 use tollgate_core::principal::Principal;
 
 use crate::auth_failures::Suspicion;
-use crate::ffi::clock::wall_now;
+use crate::ffi::clock::wall_clock;
 use crate::ffi::log::{cycle_error, cycle_warn};
 use crate::ffi::request::Request;
 use crate::ffi::subrequest::{Ask, Outcome};
@@ -94,7 +94,7 @@ impl Introspector {
         if token.is_empty() || token.len() > self.policy.max_len {
             return Standing::Judged(Err(TokenError::TooLong));
         }
-        let now = wall_now().seconds();
+        let now = wall_clock();
         match inquiry.map(|inquiry| inquiry.answer.borrow()).as_deref() {
             Some(Some(Answer::Verdict(Verdict::Bad(error)))) => {
                 return Standing::Judged(Err(*error));
@@ -157,7 +157,7 @@ impl Introspector {
     }
 
     fn learn(&self, token: &[u8], outcome: &Outcome<'_>) -> Answer {
-        let now = wall_now().seconds();
+        let now = wall_clock();
         let problem = match outcome {
             Outcome::Abandoned => return Answer::None,
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),

@@ -88,9 +88,9 @@ impl KeyProvider {
         }
     }
 
-    /// What to do about a token with a `kid` that the set lacks; `None`: it is refused.
-    pub(crate) fn keys_for_unknown_kid(self: &Rc<Self>, r: Request<'_>) -> Option<Keys> {
-        let step = self.keys.borrow_mut().look_for_kid(now_ms())?;
+    /// What to do about a token that may be signed with a newer key; `None`: it is refused.
+    pub(crate) fn newer_keys(self: &Rc<Self>, r: Request<'_>) -> Option<Keys> {
+        let step = self.keys.borrow_mut().look_for_newer(now_ms())?;
         let ask = matches!(step, Move::Wait { ask: true });
         Some(self.wait(Some(r).filter(|_| ask), true))
     }

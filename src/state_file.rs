@@ -88,6 +88,11 @@ impl StateFile {
         claimed.map_err(self.error("write"))
     }
 
+    /// The number of the zone whose state the file is to hold; `None`: nobody said.
+    pub(crate) fn zone(&self) -> Option<u64> {
+        zone_in(&self.lock_file().ok()?)
+    }
+
     fn lock_file(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -148,10 +153,14 @@ impl StateFile {
 impl Ownership {
     /// The number of the zone whose state the file is to hold; `None`: nobody said.
     pub(crate) fn zone(&self) -> Option<u64> {
-        let mut bytes = [0; 8];
-        self.0.read_exact_at(&mut bytes, 0).ok()?;
-        Some(u64::from_le_bytes(bytes))
+        zone_in(&self.0)
     }
+}
+
+fn zone_in(file: &File) -> Option<u64> {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    Some(u64::from_le_bytes(bytes))
 }
 
 /// The kernel's name for this boot; zeros where it has none.

@@ -134,9 +134,11 @@ impl Shared {
         let marks = subject.zone.marks();
         let patience = if takes_over { Duration::ZERO } else { OWN_PATIENCE };
         let Some(ownership) = own(subject, patience)? else { return Ok(End::Busy) };
-        if takes_over {
+        if takes_over || !marks.is_claimed() {
             // What comes of it shows when it is written.
-            let _ = subject.file.claim(marks.id());
+            if subject.file.claim(marks.id()).is_ok() {
+                marks.set_claimed();
+            }
         }
         if !is_ours(&ownership, subject) {
             return Ok(End::Superseded);
@@ -219,7 +221,10 @@ fn own(subject: &Subject, patience: Duration) -> Result<Option<Ownership>, State
             return Ok(Some(ownership));
         }
         let is_promised = marks.writer().is_some_and(process::is_alive);
-        if is_promised || begun.elapsed() >= patience {
+        // Who writes now writes another zone, and goes on with it.
+        let is_superseded =
+            marks.is_claimed() && subject.file.zone().is_some_and(|zone| zone != marks.id());
+        if is_promised || is_superseded || begun.elapsed() >= patience {
             return Ok(None);
         }
         std::thread::sleep(OWN_PAUSE);

@@ -110,7 +110,7 @@ pub(crate) fn leave() {
 fn write_worker(phase: Phase, generations: Vec<u64>) {
     let current = CURRENT.lock();
     let Some(file) = current.as_deref() else { return };
-    let worker = Worker { pid: process::current(), phase, beat_ms: wall_ms(), generations };
+    let worker = Worker { pid: process::me().pid, phase, beat_ms: wall_ms(), generations };
     let mut last = LAST.lock();
     let is_known = last.as_ref().is_some_and(|last| {
         let age = worker.beat_ms.saturating_sub(last.beat_ms);

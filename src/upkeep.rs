@@ -109,9 +109,10 @@ fn take_over(zone: &Zone<'static>, state: &StateFile) {
     let marks = zone.marks();
     let id = random::key()
         .map_or(0, |key| key.iter().take(8).fold(0u64, |id, byte| id << 8 | u64::from(*byte)));
-    if marks.name(id.max(1)) {
-        // Why that failed, is told by whoever writes.
-        let _ = state.claim(marks.id());
+    marks.name(id.max(1));
+    // Why that failed, is told by whoever writes.
+    if !marks.is_claimed() && state.claim(marks.id()).is_ok() {
+        marks.set_claimed();
     }
     // What a worker did that was killed may not be noted.
     marks.note_change();
@@ -239,11 +240,13 @@ impl Upkeep {
         if worker::take_changed() {
             marks.note_change();
         }
+        // One that has ended by itself writes nothing any more.
+        drop(self.writer.take_if(|writer| writer.has_ended()));
         if self.writer.is_none() {
             let is_promised = || {
                 marks.writer().is_some_and(|writer| writer != self.me && process::is_alive(writer))
             };
-            if !marks.is_written() && !is_promised() && !self.superseded {
+            if !marks.is_written() && !is_promised() {
                 self.writer =
                     self.subject().and_then(|subject| Writer::start(&subject, false).ok());
             }

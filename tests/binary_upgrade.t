@@ -22,8 +22,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-# nginx logs an alert for a worker that was killed.
-my $t = Test::Nginx->new()->has(qw/http proxy/)->todo_alerts()->plan(32);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(32);
 my $d = $t->testdir();
 
 my $conf = <<'EOF';

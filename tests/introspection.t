@@ -219,7 +219,7 @@ EOC
 
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
-$t->plan(162 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
+$t->plan(165 + 4 * keys %failures)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file(
 	{ key => 'tg_key', client => 'keyed', tier => 'pro' },
 	{ key => 'tg_old', client => 'late', tier => 'pro', expires => '2020-01-01T00:00:00Z' },
@@ -287,6 +287,19 @@ for my $token ('inactive-with-more', 'unknown', 'nobody', 'odd-sub', 'line-break
 	is(status($r) . ' ' . header($r, 'X-Reason'), '401 invalid_token', "refused: $token");
 }
 is(status(bearer('/plain/', $_)), 401, "refused: $_") for qw/ended future/;
+
+# what isn't valid yet is known, and judged again when its time comes
+
+my $begin = time() + 2;
+answers('plain', body => { active => JSON::PP::false() },
+	tokens => { %known, soon => { %acme, nbf => $begin } });
+my $early = status(bearer('/plain/', 'soon'));
+is(time() < $begin ? $early : 401, 401, 'not valid yet');
+poll { time() > $begin };
+is(status(bearer('/plain/', 'soon')), 200, 'valid as soon as its time has come');
+is(scalar(grep { $_->{params}{token} eq 'soon' } asked('plain')), 1, 'valid: asked once');
+answers('plain', body => { active => JSON::PP::false() }, tokens => \%known);
+
 $count = asked('plain');
 is(status(get('/plain/')), 401, 'no credential');
 is(status(get('/plain/', 'Authorization: Bearer')), 401, 'an empty one');

@@ -13,7 +13,7 @@ use Test::Nginx qw/ :DEFAULT http_content /;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Tollgate qw/ header status /;
+use Tollgate qw/ header hs256 json status /;
 use Tollgate::Client;
 use Tollgate::Provider;
 
@@ -22,7 +22,7 @@ use Time::HiRes qw/sleep time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(97);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(118);
 
 start_provider($t, 8090);
 new_key($_) for qw/old new third/;
@@ -30,7 +30,7 @@ my %token = map { $_ => token($_, { sub => $_ }) } qw/old new third/;
 
 # Each has a key set of its own, and asks for it by its own name.
 my %places = (
-	(map { $_ => '1h' } qw/rotate throttle waits failing known leaves unlucky reload workers/),
+	(map { $_ => '1h' } qw/rotate throttle waits failing known changed unnamed forged leaves unlucky reload workers/),
 	down => '1s stale=2s',
 	nothing => '1s stale=0',
 	early => '3s stale=1h',
@@ -150,13 +150,40 @@ is(client('/throttle/', 'old'), 'old', 'throttle: a known key all the same');
 # what is not about an unknown key
 
 is(client('/known/', 'old'), 'old', 'known key: before');
-is(status(bearer('/known/', unsigned('old', { sub => 'x' }))), 401, 'known key: forged');
-is(status(bearer('/known/', token('new', { sub => 'x' }, kid => 'old'))), 401,
-	'known key: signed by another one');
+is(status(bearer('/known/', hs256('s' x 32, { sub => 'x', exp => time() + 60 }, kid => 'old'))), 401,
+	'known key: an algorithm of secrets');
 is(status(bearer('/known/', token('old', { sub => 'x', exp => 1 }))), 401, 'known key: expired');
 is(status(bearer('/known/', 'x.y.z')), 401, 'no token at all');
 is(status(bearer('/known/', '')), 401, 'no credential');
 is(scalar(asked('known')), 1, 'these cause no fetch');
+
+# a key that changes under its name, whether it has one or not
+
+for my $kid ('old', undef) {
+	my $name = defined $kid ? 'changed' : 'unnamed';
+	my $set = sub { json({ keys => [jwk($_[0], kid => $kid)] }) };
+	my $by = sub { token($_[0], { sub => $_[0] }, kid => $kid) };
+	answers($name, body => $set->('old'));
+	my ($old, $new, $third) = map { $by->($_) } qw/old new third/;
+	is(http_content(bearer("/$name/", $old)), 'old', "$name: before");
+	answers($name, body => $set->('new'));
+	is(http_content(bearer("/$name/", $new)), 'new', "$name: the new key works at once");
+	is(status(bearer("/$name/", $old)), 401, "$name: the old one no more");
+	is(join(' ', map { $_->{headers}{'x-refetch'} // 'none' } asked($name)), 'none 1', "$name: one fetch");
+	# Strangers can make up as many signatures as they like.
+	answers($name, body => $set->('third'));
+	my %refused;
+	$refused{status(bearer("/$name/", $_))}++ for $third, (map { unsigned($kid // 'x', { sub => $_ }) } 1 .. 50), $old;
+	is(join(' ', %refused), '401 52', "$name: others are refused");
+	is(scalar(asked($name)), 2, "$name: within 10 s there is no other fetch");
+	is(http_content(bearer("/$name/", $new)), 'new', "$name: and the key that is known works");
+}
+
+answers('forged', body => key_set('old'));
+is(client('/forged/', 'old'), 'old', 'forged: before');
+is(status(bearer('/forged/', unsigned('old', { sub => $_ }))), 401, "forged: refused, $_") for 1 .. 5;
+is(scalar(asked('forged')), 2, 'forged: one fetch');
+is(client('/forged/', 'old'), 'old', 'forged: the key stays');
 
 # who waits for a fetch, and who does not
 

@@ -231,7 +231,7 @@ sub engine {
 			last if /^\x0d?\x0a?$/;
 		}
 		if ($length) {
-			read $client, my $body, $length;
+			read($client, my $body, $length);
 			print $client "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 			chunk($client, 'chunk 0');
 			my ($said, $ends) = (0, 0);

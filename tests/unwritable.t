@@ -97,7 +97,7 @@ limit($$, LIMIT);
 $t->run();
 limit($$, 'unlimited');
 ok(-s "$dir/nginx.pid", 'a limit: nginx starts');
-my ($worker) = workers($t);
+my ($worker) = poll { (workers($t))[0] };
 ok($worker, 'a limit: with a worker');
 
 # An audit log that reaches the limit.

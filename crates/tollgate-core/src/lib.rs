@@ -29,5 +29,6 @@ pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
 pub mod rest;
+pub mod rfc3339;
 pub mod status;
 mod surrogate;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{json, Value};
-use tollgate_core::clock::UnixSeconds;
+use tollgate_core::clock::{UnixMillis, UnixSeconds};
 use tollgate_core::jwt::{
     self, Algorithm, AlgorithmSet, Binding, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
     DEFAULT_MAX_LEN,
@@ -80,7 +80,7 @@ impl Arguments {
         let at = self.at;
         let now = || {
             let now = Timestamp::now();
-            UnixSeconds(at.map_or(now, |at| at.after(now)).as_second())
+            UnixMillis(at.map_or(now, |at| at.after(now)).as_millisecond())
         };
         if self.batch {
             return batch(self.json, &policy.claims, |token| {
@@ -92,7 +92,7 @@ impl Arguments {
         let judged = jwt::verify(&token, &keys, &policy, now);
         let text = match self.json {
             true => shown_json(&format!("{:#}\n", as_json(&judged, &policy.claims))),
-            false => as_text(&judged, &policy.claims, now),
+            false => as_text(&judged, &policy.claims, now.seconds()),
         };
         print(text.as_bytes())?;
         Ok(if judged.is_ok() { Exit::Yes } else { Exit::No })

@@ -1,9 +1,10 @@
 //! When a key set that an identity provider publishes is asked for.
 //!
 //! A set is fresh for a while, and asked for anew before that ends. While the provider doesn't answer,
-//! the last set is used for some time longer. A token with a `kid` that the set lacks may be signed with a
-//! key that is newer than the set: then it is asked for at once, but not for each such token. And at any
-//! time it is asked for once, by whoever comes first.
+//! the last set is used for some time longer. A token that none of its keys has signed may be signed with a
+//! key that is newer than the set, under a new `kid` or under one that is there: then it is asked for at once,
+//! but not for each such token, as strangers can make them up. And at any time it is asked for once, by whoever
+//! comes first.
 //!
 //! | the set is                     | a request                                                  |
 //! |--------------------------------|------------------------------------------------------------|
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 use super::keyset::KeySet;
 
-/// Milliseconds between two askings because of an unknown `kid`.
-pub const UNKNOWN_KID_MS: u64 = 10_000;
+/// Milliseconds between two askings for newer keys.
+pub const NEWER_KEYS_MS: u64 = 10_000;
 
 /// The longest time between a failure and the next try, in milliseconds.
 const RETRY_MS: u64 = 1000;
@@ -49,8 +50,8 @@ pub struct RemoteKeys {
     is_early: bool,
     /// The last asking that failed, if none has succeeded since.
     failed_at: Option<u64>,
-    /// The last asking because of an unknown `kid`.
-    kid_at: Option<u64>,
+    /// The last asking for newer keys.
+    newer_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl RemoteKeys {
             is_asking: false,
             is_early: false,
             failed_at: None,
-            kid_at: None,
+            newer_at: None,
         }
     }
 
@@ -117,16 +118,16 @@ impl RemoteKeys {
         }
     }
 
-    /// What a request does whose token names a `kid` that the set lacks; `None`: it is refused.
-    pub fn look_for_kid(&mut self, now: u64) -> Option<Move> {
+    /// What a request does whose token may be signed with a newer key; `None`: it is refused.
+    pub fn look_for_newer(&mut self, now: u64) -> Option<Move> {
         if self.is_asking {
             return Some(Move::Wait { ask: false });
         }
-        let is_recent = self.kid_at.is_some_and(|at| now.saturating_sub(at) < UNKNOWN_KID_MS);
+        let is_recent = self.newer_at.is_some_and(|at| now.saturating_sub(at) < NEWER_KEYS_MS);
         if is_recent || self.is_resting(now) {
             return None;
         }
-        self.kid_at = Some(now);
+        self.newer_at = Some(now);
         Some(Move::Wait { ask: true })
     }
 
@@ -244,10 +245,10 @@ mod tests {
     }
 
     #[test]
-    fn unknown_kid_asks_once_in_ten_seconds() {
+    fn newer_keys_are_asked_for_once_in_ten_seconds() {
         let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 300_000, ..LIFETIME });
         keys.succeeded(set(), 0);
-        let kid = |keys: &mut RemoteKeys, now| keys.look_for_kid(now).map(|it| name(&it));
+        let kid = |keys: &mut RemoteKeys, now| keys.look_for_newer(now).map(|it| name(&it));
         assert_eq!(kid(&mut keys, 100), Some("ask and wait"));
         keys.asked(0);
         assert_eq!(kid(&mut keys, 150), Some("wait"));

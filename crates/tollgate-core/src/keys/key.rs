@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Cidr;
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixSeconds, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::principal::Principal;
@@ -34,10 +34,12 @@ impl ApiKey {
     /// is in none of its `cidrs` (`AddressDenied`).
     pub fn judge(
         &self,
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
         address: Option<IpAddr>,
     ) -> Result<&Arc<Principal>, Refusal> {
-        let Some((reason, cause)) = self.refusal(now, address) else { return Ok(&self.principal) };
+        let Some((reason, cause)) = self.refusal(now.into(), address) else {
+            return Ok(&self.principal);
+        };
         // Of an entry that is wrong, it isn't sure whose key it is.
         let is_sure = reason != Reason::InvalidCredential && !self.principal.client().is_empty();
         Err(Refusal {
@@ -47,19 +49,15 @@ impl ApiKey {
         })
     }
 
-    fn refusal(
-        &self,
-        now: UnixSeconds,
-        address: Option<IpAddr>,
-    ) -> Option<(Reason, Option<Cause>)> {
+    fn refusal(&self, now: WallClock, address: Option<IpAddr>) -> Option<(Reason, Option<Cause>)> {
         if self.disabled {
             return Some((Reason::RevokedCredential, None));
         }
         let cause = if self.refused {
             Cause::EntryRefused
-        } else if now < self.not_before {
+        } else if !now.has_reached(self.not_before.into()) {
             Cause::KeyNotYetValid
-        } else if now >= self.expires {
+        } else if now.has_reached(self.expires.into()) {
             Cause::KeyExpired
         } else {
             let cidrs = self.cidrs.as_deref()?;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixSeconds, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::principal::Principal;
@@ -122,7 +122,7 @@ impl KeySet {
     pub fn lookup(
         &self,
         key: &[u8],
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
         address: Option<IpAddr>,
     ) -> Result<Arc<Principal>, Refusal> {
         match self.find(key) {

@@ -379,3 +379,37 @@ fn only_who_was_silent_is_asked_whether_it_lives() {
     assert_eq!(next.record, 0);
     assert_eq!(reclaim(begun), 1);
 }
+
+#[test]
+fn a_slot_is_given_away_with_what_its_dead_signer_had_left_to_do() {
+    use crate::limits::fixtures::{after, enter, left, memory, places, SECOND, START};
+    use crate::limits::Zone;
+    let (words, lock) = (memory(6), lock());
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut dead = zone.register(process(1), &lock).unwrap();
+    let mut alive = zone.register(process(2), &lock).unwrap();
+    let ask = |client: usize| places(zone.client_key(&format!("c{client}")), 3);
+    let leases = enter(&zone, &mut dead, &mut [ask(0)], START).unwrap();
+
+    // It is killed after the second line of its release.
+    let ledger = zone.ledger();
+    let index = leases[0].index;
+    let held = ledger.read(index);
+    let entry = held.next(State::Releasing, held.slot);
+    ledger.write(index, entry);
+    let signed = Signature::new(index, entry.seq);
+    let word = zone.in_flight_word(held.slot).unwrap();
+    word.store(Tally { count: 0, signed }.word(), Ordering::Release);
+
+    // Others take all eight slots, that one among them.
+    let now = after(SECOND);
+    let mut others = Vec::new();
+    for client in 1..=8 {
+        others.extend(enter(&zone, &mut alive, &mut [ask(client)], now).unwrap());
+    }
+    assert_eq!(zone.reclaim(LATE, |process| process.pid != 1, &lock), 0);
+    for client in 1..=8 {
+        assert_eq!(left(&zone, &ask(client), now), 2, "c{client}");
+    }
+    others.into_iter().for_each(|lease| zone.release(lease, &mut alive));
+}

@@ -514,3 +514,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_race_that_is_lost_gives_everything_back_and_the_place_in_flight() {
+    let words = memory(6);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut holder = holder(&zone);
+    let key = zone.client_key("acme");
+    // Each of them passes where it is looked at; the last one finds the bucket as another worker would have
+    // left it.
+    let one = requests(&zone, key, "1r/h");
+    let mut asks = [places(key, 2), money(key, "1/day", 5), one, one];
+    for _ in 0..3 {
+        let refused = enter(&zone, &mut holder, &mut asks, START).unwrap_err();
+        assert!(matches!(refused, Refused::Exceeded(_)), "{refused:?}");
+        assert_eq!(left(&zone, &asks[0], START), 2);
+        assert_eq!(left(&zone, &asks[1], START), 1_000_000_000);
+        assert_eq!(left(&zone, &one, START), 1);
+    }
+    // Nothing is left of it with the process.
+    assert_eq!(zone.leave(holder, &lock()), 0);
+}

@@ -15,12 +15,13 @@ pub struct StateMarks<'z> {
     changes: &'z AtomicU64,
     written: &'z AtomicU64,
     writer: &'z AtomicU64,
+    claimed: &'z AtomicU64,
 }
 
 impl<'z> StateMarks<'z> {
     pub(super) fn new(words: &'z [AtomicU64]) -> Option<Self> {
-        let [id, changes, written, writer, ..] = words else { return None };
-        Some(Self { id, changes, written, writer })
+        let [id, changes, written, writer, _lock, claimed, ..] = words else { return None };
+        Some(Self { id, changes, written, writer, claimed })
     }
 
     /// What tells the zone from those before it, whose state it took over; 0: nobody said.
@@ -32,6 +33,17 @@ impl<'z> StateMarks<'z> {
     /// Names the zone, if that was not done before. Gives whether it was this call that did.
     pub fn name(&self, id: u64) -> bool {
         self.id.compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether the file was made that of this zone, once: later, it may be that of a successor.
+    #[must_use]
+    pub fn is_claimed(&self) -> bool {
+        self.claimed.load(Ordering::Acquire) != 0
+    }
+
+    /// The file is that of this zone now.
+    pub fn set_claimed(&self) {
+        self.claimed.store(1, Ordering::Release);
     }
 
     /// Something has changed that is to be written.
@@ -80,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_change_is_written_or_still_to_be_written() {
-        let words: Vec<_> = (0..4).map(|_| AtomicU64::new(0)).collect();
+        let words: Vec<_> = (0..6).map(|_| AtomicU64::new(0)).collect();
         let marks = StateMarks::new(&words).unwrap();
         assert!(marks.is_written());
         marks.note_change();
@@ -96,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_promise_is_taken_back_by_who_gave_it() {
-        let words: Vec<_> = (0..4).map(|_| AtomicU64::new(0)).collect();
+        let words: Vec<_> = (0..6).map(|_| AtomicU64::new(0)).collect();
         let marks = StateMarks::new(&words).unwrap();
         let [one, other] = [1, 2].map(|pid| Process { pid, started: 5 });
         assert_eq!(marks.writer(), None);
@@ -112,10 +124,13 @@ mod tests {
 
     #[test]
     fn a_zone_is_named_once() {
-        let words: Vec<_> = (0..4).map(|_| AtomicU64::new(0)).collect();
+        let words: Vec<_> = (0..6).map(|_| AtomicU64::new(0)).collect();
         let marks = StateMarks::new(&words).unwrap();
         assert!(marks.name(7) && !marks.name(8));
         assert_eq!(marks.id(), 7);
+        assert!(!marks.is_claimed());
+        marks.set_claimed();
+        assert!(marks.is_claimed());
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn a_key_is_valid_from_not_before_until_just_before_expires() {
 #[test]
 fn a_key_without_dates_is_always_valid() {
     let set = set(json!({}));
-    for now in [i64::MIN, -1, 0, i64::MAX - 1] {
+    for now in [i64::MIN, -1, 0, i64::MAX / 1000 - 1] {
         assert_eq!(reason(&set, now, None), None);
     }
 }
