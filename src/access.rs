@@ -255,7 +255,7 @@ fn decide(
 ) -> Result<Progress, Denial> {
     let conf = r.main_conf();
     let (zone, lock) = conf.zone().ok_or(Cause::NoZone)?;
-    upkeep::join(zone, &lock, conf);
+    upkeep::join(zone, conf);
     let admission = Admission { r, state, policy, zone, lock: &lock };
     if step == Step::Credential {
         path::ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;

@@ -184,6 +184,7 @@ impl Admission<'_, '_> {
             let outcome = worker::with(|worker| {
                 let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
                 let holder = worker.holder.as_mut();
+                worker::note_changed();
                 self.zone.reserve(asks, now(), self.lock, holder, standings, &mut leases)
             });
             let refused = match outcome {

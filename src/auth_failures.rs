@@ -27,6 +27,7 @@ impl Suspicion {
         // A single process may have got another zone.
         let is_same = |known: &Zone<'_>| known.is_same(&self.zone);
         if worker::with(|worker| worker.zone.as_ref().is_some_and(is_same)) {
+            worker::note_changed();
             self.zone.give_back(&taken, now());
         }
     }
@@ -91,6 +92,7 @@ impl Admission<'_, '_> {
     /// Takes a failure from each limit, whether or not one of them is spent, and adds what was taken.
     fn take_failures(&self, taken: &mut Vec<Ask>) -> Result<(), Shortage> {
         let now = now();
+        worker::note_changed();
         let mut worst = None;
         for rule in self.failure_rules() {
             let mut take = |subject: &Subject<'_>| {

@@ -127,7 +127,8 @@ impl Introspector {
         let on_outcome = Box::new(move |outcome: Outcome<'_>| {
             this.asked.borrow_mut().remove(&about);
             let answer = this.learn(&about, &outcome);
-            if !matches!(answer, Answer::Verdict(Verdict::Bad(_))) {
+            let is_bad = matches!(answer, Answer::Verdict(Verdict::Bad(_)));
+            if !is_bad && !matches!(outcome, Outcome::Abandoned) {
                 doubt.clear();
             }
             *theirs.answer.borrow_mut() = Some(answer);
@@ -139,6 +140,7 @@ impl Introspector {
             form: Some(&question(token)),
             is_refetch: false,
             is_awaited: Box::new(move || topic.is_awaited()),
+            gives_way: true,
             on_outcome,
         });
         match asked {

@@ -109,7 +109,14 @@ impl KeyProvider {
             this.topic.wake();
         });
         let is_awaited = Box::new(move || topic.is_awaited());
-        let asked = r.ask(Ask { uri: &self.uri, form: None, is_refetch, is_awaited, on_outcome });
+        let asked = r.ask(Ask {
+            uri: &self.uri,
+            form: None,
+            is_refetch,
+            is_awaited,
+            gives_way: false,
+            on_outcome,
+        });
         match asked {
             Some(()) => self.keys.borrow_mut().asked(now_ms()),
             None => self.fail("it can't be asked: nginx has no connection or memory left"),
@@ -119,7 +126,11 @@ impl KeyProvider {
 
     fn learn(&self, outcome: &Outcome<'_>) {
         let problem = match outcome {
-            Outcome::Abandoned => return self.keys.borrow_mut().abandoned(),
+            // The worker ends. Whoever comes all the same is refused, and not kept waiting.
+            Outcome::Abandoned => {
+                self.keys.borrow_mut().failed(now_ms());
+                return;
+            }
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
             Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),

@@ -120,12 +120,8 @@ pub(crate) fn holds_for_subrequest(r: Request<'_>, policy: &Rc<Policy>) -> bool 
         false => main.find_state(),
     };
     let Some(state) = known else { return false };
-    // While it is judged, a provider may be asked.
     let Ok(state) = state.try_borrow() else { return false };
-    state.refusal().is_some()
-        && Rc::ptr_eq(&state.policy, policy)
-        && r.has_content_handler()
-        && !r.is_question()
+    state.refusal().is_some() && Rc::ptr_eq(&state.policy, policy) && r.has_content_handler()
 }
 
 /// What is said of a refusal in the error log: the reason, the detail, and that in a sentence.

@@ -71,8 +71,8 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
         state.body = Body::Ours(r.keep(body));
     } else if refusal.is_some() {
         // A page of the operator's: no answer of an engine.
-    } else if let Some(metering) = &mut state.metering {
-        if metering.begin(r) {
+    } else if let State { metering: Some(metering), policy, .. } = &mut *state {
+        if metering.begin(r, policy.cached_answers) {
             r.need_body_in_memory();
             if metering.hides() {
                 r.clear_content_length();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -47,6 +48,19 @@ pub(crate) struct Worker {
 
 /// Made at the first request, and so after nginx has forked its workers: each has keys of its own.
 static WORKER: Mutex<Option<Worker>> = Mutex::new(None);
+
+/// Whether this process has changed limits since it was last asked.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that limits are about to be changed, or have been: that makes the state worth writing.
+pub(crate) fn note_changed() {
+    CHANGED.store(true, Ordering::Relaxed);
+}
+
+/// Whether that was noted since it was last asked.
+pub(crate) fn take_changed() -> bool {
+    CHANGED.swap(false, Ordering::Relaxed)
+}
 
 /// Runs `f` with the worker's state. `f` must not call into nginx, which might call us back.
 pub(crate) fn with<T>(f: impl FnOnce(&mut Worker) -> T) -> T {

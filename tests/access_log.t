@@ -208,7 +208,7 @@ sub torn_daemon {
 			$head .= $_;
 		}
 		next unless $head =~ /^Content-Length: (\d+)/mi;
-		read $client, my $body, $1;
+		read $client, my ($body), $1;
 		my $delta = qq(data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n);
 		my $torn = $body =~ /"stream"/
 			? qq($delta${delta}data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9},"TORN":0})

@@ -23,6 +23,9 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# Secrets are nobody else's business.
+umask 077;
+
 my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
 
 # RFC 7517 appendix A.1 and A.3, and a P-256 key.

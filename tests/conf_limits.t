@@ -18,13 +18,15 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# Secrets are nobody else's business.
+umask 077;
+
 my $t = Test::Nginx->new()->has(qw/http limit_req proxy rewrite/);
 my $dir = $t->testdir();
 
 $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));
 $t->write_file('included.conf', "\ntokens 1k/m;\n");
 $t->write_file('secret', 's' x 32);
-chmod 0600, "$dir/secret";
 
 # Cases of Tollgate::Conf.
 my (@refused, @accepted, @warned);

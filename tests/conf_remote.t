@@ -19,6 +19,9 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# Secrets are nobody else's business.
+umask 077;
+
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/);
 
 $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));

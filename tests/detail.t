@@ -240,7 +240,7 @@ $t->write_file('keys.json', keys_file(
 
 # It takes connections, and never says a word.
 my $deaf = IO::Socket::INET->new(
-	Proto => 'tcp', LocalAddr => '127.0.0.1', LocalPort => port(8085), Listen => 64,
+	Proto => 'tcp', LocalAddr => "127.0.0.1", LocalPort => port(8085), Listen => 64, ReuseAddr => 1,
 ) or die "Can't listen: $!\n";
 
 my $now = time;
@@ -265,7 +265,7 @@ my @cases = (
 		'missing_credential', 'other_scheme', 'the scheme of "Authorization" is not "Bearer"'],
 	['an unknown key', '/', ["X-API-Key: $marker"], undef, 'invalid_credential', 'unknown_key'],
 	['no scheme', '/', ["Authorization: $marker"], undef, 'invalid_credential', 'no_bearer'],
-	['a scheme alone', '/', ['Authorization: Bearer'], undef, 'invalid_credential', 'unknown_key|no_bearer'],
+	['a scheme alone', '/', ['Authorization: Bearer'], undef, 'invalid_credential', 'no_bearer'],
 	['Bearer twice', '/', ["Authorization: Bearer Bearer key-good"], undef,
 		'invalid_credential', 'bearer_twice'],
 	['Bearer in X-API-Key', '/', ["X-API-Key: Bearer key-good"], undef,
@@ -343,8 +343,8 @@ my @cases = (
 	['a model without a price', $post, ['X-API-Key: key-rich'], { model => $marker },
 		'model_denied', 'no_price'],
 	['a closed path', '/closed/x', [$key], {}, 'endpoint_denied', 'closed_endpoint'],
-	['a path of others', '/vllm/v1/responses/x/cancel', [$key], {},
-		'endpoint_denied', 'others_requests|unknown_endpoint vllm'],
+	['a path of others', '/vllm/abort_requests', [$key], {},
+		'endpoint_denied', 'others_requests'],
 	['an unknown path', '/v1/unknown', [$key], {}, 'endpoint_denied', 'unknown_endpoint openai',
 		'tokens or money are counted, and the path is not known to "tollgate_engine openai"'],
 	['in the background', '/v1/responses', [$key], { model => 'known-a', background => \1 },

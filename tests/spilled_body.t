@@ -134,7 +134,8 @@ $t->run();
 $t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8082;
 
 my $dir = $t->testdir();
-my @pids = workers($t);
+my @pids;
+poll { @pids = workers($t) };
 my $text = 'word ' x 20_000;
 my $lines = 0;
 
@@ -289,7 +290,7 @@ sub engine {
 			$head .= $_;
 		}
 		next unless $head =~ /^Content-Length: (\d+)/mi;
-		read $client, my $body, $1;
+		read $client, my ($body), $1;
 		my ($place, $path) = $head =~ m!^\S+ (/.*?)([^/ ]*) !;
 		$number++;
 		open my $file, '>', "$dir/new" or die;

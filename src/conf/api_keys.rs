@@ -7,6 +7,7 @@ use super::MainConf;
 use crate::ffi::clock::precise_now;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shared_block::Mapping;
+use crate::key_file::KeyFile;
 use crate::live::{Content, Follow, Live, Remark, Source};
 use tollgate_core::keys;
 use tollgate_core::status::SetKind;
@@ -85,7 +86,8 @@ pub(super) fn load_keys(
             })?;
             tell_refused(cx, &refused, &keys, place)?;
             let keys = Rc::new(keys);
-            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, std::slice::from_ref(path));
+            let file = KeyFile::new("tollgate_api_keys", path, place, false);
+            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, vec![file]);
             main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
             keys
         }

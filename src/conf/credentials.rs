@@ -10,6 +10,7 @@ use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
 use crate::ffi::shared_block::Mapping;
 use crate::introspector::Introspector;
+use crate::key_file::KeyFile;
 use crate::live::{Content, Follow, Live, LoadError, Source};
 use crate::per_server::PerServer;
 use crate::provider::KeyProvider;
@@ -286,8 +287,17 @@ fn load_key_files(
     })?;
     tell_warnings(cx, &keys, place);
     let keys = Rc::new(keys);
-    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, &paths);
+    let files = paths
+        .iter()
+        .map(|path| KeyFile::new("tollgate_jwt_key_file", path, place, holds_secret(path)));
+    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, files.collect());
     Ok(keys)
+}
+
+/// Whether whoever reads the file can make the tokens that it is to verify.
+fn holds_secret(path: &str) -> bool {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    jwt::KeySet::load(&[(path, &bytes)]).is_ok_and(|keys| keys.has_hmac())
 }
 
 /// Only what concerns tokens, so that locations which differ in other things share what they have.

@@ -25,6 +25,8 @@ use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
+use crate::ffi::zone_memory::ZoneMemory;
+use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
 use policy::{Loaded, Policy, RuleUse};
@@ -72,16 +74,21 @@ impl Default for MainConf {
 
 impl MainConf {
     /// Has these files watched by workers, who must be able to read them.
-    fn follow(&mut self, live: Rc<dyn Follow>, paths: &[String]) {
+    fn follow(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
         self.live.push(live);
         if let Some(zone) = &self.zone {
-            zone.expect_readable(paths);
+            zone.expect_safe(files);
         }
     }
 
     /// The zone, once nginx has mapped it.
     pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         self.zone.as_ref()?.get()
+    }
+
+    /// What the zone lies in.
+    pub(crate) fn zone_memory(&self) -> Option<Arc<ZoneMemory>> {
+        self.zone.as_ref()?.memory()
     }
 
     /// Where the zone's state is kept.

@@ -38,9 +38,9 @@ impl Request<'_> {
 
 /// In the place of the handler of the content: calls it, and has nginx not look after the client.
 unsafe extern "C" fn run_content(r: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: nginx passes a live request: the client's, or a copy of it that renews what is cached.
+    // SAFETY: nginx passes a live request.
     let original = guard(None, || unsafe {
-        Request::from_raw(r).main().find_state().and_then(|state| state.borrow().outlasts?.0)
+        Request::from_raw(r).state().and_then(|state| state.borrow().outlasts?.0)
     });
     let Some(original) = original else { return NGX_ERROR as ngx_int_t };
     // SAFETY: nginx's own handler, with the request that it passed. Until nginx hears of its end from us,
@@ -49,7 +49,6 @@ unsafe extern "C" fn run_content(r: *mut ngx_http_request_t) -> ngx_int_t {
     unsafe {
         let rc = original(r);
         let is_waiting = rc == NGX_DONE as ngx_int_t
-            && std::ptr::eq(r, (*r).main)
             && (*r).header_sent() == 0
             && (*r).upstream.as_ref().is_some_and(|upstream| !upstream.cleanup.is_null());
         if is_waiting {

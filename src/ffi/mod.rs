@@ -11,8 +11,9 @@
 //! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests;
 //! * [`subrequest`], [`outfit`], [`provider_answer`]: questions to identity providers; [`own_request`],
 //!   [`server_phase`]: who asks them, and where they begin;
-//! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
-//! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
+//! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`shared_block`]: what workers read of files that one
+//!   of them has read; [`memory`]: what both are made of;
+//! * [`open_file`]: the audit log's file; [`file_size`]: the limit on the size of files; [`complex_value`]: `key=$variable`;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
@@ -23,6 +24,7 @@ pub(crate) mod commands;
 pub(crate) mod complex_value;
 mod composed;
 pub(crate) mod conf;
+mod file_size;
 pub(crate) mod filters;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
@@ -30,6 +32,7 @@ pub(crate) mod headers;
 pub(crate) mod in_flight;
 pub(crate) mod locations;
 pub(crate) mod log;
+mod memory;
 pub(crate) mod module;
 pub(crate) mod open_file;
 mod outfit;
@@ -47,3 +50,4 @@ pub(crate) mod text;
 pub(crate) mod timer;
 pub(crate) mod variable_cache;
 pub(crate) mod variables;
+pub(crate) mod zone_memory;

@@ -2,11 +2,10 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
-use std::sync::Arc;
 
 use ngx::ffi::{
-    ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_handler_pt, ngx_http_module_t,
+    ngx_array_push, ngx_conf_t, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t,
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt, ngx_http_module_t,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
     ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
     ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
@@ -14,7 +13,7 @@ use ngx::ffi::{
 
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
-use super::{commands, composed, conf, filters, variables};
+use super::{commands, composed, conf, file_size, filters, variables};
 use crate::{access, audit, identity, settlement, status, upkeep, watch};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
@@ -81,6 +80,7 @@ pub(super) fn ctx_index() -> usize {
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     install_panic_hook();
+    file_size::survive_limit();
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes its context.
         match unsafe { variables::add(cf) } {
@@ -202,8 +202,12 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                     status::begin(main, &place);
                     // A single process lives through reloads, and is told of them here.
                     let reloaded = super::process::is_single() && super::process::is_running();
-                    if let Some((zone, lock)) = main.zone().filter(|_| reloaded) {
-                        upkeep::join(zone, &lock, main);
+                    if reloaded {
+                        // SAFETY: until this returns, it is the cycle before, whose files are open.
+                        unsafe { super::open_file::end_all(ngx_cycle) };
+                    }
+                    if let Some((zone, _)) = main.zone().filter(|_| reloaded) {
+                        upkeep::join(zone, main);
                     }
                 }
                 _ => status::end(),
@@ -222,9 +226,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         if super::process::is_worker() {
             // SAFETY: nginx passes its cycle.
             if let Some(main) = unsafe { conf::main_of(cycle) } {
-                if let Some((zone, lock)) = main.zone() {
-                    upkeep::start(**zone, lock, main.state_file().map(Arc::clone));
+                if let Some((zone, _)) = main.zone() {
                     watch::start(main, **zone);
+                    upkeep::start(main);
                 }
             }
         }
@@ -235,7 +239,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard((), || {
         // SAFETY: nginx passes its cycle.
-        unsafe { super::open_file::flush_all(cycle) };
+        unsafe { super::open_file::end_all(cycle) };
         status::leave();
         watch::stop();
         upkeep::stop();

@@ -80,6 +80,13 @@ pub(super) unsafe fn open(
     }
 }
 
+/// Whether few connections are left: whoever asks without need makes room for clients.
+pub(super) fn is_tight() -> bool {
+    // SAFETY: the cycle is there as long as the process is.
+    unsafe { ngx_cycle.as_ref() }
+        .is_some_and(|cycle| cycle.free_connection_n < cycle.connection_n / 4)
+}
+
 /// # Safety
 ///
 /// As for [`open`]; the pool is new, and the connection's if there is one.

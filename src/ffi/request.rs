@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ngx::ffi::{
     in6_addr, ngx_http_core_access_phase, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc,
-    sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE,
+    sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE, NGX_HTTP_CACHE_HIT,
+    NGX_HTTP_CACHE_REVALIDATED, NGX_HTTP_CACHE_STALE, NGX_HTTP_CACHE_UPDATING,
     NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_SATISFY_ANY, NGX_OK,
 };
 
@@ -235,9 +236,19 @@ impl<'r> Request<'r> {
         unsafe { self.raw().upstream.as_ref() }.is_some_and(|upstream| upstream.request_sent() != 0)
     }
 
-    /// Whether the answer at hand comes from nginx's cache, and no backend was asked for it.
+    /// Whether the answer at hand comes from nginx's cache, also where a backend was asked, and it failed
+    /// (stale) or had nothing new (revalidated). What an internal redirect came from doesn't count.
     pub(crate) fn is_from_cache(self) -> bool {
-        self.raw().cached() != 0 && !self.was_sent_upstream()
+        // SAFETY: null, or what nginx made in the request's pool for the location that it is in.
+        let upstream = unsafe { self.raw().upstream.as_ref() };
+        let served = [
+            NGX_HTTP_CACHE_HIT,
+            NGX_HTTP_CACHE_STALE,
+            NGX_HTTP_CACHE_UPDATING,
+            NGX_HTTP_CACHE_REVALIDATED,
+        ];
+        self.raw().cached() != 0
+            && upstream.is_some_and(|upstream| served.contains(&upstream.cache_status()))
     }
 
     /// The status that the client was sent; 0 when there was none.

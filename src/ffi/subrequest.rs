@@ -76,7 +76,7 @@ pub(crate) enum Outcome<'a> {
     Astray,
     /// The answer broke off, or there was none.
     Incomplete,
-    /// The worker ends, and nobody waits for the answer.
+    /// Nobody waits for the answer, and the worker ends, or needs the connections.
     Abandoned,
 }
 
@@ -93,6 +93,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) is_refetch: bool,
     /// Whether anybody waits for the answer: a worker that is to end doesn't otherwise.
     pub(crate) is_awaited: Box<dyn Fn() -> bool>,
+    /// Nor does one with few connections left: there can be many such questions.
+    pub(crate) gives_way: bool,
     /// Called once, later.
     pub(crate) on_outcome: OnOutcome,
 }
@@ -101,6 +103,7 @@ pub(crate) struct Ask<'a> {
 struct Question {
     number: u64,
     is_awaited: Box<dyn Fn() -> bool>,
+    gives_way: bool,
     on_outcome: Option<OnOutcome>,
     answer: Answer,
     /// nginx was sent elsewhere. What comes after that is no answer of the provider's.
@@ -182,12 +185,6 @@ impl Request<'_> {
         }
     }
 
-    /// Whether it is a question to a provider, or a subrequest of one.
-    pub(crate) fn is_question(self) -> bool {
-        // SAFETY: as above.
-        unsafe { question(self.as_ptr()).is_some() }
-    }
-
     pub(super) fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
         let copy = self.copy(bytes)?;
         Some(ngx_str_t { len: copy.len(), data: copy.as_ptr().cast_mut() })
@@ -216,6 +213,7 @@ unsafe fn begin_subrequest(main: *mut ngx_http_request_t, ask: Ask<'_>) -> Optio
         let question = Box::into_raw(Box::new(Question {
             number,
             is_awaited: ask.is_awaited,
+            gives_way: ask.gives_way,
             on_outcome: None,
             answer: Answer::default(),
             is_astray: false,
@@ -336,10 +334,11 @@ unsafe fn look(pending: Pending, now: u64) {
     // SAFETY: by the contract of this function.
     unsafe {
         let Some((question, true)) = question(subrequest) else { return };
+        let has_to_end = process::is_exiting() || (question.gives_way && own_request::is_tight());
         let outcome = match () {
             () if now >= deadline => Outcome::Incomplete,
             () if sends_too_much(subrequest) => Outcome::TooLong,
-            () if process::is_exiting() && !(question.is_awaited)() => Outcome::Abandoned,
+            () if has_to_end && !(question.is_awaited)() => Outcome::Abandoned,
             () => return,
         };
         if !matches!(outcome, Outcome::Abandoned) {

@@ -149,6 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn leeway_is_that_of_tokens_before_and_behind() {
+        let judge = |leeway_secs, times: &str| {
+            let policy = Policy { leeway_secs, ..Policy::default() };
+            of(&format!(r#"{{"active":true,"sub":"acme",{times}}}"#), &policy).unwrap()
+        };
+        for (times, error) in [
+            (r#""exp":995"#, TokenError::Expired),
+            (r#""nbf":1005"#, TokenError::NotYetValid),
+            (r#""iat":1005"#, TokenError::NotYetValid),
+        ] {
+            assert_eq!(judge(0, times).unwrap_err(), error, "{times}");
+            assert!(judge(10, times).is_ok(), "{times}");
+            assert_eq!(judge(3, times).unwrap_err(), error, "{times}");
+        }
+    }
+
+    #[test]
     fn what_is_demanded_of_tokens_is_demanded_of_active_ones() {
         let policy = Policy {
             issuers: vec!["https://a.example".to_owned()],

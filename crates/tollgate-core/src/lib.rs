@@ -14,6 +14,7 @@ mod decimal;
 pub mod decision;
 pub mod detail;
 pub mod disclosure;
+pub mod file_rights;
 pub mod introspection;
 pub mod jwt;
 pub mod keys;

@@ -8,9 +8,11 @@ mod batch;
 mod json;
 mod time;
 mod traceparent;
+mod trouble;
 
 pub use batch::Batch;
 pub use time::TimeFormat;
+pub use trouble::Trouble;
 
 use crate::clock::UnixMillis;
 use crate::decision::{Decision, Reason};

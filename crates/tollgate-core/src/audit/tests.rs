@@ -76,6 +76,24 @@ fn what_is_unknown_is_absent() {
 }
 
 #[test]
+fn a_path_ends_where_its_query_begins_however_that_is_written() {
+    for (path, written) in [
+        ("/v1/models?key=secret", "/v1/models"),
+        ("/v1/models%3Fkey=secret", "/v1/models"),
+        ("/v1/models%3fkey=secret", "/v1/models"),
+        ("/a%3Fkey=secret?b", "/a"),
+        ("/a?b%3Fkey=secret", "/a"),
+        ("/a%3", "/a%3"),
+        ("/a%3Eb", "/a%3Eb"),
+        ("/a%2Fb", "/a%2Fb"),
+    ] {
+        let record = Record { path: Some(path.as_bytes()), ..Record::new(TIME) };
+        let expected = line(&Record::new(TIME)).replace('}', &format!(",\"path\":\"{written}\"}}"));
+        assert_eq!(line(&record), expected, "{path}");
+    }
+}
+
+#[test]
 fn detail_is_behind_the_reason_and_not_without_one() {
     let detail = Detail::new(Cause::MissingClaim, "org \"x\"");
     let decision = Some(Decision::Deny(Reason::InvalidToken));

@@ -351,6 +351,41 @@ mod tests {
     }
 
     #[test]
+    fn order_of_use_is_that_of_looking_up_and_else_that_of_coming() {
+        let now = UnixSeconds(1000);
+        let token = verified(r#"{"sub":"acme","exp":9000}"#, 1000);
+        let mut looked_up = cache(WAYS);
+        for n in 0..8 {
+            looked_up.insert(1, &[n], &token, now);
+        }
+        for n in (0..8).rev() {
+            assert!(looked_up.get(1, &[n], now).is_some(), "{n}");
+        }
+        looked_up.insert(1, &[8], &token, now);
+        assert!(looked_up.get(1, &[7], now).is_none());
+        for n in [0, 1, 2, 3, 4, 5, 6, 8] {
+            assert!(looked_up.get(1, &[n], now).is_some(), "{n}");
+        }
+        let mut once = cache(WAYS);
+        for n in 0..20 {
+            once.insert(1, &[n], &token, now);
+        }
+        for n in 0..20 {
+            assert_eq!(once.get(1, &[n], now).is_some(), n >= 12, "{n}");
+        }
+    }
+
+    #[test]
+    fn debug_output_tells_nothing_of_key_and_tokens() {
+        let mut cache = cache(WAYS);
+        assert!(cache.is_empty());
+        let token = verified(r#"{"sub":"acme","exp":9000}"#, 1000);
+        cache.insert(1, b"token", &token, UnixSeconds(1000));
+        assert!(!cache.is_empty());
+        assert_eq!(format!("{cache:?}"), "TokenCache { sets: 1, .. }");
+    }
+
+    #[test]
     fn same_token_takes_its_own_place() {
         let mut cache = cache(64);
         let token = verified(r#"{"sub":"acme","exp":9000}"#, 1000);

@@ -201,9 +201,15 @@ mod tests {
         for field in ["", "Client", "sub", "exp"] {
             assert_eq!(map.set(field, "x"), Err(ClaimMapError::UnknownField), "{field:?}");
         }
+        assert_eq!(map.set("client", &"a".repeat(256)), Ok(()));
+        let mut map = ClaimMap::default();
         for claim in ["", ".", ".a", "a.", "a..b", "a\n", &"a".repeat(257)] {
             assert_eq!(map.set("client", claim), Err(ClaimMapError::BadClaim), "{claim:?}");
         }
         assert_eq!(map, ClaimMap::default());
+        assert!(ClaimMapError::UnknownField
+            .to_string()
+            .starts_with("unknown field, expected client"));
+        assert!(ClaimMapError::BadClaim.to_string().starts_with("expected the name of a claim"));
     }
 }

@@ -380,7 +380,7 @@ mod tests {
     fn rate_limit_is_a_positive_whole_number_of_32_bits() {
         let limit = |value: &str| {
             principal_of(&format!(r#""rate_limit":{value}"#))
-                .map(|principal| principal.rate_limit.unwrap().get())
+                .map(|principal| principal.rate_limit().unwrap().get())
         };
         assert_eq!(limit("1"), Ok(1));
         assert_eq!(limit("4294967295"), Ok(u32::MAX));

@@ -20,10 +20,6 @@ use super::keyset::KeySet;
 /// Milliseconds between two askings for newer keys.
 pub const NEWER_KEYS_MS: u64 = 10_000;
 
-/// How many may leave, in that time, whose place another one takes. Strangers can leave as often as they
-/// like, and must not have the provider asked as often.
-const SPARE: u8 = 3;
-
 /// The longest time between a failure and the next try, in milliseconds.
 const RETRY_MS: u64 = 1000;
 
@@ -56,10 +52,6 @@ pub struct RemoteKeys {
     failed_at: Option<u64>,
     /// The last asking for newer keys.
     newer_at: Option<u64>,
-    /// How often whoever asked for that may still leave, and another one ask in its place.
-    spare: u8,
-    /// Whoever asked last has left.
-    is_left: bool,
 }
 
 #[derive(Debug)]
@@ -98,8 +90,6 @@ impl RemoteKeys {
             is_early: false,
             failed_at: None,
             newer_at: None,
-            spare: 0,
-            is_left: false,
         }
     }
 
@@ -134,14 +124,10 @@ impl RemoteKeys {
             return Some(Move::Wait { ask: false });
         }
         let is_recent = self.newer_at.is_some_and(|at| now.saturating_sub(at) < NEWER_KEYS_MS);
-        let is_left = is_recent && self.is_left;
-        if (is_recent && !(is_left && self.spare > 0)) || self.is_resting(now) {
+        if is_recent || self.is_resting(now) {
             return None;
         }
-        match is_left {
-            true => self.spare -= 1,
-            false => (self.newer_at, self.spare) = (Some(now), SPARE),
-        }
+        self.newer_at = Some(now);
         Some(Move::Wait { ask: true })
     }
 
@@ -156,13 +142,6 @@ impl RemoteKeys {
         let age = self.set.as_ref().map(|set| now.saturating_sub(set.at));
         self.is_early = age.is_some_and(|age| age < self.lifetime.fresh_ms);
         self.is_asking = true;
-        self.is_left = false;
-    }
-
-    /// Whoever asked is gone, before there was an answer.
-    pub fn abandoned(&mut self) {
-        self.is_asking = false;
-        self.is_left = true;
     }
 
     /// The answer is no key set, or there is none. Whether it is the first failure since a success.
@@ -279,35 +258,11 @@ mod tests {
         assert_eq!(kid(&mut keys, 10_100), Some("ask and wait"));
     }
 
-    #[test]
-    fn whoever_leaves_while_asking_for_newer_keys_has_three_successors() {
-        let mut keys = RemoteKeys::new(LIFETIME);
-        keys.succeeded(set(), 0);
-        for _ in 0..4 {
-            assert_eq!(keys.look_for_newer(100).map(|it| name(&it)), Some("ask and wait"));
-            keys.asked(0);
-            keys.abandoned();
-        }
-        assert!(keys.look_for_newer(101).is_none());
-        assert_eq!(keys.look_for_newer(10_100).map(|it| name(&it)), Some("ask and wait"));
-        keys.asked(0);
-        keys.succeeded(set(), 10_200);
-        assert!(keys.look_for_newer(10_300).is_none());
-    }
-
-    #[test]
-    fn whoever_asked_and_left_leaves_it_to_the_next() {
-        let mut keys = RemoteKeys::new(LIFETIME);
-        keys.asked(0);
-        keys.abandoned();
-        assert_eq!(look(&keys, 0), "ask and wait");
-    }
-
     proptest! {
         /// Against what must hold at any time, whatever happens.
         #[test]
         fn nothing_is_used_beyond_its_time_and_nobody_asks_twice(
-            steps in prop::collection::vec((0_u64..6000, 0_u8..5), 1..60),
+            steps in prop::collection::vec((0_u64..6000, 0_u8..4), 1..60),
         ) {
             let mut keys = RemoteKeys::new(LIFETIME);
             let (mut now, mut got, mut asking) = (0, None, false);
@@ -341,10 +296,6 @@ mod tests {
                     3 if asking => {
                         keys.succeeded(set(), now);
                         (got, asking) = (Some(now), false);
-                    }
-                    4 if asking => {
-                        keys.abandoned();
-                        asking = false;
                     }
                     _ => {}
                 }

@@ -1,0 +1,126 @@
+#!/usr/bin/perl
+
+# Files of keys: nginx -t warns where others than the operator could change one, or read a secret, and says
+# how that is mended. Workers are another user than who starts nginx here.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use Test::Nginx;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tollgate qw/json keys_file/;
+use Tollgate::Conf;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+plan(skip_all => 'must be root') if $> != 0;
+my ($nobody, $nogroup) = (scalar getpwnam('nobody'), scalar getgrnam('nogroup'));
+plan(skip_all => 'no user nobody') unless defined $nobody && defined $nogroup;
+
+my $t = Test::Nginx->new()->has(qw/http/);
+my $dir = $t->testdir();
+chmod 0755, $dir or die "Can't chmod $dir: $!\n";
+
+# The workers.
+$ENV{TEST_NGINX_GLOBALS} = ($ENV{TEST_NGINX_GLOBALS} // '') =~ s/\buser\s[^;]*;//gr . ' user nobody nogroup;';
+
+my $keys = keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' });
+my $pem = <<'EOF';
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAES3uA/9JGo8x71lY5UcF689zbvi1j
+FZnUi+7SZnfA+eefXl1xNEis1CAQzlSsf6GCZFJ3r+OlEKmKwnA6JmaOeQ==
+-----END PUBLIC KEY-----
+EOF
+my $jwk = json({ keys => [{ kty => 'oct', kid => 'a', alg => 'HS256',
+	k => 'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0i' }] });
+
+# Each in a folder of its own: name, content, mode, owner, group, mode and owner of the folder.
+my $number = 0;
+sub file {
+	my ($content, $mode, %of) = @_;
+	my $folder = 'folder-' . ++$number;
+	mkdir "$dir/$folder" or die "Can't make $folder: $!\n";
+	open my $file, '>', "$dir/$folder/file" or die "Can't make $folder/file: $!\n";
+	print $file $content;
+	close $file;
+	chown $of{user} // 0, $of{group} // 0, "$dir/$folder/file" or die "Can't chown: $!\n";
+	chmod $mode, "$dir/$folder/file" or die "Can't chmod: $!\n";
+	chown $of{owner} // 0, $of{owners} // 0, "$dir/$folder" or die "Can't chown: $!\n";
+	chmod $of{folder} // 0755, "$dir/$folder" or die "Can't chmod: $!\n";
+	return "$folder/file";
+}
+
+sub api_keys {
+	my ($path) = @_;
+	return (location => "tollgate on;\ntollgate_api_keys $path; # !");
+}
+
+sub tokens {
+	my (@paths) = @_;
+	return (location => "tollgate on;\ntollgate_auth jwt;\ntollgate_default_tier free;\n"
+		. "tollgate_jwt_algorithms HS256 ES256;\n"
+		. join "\n", map { "tollgate_jwt_key_file $_;" . ($_ eq $paths[0] ? ' # !' : '') } @paths);
+}
+
+symlink "$dir/" . file($keys, 0666), "$dir/link-to-all" or die "Can't link: $!\n";
+symlink "$dir/" . file($keys, 0644), "$dir/link" or die "Can't link: $!\n";
+
+my ($api, $jwt) = map { "\"$_\"" } qw/tollgate_api_keys tollgate_jwt_key_file/;
+my @warned = (
+	['keys that all can write', [$api, 'every user of this machine', '"chmod o-w"'],
+		api_keys(file($keys, 0666))],
+	['keys behind a link that all can write', [$api, 'every user of this machine', '"chmod o-w"'],
+		api_keys('link-to-all')],
+	['keys that a group can write', [$api, "the group $nogroup", '"chmod g-w"'],
+		api_keys(file($keys, 0664, group => $nogroup))],
+	['keys of the workers', [$api, 'belongs to the user of the workers', '"chown root"'],
+		api_keys(file($keys, 0600, user => $nobody))],
+	['keys that all can replace', [$api, 'can be replaced by every user', $dir, '"chmod o-w"'],
+		api_keys(file($keys, 0644, folder => 0777))],
+	['keys that the workers can replace', [$api, 'can be replaced by the user of the workers', '"chown root"'],
+		api_keys(file($keys, 0644, owner => $nobody))],
+	['public keys that all can write', [$jwt, 'every user of this machine', '"chmod o-w"'],
+		tokens(file($pem, 0666))],
+	['a secret that all can read', [$jwt, 'holds a secret', 'make tokens', '"chmod o-r"'],
+		tokens(file('s' x 32, 0644))],
+	['a key set with a secret that all can read', [$jwt, 'holds a secret', '"chmod o-r"'],
+		tokens(file($jwk, 0644))],
+	['a secret that all can read, beside a public key', [$jwt, 'holds a secret'],
+		tokens(file('s' x 32, 0644), file($pem, 0644))],
+);
+
+my @accepted = (
+	['keys of root', api_keys(file($keys, 0644))],
+	['keys for the workers to read', api_keys(file($keys, 0640, group => $nogroup))],
+	['keys that the group of root can write', api_keys(file($keys, 0664))],
+	['keys of an operator', api_keys(file($keys, 0664, user => 4711, group => 4711))],
+	['keys in a folder like /tmp', api_keys(file($keys, 0644, folder => 01777))],
+	['keys behind a link, which all links are open', api_keys('link')],
+	['public keys that all can read', tokens(file($pem, 0644))],
+	['a secret for the workers to read', tokens(file('s' x 32, 0640, group => $nogroup))],
+	['a secret in a folder for the workers', tokens(file('s' x 32, 0644, folder => 0750, owners => $nogroup))],
+	['a public key that all can read, beside a secret', tokens(file($pem, 0644),
+		file('s' x 32, 0640, group => $nogroup))],
+	['keys that all can write, where nothing is on', location => "tollgate off;\ntollgate_api_keys "
+		. file($keys, 0666) . ';', server => "location /on {\ntollgate on;\ntollgate_api_keys "
+		. file($keys, 0644) . ";\n}"],
+);
+
+$t->plan(@warned + 2 * @accepted + 1);
+
+###############################################################################
+
+check_warned($t, $_) for @warned;
+check_accepted($t, $_) for @accepted;
+
+# Where nginx runs as one user, its workers are who starts it, and own what he owns.
+$ENV{TEST_NGINX_GLOBALS} =~ s/user nobody nogroup;/user root;/;
+my ($status, $output) = nginx_t($t, api_keys(file($keys, 0600)));
+unlike($output, qr/\[warn\].*tollgate_api_keys/, 'workers of root');
+
+###############################################################################
