@@ -12,6 +12,7 @@
 //! * [`subrequest`], [`outfit`]: questions to identity providers;
 //! * [`shm`]: the zone; [`shared_block`]: what workers read of files that one of them has read;
 //! * [`open_file`]: the audit log's file; [`complex_value`]: `key=$variable`;
+//! * [`glob`]: files by a pattern;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
@@ -21,6 +22,7 @@ pub(crate) mod commands;
 pub(crate) mod complex_value;
 pub(crate) mod conf;
 pub(crate) mod filters;
+mod glob;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
 pub(crate) mod headers;
