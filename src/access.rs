@@ -163,6 +163,9 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>)
 /// Tells nginx what was decided.
 fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
     state.is_granted_by_another = false;
+    if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
+        r.forget_made_of_ours();
+    }
     match (decision, state.refusal()) {
         (Decision::Allow, _) if state.principal.is_some() => {
             if state.policy.on_revoke == OnRevoke::Close {
@@ -341,6 +344,11 @@ fn identify(
         state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);
+    }
+    if r.has_read_ours() {
+        // Somebody has asked for them in an earlier phase, or for the key of a rule that counts failures.
+        state.borrow_mut().was_read_early = true;
+        r.forget_made_of_ours();
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;

@@ -5,7 +5,7 @@
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`files`]: what stands where a file is to be written;
-//! * [`survey`]: what shows only when all of that has been read;
+//! * [`survey`]: what shows only when all of that has been read; [`text`]: and when it is read again;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
@@ -16,6 +16,7 @@ pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
 mod survey;
+mod text;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -125,6 +126,9 @@ impl MainConf {
         }
         self.tell_unknown_keys(cx);
         survey::tell(cx, servers);
+        if self.in_use() {
+            text::tell(cx);
+        }
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a

@@ -15,6 +15,7 @@
 //! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`shared_block`]: what workers read of files that one
 //!   of them has read; [`memory`]: what both are made of;
 //! * [`open_file`]: the audit log's file; [`file_size`]: the limit on the size of files; [`complex_value`]: `key=$variable`;
+//! * [`glob`]: files by a pattern;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
@@ -28,6 +29,7 @@ pub(crate) mod conf;
 mod early_id;
 mod file_size;
 pub(crate) mod filters;
+mod glob;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
 pub(crate) mod headers;
