@@ -19,7 +19,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http http_v2 proxy rewrite limit_req access auth_basic auth_request/)
-	->has_daemon('curl')->plan(18);
+	->has_daemon('curl')->plan(20);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -135,7 +135,7 @@ for my $case (@cases) {
 		my $r = ask($uri =~ /large/ ? post($uri, 'too large', @all) : request($uri, @all));
 		my $told = header($r, 'x-request-id') // 'none';
 		my ($line) = audited($t, $told);
-		is(join(' ', status($r), $line->{path}, $line->{status}, said($told, $said), $told eq ($given // $told)),
+		is(join(' ', status($r), $line->{path}, $line->{status}, said($t, $told, $said), $told eq ($given // $told)),
 			"$status $uri $status 1 1", $uri . (defined $given ? ', an id of its client' : ''));
 	}
 }
@@ -145,14 +145,14 @@ for my $case (@cases) {
 for my $case (['/denied/file.html', qr/access forbidden/], ['/limited/file.html', qr/limiting requests/]) {
 	my ($uri, $said) = @$case;
 	my $r = curl('--http2-prior-knowledge', '-i', '-H', "X-API-Key: $key", 'http://127.0.0.1:' . port(8082) . $uri);
-	is(said(header($r, 'x-request-id'), $said), 1, "$uri, HTTP/2");
+	is(said($t, header($r, 'x-request-id'), $said), 1, "$uri, HTTP/2");
 }
 
 # A key that somebody takes for an id.
 
 my $secret = 'another-key-of-some-length';
 my $r = ask(request('/other/file.html', "X-My-Key: $secret", "X-Request-ID: $secret", 'Connection: close'));
-is(said(header($r, 'x-request-id'), qr/access forbidden/), 1, 'a key for an id');
+is(said($t, header($r, 'x-request-id'), qr/access forbidden/), 1, 'a key for an id');
 unlike($t->read_file('info.log'), qr/\Q$secret\E/, 'a key for an id: not logged');
 
 # Where Tollgate has no say, there is no id.
@@ -169,7 +169,7 @@ sub get {
 
 # Whether this was said of the request with this id.
 sub said {
-	my ($id, $said) = @_;
+	my ($t, $id, $said) = @_;
 	return scalar(() = grep { /$said/ && /, request_id: \Q$id\E, / } split /\n/, $t->read_file('info.log')) ? 1 : 0;
 }
 
