@@ -83,6 +83,11 @@ http {
             proxy_pass    http://127.0.0.1:8081/;
         }
 
+        location /off/ {
+            tollgate  off;
+            return    204;
+        }
+
         # No tokens are counted: nothing is to be read.
         location /file/ {
             tollgate  off;
@@ -164,8 +169,14 @@ for my $way (qw/reset close/) {
 	my $stream = $h2->post('/cache/v1/chat/completions', Tollgate::json(body(1)), 'x-api-key' => "key-$client",
 		'x-request-id' => $id, 'x-key' => ++$key, 'x-hold' => 1);
 	poll { $h2->receive(); ($h2->{data}{$stream} // '') =~ /word/ };
-	# RST_STREAM with CANCEL
-	$way eq 'reset' ? $h2->_send(3, 0, $stream, pack 'N', 8) : $h2->close();
+	if ($way eq 'reset') {
+		# RST_STREAM with CANCEL, and something behind it.
+		$h2->_send(3, 0, $stream, pack 'N', 8);
+		my $next = $h2->post('/off/', '');
+		poll { $h2->receive(); $h2->{ended}{$next} };
+	} else {
+		$h2->close();
+	}
 	is(status(ask(post('/cache/v1/chat/completions', body(0), "X-API-Key: key-$client"))), 429,
 		"HTTP/2, $way: its place is taken");
 	$t->write_file('go', '');
