@@ -22,4 +22,14 @@ fn main() {
     if version.and_then(|v| v.parse::<u32>().ok()).is_some_and(|v| v >= 1_023_000) {
         println!("cargo::rustc-cfg=linked_headers");
     }
+
+    // Whether nginx counts its connections (stub_status).
+    println!("cargo::rustc-check-cfg=cfg(stat_stub)");
+    println!("cargo::rerun-if-env-changed=DEP_NGINX_BUILD_DIR");
+    let objects = std::env::var("DEP_NGINX_BUILD_DIR").unwrap_or_default();
+    let options = std::path::Path::new(&objects).join("ngx_auto_config.h");
+    println!("cargo::rerun-if-changed={}", options.display());
+    if std::fs::read_to_string(options).is_ok_and(|text| text.contains("NGX_STAT_STUB")) {
+        println!("cargo::rustc-cfg=stat_stub");
+    }
 }

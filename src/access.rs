@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::disclosure::{id_is_credential, id_is_of, is_credential_header};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::endpoint::classify;
@@ -26,7 +27,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{estimate, identity, queue, request_body, upkeep, worker};
+use crate::{authentication, estimate, identity, queue, request_body, upkeep, worker};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -39,6 +40,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
     };
+    if r.is_after_answer() {
+        // A `post_action` is none of the client's requests, and takes nothing.
+        return Verdict::Declined;
+    }
     let redirected = r.state().is_none();
     let Some(state) = r.attach_state(|| make_state(r, policy)) else {
         return Verdict::Status(answer(Reason::InternalError).status);
@@ -55,29 +60,26 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
     if step == Step::Credential {
         state.borrow_mut().start_over(policy, r);
         if leave_no_edit(r).is_none() {
-            return conclude(r, state, Decision::Deny(Reason::InternalError));
+            return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
     }
-    let decision = match decide(r, state, policy, step) {
-        Ok(Progress::Decided) => Decision::Allow,
+    let outcome = match decide(r, state, policy, step) {
+        Ok(Progress::Decided) => Ok(()),
         Ok(Progress::Body) => {
             state.borrow_mut().step = Step::Body;
             return r.read_body();
         }
         Ok(Progress::Provider(topic)) => match wait_for(r, state, topic) {
             Some(verdict) => return verdict,
-            None => Decision::Deny(Reason::InternalError),
+            None => Err(Cause::OutOfMemory.into()),
         },
         Ok(Progress::Turn) => match wait(r, state) {
             Some(verdict) => return verdict,
-            None => Decision::Deny(Reason::InternalError),
+            None => Err(Cause::OutOfMemory.into()),
         },
-        Err(denial) => {
-            state.borrow_mut().refused_owner = denial.owner;
-            Decision::Deny(denial.reason)
-        }
+        Err(denial) => Err(denial),
     };
-    conclude(r, state, decision)
+    conclude(r, state, outcome)
 }
 
 /// What a location before this one added to the body, is none of this one's business: the engine here
@@ -128,19 +130,38 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
         return status;
     };
     if let Some(state) = r.attach_state(|| make_state(r, policy)) {
-        state.borrow_mut().decision = Some(Decision::Deny(Reason::InternalError));
+        let state = &mut *state.borrow_mut();
+        let cause = if state.broken { Cause::VariableFailed } else { Cause::Panic };
+        let denied = Some(Decision::Deny(Reason::InternalError));
+        (state.decision, state.detail) = (denied, Some(cause.into()));
+        refusal::log(r, state);
     }
     status
 }
 
 /// Writes the decision down, and tells nginx.
-fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdict {
+fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
     let mut state = state.borrow_mut();
-    let decision = match state.broken {
-        true => Decision::Deny(Reason::InternalError),
-        false => decision,
+    let outcome = match state.broken {
+        true => Err(Denial::from(Cause::VariableFailed)),
+        false => outcome,
+    };
+    let decision = match outcome {
+        Ok(()) => Decision::Allow,
+        Err(denial) => {
+            (state.refused_owner, state.detail) = (denial.owner, denial.detail);
+            Decision::Deny(denial.reason)
+        }
     };
     state.decision = Some(decision);
+    if decision != Decision::Allow {
+        refusal::log(r, &state);
+    }
+    tell(r, &mut state, decision)
+}
+
+/// Tells nginx what was decided.
+fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
     state.is_granted_by_another = false;
     if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
         r.forget_made_of_ours();
@@ -154,7 +175,7 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, decision: Decision) -> Verdi
         }
         // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
         (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
-        (Decision::Deny(_), Some(answer)) => refusal::tell(r, &mut state, answer),
+        (Decision::Deny(_), Some(answer)) => refusal::tell(r, state, answer),
     }
 }
 
@@ -168,7 +189,9 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
             Some(Verdict::Declined)
         }
         Arrival::Stands(Decision::Allow) => within_policy(r, state, policy),
-        Arrival::Stands(denied @ Decision::Deny(_)) => Some(conclude(r, state, denied)),
+        Arrival::Stands(denied @ Decision::Deny(_)) => {
+            Some(tell(r, &mut state.borrow_mut(), denied))
+        }
     }
 }
 
@@ -184,8 +207,8 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         match here.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
             here => {
-                if let Err(reason) = check_endpoint(r, state, policy, here) {
-                    return Some(conclude(r, state, Decision::Deny(reason)));
+                if let Err(detail) = check_endpoint(r, state, policy, here) {
+                    return Some(conclude(r, state, Err(detail.into())));
                 }
             }
         }
@@ -204,12 +227,11 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
             request_id = request_id::is_well_formed(header.value).then_some(header.value);
         }
     }
-    let credential = match presented.finish() {
-        Presentation::None => SavedCredential::None,
-        Presentation::One(one) => {
+    let credential = match (presented.finish(), presented.cause()) {
+        (Presentation::One(one), None) => {
             SavedCredential::One { bytes: r.keep(one.bytes), bearer: one.bearer, raw: one.raw }
         }
-        Presentation::Conflict => SavedCredential::Conflict,
+        (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
     // A client that takes one header for the other one must not find its key in every log.
     let is_credential = |id: &&[u8]| {
@@ -235,11 +257,11 @@ fn decide(
     step: Step,
 ) -> Result<Progress, Denial> {
     let conf = r.main_conf();
-    let (zone, lock) = conf.zone().ok_or(Reason::InternalError)?;
-    upkeep::join(zone, &lock, conf);
+    let (zone, lock) = conf.zone().ok_or(Cause::NoZone)?;
+    upkeep::join(zone, conf);
     let admission = Admission { r, state, policy, zone, lock: &lock };
-    if step == Step::Credential && path::is_ambiguous(r.uri(), r.target()) {
-        return Err(Reason::MalformedPath.into());
+    if step == Step::Credential {
+        path::ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = state.borrow().endpoint.filter(|_| policy.is_metered);
     if matches!(step, Step::Credential | Step::Provider) {
@@ -297,15 +319,13 @@ fn identify(
         Err(refused) => {
             if refused.reason.is_auth_failure() {
                 admission.count_auth_failure().map_err(|shortage| denial(state, shortage))?;
-            } else {
-                admission.clear_suspicion();
             }
             return Err(refused);
         }
     };
-    admission.clear_suspicion();
     {
         let mut state = state.borrow_mut();
+        state.suspicion = None;
         state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);
@@ -316,7 +336,7 @@ fn identify(
         r.forget_made_of_ours();
     }
     if let Some(principal) = &principal {
-        let tier = tier_of(principal, policy)?;
+        let tier = tier_of(r, principal, policy)?;
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
@@ -329,20 +349,27 @@ fn check_endpoint(
     state: &RefCell<State>,
     policy: &Policy,
     endpoint: Option<Endpoint>,
-) -> Result<(), Reason> {
+) -> Result<(), Detail> {
     let (method, path) = (r.method(), r.uri());
     if exception::closes(&policy.endpoints, method, path) {
-        return Err(Reason::EndpointDenied);
+        return Err(Cause::ClosedEndpoint.into());
+    }
+    if endpoint.is_some() {
+        return Ok(());
     }
     // In the order of what they cost.
-    let is_closed = endpoint.is_none()
-        && (policy.engine.reaches_others(method, path)
-            || (policy.counts_tokens(state.borrow().tier.as_deref())
-                && !policy.engine.is_harmless(method, path)))
-        && !exception::opens(&policy.endpoints, method, path);
-    match is_closed {
-        true => Err(Reason::EndpointDenied),
-        false => Ok(()),
+    let detail = if policy.engine.reaches_others(method, path) {
+        Cause::OthersRequests.into()
+    } else if policy.counts_tokens(state.borrow().tier.as_deref())
+        && !policy.engine.is_harmless(method, path)
+    {
+        Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
+    } else {
+        return Ok(());
+    };
+    match exception::opens(&policy.endpoints, method, path) {
+        true => Ok(()),
+        false => Err(detail),
     }
 }
 
@@ -357,7 +384,7 @@ fn inspect(
     let inspected = request_body::inspect(r, policy, endpoint);
     let mut request = inspected.map_err(|refused| {
         state.borrow_mut().malformed = refused.error;
-        refused.reason
+        Denial { detail: refused.detail(), ..refused.reason.into() }
     })?;
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
@@ -366,7 +393,7 @@ fn inspect(
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())
     {
-        return Err(Reason::FeatureDenied.into());
+        return Err(Cause::Background.into());
     }
     let edit = request_body::ask_for_usage(r, policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
@@ -391,14 +418,24 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
     if shortage.report.is_some() {
         state.limit = shortage.report;
     }
-    shortage.reason.into()
+    Denial { detail: shortage.detail, ..shortage.reason.into() }
 }
 
 /// The tier that the principal names, or the default one.
-fn tier_of(principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
+fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
     let tier = match principal.tier() {
         Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
         None => policy.default_tier.as_ref(),
     };
-    tier.map(Rc::clone).ok_or_else(|| Reason::TierDenied.into())
+    tier.map(Rc::clone).ok_or_else(|| {
+        let claim = authentication::with_claims(r, principal.auth(), policy, |claims| {
+            claims.claim_of("tier").map(str::to_owned)
+        });
+        match (claim.flatten(), principal.tier()) {
+            (None, None) => Cause::KeyWithoutTier.into(),
+            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
+            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
+            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
+        }
+    })
 }

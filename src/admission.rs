@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
+use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{
     Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Subject, Take, Zone,
 };
@@ -29,11 +30,13 @@ pub(crate) struct Shortage {
     pub(crate) reason: Reason,
     pub(crate) wait_nanos: u64,
     pub(crate) report: Option<LimitReport>,
+    pub(crate) detail: Option<Detail>,
 }
 
-impl From<Reason> for Shortage {
-    fn from(reason: Reason) -> Self {
-        Self { reason, wait_nanos: 0, report: None }
+impl From<Detail> for Shortage {
+    fn from(detail: Detail) -> Self {
+        let reason = detail.cause().reason();
+        Self { reason, wait_nanos: 0, report: None, detail: Some(detail) }
     }
 }
 
@@ -137,7 +140,12 @@ impl Admission<'_, '_> {
         // Evaluating keys calls into nginx, so the worker's memory is borrowed only for a moment.
         let mut scratch = worker::with(|worker| std::mem::take(&mut worker.scratch));
         scratch.clear();
-        let outcome = self.reserve_with(&mut scratch, may_wait);
+        let mut outcome = self.reserve_with(&mut scratch, may_wait);
+        if let (true, Err(shortage)) = (is_late, &mut outcome) {
+            if shortage.reason == Reason::ConcurrencyExceeded {
+                shortage.detail = Some(Cause::QueueTimeout.into());
+            }
+        }
         worker::with(|worker| worker.scratch = scratch);
         if !matches!(outcome, Ok(Admitted::Queued)) {
             self.state.borrow_mut().leave_queue();
@@ -150,7 +158,7 @@ impl Admission<'_, '_> {
         let mut widths = Widths::default();
         self.all_asks(scratch, amounts, &widths);
         if amounts.tokens.is_some_and(|(_, price)| price.is_none()) && scratch.has_budget() {
-            return Err(Reason::ModelDenied.into());
+            return Err(Detail::from(Cause::NoPrice).into());
         }
         if self.is_stranger() && scratch.has_concurrency() && !self.zone.ledger().has_spare() {
             return Err(self.refuse(Refused::NoLease, scratch));
@@ -176,6 +184,7 @@ impl Admission<'_, '_> {
             let outcome = worker::with(|worker| {
                 let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
                 let holder = worker.holder.as_mut();
+                worker::note_changed();
                 self.zone.reserve(asks, now(), self.lock, holder, standings, &mut leases)
             });
             let refused = match outcome {
@@ -226,11 +235,12 @@ impl Admission<'_, '_> {
                 scratch.standings = standings.collect();
                 let (only_concurrency, wait_nanos) = (true, NOMINAL_WAIT_NANOS);
                 let found = Exceeded { ask: index, wait_nanos, only_concurrency };
-                Err(self.refuse(Refused::Exceeded(found), scratch))
+                let shortage = self.refuse(Refused::Exceeded(found), scratch);
+                Err(Shortage { detail: Some(Cause::QueueFull.into()), ..shortage })
             }
             Err(NoPlace::NoRoom) => {
                 self.complain("has no room for a further request in the queue");
-                Err(Reason::ZoneFull.into())
+                Err(self.full(Cause::NoRoomInQueue))
             }
         }
     }
@@ -414,11 +424,11 @@ impl Admission<'_, '_> {
             Refused::Oversized(ask) => (ask, 0),
             Refused::ZoneFull(_) => {
                 self.complain("is full, a request is refused");
-                return Reason::ZoneFull.into();
+                return self.full(Cause::NoRoomForClient);
             }
             Refused::NoLease => {
                 self.complain("has no room for a further request in flight");
-                return Reason::ZoneFull.into();
+                return self.full(Cause::NoRoomInFlight);
             }
         };
         let is_oversized = matches!(refused, Refused::Oversized(_));
@@ -434,7 +444,14 @@ impl Admission<'_, '_> {
             Some(Take::Concurrency { .. }) => Reason::ConcurrencyExceeded,
             None => Reason::InternalError,
         };
-        Shortage { reason, wait_nanos, report: scratch.report(index) }
+        let has_no_slot = reason == Reason::ConcurrencyExceeded;
+        let detail = has_no_slot.then(|| Cause::NoFreeSlot.into());
+        Shortage { reason, wait_nanos, report: scratch.report(index), detail }
+    }
+
+    /// The zone is full.
+    fn full(&self, cause: Cause) -> Shortage {
+        Detail::new(cause, self.r.main_conf().zone_name().to_owned()).into()
     }
 
     /// Says, once a minute, that a rule counts those together for whom there is no room.

@@ -1,6 +1,4 @@
-//! LOG: what the request took is settled, and one audit line written.
-
-use std::cell::RefCell;
+//! LOG: one audit line. What the answer didn't settle by its end, is settled now.
 
 use tollgate_core::audit::{Record, Remaining};
 use tollgate_core::disclosure::{carries, redacted};
@@ -8,9 +6,8 @@ use tollgate_core::llm::Source;
 
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
-use crate::metering::Outcome;
 use crate::state::State;
-use crate::{estimate, worker};
+use crate::{settlement, worker};
 
 /// The log handler.
 pub(crate) fn write(r: Request<'_>) {
@@ -21,7 +18,9 @@ pub(crate) fn write(r: Request<'_>) {
     #[cfg(debug_assertions)]
     crate::faults::at(conf, crate::faults::Callback::Log);
     let state = r.find_state();
-    let outcome = state.and_then(|state| settle(r, state));
+    if let Some(state) = state {
+        settlement::settle(r, state);
+    }
     let state = state.map(|state| state.borrow());
     // A request belongs to the location that judged it; one that got nowhere, to where it ended.
     let policy = state.as_ref().map(|state| &state.policy).or_else(|| conf.policy());
@@ -64,7 +63,8 @@ pub(crate) fn write(r: Request<'_>) {
                 false => Remaining::Count(remaining),
             });
         }
-        if let (Some(metering), Some(outcome)) = (&state.metering, outcome) {
+        if let Some(metering) = &state.metering {
+            let outcome = metering.outcome(r);
             record.engine = Some(state.policy.engine.as_str());
             model = metering.model.as_deref().map(|model| redacted(model.as_bytes(), presented));
             record.model = model.as_deref();
@@ -77,32 +77,10 @@ pub(crate) fn write(r: Request<'_>) {
     worker::with(|worker| log.append(|out| record.write_line(&mut worker.time, out)));
 }
 
-/// Puts what the request took in the place of what it had reserved, and frees its slots.
-fn settle(r: Request<'_>, state: &RefCell<State>) -> Option<Outcome> {
-    let (reservations, outcome) = {
-        let mut state = state.borrow_mut();
-        let outcome = state.metering.as_mut().map(|metering| {
-            metering.stop();
-            metering.outcome(r)
-        });
-        (std::mem::take(&mut state.reservations), outcome)
-    };
-    for reservation in reservations {
-        reservation.settle(outcome.as_ref());
-    }
-    let borrowed = state.borrow();
-    if let (Some(metering), Some(outcome)) = (&borrowed.metering, &outcome) {
-        let zone = r.main_conf().zone();
-        if let Some((zone, _)) = zone {
-            estimate::learn(r, state, metering, outcome, zone);
-        }
-    }
-    outcome
-}
-
 fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
     record.decision = state.decision;
     record.cut_off = state.cut_off;
+    record.detail = state.detail.as_ref();
     record.dry_run = state.policy.dry_run;
     record.tier = state.tier.as_ref().map(|tier| tier.name.as_bytes());
     if let Some(principal) = &state.principal {

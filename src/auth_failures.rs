@@ -1,15 +1,41 @@
 //! ACCESS: wrong credentials are counted, and so are questions about credentials until they are answered.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::decision::Reason;
-use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject};
+use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject, Zone};
 
 use crate::admission::{Admission, Shortage};
 use crate::conf::rules::{Bucket, LimitRule};
 use crate::ffi::clock::now;
 use crate::state::LimitReport;
+use crate::worker;
+
+/// What was counted as a wrong credential when its provider was asked. That is up to the answer, whether or
+/// not the client is still there to hear it.
+pub(crate) struct Suspicion {
+    taken: RefCell<Vec<Ask>>,
+    zone: Rc<Zone<'static>>,
+}
+
+impl Suspicion {
+    /// The credential is not known to be wrong after all: it is given back.
+    pub(crate) fn clear(&self) {
+        let taken = self.taken.take();
+        // A single process may have got another zone.
+        let is_same = |known: &Zone<'_>| known.is_same(&self.zone);
+        if worker::with(|worker| worker.zone.as_ref().is_some_and(is_same)) {
+            worker::note_changed();
+            self.zone.give_back(&taken, now());
+        }
+    }
+
+    fn stands(&self) -> bool {
+        !self.taken.borrow().is_empty()
+    }
+}
 
 impl Admission<'_, '_> {
     /// Whether the address (or whatever the rules' keys are) has presented too many wrong
@@ -42,7 +68,8 @@ impl Admission<'_, '_> {
     ///
     /// It was one too many; it can't be more than that which it is.
     pub(crate) fn count_auth_failure(&self) -> Result<(), Shortage> {
-        if !std::mem::take(&mut self.state.borrow_mut().suspicion).is_empty() {
+        let suspicion = self.state.borrow_mut().suspicion.take();
+        if suspicion.is_some_and(|suspicion| suspicion.stands()) {
             return Ok(());
         }
         self.take_failures(&mut Vec::new())
@@ -50,30 +77,22 @@ impl Admission<'_, '_> {
 
     /// Counts a credential as a wrong one before its provider is asked, so that no more questions are
     /// open at once than failures are left.
-    pub(crate) fn suspect(&self) -> Result<(), Shortage> {
-        if !self.state.borrow().suspicion.is_empty() {
-            return Ok(());
-        }
+    pub(crate) fn suspect(&self) -> Result<Rc<Suspicion>, Shortage> {
         let mut taken = Vec::new();
-        let outcome = self.take_failures(&mut taken);
-        match outcome {
-            Ok(()) => self.state.borrow_mut().suspicion = taken,
-            Err(_) => self.zone.give_back(&taken, now()),
-        }
-        outcome
-    }
-
-    /// The credential is not known to be wrong after all.
-    pub(crate) fn clear_suspicion(&self) {
-        let taken = std::mem::take(&mut self.state.borrow_mut().suspicion);
-        if !taken.is_empty() {
+        if let Err(shortage) = self.take_failures(&mut taken) {
             self.zone.give_back(&taken, now());
+            return Err(shortage);
         }
+        let suspicion =
+            Rc::new(Suspicion { taken: RefCell::new(taken), zone: Rc::clone(self.zone) });
+        self.state.borrow_mut().suspicion = Some(Rc::clone(&suspicion));
+        Ok(suspicion)
     }
 
     /// Takes a failure from each limit, whether or not one of them is spent, and adds what was taken.
     fn take_failures(&self, taken: &mut Vec<Ask>) -> Result<(), Shortage> {
         let now = now();
+        worker::note_changed();
         let mut worst = None;
         for rule in self.failure_rules() {
             let mut take = |subject: &Subject<'_>| {
@@ -119,7 +138,8 @@ impl Admission<'_, '_> {
                 is_own: false,
                 is_money: false,
             });
-            *worst = Some(Shortage { reason: Reason::AuthFailuresExceeded, wait_nanos, report });
+            let reason = Reason::AuthFailuresExceeded;
+            *worst = Some(Shortage { reason, wait_nanos, report, detail: None });
         }
     }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::credential::Credential;
 use tollgate_core::decision::Reason;
-use tollgate_core::jwt::{self, TokenError, VerifiedToken};
+use tollgate_core::detail::{odd_key, Cause, Detail};
+use tollgate_core::jwt::{self, ClaimMap, TokenError, VerifiedToken};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::principal::Principal;
+use tollgate_core::principal::{AuthMethod, Principal};
 
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
-use crate::ffi::clock::wall_now;
+use crate::ffi::clock::{wall_clock, wall_now};
 use crate::ffi::request::Request;
 use crate::introspector::{Consent, Inquiry, Introspector, Standing};
 use crate::provider::Keys;
@@ -24,12 +25,25 @@ use crate::{live, worker};
 /// A refusal, with what is known about it.
 pub(crate) struct Denial {
     pub(crate) reason: Reason,
+    pub(crate) detail: Option<Detail>,
     pub(crate) owner: Option<KeyOwner>,
 }
 
 impl From<Reason> for Denial {
     fn from(reason: Reason) -> Self {
-        Self { reason, owner: None }
+        Self { reason, detail: None, owner: None }
+    }
+}
+
+impl From<Detail> for Denial {
+    fn from(detail: Detail) -> Self {
+        Self { reason: detail.cause().reason(), detail: Some(detail), owner: None }
+    }
+}
+
+impl From<Cause> for Denial {
+    fn from(cause: Cause) -> Self {
+        Detail::from(cause).into()
     }
 }
 
@@ -70,11 +84,11 @@ impl<'i> Means<'i> {
         self,
         topic: Topic,
         inquiry: Option<Rc<Inquiry>>,
-        instead: Reason,
+        instead: impl FnOnce() -> Detail,
     ) -> Result<Authentication, Denial> {
         match self {
             Self::Ask(..) | Self::Look => Ok(Authentication::Wait(topic, inquiry)),
-            Self::Last(_) => Err(instead.into()),
+            Self::Last(_) => Err(instead().into()),
         }
     }
 }
@@ -91,13 +105,12 @@ pub(crate) fn authenticate(
         return Ok(Authentication::Done(None));
     }
     let credential = match saved {
-        SavedCredential::None => return Err(Reason::MissingCredential.into()),
-        SavedCredential::Conflict => return Err(Reason::ConflictingCredentials.into()),
+        SavedCredential::Not(cause) => return Err(cause.into()),
         SavedCredential::One { bytes, bearer, raw } => {
             Credential { bytes: r.kept(bytes), bearer, raw }
         }
     };
-    let now = wall_now().seconds();
+    let now = wall_clock();
     // What is in `Authorization` is a token, if API keys have headers of their own.
     let is_no_key = policy.bearer_is_jwt && !credential.raw;
     if let Some(verifier) = &policy.jwt {
@@ -117,13 +130,17 @@ pub(crate) fn authenticate(
     }
     if let Some(keys) = policy.api_keys.as_ref().filter(|_| !is_no_key) {
         // Without a set nobody can be judged.
-        let set = keys.current().ok_or(Reason::InternalError)?;
+        let set = keys.current().ok_or(Cause::NoKeySet)?;
         let find = |key: &[u8]| set.loaded.find(key);
         let found = worker::with(|worker| worker.api_keys.get(set.id, credential.bytes, find));
         if let Some(key) = found {
             return match key.judge(now, r.client_addr()) {
                 Ok(principal) => Ok(Authentication::Done(Some(Arc::clone(principal)))),
-                Err(refusal) => Err(Denial { reason: refusal.reason, owner: refusal.owner }),
+                Err(refusal) => Err(Denial {
+                    reason: refusal.reason,
+                    detail: refusal.cause.map(Detail::from),
+                    owner: refusal.owner,
+                }),
             };
         }
     }
@@ -131,7 +148,11 @@ pub(crate) fn authenticate(
         Some(introspector) if credential.bearer => {
             introspect(r, &introspector.of(r), credential.bytes, means)
         }
-        _ => Err(Reason::InvalidCredential.into()),
+        _ => {
+            // Where tokens are accepted as well, what looks like one was judged as one.
+            let is_token = policy.jwt.is_none() && jwt::looks_like_jws(credential.bytes);
+            Err(odd_key(credential.bytes, is_token).into())
+        }
     }
 }
 
@@ -142,14 +163,15 @@ fn verify(
     known: Option<Result<Arc<Principal>, TokenError>>,
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
-    let now = wall_now().seconds();
+    let now = wall_clock();
+    let judged = |verdict| judged(token, verdict, &verifier.policy.claims);
     let (id, keys, provider) = match &verifier.keys {
         TokenKeys::Files(files) => match known {
-            Some(known) => return judged(r, known),
+            Some(known) => return judged(known),
             None => {
-                let set = files.current().ok_or(Reason::InternalError)?;
+                let set = files.current().ok_or(Cause::NoKeySet)?;
                 let verified = jwt::verify(token, &set.loaded, &verifier.policy, now);
-                return judged(r, remember(set.id, token, verified));
+                return judged(remember(set.id, token, verified));
             }
         },
         TokenKeys::Provider(providers) => {
@@ -161,33 +183,36 @@ fn verify(
                     let policy = &verifier.policy;
                     let form = jwt::check_form(token, policy.algorithms.as_ref(), policy.max_len);
                     if let Err(error) = form {
-                        return judged(r, Err(error));
+                        return judged(Err(error));
                     }
+                    let none_because = |cause| Detail::new(cause, provider.uri().to_owned());
                     return match none {
-                        Keys::Wait(topic) => means.wait(topic, None, Reason::KeysUnavailable),
-                        _ => Err(Reason::KeysUnavailable.into()),
+                        Keys::Wait(topic) => {
+                            means.wait(topic, None, || none_because(Cause::NoKeysInTime))
+                        }
+                        _ => Err(none_because(Cause::NoKeysFromProvider).into()),
                     };
                 }
             }
         }
     };
     if let Some(known) = known {
-        return judged(r, known);
+        return judged(known);
     }
     let policy = &verifier.policy;
     let verified = jwt::verify(token, &keys, policy, now);
-    // Keys without a `kid` were tried in its place.
+    // A key may have changed under its name, or have none.
     const LACKS: [TokenError; 2] = [TokenError::NoKey, TokenError::BadSignature];
     let lacks_key = verified.as_ref().is_err_and(|error| LACKS.contains(error));
     if lacks_key && matches!(means, Means::Ask(..)) {
         let algorithms = policy.algorithms.as_ref();
-        if jwt::asks_for_unknown_key(token, &keys, algorithms, policy.max_len) {
-            if let Some(Keys::Wait(topic)) = provider.keys_for_unknown_kid(r) {
+        if jwt::could_have_newer_key(token, algorithms, policy.max_len) {
+            if let Some(Keys::Wait(topic)) = provider.newer_keys(r) {
                 return Ok(Authentication::Wait(topic, None));
             }
         }
     }
-    judged(r, remember(id, token, verified))
+    judged(remember(id, token, verified))
 }
 
 /// Remembers a token that was found good.
@@ -196,7 +221,7 @@ fn remember(
     token: &[u8],
     verified: Result<VerifiedToken, TokenError>,
 ) -> Result<Arc<Principal>, TokenError> {
-    let now = wall_now().seconds();
+    let now = wall_clock();
     verified.map(|verified| {
         worker::with(|worker| worker.tokens.insert(keys, token, &verified, now));
         Arc::clone(verified.principal())
@@ -209,29 +234,52 @@ fn introspect(
     token: &[u8],
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
-    const UNAVAILABLE: Reason = Reason::IntrospectionUnavailable;
+    let none_because = |cause| Detail::new(cause, introspector.uri().to_owned());
     let question = match means {
         Means::Ask(_, before) => Some((r, before)),
         Means::Last(_) | Means::Look => None,
     };
     match introspector.judge(token, means.inquiry(), question) {
         Standing::Refused(reason) => Err(reason.into()),
-        Standing::Judged(verdict) => judged(r, verdict),
-        Standing::Wait(topic, inquiry) => means.wait(topic, Some(inquiry), UNAVAILABLE),
+        Standing::Judged(verdict) => judged(token, verdict, introspector.claims()),
+        Standing::Wait(topic, inquiry) => {
+            means.wait(topic, Some(inquiry), || none_because(Cause::NoVerdictInTime))
+        }
         // It was judged when the request came, and nobody asks again while it runs.
         Standing::Unavailable if matches!(means, Means::Look) => Ok(Authentication::Done(None)),
-        Standing::Unavailable => Err(UNAVAILABLE.into()),
+        Standing::Unavailable => Err(none_because(Cause::NoVerdict).into()),
     }
 }
 
 fn judged(
-    r: Request<'_>,
+    token: &[u8],
     verdict: Result<Arc<Principal>, TokenError>,
+    claims: &ClaimMap,
 ) -> Result<Authentication, Denial> {
-    verdict.map(|principal| Authentication::Done(Some(principal))).map_err(|error| {
-        r.log().info(format_args!("tollgate: token refused: {error}"));
-        error.reason().into()
-    })
+    match verdict {
+        Ok(principal) => Ok(Authentication::Done(Some(principal))),
+        // Whatever else is wrong with it then.
+        Err(error) if token.is_empty() && error.reason() == Reason::InvalidToken => {
+            Err(Cause::NoToken.into())
+        }
+        Err(error) => Err(error.detail(claims).into()),
+    }
+}
+
+/// Calls `f` with the claims that a principal was made of; not where it was made of none.
+pub(crate) fn with_claims<T>(
+    r: Request<'_>,
+    auth: AuthMethod,
+    policy: &Policy,
+    f: impl FnOnce(&ClaimMap) -> T,
+) -> Option<T> {
+    match auth {
+        AuthMethod::ApiKey => None,
+        AuthMethod::Jwt => policy.jwt.as_ref().map(|verifier| f(&verifier.policy.claims)),
+        AuthMethod::Introspection => {
+            policy.introspector.as_ref().map(|introspector| f(introspector.of(r).claims()))
+        }
+    }
 }
 
 /// What a judgement rests on: as long as it is the same, so is the judgement.

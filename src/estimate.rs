@@ -14,6 +14,7 @@ use crate::ffi::clock::mono_now;
 use crate::ffi::request::Request;
 use crate::metering::{Metering, Outcome};
 use crate::state::State;
+use crate::worker;
 
 /// What a request may take, in tokens.
 #[derive(Clone, Copy, Debug, Default)]
@@ -150,6 +151,7 @@ pub(crate) fn learn(
     };
     let tier = tier.as_ref().map_or("", |tier| tier.name.as_str());
     let now = mono_now();
+    worker::note_changed();
     with_author(r, state, |group, author| {
         if let Some(lesson) = &metering.lesson {
             let tokens = outcome.usage.input.saturating_sub(lesson.token_ids);

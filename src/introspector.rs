@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::introspection::{question, verdict, Verdict, MAX_NEGATIVE_SECS};
-use tollgate_core::jwt::{Policy, TokenError};
+use tollgate_core::jwt::{ClaimMap, Policy, TokenError};
 use tollgate_core::principal::Principal;
 
-use crate::ffi::clock::wall_now;
+use crate::auth_failures::Suspicion;
+use crate::ffi::clock::wall_clock;
 use crate::ffi::log::{cycle_error, cycle_warn};
 use crate::ffi::request::Request;
-use crate::ffi::subrequest::Outcome;
+use crate::ffi::subrequest::{Ask, Outcome};
 use crate::live::next_id;
 use crate::waiting::Topic;
 use crate::worker;
@@ -47,7 +48,7 @@ enum Answer {
 }
 
 /// What is called before a question about a credential is asked, and may refuse it.
-pub(crate) type Consent<'c> = &'c dyn Fn() -> Result<(), Reason>;
+pub(crate) type Consent<'c> = &'c dyn Fn() -> Result<Rc<Suspicion>, Reason>;
 
 /// What a request gets.
 pub(crate) enum Standing {
@@ -72,6 +73,16 @@ impl Introspector {
         }
     }
 
+    /// What the operator calls it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Which claims hold what.
+    pub(crate) fn claims(&self) -> &ClaimMap {
+        &self.policy.claims
+    }
+
     /// What the token is worth: remembered, as `inquiry` has it, or to be asked for by this request,
     /// if there is one that `asks`, and what is called before that agrees.
     pub(crate) fn judge(
@@ -83,7 +94,7 @@ impl Introspector {
         if token.is_empty() || token.len() > self.policy.max_len {
             return Standing::Judged(Err(TokenError::TooLong));
         }
-        let now = wall_now().seconds();
+        let now = wall_clock();
         match inquiry.map(|inquiry| inquiry.answer.borrow()).as_deref() {
             Some(Some(Answer::Verdict(Verdict::Bad(error)))) => {
                 return Standing::Judged(Err(*error));
@@ -93,7 +104,6 @@ impl Introspector {
                 return Standing::Judged(judged);
             }
             Some(Some(Answer::None)) => return Standing::Unavailable,
-            // Whoever asked has gone.
             Some(None) | None => {}
         }
         if let Some(known) = worker::with(|worker| worker.tokens.get(self.id, token, now)) {
@@ -103,38 +113,53 @@ impl Introspector {
         match (asked, asks) {
             (Some(inquiry), _) => Standing::Wait(inquiry.topic, inquiry),
             (None, Some((r, before))) => match before() {
-                Ok(()) => self.ask(r, token),
+                Ok(suspicion) => self.ask(r, token, suspicion),
                 Err(reason) => Standing::Refused(reason),
             },
             (None, None) => Standing::Unavailable,
         }
     }
 
-    fn ask(self: &Rc<Self>, r: Request<'_>, token: &[u8]) -> Standing {
+    fn ask(self: &Rc<Self>, r: Request<'_>, token: &[u8], suspicion: Rc<Suspicion>) -> Standing {
         let inquiry = Rc::new(Inquiry { topic: Topic::new(), answer: RefCell::new(None) });
-        let (this, theirs) = (Rc::clone(self), Rc::clone(&inquiry));
+        let (this, theirs, doubt) = (Rc::clone(self), Rc::clone(&inquiry), Rc::clone(&suspicion));
         let about: Box<[u8]> = token.into();
         let on_outcome = Box::new(move |outcome: Outcome<'_>| {
             this.asked.borrow_mut().remove(&about);
-            *theirs.answer.borrow_mut() = this.learn(&about, &outcome);
+            let answer = this.learn(&about, &outcome);
+            let is_bad = matches!(answer, Answer::Verdict(Verdict::Bad(_)));
+            if !is_bad && !matches!(outcome, Outcome::Abandoned) {
+                doubt.clear();
+            }
+            *theirs.answer.borrow_mut() = Some(answer);
             theirs.topic.wake();
         });
-        // Before it may be answered.
-        self.asked.borrow_mut().insert(token.into(), Rc::clone(&inquiry));
-        match r.ask(&self.uri, Some(&question(token)), false, on_outcome) {
-            Some(()) => Standing::Wait(inquiry.topic, inquiry),
+        let topic = inquiry.topic;
+        let asked = r.ask(Ask {
+            uri: &self.uri,
+            form: Some(&question(token)),
+            is_refetch: false,
+            is_awaited: Box::new(move || topic.is_awaited()),
+            gives_way: true,
+            on_outcome,
+        });
+        match asked {
+            Some(()) => {
+                self.asked.borrow_mut().insert(token.into(), Rc::clone(&inquiry));
+                Standing::Wait(topic, inquiry)
+            }
             None => {
-                self.asked.borrow_mut().remove(token);
+                suspicion.clear();
+                self.fail("it can't be asked: nginx has no connection or memory left");
                 Standing::Unavailable
             }
         }
     }
 
-    /// `None`: whoever asked is gone, and somebody else has to.
-    fn learn(&self, token: &[u8], outcome: &Outcome<'_>) -> Option<Answer> {
-        let now = wall_now().seconds();
+    fn learn(&self, token: &[u8], outcome: &Outcome<'_>) -> Answer {
+        let now = wall_clock();
         let problem = match outcome {
-            Outcome::Abandoned => return None,
+            Outcome::Abandoned => return Answer::None,
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
             Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
@@ -153,12 +178,17 @@ impl Introspector {
                         }
                     };
                     worker::with(|w| w.tokens.insert_for(self.id, token, known, now, secs));
-                    return Some(Answer::Verdict(verdict));
+                    return Answer::Verdict(verdict);
                 }
                 None => "its answer is no json object with a boolean \"active\"".to_owned(),
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
+        self.fail(&problem);
+        Answer::None
+    }
+
+    fn fail(&self, problem: &str) {
         if !self.is_failing.replace(true) {
             cycle_error(format_args!(
                 "tollgate: nothing about a token from \"{}\" (tollgate_introspection_request): {problem}; \
@@ -166,6 +196,5 @@ impl Introspector {
                 self.uri
             ));
         }
-        Some(Answer::None)
     }
 }

@@ -18,11 +18,12 @@
 //! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |
 //! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
 //! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
-//! | LOG           | [`audit`]              | settle the [`reservation`]; one audit line               |
+//! |               | [`settlement`]         | at its end: settle the [`reservation`], free its slots   |
+//! | LOG           | [`audit`]              | one audit line; what ended otherwise is settled          |
 //!
-//! Before there are any, [`key_file`] tells who could change a file of keys.
-//! Beside requests, [`upkeep`] frees what dead workers held, and writes the [`state_file`]; [`watch`]
-//! looks for changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
+//! Before there are any, [`key_file`] tells who could change a file of keys. Beside requests, [`upkeep`]
+//! frees what dead workers held, and has a [`state_writer`] write the [`state_file`]; [`watch`] looks for
+//! changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
 //! what is in force; [`revocation`] cuts off requests whose credential is taken back.
 //!
 //! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
@@ -53,8 +54,10 @@ mod request_body;
 mod reservation;
 mod response;
 mod revocation;
+mod settlement;
 mod state;
 mod state_file;
+mod state_writer;
 mod status;
 mod upkeep;
 mod variables;

@@ -1,8 +1,8 @@
 //! What files hold, as they are now: they are read again when they change, by one worker for all of
 //! them, and beside its requests.
 //!
-//! Each worker looks at the files ten times a second ([`crate::watch`]). The worker that first sees a
-//! change reads the files, in a thread, and makes a block of what they hold ([`SharedBlock`]); the others
+//! The workers look at the files in turn, ten times a second altogether ([`crate::watch`]). The worker that
+//! first sees a change reads the files, in a thread, and makes a block of what they hold ([`SharedBlock`]); the others
 //! take it over when they look next. Whatever can't be used changes nothing, and is told once. Requests
 //! see a new [`Generation`] as soon as it is there, and never wait for one. What was taken and what was
 //! not is told in the [`crate::status`] file.
@@ -131,6 +131,11 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Unsettled => f.write_str("the files change all the time"),
             Self::Unreadable { path, error } => write!(f, "cannot read \"{path}\": {error}"),
             Self::Bad(error) => error.fmt(f),
+            Self::NoMemory(error) if error.kind() == io::ErrorKind::FileTooLarge => write!(
+                f,
+                "no memory to share between workers: {error}; raise the limit on the size of files \
+                 (\"ulimit -f\", \"LimitFSIZE=\"), a 33rd part of which it may have"
+            ),
             Self::NoMemory(error) => write!(f, "no memory to share between workers: {error}"),
             Self::Bug { paths } => write!(f, "internal error with \"{paths}\""),
         }
@@ -252,10 +257,20 @@ impl<S: Source> Follow for Live<S> {
     }
 }
 
+/// Whether there is something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    Not,
+    /// In a moment.
+    Soon,
+    Now,
+}
+
 /// What a worker looks at from time to time.
 pub(crate) trait Watched: Send + Sync {
-    /// Whether there is something to do. That takes no time.
-    fn is_due(&self) -> bool;
+    /// Whether there is something to do. That takes no time. `now_ms` is on the monotonic clock, and the
+    /// files are looked at so often, by one of the workers.
+    fn is_due(&self, now_ms: u64, interval_ms: u64) -> Due;
 
     /// Does it, which may take its time. Failures to load are counted in the zone.
     fn follow_up(&self, zone: &Zone<'static>);

@@ -5,6 +5,7 @@ use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Readi
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::conf::settings::CachedAnswers;
 use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
@@ -28,6 +29,8 @@ pub(crate) struct Metering {
     answer: Answer,
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
+    /// What it took, once that is settled.
+    settled: Option<Outcome>,
 }
 
 /// What has come of the answer.
@@ -50,7 +53,7 @@ enum Origin {
     Engine,
     /// An error of the engine's, which may hold what its model wrote.
     Error,
-    /// From nginx's cache: the engine did nothing.
+    /// From nginx's cache, and not charged: the engine did nothing.
     Cache,
 }
 
@@ -97,6 +100,7 @@ impl Metering {
             goes_on: request.background,
             answer: Answer::None,
             ttft_ms: None,
+            settled: None,
         }
     }
 
@@ -111,16 +115,24 @@ impl Metering {
     }
 
     /// The header of the answer is there. `true`: its body has to come by in memory.
-    pub(crate) fn begin(&mut self, r: Request<'_>) -> bool {
+    pub(crate) fn begin(&mut self, r: Request<'_>, cached: CachedAnswers) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
-        let origin = if r.is_from_cache() {
+        let is_cached = r.is_from_cache();
+        let origin = if is_cached && cached == CachedAnswers::Free {
             Origin::Cache
         } else if !is_success && self.asked.engine.may_show_output_in_error(r.status_out()) {
             Origin::Error
         } else {
             Origin::Engine
         };
-        self.answer = if r.status_out() == GATEWAY_TIME_OUT && self.outlasts_client() {
+        let has_timed_out = match is_cached {
+            // What is stale comes in the place of an answer that wasn't waited for.
+            true => {
+                r.attempts().last().is_some_and(|last| last.status == u64::from(GATEWAY_TIME_OUT))
+            }
+            false => r.status_out() == GATEWAY_TIME_OUT,
+        };
+        self.answer = if has_timed_out && self.outlasts_client() {
             // Our patience is at its end, and not the engine's work.
             Answer::None
         } else if (!is_success && origin != Origin::Error) || r.has_no_body() {
@@ -177,11 +189,17 @@ impl Metering {
         }
     }
 
-    /// Nothing more comes, whether or not that was the end of the answer.
-    pub(crate) fn stop(&mut self) {
+    /// Nothing more comes, whether or not that was the end of the answer: what it took is known, and
+    /// stays as it is. `false`: it was before.
+    pub(crate) fn settle(&mut self, r: Request<'_>) -> bool {
+        if self.settled.is_some() {
+            return false;
+        }
         if let Answer::Read { meter, .. } = &mut self.answer {
             meter.finish(&mut |_| {});
         }
+        self.settled = Some(self.outcome(r));
+        true
     }
 
     /// Whether the answer is being read.
@@ -197,6 +215,9 @@ impl Metering {
 
     /// What the request took, as far as it is known by now.
     pub(crate) fn outcome(&self, r: Request<'_>) -> Outcome {
+        if let Some(settled) = self.settled {
+            return settled;
+        }
         let reserved = self.estimate.usage();
         let (usage, source, said_so) = self.charge(r, reserved);
         let (evident, ..) = self.charge(r, Usage { output: 0, ..reserved });

@@ -1,17 +1,20 @@
-//! Identity providers: the key sets that they publish, asked for by subrequests.
+//! Identity providers: the key sets that they publish, for which the worker asks.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::jwt::{AlgorithmSet, Binding, KeySet, Lifetime, Move, RemoteKeys};
+use tollgate_core::jwt::{AlgorithmSet, Binding, KeyError, KeySet, Lifetime, Move, RemoteKeys};
 
 use crate::ffi::clock::mono_now;
-use crate::ffi::log::{cycle_error, cycle_warn};
+use crate::ffi::log::{cycle_error, cycle_info, cycle_warn};
 use crate::ffi::request::Request;
-use crate::ffi::subrequest::Outcome;
+use crate::ffi::subrequest::{Ask, Outcome};
 use crate::live;
 use crate::waiting::Topic;
+
+/// Of how many keys of one set is told that they are not used: whoever publishes them is somebody else.
+const TOLD: usize = 10;
 
 /// The key set of a provider (`tollgate_jwt_key_request`), as this worker knows it.
 pub(crate) struct KeyProvider {
@@ -59,6 +62,11 @@ impl KeyProvider {
         }
     }
 
+    /// What the operator calls it.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// The number of the set in use.
     pub(crate) fn id(&self) -> u64 {
         self.id.get()
@@ -80,9 +88,9 @@ impl KeyProvider {
         }
     }
 
-    /// What to do about a token with a `kid` that the set lacks; `None`: it is refused.
-    pub(crate) fn keys_for_unknown_kid(self: &Rc<Self>, r: Request<'_>) -> Option<Keys> {
-        let step = self.keys.borrow_mut().look_for_kid(now_ms())?;
+    /// What to do about a token that may be signed with a newer key; `None`: it is refused.
+    pub(crate) fn newer_keys(self: &Rc<Self>, r: Request<'_>) -> Option<Keys> {
+        let step = self.keys.borrow_mut().look_for_newer(now_ms())?;
         let ask = matches!(step, Move::Wait { ask: true });
         Some(self.wait(Some(r).filter(|_| ask), true))
     }
@@ -95,19 +103,34 @@ impl KeyProvider {
     }
 
     fn ask(self: &Rc<Self>, r: Request<'_>, is_refetch: bool) -> Option<()> {
-        let this = Rc::clone(self);
+        let (this, topic) = (Rc::clone(self), self.topic);
         let on_outcome = Box::new(move |outcome: Outcome<'_>| {
             this.learn(&outcome);
             this.topic.wake();
         });
-        r.ask(&self.uri, None, is_refetch, on_outcome)?;
-        self.keys.borrow_mut().asked(now_ms());
-        Some(())
+        let is_awaited = Box::new(move || topic.is_awaited());
+        let asked = r.ask(Ask {
+            uri: &self.uri,
+            form: None,
+            is_refetch,
+            is_awaited,
+            gives_way: false,
+            on_outcome,
+        });
+        match asked {
+            Some(()) => self.keys.borrow_mut().asked(now_ms()),
+            None => self.fail("it can't be asked: nginx has no connection or memory left"),
+        }
+        asked
     }
 
     fn learn(&self, outcome: &Outcome<'_>) {
         let problem = match outcome {
-            Outcome::Abandoned => return self.keys.borrow_mut().abandoned(),
+            // The worker ends. Whoever comes all the same is refused, and not kept waiting.
+            Outcome::Abandoned => {
+                self.keys.borrow_mut().failed(now_ms());
+                return;
+            }
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
             Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
@@ -117,6 +140,10 @@ impl KeyProvider {
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
+        self.fail(&problem);
+    }
+
+    fn fail(&self, problem: &str) {
         if self.keys.borrow_mut().failed(now_ms()) {
             let rest = match self.keys.borrow().last() {
                 Some(_) => "; the keys of before are used for some time yet",
@@ -147,6 +174,7 @@ impl KeyProvider {
                         self.uri
                     ));
                 }
+                self.tell_notes(keys.notes());
                 *self.answer.borrow_mut() = body.to_vec();
                 self.id.set(live::next_id());
                 live::came_into_use(self.id.get());
@@ -160,5 +188,27 @@ impl KeyProvider {
             ));
         }
         Ok(())
+    }
+
+    /// Tells which keys of a set are not used, and why, and what else is odd: of a set once.
+    fn tell_notes(&self, notes: &[KeyError]) {
+        for note in notes.iter().take(TOLD) {
+            let rest = if note.is_remark() { "" } else { "; that key is not used" };
+            let text = format_args!(
+                "tollgate: keys from \"{}\" (tollgate_jwt_key_request): {note}{rest}",
+                self.uri
+            );
+            match note.is_mistake() {
+                true => cycle_warn(text),
+                false => cycle_info(text),
+            }
+        }
+        let more = notes.len().saturating_sub(TOLD);
+        if more > 0 {
+            cycle_warn(format_args!(
+                "tollgate: {more} more keys from \"{}\" (tollgate_jwt_key_request) are odd or not used",
+                self.uri
+            ));
+        }
     }
 }

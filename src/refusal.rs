@@ -15,14 +15,18 @@
 //! in the phase, after. Both are the business of the location where that happens, so that it lifts no
 //! refusal that the same policy gave elsewhere, and counts for nothing where the request is led to.
 
+use std::fmt;
 use std::rc::Rc;
 
 use tollgate_core::answer::Answer;
-use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::decision::{Decision, Notice, Reason};
+use tollgate_core::detail::Detail;
 
 use crate::conf::policy::Policy;
+use crate::ffi::clock::mono_now;
 use crate::ffi::request::{Request, Verdict};
 use crate::state::{Body, State};
+use crate::worker;
 
 /// What an internal redirect of a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,10 @@ pub(crate) fn before_content(
         Some(Decision::Deny(_)) => state.refusal(),
         _ => None,
     };
+    if r.is_after_answer() {
+        // A `post_action` is judged by nobody, and no way to a backend for those who were refused.
+        return refused.map(|answer| tell(r, state, answer));
+    }
     if was_judged_here {
         return match refused {
             Some(_) if state.body == Body::ErrorPage => None,
@@ -95,7 +103,7 @@ pub(crate) fn before_content(
 fn lift(state: &mut State, policy: &Rc<Policy>) {
     if state.decision != Some(Decision::Allow) {
         state.policy = Rc::clone(policy);
-        state.refused_owner = None;
+        (state.refused_owner, state.detail) = (None, None);
         state.decision = Some(Decision::Allow);
         state.is_granted_by_another = true;
     }
@@ -112,12 +120,44 @@ pub(crate) fn holds_for_subrequest(r: Request<'_>, policy: &Rc<Policy>) -> bool 
         false => main.find_state(),
     };
     let Some(state) = known else { return false };
-    // While it is judged, a provider may be asked.
     let Ok(state) = state.try_borrow() else { return false };
-    state.refusal().is_some()
-        && Rc::ptr_eq(&state.policy, policy)
-        && r.has_content_handler()
-        && !r.is_question()
+    state.refusal().is_some() && Rc::ptr_eq(&state.policy, policy) && r.has_content_handler()
+}
+
+/// What is said of a refusal in the error log: the reason, the detail, and that in a sentence.
+pub(crate) struct Told<'d>(pub(crate) Reason, pub(crate) Option<&'d Detail>);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())?;
+        match self.1 {
+            Some(detail) => write!(f, " ({}): {detail}", detail.cause().as_str()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells the error log of a refusal, which belongs to the location that gave it.
+pub(crate) fn log(r: Request<'_>, state: &State) {
+    let Some(reason) = state.reason() else { return };
+    let told = Told(reason, state.detail.as_ref());
+    if state.refusal().is_none() {
+        r.log().info(format_args!("tollgate: request would be refused: {told}"));
+        return;
+    }
+    let is_error = match reason.notice() {
+        Notice::Always => true,
+        Notice::Quietly => false,
+        Notice::Once => {
+            let cause = state.detail.as_ref().map(Detail::cause);
+            let now_ms = mono_now().0 / 1_000_000;
+            worker::with(|worker| worker.told.is_due(r.error_log(), (reason, cause), now_ms))
+        }
+    };
+    match is_error {
+        true => r.log().error(format_args!("tollgate: request refused: {told}")),
+        false => r.log().info(format_args!("tollgate: request refused: {told}")),
+    }
 }
 
 /// Tells nginx that the request is refused.

@@ -2,6 +2,7 @@
 //! found good.
 
 use tollgate_core::decision::Reason;
+use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
 
@@ -12,13 +13,27 @@ use crate::ffi::request::Request;
 /// Why a body is refused.
 pub(crate) struct Refused {
     pub(crate) reason: Reason,
+    pub(crate) cause: Option<Cause>,
     /// What the client is told besides.
     pub(crate) error: Option<RequestError>,
 }
 
+impl Refused {
+    pub(crate) fn detail(&self) -> Option<Detail> {
+        let of_body = self.error.map(|error| error.detail());
+        of_body.or_else(|| self.cause.map(Detail::from))
+    }
+}
+
 impl From<Reason> for Refused {
     fn from(reason: Reason) -> Self {
-        Self { reason, error: None }
+        Self { reason, cause: None, error: None }
+    }
+}
+
+impl From<Cause> for Refused {
+    fn from(cause: Cause) -> Self {
+        Self { reason: cause.reason(), cause: Some(cause), error: None }
     }
 }
 
@@ -54,11 +69,9 @@ pub(crate) fn inspect(
     if r.body_len() > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let body = r.body(policy.max_body).ok_or(Reason::InternalError)?;
-    request::parse(&body, endpoint, policy.engine).map_err(|error| {
-        r.log().info(format_args!("tollgate: request refused: {error}"));
-        Refused { reason: Reason::MalformedRequest, error: Some(error) }
-    })
+    let body = r.body(policy.max_body).ok_or(Cause::BodyUnreadable)?;
+    request::parse(&body, endpoint, policy.engine)
+        .map_err(|error| Refused { error: Some(error), ..Reason::MalformedRequest.into() })
 }
 
 /// Where a stream would not say what it took, asks it to.
@@ -66,7 +79,7 @@ pub(crate) fn ask_for_usage(
     r: Request<'_>,
     policy: &Policy,
     request: &LlmRequest,
-) -> Result<Option<Edit>, Reason> {
+) -> Result<Option<Edit>, Cause> {
     let even_if_declined = match policy.include_usage {
         IncludeUsage::Off => return Ok(None),
         IncludeUsage::Auto => false,
@@ -80,12 +93,12 @@ pub(crate) fn ask_for_usage(
             "tollgate: the engine is not asked for usage: a variable of \"set\" holds the length of the body"
         ));
         return match even_if_declined {
-            true => Err(Reason::InternalError),
+            true => Err(Cause::LengthInSet),
             false => Ok(None),
         };
     }
     let (at, replaced) = (edit.range.start as u64, edit.range.len() as u64);
-    r.splice_body(at, replaced, edit.text.as_bytes()).ok_or(Reason::InternalError)?;
+    r.splice_body(at, replaced, edit.text.as_bytes()).ok_or(Cause::OutOfMemory)?;
     let len = edit.text.len() as u64;
     Ok(Some(Edit { at, len, was: edit.replaced.into(), hides: edit.hides }))
 }

@@ -54,6 +54,7 @@ impl Reservation {
     /// nothing was used.
     pub(crate) fn settle(mut self, outcome: Option<&Outcome>) {
         let now = now();
+        worker::note_changed();
         for ask in std::mem::take(&mut self.asks) {
             let (used, evident) = outcome.map_or((0, 0), |outcome| {
                 let used = used(&ask, &outcome.usage, outcome.cost);

@@ -3,6 +3,7 @@
 
 use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
 
@@ -12,6 +13,8 @@ use crate::ffi::clock::wall_now;
 use crate::ffi::relay::Buffers;
 use crate::ffi::request::Request;
 use crate::metering::Metering;
+use crate::refusal;
+use crate::settlement;
 use crate::state::{Body, LimitReport, State};
 
 const SWITCHING_PROTOCOLS: u16 = 101;
@@ -43,7 +46,8 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     // Only where the answer is made in the location that refused; after an internal redirect to one
     // that we have no say in, it is the operator's error_page.
     let is_here = r.state().is_some();
-    let mut state = state.borrow_mut();
+    let cell = state;
+    let mut state = cell.borrow_mut();
     #[cfg(debug_assertions)]
     if !state.abandoned {
         crate::faults::at(r.loc_conf(), crate::faults::Callback::HeaderFilter);
@@ -67,8 +71,8 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
         state.body = Body::Ours(r.keep(body));
     } else if refusal.is_some() {
         // A page of the operator's: no answer of an engine.
-    } else if let Some(metering) = &mut state.metering {
-        if metering.begin(r) {
+    } else if let State { metering: Some(metering), policy, .. } = &mut *state {
+        if metering.begin(r, policy.cached_answers) {
             r.need_body_in_memory();
             if metering.hides() {
                 r.clear_content_length();
@@ -78,6 +82,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.
     r.attach_state_again();
+    settlement::begin(r, cell);
     Some(Header::Passes)
 }
 
@@ -97,7 +102,10 @@ pub(crate) fn abandon(r: Request<'_>) -> bool {
         return false;
     }
     state.abandoned = true;
-    state.decision = Some(Decision::Deny(Reason::InternalError));
+    let state = &mut *state;
+    let cause = Some(Cause::HeadersFailed.into());
+    (state.decision, state.detail) = (Some(Decision::Deny(Reason::InternalError)), cause);
+    refusal::log(r, state);
     true
 }
 

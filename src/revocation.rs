@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::authentication::recheck;
 use crate::ffi::in_flight::InFlight;
 use crate::ffi::request::Request;
-use crate::worker;
+use crate::{refusal, worker};
 
 /// The requests of this worker that can be cut off, by their number.
 #[derive(Debug, Default)]
@@ -54,12 +54,12 @@ fn is_revoked(r: Request<'_>) -> bool {
     let Some(state) = r.find_state() else { return false };
     let Err(denial) = recheck(r, state) else { return false };
     let mut state = state.borrow_mut();
-    state.cut_off = Some(denial.reason);
+    (state.cut_off, state.detail) = (Some(denial.reason), denial.detail);
     let client = state.principal.as_ref().map_or("", |principal| principal.client());
     r.log().info(format_args!(
         "tollgate: request of client \"{}\" is cut off: {}",
         client.escape_debug(),
-        denial.reason.as_str()
+        refusal::Told(denial.reason, state.detail.as_ref())
     ));
     // Once is enough, whatever is in the way of its end.
     state.running.take().is_some()

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Ask, Standing, Zone};
+use tollgate_core::limits::{Standing, Zone};
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
+use tollgate_core::rest::Rest;
 
+use crate::auth_failures::Suspicion;
 use crate::authentication::Grounds;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
@@ -39,6 +42,8 @@ pub(crate) struct State {
     pub(crate) running: Option<Running>,
     /// Why it was cut off.
     pub(crate) cut_off: Option<Reason>,
+    /// What exactly was the cause of its refusal, or of its being cut off.
+    pub(crate) detail: Option<Detail>,
     /// Whose key it was that was refused.
     pub(crate) refused_owner: Option<KeyOwner>,
     pub(crate) tier: Option<Rc<Tier>>,
@@ -58,8 +63,8 @@ pub(crate) struct State {
     /// The path that it was judged by last.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
-    /// What was counted as a wrong credential while a provider is asked about it.
-    pub(crate) suspicion: Vec<Ask>,
+    /// What was counted as a wrong credential when it had a provider asked about it.
+    pub(crate) suspicion: Option<Rc<Suspicion>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
@@ -71,6 +76,8 @@ pub(crate) struct State {
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
     pub(crate) buffers: Buffers,
+    /// What is to come of the answer until it is settled; `None` where nothing is to be settled.
+    pub(crate) rest: Option<Rest>,
     pub(crate) body: Body,
     /// The decision is that of another module, under `satisfy any`.
     pub(crate) is_granted_by_another: bool,
@@ -120,9 +127,13 @@ pub(crate) struct Shown {
 /// What the client presented, for a location that an internal redirect leads to.
 #[derive(Clone, Copy)]
 pub(crate) enum SavedCredential {
-    None,
-    One { bytes: Kept, bearer: bool, raw: bool },
-    Conflict,
+    One {
+        bytes: Kept,
+        bearer: bool,
+        raw: bool,
+    },
+    /// None, or several: that is refused.
+    Not(Cause),
 }
 
 impl SavedCredential {
@@ -130,7 +141,7 @@ impl SavedCredential {
     pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
         match self {
             Self::One { bytes, .. } => Some(r.kept(bytes)).filter(|bytes| !bytes.is_empty()),
-            Self::None | Self::Conflict => None,
+            Self::Not(_) => None,
         }
     }
 }
@@ -214,6 +225,7 @@ impl State {
             grounds: None,
             running: None,
             cut_off: None,
+            detail: None,
             refused_owner: None,
             tier: None,
             limit: None,
@@ -225,7 +237,7 @@ impl State {
             endpoint: None,
             dialect: Dialect::default(),
             step: Step::Credential,
-            suspicion: Vec::new(),
+            suspicion: None,
             asked: None,
             ticket: None,
             charged: Charges::default(),
@@ -233,6 +245,7 @@ impl State {
             metering: None,
             edit: None,
             buffers: Buffers::default(),
+            rest: None,
             body: Body::Untouched,
             is_granted_by_another: false,
             refused_with: Vec::new(),
@@ -250,7 +263,7 @@ impl State {
         (self.endpoint, self.dialect) = classify(r.method(), r.uri(), policy.engine);
         self.judged_path = r.keep(r.uri());
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
-        (self.grounds, self.running) = (None, None);
+        (self.grounds, self.running, self.detail) = (None, None, None);
         self.wait_nanos = 0;
         self.step = Step::Credential;
         self.asked = None;

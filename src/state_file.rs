@@ -1,9 +1,14 @@
 //! `state=` of `tollgate_zone`: the file that limits survive a restart in.
+//!
+//! Beside it lies a file with `.lock` at its end. Who has it locked may write the state; and it holds the
+//! number of the zone whose state that is to be: the newest, which took over what was written before. So
+//! the workers of a zone that has a successor, who may be there for long, can't put what they know in the
+//! place of what that one knows.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read, in bytes.
@@ -18,7 +23,14 @@ pub(crate) struct StateFile {
 
 /// The right to write the file: a lock that the kernel takes back when the process ends.
 #[derive(Debug)]
-pub(crate) struct Ownership(#[allow(dead_code)] File);
+pub(crate) struct Ownership(File);
+
+/// Which file it is, however it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    number: u64,
+}
 
 /// What went wrong with the file, and where.
 #[derive(Debug)]
@@ -62,14 +74,35 @@ impl StateFile {
     /// `None`: another one does.
     pub(crate) fn own(&self) -> Result<Option<Ownership>, StateError> {
         let failed = self.error("write");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(self.beside(".lock")).map_err(&failed)?;
+        let file = self.lock_file().map_err(&failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Ownership(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+
+    /// Has the file hold the state of the zone of this number from now on, whoever writes it just now.
+    pub(crate) fn claim(&self, zone: u64) -> Result<(), StateError> {
+        let claimed = self.lock_file().and_then(|file| file.write_all_at(&zone.to_le_bytes(), 0));
+        claimed.map_err(self.error("write"))
+    }
+
+    /// The number of the zone whose state the file is to hold; `None`: nobody said.
+    pub(crate) fn zone(&self) -> Option<u64> {
+        zone_in(&self.lock_file().ok()?)
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.open(self.beside(".lock"))
+    }
+
+    /// Which file is there now.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let found = std::fs::symlink_metadata(&self.path).ok()?;
+        Some(Identity { device: found.dev(), number: found.ino() })
     }
 
     /// The path of a file beside it.
@@ -115,6 +148,19 @@ impl StateFile {
         };
         written().map_err(self.error("write"))
     }
+}
+
+impl Ownership {
+    /// The number of the zone whose state the file is to hold; `None`: nobody said.
+    pub(crate) fn zone(&self) -> Option<u64> {
+        zone_in(&self.0)
+    }
+}
+
+fn zone_in(file: &File) -> Option<u64> {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    Some(u64::from_le_bytes(bytes))
 }
 
 /// The kernel's name for this boot; zeros where it has none.

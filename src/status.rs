@@ -12,6 +12,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use tollgate_core::status::{Board, Description, Part, Phase, SetState, Status, W
 
 use crate::conf::MainConf;
 use crate::ffi::clock::wall_ms;
-use crate::ffi::log::cycle_warn;
+use crate::ffi::log::{cycle_error, cycle_warn};
 use crate::ffi::process::{self, Place};
 use crate::live::Follow;
 
@@ -108,25 +109,35 @@ pub(crate) fn leave() {
 
 fn write_worker(phase: Phase, generations: Vec<u64>) {
     let current = CURRENT.lock();
-    let Some(StatusFile { file, board, .. }) = current.as_deref() else { return };
-    let worker = Worker { pid: process::current(), phase, beat_ms: wall_ms(), generations };
+    let Some(file) = current.as_deref() else { return };
+    let worker = Worker { pid: process::me().pid, phase, beat_ms: wall_ms(), generations };
     let mut last = LAST.lock();
     let is_known = last.as_ref().is_some_and(|last| {
         let age = worker.beat_ms.saturating_sub(last.beat_ms);
         (0..BEAT_MS).contains(&age) && Worker { beat_ms: worker.beat_ms, ..last.clone() } == worker
     });
     if !is_known {
-        if let Some(part) = board.worker_part(process::index(), &worker) {
+        if let Some(part) = file.board.worker_part(process::index(), &worker) {
             write(file, &part);
         }
         *last = Some(worker);
     }
 }
 
+/// Whether the last write has failed.
+static FAILING: AtomicBool = AtomicBool::new(false);
+
 /// A status that can't be written is none of the requests' business. It is old then, and whoever reads
-/// it sees that.
-fn write(file: &File, part: &Part) {
-    let _ = file.write_all_at(&part.bytes, part.at);
+/// it sees that. It is said once, until it works again.
+fn write(file: &StatusFile, part: &Part) {
+    let written = file.file.write_all_at(&part.bytes, part.at);
+    if written.is_err() != FAILING.swap(written.is_err(), Ordering::Relaxed) {
+        let path = file.path.display();
+        match written {
+            Err(error) => cycle_error(format_args!("tollgate: cannot write \"{path}\": {error}")),
+            Ok(()) => cycle_error(format_args!("tollgate: \"{path}\" is written again")),
+        }
+    }
 }
 
 /// Where the file is, unless that is said: `/run/nginx.pid` has `/run/nginx.tollgate-status` beside it.
@@ -179,7 +190,7 @@ impl StatusFile {
         let (turn, state) = Board::read_set(&bytes);
         let state = change(state.unwrap_or_default());
         for part in self.board.set_parts(set, turn, &state).into_iter().flatten() {
-            write(&self.file, &part);
+            write(self, &part);
         }
     }
 

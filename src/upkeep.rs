@@ -1,27 +1,38 @@
 //! What a worker does beside its requests: it takes part in the zone's ledger of processes, notices
-//! when another one is gone, and maybe writes the state down.
+//! when another one is gone, sees to it that somebody writes the state down, and looks at its files.
+//!
+//! All of that hangs on one timer. While nothing happens, a turn of it costs a look into memory.
 
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-use tollgate_core::limits::{Process, Saving, Zone};
+use parking_lot::Mutex;
+use tollgate_core::limits::{Process, Zone};
 
 use crate::conf::MainConf;
-use crate::ffi::clock::precise_now;
+use crate::ffi::clock::mono_now;
+use crate::ffi::guard::guard;
 use crate::ffi::log::cycle_error;
 use crate::ffi::process;
 use crate::ffi::shm::ZoneLock;
 use crate::ffi::timer::Timer;
+use crate::ffi::zone_memory::ZoneMemory;
 use crate::state_file::{StateError, StateFile};
-use crate::{queue, revocation, watch, worker};
+use crate::state_writer::{End, Subject, Writer};
+use crate::{queue, random, revocation, watch, worker};
 
-/// Milliseconds between two looks at the other processes. What one of them held is free within a
-/// second of its end.
-const TICK_MS: u64 = 250;
+/// Milliseconds between two turns. What a process held that died is free within a second of its end:
+/// [`SILENCE_NANOS`](tollgate_core::limits::ledger::SILENCE_NANOS), and a turn.
+const TICK_MS: u64 = 200;
+
+/// Turns that an old process leaves to newer ones before it writes the state itself.
+const PATIENCE: u32 = 10;
+
+/// Turns after which a process whose zone has a successor tries whether that one is gone.
+const RETURN: u32 = 10;
+
+/// How long the end of a worker may wait for the state to be written: no request does.
+const EXIT_PATIENCE: Duration = Duration::from_secs(15);
 
 static TIMER: Timer = Timer::background(tick);
 
@@ -32,20 +43,27 @@ struct Upkeep {
     zone: Zone<'static>,
     lock: ZoneLock,
     me: Process,
+    /// Kept for as long as the zone is used.
+    memory: Arc<ZoneMemory>,
     state: Option<Arc<StateFile>>,
     writer: Option<Writer>,
-    /// Ticks since the process is an old one, which takes no new connections.
+    /// Turns since the process is an old one, which takes no new connections.
     exiting: u32,
+    /// Turns for which it leaves the state to others, as they have a newer zone or it can't be written.
+    pause: u32,
+    /// The file was that of another zone when it was last looked at.
+    superseded: bool,
     /// The state can't be written by this process, and it was said why.
     failing: bool,
 }
 
-/// Makes sure that the worker takes part in this zone. It does from its start on; but a single
-/// process without a master (`master_process off`) lives through reloads, and may get another zone.
-pub(crate) fn join(zone: &Zone<'static>, lock: &ZoneLock, conf: &MainConf) {
+/// Makes sure that the worker takes part in the zone of this configuration. It does from its start on; but
+/// a single process without a master (`master_process off`) lives through reloads, and may get another
+/// one.
+pub(crate) fn join(zone: &Zone<'static>, conf: &MainConf) {
     if !worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone))) {
-        stop();
-        start(*zone, lock.clone(), conf.state_file().map(Arc::clone));
+        leave(Duration::ZERO);
+        start(conf);
     }
     if process::is_single() {
         watch::join(conf, *zone);
@@ -53,11 +71,12 @@ pub(crate) fn join(zone: &Zone<'static>, lock: &ZoneLock, conf: &MainConf) {
 }
 
 /// The worker has come to life.
-pub(crate) fn start(zone: Zone<'static>, lock: ZoneLock, state: Option<Arc<StateFile>>) {
-    let id = process::id();
-    let me = Process { pid: id, started: started(id).unwrap_or(0) };
+pub(crate) fn start(conf: &MainConf) {
+    let (Some((zone, lock)), Some(memory)) = (conf.zone(), conf.zone_memory()) else { return };
+    let (zone, me) = (**zone, process::me());
     // An earlier process of this number is gone, whatever it held.
-    zone.reclaim(|other| other != me && is_alive(other), &lock);
+    let is_other = |other: Process| other != me && process::is_alive(other);
+    zone.reclaim(tollgate_core::clock::MonoNanos(u64::MAX), is_other, &lock);
     let holder = zone.register(me, &lock);
     if holder.is_none() {
         cycle_error(format_args!(
@@ -66,173 +85,181 @@ pub(crate) fn start(zone: Zone<'static>, lock: ZoneLock, state: Option<Arc<State
         ));
     }
     worker::with(|worker| (worker.zone, worker.holder) = (Some(zone), holder));
-    *ZONE.lock() = Some(Upkeep { zone, lock, me, state, writer: None, exiting: 0, failing: false });
+    let state = conf.state_file().map(Arc::clone);
+    if let Some(state) = &state {
+        take_over(&zone, state);
+    }
+    *ZONE.lock() = Some(Upkeep {
+        zone,
+        lock,
+        me,
+        memory,
+        state,
+        writer: None,
+        exiting: 0,
+        pause: 0,
+        superseded: false,
+        failing: false,
+    });
     tick();
+}
+
+/// The first worker of a zone makes the file that of its zone: whoever wrote it before gives way.
+fn take_over(zone: &Zone<'static>, state: &StateFile) {
+    let marks = zone.marks();
+    let id = random::key()
+        .map_or(0, |key| key.iter().take(8).fold(0u64, |id, byte| id << 8 | u64::from(*byte)));
+    marks.name(id.max(1));
+    // Why that failed, is told by whoever writes.
+    if !marks.is_claimed() && state.claim(marks.id()).is_ok() {
+        marks.set_claimed();
+    }
+    // What a worker did that was killed may not be noted.
+    marks.note_change();
 }
 
 /// The worker ends: what it holds is free, and the state is written a last time.
 pub(crate) fn stop() {
+    leave(EXIT_PATIENCE);
+}
+
+/// Takes no part any more. Waits for what is written for as long as that.
+fn leave(patience: Duration) {
     TIMER.stop();
     let Some(mut upkeep) = ZONE.lock().take() else { return };
-    let (zone, lock) = (upkeep.zone, &upkeep.lock);
     let holder = worker::with(|worker| {
         worker.zone = None;
         worker.holder.take()
     });
     if let Some(holder) = holder {
-        zone.leave(holder, lock);
+        upkeep.zone.leave(holder, &upkeep.lock);
     }
-    match (upkeep.writer.take(), &upkeep.state) {
-        (Some(writer), _) => writer.finish(),
-        // Maybe nobody is left to write what this process settled last.
-        (None, Some(state)) => {
-            if let Ok(Some(_ownership)) = state.own() {
-                Shared::default().write(&zone, state);
-            }
-        }
-        (None, None) => {}
+    if upkeep.state.is_some() {
+        upkeep.finish(patience);
     }
 }
 
 fn tick() {
-    // First, so that a bug in what follows doesn't end it.
+    // First, so that a bug in what follows doesn't end it; nor does one part end the others.
     TIMER.start(TICK_MS);
-    #[cfg(debug_assertions)]
-    crate::faults::in_timer();
-    if let Some(upkeep) = ZONE.lock().as_mut() {
-        upkeep.tick();
-    }
-    queue::wake();
-    revocation::enforce();
+    guard((), || {
+        #[cfg(debug_assertions)]
+        crate::faults::in_timer();
+        if let Some(upkeep) = ZONE.lock().as_mut() {
+            upkeep.tick();
+        }
+    });
+    guard((), queue::wake);
+    guard((), revocation::enforce);
+    guard((), watch::tick);
 }
 
 impl Upkeep {
     fn tick(&mut self) {
-        self.zone.reclaim(|other| other == self.me || is_alive(other), &self.lock);
+        let now = mono_now();
+        worker::with(|worker| {
+            if let Some(holder) = &worker.holder {
+                self.zone.beat(holder, now);
+            }
+        });
+        let is_alive = |other: Process| other == self.me || process::is_alive(other);
+        self.zone.reclaim(now, is_alive, &self.lock);
         if process::is_exiting() {
             self.exiting = self.exiting.saturating_add(1);
         }
-        let Some(state) = &self.state else { return };
-        match (&self.writer, self.exiting) {
-            (Some(_), 0) => {}
-            // The state is that of the newest configuration, whose workers take over. Only if there
-            // are none, as nginx is to end, an old one goes on with it.
-            (Some(_), 1) => {
-                if let Some(writer) = self.writer.take() {
-                    writer.finish();
-                }
+        self.see_to_state();
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(Subject {
+            zone: self.zone,
+            _memory: Arc::clone(&self.memory),
+            file: self.state.clone()?,
+            me: self.me,
+        })
+    }
+
+    /// Sees to it that one process writes the state. Waits for nothing.
+    fn see_to_state(&mut self) {
+        let Some(subject) = self.subject() else { return };
+        let marks = self.zone.marks();
+        if worker::take_changed() {
+            marks.note_change();
+        }
+        if let Some(writer) = self.writer.take_if(|writer| writer.has_ended()) {
+            match writer.end() {
+                Ok(End::Done) => {}
+                Ok(End::Busy) => self.pause = RETURN,
+                Ok(End::Superseded) => (self.superseded, self.pause) = (true, RETURN),
+                Err(error) => self.fail(&error),
             }
-            (None, 1..PATIENCE) | (Some(_), _) => {}
-            (None, _) => match Writer::start(self.zone, state) {
-                Ok(writer) => (self.writer, self.failing) = (writer, false),
-                Err(error) => {
-                    if !std::mem::replace(&mut self.failing, true) {
-                        cycle_error(format_args!("tollgate: {error}"));
-                    }
-                }
-            },
+        }
+        if let Some(writer) = &self.writer {
+            if writer.was_owner() {
+                (self.superseded, self.failing) = (false, false);
+            }
+            match self.exiting {
+                // The state is that of the newest configuration, whose workers take over. Only if there
+                // are none, as nginx is to end, an old one goes on with it.
+                1 => writer.stop(),
+                _ if !marks.is_written() => writer.nudge(),
+                _ => {}
+            }
+            return;
+        }
+        if self.pause > 0 {
+            self.pause = self.pause.saturating_sub(1);
+            return;
+        }
+        // An old process of a zone that has a successor has nothing to write; what it still charges is
+        // charged in its own zone.
+        let may_write = self.exiting == 0 || self.exiting >= PATIENCE && !self.superseded;
+        let is_promised = marks
+            .writer()
+            .is_some_and(|writer| writer != self.me && self.zone.ledger().knows(writer));
+        if !may_write || is_promised {
+            return;
+        }
+        match Writer::start(&subject, self.superseded) {
+            Ok(writer) => self.writer = Some(writer),
+            Err(error) => self.fail(&error),
         }
     }
-}
 
-/// Ticks that an old process leaves to newer ones.
-const PATIENCE: u32 = 8;
-
-fn is_alive(other: Process) -> bool {
-    // Numbers are used again; a process that started at another time is another one.
-    process::exists(other.pid)
-        && (other.started == 0 || started(other.pid).is_none_or(|at| at == other.started))
-}
-
-/// When a process started, in ticks since boot: field 22 of `/proc/PID/stat` (proc(5)). `None` where
-/// that can't be read.
-fn started(pid: u32) -> Option<u32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
-    let (_, behind) = stat.rsplit_once(')')?;
-    let ticks: u64 = behind.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    u32::try_from(ticks & u64::from(u32::MAX)).ok()
-}
-
-/// The thread that writes the state: of one worker at a time, and beside its event loop.
-struct Writer {
-    shared: Arc<Shared>,
-    thread: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Shared {
-    stop: Mutex<bool>,
-    changed: Condvar,
-    /// The last write has failed.
-    failing: AtomicBool,
-}
-
-/// How much of the zone is written in one go; a snapshot needs as much memory.
-const SETS_AT_ONCE: usize = 1024;
-/// Between two writes.
-const INTERVAL: Duration = Duration::from_millis(500);
-
-impl Writer {
-    /// Starts to write; `None` while another process does.
-    fn start(zone: Zone<'static>, state: &Arc<StateFile>) -> Result<Option<Self>, StateError> {
-        let Some(ownership) = state.own()? else { return Ok(None) };
-        let shared = Arc::new(Shared::default());
-        let (theirs, state) = (Arc::clone(&shared), Arc::clone(state));
-        let thread = process::spawn("tollgate-state", {
-            let state = Arc::clone(&state);
-            move || {
-                theirs.run(&zone, &state);
-                drop(ownership);
-            }
-        });
-        let thread = thread.map_err(state.error("start a thread for"))?;
-        Ok(Some(Self { shared, thread }))
+    fn fail(&mut self, error: &StateError) {
+        self.pause = RETURN;
+        // Said once, until it works again.
+        if !std::mem::replace(&mut self.failing, true) {
+            cycle_error(format_args!("tollgate: {error}"));
+        }
     }
 
-    /// Writes once more, and ends.
-    fn finish(self) {
-        *self.shared.stop.lock() = true;
-        self.shared.changed.notify_all();
-        // Its panic, if it was one, has been logged.
-        let _ = self.thread.join();
-    }
-}
-
-impl Shared {
-    fn run(&self, zone: &Zone<'static>, state: &StateFile) {
-        loop {
-            let stop = {
-                let mut stop = self.stop.lock();
-                if !*stop {
-                    self.changed.wait_for(&mut stop, INTERVAL);
-                }
-                *stop
+    /// Has what was settled last written, by whoever is left.
+    fn finish(&mut self, patience: Duration) {
+        let marks = self.zone.marks();
+        if worker::take_changed() {
+            marks.note_change();
+        }
+        // One that has ended by itself writes nothing any more.
+        drop(self.writer.take_if(|writer| writer.has_ended()));
+        if self.writer.is_none() {
+            let is_promised = || {
+                marks.writer().is_some_and(|writer| writer != self.me && process::is_alive(writer))
             };
-            self.write(zone, state);
-            if stop {
-                return;
+            if !marks.is_written() && !is_promised() {
+                self.writer =
+                    self.subject().and_then(|subject| Writer::start(&subject, false).ok());
             }
         }
-    }
-
-    fn write(&self, zone: &Zone<'static>, state: &StateFile) {
-        let written = state.write(|file| {
-            let mut bytes = Vec::new();
-            let mut saving = Saving::new(*zone, precise_now(), state.boot_id(), &mut bytes);
-            while !saving.step(precise_now(), SETS_AT_ONCE, &mut bytes) {
-                file.write_all(&bytes)?;
-                bytes.clear();
-            }
-            saving.finish(precise_now(), &mut bytes);
-            file.write_all(&bytes)
-        });
-        let failed = written.is_err();
-        // Said once, until it works again. nginx's log is one write to a file, from any thread.
-        if failed != self.failing.swap(failed, Ordering::Relaxed) {
-            match written {
-                Err(error) => cycle_error(format_args!("tollgate: {error}")),
-                Ok(()) => cycle_error(format_args!("tollgate: {state} is written again")),
+        let Some(writer) = self.writer.take() else { return };
+        writer.stop();
+        let begun = Instant::now();
+        while !writer.has_ended() && begun.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if writer.has_ended() {
+            if let Err(error) = writer.end() {
+                self.fail(&error);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use tollgate_core::detail::Detail;
 use tollgate_core::llm::Source;
 use tollgate_core::money::Amount;
 
@@ -19,6 +20,7 @@ pub(crate) enum Variable {
     Auth,
     Decision,
     Reason,
+    Detail,
     RequestId,
     Model,
     InputTokens,
@@ -31,7 +33,7 @@ pub(crate) enum Variable {
 }
 
 /// All of them.
-pub(crate) static VARIABLES: [Variable; 16] = [
+pub(crate) static VARIABLES: [Variable; 17] = [
     Variable::Client,
     Variable::KeyId,
     Variable::Tier,
@@ -39,6 +41,7 @@ pub(crate) static VARIABLES: [Variable; 16] = [
     Variable::Auth,
     Variable::Decision,
     Variable::Reason,
+    Variable::Detail,
     Variable::RequestId,
     Variable::Model,
     Variable::InputTokens,
@@ -60,6 +63,7 @@ impl Variable {
             Self::Auth => "tollgate_auth",
             Self::Decision => "tollgate_decision",
             Self::Reason => "tollgate_reason",
+            Self::Detail => "tollgate_detail",
             Self::RequestId => "tollgate_request_id",
             Self::Model => "tollgate_model",
             Self::InputTokens => "tollgate_input_tokens",
@@ -82,6 +86,8 @@ impl Variable {
         if self == Self::KeyRefetch {
             return r.is_refetch().then_some(b"1");
         }
+        // Also where a subrequest asks, it is about the request of the client.
+        let r = r.main();
         let state = r.find_state()?;
         #[cfg(debug_assertions)]
         crate::faults::at(r.loc_conf(), crate::faults::Callback::Variable);
@@ -112,6 +118,10 @@ impl Variable {
             Self::Auth => principal.map(|p| p.auth().as_str()),
             Self::Decision => state.decision.map(|decision| decision.as_str()),
             Self::Reason => state.reason().map(|reason| reason.as_str()),
+            Self::Detail => {
+                let detail = state.detail.as_ref().filter(|_| state.reason().is_some());
+                return detail.map(Detail::value);
+            }
             Self::RequestId | Self::FailedLoads | Self::KeyRefetch => None,
             Self::Model => state.metering.as_ref().and_then(|metering| metering.model.as_deref()),
             Self::InputTokens | Self::OutputTokens | Self::Usage | Self::Cost | Self::Ttft => {

@@ -38,6 +38,11 @@ impl Topic {
         Self(next_id())
     }
 
+    /// Whether anybody waits for it.
+    pub(crate) fn is_awaited(self) -> bool {
+        REQUESTS.with_borrow(|requests| requests.values().any(|waiter| waiter.topic == self))
+    }
+
     /// There is an answer, or there won't be one: whoever waits for it goes on.
     pub(crate) fn wake(self) {
         let is_any = REQUESTS.with_borrow_mut(|requests| {

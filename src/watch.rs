@@ -8,26 +8,28 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tollgate_core::limits::Zone;
 
 use crate::conf::MainConf;
+use crate::ffi::clock::mono_now;
 use crate::ffi::guard::guard;
 use crate::ffi::log::cycle_error;
 use crate::ffi::process;
 use crate::ffi::timer::Timer;
-use crate::live::{Follow, Watched};
+use crate::live::{Due, Follow, Watched};
 use crate::status;
 
-/// Milliseconds between two looks. A change is in force in all workers after two of them, at most, and
-/// the time that reading it takes.
-const INTERVAL_MS: u64 = 100;
+/// Milliseconds between two looks at the same files, whichever worker it is that looks. A change is seen
+/// after this, or a turn of [`crate::upkeep`] where there are few workers; and it is in force in all of
+/// them after another turn, and the time that reading it takes.
+const LOOK_MS: u64 = 90;
 
-/// How long the end of a worker may wait for its thread, which may be waiting for a disk.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Milliseconds until a worker looks again that has something under way.
+const SOON_MS: u64 = 25;
 
+/// For what can't wait for the next turn.
 static TIMER: Timer = Timer::background(tick);
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
@@ -57,7 +59,6 @@ pub(crate) fn start(conf: &MainConf, zone: Zone<'static>) {
     LIVE.set(conf.live.clone());
     status::beat(&conf.live);
     *WATCH.lock() = Some(Watch { conf: conf.id, zone, files, thread: None, failing: false });
-    TIMER.start(INTERVAL_MS);
 }
 
 /// Makes sure that it is the files of this configuration that are watched, or of a later one: a single
@@ -69,44 +70,44 @@ pub(crate) fn join(conf: &MainConf, zone: Zone<'static>) {
     }
 }
 
-/// The worker ends, or has another configuration.
+/// The worker ends, or has another configuration. Its thread, if there is one, ends by itself: nobody
+/// waits for it, as it may wait for a disk.
 pub(crate) fn stop() {
     TIMER.stop();
     LIVE.take();
-    let Some(mut watch) = WATCH.lock().take() else { return };
-    let Some(thread) = watch.thread.take() else { return };
-    let begun = Instant::now();
-    while !thread.is_finished() && begun.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    if thread.is_finished() {
-        // Its panic, if it was one, has been logged.
-        let _ = thread.join();
-    }
+    drop(WATCH.lock().take());
 }
 
-fn tick() {
-    // First, so that a bug in what follows doesn't end it.
-    TIMER.start(INTERVAL_MS);
+/// A turn of the worker.
+pub(crate) fn tick() {
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
     LIVE.with_borrow(|live| {
         live.iter().for_each(|live| live.catch_up());
         status::beat(live);
     });
-    if let Some(watch) = WATCH.lock().as_mut() {
-        watch.look();
+    let is_busy = WATCH.lock().as_mut().is_some_and(Watch::look);
+    if is_busy {
+        TIMER.start(SOON_MS);
     }
 }
 
 impl Watch {
-    fn look(&mut self) {
+    /// Looks at the files; whether it should be done again soon.
+    fn look(&mut self) -> bool {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             // Its panic, if it was one, has been logged.
             let _ = thread.join();
         }
-        if self.thread.is_some() || !self.files.iter().any(|files| files.is_due()) {
-            return;
+        if self.thread.is_some() {
+            return true;
+        }
+        let now_ms = mono_now().0 / 1_000_000;
+        let due = self.files.iter().map(|files| files.is_due(now_ms, LOOK_MS));
+        match due.fold(Due::Not, Due::max) {
+            Due::Not => return false,
+            Due::Soon => return true,
+            Due::Now => {}
         }
         let (files, zone) = (Arc::clone(&self.files), self.zone);
         let thread = process::spawn("tollgate-files", move || {
@@ -116,7 +117,10 @@ impl Watch {
             }
         });
         match thread {
-            Ok(thread) => (self.thread, self.failing) = (Some(thread), false),
+            Ok(thread) => {
+                (self.thread, self.failing) = (Some(thread), false);
+                true
+            }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     cycle_error(format_args!(
@@ -124,6 +128,7 @@ impl Watch {
                          in force in this worker"
                     ));
                 }
+                false
             }
         }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tollgate_core::audit::TimeFormat;
+use tollgate_core::detail::Told;
 use tollgate_core::jwt::TokenCache;
 use tollgate_core::keys::KeyMemo;
 use tollgate_core::limits::{Holder, Quota, Scale, Zone};
@@ -37,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) holder: Option<Holder>,
     pub(crate) queue: Queue,
     pub(crate) requests: Requests,
+    /// The refusals that the error log was told of.
+    pub(crate) told: Told,
     token_rates: HashMap<NonZeroU32, (Scale, Arc<str>)>,
     /// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
     said_crowded: Option<u64>,
@@ -44,6 +48,19 @@ pub(crate) struct Worker {
 
 /// Made at the first request, and so after nginx has forked its workers: each has keys of its own.
 static WORKER: Mutex<Option<Worker>> = Mutex::new(None);
+
+/// Whether this process has changed limits since it was last asked.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that limits are about to be changed, or have been: that makes the state worth writing.
+pub(crate) fn note_changed() {
+    CHANGED.store(true, Ordering::Relaxed);
+}
+
+/// Whether that was noted since it was last asked.
+pub(crate) fn take_changed() -> bool {
+    CHANGED.swap(false, Ordering::Relaxed)
+}
 
 /// Runs `f` with the worker's state. `f` must not call into nginx, which might call us back.
 pub(crate) fn with<T>(f: impl FnOnce(&mut Worker) -> T) -> T {
@@ -66,6 +83,7 @@ impl Worker {
             holder: None,
             queue: Queue::default(),
             requests: Requests::default(),
+            told: Told::default(),
             token_rates: HashMap::new(),
             said_crowded: None,
         }

@@ -443,7 +443,7 @@ sub http2 {
 	my (%status, %ended);
 	eval {
 		local $SIG{ALRM} = sub { die "timeout\n" };
-		alarm 8;
+		alarm 60;
 		while (keys %ended < @requests) {
 			read($socket, my $head, 9) == 9 or last;
 			my ($high, $low, $type, $flags, $stream) = unpack 'CnCCN', $head;

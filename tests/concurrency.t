@@ -91,7 +91,7 @@ http {
         }
 
         location /hasty/ {
-            proxy_read_timeout 100ms;
+            proxy_read_timeout 1s;
             proxy_pass http://127.0.0.1:8081/;
         }
 

@@ -203,7 +203,6 @@ my %key_files = (
 		x => encode_base64url("\1" . "\0" x 31) }), 'anybody can sign'],
 	'no point of the curve' => [json({ keys => [{ %$public, x => $public->{y} }] }), 'no point'],
 	'an algorithm of another kind' => [json({ keys => [{ %$public, alg => 'RS256' }] }), '"alg"'],
-	'one kid for two keys' => [json({ keys => [$public, $public] }), 'same "kid"'],
 	'a page from the web' => ['<!DOCTYPE html><html><title>404 Not Found</title></html>', 'public'],
 );
 for my $what (sort keys %key_files) {
@@ -411,6 +410,13 @@ my @accepted = (
 			. "tollgate_jwt_key_file secret;\ntollgate_jwt_key_file secret2;"],
 	['one key file of an issuer with two names',
 		location => "$jwt\ntollgate_jwt_issuer https://a a;\ntollgate_jwt_key_file secret;"],
+	['a key for another use among others', files => { 'keys.jwks' => json({ keys => [$public,
+		{ %$public, kid => 'e', use => 'enc' }, { %$public, kid => 'o', alg => 'RSA-OAEP' }] }) },
+		location => "$jwt\ntollgate_jwt_key_file keys.jwks;"],
+	['keys with PEM in another member, and a name of RFC 9864', files => { 'keys.jwks' => json({ keys => [
+		{ %$public, value => $pem }, { kty => 'OKP', crv => 'Ed25519', kid => 'ed', alg => 'Ed25519',
+			x => '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }] }) },
+		location => "$jwt\ntollgate_jwt_key_file keys.jwks;"],
 	['as many keys without kid as are tried', files => { 'many.pem' => $pem x 8 },
 		location => "$jwt\ntollgate_jwt_key_file many.pem;"],
 	['every field of an entry', files => { 'good.json' => file(tier => 'free', expires =>
@@ -464,6 +470,24 @@ my @warned = (
 		'"issuer="'], files => { secret2 => 't' x 32 },
 		location => "$jwt\ntollgate_jwt_issuer https://a https://b;\ntollgate_jwt_key_file secret; # !\n"
 			. 'tollgate_jwt_key_file secret2;'],
+	# Nothing of an odd key is a reason to refuse the others (RFC 7517 section 5).
+	(map { ["key file, $_->[0]", ['odd.json', $_->[1], $_->[2]],
+		files => { 'odd.json' => json({ keys => [$_->[3], $public] }) },
+		location => "$jwt\ntollgate_jwt_key_file odd.json; # !"] }
+		['a private key among others', 'key 1 ("p")', 'private key', { %$private, kid => 'p' }],
+		['null among keys', 'key 1', 'is no JWK', undef],
+		['a member that is null', 'key 1 ("n")', '"alg" is null', { %$public, kid => 'n', alg => undef }],
+		['a short coordinate', 'key 1 ("s")', 'not as long', { %$public, kid => 's', x => 'AAAA' }],
+		['a small key', 'key 1 ("r")', 'RSA modulus', { kty => 'RSA', kid => 'r', e => 'AQAB',
+			n => encode_base64url("\xa5" x 128) }],
+		['a key once more', 'key 2 ("ec")', 'is in the set already', $public],
+		['a key of an unknown kind', 'key 1 ("k")', 'not supported', { kty => 'AKP', kid => 'k' }],
+		['an unknown algorithm', 'key 1 ("a")', 'not supported', { %$public, kid => 'a', alg => 'ES256K' }],
+		['a name that is none', 'key 1 ("\\u{7}")', '"kid"', { %$public, kid => "\7" }]),
+	['two key files with one name of a key', ['two.json', 'key "ec"', 'common algorithm'],
+		files => { 'one.json' => json({ keys => [$public] }),
+			'two.json' => json({ keys => [{ %$public, use => 'sig' }] }) },
+		location => "$jwt\ntollgate_jwt_key_file one.json; # !\ntollgate_jwt_key_file two.json;"],
 	['restrictions that are not enforced', ['"models" or "scopes"', 'restricted.json', 'k_1',
 		'not enforce'], location => "tollgate on;\ntollgate_api_keys restricted.json; # !"],
 	['an audit log among other lines', ['"tollgate_audit_log"', 'another log', 'a file of its own'],

@@ -86,7 +86,7 @@ http {
         }
 
         location /impatient/ {
-            proxy_read_timeout  300ms;
+            proxy_read_timeout  2s;
             proxy_pass          http://127.0.0.1:8081/;
         }
     }

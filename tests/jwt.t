@@ -162,6 +162,8 @@ my @bad = (
 	['algorithm as a list', hs256($secret, \%acme, alg => ['HS256'])],
 	['another algorithm than it says', hs256($secret, \%acme, alg => 'HS512')],
 	['public-key algorithm', hs256($secret, \%acme, alg => 'RS256')],
+	['a key of its own', hs256('another secret of thirty-two bytes', \%acme,
+		jwk => { kty => 'oct', k => encode_base64url('another secret of thirty-two bytes') })],
 	['another secret', hs256($secret ^ "\1", \%acme)],
 	['empty secret', hs256('', \%acme)],
 	['no signature', $good =~ s/[^.]*$//r],
@@ -189,9 +191,7 @@ my @bad = (
 	# header members that would have to be obeyed
 	(map { ["member $_->[0]", hs256($secret, \%acme, @$_)] }
 		[crit => ['exp']], [crit => []], [b64 => JSON::PP::false()], [b64 => JSON::PP::true()],
-		[zip => 'DEF'], [enc => 'A128GCM'], [jku => 'http://127.0.0.1:8081/'],
-		[x5u => 'http://127.0.0.1:8081/'],
-		[jwk => { kty => 'oct', k => encode_base64url($secret) }], [kid => 1], [kid => undef],
+		[zip => 'DEF'], [enc => 'A128GCM'], [kid => 1], [kid => undef],
 		[typ => 'dpop+jwt'], [typ => 1]),
 
 	# times
@@ -229,6 +229,10 @@ my @good = (
 	['HS512', jws({ alg => 'HS512' }, \%acme, sub { hmac_sha512($_[0], $secret) })],
 	['type of an access token', hs256($secret, \%acme, typ => 'at+JWT')],
 	['a kid that no key has', hs256($secret, \%acme, kid => '../../dev/null')],
+	# ignored, and never followed
+	(map { ["member $_->[0]", hs256($secret, \%acme, @$_)] }
+		[jku => 'http://127.0.0.1:8081/'], [x5u => 'http://127.0.0.1:8081/'], [x5c => ['AA']],
+		[jwk => { kty => 'oct', k => encode_base64url($secret) }]),
 	['unknown members', hs256($secret, \%acme, x5t => 'x', y => {})],
 	['a fraction of a second', jws({ alg => 'HS256' },
 		'{"sub":"acme","exp":' . ($now + 3600) . '.25}', \&sign)],

@@ -177,7 +177,7 @@ my @other_claims = (
 # To the header.
 my @good_headers = (
 	sub { $_[0]{typ} = any(qw!JWT jwt at+jwt AT+JWT application/jwt!) },
-	sub { $_[0]{x5t} = 'x' },
+	sub { $_[0]{any(qw/x5t x5c jku x5u jwk/)} = any('x', any_value()) },
 	sub { $_[0]{kid} = any('unknown', '../../dev/null', '') },
 	sub { $_[0]{cty} = any_value() },
 );
@@ -186,7 +186,7 @@ my @other_headers = (
 	sub { delete $_[0]{alg} },
 	sub { $_[0]{typ} = any('dpop+jwt', 'JWE', '', 'jwt ', any_value()) },
 	sub { $_[0]{kid} = any(@asymmetric, any_value()) },
-	sub { $_[0]{any(qw/crit b64 zip enc jwk jku x5u/)} = any(['exp'], 'x', any_value()) },
+	sub { $_[0]{any(qw/crit b64 zip enc/)} = any(['exp'], 'x', any_value()) },
 );
 # To the text of either, before it is signed.
 my @good_texts = (
@@ -454,7 +454,7 @@ sub ask {
 
 sub refusals {
 	my ($t) = @_;
-	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?), client: /g;
+	return $t->read_file('error.log') =~ /tollgate: request refused: (?:invalid_token|expired_credential|not_yet_valid) \(\w+\): (.*?), client: /g;
 }
 
 # What the command says of each.

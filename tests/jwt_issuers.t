@@ -312,7 +312,7 @@ sub asks {
 
 sub refusals {
 	my ($t) = @_;
-	return $t->read_file('error.log') =~ /tollgate: token refused: (.*?)(?: while [^,]*)?, client: /g;
+	return $t->read_file('error.log') =~ /tollgate: request refused: (?:invalid_token|expired_credential|not_yet_valid) \(\w+\): (.*?)(?: while [^,]*)?, client: /g;
 }
 
 ###############################################################################

@@ -21,7 +21,7 @@ use Tollgate::Client qw/ poll reload_and_wait /;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(68);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(71);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -151,6 +151,7 @@ $t->write_file('jwks.json', json({ keys => [
 	jwk('p256', kid => 'p256-1', use => 'sig', key_ops => ['verify'], alg => 'ES256'),
 	jwk('p384', kid => 'p384-1'),
 	jwk('ed25519', kid => 'ed-1'),
+	jwk('ed25519', kid => 'ed-2', alg => 'Ed25519'),
 	jwk('rsa', kid => 'rsa-pss', alg => 'PS256'),
 	# not for signatures
 	jwk('foreign', kid => 'encryption', use => 'enc'),
@@ -174,6 +175,9 @@ for my $alg (qw/RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA/) {
 	my $key = $signer{$alg} // $signer{substr $alg, 0, 2};
 	is(client('/jwks', signed($key, $alg)), 'acme', "$alg, without kid");
 }
+# The other name of EdDSA on this curve (RFC 9864), in a token and in a key.
+is(client('/jwks', signed('ed25519', 'Ed25519', kid => 'ed-1')), 'acme', 'Ed25519, a key for any');
+is(client('/jwks', signed('ed25519', $_, kid => 'ed-2')), 'acme', "$_, a key for Ed25519") for qw/EdDSA Ed25519/;
 is(client('/pem', signed('rsa', $_)), 'acme', "$_, PEM") for qw/RS256 PS512/;
 is(client('/certificate', signed('rsa', $_)), 'acme', "$_, certificate") for qw/RS256 PS256/;
 is(client('/jwk', signed('p256', 'ES256')), 'acme', 'single key');
@@ -299,7 +303,7 @@ sub openssl_sign {
 	my ($key, $alg, $input) = @_;
 	my ($in, $out) = map { "$d/$_" } qw/input signature/;
 	write_raw($in, $input);
-	if ($alg eq 'EdDSA') {
+	if ($alg =~ /^Ed/) {
 		openssl('pkeyutl', '-sign', '-rawin', '-inkey', "$d/$key.key", '-in', $in, '-out', $out);
 	} else {
 		my @padding = $alg !~ /^PS/ ? ()

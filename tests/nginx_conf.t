@@ -420,7 +420,7 @@ sub curl {
 	$host //= 'api.example.com';
 	@lines = grep { !ref && !/^Host: / } @lines;
 	my $port = port(8443);
-	open my $curl, '-|', 'curl', '--silent', '--include', '--http2', '--max-time', 20,
+	open my $curl, '-|', 'curl', '--silent', '--include', '--http2', '--max-time', 60,
 		'--cacert', "$d/fullchain.pem", '--resolve', "$host:$port:127.0.0.1",
 		@body, map({ ('--header', $_) } @lines), "https://$host:$port$uri"
 		or die "Can't run curl: $!\n";

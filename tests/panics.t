@@ -89,7 +89,7 @@ my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)
 	->write_file_expand('nginx.conf', $conf);
 
 write_keys($t, 'other');
-$t->try_run('no tollgate_debug_panic: not a debug build')->plan(68);
+$t->try_run('no tollgate_debug_panic: not a debug build')->plan(69);
 
 ###############################################################################
 
@@ -157,11 +157,12 @@ $t->stop();
 my (%lines, @broken);
 for my $line (audit_lines($t, 'audit.log')) {
 	push @broken, $line unless ref $line;
-	push @{$lines{$line->{path}}}, join ' ', grep { defined } @$line{qw/decision reason status/};
+	push @{$lines{$line->{path}}}, join ' ', grep { defined } @$line{qw/decision reason detail status/};
 }
 is("@broken", '', 'log: valid');
 for my $callback (qw/access precontent header_filter/) {
-	is($lines{"/$callback"}[0], 'deny internal_error 500', "log: $callback");
+	my $detail = $callback eq 'header_filter' ? 'headers_failed' : 'panic';
+	is($lines{"/$callback"}[0], "deny internal_error $detail 500", "log: $callback");
 }
 is($lines{'/timer'}[0], 'allow 200', 'log: what waited for the timer is written after all');
 is($lines{'/log'}, undef, 'log: of a line that could not be made, nothing');
@@ -169,6 +170,7 @@ is($lines{'/log'}, undef, 'log: of a line that could not be made, nothing');
 my $log = $t->read_file('error.log');
 unlike($log, qr/planted-secret-payload/, 'the message of a panic is not logged');
 like($log, qr/\[crit\].*tollgate: internal error at \S+:\d+/, 'the place of a panic is');
+like($log, qr/\[error\].*request refused: internal_error \(panic\): .*, request_id: \S+,/, 'with the id of its request');
 is(() = $log =~ /internal error with/g, 1, 'files: told once');
 
 ###############################################################################

@@ -26,7 +26,7 @@ select STDOUT; $| = 1;
 needs_engine();
 
 use constant {
-	RATE => 1000,
+	RATE => 200,
 	BURST => 2000,
 	SECONDS => 2.5,
 	PROCESSES => 8,
@@ -52,10 +52,10 @@ http {
     tollgate_zone zone=tollgate:1m;
     tollgate_price * input=1000 output=1000;
 
-    tollgate_tier fast { tokens 1000/s burst=2000; }
+    tollgate_tier fast { tokens 200/s burst=2000; }
     tollgate_tier poor { budget 0.095/month; }
     tollgate_tier open { }
-    tollgate_limit rule key=all tokens=1000/s burst=2000;
+    tollgate_limit rule key=all tokens=200/s burst=2000;
     tollgate_limit purse key=all budget=0.095/month;
 
     tollgate_audit_log audit.log;

@@ -59,7 +59,14 @@ impl Source for KeyFiles {
             block.extend_from_slice(&(file.len() as u64).to_le_bytes());
             block.extend_from_slice(file);
         }
-        Ok(Content { block, keys: keys.len(), ..Content::default() })
+        let told = keys.notes().iter().filter(|note| note.is_mistake());
+        let warnings = told
+            .map(|note| match note.is_remark() {
+                true => note.to_string(),
+                false => format!("{note}; that key is not used"),
+            })
+            .collect();
+        Ok(Content { block, keys: keys.len(), warnings, ..Content::default() })
     }
 
     fn open(&self, block: Mapping) -> Option<Self::Loaded> {

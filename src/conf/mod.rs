@@ -26,6 +26,7 @@ use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::locations::Server;
 use crate::ffi::shm::{SharedZone, ZoneLock};
 use crate::ffi::variable_cache::HeaderVariables;
+use crate::ffi::zone_memory::ZoneMemory;
 use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
@@ -84,6 +85,11 @@ impl MainConf {
     /// The zone, once nginx has mapped it.
     pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         self.zone.as_ref()?.get()
+    }
+
+    /// What the zone lies in.
+    pub(crate) fn zone_memory(&self) -> Option<Arc<ZoneMemory>> {
+        self.zone.as_ref()?.memory()
     }
 
     /// Where the zone's state is kept.

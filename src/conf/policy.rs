@@ -10,7 +10,8 @@ use super::credentials::{self, Verifier};
 use super::files;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
-    AuditLog, Auth, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings, Upgrade,
+    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
+    Upgrade,
 };
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
@@ -67,6 +68,7 @@ pub(crate) struct Policy {
     /// How much of a bound is reserved.
     pub(crate) reserve: Reserve,
     pub(crate) oversized: Oversize,
+    pub(crate) cached_answers: CachedAnswers,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
     pub(crate) on_revoke: OnRevoke,
@@ -191,6 +193,7 @@ impl Policy {
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
             reserve: settings.reserve.unwrap_or_default(),
             oversized: settings.oversized.unwrap_or(Oversize::Debt),
+            cached_answers: settings.cached_answers.unwrap_or_default(),
             ratelimit_headers: settings
                 .ratelimit_headers
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),

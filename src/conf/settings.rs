@@ -91,6 +91,14 @@ pub(crate) enum Reserve {
     Learned,
 }
 
+/// `tollgate_cached_answers`: whether what comes from nginx's cache is charged as the engine's answer was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CachedAnswers {
+    #[default]
+    Free,
+    Charged,
+}
+
 /// `tollgate_on_revoke`: what becomes of a request that runs while its credential is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnRevoke {
@@ -152,6 +160,7 @@ pub(crate) struct Settings {
     pub(crate) estimate: Option<Estimate>,
     pub(crate) reserve: Option<Reserve>,
     pub(crate) oversized: Option<Oversize>,
+    pub(crate) cached_answers: Option<CachedAnswers>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
     pub(crate) on_revoke: Option<OnRevoke>,
@@ -189,7 +198,7 @@ impl Settings {
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
             jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
             background resumable_streams max_body include_usage estimate reserve oversized
-            ratelimit_headers audit_log on_revoke upgrade
+            cached_answers ratelimit_headers audit_log on_revoke upgrade
         )
     }
 }

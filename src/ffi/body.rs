@@ -16,19 +16,22 @@ use super::request::{Request, Verdict};
 
 /// The body is there: the phases go on with the handler that asked for it.
 unsafe extern "C" fn on_body(r: *mut ngx_http_request_t) {
-    // SAFETY: nginx passes a live request. The body is kept for those who read it after us; as all of
-    // it is there, the connection needn't be kept open for the rest of it when the answer is sent,
-    // and the request ends (and gives back what it holds) with its answer.
+    // SAFETY: nginx passes a live request. Where a `post_action` may want the body, its file is kept for
+    // that; else nginx closes it when no other upstream can be asked any more, or whoever wants it for longer
+    // says so. As all of it is there, the connection needn't be kept open for the rest of it when the answer
+    // is sent, and the request ends (and gives back what it holds) with its answer.
     unsafe {
-        (*r).set_preserve_body(1);
+        if Request::from_raw(r).has_post_action() {
+            (*r).set_preserve_body(1);
+        }
         (*r).set_lingering_close(0);
         (*r).write_event_handler = Some(ngx_http_core_run_phases);
         ngx_http_core_run_phases(r);
     }
 }
 
-/// The size of a buffer of a body, in bytes.
-fn size(buffer: &ngx_buf_t) -> u64 {
+/// The size of a buffer, in bytes.
+pub(super) fn size(buffer: &ngx_buf_t) -> u64 {
     match in_memory(buffer) {
         // Both point into one allocation.
         true => (buffer.last as usize).saturating_sub(buffer.pos as usize) as u64,
@@ -117,7 +120,9 @@ impl<'r> Request<'r> {
                 if in_memory(buffer) {
                     bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, part));
                 } else if part > 0 {
-                    let file = ManuallyDrop::new(File::from_raw_fd(buffer.file.as_ref()?.fd));
+                    // Closed when an upstream had answered, it isn't for another one.
+                    let fd = Some(buffer.file.as_ref()?.fd).filter(|fd| *fd >= 0)?;
+                    let file = ManuallyDrop::new(File::from_raw_fd(fd));
                     let start = bytes.len();
                     bytes.resize(start.checked_add(part)?, 0);
                     let offset = u64::try_from(buffer.file_pos).ok()?;

@@ -1,7 +1,7 @@
 //! The clocks.
 
 use ngx::ffi::{clock_gettime, ngx_cached_time, timespec, CLOCK_MONOTONIC};
-use tollgate_core::clock::{MonoNanos, UnixMillis, UnixSeconds};
+use tollgate_core::clock::{MonoNanos, UnixMillis, UnixSeconds, WallClock};
 use tollgate_core::limits::Now;
 
 /// Now on the monotonic clock, read from the kernel: nginx's own cached time is as old as the turn of
@@ -25,6 +25,11 @@ pub(crate) fn wall_now() -> UnixMillis {
     let (sec, msec) = unsafe { ((*ngx_cached_time).sec, (*ngx_cached_time).msec) };
     let msec = i64::try_from(msec).unwrap_or(0);
     UnixMillis(sec.saturating_mul(1000).saturating_add(msec))
+}
+
+/// The wall clock of this turn of the event loop, which `timer_resolution` makes lag further.
+pub(crate) fn wall_clock() -> WallClock {
+    WallClock::lagging(wall_now(), || UnixMillis(wall_ms()))
 }
 
 /// Now on both.

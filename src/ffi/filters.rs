@@ -14,6 +14,7 @@ use super::relay;
 use super::request::Request;
 use super::subrequest;
 use crate::response::{self, Header};
+use crate::settlement;
 
 /// The filters that were on top before us, of the configuration that was read last.
 static mut NEXT: Next = Next { header: None, body: None };
@@ -99,6 +100,8 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     if let Some(rc) = captured {
         return rc;
     }
+    // SAFETY: as above. Asked before what it reads may change.
+    let ends = guard(false, || unsafe { relay::is_end(Request::from_raw(r), chain) });
     // SAFETY: nginx passes a live request.
     let body = guard(Err(()), || Ok(response::body(unsafe { Request::from_raw(r) })));
     match body {
@@ -107,15 +110,26 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
         Err(()) if guard(true, || response::owes_body(unsafe { Request::from_raw(r) })) => {
             NGX_ERROR as ngx_int_t
         }
-        Err(()) | Ok(None) => relay(r, chain),
+        Err(()) | Ok(None) => relay(r, chain, ends),
         Ok(Some(body)) => {
             // SAFETY: the pool of a live request, and the chain that nginx passed.
             let chain = unsafe { replacement(r, chain, body) };
             match chain.is_null() {
                 true => NGX_ERROR as ngx_int_t,
-                false => next_body(r, chain),
+                false => {
+                    settle_if(r, ends);
+                    next_body(r, chain)
+                }
             }
         }
+    }
+}
+
+/// Before the last of an answer goes out, so that its client finds free what it held.
+fn settle_if(r: *mut ngx_http_request_t, ends: bool) {
+    if ends {
+        // SAFETY: nginx passes a live request.
+        guard((), || settlement::end(unsafe { Request::from_raw(r) }));
     }
 }
 
@@ -137,10 +151,11 @@ fn send(r: *mut ngx_http_request_t, out: *mut ngx_chain_t, chain: *mut ngx_chain
 }
 
 /// Passes the answer of an engine on, and has it read as it goes by.
-fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t, ends: bool) -> ngx_int_t {
     // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
     // client still gets the answer.
     let changed = guard(None, || unsafe { relay::read(Request::from_raw(r), chain) });
+    settle_if(r, ends);
     match changed {
         None => send(r, chain, chain),
         Some(Err(relay::OutOfMemory)) => NGX_ERROR as ngx_int_t,

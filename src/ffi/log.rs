@@ -48,6 +48,11 @@ pub(crate) fn cycle_warn(message: fmt::Arguments<'_>) {
     write(cycle_log(), NGX_LOG_WARN, message);
 }
 
+/// Something outside of any request that is all right.
+pub(crate) fn cycle_info(message: fmt::Arguments<'_>) {
+    write(cycle_log(), NGX_LOG_INFO, message);
+}
+
 /// A handle on one of nginx's logs, for as long as a callback lasts.
 #[derive(Clone, Copy)]
 pub(crate) struct Log(*mut ngx_log_t);

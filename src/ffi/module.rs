@@ -2,11 +2,10 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null;
-use std::sync::Arc;
 
 use ngx::ffi::{
-    ngx_array_push, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_handler_pt, ngx_http_module_t,
+    ngx_array_push, ngx_conf_t, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t,
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt, ngx_http_module_t,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
     ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
     ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
@@ -14,8 +13,8 @@ use ngx::ffi::{
 
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
-use super::{commands, conf, filters, variables};
-use crate::{access, audit, identity, status, upkeep, watch};
+use super::{commands, composed, conf, file_size, filters, variables};
+use crate::{access, audit, identity, settlement, status, upkeep, watch};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
     ctx: (&raw const CONTEXT).cast_mut().cast(),
@@ -81,6 +80,7 @@ pub(super) fn ctx_index() -> usize {
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     install_panic_hook();
+    file_size::survive_limit();
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes its context.
         match unsafe { variables::add(cf) } {
@@ -103,7 +103,8 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         // nginx runs the handlers of a phase from the last one to the first. In ACCESS we come last,
         // so that whoever is refused by `deny`, auth_basic or auth_request spends nothing; in
-        // PRECONTENT first, so that mirrored requests carry no credential either.
+        // PRECONTENT first, so that mirrored requests carry no credential either. Those of LOG it runs from
+        // the first one on, and what a request took is known before any of them writes it down.
         let added =
             add_handler(cf, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(on_preaccess), false)
                 && add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(on_access), true)
@@ -113,11 +114,13 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                     Some(on_precontent),
                     false,
                 )
-                && add_handler(cf, ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(on_log), false);
+                && add_handler(cf, ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(on_log), true);
         if !added {
             return NGX_ERROR as ngx_int_t;
         }
         filters::install();
+        // SAFETY: nginx passes its context.
+        unsafe { composed::find(cf) };
         NGX_OK as ngx_int_t
     })
 }
@@ -126,7 +129,7 @@ fn add_handler(
     cf: *mut ngx_conf_t,
     phase: u32,
     handler: ngx_http_handler_pt,
-    runs_last: bool,
+    is_first: bool,
 ) -> bool {
     // SAFETY: in postconfiguration the core module's main configuration is complete, and a phase's
     // array holds handlers.
@@ -142,7 +145,7 @@ fn add_handler(
             return false;
         }
         pushed.write(handler);
-        if runs_last {
+        if is_first {
             phase.handlers.as_slice_mut::<ngx_http_handler_pt>().rotate_right(1);
         }
     }
@@ -154,6 +157,9 @@ unsafe extern "C" fn on_preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     phase(unsafe { Request::from_raw(r) }, |r| {
         if r.is_led_astray() {
             return Some(Verdict::Status(502));
+        }
+        if r.is_main() && r.is_after_answer() {
+            settlement::before_post_action(r);
         }
         identity::silence(r);
         Some(Verdict::Declined)
@@ -196,8 +202,12 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                     status::begin(main, &place);
                     // A single process lives through reloads, and is told of them here.
                     let reloaded = super::process::is_single() && super::process::is_running();
-                    if let Some((zone, lock)) = main.zone().filter(|_| reloaded) {
-                        upkeep::join(zone, &lock, main);
+                    if reloaded {
+                        // SAFETY: until this returns, it is the cycle before, whose files are open.
+                        unsafe { super::open_file::end_all(ngx_cycle) };
+                    }
+                    if let Some((zone, _)) = main.zone().filter(|_| reloaded) {
+                        upkeep::join(zone, main);
                     }
                 }
                 _ => status::end(),
@@ -216,9 +226,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         if super::process::is_worker() {
             // SAFETY: nginx passes its cycle.
             if let Some(main) = unsafe { conf::main_of(cycle) } {
-                if let Some((zone, lock)) = main.zone() {
-                    upkeep::start(**zone, lock, main.state_file().map(Arc::clone));
+                if let Some((zone, _)) = main.zone() {
                     watch::start(main, **zone);
+                    upkeep::start(main);
                 }
             }
         }
@@ -229,7 +239,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard((), || {
         // SAFETY: nginx passes its cycle.
-        unsafe { super::open_file::flush_all(cycle) };
+        unsafe { super::open_file::end_all(cycle) };
         status::leave();
         watch::stop();
         upkeep::stop();

@@ -9,11 +9,14 @@ use ngx::ffi::{
     ngx_event_t, ngx_log_t, ngx_open_file_t, ngx_post_event, ngx_posted_events, write,
 };
 use parking_lot::Mutex;
-use tollgate_core::audit::Batch;
+use tollgate_core::audit::{Batch, Trouble};
 
 use super::conf::{ConfContext, ConfError};
 use super::guard::guard;
 use super::log::cycle_error;
+
+/// Milliseconds until it is tried again to write what could not be written.
+const RETRY_MS: u64 = 1000;
 
 /// When lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +41,11 @@ pub(crate) struct LogFile {
 struct Waiting {
     batch: Batch,
     event: ngx_event_t,
-    /// Failures are logged once a second at most.
-    last_error_ms: i64,
+    trouble: Trouble,
+    /// The descriptor that was written to last; another one is that of another file.
+    fd: i32,
+    /// The file is closed, or about to be.
+    is_over: bool,
 }
 
 impl LogFile {
@@ -69,7 +75,8 @@ impl LogFile {
         }
         // SAFETY: a structure of pointers, numbers and flags, for which zero is a value.
         let event = unsafe { std::mem::zeroed() };
-        let waiting = Waiting { batch: Batch::new(buffering.size), event, last_error_ms: 0 };
+        let (batch, trouble) = (Batch::new(buffering.size), Trouble::default());
+        let waiting = Waiting { batch, event, trouble, fd: -1, is_over: false };
         let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
         let log = Rc::new(Self { path, buffering, file, is_shared, waiting });
         entry.data = (&raw const *log).cast_mut().cast();
@@ -93,10 +100,19 @@ impl LogFile {
     /// Adds a line, which `line` appends to the bytes it is given.
     pub(crate) fn append(&self, line: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.waiting.lock();
+        if waiting.batch.is_full() {
+            // Maybe it can be written again.
+            self.flush(&mut waiting);
+        }
         if waiting.batch.push(line) {
             self.flush(&mut waiting);
-            return;
+        } else {
+            self.call(&mut waiting, self.buffering.flush_ms);
         }
+    }
+
+    /// Has the lines written in so many milliseconds; 0: at the end of this turn of the event loop.
+    fn call(&self, waiting: &mut Waiting, ms: u64) {
         let event = &raw mut waiting.event;
         // SAFETY: the event lies in a box that the configuration keeps; `Drop` takes it out of
         // nginx's queues. The log is that of the cycle.
@@ -106,7 +122,7 @@ impl LogFile {
             (*event).log = ngx::ffi::ngx_cycle.as_ref().map_or(null_mut(), |cycle| cycle.log);
             // An old worker that waits for nothing else may go; it flushes when it does.
             (*event).set_cancelable(1);
-            match self.buffering.flush_ms {
+            match ms {
                 0 => ngx_post_event(event, &raw mut ngx_posted_events),
                 ms if (*event).timer_set() == 0 => {
                     ngx_add_timer(event, usize::try_from(ms).unwrap_or(usize::MAX));
@@ -117,9 +133,16 @@ impl LogFile {
     }
 
     fn flush(&self, waiting: &mut Waiting) {
+        if waiting.is_over {
+            return;
+        }
         // SAFETY: nginx keeps the entry as long as the cycle; it changes the descriptor when it
         // reopens the file.
         let fd = unsafe { (*self.file).fd };
+        // If nginx could not open the new file, it stays with the old one, and so does a torn line.
+        if std::mem::replace(&mut waiting.fd, fd) != fd {
+            waiting.batch.reopened();
+        }
         while !waiting.batch.is_empty() {
             let bytes = waiting.batch.as_bytes();
             let wanted = bytes.len();
@@ -135,27 +158,54 @@ impl LogFile {
                 continue;
             }
             self.complain(waiting, (written < 0).then_some(error));
+            // Also if no further line comes, they are written as soon as they can be.
+            self.call(waiting, RETRY_MS);
             return;
+        }
+        let dropped = waiting.batch.take_dropped();
+        if let Some(lost) = waiting.trouble.ended(dropped) {
+            let path = &self.path;
+            cycle_error(format_args!(
+                "tollgate: the audit log \"{path}\" is written again; {lost} lines were lost"
+            ));
         }
     }
 
     /// Says that not all was written: because of `error`, or because the disk is full.
     fn complain(&self, waiting: &mut Waiting, error: Option<std::io::Error>) {
-        let now = super::clock::wall_now().0;
-        if now - waiting.last_error_ms < 1000 {
-            return;
-        }
-        waiting.last_error_ms = now;
-        let path = &self.path;
         let dropped = waiting.batch.take_dropped();
+        let Some(lost) = waiting.trouble.failed(super::clock::wall_now(), dropped) else { return };
+        let path = &self.path;
+        let so_far = format_args!(
+            "lines wait for as long as the buffer has room; {lost} lines were lost so far"
+        );
         match error {
             Some(error) => cycle_error(format_args!(
-                "tollgate: cannot write the audit log \"{path}\": {error}; {dropped} lines were lost"
+                "tollgate: cannot write the audit log \"{path}\": {error}; {so_far}"
             )),
             None => cycle_error(format_args!(
-                "tollgate: the audit log \"{path}\" was written in part, is the disk full? \
-                 {dropped} lines were lost"
+                "tollgate: the audit log \"{path}\" was written in part, is the disk full? {so_far}"
             )),
+        }
+    }
+
+    /// The process is about to end, or to close the file: what can't be written now, never will be.
+    fn end(&self, waiting: &mut Waiting) {
+        self.flush(waiting);
+        self.give_up(waiting);
+        // A request that is still served by the configuration of before (`master_process off`) must not
+        // write to what has the descriptor next.
+        waiting.is_over = true;
+    }
+
+    fn give_up(&self, waiting: &mut Waiting) {
+        let lost = waiting.batch.abandon();
+        let all = waiting.trouble.ended(lost).unwrap_or(lost);
+        if all > 0 {
+            let path = &self.path;
+            cycle_error(format_args!(
+                "tollgate: {all} lines of the audit log \"{path}\" were lost, as it could not be written"
+            ));
         }
     }
 }
@@ -180,6 +230,8 @@ unsafe fn files_of(cycle: *const ngx_cycle_t) -> usize {
 
 impl Drop for LogFile {
     fn drop(&mut self) {
+        // Its file is closed by now.
+        self.give_up(&mut self.waiting.lock());
         let waiting = self.waiting.get_mut();
         let event = &raw mut waiting.event;
         // SAFETY: the event is ours; its flags say in which of nginx's queues it is.
@@ -208,20 +260,18 @@ unsafe extern "C" fn on_reopen(file: *mut ngx_open_file_t, _log: *mut ngx_log_t)
     guard((), || {
         // SAFETY: `open` put the log file here.
         if let Some(log) = unsafe { (*file).data.cast::<LogFile>().as_ref() } {
-            let mut waiting = log.waiting.lock();
-            log.flush(&mut waiting);
             // nginx calls this just before it opens the new file.
-            waiting.batch.reopened();
+            log.flush(&mut log.waiting.lock());
         }
     });
 }
 
-/// Writes what waits, in every audit log of a configuration.
+/// Writes what waits, in every audit log of a configuration, or gives it up.
 ///
 /// # Safety
 ///
-/// `cycle` is the one that nginx passed to `exit_process`.
-pub(super) unsafe fn flush_all(cycle: *mut ngx_cycle_t) {
+/// `cycle` is that of a configuration which was in use until now.
+pub(super) unsafe fn end_all(cycle: *mut ngx_cycle_t) {
     // SAFETY: the cycle's list of files; an entry with our handler holds a log file.
     unsafe {
         let mut part = &raw const (*cycle).open_files.part;
@@ -229,7 +279,9 @@ pub(super) unsafe fn flush_all(cycle: *mut ngx_cycle_t) {
             for index in 0..files.nelts {
                 let file = files.elts.cast::<ngx_open_file_t>().add(index);
                 if (*file).flush.is_some_and(|f| f as usize == on_reopen as *const () as usize) {
-                    on_reopen(file, null_mut());
+                    if let Some(log) = (*file).data.cast::<LogFile>().as_ref() {
+                        log.end(&mut log.waiting.lock());
+                    }
                 }
             }
             part = files.next;

@@ -1,12 +1,12 @@
 //! What a question to a provider has in the place of what nginx gives a subrequest from its parent: header
-//! lines, variables and a body of its own, so that nothing of the client's goes with it.
+//! lines and a body of its own.
 
 use std::ptr::null_mut;
 
 use ngx::ffi::{
-    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_request_body_t, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t,
-    ngx_list_init, ngx_pcalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_HTTP_POST, NGX_OK,
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_request_body_t, ngx_http_request_t,
+    ngx_int_t, ngx_list_init, ngx_pcalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_HTTP_POST,
+    NGX_OK,
 };
 
 use super::headers::push_in;
@@ -15,7 +15,6 @@ use super::text;
 
 /// What a subrequest gets in the place of what it has from its parent.
 pub(super) struct Outfit {
-    variables: *mut ngx_http_variable_value_t,
     body: *mut ngx_http_request_body_t,
     form_len: Option<usize>,
     length: ngx_str_t,
@@ -26,19 +25,12 @@ impl Outfit {
     ///
     /// `r` is live.
     pub(super) unsafe fn new(r: Request<'_>, form: Option<&[u8]>) -> Option<Self> {
-        // SAFETY: by the contract of this function; the core module's main configuration is
-        // complete. Zero is a value for all that is allocated.
+        // SAFETY: by the contract of this function. Zero is a value for all that is allocated.
         unsafe {
             let pool = (*r.as_ptr()).pool;
-            let core: *mut ngx_http_core_main_conf_t =
-                (*(*r.as_ptr()).main_conf.add(ngx_http_core_module.ctx_index)).cast();
-            let count = (*core).variables.nelts.max(1);
-            let variables: *mut ngx_http_variable_value_t =
-                ngx_pcalloc(pool, count.checked_mul(size_of::<ngx_http_variable_value_t>())?)
-                    .cast();
             let body: *mut ngx_http_request_body_t =
                 ngx_pcalloc(pool, size_of::<ngx_http_request_body_t>()).cast();
-            if variables.is_null() || body.is_null() {
+            if body.is_null() {
                 return None;
             }
             let mut length = ngx_str_t::default();
@@ -58,22 +50,18 @@ impl Outfit {
                 chain.next = null_mut();
                 (*body).bufs = link;
             }
-            Some(Self { variables, body, form_len: form.map(<[u8]>::len), length })
+            Some(Self { body, form_len: form.map(<[u8]>::len), length })
         }
     }
 
     /// # Safety
     ///
     /// `sr` is a subrequest that nginx has just made.
-    pub(super) unsafe fn dress(self, sr: *mut ngx_http_request_t, uri: ngx_str_t) {
+    pub(super) unsafe fn dress(self, sr: *mut ngx_http_request_t) {
         // SAFETY: by the contract of this function. Header lines, if there is no memory for them,
         // are left out, which the provider will answer as it likes.
         unsafe {
-            // What came of variables belongs to the header lines that they are made of.
-            (*sr).variables = self.variables;
             (*sr).request_body = self.body;
-            // `$request_uri`, by which caches tell pages apart.
-            (*sr).unparsed_uri = uri;
             (*sr).set_filter_need_in_memory(1);
             let headers = &raw mut (*sr).headers_in;
             headers.write_bytes(0, 1);

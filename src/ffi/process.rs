@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use ngx::ffi::{
@@ -11,6 +12,8 @@ use ngx::ffi::{
     ngx_pid, ngx_process, ngx_test_config, ngx_worker, pthread_sigmask, sigfillset, sigset_t,
     NGX_PROCESS_SIGNALLER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, SIG_SETMASK,
 };
+
+use tollgate_core::limits::Process;
 
 use super::text;
 
@@ -56,19 +59,56 @@ pub(super) fn is_running() -> bool {
     }
 }
 
-/// Its number.
-pub(crate) fn id() -> u32 {
-    // SAFETY: nginx writes it at the start of the process.
-    u32::try_from(unsafe { ngx_pid }).unwrap_or(0)
-}
-
 /// Its number as the kernel has it: for code that runs in the master as well, before nginx knows.
 pub(crate) fn current() -> u32 {
     std::process::id()
 }
 
+/// This process, as others know it.
+pub(crate) fn me() -> Process {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let pid = current_as_nginx_knows();
+    let known = STARTED.load(Ordering::Relaxed);
+    // A fork makes another process.
+    if known >> 32 == u64::from(pid) {
+        return Process { pid, started: u32::try_from(known & u64::from(u32::MAX)).unwrap_or(0) };
+    }
+    let started = seen(pid).map_or(0, |(_, started)| started);
+    STARTED.store(u64::from(pid) << 32 | u64::from(started), Ordering::Relaxed);
+    Process { pid, started }
+}
+
+/// The number that nginx wrote at the start of the process; before that, what the kernel says.
+fn current_as_nginx_knows() -> u32 {
+    // SAFETY: nginx writes it at the start of the process.
+    match u32::try_from(unsafe { ngx_pid }) {
+        Ok(pid @ 1..) => pid,
+        _ => current(),
+    }
+}
+
+/// Whether this process lives. Numbers are used again: one that started at another time is another one.
+pub(crate) fn is_alive(other: Process) -> bool {
+    exists(other.pid)
+        && seen(other.pid).is_none_or(|(is_over, started)| {
+            !is_over && (other.started == 0 || started == other.started)
+        })
+}
+
+/// Whether a process has come to its end, and waits for its parent to notice; and when it started, in
+/// ticks since boot: fields 3 and 22 of `/proc/PID/stat` (proc(5)). `None` where that can't be read.
+fn seen(pid: u32) -> Option<(bool, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let (_, behind) = stat.rsplit_once(')')?;
+    let mut fields = behind.split_ascii_whitespace();
+    let is_over = matches!(fields.next()?, "Z" | "X" | "x");
+    let ticks: u64 = fields.nth(18)?.parse().ok()?;
+    Some((is_over, u32::try_from(ticks & u64::from(u32::MAX)).ok()?))
+}
+
 /// Whether there is a process of this number, whoever's it is.
-pub(crate) fn exists(id: u32) -> bool {
+fn exists(id: u32) -> bool {
     let Ok(pid) = i32::try_from(id) else { return false };
     // SAFETY: signal 0 is sent to nobody.
     let found = unsafe { kill(pid, 0) } == 0;
@@ -77,7 +117,10 @@ pub(crate) fn exists(id: u32) -> bool {
 
 /// Runs `f` in a thread of its own, to which no signal of nginx's is delivered. The name is for whoever
 /// looks at the process, and 15 bytes long at most.
-pub(crate) fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     #[allow(clippy::cast_possible_wrap)]
     const SET: i32 = SIG_SETMASK as i32;
     // SAFETY: both sets are written before they are read. A thread inherits the mask of the one that

@@ -10,7 +10,7 @@ use ngx::ffi::{
 };
 use tollgate_core::llm::meter::Part;
 
-use super::body::in_memory;
+use super::body::{in_memory, size};
 use super::module;
 use super::request::Request;
 use crate::metering::Metering;
@@ -116,6 +116,27 @@ pub(super) unsafe fn read(
         Some(done.map(|()| out.first).ok_or(OutOfMemory))
     })
     .flatten()
+}
+
+/// Whether the answer of the request ends with `chain`.
+///
+/// # Safety
+///
+/// `chain` is what nginx passed to the body filter of the request.
+pub(super) unsafe fn is_end(r: Request<'_>, chain: *mut ngx_chain_t) -> bool {
+    let Some(state) = r.state().filter(|_| r.is_main()) else { return false };
+    let mut state = state.borrow_mut();
+    let Some(rest) = &mut state.rest else { return false };
+    let (mut bytes, mut is_last) = (0_u64, false);
+    // SAFETY: by the contract of this function.
+    unsafe {
+        each(chain, |link| {
+            let buffer = &*(*link).buf;
+            bytes = bytes.saturating_add(size(buffer));
+            is_last |= buffer.last_buf() != 0;
+        });
+    }
+    rest.takes(bytes, is_last)
 }
 
 /// The bytes of a buffer, as far as they are in memory.

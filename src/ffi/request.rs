@@ -1,23 +1,20 @@
 //! The request of a callback.
 
-use std::cell::RefCell;
-use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ngx::ffi::{
     in6_addr, ngx_http_core_access_phase, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc,
-    ngx_pool_cleanup_add, sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE,
+    sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE, NGX_HTTP_CACHE_HIT,
+    NGX_HTTP_CACHE_REVALIDATED, NGX_HTTP_CACHE_STALE, NGX_HTTP_CACHE_UPDATING,
     NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_SATISFY_ANY, NGX_OK,
 };
 
-use super::guard::guard;
 use super::log::Log;
 use super::module::ctx_index;
 use super::text;
 use crate::conf::{LocConf, MainConf};
-use crate::state::State;
 
 /// What a phase handler tells nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +55,6 @@ pub(crate) struct Request<'r> {
     life: PhantomData<&'r ngx_http_request_t>,
 }
 
-unsafe extern "C" fn drop_state(data: *mut c_void) {
-    guard((), || {
-        // SAFETY: `attach_state` put it here, and nginx runs a cleanup once, before it frees the pool.
-        unsafe { data.cast::<RefCell<State>>().drop_in_place() };
-    });
-}
-
 impl<'r> Request<'r> {
     /// # Safety
     ///
@@ -77,7 +67,7 @@ impl<'r> Request<'r> {
         self.r
     }
 
-    fn raw(self) -> &'r ngx_http_request_t {
+    pub(super) fn raw(self) -> &'r ngx_http_request_t {
         // SAFETY: live by the contract of `from_raw`. Nothing keeps such a reference over a call
         // into nginx.
         unsafe { &*self.r }
@@ -86,6 +76,16 @@ impl<'r> Request<'r> {
     /// Whether it is a client's request, and not a subrequest.
     pub(crate) fn is_main(self) -> bool {
         std::ptr::eq(self.r, self.raw().main)
+    }
+
+    /// Whether it has been answered, and is led to a `post_action`.
+    pub(crate) fn is_after_answer(self) -> bool {
+        self.raw().post_action() != 0
+    }
+
+    /// Whether its location has a `post_action`.
+    pub(crate) fn has_post_action(self) -> bool {
+        !self.core_loc_conf().post_action.data.is_null()
     }
 
     /// Our configuration of the location it is in.
@@ -158,59 +158,6 @@ impl<'r> Request<'r> {
         self.core_loc_conf().handler.is_some() || self.raw().content_handler.is_some()
     }
 
-    /// The state of the request, if this callback belongs to the location in which it was judged:
-    /// an internal redirect loses it. See [`Request::find_state`].
-    pub(crate) fn state(self) -> Option<&'r RefCell<State>> {
-        // SAFETY: nginx makes the array; our entry is null, or what `attach_state` made, which
-        // lives as long as the pool.
-        unsafe { (*self.raw().ctx.add(ctx_index())).cast::<RefCell<State>>().as_ref() }
-    }
-
-    /// The state of the request, internal redirects or not.
-    pub(crate) fn find_state(self) -> Option<&'r RefCell<State>> {
-        self.state().or_else(|| {
-            // SAFETY: the list of cleanups of a live pool; an entry with our handler holds a state.
-            unsafe {
-                let mut cleanup = (*self.raw().pool).cleanup;
-                while let Some(entry) = cleanup.as_ref() {
-                    if entry.handler.is_some_and(|h| h as usize == drop_state as *const () as usize)
-                    {
-                        return entry.data.cast::<RefCell<State>>().as_ref();
-                    }
-                    cleanup = entry.next;
-                }
-                None
-            }
-        })
-    }
-
-    /// The state of the request, which is made by the first caller, and known to
-    /// [`Request::state`] from now on. `None` when nginx has no memory.
-    pub(crate) fn attach_state(self, make: impl FnOnce() -> State) -> Option<&'r RefCell<State>> {
-        let state: *mut RefCell<State> = match self.find_state() {
-            Some(state) => std::ptr::from_ref(state).cast_mut(),
-            None => {
-                const { assert!(align_of::<RefCell<State>>() <= align_of::<usize>()) };
-                let made = RefCell::new(make());
-                // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
-                // the entry, aligned for a pointer at least.
-                unsafe {
-                    let size = size_of::<RefCell<State>>();
-                    let cleanup = ngx_pool_cleanup_add(self.raw().pool, size).as_mut()?;
-                    let state: *mut RefCell<State> = cleanup.data.cast();
-                    state.write(made);
-                    cleanup.handler = Some(drop_state);
-                    state
-                }
-            }
-        };
-        // SAFETY: nginx makes the array of contexts; the state lives as long as the pool.
-        unsafe {
-            *self.raw().ctx.add(ctx_index()) = state.cast();
-            state.as_ref()
-        }
-    }
-
     /// The client's address as nginx sees it (`realip` included); `None` on a UNIX-domain socket.
     pub(crate) fn client_addr(self) -> Option<IpAddr> {
         // SAFETY: a live request has a connection, and a connection an address, of the structure
@@ -244,6 +191,11 @@ impl<'r> Request<'r> {
         unsafe { Log::from_raw((*self.raw().connection).log) }
     }
 
+    /// Tells the error log of its location from those of others.
+    pub(crate) fn error_log(self) -> usize {
+        self.core_loc_conf().error_log as usize
+    }
+
     pub(crate) fn method(self) -> &'r [u8] {
         // SAFETY: points into the request's header, or at a constant.
         unsafe { text::bytes(self.raw().method_name) }
@@ -269,9 +221,13 @@ impl<'r> Request<'r> {
         unsafe { text::bytes(self.raw().uri) }
     }
 
-    /// Whether the client left before it had a status.
+    /// Whether the client left before it had a status. (Where a `post_action` comes before the log, the
+    /// connection knows, and the status doesn't yet.)
     pub(crate) fn is_client_gone(self) -> bool {
+        // SAFETY: a live request has a connection.
+        let has_failed = || unsafe { (*self.raw().connection).error() != 0 };
         u32::from(self.status()) == NGX_HTTP_CLIENT_CLOSED_REQUEST
+            || (self.is_after_answer() && has_failed())
     }
 
     /// Whether an upstream server was sent the request.
@@ -280,9 +236,19 @@ impl<'r> Request<'r> {
         unsafe { self.raw().upstream.as_ref() }.is_some_and(|upstream| upstream.request_sent() != 0)
     }
 
-    /// Whether the answer at hand comes from nginx's cache, and no backend was asked for it.
+    /// Whether the answer at hand comes from nginx's cache, also where a backend was asked, and it failed
+    /// (stale) or had nothing new (revalidated). What an internal redirect came from doesn't count.
     pub(crate) fn is_from_cache(self) -> bool {
-        self.raw().cached() != 0 && !self.was_sent_upstream()
+        // SAFETY: null, or what nginx made in the request's pool for the location that it is in.
+        let upstream = unsafe { self.raw().upstream.as_ref() };
+        let served = [
+            NGX_HTTP_CACHE_HIT,
+            NGX_HTTP_CACHE_STALE,
+            NGX_HTTP_CACHE_UPDATING,
+            NGX_HTTP_CACHE_REVALIDATED,
+        ];
+        self.raw().cached() != 0
+            && upstream.is_some_and(|upstream| served.contains(&upstream.cache_status()))
     }
 
     /// The status that the client was sent; 0 when there was none.
@@ -362,19 +328,7 @@ impl<'r> Request<'r> {
     }
 }
 
-impl Request<'_> {
-    /// Makes the state of the request known to [`Request::state`] here, too, if it has one.
-    pub(crate) fn attach_state_again(self) {
-        if let Some(state) = self.find_state() {
-            // SAFETY: nginx makes the array of contexts; the state lives as long as the pool.
-            unsafe {
-                *self.raw().ctx.add(ctx_index()) = std::ptr::from_ref(state).cast_mut().cast()
-            }
-        }
-    }
-}
-
-/// Bytes that live as long as a request, for its [`State`], which has no lifetime of its own.
+/// Bytes that live as long as a request, for its [`State`](crate::state::State), which has no lifetime of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     data: *const u8,

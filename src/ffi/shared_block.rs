@@ -8,25 +8,27 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::ptr::{null_mut, NonNull};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use ngx::ffi::{
-    fallocate, fcntl, flock, memfd_create, mmap, munmap, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
-    F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, MAP_POPULATE, MAP_SHARED, MFD_CLOEXEC, PROT_READ,
-    PROT_WRITE, SEEK_SET,
+    fallocate, fcntl, flock, munmap, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, F_RDLCK, F_SETLK,
+    F_UNLCK, F_WRLCK, MAP_POPULATE, MAP_SHARED, MFD_CLOEXEC, PROT_READ, PROT_WRITE, SEEK_SET,
 };
 use parking_lot::Mutex;
 
-use super::process;
+use super::memory::{self, map};
+use super::{file_size, process};
 
 /// Places for blocks: one is in force, and each worker may still read an older one.
 const PLACES: usize = 32;
 /// What is between the beginnings of two places. Memory is used only where something was written.
 const PLACE_LEN: u64 = 1 << 36;
+/// Mappings begin where a page does, whatever the size of those.
+const ALIGNMENT: u64 = 1 << 16;
 /// In front of the places: the words of [`Control`], and the bytes that are locked.
 const CONTROL_LEN: usize = 4096;
 /// The byte whose lock is the right to make a block; those before it are the places'.
@@ -43,6 +45,8 @@ enum Control {
     Used,
     /// What was said last of the block in force; see [`Maker::told`].
     Told,
+    /// When somebody looked last; see [`SharedBlock::is_turn`].
+    Looked,
     /// The length of the block in a place.
     Len(usize),
 }
@@ -51,6 +55,8 @@ enum Control {
 #[derive(Debug)]
 pub(crate) struct SharedBlock {
     file: File,
+    /// What is between two places; less than usual where files must not become large.
+    place_len: u64,
     control: NonNull<AtomicU64>,
     readers: Mutex<Readers>,
 }
@@ -111,35 +117,26 @@ unsafe impl Sync for Mapping {}
 /// The right to make a block.
 pub(crate) struct Maker<'b>(&'b SharedBlock);
 
-/// Memory that nobody can run: where that isn't said, the kernel may refuse it (`vm.memfd_noexec`).
-const MFD_NOEXEC_SEAL: u32 = 8;
-
-fn memory(flags: u32) -> io::Result<File> {
-    // SAFETY: the name ends in a NUL; the descriptor is new, and nobody else's.
-    unsafe {
-        match memfd_create(c"tollgate".as_ptr(), flags) {
-            descriptor @ 0.. => Ok(File::from_raw_fd(descriptor)),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-fn page_of(place: usize) -> u64 {
-    (place as u64).saturating_add(1).saturating_mul(PLACE_LEN)
+/// What there may be between two places, under the limit on the size of files: it goes for memory, too.
+fn place_len(limit: Option<u64>) -> u64 {
+    let places = (PLACES as u64).saturating_add(1);
+    let room = limit.map_or(PLACE_LEN, |limit| limit / places);
+    (room - room % ALIGNMENT).clamp(ALIGNMENT, PLACE_LEN)
 }
 
 impl SharedBlock {
+    fn page_of(&self, place: usize) -> u64 {
+        (place as u64).saturating_add(1).saturating_mul(self.place_len)
+    }
+
     /// Memory without a block.
     pub(crate) fn new() -> io::Result<Arc<Self>> {
-        let file = match memory(MFD_CLOEXEC | MFD_NOEXEC_SEAL) {
-            // Linux before 6.3 doesn't know of it, and has no need to.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => memory(MFD_CLOEXEC)?,
-            memory => memory?,
-        };
-        file.set_len(page_of(PLACES))?;
+        let place_len = place_len(file_size::limit());
+        let len = (PLACES as u64).saturating_add(1).saturating_mul(place_len);
+        let file = memory::make(c"tollgate", MFD_CLOEXEC, len)?;
         // SAFETY: the memory is that long, and starts with zeros.
         let control = unsafe { map(&file, 0, CONTROL_LEN, PROT_READ | PROT_WRITE, MAP_SHARED)? };
-        Ok(Arc::new(Self { file, control: control.cast(), readers: Mutex::default() }))
+        Ok(Arc::new(Self { file, place_len, control: control.cast(), readers: Mutex::default() }))
     }
 
     fn word(&self, control: Control) -> &AtomicU64 {
@@ -148,6 +145,7 @@ impl SharedBlock {
             Control::Seen => 1,
             Control::Used => 2,
             Control::Told => 3,
+            Control::Looked => 4,
             Control::Len(place) => place.min(PLACES).saturating_add(8),
         };
         // SAFETY: the page has 512 such words, and is mapped as long as the value lives.
@@ -180,6 +178,15 @@ impl SharedBlock {
         self.word(Control::Seen).load(Ordering::Acquire)
     }
 
+    /// Whether it is time that somebody looks again, so many milliseconds after the look before: then it
+    /// is the caller who does, and nobody else. `now_ms` is on the monotonic clock.
+    pub(crate) fn is_turn(&self, now_ms: u64, interval_ms: u64) -> bool {
+        let word = self.word(Control::Looked);
+        let last = word.load(Ordering::Relaxed);
+        now_ms.saturating_sub(last) >= interval_ms
+            && word.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// Whether there is memory of blocks that are not in force any more.
     pub(crate) fn is_untidy(&self) -> bool {
         let in_force = self.current().map_or(0, |current| 1 << current.place());
@@ -204,7 +211,7 @@ impl SharedBlock {
                 // SAFETY: the block was written there, and nobody writes to it again before the
                 // lock is taken back.
                 let start = unsafe {
-                    map(&self.file, page_of(place), len, PROT_READ, MAP_SHARED | MAP_POPULATE)
+                    map(&self.file, self.page_of(place), len, PROT_READ, MAP_SHARED | MAP_POPULATE)
                 };
                 match start {
                     Ok(start) => {
@@ -261,9 +268,12 @@ impl Maker<'_> {
     /// Puts `block` in force, in the place of the one before.
     pub(crate) fn publish(&self, block: &[u8]) -> io::Result<()> {
         let shared = self.0;
+        if block.len() as u64 > shared.place_len {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let before = shared.word(Control::Current).load(Ordering::Acquire);
         let place = self.free_place(Stamp(before).place(), before != 0)?;
-        let written = shared.file.write_all_at(block, page_of(place));
+        let written = shared.file.write_all_at(block, shared.page_of(place));
         if written.is_ok() {
             shared.word(Control::Len(place)).store(block.len() as u64, Ordering::Release);
             // A place in eight bits, as there are few.
@@ -309,8 +319,8 @@ impl Maker<'_> {
 
     fn give_back(&self, place: usize) {
         let mode = i32::try_from(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE).unwrap_or(0);
-        let start = i64::try_from(page_of(place)).unwrap_or(i64::MAX);
-        let len = i64::try_from(PLACE_LEN).unwrap_or(i64::MAX);
+        let start = i64::try_from(self.0.page_of(place)).unwrap_or(i64::MAX);
+        let len = i64::try_from(self.0.place_len).unwrap_or(i64::MAX);
         // SAFETY: changes what is in the memory only, where nobody reads.
         unsafe { fallocate(self.0.file.as_raw_fd(), mode, start, len) };
     }
@@ -351,32 +361,5 @@ impl Drop for Mapping {
                 self.of.lock(self.stamp.place(), F_UNLCK);
             }
         }
-    }
-}
-
-/// Maps a part of a file.
-///
-/// # Safety
-///
-/// Nobody changes what is mapped while it is read, unless it is made of atomics.
-unsafe fn map(
-    file: &File,
-    start: u64,
-    len: usize,
-    protection: u32,
-    flags: u32,
-) -> io::Result<NonNull<u8>> {
-    let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let start = i64::try_from(start).map_err(too_large)?;
-    let protection = i32::try_from(protection).unwrap_or(0);
-    let flags = i32::try_from(flags).unwrap_or(0);
-    // SAFETY: a new mapping, where the kernel has room.
-    let address = unsafe { mmap(null_mut(), len, protection, flags, file.as_raw_fd(), start) };
-    // MAP_FAILED is -1.
-    match NonNull::new(address.cast::<u8>())
-        .filter(|address| address.as_ptr() as usize != usize::MAX)
-    {
-        Some(address) => Ok(address),
-        None => Err(io::Error::last_os_error()),
     }
 }

@@ -1,35 +1,38 @@
-//! The zone: nginx's shared memory, and its mutex.
+//! The zone: its memory, and its mutex.
+//!
+//! nginx's shared memory is asked for under the zone's name as well, the smallest that there is: so that
+//! nginx tells us when a configuration takes over the zone of the one before, and refuses names that are
+//! taken. The zone itself lies in [`ZoneMemory`].
 
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ngx::ffi::{
-    ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_shmtx_lock,
-    ngx_shmtx_t, ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t, NGX_ERROR, NGX_OK,
+    ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, NGX_ERROR, NGX_OK,
 };
-use tollgate_core::limits::{ClaimLock, LayoutError, Snapshot, Zone};
+use tollgate_core::limits::{ClaimLock, LayoutError, ProcessLock, Snapshot, Zone};
 
 use super::clock::precise_now;
 use super::conf::{ConfContext, ConfError};
 use super::guard::guard;
 use super::log::{cycle_emerg, cycle_error, cycle_warn};
-use super::module;
+use super::zone_memory::ZoneMemory;
+use super::{module, process};
 use crate::key_file::KeyFile;
 use crate::random;
 use crate::state_file::StateFile;
 
-/// Slots are whole cache lines.
-const LINE: usize = 64;
-
-/// The zone of one configuration. nginx maps the memory when the configuration is taken into use.
+/// The zone of one configuration. Its memory is there when the configuration is taken into use.
 #[derive(Debug)]
 pub(crate) struct SharedZone {
     name: String,
+    /// In bytes.
+    size: usize,
     state: Option<Arc<StateFile>>,
     cycle: *mut ngx_cycle_t,
     /// Files that the workers read.
@@ -41,29 +44,20 @@ pub(crate) struct SharedZone {
 struct Mapped {
     /// Shared by the requests that hold something in it.
     zone: Rc<Zone<'static>>,
-    mutex: *mut ngx_shmtx_t,
+    /// What it lies in.
+    memory: Arc<ZoneMemory>,
 }
 
-/// The slab mutex: nginx's master unlocks it when a worker dies holding it.
-#[derive(Clone)]
-pub(crate) struct ZoneLock(*mut ngx_shmtx_t);
+/// The zone's mutex. Whoever waits for one that died goes on in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct ZoneLock(ProcessLock<'static>);
 
-// SAFETY: a mutex between processes; the memory that it lies in stays mapped.
-unsafe impl Send for ZoneLock {}
+/// Between two looks at a holder that takes its time.
+const PAUSE: Duration = Duration::from_micros(500);
 
 impl ClaimLock for ZoneLock {
     fn with<T>(&self, f: impl FnOnce() -> T) -> T {
-        struct Unlock(*mut ngx_shmtx_t);
-        impl Drop for Unlock {
-            fn drop(&mut self) {
-                // SAFETY: locked below.
-                unsafe { ngx_shmtx_unlock(self.0) };
-            }
-        }
-        // SAFETY: the mutex lies in the zone, which is mapped as long as the process lives.
-        unsafe { ngx_shmtx_lock(self.0) };
-        let _unlock = Unlock(self.0);
-        f()
+        self.0.with(process::me(), process::is_alive, || std::thread::sleep(PAUSE), f)
     }
 }
 
@@ -80,13 +74,15 @@ impl SharedZone {
         // SAFETY: the pool of the context is valid; nginx keeps the name, which lives in it.
         unsafe {
             let cf = cx.as_ptr();
-            let zone = ngx_shared_memory_add(cf, &raw mut zone_name, size, module::address());
+            let mapped = nginx_size();
+            let zone = ngx_shared_memory_add(cf, &raw mut zone_name, mapped, module::address());
             let zone = zone.as_mut().ok_or_else(failed)?;
             // The box is kept by the main configuration, and lives as long as the zone's entry.
             let state = state.map(|path| Arc::new(StateFile::new(&path)));
             let (name, cycle) = (name.to_owned(), (*cf).cycle);
             let files = RefCell::default();
-            let shared = Box::new(Self { name, state, cycle, files, mapped: OnceLock::new() });
+            let mapped = OnceLock::new();
+            let shared = Box::new(Self { name, size, state, cycle, files, mapped });
             zone.data = (&raw const *shared).cast_mut().cast();
             zone.init = Some(init);
             Ok(shared)
@@ -96,7 +92,12 @@ impl SharedZone {
     /// The zone and its lock; `None` before nginx has mapped it.
     pub(crate) fn get(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
         let mapped = self.mapped.get()?;
-        Some((&mapped.zone, ZoneLock(mapped.mutex)))
+        Some((&mapped.zone, ZoneLock(mapped.zone.lock())))
+    }
+
+    /// What it lies in, for whoever uses it for longer than the configuration.
+    pub(crate) fn memory(&self) -> Option<Arc<ZoneMemory>> {
+        self.mapped.get().map(|mapped| Arc::clone(&mapped.memory))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -115,44 +116,37 @@ impl SharedZone {
         self.state.as_ref()
     }
 
-    /// The smallest size for `tollgate_zone`: nginx's own minimum for a slab, twice.
+    /// The smallest size for `tollgate_zone`: twice what nginx takes for its own zones.
     pub(crate) fn min_size() -> usize {
         16 * page()
     }
 }
 
-/// The page of nginx's slab allocator.
 fn page() -> usize {
     // SAFETY: nginx writes it once, at its start.
     unsafe { ngx_pagesize }
 }
 
-/// nginx has mapped the memory: anew (`old` is null), or that of the configuration before.
+/// The smallest shared memory of nginx's.
+fn nginx_size() -> usize {
+    page().saturating_mul(8)
+}
+
+/// nginx has mapped its own memory: anew (`old` is null), or that of the configuration before.
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx passes the zone that `add` asked for, with a slab pool at its start.
-        let (shared, pool) = unsafe {
-            ((*zone).data.cast::<SharedZone>().as_ref(), (*zone).shm.addr.cast::<ngx_slab_pool_t>())
+        // SAFETY: nginx passes the zone that `add` asked for, and what it asked for in the configuration
+        // before, which is still there.
+        let (shared, before) = unsafe {
+            ((*zone).data.cast::<SharedZone>().as_ref(), old.cast::<SharedZone>().as_ref())
         };
         let Some(shared) = shared else {
             return NGX_ERROR as ngx_int_t;
         };
-        // SAFETY: as above. A configuration that comes to nothing must not have touched what the
-        // running one uses, so memory that is in use is only looked at.
-        let found = unsafe {
-            if old.is_null() && (*pool).data.is_null() {
-                format(pool, shared)
-            } else {
-                words(pool).and_then(Zone::attach).map_err(|error| error.to_string())
-            }
-        };
-        match found {
-            Ok(zone) => {
+        match shared.find(before) {
+            Ok(mapped) => {
                 check_files(shared);
-                // SAFETY: as above.
-                let mutex = unsafe { &raw mut (*pool).mutex };
-                let zone = Rc::new(zone);
-                let _ = shared.mapped.set(Mapped { zone, mutex });
+                let _ = shared.mapped.set(mapped);
                 NGX_OK as ngx_int_t
             }
             Err(error) => {
@@ -163,29 +157,43 @@ unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_in
     })
 }
 
-/// The memory that `format` took.
-///
-/// # Safety
-///
-/// `pool` is the slab pool of a zone of ours, formatted.
-unsafe fn words(pool: *mut ngx_slab_pool_t) -> Result<&'static [AtomicU64], LayoutError> {
-    // SAFETY: `format` left a pointer to the length, with so many words behind it, a cache line on.
-    unsafe {
-        let length: *mut u64 = (*pool).data.cast();
-        let count = usize::try_from(*length.as_ref().ok_or(LayoutError::Foreign)?)
-            .map_err(|_| LayoutError::Foreign)?;
-        let first = length.byte_add(LINE).cast::<AtomicU64>();
-        Ok(std::slice::from_raw_parts(first, count))
+impl SharedZone {
+    /// The zone of the configuration before, or of the nginx before; else a new one. A configuration that
+    /// comes to nothing must not have touched what the running one uses, so a zone that is in use is only
+    /// looked at.
+    fn find(&self, before: Option<&Self>) -> Result<Mapped, String> {
+        let known = before.filter(|before| before.size == self.size).and_then(Self::memory);
+        if let Some(memory) = known {
+            return attach(memory).map_err(|error| error.to_string());
+        }
+        // Who has made memory itself would take it for inherited.
+        if !process::is_running() && !process::is_test() {
+            if let Some(memory) = ZoneMemory::inherited(&self.name, self.size) {
+                match attach(memory) {
+                    Ok(mapped) => return Ok(mapped),
+                    Err(error) => cycle_warn(format_args!(
+                        "tollgate_zone \"{}\" of the nginx that is running {error}; until that one ends, \
+                         both count for themselves",
+                        self.name
+                    )),
+                }
+            }
+        }
+        let memory = ZoneMemory::make(&self.name, self.size)
+            .map_err(|error| format!("cannot be made: {error}"))?;
+        let zone = format(&memory, self)?;
+        Ok(Mapped { zone: Rc::new(zone), memory })
     }
 }
 
-/// Takes all of the free pages in one allocation, and makes a zone of it: as the file of its state
-/// has it, or empty.
-///
-/// # Safety
-///
-/// `pool` is the slab pool of a new zone of ours.
-unsafe fn format(pool: *mut ngx_slab_pool_t, shared: &SharedZone) -> Result<Zone<'static>, String> {
+fn attach(memory: Arc<ZoneMemory>) -> Result<Mapped, LayoutError> {
+    // SAFETY: the memory is kept beside the zone, and by whoever uses the zone for longer.
+    let zone = Zone::attach(unsafe { memory.words() })?;
+    Ok(Mapped { zone: Rc::new(zone), memory })
+}
+
+/// Makes a zone: as the file of its state has it, or empty.
+fn format(memory: &ZoneMemory, shared: &SharedZone) -> Result<Zone<'static>, String> {
     let bytes = match &shared.state {
         Some(state) => {
             prepare_folder(state, shared.cycle);
@@ -200,18 +208,8 @@ unsafe fn format(pool: *mut ngx_slab_pool_t, shared: &SharedZone) -> Result<Zone
         ),
         _ => None,
     };
-    // SAFETY: the pool is new, so its free pages are contiguous, and nobody else has seen it. The
-    // allocator gives whole pages, aligned as such.
-    let words = unsafe {
-        let size = (*pool).pfree.saturating_sub(1).saturating_mul(page());
-        let length: *mut u64 = ngx_slab_alloc(pool, size).cast();
-        if length.is_null() || size < 2 * LINE {
-            return Err(LayoutError::TooSmall.to_string());
-        }
-        *length = ((size - LINE) / size_of::<u64>()) as u64;
-        (*pool).data = length.cast();
-        words(pool).map_err(|error| error.to_string())?
-    };
+    // SAFETY: the memory is kept beside the zone, and by whoever uses the zone for longer.
+    let words = unsafe { memory.words() };
     let (Some(snapshot), Some(state)) = (&snapshot, &shared.state) else {
         return Zone::format(words, new_seed()?).map_err(|error| error.to_string());
     };
@@ -251,7 +249,7 @@ fn new_seed() -> Result<(u64, u64), String> {
 /// change them.
 fn check_files(shared: &SharedZone) {
     // SAFETY: zones are made when all of the configuration has been read.
-    let worker = unsafe { super::process::worker_user(shared.cycle) };
+    let worker = unsafe { process::worker_user(shared.cycle) };
     let files = shared.files.borrow();
     for (index, file) in files.iter().enumerate() {
         if files.iter().take(index).any(|other| other.path == file.path) {
@@ -292,12 +290,12 @@ fn may((user, group): (u32, u32), path: &Path, rights: u32) -> bool {
 fn prepare_folder(state: &StateFile, cycle: *mut ngx_cycle_t) {
     let folder = state.folder();
     // SAFETY: zones are made when all of the configuration has been read.
-    let user = unsafe { super::process::worker_user(cycle) };
+    let user = unsafe { process::worker_user(cycle) };
     let is_new = !folder.exists() && std::fs::create_dir_all(folder).is_ok();
     let Some((user, group)) = user else { return };
     if is_new {
         let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes());
-        let given = path.map(|path| super::process::give(&path, (user, group)));
+        let given = path.map(|path| process::give(&path, (user, group)));
         if matches!(given, Ok(Ok(()))) {
             return;
         }

@@ -1,7 +1,7 @@
 //! Questions to a provider: subrequests to an internal location, whose answer is ours and nobody else's.
 //!
-//! They run in the background of the request that asks, which may go on meanwhile, and end with it.
-//! Nothing of the client's goes with them: they have header lines, variables and a body of their own.
+//! Each is one of a request of the worker's own ([`own_request`]), so that no client's request is kept by
+//! it, and none takes it along when it ends. Nothing of the client's goes with it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,24 +9,21 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 
 use ngx::ffi::{
-    ngx_buf_t, ngx_chain_t, ngx_http_post_subrequest_t, ngx_http_request_t, ngx_http_subrequest,
-    ngx_int_t, ngx_palloc, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t,
-    ngx_uint_t, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_CLOSE, NGX_HTTP_CREATED,
+    ngx_chain_t, ngx_http_post_subrequest_t, ngx_http_request_t, ngx_http_subrequest, ngx_int_t,
+    ngx_palloc, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_str_t, ngx_uint_t,
+    NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_CLOSE, NGX_HTTP_CREATED,
     NGX_HTTP_NO_CONTENT, NGX_HTTP_REQUEST_TIME_OUT, NGX_HTTP_SPECIAL_RESPONSE,
     NGX_HTTP_SUBREQUEST_BACKGROUND, NGX_OK,
 };
 
-use super::body::in_memory;
 use super::clock::mono_now;
 use super::guard::guard;
 use super::outfit::Outfit;
-use super::relay::bytes_of;
+use super::provider_answer::{sends_too_much, Answer};
 use super::request::Request;
 use super::timer::Timer;
+use super::{own_request, process, server_phase};
 use crate::live::next_id;
-
-/// The longest answer, in bytes.
-const MAX_ANSWER: usize = 256 * 1024;
 
 /// How long a provider may take, in nanoseconds. The internal location may allow less.
 const PATIENCE: u64 = 5_000_000_000;
@@ -48,12 +45,24 @@ thread_local! {
     static PENDING: RefCell<BTreeMap<u64, Pending>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// A subrequest that runs. It is taken out when its question is at its end.
+/// A question for which a request of our own is open.
 #[derive(Clone, Copy)]
 struct Pending {
+    /// That request.
+    main: *mut ngx_http_request_t,
     subrequest: *mut ngx_http_request_t,
     /// Nanoseconds of the monotonic clock.
     deadline: u64,
+    end: Option<End>,
+}
+
+/// How a request of our own ends, when whatever runs at the moment is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Its subrequest is at its end.
+    Close,
+    /// Its subrequest isn't waited for any longer.
+    Cut,
 }
 
 /// What came of a question.
@@ -67,30 +76,51 @@ pub(crate) enum Outcome<'a> {
     Astray,
     /// The answer broke off, or there was none.
     Incomplete,
-    /// The request that asked is gone.
+    /// Nobody waits for the answer, and the worker ends, or needs the connections.
     Abandoned,
 }
 
 /// Who is told.
 type OnOutcome = Box<dyn FnOnce(Outcome<'_>)>;
 
+/// What is asked, and for whom.
+pub(crate) struct Ask<'a> {
+    /// The internal location.
+    pub(crate) uri: &'a str,
+    /// Sent by POST.
+    pub(crate) form: Option<&'a [u8]>,
+    /// `$tollgate_key_refetch`
+    pub(crate) is_refetch: bool,
+    /// Whether anybody waits for the answer: a worker that is to end doesn't otherwise.
+    pub(crate) is_awaited: Box<dyn Fn() -> bool>,
+    /// Nor does one with few connections left: there can be many such questions.
+    pub(crate) gives_way: bool,
+    /// Called once, later.
+    pub(crate) on_outcome: OnOutcome,
+}
+
 /// A question, from the asking to its end.
 struct Question {
     number: u64,
+    is_awaited: Box<dyn Fn() -> bool>,
+    gives_way: bool,
     on_outcome: Option<OnOutcome>,
-    answer: Vec<u8>,
-    is_too_long: bool,
+    answer: Answer,
     /// nginx was sent elsewhere. What comes after that is no answer of the provider's.
     is_astray: bool,
-    /// All of it is there.
-    is_complete: bool,
     /// `$tollgate_key_refetch`
     is_refetch: bool,
 }
 
 impl Question {
-    fn end(&mut self, outcome: Outcome<'_>) {
-        let _ = PENDING.try_with(|pending| pending.borrow_mut().remove(&self.number));
+    fn end(&mut self, end: End, outcome: Outcome<'_>) {
+        PENDING.with_borrow_mut(|all| {
+            if let Some(pending) = all.get_mut(&self.number) {
+                pending.end = Some(end);
+            }
+        });
+        // What runs now may be the subrequest.
+        TIMER.soon();
         if let Some(on_outcome) = self.on_outcome.take() {
             on_outcome(outcome);
         }
@@ -98,8 +128,15 @@ impl Question {
 }
 
 impl Drop for Question {
+    /// The request is gone. nginx may have ended it.
     fn drop(&mut self) {
-        self.end(Outcome::Abandoned);
+        let _ = PENDING.try_with(|pending| pending.borrow_mut().remove(&self.number));
+        if let Some(on_outcome) = self.on_outcome.take() {
+            on_outcome(match process::is_exiting() {
+                true => Outcome::Abandoned,
+                false => Outcome::Incomplete,
+            });
+        }
     }
 }
 
@@ -111,58 +148,19 @@ unsafe extern "C" fn drop_question(data: *mut c_void) {
 }
 
 impl Request<'_> {
-    /// Asks the internal location `uri`; with a `form`, by POST. `on_outcome` is called once, later:
-    /// if not before, then when the request is gone. `None` when nginx can't; it isn't called then.
-    pub(crate) fn ask(
-        self,
-        uri: &str,
-        form: Option<&[u8]>,
-        is_refetch: bool,
-        on_outcome: OnOutcome,
-    ) -> Option<()> {
-        let mut uri = self.copied(uri.as_bytes())?;
-        let form = match form {
-            Some(form) => Some(self.copy(form)?),
-            None => None,
-        };
-        let r = self.as_ptr();
-        // SAFETY: the request is live, and so is its pool, which all that is made here lives in. As
-        // nginx's own modules do it, the subrequest is completed before nginx runs it, which is after
-        // this callback.
+    /// Asks a provider, in the server that this request is in, and for all of its clients. `None` when
+    /// nginx can't; nobody is told then.
+    pub(crate) fn ask(self, ask: Ask<'_>) -> Option<()> {
+        let method = if ask.form.is_some() { "POST" } else { "GET" };
+        // SAFETY: the request is live, and the one that is opened is until it is closed.
         unsafe {
-            let cleanup = ngx_pool_cleanup_add((*r).pool, 0).as_mut()?;
-            let post: *mut ngx_http_post_subrequest_t =
-                ngx_palloc((*r).pool, size_of::<ngx_http_post_subrequest_t>()).cast();
-            let outfit = Outfit::new(self, form)?;
-            let number = next_id();
-            let question = Box::into_raw(Box::new(Question {
-                number,
-                on_outcome: None,
-                answer: Vec::new(),
-                is_too_long: false,
-                is_astray: false,
-                is_complete: false,
-                is_refetch,
-            }));
-            cleanup.data = question.cast();
-            cleanup.handler = Some(drop_question);
-            let post = post.as_mut()?;
-            post.handler = Some(on_end);
-            post.data = question.cast();
-            let mut sr = null_mut();
-            let flags = NGX_HTTP_SUBREQUEST_BACKGROUND as ngx_uint_t;
-            let rc = ngx_http_subrequest(r, &raw mut uri, null_mut(), &raw mut sr, post, flags);
-            if rc != NGX_OK as ngx_int_t {
-                return None;
+            let main = own_request::open(self.as_ptr(), method, ask.uri)?;
+            let begun = begin_subrequest(main, ask);
+            if begun.is_none() {
+                own_request::close(main);
             }
-            (*question).on_outcome = Some(on_outcome);
-            outfit.dress(sr, uri);
-            let deadline = mono_now().0.saturating_add(PATIENCE);
-            let pending = Pending { subrequest: sr, deadline };
-            PENDING.with_borrow_mut(|all| all.insert(number, pending));
+            begun
         }
-        TIMER.start(POLL_MS);
-        Some(())
     }
 
     /// The value of `$tollgate_key_refetch`.
@@ -187,16 +185,61 @@ impl Request<'_> {
         }
     }
 
-    /// Whether it is a question to a provider, or a subrequest of one.
-    pub(crate) fn is_question(self) -> bool {
-        // SAFETY: as above.
-        unsafe { question(self.as_ptr()).is_some() }
-    }
-
     pub(super) fn copied(self, bytes: &[u8]) -> Option<ngx_str_t> {
         let copy = self.copy(bytes)?;
         Some(ngx_str_t { len: copy.len(), data: copy.as_ptr().cast_mut() })
     }
+}
+
+/// # Safety
+///
+/// `main` is open, and has no subrequests.
+unsafe fn begin_subrequest(main: *mut ngx_http_request_t, ask: Ask<'_>) -> Option<()> {
+    // SAFETY: by the contract of this function; all that is made here lives in the pool of that request.
+    // As nginx's own modules do it, the subrequest is completed before nginx runs it, which is after
+    // this callback.
+    unsafe {
+        let own = Request::from_raw(main);
+        let form = match ask.form {
+            Some(form) => Some(own.copy(form)?),
+            None => None,
+        };
+        let cleanup = ngx_pool_cleanup_add((*main).pool, 0).as_mut()?;
+        let post: *mut ngx_http_post_subrequest_t =
+            ngx_palloc((*main).pool, size_of::<ngx_http_post_subrequest_t>()).cast();
+        let post = post.as_mut()?;
+        let outfit = Outfit::new(own, form)?;
+        let number = next_id();
+        let question = Box::into_raw(Box::new(Question {
+            number,
+            is_awaited: ask.is_awaited,
+            gives_way: ask.gives_way,
+            on_outcome: None,
+            answer: Answer::default(),
+            is_astray: false,
+            is_refetch: ask.is_refetch,
+        }));
+        cleanup.data = question.cast();
+        cleanup.handler = Some(drop_question);
+        post.handler = Some(on_end);
+        post.data = question.cast();
+        let mut uri = (*main).uri;
+        let mut sr = null_mut();
+        let flags = NGX_HTTP_SUBREQUEST_BACKGROUND as ngx_uint_t;
+        let rc = ngx_http_subrequest(main, &raw mut uri, null_mut(), &raw mut sr, post, flags);
+        if rc != NGX_OK as ngx_int_t {
+            return None;
+        }
+        (*question).on_outcome = Some(ask.on_outcome);
+        outfit.dress(sr);
+        (*sr).write_event_handler = Some(server_phase::begin_behind);
+        let deadline = mono_now().0.saturating_add(PATIENCE);
+        let pending = Pending { main, subrequest: sr, deadline, end: None };
+        PENDING.with_borrow_mut(|all| all.insert(number, pending));
+        own_request::run_soon(main);
+    }
+    TIMER.start(POLL_MS);
+    Some(())
 }
 
 /// The question that a subrequest asks, if it is one of ours, or one within it; and whether it is that
@@ -247,59 +290,65 @@ pub(super) unsafe fn begin(r: *mut ngx_http_request_t) {
         if let Some((question, true)) = question(r) {
             (*r).set_filter_need_in_memory(1);
             question.is_astray |= is_redirected(r);
-            question.answer.clear();
-            (question.is_too_long, question.is_complete) = (false, false);
+            question.answer = Answer::default();
         }
     }
 }
 
-/// The handler of the timer: ends what takes too long, or is too long. While it is read, nginx may keep
-/// an answer to itself, for as long as it grows.
+/// The handler of the timer: ends what takes too long, or is too long, and what is at its end. While it is
+/// read, nginx may keep an answer to itself, for as long as it grows.
 fn poll() {
-    let pending: Vec<(u64, Pending)> = PENDING
-        .with_borrow(|all| all.iter().map(|(number, pending)| (*number, *pending)).collect());
-    if !pending.is_empty() {
+    let numbers: Vec<u64> = PENDING.with_borrow(|all| all.keys().copied().collect());
+    if !numbers.is_empty() {
         // First, so that a bug in what follows doesn't end it.
         TIMER.start(POLL_MS);
     }
     let now = mono_now().0;
-    for (number, Pending { subrequest, deadline }) in pending {
+    for number in numbers {
         // What is done for one may be the end of another one.
-        if !PENDING.with_borrow(|all| all.contains_key(&number)) {
-            continue;
-        }
-        // SAFETY: it is live, as its question isn't at its end.
+        let Some(pending) = PENDING.with_borrow(|all| all.get(&number).copied()) else { continue };
+        // SAFETY: it is open, as it is among those that are; its subrequest runs, if it has no end.
         unsafe {
-            if now < deadline && !sends_too_much(subrequest) {
-                continue;
-            }
-            stop(subrequest);
-            // nginx may still be waiting for a name to be found, which can't be stopped.
-            if let Some((question, true)) = question(subrequest) {
-                question.end(match now < deadline {
-                    true => Outcome::TooLong,
-                    false => Outcome::Incomplete,
-                });
+            match pending.end {
+                None => look(pending, now),
+                Some(end) => {
+                    PENDING.with_borrow_mut(|all| all.remove(&number));
+                    if end == End::Close {
+                        own_request::close(pending.main);
+                    } else if !own_request::cut(pending.main) {
+                        PENDING.with_borrow_mut(|all| all.insert(number, pending));
+                    }
+                }
             }
         }
     }
 }
 
+/// Ends a question whose time is up, or that asks too much of us.
+///
 /// # Safety
 ///
-/// `r` is live.
-unsafe fn sends_too_much(r: *mut ngx_http_request_t) -> bool {
-    // SAFETY: by the contract of this function; nginx keeps the structures of an upstream in its pool.
+/// Its request is open, and the subrequest runs.
+unsafe fn look(pending: Pending, now: u64) {
+    let Pending { subrequest, deadline, .. } = pending;
+    // SAFETY: by the contract of this function.
     unsafe {
-        let Some(upstream) = (*r).upstream.as_ref() else { return false };
-        let received = upstream.state.as_ref().map_or(0, |state| state.bytes_received);
-        let piped = upstream.pipe.as_ref().map_or(0, |pipe| pipe.read_length);
-        let most = i64::try_from(MAX_ANSWER).unwrap_or(i64::MAX).saturating_mul(2);
-        received.max(piped) >= most
+        let Some((question, true)) = question(subrequest) else { return };
+        let has_to_end = process::is_exiting() || (question.gives_way && own_request::is_tight());
+        let outcome = match () {
+            () if now >= deadline => Outcome::Incomplete,
+            () if sends_too_much(subrequest) => Outcome::TooLong,
+            () if has_to_end && !(question.is_awaited)() => Outcome::Abandoned,
+            () => return,
+        };
+        if !matches!(outcome, Outcome::Abandoned) {
+            stop(subrequest);
+        }
+        question.end(End::Cut, outcome);
     }
 }
 
-/// As if the times of the internal location were over.
+/// As if the times of the internal location were over, so that the server counts as one that failed.
 ///
 /// # Safety
 ///
@@ -328,7 +377,7 @@ unsafe extern "C" fn on_end(
         let is_busy = (*r).buffered() != 0 || !(*r).postponed.is_null();
         ((*r).headers_out.status, is_busy, (*(*r).connection).error() != 0)
     };
-    // With these, nginx would end the request that asked as well, which is to go on.
+    // With these, nginx would end our own request at once, and us in the middle of it.
     let is_made = |status: &u32| rc == *status as ngx_int_t;
     let is_fatal = rc == NGX_ERROR as ngx_int_t || ENDS_REQUEST.iter().any(is_made);
     let has_page = rc >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t || HAVE_PAGES.iter().any(is_made);
@@ -342,12 +391,14 @@ unsafe extern "C" fn on_end(
         let answer = std::mem::take(&mut question.answer);
         let outcome = match question {
             Question { is_astray: true, .. } => Outcome::Astray,
-            Question { is_too_long: true, .. } => Outcome::TooLong,
-            Question { is_complete: false, .. } => Outcome::Incomplete,
-            _ if is_fatal => Outcome::Incomplete,
-            _ => Outcome::Answer { status: u16::try_from(status).unwrap_or(0), body: &answer },
+            _ if answer.is_too_long => Outcome::TooLong,
+            _ if is_fatal || !answer.is_complete => Outcome::Incomplete,
+            _ => {
+                let status = u16::try_from(status).unwrap_or(0);
+                Outcome::Answer { status, body: &answer.bytes }
+            }
         };
-        question.end(outcome);
+        question.end(End::Close, outcome);
     });
     match is_fatal && !is_gone {
         true => {
@@ -376,30 +427,13 @@ pub(super) unsafe fn capture(
         while let Some(entry) = link.as_mut() {
             let buffer = &mut *entry.buf;
             if is_itself {
-                question.take(buffer);
+                question.answer.take(buffer);
             }
             buffer.pos = buffer.last;
             buffer.file_pos = buffer.file_last;
             link = entry.next;
         }
     }
-    // An error would be one of the request that asked.
+    // An error would end it at once.
     Some(NGX_OK as ngx_int_t)
-}
-
-impl Question {
-    /// # Safety
-    ///
-    /// `buffer` is one of a chain that nginx passed to the body filter.
-    unsafe fn take(&mut self, buffer: &ngx_buf_t) {
-        // SAFETY: by the contract of this function.
-        let bytes = unsafe { bytes_of(buffer) };
-        self.is_too_long |= bytes.len() > MAX_ANSWER.saturating_sub(self.answer.len());
-        if !self.is_too_long {
-            self.answer.extend_from_slice(bytes);
-        }
-        // It was asked to be in memory.
-        self.is_too_long |= !in_memory(buffer) && buffer.file_last > buffer.file_pos;
-        self.is_complete |= buffer.last_in_chain() != 0 || buffer.last_buf() != 0;
-    }
 }

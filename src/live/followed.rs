@@ -11,7 +11,7 @@ use tollgate_core::limits::Zone;
 use tollgate_core::status::{digest, message, Failure, SetState};
 
 use super::files::{blindness, read, Look, NEVER_SEEN};
-use super::{next_id, Content, Generation, LoadError, Remark, Source, Watched};
+use super::{next_id, Content, Due, Generation, LoadError, Remark, Source, Watched};
 use crate::ffi::clock::wall_ms;
 use crate::ffi::guard::guard;
 use crate::ffi::log::{cycle_error, cycle_warn};
@@ -34,6 +34,8 @@ pub(super) struct Followed<S: Source> {
     /// Generations that requests don't use any more: to take a large one down takes its time.
     pub(super) retired: Mutex<Vec<Arc<Generation<S::Loaded>>>>,
     pub(super) mapped: Mutex<Option<Stamp>>,
+    /// A change was seen that is too recent to be read.
+    is_waiting: AtomicBool,
     /// It was said that this worker can't take over what is in force.
     failing: AtomicBool,
     /// Where what is made of the files is told, and as which set.
@@ -57,6 +59,7 @@ impl<S: Source> Followed<S> {
             has_next: AtomicBool::new(false),
             retired: Mutex::new(Vec::new()),
             mapped: Mutex::new(None),
+            is_waiting: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             told_in: OnceLock::new(),
         };
@@ -228,15 +231,26 @@ impl<S: Source> Followed<S> {
 }
 
 impl<S: Source> Watched for Followed<S> {
-    fn is_due(&self) -> bool {
-        let look = Look::at(self.source.paths());
-        let has_changed = look.number != self.block.seen() && !look.is_fresh;
+    fn is_due(&self, now_ms: u64, interval_ms: u64) -> Due {
         // Whatever is locked is being worked on.
-        let is_behind = || {
-            self.mapped.try_lock().is_none_or(|mapped| *mapped != self.block.current())
-                || self.retired.try_lock().is_none_or(|retired| !retired.is_empty())
-        };
-        has_changed || is_behind() || self.block.is_untidy()
+        let is_behind = self.mapped.try_lock().is_none_or(|mapped| *mapped != self.block.current())
+            || self.retired.try_lock().is_none_or(|retired| !retired.is_empty());
+        if is_behind || self.block.is_untidy() {
+            return Due::Now;
+        }
+        // Who has seen a change that is too recent looks again, whoever's turn it is.
+        let is_ours = self.is_waiting.load(Ordering::Relaxed);
+        if !is_ours && !self.block.is_turn(now_ms, interval_ms) {
+            return Due::Not;
+        }
+        let look = Look::at(self.source.paths());
+        let has_changed = look.number != self.block.seen();
+        self.is_waiting.store(has_changed && look.is_fresh, Ordering::Relaxed);
+        match (has_changed, look.is_fresh) {
+            (false, _) => Due::Not,
+            (true, true) => Due::Soon,
+            (true, false) => Due::Now,
+        }
     }
 
     fn follow_up(&self, zone: &Zone<'static>) {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
 
+use limits_model::clock::MonoNanos;
 use limits_model::exhaustive::atomics::{mortal, AtomicU64, Mutex, Ordering};
 use limits_model::exhaustive::limits::{ClaimLock as _, Holder, Lease, Ledger, NotTaken, Process};
 use limits_model::races::{is_caught, Race};
@@ -20,7 +21,7 @@ impl Zone {
     /// With four processes, one waiter, and eight leases in chunks of two.
     fn new() -> Arc<Self> {
         let words = |n: u64| (0..n).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { words: words(26), slots: words(2), lock: Mutex::default() })
+        Arc::new(Self { words: words(30), slots: words(2), lock: Mutex::default() })
     }
 
     fn ledger(&self) -> Ledger<'_> {
@@ -41,6 +42,7 @@ impl Zone {
 
     fn reclaim(&self, dead: &[u32]) -> usize {
         self.ledger().reclaim(
+            MonoNanos(u64::MAX),
             |process| !dead.contains(&process.pid),
             |slot| self.slots.get(slot as usize),
             &self.lock,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use limits_model::clock::MonoNanos;
 use limits_model::exhaustive::atomics::{mortal, AtomicU64, Mutex};
 use limits_model::exhaustive::limits::{Holder, Ledger, NoPlace, Process, Waiting};
 use limits_model::races::{is_caught, Race};
@@ -161,7 +162,12 @@ fn killed_at(step: u32) {
         let survived = victim.join().unwrap().is_some();
         assert!(survived || step < STEPS, "to get in line and leave takes more steps");
         assert!(zone.rank(&mine) <= 1);
-        zone.ledger().reclaim(|process| process.pid != 1, |_| None, &zone.lock);
+        zone.ledger().reclaim(
+            MonoNanos(u64::MAX),
+            |process| process.pid != 1,
+            |_| None,
+            &zone.lock,
+        );
         assert_eq!(zone.rank(&mine), 0);
         // There is room for one more, and not for two.
         let _ = zone.enqueue(&other, 2).unwrap();

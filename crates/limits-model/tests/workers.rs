@@ -61,7 +61,7 @@ fn asks(zone: &Zone<'_>, client: &str, tokens: u32, money: u64) -> [Ask; 3] {
 impl Shared {
     fn new() -> Self {
         // Two slots for clients: three come.
-        let words: Vec<_> = (0..120).map(|_| AtomicU64::new(0)).collect();
+        let words: Vec<_> = (0..124).map(|_| AtomicU64::new(0)).collect();
         assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(Area::Clients), 2);
         Self {
             words,
@@ -89,7 +89,12 @@ impl Shared {
         let zone = self.zone();
         let is_alive =
             |process: Process| !self.dead.get(process.pid as usize).unwrap().load(SeqCst);
-        zone.ledger().reclaim(is_alive, |slot| zone.in_flight_word(slot), &self.lock);
+        zone.ledger().reclaim(
+            MonoNanos(u64::MAX),
+            is_alive,
+            |slot| zone.in_flight_word(slot),
+            &self.lock,
+        );
     }
 
     /// A request, from its reservation to its settlement. `held` says of which client a request is in

@@ -33,7 +33,7 @@ struct Shared {
 impl Shared {
     fn new() -> Arc<Self> {
         // As few as will do.
-        let words: Vec<_> = (0..100).map(|_| AtomicU64::new(0)).collect();
+        let words: Vec<_> = (0..104).map(|_| AtomicU64::new(0)).collect();
         assert_eq!(Zone::format(&words, (1, 2)).unwrap().capacity(Area::Clients), 1);
         Arc::new(Self { words, lock: Mutex::default() })
     }
@@ -383,7 +383,12 @@ fn killed_in_a_reservation_at(step: u32) -> bool {
             noted.store(true, SeqCst);
         }
         let zone = shared.zone();
-        zone.ledger().reclaim(|p| p.pid != 1, |slot| zone.in_flight_word(slot), &shared.lock);
+        zone.ledger().reclaim(
+            MonoNanos(u64::MAX),
+            |p| p.pid != 1,
+            |slot| zone.in_flight_word(slot),
+            &shared.lock,
+        );
         // What it took of tokens and money may be lost, and no more than that.
         let mut asks = [shared.tokens("a", "2r/m", 1), shared.money("a", 5), shared.place("a")];
         let (holder, standings, mut leases) = (Some(&mut other), &mut Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The command could do its work, and this is the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,12 @@ impl From<io::Error> for Failure {
             _ => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// Has a write beyond the limit on the size of files (`ulimit -f`) fail as others do: by default, it ends the
+/// process without a word. Where that can't be arranged, it stays so.
+pub(crate) fn survive_file_size_limit() {
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Writes to stdout.

@@ -219,6 +219,14 @@ fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
+    if !folder.exists() {
+        let folder = folder.display();
+        return Err(Failure::failed(format!(
+            "cannot write {}: there is no folder {folder}; make it, readable by the group of nginx's \
+             workers: \"install -d -g www-data -m 2750 {folder}\" with Debian",
+            path.display()
+        )));
+    }
     Ok((resolved, folder))
 }
 

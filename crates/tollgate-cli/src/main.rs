@@ -51,6 +51,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    exit::survive_file_size_limit();
     let outcome = match Arguments::parse().command {
         Command::Key(command) => command.run(),
         Command::Jwt(command) => command.run(),

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use tollgate_core::rfc3339;
 
 /// The longest duration that is accepted: a thousand years, so that sums of them stay in range.
 const MAX: Duration = Duration::from_secs(1000 * 365 * 86_400);
@@ -52,14 +51,9 @@ fn split_at(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
 
 /// A moment: RFC 3339, or a date, which starts at midnight UTC.
 pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
-    let as_date = |text: &str| {
-        let date: Date = text.parse().ok()?;
-        date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp())
-    };
-    // jiff reads a date out of longer texts too, which would drop a time without an offset.
     let moment = match text.len() {
-        10 => as_date(text),
-        _ => text.parse().ok(),
+        10 => moment_of(&format!("{text}T00:00:00Z")),
+        _ => moment_of(text),
     };
     moment.ok_or_else(|| {
         format!(
@@ -67,6 +61,14 @@ pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
             text.escape_debug()
         )
     })
+}
+
+/// A date of a keys file. The last and the first hours that RFC 3339 knows are the last and the first that
+/// jiff does.
+pub(crate) fn moment_of(text: &str) -> Option<Timestamp> {
+    let millis = rfc3339::parse(text)?.0;
+    let furthest = if millis > 0 { Timestamp::MAX } else { Timestamp::MIN };
+    Some(Timestamp::from_millisecond(millis).unwrap_or(furthest))
 }
 
 /// A moment, or how far it is from now.
@@ -179,6 +181,11 @@ mod tests {
         assert_eq!(at("1970-01-02"), Ok(86_400));
         assert_eq!(at("1970-01-01T01:00:00+01:00"), Ok(0));
         assert_eq!(at("2026-01-05T09:30:12.635Z"), Ok(1_767_605_412));
+        assert_eq!(at("2016-12-31t23:59:60z"), Ok(1_483_228_800));
+        // Beyond what can be counted with, the last that can.
+        for text in ["9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59"] {
+            assert_eq!(at(text), Ok(Timestamp::MAX.as_second()), "{text}");
+        }
         for text in ["", "tomorrow", "2026-02-30", "2026-01-01T00:00:00", "2026", "12:00"] {
             assert!(at(text).is_err(), "{text}");
         }

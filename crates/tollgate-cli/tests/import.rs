@@ -7,6 +7,7 @@ mod importer;
 use std::collections::BTreeMap;
 use std::fs;
 
+use command::tollgate_with;
 use importer::{belongs, Keys};
 use serde_json::Value;
 
@@ -52,6 +53,14 @@ fn maps_of_what_is_no_credential_make_no_keys() {
     assert!(run.status == 1 && run.err.contains("--map-variable"), "{}", run.err);
     assert_eq!(keys.import(text, &["--map-variable", "http_x_gate"]).status, 0);
     assert_eq!(keys.judge("secret-abcdefghijk"), belongs("zen", "-"));
+}
+
+#[test]
+fn nothing_on_stdin_is_told_with_what_it_may_be() {
+    let keys = Keys::new();
+    let run = tollgate_with(["key", "import", "--file", keys.path.to_str().unwrap(), "-"], b"");
+    assert_eq!(run.status, 3, "{}", run.err);
+    assert!(run.err.contains("nginx -T") && run.err.contains("root"), "{}", run.err);
 }
 
 #[test]

@@ -255,7 +255,13 @@ fn options_of_verify_are_obeyed() {
         (&old, &["--at", "2019-12-31T23:59:59Z"], "no not_yet_valid: the token is not valid yet"),
         (&early, &[], "no not_yet_valid: the token is not valid yet"),
         (&early, &["--leeway", "2h"], "ok acme"),
-        (&other, &[], "no invalid_token: claim \"client\" is missing"),
+        (&other, &[], "no invalid_token: claim \"sub\" is missing"),
+        (&other, &["--claim", "client=user.id"], "no invalid_token: claim \"user.id\" is missing"),
+        (
+            &other,
+            &["--claim", "client=user"],
+            "no invalid_token: claim \"user\" has an unusable value",
+        ),
         (&other, &["--claim", "client=user.name"], "ok carol"),
     ] {
         let run = issuer.verify(&[&["--batch"], options].concat(), &format!("{token}\n"));

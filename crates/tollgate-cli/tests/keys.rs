@@ -165,6 +165,35 @@ fn revoked_key_stays_revoked() {
 }
 
 #[test]
+fn folder_that_is_not_there_is_named_with_the_line_that_makes_it() {
+    let keys = Keys::new();
+    let folder = keys.path.with_file_name("missing");
+    let file = folder.join("keys.json");
+    let file = file.to_str().unwrap();
+    let run = tollgate(["key", "create", "--client", "acme", "--file", file]);
+    assert_eq!((run.status, run.out.as_str()), (3, ""), "{}", run.err);
+    let line = format!("install -d -g www-data -m 2750 {}", folder.display());
+    assert!(run.err.contains(&line), "{}", run.err);
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(tollgate(["key", "create", "--client", "acme", "--file", file]).status, 0);
+}
+
+#[test]
+fn key_that_is_revoked_again_keeps_the_date_of_the_first_time() {
+    let keys = Keys::new();
+    let (_, id) = keys.create(&["--client", "acme"]);
+    assert_eq!(keys.run(&["revoke", &id]).status, 0);
+    let now = keys.entries()[0]["revoked"].as_str().unwrap().to_owned();
+    let text = fs::read_to_string(&keys.path).unwrap();
+    fs::write(&keys.path, text.replace(&now, "2020-01-02T03:04:05Z")).unwrap();
+    let before = keys.entries();
+    assert_eq!(before[0]["revoked"], "2020-01-02T03:04:05Z");
+    let again = keys.run(&["revoke", &id]);
+    assert_eq!(again.status, 0, "{}", again.err);
+    assert_eq!(keys.entries(), before);
+}
+
+#[test]
 fn of_several_keys_those_that_there_are_get_revoked() {
     let keys = Keys::new();
     let (key, id) = keys.create(&["--client", "acme"]);

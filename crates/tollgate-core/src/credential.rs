@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::detail::Cause;
+
 /// What kind of header a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -54,6 +56,9 @@ pub enum Presentation<'a> {
 pub struct Presented<'a> {
     first: Option<Credential<'a>>,
     conflict: bool,
+    /// Both kinds of headers were among those that differ.
+    both_kinds: bool,
+    other_scheme: bool,
 }
 
 impl<'a> Presented<'a> {
@@ -67,7 +72,10 @@ impl<'a> Presented<'a> {
             Source::Raw if value.is_empty() => None,
             Source::Raw => Some(Credential { bytes: value, bearer: false, raw: true }),
         };
-        let Some(found) = found else { return };
+        let Some(found) = found else {
+            self.other_scheme |= !value.is_empty();
+            return;
+        };
         match &mut self.first {
             None => self.first = Some(found),
             // A plain comparison: both sides are the client's own, there is no secret to time.
@@ -75,7 +83,23 @@ impl<'a> Presented<'a> {
                 first.bearer |= found.bearer;
                 first.raw |= found.raw;
             }
-            Some(_) => self.conflict = true,
+            Some(first) => {
+                self.conflict = true;
+                self.both_kinds |= first.bearer || found.bearer;
+            }
+        }
+    }
+
+    /// Why a request with nothing, or with too much, is refused; `None` where it presented one
+    /// credential.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self.first {
+            _ if self.conflict && self.both_kinds => Some(Cause::KeyHeaderAndAuthorization),
+            _ if self.conflict => Some(Cause::KeyHeaders),
+            Some(_) => None,
+            None if self.other_scheme => Some(Cause::OtherScheme),
+            None => Some(Cause::NoCredential),
         }
     }
 
@@ -158,6 +182,26 @@ mod tests {
         for value in [&b"Bearer k"[..], b"bearer k", b"BEARER k", b"bEaReR    k"] {
             assert_eq!(present(&[(Bearer, value)]), one(b"k", true));
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_none_or_several_is_told() {
+        let cause = |values: &[(Source, &'static [u8])]| {
+            let mut presented = Presented::default();
+            for &(source, value) in values {
+                presented.add(source, value);
+            }
+            presented.cause()
+        };
+        assert_eq!(cause(&[]), Some(Cause::NoCredential));
+        assert_eq!(cause(&[(Bearer, b""), (Raw, b"")]), Some(Cause::NoCredential));
+        assert_eq!(cause(&[(Bearer, b"Basic eDp5")]), Some(Cause::OtherScheme));
+        assert_eq!(cause(&[(Bearer, b"Basic eDp5"), (Raw, b"k")]), None);
+        assert_eq!(cause(&[(Bearer, b"Bearer k"), (Raw, b"k")]), None);
+        let both = Some(Cause::KeyHeaderAndAuthorization);
+        assert_eq!(cause(&[(Bearer, b"Bearer k"), (Raw, b"j")]), both);
+        assert_eq!(cause(&[(Raw, b"j"), (Bearer, b"Bearer k")]), both);
+        assert_eq!(cause(&[(Raw, b"j"), (Raw, b"k")]), Some(Cause::KeyHeaders));
     }
 
     #[test]

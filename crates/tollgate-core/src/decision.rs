@@ -121,6 +121,41 @@ impl Reason {
         }
     }
 
+    /// How a refusal for this reason is told of in the error log.
+    #[must_use]
+    pub fn notice(self) -> Notice {
+        match self {
+            Self::InternalError => Notice::Always,
+            Self::MissingCredential
+            | Self::InvalidCredential
+            | Self::ExpiredCredential
+            | Self::RevokedCredential
+            | Self::NotYetValid
+            | Self::ConflictingCredentials
+            | Self::InvalidToken
+            | Self::AddressDenied
+            | Self::TierDenied
+            | Self::ModelDenied
+            | Self::EndpointDenied
+            | Self::FeatureDenied
+            | Self::MalformedPath
+            | Self::MalformedRequest
+            | Self::RequestTooLarge
+            | Self::UnsupportedEncoding
+            | Self::KeysUnavailable
+            | Self::IntrospectionUnavailable => Notice::Once,
+            // Limits do what they are there for.
+            Self::RequestOverLimit
+            | Self::RequestsExceeded
+            | Self::TokensExceeded
+            | Self::ConcurrencyExceeded
+            | Self::BudgetExceeded
+            | Self::AuthFailuresExceeded => Notice::Quietly,
+            // The zone complains.
+            Self::ZoneFull => Notice::Quietly,
+        }
+    }
+
     /// Whether a credential was presented and found wrong: what `auth_failures` counts.
     #[must_use]
     pub fn is_auth_failure(self) -> bool {
@@ -153,6 +188,18 @@ impl Reason {
             | Self::InternalError => false,
         }
     }
+}
+
+/// How a refusal is told of in the error log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// At level `error`: something is wrong with the server.
+    Always,
+    /// At level `error` the first one of its kind for a while (see [`Told`](crate::detail::Told)), and
+    /// the others at level `info`: whoever looks for the cause finds it, and no stranger fills the log.
+    Once,
+    /// At level `info`: the client is told what there is to know, or the error log is elsewhere.
+    Quietly,
 }
 
 /// What was decided about a request.

@@ -165,6 +165,16 @@ mod tests {
     }
 
     #[test]
+    fn headers_in_which_clients_send_credentials_are_known_by_their_whole_name() {
+        for name in ["authorization", "x-api-key", "cookie", "x-goog-api-key", "x-auth-token"] {
+            assert!(is_credential_header(name.as_bytes()), "{name}");
+        }
+        for name in ["", "authorizatio", "authorization2", "x-request-id", "user-agent", "x-api"] {
+            assert!(!is_credential_header(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
     fn a_credential_is_found_with_and_without_a_scheme_and_within() {
         for value in [
             with("", ""),

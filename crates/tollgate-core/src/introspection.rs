@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::clock::UnixSeconds;
+use crate::clock::WallClock;
 use crate::jwt::claims::{judge_claims, Claims, Vouching};
 use crate::jwt::{object, Policy, TokenError, VerifiedToken};
 use crate::principal::AuthMethod;
@@ -14,7 +14,7 @@ pub const MAX_NEGATIVE_SECS: i64 = 10;
 /// What a provider says of a token.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// It is active, and what the policy demands of it holds.
+    /// It is active, and what the policy demands of it holds; but it may not be valid yet.
     Good(VerifiedToken),
     /// It is not active, or not good enough.
     Bad(TokenError),
@@ -48,7 +48,7 @@ pub fn question(token: &[u8]) -> Vec<u8> {
 /// Of an active token, `policy` is demanded as of a JWT, but for `exp`, which needn't be told. Where
 /// there is no `sub`, as in tokens of programs, `client_id` takes its place.
 #[must_use]
-pub fn verdict(answer: &[u8], policy: &Policy, now: UnixSeconds) -> Option<Verdict> {
+pub fn verdict(answer: &[u8], policy: &Policy, now: impl Into<WallClock>) -> Option<Verdict> {
     let mut claims = object::parse(answer)?;
     match claims.get("active")? {
         Value::Bool(true) => {}
@@ -71,8 +71,9 @@ pub fn verdict(answer: &[u8], policy: &Policy, now: UnixSeconds) -> Option<Verdi
     };
     let judged = judge_claims(&claims, vouching, &policy);
     Some(match judged.map(|(principal, window)| VerifiedToken::new(principal, window)) {
+        // Its time will come, and whoever uses it looks.
         Ok(token) => match token.check_time(now) {
-            Ok(()) => Verdict::Good(token),
+            Ok(()) | Err(TokenError::NotYetValid) => Verdict::Good(token),
             Err(error) => Verdict::Bad(error),
         },
         Err(error) => Verdict::Bad(error),
@@ -94,11 +95,12 @@ fn is_for_another_purpose(claims: &Claims) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{UnixMillis, UnixSeconds};
     use proptest::prelude::*;
 
     fn of(json: &str, policy: &Policy) -> Option<Result<VerifiedToken, TokenError>> {
         Some(match verdict(json.as_bytes(), policy, UnixSeconds(1000))? {
-            Verdict::Good(token) => Ok(token),
+            Verdict::Good(token) => token.check_time(UnixSeconds(1000)).map(|()| token),
             Verdict::Bad(error) => Err(error),
         })
     }
@@ -147,6 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn leeway_is_that_of_tokens_before_and_behind() {
+        let judge = |leeway_secs, times: &str| {
+            let policy = Policy { leeway_secs, ..Policy::default() };
+            of(&format!(r#"{{"active":true,"sub":"acme",{times}}}"#), &policy).unwrap()
+        };
+        for (times, error) in [
+            (r#""exp":995"#, TokenError::Expired),
+            (r#""nbf":1005"#, TokenError::NotYetValid),
+            (r#""iat":1005"#, TokenError::NotYetValid),
+        ] {
+            assert_eq!(judge(0, times).unwrap_err(), error, "{times}");
+            assert!(judge(10, times).is_ok(), "{times}");
+            assert_eq!(judge(3, times).unwrap_err(), error, "{times}");
+        }
+    }
+
+    #[test]
     fn what_is_demanded_of_tokens_is_demanded_of_active_ones() {
         let policy = Policy {
             issuers: vec!["https://a.example".to_owned()],
@@ -171,6 +190,33 @@ mod tests {
             judged(r#"{"active":true,"sub":null,"client_id":"a"}"#).unwrap_err(),
             TokenError::BadClaim("client")
         );
+    }
+
+    #[test]
+    fn leeway_holds_for_active_tokens_as_for_others() {
+        let judge = |more: &str, leeway_secs| {
+            let policy = Policy { leeway_secs, ..Policy::default() };
+            of(&format!(r#"{{"active":true,"sub":"acme",{more}}}"#), &policy).unwrap().map(drop)
+        };
+        for (claims, error) in [
+            (r#""exp":991"#, TokenError::Expired),
+            (r#""nbf":1010"#, TokenError::NotYetValid),
+            (r#""iat":1010"#, TokenError::NotYetValid),
+        ] {
+            assert_eq!(judge(claims, 10), Ok(()), "{claims}");
+            assert_eq!(judge(claims, 9), Err(error), "{claims}");
+        }
+    }
+
+    #[test]
+    fn token_that_is_not_valid_yet_is_good_when_its_time_comes() {
+        let answer = br#"{"active":true,"sub":"acme","nbf":1000.5}"#;
+        let at = |millis| UnixMillis(millis);
+        let Some(Verdict::Good(token)) = verdict(answer, &Policy::default(), at(1_000_000)) else {
+            panic!("it is active")
+        };
+        assert_eq!(token.check_time(at(1_000_499)), Err(TokenError::NotYetValid));
+        assert_eq!(token.check_time(at(1_000_500)), Ok(()));
     }
 
     #[test]

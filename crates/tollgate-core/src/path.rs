@@ -5,6 +5,8 @@
 //! matches before a final newline, so `/v1/chat/completions%0A` is served by FastAPI. What could be
 //! one path to nginx and another one to the engine is refused, as no honest client sends it.
 
+use crate::detail::Cause;
+
 /// Whether two servers could see different paths in what the client asked for.
 ///
 /// `uri` is nginx's path, decoded and normalised; `target` is what the client sent, up to the query
@@ -12,7 +14,20 @@
 /// or dot segment that is left in `uri`; the empty one behind a slash at its end may stay.
 #[must_use]
 pub fn is_ambiguous(uri: &[u8], target: &[u8]) -> bool {
-    has_unsafe_byte(uri) || has_unsafe_byte(target) || has_gap(uri)
+    ambiguity(uri, target).is_some()
+}
+
+/// What makes it ambiguous.
+#[must_use]
+#[inline]
+pub fn ambiguity(uri: &[u8], target: &[u8]) -> Option<Cause> {
+    if has_unsafe_byte(uri) || has_unsafe_byte(target) {
+        Some(Cause::UnsafeByte)
+    } else if has_gap(uri) {
+        Some(Cause::OddSegment)
+    } else {
+        None
+    }
 }
 
 /// A control character or a backslash, as it is or encoded.

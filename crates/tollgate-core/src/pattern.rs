@@ -149,6 +149,18 @@ mod tests {
         Pattern::parse(text).unwrap()
     }
 
+    #[test]
+    fn what_is_no_pattern_is_told_with_the_way_out() {
+        for (text, told) in [
+            (String::new(), "must not be empty"),
+            ("a".repeat(Pattern::MAX_LEN + 1), "is too long: at most"),
+            ("a\tb".to_owned(), "has a control character"),
+        ] {
+            assert!(Pattern::parse(&text).unwrap_err().to_string().starts_with(told), "{told}");
+        }
+        assert!(Pattern::parse(&"a".repeat(Pattern::MAX_LEN)).is_ok());
+    }
+
     /// The definition, as plainly as it can be said.
     fn naive(pattern: &[char], name: &[char]) -> bool {
         match (pattern, name) {

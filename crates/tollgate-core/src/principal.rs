@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use crate::surrogate::MARK;
+
 /// How a principal authenticated. The names are part of the audit log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthMethod {
@@ -94,11 +96,11 @@ impl Principal {
 pub const MAX_NAME_LEN: usize = 256;
 
 /// Whether `name` can stand in a request header and in a log: not empty, at most
-/// [`MAX_NAME_LEN`] bytes, no control characters, no space at either end.
+/// [`MAX_NAME_LEN`] bytes, no control characters, no half of a surrogate pair, no space at either end.
 #[must_use]
 pub fn is_valid_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME_LEN
         && name.trim() == name
-        && !name.chars().any(char::is_control)
+        && !name.contains(|c: char| c.is_control() || c == MARK)
 }

@@ -130,7 +130,7 @@ proptest! {
 
     #[test]
     fn any_header_but_one_that_asks_for_nothing_special_is_refused(
-        name in "(crit|b64|zip|enc|jwk|jku|x5u)", value in json(),
+        name in "(crit|b64|zip|enc)", value in json(),
     ) {
         let header = serde_json::json!({ "alg": "HS256", name: value }).to_string();
         let error = verify(

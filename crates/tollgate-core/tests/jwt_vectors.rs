@@ -135,11 +135,18 @@ fn wycheproof_cases_that_lost_their_padding_are_refused_with_it() {
 }
 
 #[test]
-fn wycheproof_keys_are_judged_as_they_should_be_without_exception() {
+fn wycheproof_keys_are_judged_as_they_should_be_but_for_one() {
     let Some(file) = vectors("wycheproof/json_web_key_test.json") else {
         return;
     };
-    let expected = Outcome { valid: 5, invalid: 21, refused: vec![], accepted: vec![] };
+    let expected = Outcome {
+        valid: 5,
+        invalid: 21,
+        refused: vec![],
+        // Two keys of one `kid`, of which the second is no canonical base64url: it is ignored, as RFC 7517
+        // section 5 asks, and the first has signed.
+        accepted: vec![4],
+    };
     assert_eq!(run_wycheproof(&file), expected);
 }
 
@@ -163,8 +170,6 @@ fn wycheproof_keys_are_refused_for_what_is_wrong_with_them() {
     };
     for (id, expected) in [
         (1, KeyProblem::MixedKinds),
-        // Two keys of one `kid`; and the second is no canonical base64url, which is seen first.
-        (4, KeyProblem::BadMember("k")),
         (6, KeyProblem::NoUsableKey),
         (7, KeyProblem::RocaKey),
         (8, KeyProblem::ModulusSize),
@@ -179,7 +184,7 @@ fn wycheproof_keys_are_refused_for_what_is_wrong_with_them() {
         (20, KeyProblem::NoUsableKey),
         (21, KeyProblem::NoUsableKey),
         (22, KeyProblem::BadPoint),
-        (23, KeyProblem::BadPoint),
+        (23, KeyProblem::CoordinateLength),
         (24, KeyProblem::BadMember("n")),
         (25, KeyProblem::NoUsableKey),
         (26, KeyProblem::NoUsableKey),

@@ -34,6 +34,11 @@ fn accepts(body: &[u8]) -> bool {
     accepted
 }
 
+/// Whether a case is one of halves of surrogate pairs, which engines take, and we with them.
+fn has_halves(name: &str) -> bool {
+    name.starts_with("i_") && name.contains("surrogate")
+}
+
 /// `value` as the value of `key` in a body.
 fn member(key: &str, value: &[u8]) -> Vec<u8> {
     let mut body = format!("{{\"{key}\":").into_bytes();
@@ -55,6 +60,9 @@ fn objects_of_the_suite_are_accepted_or_refused_as_it_says() {
         } else {
             let is_object = serde_json::from_slice::<serde_json::Value>(&content)
                 .is_ok_and(|value| value.is_object());
+            let is_taken =
+                ["i_object_key_lone_2nd_surrogate.json", "i_structure_UTF-8_BOM_empty_object.json"];
+            let is_object = is_object || is_taken.contains(&name.as_str());
             assert_eq!(accepts(&content), is_object, "{name}");
         }
     }
@@ -68,6 +76,7 @@ fn values_of_the_suite_are_accepted_or_refused_as_it_says_wherever_they_stand() 
             let body = member(key, &content);
             // Some cases are cut so that what follows here completes them, or makes them members.
             let is_object = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
+            let is_object = is_object || has_halves(&name);
             assert_eq!(accepts(&body), is_object, "{name} as {key}");
             if name.starts_with("y_") {
                 assert!(is_object, "{name} as {key}");
@@ -76,6 +85,8 @@ fn values_of_the_suite_are_accepted_or_refused_as_it_says_wherever_they_stand() 
         for key in ["model", "stream", "n", "max_tokens", "stream_options", "options"] {
             let body = member(key, &content);
             let refused = serde_json::from_slice::<serde_json::Value>(&body).is_err();
+            // What has halves may stand where an endpoint doesn't know the key.
+            let refused = refused && !has_halves(&name);
             assert!(!(refused && accepts(&body)), "{name} as {key}");
         }
     }

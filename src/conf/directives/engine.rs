@@ -1,7 +1,7 @@
 //! What a location says of the engine behind it, and of what may be asked of it.
 
 use super::{error, flag, once, word, words, Outcome};
-use crate::conf::settings::IncludeUsage;
+use crate::conf::settings::{CachedAnswers, IncludeUsage};
 use crate::conf::LocConf;
 use crate::ffi::conf::ConfContext;
 use tollgate_core::llm::engines::Exception;
@@ -91,4 +91,23 @@ pub(super) fn include_usage(
         }
     };
     once(&mut conf.settings.include_usage, args, value)
+}
+
+/// `tollgate_cached_answers free | charged`
+pub(super) fn cached_answers(
+    _: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut LocConf,
+) -> Outcome {
+    let value = match word(args, 1) {
+        "free" => CachedAnswers::Free,
+        "charged" => CachedAnswers::Charged,
+        other => {
+            return Err(error(format!(
+            "invalid value \"{}\" in \"tollgate_cached_answers\"; it takes \"free\" or \"charged\"",
+            other.escape_debug()
+        )))
+        }
+    };
+    once(&mut conf.settings.cached_answers, args, value)
 }

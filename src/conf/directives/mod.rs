@@ -91,6 +91,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
     command!("tollgate_reserve", One, Loc, location::reserve),
     command!("tollgate_oversized", One, Loc, location::oversized),
+    command!("tollgate_cached_answers", One, Loc, engine::cached_answers),
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
@@ -100,7 +101,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
 
-const COUNT: usize = if cfg!(debug_assertions) { 51 } else { 50 };
+const COUNT: usize = if cfg!(debug_assertions) { 52 } else { 51 };
 
 type Outcome = Result<(), ConfError>;
 

@@ -62,9 +62,10 @@ our $NGINX = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
 
 # Seconds. Generous, as several tests share a slow machine, and only a failing test waits so long.
 use constant {
-	START_TIMEOUT => 10,
+	START_TIMEOUT => 60,
 	STOP_TIMEOUT => 60,
-	HTTP_TIMEOUT => 8,
+	TERM_TIMEOUT => 20,
+	HTTP_TIMEOUT => 30,
 };
 
 ###############################################################################
@@ -424,7 +425,7 @@ sub _terminate {
 	my ($pid) = @_;
 	for my $signal (qw/TERM KILL/) {
 		kill $signal, $pid;
-		return if _wait_for_exit($pid, 5);
+		return if _wait_for_exit($pid, TERM_TIMEOUT);
 	}
 }
 

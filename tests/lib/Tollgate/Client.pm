@@ -18,7 +18,7 @@ our @EXPORT = qw/request connection content_json curl ping poll audit_lines work
 	connections_to_workers configtest/;
 
 # Only a failing test waits so long.
-use constant PATIENCE => 20;
+use constant PATIENCE => 60;
 
 # The text of a GET, or of "METHOD URI", for a connection that stays open.
 sub request {

@@ -29,7 +29,7 @@ our @EXPORT = qw/start_provider answers asked asked_soon complaints new_key jwk 
 	unsigned/;
 
 # Only a failing test waits so long.
-use constant PATIENCE => 60;
+use constant PATIENCE => 180;
 
 ###############################################################################
 # What it answers, and what it was asked

@@ -21,6 +21,8 @@ pub(super) struct Record<'a> {
     decision: Option<Text<'a>>,
     #[serde(borrow, default)]
     reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    detail: Option<Text<'a>>,
     pub(super) status: Option<u64>,
     #[serde(borrow, default)]
     client: Option<Text<'a>>,
@@ -79,7 +81,7 @@ macro_rules! texts {
 }
 
 impl Record<'_> {
-    texts!(reason client key_id tier remote_addr method path model usage limit);
+    texts!(reason detail client key_id tier remote_addr method path model usage limit);
 
     /// Whether and how it was let in. A running stream that was closed later, for a reason, was.
     pub(super) fn outcome(&self) -> Outcome {

@@ -191,8 +191,10 @@ fn one_line(record: &Record<'_>) -> String {
     if let Some(reason) = record.reason() {
         let limit = record.limit().filter(|_| outcome != Outcome::Allowed);
         let limit = limit.map(|limit| format!(": {}", cut(limit))).unwrap_or_default();
+        let detail = record.detail().map(|detail| format!(" ({})", cut(detail)));
+        let detail = detail.unwrap_or_default();
         let dry = if outcome == Outcome::WouldBeRefused { "would be refused, " } else { "" };
-        parts.push(paint(style, &format!("{dry}{}{limit}", cut(reason))));
+        parts.push(paint(style, &format!("{dry}{}{detail}{limit}", cut(reason))));
     }
     parts.join("  ")
 }
@@ -264,6 +266,12 @@ mod tests {
             ),
             "2026-01-05 09:30:14.000  400  198.51.100.4"
         );
+        assert_eq!(
+            shown_line(
+                r#"{"time":"2026-01-05T09:30:14.000Z","decision":"deny","reason":"invalid_token","detail":"missing_claim org.tier","status":401,"remote_addr":"198.51.100.4"}"#
+            ),
+            "2026-01-05 09:30:14.000  401  198.51.100.4  invalid_token (missing_claim org.tier)"
+        );
         // A stream that was closed later.
         assert_eq!(
             shown_line(
@@ -285,7 +293,7 @@ mod tests {
             let name = serde_json::to_string(&format!("\u{1b}[2J{name}")).unwrap();
             let path = serde_json::to_string(&format!("\u{9b}\n{path}")).unwrap();
             let line = format!(
-                r#"{{"time":"2026-01-05T09:30:14.000Z","client":{name},"tier":{name},"path":{path},"method":{path},"model":{name},"reason":{name},"limit":{path},"usage":{name},"remote_addr":{path},"input_tokens":1,"output_tokens":1}}"#
+                r#"{{"time":"2026-01-05T09:30:14.000Z","client":{name},"tier":{name},"path":{path},"method":{path},"model":{name},"reason":{name},"detail":{name},"limit":{path},"usage":{name},"remote_addr":{path},"input_tokens":1,"output_tokens":1}}"#
             );
             prop_assert!(!shown_line(&line).chars().any(char::is_control));
             let _ = time(ms);

@@ -76,7 +76,8 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
             match *owner == found.client {
                 true => source.skip("the same key again"),
                 false => {
-                    let message = format!("the key of {first} again, for another client");
+                    let message =
+                        format!("the key of {} again, for another client", source.place(*first));
                     source.fault(place, message);
                 }
             }

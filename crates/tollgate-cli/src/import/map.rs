@@ -35,6 +35,8 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
             return source;
         }
     };
+    source.files = configuration.files.clone();
+    let files = &configuration.files;
     let maps = &configuration.maps;
     let wanted = wanted.map(|name| variable(&format!("${}", name.trim_start_matches('$'))));
     let (of_keys, others): (Vec<&Map>, Vec<&Map>) = maps.iter().partition(|map| match &wanted {
@@ -53,14 +55,21 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
             );
         }
     } else if of_keys.is_empty() {
-        let message = match wanted {
+        let what = match wanted {
             Some(_) => "no map goes by that variable",
-            None => {
-                "no map goes by a header, an argument or a cookie that is called like a key: name its \
-                 variable with --map-variable"
-            }
+            None => "no map goes by a header, an argument or a cookie that is called like a key",
         };
-        source.fault(Place::Line(1), message);
+        let way_out = way_out(&configuration, wanted.is_some());
+        source.fault(Place::Line(1), format!("{what}{way_out}"));
+    }
+    if of_keys.is_empty() {
+        for line in &configuration.basic {
+            source.fault(
+                Place::Line(*line),
+                "passwords of Basic authentication, which are no keys: make keys for those users with \"tollgate \
+                 key create\"",
+            );
+        }
     }
     for map in &of_keys {
         // What a key gets is no client.
@@ -69,8 +78,8 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
             let to = shown(&map.to);
             match of_keys.iter().any(is_known) {
                 true => source.notes.push(format!(
-                    "line {}: the map to {to} was not read, as that is not called like a client",
-                    map.line
+                    "{}: the map to {to} was not read, as that is not called like a client",
+                    files.line(map.line)
                 )),
                 false => source.fault(
                     Place::Line(map.line),
@@ -96,24 +105,56 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
     if wanted.is_none() {
         for map in others.iter().filter(|map| may_be_of_credentials(&map.from)) {
             source.notes.push(format!(
-                "line {}: the map of {} was not read, as that is not called like a key: if it holds \
+                "{}: the map of {} was not read, as that is not called like a key: if it holds \
                  keys, import it with --map-variable",
-                map.line,
+                files.line(map.line),
                 shown(&map.from)
             ));
         }
     }
     for (line, from) in configuration.geos.iter().filter(|(_, from)| of_request(from).is_some()) {
         let from = shown(from);
-        source.notes.push(format!("line {line}: the geo of {from} was not read"));
+        source.notes.push(format!("{}: the geo of {from} was not read", files.line(*line)));
     }
-    if !configuration.includes.is_empty() {
+    if let Some(included) = unread(&configuration) {
         source.notes.push(format!(
-            "files that are included were not read ({}): \"nginx -T\" prints all in one",
-            shown(&configuration.includes.join(", "))
+            "files that are included were not read ({included}), which may hold keys, or refuse some of these: \
+             {WHOLE}"
         ));
     }
     source
+}
+
+/// How to have all files of a configuration read.
+const WHOLE: &str =
+    "to have all of it read, as root: nginx -T | tollgate key import - --file KEYS.json";
+
+/// The files that are included, and were not read.
+fn unread(configuration: &Configuration) -> Option<String> {
+    let is_any = !configuration.includes.is_empty() && !configuration.files.is_dump();
+    is_any.then(|| shown(&configuration.includes.join(", ")))
+}
+
+/// Where the map may be that was not found.
+fn way_out(configuration: &Configuration, has_variable: bool) -> String {
+    match (unread(configuration), has_variable) {
+        (Some(included), _) => {
+            format!("; the files that are included were not read ({included}): {WHOLE}")
+        }
+        (None, true) => String::new(),
+        (None, false) => {
+            let of_request =
+                configuration.maps.iter().filter(|map| may_be_of_credentials(&map.from));
+            let variables: Vec<String> = of_request.map(|map| shown(&map.from)).collect();
+            match variables.is_empty() {
+                true => ", nor by any other that might hold keys".to_owned(),
+                false => format!(
+                    ": if it is one of {}, name it with --map-variable",
+                    variables.join(", ")
+                ),
+            }
+        }
+    }
 }
 
 /// What a request says, by a variable of nginx.
@@ -204,8 +245,9 @@ fn refuse_compared(source: &mut Source, configuration: &Configuration) {
             source.found.iter().filter(|found| is_it(found)).map(|found| found.place).collect();
         if known.is_empty() {
             source.notes.push(format!(
-                "line {line}: a condition compares {} with a text, which was not read: if it is a key that \
+                "{}: a condition compares {} with a text, which was not read: if it is a key that \
                  is let in, import it as a line NAME=key:tier",
+                configuration.files.line(*line),
                 shown(from)
             ));
         }
@@ -213,7 +255,10 @@ fn refuse_compared(source: &mut Source, configuration: &Configuration) {
         for place in known {
             source.fault(
                 place,
-                format!("a key that the condition in line {line} treats in its own way: is it refused there?"),
+                format!(
+                    "a key that the condition in {} treats in its own way: is it refused there?",
+                    configuration.files.line(*line)
+                ),
             );
         }
     }
@@ -233,8 +278,9 @@ fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
             "default" => {
                 if !says_no(client) {
                     source.notes.push(format!(
-                        "{place}: the map has a client for requests without one of its keys; Tollgate \
-                         refuses them"
+                        "{}: the map has a client for requests without one of its keys; Tollgate \
+                         refuses them",
+                        source.place(place)
                     ));
                 }
                 continue;
@@ -244,7 +290,7 @@ fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
                 source.fault(
                     place,
                     "a file that the map includes, and that may hold keys: put its lines in place of this \
-                     one",
+                     one, or import what \"nginx -T\" prints",
                 );
                 continue;
             }
@@ -284,8 +330,9 @@ fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
             continue;
         }
         if let Some(line) = clients.refused_by(client) {
-            source
-                .fault(place, format!("a key of a client whom the map in line {line} says no to"));
+            let message =
+                format!("a key of a client whom the map in {} says no to", source.files.line(line));
+            source.fault(place, message);
             continue;
         }
         if client.contains('$') {

@@ -12,6 +12,7 @@
 //! | `kong`    | Kong's declarative configuration, or pages of its Admin API, as JSON        |
 
 mod doubt;
+mod dump;
 mod entries;
 mod env;
 mod json;
@@ -85,7 +86,7 @@ impl Arguments {
         let (format, mut source) = self.understand(&read(&self.source)?)?;
         let entries = entries(&mut source, self.drop_restrictions)?;
         for (place, message) in &source.faults {
-            tell(&format!("tollgate: {place}: {message}"));
+            tell(&format!("tollgate: {}: {message}", source.place(*place)));
         }
         if !source.faults.is_empty() && !self.skip_invalid {
             tell("tollgate: nothing was imported; mend these, or add --skip-invalid");
@@ -165,7 +166,7 @@ impl Arguments {
             let faults: Vec<_> = source
                 .faults
                 .iter()
-                .map(|(place, message)| json!({"place": place.to_string(), "message": message}))
+                .map(|(place, message)| json!({"place": source.place(*place), "message": message}))
                 .collect();
             let report = json!({
                 "format": format, "dry_run": self.dry_run, "imported": new.len(), "clients": clients,
@@ -204,6 +205,11 @@ fn read(path: &Path) -> Result<String, Failure> {
         false => fs::read(path).map(|read| bytes = read),
     };
     outcome.map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
+    if path.as_os_str() == "-" && bytes.is_empty() {
+        return Err(Failure::failed(
+            "there is nothing on stdin; if that is \"nginx -T\", it has to be run as root",
+        ));
+    }
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::failed(format!("{} is not UTF-8 text", path.display())))?;
     // Editors on Windows begin files with a mark, which would be part of the first key.

@@ -1,5 +1,7 @@
 //! nginx.conf, as far as keys may be in it.
 
+use super::dump::{is_said, Files};
+
 /// A word of a configuration, or what ends a directive, or begins or ends a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -29,13 +31,26 @@ pub(super) struct Configuration {
     pub(super) comparisons: Vec<(usize, String, String)>,
     /// Blocks of `geo`: the line, and the variable that they go by.
     pub(super) geos: Vec<(usize, String)>,
-    /// The files that it includes elsewhere than in a map.
+    /// The files that it includes elsewhere than in a map, and that may hold one.
     pub(super) includes: Vec<String>,
+    /// Where `auth_basic_user_file` stands.
+    pub(super) basic: Vec<usize>,
+    /// The files that it is made of.
+    pub(super) files: Files,
 }
 
 /// What a configuration has; or the line that can't be understood, and why.
 pub(super) fn configuration(text: &str) -> Result<Configuration, (usize, &'static str)> {
-    let mut found = Configuration::default();
+    let mut found = Configuration { files: Files::of(text), ..Configuration::default() };
+    let cleared;
+    let text = match found.files.is_dump() {
+        true => {
+            let lines = text.lines().map(|line| if is_said(line) { "" } else { line });
+            cleared = lines.collect::<Vec<_>>().join("\n");
+            &cleared
+        }
+        false => text,
+    };
     let mut words: Vec<(usize, String)> = Vec::new();
     // The map that is open, and at which depth.
     let mut open: Option<(usize, Map)> = None;
@@ -70,8 +85,13 @@ pub(super) fn configuration(text: &str) -> Result<Configuration, (usize, &'stati
             Token::End => {
                 match (&mut open, words.as_slice()) {
                     (Some((at, map)), words) if *at == depth => map.add(words),
-                    (None, [(_, name), (_, file)]) if name == "include" => {
+                    (None, [(_, name), (_, file)])
+                        if name == "include" && !is_without_keys(file) =>
+                    {
                         found.includes.push(file.clone());
+                    }
+                    (None, [(line, name), ..]) if name == "auth_basic_user_file" => {
+                        found.basic.push(*line);
                     }
                     _ => {}
                 }
@@ -89,6 +109,9 @@ pub(super) fn configuration(text: &str) -> Result<Configuration, (usize, &'stati
             }
         }
     }
+    for map in &mut found.maps {
+        map.take_included(text, &found.files)?;
+    }
     match depth {
         0 => Ok(found),
         _ => Err((text.lines().count(), UNENDED)),
@@ -104,6 +127,34 @@ impl Map {
         default.map_or("", |(_, _, value)| value)
     }
 
+    /// Puts the entries of files that it includes, and that are there, in place of their names.
+    fn take_included(&mut self, text: &str, files: &Files) -> Result<(), (usize, &'static str)> {
+        for (line, key, file) in std::mem::take(&mut self.entries) {
+            let lines = files.lines_of(&file).filter(|_| key == "include");
+            let Some((start, end)) = lines else {
+                self.entries.push((line, key, file));
+                continue;
+            };
+            let before = start.saturating_sub(1);
+            let lines = text.lines().skip(before).take(end.saturating_sub(start));
+            let part = lines.collect::<Vec<_>>().join("\n");
+            let mut words: Vec<(usize, String)> = Vec::new();
+            for (line, token) in tokens(&part).map_err(|line| (line + before, UNENDED))? {
+                match token {
+                    Token::Word(word) => words.push((line + before, word)),
+                    Token::End => {
+                        self.add(&words);
+                        words.clear();
+                    }
+                    Token::Open | Token::Close => {
+                        self.faults.push((line + before, "a block inside of a map"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// An entry: a key and a value, or one of two words that stand alone.
     fn add(&mut self, words: &[(usize, String)]) {
         match words {
@@ -115,6 +166,22 @@ impl Map {
             [] => {}
         }
     }
+}
+
+/// Files of packages that hold no map: Debian's nginx.conf includes them.
+fn is_without_keys(file: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "mime.types",
+        "fastcgi.conf",
+        "fastcgi_params",
+        "proxy_params",
+        "scgi_params",
+        "uwsgi_params",
+        "modules-enabled/*.conf",
+    ];
+    NAMES.iter().any(|name| {
+        file.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+    })
 }
 
 /// The words and marks of a configuration, with their lines.

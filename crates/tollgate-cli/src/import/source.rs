@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::dump::Files;
+
 /// Where something stands in a source. Never what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -78,11 +80,21 @@ pub(super) struct Source {
     /// What isn't taken over, for a reason that is no fault: how often.
     pub(super) skipped: BTreeMap<String, usize>,
     pub(super) notes: Vec<String>,
+    /// What lines are counted in.
+    pub(super) files: Files,
 }
 
 impl Source {
     pub(super) fn fault(&mut self, place: Place, message: impl Into<String>) {
         self.faults.push((place, message.into()));
+    }
+
+    /// How a place is called.
+    pub(super) fn place(&self, place: Place) -> String {
+        match place {
+            Place::Line(line) => self.files.line(line),
+            Place::Whole | Place::Entry(_) => place.to_string(),
+        }
     }
 
     pub(super) fn skip(&mut self, reason: &str) {

@@ -102,9 +102,10 @@ fn refusals(token: &[u8], payload: &[u8]) -> Result<Vec<String>, Failure> {
     });
     let refused = |error: TokenError| match error {
         TokenError::BadClaim("client" | "tier" | "scopes" | "rate_limit") => {
-            format!("with the default tollgate_jwt_claim, the module refuses it: {error}")
+            let detail = error.detail(&policy.claims);
+            format!("with the default tollgate_jwt_claim, the module refuses it: {detail}")
         }
-        _ => format!("the module refuses it: {error}"),
+        _ => format!("the module refuses it: {}", error.detail(&policy.claims)),
     };
     Ok(header.into_iter().chain(claims).map(refused).collect())
 }

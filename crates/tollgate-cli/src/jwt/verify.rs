@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{json, Value};
-use tollgate_core::clock::UnixSeconds;
+use tollgate_core::clock::{UnixMillis, UnixSeconds};
 use tollgate_core::jwt::{
     self, Algorithm, AlgorithmSet, Binding, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
     DEFAULT_MAX_LEN,
@@ -80,17 +80,19 @@ impl Arguments {
         let at = self.at;
         let now = || {
             let now = Timestamp::now();
-            UnixSeconds(at.map_or(now, |at| at.after(now)).as_second())
+            UnixMillis(at.map_or(now, |at| at.after(now)).as_millisecond())
         };
         if self.batch {
-            return batch(self.json, |token| jwt::verify(token, &keys, &policy, now()));
+            return batch(self.json, &policy.claims, |token| {
+                jwt::verify(token, &keys, &policy, now())
+            });
         }
         let token = read_token(self.token.as_deref())?;
         let now = now();
         let judged = jwt::verify(&token, &keys, &policy, now);
         let text = match self.json {
-            true => shown_json(&format!("{:#}\n", as_json(&judged))),
-            false => as_text(&judged, now),
+            true => shown_json(&format!("{:#}\n", as_json(&judged, &policy.claims))),
+            false => as_text(&judged, &policy.claims, now.seconds()),
         };
         print(text.as_bytes())?;
         Ok(if judged.is_ok() { Exit::Yes } else { Exit::No })
@@ -137,7 +139,13 @@ impl Arguments {
             keys.check(policy.algorithms.as_ref())?;
             Ok(keys)
         };
-        load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))
+        let keys: KeySet =
+            load().map_err(|error: jwt::KeyError| Failure::failed(error.to_string()))?;
+        for note in keys.notes().iter().filter(|note| note.is_mistake()) {
+            let rest = if note.is_remark() { "" } else { "; that key is not used" };
+            tell(&format!("tollgate: {note}{rest}"));
+        }
+        Ok(keys)
     }
 
     /// Whose tokens the keys of each file are for.
@@ -191,7 +199,7 @@ fn name(path: &Path) -> String {
 
 type Judged = Result<VerifiedToken, TokenError>;
 
-fn batch(json: bool, judge: impl Fn(&[u8]) -> Judged) -> Result<Exit, Failure> {
+fn batch(json: bool, claims: &ClaimMap, judge: impl Fn(&[u8]) -> Judged) -> Result<Exit, Failure> {
     let mut input = io::stdin().lock();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut exit = Exit::Yes;
@@ -203,9 +211,11 @@ fn batch(json: bool, judge: impl Fn(&[u8]) -> Judged) -> Result<Exit, Failure> {
             exit = Exit::No;
         }
         match (json, &judged) {
-            (true, _) => writeln!(out, "{}", shown_json(&as_json(&judged).to_string()))?,
+            (true, _) => writeln!(out, "{}", shown_json(&as_json(&judged, claims).to_string()))?,
             (false, Ok(token)) => writeln!(out, "ok {}", shown(token.principal().client()))?,
-            (false, Err(error)) => writeln!(out, "no {}: {error}", error.reason().as_str())?,
+            (false, Err(error)) => {
+                writeln!(out, "no {}: {}", error.reason().as_str(), error.detail(claims))?;
+            }
         }
         line.clear();
     }
@@ -213,7 +223,7 @@ fn batch(json: bool, judge: impl Fn(&[u8]) -> Judged) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn as_json(judged: &Judged) -> Value {
+fn as_json(judged: &Judged, claims: &ClaimMap) -> Value {
     match judged {
         Ok(token) => {
             let principal = token.principal();
@@ -234,15 +244,19 @@ fn as_json(judged: &Judged) -> Value {
         Err(error) => json!({
             "valid": false,
             "reason": error.reason().as_str(),
-            "error": error.to_string(),
+            "detail": error.detail(claims).value(),
+            "error": error.detail(claims).to_string(),
         }),
     }
 }
 
-fn as_text(judged: &Judged, now: UnixSeconds) -> String {
+fn as_text(judged: &Judged, claims: &ClaimMap, now: UnixSeconds) -> String {
     let token = match judged {
         Ok(token) => token,
-        Err(error) => return format!("not valid: {error} ({})\n", error.reason().as_str()),
+        Err(error) => {
+            let detail = error.detail(claims);
+            return format!("not valid: {detail} ({})\n", error.reason().as_str());
+        }
     };
     let principal = token.principal();
     let list = |items: Option<&[Box<str>]>| match items {

@@ -7,7 +7,7 @@ use tollgate_core::keys::NOT_ENFORCED;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 
 use crate::exit::Failure;
-use crate::time::When;
+use crate::time::{moment_of, When};
 
 /// What a key may do, and when.
 #[derive(Args)]
@@ -79,5 +79,5 @@ pub(super) fn date(when: When, now: Timestamp) -> Result<String, Failure> {
 
 /// A date of the file.
 pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    text.parse().ok()
+    moment_of(text)
 }

@@ -41,7 +41,7 @@ impl Batch {
     /// A batch that was full before, since it could not be written, drops the line: `write_line`
     /// is not called. It thus holds the capacity and less than one line more.
     pub fn push(&mut self, write_line: impl FnOnce(&mut Vec<u8>)) -> bool {
-        if !self.is_empty() && self.lines.len() >= self.capacity {
+        if self.is_full() {
             self.dropped = self.dropped.saturating_add(1);
             return true;
         }
@@ -78,6 +78,22 @@ impl Batch {
     /// a part is in the old file is written to the new one from its start.
     pub fn reopened(&mut self) {
         self.written = 0;
+    }
+
+    /// Whether the next line would be dropped.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.is_empty() && self.lines.len() >= self.capacity
+    }
+
+    /// Gives up all lines that wait: they will never be written, nor the rest of one that was written in
+    /// part. How many that are, with those that were dropped since the last call of
+    /// [`Batch::take_dropped`].
+    pub fn abandon(&mut self) -> u64 {
+        let waiting = self.lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.lines.clear();
+        self.written = 0;
+        self.take_dropped().saturating_add(waiting)
     }
 
     /// How many lines were dropped since the last call.
@@ -189,6 +205,24 @@ mod tests {
         batch.written(6);
         batch.reopened();
         assert_eq!(batch.as_bytes(), b"def\n");
+    }
+
+    #[test]
+    fn what_is_given_up_is_counted_with_what_was_dropped() {
+        let mut batch = Batch::new(8);
+        assert_eq!(batch.abandon(), 0);
+        push(&mut batch, "abc\n");
+        push(&mut batch, "def\n");
+        assert!(batch.is_full());
+        push(&mut batch, "dropped\n");
+        // All but the line feed of the first one: it is lost as well.
+        batch.written(3);
+        assert_eq!(batch.abandon(), 3);
+        assert!(batch.is_empty() && batch.as_bytes().is_empty() && !batch.is_full());
+        push(&mut batch, "ghi\n");
+        assert_eq!(batch.as_bytes(), b"ghi\n");
+        batch.written(4);
+        assert_eq!(batch.abandon(), 0);
     }
 
     #[test]

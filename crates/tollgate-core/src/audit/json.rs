@@ -113,6 +113,30 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    /// Of every length around a word, at every place in it, and beside itself.
+    #[test]
+    fn every_byte_is_plain_or_not_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let is_expected = (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+            for len in 1..=17 {
+                for at in 0..len {
+                    let mut value = vec![b'a'; len];
+                    value[at] = byte;
+                    assert_eq!(is_plain(&value), is_expected, "{byte:#x} at {at} of {len}");
+                }
+                assert_eq!(is_plain(&vec![byte; len]), is_expected, "{byte:#x}, {len} times");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_string_is_escaped_as_a_long_one_is() {
+        assert_eq!(written(b"\""), r#""\"""#);
+        assert_eq!(written(b"\\"), r#""\\""#);
+        assert_eq!(written(b"aaaaaaaaaaaaa\""), r#""aaaaaaaaaaaaa\"""#);
+        assert_eq!(written(b"\"aaaaaaaaaaaaa"), r#""\"aaaaaaaaaaaaa""#);
+    }
+
     #[test]
     fn what_must_be_escaped_is_escaped_and_nothing_else() {
         assert_eq!(written(b"/v1/chat/completions"), "\"/v1/chat/completions\"");

@@ -8,12 +8,15 @@ mod batch;
 mod json;
 mod time;
 mod traceparent;
+mod trouble;
 
 pub use batch::Batch;
 pub use time::TimeFormat;
+pub use trouble::Trouble;
 
 use crate::clock::UnixMillis;
 use crate::decision::{Decision, Reason};
+use crate::detail::Detail;
 use crate::llm::{Source, Usage};
 use crate::money::Amount;
 use crate::principal::AuthMethod;
@@ -39,6 +42,8 @@ pub struct Record<'a> {
     pub decision: Option<Decision>,
     /// Why a request that was let in was cut off: its `reason` then.
     pub cut_off: Option<Reason>,
+    /// The cause of the reason, where it has several. Not written without a reason.
+    pub detail: Option<&'a Detail>,
     /// The HTTP status that the client got.
     pub status: Option<u16>,
     /// The client's id.
@@ -126,6 +131,7 @@ impl<'a> Record<'a> {
             request_id: None,
             decision: None,
             cut_off: None,
+            detail: None,
             status: None,
             client: None,
             key_id: None,
@@ -169,6 +175,9 @@ impl<'a> Record<'a> {
             name(out, member!("decision"), Some(decision.as_str()));
             let reason = decision.reason().or(self.cut_off);
             name(out, member!("reason"), reason.map(|reason| reason.as_str()));
+            if let (Some(_), Some(detail)) = (reason, self.detail) {
+                text(out, member!("detail"), Some(detail.value().as_bytes()));
+            }
         }
         number(out, member!("status"), self.status.map(u64::from));
         text(out, member!("client"), self.client);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::decision::Reason;
+use crate::detail::Cause;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ fn full() -> Record<'static> {
         request_id: Some(b"0af7651916cd43dd8448eb211c80319c"),
         decision: Some(Decision::Deny(Reason::RequestsExceeded)),
         cut_off: None,
+        detail: None,
         status: Some(429),
         client: Some(b"acme"),
         key_id: Some(b"k_1"),
@@ -71,6 +73,43 @@ fn what_is_unknown_is_absent() {
     assert_eq!(line(&Record::new(TIME)), "{\"time\":\"2026-01-01T00:00:00.123Z\"}\n");
     let empty = Record { client: Some(b""), traceparent: Some(b"no"), ..Record::new(TIME) };
     assert_eq!(line(&empty), line(&Record::new(TIME)));
+}
+
+#[test]
+fn a_path_ends_where_its_query_begins_however_that_is_written() {
+    for (path, written) in [
+        ("/v1/models?key=secret", "/v1/models"),
+        ("/v1/models%3Fkey=secret", "/v1/models"),
+        ("/v1/models%3fkey=secret", "/v1/models"),
+        ("/a%3Fkey=secret?b", "/a"),
+        ("/a?b%3Fkey=secret", "/a"),
+        ("/a%3", "/a%3"),
+        ("/a%3Eb", "/a%3Eb"),
+        ("/a%2Fb", "/a%2Fb"),
+    ] {
+        let record = Record { path: Some(path.as_bytes()), ..Record::new(TIME) };
+        let expected = line(&Record::new(TIME)).replace('}', &format!(",\"path\":\"{written}\"}}"));
+        assert_eq!(line(&record), expected, "{path}");
+    }
+}
+
+#[test]
+fn detail_is_behind_the_reason_and_not_without_one() {
+    let detail = Detail::new(Cause::MissingClaim, "org \"x\"");
+    let decision = Some(Decision::Deny(Reason::InvalidToken));
+    let denied = Record { decision, detail: Some(&detail), ..Record::new(TIME) };
+    assert_eq!(
+        line(&denied),
+        concat!(
+            r#"{"time":"2026-01-01T00:00:00.123Z","decision":"deny","reason":"invalid_token","#,
+            r#""detail":"missing_claim org \"x\""}"#,
+            "\n"
+        )
+    );
+    let allowed = Record { decision: Some(Decision::Allow), ..denied };
+    assert!(!line(&allowed).contains("detail"), "{}", line(&allowed));
+    let cut_off = Record { cut_off: Some(Reason::InvalidToken), ..allowed };
+    assert!(line(&cut_off).contains(r#""detail":"missing_claim "#), "{}", line(&cut_off));
 }
 
 #[test]

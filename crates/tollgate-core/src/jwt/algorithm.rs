@@ -30,7 +30,7 @@ pub enum Algorithm {
     Es384,
     /// ECDSA on P-521 with SHA-512.
     Es512,
-    /// EdDSA on Ed25519.
+    /// EdDSA on Ed25519, which RFC 9864 calls `Ed25519`.
     EdDsa,
 }
 
@@ -83,6 +83,10 @@ impl fmt::Display for Algorithm {
     }
 }
 
+/// `EdDSA` could be on either curve, so RFC 9864 gave it a name for each. No other algorithm that we know
+/// needed one.
+const FULLY_SPECIFIED_EDDSA: &str = "Ed25519";
+
 /// The name of no [`Algorithm`]. Names are case-sensitive (RFC 7515 section 4.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownAlgorithm;
@@ -100,6 +104,9 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        if name == FULLY_SPECIFIED_EDDSA {
+            return Ok(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnknownAlgorithm)
     }
 }
@@ -174,10 +181,14 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.as_str().parse(), Ok(algorithm));
         }
+        assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDsa));
     }
 
     #[test]
     fn none_unknown_and_differently_spelt_names_are_refused() {
+        for name in ["ED25519", "ed25519", "Ed448", "ESP256", "Ed25519ph"] {
+            assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name}");
+        }
         for name in ["none", "None", "NONE", "", "rs256", "ES521", "ES256K", "HS256 ", "EDDSA"] {
             assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name}");
         }

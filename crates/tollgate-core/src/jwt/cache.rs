@@ -12,7 +12,7 @@ use siphasher::sip128::{Hash128, Hasher128 as _, SipHasher13};
 
 use super::error::TokenError;
 use super::verify::VerifiedToken;
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixSeconds, WallClock};
 use crate::principal::Principal;
 
 /// The longest time that a token is remembered, in seconds.
@@ -50,7 +50,7 @@ impl Entry {
         (0..self.secs).contains(&now.0.saturating_sub(self.stored.0))
     }
 
-    fn judge(&self, now: UnixSeconds) -> Result<&VerifiedToken, TokenError> {
+    fn judge(&self, now: WallClock) -> Result<&VerifiedToken, TokenError> {
         let token = self.verdict.as_ref().map_err(|error| *error)?;
         token.check_time(now).map(|()| token)
     }
@@ -72,8 +72,9 @@ impl TokenCache {
         &mut self,
         verifier: u64,
         token: &[u8],
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
     ) -> Option<Result<Arc<Principal>, TokenError>> {
+        let now = now.into();
         let hash = self.hash(verifier, token);
         self.clock += 1;
         let clock = self.clock;
@@ -82,7 +83,7 @@ impl TokenCache {
             .iter_mut()
             .find(|slot| slot.as_ref().is_some_and(|entry| entry.hash == hash))?;
         let entry = slot.as_mut()?;
-        if !entry.is_fresh(now) {
+        if !entry.is_fresh(now.now().seconds()) {
             *slot = None;
             return None;
         }
@@ -90,8 +91,9 @@ impl TokenCache {
         match entry.judge(now) {
             Ok(token) => Some(Ok(Arc::clone(token.principal()))),
             Err(error) => {
-                // What was found wrong stays so for its time; what has become so is told once.
-                if entry.verdict.is_ok() {
+                // What was found wrong stays so for its time; what has become so is told once. What isn't
+                // valid yet, will be.
+                if entry.verdict.is_ok() && error == TokenError::Expired {
                     *slot = None;
                 }
                 Some(Err(error))
@@ -105,7 +107,7 @@ impl TokenCache {
         verifier: u64,
         token: &[u8],
         verified: &VerifiedToken,
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
     ) {
         self.insert_for(verifier, token, Ok(verified), now, MAX_CACHED_SECS);
     }
@@ -116,12 +118,15 @@ impl TokenCache {
         verifier: u64,
         token: &[u8],
         verdict: Result<&VerifiedToken, TokenError>,
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
         secs: i64,
     ) {
-        if secs <= 0 || verdict.is_ok_and(|token| token.check_time(now).is_err()) {
+        let clock = now.into();
+        let is_over = |token: &VerifiedToken| token.check_time(clock) == Err(TokenError::Expired);
+        if secs <= 0 || verdict.is_ok_and(is_over) {
             return;
         }
+        let now = clock.now().seconds();
         let hash = self.hash(verifier, token);
         self.clock += 1;
         let verdict = verdict.cloned();
@@ -133,7 +138,7 @@ impl TokenCache {
         let rank = |slot: &Option<Entry>| match slot {
             Some(entry) if entry.hash == hash => (0, 0),
             None => (1, 0),
-            Some(entry) if !entry.is_fresh(now) || entry.judge(now).is_err() => (1, 0),
+            Some(entry) if !entry.is_fresh(now) || entry.judge(clock).is_err() => (1, 0),
             Some(entry) => (2, entry.used),
         };
         if let Some(slot) = set.iter_mut().min_by_key(|slot| rank(slot)) {
@@ -184,6 +189,8 @@ mod tests {
     use super::super::issuer;
     use super::super::{verify, KeySet, Policy};
     use super::*;
+
+    use crate::clock::UnixMillis;
 
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -279,14 +286,30 @@ mod tests {
     }
 
     #[test]
-    fn token_out_of_its_time_is_not_stored() {
+    fn expired_token_is_not_stored() {
         let mut cache = cache(64);
         let token = verified(r#"{"sub":"acme","exp":1010,"nbf":990}"#, 1000);
         cache.insert(1, b"token", &token, UnixSeconds(1010));
-        cache.insert(1, b"token", &token, UnixSeconds(989));
         assert!(cache.is_empty());
         cache.insert(1, b"token", &token, UnixSeconds(990));
         assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn token_that_is_not_valid_yet_is_judged_again_when_its_time_comes() {
+        let mut cache = cache(64);
+        let token = verified(r#"{"sub":"acme","exp":1010,"nbf":990.5}"#, 1000);
+        cache.insert(1, b"token", &token, UnixSeconds(989));
+        for millis in [989_000, 990_499] {
+            let known = cache.get(1, b"token", UnixMillis(millis));
+            assert_eq!(known, Some(Err(TokenError::NotYetValid)), "{millis}");
+        }
+        assert_eq!(client(cache.get(1, b"token", UnixMillis(990_500))), "acme");
+        // However much the clock lags.
+        let lagging = WallClock::lagging(UnixMillis(989_900), || UnixMillis(990_500));
+        assert_eq!(client(cache.get(1, b"token", lagging)), "acme");
+        let lagging = WallClock::lagging(UnixMillis(1_009_900), || UnixMillis(1_010_000));
+        assert_eq!(cache.get(1, b"token", lagging), Some(Err(TokenError::Expired)));
     }
 
     #[test]
@@ -325,6 +348,41 @@ mod tests {
         for n in [0, 3, 4, 5, 6, 7, 8, 9] {
             assert!(cache.get(1, &[n], UnixSeconds(1010)).is_some(), "{n}");
         }
+    }
+
+    #[test]
+    fn order_of_use_is_that_of_looking_up_and_else_that_of_coming() {
+        let now = UnixSeconds(1000);
+        let token = verified(r#"{"sub":"acme","exp":9000}"#, 1000);
+        let mut looked_up = cache(WAYS);
+        for n in 0..8 {
+            looked_up.insert(1, &[n], &token, now);
+        }
+        for n in (0..8).rev() {
+            assert!(looked_up.get(1, &[n], now).is_some(), "{n}");
+        }
+        looked_up.insert(1, &[8], &token, now);
+        assert!(looked_up.get(1, &[7], now).is_none());
+        for n in [0, 1, 2, 3, 4, 5, 6, 8] {
+            assert!(looked_up.get(1, &[n], now).is_some(), "{n}");
+        }
+        let mut once = cache(WAYS);
+        for n in 0..20 {
+            once.insert(1, &[n], &token, now);
+        }
+        for n in 0..20 {
+            assert_eq!(once.get(1, &[n], now).is_some(), n >= 12, "{n}");
+        }
+    }
+
+    #[test]
+    fn debug_output_tells_nothing_of_key_and_tokens() {
+        let mut cache = cache(WAYS);
+        assert!(cache.is_empty());
+        let token = verified(r#"{"sub":"acme","exp":9000}"#, 1000);
+        cache.insert(1, b"token", &token, UnixSeconds(1000));
+        assert!(!cache.is_empty());
+        assert_eq!(format!("{cache:?}"), "TokenCache { sets: 1, .. }");
     }
 
     #[test]

@@ -55,6 +55,22 @@ impl ClaimMap {
         }
         Ok(())
     }
+
+    /// The claim that holds `field`, as the configuration names it. `None` where that is no field, or
+    /// no claim holds it.
+    #[must_use]
+    pub fn claim_of(&self, field: &str) -> Option<&str> {
+        let claim = match field {
+            "client" => &self.client,
+            "tier" => &self.tier,
+            "scopes" => &self.scopes,
+            "rate_limit" => &self.rate_limit,
+            "models" => self.models.as_ref()?,
+            "tenant" => self.tenant.as_ref()?,
+            _ => return None,
+        };
+        Some(&claim.0)
+    }
 }
 
 /// Why a field cannot be mapped to a claim.
@@ -149,6 +165,7 @@ mod tests {
         let mut map = ClaimMap::default();
         for field in ["client", "tier", "scopes", "models", "rate_limit", "tenant"] {
             assert_eq!(map.set(field, "x.y"), Ok(()), "{field}");
+            assert_eq!(map.claim_of(field), Some("x.y"), "{field}");
         }
         let claim = || Claim("x.y".into());
         let expected = ClaimMap {
@@ -163,14 +180,36 @@ mod tests {
     }
 
     #[test]
+    fn fields_have_the_claims_of_the_documentation() {
+        let map = ClaimMap::default();
+        for (field, claim) in [
+            ("client", Some("sub")),
+            ("tier", Some("tier")),
+            ("scopes", Some("scope")),
+            ("rate_limit", Some("rate_limit")),
+            ("models", None),
+            ("tenant", None),
+            ("exp", None),
+        ] {
+            assert_eq!(map.claim_of(field), claim, "{field}");
+        }
+    }
+
+    #[test]
     fn unknown_fields_and_unusable_claims_are_refused() {
         let mut map = ClaimMap::default();
         for field in ["", "Client", "sub", "exp"] {
             assert_eq!(map.set(field, "x"), Err(ClaimMapError::UnknownField), "{field:?}");
         }
+        assert_eq!(map.set("client", &"a".repeat(256)), Ok(()));
+        let mut map = ClaimMap::default();
         for claim in ["", ".", ".a", "a.", "a..b", "a\n", &"a".repeat(257)] {
             assert_eq!(map.set("client", claim), Err(ClaimMapError::BadClaim), "{claim:?}");
         }
         assert_eq!(map, ClaimMap::default());
+        assert!(ClaimMapError::UnknownField
+            .to_string()
+            .starts_with("unknown field, expected client"));
+        assert!(ClaimMapError::BadClaim.to_string().starts_with("expected the name of a claim"));
     }
 }

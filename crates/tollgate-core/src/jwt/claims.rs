@@ -14,6 +14,7 @@ use super::keyset::KeySet;
 use super::numeric_date;
 use super::object;
 use super::policy::Policy;
+use crate::clock::UnixMillis;
 use crate::principal::{is_valid_name, AuthMethod, Principal};
 
 pub(crate) type Claims = Map<String, Value>;
@@ -21,12 +22,11 @@ pub(crate) type Claims = Map<String, Value>;
 /// The text of a list, as it is in a principal.
 type List = Box<[Box<str>]>;
 
-/// The seconds in which a token is valid, leeway included: from `not_before` on, until just before
-/// `expires`.
+/// When a token is valid, leeway included: from `not_before` on, until just before `expires`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Window {
-    pub(super) not_before: Option<i64>,
-    pub(super) expires: Option<i64>,
+    pub(super) not_before: Option<UnixMillis>,
+    pub(super) expires: Option<UnixMillis>,
 }
 
 /// Reads the claims set in `payload`, which `key` has signed. The times are for the caller to compare, so
@@ -123,10 +123,10 @@ fn window(claims: &Claims, policy: &Policy) -> Result<Window, TokenError> {
     if exp.is_none() && policy.require_exp {
         return Err(TokenError::MissingClaim("exp"));
     }
-    let leeway = i64::from(policy.leeway_secs);
+    let leeway = i64::from(policy.leeway_secs) * 1000;
     Ok(Window {
-        not_before: nbf.max(iat).map(|start| start.saturating_sub(leeway)),
-        expires: exp.map(|end| end.saturating_add(leeway)),
+        not_before: nbf.max(iat).map(|start| UnixMillis(start.0.saturating_sub(leeway))),
+        expires: exp.map(|end| UnixMillis(end.0.saturating_add(leeway))),
     })
 }
 
@@ -336,13 +336,16 @@ mod tests {
         let window = |members, leeway_secs| {
             judged(&with(members), &Policy { leeway_secs, ..Policy::default() }).unwrap().1
         };
-        let expected = |not_before, expires| Window { not_before, expires: Some(expires) };
-        assert_eq!(window("", 0), expected(None, 2000));
-        assert_eq!(window(r#""nbf":10"#, 0), expected(Some(10), 2000));
-        assert_eq!(window(r#""iat":20"#, 0), expected(Some(20), 2000));
-        assert_eq!(window(r#""nbf":10,"iat":20"#, 0), expected(Some(20), 2000));
-        assert_eq!(window(r#""nbf":20,"iat":10"#, 5), expected(Some(15), 2005));
-        assert_eq!(window(r#""nbf":20.5"#, 0), expected(Some(21), 2000));
+        let expected = |not_before: Option<i64>, expires| Window {
+            not_before: not_before.map(UnixMillis),
+            expires: Some(UnixMillis(expires)),
+        };
+        assert_eq!(window("", 0), expected(None, 2_000_000));
+        assert_eq!(window(r#""nbf":10"#, 0), expected(Some(10_000), 2_000_000));
+        assert_eq!(window(r#""iat":20"#, 0), expected(Some(20_000), 2_000_000));
+        assert_eq!(window(r#""nbf":10,"iat":20"#, 0), expected(Some(20_000), 2_000_000));
+        assert_eq!(window(r#""nbf":20,"iat":10"#, 5), expected(Some(15_000), 2_005_000));
+        assert_eq!(window(r#""nbf":20.5"#, 0), expected(Some(20_500), 2_000_000));
     }
 
     #[test]
@@ -377,7 +380,7 @@ mod tests {
     fn rate_limit_is_a_positive_whole_number_of_32_bits() {
         let limit = |value: &str| {
             principal_of(&format!(r#""rate_limit":{value}"#))
-                .map(|principal| principal.rate_limit.unwrap().get())
+                .map(|principal| principal.rate_limit().unwrap().get())
         };
         assert_eq!(limit("1"), Ok(1));
         assert_eq!(limit("4294967295"), Ok(u32::MAX));

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::claim_map::ClaimMap;
 use crate::decision::Reason;
+use crate::detail::{Cause, Detail};
 
 /// One of the three parts of a compact JWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +17,13 @@ pub enum Part {
     Signature,
 }
 
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Part {
+    fn as_str(self) -> &'static str {
+        match self {
             Self::Header => "header",
             Self::Payload => "payload",
             Self::Signature => "signature",
-        })
+        }
     }
 }
 
@@ -37,8 +39,7 @@ pub enum TokenError {
     Encoding(Part),
     /// A header or claims set that is no JSON object with distinct names.
     NotAnObject(Part),
-    /// A header member that asks for what we do not do (`crit`, `b64`, `zip`, `enc`), or that
-    /// brings its own key (`jwk`, `jku`, `x5u`).
+    /// A header member that asks for what we do not do (`crit`, `b64`, `zip`, `enc`).
     HeaderMember(&'static str),
     /// A header member of the wrong type.
     HeaderType(&'static str),
@@ -74,54 +75,74 @@ impl TokenError {
     /// The reason to log and count.
     #[must_use]
     pub fn reason(&self) -> Reason {
+        self.cause().reason()
+    }
+
+    /// What is said of it in logs, where `claims` tells which claims the fields are taken from.
+    #[must_use]
+    pub fn detail(&self, claims: &ClaimMap) -> Detail {
+        match self.name() {
+            None => self.cause().into(),
+            Some(field) => match claims.claim_of(field) {
+                Some(claim) => Detail::new(self.cause(), claim.to_owned()),
+                None => Detail::new(self.cause(), field),
+            },
+        }
+    }
+
+    fn cause(&self) -> Cause {
         match self {
-            Self::Expired => Reason::ExpiredCredential,
-            Self::NotYetValid => Reason::NotYetValid,
+            Self::TooLong => Cause::TokenTooLong,
+            Self::NotCompact => Cause::NotCompact,
+            Self::Encoding(_) => Cause::BadEncoding,
+            Self::NotAnObject(_) => Cause::NotJson,
+            Self::HeaderMember(_) => Cause::HeaderMember,
+            Self::HeaderType(_) => Cause::HeaderType,
+            Self::ForeignType => Cause::ForeignType,
+            Self::UnknownAlgorithm => Cause::UnknownAlgorithm,
+            Self::AlgorithmNotAllowed => Cause::AlgorithmNotAllowed,
+            Self::NoKey => Cause::NoKey,
+            Self::BadSignature => Cause::BadSignature,
+            Self::MissingClaim(_) => Cause::MissingClaim,
+            Self::BadClaim(_) => Cause::BadClaim,
+            Self::IssuerNotAllowed => Cause::IssuerNotAllowed,
+            Self::ForeignKey => Cause::ForeignKey,
+            Self::AudienceNotAllowed => Cause::AudienceNotAllowed,
+            Self::Expired => Cause::TokenExpired,
+            Self::NotYetValid => Cause::TokenNotYetValid,
+            Self::Inactive => Cause::Inactive,
+        }
+    }
+
+    /// What it is about: a part, a member of the header, a registered claim, or a field of the principal.
+    fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Encoding(part) | Self::NotAnObject(part) => Some(part.as_str()),
+            Self::HeaderMember(name) | Self::HeaderType(name) => Some(name),
+            Self::MissingClaim(name) | Self::BadClaim(name) => Some(name),
             Self::TooLong
             | Self::NotCompact
-            | Self::Encoding(_)
-            | Self::NotAnObject(_)
-            | Self::HeaderMember(_)
-            | Self::HeaderType(_)
             | Self::ForeignType
             | Self::UnknownAlgorithm
             | Self::AlgorithmNotAllowed
             | Self::NoKey
             | Self::BadSignature
-            | Self::MissingClaim(_)
-            | Self::BadClaim(_)
             | Self::IssuerNotAllowed
             | Self::ForeignKey
             | Self::AudienceNotAllowed
-            | Self::Inactive => Reason::InvalidToken,
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::Inactive => None,
         }
     }
 }
 
+/// With fields of the principal under their own names. [`TokenError::detail`] names the claims.
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => f.write_str("the token is too long"),
-            Self::NotCompact => f.write_str("the token is no compact JWS of three parts"),
-            Self::Encoding(part) => write!(f, "the {part} is not canonical base64url"),
-            Self::NotAnObject(part) => {
-                write!(f, "the {part} is no JSON object with distinct member names")
-            }
-            Self::HeaderMember(name) => write!(f, "header member \"{name}\" is not accepted"),
-            Self::HeaderType(name) => write!(f, "header member \"{name}\" has the wrong type"),
-            Self::ForeignType => f.write_str("\"typ\" is that of a token for another purpose"),
-            Self::UnknownAlgorithm => f.write_str("\"alg\" is missing or unknown"),
-            Self::AlgorithmNotAllowed => f.write_str("\"alg\" is not allowed here"),
-            Self::NoKey => f.write_str("no key fits \"kid\" and \"alg\""),
-            Self::BadSignature => f.write_str("the signature is wrong"),
-            Self::MissingClaim(claim) => write!(f, "claim \"{claim}\" is missing"),
-            Self::BadClaim(claim) => write!(f, "claim \"{claim}\" has an unusable value"),
-            Self::IssuerNotAllowed => f.write_str("\"iss\" is not an accepted issuer"),
-            Self::ForeignKey => f.write_str("the key that signed the token is not one of \"iss\""),
-            Self::AudienceNotAllowed => f.write_str("\"aud\" holds no accepted audience"),
-            Self::Expired => f.write_str("the token has expired"),
-            Self::NotYetValid => f.write_str("the token is not valid yet"),
-            Self::Inactive => f.write_str("the token is not active"),
+        match self.name() {
+            None => Detail::from(self.cause()).fmt(f),
+            Some(name) => Detail::new(self.cause(), name).fmt(f),
         }
     }
 }
@@ -138,6 +159,38 @@ mod tests {
         assert_eq!(TokenError::NotYetValid.reason(), Reason::NotYetValid);
         for error in [TokenError::TooLong, TokenError::BadSignature, TokenError::BadClaim("exp")] {
             assert_eq!(error.reason(), Reason::InvalidToken);
+        }
+    }
+
+    #[test]
+    fn claims_have_the_names_that_the_configuration_gives_them() {
+        let mut claims = ClaimMap::default();
+        claims.set("tier", "realm_access.tier").unwrap();
+        let detail = |error: TokenError| {
+            let detail = error.detail(&claims);
+            (detail.value().into_owned(), detail.to_string())
+        };
+        for (error, value, text) in [
+            (
+                TokenError::BadClaim("tier"),
+                "bad_claim realm_access.tier",
+                "claim \"realm_access.tier\" has an unusable value",
+            ),
+            (TokenError::MissingClaim("client"), "missing_claim sub", "claim \"sub\" is missing"),
+            (
+                TokenError::BadClaim("scopes"),
+                "bad_claim scope",
+                "claim \"scope\" has an unusable value",
+            ),
+            (TokenError::MissingClaim("exp"), "missing_claim exp", "claim \"exp\" is missing"),
+            (
+                TokenError::NotAnObject(Part::Payload),
+                "not_json payload",
+                "the payload is no JSON object with distinct member names",
+            ),
+            (TokenError::BadSignature, "bad_signature", "the signature is wrong"),
+        ] {
+            assert_eq!(detail(error), (value.to_owned(), text.to_owned()));
         }
     }
 

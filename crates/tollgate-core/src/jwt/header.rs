@@ -6,11 +6,11 @@ use super::algorithm::Algorithm;
 use super::error::{Part, TokenError};
 use super::object;
 
-/// Members that change what a token means (`crit`, `b64`, `zip`, `enc`), or that name the sender's
-/// own key (`jwk`, `jku`, `x5u`). Their presence is enough: `"b64": true` says nothing new, and RFC
-/// 7797 section 6 wants it listed in `crit`, which we refuse anyway. `x5c`, `x5t` and the like are
-/// ignored, as the unknown members of RFC 7515 section 4 are: no key is ever taken from a token.
-const REFUSED: [&str; 7] = ["crit", "b64", "zip", "enc", "jwk", "jku", "x5u"];
+/// Members that change what a token means. Their presence is enough: `"b64": true` says nothing new, and RFC
+/// 7797 section 6 wants it listed in `crit`, which we refuse anyway. The sender's own key (`jwk`, `x5c`), and
+/// where it is said to be (`jku`, `x5u`), are ignored, as the unknown members of RFC 7515 section 4 are:
+/// no key is ever taken from a token, and nothing is fetched for one.
+const REFUSED: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
 /// Media types of access tokens, without `application/`: a JWT (RFC 7519 section 5.1), and the
 /// explicitly typed one of RFC 9068. The rest (`dpop+jwt`, `logout+jwt`, `secevent+jwt`, ...) was
@@ -87,12 +87,25 @@ mod tests {
             (r#""b64":true"#, "b64"),
             (r#""zip":"DEF""#, "zip"),
             (r#""enc":"A128GCM""#, "enc"),
-            (r#""jwk":{"kty":"oct","k":"AA"}"#, "jwk"),
-            (r#""jku":"https://a.example/jwks""#, "jku"),
-            (r#""x5u":"https://a.example/cert""#, "x5u"),
         ] {
             let json = format!(r#"{{"alg":"HS256",{member}}}"#);
             assert_eq!(parse(json.as_bytes()), Err(TokenError::HeaderMember(name)), "{json}");
+        }
+    }
+
+    #[test]
+    fn keys_that_a_token_brings_or_points_to_are_ignored() {
+        for member in [
+            r#""jwk":{"kty":"oct","k":"AA"}"#,
+            r#""jku":"https://a.example/jwks""#,
+            r#""x5u":"https://a.example/cert""#,
+            r#""x5c":["AA"],"x5t":"AA","x5t#S256":"AA""#,
+            r#""jku":null,"x5u":[1],"jwk":"""#,
+        ] {
+            let header =
+                parse(format!(r#"{{"alg":"RS256","kid":"a",{member}}}"#).as_bytes()).unwrap();
+            let expected = Header { algorithm: Algorithm::Rs256, kid: Some("a".to_owned()) };
+            assert_eq!(header, expected, "{member}");
         }
     }
 

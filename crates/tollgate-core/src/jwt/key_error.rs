@@ -17,6 +17,26 @@ impl KeyError {
         self.problem
     }
 
+    /// Whether it concerns a key that is used nevertheless.
+    #[must_use]
+    pub fn is_remark(&self) -> bool {
+        matches!(self.problem, KeyProblem::NullMember(_) | KeyProblem::SharedKid)
+    }
+
+    /// Whether somebody has made a mistake. Otherwise the key is just not one for us.
+    #[must_use]
+    pub fn is_mistake(&self) -> bool {
+        self.problem != KeyProblem::OtherUse
+    }
+
+    /// Whether nothing is wrong with the key, but that it is none that tokens are verified with here.
+    pub(super) fn is_about_another_kind(&self) -> bool {
+        matches!(
+            self.problem,
+            KeyProblem::OtherUse | KeyProblem::UnknownKind | KeyProblem::UnknownAlgorithm
+        )
+    }
+
     pub(super) fn in_file(mut self, file: &str) -> Self {
         self.file = Some(file.into());
         self
@@ -59,6 +79,20 @@ pub enum KeyProblem {
     BadMember(&'static str),
     /// A private key, where a public one belongs.
     PrivateKey,
+    /// What stands among the keys of a set, and is no JWK.
+    NotAKey,
+    /// A key for something else than verifying signatures.
+    OtherUse,
+    /// A key of a `kty` or on a `crv` that nobody knows here.
+    UnknownKind,
+    /// A key for an `alg` that nobody knows here.
+    UnknownAlgorithm,
+    /// A member that is `null`: taken for one that is not there.
+    NullMember(&'static str),
+    /// Two keys with one `kid` that share an algorithm: tokens that name it may be signed by either.
+    SharedKid,
+    /// A key that is in the set already.
+    RepeatedKey,
     /// A key set none of whose keys can verify a token.
     NoUsableKey,
     /// An `alg` that cannot be used with its key.
@@ -82,10 +116,10 @@ pub enum KeyProblem {
     BadRsaKey,
     /// An RSA key with the ROCA weakness (CVE-2017-15361).
     RocaKey,
-    /// Coordinates of the wrong length for the curve, or of a point that is not on it, or of small order.
+    /// A coordinate that is not as long as those of its curve are (RFC 7518 section 6.2.1.2).
+    CoordinateLength,
+    /// Coordinates of a point that is not on its curve, or of small order.
     BadPoint,
-    /// Two keys with one `kid` that share an algorithm.
-    DuplicateKid,
     /// More keys without a `kid` for one algorithm than are tried for a token.
     TooManyKeys,
     /// What was fetched is no JWK Set.
@@ -106,6 +140,19 @@ impl fmt::Display for KeyProblem {
             Self::BadMember(name) => {
                 return write!(f, "member \"{name}\" is missing or malformed");
             }
+            Self::NullMember(name) => {
+                return write!(f, "member \"{name}\" is null, and counts as absent");
+            }
+            Self::NotAKey => "is no JWK (a JSON object with distinct member names)",
+            Self::OtherUse => {
+                "is not for verifying signatures (\"use\", \"key_ops\" or \"alg\" says so)"
+            }
+            Self::UnknownKind => "its \"kty\" or \"crv\" is not supported",
+            Self::UnknownAlgorithm => "its \"alg\" is not supported",
+            Self::SharedKid => {
+                "has the \"kid\" of another key and a common algorithm, tokens are tried with both"
+            }
+            Self::RepeatedKey => "is in the set already",
             Self::NotASet => "is no JWK Set (a JSON object with \"keys\", and distinct member names)",
             Self::PublishedSecret => {
                 "holds a symmetric key (\"oct\"), which is no secret where others can fetch it"
@@ -139,8 +186,10 @@ impl fmt::Display for KeyProblem {
             Self::ModulusSize => "the RSA modulus has not between 2048 and 8192 bits",
             Self::BadRsaKey => "the RSA modulus or exponent is not acceptable (even, with a small factor, or an exponent of 1 or above 33 bits)",
             Self::RocaKey => "the RSA key has the ROCA weakness (CVE-2017-15361), replace it",
+            Self::CoordinateLength => {
+                "a coordinate is not as long as those of the curve are, leading zeros included"
+            }
             Self::BadPoint => "the public key is no point of its curve, or one that anybody can sign for",
-            Self::DuplicateKid => "another key has the same \"kid\" and a common algorithm",
             Self::TooManyKeys => {
                 "more keys without \"kid\" for one algorithm than are tried for a token (16 of RSA 2048, 8 of RSA 4096 or P-256, 2 of RSA 8192, P-384 or P-521), give them a \"kid\" in a JWK Set"
             }

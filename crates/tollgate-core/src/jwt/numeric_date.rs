@@ -1,26 +1,31 @@
-//! `NumericDate` (RFC 7519 section 2): seconds since 1970-01-01T00:00:00Z, as a JSON number.
+//! `NumericDate` (RFC 7519 section 2): seconds since 1970-01-01T00:00:00Z, as a JSON number, which may have a
+//! fraction.
 
 use serde_json::Value;
+
+use crate::clock::{UnixMillis, UnixSeconds};
 
 /// The largest integer that every JSON implementation holds exactly (RFC 7493 section 2.2).
 const MAX: i64 = 1 << 53;
 
-/// The first whole second at or after the moment that `value` names, or `None` where it is no number,
-/// or out of range. On whole seconds, `now < x` and `x <= now` hold for that second exactly when they
-/// hold for the moment itself, so one rounding serves `exp`, `nbf` and `iat`.
-pub(super) fn parse(value: &Value) -> Option<i64> {
+/// The moment that `value` names, in whole milliseconds, or `None` where it is no number, or out of range.
+/// Less of a millisecond is cut off: a token is never refused after the moment it was issued, and never good at
+/// the one it ends.
+pub(super) fn parse(value: &Value) -> Option<UnixMillis> {
     let seconds = match (value.as_i64(), value.as_f64()) {
-        (Some(seconds), _) => seconds,
-        (None, Some(seconds)) => whole(seconds.ceil())?,
+        (Some(seconds), _) => {
+            return (-MAX..=MAX).contains(&seconds).then_some(UnixSeconds(seconds).into())
+        }
+        (None, Some(seconds)) => seconds,
         (None, None) => return None,
     };
-    (-MAX..=MAX).contains(&seconds).then_some(seconds)
-}
-
-fn whole(seconds: f64) -> Option<i64> {
     const MAX_F64: f64 = 9_007_199_254_740_992.0;
+    if !(-MAX_F64..=MAX_F64).contains(&seconds) {
+        return None;
+    }
     #[expect(clippy::cast_possible_truncation, reason = "a whole number within the range of i64")]
-    (-MAX_F64..=MAX_F64).contains(&seconds).then_some(seconds as i64)
+    let millis = (seconds * 1000.0).floor() as i64;
+    Some(UnixMillis(millis))
 }
 
 #[cfg(test)]
@@ -28,24 +33,30 @@ mod tests {
     use super::*;
 
     fn parsed(json: &str) -> Option<i64> {
-        parse(&serde_json::from_str(json).unwrap())
+        parse(&serde_json::from_str(json).unwrap()).map(|moment| moment.0)
     }
 
     #[test]
     fn integers_and_fractions_are_read() {
         assert_eq!(parsed("0"), Some(0));
-        assert_eq!(parsed("1700000000"), Some(1_700_000_000));
-        assert_eq!(parsed("1.7e9"), Some(1_700_000_000));
-        assert_eq!(parsed("-1"), Some(-1));
-        assert_eq!(parsed("9007199254740992"), Some(MAX));
+        assert_eq!(parsed("1700000000"), Some(1_700_000_000_000));
+        assert_eq!(parsed("1.7e9"), Some(1_700_000_000_000));
+        assert_eq!(parsed("-1"), Some(-1000));
+        assert_eq!(parsed("9007199254740992"), Some(MAX * 1000));
     }
 
     #[test]
-    fn fraction_counts_as_the_next_second() {
-        assert_eq!(parsed("10.0"), Some(10));
-        assert_eq!(parsed("10.000001"), Some(11));
-        assert_eq!(parsed("10.9"), Some(11));
-        assert_eq!(parsed("-10.9"), Some(-10));
+    fn fraction_counts_to_the_millisecond() {
+        assert_eq!(parsed("10.0"), Some(10_000));
+        assert_eq!(parsed("10.000001"), Some(10_000));
+        assert_eq!(parsed("10.9"), Some(10_900));
+        assert_eq!(parsed("-10.9"), Some(-10_900));
+        for millis in 0..1000 {
+            let json = format!("1700000000.{millis:03}");
+            assert_eq!(parsed(&json), Some(1_700_000_000_000 + millis), "{json}");
+            let json = format!("1700000000.{millis:03}999");
+            assert_eq!(parsed(&json), Some(1_700_000_000_000 + millis), "{json}");
+        }
     }
 
     #[test]

@@ -3,17 +3,63 @@
 //! RFC 7515 section 4 and RFC 7519 section 4 demand distinct names and let a parser keep the last
 //! one; where two parsers keep different ones, the same signed bytes mean two things. So we refuse.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
+
+use crate::surrogate;
 
 /// The members of the object that `json` consists of, or `None` where it is anything else: another
 /// type, not UTF-8, followed by more, nested too deeply (128), or with a name twice in one object.
+///
+/// Halves of surrogate pairs, which other parsers take, are [`MARK`](crate::surrogate::MARK)s: a name that is
+/// cut in the middle of an emoji is no reason to refuse a token.
 pub(crate) fn parse(json: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(json).ok()? {
+    let parsed = serde_json::from_slice(json).or_else(|error| match surrogate::marked(json) {
+        Some(marked) => serde_json::from_slice(&marked),
+        None => Err(error),
+    });
+    match parsed.ok()? {
         Distinct(Value::Object(members)) => Some(members),
         Distinct(_) => None,
+    }
+}
+
+/// The members of the object that `json` consists of, whatever their values are; `None` where it is anything
+/// else, or has a name twice.
+pub(crate) fn raw_members(json: &[u8]) -> Option<Vec<(String, &RawValue)>> {
+    serde_json::from_slice(json).ok().map(|RawMembers(members)| members)
+}
+
+struct RawMembers<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RawMembersVisitor).map(Self)
+    }
+}
+
+struct RawMembersVisitor;
+
+impl<'de> Visitor<'de> for RawMembersVisitor {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with distinct member names")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let (mut members, mut names) = (Vec::new(), HashSet::new());
+        while let Some((name, value)) = entries.next_entry::<String, &RawValue>()? {
+            if !names.insert(name.clone()) {
+                return Err(A::Error::custom("duplicate member"));
+            }
+            members.push((name, value));
+        }
+        Ok(members)
     }
 }
 
@@ -119,7 +165,6 @@ mod tests {
             b"{} \0",
             b"\xef\xbb\xbf{}",
             b"{\"a\":\"\xff\"}",
-            b"{\"a\":\"\\ud800\"}",
             b"{\"a\":1e999}",
             b"{\"a\":NaN}",
             b"{\"a\":1,}",
@@ -128,6 +173,38 @@ mod tests {
         ] {
             assert!(parse(json).is_none(), "{json:?}");
         }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_mark() {
+        let members = parse(br#"{"a":"x\ud800","b\udc00":1,"c":"\ud83d\ude00"}"#).unwrap();
+        assert_eq!(members.get("a"), Some(&Value::from("x\u{ffff}")));
+        assert_eq!(members.get("b\u{ffff}"), Some(&Value::from(1)));
+        assert_eq!(members.get("c"), Some(&Value::from("\u{1f600}")));
+        // Two names of which nobody knows whether they are one.
+        assert!(parse(br#"{"a\ud800":1,"a\udfff":2}"#).is_none());
+    }
+
+    #[test]
+    fn raw_members_are_those_of_one_object_whatever_is_in_them() {
+        let names = |json: &str| {
+            let members = raw_members(json.as_bytes())?;
+            Some(
+                members
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}:{}", value.get()))
+                    .collect(),
+            )
+        };
+        let members: Vec<String> =
+            names(r#" {"a":{"x":1,"x":2}, "b": [1e999,"\ud800"] ,"c":null} "#).unwrap();
+        assert_eq!(members, [r#"a:{"x":1,"x":2}"#, r#"b:[1e999,"\ud800"]"#, "c:null"]);
+        for json in ["", "[]", "{", r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, "{}x", r#"{"a":}"#]
+        {
+            assert!(names(json).is_none(), "{json}");
+        }
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(raw_members(deep.as_bytes()).is_some());
     }
 
     #[test]

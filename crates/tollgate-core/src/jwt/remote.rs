@@ -1,9 +1,10 @@
 //! When a key set that an identity provider publishes is asked for.
 //!
 //! A set is fresh for a while, and asked for anew before that ends. While the provider doesn't answer,
-//! the last set is used for some time longer. A token with a `kid` that the set lacks may be signed with a
-//! key that is newer than the set: then it is asked for at once, but not for each such token. And at any
-//! time it is asked for once, by whoever comes first.
+//! the last set is used for some time longer. A token that none of its keys has signed may be signed with a
+//! key that is newer than the set, under a new `kid` or under one that is there: then it is asked for at once,
+//! but not for each such token, as strangers can make them up. And at any time it is asked for once, by whoever
+//! comes first.
 //!
 //! | the set is                     | a request                                                  |
 //! |--------------------------------|------------------------------------------------------------|
@@ -16,12 +17,8 @@ use std::sync::Arc;
 
 use super::keyset::KeySet;
 
-/// Milliseconds between two askings because of an unknown `kid`.
-pub const UNKNOWN_KID_MS: u64 = 10_000;
-
-/// How many may leave, in that time, whose place another one takes. Strangers can leave as often as they
-/// like, and must not have the provider asked as often.
-const SPARE: u8 = 3;
+/// Milliseconds between two askings for newer keys.
+pub const NEWER_KEYS_MS: u64 = 10_000;
 
 /// The longest time between a failure and the next try, in milliseconds.
 const RETRY_MS: u64 = 1000;
@@ -53,12 +50,8 @@ pub struct RemoteKeys {
     is_early: bool,
     /// The last asking that failed, if none has succeeded since.
     failed_at: Option<u64>,
-    /// The last asking because of an unknown `kid`.
-    kid_at: Option<u64>,
-    /// How often whoever asked for that may still leave, and another one ask in its place.
-    kid_spare: u8,
-    /// Whoever asked last has left.
-    is_left: bool,
+    /// The last asking for newer keys.
+    newer_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -96,9 +89,7 @@ impl RemoteKeys {
             is_asking: false,
             is_early: false,
             failed_at: None,
-            kid_at: None,
-            kid_spare: 0,
-            is_left: false,
+            newer_at: None,
         }
     }
 
@@ -127,20 +118,16 @@ impl RemoteKeys {
         }
     }
 
-    /// What a request does whose token names a `kid` that the set lacks; `None`: it is refused.
-    pub fn look_for_kid(&mut self, now: u64) -> Option<Move> {
+    /// What a request does whose token may be signed with a newer key; `None`: it is refused.
+    pub fn look_for_newer(&mut self, now: u64) -> Option<Move> {
         if self.is_asking {
             return Some(Move::Wait { ask: false });
         }
-        let is_recent = self.kid_at.is_some_and(|at| now.saturating_sub(at) < UNKNOWN_KID_MS);
-        let is_left = is_recent && self.is_left;
-        if (is_recent && !(is_left && self.kid_spare > 0)) || self.is_resting(now) {
+        let is_recent = self.newer_at.is_some_and(|at| now.saturating_sub(at) < NEWER_KEYS_MS);
+        if is_recent || self.is_resting(now) {
             return None;
         }
-        match is_left {
-            true => self.kid_spare -= 1,
-            false => (self.kid_at, self.kid_spare) = (Some(now), SPARE),
-        }
+        self.newer_at = Some(now);
         Some(Move::Wait { ask: true })
     }
 
@@ -155,13 +142,6 @@ impl RemoteKeys {
         let age = self.set.as_ref().map(|set| now.saturating_sub(set.at));
         self.is_early = age.is_some_and(|age| age < self.lifetime.fresh_ms);
         self.is_asking = true;
-        self.is_left = false;
-    }
-
-    /// Whoever asked is gone, before there was an answer.
-    pub fn abandoned(&mut self) {
-        self.is_asking = false;
-        self.is_left = true;
     }
 
     /// The answer is no key set, or there is none. Whether it is the first failure since a success.
@@ -265,10 +245,10 @@ mod tests {
     }
 
     #[test]
-    fn unknown_kid_asks_once_in_ten_seconds() {
+    fn newer_keys_are_asked_for_once_in_ten_seconds() {
         let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 300_000, ..LIFETIME });
         keys.succeeded(set(), 0);
-        let kid = |keys: &mut RemoteKeys, now| keys.look_for_kid(now).map(|it| name(&it));
+        let kid = |keys: &mut RemoteKeys, now| keys.look_for_newer(now).map(|it| name(&it));
         assert_eq!(kid(&mut keys, 100), Some("ask and wait"));
         keys.asked(0);
         assert_eq!(kid(&mut keys, 150), Some("wait"));
@@ -278,35 +258,11 @@ mod tests {
         assert_eq!(kid(&mut keys, 10_100), Some("ask and wait"));
     }
 
-    #[test]
-    fn whoever_leaves_while_asking_for_a_kid_has_three_successors() {
-        let mut keys = RemoteKeys::new(LIFETIME);
-        keys.succeeded(set(), 0);
-        for _ in 0..4 {
-            assert_eq!(keys.look_for_kid(100).map(|it| name(&it)), Some("ask and wait"));
-            keys.asked(0);
-            keys.abandoned();
-        }
-        assert!(keys.look_for_kid(101).is_none());
-        assert_eq!(keys.look_for_kid(10_100).map(|it| name(&it)), Some("ask and wait"));
-        keys.asked(0);
-        keys.succeeded(set(), 10_200);
-        assert!(keys.look_for_kid(10_300).is_none());
-    }
-
-    #[test]
-    fn whoever_asked_and_left_leaves_it_to_the_next() {
-        let mut keys = RemoteKeys::new(LIFETIME);
-        keys.asked(0);
-        keys.abandoned();
-        assert_eq!(look(&keys, 0), "ask and wait");
-    }
-
     proptest! {
         /// Against what must hold at any time, whatever happens.
         #[test]
         fn nothing_is_used_beyond_its_time_and_nobody_asks_twice(
-            steps in prop::collection::vec((0_u64..6000, 0_u8..5), 1..60),
+            steps in prop::collection::vec((0_u64..6000, 0_u8..4), 1..60),
         ) {
             let mut keys = RemoteKeys::new(LIFETIME);
             let (mut now, mut got, mut asking) = (0, None, false);
@@ -340,10 +296,6 @@ mod tests {
                     3 if asking => {
                         keys.succeeded(set(), now);
                         (got, asking) = (Some(now), false);
-                    }
-                    4 if asking => {
-                        keys.abandoned();
-                        asking = false;
                     }
                     _ => {}
                 }

@@ -8,7 +8,7 @@ use super::key::Key;
 use super::keyset::KeySet;
 use super::policy::Policy;
 use super::signature::signed;
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixMillis, UnixSeconds, WallClock};
 use crate::principal::Principal;
 
 /// A token that was found good: its principal, and when it is valid. Only [`verify`] makes one, and
@@ -33,13 +33,13 @@ impl VerifiedToken {
     /// The first second in which the token is valid, leeway included; `None`: no `nbf` and no `iat`.
     #[must_use]
     pub fn not_before(&self) -> Option<UnixSeconds> {
-        self.window.not_before.map(UnixSeconds)
+        self.window.not_before.map(first_second)
     }
 
     /// The first second in which the token is valid no more, leeway included; `None`: no `exp`.
     #[must_use]
     pub fn expires(&self) -> Option<UnixSeconds> {
-        self.window.expires.map(UnixSeconds)
+        self.window.expires.map(first_second)
     }
 
     /// Whether the token is valid at `now`.
@@ -47,15 +47,21 @@ impl VerifiedToken {
     /// # Errors
     ///
     /// [`TokenError::Expired`] or [`TokenError::NotYetValid`].
-    pub fn check_time(&self, now: UnixSeconds) -> Result<(), TokenError> {
-        if self.window.expires.is_some_and(|end| now.0 >= end) {
+    pub fn check_time(&self, now: impl Into<WallClock>) -> Result<(), TokenError> {
+        let now = now.into();
+        if self.window.expires.is_some_and(|end| now.has_reached(end)) {
             return Err(TokenError::Expired);
         }
-        if self.window.not_before.is_some_and(|start| now.0 < start) {
+        if self.window.not_before.is_some_and(|start| !now.has_reached(start)) {
             return Err(TokenError::NotYetValid);
         }
         Ok(())
     }
+}
+
+/// The first whole second at or after a moment.
+fn first_second(moment: UnixMillis) -> UnixSeconds {
+    UnixMillis(moment.0.saturating_add(999)).seconds()
 }
 
 /// Verifies `token` with one of `keys`, as `policy` demands, at `now`.
@@ -68,7 +74,7 @@ pub fn verify(
     token: &[u8],
     keys: &KeySet,
     policy: &Policy,
-    now: UnixSeconds,
+    now: impl Into<WallClock>,
 ) -> Result<VerifiedToken, TokenError> {
     let is_bound = keys.is_bound();
     // Issuers that don't know of each other may have made one key their own.
@@ -195,6 +201,28 @@ mod tests {
             assert_eq!(judge(990, 10), Ok(()));
             assert_eq!(judge(989, 10), Err(TokenError::NotYetValid));
             assert_eq!(judge(i64::MIN, u32::MAX), Err(TokenError::NotYetValid));
+        }
+    }
+
+    #[test]
+    fn fractions_count_and_a_clock_that_lags_refuses_nobody() {
+        let keys = KeySet::load(&[("secret", SECRET)]).unwrap();
+        let judge = |claims: &str, now: WallClock| {
+            let token = issuer::hs256_token(SECRET, &format!(r#"{{"sub":"acme",{claims}}}"#));
+            verify(&token, &keys, &Policy::default(), now).map(drop)
+        };
+        let at = |millis| WallClock::from(UnixMillis(millis));
+        for name in ["nbf", "iat"] {
+            let claims = format!(r#""exp":2000.25,"{name}":1000.75"#);
+            assert_eq!(judge(&claims, at(1_000_750)), Ok(()), "{name}");
+            assert_eq!(judge(&claims, at(1_000_749)), Err(TokenError::NotYetValid), "{name}");
+            assert_eq!(judge(&claims, at(2_000_249)), Ok(()), "{name}");
+            assert_eq!(judge(&claims, at(2_000_250)), Err(TokenError::Expired), "{name}");
+            // The clock says 999.9 yet, or 2000.
+            let early = WallClock::lagging(UnixMillis(999_900), || UnixMillis(1_000_750));
+            assert_eq!(judge(&claims, early), Ok(()), "{name}");
+            let late = WallClock::lagging(UnixMillis(2_000_000), || UnixMillis(2_000_250));
+            assert_eq!(judge(&claims, late), Err(TokenError::Expired), "{name}");
         }
     }
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Cidr;
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixSeconds, WallClock};
 use crate::decision::Reason;
+use crate::detail::Cause;
 use crate::principal::Principal;
 
 /// A key of a set: whose it is, and when and from where it is in force.
@@ -33,31 +34,40 @@ impl ApiKey {
     /// is in none of its `cidrs` (`AddressDenied`).
     pub fn judge(
         &self,
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
         address: Option<IpAddr>,
     ) -> Result<&Arc<Principal>, Refusal> {
-        let Some(reason) = self.reason(now, address) else { return Ok(&self.principal) };
+        let Some((reason, cause)) = self.refusal(now.into(), address) else {
+            return Ok(&self.principal);
+        };
         // Of an entry that is wrong, it isn't sure whose key it is.
         let is_sure = reason != Reason::InvalidCredential && !self.principal.client().is_empty();
-        Err(Refusal { reason, owner: is_sure.then(|| KeyOwner(Arc::clone(&self.principal))) })
+        Err(Refusal {
+            reason,
+            cause,
+            owner: is_sure.then(|| KeyOwner(Arc::clone(&self.principal))),
+        })
     }
 
-    fn reason(&self, now: UnixSeconds, address: Option<IpAddr>) -> Option<Reason> {
+    fn refusal(&self, now: WallClock, address: Option<IpAddr>) -> Option<(Reason, Option<Cause>)> {
         if self.disabled {
-            return Some(Reason::RevokedCredential);
+            return Some((Reason::RevokedCredential, None));
         }
-        if self.refused {
-            return Some(Reason::InvalidCredential);
-        }
-        if now < self.not_before {
-            return Some(Reason::NotYetValid);
-        }
-        if now >= self.expires {
-            return Some(Reason::ExpiredCredential);
-        }
-        let cidrs = self.cidrs.as_deref()?;
-        let permitted = address.is_some_and(|ip| cidrs.iter().any(|cidr| cidr.contains(ip)));
-        (!permitted).then_some(Reason::AddressDenied)
+        let cause = if self.refused {
+            Cause::EntryRefused
+        } else if !now.has_reached(self.not_before.into()) {
+            Cause::KeyNotYetValid
+        } else if now.has_reached(self.expires.into()) {
+            Cause::KeyExpired
+        } else {
+            let cidrs = self.cidrs.as_deref()?;
+            match address {
+                Some(ip) if cidrs.iter().any(|cidr| cidr.contains(ip)) => return None,
+                Some(_) => Cause::OutsideCidrs,
+                None => Cause::NoAddress,
+            }
+        };
+        Some((cause.reason(), Some(cause)))
     }
 }
 
@@ -67,6 +77,8 @@ pub struct Refusal {
     /// `InvalidCredential`, `RevokedCredential`, `NotYetValid`, `ExpiredCredential` or
     /// `AddressDenied`.
     pub reason: Reason,
+    /// Which of the causes of that reason it was, where there are several.
+    pub cause: Option<Cause>,
     /// Whose key it is: for the audit log only.
     pub owner: Option<KeyOwner>,
 }

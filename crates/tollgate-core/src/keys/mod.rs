@@ -26,8 +26,9 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixSeconds, WallClock};
 use crate::decision::Reason;
+use crate::detail::Cause;
 use crate::principal::Principal;
 use image::{Header, Image};
 
@@ -121,12 +122,16 @@ impl KeySet {
     pub fn lookup(
         &self,
         key: &[u8],
-        now: UnixSeconds,
+        now: impl Into<WallClock>,
         address: Option<IpAddr>,
     ) -> Result<Arc<Principal>, Refusal> {
         match self.find(key) {
             Some(key) => key.judge(now, address).map(Arc::clone),
-            None => Err(Refusal { reason: Reason::InvalidCredential, owner: None }),
+            None => Err(Refusal {
+                reason: Reason::InvalidCredential,
+                cause: Some(Cause::UnknownKey),
+                owner: None,
+            }),
         }
     }
 

@@ -7,6 +7,7 @@ use super::{Digest, Problem};
 use crate::address::Cidr;
 use crate::clock::UnixSeconds;
 use crate::principal::is_valid_name;
+use crate::rfc3339;
 
 pub(super) fn as_str<'v>(value: &'v Field<'v>) -> Result<&'v str, Problem> {
     value.as_str().ok_or(Problem::WrongType("a string"))
@@ -85,50 +86,9 @@ pub(super) enum Rounding {
 }
 
 pub(super) fn as_date(value: &Field<'_>, rounding: Rounding) -> Result<UnixSeconds, Problem> {
-    let text = as_str(value)?;
-    if !is_rfc3339(text.as_bytes()) {
-        return Err(Problem::InvalidDate);
-    }
-    let date: jiff::Timestamp = text.parse().map_err(|_| Problem::InvalidDate)?;
-    // `as_second` rounds towards 1970.
-    let seconds = match (rounding, date.subsec_nanosecond().signum()) {
-        (Rounding::Up, 1) => date.as_second() + 1,
-        (Rounding::Down, -1) => date.as_second() - 1,
-        _ => date.as_second(),
-    };
-    Ok(UnixSeconds(seconds))
-}
-
-/// The grammar of RFC 3339 section 5.6, with upper-case `T` and `Z`. jiff reads more than that
-/// (no seconds, a space, a time zone in brackets), other programs that read the file may not.
-fn is_rfc3339(text: &[u8]) -> bool {
-    fn matches(text: &[u8], pattern: &[u8]) -> bool {
-        text.len() == pattern.len()
-            && text.iter().zip(pattern).all(|(&byte, &wanted)| match wanted {
-                b'0' => byte.is_ascii_digit(),
-                _ => byte == wanted,
-            })
-    }
-
-    let Some((date, rest)) = text.split_at_checked("2027-01-01T00:00:00".len()) else {
-        return false;
-    };
-    let offset = match rest {
-        [b'.', fraction @ ..] => {
-            let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
-            match fraction.split_at_checked(digits) {
-                Some((fraction, offset)) if !fraction.is_empty() => offset,
-                _ => return false,
-            }
-        }
-        offset => offset,
-    };
-    matches(date, b"0000-00-00T00:00:00")
-        && match offset {
-            b"Z" => true,
-            [b'+' | b'-', time @ ..] => {
-                matches(time, b"00:00") && time < b"24:00" && time.get(3).is_some_and(|&b| b < b'6')
-            }
-            _ => false,
-        }
+    let (seconds, nanos) = rfc3339::seconds(as_str(value)?).ok_or(Problem::InvalidDate)?;
+    Ok(UnixSeconds(match rounding {
+        Rounding::Up if nanos > 0 => seconds + 1,
+        Rounding::Up | Rounding::Down => seconds,
+    }))
 }

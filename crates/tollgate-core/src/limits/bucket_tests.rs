@@ -348,3 +348,23 @@ proptest! {
         }
     }
 }
+
+/// Else a worker that read the word of a full bucket could take that of a new one for it.
+#[test]
+fn a_bucket_is_idle_a_microsecond_after_it_is_full_and_not_before() {
+    for scale in [
+        Scale::exact(quota(10, Period::Minute, 10), 1),
+        Scale::exact(quota(100_000, Period::Second, 1), 2),
+    ] {
+        let level = Level { index: scale.index, ticks: scale.ticks(START) };
+        for nanos in [0, 200, 900] {
+            assert!(!scale.is_idle(level, MonoNanos(START.0 + nanos)), "{nanos} ns");
+        }
+        assert!(scale.is_idle(level, MonoNanos(START.0 + 1_200)));
+    }
+    let level = Level::of(full_word(START));
+    for nanos in [0, 200, 900] {
+        assert!(!is_plain_idle(level, MonoNanos(START.0 + nanos)), "{nanos} ns");
+    }
+    assert!(is_plain_idle(level, MonoNanos(START.0 + 1_200)));
+}

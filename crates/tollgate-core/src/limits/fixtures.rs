@@ -59,6 +59,9 @@ pub(super) fn failures_key(zone: &Zone<'_>, rule: &str, value: &[u8]) -> Key {
     zone.failures_key(&subject, 0).unwrap()
 }
 
+/// When everybody was silent for too long.
+pub(super) const LATE: MonoNanos = MonoNanos(u64::MAX);
+
 pub(super) fn requests(zone: &Zone<'_>, key: Key, quota: &str) -> Ask {
     let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
     let scale = zone.scale(Quota::parse(quota, None).unwrap());

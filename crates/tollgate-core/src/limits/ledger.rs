@@ -40,11 +40,16 @@
 //!
 //! Leases are dealt in chunks. A process allots only from its own chunks, which it takes from the
 //! pool when it runs out of leases, and puts back when they are wholly free.
+//!
+//! Each process notes now and then that it is alive ([`Ledger::beat`]). Only of one that was silent for
+//! longer than [`SILENCE_NANOS`] the kernel is asked: so processes that are well cost each other a look
+//! into memory, however many they are.
 
 use super::bucket::FROZEN;
 use super::queue::Queue;
 use super::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::zone::ClaimLock;
+use crate::clock::MonoNanos;
 use words::{Entry, Signature, State, Tally};
 
 pub use holder::Holder;
@@ -66,7 +71,9 @@ const CHUNK_MAX: usize = 64;
 /// Leases in all: their numbers, plus one, have 24 bits, and all ones is left for [`FROZEN`].
 const LEASES_MAX: usize = (1 << 24) - 2;
 /// The fewest words for a ledger in a zone.
-const WORDS_MIN: usize = if MODEL { 26 } else { 1024 };
+const WORDS_MIN: usize = if MODEL { 30 } else { 1280 };
+/// How long a process may give no sign of life until it is asked whether it is alive, in nanoseconds.
+pub const SILENCE_NANOS: u64 = 450_000_000;
 
 /// Requests of one client in flight at once, at most: all ones is left for [`FROZEN`].
 const COUNT_MAX: u16 = u16::MAX - 1;
@@ -98,6 +105,8 @@ pub enum NotTaken {
 pub struct Ledger<'z> {
     /// One word a process.
     records: &'z [AtomicU64],
+    /// When each of them was last known to be alive, on the monotonic clock; 0: never yet.
+    beats: &'z [AtomicU64],
     /// Whose a chunk is.
     owners: &'z [AtomicU64],
     leases: &'z [AtomicU64],
@@ -118,6 +127,7 @@ impl<'z> Ledger<'z> {
     #[must_use]
     pub fn new(words: &'z [AtomicU64]) -> Option<Self> {
         let (records, rest) = words.split_at_checked(RECORDS)?;
+        let (beats, rest) = rest.split_at_checked(RECORDS)?;
         let (head, rest) = rest.split_at_checked(QUEUE_HEAD)?;
         let waiters = (rest.len() / 16).clamp(1, WAITERS_MAX);
         let (waiters, rest) = rest.split_at_checked(waiters.checked_mul(Queue::ENTRY_WORDS)?)?;
@@ -128,7 +138,7 @@ impl<'z> Ledger<'z> {
         let (owners, rest) = rest.split_at_checked(chunks)?;
         let leases = rest.get(..chunks.checked_mul(chunk)?)?;
         let queue = Queue::new(head, waiters)?;
-        (chunks > 0).then_some(Self { records, owners, leases, chunk, queue })
+        (chunks > 0).then_some(Self { records, beats, owners, leases, chunk, queue })
     }
 
     /// How many requests can be in flight in all.
@@ -179,9 +189,24 @@ impl<'z> Ledger<'z> {
         lock.with(|| {
             let free = |word: &AtomicU64| word.load(Ordering::Acquire) == 0;
             let record = self.records.iter().position(free)?;
+            self.beats.get(record)?.store(0, Ordering::Release);
             self.records.get(record)?.store(process.word(), Ordering::Release);
             Some(Holder::new(record, self.chunk))
         })
+    }
+
+    /// Whether a process takes part. It may be dead, and not reclaimed yet.
+    #[must_use]
+    pub fn knows(&self, process: Process) -> bool {
+        let word = process.word();
+        self.records.iter().any(|record| record.load(Ordering::Acquire) == word)
+    }
+
+    /// Notes that a process is alive.
+    pub fn beat(&self, holder: &Holder, now: MonoNanos) {
+        if let Some(beat) = self.beats.get(holder.record) {
+            beat.store(now.0, Ordering::Release);
+        }
     }
 
     /// Counts one more request in `word`, which is that of the slot number `slot`, if fewer than
@@ -256,28 +281,32 @@ impl<'z> Ledger<'z> {
     /// their waiters out of the queue, and forgets them. Gives the number of requests taken off.
     /// The mutex is taken only when somebody is dead.
     ///
-    /// A process is alive when there is one of its id, and it was started when this one was.
-    /// `is_alive` must not call a living process dead: two would act in its name then. It must not
-    /// take the mutex.
+    /// `is_alive` is asked of those that were silent for too long. A process is alive when there is one
+    /// of its id, and it was started when this one was. `is_alive` must not call a living process dead:
+    /// two would act in its name then. It must not take the mutex.
     pub fn reclaim(
         &self,
+        now: MonoNanos,
         is_alive: impl Fn(Process) -> bool,
         word_of: impl Fn(u32) -> Option<&'z AtomicU64>,
         lock: &impl ClaimLock,
     ) -> usize {
-        let is_dead = |record: &AtomicU64| {
-            Process::of(record.load(Ordering::Acquire)).is_some_and(|process| !is_alive(process))
+        let is_dead = |(record, beat): (&AtomicU64, &AtomicU64)| {
+            // A beat that is newer than `now` is that of another clock's reader, a moment ahead.
+            let is_silent = || now.0.saturating_sub(beat.load(Ordering::Acquire)) > SILENCE_NANOS;
+            Process::of(record.load(Ordering::Acquire))
+                .is_some_and(|process| is_silent() && !is_alive(process))
         };
-        if !self.records.iter().any(is_dead) {
+        if !self.records.iter().zip(self.beats).any(is_dead) {
             return 0;
         }
         // Asked again under the mutex: another process may have been faster, and a new one may have
         // come in the dead one's place.
-        let reclaim = |record: usize| match self.records.get(record) {
-            Some(word) if is_dead(word) => self.clear(record, &word_of),
-            _ => 0,
+        let reclaim = |(record, words)| match is_dead(words) {
+            true => self.clear(record, &word_of),
+            false => 0,
         };
-        lock.with(|| (0..self.records.len()).map(reclaim).sum())
+        lock.with(|| self.records.iter().zip(self.beats).enumerate().map(reclaim).sum())
     }
 
     /// The orderly end of a process: releases whatever it still has. Gives the number of requests

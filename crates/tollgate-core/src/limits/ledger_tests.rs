@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::fixtures::LATE;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -54,7 +55,7 @@ fn is_empty(ledger: &Ledger<'_>) -> bool {
 #[test]
 fn a_ledger_takes_a_sixteenth_of_the_zone_and_fits_into_the_smallest() {
     let smallest = Ledger::words_for(64 * 1024 / 8);
-    assert_eq!(smallest, 1024);
+    assert_eq!(smallest, 1280);
     let words = zeros(smallest);
     let ledger = Ledger::new(&words).unwrap();
     assert!(ledger.capacity() >= 512, "{}", ledger.capacity());
@@ -63,7 +64,7 @@ fn a_ledger_takes_a_sixteenth_of_the_zone_and_fits_into_the_smallest() {
     let ledger = Ledger::new(&words).unwrap();
     assert!(ledger.capacity() > 60_000, "{}", ledger.capacity());
     assert_eq!(ledger.chunk, 64);
-    assert!(Ledger::new(&zeros(RECORDS + QUEUE_HEAD + 2)).is_none());
+    assert!(Ledger::new(&zeros(2 * RECORDS + QUEUE_HEAD + 2)).is_none());
     assert!(Ledger::new(&[]).is_none());
 }
 
@@ -164,7 +165,7 @@ fn what_a_dead_process_held_comes_back_and_what_a_living_one_holds_stays() {
     let _ = ledger.take(&mut dead, &slots[1], 1, 9, || true).unwrap();
     let kept = ledger.take(&mut alive, &slots[0], 0, 9, || true).unwrap();
     let reclaim = |dead: &[u32]| {
-        ledger.reclaim(|process| !dead.contains(&process.pid), words_of(&slots), &lock)
+        ledger.reclaim(LATE, |process| !dead.contains(&process.pid), words_of(&slots), &lock)
     };
     assert_eq!(reclaim(&[]), 0);
     assert_eq!((count(&slots[0]), count(&slots[1])), (6, 1));
@@ -202,10 +203,10 @@ fn the_process_table_has_an_end_and_a_place_that_is_left_is_given_again() {
     assert_eq!(ledger.register(process(257), &lock).unwrap().record, 100);
     // An earlier process of the same id is told apart by its start.
     let reborn = |p: Process| p.pid != 7;
-    assert_eq!(ledger.reclaim(reborn, |_| None, &lock), 0);
+    assert_eq!(ledger.reclaim(LATE, reborn, |_| None, &lock), 0);
     assert_eq!(ledger.register(Process { pid: 7, started: 8 }, &lock).unwrap().record, 6);
     let alive = |p: Process| p != process(9);
-    ledger.reclaim(alive, |_| None, &lock);
+    ledger.reclaim(LATE, alive, |_| None, &lock);
     assert_eq!(ledger.register(process(300), &lock).unwrap().record, 8);
 }
 
@@ -249,7 +250,7 @@ fn a_death_at_any_line_is_judged_rightly() {
                 ledger.release(&mut other, third, words_of(&slots));
             }
             let counted = usize::from(count(&slots[0])) - 1;
-            let released = ledger.reclaim(|p| p.pid != 1, words_of(&slots), &lock);
+            let released = ledger.reclaim(LATE, |p| p.pid != 1, words_of(&slots), &lock);
             let case = (state, swapped, overwritten);
             assert_eq!(count(&slots[0]), 1, "{case:?}");
             assert_eq!(released, counted, "{case:?}");
@@ -326,7 +327,7 @@ proptest! {
                     let lost: usize =
                         (0..3).filter_map(|slot| model.remove(&(who, slot))).map(|l| l.len()).sum();
                     let pid = u32::try_from(who).unwrap() + 1;
-                    let released = ledger.reclaim(|p| p.pid != pid, words_of(&slots), &lock);
+                    let released = ledger.reclaim(LATE, |p| p.pid != pid, words_of(&slots), &lock);
                     prop_assert_eq!(released, lost);
                     holders[who] = ledger.register(process(pid), &lock).unwrap();
                 }
@@ -339,4 +340,76 @@ proptest! {
             prop_assert_eq!(in_use(&ledger), model.values().map(Vec::len).sum::<usize>());
         }
     }
+}
+
+#[test]
+fn only_who_was_silent_is_asked_whether_it_lives() {
+    let (words, lock) = (zeros(2048), lock());
+    let ledger = Ledger::new(&words).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let reclaim = |now| {
+        asked.set(0);
+        let is_alive = |_| {
+            asked.set(asked.get() + 1);
+            true
+        };
+        ledger.reclaim(MonoNanos(now), is_alive, |_| None, &lock);
+        asked.get()
+    };
+    let begun = 86_400_000_000_000;
+    let holders: Vec<_> =
+        (1..=3).map(|pid| ledger.register(process(pid), &lock).unwrap()).collect();
+    // Who was just made has given none yet.
+    assert_eq!(reclaim(begun), 3);
+    holders.iter().for_each(|holder| ledger.beat(holder, MonoNanos(begun)));
+    assert_eq!(reclaim(begun), 0);
+    assert_eq!(reclaim(begun + SILENCE_NANOS), 0);
+    assert_eq!(reclaim(begun + SILENCE_NANOS + 1), 3);
+    ledger.beat(&holders[1], MonoNanos(begun + SILENCE_NANOS));
+    assert_eq!(reclaim(begun + SILENCE_NANOS + 1), 2);
+    // A clock that is read a moment later is no reason.
+    ledger.beat(&holders[0], MonoNanos(u64::MAX));
+    assert_eq!(reclaim(begun + 10 * SILENCE_NANOS), 2);
+    // A record that is given away has none of the signs of the one before.
+    let gone = |process: Process| process.pid != 1;
+    ledger.beat(&holders[0], MonoNanos(0));
+    ledger.reclaim(LATE, gone, |_| None, &lock);
+    ledger.beat(&holders[0], MonoNanos(u64::MAX));
+    let next = ledger.register(process(9), &lock).unwrap();
+    assert_eq!(next.record, 0);
+    assert_eq!(reclaim(begun), 1);
+}
+
+#[test]
+fn a_slot_is_given_away_with_what_its_dead_signer_had_left_to_do() {
+    use crate::limits::fixtures::{after, enter, left, memory, places, SECOND, START};
+    use crate::limits::Zone;
+    let (words, lock) = (memory(6), lock());
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut dead = zone.register(process(1), &lock).unwrap();
+    let mut alive = zone.register(process(2), &lock).unwrap();
+    let ask = |client: usize| places(zone.client_key(&format!("c{client}")), 3);
+    let leases = enter(&zone, &mut dead, &mut [ask(0)], START).unwrap();
+
+    // It is killed after the second line of its release.
+    let ledger = zone.ledger();
+    let index = leases[0].index;
+    let held = ledger.read(index);
+    let entry = held.next(State::Releasing, held.slot);
+    ledger.write(index, entry);
+    let signed = Signature::new(index, entry.seq);
+    let word = zone.in_flight_word(held.slot).unwrap();
+    word.store(Tally { count: 0, signed }.word(), Ordering::Release);
+
+    // Others take all eight slots, that one among them.
+    let now = after(SECOND);
+    let mut others = Vec::new();
+    for client in 1..=8 {
+        others.extend(enter(&zone, &mut alive, &mut [ask(client)], now).unwrap());
+    }
+    assert_eq!(zone.reclaim(LATE, |process| process.pid != 1, &lock), 0);
+    for client in 1..=8 {
+        assert_eq!(left(&zone, &ask(client), now), 2, "c{client}");
+    }
+    others.into_iter().for_each(|lease| zone.release(lease, &mut alive));
 }

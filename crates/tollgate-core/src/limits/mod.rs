@@ -17,7 +17,10 @@
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
-//! * [`snapshot`]: the zone in a file.
+//! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
+//!
+//! Between processes:
+//! * [`process_lock`]: a mutex that outlives its holder.
 
 pub mod ask;
 pub mod bucket;
@@ -28,6 +31,7 @@ mod fixtures;
 pub mod key;
 pub mod learned;
 pub mod ledger;
+pub mod process_lock;
 pub mod queue;
 pub mod quota;
 pub mod rates;
@@ -37,6 +41,7 @@ pub mod slots;
 #[cfg(not(tollgate_model))]
 pub mod snapshot;
 pub mod standing;
+pub mod state_marks;
 pub mod subject;
 mod sync;
 mod take;
@@ -49,11 +54,13 @@ pub use calendar::Calendar;
 pub use key::{Area, Key};
 pub use learned::{Output, OutputGuess, Text, TextRates};
 pub use ledger::{Holder, Lease, Ledger, NotTaken, Process};
+pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
 pub use reserve::{Exceeded, Refused};
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing};
+pub use state_marks::StateMarks;
 pub use subject::{CountedBy, Subject};
 pub use zone::{ClaimLock, Group, LayoutError, Zone};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::fixtures::LATE;
 use crate::limits::{Ledger, Process};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -115,7 +116,7 @@ fn the_waiters_of_a_dead_process_make_way() {
     let second = queue.enqueue(&alive, 5, 9, &lock).unwrap();
     let _ = queue.enqueue(&dead, 5, 9, &lock).unwrap();
     assert_eq!(queue.rank(&second), 1);
-    ledger.reclaim(|process| process.pid != 1, |_| None, &lock);
+    ledger.reclaim(LATE, |process| process.pid != 1, |_| None, &lock);
     assert_eq!(queue.rank(&second), 0);
     assert_eq!(end(&queue), 2);
     queue.leave(second);
@@ -133,7 +134,7 @@ fn an_entry_that_was_not_finished_does_not_stand_in_the_way() {
     assert!(!queue.has_waiters(0));
     let next = queue.enqueue(&alive, 0, 9, &lock).unwrap();
     assert_eq!(next.index, 1);
-    ledger.reclaim(|process| process.pid != 1, |_| None, &lock);
+    ledger.reclaim(LATE, |process| process.pid != 1, |_| None, &lock);
     assert_eq!(queue.rank(&next), 0);
 }
 

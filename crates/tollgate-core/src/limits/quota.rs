@@ -257,7 +257,22 @@ impl std::error::Error for QuotaError {}
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+
+    #[test]
+    fn rate_of_a_token_is_no_faster_than_the_fastest() {
+        let per_minute = |count| Quota::per_minute(NonZeroU32::new(count).unwrap());
+        let fastest = per_minute(600_000_000);
+        assert_eq!((fastest.count, fastest.burst), (600_000_000, 600_000_000));
+        assert_eq!(per_minute(600_000_001), fastest);
+        assert_eq!(per_minute(u32::MAX), fastest);
+        assert_eq!(per_minute(599_999_999).count, 599_999_999);
+        // Which the parser has as its limit, too.
+        assert!(Quota::parse("600000000r/m", None).is_ok());
+        assert!(Quota::parse("600000001r/m", None).is_err());
+    }
 
     #[test]
     fn a_rate_is_a_number_and_a_period() {

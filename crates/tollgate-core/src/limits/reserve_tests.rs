@@ -298,9 +298,9 @@ fn the_places_of_a_dead_worker_are_free_again_and_those_of_a_living_one_are_not(
         drop(enter(&zone, &mut dead, &mut [ask], START).unwrap());
     }
     let leases = enter(&zone, &mut alive, &mut [ask], START).unwrap();
-    assert_eq!(zone.reclaim(|_| true, &lock()), 0);
+    assert_eq!(zone.reclaim(LATE, |_| true, &lock()), 0);
     assert_eq!(left(&zone, &ask, START), 6);
-    assert_eq!(zone.reclaim(|process| process.pid != 7, &lock()), 3);
+    assert_eq!(zone.reclaim(LATE, |process| process.pid != 7, &lock()), 3);
     assert_eq!(left(&zone, &ask, START), 9);
     leases.into_iter().for_each(|lease| zone.release(lease, &mut alive));
     assert_eq!(left(&zone, &ask, START), 10);
@@ -513,4 +513,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_race_that_is_lost_gives_everything_back_and_the_place_in_flight() {
+    let words = memory(6);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let mut holder = holder(&zone);
+    let key = zone.client_key("acme");
+    // Each of them passes where it is looked at; the last one finds the bucket as another worker would have
+    // left it.
+    let one = requests(&zone, key, "1r/h");
+    let mut asks = [places(key, 2), money(key, "1/day", 5), one, one];
+    for _ in 0..3 {
+        let refused = enter(&zone, &mut holder, &mut asks, START).unwrap_err();
+        assert!(matches!(refused, Refused::Exceeded(_)), "{refused:?}");
+        assert_eq!(left(&zone, &asks[0], START), 2);
+        assert_eq!(left(&zone, &asks[1], START), 1_000_000_000);
+        assert_eq!(left(&zone, &one, START), 1);
+    }
+    // Nothing is left of it with the process.
+    assert_eq!(zone.leave(holder, &lock()), 0);
 }

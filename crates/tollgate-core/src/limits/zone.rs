@@ -11,15 +11,18 @@ use super::bucket::Scale;
 use super::key::{Area, Domain, Key};
 use super::learned::{self, Inputs, Minute, Output, OutputGuess, Outputs, Text, TextRates, Who};
 use super::ledger::{Holder, Ledger, Process};
+use super::process_lock::ProcessLock;
 use super::quota::Quota;
 use super::rates::{self, Rates};
 use super::slots::{Slots, SET_WORDS};
+use super::state_marks::StateMarks;
 use super::sync::{AtomicU64, Ordering};
 use crate::clock::MonoNanos;
 
-/// "tollgate", and the version of everything that lies behind it.
+/// "tollgate", and the version of everything that lies behind it: whoever finds the same number shares the
+/// zone, while the module is upgraded also with an older one (USR2).
 const MAGIC: u64 = u64::from_be_bytes(*b"tollgate");
-const LAYOUT_VERSION: u64 = 4;
+const LAYOUT_VERSION: u64 = 5;
 
 // The header, by word.
 const WORD_MAGIC: usize = 0;
@@ -30,6 +33,9 @@ const WORD_LEDGER_WORDS: usize = 6;
 const WORD_LEARNED_WORDS: usize = 9;
 const WORD_UNIQUES: usize = 7;
 const WORD_FAILED_LOADS: usize = 8;
+/// See [`StateMarks`].
+const WORD_MARKS: usize = 10;
+const WORD_LOCK: usize = 14;
 /// The number of sets of each area.
 const WORD_SETS: usize = 16;
 const HEADER_WORDS: usize = 32;
@@ -47,7 +53,7 @@ pub(super) fn words_beside_slots(zone_words: usize) -> (usize, usize, usize) {
 pub(super) const LINE_WORDS: usize = 8;
 
 /// The zone's mutex, which serialises the giving away of slots. A holder that dies must not leave it
-/// locked (nginx's slab mutex is such a one).
+/// locked ([`ProcessLock`] is such a one).
 pub trait ClaimLock {
     /// Runs `f` with the mutex held.
     fn with<T>(&self, f: impl FnOnce() -> T) -> T;
@@ -112,6 +118,8 @@ pub struct Zone<'z> {
     areas: [Slots<'z>; Area::ALL.len()],
     ledger: Ledger<'z>,
     failed_loads: &'z AtomicU64,
+    marks: StateMarks<'z>,
+    lock: ProcessLock<'z>,
 }
 
 impl<'z> Zone<'z> {
@@ -188,6 +196,11 @@ impl<'z> Zone<'z> {
             areas,
             ledger,
             failed_loads: words.get(WORD_FAILED_LOADS).ok_or(LayoutError::TooSmall)?,
+            lock: words.get(WORD_LOCK).map(ProcessLock::new).ok_or(LayoutError::TooSmall)?,
+            marks: words
+                .get(WORD_MARKS..)
+                .and_then(StateMarks::new)
+                .ok_or(LayoutError::TooSmall)?,
         })
     }
 
@@ -206,6 +219,18 @@ impl<'z> Zone<'z> {
     #[must_use]
     pub fn failed_loads(&self) -> u64 {
         self.failed_loads.load(Ordering::Relaxed)
+    }
+
+    /// How the zone stands to the file of its state.
+    #[must_use]
+    pub fn marks(&self) -> StateMarks<'z> {
+        self.marks
+    }
+
+    /// The zone's mutex.
+    #[must_use]
+    pub fn lock(&self) -> ProcessLock<'z> {
+        self.lock
     }
 
     /// How many slots an area has.
@@ -300,15 +325,25 @@ impl<'z> Zone<'z> {
         self.ledger.register(process, lock)
     }
 
+    /// Notes that a worker is alive.
+    pub fn beat(&self, holder: &Holder, now: MonoNanos) {
+        self.ledger.beat(holder, now);
+    }
+
     /// The orderly end of a worker: releases what it still holds, and gives how much that was.
     pub fn leave(&self, holder: Holder, lock: &impl ClaimLock) -> usize {
         self.ledger.leave(holder, |slot| self.in_flight_word(slot), lock)
     }
 
-    /// Releases what processes hold that are dead, and gives how much that was. Cheap while all are
-    /// alive: to be called every second or so.
-    pub fn reclaim(&self, is_alive: impl Fn(Process) -> bool, lock: &impl ClaimLock) -> usize {
-        self.ledger.reclaim(is_alive, |slot| self.in_flight_word(slot), lock)
+    /// Releases what processes hold that are dead, and gives how much that was. A look into memory while
+    /// all give signs of life: to be called several times a second. See [`Ledger::reclaim`].
+    pub fn reclaim(
+        &self,
+        now: MonoNanos,
+        is_alive: impl Fn(Process) -> bool,
+        lock: &impl ClaimLock,
+    ) -> usize {
+        self.ledger.reclaim(now, is_alive, |slot| self.in_flight_word(slot), lock)
     }
 
     /// The ledger of the requests in flight, and the queue for them.

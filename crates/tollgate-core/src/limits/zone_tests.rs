@@ -32,8 +32,8 @@ fn a_client_takes_at_most_256_bytes_where_sets_are_three_quarters_full() {
 
 #[test]
 fn the_smallest_zone_takes_clients() {
-    // 64 KiB, of which nginx's slab allocator keeps some pages to itself.
-    let words: Vec<_> = (0..6 * 1024).map(|_| AtomicU64::new(0)).collect();
+    // 64 KiB.
+    let words: Vec<_> = (0..8 * 1024).map(|_| AtomicU64::new(0)).collect();
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let (clients, keys) = (zone.capacity(Area::Clients), zone.capacity(Area::Keys));
     assert!(clients >= 64 && keys >= 48, "{clients} + {keys}");
@@ -119,7 +119,9 @@ fn a_slot_with_money_spent_in_the_running_period_is_live() {
         reserve(zone, &mut [money(key, "20/day", 1)], START).unwrap();
     };
     // Noon: the day ends in 43,200 s, and a worker may be late by a minute.
-    assert_eq!(room_beside(spend, after(43_199 * SECOND)), 0);
+    for seconds in [43_199, 43_201, 43_259] {
+        assert_eq!(room_beside(spend, after(seconds * SECOND)), 0, "{seconds} s");
+    }
     assert_eq!(room_beside(spend, after(43_261 * SECOND)), 8);
     let give_back = |zone: &Zone<'_>, key: Key| {
         let mut asks = [money(key, "20/day", 1)];

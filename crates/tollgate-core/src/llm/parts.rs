@@ -11,7 +11,9 @@ const EVERY: usize = 16;
 /// Bytes of a block.
 const BLOCK: usize = 128;
 /// Letters of a word that most tokenizers have one token for.
-const SHORT_WORD: u32 = 7;
+const SHORT_WORD: u8 = 7;
+/// Each of these letters is a state of the reader, and those beyond are one.
+const WORD_STATES: usize = SHORT_WORD as usize + 1;
 
 /// How many parts of each kind there are in texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +42,9 @@ pub struct Parts {
     pub four_bytes: u32,
 }
 
+/// What a byte is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
-    Start,
     Small,
     Capital,
     Digit,
@@ -57,28 +59,168 @@ enum Class {
     Rest,
 }
 
-static CLASSES: [Class; 256] = classes();
+impl Class {
+    const ALL: [Self; 10] = [
+        Self::Small,
+        Self::Capital,
+        Self::Digit,
+        Self::Mark,
+        Self::Space,
+        Self::Break,
+        Self::Two,
+        Self::Three,
+        Self::Four,
+        Self::Rest,
+    ];
 
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Rest; 256];
+    const fn of(byte: u8) -> Self {
+        match byte {
+            b'a'..=b'z' => Self::Small,
+            b'A'..=b'Z' => Self::Capital,
+            b'0'..=b'9' => Self::Digit,
+            b' ' => Self::Space,
+            0..=0x1f | 0x7f => Self::Break,
+            0x21..=0x7e => Self::Mark,
+            0x80..=0xbf => Self::Rest,
+            0xc0..=0xdf => Self::Two,
+            0xe0..=0xef => Self::Three,
+            0xf0..=0xff => Self::Four,
+        }
+    }
+}
+
+/// What stands before a byte.
+#[derive(Clone, Copy)]
+enum Before {
+    Nothing,
+    /// A small letter, the so many-eth of its word; all beyond the seventh are one.
+    Small(u8),
+    Capital(u8),
+    Other(Class),
+}
+
+impl Before {
+    const COUNT: usize = 1 + 2 * WORD_STATES + Class::ALL.len();
+
+    /// From 0, below [`Self::COUNT`].
+    const fn number(self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Small(nth) => nth as usize,
+            Self::Capital(nth) => WORD_STATES + nth as usize,
+            Self::Other(class) => 1 + 2 * WORD_STATES + class as usize,
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)] // Of a const, below 32.
+    const fn of(number: usize) -> Self {
+        const CAPITALS: usize = WORD_STATES + 1;
+        const OTHERS: usize = 2 * WORD_STATES + 1;
+        match number {
+            0 => Self::Nothing,
+            1..CAPITALS => Self::Small(number as u8),
+            CAPITALS..OTHERS => Self::Capital((number - WORD_STATES) as u8),
+            _ => Self::Other(Class::ALL[number - OTHERS]),
+        }
+    }
+
+    /// What stands before the next byte, and what is counted of this one.
+    const fn step(self, class: Class) -> (Self, Counted) {
+        match class {
+            Class::Small | Class::Capital => {
+                let before = match self {
+                    Self::Small(nth) if matches!(class, Class::Small) => nth,
+                    Self::Capital(nth) => nth,
+                    _ => 0,
+                };
+                let nth = if before > SHORT_WORD { before } else { before + 1 };
+                let counted = match nth {
+                    1 => Counted::Word,
+                    2..=SHORT_WORD => Counted::Letter,
+                    _ => Counted::LongWord,
+                };
+                let now = if matches!(class, Class::Small) {
+                    Self::Small(nth)
+                } else {
+                    Self::Capital(nth)
+                };
+                (now, counted)
+            }
+            // Of the character before.
+            Class::Rest => (self, Counted::Nothing),
+            _ => (Self::Other(class), self.counted(class)),
+        }
+    }
+
+    const fn counted(self, class: Class) -> Counted {
+        match (class, self) {
+            (Class::Digit, _) => Counted::Digit,
+            (Class::Mark, Self::Other(Class::Mark)) => Counted::MoreMarks,
+            (Class::Mark, _) => Counted::Mark,
+            (Class::Space, Self::Other(Class::Space | Class::Break)) | (Class::Break, _) => {
+                Counted::Blank
+            }
+            (Class::Two, Self::Other(Class::Two)) => Counted::Two,
+            (Class::Two, _) => Counted::WordOfTwo,
+            (Class::Three, _) => Counted::Three,
+            (Class::Four, _) => Counted::Four,
+            (Class::Space | Class::Small | Class::Capital | Class::Rest, _) => Counted::Nothing,
+        }
+    }
+}
+
+/// What a byte is counted as.
+#[derive(Clone, Copy)]
+enum Counted {
+    Nothing,
+    /// The first letter of a word.
+    Word,
+    Letter,
+    /// One beyond the seventh.
+    LongWord,
+    Digit,
+    Mark,
+    MoreMarks,
+    Blank,
+    WordOfTwo,
+    Two,
+    Three,
+    Four,
+}
+
+/// All steps, by what stands before and the byte's class; and the classes. A text is read with two loads
+/// and an addition for each byte.
+static STEPS: [u16; Before::COUNT.next_power_of_two() * CLASS_ROOM] = steps();
+static CLASSES: [u8; 256] = classes();
+
+/// Powers of two, so that an index is in range whatever it is made of.
+const CLASS_ROOM: usize = Class::ALL.len().next_power_of_two();
+const COUNTED_ROOM: usize = 16;
+
+/// In the table: what stands before the next byte as the start of its row, and what is counted.
+#[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)] // 32 rows of 16.
+const fn steps() -> [u16; Before::COUNT.next_power_of_two() * CLASS_ROOM] {
+    let mut steps = [0; Before::COUNT.next_power_of_two() * CLASS_ROOM];
+    let mut before = 0;
+    while before < Before::COUNT {
+        let mut class = 0;
+        while class < Class::ALL.len() {
+            let (now, counted) = Before::of(before).step(Class::ALL[class]);
+            steps[before * CLASS_ROOM + class] =
+                (now.number() * CLASS_ROOM + counted as usize) as u16;
+            class += 1;
+        }
+        before += 1;
+    }
+    steps
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)] // Below 256.
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        // Less than 256.
-        #[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)]
-        {
-            classes[byte] = match byte as u8 {
-                b'a'..=b'z' => Class::Small,
-                b'A'..=b'Z' => Class::Capital,
-                b'0'..=b'9' => Class::Digit,
-                b' ' => Class::Space,
-                0..=0x1f | 0x7f => Class::Break,
-                0x21..=0x7e => Class::Mark,
-                0x80..=0xbf => Class::Rest,
-                0xc0..=0xdf => Class::Two,
-                0xe0..=0xef => Class::Three,
-                0xf0..=0xff => Class::Four,
-            };
-        }
+        classes[byte] = Class::of(byte as u8) as u8;
         byte += 1;
     }
     classes
@@ -125,40 +267,36 @@ impl Parts {
     }
 
     fn count(&mut self, text: &[u8]) {
-        let mut before = Class::Start;
-        let mut run = 0;
+        let mut counts = [0_u32; COUNTED_ROOM];
+        let mut row = 0;
         for byte in text {
-            let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(Class::Rest);
-            match class {
-                Class::Small | Class::Capital => {
-                    let goes_on = match before {
-                        Class::Small => class == Class::Small,
-                        Class::Capital => true,
-                        _ => false,
-                    };
-                    run = if goes_on { run + 1 } else { 1 };
-                    self.letters = self.letters.saturating_add(1);
-                    self.words = self.words.saturating_add(u32::from(!goes_on));
-                    self.long = self.long.saturating_add(u32::from(run > SHORT_WORD));
-                }
-                Class::Digit => self.digits = self.digits.saturating_add(1),
-                Class::Mark if before == Class::Mark => {
-                    self.more_marks = self.more_marks.saturating_add(1);
-                }
-                Class::Mark => self.marks = self.marks.saturating_add(1),
-                Class::Space if !matches!(before, Class::Space | Class::Break) => {}
-                Class::Space | Class::Break => self.blanks = self.blanks.saturating_add(1),
-                Class::Two => {
-                    self.two_bytes = self.two_bytes.saturating_add(1);
-                    let begins = before != Class::Two;
-                    self.words_of_two = self.words_of_two.saturating_add(u32::from(begins));
-                }
-                Class::Three => self.three_bytes = self.three_bytes.saturating_add(1),
-                Class::Four => self.four_bytes = self.four_bytes.saturating_add(1),
-                // Of the character before.
-                Class::Rest | Class::Start => continue,
+            let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(0);
+            let at = (row | usize::from(class)) & (STEPS.len() - 1);
+            let step = usize::from(STEPS.get(at).copied().unwrap_or(0));
+            row = step & !(COUNTED_ROOM - 1);
+            if let Some(count) = counts.get_mut(step & (COUNTED_ROOM - 1)) {
+                *count = count.wrapping_add(1);
             }
-            before = class;
+        }
+        let found = |counted| counts.get(counted as usize).copied().unwrap_or(0);
+        let words = found(Counted::Word);
+        let long = found(Counted::LongWord);
+        let words_of_two = found(Counted::WordOfTwo);
+        let parts = Self {
+            words,
+            letters: words.saturating_add(found(Counted::Letter)).saturating_add(long),
+            long,
+            digits: found(Counted::Digit),
+            marks: found(Counted::Mark),
+            more_marks: found(Counted::MoreMarks),
+            blanks: found(Counted::Blank),
+            two_bytes: words_of_two.saturating_add(found(Counted::Two)),
+            words_of_two,
+            three_bytes: found(Counted::Three),
+            four_bytes: found(Counted::Four),
+        };
+        for (sum, part) in self.all_mut().into_iter().zip(parts.all()) {
+            *sum = sum.saturating_add(part);
         }
     }
 }
@@ -260,7 +398,54 @@ mod tests {
         }
     }
 
+    /// As the fields of [`Parts`] are documented, letter by letter.
+    fn counted_slowly(text: &[u8]) -> Parts {
+        let mut parts = Parts::default();
+        let (mut before, mut run) = (None, 0);
+        for class in text.iter().map(|byte| Class::of(*byte)) {
+            match class {
+                Class::Small | Class::Capital => {
+                    let goes_on = match before {
+                        Some(Class::Small) => class == Class::Small,
+                        Some(Class::Capital) => true,
+                        _ => false,
+                    };
+                    run = if goes_on { run + 1 } else { 1 };
+                    parts.letters += 1;
+                    parts.words += u32::from(!goes_on);
+                    parts.long += u32::from(run > SHORT_WORD);
+                }
+                Class::Digit => parts.digits += 1,
+                Class::Mark if before == Some(Class::Mark) => parts.more_marks += 1,
+                Class::Mark => parts.marks += 1,
+                Class::Space if !matches!(before, Some(Class::Space | Class::Break)) => {}
+                Class::Space | Class::Break => parts.blanks += 1,
+                Class::Two => {
+                    parts.two_bytes += 1;
+                    parts.words_of_two += u32::from(before != Some(Class::Two));
+                }
+                Class::Three => parts.three_bytes += 1,
+                Class::Four => parts.four_bytes += 1,
+                Class::Rest => continue,
+            }
+            before = Some(class);
+        }
+        parts
+    }
+
     proptest! {
+        #[test]
+        fn the_table_counts_what_is_there(
+            texts in prop::collection::vec("[a-cA-C]{0,12}|[0-9 \\n.,\t]{0,4}|[äЖ日本🙂]{0,3}|\\PC{0,8}", 0..8),
+            bytes: Vec<u8>,
+        ) {
+            for text in [texts.concat().as_bytes(), &bytes] {
+                let mut parts = Parts::default();
+                parts.count(text);
+                prop_assert_eq!(parts, counted_slowly(text));
+            }
+        }
+
         #[test]
         fn no_part_is_longer_than_the_texts(texts: Vec<Vec<u8>>) {
             let mut sampler = Sampler::default();

@@ -170,6 +170,38 @@ fn messages_are_cut_between_characters() {
     assert_eq!(message(&"x".repeat(MAX_MESSAGE)), "x".repeat(MAX_MESSAGE));
 }
 
+#[test]
+fn there_are_no_more_places_than_those_of_the_sets_and_workers() {
+    let (board, bytes) = Board::new(&description(3), 2);
+    assert!(board.set(2).is_some() && board.set(3).is_none() && board.set(usize::MAX).is_none());
+    assert!(board.worker_at(1).is_some() && board.worker_at(2).is_none());
+    // The last place ends with the file, or before what it is rounded up to.
+    let (at, len) = board.worker_at(1).unwrap();
+    assert!(at + len <= bytes.len());
+}
+
+#[test]
+fn file_that_claims_more_than_it_holds_is_refused() {
+    let (_, bytes) = Board::new(&description(3), 2);
+    assert!(Board::read(&bytes).is_some());
+    assert!(Board::read(&bytes[..bytes.len() - 1]).is_none());
+    let at = |number: usize| 8 + 8 * number..16 + 8 * number;
+    for number in 0..3 {
+        for claim in [bytes.len() as u64 + 1, 1 << 17, 1 << 40, u64::MAX] {
+            let mut damaged = bytes.clone();
+            damaged[at(number)].copy_from_slice(&claim.to_le_bytes());
+            assert!(Board::read(&damaged).is_none(), "{claim} for {number}");
+        }
+    }
+}
+
+#[test]
+fn phases_and_digests_are_told_by_their_usual_names() {
+    let names = Phase::ALL.map(Phase::as_str);
+    assert_eq!(names, ["absent", "running", "exiting", "gone"]);
+    assert_eq!(digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {

@@ -200,7 +200,7 @@ fn what_was_not_read_is_said() {
     let map = "map $http_authorization $y { \"Bearer key\" a; }";
     assert!(!notes(map).contains("line"), "{}", notes(map));
     for (more, said) in [
-        ("\ninclude conf.d/*.conf;", "(conf.d/*.conf): \"nginx -T\""),
+        ("\ninclude conf.d/*.conf;", "(conf.d/*.conf), which may hold keys, or refuse some of these: to have all of it read, as root: nginx -T | tollgate key import -"),
         ("\nmap $http_x_gate $z { key b; }", "line 2: the map of $http_x_gate was not read"),
         ("\nmap $http_x_token $z { key b; }", "\"tollgate_api_key_header x-token;\""),
         ("\nmap $arg_key $z { key b; }", "headers, and not from $arg_key"),
@@ -209,6 +209,95 @@ fn what_was_not_read_is_said() {
         let notes = notes(&format!("{map}{more}"));
         assert!(notes.contains(said), "{notes}");
     }
+}
+
+/// As Debian has it.
+const DEBIAN: &str = "user www-data;
+include /etc/nginx/modules-enabled/*.conf;
+events { worker_connections 768; }
+http {
+    include /etc/nginx/mime.types;
+    include /etc/nginx/conf.d/*.conf;
+    include sites-enabled/*;
+}
+";
+
+/// What `nginx -T` prints of these.
+fn dump(files: &[(&str, &str)]) -> String {
+    files.iter().map(|(name, text)| format!("# configuration file {name}:\n{text}\n")).collect()
+}
+
+fn places(source: &Source) -> Vec<String> {
+    source.faults.iter().map(|(place, text)| format!("{}: {text}", source.place(*place))).collect()
+}
+
+#[test]
+fn file_that_has_its_maps_elsewhere_says_where_they_may_be() {
+    for wanted in [None, Some("$http_x_gate")] {
+        let told = places(&read(DEBIAN, wanted, false)).join("\n");
+        assert!(told.contains("(/etc/nginx/conf.d/*.conf, sites-enabled/*)"), "{told}");
+        assert!(told.contains("nginx -T | tollgate key import - "), "{told}");
+        assert!(!told.contains("--map-variable"), "{told}");
+    }
+    let told = places(&read("http { include mime.types; }", None, false)).join("\n");
+    assert!(told.contains("nor by any other"), "{told}");
+    assert!(!told.contains("--map-variable") && !told.contains("nginx -T"), "{told}");
+    let told = places(&read("map $http_x_gate $y { a-key b; }", None, false)).join("\n");
+    assert!(told.contains("one of $http_x_gate, name it with --map-variable"), "{told}");
+}
+
+#[test]
+fn files_that_nginx_prints_are_read_as_one_and_places_are_those_in_them() {
+    let keys =
+        "map $http_x_key $client {\n    default \"\";\n    secret-0123456789 acme;\n    ~^x y;\n}";
+    let site = "server {\n    auth_basic_user_file htpasswd;\n    if ($http_x_key = \"other\") { return 403; }\n}";
+    let files = [
+        ("/etc/nginx/nginx.conf", DEBIAN),
+        ("/etc/nginx/conf.d/keys.conf", keys),
+        ("/etc/nginx/sites-enabled/llm", site),
+    ];
+    let said = "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file \
+                /etc/nginx/nginx.conf test is successful\n";
+    for text in [dump(&files), format!("{said}{}", dump(&files))] {
+        let source = read(&text, None, false);
+        assert_eq!(source.found.len(), 1);
+        assert_eq!(
+            places(&source),
+            ["line 4 of /etc/nginx/conf.d/keys.conf: a regular expression, which is no key"]
+        );
+        let notes = source.notes.join("\n");
+        assert!(notes.contains("line 3 of /etc/nginx/sites-enabled/llm: a condition"), "{notes}");
+        assert!(!notes.contains("were not read"), "{notes}");
+    }
+    let told = places(&read(&dump(&files[..1]), None, false)).join("\n");
+    assert!(!told.contains("--map-variable") && !told.contains("nginx -T"), "{told}");
+    let told = places(&read(&dump(&[files[0], files[2]]), Some("$http_x_gate"), false)).join("\n");
+    assert!(told.contains("line 2 of /etc/nginx/sites-enabled/llm: passwords of Basic"), "{told}");
+}
+
+#[test]
+fn what_a_map_includes_is_read_where_nginx_prints_it() {
+    for include in ["keys/list.map", "/etc/nginx/keys/list.map"] {
+        let map = format!(
+            "map $http_x_key $client {{\n    a-first-key-0123 acme;\n    include {include};\n}}"
+        );
+        let files = [
+            ("/etc/nginx/nginx.conf", DEBIAN),
+            ("/etc/nginx/conf.d/keys.conf", map.as_str()),
+            ("/etc/nginx/keys/list.map", "\"a-second-key-012\" zen;\n~^x y;\n"),
+            ("/etc/nginx/sites-enabled/llm", "server { }"),
+        ];
+        let source = read(&dump(&files), None, false);
+        let clients: Vec<&str> = source.found.iter().map(|found| found.client.as_str()).collect();
+        assert_eq!(clients, ["acme", "zen"], "{include}");
+        assert_eq!(
+            places(&source),
+            ["line 2 of /etc/nginx/keys/list.map: a regular expression, which is no key"]
+        );
+    }
+    let map = "map $http_x_key $client {\n include elsewhere.map;\n}";
+    let source = read(&dump(&[("/etc/nginx/nginx.conf", map)]), None, false);
+    assert!(places(&source)[0].starts_with("line 2 of /etc/nginx/nginx.conf: a file that"));
 }
 
 proptest! {
@@ -222,7 +311,7 @@ proptest! {
     #[test]
     fn pieces_of_a_configuration_never_panic(
         pieces in prop::collection::vec(
-            prop_oneof!["map ", "\\$http_x_key ", "\\$y ", "\\{", "\\}", ";", "\"", "\\\\", "#", "\n", "a ", "\\$\\{"], 0..40),
+            prop_oneof!["map ", "\\$http_x_key ", "\\$y ", "\\{", "\\}", ";", "\"", "\\\\", "#", "\n", "a ", "\\$\\{", "# configuration file a:\n", "include a;"], 0..40),
     ) {
         let _ = read(&pieces.concat(), None, false);
     }

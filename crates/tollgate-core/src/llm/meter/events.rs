@@ -1,5 +1,9 @@
 //! The events of a stream: their data is read, and what the client didn't ask for is kept from it.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::documents::Documents;
 use super::hides::{Changes, Hides};
 use super::hold::{Hold, Part};
@@ -41,8 +45,8 @@ enum Data {
 /// The data of the event that ends a stream of OpenAI's API.
 const DONE_MARK: &[u8] = b"[DONE]";
 
-/// The member that we ask for.
-const USAGE: &[u8] = b"usage";
+/// The key of the member that we ask for.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
 impl Events {
     /// The reader of a stream of which the first `mark` bytes of a byte order mark have come.
@@ -127,9 +131,9 @@ impl Relay {
         }
         let is_stripped = !chunk.is_usage_only && self.changes.include(chunk.usage);
         if chunk.is_finish && !self.changes.moved.is_empty() {
-            self.hold.keep(buffer, end, is_stripped.then_some(USAGE), pass);
+            self.hold.keep(buffer, end, is_stripped.then_some(&USAGE), pass);
         } else if is_stripped {
-            self.hold.strip(buffer, end, USAGE, pass);
+            self.hold.strip(buffer, end, &USAGE, pass);
         } else {
             self.hold.show(pass);
         }

@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::members::{kept, Members};
+use memchr::memmem::Finder;
+
+use super::members::{kept, Cuts, Members};
 
 /// How much is kept back of an event that isn't whole, in bytes. The events of engines are far smaller,
 /// unless a client asks for much besides the text.
@@ -94,12 +96,12 @@ impl Hold {
         }
     }
 
-    /// The event at hand, up to `end`, goes to the client without the member `key`.
+    /// The event at hand, up to `end`, goes to the client without the member that `token` is the key of.
     pub(super) fn strip(
         &mut self,
         buffer: &[u8],
         end: usize,
-        key: &[u8],
+        token: &Finder<'_>,
         pass: &mut impl FnMut(Part<'_>),
     ) {
         match self.event {
@@ -107,17 +109,17 @@ impl Hold {
                 // No need to copy it.
                 self.event = None;
                 let event = buffer.get(at..end).unwrap_or_default();
-                let cuts = Members::of(event).without(event, key);
+                let cuts = Cuts::of(event, token);
                 self.pass_finish(pass);
                 self.pass_up_to(at, pass);
-                kept(event, &cuts)
+                kept(event, cuts.all())
                     .for_each(|range| pass(Part::Range(at + range.start..at + range.end)));
                 self.start = end;
             }
             _ => {
                 self.pass_finish(pass);
                 if let Some(event) = self.take_event(buffer, end, pass) {
-                    pass(Part::Held(&without(&event, Some(key))));
+                    pass(Part::Held(&without(&event, Some(token))));
                 }
             }
         }
@@ -129,7 +131,7 @@ impl Hold {
         &mut self,
         buffer: &[u8],
         end: usize,
-        strip: Option<&[u8]>,
+        strip: Option<&Finder<'_>>,
         pass: &mut impl FnMut(Part<'_>),
     ) {
         self.pass_finish(pass);
@@ -200,10 +202,10 @@ impl Hold {
     }
 }
 
-fn without(event: &[u8], key: Option<&[u8]>) -> Vec<u8> {
-    let Some(key) = key else { return event.to_vec() };
-    let cuts = Members::of(event).without(event, key);
-    let parts = kept(event, &cuts).filter_map(|range| event.get(range));
+fn without(event: &[u8], token: Option<&Finder<'_>>) -> Vec<u8> {
+    let Some(token) = token else { return event.to_vec() };
+    let cuts = Cuts::of(event, token);
+    let parts = kept(event, cuts.all()).filter_map(|range| event.get(range));
     parts.flatten().copied().collect()
 }
 

@@ -6,8 +6,8 @@
 //! first [`HEAD_LEN`] bytes of the key, string or number at hand.
 //!
 //! It is made for reading along, not for checking: what it skips is only followed so far that
-//! strings and brackets are told apart. Where the grammar is broken at a place of interest, the rest
-//! of the document is ignored.
+//! strings and brackets are told apart. `NaN` and `Infinity`, which Python writes, are values. Where the
+//! grammar is broken at a place of interest, the rest of the document is ignored.
 
 use super::find::find_quote_or_bracket;
 use super::json_text::{plain_string, split_after_scalar, split_at_special, Text, HEAD_LEN};
@@ -263,7 +263,9 @@ impl<P: Copy> Scanner<P> {
         let Some((&byte, rest)) = bytes.split_first() else { return bytes };
         match byte {
             b'"' => return self.begin_string(rest, reader),
-            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => return self.begin_scalar(bytes, reader),
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'N' | b'I' => {
+                return self.begin_scalar(bytes, reader);
+            }
             b'{' => self.begin_container(Container::Object, reader),
             b'[' => self.begin_container(Container::Array, reader),
             b']' | b'}' if self.state == State::FirstValue => self.end_container(byte, reader),
@@ -330,7 +332,9 @@ impl<P: Copy> Scanner<P> {
             let after_value = match value {
                 _ if self.value.is_some_and(is_end) => None,
                 [b'"', string @ ..] => self.whole_string(string, reader),
-                [b'-' | b'0'..=b'9' | b't' | b'f' | b'n', ..] => self.whole_scalar(value, reader),
+                [b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'N' | b'I', ..] => {
+                    self.whole_scalar(value, reader)
+                }
                 _ => None,
             };
             match after_value {

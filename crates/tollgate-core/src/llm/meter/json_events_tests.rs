@@ -98,6 +98,28 @@ fn values_are_told_with_their_places() {
 }
 
 #[test]
+fn numbers_that_python_writes_and_halves_of_surrogate_pairs_break_nothing() {
+    assert_eq!(
+        told(br#"{"a":NaN,"b":[Infinity,-Infinity],"c":"\ud83d","d\udc00":NaN , "e":1}"#),
+        [
+            "$ {",
+            "$.a Other",
+            "$.b [",
+            "$.b[] Other",
+            "$.b[] Other",
+            "$.b end",
+            "$.c \"\u{fffd}\u{fffd}\" 2",
+            "$.d\u{fffd}\u{fffd} Other",
+            "$.e Number(1)",
+            "$ end"
+        ]
+    );
+    // What comes as a byte is a byte.
+    assert!(is_done(r#"{"a":NaN}"#));
+    assert!(read([&b"{\"a\":\"\xed\xa0\xbd\xff\"}"[..]]).1.is_done());
+}
+
+#[test]
 fn what_looks_like_json_in_a_string_is_none() {
     let document =
         br#"{"a":"\"b\":1,\\","skip":["\"}]\\\\\"",{"}":"{[\\"}],"skip2":"\\\"]","c":2}"#;

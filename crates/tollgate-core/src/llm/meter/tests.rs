@@ -228,6 +228,62 @@ fn cumulative_usage_of_messages_is_replaced_and_the_cache_is_input() {
 }
 
 #[test]
+fn null_takes_no_usage_of_an_earlier_event_back() {
+    let null = "data: {\"choices\":[],\"usage\":null}\n\n";
+    let beside = DELTA.replace("}]}", "}],\"usage\":null}");
+    // With the end mark, and without it.
+    assert_eq!(chat(&[DELTA, USAGE, null, DONE].concat()), (5, 1, Source::Measured));
+    assert_eq!(chat(&[DELTA, USAGE, null].concat()), (5, 1, Source::Measured));
+    assert_eq!(chat(&[DELTA, USAGE, &beside, DONE].concat()), (5, 1, Source::Measured));
+    let messages = |usages: [&str; 2]| {
+        let [start, delta] = usages;
+        let stream = format!(
+            "data: {{\"type\":\"message_start\",\"message\":{{\"usage\":{start}}}}}\n\n\
+             data: {{\"type\":\"content_block_delta\",\"delta\":{{\"text\":\"a\"}}}}\n\n\
+             data: {{\"type\":\"message_delta\",\"usage\":{delta}}}\n\n"
+        );
+        charge(Endpoint::Messages, Format::Sse, &stream)
+    };
+    let said = "{\"input_tokens\":5,\"output_tokens\":7}";
+    assert_eq!(messages([said, said]), (5, 7, Source::Measured));
+    assert_eq!(messages([said, "null"]), (5, 7, Source::Partial));
+    assert_eq!(messages(["null", said]), (5, 7, Source::Measured));
+    let responses = |kind: &str, usage: &str| {
+        format!("data: {{\"type\":\"response.{kind}\",\"response\":{{\"usage\":{usage}}}}}\n\n")
+    };
+    let stream = [responses("in_progress", said), responses("completed", "null")].concat();
+    assert_eq!(charge(Endpoint::Responses, Format::Sse, &stream), (5, 7, Source::Estimated));
+}
+
+#[test]
+fn null_after_usage_in_one_document_is_what_counts() {
+    let usage = "\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}";
+    for (members, charged) in [
+        (format!("\"usage\":null,{usage}"), (5, 7, Source::Measured)),
+        (format!("{usage},\"usage\":null"), (100, 1, Source::Estimated)),
+        (format!("{usage},\"usage\":0"), (100, 1, Source::Estimated)),
+    ] {
+        let json = format!("{{\"choices\":[{{\"message\":{{\"content\":\"a\"}}}}],{members}}}");
+        assert_eq!(charge(Endpoint::Chat, Format::Json, &json), charged, "{members}");
+        let event = format!("data: {{\"choices\":[],{members}}}\n\n");
+        assert_eq!(chat(&[DELTA, &event, DONE].concat()), charged, "{members}");
+    }
+}
+
+#[test]
+fn usage_before_more_text_is_not_the_last_word() {
+    // It was, until the engine went on.
+    assert_eq!(chat(&[DELTA, USAGE].concat()), (5, 1, Source::Measured));
+    assert_eq!(chat(&[DELTA, USAGE, DELTA].concat()), (5, 2, Source::Partial));
+    assert_eq!(chat(&[DELTA, USAGE, DELTA, DELTA, DELTA].concat()), (5, 4, Source::Partial));
+    let running =
+        DELTA.replace("}]}", "}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9}}");
+    assert_eq!(chat(&[DELTA, USAGE, &running].concat()), (5, 9, Source::Partial));
+    assert_eq!(chat(&[DELTA, USAGE, DELTA, USAGE].concat()), (5, 1, Source::Measured));
+    assert_eq!(chat(&[DELTA, USAGE, DELTA, DONE].concat()), (5, 1, Source::Measured));
+}
+
+#[test]
 fn deltas_of_responses_are_those_whose_type_says_so() {
     let stream = |kind: &str| {
         let event = format!("data: {{\"delta\":\"a\",\"type\":\"response.{kind}\"}}\n\n");

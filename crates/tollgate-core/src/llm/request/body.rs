@@ -34,7 +34,9 @@ pub(super) fn read(
         present: Vec::new(),
         stream_options: StreamOptions::Absent { open },
     };
-    let mut deserializer = serde_json::Deserializer::from_str(body);
+    // Positions are those in the whole body.
+    let json = body.strip_prefix('\u{feff}').unwrap_or(body);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
     let read = (&mut reader).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     match read {
         Ok(()) => Ok(reader.finish()),

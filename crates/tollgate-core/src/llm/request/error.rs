@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::detail::{Cause, Detail};
+
 /// Why the body of a request is refused, with 400. Its text is fit for the client and for a log: it
 /// names keys that the APIs define, and holds nothing out of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum RequestError {
     DuplicateKey(&'static str),
     /// A key in another spelling than its own, such as `MODEL`. Servers differ in whether it counts.
     MisspeltKey(&'static str),
+    /// A key, or its value, with half of a surrogate pair. Servers differ in what they read there.
+    HalfPair(&'static str),
     /// A value of another type than the key's, or out of range. Servers differ in what they make of
     /// it.
     BadValue(&'static str),
@@ -28,7 +32,28 @@ impl RequestError {
     pub fn key(&self) -> Option<&'static str> {
         match self {
             Self::NotJson | Self::NotAnObject | Self::TooDeep => None,
-            Self::DuplicateKey(key) | Self::MisspeltKey(key) | Self::BadValue(key) => Some(key),
+            Self::DuplicateKey(key)
+            | Self::MisspeltKey(key)
+            | Self::HalfPair(key)
+            | Self::BadValue(key) => Some(key),
+        }
+    }
+
+    /// What is said of it in logs.
+    #[must_use]
+    pub fn detail(&self) -> Detail {
+        let cause = match self {
+            Self::NotJson => Cause::BodyNotJson,
+            Self::NotAnObject => Cause::BodyNotAnObject,
+            Self::TooDeep => Cause::BodyTooDeep,
+            Self::DuplicateKey(_) => Cause::DuplicateMember,
+            Self::MisspeltKey(_) => Cause::MisspeltMember,
+            Self::HalfPair(_) => Cause::HalfPair,
+            Self::BadValue(_) => Cause::BadMember,
+        };
+        match self.key() {
+            None => cause.into(),
+            Some(key) => Detail::new(cause, key),
         }
     }
 }
@@ -41,6 +66,9 @@ impl fmt::Display for RequestError {
             Self::TooDeep => f.write_str("the body is nested too deeply"),
             Self::DuplicateKey(key) => write!(f, "\"{key}\" is given more than once"),
             Self::MisspeltKey(key) => write!(f, "\"{key}\" is not written in lower case"),
+            Self::HalfPair(key) => {
+                write!(f, "\"{key}\" has half of a surrogate pair (\\ud800 to \\udfff)")
+            }
             Self::BadValue(key) => write!(f, "\"{key}\" must be {}", expected(key)),
         }
     }
@@ -71,12 +99,21 @@ mod tests {
             RequestError::TooDeep,
             RequestError::DuplicateKey("model"),
             RequestError::MisspeltKey("stream"),
+            RequestError::HalfPair("model"),
             RequestError::BadValue("n"),
         ] {
             let text = error.to_string();
             assert!(!text.ends_with('.') && !text.starts_with(char::is_uppercase), "{text}");
             assert_eq!(error.key().is_some(), text.starts_with('"'), "{text}");
         }
+    }
+
+    #[test]
+    fn detail_names_the_key() {
+        let value = |error: RequestError| error.detail().value().into_owned();
+        assert_eq!(value(RequestError::NotJson), "body_not_json");
+        assert_eq!(value(RequestError::DuplicateKey("model")), "duplicate_member model");
+        assert_eq!(value(RequestError::BadValue("max_tokens")), "bad_member max_tokens");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub use stream_options::UsageEdit;
 use stream_options::StreamOptions;
 
 use super::{Endpoint, Engine, Parts};
+use crate::surrogate;
 
 /// How deep arrays and objects may stand inside each other. Just under the 128 at which serde_json
 /// gives up, so that the refusal can say why.
@@ -79,12 +80,25 @@ pub struct InputSize {
 /// The engine matters for the bounds of the output: only those count that it heeds, as one that it
 /// ignores does not bound anything.
 ///
+/// Halves of surrogate pairs, which engines take, are text like any other, but in what is decided on; and
+/// so is a byte order mark in front.
+///
 /// # Errors
 /// Whatever is no JSON object in UTF-8, is nested too deeply, or has, of the keys on which something
 /// is decided, one twice, in another case, or with a value that it cannot have.
 pub fn parse(body: &[u8], endpoint: Endpoint, engine: Engine) -> Result<LlmRequest, RequestError> {
-    let text = std::str::from_utf8(body).map_err(|_| RequestError::NotJson)?;
-    body::read(text, endpoint, engine)
+    let read = |body: &[u8]| match std::str::from_utf8(body) {
+        Ok(text) => body::read(text, endpoint, engine),
+        Err(_) => Err(RequestError::NotJson),
+    };
+    match read(body) {
+        // Looked for only now: nearly no body has any.
+        Err(RequestError::NotJson) => match surrogate::marked(body) {
+            Some(marked) => read(&marked),
+            None => Err(RequestError::NotJson),
+        },
+        other => other,
+    }
 }
 
 /// Whether a stream says its usage only if `stream_options` ask for it.

@@ -1,6 +1,7 @@
 //! The member names that matter, in whatever spelling a server might take for them.
 
 use super::RequestError;
+use crate::surrogate::MARK;
 
 /// The names that matter in one object of the body, while its members are read.
 pub(super) struct Names {
@@ -27,7 +28,8 @@ impl Names {
     ///
     /// # Errors
     /// A policy name for the second time, or in a spelling that only servers take for it that fold
-    /// case: Go's `encoding/json`, which Ollama uses, prefers the exact one and takes any.
+    /// case (Go's `encoding/json`, which Ollama uses, prefers the exact one and takes any), or that leave
+    /// out halves of surrogate pairs.
     pub(super) fn take(&mut self, written: &str) -> Result<Option<&'static str>, RequestError> {
         // A byte that folding changes is not a lower-case ASCII one. Most names have none.
         let plain = !written.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii());
@@ -40,7 +42,10 @@ impl Names {
                     return Err(RequestError::DuplicateKey(name));
                 }
                 if !plain {
-                    return Err(RequestError::MisspeltKey(name));
+                    return Err(match written.contains(MARK) {
+                        true => RequestError::HalfPair(name),
+                        false => RequestError::MisspeltKey(name),
+                    });
                 }
                 self.seen |= bit;
                 return Ok(Some(name));
@@ -52,14 +57,15 @@ impl Names {
 }
 
 /// Whether `written` folds to `name`, which is lower-case ASCII. Simple case folding (Unicode
-/// `CaseFolding.txt`, C and S) maps two characters to ASCII that are not: LONG S and KELVIN SIGN.
+/// `CaseFolding.txt`, C and S) maps two characters to ASCII that are not: LONG S and KELVIN SIGN. Halves
+/// of surrogate pairs count for nothing.
 fn equals_folded(written: &str, name: &str) -> bool {
     let fold = |character: char| match character {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
         _ => character.to_ascii_lowercase(),
     };
-    written.chars().map(fold).eq(name.chars())
+    written.chars().filter(|character| *character != MARK).map(fold).eq(name.chars())
 }
 
 #[cfg(test)]
@@ -88,6 +94,16 @@ mod tests {
             let taken = Names::new(&KNOWN).take(written);
             assert_eq!(taken, Err(RequestError::MisspeltKey("max_tokens")));
         }
+    }
+
+    #[test]
+    fn policy_name_around_half_a_pair_is_refused() {
+        for written in ["mod\u{ffff}el", "\u{ffff}model", "MODEL\u{ffff}"] {
+            let mut names = Names::new(&KNOWN);
+            assert_eq!(names.take(written), Err(RequestError::HalfPair("model")), "{written}");
+        }
+        assert_eq!(Names::new(&KNOWN).take("mod\u{ffff}"), Ok(None));
+        assert_eq!(Names::new(&KNOWN).take("system\u{ffff}"), Ok(Some("system")));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 
 use super::input::Measure;
-use super::MAX_MODEL_LEN;
+use super::{RequestError, MAX_MODEL_LEN};
+use crate::surrogate::MARK;
 
 /// A value that is no string, array or object.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +112,9 @@ impl<'de> Visitor<'de> for Model<'_> {
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
         if name.len() > MAX_MODEL_LEN || name.contains(char::is_control) {
             return Err(self.measure.refuse_value());
+        }
+        if name.contains(MARK) {
+            return Err(self.measure.refuse(RequestError::HalfPair("model")));
         }
         Ok(Some(name.into()))
     }

@@ -112,6 +112,11 @@ fn sglang_multiplies_by_n_and_by_prompts() {
         r#"{"text":["a","b"],"sampling_params":[{"max_new_tokens":5},{"max_new_tokens":7}]}"#;
     let request = parse_as(each, Endpoint::SglangGenerate, Engine::Sglang).unwrap();
     assert_eq!((request.choices, request.output_bound), (2, Some(7)));
+    // The largest, wherever it stands.
+    let each = r#"{"text":["a","b"],
+        "sampling_params":[{"max_new_tokens":7,"n":3},{"max_new_tokens":5,"n":2}]}"#;
+    let request = parse_as(each, Endpoint::SglangGenerate, Engine::Sglang).unwrap();
+    assert_eq!((request.choices, request.output_bound), (6, Some(7)));
     let media = r#"{"text":"a","image_data":["AAAA",{"url":"x"}],"audio_data":"BBBB"}"#;
     let request = parse_as(media, Endpoint::SglangGenerate, Engine::Sglang).unwrap();
     assert_eq!(size(&request), (1, 0, 3));

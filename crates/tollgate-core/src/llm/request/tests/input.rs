@@ -107,6 +107,85 @@ fn media_count_by_their_number_and_not_as_text() {
 }
 
 #[test]
+fn documents_count_by_what_the_model_reads_of_them() {
+    let data = "data:application/pdf;base64,JVBERi0=";
+    for (part, text, media) in [
+        // Anthropic's. What a document is called, and what is said of it, the model reads as well.
+        (
+            r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"abcde"}}"#.to_owned(),
+            "document".len() + 5,
+            0,
+        ),
+        (
+            r#"{"type":"document","title":"abc","context":"de","source":{"type":"text","data":"fgh"}}"#.to_owned(),
+            "document".len() + 8,
+            0,
+        ),
+        (
+            r#"{"type":"document","source":{"type":"content","content":"abcde"}}"#.to_owned(),
+            "document".len() + 5,
+            1,
+        ),
+        (
+            r#"{"type":"document","source":{"type":"content","content":[{"text":"abc"},{"text":"de"}]}}"#.to_owned(),
+            "document".len() + 5,
+            1,
+        ),
+        (
+            r#"{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}}"#.to_owned(),
+            "document".len(),
+            1,
+        ),
+        (
+            r#"{"type":"document","source":{"type":"url","url":"https://example.com/a.pdf"}}"#.to_owned(),
+            "document".len(),
+            1,
+        ),
+        (
+            r#"{"type":"document","source":{"type":"file","file_id":"file_01"}}"#.to_owned(),
+            "document".len(),
+            1,
+        ),
+        // OpenAI's, of Chat and of Responses.
+        (
+            format!(r#"{{"type":"file","file":{{"filename":"abcde","file_data":"{data}"}}}}"#),
+            "file".len() + 5,
+            1,
+        ),
+        (
+            r#"{"type":"file","file":{"file_id":"file-1"}}"#.to_owned(),
+            "file".len(),
+            1,
+        ),
+        (
+            format!(r#"{{"type":"input_file","filename":"abcde","file_data":"{data}"}}"#),
+            "input_file".len() + 5,
+            1,
+        ),
+        (
+            r#"{"type":"input_file","file_url":"https://example.com/a.pdf"}"#.to_owned(),
+            "input_file".len(),
+            1,
+        ),
+        (r#"{"type":"input_file","file_id":"file-1"}"#.to_owned(), "input_file".len(), 1),
+        // A tool's result, with a document in it.
+        (
+            r#"{"type":"tool_result","content":[{"type":"document","source":{"type":"text","data":"abcde"}}]}"#.to_owned(),
+            "tool_result".len() + "document".len() + 5,
+            0,
+        ),
+    ] {
+        let text = u64::try_from(text).unwrap();
+        for (endpoint, key) in
+            [(Endpoint::Chat, "messages"), (Endpoint::Messages, "messages"), (Endpoint::Responses, "input")]
+        {
+            let body = format!(r#"{{"{key}":[{{"content":[{part}]}}]}}"#);
+            assert_eq!(on(endpoint, &body).input, size(text, 1, media, 0), "{endpoint:?} {part}");
+        }
+    }
+}
+
+#[test]
 fn text_is_not_taken_for_media_whatever_it_looks_like() {
     let data = "data:image/png;base64,iVBO";
     let length = u64::try_from(data.len()).unwrap();

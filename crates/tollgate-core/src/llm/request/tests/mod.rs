@@ -1,6 +1,7 @@
 use super::*;
 
 mod forms;
+mod halves;
 mod input;
 mod usage_edit;
 mod values;
@@ -34,7 +35,9 @@ fn body_is_one_json_object_in_utf_8() {
         "{}{}",
         "{}x",
         "{} \0",
-        "\u{feff}{}",
+        "\u{feff}",
+        "\u{feff}\u{feff}{}",
+        "{}\u{feff}",
         "{'a':1}",
         r#"{"a":1,}"#,
         r#"{"a":NaN}"#,
@@ -43,7 +46,11 @@ fn body_is_one_json_object_in_utf_8() {
         r#"{"a":tru}"#,
         r#"{"stream":tru}"#,
         r#"{"model":"a"#,
-        r#"{"a":"\ud800"}"#,
+        r#"{"a":-Infinity}"#,
+        r#"{"a":"\ud8"}"#,
+        r#"{"a":\ud800}"#,
+        r#"{"a":"\ud800"#,
+        r#"{"a":"\ud800"}{}"#,
         "{\"a\":\"\n\"}",
         "{/**/}",
     ] {

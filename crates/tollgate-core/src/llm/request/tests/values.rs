@@ -50,6 +50,9 @@ fn bound_is_the_largest_that_the_endpoint_knows() {
         (Endpoint::Chat, r#"{"max_tokens":16}"#, Some(16)),
         (Endpoint::Chat, r#"{"max_completion_tokens":17}"#, Some(17)),
         (Endpoint::Chat, r#"{"max_tokens":16,"max_completion_tokens":9}"#, Some(16)),
+        (Endpoint::Chat, r#"{"max_completion_tokens":9,"max_tokens":16}"#, Some(16)),
+        (Endpoint::Chat, r#"{"max_tokens":9,"max_completion_tokens":16}"#, Some(16)),
+        (Endpoint::Chat, r#"{"max_tokens":16,"max_completion_tokens":null}"#, Some(16)),
         (Endpoint::Chat, r#"{"max_tokens":null,"max_completion_tokens":9}"#, Some(9)),
         (Endpoint::Chat, r#"{"max_output_tokens":5}"#, None),
         (Endpoint::Completions, r#"{"max_tokens":16}"#, Some(16)),
@@ -114,16 +117,21 @@ fn choices_are_the_larger_of_n_and_best_of() {
         (Endpoint::Chat, r#"{"n":null}"#, 1),
         (Endpoint::Chat, r#"{"n":4}"#, 4),
         (Endpoint::Completions, r#"{"n":2,"best_of":5}"#, 5),
+        (Endpoint::Completions, r#"{"best_of":5,"n":2}"#, 5),
+        (Endpoint::Completions, r#"{"n":5,"best_of":2}"#, 5),
+        (Endpoint::Completions, r#"{"best_of":2,"n":5}"#, 5),
+        (Endpoint::Completions, r#"{"n":5,"best_of":null}"#, 5),
         (Endpoint::Completions, r#"{"n":4096}"#, 4096),
         (Endpoint::Messages, r#"{"n":4}"#, 1),
         (Endpoint::TgiGenerate, r#"{"parameters":{"best_of":2}}"#, 2),
     ] {
         assert_eq!(on(endpoint, body).choices, choices, "{body}");
     }
-    let choices =
-        |engine| parse_as(r#"{"n":1,"n_cmpl":3}"#, Endpoint::Chat, engine).unwrap().choices;
-    assert_eq!(choices(Engine::Vllm), 1);
-    assert_eq!(choices(Engine::LlamaCpp), 3);
+    for body in [r#"{"n":1,"n_cmpl":3}"#, r#"{"n_cmpl":3,"n":1}"#] {
+        let choices = |engine| parse_as(body, Endpoint::Chat, engine).unwrap().choices;
+        assert_eq!(choices(Engine::Vllm), 1, "{body}");
+        assert_eq!(choices(Engine::LlamaCpp), 3, "{body}");
+    }
     for value in ["0", "-1", "4097", "1.5", "\"2\"", "true", "1e300", "[1]"] {
         let body = format!(r#"{{"n":{value}}}"#);
         assert_eq!(chat(&body), Err(RequestError::BadValue("n")), "{value}");

@@ -1,0 +1,118 @@
+//! What is said of an audit log that can't be written: once, now and then while lines are lost, and when it
+//! is over.
+
+use crate::clock::UnixMillis;
+
+/// Milliseconds between two messages about the same trouble.
+const REMIND_MS: i64 = 60_000;
+
+/// Whether an audit log can be written, and what of that was said.
+///
+/// ```
+/// use tollgate_core::audit::Trouble;
+/// use tollgate_core::clock::UnixMillis;
+///
+/// let mut trouble = Trouble::default();
+/// assert_eq!(trouble.failed(UnixMillis(0), 0), Some(0)); // it begins: that is said
+/// assert_eq!(trouble.failed(UnixMillis(500), 2), None); // two lines are lost
+/// assert_eq!(trouble.ended(1), Some(3)); // it works again, after one more
+/// assert_eq!(trouble.ended(0), None);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// When it was said last, as long as it lasts.
+    said: Option<UnixMillis>,
+    /// Lines lost since it began.
+    lost: u64,
+    /// Whether there are some of which nothing was said.
+    is_news: bool,
+}
+
+impl Trouble {
+    /// A write has failed, in whole or in part, and so many more lines are lost. `Some`: that is to be said,
+    /// with the number of all that were lost since it began.
+    pub fn failed(&mut self, now: UnixMillis, lost: u64) -> Option<u64> {
+        self.lose(lost);
+        let is_due = match self.said {
+            None => true,
+            // A clock that was set back must not keep it quiet.
+            Some(said) => {
+                let since = now.0.saturating_sub(said.0);
+                self.is_news && !(0..REMIND_MS).contains(&since)
+            }
+        };
+        if !is_due {
+            return None;
+        }
+        self.said = Some(now);
+        self.is_news = false;
+        Some(self.lost)
+    }
+
+    /// All that waited is written, but for so many more lines that are lost. `Some`: it works again, which
+    /// is to be said, with the number of all that were lost.
+    pub fn ended(&mut self, lost: u64) -> Option<u64> {
+        self.lose(lost);
+        self.said?;
+        let all = self.lost;
+        *self = Self::default();
+        Some(all)
+    }
+
+    fn lose(&mut self, lost: u64) {
+        self.lost = self.lost.saturating_add(lost);
+        self.is_news |= lost > 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn it_is_said_once_and_when_it_is_over() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.ended(0), None);
+        assert_eq!(trouble.failed(UnixMillis(1000), 0), Some(0));
+        for second in 2..1000 {
+            assert_eq!(trouble.failed(UnixMillis(second * 1000), 0), None);
+        }
+        assert_eq!(trouble.ended(0), Some(0));
+        assert_eq!(trouble.ended(0), None);
+        assert_eq!(trouble.failed(UnixMillis(2_000_000), 4), Some(4));
+    }
+
+    #[test]
+    fn lost_lines_are_told_once_a_minute() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.failed(UnixMillis(0), 1), Some(1));
+        assert_eq!(trouble.failed(UnixMillis(59_999), 1), None);
+        assert_eq!(trouble.failed(UnixMillis(60_000), 1), Some(3));
+        assert_eq!(trouble.failed(UnixMillis(200_000), 0), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nothing_quiet() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.failed(UnixMillis(1_000_000), 0), Some(0));
+        assert_eq!(trouble.failed(UnixMillis(0), 1), Some(1));
+    }
+
+    proptest! {
+        /// What is said when it is over, is how many were lost since it began.
+        #[test]
+        fn no_lost_line_is_forgotten(losses in prop::collection::vec((0_i64..100_000, 0_u64..5), 1..50)) {
+            let mut trouble = Trouble::default();
+            let (mut now, mut all) = (0, 0);
+            for (pause, lost) in losses {
+                now += pause;
+                all += lost;
+                if let Some(said) = trouble.failed(UnixMillis(now), lost) {
+                    prop_assert_eq!(said, all);
+                }
+            }
+            prop_assert_eq!(trouble.ended(2), Some(all + 2));
+        }
+    }
+}

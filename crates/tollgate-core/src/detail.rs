@@ -1,0 +1,249 @@
+//! What exactly was wrong with a request that is refused, where a [`Reason`] has several causes: for
+//! the audit log and the error log, never for the client.
+//!
+//! A [`Cause`] is a word of a closed list. Some have a name beside them, which is the operator's (of a
+//! claim that the configuration names, of a zone, of a location), or one that a standard or an API
+//! defines (`crit`, `max_tokens`). Nothing that a client sent is in either.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::decision::Reason;
+
+/// Makes the enum of causes and its tables of lines: variant, reason, word, and what the error log
+/// says, in which `NAME` stands for the name.
+macro_rules! causes {
+    ($($variant:ident $reason:ident $word:literal $text:literal;)+) => {
+        /// Why exactly a request was refused. The words are part of the audit log's format.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Cause {
+            $(
+                #[doc = $text]
+                $variant,
+            )+
+        }
+
+        impl Cause {
+            /// Every cause, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The first word of `detail` in the audit log.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The reason that it is a cause of.
+            #[must_use]
+            pub fn reason(self) -> Reason {
+                match self { $(Self::$variant => Reason::$reason,)+ }
+            }
+
+            /// The same in a sentence.
+            fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+causes! {
+    NoCredential MissingCredential "no_credential" "none of the headers that carry a credential is there";
+    OtherScheme MissingCredential "other_scheme" "the scheme of \"Authorization\" is not \"Bearer\"";
+
+    UnknownKey InvalidCredential "unknown_key" "the key is in no keys file that is in force";
+    EntryRefused InvalidCredential "entry_refused" "the key's entry in the keys file is wrong, and refused";
+    NoBearer InvalidCredential "no_bearer" "\"Authorization\" has no \"Bearer\" before the credential, or nothing behind it";
+    BearerTwice InvalidCredential "bearer_twice" "the credential itself begins with \"Bearer\"";
+    BlankInKey InvalidCredential "blank_in_key" "the key is unknown, and has a blank, a quote or a control character";
+    HashForKey InvalidCredential "hash_for_key" "the hash of a key was sent in place of the key";
+    TokenForKey InvalidCredential "token_for_key" "a token was sent where API keys alone are accepted";
+
+    KeyExpired ExpiredCredential "key_expired" "the key is at or after its \"expires\"";
+    TokenExpired ExpiredCredential "token_expired" "the token has expired";
+    KeyNotYetValid NotYetValid "key_not_yet_valid" "the key is before its \"not_before\"";
+    TokenNotYetValid NotYetValid "token_not_yet_valid" "the token is not valid yet";
+
+    KeyHeaderAndAuthorization ConflictingCredentials "key_header_and_authorization" "\"Authorization\" and a header for keys carry different credentials";
+    KeyHeaders ConflictingCredentials "key_headers" "headers for keys carry different credentials";
+
+    NoToken InvalidToken "no_token" "\"Authorization\" has no \"Bearer\" before the token, or nothing behind it";
+    TokenTooLong InvalidToken "token_too_long" "the token is too long";
+    NotCompact InvalidToken "not_compact" "the token is no compact JWS of three parts";
+    BadEncoding InvalidToken "bad_encoding" "the NAME is not canonical base64url";
+    NotJson InvalidToken "not_json" "the NAME is no JSON object with distinct member names";
+    HeaderMember InvalidToken "header_member" "header member \"NAME\" is not accepted";
+    HeaderType InvalidToken "header_type" "header member \"NAME\" has the wrong type";
+    ForeignType InvalidToken "foreign_type" "\"typ\" is that of a token for another purpose";
+    UnknownAlgorithm InvalidToken "unknown_algorithm" "\"alg\" is missing or unknown";
+    AlgorithmNotAllowed InvalidToken "algorithm_not_allowed" "\"alg\" is not allowed here";
+    NoKey InvalidToken "no_key" "no key fits \"kid\" and \"alg\"";
+    BadSignature InvalidToken "bad_signature" "the signature is wrong";
+    MissingClaim InvalidToken "missing_claim" "claim \"NAME\" is missing";
+    BadClaim InvalidToken "bad_claim" "claim \"NAME\" has an unusable value";
+    IssuerNotAllowed InvalidToken "issuer_not_allowed" "\"iss\" is not an accepted issuer";
+    ForeignKey InvalidToken "foreign_key" "the key that signed the token is not one of \"iss\"";
+    AudienceNotAllowed InvalidToken "audience_not_allowed" "\"aud\" holds no accepted audience";
+    Inactive InvalidToken "inactive" "the token is not active";
+
+    OutsideCidrs AddressDenied "outside_cidrs" "the client's address is in none of the key's \"cidrs\"";
+    NoAddress AddressDenied "no_address" "the key has \"cidrs\", and the client of a UNIX-domain socket has no address";
+
+    KeyWithoutTier TierDenied "key_without_tier" "the key names no tier, and there is no \"tollgate_default_tier\"";
+    TokenWithoutTier TierDenied "token_without_tier" "claim \"NAME\" is missing, and there is no \"tollgate_default_tier\"";
+    UnknownTierOfKey TierDenied "unknown_tier_of_key" "the key names a tier that is not declared";
+    UnknownTierOfToken TierDenied "unknown_tier_of_token" "claim \"NAME\" names a tier that is not declared";
+
+    NoPrice ModelDenied "no_price" "the model has no price, and a budget applies";
+
+    ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
+    OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
+    UnknownEndpoint EndpointDenied "unknown_endpoint" "tokens or money are counted, and the path is not known to \"tollgate_engine NAME\"";
+
+    Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
+
+    UnsafeByte MalformedPath "unsafe_byte" "the path has a control character or a backslash, maybe encoded";
+    OddSegment MalformedPath "odd_segment" "the path has an empty segment, or one of dots";
+
+    BodyNotJson MalformedRequest "body_not_json" "the body is not valid JSON in UTF-8";
+    BodyNotAnObject MalformedRequest "body_not_an_object" "the body is not a JSON object";
+    BodyTooDeep MalformedRequest "body_too_deep" "the body is nested too deeply";
+    DuplicateMember MalformedRequest "duplicate_member" "\"NAME\" is given more than once";
+    MisspeltMember MalformedRequest "misspelt_member" "\"NAME\" is not written in lower case";
+    HalfPair MalformedRequest "half_pair" "\"NAME\" has half of a surrogate pair";
+    BadMember MalformedRequest "bad_member" "\"NAME\" has a value of the wrong type, or out of range";
+
+    NoFreeSlot ConcurrencyExceeded "no_free_slot" "as many requests as the limit allows are in flight, and there is no queue";
+    QueueFull ConcurrencyExceeded "queue_full" "the queue of the limit is full";
+    QueueTimeout ConcurrencyExceeded "queue_timeout" "the request has waited in the queue for as long as it may";
+
+    NoRoomForClient ZoneFull "no_room_for_client" "zone \"NAME\" has no room for a further client or key";
+    NoRoomInFlight ZoneFull "no_room_in_flight" "zone \"NAME\" has no room for a further request in flight";
+    NoRoomInQueue ZoneFull "no_room_in_queue" "zone \"NAME\" has no room for a further request in a queue";
+
+    NoKeysFromProvider KeysUnavailable "no_keys_from_provider" "\"NAME\" gave no usable keys";
+    NoKeysInTime KeysUnavailable "no_keys_in_time" "no keys came from \"NAME\" in time";
+    NoVerdict IntrospectionUnavailable "no_verdict" "\"NAME\" gave no usable answer";
+    NoVerdictInTime IntrospectionUnavailable "no_verdict_in_time" "\"NAME\" gave no answer in time";
+
+    Panic InternalError "panic" "a callback of the module panicked, or nginx had no memory for it";
+    OutOfMemory InternalError "out_of_memory" "nginx has no memory";
+    NoZone InternalError "no_zone" "there is no shared memory";
+    NoKeySet InternalError "no_key_set" "no key set is in force";
+    BodyUnreadable InternalError "body_unreadable" "the body of the request can't be read back";
+    LengthInSet InternalError "length_in_set" "a variable of \"set\" holds the length of the body, which has to change";
+    VariableFailed InternalError "variable_failed" "a variable of the module failed";
+    HeadersFailed InternalError "headers_failed" "the header of the answer could not be made";
+}
+
+/// A [`Cause`], and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    cause: Cause,
+    name: Option<Cow<'static, str>>,
+}
+
+impl Detail {
+    /// `name` must be the operator's, or one of a standard: never a client's.
+    #[must_use]
+    pub fn new(cause: Cause, name: impl Into<Cow<'static, str>>) -> Self {
+        Self { cause, name: Some(name.into()) }
+    }
+
+    /// The word of the closed list.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// What it is about, if anything.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The value of `detail` in the audit log: the word, and behind a blank the name, if there is one.
+    #[must_use]
+    pub fn value(&self) -> Cow<'static, str> {
+        match self.name() {
+            None => self.cause.as_str().into(),
+            Some(name) => format!("{} {name}", self.cause.as_str()).into(),
+        }
+    }
+}
+
+impl From<Cause> for Detail {
+    fn from(cause: Cause) -> Self {
+        Self { cause, name: None }
+    }
+}
+
+/// The sentence of the error log.
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.cause.text();
+        match text.split_once("NAME") {
+            Some((before, after)) => {
+                f.write_str(before)?;
+                f.write_str(self.name().unwrap_or_default())?;
+                f.write_str(after)
+            }
+            None => f.write_str(text),
+        }
+    }
+}
+
+/// What is odd about a credential that is no key, as far as that can be said without a word of it.
+#[must_use]
+pub fn odd_key(key: &[u8], looks_like_token: bool) -> Cause {
+    const BEARER: &[u8] = b"bearer ";
+    let begins =
+        |with: &[u8]| key.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let is_odd = |byte: &u8| byte.is_ascii_control() || b" \"'`".contains(byte);
+    if key.is_empty() {
+        Cause::NoBearer
+    } else if begins(BEARER) {
+        Cause::BearerTwice
+    } else if begins(b"sha256:") {
+        Cause::HashForKey
+    } else if looks_like_token {
+        Cause::TokenForKey
+    } else if key.iter().any(is_odd) {
+        Cause::BlankInKey
+    } else {
+        Cause::UnknownKey
+    }
+}
+
+/// For how long nothing more is said of refusals of one kind at level `error`, in milliseconds.
+pub const QUIET_MS: u64 = 60_000;
+
+/// Which kinds of refusals were told of lately, in which log. A kind is a reason with its cause, so
+/// there are few.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    kinds: HashMap<(usize, Reason, Option<Cause>), u64>,
+}
+
+impl Told {
+    /// Whether a refusal at `now_ms` of the monotonic clock is the first of its kind for [`QUIET_MS`] in
+    /// this log. If so, it is noted.
+    pub fn is_due(
+        &mut self,
+        log: usize,
+        (reason, cause): (Reason, Option<Cause>),
+        now_ms: u64,
+    ) -> bool {
+        let kind = (log, reason, cause);
+        let then = self.kinds.get(&kind);
+        let is_due = then.is_none_or(|then| now_ms.saturating_sub(*then) >= QUIET_MS);
+        if is_due {
+            self.kinds.insert(kind, now_ms);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+#!/usr/bin/perl
+
+# USR2: while a newer nginx takes over, the workers of both charge the same limits, to the end of the last
+# stream of the old ones. So they do if the upgrade is called off.
+#
+# nginx obeys USR2 only if whoever started it is gone: so it is a daemon here.
+
+use warnings;
+use strict;
+
+use Test::More;
+use Test::Nginx;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tollgate qw/header keys_file status/;
+use Tollgate::Client;
+use Tollgate::Engine;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+needs_engine();
+
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(32);
+my $d = $t->testdir();
+
+my $conf = <<'EOF';
+
+%%TEST_GLOBALS%%
+
+daemon on;
+worker_processes 2;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    tollgate_zone zone=tollgate:1m;
+
+    tollgate_tier deep { tokens 100/d burst=10k; }
+    tollgate_tier held { tokens 100/d burst=10k; concurrency 3; }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        tollgate on;
+        tollgate_api_keys keys.json;
+        proxy_buffering off;
+        add_header X-Worker $pid always;
+
+        location / {
+            proxy_pass http://127.0.0.1:8081;
+        }
+    }
+}
+
+EOF
+
+$t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => $_ } } qw/deep held/));
+start_engine($t, 8081);
+
+# What a test that is cut short would leave behind.
+END {
+	for my $name ('nginx.pid', 'nginx.pid.oldbin') {
+		my $path = ($d // next) . "/$name";
+		open my $file, '<', $path or next;
+		kill 'TERM', <$file> =~ /(\d+)/;
+	}
+}
+
+###############################################################################
+
+for my $state ('', " state=$d/state") {
+	my $name = $state ? 'with a state' : 'without a state';
+	unlink "$d/state";
+	$t->write_file_expand('nginx.conf', $conf =~ s/:1m;/:1m$state;/r);
+	$t->run();
+
+	# The upgrade.
+	my $used = 0;
+	uses(\$used, "$name: before");
+	my ($old_stream, $head) = hold(client => 'held', max => 100);
+	my @old_workers = workers($t);
+	my $old = upgrade($t);
+	ok($old, "$name: a newer nginx") or next;
+	my %is_old = map { $_ => 1 } @old_workers;
+
+	# Both take requests.
+	my %asked;
+	poll { $asked{uses(\$used)}++; grep({ $is_old{$_} } keys %asked) && grep { !$is_old{$_} } keys %asked };
+	ok((grep { $is_old{$_} } keys %asked) && (grep { !$is_old{$_} } keys %asked), "$name: both take requests");
+	uses(\$used, "$name: and charge the same limit");
+
+	# A place of an old worker counts in the new ones.
+	kill 'WINCH', $old;
+	ok((poll { !grep { is_serving($_) } @old_workers }), "$name: the old workers take no more");
+	my ($second) = hold(client => 'held', max => 100);
+	my ($third) = hold(client => 'held', max => 100);
+	is(status(complete(client => 'held', max => 1)), 429, "$name: places of both are counted together");
+
+	# What an old stream takes is charged when it ends, and its place is free: 1 + 4 + 1 tokens.
+	my $left = header($head, 'x-ratelimit-remaining-tokens');
+	$old_stream->close();
+	my $r;
+	ok((poll { $r = complete(client => 'held', max => 1, tokens => 1); status($r) == 200 }),
+		"$name: the end of an old stream frees its place");
+	# Reserved by the three: 105 each; the first one is settled.
+	is(header($r, 'x-ratelimit-remaining-tokens'), 10_000 - 6 - 2 * 105 - 6, "$name: and is charged");
+
+	# The old one ends.
+	kill 'QUIT', $old;
+	poll { is_gone($old) };
+	uses(\$used, "$name: the old one has ended");
+	$_->close() for $second, $third;
+
+	# An upgrade that is called off: the new master ends, and the old workers come back.
+	ok((poll { !-e "$d/nginx.pid.oldbin" }), "$name: nothing of the old one is left");
+	my @workers = workers($t);
+	my $again = upgrade($t);
+	ok($again, "$name: upgraded again") or next;
+	uses(\$used);
+	my ($new) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	kill 'WINCH', $again;
+	poll { !grep { is_serving($_) } @workers };
+	uses(\$used, "$name: by the newest");
+	kill 'HUP', $again;
+	kill 'QUIT', $new;
+	ok((poll { -e "$d/nginx.pid" && !-e "$d/nginx.pid.oldbin" }), "$name: called off");
+	poll { status(complete(client => 'deep', max => 1, tokens => 1)) == 200 and $used += 2 };
+	uses(\$used, "$name: the old one knows what the newest has charged");
+
+	if ($state) {
+		# A worker of the old one is killed, one of the new one writes.
+		my $old = upgrade($t);
+		uses(\$used);
+		kill 'QUIT', $old;
+		poll { is_gone($old) };
+		poll { !-e "$d/nginx.pid.oldbin" };
+		uses(\$used);
+		stop($t);
+		$t->run();
+		uses(\$used, "$name: and all of it is in the file");
+
+		# Another size is another zone: that of the state.
+		stop($t);
+		$t->run();
+		$t->write_file_expand('nginx.conf', $conf =~ s/:1m;/:2m$state;/r);
+		$old = upgrade($t);
+		ok($old, "$name: upgraded to another size");
+		kill 'QUIT', $old;
+		poll { is_gone($old) };
+		uses(\$used, "$name: another size: what was in the file is known");
+		stop($t);
+		$t->run();
+		uses(\$used, "$name: another size: and the file is that of the new one");
+	}
+	stop($t);
+}
+
+###############################################################################
+
+# Has a newer nginx started; the number of the old master, when all workers of the new one are there.
+sub upgrade {
+	my ($t) = @_;
+	my ($old) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	kill 'USR2', $old;
+	poll { -e "$d/nginx.pid.oldbin" && -s "$d/nginx.pid" && workers($t) == 2 } or return;
+	return $old;
+}
+
+# A daemon is not waited for by the harness.
+sub stop {
+	my ($t) = @_;
+	my ($pid) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	$t->stop();
+	poll { is_gone($pid) } or die "nginx does not stop\n";
+}
+
+# Uses two tokens, of six that it reserves, and sees to it that nothing is forgotten, and nothing charged
+# twice. The worker.
+sub uses {
+	my ($used, $name) = @_;
+	my $r = complete(client => 'deep', max => 1, tokens => 1);
+	my $left = header($r, 'x-ratelimit-remaining-tokens') // 'none';
+	my $expected = 10_000 - $$used - 6;
+	$$used += 2;
+	if (defined $name or $left ne $expected) {
+		local $Test::Builder::Level = $Test::Builder::Level + 1;
+		is($left, $expected, $name // 'what is used counts');
+	}
+	return header($r, 'X-Worker') // 0;
+}
+
+# Whether a worker takes connections.
+sub is_serving {
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/cmdline" or return 0;
+	my $title = <$file> // '';
+	return $title =~ /worker process(?! is shutting)/ ? 1 : 0;
+}
+
+# Whether a process has ended. Whoever is to notice that it has may take his time.
+sub is_gone {
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/stat" or return 1;
+	return (<$file> // '') =~ /^.*\) (?:Z|X)/ ? 1 : 0;
+}
+
+###############################################################################
