@@ -5,6 +5,7 @@
 //! * [`conf`], [`commands`]: directives, and the memory of configurations; [`locations`]: all of it, when
 //!   it has been read;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback; [`attachment`]: its state;
+//!   [`early_id`]: its id before it has one;
 //! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
@@ -25,6 +26,7 @@ pub(crate) mod commands;
 pub(crate) mod complex_value;
 mod composed;
 pub(crate) mod conf;
+mod early_id;
 mod file_size;
 pub(crate) mod filters;
 mod glob;
