@@ -24,7 +24,7 @@ use Socket qw/SOL_SOCKET SO_LINGER SO_RCVBUF/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http http_v2 proxy cache/)->has_daemon('curl')->plan(30);
+my $t = Test::Nginx->new()->has(qw/http http_v2 proxy cache/)->has_daemon('curl')->plan(36);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -156,6 +156,26 @@ for my $place (qw!/cache /store!) {
 	is(header($r, 'X-Cache') . ' ' . taken($hit), 'HIT none', "$place: it is kept");
 }
 
+# The same over HTTP/2, of a stream and of a connection.
+
+for my $way (qw/reset close/) {
+	my ($client, $id) = (shift @clients, new_id());
+	my $h2 = Tollgate::H2->new(port(8082));
+	my $stream = $h2->post('/cache/v1/chat/completions', Tollgate::json(body(1)), 'x-api-key' => "key-$client",
+		'x-request-id' => $id, 'x-key' => ++$key, 'x-hold' => 1);
+	poll { $h2->receive(); ($h2->{data}{$stream} // '') =~ /word/ };
+	# RST_STREAM with CANCEL
+	$way eq 'reset' ? $h2->_send(3, 0, $stream, pack 'N', 8) : $h2->close();
+	is(status(ask(post('/cache/v1/chat/completions', body(0), "X-API-Key: key-$client"))), 429,
+		"HTTP/2, $way: its place is taken");
+	$t->write_file('go', '');
+	my ($line) = audited($t, $id);
+	unlink "$dir/go";
+	is("$line->{status} " . taken($line), '499 measured 5 70', "HTTP/2, $way: who leaves, pays for all of it");
+	is(left($client), 100_000 - 75, "HTTP/2, $way: charged as logged");
+	$h2->close() if $way eq 'reset';
+}
+
 # One that doesn't read what it is sent, until nginx gives it up: the rest comes by unread.
 
 my ($client, $id) = (shift @clients, new_id());
@@ -208,7 +228,7 @@ sub engine {
 			$head .= $_;
 		}
 		POSIX::_exit(0) unless $head =~ /^Content-Length: (\d+)/mi;
-		read $client, my $body, $1;
+		read $client, my ($body), $1;
 		my $usage = '"usage":{"prompt_tokens":5,"completion_tokens":70}';
 		my $delta = qq(data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n);
 		my @lines = ('Connection: close', 'ETag: "1"', 'Last-Modified: Fri, 01 Jan 2021 00:00:00 GMT');
