@@ -163,6 +163,9 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>)
 /// Tells nginx what was decided.
 fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
     state.is_granted_by_another = false;
+    if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
+        r.forget_made_of_ours();
+    }
     match (decision, state.refusal()) {
         (Decision::Allow, _) if state.principal.is_some() => {
             if state.policy.on_revoke == OnRevoke::Close {
@@ -230,21 +233,36 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
-    // A client that takes one header for the other one must not find its key in every log.
-    let is_credential = |id: &&[u8]| {
-        id_is_credential(id)
-            || r.headers_in().any(|header| {
-                let is_other = header.name != b"x-request-id";
-                let may_be = policy.credential_source(header.name).is_some()
-                    || is_credential_header(header.name);
-                is_other && may_be && id_is_of(id, header.value)
-            })
-    };
-    let request_id = request_id.filter(|id| !is_credential(id));
+    let may_be_credential =
+        |name: &[u8]| policy.credential_source(name).is_some() || is_credential_header(name);
+    let request_id = request_id.filter(|id| !is_credential(r, id, may_be_credential));
+    let request_id = r.early_id().or(request_id);
     let request_id =
         request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
     // Without memory for an id, there is none; the request fails soon enough.
     State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
+}
+
+/// Whether the id that the client gave its request is its credential: a client that takes one header for the
+/// other one must not find its key in every log.
+fn is_credential(r: Request<'_>, id: &[u8], may_be: impl Fn(&[u8]) -> bool) -> bool {
+    id_is_credential(id)
+        || r.headers_in().any(|header| {
+            header.name != b"x-request-id" && may_be(header.name) && id_is_of(id, header.value)
+        })
+}
+
+/// The id of a request of which something is logged before it is known who judges it. So any header may be
+/// one for credentials. `None` when nginx has no memory.
+pub(crate) fn early_id(r: Request<'_>) -> Option<&[u8]> {
+    let given = r.headers_in().find(|header| header.name == b"x-request-id");
+    let given = given
+        .map(|header| header.value)
+        .filter(|id| request_id::is_well_formed(id) && !is_credential(r, id, |_| true));
+    match given {
+        Some(id) => Some(id),
+        None => r.copy(&worker::try_with(|worker| worker.request_ids.next_id())?),
+    }
 }
 
 fn decide(
@@ -326,6 +344,11 @@ fn identify(
         state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);
+    }
+    if r.has_read_ours() {
+        // Somebody has asked for them in an earlier phase, or for the key of a rule that counts failures.
+        state.borrow_mut().was_read_early = true;
+        r.forget_made_of_ours();
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;

@@ -265,7 +265,7 @@ impl Metering {
         };
         let usage = match source {
             // Nobody sees what it makes of the rest.
-            Source::Partial if self.goes_on => {
+            Source::Partial if self.goes_on || r.was_kept_unseen() => {
                 Usage { output: usage.output.max(reserved.output), ..usage }
             }
             _ => usage,

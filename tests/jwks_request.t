@@ -739,7 +739,8 @@ is($line->{client}, undef, 'refused: in the log, without a client');
 
 ###############################################################################
 
-# bad answers: without keys nobody passes, and those that are there stay in force
+# bad answers: without keys nobody passes, and those that are there stay in force, unless it is a set, whose
+# keys can't be used
 
 my @names = sort keys %bad;
 my $respond = sub { answers("bad-$_[0]", %{$bad{$_[0]}[0]}) };
@@ -755,6 +756,7 @@ for my $name (@names) {
 
 # Two more fetches of each: the second one comes when the first has been dealt with. If answers never
 # end, that takes long, and the complaint will do.
+my %withdraws = map { $_ => 1 } qw/no-keys private secret encryption/;
 my %left = map { $respond->($_); $_ => asked("bad-$_") + 2 } @names;
 my %seen;
 poll {
@@ -767,7 +769,11 @@ poll {
 };
 is(join(' ', sort keys %left), '', 'the provider is asked again');
 for my $name (@names) {
-	is(join(' ', keys %{$seen{$name}}), '200', "$name: changes nothing");
+	if ($withdraws{$name}) {
+		ok($seen{$name}{503}, "$name: takes the keys out of use");
+	} else {
+		is(join(' ', keys %{$seen{$name}}), '200', "$name: changes nothing");
+	}
 	# The first failure is told, and the third, as it went well between them.
 	is(complaints($t, "/_bad-$name"), 2, "$name: is told once");
 }

@@ -52,9 +52,10 @@ impl std::error::Error for KeyError {}
 ///
 /// Which of its variables is in the way.
 pub fn check(expression: &str) -> Result<(), KeyError> {
-    const LATER: [&str; 9] = [
+    const LATER: [&str; 10] = [
         "tollgate_decision",
         "tollgate_reason",
+        "tollgate_detail",
         "tollgate_input_tokens",
         "tollgate_output_tokens",
         "tollgate_usage",
