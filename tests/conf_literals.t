@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # Where a value is taken to the letter, nginx -t refuses variables, and warns of what looks like a pattern, a
-# list or a template: it would fit no token, and say nothing. And of prices by the token.
+# list or a template: it would fit no token, and say nothing. And of prices by the token, and keys of limits by
+# which nothing is limited.
 
 use warnings;
 use strict;
@@ -51,6 +52,10 @@ my @refused = (
 		http => "$usual{http}\ntollgate_tier \$http_tier { # !\n}"],
 	['a limit by variable', ['"tollgate_limit"', '$remote_addr'],
 		http => "$usual{http}\ntollgate_limit \$remote_addr key=\$remote_addr requests=1r/s; # !"],
+	(map { ["a limit by $_->[0]", ["can't be counted by \"\$$_->[0]\"", $_->[1], 'key=$tollgate_client'],
+		http => "$usual{http}\ntollgate_limit a key=\$remote_addr\$$_->[0] requests=1r/s; # !"] }
+		['status', 'as long as'], ['upstream_status', 'as long as'], ['sent_http_x_plan', 'as long as'],
+		['remote_port', 'each request or connection'], ['connection', 'each request or connection']),
 	(map { ["a key in $_", ["\"$_\" can't hold a key", 'X-API-Key'],
 		location => "tollgate on;\ntollgate_api_keys keys.json;\ntollgate_api_key_header $_; # !"] }
 		qw/Origin/),
@@ -68,6 +73,10 @@ my @warned = (
 		['tollgate_jwt_audience a,b', '"tollgate_jwt_audience"', 'comma']),
 	['an issuer of a key file', ['"tollgate_jwt_key_file"', 'not as a pattern'],
 		location => "$on\ntollgate_jwt_key_file secret issuer=https://*.example.com; # !"],
+	['a limit by an address that clients write', ['$http_x_forwarded_for', '"a" (tollgate_limit)',
+		'"set_real_ip_from"'], http => "$usual{http}\n"
+			. 'tollgate_limit a key=$http_x_forwarded_for requests=1r/s; # !',
+		location => "$usual{location}\ntollgate_apply a;"],
 	['a price of one token', ['"tollgate_price gpt*"', 'multiply it by a million'],
 		http => "$usual{http}\ntollgate_price gpt* input=0.00000015 output=0.0000006; # !"],
 );

@@ -157,6 +157,14 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             cx.place()
         ));
     }
+    if let Some(variable) = rule_key::chosen_address(&key_text) {
+        cx.log().warn(format_args!(
+            "\"${variable}\" in the key of the limit \"{name}\" (tollgate_limit) is what clients write, who so \
+             escape the limit; use \"key=$binary_remote_addr\", with \"set_real_ip_from\" and \
+             \"real_ip_header X-Forwarded-For;\" where a proxy stands before nginx {}",
+            cx.place()
+        ));
+    }
     conf.limits.push(Rc::new(LimitRule {
         name: Arc::from(name),
         key,
