@@ -8,7 +8,7 @@ use tollgate_core::clock::UnixSeconds;
 use tollgate_core::credential::Credential;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{odd_key, Cause, Detail};
-use tollgate_core::jwt::{self, ClaimMap, TokenError, VerifiedToken};
+use tollgate_core::jwt::{self, ClaimMap, Newer, TokenError, VerifiedToken};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::principal::{AuthMethod, Principal};
 
@@ -185,6 +185,10 @@ fn verify(
                     if let Err(error) = form {
                         return judged(Err(error));
                     }
+                    // A request that runs ends with its key, as when others have taken its place.
+                    if matches!(means, Means::Look) && provider.is_withdrawn() {
+                        return judged(Err(TokenError::NoKey));
+                    }
                     let none_because = |cause| Detail::new(cause, provider.uri().to_owned());
                     return match none {
                         Keys::Wait(topic) => {
@@ -202,12 +206,15 @@ fn verify(
     let policy = &verifier.policy;
     let verified = jwt::verify(token, &keys, policy, now);
     // A key may have changed under its name, or have none.
-    const LACKS: [TokenError; 2] = [TokenError::NoKey, TokenError::BadSignature];
-    let lacks_key = verified.as_ref().is_err_and(|error| LACKS.contains(error));
-    if lacks_key && matches!(means, Means::Ask(..)) {
+    let newer = match &verified {
+        Err(TokenError::NoKey) => Some(Newer::Name),
+        Err(TokenError::BadSignature) => Some(Newer::Signature),
+        Ok(_) | Err(_) => None,
+    };
+    if let Some(newer) = newer.filter(|_| matches!(means, Means::Ask(..))) {
         let algorithms = policy.algorithms.as_ref();
         if jwt::could_have_newer_key(token, algorithms, policy.max_len) {
-            if let Some(Keys::Wait(topic)) = provider.newer_keys(r) {
+            if let Some(Keys::Wait(topic)) = provider.newer_keys(newer, r) {
                 return Ok(Authentication::Wait(topic, None));
             }
         }
@@ -286,7 +293,7 @@ pub(crate) fn with_claims<T>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grounds {
     epoch: u64,
-    /// Keys and tokens begin and end with a second.
+    /// Running requests are looked at once in a second.
     at: UnixSeconds,
 }
 

@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::jwt::{AlgorithmSet, Binding, KeyError, KeySet, Lifetime, Move, RemoteKeys};
+use tollgate_core::jwt::{
+    AlgorithmSet, Binding, KeyError, KeySet, Lifetime, Move, Newer, RemoteKeys,
+};
 
 use crate::ffi::clock::mono_now;
 use crate::ffi::log::{cycle_error, cycle_info, cycle_warn};
@@ -83,14 +85,20 @@ impl KeyProvider {
                 }
                 Keys::Set(self.id.get(), keys)
             }
-            Move::Wait { ask } => self.wait(asks.filter(|_| ask), false),
+            // A set without keys isn't to come out of nginx's cache again.
+            Move::Wait { ask } => self.wait(asks.filter(|_| ask), self.is_withdrawn()),
             Move::Unavailable => Keys::Unavailable,
         }
     }
 
+    /// Whether the provider has withdrawn all of its keys.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.keys.borrow().is_withdrawn()
+    }
+
     /// What to do about a token that may be signed with a newer key; `None`: it is refused.
-    pub(crate) fn newer_keys(self: &Rc<Self>, r: Request<'_>) -> Option<Keys> {
-        let step = self.keys.borrow_mut().look_for_newer(now_ms())?;
+    pub(crate) fn newer_keys(self: &Rc<Self>, newer: Newer, r: Request<'_>) -> Option<Keys> {
+        let step = self.keys.borrow_mut().look_for_newer(newer, now_ms())?;
         let ask = matches!(step, Move::Wait { ask: true });
         Some(self.wait(Some(r).filter(|_| ask), true))
     }
@@ -136,7 +144,8 @@ impl KeyProvider {
             Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
             Outcome::Answer { status: 200, body } => match self.take(body) {
                 Ok(()) => return,
-                Err(problem) => problem,
+                Err(error) if error.is_of_set() => return self.withdraw(&error),
+                Err(error) => format!("its answer {error}"),
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
@@ -156,17 +165,28 @@ impl KeyProvider {
         }
     }
 
+    /// Takes the set out of use, as the provider has another one, which holds no key for us.
+    fn withdraw(&self, error: &KeyError) {
+        self.id.set(live::next_id());
+        live::came_into_use(self.id.get());
+        if self.keys.borrow_mut().withdrawn(now_ms()) {
+            cycle_error(format_args!(
+                "tollgate: no keys from \"{}\" (tollgate_jwt_key_request): its answer {error}; it has no key that \
+                 can be used, so those of before aren't any longer, and tokens can't be verified",
+                self.uri
+            ));
+        }
+    }
+
     /// Takes a set into use.
-    fn take(&self, body: &[u8]) -> Result<(), String> {
+    fn take(&self, body: &[u8]) -> Result<(), KeyError> {
         let last = self.keys.borrow().last().cloned();
         let is_same = *self.answer.borrow() == body;
         let keys = match last.filter(|_| is_same) {
             Some(keys) => keys,
             None => {
-                let keys = KeySet::from_jwks(body, &self.binding)
-                    .map_err(|error| format!("its answer {error}"))?;
-                let fits = keys.check(self.algorithms.as_ref());
-                fits.map_err(|error| format!("its answer {error}"))?;
+                let keys = KeySet::from_jwks(body, &self.binding)?;
+                keys.check(self.algorithms.as_ref())?;
                 if keys.has_untried() {
                     cycle_warn(format_args!(
                         "tollgate: the keys from \"{}\" (tollgate_jwt_key_request) have no \"kid\", and are \

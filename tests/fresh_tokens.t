@@ -21,7 +21,7 @@ use Time::HiRes qw/sleep time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(17);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(19);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -70,11 +70,12 @@ EOC
 
 my $secret = 's' x 32;
 my $start = int time() + 3;
-my $date = sub { strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) };
+my $date = sub { strftime('%Y-%m-%dT%H:%M:%S', gmtime $_[0]) . ($_[1] // '') . 'Z' };
 $t->write_file('secret', $secret);
 $t->write_file('keys.json', keys_file(
 	{ key => 'begins', client => 'one', not_before => $date->($start) },
 	{ key => 'begins-later', client => 'later', not_before => $date->($start + 3600) },
+	{ key => 'begins-now', client => 'three', not_before => $date->($start + 1, '.250') },
 	{ key => 'ends', client => 'two', expires => $date->($start) },
 	{ key => 'ends-later', client => 'later', expires => $date->($start + 3600) },
 ));
@@ -83,7 +84,10 @@ $t->run();
 ###############################################################################
 
 # The worker's own clock is at its start, which is before that.
-poll { time() > $start + 0.5 };
+my $early_key = outcome('X-API-Key: begins-now');
+is(time() < $start + 1.25 ? $early_key : '401 not_yet_valid', '401 not_yet_valid', 'a key with a fraction: not yet');
+poll { time() > $start + 1.25 };
+is(outcome('X-API-Key: begins-now'), '204', 'a key with a fraction: as soon as its time has come');
 
 is(outcome('X-API-Key: begins'), '204', 'a key that has begun');
 is(outcome('X-API-Key: begins-later'), '401 not_yet_valid', 'a key that has not');

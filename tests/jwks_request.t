@@ -412,7 +412,7 @@ $r = get('/first/', 'Authorization: Bearer ' . unsigned('one', { sub => 'acme' }
 is(status($r), 401, 'first: a forged token');
 is(header($r, 'X-Reason'), 'invalid_token', 'first: a forged token: why');
 is(status(get('/first/')), 401, 'first: no token');
-is(scalar(asked('first')), 1, 'first: the provider was asked once');
+is(scalar(asked('first')), 2, 'first: asked once, and once more for a key that the forged token may have');
 is(client('/shared/1/') . client('/shared/2/'), 'acmeacme', 'two places with the same keys');
 is(scalar(asked('shared')), 1, 'two places with the same keys: asked once');
 
@@ -438,7 +438,7 @@ my %statuses;
 $statuses{status($_->answer()) // 'none'}++ for @crowd;
 is($statuses{200}, 49, 'crowd: all with a good token pass');
 is($statuses{401}, 1, 'crowd: the one with a forged token does not');
-is(scalar(asked('crowd')), 1, 'crowd: one fetch');
+is(scalar(asked('crowd')), 2, 'crowd: one fetch for all, and one more for the forged token');
 
 # two requests in one piece
 
@@ -739,7 +739,8 @@ is($line->{client}, undef, 'refused: in the log, without a client');
 
 ###############################################################################
 
-# bad answers: without keys nobody passes, and those that are there stay in force
+# bad answers: without keys nobody passes, and those that are there stay in force, unless it is a set, whose
+# keys can't be used
 
 my @names = sort keys %bad;
 my $respond = sub { answers("bad-$_[0]", %{$bad{$_[0]}[0]}) };
@@ -755,6 +756,7 @@ for my $name (@names) {
 
 # Two more fetches of each: the second one comes when the first has been dealt with. If answers never
 # end, that takes long, and the complaint will do.
+my %withdraws = map { $_ => 1 } qw/no-keys private secret encryption/;
 my %left = map { $respond->($_); $_ => asked("bad-$_") + 2 } @names;
 my %seen;
 poll {
@@ -767,7 +769,11 @@ poll {
 };
 is(join(' ', sort keys %left), '', 'the provider is asked again');
 for my $name (@names) {
-	is(join(' ', keys %{$seen{$name}}), '200', "$name: changes nothing");
+	if ($withdraws{$name}) {
+		ok($seen{$name}{503}, "$name: takes the keys out of use");
+	} else {
+		is(join(' ', keys %{$seen{$name}}), '200', "$name: changes nothing");
+	}
 	# The first failure is told, and the third, as it went well between them.
 	is(complaints($t, "/_bad-$name"), 2, "$name: is told once");
 }

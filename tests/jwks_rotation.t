@@ -22,7 +22,7 @@ use Time::HiRes qw/sleep time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(118);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('openssl')->plan(124);
 
 start_provider($t, 8090);
 new_key($_) for qw/old new third/;
@@ -184,6 +184,9 @@ is(client('/forged/', 'old'), 'old', 'forged: before');
 is(status(bearer('/forged/', unsigned('old', { sub => $_ }))), 401, "forged: refused, $_") for 1 .. 5;
 is(scalar(asked('forged')), 2, 'forged: one fetch');
 is(client('/forged/', 'old'), 'old', 'forged: the key stays');
+answers('forged', body => key_set('old', 'new'));
+is(client('/forged/', 'new'), 'new', 'forged: and keeps no new key waiting');
+is(scalar(asked('forged')), 3, 'forged: which is asked for at once');
 
 # who waits for a fetch, and who does not
 
@@ -390,6 +393,16 @@ ok((poll { status(bearer("/$_/now/", $token{old})) == 401 }), "runs: its key goe
 ok($running{close}->is_closed(), 'runs: is cut off, with tollgate_on_revoke');
 answers('held', body => '{}');
 is(status($running{finish}->answer()), 200, 'runs: comes to its end, without');
+
+# The same where all keys go.
+answers('held', hold => 1);
+%running = map { $_ => asking("/$_/", 'new') } qw/finish close/;
+asked_soon('held', 4);
+answers($_, body => '{"keys":[]}') for keys %running;
+ok((poll { status(bearer("/$_/now/", $token{new})) == 503 }), "runs: all keys go, $_") for qw/finish close/;
+ok($running{close}->is_closed(), 'runs: all keys go: is cut off, with tollgate_on_revoke');
+answers('held', body => '{}');
+is(status($running{finish}->answer()), 200, 'runs: all keys go: comes to its end, without');
 
 ###############################################################################
 

@@ -67,8 +67,8 @@ pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
 /// jiff does.
 pub(crate) fn moment_of(text: &str) -> Option<Timestamp> {
     let millis = rfc3339::parse(text)?.0;
-    let known = Timestamp::MIN.as_millisecond()..=Timestamp::MAX.as_millisecond();
-    Timestamp::from_millisecond(millis.clamp(*known.start(), *known.end())).ok()
+    let furthest = if millis > 0 { Timestamp::MAX } else { Timestamp::MIN };
+    Some(Timestamp::from_millisecond(millis).unwrap_or(furthest))
 }
 
 /// A moment, or how far it is from now.

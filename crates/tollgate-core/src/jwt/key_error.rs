@@ -29,6 +29,18 @@ impl KeyError {
         self.problem != KeyProblem::OtherUse
     }
 
+    /// Whether what was fetched is a JWK Set all the same: one without a key that can be used.
+    #[must_use]
+    pub fn is_of_set(&self) -> bool {
+        // Of a member of a key, it would be said which key.
+        let is_whole = self.entry.is_none();
+        match self.problem {
+            KeyProblem::NotASet | KeyProblem::TooManyFetched => false,
+            KeyProblem::BadMember(_) => !is_whole,
+            _ => true,
+        }
+    }
+
     /// Whether nothing is wrong with the key, but that it is none that tokens are verified with here.
     pub(super) fn is_about_another_kind(&self) -> bool {
         matches!(

@@ -3,8 +3,11 @@
 //! A set is fresh for a while, and asked for anew before that ends. While the provider doesn't answer,
 //! the last set is used for some time longer. A token that none of its keys has signed may be signed with a
 //! key that is newer than the set, under a new `kid` or under one that is there: then it is asked for at once,
-//! but not for each such token, as strangers can make them up. And at any time it is asked for once, by whoever
-//! comes first.
+//! but not for each such token, as strangers can make them up: so many for names and so many for signatures, lest
+//! forged signatures keep a new name waiting. And at any time it is asked for once, by whoever comes first.
+//!
+//! A set without a key that can be used says that those of before are withdrawn: they are used no longer. That is
+//! as when the provider fails and there was none.
 //!
 //! | the set is                     | a request                                                  |
 //! |--------------------------------|------------------------------------------------------------|
@@ -17,7 +20,7 @@ use std::sync::Arc;
 
 use super::keyset::KeySet;
 
-/// Milliseconds between two askings for newer keys.
+/// Milliseconds between two askings for newer keys, of each kind.
 pub const NEWER_KEYS_MS: u64 = 10_000;
 
 /// The longest time between a failure and the next try, in milliseconds.
@@ -50,8 +53,20 @@ pub struct RemoteKeys {
     is_early: bool,
     /// The last asking that failed, if none has succeeded since.
     failed_at: Option<u64>,
-    /// The last asking for newer keys.
-    newer_at: Option<u64>,
+    /// The last answer that was a set had no key.
+    is_withdrawn: bool,
+    /// The last asking for a key of another name, and for another key of a name.
+    name_at: Option<u64>,
+    signature_at: Option<u64>,
+}
+
+/// How the key of a token may be newer than a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newer {
+    /// No key of the set has its name.
+    Name,
+    /// Those that it may be meant for haven't signed it.
+    Signature,
 }
 
 #[derive(Debug)]
@@ -89,7 +104,9 @@ impl RemoteKeys {
             is_asking: false,
             is_early: false,
             failed_at: None,
-            newer_at: None,
+            is_withdrawn: false,
+            name_at: None,
+            signature_at: None,
         }
     }
 
@@ -119,15 +136,19 @@ impl RemoteKeys {
     }
 
     /// What a request does whose token may be signed with a newer key; `None`: it is refused.
-    pub fn look_for_newer(&mut self, now: u64) -> Option<Move> {
+    pub fn look_for_newer(&mut self, newer: Newer, now: u64) -> Option<Move> {
         if self.is_asking {
             return Some(Move::Wait { ask: false });
         }
-        let is_recent = self.newer_at.is_some_and(|at| now.saturating_sub(at) < NEWER_KEYS_MS);
-        if is_recent || self.is_resting(now) {
+        let is_resting = self.is_resting(now);
+        let last = match newer {
+            Newer::Name => &mut self.name_at,
+            Newer::Signature => &mut self.signature_at,
+        };
+        if is_resting || last.is_some_and(|at| now.saturating_sub(at) < NEWER_KEYS_MS) {
             return None;
         }
-        self.newer_at = Some(now);
+        *last = Some(now);
         Some(Move::Wait { ask: true })
     }
 
@@ -150,9 +171,24 @@ impl RemoteKeys {
         self.failed_at.replace(now).is_none()
     }
 
+    /// The answer is a set without a key that can be used. Whether there were keys, or it is the first failure
+    /// since a success.
+    pub fn withdrawn(&mut self, now: u64) -> bool {
+        let had_keys = self.set.take().is_some();
+        self.is_withdrawn = true;
+        self.failed(now) || had_keys
+    }
+
+    /// Whether the provider has no keys, as far as it has said.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.is_withdrawn
+    }
+
     /// The answer is this set. Whether that ends a time of failures.
     pub fn succeeded(&mut self, keys: Arc<KeySet>, now: u64) -> bool {
         self.is_asking = false;
+        self.is_withdrawn = false;
         self.set = Some(Fetched { keys, at: now });
         self.failed_at.take().is_some()
     }
@@ -248,7 +284,8 @@ mod tests {
     fn newer_keys_are_asked_for_once_in_ten_seconds() {
         let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 300_000, ..LIFETIME });
         keys.succeeded(set(), 0);
-        let kid = |keys: &mut RemoteKeys, now| keys.look_for_newer(now).map(|it| name(&it));
+        let kid =
+            |keys: &mut RemoteKeys, now| keys.look_for_newer(Newer::Name, now).map(|it| name(&it));
         assert_eq!(kid(&mut keys, 100), Some("ask and wait"));
         keys.asked(0);
         assert_eq!(kid(&mut keys, 150), Some("wait"));
@@ -258,11 +295,57 @@ mod tests {
         assert_eq!(kid(&mut keys, 10_100), Some("ask and wait"));
     }
 
+    #[test]
+    fn wrong_signatures_keep_no_new_name_waiting_nor_the_other_way_round() {
+        for (one, other) in [(Newer::Name, Newer::Signature), (Newer::Signature, Newer::Name)] {
+            let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 300_000, ..LIFETIME });
+            keys.succeeded(set(), 0);
+            let mut look = |newer, now| keys.look_for_newer(newer, now).map(|it| name(&it));
+            assert_eq!(look(one, 100), Some("ask and wait"));
+            assert_eq!(look(one, 200), None);
+            assert_eq!(look(other, 200), Some("ask and wait"));
+            assert_eq!(look(other, 300), None);
+            assert_eq!(look(one, 10_099), None);
+            assert_eq!(look(one, 10_100), Some("ask and wait"));
+            assert_eq!(look(other, 10_199), None);
+        }
+    }
+
+    #[test]
+    fn keys_are_used_no_longer_when_the_provider_has_none() {
+        let mut keys = RemoteKeys::new(LIFETIME);
+        keys.succeeded(set(), 0);
+        keys.asked(8000);
+        assert!(!keys.is_withdrawn());
+        assert!(keys.withdrawn(8100));
+        assert!(keys.is_withdrawn() && keys.last().is_none());
+        assert_eq!(look(&keys, 8100), "unavailable");
+        assert_eq!(look(&keys, 9099), "unavailable");
+        assert_eq!(look(&keys, 9100), "ask and wait");
+        keys.asked(9100);
+        assert!(!keys.withdrawn(9200));
+        // What is no set says nothing of them.
+        keys.asked(10_200);
+        assert!(!keys.failed(10_300));
+        assert!(keys.is_withdrawn());
+        assert_eq!(look(&keys, 10_400), "unavailable");
+        keys.asked(11_300);
+        assert!(keys.succeeded(set(), 11_400));
+        assert!(!keys.is_withdrawn());
+        assert_eq!(look(&keys, 11_400), "use");
+        // Also where others had failed before.
+        keys.asked(19_400);
+        assert!(keys.failed(19_500));
+        keys.asked(20_500);
+        assert!(keys.withdrawn(20_600));
+        assert_eq!(look(&keys, 20_600), "unavailable");
+    }
+
     proptest! {
         /// Against what must hold at any time, whatever happens.
         #[test]
         fn nothing_is_used_beyond_its_time_and_nobody_asks_twice(
-            steps in prop::collection::vec((0_u64..6000, 0_u8..4), 1..60),
+            steps in prop::collection::vec((0_u64..6000, 0_u8..5), 1..60),
         ) {
             let mut keys = RemoteKeys::new(LIFETIME);
             let (mut now, mut got, mut asking) = (0, None, false);
@@ -296,6 +379,10 @@ mod tests {
                     3 if asking => {
                         keys.succeeded(set(), now);
                         (got, asking) = (Some(now), false);
+                    }
+                    4 if asking => {
+                        keys.withdrawn(now);
+                        (got, asking) = (None, false);
                     }
                     _ => {}
                 }

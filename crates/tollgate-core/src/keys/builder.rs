@@ -227,7 +227,7 @@ impl Builder {
             self.header.refused += 1;
             self.header.without_tier -= u32::from(tier == NO_TIER).min(self.header.without_tier);
         }
-        Some(flags & flag::DISABLED != 0 || now.is_some_and(|now| expires <= now))
+        Some(flags & flag::DISABLED != 0 || now.is_some_and(|now| expires <= now.into()))
     }
 
     fn told(&self, position: usize, field: &str, problem: Problem, is_off: bool) -> Refused {

@@ -9,7 +9,7 @@ use super::builder::Wrong;
 use super::field::{Field, Text};
 use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
 use super::{Digest, EntryName, Problem};
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixMillis, UnixSeconds};
 
 /// The fields of an entry.
 pub(super) const FIELDS: [&str; 12] = [
@@ -99,8 +99,8 @@ pub(super) struct Draft<'m> {
     pub(super) scopes: Option<Vec<&'m str>>,
     /// Each is known to be one.
     pub(super) cidrs: Option<Vec<&'m str>>,
-    pub(super) not_before: UnixSeconds,
-    pub(super) expires: UnixSeconds,
+    pub(super) not_before: UnixMillis,
+    pub(super) expires: UnixMillis,
     pub(super) disabled: bool,
 }
 
@@ -117,10 +117,10 @@ impl Members<'_> {
         }
         let not_before = self
             .optional("not_before", |value| as_date(value, Rounding::Up))?
-            .unwrap_or(UnixSeconds(i64::MIN));
+            .unwrap_or(UnixMillis(i64::MIN));
         let expires = self
             .optional("expires", |value| as_date(value, Rounding::Down))?
-            .unwrap_or(UnixSeconds(i64::MAX));
+            .unwrap_or(UnixMillis(i64::MAX));
         if not_before >= expires {
             return Err(("expires".to_owned(), Problem::NeverValid));
         }
@@ -182,7 +182,8 @@ impl Members<'_> {
     /// Whether the key would not be in force anyway.
     pub(super) fn is_off(&self, now: UnixSeconds) -> bool {
         let expires = self.get("expires").map(|value| as_date(value, Rounding::Down));
-        self.is_taken_back() || expires.is_some_and(|date| date.is_ok_and(|date| date <= now))
+        self.is_taken_back()
+            || expires.is_some_and(|date| date.is_ok_and(|date| date <= now.into()))
     }
 
     fn check_names(&self) -> Result<(), FieldError> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::key::ApiKey;
 use super::Digest;
-use crate::clock::UnixSeconds;
+use crate::clock::UnixMillis;
 use crate::principal::{AuthMethod, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
@@ -225,8 +225,8 @@ impl<'b> Image<'b> {
             }),
             disabled: flags & flag::DISABLED != 0,
             refused: flags & flag::REFUSED != 0,
-            not_before: UnixSeconds(not_before),
-            expires: UnixSeconds(expires),
+            not_before: UnixMillis(not_before),
+            expires: UnixMillis(expires),
             cidrs: cidrs.transpose().ok()?,
         })
     }
@@ -237,11 +237,11 @@ impl<'b> Image<'b> {
     }
 
     /// When this entry expires, its tier, and its flags.
-    pub(super) fn state(self, entry: Spot) -> Option<(UnixSeconds, u32, u32)> {
+    pub(super) fn state(self, entry: Spot) -> Option<(UnixMillis, u32, u32)> {
         let mut fixed = self.read(entry)?;
         fixed.bytes(DIGEST_LEN)?;
         let (_, expires) = (fixed.i64()?, fixed.i64()?);
-        Some((UnixSeconds(expires), fixed.u32()?, fixed.u32()?))
+        Some((UnixMillis(expires), fixed.u32()?, fixed.u32()?))
     }
 
     /// The id of this entry.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Cidr;
-use crate::clock::{UnixSeconds, WallClock};
+use crate::clock::{UnixMillis, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::principal::Principal;
@@ -17,8 +17,8 @@ pub struct ApiKey {
     pub(super) disabled: bool,
     /// The file says something of it that can't be right.
     pub(super) refused: bool,
-    pub(super) not_before: UnixSeconds,
-    pub(super) expires: UnixSeconds,
+    pub(super) not_before: UnixMillis,
+    pub(super) expires: UnixMillis,
     pub(super) cidrs: Option<Box<[Cidr]>>,
 }
 
@@ -55,9 +55,9 @@ impl ApiKey {
         }
         let cause = if self.refused {
             Cause::EntryRefused
-        } else if !now.has_reached(self.not_before.into()) {
+        } else if !now.has_reached(self.not_before) {
             Cause::KeyNotYetValid
-        } else if now.has_reached(self.expires.into()) {
+        } else if now.has_reached(self.expires) {
             Cause::KeyExpired
         } else {
             let cidrs = self.cidrs.as_deref()?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::field::Field;
 use super::{Digest, Problem};
 use crate::address::Cidr;
-use crate::clock::UnixSeconds;
+use crate::clock::UnixMillis;
 use crate::principal::is_valid_name;
 use crate::rfc3339;
 
@@ -79,16 +79,17 @@ pub(super) fn as_digest(value: &Field<'_>) -> Result<Digest, Problem> {
     Ok(Digest(digest))
 }
 
-/// Where a fraction of a second goes.
+/// Where a fraction of a millisecond goes.
 pub(super) enum Rounding {
     Up,
     Down,
 }
 
-pub(super) fn as_date(value: &Field<'_>, rounding: Rounding) -> Result<UnixSeconds, Problem> {
+pub(super) fn as_date(value: &Field<'_>, rounding: Rounding) -> Result<UnixMillis, Problem> {
     let (seconds, nanos) = rfc3339::seconds(as_str(value)?).ok_or(Problem::InvalidDate)?;
-    Ok(UnixSeconds(match rounding {
-        Rounding::Up if nanos > 0 => seconds + 1,
-        Rounding::Up | Rounding::Down => seconds,
-    }))
+    let millis = match rounding {
+        Rounding::Up => (nanos + 999_999) / 1_000_000,
+        Rounding::Down => nanos / 1_000_000,
+    };
+    Ok(UnixMillis(seconds * 1000 + millis))
 }

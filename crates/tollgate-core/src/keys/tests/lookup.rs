@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::UnixMillis;
 use crate::principal::AuthMethod;
 use proptest::prelude::*;
 
@@ -114,24 +115,26 @@ fn a_key_without_dates_is_always_valid() {
 }
 
 #[test]
-fn fractions_of_a_second_and_offsets_shorten_the_validity_never_lengthen_it() {
-    let set = set(json!({
-        "not_before": "2026-01-01T02:00:00.001+02:00", "expires": "2025-12-31T19:00:09.999-05:00"
+fn dates_count_to_the_millisecond_and_more_shortens_the_validity() {
+    let at = |set: &KeySet, millis| {
+        set.lookup(b"secret-k_1", UnixMillis(millis), None).err().map(|refusal| refusal.reason)
+    };
+    let now = UnixMillis::from(NOW).0;
+    let keys = set(json!({
+        "not_before": "2026-01-01T02:00:00.2509+02:00", "expires": "2025-12-31T19:00:09.9999-05:00"
     }));
-    assert_eq!(reason(&set, NOW.0, None), Some(Reason::NotYetValid));
-    assert_eq!(reason(&set, NOW.0 + 1, None), None);
-    assert_eq!(reason(&set, NOW.0 + 9, None), Some(Reason::ExpiredCredential));
-}
-
-#[test]
-fn dates_before_1970_round_the_same_way() {
-    let set = set(json!({
-        "not_before": "1969-12-31T23:59:50.5Z", "expires": "1969-12-31T23:59:58.5Z"
+    assert_eq!(at(&keys, now + 250), Some(Reason::NotYetValid));
+    assert_eq!(at(&keys, now + 251), None);
+    assert_eq!(at(&keys, now + 9998), None);
+    assert_eq!(at(&keys, now + 9999), Some(Reason::ExpiredCredential));
+    // Before 1970, too.
+    let keys = set(json!({
+        "not_before": "1969-12-31T23:59:50.5Z", "expires": "1969-12-31T23:59:58.5009Z"
     }));
-    assert_eq!(reason(&set, -10, None), Some(Reason::NotYetValid));
-    assert_eq!(reason(&set, -9, None), None);
-    assert_eq!(reason(&set, -3, None), None);
-    assert_eq!(reason(&set, -2, None), Some(Reason::ExpiredCredential));
+    assert_eq!(at(&keys, -9501), Some(Reason::NotYetValid));
+    assert_eq!(at(&keys, -9500), None);
+    assert_eq!(at(&keys, -1501), None);
+    assert_eq!(at(&keys, -1500), Some(Reason::ExpiredCredential));
 }
 
 #[test]
