@@ -174,7 +174,7 @@ is(scalar(@{[said(qr/lines of the audit log "$dir/)]}), 0, 'and none where all w
 # Under a limit that is smaller than the zone, the zone is there all the same, for this nginx alone.
 
 $t->stop() if -e "$dir/nginx.pid";
-$t->write_file_expand('nginx.conf', $t->read_file('nginx.conf') =~ s/tollgate:1m/tollgate:8m/r);
+$t->write_file('nginx.conf', $t->read_file('nginx.conf') =~ s/tollgate:1m/tollgate:8m/r);
 limit($$, 4 << 20);
 $t->run();
 limit($$, 'unlimited');
