@@ -7,14 +7,12 @@ use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::disclosure::{id_is_credential, id_is_of, is_credential_header};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::engines::exception;
 use tollgate_core::llm::Endpoint;
 use tollgate_core::path;
 use tollgate_core::principal::Principal;
-use tollgate_core::request_id;
 
 use crate::admission::{Admission, Admitted, Shortage};
 use crate::authentication::{authenticate, recheck, Authentication, Denial, Grounds, Means};
@@ -27,7 +25,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{authentication, estimate, identity, queue, request_body, upkeep, worker};
+use crate::{authentication, estimate, identity, queue, request_body, request_id, upkeep};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -233,36 +231,9 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
-    let may_be_credential =
-        |name: &[u8]| policy.credential_source(name).is_some() || is_credential_header(name);
-    let request_id = request_id.filter(|id| !is_credential(r, id, may_be_credential));
-    let request_id = r.early_id().or(request_id);
-    let request_id =
-        request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
+    let request_id = request_id::choose(r, policy, request_id);
     // Without memory for an id, there is none; the request fails soon enough.
     State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
-}
-
-/// Whether the id that the client gave its request is its credential: a client that takes one header for the
-/// other one must not find its key in every log.
-fn is_credential(r: Request<'_>, id: &[u8], may_be: impl Fn(&[u8]) -> bool) -> bool {
-    id_is_credential(id)
-        || r.headers_in().any(|header| {
-            header.name != b"x-request-id" && may_be(header.name) && id_is_of(id, header.value)
-        })
-}
-
-/// The id of a request of which something is logged before it is known who judges it. So any header may be
-/// one for credentials. `None` when nginx has no memory.
-pub(crate) fn early_id(r: Request<'_>) -> Option<&[u8]> {
-    let given = r.headers_in().find(|header| header.name == b"x-request-id");
-    let given = given
-        .map(|header| header.value)
-        .filter(|id| request_id::is_well_formed(id) && !is_credential(r, id, |_| true));
-    match given {
-        Some(id) => Some(id),
-        None => r.copy(&worker::try_with(|worker| worker.request_ids.next_id())?),
-    }
 }
 
 fn decide(

@@ -5,6 +5,7 @@
 //!
 //! | phase         | file                   | what happens                                             |
 //! |---------------|------------------------|----------------------------------------------------------|
+//! | POST_READ     | [`request_id`]         | the error log has its id from here on                    |
 //! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
 //! | ACCESS        | [`access`]             | may they? the order of what follows                      |
 //! |               | [`authentication`]     | credential, principal                                    |
@@ -53,6 +54,7 @@ mod queue;
 mod random;
 mod refusal;
 mod request_body;
+mod request_id;
 mod reservation;
 mod response;
 mod revocation;

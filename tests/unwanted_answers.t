@@ -24,7 +24,7 @@ use Socket qw/SOL_SOCKET SO_LINGER SO_RCVBUF/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http http_v2 proxy cache/)->has_daemon('curl')->plan(36);
+my $t = Test::Nginx->new()->has(qw/http http_v2 proxy cache/)->has_daemon('curl')->plan(38);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -81,6 +81,11 @@ http {
             send_timeout  1s;
             proxy_cache   cache;
             proxy_pass    http://127.0.0.1:8081/;
+        }
+
+        location /off/ {
+            tollgate  off;
+            return    204;
         }
 
         # No tokens are counted: nothing is to be read.
@@ -156,6 +161,25 @@ for my $place (qw!/cache /store!) {
 	is(header($r, 'X-Cache') . ' ' . taken($hit), 'HIT none', "$place: it is kept");
 }
 
+# Nor is one lost that is no stream, as it was ready by then.
+
+{
+	my ($client, $id) = (shift @clients, new_id());
+	my $uri = '/cache/v1/chat/completions';
+	my $connection = connection();
+	$connection->send(post($uri, body(0), "X-API-Key: key-$client", "X-Request-ID: $id", 'X-Key: ' . ++$key,
+		'X-Hold: 1'));
+	poll { -e "$dir/holds" };
+	setsockopt $connection->{socket}, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+	$connection->close();
+	$t->write_file('go', '');
+	my ($line) = audited($t, $id);
+	unlink "$dir/go";
+	is("$line->{status} " . taken($line), '499 measured 5 70', 'who leaves before a document, pays for it');
+	my ($r, $hit) = ask_for($t, $uri, body(0), "X-API-Key: key-$client", "X-Key: $key");
+	is(header($r, 'X-Cache') . ' ' . taken($hit), 'HIT none', 'who leaves before a document: it is kept');
+}
+
 # The same over HTTP/2, of a stream and of a connection.
 
 for my $way (qw/reset close/) {
@@ -164,8 +188,14 @@ for my $way (qw/reset close/) {
 	my $stream = $h2->post('/cache/v1/chat/completions', Tollgate::json(body(1)), 'x-api-key' => "key-$client",
 		'x-request-id' => $id, 'x-key' => ++$key, 'x-hold' => 1);
 	poll { $h2->receive(); ($h2->{data}{$stream} // '') =~ /word/ };
-	# RST_STREAM with CANCEL
-	$way eq 'reset' ? $h2->_send(3, 0, $stream, pack 'N', 8) : $h2->close();
+	if ($way eq 'reset') {
+		# RST_STREAM with CANCEL, and something behind it.
+		$h2->_send(3, 0, $stream, pack 'N', 8);
+		my $next = $h2->post('/off/', '');
+		poll { $h2->receive(); $h2->{ended}{$next} };
+	} else {
+		$h2->close();
+	}
 	is(status(ask(post('/cache/v1/chat/completions', body(0), "X-API-Key: key-$client"))), 429,
 		"HTTP/2, $way: its place is taken");
 	$t->write_file('go', '');
@@ -242,6 +272,10 @@ sub engine {
 			}
 			print $client $delta x 60, "data: {\"choices\":[],$usage}\n\ndata: [DONE]\n\n";
 		} else {
+			if ($head =~ /^X-Hold/mi) {
+				open my $holds, '>', "$dir/holds" or die;
+				select undef, undef, undef, 0.02 until -e "$dir/go";
+			}
 			my $status = $head =~ /^X-Status: (\d+)/mi ? $1 : 200;
 			my $answer = $status == 200
 				? '{"choices":[{"index":0,"message":{"content":"' . 'word ' x 70 . qq("}}],$usage})

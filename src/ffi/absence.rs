@@ -84,7 +84,12 @@ pub(super) unsafe fn begins(r: *mut ngx_http_request_t, rc: ngx_int_t) -> bool {
         }
         let Some(state) = Request::from_raw(r).state() else { return false };
         let mut state = state.borrow_mut();
-        if state.outlasts.is_none() && !(state.metering.is_some() && is_taken_to_keep(r)) {
+        // An answer that is no stream was ready before any of it came.
+        let is_begun = |stream: bool| {
+            !stream || (*r).upstream.as_ref().is_some_and(|upstream| upstream.header_sent() != 0)
+        };
+        let is_wanted = state.metering.as_ref().is_some_and(|it| is_begun(it.stream));
+        if state.outlasts.is_none() && !(is_wanted && is_taken_to_keep(r)) {
             return false;
         }
         state.is_client_absent = true;
@@ -102,7 +107,7 @@ pub(super) unsafe fn begins(r: *mut ngx_http_request_t, rc: ngx_int_t) -> bool {
     }
 }
 
-/// Whether nginx takes the rest of an answer that has begun, client or not, in order to keep it.
+/// Whether nginx takes an answer that has begun to its end, client or not, in order to keep it.
 ///
 /// # Safety
 ///
@@ -110,9 +115,7 @@ pub(super) unsafe fn begins(r: *mut ngx_http_request_t, rc: ngx_int_t) -> bool {
 unsafe fn is_taken_to_keep(r: *mut ngx_http_request_t) -> bool {
     // SAFETY: by the contract of this function; null, or what nginx made in the request's pool.
     unsafe { (*r).upstream.as_ref() }.is_some_and(|upstream| {
-        upstream.header_sent() != 0
-            && upstream.buffering() != 0
-            && (upstream.cacheable() != 0 || upstream.store() != 0)
+        upstream.buffering() != 0 && (upstream.cacheable() != 0 || upstream.store() != 0)
     })
 }
 

@@ -10,7 +10,7 @@ use ngx::ffi::{
 use super::attachment::write_with_id;
 use super::guard::guard;
 use super::request::{Kept, Request};
-use crate::access;
+use crate::request_id;
 
 /// What writes the context of a request into the error log without us: the same for all requests, as nginx
 /// makes them. Set by the first one.
@@ -77,8 +77,8 @@ impl<'r> Request<'r> {
 
     fn choose_early_id(self) -> Option<()> {
         // Where we have no say, the answer has no id of ours.
-        self.loc_conf().policy()?;
-        let id = access::early_id(self)?;
+        let policy = self.loc_conf().policy()?;
+        let id = request_id::early(self, policy)?;
         // SAFETY: the pool is live as long as the request. nginx adds memory of that size to the entry,
         // aligned for a pointer at least, as which a `Kept` is aligned.
         unsafe {

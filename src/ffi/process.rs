@@ -11,8 +11,9 @@ use std::thread::JoinHandle;
 
 use ngx::ffi::{
     chown, geteuid, getgrouplist, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_cycle_t,
-    ngx_exiting, ngx_pid, ngx_process, ngx_test_config, ngx_worker, pthread_sigmask, sigfillset,
-    sigset_t, NGX_PROCESS_SIGNALLER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, SIG_SETMASK,
+    ngx_exiting, ngx_inherited, ngx_pid, ngx_process, ngx_test_config, ngx_worker, pthread_sigmask,
+    sigfillset, sigset_t, NGX_PROCESS_SIGNALLER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
+    SIG_SETMASK,
 };
 
 use tollgate_core::limits::Process;
@@ -59,6 +60,12 @@ pub(super) fn is_running() -> bool {
         ngx_process == NGX_PROCESS_SIGNALLER as usize
             || ngx_cycle.as_ref().is_some_and(|cycle| !cycle.conf_ctx.is_null())
     }
+}
+
+/// Whether an nginx that runs has started this one, to be followed by it (USR2).
+pub(super) fn is_upgrade() -> bool {
+    // SAFETY: nginx writes it once, at its start, when it takes over the sockets of the other.
+    unsafe { ngx_inherited != 0 }
 }
 
 /// Its number as the kernel has it: for code that runs in the master as well, before nginx knows.

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
+use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -166,7 +167,8 @@ impl SharedZone {
         }
         // Who has made memory itself would take it for inherited.
         if !process::is_running() && !process::is_test() {
-            if let Some(memory) = ZoneMemory::inherited(&self.name, self.size) {
+            let inherited = ZoneMemory::inherited(&self.name, self.size, self.state.is_some());
+            if let Some(memory) = inherited {
                 match attach(memory) {
                     Ok(mapped) => return Ok(mapped),
                     Err(error) => cycle_warn(format_args!(
@@ -177,8 +179,21 @@ impl SharedZone {
                 }
             }
         }
-        let memory = ZoneMemory::make(&self.name, self.size)
-            .map_err(|error| format!("cannot be made: {error}"))?;
+        let memory = ZoneMemory::make(&self.name, self.size).or_else(|error| {
+            let private = ZoneMemory::make_private(self.size)?;
+            cycle_warn(format_args!(
+                "tollgate_zone \"{}\" cannot be shared with a newer nginx (USR2), which would count \
+                 for itself: {error}{}",
+                self.name,
+                match error.kind() {
+                    io::ErrorKind::FileTooLarge =>
+                        "; raise the limit on the size of files (\"ulimit -f\", \"LimitFSIZE=\")",
+                    _ => "",
+                }
+            ));
+            Ok(private)
+        });
+        let memory = memory.map_err(|error: io::Error| format!("cannot be made: {error}"))?;
         let zone = format(&memory, self)?;
         Ok(Mapped { zone: Rc::new(zone), memory })
     }
