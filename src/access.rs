@@ -7,14 +7,12 @@ use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::disclosure::{id_is_credential, id_is_of, is_credential_header};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::endpoint::classify;
 use tollgate_core::llm::engines::exception;
 use tollgate_core::llm::Endpoint;
 use tollgate_core::path;
 use tollgate_core::principal::Principal;
-use tollgate_core::request_id;
 
 use crate::admission::{Admission, Admitted, Shortage};
 use crate::authentication::{authenticate, recheck, Authentication, Denial, Grounds, Means};
@@ -27,7 +25,7 @@ use crate::refusal::{self, Arrival};
 use crate::revocation::Running;
 use crate::state::{Asked, Body, SavedCredential, State, Step};
 use crate::waiting::{self, Topic};
-use crate::{authentication, estimate, identity, queue, request_body, upkeep, worker};
+use crate::{authentication, estimate, identity, queue, request_body, request_id, upkeep};
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
@@ -163,6 +161,9 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>)
 /// Tells nginx what was decided.
 fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
     state.is_granted_by_another = false;
+    if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
+        r.forget_made_of_ours();
+    }
     match (decision, state.refusal()) {
         (Decision::Allow, _) if state.principal.is_some() => {
             if state.policy.on_revoke == OnRevoke::Close {
@@ -230,19 +231,7 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
-    // A client that takes one header for the other one must not find its key in every log.
-    let is_credential = |id: &&[u8]| {
-        id_is_credential(id)
-            || r.headers_in().any(|header| {
-                let is_other = header.name != b"x-request-id";
-                let may_be = policy.credential_source(header.name).is_some()
-                    || is_credential_header(header.name);
-                is_other && may_be && id_is_of(id, header.value)
-            })
-    };
-    let request_id = request_id.filter(|id| !is_credential(id));
-    let request_id =
-        request_id.or_else(|| r.copy(&worker::with(|worker| worker.request_ids.next_id())));
+    let request_id = request_id::choose(r, policy, request_id);
     // Without memory for an id, there is none; the request fails soon enough.
     State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
 }
@@ -326,6 +315,11 @@ fn identify(
         state.grounds = Some(Grounds::now());
         // Before the keys of limits are evaluated, which may be `$tollgate_client`.
         state.principal.clone_from(&principal);
+    }
+    if r.has_read_ours() {
+        // Somebody has asked for them in an earlier phase, or for the key of a rule that counts failures.
+        state.borrow_mut().was_read_early = true;
+        r.forget_made_of_ours();
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;

@@ -74,6 +74,8 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     if is_metered {
         // What is compressed can't be read.
         r.accept_identity_upstream()?;
+        // Nor is what the client doesn't get of an answer that was made for it.
+        r.ignore_conditions();
     }
     let kept_back = presented.filter(|_| !policy.pass_credentials);
     // What nobody accepted may be anything, the value of a header of a proxy before us say.

@@ -5,6 +5,7 @@
 //!
 //! | phase         | file                   | what happens                                             |
 //! |---------------|------------------------|----------------------------------------------------------|
+//! | POST_READ     | [`request_id`]         | the error log has its id from here on                    |
 //! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
 //! | ACCESS        | [`access`]             | may they? the order of what follows                      |
 //! |               | [`authentication`]     | credential, principal                                    |
@@ -21,7 +22,8 @@
 //! |               | [`settlement`]         | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]              | one audit line; what ended otherwise is settled          |
 //!
-//! Before there are any, [`key_file`] tells who could change a file of keys. Beside requests, [`upkeep`]
+//! Before there are any, [`key_file`] tells who could change a file of keys, by what is
+//! mounted where ([`mounts`]). Beside requests, [`upkeep`]
 //! frees what dead workers held, and has a [`state_writer`] write the [`state_file`]; [`watch`] looks for
 //! changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
 //! what is in force; [`revocation`] cuts off requests whose credential is taken back.
@@ -45,12 +47,14 @@ mod introspector;
 mod key_file;
 mod live;
 mod metering;
+mod mounts;
 mod per_server;
 mod provider;
 mod queue;
 mod random;
 mod refusal;
 mod request_body;
+mod request_id;
 mod reservation;
 mod response;
 mod revocation;

@@ -10,6 +10,7 @@ use crate::estimate::{Estimate, Lesson};
 use crate::ffi::clock::wall_now;
 use crate::ffi::request::Request;
 
+const BAD_REQUEST: u64 = 400;
 const GATEWAY_TIME_OUT: u16 = 504;
 
 /// The metering of one request: only of those whose body was read.
@@ -51,7 +52,7 @@ enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Engine,
-    /// An error of the engine's, which may hold what its model wrote.
+    /// An error of the engine's, which may hold what its model wrote, or what was sent in its place.
     Error,
     /// From nginx's cache, and not charged: the engine did nothing.
     Cache,
@@ -118,24 +119,30 @@ impl Metering {
     pub(crate) fn begin(&mut self, r: Request<'_>, cached: CachedAnswers) -> bool {
         let is_success = (200..300).contains(&r.status_out()) && r.status_out() != 204;
         let is_cached = r.is_from_cache();
+        let last = r.attempts().last().map_or(0, |last| last.status);
+        // An answer in the place of an engine's that failed: a page that tells so with 200.
+        let is_instead = is_success && !is_cached && last >= BAD_REQUEST;
         let origin = if is_cached && cached == CachedAnswers::Free {
             Origin::Cache
-        } else if !is_success && self.asked.engine.may_show_output_in_error(r.status_out()) {
+        } else if is_instead
+            || (!is_success && self.asked.engine.may_show_output_in_error(r.status_out()))
+        {
             Origin::Error
         } else {
             Origin::Engine
         };
-        let has_timed_out = match is_cached {
+        let has_timed_out = match is_cached || is_instead {
             // What is stale comes in the place of an answer that wasn't waited for.
-            true => {
-                r.attempts().last().is_some_and(|last| last.status == u64::from(GATEWAY_TIME_OUT))
-            }
+            true => last == u64::from(GATEWAY_TIME_OUT),
             false => r.status_out() == GATEWAY_TIME_OUT,
         };
         self.answer = if has_timed_out && self.outlasts_client() {
             // Our patience is at its end, and not the engine's work.
             Answer::None
-        } else if (!is_success && origin != Origin::Error) || r.has_no_body() {
+        } else if (!is_success && origin != Origin::Error)
+            || (is_instead && !r.has_content_handler())
+            || r.has_no_body()
+        {
             Answer::Free
         } else if r.is_encoded() {
             match r.content_length_out() {
@@ -265,7 +272,7 @@ impl Metering {
         };
         let usage = match source {
             // Nobody sees what it makes of the rest.
-            Source::Partial if self.goes_on => {
+            Source::Partial if self.goes_on || r.was_kept_unseen() => {
                 Usage { output: usage.output.max(reserved.output), ..usage }
             }
             _ => usage,

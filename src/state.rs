@@ -85,6 +85,8 @@ pub(crate) struct State {
     pub(crate) refused_with: Vec<u16>,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
+    /// Somebody asked for `$tollgate_...` before there was anything in them.
+    pub(crate) was_read_early: bool,
     /// There where the answer is waited for though the client may leave.
     pub(crate) outlasts: Option<Content>,
     /// The client has left, and the answer is read for the account alone.
@@ -248,6 +250,7 @@ impl State {
             is_granted_by_another: false,
             refused_with: Vec::new(),
             broken: false,
+            was_read_early: false,
             outlasts: None,
             is_client_absent: false,
             abandoned: false,

@@ -67,6 +67,11 @@ pub(crate) fn with<T>(f: impl FnOnce(&mut Worker) -> T) -> T {
     f(WORKER.lock().get_or_insert_with(Worker::new))
 }
 
+/// The same from where somebody else may be in the middle of that. `None`: so it is.
+pub(crate) fn try_with<T>(f: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+    Some(f(WORKER.try_lock()?.get_or_insert_with(Worker::new)))
+}
+
 impl Worker {
     fn new() -> Self {
         // A worker without random keys must not serve: the panic is caught by the guard of the

@@ -242,7 +242,7 @@ my @http = (
 		['"auth_failures="', 'count nothing', 'use "key=$binary_remote_addr"'], NOTHING],
 	# What is known too late, and what no two requests share.
 	(map { ["tollgate_limit x key=\$$_ requests=1r/s;", ['the limit "x"', "\"\$$_\"", 'isn\'t let in',
-		'"key=$tollgate_client"'], NOTHING] } qw/tollgate_decision tollgate_reason tollgate_input_tokens
+		'"key=$tollgate_client"'], NOTHING] } qw/tollgate_decision tollgate_reason tollgate_detail tollgate_input_tokens
 		tollgate_output_tokens tollgate_usage tollgate_cost tollgate_ttft tollgate_key_refetch/),
 	(map { ["tollgate_limit x key=a-\${$_} requests=1r/s;", ['the limit "x"', "\"\$$_\"",
 		'another one with each request'], NOTHING] } qw/tollgate_request_id request_id msec/),

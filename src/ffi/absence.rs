@@ -19,6 +19,17 @@ use super::request::Request;
 pub(crate) struct Content(ngx_http_handler_pt);
 
 impl Request<'_> {
+    /// Whether nginx went on with an answer, to keep it, after it had given its client up: none of that came
+    /// through our filters.
+    pub(crate) fn was_kept_unseen(self) -> bool {
+        // SAFETY: the request is live; null, or what nginx made in its pool.
+        unsafe {
+            let upstream = self.raw().upstream.as_ref();
+            let pipe = upstream.and_then(|upstream| upstream.pipe.as_ref());
+            pipe.is_some_and(|pipe| pipe.downstream_error() != 0) && is_taken_to_keep(self.as_ptr())
+        }
+    }
+
     /// Has the answer of an upstream waited for, whether or not the client is. What is returned belongs
     /// into the state of the request. `None`: a file is served here.
     pub(crate) fn outlast_client(self) -> Option<Content> {
@@ -73,7 +84,12 @@ pub(super) unsafe fn begins(r: *mut ngx_http_request_t, rc: ngx_int_t) -> bool {
         }
         let Some(state) = Request::from_raw(r).state() else { return false };
         let mut state = state.borrow_mut();
-        if state.outlasts.is_none() {
+        // An answer that is no stream was ready before any of it came.
+        let is_begun = |stream: bool| {
+            !stream || (*r).upstream.as_ref().is_some_and(|upstream| upstream.header_sent() != 0)
+        };
+        let is_wanted = state.metering.as_ref().is_some_and(|it| is_begun(it.stream));
+        if state.outlasts.is_none() && !(is_wanted && is_taken_to_keep(r)) {
             return false;
         }
         state.is_client_absent = true;
@@ -89,6 +105,18 @@ pub(super) unsafe fn begins(r: *mut ngx_http_request_t, rc: ngx_int_t) -> bool {
         (*(*r).connection).set_buffered(0);
         true
     }
+}
+
+/// Whether nginx takes an answer that has begun to its end, client or not, in order to keep it.
+///
+/// # Safety
+///
+/// `r` is live.
+unsafe fn is_taken_to_keep(r: *mut ngx_http_request_t) -> bool {
+    // SAFETY: by the contract of this function; null, or what nginx made in the request's pool.
+    unsafe { (*r).upstream.as_ref() }.is_some_and(|upstream| {
+        upstream.buffering() != 0 && (upstream.cacheable() != 0 || upstream.store() != 0)
+    })
 }
 
 /// Whether the request goes on without its client.

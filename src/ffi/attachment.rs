@@ -50,7 +50,7 @@ impl<'r> Request<'r> {
         if attachment.is_null() {
             const { assert!(align_of::<Attachment>() <= align_of::<usize>()) };
             let state = make();
-            let (request_id, log_handler) = (state.request_id, self.raw().log_handler);
+            let (request_id, log_handler) = (state.request_id, self.original_log_handler());
             let made = Attachment { state: RefCell::new(state), request_id, log_handler };
             // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
             // the entry, aligned for a pointer at least.
@@ -118,13 +118,31 @@ unsafe extern "C" fn write_context(
     buf: *mut u_char,
     len: usize,
 ) -> *mut u_char {
-    const LABEL: &[u8] = b", request_id: ";
     // SAFETY: nginx passes a request of which this is the handler, so that it has an attachment.
     let attachment = unsafe { Request::from_raw(r).find_attachment() };
     // SAFETY: null, or as `attach_state` made it.
     let Some(attachment) = (unsafe { attachment.as_ref() }) else { return buf };
-    // SAFETY: the request is live, and this its id.
-    let id = unsafe { Request::from_raw(r) }.kept(attachment.request_id);
+    // SAFETY: the request is live, and this its id; the rest is as nginx passed it.
+    unsafe {
+        let id = Request::from_raw(r).kept(attachment.request_id);
+        write_with_id(id, attachment.log_handler, r, subrequest, (buf, len))
+    }
+}
+
+/// Writes the id, if there is one, and what `original` writes.
+///
+/// # Safety
+///
+/// The request and the room, an address and a length in bytes, are those that nginx passed to a handler of
+/// its log, and `original` is another one.
+pub(super) unsafe fn write_with_id(
+    id: &[u8],
+    original: ngx_http_log_handler_pt,
+    r: *mut ngx_http_request_t,
+    subrequest: *mut ngx_http_request_t,
+    (buf, len): (*mut u_char, usize),
+) -> *mut u_char {
+    const LABEL: &[u8] = b", request_id: ";
     let room = LABEL.len().saturating_add(id.len());
     let written = if id.is_empty() || room > len { 0 } else { room };
     // SAFETY: nginx has room for `len` bytes at `buf`, which isn't less than `written`.
@@ -135,7 +153,7 @@ unsafe extern "C" fn write_context(
         }
         buf.add(written)
     };
-    match attachment.log_handler {
+    match original {
         // SAFETY: what nginx would have called, with what is left of the room.
         Some(handler) => unsafe { handler(r, subrequest, end, len.saturating_sub(written)) },
         None => end,

@@ -262,6 +262,20 @@ impl<'r> Request<'r> {
         Some(())
     }
 
+    /// Has nginx answer as if the client had set no conditions, and asked for all of it. nginx looks at them
+    /// when the answer is there (of its cache at least), whatever the method, and the engine has done its
+    /// work by then. Upstream servers still get them.
+    pub(crate) fn ignore_conditions(self) {
+        // SAFETY: the request is live; each is null where there is no such line.
+        let headers = unsafe { &mut (*self.as_ptr()).headers_in };
+        headers.if_match = std::ptr::null_mut();
+        headers.if_unmodified_since = std::ptr::null_mut();
+        headers.if_none_match = std::ptr::null_mut();
+        headers.if_modified_since = std::ptr::null_mut();
+        headers.range = std::ptr::null_mut();
+        headers.if_range = std::ptr::null_mut();
+    }
+
     /// Makes the response one of `len` bytes of JSON.
     pub(crate) fn set_json_body(self, len: usize) {
         const TYPE: &[u8] = b"application/json";

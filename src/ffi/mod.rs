@@ -5,6 +5,7 @@
 //! * [`conf`], [`commands`]: directives, and the memory of configurations; [`locations`]: all of it, when
 //!   it has been read;
 //! * [`request`], [`headers`], [`header_removal`]: the request of a callback; [`attachment`]: its state;
+//!   [`early_id`]: its id before it has one;
 //! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
 //! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
@@ -14,6 +15,7 @@
 //! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`shared_block`]: what workers read of files that one
 //!   of them has read; [`memory`]: what both are made of;
 //! * [`open_file`]: the audit log's file; [`file_size`]: the limit on the size of files; [`complex_value`]: `key=$variable`;
+//! * [`glob`]: files by a pattern;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
 
 pub(crate) mod absence;
@@ -24,8 +26,10 @@ pub(crate) mod commands;
 pub(crate) mod complex_value;
 mod composed;
 pub(crate) mod conf;
+mod early_id;
 mod file_size;
 pub(crate) mod filters;
+mod glob;
 pub(crate) mod guard;
 pub(crate) mod header_removal;
 pub(crate) mod headers;

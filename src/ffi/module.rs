@@ -7,13 +7,14 @@ use ngx::ffi::{
     ngx_array_push, ngx_conf_t, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t,
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt, ngx_http_module_t,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
-    ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
+    ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_http_request_t, ngx_int_t, ngx_module_t,
+    ngx_uint_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
 };
 
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
-use super::{commands, composed, conf, file_size, filters, variables};
+use super::{commands, composed, conf, early_id, file_size, filters, variables};
 use crate::{access, audit, identity, settlement, status, upkeep, watch};
 
 static mut MODULE: ngx_module_t = ngx_module_t {
@@ -106,8 +107,17 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         // PRECONTENT first, so that mirrored requests carry no credential either. Those of LOG it runs from
         // the first one on, and what a request took is known before any of them writes it down.
         let added =
-            add_handler(cf, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(on_preaccess), false)
-                && add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(on_access), true)
+            add_handler(
+                cf,
+                ngx_http_phases_NGX_HTTP_POST_READ_PHASE,
+                Some(early_id::on_post_read),
+                false,
+            ) && add_handler(
+                cf,
+                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+                Some(on_preaccess),
+                false,
+            ) && add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, Some(on_access), true)
                 && add_handler(
                     cf,
                     ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
@@ -207,7 +217,7 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                         unsafe { super::open_file::end_all(ngx_cycle) };
                     }
                     if let Some((zone, _)) = main.zone().filter(|_| reloaded) {
-                        upkeep::join(zone, main);
+                        upkeep::move_to(zone, main);
                     }
                 }
                 _ => status::end(),

@@ -10,6 +10,9 @@
 //! values, in which those of the header are missing. If they are there afterwards, it has asked for them.
 //! What nginx knows of regular expressions (`$1`) is put aside meanwhile.
 //!
+//! What was made of `$tollgate_...` before there was anything in them is forgotten in the same way, once there
+//! is.
+//!
 //! A value of `set`, or a named part of a regular expression, is none that could be evaluated again. It
 //! stays as it is, unless a credential is in it. So do the parts without a name (`$1`), unless they are
 //! of a value that is another one now.
@@ -38,6 +41,8 @@ pub(crate) struct HeaderVariables {
     derived: Vec<usize>,
     /// Those that somebody assigns a value to, `set` say, or that a directive declares.
     assigned: Vec<usize>,
+    /// Ours.
+    ours: Vec<usize>,
 }
 
 impl HeaderVariables {
@@ -53,6 +58,8 @@ impl HeaderVariables {
             let has = |flag: u32| variable.flags & flag as usize != 0;
             if PREFIXES.into_iter().any(is_prefix) || NAMES.contains(&name) {
                 places.header.push(index);
+            } else if name.starts_with(b"tollgate_") {
+                places.ours.push(index);
             } else if !has(NGX_HTTP_VAR_NOCACHEABLE) {
                 // To evaluate one of `set` is an error, of which nginx warns.
                 if !has(NGX_HTTP_VAR_WEAK) && variable.get_handler.is_some() {
@@ -94,6 +101,31 @@ impl Request<'_> {
         })
     }
 
+    /// Whether one of our variables was asked for.
+    pub(crate) fn has_read_ours(self) -> bool {
+        self.header_variables().ours.iter().any(|index| {
+            // SAFETY: as above.
+            is_known(unsafe { &*(*self.as_ptr()).variables.add(*index) })
+        })
+    }
+
+    /// Has nginx evaluate again what was made of our variables: they have other values now.
+    pub(crate) fn forget_made_of_ours(self) {
+        let r = self.as_ptr();
+        let places = self.header_variables();
+        // SAFETY: the request is live, and has a value for each variable of its configuration. Nothing
+        // refers to the values while they are evaluated.
+        unsafe {
+            let value = |index: &usize| &mut *(*r).variables.add(*index);
+            places.ours.iter().for_each(|index| forget(value(index)));
+            let known = places.derived.iter().filter(|index| is_known(value(index)));
+            let made: Vec<&usize> = known
+                .filter(|index| evaluate(r, places, &places.ours, **index).is_some())
+                .collect();
+            made.into_iter().for_each(|index| forget(value(index)));
+        }
+    }
+
     /// Has nginx evaluate again what comes of the header, now that it is another one. Values that
     /// can't be, and that `has_secret` says so of, are made empty.
     pub(crate) fn forget_header_variables(self, has_secret: impl Fn(&[u8]) -> bool) {
@@ -112,7 +144,9 @@ impl Request<'_> {
                     .derived
                     .iter()
                     .filter(is_known)
-                    .filter_map(|index| Some((*index, evaluate(r, places, *index)?)))
+                    .filter_map(|index| {
+                        Some((*index, evaluate(r, places, &places.header, *index)?))
+                    })
                     .collect();
                 for (index, fresh) in fresh {
                     match fresh {
@@ -215,14 +249,15 @@ unsafe fn bytes(value: &ngx_http_variable_value_t) -> &[u8] {
     }
 }
 
-/// What the variable is now, if it is made of one of the header.
+/// What the variable is now, if it is made of one of `sources`.
 ///
 /// # Safety
 ///
-/// `r` is live, the values of the header are forgotten, and `index` is one of the variables.
+/// `r` is live, the values of the sources are forgotten, and `index` is one of the variables.
 unsafe fn evaluate(
     r: *mut ngx_http_request_t,
     places: &HeaderVariables,
+    sources: &[usize],
     index: usize,
 ) -> Option<Fresh> {
     // SAFETY: by the contract of this function. The request has its own values, and what it knows of
@@ -253,7 +288,7 @@ unsafe fn evaluate(
         match found.as_ref() {
             None => Some(Fresh::Unknown),
             Some(found) => {
-                let asked = places.header.iter().any(|header| is_known(&*copy.add(*header)));
+                let asked = sources.iter().any(|source| is_known(&*copy.add(*source)));
                 asked.then_some(Fresh::Value(*found))
             }
         }
