@@ -22,7 +22,8 @@
 //! |               | [`settlement`]         | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]              | one audit line; what ended otherwise is settled          |
 //!
-//! Before there are any, [`key_file`] tells who could change a file of keys. Beside requests, [`upkeep`]
+//! Before there are any, [`key_file`] tells who could change a file of keys, by what is
+//! mounted where ([`mounts`]). Beside requests, [`upkeep`]
 //! frees what dead workers held, and has a [`state_writer`] write the [`state_file`]; [`watch`] looks for
 //! changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
 //! what is in force; [`revocation`] cuts off requests whose credential is taken back.
@@ -46,6 +47,7 @@ mod introspector;
 mod key_file;
 mod live;
 mod metering;
+mod mounts;
 mod per_server;
 mod provider;
 mod queue;

@@ -57,6 +57,10 @@ impl StateFile {
         Self { path: PathBuf::from(path), boot_id: boot_id() }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Tells whether two moments on the monotonic clock can be compared.
     pub(crate) fn boot_id(&self) -> [u8; 16] {
         self.boot_id

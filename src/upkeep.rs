@@ -61,7 +61,7 @@ struct Upkeep {
 /// a single process without a master (`master_process off`) lives through reloads, and may get another
 /// one.
 pub(crate) fn join(zone: &Zone<'static>, conf: &MainConf) {
-    if !worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone))) {
+    if !is_part_of(zone) {
         leave(Duration::ZERO);
         start(conf);
     }
@@ -70,10 +70,25 @@ pub(crate) fn join(zone: &Zone<'static>, conf: &MainConf) {
     }
 }
 
+/// Another configuration comes into use, in a single process without a master: it may have another zone, or
+/// another file for the state of the same one.
+pub(crate) fn move_to(zone: &Zone<'static>, conf: &MainConf) {
+    join(zone, conf);
+    if let Some(upkeep) = ZONE.lock().as_mut() {
+        upkeep.write_to(conf.state_file().map(Arc::clone));
+    }
+}
+
+/// Whether this process takes part in that zone.
+fn is_part_of(zone: &Zone<'static>) -> bool {
+    worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone)))
+}
+
 /// The worker has come to life.
 pub(crate) fn start(conf: &MainConf) {
     let (Some((zone, lock)), Some(memory)) = (conf.zone(), conf.zone_memory()) else { return };
     let (zone, me) = (**zone, process::me());
+    memory.keep();
     // An earlier process of this number is gone, whatever it held.
     let is_other = |other: Process| other != me && process::is_alive(other);
     zone.reclaim(tollgate_core::clock::MonoNanos(u64::MAX), is_other, &lock);
@@ -179,6 +194,23 @@ impl Upkeep {
         })
     }
 
+    /// Has the state written to this file from now on.
+    fn write_to(&mut self, state: Option<Arc<StateFile>>) {
+        let path_of = |state: &Option<Arc<StateFile>>| state.as_ref().map(|s| s.path().to_owned());
+        if path_of(&self.state) == path_of(&state) {
+            return;
+        }
+        // It writes what it was started for a last time, and ends by itself.
+        if let Some(writer) = self.writer.take() {
+            writer.stop();
+        }
+        (self.pause, self.superseded, self.failing) = (0, false, false);
+        if let Some(state) = &state {
+            take_over(&self.zone, state);
+        }
+        self.state = state;
+    }
+
     /// Sees to it that one process writes the state. Waits for nothing.
     fn see_to_state(&mut self) {
         let Some(subject) = self.subject() else { return };
@@ -214,9 +246,7 @@ impl Upkeep {
         // An old process of a zone that has a successor has nothing to write; what it still charges is
         // charged in its own zone.
         let may_write = self.exiting == 0 || self.exiting >= PATIENCE && !self.superseded;
-        let is_promised = marks
-            .writer()
-            .is_some_and(|writer| writer != self.me && self.zone.ledger().knows(writer));
+        let is_promised = marks.are_others_to_write(self.me, |w| self.zone.ledger().knows(w));
         if !may_write || is_promised {
             return;
         }
@@ -243,10 +273,9 @@ impl Upkeep {
         // One that has ended by itself writes nothing any more.
         drop(self.writer.take_if(|writer| writer.has_ended()));
         if self.writer.is_none() {
-            let is_promised = || {
-                marks.writer().is_some_and(|writer| writer != self.me && process::is_alive(writer))
-            };
-            if !marks.is_written() && !is_promised() {
+            let is_written =
+                marks.is_written() || marks.are_others_to_write(self.me, process::is_alive);
+            if !is_written {
                 self.writer =
                     self.subject().and_then(|subject| Writer::start(&subject, false).ok());
             }

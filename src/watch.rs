@@ -18,6 +18,7 @@ use crate::ffi::guard::guard;
 use crate::ffi::log::cycle_error;
 use crate::ffi::process;
 use crate::ffi::timer::Timer;
+use crate::ffi::zone_memory::ZoneMemory;
 use crate::live::{Due, Follow, Watched};
 use crate::status;
 
@@ -43,6 +44,8 @@ struct Watch {
     /// The configuration whose files they are.
     conf: u64,
     zone: Zone<'static>,
+    /// What the zone lies in: a thread may outlive the configuration.
+    memory: Arc<ZoneMemory>,
     files: Arc<[Arc<dyn Watched>]>,
     thread: Option<JoinHandle<()>>,
     /// It was said that there are no threads to be had.
@@ -52,13 +55,15 @@ struct Watch {
 /// Takes over the files of a configuration in this process.
 pub(crate) fn start(conf: &MainConf, zone: Zone<'static>) {
     stop();
+    let Some(memory) = conf.zone_memory() else { return };
     for live in &conf.live {
         live.enter();
     }
     let files = conf.live.iter().map(|live| live.watched()).collect();
     LIVE.set(conf.live.clone());
     status::beat(&conf.live);
-    *WATCH.lock() = Some(Watch { conf: conf.id, zone, files, thread: None, failing: false });
+    *WATCH.lock() =
+        Some(Watch { conf: conf.id, zone, memory, files, thread: None, failing: false });
 }
 
 /// Makes sure that it is the files of this configuration that are watched, or of a later one: a single
@@ -110,11 +115,13 @@ impl Watch {
             Due::Now => {}
         }
         let (files, zone) = (Arc::clone(&self.files), self.zone);
+        let memory = Arc::clone(&self.memory);
         let thread = process::spawn("tollgate-files", move || {
             for files in files.iter() {
                 // A bug with one must not end the others.
                 guard((), || files.follow_up(&zone));
             }
+            drop(memory);
         });
         match thread {
             Ok(thread) => {

@@ -17,12 +17,14 @@ use Tollgate qw/header keys_file status/;
 use Tollgate::Client;
 use Tollgate::Engine;
 
+use Fcntl qw/F_SETFD/;
+
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(32);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(37);
 my $d = $t->testdir();
 
 my $conf = <<'EOF';
@@ -65,7 +67,7 @@ start_engine($t, 8081);
 
 # What a test that is cut short would leave behind.
 END {
-	for my $name ('nginx.pid', 'nginx.pid.oldbin') {
+	for my $name ('nginx.pid', 'nginx.pid.oldbin', 'other.pid') {
 		my $path = ($d // next) . "/$name";
 		open my $file, '<', $path or next;
 		kill 'TERM', <$file> =~ /(\d+)/;
@@ -161,12 +163,77 @@ for my $state ('', " state=$d/state") {
 	stop($t);
 }
 
+# Memory that nobody uses any more is not what a newer nginx begins with, if there is a file.
+
+{
+	my $used = 0;
+	$t->write_file_expand('nginx.conf', $conf =~ s/:1m;/:1m state=$d\/state;/r);
+	unlink "$d/state";
+	$t->run();
+	uses(\$used) for 1 .. 3;
+	$t->write_file_expand('nginx.conf', $conf =~ s/^    (?:tollgate_(?:zone|tier)|    tollgate).*\n//gmr);
+	my $old = upgrade($t);
+	kill 'QUIT', $old;
+	ok((poll { is_gone($old) && !-e "$d/nginx.pid.oldbin" }), 'an nginx without a zone takes over');
+	unlink "$d/state";
+	$t->write_file_expand('nginx.conf', $conf =~ s/:1m;/:1m state=$d\/state;/r);
+	$old = upgrade($t);
+	kill 'QUIT', $old;
+	poll { is_gone($old) && !-e "$d/nginx.pid.oldbin" };
+	$used = 0;
+	uses(\$used, 'the next one with a zone begins as the file says');
+	stop($t);
+}
+
+# Nor is it what an nginx begins with that is nobody's successor, wherever it has the descriptor from.
+
+{
+	my $used = 0;
+	$t->write_file_expand('nginx.conf', $conf);
+	$t->run();
+	my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	uses(\$used) for 1 .. 3;
+	poll { workers($t) == 2 };
+	is(join(' ', map { handed_on($_) } $master, workers($t)), 'yes no no', 'workers hand the zone on to nobody');
+	my ($link) = zone_of($master);
+	open my $memory, '+<', $link or die "Can't open $link: $!\n";
+	fcntl $memory, F_SETFD, 0 or die "Can't change the descriptor: $!\n";
+	$t->write_file('other.conf', $t->read_file('nginx.conf') =~ s/\bnginx\.pid/other.pid/r =~ s/:${\ port(8080)};/:${\ port(8083)};/r);
+	my @command = ($ENV{TEST_NGINX_BINARY} // $Test::Nginx::NGINX, '-p', "$d/", '-c', 'other.conf', '-e', 'error.log');
+	is(system(@command), 0, 'another nginx of the same zone, started by somebody who has the first one\'s');
+	poll { -s "$d/other.pid" };
+	my $r = complete(client => 'deep', max => 1, tokens => 1, port => 8083);
+	is(header($r, 'x-ratelimit-remaining-tokens'), 10_000 - 6, 'counts for itself');
+	my ($other) = $t->read_file('other.pid') =~ /(\d+)/;
+	kill 'TERM', $other;
+	poll { is_gone($other) };
+	uses(\$used);
+	stop($t);
+}
+
 ###############################################################################
+
+# What leads to the memory of a process's zone.
+sub zone_of {
+	my ($pid) = @_;
+	return grep { (readlink // '') =~ m!^/memfd:tollgate-zone:! } glob("/proc/$pid/fd/*");
+}
+
+# Whether a program would have it that this process starts.
+sub handed_on {
+	my ($pid) = @_;
+	my ($number) = map { m!(\d+)$! } zone_of($pid) or return 'none';
+	open my $file, '<', "/proc/$pid/fdinfo/$number" or return 'unknown';
+	my ($flags) = join('', <$file>) =~ /^flags:\s*([0-7]+)/m;
+	return oct($flags) & oct('02000000') ? 'no' : 'yes';
+}
 
 # Has a newer nginx started; the number of the old master, when all workers of the new one are there.
 sub upgrade {
 	my ($t) = @_;
 	my ($old) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	# Until its parent has ended, nginx takes no notice.
+	poll { !is_child_of_nginx($old) } or return;
 	kill 'USR2', $old;
 	poll { -e "$d/nginx.pid.oldbin" && -s "$d/nginx.pid" && workers($t) == 2 } or return;
 	return $old;
@@ -201,6 +268,14 @@ sub is_serving {
 	open my $file, '<', "/proc/$pid/cmdline" or return 0;
 	my $title = <$file> // '';
 	return $title =~ /worker process(?! is shutting)/ ? 1 : 0;
+}
+
+# Whether a process still has the parent that started it as a daemon, or as the newer nginx.
+sub is_child_of_nginx {
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/stat" or return 0;
+	my ($parent) = (<$file> // '') =~ /^.*\) \S (\d+)/ or return 0;
+	return (readlink("/proc/$parent/exe") // '') eq (readlink("/proc/$pid/exe") // 'none');
 }
 
 # Whether a process has ended. Whoever is to notice that it has may take his time.

@@ -70,6 +70,28 @@ sub tokens {
 symlink "$dir/" . file($keys, 0666), "$dir/link-to-all" or die "Can't link: $!\n";
 symlink "$dir/" . file($keys, 0644), "$dir/link" or die "Can't link: $!\n";
 
+# A link that all can replace, though not the file behind it.
+mkdir "$dir/open" or die "Can't make a folder: $!\n";
+chmod 0777, "$dir/open" or die "Can't chmod: $!\n";
+symlink "$dir/" . file($keys, 0644), "$dir/open/link" or die "Can't link: $!\n";
+
+# As Kubernetes mounts a Secret: links to a folder that is replaced as a whole.
+mkdir "$dir/mounted" or die "Can't make a folder: $!\n";
+mkdir "$dir/mounted/..1" or die "Can't make a folder: $!\n";
+chmod 01777, "$dir/mounted" or die "Can't chmod: $!\n";
+$t->write_file('mounted/..1/keys.json', $keys);
+chmod 0644, "$dir/mounted/..1/keys.json" or die "Can't chmod: $!\n";
+symlink '..1', "$dir/mounted/..data" or die "Can't link: $!\n";
+symlink '..data/keys.json', "$dir/mounted/keys.json" or die "Can't link: $!\n";
+
+# A folder of the workers, and one of root's in it.
+mkdir "$dir/www" or die "Can't make a folder: $!\n";
+mkdir "$dir/www/keys" or die "Can't make a folder: $!\n";
+chmod 0755, "$dir/www", "$dir/www/keys" or die "Can't chmod: $!\n";
+chown $nobody, $nogroup, "$dir/www" or die "Can't chown: $!\n";
+$t->write_file('www/keys/file', $keys);
+chmod 0644, "$dir/www/keys/file" or die "Can't chmod: $!\n";
+
 my ($api, $jwt) = map { "\"$_\"" } qw/tollgate_api_keys tollgate_jwt_key_file/;
 my @warned = (
 	['keys that all can write', [$api, 'every user of this machine', '"chmod o-w"'],
@@ -84,6 +106,16 @@ my @warned = (
 		api_keys(file($keys, 0644, folder => 0777))],
 	['keys that the workers can replace', [$api, 'can be replaced by the user of the workers', '"chown root"'],
 		api_keys(file($keys, 0644, owner => $nobody))],
+	['keys that a group can replace', [$api, "can be replaced by everybody in the group $nogroup", '"chmod g-w"'],
+		api_keys(file($keys, 0644, folder => 02770, owners => $nogroup))],
+	['keys in a folder that the workers can rename', [$api, 'the user of the workers', "$dir/www"],
+		api_keys('www/keys/file')],
+	['keys behind a link that all can replace', [$api, 'can be replaced by every user', "$dir/open"],
+		api_keys('open/link')],
+	['keys that the workers can\'t read', [$api, 'may not be able to read', 'only after a reload'],
+		api_keys(file($keys, 0600))],
+	['keys that the workers can\'t get at', [$api, 'may not be able to read', 'enter its folder'],
+		api_keys(file($keys, 0644, folder => 0700))],
 	['public keys that all can write', [$jwt, 'every user of this machine', '"chmod o-w"'],
 		tokens(file($pem, 0666))],
 	['a secret that all can read', [$jwt, 'holds a secret', 'make tokens', '"chmod o-r"'],
@@ -101,6 +133,9 @@ my @accepted = (
 	['keys of an operator', api_keys(file($keys, 0664, user => 4711, group => 4711))],
 	['keys in a folder like /tmp', api_keys(file($keys, 0644, folder => 01777))],
 	['keys behind a link, which all links are open', api_keys('link')],
+	['keys of Kubernetes', api_keys('mounted/keys.json')],
+	['keys in a folder that a group can read', api_keys(file($keys, 0640, group => $nogroup, folder => 02750,
+		owners => $nogroup))],
 	['public keys that all can read', tokens(file($pem, 0644))],
 	['a secret for the workers to read', tokens(file('s' x 32, 0640, group => $nogroup))],
 	['a secret in a folder for the workers', tokens(file('s' x 32, 0644, folder => 0750, owners => $nogroup))],
@@ -111,7 +146,10 @@ my @accepted = (
 		. file($keys, 0644) . ";\n}"],
 );
 
-$t->plan(@warned + 2 * @accepted + 1);
+# Workers are in all groups of their user.
+my ($user, $group) = member();
+
+$t->plan(@warned + 2 * @accepted + 3);
 
 ###############################################################################
 
@@ -119,8 +157,33 @@ check_warned($t, $_) for @warned;
 check_accepted($t, $_) for @accepted;
 
 # Where nginx runs as one user, its workers are who starts it, and own what he owns.
-$ENV{TEST_NGINX_GLOBALS} =~ s/user nobody nogroup;/user root;/;
+workers_of($t, 'root');
 my ($status, $output) = nginx_t($t, api_keys(file($keys, 0600)));
 unlike($output, qr/\[warn\].*tollgate_api_keys/, 'workers of root');
 
+SKIP: {
+	skip 'no user is in a second group', 2 unless defined $user;
+	workers_of($t, $user);
+	check_accepted($t, ['keys for another group of the workers', api_keys(file($keys, 0640, group => $group))]);
+}
+
 ###############################################################################
+
+# A user who is in another group than his own, and that group.
+sub member {
+	my %primary;
+	while (my @user = getpwent) { $primary{$user[0]} = $user[3] }
+	while (my @found = getgrent) {
+		my ($member) = grep { $_ ne 'root' && exists $primary{$_} && $primary{$_} != $found[2] }
+			split / /, $found[3];
+		return ($member, $found[2]) if defined $member;
+	}
+	return;
+}
+
+# The harness keeps what it has put together.
+sub workers_of {
+	my ($t, $name) = @_;
+	$ENV{TEST_NGINX_GLOBALS} =~ s/\buser\s[^;]*;/user $name;/;
+	delete @$t{qw/globals _test_globals/};
+}

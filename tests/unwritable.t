@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 plan(skip_all => 'no /dev/full') unless -c '/dev/full';
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(28);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(31);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -170,6 +170,19 @@ for my $signal (qw/QUIT TERM/) {
 		"full, $signal: the number of lines");
 }
 is(scalar(@{[said(qr/lines of the audit log "$dir/)]}), 0, 'and none where all were written');
+
+# Under a limit that is smaller than the zone, the zone is there all the same, for this nginx alone.
+
+$t->stop() if -e "$dir/nginx.pid";
+$t->write_file_expand('nginx.conf', $t->read_file('nginx.conf') =~ s/tollgate:1m/tollgate:8m/r);
+limit($$, 4 << 20);
+$t->run();
+limit($$, 'unlimited');
+ok(-e "$dir/nginx.pid", 'a zone beyond the limit: nginx starts');
+is(status(get('/fine', $key)), 200, 'a zone beyond the limit: served');
+open my $log, '<', "$dir/error.log" or die "Can't open error.log: $!\n";
+is(scalar(grep { /\[warn\].*tollgate_zone "tollgate" cannot be shared with a newer nginx.*ulimit -f/ } <$log>), 1,
+	'a zone beyond the limit: it is said');
 
 ###############################################################################
 

@@ -33,8 +33,8 @@ pub(super) fn check(path: &str, purpose: Use) -> Result<Option<String>, String> 
     // In a container, a pipe is what its standard output is.
     if is_pipe && !is_own_stream(path) {
         return Ok(Some(format!(
-            "\"{shown}\" is a pipe: while nobody reads it, nginx doesn't start, and whoever reads it \
-             slowly holds up all clients of a worker; use a file instead, and follow that"
+            "\"{shown}\" is a pipe: lines that nobody reads in time are lost; use a file instead, and \
+             follow that"
         )));
     }
     Ok(None)

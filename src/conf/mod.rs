@@ -6,6 +6,7 @@
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
 //! * [`files`]: what stands where a file is to be written;
 //! * [`survey`]: what shows only when all of that has been read; [`text`]: and when it is read again;
+//! * [`warnings`]: how much of that is told;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
@@ -17,8 +18,10 @@ pub(crate) mod rules;
 pub(crate) mod settings;
 mod survey;
 mod text;
+mod warnings;
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,12 +33,13 @@ use crate::ffi::zone_memory::ZoneMemory;
 use crate::key_file::KeyFile;
 use crate::live::{next_id, Follow};
 use crate::state_file::StateFile;
-use policy::{Loaded, Policy, RuleUse};
+use policy::{Loaded, Policy};
 use rules::{LimitRule, Tier};
 use settings::Settings;
 use tollgate_core::limits::Zone;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::price::Prices;
+use warnings::Warnings;
 
 /// The main configuration: what `http` declares.
 pub(crate) struct MainConf {
@@ -118,38 +122,43 @@ impl MainConf {
                 self.zone_name()
             ));
         }
+        let mut warnings = Warnings::new(cx);
         for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
-            cx.log().warn(format_args!(
+            let warning = format!(
                 "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",
                 rule.name, rule.name, rule.place
-            ));
+            );
+            warnings.warn("tollgate_limit", warning);
         }
-        self.tell_unknown_keys(cx);
-        survey::tell(cx, servers);
+        self.tell_unknown_keys(&mut warnings);
+        survey::tell(&mut warnings, servers);
         if self.in_use() {
-            text::tell(cx);
+            text::tell(cx, &mut warnings);
         }
+        warnings.finish();
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a
     /// `tollgate_apply` holds in several locations, one in which it is known suffices.
-    fn tell_unknown_keys(&self, cx: &ConfContext<'_>) {
+    fn tell_unknown_keys(&self, warnings: &mut Warnings<'_, '_>) {
         let uses = &self.loaded.uses;
-        let is_same = |a: &RuleUse, b: &RuleUse| Rc::ptr_eq(&a.rule, &b.rule) && a.place == b.place;
-        for (index, applied) in uses.iter().enumerate() {
+        let known: HashSet<_> = uses
+            .iter()
+            .filter(|applied| applied.unknown.is_none())
+            .map(|applied| (Rc::as_ptr(&applied.rule), &applied.place))
+            .collect();
+        for applied in uses {
             let Some(unknown) = &applied.unknown else { continue };
-            let was_told = uses.iter().take(index).any(|other| is_same(other, applied));
-            let is_known =
-                uses.iter().any(|other| other.unknown.is_none() && is_same(other, applied));
-            if !was_told && !is_known {
-                cx.log().warn(format_args!(
+            if !known.contains(&(Rc::as_ptr(&applied.rule), &applied.place)) {
+                let warning = format!(
                     "\"tollgate_apply {}\" has no effect, as \"${unknown}\" in the key of tollgate_limit \
                      \"{}\" is always empty here: {} {}",
                     applied.rule.name,
                     applied.rule.name,
                     rule_key::remedy(unknown),
                     applied.place
-                ));
+                );
+                warnings.warn("tollgate_apply", warning);
             }
         }
     }

@@ -1,42 +1,38 @@
 //! What shows only when all of `http` has been read: directives that other ones keep from having an
 //! effect.
 
-use std::collections::HashSet;
-
 use super::settings::Given;
+use super::warnings::Warnings;
 use super::LocConf;
-use crate::ffi::conf::{ConfContext, Place};
+use crate::ffi::conf::Place;
 use crate::ffi::locations::{Found, Location, Server};
 use tollgate_core::nginx_text::header_name;
 
 /// Tells what the servers do that isn't meant.
-pub(super) fn tell(cx: &ConfContext<'_>, servers: &[Server<'_>]) {
-    let mut told = HashSet::new();
+pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
     for server in servers {
         let has_rest = server.locations.iter().any(|location| location.is_of("/"));
         // Where there is a location for all paths, no request is in none.
         for location in server.locations.iter().filter(|one| !(has_rest && one.is_server())) {
-            let Some(doubts) = location.conf.policy().map(|_| doubts(server, location)) else {
-                continue;
-            };
-            for doubt in doubts {
-                if !told.contains(&doubt) {
-                    cx.log().warn(format_args!("{doubt}"));
-                    told.insert(doubt);
-                }
+            if location.conf.policy().is_some() {
+                look_at(warnings, server, location);
             }
         }
     }
 }
 
-fn doubts(server: &Server<'_>, location: &Location<'_>) -> Vec<String> {
-    let mut doubts = Vec::new();
-    doubts.extend(of_body(location));
-    doubts.extend(of_headers(server, location.conf));
-    for (directive, uri, place) in questions(location.conf) {
-        doubts.extend(of_question(server, directive, uri, place));
+fn look_at(warnings: &mut Warnings<'_, '_>, server: &Server<'_>, location: &Location<'_>) {
+    if let Some(doubt) = of_body(location) {
+        warnings.warn("tollgate_max_body", doubt);
     }
-    doubts
+    for doubt in of_headers(server, location.conf) {
+        warnings.warn("tollgate_api_key_header", doubt);
+    }
+    for (directive, uri, place) in questions(location.conf) {
+        if let Some(doubt) = of_question(server, directive, uri, place) {
+            warnings.warn(directive, doubt);
+        }
+    }
 }
 
 /// `tollgate_max_body` above `client_max_body_size`.
@@ -99,7 +95,10 @@ fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Place)> {
 fn of_question(server: &Server<'_>, directive: &str, uri: &str, place: &Place) -> Option<String> {
     let (file, line) = (&server.file, server.line);
     let here = format!("the server in {file}:{line}");
-    let remedy = format!("add \"location = {uri} {{ internal; proxy_pass ...; }}\" to it {place}");
+    let remedy = format!(
+        "add \"location = {uri} {{ internal; proxy_pass ...; }}\" to it, or \"tollgate off;\" if no requests with \
+         tokens come there {place}"
+    );
     let found = match server.find(uri) {
         Found::Location(found) => found,
         Found::Redirect => {

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use super::warnings::Warnings;
 use crate::ffi::conf::ConfContext;
 use tollgate_core::nginx_text::early;
 use tollgate_core::nginx_text::text::{read, Files};
@@ -42,11 +43,11 @@ impl Files for Included<'_, '_> {
 }
 
 /// Tells what reads variables of ours before there is anything in them.
-pub(super) fn tell(cx: &ConfContext<'_>) {
+pub(super) fn tell(cx: &ConfContext<'_>, warnings: &mut Warnings<'_, '_>) {
     let file = cx.main_file();
     let mut files = Included { cx, left: MAX_TEXT };
     let Some(text) = files.text(&file) else { return };
     for early in early::find(&read(&text, &file, &mut files)) {
-        cx.log().warn(format_args!("{early}"));
+        warnings.warn("$tollgate_...", early.to_string());
     }
 }

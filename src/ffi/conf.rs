@@ -47,7 +47,7 @@ impl fmt::Display for ConfError {
 }
 
 /// Where a directive stands, for errors that show only later.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     file: String,
     line: usize,

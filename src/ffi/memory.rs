@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::ptr::{null_mut, NonNull};
 
-use ngx::ffi::{memfd_create, mmap};
+use ngx::ffi::{memfd_create, mmap, MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE};
 
 /// Memory that nobody can run: where that isn't said, the kernel may refuse it (`vm.memfd_noexec`).
 const MFD_NOEXEC_SEAL: u32 = 8;
@@ -45,12 +45,32 @@ pub(super) unsafe fn map(
     protection: u32,
     flags: u32,
 ) -> io::Result<NonNull<u8>> {
+    // SAFETY: by the contract of this function.
+    unsafe { map_at(file.as_raw_fd(), start, len, protection, flags) }
+}
+
+/// Maps zeros, to be shared with the processes that this one makes.
+pub(super) fn map_nothing(len: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: nobody else has it.
+    unsafe { map_at(-1, 0, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS) }
+}
+
+/// # Safety
+///
+/// As for [`map`].
+unsafe fn map_at(
+    descriptor: i32,
+    start: u64,
+    len: usize,
+    protection: u32,
+    flags: u32,
+) -> io::Result<NonNull<u8>> {
     let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let start = i64::try_from(start).map_err(too_large)?;
     let protection = i32::try_from(protection).unwrap_or(0);
     let flags = i32::try_from(flags).unwrap_or(0);
     // SAFETY: a new mapping, where the kernel has room.
-    let address = unsafe { mmap(null_mut(), len, protection, flags, file.as_raw_fd(), start) };
+    let address = unsafe { mmap(null_mut(), len, protection, flags, descriptor, start) };
     // MAP_FAILED is -1.
     match NonNull::new(address.cast::<u8>())
         .filter(|address| address.as_ptr() as usize != usize::MAX)

@@ -217,7 +217,7 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                         unsafe { super::open_file::end_all(ngx_cycle) };
                     }
                     if let Some((zone, _)) = main.zone().filter(|_| reloaded) {
-                        upkeep::join(zone, main);
+                        upkeep::move_to(zone, main);
                     }
                 }
                 _ => status::end(),

@@ -1,12 +1,19 @@
 //! The file of an audit log: opened, reopened and closed by nginx, written to by us.
 
 use std::ffi::c_void;
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::ptr::null_mut;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use ngx::ffi::{
-    ngx_add_timer, ngx_conf_open_file, ngx_cycle_t, ngx_del_timer, ngx_delete_posted_event,
-    ngx_event_t, ngx_log_t, ngx_open_file_t, ngx_post_event, ngx_posted_events, write,
+    fcntl, ngx_add_timer, ngx_conf_open_file, ngx_cycle_t, ngx_del_timer, ngx_delete_posted_event,
+    ngx_event_t, ngx_log_t, ngx_open_file_t, ngx_post_event, ngx_posted_events, write, F_GETFL,
+    F_SETFL, O_NONBLOCK,
 };
 use parking_lot::Mutex;
 use tollgate_core::audit::{Batch, Trouble};
@@ -17,6 +24,13 @@ use super::log::cycle_error;
 
 /// Milliseconds until it is tried again to write what could not be written.
 const RETRY_MS: u64 = 1000;
+/// The same where it is for a reader to take what was written before.
+const RETRY_STREAM_MS: u64 = 20;
+/// How long the end of a process waits for such a reader.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
+const READER_PAUSE: Duration = Duration::from_millis(5);
+/// So many bytes get into a pipe as a whole, or not at all, whoever else writes to it: `PIPE_BUF`, pipe(7).
+const PIECE: usize = 4096;
 
 /// When lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +49,8 @@ pub(crate) struct LogFile {
     file: *mut ngx_open_file_t,
     /// Another directive writes to it, too.
     is_shared: bool,
+    /// A named pipe, held open for reading as well: so nobody waits for a reader who opens it for writing.
+    _pipe: Option<File>,
     waiting: Mutex<Waiting>,
 }
 
@@ -44,6 +60,8 @@ struct Waiting {
     trouble: Trouble,
     /// The descriptor that was written to last; another one is that of another file.
     fd: i32,
+    /// That is one of a pipe or a terminal, which takes no more than somebody reads.
+    is_stream: bool,
     /// The file is closed, or about to be.
     is_over: bool,
 }
@@ -73,12 +91,13 @@ impl LogFile {
                  of its own"
             )));
         }
+        let pipe = if is_shared { None } else { hold_open(&cx.prefix_path(path)?) };
         // SAFETY: a structure of pointers, numbers and flags, for which zero is a value.
         let event = unsafe { std::mem::zeroed() };
         let (batch, trouble) = (Batch::new(buffering.size), Trouble::default());
-        let waiting = Waiting { batch, event, trouble, fd: -1, is_over: false };
+        let waiting = Waiting { batch, event, trouble, fd: -1, is_stream: false, is_over: false };
         let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
-        let log = Rc::new(Self { path, buffering, file, is_shared, waiting });
+        let log = Rc::new(Self { path, buffering, file, is_shared, _pipe: pipe, waiting });
         entry.data = (&raw const *log).cast_mut().cast();
         entry.flush = Some(on_reopen);
         Ok(log)
@@ -142,14 +161,19 @@ impl LogFile {
         // If nginx could not open the new file, it stays with the old one, and so does a torn line.
         if std::mem::replace(&mut waiting.fd, fd) != fd {
             waiting.batch.reopened();
+            // Who else writes to it, as nginx opened it, would be told to wait, and doesn't know how to.
+            waiting.is_stream = !self.is_shared && never_wait(fd);
         }
         while !waiting.batch.is_empty() {
-            let bytes = waiting.batch.as_bytes();
+            let bytes = match waiting.is_stream {
+                true => waiting.batch.piece(PIECE),
+                false => waiting.batch.as_bytes(),
+            };
             let wanted = bytes.len();
             // SAFETY: so many bytes are there.
             let written = unsafe { write(fd, bytes.as_ptr().cast::<c_void>(), wanted) };
             let error = std::io::Error::last_os_error();
-            if written < 0 && error.kind() == std::io::ErrorKind::Interrupted {
+            if written < 0 && error.kind() == ErrorKind::Interrupted {
                 continue;
             }
             let done = usize::try_from(written).unwrap_or(0);
@@ -157,9 +181,13 @@ impl LogFile {
             if done == wanted {
                 continue;
             }
-            self.complain(waiting, (written < 0).then_some(error));
+            let is_unread = written < 0 && error.kind() == ErrorKind::WouldBlock;
+            // A reader is never at the end of what was just written: it is no trouble while there is room.
+            if !is_unread || waiting.batch.is_full() {
+                self.complain(waiting, (written < 0).then_some(error));
+            }
             // Also if no further line comes, they are written as soon as they can be.
-            self.call(waiting, RETRY_MS);
+            self.call(waiting, if waiting.is_stream { RETRY_STREAM_MS } else { RETRY_MS });
             return;
         }
         let dropped = waiting.batch.take_dropped();
@@ -180,6 +208,10 @@ impl LogFile {
             "lines wait for as long as the buffer has room; {lost} lines were lost so far"
         );
         match error {
+            Some(error) if error.kind() == ErrorKind::WouldBlock => cycle_error(format_args!(
+                "tollgate: cannot write the audit log \"{path}\": whoever reads it takes too little; \
+                 {so_far}"
+            )),
             Some(error) => cycle_error(format_args!(
                 "tollgate: cannot write the audit log \"{path}\": {error}; {so_far}"
             )),
@@ -191,7 +223,12 @@ impl LogFile {
 
     /// The process is about to end, or to close the file: what can't be written now, never will be.
     fn end(&self, waiting: &mut Waiting) {
+        let begun = Instant::now();
         self.flush(waiting);
+        while waiting.is_stream && !waiting.batch.is_empty() && begun.elapsed() < READER_PATIENCE {
+            std::thread::sleep(READER_PAUSE);
+            self.flush(waiting);
+        }
         self.give_up(waiting);
         // A request that is still served by the configuration of before (`master_process off`) must not
         // write to what has the descriptor next.
@@ -208,6 +245,37 @@ impl LogFile {
             ));
         }
     }
+}
+
+/// Opens a named pipe for both directions, which waits for nobody; `None`: it is something else.
+fn hold_open(path: &str) -> Option<File> {
+    // The pipe behind `/dev/stdout` has no name, and others who write to it.
+    let path = std::fs::canonicalize(path).ok()?;
+    let is_pipe = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_fifo());
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(i32::try_from(O_NONBLOCK).unwrap_or(0));
+    // nginx says it, if it can't be opened.
+    is_pipe.then(|| options.open(path).ok()).flatten()
+}
+
+/// Has writes to a pipe or a terminal fail that would have to wait for a reader; `false`: it is something
+/// else, or can't be done. nginx has opened it for itself (also where it is called `/dev/stdout`), so
+/// that nobody else notices.
+fn never_wait(fd: i32) -> bool {
+    // SAFETY: nginx's descriptor, which is open, and is not closed by this.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    let is_stream = file.metadata().is_ok_and(|found| {
+        let kind = found.file_type();
+        kind.is_fifo() || kind.is_char_device()
+    });
+    let [get, set, flag] =
+        [F_GETFL, F_SETFL, O_NONBLOCK].map(|number| i32::try_from(number).unwrap_or(-1));
+    // SAFETY: reads and writes flags of the descriptor.
+    is_stream
+        && unsafe {
+            let flags = fcntl(fd, get);
+            flags >= 0 && fcntl(fd, set, flags | flag) == 0
+        }
 }
 
 /// How many files a configuration has opened.

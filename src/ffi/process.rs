@@ -1,16 +1,19 @@
 //! The process that we run in.
 
-use std::ffi::OsStr;
+use std::ffi::{c_char, c_void, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use ngx::ffi::{
-    chown, geteuid, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_cycle_t, ngx_exiting,
-    ngx_pid, ngx_process, ngx_test_config, ngx_worker, pthread_sigmask, sigfillset, sigset_t,
-    NGX_PROCESS_SIGNALLER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, SIG_SETMASK,
+    chown, geteuid, getgrouplist, kill, ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_cycle_t,
+    ngx_exiting, ngx_inherited, ngx_pid, ngx_process, ngx_test_config, ngx_worker, pthread_sigmask,
+    sigfillset, sigset_t, NGX_PROCESS_SIGNALLER, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
+    SIG_SETMASK,
 };
 
 use tollgate_core::limits::Process;
@@ -57,6 +60,12 @@ pub(super) fn is_running() -> bool {
         ngx_process == NGX_PROCESS_SIGNALLER as usize
             || ngx_cycle.as_ref().is_some_and(|cycle| !cycle.conf_ctx.is_null())
     }
+}
+
+/// Whether an nginx that runs has started this one, to be followed by it (USR2).
+pub(super) fn is_upgrade() -> bool {
+    // SAFETY: nginx writes it once, at its start, when it takes over the sockets of the other.
+    unsafe { ngx_inherited != 0 }
 }
 
 /// Its number as the kernel has it: for code that runs in the master as well, before nginx knows.
@@ -151,6 +160,67 @@ pub(super) unsafe fn worker_user(cycle: *mut ngx_cycle_t) -> Option<(u32, u32)> 
         let unset = core.user == u32::MAX || core.group == u32::MAX;
         (!unset).then_some((core.user, core.group))
     }
+}
+
+/// Who the workers are, where that is somebody else than this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+    /// Those that the user is in besides.
+    groups: Vec<u32>,
+}
+
+/// # Safety
+///
+/// `cycle` is null, or complete but for its shared memory.
+pub(super) unsafe fn workers(cycle: *mut ngx_cycle_t) -> Option<Workers> {
+    // SAFETY: by the contract of this function, `worker_user` has looked whether there is a cycle; nginx keeps
+    // the name as a string with a NUL. The list has room for as many groups as the function is told.
+    unsafe {
+        let (user, group) = worker_user(cycle)?;
+        let conf = (*cycle).conf_ctx.add(ngx_core_module.index);
+        let core = (*conf).cast::<ngx_core_conf_t>().as_ref()?;
+        let mut groups = vec![0; 1024];
+        let mut count = 1024;
+        // As nginx's own call of initgroups(3).
+        let found = !core.username.is_null()
+            && getgrouplist(core.username, group, groups.as_mut_ptr(), &raw mut count) >= 0;
+        groups.truncate(if found { usize::try_from(count).unwrap_or(0) } else { 0 });
+        Some(Workers { user, group, groups })
+    }
+}
+
+impl Workers {
+    /// Whether a file or folder gives them these rights, as far as its mode tells. What an access control
+    /// list says is left to that.
+    pub(crate) fn may(&self, path: &Path, rights: u32) -> bool {
+        let Ok(found) = std::fs::metadata(path) else { return false };
+        let is_in = |group: u32| group == self.group || self.groups.contains(&group);
+        let shift = match (found.uid() == self.user, is_in(found.gid())) {
+            (true, _) => 6,
+            (false, true) => 3,
+            (false, false) => 0,
+        };
+        self.user == 0 || found.mode() >> shift & rights == rights || has_acl(path)
+    }
+}
+
+/// Whether a file has an access control list (acl(5)).
+fn has_acl(path: &Path) -> bool {
+    extern "C" {
+        fn getxattr(
+            path: *const c_char,
+            name: *const c_char,
+            value: *mut c_void,
+            size: usize,
+        ) -> isize;
+    }
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: both are strings with a NUL at their end; with a size of 0 nothing is written.
+    let size =
+        unsafe { getxattr(path.as_ptr(), c"system.posix_acl_access".as_ptr(), null_mut(), 0) };
+    size > 0
 }
 
 /// What nginx does with its processes.

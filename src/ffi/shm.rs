@@ -6,8 +6,7 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -168,7 +167,8 @@ impl SharedZone {
         }
         // Who has made memory itself would take it for inherited.
         if !process::is_running() && !process::is_test() {
-            if let Some(memory) = ZoneMemory::inherited(&self.name, self.size) {
+            let inherited = ZoneMemory::inherited(&self.name, self.size, self.state.is_some());
+            if let Some(memory) = inherited {
                 match attach(memory) {
                     Ok(mapped) => return Ok(mapped),
                     Err(error) => cycle_warn(format_args!(
@@ -179,8 +179,21 @@ impl SharedZone {
                 }
             }
         }
-        let memory = ZoneMemory::make(&self.name, self.size)
-            .map_err(|error| format!("cannot be made: {error}"))?;
+        let memory = ZoneMemory::make(&self.name, self.size).or_else(|error| {
+            let private = ZoneMemory::make_private(self.size)?;
+            cycle_warn(format_args!(
+                "tollgate_zone \"{}\" cannot be shared with a newer nginx (USR2), which would count \
+                 for itself: {error}{}",
+                self.name,
+                match error.kind() {
+                    io::ErrorKind::FileTooLarge =>
+                        "; raise the limit on the size of files (\"ulimit -f\", \"LimitFSIZE=\")",
+                    _ => "",
+                }
+            ));
+            Ok(private)
+        });
+        let memory = memory.map_err(|error: io::Error| format!("cannot be made: {error}"))?;
         let zone = format(&memory, self)?;
         Ok(Mapped { zone: Rc::new(zone), memory })
     }
@@ -249,61 +262,35 @@ fn new_seed() -> Result<(u64, u64), String> {
 /// change them.
 fn check_files(shared: &SharedZone) {
     // SAFETY: zones are made when all of the configuration has been read.
-    let worker = unsafe { process::worker_user(shared.cycle) };
+    let workers = unsafe { process::workers(shared.cycle) };
     let files = shared.files.borrow();
     for (index, file) in files.iter().enumerate() {
         if files.iter().take(index).any(|other| other.path == file.path) {
             continue;
         }
-        for danger in file.dangers(worker.map(|(user, _)| user)) {
+        for danger in file.dangers(workers.as_ref()) {
             cycle_warn(format_args!("{danger}"));
         }
-        let Some(worker) = worker else { continue };
-        let path = &file.path;
-        let folders = Path::new(path).ancestors().skip(1);
-        let is_open =
-            may(worker, Path::new(path), 0o4) && folders.into_iter().all(|f| may(worker, f, 0o1));
-        if !is_open {
-            cycle_warn(format_args!(
-                "the user of the workers may not be able to read \"{path}\", so that changes of it \
-                 would be in force only after a reload; let that user's group read the file, and \
-                 enter its folder"
-            ));
-        }
     }
-}
-
-/// Whether the mode of a file or folder gives this user and group these rights.
-fn may((user, group): (u32, u32), path: &Path, rights: u32) -> bool {
-    user == 0
-        || std::fs::metadata(path).is_ok_and(|found| {
-            let shift = match (found.uid() == user, found.gid() == group) {
-                (true, _) => 6,
-                (false, true) => 3,
-                (false, false) => 0,
-            };
-            found.mode() >> shift & rights == rights
-        })
 }
 
 /// The workers, who write the file, are not who reads the configuration.
 fn prepare_folder(state: &StateFile, cycle: *mut ngx_cycle_t) {
     let folder = state.folder();
     // SAFETY: zones are made when all of the configuration has been read.
-    let user = unsafe { process::worker_user(cycle) };
+    let workers = unsafe { process::workers(cycle) };
     let is_new = !folder.exists() && std::fs::create_dir_all(folder).is_ok();
-    let Some((user, group)) = user else { return };
+    let Some(workers) = workers else { return };
     if is_new {
         let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes());
-        let given = path.map(|path| process::give(&path, (user, group)));
+        let given = path.map(|path| process::give(&path, (workers.user, workers.group)));
         if matches!(given, Ok(Ok(()))) {
             return;
         }
     }
-    let may_write = may((user, group), folder, 0o3);
-    if !may_write {
+    if !workers.may(folder, 0o3) {
         cycle_warn(format_args!(
-            "the user of the workers may not be able to write {state}; give the folder \"{}\" to \
+            "\"state=\" of \"tollgate_zone\": the user of the workers may not be able to write {state}; give the folder \"{}\" to \
              that user, or give the state a folder of its own",
             folder.display()
         ));

@@ -3,20 +3,23 @@
 //!
 //! nginx's own shared memory can't be found by a master that another one starts. So the zone lies in a file
 //! without a place, whose descriptor the new master inherits, as it does those of listening sockets; it
-//! knows the memory by its name, which the kernel keeps.
+//! knows the memory by its name, which the kernel keeps. Workers don't hand it on to what they start. Where
+//! there can be no such file, the memory has none, and is not shared with another master.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::FromRawFd as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use ngx::ffi::{munmap, MAP_SHARED, PROT_READ, PROT_WRITE};
+use ngx::ffi::{fcntl, getppid, munmap, FD_CLOEXEC, F_SETFD, MAP_SHARED, PROT_READ, PROT_WRITE};
 
 use super::memory::{self, map};
+use super::process;
 
 /// What the name of such memory begins with.
 const PREFIX: &str = "tollgate-zone:";
@@ -26,8 +29,8 @@ const MAX_NAME: usize = 200;
 /// Memory that is mapped as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct ZoneMemory {
-    /// Kept open for those that inherit it.
-    _file: File,
+    /// Kept open for those that inherit it; `None`: it is not in a file.
+    file: Option<File>,
     start: NonNull<AtomicU64>,
     len: usize,
 }
@@ -41,13 +44,23 @@ impl ZoneMemory {
     /// New memory for the zone of this name, zeros.
     pub(super) fn make(zone: &str, len: usize) -> io::Result<Arc<Self>> {
         let name = CString::new(name_of(zone))?;
-        // Without MFD_CLOEXEC: whoever nginx starts is to have it.
+        // Without MFD_CLOEXEC: the newer nginx that this one starts is to have it.
         Self::new(memory::make(&name, 0, len as u64)?, len)
     }
 
-    /// That of the nginx which has started this one, if it is as large. Only for a process that has made
-    /// none itself. What is of no use is let go of.
-    pub(super) fn inherited(zone: &str, len: usize) -> Option<Arc<Self>> {
+    /// The same, but that no other nginx can share it.
+    pub(super) fn make_private(len: usize) -> io::Result<Arc<Self>> {
+        let start = memory::map_nothing(len)?;
+        Ok(Arc::new(Self { file: None, start: start.cast(), len }))
+    }
+
+    /// That of the nginx which has started this one for an upgrade, if it is as large. `is_filed`: what is
+    /// in it is in a file as well, which is newer where that nginx didn't use the memory. Only for a process
+    /// that has made none itself. What is of no use is let go of.
+    pub(super) fn inherited(zone: &str, len: usize, is_filed: bool) -> Option<Arc<Self>> {
+        if !process::is_upgrade() {
+            return None;
+        }
         let wanted = name_of(zone);
         let mut found = None;
         for entry in std::fs::read_dir("/proc/self/fd").ok()?.flatten().collect::<Vec<_>>() {
@@ -58,7 +71,7 @@ impl ZoneMemory {
             // there at its start, and has a name that only we give.
             let file = unsafe { File::from_raw_fd(descriptor) };
             let is_as_large = file.metadata().is_ok_and(|known| known.len() == len as u64);
-            if name == wanted && is_as_large {
+            if name == wanted && is_as_large && !(is_filed && is_left_over(&file)) {
                 found = Self::new(file, len).ok();
             }
         }
@@ -68,7 +81,15 @@ impl ZoneMemory {
     fn new(file: File, len: usize) -> io::Result<Arc<Self>> {
         // SAFETY: all that is in it are atomics.
         let start = unsafe { map(&file, 0, len, PROT_READ | PROT_WRITE, MAP_SHARED)? };
-        Ok(Arc::new(Self { _file: file, start: start.cast(), len }))
+        Ok(Arc::new(Self { file: Some(file), start: start.cast(), len }))
+    }
+
+    /// Keeps it from what this process starts, which is no newer nginx: for workers.
+    pub(crate) fn keep(&self) {
+        let Some(file) = &self.file else { return };
+        let command = i32::try_from(F_SETFD).unwrap_or(-1);
+        // SAFETY: changes a flag of a descriptor that is ours, in this process only.
+        unsafe { fcntl(file.as_raw_fd(), command, FD_CLOEXEC) };
     }
 
     /// The memory.
@@ -99,4 +120,22 @@ fn memory_name(link: &std::path::Path) -> Option<Vec<u8>> {
     let name = OsStr::as_bytes(target.as_os_str()).strip_prefix(b"/memfd:")?;
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
     name.starts_with(PREFIX.as_bytes()).then(|| name.to_vec())
+}
+
+/// Whether the nginx that has started this one was itself handed the memory and makes no use of it: it has no
+/// such zone, or is of a version that doesn't know of it. What was charged since then isn't in there.
+fn is_left_over(file: &File) -> bool {
+    // SAFETY: it can't fail.
+    let parent = unsafe { getppid() };
+    let open = std::fs::read_dir(format!("/proc/{parent}/fd")).into_iter().flatten().flatten();
+    // Else it is not the parent any more, or can't be looked at: nothing is known.
+    let is_known = open.into_iter().any(|entry| memory_name(&entry.path()).is_some());
+    let maps = std::fs::read_to_string(format!("/proc/{parent}/maps"));
+    let (Ok(maps), Ok(found)) = (maps, file.metadata()) else { return false };
+    let number = found.ino().to_string();
+    // Address, rights, offset, device, number of the file, path: proc(5).
+    let is_used = maps.lines().any(|line| {
+        line.contains(PREFIX) && line.split_ascii_whitespace().nth(4) == Some(number.as_str())
+    });
+    is_known && !is_used
 }

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use crate::mounts::Mounts;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 30;
@@ -80,45 +81,15 @@ pub(super) fn blindness(path: &str) -> Option<String> {
         ));
     }
     let resolved = fs::canonicalize(path).ok()?;
-    let is_mount = is_mount_point(&resolved).unwrap_or_else(|| {
+    let is_elsewhere = || {
         let folder = resolved.parent().and_then(|folder| fs::metadata(folder).ok());
         folder.is_some_and(|folder| folder.dev() != found.dev())
-    });
+    };
+    let is_mount = Mounts::now().map_or_else(is_elsewhere, |mounts| mounts.has_point(&resolved));
     is_mount.then(|| {
         format!(
             "\"{path}\" is a mount of its own: where it comes from, a file that is moved over it changes \
              nothing here, not even that a key is revoked; {remedy}"
         )
     })
-}
-
-/// Whether something is mounted just there; `None` where the kernel doesn't tell.
-fn is_mount_point(path: &Path) -> Option<bool> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let wanted = path.as_os_str().as_encoded_bytes();
-    // The fifth field is the mount point (proc(5)).
-    let mut points =
-        mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|b| *b == b' ').nth(4));
-    Some(points.any(|point| unescaped(point) == wanted))
-}
-
-/// Spaces, tabs, line ends and backslashes are written as `\040`, in octal digits.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, behind)) = rest.split_first() {
-        let digits = behind.first_chunk::<3>().filter(|_| *first == b'\\');
-        let code = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = behind.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    out
 }

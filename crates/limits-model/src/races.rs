@@ -29,6 +29,8 @@ pub enum Race {
     TrimmedBlindly,
     /// The two words of a waiter are read without asking whether they belong together.
     ReadInParts,
+    /// The changes that are noted are only looked at by whoever has taken his promise back.
+    GlancedChanges,
 }
 
 std::thread_local! {

@@ -11,19 +11,27 @@ pub struct Rights {
     pub group: u32,
     /// The bits of its mode (inode(7)).
     pub mode: u32,
+    /// What it is mounted in can't be written: by nobody, whatever the mode says.
+    pub is_read_only: bool,
 }
 
 impl Rights {
     /// Whether every user of the machine may write it. Into a folder whose sticky bit is set everybody may
     /// put files, and nobody may replace those of others.
     fn all_write(self, is_folder: bool) -> bool {
-        self.mode & 0o002 != 0 && !(is_folder && self.mode & 0o1000 != 0)
+        self.mode & 0o002 != 0 && self.is_open(is_folder)
+    }
+
+    fn is_open(self, is_folder: bool) -> bool {
+        let is_sticky = is_folder && self.mode & 0o1000 != 0;
+        !(self.is_read_only || is_sticky)
     }
 
     /// Whether a group may write it that has others than root and its owner in it. The group with the
     /// number of the owner is his own.
-    fn others_write(self) -> bool {
-        self.mode & 0o020 != 0 && self.group != 0 && self.group != self.user
+    fn others_write(self, is_folder: bool) -> bool {
+        let is_own = self.group == 0 || self.group == self.user;
+        self.mode & 0o020 != 0 && !is_own && self.is_open(is_folder)
     }
 }
 
@@ -32,10 +40,12 @@ impl Rights {
 pub struct Place<'p> {
     /// The file itself, where links lead to.
     pub file: Rights,
-    /// All folders around it, the nearest first.
+    /// All folders around it, the nearest first; and those around the links that lead to it.
     pub folders: Vec<(&'p str, Rights)>,
     /// Whoever reads it can make what the file is to verify.
     pub is_secret: bool,
+    /// Whoever runs a container, or a unit of systemd, has put it into memory for this nginx alone.
+    pub is_handed_in: bool,
 }
 
 /// What somebody else could do.
@@ -49,6 +59,8 @@ pub enum Danger {
     WorkersOwn,
     /// Every user may replace it.
     AllReplace(String),
+    /// The group may.
+    GroupReplaces(u32, String),
     /// The workers may.
     WorkersReplace(String),
     /// Every user may read the secret.
@@ -75,6 +87,11 @@ impl fmt::Display for Danger {
                 "can be replaced by every user of this machine, as the folder \"{folder}\" can be written; \
                  \"chmod o-w\" that"
             ),
+            Self::GroupReplaces(group, folder) => write!(
+                f,
+                "can be replaced by everybody in the group {group}, as the folder \"{folder}\" can be written; \
+                 \"chmod g-w\" that"
+            ),
             Self::WorkersReplace(folder) => write!(
                 f,
                 "can be replaced by the user of the workers, to whom the folder \"{folder}\" belongs; \
@@ -97,18 +114,29 @@ pub fn dangers(place: &Place<'_>, workers: Option<u32>) -> Vec<Danger> {
     let mut dangers = Vec::new();
     if file.all_write(false) {
         dangers.push(Danger::AllWrite);
-    } else if file.others_write() {
+    } else if file.others_write(false) {
         dangers.push(Danger::GroupWrites(file.group));
     }
-    if Some(file.user) == workers {
+    // Who owns a file may give himself the right to write it.
+    let is_of_workers = |rights: Rights| Some(rights.user) == workers && !rights.is_read_only;
+    if is_of_workers(file) {
         dangers.push(Danger::WorkersOwn);
     }
-    let open = place.folders.iter().find(|(_, folder)| folder.all_write(true));
-    dangers.extend(open.map(|(name, _)| Danger::AllReplace((*name).to_owned())));
-    let own = place.folders.first().filter(|(_, folder)| Some(folder.user) == workers);
-    dangers.extend(own.map(|(name, _)| Danger::WorkersReplace((*name).to_owned())));
+    // A folder further up can be renamed, with all that is in it. One of each kind is enough.
+    let first = |fits: &dyn Fn(Rights) -> bool| {
+        let found = place.folders.iter().find(|(_, folder)| fits(*folder));
+        found.map(|(name, folder)| ((*name).to_owned(), *folder))
+    };
+    if let Some((name, _)) = first(&|folder| folder.all_write(true)) {
+        dangers.push(Danger::AllReplace(name));
+    } else if let Some((name, folder)) = first(&|folder| folder.others_write(true)) {
+        dangers.push(Danger::GroupReplaces(folder.group, name));
+    }
+    if let Some((name, _)) = first(&is_of_workers) {
+        dangers.push(Danger::WorkersReplace(name));
+    }
     let can_enter = || place.folders.iter().all(|(_, folder)| folder.mode & 0o001 != 0);
-    if place.is_secret && file.mode & 0o004 != 0 && can_enter() {
+    if place.is_secret && !place.is_handed_in && file.mode & 0o004 != 0 && can_enter() {
         dangers.push(Danger::AllRead);
     }
     dangers
@@ -121,11 +149,12 @@ mod tests {
     const WORKERS: u32 = 33;
 
     fn rights(user: u32, group: u32, mode: u32) -> Rights {
-        Rights { user, group, mode }
+        Rights { user, group, mode, is_read_only: false }
     }
 
     fn place(file: Rights, folder: Rights, is_secret: bool) -> Place<'static> {
-        Place { file, folders: vec![("/keys", folder), ("/", rights(0, 0, 0o755))], is_secret }
+        let folders = vec![("/keys", folder), ("/", rights(0, 0, 0o755))];
+        Place { file, folders, is_secret, is_handed_in: false }
     }
 
     #[test]
@@ -153,10 +182,39 @@ mod tests {
             (rights(0, 0, 0o755), vec![]),
             (rights(0, 0, 0o1777), vec![]),
             (rights(0, 0, 0o777), vec![Danger::AllReplace("/keys".into())]),
+            (rights(0, 0, 0o775), vec![]),
+            (rights(1000, 1000, 0o775), vec![]),
+            (rights(0, WORKERS, 0o750), vec![]),
+            (rights(0, WORKERS, 0o2770), vec![Danger::GroupReplaces(WORKERS, "/keys".into())]),
+            (rights(1000, 50, 0o775), vec![Danger::GroupReplaces(50, "/keys".into())]),
+            (rights(0, WORKERS, 0o3777), vec![]),
             (rights(WORKERS, WORKERS, 0o700), vec![Danger::WorkersReplace("/keys".into())]),
         ] {
             assert_eq!(dangers(&place(file, folder, false), Some(WORKERS)), expected, "{folder:?}");
         }
+    }
+
+    #[test]
+    fn a_folder_further_up_can_be_renamed() {
+        let (file, closed) = (rights(0, 0, 0o644), rights(0, 0, 0o755));
+        let folders =
+            vec![("/srv/www/keys", closed), ("/srv/www", rights(WORKERS, WORKERS, 0o755))];
+        let place = Place { file, folders, is_secret: false, is_handed_in: false };
+        assert_eq!(dangers(&place, Some(WORKERS)), [Danger::WorkersReplace("/srv/www".into())]);
+    }
+
+    #[test]
+    fn nobody_writes_what_is_mounted_to_be_read() {
+        let fixed = |rights: Rights| Rights { is_read_only: true, ..rights };
+        let folder = fixed(rights(WORKERS, WORKERS, 0o777));
+        for mode in [0o666, 0o664] {
+            let place = place(fixed(rights(WORKERS, 50, mode)), folder, false);
+            assert_eq!(dangers(&place, Some(WORKERS)), [], "{mode:o}");
+        }
+        let open = place(fixed(rights(0, 0, 0o644)), fixed(rights(0, 0, 0o755)), true);
+        assert_eq!(dangers(&open, Some(WORKERS)), [Danger::AllRead]);
+        let handed_in = Place { is_handed_in: true, ..open };
+        assert_eq!(dangers(&handed_in, Some(WORKERS)), []);
     }
 
     #[test]
@@ -177,7 +235,7 @@ mod tests {
     fn nothing_can_be_kept_from_workers_that_are_who_starts_nginx() {
         let place = place(rights(1000, 1000, 0o600), rights(1000, 1000, 0o700), true);
         assert_eq!(dangers(&place, None), []);
-        let of_root = Place { file: rights(0, 0, 0o600), folders: vec![], is_secret: true };
+        let of_root = Place { file: rights(0, 0, 0o600), folders: vec![], ..place };
         assert_eq!(dangers(&of_root, Some(0)), []);
     }
 }

@@ -66,6 +66,13 @@ impl Price {
         )
     }
 
+    /// Whether it looks like the price of one token, as other gateways have it: less than 0.0001 a million,
+    /// but not free.
+    #[must_use]
+    pub fn is_of_one_token(&self) -> bool {
+        (1..100_000).contains(&self.input.max(self.output))
+    }
+
     /// What the tokens cost, in nano-units: rounded up, once, and at most `u64::MAX`.
     ///
     /// More tokens never cost less; so the cost of an upper bound is an upper bound of the cost.
@@ -179,6 +186,20 @@ impl std::error::Error for PriceError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_price_of_one_token_is_doubtful() {
+        for (parameters, expected) in [
+            ("input=0.00000015 output=0.0000006", true),
+            ("input=0.000075 output=0", true),
+            ("input=0.00000015 output=0.6", false),
+            ("input=0.0001 output=0", false),
+            ("input=0 output=0", false),
+        ] {
+            let price = Price::parse(parameters.split(' ')).unwrap();
+            assert_eq!(price.is_of_one_token(), expected, "{parameters}");
+        }
+    }
     use proptest::prelude::*;
 
     fn price(parameters: &str) -> Result<Price, PriceError> {

@@ -30,10 +30,11 @@ pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
         name.eq_ignore_ascii_case("on") || (name.eq_ignore_ascii_case("off") && name != "off");
     let is_name =
         !name.is_empty() && name.len() <= MAX_MODEL_LEN && !name.contains(char::is_control);
-    if is_flag || !is_name || name.contains('$') {
+    let is_pattern = name.starts_with('~') || name.contains('*');
+    if is_flag || is_pattern || !is_name || name.contains('$') {
         return Err(error(format!(
             "invalid name \"{}\" in \"tollgate_model\"; it takes the name of a model of at most \
-             {MAX_MODEL_LEN} bytes, without variables, or \"off\"",
+             {MAX_MODEL_LEN} bytes, without variables and patterns, or \"off\"",
             name.escape_debug()
         )));
     }

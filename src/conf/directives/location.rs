@@ -1,6 +1,6 @@
 //! What a location may say.
 
-use super::{error, file_name, flag, given, once, word, words, Outcome};
+use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
 use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
@@ -88,6 +88,7 @@ pub(super) fn default_tier(
     args: &[String],
     conf: &mut LocConf,
 ) -> Outcome {
+    literal("\"tollgate_default_tier\":", word(args, 1))?;
     once(&mut conf.settings.default_tier, args, given(cx, word(args, 1).to_owned()))
 }
 
@@ -98,6 +99,14 @@ pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
         return once(&mut conf.settings.apply, args, given(cx, Vec::new()));
     }
     for (index, name) in names.iter().enumerate() {
+        literal("\"tollgate_apply\":", name)?;
+        if name.contains('=') {
+            return Err(error(format!(
+                "invalid parameter \"{}\" of \"tollgate_apply\"; it takes names of \"tollgate_limit\" \
+                 alone, such as \"tollgate_apply per_address;\"",
+                name.escape_debug()
+            )));
+        }
         if names.iter().skip(index + 1).any(|other| other == name) {
             return Err(error(format!("the limit \"{name}\" is applied twice; once is enough")));
         }

@@ -18,6 +18,7 @@ use super::settings::Given;
 use crate::ffi::commands::{Args, Command, Level};
 use crate::ffi::conf::{ConfContext, ConfError, Directive};
 use tollgate_core::nginx_text::file_name::{self as file_names, Use};
+use tollgate_core::nginx_text::literal as literals;
 
 macro_rules! command {
     ($name:literal, $args:ident, $level:ident, $set:path) => {
@@ -144,6 +145,12 @@ fn file_name<'t>(what: &str, text: &'t str, purpose: Use) -> Result<&'t str, Con
         // Without the text, which may be a secret.
         Err(found) => Err(error(format!("{what} {}", file_names::advice(found, purpose)))),
     }
+}
+
+/// `text`, of which `what` makes nothing but itself.
+fn literal(what: &str, text: &str) -> Outcome {
+    literals::check(text)
+        .map_err(|found| error(format!("{what} \"{}\" {found}", text.escape_debug())))
 }
 
 fn given<T>(cx: &ConfContext<'_>, value: T) -> Given<T> {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{error, file_name, once, word, words, Outcome};
+use super::{error, file_name, literal, once, word, words, Outcome};
 use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
@@ -88,6 +88,7 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             name.escape_debug()
         )));
     }
+    literal("\"tollgate_limit\": the name", name)?;
     if conf.limits.iter().any(|rule| *rule.name == *name) {
         return Err(error(format!("the limit \"{name}\" is declared twice; keep one of them")));
     }
@@ -156,6 +157,14 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             cx.place()
         ));
     }
+    if let Some(variable) = rule_key::chosen_address(&key_text) {
+        cx.log().warn(format_args!(
+            "\"${variable}\" in the key of the limit \"{name}\" (tollgate_limit) is what clients write, who so \
+             escape the limit; use \"key=$binary_remote_addr\", with \"set_real_ip_from\" and \
+             \"real_ip_header X-Forwarded-For;\" where a proxy stands before nginx {}",
+            cx.place()
+        ));
+    }
     conf.limits.push(Rc::new(LimitRule {
         name: Arc::from(name),
         key,
@@ -202,7 +211,7 @@ fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
 }
 
 /// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N]`
-pub(super) fn price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
     let text = word(args, 1);
     if text.contains('=') {
         return Err(error(
@@ -219,5 +228,12 @@ pub(super) fn price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
     let of_price = |problem| error(format!("\"tollgate_price {text}\": {problem}"));
     let parameters = args.get(2..).unwrap_or_default().iter().map(String::as_str);
     let price = Price::parse(parameters).map_err(of_price)?;
+    if price.is_of_one_token() {
+        cx.log().warn(format_args!(
+            "\"tollgate_price {text}\" is a price of a million tokens, and so low that budgets hardly count; if \
+             it is that of one token, multiply it by a million {}",
+            cx.place()
+        ));
+    }
     conf.prices.push(pattern, price).map_err(of_price)
 }

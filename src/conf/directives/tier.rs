@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{error, once, word, words, Outcome};
+use super::{error, literal, once, word, words, Outcome};
 use crate::conf::rules::{LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use crate::ffi::conf::ConfContext;
@@ -27,6 +27,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
             name.escape_debug()
         )));
     }
+    literal("\"tollgate_tier\": the name", &name)?;
     if conf.tiers.iter().any(|tier| tier.name == name) {
         return Err(error(format!("the tier \"{name}\" is declared twice; keep one of them")));
     }

@@ -1,17 +1,18 @@
 //! What a location may say of tokens, and of the keys that verify them.
 
-use super::{error, file_name, flag, given, once, word, words, Outcome};
+use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
 use crate::conf::settings::TokenSource;
 use crate::conf::LocConf;
 use crate::ffi::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::jwt;
 use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::nginx_text::literal as literals;
 
 /// `tollgate_jwt_key_file PATH [issuer=VALUE]... [client_prefix=TEXT]`, repeatable
 pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let source = TokenSource {
         name: cx.full_path(file_name("\"tollgate_jwt_key_file\"", word(args, 1), Use::Read)?)?,
-        binding: binding(args)?,
+        binding: binding(cx, args)?,
     };
     match &mut conf.settings.jwt_key_files {
         Some(files) if files.value.iter().any(|other| other.name == source.name) => {
@@ -28,7 +29,7 @@ pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
 }
 
 /// Whose tokens a source is for: what is said behind its name.
-fn binding(args: &[String]) -> Result<jwt::Binding, ConfError> {
+fn binding(cx: &ConfContext<'_>, args: &[String]) -> Result<jwt::Binding, ConfError> {
     let mut binding = jwt::Binding::default();
     let (directive, rest) = words(args);
     for parameter in rest.iter().skip(1) {
@@ -40,11 +41,13 @@ fn binding(args: &[String]) -> Result<jwt::Binding, ConfError> {
                         parameter.escape_debug()
                     )));
                 }
+                check_value(cx, directive, issuer)?;
                 binding.issuers.push(issuer.to_owned());
             }
             Some(("client_prefix", prefix))
                 if binding.client_prefix.is_none() && jwt::is_valid_client_prefix(prefix) =>
             {
+                literal(&format!("\"client_prefix=\" of \"{directive}\":"), prefix)?;
                 binding.client_prefix = Some(prefix.to_owned());
             }
             _ => {
@@ -74,6 +77,7 @@ pub(super) fn client_prefix(
             prefix.escape_debug()
         )));
     }
+    literal("\"tollgate_jwt_client_prefix\":", prefix)?;
     once(&mut conf.settings.jwt_client_prefix, args, prefix.to_owned())
 }
 
@@ -92,11 +96,11 @@ fn location(args: &[String]) -> Result<Option<String>, ConfError> {
 }
 
 /// An internal location, with whose tokens it is for; or `off` alone.
-fn bound_location(args: &[String]) -> Result<Option<TokenSource>, ConfError> {
+fn bound_location(cx: &ConfContext<'_>, args: &[String]) -> Result<Option<TokenSource>, ConfError> {
     match (location(args)?, args.get(2)) {
         (None, Some(_)) => Err(error(format!("\"off\" in \"{}\" stands alone", word(args, 0)))),
         (None, None) => Ok(None),
-        (Some(name), _) => Ok(Some(TokenSource { name, binding: binding(args)? })),
+        (Some(name), _) => Ok(Some(TokenSource { name, binding: binding(cx, args)? })),
     }
 }
 
@@ -106,7 +110,7 @@ pub(super) fn key_request(
     args: &[String],
     conf: &mut LocConf,
 ) -> Outcome {
-    let value = bound_location(args)?;
+    let value = bound_location(cx, args)?;
     once(&mut conf.settings.jwt_key_request, args, given(cx, value))
 }
 
@@ -144,7 +148,7 @@ pub(super) fn introspection_request(
     args: &[String],
     conf: &mut LocConf,
 ) -> Outcome {
-    let value = bound_location(args)?;
+    let value = bound_location(cx, args)?;
     once(&mut conf.settings.introspection_request, args, given(cx, value))
 }
 
@@ -184,22 +188,36 @@ pub(super) fn algorithms(cx: &mut ConfContext<'_>, args: &[String], conf: &mut L
     once(&mut conf.settings.jwt_algorithms, args, given(cx, set))
 }
 
-fn list(place: &mut Option<Vec<String>>, args: &[String]) -> Outcome {
+/// Refuses what can't be in a token; warns of what hardly is.
+fn check_value(cx: &ConfContext<'_>, directive: &str, value: &str) -> Outcome {
+    literal(&format!("\"{directive}\":"), value)?;
+    if let Some(doubt) = literals::doubt(value) {
+        let (value, place) = (value.escape_debug(), cx.place());
+        cx.log().warn(format_args!("\"{directive}\": \"{value}\" {doubt} {place}"));
+    }
+    Ok(())
+}
+
+/// Values that are compared with those of tokens.
+fn list(cx: &ConfContext<'_>, place: &mut Option<Vec<String>>, args: &[String]) -> Outcome {
     let (_, values) = words(args);
     if values.iter().any(String::is_empty) {
         return Err(error(format!("an empty value in \"{}\"", word(args, 0))));
+    }
+    for value in values {
+        check_value(cx, word(args, 0), value)?;
     }
     once(place, args, values.to_vec())
 }
 
 /// `tollgate_jwt_issuer VALUE...`
-pub(super) fn issuer(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    list(&mut conf.settings.jwt_issuers, args)
+pub(super) fn issuer(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    list(cx, &mut conf.settings.jwt_issuers, args)
 }
 
 /// `tollgate_jwt_audience VALUE...`
-pub(super) fn audience(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
-    list(&mut conf.settings.jwt_audiences, args)
+pub(super) fn audience(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+    list(cx, &mut conf.settings.jwt_audiences, args)
 }
 
 /// `tollgate_jwt_leeway TIME`
@@ -235,6 +253,14 @@ pub(super) fn max_size(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
 /// `tollgate_jwt_claim FIELD CLAIM`, repeatable
 pub(super) fn claim(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
     let (field, claim) = (word(args, 1), word(args, 2));
+    if claim.starts_with('$') || claim.contains('[') {
+        return Err(error(format!(
+            "invalid \"tollgate_jwt_claim {} {}\": it takes the name of a claim, such as \"sub\", or a path \
+             with dots, such as \"realm_access.tier\", without variables and indexes",
+            field.escape_debug(),
+            claim.escape_debug()
+        )));
+    }
     // Only to check it: the map is made from all that is said here.
     jwt::ClaimMap::default().set(field, claim).map_err(|problem| {
         error(format!(

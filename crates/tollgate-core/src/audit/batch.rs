@@ -57,6 +57,17 @@ impl Batch {
         self.lines.get(self.written..).unwrap_or_default()
     }
 
+    /// The part of [`Batch::as_bytes`] that is to be written in one go where that should be no more than
+    /// `max` bytes: whole lines, or the first one (the rest of it, if it is torn) where that is longer.
+    #[must_use]
+    pub fn piece(&self, max: usize) -> &[u8] {
+        let bytes = self.as_bytes();
+        let is_end = |byte: &u8| *byte == b'\n';
+        let fitting = bytes.get(..max).unwrap_or(bytes).iter().rposition(is_end);
+        let end = fitting.or_else(|| bytes.iter().position(is_end));
+        end.and_then(|end| bytes.get(..=end)).unwrap_or(bytes)
+    }
+
     /// Whether nothing is to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -223,6 +234,23 @@ mod tests {
         assert_eq!(batch.as_bytes(), b"ghi\n");
         batch.written(4);
         assert_eq!(batch.abandon(), 0);
+    }
+
+    #[test]
+    fn a_piece_is_whole_lines() {
+        let mut batch = Batch::new(64);
+        assert_eq!(batch.piece(8), b"");
+        for line in ["abc\n", "def\n", "longer\n"] {
+            push(&mut batch, line);
+        }
+        assert_eq!(batch.piece(64), b"abc\ndef\nlonger\n");
+        assert_eq!(batch.piece(15), b"abc\ndef\nlonger\n");
+        assert_eq!(batch.piece(14), b"abc\ndef\n");
+        assert_eq!(batch.piece(8), b"abc\ndef\n");
+        assert_eq!(batch.piece(7), b"abc\n");
+        assert_eq!(batch.piece(2), b"abc\n");
+        batch.written(9);
+        assert_eq!(batch.piece(2), b"onger\n");
     }
 
     #[test]

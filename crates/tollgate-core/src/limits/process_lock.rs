@@ -8,7 +8,8 @@
 use super::ledger::Process;
 use super::sync::{AtomicU64, Ordering};
 
-/// A mutex over a word; 0: nobody has it. For one thread of each process.
+/// A mutex over a word; 0: nobody has it. For one thread of each process, which doesn't take it twice: so
+/// whoever finds that it has it already was given the number of a dead one.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessLock<'z>(&'z AtomicU64);
 
@@ -49,7 +50,8 @@ impl<'z> ProcessLock<'z> {
                 std::thread::yield_now();
             } else {
                 tries = SPINS;
-                let is_gone = Process::of(holder).is_none_or(|process| !is_alive(process));
+                let is_gone =
+                    holder == mine || Process::of(holder).is_none_or(|process| !is_alive(process));
                 if is_gone && self.swap(holder, mine).is_ok() {
                     break;
                 }
@@ -117,6 +119,16 @@ mod tests {
         };
         lock.with(process(1), |_| true, pause, || ());
         assert_eq!(pauses.into_inner(), 4);
+    }
+
+    /// Where it isn't known when processes were started, a new one may look like a dead one.
+    #[test]
+    fn it_is_taken_over_from_a_dead_process_of_the_same_number() {
+        let me = Process { pid: 7, started: 0 };
+        let word = AtomicU64::new(me.word());
+        let lock = ProcessLock::new(&word);
+        assert_eq!(lock.with(me, |_| true, || panic!("it waits"), || 5), 5);
+        assert_eq!(word.load(Ordering::SeqCst), 0);
     }
 
     #[test]

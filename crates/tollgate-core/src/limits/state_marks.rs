@@ -4,9 +4,14 @@
 //! ([`StateMarks::note_change`]), and when it ends. The writer reads the number of changes *before* it
 //! reads the zone, and notes it *after* the file is safe. So a change is either in the file or still to be
 //! written, and a zone in which nothing changes is not written again.
+//!
+//! Of two processes that end at the same time, the one that writes takes its promise back and then looks for
+//! changes, and the other one notes a change and then looks for a promise: at least one of them must see
+//! what the other did. So the look for changes is a step of its own among those of the others
+//! ([`StateMarks::changes`]).
 
 use super::ledger::Process;
-use super::sync::{AtomicU64, Ordering};
+use super::sync::{planted, AtomicU64, Ordering};
 
 /// The words of a zone that tell of its state file. Zeros: nothing is written, and nobody writes.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +57,19 @@ impl<'z> StateMarks<'z> {
     }
 
     /// How many changes were noted: to be read before the zone is, and given to
-    /// [`StateMarks::set_written`].
+    /// [`StateMarks::set_written`]. Whoever notes one after that sees all that the caller did before.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+        if planted!(GlancedChanges) {
+            return self.changes.load(Ordering::Acquire);
+        }
+        // A load might give the number of before, while the other's load of the promise does so, too.
+        self.changes.fetch_add(0, Ordering::AcqRel)
+    }
+
+    /// Whether this process, which has noted its changes, may leave it to another one to write them.
+    pub fn are_others_to_write(&self, me: Process, is_alive: impl Fn(Process) -> bool) -> bool {
+        self.writer().is_some_and(|writer| writer != me && is_alive(writer))
     }
 
     /// Whether all changes that were noted are in the file.

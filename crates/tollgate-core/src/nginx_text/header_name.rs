@@ -50,7 +50,7 @@ impl fmt::Display for HeaderNameError {
 impl std::error::Error for HeaderNameError {}
 
 /// Headers that mean something to nginx, to HTTP, or to every backend.
-const TAKEN: [&str; 25] = [
+const TAKEN: [&str; 26] = [
     "host",
     "connection",
     "content-length",
@@ -76,6 +76,7 @@ const TAKEN: [&str; 25] = [
     "date",
     "user-agent",
     "referer",
+    "origin",
 ];
 const OURS: [&str; 3] = ["x-client-id", "x-client-tier", "x-request-id"];
 const OF_PROXIES: [&str; 8] = [

@@ -4,6 +4,7 @@
 //! * [`expression`]: the variables in the argument of a directive;
 //! * [`file_name`]: what is given where a file is asked for, and is none;
 //! * [`header_name`]: what is given where the header of a key is asked for, and can't be one;
+//! * [`literal`]: what is given where a value is taken to the letter, and looks like more;
 //! * [`rule_key`]: what a rule is counted by;
 //! * [`text`]: the whole of it, and [`early`]: what in it reads `$tollgate_...` too early.
 
@@ -11,5 +12,6 @@ pub mod early;
 pub mod expression;
 pub mod file_name;
 pub mod header_name;
+pub mod literal;
 pub mod rule_key;
 pub mod text;

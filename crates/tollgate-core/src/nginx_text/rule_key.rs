@@ -22,7 +22,7 @@ pub struct Knowledge {
 pub enum KeyError {
     /// A variable that has its value only later.
     Later(String),
-    /// A variable that is another one with each request.
+    /// A variable that is another one with each request, or whenever the client connects anew.
     Unique(String),
 }
 
@@ -36,8 +36,8 @@ impl fmt::Display for KeyError {
             ),
             Self::Unique(name) => write!(
                 f,
-                "can't be counted by \"${name}\", which is another one with each request, so that no \
-                 limit is ever reached; use what requests have in common, such as \
+                "can't be counted by \"${name}\", which is another one with each request or connection, \
+                 so that no limit is ever reached; use what requests have in common, such as \
                  \"key=$tollgate_client\" or \"key=$binary_remote_addr\""
             ),
         }
@@ -52,7 +52,7 @@ impl std::error::Error for KeyError {}
 ///
 /// Which of its variables is in the way.
 pub fn check(expression: &str) -> Result<(), KeyError> {
-    const LATER: [&str; 10] = [
+    const LATER: [&str; 15] = [
         "tollgate_decision",
         "tollgate_reason",
         "tollgate_detail",
@@ -62,11 +62,28 @@ pub fn check(expression: &str) -> Result<(), KeyError> {
         "tollgate_cost",
         "tollgate_ttft",
         "tollgate_key_refetch",
-        "upstream_addr",
+        "status",
+        "body_bytes_sent",
+        "bytes_sent",
+        "request_completion",
+        "proxy_host",
+        "proxy_port",
     ];
-    const UNIQUE: [&str; 4] = ["tollgate_request_id", "request_id", "msec", "request_time"];
+    const LATER_ALL: [&str; 3] = ["upstream_", "sent_http_", "sent_trailer_"];
+    const UNIQUE: [&str; 9] = [
+        "tollgate_request_id",
+        "request_id",
+        "msec",
+        "request_time",
+        "time_iso8601",
+        "time_local",
+        "connection",
+        "connection_requests",
+        "remote_port",
+    ];
     for name in names(expression) {
-        if LATER.contains(&name.as_str()) {
+        let is_later = LATER_ALL.iter().any(|prefix| name.starts_with(prefix));
+        if is_later || LATER.contains(&name.as_str()) {
             return Err(KeyError::Later(name));
         }
         if UNIQUE.contains(&name.as_str()) {
@@ -80,6 +97,15 @@ pub fn check(expression: &str) -> Result<(), KeyError> {
 #[must_use]
 pub fn is_doubtful(expression: &str) -> bool {
     !expression.contains('$') && lacks_dollar(expression)
+}
+
+/// A variable that names the client's address, if it wasn't a proxy that wrote it: then the client did, and a new
+/// one whenever it likes.
+#[must_use]
+pub fn chosen_address(expression: &str) -> Option<String> {
+    const CHOSEN: [&str; 3] =
+        ["http_x_forwarded_for", "proxy_add_x_forwarded_for", "http_forwarded"];
+    names(expression).find(|name| CHOSEN.contains(&name.as_str()))
 }
 
 /// The first of the variables in `expression`, if none of them is ever known where so much is: then the
@@ -130,6 +156,11 @@ mod tests {
         for (key, expected) in [
             ("$tollgate_reason", KeyError::Later("tollgate_reason".into())),
             ("$tollgate_client-${Tollgate_Cost}", KeyError::Later("tollgate_cost".into())),
+            ("$status", KeyError::Later("status".into())),
+            ("$upstream_http_x_a", KeyError::Later("upstream_http_x_a".into())),
+            ("$sent_http_x", KeyError::Later("sent_http_x".into())),
+            ("$remote_addr:$remote_port", KeyError::Unique("remote_port".into())),
+            ("$connection", KeyError::Unique("connection".into())),
             ("$request_id", KeyError::Unique("request_id".into())),
             ("a$tollgate_request_id", KeyError::Unique("tollgate_request_id".into())),
         ] {
@@ -162,6 +193,18 @@ mod tests {
             ("all", nobody, None),
         ] {
             assert_eq!(unknown(key, knowledge).as_deref(), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_client_writes_is_told() {
+        for (key, expected) in [
+            ("$http_x_forwarded_for", Some("http_x_forwarded_for")),
+            ("a:${proxy_add_x_forwarded_for}", Some("proxy_add_x_forwarded_for")),
+            ("$http_x_forwarded_proto", None),
+            ("$binary_remote_addr", None),
+        ] {
+            assert_eq!(chosen_address(key).as_deref(), expected, "{key}");
         }
     }
 
