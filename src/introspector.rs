@@ -14,7 +14,7 @@ use crate::auth_failures::Suspicion;
 use crate::ffi::clock::wall_clock;
 use crate::ffi::log::{cycle_error, cycle_warn};
 use crate::ffi::request::Request;
-use crate::ffi::subrequest::{Ask, Outcome};
+use crate::ffi::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
 use crate::live::next_id;
 use crate::waiting::Topic;
 use crate::worker;
@@ -180,6 +180,7 @@ impl Introspector {
                     worker::with(|w| w.tokens.insert_for(self.id, token, known, now, secs));
                     return Answer::Verdict(verdict);
                 }
+                None if is_compressed(body) => COMPRESSED.to_owned(),
                 None => "its answer is no json object with a boolean \"active\"".to_owned(),
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),

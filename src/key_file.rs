@@ -54,6 +54,7 @@ impl KeyFile {
             file,
             folders: with_rights.collect(),
             is_secret: self.is_secret,
+            worker_groups: workers.map_or(&[], |workers| workers.groups.as_slice()),
             is_handed_in: mount.is_some_and(|mount| mount.is_read_only && mount.is_memory),
         };
         let found = dangers(&standing, workers.map(|workers| workers.user));

@@ -11,7 +11,7 @@ use tollgate_core::jwt::{
 use crate::ffi::clock::mono_now;
 use crate::ffi::log::{cycle_error, cycle_info, cycle_warn};
 use crate::ffi::request::Request;
-use crate::ffi::subrequest::{Ask, Outcome};
+use crate::ffi::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
 use crate::live;
 use crate::waiting::Topic;
 
@@ -145,6 +145,7 @@ impl KeyProvider {
             Outcome::Answer { status: 200, body } => match self.take(body) {
                 Ok(()) => return,
                 Err(error) if error.is_of_set() => return self.withdraw(&error),
+                Err(_) if is_compressed(body) => COMPRESSED.to_owned(),
                 Err(error) => format!("its answer {error}"),
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),

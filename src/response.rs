@@ -6,6 +6,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
+use tollgate_core::rest::Rest;
 
 use crate::access::make_state;
 use crate::conf::settings::Upgrade;
@@ -127,15 +128,16 @@ pub(crate) fn owes_body(r: Request<'_>) -> bool {
     r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
 }
 
-/// Works on the metering of an answer that is read as it goes by, and on the buffers of its request.
+/// Works on the metering of an answer that is read as it goes by, on the buffers of its request, and on what
+/// is still to come of it.
 pub(crate) fn with_metering<T>(
     r: Request<'_>,
-    f: impl FnOnce(&mut Metering, &mut Buffers) -> T,
+    f: impl FnOnce(&mut Metering, &mut Buffers, &mut Option<Rest>) -> T,
 ) -> Option<T> {
     let mut state = r.state().filter(|_| r.is_main())?.borrow_mut();
-    let State { metering, buffers, .. } = &mut *state;
+    let State { metering, buffers, rest, .. } = &mut *state;
     let metering = metering.as_mut().filter(|metering| metering.is_reading())?;
-    Some(f(metering, buffers))
+    Some(f(metering, buffers, rest))
 }
 
 fn limit_state(report: &LimitReport) -> LimitState {

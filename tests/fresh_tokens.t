@@ -21,7 +21,7 @@ use Time::HiRes qw/sleep time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(19);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(22);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -105,6 +105,11 @@ for my $name (qw/iat nbf/) {
 	is(outcome("Authorization: Bearer $token"), '204', "$name: as soon as its time has come");
 	is(bearer($name => time() + 3600), '401 not_yet_valid', "$name: not for long");
 }
+
+# What some write for "never".
+is(bearer(exp => 9223372036854775), '204', 'exp: of the last year there is');
+is(bearer(exp => 9223372036854775807), '204', 'exp: of the largest number there is');
+is(bearer(nbf => 9223372036854775), '401 not_yet_valid', 'nbf: of the last year there is');
 
 my $end = time() + 0.25;
 my $ending = token(exp => $end);

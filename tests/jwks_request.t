@@ -24,7 +24,7 @@ use Time::HiRes qw/time/;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http access cache mirror proxy rewrite upstream_keepalive/)
+my $t = Test::Nginx->new()->has(qw/http access cache gunzip mirror proxy rewrite upstream_keepalive/)
 	->has_daemon('openssl')->has_daemon('curl');
 
 my $has_http2 = $t->has_module('http_v2') && `curl -V 2>/dev/null` =~ /\bHTTP2\b/;
@@ -65,6 +65,8 @@ my %bad = (
 		k => encode_base64url('s' x 32) }] }) }],
 	'encryption' => [{ body => json({ keys => [jwk('one', use => 'enc')] }) }],
 	'pem' => [{ body => $pem, type => 'text/plain' }],
+	# As an answer to "proxy_set_header Accept-Encoding gzip" that was meant for the engine.
+	'compressed' => [{ body => "\x1f\x8b\x08" . 'x' x 100, headers => ['Content-Encoding: gzip'] }, 'gunzip on;'],
 );
 
 # Places that differ in nothing but where they have their keys from.
@@ -381,7 +383,7 @@ $locations =~ s!(location /(?:$_)/ .*)http://backend/!$1http://127.0.0.1:8090/ba
 $conf =~ s/%%LISTEN_HTTP2%%/$has_http2 ? $listen_http2 : ''/e;
 $conf =~ s/%%LOCATIONS%%/$locations/;
 $conf =~ s/%%KEYS%%/$good/;
-$t->plan(116 + 4 * keys %bad)->write_file_expand('nginx.conf', $conf);
+$t->plan(117 + 4 * keys %bad)->write_file_expand('nginx.conf', $conf);
 $t->write_file('served.json', $good);
 
 answers($_, body => $good) for @places, qw/own-headers shared kept open cached replaced/;
@@ -777,6 +779,9 @@ for my $name (@names) {
 	# The first failure is told, and the third, as it went well between them.
 	is(complaints($t, "/_bad-$name"), 2, "$name: is told once");
 }
+
+like($t->read_file('error.log'), qr!"/_bad-compressed" .*: its answer is compressed, .*"proxy_set_header Accept-Encoding!,
+	'compressed: said what to do');
 
 ###############################################################################
 

@@ -149,7 +149,7 @@ my @accepted = (
 # Workers are in all groups of their user.
 my ($user, $group) = member();
 
-$t->plan(@warned + 2 * @accepted + 3);
+$t->plan(@warned + 2 * @accepted + 4);
 
 ###############################################################################
 
@@ -162,9 +162,12 @@ my ($status, $output) = nginx_t($t, api_keys(file($keys, 0600)));
 unlike($output, qr/\[warn\].*tollgate_api_keys/, 'workers of root');
 
 SKIP: {
-	skip 'no user is in a second group', 2 unless defined $user;
+	skip 'no user is in a second group', 3 unless defined $user;
 	workers_of($t, $user);
 	check_accepted($t, ['keys for another group of the workers', api_keys(file($keys, 0640, group => $group))]);
+	# As "usermod -aG deploy www-data" makes it: the owner's own group is that of the workers, too.
+	check_warned($t, ['keys that another group of the workers can write', [$api, "the group $group", '"chmod g-w"'],
+		api_keys(file($keys, 0660, user => $group, group => $group))]);
 }
 
 ###############################################################################

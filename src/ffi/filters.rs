@@ -8,6 +8,7 @@ use ngx::ffi::{
 };
 
 use super::absence;
+use super::ending;
 use super::guard::guard;
 use super::module;
 use super::relay;
@@ -100,8 +101,6 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     if let Some(rc) = captured {
         return rc;
     }
-    // SAFETY: as above. Asked before what it reads may change.
-    let ends = guard(false, || unsafe { relay::is_end(Request::from_raw(r), chain) });
     // SAFETY: nginx passes a live request.
     let body = guard(Err(()), || Ok(response::body(unsafe { Request::from_raw(r) })));
     match body {
@@ -110,19 +109,26 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
         Err(()) if guard(true, || response::owes_body(unsafe { Request::from_raw(r) })) => {
             NGX_ERROR as ngx_int_t
         }
-        Err(()) | Ok(None) => relay(r, chain, ends),
+        Err(()) | Ok(None) => relay(r, chain),
         Ok(Some(body)) => {
+            let given = chain;
             // SAFETY: the pool of a live request, and the chain that nginx passed.
             let chain = unsafe { replacement(r, chain, body) };
             match chain.is_null() {
                 true => NGX_ERROR as ngx_int_t,
                 false => {
-                    settle_if(r, ends);
+                    settle_if(r, is_end(r, given));
                     next_body(r, chain)
                 }
             }
         }
     }
+}
+
+/// Whether the answer ends with `chain`, which nginx passed to the filter.
+fn is_end(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> bool {
+    // SAFETY: nginx passes a live request, and a chain of its buffers.
+    guard(false, || unsafe { ending::is_end(Request::from_raw(r), chain) })
 }
 
 /// Before the last of an answer goes out, so that its client finds free what it held.
@@ -151,10 +157,14 @@ fn send(r: *mut ngx_http_request_t, out: *mut ngx_chain_t, chain: *mut ngx_chain
 }
 
 /// Passes the answer of an engine on, and has it read as it goes by.
-fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t, ends: bool) -> ngx_int_t {
+fn relay(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
     // client still gets the answer.
-    let changed = guard(None, || unsafe { relay::read(Request::from_raw(r), chain) });
+    let read = guard(None, || unsafe { relay::read(Request::from_raw(r), chain) });
+    let (changed, ends) = match read {
+        Some(read) => (read.out, read.ends),
+        None => (None, is_end(r, chain)),
+    };
     settle_if(r, ends);
     match changed {
         None => send(r, chain, chain),

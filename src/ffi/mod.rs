@@ -8,7 +8,8 @@
 //!   [`early_id`]: its id before it has one;
 //! * [`variable_cache`]: what nginx remembers of the header that the request had;
 //! * [`body`]: the body of a request; [`parked`]: requests that wait; [`in_flight`]: that can be cut off;
-//! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by;
+//! * [`filters`], [`relay`]: our place in the chain of filters, and the bodies that come by; [`ending`]: up to
+//!   where;
 //! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests;
 //! * [`subrequest`], [`outfit`], [`provider_answer`]: questions to identity providers; [`own_request`],
 //!   [`server_phase`]: who asks them, and where they begin;
@@ -27,6 +28,7 @@ pub(crate) mod complex_value;
 mod composed;
 pub(crate) mod conf;
 mod early_id;
+mod ending;
 mod file_size;
 pub(crate) mod filters;
 mod glob;

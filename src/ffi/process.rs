@@ -167,8 +167,8 @@ pub(super) unsafe fn worker_user(cycle: *mut ngx_cycle_t) -> Option<(u32, u32)> 
 pub(crate) struct Workers {
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// Those that the user is in besides.
-    groups: Vec<u32>,
+    /// Those that the user is in, that one included.
+    pub(crate) groups: Vec<u32>,
 }
 
 /// # Safety

@@ -10,7 +10,8 @@ use ngx::ffi::{
 };
 use tollgate_core::llm::meter::Part;
 
-use super::body::{in_memory, size};
+use super::body::in_memory;
+use super::ending::Sum;
 use super::module;
 use super::request::Request;
 use crate::metering::Metering;
@@ -77,20 +78,31 @@ impl Pieces {
     }
 }
 
-/// Reads the buffers of `chain`. `None`: the chain is passed on as it is; else another one is.
+/// What became of a chain that was read.
+pub(super) struct Read {
+    /// `None`: it is passed on as it is; else another one is.
+    pub(super) out: Option<Result<*mut ngx_chain_t, OutOfMemory>>,
+    /// The answer ends with it.
+    pub(super) ends: bool,
+}
+
+/// Reads the buffers of `chain`. `None`: nothing of the answer is to be read.
 ///
 /// # Safety
 ///
 /// `chain` is what nginx passed to the body filter of the request.
-pub(super) unsafe fn read(
-    r: Request<'_>,
-    chain: *mut ngx_chain_t,
-) -> Option<Result<*mut ngx_chain_t, OutOfMemory>> {
-    response::with_metering(r, |metering, buffers| {
+pub(super) unsafe fn read(r: Request<'_>, chain: *mut ngx_chain_t) -> Option<Read> {
+    response::with_metering(r, |metering, buffers, rest| {
+        let mut sum = Sum::default();
         if !metering.hides() {
             // SAFETY: by the contract of this function.
-            unsafe { each(chain, |link| read_one(r, metering, (*link).buf, &mut |_| {})) };
-            return None;
+            unsafe {
+                each(chain, |link| {
+                    sum.add(&*(*link).buf);
+                    read_one(r, metering, (*link).buf, &mut |_| {});
+                });
+            };
+            return Read { out: None, ends: sum.ends(rest) };
         }
         // Made when the first buffer isn't passed on as it is.
         let mut out: Option<Chain> = None;
@@ -101,6 +113,8 @@ pub(super) unsafe fn read(
                 let buffer = (*link).buf;
                 let mut pieces = Pieces::default();
                 let len = bytes_of(&*buffer).len();
+                // Before any of it changes.
+                sum.add(&*buffer);
                 read_one(r, metering, buffer, &mut |part| pieces.push(part));
                 if done.is_none() || (out.is_none() && pieces.is_all_of(len)) {
                     return;
@@ -112,31 +126,9 @@ pub(super) unsafe fn read(
                 };
             });
         }
-        let out = out?;
-        Some(done.map(|()| out.first).ok_or(OutOfMemory))
+        let out = out.map(|out| done.map(|()| out.first).ok_or(OutOfMemory));
+        Read { out, ends: sum.ends(rest) }
     })
-    .flatten()
-}
-
-/// Whether the answer of the request ends with `chain`.
-///
-/// # Safety
-///
-/// `chain` is what nginx passed to the body filter of the request.
-pub(super) unsafe fn is_end(r: Request<'_>, chain: *mut ngx_chain_t) -> bool {
-    let Some(state) = r.state().filter(|_| r.is_main()) else { return false };
-    let mut state = state.borrow_mut();
-    let Some(rest) = &mut state.rest else { return false };
-    let (mut bytes, mut is_last) = (0_u64, false);
-    // SAFETY: by the contract of this function.
-    unsafe {
-        each(chain, |link| {
-            let buffer = &*(*link).buf;
-            bytes = bytes.saturating_add(size(buffer));
-            is_last |= buffer.last_buf() != 0;
-        });
-    }
-    rest.takes(bytes, is_last)
 }
 
 /// The bytes of a buffer, as far as they are in memory.
@@ -181,7 +173,7 @@ unsafe fn read_one(
 /// # Safety
 ///
 /// `chain` is live.
-unsafe fn each(chain: *mut ngx_chain_t, mut f: impl FnMut(*mut ngx_chain_t)) {
+pub(super) unsafe fn each(chain: *mut ngx_chain_t, mut f: impl FnMut(*mut ngx_chain_t)) {
     let mut link = chain;
     // SAFETY: by the contract of this function.
     while let Some(entry) = unsafe { link.as_ref() } {
@@ -427,7 +419,7 @@ unsafe fn fill(r: Request<'_>, buffer: *mut ngx_buf_t, bytes: &[u8]) -> Option<(
 ///
 /// `out` is what [`read`] gave, after the next filter had it.
 pub(super) unsafe fn recycle(r: Request<'_>, mut out: *mut ngx_chain_t) {
-    response::with_metering(r, |_, buffers| {
+    response::with_metering(r, |_, buffers, _| {
         // SAFETY: by the contract of this function.
         unsafe {
             ngx_chain_update_chains(

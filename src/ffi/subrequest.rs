@@ -65,6 +65,15 @@ enum End {
     Cut,
 }
 
+/// What is wrong with an answer of which that holds, and what to do about it.
+pub(crate) const COMPRESSED: &str = "its answer is compressed, which is not read; have \
+     \"proxy_set_header Accept-Encoding identity;\" in that location";
+
+/// Whether an answer is compressed, with gzip.
+pub(crate) fn is_compressed(body: &[u8]) -> bool {
+    body.starts_with(b"\x1f\x8b")
+}
+
 /// What came of a question.
 #[derive(Debug)]
 pub(crate) enum Outcome<'a> {

@@ -20,7 +20,7 @@ struct Zone {
 
 impl Zone {
     fn new() -> Arc<Self> {
-        let words = (0..60).map(|_| AtomicU64::new(0)).collect();
+        let words = (0..64).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self { words, lock: Mutex::default() })
     }
 

@@ -28,9 +28,10 @@ impl Rights {
     }
 
     /// Whether a group may write it that has others than root and its owner in it. The group with the
-    /// number of the owner is his own.
-    fn others_write(self, is_folder: bool) -> bool {
-        let is_own = self.group == 0 || self.group == self.user;
+    /// number of the owner is his own, unless the workers are in it as well.
+    fn others_write(self, is_folder: bool, of_workers: &[u32]) -> bool {
+        let is_own =
+            (self.group == 0 || self.group == self.user) && !of_workers.contains(&self.group);
         self.mode & 0o020 != 0 && !is_own && self.is_open(is_folder)
     }
 }
@@ -46,6 +47,8 @@ pub struct Place<'p> {
     pub is_secret: bool,
     /// Whoever runs a container, or a unit of systemd, has put it into memory for this nginx alone.
     pub is_handed_in: bool,
+    /// The groups that the workers are in, where they are somebody else than who starts nginx.
+    pub worker_groups: &'p [u32],
 }
 
 /// What somebody else could do.
@@ -110,11 +113,12 @@ impl fmt::Display for Danger {
 #[must_use]
 pub fn dangers(place: &Place<'_>, workers: Option<u32>) -> Vec<Danger> {
     let workers = workers.filter(|user| *user != 0);
+    let of_workers = workers.map_or(&[][..], |_| place.worker_groups);
     let file = place.file;
     let mut dangers = Vec::new();
     if file.all_write(false) {
         dangers.push(Danger::AllWrite);
-    } else if file.others_write(false) {
+    } else if file.others_write(false, of_workers) {
         dangers.push(Danger::GroupWrites(file.group));
     }
     // Who owns a file may give himself the right to write it.
@@ -129,7 +133,7 @@ pub fn dangers(place: &Place<'_>, workers: Option<u32>) -> Vec<Danger> {
     };
     if let Some((name, _)) = first(&|folder| folder.all_write(true)) {
         dangers.push(Danger::AllReplace(name));
-    } else if let Some((name, folder)) = first(&|folder| folder.others_write(true)) {
+    } else if let Some((name, folder)) = first(&|folder| folder.others_write(true, of_workers)) {
         dangers.push(Danger::GroupReplaces(folder.group, name));
     }
     if let Some((name, _)) = first(&is_of_workers) {
@@ -154,7 +158,7 @@ mod tests {
 
     fn place(file: Rights, folder: Rights, is_secret: bool) -> Place<'static> {
         let folders = vec![("/keys", folder), ("/", rights(0, 0, 0o755))];
-        Place { file, folders, is_secret, is_handed_in: false }
+        Place { file, folders, is_secret, is_handed_in: false, worker_groups: &[WORKERS] }
     }
 
     #[test]
@@ -195,11 +199,27 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_the_owner_that_the_workers_are_in_is_not_his_own() {
+        let mut place = place(rights(1000, 1000, 0o664), rights(1000, 1000, 0o775), false);
+        assert_eq!(dangers(&place, Some(WORKERS)), []);
+        place.worker_groups = &[WORKERS, 1000];
+        let expected = [Danger::GroupWrites(1000), Danger::GroupReplaces(1000, "/keys".into())];
+        assert_eq!(dangers(&place, Some(WORKERS)), expected);
+        assert_eq!(dangers(&place, None), []);
+    }
+
+    #[test]
     fn a_folder_further_up_can_be_renamed() {
         let (file, closed) = (rights(0, 0, 0o644), rights(0, 0, 0o755));
         let folders =
             vec![("/srv/www/keys", closed), ("/srv/www", rights(WORKERS, WORKERS, 0o755))];
-        let place = Place { file, folders, is_secret: false, is_handed_in: false };
+        let place = Place {
+            file,
+            folders,
+            is_secret: false,
+            is_handed_in: false,
+            worker_groups: &[WORKERS],
+        };
         assert_eq!(dangers(&place, Some(WORKERS)), [Danger::WorkersReplace("/srv/www".into())]);
     }
 

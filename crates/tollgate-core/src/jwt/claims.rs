@@ -317,8 +317,7 @@ mod tests {
     #[test]
     fn times_of_the_wrong_type_are_refused() {
         for name in ["exp", "nbf", "iat"] {
-            for value in ["\"2000\"", "null", "true", "[2000]", "{}", "1e300", "99999999999999999"]
-            {
+            for value in ["\"2000\"", "null", "true", "[2000]", "{}"] {
                 let mut members =
                     vec![r#""sub":"acme""#.to_owned(), format!(r#""{name}":{value}"#)];
                 if name != "exp" {

@@ -5,24 +5,19 @@ use serde_json::Value;
 
 use crate::clock::{UnixMillis, UnixSeconds};
 
-/// The largest integer that every JSON implementation holds exactly (RFC 7493 section 2.2).
+/// The end of time here, in seconds: the largest integer that every JSON implementation holds exactly (RFC 7493
+/// section 2.2).
 const MAX: i64 = 1 << 53;
 
-/// The moment that `value` names, in whole milliseconds, or `None` where it is no number, or out of range.
-/// Less of a millisecond is cut off: a token is never refused after the moment it was issued, and never good at
-/// the one it ends.
+/// The moment that `value` names, in whole milliseconds, or `None` where it is no number. Less of a millisecond is
+/// cut off: a token is never refused after the moment it was issued, and never good at the one it ends. What is
+/// beyond the end of time, as some programs write "never" (`Long.MAX_VALUE / 1000`), is that end.
 pub(super) fn parse(value: &Value) -> Option<UnixMillis> {
-    let seconds = match (value.as_i64(), value.as_f64()) {
-        (Some(seconds), _) => {
-            return (-MAX..=MAX).contains(&seconds).then_some(UnixSeconds(seconds).into())
-        }
-        (None, Some(seconds)) => seconds,
-        (None, None) => return None,
-    };
-    const MAX_F64: f64 = 9_007_199_254_740_992.0;
-    if !(-MAX_F64..=MAX_F64).contains(&seconds) {
-        return None;
+    if let Some(seconds) = value.as_i64() {
+        return Some(UnixSeconds(seconds.clamp(-MAX, MAX)).into());
     }
+    const MAX_F64: f64 = 9_007_199_254_740_992.0;
+    let seconds = value.as_f64().filter(|seconds| !seconds.is_nan())?.clamp(-MAX_F64, MAX_F64);
     #[expect(clippy::cast_possible_truncation, reason = "a whole number within the range of i64")]
     let millis = (seconds * 1000.0).floor() as i64;
     Some(UnixMillis(millis))
@@ -60,19 +55,20 @@ mod tests {
     }
 
     #[test]
-    fn other_types_and_numbers_out_of_range_are_refused() {
-        for json in [
-            "\"1700000000\"",
-            "true",
-            "null",
-            "[1700000000]",
-            "{}",
-            "9007199254740993",
-            "-9007199254740993",
-            "18446744073709551615",
-            "1e300",
-            "-1e300",
-        ] {
+    fn numbers_beyond_the_end_of_time_are_that_end() {
+        for json in
+            ["9007199254740993", "9223372036854775807", "18446744073709551615", "1e19", "1e300"]
+        {
+            assert_eq!(parsed(json), Some(MAX * 1000), "{json}");
+        }
+        for json in ["-9007199254740993", "-9223372036854775808", "-1e19", "-1e300"] {
+            assert_eq!(parsed(json), Some(-MAX * 1000), "{json}");
+        }
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        for json in ["\"1700000000\"", "true", "null", "[1700000000]", "{}"] {
             assert_eq!(parsed(json), None, "{json}");
         }
     }
