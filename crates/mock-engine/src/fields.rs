@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
+use crate::json::without_halves;
 
 /// A JSON object. Of a duplicate key the last one counts, as in most parsers; null is absent.
 #[derive(Debug)]
@@ -10,7 +11,8 @@ pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        match serde_json::from_slice(body) {
+        let parsed = serde_json::from_slice(body);
+        match parsed.or_else(|_| serde_json::from_slice(&without_halves(body))) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(ApiError::bad_request(None, "The body is not a JSON object.")),
             Err(e) => Err(ApiError::bad_request(None, format!("The body is not valid JSON: {e}."))),
