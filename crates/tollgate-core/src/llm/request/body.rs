@@ -29,6 +29,7 @@ pub(super) fn read(
         background: false,
         bound: None,
         is_unbounded: false,
+        said_bounds: Vec::new(),
         choices: 1,
         question: InputSize::default(),
         present: Vec::new(),
@@ -63,6 +64,9 @@ struct Reader<'de> {
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
     is_unbounded: bool,
+    /// The members that bound the output, where others decide the form, and it is not known yet which of them
+    /// it heeds: 0 says that there is no bound.
+    said_bounds: Vec<(&'static str, u64)>,
     choices: u64,
     /// What is read again with each prompt.
     question: InputSize,
@@ -72,10 +76,16 @@ struct Reader<'de> {
 }
 
 impl<'de> Reader<'de> {
-    fn finish(self) -> LlmRequest {
+    fn finish(mut self) -> LlmRequest {
         let endpoint = match self.endpoint {
             Endpoint::Invocations => {
-                members::form_of_shape(self.engine, |name| self.present.contains(&name))
+                let form = members::form_of_shape(self.engine, |name| self.present.contains(&name));
+                for (name, value) in std::mem::take(&mut self.said_bounds) {
+                    if members::is_bound(form, self.engine, name) {
+                        self.note_bound(value);
+                    }
+                }
+                form
             }
             endpoint => endpoint,
         };
@@ -233,17 +243,24 @@ impl<'de> Reader<'de> {
             }
             _ => false,
         };
-        match value {
-            None => {}
-            // No tokens, one would think; no limit to Ollama.
-            Some(0) => self.is_unbounded = true,
-            Some(value) if says_unbounded(value) => self.is_unbounded = true,
-            Some(value) => match u64::try_from(value) {
-                Ok(value) => self.bound = self.bound.max(Some(value)),
-                Err(_) => return Err(self.measure.refuse_value()),
-            },
+        let value = match value {
+            None => return Ok(()),
+            Some(value) if says_unbounded(value) => 0,
+            Some(value) => u64::try_from(value).map_err(|_| self.measure.refuse_value())?,
+        };
+        match self.endpoint {
+            Endpoint::Invocations => self.said_bounds.push((name, value)),
+            _ => self.note_bound(value),
         }
         Ok(())
+    }
+
+    fn note_bound(&mut self, value: u64) {
+        match value {
+            // No tokens, one would think; no limit to Ollama.
+            0 => self.is_unbounded = true,
+            value => self.bound = self.bound.max(Some(value)),
+        }
     }
 
     fn add_choices<A: MapAccess<'de>>(&mut self, members: &mut A) -> Result<(), A::Error> {

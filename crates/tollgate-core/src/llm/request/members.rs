@@ -256,6 +256,12 @@ pub(super) fn form_of_shape(engine: Engine, has: impl Fn(&str) -> bool) -> Endpo
     }
 }
 
+/// Whether a form heeds the bound `name`, of the body or of its settings.
+pub(super) fn is_bound(form: Endpoint, engine: Engine, name: &str) -> bool {
+    bounds(form, engine).contains(&name)
+        || settings(form, engine).iter().any(|(_, known)| known.policy.contains(&name))
+}
+
 /// The members of a form that bound its output, and those that multiply it, for the documentation.
 #[must_use]
 pub fn documented(form: Endpoint, engine: Engine) -> (Vec<String>, Vec<String>) {

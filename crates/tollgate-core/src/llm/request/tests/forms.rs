@@ -183,6 +183,35 @@ fn invocation_is_what_its_body_makes_of_it() {
 }
 
 #[test]
+fn invocations_are_bounded_by_what_their_form_heeds() {
+    for (engine, body, expected) in [
+        (Engine::Tgi, r#"{"max_tokens":1,"inputs":"a"}"#, None),
+        (
+            Engine::Tgi,
+            r#"{"inputs":"a","max_completion_tokens":0,"parameters":{"max_new_tokens":7}}"#,
+            Some(7),
+        ),
+        (Engine::Tgi, r#"{"parameters":{"max_new_tokens":7},"messages":[{"content":"a"}]}"#, None),
+        (
+            Engine::Tgi,
+            r#"{"parameters":{"max_new_tokens":7},"max_tokens":3,"messages":[{"content":"a"}]}"#,
+            Some(3),
+        ),
+        (Engine::Vllm, r#"{"prompt":"a","max_completion_tokens":1}"#, None),
+        (Engine::Vllm, r#"{"prompt":"a","max_tokens":2,"max_completion_tokens":1}"#, Some(2)),
+        (Engine::Vllm, r#"{"messages":[{"content":"a"}],"max_completion_tokens":1}"#, Some(1)),
+        (
+            Engine::Vllm,
+            r#"{"messages":[{"content":"a"}],"max_completion_tokens":1,"max_tokens":-1}"#,
+            None,
+        ),
+    ] {
+        let request = parse_as(body, Endpoint::Invocations, engine).unwrap();
+        assert_eq!(request.output_bound, expected, "{engine:?} {body}");
+    }
+}
+
+#[test]
 fn background_is_a_boolean_of_responses() {
     let responses = |body: &str| parse_as(body, Endpoint::Responses, Engine::Vllm);
     assert!(responses(r#"{"background":true}"#).unwrap().background);
