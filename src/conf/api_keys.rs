@@ -7,8 +7,8 @@ use super::MainConf;
 use crate::ffi::clock::precise_now;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::shared_block::Mapping;
-use crate::key_file::KeyFile;
-use crate::live::{Content, Follow, Live, Remark, Source};
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::{Content, Follow, Live, Remark, Source};
 use tollgate_core::keys;
 use tollgate_core::status::SetKind;
 

@@ -9,11 +9,11 @@ use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
 use crate::ffi::shared_block::Mapping;
-use crate::introspector::Introspector;
-use crate::key_file::KeyFile;
-use crate::live::{Content, Follow, Live, LoadError, Source};
-use crate::per_server::PerServer;
-use crate::provider::KeyProvider;
+use crate::keys::introspection::Introspector;
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::{Content, Follow, Live, LoadError, Source};
+use crate::keys::per_server::PerServer;
+use crate::keys::provider::KeyProvider;
 use tollgate_core::jwt;
 use tollgate_core::status::SetKind;
 
