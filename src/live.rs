@@ -19,11 +19,11 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use shared_block::Mapping;
 use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
 
 use crate::ffi::log::cycle_error;
-use crate::ffi::shared_block::Mapping;
 use crate::status::StatusFile;
 use followed::Followed;
 

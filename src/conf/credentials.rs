@@ -8,12 +8,12 @@ use super::settings::{Auth, Given, Settings, TokenSource};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
-use crate::ffi::shared_block::Mapping;
 use crate::introspector::Introspector;
 use crate::key_file::KeyFile;
 use crate::live::{Content, Follow, Live, LoadError, Source};
 use crate::per_server::PerServer;
 use crate::provider::KeyProvider;
+use shared_block::Mapping;
 use tollgate_core::jwt;
 use tollgate_core::status::SetKind;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use shared_block::{Maker, SharedBlock, Stamp};
 use tollgate_core::limits::Zone;
 use tollgate_core::status::{digest, message, Failure, SetState};
 
@@ -15,7 +16,6 @@ use super::{next_id, Content, Due, Generation, LoadError, Remark, Source, Watche
 use crate::ffi::clock::wall_ms;
 use crate::ffi::guard::guard;
 use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::shared_block::{Maker, SharedBlock, Stamp};
 use crate::status::StatusFile;
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
