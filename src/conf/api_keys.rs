@@ -6,7 +6,7 @@ use super::settings::{Given, Settings};
 use super::MainConf;
 use crate::ffi::clock::precise_now;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::shared_block::Mapping;
+use shared_block::Mapping;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, Remark, Source};
 use tollgate_core::keys;

@@ -8,7 +8,7 @@ use super::settings::{Auth, Given, Settings, TokenSource};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
-use crate::ffi::shared_block::Mapping;
+use shared_block::Mapping;
 use crate::keys::introspection::Introspector;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, LoadError, Source};

@@ -3,10 +3,7 @@
 
 use std::ffi::c_int;
 
-use ngx::ffi::{getrlimit, rlimit, signal, SIGXFSZ};
-
-/// The same for all of Linux.
-const RLIMIT_FSIZE: u8 = 1;
+use ngx::ffi::{signal, SIGXFSZ};
 
 unsafe extern "C" fn nothing(_: c_int) {}
 
@@ -23,13 +20,4 @@ pub(super) fn survive_limit() {
             signal(number, before);
         }
     }
-}
-
-/// The largest size of a file, in bytes; `None`: there is no limit.
-pub(super) fn limit() -> Option<u64> {
-    let mut found = rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the structure is written to, and no longer than the call lasts.
-    let is_known = unsafe { getrlimit(RLIMIT_FSIZE.into(), &raw mut found) } == 0;
-    // RLIM_INFINITY is the largest number.
-    Some(found.rlim_cur).filter(|limit| is_known && *limit != u64::MAX)
 }

@@ -13,8 +13,7 @@
 //! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests;
 //! * [`subrequest`], [`outfit`], [`provider_answer`]: questions to identity providers; [`own_request`],
 //!   [`server_phase`]: who asks them, and where they begin;
-//! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`shared_block`]: what workers read of files that one
-//!   of them has read; [`memory`]: what both are made of;
+//! * [`shm`]: the zone; [`zone_memory`]: where it lies; [`memory`]: what that is made of;
 //! * [`open_file`]: the audit log's file; [`file_size`]: the limit on the size of files; [`complex_value`]: `key=$variable`;
 //! * [`glob`]: files by a pattern;
 //! * [`timer`], [`process`]: what a worker does beside its requests.
@@ -49,7 +48,6 @@ mod provider_answer;
 pub(crate) mod relay;
 pub(crate) mod request;
 mod server_phase;
-pub(crate) mod shared_block;
 pub(crate) mod shm;
 pub(crate) mod subrequest;
 pub(crate) mod text;

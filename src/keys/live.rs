@@ -23,7 +23,7 @@ use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
 
 use crate::ffi::log::cycle_error;
-use crate::ffi::shared_block::Mapping;
+use shared_block::Mapping;
 use crate::worker::status::StatusFile;
 use followed::Followed;
 

@@ -15,7 +15,7 @@ use super::{next_id, Content, Due, Generation, LoadError, Remark, Source, Watche
 use crate::ffi::clock::wall_ms;
 use crate::ffi::guard::guard;
 use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::shared_block::{Maker, SharedBlock, Stamp};
+use shared_block::{Maker, SharedBlock, Stamp};
 use crate::worker::status::StatusFile;
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
