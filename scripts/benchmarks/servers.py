@@ -77,12 +77,20 @@ def stop(process):
     process.wait()
 
 
+def programs(target):
+    """What is measured: where the environment names it, that; else what scripts/build makes."""
+    names = ("TOLLGATE_NGINX", "TOLLGATE_MODULE", "TOLLGATE_MOCK_ENGINE", "TOLLGATE_CLI")
+    if all(os.environ.get(name) for name in names):
+        return {name: os.environ[name] for name in names}
+    build = run(ROOT / "scripts/build", target)
+    return dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+
+
 class Bench:
     """The module, an nginx that it fits, a backend and credentials."""
 
     def __init__(self, target, folder):
-        build = run(ROOT / "scripts/build", target)
-        paths = dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+        paths = programs(target)
         self.port = None  # where nginx listens
         self.module, self.nginx = paths["TOLLGATE_MODULE"], paths["TOLLGATE_NGINX"]
         self.folder = pathlib.Path(folder)
@@ -119,6 +127,10 @@ class Bench:
             # Workers of another user could not write into the folder.
             text = "user root;" + text
         (self.folder / "nginx.conf").write_text(text)
+
+    def version(self):
+        said = subprocess.run([self.nginx, "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr
+        return said.split()[-1]
 
     def errors(self):
         log = self.folder / "error.log"
