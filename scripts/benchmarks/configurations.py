@@ -1,5 +1,7 @@
 """What nginx is told to do: by its own directives, by Tollgate, by a script in Lua."""
 
+import hashlib
+
 NGINX_HTTP = """
     map_hash_bucket_size 128;
     map $http_authorization $client {{ default ""; "Bearer {key}" acme; }}
@@ -51,3 +53,32 @@ METERED_HTTP = """
 
 # A streamed answer goes out as it comes in.
 UNBUFFERED = "proxy_buffering off;"
+
+LUA_HTTP = """
+    lua_package_path "{scripts}/?.lua;/usr/share/lua/5.1/?.lua;;";
+    lua_shared_dict buckets 10m;
+    init_by_lua_block {{
+        local gateway = require "gateway"
+        gateway.keys["{digest}"] = {{ client = "acme", tier = "pro" }}
+        gateway.tiers.pro = {{ rate = 8000000, burst = 500000000 }}
+        gateway.tiers.address = {{ rate = 5000000, burst = 5000000 }}
+    }}
+    log_format audit escape=json '{{"time":"$time_iso8601","request_id":"$request_id",'
+        '"reason":"$reason","status":$status,"client":"$client","tier":"$tier",'
+        '"remote_addr":"$remote_addr","method":"$request_method","path":"$uri",'
+        '"duration":$request_time,"upstream":"$upstream_addr",'
+        '"upstream_status":"$upstream_status","upstream_time":"$upstream_response_time",'
+        '"bytes_in":$request_length,"bytes_out":$bytes_sent}}';
+"""
+
+LUA_LOCATION = """
+            set $client ""; set $tier ""; set $reason "";
+            access_by_lua_block { require("gateway").access() }
+            header_filter_by_lua_block { require("gateway").header_filter() }
+            access_log access.log audit;
+"""
+
+
+def sha256_for_lua(text):
+    """The digest as a string of Lua."""
+    return "".join(f"\\x{byte:02x}" for byte in hashlib.sha256(text.encode()).digest())

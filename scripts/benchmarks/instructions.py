@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from .configurations import METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED
-from .servers import stop, wait_for
+from .servers import stop, wait_for, worker_of
 from .traffic import Connection, SteppedEngine, chat, message
 
 HELP = """
@@ -42,11 +42,14 @@ class Callgrind:
         for old in bench.folder.glob("callgrind.out*"):
             old.unlink()
         self.process = subprocess.Popen(
-            ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self.output}",
+            ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--trace-children=yes",
+             f"--callgrind-out-file={self.output}.%p",
              *(command or bench.command())],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         wait_for(bench.port, self.process, bench.errors)
+        self.dumps = 0
+        self.worker = worker_of(self.process.pid)
 
     def __enter__(self):
         return self
@@ -55,17 +58,16 @@ class Callgrind:
         stop(self.process)
 
     def control(self, *arguments):
-        subprocess.run(["callgrind_control", *arguments, str(self.process.pid)],
+        subprocess.run(["callgrind_control", *arguments, str(self.worker)],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def dump(self):
         """The file with what has been counted since the last time, and its total."""
-        before = set(self.output.parent.glob(f"{self.output.name}.*"))
+        self.dumps += 1
         self.control("--dump")
-        new = set(self.output.parent.glob(f"{self.output.name}.*")) - before
-        if len(new) != 1:
-            sys.exit(f"bench: callgrind wrote {len(new)} files in place of one")
-        file = new.pop()
+        file = self.output.with_name(f"{self.output.name}.{self.worker}.{self.dumps}")
+        if not file.exists():
+            sys.exit(f"bench: callgrind has not written {file.name}")
         return file, int(re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.M)[1])
 
     def per_request(self, ask, warm, count):
