@@ -6,9 +6,9 @@ use super::settings::{Given, Settings};
 use super::MainConf;
 use crate::ffi::clock::precise_now;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
-use shared_block::Mapping;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, Remark, Source};
+use shared_block::Mapping;
 use tollgate_core::keys;
 use tollgate_core::status::SetKind;
 

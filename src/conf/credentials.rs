@@ -8,12 +8,12 @@ use super::settings::{Auth, Given, Settings, TokenSource};
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::request::Request;
-use shared_block::Mapping;
 use crate::keys::introspection::Introspector;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, LoadError, Source};
 use crate::keys::per_server::PerServer;
 use crate::keys::provider::KeyProvider;
+use shared_block::Mapping;
 use tollgate_core::jwt;
 use tollgate_core::status::SetKind;
 

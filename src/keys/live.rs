@@ -23,9 +23,9 @@ use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
 
 use crate::ffi::log::cycle_error;
-use shared_block::Mapping;
 use crate::worker::status::StatusFile;
 use followed::Followed;
+use shared_block::Mapping;
 
 /// What is made of files.
 pub(crate) trait Source: Send + Sync + 'static {

@@ -15,8 +15,8 @@ use super::{next_id, Content, Due, Generation, LoadError, Remark, Source, Watche
 use crate::ffi::clock::wall_ms;
 use crate::ffi::guard::guard;
 use crate::ffi::log::{cycle_error, cycle_warn};
-use shared_block::{Maker, SharedBlock, Stamp};
 use crate::worker::status::StatusFile;
+use shared_block::{Maker, SharedBlock, Stamp};
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
 const PATIENCE: Duration = Duration::from_millis(100);
