@@ -11,6 +11,7 @@ use tollgate_core::detail::Told;
 use tollgate_core::jwt::TokenCache;
 use tollgate_core::keys::KeyMemo;
 use tollgate_core::limits::{Holder, Quota, Scale, Zone};
+use tollgate_core::llm::engines::RouteMemo;
 use tollgate_core::request_id;
 
 use crate::clock::mono_now;
@@ -33,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) request_ids: request_id::Generator,
     pub(crate) tokens: TokenCache,
     pub(crate) api_keys: KeyMemo,
+    pub(crate) routes: RouteMemo,
     pub(crate) time: TimeFormat,
     pub(crate) scratch: Scratch,
     /// The zone, and what this process holds in it; there from the start of the process on.
@@ -83,6 +85,7 @@ impl Worker {
             request_ids: request_id::Generator::new(key()),
             tokens: TokenCache::new(CACHED_TOKENS, key()),
             api_keys: KeyMemo::new(REMEMBERED_KEYS, key()),
+            routes: RouteMemo::default(),
             time: TimeFormat::default(),
             scratch: Scratch::default(),
             zone: None,

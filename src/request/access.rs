@@ -8,10 +8,8 @@ use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
-use tollgate_core::llm::endpoint::classify;
-use tollgate_core::llm::engines::exception;
+use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::Endpoint;
-use tollgate_core::path;
 use tollgate_core::principal::Principal;
 
 use crate::conf::policy::Policy;
@@ -29,7 +27,7 @@ use crate::request::meter::Metering;
 use crate::request::queue;
 use crate::request::refusal::{self, Arrival};
 use crate::request::revocation::Running;
-use crate::request::state::{Asked, Body, SavedCredential, State, Step};
+use crate::request::state::{self, Asked, Body, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -206,14 +204,14 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
 fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
     let (judged, endpoint, is_known) = {
         let state = state.borrow();
-        (r.kept(state.judged_path), state.endpoint, state.principal.is_some())
+        (r.kept(state.judged_path), state.endpoint(), state.principal.is_some())
     };
     if judged != r.uri() {
-        let (here, _) = classify(r.method(), r.uri(), policy.engine);
-        match here.filter(|_| policy.is_metered) {
+        let route = state::route(r, policy);
+        match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
             here => {
-                if let Err(detail) = check_endpoint(r, state, policy, here) {
+                if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
                     return Some(conclude(r, state, Err(detail.into())));
                 }
             }
@@ -254,15 +252,17 @@ fn decide(
     let mapped = conf.zone().ok_or(Cause::NoZone)?;
     let zone = mapped.get();
     let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
+    let known = state.borrow().route;
+    let route = known.unwrap_or_else(|| state::route(r, policy));
     if step == Step::Credential {
-        path::ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
+        route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
-    let endpoint = state.borrow().endpoint.filter(|_| policy.is_metered);
+    let endpoint = route.form.filter(|_| policy.is_metered);
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
-        check_endpoint(r, state, policy, endpoint)?;
+        check_endpoint(r, state, policy, (&route, endpoint))?;
         if endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
@@ -342,7 +342,7 @@ fn check_endpoint(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    endpoint: Option<Endpoint>,
+    (route, endpoint): (&Route, Option<Endpoint>),
 ) -> Result<(), Detail> {
     let (method, path) = (r.method(), r.uri());
     if exception::closes(&policy.endpoints, method, path) {
@@ -351,12 +351,9 @@ fn check_endpoint(
     if endpoint.is_some() {
         return Ok(());
     }
-    // In the order of what they cost.
-    let detail = if policy.engine.reaches_others(method, path) {
+    let detail = if route.reaches_others {
         Cause::OthersRequests.into()
-    } else if policy.counts_tokens(state.borrow().tier.as_deref())
-        && !policy.engine.is_harmless(method, path)
-    {
+    } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
     } else {
         return Ok(());
@@ -399,8 +396,9 @@ fn inspect(
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    let estimate = estimate::estimate(r, state, policy, zone, &request);
-    let lesson = estimate::Lesson::of(policy, &request);
+    let learned = estimate::learned_keys(r, state, zone, model);
+    let estimate = estimate::estimate(policy, zone, &request, &learned);
+    let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
     metering.goes_on |= policy.may_resume() && identity::names_stream(r);
     Ok(metering)

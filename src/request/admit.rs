@@ -311,7 +311,7 @@ impl Admission<'_, '_> {
             charged.principal.as_ref().is_some_and(|other| other.client() == principal.client())
         };
         let Some(due) = self.due(amounts, is_charged) else { return };
-        let key = self.zone.client_key(principal.client());
+        let key = principal.limit_key(self.zone);
         let own_rate = principal.rate_limit();
         let is_replaced = |limit: &Bucket| {
             own_rate.is_some()

@@ -56,8 +56,8 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     if let Some(answer) = refusal.filter(in_our_words) {
         let body =
             match state.malformed.filter(|_| state.reason() == Some(Reason::MalformedRequest)) {
-                Some(error) => r.copy(malformed_request_body(error, state.dialect).as_bytes())?,
-                None => answer.body(state.dialect).as_bytes(),
+                Some(error) => r.copy(malformed_request_body(error, state.dialect()).as_bytes())?,
+                None => answer.body(state.dialect()).as_bytes(),
             };
         r.set_json_body(body.len());
         state.body = Body::Ours(r.keep(body));
@@ -149,11 +149,11 @@ fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Optio
         matches!(name.first(), Some(b'x' | b'X' | b'r' | b'R'))
             && (is(REQUEST_ID)
                 || (waits && RetryAfter::NAMES.into_iter().any(is))
-                || (state.dialect == Dialect::Anthropic && is(ANTHROPIC_REQUEST_ID))
+                || (state.dialect() == Dialect::Anthropic && is(ANTHROPIC_REQUEST_ID))
                 || ratelimit_headers::NAMES.into_iter().any(|ours| is(ours) && is_replaced(ours)))
     });
     r.push_header_out(REQUEST_ID, r.kept(state.request_id))?;
-    if state.dialect == Dialect::Anthropic {
+    if state.dialect() == Dialect::Anthropic {
         // Its SDKs read the id from here.
         r.push_header_out(ANTHROPIC_REQUEST_ID, r.kept(state.request_id))?;
     }

@@ -1,6 +1,6 @@
 //! LOG: one audit line. What the answer didn't settle by its end, is settled now.
 
-use tollgate_core::audit::{Record, Remaining};
+use tollgate_core::audit::{identity, Record, Remaining};
 use tollgate_core::disclosure::{carries, redacted};
 use tollgate_core::llm::Source;
 
@@ -83,8 +83,10 @@ fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
     record.cut_off = state.cut_off;
     record.detail = state.detail.as_ref();
     record.dry_run = state.policy.dry_run;
-    record.tier = state.tier.as_ref().map(|tier| tier.name.as_bytes());
+    let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
+    record.tier = tier.map(str::as_bytes);
     if let Some(principal) = &state.principal {
+        record.identity = principal.audit_identity(tier, identity);
         record.auth = Some(principal.auth());
         record.client = Some(principal.client().as_bytes());
         record.key_id = principal.key_id().map(str::as_bytes);

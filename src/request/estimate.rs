@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use tollgate_core::address::AddressKey;
-use tollgate_core::limits::{Group, Need, Output, Zone};
+use tollgate_core::limits::{Author, Group, LearnedKeys, Need, Output, Zone};
 use tollgate_core::llm::estimate::{output_tokens, text, tokens_of_text, START_RATES};
 use tollgate_core::llm::{LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
@@ -66,103 +66,96 @@ impl Estimate {
     }
 }
 
-/// Who a request is from, for what is learned: the client, else the address.
-fn with_author<T>(r: Request<'_>, state: &RefCell<State>, f: impl FnOnce(Group, &[u8]) -> T) -> T {
-    let principal = state.borrow().principal.clone();
-    match principal {
-        Some(principal) => f(Group::Clients, principal.client().as_bytes()),
+/// Where it is kept what requests like this one teach: of the client, else of the address.
+pub(crate) fn learned_keys(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    zone: &Zone<'_>,
+    model: &str,
+) -> LearnedKeys {
+    let state = state.borrow();
+    let tier = state.tier.as_ref().map_or("", |tier| tier.name.as_str());
+    let (group, author) = match &state.principal {
+        Some(principal) => (Group::Clients, Author::of_client(principal.limit_key(zone))),
         None => match r.client_addr() {
-            Some(address) => f(Group::Strangers, AddressKey::new(address).network()),
-            None => f(Group::Strangers, b"unix:"),
+            Some(address) => (Group::Strangers, zone.author(AddressKey::new(address).network())),
+            None => (Group::Strangers, zone.author(b"unix:")),
         },
-    }
+    };
+    zone.learned_keys((tier, model), group, author)
 }
 
 /// What the request may take.
 pub(crate) fn estimate(
-    r: Request<'_>,
-    state: &RefCell<State>,
     policy: &Policy,
     zone: &Zone<'_>,
     request: &LlmRequest,
+    learned: &LearnedKeys,
 ) -> Estimate {
-    let model = request.model.as_deref().unwrap_or_default();
-    let tier = state.borrow().tier.clone();
-    let tier = tier.as_ref().map_or("", |tier| tier.name.as_str());
     let (bound, now) = (request.output_bound, mono_now());
     let by_bound = bound.filter(|_| policy.reserve == Reserve::Bound);
-    with_author(r, state, |group, author| {
-        let rates = match policy.estimate.input.is_learned() {
-            true => zone.text_rates((group, model), author, &START_RATES, now),
-            false => None,
-        };
-        let guess = match by_bound {
-            Some(_) => [0, 0],
-            None => {
-                let start = policy.estimate.output;
-                let guess = zone.guess_output((tier, model), author, start, now);
-                [guess.own, guess.shared].map(|guess| {
-                    let each = u64::from(guess).min(bound.unwrap_or(u64::MAX));
-                    output_tokens(request, each)
-                })
-            }
-        };
-        Estimate {
-            input: policy.estimate.input.input_tokens(request, rates.as_ref()),
-            known: by_bound.map_or(0, |bound| output_tokens(request, bound)),
-            guess,
+    let rates = match policy.estimate.input.is_learned() {
+        true => zone.text_rates(learned, &START_RATES, now),
+        false => None,
+    };
+    let guess = match by_bound {
+        Some(_) => [0, 0],
+        None => {
+            let guess = zone.guess_output(learned, policy.estimate.output, now);
+            [guess.own, guess.shared].map(|guess| {
+                let each = u64::from(guess).min(bound.unwrap_or(u64::MAX));
+                output_tokens(request, each)
+            })
         }
-    })
+    };
+    Estimate {
+        input: policy.estimate.input.input_tokens(request, rates.as_ref()),
+        known: by_bound.map_or(0, |bound| output_tokens(request, bound)),
+        guess,
+    }
 }
 
 /// What of a request is kept to learn from its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lesson {
+    keys: LearnedKeys,
+    /// `None`: nothing is to be learned from its input.
+    input: Option<InputLesson>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InputLesson {
     text: tollgate_core::limits::Text,
     token_ids: u64,
 }
 
 impl Lesson {
-    /// `None`: nothing is to be learned from its input.
-    pub(crate) fn of(policy: &Policy, request: &LlmRequest) -> Option<Self> {
+    pub(crate) fn of(policy: &Policy, request: &LlmRequest, keys: LearnedKeys) -> Self {
         // With more than all token ids, something is left for the text.
         let token_ids = request.input.token_ids;
-        tokens_of_text(request, token_ids.saturating_add(1))
+        let input = tokens_of_text(request, token_ids.saturating_add(1))
             .filter(|_| policy.estimate.input.is_learned())
-            .map(|_| Self { text: text(request), token_ids })
+            .map(|_| InputLesson { text: text(request), token_ids });
+        Self { keys, input }
     }
 }
 
 /// Notes what an answer took, for the estimates of those to come.
-pub(crate) fn learn(
-    r: Request<'_>,
-    state: &RefCell<State>,
-    metering: &Metering,
-    outcome: &Outcome,
-    zone: &Zone<'_>,
-) {
+pub(crate) fn learn(state: &State, metering: &Metering, outcome: &Outcome, zone: &Zone<'_>) {
     if outcome.source != Source::Measured {
         return;
     }
-    let model = metering.model.as_deref().unwrap_or_default();
-    let (tier, start) = {
-        let state = state.borrow();
-        (state.tier.clone(), state.policy.estimate.output)
-    };
-    let tier = tier.as_ref().map_or("", |tier| tier.name.as_str());
+    let lesson = &metering.lesson;
     let now = mono_now();
     per_worker::note_changed();
-    with_author(r, state, |group, author| {
-        if let Some(lesson) = &metering.lesson {
-            let tokens = outcome.usage.input.saturating_sub(lesson.token_ids);
-            if tokens > 0 {
-                let text = (&lesson.text, tokens);
-                zone.learn_input((group, model), author, text, &START_RATES, now);
-            }
+    if let Some(input) = &lesson.input {
+        let tokens = outcome.usage.input.saturating_sub(input.token_ids);
+        if tokens > 0 {
+            zone.learn_input(&lesson.keys, (&input.text, tokens), &START_RATES, now);
         }
-        if let Some(tokens) = outcome.output_of_one(metering) {
-            let output = Output { tokens, is_whole: outcome.is_whole(metering) };
-            zone.learn_output((tier, model), author, output, start, now);
-        }
-    });
+    }
+    if let Some(tokens) = outcome.output_of_one(metering) {
+        let output = Output { tokens, is_whole: outcome.is_whole(metering) };
+        zone.learn_output(&lesson.keys, output, state.policy.estimate.output, now);
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Metering {
     /// What it may take.
     pub(crate) estimate: Estimate,
     /// What is learned from its answer.
-    pub(crate) lesson: Option<Lesson>,
+    pub(crate) lesson: Lesson,
     pub(crate) price: Option<Price>,
     /// The engine makes the answer to its end, also that of a stream.
     pub(crate) goes_on: bool,
@@ -112,7 +112,7 @@ impl Metering {
     pub(crate) fn new(
         request: LlmRequest,
         engine: Engine,
-        (estimate, lesson): (Estimate, Option<Lesson>),
+        (estimate, lesson): (Estimate, Lesson),
         price: Option<Price>,
         hides: Hides,
     ) -> Self {

@@ -60,9 +60,9 @@ pub(crate) fn settle(r: Request<'_>, state: &RefCell<State>) {
     for reservation in reservations {
         reservation.settle(outcome.as_ref());
     }
-    let state_ref = state.borrow();
+    let state = state.borrow();
     let zone = r.main_conf().zone().filter(|_| is_first);
-    if let (Some(metering), Some(outcome), Some(zone)) = (&state_ref.metering, &outcome, zone) {
-        estimate::learn(r, state, metering, outcome, zone.get());
+    if let (Some(metering), Some(outcome), Some(zone)) = (&state.metering, &outcome, zone) {
+        estimate::learn(&state, metering, outcome, zone.get());
     }
 }

@@ -8,7 +8,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::limits::Standing;
-use tollgate_core::llm::endpoint::classify;
+use tollgate_core::llm::engines::Route;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 
@@ -16,6 +16,7 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
+use crate::per_worker;
 use crate::request::auth_failures::Suspicion;
 use crate::request::authenticate::Grounds;
 use crate::request::body::Edit;
@@ -56,9 +57,8 @@ pub(crate) struct State {
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
     pub(crate) request_id: Kept,
-    /// What the client asks for, if it is known, and how refusals look to it.
-    pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) dialect: Dialect,
+    /// What the client asks for.
+    pub(crate) route: Option<Route>,
     /// The path that it was judged by last.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
@@ -226,8 +226,7 @@ impl State {
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
-            endpoint: None,
-            dialect: Dialect::default(),
+            route: None,
             step: Step::Credential,
             suspicion: None,
             asked: None,
@@ -248,7 +247,7 @@ impl State {
     /// A location judges for itself, whatever another one found. What was charged stays charged.
     pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>) {
         self.policy = Rc::clone(policy);
-        (self.endpoint, self.dialect) = classify(r.method(), r.uri(), policy.engine);
+        self.route = Some(route(r, policy));
         self.judged_path = r.keep(r.uri());
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
@@ -256,6 +255,16 @@ impl State {
         self.step = Step::Credential;
         self.asked = None;
         self.leave_queue();
+    }
+
+    /// The form of what the client asks for, if it is known.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        self.route.and_then(|route| route.form)
+    }
+
+    /// How refusals look to it.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.route.map(|route| route.dialect).unwrap_or_default()
     }
 
     /// Gives its place in the queue up.
@@ -278,6 +287,11 @@ impl State {
             _ => None,
         }
     }
+}
+
+/// What is asked for in this location.
+pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
+    per_worker::with(|worker| worker.routes.get(policy.engine, r.method(), r.uri()))
 }
 
 impl Drop for State {

@@ -3,10 +3,12 @@
 //!
 //! The master makes one for each configuration, and workers write into it through the descriptor that
 //! they inherit: so old workers, which are about to end, write into a file that nobody finds any more.
+//! A worker that has nothing new to say writes nothing: the lock on its part says that it is there. No
+//! worker may open the file a second time, as to close it would free the lock.
 //! Like the file with the master's pid, it has `.oldbin` at its end while a newer nginx takes over (USR2).
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{
     fchown, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -16,25 +18,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tollgate_core::status::{Board, Description, Part, Phase, SetState, Status, Worker};
+use tollgate_core::status::{Board, Description, Part, Phase, SetState, Sign, Status, Worker};
 
 use crate::clock::wall_ms;
 use crate::conf::MainConf;
 use crate::keys::live::Follow;
+use nginx::file::lock as file_lock;
 use nginx::log::{cycle_error, cycle_warn};
 use nginx::process::{self, Processes};
 
 /// Who must be able to read it can read the keys files as well: the group of the workers.
 const MODE: u32 = 0o640;
 
-/// How often a worker gives a sign of life at least, in milliseconds.
+/// How often a worker without a lock gives a sign of life, and one tries again what it could not write, in
+/// milliseconds.
 const BEAT_MS: i64 = 1000;
 
 /// The file of the configuration in use, in the master and in the workers that it makes.
 static CURRENT: Mutex<Option<Arc<StatusFile>>> = Mutex::new(None);
 
-/// What this worker has written last.
-static LAST: Mutex<Option<Worker>> = Mutex::new(None);
+/// What this worker has said last.
+static LAST: Mutex<Option<Said>> = Mutex::new(None);
+
+struct Said {
+    worker: Worker,
+    at_ms: i64,
+    is_written: bool,
+}
 
 /// The file, opened.
 #[derive(Debug)]
@@ -101,7 +111,7 @@ pub(crate) fn beat(live: &[Rc<dyn Follow>]) {
 /// In a worker, which ends.
 pub(crate) fn leave() {
     let generations = match &*LAST.lock() {
-        Some(last) => vec![0; last.generations.len()],
+        Some(last) => vec![0; last.worker.generations.len()],
         None => return,
     };
     write_worker(Phase::Gone, generations);
@@ -110,34 +120,50 @@ pub(crate) fn leave() {
 fn write_worker(phase: Phase, generations: Vec<u64>) {
     let current = CURRENT.lock();
     let Some(file) = current.as_deref() else { return };
-    let worker = Worker { pid: process::me().pid, phase, beat_ms: wall_ms(), generations };
     let mut last = LAST.lock();
+    let now_ms = wall_ms();
+    let has_lock = last.as_ref().is_some_and(|last| last.worker.sign == Sign::Lock);
+    let mut worker = Worker { pid: process::me().pid, phase, sign: Sign::Lock, generations };
     let is_known = last.as_ref().is_some_and(|last| {
-        let age = worker.beat_ms.saturating_sub(last.beat_ms);
-        (0..BEAT_MS).contains(&age) && Worker { beat_ms: worker.beat_ms, ..last.clone() } == worker
+        let is_new = (0..BEAT_MS).contains(&now_ms.saturating_sub(last.at_ms));
+        (is_new || has_lock && last.is_written)
+            && Worker { sign: Sign::Lock, ..last.worker.clone() } == worker
     });
-    if !is_known {
-        if let Some(part) = file.board.worker_part(process::index(), &worker) {
-            write(file, &part);
-        }
-        *last = Some(worker);
+    if is_known {
+        return;
     }
+    let write_as = |worker: &Worker| {
+        let part = file.board.worker_part(process::index(), worker);
+        part.is_some_and(|part| write(file, &part))
+    };
+    if !has_lock {
+        // First: whoever sees the lock must not take what another one has said for this one's.
+        worker.sign = Sign::Beat(now_ms);
+    }
+    let mut is_written = write_as(&worker);
+    if !has_lock && is_written && file.lock() {
+        worker.sign = Sign::Lock;
+        is_written = write_as(&worker);
+    }
+    *last = Some(Said { worker, at_ms: now_ms, is_written });
 }
 
 /// Whether the last write has failed.
 static FAILING: AtomicBool = AtomicBool::new(false);
 
-/// A status that can't be written is none of the requests' business. It is old then, and whoever reads
-/// it sees that. It is said once, until it works again.
-fn write(file: &StatusFile, part: &Part) {
+/// Whether it could be written. A status that can't be is none of the requests' business; it is said once,
+/// until it works again.
+fn write(file: &StatusFile, part: &Part) -> bool {
     let written = file.file.write_all_at(&part.bytes, part.at);
-    if written.is_err() != FAILING.swap(written.is_err(), Ordering::Relaxed) {
+    let is_good = written.is_ok();
+    if is_good == FAILING.swap(!is_good, Ordering::Relaxed) {
         let path = file.path.display();
         match written {
             Err(error) => cycle_error(format_args!("tollgate: cannot write \"{path}\": {error}")),
             Ok(()) => cycle_error(format_args!("tollgate: \"{path}\" is written again")),
         }
     }
+    is_good
 }
 
 /// Where the file is, unless that is said: `/run/nginx.pid` has `/run/nginx.tollgate-status` beside it.
@@ -194,6 +220,25 @@ impl StatusFile {
         }
     }
 
+    /// Takes the lock that says that this worker is there, if there are locks, and no worker before it has
+    /// this one still.
+    fn lock(&self) -> bool {
+        static IS_SAID: AtomicBool = AtomicBool::new(false);
+        let index = process::index();
+        let Some((at, len)) = self.board.worker_lock(index) else { return false };
+        file_lock::take(&self.file, at, len).unwrap_or_else(|error| {
+            // It goes for all of them.
+            if index == 0 && !IS_SAID.swap(true, Ordering::Relaxed) {
+                cycle_warn(format_args!(
+                    "tollgate: cannot lock \"{}\": {error}; each worker writes into it once a second instead; \
+                     name a place on this machine for it with \"tollgate_status_file PATH;\"",
+                    self.path.display()
+                ));
+            }
+            false
+        })
+    }
+
     fn is_at(&self, path: &Path) -> bool {
         let same = |ours: fs::Metadata, theirs: fs::Metadata| {
             (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
@@ -221,7 +266,12 @@ impl StatusFile {
 fn is_alive(path: &Path) -> bool {
     // To open a pipe would be to wait for its other end.
     let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-    let bytes = is_file.then(|| fs::read(path).ok()).flatten();
-    let status = bytes.and_then(|bytes| Status::read(&bytes));
-    status.is_some_and(|status| status.is_alive(wall_ms()))
+    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else { return false };
+    let content = || {
+        let mut bytes = Vec::new();
+        (&file).rewind()?;
+        (&file).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let status = Status::look(content, |at, len| file_lock::is_taken(&file, at, len));
+    status.is_ok_and(|status| status.is_some_and(|status| status.is_alive(wall_ms())))
 }

@@ -52,7 +52,7 @@ pub use bucket::Scale;
 pub use budget::{Budget, BudgetError};
 pub use calendar::Calendar;
 pub use key::{Area, Key};
-pub use learned::{Output, OutputGuess, Text, TextRates};
+pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
 pub use ledger::{Holder, Lease, Ledger, NotTaken, Process};
 pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
