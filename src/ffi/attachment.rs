@@ -49,16 +49,16 @@ impl<'r> Request<'r> {
         let mut attachment = self.find_attachment();
         if attachment.is_null() {
             const { assert!(align_of::<Attachment>() <= align_of::<usize>()) };
-            let state = make();
-            let (request_id, log_handler) = (state.request_id, self.original_log_handler());
-            let made = Attachment { state: RefCell::new(state), request_id, log_handler };
             // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
-            // the entry, aligned for a pointer at least.
+            // the entry, aligned for a pointer at least. All fields are written, in their place.
             unsafe {
                 let cleanup =
                     ngx_pool_cleanup_add(self.raw().pool, size_of::<Attachment>()).as_mut()?;
                 attachment = cleanup.data.cast();
-                attachment.write(made);
+                let state = &raw mut (*attachment).state;
+                state.write(RefCell::new(make()));
+                (&raw mut (*attachment).request_id).write((*state).get_mut().request_id);
+                (&raw mut (*attachment).log_handler).write(self.original_log_handler());
                 cleanup.handler = Some(drop_attachment);
                 // nginx asks it while the request lives, and so does what is attached to it.
                 (*self.as_ptr()).log_handler = Some(write_context);

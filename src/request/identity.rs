@@ -5,11 +5,14 @@ use tollgate_core::llm::engines::SteeringHeader;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
-use crate::ffi::headers::HeaderIn;
+use crate::ffi::headers::{HeaderIn, HeaderName};
 use crate::ffi::request::{Request, Verdict};
 use crate::request::access::make_state;
 use crate::request::refusal;
 
+const X_CLIENT_ID: HeaderName = HeaderName::new("X-Client-ID", "x-client-id");
+const X_CLIENT_TIER: HeaderName = HeaderName::new("X-Client-Tier", "x-client-tier");
+const X_REQUEST_ID: HeaderName = HeaderName::new("X-Request-ID", "x-request-id");
 /// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
@@ -91,16 +94,16 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             || (!upgrades && header.name == UPGRADE)
     });
     if let Some(client) = client {
-        r.push_header_in("X-Client-ID", "x-client-id", client?)?;
+        r.push_header_in(&X_CLIENT_ID, client?)?;
     }
     if let Some(tier) = tier {
-        r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
+        r.push_header_in(&X_CLIENT_TIER, tier?)?;
     }
     state.borrow_mut().outlasts = match outlasts {
         true => r.outlast_client(),
         false => None,
     };
-    r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
+    r.push_header_in(&X_REQUEST_ID, r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| {
         is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes))
