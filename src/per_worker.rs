@@ -67,12 +67,28 @@ pub(crate) fn take_changed() -> bool {
 
 /// Runs `f` with the worker's state. `f` must not call into nginx, which might call us back.
 pub(crate) fn with<T>(f: impl FnOnce(&mut Worker) -> T) -> T {
-    f(WORKER.lock().get_or_insert_with(Worker::new))
+    f(made(&mut WORKER.lock()))
 }
 
 /// The same from where somebody else may be in the middle of that. `None`: so it is.
 pub(crate) fn try_with<T>(f: impl FnOnce(&mut Worker) -> T) -> Option<T> {
-    Some(f(WORKER.try_lock()?.get_or_insert_with(Worker::new)))
+    Some(f(made(&mut *WORKER.try_lock()?)))
+}
+
+/// The worker's state, which is made when it is asked for first.
+#[inline]
+fn made(worker: &mut Option<Worker>) -> &mut Worker {
+    if worker.is_none() {
+        *worker = Some(make());
+    }
+    // It is there by now.
+    worker.get_or_insert_with(make)
+}
+
+#[cold]
+#[inline(never)]
+fn make() -> Worker {
+    Worker::new()
 }
 
 impl Worker {

@@ -116,7 +116,7 @@ pub(crate) fn authenticate(
     let is_no_key = policy.bearer_is_jwt && !credential.raw;
     if let Some(verifier) = &policy.jwt {
         // A token that was verified here before has that shape, and need not be taken apart again.
-        let known = match credential.bearer && jwt::has_dots(credential.bytes) {
+        let known = match credential.bearer && jwt::may_be_jws(credential.bytes) {
             true => verifier.keys.id(r).and_then(|keys| {
                 per_worker::with(|worker| worker.tokens.get(keys, credential.bytes, now))
             }),

@@ -46,7 +46,7 @@ impl Generator {
         self.counter = self.counter.wrapping_add(1);
         let mut id = [0; 32];
         for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(hash.to_be_bytes()) {
-            *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];
+            *pair = DIGITS.get(usize::from(byte)).copied().unwrap_or_default();
         }
         id
     }
@@ -59,10 +59,19 @@ impl fmt::Debug for Generator {
     }
 }
 
-/// Without a branch, so that the compiler can do several at once.
-fn hex_digit(nibble: u8) -> u8 {
-    let is_letter = u8::from(nibble > 9);
-    b'0' + nibble + is_letter * (b'a' - b'0' - 10)
+/// The two hexadecimal digits of each byte.
+static DIGITS: [[u8; 2]; 256] = digits();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler
+const fn digits() -> [[u8; 2]; 256] {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        digits[byte] = [HEX[byte >> 4], HEX[byte & 0xf]];
+        byte += 1;
+    }
+    digits
 }
 
 #[cfg(test)]

@@ -104,24 +104,21 @@ impl<'r, T: Types> Request<'r, T> {
         if attachment.is_null() {
             const { assert!(align_of::<Attachment<T>>() <= align_of::<usize>()) };
             let generation = next_generation();
-            let state = make(&Keeper { generation, life: std::marker::PhantomData });
-            let (log_id, log_handler) = (T::log_id(&state), self.original_log_handler());
-            let made = Attachment {
-                state: RefCell::new(state),
-                generation,
-                log_id,
-                log_handler,
-                passing: RefCell::default(),
-                outlasts: Cell::new(None),
-                is_client_absent: Cell::new(false),
-            };
+            let keeper = Keeper { generation, life: std::marker::PhantomData };
             // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
-            // the entry, aligned for a pointer at least.
+            // the entry, aligned for a pointer at least. All fields are written, in their place.
             unsafe {
                 let cleanup =
                     ngx_pool_cleanup_add(self.raw().pool, size_of::<Attachment<T>>()).as_mut()?;
                 attachment = cleanup.data.cast();
-                attachment.write(made);
+                let state = &raw mut (*attachment).state;
+                state.write(RefCell::new(make(&keeper)));
+                (&raw mut (*attachment).generation).write(generation);
+                (&raw mut (*attachment).log_id).write(T::log_id((*state).get_mut()));
+                (&raw mut (*attachment).log_handler).write(self.original_log_handler());
+                (&raw mut (*attachment).passing).write(RefCell::default());
+                (&raw mut (*attachment).outlasts).write(Cell::new(None));
+                (&raw mut (*attachment).is_client_absent).write(Cell::new(false));
                 cleanup.handler = T::registration().marks.attachment;
                 // nginx asks it while the request lives, and so does what is attached to it.
                 (*self.as_ptr()).log_handler = Some(write_context::<T>);
