@@ -46,7 +46,7 @@ pub(crate) fn silence(r: Request<'_>) {
 pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
-    crate::faults::at(conf, crate::faults::Callback::Precontent);
+    crate::faults::at(conf.planted, crate::faults::Callback::Precontent);
     let Some(policy) = conf.policy() else {
         return Some(Verdict::Declined);
     };
