@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::warnings::Warnings;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::nginx_text::early;
 use tollgate_core::nginx_text::text::{read, Files};
 

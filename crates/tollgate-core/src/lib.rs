@@ -28,7 +28,6 @@ pub mod price;
 pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
-pub mod rest;
 pub mod rfc3339;
 pub mod status;
 mod surrogate;
