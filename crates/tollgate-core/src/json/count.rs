@@ -5,7 +5,7 @@ const MAX_EXACT: u64 = 1 << 53;
 
 /// A JSON number that is whole, from 0 to 2^53, however it is written: some engines write counts as
 /// floats (`12.0`, `1.2e1`).
-pub(super) fn whole_number(text: &[u8]) -> Option<u64> {
+pub(crate) fn whole_number(text: &[u8]) -> Option<u64> {
     if let Some(number) = few_digits(text) {
         return Some(number);
     }
