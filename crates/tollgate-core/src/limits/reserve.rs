@@ -1,12 +1,14 @@
 //! The reservation over several limits, all or nothing, and its settlement.
 
 use super::ask::{Ask, Now, Take};
+use super::claim_lock::ClaimLock;
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease};
+use super::ledger::Lease;
 use super::slots::{Moved, Place};
 use super::standing::{Obstacle, Standing};
 use super::take::Failed;
-use super::zone::{ClaimLock, Zone};
+use super::zone::Zone;
 
 /// How often a slot is looked for again. An attempt fails only when the slot was given away between
 /// finding and taking, which needs it to have been idle just then.

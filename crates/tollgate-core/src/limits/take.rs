@@ -3,8 +3,9 @@
 use super::ask::{in_flight, Ask, Now, Take};
 use super::bucket::{Level, Scale};
 use super::budget::{self, Settled};
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease, Ledger, NotTaken};
+use super::ledger::{Lease, Ledger, NotTaken};
 use super::slots::{Moved, Place, Slots};
 use super::standing::{Obstacle, Standing, Wait};
 use super::sync::Ordering;
