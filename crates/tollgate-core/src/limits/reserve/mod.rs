@@ -307,5 +307,4 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
 }
 
 #[cfg(test)]
-#[path = "reserve_tests.rs"]
 mod tests;

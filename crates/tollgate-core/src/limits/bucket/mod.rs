@@ -353,5 +353,4 @@ pub(super) fn lasts(level: Level, scale: Option<&Scale>) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "bucket_tests.rs"]
 mod tests;

@@ -384,5 +384,4 @@ impl Restoring<'_> {
 }
 
 #[cfg(test)]
-#[path = "snapshot_tests.rs"]
 mod tests;

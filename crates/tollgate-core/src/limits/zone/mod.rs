@@ -386,5 +386,4 @@ impl<'z> Zone<'z> {
 }
 
 #[cfg(test)]
-#[path = "zone_tests.rs"]
 mod tests;

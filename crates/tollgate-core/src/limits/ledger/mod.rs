@@ -351,5 +351,4 @@ impl<'z> Ledger<'z> {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

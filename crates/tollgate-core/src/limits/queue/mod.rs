@@ -252,5 +252,4 @@ impl<'z> Queue<'z> {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;
