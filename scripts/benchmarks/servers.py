@@ -12,9 +12,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 CONFIGURATION = """
-{load_module}
+{load_modules}
 daemon off;
-master_process {master};
 worker_processes {workers};
 pid nginx.pid;
 error_log error.log error;
@@ -38,6 +37,8 @@ http {{
     }}
 }}
 """
+
+LUA_MODULES = [f"/usr/lib/nginx/modules/{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module")]
 
 
 def run(*command):
@@ -77,12 +78,52 @@ def stop(process):
     process.wait()
 
 
+def write_configuration(bench, folder, port, http, location, workers=1, engine_port=None):
+    """Writes nginx.conf into the folder."""
+    modules = [bench.module] if "tollgate" in http else LUA_MODULES if "lua" in http else []
+    text = CONFIGURATION.format(
+        load_modules="\n".join(f"load_module {module};" for module in modules),
+        workers=workers,
+        engine=engine_port or bench.engine_port,
+        port=port,
+        http=http,
+        location=location,
+    )
+    if os.geteuid() == 0:
+        # Workers of another user could not write into the folder.
+        text = "user root;" + text
+    (folder / "nginx.conf").write_text(text)
+
+
+def nginx_command(nginx, folder):
+    return [nginx, "-p", f"{folder}/", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+
+
+def worker_of(master, patience=60):
+    """The pid of the one worker of this process."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        if len(children) == 1:
+            return int(children[0])
+        time.sleep(0.05)
+    sys.exit("bench: nginx has no worker, or several")
+
+
+def programs(target):
+    """What is measured: where the environment names it, that; else what scripts/build makes."""
+    names = ("TOLLGATE_NGINX", "TOLLGATE_MODULE", "TOLLGATE_MOCK_ENGINE", "TOLLGATE_CLI")
+    if all(os.environ.get(name) for name in names):
+        return {name: os.environ[name] for name in names}
+    build = run(ROOT / "scripts/build", target)
+    return dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+
+
 class Bench:
     """The module, an nginx that it fits, a backend and credentials."""
 
     def __init__(self, target, folder):
-        build = run(ROOT / "scripts/build", target)
-        paths = dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+        paths = programs(target)
         self.port = None  # where nginx listens
         self.module, self.nginx = paths["TOLLGATE_MODULE"], paths["TOLLGATE_NGINX"]
         self.folder = pathlib.Path(folder)
@@ -106,26 +147,15 @@ class Bench:
     def configure(self, http, location, workers=1, engine_port=None):
         """Writes nginx's configuration, in front of the mock engine or of another one."""
         self.port = free_port()
-        text = CONFIGURATION.format(
-            load_module=f"load_module {self.module};" if "tollgate" in http else "",
-            master="on" if workers > 1 else "off",
-            workers=workers,
-            engine=engine_port or self.engine_port,
-            port=self.port,
-            http=http,
-            location=location,
-        )
-        if os.geteuid() == 0:
-            # Workers of another user could not write into the folder.
-            text = "user root;" + text
-        (self.folder / "nginx.conf").write_text(text)
+        write_configuration(self, self.folder, self.port, http, location, workers, engine_port)
+
+    def version(self):
+        said = subprocess.run([self.nginx, "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr
+        return said.split()[-1]
 
     def errors(self):
         log = self.folder / "error.log"
         return log.read_text() if log.exists() else ""
 
     def command(self):
-        return [
-            self.nginx, "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log",
-            "-c", f"{self.folder}/nginx.conf",
-        ]
+        return nginx_command(self.nginx, self.folder)

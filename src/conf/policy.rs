@@ -16,8 +16,8 @@ use super::settings::{
 use super::MainConf;
 use crate::ffi::conf::{ConfContext, ConfError, Place};
 use crate::ffi::open_file::LogFile;
-use crate::introspector::Introspector;
-use crate::per_server::PerServer;
+use crate::keys::introspection::Introspector;
+use crate::keys::per_server::PerServer;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;

@@ -11,7 +11,7 @@ use ngx::ffi::{ngx_http_log_handler_pt, ngx_http_request_t, ngx_pool_cleanup_add
 use super::guard::guard;
 use super::module::ctx_index;
 use super::request::{Kept, Request};
-use crate::state::State;
+use crate::request::state::State;
 
 struct Attachment {
     state: RefCell<State>,

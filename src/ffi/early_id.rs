@@ -10,7 +10,7 @@ use ngx::ffi::{
 use super::attachment::write_with_id;
 use super::guard::guard;
 use super::request::{Kept, Request};
-use crate::request_id;
+use crate::request::id as request_id;
 
 /// What writes the context of a request into the error log without us: the same for all requests, as nginx
 /// makes them. Set by the first one.

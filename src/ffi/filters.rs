@@ -14,8 +14,8 @@ use super::module;
 use super::relay;
 use super::request::Request;
 use super::subrequest;
-use crate::response::{self, Header};
-use crate::settlement;
+use crate::request::answer::{self, Header};
+use crate::request::settlement;
 
 /// The filters that were on top before us, of the configuration that was read last.
 static mut NEXT: Next = Next { header: None, body: None };
@@ -58,7 +58,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     guard((), || unsafe { subrequest::begin(r) });
     // SAFETY: nginx passes a live request.
-    let done = guard(None, || response::headers(unsafe { Request::from_raw(r) }));
+    let done = guard(None, || answer::headers(unsafe { Request::from_raw(r) }));
     match done {
         Some(Header::Passes) => {
             let rc = next_header(r);
@@ -72,7 +72,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         Some(Header::BadGateway) => unsafe { instead(r, NGX_HTTP_BAD_GATEWAY) },
         // Nothing has been sent yet, so the client can be told.
         // SAFETY: nginx passes a live request.
-        None if guard(false, || response::abandon(unsafe { Request::from_raw(r) })) => {
+        None if guard(false, || answer::abandon(unsafe { Request::from_raw(r) })) => {
             // SAFETY: nginx passes a live request.
             unsafe { instead(r, NGX_HTTP_INTERNAL_SERVER_ERROR) }
         }
@@ -102,11 +102,11 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
         return rc;
     }
     // SAFETY: nginx passes a live request.
-    let body = guard(Err(()), || Ok(response::body(unsafe { Request::from_raw(r) })));
+    let body = guard(Err(()), || Ok(answer::body(unsafe { Request::from_raw(r) })));
     match body {
         // The length of our body was sent, so no other body can take its place.
         // SAFETY: as above.
-        Err(()) if guard(true, || response::owes_body(unsafe { Request::from_raw(r) })) => {
+        Err(()) if guard(true, || answer::owes_body(unsafe { Request::from_raw(r) })) => {
             NGX_ERROR as ngx_int_t
         }
         Err(()) | Ok(None) => relay(r, chain),

@@ -28,6 +28,7 @@ mod composed;
 pub(crate) mod conf;
 mod early_id;
 mod ending;
+pub(crate) mod file_lock;
 mod file_size;
 pub(crate) mod filters;
 mod glob;

@@ -15,7 +15,13 @@ use ngx::ffi::{
 use super::guard::{guard, install_panic_hook};
 use super::request::{Request, Verdict};
 use super::{commands, composed, conf, early_id, file_size, filters, variables};
-use crate::{access, audit, identity, settlement, status, upkeep, watch};
+use crate::request::access;
+use crate::request::audit;
+use crate::request::identity;
+use crate::request::settlement;
+use crate::worker::status;
+use crate::worker::upkeep;
+use crate::worker::watch;
 
 static mut MODULE: ngx_module_t = ngx_module_t {
     ctx: (&raw const CONTEXT).cast_mut().cast(),

@@ -14,8 +14,8 @@ use super::body::in_memory;
 use super::ending::Sum;
 use super::module;
 use super::request::Request;
-use crate::metering::Metering;
-use crate::response;
+use crate::request::answer;
+use crate::request::meter::Metering;
 
 /// Buffers of our own that a stream uses over and over. They lie in the request's pool.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ pub(super) struct Read {
 ///
 /// `chain` is what nginx passed to the body filter of the request.
 pub(super) unsafe fn read(r: Request<'_>, chain: *mut ngx_chain_t) -> Option<Read> {
-    response::with_metering(r, |metering, buffers, rest| {
+    answer::with_metering(r, |metering, buffers, rest| {
         let mut sum = Sum::default();
         if !metering.hides() {
             // SAFETY: by the contract of this function.
@@ -419,7 +419,7 @@ unsafe fn fill(r: Request<'_>, buffer: *mut ngx_buf_t, bytes: &[u8]) -> Option<(
 ///
 /// `out` is what [`read`] gave, after the next filter had it.
 pub(super) unsafe fn recycle(r: Request<'_>, mut out: *mut ngx_chain_t) {
-    response::with_metering(r, |_, buffers, _| {
+    answer::with_metering(r, |_, buffers, _| {
         // SAFETY: by the contract of this function.
         unsafe {
             ngx_chain_update_chains(

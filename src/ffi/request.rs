@@ -328,7 +328,7 @@ impl<'r> Request<'r> {
     }
 }
 
-/// Bytes that live as long as a request, for its [`State`](crate::state::State), which has no lifetime of its own.
+/// Bytes that live as long as a request, for its [`State`](crate::request::state::State), which has no lifetime of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     data: *const u8,

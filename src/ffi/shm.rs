@@ -22,9 +22,9 @@ use super::guard::guard;
 use super::log::{cycle_emerg, cycle_error, cycle_warn};
 use super::zone_memory::ZoneMemory;
 use super::{module, process};
-use crate::key_file::KeyFile;
+use crate::keys::key_file::KeyFile;
 use crate::random;
-use crate::state_file::StateFile;
+use crate::worker::state_file::StateFile;
 
 /// The zone of one configuration. Its memory is there when the configuration is taken into use.
 #[derive(Debug)]

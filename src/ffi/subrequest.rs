@@ -23,7 +23,7 @@ use super::provider_answer::{sends_too_much, Answer};
 use super::request::Request;
 use super::timer::Timer;
 use super::{own_request, process, server_phase};
-use crate::live::next_id;
+use crate::keys::live::next_id;
 
 /// How long a provider may take, in nanoseconds. The internal location may allow less.
 const PATIENCE: u64 = 5_000_000_000;

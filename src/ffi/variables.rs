@@ -8,7 +8,7 @@ use ngx::ffi::{
 use super::conf::ConfContext;
 use super::guard::guard;
 use super::request::Request;
-use crate::variables::{Variable, VARIABLES};
+use crate::request::variables::{Variable, VARIABLES};
 
 /// Declares the variables.
 ///

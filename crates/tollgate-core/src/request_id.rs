@@ -45,8 +45,8 @@ impl Generator {
         let hash = self.hasher.hash(&self.counter.to_le_bytes()).as_u128();
         self.counter = self.counter.wrapping_add(1);
         let mut id = [0; 32];
-        for (pair, byte) in id.chunks_exact_mut(2).zip(hash.to_be_bytes()) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+        for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(hash.to_be_bytes()) {
+            *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];
         }
         id
     }
@@ -59,11 +59,10 @@ impl fmt::Debug for Generator {
     }
 }
 
+/// Without a branch, so that the compiler can do several at once.
 fn hex_digit(nibble: u8) -> u8 {
-    match nibble {
-        0..=9 => b'0' + nibble,
-        _ => b'a' + (nibble & 0xf) - 10,
-    }
+    let is_letter = u8::from(nibble > 9);
+    b'0' + nibble + is_letter * (b'a' - b'0' - 10)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub use calendar::Calendar;
 pub use claim_lock::ClaimLock;
 pub use holder::Holder;
 pub use key::{Area, Key};
-pub use learned::{Output, OutputGuess, Text, TextRates};
+pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
 pub use ledger::{Lease, Ledger, NotTaken};
 pub use process::Process;
 pub use process_lock::ProcessLock;

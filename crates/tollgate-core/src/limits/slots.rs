@@ -323,24 +323,60 @@ impl<'z> Slots<'z> {
         (key, index): (Key, usize),
         mut change: impl FnMut(u64) -> (Option<u64>, T),
     ) -> Result<T, Moved> {
-        let word = self.slot(place).get(index).ok_or(Moved)?;
-        let early = planted!(CheckedTooEarly) && self.holds(place, key);
-        let mut seen = word.load(Ordering::Acquire);
+        let mut seen = self.read(place, (key, index))?;
         loop {
             // In this order: see the module's comment.
-            if seen == FROZEN || !(early || self.holds(place, key)) {
-                return Err(Moved);
-            }
-            let (next, outcome) = change(seen);
+            self.check(place, key, &seen)?;
+            let (next, outcome) = change(seen.value);
             let Some(next) = next else { return Ok(outcome) };
-            if planted!(StoredBucket) {
-                word.store(next, Ordering::Release);
-                return Ok(outcome);
-            }
-            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(outcome),
-                Err(other) => seen = other,
+            match seen.swap(next) {
+                Ok(()) => return Ok(outcome),
+                Err(other) => seen.value = other,
             }
         }
+    }
+
+    /// Reads the word `index` of a slot, to be checked and swapped later.
+    #[inline]
+    pub(super) fn read(&self, place: Place, (key, index): (Key, usize)) -> Result<Seen<'z>, Moved> {
+        let word = self.slot(place).get(index).ok_or(Moved)?;
+        let checked_early = planted!(CheckedTooEarly) && self.holds(place, key);
+        Ok(Seen { word, checked_early, value: word.load(Ordering::Acquire) })
+    }
+
+    /// Whether the slot still is that of `key`, after one of its words was read.
+    #[inline]
+    pub(super) fn check(&self, place: Place, key: Key, seen: &Seen<'_>) -> Result<(), Moved> {
+        match seen.value != FROZEN && (seen.checked_early || self.holds(place, key)) {
+            true => Ok(()),
+            false => Err(Moved),
+        }
+    }
+}
+
+/// A word of a slot, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'z> {
+    word: &'z AtomicU64,
+    pub(super) value: u64,
+    /// Of a planted mistake.
+    checked_early: bool,
+}
+
+impl Seen<'_> {
+    /// Swaps the word for another one. The slot was checked after it was read.
+    ///
+    /// # Errors
+    ///
+    /// What it is, if it isn't what was read.
+    #[inline]
+    pub(super) fn swap(&self, next: u64) -> Result<(), u64> {
+        if planted!(StoredBucket) {
+            self.word.store(next, Ordering::Release);
+            return Ok(());
+        }
+        let swapped =
+            self.word.compare_exchange(self.value, next, Ordering::AcqRel, Ordering::Acquire);
+        swapped.map(|_| ())
     }
 }

@@ -17,6 +17,12 @@ pub struct Standing {
     pub until_full_nanos: u64,
 }
 
+impl Standing {
+    /// Of a limit that nothing was taken from yet.
+    pub(super) const UNKNOWN: Self =
+        Self { quota: 0, period_secs: 0, capacity: 0, remaining: 0, until_full_nanos: 0 };
+}
+
 /// Why a limit does not let an ask pass. The later one stands in the way for longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obstacle {

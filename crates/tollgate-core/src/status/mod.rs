@@ -7,13 +7,17 @@
 //! to change that set, into the one of two copies that is not in use: so a process that is killed in the
 //! middle leaves what was there before. Whoever reads the file gets [`Status`].
 //!
+//! A worker writes only what changes. That it is there is told by a lock on its part of the file, which the
+//! kernel frees when the process ends, however it ends, and which is seen from any container; where there are
+//! no locks, by the time that it writes once a second.
+//!
 //! No credential is in it, nor the hash of one.
 
 mod board;
 mod read;
 
 pub use board::{Board, Part};
-pub use read::{Status, Worker, PATIENCE_MS};
+pub use read::{Sign, Status, Worker, PATIENCE_MS};
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,7 @@
 //! The reservation over several limits, all or nothing, and its settlement.
 
+use std::iter::repeat;
+
 use super::ask::{Ask, Now, Take};
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
@@ -7,12 +9,15 @@ use super::key::Key;
 use super::ledger::Lease;
 use super::slots::{Moved, Place};
 use super::standing::{Obstacle, Standing};
-use super::take::Failed;
+use super::take::{Failed, Look};
 use super::zone::Zone;
 
 /// How often a slot is looked for again. An attempt fails only when the slot was given away between
 /// finding and taking, which needs it to have been idle just then.
 const ATTEMPTS: u32 = 16;
+
+/// How many takes are made ready while all asks are looked at. What is beyond that is computed twice.
+const MOST_READY: usize = 8;
 
 /// A limit has too little left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,35 +233,57 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
     fn run(&mut self, asks: &mut [Ask], standings: &mut Vec<Standing>) -> Outcome {
         // Look first: a refusal is the common failure, and should write nothing, not even for a
         // moment in which it would refuse somebody else.
+        let mut ready = [None; MOST_READY];
         let mut near = None;
         for (index, ask) in asks.iter().enumerate() {
             let Some(place) = self.place(ask.key, &mut near) else {
+                standings.clear();
                 return Outcome::refused(Refused::ZoneFull(index));
             };
-            match self.zone.slots(ask.key).obstacle(place, ask, self.now) {
-                Ok(None) => {}
-                Ok(Some(obstacle)) => return self.refuse(asks, (index, obstacle), standings),
+            let standing = match self.zone.slots(ask.key).prepare(place, ask, self.now) {
+                Ok(Look::Ready(take, standing)) => {
+                    if let Some(slot) = ready.get_mut(index) {
+                        *slot = Some(take);
+                    }
+                    standing
+                }
+                Ok(Look::Passes) => Standing::UNKNOWN,
+                Ok(Look::Obstacle(obstacle)) => {
+                    return self.refuse(asks, (index, obstacle), standings);
+                }
                 Err(Moved) => return Outcome::Moved(index),
-            }
+            };
+            standings.push(standing);
         }
         // Whether a slot that was seen is still that of its key, shows when it is taken from.
-        for index in 0..asks.len() {
+        for (index, ready) in ready.into_iter().chain(repeat(None)).take(asks.len()).enumerate() {
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
+            let taken_ready =
+                ready.map(|ready| self.zone.slots(ask.key).take_ready(&ready, ask.key));
             // Where another worker was faster, what was taken so far goes back.
-            match self.take(ask, &mut near) {
-                Ok(standing) => standings.push(standing),
-                Err(failed) => {
-                    self.roll_back(taken);
-                    return match failed {
-                        Failed::Moved => Outcome::Moved(index),
-                        Failed::NoLease => Outcome::refused(Refused::NoLease),
-                        Failed::Obstacle(obstacle) => {
-                            self.refuse(asks, (index, obstacle), standings)
+            let failed = match taken_ready {
+                Some(Ok(true)) => continue,
+                Some(Err(Moved)) => Failed::Moved,
+                Some(Ok(false)) | None => match self.take(ask, &mut near) {
+                    Ok(standing) => {
+                        if let Some(place) = standings.get_mut(index) {
+                            *place = standing;
                         }
-                    };
+                        continue;
+                    }
+                    Err(failed) => failed,
+                },
+            };
+            self.roll_back(taken);
+            return match failed {
+                Failed::Moved => Outcome::Moved(index),
+                Failed::NoLease => {
+                    standings.truncate(index);
+                    Outcome::refused(Refused::NoLease)
                 }
-            }
+                Failed::Obstacle(obstacle) => self.refuse(asks, (index, obstacle), standings),
+            };
         }
         Outcome::Done(Ok(()))
     }

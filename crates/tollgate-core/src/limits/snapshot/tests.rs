@@ -30,9 +30,10 @@ fn file() -> Vec<u8> {
     let zone = Zone::format(&words, (3, 4)).unwrap();
     reserve(&zone, &mut asks(&zone, "acme"), START).unwrap();
     let output = crate::limits::Output { tokens: 9_000, is_whole: true };
-    zone.learn_output(("pro", "llama"), b"acme", output, 1_024, START.mono);
+    let of = zone.learned_keys(("pro", "llama"), Group::Clients, zone.author(b"acme"));
+    zone.learn_output(&of, output, 1_024, START.mono);
     let text = [10; crate::limits::learned::FEATURES];
-    zone.learn_input((Group::Clients, "llama"), b"acme", (&text, 300), &RATES, START.mono);
+    zone.learn_input(&of, (&text, 300), &RATES, START.mono);
     zone.save(START, BOOT)
 }
 
@@ -44,9 +45,10 @@ fn what_was_used_survives_a_restart() {
     let (zone, restored) = snapshot.format(&words, START, BOOT).unwrap();
     assert_eq!(restored, Restored { kept: 2, ..Restored::default() });
     assert_eq!(stand(&zone, START), [0, 999, 3_000_000_000, 9]);
-    let guess = zone.guess_output(("pro", "llama"), b"acme", 1_024, START.mono);
+    let of = zone.learned_keys(("pro", "llama"), Group::Clients, zone.author(b"acme"));
+    let guess = zone.guess_output(&of, 1_024, START.mono);
     assert!(guess.own > 2_000, "{guess:?}");
-    let rates = zone.text_rates((Group::Clients, "llama"), b"acme", &RATES, START.mono);
+    let rates = zone.text_rates(&of, &RATES, START.mono);
     assert!(rates.is_some_and(|rates| rates != RATES));
     // 140 of debt, and one more.
     let one = tokens(&zone, zone.client_key("acme"), "60/m", 1);

@@ -11,7 +11,9 @@ use super::bucket::Scale;
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::{Area, Domain, Key};
-use super::learned::{self, Inputs, Minute, Output, OutputGuess, Outputs, Text, TextRates, Who};
+use super::learned::{
+    self, Author, Inputs, LearnedKeys, Minute, Output, OutputGuess, Outputs, Text, TextRates,
+};
 use super::ledger::Ledger;
 use super::process::Process;
 use super::process_lock::ProcessLock;
@@ -204,6 +206,11 @@ impl<'z> Zone<'z> {
         })
     }
 
+    /// What keys are hashed with: those of two zones differ.
+    pub(crate) fn seed(&self) -> (u64, u64) {
+        self.seed
+    }
+
     /// Whether both are views of the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Zone<'_>) -> bool {
@@ -257,66 +264,61 @@ impl<'z> Zone<'z> {
         self.rates.enter(quota)
     }
 
-    /// Notes how much output a request of the tier for the model had. `client` is whoever asked, and
-    /// `start` what is expected of those of whom nothing is known.
-    pub fn learn_output(
+    /// Where it is kept what is learned of requests of this kind.
+    #[must_use]
+    pub fn learned_keys(
         &self,
         (tier, model): (&str, &str),
-        client: &[u8],
-        output: Output,
-        start: u32,
-        now: MonoNanos,
-    ) {
-        let key = self.learned_key([tier.as_bytes(), model.as_bytes()]);
-        self.outputs.add(key, self.who(client), output, start, Minute::of(now));
+        group: Group,
+        author: Author,
+    ) -> LearnedKeys {
+        let key = |parts| Key::new(self.seed, Area::Clients, Domain::Learned, parts);
+        LearnedKeys {
+            outputs: key([tier.as_bytes(), model.as_bytes()]),
+            inputs: key([model.as_bytes(), group.name()]),
+            author,
+        }
+    }
+
+    /// Whoever is called so.
+    #[must_use]
+    pub fn author(&self, name: &[u8]) -> Author {
+        Author::of_client(Key::new(self.seed, Area::Clients, Domain::Client, [name, b""]))
+    }
+
+    /// Notes how much output such a request had. `start` is what is expected of those of whom nothing is
+    /// known.
+    pub fn learn_output(&self, of: &LearnedKeys, output: Output, start: u32, now: MonoNanos) {
+        self.outputs.add(of.outputs, of.author.who(), output, start, Minute::of(now));
     }
 
     /// A high estimate of the output of such a request.
     #[must_use]
-    pub fn guess_output(
-        &self,
-        (tier, model): (&str, &str),
-        client: &[u8],
-        start: u32,
-        now: MonoNanos,
-    ) -> OutputGuess {
-        let key = self.learned_key([tier.as_bytes(), model.as_bytes()]);
-        self.outputs.get(key, self.who(client), start, Minute::of(now))
+    pub fn guess_output(&self, of: &LearnedKeys, start: u32, now: MonoNanos) -> OutputGuess {
+        self.outputs.get(of.outputs, of.author.who(), start, Minute::of(now))
     }
 
-    /// Notes how many tokens the engine made of an input for the model, of one of the `group` of those
-    /// who teach each other. `start` are the rates of which nothing is known.
+    /// Notes how many tokens the engine made of such an input. `start` are the rates of which nothing is
+    /// known.
     pub fn learn_input(
         &self,
-        (group, model): (Group, &str),
-        client: &[u8],
+        of: &LearnedKeys,
         (text, tokens): (&Text, u64),
         start: &TextRates,
         now: MonoNanos,
     ) {
-        let key = self.learned_key([model.as_bytes(), group.name()]);
-        self.inputs.add(key, self.who(client), (text, tokens), start, Minute::of(now));
+        self.inputs.add(of.inputs, of.author.who(), (text, tokens), start, Minute::of(now));
     }
 
-    /// How many tokens the engine makes of what, for the model; `None` where nobody knows.
+    /// How many tokens the engine makes of what; `None` where nobody knows.
     #[must_use]
     pub fn text_rates(
         &self,
-        (group, model): (Group, &str),
-        client: &[u8],
+        of: &LearnedKeys,
         start: &TextRates,
         now: MonoNanos,
     ) -> Option<TextRates> {
-        let key = self.learned_key([model.as_bytes(), group.name()]);
-        self.inputs.get(key, self.who(client), start, Minute::of(now))
-    }
-
-    fn learned_key(&self, parts: [&[u8]; 2]) -> Key {
-        Key::new(self.seed, Area::Clients, Domain::Learned, parts)
-    }
-
-    fn who(&self, client: &[u8]) -> Who {
-        Who::of(Key::new(self.seed, Area::Clients, Domain::Client, [client, b""]))
+        self.inputs.get(of.inputs, of.author.who(), start, Minute::of(now))
     }
 
     /// Makes a worker known, so that it can have requests in flight: after it was forked. `None`:

@@ -56,19 +56,28 @@ fn a_slot_has_one_number_over_all_areas() {
 fn what_was_learned_is_kept_for_each_tier_and_model() {
     let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
+    let of = |tier, model| {
+        zone.learned_keys((tier, model), Group::Clients, Author::of_client(zone.client_key("acme")))
+    };
     let learn = |tier, model, tokens| {
         let output = Output { tokens, is_whole: true };
-        (0..500).for_each(|_| {
-            zone.learn_output((tier, model), b"acme", output, 1_024, START.mono);
-        });
+        (0..500).for_each(|_| zone.learn_output(&of(tier, model), output, 1_024, START.mono));
     };
     learn("free", "llama", 100);
     learn("pro", "llama", 900);
-    let guess = |tier, model| zone.guess_output((tier, model), b"acme", 1_024, START.mono).own;
+    let guess = |tier, model| zone.guess_output(&of(tier, model), 1_024, START.mono).own;
     assert_eq!(guess("free", "llama"), 100);
     assert_eq!(guess("pro", "llama"), 900);
     assert_eq!(guess("pro", "qwen"), 1_024);
     assert_eq!(guess("pr", "ollama"), 1_024);
+}
+
+#[test]
+fn an_author_is_its_client() {
+    let words = memory(6);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    assert_eq!(zone.author(b"acme"), Author::of_client(zone.client_key("acme")));
+    assert_ne!(zone.author(b"acme"), Author::of_client(zone.client_key("acme2")));
 }
 
 #[test]
@@ -295,11 +304,12 @@ fn strangers_teach_no_client_how_many_tokens_a_model_makes() {
     let words: Vec<_> = (0..1 << 14).map(|_| AtomicU64::new(0)).collect();
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let (text, rates, now) = ([50; FEATURES], TextRates([1 << 14; FEATURES]), START.mono);
-    let learned = |group| zone.text_rates((group, "llama"), b"somebody", &rates, now);
+    let of = |group, author| zone.learned_keys(("pro", "llama"), group, zone.author(author));
+    let learned = |group| zone.text_rates(&of(group, b"somebody"), &rates, now);
     let teach = |group| {
-        for author in [b"a", b"b", b"c", b"d"] {
+        for author in [&b"a"[..], b"b", b"c", b"d"] {
             for _ in 0..10 {
-                zone.learn_input((group, "llama"), author, (&text, 600), &rates, now);
+                zone.learn_input(&of(group, author), (&text, 600), &rates, now);
             }
         }
     };
