@@ -52,7 +52,7 @@ pub(crate) struct Place {
 
 /// Whether others wait already.
 pub(crate) fn has_waiters(zone: &Zone<'_>, key: Key) -> bool {
-    zone.ledger().queue().has_waiters(key.short())
+    zone.queue().has_waiters(key.short())
 }
 
 /// Takes the last place.
@@ -63,8 +63,7 @@ pub(crate) fn join(
 ) -> Result<Ticket, NoPlace> {
     per_worker::with(|worker| {
         let holder = worker.holder.as_ref().ok_or(NoPlace::NoRoom)?;
-        let waiting =
-            zone.ledger().queue().enqueue(holder, place.key.short(), place.queue, lock)?;
+        let waiting = zone.queue().enqueue(holder, place.key.short(), place.queue, lock)?;
         let ticket = Ticket(waiting.ticket());
         let deadline = mono_now().0.saturating_add(place.timeout_ms.saturating_mul(1_000_000));
         worker.queue.entries.push(Entry { waiting, place, deadline, parked: None });
@@ -77,7 +76,7 @@ pub(crate) fn leave(zone: &Zone<'_>, ticket: Ticket) {
     per_worker::with(|worker| {
         let entries = &mut worker.queue.entries;
         if let Some(index) = entries.iter().position(|entry| entry.ticket() == ticket) {
-            zone.ledger().queue().leave(entries.swap_remove(index).waiting);
+            zone.queue().leave(entries.swap_remove(index).waiting);
         }
     });
 }
@@ -107,7 +106,7 @@ pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
     per_worker::with(|worker| match worker.queue.entry(ticket) {
         Some(entry) if entry.deadline <= mono_now().0 => Turn::TooLate,
         Some(entry) => {
-            let rank = zone.ledger().queue().rank(&entry.waiting);
+            let rank = zone.queue().rank(&entry.waiting);
             if rank < free_slots(zone, &entry.place) {
                 Turn::Now
             } else {
@@ -145,7 +144,7 @@ impl Queue {
 
     /// Those whose turn it is, or whose time is up.
     fn due(&mut self, zone: &Zone<'_>, holder: &Holder) -> Vec<Ticket> {
-        zone.ledger().queue().ranks(holder, &mut self.ranks);
+        zone.queue().ranks(holder, &mut self.ranks);
         let now = mono_now().0;
         let is_due = |entry: &&Entry| {
             let ticket = entry.waiting.ticket();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::ApiKey;
+use super::key::ApiKey;
 
 /// The keys that one worker remembers.
 pub struct KeyMemo {

@@ -384,5 +384,4 @@ pub(crate) fn connection_header(version: Version, keeps_alive: bool) -> &'static
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
 mod tests;

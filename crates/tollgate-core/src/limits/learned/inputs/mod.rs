@@ -236,5 +236,4 @@ impl<'z> Inputs<'z> {
 }
 
 #[cfg(test)]
-#[path = "inputs_tests.rs"]
 mod tests;

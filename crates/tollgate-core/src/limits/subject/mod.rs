@@ -167,5 +167,4 @@ impl Zone<'_> {
 }
 
 #[cfg(test)]
-#[path = "subject_tests.rs"]
 mod tests;

@@ -34,7 +34,7 @@ fn waiters_stand_in_order_of_arrival_whichever_process_they_are_of() {
     let (words, lock) = (zeros(1024), lock());
     let ledger = Ledger::new(&words).unwrap();
     let (one, other) = (holder(&ledger, 1, &lock), holder(&ledger, 2, &lock));
-    let queue = ledger.queue();
+    let queue = Queue::new(&words).unwrap();
     assert!(!queue.has_waiters(5));
     let a = queue.enqueue(&one, 5, 9, &lock).unwrap();
     let b = queue.enqueue(&other, 5, 9, &lock).unwrap();
@@ -60,7 +60,7 @@ fn the_line_is_as_long_as_its_limit_and_no_longer() {
     let (words, lock) = (zeros(1024), lock());
     let ledger = Ledger::new(&words).unwrap();
     let one = holder(&ledger, 1, &lock);
-    let queue = ledger.queue();
+    let queue = Queue::new(&words).unwrap();
     assert_eq!(queue.enqueue(&one, 5, 0, &lock), Err(NoPlace::QueueFull));
     let a = queue.enqueue(&one, 5, 2, &lock).unwrap();
     let _b = queue.enqueue(&one, 5, 2, &lock).unwrap();
@@ -76,8 +76,8 @@ fn a_full_table_has_no_room_until_somebody_leaves() {
     let (words, lock) = (zeros(1024), lock());
     let ledger = Ledger::new(&words).unwrap();
     let one = holder(&ledger, 1, &lock);
-    let queue = ledger.queue();
-    let room = queue.entries.len() / Queue::ENTRY_WORDS;
+    let queue = Queue::new(&words).unwrap();
+    let room = queue.entries.len() / WAITER_WORDS;
     let mut all: Vec<_> =
         (0..room).map(|n| queue.enqueue(&one, n as u64, 9, &lock).unwrap()).collect();
     assert_eq!(queue.enqueue(&one, 5, 9, &lock), Err(NoPlace::NoRoom));
@@ -90,7 +90,7 @@ fn an_empty_line_costs_one_word_to_look_at() {
     let (words, lock) = (zeros(1024), lock());
     let ledger = Ledger::new(&words).unwrap();
     let one = holder(&ledger, 1, &lock);
-    let queue = ledger.queue();
+    let queue = Queue::new(&words).unwrap();
     let mut all: Vec<_> = (0..10).map(|_| queue.enqueue(&one, 5, 99, &lock).unwrap()).collect();
     assert_eq!(end(&queue), 10);
     queue.leave(all.remove(4));
@@ -111,12 +111,12 @@ fn the_waiters_of_a_dead_process_make_way() {
     let (words, lock) = (zeros(1024), lock());
     let ledger = Ledger::new(&words).unwrap();
     let (dead, alive) = (holder(&ledger, 1, &lock), holder(&ledger, 2, &lock));
-    let queue = ledger.queue();
+    let queue = Queue::new(&words).unwrap();
     let _ = queue.enqueue(&dead, 5, 9, &lock).unwrap();
     let second = queue.enqueue(&alive, 5, 9, &lock).unwrap();
     let _ = queue.enqueue(&dead, 5, 9, &lock).unwrap();
     assert_eq!(queue.rank(&second), 1);
-    ledger.reclaim(LATE, |process| process.pid != 1, |_| None, &lock);
+    ledger.reclaim(LATE, |process| process.pid != 1, |owner| queue.forget(owner), |_| None, &lock);
     assert_eq!(queue.rank(&second), 0);
     assert_eq!(end(&queue), 2);
     queue.leave(second);
@@ -128,13 +128,13 @@ fn an_entry_that_was_not_finished_does_not_stand_in_the_way() {
     let (words, lock) = (zeros(1024), lock());
     let ledger = Ledger::new(&words).unwrap();
     let (dead, alive) = (holder(&ledger, 1, &lock), holder(&ledger, 2, &lock));
-    let queue = ledger.queue();
+    let queue = Queue::new(&words).unwrap();
     // Killed after the entry was written, and before the end was moved past it.
     queue.entries[0].store(1 << OWNER_BITS | dead.owner(), Ordering::SeqCst);
     assert!(!queue.has_waiters(0));
     let next = queue.enqueue(&alive, 0, 9, &lock).unwrap();
     assert_eq!(next.index, 1);
-    ledger.reclaim(LATE, |process| process.pid != 1, |_| None, &lock);
+    ledger.reclaim(LATE, |process| process.pid != 1, |owner| queue.forget(owner), |_| None, &lock);
     assert_eq!(queue.rank(&next), 0);
 }
 
@@ -147,9 +147,9 @@ fn threads_never_overfill_the_line() {
     let inside = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for pid in 1..=4 {
-            let (lock, inside) = (&lock, &inside);
+            let (words, lock, inside) = (&words, &lock, &inside);
             scope.spawn(move || {
-                let (holder, queue) = (holder(&ledger, pid, lock), ledger.queue());
+                let (holder, queue) = (holder(&ledger, pid, lock), Queue::new(words).unwrap());
                 for _ in 0..10_000 {
                     let Ok(waiting) = queue.enqueue(&holder, 5, 3, lock) else { continue };
                     assert!(inside.fetch_add(1, Ordering::SeqCst) < 3);
@@ -160,7 +160,7 @@ fn threads_never_overfill_the_line() {
             });
         }
     });
-    assert!(!ledger.queue().has_waiters(5));
+    assert!(!Queue::new(&words).unwrap().has_waiters(5));
 }
 
 proptest! {
@@ -172,7 +172,7 @@ proptest! {
         let (words, lock) = (zeros(1024), lock());
         let ledger = Ledger::new(&words).unwrap();
         let holders: Vec<_> = (1..=3).map(|pid| holder(&ledger, pid, &lock)).collect();
-        let queue = ledger.queue();
+        let queue = Queue::new(&words).unwrap();
         let mut model: Vec<(usize, u64, Waiting)> = Vec::new();
         for (who, key, at) in steps {
             if at < 5 {

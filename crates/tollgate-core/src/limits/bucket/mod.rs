@@ -41,9 +41,6 @@ const TICKS_MAX: u64 = u64::MAX >> INDEX_BITS;
 /// bucket, and rates for which the table has no room left.
 pub(super) const PLAIN: u16 = 0;
 
-/// A word that no bucket holds: its slot is about to be given to somebody else.
-pub(super) const FROZEN: u64 = u64::MAX;
-
 /// A moment in plain ticks; also the word of a full bucket.
 fn plain_ticks(now: MonoNanos) -> u64 {
     (now.0 >> 6).min(TICKS_MAX - 1)
@@ -356,5 +353,4 @@ pub(super) fn lasts(level: Level, scale: Option<&Scale>) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "bucket_tests.rs"]
 mod tests;

@@ -25,8 +25,9 @@ pub use saving::Saving;
 use sha2::{Digest, Sha256};
 
 use super::ask::{Kind, Now, SLOT_WORDS};
-use super::bucket::{self, Level, Scale, FROZEN};
+use super::bucket::{self, Level, Scale};
 use super::budget;
+use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::learned::Minute;
 use super::rates;
@@ -383,5 +384,4 @@ impl Restoring<'_> {
 }
 
 #[cfg(test)]
-#[path = "snapshot_tests.rs"]
 mod tests;

@@ -227,5 +227,4 @@ fn bytes(members: &Members, name: &'static str) -> Result<Vec<u8>, KeyError> {
 }
 
 #[cfg(test)]
-#[path = "jwk_tests.rs"]
 mod tests;

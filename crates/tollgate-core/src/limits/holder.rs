@@ -25,7 +25,8 @@ impl Holder {
     }
 
     /// How others name this process: never 0.
-    pub(in super::super) fn owner(&self) -> u64 {
+    #[must_use]
+    pub fn owner(&self) -> u64 {
         self.record as u64 + 1
     }
 

@@ -189,5 +189,4 @@ impl Template {
 }
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
 mod tests;

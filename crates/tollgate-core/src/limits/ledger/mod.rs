@@ -45,34 +45,18 @@
 //! longer than [`SILENCE_NANOS`] the kernel is asked: so processes that are well cost each other a look
 //! into memory, however many they are.
 
-use super::bucket::FROZEN;
-use super::queue::Queue;
-use super::sync::{planted, AtomicU64, Ordering, MODEL};
-use super::zone::ClaimLock;
+use super::claim_lock::ClaimLock;
+use super::flight_words::{FlightWords, RECORDS};
+use super::frozen::FROZEN;
+use super::holder::Holder;
+use super::process::Process;
+use super::sync::{planted, AtomicU64, Ordering};
 use crate::clock::MonoNanos;
 use words::{Entry, Signature, State, Tally};
 
-pub use holder::Holder;
-pub use words::Process;
-
-mod holder;
 mod recovery;
 mod words;
 
-/// Processes that can take part at once: the workers of the running configuration, and those of
-/// earlier ones that still have streams to finish.
-const RECORDS: usize = if MODEL { 4 } else { 256 };
-/// Words of the queue's own.
-const QUEUE_HEAD: usize = 8;
-/// Waiters that there is room for, at most.
-const WAITERS_MAX: usize = 4096;
-/// Leases in a chunk: never more than a process can keep account of in 64 bits.
-const CHUNK_MIN: usize = if MODEL { 2 } else { 8 };
-const CHUNK_MAX: usize = 64;
-/// Leases in all: their numbers, plus one, have 24 bits, and all ones is left for [`FROZEN`].
-const LEASES_MAX: usize = (1 << 24) - 2;
-/// The fewest words for a ledger in a zone.
-const WORDS_MIN: usize = if MODEL { 30 } else { 1280 };
 /// How long a process may give no sign of life until it is asked whether it is alive, in nanoseconds.
 pub const SILENCE_NANOS: u64 = 450_000_000;
 
@@ -113,33 +97,21 @@ pub struct Ledger<'z> {
     leases: &'z [AtomicU64],
     /// Leases in a chunk.
     chunk: usize,
-    queue: Queue<'z>,
 }
 
 impl<'z> Ledger<'z> {
-    /// How many words of a zone of `zone_words` the ledger takes: one in sixteen.
+    /// How many words of a zone of `zone_words` the ledger takes, with the queue: one in sixteen.
     #[must_use]
     pub fn words_for(zone_words: usize) -> usize {
-        (zone_words / 16).max(WORDS_MIN)
+        FlightWords::count(zone_words)
     }
 
-    /// The ledger that lies in `words`, as it is; when all of them are 0, an empty one. How they are
-    /// divided depends on their number alone. `None` when there are too few.
+    /// The ledger that lies in `words`, as it is; when all of them are 0, an empty one. `None` when
+    /// there are too few.
     #[must_use]
     pub fn new(words: &'z [AtomicU64]) -> Option<Self> {
-        let (records, rest) = words.split_at_checked(RECORDS)?;
-        let (beats, rest) = rest.split_at_checked(RECORDS)?;
-        let (head, rest) = rest.split_at_checked(QUEUE_HEAD)?;
-        let waiters = (rest.len() / 16).clamp(1, WAITERS_MAX);
-        let (waiters, rest) = rest.split_at_checked(waiters.checked_mul(Queue::ENTRY_WORDS)?)?;
-        let fair = (rest.len() / RECORDS).clamp(CHUNK_MIN, CHUNK_MAX);
-        // The power of two that is not above it.
-        let chunk = 1usize << fair.ilog2();
-        let chunks = (rest.len() / (chunk + 1)).min(LEASES_MAX / chunk);
-        let (owners, rest) = rest.split_at_checked(chunks)?;
-        let leases = rest.get(..chunks.checked_mul(chunk)?)?;
-        let queue = Queue::new(head, waiters)?;
-        (chunks > 0).then_some(Self { records, beats, owners, leases, chunk, queue })
+        let FlightWords { records, beats, owners, leases, chunk, .. } = FlightWords::of(words)?;
+        Some(Self { records, beats, owners, leases, chunk })
     }
 
     /// How many requests can be in flight in all.
@@ -154,12 +126,6 @@ impl<'z> Ledger<'z> {
     pub fn has_spare(&self) -> bool {
         let is_free = |owner: &&AtomicU64| owner.load(Ordering::Relaxed) == 0;
         self.owners.iter().filter(is_free).count() * 4 >= self.owners.len()
-    }
-
-    /// Those who wait for a place.
-    #[must_use]
-    pub fn queue(&self) -> Queue<'z> {
-        self.queue
     }
 
     /// The first word of a slot that is given to a key, with the running number of that giving
@@ -385,5 +351,4 @@ impl<'z> Ledger<'z> {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

@@ -243,7 +243,7 @@ fn what_a_dead_worker_left_frozen_is_mended() {
     let place = zone.area(Area::Clients).find(key).unwrap();
     for ask in &asks {
         let word = &zone.area(Area::Clients).slot(place)[ask.take.word()];
-        word.store(crate::limits::bucket::FROZEN, Ordering::Relaxed);
+        word.store(crate::limits::frozen::FROZEN, Ordering::Relaxed);
     }
     let leases = enter(&zone, &mut holder, &mut asks, START).unwrap();
     assert_eq!(asks.map(|ask| left(&zone, &ask, START)), [9, 4_999_999_998, 2]);

@@ -3,12 +3,14 @@
 use std::iter::repeat;
 
 use super::ask::{Ask, Now, Take};
+use super::claim_lock::ClaimLock;
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease};
+use super::ledger::Lease;
 use super::slots::{Moved, Place};
 use super::standing::{Obstacle, Standing};
 use super::take::{Failed, Look};
-use super::zone::{ClaimLock, Zone};
+use super::zone::Zone;
 
 /// How often a slot is looked for again. An attempt fails only when the slot was given away between
 /// finding and taking, which needs it to have been idle just then.
@@ -332,5 +334,4 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
 }
 
 #[cfg(test)]
-#[path = "reserve_tests.rs"]
 mod tests;

@@ -310,5 +310,4 @@ impl fmt::Display for BudgetError {
 impl std::error::Error for BudgetError {}
 
 #[cfg(test)]
-#[path = "budget_tests.rs"]
 mod tests;

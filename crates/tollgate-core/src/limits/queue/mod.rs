@@ -21,9 +21,10 @@
 //! try to take when more than r places are free. What a waiter waits for is named by a key and not by
 //! the slot, which may change hands while nothing is in flight.
 
-use super::ledger::Holder;
+use super::claim_lock::ClaimLock;
+use super::flight_words::{FlightWords, WAITER_WORDS};
+use super::holder::Holder;
 use super::sync::{planted, AtomicU64, Ordering};
-use super::zone::ClaimLock;
 
 const OWNER_BITS: u32 = 16;
 const OWNER_MASK: u64 = (1 << OWNER_BITS) - 1;
@@ -85,11 +86,11 @@ pub struct Queue<'z> {
 }
 
 impl<'z> Queue<'z> {
-    /// Words of an entry.
-    pub(super) const ENTRY_WORDS: usize = 2;
-
-    /// The table over the first words of `head`, and `entries`; zeros are an empty one.
-    pub(super) fn new(head: &'z [AtomicU64], entries: &'z [AtomicU64]) -> Option<Self> {
+    /// The table that lies in the `words` of the ledger, as it is; when all of them are 0, an empty one.
+    /// `None` when there are too few.
+    #[must_use]
+    pub fn new(words: &'z [AtomicU64]) -> Option<Self> {
+        let FlightWords { queue_head: head, waiters: entries, .. } = FlightWords::of(words)?;
         Some(Self { tickets: head.first()?, end: head.get(1)?, entries })
     }
 
@@ -102,7 +103,7 @@ impl<'z> Queue<'z> {
     /// Whether more places are left than what is kept for those who were authenticated, a quarter.
     #[must_use]
     pub fn has_spare(&self) -> bool {
-        let places = self.entries.len() / Self::ENTRY_WORDS;
+        let places = self.entries.len() / WAITER_WORDS;
         (places - self.waiters().count().min(places)) * 4 >= places
     }
 
@@ -139,7 +140,7 @@ impl<'z> Queue<'z> {
         let is_free = |entry: &[AtomicU64]| {
             entry.first().is_some_and(|word| word.load(Ordering::Acquire) == 0)
         };
-        let index = self.entries.chunks_exact(Self::ENTRY_WORDS).position(is_free)?;
+        let index = self.entries.chunks_exact(WAITER_WORDS).position(is_free)?;
         let (word, key_word) = self.entry(index)?;
         let ticket = self.tickets.fetch_add(1, Ordering::AcqRel) + 1;
         key_word.store(key, Ordering::Release);
@@ -184,9 +185,10 @@ impl<'z> Queue<'z> {
         self.trim();
     }
 
-    /// Takes out all waiters of a process that is dead, or ends. The caller holds the mutex.
-    pub(super) fn forget(&self, owner: u64) {
-        for entry in self.entries.chunks_exact(Self::ENTRY_WORDS) {
+    /// Takes out all waiters of a process ([`Holder::owner`]) that is dead, or ends. The caller holds the
+    /// mutex.
+    pub fn forget(&self, owner: u64) {
+        for entry in self.entries.chunks_exact(WAITER_WORDS) {
             if let Some(word) = entry.first() {
                 if word.load(Ordering::Acquire) & OWNER_MASK == owner {
                     word.store(0, Ordering::Release);
@@ -222,7 +224,7 @@ impl<'z> Queue<'z> {
     }
 
     fn entry(&self, index: usize) -> Option<(&'z AtomicU64, &'z AtomicU64)> {
-        let first = index.checked_mul(Self::ENTRY_WORDS)?;
+        let first = index.checked_mul(WAITER_WORDS)?;
         Some((self.entries.get(first)?, self.entries.get(first.checked_add(1)?)?))
     }
 
@@ -250,5 +252,4 @@ impl<'z> Queue<'z> {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

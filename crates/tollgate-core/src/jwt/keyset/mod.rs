@@ -231,5 +231,4 @@ fn meet(one: AlgorithmSet, other: AlgorithmSet) -> bool {
 }
 
 #[cfg(test)]
-#[path = "keyset_tests.rs"]
 mod tests;

@@ -1,5 +1,7 @@
 use super::*;
 use crate::limits::fixtures::LATE;
+use crate::limits::flight_words::{LEASES_MAX, QUEUE_HEAD};
+use crate::limits::Queue;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -148,8 +150,8 @@ fn an_empty_pool_refuses_and_serves_again_when_leases_come_back() {
         ledger.release(&mut one, lease, words_of(&slots));
     }
     assert_eq!((count(&slots[0]), in_use(&ledger), claimed(&ledger)), (0, 0, 2));
-    assert_eq!(ledger.leave(one, words_of(&slots), &lock), 0);
-    assert_eq!(ledger.leave(other, words_of(&slots), &lock), 0);
+    assert_eq!(ledger.leave(one, |_| (), words_of(&slots), &lock), 0);
+    assert_eq!(ledger.leave(other, |_| (), words_of(&slots), &lock), 0);
     assert!(is_empty(&ledger));
 }
 
@@ -165,7 +167,13 @@ fn what_a_dead_process_held_comes_back_and_what_a_living_one_holds_stays() {
     let _ = ledger.take(&mut dead, &slots[1], 1, 9, || true).unwrap();
     let kept = ledger.take(&mut alive, &slots[0], 0, 9, || true).unwrap();
     let reclaim = |dead: &[u32]| {
-        ledger.reclaim(LATE, |process| !dead.contains(&process.pid), words_of(&slots), &lock)
+        ledger.reclaim(
+            LATE,
+            |process| !dead.contains(&process.pid),
+            |_| (),
+            words_of(&slots),
+            &lock,
+        )
     };
     assert_eq!(reclaim(&[]), 0);
     assert_eq!((count(&slots[0]), count(&slots[1])), (6, 1));
@@ -173,7 +181,7 @@ fn what_a_dead_process_held_comes_back_and_what_a_living_one_holds_stays() {
     assert_eq!((count(&slots[0]), count(&slots[1])), (1, 0));
     assert_eq!(reclaim(&[1]), 0);
     ledger.release(&mut alive, kept, words_of(&slots));
-    assert_eq!(ledger.leave(alive, words_of(&slots), &lock), 0);
+    assert_eq!(ledger.leave(alive, |_| (), words_of(&slots), &lock), 0);
     assert!(is_empty(&ledger));
 }
 
@@ -183,11 +191,12 @@ fn a_process_that_leaves_releases_what_it_holds() {
     let ledger = Ledger::new(&words).unwrap();
     let mut holder = ledger.register(process(1), &lock).unwrap();
     let _ = ledger.take(&mut holder, &slots[0], 0, 9, || true).unwrap();
-    let waiting = ledger.queue().enqueue(&holder, 5, 1, &lock).unwrap();
+    let queue = Queue::new(&words).unwrap();
+    let waiting = queue.enqueue(&holder, 5, 1, &lock).unwrap();
     assert_eq!(waiting.ticket(), 1);
-    assert_eq!(ledger.leave(holder, words_of(&slots), &lock), 1);
+    assert_eq!(ledger.leave(holder, |owner| queue.forget(owner), words_of(&slots), &lock), 1);
     assert_eq!(count(&slots[0]), 0);
-    assert!(!ledger.queue().has_waiters(5));
+    assert!(!queue.has_waiters(5));
     assert!(is_empty(&ledger));
 }
 
@@ -199,14 +208,14 @@ fn the_process_table_has_an_end_and_a_place_that_is_left_is_given_again() {
     let mut holders: Vec<_> =
         (1..=256).map(|pid| ledger.register(process(pid), &lock).unwrap()).collect();
     assert!(ledger.register(process(257), &lock).is_none());
-    ledger.leave(holders.swap_remove(100), |_| None, &lock);
+    ledger.leave(holders.swap_remove(100), |_| (), |_| None, &lock);
     assert_eq!(ledger.register(process(257), &lock).unwrap().record, 100);
     // An earlier process of the same id is told apart by its start.
     let reborn = |p: Process| p.pid != 7;
-    assert_eq!(ledger.reclaim(LATE, reborn, |_| None, &lock), 0);
+    assert_eq!(ledger.reclaim(LATE, reborn, |_| (), |_| None, &lock), 0);
     assert_eq!(ledger.register(Process { pid: 7, started: 8 }, &lock).unwrap().record, 6);
     let alive = |p: Process| p != process(9);
-    ledger.reclaim(LATE, alive, |_| None, &lock);
+    ledger.reclaim(LATE, alive, |_| (), |_| None, &lock);
     assert_eq!(ledger.register(process(300), &lock).unwrap().record, 8);
 }
 
@@ -250,7 +259,7 @@ fn a_death_at_any_line_is_judged_rightly() {
                 ledger.release(&mut other, third, words_of(&slots));
             }
             let counted = usize::from(count(&slots[0])) - 1;
-            let released = ledger.reclaim(LATE, |p| p.pid != 1, words_of(&slots), &lock);
+            let released = ledger.reclaim(LATE, |p| p.pid != 1, |_| (), words_of(&slots), &lock);
             let case = (state, swapped, overwritten);
             assert_eq!(count(&slots[0]), 1, "{case:?}");
             assert_eq!(released, counted, "{case:?}");
@@ -284,7 +293,7 @@ fn threads_never_exceed_the_limit_and_leave_nothing_behind() {
                         Err(refused) => assert_eq!(refused, NotTaken::Full { count: 2 }),
                     }
                 }
-                assert_eq!(ledger.leave(holder, words_of(slots), lock), 0);
+                assert_eq!(ledger.leave(holder, |_| (), words_of(slots), lock), 0);
             });
         }
     });
@@ -327,7 +336,7 @@ proptest! {
                     let lost: usize =
                         (0..3).filter_map(|slot| model.remove(&(who, slot))).map(|l| l.len()).sum();
                     let pid = u32::try_from(who).unwrap() + 1;
-                    let released = ledger.reclaim(LATE, |p| p.pid != pid, words_of(&slots), &lock);
+                    let released = ledger.reclaim(LATE, |p| p.pid != pid, |_| (), words_of(&slots), &lock);
                     prop_assert_eq!(released, lost);
                     holders[who] = ledger.register(process(pid), &lock).unwrap();
                 }
@@ -353,7 +362,7 @@ fn only_who_was_silent_is_asked_whether_it_lives() {
             asked.set(asked.get() + 1);
             true
         };
-        ledger.reclaim(MonoNanos(now), is_alive, |_| None, &lock);
+        ledger.reclaim(MonoNanos(now), is_alive, |_| (), |_| None, &lock);
         asked.get()
     };
     let begun = 86_400_000_000_000;
@@ -373,7 +382,7 @@ fn only_who_was_silent_is_asked_whether_it_lives() {
     // A record that is given away has none of the signs of the one before.
     let gone = |process: Process| process.pid != 1;
     ledger.beat(&holders[0], MonoNanos(0));
-    ledger.reclaim(LATE, gone, |_| None, &lock);
+    ledger.reclaim(LATE, gone, |_| (), |_| None, &lock);
     ledger.beat(&holders[0], MonoNanos(u64::MAX));
     let next = ledger.register(process(9), &lock).unwrap();
     assert_eq!(next.record, 0);

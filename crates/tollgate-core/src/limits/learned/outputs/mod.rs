@@ -158,5 +158,4 @@ impl<'z> Outputs<'z> {
 }
 
 #[cfg(test)]
-#[path = "outputs_tests.rs"]
 mod tests;

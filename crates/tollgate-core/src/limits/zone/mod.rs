@@ -8,12 +8,16 @@ use std::fmt;
 
 use super::ask::IN_FLIGHT;
 use super::bucket::Scale;
+use super::claim_lock::ClaimLock;
+use super::holder::Holder;
 use super::key::{Area, Domain, Key};
 use super::learned::{
     self, Author, Inputs, LearnedKeys, Minute, Output, OutputGuess, Outputs, Text, TextRates,
 };
-use super::ledger::{Holder, Ledger, Process};
+use super::ledger::Ledger;
+use super::process::Process;
 use super::process_lock::ProcessLock;
+use super::queue::Queue;
 use super::quota::Quota;
 use super::rates::{self, Rates};
 use super::slots::{Slots, SET_WORDS};
@@ -53,13 +57,6 @@ pub(super) fn words_beside_slots(zone_words: usize) -> (usize, usize, usize) {
 
 /// Words of a cache line: the slots begin on one.
 pub(super) const LINE_WORDS: usize = 8;
-
-/// The zone's mutex, which serialises the giving away of slots. A holder that dies must not leave it
-/// locked ([`ProcessLock`] is such a one).
-pub trait ClaimLock {
-    /// Runs `f` with the mutex held.
-    fn with<T>(&self, f: impl FnOnce() -> T) -> T;
-}
 
 /// What is wrong with the memory of a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +116,7 @@ pub struct Zone<'z> {
     pub(super) inputs: Inputs<'z>,
     areas: [Slots<'z>; Area::ALL.len()],
     ledger: Ledger<'z>,
+    queue: Queue<'z>,
     failed_loads: &'z AtomicU64,
     marks: StateMarks<'z>,
     lock: ProcessLock<'z>,
@@ -181,7 +179,8 @@ impl<'z> Zone<'z> {
         let ledger_end = inputs_end.saturating_add(length(WORD_LEDGER_WORDS, 1)?);
         let part = |from: usize, to: usize| words.get(from..to).ok_or(LayoutError::TooSmall);
         let rates = Rates(part(HEADER_WORDS, LEARNED_START)?);
-        let ledger = Ledger::new(part(inputs_end, ledger_end)?).ok_or(LayoutError::TooSmall)?;
+        let in_flight = part(inputs_end, ledger_end)?;
+        let ledger = Ledger::new(in_flight).ok_or(LayoutError::TooSmall)?;
         let uniques = words.get(WORD_UNIQUES).ok_or(LayoutError::TooSmall)?;
         let mut areas = [Slots { words: &[], first: 0, rates, ledger, uniques }; Area::ALL.len()];
         let (mut start, mut first) = (ledger_end, 0);
@@ -197,6 +196,7 @@ impl<'z> Zone<'z> {
             inputs: Inputs::new(part(outputs_end, inputs_end)?),
             areas,
             ledger,
+            queue: Queue::new(in_flight).ok_or(LayoutError::TooSmall)?,
             failed_loads: words.get(WORD_FAILED_LOADS).ok_or(LayoutError::TooSmall)?,
             lock: words.get(WORD_LOCK).map(ProcessLock::new).ok_or(LayoutError::TooSmall)?,
             marks: words
@@ -334,10 +334,12 @@ impl<'z> Zone<'z> {
 
     /// The orderly end of a worker: releases what it still holds, and gives how much that was.
     pub fn leave(&self, holder: Holder, lock: &impl ClaimLock) -> usize {
-        self.ledger.leave(holder, |slot| self.in_flight_word(slot), lock)
+        let forget = |owner| self.queue.forget(owner);
+        self.ledger.leave(holder, forget, |slot| self.in_flight_word(slot), lock)
     }
 
-    /// Releases what processes hold that are dead, and gives how much that was. A look into memory while
+    /// Releases what processes hold that are dead, their places in the queue included, and gives how many
+    /// requests in flight that were. A look into memory while
     /// all give signs of life: to be called several times a second. See [`Ledger::reclaim`].
     pub fn reclaim(
         &self,
@@ -345,13 +347,20 @@ impl<'z> Zone<'z> {
         is_alive: impl Fn(Process) -> bool,
         lock: &impl ClaimLock,
     ) -> usize {
-        self.ledger.reclaim(now, is_alive, |slot| self.in_flight_word(slot), lock)
+        let forget = |owner| self.queue.forget(owner);
+        self.ledger.reclaim(now, is_alive, forget, |slot| self.in_flight_word(slot), lock)
     }
 
-    /// The ledger of the requests in flight, and the queue for them.
+    /// The ledger of the requests in flight.
     #[must_use]
     pub fn ledger(&self) -> Ledger<'z> {
         self.ledger
+    }
+
+    /// Those who wait for a place among them.
+    #[must_use]
+    pub fn queue(&self) -> Queue<'z> {
+        self.queue
     }
 
     /// The word that counts the requests in flight of the slot with this number.
@@ -379,5 +388,4 @@ impl<'z> Zone<'z> {
 }
 
 #[cfg(test)]
-#[path = "zone_tests.rs"]
 mod tests;
