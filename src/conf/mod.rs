@@ -30,10 +30,11 @@ use crate::types::Server;
 use crate::zone::state_file::StateFile;
 use crate::zone::{Mapped, SharedZone};
 use nginx::conf::{ConfContext, ConfError, Position};
-use policy::{Loaded, Policy};
+use policy::{Loaded, Policy, RuleUse};
 use rules::{LimitRule, Tier};
 use settings::Settings;
-use tollgate_core::nginx_text::rule_key;
+use tollgate_core::nginx_text::maps::Maps;
+use tollgate_core::nginx_text::{early, rule_key};
 use tollgate_core::price::Prices;
 use warnings::Warnings;
 
@@ -101,32 +102,36 @@ impl MainConf {
             );
             warnings.warn("tollgate_limit", warning);
         }
-        self.tell_unknown_keys(&mut warnings);
+        let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
+        self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers);
-        if self.in_use() {
-            text::tell(cx, &mut warnings);
+        for early in early::find(&text) {
+            warnings.warn("$tollgate_...", early.to_string());
         }
         warnings.finish();
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a
     /// `tollgate_apply` holds in several locations, one in which it is known suffices.
-    fn tell_unknown_keys(&self, warnings: &mut Warnings<'_, '_>) {
-        let uses = &self.loaded.uses;
+    fn tell_unknown_keys(&self, warnings: &mut Warnings<'_, '_>, maps: &Maps) {
+        let unknown =
+            |applied: &RuleUse| rule_key::unknown(&applied.rule.key_text, applied.knowledge, maps);
+        let uses: Vec<_> =
+            self.loaded.uses.iter().map(|applied| (applied, unknown(applied))).collect();
         let known: HashSet<_> = uses
             .iter()
-            .filter(|applied| applied.unknown.is_none())
-            .map(|applied| (Rc::as_ptr(&applied.rule), &applied.place))
+            .filter(|(_, unknown)| unknown.is_none())
+            .map(|(applied, _)| (Rc::as_ptr(&applied.rule), &applied.place))
             .collect();
-        for applied in uses {
-            let Some(unknown) = &applied.unknown else { continue };
+        for (applied, unknown) in &uses {
+            let Some(unknown) = unknown else { continue };
             if !known.contains(&(Rc::as_ptr(&applied.rule), &applied.place)) {
                 let warning = format!(
-                    "\"tollgate_apply {}\" has no effect, as \"${unknown}\" in the key of tollgate_limit \
+                    "\"tollgate_apply {}\" has no effect, as {unknown} in the key of tollgate_limit \
                      \"{}\" is always empty here: {} {}",
                     applied.rule.name,
                     applied.rule.name,
-                    rule_key::remedy(unknown),
+                    rule_key::remedy(&unknown.source),
                     applied.place
                 );
                 warnings.warn("tollgate_apply", warning);

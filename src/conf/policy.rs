@@ -111,8 +111,8 @@ pub(super) struct RuleUse {
     pub(super) rule: Rc<LimitRule>,
     /// Of the `tollgate_apply`.
     pub(super) place: Position,
-    /// A variable of its key, where all that the key is made of is never known.
-    pub(super) unknown: Option<String>,
+    /// What is known of requests there.
+    pub(super) knowledge: rule_key::Knowledge,
 }
 
 impl Policy {
@@ -278,7 +278,7 @@ fn applied_limits(
         .collect()
 }
 
-/// Remembers where rules are applied, and whether what they are counted by is known there.
+/// Remembers where rules are applied, and what is known there.
 fn note_uses(
     settings: &Settings,
     auth: &Auth,
@@ -297,7 +297,7 @@ fn note_uses(
     main.loaded.uses.extend(limits.iter().map(|rule| RuleUse {
         rule: Rc::clone(rule),
         place: place.clone(),
-        unknown: rule_key::unknown(&rule.key_text, knowledge),
+        knowledge,
     }));
 }
 

@@ -223,7 +223,7 @@ impl Admission<'_, '_> {
         index: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, Shortage> {
-        let has_room = !self.is_stranger() || self.zone.ledger().queue().has_spare();
+        let has_room = !self.is_stranger() || self.zone.queue().has_spare();
         let joined = match has_room {
             true => queue::join(self.zone, self.lock, place),
             false => Err(NoPlace::NoRoom),

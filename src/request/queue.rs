@@ -55,7 +55,7 @@ pub(crate) struct Place {
 
 /// Whether others wait already.
 pub(crate) fn has_waiters(zone: &Zone<'_>, key: Key) -> bool {
-    zone.ledger().queue().has_waiters(key.short())
+    zone.queue().has_waiters(key.short())
 }
 
 /// Takes the last place.
@@ -66,8 +66,7 @@ pub(crate) fn join(
 ) -> Result<Ticket, NoPlace> {
     member::with(|member| {
         let holder = member.holder.as_ref().ok_or(NoPlace::NoRoom)?;
-        let waiting =
-            zone.ledger().queue().enqueue(holder, place.key.short(), place.queue, lock)?;
+        let waiting = zone.queue().enqueue(holder, place.key.short(), place.queue, lock)?;
         let ticket = Ticket(waiting.ticket());
         let deadline = mono_now().0.saturating_add(place.timeout_ms.saturating_mul(1_000_000));
         QUEUE.with(|queue| {
@@ -82,7 +81,7 @@ pub(crate) fn leave(zone: &Zone<'_>, ticket: Ticket) {
     QUEUE.with(|queue| {
         let entries = &mut queue.entries;
         if let Some(index) = entries.iter().position(|entry| entry.ticket() == ticket) {
-            zone.ledger().queue().leave(entries.swap_remove(index).waiting);
+            zone.queue().leave(entries.swap_remove(index).waiting);
         }
     });
 }
@@ -112,7 +111,7 @@ pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
     QUEUE.with(|queue| match queue.entry(ticket) {
         Some(entry) if entry.deadline <= mono_now().0 => Turn::TooLate,
         Some(entry) => {
-            let rank = zone.ledger().queue().rank(&entry.waiting);
+            let rank = zone.queue().rank(&entry.waiting);
             if rank < free_slots(zone, &entry.place) {
                 Turn::Now
             } else {
@@ -150,7 +149,7 @@ impl Queue {
 
     /// Those whose turn it is, or whose time is up.
     fn due(&mut self, zone: &Zone<'_>, holder: &Holder) -> Vec<Ticket> {
-        zone.ledger().queue().ranks(holder, &mut self.ranks);
+        zone.queue().ranks(holder, &mut self.ranks);
         let now = mono_now().0;
         let is_due = |entry: &&Entry| {
             let ticket = entry.waiting.ticket();

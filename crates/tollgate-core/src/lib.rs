@@ -16,6 +16,7 @@ pub mod detail;
 pub mod disclosure;
 pub mod file_rights;
 pub mod introspection;
+mod json;
 pub mod jwt;
 pub mod keys;
 pub mod limits;

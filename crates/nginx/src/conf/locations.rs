@@ -4,7 +4,8 @@ use std::ffi::{c_void, CStr};
 use std::ptr::null_mut;
 
 use ngx::ffi::{
-    ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
+    ngx_array_t, ngx_http_conf_addr_t, ngx_http_conf_ctx_t, ngx_http_conf_port_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
     ngx_http_core_srv_conf_t, ngx_http_location_tree_node_t, ngx_http_regex_t, ngx_regex_exec,
     ngx_str_t,
 };
@@ -16,16 +17,26 @@ use crate::types::Types;
 
 /// A `server` block, and what is in it.
 pub struct Server<'c, T: Types> {
+    /// What it says about the names of headers.
+    pub header: HeaderRules,
+    /// The same of the default servers of its addresses, but of those with TLS, where the client names the server
+    /// before all else: they judge a header that comes before `Host`.
+    pub before_host: Vec<HeaderRules>,
+    /// Its locations; the first of all is the server itself, for what no location fits.
+    pub locations: Vec<Location<'c, T>>,
+}
+
+/// What a server says about the names of headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderRules {
     /// `underscores_in_headers`
     pub keeps_underscores: bool,
     /// `ignore_invalid_headers`
     pub drops_invalid: bool,
-    /// The file of the block.
+    /// The file of the server's block.
     pub file: String,
     /// Its line.
     pub line: usize,
-    /// Its locations; the first of all is the server itself, for what no location fits.
-    pub locations: Vec<Location<'c, T>>,
 }
 
 /// A location, or the server around all of them.
@@ -139,17 +150,22 @@ impl ConfContext<'_> {
             let index = ngx_http_core_module.ctx_index;
             let core = &*(*(*ctx).main_conf.add(index)).cast::<ngx_http_core_main_conf_t>();
             let servers = core.servers.as_slice::<*mut ngx_http_core_srv_conf_t>();
-            servers.iter().filter_map(|server| server_of(*server)).collect()
+            let of = |server: &*mut ngx_http_core_srv_conf_t| server_of(*server, core.ports);
+            servers.iter().filter_map(of).collect()
         }
     }
 }
 
 /// # Safety
 ///
-/// `server` is one of a complete configuration.
-unsafe fn server_of<'c, T: Types>(server: *mut ngx_http_core_srv_conf_t) -> Option<Server<'c, T>> {
+/// `server` is one of a complete configuration, whose `ports` these are.
+unsafe fn server_of<'c, T: Types>(
+    server: *mut ngx_http_core_srv_conf_t,
+    ports: *mut ngx_array_t,
+) -> Option<Server<'c, T>> {
     // SAFETY: by the contract of this function.
     unsafe {
+        let address: *const ngx_http_core_srv_conf_t = server;
         let server = server.as_ref()?;
         let index = ngx_http_core_module.ctx_index;
         let confs = server.ctx.as_ref()?.loc_conf;
@@ -158,17 +174,51 @@ unsafe fn server_of<'c, T: Types>(server: *mut ngx_http_core_srv_conf_t) -> Opti
         locations.extend(location_of(own, confs, Kind::Server));
         add_named(&mut locations, server.named_locations);
         add_below(&mut locations, own);
-        let file = match server.file_name.is_null() {
-            true => String::new(),
-            false => CStr::from_ptr(server.file_name.cast()).to_string_lossy().into_owned(),
-        };
         Some(Server {
-            keeps_underscores: server.underscores_in_headers == 1,
-            drops_invalid: server.ignore_invalid_headers != 0,
-            file,
-            line: server.line,
+            header: header_rules(server),
+            before_host: before_host(address, ports),
             locations,
         })
+    }
+}
+
+/// # Safety
+///
+/// `server` is one of a complete configuration.
+unsafe fn header_rules(server: &ngx_http_core_srv_conf_t) -> HeaderRules {
+    let file = match server.file_name.is_null() {
+        true => String::new(),
+        // SAFETY: by the contract of this function: nginx keeps the name as a string with a NUL.
+        false => unsafe { CStr::from_ptr(server.file_name.cast()) }.to_string_lossy().into_owned(),
+    };
+    HeaderRules {
+        keeps_underscores: server.underscores_in_headers == 1,
+        drops_invalid: server.ignore_invalid_headers != 0,
+        file,
+        line: server.line,
+    }
+}
+
+/// Of the default servers of the addresses without TLS that a server has.
+///
+/// # Safety
+///
+/// `ports` are those of a complete configuration, as yet not optimised.
+unsafe fn before_host(
+    server: *const ngx_http_core_srv_conf_t,
+    ports: *mut ngx_array_t,
+) -> Vec<HeaderRules> {
+    // SAFETY: by the contract of this function: arrays of what nginx keeps in each.
+    unsafe {
+        let Some(ports) = ports.as_ref() else { return Vec::new() };
+        let addresses =
+            ports.as_slice::<ngx_http_conf_port_t>().iter().flat_map(|port| port.addrs.as_slice());
+        let ours = addresses.filter(|address: &&ngx_http_conf_addr_t| {
+            let servers = address.servers.as_slice::<*mut ngx_http_core_srv_conf_t>();
+            address.opt.ssl() == 0 && servers.iter().any(|one| one.cast_const() == server)
+        });
+        let rules = ours.filter_map(|address| Some(header_rules(address.default_server.as_ref()?)));
+        rules.collect()
     }
 }
 

@@ -20,7 +20,7 @@ use ngx::ffi::{
 
 pub use commands::{Args, Command, Level, Table};
 pub use complex_value::ComplexValue;
-pub use locations::{Found, Location, Server};
+pub use locations::{Found, HeaderRules, Location, Server};
 pub use numbers::{parse_offset, parse_size, parse_time_ms};
 
 use crate::guard::guard;
