@@ -408,7 +408,7 @@ impl Admission<'_, '_> {
 
     /// Notes what the client is told about. What it cares for is its own limit with least left; only
     /// where it has none, that of a rule. (It may have been charged to its own in a location before.)
-    fn show(&self, scratch: &Scratch) {
+    pub(super) fn show(&self, scratch: &Scratch) {
         let [requests, tokens] = scratch.least_left();
         let shown = &mut self.state.borrow_mut().shown;
         for (found, place) in [(requests, &mut shown.requests), (tokens, &mut shown.tokens)] {
@@ -418,38 +418,5 @@ impl Admission<'_, '_> {
                 *place = Some(found);
             }
         }
-    }
-
-    /// The shortage that a refusal is.
-    fn refuse(&self, refused: Refused, scratch: &Scratch) -> Shortage {
-        self.show(scratch);
-        let (index, wait_nanos) = match refused {
-            Refused::Exceeded(Exceeded { ask, wait_nanos, .. }) => (ask, wait_nanos),
-            Refused::Oversized(ask) => (ask, 0),
-            Refused::ZoneFull(_) => {
-                self.complain("is full, a request is refused");
-                return self.full(Cause::NoRoomForClient);
-            }
-            Refused::NoLease => {
-                self.complain("has no room for a further request in flight");
-                return self.full(Cause::NoRoomInFlight);
-            }
-        };
-        let is_oversized = matches!(refused, Refused::Oversized(_));
-        let reason = match scratch.asks.get(index).map(|ask| ask.take) {
-            Some(Take::Bucket { dimension, .. }) => match dimension {
-                Dimension::Requests | Dimension::AuthFailures => Reason::RequestsExceeded,
-                _ if is_oversized => Reason::RequestOverLimit,
-                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
-                    Reason::TokensExceeded
-                }
-            },
-            Some(Take::Budget { .. }) => Reason::BudgetExceeded,
-            Some(Take::Concurrency { .. }) => Reason::ConcurrencyExceeded,
-            None => Reason::InternalError,
-        };
-        let has_no_slot = reason == Reason::ConcurrencyExceeded;
-        let detail = has_no_slot.then(|| Cause::NoFreeSlot.into());
-        Shortage { reason, wait_nanos, report: scratch.report(index), detail }
     }
 }

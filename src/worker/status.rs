@@ -75,13 +75,13 @@ pub(crate) fn begin(conf: &MainConf, place: &Processes) {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since_ms: wall_ms(),
         tiers: conf.tiers.iter().map(|tier| tier.name.clone()).collect(),
-        sets: conf.live.iter().map(|live| live.description()).collect(),
+        sets: conf.live().iter().map(|live| live.description()).collect(),
     };
     match StatusFile::make(path.clone(), before.as_deref(), &description, place) {
         Ok(file) => {
             let file = Arc::new(file);
             let report: Arc<dyn Report> = file.clone();
-            for (set, live) in conf.live.iter().enumerate() {
+            for (set, live) in conf.live().iter().enumerate() {
                 live.tell_in(&report, set);
             }
             *CURRENT.lock() = Some(file);
