@@ -5,7 +5,10 @@ pub mod body;
 pub(crate) mod early_id;
 pub mod handles;
 pub mod header_removal;
+pub(crate) mod header_variables;
 pub mod headers;
+pub(crate) mod kept;
+mod log_context;
 pub(crate) mod variable_cache;
 
 use std::marker::PhantomData;
@@ -21,10 +24,10 @@ use ngx::ffi::{
 
 use crate::log::Log;
 
-use crate::conf::MainEntry;
+use crate::main_entry::MainEntry;
 use crate::text;
 use crate::types::Types;
-pub use attachment::{Keeper, Kept};
+pub use kept::{Keeper, Kept};
 
 /// What a phase handler tells nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
