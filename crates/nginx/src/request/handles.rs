@@ -17,7 +17,7 @@ use ngx::ffi::{
 };
 
 use super::Request;
-use crate::guard::is_inside;
+use crate::guard::{inside, is_inside};
 use crate::types::Types;
 
 thread_local! {
@@ -122,11 +122,11 @@ impl<T: Types> InFlight<T> {
             return;
         }
         let Some(r) = find(self.generation) else { return };
-        // SAFETY: the request is live, and nginx doesn't work on it.
-        if !is_to_end(unsafe { Request::from_raw(r) }) {
+        // SAFETY: the request is live, and nginx doesn't work on it. While it is asked of, none is ended.
+        if !inside(false, || is_to_end(unsafe { Request::from_raw(r) })) {
             return;
         }
-        // SAFETY: as above: what is asked of a request ends none. Cleaning up, an upstream gives back a
+        // SAFETY: as above. Cleaning up, an upstream gives back a
         // reference to the request; this one keeps it until nginx ends it. The connection outlives the request
         // by the turn of the event loop that it ends in.
         unsafe {
