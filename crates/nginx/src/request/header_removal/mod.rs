@@ -8,8 +8,8 @@
 use ngx::ffi::{ngx_http_headers_in_t, ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
 use smallvec::SmallVec;
 
-use super::headers::{Alone, HeaderIn};
-use super::Request;
+use crate::request::headers::{Alone, HeaderIn};
+use crate::request::Request;
 use crate::types::Types;
 
 type Line = *mut ngx_table_elt_t;
@@ -211,3 +211,6 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,8 @@ use ngx::ffi::{
     ngx_palloc, ngx_pcalloc, ngx_str_t, off_t, NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE,
 };
 
-use super::{Request, Verdict};
 use crate::buffers::{in_memory, size};
+use crate::request::{Request, Verdict};
 use crate::types::Types;
 
 /// The body is there: the phases go on with the handler that asked for it.
@@ -242,3 +242,6 @@ impl<'r, T: Types> Request<'r, T> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;

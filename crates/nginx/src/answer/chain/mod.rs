@@ -8,7 +8,7 @@ use ngx::ffi::{
     ngx_pool_t,
 };
 
-use super::passing::Buffers;
+use crate::answer::passing::Buffers;
 use crate::buffers::bytes_of;
 use crate::module::Part;
 
@@ -58,8 +58,15 @@ impl Pieces {
         is_all && self.more.is_empty()
     }
 
-    fn into_iter(self) -> impl Iterator<Item = Piece> {
-        self.first.into_iter().chain(self.more)
+    /// The pieces, of a buffer of `len` bytes: what is said to be beyond its end is left out.
+    fn within(self, len: usize) -> impl Iterator<Item = Piece> {
+        self.first.into_iter().chain(self.more).map(move |piece| match piece {
+            Piece::Own(Range { start, end }) => {
+                let end = end.min(len);
+                Piece::Own(start.min(end)..end)
+            }
+            held @ Piece::Held(_) => held,
+        })
     }
 }
 
@@ -136,8 +143,8 @@ impl Chain {
         // and tagged as ours.
         unsafe {
             let start = (*buffer).pos;
-            let is_empty = bytes_of(&*buffer).is_empty();
-            let pieces: Vec<Piece> = pieces.into_iter().collect();
+            let len = bytes_of(&*buffer).len();
+            let pieces: Vec<Piece> = pieces.within(len).collect();
             let own = pieces.iter().rposition(|piece| matches!(piece, Piece::Own(_)));
             // What was kept back may come behind it; then the flags do, too.
             let flags = match own {
@@ -173,7 +180,7 @@ impl Chain {
                     false => Some(()),
                 };
             }
-            if is_empty {
+            if len == 0 {
                 return self.append_buffer(room, buffer);
             }
             // Nothing of it is left but its flags.
@@ -293,3 +300,6 @@ unsafe fn fill(room: Room, buffer: *mut ngx_buf_t, bytes: &[u8]) -> Option<()> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;
