@@ -5,7 +5,7 @@ use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
-use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
+use tollgate_core::ratelimit_headers::{self, retry_after, RetryAfter};
 use tollgate_core::rest::Rest;
 
 use crate::conf::settings::Upgrade;
@@ -140,20 +140,9 @@ pub(crate) fn with_metering<T>(
     Some(f(metering, buffers, rest))
 }
 
-fn limit_state(report: &LimitReport) -> LimitState {
-    let standing = &report.standing;
-    LimitState {
-        quota: standing.quota,
-        period_secs: standing.period_secs,
-        capacity: standing.capacity,
-        remaining: standing.remaining,
-        until_full_nanos: standing.until_full_nanos,
-    }
-}
-
 fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Option<()> {
     let styles = state.policy.ratelimit_headers;
-    let shown = |report: &Option<LimitReport>| report.as_ref().map(limit_state);
+    let shown = |report: &Option<LimitReport>| report.as_ref().map(|report| report.standing);
     let (requests, tokens) = match styles.is_empty() {
         true => (None, None),
         false => (shown(&state.shown.requests), shown(&state.shown.tokens)),

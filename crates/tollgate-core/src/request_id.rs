@@ -4,6 +4,8 @@ use std::fmt;
 
 use siphasher::sip128::SipHasher24;
 
+use crate::hex;
+
 /// The longest id of a client that is passed on, in bytes.
 pub const MAX_LEN: usize = 128;
 
@@ -46,7 +48,7 @@ impl Generator {
         self.counter = self.counter.wrapping_add(1);
         let mut id = [0; 32];
         for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(hash.to_be_bytes()) {
-            *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];
+            *pair = hex::pair(byte);
         }
         id
     }
@@ -57,12 +59,6 @@ impl fmt::Debug for Generator {
         // Not the seed: with it, all past and future ids are known.
         f.debug_struct("Generator").field("counter", &self.counter).finish_non_exhaustive()
     }
-}
-
-/// Without a branch, so that the compiler can do several at once.
-fn hex_digit(nibble: u8) -> u8 {
-    let is_letter = u8::from(nibble > 9);
-    b'0' + nibble + is_letter * (b'a' - b'0' - 10)
 }
 
 #[cfg(test)]
