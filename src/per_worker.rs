@@ -14,11 +14,12 @@ use tollgate_core::limits::{Holder, Quota, Scale, Zone};
 use tollgate_core::llm::engines::RouteMemo;
 use tollgate_core::request_id;
 
-use crate::ffi::clock::mono_now;
+use crate::clock::mono_now;
 use crate::random;
 use crate::request::asks::Scratch;
 use crate::request::queue::Queue;
 use crate::request::revocation::Requests;
+use crate::zone::Mapped;
 
 /// Verified tokens that a worker remembers: about 4 MiB if all of them are in use.
 const CACHED_TOKENS: usize = 8192;
@@ -37,7 +38,7 @@ pub(crate) struct Worker {
     pub(crate) time: TimeFormat,
     pub(crate) scratch: Scratch,
     /// The zone, and what this process holds in it; there from the start of the process on.
-    pub(crate) zone: Option<Zone<'static>>,
+    pub(crate) zone: Option<Mapped>,
     pub(crate) holder: Option<Holder>,
     pub(crate) queue: Queue,
     pub(crate) requests: Requests,

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use super::settings::{Given, Settings};
 use super::MainConf;
-use crate::ffi::clock::precise_now;
-use crate::ffi::conf::{ConfContext, ConfError, Place};
+use crate::clock::precise_now;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, Remark, Source};
+use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
 use tollgate_core::keys;
 use tollgate_core::status::SetKind;
@@ -66,7 +66,7 @@ pub(super) fn load_keys(
     settings: &Settings,
     main: &mut MainConf,
     has_default_tier: bool,
-    on: &Place,
+    on: &Position,
 ) -> Result<Rc<ApiKeys>, ConfError> {
     let Some(Given { value: path, place }) = &settings.api_keys else {
         return Err(ConfError::new(format!(
@@ -130,7 +130,7 @@ fn tell_refused(
     cx: &ConfContext<'_>,
     refused: &[Remark],
     keys: &ApiKeys,
-    place: &Place,
+    place: &Position,
 ) -> Result<(), ConfError> {
     for Remark { text, is_mistake } in refused {
         match is_mistake {
@@ -153,7 +153,7 @@ fn tell_refused(
 }
 
 /// Tells what else the operator should know of files.
-pub(super) fn tell_warnings<S: Source>(cx: &ConfContext<'_>, live: &Live<S>, place: &Place) {
+pub(super) fn tell_warnings<S: Source>(cx: &ConfContext<'_>, live: &Live<S>, place: &Position) {
     for warning in &live.first().warnings {
         cx.log().warn(format_args!("{warning} {place}"));
     }

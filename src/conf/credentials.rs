@@ -6,13 +6,13 @@ use std::rc::Rc;
 use super::api_keys::tell_warnings;
 use super::settings::{Auth, Given, Settings, TokenSource};
 use super::MainConf;
-use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::request::Request;
 use crate::keys::introspection::Introspector;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, LoadError, Source};
 use crate::keys::per_server::PerServer;
 use crate::keys::provider::KeyProvider;
+use crate::types::Request;
+use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
 use tollgate_core::jwt;
 use tollgate_core::status::SetKind;
@@ -142,7 +142,7 @@ pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfErr
 }
 
 /// Where the provider is that is asked about tokens.
-fn introspection(settings: &Settings) -> Option<(&TokenSource, &Place)> {
+fn introspection(settings: &Settings) -> Option<(&TokenSource, &Position)> {
     let given = settings.introspection_request.as_ref()?;
     Some((given.value.as_ref()?, &given.place))
 }
@@ -153,7 +153,7 @@ pub(super) fn load_introspector(
     settings: &Settings,
     auth: &Auth,
     main: &mut MainConf,
-    on: &Place,
+    on: &Position,
 ) -> Result<Option<Rc<PerServer<Introspector>>>, ConfError> {
     let (asked, place) = match introspection(settings) {
         Some(asked) if auth.has_tokens() => asked,
@@ -186,7 +186,7 @@ pub(super) fn load_verifier(
     cx: &ConfContext<'_>,
     settings: &Settings,
     main: &mut MainConf,
-    on: &Place,
+    on: &Position,
 ) -> Result<Option<Rc<Verifier>>, ConfError> {
     let request = settings.jwt_key_request.as_ref();
     let request = request.and_then(|given| given.value.as_ref().map(|from| (from, &given.place)));
@@ -245,7 +245,7 @@ fn check_bindings(
     keys: &[TokenSource],
     others: &[TokenSource],
     policy: &jwt::Policy,
-    place: &Place,
+    place: &Position,
 ) -> Result<(), ConfError> {
     match jwt::check_bindings(&named(keys), &named(others), policy) {
         Ok(None) => Ok(()),

@@ -20,38 +20,32 @@ mod survey;
 mod text;
 mod warnings;
 
-use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::locations::Server;
-use crate::ffi::shm::{SharedZone, ZoneLock};
-use crate::ffi::variable_cache::HeaderVariables;
-use crate::ffi::zone_memory::ZoneMemory;
 use crate::keys::key_file::KeyFile;
-use crate::keys::live::{next_id, Follow};
-use crate::worker::state_file::StateFile;
-use policy::{Loaded, Policy};
+use crate::keys::live::Follow;
+use crate::types::Server;
+use crate::zone::state_file::StateFile;
+use crate::zone::{Mapped, SharedZone};
+use nginx::conf::{ConfContext, ConfError, Position};
+use policy::{Loaded, Policy, RuleUse};
 use rules::{LimitRule, Tier};
 use settings::Settings;
-use tollgate_core::limits::Zone;
-use tollgate_core::nginx_text::rule_key;
+use tollgate_core::nginx_text::maps::Maps;
+use tollgate_core::nginx_text::{early, rule_key};
 use tollgate_core::price::Prices;
 use warnings::Warnings;
 
 /// The main configuration: what `http` declares.
+#[derive(Default)]
 pub(crate) struct MainConf {
-    pub(crate) zone: Option<Box<SharedZone>>,
+    pub(crate) zone: Option<Rc<SharedZone>>,
     pub(crate) tiers: Vec<Rc<Tier>>,
     pub(crate) limits: Vec<Rc<LimitRule>>,
     pub(crate) prices: Prices,
     pub(crate) loaded: Loaded,
-    /// Its number: a later one has a higher.
-    pub(crate) id: u64,
-    /// The variables that come of a request's header, once the first one asks.
-    pub(crate) header_variables: OnceCell<HeaderVariables>,
     /// What is read again when it changes.
     pub(crate) live: Vec<Rc<dyn Follow>>,
     /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
@@ -60,45 +54,23 @@ pub(crate) struct MainConf {
     draft: Option<directives::Draft>,
 }
 
-impl Default for MainConf {
-    fn default() -> Self {
-        Self {
-            zone: None,
-            tiers: Vec::new(),
-            limits: Vec::new(),
-            prices: Prices::default(),
-            loaded: Loaded::default(),
-            id: next_id(),
-            header_variables: OnceCell::new(),
-            live: Vec::new(),
-            status_file: None,
-            draft: None,
-        }
-    }
-}
-
 impl MainConf {
     /// Has these files watched by workers, who must be able to read them.
     fn follow(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
         self.live.push(live);
         if let Some(zone) = &self.zone {
-            zone.expect_safe(files);
+            zone.content().expect_safe(files);
         }
     }
 
     /// The zone, once nginx has mapped it.
-    pub(crate) fn zone(&self) -> Option<(&Rc<Zone<'static>>, ZoneLock)> {
+    pub(crate) fn zone(&self) -> Option<&Rc<Mapped>> {
         self.zone.as_ref()?.get()
-    }
-
-    /// What the zone lies in.
-    pub(crate) fn zone_memory(&self) -> Option<Arc<ZoneMemory>> {
-        self.zone.as_ref()?.memory()
     }
 
     /// Where the zone's state is kept.
     pub(crate) fn state_file(&self) -> Option<&Arc<StateFile>> {
-        self.zone.as_ref()?.state()
+        self.zone.as_ref()?.content().state()
     }
 
     pub(crate) fn zone_name(&self) -> &str {
@@ -130,32 +102,36 @@ impl MainConf {
             );
             warnings.warn("tollgate_limit", warning);
         }
-        self.tell_unknown_keys(&mut warnings);
+        let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
+        self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers);
-        if self.in_use() {
-            text::tell(cx, &mut warnings);
+        for early in early::find(&text) {
+            warnings.warn("$tollgate_...", early.to_string());
         }
         warnings.finish();
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a
     /// `tollgate_apply` holds in several locations, one in which it is known suffices.
-    fn tell_unknown_keys(&self, warnings: &mut Warnings<'_, '_>) {
-        let uses = &self.loaded.uses;
+    fn tell_unknown_keys(&self, warnings: &mut Warnings<'_, '_>, maps: &Maps) {
+        let unknown =
+            |applied: &RuleUse| rule_key::unknown(&applied.rule.key_text, applied.knowledge, maps);
+        let uses: Vec<_> =
+            self.loaded.uses.iter().map(|applied| (applied, unknown(applied))).collect();
         let known: HashSet<_> = uses
             .iter()
-            .filter(|applied| applied.unknown.is_none())
-            .map(|applied| (Rc::as_ptr(&applied.rule), &applied.place))
+            .filter(|(_, unknown)| unknown.is_none())
+            .map(|(applied, _)| (Rc::as_ptr(&applied.rule), &applied.place))
             .collect();
-        for applied in uses {
-            let Some(unknown) = &applied.unknown else { continue };
+        for (applied, unknown) in &uses {
+            let Some(unknown) = unknown else { continue };
             if !known.contains(&(Rc::as_ptr(&applied.rule), &applied.place)) {
                 let warning = format!(
-                    "\"tollgate_apply {}\" has no effect, as \"${unknown}\" in the key of tollgate_limit \
+                    "\"tollgate_apply {}\" has no effect, as {unknown} in the key of tollgate_limit \
                      \"{}\" is always empty here: {} {}",
                     applied.rule.name,
                     applied.rule.name,
-                    rule_key::remedy(unknown),
+                    rule_key::remedy(&unknown.source),
                     applied.place
                 );
                 warnings.warn("tollgate_apply", warning);
@@ -169,7 +145,7 @@ impl MainConf {
 pub(crate) struct LocConf {
     settings: Settings,
     /// The directives of this level, and where they stand.
-    said: Vec<(String, Place)>,
+    said: Vec<(String, Position)>,
     policy: Option<Rc<Policy>>,
     #[cfg(debug_assertions)]
     pub(crate) planted: Option<crate::faults::Callback>,
@@ -182,8 +158,8 @@ impl LocConf {
     }
 
     /// Remembers that this level has a directive.
-    pub(crate) fn note(&mut self, directive: &str, place: Place) {
-        self.said.push((directive.to_owned(), place));
+    pub(crate) fn note(&mut self, directive: &str, position: Position) {
+        self.said.push((directive.to_owned(), position));
     }
 
     /// Refuses what this level says about credentials that are not accepted here.

@@ -14,10 +14,10 @@ use super::settings::{
     Upgrade,
 };
 use super::MainConf;
-use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::open_file::LogFile;
 use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
+use nginx::conf::{ConfContext, ConfError, Position};
+use nginx::file::{LogFile, Title};
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
@@ -110,9 +110,9 @@ pub(crate) struct Loaded {
 pub(super) struct RuleUse {
     pub(super) rule: Rc<LimitRule>,
     /// Of the `tollgate_apply`.
-    pub(super) place: Place,
-    /// A variable of its key, where all that the key is made of is never known.
-    pub(super) unknown: Option<String>,
+    pub(super) place: Position,
+    /// What is known of requests there.
+    pub(super) knowledge: rule_key::Knowledge,
 }
 
 impl Policy {
@@ -278,7 +278,7 @@ fn applied_limits(
         .collect()
 }
 
-/// Remembers where rules are applied, and whether what they are counted by is known there.
+/// Remembers where rules are applied, and what is known there.
 fn note_uses(
     settings: &Settings,
     auth: &Auth,
@@ -297,7 +297,7 @@ fn note_uses(
     main.loaded.uses.extend(limits.iter().map(|rule| RuleUse {
         rule: Rc::clone(rule),
         place: place.clone(),
-        unknown: rule_key::unknown(&rule.key_text, knowledge),
+        knowledge,
     }));
 }
 
@@ -343,11 +343,13 @@ fn audit_log(
         }
         return Ok(Some(Rc::clone(log)));
     }
+    const TITLE: Title =
+        Title { module: "tollgate", log: "audit log", directive: "tollgate_audit_log" };
     let failed = |problem: &dyn fmt::Display| {
         ConfError::new(format!("\"tollgate_audit_log\": {problem} {place}"))
     };
     let doubt = files::check(&cx.prefix_path(path)?, Use::Log).map_err(|error| failed(&error))?;
-    let log = LogFile::open(cx, path, *buffering).map_err(|error| failed(&error))?;
+    let log = LogFile::open(cx, TITLE, path, *buffering).map_err(|error| failed(&error))?;
     let shared = (log.is_shared() && !path.starts_with("/dev/")).then(|| {
         format!(
             "\"{}\" is the file of another log, whose lines would be among those of JSON; give it a \

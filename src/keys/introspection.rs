@@ -10,14 +10,14 @@ use tollgate_core::introspection::{question, verdict, Verdict, MAX_NEGATIVE_SECS
 use tollgate_core::jwt::{ClaimMap, Policy, TokenError};
 use tollgate_core::principal::Principal;
 
-use crate::ffi::clock::wall_clock;
-use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::request::Request;
-use crate::ffi::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
+use crate::clock::wall_clock;
 use crate::keys::live::next_id;
 use crate::keys::waiting::Topic;
 use crate::per_worker;
 use crate::request::auth_failures::Suspicion;
+use crate::types::Request;
+use nginx::log::{cycle_error, cycle_warn};
+use nginx::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
 
 /// A provider that tells what tokens are worth.
 pub(crate) struct Introspector {

@@ -22,9 +22,9 @@ use std::sync::Arc;
 use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
 
-use crate::ffi::log::cycle_error;
 use crate::worker::status::StatusFile;
 use followed::Followed;
+use nginx::log::cycle_error;
 use shared_block::Mapping;
 
 /// What is made of files.
@@ -273,5 +273,5 @@ pub(crate) trait Watched: Send + Sync {
     fn is_due(&self, now_ms: u64, interval_ms: u64) -> Due;
 
     /// Does it, which may take its time. Failures to load are counted in the zone.
-    fn follow_up(&self, zone: &Zone<'static>);
+    fn follow_up(&self, zone: &Zone<'_>);
 }

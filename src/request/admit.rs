@@ -10,17 +10,18 @@ use tollgate_core::limits::{
     Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Subject, Take, Zone,
 };
 
+use crate::clock::now;
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
-use crate::ffi::clock::now;
-use crate::ffi::request::Request;
-use crate::ffi::shm::ZoneLock;
 use crate::per_worker;
 use crate::request::asks::{Amounts, Scratch, Source, Widths};
 use crate::request::estimate::{Estimate, Whose};
 use crate::request::queue::{self, NoPlace, Turn};
 use crate::request::reservation::Reservation;
 use crate::request::state::{Charged, LimitReport, State};
+use crate::types::Request;
+use crate::zone::lock::ZoneLock;
+use crate::zone::Mapped;
 
 /// After which time a client may try again that found a queue full: nobody knows.
 const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
@@ -52,8 +53,10 @@ pub(crate) struct Admission<'a, 'r> {
     pub(crate) r: Request<'r>,
     pub(crate) state: &'a RefCell<State>,
     pub(crate) policy: &'a Rc<Policy>,
-    pub(crate) zone: &'a Rc<Zone<'static>>,
-    pub(crate) lock: &'a ZoneLock,
+    pub(crate) mapped: &'a Rc<Mapped>,
+    /// What is in there.
+    pub(crate) zone: &'a Zone<'a>,
+    pub(crate) lock: &'a ZoneLock<'a>,
 }
 
 impl Admission<'_, '_> {
@@ -226,7 +229,7 @@ impl Admission<'_, '_> {
         };
         match joined {
             Ok(ticket) => {
-                self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.zone)));
+                self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.mapped)));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
             }
             Err(NoPlace::QueueFull) => {
@@ -398,8 +401,8 @@ impl Admission<'_, '_> {
         state.charged.push(Charged { policy: Rc::clone(self.policy), principal, with_tokens });
         state.limit = None;
         if Reservation::is_needed(&scratch.asks, &leases) {
-            let (zone, lock) = (Rc::clone(self.zone), self.lock.clone());
-            state.reservations.push(Reservation::new(zone, lock, &scratch.asks, leases));
+            let zone = Rc::clone(self.mapped);
+            state.reservations.push(Reservation::new(zone, &scratch.asks, leases));
         }
     }
 

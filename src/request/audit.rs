@@ -4,11 +4,11 @@ use tollgate_core::audit::{identity, Record, Remaining};
 use tollgate_core::disclosure::{carries, redacted};
 use tollgate_core::llm::Source;
 
-use crate::ffi::clock::wall_now;
-use crate::ffi::request::Request;
+use crate::clock::wall_now;
 use crate::per_worker;
 use crate::request::settlement;
 use crate::request::state::State;
+use crate::types::Request;
 
 /// The log handler.
 pub(crate) fn write(r: Request<'_>) {

@@ -5,31 +5,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::decision::Reason;
-use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject, Zone};
+use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject};
 
+use crate::clock::now;
 use crate::conf::rules::{Bucket, LimitRule};
-use crate::ffi::clock::now;
 use crate::per_worker;
 use crate::request::admit::{Admission, Shortage};
 use crate::request::state::LimitReport;
+use crate::zone::Mapped;
 
 /// What was counted as a wrong credential when its provider was asked. That is up to the answer, whether or
 /// not the client is still there to hear it.
 pub(crate) struct Suspicion {
     taken: RefCell<Vec<Ask>>,
-    zone: Rc<Zone<'static>>,
+    zone: Rc<Mapped>,
 }
 
 impl Suspicion {
     /// The credential is not known to be wrong after all: it is given back.
     pub(crate) fn clear(&self) {
         let taken = self.taken.take();
-        // A single process may have got another zone.
-        let is_same = |known: &Zone<'_>| known.is_same(&self.zone);
-        if per_worker::with(|worker| worker.zone.as_ref().is_some_and(is_same)) {
-            per_worker::note_changed();
-            self.zone.give_back(&taken, now());
-        }
+        per_worker::note_changed();
+        self.zone.get().give_back(&taken, now());
     }
 
     fn stands(&self) -> bool {
@@ -84,7 +81,7 @@ impl Admission<'_, '_> {
             return Err(shortage);
         }
         let suspicion =
-            Rc::new(Suspicion { taken: RefCell::new(taken), zone: Rc::clone(self.zone) });
+            Rc::new(Suspicion { taken: RefCell::new(taken), zone: Rc::clone(self.mapped) });
         self.state.borrow_mut().suspicion = Some(Rc::clone(&suspicion));
         Ok(suspicion)
     }

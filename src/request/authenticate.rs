@@ -12,16 +12,16 @@ use tollgate_core::jwt::{self, ClaimMap, Newer, TokenError, VerifiedToken};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::principal::{AuthMethod, Principal};
 
+use crate::clock::{wall_clock, wall_now};
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
-use crate::ffi::clock::{wall_clock, wall_now};
-use crate::ffi::request::Request;
 use crate::keys::introspection::{Consent, Finding, Inquiry, Introspector};
 use crate::keys::live;
 use crate::keys::provider::Keys;
 use crate::keys::waiting::Topic;
 use crate::per_worker;
 use crate::request::state::{SavedCredential, State};
+use crate::types::Request;
 
 /// A refusal, with what is known about it.
 pub(crate) struct Denial {

@@ -8,13 +8,13 @@ use tollgate_core::llm::estimate::{output_tokens, text, tokens_of_text, START_RA
 use tollgate_core::llm::{LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::clock::mono_now;
 use crate::conf::policy::Policy;
 use crate::conf::settings::Reserve;
-use crate::ffi::clock::mono_now;
-use crate::ffi::request::Request;
 use crate::per_worker;
 use crate::request::meter::{Metering, Outcome};
 use crate::request::state::State;
+use crate::types::Request;
 
 /// What a request may take, in tokens.
 #[derive(Clone, Copy, Debug, Default)]

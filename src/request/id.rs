@@ -4,8 +4,8 @@ use tollgate_core::disclosure::{id_is_credential, id_is_of, is_credential_header
 pub(crate) use tollgate_core::request_id::is_well_formed;
 
 use crate::conf::policy::Policy;
-use crate::ffi::request::Request;
 use crate::per_worker;
+use crate::types::Request;
 
 /// The id of a request that is judged now, to which its client gave the id `given`. `None` when nginx has no
 /// memory.
@@ -22,8 +22,10 @@ pub(crate) fn choose<'r>(
 
 /// The id of a request of which something is logged before it is known who judges it. So any header may be
 /// one for credentials. `None` when there is none to be had now.
-pub(crate) fn early<'r>(r: Request<'r>, policy: &Policy) -> Option<&'r [u8]> {
+pub(crate) fn early<'r>(r: Request<'r>) -> Option<&'r [u8]> {
     const NAME: &[u8] = b"x-request-id";
+    // Where we have no say, the answer has no id of ours.
+    let policy = r.loc_conf().policy()?;
     let lines = r.headers_in().filter(|header| header.name == NAME).map(|header| header.value);
     let given = lines.filter(|_| !is_credential_source(policy, NAME)).find(|id| is_well_formed(id));
     match given.filter(|id| !is_credential(r, id, |_| true)) {

@@ -5,10 +5,11 @@ use tollgate_core::llm::engines::SteeringHeader;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
-use crate::ffi::headers::HeaderIn;
-use crate::ffi::request::{Request, Verdict};
 use crate::request::access::make_state;
 use crate::request::refusal;
+use crate::types::Request;
+use nginx::request::headers::HeaderIn;
+use nginx::Verdict;
 
 /// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
 const CLIENT_ID: &[u8] = b"x-client-id";
@@ -53,7 +54,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         });
     }
     let was_judged_here = r.state().is_some();
-    let state = r.attach_state(|| make_state(r, policy))?;
+    let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
     let (request_id, client, tier, is_metered, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
@@ -96,10 +97,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     if let Some(tier) = tier {
         r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
     }
-    state.borrow_mut().outlasts = match outlasts {
-        true => r.outlast_client(),
-        false => None,
-    };
+    r.outlast_client(outlasts);
     r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| {

@@ -7,10 +7,10 @@
 pub(crate) use tollgate_core::limits::NoPlace;
 use tollgate_core::limits::{Ask, ClaimLock, Holder, Key, Ranked, Take, Waiting, Zone};
 
-use crate::ffi::clock::{mono_now, now};
-use crate::ffi::parked::Parked;
-use crate::ffi::timer::Timer;
+use crate::clock::{mono_now, now};
 use crate::per_worker;
+use nginx::request::handles::Parked;
+use nginx::timer::Timer;
 
 /// Milliseconds after which a worker notices that a slot became free in another one.
 const POLL_MS: u64 = 10;
@@ -164,8 +164,8 @@ fn poll() {
     }
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
-    let due = per_worker::with(|worker| match (worker.zone, &worker.holder) {
-        (Some(zone), Some(holder)) => worker.queue.due(&zone, holder),
+    let due = per_worker::with(|worker| match (&worker.zone, &worker.holder) {
+        (Some(zone), Some(holder)) => worker.queue.due(zone.get(), holder),
         _ => Vec::new(),
     });
     for ticket in due {

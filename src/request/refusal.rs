@@ -22,11 +22,12 @@ use tollgate_core::answer::Answer;
 use tollgate_core::decision::{Decision, Notice, Reason};
 use tollgate_core::detail::Detail;
 
+use crate::clock::mono_now;
 use crate::conf::policy::Policy;
-use crate::ffi::clock::mono_now;
-use crate::ffi::request::{Request, Verdict};
 use crate::per_worker;
 use crate::request::state::{Body, State};
+use crate::types::Request;
+use nginx::Verdict;
 
 /// What an internal redirect of a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

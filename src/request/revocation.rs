@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::ffi::in_flight::InFlight;
-use crate::ffi::request::Request;
 use crate::per_worker;
 use crate::request::authenticate::recheck;
 use crate::request::refusal;
+use crate::types::InFlight;
+use crate::types::Request;
 
 /// The requests of this worker that can be cut off, by their number.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Running {
         per_worker::with(|worker| {
             let requests = &mut worker.requests;
             requests.last = requests.last.saturating_add(1);
-            requests.running.insert(requests.last, r.in_flight());
+            requests.running.extend(r.in_flight().map(|request| (requests.last, request)));
             Self(requests.last)
         })
     }

@@ -7,17 +7,13 @@ use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Standing, Zone};
+use tollgate_core::limits::Standing;
 use tollgate_core::llm::engines::Route;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
-use tollgate_core::rest::Rest;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
-use crate::ffi::absence::Content;
-use crate::ffi::relay::Buffers;
-use crate::ffi::request::{Kept, Request};
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
 use crate::per_worker;
@@ -28,6 +24,9 @@ use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
 use crate::request::reservation::Reservation;
 use crate::request::revocation::Running;
+use crate::types::Request;
+use crate::zone::Mapped;
+use nginx::Kept;
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -68,16 +67,13 @@ pub(crate) struct State {
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
-    pub(crate) ticket: Option<(Ticket, Rc<Zone<'static>>)>,
+    pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
     pub(crate) charged: Charges,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     pub(crate) metering: Option<Box<Metering>>,
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
-    pub(crate) buffers: Buffers,
-    /// What is to come of the answer until it is settled; `None` where nothing is to be settled.
-    pub(crate) rest: Option<Rest>,
     pub(crate) body: Body,
     /// The decision is that of another module, under `satisfy any`.
     pub(crate) is_granted_by_another: bool,
@@ -87,10 +83,6 @@ pub(crate) struct State {
     pub(crate) broken: bool,
     /// Somebody asked for `$tollgate_...` before there was anything in them.
     pub(crate) was_read_early: bool,
-    /// There where the answer is waited for though the client may leave.
-    pub(crate) outlasts: Option<Content>,
-    /// The client has left, and the answer is read for the account alone.
-    pub(crate) is_client_absent: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
 }
@@ -243,15 +235,11 @@ impl State {
             reservations: Vec::new(),
             metering: None,
             edit: None,
-            buffers: Buffers::default(),
-            rest: None,
             body: Body::Untouched,
             is_granted_by_another: false,
             refused_with: Vec::new(),
             broken: false,
             was_read_early: false,
-            outlasts: None,
-            is_client_absent: false,
             abandoned: false,
         }
     }
@@ -282,7 +270,7 @@ impl State {
     /// Gives its place in the queue up.
     pub(crate) fn leave_queue(&mut self) {
         if let Some((ticket, zone)) = self.ticket.take() {
-            queue::leave(&zone, ticket);
+            queue::leave(zone.get(), ticket);
         }
     }
 

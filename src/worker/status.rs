@@ -20,12 +20,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tollgate_core::status::{Board, Description, Part, Phase, SetState, Sign, Status, Worker};
 
+use crate::clock::wall_ms;
 use crate::conf::MainConf;
-use crate::ffi::clock::wall_ms;
-use crate::ffi::file_lock;
-use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::process::{self, Place};
 use crate::keys::live::Follow;
+use nginx::file::lock as file_lock;
+use nginx::log::{cycle_error, cycle_warn};
+use nginx::process::{self, Processes};
 
 /// Who must be able to read it can read the keys files as well: the group of the workers.
 const MODE: u32 = 0o640;
@@ -55,7 +55,7 @@ pub(crate) struct StatusFile {
 }
 
 /// In the master: a configuration comes into use.
-pub(crate) fn begin(conf: &MainConf, place: &Place) {
+pub(crate) fn begin(conf: &MainConf, place: &Processes) {
     let before = CURRENT.lock().take();
     let path = match &conf.status_file {
         Some(None) => None,
@@ -182,7 +182,7 @@ impl StatusFile {
         path: PathBuf,
         before: Option<&Self>,
         description: &Description,
-        place: &Place,
+        place: &Processes,
     ) -> io::Result<Self> {
         let (board, content) = Board::new(description, place.workers);
         let new = with_suffix(&path, ".new");

@@ -3,7 +3,7 @@
 use super::{error, flag, once, word, words, Outcome};
 use crate::conf::settings::{CachedAnswers, IncludeUsage};
 use crate::conf::LocConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::request::MAX_MODEL_LEN;
 use tollgate_core::llm::Engine;

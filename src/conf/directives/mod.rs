@@ -15,33 +15,35 @@ mod tokens;
 pub(super) use tier::Draft;
 
 use super::settings::Given;
-use crate::ffi::commands::{Args, Command, Level};
-use crate::ffi::conf::{ConfContext, ConfError, Directive};
+use crate::types::{Command, Directive};
+use nginx::conf::{Args, ConfContext, ConfError, Level};
 use tollgate_core::nginx_text::file_name::{self as file_names, Use};
 use tollgate_core::nginx_text::literal as literals;
 
+/// In the block of a tier.
+const TIER: Level = Level::Block(0);
+/// In a `model` block of a tier.
+const MODEL: Level = Level::Block(1);
+
 macro_rules! command {
+    ($name:literal, $args:ident, Tier, $set:path) => {
+        command!($name, $args, Directive::Inside(&[TIER, MODEL], $set))
+    };
     ($name:literal, $args:ident, $level:ident, $set:path) => {
-        Command {
-            name: concat!($name, "\0"),
-            args: Args::$args,
-            directive: Directive::$level($set),
-        }
+        command!($name, $args, Directive::$level($set))
+    };
+    ($name:literal, $args:ident, $directive:expr) => {
+        Command { name: concat!($name, "\0"), args: Args::$args, directive: $directive }
     };
 }
 
 macro_rules! block {
-    ($name:literal, $level:ident, $inside:ident, $open:path, $close:path) => {
-        Command {
-            name: concat!($name, "\0"),
-            args: Args::Block,
-            directive: Directive::Block {
-                level: Level::$level,
-                inside: Level::$inside,
-                open: $open,
-                close: $close,
-            },
-        }
+    ($name:literal, $level:expr, $inside:expr, $open:path, $close:path) => {
+        command!(
+            $name,
+            Block,
+            Directive::Block { level: $level, inside: $inside, open: $open, close: $close }
+        )
     };
 }
 
@@ -49,7 +51,7 @@ macro_rules! block {
 pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
     command!("tollgate_status_file", One, Main, shared::status_file),
-    block!("tollgate_tier", Main, Tier, tier::open, tier::close),
+    block!("tollgate_tier", Level::Main, TIER, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
     command!("input_tokens", OneOrMore, Tier, tier::limit),
@@ -59,7 +61,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("default_price", OneOrMore, Tier, tier::default_price),
     command!("models", OneOrMore, Tier, tier::later),
     command!("scopes", OneOrMore, Tier, tier::later),
-    block!("model", Tier, Model, tier::open_model, tier::close_model),
+    block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),
     command!("tollgate", One, Loc, location::enable),
@@ -154,5 +156,5 @@ fn literal(what: &str, text: &str) -> Outcome {
 }
 
 fn given<T>(cx: &ConfContext<'_>, value: T) -> Given<T> {
-    Given { value, place: cx.place() }
+    Given { value, place: cx.position() }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{error, literal, once, word, words, Outcome};
 use crate::conf::rules::{LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -36,7 +36,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         limits: LimitSet::default(),
         models: Vec::new(),
         default_price: None,
-        place: cx.place(),
+        place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None });
     Ok(())
