@@ -7,7 +7,7 @@ use super::frozen::FROZEN;
 use super::holder::Holder;
 use super::key::Key;
 use super::ledger::{Lease, Ledger, NotTaken};
-use super::slots::{Moved, Place, Seen, Slots};
+use super::slots::{Moved, Seen, SlotPlace, Slots};
 use super::standing::{Obstacle, Standing, Wait};
 use super::sync::Ordering;
 
@@ -35,7 +35,7 @@ impl From<Moved> for Failed {
 /// A take from a bucket that would succeed now: the word that was seen, and the one that takes its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready<'z> {
-    place: Place,
+    place: SlotPlace,
     seen: Seen<'z>,
     next: u64,
 }
@@ -51,7 +51,7 @@ pub(super) enum Look<'z> {
 
 impl<'z> Slots<'z> {
     /// Looks whether an ask would pass. Writes nothing, but for what [`Slots::obstacle`] does.
-    pub(super) fn prepare(&self, place: Place, ask: &Ask, now: Now) -> Result<Look<'z>, Moved> {
+    pub(super) fn prepare(&self, place: SlotPlace, ask: &Ask, now: Now) -> Result<Look<'z>, Moved> {
         if let Take::Bucket { scale, n, .. } = ask.take {
             let seen = self.read(place, (ask.key, ask.take.word()))?;
             // What is read of a slot that has moved may be anything: that shows when it is taken.
@@ -79,7 +79,7 @@ impl<'z> Slots<'z> {
     /// What stands in the way of an ask; `None` if it would pass now.
     pub(super) fn obstacle(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &Ask,
         now: Now,
     ) -> Result<Option<Obstacle>, Moved> {
@@ -107,7 +107,7 @@ impl<'z> Slots<'z> {
     /// How a limit stands, and [`Slots::obstacle`].
     pub(super) fn look(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &Ask,
         now: Now,
     ) -> Result<(Standing, Option<Obstacle>), Moved> {
@@ -127,7 +127,7 @@ impl<'z> Slots<'z> {
     /// among the requests in flight is put into `leases`.
     pub(super) fn take(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &mut Ask,
         now: Now,
         holder: Option<&mut Holder>,
@@ -169,7 +169,7 @@ impl<'z> Slots<'z> {
     /// One more request in flight.
     fn enter(
         &self,
-        place: Place,
+        place: SlotPlace,
         (key, index): (Key, usize),
         limit: u16,
         holder: &mut Holder,
@@ -188,7 +188,13 @@ impl<'z> Slots<'z> {
     }
 
     /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units.
-    pub(super) fn settle(&self, place: Place, ask: &Ask, used: u64, now: Now) -> Result<(), Moved> {
+    pub(super) fn settle(
+        &self,
+        place: SlotPlace,
+        ask: &Ask,
+        used: u64,
+        now: Now,
+    ) -> Result<(), Moved> {
         self.update(place, (ask.key, ask.take.word()), |word| {
             let next = match ask.take {
                 Take::Bucket { scale, n, .. } => {
