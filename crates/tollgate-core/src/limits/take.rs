@@ -3,9 +3,11 @@
 use super::ask::{in_flight, Ask, Now, Take};
 use super::bucket::{Level, Scale};
 use super::budget::{self, Settled};
+use super::frozen::FROZEN;
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease, Ledger, NotTaken};
-use super::slots::{Moved, Place, Slots};
+use super::ledger::{Lease, Ledger, NotTaken};
+use super::slots::{Moved, Seen, SlotPlace, Slots};
 use super::standing::{Obstacle, Standing, Wait};
 use super::sync::Ordering;
 
@@ -30,7 +32,46 @@ impl From<Moved> for Failed {
     }
 }
 
-impl Slots<'_> {
+/// A take from a bucket that would succeed now: the word that was seen, and the one that takes its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready<'z> {
+    place: SlotPlace,
+    seen: Seen<'z>,
+    next: u64,
+}
+
+/// What a look at an ask came to.
+pub(super) enum Look<'z> {
+    /// It would pass; how the limit stands then.
+    Ready(Ready<'z>, Standing),
+    /// It would pass, as far as can be told before it is taken.
+    Passes,
+    Obstacle(Obstacle),
+}
+
+impl<'z> Slots<'z> {
+    /// Looks whether an ask would pass. Writes nothing, but for what [`Slots::obstacle`] does.
+    pub(super) fn prepare(&self, place: SlotPlace, ask: &Ask, now: Now) -> Result<Look<'z>, Moved> {
+        if let Take::Bucket { scale, n, .. } = ask.take {
+            let seen = self.read(place, (ask.key, ask.take.word()))?;
+            // What is read of a slot that has moved may be anything: that shows when it is taken.
+            if seen.value != FROZEN && !ask.take.is_oversized() {
+                let taken = scale.take(Level::of(seen.value), n, now.mono, self.rate());
+                if let Ok((next, standing)) = taken {
+                    return Ok(Look::Ready(Ready { place, seen, next }, standing));
+                }
+            }
+        }
+        let obstacle = self.obstacle(place, ask, now)?;
+        Ok(obstacle.map_or(Look::Passes, Look::Obstacle))
+    }
+
+    /// Takes what was ready to be taken. `false`: somebody else was faster.
+    pub(super) fn take_ready(&self, ready: &Ready<'_>, key: Key) -> Result<bool, Moved> {
+        self.check(ready.place, key, &ready.seen)?;
+        Ok(ready.seen.swap(ready.next).is_ok())
+    }
+
     fn rate(&self) -> impl Fn(u16) -> Option<Scale> + '_ {
         |index| self.rates.get(index)
     }
@@ -38,7 +79,7 @@ impl Slots<'_> {
     /// What stands in the way of an ask; `None` if it would pass now.
     pub(super) fn obstacle(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &Ask,
         now: Now,
     ) -> Result<Option<Obstacle>, Moved> {
@@ -66,7 +107,7 @@ impl Slots<'_> {
     /// How a limit stands, and [`Slots::obstacle`].
     pub(super) fn look(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &Ask,
         now: Now,
     ) -> Result<(Standing, Option<Obstacle>), Moved> {
@@ -86,7 +127,7 @@ impl Slots<'_> {
     /// among the requests in flight is put into `leases`.
     pub(super) fn take(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &mut Ask,
         now: Now,
         holder: Option<&mut Holder>,
@@ -128,7 +169,7 @@ impl Slots<'_> {
     /// One more request in flight.
     fn enter(
         &self,
-        place: Place,
+        place: SlotPlace,
         (key, index): (Key, usize),
         limit: u16,
         holder: &mut Holder,
@@ -147,7 +188,13 @@ impl Slots<'_> {
     }
 
     /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units.
-    pub(super) fn settle(&self, place: Place, ask: &Ask, used: u64, now: Now) -> Result<(), Moved> {
+    pub(super) fn settle(
+        &self,
+        place: SlotPlace,
+        ask: &Ask,
+        used: u64,
+        now: Now,
+    ) -> Result<(), Moved> {
         self.update(place, (ask.key, ask.take.word()), |word| {
             let next = match ask.take {
                 Take::Bucket { scale, n, .. } => {
