@@ -228,7 +228,7 @@ pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         ))
     })?;
     if let Some(doubt) = pattern.doubt() {
-        cx.log().warn(format_args!("\"tollgate_price {text}\" {doubt} {}", cx.place()));
+        cx.log().warn(format_args!("\"tollgate_price {text}\" {doubt} {}", cx.position()));
     }
     let of_price = |problem| error(format!("\"tollgate_price {text}\": {problem}"));
     let parameters = args.get(2..).unwrap_or_default().iter().map(String::as_str);

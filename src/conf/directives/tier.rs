@@ -57,7 +57,7 @@ pub(super) fn open_model(
         error(format!("invalid pattern \"{text}\" of \"model\": {problem}")).of(&tier)
     })?;
     if let Some(doubt) = pattern.doubt() {
-        cx.log().warn(format_args!("\"model {text}\" of {tier} {doubt} {}", cx.place()));
+        cx.log().warn(format_args!("\"model {text}\" of {tier} {doubt} {}", cx.position()));
     }
     if let Some(earlier) = draft.tier.models.iter().find(|other| other.pattern.covers(&pattern)) {
         return Err(error(format!(
