@@ -56,7 +56,7 @@ pub(crate) trait Suspicion {
 pub(crate) type Consent<'c> = &'c dyn Fn() -> Result<Rc<dyn Suspicion>, Reason>;
 
 /// What a request gets.
-pub(crate) enum Standing {
+pub(crate) enum Finding {
     Judged(Result<Arc<Principal>, TokenError>),
     /// It has to wait.
     Wait(Topic, Rc<Inquiry>),
@@ -95,42 +95,37 @@ impl Introspector {
         token: &[u8],
         inquiry: Option<&Inquiry>,
         asks: Option<(Request<'_>, Consent<'_>)>,
-    ) -> Standing {
+    ) -> Finding {
         if token.is_empty() || token.len() > self.policy.max_len {
-            return Standing::Judged(Err(TokenError::TooLong));
+            return Finding::Judged(Err(TokenError::TooLong));
         }
         let now = wall_clock();
         match inquiry.map(|inquiry| inquiry.answer.borrow()).as_deref() {
             Some(Some(Answer::Verdict(Verdict::Bad(error)))) => {
-                return Standing::Judged(Err(*error));
+                return Finding::Judged(Err(*error));
             }
             Some(Some(Answer::Verdict(Verdict::Good(token)))) => {
                 let judged = token.check_time(now).map(|()| Arc::clone(token.principal()));
-                return Standing::Judged(judged);
+                return Finding::Judged(judged);
             }
-            Some(Some(Answer::None)) => return Standing::Unavailable,
+            Some(Some(Answer::None)) => return Finding::Unavailable,
             Some(None) | None => {}
         }
         if let Some(known) = TOKENS.with(|tokens| tokens.get(self.id, token, now)) {
-            return Standing::Judged(known);
+            return Finding::Judged(known);
         }
         let asked = self.asked.borrow().get(token).cloned();
         match (asked, asks) {
-            (Some(inquiry), _) => Standing::Wait(inquiry.topic, inquiry),
+            (Some(inquiry), _) => Finding::Wait(inquiry.topic, inquiry),
             (None, Some((r, before))) => match before() {
                 Ok(suspicion) => self.ask(r, token, suspicion),
-                Err(reason) => Standing::Refused(reason),
+                Err(reason) => Finding::Refused(reason),
             },
-            (None, None) => Standing::Unavailable,
+            (None, None) => Finding::Unavailable,
         }
     }
 
-    fn ask(
-        self: &Rc<Self>,
-        r: Request<'_>,
-        token: &[u8],
-        suspicion: Rc<dyn Suspicion>,
-    ) -> Standing {
+    fn ask(self: &Rc<Self>, r: Request<'_>, token: &[u8], suspicion: Rc<dyn Suspicion>) -> Finding {
         let inquiry = Rc::new(Inquiry { topic: Topic::new(), answer: RefCell::new(None) });
         let (this, theirs, doubt) = (Rc::clone(self), Rc::clone(&inquiry), Rc::clone(&suspicion));
         let about: Box<[u8]> = token.into();
@@ -156,12 +151,12 @@ impl Introspector {
         match asked {
             Some(()) => {
                 self.asked.borrow_mut().insert(token.into(), Rc::clone(&inquiry));
-                Standing::Wait(topic, inquiry)
+                Finding::Wait(topic, inquiry)
             }
             None => {
                 suspicion.clear();
                 self.fail("it can't be asked: nginx has no connection or memory left");
-                Standing::Unavailable
+                Finding::Unavailable
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use tollgate_core::file_rights::{dangers, Place as Standing, Rights};
+use tollgate_core::file_rights::{dangers, Placement, Rights};
 
 use crate::keys::mounts::Mounts;
 use nginx::conf::Position;
@@ -55,14 +55,14 @@ impl KeyFile {
             .zip(&folders)
             .filter_map(|(name, path)| Some((name.as_str(), rights(path, mounts.as_ref())?)));
         let mount = mounts.as_ref().and_then(|mounts| mounts.of(&resolved));
-        let standing = Standing {
+        let placement = Placement {
             file,
             folders: with_rights.collect(),
             is_secret: self.is_secret,
             worker_groups: workers.map_or(&[], |workers| workers.groups.as_slice()),
             is_handed_in: mount.is_some_and(|mount| mount.is_read_only && mount.is_memory),
         };
-        let found = dangers(&standing, workers.map(|workers| workers.user));
+        let found = dangers(&placement, workers.map(|workers| workers.user));
         let found = found.iter();
         told.extend(found.map(|danger| format!("\"{directive}\": \"{path}\" {danger} {place}")));
         told

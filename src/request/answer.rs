@@ -5,7 +5,7 @@ use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
-use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
+use tollgate_core::ratelimit_headers::{self, retry_after, RetryAfter};
 
 use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;
@@ -120,20 +120,9 @@ pub(crate) fn owes_body(r: Request<'_>) -> bool {
     r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
 }
 
-fn limit_state(report: &LimitReport) -> LimitState {
-    let standing = &report.standing;
-    LimitState {
-        quota: standing.quota,
-        period_secs: standing.period_secs,
-        capacity: standing.capacity,
-        remaining: standing.remaining,
-        until_full_nanos: standing.until_full_nanos,
-    }
-}
-
 fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Option<()> {
     let styles = state.policy.ratelimit_headers;
-    let shown = |report: &Option<LimitReport>| report.as_ref().map(limit_state);
+    let shown = |report: &Option<LimitReport>| report.as_ref().map(|report| report.standing);
     let (requests, tokens) = match styles.is_empty() {
         true => (None, None),
         false => (shown(&state.shown.requests), shown(&state.shown.tokens)),

@@ -14,7 +14,7 @@ use tollgate_core::principal::{AuthMethod, Principal};
 use crate::clock::wall_clock;
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
-use crate::keys::introspection::{Consent, Inquiry, Introspector, Standing};
+use crate::keys::introspection::{Consent, Finding, Inquiry, Introspector};
 use crate::keys::memory;
 use crate::keys::provider::Keys;
 use crate::keys::waiting::Topic;
@@ -247,14 +247,14 @@ fn introspect(
         Means::Last(_) | Means::Look => None,
     };
     match introspector.judge(token, means.inquiry(), question) {
-        Standing::Refused(reason) => Err(reason.into()),
-        Standing::Judged(verdict) => judged(token, verdict, introspector.claims()),
-        Standing::Wait(topic, inquiry) => {
+        Finding::Refused(reason) => Err(reason.into()),
+        Finding::Judged(verdict) => judged(token, verdict, introspector.claims()),
+        Finding::Wait(topic, inquiry) => {
             means.wait(topic, Some(inquiry), || none_because(Cause::NoVerdictInTime))
         }
         // It was judged when the request came, and nobody asks again while it runs.
-        Standing::Unavailable if matches!(means, Means::Look) => Ok(Authentication::Done(None)),
-        Standing::Unavailable => Err(none_because(Cause::NoVerdict).into()),
+        Finding::Unavailable if matches!(means, Means::Look) => Ok(Authentication::Done(None)),
+        Finding::Unavailable => Err(none_because(Cause::NoVerdict).into()),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use siphasher::sip128::SipHasher24;
 
+use crate::hex;
+
 /// The longest id of a client that is passed on, in bytes.
 pub const MAX_LEN: usize = 128;
 
@@ -46,7 +48,7 @@ impl Generator {
         self.counter = self.counter.wrapping_add(1);
         let mut id = [0; 32];
         for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(hash.to_be_bytes()) {
-            *pair = DIGITS.get(usize::from(byte)).copied().unwrap_or_default();
+            *pair = hex::pair(byte);
         }
         id
     }
@@ -57,21 +59,6 @@ impl fmt::Debug for Generator {
         // Not the seed: with it, all past and future ids are known.
         f.debug_struct("Generator").field("counter", &self.counter).finish_non_exhaustive()
     }
-}
-
-/// The two hexadecimal digits of each byte.
-static DIGITS: [[u8; 2]; 256] = digits();
-
-#[allow(clippy::indexing_slicing)] // evaluated by the compiler
-const fn digits() -> [[u8; 2]; 256] {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
-    let mut digits = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        digits[byte] = [HEX[byte >> 4], HEX[byte & 0xf]];
-        byte += 1;
-    }
-    digits
 }
 
 #[cfg(test)]
@@ -151,6 +138,7 @@ mod tests {
         let seed = [0xAB; 16];
         assert_ne!(Generator::new(seed).next_id(), Generator::new([0xAC; 16]).next_id());
         let shown = format!("{:?}", Generator::new(seed));
+        assert!(shown.starts_with("Generator { counter: 0"), "{shown}");
         assert!(!shown.contains("171") && !shown.to_lowercase().contains("ab, ab"), "{shown}");
     }
 

@@ -227,6 +227,9 @@ pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             text.escape_debug()
         ))
     })?;
+    if let Some(doubt) = pattern.doubt() {
+        cx.log().warn(format_args!("\"tollgate_price {text}\" {doubt} {}", cx.position()));
+    }
     let of_price = |problem| error(format!("\"tollgate_price {text}\": {problem}"));
     let parameters = args.get(2..).unwrap_or_default().iter().map(String::as_str);
     let price = Price::parse(parameters).map_err(of_price)?;

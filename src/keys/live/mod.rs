@@ -133,7 +133,8 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::NoMemory(error) if error.kind() == io::ErrorKind::FileTooLarge => write!(
                 f,
                 "no memory to share between workers: {error}; raise the limit on the size of files \
-                 (\"ulimit -f\", \"LimitFSIZE=\"), a 33rd part of which it may have"
+                 (\"ulimit -f\", \"LimitFSIZE=\"), which holds for this memory as well, to 33 times the size of \
+                 the keys"
             ),
             Self::NoMemory(error) => write!(f, "no memory to share between workers: {error}"),
             Self::Bug { paths } => write!(f, "internal error with \"{paths}\""),

@@ -1,5 +1,7 @@
 //! JSON strings (RFC 8259 section 7) from arbitrary bytes.
 
+use crate::hex;
+
 /// Appends `value` as a JSON string, quotes included, cut to at most `max_len` bytes of input.
 pub(super) fn write_string(out: &mut Vec<u8>, value: &[u8], max_len: usize) {
     let value = cut(value, max_len);
@@ -76,13 +78,9 @@ fn must_not_be_shown(c: char) -> bool {
 
 /// `\uXXXX`
 fn write_escape(out: &mut Vec<u8>, c: char) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
     out.extend_from_slice(b"\\u");
-    for shift in [12, 8, 4, 0] {
-        let digit = u32::from(c) >> shift & 0xf;
-        let digit = usize::try_from(digit).ok().and_then(|digit| DIGITS.get(digit));
-        out.push(*digit.unwrap_or(&b'0'));
-    }
+    let [_, _, high, low] = u32::from(c).to_be_bytes();
+    out.extend(hex::pair(high).into_iter().chain(hex::pair(low)));
 }
 
 fn write_char(out: &mut Vec<u8>, c: char) {

@@ -10,10 +10,10 @@ pub struct Standing {
     pub period_secs: u64,
     /// The most that can be left.
     pub capacity: u64,
-    /// What is left, in whole units.
+    /// What is left, in whole units; 0 while the limit is in debt.
     pub remaining: u64,
-    /// Nanoseconds until all of the capacity is left, rounded up: for a budget until the end of the
-    /// period. 0 for concurrency, where it isn't known.
+    /// Nanoseconds until all of the capacity is left if nothing is used, rounded up. A debt counts. For a
+    /// budget until the end of the period; 0 for concurrency, where it isn't known.
     pub until_full_nanos: u64,
 }
 

@@ -5,7 +5,8 @@
 //! client which does what the headers say is not refused.
 
 use crate::clock::UnixMillis;
-use crate::decimal::{Decimal, Text};
+use crate::limits::Standing;
+use crate::short_text::ShortText;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
@@ -83,22 +84,6 @@ impl Styles {
     }
 }
 
-/// One limit, as it stands after the request was judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitState {
-    /// Requests, or tokens, a period.
-    pub quota: u64,
-    /// The period, in seconds.
-    pub period_secs: u64,
-    /// The most that can be used at once: the quota, or `burst=`.
-    pub capacity: u64,
-    /// Requests, or tokens, that would pass right now, after the reservation of this request; 0
-    /// while the limit is in debt.
-    pub remaining: u64,
-    /// Until `remaining` is `capacity` again if nothing is used, in nanoseconds. A debt counts.
-    pub until_full_nanos: u64,
-}
-
 /// What a family of headers tells of, and its names.
 struct Family {
     openai: [&'static str; 3],
@@ -159,8 +144,8 @@ pub const NAMES: [&str; 15] = [
 /// nothing to tell. Values are ASCII except for the tier. Allocates nothing.
 pub fn write(
     styles: Styles,
-    requests: Option<&LimitState>,
-    tokens: Option<&LimitState>,
+    requests: Option<&Standing>,
+    tokens: Option<&Standing>,
     tier: Option<&str>,
     now: UnixMillis,
     mut emit: impl FnMut(&'static str, &[u8]),
@@ -173,9 +158,9 @@ pub fn write(
     }
     if styles.openai {
         for (Family { openai: [name_limit, name_remaining, name_reset], .. }, limit) in told() {
-            emit(name_limit, Decimal::new(limit.capacity).as_bytes());
-            emit(name_remaining, Decimal::new(limit.remaining).as_bytes());
-            emit(name_reset, go_duration(limit.until_full_ms()).as_bytes());
+            emit(name_limit, itoa::Buffer::new().format(limit.capacity).as_bytes());
+            emit(name_remaining, itoa::Buffer::new().format(limit.remaining).as_bytes());
+            emit(name_reset, go_duration(limit.until_full_nanos.div_ceil(NANOS_PER_MS)).as_bytes());
         }
     }
     if styles.ietf {
@@ -191,20 +176,15 @@ pub fn write(
     if styles.legacy {
         let now_ms = u64::try_from(now.0).unwrap_or(0);
         for (Family { legacy: [name_limit, name_remaining, name_reset], .. }, limit) in told() {
-            let reset_secs = now_ms.saturating_add(limit.until_full_ms()).div_ceil(1000);
-            emit(name_limit, Decimal::new(limit.capacity).as_bytes());
-            emit(name_remaining, Decimal::new(limit.remaining).as_bytes());
-            emit(name_reset, Decimal::new(reset_secs).as_bytes());
+            let reset_secs =
+                now_ms.saturating_add(limit.until_full_nanos.div_ceil(NANOS_PER_MS)).div_ceil(1000);
+            emit(name_limit, itoa::Buffer::new().format(limit.capacity).as_bytes());
+            emit(name_remaining, itoa::Buffer::new().format(limit.remaining).as_bytes());
+            emit(name_reset, itoa::Buffer::new().format(reset_secs).as_bytes());
         }
         if let Some(tier) = tier {
             emit("X-RateLimit-Tier", tier.as_bytes());
         }
-    }
-}
-
-impl LimitState {
-    fn until_full_ms(&self) -> u64 {
-        self.until_full_nanos.div_ceil(NANOS_PER_MS)
     }
 }
 
@@ -237,8 +217,8 @@ impl RetryAfter {
     /// Gives `emit` the name and value of both headers.
     pub fn write(self, mut emit: impl FnMut(&'static str, &[u8])) {
         let [secs, ms] = Self::NAMES;
-        emit(secs, Decimal::new(self.secs).as_bytes());
-        emit(ms, Decimal::new(self.ms).as_bytes());
+        emit(secs, itoa::Buffer::new().format(self.secs).as_bytes());
+        emit(ms, itoa::Buffer::new().format(self.ms).as_bytes());
     }
 }
 
@@ -285,7 +265,7 @@ fn go_duration(ms: u64) -> Value {
 
 /// A header value. The longest is a list of two policies, each of the kind
 /// `"requests";q=999999999999999;w=999999999999999`.
-type Value = Text<96>;
+type Value = ShortText<96>;
 
 #[cfg(test)]
 mod tests;

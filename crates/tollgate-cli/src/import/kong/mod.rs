@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::doubt;
 use super::json::{elements, first, is_off, objects, text, Members};
-use super::source::{Found, Place, Secret, Source};
+use super::source::{Found, Secret, Source, SourcePlace};
 use plugins::{check_tags, name_of, names_of, Plugins};
 
 /// Whether it is one of Kong's.
@@ -88,8 +88,10 @@ pub(super) fn read(value: &Value) -> Source {
         );
     }
     if !is_kong(value) {
-        source
-            .fault(Place::Whole, "no \"consumers\", \"keyauth_credentials\" or \"data\" of Kong's");
+        source.fault(
+            SourcePlace::Whole,
+            "no \"consumers\", \"keyauth_credentials\" or \"data\" of Kong's",
+        );
     }
     source
 }
@@ -147,7 +149,7 @@ struct Consumers<'v> {
 }
 
 impl<'v> Consumers<'v> {
-    fn new(source: &mut Source, value: &'v Value, listed: &[(Place, &'v Members)]) -> Self {
+    fn new(source: &mut Source, value: &'v Value, listed: &[(SourcePlace, &'v Members)]) -> Self {
         let mut of = HashMap::new();
         // One's custom_id may be another's username, which comes first.
         for name in ["id", "username", "custom_id"] {
@@ -199,7 +201,7 @@ fn skip_others<'v>(source: &mut Source, list: impl Fn(&str) -> Option<&'v Value>
 
 fn take<'v>(
     source: &mut Source,
-    place: Place,
+    place: SourcePlace,
     credential: &Members,
     owner: Owner<'v>,
     consumers: &Consumers<'v>,

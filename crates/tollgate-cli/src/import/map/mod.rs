@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::doubt::{denies, is_of_others, permits, says_no, says_yes};
 use super::nginx::{configuration, variable, Configuration, Map};
-use super::source::{Found, Place, Secret, Source};
+use super::source::{Found, Secret, Source, SourcePlace};
 use crate::escape::shown;
 
 /// Headers whose maps hold no keys. Others that are not called like a key are told of.
@@ -31,7 +31,7 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
     let configuration = match configuration(text) {
         Ok(configuration) => configuration,
         Err((line, message)) => {
-            source.fault(Place::Line(line), message);
+            source.fault(SourcePlace::Line(line), message);
             return source;
         }
     };
@@ -49,7 +49,7 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
     if of_keys.is_empty() && compared().next().is_some() {
         for (line, ..) in compared() {
             source.fault(
-                Place::Line(*line),
+                SourcePlace::Line(*line),
                 "a condition that compares a credential, which is not read: if it lets a key in, import that \
                  as a line NAME=key:tier",
             );
@@ -60,12 +60,12 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
             None => "no map goes by a header, an argument or a cookie that is called like a key",
         };
         let way_out = way_out(&configuration, wanted.is_some());
-        source.fault(Place::Line(1), format!("{what}{way_out}"));
+        source.fault(SourcePlace::Line(1), format!("{what}{way_out}"));
     }
     if of_keys.is_empty() {
         for line in &configuration.basic {
             source.fault(
-                Place::Line(*line),
+                SourcePlace::Line(*line),
                 "passwords of Basic authentication, which are no keys: make keys for those users with \"tollgate \
                  key create\"",
             );
@@ -82,7 +82,7 @@ pub(super) fn read(text: &str, wanted: Option<&str>, has_client: bool) -> Source
                     files.line(map.line)
                 )),
                 false => source.fault(
-                    Place::Line(map.line),
+                    SourcePlace::Line(map.line),
                     format!(
                         "a map to {to}, which is not called like a client: if its values are clients, call it \
                          $client; if all keys are those of one, add --client NAME"
@@ -241,7 +241,7 @@ fn refuse_compared(source: &mut Source, configuration: &Configuration) {
         let key = bearer(text).unwrap_or(text);
         let is_it =
             |found: &Found| matches!(&found.secret, Secret::Key(k) if k.eq_ignore_ascii_case(key));
-        let known: Vec<Place> =
+        let known: Vec<SourcePlace> =
             source.found.iter().filter(|found| is_it(found)).map(|found| found.place).collect();
         if known.is_empty() {
             source.notes.push(format!(
@@ -268,12 +268,12 @@ fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
     let default = map.default();
     if denies(&map.to) || says_yes(default) {
         let message = "a map of keys that are refused, by its name or its default: take it out";
-        source.fault(Place::Line(map.line), message);
+        source.fault(SourcePlace::Line(map.line), message);
         return;
     }
     let has_masks = map.entries.iter().any(|(_, key, _)| key == "hostnames");
     for (line, key, client) in &map.entries {
-        let place = Place::Line(*line);
+        let place = SourcePlace::Line(*line);
         match key.as_str() {
             "default" => {
                 if !says_no(client) {
@@ -356,10 +356,10 @@ fn take(source: &mut Source, map: &Map, clients: &Clients, has_client: bool) {
         source.found.push(found);
     }
     for (line, message) in &map.faults {
-        source.fault(Place::Line(*line), *message);
+        source.fault(SourcePlace::Line(*line), *message);
     }
     if map.entries.is_empty() && map.faults.is_empty() {
-        source.fault(Place::Line(map.line), "a map without entries");
+        source.fault(SourcePlace::Line(map.line), "a map without entries");
     }
 }
 

@@ -7,9 +7,9 @@ use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::Key;
 use super::ledger::Lease;
-use super::slots::{Moved, Place};
+use super::slots::{Moved, SlotPlace};
 use super::standing::{Obstacle, Standing};
-use super::take::{Failed, Look};
+use super::take::{Failed, Leases, Look};
 use super::zone::Zone;
 
 /// How often a slot is looked for again. An attempt fails only when the slot was given away between
@@ -56,14 +56,14 @@ impl Refused {
 }
 
 /// What an attempt at a reservation came to.
-enum Outcome {
+enum Attempted {
     /// Taken, or refused.
     Done(Result<(), Refused>),
     /// The slot of this ask moved meanwhile.
     Moved(usize),
 }
 
-impl Outcome {
+impl Attempted {
     fn refused(refused: Refused) -> Self {
         Self::Done(Err(refused))
     }
@@ -78,7 +78,7 @@ struct Attempt<'a, 'z, L> {
     locked: bool,
     holder: Option<&'a mut Holder>,
     /// Leases that this reservation has taken.
-    leases: Vec<Lease>,
+    leases: Leases,
 }
 
 impl<'z> Zone<'z> {
@@ -98,20 +98,21 @@ impl<'z> Zone<'z> {
         lock: &impl ClaimLock,
         mut holder: Option<&mut Holder>,
         standings: &mut Vec<Standing>,
-        leases: &mut Vec<Lease>,
+        leases: &mut impl Extend<Lease>,
     ) -> Result<(), Refused> {
         let mut last = 0;
         for attempt in 0..ATTEMPTS {
             standings.clear();
             let holder = holder.as_deref_mut();
             let locked = attempt > 0;
-            let mut attempt = Attempt { zone: self, now, lock, locked, holder, leases: Vec::new() };
+            let mut attempt =
+                Attempt { zone: self, now, lock, locked, holder, leases: Leases::new() };
             match attempt.run(asks, standings) {
-                Outcome::Done(outcome) => {
-                    leases.append(&mut attempt.leases);
+                Attempted::Done(outcome) => {
+                    leases.extend(attempt.leases);
                     return outcome;
                 }
-                Outcome::Moved(ask) => last = ask,
+                Attempted::Moved(ask) => last = ask,
             }
         }
         Err(Refused::ZoneFull(last))
@@ -230,7 +231,7 @@ impl<'z> Zone<'z> {
 }
 
 impl<L: ClaimLock> Attempt<'_, '_, L> {
-    fn run(&mut self, asks: &mut [Ask], standings: &mut Vec<Standing>) -> Outcome {
+    fn run(&mut self, asks: &mut [Ask], standings: &mut Vec<Standing>) -> Attempted {
         // Look first: a refusal is the common failure, and should write nothing, not even for a
         // moment in which it would refuse somebody else.
         let mut ready = [None; MOST_READY];
@@ -238,7 +239,7 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
         for (index, ask) in asks.iter().enumerate() {
             let Some(place) = self.place(ask.key, &mut near) else {
                 standings.clear();
-                return Outcome::refused(Refused::ZoneFull(index));
+                return Attempted::refused(Refused::ZoneFull(index));
             };
             let standing = match self.zone.slots(ask.key).prepare(place, ask, self.now) {
                 Ok(Look::Ready(take, standing)) => {
@@ -251,7 +252,7 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
                 Ok(Look::Obstacle(obstacle)) => {
                     return self.refuse(asks, (index, obstacle), standings);
                 }
-                Err(Moved) => return Outcome::Moved(index),
+                Err(Moved) => return Attempted::Moved(index),
             };
             standings.push(standing);
         }
@@ -259,8 +260,7 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
         for (index, ready) in ready.into_iter().chain(repeat(None)).take(asks.len()).enumerate() {
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
-            let taken_ready =
-                ready.map(|ready| self.zone.slots(ask.key).take_ready(&ready, ask.key));
+            let taken_ready = ready.map(|ready| self.zone.slots(ask.key).take_ready(&ready, ask));
             // Where another worker was faster, what was taken so far goes back.
             let failed = match taken_ready {
                 Some(Ok(true)) => continue,
@@ -277,19 +277,19 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
             };
             self.roll_back(taken);
             return match failed {
-                Failed::Moved => Outcome::Moved(index),
+                Failed::Moved => Attempted::Moved(index),
                 Failed::NoLease => {
                     standings.truncate(index);
-                    Outcome::refused(Refused::NoLease)
+                    Attempted::refused(Refused::NoLease)
                 }
                 Failed::Obstacle(obstacle) => self.refuse(asks, (index, obstacle), standings),
             };
         }
-        Outcome::Done(Ok(()))
+        Attempted::Done(Ok(()))
     }
 
     /// The slot of `key`, which is given one if it has none. `near` is that of the ask before.
-    fn place(&self, key: Key, near: &mut Option<(Key, Place)>) -> Option<Place> {
+    fn place(&self, key: Key, near: &mut Option<(Key, SlotPlace)>) -> Option<SlotPlace> {
         if let Some((_, place)) = near.filter(|(other, _)| *other == key) {
             return Some(place);
         }
@@ -303,7 +303,11 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
         Some(place)
     }
 
-    fn take(&mut self, ask: &mut Ask, near: &mut Option<(Key, Place)>) -> Result<Standing, Failed> {
+    fn take(
+        &mut self,
+        ask: &mut Ask,
+        near: &mut Option<(Key, SlotPlace)>,
+    ) -> Result<Standing, Failed> {
         let slots = self.zone.slots(ask.key);
         let place = match near.filter(|(other, _)| *other == ask.key) {
             Some((_, place)) => place,
@@ -327,9 +331,9 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
         asks: &[Ask],
         found: (usize, Obstacle),
         standings: &mut Vec<Standing>,
-    ) -> Outcome {
+    ) -> Attempted {
         let (worst, only_concurrency) = self.zone.survey(asks, Some(found), self.now, standings);
-        Outcome::refused(Refused::by(worst.unwrap_or(found), only_concurrency))
+        Attempted::refused(Refused::by(worst.unwrap_or(found), only_concurrency))
     }
 }
 

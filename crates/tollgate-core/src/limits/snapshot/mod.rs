@@ -31,7 +31,7 @@ use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::learned::Minute;
 use super::rates;
-use super::slots::{Place, WAYS};
+use super::slots::{SlotPlace, WAYS};
 use super::sync::{AtomicU64, Ordering};
 use super::zone::{LayoutError, Zone};
 use crate::clock::{MonoNanos, UnixSeconds};
@@ -90,7 +90,7 @@ struct Head {
     /// `None`: the keys of rules in a file of the version before.
     area: Option<Area>,
     mask: u32,
-    place: Place,
+    place: SlotPlace,
 }
 
 impl Head {
@@ -112,7 +112,7 @@ impl Head {
         };
         let mask = u32::try_from(mask).ok()?;
         let number = usize::try_from(word & 0xffff_ffff).ok()?;
-        let place = Place { set: number / WAYS, way: number % WAYS };
+        let place = SlotPlace { set: number / WAYS, way: number % WAYS };
         (mask >> SLOT_WORDS == 0).then_some(Self { area, mask, place })
     }
 
