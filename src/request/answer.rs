@@ -5,7 +5,8 @@ use tollgate_core::answer::{malformed_request_body, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
-use tollgate_core::ratelimit_headers::{self, retry_after, RetryAfter};
+use tollgate_core::ratelimit_headers;
+use tollgate_core::retry_after::{retry_after, RetryAfter};
 
 use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;

@@ -29,6 +29,7 @@ pub mod price;
 pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
+pub mod retry_after;
 pub mod rfc3339;
 mod short_text;
 pub mod status;

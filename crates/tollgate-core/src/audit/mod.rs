@@ -2,7 +2,7 @@
 //!
 //! One request is one [`Record`], one record is one line, and a line is a JSON object: valid JSON
 //! and valid UTF-8 whatever bytes the request held, since one broken line can stop the reader of
-//! the whole log. Lines are gathered in a [`Batch`] and written a batch at a time.
+//! the whole log.
 
 mod json;
 mod time;

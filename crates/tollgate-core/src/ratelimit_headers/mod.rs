@@ -201,34 +201,6 @@ fn push_item(list: &mut Value, family: &Family, parameters: [(&[u8; 3], u64); 2]
     }
 }
 
-/// When a refused request would pass, in the units of the two headers that say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryAfter {
-    /// `Retry-After` (RFC 9110 section 10.2.3), in seconds.
-    pub secs: u64,
-    /// `retry-after-ms`, which the official SDKs prefer, in milliseconds.
-    pub ms: u64,
-}
-
-impl RetryAfter {
-    /// The names of both headers.
-    pub const NAMES: [&'static str; 2] = ["Retry-After", "retry-after-ms"];
-
-    /// Gives `emit` the name and value of both headers.
-    pub fn write(self, mut emit: impl FnMut(&'static str, &[u8])) {
-        let [secs, ms] = Self::NAMES;
-        emit(secs, itoa::Buffer::new().format(self.secs).as_bytes());
-        emit(ms, itoa::Buffer::new().format(self.ms).as_bytes());
-    }
-}
-
-/// The headers for a wait of so many nanoseconds: rounded up, so that neither is 0 while there is
-/// something to wait for.
-#[must_use]
-pub fn retry_after(wait_nanos: u64) -> RetryAfter {
-    RetryAfter { secs: wait_nanos.div_ceil(NANOS_PER_SEC), ms: wait_nanos.div_ceil(NANOS_PER_MS) }
-}
-
 /// Milliseconds as Go's `time.Duration.String` prints them: `0s`, `12ms`, `1.5s`, `6m0s`, `1h0m0s`.
 fn go_duration(ms: u64) -> Value {
     let mut text = Value::default();
