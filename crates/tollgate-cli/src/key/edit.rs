@@ -3,11 +3,10 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::find;
 use super::values::{date, name, Rights};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file::{self, Entry};
+use crate::keys_file::{self, find, Entry};
 use crate::time::When;
 
 /// Which keys.

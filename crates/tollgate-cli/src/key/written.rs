@@ -7,9 +7,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::state::State;
-use super::Keys;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file::Entry;
+use crate::keys_file::{Entry, Keys};
 use crate::status::source::{of_keys_file, Running, Source};
 use crate::status::wait::{used_files, wait, Effect};
 use crate::time::parse_duration;
