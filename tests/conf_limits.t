@@ -316,6 +316,9 @@ push @accepted, (
 	['clients, and what else is known', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_client:$remote_addr requests=1r/s;',
 		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
+	['patterns of models that have a dot', http => "tollgate_zone zone=tollgate:1m;\n"
+		. "tollgate_tier free { model qwen2.* { tokens 1k/m; } model * { tokens 2k/m; } }\n"
+		. 'tollgate_price llama-3.* input=1 output=2;'],
 	['models where bodies are read for the tokens', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_model tokens=1k/m;',
 		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
@@ -351,6 +354,16 @@ push @warned, (
 	['a key of ours without its dollar', ['"key=tollgate_tenant"', 'a constant', '"key=$tollgate_tenant"'],
 		http => "$usual{http}\ntollgate_limit lim key=tollgate_tenant requests=1r/s; # !",
 		location => "$usual{location}\ntollgate_apply lim;"],
+	# Good patterns, by which something else may be meant.
+	['a regular expression as a pattern of models', ['"model gpt.*" of tollgate_tier free fits only', 'write "gpt*"'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free {\nmodel gpt.* { tokens 1k/m; } # !\n}"],
+	['a pattern for all other models', ['"model default" of tollgate_tier free fits only a model of that name',
+		'write "*"'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free {\nmodel default { tokens 1k/m; } # !\n}"],
+	['a price for all other models', ['"tollgate_price default" fits only a model of that name', 'write "*"'],
+		http => "$usual{http}\ntollgate_price default input=1 output=2; # !"],
+	['a price by a regular expression', ['"tollgate_price llama.*" fits only', 'write "llama*"'],
+		http => "$usual{http}\ntollgate_price llama.* input=1 output=2; # !"],
 	# Who is never known where the rule is applied.
 	['tenants of API keys', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"',
 		'add "tollgate_jwt_claim tenant CLAIM;"'],

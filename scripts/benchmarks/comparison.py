@@ -4,12 +4,11 @@ import contextlib
 import json
 import statistics
 import sys
-import urllib.request
 
 from . import page
 from .gateways import BARE, CHECKS, METERED, Gateway, Load, Recorded, configurations
 from .instructions import STREAM_CHUNKS, Instructions
-from .traffic import SteppedEngine, chat, message
+from .traffic import SteppedEngine, chat, message, size_of_answer
 
 HELP = """
 Without an option: one table, on Debian's nginx, and docs/performance.md with a plot. Side by side are a
@@ -37,9 +36,6 @@ class Workload:
         self.name, self.body, self.stream = name, body, stream
         self.warm, self.count = instructions
         self.path = "/v1/models" if body is None else "/v1/chat/completions"
-        self.headers = {}
-        if stream is not None:
-            self.headers = {"X-Mock-Tokens": str(STREAM_CHUNKS), "X-Mock-Token-Delay-Ms": str(PACE_MS)}
 
 
 def workloads():
@@ -50,15 +46,6 @@ def workloads():
         Workload(f"{STREAM_CHUNKS} chunks, usage asked for", SteppedEngine.body(True), True, (3, 10)),
         Workload(f"{STREAM_CHUNKS} chunks, usage hidden", SteppedEngine.body(False), False, (3, 10)),
     ]
-
-
-def recorded(bench, workload):
-    """What the mock engine says to such a request."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{bench.engine_port}{workload.path}", workload.body, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.read().decode()
 
 
 def instructions(bench, workload, http, location):
@@ -74,11 +61,11 @@ def instructions(bench, workload, http, location):
 class Rounds:
     """Processor time and requests per second of all gateways, by turns."""
 
-    def __init__(self, workload, load, gateways):
+    def __init__(self, workload, load, asked, gateways):
         self.workload, self.load, self.gateways = workload, load, gateways
         self.cpu = {name: [] for name in gateways}
         self.rates = {name: [] for name in gateways}
-        self.whole = None  # bytes of a whole stream
+        self.whole = size_of_answer(gateways[BARE].port, asked)
 
     def turn(self, name, seconds):
         """Nanoseconds of processor for a request, or a stream; and requests per second."""
@@ -92,8 +79,6 @@ class Rounds:
     def run(self, rounds):
         """The first round isn't counted."""
         seconds = 1 if self.workload.stream is None else 3
-        if self.workload.stream is not None:
-            self.whole = whole_stream(self.gateways[BARE].port, self.load)
         names = list(self.gateways)
         for number in range(rounds + 1):
             # Not always the same one after the same other one.
@@ -112,28 +97,17 @@ class Rounds:
         return statistics.median(found), low, high
 
 
-def whole_stream(port, load):
-    """The bytes of one stream, its head included."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/chat/completions", (load.folder / "body").read_bytes(),
-        {"Content-Type": "application/json", "X-Mock-Tokens": str(STREAM_CHUNKS)},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        events = answer.read().split(b"\n\n")[:-1]
-        head = len(str(answer.headers)) + len("HTTP/1.1 200 OK\r\n")
-    return head + sum(len(event) + 2 + len(f"{len(event) + 2:x}\r\n\r\n") for event in events) + len("0\r\n\r\n")
-
-
 def compare(bench, workload, rounds):
     """The rows of one kind of request."""
     found = configurations(bench, workload.body is not None)
     counted = {name: instructions(bench, workload, *texts) for name, texts in found.items()}
-    load = Load(bench.folder, bench.key, workload.path, workload.body, workload.headers)
+    load = Load(bench.folder, bench.key, workload.path, workload.body)
     if workload.stream is None:
-        with Recorded(bench, recorded(bench, workload)) as engine:
+        with Recorded(bench, bench.answer_to(workload.path, workload.body)) as engine:
             measured = beside(bench, workload, load, found, engine.port, rounds)
     else:
-        measured = beside(bench, workload, load, found, bench.engine_port, rounds)
+        with bench.streaming_engine(STREAM_CHUNKS, PACE_MS) as port:
+            measured = beside(bench, workload, load, found, port, rounds)
     rows = []
     for name in found:
         cpu, low, high = measured.ratios(measured.cpu, name)
@@ -157,7 +131,7 @@ def beside(bench, workload, load, found, engine_port, rounds):
         gateways = {
             name: stack.enter_context(Gateway(bench, *texts, engine_port)) for name, texts in found.items()
         }
-        measured = Rounds(workload, load, gateways)
+        measured = Rounds(workload, load, message(bench.key, workload.body), gateways)
         measured.run(rounds)
     for name in (CHECKS, METERED):
         if name in gateways:

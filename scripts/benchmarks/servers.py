@@ -1,5 +1,6 @@
 """The module, an nginx that it fits, a backend and credentials."""
 
+import contextlib
 import os
 import pathlib
 import shlex
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -126,10 +128,11 @@ class Bench:
         paths = programs(target)
         self.port = None  # where nginx listens
         self.module, self.nginx = paths["TOLLGATE_MODULE"], paths["TOLLGATE_NGINX"]
+        self.mock_engine = paths["TOLLGATE_MOCK_ENGINE"]
         self.folder = pathlib.Path(folder)
         self.engine_port = free_port()
         self.engine = subprocess.Popen(
-            [paths["TOLLGATE_MOCK_ENGINE"], "--listen", f"127.0.0.1:{self.engine_port}"],
+            [self.mock_engine, "--listen", f"127.0.0.1:{self.engine_port}"],
             stdout=subprocess.DEVNULL,
         )
         wait_for(self.engine_port, self.engine)
@@ -143,6 +146,30 @@ class Bench:
             paths["TOLLGATE_CLI"], "jwt", "issue", "--secret-file", self.folder / "secret",
             "--client", "acme", "--tier", "pro", "--expires", "30d",
         ).strip()
+
+    @contextlib.contextmanager
+    def streaming_engine(self, tokens, pace_ms):
+        """The port of a mock engine whose answers have so many tokens, one each so many milliseconds."""
+        port = free_port()
+        engine = subprocess.Popen(
+            [self.mock_engine, "--listen", f"127.0.0.1:{port}", "--tokens", str(tokens),
+             "--token-delay-ms", str(pace_ms)],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, engine)
+            yield port
+        finally:
+            engine.terminate()
+            engine.wait()
+
+    def answer_to(self, path, body=None):
+        """What the mock engine says."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.engine_port}{path}", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode()
 
     def configure(self, http, location, workers=1, engine_port=None):
         """Writes nginx's configuration, in front of the mock engine or of another one."""

@@ -41,6 +41,18 @@ def chat(size):
     return body(turns, size - len(body(turns, 0)))
 
 
+def size_of_answer(port, request):
+    """The bytes of a whole answer, its head included."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(request.replace(b"Accept:", b"Connection: close\r\nAccept:", 1))
+        while read := connection.recv(65536):
+            received += read
+    if not received.startswith(b"HTTP/1.1 200"):
+        sys.exit(f"bench: unexpected answer: {received.decode()}")
+    return len(received)
+
+
 class Connection:
     """A client's connection, which is kept alive."""
 

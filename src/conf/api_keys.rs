@@ -1,9 +1,11 @@
 //! Who is let in with an API key: the keys files, and what is told of them.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::following::Following;
+use super::rules::Tier;
 use super::settings::{Given, Settings};
-use super::MainConf;
 use crate::clock::precise_now;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, Remark, Source};
@@ -61,10 +63,19 @@ impl Source for KeysFile {
     }
 }
 
+/// The keys files that were read: each once.
+#[derive(Default)]
+pub(super) struct KeysFiles {
+    files: Vec<(String, Rc<ApiKeys>)>,
+    /// Those of which it was said that some of their keys have no tier.
+    warned: HashSet<String>,
+}
+
 pub(super) fn load_keys(
     cx: &ConfContext<'_>,
     settings: &Settings,
-    main: &mut MainConf,
+    tiers: &[Rc<Tier>],
+    (loaded, following): (&mut KeysFiles, &mut Following),
     has_default_tier: bool,
     on: &Position,
 ) -> Result<Rc<ApiKeys>, ConfError> {
@@ -74,21 +85,21 @@ pub(super) fn load_keys(
              or choose another \"tollgate_auth\" {on}"
         )));
     };
-    let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
+    let known = loaded.files.iter().find(|(other, _)| other == path);
     let is_new = known.is_none();
     let keys = match known {
         Some((_, keys)) => Rc::clone(keys),
         None => {
-            let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
-            let loaded = Live::load(KeysFile { path: [path.clone()], tiers });
-            let (keys, refused) = loaded.map_err(|error| {
+            let tiers = tiers.iter().map(|tier| tier.name.clone()).collect();
+            let read = Live::load(KeysFile { path: [path.clone()], tiers });
+            let (keys, refused) = read.map_err(|error| {
                 ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
             })?;
             tell_refused(cx, &refused, &keys, place)?;
             let keys = Rc::new(keys);
             let file = KeyFile::new("tollgate_api_keys", path, place, false);
-            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, vec![file]);
-            main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
+            following.add(Rc::clone(&keys) as Rc<dyn Follow>, vec![file]);
+            loaded.files.push((path.clone(), Rc::clone(&keys)));
             keys
         }
     };
@@ -103,7 +114,7 @@ pub(super) fn load_keys(
         )));
     }
     let without_tier = set.without_tier();
-    if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
+    if without_tier > 0 && !has_default_tier && loaded.warned.insert(path.clone()) {
         cx.log().warn(format_args!(
             "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
              \"tollgate_default_tier NAME;\" {place}",

@@ -292,3 +292,10 @@ pub(crate) enum KeySource {
     /// Any other expression.
     Expression(ComplexValue),
 }
+
+/// A tier whose block is being read.
+pub(super) struct Draft {
+    pub(super) tier: Tier,
+    /// Inside a `model` block.
+    pub(super) model: Option<ModelBlock>,
+}

@@ -1,9 +1,9 @@
 //! What shows only when all of `http` has been read: directives that other ones keep from having an
 //! effect.
 
+use super::location::LocConf;
 use super::settings::Given;
 use super::warnings::Warnings;
-use super::LocConf;
 use crate::types::{Found, Location, Server};
 use nginx::conf::{HeaderRules, Position};
 use tollgate_core::nginx_text::header_name;

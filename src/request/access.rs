@@ -18,15 +18,17 @@ use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
-use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Grounds, Means};
+use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body as request_body;
 use crate::request::estimate;
+use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
+use crate::request::learn;
 use crate::request::meter::Metering;
 use crate::request::queue;
 use crate::request::refusal::{self, Arrival};
-use crate::request::revocation::Running;
+use crate::request::running::Running;
 use crate::request::state::{self, Asked, Body, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -37,7 +39,7 @@ use nginx::Verdict;
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
-    crate::faults::at(conf, crate::faults::Callback::Access);
+    crate::faults::at(conf.planted, crate::faults::Callback::Access);
     let Some(policy) = conf.policy() else {
         return match leave_no_edit(r) {
             Some(()) => Verdict::Declined,
@@ -396,7 +398,7 @@ fn inspect(
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    let learned = estimate::learned_keys(r, state, zone, model);
+    let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);

@@ -11,8 +11,9 @@ use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
 use crate::request::refusal;
+use crate::request::report::LimitReport;
 use crate::request::settlement;
-use crate::request::state::{Body, LimitReport, State};
+use crate::request::state::{Body, State};
 use crate::types::Request;
 use nginx::{Header, Reader as _};
 
@@ -42,7 +43,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     let mut state = cell.borrow_mut();
     #[cfg(debug_assertions)]
     if !state.abandoned {
-        crate::faults::at(r.loc_conf(), crate::faults::Callback::HeaderFilter);
+        crate::faults::at(r.loc_conf().planted, crate::faults::Callback::HeaderFilter);
     }
     if state.broken && !state.abandoned && state.refusal().is_none() {
         return None;
@@ -109,7 +110,7 @@ pub(crate) fn body(r: Request<'_>) -> Option<&[u8]> {
         return None;
     };
     #[cfg(debug_assertions)]
-    crate::faults::at(r.loc_conf(), crate::faults::Callback::BodyFilter);
+    crate::faults::at(r.loc_conf().planted, crate::faults::Callback::BodyFilter);
     state.body = Body::Sent;
     Some(r.kept(body))
 }

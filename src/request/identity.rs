@@ -8,9 +8,12 @@ use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
 use crate::request::refusal;
 use crate::types::Request;
-use nginx::request::headers::HeaderIn;
+use nginx::request::headers::{HeaderIn, HeaderName};
 use nginx::Verdict;
 
+const X_CLIENT_ID: HeaderName = HeaderName::new("X-Client-ID", "x-client-id");
+const X_CLIENT_TIER: HeaderName = HeaderName::new("X-Client-Tier", "x-client-tier");
+const X_REQUEST_ID: HeaderName = HeaderName::new("X-Request-ID", "x-request-id");
 /// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
 const CLIENT_ID: &[u8] = b"x-client-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
@@ -43,7 +46,7 @@ pub(crate) fn silence(r: Request<'_>) {
 pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
-    crate::faults::at(conf, crate::faults::Callback::Precontent);
+    crate::faults::at(conf.planted, crate::faults::Callback::Precontent);
     let Some(policy) = conf.policy() else {
         return Some(Verdict::Declined);
     };
@@ -92,13 +95,13 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             || (!upgrades && header.name == UPGRADE)
     });
     if let Some(client) = client {
-        r.push_header_in("X-Client-ID", "x-client-id", client?)?;
+        r.push_header_in(&X_CLIENT_ID, client?)?;
     }
     if let Some(tier) = tier {
-        r.push_header_in("X-Client-Tier", "x-client-tier", tier?)?;
+        r.push_header_in(&X_CLIENT_TIER, tier?)?;
     }
     r.outlast_client(outlasts);
-    r.push_header_in("X-Request-ID", "x-request-id", r.kept(request_id))?;
+    r.push_header_in(&X_REQUEST_ID, r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| {
         is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes))

@@ -233,8 +233,13 @@ impl Metering {
             return settled;
         }
         let reserved = self.estimate.usage();
-        let (usage, source, said_so) = self.charge(r, reserved);
-        let (evident, ..) = self.charge(r, Usage { output: 0, ..reserved });
+        let reading = match &self.answer {
+            Answer::Read { meter, .. } => meter.reading(),
+            Answer::Told(reading) => Some(*reading),
+            Answer::None | Answer::Free | Answer::Unreadable => None,
+        };
+        let (usage, source, said_so) = self.charge(r, reading.as_ref(), reserved);
+        let (evident, ..) = self.charge(r, reading.as_ref(), Usage { output: 0, ..reserved });
         let cost = self.price.map(|price| price.cost(&usage));
         let evident_cost = self.price.map(|price| price.cost(&evident));
         let hit_bound = said_so || self.bound().is_some_and(|bound| usage.output >= bound);
@@ -248,7 +253,12 @@ impl Metering {
 
     /// What to charge, with `reserved` for what nothing is known of; and whether the engine said that the
     /// answer hit its bound.
-    fn charge(&self, r: Request<'_>, reserved: Usage) -> (Usage, Source, bool) {
+    fn charge(
+        &self,
+        r: Request<'_>,
+        reading: Option<&Reading>,
+        reserved: Usage,
+    ) -> (Usage, Source, bool) {
         // Only the client's own bound bounds what it got.
         let terms = Terms {
             reserved,
@@ -262,12 +272,11 @@ impl Metering {
             Answer::Read { meter, origin: Origin::Error, .. } if !meter.has_output() => {
                 (Usage::default(), Source::None)
             }
-            Answer::Read { meter, complete, .. } => {
-                let reading = meter.reading();
+            Answer::Read { complete, .. } => {
                 said_so = reading.is_some_and(|reading| reading.hit_bound);
-                settle(reading.as_ref(), &terms, !complete)
+                settle(reading, &terms, !complete)
             }
-            Answer::Told(reading) => settle(Some(reading), &terms, false),
+            Answer::Told(_) => settle(reading, &terms, false),
             Answer::Unreadable => (reserved, Source::Estimated),
             // The client left while the engine was reading the prompt, or making what it didn't send yet.
             Answer::None

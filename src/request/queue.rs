@@ -8,7 +8,8 @@ pub(crate) use tollgate_core::limits::NoPlace;
 use tollgate_core::limits::{Ask, ClaimLock, Holder, Key, Ranked, Take, Waiting, Zone};
 
 use crate::clock::{mono_now, now};
-use crate::per_worker;
+use crate::per_worker::PerWorker;
+use crate::zone::member;
 use nginx::request::handles::Parked;
 use nginx::timer::Timer;
 
@@ -19,7 +20,7 @@ static TIMER: Timer = Timer::for_requests(poll);
 
 /// One request that waits.
 #[derive(Debug)]
-pub(crate) struct Entry {
+struct Entry {
     waiting: Waiting,
     place: Place,
     /// Nanoseconds of the monotonic clock.
@@ -30,10 +31,12 @@ pub(crate) struct Entry {
 
 /// The requests of this worker that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+struct Queue {
     entries: Vec<Entry>,
     ranks: Vec<Ranked>,
 }
+
+static QUEUE: PerWorker<Queue> = PerWorker::new(Queue::default);
 
 /// Names a place in the queue. Whoever holds one gives it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,20 +64,22 @@ pub(crate) fn join(
     lock: &impl ClaimLock,
     place: Place,
 ) -> Result<Ticket, NoPlace> {
-    per_worker::with(|worker| {
-        let holder = worker.holder.as_ref().ok_or(NoPlace::NoRoom)?;
+    member::with(|member| {
+        let holder = member.holder.as_ref().ok_or(NoPlace::NoRoom)?;
         let waiting = zone.queue().enqueue(holder, place.key.short(), place.queue, lock)?;
         let ticket = Ticket(waiting.ticket());
         let deadline = mono_now().0.saturating_add(place.timeout_ms.saturating_mul(1_000_000));
-        worker.queue.entries.push(Entry { waiting, place, deadline, parked: None });
+        QUEUE.with(|queue| {
+            queue.entries.push(Entry { waiting, place, deadline, parked: None });
+        });
         Ok(ticket)
     })
 }
 
 /// Gives the place up.
 pub(crate) fn leave(zone: &Zone<'_>, ticket: Ticket) {
-    per_worker::with(|worker| {
-        let entries = &mut worker.queue.entries;
+    QUEUE.with(|queue| {
+        let entries = &mut queue.entries;
         if let Some(index) = entries.iter().position(|entry| entry.ticket() == ticket) {
             zone.queue().leave(entries.swap_remove(index).waiting);
         }
@@ -83,8 +88,8 @@ pub(crate) fn leave(zone: &Zone<'_>, ticket: Ticket) {
 
 /// Lets the request wait until it is called again.
 pub(crate) fn wait(ticket: Ticket, parked: Parked) {
-    per_worker::with(|worker| {
-        if let Some(entry) = worker.queue.entry(ticket) {
+    QUEUE.with(|queue| {
+        if let Some(entry) = queue.entry(ticket) {
             entry.parked = Some(parked);
         }
     });
@@ -103,7 +108,7 @@ pub(crate) enum Turn {
 
 /// Whether it is the turn of this request.
 pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
-    per_worker::with(|worker| match worker.queue.entry(ticket) {
+    QUEUE.with(|queue| match queue.entry(ticket) {
         Some(entry) if entry.deadline <= mono_now().0 => Turn::TooLate,
         Some(entry) => {
             let rank = zone.queue().rank(&entry.waiting);
@@ -126,7 +131,7 @@ fn free_slots(zone: &Zone<'_>, place: &Place) -> usize {
 
 /// A slot may have become free.
 pub(crate) fn wake() {
-    if per_worker::with(|worker| !worker.queue.entries.is_empty()) {
+    if QUEUE.with(|queue| !queue.entries.is_empty()) {
         TIMER.soon();
     }
 }
@@ -159,18 +164,18 @@ impl Queue {
 /// The handler of the timer.
 fn poll() {
     // First, so that a bug in what follows doesn't end it.
-    if per_worker::with(|worker| !worker.queue.entries.is_empty()) {
+    if QUEUE.with(|queue| !queue.entries.is_empty()) {
         TIMER.start(POLL_MS);
     }
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
-    let due = per_worker::with(|worker| match (&worker.zone, &worker.holder) {
-        (Some(zone), Some(holder)) => worker.queue.due(zone.get(), holder),
+    let due = member::with(|member| match (&member.zone, &member.holder) {
+        (Some(zone), Some(holder)) => QUEUE.with(|queue| queue.due(zone.get(), holder)),
         _ => Vec::new(),
     });
     for ticket in due {
         // Judging a request calls into nginx, and may end this or another one.
-        let parked = per_worker::with(|worker| worker.queue.entry(ticket)?.parked.take());
+        let parked = QUEUE.with(|queue| queue.entry(ticket)?.parked.take());
         if let Some(parked) = parked {
             parked.resume();
         }

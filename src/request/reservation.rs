@@ -6,11 +6,10 @@ use tollgate_core::limits::{Ask, Dimension, Lease, Take};
 use tollgate_core::llm::Usage;
 
 use crate::clock::now;
-use crate::per_worker;
 use crate::request::meter::Outcome;
 use crate::request::queue;
 use crate::zone::lock::ZoneLock;
-use crate::zone::Mapped;
+use crate::zone::{member, Mapped};
 
 /// What a request holds of its limits. Its concurrency slots are free when it is dropped, whatever
 /// happens; what was taken from buckets and budgets stays taken unless it is settled.
@@ -53,7 +52,7 @@ impl Reservation {
         let asks = std::mem::take(&mut self.asks);
         let zone = self.zone.get();
         let lock = ZoneLock::of(zone);
-        per_worker::note_changed();
+        member::note_changed();
         for ask in asks {
             let (used, evident) = outcome.map_or((0, 0), |outcome| {
                 let used = used(&ask, &outcome.usage, outcome.cost);
@@ -85,8 +84,8 @@ impl Drop for Reservation {
             return;
         }
         let leases = std::mem::take(&mut self.leases);
-        per_worker::with(|worker| {
-            if let Some(holder) = worker.holder.as_mut() {
+        member::with(|member| {
+            if let Some(holder) = member.holder.as_mut() {
                 for lease in leases {
                     self.zone.get().release(lease, holder);
                 }

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use crate::request::estimate;
+use crate::request::learn;
 use crate::request::state::State;
 use crate::types::Request;
 use nginx::Reader as _;
@@ -63,6 +63,6 @@ pub(crate) fn settle(r: Request<'_>, state: &RefCell<State>) {
     let state = state.borrow();
     let zone = r.main_conf().zone().filter(|_| is_first);
     if let (Some(metering), Some(outcome), Some(zone)) = (&state.metering, &outcome, zone) {
-        estimate::learn(&state, metering, outcome, zone.get());
+        learn::learn(&state, metering, outcome, zone.get());
     }
 }

@@ -7,8 +7,7 @@ use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::Standing;
-use tollgate_core::llm::engines::Route;
+use tollgate_core::llm::engines::{Route, RouteMemo};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 
@@ -16,14 +15,15 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
-use crate::per_worker;
-use crate::request::auth_failures::Suspicion;
-use crate::request::authenticate::Grounds;
+use crate::per_worker::PerWorker;
 use crate::request::body::Edit;
+use crate::request::grounds::Grounds;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
+use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
-use crate::request::revocation::Running;
+use crate::request::running::Running;
+use crate::request::suspicion::Counted;
 use crate::types::Request;
 use crate::zone::Mapped;
 use nginx::Kept;
@@ -63,7 +63,7 @@ pub(crate) struct State {
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
     /// What was counted as a wrong credential when it had a provider asked about it.
-    pub(crate) suspicion: Option<Rc<Suspicion>>,
+    pub(crate) suspicion: Option<Rc<Counted>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
@@ -107,13 +107,6 @@ pub(crate) struct Asked {
     pub(crate) deadline: u64,
     /// `None` while it is being judged.
     pub(crate) waiting: Option<Waiting>,
-}
-
-/// The limits that the client is told about: of each family, the one with least left.
-#[derive(Default)]
-pub(crate) struct Shown {
-    pub(crate) requests: Option<LimitReport>,
-    pub(crate) tokens: Option<LimitReport>,
 }
 
 /// What the client presented, for a location that an internal redirect leads to.
@@ -177,34 +170,6 @@ pub(crate) struct Charged {
     pub(crate) principal: Option<Arc<Principal>>,
     /// Whether that was for its tokens as well.
     pub(crate) with_tokens: bool,
-}
-
-/// One limit, for headers and log.
-#[derive(Clone, Debug)]
-pub(crate) struct LimitReport {
-    /// Such as `requests 100r/m`.
-    pub(crate) label: Arc<str>,
-    pub(crate) standing: Standing,
-    /// Whether it is the client's own, and not that of a rule.
-    pub(crate) is_own: bool,
-    /// Whether what is left is money, in nano-units.
-    pub(crate) is_money: bool,
-}
-
-impl Shown {
-    /// The one that is nearest to refusing, by the share that is left.
-    pub(crate) fn tightest(&self) -> Option<&LimitReport> {
-        let (Some(requests), Some(tokens)) = (&self.requests, &self.tokens) else {
-            return self.requests.as_ref().or(self.tokens.as_ref());
-        };
-        // The shares, with a common denominator.
-        let share = |of: &Standing, other: &Standing| {
-            u128::from(of.remaining) * u128::from(other.capacity.max(1))
-        };
-        let (of_requests, of_tokens) = (&requests.standing, &tokens.standing);
-        let requests_first = share(of_requests, of_tokens) <= share(of_tokens, of_requests);
-        Some(if requests_first { requests } else { tokens })
-    }
 }
 
 impl State {
@@ -289,9 +254,12 @@ impl State {
     }
 }
 
+/// What was found of paths.
+static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
+
 /// What is asked for in this location.
 pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
-    per_worker::with(|worker| worker.routes.get(policy.engine, r.method(), r.uri()))
+    ROUTES.with(|routes| routes.get(policy.engine, r.method(), r.uri()))
 }
 
 impl Drop for State {

@@ -115,7 +115,7 @@ impl Variable {
         let r = r.main();
         let state = r.find_state()?;
         #[cfg(debug_assertions)]
-        crate::faults::at(r.loc_conf(), crate::faults::Callback::Variable);
+        crate::faults::at(r.loc_conf().planted, crate::faults::Callback::Variable);
         // A callback of ours may be at work on the state, if what it called asks for a variable.
         let state = state.try_borrow().ok()?;
         if self == Self::RequestId {

@@ -22,7 +22,7 @@ use tollgate_core::status::{Board, Description, Part, Phase, SetState, Sign, Sta
 
 use crate::clock::wall_ms;
 use crate::conf::MainConf;
-use crate::keys::live::Follow;
+use crate::keys::live::{Follow, Report};
 use nginx::file::lock as file_lock;
 use nginx::log::{cycle_error, cycle_warn};
 use nginx::process::{self, Processes};
@@ -75,13 +75,14 @@ pub(crate) fn begin(conf: &MainConf, place: &Processes) {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since_ms: wall_ms(),
         tiers: conf.tiers.iter().map(|tier| tier.name.clone()).collect(),
-        sets: conf.live.iter().map(|live| live.description()).collect(),
+        sets: conf.live().iter().map(|live| live.description()).collect(),
     };
     match StatusFile::make(path.clone(), before.as_deref(), &description, place) {
         Ok(file) => {
             let file = Arc::new(file);
-            for (set, live) in conf.live.iter().enumerate() {
-                live.tell_in(&file, set);
+            let report: Arc<dyn Report> = file.clone();
+            for (set, live) in conf.live().iter().enumerate() {
+                live.tell_in(&report, set);
             }
             *CURRENT.lock() = Some(file);
             *LAST.lock() = None;
@@ -177,6 +178,22 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+impl Report for StatusFile {
+    /// Only who may change the set may do this.
+    fn set(&self, set: usize, change: &mut dyn FnMut(SetState) -> SetState) {
+        let Some((at, len)) = self.board.set(set) else { return };
+        let mut bytes = vec![0; len];
+        if self.file.read_exact_at(&mut bytes, at as u64).is_err() {
+            return;
+        }
+        let (turn, state) = Board::read_set(&bytes);
+        let state = change(state.unwrap_or_default());
+        for part in self.board.set_parts(set, turn, &state).into_iter().flatten() {
+            write(self, &part);
+        }
+    }
+}
+
 impl StatusFile {
     fn make(
         path: PathBuf,
@@ -204,20 +221,6 @@ impl StatusFile {
         }
         fs::rename(&new, &path)?;
         Ok(Self { path, file, board })
-    }
-
-    /// Says what was made of a set. Only who may change the set may do this.
-    pub(crate) fn write_set(&self, set: usize, change: impl FnOnce(SetState) -> SetState) {
-        let Some((at, len)) = self.board.set(set) else { return };
-        let mut bytes = vec![0; len];
-        if self.file.read_exact_at(&mut bytes, at as u64).is_err() {
-            return;
-        }
-        let (turn, state) = Board::read_set(&bytes);
-        let state = change(state.unwrap_or_default());
-        for part in self.board.set_parts(set, turn, &state).into_iter().flatten() {
-            write(self, &part);
-        }
     }
 
     /// Takes the lock that says that this worker is there, if there are locks, and no worker before it has

@@ -11,7 +11,6 @@ use tollgate_core::limits::{Process, Zone};
 
 use crate::clock::mono_now;
 use crate::conf::MainConf;
-use crate::per_worker;
 use crate::random;
 use crate::request::queue;
 use crate::request::revocation;
@@ -19,7 +18,7 @@ use crate::worker::state_writer::{End, Subject, Writer};
 use crate::worker::watch;
 use crate::zone::lock::{is_alive, me, ZoneLock};
 use crate::zone::state_file::{StateError, StateFile};
-use crate::zone::Mapped;
+use crate::zone::{member, Mapped};
 use nginx::guard::guard;
 use nginx::log::cycle_error;
 use nginx::process;
@@ -74,7 +73,7 @@ pub(crate) fn start(conf: &MainConf) {
              requests with a limit on concurrency; make the zone larger"
         ));
     }
-    per_worker::with(|worker| (worker.zone, worker.holder) = (Some(Mapped::clone(mapped)), holder));
+    member::with(|member| (member.zone, member.holder) = (Some(Mapped::clone(mapped)), holder));
     let state = conf.state_file().map(Arc::clone);
     if let Some(state) = &state {
         take_over(zone, state);
@@ -108,23 +107,18 @@ fn take_over(zone: &Zone<'_>, state: &StateFile) {
 
 /// The worker ends: what it holds is free, and the state is written a last time.
 pub(crate) fn stop() {
-    leave(EXIT_PATIENCE);
-}
-
-/// Takes no part any more. Waits for what is written for as long as that.
-fn leave(patience: Duration) {
     TIMER.stop();
     let Some(mut upkeep) = ZONE.lock().take() else { return };
-    let holder = per_worker::with(|worker| {
-        worker.zone = None;
-        worker.holder.take()
+    let holder = member::with(|member| {
+        member.zone = None;
+        member.holder.take()
     });
     if let Some(holder) = holder {
         let zone = upkeep.zone.get();
         zone.leave(holder, &ZoneLock::of(zone));
     }
     if upkeep.state.is_some() {
-        upkeep.finish(patience);
+        upkeep.finish();
     }
 }
 
@@ -147,8 +141,8 @@ impl Upkeep {
     fn tick(&mut self) {
         let now = mono_now();
         let zone = self.zone.get();
-        per_worker::with(|worker| {
-            if let Some(holder) = &worker.holder {
+        member::with(|member| {
+            if let Some(holder) = &member.holder {
                 zone.beat(holder, now);
             }
         });
@@ -169,7 +163,7 @@ impl Upkeep {
         let Some(subject) = self.subject() else { return };
         let zone = subject.zone.get();
         let marks = zone.marks();
-        if per_worker::take_changed() {
+        if member::take_changed() {
             marks.note_change();
         }
         if let Some(writer) = self.writer.take_if(|writer| writer.has_ended()) {
@@ -219,9 +213,9 @@ impl Upkeep {
     }
 
     /// Has what was settled last written, by whoever is left.
-    fn finish(&mut self, patience: Duration) {
+    fn finish(&mut self) {
         let marks = self.zone.get().marks();
-        if per_worker::take_changed() {
+        if member::take_changed() {
             marks.note_change();
         }
         // One that has ended by itself writes nothing any more.
@@ -236,7 +230,7 @@ impl Upkeep {
         let Some(writer) = self.writer.take() else { return };
         writer.stop();
         let begun = Instant::now();
-        while !writer.has_ended() && begun.elapsed() < patience {
+        while !writer.has_ended() && begun.elapsed() < EXIT_PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
         }
         if writer.has_ended() {

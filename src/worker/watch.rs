@@ -51,12 +51,12 @@ struct Watch {
 /// Takes over the files of a configuration in this process.
 pub(crate) fn start(conf: &MainConf) {
     let Some(zone) = conf.zone() else { return };
-    for live in &conf.live {
+    for live in conf.live() {
         live.enter();
     }
-    let files = conf.live.iter().map(|live| live.watched()).collect();
-    LIVE.set(conf.live.clone());
-    status::beat(&conf.live);
+    let files = conf.live().iter().map(|live| live.watched()).collect();
+    LIVE.set(conf.live().to_vec());
+    status::beat(conf.live());
     *WATCH.lock() = Some(Watch { zone: Mapped::clone(zone), files, thread: None, failing: false });
 }
 

@@ -2,9 +2,10 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file;
-//! * [`lock`]: the zone's mutex, and the processes that take part.
+//! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
 pub(crate) mod lock;
+pub(crate) mod member;
 pub(crate) mod state_file;
 
 use std::cell::RefCell;

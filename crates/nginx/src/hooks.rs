@@ -10,7 +10,9 @@ use ngx::ffi::{
 };
 
 use crate::answer::{composed, filters};
-use crate::conf::{self, variables};
+use crate::conf::callbacks as conf;
+use crate::conf::context::ConfContext;
+use crate::conf::variables;
 use crate::file::{log_file, size};
 use crate::guard::{guard, inside, install_panic_hook};
 use crate::module::Module;
@@ -129,7 +131,7 @@ unsafe extern "C" fn preconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ngx_int
 unsafe extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes its context, in which `http` is complete.
-        let (main, cx) = unsafe { (conf::main_conf::<M>(cf), conf::ConfContext::from_raw(cf)) };
+        let (main, cx) = unsafe { (conf::main_conf::<M>(cf), ConfContext::from_raw(cf)) };
         // SAFETY: as above; nobody else has configurations of locations.
         let servers = if M::in_use(main) { unsafe { cx.servers() } } else { Vec::new() };
         M::complete(main, &cx, &servers);

@@ -20,6 +20,7 @@ pub mod file;
 pub mod guard;
 pub mod hooks;
 pub mod log;
+mod main_entry;
 pub mod module;
 pub mod process;
 pub mod registration;

@@ -1,8 +1,8 @@
 //! The types of a module that nginx keeps values of.
 
 use crate::registration::Registered;
-use crate::request::Kept;
-use crate::shm::Shared;
+use crate::request::kept::Kept;
+use crate::shm::shared::Shared;
 
 /// What nginx keeps for a module.
 pub trait Types: Registered + Sized + 'static {

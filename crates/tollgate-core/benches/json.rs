@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tollgate_core::llm::meter::{Asked, Format, Hides, Meter};
 use tollgate_core::llm::request::BodyReader;
@@ -71,11 +71,17 @@ fn read(body: &[u8]) {
     let _ = black_box(reader.finish());
 }
 
+/// The time that this process has had the processor, which others may want as well.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
 fn time(body: &[u8]) -> Duration {
     let run = || {
-        let start = Instant::now();
+        let start = processor_time();
         read(black_box(body));
-        start.elapsed()
+        processor_time() - start
     };
     (0..7).map(|_| run()).min().unwrap()
 }
@@ -129,6 +135,10 @@ fn main() {
         Some("chat") => {
             let body = chat(number(1));
             (0..number(2)).for_each(|_| read(black_box(&body)));
+        }
+        Some("body") => {
+            let (_, body) = bodies().swap_remove(number(1));
+            read(&body);
         }
         Some("stream") => stream(arguments.get(1).unwrap(), number(2)),
         _ => {

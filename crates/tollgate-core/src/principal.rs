@@ -51,7 +51,13 @@ pub(crate) struct Computed {
     /// The key of the client, with the seed of its zone.
     limit_key: OnceLock<((u64, u64), Key)>,
     /// What the audit log says of it, with the tier.
-    audit: OnceLock<(Option<Box<str>>, Box<[u8]>)>,
+    audit: OnceLock<AuditIdentity>,
+}
+
+#[derive(Debug)]
+struct AuditIdentity {
+    tier: Option<Box<str>>,
+    written: Box<[u8]>,
 }
 
 impl Clone for Computed {
@@ -130,9 +136,9 @@ impl Principal {
         tier: Option<&str>,
         write: impl FnOnce(&Self, Option<&str>) -> Box<[u8]>,
     ) -> Option<&[u8]> {
-        let new = || (tier.map(Box::from), write(self, tier));
-        let (of, identity) = self.computed.audit.get_or_init(new);
-        (of.as_deref() == tier).then_some(&**identity)
+        let new = || AuditIdentity { tier: tier.map(Box::from), written: write(self, tier) };
+        let identity = self.computed.audit.get_or_init(new);
+        (identity.tier.as_deref() == tier).then_some(&*identity.written)
     }
 
     /// Requests a minute that the JWT grants, in place of the tier's per-minute limit.

@@ -138,6 +138,7 @@ mod tests {
         let seed = [0xAB; 16];
         assert_ne!(Generator::new(seed).next_id(), Generator::new([0xAC; 16]).next_id());
         let shown = format!("{:?}", Generator::new(seed));
+        assert!(shown.starts_with("Generator { counter: 0"), "{shown}");
         assert!(!shown.contains("171") && !shown.to_lowercase().contains("ab, ab"), "{shown}");
     }
 

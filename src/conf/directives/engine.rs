@@ -1,6 +1,6 @@
 //! What a location says of the engine behind it, and of what may be asked of it.
 
-use super::{error, flag, once, word, words, Outcome};
+use super::words::{error, flag, once, word, words, Outcome};
 use crate::conf::settings::{CachedAnswers, IncludeUsage};
 use crate::conf::LocConf;
 use nginx::conf::ConfContext;

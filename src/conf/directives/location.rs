@@ -1,6 +1,6 @@
 //! What a location may say.
 
-use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
+use super::words::{error, file_name, flag, given, literal, once, word, words, Outcome};
 use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
 use nginx::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{error, file_name, literal, once, word, words, Outcome};
+use super::words::{error, file_name, literal, once, word, words, Outcome};
 use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
@@ -23,7 +23,7 @@ use tollgate_core::principal::is_valid_name;
 pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
     const FORM: &str = "\"tollgate_zone\" takes \"zone=NAME:SIZE\" and optionally \"state=PATH\", \
                         such as \"zone=tollgate:10m state=/var/lib/tollgate/state\"";
-    if conf.zone.is_some() {
+    if conf.following.zone.is_some() {
         return Err(error(
             "\"tollgate_zone\" directive is duplicate: all locations share one zone",
         ));
@@ -51,7 +51,7 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
             min_size() / 1024
         )));
     }
-    conf.zone = Some(SharedZone::add::<Tollgate>(cx, name, bytes, Limits::new(state))?);
+    conf.following.zone = Some(SharedZone::add::<Tollgate>(cx, name, bytes, Limits::new(state))?);
     Ok(())
 }
 
@@ -227,6 +227,9 @@ pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             text.escape_debug()
         ))
     })?;
+    if let Some(doubt) = pattern.doubt() {
+        cx.log().warn(format_args!("\"tollgate_price {text}\" {doubt} {}", cx.position()));
+    }
     let of_price = |problem| error(format!("\"tollgate_price {text}\": {problem}"));
     let parameters = args.get(2..).unwrap_or_default().iter().map(String::as_str);
     let price = Price::parse(parameters).map_err(of_price)?;

@@ -1,6 +1,6 @@
 //! What a location may say of tokens, and of the keys that verify them.
 
-use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
+use super::words::{error, file_name, flag, given, literal, once, word, words, Outcome};
 use crate::conf::settings::TokenSource;
 use crate::conf::LocConf;
 use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};

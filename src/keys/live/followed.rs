@@ -11,9 +11,8 @@ use tollgate_core::limits::Zone;
 use tollgate_core::status::{digest, message, Failure, SetState};
 
 use super::files::{blindness, read, Look, NEVER_SEEN};
-use super::{next_id, Content, Due, Generation, LoadError, Remark, Source, Watched};
+use super::{next_id, Content, Due, Generation, LoadError, Remark, Report, Source, Watched};
 use crate::clock::wall_ms;
-use crate::worker::status::StatusFile;
 use nginx::guard::guard;
 use nginx::log::{cycle_error, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
@@ -39,7 +38,7 @@ pub(super) struct Followed<S: Source> {
     /// It was said that this worker can't take over what is in force.
     failing: AtomicBool,
     /// Where what is made of the files is told, and as which set.
-    pub(super) told_in: OnceLock<(Arc<StatusFile>, usize)>,
+    pub(super) told_in: OnceLock<(Arc<dyn Report>, usize)>,
 }
 
 /// What files held, and what was made of it.
@@ -201,8 +200,12 @@ impl<S: Source> Followed<S> {
     }
 
     fn write_state(&self, change: impl FnOnce(SetState) -> SetState) {
-        if let Some((file, set)) = self.told_in.get() {
-            file.write_set(*set, change);
+        let mut change = Some(change);
+        if let Some((report, set)) = self.told_in.get() {
+            report.set(*set, &mut |before| match change.take() {
+                Some(change) => change(before),
+                None => before,
+            });
         }
     }
 

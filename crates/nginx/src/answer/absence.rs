@@ -7,19 +7,16 @@
 //! there to get it.
 
 use ngx::ffi::{
-    ngx_http_block_reading, ngx_http_handler_pt, ngx_http_request_empty_handler,
-    ngx_http_request_t, ngx_int_t, NGX_DONE, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST,
+    ngx_http_block_reading, ngx_http_request_empty_handler, ngx_http_request_t, ngx_int_t,
+    NGX_DONE, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST,
 };
 
+use super::passing::Content;
 use crate::buffers::consume;
 use crate::guard::guard;
 use crate::module::Module;
 use crate::request::Request;
 use crate::types::Types;
-
-/// The handler of a location's content, which a request that outlasts its client keeps.
-#[derive(Clone, Copy)]
-pub(crate) struct Content(ngx_http_handler_pt);
 
 impl<T: Types> Request<'_, T> {
     /// Whether nginx went on with an answer, to keep it, after it had given its client up: none of that came

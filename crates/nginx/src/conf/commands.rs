@@ -5,57 +5,10 @@ use ngx::ffi::{
     NGX_CONF_TAKE1, NGX_CONF_TAKE2, NGX_HTTP_LOC_CONF, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
 };
 
-use super::{set, Directive};
+use super::callbacks::set;
+use super::directive::{Args, Command, Directive, Level};
 use crate::module::Module;
 use crate::text;
-use crate::types::Types;
-
-/// How many arguments a directive takes; nginx checks it.
-#[derive(Clone, Copy)]
-pub enum Args {
-    /// One.
-    One,
-    /// One or two.
-    OneOrTwo,
-    /// Two.
-    Two,
-    /// Any number but none.
-    OneOrMore,
-    /// Any number above one.
-    TwoOrMore,
-    /// A name, and a block.
-    Block,
-}
-
-/// Where a directive may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// In `http`.
-    Main,
-    /// In a block of the module's own, by the number of its kind: 0 to 31.
-    Block(u8),
-}
-
-impl Level {
-    /// The bit of its directives' types. nginx has bits for its own blocks up to 2^31, and compares
-    /// whole words.
-    pub(crate) const fn bit(self) -> ngx_uint_t {
-        match self {
-            Self::Main => NGX_HTTP_MAIN_CONF as ngx_uint_t,
-            Self::Block(kind) => 1 << (32 + (kind & 31)),
-        }
-    }
-}
-
-/// One directive.
-pub struct Command<T: Types> {
-    /// With a NUL at its end, by which nginx compares.
-    pub name: &'static str,
-    /// How many words follow.
-    pub args: Args,
-    /// What it does.
-    pub directive: Directive<T>,
-}
 
 /// The table, ended by an empty entry.
 pub struct Table<const COUNT: usize>([ngx_command_t; COUNT]);

@@ -5,7 +5,7 @@ use ngx::ffi::{
     ngx_http_complex_value, ngx_http_complex_value_t, ngx_int_t, ngx_palloc, ngx_str_t, NGX_OK,
 };
 
-use super::ConfContext;
+use super::context::ConfContext;
 use crate::request::Request;
 use crate::text;
 use crate::types::Types;

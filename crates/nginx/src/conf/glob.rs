@@ -4,7 +4,7 @@ use ngx::ffi::{
     ngx_close_glob, ngx_glob_t, ngx_int_t, ngx_open_glob, ngx_read_glob, ngx_str_t, NGX_OK,
 };
 
-use super::ConfContext;
+use super::context::ConfContext;
 use crate::text;
 
 impl ConfContext<'_> {

@@ -10,7 +10,7 @@ use ngx::ffi::{
     ngx_str_t,
 };
 
-use super::ConfContext;
+use super::context::ConfContext;
 
 use crate::text;
 use crate::types::Types;

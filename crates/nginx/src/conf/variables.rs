@@ -5,7 +5,7 @@ use ngx::ffi::{
     ngx_str_t, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK,
 };
 
-use super::ConfContext;
+use super::context::ConfContext;
 use crate::guard::inside;
 use crate::module::Module;
 use crate::request::Request;

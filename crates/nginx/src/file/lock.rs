@@ -10,6 +10,10 @@ use std::os::fd::AsRawFd as _;
 use ngx::ffi::{fcntl, flock, F_GETLK, F_SETLK, F_UNLCK, F_WRLCK};
 
 /// Takes the lock, unless another process has it: whether it is ours now.
+///
+/// # Errors
+///
+/// Those of fcntl(2), such as of a file system without locks.
 pub fn take(file: &File, at: u64, len: u64) -> io::Result<bool> {
     match call(file, F_SETLK, &mut exclusive(at, len)?) {
         Ok(()) => Ok(true),
@@ -20,6 +24,10 @@ pub fn take(file: &File, at: u64, len: u64) -> io::Result<bool> {
 }
 
 /// Whether another process has the lock.
+///
+/// # Errors
+///
+/// As for [`take`].
 pub fn is_taken(file: &File, at: u64, len: u64) -> io::Result<bool> {
     let mut lock = exclusive(at, len)?;
     call(file, F_GETLK, &mut lock)?;

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::batch::Batch;
 use super::trouble::Trouble;
 use crate::clock::cached_wall_ms;
-use crate::conf::{keep, ConfContext, ConfError};
+use crate::conf::context::{keep, ConfContext, ConfError};
 use crate::guard::guard;
 use crate::log::cycle_error;
 

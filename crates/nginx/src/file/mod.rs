@@ -1,8 +1,8 @@
 //! Files that we write to.
 //!
 //! * [`log_file`]: log files, in [`batch`]es of lines, and what is told of their [`trouble`];
-//! * [`size`]: the limit on the size of files;
-//! * [`lock`]: locks of a process on bytes of a file.
+//! * [`lock`]: locks on bytes of a file;
+//! * [`size`]: the limit on the size of files.
 
 mod batch;
 pub mod lock;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ngx::ffi::{ngx_http_log_handler_pt, ngx_http_request_t, ngx_pool_cleanup_add, u_char};
 
-use super::early_id::write_with_id;
 use super::handles;
+use super::kept::{Keeper, Kept};
+use super::log_context::write_with_id;
 use super::Request;
-use crate::answer::{Content, Passing};
+use crate::answer::passing::{Content, Passing};
 use crate::guard::guard;
 use crate::types::Types;
 
@@ -31,35 +32,6 @@ pub(crate) struct Attachment<T: Types> {
     pub(crate) outlasts: Cell<Option<Content>>,
     /// The client has left, and the answer is read all the same.
     pub(crate) is_client_absent: Cell<bool>,
-}
-
-/// Bytes that live as long as the request whose state remembers them. With any other request there are none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    data: *const u8,
-    len: usize,
-    generation: u64,
-}
-
-impl Kept {
-    /// No bytes.
-    pub const EMPTY: Self =
-        Self { data: std::ptr::NonNull::dangling().as_ptr(), len: 0, generation: 0 };
-}
-
-/// Remembers bytes for the state of a request, before there is one.
-#[derive(Debug)]
-pub struct Keeper<'r> {
-    generation: u64,
-    life: std::marker::PhantomData<&'r [u8]>,
-}
-
-impl<'r> Keeper<'r> {
-    /// Remembers bytes of the request.
-    #[must_use]
-    pub fn keep(&self, bytes: &'r [u8]) -> Kept {
-        Kept { data: bytes.as_ptr(), len: bytes.len(), generation: self.generation }
-    }
 }
 
 fn next_generation() -> u64 {
@@ -104,24 +76,22 @@ impl<'r, T: Types> Request<'r, T> {
         if attachment.is_null() {
             const { assert!(align_of::<Attachment<T>>() <= align_of::<usize>()) };
             let generation = next_generation();
-            let state = make(&Keeper { generation, life: std::marker::PhantomData });
-            let (log_id, log_handler) = (T::log_id(&state), self.original_log_handler());
-            let made = Attachment {
-                state: RefCell::new(state),
-                generation,
-                log_id,
-                log_handler,
-                passing: RefCell::default(),
-                outlasts: Cell::new(None),
-                is_client_absent: Cell::new(false),
-            };
+            // SAFETY: the generation is new, and this request's. What a callback has of it lives as long.
+            let keeper = unsafe { Keeper::new(generation) };
             // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
-            // the entry, aligned for a pointer at least.
+            // the entry, aligned for a pointer at least. All fields are written, in their place.
             unsafe {
                 let cleanup =
                     ngx_pool_cleanup_add(self.raw().pool, size_of::<Attachment<T>>()).as_mut()?;
                 attachment = cleanup.data.cast();
-                attachment.write(made);
+                let state = &raw mut (*attachment).state;
+                state.write(RefCell::new(make(&keeper)));
+                (&raw mut (*attachment).generation).write(generation);
+                (&raw mut (*attachment).log_id).write(T::log_id((*state).get_mut()));
+                (&raw mut (*attachment).log_handler).write(self.original_log_handler());
+                (&raw mut (*attachment).passing).write(RefCell::default());
+                (&raw mut (*attachment).outlasts).write(Cell::new(None));
+                (&raw mut (*attachment).is_client_absent).write(Cell::new(false));
                 cleanup.handler = T::registration().marks.attachment;
                 // nginx asks it while the request lives, and so does what is attached to it.
                 (*self.as_ptr()).log_handler = Some(write_context::<T>);
@@ -146,25 +116,16 @@ impl<'r, T: Types> Request<'r, T> {
     /// Remembers bytes of this request, in its state. Before it has one, there is nothing to remember.
     #[must_use]
     pub fn keep(self, bytes: &'r [u8]) -> Kept {
-        match self.find_attachment() {
-            Some(Attachment { generation, .. }) => {
-                Kept { data: bytes.as_ptr(), len: bytes.len(), generation: *generation }
-            }
-            None => Kept::EMPTY,
-        }
+        // SAFETY: as in `attach_state`.
+        self.generation()
+            .map_or(Kept::EMPTY, |generation| unsafe { Keeper::<'r>::new(generation).keep(bytes) })
     }
 
     /// What the state of this request remembers. Nothing, if `kept` is another one's.
     #[must_use]
     pub fn kept(self, kept: Kept) -> &'r [u8] {
-        match self.find_attachment() {
-            Some(attachment) if attachment.generation == kept.generation => {
-                // SAFETY: `kept` was made for the request that has this generation, which is this one, of
-                // bytes that live as long.
-                unsafe { std::slice::from_raw_parts(kept.data, kept.len) }
-            }
-            _ => &[],
-        }
+        // SAFETY: this request lives for `'r`, and has this generation.
+        self.generation().map_or(&[], |generation| unsafe { kept.of(generation) })
     }
 
     /// Tells the request from all others that this process has had; `None`: nothing is attached to it.

@@ -7,6 +7,7 @@ use ngx::ffi::{
     u_char, NGX_DECLINED,
 };
 
+use super::log_context::write_with_id;
 use super::Request;
 use crate::guard::inside;
 use crate::module::Module;
@@ -119,36 +120,5 @@ pub(crate) unsafe extern "C" fn write_early<T: Types>(
     unsafe {
         let id = Request::<T>::from_raw(r).early_id().unwrap_or_default();
         write_with_id(id, original::<T>(), r, subrequest, (buf, len))
-    }
-}
-
-/// Writes the id, if there is one, and what `original` writes.
-///
-/// # Safety
-///
-/// The request and the room, an address and a length in bytes, are those that nginx passed to a handler of
-/// its log, and `original` is another one.
-pub(crate) unsafe fn write_with_id(
-    id: &[u8],
-    original: ngx_http_log_handler_pt,
-    r: *mut ngx_http_request_t,
-    subrequest: *mut ngx_http_request_t,
-    (buf, len): (*mut u_char, usize),
-) -> *mut u_char {
-    const LABEL: &[u8] = b", request_id: ";
-    let room = LABEL.len().saturating_add(id.len());
-    let written = if id.is_empty() || room > len { 0 } else { room };
-    // SAFETY: nginx has room for `len` bytes at `buf`, which isn't less than `written`.
-    let end = unsafe {
-        if written > 0 {
-            buf.copy_from_nonoverlapping(LABEL.as_ptr(), LABEL.len());
-            buf.add(LABEL.len()).copy_from_nonoverlapping(id.as_ptr(), id.len());
-        }
-        buf.add(written)
-    };
-    match original {
-        // SAFETY: what nginx would have called, with what is left of the room.
-        Some(handler) => unsafe { handler(r, subrequest, end, len.saturating_sub(written)) },
-        None => end,
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! proxy_pass and its like copy every line that is in the list, whatever its `hash`. So a line has to
 //! leave the list: those behind it in its part move up, and every pointer of nginx's to a line that
-//! moved or left is mended. All of it in two passes, however many lines leave: whoever sends
-//! thousands of them must not make the worker busy.
+//! moves or leaves is mended before. Each line and each pointer is come by once, however many lines leave:
+//! whoever sends thousands of them must not make the worker busy.
 
-use ngx::ffi::{ngx_http_headers_in_t, ngx_list_part_t, ngx_table_elt_t};
+use ngx::ffi::{ngx_http_headers_in_t, ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
+use smallvec::SmallVec;
 
 use super::headers::HeaderIn;
 use super::Request;
@@ -13,27 +14,25 @@ use crate::types::Types;
 
 type Line = *mut ngx_table_elt_t;
 
-/// What became of a line.
+/// Where a line is going to be.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It is here now.
     At(Line),
-    /// It left.
-    Gone {
-        /// The next line of its name, where that was then: of a known name only, else anything.
-        #[cfg(linked_headers)]
-        next: Line,
-    },
+    Gone,
 }
 
-/// What became of the lines of one part of the list.
-struct Part {
-    start: usize,
-    fates: Vec<Fate>,
+/// A line that leaves.
+#[derive(Clone, Copy)]
+struct Leaving {
+    line: Line,
+    /// Behind the last line of its part.
+    end: Line,
+    /// How many lines of its part leave before it.
+    before: usize,
 }
 
-/// The parts in which something changed, by address.
-struct Changes(Vec<Part>);
+/// The lines that leave, by address. Mostly it is the credential alone, and what a client says of the id.
+struct Changes(SmallVec<[Leaving; 4]>);
 
 impl<T: Types> Request<'_, T> {
     /// Removes the header lines of the request for which `unwanted` says so, as if the client
@@ -42,57 +41,90 @@ impl<T: Types> Request<'_, T> {
         // SAFETY: the request is live, and nothing else refers to its list meanwhile.
         unsafe {
             let headers = &raw mut (*self.as_ptr()).headers_in;
-            let changes = compact(headers, unwanted);
+            let list = &raw mut (*headers).headers;
+            let changes = Changes::of(list, unwanted);
             if !changes.0.is_empty() {
                 mend(headers, &changes);
+                compact(list, &changes);
             }
         }
     }
 }
 
-/// Moves the lines that stay together in their parts, and takes out parts that are empty.
+impl Changes {
+    /// # Safety
+    ///
+    /// `list` is that of the header lines of a live request.
+    unsafe fn of(list: *mut ngx_list_t, mut unwanted: impl FnMut(HeaderIn<'_>) -> bool) -> Self {
+        let mut leaving: SmallVec<[Leaving; 4]> = SmallVec::new();
+        // SAFETY: a part holds `nelts` lines.
+        unsafe {
+            let mut part: *const ngx_list_part_t = &raw const (*list).part;
+            while let Some(this) = part.as_ref() {
+                let lines: Line = this.elts.cast();
+                let (end, first) = (lines.add(this.nelts), leaving.len());
+                for index in 0..this.nelts {
+                    let line = lines.add(index);
+                    if unwanted(HeaderIn::of(line)) {
+                        leaving.push(Leaving { line, end, before: leaving.len() - first });
+                    }
+                }
+                part = this.next;
+            }
+        }
+        leaving.sort_unstable_by_key(|leaving| leaving.line);
+        Self(leaving)
+    }
+
+    /// Where `line` is going to be.
+    fn fate(&self, line: Line) -> Fate {
+        let behind = self.0.partition_point(|leaving| leaving.line <= line);
+        let last = behind.checked_sub(1).and_then(|last| self.0.get(last));
+        match last {
+            Some(leaving) if leaving.line == line => Fate::Gone,
+            Some(leaving) if line < leaving.end => Fate::At(line.wrapping_sub(leaving.before + 1)),
+            Some(_) | None => Fate::At(line),
+        }
+    }
+
+    /// Where a pointer to `line` has to point then: at the line, or nowhere.
+    #[cfg(not(linked_headers))]
+    fn resolve(&self, line: Line) -> Line {
+        match self.fate(line) {
+            Fate::At(then) => then,
+            Fate::Gone => std::ptr::null_mut(),
+        }
+    }
+}
+
+/// Moves the lines that stay together in their parts, and takes out parts that are empty then.
 ///
 /// # Safety
 ///
-/// `headers` is that of a live request.
-unsafe fn compact(
-    headers: *mut ngx_http_headers_in_t,
-    mut unwanted: impl FnMut(HeaderIn<'_>) -> bool,
-) -> Changes {
-    let mut changes = Vec::new();
-    // SAFETY: a part holds `nelts` lines, of which each is moved towards its start at most.
+/// `list` is that of the header lines of a live request, and `changes` are those of it.
+unsafe fn compact(list: *mut ngx_list_t, changes: &Changes) {
+    // SAFETY: by the contract of this function; a part holds `nelts` lines, of which each is moved towards
+    // its start at most.
     unsafe {
-        let list = &raw mut (*headers).headers;
         let mut part: *mut ngx_list_part_t = &raw mut (*list).part;
         let mut before: *mut ngx_list_part_t = std::ptr::null_mut();
         while !part.is_null() {
             let lines: Line = (*part).elts.cast();
-            let (mut kept, mut fates) = (0, Vec::new());
-            for index in 0..(*part).nelts {
-                let line = lines.add(index);
-                if unwanted(HeaderIn::of(line)) {
-                    // Until here, all of them are where they were.
-                    fates.reserve_exact((*part).nelts - fates.len());
-                    fates.extend((fates.len()..index).map(|stays| Fate::At(lines.add(stays))));
-                    fates.push(Fate::Gone {
-                        #[cfg(linked_headers)]
-                        next: (*line).next,
-                    });
-                    continue;
-                }
-                if kept < index {
-                    std::ptr::copy(line, lines.add(kept), 1);
-                    fates.push(Fate::At(lines.add(kept)));
-                }
-                kept += 1;
+            let end = lines.add((*part).nelts);
+            let first = changes.0.partition_point(|leaving| leaving.line < lines);
+            let in_part = changes.0.get(first..).unwrap_or_default().iter();
+            let in_part = in_part.take_while(|leaving| leaving.line < end);
+            let mut left = 0;
+            for (leaving, next) in in_part.clone().zip(in_part.skip(1).map(Some).chain([None])) {
+                left += 1;
+                let start = leaving.line.add(1);
+                let stop = next.map_or(end, |next| next.line);
+                std::ptr::copy(start, start.sub(left), stop.offset_from_unsigned(start));
             }
-            if !fates.is_empty() {
-                changes.push(Part { start: lines as usize, fates });
-            }
-            (*part).nelts = kept;
+            (*part).nelts -= left;
             // Whoever goes through a list in nginx's way takes every part but the first to have an
             // element: of an empty one he would see what was there before.
-            if kept == 0 && !before.is_null() {
+            if (*part).nelts == 0 && !before.is_null() {
                 (*before).next = (*part).next;
                 if (*list).last == part {
                     (*list).last = before;
@@ -103,55 +135,28 @@ unsafe fn compact(
             part = (*part).next;
         }
     }
-    changes.sort_unstable_by_key(|part| part.start);
-    Changes(changes)
 }
 
-impl Changes {
-    fn fate(&self, line: Line) -> Option<Fate> {
-        let address = line as usize;
-        let behind = self.0.partition_point(|part| part.start <= address);
-        let part = self.0.get(behind.checked_sub(1)?)?;
-        let offset = address.checked_sub(part.start)?;
-        part.fates.get(offset / size_of::<ngx_table_elt_t>()).copied()
-    }
-
-    /// Where a pointer to `line` has to point now: at the line, or nowhere.
-    #[cfg(not(linked_headers))]
-    fn resolve(&self, line: Line) -> Line {
-        match self.fate(line) {
-            None => line,
-            Some(Fate::At(now)) => now,
-            Some(Fate::Gone { .. }) => std::ptr::null_mut(),
-        }
-    }
-}
-
-/// Links the lines of one name again: those that stay, where they are now. nginx links known names
+/// Links the lines of one name again: those that stay, where they are going to be. nginx links known names
 /// only; in other lines, `next` is whatever was in memory, and mustn't be looked at.
 ///
 /// # Safety
 ///
-/// `first` points to nginx's pointer to the first line of a name, and [`compact`] made `changes`.
+/// `first` points to nginx's pointer to the first line of a name, and no line has moved yet.
 #[cfg(linked_headers)]
 unsafe fn relink(first: *mut Line, changes: &Changes) {
     let mut link = first;
-    // SAFETY: by the contract of this function. What a line has for its next one still is where that
-    // was, as each line belongs to one name, and is come by once.
+    // SAFETY: by the contract of this function. Each line belongs to one name, and is come by once: what it
+    // has for its next one is read before that is changed.
     unsafe {
         let mut line = *first;
         while !line.is_null() {
-            let here = match changes.fate(line) {
-                None => line,
-                Some(Fate::At(now)) => now,
-                Some(Fate::Gone { next }) => {
-                    line = next;
-                    continue;
-                }
-            };
-            line = (*here).next;
-            *link = here;
-            link = &raw mut (*here).next;
+            let next = (*line).next;
+            if let Fate::At(then) = changes.fate(line) {
+                *link = then;
+                link = &raw mut (*line).next;
+            }
+            line = next;
         }
         *link = std::ptr::null_mut();
     }
@@ -161,11 +166,12 @@ unsafe fn relink(first: *mut Line, changes: &Changes) {
 ///
 /// # Safety
 ///
-/// `headers` is that of a live request, and `changes` what [`compact`] did to it.
+/// `headers` is that of a live request, `changes` are those of its list, and no line has moved yet.
 unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
     // The known headers lie side by side in the structure, from `host` up to `user`.
-    let first = std::mem::offset_of!(ngx_http_headers_in_t, host);
-    let end = std::mem::offset_of!(ngx_http_headers_in_t, user);
+    const FIRST: usize = std::mem::offset_of!(ngx_http_headers_in_t, host);
+    const COUNT: usize =
+        (std::mem::offset_of!(ngx_http_headers_in_t, user) - FIRST) / size_of::<Line>();
     // `cookie` among them, so that it is mended once.
     #[cfg(linked_headers)]
     const _: () = assert!(
@@ -174,14 +180,18 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
     );
     // SAFETY: each word between the two is a pointer to a line, except, before 1.23, those of an
     // array of such pointers, whose words (a length, a size, pointers elsewhere) never equal the
-    // address of a line.
+    // address of a line, nor lie between those of lines of one part.
     unsafe {
-        for offset in (first..end).step_by(size_of::<Line>()) {
-            let pointer: *mut Line = headers.byte_add(offset).cast();
+        let known: *mut Line = headers.byte_add(FIRST).cast();
+        for index in 0..COUNT {
+            let pointer = known.add(index);
+            if (*pointer).is_null() {
+                continue;
+            }
             #[cfg(linked_headers)]
             relink(pointer, changes);
             #[cfg(not(linked_headers))]
-            if !(*pointer).is_null() {
+            {
                 *pointer = changes.resolve(*pointer);
             }
         }

@@ -11,6 +11,25 @@ use super::Request;
 use crate::text;
 use crate::types::Types;
 
+const ACCEPT_ENCODING: HeaderName = HeaderName::new("Accept-Encoding", "accept-encoding");
+
+/// The name of a header line that we add to a request, as nginx has it.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderName {
+    name: &'static str,
+    lowercase: &'static str,
+    hash: ngx_uint_t,
+}
+
+impl HeaderName {
+    /// To be made a constant. `name` and its lower-case form are of one length, which is checked then.
+    #[must_use]
+    pub const fn new(name: &'static str, lowercase: &'static str) -> Self {
+        assert!(name.len() == lowercase.len() && name.eq_ignore_ascii_case(lowercase));
+        Self { name, lowercase, hash: hash(lowercase.as_bytes()) }
+    }
+}
+
 /// A header line of the request.
 #[derive(Clone, Copy)]
 pub struct HeaderIn<'r> {
@@ -109,15 +128,10 @@ impl<'r, T: Types> Request<'r, T> {
         unsafe { Lines::of(self.headers_in_list()).map(|line| HeaderIn::of(line)) }
     }
 
-    /// Adds a header line to the request. `name` and its lower-case form are of one length.
-    pub fn push_header_in(
-        self,
-        name: &'static str,
-        lowercase: &'static str,
-        value: &'r [u8],
-    ) -> Option<()> {
+    /// Adds a header line to the request.
+    pub fn push_header_in(self, name: &HeaderName, value: &'r [u8]) -> Option<()> {
         // SAFETY: the list is live.
-        let line = unsafe { push_in(self.list_to_push_in()?, name, lowercase, value) };
+        let line = unsafe { push_in(self.list_to_push_in()?, name, value) };
         (!line.is_null()).then_some(())
     }
 
@@ -258,7 +272,7 @@ impl<'r, T: Types> Request<'r, T> {
             }
         };
         self.remove_headers_in(|header| header.name == b"accept-encoding");
-        self.push_header_in("Accept-Encoding", "accept-encoding", b"identity")?;
+        self.push_header_in(&ACCEPT_ENCODING, b"identity")?;
         // SAFETY: as above.
         unsafe { (*self.as_ptr()).headers_in.accept_encoding = known };
         Some(())
@@ -296,24 +310,22 @@ impl<'r, T: Types> Request<'r, T> {
     }
 }
 
-/// Adds a line to the list of a request; null when nginx has no memory. `name` and its lower-case form
-/// are of one length.
+/// Adds a line to the list of a request; null when nginx has no memory.
 ///
 /// # Safety
 ///
 /// As for [`push`].
 pub(crate) unsafe fn push_in(
     list: *mut ngx_list_t,
-    name: &'static str,
-    lowercase: &'static str,
+    name: &HeaderName,
     value: &[u8],
 ) -> *mut ngx_table_elt_t {
     // SAFETY: by the contract of this function; `push` gives a new element, or null.
     unsafe {
-        let line = push(list, name, value);
+        let line = push(list, name.name, value);
         if let Some(line) = line.as_mut() {
-            line.hash = hash(lowercase.as_bytes());
-            line.lowcase_key = lowercase.as_ptr().cast_mut();
+            line.hash = name.hash;
+            line.lowcase_key = name.lowercase.as_ptr().cast_mut();
         }
         line
     }
@@ -339,7 +351,11 @@ unsafe fn push(list: *mut ngx_list_t, name: &'static str, value: &[u8]) -> *mut 
 }
 
 /// nginx's `ngx_hash_key`.
-fn hash(name: &[u8]) -> ngx_uint_t {
-    name.iter()
-        .fold(0, |key: ngx_uint_t, byte| key.wrapping_mul(31).wrapping_add(usize::from(*byte)))
+const fn hash(name: &[u8]) -> ngx_uint_t {
+    let (mut key, mut rest): (ngx_uint_t, _) = (0, name);
+    while let [byte, more @ ..] = rest {
+        key = key.wrapping_mul(31).wrapping_add(*byte as ngx_uint_t);
+        rest = more;
+    }
+    key
 }

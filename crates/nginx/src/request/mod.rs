@@ -5,7 +5,10 @@ pub mod body;
 pub(crate) mod early_id;
 pub mod handles;
 pub mod header_removal;
+pub(crate) mod header_variables;
 pub mod headers;
+pub(crate) mod kept;
+mod log_context;
 pub(crate) mod variable_cache;
 
 use std::marker::PhantomData;
@@ -21,10 +24,10 @@ use ngx::ffi::{
 
 use crate::log::Log;
 
-use crate::conf::MainEntry;
+use crate::main_entry::MainEntry;
 use crate::text;
 use crate::types::Types;
-pub use attachment::{Keeper, Kept};
+pub use kept::{Keeper, Kept};
 
 /// What a phase handler tells nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,23 +341,16 @@ impl<'r, T: Types> Request<'r, T> {
         })
     }
 
-    /// Room for `len` bytes that lives as long as the request.
-    pub fn alloc(self, len: usize) -> Option<&'r mut [u8]> {
-        // SAFETY: the pool is live; the block is new, so nobody else refers to it.
+    /// A copy of `bytes` that lives as long as the request.
+    pub fn copy(self, bytes: &[u8]) -> Option<&'r [u8]> {
+        // SAFETY: the pool is live; the block is new, so nobody else refers to it, and all of it is written.
         unsafe {
-            let data: *mut u8 = ngx_pnalloc(self.raw().pool, len.max(1)).cast();
+            let data: *mut u8 = ngx_pnalloc(self.raw().pool, bytes.len().max(1)).cast();
             if data.is_null() {
                 return None;
             }
-            data.write_bytes(0, len);
-            Some(std::slice::from_raw_parts_mut(data, len))
+            data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            Some(std::slice::from_raw_parts(data, bytes.len()))
         }
-    }
-
-    /// A copy of `bytes` that lives as long as the request.
-    pub fn copy(self, bytes: &[u8]) -> Option<&'r [u8]> {
-        let copy = self.alloc(bytes.len())?;
-        copy.copy_from_slice(bytes);
-        Some(copy)
     }
 }

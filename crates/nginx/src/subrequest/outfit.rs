@@ -9,10 +9,14 @@ use ngx::ffi::{
     NGX_OK,
 };
 
-use crate::request::headers::push_in;
+use crate::request::headers::{push_in, HeaderName};
 use crate::request::Request;
 use crate::text;
 use crate::types::Types;
+
+const ACCEPT: HeaderName = HeaderName::new("Accept", "accept");
+const CONTENT_TYPE: HeaderName = HeaderName::new("Content-Type", "content-type");
+const CONTENT_LENGTH: HeaderName = HeaderName::new("Content-Length", "content-length");
 
 /// What a subrequest gets in the place of what it has from its parent.
 pub(crate) struct Outfit {
@@ -73,15 +77,15 @@ impl Outfit {
             if ngx_list_init(list, (*sr).pool, 4, size) != NGX_OK as ngx_int_t {
                 return;
             }
-            push_in(list, "Accept", "accept", b"application/json");
+            push_in(list, &ACCEPT, b"application/json");
             let Some(len) = self.form_len else { return };
             (*sr).method = NGX_HTTP_POST as ngx_uint_t;
             (*sr).method_name = text::of_static(b"POST");
             (*headers).content_length_n = i64::try_from(len).unwrap_or(-1);
             let kind = b"application/x-www-form-urlencoded";
-            (*headers).content_type = push_in(list, "Content-Type", "content-type", kind);
+            (*headers).content_type = push_in(list, &CONTENT_TYPE, kind);
             let length = text::bytes(self.length);
-            (*headers).content_length = push_in(list, "Content-Length", "content-length", length);
+            (*headers).content_length = push_in(list, &CONTENT_LENGTH, length);
         }
     }
 }

@@ -6,10 +6,12 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
+use tollgate_core::rfc3339;
 
 use super::doubt;
 use super::json::{first, is_off, objects, Members};
 use super::source::{Found, Secret, Source, SourcePlace};
+use crate::time::date_of;
 
 /// Limits of a key, which Tollgate has in tiers.
 const LIMITS: [&str; 10] = [
@@ -262,6 +264,9 @@ fn models(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
 
 /// With an offset, or, as out of a database, without: UTC then.
 fn date(text: &str) -> Option<String> {
+    if let Some(moment) = rfc3339::parse(text) {
+        return Some(date_of(moment));
+    }
     let moment: Timestamp = match text.parse() {
         Ok(moment) => moment,
         Err(_) => text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::state::State;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{Entry, Keys};
 use crate::status::source::{of_keys_file, Running, Source};
 use crate::status::wait::{used_files, wait, Effect};
-use crate::time::parse_duration;
+use crate::time::{now, parse_duration};
 
 /// Which file is changed, and whether to wait for nginx.
 #[derive(Args)]
@@ -157,7 +156,7 @@ fn undeclared(running: &[Running], path: &Path, keys: &[Entry]) -> Vec<String> {
         running.iter().filter(|one| !of_keys_file(&one.status, path).is_empty()).collect();
     let lacks =
         |tier: &String| users.iter().find(|one| !one.status.description.tiers.contains(tier));
-    let now = Timestamp::now();
+    let now = now();
     let active = keys.iter().filter(|entry| State::of(entry, now) == State::Active);
     let told = active.filter_map(|entry| {
         let tier = entry.tier.as_ref()?;

@@ -106,13 +106,19 @@ pub enum Remaining {
 
 /// What comes before the first `?`, or `%3F`.
 fn without_query(path: &[u8]) -> &[u8] {
-    let is_end = |at: usize| match path.get(at..) {
-        Some([b'?', ..]) => true,
-        Some([b'%', b'3', f, ..]) => f.eq_ignore_ascii_case(&b'F'),
-        _ => false,
-    };
-    let end = memchr::memchr2_iter(b'?', b'%', path).find(|&at| is_end(at));
-    end.and_then(|end| path.get(..end)).unwrap_or(path)
+    let mut rest = path.iter();
+    while let Some(byte) = rest.next() {
+        let is_end = match byte {
+            b'?' => true,
+            b'%' => matches!(rest.as_slice(), [b'3', b'f' | b'F', ..]),
+            _ => false,
+        };
+        if is_end {
+            let end = path.len() - rest.as_slice().len() - 1;
+            return path.get(..end).unwrap_or(path);
+        }
+    }
+    path
 }
 
 /// `,"name":`

@@ -5,7 +5,7 @@ use memchr::memchr2;
 use super::lanes::Lanes;
 
 /// How far is looked here, before a search is started that is faster in the long run.
-const NEAR: usize = 4 * Lanes::LEN;
+const NEAR: usize = 16 * Lanes::LEN;
 
 /// A run of bytes of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

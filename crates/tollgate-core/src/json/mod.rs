@@ -21,7 +21,7 @@ pub(crate) use count::whole_number;
 pub(crate) use find::quote_or_bracket;
 pub(crate) use lanes::Lanes;
 pub(crate) use scanner::Scanner;
-pub(crate) use strings::{plain_string, split_at_special};
+pub(crate) use strings::{plain_len, plain_string, split_at_special};
 pub(crate) use text::JsonString;
 pub(crate) use utf8::Utf8;
 

@@ -94,6 +94,7 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         self.depth = 0;
         self.skipped = 0;
         self.value = Some(self.root);
+        self.base = 0;
     }
 
     /// Whether the document is whole.
@@ -209,6 +210,7 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
     /// The document broke off: what came of a string counts. A number could have had more digits.
     pub(crate) fn cut<R: Reader<Place = P>>(&mut self, reader: &mut R) {
         if self.state == State::InString {
+            self.cut_pair();
             // There is nothing that it could be stopped from.
             let _ = self.end_string(reader);
         }

@@ -37,6 +37,13 @@ pub(crate) fn plain_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
+/// How long a string is behind its opening quote, if it is whole and has neither escapes nor control
+/// characters.
+pub(crate) fn plain_len(bytes: &[u8]) -> Option<usize> {
+    let Run { len, end, .. } = find::run(bytes, true);
+    (end == Some(b'"')).then_some(len)
+}
+
 /// The bytes before the first `"` or `\`, that byte, and the bytes after it.
 pub(crate) fn split_at_special(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     let Run { len, end, .. } = find::run(bytes, false);
@@ -214,8 +221,15 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                     }
                     Some(b'\\') => {
                         self.utf8.end().map_err(|_| Fault::Syntax)?;
-                        self.escape = Escape::Begun;
                         at += 1;
+                        // Most often it stands alone.
+                        if let Some(character) = Self::single_escape(bytes, at) {
+                            self.tell(of, &[character], reader);
+                            at += 1;
+                            run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
+                            continue;
+                        }
+                        self.escape = Escape::Begun;
                     }
                     Some(_) => return Err(Fault::Syntax),
                 }
@@ -225,6 +239,16 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                 return Ok((at, false));
             }
             run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
+        }
+    }
+
+    /// What the byte behind a backslash stands for, if that is one byte and no other escape follows.
+    #[inline]
+    fn single_escape(bytes: &[u8], at: usize) -> Option<u8> {
+        match bytes.get(at..)? {
+            [_, b'\\', ..] => None,
+            [byte, ..] => simple(*byte),
+            [] => None,
         }
     }
 
@@ -312,6 +336,16 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                 self.push_half::<R>(decoded);
                 Escape::None
             }
+        }
+    }
+
+    /// Of a pair, no more than the first half has come.
+    pub(super) fn cut_pair(&mut self) {
+        let has_half = |escape| {
+            matches!(escape, Escape::High(_) | Escape::HighBegun(_) | Escape::HighUnicode { .. })
+        };
+        if has_half(self.escape) {
+            self.text.push(&[0xff; 2]);
         }
     }
 

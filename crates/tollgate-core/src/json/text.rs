@@ -57,12 +57,21 @@ impl Text {
         self.has_half = false;
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if let Some(room) = usize::try_from(self.len).ok().and_then(|len| self.head.get_mut(len..))
-        {
-            room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        if self.len < len_of(&self.head) {
+            self.keep(bytes);
         }
         self.len = self.len.saturating_add(len_of(bytes));
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = usize::try_from(self.len).ok().and_then(|len| self.head.get_mut(len..));
+        let room = room.unwrap_or_default();
+        let kept = bytes.get(..room.len()).unwrap_or(bytes);
+        if let Some(room) = room.get_mut(..kept.len()) {
+            room.copy_from_slice(kept);
+        }
     }
 
     /// As [`Self::push`], but halves of surrogate pairs, and what stands for one, are only noted.

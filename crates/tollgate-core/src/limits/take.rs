@@ -1,5 +1,7 @@
 //! Taking from one limit of a slot that was found, and settling what was taken.
 
+use smallvec::SmallVec;
+
 use super::ask::{in_flight, Ask, Now, Take};
 use super::bucket::{Level, Scale};
 use super::budget::{self, Settled};
@@ -32,12 +34,19 @@ impl From<Moved> for Failed {
     }
 }
 
-/// A take from a bucket that would succeed now: the word that was seen, and the one that takes its place.
+/// The places in flight that one reservation takes: a client's own mostly, and that of a rule.
+pub(super) type Leases = SmallVec<[Lease; 2]>;
+
+/// A take from a bucket or a budget that would succeed now: the word that was seen, and what follows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready<'z> {
     place: SlotPlace,
     seen: Seen<'z>,
-    next: u64,
+    /// The word that takes its place; `None`: it stays.
+    next: Option<u64>,
+    /// Of a budget, for its settlement.
+    period: u32,
+    amount: u64,
 }
 
 /// What a look at an ask came to.
@@ -52,24 +61,50 @@ pub(super) enum Look<'z> {
 impl<'z> Slots<'z> {
     /// Looks whether an ask would pass. Writes nothing, but for what [`Slots::obstacle`] does.
     pub(super) fn prepare(&self, place: SlotPlace, ask: &Ask, now: Now) -> Result<Look<'z>, Moved> {
-        if let Take::Bucket { scale, n, .. } = ask.take {
-            let seen = self.read(place, (ask.key, ask.take.word()))?;
-            // What is read of a slot that has moved may be anything: that shows when it is taken.
-            if seen.value != FROZEN && !ask.take.is_oversized() {
-                let taken = scale.take(Level::of(seen.value), n, now.mono, self.rate());
-                if let Ok((next, standing)) = taken {
-                    return Ok(Look::Ready(Ready { place, seen, next }, standing));
-                }
-            }
+        if let Some((ready, standing)) = self.ready(place, ask, now)? {
+            return Ok(Look::Ready(ready, standing));
         }
         let obstacle = self.obstacle(place, ask, now)?;
         Ok(obstacle.map_or(Look::Passes, Look::Obstacle))
     }
 
+    /// What is read of a slot that has moved may be anything: that shows when it is taken.
+    #[inline]
+    fn ready(
+        &self,
+        place: SlotPlace,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<Option<(Ready<'z>, Standing)>, Moved> {
+        if matches!(ask.take, Take::Concurrency { .. }) || ask.take.is_oversized() {
+            return Ok(None);
+        }
+        let seen = self.read(place, (ask.key, ask.take.word()))?;
+        if seen.value == FROZEN {
+            return Ok(None);
+        }
+        let ready = |next, (period, amount)| Ready { place, seen, next, period, amount };
+        Ok(match ask.take {
+            Take::Bucket { scale, n, .. } => {
+                let taken = scale.take(Level::of(seen.value), n, now.mono, self.rate()).ok();
+                taken.map(|(next, standing)| (ready(Some(next), (0, 0)), standing))
+            }
+            Take::Budget { budget, n, guess } => {
+                let taken = budget.take(seen.value, n, guess, now.wall).ok();
+                taken.map(|it| (ready(it.word, (it.period, it.amount)), it.standing))
+            }
+            Take::Concurrency { .. } => None,
+        })
+    }
+
     /// Takes what was ready to be taken. `false`: somebody else was faster.
-    pub(super) fn take_ready(&self, ready: &Ready<'_>, key: Key) -> Result<bool, Moved> {
-        self.check(ready.place, key, &ready.seen)?;
-        Ok(ready.seen.swap(ready.next).is_ok())
+    pub(super) fn take_ready(&self, ready: &Ready<'_>, ask: &mut Ask) -> Result<bool, Moved> {
+        self.check(ready.place, ask.key, &ready.seen)?;
+        if ready.next.is_some_and(|next| ready.seen.swap(next).is_err()) {
+            return Ok(false);
+        }
+        (ask.period, ask.taken) = (ready.period, ready.amount);
+        Ok(true)
     }
 
     fn rate(&self) -> impl Fn(u16) -> Option<Scale> + '_ {
@@ -131,7 +166,7 @@ impl<'z> Slots<'z> {
         ask: &mut Ask,
         now: Now,
         holder: Option<&mut Holder>,
-        leases: &mut Vec<Lease>,
+        leases: &mut Leases,
     ) -> Result<Standing, Failed> {
         if ask.take.is_oversized() {
             return Err(Failed::Obstacle(Obstacle::Oversized));

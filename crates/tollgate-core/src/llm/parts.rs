@@ -119,7 +119,9 @@ pub struct Sampler {
     behind: usize,
     /// Those since the last block that was looked at.
     waiting: usize,
-    /// What came of the block at hand.
+    /// How many bytes of the text that goes on come before the next block that is looked at.
+    passes: usize,
+    /// What came of the block that is looked at, or how much has passed by.
     block: [u8; BLOCK],
     filled: usize,
 }
@@ -134,6 +136,7 @@ impl Default for Sampler {
             sampled: 0,
             behind: 0,
             waiting: 0,
+            passes: 0,
             block: [0; BLOCK],
             filled: 0,
         }
@@ -148,7 +151,17 @@ impl Sampler {
     }
 
     /// Adds a part of a text that comes in several.
+    #[inline]
     pub fn add_part(&mut self, part: &[u8]) {
+        // Nearly all of a long text.
+        if self.filled + part.len() <= self.passes {
+            self.filled += part.len();
+        } else {
+            self.add_slowly(part);
+        }
+    }
+
+    fn add_slowly(&mut self, part: &[u8]) {
         let room = WHOLE.saturating_sub(self.looked_at);
         let (whole, rest) = part.split_at_checked(room).unwrap_or((part, &[]));
         if !whole.is_empty() {
@@ -160,14 +173,23 @@ impl Sampler {
     }
 
     /// The text has ended.
+    #[inline]
     pub fn end_text(&mut self) {
         if self.filled > 0 {
-            match self.looked_at < WHOLE {
-                true => self.end_whole(),
-                false => self.end_block(),
-            }
+            self.end_part();
         }
         self.whole.end();
+    }
+
+    fn end_part(&mut self) {
+        if self.looked_at < WHOLE {
+            self.end_whole();
+        } else if self.passes > 0 {
+            let passed = std::mem::take(&mut self.filled);
+            self.pass_by(passed);
+        } else {
+            self.end_block();
+        }
     }
 
     fn look_at(&mut self, part: &[u8]) {
@@ -214,18 +236,21 @@ impl Sampler {
     fn sample(&mut self, part: &[u8]) {
         let mut rest = part;
         while !rest.is_empty() {
-            // A block is looked at if it ends far enough behind the last one.
-            let is_due = self.waiting + BLOCK >= BLOCK * EVERY || self.sampled == 0;
+            if self.passes > 0 {
+                let (passed, after) =
+                    rest.split_at_checked(self.passes - self.filled).unwrap_or((rest, &[]));
+                self.filled += passed.len();
+                if self.filled == self.passes {
+                    let passed = std::mem::take(&mut self.filled);
+                    self.pass_by(passed);
+                }
+                rest = after;
+                continue;
+            }
             rest = match rest.split_first_chunk::<BLOCK>() {
-                Some((block, after)) if self.filled == 0 && is_due => {
+                Some((block, after)) if self.filled == 0 => {
                     self.count_block(block);
                     after
-                }
-                Some(_) if self.filled == 0 => {
-                    let blocks =
-                        (rest.len() / BLOCK).min((BLOCK * EVERY - 1 - self.waiting) / BLOCK);
-                    self.pass_by(blocks * BLOCK);
-                    rest.get(blocks * BLOCK..).unwrap_or_default()
                 }
                 _ => {
                     let after = self.fill(rest);
@@ -238,9 +263,13 @@ impl Sampler {
         }
     }
 
+    /// So many bytes, whole blocks or the rest of a text, are not looked at.
     fn pass_by(&mut self, bytes: usize) {
         self.behind += bytes;
         self.waiting += bytes;
+        // A block is looked at if it may end far enough behind the last one.
+        let due = BLOCK * (EVERY - 1);
+        self.passes = due.saturating_sub(self.waiting).next_multiple_of(BLOCK);
     }
 
     fn end_block(&mut self) {
@@ -248,15 +277,17 @@ impl Sampler {
         self.count_block(block.get(..filled).unwrap_or_default());
     }
 
-    /// A block of what is behind, or the last part of a text, has ended.
+    /// A block that may be looked at has ended, or the last part of a text.
     fn count_block(&mut self, block: &[u8]) {
-        self.pass_by(block.len());
+        self.behind += block.len();
+        self.waiting += block.len();
         if self.waiting >= BLOCK * EVERY || self.sampled == 0 {
             self.sample.add(block);
             self.sample.end();
             self.sampled += block.len();
             self.waiting = 0;
         }
+        self.pass_by(0);
     }
 
     /// Adds so many marks that stand alone: those around what is shown as JSON.

@@ -3,10 +3,12 @@
 //! `*` stands for any run of characters, the empty one and `/` included; `?` for exactly one
 //! character; everything else for itself, in exact case. There are no classes and no escapes.
 
+mod doubt;
 mod foreign;
 
 use std::fmt;
 
+pub use doubt::Doubt;
 pub use foreign::Foreign;
 
 /// A pattern that the name of a model is matched against.
@@ -47,6 +49,12 @@ impl Pattern {
             Some(foreign) => Err(PatternError::Foreign(foreign)),
             None => Self::parse(text),
         }
+    }
+
+    /// What else may have been meant by this pattern.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Doubt> {
+        Doubt::find(self.as_str())
     }
 
     /// Whether the whole of `name` fits. Takes time in proportion to the length of `name`, at worst

@@ -1,3 +1,6 @@
+use ::base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ::base64::Engine as _;
+
 use super::super::algorithm::AlgorithmSet;
 use super::*;
 
@@ -46,6 +49,36 @@ fn kind_of_key_gives_its_algorithms() {
 }
 
 #[test]
+fn curve_is_the_one_that_is_named() {
+    for (pem, crv, algorithm) in [
+        (super::super::fixtures::P256_PUBLIC, "P-256", Algorithm::Es256),
+        (super::super::fixtures::P384_PUBLIC, "P-384", Algorithm::Es384),
+        (super::super::fixtures::P521_PUBLIC, "P-521", Algorithm::Es512),
+    ] {
+        let der = ::pem::parse(pem).unwrap().into_contents();
+        let (x, y) = coordinates(&der, crv);
+        let members = format!(r#""kty":"EC","crv":"{crv}","x":"{x}","y":"{y}""#);
+        assert_eq!(algorithms(&members), AlgorithmSet::of(&[algorithm]), "{crv}");
+        // Each is as long as it must be, or it is none.
+        for (x, y) in [("AA", y.as_str()), (x.as_str(), "AA")] {
+            let members = format!(r#""kty":"EC","crv":"{crv}","x":"{x}","y":"{y}""#);
+            assert_eq!(refusal(&members), KeyProblem::CoordinateLength, "{crv}");
+        }
+    }
+}
+
+/// Those at the end of a public key in DER, in base64url.
+fn coordinates(der: &[u8], crv: &str) -> (String, String) {
+    let len = match crv {
+        "P-256" => 32,
+        "P-384" => 48,
+        _ => 66,
+    };
+    let (x, y) = der[der.len() - 2 * len..].split_at(len);
+    (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y))
+}
+
+#[test]
 fn alg_pins_the_key_to_one_algorithm() {
     let pinned = algorithms(&format!(r#"{},"alg":"PS512""#, rsa()));
     assert_eq!(pinned, AlgorithmSet::of(&[Algorithm::Ps512]));
@@ -78,7 +111,11 @@ fn keys_for_other_uses_are_left_out() {
     ] {
         assert_eq!(refusal(&format!("{OCT},{other}")), KeyProblem::NoUsableKey, "{other}");
     }
-    for (wrong, name) in [(r#""use":1"#, "use"), (r#""key_ops":"verify""#, "key_ops")] {
+    for (wrong, name) in [
+        (r#""use":1"#, "use"),
+        (r#""key_ops":"verify""#, "key_ops"),
+        (r#""key_ops":["verify",1]"#, "key_ops"),
+    ] {
         assert_eq!(refusal(&format!("{OCT},{wrong}")), KeyProblem::BadMember(name));
     }
 }

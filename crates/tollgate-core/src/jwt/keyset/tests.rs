@@ -143,6 +143,7 @@ fn mixed_kinds_need_pinned_algorithms() {
     assert_eq!(secret.check(None), Ok(()));
     let public = KeySet::load(&[("p", fixtures::P256_PUBLIC.as_bytes())]).unwrap();
     assert!(!public.has_hmac() && public.has_asymmetric() && !public.is_empty());
+    assert!(KeySet { keys: Vec::new(), notes: Vec::new() }.is_empty());
     assert_eq!(public.check(None), Ok(()));
 }
 
@@ -178,6 +179,8 @@ fn key_that_would_never_be_tried_is_refused() {
     let fetched = format!(r#"{{"keys":[{}]}}"#, public.join(","));
     let fetched = KeySet::from_jwks(fetched.as_bytes(), &Binding::default()).unwrap();
     assert!(fetched.len() == 17 && fetched.has_untried());
+    let first = format!(r#"{{"keys":[{}]}}"#, public[..MAX_SIGNATURE_CHECKS].join(","));
+    assert!(!KeySet::from_jwks(first.as_bytes(), &Binding::default()).unwrap().has_untried());
     assert_eq!(fetched.candidates(None, Algorithm::EdDsa).count(), MAX_SIGNATURE_CHECKS);
     let named: Vec<_> = (0..17).map(|n| oct(&n.to_string(), 'A', "")).collect();
     assert_eq!(set(&named).unwrap().len(), 17);
@@ -236,7 +239,7 @@ fn key_signs_for_its_issuers_and_others_don_t() {
     ]);
     let keys = keys.unwrap();
     let [a, any] = keys.keys.as_slice() else { panic!("two keys") };
-    assert!(keys.is_bound());
+    assert!(keys.is_bound() && !KeySet::load(&[("a", SECRET)]).unwrap().is_bound());
     assert!(keys.may_sign(a, Some("a")) && !keys.may_sign(a, Some("b")));
     assert!(!keys.may_sign(a, None) && keys.may_sign(any, None));
     assert!(keys.may_sign(any, Some("b")) && !keys.may_sign(any, Some("a")));

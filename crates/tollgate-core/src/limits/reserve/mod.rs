@@ -9,7 +9,7 @@ use super::key::Key;
 use super::ledger::Lease;
 use super::slots::{Moved, SlotPlace};
 use super::standing::{Obstacle, Standing};
-use super::take::{Failed, Look};
+use super::take::{Failed, Leases, Look};
 use super::zone::Zone;
 
 /// How often a slot is looked for again. An attempt fails only when the slot was given away between
@@ -78,7 +78,7 @@ struct Attempt<'a, 'z, L> {
     locked: bool,
     holder: Option<&'a mut Holder>,
     /// Leases that this reservation has taken.
-    leases: Vec<Lease>,
+    leases: Leases,
 }
 
 impl<'z> Zone<'z> {
@@ -98,17 +98,18 @@ impl<'z> Zone<'z> {
         lock: &impl ClaimLock,
         mut holder: Option<&mut Holder>,
         standings: &mut Vec<Standing>,
-        leases: &mut Vec<Lease>,
+        leases: &mut impl Extend<Lease>,
     ) -> Result<(), Refused> {
         let mut last = 0;
         for attempt in 0..ATTEMPTS {
             standings.clear();
             let holder = holder.as_deref_mut();
             let locked = attempt > 0;
-            let mut attempt = Attempt { zone: self, now, lock, locked, holder, leases: Vec::new() };
+            let mut attempt =
+                Attempt { zone: self, now, lock, locked, holder, leases: Leases::new() };
             match attempt.run(asks, standings) {
                 Attempted::Done(outcome) => {
-                    leases.append(&mut attempt.leases);
+                    leases.extend(attempt.leases);
                     return outcome;
                 }
                 Attempted::Moved(ask) => last = ask,
@@ -259,8 +260,7 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
         for (index, ready) in ready.into_iter().chain(repeat(None)).take(asks.len()).enumerate() {
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
-            let taken_ready =
-                ready.map(|ready| self.zone.slots(ask.key).take_ready(&ready, ask.key));
+            let taken_ready = ready.map(|ready| self.zone.slots(ask.key).take_ready(&ready, ask));
             // Where another worker was faster, what was taken so far goes back.
             let failed = match taken_ready {
                 Some(Ok(true)) => continue,

@@ -2,18 +2,22 @@
 
 use memchr::memchr;
 
-use super::familiar::Familiar;
-use super::json_events::Scanner;
+use super::familiar::{Familiar, Notes, Noting};
 use super::places::Place;
 use super::tally::Tally;
 use super::Asked;
+use crate::json::Scanner;
+
+/// How many containers of interest may lie in each other; a deeper one is skipped.
+const MAX_DEPTH: usize = 8;
 
 /// The reader of an answer's documents.
 #[derive(Clone, Debug)]
 pub(super) struct Documents {
-    pub(super) scanner: Scanner<Place>,
+    pub(super) scanner: Scanner<Place, MAX_DEPTH>,
     pub(super) tally: Tally,
-    familiar: Familiar,
+    pub(super) familiar: Familiar,
+    notes: Notes,
     /// Of an answer that began as one document.
     whole: Whole,
 }
@@ -35,16 +39,28 @@ impl Documents {
             scanner: Scanner::new(Place::root(asked.endpoint)),
             tally: Tally::new(asked, is_streamed),
             familiar: Familiar::default(),
+            notes: Notes::default(),
             whole: Whole::Begun,
         }
     }
 
     /// Reads on in one of many documents.
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        if self.scanner.is_new() {
-            self.familiar.read(bytes, &mut self.scanner, &mut self.tally);
-        } else {
-            self.scanner.read(bytes, &mut self.tally);
+        // What is no JSON, is seen when it ends.
+        let _ = self.scanner.read(bytes, &mut self.tally);
+    }
+
+    /// Reads a document from its start, and takes notes of it.
+    pub(super) fn read_noting(&mut self, bytes: &[u8]) {
+        self.notes.begin();
+        let (notes, tally) = (&mut self.notes, &mut self.tally);
+        let _ = self.scanner.read(bytes, &mut Noting { notes, tally, slice: bytes });
+    }
+
+    /// The document that was read last, and is whole, is that of `event`, where it begins at `data`.
+    pub(super) fn learn(&mut self, event: &[u8], data: usize) {
+        if self.scanner.is_done() {
+            self.familiar.learn(event, data, &self.notes, self.tally.event());
         }
     }
 
@@ -52,10 +68,11 @@ impl Documents {
     pub(super) fn read_whole(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         if self.whole == Whole::Begun {
-            rest = self.scanner.read_document(bytes, &mut self.tally);
+            let len = self.scanner.read(bytes, &mut self.tally);
             if !self.scanner.is_done() {
                 return;
             }
+            rest = len.ok().and_then(|len| bytes.get(len..)).unwrap_or_default();
             self.tally.end_document();
             self.whole = Whole::Ended;
         }
@@ -82,12 +99,26 @@ impl Documents {
     /// Reads on in an answer with a document on each line.
     pub(super) fn read_lines(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some((line, after)) =
-            memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end))
-        {
-            self.read(line);
+        loop {
+            let is_start = self.scanner.is_new();
+            if let Some(found) =
+                is_start.then(|| self.familiar.read(rest, &mut self.tally)).flatten()
+            {
+                self.tally.end_known_event(&found.event);
+                rest = rest.get(found.len..).unwrap_or_default();
+                continue;
+            }
+            let Some(end) = memchr(b'\n', rest) else { break };
+            let (line, after) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
+            let data = line.get(..end).unwrap_or(line);
+            if is_start && data.first() == Some(&b'{') && self.familiar.is_learning() {
+                self.read_noting(data);
+                self.learn(line, 0);
+            } else {
+                self.read(data);
+            }
             self.end();
-            rest = after.get(1..).unwrap_or_default();
+            rest = after;
         }
         self.read(rest);
     }

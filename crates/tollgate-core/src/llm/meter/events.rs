@@ -1,10 +1,12 @@
 //! The events of a stream: their data is read, and what the client didn't ask for is kept from it.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
 use super::documents::Documents;
+use super::familiar::Familiar;
 use super::hides::{Changes, Hides};
 use super::hold::{Hold, Part};
 use super::places::Place;
@@ -17,6 +19,10 @@ use super::Asked;
 pub(super) struct Events {
     sse: Sse,
     data: Data,
+    /// Where in the buffer the event at hand begins, as long as it may be remembered.
+    begun: Option<usize>,
+    /// Where in the buffer its data begins, if notes are taken of it.
+    noted: Option<usize>,
     /// Where something is hidden.
     relay: Option<Relay>,
 }
@@ -58,7 +64,7 @@ impl Events {
             changes: Changes::of(asked.engine, hides),
             hold: Hold::default(),
         });
-        Self { sse: Sse::after_mark(mark), data: Data::Blank, relay }
+        Self { sse: Sse::after_mark(mark), data: Data::Blank, begun: None, noted: None, relay }
     }
 
     pub(super) fn read(
@@ -70,14 +76,38 @@ impl Events {
         if let Some(relay) = &mut self.relay {
             relay.hold.begin_buffer();
         }
+        (self.begun, self.noted) = (None, None);
         let mut at = 0;
-        while let Some(piece) = self.sse.next_piece(buffer, &mut at) {
-            match &piece {
-                Piece::LineFeed => self.data.read(b"\n", documents),
-                Piece::Data(range) => {
-                    self.data.read(buffer.get(range.clone()).unwrap_or_default(), documents);
+        loop {
+            if self.sse.is_between_events() {
+                let rest = buffer.get(at..).unwrap_or_default();
+                if let Some(found) = documents.familiar.read(rest, &mut documents.tally) {
+                    if let Some(relay) = &mut self.relay {
+                        let chunk = documents.tally.chunk(&found.event);
+                        relay.hold.begin_event(at);
+                        relay.end(
+                            buffer,
+                            at + found.len,
+                            chunk,
+                            Some(&mut documents.familiar),
+                            pass,
+                        );
+                    }
+                    documents.tally.end_known_event(&found.event);
+                    at += found.len;
+                    continue;
                 }
-                _ => {}
+            }
+            let Some(piece) = self.sse.next_piece(buffer, &mut at) else { break };
+            match &piece {
+                Piece::Event { at } => self.begun = Some(*at),
+                Piece::LineFeed => {
+                    self.begun = None;
+                    self.data.read(b"\n", documents);
+                }
+                Piece::Data(range) => self.read_data(buffer, range.clone(), documents),
+                Piece::Blank { end } => self.learn(buffer, *end, documents),
+                Piece::LateLineFeed { .. } => {}
             }
             let Some(relay) = &mut self.relay else {
                 if matches!(piece, Piece::Blank { .. }) {
@@ -88,7 +118,7 @@ impl Events {
             match piece {
                 Piece::Event { at } => relay.hold.begin_event(at),
                 Piece::Blank { end } => match self.data.end(documents) {
-                    Some(chunk) => relay.end(buffer, end, chunk, pass),
+                    Some(chunk) => relay.end(buffer, end, chunk, None, pass),
                     None => relay.hold.show(pass),
                 },
                 Piece::LateLineFeed { end } => relay.hold.late_line_feed(end),
@@ -99,6 +129,29 @@ impl Events {
         match &mut self.relay {
             Some(relay) => relay.hold.end_buffer(buffer, pass),
             None => super::pass_all(buffer, pass),
+        }
+    }
+
+    /// Reads data, and takes notes of what may be all of an event's.
+    fn read_data(&mut self, buffer: &[u8], range: Range<usize>, documents: &mut Documents) {
+        let bytes = buffer.get(range.clone()).unwrap_or_default();
+        let may_learn = self.begun.is_some() && documents.familiar.is_learning();
+        if self.data == Data::Blank && bytes.first() == Some(&b'{') && may_learn {
+            self.noted = Some(range.start);
+            self.data = Data::Object;
+            documents.read_noting(bytes);
+        } else {
+            self.begun = None;
+            self.data.read(bytes, documents);
+        }
+    }
+
+    /// The event ends at `end`: it is remembered, if all of it is in the buffer.
+    fn learn(&mut self, buffer: &[u8], end: usize, documents: &mut Documents) {
+        let (Some(begun), Some(data)) = (self.begun.take(), self.noted.take()) else { return };
+        let event = buffer.get(begun..end).unwrap_or_default();
+        if event.ends_with(b"\n") {
+            documents.learn(event, data - begun);
         }
     }
 
@@ -115,7 +168,7 @@ impl Events {
         if let Some(relay) = &mut self.relay {
             relay.hold.begin_buffer();
             match chunk {
-                Some(chunk) => relay.end(&[], 0, chunk, pass),
+                Some(chunk) => relay.end(&[], 0, chunk, None, pass),
                 None => relay.hold.show(pass),
             }
             relay.hold.pass_finish(pass);
@@ -124,8 +177,15 @@ impl Events {
 }
 
 impl Relay {
-    /// The event at hand ends at `end` of the buffer.
-    fn end(&mut self, buffer: &[u8], end: usize, chunk: Chunk, pass: &mut impl FnMut(Part<'_>)) {
+    /// The event at hand ends at `end` of the buffer, and may be `familiar`.
+    fn end(
+        &mut self,
+        buffer: &[u8],
+        end: usize,
+        chunk: Chunk,
+        familiar: Option<&mut Familiar>,
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
         if chunk.is_usage_only && self.hides.usage {
             return self.hold.hide(buffer, end, self.changes.moved, pass);
         }
@@ -133,7 +193,7 @@ impl Relay {
         if chunk.is_finish && !self.changes.moved.is_empty() {
             self.hold.keep(buffer, end, is_stripped.then_some(&USAGE), pass);
         } else if is_stripped {
-            self.hold.strip(buffer, end, &USAGE, pass);
+            self.hold.strip(buffer, end, &USAGE, familiar, pass);
         } else {
             self.hold.show(pass);
         }
@@ -186,7 +246,10 @@ impl Data {
     fn end(&mut self, documents: &mut Documents) -> Option<Chunk> {
         match std::mem::replace(self, Self::Blank) {
             Self::Object => {
-                let chunk = documents.scanner.is_done().then(|| documents.tally.chunk());
+                let chunk = documents
+                    .scanner
+                    .is_done()
+                    .then(|| documents.tally.chunk(&documents.tally.event()));
                 documents.end();
                 return chunk;
             }

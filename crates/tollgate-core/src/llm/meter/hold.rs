@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
+use super::familiar::Familiar;
 use super::members::{kept, Cuts, Members};
 
 /// How much is kept back of an event that isn't whole, in bytes. The events of engines are far smaller,
@@ -96,12 +97,14 @@ impl Hold {
         }
     }
 
-    /// The event at hand, up to `end`, goes to the client without the member that `token` is the key of.
+    /// The event at hand, up to `end`, goes to the client without the member that `token` is the key of. If
+    /// the event is `familiar`, so is where that stands.
     pub(super) fn strip(
         &mut self,
         buffer: &[u8],
         end: usize,
         token: &Finder<'_>,
+        familiar: Option<&mut Familiar>,
         pass: &mut impl FnMut(Part<'_>),
     ) {
         match self.event {
@@ -109,7 +112,13 @@ impl Hold {
                 // No need to copy it.
                 self.event = None;
                 let event = buffer.get(at..end).unwrap_or_default();
-                let cuts = Cuts::of(event, token);
+                let cuts = match &familiar.as_ref().and_then(|familiar| familiar.cut(event.len())) {
+                    Some(cut) => Cuts::One([cut.clone()]),
+                    None => Cuts::of(event, token),
+                };
+                if let (Some(familiar), [cut]) = (familiar, cuts.all()) {
+                    familiar.note_cut(event.len(), cut);
+                }
                 self.pass_finish(pass);
                 self.pass_up_to(at, pass);
                 kept(event, cuts.all())

@@ -4,10 +4,8 @@
 //! to the client: all of it, at once, but for what a client did not ask for. Its memory is bounded, and
 //! its time is linear in what it reads, whatever that is.
 //!
-//! * `json_events`: a scanner of JSON that comes in pieces; `json_text`: its strings and scalars; `count`:
-//!   its numbers; `find`: its quotes and brackets;
-//! * `documents`: the JSON documents of an answer; `familiar`: what they have in common; `sse`, `events`:
-//!   the events of a stream;
+//! * `documents`: the JSON documents of an answer, read by `crate::json`; `sse`, `events`: the events of a
+//!   stream; `familiar`: what they have in common;
 //! * `places`: where in an answer the things stand that count;
 //! * `event`: what one document says; `tally`: what all of them say, put together; `shares`, `rest`: of
 //!   several answers to one request;
@@ -18,11 +16,8 @@ mod documents;
 mod event;
 mod events;
 mod familiar;
-mod find;
 mod hides;
 mod hold;
-mod json_events;
-mod json_text;
 mod members;
 mod places;
 mod reading;

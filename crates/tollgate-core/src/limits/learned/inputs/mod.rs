@@ -134,19 +134,24 @@ impl Factors {
 
     /// After the engine has said that it made so many `tokens` of the text.
     fn learn(&mut self, text: &Text, tokens: u64, rates: &Rates) {
-        let parts = text.iter().zip(&rates.0).map(|(n, rate)| u128::from(*n) * u128::from(*rate));
-        let whole: u128 = parts.clone().sum();
+        // Below 2^64, for the product of each; all of them together are more only by what nobody sends.
+        let parts = text.iter().zip(&rates.0).map(|(n, rate)| u64::from(*n) * u64::from(*rate));
+        let whole = parts.clone().fold(0, u64::saturating_add);
         if whole == 0 {
             return;
         }
-        let fraction = |part: u128| i64::try_from((part << 12) / whole).unwrap_or(ONE);
+        // Nearly all texts are so small that a word of the machine is enough.
+        let fraction = |part: u64| match part.checked_mul(1 << 12) {
+            Some(part) => i64::try_from(part / whole).unwrap_or(ONE),
+            None => i64::try_from((u128::from(part) << 12) / u128::from(whole)).unwrap_or(ONE),
+        };
         let mut shares = [0; FEATURES];
         for (share, part) in shares.iter_mut().zip(parts) {
             *share = fraction(part);
         }
         let each = || self.0.iter().zip(shares);
         let expected = each().map(|(f, share)| i64::from(f.value) * 16 * share).sum::<i64>() >> 12;
-        let seen = (u128::from(tokens) << (RATE_BITS + 12)) / whole;
+        let seen = (u128::from(tokens) << (RATE_BITS + 12)) / u128::from(whole);
         let seen = i64::try_from(seen).unwrap_or(i64::MAX);
         let seen = seen.clamp(expected / MOST_OFF, expected.saturating_mul(MOST_OFF));
         let error = seen - expected;
@@ -157,6 +162,10 @@ impl Factors {
             each().map(|(f, share)| (((i64::from(f.variance) * share) >> 12) * share) >> 12).sum();
         let all = (noise + spread).max(1);
         for (factor, share) in self.0.iter_mut().zip(shares) {
+            if share == 0 {
+                factor.variance = factor.variance.saturating_add(DRIFT).min(VARIANCE_MAX);
+                continue;
+            }
             let gain = (i64::from(factor.variance) * share / all).min(ONE * MOST_OFF);
             let value = i64::from(factor.value) * 16 + ((gain * error) >> 12);
             factor.value = u16::try_from(((value + 8) >> 4).max(0))

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
 
-use crate::worker::status::StatusFile;
 use followed::Followed;
 use nginx::log::cycle_error;
 use shared_block::Mapping;
@@ -134,7 +133,8 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::NoMemory(error) if error.kind() == io::ErrorKind::FileTooLarge => write!(
                 f,
                 "no memory to share between workers: {error}; raise the limit on the size of files \
-                 (\"ulimit -f\", \"LimitFSIZE=\"), a 33rd part of which it may have"
+                 (\"ulimit -f\", \"LimitFSIZE=\"), which holds for this memory as well, to 33 times the size of \
+                 the keys"
             ),
             Self::NoMemory(error) => write!(f, "no memory to share between workers: {error}"),
             Self::Bug { paths } => write!(f, "internal error with \"{paths}\""),
@@ -185,6 +185,12 @@ impl<S: Source> Live<S> {
     }
 }
 
+/// Where it is told what was taken from the files of each set, and what was not.
+pub(crate) trait Report: Send + Sync {
+    /// Tells it of the set of this number: `change` makes the new state from the one before.
+    fn set(&self, set: usize, change: &mut dyn FnMut(SetState) -> SetState);
+}
+
 /// A [`Live`], whatever it is of.
 pub(crate) trait Follow {
     /// The configuration is complete. What was read stays for the workers; this process needs it no
@@ -205,7 +211,7 @@ pub(crate) trait Follow {
     fn description(&self) -> SetDescription;
 
     /// In the master: has it told in this file, as this set, what is made of the files.
-    fn tell_in(&self, file: &Arc<StatusFile>, set: usize);
+    fn tell_in(&self, report: &Arc<dyn Report>, set: usize);
 
     /// The number of the generation that requests use; 0: they have none.
     fn in_use(&self) -> u64;
@@ -246,10 +252,10 @@ impl<S: Source> Follow for Live<S> {
         SetDescription { kind: S::KIND, paths: self.followed.source.paths().to_vec() }
     }
 
-    fn tell_in(&self, file: &Arc<StatusFile>, set: usize) {
-        file.write_set(set, |_| self.first.clone());
+    fn tell_in(&self, report: &Arc<dyn Report>, set: usize) {
+        report.set(set, &mut |_| self.first.clone());
         // There is one file for each configuration, and so for each of us.
-        let _ = self.followed.told_in.set((Arc::clone(file), set));
+        let _ = self.followed.told_in.set((Arc::clone(report), set));
     }
 
     fn in_use(&self) -> u64 {
