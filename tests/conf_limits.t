@@ -298,6 +298,13 @@ push @accepted, (
 	['tenants of tokens', http => "$usual{http}\n" . 'tollgate_limit x key=$tollgate_tenant requests=1r/s;',
 		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
 			. 'tollgate_jwt_claim tenant org.id; tollgate_apply x;'],
+	['a map of tenants of tokens', http => "$usual{http}\n" . 'tollgate_limit x key=$group requests=1r/s;'
+		. ' map $tollgate_tenant $group { default $tollgate_tenant; acme gold; }',
+		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_jwt_claim tenant org.id; tollgate_apply x;'],
+	['a map of tenants that has a value for those without', http => "$usual{http}\n"
+		. 'tollgate_limit x key=$group requests=1r/s; map $tollgate_tenant $group { default rest; acme gold; }',
+		location => "$usual{location}\ntollgate_apply x;"],
 	['tenants of tokens, and API keys', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_tenant requests=1r/s;',
 		location => "$usual{location}\ntollgate_auth api_key jwt;\ntollgate_jwt_key_file secret;\n"
@@ -351,6 +358,11 @@ push @warned, (
 		location => "$usual{location}\ntollgate_apply lim; # !"],
 	['tenants of API keys, in a text', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"'],
 		http => "$usual{http}\ntollgate_limit lim key=t:\${Tollgate_Tenant} requests=1r/s;",
+		location => "$usual{location}\ntollgate_apply lim; # !"],
+	['a map of tenants of API keys', ['"tollgate_apply lim" has no effect',
+		'"$group", a map of "$tollgate_tenant", in the key of', 'add "tollgate_jwt_claim tenant CLAIM;"'],
+		http => "$usual{http}\ntollgate_limit lim key=\$group requests=1r/s;\n"
+			. 'map $tollgate_tenant $group { default $tollgate_tenant; acme gold; }',
 		location => "$usual{location}\ntollgate_apply lim; # !"],
 	['tenants of tokens that name none', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"'],
 		http => "$usual{http}\ntollgate_limit lim key=\$tollgate_tenant requests=1r/s;",

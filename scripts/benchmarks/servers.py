@@ -27,12 +27,12 @@ http {{
     {http}
     server {{
         listen 127.0.0.1:{port};
+        client_body_buffer_size 1m;
         location / {{
             {location}
             proxy_pass http://engine;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            client_body_buffer_size 1m;
         }}
     }}
 }}

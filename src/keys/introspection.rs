@@ -10,14 +10,13 @@ use tollgate_core::introspection::{question, verdict, Verdict, MAX_NEGATIVE_SECS
 use tollgate_core::jwt::{ClaimMap, Policy, TokenError};
 use tollgate_core::principal::Principal;
 
-use crate::ffi::clock::wall_clock;
-use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::request::Request;
-use crate::ffi::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
+use crate::clock::wall_clock;
 use crate::keys::live::next_id;
+use crate::keys::memory::TOKENS;
 use crate::keys::waiting::Topic;
-use crate::per_worker;
-use crate::request::auth_failures::Suspicion;
+use crate::types::Request;
+use nginx::log::{cycle_error, cycle_warn};
+use nginx::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
 
 /// A provider that tells what tokens are worth.
 pub(crate) struct Introspector {
@@ -47,8 +46,14 @@ enum Answer {
     None,
 }
 
+/// What a credential is suspected of until its provider has answered.
+pub(crate) trait Suspicion {
+    /// It is not known to be wrong after all.
+    fn clear(&self);
+}
+
 /// What is called before a question about a credential is asked, and may refuse it.
-pub(crate) type Consent<'c> = &'c dyn Fn() -> Result<Rc<Suspicion>, Reason>;
+pub(crate) type Consent<'c> = &'c dyn Fn() -> Result<Rc<dyn Suspicion>, Reason>;
 
 /// What a request gets.
 pub(crate) enum Standing {
@@ -106,7 +111,7 @@ impl Introspector {
             Some(Some(Answer::None)) => return Standing::Unavailable,
             Some(None) | None => {}
         }
-        if let Some(known) = per_worker::with(|worker| worker.tokens.get(self.id, token, now)) {
+        if let Some(known) = TOKENS.with(|tokens| tokens.get(self.id, token, now)) {
             return Standing::Judged(known);
         }
         let asked = self.asked.borrow().get(token).cloned();
@@ -120,7 +125,12 @@ impl Introspector {
         }
     }
 
-    fn ask(self: &Rc<Self>, r: Request<'_>, token: &[u8], suspicion: Rc<Suspicion>) -> Standing {
+    fn ask(
+        self: &Rc<Self>,
+        r: Request<'_>,
+        token: &[u8],
+        suspicion: Rc<dyn Suspicion>,
+    ) -> Standing {
         let inquiry = Rc::new(Inquiry { topic: Topic::new(), answer: RefCell::new(None) });
         let (this, theirs, doubt) = (Rc::clone(self), Rc::clone(&inquiry), Rc::clone(&suspicion));
         let about: Box<[u8]> = token.into();
@@ -177,7 +187,7 @@ impl Introspector {
                             (Err(*error), self.cache_secs.min(MAX_NEGATIVE_SECS))
                         }
                     };
-                    per_worker::with(|w| w.tokens.insert_for(self.id, token, known, now, secs));
+                    TOKENS.with(|tokens| tokens.insert_for(self.id, token, known, now, secs));
                     return Answer::Verdict(verdict);
                 }
                 None if is_compressed(body) => COMPRESSED.to_owned(),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tollgate_core::file_rights::{dangers, Place as Standing, Rights};
 
-use crate::ffi::conf::Place;
-use crate::ffi::process::Workers;
 use crate::keys::mounts::Mounts;
+use nginx::conf::Position;
+use nginx::process::Workers;
 
 /// A file of keys that a directive names.
 #[derive(Debug)]
@@ -16,13 +16,18 @@ pub(crate) struct KeyFile {
     directive: &'static str,
     pub(crate) path: String,
     /// Of the directive.
-    place: Place,
+    place: Position,
     /// Whoever reads it can make tokens.
     is_secret: bool,
 }
 
 impl KeyFile {
-    pub(crate) fn new(directive: &'static str, path: &str, place: &Place, is_secret: bool) -> Self {
+    pub(crate) fn new(
+        directive: &'static str,
+        path: &str,
+        place: &Position,
+        is_secret: bool,
+    ) -> Self {
         Self { directive, path: path.to_owned(), place: place.clone(), is_secret }
     }
 

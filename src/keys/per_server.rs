@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::ffi::request::Request;
+use crate::types::Request;
 
 /// One `T` for each server, made when it is first asked for.
 pub(crate) struct PerServer<T> {

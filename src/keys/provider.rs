@@ -8,12 +8,12 @@ use tollgate_core::jwt::{
     AlgorithmSet, Binding, KeyError, KeySet, Lifetime, Move, Newer, RemoteKeys,
 };
 
-use crate::ffi::clock::mono_now;
-use crate::ffi::log::{cycle_error, cycle_info, cycle_warn};
-use crate::ffi::request::Request;
-use crate::ffi::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
+use crate::clock::mono_now;
 use crate::keys::live;
 use crate::keys::waiting::Topic;
+use crate::types::Request;
+use nginx::log::{cycle_error, cycle_info, cycle_warn};
+use nginx::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
 
 /// Of how many keys of one set is told that they are not used: whoever publishes them is somebody else.
 const TOLD: usize = 10;

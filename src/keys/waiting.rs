@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::ffi::clock::mono_now;
-use crate::ffi::parked::Parked;
-use crate::ffi::timer::Timer;
+use crate::clock::mono_now;
 use crate::keys::live::next_id;
+use nginx::request::handles::Parked;
+use nginx::timer::Timer;
 
 /// How long a request waits, in nanoseconds, for all that it waits for together.
 const PATIENCE: u64 = 10_000_000_000;

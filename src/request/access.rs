@@ -15,27 +15,31 @@ use tollgate_core::principal::Principal;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
-use crate::ffi::request::{Request, Verdict};
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
-use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Grounds, Means};
+use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body as request_body;
 use crate::request::estimate;
+use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
+use crate::request::learn;
 use crate::request::meter::Metering;
 use crate::request::queue;
 use crate::request::refusal::{self, Arrival};
-use crate::request::revocation::Running;
+use crate::request::running::Running;
 use crate::request::state::{self, Asked, Body, SavedCredential, State, Step};
-use crate::worker::upkeep;
+use crate::types::Request;
+use crate::zone::lock::ZoneLock;
+use nginx::request::Keeper;
+use nginx::Verdict;
 
 /// The access handler.
 pub(crate) fn judge(r: Request<'_>) -> Verdict {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
-    crate::faults::at(conf, crate::faults::Callback::Access);
+    crate::faults::at(conf.planted, crate::faults::Callback::Access);
     let Some(policy) = conf.policy() else {
         return match leave_no_edit(r) {
             Some(()) => Verdict::Declined,
@@ -47,7 +51,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         return Verdict::Declined;
     }
     let redirected = r.state().is_none();
-    let Some(state) = r.attach_state(|| make_state(r, policy)) else {
+    let Some(state) = r.attach_state(|keeper| make_state(r, policy, keeper)) else {
         return Verdict::Status(answer(Reason::InternalError).status);
     };
     if redirected {
@@ -69,7 +73,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         Ok(Progress::Decided) => Ok(()),
         Ok(Progress::Body) => {
             state.borrow_mut().step = Step::Body;
-            return r.read_body();
+            return Verdict::ReadBody;
         }
         Ok(Progress::Provider(topic)) => match wait_for(r, state, topic) {
             Some(verdict) => return verdict,
@@ -131,7 +135,7 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
     let Some(policy) = r.loc_conf().policy() else {
         return status;
     };
-    if let Some(state) = r.attach_state(|| make_state(r, policy)) {
+    if let Some(state) = r.attach_state(|keeper| make_state(r, policy, keeper)) {
         let state = &mut *state.borrow_mut();
         let cause = if state.broken { Cause::VariableFailed } else { Cause::Panic };
         let denied = Some(Decision::Deny(Reason::InternalError));
@@ -219,7 +223,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
 }
 
 /// The first look at a request: its id, and its credential.
-pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
+pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keeper<'r>) -> State {
     let mut presented = Presented::default();
     let mut request_id = None;
     for header in r.headers_in() {
@@ -231,13 +235,13 @@ pub(crate) fn make_state(r: Request<'_>, policy: &Rc<Policy>) -> State {
     }
     let credential = match (presented.finish(), presented.cause()) {
         (Presentation::One(one), None) => {
-            SavedCredential::One { bytes: r.keep(one.bytes), bearer: one.bearer, raw: one.raw }
+            SavedCredential::One { bytes: keeper.keep(one.bytes), bearer: one.bearer, raw: one.raw }
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
     let request_id = request_id::choose(r, policy, request_id);
     // Without memory for an id, there is none; the request fails soon enough.
-    State::new(Rc::clone(policy), r.keep(request_id.unwrap_or_default()), credential)
+    State::new(Rc::clone(policy), keeper.keep(request_id.unwrap_or_default()), credential)
 }
 
 fn decide(
@@ -247,9 +251,9 @@ fn decide(
     step: Step,
 ) -> Result<Progress, Denial> {
     let conf = r.main_conf();
-    let (zone, lock) = conf.zone().ok_or(Cause::NoZone)?;
-    upkeep::join(zone, conf);
-    let admission = Admission { r, state, policy, zone, lock: &lock };
+    let mapped = conf.zone().ok_or(Cause::NoZone)?;
+    let zone = mapped.get();
+    let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
     let known = state.borrow().route;
     let route = known.unwrap_or_else(|| state::route(r, policy));
     if step == Step::Credential {
@@ -394,7 +398,7 @@ fn inspect(
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).copied();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
-    let learned = estimate::learned_keys(r, state, zone, model);
+    let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);

@@ -10,17 +10,19 @@ use tollgate_core::limits::{
     Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Subject, Take, Zone,
 };
 
+use crate::clock::now;
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
-use crate::ffi::clock::now;
-use crate::ffi::request::Request;
-use crate::ffi::shm::ZoneLock;
-use crate::per_worker;
-use crate::request::asks::{Amounts, Scratch, Source, Widths};
+use crate::request::asks::{Amounts, Scratch, Source, Widths, SCRATCH};
 use crate::request::estimate::{Estimate, Whose};
 use crate::request::queue::{self, NoPlace, Turn};
+use crate::request::rates;
+use crate::request::report::LimitReport;
 use crate::request::reservation::Reservation;
-use crate::request::state::{Charged, LimitReport, State};
+use crate::request::state::{Charged, State};
+use crate::types::Request;
+use crate::zone::lock::ZoneLock;
+use crate::zone::{member, Mapped};
 
 /// After which time a client may try again that found a queue full: nobody knows.
 const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
@@ -52,8 +54,10 @@ pub(crate) struct Admission<'a, 'r> {
     pub(crate) r: Request<'r>,
     pub(crate) state: &'a RefCell<State>,
     pub(crate) policy: &'a Rc<Policy>,
-    pub(crate) zone: &'a Rc<Zone<'static>>,
-    pub(crate) lock: &'a ZoneLock,
+    pub(crate) mapped: &'a Rc<Mapped>,
+    /// What is in there.
+    pub(crate) zone: &'a Zone<'a>,
+    pub(crate) lock: &'a ZoneLock<'a>,
 }
 
 impl Admission<'_, '_> {
@@ -93,7 +97,7 @@ impl Admission<'_, '_> {
     /// Refuses a client whose limits are spent already, before its body is read: looks at what
     /// doesn't depend on the body, and takes nothing.
     pub(crate) fn check_before_body(&self) -> Result<(), Shortage> {
-        let mut scratch = per_worker::with(|worker| std::mem::take(&mut worker.scratch));
+        let mut scratch = SCRATCH.with(std::mem::take);
         scratch.clear();
         self.tier_asks(&mut scratch, Amounts::default());
         scratch.of_tier = scratch.asks.len();
@@ -111,7 +115,7 @@ impl Admission<'_, '_> {
                 Err(shortage)
             }
         };
-        per_worker::with(|worker| worker.scratch = scratch);
+        SCRATCH.with(|kept| *kept = scratch);
         outcome
     }
 
@@ -138,7 +142,7 @@ impl Admission<'_, '_> {
         };
         let may_wait = !is_late && !self.policy.dry_run;
         // Evaluating keys calls into nginx, so the worker's memory is borrowed only for a moment.
-        let mut scratch = per_worker::with(|worker| std::mem::take(&mut worker.scratch));
+        let mut scratch = SCRATCH.with(std::mem::take);
         scratch.clear();
         let mut outcome = self.reserve_with(&mut scratch, may_wait);
         if let (true, Err(shortage)) = (is_late, &mut outcome) {
@@ -146,7 +150,7 @@ impl Admission<'_, '_> {
                 shortage.detail = Some(Cause::QueueTimeout.into());
             }
         }
-        per_worker::with(|worker| worker.scratch = scratch);
+        SCRATCH.with(|kept| *kept = scratch);
         if !matches!(outcome, Ok(Admitted::Queued)) {
             self.state.borrow_mut().leave_queue();
         }
@@ -181,10 +185,10 @@ impl Admission<'_, '_> {
         }
         loop {
             let mut leases = Vec::new();
-            let outcome = per_worker::with(|worker| {
+            let outcome = member::with(|member| {
                 let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
-                let holder = worker.holder.as_mut();
-                per_worker::note_changed();
+                let holder = member.holder.as_mut();
+                member::note_changed();
                 self.zone.reserve(asks, now(), self.lock, holder, standings, &mut leases)
             });
             let refused = match outcome {
@@ -219,14 +223,14 @@ impl Admission<'_, '_> {
         index: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, Shortage> {
-        let has_room = !self.is_stranger() || self.zone.ledger().queue().has_spare();
+        let has_room = !self.is_stranger() || self.zone.queue().has_spare();
         let joined = match has_room {
             true => queue::join(self.zone, self.lock, place),
             false => Err(NoPlace::NoRoom),
         };
         match joined {
             Ok(ticket) => {
-                self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.zone)));
+                self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.mapped)));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
             }
             Err(NoPlace::QueueFull) => {
@@ -317,8 +321,7 @@ impl Admission<'_, '_> {
         };
         self.add(scratch, (key, Whose::Own, None), &tier.limits, due, is_replaced);
         if let Some(per_minute) = own_rate.filter(|_| !due.only_tokens) {
-            let (scale, label) =
-                per_worker::with(|worker| worker.token_rate(self.zone, per_minute));
+            let (scale, label) = rates::of(self.zone, per_minute);
             let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
             let take = Take::Bucket { dimension, scale, n: 1, oversize };
             scratch.push(Ask::new(key, take), &label, Source::default());
@@ -398,14 +401,14 @@ impl Admission<'_, '_> {
         state.charged.push(Charged { policy: Rc::clone(self.policy), principal, with_tokens });
         state.limit = None;
         if Reservation::is_needed(&scratch.asks, &leases) {
-            let (zone, lock) = (Rc::clone(self.zone), self.lock.clone());
-            state.reservations.push(Reservation::new(zone, lock, &scratch.asks, leases));
+            let zone = Rc::clone(self.mapped);
+            state.reservations.push(Reservation::new(zone, &scratch.asks, leases));
         }
     }
 
     /// Notes what the client is told about. What it cares for is its own limit with least left; only
     /// where it has none, that of a rule. (It may have been charged to its own in a location before.)
-    fn show(&self, scratch: &Scratch) {
+    pub(super) fn show(&self, scratch: &Scratch) {
         let [requests, tokens] = scratch.least_left();
         let shown = &mut self.state.borrow_mut().shown;
         for (found, place) in [(requests, &mut shown.requests), (tokens, &mut shown.tokens)] {
@@ -415,57 +418,5 @@ impl Admission<'_, '_> {
                 *place = Some(found);
             }
         }
-    }
-
-    /// The shortage that a refusal is.
-    fn refuse(&self, refused: Refused, scratch: &Scratch) -> Shortage {
-        self.show(scratch);
-        let (index, wait_nanos) = match refused {
-            Refused::Exceeded(Exceeded { ask, wait_nanos, .. }) => (ask, wait_nanos),
-            Refused::Oversized(ask) => (ask, 0),
-            Refused::ZoneFull(_) => {
-                self.complain("is full, a request is refused");
-                return self.full(Cause::NoRoomForClient);
-            }
-            Refused::NoLease => {
-                self.complain("has no room for a further request in flight");
-                return self.full(Cause::NoRoomInFlight);
-            }
-        };
-        let is_oversized = matches!(refused, Refused::Oversized(_));
-        let reason = match scratch.asks.get(index).map(|ask| ask.take) {
-            Some(Take::Bucket { dimension, .. }) => match dimension {
-                Dimension::Requests | Dimension::AuthFailures => Reason::RequestsExceeded,
-                _ if is_oversized => Reason::RequestOverLimit,
-                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
-                    Reason::TokensExceeded
-                }
-            },
-            Some(Take::Budget { .. }) => Reason::BudgetExceeded,
-            Some(Take::Concurrency { .. }) => Reason::ConcurrencyExceeded,
-            None => Reason::InternalError,
-        };
-        let has_no_slot = reason == Reason::ConcurrencyExceeded;
-        let detail = has_no_slot.then(|| Cause::NoFreeSlot.into());
-        Shortage { reason, wait_nanos, report: scratch.report(index), detail }
-    }
-
-    /// The zone is full.
-    fn full(&self, cause: Cause) -> Shortage {
-        Detail::new(cause, self.r.main_conf().zone_name().to_owned()).into()
-    }
-
-    /// Says, once a minute, that a rule counts those together for whom there is no room.
-    pub(crate) fn say_crowded(&self, rule: &str) {
-        if per_worker::with(|worker| worker.may_say_crowded()) {
-            self.complain(&format!("counts all for whom \"{rule}\" has no room together"));
-        }
-    }
-
-    fn complain(&self, what: &str) {
-        self.r.log().error(format_args!(
-            "tollgate_zone \"{}\" {what}; make the zone larger",
-            self.r.main_conf().zone_name()
-        ));
     }
 }

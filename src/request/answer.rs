@@ -6,29 +6,20 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers::{self, retry_after, LimitState, RetryAfter};
-use tollgate_core::rest::Rest;
 
+use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;
-use crate::ffi::clock::wall_now;
-use crate::ffi::relay::Buffers;
-use crate::ffi::request::Request;
 use crate::request::access::make_state;
-use crate::request::meter::Metering;
 use crate::request::refusal;
+use crate::request::report::LimitReport;
 use crate::request::settlement;
-use crate::request::state::{Body, LimitReport, State};
+use crate::request::state::{Body, State};
+use crate::types::Request;
+use nginx::{Header, Reader as _};
 
 const SWITCHING_PROTOCOLS: u16 = 101;
 const REQUEST_ID: &str = "x-request-id";
 const ANTHROPIC_REQUEST_ID: &str = "request-id";
-
-/// What becomes of the header of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Header {
-    Passes,
-    /// The engine answered what it was not asked.
-    BadGateway,
-}
 
 /// The header filter. `None` when nginx has no memory, or a variable failed: a 500, then.
 pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
@@ -38,10 +29,11 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     let state = match (r.find_state(), r.loc_conf().policy()) {
         (Some(state), _) => state,
         // nginx answers before we are asked (the body is too large, say): that has an id, too.
-        (None, Some(policy)) => r.attach_state(|| make_state(r, policy))?,
+        (None, Some(policy)) => r.attach_state(|keeper| make_state(r, policy, keeper))?,
         (None, None) => return Some(Header::Passes),
     };
     if r.status_out() == SWITCHING_PROTOCOLS && !may_upgrade(r) {
+        // The engine answered what it was not asked.
         return Some(Header::BadGateway);
     }
     // Only where the answer is made in the location that refused; after an internal redirect to one
@@ -51,7 +43,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     let mut state = cell.borrow_mut();
     #[cfg(debug_assertions)]
     if !state.abandoned {
-        crate::faults::at(r.loc_conf(), crate::faults::Callback::HeaderFilter);
+        crate::faults::at(r.loc_conf().planted, crate::faults::Callback::HeaderFilter);
     }
     if state.broken && !state.abandoned && state.refusal().is_none() {
         return None;
@@ -118,7 +110,7 @@ pub(crate) fn body(r: Request<'_>) -> Option<&[u8]> {
         return None;
     };
     #[cfg(debug_assertions)]
-    crate::faults::at(r.loc_conf(), crate::faults::Callback::BodyFilter);
+    crate::faults::at(r.loc_conf().planted, crate::faults::Callback::BodyFilter);
     state.body = Body::Sent;
     Some(r.kept(body))
 }
@@ -126,18 +118,6 @@ pub(crate) fn body(r: Request<'_>) -> Option<&[u8]> {
 /// Whether the client was promised a body of ours that it hasn't got.
 pub(crate) fn owes_body(r: Request<'_>) -> bool {
     r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
-}
-
-/// Works on the metering of an answer that is read as it goes by, on the buffers of its request, and on what
-/// is still to come of it.
-pub(crate) fn with_metering<T>(
-    r: Request<'_>,
-    f: impl FnOnce(&mut Metering, &mut Buffers, &mut Option<Rest>) -> T,
-) -> Option<T> {
-    let mut state = r.state().filter(|_| r.is_main())?.borrow_mut();
-    let State { metering, buffers, rest, .. } = &mut *state;
-    let metering = metering.as_mut().filter(|metering| metering.is_reading())?;
-    Some(f(metering, buffers, rest))
 }
 
 fn limit_state(report: &LimitReport) -> LimitState {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tollgate_core::limits::{Ask, Dimension, Need, Standing, Take};
 use tollgate_core::price::Price;
 
+use crate::per_worker::PerWorker;
 use crate::request::estimate::{Estimate, Whose};
 use crate::request::queue;
-use crate::request::state::LimitReport;
+use crate::request::report::LimitReport;
 
 /// How much of each dimension a request takes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,6 +76,9 @@ pub(crate) struct Scratch {
     /// How many of the asks are those of the client's own limits; the others are those of rules.
     pub(crate) of_tier: usize,
 }
+
+/// The one of this worker, which a request takes for as long as it is judged.
+pub(crate) static SCRATCH: PerWorker<Scratch> = PerWorker::new(Scratch::default);
 
 impl Scratch {
     pub(crate) fn clear(&mut self) {

@@ -1,14 +1,17 @@
 //! LOG: one audit line. What the answer didn't settle by its end, is settled now.
 
-use tollgate_core::audit::{identity, Record, Remaining};
+use tollgate_core::audit::{identity, Record, Remaining, TimeFormat};
 use tollgate_core::disclosure::{carries, redacted};
 use tollgate_core::llm::Source;
 
-use crate::ffi::clock::wall_now;
-use crate::ffi::request::Request;
-use crate::per_worker;
+use crate::clock::wall_now;
+use crate::per_worker::PerWorker;
 use crate::request::settlement;
 use crate::request::state::State;
+use crate::types::Request;
+
+/// The time of the lines, as it was written last.
+static TIME: PerWorker<TimeFormat> = PerWorker::new(TimeFormat::default);
 
 /// The log handler.
 pub(crate) fn write(r: Request<'_>) {
@@ -17,7 +20,7 @@ pub(crate) fn write(r: Request<'_>) {
     }
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
-    crate::faults::at(conf, crate::faults::Callback::Log);
+    crate::faults::at(conf.planted, crate::faults::Callback::Log);
     let state = r.find_state();
     if let Some(state) = state {
         settlement::settle(r, state);
@@ -75,7 +78,7 @@ pub(crate) fn write(r: Request<'_>) {
             record.ttft_ms = metering.ttft_ms;
         }
     }
-    per_worker::with(|worker| log.append(|out| record.write_line(&mut worker.time, out)));
+    TIME.with(|time| log.append(|out| record.write_line(time, out)));
 }
 
 fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {

@@ -1,41 +1,18 @@
 //! ACCESS: wrong credentials are counted, and so are questions about credentials until they are answered.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::decision::Reason;
-use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject, Zone};
+use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject};
 
+use crate::clock::now;
 use crate::conf::rules::{Bucket, LimitRule};
-use crate::ffi::clock::now;
-use crate::per_worker;
+use crate::keys::introspection::Suspicion;
 use crate::request::admit::{Admission, Shortage};
-use crate::request::state::LimitReport;
-
-/// What was counted as a wrong credential when its provider was asked. That is up to the answer, whether or
-/// not the client is still there to hear it.
-pub(crate) struct Suspicion {
-    taken: RefCell<Vec<Ask>>,
-    zone: Rc<Zone<'static>>,
-}
-
-impl Suspicion {
-    /// The credential is not known to be wrong after all: it is given back.
-    pub(crate) fn clear(&self) {
-        let taken = self.taken.take();
-        // A single process may have got another zone.
-        let is_same = |known: &Zone<'_>| known.is_same(&self.zone);
-        if per_worker::with(|worker| worker.zone.as_ref().is_some_and(is_same)) {
-            per_worker::note_changed();
-            self.zone.give_back(&taken, now());
-        }
-    }
-
-    fn stands(&self) -> bool {
-        !self.taken.borrow().is_empty()
-    }
-}
+use crate::request::report::LimitReport;
+use crate::request::suspicion::Counted;
+use crate::zone::member;
 
 impl Admission<'_, '_> {
     /// Whether the address (or whatever the rules' keys are) has presented too many wrong
@@ -82,14 +59,13 @@ impl Admission<'_, '_> {
 
     /// Counts a credential as a wrong one before its provider is asked, so that no more questions are
     /// open at once than failures are left.
-    pub(crate) fn suspect(&self) -> Result<Rc<Suspicion>, Shortage> {
+    pub(crate) fn suspect(&self) -> Result<Rc<dyn Suspicion>, Shortage> {
         let mut taken = Vec::new();
         if let Err(shortage) = self.take_failures(&mut taken) {
             self.zone.give_back(&taken, now());
             return Err(shortage);
         }
-        let suspicion =
-            Rc::new(Suspicion { taken: RefCell::new(taken), zone: Rc::clone(self.zone) });
+        let suspicion = Rc::new(Counted::new(taken, Rc::clone(self.mapped)));
         self.state.borrow_mut().suspicion = Some(Rc::clone(&suspicion));
         Ok(suspicion)
     }
@@ -97,7 +73,7 @@ impl Admission<'_, '_> {
     /// Takes a failure from each limit, whether or not one of them is spent, and adds what was taken.
     fn take_failures(&self, taken: &mut Vec<Ask>) -> Result<(), Shortage> {
         let now = now();
-        per_worker::note_changed();
+        member::note_changed();
         let mut worst = None;
         for rule in self.failure_rules() {
             let mut take = |subject: &Subject<'_>| {

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::clock::UnixSeconds;
 use tollgate_core::credential::Credential;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{odd_key, Cause, Detail};
@@ -12,16 +11,16 @@ use tollgate_core::jwt::{self, ClaimMap, Newer, TokenError, VerifiedToken};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::principal::{AuthMethod, Principal};
 
+use crate::clock::wall_clock;
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
-use crate::ffi::clock::{wall_clock, wall_now};
-use crate::ffi::request::Request;
 use crate::keys::introspection::{Consent, Inquiry, Introspector, Standing};
-use crate::keys::live;
+use crate::keys::memory;
 use crate::keys::provider::Keys;
 use crate::keys::waiting::Topic;
-use crate::per_worker;
+use crate::request::grounds::Grounds;
 use crate::request::state::{SavedCredential, State};
+use crate::types::Request;
 
 /// A refusal, with what is known about it.
 pub(crate) struct Denial {
@@ -118,7 +117,7 @@ pub(crate) fn authenticate(
         // A token that was verified here before has that shape, and need not be taken apart again.
         let known = match credential.bearer && jwt::may_be_jws(credential.bytes) {
             true => verifier.keys.id(r).and_then(|keys| {
-                per_worker::with(|worker| worker.tokens.get(keys, credential.bytes, now))
+                memory::TOKENS.with(|tokens| tokens.get(keys, credential.bytes, now))
             }),
             false => None,
         };
@@ -133,7 +132,7 @@ pub(crate) fn authenticate(
         // Without a set nobody can be judged.
         let set = keys.current().ok_or(Cause::NoKeySet)?;
         let find = |key: &[u8]| set.loaded.find(key);
-        let found = per_worker::with(|worker| worker.api_keys.get(set.id, credential.bytes, find));
+        let found = memory::API_KEYS.with(|known| known.get(set.id, credential.bytes, find));
         if let Some(key) = found {
             return match key.judge(now, r.client_addr()) {
                 Ok(principal) => Ok(Authentication::Done(Some(Arc::clone(principal)))),
@@ -231,7 +230,7 @@ fn remember(
 ) -> Result<Arc<Principal>, TokenError> {
     let now = wall_clock();
     verified.map(|verified| {
-        per_worker::with(|worker| worker.tokens.insert(keys, token, &verified, now));
+        memory::TOKENS.with(|tokens| tokens.insert(keys, token, &verified, now));
         Arc::clone(verified.principal())
     })
 }
@@ -287,20 +286,6 @@ pub(crate) fn with_claims<T>(
         AuthMethod::Introspection => {
             policy.introspector.as_ref().map(|introspector| f(introspector.of(r).claims()))
         }
-    }
-}
-
-/// What a judgement rests on: as long as it is the same, so is the judgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grounds {
-    epoch: u64,
-    /// Running requests are looked at once in a second.
-    at: UnixSeconds,
-}
-
-impl Grounds {
-    pub(crate) fn now() -> Self {
-        Self { epoch: live::epoch(), at: wall_now().seconds() }
     }
 }
 

@@ -8,7 +8,7 @@ use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::IncludeUsage;
-use crate::ffi::request::Request;
+use crate::types::Request;
 
 /// Why a body is refused.
 pub(crate) struct Refused {

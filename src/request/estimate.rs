@@ -1,20 +1,13 @@
-//! What a request may take, before it is known, and what is learned from what it took.
+//! What a request may take, before it is known.
 
-use std::cell::RefCell;
-
-use tollgate_core::address::AddressKey;
-use tollgate_core::limits::{Author, Group, LearnedKeys, Need, Output, Zone};
+use tollgate_core::limits::{LearnedKeys, Need, Zone};
 use tollgate_core::llm::estimate::{output_tokens, text, tokens_of_text, START_RATES};
-use tollgate_core::llm::{LlmRequest, Source, Usage};
+use tollgate_core::llm::{LlmRequest, Usage};
 use tollgate_core::price::Price;
 
+use crate::clock::mono_now;
 use crate::conf::policy::Policy;
 use crate::conf::settings::Reserve;
-use crate::ffi::clock::mono_now;
-use crate::ffi::request::Request;
-use crate::per_worker;
-use crate::request::meter::{Metering, Outcome};
-use crate::request::state::State;
 
 /// What a request may take, in tokens.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,25 +59,6 @@ impl Estimate {
     }
 }
 
-/// Where it is kept what requests like this one teach: of the client, else of the address.
-pub(crate) fn learned_keys(
-    r: Request<'_>,
-    state: &RefCell<State>,
-    zone: &Zone<'_>,
-    model: &str,
-) -> LearnedKeys {
-    let state = state.borrow();
-    let tier = state.tier.as_ref().map_or("", |tier| tier.name.as_str());
-    let (group, author) = match &state.principal {
-        Some(principal) => (Group::Clients, Author::of_client(principal.limit_key(zone))),
-        None => match r.client_addr() {
-            Some(address) => (Group::Strangers, zone.author(AddressKey::new(address).network())),
-            None => (Group::Strangers, zone.author(b"unix:")),
-        },
-    };
-    zone.learned_keys((tier, model), group, author)
-}
-
 /// What the request may take.
 pub(crate) fn estimate(
     policy: &Policy,
@@ -118,15 +92,16 @@ pub(crate) fn estimate(
 /// What of a request is kept to learn from its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lesson {
-    keys: LearnedKeys,
+    pub(super) keys: LearnedKeys,
     /// `None`: nothing is to be learned from its input.
-    input: Option<InputLesson>,
+    pub(super) input: Option<InputLesson>,
 }
 
+/// The input of such a request.
 #[derive(Clone, Copy, Debug)]
-struct InputLesson {
-    text: tollgate_core::limits::Text,
-    token_ids: u64,
+pub(super) struct InputLesson {
+    pub(super) text: tollgate_core::limits::Text,
+    pub(super) token_ids: u64,
 }
 
 impl Lesson {
@@ -137,25 +112,5 @@ impl Lesson {
             .filter(|_| policy.estimate.input.is_learned())
             .map(|_| InputLesson { text: text(request), token_ids });
         Self { keys, input }
-    }
-}
-
-/// Notes what an answer took, for the estimates of those to come.
-pub(crate) fn learn(state: &State, metering: &Metering, outcome: &Outcome, zone: &Zone<'_>) {
-    if outcome.source != Source::Measured {
-        return;
-    }
-    let lesson = &metering.lesson;
-    let now = mono_now();
-    per_worker::note_changed();
-    if let Some(input) = &lesson.input {
-        let tokens = outcome.usage.input.saturating_sub(input.token_ids);
-        if tokens > 0 {
-            zone.learn_input(&lesson.keys, (&input.text, tokens), &START_RATES, now);
-        }
-    }
-    if let Some(tokens) = outcome.output_of_one(metering) {
-        let output = Output { tokens, is_whole: outcome.is_whole(metering) };
-        zone.learn_output(&lesson.keys, output, state.policy.estimate.output, now);
     }
 }

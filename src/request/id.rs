@@ -2,10 +2,13 @@
 
 use tollgate_core::disclosure::{id_is_credential, id_is_of, is_credential_header};
 pub(crate) use tollgate_core::request_id::is_well_formed;
+use tollgate_core::request_id::Generator;
 
 use crate::conf::policy::Policy;
-use crate::ffi::request::Request;
-use crate::per_worker;
+use crate::per_worker::{random_key, PerWorker};
+use crate::types::Request;
+
+static GENERATOR: PerWorker<Generator> = PerWorker::new(|| Generator::new(random_key()));
 
 /// The id of a request that is judged now, to which its client gave the id `given`. `None` when nginx has no
 /// memory.
@@ -17,18 +20,20 @@ pub(crate) fn choose<'r>(
     let may_be = |name: &[u8]| is_credential_source(policy, name) || is_credential_header(name);
     let given = given.filter(|id| !is_credential(r, id, may_be));
     let id = r.early_id().or(given);
-    id.or_else(|| r.copy(&per_worker::with(|worker| worker.request_ids.next_id())))
+    id.or_else(|| r.copy(&GENERATOR.with(Generator::next_id)))
 }
 
 /// The id of a request of which something is logged before it is known who judges it. So any header may be
 /// one for credentials. `None` when there is none to be had now.
-pub(crate) fn early<'r>(r: Request<'r>, policy: &Policy) -> Option<&'r [u8]> {
+pub(crate) fn early<'r>(r: Request<'r>) -> Option<&'r [u8]> {
     const NAME: &[u8] = b"x-request-id";
+    // Where we have no say, the answer has no id of ours.
+    let policy = r.loc_conf().policy()?;
     let lines = r.headers_in().filter(|header| header.name == NAME).map(|header| header.value);
     let given = lines.filter(|_| !is_credential_source(policy, NAME)).find(|id| is_well_formed(id));
     match given.filter(|id| !is_credential(r, id, |_| true)) {
         Some(id) => Some(id),
-        None => r.copy(&per_worker::try_with(|worker| worker.request_ids.next_id())?),
+        None => r.copy(&GENERATOR.try_with(Generator::next_id)?),
     }
 }
 

@@ -5,10 +5,11 @@ use tollgate_core::llm::engines::SteeringHeader;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
-use crate::ffi::headers::{HeaderIn, HeaderName};
-use crate::ffi::request::{Request, Verdict};
 use crate::request::access::make_state;
 use crate::request::refusal;
+use crate::types::Request;
+use nginx::request::headers::{HeaderIn, HeaderName};
+use nginx::Verdict;
 
 const X_CLIENT_ID: HeaderName = HeaderName::new("X-Client-ID", "x-client-id");
 const X_CLIENT_TIER: HeaderName = HeaderName::new("X-Client-Tier", "x-client-tier");
@@ -45,7 +46,7 @@ pub(crate) fn silence(r: Request<'_>) {
 pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let conf = r.loc_conf();
     #[cfg(debug_assertions)]
-    crate::faults::at(conf, crate::faults::Callback::Precontent);
+    crate::faults::at(conf.planted, crate::faults::Callback::Precontent);
     let Some(policy) = conf.policy() else {
         return Some(Verdict::Declined);
     };
@@ -56,7 +57,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         });
     }
     let was_judged_here = r.state().is_some();
-    let state = r.attach_state(|| make_state(r, policy))?;
+    let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
     let (request_id, client, tier, is_metered, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
@@ -99,10 +100,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     if let Some(tier) = tier {
         r.push_header_in(&X_CLIENT_TIER, tier?)?;
     }
-    state.borrow_mut().outlasts = match outlasts {
-        true => r.outlast_client(),
-        false => None,
-    };
+    r.outlast_client(outlasts);
     r.push_header_in(&X_REQUEST_ID, r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| {

@@ -5,10 +5,11 @@ use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Readi
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
+use crate::clock::wall_now;
 use crate::conf::settings::CachedAnswers;
-use crate::ffi::clock::wall_now;
-use crate::ffi::request::Request;
 use crate::request::estimate::{Estimate, Lesson};
+use crate::types::{Request, Tollgate};
+use nginx::Reader;
 
 const BAD_REQUEST: u64 = 400;
 const GATEWAY_TIME_OUT: u16 = 504;
@@ -73,6 +74,38 @@ pub(crate) struct Outcome {
     /// The answer had all the tokens that it was allowed: it tells nothing of how many it would have
     /// taken.
     pub(crate) hit_bound: bool,
+}
+
+impl Reader<Tollgate> for Metering {
+    fn hides(&self) -> bool {
+        self.asked.hides != Hides::default()
+            && matches!(self.answer, Answer::Read { origin: Origin::Engine | Origin::Cache, .. })
+    }
+
+    fn read(&mut self, r: Request<'_>, bytes: &[u8], mut pass: impl FnMut(nginx::Part<'_>)) {
+        let Answer::Read { meter, .. } = &mut self.answer else {
+            return pass(nginx::Part::Range(0..bytes.len()));
+        };
+        meter.read(bytes, &mut |part| pass(passed(part)));
+        if self.ttft_ms.is_none() && (!self.stream || meter.has_output()) {
+            let since = wall_now().0.saturating_sub(r.start_ms());
+            self.ttft_ms = Some(u64::try_from(since).unwrap_or(0));
+        }
+    }
+
+    fn finish(&mut self, mut pass: impl FnMut(nginx::Part<'_>)) {
+        if let Answer::Read { meter, complete, .. } = &mut self.answer {
+            meter.finish(&mut |part| pass(passed(part)));
+            *complete = true;
+        }
+    }
+}
+
+fn passed(part: Part<'_>) -> nginx::Part<'_> {
+    match part {
+        Part::Held(bytes) => nginx::Part::Held(bytes),
+        Part::Range(range) => nginx::Part::Range(range),
+    }
 }
 
 impl Metering {
@@ -176,26 +209,6 @@ impl Metering {
         meter.reading()
     }
 
-    /// Reads a buffer of the answer; `pass` is told what of it the client gets.
-    pub(crate) fn read(&mut self, r: Request<'_>, bytes: &[u8], mut pass: impl FnMut(Part<'_>)) {
-        let Answer::Read { meter, .. } = &mut self.answer else {
-            return pass(Part::Range(0..bytes.len()));
-        };
-        meter.read(bytes, &mut pass);
-        if self.ttft_ms.is_none() && (!self.stream || meter.has_output()) {
-            let since = wall_now().0.saturating_sub(r.start_ms());
-            self.ttft_ms = Some(u64::try_from(since).unwrap_or(0));
-        }
-    }
-
-    /// The answer has come to its end.
-    pub(crate) fn finish(&mut self, mut pass: impl FnMut(Part<'_>)) {
-        if let Answer::Read { meter, complete, .. } = &mut self.answer {
-            meter.finish(&mut pass);
-            *complete = true;
-        }
-    }
-
     /// Nothing more comes, whether or not that was the end of the answer: what it took is known, and
     /// stays as it is. `false`: it was before.
     pub(crate) fn settle(&mut self, r: Request<'_>) -> bool {
@@ -212,12 +225,6 @@ impl Metering {
     /// Whether the answer is being read.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(self.answer, Answer::Read { .. })
-    }
-
-    /// Whether what the client gets may be less than what the engine sent.
-    pub(crate) fn hides(&self) -> bool {
-        self.asked.hides != Hides::default()
-            && matches!(self.answer, Answer::Read { origin: Origin::Engine | Origin::Cache, .. })
     }
 
     /// What the request took, as far as it is known by now.

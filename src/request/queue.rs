@@ -7,10 +7,11 @@
 pub(crate) use tollgate_core::limits::NoPlace;
 use tollgate_core::limits::{Ask, ClaimLock, Holder, Key, Ranked, Take, Waiting, Zone};
 
-use crate::ffi::clock::{mono_now, now};
-use crate::ffi::parked::Parked;
-use crate::ffi::timer::Timer;
-use crate::per_worker;
+use crate::clock::{mono_now, now};
+use crate::per_worker::PerWorker;
+use crate::zone::member;
+use nginx::request::handles::Parked;
+use nginx::timer::Timer;
 
 /// Milliseconds after which a worker notices that a slot became free in another one.
 const POLL_MS: u64 = 10;
@@ -19,7 +20,7 @@ static TIMER: Timer = Timer::for_requests(poll);
 
 /// One request that waits.
 #[derive(Debug)]
-pub(crate) struct Entry {
+struct Entry {
     waiting: Waiting,
     place: Place,
     /// Nanoseconds of the monotonic clock.
@@ -30,10 +31,12 @@ pub(crate) struct Entry {
 
 /// The requests of this worker that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+struct Queue {
     entries: Vec<Entry>,
     ranks: Vec<Ranked>,
 }
+
+static QUEUE: PerWorker<Queue> = PerWorker::new(Queue::default);
 
 /// Names a place in the queue. Whoever holds one gives it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub(crate) struct Place {
 
 /// Whether others wait already.
 pub(crate) fn has_waiters(zone: &Zone<'_>, key: Key) -> bool {
-    zone.ledger().queue().has_waiters(key.short())
+    zone.queue().has_waiters(key.short())
 }
 
 /// Takes the last place.
@@ -61,31 +64,32 @@ pub(crate) fn join(
     lock: &impl ClaimLock,
     place: Place,
 ) -> Result<Ticket, NoPlace> {
-    per_worker::with(|worker| {
-        let holder = worker.holder.as_ref().ok_or(NoPlace::NoRoom)?;
-        let waiting =
-            zone.ledger().queue().enqueue(holder, place.key.short(), place.queue, lock)?;
+    member::with(|member| {
+        let holder = member.holder.as_ref().ok_or(NoPlace::NoRoom)?;
+        let waiting = zone.queue().enqueue(holder, place.key.short(), place.queue, lock)?;
         let ticket = Ticket(waiting.ticket());
         let deadline = mono_now().0.saturating_add(place.timeout_ms.saturating_mul(1_000_000));
-        worker.queue.entries.push(Entry { waiting, place, deadline, parked: None });
+        QUEUE.with(|queue| {
+            queue.entries.push(Entry { waiting, place, deadline, parked: None });
+        });
         Ok(ticket)
     })
 }
 
 /// Gives the place up.
 pub(crate) fn leave(zone: &Zone<'_>, ticket: Ticket) {
-    per_worker::with(|worker| {
-        let entries = &mut worker.queue.entries;
+    QUEUE.with(|queue| {
+        let entries = &mut queue.entries;
         if let Some(index) = entries.iter().position(|entry| entry.ticket() == ticket) {
-            zone.ledger().queue().leave(entries.swap_remove(index).waiting);
+            zone.queue().leave(entries.swap_remove(index).waiting);
         }
     });
 }
 
 /// Lets the request wait until it is called again.
 pub(crate) fn wait(ticket: Ticket, parked: Parked) {
-    per_worker::with(|worker| {
-        if let Some(entry) = worker.queue.entry(ticket) {
+    QUEUE.with(|queue| {
+        if let Some(entry) = queue.entry(ticket) {
             entry.parked = Some(parked);
         }
     });
@@ -104,10 +108,10 @@ pub(crate) enum Turn {
 
 /// Whether it is the turn of this request.
 pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
-    per_worker::with(|worker| match worker.queue.entry(ticket) {
+    QUEUE.with(|queue| match queue.entry(ticket) {
         Some(entry) if entry.deadline <= mono_now().0 => Turn::TooLate,
         Some(entry) => {
-            let rank = zone.ledger().queue().rank(&entry.waiting);
+            let rank = zone.queue().rank(&entry.waiting);
             if rank < free_slots(zone, &entry.place) {
                 Turn::Now
             } else {
@@ -127,7 +131,7 @@ fn free_slots(zone: &Zone<'_>, place: &Place) -> usize {
 
 /// A slot may have become free.
 pub(crate) fn wake() {
-    if per_worker::with(|worker| !worker.queue.entries.is_empty()) {
+    if QUEUE.with(|queue| !queue.entries.is_empty()) {
         TIMER.soon();
     }
 }
@@ -145,7 +149,7 @@ impl Queue {
 
     /// Those whose turn it is, or whose time is up.
     fn due(&mut self, zone: &Zone<'_>, holder: &Holder) -> Vec<Ticket> {
-        zone.ledger().queue().ranks(holder, &mut self.ranks);
+        zone.queue().ranks(holder, &mut self.ranks);
         let now = mono_now().0;
         let is_due = |entry: &&Entry| {
             let ticket = entry.waiting.ticket();
@@ -160,18 +164,18 @@ impl Queue {
 /// The handler of the timer.
 fn poll() {
     // First, so that a bug in what follows doesn't end it.
-    if per_worker::with(|worker| !worker.queue.entries.is_empty()) {
+    if QUEUE.with(|queue| !queue.entries.is_empty()) {
         TIMER.start(POLL_MS);
     }
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
-    let due = per_worker::with(|worker| match (worker.zone, &worker.holder) {
-        (Some(zone), Some(holder)) => worker.queue.due(&zone, holder),
+    let due = member::with(|member| match (&member.zone, &member.holder) {
+        (Some(zone), Some(holder)) => QUEUE.with(|queue| queue.due(zone.get(), holder)),
         _ => Vec::new(),
     });
     for ticket in due {
         // Judging a request calls into nginx, and may end this or another one.
-        let parked = per_worker::with(|worker| worker.queue.entry(ticket)?.parked.take());
+        let parked = QUEUE.with(|queue| queue.entry(ticket)?.parked.take());
         if let Some(parked) = parked {
             parked.resume();
         }

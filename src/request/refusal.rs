@@ -20,13 +20,14 @@ use std::rc::Rc;
 
 use tollgate_core::answer::Answer;
 use tollgate_core::decision::{Decision, Notice, Reason};
-use tollgate_core::detail::Detail;
+use tollgate_core::detail::{self, Detail};
 
+use crate::clock::mono_now;
 use crate::conf::policy::Policy;
-use crate::ffi::clock::mono_now;
-use crate::ffi::request::{Request, Verdict};
-use crate::per_worker;
+use crate::per_worker::PerWorker;
 use crate::request::state::{Body, State};
+use crate::types::Request;
+use nginx::Verdict;
 
 /// What an internal redirect of a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,9 @@ impl fmt::Display for Told<'_> {
     }
 }
 
+/// The refusals that the error log was told of.
+static TOLD: PerWorker<detail::Told> = PerWorker::new(detail::Told::default);
+
 /// Tells the error log of a refusal, which belongs to the location that gave it.
 pub(crate) fn log(r: Request<'_>, state: &State) {
     let Some(reason) = state.reason() else { return };
@@ -151,7 +155,7 @@ pub(crate) fn log(r: Request<'_>, state: &State) {
         Notice::Once => {
             let cause = state.detail.as_ref().map(Detail::cause);
             let now_ms = mono_now().0 / 1_000_000;
-            per_worker::with(|worker| worker.told.is_due(r.error_log(), (reason, cause), now_ms))
+            TOLD.with(|told| told.is_due(r.error_log(), (reason, cause), now_ms))
         }
     };
     match is_error {

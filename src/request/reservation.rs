@@ -2,20 +2,19 @@
 
 use std::rc::Rc;
 
-use tollgate_core::limits::{Ask, Dimension, Lease, Take, Zone};
+use tollgate_core::limits::{Ask, Dimension, Lease, Take};
 use tollgate_core::llm::Usage;
 
-use crate::ffi::clock::now;
-use crate::ffi::shm::ZoneLock;
-use crate::per_worker;
+use crate::clock::now;
 use crate::request::meter::Outcome;
 use crate::request::queue;
+use crate::zone::lock::ZoneLock;
+use crate::zone::{member, Mapped};
 
 /// What a request holds of its limits. Its concurrency slots are free when it is dropped, whatever
 /// happens; what was taken from buckets and budgets stays taken unless it is settled.
 pub(crate) struct Reservation {
-    zone: Rc<Zone<'static>>,
-    lock: ZoneLock,
+    zone: Rc<Mapped>,
     /// What is settled by tokens or money.
     asks: Vec<Ask>,
     leases: Vec<Lease>,
@@ -39,15 +38,10 @@ impl Reservation {
         !leases.is_empty() || asks.iter().any(is_settled)
     }
 
-    /// What a successful [`Zone::reserve`] took.
-    pub(crate) fn new(
-        zone: Rc<Zone<'static>>,
-        lock: ZoneLock,
-        asks: &[Ask],
-        leases: Vec<Lease>,
-    ) -> Self {
+    /// What a successful [`Zone::reserve`](tollgate_core::limits::Zone::reserve) took.
+    pub(crate) fn new(zone: Rc<Mapped>, asks: &[Ask], leases: Vec<Lease>) -> Self {
         let asks = asks.iter().copied().filter(is_settled).collect();
-        Self { zone, lock, asks, leases }
+        Self { zone, asks, leases }
     }
 
     /// Puts what was really used in the place of what was reserved. What is only taken for granted is no
@@ -55,14 +49,17 @@ impl Reservation {
     /// nothing was used.
     pub(crate) fn settle(mut self, outcome: Option<&Outcome>) {
         let now = now();
-        per_worker::note_changed();
-        for ask in std::mem::take(&mut self.asks) {
+        let asks = std::mem::take(&mut self.asks);
+        let zone = self.zone.get();
+        let lock = ZoneLock::of(zone);
+        member::note_changed();
+        for ask in asks {
             let (used, evident) = outcome.map_or((0, 0), |outcome| {
                 let used = used(&ask, &outcome.usage, outcome.cost);
                 (used, self::used(&ask, &outcome.evident, outcome.evident_cost))
             });
             let used = used.min(ask.reserved()).max(evident);
-            self.zone.settle(&ask, used, now, &self.lock);
+            zone.settle(&ask, used, now, &lock);
         }
     }
 }
@@ -87,10 +84,10 @@ impl Drop for Reservation {
             return;
         }
         let leases = std::mem::take(&mut self.leases);
-        per_worker::with(|worker| {
-            if let Some(holder) = worker.holder.as_mut() {
+        member::with(|member| {
+            if let Some(holder) = member.holder.as_mut() {
                 for lease in leases {
-                    self.zone.release(lease, holder);
+                    self.zone.get().release(lease, holder);
                 }
             }
         });

@@ -1,49 +1,14 @@
 //! `tollgate_on_revoke close`: requests that run while their key or token is taken back are cut off.
 
-use std::collections::BTreeMap;
-
-use crate::ffi::in_flight::InFlight;
-use crate::ffi::request::Request;
-use crate::per_worker;
 use crate::request::authenticate::recheck;
-use crate::request::refusal;
-
-/// The requests of this worker that can be cut off, by their number.
-#[derive(Debug, Default)]
-pub(crate) struct Requests {
-    running: BTreeMap<u64, InFlight>,
-    last: u64,
-}
-
-/// A request's entry among them, which is gone when this is.
-#[derive(Debug)]
-pub(crate) struct Running(u64);
-
-impl Running {
-    /// Has the request looked after. This belongs into its state.
-    pub(crate) fn new(r: Request<'_>) -> Self {
-        per_worker::with(|worker| {
-            let requests = &mut worker.requests;
-            requests.last = requests.last.saturating_add(1);
-            requests.running.insert(requests.last, r.in_flight());
-            Self(requests.last)
-        })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        per_worker::with(|worker| worker.requests.running.remove(&self.0));
-    }
-}
+use crate::request::{refusal, running};
+use crate::types::Request;
 
 /// Cuts off those whose credential isn't good any more.
 pub(crate) fn enforce() {
-    let numbers: Vec<u64> =
-        per_worker::with(|worker| worker.requests.running.keys().copied().collect());
-    for number in numbers {
+    for number in running::numbers() {
         // The end of one may be that of others, on the same connection.
-        let request = per_worker::with(|worker| worker.requests.running.get(&number).copied());
+        let request = running::get(number);
         if let Some(request) = request {
             request.cut_off_if(is_revoked);
         }

@@ -7,27 +7,20 @@
 
 use std::cell::RefCell;
 
-use tollgate_core::rest::{Head, Rest};
-
-use crate::ffi::request::Request;
-use crate::request::estimate;
+use crate::request::learn;
 use crate::request::state::State;
+use crate::types::Request;
+use nginx::Reader as _;
 
 /// The header of the answer is about to go out.
 pub(crate) fn begin(r: Request<'_>, state: &RefCell<State>) {
-    let head = Head {
-        status: r.status_out(),
-        content_length: r.content_length_out(),
-        has_no_body: r.has_no_body(),
-    };
-    let rest = Rest::after(&head);
     let is_needed = {
-        let mut state = state.borrow_mut();
-        let is_needed = !state.reservations.is_empty() || state.metering.is_some();
-        state.rest = Some(rest).filter(|_| is_needed);
-        is_needed
+        let state = state.borrow();
+        !state.reservations.is_empty() || state.metering.is_some()
     };
-    if is_needed && rest.is_nothing() {
+    if !is_needed {
+        r.forget_end();
+    } else if r.await_end() {
         end(r);
     }
 }
@@ -37,7 +30,7 @@ pub(crate) fn end(r: Request<'_>) {
     let Some(state) = r.state().filter(|_| r.is_main()) else { return };
     if r.is_composed() {
         // The end of a page to which subrequests add is not that of their work.
-        state.borrow_mut().rest = None;
+        r.forget_end();
         return;
     }
     if let Some(metering) = &mut state.borrow_mut().metering {
@@ -46,9 +39,10 @@ pub(crate) fn end(r: Request<'_>) {
     settle(r, state);
 }
 
-/// A `post_action` comes, which may take its time: nothing more comes of the answer, whole or not.
+/// A `post_action` may come, and take its time: nothing more comes of the answer then, whole or not.
 pub(crate) fn before_post_action(r: Request<'_>) {
-    if let Some(state) = r.find_state() {
+    let state = r.find_state().filter(|_| r.is_main() && r.is_after_answer());
+    if let Some(state) = state {
         settle(r, state);
     }
 }
@@ -56,9 +50,9 @@ pub(crate) fn before_post_action(r: Request<'_>) {
 /// Puts what the request took in the place of what it had reserved, and frees its slots. What is settled
 /// stays so.
 pub(crate) fn settle(r: Request<'_>, state: &RefCell<State>) {
+    r.forget_end();
     let (reservations, outcome, is_first) = {
         let mut state = state.borrow_mut();
-        state.rest = None;
         let is_first = state.metering.as_mut().is_some_and(|metering| metering.settle(r));
         let outcome = state.metering.as_ref().map(|metering| metering.outcome(r));
         (std::mem::take(&mut state.reservations), outcome, is_first)
@@ -68,7 +62,7 @@ pub(crate) fn settle(r: Request<'_>, state: &RefCell<State>) {
     }
     let state = state.borrow();
     let zone = r.main_conf().zone().filter(|_| is_first);
-    if let (Some(metering), Some(outcome), Some((zone, _))) = (&state.metering, &outcome, zone) {
-        estimate::learn(&state, metering, outcome, zone);
+    if let (Some(metering), Some(outcome), Some(zone)) = (&state.metering, &outcome, zone) {
+        learn::learn(&state, metering, outcome, zone.get());
     }
 }

@@ -7,27 +7,26 @@ use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::limits::{Standing, Zone};
-use tollgate_core::llm::engines::Route;
+use tollgate_core::llm::engines::{Route, RouteMemo};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
-use tollgate_core::rest::Rest;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
-use crate::ffi::absence::Content;
-use crate::ffi::relay::Buffers;
-use crate::ffi::request::{Kept, Request};
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
-use crate::per_worker;
-use crate::request::auth_failures::Suspicion;
-use crate::request::authenticate::Grounds;
+use crate::per_worker::PerWorker;
 use crate::request::body::Edit;
+use crate::request::grounds::Grounds;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
+use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
-use crate::request::revocation::Running;
+use crate::request::running::Running;
+use crate::request::suspicion::Counted;
+use crate::types::Request;
+use crate::zone::Mapped;
+use nginx::Kept;
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -64,20 +63,17 @@ pub(crate) struct State {
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
     /// What was counted as a wrong credential when it had a provider asked about it.
-    pub(crate) suspicion: Option<Rc<Suspicion>>,
+    pub(crate) suspicion: Option<Rc<Counted>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Asked>,
     /// Its place in the queue, and in which zone that is.
-    pub(crate) ticket: Option<(Ticket, Rc<Zone<'static>>)>,
+    pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
     pub(crate) charged: Charges,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     pub(crate) metering: Option<Box<Metering>>,
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
-    pub(crate) buffers: Buffers,
-    /// What is to come of the answer until it is settled; `None` where nothing is to be settled.
-    pub(crate) rest: Option<Rest>,
     pub(crate) body: Body,
     /// The decision is that of another module, under `satisfy any`.
     pub(crate) is_granted_by_another: bool,
@@ -87,10 +83,6 @@ pub(crate) struct State {
     pub(crate) broken: bool,
     /// Somebody asked for `$tollgate_...` before there was anything in them.
     pub(crate) was_read_early: bool,
-    /// There where the answer is waited for though the client may leave.
-    pub(crate) outlasts: Option<Content>,
-    /// The client has left, and the answer is read for the account alone.
-    pub(crate) is_client_absent: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
 }
@@ -115,13 +107,6 @@ pub(crate) struct Asked {
     pub(crate) deadline: u64,
     /// `None` while it is being judged.
     pub(crate) waiting: Option<Waiting>,
-}
-
-/// The limits that the client is told about: of each family, the one with least left.
-#[derive(Default)]
-pub(crate) struct Shown {
-    pub(crate) requests: Option<LimitReport>,
-    pub(crate) tokens: Option<LimitReport>,
 }
 
 /// What the client presented, for a location that an internal redirect leads to.
@@ -187,34 +172,6 @@ pub(crate) struct Charged {
     pub(crate) with_tokens: bool,
 }
 
-/// One limit, for headers and log.
-#[derive(Clone, Debug)]
-pub(crate) struct LimitReport {
-    /// Such as `requests 100r/m`.
-    pub(crate) label: Arc<str>,
-    pub(crate) standing: Standing,
-    /// Whether it is the client's own, and not that of a rule.
-    pub(crate) is_own: bool,
-    /// Whether what is left is money, in nano-units.
-    pub(crate) is_money: bool,
-}
-
-impl Shown {
-    /// The one that is nearest to refusing, by the share that is left.
-    pub(crate) fn tightest(&self) -> Option<&LimitReport> {
-        let (Some(requests), Some(tokens)) = (&self.requests, &self.tokens) else {
-            return self.requests.as_ref().or(self.tokens.as_ref());
-        };
-        // The shares, with a common denominator.
-        let share = |of: &Standing, other: &Standing| {
-            u128::from(of.remaining) * u128::from(other.capacity.max(1))
-        };
-        let (of_requests, of_tokens) = (&requests.standing, &tokens.standing);
-        let requests_first = share(of_requests, of_tokens) <= share(of_tokens, of_requests);
-        Some(if requests_first { requests } else { tokens })
-    }
-}
-
 impl State {
     pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
         Self {
@@ -243,15 +200,11 @@ impl State {
             reservations: Vec::new(),
             metering: None,
             edit: None,
-            buffers: Buffers::default(),
-            rest: None,
             body: Body::Untouched,
             is_granted_by_another: false,
             refused_with: Vec::new(),
             broken: false,
             was_read_early: false,
-            outlasts: None,
-            is_client_absent: false,
             abandoned: false,
         }
     }
@@ -282,7 +235,7 @@ impl State {
     /// Gives its place in the queue up.
     pub(crate) fn leave_queue(&mut self) {
         if let Some((ticket, zone)) = self.ticket.take() {
-            queue::leave(&zone, ticket);
+            queue::leave(zone.get(), ticket);
         }
     }
 
@@ -301,9 +254,12 @@ impl State {
     }
 }
 
+/// What was found of paths.
+static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
+
 /// What is asked for in this location.
 pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
-    per_worker::with(|worker| worker.routes.get(policy.engine, r.method(), r.uri()))
+    ROUTES.with(|routes| routes.get(policy.engine, r.method(), r.uri()))
 }
 
 impl Drop for State {

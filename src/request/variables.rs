@@ -6,13 +6,13 @@ use tollgate_core::detail::Detail;
 use tollgate_core::llm::Source;
 use tollgate_core::money::Amount;
 
-use crate::ffi::request::Request;
 use crate::request::meter::{Metering, Outcome};
 use crate::request::state::State;
+use crate::types::Request;
 
 /// One of our variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Variable {
+enum Variable {
     Client,
     KeyId,
     Tier,
@@ -33,7 +33,7 @@ pub(crate) enum Variable {
 }
 
 /// All of them.
-pub(crate) static VARIABLES: [Variable; 17] = [
+static VARIABLES: [Variable; 17] = [
     Variable::Client,
     Variable::KeyId,
     Variable::Tier,
@@ -53,8 +53,33 @@ pub(crate) static VARIABLES: [Variable; 17] = [
     Variable::KeyRefetch,
 ];
 
+/// Their names.
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler
+pub(crate) static NAMES: [&str; VARIABLES.len()] = {
+    let mut names = [""; VARIABLES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = VARIABLES[at].name();
+        at += 1;
+    }
+    names
+};
+
+/// The value of one of them.
+pub(crate) fn value<'r>(index: usize, r: Request<'r>) -> Option<&'r [u8]> {
+    VARIABLES.get(index)?.value(r)
+}
+
+/// A bug: nginx takes the variable as empty, by which a limit might not be kept, or a request go
+/// to another backend. So the request is refused if it isn't too late.
+pub(crate) fn failed(r: Request<'_>) {
+    if let Some(mut state) = r.find_state().and_then(|state| state.try_borrow_mut().ok()) {
+        state.broken = true;
+    }
+}
+
 impl Variable {
-    pub(crate) fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Client => "tollgate_client",
             Self::KeyId => "tollgate_key_id",
@@ -77,10 +102,10 @@ impl Variable {
     }
 
     /// Its value, if it has one yet.
-    pub(crate) fn value(self, r: Request<'_>) -> Option<&[u8]> {
+    fn value<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
         if self == Self::FailedLoads {
             // Of the zone, and so the same for any request, judged or not.
-            let (zone, _) = r.main_conf().zone()?;
+            let zone = r.main_conf().zone()?.get();
             return r.copy(zone.failed_loads().to_string().as_bytes());
         }
         if self == Self::KeyRefetch {
@@ -90,7 +115,7 @@ impl Variable {
         let r = r.main();
         let state = r.find_state()?;
         #[cfg(debug_assertions)]
-        crate::faults::at(r.loc_conf(), crate::faults::Callback::Variable);
+        crate::faults::at(r.loc_conf().planted, crate::faults::Callback::Variable);
         // A callback of ours may be at work on the state, if what it called asks for a variable.
         let state = state.try_borrow().ok()?;
         if self == Self::RequestId {
@@ -98,14 +123,6 @@ impl Variable {
         }
         let text = self.text(r, &state)?;
         r.copy(text.as_bytes())
-    }
-
-    /// A bug: nginx takes the variable as empty, by which a limit might not be kept, or a request go
-    /// to another backend. So the request is refused if it isn't too late.
-    pub(crate) fn failed(r: Request<'_>) {
-        if let Some(mut state) = r.find_state().and_then(|state| state.try_borrow_mut().ok()) {
-            state.broken = true;
-        }
     }
 
     fn text<'s>(self, r: Request<'_>, state: &'s State) -> Option<Cow<'s, str>> {

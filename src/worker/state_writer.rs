@@ -12,13 +12,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tollgate_core::limits::{Now, Process, Saving, Zone};
+use tollgate_core::limits::{Now, Process, Saving};
 
-use crate::ffi::clock::precise_now;
-use crate::ffi::log::cycle_error;
-use crate::ffi::process;
-use crate::ffi::zone_memory::ZoneMemory;
-use crate::worker::state_file::{Identity, Ownership, StateError, StateFile};
+use crate::clock::precise_now;
+use crate::zone::lock::is_alive;
+use crate::zone::state_file::{Identity, Ownership, StateError, StateFile};
+use crate::zone::Mapped;
+use nginx::log::cycle_error;
+use nginx::process;
 
 /// How much of the zone is written in one go; a snapshot needs as much memory.
 const SETS_AT_ONCE: usize = 1024;
@@ -35,9 +36,8 @@ const DRIFT: i64 = 2;
 /// What is written, and for whom.
 #[derive(Clone)]
 pub(crate) struct Subject {
-    pub(crate) zone: Zone<'static>,
-    /// What the zone lies in: the thread may outlive the configuration.
-    pub(crate) _memory: Arc<ZoneMemory>,
+    /// With its memory: the thread may outlive the configuration.
+    pub(crate) zone: Mapped,
     pub(crate) file: Arc<StateFile>,
     pub(crate) me: Process,
 }
@@ -131,7 +131,7 @@ struct Known {
 
 impl Shared {
     fn run(&self, subject: &Subject, takes_over: bool) -> Result<End, StateError> {
-        let marks = subject.zone.marks();
+        let marks = subject.zone.get().marks();
         let patience = if takes_over { Duration::ZERO } else { OWN_PATIENCE };
         let Some(ownership) = own(subject, patience)? else { return Ok(End::Busy) };
         if takes_over || !marks.is_claimed() {
@@ -183,6 +183,7 @@ impl Shared {
 
     fn write(&self, subject: &Subject, known: &mut Known) {
         let Subject { zone, file: state, .. } = subject;
+        let zone = zone.get();
         let marks = zone.marks();
         let changes = marks.changes();
         let begun = precise_now();
@@ -215,12 +216,12 @@ impl Shared {
 /// that took too long.
 fn own(subject: &Subject, patience: Duration) -> Result<Option<Ownership>, StateError> {
     let begun = Instant::now();
-    let marks = subject.zone.marks();
+    let marks = subject.zone.get().marks();
     loop {
         if let Some(ownership) = subject.file.own()? {
             return Ok(Some(ownership));
         }
-        let is_promised = marks.writer().is_some_and(process::is_alive);
+        let is_promised = marks.writer().is_some_and(is_alive);
         // Who writes now writes another zone, and goes on with it.
         let is_superseded =
             marks.is_claimed() && subject.file.zone().is_some_and(|zone| zone != marks.id());
@@ -233,7 +234,7 @@ fn own(subject: &Subject, patience: Duration) -> Result<Option<Ownership>, State
 
 /// Whether the file is to hold the state of this zone. If nobody said, it is.
 fn is_ours(ownership: &Ownership, subject: &Subject) -> bool {
-    let id = subject.zone.marks().id();
+    let id = subject.zone.get().marks().id();
     ownership.zone().is_none_or(|zone| zone == id || zone == 0)
 }
 

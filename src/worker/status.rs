@@ -20,12 +20,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tollgate_core::status::{Board, Description, Part, Phase, SetState, Sign, Status, Worker};
 
+use crate::clock::wall_ms;
 use crate::conf::MainConf;
-use crate::ffi::clock::wall_ms;
-use crate::ffi::file_lock;
-use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::ffi::process::{self, Place};
-use crate::keys::live::Follow;
+use crate::keys::live::{Follow, Report};
+use nginx::file::lock as file_lock;
+use nginx::log::{cycle_error, cycle_warn};
+use nginx::process::{self, Processes};
 
 /// Who must be able to read it can read the keys files as well: the group of the workers.
 const MODE: u32 = 0o640;
@@ -55,7 +55,7 @@ pub(crate) struct StatusFile {
 }
 
 /// In the master: a configuration comes into use.
-pub(crate) fn begin(conf: &MainConf, place: &Place) {
+pub(crate) fn begin(conf: &MainConf, place: &Processes) {
     let before = CURRENT.lock().take();
     let path = match &conf.status_file {
         Some(None) => None,
@@ -75,13 +75,14 @@ pub(crate) fn begin(conf: &MainConf, place: &Place) {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since_ms: wall_ms(),
         tiers: conf.tiers.iter().map(|tier| tier.name.clone()).collect(),
-        sets: conf.live.iter().map(|live| live.description()).collect(),
+        sets: conf.live().iter().map(|live| live.description()).collect(),
     };
     match StatusFile::make(path.clone(), before.as_deref(), &description, place) {
         Ok(file) => {
             let file = Arc::new(file);
-            for (set, live) in conf.live.iter().enumerate() {
-                live.tell_in(&file, set);
+            let report: Arc<dyn Report> = file.clone();
+            for (set, live) in conf.live().iter().enumerate() {
+                live.tell_in(&report, set);
             }
             *CURRENT.lock() = Some(file);
             *LAST.lock() = None;
@@ -177,12 +178,28 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+impl Report for StatusFile {
+    /// Only who may change the set may do this.
+    fn set(&self, set: usize, change: &mut dyn FnMut(SetState) -> SetState) {
+        let Some((at, len)) = self.board.set(set) else { return };
+        let mut bytes = vec![0; len];
+        if self.file.read_exact_at(&mut bytes, at as u64).is_err() {
+            return;
+        }
+        let (turn, state) = Board::read_set(&bytes);
+        let state = change(state.unwrap_or_default());
+        for part in self.board.set_parts(set, turn, &state).into_iter().flatten() {
+            write(self, &part);
+        }
+    }
+}
+
 impl StatusFile {
     fn make(
         path: PathBuf,
         before: Option<&Self>,
         description: &Description,
-        place: &Place,
+        place: &Processes,
     ) -> io::Result<Self> {
         let (board, content) = Board::new(description, place.workers);
         let new = with_suffix(&path, ".new");
@@ -204,20 +221,6 @@ impl StatusFile {
         }
         fs::rename(&new, &path)?;
         Ok(Self { path, file, board })
-    }
-
-    /// Says what was made of a set. Only who may change the set may do this.
-    pub(crate) fn write_set(&self, set: usize, change: impl FnOnce(SetState) -> SetState) {
-        let Some((at, len)) = self.board.set(set) else { return };
-        let mut bytes = vec![0; len];
-        if self.file.read_exact_at(&mut bytes, at as u64).is_err() {
-            return;
-        }
-        let (turn, state) = Board::read_set(&bytes);
-        let state = change(state.unwrap_or_default());
-        for part in self.board.set_parts(set, turn, &state).into_iter().flatten() {
-            write(self, &part);
-        }
     }
 
     /// Takes the lock that says that this worker is there, if there are locks, and no worker before it has

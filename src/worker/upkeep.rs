@@ -9,21 +9,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tollgate_core::limits::{Process, Zone};
 
+use crate::clock::mono_now;
 use crate::conf::MainConf;
-use crate::ffi::clock::mono_now;
-use crate::ffi::guard::guard;
-use crate::ffi::log::cycle_error;
-use crate::ffi::process;
-use crate::ffi::shm::ZoneLock;
-use crate::ffi::timer::Timer;
-use crate::ffi::zone_memory::ZoneMemory;
-use crate::per_worker;
 use crate::random;
 use crate::request::queue;
 use crate::request::revocation;
-use crate::worker::state_file::{StateError, StateFile};
 use crate::worker::state_writer::{End, Subject, Writer};
 use crate::worker::watch;
+use crate::zone::lock::{is_alive, me, ZoneLock};
+use crate::zone::state_file::{StateError, StateFile};
+use crate::zone::{member, Mapped};
+use nginx::guard::guard;
+use nginx::log::cycle_error;
+use nginx::process;
+use nginx::timer::Timer;
 
 /// Milliseconds between two turns. What a process held that died is free within a second of its end:
 /// [`SILENCE_NANOS`](tollgate_core::limits::ledger::SILENCE_NANOS), and a turn.
@@ -44,11 +43,8 @@ static TIMER: Timer = Timer::background(tick);
 static ZONE: Mutex<Option<Upkeep>> = Mutex::new(None);
 
 struct Upkeep {
-    zone: Zone<'static>,
-    lock: ZoneLock,
+    zone: Mapped,
     me: Process,
-    /// Kept for as long as the zone is used.
-    memory: Arc<ZoneMemory>,
     state: Option<Arc<StateFile>>,
     writer: Option<Writer>,
     /// Turns since the process is an old one, which takes no new connections.
@@ -61,40 +57,14 @@ struct Upkeep {
     failing: bool,
 }
 
-/// Makes sure that the worker takes part in the zone of this configuration. It does from its start on; but
-/// a single process without a master (`master_process off`) lives through reloads, and may get another
-/// one.
-pub(crate) fn join(zone: &Zone<'static>, conf: &MainConf) {
-    if !is_part_of(zone) {
-        leave(Duration::ZERO);
-        start(conf);
-    }
-    if process::is_single() {
-        watch::join(conf, *zone);
-    }
-}
-
-/// Another configuration comes into use, in a single process without a master: it may have another zone, or
-/// another file for the state of the same one.
-pub(crate) fn move_to(zone: &Zone<'static>, conf: &MainConf) {
-    join(zone, conf);
-    if let Some(upkeep) = ZONE.lock().as_mut() {
-        upkeep.write_to(conf.state_file().map(Arc::clone));
-    }
-}
-
-/// Whether this process takes part in that zone.
-fn is_part_of(zone: &Zone<'static>) -> bool {
-    per_worker::with(|worker| worker.zone.as_ref().is_some_and(|known| known.is_same(zone)))
-}
-
 /// The worker has come to life.
 pub(crate) fn start(conf: &MainConf) {
-    let (Some((zone, lock)), Some(memory)) = (conf.zone(), conf.zone_memory()) else { return };
-    let (zone, me) = (**zone, process::me());
-    memory.keep();
+    let Some(mapped) = conf.zone() else { return };
+    let (zone, me) = (mapped.get(), me());
+    let lock = ZoneLock::of(zone);
+    mapped.keep();
     // An earlier process of this number is gone, whatever it held.
-    let is_other = |other: Process| other != me && process::is_alive(other);
+    let is_other = |other: Process| other != me && is_alive(other);
     zone.reclaim(tollgate_core::clock::MonoNanos(u64::MAX), is_other, &lock);
     let holder = zone.register(me, &lock);
     if holder.is_none() {
@@ -103,16 +73,14 @@ pub(crate) fn start(conf: &MainConf) {
              requests with a limit on concurrency; make the zone larger"
         ));
     }
-    per_worker::with(|worker| (worker.zone, worker.holder) = (Some(zone), holder));
+    member::with(|member| (member.zone, member.holder) = (Some(Mapped::clone(mapped)), holder));
     let state = conf.state_file().map(Arc::clone);
     if let Some(state) = &state {
-        take_over(&zone, state);
+        take_over(zone, state);
     }
     *ZONE.lock() = Some(Upkeep {
-        zone,
-        lock,
+        zone: Mapped::clone(mapped),
         me,
-        memory,
         state,
         writer: None,
         exiting: 0,
@@ -124,7 +92,7 @@ pub(crate) fn start(conf: &MainConf) {
 }
 
 /// The first worker of a zone makes the file that of its zone: whoever wrote it before gives way.
-fn take_over(zone: &Zone<'static>, state: &StateFile) {
+fn take_over(zone: &Zone<'_>, state: &StateFile) {
     let marks = zone.marks();
     let id = random::key()
         .map_or(0, |key| key.iter().take(8).fold(0u64, |id, byte| id << 8 | u64::from(*byte)));
@@ -139,22 +107,18 @@ fn take_over(zone: &Zone<'static>, state: &StateFile) {
 
 /// The worker ends: what it holds is free, and the state is written a last time.
 pub(crate) fn stop() {
-    leave(EXIT_PATIENCE);
-}
-
-/// Takes no part any more. Waits for what is written for as long as that.
-fn leave(patience: Duration) {
     TIMER.stop();
     let Some(mut upkeep) = ZONE.lock().take() else { return };
-    let holder = per_worker::with(|worker| {
-        worker.zone = None;
-        worker.holder.take()
+    let holder = member::with(|member| {
+        member.zone = None;
+        member.holder.take()
     });
     if let Some(holder) = holder {
-        upkeep.zone.leave(holder, &upkeep.lock);
+        let zone = upkeep.zone.get();
+        zone.leave(holder, &ZoneLock::of(zone));
     }
     if upkeep.state.is_some() {
-        upkeep.finish(patience);
+        upkeep.finish();
     }
 }
 
@@ -176,13 +140,14 @@ fn tick() {
 impl Upkeep {
     fn tick(&mut self) {
         let now = mono_now();
-        per_worker::with(|worker| {
-            if let Some(holder) = &worker.holder {
-                self.zone.beat(holder, now);
+        let zone = self.zone.get();
+        member::with(|member| {
+            if let Some(holder) = &member.holder {
+                zone.beat(holder, now);
             }
         });
-        let is_alive = |other: Process| other == self.me || process::is_alive(other);
-        self.zone.reclaim(now, is_alive, &self.lock);
+        let is_alive = |other: Process| other == self.me || is_alive(other);
+        zone.reclaim(now, is_alive, &ZoneLock::of(zone));
         if process::is_exiting() {
             self.exiting = self.exiting.saturating_add(1);
         }
@@ -190,36 +155,15 @@ impl Upkeep {
     }
 
     fn subject(&self) -> Option<Subject> {
-        Some(Subject {
-            zone: self.zone,
-            _memory: Arc::clone(&self.memory),
-            file: self.state.clone()?,
-            me: self.me,
-        })
-    }
-
-    /// Has the state written to this file from now on.
-    fn write_to(&mut self, state: Option<Arc<StateFile>>) {
-        let path_of = |state: &Option<Arc<StateFile>>| state.as_ref().map(|s| s.path().to_owned());
-        if path_of(&self.state) == path_of(&state) {
-            return;
-        }
-        // It writes what it was started for a last time, and ends by itself.
-        if let Some(writer) = self.writer.take() {
-            writer.stop();
-        }
-        (self.pause, self.superseded, self.failing) = (0, false, false);
-        if let Some(state) = &state {
-            take_over(&self.zone, state);
-        }
-        self.state = state;
+        Some(Subject { zone: self.zone.clone(), file: self.state.clone()?, me: self.me })
     }
 
     /// Sees to it that one process writes the state. Waits for nothing.
     fn see_to_state(&mut self) {
         let Some(subject) = self.subject() else { return };
-        let marks = self.zone.marks();
-        if per_worker::take_changed() {
+        let zone = subject.zone.get();
+        let marks = zone.marks();
+        if member::take_changed() {
             marks.note_change();
         }
         if let Some(writer) = self.writer.take_if(|writer| writer.has_ended()) {
@@ -250,7 +194,7 @@ impl Upkeep {
         // An old process of a zone that has a successor has nothing to write; what it still charges is
         // charged in its own zone.
         let may_write = self.exiting == 0 || self.exiting >= PATIENCE && !self.superseded;
-        let is_promised = marks.are_others_to_write(self.me, |w| self.zone.ledger().knows(w));
+        let is_promised = marks.are_others_to_write(self.me, |w| zone.ledger().knows(w));
         if !may_write || is_promised {
             return;
         }
@@ -269,16 +213,15 @@ impl Upkeep {
     }
 
     /// Has what was settled last written, by whoever is left.
-    fn finish(&mut self, patience: Duration) {
-        let marks = self.zone.marks();
-        if per_worker::take_changed() {
+    fn finish(&mut self) {
+        let marks = self.zone.get().marks();
+        if member::take_changed() {
             marks.note_change();
         }
         // One that has ended by itself writes nothing any more.
         drop(self.writer.take_if(|writer| writer.has_ended()));
         if self.writer.is_none() {
-            let is_written =
-                marks.is_written() || marks.are_others_to_write(self.me, process::is_alive);
+            let is_written = marks.is_written() || marks.are_others_to_write(self.me, is_alive);
             if !is_written {
                 self.writer =
                     self.subject().and_then(|subject| Writer::start(&subject, false).ok());
@@ -287,7 +230,7 @@ impl Upkeep {
         let Some(writer) = self.writer.take() else { return };
         writer.stop();
         let begun = Instant::now();
-        while !writer.has_ended() && begun.elapsed() < patience {
+        while !writer.has_ended() && begun.elapsed() < EXIT_PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
         }
         if writer.has_ended() {

@@ -10,17 +10,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use tollgate_core::limits::Zone;
 
+use crate::clock::mono_now;
 use crate::conf::MainConf;
-use crate::ffi::clock::mono_now;
-use crate::ffi::guard::guard;
-use crate::ffi::log::cycle_error;
-use crate::ffi::process;
-use crate::ffi::timer::Timer;
-use crate::ffi::zone_memory::ZoneMemory;
 use crate::keys::live::{Due, Follow, Watched};
 use crate::worker::status;
+use crate::zone::Mapped;
+use nginx::guard::guard;
+use nginx::log::cycle_error;
+use nginx::process;
+use nginx::timer::Timer;
 
 /// Milliseconds between two looks at the same files, whichever worker it is that looks. A change is seen
 /// after this, or a turn of [`crate::upkeep`] where there are few workers; and it is in force in all of
@@ -41,11 +40,8 @@ thread_local! {
 }
 
 struct Watch {
-    /// The configuration whose files they are.
-    conf: u64,
-    zone: Zone<'static>,
-    /// What the zone lies in: a thread may outlive the configuration.
-    memory: Arc<ZoneMemory>,
+    /// With its memory: a thread may outlive the configuration.
+    zone: Mapped,
     files: Arc<[Arc<dyn Watched>]>,
     thread: Option<JoinHandle<()>>,
     /// It was said that there are no threads to be had.
@@ -53,26 +49,15 @@ struct Watch {
 }
 
 /// Takes over the files of a configuration in this process.
-pub(crate) fn start(conf: &MainConf, zone: Zone<'static>) {
-    stop();
-    let Some(memory) = conf.zone_memory() else { return };
-    for live in &conf.live {
+pub(crate) fn start(conf: &MainConf) {
+    let Some(zone) = conf.zone() else { return };
+    for live in conf.live() {
         live.enter();
     }
-    let files = conf.live.iter().map(|live| live.watched()).collect();
-    LIVE.set(conf.live.clone());
-    status::beat(&conf.live);
-    *WATCH.lock() =
-        Some(Watch { conf: conf.id, zone, memory, files, thread: None, failing: false });
-}
-
-/// Makes sure that it is the files of this configuration that are watched, or of a later one: a single
-/// process without a master (`master_process off`) lives through reloads.
-pub(crate) fn join(conf: &MainConf, zone: Zone<'static>) {
-    let is_known = WATCH.lock().as_ref().is_some_and(|watch| watch.conf >= conf.id);
-    if !is_known {
-        start(conf, zone);
-    }
+    let files = conf.live().iter().map(|live| live.watched()).collect();
+    LIVE.set(conf.live().to_vec());
+    status::beat(conf.live());
+    *WATCH.lock() = Some(Watch { zone: Mapped::clone(zone), files, thread: None, failing: false });
 }
 
 /// The worker ends, or has another configuration. Its thread, if there is one, ends by itself: nobody
@@ -114,14 +99,12 @@ impl Watch {
             Due::Soon => return true,
             Due::Now => {}
         }
-        let (files, zone) = (Arc::clone(&self.files), self.zone);
-        let memory = Arc::clone(&self.memory);
+        let (files, zone) = (Arc::clone(&self.files), self.zone.clone());
         let thread = process::spawn("tollgate-files", move || {
             for files in files.iter() {
                 // A bug with one must not end the others.
-                guard((), || files.follow_up(&zone));
+                guard((), || files.follow_up(zone.get()));
             }
-            drop(memory);
         });
         match thread {
             Ok(thread) => {

@@ -2,20 +2,13 @@
 
 use std::rc::Rc;
 
-use super::{error, literal, once, word, words, Outcome};
-use crate::conf::rules::{LimitSet, ModelBlock, Tier};
+use super::words::{error, literal, once, word, words, Outcome};
+use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
-
-/// A tier whose block is being read.
-pub(crate) struct Draft {
-    tier: Tier,
-    /// Inside a `model` block.
-    model: Option<ModelBlock>,
-}
 
 /// `tollgate_tier NAME {`
 pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
@@ -36,7 +29,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         limits: LimitSet::default(),
         models: Vec::new(),
         default_price: None,
-        place: cx.place(),
+        place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None });
     Ok(())

@@ -11,11 +11,10 @@ use tollgate_core::limits::Zone;
 use tollgate_core::status::{digest, message, Failure, SetState};
 
 use super::files::{blindness, read, Look, NEVER_SEEN};
-use super::{next_id, Content, Due, Generation, LoadError, Remark, Source, Watched};
-use crate::ffi::clock::wall_ms;
-use crate::ffi::guard::guard;
-use crate::ffi::log::{cycle_error, cycle_warn};
-use crate::worker::status::StatusFile;
+use super::{next_id, Content, Due, Generation, LoadError, Remark, Report, Source, Watched};
+use crate::clock::wall_ms;
+use nginx::guard::guard;
+use nginx::log::{cycle_error, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
@@ -39,7 +38,7 @@ pub(super) struct Followed<S: Source> {
     /// It was said that this worker can't take over what is in force.
     failing: AtomicBool,
     /// Where what is made of the files is told, and as which set.
-    pub(super) told_in: OnceLock<(Arc<StatusFile>, usize)>,
+    pub(super) told_in: OnceLock<(Arc<dyn Report>, usize)>,
 }
 
 /// What files held, and what was made of it.
@@ -117,7 +116,7 @@ impl<S: Source> Followed<S> {
     }
 
     /// Reads what has changed, unless another worker does.
-    fn lead(&self, look: Look, zone: &Zone<'static>) {
+    fn lead(&self, look: Look, zone: &Zone<'_>) {
         let Some(maker) = self.block.make() else { return };
         if self.block.seen() == look.number || look.is_fresh {
             return;
@@ -152,7 +151,7 @@ impl<S: Source> Followed<S> {
     }
 
     /// Says what was taken, and what of it is not in force: in the error log once, until that changes.
-    fn tell(&self, maker: &Maker<'_>, reading: Reading, is_new: bool, zone: &Zone<'static>) {
+    fn tell(&self, maker: &Maker<'_>, reading: Reading, is_new: bool, zone: &Zone<'_>) {
         let Reading { content, digests } = reading;
         let now = wall_ms();
         let state = self.state_of(&content, digests, now);
@@ -201,8 +200,12 @@ impl<S: Source> Followed<S> {
     }
 
     fn write_state(&self, change: impl FnOnce(SetState) -> SetState) {
-        if let Some((file, set)) = self.told_in.get() {
-            file.write_set(*set, change);
+        let mut change = Some(change);
+        if let Some((report, set)) = self.told_in.get() {
+            report.set(*set, &mut |before| match change.take() {
+                Some(change) => change(before),
+                None => before,
+            });
         }
     }
 
@@ -253,7 +256,7 @@ impl<S: Source> Watched for Followed<S> {
         }
     }
 
-    fn follow_up(&self, zone: &Zone<'static>) {
+    fn follow_up(&self, zone: &Zone<'_>) {
         // Not while requests might wait for the lock.
         let retired = std::mem::take(&mut *self.retired.lock());
         drop(retired);

@@ -4,15 +4,11 @@
 //! and valid UTF-8 whatever bytes the request held, since one broken line can stop the reader of
 //! the whole log. Lines are gathered in a [`Batch`] and written a batch at a time.
 
-mod batch;
 mod json;
 mod time;
 mod traceparent;
-mod trouble;
 
-pub use batch::Batch;
 pub use time::TimeFormat;
-pub use trouble::Trouble;
 
 use crate::clock::UnixMillis;
 use crate::decision::{Decision, Reason};

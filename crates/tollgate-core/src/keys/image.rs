@@ -14,8 +14,8 @@
 
 use std::sync::Arc;
 
+use super::digest::Digest;
 use super::key::ApiKey;
-use super::Digest;
 use crate::clock::UnixMillis;
 use crate::principal::{AuthMethod, Computed, Principal};
 

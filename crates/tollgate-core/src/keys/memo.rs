@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use siphasher::sip128::{Hash128, SipHasher13};
 
-use super::ApiKey;
+use super::key::ApiKey;
 
 /// An odd number without a pattern: 2^64, divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -18,8 +18,9 @@
 //!   zone.
 
 use super::ask::{Kind, Now, SLOT_WORDS};
-use super::bucket::{full_word, is_plain_idle, Level, FROZEN, PLAIN};
+use super::bucket::{full_word, is_plain_idle, Level, PLAIN};
 use super::budget;
+use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::ledger::Ledger;
 use super::rates::Rates;

@@ -3,10 +3,12 @@
 use smallvec::SmallVec;
 
 use super::ask::{in_flight, Ask, Now, Take};
-use super::bucket::{Level, Scale, FROZEN};
+use super::bucket::{Level, Scale};
 use super::budget::{self, Settled};
+use super::frozen::FROZEN;
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease, Ledger, NotTaken};
+use super::ledger::{Lease, Ledger, NotTaken};
 use super::slots::{Moved, Place, Seen, Slots};
 use super::standing::{Obstacle, Standing, Wait};
 use super::sync::Ordering;

@@ -82,13 +82,11 @@ impl Parts {
         ]
     }
 
-    fn count(&mut self, text: &[u8]) {
-        let counts = Counts::of(text);
+    fn of(counts: &Counts) -> Self {
         let found = |counted| counts.found(counted);
-        let words = found(Counted::Word);
-        let long = found(Counted::LongWord);
+        let (words, long) = (found(Counted::Word), found(Counted::LongWord));
         let words_of_two = found(Counted::WordOfTwo);
-        let parts = Self {
+        Self {
             words,
             letters: words.saturating_add(found(Counted::Letter)).saturating_add(long),
             long,
@@ -100,61 +98,181 @@ impl Parts {
             words_of_two,
             three_bytes: found(Counted::Three),
             four_bytes: found(Counted::Four),
-        };
-        for (sum, part) in self.all_mut().into_iter().zip(parts.all()) {
-            *sum = sum.saturating_add(part);
         }
     }
 }
 
 /// Counts the parts of the texts of one request: all of a short one, and a sample of what is behind that,
 /// however many texts that is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sampler {
-    whole: Parts,
-    /// Bytes of it.
+    whole: Counts,
+    /// Marks that stand alone.
+    marks: u32,
+    /// Bytes of what is looked at as a whole.
     looked_at: usize,
     /// What was found in blocks of what is behind that.
-    sample: Parts,
+    sample: Counts,
     /// Bytes of these blocks.
     sampled: usize,
     /// Bytes that are behind.
     behind: usize,
     /// Those since the last block that was looked at.
     waiting: usize,
+    /// What came of the block at hand.
+    block: [u8; BLOCK],
+    filled: usize,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self {
+            whole: Counts::default(),
+            marks: 0,
+            looked_at: 0,
+            sample: Counts::default(),
+            sampled: 0,
+            behind: 0,
+            waiting: 0,
+            block: [0; BLOCK],
+            filled: 0,
+        }
+    }
 }
 
 impl Sampler {
     /// Adds a text.
     pub fn add(&mut self, text: &[u8]) {
+        self.add_part(text);
+        self.end_text();
+    }
+
+    /// Adds a part of a text that comes in several.
+    pub fn add_part(&mut self, part: &[u8]) {
         let room = WHOLE.saturating_sub(self.looked_at);
-        let (whole, rest) = text.split_at_checked(room).unwrap_or((text, &[]));
-        self.whole.count(whole);
-        self.looked_at += whole.len();
-        for block in rest.chunks(BLOCK) {
-            self.behind += block.len();
-            self.waiting += block.len();
-            if self.waiting >= BLOCK * EVERY || self.sampled == 0 {
-                self.sample.count(block);
-                self.sampled += block.len();
-                self.waiting = 0;
+        let (whole, rest) = part.split_at_checked(room).unwrap_or((part, &[]));
+        if !whole.is_empty() {
+            self.look_at(whole);
+        }
+        if !rest.is_empty() {
+            self.sample(rest);
+        }
+    }
+
+    /// The text has ended.
+    pub fn end_text(&mut self) {
+        if self.filled > 0 {
+            match self.looked_at < WHOLE {
+                true => self.end_whole(),
+                false => self.end_block(),
             }
+        }
+        self.whole.end();
+    }
+
+    fn look_at(&mut self, part: &[u8]) {
+        self.looked_at += part.len();
+        let mut rest = part;
+        while !rest.is_empty() {
+            rest = match rest.split_first_chunk::<BLOCK>() {
+                // No need to copy it.
+                Some((block, after)) if self.filled == 0 => {
+                    self.whole.add(block);
+                    after
+                }
+                _ => {
+                    let after = self.fill(rest);
+                    if self.filled == BLOCK {
+                        self.end_whole();
+                    }
+                    after
+                }
+            };
+        }
+        if self.looked_at == WHOLE {
+            self.end_whole();
+            self.whole.end();
+        }
+    }
+
+    fn end_whole(&mut self) {
+        self.whole.add(self.block.get(..self.filled).unwrap_or_default());
+        self.filled = 0;
+    }
+
+    /// Puts what there is room for into the block at hand, and returns the rest.
+    fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let room = self.block.get_mut(self.filled..).unwrap_or_default();
+        let (part, after) = bytes.split_at_checked(room.len()).unwrap_or((bytes, &[]));
+        if let Some(room) = room.get_mut(..part.len()) {
+            room.copy_from_slice(part);
+        }
+        self.filled += part.len();
+        after
+    }
+
+    fn sample(&mut self, part: &[u8]) {
+        let mut rest = part;
+        while !rest.is_empty() {
+            // A block is looked at if it ends far enough behind the last one.
+            let is_due = self.waiting + BLOCK >= BLOCK * EVERY || self.sampled == 0;
+            rest = match rest.split_first_chunk::<BLOCK>() {
+                Some((block, after)) if self.filled == 0 && is_due => {
+                    self.count_block(block);
+                    after
+                }
+                Some(_) if self.filled == 0 => {
+                    let blocks =
+                        (rest.len() / BLOCK).min((BLOCK * EVERY - 1 - self.waiting) / BLOCK);
+                    self.pass_by(blocks * BLOCK);
+                    rest.get(blocks * BLOCK..).unwrap_or_default()
+                }
+                _ => {
+                    let after = self.fill(rest);
+                    if self.filled == BLOCK {
+                        self.end_block();
+                    }
+                    after
+                }
+            };
+        }
+    }
+
+    fn pass_by(&mut self, bytes: usize) {
+        self.behind += bytes;
+        self.waiting += bytes;
+    }
+
+    fn end_block(&mut self) {
+        let (block, filled) = (self.block, std::mem::take(&mut self.filled));
+        self.count_block(block.get(..filled).unwrap_or_default());
+    }
+
+    /// A block of what is behind, or the last part of a text, has ended.
+    fn count_block(&mut self, block: &[u8]) {
+        self.pass_by(block.len());
+        if self.waiting >= BLOCK * EVERY || self.sampled == 0 {
+            self.sample.add(block);
+            self.sample.end();
+            self.sampled += block.len();
+            self.waiting = 0;
         }
     }
 
     /// Adds so many marks that stand alone: those around what is shown as JSON.
     pub fn add_marks(&mut self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.whole.marks = self.whole.marks.saturating_add(count);
+        self.marks = self.marks.saturating_add(count);
     }
 
     /// How many parts there are.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let mut parts = self.whole;
+        let mut parts = Parts::of(&self.whole);
+        parts.marks = parts.marks.saturating_add(self.marks);
         let number = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
         let (behind, sampled) = (number(self.behind), number(self.sampled).max(1));
-        for (part, found) in parts.all_mut().into_iter().zip(self.sample.all()) {
+        for (part, found) in parts.all_mut().into_iter().zip(Parts::of(&self.sample).all()) {
             let scaled = u64::from(found).saturating_mul(behind) / sampled;
             *part = part.saturating_add(u32::try_from(scaled).unwrap_or(u32::MAX));
         }
@@ -172,6 +290,12 @@ mod tests {
         let mut sampler = Sampler::default();
         sampler.add(text.as_bytes());
         sampler.parts()
+    }
+
+    fn counted(text: &[u8]) -> Parts {
+        let mut counts = Counts::default();
+        counts.add(text);
+        Parts::of(&counts)
     }
 
     #[test]
@@ -193,8 +317,7 @@ mod tests {
     fn of_a_long_text_a_sample_says_nearly_the_same() {
         let line = "fn main() { println!(\"{:?} is 42\", value); } // Länge, 長さ\n";
         let long = line.repeat(2_000);
-        let mut whole = Parts::default();
-        whole.count(long.as_bytes());
+        let whole = counted(long.as_bytes());
         // The same in one text, and in many.
         let mut of_lines = Sampler::default();
         (0..2_000).for_each(|_| of_lines.add(line.as_bytes()));
@@ -247,10 +370,30 @@ mod tests {
             bytes: Vec<u8>,
         ) {
             for text in [texts.concat().as_bytes(), &bytes] {
-                let mut parts = Parts::default();
-                parts.count(text);
-                prop_assert_eq!(parts, counted_slowly(text));
+                prop_assert_eq!(counted(text), counted_slowly(text));
             }
+        }
+
+        /// The words of a text may be of any length, and the text may come in any number of parts.
+        #[test]
+        fn it_makes_no_difference_where_a_text_is_cut(
+            texts in prop::collection::vec(
+                prop::collection::vec("[a-z]{0,40}|[A-Z]{0,12}|[ -~]{0,200}|[ \n,.]{0,9}|[äЖ日🙂]{0,9}", 0..40),
+                0..6,
+            ),
+        ) {
+            let (mut whole, mut parts) = (Sampler::default(), Sampler::default());
+            let mut plain = plain::Sampler::default();
+            for text in &texts {
+                whole.add(text.concat().as_bytes());
+                plain.add(text.concat().as_bytes());
+                text.iter().for_each(|part| parts.add_part(part.as_bytes()));
+                parts.end_text();
+            }
+            prop_assert_eq!(parts.parts(), whole.parts());
+            prop_assert_eq!(whole.parts(), plain.parts());
+            let all = texts.concat().concat();
+            prop_assert_eq!(counted(all.as_bytes()), counted_slowly(all.as_bytes()));
         }
 
         #[test]
@@ -259,6 +402,55 @@ mod tests {
             texts.iter().for_each(|text| sampler.add(text));
             let len = u32::try_from(texts.iter().map(Vec::len).sum::<usize>()).unwrap();
             prop_assert!(sampler.parts().all().into_iter().all(|count| count <= len));
+        }
+    }
+
+    /// The sampler as it is described: of each text block by block.
+    mod plain {
+        use super::*;
+
+        #[derive(Default)]
+        pub(super) struct Sampler {
+            whole: Parts,
+            looked_at: usize,
+            sample: Parts,
+            sampled: usize,
+            behind: usize,
+            waiting: usize,
+        }
+
+        fn add(sum: &mut Parts, text: &[u8]) {
+            let parts = counted_slowly(text).all();
+            sum.all_mut().into_iter().zip(parts).for_each(|(sum, part)| *sum += part);
+        }
+
+        impl Sampler {
+            pub(super) fn add(&mut self, text: &[u8]) {
+                let room = WHOLE.saturating_sub(self.looked_at);
+                let (whole, rest) = text.split_at_checked(room).unwrap_or((text, &[]));
+                add(&mut self.whole, whole);
+                self.looked_at += whole.len();
+                for block in rest.chunks(BLOCK) {
+                    self.behind += block.len();
+                    self.waiting += block.len();
+                    if self.waiting >= BLOCK * EVERY || self.sampled == 0 {
+                        add(&mut self.sample, block);
+                        self.sampled += block.len();
+                        self.waiting = 0;
+                    }
+                }
+            }
+
+            pub(super) fn parts(&self) -> Parts {
+                let mut parts = self.whole;
+                for (part, found) in parts.all_mut().into_iter().zip(self.sample.all()) {
+                    *part += u32::try_from(
+                        u64::from(found) * self.behind as u64 / self.sampled.max(1) as u64,
+                    )
+                    .unwrap();
+                }
+                parts
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::super::ask::{Kind, Now};
-use super::super::bucket::{self, Level, Scale, FROZEN};
+use super::super::bucket::{self, Level, Scale};
+use super::super::frozen::FROZEN;
 use super::super::key::Area;
 use super::super::slots::{Place, WAYS};
 use super::super::sync::Ordering;

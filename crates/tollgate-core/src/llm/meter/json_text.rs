@@ -1,7 +1,7 @@
 //! The strings and scalars of JSON.
 
-use super::count::whole_number;
 use super::find::find_quote_or_backslash;
+use crate::json::whole_number;
 
 /// How much of a string its reader gets to see, and the longest key that it is asked about, in
 /// bytes. The longest name of interest is `response.function_call_arguments.delta`.

@@ -14,7 +14,6 @@
 //! * `hides`: what is kept from the client; `hold`: what is held back for that; `members`: where it stands;
 //! * `reading`: the result; `settle`: what to charge.
 
-mod count;
 mod documents;
 mod event;
 mod events;

@@ -1,0 +1,463 @@
+//! Strings and keys.
+
+use super::find::{self, Run};
+use super::scanner::{Scanner, State};
+use super::text::JsonString;
+use super::{Container, Fault, Reader};
+use crate::surrogate::MARK;
+
+/// How far an escape sequence has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escape {
+    None,
+    /// After the backslash.
+    Begun,
+    /// After `\u` and `digits` hexadecimal digits, which make up `unit`.
+    Unicode {
+        digits: u8,
+        unit: u32,
+    },
+    /// After the first half of a surrogate pair: the second one may follow.
+    High(u32),
+    /// A backslash after that.
+    HighBegun(u32),
+    /// The second half, as far as it has come.
+    HighUnicode {
+        high: u32,
+        digits: u8,
+        unit: u32,
+    },
+}
+
+/// What is before the closing quote, and what is after it, if the string is whole and has no escapes.
+pub(crate) fn plain_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match split_at_special(bytes)? {
+        (string, b'"', rest) => Some((string, rest)),
+        _ => None,
+    }
+}
+
+/// The bytes before the first `"` or `\`, that byte, and the bytes after it.
+pub(crate) fn split_at_special(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
+    let Run { len, end, .. } = find::run(bytes, false);
+    let (run, rest) = bytes.split_at_checked(len)?;
+    Some((run, end?, rest.get(1..)?))
+}
+
+/// What a part of a text is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Key,
+    String,
+}
+
+impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
+    /// Reads a string behind its opening quote.
+    #[inline]
+    pub(super) fn begin_string<R: Reader<Place = P>>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let run = find::run(rest, R::STRICT);
+        if run.end == Some(b'"') {
+            let string = rest.get(..run.len).unwrap_or(rest);
+            if R::STRICT && !run.is_ascii {
+                self.check(string, run)?;
+            }
+            if let Some(place) = self.value {
+                reader.string(place, JsonString::plain(string))?;
+            }
+            self.end_value();
+            return Ok(at + run.len + 1);
+        }
+        self.text.clear();
+        if !R::STRICT && self.value.is_none() {
+            self.state = State::SkippingString;
+            return Ok(at);
+        }
+        self.state = State::InString;
+        self.read_string_on(bytes, at, run, reader)
+    }
+
+    pub(super) fn read_string<R: Reader<Place = P>>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
+        self.read_string_on(bytes, at, run, reader)
+    }
+
+    fn read_string_on<R: Reader<Place = P>>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        run: Run,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let (at, has_ended) = self.read_text(Of::String, bytes, at, run, reader)?;
+        if has_ended {
+            self.end_string(reader)?;
+        }
+        Ok(at)
+    }
+
+    pub(super) fn end_string<R: Reader<Place = P>>(&mut self, reader: &mut R) -> Result<(), Fault> {
+        if let Some(place) = self.value {
+            reader.string(place, self.text.string())?;
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    /// Reads a key behind its opening quote, and what is behind it up to its value.
+    #[inline]
+    pub(super) fn begin_key<R: Reader<Place = P>>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let run = find::run(rest, R::STRICT);
+        if run.end == Some(b'"') && (!R::STRICT || run.is_ascii) {
+            let key = JsonString::plain(rest.get(..run.len).unwrap_or(rest));
+            self.end_key(key, reader)?;
+            let at = at + run.len + 1;
+            return match bytes.get(at) {
+                Some(b':') => {
+                    self.state = State::Value;
+                    Ok(at + 1)
+                }
+                _ => Ok(at),
+            };
+        }
+        self.text.clear();
+        self.state = State::InKey;
+        self.read_key_on(bytes, at, run, reader)
+    }
+
+    pub(super) fn read_key<R: Reader<Place = P>>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
+        self.read_key_on(bytes, at, run, reader)
+    }
+
+    fn read_key_on<R: Reader<Place = P>>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        run: Run,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let (at, has_ended) = self.read_text(Of::Key, bytes, at, run, reader)?;
+        if has_ended {
+            let text = self.text.clone();
+            self.end_key(text.string(), reader)?;
+        }
+        Ok(at)
+    }
+
+    #[inline]
+    fn end_key<R: Reader<Place = P>>(
+        &mut self,
+        key: JsonString<'_>,
+        reader: &mut R,
+    ) -> Result<(), Fault> {
+        self.value = match self.container() {
+            // Where it isn't strict, a long key is of no interest, whatever it is.
+            Some((object, Container::Object)) if R::STRICT || key.short().is_some() => {
+                reader.member(object, key)?
+            }
+            _ => None,
+        };
+        self.state = State::Colon;
+        Ok(())
+    }
+
+    /// Reads on in a text of which `run` comes next, and tells where it stopped, and whether the text ended
+    /// there.
+    fn read_text<R: Reader<Place = P>>(
+        &mut self,
+        of: Of,
+        bytes: &[u8],
+        at: usize,
+        run: Run,
+        reader: &mut R,
+    ) -> Result<(usize, bool), Fault> {
+        let (mut at, mut run) = (at, run);
+        loop {
+            if self.escape == Escape::None {
+                if run.len > 0 {
+                    let part = bytes.get(at..at + run.len).unwrap_or_default();
+                    if R::STRICT && (!run.is_ascii || self.utf8.has_begun()) {
+                        self.check(part, run)?;
+                        self.tell_checked(of, part, reader);
+                    } else {
+                        self.tell(of, part, reader);
+                    }
+                    at += run.len;
+                }
+                match run.end {
+                    None => return Ok((at, false)),
+                    Some(b'"') => {
+                        self.utf8.end().map_err(|_| Fault::Syntax)?;
+                        return Ok((at + 1, true));
+                    }
+                    Some(b'\\') => {
+                        self.utf8.end().map_err(|_| Fault::Syntax)?;
+                        self.escape = Escape::Begun;
+                        at += 1;
+                    }
+                    Some(_) => return Err(Fault::Syntax),
+                }
+            }
+            at = self.read_escapes(of, bytes, at, reader)?;
+            if self.escape != Escape::None {
+                return Ok((at, false));
+            }
+            run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
+        }
+    }
+
+    /// Reads an escape sequence from the byte behind its backslash on, and those that follow it at once.
+    fn read_escapes<R: Reader<Place = P>>(
+        &mut self,
+        of: Of,
+        bytes: &[u8],
+        at: usize,
+        reader: &mut R,
+    ) -> Result<usize, Fault> {
+        let mut decoded = Decoded::new();
+        let mut at = at;
+        while let Some(&byte) = bytes.get(at) {
+            self.escape = match self.escape {
+                Escape::None if byte == b'\\' => Escape::Begun,
+                Escape::None => break,
+                Escape::Begun => match simple(byte) {
+                    Some(character) => {
+                        decoded.push(character);
+                        Escape::None
+                    }
+                    None if byte == b'u' => Escape::Unicode { digits: 0, unit: 0 },
+                    None => return Err(Fault::Syntax),
+                },
+                Escape::Unicode { digits, unit } => {
+                    let unit = unit << 4 | hexadecimal(byte)?;
+                    match digits {
+                        ..3 => Escape::Unicode { digits: digits + 1, unit },
+                        _ => self.end_unit::<R>(unit, &mut decoded),
+                    }
+                }
+                Escape::High(high) if byte == b'\\' => Escape::HighBegun(high),
+                Escape::High(_) => {
+                    self.push_half::<R>(&mut decoded);
+                    self.escape = Escape::None;
+                    break;
+                }
+                Escape::HighBegun(high) if byte == b'u' => {
+                    Escape::HighUnicode { high, digits: 0, unit: 0 }
+                }
+                Escape::HighBegun(_) => {
+                    self.push_half::<R>(&mut decoded);
+                    self.escape = Escape::Begun;
+                    continue;
+                }
+                Escape::HighUnicode { high, digits, unit } => {
+                    let unit = unit << 4 | hexadecimal(byte)?;
+                    match digits {
+                        ..3 => Escape::HighUnicode { high, digits: digits + 1, unit },
+                        _ => match pair(high, unit) {
+                            Some(character) => {
+                                decoded.push_char(character);
+                                Escape::None
+                            }
+                            None => {
+                                self.push_half::<R>(&mut decoded);
+                                self.end_unit::<R>(unit, &mut decoded)
+                            }
+                        },
+                    }
+                }
+            };
+            at += 1;
+            if decoded.is_full() {
+                self.tell_decoded(of, &mut decoded, reader);
+            }
+        }
+        self.tell_decoded(of, &mut decoded, reader);
+        Ok(at)
+    }
+
+    fn end_unit<R: Reader<Place = P>>(&mut self, unit: u32, decoded: &mut Decoded) -> Escape {
+        match char::from_u32(unit) {
+            Some(character) => {
+                if R::STRICT && character == MARK {
+                    self.text.note_half();
+                    decoded.has_half = true;
+                }
+                decoded.push_char(character);
+                Escape::None
+            }
+            None if unit < 0xdc00 => Escape::High(unit),
+            None => {
+                self.push_half::<R>(decoded);
+                Escape::None
+            }
+        }
+    }
+
+    /// A half of a pair stands alone.
+    fn push_half<R: Reader<Place = P>>(&mut self, decoded: &mut Decoded) {
+        if R::STRICT {
+            self.text.note_half();
+            decoded.has_half = true;
+            decoded.push_char(MARK);
+        } else {
+            // Half of the four bytes that the pair has in UTF-8. No name of interest has any of them.
+            decoded.push(0xff);
+            decoded.push(0xff);
+        }
+    }
+
+    fn check(&mut self, part: &[u8], run: Run) -> Result<(), Fault> {
+        self.utf8.check(part).map_err(|_| Fault::Syntax)?;
+        match run.end {
+            Some(_) => self.utf8.end().map_err(|_| Fault::Syntax),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn tell<R: Reader<Place = P>>(&mut self, of: Of, part: &[u8], reader: &mut R) {
+        self.text.push(part);
+        self.tell_reader(of, part, reader);
+    }
+
+    /// As [`Self::tell`], of what may have halves of surrogate pairs.
+    fn tell_checked<R: Reader<Place = P>>(&mut self, of: Of, part: &[u8], reader: &mut R) {
+        match of {
+            // Only a key is compared with names; and a short string, whose halves make no difference.
+            Of::Key => self.text.push_whole(part),
+            Of::String => self.text.push(part),
+        }
+        self.tell_reader(of, part, reader);
+    }
+
+    fn tell_decoded<R: Reader<Place = P>>(
+        &mut self,
+        of: Of,
+        decoded: &mut Decoded,
+        reader: &mut R,
+    ) {
+        let part = decoded.bytes.get(..decoded.len).unwrap_or_default();
+        if part.is_empty() {
+            return;
+        }
+        if decoded.has_half {
+            self.text.push_whole(part);
+        } else {
+            self.text.push(part);
+        }
+        self.tell_reader(of, part, reader);
+        decoded.len = 0;
+    }
+
+    #[inline]
+    fn tell_reader<R: Reader<Place = P>>(&mut self, of: Of, part: &[u8], reader: &mut R) {
+        match of {
+            Of::Key => {
+                if let Some((object, _)) = self.container() {
+                    reader.key_text(object, part);
+                }
+            }
+            Of::String => {
+                if let Some(place) = self.value {
+                    reader.text(place, part);
+                }
+            }
+        }
+    }
+
+    pub(super) fn skip_string(&mut self, bytes: &[u8], at: usize) -> usize {
+        if self.escape != Escape::None {
+            // The digits of `\u` need no attention here: they are no quotes.
+            self.escape = Escape::None;
+            return at + 1;
+        }
+        let Run { len, end, .. } = find::run(bytes.get(at..).unwrap_or_default(), false);
+        match end {
+            None => return bytes.len(),
+            Some(b'\\') => self.escape = Escape::Begun,
+            Some(_) if self.skipped > 0 => self.state = State::Skipping,
+            Some(_) => self.end_value(),
+        }
+        at + len + 1
+    }
+}
+
+/// What came of escapes that stand next to each other.
+struct Decoded {
+    bytes: [u8; Self::ROOM],
+    len: usize,
+    has_half: bool,
+}
+
+impl Decoded {
+    const ROOM: usize = 64;
+
+    fn new() -> Self {
+        Self { bytes: [0; Self::ROOM], len: 0, has_half: false }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        if let Some(room) = self.bytes.get_mut(self.len) {
+            *room = byte;
+            self.len += 1;
+        }
+    }
+
+    fn push_char(&mut self, character: char) {
+        let mut utf8 = [0; 4];
+        character.encode_utf8(&mut utf8).bytes().for_each(|byte| self.push(byte));
+    }
+
+    /// Whether there is too little room for what one escape sequence can make: a half and another
+    /// character.
+    fn is_full(&self) -> bool {
+        self.len + 8 > Self::ROOM
+    }
+}
+
+#[inline]
+fn simple(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => byte,
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'b' => 8,
+        b'f' => 12,
+        _ => return None,
+    })
+}
+
+#[inline]
+fn hexadecimal(byte: u8) -> Result<u32, Fault> {
+    char::from(byte).to_digit(16).ok_or(Fault::Syntax)
+}
+
+/// The character that both halves of a pair make.
+fn pair(high: u32, low: u32) -> Option<char> {
+    let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+    char::from_u32(0x1_0000 + ((high & 0x3ff) << 10 | low))
+}

@@ -1,0 +1,1 @@
+//! The scanner against serde_json, byte by byte and whole.
