@@ -81,20 +81,16 @@ impl Events {
         loop {
             if self.sse.is_between_events() {
                 let rest = buffer.get(at..).unwrap_or_default();
-                if let Some(found) = documents.familiar.read(rest, &mut documents.tally) {
-                    if let Some(relay) = &mut self.relay {
-                        let chunk = documents.tally.chunk(&found.event);
+                if let Some(len) = documents.familiar.read(rest, &mut documents.tally) {
+                    let event = documents.familiar.event();
+                    let chunk = self.relay.is_some().then(|| documents.tally.chunk(event));
+                    documents.tally.end_known_event(event);
+                    if let (Some(relay), Some(chunk)) = (&mut self.relay, chunk) {
                         relay.hold.begin_event(at);
-                        relay.end(
-                            buffer,
-                            at + found.len,
-                            chunk,
-                            Some(&mut documents.familiar),
-                            pass,
-                        );
+                        let familiar = Some(documents.familiar.as_mut());
+                        relay.end(buffer, at + len, chunk, familiar, pass);
                     }
-                    documents.tally.end_known_event(&found.event);
-                    at += found.len;
+                    at += len;
                     continue;
                 }
             }
@@ -192,6 +188,10 @@ impl Relay {
         let is_stripped = !chunk.is_usage_only && self.changes.include(chunk.usage);
         if chunk.is_finish && !self.changes.moved.is_empty() {
             self.hold.keep(buffer, end, is_stripped.then_some(&USAGE), pass);
+        } else if let (true, Some(cut)) =
+            (is_stripped, familiar.as_ref().and_then(|familiar| familiar.cut()))
+        {
+            self.hold.cut(end, cut, pass);
         } else if is_stripped {
             self.hold.strip(buffer, end, &USAGE, familiar, pass);
         } else {
