@@ -443,6 +443,12 @@ my @accepted = (
 	['a header with an underscore that nobody reads', http =>
 		"$usual{http}\ntollgate_api_key_header X_Api_Key;",
 		location => "$jwt\ntollgate_jwt_key_file secret;"],
+	['a header with an underscore, in the default server', server =>
+		"underscores_in_headers on;\nlocation /x {\n$usual{location}\ntollgate_api_key_header X_Api_Key;\n}\n}\n"
+		. "server {\nlisten 127.0.0.1:8080;\nserver_name b;"],
+	['a header with an underscore, in the default server by name', server => "}\nserver {\nunderscores_in_headers on;\n"
+		. "listen 127.0.0.1:8080 default_server;\nlocation /x {\n$usual{location}\n"
+		. "tollgate_api_key_header X_Api_Key;\n}"],
 	['files with names of switches', location => "$usual{location}\ntollgate_audit_log ./on;"],
 	['an audit log in two places', http => "$usual{http}\ntollgate_audit_log a.log buffer=1k;",
 		location => "$usual{location}\ntollgate_audit_log a.log buffer=1k;"],
@@ -503,6 +509,10 @@ my @warned = (
 		http => "$usual{http}\ntollgate_api_key_header X_Api_Key; # !",
 		server => "underscores_in_headers on;\n}\nserver {\nlisten 127.0.0.1:8080;\nserver_name b;\n"
 			. "location / {\n$usual{location}\n}"],
+	['a header with an underscore, in a server that is not the default one', ['"X_Api_Key" in "tollgate_api_key_header"',
+		'before "Host"', 'default server of the address says, in', 'add "underscores_in_headers on;"'],
+		server => "}\nserver {\nlisten 127.0.0.1:8080;\nserver_name b;\nunderscores_in_headers on;\n"
+			. "location /x {\n$usual{location}\ntollgate_api_key_header X_Api_Key; # !\n}"],
 	['a header with a dot', ['"X.Api.Key" in "tollgate_api_key_header"', 'add "ignore_invalid_headers off;"'],
 		http => "$usual{http}\nunderscores_in_headers on;",
 		location => "$usual{location}\ntollgate_api_key_header X.Api.Key; # !"],

@@ -298,6 +298,13 @@ push @accepted, (
 	['tenants of tokens', http => "$usual{http}\n" . 'tollgate_limit x key=$tollgate_tenant requests=1r/s;',
 		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
 			. 'tollgate_jwt_claim tenant org.id; tollgate_apply x;'],
+	['a map of tenants of tokens', http => "$usual{http}\n" . 'tollgate_limit x key=$group requests=1r/s;'
+		. ' map $tollgate_tenant $group { default $tollgate_tenant; acme gold; }',
+		location => "tollgate on;\ntollgate_auth jwt;\ntollgate_jwt_key_file secret;\n"
+			. 'tollgate_jwt_claim tenant org.id; tollgate_apply x;'],
+	['a map of tenants that has a value for those without', http => "$usual{http}\n"
+		. 'tollgate_limit x key=$group requests=1r/s; map $tollgate_tenant $group { default rest; acme gold; }',
+		location => "$usual{location}\ntollgate_apply x;"],
 	['tenants of tokens, and API keys', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_tenant requests=1r/s;',
 		location => "$usual{location}\ntollgate_auth api_key jwt;\ntollgate_jwt_key_file secret;\n"
@@ -309,6 +316,9 @@ push @accepted, (
 	['clients, and what else is known', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_client:$remote_addr requests=1r/s;',
 		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
+	['patterns of models that have a dot', http => "tollgate_zone zone=tollgate:1m;\n"
+		. "tollgate_tier free { model qwen2.* { tokens 1k/m; } model * { tokens 2k/m; } }\n"
+		. 'tollgate_price llama-3.* input=1 output=2;'],
 	['models where bodies are read for the tokens', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_model tokens=1k/m;',
 		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
@@ -344,6 +354,16 @@ push @warned, (
 	['a key of ours without its dollar', ['"key=tollgate_tenant"', 'a constant', '"key=$tollgate_tenant"'],
 		http => "$usual{http}\ntollgate_limit lim key=tollgate_tenant requests=1r/s; # !",
 		location => "$usual{location}\ntollgate_apply lim;"],
+	# Good patterns, by which something else may be meant.
+	['a regular expression as a pattern of models', ['"model gpt.*" of tollgate_tier free fits only', 'write "gpt*"'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free {\nmodel gpt.* { tokens 1k/m; } # !\n}"],
+	['a pattern for all other models', ['"model default" of tollgate_tier free fits only a model of that name',
+		'write "*"'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free {\nmodel default { tokens 1k/m; } # !\n}"],
+	['a price for all other models', ['"tollgate_price default" fits only a model of that name', 'write "*"'],
+		http => "$usual{http}\ntollgate_price default input=1 output=2; # !"],
+	['a price by a regular expression', ['"tollgate_price llama.*" fits only', 'write "llama*"'],
+		http => "$usual{http}\ntollgate_price llama.* input=1 output=2; # !"],
 	# Who is never known where the rule is applied.
 	['tenants of API keys', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"',
 		'add "tollgate_jwt_claim tenant CLAIM;"'],
@@ -351,6 +371,11 @@ push @warned, (
 		location => "$usual{location}\ntollgate_apply lim; # !"],
 	['tenants of API keys, in a text', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"'],
 		http => "$usual{http}\ntollgate_limit lim key=t:\${Tollgate_Tenant} requests=1r/s;",
+		location => "$usual{location}\ntollgate_apply lim; # !"],
+	['a map of tenants of API keys', ['"tollgate_apply lim" has no effect',
+		'"$group", a map of "$tollgate_tenant", in the key of', 'add "tollgate_jwt_claim tenant CLAIM;"'],
+		http => "$usual{http}\ntollgate_limit lim key=\$group requests=1r/s;\n"
+			. 'map $tollgate_tenant $group { default $tollgate_tenant; acme gold; }',
 		location => "$usual{location}\ntollgate_apply lim; # !"],
 	['tenants of tokens that name none', ['"tollgate_apply lim" has no effect', '"$tollgate_tenant"'],
 		http => "$usual{http}\ntollgate_limit lim key=\$tollgate_tenant requests=1r/s;",

@@ -8,9 +8,11 @@ use strict;
 
 use Test::More;
 
+use Config;
 use Digest::SHA qw/ sha256_hex /;
 use Fcntl;
 use JSON::PP qw//;
+use Time::HiRes;
 
 use Test::Nginx;
 
@@ -27,7 +29,7 @@ my $cli = $ENV{TOLLGATE_CLI};
 plan(skip_all => 'TOLLGATE_CLI is not set') unless defined $cli;
 
 # nginx logs an alert for the worker that is killed.
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->todo_alerts()->plan(77);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->todo_alerts()->plan(87);
 
 my $conf = <<'EOC';
 
@@ -258,11 +260,38 @@ is(command(qw/key disable --wait k_eve/)->{status}, 0, 'it goes on');
 is(everywhere('/', "X-API-Key: $eve"), '401 revoked_credential', 'it goes on: in all workers');
 
 kill KILL => $pids[1];
-status_when(sub { my $s = status(); !grep({ $_->{pid} == $pids[1] } @{$s->{workers}}) && $s->{ok} });
+status_when(sub { my $s = status(); !grep { $_->{pid} == $pids[1] } @{$s->{workers}} });
+status_when(sub { of('keys.json')->{workers} == 4 });
 is(of('keys.json')->{workers}, 4, 'a worker is killed: another one takes its place');
 is(command(qw/key enable --wait k_eve/)->{status}, 0, 'a worker is killed: changes are in force');
 live_in($d);
 is(everywhere('/', "X-API-Key: $eve"), '200 eve', 'a worker is killed: in the new one as well');
+
+# A lock says that a worker is there, and nothing is written while nothing changes. One that has no lock
+# writes again and again.
+
+ok((poll { is_quiet() }), 'nothing is written while nothing changes');
+@pids = map { $_->{pid} } @{status()->{workers}};
+SKIP: {
+	skip 'no struct flock as on Linux', 9 unless $^O eq 'linux' and $Config{longsize} == 8;
+	my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	kill STOP => $master;
+	kill KILL => $pids[2];
+	status_when(sub { status()->{workers}[2]{phase} eq 'gone' });
+	is(status()->{workers}[2]{phase}, 'gone', 'a worker that is killed is gone');
+	is(of('keys.json')->{workers}, 3, 'a worker that is killed: does not count');
+	my $lock = lock_of($pids[2]);
+	ok($lock, 'a worker that is killed: its lock is free');
+	kill CONT => $master;
+	status_when(sub { of('keys.json')->{workers} == 4 });
+	is(of('keys.json')->{workers}, 4, 'without a lock: a worker counts');
+	ok((poll { !is_quiet() }), 'without a lock: it writes');
+	is(command(qw/key disable --wait k_eve/)->{status}, 0, 'without a lock: a change is in force');
+	close $lock;
+	ok((poll { is_quiet() }), 'the lock is free again: nothing is written');
+	is(of('keys.json')->{workers}, 4, 'the lock is free again: all workers count');
+	is(command(qw/key enable --wait k_eve/)->{status}, 0, 'the lock is free again: a change is in force');
+}
 
 ###############################################################################
 # reload: those count that take new requests
@@ -353,6 +382,22 @@ sub status_when {
 	my ($is_so) = @_;
 	poll { $is_so->() };
 	return status();
+}
+
+# Whether the file stays as it is for longer than workers need to show a sign of life.
+sub is_quiet {
+	my $before = (Time::HiRes::stat($file))[9];
+	Time::HiRes::sleep(1.8);
+	return (Time::HiRes::stat($file))[9] == $before;
+}
+
+# Locks what this worker locks, as long as the result is open.
+sub lock_of {
+	my ($pid) = @_;
+	my $at = index slurp('nginx.tollgate-status'), pack 'Q<Q<Q<', $pid, 1, ~0;
+	open my $lock, '+<', $file or die "Can't open $file: $!\n";
+	my $asked = pack 's s x4 q q i x4', F_WRLCK, 0, $at, 24, 0;
+	return $at > 0 && fcntl($lock, F_SETLK, $asked) ? $lock : undef;
 }
 
 # A request to this worker that does not come to its end.

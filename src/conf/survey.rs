@@ -1,11 +1,11 @@
 //! What shows only when all of `http` has been read: directives that other ones keep from having an
 //! effect.
 
+use super::location::LocConf;
 use super::settings::Given;
 use super::warnings::Warnings;
-use super::LocConf;
-use crate::ffi::conf::Place;
-use crate::ffi::locations::{Found, Location, Server};
+use crate::types::{Found, Location, Server};
+use nginx::conf::{HeaderRules, Position};
 use tollgate_core::nginx_text::header_name;
 
 /// Tells what the servers do that isn't meant.
@@ -68,18 +68,30 @@ fn of_headers(server: &Server<'_>, conf: &LocConf) -> Vec<String> {
     else {
         return Vec::new();
     };
+    let by = |name: &String, rules: &HeaderRules| {
+        header_name::dropped(name, rules.keeps_underscores, rules.drops_invalid)
+    };
     let dropped = |name: &String| {
-        let remedy = header_name::dropped(name, server.keeps_underscores, server.drops_invalid)?;
+        if let Some(remedy) = by(name, &server.header) {
+            return Some(format!(
+                "\"{name}\" in \"tollgate_api_key_header\" has no effect, as nginx drops such a header before \
+                 anybody sees it; add \"{remedy};\" to the http block, or write the name with \"-\" {place}"
+            ));
+        }
+        let (default, remedy) =
+            server.before_host.iter().find_map(|default| Some((default, by(name, default)?)))?;
         Some(format!(
-            "\"{name}\" in \"tollgate_api_key_header\" has no effect, as nginx drops such a header before \
-             anybody sees it; add \"{remedy};\" to the http block, or write the name with \"-\" {place}"
+            "\"{name}\" in \"tollgate_api_key_header\" has no effect where the client sends it before \"Host\", \
+             as nginx drops it by what the default server of the address says, in {}:{}; add \"{remedy};\" to the \
+             http block, or write the name with \"-\" {place}",
+            default.file, default.line
         ))
     };
     names.iter().filter_map(dropped).collect()
 }
 
 /// Where providers are asked.
-fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Place)> {
+fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Position)> {
     let Some(policy) = conf.policy() else { return Vec::new() };
     let keys = conf.settings.jwt_key_request.as_ref().filter(|_| policy.jwt.is_some());
     let tokens = conf.settings.introspection_request.as_ref();
@@ -92,8 +104,13 @@ fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Place)> {
     asked.collect()
 }
 
-fn of_question(server: &Server<'_>, directive: &str, uri: &str, place: &Place) -> Option<String> {
-    let (file, line) = (&server.file, server.line);
+fn of_question(
+    server: &Server<'_>,
+    directive: &str,
+    uri: &str,
+    place: &Position,
+) -> Option<String> {
+    let (file, line) = (&server.header.file, server.header.line);
     let here = format!("the server in {file}:{line}");
     let remedy = format!(
         "add \"location = {uri} {{ internal; proxy_pass ...; }}\" to it, or \"tollgate off;\" if no requests with \

@@ -3,10 +3,8 @@
 
 use std::fs;
 
-use super::warnings::Warnings;
-use crate::ffi::conf::ConfContext;
-use tollgate_core::nginx_text::early;
-use tollgate_core::nginx_text::text::{read, Files};
+use nginx::conf::ConfContext;
+use tollgate_core::nginx_text::text::{read, Directive, Files};
 
 /// The largest text that is read, in bytes, with all that is included.
 const MAX_TEXT: usize = 64 << 20;
@@ -42,12 +40,10 @@ impl Files for Included<'_, '_> {
     }
 }
 
-/// Tells what reads variables of ours before there is anything in them.
-pub(super) fn tell(cx: &ConfContext<'_>, warnings: &mut Warnings<'_, '_>) {
+/// All of it, as far as it can be read.
+pub(super) fn read_all(cx: &ConfContext<'_>) -> Vec<Directive> {
     let file = cx.main_file();
     let mut files = Included { cx, left: MAX_TEXT };
-    let Some(text) = files.text(&file) else { return };
-    for early in early::find(&read(&text, &file, &mut files)) {
-        warnings.warn("$tollgate_...", early.to_string());
-    }
+    let text = files.text(&file);
+    text.map(|text| read(&text, &file, &mut files)).unwrap_or_default()
 }

@@ -4,16 +4,18 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tollgate_core::clock::UnixMillis;
 use tollgate_core::keys::{faults, NOT_ENFORCED};
+use tollgate_core::rfc3339;
 
 use crate::exit::{print, Exit, Failure};
 use crate::key::count_states;
 use crate::keys_file::{self, Entry};
+use crate::time::now;
 
 /// Keys that end within this time are told of.
-const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
+const SOON_MS: i64 = 7 * 86_400_000;
 
 /// Say what is wrong in a keys file, and where: as nginx would read it, and all of it.
 ///
@@ -38,7 +40,7 @@ impl Arguments {
             true => keys_file::parsed(&bytes)?,
             false => Vec::new(),
         };
-        let now = Timestamp::now();
+        let now = now();
         let mut warnings = Vec::new();
         if keys_file::is_readable_by_all(&self.file) {
             warnings.push("everybody on this machine can read it".to_owned());
@@ -92,9 +94,8 @@ impl Arguments {
     }
 }
 
-fn ends_soon(entry: &Entry, now: Timestamp) -> bool {
-    let end: Option<Timestamp> = entry.expires.as_deref().and_then(|date| date.parse().ok());
+fn ends_soon(entry: &Entry, now: UnixMillis) -> bool {
+    let end = entry.expires.as_deref().and_then(rfc3339::parse);
     let is_off = entry.revoked.is_some() || entry.disabled == Some(true);
-    end.is_some_and(|end| end > now && now.saturating_add(SOON).is_ok_and(|limit| end <= limit))
-        && !is_off
+    end.is_some_and(|end| end > now && end.0 <= now.0.saturating_add(SOON_MS)) && !is_off
 }

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tollgate_core::clock::UnixSeconds;
+use tollgate_core::hex;
 use tollgate_core::keys::{KeySet, KeysError, NOT_ENFORCED};
 
 use crate::exit::{tell, Failure};
 
 /// How long a writer waits for another one.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// What is around the random part of the names of files that are being written, and how long that is.
 const PREFIX: &str = ".keys-";
@@ -73,11 +74,7 @@ type Unknown = Vec<(usize, Box<RawValue>)>;
 
 /// The hash of a key, as it stands in the file.
 pub(crate) fn hash_of(key: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(key) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    format!("sha256:{}", hex::encode(Sha256::digest(key)))
 }
 
 /// An id for a new key: `k_` and ten random letters and digits.
@@ -308,7 +305,7 @@ fn lock(folder: &Path) -> Result<File, Failure> {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(fs::TryLockError::Error(error)) => return Err(failed(folder, "lock", &error)),
-            Err(fs::TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+            Err(fs::TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(fs::TryLockError::WouldBlock) => {
@@ -316,7 +313,7 @@ fn lock(folder: &Path) -> Result<File, Failure> {
                     "another command has been writing in {} for {} seconds, try again when it has \
                      ended",
                     folder.display(),
-                    PATIENCE.as_secs()
+                    LOCK_WAIT.as_secs()
                 )))
             }
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::civil::{DateTime, Time};
+use jiff::{SignedDuration, Timestamp};
+use tollgate_core::clock::UnixMillis;
 use tollgate_core::rfc3339;
 
 /// The longest duration that is accepted: a thousand years, so that sums of them stay in range.
@@ -50,10 +52,10 @@ fn split_at(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
 }
 
 /// A moment: RFC 3339, or a date, which starts at midnight UTC.
-pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn parse_moment(text: &str) -> Result<UnixMillis, String> {
     let moment = match text.len() {
-        10 => moment_of(&format!("{text}T00:00:00Z")),
-        _ => moment_of(text),
+        10 => rfc3339::parse(&format!("{text}T00:00:00Z")),
+        _ => rfc3339::parse(text),
     };
     moment.ok_or_else(|| {
         format!(
@@ -63,19 +65,21 @@ pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
     })
 }
 
-/// A date of a keys file. The last and the first hours that RFC 3339 knows are the last and the first that
-/// jiff does.
-pub(crate) fn moment_of(text: &str) -> Option<Timestamp> {
-    let millis = rfc3339::parse(text)?.0;
-    let furthest = if millis > 0 { Timestamp::MAX } else { Timestamp::MIN };
-    Some(Timestamp::from_millisecond(millis).unwrap_or(furthest))
+/// A moment in RFC 3339: UTC, in whole seconds. What is beyond the years that it knows, is their first or last
+/// second. (A timestamp of jiff's ends some hours before, so that it is a date in any time zone.)
+pub(crate) fn date_of(moment: UnixMillis) -> String {
+    let since = SignedDuration::from_secs(moment.0.div_euclid(1000));
+    let date = DateTime::constant(1970, 1, 1, 0, 0, 0, 0).saturating_add(since);
+    let date = date.max(DateTime::constant(0, 1, 1, 0, 0, 0, 0));
+    let second = Time::constant(date.hour(), date.minute(), date.second(), 0);
+    format!("{}Z", date.date().to_datetime(second))
 }
 
 /// A moment, or how far it is from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     Distance(Duration),
-    Moment(Timestamp),
+    Moment(UnixMillis),
 }
 
 impl When {
@@ -94,20 +98,29 @@ impl When {
     }
 
     /// The moment, seen from `now` into the future.
-    pub(crate) fn after(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn after(self, now: UnixMillis) -> UnixMillis {
         match self {
             Self::Moment(moment) => moment,
-            Self::Distance(distance) => now.saturating_add(distance).unwrap_or(Timestamp::MAX),
+            Self::Distance(distance) => UnixMillis(now.0.saturating_add(millis(distance))),
         }
     }
 
     /// The moment, seen from `now` into the past.
-    pub(crate) fn before(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn before(self, now: UnixMillis) -> UnixMillis {
         match self {
             Self::Moment(moment) => moment,
-            Self::Distance(distance) => now.saturating_sub(distance).unwrap_or(Timestamp::MIN),
+            Self::Distance(distance) => UnixMillis(now.0.saturating_sub(millis(distance))),
         }
     }
+}
+
+fn millis(distance: Duration) -> i64 {
+    i64::try_from(distance.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What the clock says.
+pub(crate) fn now() -> UnixMillis {
+    UnixMillis(Timestamp::now().as_millisecond())
 }
 
 const WORDS: [(&str, u64); 4] =
@@ -177,15 +190,12 @@ mod tests {
 
     #[test]
     fn moments_are_dates_and_times_with_an_offset() {
-        let at = |text| parse_moment(text).map(Timestamp::as_second);
+        let at = |text| parse_moment(text).map(|moment| moment.seconds().0);
         assert_eq!(at("1970-01-02"), Ok(86_400));
         assert_eq!(at("1970-01-01T01:00:00+01:00"), Ok(0));
         assert_eq!(at("2026-01-05T09:30:12.635Z"), Ok(1_767_605_412));
         assert_eq!(at("2016-12-31t23:59:60z"), Ok(1_483_228_800));
-        // Beyond what can be counted with, the last that can.
-        for text in ["9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59"] {
-            assert_eq!(at(text), Ok(Timestamp::MAX.as_second()), "{text}");
-        }
+        assert_eq!(at("9999-12-31"), Ok(253_402_214_400));
         for text in ["", "tomorrow", "2026-02-30", "2026-01-01T00:00:00", "2026", "12:00"] {
             assert!(at(text).is_err(), "{text}");
         }
@@ -193,11 +203,30 @@ mod tests {
 
     #[test]
     fn a_moment_may_be_a_distance() {
-        let now = Timestamp::from_second(1000).unwrap();
-        assert_eq!(When::parse("1m").unwrap().after(now).as_second(), 1060);
-        assert_eq!(When::parse("1m").unwrap().before(now).as_second(), 940);
-        assert_eq!(When::parse("1970-01-01").unwrap().after(now).as_second(), 0);
+        let now = UnixMillis(1_000_500);
+        assert_eq!(When::parse("1m").unwrap().after(now), UnixMillis(1_060_500));
+        assert_eq!(When::parse("1m").unwrap().before(now), UnixMillis(940_500));
+        assert_eq!(When::parse("1970-01-01").unwrap().after(now), UnixMillis(0));
         assert!(When::parse("soon").unwrap_err().contains("neither"));
+    }
+
+    #[test]
+    fn dates_are_written_as_they_are_given_up_to_the_last_that_there_is() {
+        for (text, date) in [
+            ("9999-12-31", "9999-12-31T00:00:00Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59Z"),
+            ("2027-01-31T12:00:00.999+01:00", "2027-01-31T11:00:00Z"),
+            // The year 10000, and the one before 0, in UTC.
+            ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"),
+            ("0000-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(date_of(parse_moment(text).unwrap()), date, "{text}");
+        }
+        for millis in [i64::MIN, i64::MAX] {
+            assert!(rfc3339::parse(&date_of(UnixMillis(millis))).is_some());
+        }
     }
 
     #[test]

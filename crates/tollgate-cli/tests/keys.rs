@@ -194,6 +194,21 @@ fn key_that_is_revoked_again_keeps_the_date_of_the_first_time() {
 }
 
 #[test]
+fn the_last_dates_that_there_are_are_written_as_they_are_given() {
+    let keys = Keys::new();
+    for (given, written) in
+        [("9999-12-31", "9999-12-31T00:00:00Z"), ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z")]
+    {
+        let (key, id) = keys.create(&["--client", "acme", "--expires", given]);
+        let entry = keys.entries().into_iter().find(|entry| entry["id"] == *id).unwrap();
+        assert_eq!(entry["expires"], written);
+        assert_eq!(keys.judge(&key), "acme");
+        let shown = keys.run(&["show", &id]).out;
+        assert!(shown.contains(&format!("{written} (in 79")), "{shown}");
+    }
+}
+
+#[test]
 fn of_several_keys_those_that_there_are_get_revoked() {
     let keys = Keys::new();
     let (key, id) = keys.create(&["--client", "acme"]);

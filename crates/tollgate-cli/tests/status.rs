@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use command::{tollgate, Run};
 use serde_json::Value;
 use tollgate_core::status::{
-    digest, Board, Description, Failure, Phase, SetDescription, SetKind, SetState, Worker,
+    digest, Board, Description, Failure, Phase, SetDescription, SetKind, SetState, Sign, Worker,
 };
 
 fn now_ms() -> i64 {
@@ -31,6 +31,7 @@ struct Nginx {
     last: Phase,
     age_ms: i64,
     beat_age_ms: i64,
+    has_locks: bool,
 }
 
 impl Folder {
@@ -73,6 +74,7 @@ impl Folder {
             last: Phase::Running,
             age_ms: 60_000,
             beat_age_ms: 0,
+            has_locks: false,
         }
     }
 
@@ -91,10 +93,14 @@ impl Folder {
         }
         for (index, generation) in nginx.generations.iter().enumerate() {
             let is_last = index + 1 == nginx.generations.len();
+            let sign = match nginx.has_locks {
+                true => Sign::Lock,
+                false => Sign::Beat(now_ms() - nginx.beat_age_ms),
+            };
             let worker = Worker {
                 pid: 100 + u32::try_from(index).unwrap(),
                 phase: if is_last { nginx.last } else { Phase::Running },
-                beat_ms: now_ms() - nginx.beat_age_ms,
+                sign,
                 generations: vec![*generation],
             };
             parts.push(board.worker_part(index, &worker).unwrap());
@@ -222,6 +228,22 @@ fn while_a_newer_nginx_takes_over_both_count() {
     folder.write("status", &folder.nginx());
     folder.write("status.oldbin", &gone);
     assert_eq!(folder.wait().status, 0);
+}
+
+#[test]
+fn workers_that_hold_their_locks_count_and_others_are_gone() {
+    let folder = Folder::new();
+    folder.write("status", &Nginx { has_locks: true, ..folder.nginx() });
+    let file = fs::OpenOptions::new().write(true).open(folder.path("status")).unwrap();
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let run = folder.run(&["status"]);
+    assert!(run.status == 0 && run.out.contains("in 2 of 2 workers"), "{}{}", run.out, run.err);
+    let json: Value = serde_json::from_str(&folder.run(&["status", "--json"]).out).unwrap();
+    assert_eq!(json[0]["workers"][1]["takes_requests"], true);
+    assert_eq!(folder.wait().status, 0);
+    drop(file);
+    let run = folder.run(&["status"]);
+    assert!(run.status == 3 && run.err.contains("doesn't run any more"), "{}", run.err);
 }
 
 #[test]

@@ -239,6 +239,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn question_escapes_what_a_form_must_and_nothing_else() {
+        let safe = "AZaz09-._~";
+        for (token, escaped) in
+            [(safe, safe), ("a+b/c= é", "a%2Bb%2Fc%3D%20%C3%A9"), ("@[`{", "%40%5B%60%7B")]
+        {
+            let form = format!("token={escaped}&token_type_hint=access_token");
+            assert_eq!(question(token.as_bytes()), form.as_bytes(), "{token}");
+        }
+    }
+
     proptest! {
         #[test]
         fn question_holds_the_token_and_nothing_but_safe_bytes(token: Vec<u8>) {

@@ -1,9 +1,9 @@
 //! What a location says of the engine behind it, and of what may be asked of it.
 
-use super::{error, flag, once, word, words, Outcome};
+use super::words::{error, flag, once, word, words, Outcome};
 use crate::conf::settings::{CachedAnswers, IncludeUsage};
 use crate::conf::LocConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::request::MAX_MODEL_LEN;
 use tollgate_core::llm::Engine;

@@ -1,10 +1,10 @@
 //! What a location may say.
 
-use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
+use super::words::{error, file_name, flag, given, literal, once, word, words, Outcome};
 use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
-use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
-use crate::ffi::open_file::Buffering;
+use nginx::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
+use nginx::file::Buffering;
 use tollgate_core::limits::Oversize;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::header_name;

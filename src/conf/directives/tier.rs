@@ -2,20 +2,13 @@
 
 use std::rc::Rc;
 
-use super::{error, literal, once, word, words, Outcome};
-use crate::conf::rules::{LimitSet, ModelBlock, Tier};
+use super::words::{error, literal, once, word, words, Outcome};
+use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
-
-/// A tier whose block is being read.
-pub(crate) struct Draft {
-    tier: Tier,
-    /// Inside a `model` block.
-    model: Option<ModelBlock>,
-}
 
 /// `tollgate_tier NAME {`
 pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
@@ -36,7 +29,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         limits: LimitSet::default(),
         models: Vec::new(),
         default_price: None,
-        place: cx.place(),
+        place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None });
     Ok(())
@@ -51,7 +44,11 @@ pub(super) fn close(conf: &mut MainConf) -> Outcome {
 }
 
 /// `model PATTERN {`
-pub(super) fn open_model(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn open_model(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut MainConf,
+) -> Outcome {
     let text = word(args, 1);
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     let tier = format!("tollgate_tier {}", draft.tier.name);
@@ -59,6 +56,9 @@ pub(super) fn open_model(_: &mut ConfContext<'_>, args: &[String], conf: &mut Ma
         let text = text.escape_debug();
         error(format!("invalid pattern \"{text}\" of \"model\": {problem}")).of(&tier)
     })?;
+    if let Some(doubt) = pattern.doubt() {
+        cx.log().warn(format_args!("\"model {text}\" of {tier} {doubt} {}", cx.position()));
+    }
     if let Some(earlier) = draft.tier.models.iter().find(|other| other.pattern.covers(&pattern)) {
         return Err(error(format!(
             "\"model {text}\" is never reached, as \"model {}\" before it fits all of its models; \

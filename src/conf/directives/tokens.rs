@@ -1,9 +1,9 @@
 //! What a location may say of tokens, and of the keys that verify them.
 
-use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
+use super::words::{error, file_name, flag, given, literal, once, word, words, Outcome};
 use crate::conf::settings::TokenSource;
 use crate::conf::LocConf;
-use crate::ffi::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
+use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::jwt;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::literal as literals;
@@ -192,7 +192,7 @@ pub(super) fn algorithms(cx: &mut ConfContext<'_>, args: &[String], conf: &mut L
 fn check_value(cx: &ConfContext<'_>, directive: &str, value: &str) -> Outcome {
     literal(&format!("\"{directive}\":"), value)?;
     if let Some(doubt) = literals::doubt(value) {
-        let (value, place) = (value.escape_debug(), cx.place());
+        let (value, place) = (value.escape_debug(), cx.position());
         cx.log().warn(format_args!("\"{directive}\": \"{value}\" {doubt} {place}"));
     }
     Ok(())

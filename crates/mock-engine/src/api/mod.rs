@@ -6,7 +6,6 @@ mod messages;
 mod ollama;
 mod responses;
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
 mod tgi;
 

@@ -5,14 +5,13 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 
 use super::input;
 use super::output;
 use super::record::Reader;
 use super::totals::{By, Group, Groups, Totals};
 use crate::exit::{print, Exit, Failure};
-use crate::time::When;
+use crate::time::{now, When};
 
 /// Add up audit logs: requests, refusals, tokens, money, times.
 ///
@@ -115,9 +114,9 @@ impl Arguments {
 
     /// The report, and why not all of it could be read.
     fn read(&self) -> (Report, Option<Failure>) {
-        let now = Timestamp::now();
-        let since = self.since.map_or(i64::MIN, |when| when.before(now).as_millisecond());
-        let until = self.until.map_or(i64::MAX, |when| when.before(now).as_millisecond());
+        let now = now();
+        let since = self.since.map_or(i64::MIN, |when| when.before(now).0);
+        let until = self.until.map_or(i64::MAX, |when| when.before(now).0);
         let mut groups = Groups::new(self.by);
         let mut reader = Reader::default();
         let mut broken = 0;

@@ -4,15 +4,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tollgate_core::clock::UnixMillis;
 use tollgate_core::jwt::{verify_signature, Algorithm, AlgorithmSet, KeySet};
 use tollgate_core::principal::is_valid_name;
 
 use super::base64url;
 use super::private_key::PrivateKey;
 use crate::exit::{print, Exit, Failure};
-use crate::time::When;
+use crate::time::{now, When};
 
 /// Sign a new token, and print it.
 ///
@@ -102,7 +102,7 @@ impl Arguments {
         let algorithm = key.algorithm(self.alg)?;
         let kid = self.kid.as_deref().or(key.kid.as_deref());
         let header = self.header(algorithm, kid)?;
-        let claims = self.claims(Timestamp::now())?;
+        let claims = self.claims(now())?;
         let mut token = format!("{}.{}", base64url(header), base64url(claims));
         let signature = key.sign(algorithm, token.as_bytes())?;
         token.push('.');
@@ -129,10 +129,10 @@ impl Arguments {
         Ok(Value::Object(header).to_string())
     }
 
-    fn claims(&self, now: Timestamp) -> Result<String, Failure> {
+    fn claims(&self, now: UnixMillis) -> Result<String, Failure> {
         let expires = match self.expires {
             Expiry::Never => None,
-            Expiry::At(when) => Some(when.after(now).as_second()),
+            Expiry::At(when) => Some(when.after(now).seconds().0),
         };
         let scope = (!self.scopes.is_empty()).then(|| self.scopes.join(" "));
         let models = (!self.models.is_empty()).then(|| Value::from(self.models.clone()));
@@ -151,7 +151,7 @@ impl Arguments {
             ("models", models),
             ("tenant", self.tenant.clone().map(Value::from)),
             ("rate_limit", self.rate_limit.map(|limit| limit.get().into())),
-            ("nbf", self.not_before.map(|when| when.after(now).as_second().into())),
+            ("nbf", self.not_before.map(|when| when.after(now).seconds().0.into())),
             ("jti", self.id.clone().map(Value::from)),
         ];
         let mut claims = Map::new();
@@ -166,7 +166,7 @@ impl Arguments {
             claims.entry("exp").or_insert_with(|| expires.into());
         }
         // Never after exp, also where that is in the past.
-        let issued = expires.map_or(now.as_second(), |expires| expires.min(now.as_second()));
+        let issued = expires.map_or(now.seconds().0, |expires| expires.min(now.seconds().0));
         claims.entry("iat").or_insert_with(|| issued.into());
         Ok(Value::Object(claims).to_string())
     }

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use tollgate_core::hex;
 use tollgate_core::jwt::{verify_signature, Algorithm, KeySet};
 
 use super::{base64url, read_key_file, without_line_break};
@@ -261,9 +262,7 @@ impl PrivateKey {
         let failed = |_| Failure::failed("the key cannot be written as PKCS#8");
         let der = match &self.pair {
             Pair::Secret(secret) => {
-                let mut text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-                text.push('\n');
-                return Ok(text.into_bytes());
+                return Ok(format!("{}\n", hex::encode(secret)).into_bytes());
             }
             Pair::Rsa(pair) => {
                 let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;

@@ -6,9 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::{json, Value};
-use tollgate_core::clock::{UnixMillis, UnixSeconds};
+use tollgate_core::clock::UnixSeconds;
 use tollgate_core::jwt::{
     self, Algorithm, AlgorithmSet, Binding, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
     DEFAULT_MAX_LEN,
@@ -17,7 +16,7 @@ use tollgate_core::jwt::{
 use super::{read_key_file, read_token};
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, tell, Exit, Failure};
-use crate::time::{from_now, parse_duration, rfc3339, When};
+use crate::time::{from_now, now, parse_duration, rfc3339, When};
 
 /// Judge a token as the module does: the same yes or no, with the reason.
 ///
@@ -79,8 +78,8 @@ impl Arguments {
         let keys = self.load_keys(&policy)?;
         let at = self.at;
         let now = || {
-            let now = Timestamp::now();
-            UnixMillis(at.map_or(now, |at| at.after(now)).as_millisecond())
+            let now = now();
+            at.map_or(now, |at| at.after(now))
         };
         if self.batch {
             return batch(self.json, &policy.claims, |token| {

@@ -45,7 +45,7 @@ pub(super) fn new_key() -> Result<String, Failure> {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let (not_before, expires) = self.rights.dates()?;
+        let (not_before, expires) = self.rights.dates();
         let key = new_key()?;
         let id = match self.id {
             Some(id) => id,

@@ -1,14 +1,13 @@
 //! `tollgate key edit`, `revoke`, `disable` and `enable`
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::find;
-use super::values::{date, name, Rights};
+use super::values::{name, Rights};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
-use crate::time::When;
+use crate::time::{date_of, now};
 
 /// Which keys.
 #[derive(Args)]
@@ -22,7 +21,7 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn revoke(self) -> Result<Exit, Failure> {
-        let now = date_of_now()?;
+        let now = date_of(now());
         self.take_back("revoked", |entry| {
             entry.disabled = Some(true);
             // The first time counts.
@@ -111,10 +110,6 @@ impl Ids {
     }
 }
 
-fn date_of_now() -> Result<String, Failure> {
-    date(When::Moment(Timestamp::now()), Timestamp::now())
-}
-
 /// Change what a key may do, or whose it is. What isn't named stays.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -162,7 +157,7 @@ impl Arguments {
             }
             is_given || unset
         }
-        let (not_before, expires) = self.rights.dates()?;
+        let (not_before, expires) = self.rights.dates();
         let edited = keys_file::change(self.writing.path(), |entries| {
             let Some(entry) = find(entries, &self.id) else { return Ok(None) };
             let mut is_any = self.client.is_some();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::{json, Value};
+use tollgate_core::clock::UnixMillis;
 
 use super::state::State;
 use super::values::moment;
@@ -12,7 +12,7 @@ use super::{find, Keys};
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
 use crate::keys_file::{self, Entry};
-use crate::time::{from_now, parse_duration};
+use crate::time::{from_now, now, parse_duration, When};
 
 /// List keys.
 #[derive(Args)]
@@ -49,7 +49,7 @@ pub(crate) struct ShowArguments {
 }
 
 /// The entry with its state.
-fn as_json(entry: &Entry, now: Timestamp) -> Value {
+fn as_json(entry: &Entry, now: UnixMillis) -> Value {
     let mut value = json!(entry);
     if let Some(members) = value.as_object_mut() {
         members.insert("state".to_owned(), State::of(entry, now).as_str().into());
@@ -59,7 +59,7 @@ fn as_json(entry: &Entry, now: Timestamp) -> Value {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let now = Timestamp::now();
+        let now = now();
         let mut entries = keys_file::read(&self.keys.file)?;
         entries.retain(|entry| self.is_wanted(entry, now));
         if self.json {
@@ -72,12 +72,12 @@ impl Arguments {
         Ok(if entries.is_empty() { Exit::No } else { Exit::Yes })
     }
 
-    fn is_wanted(&self, entry: &Entry, now: Timestamp) -> bool {
+    fn is_wanted(&self, entry: &Entry, now: UnixMillis) -> bool {
         let state = State::of(entry, now);
         let ends_soon = |within: Duration| {
             let end = entry.expires.as_deref().and_then(moment);
             state == State::Active
-                && end.is_some_and(|end| now.saturating_add(within).is_ok_and(|limit| end <= limit))
+                && end.is_some_and(|end| end <= When::Distance(within).after(now))
         };
         self.client.as_ref().is_none_or(|client| *client == entry.client)
             && self.tier.as_ref().is_none_or(|tier| Some(tier) == entry.tier.as_ref())
@@ -87,7 +87,7 @@ impl Arguments {
 }
 
 /// Columns as wide as they have to be.
-fn table(entries: &[Entry], now: Timestamp) -> String {
+fn table(entries: &[Entry], now: UnixMillis) -> String {
     let mut rows = vec![["ID", "CLIENT", "TIER", "EXPIRES", "STATE"].map(str::to_owned)];
     rows.extend(entries.iter().map(|entry| {
         [
@@ -124,7 +124,7 @@ impl ShowArguments {
 
 /// Prints everything about a key.
 pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
-    let now = Timestamp::now();
+    let now = now();
     keys_file::tell_not_enforced([entry]);
     if is_json {
         print(format!("{}\n", as_json(entry, now)).as_bytes())?;
@@ -133,7 +133,7 @@ pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
     let date = |date: &Option<String>| {
         let date = date.as_ref()?;
         let at = moment(date)?;
-        Some(format!("{date} ({})", from_now(at.as_second(), now.as_second())))
+        Some(format!("{date} ({})", from_now(at.seconds().0, now.seconds().0)))
     };
     let list = |names: &Option<Vec<String>>| {
         names

@@ -13,8 +13,8 @@ mod written;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum as _, ValueHint};
-use jiff::Timestamp;
 use state::State;
+use tollgate_core::clock::UnixMillis;
 
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
@@ -104,7 +104,7 @@ pub(crate) fn is_network(text: &str) -> bool {
 }
 
 /// How many keys are in which state, in the order of the states; none of those without a key.
-pub(crate) fn count_states(entries: &[Entry], now: Timestamp) -> Vec<(&'static str, usize)> {
+pub(crate) fn count_states(entries: &[Entry], now: UnixMillis) -> Vec<(&'static str, usize)> {
     let count = |state| entries.iter().filter(|entry| State::of(entry, now) == state).count();
     let states = State::value_variants().iter().map(|state| (state.as_str(), count(*state)));
     states.filter(|(_, count)| *count > 0).collect()

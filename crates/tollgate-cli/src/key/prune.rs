@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::values::moment;
 use super::written::Writing;
 use crate::exit::{print, Exit, Failure};
 use crate::keys_file::{self, Entry};
-use crate::time::{parse_duration, When};
+use crate::time::{now, parse_duration, When};
 
 /// Remove keys that expired or were revoked long ago. Whoever tries one of them is unknown from then
 /// on.
@@ -30,7 +29,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let limit = When::Distance(self.older_than).before(Timestamp::now());
+        let limit = When::Distance(self.older_than).before(now());
         let is_old =
             |date: &Option<String>| date.as_deref().and_then(moment).is_some_and(|at| at <= limit);
         let has_ended = |entry: &Entry| is_old(&entry.expires) || is_old(&entry.revoked);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::create::{hand_out, new_key};
 use super::find;
@@ -12,7 +11,7 @@ use super::values::{date, moment};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, Entry};
-use crate::time::{from_now, parse_duration, When};
+use crate::time::{from_now, now, parse_duration, When};
 
 /// Make a successor with the same rights, and print it once; the old key ends after an overlap.
 ///
@@ -42,9 +41,9 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let now = Timestamp::now();
-        let end = date(When::Distance(self.overlap), now)?;
-        let new_end = self.expires.map(|when| date(when, now)).transpose()?;
+        let now = now();
+        let end = date(When::Distance(self.overlap), now);
+        let new_end = self.expires.map(|when| date(when, now));
         let key = new_key()?;
         let id = keys_file::new_id()?;
         let successor = keys_file::change(self.writing.path(), |entries| {
@@ -70,7 +69,7 @@ impl Arguments {
                 old.expires.as_deref().and_then(moment) < moment(&end) && old.expires.is_some();
             if self.overlap.is_zero() {
                 old.disabled = Some(true);
-                old.revoked = Some(date(When::Moment(now), now)?);
+                old.revoked = Some(date(When::Moment(now), now));
             } else if !ends_sooner {
                 old.expires = Some(end.clone());
             }
@@ -83,8 +82,8 @@ impl Arguments {
         let is_quiet = self.quiet || self.json;
         if !is_quiet {
             let told = |date: &str| {
-                let at = moment(date).map_or(0, Timestamp::as_second);
-                format!("{date} ({})", from_now(at, now.as_second()))
+                let at = moment(date).map_or(0, |at| at.seconds().0);
+                format!("{date} ({})", from_now(at, now.seconds().0))
             };
             let old = match self.overlap.is_zero() {
                 true => "is revoked".to_owned(),

@@ -1,7 +1,7 @@
 //! Whether a key is in force.
 
 use clap::ValueEnum;
-use jiff::Timestamp;
+use tollgate_core::clock::UnixMillis;
 
 use super::values::moment;
 use crate::keys_file::Entry;
@@ -17,7 +17,7 @@ pub(super) enum State {
 
 impl State {
     /// The state of a key: the first of these that holds, in the order in which nginx judges.
-    pub(super) fn of(entry: &Entry, now: Timestamp) -> Self {
+    pub(super) fn of(entry: &Entry, now: UnixMillis) -> Self {
         let is_past = |date: &Option<String>| date.as_deref().and_then(moment).map(|at| at <= now);
         if entry.revoked.is_some() {
             Self::Revoked
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn state_is_that_of_the_judge() {
-        let now = "2026-06-01T00:00:00Z".parse().unwrap();
+        let now = moment("2026-06-01T00:00:00Z").unwrap();
         let some = |text: &str| Some(text.to_owned());
         let base = Entry::default();
         let past = some("2026-06-01T00:00:00Z");

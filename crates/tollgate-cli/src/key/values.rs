@@ -1,13 +1,13 @@
 //! Values of the command line, held to the rules of the keys file where they are typed in.
 
 use clap::Args;
-use jiff::Timestamp;
 use tollgate_core::address::Cidr;
+use tollgate_core::clock::UnixMillis;
 use tollgate_core::keys::NOT_ENFORCED;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
+use tollgate_core::rfc3339;
 
-use crate::exit::Failure;
-use crate::time::{moment_of, When};
+use crate::time::{date_of, now, When};
 
 /// What a key may do, and when.
 #[derive(Args)]
@@ -47,10 +47,10 @@ pub(super) struct Rights {
 
 impl Rights {
     /// When it begins and when it ends, as dates for the file.
-    pub(super) fn dates(&self) -> Result<(Option<String>, Option<String>), Failure> {
-        let now = Timestamp::now();
-        let dated = |when: Option<When>| when.map(|when| date(when, now)).transpose();
-        Ok((dated(self.not_before)?, dated(self.expires)?))
+    pub(super) fn dates(&self) -> (Option<String>, Option<String>) {
+        let now = now();
+        let dated = |when: Option<When>| when.map(|when| date(when, now));
+        (dated(self.not_before), dated(self.expires))
     }
 }
 
@@ -70,14 +70,11 @@ pub(super) fn network(text: &str) -> Result<String, String> {
 }
 
 /// A date for the file: UTC, in whole seconds.
-pub(super) fn date(when: When, now: Timestamp) -> Result<String, Failure> {
-    let moment = when.after(now);
-    let seconds = Timestamp::from_second(moment.as_second())
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(seconds.to_string())
+pub(super) fn date(when: When, now: UnixMillis) -> String {
+    date_of(when.after(now))
 }
 
 /// A date of the file.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    moment_of(text)
+pub(super) fn moment(text: &str) -> Option<UnixMillis> {
+    rfc3339::parse(text)
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{json, Value};
-use tollgate_core::status::{digest, SetKind, SetState, Status};
+use tollgate_core::status::{digest, Phase, SetKind, SetState, Sign, Status};
 
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
@@ -191,9 +191,13 @@ fn as_json(Running { path, status }: &Running, now_ms: i64) -> Value {
         })
         .collect();
     let worker = |worker: &tollgate_core::status::Worker| {
+        let seen = match worker.sign {
+            Sign::Beat(ms) => Some(date(ms)),
+            Sign::Lock => (worker.phase != Phase::Gone).then(|| date(now_ms)),
+        };
         json!({
             "pid": worker.pid, "phase": worker.phase.as_str(),
-            "takes_requests": worker.is_serving(now_ms), "seen": date(worker.beat_ms),
+            "takes_requests": worker.is_serving(now_ms), "seen": seen,
         })
     };
     json!({

@@ -1,12 +1,13 @@
 //! The file in which nginx tells what is in force: where it is, and what it says.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueHint};
+use rustix::process::{fcntl_getlk, Flock, FlockOffsetType, FlockType};
 use tollgate_core::status::{SetKind, SetState, Status};
 
 /// Where it is, unless that is said: beside the file with the pid, for Debian's nginx and for nginx's own
@@ -110,18 +111,38 @@ impl Source {
 }
 
 fn read(path: &Path) -> Result<Status, Unknown> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let unreadable = |error| Unknown::Unreadable(path.to_owned(), error);
+    let file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Unknown::Missing(vec![path.to_owned()]))
         }
-        Err(error) => return Err(Unknown::Unreadable(path.to_owned(), error)),
+        Err(error) => return Err(unreadable(error)),
     };
-    let status = Status::read(&bytes).ok_or_else(|| Unknown::Foreign(path.to_owned()))?;
+    let content = || {
+        let mut bytes = Vec::new();
+        (&file).rewind()?;
+        (&file).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let status = Status::look(content, |at, len| is_locked(&file, at, len)).map_err(unreadable)?;
+    let status = status.ok_or_else(|| Unknown::Foreign(path.to_owned()))?;
     match status.is_alive(now_ms()) {
         true => Ok(status),
         false => Err(Unknown::Left(path.to_owned())),
     }
+}
+
+/// Whether a process has locked these bytes, in whichever container it is.
+fn is_locked(file: &File, at: u64, len: u64) -> io::Result<bool> {
+    let lock = Flock {
+        start: at,
+        length: len,
+        pid: None,
+        // What only an exclusive lock forbids.
+        typ: FlockType::ReadLock,
+        offset_type: FlockOffsetType::Set,
+    };
+    Ok(fcntl_getlk(file, &lock)?.is_some())
 }
 
 /// What nginx made of a keys file.

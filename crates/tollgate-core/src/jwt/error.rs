@@ -205,5 +205,8 @@ mod tests {
             let text = error.to_string();
             assert!(!text.ends_with('.') && !text.starts_with(char::is_uppercase), "{text}");
         }
+        assert_eq!(TokenError::BadSignature.to_string(), "the signature is wrong");
+        let missing = TokenError::MissingClaim("client").to_string();
+        assert_eq!(missing, "claim \"client\" is missing");
     }
 }

@@ -383,6 +383,19 @@ mod tests {
     }
 
     #[test]
+    fn point_in_another_form_is_refused() {
+        let der = ::pem::parse(super::super::fixtures::P256_PUBLIC).unwrap().into_contents();
+        let point = &der[der.len() - 65..];
+        assert!(Key::on_curve(Curve::P256, point).is_ok());
+        let odd = point[64] & 1;
+        let hybrid = [&[6 | odd][..], &point[1..]].concat();
+        let compressed = [&[2 | odd][..], &point[1..33]].concat();
+        for form in [hybrid, compressed] {
+            assert_eq!(problem(Key::on_curve(Curve::P256, &form)), KeyProblem::BadPoint);
+        }
+    }
+
+    #[test]
     fn kid_must_be_fit_for_a_log() {
         let secret = || Key::hmac(&[7; 32]).unwrap();
         assert_eq!(
@@ -396,7 +409,9 @@ mod tests {
 
     #[test]
     fn debug_output_holds_no_secret() {
-        let debug = format!("{:?}", Key::hmac(b"thirty-two-bytes-of-secret-here!").unwrap());
+        let key = Key::hmac(b"thirty-two-bytes-of-secret-here!").unwrap().named("k_1").unwrap();
+        let debug = format!("{key:?}");
+        assert!(debug.contains("k_1") && debug.contains("algorithms"), "{debug}");
         assert!(!debug.contains("thirty") && !debug.contains("116"), "{debug}");
     }
 }

@@ -281,6 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn short_lived_set_is_asked_for_again_after_a_tenth_of_its_time() {
+        let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 2000, stale_ms: 0 });
+        keys.asked(0);
+        keys.failed(100);
+        assert_eq!(look(&keys, 299), "unavailable");
+        assert_eq!(look(&keys, 300), "ask and wait");
+    }
+
+    #[test]
+    fn last_set_is_the_one_that_was_fetched_last() {
+        let mut keys = RemoteKeys::new(LIFETIME);
+        assert!(keys.last().is_none());
+        keys.succeeded(set(), 0);
+        let newer = set();
+        keys.succeeded(Arc::clone(&newer), 100);
+        keys.failed(200);
+        assert!(keys.last().is_some_and(|last| Arc::ptr_eq(last, &newer)));
+    }
+
+    #[test]
     fn newer_keys_are_asked_for_once_in_ten_seconds() {
         let mut keys = RemoteKeys::new(Lifetime { fresh_ms: 300_000, ..LIFETIME });
         keys.succeeded(set(), 0);

@@ -6,12 +6,14 @@
 //! * [`header_name`]: what is given where the header of a key is asked for, and can't be one;
 //! * [`literal`]: what is given where a value is taken to the letter, and looks like more;
 //! * [`rule_key`]: what a rule is counted by;
-//! * [`text`]: the whole of it, and [`early`]: what in it reads `$tollgate_...` too early.
+//! * [`text`]: the whole of it, and [`early`]: what in it reads `$tollgate_...` too early; [`maps`]: what its
+//!   maps make of what is never known.
 
 pub mod early;
 pub mod expression;
 pub mod file_name;
 pub mod header_name;
 pub mod literal;
+pub mod maps;
 pub mod rule_key;
 pub mod text;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::expression::{lacks_dollar, names};
+use super::maps::Maps;
 
 /// What is known of a request in a location, when its limits are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,19 +109,39 @@ pub fn chosen_address(expression: &str) -> Option<String> {
     names(expression).find(|name| CHOSEN.contains(&name.as_str()))
 }
 
+/// A variable that is never known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// As the key has it.
+    pub variable: String,
+    /// The one that it is made of; the same, unless that is a map.
+    pub source: String,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { variable, source } = self;
+        write!(f, "\"${variable}\"")?;
+        match variable == source {
+            true => Ok(()),
+            false => write!(f, ", a map of \"${source}\","),
+        }
+    }
+}
+
 /// The first of the variables in `expression`, if none of them is ever known where so much is: then the
 /// key is empty, or the same for everybody. `None`: it tells requests apart, or was meant as a constant.
 #[must_use]
-pub fn unknown(expression: &str, knowledge: Knowledge) -> Option<String> {
-    let is_known = |name: &String| match name.as_str() {
+pub fn unknown(expression: &str, knowledge: Knowledge, maps: &Maps) -> Option<Unknown> {
+    let is_known = |name: &str| match name {
         "tollgate_client" | "tollgate_tier" | "tollgate_auth" => knowledge.clients,
         "tollgate_key_id" => knowledge.key_ids,
         "tollgate_tenant" => knowledge.tenants,
         "tollgate_model" => knowledge.models,
         _ => true,
     };
-    let first = names(expression).next()?;
-    (!names(expression).any(|name| is_known(&name))).then_some(first)
+    let source = maps.unknown(expression, &is_known)?;
+    Some(Unknown { variable: names(expression).next()?, source })
 }
 
 /// What makes `name` known, for whoever finds that it isn't.
@@ -192,7 +213,11 @@ mod tests {
             ("$group", nobody, None),
             ("all", nobody, None),
         ] {
-            assert_eq!(unknown(key, knowledge).as_deref(), expected, "{key}");
+            let found = unknown(key, knowledge, &Maps::default());
+            assert_eq!(found.as_ref().map(|found| found.source.as_str()), expected, "{key}");
+            if let Some(found) = found {
+                assert_eq!(found.to_string(), format!("\"${}\"", found.source));
+            }
         }
     }
 

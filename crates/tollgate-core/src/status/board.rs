@@ -7,7 +7,7 @@ use siphasher::sip::SipHasher13;
 use super::{Description, SetState, Worker};
 
 /// The format.
-const MAGIC: [u8; 8] = *b"tgstat\0\x01";
+const MAGIC: [u8; 8] = *b"tgstat\0\x02";
 /// The magic number; how many sets and workers there are; the length of the description, its checksum.
 pub(super) const HEADER: usize = 40;
 /// The bytes that a state has room for, twice.
@@ -17,7 +17,7 @@ const COPY: usize = 16 + ROOM;
 /// In front of both copies: the turn, which says which of them counts, and goes up by one with each
 /// change; 0: neither.
 const SET: usize = 8 + 2 * COPY;
-/// Of a worker: pid, phase, last sign of life; behind them a generation for each set.
+/// Of a worker: pid, phase, sign of life; behind them a generation for each set.
 const WORKER: usize = 24;
 
 /// Bytes, and where in the file they belong.
@@ -94,6 +94,13 @@ impl Board {
         (worker < self.workers).then_some((at, len))
     }
 
+    /// The bytes that a worker locks as long as it lives, with a lock of its process (fcntl(2)): where they
+    /// are, and how many. What it says of itself lies there.
+    #[must_use]
+    pub fn worker_lock(self, worker: usize) -> Option<(u64, u64)> {
+        self.worker_at(worker).map(|(at, len)| (at as u64, len as u64))
+    }
+
     /// The turn of a set, and its state: `None`, if there is none that is whole.
     #[must_use]
     pub fn read_set(bytes: &[u8]) -> (u64, Option<SetState>) {
@@ -130,9 +137,8 @@ impl Board {
     #[must_use]
     pub fn worker_part(self, index: usize, worker: &Worker) -> Option<Part> {
         let (at, _) = self.worker_at(index)?;
-        let beat = u64::try_from(worker.beat_ms).unwrap_or(0);
         let mut bytes = Vec::with_capacity(self.worker_len());
-        for word in [u64::from(worker.pid), worker.phase.word(), beat] {
+        for word in [u64::from(worker.pid), worker.phase.word(), worker.sign.word()] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         for generation in worker.generations.iter().take(self.sets) {

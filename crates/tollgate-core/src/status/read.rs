@@ -1,10 +1,15 @@
 //! The file, as it is read from outside.
 
+use std::io;
+
 use super::board::{checksum, Board, HEADER};
 use super::{Description, Phase, SetState};
 
 /// A worker that gave no sign of life for so long is taken for dead, in milliseconds.
-pub const PATIENCE_MS: i64 = 3000;
+pub const WORKER_SILENCE_MS: i64 = 3000;
+
+/// How often a file is read until it stays the same meanwhile.
+const TRIES: usize = 10;
 
 /// What the file says at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +29,35 @@ pub struct Worker {
     pub pid: u32,
     /// How far it is.
     pub phase: Phase,
-    /// Its last sign of life: milliseconds since 1970.
-    pub beat_ms: i64,
+    /// How it shows that it is there.
+    pub sign: Sign,
     /// What its requests use of each set; 0: nothing.
     pub generations: Vec<u64>,
+}
+
+/// How a worker shows that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It locks its part of the file ([`Board::worker_lock`]) until it ends.
+    Lock,
+    /// It can't. It was there at this moment, in milliseconds since 1970, and says so again and again.
+    Beat(i64),
+}
+
+impl Sign {
+    pub(super) fn word(self) -> u64 {
+        match self {
+            Self::Lock => u64::MAX,
+            Self::Beat(ms) => u64::try_from(ms).unwrap_or(0),
+        }
+    }
+
+    fn of(word: u64) -> Self {
+        match word {
+            u64::MAX => Self::Lock,
+            ms => Self::Beat(i64::try_from(ms).unwrap_or(0)),
+        }
+    }
 }
 
 impl Worker {
@@ -38,7 +68,12 @@ impl Worker {
     }
 
     fn was_seen(&self, now_ms: i64) -> bool {
-        self.pid != 0 && now_ms.saturating_sub(self.beat_ms).saturating_abs() <= PATIENCE_MS
+        self.pid != 0
+            && match self.sign {
+                // One whose lock nobody holds is gone: so it was read.
+                Sign::Lock => true,
+                Sign::Beat(ms) => now_ms.saturating_sub(ms).saturating_abs() <= WORKER_SILENCE_MS,
+            }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -47,16 +82,51 @@ impl Worker {
         Some(Self {
             pid: u32::try_from(words.next()?).unwrap_or(0),
             phase: Phase::of(words.next()?),
-            beat_ms: i64::try_from(words.next()?).unwrap_or(0),
+            sign: Sign::of(words.next()?),
             generations: words.collect(),
         })
     }
 }
 
 impl Status {
-    /// Reads the file; `None`: it is none of this version.
-    #[must_use]
-    pub fn read(file: &[u8]) -> Option<Self> {
+    /// Reads the file as it is at one moment; `None`: it is none of this version. `content` is all of it;
+    /// `is_locked` says whether some process has locked bytes of it: where, and how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of the two.
+    pub fn look(
+        mut content: impl FnMut() -> io::Result<Vec<u8>>,
+        mut is_locked: impl FnMut(u64, u64) -> io::Result<bool>,
+    ) -> io::Result<Option<Self>> {
+        let mut file = content()?;
+        for _ in 1..TRIES {
+            let found = Self::read(&file, &mut is_locked)?;
+            // Whoever replaces a worker writes before it has the lock: so nobody is taken for that one.
+            let again = content()?;
+            if again == file {
+                return Ok(found);
+            }
+            file = again;
+        }
+        Self::read(&file, &mut is_locked)
+    }
+
+    fn read(
+        file: &[u8],
+        mut is_locked: impl FnMut(u64, u64) -> io::Result<bool>,
+    ) -> io::Result<Option<Self>> {
+        let Some((mut status, board)) = Self::parse(file) else { return Ok(None) };
+        for (index, worker) in status.workers.iter_mut().enumerate() {
+            let Some((at, len)) = board.worker_lock(index) else { continue };
+            if worker.sign == Sign::Lock && !is_locked(at, len)? {
+                worker.phase = Phase::Gone;
+            }
+        }
+        Ok(Some(status))
+    }
+
+    fn parse(file: &[u8]) -> Option<(Self, Board)> {
         let board = Board::read(file)?;
         let part = |(at, len): (usize, usize)| file.get(at..at.checked_add(len)?);
         let text = part((HEADER, board.described))?;
@@ -70,18 +140,19 @@ impl Status {
         }
         let state = |set| Board::read_set(part(board.set(set)?)?).1;
         let worker = |index| Worker::read(part(board.worker_at(index)?)?);
-        Some(Self {
+        let status = Self {
             sets: (0..board.sets).map(state).collect(),
             workers: (0..board.workers).map(worker).collect::<Option<_>>()?,
             description,
-        })
+        };
+        Some((status, board))
     }
 
     /// Whether nginx runs, or has just begun: else the file was left behind.
     #[must_use]
     pub fn is_alive(&self, now_ms: i64) -> bool {
         let age = now_ms.saturating_sub(self.description.since_ms).saturating_abs();
-        let is_new = age <= PATIENCE_MS && self.workers.iter().all(|worker| worker.pid == 0);
+        let is_new = age <= WORKER_SILENCE_MS && self.workers.iter().all(|worker| worker.pid == 0);
         let lives = |worker: &Worker| worker.phase != Phase::Gone && worker.was_seen(now_ms);
         is_new || self.workers.iter().any(lives)
     }

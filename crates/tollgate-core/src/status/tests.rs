@@ -1,3 +1,5 @@
+use std::io;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -46,15 +48,31 @@ impl File {
     }
 
     fn worker(&mut self, index: usize, phase: Phase, beat_ms: i64, generations: &[u64]) {
+        self.signing(index, phase, Sign::Beat(beat_ms), generations);
+    }
+
+    fn signing(&mut self, index: usize, phase: Phase, sign: Sign, generations: &[u64]) {
         let pid = 100 + u32::try_from(index).unwrap();
-        let worker = Worker { pid, phase, beat_ms, generations: generations.to_vec() };
+        let worker = Worker { pid, phase, sign, generations: generations.to_vec() };
         let part = self.board.worker_part(index, &worker).unwrap();
         self.write(&part);
     }
 
     fn read(&self) -> Status {
-        Status::read(&self.bytes).unwrap()
+        self.read_while(&[])
     }
+
+    /// What it says while those workers hold their locks.
+    fn read_while(&self, locking: &[usize]) -> Status {
+        let is_locked = |at, len| {
+            locking.iter().any(|worker| self.board.worker_lock(*worker) == Some((at, len)))
+        };
+        read(&self.bytes, is_locked).unwrap()
+    }
+}
+
+fn read(file: &[u8], is_locked: impl Fn(u64, u64) -> bool) -> Option<Status> {
+    Status::look(|| Ok(file.to_vec()), |at, len| Ok(is_locked(at, len))).unwrap()
 }
 
 fn state(generation: u64) -> SetState {
@@ -97,7 +115,7 @@ fn only_workers_that_take_requests_and_are_alive_count() {
     assert_eq!(file.read().following(0, NOW), 4);
     file.worker(0, Phase::Running, NOW, &[1]);
     file.worker(1, Phase::Exiting, NOW, &[2]);
-    file.worker(2, Phase::Running, NOW - PATIENCE_MS - 1, &[2]);
+    file.worker(2, Phase::Running, NOW - WORKER_SILENCE_MS - 1, &[2]);
     assert_eq!(file.read().following(0, NOW), 1);
     file.set_state(0, &state(3));
     assert_eq!(file.read().following(0, NOW), 0);
@@ -108,13 +126,84 @@ fn file_of_an_nginx_that_is_gone_is_not_alive() {
     let mut file = File::new(1, 1);
     let is_alive = |file: &File, now| file.read().is_alive(now);
     assert!(is_alive(&file, NOW + 1000));
-    assert!(!is_alive(&file, NOW + PATIENCE_MS + 1), "nobody ever came");
+    assert!(!is_alive(&file, NOW + WORKER_SILENCE_MS + 1), "nobody ever came");
     file.worker(0, Phase::Running, NOW + 60_000, &[0]);
     assert!(is_alive(&file, NOW + 61_000) && !is_alive(&file, NOW + 70_000));
     file.worker(0, Phase::Exiting, NOW + 60_000, &[0]);
     assert!(is_alive(&file, NOW + 61_000), "it ends, and is there");
     file.worker(0, Phase::Gone, NOW + 60_000, &[0]);
     assert!(!is_alive(&file, NOW + 61_000));
+}
+
+#[test]
+fn worker_that_locks_its_part_is_there_until_the_lock_is_free() {
+    let mut file = File::new(1, 3);
+    file.set_state(0, &state(2));
+    (0..3).for_each(|worker| file.signing(worker, Phase::Running, Sign::Lock, &[2]));
+    let late = NOW + 10 * WORKER_SILENCE_MS;
+    for (locking, following) in [(&[0, 1, 2][..], 3), (&[1], 1), (&[2], 1), (&[], 0)] {
+        let status = file.read_while(locking);
+        assert_eq!(status.following(0, late), following, "{locking:?}");
+        assert_eq!(status.is_alive(late), following > 0, "{locking:?}");
+        for (index, worker) in status.workers.iter().enumerate() {
+            assert_eq!(worker.phase == Phase::Gone, !locking.contains(&index), "{locking:?}");
+        }
+    }
+    file.signing(0, Phase::Exiting, Sign::Lock, &[2]);
+    assert!(
+        file.read_while(&[0]).is_alive(late) && !file.read_while(&[0]).workers[0].is_serving(late)
+    );
+    // One that can't is asked for no lock.
+    file.worker(0, Phase::Running, late, &[2]);
+    assert_eq!(file.read_while(&[1]).following(0, late), 2);
+}
+
+#[test]
+fn part_that_a_worker_locks_is_its_own() {
+    let board = File::new(2, 4).board;
+    let locks: Vec<_> = (0..4).map(|worker| board.worker_lock(worker).unwrap()).collect();
+    for pair in locks.windows(2) {
+        assert!(pair[0].1 > 0 && pair[0].0 + pair[0].1 <= pair[1].0, "{locks:?}");
+    }
+    assert_eq!(board.worker_lock(4), None);
+}
+
+/// A worker is killed, and another one takes its place while the file is read.
+#[test]
+fn nobody_is_taken_for_the_worker_that_it_replaces() {
+    let mut before = File::new(1, 1);
+    before.set_state(0, &state(2));
+    before.signing(0, Phase::Running, Sign::Lock, &[2]);
+    let mut after = File { board: before.board, bytes: before.bytes.clone() };
+    after.signing(0, Phase::Running, Sign::Lock, &[0]);
+    let mut contents = vec![after.bytes.clone(), after.bytes, before.bytes];
+    let status = Status::look(|| Ok(contents.pop().unwrap()), |_, _| Ok(true)).unwrap().unwrap();
+    assert_eq!((status.following(0, NOW), status.workers[0].generations.clone()), (0, vec![0]));
+    assert!(contents.is_empty());
+}
+
+#[test]
+fn file_that_changes_all_the_time_is_read_all_the_same() {
+    let mut file = File::new(1, 1);
+    let mut turn = 0;
+    let content = || {
+        turn += 1;
+        file.worker(0, Phase::Running, NOW + turn, &[0]);
+        Ok(file.bytes.clone())
+    };
+    let status = Status::look(content, |_, _| Ok(true)).unwrap().unwrap();
+    assert_eq!(status.workers[0].sign, Sign::Beat(NOW + turn));
+}
+
+#[test]
+fn lock_that_can_not_be_asked_for_is_an_error() {
+    let mut file = File::new(1, 1);
+    let content = |file: &File| Ok(file.bytes.clone());
+    let none = |_, _| Err(io::Error::from(io::ErrorKind::Unsupported));
+    file.worker(0, Phase::Running, NOW, &[0]);
+    assert!(Status::look(|| content(&file), none).unwrap().unwrap().is_alive(NOW));
+    file.signing(0, Phase::Running, Sign::Lock, &[0]);
+    assert!(Status::look(|| content(&file), none).is_err());
 }
 
 /// A writer is killed after any byte that it writes.
@@ -205,7 +294,7 @@ fn phases_and_digests_are_told_by_their_usual_names() {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
-        prop_assert!(Status::read(&bytes).is_none());
+        prop_assert!(read(&bytes, |_, _| true).is_none());
     }
 
     #[test]
@@ -221,8 +310,8 @@ proptest! {
             file[at] = byte;
         }
         let len = file.len();
-        let _ = Status::read(&file).map(|status| (status.following(0, NOW), status.is_alive(NOW)));
+        let _ = read(&file, |_, _| true).map(|status| (status.following(0, NOW), status.is_alive(NOW)));
         file.truncate(cut.index(len));
-        prop_assert!(Status::read(&file).is_none());
+        prop_assert!(read(&file, |_, _| true).is_none());
     }
 }

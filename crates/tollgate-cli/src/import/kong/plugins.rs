@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::super::json::{elements, first, text, Members};
-use super::super::source::{Found, Place, Source};
+use super::super::source::{Found, Source, SourcePlace};
 use super::reference;
 
 /// What plugins of one consumer come to.
@@ -258,7 +258,7 @@ fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
 }
 
 /// Tags say what people mean, and one may be that a key is not to be used.
-pub(super) fn check_tags(place: Place, source: &mut Source, members: &Members) -> bool {
+pub(super) fn check_tags(place: SourcePlace, source: &mut Source, members: &Members) -> bool {
     let tags: Vec<&str> = texts(members.get("tags")).collect();
     let says_no = tags.iter().any(|tag| {
         super::super::doubt::says_no(tag) || super::super::doubt::denies(&tag.to_lowercase())

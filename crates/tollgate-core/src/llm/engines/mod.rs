@@ -4,12 +4,14 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
 pub mod exception;
 mod llamacpp;
+pub mod memo;
 mod ollama;
 mod openai;
 pub mod route;
@@ -19,6 +21,7 @@ mod tgi;
 mod vllm;
 
 pub use exception::Exception;
+pub use memo::{Route, RouteMemo};
 pub use row::{Kind, Methods, Row};
 
 use super::endpoint::Dialect;

@@ -1,6 +1,7 @@
 //! The body's own members, and those of objects of settings such as Ollama's `options`.
 
 use super::input::{Measure, Place};
+use super::members::Holder;
 use super::names::{Known, Names};
 use super::scalar;
 use super::stream_options::{self, Options, StreamOptions};
@@ -19,7 +20,8 @@ pub(super) enum At {
     StreamOptions,
     /// A member of these that matters.
     Flag(&'static str),
-    Choices,
+    /// What multiplies the answers, among the members of what.
+    Choices(Holder),
     Bound,
     Settings,
     /// In what is refused, but may turn out to be no JSON at all.
@@ -58,6 +60,8 @@ pub(super) struct Body {
     /// The members that bound the output, where others decide the form, and it is not known yet which of them
     /// it heeds: 0 says that there is no bound.
     said_bounds: Vec<(&'static str, u64)>,
+    /// Likewise those that multiply it, and where they are.
+    said_counts: Vec<(Holder, &'static str, u64)>,
     choices: u64,
     /// What is read again with each prompt.
     question: InputSize,
@@ -90,6 +94,7 @@ impl Body {
             bound: None,
             is_unbounded: false,
             said_bounds: Vec::new(),
+            said_counts: Vec::new(),
             choices: 1,
             question: InputSize::default(),
             present: Vec::new(),
@@ -106,6 +111,11 @@ impl Body {
                 for (name, value) in std::mem::take(&mut self.said_bounds) {
                     if members::is_bound(form, self.engine, name) {
                         self.note_bound(value);
+                    }
+                }
+                for (holder, name, value) in std::mem::take(&mut self.said_counts) {
+                    if members::is_count(form, self.engine, holder, name) {
+                        self.choices = self.choices.max(value);
                     }
                 }
                 form
@@ -176,7 +186,9 @@ impl Body {
             "stream" => At::Stream,
             "background" if self.endpoint == Endpoint::Responses => At::Background,
             "stream_options" => At::StreamOptions,
-            name if members::counts(self.endpoint, self.engine).contains(&name) => At::Choices,
+            name if members::counts(self.endpoint, self.engine).contains(&name) => {
+                At::Choices(Holder::Body)
+            }
             name if members::bounds(self.endpoint, self.engine).contains(&name) => At::Bound,
             name => {
                 if let Some(known) = self.settings(name) {
@@ -263,15 +275,20 @@ impl Body {
         }
     }
 
-    fn add_choices(&mut self, scalar: Scalar) -> Result<(), Stop> {
+    fn add_choices(&mut self, holder: Holder, scalar: Scalar) -> Result<(), Stop> {
         let choices = match scalar::whole(scalar) {
             Some(None) => return Ok(()),
             Some(Some(value)) => u64::try_from(value).ok(),
             None => None,
         };
-        match choices.filter(|choices| (1..=MAX_CHOICES).contains(choices)) {
-            Some(choices) => self.choices = self.choices.max(choices),
-            None => return Err(self.refuse_value()),
+        let Some(choices) = choices.filter(|choices| (1..=MAX_CHOICES).contains(choices)) else {
+            return Err(self.refuse_value());
+        };
+        match self.endpoint {
+            Endpoint::Invocations => {
+                self.said_counts.push((holder, self.reading.unwrap_or_default(), choices));
+            }
+            _ => self.choices = self.choices.max(choices),
         }
         Ok(())
     }
@@ -315,7 +332,7 @@ impl Reader for Body {
                 };
                 self.reading = name;
                 match name {
-                    Some("best_of" | "n") => At::Choices,
+                    Some("best_of" | "n") => At::Choices(Holder::Settings),
                     Some(_) => At::Bound,
                     None => At::Walk(Place::Skip),
                 }
@@ -429,7 +446,7 @@ impl Reader for Body {
             (At::Flag(name), _) => {
                 self.options.get_or_insert_default().flag(name, scalar, at);
             }
-            (At::Choices, _) => self.add_choices(scalar)?,
+            (At::Choices(holder), _) => self.add_choices(holder, scalar)?,
             (At::Bound, _) => self.add_bound(scalar)?,
             _ => return Err(self.refuse_value()),
         }

@@ -262,6 +262,25 @@ pub(super) fn is_bound(form: Endpoint, engine: Engine, name: &str) -> bool {
         || settings(form, engine).iter().any(|(_, known)| known.policy.contains(&name))
 }
 
+/// The object that has a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The body itself.
+    Body,
+    /// An object of settings in it.
+    Settings,
+}
+
+/// Whether a form heeds `name` of that object where it says how many outputs there will be.
+pub(super) fn is_count(form: Endpoint, engine: Engine, holder: Holder, name: &str) -> bool {
+    match holder {
+        Holder::Body => counts(form, engine).contains(&name),
+        Holder::Settings => {
+            settings(form, engine).iter().any(|(_, known)| known.policy.contains(&name))
+        }
+    }
+}
+
 /// The members of a form that bound its output, and those that multiply it, for the documentation.
 #[must_use]
 pub fn documented(form: Endpoint, engine: Engine) -> (Vec<String>, Vec<String>) {

@@ -212,6 +212,24 @@ fn invocations_are_bounded_by_what_their_form_heeds() {
 }
 
 #[test]
+fn invocations_are_multiplied_by_what_their_form_heeds() {
+    for (engine, body, expected) in [
+        (Engine::Tgi, r#"{"inputs":"a","n":4,"best_of":5}"#, 1),
+        (Engine::Tgi, r#"{"n":4,"inputs":"a","parameters":{"best_of":3}}"#, 3),
+        (Engine::Tgi, r#"{"parameters":{"best_of":3},"messages":[{"content":"a"}]}"#, 1),
+        (Engine::Tgi, r#"{"parameters":{"best_of":3},"n":2,"messages":[{"content":"a"}]}"#, 2),
+        (Engine::Vllm, r#"{"prompt":["a","b"],"parameters":{"best_of":3}}"#, 2),
+        (Engine::Vllm, r#"{"n":2,"best_of":4,"prompt":["a","b"]}"#, 8),
+        (Engine::Vllm, r#"{"best_of":4,"n":2,"messages":[{"content":"a"}]}"#, 4),
+        (Engine::Vllm, r#"{"n":4,"input":["a","b"]}"#, 1),
+        (Engine::Vllm, r#"{"n":4,"query":"a","documents":["b","c"]}"#, 1),
+    ] {
+        let request = parse_as(body, Endpoint::Invocations, engine).unwrap();
+        assert_eq!(request.choices, expected, "{engine:?} {body}");
+    }
+}
+
+#[test]
 fn background_is_a_boolean_of_responses() {
     let responses = |body: &str| parse_as(body, Endpoint::Responses, Engine::Vllm);
     assert!(responses(r#"{"background":true}"#).unwrap().background);

@@ -10,6 +10,7 @@ use super::stream_options;
 use crate::llm::request::stream_options::StreamOptions;
 
 use crate::llm::request::input::Place;
+use crate::llm::request::members::Holder;
 use crate::llm::request::names::Known;
 use crate::llm::request::{members, InputSize, LlmRequest, RequestError, MAX_CHOICES};
 use crate::llm::{Endpoint, Engine};
@@ -32,6 +33,7 @@ pub(super) fn read(
         bound: None,
         is_unbounded: false,
         said_bounds: Vec::new(),
+        said_counts: Vec::new(),
         choices: 1,
         question: InputSize::default(),
         present: Vec::new(),
@@ -69,6 +71,8 @@ struct Reader<'de> {
     /// The members that bound the output, where others decide the form, and it is not known yet which of them
     /// it heeds: 0 says that there is no bound.
     said_bounds: Vec<(&'static str, u64)>,
+    /// Likewise those that multiply it, and where they are.
+    said_counts: Vec<(Holder, &'static str, u64)>,
     choices: u64,
     /// What is read again with each prompt.
     question: InputSize,
@@ -85,6 +89,11 @@ impl<'de> Reader<'de> {
                 for (name, value) in std::mem::take(&mut self.said_bounds) {
                     if members::is_bound(form, self.engine, name) {
                         self.note_bound(value);
+                    }
+                }
+                for (holder, name, value) in std::mem::take(&mut self.said_counts) {
+                    if members::is_count(form, self.engine, holder, name) {
+                        self.choices = self.choices.max(value);
                     }
                 }
                 form
@@ -201,7 +210,7 @@ impl<'de> Reader<'de> {
                     .map_err(|error| self.measure.refuse(error))?;
             }
             Some(name) if members::counts(self.endpoint, self.engine).contains(&name) => {
-                self.add_choices(members)?;
+                self.add_choices(Holder::Body, name, members)?;
             }
             Some(name) if members::bounds(self.endpoint, self.engine).contains(&name) => {
                 self.add_bound(name, members)?;
@@ -265,16 +274,24 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn add_choices<A: MapAccess<'de>>(&mut self, members: &mut A) -> Result<(), A::Error> {
+    fn add_choices<A: MapAccess<'de>>(
+        &mut self,
+        holder: Holder,
+        name: &'static str,
+        members: &mut A,
+    ) -> Result<(), A::Error> {
         let scalar = self.scalar(members)?;
         let choices = match scalar.whole() {
             Some(None) => return Ok(()),
             Some(Some(value)) => u64::try_from(value).ok(),
             None => None,
         };
-        match choices.filter(|choices| (1..=MAX_CHOICES).contains(choices)) {
-            Some(choices) => self.choices = self.choices.max(choices),
-            None => return Err(self.measure.refuse_value()),
+        let Some(choices) = choices.filter(|choices| (1..=MAX_CHOICES).contains(choices)) else {
+            return Err(self.measure.refuse_value());
+        };
+        match self.endpoint {
+            Endpoint::Invocations => self.said_counts.push((holder, name, choices)),
+            _ => self.choices = self.choices.max(choices),
         }
         Ok(())
     }
@@ -368,7 +385,9 @@ impl<'de> Visitor<'de> for Settings<'_, 'de> {
         {
             reader.measure.reading = name;
             match name {
-                Some("best_of" | "n") => reader.add_choices(&mut members)?,
+                Some(name @ ("best_of" | "n")) => {
+                    reader.add_choices(Holder::Settings, name, &mut members)?;
+                }
                 Some(name) => reader.add_bound(name, &mut members)?,
                 None => members
                     .next_value_seed(Walk { measure: &mut reader.measure, place: Place::Skip })?,
