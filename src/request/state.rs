@@ -173,6 +173,7 @@ pub(crate) struct Charged {
 }
 
 impl State {
+    #[inline(always)]
     pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
         Self {
             policy,

@@ -7,7 +7,6 @@ use tollgate_core::principal::is_valid_name;
 use super::doubt;
 use super::source::{Found, Secret, Source, SourcePlace};
 use crate::exit::Failure;
-use crate::key;
 use crate::keys_file::{self, Entry};
 
 /// What is shorter is no key: `DEBUG=true` is none.
@@ -62,7 +61,7 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
             tells_key |= match is_key.get(text) {
                 Some(known) => *known,
                 None => {
-                    let is = key::is_like_a_key(text)
+                    let is = keys_file::is_like_a_key(text)
                         || hashes.contains(&keys_file::hash_of(text.as_bytes()));
                     *is_key.entry(text.to_owned()).or_insert(is)
                 }

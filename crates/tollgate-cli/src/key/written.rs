@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::state::State;
-use super::Keys;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file::Entry;
+use crate::keys_file::{Entry, Keys};
 use crate::status::source::{of_keys_file, Running, Source};
 use crate::status::wait::{used_files, wait, Effect};
 use crate::time::{now, parse_duration};

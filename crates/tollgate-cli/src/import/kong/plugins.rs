@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::super::json::{elements, first, text, Members};
 use super::super::source::{Found, Source, SourcePlace};
 use super::reference;
+use crate::keys_file::is_network;
 
 /// What plugins of one consumer come to.
 #[derive(Clone, Debug, Default)]
@@ -201,7 +202,7 @@ impl Restrictions {
                 let allowed = texts(config(plugin, &["allow", "whitelist"]));
                 let denied = texts(config(plugin, &["deny", "blacklist"]));
                 let allowed: Vec<String> = allowed.map(str::to_owned).collect();
-                let is_known = allowed.iter().all(|text| crate::key::is_network(text));
+                let is_known = allowed.iter().all(|text| is_network(text));
                 match is_everywhere && is_known && !allowed.is_empty() && denied.count() == 0 {
                     true if self.allowed.is_none() => self.allowed = Some(allowed),
                     _ => self.lost.push("ip-restriction"),

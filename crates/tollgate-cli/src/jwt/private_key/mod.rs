@@ -1,23 +1,25 @@
 //! Keys that sign: out of PEM files, private JWKs and secret files, or new.
 
+mod read;
+
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{self, KeySize};
+use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding,
     RsaKeyPair, RsaPublicKeyComponents,
 };
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use base64::Engine as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tollgate_core::hex;
 use tollgate_core::jwt::{verify_signature, Algorithm, KeySet};
 
-use super::{base64url, read_key_file, without_line_break};
+use self::read::{from_jwk, from_pem};
+use super::base64url::base64url;
+use super::input::{read_key_file, without_line_break};
 use crate::exit::Failure;
 
 /// A key that signs tokens.
@@ -70,9 +72,6 @@ const RSA: [Algorithm; 6] = [
     Algorithm::Ps384,
     Algorithm::Ps512,
 ];
-
-/// Why a key can't sign, without the name of its file.
-type Problem = String;
 
 impl PrivateKey {
     /// The key in a PEM file (PKCS#8, PKCS#1 or SEC 1) or in a JWK.
@@ -310,161 +309,5 @@ fn rsa_encoding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
     }
 }
 
-fn from_pem(contents: &[u8]) -> Result<PrivateKey, Problem> {
-    const ENCRYPTED: &str = "is encrypted, decrypt it first: openssl pkey -in FILE -out PLAIN";
-    let blocks = pem::parse_many(contents).map_err(|_| "holds a damaged PEM block".to_owned())?;
-    // `openssl ecparam -genkey` writes the parameters of the curve before the key.
-    let block = blocks.iter().find(|block| block.tag() != "EC PARAMETERS");
-    let block = block.ok_or("holds no PEM block")?;
-    if block.headers().iter().any(|(name, _)| name == "DEK-Info") {
-        return Err(ENCRYPTED.to_owned());
-    }
-    let der = block.contents();
-    let pair = match block.tag() {
-        "PRIVATE KEY" => from_pkcs8(der),
-        "RSA PRIVATE KEY" => rsa_pair(RsaKeyPair::from_der(der)),
-        "EC PRIVATE KEY" => ecdsa_pair(der),
-        "ENCRYPTED PRIVATE KEY" => return Err(ENCRYPTED.to_owned()),
-        "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => {
-            return Err("holds a public key, only the private one signs".to_owned())
-        }
-        _ => return Err("holds a PEM block other than a private key".to_owned()),
-    };
-    let pair =
-        pair.ok_or("holds no private key that can be used: RSA, P-256, P-384, P-521 or Ed25519")?;
-    Ok(PrivateKey::new(pair))
-}
-
-fn from_pkcs8(der: &[u8]) -> Option<Pair> {
-    rsa_pair(RsaKeyPair::from_pkcs8(der))
-        .or_else(|| ecdsa_pair(der))
-        .or_else(|| Ed25519KeyPair::from_pkcs8(der).ok().map(|pair| Pair::Ed25519(Box::new(pair))))
-}
-
-fn rsa_pair<E>(pair: Result<RsaKeyPair, E>) -> Option<Pair> {
-    pair.ok().map(|pair| Pair::Rsa(Box::new(pair)))
-}
-
-fn ecdsa_pair(der: &[u8]) -> Option<Pair> {
-    CURVES.into_iter().find_map(|curve| {
-        let pair = EcdsaKeyPair::from_private_key_der(curve.signing, der).ok()?;
-        Some(Pair::Ecdsa(Box::new(pair), curve))
-    })
-}
-
-/// RFC 7517, RFC 7518 section 6, RFC 8037.
-fn from_jwk(contents: &[u8]) -> Result<PrivateKey, Problem> {
-    let Ok(Value::Object(members)) = serde_json::from_slice(contents) else {
-        return Err("starts as JSON, but is no JWK".to_owned());
-    };
-    if members.contains_key("keys") {
-        return Err("is a set of keys, give the one that signs".to_owned());
-    }
-    let text = |name: &str| match members.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(format!("member \"{name}\" is malformed")),
-    };
-    let bytes = |name: &str| {
-        let text = text(name)?.ok_or_else(|| format!("member \"{name}\" is missing"))?;
-        URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("member \"{name}\" is malformed"))
-    };
-    let unusable = || "the members of the key do not fit together".to_owned();
-    let pair = match (text("kty")?, text("crv")?) {
-        (Some("oct"), _) => Pair::Secret(bytes("k")?),
-        (Some("RSA"), _) => {
-            let components = rsa::KeyPairComponents {
-                public_key: RsaPublicKeyComponents { n: bytes("n")?, e: bytes("e")? },
-                d: bytes("d")?,
-                p: bytes("p")?,
-                q: bytes("q")?,
-                dP: bytes("dp")?,
-                dQ: bytes("dq")?,
-                qInv: bytes("qi")?,
-            };
-            rsa_pair(RsaKeyPair::from_components(&components)).ok_or_else(unusable)?
-        }
-        (Some("EC"), Some(name)) => {
-            let curve = CURVES.into_iter().find(|curve| curve.name == name);
-            let curve = curve.ok_or("\"crv\" is not P-256, P-384 or P-521")?;
-            let point = [vec![4], bytes("x")?, bytes("y")?].concat();
-            let pair =
-                EcdsaKeyPair::from_private_key_and_public_key(curve.signing, &bytes("d")?, &point);
-            Pair::Ecdsa(Box::new(pair.map_err(|_| unusable())?), curve)
-        }
-        (Some("OKP"), Some("Ed25519")) => {
-            let pair = Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?);
-            Pair::Ed25519(Box::new(pair.map_err(|_| unusable())?))
-        }
-        _ => return Err("\"kty\" and \"crv\" are not those of a key that can be used".to_owned()),
-    };
-    let pinned = text("alg")?.map(str::parse::<Algorithm>).transpose();
-    let mut key = PrivateKey::new(pair);
-    key.pinned = pinned.map_err(|_| "\"alg\" is no algorithm of a signature".to_owned())?;
-    if key.pinned.is_some_and(|pinned| !key.algorithms().contains(&pinned)) {
-        return Err("\"alg\" does not fit the key".to_owned());
-    }
-    key.kid = text("kid")?.map(str::to_owned);
-    Ok(key)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ed25519_signs_as_in_rfc_8037() {
-        let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-        let key = from_jwk(jwk).unwrap();
-        assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-        let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-        let signature = key.sign(Algorithm::EdDsa, message).unwrap();
-        assert_eq!(
-            base64url(signature),
-            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
-        );
-    }
-
-    /// The two whose signatures are the same each time.
-    #[test]
-    fn rsa_and_hmac_sign_as_in_rfc_7520() {
-        let folder = match std::env::var_os("TOLLGATE_VECTORS") {
-            Some(folder) => std::path::PathBuf::from(folder),
-            None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
-        };
-        for name in ["4_1.rsa_v15_signature", "4_4.hmac-sha2_integrity_protection"] {
-            let Ok(file) = std::fs::read(folder.join(format!("rfc7520/{name}.json"))) else {
-                println!("skipped: no vectors");
-                return;
-            };
-            let example: Value = serde_json::from_slice(&file).unwrap();
-            let key = from_jwk(example["input"]["key"].to_string().as_bytes()).unwrap();
-            let compact = example["output"]["compact"].as_str().unwrap();
-            let (message, signature) = compact.rsplit_once('.').unwrap();
-            let algorithm = key.algorithm(None).unwrap();
-            let signed = key.sign(algorithm, message.as_bytes()).unwrap();
-            assert_eq!(base64url(signed), signature, "{name}");
-        }
-    }
-
-    #[test]
-    fn jwks_that_cannot_sign_are_refused() {
-        for (jwk, problem) in [
-            ("{", "no JWK"),
-            (r#"{"keys":[]}"#, "a set of keys"),
-            (r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#, "\"d\" is missing"),
-            (r#"{"kty":"OKP","crv":"Ed25519","x":"AA","d":"A"}"#, "\"d\" is malformed"),
-            (r#"{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}"#, "do not fit together"),
-            (r#"{"kty":"OKP","crv":"X25519","x":"AA","d":"AA"}"#, "can be used"),
-            (r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}"#, "do not fit together"),
-            (r#"{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA","d":"AA"}"#, "is not P-256"),
-            (r#"{"kty":"RSA","n":"AA","e":"AQAB","d":"AA"}"#, "\"p\" is missing"),
-            (r#"{"kty":"oct","k":"AAAA","alg":"ES256"}"#, "does not fit the key"),
-            (r#"{"kty":"oct","k":"AAAA","alg":"none"}"#, "no algorithm"),
-            (r#"{"kty":7}"#, "\"kty\" is malformed"),
-        ] {
-            let found = from_jwk(jwk.as_bytes()).err().unwrap();
-            assert!(found.contains(problem), "{jwk}: {found}");
-        }
-    }
-}
+mod tests;
