@@ -9,7 +9,7 @@ use nginx::request::handles::Parked;
 use nginx::timer::Timer;
 
 /// How long a request waits, in nanoseconds, for all that it waits for together.
-const PATIENCE: u64 = 10_000_000_000;
+const WAIT_NANOS: u64 = 10_000_000_000;
 
 /// Milliseconds between two looks at whose time is up.
 const POLL_MS: u64 = 100;
@@ -69,7 +69,7 @@ impl Drop for Waiting {
 
 /// When a request that begins to wait has to go on without an answer.
 pub(crate) fn deadline() -> u64 {
-    mono_now().0.saturating_add(PATIENCE)
+    mono_now().0.saturating_add(WAIT_NANOS)
 }
 
 pub(crate) fn is_over(deadline: u64) -> bool {

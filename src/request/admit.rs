@@ -229,7 +229,7 @@ impl Admission<'_, '_> {
     /// Takes a place in the queue of the limit `index`; `true` if it is this request's turn at once.
     fn join(
         &self,
-        place: queue::Place,
+        place: queue::Spot,
         index: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, Shortage> {
@@ -403,7 +403,7 @@ impl Admission<'_, '_> {
         if let Some(concurrency) = set.concurrency.as_ref().filter(|_| !amounts.only_tokens) {
             let Concurrency { limit, queue, timeout_ms, .. } = *concurrency;
             let take = Take::Concurrency { limit };
-            let place = queue::Place { key, limit, queue, timeout_ms };
+            let place = queue::Spot { key, limit, queue, timeout_ms };
             let place = (queue > 0).then_some(place);
             scratch.push(Ask::new(key, take), &concurrency.label, Source { rule, place });
         }

@@ -62,7 +62,7 @@ pub(crate) struct Source {
     /// The rule, by its number in the location.
     pub(crate) rule: Option<usize>,
     /// Where to wait, if it has a queue.
-    pub(crate) place: Option<queue::Place>,
+    pub(crate) place: Option<queue::Spot>,
 }
 
 /// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
@@ -102,12 +102,12 @@ impl Scratch {
     }
 
     /// Where to wait, with the number of the limit.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, queue::Place)> + '_ {
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, queue::Spot)> + '_ {
         let sources = self.labels.iter().enumerate();
         sources.filter_map(|(index, (_, source))| Some((index, source.place?)))
     }
 
-    pub(crate) fn place(&self, index: usize) -> Option<queue::Place> {
+    pub(crate) fn place(&self, index: usize) -> Option<queue::Spot> {
         self.labels.get(index)?.1.place
     }
 

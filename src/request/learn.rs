@@ -8,7 +8,7 @@ use tollgate_core::llm::estimate::START_RATES;
 use tollgate_core::llm::Source;
 
 use crate::clock::mono_now;
-use crate::request::meter::{Metering, Outcome};
+use crate::request::meter::{Metering, Taken};
 use crate::request::state::State;
 use crate::types::Request;
 use crate::zone::member;
@@ -33,7 +33,7 @@ pub(crate) fn learned_keys(
 }
 
 /// Notes what an answer took, for the estimates of those to come.
-pub(crate) fn learn(state: &State, metering: &Metering, outcome: &Outcome, zone: &Zone<'_>) {
+pub(crate) fn learn(state: &State, metering: &Metering, outcome: &Taken, zone: &Zone<'_>) {
     if outcome.source != Source::Measured {
         return;
     }

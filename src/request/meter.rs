@@ -32,7 +32,7 @@ pub(crate) struct Metering {
     /// Milliseconds from the request's start to the first token of the answer.
     pub(crate) ttft_ms: Option<u64>,
     /// What it took, once that is settled.
-    settled: Option<Outcome>,
+    settled: Option<Taken>,
 }
 
 /// What has come of the answer.
@@ -61,7 +61,7 @@ enum Origin {
 
 /// What a request took, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct Taken {
     pub(crate) usage: Usage,
     pub(crate) source: Source,
     /// In nano-units of money; `None` where the model has no price.
@@ -228,7 +228,7 @@ impl Metering {
     }
 
     /// What the request took, as far as it is known by now.
-    pub(crate) fn outcome(&self, r: Request<'_>) -> Outcome {
+    pub(crate) fn outcome(&self, r: Request<'_>) -> Taken {
         if let Some(settled) = self.settled {
             return settled;
         }
@@ -243,7 +243,7 @@ impl Metering {
         let cost = self.price.map(|price| price.cost(&usage));
         let evident_cost = self.price.map(|price| price.cost(&evident));
         let hit_bound = said_so || self.bound().is_some_and(|bound| usage.output >= bound);
-        Outcome { usage, source, cost, evident, evident_cost, hit_bound }
+        Taken { usage, source, cost, evident, evident_cost, hit_bound }
     }
 
     /// The most output that the client allowed.
@@ -297,7 +297,7 @@ impl Metering {
     }
 }
 
-impl Outcome {
+impl Taken {
     /// The output tokens of one answer, for what is learned of a model.
     pub(crate) fn output_of_one(&self, metering: &Metering) -> Option<u32> {
         let is_known = self.source == Source::Measured && metering.endpoint.has_output();

@@ -22,7 +22,7 @@ static TIMER: Timer = Timer::for_requests(poll);
 #[derive(Debug)]
 struct Entry {
     waiting: Waiting,
-    place: Place,
+    place: Spot,
     /// Nanoseconds of the monotonic clock.
     deadline: u64,
     /// `None` while the request is being judged.
@@ -44,7 +44,7 @@ pub(crate) struct Ticket(u64);
 
 /// Where a request waits, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Spot {
     pub(crate) key: Key,
     /// Requests in flight at once.
     pub(crate) limit: u16,
@@ -59,11 +59,7 @@ pub(crate) fn has_waiters(zone: &Zone<'_>, key: Key) -> bool {
 }
 
 /// Takes the last place.
-pub(crate) fn join(
-    zone: &Zone<'_>,
-    lock: &impl ClaimLock,
-    place: Place,
-) -> Result<Ticket, NoPlace> {
+pub(crate) fn join(zone: &Zone<'_>, lock: &impl ClaimLock, place: Spot) -> Result<Ticket, NoPlace> {
     member::with(|member| {
         let holder = member.holder.as_ref().ok_or(NoPlace::NoRoom)?;
         let waiting = zone.queue().enqueue(holder, place.key.short(), place.queue, lock)?;
@@ -122,7 +118,7 @@ pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
     })
 }
 
-fn free_slots(zone: &Zone<'_>, place: &Place) -> usize {
+fn free_slots(zone: &Zone<'_>, place: &Spot) -> usize {
     let limit = place.limit;
     let ask = Ask::new(place.key, Take::Concurrency { limit });
     let (standing, _) = zone.look(&ask, now());

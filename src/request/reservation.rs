@@ -6,7 +6,7 @@ use tollgate_core::limits::{Ask, Dimension, Lease, Take};
 use tollgate_core::llm::Usage;
 
 use crate::clock::now;
-use crate::request::meter::Outcome;
+use crate::request::meter::Taken;
 use crate::request::queue;
 use crate::zone::lock::ZoneLock;
 use crate::zone::{member, Mapped};
@@ -47,7 +47,7 @@ impl Reservation {
     /// Puts what was really used in the place of what was reserved. What is only taken for granted is no
     /// more than was reserved: a bound of a billion tokens reserves what the limit can hold. `None`:
     /// nothing was used.
-    pub(crate) fn settle(mut self, outcome: Option<&Outcome>) {
+    pub(crate) fn settle(mut self, outcome: Option<&Taken>) {
         let now = now();
         let asks = std::mem::take(&mut self.asks);
         let zone = self.zone.get();

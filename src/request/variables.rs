@@ -6,7 +6,7 @@ use tollgate_core::detail::Detail;
 use tollgate_core::llm::Source;
 use tollgate_core::money::Amount;
 
-use crate::request::meter::{Metering, Outcome};
+use crate::request::meter::{Metering, Taken};
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -150,7 +150,7 @@ impl Variable {
     }
 
     /// As far as it is known by now.
-    fn number(self, metering: &Metering, outcome: Outcome) -> Option<String> {
+    fn number(self, metering: &Metering, outcome: Taken) -> Option<String> {
         if self == Self::Usage {
             return Some(outcome.source.as_str().to_owned());
         }

@@ -29,13 +29,13 @@ use nginx::timer::Timer;
 const TICK_MS: u64 = 200;
 
 /// Turns that an old process leaves to newer ones before it writes the state itself.
-const PATIENCE: u32 = 10;
+const LEAVES_TURNS: u32 = 10;
 
 /// Turns after which a process whose zone has a successor tries whether that one is gone.
-const RETURN: u32 = 10;
+const TRIES_AGAIN_TURNS: u32 = 10;
 
 /// How long the end of a worker may wait for the state to be written: no request does.
-const EXIT_PATIENCE: Duration = Duration::from_secs(15);
+const EXIT_WAITS: Duration = Duration::from_secs(15);
 
 static TIMER: Timer = Timer::background(tick);
 
@@ -169,8 +169,8 @@ impl Upkeep {
         if let Some(writer) = self.writer.take_if(|writer| writer.has_ended()) {
             match writer.end() {
                 Ok(End::Done) => {}
-                Ok(End::Busy) => self.pause = RETURN,
-                Ok(End::Superseded) => (self.superseded, self.pause) = (true, RETURN),
+                Ok(End::Busy) => self.pause = TRIES_AGAIN_TURNS,
+                Ok(End::Superseded) => (self.superseded, self.pause) = (true, TRIES_AGAIN_TURNS),
                 Err(error) => self.fail(&error),
             }
         }
@@ -193,7 +193,7 @@ impl Upkeep {
         }
         // An old process of a zone that has a successor has nothing to write; what it still charges is
         // charged in its own zone.
-        let may_write = self.exiting == 0 || self.exiting >= PATIENCE && !self.superseded;
+        let may_write = self.exiting == 0 || self.exiting >= LEAVES_TURNS && !self.superseded;
         let is_promised = marks.are_others_to_write(self.me, |w| zone.ledger().knows(w));
         if !may_write || is_promised {
             return;
@@ -205,7 +205,7 @@ impl Upkeep {
     }
 
     fn fail(&mut self, error: &StateError) {
-        self.pause = RETURN;
+        self.pause = TRIES_AGAIN_TURNS;
         // Said once, until it works again.
         if !std::mem::replace(&mut self.failing, true) {
             cycle_error(format_args!("tollgate: {error}"));
@@ -230,7 +230,7 @@ impl Upkeep {
         let Some(writer) = self.writer.take() else { return };
         writer.stop();
         let begun = Instant::now();
-        while !writer.has_ended() && begun.elapsed() < EXIT_PATIENCE {
+        while !writer.has_ended() && begun.elapsed() < EXIT_WAITS {
             std::thread::sleep(Duration::from_millis(5));
         }
         if writer.has_ended() {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::words::{error, file_name, literal, once, word, words, Outcome};
+use super::words::{error, file_name, literal, once, word, words, Done};
 use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
@@ -20,7 +20,7 @@ use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
 /// `tollgate_zone zone=NAME:SIZE [state=PATH]`
-pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     const FORM: &str = "\"tollgate_zone\" takes \"zone=NAME:SIZE\" and optionally \"state=PATH\", \
                         such as \"zone=tollgate:10m state=/var/lib/tollgate/state\"";
     if conf.following.zone.is_some() {
@@ -56,11 +56,7 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 }
 
 /// `tollgate_status_file PATH | off`
-pub(super) fn status_file(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut MainConf,
-) -> Outcome {
+pub(super) fn status_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let path = match word(args, 1) {
         "off" => None,
         path => {
@@ -82,7 +78,7 @@ const LIMITS: [&str; 6] =
 const PARAMETERS: [&str; 3] = ["burst", "queue", "timeout"];
 
 /// `tollgate_limit NAME key=EXPR LIMIT...`
-pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let name = word(args, 1);
     if !is_valid_name(name) || name.contains('=') {
         return Err(error(format!(
@@ -213,7 +209,7 @@ fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
 }
 
 /// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N]`
-pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let text = word(args, 1);
     if text.contains('=') {
         return Err(error(

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::words::{error, literal, once, word, words, Outcome};
+use super::words::{error, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use nginx::conf::ConfContext;
@@ -11,7 +11,7 @@ use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
 /// `tollgate_tier NAME {`
-pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let name = word(args, 1).to_owned();
     if !is_valid_name(&name) {
         return Err(error(format!(
@@ -36,7 +36,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 }
 
 /// `}`
-pub(super) fn close(conf: &mut MainConf) -> Outcome {
+pub(super) fn close(conf: &mut MainConf) -> Done {
     if let Some(draft) = conf.draft.take() {
         conf.tiers.push(Rc::new(draft.tier));
     }
@@ -44,11 +44,7 @@ pub(super) fn close(conf: &mut MainConf) -> Outcome {
 }
 
 /// `model PATTERN {`
-pub(super) fn open_model(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut MainConf,
-) -> Outcome {
+pub(super) fn open_model(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let text = word(args, 1);
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     let tier = format!("tollgate_tier {}", draft.tier.name);
@@ -72,7 +68,7 @@ pub(super) fn open_model(
 }
 
 /// `}`
-pub(super) fn close_model(conf: &mut MainConf) -> Outcome {
+pub(super) fn close_model(conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     if let Some(block) = draft.model.take() {
         if block.limits.is_empty() {
@@ -89,7 +85,7 @@ pub(super) fn close_model(conf: &mut MainConf) -> Outcome {
 }
 
 /// `requests RATE [burst=N]` and the other limits
-pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     let (name, values) = words(args);
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -104,11 +100,7 @@ pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 }
 
 /// `default_price input=N output=N [cached_input=N]`
-pub(super) fn default_price(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut MainConf,
-) -> Outcome {
+pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     if draft.model.is_some() {
         return Err(error(
@@ -125,7 +117,7 @@ pub(super) fn default_price(
 }
 
 /// What other versions have.
-pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let tier = conf.draft.as_ref().map_or("", |draft| draft.tier.name.as_str());
     let name = word(args, 0);
     Err(error(format!("\"{name}\" is not supported by this version; leave it out"))

@@ -5,7 +5,7 @@ use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::nginx_text::file_name::{self as file_names, Use};
 use tollgate_core::nginx_text::literal as literals;
 
-pub(super) type Outcome = Result<(), ConfError>;
+pub(super) type Done = Result<(), ConfError>;
 
 pub(super) fn error(message: impl Into<String>) -> ConfError {
     ConfError::new(message)
@@ -20,7 +20,7 @@ pub(super) fn word(args: &[String], index: usize) -> &str {
 }
 
 /// Fills a value that a level may give once.
-pub(super) fn once<T>(place: &mut Option<T>, args: &[String], value: T) -> Outcome {
+pub(super) fn once<T>(place: &mut Option<T>, args: &[String], value: T) -> Done {
     if place.is_some() {
         return Err(error(format!("\"{}\" directive is duplicate", word(args, 0))));
     }
@@ -49,7 +49,7 @@ pub(super) fn file_name<'t>(what: &str, text: &'t str, purpose: Use) -> Result<&
 }
 
 /// `text`, of which `what` makes nothing but itself.
-pub(super) fn literal(what: &str, text: &str) -> Outcome {
+pub(super) fn literal(what: &str, text: &str) -> Done {
     literals::check(text)
         .map_err(|found| error(format!("{what} \"{}\" {found}", text.escape_debug())))
 }

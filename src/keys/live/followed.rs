@@ -18,7 +18,7 @@ use nginx::log::{cycle_error, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
-const PATIENCE: Duration = Duration::from_millis(100);
+const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 
 /// How many entries of a file the error log names; the status file has more.
 const TOLD: usize = 5;
@@ -84,7 +84,7 @@ impl<S: Source> Followed<S> {
             tries += 1;
             let look = Look::at(self.source.paths());
             match self.read_and_build(&mut Vec::new()) {
-                Err(LoadError::Unsettled) if tries < TRIES => std::thread::sleep(PATIENCE),
+                Err(LoadError::Unsettled) if tries < TRIES => std::thread::sleep(SETTLES_WITHIN),
                 result => return Ok((look, result?)),
             }
         }
@@ -136,7 +136,7 @@ impl<S: Source> Followed<S> {
             Ok((reading, is_new)) => guard((), || self.tell(&maker, reading, is_new, zone)),
             Err(LoadError::Unsettled) => return,
             Err(error) => {
-                std::thread::sleep(PATIENCE);
+                std::thread::sleep(SETTLES_WITHIN);
                 if Look::at(self.source.paths()).number != look.number {
                     return;
                 }

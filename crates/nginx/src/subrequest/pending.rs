@@ -14,7 +14,7 @@ use crate::process;
 use crate::timer::Timer;
 
 /// How long a provider may take, in nanoseconds. The internal location may allow less.
-const PATIENCE: u64 = 5_000_000_000;
+const ANSWER_WITHIN_NANOS: u64 = 5_000_000_000;
 
 /// Milliseconds between two looks at what providers have sent so far.
 const POLL_MS: u64 = 100;
@@ -62,7 +62,7 @@ pub(super) unsafe fn add(
     main: *mut ngx_http_request_t,
     subrequest: *mut ngx_http_request_t,
 ) {
-    let deadline = mono_nanos().saturating_add(PATIENCE);
+    let deadline = mono_nanos().saturating_add(ANSWER_WITHIN_NANOS);
     let pending = Pending { main, subrequest, deadline, end: None };
     PENDING.with_borrow_mut(|all| all.insert(number, pending));
     TIMER.start(POLL_MS);
