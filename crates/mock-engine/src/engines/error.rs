@@ -1,6 +1,7 @@
 //! How servers say that they will not.
 
-use super::{Call, Engine};
+use super::call::Call;
+use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::http::Response;
 use crate::ordered::{object, Json, NULL};

@@ -1,7 +1,10 @@
 //! Which endpoint a server finds for a path, by its own rules: a gateway that compares otherwise lets
 //! requests through unread.
 
-use super::{Call, Endpoint, Engine, Failure, Made, Make};
+use super::answer::Made;
+use super::call::{Call, Endpoint, Make};
+use super::error::Failure;
+use crate::engine::Engine;
 use crate::http::{Request, Response};
 
 /// What a server does with a path.

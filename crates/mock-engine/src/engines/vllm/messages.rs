@@ -1,8 +1,10 @@
 //! Anthropic's messages, as vLLM has them.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, MESSAGE};
-use super::super::{Call, Failure, Made};
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::{Call, Failure, Made};
-use super::{bare_usage, envelope};
+use super::super::answer::Made;
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::wording::{bare_usage, envelope};
 use crate::api::{base64, vector};
 use crate::fields::Fields;
 use crate::generation::{Ask, Generation, Usage};

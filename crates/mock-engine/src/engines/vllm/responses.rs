@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, RESPONSE};
-use super::super::{Call, Failure, Made};
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::error::ApiError;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};

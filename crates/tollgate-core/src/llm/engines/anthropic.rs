@@ -1,7 +1,7 @@
 //! Anything that speaks Anthropic's API.
 
 use super::row::rows;
-use super::Table;
+use super::table::Table;
 
 pub(super) static TABLE: Table = Table {
     version: "Anthropic's reference",

@@ -4,11 +4,13 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`classify`]: the form that it is read in, and the dialect of a refusal;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
+mod classify;
 pub mod exception;
 mod llamacpp;
 pub mod memo;
@@ -17,12 +19,15 @@ mod openai;
 pub mod route;
 pub mod row;
 mod sglang;
+mod table;
 mod tgi;
 mod vllm;
 
+pub use classify::classify;
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
 pub use row::{Kind, Methods, Row};
+pub use table::Table;
 
 use super::endpoint::Dialect;
 
@@ -61,15 +66,6 @@ impl SteeringHeader {
     /// vLLM takes it for the model of a request to `/invocations`.
     pub const ADAPTER_ID: Self =
         Self { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
-}
-
-/// What an engine serves.
-#[derive(Clone, Copy, Debug)]
-pub struct Table {
-    /// What it was taken from.
-    pub version: &'static str,
-    /// What it serves.
-    pub rows: &'static [Row],
 }
 
 impl Engine {

@@ -1,7 +1,7 @@
 //! Ollama.
 
 use super::row::rows;
-use super::Table;
+use super::table::Table;
 
 pub(super) static TABLE: Table = Table {
     version: "the source of Ollama of August 2026",

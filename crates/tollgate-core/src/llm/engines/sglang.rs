@@ -1,7 +1,7 @@
 //! SGLang.
 
 use super::row::rows;
-use super::Table;
+use super::table::Table;
 
 pub(super) static TABLE: Table = Table {
     version: "the source of SGLang 0.5",
