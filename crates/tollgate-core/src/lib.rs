@@ -30,6 +30,7 @@ pub mod principal;
 pub mod ratelimit_headers;
 pub mod request_id;
 pub mod rfc3339;
+pub mod ruling;
 mod short_text;
 pub mod status;
 mod surrogate;
