@@ -7,7 +7,7 @@ use warnings;
 use strict;
 
 use Test::More;
-use Test::Nginx;
+use Test::Nginx qw/ :DEFAULT http_content /;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 plan(skip_all => 'no /dev/full') unless -c '/dev/full';
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(31);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(32);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -64,6 +64,11 @@ http {
         location /fine {
             tollgate_audit_log  %%TESTDIR%%/fine.log;
             try_files           /none /page;
+        }
+
+        location = /failed {
+            tollgate off;
+            return 200 $tollgate_failed_loads;
         }
 
         location = /page {
@@ -141,10 +146,17 @@ my $state = -s "$dir/state" // 0;
 limit($worker, 1);
 my $begin = time();
 poll { get('/fine', $key); time() > $begin + 2 };
+# There is something to say in the status. What is said of one change, is said before the next one is counted.
+for my $number (1, 2) {
+	$t->write_file('keys.json', "broken, $number");
+	poll { http_content(get('/failed')) >= $number };
+}
+cmp_ok(http_content(get('/failed')), '>=', 2, 'no file: files are looked at');
 is(status(get('/fine', $key)), 200, 'no file: served');
 is(join(' ', workers($t)), $worker, 'no file: the worker lives');
 limit($worker, 'unlimited');
 ok(poll { get('/fine', $key); said(qr/the state "$dir\/state" is written again/) }, 'state: it works again');
+$t->write_file('keys.json', keys_file({ key => 'key', client => 'acme', tier => 'open' }));
 ok(poll { said(qr/"$dir\/status" is written again/) }, 'status: it works again');
 ok(poll { said(qr/"$dir\/fine.log" is written again; 0 lines were lost/) }, 'audit log: it works again');
 is(scalar(@{[said(qr/the state .* is written again/)]}), 1, 'state: once');

@@ -1,6 +1,5 @@
 """How long one large body holds a worker, whatever is in it."""
 
-import json
 import os
 import socket
 import statistics

@@ -151,14 +151,14 @@ def check_audit(gateway, metered):
 
 def report(bench, rounds, peers):
     print(f"beside a bare proxy_pass, {bench.version()}: medians of {rounds} rounds")
-    print(f"  {'':<44}{'instructions':>14}{'added':>10}{'ratio':>8}{'CPU us':>9}{'ratio':>8}{'rate':>7}")
+    print(f"  {'':<54}{'instructions':>14}{'added':>10}{'ratio':>8}{'CPU us':>9}{'ratio':>8}{'rate':>7}")
     rows = []
     for workload in workloads():
         for row in compare(bench, workload, rounds):
             rows.append(row)
             rate = "" if row["rate_ratio"] is None else f"{row['rate_ratio']:.2f}"
             print(
-                f"  {row['workload'] + ': ' + row['name']:<44.44}{row['instructions']:>14,.0f}{row['added']:>+10,.0f}"
+                f"  {row['workload'] + ': ' + row['name']:<54}{row['instructions']:>14,.0f}{row['added']:>+10,.0f}"
                 f"{row['instructions_ratio']:>8.2f}{row['cpu_us']:>9.1f}{row['cpu_ratio']:>8.2f}{rate:>7}", flush=True
             )
     found = []

@@ -45,8 +45,8 @@ What is compared, each with one worker and the audit line of each request in a f
 | bare proxy_pass | nothing but that, with keepalive to the engine |
 | nginx's own directives | `map` from the key to the client, two `limit_req`, `limit_conn`, `access_log` in JSON |
 | Lua module | [a script](../scripts/benchmarks/gateway.lua): the key by its SHA-256, a token bucket for the client and one for the address, ratelimit headers, identity headers, `access_log` in JSON. It reads no body |
-| Tollgate, the same checks | an API key by its SHA-256, a limit of the client and one of the address, ratelimit headers, identity headers, the audit log |
-| Tollgate, metered | with tokens, concurrency and a budget as well: the request's body and the answer's usage are read |
+| Tollgate, the same checks | an API key by its SHA-256, a limit of the client and one of the address, ratelimit headers, identity headers, the audit log. Of a chat it reads the body and the answer's usage all the same, for the audit log |
+| Tollgate, metered | limits on tokens and concurrency, and a budget, as well |
 {peers}
 ## What a change may cost
 

@@ -223,6 +223,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
 }
 
 /// The first look at a request: its id, and its credential.
+#[inline]
 pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keeper<'r>) -> State {
     let mut presented = Presented::default();
     let mut request_id = None;

@@ -7,12 +7,14 @@ use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{
-    Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused, Subject, Take, Zone,
+    AddressMemo, Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused,
+    Subject, Take, Zone,
 };
 
 use crate::clock::now;
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
+use crate::per_worker::PerWorker;
 use crate::request::asks::{Amounts, Scratch, Source, Widths, SCRATCH};
 use crate::request::estimate::{Estimate, Whose};
 use crate::request::queue::{self, NoPlace, Turn};
@@ -26,6 +28,9 @@ use crate::zone::{member, Mapped};
 
 /// After which time a client may try again that found a queue full: nobody knows.
 const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
+
+/// The keys of addresses that this worker remembers.
+static ADDRESSES: PerWorker<AddressMemo> = PerWorker::new(AddressMemo::default);
 
 /// A limit has too little left, or can't be kept.
 pub(crate) struct Shortage {
@@ -101,7 +106,12 @@ impl Admission<'_, '_> {
         scratch.clear();
         self.tier_asks(&mut scratch, Amounts::default());
         scratch.of_tier = scratch.asks.len();
-        let outcome = match self.zone.check(&scratch.asks, now(), &mut scratch.standings) {
+        let now = now();
+        let outcome = match self.zone.is_clear(&scratch.asks, now) {
+            true => Ok(()),
+            false => self.zone.check(&scratch.asks, now, &mut scratch.standings),
+        };
+        let outcome = match outcome {
             Ok(()) => Ok(()),
             // There may be a place in the queue; that is seen later.
             Err(Refused::Exceeded(found))
@@ -347,9 +357,16 @@ impl Admission<'_, '_> {
             };
             let Some(due) = self.due(amounts, is_charged) else { continue };
             let width = widths.of(index);
-            let key =
-                self.with_subject(rule, client, |subject| self.zone.limit_key(subject, width));
-            let Some(key) = key.flatten() else { continue };
+            let key = match (&rule.key, self.r.client_addr()) {
+                (KeySource::Address, Some(address)) if width == 0 => {
+                    let address = AddressKey::new(address);
+                    ADDRESSES.with(|memo| memo.get(self.zone, &rule.name, address))
+                }
+                _ => self
+                    .with_subject(rule, client, |subject| self.zone.limit_key(subject, width))
+                    .flatten(),
+            };
+            let Some(key) = key else { continue };
             self.add(scratch, (key, Whose::Shared, Some(index)), &rule.limits, due, |_| false);
         }
     }

@@ -69,8 +69,10 @@ pub(crate) fn inspect(
     if r.body_len() > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let body = r.body(policy.max_body).ok_or(Cause::BodyUnreadable)?;
-    request::parse(&body, endpoint, policy.engine)
+    let mut reader = request::BodyReader::new(endpoint, policy.engine);
+    r.each_slice_of_body(|slice| reader.read(slice)).ok_or(Cause::BodyUnreadable)?;
+    reader
+        .finish()
         .map_err(|error| Refused { error: Some(error), ..Reason::MalformedRequest.into() })
 }
 

@@ -159,6 +159,7 @@ pub(crate) struct Charged {
 }
 
 impl State {
+    #[inline(always)]
     pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
         Self {
             policy,

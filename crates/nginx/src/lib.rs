@@ -27,6 +27,8 @@ pub mod registration;
 pub mod request;
 pub mod shm;
 pub mod subrequest;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod timer;
 pub mod types;

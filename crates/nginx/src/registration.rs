@@ -12,7 +12,8 @@ use ngx::ffi::{
 ///
 /// # Safety
 ///
-/// The registration is that of no other type. [`module!`](crate::module!) sees to it.
+/// The registration is that of no other type, and made by [`register`](crate::hooks::register) of the table and
+/// the context of the type itself. [`module!`](crate::module!) sees to it.
 pub unsafe trait Registered {
     /// The one of this module.
     fn registration() -> &'static Registration;

@@ -183,7 +183,7 @@ fn key_source(cx: &ConfContext<'_>, expression: &str) -> Result<KeySource, ConfE
         "$binary_remote_addr" | "${binary_remote_addr}" | "$remote_addr" | "${remote_addr}" => {
             Ok(KeySource::Address)
         }
-        _ => ComplexValue::compile(cx, expression)
+        _ => ComplexValue::compile::<Tollgate>(cx, expression)
             .map(key_kind(expression))
             .ok_or_else(|| error(format!("invalid \"key={expression}\" of \"tollgate_limit\""))),
     }

@@ -12,7 +12,7 @@ use crate::guard::inside;
 use crate::module::{Header, Module};
 use crate::registration::Next;
 use crate::request::Request;
-use crate::subrequest;
+use crate::subrequest::question as subrequest;
 use crate::types::Types;
 
 /// Puts our filters on top. nginx makes the chain anew with every configuration, and other modules

@@ -1,6 +1,5 @@
 //! What nginx calls while it reads a configuration.
 
-use std::cell::OnceCell;
 use std::ffi::{c_char, c_void};
 
 use ngx::ffi::{ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module};
@@ -61,11 +60,7 @@ pub(crate) unsafe extern "C" fn set<M: Module>(
 pub(crate) unsafe extern "C" fn create_main<T: Types>(cf: *mut ngx_conf_t) -> *mut c_void {
     guard(std::ptr::null_mut(), || {
         // SAFETY: nginx passes its context.
-        unsafe {
-            let main = T::Main::default();
-            let entry = MainEntry::<T> { main, header_variables: OnceCell::new() };
-            boxed((*cf).pool, entry).cast()
-        }
+        unsafe { boxed((*cf).pool, MainEntry::<T>::new()).cast() }
     })
 }
 
@@ -84,11 +79,7 @@ pub(crate) unsafe extern "C" fn create_loc<T: Types>(cf: *mut ngx_conf_t) -> *mu
 pub(crate) unsafe fn main_conf<'c, T: Types>(cf: *mut ngx_conf_t) -> &'c mut T::Main {
     // SAFETY: in such a callback `ctx` is the context of `http`, and our entry is what
     // `create_main` made.
-    unsafe {
-        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        let entry = *(*ctx).main_conf.add(T::registration().ctx_index());
-        &mut (*entry.cast::<MainEntry<T>>()).main
-    }
+    unsafe { &mut (*MainEntry::<T>::of(cf)).main }
 }
 
 /// The main configuration of a cycle, if it has an `http` block, and that anything of ours in use.

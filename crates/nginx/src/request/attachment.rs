@@ -44,12 +44,10 @@ fn next_generation() -> u64 {
 
 pub(crate) unsafe extern "C" fn drop_attachment<T: Types>(data: *mut c_void) {
     guard((), || {
-        // SAFETY: `attach_state` put it here, and nginx runs a cleanup once, before it frees the pool.
-        unsafe {
-            let attachment = data.cast::<Attachment<T>>();
-            handles::forget((*attachment).generation);
-            attachment.drop_in_place();
-        }
+        // SAFETY: `attach_state` made it, and nginx runs a cleanup once, before it frees the pool.
+        let attachment = unsafe { Box::from_raw(data.cast::<Attachment<T>>()) };
+        handles::forget(attachment.generation);
+        drop(attachment);
     });
 }
 
@@ -74,24 +72,24 @@ impl<'r, T: Types> Request<'r, T> {
     ) -> Option<&'r RefCell<T::State>> {
         let mut attachment = self.find_raw();
         if attachment.is_null() {
-            const { assert!(align_of::<Attachment<T>>() <= align_of::<usize>()) };
             let generation = next_generation();
             // SAFETY: the generation is new, and this request's. What a callback has of it lives as long.
             let keeper = unsafe { Keeper::new(generation) };
-            // SAFETY: the pool is live as long as the request. nginx adds memory of that size to
-            // the entry, aligned for a pointer at least. All fields are written, in their place.
+            // SAFETY: the pool is live as long as the request.
             unsafe {
-                let cleanup =
-                    ngx_pool_cleanup_add(self.raw().pool, size_of::<Attachment<T>>()).as_mut()?;
-                attachment = cleanup.data.cast();
-                let state = &raw mut (*attachment).state;
-                state.write(RefCell::new(make(&keeper)));
-                (&raw mut (*attachment).generation).write(generation);
-                (&raw mut (*attachment).log_id).write(T::log_id((*state).get_mut()));
-                (&raw mut (*attachment).log_handler).write(self.original_log_handler());
-                (&raw mut (*attachment).passing).write(RefCell::default());
-                (&raw mut (*attachment).outlasts).write(Cell::new(None));
-                (&raw mut (*attachment).is_client_absent).write(Cell::new(false));
+                let cleanup = ngx_pool_cleanup_add(self.raw().pool, 0).as_mut()?;
+                let mut state = RefCell::new(make(&keeper));
+                // Not in the pool, which has room for a little more than what nginx needs itself.
+                attachment = Box::into_raw(Box::new(Attachment {
+                    generation,
+                    log_id: T::log_id(state.get_mut()),
+                    state,
+                    log_handler: self.original_log_handler(),
+                    passing: RefCell::default(),
+                    outlasts: Cell::new(None),
+                    is_client_absent: Cell::new(false),
+                }));
+                cleanup.data = attachment.cast();
                 cleanup.handler = T::registration().marks.attachment;
                 // nginx asks it while the request lives, and so does what is attached to it.
                 (*self.as_ptr()).log_handler = Some(write_context::<T>);

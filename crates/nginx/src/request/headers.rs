@@ -1,6 +1,7 @@
 //! Header lines of requests and responses.
 
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ngx::ffi::{
     ngx_int_t, ngx_list_init, ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_palloc, ngx_str_t,
@@ -54,6 +55,30 @@ impl<'r> HeaderIn<'r> {
             };
             Self { name, value: text::bytes(line.value) }
         }
+    }
+}
+
+/// Whether the header lines of a request are being changed: whoever is asked about them meanwhile must not
+/// change them. nginx runs on one thread.
+static IS_CHANGING: AtomicBool = AtomicBool::new(false);
+
+/// The right to change header lines of a request.
+pub(super) struct Alone(());
+
+impl Alone {
+    /// `None`: somebody else has it.
+    pub(super) fn begin() -> Option<Self> {
+        let is_free = !IS_CHANGING.load(Ordering::Relaxed);
+        is_free.then(|| {
+            IS_CHANGING.store(true, Ordering::Relaxed);
+            Self(())
+        })
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        IS_CHANGING.store(false, Ordering::Relaxed);
     }
 }
 
@@ -128,8 +153,9 @@ impl<'r, T: Types> Request<'r, T> {
         unsafe { Lines::of(self.headers_in_list()).map(|line| HeaderIn::of(line)) }
     }
 
-    /// Adds a header line to the request.
+    /// Adds a header line to the request. `None` when nginx has no memory, or while lines are being removed.
     pub fn push_header_in(self, name: &HeaderName, value: &'r [u8]) -> Option<()> {
+        let _alone = Alone::begin()?;
         // SAFETY: the list is live.
         let line = unsafe { push_in(self.list_to_push_in()?, name, value) };
         (!line.is_null()).then_some(())

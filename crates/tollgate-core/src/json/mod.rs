@@ -21,7 +21,7 @@ pub(crate) use count::whole_number;
 pub(crate) use find::quote_or_bracket;
 pub(crate) use lanes::Lanes;
 pub(crate) use scanner::Scanner;
-pub(crate) use strings::{plain_len, plain_string, split_at_special};
+pub(crate) use strings::{plain_string, short_text, split_at_special};
 pub(crate) use text::JsonString;
 pub(crate) use utf8::Utf8;
 
@@ -68,6 +68,20 @@ pub(crate) trait Reader {
 
     /// A part of a string at `place` that is not plain, its escapes resolved: the next one.
     fn text(&mut self, _place: Self::Place, _part: &[u8]) {}
+
+    /// The same, of a part and one character more.
+    #[inline]
+    fn text_and(&mut self, place: Self::Place, part: &[u8], character: u8) {
+        self.text(place, part);
+        self.text(place, &[character]);
+    }
+
+    /// Whether of a string at `place` that is not plain the first bytes are wanted. Otherwise they may be
+    /// left out.
+    #[inline]
+    fn wants_head(&self, _place: Self::Place) -> bool {
+        true
+    }
 
     /// A part of a key in the object at `object` that is not plain.
     fn key_text(&mut self, _object: Self::Place, _part: &[u8]) {}

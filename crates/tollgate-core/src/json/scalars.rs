@@ -3,7 +3,7 @@
 use super::count::whole_number;
 use super::find;
 use super::number::{Number, Step, Value};
-use super::scanner::{Scanner, State};
+use super::scanner::{Literal, Scanner, State};
 use super::{Fault, Reader, Scalar};
 
 /// Digits that a u64 holds, whatever they are.
@@ -28,16 +28,16 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                 _ => Err(Fault::Syntax),
             };
         }
-        let literal: &'static [u8] = match byte {
+        let literal = match byte {
             b'-' | b'0'..=b'9' => return self.begin_number(bytes, at, reader),
-            b't' => b"true",
-            b'f' => b"false",
-            b'n' => b"null",
+            b't' => Literal::True,
+            b'f' => Literal::False,
+            b'n' => Literal::Null,
             _ => return Err(Fault::Syntax),
         };
-        if bytes.get(at..).is_some_and(|rest| rest.starts_with(literal)) {
-            self.end_literal(literal, reader)?;
-            return Ok(at + literal.len());
+        if bytes.get(at..).is_some_and(|rest| rest.starts_with(literal.written())) {
+            self.tell_scalar(literal.scalar(), reader)?;
+            return Ok(at + literal.written().len());
         }
         self.state = State::InLiteral(literal, 1);
         Ok(at + 1)
@@ -45,33 +45,22 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
 
     pub(super) fn read_literal<R: Reader<Place = P>>(
         &mut self,
-        literal: &'static [u8],
-        len: usize,
+        literal: Literal,
+        len: u8,
         byte: u8,
         at: usize,
         reader: &mut R,
     ) -> Result<usize, Fault> {
-        if literal.get(len) != Some(&byte) {
+        let written = literal.written();
+        if written.get(usize::from(len)) != Some(&byte) {
             return Err(Fault::Syntax);
         }
-        match len + 1 {
-            len if len == literal.len() => self.end_literal(literal, reader)?,
-            len => self.state = State::InLiteral(literal, len),
+        if usize::from(len) + 1 == written.len() {
+            self.tell_scalar(literal.scalar(), reader)?;
+        } else {
+            self.state = State::InLiteral(literal, len + 1);
         }
         Ok(at + 1)
-    }
-
-    fn end_literal<R: Reader<Place = P>>(
-        &mut self,
-        literal: &[u8],
-        reader: &mut R,
-    ) -> Result<(), Fault> {
-        let scalar = match literal {
-            b"true" => Scalar::Bool(true),
-            b"false" => Scalar::Bool(false),
-            _ => Scalar::Null,
-        };
-        self.tell_scalar(scalar, reader)
     }
 
     fn tell_scalar<R: Reader<Place = P>>(
@@ -171,6 +160,24 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         };
         self.tell_scalar(scalar, reader)?;
         Ok(at + len)
+    }
+}
+
+impl Literal {
+    fn written(self) -> &'static [u8] {
+        match self {
+            Self::True => b"true",
+            Self::False => b"false",
+            Self::Null => b"null",
+        }
+    }
+
+    fn scalar(self) -> Scalar {
+        match self {
+            Self::True => Scalar::Bool(true),
+            Self::False => Scalar::Bool(false),
+            Self::Null => Scalar::Null,
+        }
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) enum State {
     Colon,
     InString,
     InNumber,
-    /// In `true`, `false` or `null`, of which so many bytes have come.
-    InLiteral(&'static [u8], usize),
+    /// In a literal, of which so many bytes have come.
+    InLiteral(Literal, u8),
     /// In a scalar of a document that is only read along.
     InScalar,
     /// A value has ended: a comma must come, or the container's end.
@@ -35,6 +35,13 @@ pub(super) enum State {
     Done,
     /// It is not read on.
     Broken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Literal {
+    True,
+    False,
+    Null,
 }
 
 /// The scanner of one document after the other, with places for containers of interest so deep in each

@@ -37,11 +37,33 @@ pub(crate) fn plain_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// How long a string is behind its opening quote, if it is whole and has neither escapes nor control
-/// characters.
-pub(crate) fn plain_len(bytes: &[u8]) -> Option<usize> {
+/// How many bytes a string takes from behind its opening quote up to the closing one, if that is in sight,
+/// and how long its text is. `None` also where there are control characters, or escapes of another kind than
+/// `\n`.
+#[inline]
+pub(crate) fn short_text(bytes: &[u8]) -> Option<(usize, u64)> {
     let Run { len, end, .. } = find::run(bytes, true);
-    (end == Some(b'"')).then_some(len)
+    match end {
+        Some(b'"') => Some((len, u64::try_from(len).ok()?)),
+        Some(b'\\') => text_with_escapes(bytes, len),
+        _ => None,
+    }
+}
+
+fn text_with_escapes(bytes: &[u8], len: usize) -> Option<(usize, u64)> {
+    let (mut at, mut escapes) = (len, 0);
+    loop {
+        simple(*bytes.get(at + 1)?)?;
+        escapes += 1;
+        at += 2;
+        let run = find::run(bytes.get(at..)?, true);
+        at += run.len;
+        match run.end {
+            Some(b'"') => return Some((at, u64::try_from(at - escapes).ok()?)),
+            Some(b'\\') => {}
+            _ => return None,
+        }
+    }
 }
 
 /// The bytes before the first `"` or `\`, that byte, and the bytes after it.
@@ -106,6 +128,26 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         run: Run,
         reader: &mut R,
     ) -> Result<usize, Fault> {
+        let (mut at, mut run) = (at, run);
+        // Most often escapes are simple, and stand alone.
+        if let Some(place) = self.value.filter(|place| R::STRICT && !reader.wants_head(*place)) {
+            while run.is_ascii && self.escape == Escape::None && !self.utf8.has_begun() {
+                let part = bytes.get(at..at + run.len).unwrap_or_default();
+                match run.end {
+                    Some(b'"') => {
+                        reader.text(place, part);
+                        self.end_string(reader)?;
+                        return Ok(at + run.len + 1);
+                    }
+                    Some(b'\\') => {}
+                    _ => break,
+                }
+                let Some(character) = Self::single_escape(bytes, at + run.len + 1) else { break };
+                reader.text_and(place, part, character);
+                at += run.len + 2;
+                run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
+            }
+        }
         let (at, has_ended) = self.read_text(Of::String, bytes, at, run, reader)?;
         if has_ended {
             self.end_string(reader)?;

@@ -28,6 +28,15 @@ impl<'a> JsonString<'a> {
         Self { head, len: len_of(bytes), has_half: false, plain: Some(bytes) }
     }
 
+    /// A string of this length that is written so.
+    #[inline]
+    pub(crate) fn of_len(written: &'a [u8], len: u64) -> Self {
+        match len_of(written) == len {
+            true => Self::plain(written),
+            false => Self { head: &[], len, has_half: false, plain: None },
+        }
+    }
+
     /// The whole of it, if it is short and has no half of a surrogate pair.
     #[inline]
     pub(crate) fn whole(self) -> Option<&'a [u8]> {

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8 {
     begun: [u8; 4],
-    len: usize,
+    len: u8,
 }
 
 /// What is no UTF-8.
@@ -51,9 +51,9 @@ impl Utf8 {
     }
 
     fn push(&mut self, byte: u8) -> Result<(), Invalid> {
-        *self.begun.get_mut(self.len).ok_or(Invalid)? = byte;
+        *self.begun.get_mut(usize::from(self.len)).ok_or(Invalid)? = byte;
         self.len += 1;
-        let begun = self.begun.get(..self.len).unwrap_or_default();
+        let begun = self.begun.get(..usize::from(self.len)).unwrap_or_default();
         match (std::str::from_utf8(begun), begun) {
             (Ok(_), _) | (_, [0xed, 0xa0..=0xbf, 0x80..=0xbf]) => self.len = 0,
             (_, [0xed, 0xa0..=0xbf]) => {}

@@ -12,7 +12,8 @@
 //!
 //! All limits together:
 //! * [`key`], [`ask`], [`standing`]: whose limit, what a request takes from it, and how it stands;
-//!   [`subject`]: whose limit it is under a rule, and where there is no room for it;
+//!   [`subject`]: whose limit it is under a rule, and where there is no room for it; [`address_memo`]: the
+//!   keys of addresses that came a moment ago;
 //! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
@@ -24,6 +25,7 @@
 //! * [`claim_lock`]: the zone's mutex; [`process_lock`]: one that outlives its holder;
 //! * `frozen`: the word of a slot that changes hands.
 
+pub mod address_memo;
 pub mod ask;
 pub mod bucket;
 pub mod budget;
@@ -54,6 +56,7 @@ mod sync;
 mod take;
 pub mod zone;
 
+pub use address_memo::AddressMemo;
 pub use ask::{Ask, Dimension, Need, Now, Oversize, Take};
 pub use bucket::Scale;
 pub use budget::{Budget, BudgetError};

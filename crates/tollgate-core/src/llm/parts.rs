@@ -153,12 +153,19 @@ impl Sampler {
     /// Adds a part of a text that comes in several.
     #[inline]
     pub fn add_part(&mut self, part: &[u8]) {
-        // Nearly all of a long text.
-        if self.filled + part.len() <= self.passes {
-            self.filled += part.len();
-        } else {
+        if !self.passes(part.len()) {
             self.add_slowly(part);
         }
+    }
+
+    /// Adds so many bytes, if none of them is looked at: nearly all of a long text.
+    #[inline]
+    pub fn passes(&mut self, bytes: usize) -> bool {
+        let is_passed = self.filled + bytes <= self.passes;
+        if is_passed {
+            self.filled += bytes;
+        }
+        is_passed
     }
 
     fn add_slowly(&mut self, part: &[u8]) {

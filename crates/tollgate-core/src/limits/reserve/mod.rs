@@ -1,7 +1,5 @@
 //! The reservation over several limits, all or nothing, and its settlement.
 
-use std::iter::repeat;
-
 use super::ask::{Ask, Now, Take};
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
@@ -17,7 +15,7 @@ use super::zone::Zone;
 const ATTEMPTS: u32 = 16;
 
 /// How many takes are made ready while all asks are looked at. What is beyond that is computed twice.
-const MOST_READY: usize = 8;
+const MOST_READY: usize = 6;
 
 /// A limit has too little left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +130,16 @@ impl<'z> Zone<'z> {
     ) -> Result<(), Refused> {
         let (worst, only_concurrency) = self.survey(asks, None, now, standings);
         worst.map_or(Ok(()), |worst| Err(Refused::by(worst, only_concurrency)))
+    }
+
+    /// Whether the asks would pass now, of keys that all have slots: what nearly all requests do, before
+    /// anybody asks how their limits stand. `false` says nothing; [`Zone::check`] does.
+    #[must_use]
+    pub fn is_clear(&self, asks: &[Ask], now: Now) -> bool {
+        asks.iter().all(|ask| {
+            let slots = self.slots(ask.key);
+            slots.find(ask.key).is_some_and(|place| slots.obstacle(place, ask, now) == Ok(None))
+        })
     }
 
     /// How each ask stands; which of them stands in the way for longest, and whether nothing but
@@ -257,10 +265,11 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
             standings.push(standing);
         }
         // Whether a slot that was seen is still that of its key, shows when it is taken from.
-        for (index, ready) in ready.into_iter().chain(repeat(None)).take(asks.len()).enumerate() {
+        for index in 0..asks.len() {
+            let ready = ready.get(index).and_then(Option::as_ref);
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
-            let taken_ready = ready.map(|ready| self.zone.slots(ask.key).take_ready(&ready, ask));
+            let taken_ready = ready.map(|ready| self.zone.slots(ask.key).take_ready(ready, ask));
             // Where another worker was faster, what was taken so far goes back.
             let failed = match taken_ready {
                 Some(Ok(true)) => continue,

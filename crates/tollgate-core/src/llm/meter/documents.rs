@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::familiar::{Familiar, Notes, Noting};
+use super::familiar::{Familiar, Noting};
 use super::places::Place;
 use super::tally::Tally;
 use super::Asked;
@@ -16,8 +16,7 @@ const MAX_DEPTH: usize = 8;
 pub(super) struct Documents {
     pub(super) scanner: Scanner<Place, MAX_DEPTH>,
     pub(super) tally: Tally,
-    pub(super) familiar: Familiar,
-    notes: Notes,
+    pub(super) familiar: Box<Familiar>,
     /// Of an answer that began as one document.
     whole: Whole,
 }
@@ -38,8 +37,7 @@ impl Documents {
         Self {
             scanner: Scanner::new(Place::root(asked.endpoint)),
             tally: Tally::new(asked, is_streamed),
-            familiar: Familiar::default(),
-            notes: Notes::default(),
+            familiar: Box::default(),
             whole: Whole::Begun,
         }
     }
@@ -52,15 +50,14 @@ impl Documents {
 
     /// Reads a document from its start, and takes notes of it.
     pub(super) fn read_noting(&mut self, bytes: &[u8]) {
-        self.notes.begin();
-        let (notes, tally) = (&mut self.notes, &mut self.tally);
+        let (notes, tally) = (self.familiar.begin_notes(), &mut self.tally);
         let _ = self.scanner.read(bytes, &mut Noting { notes, tally, slice: bytes });
     }
 
     /// The document that was read last, and is whole, is that of `event`, where it begins at `data`.
     pub(super) fn learn(&mut self, event: &[u8], data: usize) {
         if self.scanner.is_done() {
-            self.familiar.learn(event, data, &self.notes, self.tally.event());
+            self.familiar.learn(event, data, self.tally.event());
         }
     }
 
@@ -101,11 +98,13 @@ impl Documents {
         let mut rest = bytes;
         loop {
             let is_start = self.scanner.is_new();
-            if let Some(found) =
-                is_start.then(|| self.familiar.read(rest, &mut self.tally)).flatten()
-            {
-                self.tally.end_known_event(&found.event);
-                rest = rest.get(found.len..).unwrap_or_default();
+            let found = match is_start {
+                true => self.familiar.read(rest, &mut self.tally),
+                false => None,
+            };
+            if let Some(len) = found {
+                self.tally.end_known_event(self.familiar.event());
+                rest = rest.get(len..).unwrap_or_default();
                 continue;
             }
             let Some(end) = memchr(b'\n', rest) else { break };

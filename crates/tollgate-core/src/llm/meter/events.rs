@@ -19,12 +19,16 @@ use super::Asked;
 pub(super) struct Events {
     sse: Sse,
     data: Data,
-    /// Where in the buffer the event at hand begins, as long as it may be remembered.
-    begun: Option<usize>,
-    /// Where in the buffer its data begins, if notes are taken of it.
-    noted: Option<usize>,
     /// Where something is hidden.
     relay: Option<Relay>,
+}
+
+/// Where in a buffer an event begins that may be remembered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Begun {
+    event: Option<usize>,
+    /// Its data, if notes are taken of it.
+    data: Option<usize>,
 }
 
 /// What is hidden of a stream, and what is held back for that.
@@ -64,7 +68,7 @@ impl Events {
             changes: Changes::of(asked.engine, hides),
             hold: Hold::default(),
         });
-        Self { sse: Sse::after_mark(mark), data: Data::Blank, begun: None, noted: None, relay }
+        Self { sse: Sse::after_mark(mark), data: Data::Blank, relay }
     }
 
     pub(super) fn read(
@@ -76,37 +80,33 @@ impl Events {
         if let Some(relay) = &mut self.relay {
             relay.hold.begin_buffer();
         }
-        (self.begun, self.noted) = (None, None);
+        let mut begun = Begun::default();
         let mut at = 0;
         loop {
             if self.sse.is_between_events() {
                 let rest = buffer.get(at..).unwrap_or_default();
-                if let Some(found) = documents.familiar.read(rest, &mut documents.tally) {
-                    if let Some(relay) = &mut self.relay {
-                        let chunk = documents.tally.chunk(&found.event);
+                if let Some(len) = documents.familiar.read(rest, &mut documents.tally) {
+                    let event = documents.familiar.event();
+                    let chunk = self.relay.is_some().then(|| documents.tally.chunk(event));
+                    documents.tally.end_known_event(event);
+                    if let (Some(relay), Some(chunk)) = (&mut self.relay, chunk) {
                         relay.hold.begin_event(at);
-                        relay.end(
-                            buffer,
-                            at + found.len,
-                            chunk,
-                            Some(&mut documents.familiar),
-                            pass,
-                        );
+                        let familiar = Some(documents.familiar.as_mut());
+                        relay.end(buffer, at + len, chunk, familiar, pass);
                     }
-                    documents.tally.end_known_event(&found.event);
-                    at += found.len;
+                    at += len;
                     continue;
                 }
             }
             let Some(piece) = self.sse.next_piece(buffer, &mut at) else { break };
             match &piece {
-                Piece::Event { at } => self.begun = Some(*at),
+                Piece::Event { at } => begun.event = Some(*at),
                 Piece::LineFeed => {
-                    self.begun = None;
+                    begun.event = None;
                     self.data.read(b"\n", documents);
                 }
-                Piece::Data(range) => self.read_data(buffer, range.clone(), documents),
-                Piece::Blank { end } => self.learn(buffer, *end, documents),
+                Piece::Data(range) => self.read_data(buffer, range.clone(), &mut begun, documents),
+                Piece::Blank { end } => begun.learn(buffer, *end, documents),
                 Piece::LateLineFeed { .. } => {}
             }
             let Some(relay) = &mut self.relay else {
@@ -133,25 +133,22 @@ impl Events {
     }
 
     /// Reads data, and takes notes of what may be all of an event's.
-    fn read_data(&mut self, buffer: &[u8], range: Range<usize>, documents: &mut Documents) {
+    fn read_data(
+        &mut self,
+        buffer: &[u8],
+        range: Range<usize>,
+        begun: &mut Begun,
+        documents: &mut Documents,
+    ) {
         let bytes = buffer.get(range.clone()).unwrap_or_default();
-        let may_learn = self.begun.is_some() && documents.familiar.is_learning();
+        let may_learn = begun.event.is_some() && documents.familiar.is_learning();
         if self.data == Data::Blank && bytes.first() == Some(&b'{') && may_learn {
-            self.noted = Some(range.start);
+            begun.data = Some(range.start);
             self.data = Data::Object;
             documents.read_noting(bytes);
         } else {
-            self.begun = None;
+            begun.event = None;
             self.data.read(bytes, documents);
-        }
-    }
-
-    /// The event ends at `end`: it is remembered, if all of it is in the buffer.
-    fn learn(&mut self, buffer: &[u8], end: usize, documents: &mut Documents) {
-        let (Some(begun), Some(data)) = (self.begun.take(), self.noted.take()) else { return };
-        let event = buffer.get(begun..end).unwrap_or_default();
-        if event.ends_with(b"\n") {
-            documents.learn(event, data - begun);
         }
     }
 
@@ -176,6 +173,17 @@ impl Events {
     }
 }
 
+impl Begun {
+    /// The event ends at `end`: it is remembered, if all of it is in the buffer.
+    fn learn(&mut self, buffer: &[u8], end: usize, documents: &mut Documents) {
+        let (Some(begun), Some(data)) = (self.event.take(), self.data.take()) else { return };
+        let event = buffer.get(begun..end).unwrap_or_default();
+        if event.ends_with(b"\n") {
+            documents.learn(event, data - begun);
+        }
+    }
+}
+
 impl Relay {
     /// The event at hand ends at `end` of the buffer, and may be `familiar`.
     fn end(
@@ -192,6 +200,10 @@ impl Relay {
         let is_stripped = !chunk.is_usage_only && self.changes.include(chunk.usage);
         if chunk.is_finish && !self.changes.moved.is_empty() {
             self.hold.keep(buffer, end, is_stripped.then_some(&USAGE), pass);
+        } else if let (true, Some(cut)) =
+            (is_stripped, familiar.as_ref().and_then(|familiar| familiar.cut()))
+        {
+            self.hold.cut(end, cut, pass);
         } else if is_stripped {
             self.hold.strip(buffer, end, &USAGE, familiar, pass);
         } else {

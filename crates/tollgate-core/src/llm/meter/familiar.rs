@@ -32,6 +32,16 @@ pub(super) struct Familiar {
     /// Where the member is that is taken out of it, counted from its end.
     cut: Option<(usize, usize)>,
     strange: u8,
+    notes: Notes,
+}
+
+/// What is in a gap of an event.
+#[derive(Clone, Copy, Default)]
+struct Value {
+    at: usize,
+    len: usize,
+    /// What the number is, or how long the text.
+    number: u64,
 }
 
 /// Where something varies.
@@ -47,48 +57,61 @@ enum Of {
     Count(Count),
 }
 
-/// An event that was found familiar.
-pub(super) struct Found {
-    pub(super) len: usize,
-    pub(super) event: Event,
-}
-
 impl Familiar {
-    /// The event that `bytes` begin with, if it is like the last one. Its texts are told to the tally.
-    pub(super) fn read(&mut self, bytes: &[u8], tally: &mut Tally) -> Option<Found> {
-        let found = self.find(bytes, Some(tally));
-        if found.is_some() {
-            self.strange = self.strange.saturating_sub(1);
-        }
-        found
-    }
-
+    /// How long the event is that `bytes` begin with, if it is like the last one. Its texts are told to the
+    /// tally, and what else it says is in [`Self::event`].
     #[inline]
-    fn find(&self, bytes: &[u8], tally: Option<&mut Tally>) -> Option<Found> {
+    pub(super) fn read(&mut self, bytes: &[u8], tally: &mut Tally) -> Option<usize> {
         if self.bytes.is_empty() {
             return None;
         }
-        let (mut rest, mut start) = (bytes, 0);
-        let mut values = [&bytes[..0]; MAX_GAPS];
+        let len = self.find(bytes, Some(tally))?;
+        self.strange = self.strange.saturating_sub(1);
+        Some(len)
+    }
+
+    /// What the event that was found says.
+    pub(super) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    fn find(&mut self, bytes: &[u8], tally: Option<&mut Tally>) -> Option<usize> {
+        let (mut at, mut start) = (0, 0);
+        let mut values = [Value::default(); MAX_GAPS];
         for (gap, value) in self.gaps.iter().zip(&mut values) {
-            rest = rest.strip_prefix(self.bytes.get(start..gap.at)?)?;
-            let len = match gap.of {
-                Of::Text(_) => json::plain_len(rest)?,
-                Of::Count(_) => digits(rest)?,
-            };
-            (*value, rest) = rest.split_at_checked(len)?;
+            let stretch = self.bytes.get(start..gap.at)?;
+            at += stretch.len();
             start = gap.at;
+            let rest = bytes.get(at - stretch.len()..)?.strip_prefix(stretch)?;
+            *value = match gap.of {
+                Of::Text(_) => {
+                    let (len, number) = json::short_text(rest)?;
+                    Value { at, len, number }
+                }
+                Of::Count(_) => {
+                    let len = digits(rest)?;
+                    Value { at, len, number: json::whole_number(rest.get(..len)?)? }
+                }
+            };
+            at += value.len;
         }
-        rest = rest.strip_prefix(self.bytes.get(start..)?)?;
-        let (mut event, mut tally) = (self.event, tally);
-        for (gap, value) in self.gaps.iter().zip(values) {
+        let last = self.bytes.get(start..)?;
+        if !bytes.get(at..)?.starts_with(last) {
+            return None;
+        }
+        let len = at + last.len();
+        let mut tally = tally;
+        for (gap, Value { at, len, number }) in self.gaps.iter().zip(&values) {
             match (gap.of, &mut tally) {
-                (Of::Text(place), Some(tally)) => tally.tell_text(place, JsonString::plain(value)),
+                (Of::Text(place), Some(tally)) => {
+                    let text = bytes.get(*at..*at + *len).unwrap_or_default();
+                    tally.tell_text(place, JsonString::of_len(text, *number));
+                }
                 (Of::Text(_), None) => {}
-                (Of::Count(count), _) => event.counts.set(count, json::whole_number(value)),
+                (Of::Count(count), _) => self.event.counts.set(count, Some(*number)),
             }
         }
-        Some(Found { len: bytes.len() - rest.len(), event })
+        Some(len)
     }
 
     /// Whether it may pay to remember an event.
@@ -96,15 +119,23 @@ impl Familiar {
         self.strange < MAX_STRANGE
     }
 
-    /// Remembers an event, of which the `notes` were taken while its data was read, that begins at `data`.
-    pub(super) fn learn(&mut self, bytes: &[u8], data: usize, notes: &Notes, event: Event) {
+    /// Notes of another event.
+    pub(super) fn begin_notes(&mut self) -> &mut Notes {
+        self.notes.begin();
+        &mut self.notes
+    }
+
+    /// Remembers an event, of which notes were taken while its data was read, that begins at `data`.
+    pub(super) fn learn(&mut self, bytes: &[u8], data: usize, event: Event) {
         self.strange += 1;
-        self.bytes.clear();
-        self.gaps.clear();
-        self.cut = None;
+        let notes = &self.notes;
+        // The last one may still be like the next one.
         if !notes.are_complete || bytes.len() > MAX_BYTES || event.outranked {
             return;
         }
+        self.bytes.clear();
+        self.gaps.clear();
+        self.cut = None;
         let mut start = 0;
         for (at, len, of) in &notes.gaps {
             self.bytes.extend_from_slice(bytes.get(start..data + at).unwrap_or_default());
@@ -114,16 +145,15 @@ impl Familiar {
         self.bytes.extend_from_slice(bytes.get(start..).unwrap_or_default());
         self.event = event;
         // What is in the gaps must be what makes up the event's numbers, and not have been taken back.
-        let again = self.find(bytes, None);
-        if again.is_none_or(|again| again.event.counts != event.counts) {
+        if self.find(bytes, None).is_none() || self.event.counts != event.counts {
             self.bytes.clear();
         }
     }
 
-    /// Where the member is that is taken out of an event of this length, if that is known.
-    pub(super) fn cut(&self, len: usize) -> Option<std::ops::Range<usize>> {
-        let (start, end) = self.cut?;
-        Some(len.checked_sub(start)?..len.checked_sub(end)?)
+    /// Where the member is that is taken out of the event, if that is known: how far its two ends are before
+    /// the event's.
+    pub(super) fn cut(&self) -> Option<(usize, usize)> {
+        self.cut
     }
 
     /// Remembers where that member is, of an event that is as the last one, if it is behind all gaps.
@@ -153,7 +183,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         self.gaps.clear();
         self.are_complete = true;
         self.usages = 0;
@@ -206,6 +236,7 @@ impl Reader for Noting<'_> {
                     let at = plain.as_ptr().addr().saturating_sub(self.slice.as_ptr().addr());
                     self.notes.add(at, plain.len(), Of::Text(place));
                 }
+                // One with escapes.
                 None => self.notes.are_complete = false,
             }
         }

@@ -107,7 +107,7 @@ fn remembered(documents: &[&str]) -> (usize, u8) {
     let asked = Asked::one(Endpoint::Chat, Engine::OpenAi);
     let mut lines = super::super::documents::Documents::new(asked, true);
     documents.iter().for_each(|document| lines.read_lines(format!("{document}\n").as_bytes()));
-    let Familiar { bytes, gaps, strange, .. } = &lines.familiar;
+    let Familiar { bytes, gaps, strange, .. } = &*lines.familiar;
     (if bytes.is_empty() { 0 } else { gaps.len() }, *strange)
 }
 

@@ -97,6 +97,20 @@ impl Hold {
         }
     }
 
+    /// The event at hand, up to `end`, goes to the client without a part, whose ends are so far before its
+    /// own. All of it is in the buffer.
+    pub(super) fn cut(
+        &mut self,
+        end: usize,
+        part: (usize, usize),
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
+        self.event = None;
+        self.last = Last::Shown;
+        self.pass_up_to(end.saturating_sub(part.0), pass);
+        self.start = end.saturating_sub(part.1);
+    }
+
     /// The event at hand, up to `end`, goes to the client without the member that `token` is the key of. If
     /// the event is `familiar`, so is where that stands.
     pub(super) fn strip(
@@ -112,10 +126,7 @@ impl Hold {
                 // No need to copy it.
                 self.event = None;
                 let event = buffer.get(at..end).unwrap_or_default();
-                let cuts = match &familiar.as_ref().and_then(|familiar| familiar.cut(event.len())) {
-                    Some(cut) => Cuts::One([cut.clone()]),
-                    None => Cuts::of(event, token),
-                };
+                let cuts = Cuts::of(event, token);
                 if let (Some(familiar), [cut]) = (familiar, cuts.all()) {
                     familiar.note_cut(event.len(), cut);
                 }

@@ -469,6 +469,22 @@ impl Reader for Body {
         }
     }
 
+    #[inline]
+    fn text_and(&mut self, place: At, part: &[u8], character: u8) {
+        match place {
+            At::Walk(place) => self.measure.text_and(place, part, character),
+            _ => {
+                self.text(place, part);
+                self.text(place, &[character]);
+            }
+        }
+    }
+
+    #[inline]
+    fn wants_head(&self, place: At) -> bool {
+        place == At::Walk(Place::SourceKind)
+    }
+
     fn key_text(&mut self, object: At, part: &[u8]) {
         if let At::Walk(place) = object {
             self.measure.key_text(place, part);

@@ -66,6 +66,7 @@ impl Measure {
         (self.size.text_bytes, self.parts) = (measured.text_bytes, measured.parts);
     }
 
+    #[inline]
     fn add_part(&mut self, part: &[u8]) {
         self.parts.add_part(part);
         self.add_bytes(part.len());
@@ -84,6 +85,7 @@ impl Measure {
         self.add_bytes(bytes);
     }
 
+    #[inline]
     fn add_bytes(&mut self, bytes: usize) {
         // A usize has at most 64 bits.
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -110,6 +112,18 @@ impl Measure {
     pub(super) fn text(&mut self, place: Place, part: &[u8]) {
         if place.is_text() {
             self.add_part(part);
+        }
+    }
+
+    /// The same, and one character more.
+    #[inline]
+    pub(super) fn text_and(&mut self, place: Place, part: &[u8], character: u8) {
+        if place.is_text() {
+            if !self.parts.passes(part.len() + 1) {
+                self.parts.add_part(part);
+                self.parts.add_part(&[character]);
+            }
+            self.add_bytes(part.len() + 1);
         }
     }
 

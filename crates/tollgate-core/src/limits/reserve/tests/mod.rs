@@ -150,7 +150,10 @@ fn a_check_says_what_a_reservation_would_and_leaves_no_trace() {
         assert_eq!(remaining, [2, 1_000_000_000, 3]);
     }
     let mut asks = [requests(&zone, zone.client_key("acme"), "1r/m")];
+    assert!(!zone.is_clear(&asks, START), "it has no slot yet");
     reserve(&zone, &mut asks, START).unwrap();
+    assert!(!zone.is_clear(&asks, START));
+    assert!(zone.is_clear(&asks, after(61 * SECOND)));
     let refused = zone.check(&asks, START, &mut standings);
     assert_eq!(refused, reserve(&zone, &mut asks, START).map(|_| ()));
     assert_eq!(standings[0].remaining, 0);

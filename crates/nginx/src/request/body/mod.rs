@@ -1,6 +1,5 @@
 //! The body of a request: read before it is proxied, looked at, and added to.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
@@ -12,9 +11,12 @@ use ngx::ffi::{
     ngx_palloc, ngx_pcalloc, ngx_str_t, off_t, NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE,
 };
 
-use super::{Request, Verdict};
 use crate::buffers::{in_memory, size};
+use crate::request::{Request, Verdict};
 use crate::types::Types;
+
+/// How much of a temporary file is read at once, in bytes.
+const FILE_BLOCK: usize = 128 << 10;
 
 /// The body is there: the phases go on with the handler that asked for it.
 unsafe extern "C" fn on_body<T: Types>(r: *mut ngx_http_request_t) {
@@ -86,41 +88,46 @@ impl<'r, T: Types> Request<'r, T> {
         Buffers(self.body_chain()).map(|buffer| size(unsafe { &*buffer })).sum()
     }
 
-    /// The body that was read, up to `limit` bytes, from memory and from nginx's temporary file.
-    /// Copied only where it doesn't lie in one piece. `None`: it is larger, or can't be read.
-    pub fn body(self, limit: u64) -> Option<Cow<'r, [u8]>> {
-        let len = usize::try_from(self.body_len()).ok().filter(|len| *len as u64 <= limit)?;
-        let mut buffers = Buffers(self.body_chain());
-        let (first, second) = (buffers.next(), buffers.next());
-        let Some(first) = first else { return Some(Cow::Borrowed(&[])) };
-        // SAFETY: the buffers of a body live as long as the request, and nothing changes them
-        // before it is proxied.
-        unsafe {
-            if second.is_none() && in_memory(&*first) {
-                return Some(Cow::Borrowed(std::slice::from_raw_parts((*first).pos, len)));
-            }
-        }
-        let mut bytes = Vec::with_capacity(len);
+    /// Hands over the body that was read, slice by slice: where it lies in memory, and from nginx's
+    /// temporary file in blocks. `None`: it can't be read.
+    pub fn each_slice_of_body(self, mut read: impl FnMut(&[u8])) -> Option<()> {
+        let mut block = Vec::new();
         for buffer in Buffers(self.body_chain()) {
-            // SAFETY: as above; the file of a buffer is open as long as the request lives, and
-            // `ManuallyDrop` keeps it so.
-            unsafe {
-                let buffer = &*buffer;
-                let part = usize::try_from(size(buffer)).ok()?;
-                if in_memory(buffer) {
-                    bytes.extend_from_slice(std::slice::from_raw_parts(buffer.pos, part));
-                } else if part > 0 {
-                    // Closed when an upstream had answered, it isn't for another one.
-                    let fd = Some(buffer.file.as_ref()?.fd).filter(|fd| *fd >= 0)?;
-                    let file = ManuallyDrop::new(File::from_raw_fd(fd));
-                    let start = bytes.len();
-                    bytes.resize(start.checked_add(part)?, 0);
-                    let offset = u64::try_from(buffer.file_pos).ok()?;
-                    file.read_exact_at(bytes.get_mut(start..)?, offset).ok()?;
+            // SAFETY: the buffers of a body live as long as the request, and nothing changes them before it
+            // is proxied.
+            let buffer = unsafe { &*buffer };
+            let len = size(buffer);
+            if len == 0 {
+                continue;
+            }
+            if in_memory(buffer) {
+                // SAFETY: as above; it has so many bytes.
+                read(unsafe { std::slice::from_raw_parts(buffer.pos, usize::try_from(len).ok()?) });
+            } else {
+                // SAFETY: the file of a buffer lives as long as the request.
+                let file = unsafe { buffer.file.as_ref()? };
+                // Closed when an upstream had answered, it isn't for another one.
+                let fd = Some(file.fd).filter(|fd| *fd >= 0)?;
+                // SAFETY: it is open, and `ManuallyDrop` keeps it so.
+                let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+                let mut at = u64::try_from(buffer.file_pos).ok()?;
+                let end = at.checked_add(len)?;
+                while at < end {
+                    block.resize(usize::try_from(end - at).ok()?.min(FILE_BLOCK), 0);
+                    file.read_exact_at(&mut block, at).ok()?;
+                    read(&block);
+                    at += block.len() as u64;
                 }
             }
         }
-        Some(Cow::Owned(bytes))
+        Some(())
+    }
+
+    /// A copy of the body that was read. `None`: it can't be read.
+    fn body(self) -> Option<Vec<u8>> {
+        let mut body = Vec::with_capacity(usize::try_from(self.body_len()).ok()?);
+        self.each_slice_of_body(|slice| body.extend_from_slice(slice))?;
+        Some(body)
     }
 
     /// Changes what is proxied: `text` takes the place of `replaced` bytes of the body from `at` on.
@@ -134,7 +141,7 @@ impl<'r, T: Types> Request<'r, T> {
             // An upstream that is tried again takes a file from where the buffer before it ended,
             // so that no part of a file can be left out: then all of it goes to memory.
             _ => {
-                let body = self.body(len)?;
+                let body = self.body()?;
                 let (head, tail) =
                     (body.get(..usize::try_from(at).ok()?)?, usize::try_from(end).ok()?);
                 let parts = [head, inserted, body.get(tail..)?];
@@ -242,3 +249,6 @@ impl<'r, T: Types> Request<'r, T> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@
 use ngx::ffi::{ngx_http_headers_in_t, ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
 use smallvec::SmallVec;
 
-use super::headers::HeaderIn;
-use super::Request;
+use crate::request::headers::{Alone, HeaderIn};
+use crate::request::Request;
 use crate::types::Types;
 
 type Line = *mut ngx_table_elt_t;
@@ -36,8 +36,9 @@ struct Changes(SmallVec<[Leaving; 4]>);
 
 impl<T: Types> Request<'_, T> {
     /// Removes the header lines of the request for which `unwanted` says so, as if the client
-    /// hadn't sent them.
+    /// hadn't sent them. `unwanted` can't change the lines itself.
     pub fn remove_headers_in(self, unwanted: impl FnMut(HeaderIn<'_>) -> bool) {
+        let Some(_alone) = Alone::begin() else { return };
         // SAFETY: the request is live, and nothing else refers to its list meanwhile.
         unsafe {
             let headers = &raw mut (*self.as_ptr()).headers_in;
@@ -210,3 +211,6 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

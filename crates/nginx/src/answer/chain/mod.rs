@@ -7,8 +7,9 @@ use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_get_free_buf, ngx_chain_t, ngx_palloc, ngx_pcalloc,
     ngx_pool_t,
 };
+use smallvec::SmallVec;
 
-use super::passing::Buffers;
+use crate::answer::passing::Buffers;
 use crate::buffers::bytes_of;
 use crate::module::Part;
 
@@ -21,13 +22,9 @@ pub(super) struct Room {
     pub(super) tag: *mut c_void,
 }
 
-/// What becomes of one buffer.
+/// What becomes of one buffer. Mostly the client gets all of it, or what is before and behind a member.
 #[derive(Default)]
-pub(super) struct Pieces {
-    /// Mostly there is no more than this.
-    first: Option<Piece>,
-    more: Vec<Piece>,
-}
+pub(super) struct Pieces(SmallVec<[Piece; 3]>);
 
 enum Piece {
     /// Bytes of buffers before it.
@@ -38,28 +35,30 @@ enum Piece {
 
 impl Pieces {
     pub(super) fn push(&mut self, part: Part<'_>) {
-        let piece = match part {
+        self.0.push(match part {
             Part::Held(bytes) => Piece::Held(bytes.to_vec()),
             Part::Range(range) => Piece::Own(range),
-        };
-        match self.first {
-            None => self.first = Some(piece),
-            Some(_) => self.more.push(piece),
-        }
+        });
     }
 
     /// Whether the client gets these `len` bytes and nothing else.
     pub(super) fn is_all_of(&self, len: usize) -> bool {
-        let is_all = match &self.first {
-            None => len == 0,
-            Some(Piece::Own(range)) => *range == (0..len),
-            Some(Piece::Held(_)) => false,
-        };
-        is_all && self.more.is_empty()
+        match self.0.as_slice() {
+            [] => len == 0,
+            [Piece::Own(range)] => *range == (0..len),
+            _ => false,
+        }
     }
 
-    fn into_iter(self) -> impl Iterator<Item = Piece> {
-        self.first.into_iter().chain(self.more)
+    /// Leaves out what is said to be beyond the end of a buffer of `len` bytes.
+    fn within(mut self, len: usize) -> SmallVec<[Piece; 3]> {
+        for piece in &mut self.0 {
+            if let Piece::Own(range) = piece {
+                let end = range.end.min(len);
+                *range = range.start.min(end)..end;
+            }
+        }
+        self.0
     }
 }
 
@@ -136,8 +135,8 @@ impl Chain {
         // and tagged as ours.
         unsafe {
             let start = (*buffer).pos;
-            let is_empty = bytes_of(&*buffer).is_empty();
-            let pieces: Vec<Piece> = pieces.into_iter().collect();
+            let len = bytes_of(&*buffer).len();
+            let pieces = pieces.within(len);
             let own = pieces.iter().rposition(|piece| matches!(piece, Piece::Own(_)));
             // What was kept back may come behind it; then the flags do, too.
             let flags = match own {
@@ -173,7 +172,7 @@ impl Chain {
                     false => Some(()),
                 };
             }
-            if is_empty {
+            if len == 0 {
                 return self.append_buffer(room, buffer);
             }
             // Nothing of it is left but its flags.
@@ -293,3 +292,6 @@ unsafe fn fill(room: Room, buffer: *mut ngx_buf_t, bytes: &[u8]) -> Option<()> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;

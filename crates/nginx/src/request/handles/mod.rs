@@ -16,8 +16,8 @@ use ngx::ffi::{
     ngx_posted_events, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_OK,
 };
 
-use super::Request;
-use crate::guard::is_inside;
+use crate::guard::{inside, is_inside};
+use crate::request::Request;
 use crate::types::Types;
 
 thread_local! {
@@ -49,7 +49,7 @@ impl<T: Types> Request<'_, T> {
     }
 
     /// Lets the request wait in its phase, whose handler is to return
-    /// [`Verdict::Pending`](super::Verdict::Pending). Meanwhile nginx notices if the client leaves, and ends
+    /// [`Verdict::Pending`](crate::Verdict::Pending). Meanwhile nginx notices if the client leaves, and ends
     /// the request then. `None` when nginx can't, or the request has no state.
     pub fn park(self) -> Option<Parked> {
         let r = self.as_ptr();
@@ -122,11 +122,11 @@ impl<T: Types> InFlight<T> {
             return;
         }
         let Some(r) = find(self.generation) else { return };
-        // SAFETY: the request is live, and nginx doesn't work on it.
-        if !is_to_end(unsafe { Request::from_raw(r) }) {
+        // SAFETY: the request is live, and nginx doesn't work on it. While it is asked of, none is ended.
+        if !inside(false, || is_to_end(unsafe { Request::from_raw(r) })) {
             return;
         }
-        // SAFETY: as above: what is asked of a request ends none. Cleaning up, an upstream gives back a
+        // SAFETY: as above. Cleaning up, an upstream gives back a
         // reference to the request; this one keeps it until nginx ends it. The connection outlives the request
         // by the turn of the event loop that it ends in.
         unsafe {
@@ -139,3 +139,6 @@ impl<T: Types> InFlight<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
