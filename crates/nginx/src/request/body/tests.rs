@@ -57,7 +57,9 @@ fn request(parts: &[(Vec<u8>, bool)]) -> FakeRequest {
 }
 
 fn body(fake: &mut FakeRequest) -> Vec<u8> {
-    fake.request().body(u64::MAX).unwrap().into_owned()
+    let mut body = Vec::new();
+    fake.request().each_slice_of_body(|slice| body.extend_from_slice(slice)).unwrap();
+    body
 }
 
 fn said_length(fake: &mut FakeRequest) -> Vec<u8> {
@@ -81,9 +83,6 @@ proptest! {
         let whole: Vec<u8> = parts.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
         prop_assert_eq!(body(&mut fake), &whole[..]);
         prop_assert_eq!(fake.request().body_len(), whole.len() as u64);
-        if let Some(less) = whole.len().checked_sub(1) {
-            prop_assert!(fake.request().body(less as u64).is_none());
-        }
     }
 
     /// A text takes the place of a part of the body, wherever that lies; and its length is said to be what it
