@@ -328,7 +328,7 @@ impl Generator {
             }
             let start = self.text.len();
             self.key(is_body);
-            let name = self.text[start + 1..self.text.len() - 1].to_owned();
+            let name = self.text.get(start + 1..self.text.len() - 1).unwrap().to_owned();
             self.blank();
             self.text.push(':');
             self.blank();
@@ -358,7 +358,8 @@ fn read_in_slices(
     while !rest.is_empty() {
         let (slice, after) = rest.split_at((1 + random.below(most)).min(rest.len()));
         // Elsewhere, so that a checker of memory sees what is read beyond it.
-        reader.read(&slice.to_vec());
+        let copy = slice.to_vec();
+        reader.read(&copy);
         rest = after;
     }
     reader.finish()
