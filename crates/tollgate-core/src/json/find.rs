@@ -246,7 +246,7 @@ mod tests {
         ) {
             let text = text.concat();
             let found = numbers(text.as_bytes());
-            let taken = &text[..found.len];
+            let taken = text.get(..found.len).unwrap();
             let read: Vec<u64> =
                 serde_json::from_str(&format!("[{}]", taken.trim_end().trim_end_matches(','))).unwrap();
             prop_assert_eq!(u64::try_from(read.len()).unwrap(), found.count);

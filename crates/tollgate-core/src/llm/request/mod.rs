@@ -12,6 +12,7 @@ pub mod members;
 mod names;
 mod scalar;
 mod stream_options;
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,9 @@ mod tests;
 pub use error::RequestError;
 pub use stream_options::UsageEdit;
 
-use body::{At, Body};
+use body::Body;
 use stream_options::StreamOptions;
+use told::At;
 
 use super::{Endpoint, Engine, Parts};
 use crate::json::{Fault, Scanner, Utf8};
