@@ -5,9 +5,10 @@
 //! which are compared to the letter: so nothing has to be forgotten, and whoever asks for many paths
 //! costs what they would cost without it.
 
+use super::route::classify;
 use super::Engine;
 use crate::detail::Cause;
-use crate::llm::endpoint::{classify, Dialect};
+use crate::llm::endpoint::Dialect;
 use crate::llm::Endpoint;
 use crate::path::{ambiguity, is_ambiguous};
 

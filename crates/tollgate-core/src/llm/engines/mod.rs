@@ -22,7 +22,7 @@ mod vllm;
 
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
-pub use row::{Kind, Methods, Row};
+pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;
 
@@ -61,15 +61,6 @@ impl SteeringHeader {
     /// vLLM takes it for the model of a request to `/invocations`.
     pub const ADAPTER_ID: Self =
         Self { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
-}
-
-/// What an engine serves.
-#[derive(Clone, Copy, Debug)]
-pub struct Table {
-    /// What it was taken from.
-    pub version: &'static str,
-    /// What it serves.
-    pub rows: &'static [Row],
 }
 
 impl Engine {
