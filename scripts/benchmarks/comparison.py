@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import statistics
 import sys
 
@@ -152,6 +153,7 @@ def check_audit(gateway, metered):
 def report(bench, rounds, peers):
     print(f"beside a bare proxy_pass, {bench.version()}: medians of {rounds} rounds")
     print(f"  {'':<54}{'instructions':>14}{'added':>10}{'ratio':>8}{'CPU us':>9}{'ratio':>8}{'rate':>7}")
+    load = os.getloadavg()[0]
     rows = []
     for workload in workloads():
         for row in compare(bench, workload, rounds):
@@ -165,4 +167,4 @@ def report(bench, rounds, peers):
     if peers:
         from . import peers as others
         found = others.report(bench, rounds)
-    page.write(bench, rounds, rows, found, CONNECTIONS, PACE_MS)
+    page.write(bench, rows, found, rounds=rounds, connections=CONNECTIONS, pace=PACE_MS, load=load)

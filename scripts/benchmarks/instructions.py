@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 from .configurations import METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED
 from .servers import stop, wait_for, worker_of
@@ -66,9 +67,14 @@ class Callgrind:
         self.dumps += 1
         self.control("--dump")
         file = self.output.with_name(f"{self.output.name}.{self.worker}.{self.dumps}")
-        if not file.exists():
-            sys.exit(f"bench: callgrind has not written {file.name}")
-        return file, int(re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.M)[1])
+        # On a busy machine it is still being written. Its last line has the total.
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            total = file.exists() and re.search(r"^totals: (\d+)$", file.read_text(), re.M)
+            if total:
+                return file, int(total[1])
+            time.sleep(0.02)
+        return sys.exit(f"bench: callgrind has not written {file.name}")
 
     def per_request(self, ask, warm, count):
         """What each of so many requests costs, after others; and the profile. `ask(count)` sends them."""

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import textwrap
 import tomllib
 
 from . import budget, plot
@@ -19,8 +20,8 @@ TEXT = """# Performance
 `scripts/bench` writes this page: what a request costs with Tollgate, beside a bare `proxy_pass` and
 beside others that do the same work.
 
-Measured on {date}, {machine}; {versions}. The command: `scripts/bench{command}`.
-
+{measured}
+{busy}
 ## Beside nginx itself
 
 {table}
@@ -69,6 +70,11 @@ What is compared, each with one worker and the audit line of each request in a f
 | `scripts/idle-cost` | what workers without requests ask of the kernel |
 """
 
+BUSY = """
+The machine was busy with other work (load average {load:.0f} before the start): processor times and rates vary
+by a tenth and more from one run to the next, instructions do not.
+"""
+
 PEERS = """
 ## Beside other gateways
 
@@ -77,7 +83,8 @@ PEERS = """
 ![Processor time of all processes](performance/gateways.svg)
 
 Processor time of all processes of each gateway for a request, user and system, and of Redis where it needs
-one. Each runs as its documentation has it, with one worker process, and an API key that it checks itself.
+one. Each runs as its documentation has it, with one worker process.
+
 {notes}
 """
 
@@ -104,10 +111,9 @@ def machine():
     memory = int(re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) / 2**20
     system = re.search(r'^PRETTY_NAME="(.*)"$', pathlib.Path("/etc/os-release").read_text(), re.M)[1]
     name = f" ({model[1]})" if model else ""
-    load = os.getloadavg()[0]
     return (
         f"on {kind} with {os.cpu_count()} processors{name} and {memory:.0f} GiB, {system}, Linux "
-        f"{'.'.join(os.uname().release.split('.')[:2])}, load average {load:.1f}"
+        f"{'.'.join(os.uname().release.split('.')[:2])}"
     )
 
 
@@ -135,8 +141,9 @@ def row(found):
     ]
 
 
-def write(bench, rounds, rows, peers, connections, pace):
-    """Writes the page and its plots. `peers` are rows of other gateways, if they were measured."""
+def write(bench, rows, peers, *, rounds, connections, pace, load):
+    """Writes the page and its plots. `peers` are rows of other gateways, if they were measured; `load` is how
+    busy the machine was before."""
     FOLDER.mkdir(exist_ok=True)
     groups = {}
     for one in rows:
@@ -150,10 +157,12 @@ def write(bench, rounds, rows, peers, connections, pace):
     heads = ["", "instructions", "added", "beside bare", "CPU", "beside bare", "rate beside bare"]
     limits = tomllib.loads(budget.FILE.read_text())
     PAGE.write_text(TEXT.format(
-        date=datetime.date.today(), machine=machine(), versions=versions(bench),
-        command=" --peers" if peers else "",
+        measured=textwrap.fill(
+            f"Measured on {datetime.date.today()}, {machine()}; {versions(bench)}. "
+            f"The command: `scripts/bench{' --peers' if peers else ''}`.", 110, break_on_hyphens=False,
+        ),
         table=table(heads, [row(one) for one in rows]),
-        connections=connections, rounds=rounds, pace=pace,
+        connections=connections, rounds=rounds, pace=pace, busy=BUSY.format(load=load) if load > 1 else "",
         peers=peers_text(peers) if peers else "",
         budget_rustc=limits["measured"]["rustc"].rsplit(" (", 1)[0],
         budget="\n".join(f"| {BUDGET_NAMES[name]} | {limits['instructions'][name]:,} |" for name in budget.NAMES),
@@ -175,7 +184,10 @@ def peers_text(peers):
          f"{one['rate']:,.0f}"]
         for one in peers
     ]
-    notes = "\n".join(dict.fromkeys(one["note"] for one in peers if one["note"]))
+    notes = "\n\n".join(
+        textwrap.fill(note, 110, break_on_hyphens=False)
+        for note in dict.fromkeys(one["note"] for one in peers if one["note"])
+    )
     return PEERS.format(table=table(heads, rows), notes=notes)
 
 

@@ -11,6 +11,7 @@ use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::Endpoint;
 use tollgate_core::principal::Principal;
+use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
@@ -27,9 +28,9 @@ use crate::request::identity;
 use crate::request::learn;
 use crate::request::meter::Metering;
 use crate::request::queue;
-use crate::request::refusal::{self, Arrival};
+use crate::request::refusal;
 use crate::request::running::Running;
-use crate::request::state::{self, Asked, Body, SavedCredential, State, Step};
+use crate::request::state::{self, Asked, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -138,8 +139,8 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
     if let Some(state) = r.attach_state(|keeper| make_state(r, policy, keeper)) {
         let state = &mut *state.borrow_mut();
         let cause = if state.broken { Cause::VariableFailed } else { Cause::Panic };
-        let denied = Some(Decision::Deny(Reason::InternalError));
-        (state.decision, state.detail) = (denied, Some(cause.into()));
+        state.ruling.fail();
+        state.detail = Some(cause.into());
         refusal::log(r, state);
     }
     status
@@ -159,7 +160,7 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>)
             Decision::Deny(denial.reason)
         }
     };
-    state.decision = Some(decision);
+    state.ruling.decide(decision);
     if decision != Decision::Allow {
         refusal::log(r, &state);
     }
@@ -168,7 +169,6 @@ fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>)
 
 /// Tells nginx what was decided.
 fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
-    state.is_granted_by_another = false;
     if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
         r.forget_made_of_ours();
     }
@@ -191,7 +191,7 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
     match arrival {
         Arrival::Judge => None,
         Arrival::Page => {
-            state.borrow_mut().body = Body::ErrorPage;
+            state.borrow_mut().ruling.give_page();
             Some(Verdict::Declined)
         }
         Arrival::Stands(Decision::Allow) => within_policy(r, state, policy),

@@ -2,7 +2,7 @@
 //! engine's answer tells of.
 
 use tollgate_core::answer::{malformed_request_body, Answer};
-use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
 use tollgate_core::ratelimit_headers;
@@ -14,7 +14,7 @@ use crate::request::access::make_state;
 use crate::request::refusal;
 use crate::request::report::LimitReport;
 use crate::request::settlement;
-use crate::request::state::{Body, State};
+use crate::request::state::State;
 use crate::types::Request;
 use nginx::{Header, Reader as _};
 
@@ -53,7 +53,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     // Also where a page of the operator's has a status of its own, or is missing.
     add_headers(r, &state, refusal.filter(|_| r.status_out() >= 400))?;
     let in_our_words = |answer: &&Answer| {
-        is_here && state.body != Body::ErrorPage && answer.status == r.status_out()
+        is_here && state.ruling.is_in_our_words() && answer.status == r.status_out()
     };
     if let Some(answer) = refusal.filter(in_our_words) {
         let body =
@@ -62,7 +62,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
                 None => answer.body(state.dialect()).as_bytes(),
             };
         r.set_json_body(body.len());
-        state.body = Body::Ours(r.keep(body));
+        state.ruling.put(r.keep(body));
     } else if refusal.is_some() {
         // A page of the operator's: no answer of an engine.
     } else if let State { metering: Some(metering), policy, .. } = &mut *state {
@@ -97,8 +97,8 @@ pub(crate) fn abandon(r: Request<'_>) -> bool {
     }
     state.abandoned = true;
     let state = &mut *state;
-    let cause = Some(Cause::HeadersFailed.into());
-    (state.decision, state.detail) = (Some(Decision::Deny(Reason::InternalError)), cause);
+    state.ruling.fail();
+    state.detail = Some(Cause::HeadersFailed.into());
     refusal::log(r, state);
     true
 }
@@ -107,18 +107,16 @@ pub(crate) fn abandon(r: Request<'_>) -> bool {
 pub(crate) fn body(r: Request<'_>) -> Option<&[u8]> {
     let state = r.state()?;
     let mut state = state.borrow_mut();
-    let Body::Ours(body) = state.body else {
-        return None;
-    };
     #[cfg(debug_assertions)]
-    crate::faults::at(r.loc_conf().planted, crate::faults::Callback::BodyFilter);
-    state.body = Body::Sent;
-    Some(r.kept(body))
+    if state.ruling.owes_body() {
+        crate::faults::at(r.loc_conf().planted, crate::faults::Callback::BodyFilter);
+    }
+    state.ruling.take().map(|body| r.kept(body))
 }
 
 /// Whether the client was promised a body of ours that it hasn't got.
 pub(crate) fn owes_body(r: Request<'_>) -> bool {
-    r.find_state().is_some_and(|state| matches!(state.borrow().body, Body::Ours(_)))
+    r.find_state().is_some_and(|state| state.borrow().ruling.owes_body())
 }
 
 fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Option<()> {

@@ -82,7 +82,7 @@ pub(crate) fn write(r: Request<'_>) {
 }
 
 fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
-    record.decision = state.decision;
+    record.decision = state.ruling.decision();
     record.cut_off = state.cut_off;
     record.detail = state.detail.as_ref();
     record.dry_run = state.policy.dry_run;

@@ -1,56 +1,56 @@
 //! What becomes of a refusal: it stands for as long as the request lives, whatever nginx runs after it.
-//!
-//! nginx goes on with a request that was refused: an `error_page` leads it to another location, whose
-//! `try_files`, `index` or `rewrite` leads it on, to a backend in the end. None of that is a reason to
-//! let it in, and nginx's own flags don't tell (`recursive_error_pages` keeps them off). So:
-//!
-//! | the request comes to               | then                                                       |
-//! |------------------------------------|------------------------------------------------------------|
-//! | a file, by GET or HEAD             | it is served: the operator's page. The refusal stands      |
-//! | a backend under the same policy    | refused again, in our words                                |
-//! | a location under another policy    | judged there; that alone lifts a refusal                   |
-//! | a location with `tollgate off`     | we have no say there; the refusal stands, as the log has it|
-//!
-//! `satisfy any` may let another module grant access: before we are asked, or, if it comes behind us
-//! in the phase, after. Both are the business of the location where that happens, so that it lifts no
-//! refusal that the same policy gave elsewhere, and counts for nothing where the request is led to.
+//! Which refusal stands where is for [`tollgate_core::ruling`] to say; this tells it where the request is,
+//! and nginx, the error log and subrequests what comes of that.
 
 use std::fmt;
 use std::rc::Rc;
 
-use tollgate_core::answer::Answer;
-use tollgate_core::decision::{Decision, Notice, Reason};
+use tollgate_core::answer::{answer, Answer};
+use tollgate_core::decision::{Notice, Reason};
 use tollgate_core::detail::{self, Detail};
+use tollgate_core::ruling::{Arrival, Content, Here};
 
 use crate::clock::mono_now;
 use crate::conf::policy::Policy;
 use crate::per_worker::PerWorker;
-use crate::request::state::{Body, State};
+use crate::request::state::State;
 use crate::types::Request;
 use nginx::Verdict;
 
-/// What an internal redirect of a request means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// This location judges for itself.
-    Judge,
-    /// What was decided holds here, too.
-    Stands(Decision),
-    /// The request is refused, and gets a page of the operator's.
-    Page,
+/// Where a request has come to.
+struct Location<'r> {
+    r: Request<'r>,
+    has_same_policy: bool,
+    was_judged: bool,
+}
+
+impl Here for Location<'_> {
+    fn has_same_policy(&self) -> bool {
+        self.has_same_policy
+    }
+
+    fn serves_file(&self) -> bool {
+        self.r.serves_file()
+    }
+
+    fn is_granted_by_another(&self) -> bool {
+        self.r.is_granted_by_another()
+    }
+
+    fn was_judged(&self) -> bool {
+        self.was_judged
+    }
+
+    fn is_after_answer(&self) -> bool {
+        self.r.is_after_answer()
+    }
 }
 
 /// An internal redirect has led to a location with this policy, or the request has just come.
 pub(crate) fn arrive(r: Request<'_>, state: &State, policy: &Rc<Policy>) -> Arrival {
-    let is_same = Rc::ptr_eq(&state.policy, policy);
-    match state.decision {
-        None => Arrival::Judge,
-        Some(Decision::Deny(_)) if state.refusal().is_some() && r.serves_file() => Arrival::Page,
-        // What another module granted, it granted in its location.
-        Some(Decision::Allow) if state.is_granted_by_another => Arrival::Judge,
-        Some(decision) if is_same => Arrival::Stands(decision),
-        Some(_) => Arrival::Judge,
-    }
+    let has_same_policy = Rc::ptr_eq(&state.policy, policy);
+    let here = Location { r, has_same_policy, was_judged: false };
+    state.ruling.arrive(state.policy.dry_run, &here)
 }
 
 /// PRECONTENT: the handler that answers comes next. `Some`: it must not.
@@ -58,55 +58,25 @@ pub(crate) fn before_content(
     r: Request<'_>,
     state: &mut State,
     policy: &Rc<Policy>,
-    was_judged_here: bool,
+    was_judged: bool,
 ) -> Option<Verdict> {
-    let refused = match state.decision {
-        Some(Decision::Deny(_)) => state.refusal(),
-        _ => None,
-    };
-    if r.is_after_answer() {
-        // A `post_action` is judged by nobody, and no way to a backend for those who were refused.
-        return refused.map(|answer| tell(r, state, answer));
-    }
-    if was_judged_here {
-        return match refused {
-            Some(_) if state.body == Body::ErrorPage => None,
-            // A module behind us granted what we refused.
-            Some(_)
-                if r.is_granted_by_another() && state.reason() != Some(Reason::InternalError) =>
-            {
-                lift(state, policy);
-                None
+    let has_same_policy = Rc::ptr_eq(&state.policy, policy);
+    let here = Location { r, has_same_policy, was_judged };
+    match state.ruling.before_content(state.policy.dry_run, &here) {
+        Content::Goes => None,
+        Content::Page => {
+            state.ruling.give_page();
+            None
+        }
+        // Under this policy, by somebody else.
+        Content::Granted => {
+            if state.ruling.grant() {
+                state.policy = Rc::clone(policy);
+                (state.refused_owner, state.detail) = (None, None);
             }
-            Some(answer) => Some(tell(r, state, answer)),
-            None => None,
-        };
-    }
-    // `satisfy any`: somebody else granted access, and we were not asked.
-    match (arrive(r, state, policy), refused) {
-        (Arrival::Page, _) => {
-            state.body = Body::ErrorPage;
             None
         }
-        (Arrival::Stands(_), Some(answer)) => Some(tell(r, state, answer)),
-        (Arrival::Judge, Some(answer)) if state.reason() == Some(Reason::InternalError) => {
-            Some(tell(r, state, answer))
-        }
-        (Arrival::Judge, _) => {
-            lift(state, policy);
-            None
-        }
-        (Arrival::Stands(_), None) => None,
-    }
-}
-
-/// Access was granted under this policy, by somebody else.
-fn lift(state: &mut State, policy: &Rc<Policy>) {
-    if state.decision != Some(Decision::Allow) {
-        state.policy = Rc::clone(policy);
-        (state.refused_owner, state.detail) = (None, None);
-        state.decision = Some(Decision::Allow);
-        state.is_granted_by_another = true;
+        Content::Refused(reason) => Some(tell(r, state, answer(reason))),
     }
 }
 
@@ -166,7 +136,7 @@ pub(crate) fn log(r: Request<'_>, state: &State) {
 
 /// Tells nginx that the request is refused.
 pub(crate) fn tell(r: Request<'_>, state: &mut State, answer: &'static Answer) -> Verdict {
-    state.body = Body::Untouched;
+    state.ruling.tell();
     if let Some(challenge) = answer.www_authenticate {
         if r.challenge(challenge).is_none() {
             return Verdict::Status(500);

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::answer::{answer, Answer};
-use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::llm::engines::{Route, RouteMemo};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
+use tollgate_core::ruling::Ruling;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
@@ -32,7 +33,8 @@ use nginx::Kept;
 pub(crate) struct State {
     /// The policy of the location that judged it last.
     pub(crate) policy: Rc<Policy>,
-    pub(crate) decision: Option<Decision>,
+    /// What was decided, and what the client gets of that.
+    pub(crate) ruling: Ruling<Kept>,
     /// What the client presented; the header lines themselves are gone once it was admitted.
     pub(crate) credential: SavedCredential,
     pub(crate) principal: Option<Arc<Principal>>,
@@ -74,9 +76,6 @@ pub(crate) struct State {
     pub(crate) metering: Option<Box<Metering>>,
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
-    pub(crate) body: Body,
-    /// The decision is that of another module, under `satisfy any`.
-    pub(crate) is_granted_by_another: bool,
     /// The statuses with which nginx was told of refusals.
     pub(crate) refused_with: Vec<u16>,
     /// A variable failed, and was taken as empty.
@@ -131,19 +130,6 @@ impl SavedCredential {
     }
 }
 
-/// Whose body the client gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
-    /// Somebody else's, unless the request is refused.
-    Untouched,
-    /// That of the operator's `error_page`, although the request is refused.
-    ErrorPage,
-    /// That of our answer, in place of nginx's page.
-    Ours(Kept),
-    /// Ours, and it has been sent.
-    Sent,
-}
-
 /// One entry for each location that charged the request: mostly it is one.
 #[derive(Default)]
 pub(crate) struct Charges {
@@ -177,7 +163,7 @@ impl State {
     pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
         Self {
             policy,
-            decision: None,
+            ruling: Ruling::Undecided,
             credential,
             principal: None,
             grounds: None,
@@ -201,8 +187,6 @@ impl State {
             reservations: Vec::new(),
             metering: None,
             edit: None,
-            body: Body::Untouched,
-            is_granted_by_another: false,
             refused_with: Vec::new(),
             broken: false,
             was_read_early: false,
@@ -241,17 +225,12 @@ impl State {
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
-        self.decision.and_then(Decision::reason)
+        self.ruling.reason()
     }
 
     /// The answer to a request that was refused, and is not let through all the same.
     pub(crate) fn refusal(&self) -> Option<&'static Answer> {
-        match self.reason() {
-            Some(reason) if !self.policy.dry_run || reason == Reason::InternalError => {
-                Some(answer(reason))
-            }
-            _ => None,
-        }
+        self.ruling.refused(self.policy.dry_run).map(answer)
     }
 }
 

@@ -133,7 +133,7 @@ impl Variable {
             Self::Tier => state.tier.as_ref().map(|tier| tier.name.as_str()),
             Self::Tenant => principal.and_then(|p| p.tenant()),
             Self::Auth => principal.map(|p| p.auth().as_str()),
-            Self::Decision => state.decision.map(|decision| decision.as_str()),
+            Self::Decision => state.ruling.decision().map(|decision| decision.as_str()),
             Self::Reason => state.reason().map(|reason| reason.as_str()),
             Self::Detail => {
                 let detail = state.detail.as_ref().filter(|_| state.reason().is_some());

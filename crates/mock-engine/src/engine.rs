@@ -1,4 +1,4 @@
-//! The servers that the mock can stand for.
+//! The servers that the mock can stand for, by name; `engines` has how they answer.
 
 /// A server that the mock can stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

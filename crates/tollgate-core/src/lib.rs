@@ -31,6 +31,7 @@ pub mod ratelimit_headers;
 pub mod request_id;
 pub mod retry_after;
 pub mod rfc3339;
+pub mod ruling;
 mod short_text;
 pub mod status;
 mod surrogate;

@@ -1,4 +1,4 @@
-//! What every answer can do.
+//! What an API gives.
 
 use crate::peer::Ended;
 use crate::stream::{Format, Stream};

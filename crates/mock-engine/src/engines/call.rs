@@ -1,10 +1,9 @@
-//! What an endpoint is asked, and what it makes of that.
+//! What an endpoint is asked, and where it is found.
 
 use super::answer::Made;
 use super::error::Failure;
 use crate::controls::Controls;
 use crate::engine::Engine;
-use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::http::Request;
 use crate::record::Record;
@@ -19,7 +18,7 @@ pub(crate) struct Call<'a> {
 }
 
 /// Makes the answer of an endpoint up.
-pub(crate) type Make = fn(&Call<'_>) -> Result<Made, Failure>;
+pub(super) type Make = fn(&Call<'_>) -> Result<Made, Failure>;
 
 /// Method, path, and what answers there. A segment `{...}` stands for any one.
 pub(super) type Endpoint = (&'static str, &'static str, Make);
@@ -41,11 +40,5 @@ impl Call<'_> {
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         let query = std::str::from_utf8(&self.request.uri).ok()?.split_once('?')?.1;
         query.split('&').find_map(|pair| pair.split_once('=').filter(|p| p.0 == name)).map(|p| p.1)
-    }
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
     }
 }

@@ -21,6 +21,12 @@ pub(crate) enum Failure {
     Api(ApiError),
 }
 
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
 impl Failure {
     fn status(&self, engine: Engine) -> u16 {
         match (self, engine) {

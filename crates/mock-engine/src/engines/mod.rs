@@ -19,13 +19,12 @@ mod transformers;
 mod vllm;
 
 pub(crate) use answer::{Made, Scripted};
-pub(crate) use error::Failure;
-
 pub(crate) use call::Call;
-use call::{Endpoint, Make};
+pub(crate) use error::Failure;
 
 use crate::engine::Engine;
 use crate::http::{Request, Response};
+use call::{Endpoint, Make};
 use routing::Routed;
 
 impl Engine {
@@ -42,7 +41,7 @@ impl Engine {
 
     /// What the server makes of a request; a response is the server's own about path or method.
     pub(crate) fn endpoint(self, request: &Request) -> Result<Make, Response> {
-        match routing::route(self, request) {
+        match routing::route(self, self.endpoints(), request) {
             Routed::To(make) => Ok(make),
             Routed::Elsewhere(response) => Err(response),
         }

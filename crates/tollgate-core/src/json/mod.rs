@@ -3,11 +3,12 @@
 //! It is told a document in any number of slices, cut anywhere, and copies none of them. Its memory is
 //! fixed. It tells a [`Reader`] of each value that has a place, and decodes only what it is asked for.
 //!
-//! * `scanner`: the states of a document; `strings`, `scalars`: its values;
+//! * `scanner`: the states of a document; `strings`, `escapes`, `scalars`: its values;
 //! * `find`: where runs end; `lanes`: sixteen bytes at once;
-//! * `text`: what is kept of a string; `utf8`, `number`: what is checked.
+//! * `text`: what is kept of a string; `utf8`, `number`: what is checked; `count`: numbers of tokens.
 
 mod count;
+mod escapes;
 mod find;
 mod lanes;
 mod number;
@@ -75,6 +76,16 @@ pub(crate) trait Reader {
         self.text(place, part);
         self.text(place, &[character]);
     }
+
+    /// How many bytes of the text at hand, which stands at `place`, only count.
+    #[inline]
+    fn passes(&self, _place: Self::Place) -> usize {
+        0
+    }
+
+    /// So many of them come.
+    #[inline]
+    fn pass(&mut self, _place: Self::Place, _bytes: usize) {}
 
     /// Whether of a string at `place` that is not plain the first bytes are wanted. Otherwise they may be
     /// left out.

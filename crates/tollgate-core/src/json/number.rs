@@ -265,10 +265,8 @@ mod tests {
         ] {
             assert!(is_same(text), "{text}: {:?} {:?}", read(text), expected(text));
         }
-        let long = "9".repeat(400);
-        for text in
-            [&long[..308], &long[..309], &long, &format!("0.{long}"), &format!("{long}e-200")]
-        {
+        let [long, fits, exceeds] = [400, 308, 309].map(|len| "9".repeat(len));
+        for text in [&fits, &exceeds, &long, &format!("0.{long}"), &format!("{long}e-200")] {
             assert!(is_same(text), "{text}");
         }
     }

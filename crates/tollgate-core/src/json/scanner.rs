@@ -1,8 +1,8 @@
 //! The states of a document that comes in slices.
 
+use super::escapes::Escape;
 use super::find::{blanks, is_blank};
 use super::number::Number;
-use super::strings::Escape;
 use super::text::Text;
 use super::utf8::Utf8;
 use super::{find, Container, Fault, Reader};

@@ -1,33 +1,10 @@
 //! Strings and keys.
 
-use super::find::{self, Run};
+use super::escapes::Escape;
+use super::find::{self, simple, Run};
 use super::scanner::{Scanner, State};
 use super::text::JsonString;
 use super::{Container, Fault, Reader};
-use crate::surrogate::MARK;
-
-/// How far an escape sequence has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escape {
-    None,
-    /// After the backslash.
-    Begun,
-    /// After `\u` and `digits` hexadecimal digits, which make up `unit`.
-    Unicode {
-        digits: u8,
-        unit: u32,
-    },
-    /// After the first half of a surrogate pair: the second one may follow.
-    High(u32),
-    /// A backslash after that.
-    HighBegun(u32),
-    /// The second half, as far as it has come.
-    HighUnicode {
-        high: u32,
-        digits: u8,
-        unit: u32,
-    },
-}
 
 /// What is before the closing quote, and what is after it, if the string is whole and has no escapes.
 pub(crate) fn plain_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -75,7 +52,7 @@ pub(crate) fn split_at_special(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
 
 /// What a part of a text is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
+pub(super) enum Of {
     Key,
     String,
 }
@@ -145,6 +122,12 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                 let Some(character) = Self::single_escape(bytes, at + run.len + 1) else { break };
                 reader.text_and(place, part, character);
                 at += run.len + 2;
+                let room = reader.passes(place);
+                if room > 0 {
+                    let passed = find::pass(bytes.get(at..).unwrap_or_default(), room);
+                    reader.pass(place, passed.text);
+                    at += passed.len;
+                }
                 run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
             }
         }
@@ -284,126 +267,6 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         }
     }
 
-    /// What the byte behind a backslash stands for, if that is one byte and no other escape follows.
-    #[inline]
-    fn single_escape(bytes: &[u8], at: usize) -> Option<u8> {
-        match bytes.get(at..)? {
-            [_, b'\\', ..] => None,
-            [byte, ..] => simple(*byte),
-            [] => None,
-        }
-    }
-
-    /// Reads an escape sequence from the byte behind its backslash on, and those that follow it at once.
-    fn read_escapes<R: Reader<Place = P>>(
-        &mut self,
-        of: Of,
-        bytes: &[u8],
-        at: usize,
-        reader: &mut R,
-    ) -> Result<usize, Fault> {
-        let mut decoded = Decoded::new();
-        let mut at = at;
-        while let Some(&byte) = bytes.get(at) {
-            self.escape = match self.escape {
-                Escape::None if byte == b'\\' => Escape::Begun,
-                Escape::None => break,
-                Escape::Begun => match simple(byte) {
-                    Some(character) => {
-                        decoded.push(character);
-                        Escape::None
-                    }
-                    None if byte == b'u' => Escape::Unicode { digits: 0, unit: 0 },
-                    None => return Err(Fault::Syntax),
-                },
-                Escape::Unicode { digits, unit } => {
-                    let unit = unit << 4 | hexadecimal(byte)?;
-                    match digits {
-                        ..3 => Escape::Unicode { digits: digits + 1, unit },
-                        _ => self.end_unit::<R>(unit, &mut decoded),
-                    }
-                }
-                Escape::High(high) if byte == b'\\' => Escape::HighBegun(high),
-                Escape::High(_) => {
-                    self.push_half::<R>(&mut decoded);
-                    self.escape = Escape::None;
-                    break;
-                }
-                Escape::HighBegun(high) if byte == b'u' => {
-                    Escape::HighUnicode { high, digits: 0, unit: 0 }
-                }
-                Escape::HighBegun(_) => {
-                    self.push_half::<R>(&mut decoded);
-                    self.escape = Escape::Begun;
-                    continue;
-                }
-                Escape::HighUnicode { high, digits, unit } => {
-                    let unit = unit << 4 | hexadecimal(byte)?;
-                    match digits {
-                        ..3 => Escape::HighUnicode { high, digits: digits + 1, unit },
-                        _ => match pair(high, unit) {
-                            Some(character) => {
-                                decoded.push_char(character);
-                                Escape::None
-                            }
-                            None => {
-                                self.push_half::<R>(&mut decoded);
-                                self.end_unit::<R>(unit, &mut decoded)
-                            }
-                        },
-                    }
-                }
-            };
-            at += 1;
-            if decoded.is_full() {
-                self.tell_decoded(of, &mut decoded, reader);
-            }
-        }
-        self.tell_decoded(of, &mut decoded, reader);
-        Ok(at)
-    }
-
-    fn end_unit<R: Reader<Place = P>>(&mut self, unit: u32, decoded: &mut Decoded) -> Escape {
-        match char::from_u32(unit) {
-            Some(character) => {
-                if R::STRICT && character == MARK {
-                    self.text.note_half();
-                    decoded.has_half = true;
-                }
-                decoded.push_char(character);
-                Escape::None
-            }
-            None if unit < 0xdc00 => Escape::High(unit),
-            None => {
-                self.push_half::<R>(decoded);
-                Escape::None
-            }
-        }
-    }
-
-    /// Of a pair, no more than the first half has come.
-    pub(super) fn cut_pair(&mut self) {
-        let has_half = |escape| {
-            matches!(escape, Escape::High(_) | Escape::HighBegun(_) | Escape::HighUnicode { .. })
-        };
-        if has_half(self.escape) {
-            self.text.push(&[0xff; 2]);
-        }
-    }
-
-    /// A half of a pair stands alone.
-    fn push_half<R: Reader<Place = P>>(&mut self, decoded: &mut Decoded) {
-        if R::STRICT {
-            self.text.note_half();
-            decoded.has_half = true;
-            decoded.push_char(MARK);
-        } else {
-            // Half of the four bytes that the pair has in UTF-8. No name of interest has any of them.
-            decoded.push(0xff);
-            decoded.push(0xff);
-        }
-    }
-
     fn check(&mut self, part: &[u8], run: Run) -> Result<(), Fault> {
         self.utf8.check(part).map_err(|_| Fault::Syntax)?;
         match run.end {
@@ -428,27 +291,13 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         self.tell_reader(of, part, reader);
     }
 
-    fn tell_decoded<R: Reader<Place = P>>(
+    #[inline]
+    pub(super) fn tell_reader<R: Reader<Place = P>>(
         &mut self,
         of: Of,
-        decoded: &mut Decoded,
+        part: &[u8],
         reader: &mut R,
     ) {
-        let part = decoded.bytes.get(..decoded.len).unwrap_or_default();
-        if part.is_empty() {
-            return;
-        }
-        if decoded.has_half {
-            self.text.push_whole(part);
-        } else {
-            self.text.push(part);
-        }
-        self.tell_reader(of, part, reader);
-        decoded.len = 0;
-    }
-
-    #[inline]
-    fn tell_reader<R: Reader<Place = P>>(&mut self, of: Of, part: &[u8], reader: &mut R) {
         match of {
             Of::Key => {
                 if let Some((object, _)) = self.container() {
@@ -478,62 +327,4 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         }
         at + len + 1
     }
-}
-
-/// What came of escapes that stand next to each other.
-struct Decoded {
-    bytes: [u8; Self::ROOM],
-    len: usize,
-    has_half: bool,
-}
-
-impl Decoded {
-    const ROOM: usize = 64;
-
-    fn new() -> Self {
-        Self { bytes: [0; Self::ROOM], len: 0, has_half: false }
-    }
-
-    #[inline]
-    fn push(&mut self, byte: u8) {
-        if let Some(room) = self.bytes.get_mut(self.len) {
-            *room = byte;
-            self.len += 1;
-        }
-    }
-
-    fn push_char(&mut self, character: char) {
-        let mut utf8 = [0; 4];
-        character.encode_utf8(&mut utf8).bytes().for_each(|byte| self.push(byte));
-    }
-
-    /// Whether there is too little room for what one escape sequence can make: a half and another
-    /// character.
-    fn is_full(&self) -> bool {
-        self.len + 8 > Self::ROOM
-    }
-}
-
-#[inline]
-fn simple(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'"' | b'\\' | b'/' => byte,
-        b'n' => b'\n',
-        b't' => b'\t',
-        b'r' => b'\r',
-        b'b' => 8,
-        b'f' => 12,
-        _ => return None,
-    })
-}
-
-#[inline]
-fn hexadecimal(byte: u8) -> Result<u32, Fault> {
-    char::from(byte).to_digit(16).ok_or(Fault::Syntax)
-}
-
-/// The character that both halves of a pair make.
-fn pair(high: u32, low: u32) -> Option<char> {
-    let low = low.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-    char::from_u32(0x1_0000 + ((high & 0x3ff) << 10 | low))
 }

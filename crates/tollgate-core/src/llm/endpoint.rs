@@ -1,4 +1,4 @@
-//! The forms of requests and answers, and the dialects of refusals.
+//! The forms of requests and answers, and the dialects that they speak.
 
 /// An API, as far as errors go: how a refusal looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use super::super::answer::Script;
 use super::super::asked::{Asked, Names, COMPLETION};
 use super::super::call::Call;
 use super::super::error::Failure;
-use super::wording::{timings, usage, FINGERPRINT};
+use super::members::{timings, usage, FINGERPRINT};
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;
 
@@ -26,7 +26,7 @@ pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
         let mut json = Object::default();
         json.put("choices", choices)
             .put("created", &asked.created())
-            .put("model", &super::wording::model(call, &asked.fields))
+            .put("model", &super::members::model(call, &asked.fields))
             .put("system_fingerprint", &FINGERPRINT)
             .put("object", &"text_completion");
         json

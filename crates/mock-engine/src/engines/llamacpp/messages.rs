@@ -13,7 +13,7 @@ const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
 
 pub(super) fn message(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, MESSAGE)?;
-    let model = super::wording::model(call, &asked.fields);
+    let model = super::members::model(call, &asked.fields);
     if asked.stream {
         return Ok(stream(&asked, &model));
     }

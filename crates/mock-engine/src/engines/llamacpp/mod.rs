@@ -2,15 +2,14 @@
 
 mod chat;
 mod completions;
+mod members;
 mod messages;
 mod native;
 mod responses;
 mod server;
 mod streams;
-mod wording;
 
 use super::call::Endpoint;
-
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     ("GET", "/health", server::health),
     ("GET", "/v1/health", server::health),

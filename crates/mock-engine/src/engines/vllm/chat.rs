@@ -5,7 +5,7 @@ use super::super::answer::Script;
 use super::super::asked::{Asked, Word, CHAT};
 use super::super::call::Call;
 use super::super::error::Failure;
-use super::wording::{
+use super::members::{
     bare_usage, envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT,
 };
 use crate::controls::UsageMode;

@@ -7,7 +7,7 @@ use super::super::answer::Script;
 use super::super::asked::{Asked, COMPLETION};
 use super::super::call::Call;
 use super::super::error::Failure;
-use super::wording::{envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT};
+use super::members::{envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT};
 use crate::controls::UsageMode;
 use crate::ordered::{object, Json, NULL};
 use crate::stream::Format;

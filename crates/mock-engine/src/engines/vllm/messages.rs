@@ -12,7 +12,7 @@ use crate::stream::Format;
 /// The order of blocks.
 const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
 
-pub(in super::super) fn message(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn message(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, MESSAGE)?;
     if asked.stream {
         return Ok(stream(&asked));

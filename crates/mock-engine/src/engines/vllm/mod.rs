@@ -2,11 +2,11 @@
 
 mod chat;
 mod completions;
+mod members;
 mod messages;
 mod pooling;
 mod responses;
 mod tokens;
-mod wording;
 
 use super::answer::Made;
 use super::call::{Call, Endpoint};

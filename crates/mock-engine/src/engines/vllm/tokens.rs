@@ -6,7 +6,7 @@ use super::super::answer::Made;
 use super::super::asked::{Asked, Names, CHAT};
 use super::super::call::Call;
 use super::super::error::Failure;
-use super::wording::whole_usage;
+use super::members::whole_usage;
 use crate::ordered::{object, Json, Object, NULL};
 
 pub(super) fn models(call: &Call<'_>) -> Result<Made, Failure> {

@@ -5,7 +5,7 @@
 //! which are compared to the letter: so nothing has to be forgotten, and whoever asks for many paths
 //! costs what they would cost without it.
 
-use super::classify::classify;
+use super::route::classify;
 use super::Engine;
 use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;

@@ -4,13 +4,11 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
-//! * [`classify`]: the form that it is read in, and the dialect of a refusal;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
-mod classify;
 pub mod exception;
 mod llamacpp;
 pub mod memo;
@@ -19,15 +17,12 @@ mod openai;
 pub mod route;
 pub mod row;
 mod sglang;
-mod table;
 mod tgi;
 mod vllm;
 
-pub use classify::classify;
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
-pub use row::{Kind, Methods, Row};
-pub use table::Table;
+pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;
 

@@ -328,7 +328,7 @@ impl Generator {
             }
             let start = self.text.len();
             self.key(is_body);
-            let name = self.text[start + 1..self.text.len() - 1].to_owned();
+            let name = self.text.get(start + 1..self.text.len() - 1).unwrap().to_owned();
             self.blank();
             self.text.push(':');
             self.blank();
@@ -358,7 +358,8 @@ fn read_in_slices(
     while !rest.is_empty() {
         let (slice, after) = rest.split_at((1 + random.below(most)).min(rest.len()));
         // Elsewhere, so that a checker of memory sees what is read beyond it.
-        reader.read(&slice.to_vec());
+        let copy = slice.to_vec();
+        reader.read(&copy);
         rest = after;
     }
     reader.finish()
@@ -388,8 +389,7 @@ fn generated_bodies_are_read_as_serde_json_reads_them() {
         let has_escaped_half = body.windows(3).any(|at| matches!(at, [b'\\', 0xed, 0xa0..=0xbf]));
         // What is too deep in `stream_options` is not read on, and may be no JSON at all.
         let opens = body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-        let is_deep = whole == Err(RequestError::TooDeep) && opens > 120;
-        if (has_escaped_half || is_deep) && expected == Err(RequestError::NotJson) {
+        if (has_escaped_half || opens > 120) && expected == Err(RequestError::NotJson) {
             assert!(whole.is_err());
             expected = whole.clone();
         }

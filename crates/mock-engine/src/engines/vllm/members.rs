@@ -1,4 +1,4 @@
-//! What several of its answers have.
+//! Members that several answers have.
 
 use crate::generation::Usage;
 use crate::ordered::{object, Json, Object, ToJson, NULL};

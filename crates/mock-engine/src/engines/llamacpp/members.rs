@@ -1,6 +1,6 @@
-//! What several of its answers have.
+//! Members that several answers have.
 
-use crate::engines::call::Call;
+use super::super::call::Call;
 use crate::fields::Fields;
 use crate::generation::Usage;
 use crate::ordered::{object, Json};
