@@ -10,6 +10,7 @@ mod error;
 mod input;
 pub mod members;
 mod names;
+mod place;
 mod scalar;
 mod stream_options;
 mod told;
