@@ -1,5 +1,6 @@
 //! Escape sequences in strings and keys.
 
+use super::find::simple;
 use super::scanner::Scanner;
 use super::strings::Of;
 use super::{Fault, Reader};
@@ -201,20 +202,6 @@ impl Decoded {
     fn is_full(&self) -> bool {
         self.len + 8 > Self::ROOM
     }
-}
-
-/// What the byte behind a backslash stands for, if that is one byte.
-#[inline]
-pub(super) fn simple(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'"' | b'\\' | b'/' => byte,
-        b'n' => b'\n',
-        b't' => b'\t',
-        b'r' => b'\r',
-        b'b' => 8,
-        b'f' => 12,
-        _ => return None,
-    })
 }
 
 #[inline]

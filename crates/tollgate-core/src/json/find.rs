@@ -80,6 +80,42 @@ fn last(rest: &[u8], before: usize, is_ascii: bool, checked: bool) -> Run {
     Run { len: before + rest.len(), end: None, is_ascii }
 }
 
+/// What of a string is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// In bytes as they are written.
+    pub(super) len: usize,
+    /// In bytes of text.
+    pub(super) text: usize,
+}
+
+/// How much of a string is ASCII without control characters, with escapes that stand for one byte: at most
+/// `room` bytes of text, and not to the end of a slice.
+pub(super) fn pass(bytes: &[u8], room: usize) -> Passed {
+    let (mut at, mut escapes) = (0, 0);
+    while at - escapes + Lanes::LEN <= room {
+        let Some(lanes) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+        let lanes = Lanes::of(lanes);
+        let ends = lanes.ends_run(true) | lanes.not_ascii();
+        if ends == 0 {
+            at += Lanes::LEN;
+            continue;
+        }
+        at += first(ends);
+        let mut is_passed = false;
+        while let Some([b'\\', byte]) = bytes.get(at..at + 2) {
+            if simple(*byte).is_none() || at - escapes >= room {
+                break;
+            }
+            (at, escapes, is_passed) = (at + 2, escapes + 1, true);
+        }
+        if !is_passed {
+            break;
+        }
+    }
+    Passed { len: at, text: at - escapes }
+}
+
 /// Where the first quote or bracket (of either kind) is.
 pub(crate) fn quote_or_bracket(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut rest) = (0, bytes);
@@ -192,6 +228,20 @@ fn long_runs(mask: u64) -> u64 {
     sixteen & four << 16
 }
 
+/// What the byte behind a backslash stands for, if that is one byte.
+#[inline]
+pub(super) fn simple(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => byte,
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'b' => 8,
+        b'f' => 12,
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +277,20 @@ mod tests {
                 quote_or_bracket(&bytes),
                 bytes.iter().position(|b| b"\"[]{}".contains(b))
             );
+        }
+
+        /// What is passed over is what a parser reads, and no more than there is room for.
+        #[test]
+        fn text_is_passed_over(
+            text in vec("[a-z ]{1,40}|\\\\[nt\"\\\\/]|\\\\u00e9|é|\n|\"", 0..20), room in 0_usize..300,
+        ) {
+            let text = text.concat();
+            let Passed { len, text: passed } = pass(text.as_bytes(), room);
+            let read: String =
+                serde_json::from_str(&format!("\"{}\"", text.get(..len).unwrap())).unwrap();
+            prop_assert_eq!(read.len(), passed);
+            prop_assert!(passed <= room);
+            prop_assert!(read.is_ascii());
         }
 
         #[test]

@@ -77,6 +77,16 @@ pub(crate) trait Reader {
         self.text(place, &[character]);
     }
 
+    /// How many bytes of the text at hand, which stands at `place`, only count.
+    #[inline]
+    fn passes(&self, _place: Self::Place) -> usize {
+        0
+    }
+
+    /// So many of them come.
+    #[inline]
+    fn pass(&mut self, _place: Self::Place, _bytes: usize) {}
+
     /// Whether of a string at `place` that is not plain the first bytes are wanted. Otherwise they may be
     /// left out.
     #[inline]

@@ -1,7 +1,7 @@
 //! Strings and keys.
 
-use super::escapes::{simple, Escape};
-use super::find::{self, Run};
+use super::escapes::Escape;
+use super::find::{self, simple, Run};
 use super::scanner::{Scanner, State};
 use super::text::JsonString;
 use super::{Container, Fault, Reader};
@@ -122,6 +122,12 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                 let Some(character) = Self::single_escape(bytes, at + run.len + 1) else { break };
                 reader.text_and(place, part, character);
                 at += run.len + 2;
+                let room = reader.passes(place);
+                if room > 0 {
+                    let passed = find::pass(bytes.get(at..).unwrap_or_default(), room);
+                    reader.pass(place, passed.text);
+                    at += passed.len;
+                }
                 run = find::run(bytes.get(at..).unwrap_or_default(), R::STRICT);
             }
         }

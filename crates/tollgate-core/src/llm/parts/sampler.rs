@@ -61,19 +61,26 @@ impl Sampler {
     /// Adds a part of a text that comes in several.
     #[inline]
     pub fn add_part(&mut self, part: &[u8]) {
-        if !self.passes(part.len()) {
+        if !self.pass(part.len()) {
             self.add_slowly(part);
         }
     }
 
     /// Adds so many bytes, if none of them is looked at: nearly all of a long text.
     #[inline]
-    pub fn passes(&mut self, bytes: usize) -> bool {
+    pub fn pass(&mut self, bytes: usize) -> bool {
         let is_passed = self.filled + bytes <= self.passes;
         if is_passed {
             self.filled += bytes;
         }
         is_passed
+    }
+
+    /// How many bytes of the text at hand are not looked at.
+    #[inline]
+    #[must_use]
+    pub fn passes(&self) -> usize {
+        self.passes.saturating_sub(self.filled)
     }
 
     fn add_slowly(&mut self, part: &[u8]) {

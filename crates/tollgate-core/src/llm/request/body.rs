@@ -1,8 +1,9 @@
 //! The body's own members, and those of objects of settings such as Ollama's `options`.
 
-use super::input::{Measure, Place};
+use super::input::Measure;
 use super::members::Holder;
 use super::names::{Known, Names};
+use super::place::Place;
 use super::scalar;
 use super::stream_options::{Options, StreamOptions};
 use super::told::At;

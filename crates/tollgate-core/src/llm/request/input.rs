@@ -1,5 +1,6 @@
 //! How much there is for the model to read, measured without keeping any of it.
 
+use super::place::Place;
 use super::InputSize;
 use crate::json::{Container, JsonString, Scalar};
 use crate::llm::parts::Sampler;
@@ -119,11 +120,30 @@ impl Measure {
     #[inline]
     pub(super) fn text_and(&mut self, place: Place, part: &[u8], character: u8) {
         if place.is_text() {
-            if !self.parts.passes(part.len() + 1) {
+            if !self.parts.pass(part.len() + 1) {
                 self.parts.add_part(part);
                 self.parts.add_part(&[character]);
             }
             self.add_bytes(part.len() + 1);
+        }
+    }
+
+    /// How many bytes of the text at hand only count.
+    #[inline]
+    pub(super) fn passes(&self, place: Place) -> usize {
+        if place.is_text() {
+            self.parts.passes()
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// So many of them come.
+    #[inline]
+    pub(super) fn pass(&mut self, place: Place, bytes: usize) {
+        if place.is_text() {
+            self.parts.pass(bytes);
+            self.add_bytes(bytes);
         }
     }
 
@@ -392,52 +412,6 @@ impl Measure {
             (Place::Source, b"content") => Place::Content,
             _ => Place::Plain,
         }
-    }
-}
-
-/// What a value is to the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Nothing that it reads.
-    Skip,
-    /// A string to be read as it is; anything else is [`Self::Json`].
-    Plain,
-    /// Something that it is shown as JSON, such as a tool's schema.
-    Json,
-    /// The array of messages, or of several such arrays.
-    Chats,
-    /// An element of that.
-    Chat,
-    /// The array of messages; a string is one without a role.
-    Messages,
-    /// One of them.
-    Message,
-    /// What a message says: a string, a part, or an array of these.
-    Content,
-    /// A prompt: a string, an array of token ids, or an array of either of these.
-    Prompt,
-    /// An element of a prompt that is an array.
-    PromptElement,
-    /// llama.cpp's prompt with media.
-    PromptObject,
-    /// Token ids.
-    Tokens,
-    /// An array of images in base64.
-    Images,
-    /// A picture, sound or file, by value or by URL.
-    Media,
-    /// Where Anthropic's API keeps media, and plain text as well, told apart by `type`.
-    Source,
-    /// `type` of a source.
-    SourceKind,
-    /// `data` of a source.
-    SourceData,
-}
-
-impl Place {
-    /// Whether a string that stands here is for the model to read.
-    fn is_text(self) -> bool {
-        !matches!(self, Self::Skip | Self::Media | Self::Source | Self::Images | Self::SourceKind)
     }
 }
 

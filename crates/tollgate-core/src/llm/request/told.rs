@@ -1,9 +1,9 @@
 //! What the reader of JSON tells of a body.
 
 use super::body::Body;
-use super::input::Place;
 use super::members::Holder;
 use super::names::Names;
+use super::place::Place;
 use super::stream_options::{self, Options, StreamOptions};
 use super::{RequestError, MAX_DEPTH, MAX_MODEL_LEN};
 use crate::json::{Container, JsonString, Reader, Scalar, Stop};
@@ -193,6 +193,22 @@ impl Reader for Body {
                 self.text(place, part);
                 self.text(place, &[character]);
             }
+        }
+    }
+
+    #[inline]
+    fn passes(&self, place: At) -> usize {
+        match place {
+            At::Walk(place) => self.measure.passes(place),
+            At::Refused => usize::MAX,
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn pass(&mut self, place: At, bytes: usize) {
+        if let At::Walk(place) = place {
+            self.measure.pass(place, bytes);
         }
     }
 

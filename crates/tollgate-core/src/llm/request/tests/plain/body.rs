@@ -9,9 +9,9 @@ use super::scalar::{Model, Scalar, ScalarValue};
 use super::stream_options;
 use crate::llm::request::stream_options::StreamOptions;
 
-use crate::llm::request::input::Place;
 use crate::llm::request::members::Holder;
 use crate::llm::request::names::Known;
+use crate::llm::request::place::Place;
 use crate::llm::request::{members, InputSize, LlmRequest, RequestError, MAX_CHOICES};
 use crate::llm::{Endpoint, Engine};
 

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::llm::parts::Sampler;
-use crate::llm::request::input::Place;
+use crate::llm::request::place::Place;
 use crate::llm::request::{InputSize, RequestError, MAX_DEPTH};
 
 /// What has been measured of a body so far, and how deep in it the reader is.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::body::Name;
 use super::input::{Measure, Walk};
 use super::names::Names;
-use crate::llm::request::input::Place;
+use crate::llm::request::place::Place;
 use crate::llm::request::stream_options::{IncludeUsage, StreamOptions, KNOWN};
 use crate::llm::request::RequestError;
 
