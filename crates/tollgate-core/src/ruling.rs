@@ -15,16 +15,15 @@
 //! in the phase, after. Both are the business of the location where that happens, so that it lifts no
 //! refusal that the same policy gave elsewhere, and counts for nothing where the request is led to.
 //!
-//! ```text
-//!               decide           decide, fail
-//!  Undecided ----------> Admitted ----------> Denied(InOurWords) <-----+
-//!      |   \                ^  ^                |        |      |      |
-//!      |    \ grant         |  | grant, decide  |        | put  | tell |
-//!      |     +--------------+  +----------------+        v      +------+
-//!      |          decide, fail                  |    Made --take--> Sent
-//!      +--------------------------------------->|
-//!                                               +--give_page--> Operators --tell--> InOurWords
-//! ```
+//! | transition  | from                     | to                                                       |
+//! |-------------|--------------------------|----------------------------------------------------------|
+//! | `decide`    | any                      | `Admitted(Us)`, or `Denied` in our words                 |
+//! | `fail`      | any                      | `Denied` for a bug; who gets the operator's page keeps it |
+//! | `grant`     | `Undecided`, `Denied`    | `Admitted(AnotherModule)`                                |
+//! | `tell`      | `Denied`                 | `Denied` in our words                                    |
+//! | `give_page` | `Denied`                 | `Denied` with the operator's page                        |
+//! | `put`       | `Denied`                 | `Denied`, our answer made                                |
+//! | `take`      | `Denied`, our answer made| `Denied`, our answer sent                                |
 
 use crate::decision::{Decision, Reason};
 
