@@ -34,6 +34,8 @@ pub use hold::Part;
 pub use reading::{Reading, Said};
 pub use settle::{settle, Terms};
 
+#[cfg(test)]
+use super::{Endpoint, Engine};
 use documents::Documents;
 use events::Events;
 
