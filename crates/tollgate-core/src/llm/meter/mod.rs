@@ -213,6 +213,8 @@ fn pass_all(buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
 }
 
 #[cfg(test)]
+mod choices_tests;
+#[cfg(test)]
 mod hides_tests;
 #[cfg(test)]
 mod numbers_tests;
