@@ -3,8 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::conf::LocConf;
-
 /// A place where a panic can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Callback {
@@ -42,14 +40,14 @@ static FILES: AtomicBool = AtomicBool::new(false);
 
 /// Panics if the location says so, with a payload that must show up nowhere.
 #[allow(clippy::panic)]
-pub(crate) fn at(conf: &LocConf, callback: Callback) {
-    if conf.planted == Some(Callback::Timer) {
+pub(crate) fn at(planted: Option<Callback>, callback: Callback) {
+    if planted == Some(Callback::Timer) {
         TIMER.store(true, Ordering::Relaxed);
     }
-    if conf.planted == Some(Callback::Files) {
+    if planted == Some(Callback::Files) {
         FILES.store(true, Ordering::Relaxed);
     }
-    if conf.planted == Some(callback) {
+    if planted == Some(callback) {
         panic!("planted-secret-payload");
     }
 }

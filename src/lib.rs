@@ -1,70 +1,171 @@
 //! Tollgate: API keys, JWTs, limits and an audit log in front of an LLM inference server, inside the
 //! nginx worker.
 //!
-//! A request goes through these files from top to bottom:
+//! This file is the table of contents: what nginx calls, and which function does it.
 //!
-//! | phase         | file                   | what happens                                             |
-//! |---------------|------------------------|----------------------------------------------------------|
-//! | POST_READ     | [`request_id`]         | the error log has its id from here on                    |
-//! | PREACCESS     | [`identity`]           | what the client says about himself is taken off          |
-//! | ACCESS        | [`access`]             | may they? the order of what follows                      |
-//! |               | [`authentication`]     | credential, principal                                    |
-//! |               | [`auth_failures`]      | wrong credentials are counted                            |
-//! |               | [`waiting`]            | for a [`provider`] of keys, or an [`introspector`]       |
-//! |               | [`request_body`]       | what is asked for? read for authenticated clients only   |
-//! |               | [`estimate`]           | what may that take? by what was learned of its like      |
-//! |               | [`admission`]          | reserve on every limit, all or nothing                   |
-//! |               | [`queue`]              | wait for a concurrency slot                              |
-//! | after each    | [`refusal`]            | who was refused stays refused, wherever nginx leads him  |
-//! | PRECONTENT    | [`identity`]           | identity headers set, credential stripped                |
-//! | header filter | [`response`]           | ratelimit headers; the body of a refusal                 |
-//! | body filter   | [`response`]           | usage read as the answer streams, into its [`metering`]  |
-//! |               | [`settlement`]         | at its end: settle the [`reservation`], free its slots   |
-//! | LOG           | [`audit`]              | one audit line; what ended otherwise is settled          |
+//! * [`conf`]: what nginx.conf says;
+//! * [`request`]: what happens to a request, phase by phase;
+//! * [`keys`]: what credentials are judged by, and how it stays current;
+//! * [`zone`]: the limits and counters that all workers see;
+//! * [`worker`]: what a worker does beside its requests.
 //!
-//! Before there are any, [`key_file`] tells who could change a file of keys, by what is
-//! mounted where ([`mounts`]). Beside requests, [`upkeep`]
-//! frees what dead workers held, and has a [`state_writer`] write the [`state_file`]; [`watch`] looks for
-//! changes of the files that keys are in, which are [`live`], and tells in the [`status`] file
-//! what is in force; [`revocation`] cuts off requests whose credential is taken back.
-//!
-//! What is decided, and how, is in `tollgate-core`. All code that the compiler can't check is in [`ffi`], which calls
-//! the functions of the other files.
+//! What is decided, and how, is in `tollgate-core`. What has to do with nginx's C interface is in the crate
+//! `nginx`, for which [`types`] has short names.
+#![deny(unsafe_code)]
 
-mod access;
-mod admission;
-mod asks;
-mod audit;
-mod auth_failures;
-mod authentication;
+mod clock;
 mod conf;
-mod estimate;
+#[allow(unsafe_code)]
+mod exports;
 #[cfg(debug_assertions)]
 mod faults;
-mod ffi;
-mod identity;
-mod introspector;
-mod key_file;
-mod live;
-mod metering;
-mod mounts;
-mod per_server;
-mod provider;
-mod queue;
+mod keys;
+mod per_worker;
 mod random;
-mod refusal;
-mod request_body;
-mod request_id;
-mod reservation;
-mod response;
-mod revocation;
-mod settlement;
-mod state;
-mod state_file;
-mod state_writer;
-mod status;
-mod upkeep;
-mod variables;
-mod waiting;
-mod watch;
+mod request;
+mod types;
 mod worker;
+mod zone;
+
+use nginx::conf::{ConfContext, ConfError, Position};
+use nginx::process::Processes;
+use nginx::{Header, Kept, Module, Types, Verdict};
+
+use conf::{LocConf, MainConf};
+use request::state::State;
+use request::{access, answer, audit, id, identity, meter, settlement, variables};
+use types::{Command, Request, Server, Tollgate};
+use worker::{status, upkeep, watch};
+
+impl Types for Tollgate {
+    const NAME: &'static str = "tollgate";
+
+    type Main = MainConf;
+    type Loc = LocConf;
+    type State = State;
+    type Zone = zone::Limits;
+
+    fn log_id(state: &State) -> Kept {
+        state.request_id
+    }
+}
+
+impl Module for Tollgate {
+    const DIRECTIVES: &'static [Command] = &conf::directives::DIRECTIVES;
+    const VARIABLES: &'static [&'static str] = &variables::NAMES;
+
+    // Configuration.
+
+    fn note(conf: &mut LocConf, directive: &str, position: Position) {
+        conf.note(directive, position);
+    }
+
+    fn merge(
+        cx: &ConfContext<'_>,
+        parent: &LocConf,
+        own: &mut LocConf,
+        main: &mut MainConf,
+    ) -> Result<(), ConfError> {
+        own.merge(cx, parent, main)
+    }
+
+    fn in_use(main: &MainConf) -> bool {
+        main.in_use()
+    }
+
+    fn complete(main: &MainConf, cx: &ConfContext<'_>, servers: &[Server<'_>]) {
+        main.finish(cx, servers);
+    }
+
+    // Processes.
+
+    fn takes_effect(conf: Option<(&MainConf, &Processes)>) {
+        match conf {
+            Some((main, processes)) => status::begin(main, processes),
+            None => status::end(),
+        }
+    }
+
+    fn master_ends() {
+        status::end();
+    }
+
+    fn worker_starts(main: &MainConf) {
+        watch::start(main);
+        upkeep::start(main);
+    }
+
+    fn worker_ends() {
+        status::leave();
+        watch::stop();
+        upkeep::stop();
+    }
+
+    // Phases of a request.
+
+    fn early_id<'r>(r: Request<'r>) -> Option<&'r [u8]> {
+        id::early(r)
+    }
+
+    fn preaccess(r: Request<'_>) -> Verdict {
+        settlement::before_post_action(r);
+        identity::silence(r);
+        Verdict::Declined
+    }
+
+    fn access(r: Request<'_>) -> Verdict {
+        access::judge(r)
+    }
+
+    fn precontent(r: Request<'_>) -> Option<Verdict> {
+        identity::seal(r)
+    }
+
+    fn log(r: Request<'_>) {
+        audit::write(r);
+    }
+
+    fn fail(r: Request<'_>) -> Verdict {
+        access::fail(r)
+    }
+
+    fn variable<'r>(index: usize, r: Request<'r>) -> Option<&'r [u8]> {
+        variables::value(index, r)
+    }
+
+    fn variable_failed(r: Request<'_>) {
+        variables::failed(r);
+    }
+
+    // Its answer.
+
+    type Reader = meter::Metering;
+
+    fn headers(r: Request<'_>) -> Option<Header> {
+        answer::headers(r)
+    }
+
+    fn abandon(r: Request<'_>) -> bool {
+        answer::abandon(r)
+    }
+
+    fn body<'r>(r: Request<'r>) -> Option<&'r [u8]> {
+        answer::body(r)
+    }
+
+    fn owes_body(r: Request<'_>) -> bool {
+        answer::owes_body(r)
+    }
+
+    fn reader(state: &mut State) -> Option<&mut meter::Metering> {
+        state.metering.as_deref_mut().filter(|metering| metering.is_reading())
+    }
+
+    fn is_wanted_without_client(state: &State, has_begun: bool) -> bool {
+        state.metering.as_ref().is_some_and(|metering| !metering.stream || has_begun)
+    }
+
+    fn answer_ends(r: Request<'_>) {
+        settlement::end(r);
+    }
+}

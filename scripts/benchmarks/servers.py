@@ -1,5 +1,6 @@
 """The module, an nginx that it fits, a backend and credentials."""
 
+import contextlib
 import os
 import pathlib
 import shlex
@@ -8,13 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 CONFIGURATION = """
-{load_module}
+{load_modules}
 daemon off;
-master_process {master};
 worker_processes {workers};
 pid nginx.pid;
 error_log error.log error;
@@ -28,16 +29,18 @@ http {{
     {http}
     server {{
         listen 127.0.0.1:{port};
+        client_body_buffer_size 1m;
         location / {{
             {location}
             proxy_pass http://engine;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            client_body_buffer_size 1m;
         }}
     }}
 }}
 """
+
+LUA_MODULES = [f"/usr/lib/nginx/modules/{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module")]
 
 
 def run(*command):
@@ -77,18 +80,59 @@ def stop(process):
     process.wait()
 
 
+def write_configuration(bench, folder, port, http, location, workers=1, engine_port=None):
+    """Writes nginx.conf into the folder."""
+    modules = [bench.module] if "tollgate" in http else LUA_MODULES if "lua" in http else []
+    text = CONFIGURATION.format(
+        load_modules="\n".join(f"load_module {module};" for module in modules),
+        workers=workers,
+        engine=engine_port or bench.engine_port,
+        port=port,
+        http=http,
+        location=location,
+    )
+    if os.geteuid() == 0:
+        # Workers of another user could not write into the folder.
+        text = "user root;" + text
+    (folder / "nginx.conf").write_text(text)
+
+
+def nginx_command(nginx, folder):
+    return [nginx, "-p", f"{folder}/", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+
+
+def worker_of(master, patience=60):
+    """The pid of the one worker of this process."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        if len(children) == 1:
+            return int(children[0])
+        time.sleep(0.05)
+    sys.exit("bench: nginx has no worker, or several")
+
+
+def programs(target):
+    """What is measured: where the environment names it, that; else what scripts/build makes."""
+    names = ("TOLLGATE_NGINX", "TOLLGATE_MODULE", "TOLLGATE_MOCK_ENGINE", "TOLLGATE_CLI")
+    if all(os.environ.get(name) for name in names):
+        return {name: os.environ[name] for name in names}
+    build = run(ROOT / "scripts/build", target)
+    return dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+
+
 class Bench:
     """The module, an nginx that it fits, a backend and credentials."""
 
     def __init__(self, target, folder):
-        build = run(ROOT / "scripts/build", target)
-        paths = dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
+        paths = programs(target)
         self.port = None  # where nginx listens
         self.module, self.nginx = paths["TOLLGATE_MODULE"], paths["TOLLGATE_NGINX"]
+        self.mock_engine = paths["TOLLGATE_MOCK_ENGINE"]
         self.folder = pathlib.Path(folder)
         self.engine_port = free_port()
         self.engine = subprocess.Popen(
-            [paths["TOLLGATE_MOCK_ENGINE"], "--listen", f"127.0.0.1:{self.engine_port}"],
+            [self.mock_engine, "--listen", f"127.0.0.1:{self.engine_port}"],
             stdout=subprocess.DEVNULL,
         )
         wait_for(self.engine_port, self.engine)
@@ -103,29 +147,42 @@ class Bench:
             "--client", "acme", "--tier", "pro", "--expires", "30d",
         ).strip()
 
+    @contextlib.contextmanager
+    def streaming_engine(self, tokens, pace_ms):
+        """The port of a mock engine whose answers have so many tokens, one each so many milliseconds."""
+        port = free_port()
+        engine = subprocess.Popen(
+            [self.mock_engine, "--listen", f"127.0.0.1:{port}", "--tokens", str(tokens),
+             "--token-delay-ms", str(pace_ms)],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, engine)
+            yield port
+        finally:
+            engine.terminate()
+            engine.wait()
+
+    def answer_to(self, path, body=None):
+        """What the mock engine says."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.engine_port}{path}", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode()
+
     def configure(self, http, location, workers=1, engine_port=None):
         """Writes nginx's configuration, in front of the mock engine or of another one."""
         self.port = free_port()
-        text = CONFIGURATION.format(
-            load_module=f"load_module {self.module};" if "tollgate" in http else "",
-            master="on" if workers > 1 else "off",
-            workers=workers,
-            engine=engine_port or self.engine_port,
-            port=self.port,
-            http=http,
-            location=location,
-        )
-        if os.geteuid() == 0:
-            # Workers of another user could not write into the folder.
-            text = "user root;" + text
-        (self.folder / "nginx.conf").write_text(text)
+        write_configuration(self, self.folder, self.port, http, location, workers, engine_port)
+
+    def version(self):
+        said = subprocess.run([self.nginx, "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr
+        return said.split()[-1]
 
     def errors(self):
         log = self.folder / "error.log"
         return log.read_text() if log.exists() else ""
 
     def command(self):
-        return [
-            self.nginx, "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log",
-            "-c", f"{self.folder}/nginx.conf",
-        ]
+        return nginx_command(self.nginx, self.folder)

@@ -1,14 +1,16 @@
 //! Who is let in with an API key: the keys files, and what is told of them.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::following::Following;
+use super::rules::Tier;
 use super::settings::{Given, Settings};
-use super::MainConf;
-use crate::ffi::clock::precise_now;
-use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::shared_block::Mapping;
-use crate::key_file::KeyFile;
-use crate::live::{Content, Follow, Live, Remark, Source};
+use crate::clock::precise_now;
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::{Content, Follow, Live, Remark, Source};
+use nginx::conf::{ConfContext, ConfError, Position};
+use shared_block::Mapping;
 use tollgate_core::keys;
 use tollgate_core::status::SetKind;
 
@@ -61,12 +63,21 @@ impl Source for KeysFile {
     }
 }
 
+/// The keys files that were read: each once.
+#[derive(Default)]
+pub(super) struct KeysFiles {
+    files: Vec<(String, Rc<ApiKeys>)>,
+    /// Those of which it was said that some of their keys have no tier.
+    warned: HashSet<String>,
+}
+
 pub(super) fn load_keys(
     cx: &ConfContext<'_>,
     settings: &Settings,
-    main: &mut MainConf,
+    tiers: &[Rc<Tier>],
+    (loaded, following): (&mut KeysFiles, &mut Following),
     has_default_tier: bool,
-    on: &Place,
+    on: &Position,
 ) -> Result<Rc<ApiKeys>, ConfError> {
     let Some(Given { value: path, place }) = &settings.api_keys else {
         return Err(ConfError::new(format!(
@@ -74,21 +85,21 @@ pub(super) fn load_keys(
              or choose another \"tollgate_auth\" {on}"
         )));
     };
-    let known = main.loaded.keys_files.iter().find(|(other, _)| other == path);
+    let known = loaded.files.iter().find(|(other, _)| other == path);
     let is_new = known.is_none();
     let keys = match known {
         Some((_, keys)) => Rc::clone(keys),
         None => {
-            let tiers = main.tiers.iter().map(|tier| tier.name.clone()).collect();
-            let loaded = Live::load(KeysFile { path: [path.clone()], tiers });
-            let (keys, refused) = loaded.map_err(|error| {
+            let tiers = tiers.iter().map(|tier| tier.name.clone()).collect();
+            let read = Live::load(KeysFile { path: [path.clone()], tiers });
+            let (keys, refused) = read.map_err(|error| {
                 ConfError::new(format!("\"tollgate_api_keys\": {error} {place}"))
             })?;
             tell_refused(cx, &refused, &keys, place)?;
             let keys = Rc::new(keys);
             let file = KeyFile::new("tollgate_api_keys", path, place, false);
-            main.follow(Rc::clone(&keys) as Rc<dyn Follow>, vec![file]);
-            main.loaded.keys_files.push((path.clone(), Rc::clone(&keys)));
+            following.add(Rc::clone(&keys) as Rc<dyn Follow>, vec![file]);
+            loaded.files.push((path.clone(), Rc::clone(&keys)));
             keys
         }
     };
@@ -103,7 +114,7 @@ pub(super) fn load_keys(
         )));
     }
     let without_tier = set.without_tier();
-    if without_tier > 0 && !has_default_tier && main.loaded.warned.insert(path.clone()) {
+    if without_tier > 0 && !has_default_tier && loaded.warned.insert(path.clone()) {
         cx.log().warn(format_args!(
             "{without_tier} of {} keys in \"{path}\" name no tier and will be refused; add \
              \"tollgate_default_tier NAME;\" {place}",
@@ -130,7 +141,7 @@ fn tell_refused(
     cx: &ConfContext<'_>,
     refused: &[Remark],
     keys: &ApiKeys,
-    place: &Place,
+    place: &Position,
 ) -> Result<(), ConfError> {
     for Remark { text, is_mistake } in refused {
         match is_mistake {
@@ -153,7 +164,7 @@ fn tell_refused(
 }
 
 /// Tells what else the operator should know of files.
-pub(super) fn tell_warnings<S: Source>(cx: &ConfContext<'_>, live: &Live<S>, place: &Place) {
+pub(super) fn tell_warnings<S: Source>(cx: &ConfContext<'_>, live: &Live<S>, place: &Position) {
     for warning in &live.first().warnings {
         cx.log().warn(format_args!("{warning} {place}"));
     }

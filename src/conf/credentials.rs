@@ -4,16 +4,16 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::api_keys::tell_warnings;
+use super::following::Following;
 use super::settings::{Auth, Given, Settings, TokenSource};
-use super::MainConf;
-use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::request::Request;
-use crate::ffi::shared_block::Mapping;
-use crate::introspector::Introspector;
-use crate::key_file::KeyFile;
-use crate::live::{Content, Follow, Live, LoadError, Source};
-use crate::per_server::PerServer;
-use crate::provider::KeyProvider;
+use crate::keys::introspection::Introspector;
+use crate::keys::jwks::KeyProvider;
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::{Content, Follow, Live, LoadError, Source};
+use crate::keys::per_server::PerServer;
+use crate::types::Request;
+use nginx::conf::{ConfContext, ConfError, Position};
+use shared_block::Mapping;
 use tollgate_core::jwt;
 use tollgate_core::status::SetKind;
 
@@ -142,9 +142,16 @@ pub(super) fn check_tokens_are_wanted(settings: &Settings) -> Result<(), ConfErr
 }
 
 /// Where the provider is that is asked about tokens.
-fn introspection(settings: &Settings) -> Option<(&TokenSource, &Place)> {
+fn introspection(settings: &Settings) -> Option<(&TokenSource, &Position)> {
     let given = settings.introspection_request.as_ref()?;
     Some((given.value.as_ref()?, &given.place))
+}
+
+/// What tokens are judged by, of each set of settings once.
+#[derive(Default)]
+pub(super) struct Judges {
+    verifiers: Vec<(Settings, Rc<Verifier>)>,
+    introspectors: Vec<(Settings, Rc<PerServer<Introspector>>)>,
 }
 
 /// Who tells what opaque tokens are worth.
@@ -152,8 +159,8 @@ pub(super) fn load_introspector(
     cx: &ConfContext<'_>,
     settings: &Settings,
     auth: &Auth,
-    main: &mut MainConf,
-    on: &Place,
+    loaded: &mut Judges,
+    on: &Position,
 ) -> Result<Option<Rc<PerServer<Introspector>>>, ConfError> {
     let (asked, place) = match introspection(settings) {
         Some(asked) if auth.has_tokens() => asked,
@@ -166,7 +173,7 @@ pub(super) fn load_introspector(
         _ => return Ok(None),
     };
     let concerned = concerning_tokens(settings);
-    let known = main.loaded.introspectors.iter().find(|(other, _)| *other == concerned);
+    let known = loaded.introspectors.iter().find(|(other, _)| *other == concerned);
     if let Some((_, known)) = known {
         return Ok(Some(Rc::clone(known)));
     }
@@ -177,7 +184,7 @@ pub(super) fn load_introspector(
     let cache_secs = settings.introspection_cache_secs.unwrap_or(DEFAULT_INTROSPECTION_CACHE_SECS);
     let uri = asked.name.clone();
     let introspector = PerServer::new(move || Introspector::new(&uri, policy.clone(), cache_secs));
-    main.loaded.introspectors.push((concerned, Rc::clone(&introspector)));
+    loaded.introspectors.push((concerned, Rc::clone(&introspector)));
     Ok(Some(introspector))
 }
 
@@ -185,8 +192,8 @@ pub(super) fn load_introspector(
 pub(super) fn load_verifier(
     cx: &ConfContext<'_>,
     settings: &Settings,
-    main: &mut MainConf,
-    on: &Place,
+    (loaded, following): (&mut Judges, &mut Following),
+    on: &Position,
 ) -> Result<Option<Rc<Verifier>>, ConfError> {
     let request = settings.jwt_key_request.as_ref();
     let request = request.and_then(|given| given.value.as_ref().map(|from| (from, &given.place)));
@@ -207,7 +214,7 @@ pub(super) fn load_verifier(
         _ => {}
     }
     let concerned = concerning_tokens(settings);
-    if let Some((_, known)) = main.loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
+    if let Some((_, known)) = loaded.verifiers.iter().find(|(other, _)| *other == concerned) {
         return Ok(Some(Rc::clone(known)));
     }
     let policy = token_policy(settings)?;
@@ -223,7 +230,7 @@ pub(super) fn load_verifier(
         (None, None) => {}
     }
     let keys = match (&settings.jwt_key_files, request) {
-        (Some(files), _) => TokenKeys::Files(load_key_files(cx, settings, files, main)?),
+        (Some(files), _) => TokenKeys::Files(load_key_files(cx, settings, files, following)?),
         (None, Some((from, _))) => {
             let lifetime = settings.jwt_key_cache.unwrap_or_default();
             let (from, algorithms) = (from.clone(), policy.algorithms);
@@ -234,7 +241,7 @@ pub(super) fn load_verifier(
         (None, None) => return Ok(None),
     };
     let verifier = Rc::new(Verifier { keys, policy });
-    main.loaded.verifiers.push((concerned, Rc::clone(&verifier)));
+    loaded.verifiers.push((concerned, Rc::clone(&verifier)));
     Ok(Some(verifier))
 }
 
@@ -245,7 +252,7 @@ fn check_bindings(
     keys: &[TokenSource],
     others: &[TokenSource],
     policy: &jwt::Policy,
-    place: &Place,
+    place: &Position,
 ) -> Result<(), ConfError> {
     match jwt::check_bindings(&named(keys), &named(others), policy) {
         Ok(None) => Ok(()),
@@ -265,7 +272,7 @@ fn load_key_files(
     cx: &ConfContext<'_>,
     settings: &Settings,
     Given { value: sources, place }: &Given<Vec<TokenSource>>,
-    main: &mut MainConf,
+    following: &mut Following,
 ) -> Result<Rc<Live<KeyFiles>>, ConfError> {
     let algorithms = settings.jwt_algorithms.as_ref();
     let files = KeyFiles {
@@ -290,7 +297,7 @@ fn load_key_files(
     let files = paths
         .iter()
         .map(|path| KeyFile::new("tollgate_jwt_key_file", path, place, holds_secret(path)));
-    main.follow(Rc::clone(&keys) as Rc<dyn Follow>, files.collect());
+    following.add(Rc::clone(&keys) as Rc<dyn Follow>, files.collect());
     Ok(keys)
 }
 

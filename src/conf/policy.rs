@@ -1,6 +1,5 @@
 //! What holds in a location: its settings, resolved and checked.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,16 +7,17 @@ use std::sync::Arc;
 use super::api_keys::{self, ApiKeys};
 use super::credentials::{self, Verifier};
 use super::files;
+use super::loaded::{Loaded, RuleUse};
+use super::main::MainConf;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
     AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
     Upgrade,
 };
-use super::MainConf;
-use crate::ffi::conf::{ConfContext, ConfError, Place};
-use crate::ffi::open_file::LogFile;
-use crate::introspector::Introspector;
-use crate::per_server::PerServer;
+use crate::keys::introspection::Introspector;
+use crate::keys::per_server::PerServer;
+use nginx::conf::{ConfContext, ConfError};
+use nginx::file::{LogFile, Title};
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
@@ -91,30 +91,6 @@ impl Guess {
     }
 }
 
-/// What was read while the configuration was put together: each file once.
-#[derive(Default)]
-pub(crate) struct Loaded {
-    pub(super) keys_files: Vec<(String, Rc<ApiKeys>)>,
-    pub(super) verifiers: Vec<(Settings, Rc<Verifier>)>,
-    pub(super) introspectors: Vec<(Settings, Rc<PerServer<Introspector>>)>,
-    audit_logs: Vec<Rc<LogFile>>,
-    tiers: Option<Rc<[Rc<Tier>]>>,
-    /// Keys files of which it was said that some of their keys have no tier.
-    pub(super) warned: HashSet<String>,
-    pub(super) applied: HashSet<Arc<str>>,
-    pub(super) uses: Vec<RuleUse>,
-    pub(super) in_use: bool,
-}
-
-/// A rule that is applied somewhere.
-pub(super) struct RuleUse {
-    pub(super) rule: Rc<LimitRule>,
-    /// Of the `tollgate_apply`.
-    pub(super) place: Place,
-    /// What is known of requests there.
-    pub(super) knowledge: rule_key::Knowledge,
-}
-
 impl Policy {
     /// The policy that `settings` make; `None` where the module is off.
     pub(super) fn resolve(
@@ -126,7 +102,7 @@ impl Policy {
             return Ok(None);
         };
         main.loaded.in_use = true;
-        if main.zone.is_none() {
+        if main.following.zone.is_none() {
             return Err(ConfError::new(format!(
                 "\"tollgate on\" needs shared memory; add \"tollgate_zone zone=tollgate:10m;\" to \
                  the http block {on}"
@@ -149,15 +125,25 @@ impl Policy {
             }
         };
         let api_keys = match auth.api_key {
-            true => Some(api_keys::load_keys(cx, settings, main, default_tier.is_some(), on)?),
+            true => {
+                let known = (&mut main.loaded.keys_files, &mut main.following);
+                let has_default_tier = default_tier.is_some();
+                Some(api_keys::load_keys(cx, settings, &tiers, known, has_default_tier, on)?)
+            }
             false => None,
         };
         credentials::check_tokens_are_wanted(settings)?;
         let jwt = match auth.jwt {
-            true => credentials::load_verifier(cx, settings, main, on)?,
+            true => {
+                let known = (&mut main.loaded.judges, &mut main.following);
+                credentials::load_verifier(cx, settings, known, on)?
+            }
             false => None,
         };
-        let introspector = credentials::load_introspector(cx, settings, &auth, main, on)?;
+        let introspector = {
+            let known = &mut main.loaded.judges;
+            credentials::load_introspector(cx, settings, &auth, known, on)?
+        };
         let anonymous = auth.is_none();
         let limits = applied_limits(settings, main)?;
         // Where nobody authenticates, nobody fails to, either.
@@ -343,11 +329,13 @@ fn audit_log(
         }
         return Ok(Some(Rc::clone(log)));
     }
+    const TITLE: Title =
+        Title { module: "tollgate", log: "audit log", directive: "tollgate_audit_log" };
     let failed = |problem: &dyn fmt::Display| {
         ConfError::new(format!("\"tollgate_audit_log\": {problem} {place}"))
     };
     let doubt = files::check(&cx.prefix_path(path)?, Use::Log).map_err(|error| failed(&error))?;
-    let log = LogFile::open(cx, path, *buffering).map_err(|error| failed(&error))?;
+    let log = LogFile::open(cx, TITLE, path, *buffering).map_err(|error| failed(&error))?;
     let shared = (log.is_shared() && !path.starts_with("/dev/")).then(|| {
         format!(
             "\"{}\" is the file of another log, whose lines would be among those of JSON; give it a \

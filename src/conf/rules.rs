@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::ffi::complex_value::ComplexValue;
-use crate::ffi::conf::{parse_time_ms, ConfError, Place};
+use nginx::conf::ComplexValue;
+use nginx::conf::{parse_time_ms, ConfError, Position};
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
@@ -248,7 +248,7 @@ pub(crate) struct Tier {
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
     pub(crate) default_price: Option<Price>,
-    pub(crate) place: Place,
+    pub(crate) place: Position,
 }
 
 impl Tier {
@@ -277,7 +277,7 @@ pub(crate) struct LimitRule {
     pub(crate) key_text: String,
     pub(crate) limits: LimitSet,
     pub(crate) auth_failures: Vec<Bucket>,
-    pub(crate) place: Place,
+    pub(crate) place: Position,
 }
 
 /// What a `tollgate_limit` is counted by.
@@ -291,4 +291,11 @@ pub(crate) enum KeySource {
     Authenticated(ComplexValue),
     /// Any other expression.
     Expression(ComplexValue),
+}
+
+/// A tier whose block is being read.
+pub(super) struct Draft {
+    pub(super) tier: Tier,
+    /// Inside a `model` block.
+    pub(super) model: Option<ModelBlock>,
 }

@@ -1,7 +1,7 @@
 //! What one level of the configuration says. A value is inherited where a level is silent.
 
-use crate::ffi::conf::Place;
-use crate::ffi::open_file::Buffering;
+use nginx::conf::Position;
+use nginx::file::Buffering;
 use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
@@ -38,7 +38,7 @@ impl Default for Auth {
 #[derive(Clone, Debug)]
 pub(crate) struct Given<T> {
     pub(crate) value: T,
-    pub(crate) place: Place,
+    pub(crate) place: Position,
 }
 
 // Two levels that say the same say the same, wherever they say it.

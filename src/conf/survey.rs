@@ -1,11 +1,11 @@
 //! What shows only when all of `http` has been read: directives that other ones keep from having an
 //! effect.
 
+use super::location::LocConf;
 use super::settings::Given;
 use super::warnings::Warnings;
-use super::LocConf;
-use crate::ffi::conf::Place;
-use crate::ffi::locations::{Found, HeaderRules, Location, Server};
+use crate::types::{Found, Location, Server};
+use nginx::conf::{HeaderRules, Position};
 use tollgate_core::nginx_text::header_name;
 
 /// Tells what the servers do that isn't meant.
@@ -91,7 +91,7 @@ fn of_headers(server: &Server<'_>, conf: &LocConf) -> Vec<String> {
 }
 
 /// Where providers are asked.
-fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Place)> {
+fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Position)> {
     let Some(policy) = conf.policy() else { return Vec::new() };
     let keys = conf.settings.jwt_key_request.as_ref().filter(|_| policy.jwt.is_some());
     let tokens = conf.settings.introspection_request.as_ref();
@@ -104,7 +104,12 @@ fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Place)> {
     asked.collect()
 }
 
-fn of_question(server: &Server<'_>, directive: &str, uri: &str, place: &Place) -> Option<String> {
+fn of_question(
+    server: &Server<'_>,
+    directive: &str,
+    uri: &str,
+    place: &Position,
+) -> Option<String> {
     let (file, line) = (&server.header.file, server.header.line);
     let here = format!("the server in {file}:{line}");
     let remedy = format!(

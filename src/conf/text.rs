@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::nginx_text::text::{read, Directive, Files};
 
 /// The largest text that is read, in bytes, with all that is included.

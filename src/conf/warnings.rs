@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 
 /// So many of each kind are told.
 const SHOWN: usize = 10;

@@ -15,10 +15,10 @@
 pub mod address;
 #[path = "../../tollgate-core/src/clock.rs"]
 pub mod clock;
-#[path = "../../tollgate-core/src/decimal.rs"]
-mod decimal;
 #[path = "../../tollgate-core/src/money.rs"]
 pub mod money;
+#[path = "../../tollgate-core/src/short_text.rs"]
+mod short_text;
 
 #[macro_use]
 mod atomics;

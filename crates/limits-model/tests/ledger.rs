@@ -44,6 +44,7 @@ impl Zone {
         self.ledger().reclaim(
             MonoNanos(u64::MAX),
             |process| !dead.contains(&process.pid),
+            |_| (),
             |slot| self.slots.get(slot as usize),
             &self.lock,
         )
@@ -97,7 +98,7 @@ fn two_takers() {
         let (one, other) = (thread::spawn(run(1)), run(2));
         let other = other();
         let one = one.join().unwrap();
-        assert_eq!(zone.ledger().leave(one, |_| None, &zone.lock), 0);
+        assert_eq!(zone.ledger().leave(one, |_| (), |_| None, &zone.lock), 0);
         zone.assert_whole(other, Vec::new());
     });
 }

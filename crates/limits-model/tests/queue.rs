@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use limits_model::clock::MonoNanos;
 use limits_model::exhaustive::atomics::{mortal, AtomicU64, Mutex};
-use limits_model::exhaustive::limits::{Holder, Ledger, NoPlace, Process, Waiting};
+use limits_model::exhaustive::limits::{Holder, Ledger, NoPlace, Process, Queue, Waiting};
 use limits_model::races::{is_caught, Race};
 use loom::thread;
 
@@ -28,16 +28,20 @@ impl Zone {
         Ledger::new(&self.words).unwrap()
     }
 
+    fn queue(&self) -> Queue<'_> {
+        Queue::new(&self.words).unwrap()
+    }
+
     fn register(&self, pid: u32) -> Holder {
         self.ledger().register(Process { pid, started: 0 }, &self.lock).unwrap()
     }
 
     fn enqueue(&self, holder: &Holder, limit: usize) -> Result<Waiting, NoPlace> {
-        self.ledger().queue().enqueue(holder, KEY, limit, &self.lock)
+        self.queue().enqueue(holder, KEY, limit, &self.lock)
     }
 
     fn rank(&self, waiting: &Waiting) -> usize {
-        self.ledger().queue().rank(waiting)
+        self.queue().rank(waiting)
     }
 }
 
@@ -81,7 +85,7 @@ fn one_leaves_as_one_comes() {
         let leaves = zone.enqueue(&one, 3).unwrap();
         let leaver = {
             let zone = zone.clone();
-            thread::spawn(move || zone.ledger().queue().leave(leaves))
+            thread::spawn(move || zone.queue().leave(leaves))
         };
         let comes = zone.enqueue(&other, 3).unwrap();
         // The one who stays is never overlooked, and the one who leaves may be seen or not.
@@ -90,12 +94,12 @@ fn one_leaves_as_one_comes() {
         leaver.join().unwrap();
         assert_eq!((zone.rank(&stays), zone.rank(&comes)), (0, 1));
         let mut ranks = Vec::new();
-        zone.ledger().queue().ranks(&other, &mut ranks);
+        zone.queue().ranks(&other, &mut ranks);
         assert_eq!(ranks.iter().map(|r| (r.ticket, r.rank)).collect::<Vec<_>>(), [(1, 0), (3, 1)]);
-        zone.ledger().queue().leave(stays);
-        assert!(zone.ledger().queue().has_waiters(KEY));
-        zone.ledger().queue().leave(comes);
-        assert!(!zone.ledger().queue().has_waiters(KEY));
+        zone.queue().leave(stays);
+        assert!(zone.queue().has_waiters(KEY));
+        zone.queue().leave(comes);
+        assert!(!zone.queue().has_waiters(KEY));
     });
 }
 
@@ -115,13 +119,13 @@ fn an_entry_changes_hands() {
     explore(3, || {
         let zone = Zone::new();
         let (one, other) = (zone.register(1), zone.register(2));
-        let queue = || zone.ledger().queue();
+        let queue = || zone.queue();
         let before = queue().enqueue(&one, KEY + 1, 3, &zone.lock).unwrap();
         let mine = zone.enqueue(&other, 3).unwrap();
         let changer = {
             let zone = zone.clone();
             thread::spawn(move || {
-                zone.ledger().queue().leave(before);
+                zone.queue().leave(before);
                 let _ = zone.enqueue(&one, 3).unwrap();
             })
         };
@@ -154,7 +158,7 @@ fn killed_at(step: u32) {
             thread::spawn(move || {
                 mortal(step, || {
                     let waiting = zone.enqueue(&one, 2).unwrap();
-                    zone.ledger().queue().leave(waiting);
+                    zone.queue().leave(waiting);
                 })
             })
         };
@@ -165,6 +169,7 @@ fn killed_at(step: u32) {
         zone.ledger().reclaim(
             MonoNanos(u64::MAX),
             |process| process.pid != 1,
+            |owner| zone.queue().forget(owner),
             |_| None,
             &zone.lock,
         );

@@ -89,12 +89,7 @@ impl Shared {
         let zone = self.zone();
         let is_alive =
             |process: Process| !self.dead.get(process.pid as usize).unwrap().load(SeqCst);
-        zone.ledger().reclaim(
-            MonoNanos(u64::MAX),
-            is_alive,
-            |slot| zone.in_flight_word(slot),
-            &self.lock,
-        );
+        zone.reclaim(MonoNanos(u64::MAX), is_alive, &self.lock);
     }
 
     /// A request, from its reservation to its settlement. `held` says of which client a request is in
@@ -147,9 +142,9 @@ impl Shared {
     fn wait(&self, holder: &Holder) {
         let zone = self.zone();
         let key = thread_rng().gen_range(0..2);
-        if let Ok(waiting) = zone.ledger().queue().enqueue(holder, key, 2, &self.lock) {
-            assert!(zone.ledger().queue().rank(&waiting) < 2);
-            zone.ledger().queue().leave(waiting);
+        if let Ok(waiting) = zone.queue().enqueue(holder, key, 2, &self.lock) {
+            assert!(zone.queue().rank(&waiting) < 2);
+            zone.queue().leave(waiting);
         }
     }
 
@@ -202,7 +197,7 @@ impl Shared {
             assert!(allowed.0.contains(&tokens), "{tokens} tokens, {allowed:?}");
             assert!(allowed.1.contains(&money), "{money} of money, {allowed:?}");
         }
-        assert!(!zone.ledger().queue().has_waiters(0) && !zone.ledger().queue().has_waiters(1));
+        assert!(!zone.queue().has_waiters(0) && !zone.queue().has_waiters(1));
         let mut holder = self.register(99);
         let (word, capacity) = (AtomicU64::new(0), zone.ledger().capacity());
         let taken = |_| zone.ledger().take(&mut holder, &word, 0, 100, || true).ok();

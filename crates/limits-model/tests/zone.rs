@@ -383,12 +383,7 @@ fn killed_in_a_reservation_at(step: u32) -> bool {
             noted.store(true, SeqCst);
         }
         let zone = shared.zone();
-        zone.ledger().reclaim(
-            MonoNanos(u64::MAX),
-            |p| p.pid != 1,
-            |slot| zone.in_flight_word(slot),
-            &shared.lock,
-        );
+        zone.reclaim(MonoNanos(u64::MAX), |p| p.pid != 1, &shared.lock);
         // What it took of tokens and money may be lost, and no more than that.
         let mut asks = [shared.tokens("a", "2r/m", 1), shared.money("a", 5), shared.place("a")];
         let (holder, standings, mut leases) = (Some(&mut other), &mut Vec::new(), Vec::new());

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::engines::Engine;
+use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::http::Request;
 use crate::options::Pace;

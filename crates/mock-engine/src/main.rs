@@ -13,6 +13,7 @@ mod api;
 mod body;
 mod controls;
 mod echo;
+mod engine;
 mod engines;
 mod error;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engines::Engine;
+use crate::engine::Engine;
 
 pub(crate) const HELP: &str = include_str!("help.txt");
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::engines;
+use crate::engine;
 use crate::error::{ApiError, Dialect};
 use crate::http::{read_body, read_head, ReadError, Request, Version};
 use crate::options::Pace;
@@ -21,7 +21,7 @@ const STACK_BYTES: usize = 512 * 1024;
 /// What the threads share.
 struct Engine {
     pace: Pace,
-    engine: Option<engines::Engine>,
+    engine: Option<engine::Engine>,
     record: Record,
     queue: Mutex<Queue>,
     /// Told of each connection in the queue.
@@ -48,7 +48,7 @@ impl Engine {
 pub(crate) fn serve(
     listener: &TcpListener,
     pace: Pace,
-    engine: Option<engines::Engine>,
+    engine: Option<engine::Engine>,
 ) -> Result<(), String> {
     let engine = Arc::new(Engine {
         pace,

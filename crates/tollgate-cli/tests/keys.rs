@@ -1,70 +1,15 @@
-//! `tollgate key` and `tollgate check`, as a user runs them.
+//! `tollgate key`, as a user runs it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 mod command;
+mod keyring;
 
 use std::fs;
-use std::os::unix::fs::{symlink, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
 
 use command::{tollgate, tollgate_with, Run};
+use keyring::{mode, Keys};
 use serde_json::Value;
-use tollgate_core::clock::UnixSeconds;
-use tollgate_core::keys::KeySet;
-
-struct Keys {
-    _folder: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Keys {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.json");
-        Self { _folder: folder, path }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        let (command, rest) = arguments.split_first().unwrap();
-        let file = ["key", command, "--file", self.path.to_str().unwrap()];
-        tollgate(file.iter().chain(rest))
-    }
-
-    /// A new key and its id.
-    fn create(&self, arguments: &[&str]) -> (String, String) {
-        let run = self.run(&[&["create", "--json"], arguments].concat());
-        assert_eq!(run.status, 0, "{}", run.err);
-        let made: Value = serde_json::from_str(&run.out).unwrap();
-        (made["key"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().to_owned())
-    }
-
-    fn entries(&self) -> Vec<Value> {
-        let file: Value = serde_json::from_slice(&fs::read(&self.path).unwrap()).unwrap();
-        file["keys"].as_array().unwrap().clone()
-    }
-
-    /// What nginx would say of the key now.
-    fn judge(&self, key: &str) -> String {
-        let set = KeySet::parse(&fs::read(&self.path).unwrap()).unwrap();
-        let now = UnixSeconds(jiff::Timestamp::now().as_second());
-        match set.lookup(key.as_bytes(), now, Some("203.0.113.7".parse().unwrap())) {
-            Ok(principal) => principal.client().to_owned(),
-            Err(refusal) => refusal.reason.as_str().to_owned(),
-        }
-    }
-
-    fn column(&self, arguments: &[&str], name: &str) -> Vec<String> {
-        let run = self.run(&[&["list", "--json"], arguments].concat());
-        let list: Vec<Value> = serde_json::from_str(&run.out).unwrap();
-        assert_eq!(run.status, i32::from(list.is_empty()));
-        list.iter().map(|entry| entry[name].as_str().unwrap_or("-").to_owned()).collect()
-    }
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().mode() & 0o7777
-}
 
 #[test]
 fn created_key_is_printed_once_and_only_its_hash_is_kept() {
@@ -162,20 +107,6 @@ fn revoked_key_stays_revoked() {
     assert!(enabled.err.contains("tollgate key create"), "{}", enabled.err);
     assert_eq!(keys.run(&["revoke", &id]).status, 0);
     assert_eq!(keys.entries()[0], entry);
-}
-
-#[test]
-fn folder_that_is_not_there_is_named_with_the_line_that_makes_it() {
-    let keys = Keys::new();
-    let folder = keys.path.with_file_name("missing");
-    let file = folder.join("keys.json");
-    let file = file.to_str().unwrap();
-    let run = tollgate(["key", "create", "--client", "acme", "--file", file]);
-    assert_eq!((run.status, run.out.as_str()), (3, ""), "{}", run.err);
-    let line = format!("install -d -g www-data -m 2750 {}", folder.display());
-    assert!(run.err.contains(&line), "{}", run.err);
-    fs::create_dir(&folder).unwrap();
-    assert_eq!(tollgate(["key", "create", "--client", "acme", "--file", file]).status, 0);
 }
 
 #[test]
@@ -392,62 +323,6 @@ fn prune_removes_what_ended_long_ago_and_nothing_else() {
 }
 
 #[test]
-fn file_that_cannot_be_understood_is_not_touched() {
-    let keys = Keys::new();
-    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    for text in [
-        String::new(),
-        "{\"version\": 1, \"keys\": [".to_owned(),
-        "{\"version\": 2, \"keys\": []}".to_owned(),
-        format!("{{\"version\": 1, \"keys\": [{{\"id\":\"a\",\"client\":\"b\",\"hash\":\"{hash}\",\"x\":1}}]}}"),
-        format!("{{\"version\": 1, \"keys\": [], \"comment\": \"{hash}\"}}"),
-    ] {
-        fs::write(&keys.path, &text).unwrap();
-        for arguments in
-            [&["create", "--client", "a"][..], &["revoke", "a"], &["prune"], &["list"], &["show", "a"]]
-        {
-            let run = keys.run(arguments);
-            assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
-            assert!(run.err.contains("tollgate check"), "{}", run.err);
-            assert_eq!(fs::read_to_string(&keys.path).unwrap(), text);
-        }
-    }
-}
-
-#[test]
-fn only_new_keys_make_a_file() {
-    let keys = Keys::new();
-    for arguments in [
-        &["revoke", "a"][..],
-        &["disable", "a"],
-        &["enable", "a"],
-        &["edit", "a", "--tier", "pro"],
-        &["rotate", "a"],
-        &["prune"],
-        &["list"],
-    ] {
-        let run = keys.run(arguments);
-        assert_eq!((run.status, run.out.as_str()), (3, ""), "{arguments:?} {}", run.err);
-        assert!(run.err.contains("cannot read") && !keys.path.exists(), "{arguments:?}");
-    }
-    keys.create(&["--client", "acme"]);
-}
-
-#[test]
-fn files_of_others_stay_whatever_they_are_called() {
-    let keys = Keys::new();
-    let folder = keys.path.parent().unwrap();
-    let theirs = [".keys-backup.json", ".keys-ABCDEF", ".keys-old.new", ".keys-1234567.new"];
-    for name in theirs {
-        fs::write(folder.join(name), "theirs").unwrap();
-    }
-    fs::write(folder.join(".keys-aB3xYz.new"), "left by a writer that was killed").unwrap();
-    keys.create(&["--client", "acme"]);
-    assert!(theirs.iter().all(|name| folder.join(name).exists()));
-    assert_eq!(fs::read_dir(folder).unwrap().count(), theirs.len() + 1);
-}
-
-#[test]
 fn key_that_cannot_be_printed_is_told_to_be_lost() {
     let keys = Keys::new();
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -475,107 +350,6 @@ fn key_that_cannot_be_printed_is_told_to_be_lost() {
         .unwrap();
     let key = String::from_utf8(run.stdout).unwrap();
     assert_eq!((run.status.code(), keys.judge(key.trim_end()).as_str()), (Some(0), "acme"));
-}
-
-#[test]
-fn mode_owner_and_link_stay() {
-    let keys = Keys::new();
-    let folder = keys.path.parent().unwrap();
-    let real = folder.join("real");
-    fs::create_dir(&real).unwrap();
-    let file = real.join("keys.json");
-    fs::write(&file, "{\"version\":1,\"keys\":[]}").unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let is_root = std::os::unix::fs::chown(&file, Some(1), Some(2)).is_ok();
-    symlink("real/keys.json", &keys.path).unwrap();
-    keys.create(&["--client", "acme"]);
-    assert!(keys.path.is_symlink());
-    assert_eq!(mode(&file), 0o600);
-    let found = fs::metadata(&file).unwrap();
-    assert!(!is_root || (found.uid(), found.gid()) == (1, 2));
-    assert_eq!(fs::read_dir(&real).unwrap().count(), 1);
-}
-
-/// Of somebody who may replace the file, but not give the new one to whom the old one belongs.
-#[test]
-fn owner_that_cannot_be_kept_leaves_the_old_file() {
-    let keys = Keys::new();
-    let folder = keys.path.parent().unwrap();
-    fs::write(&keys.path, "{\"version\":1,\"keys\":[]}").unwrap();
-    let command = folder.join("tollgate");
-    // Where anybody may run it. By another process: while this one writes to it, and other tests start
-    // programs, it can't be run.
-    let copied = std::process::Command::new("cp")
-        .args([env!("CARGO_BIN_EXE_tollgate").as_ref(), command.as_os_str()])
-        .status()
-        .unwrap();
-    assert!(copied.success());
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
-    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
-    let is_root = fs::metadata(&keys.path).unwrap().uid() == 0;
-    if !is_root {
-        println!("skipped: only root can become somebody else");
-        return;
-    }
-    let before = fs::read(&keys.path).unwrap();
-    let run = std::process::Command::new(&command)
-        .args(["key", "create", "--client", "acme", "--file"])
-        .arg(&keys.path)
-        .uid(65_534)
-        .gid(65_534)
-        .output()
-        .unwrap();
-    let err = String::from_utf8(run.stderr).unwrap();
-    assert_eq!((run.status.code(), run.stdout.len()), (Some(3), 0), "{err}");
-    assert!(err.contains("user 0 and group 0") && err.contains("as root"), "{err}");
-    assert_eq!(fs::read(&keys.path).unwrap(), before);
-    assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
-}
-
-#[test]
-fn file_that_everybody_can_read_is_warned_of() {
-    let keys = Keys::new();
-    keys.create(&["--client", "acme"]);
-    assert!(!keys.run(&["list"]).err.contains("everybody"));
-    fs::set_permissions(&keys.path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(keys.run(&["list"]).err.contains("everybody"));
-    assert!(keys.run(&["create", "--client", "b"]).err.contains("everybody"));
-}
-
-#[test]
-fn check_tells_all_faults_with_their_places() {
-    let keys = Keys::new();
-    let check = |more: &[&str]| tollgate(["check", keys.path.to_str().unwrap()].iter().chain(more));
-    keys.create(&["--client", "acme"]);
-    let good = check(&[]);
-    assert_eq!(good.status, 0);
-    assert!(good.out.ends_with(": ok, 1 keys (1 active)\n"), "{}", good.out);
-    fs::write(
-        &keys.path,
-        r#"{"version":1,"keys":[{"id":"a","client":"x"},{"id":"b","client":"y","hash":"secret"}]}"#,
-    )
-    .unwrap();
-    let bad = check(&[]);
-    assert_eq!(bad.status, 1);
-    assert!(bad.out.contains("key \"a\": field \"hash\" is missing"), "{}", bad.out);
-    assert!(bad.out.contains("key \"b\": field \"hash\" must be"), "{}", bad.out);
-    assert!(!bad.out.contains("secret"));
-    let json: Value = serde_json::from_str(&check(&["--json"]).out).unwrap();
-    assert_eq!(json["faults"].as_array().unwrap().len(), 2);
-    assert_eq!(json["ok"], false);
-    assert_eq!(tollgate(["check", "/nowhere/keys.json"]).status, 3);
-}
-
-#[test]
-fn file_may_be_named_by_the_environment() {
-    let keys = Keys::new();
-    let run = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"))
-        .args(["key", "create", "--client", "acme", "--quiet"])
-        .env("TOLLGATE_KEYS", &keys.path)
-        .output()
-        .unwrap();
-    assert!(run.status.success());
-    assert_eq!(keys.entries().len(), 1);
 }
 
 #[test]
@@ -621,61 +395,4 @@ fn restrictions_that_are_not_enforced_are_told_wherever_they_are_set_or_shown() 
         let words = tollgate_core::keys::NOT_ENFORCED.replace(' ', "");
         assert_eq!(help.matches(&words).count(), 2, "{help}");
     }
-}
-
-#[test]
-fn key_is_revoked_whatever_is_wrong_with_other_entries() {
-    let keys = Keys::new();
-    let (key, id) = keys.create(&["--client", "acme"]);
-    let (other, other_id) = keys.create(&["--client", "other"]);
-    let good: Vec<String> = keys.entries().iter().map(ToString::to_string).collect();
-    let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let twin = good[1].replace(&other_id, "k_twin");
-    for wrong in [
-        format!(r#"{{"id": "k_x", "client": "b", "hash": "{hash}", "x": [1, {{"y": 2.50}}]}}"#),
-        format!(
-            r#"{{"id":"k_x","client":"b","hash":"{hash}","expires":"soon","revoked":"yesterday"}}"#
-        ),
-        "null".to_owned(),
-        twin,
-    ] {
-        let text = format!("{{\"keys\": [{}, {wrong},\n{}], \"version\": 1}}", good[0], good[1]);
-        let judge = |key: &str| {
-            let built =
-                KeySet::build(&fs::read(&keys.path).unwrap(), &|_| true, UnixSeconds(0)).unwrap();
-            let set = KeySet::from_block(built.block).unwrap();
-            let found = set.lookup(key.as_bytes(), UnixSeconds(0), None);
-            found.map_err(|refusal| refusal.reason.as_str()).map(|found| found.client().to_owned())
-        };
-        for command in ["revoke", "disable"] {
-            fs::write(&keys.path, &text).unwrap();
-            let run = keys.run(&[command, &id]);
-            assert_eq!(run.status, 0, "{wrong}: {}", run.err);
-            assert!(run.err.contains("that entry stays as it is"), "{wrong}: {}", run.err);
-            assert_eq!(judge(&key), Err("revoked_credential"), "{wrong}");
-            let is_twin = wrong.contains("k_twin");
-            assert_eq!(judge(&other).is_ok(), !is_twin, "{wrong}");
-            assert!(is_twin || fs::read_to_string(&keys.path).unwrap().contains(&wrong), "{wrong}");
-            assert_eq!(keys.entries().len(), 3);
-            // What gives rights is not done to such a file, nor what nobody understands.
-            let before = fs::read(&keys.path).unwrap();
-            for arguments in
-                [&["enable", &id][..], &["create", "--client", "a"], &["revoke", "k_x"]]
-            {
-                let run = keys.run(arguments);
-                assert_eq!(run.status, 3, "{arguments:?} {}", run.err);
-                assert_eq!(fs::read(&keys.path).unwrap(), before);
-            }
-            let both = keys.run(&["revoke", "k_nobody", &other_id]);
-            assert_eq!(
-                (both.status, judge(&other)),
-                (1, Err("revoked_credential")),
-                "{}",
-                both.err
-            );
-        }
-    }
-    // A file that can't be read as a whole can't be written, either.
-    fs::write(&keys.path, format!("{{\"version\": 1, \"keys\": [{},]}}", good[0])).unwrap();
-    assert_eq!(keys.run(&["revoke", &id]).status, 3);
 }

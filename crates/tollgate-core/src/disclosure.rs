@@ -112,7 +112,9 @@ pub fn redacted<'t>(text: &'t [u8], credential: Option<&[u8]>) -> Cow<'t, [u8]> 
     if let Some(credential) = credential.filter(|credential| carries(text, credential)) {
         out = Cow::Owned(without(text, credential));
     }
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    if !has_long_word(&out) {
+        return out;
+    }
     let is_secret = |word: &[u8]| {
         word.len() >= DISTINCT && word != REDACTED && (has_prefix(word) || is_token(word))
     };
@@ -124,6 +126,21 @@ pub fn redacted<'t>(text: &'t [u8], credential: Option<&[u8]>) -> Cow<'t, [u8]> 
         out = Cow::Owned(clean);
     }
     out
+}
+
+/// Whether a byte belongs to a word.
+fn is_part(byte: &u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'-' | b'.')
+}
+
+/// Whether there is a word of [`DISTINCT`] bytes. Every such word has one of the bytes that are as far apart.
+fn has_long_word(text: &[u8]) -> bool {
+    let len = |part: &mut dyn Iterator<Item = &u8>| part.take_while(|byte| is_part(byte)).count();
+    (DISTINCT - 1..text.len()).step_by(DISTINCT).any(|at| {
+        let (before, behind) = text.split_at(at);
+        let behind = len(&mut behind.iter());
+        behind > 0 && behind + len(&mut before.iter().rev()) >= DISTINCT
+    })
 }
 
 fn has_prefix(word: &[u8]) -> bool {
@@ -280,6 +297,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_long_word_is_found_wherever_it_is(text in "[a/]{0,60}") {
+            let has_one = text.split('/').any(|word| word.len() >= DISTINCT);
+            prop_assert_eq!(has_long_word(text.as_bytes()), has_one);
+        }
+
         #[test]
         fn nothing_of_a_credential_is_left(
             before: Vec<u8>, after: Vec<u8>, key in prop::collection::vec(any::<u8>(), 16..60)

@@ -38,7 +38,7 @@ impl Rights {
 
 /// A file, with the folders that it is in, as far as these are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place<'p> {
+pub struct Placement<'p> {
     /// The file itself, where links lead to.
     pub file: Rights,
     /// All folders around it, the nearest first; and those around the links that lead to it.
@@ -111,7 +111,7 @@ impl fmt::Display for Danger {
 /// What the operator should know. `workers`: their user, if that is another one than who starts nginx;
 /// where it is the same, nothing can be kept from it.
 #[must_use]
-pub fn dangers(place: &Place<'_>, workers: Option<u32>) -> Vec<Danger> {
+pub fn dangers(place: &Placement<'_>, workers: Option<u32>) -> Vec<Danger> {
     let workers = workers.filter(|user| *user != 0);
     let of_workers = workers.map_or(&[][..], |_| place.worker_groups);
     let file = place.file;
@@ -156,9 +156,9 @@ mod tests {
         Rights { user, group, mode, is_read_only: false }
     }
 
-    fn place(file: Rights, folder: Rights, is_secret: bool) -> Place<'static> {
+    fn place(file: Rights, folder: Rights, is_secret: bool) -> Placement<'static> {
         let folders = vec![("/keys", folder), ("/", rights(0, 0, 0o755))];
-        Place { file, folders, is_secret, is_handed_in: false, worker_groups: &[WORKERS] }
+        Placement { file, folders, is_secret, is_handed_in: false, worker_groups: &[WORKERS] }
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         let (file, closed) = (rights(0, 0, 0o644), rights(0, 0, 0o755));
         let folders =
             vec![("/srv/www/keys", closed), ("/srv/www", rights(WORKERS, WORKERS, 0o755))];
-        let place = Place {
+        let place = Placement {
             file,
             folders,
             is_secret: false,
@@ -233,7 +233,7 @@ mod tests {
         }
         let open = place(fixed(rights(0, 0, 0o644)), fixed(rights(0, 0, 0o755)), true);
         assert_eq!(dangers(&open, Some(WORKERS)), [Danger::AllRead]);
-        let handed_in = Place { is_handed_in: true, ..open };
+        let handed_in = Placement { is_handed_in: true, ..open };
         assert_eq!(dangers(&handed_in, Some(WORKERS)), []);
     }
 
@@ -255,7 +255,7 @@ mod tests {
     fn nothing_can_be_kept_from_workers_that_are_who_starts_nginx() {
         let place = place(rights(1000, 1000, 0o600), rights(1000, 1000, 0o700), true);
         assert_eq!(dangers(&place, None), []);
-        let of_root = Place { file: rights(0, 0, 0o600), folders: vec![], ..place };
+        let of_root = Placement { file: rights(0, 0, 0o600), folders: vec![], ..place };
         assert_eq!(dangers(&of_root, Some(0)), []);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::decimal::{Decimal, Text};
+use crate::short_text::ShortText;
 
 /// Nano-units of one unit of the currency.
 pub const NANOS_PER_UNIT: u64 = 1_000_000_000;
@@ -50,18 +50,19 @@ pub fn parse_nanos(text: &str) -> Result<u64, MoneyError> {
 
 /// An amount as a decimal number without trailing zeros (`20`, `0.000123`), on the stack. It is a
 /// JSON number as well.
-pub struct Amount(Text<{ "18446744073.709551615".len() }>);
+pub struct Amount(ShortText<{ "18446744073.709551615".len() }>);
 
 impl Amount {
     /// The text of so many nano-units.
     #[must_use]
     pub fn from_nanos(nanos: u64) -> Self {
-        let mut text = Text::default();
+        let mut text = ShortText::default();
         text.push_integer(nanos / NANOS_PER_UNIT);
         let fraction = nanos % NANOS_PER_UNIT;
         if fraction > 0 {
             // A digit in front keeps the leading zeros.
-            let digits = Decimal::new(NANOS_PER_UNIT + fraction);
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(NANOS_PER_UNIT + fraction);
             let mut digits = digits.as_bytes().get(1..).unwrap_or_default();
             while let Some(shorter) = digits.strip_suffix(b"0") {
                 digits = shorter;

@@ -1,7 +1,9 @@
 //! The result of authentication.
 
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
+use crate::limits::{Key, Zone};
 use crate::surrogate::MARK;
 
 /// How a principal authenticated. The names are part of the audit log's format.
@@ -39,7 +41,38 @@ pub struct Principal {
     pub(crate) scopes: Option<Box<[Box<str>]>>,
     pub(crate) models: Option<Box<[Box<str>]>>,
     pub(crate) rate_limit: Option<NonZeroU32>,
+    pub(crate) computed: Computed,
 }
+
+/// What is computed of the others once, for all requests of a principal. It says nothing of its own: a copy
+/// begins without it, and all are equal.
+#[derive(Debug, Default)]
+pub(crate) struct Computed {
+    /// The key of the client, with the seed of its zone.
+    limit_key: OnceLock<((u64, u64), Key)>,
+    /// What the audit log says of it, with the tier.
+    audit: OnceLock<AuditIdentity>,
+}
+
+#[derive(Debug)]
+struct AuditIdentity {
+    tier: Option<Box<str>>,
+    written: Box<[u8]>,
+}
+
+impl Clone for Computed {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Computed {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Computed {}
 
 impl Principal {
     /// How it authenticated.
@@ -85,6 +118,29 @@ impl Principal {
         self.models.as_deref()
     }
 
+    /// The key of its client in the zone.
+    #[must_use]
+    pub fn limit_key(&self, zone: &Zone<'_>) -> Key {
+        let new = || (zone.seed(), zone.client_key(&self.client));
+        match self.computed.limit_key.get_or_init(new) {
+            (seed, key) if *seed == zone.seed() => *key,
+            // Another zone has come into use.
+            _ => zone.client_key(&self.client),
+        }
+    }
+
+    /// What `write` makes of it and its tier (see [`audit::identity`](crate::audit::identity())), written once;
+    /// `None` in another tier than the first.
+    pub fn audit_identity(
+        &self,
+        tier: Option<&str>,
+        write: impl FnOnce(&Self, Option<&str>) -> Box<[u8]>,
+    ) -> Option<&[u8]> {
+        let new = || AuditIdentity { tier: tier.map(Box::from), written: write(self, tier) };
+        let identity = self.computed.audit.get_or_init(new);
+        (identity.tier.as_deref() == tier).then_some(&*identity.written)
+    }
+
     /// Requests a minute that the JWT grants, in place of the tier's per-minute limit.
     #[must_use]
     pub fn rate_limit(&self) -> Option<NonZeroU32> {
@@ -103,4 +159,53 @@ pub fn is_valid_name(name: &str) -> bool {
         && name.len() <= MAX_NAME_LEN
         && name.trim() == name
         && !name.contains(|c: char| c.is_control() || c == MARK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    fn memory() -> Vec<AtomicU64> {
+        (0..1 << 14).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    fn acme() -> Principal {
+        Principal {
+            auth: AuthMethod::ApiKey,
+            client: "acme".into(),
+            key_id: Some("k_1".into()),
+            tier: None,
+            tenant: None,
+            scopes: None,
+            models: None,
+            rate_limit: None,
+            computed: Computed::default(),
+        }
+    }
+
+    #[test]
+    fn limit_key_is_that_of_the_zone_it_is_asked_for() {
+        let (words, others) = (memory(), memory());
+        let zone = Zone::format(&words, (1, 2)).unwrap();
+        let other = Zone::format(&others, (3, 4)).unwrap();
+        let principal = acme();
+        for zone in [&zone, &other, &zone] {
+            assert_eq!(principal.limit_key(zone), zone.client_key("acme"));
+        }
+        let copy = Principal { client: "other".into(), ..principal.clone() };
+        assert_eq!(copy.limit_key(&zone), zone.client_key("other"));
+    }
+
+    #[test]
+    fn audit_identity_is_that_of_the_tier() {
+        let write = crate::audit::identity;
+        let principal = acme();
+        let pro = principal.audit_identity(Some("pro"), write);
+        assert_eq!(pro, Some(&*write(&principal, Some("pro"))));
+        assert_eq!(principal.audit_identity(Some("free"), write), None);
+        assert_eq!(principal.audit_identity(None, write), None);
+        assert_eq!(principal.audit_identity(Some("pro"), |_, _| unreachable!()), pro);
+        assert_eq!(principal, acme());
+    }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use siphasher::sip128::SipHasher24;
 
+use crate::hex;
+
 /// The longest id of a client that is passed on, in bytes.
 pub const MAX_LEN: usize = 128;
 
@@ -45,8 +47,8 @@ impl Generator {
         let hash = self.hasher.hash(&self.counter.to_le_bytes()).as_u128();
         self.counter = self.counter.wrapping_add(1);
         let mut id = [0; 32];
-        for (pair, byte) in id.chunks_exact_mut(2).zip(hash.to_be_bytes()) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+        for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(hash.to_be_bytes()) {
+            *pair = hex::pair(byte);
         }
         id
     }
@@ -56,13 +58,6 @@ impl fmt::Debug for Generator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the seed: with it, all past and future ids are known.
         f.debug_struct("Generator").field("counter", &self.counter).finish_non_exhaustive()
-    }
-}
-
-fn hex_digit(nibble: u8) -> u8 {
-    match nibble {
-        0..=9 => b'0' + nibble,
-        _ => b'a' + (nibble & 0xf) - 10,
     }
 }
 

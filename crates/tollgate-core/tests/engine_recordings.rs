@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use serde_json::Value;
-use tollgate_core::llm::endpoint::classify;
+use tollgate_core::llm::engines::route::classify;
 use tollgate_core::llm::request::parse;
 use tollgate_core::llm::{Endpoint, Engine};
 

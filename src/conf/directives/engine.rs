@@ -1,15 +1,15 @@
 //! What a location says of the engine behind it, and of what may be asked of it.
 
-use super::{error, flag, once, word, words, Outcome};
+use super::words::{error, flag, once, word, words, Done};
 use crate::conf::settings::{CachedAnswers, IncludeUsage};
 use crate::conf::LocConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::request::MAX_MODEL_LEN;
 use tollgate_core::llm::Engine;
 
 /// `tollgate_engine NAME`
-pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let name = word(args, 1);
     let engine = Engine::from_name(name.as_bytes()).ok_or_else(|| {
         let known: Vec<_> = Engine::ALL.iter().map(|engine| engine.as_str()).collect();
@@ -23,7 +23,7 @@ pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 }
 
 /// `tollgate_model NAME | off`
-pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let name = word(args, 1);
     // "on" names no model, nor does "OFF".
     let is_flag =
@@ -42,7 +42,7 @@ pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
 }
 
 /// `tollgate_endpoints +METHOD:PATH | -[METHOD:]PATH ... | default`
-pub(super) fn endpoints(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn endpoints(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let (_, given) = words(args);
     if given == ["default"] {
         return once(&mut conf.settings.endpoints, args, Vec::new());
@@ -60,7 +60,7 @@ pub(super) fn endpoints(_: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
 }
 
 /// `tollgate_background on | off`
-pub(super) fn background(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn background(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     once(&mut conf.settings.background, args, flag(args)?)
 }
 
@@ -69,16 +69,12 @@ pub(super) fn resumable_streams(
     _: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
-) -> Outcome {
+) -> Done {
     once(&mut conf.settings.resumable_streams, args, flag(args)?)
 }
 
 /// `tollgate_include_usage auto | always | off`
-pub(super) fn include_usage(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
+pub(super) fn include_usage(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = match word(args, 1) {
         "auto" => IncludeUsage::Auto,
         "always" => IncludeUsage::Always,
@@ -95,11 +91,7 @@ pub(super) fn include_usage(
 }
 
 /// `tollgate_cached_answers free | charged`
-pub(super) fn cached_answers(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
+pub(super) fn cached_answers(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = match word(args, 1) {
         "free" => CachedAnswers::Free,
         "charged" => CachedAnswers::Charged,

@@ -1,23 +1,23 @@
 //! What a location may say.
 
-use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
+use super::words::{error, file_name, flag, given, literal, once, word, words, Done};
 use crate::conf::settings::{AuditLog, Auth, Estimate, OnRevoke, Reserve, Upgrade};
 use crate::conf::LocConf;
-use crate::ffi::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
-use crate::ffi::open_file::Buffering;
+use nginx::conf::{parse_offset, parse_size, parse_time_ms, ConfContext, ConfError};
+use nginx::file::Buffering;
 use tollgate_core::limits::Oversize;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::header_name;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 
 /// `tollgate on | off`
-pub(super) fn enable(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn enable(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = flag(args)?;
     once(&mut conf.settings.enabled, args, given(cx, value))
 }
 
 /// `tollgate_dry_run on | off`
-pub(super) fn dry_run(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn dry_run(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     once(&mut conf.settings.dry_run, args, flag(args)?)
 }
 
@@ -26,12 +26,12 @@ pub(super) fn pass_credentials(
     _: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
-) -> Outcome {
+) -> Done {
     once(&mut conf.settings.pass_credentials, args, flag(args)?)
 }
 
 /// `tollgate_auth METHOD...`
-pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let mut auth = Auth { api_key: false, jwt: false, introspection: false };
     let (_, methods) = words(args);
     for method in methods {
@@ -58,7 +58,7 @@ pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
 }
 
 /// `tollgate_api_keys PATH`
-pub(super) fn api_keys(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn api_keys(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let path = cx.full_path(file_name("\"tollgate_api_keys\"", word(args, 1), Use::Read)?)?;
     once(&mut conf.settings.api_keys, args, given(cx, path))
 }
@@ -68,7 +68,7 @@ pub(super) fn api_key_header(
     cx: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
-) -> Outcome {
+) -> Done {
     let (_, names) = words(args);
     for (index, name) in names.iter().enumerate() {
         header_name::check(name)
@@ -83,17 +83,13 @@ pub(super) fn api_key_header(
 }
 
 /// `tollgate_default_tier NAME`
-pub(super) fn default_tier(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
+pub(super) fn default_tier(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     literal("\"tollgate_default_tier\":", word(args, 1))?;
     once(&mut conf.settings.default_tier, args, given(cx, word(args, 1).to_owned()))
 }
 
 /// `tollgate_apply LIMIT-NAME...`
-pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let (_, names) = words(args);
     if names == ["off"] {
         return once(&mut conf.settings.apply, args, given(cx, Vec::new()));
@@ -115,7 +111,7 @@ pub(super) fn apply(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 }
 
 /// `tollgate_max_body SIZE`
-pub(super) fn max_body(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn max_body(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = word(args, 1);
     match parse_offset(value) {
         Some(size @ 1024..=1_073_741_824) => {
@@ -128,7 +124,7 @@ pub(super) fn max_body(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
 }
 
 /// `tollgate_estimate [bytes_per_token=N | bytes_per_token=learned] [output=N]`
-pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let mut estimate = Estimate::default();
     let (mut bytes_given, mut output_given) = (false, false);
     for parameter in words(args).1 {
@@ -170,7 +166,7 @@ pub(super) fn estimate(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
 }
 
 /// `tollgate_reserve bound | learned`
-pub(super) fn reserve(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn reserve(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = match word(args, 1) {
         "bound" => Reserve::Bound,
         "learned" => Reserve::Learned,
@@ -185,7 +181,7 @@ pub(super) fn reserve(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCo
 }
 
 /// `tollgate_oversized debt | refuse`
-pub(super) fn oversized(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn oversized(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = match word(args, 1) {
         "debt" => Oversize::Debt,
         "refuse" => Oversize::Refuse,
@@ -204,7 +200,7 @@ pub(super) fn ratelimit_headers(
     _: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
-) -> Outcome {
+) -> Done {
     let (_, names) = words(args);
     let mut styles = Styles::default();
     for name in names {
@@ -223,7 +219,7 @@ pub(super) fn ratelimit_headers(
 }
 
 /// `tollgate_on_revoke finish | close`
-pub(super) fn on_revoke(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn on_revoke(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = match word(args, 1) {
         "finish" => OnRevoke::Finish,
         "close" => OnRevoke::Close,
@@ -238,7 +234,7 @@ pub(super) fn on_revoke(_: &mut ConfContext<'_>, args: &[String], conf: &mut Loc
 }
 
 /// `tollgate_upgrade deny | allow`
-pub(super) fn upgrade(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn upgrade(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = match word(args, 1) {
         "deny" => Upgrade::Deny,
         "allow" => Upgrade::Allow,
@@ -253,7 +249,7 @@ pub(super) fn upgrade(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCo
 }
 
 /// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] | off`
-pub(super) fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let setting = match words(args).1 {
         [off] if off == "off" => AuditLog::Off,
         [path, parameters @ ..] if !path.is_empty() && path != "off" => {
@@ -325,7 +321,7 @@ fn not_of_audit_log(parameter: &str) -> ConfError {
 
 /// `tollgate_debug_panic CALLBACK`, in debug builds
 #[cfg(debug_assertions)]
-pub(super) fn debug_panic(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn debug_panic(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let callback = crate::faults::Callback::from_name(word(args, 1));
     conf.planted = Some(callback.ok_or_else(|| error("unknown callback"))?);
     Ok(())

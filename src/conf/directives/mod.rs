@@ -4,44 +4,43 @@
 //! * [`tier`]: the blocks of tiers;
 //! * [`location`]: what a location may say;
 //! * [`tokens`]: what it may say of tokens;
-//! * [`engine`]: what it says of the engine behind it.
+//! * [`engine`]: what it says of the engine behind it;
+//! * [`words`]: how the words of a directive are read.
 
 mod engine;
 mod location;
 mod shared;
 mod tier;
 mod tokens;
+mod words;
 
-pub(super) use tier::Draft;
+use crate::types::{Command, Directive};
+use nginx::conf::{Args, Level};
 
-use super::settings::Given;
-use crate::ffi::commands::{Args, Command, Level};
-use crate::ffi::conf::{ConfContext, ConfError, Directive};
-use tollgate_core::nginx_text::file_name::{self as file_names, Use};
-use tollgate_core::nginx_text::literal as literals;
+/// In the block of a tier.
+const TIER: Level = Level::Block(0);
+/// In a `model` block of a tier.
+const MODEL: Level = Level::Block(1);
 
 macro_rules! command {
+    ($name:literal, $args:ident, Tier, $set:path) => {
+        command!($name, $args, Directive::Inside(&[TIER, MODEL], $set))
+    };
     ($name:literal, $args:ident, $level:ident, $set:path) => {
-        Command {
-            name: concat!($name, "\0"),
-            args: Args::$args,
-            directive: Directive::$level($set),
-        }
+        command!($name, $args, Directive::$level($set))
+    };
+    ($name:literal, $args:ident, $directive:expr) => {
+        Command { name: concat!($name, "\0"), args: Args::$args, directive: $directive }
     };
 }
 
 macro_rules! block {
-    ($name:literal, $level:ident, $inside:ident, $open:path, $close:path) => {
-        Command {
-            name: concat!($name, "\0"),
-            args: Args::Block,
-            directive: Directive::Block {
-                level: Level::$level,
-                inside: Level::$inside,
-                open: $open,
-                close: $close,
-            },
-        }
+    ($name:literal, $level:expr, $inside:expr, $open:path, $close:path) => {
+        command!(
+            $name,
+            Block,
+            Directive::Block { level: $level, inside: $inside, open: $open, close: $close }
+        )
     };
 }
 
@@ -49,7 +48,7 @@ macro_rules! block {
 pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
     command!("tollgate_status_file", One, Main, shared::status_file),
-    block!("tollgate_tier", Main, Tier, tier::open, tier::close),
+    block!("tollgate_tier", Level::Main, TIER, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
     command!("input_tokens", OneOrMore, Tier, tier::limit),
@@ -59,7 +58,7 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     command!("default_price", OneOrMore, Tier, tier::default_price),
     command!("models", OneOrMore, Tier, tier::later),
     command!("scopes", OneOrMore, Tier, tier::later),
-    block!("model", Tier, Model, tier::open_model, tier::close_model),
+    block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),
     command!("tollgate", One, Loc, location::enable),
@@ -103,56 +102,3 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
 ];
 
 const COUNT: usize = if cfg!(debug_assertions) { 52 } else { 51 };
-
-type Outcome = Result<(), ConfError>;
-
-fn error(message: impl Into<String>) -> ConfError {
-    ConfError::new(message)
-}
-
-fn words(args: &[String]) -> (&str, &[String]) {
-    args.split_first().map_or(("", &[]), |(name, rest)| (name.as_str(), rest))
-}
-
-fn word(args: &[String], index: usize) -> &str {
-    args.get(index).map_or("", String::as_str)
-}
-
-/// Fills a value that a level may give once.
-fn once<T>(place: &mut Option<T>, args: &[String], value: T) -> Outcome {
-    if place.is_some() {
-        return Err(error(format!("\"{}\" directive is duplicate", word(args, 0))));
-    }
-    *place = Some(value);
-    Ok(())
-}
-
-fn flag(args: &[String]) -> Result<bool, ConfError> {
-    match word(args, 1) {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        other => Err(error(format!(
-            "invalid value \"{other}\" in \"{}\" directive, it must be \"on\" or \"off\"",
-            word(args, 0)
-        ))),
-    }
-}
-
-/// The path of a file, as `text` says it, for the directive or parameter `what`.
-fn file_name<'t>(what: &str, text: &'t str, purpose: Use) -> Result<&'t str, ConfError> {
-    match file_names::check(text) {
-        Ok(()) => Ok(text),
-        // Without the text, which may be a secret.
-        Err(found) => Err(error(format!("{what} {}", file_names::advice(found, purpose)))),
-    }
-}
-
-/// `text`, of which `what` makes nothing but itself.
-fn literal(what: &str, text: &str) -> Outcome {
-    literals::check(text)
-        .map_err(|found| error(format!("{what} \"{}\" {found}", text.escape_debug())))
-}
-
-fn given<T>(cx: &ConfContext<'_>, value: T) -> Given<T> {
-    Given { value, place: cx.place() }
-}

@@ -3,13 +3,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{error, file_name, literal, once, word, words, Outcome};
+use super::words::{error, file_name, literal, once, word, words, Done};
 use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
-use crate::ffi::complex_value::ComplexValue;
-use crate::ffi::conf::{parse_size, ConfContext, ConfError};
-use crate::ffi::shm::SharedZone;
+use crate::types::Tollgate;
+use crate::zone::{Limits, SharedZone};
+use nginx::conf::ComplexValue;
+use nginx::conf::{parse_size, ConfContext, ConfError};
+use nginx::shm::min_size;
 use tollgate_core::limits::Dimension;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::{expression, rule_key};
@@ -18,10 +20,10 @@ use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
 /// `tollgate_zone zone=NAME:SIZE [state=PATH]`
-pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     const FORM: &str = "\"tollgate_zone\" takes \"zone=NAME:SIZE\" and optionally \"state=PATH\", \
                         such as \"zone=tollgate:10m state=/var/lib/tollgate/state\"";
-    if conf.zone.is_some() {
+    if conf.following.zone.is_some() {
         return Err(error(
             "\"tollgate_zone\" directive is duplicate: all locations share one zone",
         ));
@@ -43,22 +45,18 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
     if name.is_empty() {
         return Err(error(FORM));
     }
-    if bytes < SharedZone::min_size() {
+    if bytes < min_size() {
         return Err(error(format!(
             "zone \"{name}\" is too small: at least {}k; 1m has room for about 2000 clients",
-            SharedZone::min_size() / 1024
+            min_size() / 1024
         )));
     }
-    conf.zone = Some(SharedZone::add(cx, name, bytes, state)?);
+    conf.following.zone = Some(SharedZone::add::<Tollgate>(cx, name, bytes, Limits::new(state))?);
     Ok(())
 }
 
 /// `tollgate_status_file PATH | off`
-pub(super) fn status_file(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut MainConf,
-) -> Outcome {
+pub(super) fn status_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let path = match word(args, 1) {
         "off" => None,
         path => {
@@ -80,7 +78,7 @@ const LIMITS: [&str; 6] =
 const PARAMETERS: [&str; 3] = ["burst", "queue", "timeout"];
 
 /// `tollgate_limit NAME key=EXPR LIMIT...`
-pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let name = word(args, 1);
     if !is_valid_name(name) || name.contains('=') {
         return Err(error(format!(
@@ -154,7 +152,7 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         cx.log().warn(format_args!(
             "\"key={key_text}\" of the limit \"{name}\" (tollgate_limit) is a constant, by which all \
              requests are counted together; if the variable is meant, write \"key=${key_text}\" {}",
-            cx.place()
+            cx.position()
         ));
     }
     if let Some(variable) = rule_key::chosen_address(&key_text) {
@@ -162,7 +160,7 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             "\"${variable}\" in the key of the limit \"{name}\" (tollgate_limit) is what clients write, who so \
              escape the limit; use \"key=$binary_remote_addr\", with \"set_real_ip_from\" and \
              \"real_ip_header X-Forwarded-For;\" where a proxy stands before nginx {}",
-            cx.place()
+            cx.position()
         ));
     }
     conf.limits.push(Rc::new(LimitRule {
@@ -171,7 +169,7 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         key_text,
         limits: set,
         auth_failures,
-        place: cx.place(),
+        place: cx.position(),
     }));
     Ok(())
 }
@@ -181,7 +179,7 @@ fn key_source(cx: &ConfContext<'_>, expression: &str) -> Result<KeySource, ConfE
         "$binary_remote_addr" | "${binary_remote_addr}" | "$remote_addr" | "${remote_addr}" => {
             Ok(KeySource::Address)
         }
-        _ => ComplexValue::compile(cx, expression)
+        _ => ComplexValue::compile::<Tollgate>(cx, expression)
             .map(key_kind(expression))
             .ok_or_else(|| error(format!("invalid \"key={expression}\" of \"tollgate_limit\""))),
     }
@@ -211,7 +209,7 @@ fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
 }
 
 /// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N]`
-pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let text = word(args, 1);
     if text.contains('=') {
         return Err(error(
@@ -226,7 +224,7 @@ pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         ))
     })?;
     if let Some(doubt) = pattern.doubt() {
-        cx.log().warn(format_args!("\"tollgate_price {text}\" {doubt} {}", cx.place()));
+        cx.log().warn(format_args!("\"tollgate_price {text}\" {doubt} {}", cx.position()));
     }
     let of_price = |problem| error(format!("\"tollgate_price {text}\": {problem}"));
     let parameters = args.get(2..).unwrap_or_default().iter().map(String::as_str);
@@ -235,7 +233,7 @@ pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         cx.log().warn(format_args!(
             "\"tollgate_price {text}\" is a price of a million tokens, and so low that budgets hardly count; if \
              it is that of one token, multiply it by a million {}",
-            cx.place()
+            cx.position()
         ));
     }
     conf.prices.push(pattern, price).map_err(of_price)

@@ -2,23 +2,16 @@
 
 use std::rc::Rc;
 
-use super::{error, literal, once, word, words, Outcome};
-use crate::conf::rules::{LimitSet, ModelBlock, Tier};
+use super::words::{error, literal, once, word, words, Done};
+use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
-use crate::ffi::conf::ConfContext;
+use nginx::conf::ConfContext;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
-/// A tier whose block is being read.
-pub(crate) struct Draft {
-    tier: Tier,
-    /// Inside a `model` block.
-    model: Option<ModelBlock>,
-}
-
 /// `tollgate_tier NAME {`
-pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let name = word(args, 1).to_owned();
     if !is_valid_name(&name) {
         return Err(error(format!(
@@ -36,14 +29,14 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         limits: LimitSet::default(),
         models: Vec::new(),
         default_price: None,
-        place: cx.place(),
+        place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None });
     Ok(())
 }
 
 /// `}`
-pub(super) fn close(conf: &mut MainConf) -> Outcome {
+pub(super) fn close(conf: &mut MainConf) -> Done {
     if let Some(draft) = conf.draft.take() {
         conf.tiers.push(Rc::new(draft.tier));
     }
@@ -51,11 +44,7 @@ pub(super) fn close(conf: &mut MainConf) -> Outcome {
 }
 
 /// `model PATTERN {`
-pub(super) fn open_model(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut MainConf,
-) -> Outcome {
+pub(super) fn open_model(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let text = word(args, 1);
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     let tier = format!("tollgate_tier {}", draft.tier.name);
@@ -64,7 +53,7 @@ pub(super) fn open_model(
         error(format!("invalid pattern \"{text}\" of \"model\": {problem}")).of(&tier)
     })?;
     if let Some(doubt) = pattern.doubt() {
-        cx.log().warn(format_args!("\"model {text}\" of {tier} {doubt} {}", cx.place()));
+        cx.log().warn(format_args!("\"model {text}\" of {tier} {doubt} {}", cx.position()));
     }
     if let Some(earlier) = draft.tier.models.iter().find(|other| other.pattern.covers(&pattern)) {
         return Err(error(format!(
@@ -79,7 +68,7 @@ pub(super) fn open_model(
 }
 
 /// `}`
-pub(super) fn close_model(conf: &mut MainConf) -> Outcome {
+pub(super) fn close_model(conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     if let Some(block) = draft.model.take() {
         if block.limits.is_empty() {
@@ -96,7 +85,7 @@ pub(super) fn close_model(conf: &mut MainConf) -> Outcome {
 }
 
 /// `requests RATE [burst=N]` and the other limits
-pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     let (name, values) = words(args);
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -111,11 +100,7 @@ pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 }
 
 /// `default_price input=N output=N [cached_input=N]`
-pub(super) fn default_price(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut MainConf,
-) -> Outcome {
+pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     if draft.model.is_some() {
         return Err(error(
@@ -132,7 +117,7 @@ pub(super) fn default_price(
 }
 
 /// What other versions have.
-pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Outcome {
+pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let tier = conf.draft.as_ref().map_or("", |draft| draft.tier.name.as_str());
     let name = word(args, 0);
     Err(error(format!("\"{name}\" is not supported by this version; leave it out"))

@@ -1,15 +1,15 @@
 //! What a location may say of tokens, and of the keys that verify them.
 
-use super::{error, file_name, flag, given, literal, once, word, words, Outcome};
+use super::words::{error, file_name, flag, given, literal, once, word, words, Done};
 use crate::conf::settings::TokenSource;
 use crate::conf::LocConf;
-use crate::ffi::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
+use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::jwt;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::literal as literals;
 
 /// `tollgate_jwt_key_file PATH [issuer=VALUE]... [client_prefix=TEXT]`, repeatable
-pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn key_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let source = TokenSource {
         name: cx.full_path(file_name("\"tollgate_jwt_key_file\"", word(args, 1), Use::Read)?)?,
         binding: binding(cx, args)?,
@@ -64,11 +64,7 @@ fn binding(cx: &ConfContext<'_>, args: &[String]) -> Result<jwt::Binding, ConfEr
 }
 
 /// `tollgate_jwt_client_prefix TEXT`
-pub(super) fn client_prefix(
-    _: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
+pub(super) fn client_prefix(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let prefix = word(args, 1);
     if !jwt::is_valid_client_prefix(prefix) {
         return Err(error(format!(
@@ -105,17 +101,13 @@ fn bound_location(cx: &ConfContext<'_>, args: &[String]) -> Result<Option<TokenS
 }
 
 /// `tollgate_jwt_key_request URI [issuer=VALUE]... [client_prefix=TEXT] | off`
-pub(super) fn key_request(
-    cx: &mut ConfContext<'_>,
-    args: &[String],
-    conf: &mut LocConf,
-) -> Outcome {
+pub(super) fn key_request(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = bound_location(cx, args)?;
     once(&mut conf.settings.jwt_key_request, args, given(cx, value))
 }
 
 /// `tollgate_jwt_key_cache TIME [stale=TIME]`
-pub(super) fn key_cache(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn key_cache(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let mut lifetime = jwt::Lifetime::default();
     let fresh = word(args, 1);
     match parse_time_ms(fresh) {
@@ -147,7 +139,7 @@ pub(super) fn introspection_request(
     cx: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
-) -> Outcome {
+) -> Done {
     let value = bound_location(cx, args)?;
     once(&mut conf.settings.introspection_request, args, given(cx, value))
 }
@@ -157,7 +149,7 @@ pub(super) fn introspection_cache(
     _: &mut ConfContext<'_>,
     args: &[String],
     conf: &mut LocConf,
-) -> Outcome {
+) -> Done {
     let value = word(args, 1);
     let secs = parse_time_ms(value).filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
     match secs.filter(|secs| *secs <= 3600).map(i64::try_from) {
@@ -171,7 +163,7 @@ pub(super) fn introspection_cache(
 }
 
 /// `tollgate_jwt_algorithms ALG...`
-pub(super) fn algorithms(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn algorithms(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let (_, names) = words(args);
     let mut set = jwt::AlgorithmSet::default();
     for name in names {
@@ -189,17 +181,17 @@ pub(super) fn algorithms(cx: &mut ConfContext<'_>, args: &[String], conf: &mut L
 }
 
 /// Refuses what can't be in a token; warns of what hardly is.
-fn check_value(cx: &ConfContext<'_>, directive: &str, value: &str) -> Outcome {
+fn check_value(cx: &ConfContext<'_>, directive: &str, value: &str) -> Done {
     literal(&format!("\"{directive}\":"), value)?;
     if let Some(doubt) = literals::doubt(value) {
-        let (value, place) = (value.escape_debug(), cx.place());
+        let (value, place) = (value.escape_debug(), cx.position());
         cx.log().warn(format_args!("\"{directive}\": \"{value}\" {doubt} {place}"));
     }
     Ok(())
 }
 
 /// Values that are compared with those of tokens.
-fn list(cx: &ConfContext<'_>, place: &mut Option<Vec<String>>, args: &[String]) -> Outcome {
+fn list(cx: &ConfContext<'_>, place: &mut Option<Vec<String>>, args: &[String]) -> Done {
     let (_, values) = words(args);
     if values.iter().any(String::is_empty) {
         return Err(error(format!("an empty value in \"{}\"", word(args, 0))));
@@ -211,17 +203,17 @@ fn list(cx: &ConfContext<'_>, place: &mut Option<Vec<String>>, args: &[String]) 
 }
 
 /// `tollgate_jwt_issuer VALUE...`
-pub(super) fn issuer(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn issuer(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     list(cx, &mut conf.settings.jwt_issuers, args)
 }
 
 /// `tollgate_jwt_audience VALUE...`
-pub(super) fn audience(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn audience(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     list(cx, &mut conf.settings.jwt_audiences, args)
 }
 
 /// `tollgate_jwt_leeway TIME`
-pub(super) fn leeway(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn leeway(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     /// More than that is no difference of clocks, but a longer life for every token.
     const MAX_SECS: u64 = 3600;
     let value = word(args, 1);
@@ -235,12 +227,12 @@ pub(super) fn leeway(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 }
 
 /// `tollgate_jwt_require_exp on | off`
-pub(super) fn require_exp(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn require_exp(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     once(&mut conf.settings.jwt_require_exp, args, flag(args)?)
 }
 
 /// `tollgate_jwt_max_size SIZE`
-pub(super) fn max_size(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn max_size(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let value = word(args, 1);
     match parse_size(value) {
         Some(size @ 256..=1_048_576) => once(&mut conf.settings.jwt_max_size, args, size),
@@ -251,7 +243,7 @@ pub(super) fn max_size(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocC
 }
 
 /// `tollgate_jwt_claim FIELD CLAIM`, repeatable
-pub(super) fn claim(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Outcome {
+pub(super) fn claim(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let (field, claim) = (word(args, 1), word(args, 2));
     if claim.starts_with('$') || claim.contains('[') {
         return Err(error(format!(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Value};
 
-use super::Answer;
+use super::answer::Answer;
 use crate::controls::{Controls, UsageMode};
 use crate::error::ApiError;
 use crate::fields::{flag, Fields};

@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use super::Answer;
+use super::answer::Answer;
 use crate::controls::{Controls, UsageMode};
 use crate::error::ApiError;
 use crate::fields::Fields;

@@ -1,40 +1,21 @@
 //! The APIs: how each reads a request, and how each words an answer.
 
+mod answer;
 mod completions;
 mod embeddings;
 mod messages;
 mod ollama;
 mod responses;
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
 mod tgi;
 
+pub(crate) use answer::Answer;
 pub(crate) use embeddings::{base64, vector};
 
 use crate::controls::Controls;
 use crate::error::{ApiError, Dialect};
 use crate::fields::Fields;
-use crate::peer::Ended;
-use crate::stream::{Format, Stream};
-
-/// An answer that is ready to be sent.
-pub(crate) trait Answer {
-    /// `None` for an answer that comes as a whole.
-    fn format(&self) -> Option<Format>;
-
-    /// The tokens that it gives out.
-    fn tokens(&self) -> u64;
-
-    /// The tokens that it takes in.
-    fn input(&self) -> u64;
-
-    /// The JSON of a whole answer.
-    fn whole(&self) -> String;
-
-    /// The events of a streamed one, all but the end of the body.
-    fn stream(&self, out: &mut Stream<'_>) -> Result<(), Ended>;
-}
 
 /// Where a request can be sent with POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{json, Map, Value};
 
-use super::Answer;
+use super::answer::Answer;
 use crate::controls::Controls;
 use crate::error::ApiError;
 use crate::fields::Fields;

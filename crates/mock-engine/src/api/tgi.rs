@@ -4,7 +4,7 @@
 
 use serde_json::{json, Value};
 
-use super::Answer;
+use super::answer::Answer;
 use crate::controls::Controls;
 use crate::error::ApiError;
 use crate::fields::{flag, positive, Fields};

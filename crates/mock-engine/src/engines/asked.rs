@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Call, Failure};
+use super::call::Call;
+use super::error::Failure;
 use crate::fields::{flag, tokens, Fields};
 use crate::generation::{Ask, Finish, Generation, Kind, Usage};
 

@@ -1,6 +1,7 @@
 //! How servers say that they will not.
 
-use super::{Call, Engine};
+use super::call::Call;
+use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::http::Response;
 use crate::ordered::{object, Json, NULL};
@@ -18,6 +19,12 @@ pub(crate) enum Failure {
     /// The server was not started for this.
     NotServed(&'static str),
     Api(ApiError),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
 }
 
 impl Failure {

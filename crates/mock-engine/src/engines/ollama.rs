@@ -1,10 +1,12 @@
 //! Ollama, as its sources say (`server/routes.go`, `middleware`): its own API, and those that it
 //! takes over.
 
+use super::answer::Made;
 use super::answer::Script;
 use super::asked::{Asked, Names, CHAT, COMPLETION};
+use super::call::{Call, Endpoint};
+use super::error::Failure;
 use super::routing::empty;
-use super::{Call, Endpoint, Failure, Made};
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object};
 use crate::stream::Format;

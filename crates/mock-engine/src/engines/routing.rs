@@ -1,7 +1,10 @@
 //! Which endpoint a server finds for a path, by its own rules: a gateway that compares otherwise lets
 //! requests through unread.
 
-use super::{Call, Endpoint, Engine, Failure, Made, Make};
+use super::answer::Made;
+use super::call::{Call, Endpoint, Make};
+use super::error::Failure;
+use crate::engine::Engine;
 use crate::http::{Request, Response};
 
 /// What a server does with a path.
@@ -19,12 +22,15 @@ enum Found {
     Nothing,
 }
 
-pub(super) fn route(engine: Engine, request: &Request) -> Routed {
+/// `endpoints` are those that the engine has.
+pub(super) fn route(engine: Engine, endpoints: &[Endpoint], request: &Request) -> Routed {
     let raw = request.path();
     let decoded = percent_decoded(raw);
     match engine {
-        Engine::Vllm | Engine::Sglang | Engine::Transformers => fastapi(engine, request, &decoded),
-        Engine::LlamaCpp => match find(engine, &request.method, &decoded, |a, b| a == b) {
+        Engine::Vllm | Engine::Sglang | Engine::Transformers => {
+            fastapi(endpoints, request, &decoded)
+        }
+        Engine::LlamaCpp => match find(endpoints, &request.method, &decoded, |a, b| a == b) {
             Found::Endpoint(make) => Routed::To(make),
             Found::OtherMethod | Found::Nothing => Routed::Elsewhere(Response::json(
                 404,
@@ -32,27 +38,27 @@ pub(super) fn route(engine: Engine, request: &Request) -> Routed {
             )),
         },
         // axum compares the path as it was sent.
-        Engine::Tgi => match find(engine, &request.method, raw, |a, b| a == b) {
+        Engine::Tgi => match find(endpoints, &request.method, raw, |a, b| a == b) {
             Found::Endpoint(make) => Routed::To(make),
             Found::OtherMethod => Routed::Elsewhere(text(405, "")),
             Found::Nothing => Routed::Elsewhere(text(404, "")),
         },
-        Engine::Ollama => gin(engine, request, &decoded),
+        Engine::Ollama => gin(endpoints, request, &decoded),
     }
 }
 
 /// Starlette's patterns end in `$`, which in Python also matches before a final newline.
-fn fastapi(engine: Engine, request: &Request, path: &[u8]) -> Routed {
+fn fastapi(endpoints: &[Endpoint], request: &Request, path: &[u8]) -> Routed {
     let same = |path: &[u8], pattern: &[u8]| {
         path == pattern || path.strip_suffix(b"\n").is_some_and(|path| path == pattern)
     };
-    match find(engine, &request.method, path, same) {
+    match find(endpoints, &request.method, path, same) {
         Found::Endpoint(make) => Routed::To(make),
         Found::OtherMethod => {
             Routed::Elsewhere(Response::json(405, r#"{"detail":"Method Not Allowed"}"#))
         }
         Found::Nothing => match toggled(path) {
-            Some(other) if !matches!(find(engine, b"", &other, same), Found::Nothing) => {
+            Some(other) if !matches!(find(endpoints, b"", &other, same), Found::Nothing) => {
                 Routed::Elsewhere(redirect(307, request, &other))
             }
             _ => Routed::Elsewhere(Response::json(404, r#"{"detail":"Not Found"}"#)),
@@ -60,13 +66,13 @@ fn fastapi(engine: Engine, request: &Request, path: &[u8]) -> Routed {
     }
 }
 
-fn gin(engine: Engine, request: &Request, path: &[u8]) -> Routed {
+fn gin(endpoints: &[Endpoint], request: &Request, path: &[u8]) -> Routed {
     let same = |path: &[u8], pattern: &[u8]| path == pattern;
-    match find(engine, &request.method, path, same) {
+    match find(endpoints, &request.method, path, same) {
         Found::Endpoint(make) => Routed::To(make),
         Found::OtherMethod => Routed::Elsewhere(text(405, "405 method not allowed")),
         Found::Nothing => match toggled(path) {
-            Some(other) if !matches!(find(engine, b"", &other, same), Found::Nothing) => {
+            Some(other) if !matches!(find(endpoints, b"", &other, same), Found::Nothing) => {
                 let status = if request.method == b"GET" { 301 } else { 307 };
                 Routed::Elsewhere(redirect(status, request, &other))
             }
@@ -97,10 +103,15 @@ fn toggled(path: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn find(engine: Engine, method: &[u8], path: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> Found {
+fn find(
+    endpoints: &[Endpoint],
+    method: &[u8],
+    path: &[u8],
+    same: impl Fn(&[u8], &[u8]) -> bool,
+) -> Found {
     let here = |endpoint: &&Endpoint| same(path, &with_segments_of(path, endpoint.1));
     let mut found = Found::Nothing;
-    for endpoint in engine.endpoints().iter().filter(here) {
+    for endpoint in endpoints.iter().filter(here) {
         if endpoint.0.as_bytes() == method || (method == b"HEAD" && endpoint.0 == "GET") {
             return Found::Endpoint(endpoint.2);
         }

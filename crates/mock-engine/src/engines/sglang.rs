@@ -1,10 +1,12 @@
 //! SGLang, as its sources say (`entrypoints/openai`): ordinary chunks are written by hand, those of
 //! tool calls and usage by pydantic, which writes every member.
 
+use super::answer::Made;
 use super::answer::Script;
 use super::asked::{Asked, CHAT, COMPLETION};
+use super::call::{Call, Endpoint};
+use super::error::Failure;
 use super::routing::empty;
-use super::{Call, Endpoint, Failure, Made};
 use crate::controls::UsageMode;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};

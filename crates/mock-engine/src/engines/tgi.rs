@@ -1,10 +1,12 @@
 //! Text Generation Inference, as its sources say (`router/src`): the chat's API beside the native
 //! one, whose answers are those of `api::tgi`.
 
+use super::answer::Made;
 use super::answer::Script;
 use super::asked::{Asked, Names, CHAT, COMPLETION};
+use super::call::{Call, Endpoint};
+use super::error::Failure;
 use super::routing::empty;
-use super::{Call, Endpoint, Failure, Made};
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;

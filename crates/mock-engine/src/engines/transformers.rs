@@ -1,9 +1,11 @@
 //! `transformers serve` 5.19, as recorded: no end mark, usage beside the last choice, and responses
 //! that are streamed unless told not to.
 
+use super::answer::Made;
 use super::answer::Script;
 use super::asked::{Asked, Names, CHAT, COMPLETION, RESPONSE};
-use super::{Call, Endpoint, Failure, Made};
+use super::call::{Call, Endpoint};
+use super::error::Failure;
 use crate::generation::Usage;
 use crate::ordered::{object, Json, Object};
 use crate::stream::Format;

@@ -61,7 +61,7 @@ pub(super) struct Record<'a> {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RecordedDecision {
     /// It was let in.
     Allowed,
     /// It was refused.
@@ -84,13 +84,13 @@ impl Record<'_> {
     texts!(reason detail client key_id tier remote_addr method path model usage limit);
 
     /// Whether and how it was let in. A running stream that was closed later, for a reason, was.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> RecordedDecision {
         let decision = self.decision.as_ref().map(|text| &*text.0);
         match (decision, self.dry_run) {
-            (Some("allow"), _) => Outcome::Allowed,
-            (Some("deny"), Some(true)) => Outcome::WouldBeRefused,
-            (Some("deny"), _) => Outcome::Refused,
-            _ => Outcome::NotJudged,
+            (Some("allow"), _) => RecordedDecision::Allowed,
+            (Some("deny"), Some(true)) => RecordedDecision::WouldBeRefused,
+            (Some("deny"), _) => RecordedDecision::Refused,
+            _ => RecordedDecision::NotJudged,
         }
     }
 
@@ -220,18 +220,21 @@ mod tests {
                "cost":0.0001575,"x":[{}],"duration_ms":5,"limit":null}"#,
         )
         .unwrap();
-        assert_eq!(record.outcome(), Outcome::Allowed);
+        assert_eq!(record.outcome(), RecordedDecision::Allowed);
         assert_eq!((record.client(), record.tier()), (Some("a\tb"), None));
         assert_eq!(record.cost_nanos(), Some(157_500));
         assert_eq!(record.time_ms, 1_767_605_412_635);
         assert_eq!(record.hour(), "2026-01-05T09");
         let closed = r#"{"time":"2026-01-05T09:30:12.635Z","decision":"allow","reason":"x"}"#;
-        assert_eq!(read(closed).unwrap().outcome(), Outcome::Allowed);
+        assert_eq!(read(closed).unwrap().outcome(), RecordedDecision::Allowed);
         let dry = r#"{"time":"2026-01-05T09:30:12.635Z","decision":"deny","dry_run":true}"#;
-        assert_eq!(read(dry).unwrap().outcome(), Outcome::WouldBeRefused);
+        assert_eq!(read(dry).unwrap().outcome(), RecordedDecision::WouldBeRefused);
         let early = r#"{"time":"2026-01-05T10:30:12+01:00","status":400}"#;
         let early = read(early).unwrap();
-        assert_eq!((early.outcome(), &*early.hour()), (Outcome::NotJudged, "2026-01-05T09"));
+        assert_eq!(
+            (early.outcome(), &*early.hour()),
+            (RecordedDecision::NotJudged, "2026-01-05T09")
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tollgate_core::pattern::Pattern;
 
 use super::follow::{Follower, PAUSE};
 use super::input;
-use super::record::{Outcome, Reader, Record};
+use super::record::{Reader, Record, RecordedDecision};
 use super::table::{cut, grouped};
 use crate::escape::shown_json;
 use crate::exit::{Exit, Failure};
@@ -138,7 +138,10 @@ impl Arguments {
     }
 
     fn wants(&self, record: &Record<'_>) -> bool {
-        let refused = matches!(record.outcome(), Outcome::Refused | Outcome::WouldBeRefused);
+        let refused = matches!(
+            record.outcome(),
+            RecordedDecision::Refused | RecordedDecision::WouldBeRefused
+        );
         let client = |wanted: &String| record.client() == Some(wanted);
         let model = |wanted: &Pattern| record.model().is_some_and(|model| wanted.matches(model));
         (refused || !self.denied)
@@ -167,8 +170,8 @@ fn one_line(record: &Record<'_>) -> String {
     let outcome = record.outcome();
     let status = record.status.map_or("  -".to_owned(), |status| format!("{status:>3}"));
     let style = match (outcome, record.status) {
-        (Outcome::Refused, _) => AnsiColor::Red.on_default(),
-        (Outcome::WouldBeRefused, _) => AnsiColor::Yellow.on_default(),
+        (RecordedDecision::Refused, _) => AnsiColor::Red.on_default(),
+        (RecordedDecision::WouldBeRefused, _) => AnsiColor::Yellow.on_default(),
         (_, Some(..400)) => AnsiColor::Green.on_default(),
         (_, Some(400..)) => AnsiColor::Magenta.on_default(),
         (_, None) => Style::new(),
@@ -189,11 +192,12 @@ fn one_line(record: &Record<'_>) -> String {
     }
     parts.extend(taken(record));
     if let Some(reason) = record.reason() {
-        let limit = record.limit().filter(|_| outcome != Outcome::Allowed);
+        let limit = record.limit().filter(|_| outcome != RecordedDecision::Allowed);
         let limit = limit.map(|limit| format!(": {}", cut(limit))).unwrap_or_default();
         let detail = record.detail().map(|detail| format!(" ({})", cut(detail)));
         let detail = detail.unwrap_or_default();
-        let dry = if outcome == Outcome::WouldBeRefused { "would be refused, " } else { "" };
+        let dry =
+            if outcome == RecordedDecision::WouldBeRefused { "would be refused, " } else { "" };
         parts.push(paint(style, &format!("{dry}{}{detail}{limit}", cut(reason))));
     }
     parts.join("  ")
@@ -221,7 +225,7 @@ fn taken(record: &Record<'_>) -> Vec<String> {
         parts.push(tokens);
     }
     parts.extend(record.cost_nanos().map(|nanos| super::table::amount(nanos.into())));
-    if let Some(ms) = record.duration_ms.filter(|_| record.outcome() != Outcome::Refused) {
+    if let Some(ms) = record.duration_ms.filter(|_| record.outcome() != RecordedDecision::Refused) {
         let first = record.ttft_ms.map(|ms| format!(", first {}", grouped(ms.into())));
         parts.push(format!("{} ms{}", grouped(ms.into()), first.unwrap_or_default()));
     }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use tollgate_core::decision::Reason;
 
-use super::record::{Outcome, Record};
+use super::record::{Record, RecordedDecision};
 
 /// What requests are put together by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -126,13 +126,13 @@ impl Totals {
         self.requests += 1;
         self.dry_run += u64::from(record.is_dry_run());
         match record.outcome() {
-            Outcome::Allowed => self.allowed += 1,
-            Outcome::NotJudged => self.not_judged += 1,
-            Outcome::Refused => {
+            RecordedDecision::Allowed => self.allowed += 1,
+            RecordedDecision::NotJudged => self.not_judged += 1,
+            RecordedDecision::Refused => {
                 self.refused += 1;
                 self.reasons.count(record.reason());
             }
-            Outcome::WouldBeRefused => {
+            RecordedDecision::WouldBeRefused => {
                 self.would_be_refused += 1;
                 self.dry_run_reasons.count(record.reason());
             }
@@ -147,7 +147,8 @@ impl Totals {
 
     /// Of those that were let in: refusals take no time, and would hide how long the others took.
     fn count_times(&mut self, record: &Record<'_>) {
-        if matches!(record.outcome(), Outcome::Allowed | Outcome::WouldBeRefused) {
+        if matches!(record.outcome(), RecordedDecision::Allowed | RecordedDecision::WouldBeRefused)
+        {
             record.duration_ms.into_iter().for_each(|ms| self.duration.record(ms));
             record.ttft_ms.into_iter().for_each(|ms| self.ttft.record(ms));
         }

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tollgate_core::principal::is_valid_name;
 
 use super::doubt;
-use super::source::{Found, Place, Secret, Source};
+use super::source::{Found, Secret, Source, SourcePlace};
 use crate::exit::Failure;
-use crate::key;
 use crate::keys_file::{self, Entry};
 
 /// What is shorter is no key: `DEBUG=true` is none.
@@ -53,7 +52,7 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
     let hashes: HashSet<String> = hashed.iter().map(|(hash, _)| hash.clone()).collect();
     let mut is_key: HashMap<String, bool> = HashMap::new();
     let mut entries: Vec<Entry> = Vec::new();
-    let mut owners: HashMap<String, (Place, String)> = HashMap::new();
+    let mut owners: HashMap<String, (SourcePlace, String)> = HashMap::new();
     let mut short = 0usize;
     for (hash, found) in hashed {
         let place = found.place;
@@ -62,7 +61,7 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
             tells_key |= match is_key.get(text) {
                 Some(known) => *known,
                 None => {
-                    let is = key::is_like_a_key(text)
+                    let is = keys_file::is_like_a_key(text)
                         || hashes.contains(&keys_file::hash_of(text.as_bytes()));
                     *is_key.entry(text.to_owned()).or_insert(is)
                 }

@@ -1,7 +1,7 @@
 //! Lines `NAME=key:tier:description`, as programs have them in their environment.
 
 use super::doubt;
-use super::source::{Found, Place, Secret, Source};
+use super::source::{Found, Secret, Source, SourcePlace};
 
 /// Whether these lines give values to names. Lines of keys in base64 look so, but for what would be
 /// their values: nothing, or padding.
@@ -31,7 +31,7 @@ pub(super) fn read(text: &str, has_client: bool) -> Source {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let place = Place::Line(number);
+        let place = SourcePlace::Line(number);
         let Some((name, value)) = parts(line) else {
             source.fault(place, "no line of the form NAME=key:tier:description");
             continue;

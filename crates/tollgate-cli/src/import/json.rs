@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::source::{Place, Source};
+use super::source::{Source, SourcePlace};
 use crate::exit::Failure;
 
 pub(super) type Members = Map<String, Value>;
@@ -14,9 +14,11 @@ pub(super) fn parse(text: &str) -> Result<Value, Failure> {
 }
 
 /// The objects of an array, each with its place; `None` in place of anything else.
-pub(super) fn elements(value: Option<&Value>) -> impl Iterator<Item = (Place, Option<&Members>)> {
+pub(super) fn elements(
+    value: Option<&Value>,
+) -> impl Iterator<Item = (SourcePlace, Option<&Members>)> {
     let elements = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    (1..).map(Place::Entry).zip(elements).map(|(place, element)| (place, element.as_object()))
+    (1..).map(SourcePlace::Entry).zip(elements).map(|(place, element)| (place, element.as_object()))
 }
 
 /// The same, of which what is no object becomes a fault, with this to say; as does what is no array.
@@ -24,9 +26,9 @@ pub(super) fn objects<'v>(
     source: &mut Source,
     value: Option<&'v Value>,
     otherwise: &str,
-) -> Vec<(Place, &'v Members)> {
+) -> Vec<(SourcePlace, &'v Members)> {
     if value.is_some_and(|value| !value.is_array() && !value.is_null()) {
-        source.fault(Place::Whole, "a list of keys or their owners that is no array");
+        source.fault(SourcePlace::Whole, "a list of keys or their owners that is no array");
     }
     let mut objects = Vec::new();
     for (place, members) in elements(value) {

@@ -10,7 +10,7 @@ use tollgate_core::rfc3339;
 
 use super::doubt;
 use super::json::{first, is_off, objects, Members};
-use super::source::{Found, Place, Secret, Source};
+use super::source::{Found, Secret, Source, SourcePlace};
 use crate::time::date_of;
 
 /// Limits of a key, which Tollgate has in tiers.
@@ -61,8 +61,10 @@ pub(super) fn read(value: &Value) -> Source {
         }
     }
     if list.is_none_or(Value::is_null) {
-        source
-            .fault(Place::Whole, "no array of keys, neither by itself nor as \"keys\" or \"data\"");
+        source.fault(
+            SourcePlace::Whole,
+            "no array of keys, neither by itself nor as \"keys\" or \"data\"",
+        );
     }
     let pages = value.get("total_pages").and_then(Value::as_u64).unwrap_or(1);
     if pages > 1 {
@@ -127,7 +129,7 @@ fn metadata(members: &Members) -> Result<Option<Cow<'_, Members>>, &'static str>
 }
 
 /// What restricts a key must be understood: left out, it would permit more than before.
-fn key(place: Place, members: &Members) -> Result<Found, &'static str> {
+fn key(place: SourcePlace, members: &Members) -> Result<Found, &'static str> {
     let secret = secret(members).ok_or("no \"token\" that is a key (sk-...) or its SHA-256")?;
     let names = ["key_alias", "user_id", "team_alias", "team_id", "key_name"];
     let client = first(members, &names)

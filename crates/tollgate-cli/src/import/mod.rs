@@ -32,8 +32,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use serde_json::json;
 
 use crate::exit::{print, tell, Exit, Failure};
-use crate::key::Keys;
-use crate::keys_file::{self, Entry};
+use crate::keys_file::{self, Entry, Keys};
 use entries::{add, entries};
 use source::Source;
 

@@ -1,6 +1,6 @@
 //! A list of keys, one a line.
 
-use super::source::{Found, Place, Secret, Source};
+use super::source::{Found, Secret, Source, SourcePlace};
 
 pub(super) fn read(text: &str, client: &str) -> Source {
     let mut source = Source::default();
@@ -9,7 +9,7 @@ pub(super) fn read(text: &str, client: &str) -> Source {
         if key.is_empty() || key.starts_with('#') {
             continue;
         }
-        let place = Place::Line(number);
+        let place = SourcePlace::Line(number);
         if key.contains(char::is_whitespace) {
             source.fault(place, "blanks in a key: write one key on each line");
             continue;

@@ -7,13 +7,13 @@ use super::dump::Files;
 
 /// Where something stands in a source. Never what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum SourcePlace {
     Whole,
     Line(usize),
     Entry(usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => f.write_str("the export"),
@@ -35,7 +35,7 @@ pub(super) enum Secret {
 /// A key that was found.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) place: Place,
+    pub(super) place: SourcePlace,
     pub(super) secret: Secret,
     pub(super) client: String,
     pub(super) tier: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn new(place: Place, secret: Secret, client: String) -> Self {
+    pub(super) fn new(place: SourcePlace, secret: Secret, client: String) -> Self {
         Self {
             place,
             secret,
@@ -76,7 +76,7 @@ impl Found {
 pub(super) struct Source {
     pub(super) found: Vec<Found>,
     /// What can't be understood, or isn't surely a key in force.
-    pub(super) faults: Vec<(Place, String)>,
+    pub(super) faults: Vec<(SourcePlace, String)>,
     /// What isn't taken over, for a reason that is no fault: how often.
     pub(super) skipped: BTreeMap<String, usize>,
     pub(super) notes: Vec<String>,
@@ -85,15 +85,15 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn fault(&mut self, place: Place, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, place: SourcePlace, message: impl Into<String>) {
         self.faults.push((place, message.into()));
     }
 
     /// How a place is called.
-    pub(super) fn place(&self, place: Place) -> String {
+    pub(super) fn place(&self, place: SourcePlace) -> String {
         match place {
-            Place::Line(line) => self.files.line(line),
-            Place::Whole | Place::Entry(_) => place.to_string(),
+            SourcePlace::Line(line) => self.files.line(line),
+            SourcePlace::Whole | SourcePlace::Entry(_) => place.to_string(),
         }
     }
 

@@ -13,8 +13,9 @@ use serde_json::{json, Map, Value};
 use tollgate_core::clock::UnixSeconds;
 use tollgate_core::jwt::{verify, verify_signature, KeySet, Policy, TokenError};
 
+use super::base64url::base64url;
+use super::input::read_token;
 use super::private_key::PrivateKey;
-use super::read_token;
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
 use crate::time::{from_now, rfc3339};
@@ -89,8 +90,8 @@ fn refusals(token: &[u8], payload: &[u8]) -> Result<Vec<String>, Failure> {
     let header =
         header.err().filter(|e| !matches!(e, TokenError::NoKey | TokenError::BadSignature));
 
-    let mut signed = [super::base64url(br#"{"alg":"HS256"}"#).as_bytes(), b".", payload].concat();
-    let signature = super::base64url(ours.sign(algorithm, &signed)?);
+    let mut signed = [base64url(br#"{"alg":"HS256"}"#).as_bytes(), b".", payload].concat();
+    let signature = base64url(ours.sign(algorithm, &signed)?);
     signed.push(b'.');
     signed.extend_from_slice(signature.as_bytes());
     // Which claims are demanded is for the configuration to say.
@@ -290,8 +291,8 @@ mod tests {
                 claims.into_iter().map(|(name, value)| (name, value.into())).collect();
             members.insert("exp".to_owned(), exp.clone());
             members.insert("nbf".to_owned(), exp);
-            let payload = super::super::base64url(Value::Object(members).to_string());
-            let token = format!("{}.{payload}.", super::super::base64url(header));
+            let payload = base64url(Value::Object(members).to_string());
+            let token = format!("{}.{payload}.", base64url(header));
             for token in [token.as_bytes(), &garbage, &[token.as_bytes(), &garbage].concat()] {
                 let findings = look(token).unwrap();
                 for now in [i64::MIN, 0, i64::MAX] {

@@ -9,7 +9,7 @@ use tollgate_core::clock::UnixMillis;
 use tollgate_core::jwt::{verify_signature, Algorithm, AlgorithmSet, KeySet};
 use tollgate_core::principal::is_valid_name;
 
-use super::base64url;
+use super::base64url::base64url;
 use super::private_key::PrivateKey;
 use crate::exit::{print, Exit, Failure};
 use crate::time::{now, When};

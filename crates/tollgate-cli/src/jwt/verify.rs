@@ -13,7 +13,7 @@ use tollgate_core::jwt::{
     DEFAULT_MAX_LEN,
 };
 
-use super::{read_key_file, read_token};
+use super::input::{read_key_file, read_token};
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, tell, Exit, Failure};
 use crate::time::{from_now, now, parse_duration, rfc3339, When};

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::values::{name, Rights};
 use super::written::Writing;
 use crate::exit::{print, tell, Exit, Failure};
-use crate::keys_file::{self, Entry};
+use crate::keys_file::{self, Entry, KEY_PREFIX};
 
 /// Make a key, and print it once: only its hash is kept.
 ///
@@ -33,14 +33,11 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// The beginning of every key that is made here.
-pub(super) const PREFIX: &str = "tg_";
-
 /// A new key: 256 random bits.
 pub(super) fn new_key() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 impl Arguments {

@@ -2,11 +2,10 @@
 
 use clap::Args;
 
-use super::find;
 use super::values::{name, Rights};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file::{self, Entry};
+use crate::keys_file::{self, find, Entry};
 use crate::time::{date_of, now};
 
 /// Which keys.

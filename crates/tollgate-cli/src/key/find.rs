@@ -6,9 +6,8 @@ use clap::Args;
 use tollgate_core::keys::MAX_KEY_LEN;
 
 use super::list::show;
-use super::Keys;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file;
+use crate::keys_file::{self, Keys};
 
 /// Show whose a key is, such as one that has leaked.
 ///

@@ -8,10 +8,9 @@ use tollgate_core::clock::UnixMillis;
 
 use super::state::State;
 use super::values::moment;
-use super::{find, Keys};
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
-use crate::keys_file::{self, Entry};
+use crate::keys_file::{self, find, Entry, Keys};
 use crate::time::{from_now, now, parse_duration, When};
 
 /// List keys.

@@ -5,12 +5,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::create::{hand_out, new_key};
-use super::find;
 use super::state::State;
 use super::values::{date, moment};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file::{self, Entry};
+use crate::keys_file::{self, find, Entry};
 use crate::time::{from_now, now, parse_duration, When};
 
 /// Make a successor with the same rights, and print it once; the old key ends after an overlap.

@@ -43,6 +43,13 @@ impl State {
     }
 }
 
+/// How many keys are in which state, in the order of the states; none of those without a key.
+pub(crate) fn count_states(entries: &[Entry], now: UnixMillis) -> Vec<(&'static str, usize)> {
+    let count = |state| entries.iter().filter(|entry| State::of(entry, now) == state).count();
+    let states = State::value_variants().iter().map(|state| (state.as_str(), count(*state)));
+    states.filter(|(_, count)| *count > 0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::state::State;
-use super::Keys;
 use crate::exit::{tell, Exit, Failure};
-use crate::keys_file::Entry;
+use crate::keys_file::{Entry, Keys};
 use crate::status::source::{of_keys_file, Running, Source};
-use crate::status::wait::{used_files, wait, Outcome};
+use crate::status::wait::{used_files, wait, Effect};
 use crate::time::{now, parse_duration};
 
 /// Which file is changed, and whether to wait for nginx.
@@ -53,7 +52,7 @@ impl Writing {
     fn wait(&self, keys: &[Entry], patience: Duration, is_quiet: bool) -> Result<Exit, Failure> {
         let path = self.path().display();
         match wait(&self.source, self.path(), patience) {
-            Outcome::InForce { workers, running } => {
+            Effect::InForce { workers, running } => {
                 let refused = refusals(&running, self.path(), keys);
                 refused.iter().for_each(|refused| tell(&format!("tollgate: {refused}")));
                 if !refused.is_empty() {
@@ -64,21 +63,21 @@ impl Writing {
                 }
                 Ok(Exit::Yes)
             }
-            Outcome::Refused(error) => {
+            Effect::Refused(error) => {
                 tell(&format!(
                     "tollgate: nginx does not take {path}: {error}; what it read before stays in force"
                 ));
                 Ok(Exit::No)
             }
-            Outcome::NotUsed(used) => Err(Failure::failed(format!(
+            Effect::NotUsed(used) => Err(Failure::failed(format!(
                 "{path} is written, but nginx uses other files: {}; name one of them with --file, or the \
                  nginx that is meant with --status-file",
                 used.join(", ")
             ))),
-            Outcome::Unknown(unknown) => Err(Failure::failed(format!(
+            Effect::Unknown(unknown) => Err(Failure::failed(format!(
                 "{path} is written, but nobody knows whether it is in force: {unknown}"
             ))),
-            Outcome::TimedOut(missing) => Err(Failure::failed(format!(
+            Effect::TimedOut(missing) => Err(Failure::failed(format!(
                 "{path} is written, but not in force after {} s: {missing}; see \"tollgate status\" and \
                  nginx's error log",
                 patience.as_secs_f64()

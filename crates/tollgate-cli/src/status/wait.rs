@@ -19,7 +19,7 @@ const RESTART: Duration = Duration::from_secs(2);
 const SETTLING_MS: i64 = 1000;
 
 /// What became of a change of a keys file.
-pub(crate) enum Outcome {
+pub(crate) enum Effect {
     /// All workers of each nginx decide by it; how many they are.
     InForce { workers: usize, running: Vec<Running> },
     /// nginx has read it, and not taken it.
@@ -34,25 +34,25 @@ pub(crate) enum Outcome {
 
 /// Waits until what the file holds is in force. Should somebody else change it meanwhile, that counts:
 /// whoever changes the file with this command, changes what is in it.
-pub(crate) fn wait(source: &Source, file: &Path, patience: Duration) -> Outcome {
+pub(crate) fn wait(source: &Source, file: &Path, patience: Duration) -> Effect {
     let begun = Instant::now();
     let mut content = Content::default();
     loop {
         let wanted = content.digest(file);
         let is_restarted = begun.elapsed() >= RESTART.min(patience);
         let missing = match source.read() {
-            Err(unknown) if is_restarted => return Outcome::Unknown(unknown),
+            Err(unknown) if is_restarted => return Effect::Unknown(unknown),
             Err(unknown) => unknown.to_string(),
             Ok(running) => match judge(&running, file, wanted) {
-                Verdict::Done(workers) => return Outcome::InForce { workers, running },
-                Verdict::Refused(error) => return Outcome::Refused(error),
-                Verdict::NotUsed(used) if is_restarted => return Outcome::NotUsed(used),
+                Verdict::Done(workers) => return Effect::InForce { workers, running },
+                Verdict::Refused(error) => return Effect::Refused(error),
+                Verdict::NotUsed(used) if is_restarted => return Effect::NotUsed(used),
                 Verdict::NotUsed(_) => String::new(),
                 Verdict::Waiting(missing) => missing,
             },
         };
         if begun.elapsed() >= patience {
-            return Outcome::TimedOut(missing);
+            return Effect::TimedOut(missing);
         }
         std::thread::sleep(PAUSE.min(patience.saturating_sub(begun.elapsed())));
     }

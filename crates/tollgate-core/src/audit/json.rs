@@ -1,5 +1,7 @@
 //! JSON strings (RFC 8259 section 7) from arbitrary bytes.
 
+use crate::hex;
+
 /// Appends `value` as a JSON string, quotes included, cut to at most `max_len` bytes of input.
 pub(super) fn write_string(out: &mut Vec<u8>, value: &[u8], max_len: usize) {
     let value = cut(value, max_len);
@@ -20,23 +22,31 @@ pub(super) fn write_string(out: &mut Vec<u8>, value: &[u8], max_len: usize) {
 
 /// Whether all bytes stand for themselves in a string: printable ASCII but `"` and `\`.
 fn is_plain(value: &[u8]) -> bool {
-    match value.last_chunk::<8>() {
-        // The last word overlaps the one before, so that no byte is left over.
-        Some(last) => is_plain_word(last) && value.as_chunks().0.iter().all(is_plain_word),
-        None => value.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')),
+    if let Some(last) = value.last_chunk::<16>() {
+        // The last block overlaps the one before, so that no byte is left over.
+        return value.as_chunks().0.iter().all(is_plain_block) && is_plain_block(last);
+    }
+    match (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        (Some(first), Some(last)) => special_of(first) | special_of(last) == 0,
+        _ => value.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')),
     }
 }
 
-/// The same for eight bytes at a time, by the well-known tricks for "has a byte less than n" (for
-/// n up to 128) and "has a zero byte".
-fn is_plain_word(word: &[u8; 8]) -> bool {
+fn is_plain_block(block: &[u8; 16]) -> bool {
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().fold(0, |special, word| special | special_of(word)) == 0
+}
+
+/// The high bits of the bytes that don't, eight at a time, by the well-known tricks for "has a byte less
+/// than n" (for n up to 128) and "has a zero byte".
+fn special_of(word: &[u8; 8]) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH_BITS: u64 = ONES * 0x80;
     let word = u64::from_le_bytes(*word);
     let less_than = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word;
     let equal_to = |byte: u8| less_than(word ^ (ONES * u64::from(byte)), 1);
     let special = word | less_than(word, 0x20) | equal_to(0x7f) | equal_to(b'"') | equal_to(b'\\');
-    special & HIGH_BITS == 0
+    special & HIGH_BITS
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &str) {
@@ -68,13 +78,9 @@ fn must_not_be_shown(c: char) -> bool {
 
 /// `\uXXXX`
 fn write_escape(out: &mut Vec<u8>, c: char) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
     out.extend_from_slice(b"\\u");
-    for shift in [12, 8, 4, 0] {
-        let digit = u32::from(c) >> shift & 0xf;
-        let digit = usize::try_from(digit).ok().and_then(|digit| DIGITS.get(digit));
-        out.push(*digit.unwrap_or(&b'0'));
-    }
+    let [_, _, high, low] = u32::from(c).to_be_bytes();
+    out.extend(hex::pair(high).into_iter().chain(hex::pair(low)));
 }
 
 fn write_char(out: &mut Vec<u8>, c: char) {

@@ -2,24 +2,20 @@
 //!
 //! One request is one [`Record`], one record is one line, and a line is a JSON object: valid JSON
 //! and valid UTF-8 whatever bytes the request held, since one broken line can stop the reader of
-//! the whole log. Lines are gathered in a [`Batch`] and written a batch at a time.
+//! the whole log.
 
-mod batch;
 mod json;
 mod time;
 mod traceparent;
-mod trouble;
 
-pub use batch::Batch;
 pub use time::TimeFormat;
-pub use trouble::Trouble;
 
 use crate::clock::UnixMillis;
 use crate::decision::{Decision, Reason};
 use crate::detail::Detail;
 use crate::llm::{Source, Usage};
 use crate::money::Amount;
-use crate::principal::AuthMethod;
+use crate::principal::{AuthMethod, Principal};
 
 /// The longest `path` that is logged, in bytes; the rest is cut off.
 pub const MAX_PATH_LEN: usize = 2048;
@@ -46,6 +42,9 @@ pub struct Record<'a> {
     pub detail: Option<&'a Detail>,
     /// The HTTP status that the client got.
     pub status: Option<u16>,
+    /// Who was authenticated, as [`identity()`] wrote it: takes the place of `client`, `key_id`, `tier` and
+    /// `auth`.
+    pub identity: Option<&'a [u8]>,
     /// The client's id.
     pub client: Option<&'a [u8]>,
     /// The `id` of the API key, or the `kid` of the key that verified the JWT.
@@ -107,12 +106,19 @@ pub enum Remaining {
 
 /// What comes before the first `?`, or `%3F`.
 fn without_query(path: &[u8]) -> &[u8] {
-    let end = (0..path.len()).find(|&at| match path.get(at..) {
-        Some([b'?', ..]) => true,
-        Some([b'%', b'3', f, ..]) => f.eq_ignore_ascii_case(&b'F'),
-        _ => false,
-    });
-    end.and_then(|end| path.get(..end)).unwrap_or(path)
+    let mut rest = path.iter();
+    while let Some(byte) = rest.next() {
+        let is_end = match byte {
+            b'?' => true,
+            b'%' => matches!(rest.as_slice(), [b'3', b'f' | b'F', ..]),
+            _ => false,
+        };
+        if is_end {
+            let end = path.len() - rest.as_slice().len() - 1;
+            return path.get(..end).unwrap_or(path);
+        }
+    }
+    path
 }
 
 /// `,"name":`
@@ -133,6 +139,7 @@ impl<'a> Record<'a> {
             cut_off: None,
             detail: None,
             status: None,
+            identity: None,
             client: None,
             key_id: None,
             tier: None,
@@ -180,12 +187,17 @@ impl<'a> Record<'a> {
             }
         }
         number(out, member!("status"), self.status.map(u64::from));
-        text(out, member!("client"), self.client);
-        text(out, member!("key_id"), self.key_id);
-        text(out, member!("tier"), self.tier);
-        name(out, member!("auth"), self.auth.map(AuthMethod::as_str));
+        match self.identity {
+            Some(identity) => out.extend_from_slice(identity),
+            None => write_identity(out, [self.client, self.key_id, self.tier], self.auth),
+        }
         text(out, member!("remote_addr"), self.remote_addr);
-        text(out, member!("method"), self.method);
+        match self.method {
+            // Nearly all are one of these.
+            Some(b"GET") => out.extend_from_slice(b",\"method\":\"GET\""),
+            Some(b"POST") => out.extend_from_slice(b",\"method\":\"POST\""),
+            method => text(out, member!("method"), method),
+        }
         if let Some(path) = self.path {
             let path = without_query(path);
             out.extend_from_slice(member!("path"));
@@ -215,6 +227,26 @@ impl<'a> Record<'a> {
         text(out, member!("traceparent"), self.traceparent.and_then(traceparent::well_formed));
         out.extend_from_slice(b"}\n");
     }
+}
+
+/// The members of a line that are the same for all requests of a principal in a tier, to be written once.
+#[must_use]
+pub fn identity(principal: &Principal, tier: Option<&str>) -> Box<[u8]> {
+    let texts = [Some(principal.client()), principal.key_id(), tier];
+    let mut out = Vec::new();
+    write_identity(&mut out, texts.map(|text| text.map(str::as_bytes)), Some(principal.auth()));
+    out.into()
+}
+
+fn write_identity(
+    out: &mut Vec<u8>,
+    [client, key_id, tier]: [Option<&[u8]>; 3],
+    auth: Option<AuthMethod>,
+) {
+    text(out, member!("client"), client);
+    text(out, member!("key_id"), key_id);
+    text(out, member!("tier"), tier);
+    name(out, member!("auth"), auth.map(AuthMethod::as_str));
 }
 
 /// Room for one line, so that the buffer rarely grows in the middle of one.
@@ -273,7 +305,7 @@ fn write_usage(out: &mut Vec<u8>, source: Source, usage: Usage) {
 fn number(out: &mut Vec<u8>, member: &[u8], value: Option<u64>) {
     if let Some(value) = value {
         out.extend_from_slice(member);
-        out.extend_from_slice(crate::decimal::Decimal::new(value).as_bytes());
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 }
 

@@ -22,6 +22,7 @@ fn full() -> Record<'static> {
         cut_off: None,
         detail: None,
         status: Some(429),
+        identity: None,
         client: Some(b"acme"),
         key_id: Some(b"k_1"),
         tier: Some(b"pro"),
@@ -66,6 +67,30 @@ fn a_full_record_has_all_fields_in_the_documented_order() {
             "\n"
         )
     );
+}
+
+#[test]
+fn an_identity_that_was_written_before_is_the_same() {
+    // The SHA-256 of "abc", as FIPS 180-4 has it.
+    let file = concat!(
+        r#"{"version":1,"keys":[{"id":"k_\"1","client":"ac\\me","hash":"#,
+        r#""sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]}"#
+    );
+    let keys = crate::keys::KeySet::parse(file.as_bytes()).unwrap();
+    let key = keys.find(b"abc").unwrap();
+    let principal = key.judge(crate::clock::UnixSeconds(0), None).unwrap();
+    for tier in [None, Some("p\"ro")] {
+        let each = Record {
+            client: Some(principal.client().as_bytes()),
+            key_id: principal.key_id().map(str::as_bytes),
+            tier: tier.map(str::as_bytes),
+            auth: Some(AuthMethod::ApiKey),
+            ..full()
+        };
+        let identity = identity(principal, tier);
+        assert_eq!(line(&Record { identity: Some(&identity), ..full() }), line(&each));
+        assert!(line(&each).contains(r#""client":"ac\\me","key_id":"k_\"1","#));
+    }
 }
 
 #[test]

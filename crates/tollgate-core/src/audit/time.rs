@@ -1,42 +1,45 @@
 //! `time` of the audit log: RFC 3339, in UTC, with milliseconds.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use jiff::tz::Offset;
 use jiff::Timestamp;
 
 use crate::clock::{UnixMillis, UnixSeconds};
 
-/// Writes times as `2026-01-01T00:00:00.123Z`, and keeps the text of the last second: the many
-/// lines of one second share all but the last digits.
+/// Writes times as `2026-01-01T00:00:00.123Z`, and keeps the text of the last one: the many lines of one
+/// second share all but the last digits.
 #[derive(Clone, Debug, Default)]
 pub struct TimeFormat {
     second: Option<UnixSeconds>,
-    /// `2026-01-01T00:00:00`
-    text: String,
+    /// The text, of which the milliseconds change.
+    text: [u8; 24],
 }
 
 impl TimeFormat {
-    /// Appends the time to `out`. Allocates for the first time only. A time outside the years 0 to
-    /// 9999 is written as the nearest that RFC 3339 can express.
+    /// Appends the time to `out`. Allocates nothing of its own. A time outside the years 0 to 9999 is
+    /// written as the nearest that RFC 3339 can express.
     pub fn write(&mut self, time: UnixMillis, out: &mut Vec<u8>) {
         let second = time.seconds();
         if self.second != Some(second) {
             self.format(second);
         }
-        out.extend_from_slice(self.text.as_bytes());
-        let [hundreds, tens, units] = three_digits(time.0.rem_euclid(1000));
-        out.extend_from_slice(&[b'.', hundreds, tens, units, b'Z']);
+        if let Some(millis) = self.text.last_chunk_mut::<4>() {
+            let [hundreds, tens, units] = three_digits(time.0.rem_euclid(1000));
+            *millis = [hundreds, tens, units, b'Z'];
+        }
+        out.extend_from_slice(&self.text);
     }
 
+    #[cold]
     fn format(&mut self, second: UnixSeconds) {
         /// 0000-01-01T00:00:00Z
         const YEAR_0: i64 = -62_167_219_200;
         let clamped = second.0.clamp(YEAR_0, Timestamp::MAX.as_second());
         // Within the clamp, neither of the two can fail.
         let timestamp = Timestamp::from_second(clamped).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.text.clear();
-        let _ = write!(self.text, "{}", Offset::UTC.to_datetime(timestamp));
+        // The length of all years from 0 to 9999.
+        let _ = write!(self.text.as_mut_slice(), "{}.000Z", Offset::UTC.to_datetime(timestamp));
         self.second = Some(second);
     }
 }

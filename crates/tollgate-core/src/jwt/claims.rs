@@ -15,7 +15,7 @@ use super::numeric_date;
 use super::object;
 use super::policy::Policy;
 use crate::clock::UnixMillis;
-use crate::principal::{is_valid_name, AuthMethod, Principal};
+use crate::principal::{is_valid_name, AuthMethod, Computed, Principal};
 
 pub(crate) type Claims = Map<String, Value>;
 
@@ -153,6 +153,7 @@ fn principal(
         scopes: read(find(&map.scopes, "scopes")?, "scopes", scopes)?,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
+        computed: Computed::default(),
     })
 }
 

@@ -73,7 +73,7 @@ pub use key_error::{KeyError, KeyProblem};
 pub use keyset::{KeySet, MAX_FETCHED_KEYS};
 pub use policy::{Policy, DEFAULT_MAX_LEN};
 pub use remote::{Lifetime, Move, Newer, RemoteKeys, NEWER_KEYS_MS};
-pub use shape::{has_dots, looks_like_jws};
+pub use shape::{looks_like_jws, may_be_jws};
 pub use signature::{check_form, could_have_newer_key, verify_signature, Verified};
 pub use tries::MAX_SIGNATURE_CHECKS;
 pub use verify::{verify, VerifiedToken};

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::entry::Draft;
+use super::digest::Digest;
+use super::entry::{Draft, Wrong};
+use super::error::{EntryName, KeysError, Problem};
 use super::image::{flag, next_place, place_of, set_flags, Header, Image, Spot};
 use super::image::{HEADER_LEN, NO_TIER, PLACE_LEN};
-use super::{Digest, EntryName, KeysError, Problem, Refused};
+use super::refused::Refused;
 use crate::clock::UnixSeconds;
 
 /// A set that is being made.
@@ -244,17 +246,6 @@ impl Builder {
             None => EntryName::Position(position),
         }
     }
-}
-
-/// What can be told of an entry that something is wrong with.
-#[derive(Default)]
-pub(super) struct Wrong<'m> {
-    pub(super) digest: Option<Digest>,
-    /// Empty where it can't be shown.
-    pub(super) id: &'m str,
-    pub(super) client: &'m str,
-    /// It says that it is revoked or disabled.
-    pub(super) is_taken_back: bool,
 }
 
 /// Names are short: 256 bytes at most.

@@ -5,27 +5,11 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
 
-use super::builder::Wrong;
-use super::field::{Field, Text};
+use super::digest::Digest;
+use super::error::{EntryName, Problem};
+use super::field::{Field, Text, FIELDS};
 use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
-use super::{Digest, EntryName, Problem};
 use crate::clock::{UnixMillis, UnixSeconds};
-
-/// The fields of an entry.
-pub(super) const FIELDS: [&str; 12] = [
-    "id",
-    "hash",
-    "client",
-    "tier",
-    "models",
-    "scopes",
-    "cidrs",
-    "not_before",
-    "expires",
-    "disabled",
-    "revoked",
-    "description",
-];
 
 /// The members of one entry, duplicates included, in the order of the file.
 pub(super) struct Members<'de>(Vec<(Text<'de>, Field<'de>)>);
@@ -102,6 +86,17 @@ pub(super) struct Draft<'m> {
     pub(super) not_before: UnixMillis,
     pub(super) expires: UnixMillis,
     pub(super) disabled: bool,
+}
+
+/// What can be told of an entry that something is wrong with.
+#[derive(Default)]
+pub(super) struct Wrong<'m> {
+    pub(super) digest: Option<Digest>,
+    /// Empty where it can't be shown.
+    pub(super) id: &'m str,
+    pub(super) client: &'m str,
+    /// It says that it is revoked or disabled.
+    pub(super) is_taken_back: bool,
 }
 
 impl Members<'_> {

@@ -131,7 +131,7 @@ impl fmt::Display for Problem {
             Self::UnknownField => write!(
                 f,
                 "is unknown: use version and keys in the file, and {} in an entry",
-                super::entry::FIELDS.join(", ")
+                super::field::FIELDS.join(", ")
             ),
             Self::DuplicateField => f.write_str("occurs twice: remove one of them"),
             Self::MissingField => f.write_str("is missing"),

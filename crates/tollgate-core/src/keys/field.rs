@@ -1,5 +1,5 @@
-//! The members of an entry, as they are parsed. Most are strings that need no unescaping: those are
-//! borrowed from the file, as there may be millions.
+//! The members of an entry: their names, and their values as they are parsed. Most are strings that need
+//! no unescaping: those are borrowed from the file, as there may be millions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,6 +8,22 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+/// The fields of an entry.
+pub(super) const FIELDS: [&str; 12] = [
+    "id",
+    "hash",
+    "client",
+    "tier",
+    "models",
+    "scopes",
+    "cidrs",
+    "not_before",
+    "expires",
+    "disabled",
+    "revoked",
+    "description",
+];
 
 /// A string.
 pub(super) struct Text<'de>(Cow<'de, str>);

@@ -11,9 +11,10 @@ use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visito
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::builder::{Builder, Wrong};
-use super::entry::Element;
-use super::{EntryName, KeysError, Problem};
+use super::builder::Builder;
+use super::entry::{Element, Wrong};
+use super::error::{EntryName, KeysError, Problem};
+use super::refused::Refused;
 use crate::clock::UnixSeconds;
 
 /// The most refused entries that [`Built`] tells.
@@ -35,24 +36,6 @@ impl Built {
     #[must_use]
     pub fn set_len(&self) -> usize {
         super::image::Header::read(&self.block).map_or(0, super::image::Header::len)
-    }
-}
-
-/// An entry of the file that is not in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Which, and why.
-    pub error: KeysError,
-    /// It is revoked, disabled or expired, and would not be in force anyway.
-    pub is_off: bool,
-}
-
-impl Refused {
-    /// Whether somebody has made a mistake in the file, in an entry that was to be in force. A tier that
-    /// isn't declared may well be declared tomorrow.
-    #[must_use]
-    pub fn is_mistake(&self) -> bool {
-        !self.is_off && !matches!(self.error.problem, Problem::UndeclaredTier(_))
     }
 }
 

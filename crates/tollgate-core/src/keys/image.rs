@@ -14,10 +14,10 @@
 
 use std::sync::Arc;
 
+use super::digest::Digest;
 use super::key::ApiKey;
-use super::Digest;
 use crate::clock::UnixMillis;
-use crate::principal::{AuthMethod, Principal};
+use crate::principal::{AuthMethod, Computed, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
 /// others of ours.
@@ -222,6 +222,7 @@ impl<'b> Image<'b> {
                 scopes,
                 models,
                 rate_limit: None,
+                computed: Computed::default(),
             }),
             disabled: flags & flag::DISABLED != 0,
             refused: flags & flag::REFUSED != 0,

@@ -5,12 +5,14 @@
 //! says of a key, and nothing about whether it is in force: that is judged every time. Another set, of
 //! the changed file say, has another number, under which nothing is remembered yet.
 
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip128::{Hash128, SipHasher13};
 
-use super::ApiKey;
+use super::key::ApiKey;
+
+/// An odd number without a pattern: 2^64, divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The keys that one worker remembers.
 pub struct KeyMemo {
@@ -18,8 +20,13 @@ pub struct KeyMemo {
     key: [u8; 16],
 }
 
-/// The hash of a set's number and a key, and what the set says of the key.
-type Known = (u128, Arc<ApiKey>);
+struct Known {
+    set: u64,
+    /// Of the key.
+    hash: Hash128,
+    /// What the set says of it.
+    entry: Arc<ApiKey>,
+}
 
 impl KeyMemo {
     /// An empty table for `capacity` keys. `key` must be random, and secret: nobody else can then
@@ -36,21 +43,17 @@ impl KeyMemo {
         key: &[u8],
         find: impl FnOnce(&[u8]) -> Option<ApiKey>,
     ) -> Option<Arc<ApiKey>> {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write_u64(set);
-        hasher.write(key);
-        let hash = hasher.finish128();
-        let low = u128::from(hash.h1);
-        let hash = u128::from(hash.h2) << 64 | low;
-        // The hash's low half, scaled to the number of places.
-        let index = (low * self.places.len() as u128) >> 64;
+        let hash = SipHasher13::new_with_key(&self.key).hash(key);
+        // The same key of another set has another place. It is scaled to the number of places.
+        let mixed = u128::from(hash.h1 ^ set.wrapping_mul(SPREAD));
+        let index = (mixed * self.places.len() as u128) >> 64;
         let place = usize::try_from(index).ok().and_then(|index| self.places.get_mut(index));
         let Some(place) = place else { return find(key).map(Arc::new) };
         match place {
-            Some((known, entry)) if *known == hash => Some(Arc::clone(entry)),
+            Some(known) if known.set == set && known.hash == hash => Some(Arc::clone(&known.entry)),
             _ => {
                 let entry = Arc::new(find(key)?);
-                *place = Some((hash, Arc::clone(&entry)));
+                *place = Some(Known { set, hash, entry: Arc::clone(&entry) });
                 Some(entry)
             }
         }

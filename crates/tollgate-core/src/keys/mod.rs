@@ -6,6 +6,7 @@
 //! digest, from which nobody finds a key.
 
 mod builder;
+mod digest;
 mod entry;
 mod error;
 mod field;
@@ -13,23 +14,24 @@ mod file;
 mod image;
 mod key;
 mod memo;
+mod refused;
 mod value;
 
 pub use error::{EntryName, KeysError, Problem};
-pub use file::{Built, Refused, MAX_TOLD};
+pub use file::{Built, MAX_TOLD};
 pub use key::{ApiKey, KeyOwner, Refusal};
 pub use memo::KeyMemo;
+pub use refused::Refused;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::clock::{UnixSeconds, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::principal::Principal;
+use digest::Digest;
 use image::{Header, Image};
 
 /// The longest API key, in bytes. A longer one is refused without being hashed.
@@ -175,16 +177,6 @@ impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither digests nor the thousands of entries belong into a log.
         f.debug_struct("KeySet").field("len", &self.len()).finish_non_exhaustive()
-    }
-}
-
-/// The SHA-256 of a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Digest([u8; 32]);
-
-impl Digest {
-    fn of(key: &[u8]) -> Self {
-        Self(Sha256::digest(key).into())
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::digest::Digest;
+use super::error::Problem;
 use super::field::Field;
-use super::{Digest, Problem};
 use crate::address::Cidr;
 use crate::clock::UnixMillis;
 use crate::principal::is_valid_name;

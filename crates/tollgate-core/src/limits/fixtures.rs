@@ -4,15 +4,18 @@ use std::sync::Mutex;
 
 use super::ask::{Ask, Dimension, Now, Oversize, Take};
 use super::budget::Budget;
+use super::claim_lock::ClaimLock;
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease, Process};
+use super::ledger::Lease;
+use super::process::Process;
 use super::quota::Quota;
 use super::reserve::Refused;
 use super::slots::SET_WORDS;
 use super::standing::Standing;
 use super::subject::{CountedBy, Subject};
 use super::sync::AtomicU64;
-use super::zone::{words_beside_slots, ClaimLock, Zone, LINE_WORDS};
+use super::zone::{words_beside_slots, Zone, LINE_WORDS};
 use crate::clock::{MonoNanos, UnixSeconds};
 
 pub(super) const SECOND: u64 = 1_000_000_000;

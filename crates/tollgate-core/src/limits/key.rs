@@ -142,16 +142,47 @@ fn half(word: u64) -> u32 {
     u32::try_from(word & u64::from(u32::MAX)).unwrap_or(0)
 }
 
-fn hash(seed: (u64, u64), domain: Domain, parts: [&[u8]; 2]) -> (u64, u64) {
-    let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-    hasher.write_u8(domain.byte());
-    for part in parts {
-        // The length keeps ("ab", "c") and ("a", "bc") apart.
-        hasher.write_usize(part.len());
-        hasher.write(part);
-    }
-    let hash = hasher.finish128();
+/// Bytes of what is hashed in one piece: nearly all names are short, and one piece costs less than five.
+const PIECE: usize = 96;
+const LEN: usize = size_of::<usize>();
+
+fn hash(seed: (u64, u64), domain: Domain, [first, second]: [&[u8]; 2]) -> (u64, u64) {
+    let hasher = SipHasher13::new_with_keys(seed.0, seed.1);
+    let mut piece = [0; PIECE];
+    let hash = match lay_out(&mut piece, domain, first, second) {
+        Some(text) => hasher.hash(text),
+        None => {
+            let mut hasher = hasher;
+            hasher.write_u8(domain.byte());
+            for part in [first, second] {
+                hasher.write(&part.len().to_le_bytes());
+                hasher.write(part);
+            }
+            hasher.finish128()
+        }
+    };
     (hash.h1, hash.h2)
+}
+
+/// The domain, and each part behind its length, which keeps ("ab", "c") and ("a", "bc") apart. `None`:
+/// that is too long.
+fn lay_out<'p>(
+    piece: &'p mut [u8; PIECE],
+    domain: Domain,
+    first: &[u8],
+    second: &[u8],
+) -> Option<&'p [u8]> {
+    let len = (1 + 2 * LEN).checked_add(first.len())?.checked_add(second.len())?;
+    let (head, rest) = piece.get_mut(..len)?.split_first_chunk_mut::<{ 1 + LEN }>()?;
+    let (name, rest) = rest.split_at_mut_checked(first.len())?;
+    let (second_len, value) = rest.split_first_chunk_mut::<LEN>()?;
+    let (byte, first_len) = head.split_first_mut()?;
+    *byte = domain.byte();
+    first_len.copy_from_slice(&first.len().to_le_bytes());
+    name.copy_from_slice(first);
+    *second_len = second.len().to_le_bytes();
+    value.copy_from_slice(second);
+    piece.get(..len)
 }
 
 impl Key {
@@ -198,6 +229,26 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Keys stay what they are: other workers, and files of the state, have them.
+    #[test]
+    fn what_is_hashed_in_one_piece_is_hashed_as_in_several() {
+        let name = [b'n'; 2 * PIECE];
+        for first in 0..=PIECE + 1 {
+            for second in [0, 1, 7, 8, 20, 60, PIECE] {
+                let (first, second) = (&name[..first], &name[..second]);
+                let mut hasher = SipHasher13::new_with_keys(5, 6);
+                hasher.write_u8(Domain::Learned.byte());
+                for part in [first, second] {
+                    hasher.write_usize(part.len());
+                    hasher.write(part);
+                }
+                let expected = hasher.finish128();
+                let found = hash((5, 6), Domain::Learned, [first, second]);
+                assert_eq!(found, (expected.h1, expected.h2));
+            }
+        }
+    }
 
     #[test]
     fn every_set_belongs_to_an_area_and_every_area_has_one() {

@@ -8,29 +8,40 @@
 //! * [`rates`]: the table of rates in the zone, which lets a bucket outlive a change of its quota;
 //! * [`budget`]: money of a calendar period;
 //! * [`ledger`]: the requests in flight, in such a way that those of a killed worker are reclaimed;
-//!   [`queue`]: who waits for a place among them.
+//!   [`queue`]: who waits for a place among them; `flight_words`: where both lie.
 //!
 //! All limits together:
 //! * [`key`], [`ask`], [`standing`]: whose limit, what a request takes from it, and how it stands;
-//!   [`subject`]: whose limit it is under a rule, and where there is no room for it;
+//!   [`subject`]: whose limit it is under a rule, and where there is no room for it; [`address_memo`]: the
+//!   keys of addresses that came a moment ago;
 //! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
+//!   [`learned_memo`]: where that is, of the names that came a moment ago;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
 //!
 //! Between processes:
-//! * [`process_lock`]: a mutex that outlives its holder.
+//! * [`process`], [`holder`]: one that takes part, and what it has;
+//! * [`claim_lock`]: the zone's mutex; [`process_lock`]: one that outlives its holder;
+//! * `frozen`: the word of a slot that changes hands.
 
+pub mod address_memo;
 pub mod ask;
 pub mod bucket;
 pub mod budget;
 pub mod calendar;
+pub mod claim_lock;
 #[cfg(test)]
 mod fixtures;
+mod flight_words;
+mod frozen;
+pub mod holder;
 pub mod key;
 pub mod learned;
+pub mod learned_memo;
 pub mod ledger;
+pub mod process;
 pub mod process_lock;
 pub mod queue;
 pub mod quota;
@@ -47,13 +58,18 @@ mod sync;
 mod take;
 pub mod zone;
 
+pub use address_memo::AddressMemo;
 pub use ask::{Ask, Dimension, Need, Now, Oversize, Take};
 pub use bucket::Scale;
 pub use budget::{Budget, BudgetError};
 pub use calendar::Calendar;
+pub use claim_lock::ClaimLock;
+pub use holder::Holder;
 pub use key::{Area, Key};
-pub use learned::{Output, OutputGuess, Text, TextRates};
-pub use ledger::{Holder, Lease, Ledger, NotTaken, Process};
+pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
+pub use learned_memo::LearnedMemo;
+pub use ledger::{Lease, Ledger, NotTaken};
+pub use process::Process;
 pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
@@ -63,4 +79,4 @@ pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing};
 pub use state_marks::StateMarks;
 pub use subject::{CountedBy, Subject};
-pub use zone::{ClaimLock, Group, LayoutError, Zone};
+pub use zone::{Group, LayoutError, Zone};

@@ -5,7 +5,7 @@
 //! that [`ClaimLock`](super::ClaimLock) guards is). No process has to be told of a death, and the
 //! processes need have no common parent.
 
-use super::ledger::Process;
+use super::process::Process;
 use super::sync::{AtomicU64, Ordering};
 
 /// A mutex over a word; 0: nobody has it. For one thread of each process, which doesn't take it twice: so

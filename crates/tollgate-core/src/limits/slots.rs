@@ -18,8 +18,9 @@
 //!   zone.
 
 use super::ask::{Kind, Now, SLOT_WORDS};
-use super::bucket::{full_word, is_plain_idle, Level, FROZEN, PLAIN};
+use super::bucket::{full_word, is_plain_idle, Level, PLAIN};
 use super::budget;
+use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::ledger::Ledger;
 use super::rates::Rates;
@@ -32,7 +33,7 @@ pub(super) const SET_WORDS: usize = WAYS * 2 + WAYS * SLOT_WORDS;
 
 /// A slot that was found: the number of its set and way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SlotPlace {
     pub(super) set: usize,
     pub(super) way: usize,
 }
@@ -93,23 +94,23 @@ impl<'z> Slots<'z> {
     }
 
     /// The words of a slot.
-    pub(super) fn slot(&self, place: Place) -> &'z [AtomicU64] {
+    pub(super) fn slot(&self, place: SlotPlace) -> &'z [AtomicU64] {
         let start = 2 * WAYS + place.way.saturating_mul(SLOT_WORDS);
         self.set(place.set).get(start..start.saturating_add(SLOT_WORDS)).unwrap_or(&[])
     }
 
     /// The number of a slot, in the ledger.
-    pub(super) fn number(&self, place: Place) -> u32 {
+    pub(super) fn number(&self, place: SlotPlace) -> u32 {
         u32::try_from(self.first + place.set * WAYS + place.way).unwrap_or(u32::MAX)
     }
 
     /// The slot with this number, if it is in this area.
-    pub(super) fn numbered(&self, slot: u32) -> Option<Place> {
+    pub(super) fn numbered(&self, slot: u32) -> Option<SlotPlace> {
         let index = usize::try_from(slot).ok()?.checked_sub(self.first)?;
-        (index < self.len()).then_some(Place { set: index / WAYS, way: index % WAYS })
+        (index < self.len()).then_some(SlotPlace { set: index / WAYS, way: index % WAYS })
     }
 
-    pub(super) fn holds(&self, place: Place, key: Key) -> bool {
+    pub(super) fn holds(&self, place: SlotPlace, key: Key) -> bool {
         let (low, high) = self.tags(place.set);
         let is = |tags: &[AtomicU64], part| {
             tags.get(place.way).is_some_and(|tag| tag.load(Ordering::Acquire) == part)
@@ -118,20 +119,20 @@ impl<'z> Slots<'z> {
     }
 
     /// The slot of `key`, if it has one.
-    pub(super) fn find(&self, key: Key) -> Option<Place> {
+    pub(super) fn find(&self, key: Key) -> Option<SlotPlace> {
         self.candidates(key).into_iter().find_map(|set| {
             let (low, _) = self.tags(set);
             low.iter()
                 .enumerate()
                 .filter(|(_, tag)| tag.load(Ordering::Acquire) == key.low)
-                .map(|(way, _)| Place { set, way })
+                .map(|(way, _)| SlotPlace { set, way })
                 .find(|place| self.holds(*place, key))
         })
     }
 
     /// The slot of `key`, which is given one if it has none; `None` when both of its sets are full
     /// of live slots. The caller holds the zone's mutex.
-    pub(super) fn claim(&self, key: Key, now: Now) -> Option<Place> {
+    pub(super) fn claim(&self, key: Key, now: Now) -> Option<SlotPlace> {
         if let Some(place) = self.find(key) {
             self.thaw(place, now);
             return Some(place);
@@ -142,7 +143,7 @@ impl<'z> Slots<'z> {
 
     /// Whether `key` has a slot, or would be given one.
     pub(super) fn has_room(&self, key: Key, now: Now) -> bool {
-        let is_free = |place: &Place| {
+        let is_free = |place: &SlotPlace| {
             let (low, _) = self.tags(place.set);
             low.get(place.way).is_some_and(|tag| tag.load(Ordering::Acquire) == 0)
         };
@@ -152,20 +153,20 @@ impl<'z> Slots<'z> {
     }
 
     /// Where `key` may be.
-    fn places(&self, key: Key) -> impl Iterator<Item = Place> {
+    fn places(&self, key: Key) -> impl Iterator<Item = SlotPlace> {
         let sets = self.candidates(key).into_iter();
-        sets.flat_map(|set| (0..WAYS).map(move |way| Place { set, way }))
+        sets.flat_map(|set| (0..WAYS).map(move |way| SlotPlace { set, way }))
     }
 
     /// Whether all words of a slot may be forgotten.
-    fn is_unused(&self, place: Place, now: Now, strictness: Strictness) -> bool {
+    fn is_unused(&self, place: SlotPlace, now: Now, strictness: Strictness) -> bool {
         self.slot(place).iter().enumerate().all(|(index, word)| {
             self.may_forget(index, word.load(Ordering::Acquire), now, strictness)
         })
     }
 
     /// Gives a free slot to `key`. The caller holds the zone's mutex.
-    fn give(&self, place: Place, key: Key, now: Now) -> Option<Place> {
+    fn give(&self, place: SlotPlace, key: Key, now: Now) -> Option<SlotPlace> {
         let (low, high) = self.tags(place.set);
         high.get(place.way)?.store(key.high, Ordering::Release);
         self.renew(place, SLOT_WORDS, now);
@@ -175,8 +176,8 @@ impl<'z> Slots<'z> {
 
     /// Gives `key` a slot in a zone that nobody else uses yet: the one that it had, if it can be
     /// found there; `None` when there is no room.
-    pub(super) fn put(&self, key: Key, had: Place, now: Now) -> Option<Place> {
-        let is_free = |place: &Place| {
+    pub(super) fn put(&self, key: Key, had: SlotPlace, now: Now) -> Option<SlotPlace> {
+        let is_free = |place: &SlotPlace| {
             let (low, _) = self.tags(place.set);
             low.get(place.way).is_some_and(|tag| tag.load(Ordering::Acquire) == 0)
         };
@@ -185,7 +186,7 @@ impl<'z> Slots<'z> {
     }
 
     /// Whose slot it is.
-    pub(super) fn key(&self, area: Area, place: Place) -> Option<Key> {
+    pub(super) fn key(&self, area: Area, place: SlotPlace) -> Option<Key> {
         let (low, high) = self.tags(place.set);
         let low = low.get(place.way)?.load(Ordering::Acquire);
         let high = high.get(place.way)?.load(Ordering::Acquire);
@@ -211,18 +212,18 @@ impl<'z> Slots<'z> {
 
     /// Makes the first words of a slot anew. Only for words that nobody else changes: frozen ones,
     /// and those of a slot that nobody can find. The caller holds the mutex.
-    fn renew(&self, place: Place, count: usize, now: Now) {
+    fn renew(&self, place: SlotPlace, count: usize, now: Now) {
         for (index, word) in self.slot(place).iter().enumerate().take(count) {
             word.store(self.fresh(index, now), Ordering::Release);
         }
     }
 
     /// A free way in the emptier one of the two candidate sets.
-    fn free_place(&self, key: Key) -> Option<Place> {
+    fn free_place(&self, key: Key) -> Option<SlotPlace> {
         let free = |set: usize| {
             let (low, _) = self.tags(set);
             let mut ways = low.iter().enumerate().filter(|(_, t)| t.load(Ordering::Acquire) == 0);
-            let first = ways.next().map(|(way, _)| Place { set, way });
+            let first = ways.next().map(|(way, _)| SlotPlace { set, way });
             (first, ways.count())
         };
         let [(first, spare_first), (second, spare_second)] = self.candidates(key).map(free);
@@ -234,7 +235,7 @@ impl<'z> Slots<'z> {
     }
 
     /// Empties an idle slot. The caller holds the zone's mutex.
-    fn evict(&self, key: Key, now: Now) -> Option<Place> {
+    fn evict(&self, key: Key, now: Now) -> Option<SlotPlace> {
         for strictness in [Strictness::Strict, Strictness::Lenient] {
             for place in self.places(key) {
                 if self.freeze(place, now, strictness) {
@@ -248,7 +249,7 @@ impl<'z> Slots<'z> {
     }
 
     /// Freezes every word of a slot if all may be forgotten, or none.
-    fn freeze(&self, place: Place, now: Now, strictness: Strictness) -> bool {
+    fn freeze(&self, place: SlotPlace, now: Now, strictness: Strictness) -> bool {
         let slot = self.slot(place);
         // Reading first spares a busy slot the writes.
         if !self.is_unused(place, now, strictness) {
@@ -305,7 +306,7 @@ impl<'z> Slots<'z> {
     }
 
     /// Undoes what a worker that died under the mutex left frozen. The caller holds the mutex.
-    fn thaw(&self, place: Place, now: Now) {
+    fn thaw(&self, place: SlotPlace, now: Now) {
         for (index, word) in self.slot(place).iter().enumerate() {
             // Only holders of the mutex freeze, so no one else is about to change a frozen word.
             if word.load(Ordering::Acquire) == FROZEN {
@@ -318,28 +319,68 @@ impl<'z> Slots<'z> {
     /// word, or `None` to leave it, and what to tell the caller.
     pub(super) fn update<T>(
         &self,
-        place: Place,
+        place: SlotPlace,
         (key, index): (Key, usize),
         mut change: impl FnMut(u64) -> (Option<u64>, T),
     ) -> Result<T, Moved> {
-        let word = self.slot(place).get(index).ok_or(Moved)?;
-        let early = planted!(CheckedTooEarly) && self.holds(place, key);
-        let mut seen = word.load(Ordering::Acquire);
+        let mut seen = self.read(place, (key, index))?;
         loop {
             // In this order: see the module's comment.
-            if seen == FROZEN || !(early || self.holds(place, key)) {
-                return Err(Moved);
-            }
-            let (next, outcome) = change(seen);
+            self.check(place, key, &seen)?;
+            let (next, outcome) = change(seen.value);
             let Some(next) = next else { return Ok(outcome) };
-            if planted!(StoredBucket) {
-                word.store(next, Ordering::Release);
-                return Ok(outcome);
-            }
-            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(outcome),
-                Err(other) => seen = other,
+            match seen.swap(next) {
+                Ok(()) => return Ok(outcome),
+                Err(other) => seen.value = other,
             }
         }
+    }
+
+    /// Reads the word `index` of a slot, to be checked and swapped later.
+    #[inline]
+    pub(super) fn read(
+        &self,
+        place: SlotPlace,
+        (key, index): (Key, usize),
+    ) -> Result<Seen<'z>, Moved> {
+        let word = self.slot(place).get(index).ok_or(Moved)?;
+        let checked_early = planted!(CheckedTooEarly) && self.holds(place, key);
+        Ok(Seen { word, checked_early, value: word.load(Ordering::Acquire) })
+    }
+
+    /// Whether the slot still is that of `key`, after one of its words was read.
+    #[inline]
+    pub(super) fn check(&self, place: SlotPlace, key: Key, seen: &Seen<'_>) -> Result<(), Moved> {
+        match seen.value != FROZEN && (seen.checked_early || self.holds(place, key)) {
+            true => Ok(()),
+            false => Err(Moved),
+        }
+    }
+}
+
+/// A word of a slot, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'z> {
+    word: &'z AtomicU64,
+    pub(super) value: u64,
+    /// Of a planted mistake.
+    checked_early: bool,
+}
+
+impl Seen<'_> {
+    /// Swaps the word for another one. The slot was checked after it was read.
+    ///
+    /// # Errors
+    ///
+    /// What it is, if it isn't what was read.
+    #[inline]
+    pub(super) fn swap(&self, next: u64) -> Result<(), u64> {
+        if planted!(StoredBucket) {
+            self.word.store(next, Ordering::Release);
+            return Ok(());
+        }
+        let swapped =
+            self.word.compare_exchange(self.value, next, Ordering::AcqRel, Ordering::Acquire);
+        swapped.map(|_| ())
     }
 }

@@ -10,11 +10,17 @@ pub struct Standing {
     pub period_secs: u64,
     /// The most that can be left.
     pub capacity: u64,
-    /// What is left, in whole units.
+    /// What is left, in whole units; 0 while the limit is in debt.
     pub remaining: u64,
-    /// Nanoseconds until all of the capacity is left, rounded up: for a budget until the end of the
-    /// period. 0 for concurrency, where it isn't known.
+    /// Nanoseconds until all of the capacity is left if nothing is used, rounded up. A debt counts. For a
+    /// budget until the end of the period; 0 for concurrency, where it isn't known.
     pub until_full_nanos: u64,
+}
+
+impl Standing {
+    /// Of a limit that nothing was taken from yet.
+    pub(super) const UNKNOWN: Self =
+        Self { quota: 0, period_secs: 0, capacity: 0, remaining: 0, until_full_nanos: 0 };
 }
 
 /// Why a limit does not let an ask pass. The later one stands in the way for longer.

@@ -10,7 +10,7 @@
 //! what the other did. So the look for changes is a step of its own among those of the others
 //! ([`StateMarks::changes`]).
 
-use super::ledger::Process;
+use super::process::Process;
 use super::sync::{planted, AtomicU64, Ordering};
 
 /// The words of a zone that tell of its state file. Zeros: nothing is written, and nobody writes.

@@ -1,11 +1,15 @@
 //! Taking from one limit of a slot that was found, and settling what was taken.
 
+use smallvec::SmallVec;
+
 use super::ask::{in_flight, Ask, Now, Take};
 use super::bucket::{Level, Scale};
 use super::budget::{self, Settled};
+use super::frozen::FROZEN;
+use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Holder, Lease, Ledger, NotTaken};
-use super::slots::{Moved, Place, Slots};
+use super::ledger::{Lease, Ledger, NotTaken};
+use super::slots::{Moved, Seen, SlotPlace, Slots};
 use super::standing::{Obstacle, Standing, Wait};
 use super::sync::Ordering;
 
@@ -30,7 +34,79 @@ impl From<Moved> for Failed {
     }
 }
 
-impl Slots<'_> {
+/// The places in flight that one reservation takes: a client's own mostly, and that of a rule.
+pub(super) type Leases = SmallVec<[Lease; 2]>;
+
+/// A take from a bucket or a budget that would succeed now: the word that was seen, and what follows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready<'z> {
+    place: SlotPlace,
+    seen: Seen<'z>,
+    /// The word that takes its place; `None`: it stays.
+    next: Option<u64>,
+    /// Of a budget, for its settlement.
+    period: u32,
+    amount: u64,
+}
+
+/// What a look at an ask came to.
+pub(super) enum Look<'z> {
+    /// It would pass; how the limit stands then.
+    Ready(Ready<'z>, Standing),
+    /// It would pass, as far as can be told before it is taken.
+    Passes,
+    Obstacle(Obstacle),
+}
+
+impl<'z> Slots<'z> {
+    /// Looks whether an ask would pass. Writes nothing, but for what [`Slots::obstacle`] does.
+    pub(super) fn prepare(&self, place: SlotPlace, ask: &Ask, now: Now) -> Result<Look<'z>, Moved> {
+        if let Some((ready, standing)) = self.ready(place, ask, now)? {
+            return Ok(Look::Ready(ready, standing));
+        }
+        let obstacle = self.obstacle(place, ask, now)?;
+        Ok(obstacle.map_or(Look::Passes, Look::Obstacle))
+    }
+
+    /// What is read of a slot that has moved may be anything: that shows when it is taken.
+    #[inline]
+    fn ready(
+        &self,
+        place: SlotPlace,
+        ask: &Ask,
+        now: Now,
+    ) -> Result<Option<(Ready<'z>, Standing)>, Moved> {
+        if matches!(ask.take, Take::Concurrency { .. }) || ask.take.is_oversized() {
+            return Ok(None);
+        }
+        let seen = self.read(place, (ask.key, ask.take.word()))?;
+        if seen.value == FROZEN {
+            return Ok(None);
+        }
+        let ready = |next, (period, amount)| Ready { place, seen, next, period, amount };
+        Ok(match ask.take {
+            Take::Bucket { scale, n, .. } => {
+                let taken = scale.take(Level::of(seen.value), n, now.mono, self.rate()).ok();
+                taken.map(|(next, standing)| (ready(Some(next), (0, 0)), standing))
+            }
+            Take::Budget { budget, n, guess } => {
+                let taken = budget.take(seen.value, n, guess, now.wall).ok();
+                taken.map(|it| (ready(it.word, (it.period, it.amount)), it.standing))
+            }
+            Take::Concurrency { .. } => None,
+        })
+    }
+
+    /// Takes what was ready to be taken. `false`: somebody else was faster.
+    pub(super) fn take_ready(&self, ready: &Ready<'_>, ask: &mut Ask) -> Result<bool, Moved> {
+        self.check(ready.place, ask.key, &ready.seen)?;
+        if ready.next.is_some_and(|next| ready.seen.swap(next).is_err()) {
+            return Ok(false);
+        }
+        (ask.period, ask.taken) = (ready.period, ready.amount);
+        Ok(true)
+    }
+
     fn rate(&self) -> impl Fn(u16) -> Option<Scale> + '_ {
         |index| self.rates.get(index)
     }
@@ -38,7 +114,7 @@ impl Slots<'_> {
     /// What stands in the way of an ask; `None` if it would pass now.
     pub(super) fn obstacle(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &Ask,
         now: Now,
     ) -> Result<Option<Obstacle>, Moved> {
@@ -66,7 +142,7 @@ impl Slots<'_> {
     /// How a limit stands, and [`Slots::obstacle`].
     pub(super) fn look(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &Ask,
         now: Now,
     ) -> Result<(Standing, Option<Obstacle>), Moved> {
@@ -86,11 +162,11 @@ impl Slots<'_> {
     /// among the requests in flight is put into `leases`.
     pub(super) fn take(
         &self,
-        place: Place,
+        place: SlotPlace,
         ask: &mut Ask,
         now: Now,
         holder: Option<&mut Holder>,
-        leases: &mut Vec<Lease>,
+        leases: &mut Leases,
     ) -> Result<Standing, Failed> {
         if ask.take.is_oversized() {
             return Err(Failed::Obstacle(Obstacle::Oversized));
@@ -128,7 +204,7 @@ impl Slots<'_> {
     /// One more request in flight.
     fn enter(
         &self,
-        place: Place,
+        place: SlotPlace,
         (key, index): (Key, usize),
         limit: u16,
         holder: &mut Holder,
@@ -147,7 +223,13 @@ impl Slots<'_> {
     }
 
     /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units.
-    pub(super) fn settle(&self, place: Place, ask: &Ask, used: u64, now: Now) -> Result<(), Moved> {
+    pub(super) fn settle(
+        &self,
+        place: SlotPlace,
+        ask: &Ask,
+        used: u64,
+        now: Now,
+    ) -> Result<(), Moved> {
         self.update(place, (ask.key, ask.take.word()), |word| {
             let next = match ask.take {
                 Take::Bucket { scale, n, .. } => {

@@ -17,12 +17,12 @@ mod board;
 mod read;
 
 pub use board::{Board, Part};
-pub use read::{Sign, Status, Worker, PATIENCE_MS};
-
-use std::fmt::Write as _;
+pub use read::{Sign, Status, Worker, WORKER_SILENCE_MS};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::hex;
 
 /// The longest message that is kept, in bytes.
 const MAX_MESSAGE: usize = 500;
@@ -135,12 +135,7 @@ impl Phase {
 /// The SHA-256 of what a file holds, as it is told.
 #[must_use]
 pub fn digest(content: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(content) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex::encode(Sha256::digest(content))
 }
 
 /// A message as it is kept: not longer than there is room for.

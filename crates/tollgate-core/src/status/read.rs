@@ -6,7 +6,7 @@ use super::board::{checksum, Board, HEADER};
 use super::{Description, Phase, SetState};
 
 /// A worker that gave no sign of life for so long is taken for dead, in milliseconds.
-pub const PATIENCE_MS: i64 = 3000;
+pub const WORKER_SILENCE_MS: i64 = 3000;
 
 /// How often a file is read until it stays the same meanwhile.
 const TRIES: usize = 10;
@@ -72,7 +72,7 @@ impl Worker {
             && match self.sign {
                 // One whose lock nobody holds is gone: so it was read.
                 Sign::Lock => true,
-                Sign::Beat(ms) => now_ms.saturating_sub(ms).saturating_abs() <= PATIENCE_MS,
+                Sign::Beat(ms) => now_ms.saturating_sub(ms).saturating_abs() <= WORKER_SILENCE_MS,
             }
     }
 
@@ -152,7 +152,7 @@ impl Status {
     #[must_use]
     pub fn is_alive(&self, now_ms: i64) -> bool {
         let age = now_ms.saturating_sub(self.description.since_ms).saturating_abs();
-        let is_new = age <= PATIENCE_MS && self.workers.iter().all(|worker| worker.pid == 0);
+        let is_new = age <= WORKER_SILENCE_MS && self.workers.iter().all(|worker| worker.pid == 0);
         let lives = |worker: &Worker| worker.phase != Phase::Gone && worker.was_seen(now_ms);
         is_new || self.workers.iter().any(lives)
     }

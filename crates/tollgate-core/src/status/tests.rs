@@ -115,7 +115,7 @@ fn only_workers_that_take_requests_and_are_alive_count() {
     assert_eq!(file.read().following(0, NOW), 4);
     file.worker(0, Phase::Running, NOW, &[1]);
     file.worker(1, Phase::Exiting, NOW, &[2]);
-    file.worker(2, Phase::Running, NOW - PATIENCE_MS - 1, &[2]);
+    file.worker(2, Phase::Running, NOW - WORKER_SILENCE_MS - 1, &[2]);
     assert_eq!(file.read().following(0, NOW), 1);
     file.set_state(0, &state(3));
     assert_eq!(file.read().following(0, NOW), 0);
@@ -126,7 +126,7 @@ fn file_of_an_nginx_that_is_gone_is_not_alive() {
     let mut file = File::new(1, 1);
     let is_alive = |file: &File, now| file.read().is_alive(now);
     assert!(is_alive(&file, NOW + 1000));
-    assert!(!is_alive(&file, NOW + PATIENCE_MS + 1), "nobody ever came");
+    assert!(!is_alive(&file, NOW + WORKER_SILENCE_MS + 1), "nobody ever came");
     file.worker(0, Phase::Running, NOW + 60_000, &[0]);
     assert!(is_alive(&file, NOW + 61_000) && !is_alive(&file, NOW + 70_000));
     file.worker(0, Phase::Exiting, NOW + 60_000, &[0]);
@@ -140,7 +140,7 @@ fn worker_that_locks_its_part_is_there_until_the_lock_is_free() {
     let mut file = File::new(1, 3);
     file.set_state(0, &state(2));
     (0..3).for_each(|worker| file.signing(worker, Phase::Running, Sign::Lock, &[2]));
-    let late = NOW + 10 * PATIENCE_MS;
+    let late = NOW + 10 * WORKER_SILENCE_MS;
     for (locking, following) in [(&[0, 1, 2][..], 3), (&[1], 1), (&[2], 1), (&[], 0)] {
         let status = file.read_while(locking);
         assert_eq!(status.following(0, late), following, "{locking:?}");

@@ -1,9 +1,11 @@
 //! `/v1/chat/completions`: usage is of the first choice alone, or of each choice in its own chunk.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, Names, Word, CHAT};
-use super::super::{Call, Failure, Made};
-use super::{timings, usage, FINGERPRINT};
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::{timings, usage, FINGERPRINT};
 use crate::generation::Kind;
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;
@@ -24,7 +26,7 @@ pub(super) fn chat(call: &Call<'_>) -> Result<Made, Failure> {
         .collect();
     let of_first = asked.usage_of(0, asked.tokens_of_one());
     let json = object! {
-        "choices": choices, "created": asked.created(), "model": super::model(call, &asked.fields),
+        "choices": choices, "created": asked.created(), "model": super::members::model(call, &asked.fields),
         "system_fingerprint": FINGERPRINT, "object": "chat.completion", "usage": usage(of_first),
         "id": asked.id("chatcmpl-"), "timings": timings(of_first),
     };
@@ -58,7 +60,7 @@ fn delta(word: &Word) -> Json {
 
 fn stream(call: &Call<'_>, asked: &Asked) -> Made {
     let mut script = Script::new(Format::BareSse);
-    let model = super::model(call, &asked.fields);
+    let model = super::members::model(call, &asked.fields);
     let chunk = |choices: &[Json]| {
         let mut json = Object::default();
         json.put("choices", &choices.to_vec())

@@ -1,9 +1,11 @@
 //! `/v1/completions`: usage comes beside the last of each choice, asked for or not.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, Names, COMPLETION};
-use super::super::{Call, Failure, Made};
-use super::{timings, usage, FINGERPRINT};
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::{timings, usage, FINGERPRINT};
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;
 
@@ -24,7 +26,7 @@ pub(super) fn completion(call: &Call<'_>) -> Result<Made, Failure> {
         let mut json = Object::default();
         json.put("choices", choices)
             .put("created", &asked.created())
-            .put("model", &super::model(call, &asked.fields))
+            .put("model", &super::members::model(call, &asked.fields))
             .put("system_fingerprint", &FINGERPRINT)
             .put("object", &"text_completion");
         json

@@ -1,8 +1,10 @@
 //! Anthropic's messages, as llama.cpp has them.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, MESSAGE};
-use super::super::{Call, Failure, Made};
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;
@@ -11,7 +13,7 @@ const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
 
 pub(super) fn message(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, MESSAGE)?;
-    let model = super::model(call, &asked.fields);
+    let model = super::members::model(call, &asked.fields);
     if asked.stream {
         return Ok(stream(&asked, &model));
     }

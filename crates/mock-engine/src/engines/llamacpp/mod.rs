@@ -2,19 +2,14 @@
 
 mod chat;
 mod completions;
+mod members;
 mod messages;
 mod native;
 mod responses;
 mod server;
 mod streams;
 
-use super::{Call, Endpoint};
-use crate::fields::Fields;
-use crate::generation::Usage;
-use crate::ordered::{object, Json};
-
-const FINGERPRINT: &str = "b0-mock";
-
+use super::call::Endpoint;
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     ("GET", "/health", server::health),
     ("GET", "/v1/health", server::health),
@@ -55,26 +50,3 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     ("DELETE", "/v1/stream", streams::stop),
     ("POST", "/v1/streams/lookup", streams::look_up),
 ];
-
-/// Whatever model is named, the one that is loaded answers, under the name that was asked for.
-fn model(call: &Call<'_>, fields: &Fields) -> String {
-    let named = fields.get("model").and_then(serde_json::Value::as_str);
-    named.or(call.controls.models.as_deref()).unwrap_or("mock").to_owned()
-}
-
-fn usage(usage: Usage) -> Json {
-    object! {
-        "completion_tokens": usage.output, "prompt_tokens": usage.input,
-        "total_tokens": usage.input.saturating_add(usage.output),
-        "prompt_tokens_details": object! { "cached_tokens": usage.cached },
-    }
-}
-
-fn timings(usage: Usage) -> Json {
-    object! {
-        "cache_n": usage.cached, "prompt_n": usage.input.saturating_sub(usage.cached),
-        "prompt_ms": 50.5, "prompt_per_token_ms": 10.5, "prompt_per_second": 95.5,
-        "predicted_n": usage.output, "predicted_ms": 130.5, "predicted_per_token_ms": 12.5,
-        "predicted_per_second": 79.5,
-    }
-}

@@ -1,9 +1,11 @@
 //! `/completion` and `/completions`: an own form, without usage and without an end mark.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, Names};
-use super::super::{Call, Failure, Made};
-use super::timings;
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::timings;
 use crate::ordered::{object, Json, Object};
 use crate::stream::Format;
 
@@ -74,7 +76,7 @@ fn end(call: &Call<'_>, asked: &Asked, index: u64, content: &str) -> Json {
         .put("tokens", &Vec::<Json>::new())
         .put("id_slot", &0_u64)
         .put("stop", &true)
-        .put("model", &super::model(call, &asked.fields))
+        .put("model", &super::members::model(call, &asked.fields))
         .put("tokens_predicted", &of_one.output)
         .put("tokens_evaluated", &of_one.input)
         .put("generation_settings", &Json::written(SETTINGS))

@@ -1,9 +1,11 @@
 //! `/v1/responses`: events with fewer members than OpenAI's, and no numbers.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, RESPONSE};
-use super::super::{Call, Failure, Made};
-use super::timings;
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::timings;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json};
 use crate::stream::Format;
@@ -12,7 +14,7 @@ const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
 
 pub(super) fn response(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, RESPONSE)?;
-    let model = super::model(call, &asked.fields);
+    let model = super::members::model(call, &asked.fields);
     if asked.stream {
         return Ok(stream(&asked, &model));
     }

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use super::super::answer::Made;
 use super::super::asked::{Asked, CHAT, RESPONSE};
-use super::super::{Call, Failure, Made};
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::api::vector;
 use crate::ordered::{object, Json, ToJson};
 
@@ -140,7 +142,7 @@ pub(super) fn embeddings(call: &Call<'_>) -> Result<Made, Failure> {
         })
         .collect();
     let json = object! {
-        "model": super::model(call, &fields), "object": "list",
+        "model": super::members::model(call, &fields), "object": "list",
         "usage": object! { "prompt_tokens": input, "total_tokens": input }, "data": data,
     };
     Ok(Made::whole(input, 0, json))
@@ -169,7 +171,7 @@ pub(super) fn rerank(call: &Call<'_>) -> Result<Made, Failure> {
         .collect();
     let input = fields.tokens_of(&["query", "documents"]);
     let json = object! {
-        "model": super::model(call, &fields), "object": "list",
+        "model": super::members::model(call, &fields), "object": "list",
         "usage": object! { "prompt_tokens": input, "total_tokens": input }, "results": results,
     };
     Ok(Made::whole(input, 0, json))

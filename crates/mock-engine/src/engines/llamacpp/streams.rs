@@ -1,7 +1,9 @@
 //! Streams that go on without their client: one that was asked for with `X-Conversation-Id` is
 //! generated to its end, and given out again to whoever knows the id.
 
-use super::super::{Call, Failure, Made};
+use super::super::answer::Made;
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::ordered::{object, Json, ToJson};

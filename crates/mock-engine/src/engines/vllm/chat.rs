@@ -1,9 +1,13 @@
 //! `/v1/chat/completions`, and several chats in one request.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, Word, CHAT};
-use super::super::{Call, Failure, Made};
-use super::{bare_usage, envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT};
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::{
+    bare_usage, envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT,
+};
 use crate::controls::UsageMode;
 use crate::generation::Kind;
 use crate::ordered::{object, Json, Object, NULL};

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, COMPLETION};
-use super::super::{Call, Failure, Made};
-use super::{envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT};
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::{envelope, put_transfers, reasoning, usage, whole_usage, FINGERPRINT};
 use crate::controls::UsageMode;
 use crate::ordered::{object, Json, NULL};
 use crate::stream::Format;

@@ -1,8 +1,10 @@
 //! Anthropic's messages, as vLLM has them.
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, MESSAGE};
-use super::super::{Call, Failure, Made};
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};
 use crate::stream::Format;
@@ -10,7 +12,7 @@ use crate::stream::Format;
 /// The order of blocks.
 const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
 
-pub(in super::super) fn message(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn message(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, MESSAGE)?;
     if asked.stream {
         return Ok(stream(&asked));

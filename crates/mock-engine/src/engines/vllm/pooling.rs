@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::{Call, Failure, Made};
-use super::{bare_usage, envelope};
+use super::super::answer::Made;
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::{bare_usage, envelope};
 use crate::api::{base64, vector};
 use crate::fields::Fields;
 use crate::generation::{Ask, Generation, Usage};
@@ -64,7 +66,7 @@ fn floats(input: u64) -> Json {
     Json::written(&Value::from(vector).to_string())
 }
 
-pub(in super::super) fn embeddings(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn embeddings(call: &Call<'_>) -> Result<Made, Failure> {
     let pooled = Pooled::read(call, &["input"])?;
     let as_text = pooled.fields.get("encoding_format") == Some(&Value::from("base64"));
     let data = (0..pooled.count("input"))
@@ -123,13 +125,13 @@ fn score_of(index: u64) -> Json {
     object! { "index": index, "object": "score", "score": 0.5 }
 }
 
-pub(in super::super) fn score(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn score(call: &Call<'_>) -> Result<Made, Failure> {
     let pooled = Pooled::read(call, &["queries", "documents", "text_1", "text_2"])?;
     let pairs = pooled.count("text_2").max(pooled.count("documents"));
     Ok(pooled.made(pooled.list("score-", (0..pairs).map(score_of).collect())))
 }
 
-pub(in super::super) fn rerank(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn rerank(call: &Call<'_>) -> Result<Made, Failure> {
     let pooled = Pooled::read(call, &["query", "documents"])?;
     let results: Vec<_> = pooled
         .fields

@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::super::answer::Made;
 use super::super::answer::Script;
 use super::super::asked::{Asked, RESPONSE};
-use super::super::{Call, Failure, Made};
+use super::super::call::Call;
+use super::super::error::Failure;
 use crate::error::ApiError;
 use crate::generation::{Kind, Usage};
 use crate::ordered::{object, Json, Object, NULL};
@@ -15,7 +17,7 @@ use crate::stream::Format;
 
 const KINDS: [Kind; 3] = [Kind::Reasoning, Kind::Text, Kind::Arguments];
 
-pub(in super::super) fn response(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn response(call: &Call<'_>) -> Result<Made, Failure> {
     let asked = Asked::read(call, RESPONSE)?;
     if asked.fields.flag("background", false)? {
         return Ok(in_background(call, &asked));
@@ -41,7 +43,7 @@ fn in_background(call: &Call<'_>, asked: &Asked) -> Made {
 }
 
 /// The latest of a response in the background.
-pub(in super::super) fn stored(call: &Call<'_>) -> Result<Made, Failure> {
+pub(crate) fn stored(call: &Call<'_>) -> Result<Made, Failure> {
     let path = String::from_utf8_lossy(call.request.path());
     let id = path.split('/').nth(3).unwrap_or_default();
     match call.record.stored(id) {

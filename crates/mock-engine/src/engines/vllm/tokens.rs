@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::super::answer::Made;
 use super::super::asked::{Asked, Names, CHAT};
-use super::super::{Call, Failure, Made};
-use super::whole_usage;
+use super::super::call::Call;
+use super::super::error::Failure;
+use super::members::whole_usage;
 use crate::ordered::{object, Json, Object, NULL};
 
 pub(super) fn models(call: &Call<'_>) -> Result<Made, Failure> {

@@ -9,8 +9,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::super::json::{elements, first, text, Members};
-use super::super::source::{Found, Place, Source};
+use super::super::source::{Found, Source, SourcePlace};
 use super::reference;
+use crate::keys_file::is_network;
 
 /// What plugins of one consumer come to.
 #[derive(Clone, Debug, Default)]
@@ -201,7 +202,7 @@ impl Restrictions {
                 let allowed = texts(config(plugin, &["allow", "whitelist"]));
                 let denied = texts(config(plugin, &["deny", "blacklist"]));
                 let allowed: Vec<String> = allowed.map(str::to_owned).collect();
-                let is_known = allowed.iter().all(|text| crate::key::is_network(text));
+                let is_known = allowed.iter().all(|text| is_network(text));
                 match is_everywhere && is_known && !allowed.is_empty() && denied.count() == 0 {
                     true if self.allowed.is_none() => self.allowed = Some(allowed),
                     _ => self.lost.push("ip-restriction"),
@@ -258,7 +259,7 @@ fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
 }
 
 /// Tags say what people mean, and one may be that a key is not to be used.
-pub(super) fn check_tags(place: Place, source: &mut Source, members: &Members) -> bool {
+pub(super) fn check_tags(place: SourcePlace, source: &mut Source, members: &Members) -> bool {
     let tags: Vec<&str> = texts(members.get("tags")).collect();
     let says_no = tags.iter().any(|tag| {
         super::super::doubt::says_no(tag) || super::super::doubt::denies(&tag.to_lowercase())

@@ -56,7 +56,7 @@ fn what_is_no_map_of_keys_is_a_fault_with_its_line() {
         let source = read(text, None, false);
         assert_eq!(
             source.faults.first().map(|(place, _)| *place),
-            Some(Place::Line(line)),
+            Some(SourcePlace::Line(line)),
             "{text}"
         );
     }
@@ -67,8 +67,8 @@ fn what_is_no_map_of_keys_is_a_fault_with_its_line() {
 fn faults(text: &str) -> Vec<usize> {
     let source = read(text, None, false);
     let lines = source.faults.iter().map(|(place, _)| match place {
-        Place::Line(line) | Place::Entry(line) => *line,
-        Place::Whole => 0,
+        SourcePlace::Line(line) | SourcePlace::Entry(line) => *line,
+        SourcePlace::Whole => 0,
     });
     lines.collect()
 }

@@ -16,7 +16,32 @@ pub(super) use lines::{Minute, Who};
 pub(super) use outputs::Outputs;
 pub use outputs::{Output, OutputGuess};
 
+use super::key::Key;
 use super::sync::MODEL;
+
+/// Of whom something is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author(Who);
+
+impl Author {
+    /// The client of this key (see [`Zone::client_key`](super::Zone::client_key)).
+    #[must_use]
+    pub fn of_client(key: Key) -> Self {
+        Self(Who::of(key))
+    }
+
+    pub(super) fn who(self) -> Who {
+        self.0
+    }
+}
+
+/// Where it is kept what requests of one kind teach: those of a tier for a model, and of one author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnedKeys {
+    pub(super) outputs: Key,
+    pub(super) inputs: Key,
+    pub(super) author: Author,
+}
 
 /// How many words of a zone of `zone_words` each of the two tables takes: one in 64.
 pub(super) fn words_for(zone_words: usize) -> usize {

@@ -1,16 +1,20 @@
 //! What becomes of that which a process held, when it is dead or ends.
 
+use super::super::claim_lock::ClaimLock;
+use super::super::holder::Holder;
+use super::super::process::Process;
 use super::super::sync::{planted, AtomicU64, Ordering};
-use super::super::zone::ClaimLock;
-use super::holder::Holder;
-use super::words::{Process, Signature, State, Tally};
+use super::words::{Signature, State, Tally};
 use super::{Ledger, SILENCE_NANOS};
 use crate::clock::MonoNanos;
 
 impl<'z> Ledger<'z> {
-    /// Does for all processes that are dead what they can't do any more: releases their leases, takes
-    /// their waiters out of the queue, and forgets them. Gives the number of requests taken off.
-    /// The mutex is taken only when somebody is dead.
+    /// Does for all processes that are dead what they can't do any more: releases their leases, and
+    /// forgets them. Gives the number of requests taken off. The mutex is taken only when somebody is
+    /// dead.
+    ///
+    /// `forget` does it for what they have elsewhere ([`Holder::owner`] is their number there), first of
+    /// all and with the mutex held: so whoever is killed in here is followed by another one.
     ///
     /// `is_alive` is asked of those that were silent for too long. A process is alive when there is one
     /// of its id, and it was started when this one was. `is_alive` must not call a living process dead:
@@ -19,6 +23,7 @@ impl<'z> Ledger<'z> {
         &self,
         now: MonoNanos,
         is_alive: impl Fn(Process) -> bool,
+        forget: impl Fn(u64),
         word_of: impl Fn(u32) -> Option<&'z AtomicU64>,
         lock: &impl ClaimLock,
     ) -> usize {
@@ -34,28 +39,34 @@ impl<'z> Ledger<'z> {
         // Asked again under the mutex: another process may have been faster, and a new one may have
         // come in the dead one's place.
         let reclaim = |(record, words)| match is_dead(words) {
-            true => self.clear(record, &word_of),
+            true => self.clear(record, &forget, &word_of),
             false => 0,
         };
         lock.with(|| self.records.iter().zip(self.beats).enumerate().map(reclaim).sum())
     }
 
     /// The orderly end of a process: releases whatever it still has. Gives the number of requests
-    /// that were in flight.
+    /// that were in flight. `forget` as for [`Ledger::reclaim`].
     pub fn leave(
         &self,
         holder: Holder,
+        forget: impl Fn(u64),
         word_of: impl Fn(u32) -> Option<&'z AtomicU64>,
         lock: &impl ClaimLock,
     ) -> usize {
-        lock.with(|| self.clear(holder.record, &word_of))
+        lock.with(|| self.clear(holder.record, &forget, &word_of))
     }
 
     /// Releases everything of a process, its record last, so that whoever is killed in here is
     /// followed by another one. The caller holds the mutex.
-    fn clear(&self, record: usize, word_of: &impl Fn(u32) -> Option<&'z AtomicU64>) -> usize {
+    fn clear(
+        &self,
+        record: usize,
+        forget: &impl Fn(u64),
+        word_of: &impl Fn(u32) -> Option<&'z AtomicU64>,
+    ) -> usize {
         let owner = record as u64 + 1;
-        self.queue.forget(owner);
+        forget(owner);
         let mut released = 0;
         for (chunk, word) in self.owners.iter().enumerate() {
             if word.load(Ordering::Acquire) != owner {

@@ -3,9 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use super::super::ask::{Kind, Now};
-use super::super::bucket::{self, Level, Scale, FROZEN};
+use super::super::bucket::{self, Level, Scale};
+use super::super::frozen::FROZEN;
 use super::super::key::Area;
-use super::super::slots::{Place, WAYS};
+use super::super::slots::{SlotPlace, WAYS};
 use super::super::sync::Ordering;
 use super::super::zone::Zone;
 use super::{BootId, Head, CHECKSUM_LEN, MAGIC, VERSION};
@@ -59,7 +60,7 @@ impl<'z> Saving<'z> {
             self.append(out, |saving, out| {
                 for set in of_area {
                     for way in 0..WAYS {
-                        let place = Place { set: set - first, way };
+                        let place = SlotPlace { set: set - first, way };
                         saving.slots += u64::from(saving.slot(area, place, now, out));
                     }
                 }
@@ -108,7 +109,7 @@ impl<'z> Saving<'z> {
 
     /// Writes a slot, if it is in use and not idle: which it is, what follows, its key, and its
     /// words.
-    fn slot(&self, area: Area, place: Place, now: Now, out: &mut Vec<u8>) -> bool {
+    fn slot(&self, area: Area, place: SlotPlace, now: Now, out: &mut Vec<u8>) -> bool {
         let slots = self.zone.area(area);
         let Some(key) = slots.key(area, place) else { return false };
         let start = out.len();

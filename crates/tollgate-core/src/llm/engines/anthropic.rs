@@ -1,7 +1,6 @@
 //! Anything that speaks Anthropic's API.
 
-use super::row::rows;
-use super::Table;
+use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
     version: "Anthropic's reference",

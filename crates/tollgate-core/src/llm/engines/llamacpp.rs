@@ -1,7 +1,6 @@
 //! llama.cpp's server.
 
-use super::row::rows;
-use super::Table;
+use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
     version: "llama-server of llama.cpp b11549, as it runs, and the source of b11434",

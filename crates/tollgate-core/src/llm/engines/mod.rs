@@ -4,12 +4,14 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
 
 mod anthropic;
 pub mod exception;
 mod llamacpp;
+pub mod memo;
 mod ollama;
 mod openai;
 pub mod route;
@@ -19,7 +21,8 @@ mod tgi;
 mod vllm;
 
 pub use exception::Exception;
-pub use row::{Kind, Methods, Row};
+pub use memo::{Route, RouteMemo};
+pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;
 
@@ -58,15 +61,6 @@ impl SteeringHeader {
     /// vLLM takes it for the model of a request to `/invocations`.
     pub const ADAPTER_ID: Self =
         Self { name: b"x-amzn-sagemaker-adapter-identifier", resumes: false };
-}
-
-/// What an engine serves.
-#[derive(Clone, Copy, Debug)]
-pub struct Table {
-    /// What it was taken from.
-    pub version: &'static str,
-    /// What it serves.
-    pub rows: &'static [Row],
 }
 
 impl Engine {

@@ -1,7 +1,6 @@
 //! Anything that speaks OpenAI's API.
 
-use super::row::rows;
-use super::Table;
+use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
     version: "OpenAI's reference, with the APIs that servers and gateways have beside it",

@@ -1,8 +1,17 @@
-//! A line of an engine's table.
+//! An engine's table, and its lines.
 
 use std::fmt;
 
-use crate::llm::Endpoint;
+use crate::llm::endpoint::Endpoint;
+
+/// What an engine serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// What it was taken from.
+    pub version: &'static str,
+    /// What it serves.
+    pub rows: &'static [Row],
+}
 
 /// What an engine does at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

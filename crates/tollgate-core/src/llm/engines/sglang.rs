@@ -1,7 +1,6 @@
 //! SGLang.
 
-use super::row::rows;
-use super::Table;
+use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
     version: "the source of SGLang 0.5",

@@ -1,7 +1,6 @@
 //! Hugging Face's Text Generation Inference.
 
-use super::row::rows;
-use super::Table;
+use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
     version: "the source of TGI 3.3.6",

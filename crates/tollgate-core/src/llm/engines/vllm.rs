@@ -1,7 +1,6 @@
 //! vLLM.
 
-use super::row::rows;
-use super::Table;
+use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
     version: "vLLM 0.32.0, as it runs, and its source",

@@ -2,18 +2,21 @@
 
 use memchr::memchr;
 
-use super::familiar::Familiar;
-use super::json_events::Scanner;
+use super::familiar::{Familiar, Noting};
 use super::places::Place;
 use super::tally::Tally;
 use super::Asked;
+use crate::json::Scanner;
+
+/// How many containers of interest may lie in each other; a deeper one is skipped.
+const MAX_DEPTH: usize = 8;
 
 /// The reader of an answer's documents.
 #[derive(Clone, Debug)]
 pub(super) struct Documents {
-    pub(super) scanner: Scanner<Place>,
+    pub(super) scanner: Scanner<Place, MAX_DEPTH>,
     pub(super) tally: Tally,
-    familiar: Familiar,
+    pub(super) familiar: Box<Familiar>,
     /// Of an answer that began as one document.
     whole: Whole,
 }
@@ -34,17 +37,27 @@ impl Documents {
         Self {
             scanner: Scanner::new(Place::root(asked.endpoint)),
             tally: Tally::new(asked, is_streamed),
-            familiar: Familiar::default(),
+            familiar: Box::default(),
             whole: Whole::Begun,
         }
     }
 
     /// Reads on in one of many documents.
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        if self.scanner.is_new() {
-            self.familiar.read(bytes, &mut self.scanner, &mut self.tally);
-        } else {
-            self.scanner.read(bytes, &mut self.tally);
+        // What is no JSON, is seen when it ends.
+        let _ = self.scanner.read(bytes, &mut self.tally);
+    }
+
+    /// Reads a document from its start, and takes notes of it.
+    pub(super) fn read_noting(&mut self, bytes: &[u8]) {
+        let (notes, tally) = (self.familiar.begin_notes(), &mut self.tally);
+        let _ = self.scanner.read(bytes, &mut Noting { notes, tally, slice: bytes });
+    }
+
+    /// The document that was read last, and is whole, is that of `event`, where it begins at `data`.
+    pub(super) fn learn(&mut self, event: &[u8], data: usize) {
+        if self.scanner.is_done() {
+            self.familiar.learn(event, data, self.tally.event());
         }
     }
 
@@ -52,10 +65,11 @@ impl Documents {
     pub(super) fn read_whole(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         if self.whole == Whole::Begun {
-            rest = self.scanner.read_document(bytes, &mut self.tally);
+            let len = self.scanner.read(bytes, &mut self.tally);
             if !self.scanner.is_done() {
                 return;
             }
+            rest = len.ok().and_then(|len| bytes.get(len..)).unwrap_or_default();
             self.tally.end_document();
             self.whole = Whole::Ended;
         }
@@ -82,12 +96,28 @@ impl Documents {
     /// Reads on in an answer with a document on each line.
     pub(super) fn read_lines(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some((line, after)) =
-            memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end))
-        {
-            self.read(line);
+        loop {
+            let is_start = self.scanner.is_new();
+            let found = match is_start {
+                true => self.familiar.read(rest, &mut self.tally),
+                false => None,
+            };
+            if let Some(len) = found {
+                self.tally.end_known_event(self.familiar.event());
+                rest = rest.get(len..).unwrap_or_default();
+                continue;
+            }
+            let Some(end) = memchr(b'\n', rest) else { break };
+            let (line, after) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
+            let data = line.get(..end).unwrap_or(line);
+            if is_start && data.first() == Some(&b'{') && self.familiar.is_learning() {
+                self.read_noting(data);
+                self.learn(line, 0);
+            } else {
+                self.read(data);
+            }
             self.end();
-            rest = after.get(1..).unwrap_or_default();
+            rest = after;
         }
         self.read(rest);
     }

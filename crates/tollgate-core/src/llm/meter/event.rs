@@ -1,7 +1,7 @@
 //! What one document of an answer says: an event, a line, or all of it.
 
-use super::json_text::JsonString;
 use super::places::Count;
+use crate::json::JsonString;
 
 /// The numbers of one usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! The events of a stream: their data is read, and what the client didn't ask for is kept from it.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
 use super::documents::Documents;
+use super::familiar::Familiar;
 use super::hides::{Changes, Hides};
 use super::hold::{Hold, Part};
 use super::places::Place;
@@ -19,6 +21,14 @@ pub(super) struct Events {
     data: Data,
     /// Where something is hidden.
     relay: Option<Relay>,
+}
+
+/// Where in a buffer an event begins that may be remembered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Begun {
+    event: Option<usize>,
+    /// Its data, if notes are taken of it.
+    data: Option<usize>,
 }
 
 /// What is hidden of a stream, and what is held back for that.
@@ -70,14 +80,34 @@ impl Events {
         if let Some(relay) = &mut self.relay {
             relay.hold.begin_buffer();
         }
+        let mut begun = Begun::default();
         let mut at = 0;
-        while let Some(piece) = self.sse.next_piece(buffer, &mut at) {
-            match &piece {
-                Piece::LineFeed => self.data.read(b"\n", documents),
-                Piece::Data(range) => {
-                    self.data.read(buffer.get(range.clone()).unwrap_or_default(), documents);
+        loop {
+            if self.sse.is_between_events() {
+                let rest = buffer.get(at..).unwrap_or_default();
+                if let Some(len) = documents.familiar.read(rest, &mut documents.tally) {
+                    let event = documents.familiar.event();
+                    let chunk = self.relay.is_some().then(|| documents.tally.chunk(event));
+                    documents.tally.end_known_event(event);
+                    if let (Some(relay), Some(chunk)) = (&mut self.relay, chunk) {
+                        relay.hold.begin_event(at);
+                        let familiar = Some(documents.familiar.as_mut());
+                        relay.end(buffer, at + len, chunk, familiar, pass);
+                    }
+                    at += len;
+                    continue;
                 }
-                _ => {}
+            }
+            let Some(piece) = self.sse.next_piece(buffer, &mut at) else { break };
+            match &piece {
+                Piece::Event { at } => begun.event = Some(*at),
+                Piece::LineFeed => {
+                    begun.event = None;
+                    self.data.read(b"\n", documents);
+                }
+                Piece::Data(range) => self.read_data(buffer, range.clone(), &mut begun, documents),
+                Piece::Blank { end } => begun.learn(buffer, *end, documents),
+                Piece::LateLineFeed { .. } => {}
             }
             let Some(relay) = &mut self.relay else {
                 if matches!(piece, Piece::Blank { .. }) {
@@ -88,7 +118,7 @@ impl Events {
             match piece {
                 Piece::Event { at } => relay.hold.begin_event(at),
                 Piece::Blank { end } => match self.data.end(documents) {
-                    Some(chunk) => relay.end(buffer, end, chunk, pass),
+                    Some(chunk) => relay.end(buffer, end, chunk, None, pass),
                     None => relay.hold.show(pass),
                 },
                 Piece::LateLineFeed { end } => relay.hold.late_line_feed(end),
@@ -99,6 +129,26 @@ impl Events {
         match &mut self.relay {
             Some(relay) => relay.hold.end_buffer(buffer, pass),
             None => super::pass_all(buffer, pass),
+        }
+    }
+
+    /// Reads data, and takes notes of what may be all of an event's.
+    fn read_data(
+        &mut self,
+        buffer: &[u8],
+        range: Range<usize>,
+        begun: &mut Begun,
+        documents: &mut Documents,
+    ) {
+        let bytes = buffer.get(range.clone()).unwrap_or_default();
+        let may_learn = begun.event.is_some() && documents.familiar.is_learning();
+        if self.data == Data::Blank && bytes.first() == Some(&b'{') && may_learn {
+            begun.data = Some(range.start);
+            self.data = Data::Object;
+            documents.read_noting(bytes);
+        } else {
+            begun.event = None;
+            self.data.read(bytes, documents);
         }
     }
 
@@ -115,7 +165,7 @@ impl Events {
         if let Some(relay) = &mut self.relay {
             relay.hold.begin_buffer();
             match chunk {
-                Some(chunk) => relay.end(&[], 0, chunk, pass),
+                Some(chunk) => relay.end(&[], 0, chunk, None, pass),
                 None => relay.hold.show(pass),
             }
             relay.hold.pass_finish(pass);
@@ -123,17 +173,39 @@ impl Events {
     }
 }
 
+impl Begun {
+    /// The event ends at `end`: it is remembered, if all of it is in the buffer.
+    fn learn(&mut self, buffer: &[u8], end: usize, documents: &mut Documents) {
+        let (Some(begun), Some(data)) = (self.event.take(), self.data.take()) else { return };
+        let event = buffer.get(begun..end).unwrap_or_default();
+        if event.ends_with(b"\n") {
+            documents.learn(event, data - begun);
+        }
+    }
+}
+
 impl Relay {
-    /// The event at hand ends at `end` of the buffer.
-    fn end(&mut self, buffer: &[u8], end: usize, chunk: Chunk, pass: &mut impl FnMut(Part<'_>)) {
+    /// The event at hand ends at `end` of the buffer, and may be `familiar`.
+    fn end(
+        &mut self,
+        buffer: &[u8],
+        end: usize,
+        chunk: Chunk,
+        familiar: Option<&mut Familiar>,
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
         if chunk.is_usage_only && self.hides.usage {
             return self.hold.hide(buffer, end, self.changes.moved, pass);
         }
         let is_stripped = !chunk.is_usage_only && self.changes.include(chunk.usage);
         if chunk.is_finish && !self.changes.moved.is_empty() {
             self.hold.keep(buffer, end, is_stripped.then_some(&USAGE), pass);
+        } else if let (true, Some(cut)) =
+            (is_stripped, familiar.as_ref().and_then(|familiar| familiar.cut()))
+        {
+            self.hold.cut(end, cut, pass);
         } else if is_stripped {
-            self.hold.strip(buffer, end, &USAGE, pass);
+            self.hold.strip(buffer, end, &USAGE, familiar, pass);
         } else {
             self.hold.show(pass);
         }
@@ -186,7 +258,10 @@ impl Data {
     fn end(&mut self, documents: &mut Documents) -> Option<Chunk> {
         match std::mem::replace(self, Self::Blank) {
             Self::Object => {
-                let chunk = documents.scanner.is_done().then(|| documents.tally.chunk());
+                let chunk = documents
+                    .scanner
+                    .is_done()
+                    .then(|| documents.tally.chunk(&documents.tally.event()));
                 documents.end();
                 return chunk;
             }

@@ -1,211 +1,262 @@
-//! Reading the documents of a stream that resemble each other, which nearly all of them do.
+//! Reading events that resemble each other, which nearly all of a stream do.
 //!
-//! An event or a line is what the one before was, but for a few strings: its text, mostly. So a
-//! document is taken as stretches that stay the same, with a string that varies between each two.
-//! What a stretch leaves, depends on its bytes and on what was before it, and of that the strings
-//! change nothing. So a stretch that follows the same stretches as the last time, and has the same
-//! bytes, leaves what it left then: it is enough to compare it. Any other is read, and remembered.
+//! An event or a line is what the one before was, but for a few strings and numbers: its text, mostly, and
+//! its usage. So the last one is remembered, with gaps where these were. One that has the same bytes around
+//! its gaps says the same, but for what is in the gaps. Any other is read, and remembered.
 
 use super::event::Event;
-use super::json_events::Scanner;
-use super::places::Place;
+use super::places::{Count, Place};
 use super::tally::Tally;
+use crate::json::{self, Container, JsonString, Reader, Scalar, Stop};
 
-/// How many stretches of a document are remembered: a line of Ollama's chat has three.
-const MAX_STRETCHES: usize = 4;
+/// How many gaps an event may have: a line of Ollama's chat has two, and usage in a chunk has three.
+const MAX_GAPS: usize = 6;
 
-/// How many bytes of a document are remembered.
+/// How many bytes of an event are remembered.
 const MAX_BYTES: usize = 1024;
 
-/// When so many more stretches had to be read than were found familiar, it is not tried any more:
-/// the choices of a stream with several may come in turn.
+/// When so many more events had to be read than were found familiar, it is not tried any more: the choices
+/// of a stream with several may come in turn.
 const MAX_STRANGE: u8 = 32;
 
-/// What is remembered of the last document.
+/// The most digits of a number in a gap.
+const MAX_DIGITS: usize = 12;
+
+/// What is remembered of the last event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Familiar {
-    /// The bytes of the stretches, one after the other.
+    /// Its bytes, without what was in the gaps.
     bytes: Vec<u8>,
-    stretches: Vec<Stretch>,
+    gaps: Vec<Gap>,
+    event: Event,
+    /// Where the member is that is taken out of it, counted from its end.
+    cut: Option<(usize, usize)>,
     strange: u8,
+    notes: Notes,
 }
 
-#[derive(Clone, Debug)]
-struct Stretch {
-    /// Where it ends in the bytes.
-    end: usize,
-    /// The scanner behind it: before a string that varies, or after the document.
-    scanner: Scanner<Place>,
-    /// The event behind it.
-    event: Event,
+/// What is in a gap of an event.
+#[derive(Clone, Copy, Default)]
+struct Value {
+    at: usize,
+    len: usize,
+    /// What the number is, or how long the text.
+    number: u64,
+}
+
+/// Where something varies.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    at: usize,
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Text(Place),
+    Count(Count),
 }
 
 impl Familiar {
-    /// Reads what there is of a document, from its start.
-    pub(super) fn read(&mut self, bytes: &[u8], scanner: &mut Scanner<Place>, tally: &mut Tally) {
-        let mut rest = bytes;
-        let mut start = 0;
-        for number in 0..MAX_STRETCHES {
-            if self.strange >= MAX_STRANGE {
-                break;
-            }
-            if let Some((stretch, after)) = self.find(number, start, rest) {
-                scanner.clone_from(&stretch.scanner);
-                tally.set_event(stretch.event);
-                start = stretch.end;
-                rest = after;
-                self.strange = self.strange.saturating_sub(1);
-            } else {
-                let after = scanner.read_until(rest, tally, Place::varies);
-                let stretch = rest.strip_suffix(after).unwrap_or_default();
-                start += stretch.len();
-                rest = after;
-                // Otherwise the rest of the stretch is in the next buffer.
-                if !rest.is_empty() || scanner.is_done() {
-                    self.remember(number, stretch, scanner, tally);
+    /// How long the event is that `bytes` begin with, if it is like the last one. Its texts are told to the
+    /// tally, and what else it says is in [`Self::event`].
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8], tally: &mut Tally) -> Option<usize> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let len = self.find(bytes, Some(tally))?;
+        self.strange = self.strange.saturating_sub(1);
+        Some(len)
+    }
+
+    /// What the event that was found says.
+    pub(super) fn event(&self) -> &Event {
+        &self.event
+    }
+
+    fn find(&mut self, bytes: &[u8], tally: Option<&mut Tally>) -> Option<usize> {
+        let (mut at, mut start) = (0, 0);
+        let mut values = [Value::default(); MAX_GAPS];
+        for (gap, value) in self.gaps.iter().zip(&mut values) {
+            let stretch = self.bytes.get(start..gap.at)?;
+            at += stretch.len();
+            start = gap.at;
+            let rest = bytes.get(at - stretch.len()..)?.strip_prefix(stretch)?;
+            *value = match gap.of {
+                Of::Text(_) => {
+                    let (len, number) = json::short_text(rest)?;
+                    Value { at, len, number }
                 }
-            }
-            match scanner.read_plain_string(rest, tally) {
-                Some(after) => rest = after,
-                None => break,
+                Of::Count(_) => {
+                    let len = digits(rest)?;
+                    Value { at, len, number: json::whole_number(rest.get(..len)?)? }
+                }
+            };
+            at += value.len;
+        }
+        let last = self.bytes.get(start..)?;
+        if !bytes.get(at..)?.starts_with(last) {
+            return None;
+        }
+        let len = at + last.len();
+        let mut tally = tally;
+        for (gap, Value { at, len, number }) in self.gaps.iter().zip(&values) {
+            match (gap.of, &mut tally) {
+                (Of::Text(place), Some(tally)) => {
+                    let text = bytes.get(*at..*at + *len).unwrap_or_default();
+                    tally.tell_text(place, JsonString::of_len(text, *number));
+                }
+                (Of::Text(_), None) => {}
+                (Of::Count(count), _) => self.event.counts.set(count, Some(*number)),
             }
         }
-        scanner.read(rest, tally);
+        Some(len)
     }
 
-    /// The stretch of this number, which begins at `start` in the bytes remembered, if `document`
-    /// goes on with it, and what comes after it.
-    fn find<'a>(
-        &self,
-        number: usize,
-        start: usize,
-        document: &'a [u8],
-    ) -> Option<(&Stretch, &'a [u8])> {
-        let stretch = self.stretches.get(number)?;
-        let after = document.strip_prefix(self.bytes.get(start..stretch.end)?)?;
-        Some((stretch, after))
+    /// Whether it may pay to remember an event.
+    pub(super) fn is_learning(&self) -> bool {
+        self.strange < MAX_STRANGE
     }
 
-    /// Remembers a stretch in the place of the one of this number, and of those that followed it.
-    fn remember(&mut self, number: usize, bytes: &[u8], scanner: &Scanner<Place>, tally: &Tally) {
+    /// Notes of another event.
+    pub(super) fn begin_notes(&mut self) -> &mut Notes {
+        self.notes.begin();
+        &mut self.notes
+    }
+
+    /// Remembers an event, of which notes were taken while its data was read, that begins at `data`.
+    pub(super) fn learn(&mut self, bytes: &[u8], data: usize, event: Event) {
         self.strange += 1;
-        self.stretches.truncate(number);
-        let start = self.stretches.last().map_or(0, |stretch| stretch.end);
-        let end = start + bytes.len();
-        // One that is too long, is missing, and so are those that follow it.
-        if self.stretches.len() == number && end <= MAX_BYTES {
-            self.bytes.truncate(start);
-            self.bytes.extend_from_slice(bytes);
-            let (scanner, event) = (scanner.clone(), tally.event());
-            self.stretches.push(Stretch { end, scanner, event });
+        let notes = &self.notes;
+        // The last one may still be like the next one.
+        if !notes.are_complete || bytes.len() > MAX_BYTES || event.outranked {
+            return;
         }
+        self.bytes.clear();
+        self.gaps.clear();
+        self.cut = None;
+        let mut start = 0;
+        for (at, len, of) in &notes.gaps {
+            self.bytes.extend_from_slice(bytes.get(start..data + at).unwrap_or_default());
+            self.gaps.push(Gap { at: self.bytes.len(), of: *of });
+            start = data + at + len;
+        }
+        self.bytes.extend_from_slice(bytes.get(start..).unwrap_or_default());
+        self.event = event;
+        // What is in the gaps must be what makes up the event's numbers, and not have been taken back.
+        if self.find(bytes, None).is_none() || self.event.counts != event.counts {
+            self.bytes.clear();
+        }
+    }
+
+    /// Where the member is that is taken out of the event, if that is known: how far its two ends are before
+    /// the event's.
+    pub(super) fn cut(&self) -> Option<(usize, usize)> {
+        self.cut
+    }
+
+    /// Remembers where that member is, of an event that is as the last one, if it is behind all gaps.
+    pub(super) fn note_cut(&mut self, len: usize, cut: &std::ops::Range<usize>) {
+        let last = self.bytes.len() - self.gaps.last().map_or(0, |gap| gap.at);
+        let (start, end) = (len.saturating_sub(cut.start), len.saturating_sub(cut.end));
+        if start <= last {
+            self.cut = Some((start, end));
+        }
+    }
+}
+
+/// How many digits there are, if that is a number that JSON allows and ends in sight.
+fn digits(bytes: &[u8]) -> Option<usize> {
+    let len = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
+    (1..=MAX_DIGITS).contains(&len).then_some(len)
+}
+
+/// What is noted of an event while it is read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes {
+    /// Where in the data they are, and how long.
+    gaps: Vec<(usize, usize, Of)>,
+    /// Whether there is a gap for all that may vary.
+    are_complete: bool,
+    usages: u8,
+}
+
+impl Notes {
+    fn begin(&mut self) {
+        self.gaps.clear();
+        self.are_complete = true;
+        self.usages = 0;
+    }
+
+    fn add(&mut self, at: usize, len: usize, of: Of) {
+        if self.gaps.len() < MAX_GAPS {
+            self.gaps.push((at, len, of));
+        } else {
+            self.are_complete = false;
+        }
+    }
+}
+
+/// Takes notes of a document, all of which is in one slice, while it is told to the tally.
+pub(super) struct Noting<'a> {
+    pub(super) notes: &'a mut Notes,
+    pub(super) tally: &'a mut Tally,
+    pub(super) slice: &'a [u8],
+}
+
+impl Reader for Noting<'_> {
+    type Place = Place;
+    const STRICT: bool = false;
+
+    fn member(&mut self, object: Place, key: JsonString<'_>) -> Result<Option<Place>, Stop> {
+        self.tally.member(object, key)
+    }
+
+    fn element(&mut self, array: Place) -> Option<Place> {
+        self.tally.element(array)
+    }
+
+    fn begin(&mut self, place: Place, container: Container, at: usize) -> Result<Place, Stop> {
+        // Of several usages one counts.
+        if matches!(place, Place::ChatUsage | Place::Usage | Place::VendorUsage | Place::Timings) {
+            self.notes.usages = self.notes.usages.saturating_add(1);
+        }
+        self.tally.begin(place, container, at)
+    }
+
+    fn end(&mut self, place: Place) -> Result<(), Stop> {
+        self.tally.end(place)
+    }
+
+    fn string(&mut self, place: Place, string: JsonString<'_>) -> Result<(), Stop> {
+        if place.varies() {
+            match string.plain {
+                Some(plain) => {
+                    let at = plain.as_ptr().addr().saturating_sub(self.slice.as_ptr().addr());
+                    self.notes.add(at, plain.len(), Of::Text(place));
+                }
+                // One with escapes.
+                None => self.notes.are_complete = false,
+            }
+        }
+        self.tally.string(place, string)
+    }
+
+    fn scalar(&mut self, place: Place, scalar: Scalar, at: usize) -> Result<(), Stop> {
+        if let Place::Count(count) = place {
+            let is_simple = self.notes.usages == 1
+                && !matches!(count, Count::UncachedInput)
+                && matches!(scalar, Scalar::Unsigned(_));
+            match self.slice.get(at..).and_then(digits).filter(|_| is_simple) {
+                Some(len) => self.notes.add(at, len, Of::Count(count)),
+                None => self.notes.are_complete = false,
+            }
+        }
+        self.tally.scalar(place, scalar, at)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Asked, Format, Meter};
-    use super::*;
-    use crate::llm::{Endpoint, Engine};
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use proptest::sample::select;
-
-    /// Lines that begin and go on like each other, of an endpoint each.
-    const CHAT: &[&str] = &[
-        r#"{"id":"x","choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":null}]}"#,
-        r#"{"id":"x","choices":[{"index":0,"delta":{"content":"TEXT"},"usage":{"prompt_tokens":3}}]}"#,
-        r#"{"id":"x","choices":[{"index":0,"delta":{"content":"TEXT","reasoning":"TEXT"}}],"usage":null}"#,
-        r#"{"id":"x","choices":[{"index":0,"delta":{"content":null,"refusal":["TEXT"]}}]}"#,
-        r#"{"id":"x","choices":[{"index":0,"delta":{"tool_calls":[{"function":{"arguments":"TEXT"}}]}}]}"#,
-        r#"{"id":"x","choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":null}]} "TEXT""#,
-        r#"{"id":"x","choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":null}}"#,
-        r#"{"id": "x", "choices": [{"index": 0, "delta": {"content": "TEXT"}}], "usage": {"#,
-        r#"{"id":"x","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":7},"obfuscation":"TEXT"}"#,
-        r#"{"id":"x","choices":[],"error":{"message":"TEXT"}}"#,
-        r#"{"id":"x","choices":[],"error":"TEXT"}"#,
-    ];
-    const RESPONSES: &[&str] = &[
-        r#"{"type":"response.output_text.delta","delta":"TEXT","sequence_number":1}"#,
-        r#"{"type":"response.output_text.delta","delta":"TEXT","sequence_number":2}"#,
-        r#"{"delta":"TEXT","type":"response.output_text.delta"}"#,
-        r#"{"delta":"TEXT","type":"response.audio.delta","obfuscation":"TEXT"}"#,
-        r#"{"delta":"TEXT","type":"response.completed","response":{"usage":{"input_tokens":4}}}"#,
-        r#"{"type":"response.failed","response":{"error":null,"usage":{"output_tokens":6}}}"#,
-    ];
-    const OLLAMA: &[&str] = &[
-        r#"{"model":"m","created_at":"TEXT","message":{"role":"assistant","content":"TEXT"},"done":false}"#,
-        r#"{"model":"m","created_at":"TEXT","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"TEXT","arguments":{"a":"TEXT","b":["TEXT",1,"TEXT"]}}}]},"done":false}"#,
-        r#"{"model":"m","created_at":"TEXT","response":"TEXT","done":true,"eval_count":9}"#,
-        r#"{"model":"m","created_at":"TEXT","done":true,"prompt_eval_count":2}"#,
-    ];
-
-    fn streams() -> impl Strategy<Value = (Endpoint, String)> {
-        select(vec![
-            (Endpoint::Chat, CHAT),
-            (Endpoint::Responses, RESPONSES),
-            (Endpoint::OllamaChat, OLLAMA),
-        ])
-        .prop_flat_map(|(endpoint, lines)| {
-            let text =
-                select(vec!["", "a", "some words", "a\\nb", "\\u00e9", "\",\"content\":\"b"]);
-            let line = (select(lines), text).prop_map(|(line, text)| line.replace("TEXT", text));
-            (Just(endpoint), vec(line, 0..60).prop_map(|lines| lines.join("\n")))
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_familiar_is_read_as_what_is_not((endpoint, stream) in streams(), cut: usize) {
-            let stream = stream.as_bytes();
-            let reading = |buffers: &mut dyn Iterator<Item = &[u8]>| {
-                let mut meter = Meter::new(Asked::one(endpoint, Engine::OpenAi), Some(Format::Ndjson));
-                buffers.for_each(|buffer| meter.read(buffer, &mut |_| {}));
-                meter.finish(&mut |_| {});
-                meter.reading()
-            };
-            // Of a document that comes byte by byte, nothing is ever whole enough to be remembered.
-            let single = reading(&mut stream.chunks(1));
-            prop_assert_eq!(&reading(&mut std::iter::once(stream)), &single);
-            let (a, b) = stream.split_at(cut % (stream.len() + 1));
-            prop_assert_eq!(&reading(&mut [a, b].into_iter()), &single);
-        }
-    }
-
-    /// How many stretches are remembered, and how many had to be read, after these documents.
-    fn remembered(documents: &[&str]) -> (usize, u8) {
-        let mut familiar = Familiar::default();
-        for document in documents {
-            let mut scanner = Scanner::new(Place::OpenAi);
-            let mut tally = Tally::new(Asked::one(Endpoint::Chat, Engine::OpenAi), true);
-            familiar.read(document.as_bytes(), &mut scanner, &mut tally);
-            assert!(scanner.is_done(), "{document}");
-        }
-        (familiar.stretches.len(), familiar.strange)
-    }
-
-    #[test]
-    fn a_document_like_the_last_is_familiar_whatever_its_text() {
-        let [a, b] = ["a", "other words"].map(|text| CHAT[0].replace("TEXT", text));
-        assert_eq!(remembered(&[&a]), (2, 2));
-        assert_eq!(remembered(&[&a, &b]), (2, 0));
-        assert_eq!(remembered(&[&a, CHAT[1]]), (2, 2));
-        assert_eq!(remembered(&[&a, CHAT[9], &b]), (2, 5));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let choices = (0..1_000).map(|n| CHAT[0].replace("\"index\":0", &format!("\"index\":{n}")));
-        let choices: Vec<_> = choices.collect();
-        let choices: Vec<_> = choices.iter().map(String::as_str).collect();
-        assert_eq!(remembered(&choices), (2, MAX_STRANGE));
-        let long =
-            CHAT[0].replace("\"id\":\"x\"", &format!("\"id\":\"{}\"", "x".repeat(MAX_BYTES)));
-        assert_eq!(remembered(&[&long]).0, 0);
-        let texts = format!(
-            "{{\"choices\":[{{\"delta\":{{{}\"content\":\"\"}}}}]}}",
-            "\"content\":\"a\",".repeat(99)
-        );
-        assert_eq!(remembered(&[&texts]).0, MAX_STRETCHES);
-    }
-}
+#[path = "familiar_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
+use super::familiar::Familiar;
 use super::members::{kept, Cuts, Members};
 
 /// How much is kept back of an event that isn't whole, in bytes. The events of engines are far smaller,
@@ -96,12 +97,28 @@ impl Hold {
         }
     }
 
-    /// The event at hand, up to `end`, goes to the client without the member that `token` is the key of.
+    /// The event at hand, up to `end`, goes to the client without a part, whose ends are so far before its
+    /// own. All of it is in the buffer.
+    pub(super) fn cut(
+        &mut self,
+        end: usize,
+        part: (usize, usize),
+        pass: &mut impl FnMut(Part<'_>),
+    ) {
+        self.event = None;
+        self.last = Last::Shown;
+        self.pass_up_to(end.saturating_sub(part.0), pass);
+        self.start = end.saturating_sub(part.1);
+    }
+
+    /// The event at hand, up to `end`, goes to the client without the member that `token` is the key of. If
+    /// the event is `familiar`, so is where that stands.
     pub(super) fn strip(
         &mut self,
         buffer: &[u8],
         end: usize,
         token: &Finder<'_>,
+        familiar: Option<&mut Familiar>,
         pass: &mut impl FnMut(Part<'_>),
     ) {
         match self.event {
@@ -110,6 +127,9 @@ impl Hold {
                 self.event = None;
                 let event = buffer.get(at..end).unwrap_or_default();
                 let cuts = Cuts::of(event, token);
+                if let (Some(familiar), [cut]) = (familiar, cuts.all()) {
+                    familiar.note_cut(event.len(), cut);
+                }
                 self.pass_finish(pass);
                 self.pass_up_to(at, pass);
                 kept(event, cuts.all())

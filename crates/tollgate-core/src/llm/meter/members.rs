@@ -5,9 +5,8 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use super::find::find_quote_or_bracket;
-use super::json_text::{plain_string, split_at_special};
 use super::sse::{Piece, Sse};
+use crate::json::{plain_string, quote_or_bracket, split_at_special};
 
 /// The members of an object. Positions are offsets in the event.
 #[derive(Debug, Default)]
@@ -231,7 +230,7 @@ fn object_len(json: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0_u32);
     loop {
         let rest = json.get(at..)?;
-        let next = find_quote_or_bracket(rest)?;
+        let next = quote_or_bracket(rest)?;
         at += next + 1;
         match rest.get(next)? {
             b'"' => at += plain_string(json.get(at..)?)?.0.len() + 1,

@@ -4,26 +4,21 @@
 //! to the client: all of it, at once, but for what a client did not ask for. Its memory is bounded, and
 //! its time is linear in what it reads, whatever that is.
 //!
-//! * `json_events`: a scanner of JSON that comes in pieces; `json_text`: its strings and scalars; `count`:
-//!   its numbers; `find`: its quotes and brackets;
-//! * `documents`: the JSON documents of an answer; `familiar`: what they have in common; `sse`, `events`:
-//!   the events of a stream;
+//! * `documents`: the JSON documents of an answer, read by `crate::json`; `sse`, `events`: the events of a
+//!   stream; `familiar`: what they have in common;
 //! * `places`: where in an answer the things stand that count;
 //! * `event`: what one document says; `tally`: what all of them say, put together; `shares`, `rest`: of
 //!   several answers to one request;
 //! * `hides`: what is kept from the client; `hold`: what is held back for that; `members`: where it stands;
 //! * `reading`: the result; `settle`: what to charge.
 
-mod count;
+mod asked;
 mod documents;
 mod event;
 mod events;
 mod familiar;
-mod find;
 mod hides;
 mod hold;
-mod json_events;
-mod json_text;
 mod members;
 mod places;
 mod reading;
@@ -33,11 +28,13 @@ mod shares;
 mod sse;
 mod tally;
 
+pub use asked::Asked;
 pub use hides::Hides;
 pub use hold::Part;
 pub use reading::{Reading, Said};
 pub use settle::{settle, Terms};
 
+#[cfg(test)]
 use super::{Endpoint, Engine};
 use documents::Documents;
 use events::Events;
@@ -84,44 +81,6 @@ impl Format {
             (b'd' | b'e' | b'i' | b'r' | b':', _) => Self::Sse,
             (_, Some(promised @ (Self::Sse | Self::Ndjson))) => promised,
             _ => Self::Json,
-        }
-    }
-}
-
-/// What was asked for, as far as it matters for reading the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// What was asked.
-    pub endpoint: Endpoint,
-    /// Who answers.
-    pub engine: Engine,
-    /// How many answers there will be.
-    pub choices: u64,
-    /// How many of them are answers to one prompt.
-    pub per_prompt: u64,
-    /// The most output tokens that each of them may have, as far as the client said.
-    pub output_bound: Option<u64>,
-    /// What we asked for, and the client did not.
-    pub hides: Hides,
-}
-
-impl Asked {
-    /// One answer, of which nothing is hidden.
-    #[must_use]
-    pub fn one(endpoint: Endpoint, engine: Engine) -> Self {
-        let hides = Hides::default();
-        Self { endpoint, engine, choices: 1, per_prompt: 1, output_bound: None, hides }
-    }
-
-    fn prompts(&self) -> u64 {
-        (self.choices / self.per_prompt.max(1)).max(1)
-    }
-
-    /// Whether usage beside a choice of a stream is that of this choice alone.
-    fn says_usage_of_each_choice(&self) -> bool {
-        match self.engine {
-            Engine::Vllm | Engine::Sglang | Engine::LlamaCpp => true,
-            Engine::OpenAi | Engine::Tgi | Engine::Ollama | Engine::Anthropic => false,
         }
     }
 }

@@ -72,6 +72,11 @@ impl Sse {
         }
     }
 
+    /// Whether an event may begin with the next byte, and nothing of it has come.
+    pub(super) fn is_between_events(&self) -> bool {
+        self.line == Line::Start && !self.in_event && self.after_cr.is_none()
+    }
+
     /// The next piece of `bytes` at or after `at`, which is moved to where to look on.
     pub(super) fn next_piece(&mut self, bytes: &[u8], at: &mut usize) -> Option<Piece> {
         // Each step takes a byte, ends the line, or turns to a kind of line that does.

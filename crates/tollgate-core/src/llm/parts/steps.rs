@@ -1,5 +1,7 @@
 //! The bytes of a text as steps through a table: what each is counted as, after what stands before it.
 
+use crate::json::Lanes;
+
 /// Letters of a word that most tokenizers have one token for.
 pub(super) const SHORT_WORD: u8 = 7;
 /// Each of these letters is a state of the reader, and those beyond are one.
@@ -189,26 +191,159 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
-/// How many bytes of a text are counted as what.
-pub(super) struct Counts([u32; COUNTED_ROOM]);
+/// How many bytes of texts are counted as what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    found: [u32; COUNTED_ROOM],
+    /// The row of the table, by what stands before the next byte.
+    row: u16,
+}
 
 impl Counts {
-    pub(super) fn of(text: &[u8]) -> Self {
-        let mut counts = [0_u32; COUNTED_ROOM];
-        let mut row = 0;
-        for byte in text {
+    /// Counts what a text goes on with.
+    pub(super) fn add(&mut self, text: &[u8]) {
+        let (blocks, rest) = text.as_chunks::<{ Block::LEN }>();
+        for bytes in blocks {
+            match Block::of(bytes) {
+                Some(block) => self.add_block(&block),
+                None => self.add_bytes(bytes),
+            }
+        }
+        self.add_bytes(rest);
+    }
+
+    /// What follows is another text.
+    pub(super) fn end(&mut self) {
+        self.row = 0;
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        let mut row = usize::from(self.row);
+        for byte in bytes {
             let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(0);
             let at = (row | usize::from(class)) & (STEPS.len() - 1);
             let step = usize::from(STEPS.get(at).copied().unwrap_or(0));
             row = step & !(COUNTED_ROOM - 1);
-            if let Some(count) = counts.get_mut(step & (COUNTED_ROOM - 1)) {
+            if let Some(count) = self.found.get_mut(step & (COUNTED_ROOM - 1)) {
                 *count = count.wrapping_add(1);
             }
         }
-        Self(counts)
+        self.row = u16::try_from(row).unwrap_or(0);
+    }
+
+    /// The same for 64 bytes at once.
+    fn add_block(&mut self, block: &Block) {
+        let Block { small, capital, digit, space, breaks } = *block;
+        let letter = small | capital;
+        let mark = !(letter | digit | space | breaks);
+        let blank = space | breaks;
+
+        // A bit for each letter that goes on with a word, and for each that is the last of so many.
+        let before = Before::of(usize::from(self.row) / CLASS_ROOM);
+        let (after_small, after_capital) = (before.is_small(), before.is_capital());
+        let goes_on = small & behind(small, after_small) | letter & behind(capital, after_capital);
+        let run = before.letters().saturating_sub(1);
+        let two = goes_on & (goes_on << 1 | top(run) >> 63);
+        let four = two & (two << 2 | top(run.saturating_sub(1)) >> 62);
+        let long = four & (four << 3 | top(run.saturating_sub(3)) >> 61);
+
+        let more_marks = mark & behind(mark, before.is(Class::Mark));
+        let after_blank = before.is(Class::Space) || before.is(Class::Break);
+        for (counted, bytes) in [
+            (Counted::Word, letter & !goes_on),
+            (Counted::Letter, goes_on & !long),
+            (Counted::LongWord, long),
+            (Counted::Digit, digit),
+            (Counted::Mark, mark & !more_marks),
+            (Counted::MoreMarks, more_marks),
+            (Counted::Blank, breaks | space & behind(blank, after_blank)),
+        ] {
+            if let Some(count) = self.found.get_mut(counted as usize) {
+                *count = count.wrapping_add(bytes.count_ones());
+            }
+        }
+
+        let nth = u8::try_from(goes_on.leading_ones()).unwrap_or(0).min(SHORT_WORD) + 1;
+        let is_last = |mask: u64| mask >> 63 != 0;
+        let last = if is_last(small) {
+            Before::Small(nth)
+        } else if is_last(capital) {
+            Before::Capital(nth)
+        } else if is_last(digit) {
+            Before::Other(Class::Digit)
+        } else if is_last(space) {
+            Before::Other(Class::Space)
+        } else if is_last(breaks) {
+            Before::Other(Class::Break)
+        } else {
+            Before::Other(Class::Mark)
+        };
+        self.row = u16::try_from(last.number() * CLASS_ROOM).unwrap_or(0);
     }
 
     pub(super) fn found(&self, counted: Counted) -> u32 {
-        self.0.get(counted as usize).copied().unwrap_or(0)
+        self.found.get(counted as usize).copied().unwrap_or(0)
+    }
+}
+
+/// A mask moved by one byte, behind what stands before it.
+fn behind(mask: u64, first: bool) -> u64 {
+    mask << 1 | u64::from(first)
+}
+
+/// The topmost bits, so many of them.
+fn top(bits: u8) -> u64 {
+    u64::MAX.checked_shl(u64::BITS - u32::from(bits)).unwrap_or(0)
+}
+
+/// 64 bytes of ASCII as masks, the first byte's bit lowest.
+struct Block {
+    small: u64,
+    capital: u64,
+    digit: u64,
+    space: u64,
+    breaks: u64,
+}
+
+impl Block {
+    const LEN: usize = 4 * Lanes::LEN;
+
+    fn of(bytes: &[u8; Self::LEN]) -> Option<Self> {
+        let mut block = Self { small: 0, capital: 0, digit: 0, space: 0, breaks: 0 };
+        let mut not_ascii = 0;
+        let (chunks, _) = bytes.as_chunks::<{ Lanes::LEN }>();
+        for chunk in chunks.iter().rev() {
+            let lanes = Lanes::of(chunk);
+            let push = |mask: &mut u64, lanes: u32| *mask = *mask << Lanes::LEN | u64::from(lanes);
+            push(&mut block.small, lanes.within(b'a', b'z'));
+            push(&mut block.capital, lanes.within(b'A', b'Z'));
+            push(&mut block.digit, lanes.within(b'0', b'9'));
+            push(&mut block.space, lanes.is(b' '));
+            push(&mut block.breaks, lanes.within(0, 0x1f) | lanes.is(0x7f));
+            not_ascii |= lanes.not_ascii();
+        }
+        (not_ascii == 0).then_some(block)
+    }
+}
+
+impl Before {
+    fn is(self, class: Class) -> bool {
+        matches!(self, Self::Other(other) if other == class)
+    }
+
+    fn is_small(self) -> bool {
+        matches!(self, Self::Small(_))
+    }
+
+    fn is_capital(self) -> bool {
+        matches!(self, Self::Capital(_))
+    }
+
+    /// How many letters of a word stand there.
+    fn letters(self) -> u8 {
+        match self {
+            Self::Small(nth) | Self::Capital(nth) => nth,
+            Self::Nothing | Self::Other(_) => 0,
+        }
     }
 }

@@ -1,67 +1,39 @@
 //! The body's own members, and those of objects of settings such as Ollama's `options`.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::input::{Measure, Place, Walk};
+use super::input::Measure;
 use super::members::Holder;
 use super::names::{Known, Names};
-use super::scalar::{Model, Scalar, ScalarValue};
-use super::stream_options::StreamOptions;
-use super::{members, InputSize, LlmRequest, RequestError, MAX_CHOICES};
+use super::place::Place;
+use super::scalar;
+use super::stream_options::{Options, StreamOptions};
+use super::told::At;
+use super::{members, InputSize, LlmRequest, RequestError, MAX_CHOICES, MAX_MODEL_LEN};
+use crate::json::{Scalar, Stop};
 use crate::llm::{Endpoint, Engine};
 
-/// Reads a body whose UTF-8 has been checked.
-pub(super) fn read(
-    body: &str,
-    endpoint: Endpoint,
-    engine: Engine,
-) -> Result<LlmRequest, RequestError> {
-    let open = body.find('{').map_or(0, |brace| brace + 1);
-    let mut reader = Reader {
-        body,
-        endpoint,
-        engine,
-        measure: Measure::new(members::place(endpoint, engine, "images") == Place::Images),
-        model: None,
-        stream: None,
-        background: false,
-        bound: None,
-        is_unbounded: false,
-        said_bounds: Vec::new(),
-        said_counts: Vec::new(),
-        choices: 1,
-        question: InputSize::default(),
-        present: Vec::new(),
-        stream_options: StreamOptions::Absent { open },
-    };
-    // Positions are those in the whole body.
-    let json = body.strip_prefix('\u{feff}').unwrap_or(body);
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let read = (&mut reader).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    match read {
-        Ok(()) => Ok(reader.finish()),
-        Err(error) => Err(match (reader.measure.refusal, reader.measure.reading) {
-            (Some(refusal), _) => refusal,
-            // A value of a type that its visitor doesn't take.
-            (None, Some(name)) if error.is_data() => RequestError::BadValue(name),
-            (None, None) if error.is_data() => RequestError::NotAnObject,
-            (None, _) => RequestError::NotJson,
-        }),
-    }
-}
-
 /// What is known of a body while it is read.
-struct Reader<'de> {
-    body: &'de str,
-    endpoint: Endpoint,
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) endpoint: Endpoint,
     engine: Engine,
-    measure: Measure,
+    pub(super) measure: Measure,
+    pub(super) names: Names,
+    /// Of the object in the body that is being read.
+    pub(super) inner_names: Names,
+    /// The names that matter in the object of settings that is being read.
+    pub(super) known: &'static Known,
+    pub(super) depth: u32,
+    /// Why the body is refused.
+    pub(super) refusal: Option<RequestError>,
+    /// The key whose value is being read, on which something is decided.
+    pub(super) reading: Option<&'static str>,
+    /// The member whose value is being measured, and what had been before it.
+    measured: Option<(&'static str, InputSize, u64)>,
+    /// The start of a name with escapes.
+    pub(super) name: Vec<u8>,
     model: Option<Box<str>>,
-    stream: Option<bool>,
-    background: bool,
+    pub(super) stream: Option<bool>,
+    pub(super) background: bool,
     /// The largest bound of the output.
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
@@ -76,11 +48,44 @@ struct Reader<'de> {
     question: InputSize,
     /// The members that hold something for the model, where these decide the form.
     present: Vec<&'static str>,
-    stream_options: StreamOptions,
+    /// Where the body's first member begins.
+    pub(super) open: usize,
+    pub(super) stream_options: Option<StreamOptions>,
+    /// `stream_options`, while they are read.
+    pub(super) options: Option<Options>,
 }
 
-impl<'de> Reader<'de> {
-    fn finish(mut self) -> LlmRequest {
+impl Body {
+    pub(super) fn new(endpoint: Endpoint, engine: Engine) -> Self {
+        Self {
+            endpoint,
+            engine,
+            measure: Measure::new(members::place(endpoint, engine, "images") == Place::Images),
+            names: Names::new(&members::BODY),
+            inner_names: Names::new(&members::BODY),
+            known: &members::BODY,
+            depth: 0,
+            refusal: None,
+            reading: None,
+            measured: None,
+            name: Vec::new(),
+            model: None,
+            stream: None,
+            background: false,
+            bound: None,
+            is_unbounded: false,
+            said_bounds: Vec::new(),
+            said_counts: Vec::new(),
+            choices: 1,
+            question: InputSize::default(),
+            present: Vec::new(),
+            open: 0,
+            stream_options: None,
+            options: None,
+        }
+    }
+
+    pub(super) fn finish(mut self) -> LlmRequest {
         let endpoint = match self.endpoint {
             Endpoint::Invocations => {
                 let form = members::form_of_shape(self.engine, |name| self.present.contains(&name));
@@ -124,7 +129,9 @@ impl<'de> Reader<'de> {
             per_prompt: self.choices,
             input,
             parts: self.measure.parts.parts(),
-            stream_options: self.stream_options,
+            stream_options: self
+                .stream_options
+                .unwrap_or(StreamOptions::Absent { open: self.open }),
         }
     }
 
@@ -141,24 +148,57 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Reads the value of the member `name`, of which the model is given something to read, or nothing.
-    fn measured<A: MapAccess<'de>>(
-        &mut self,
-        name: &'static str,
-        members: &mut A,
-    ) -> Result<(), A::Error> {
-        let (size, prompts) = (self.measure.size, self.measure.prompts);
-        let is_question = members::is_question(self.endpoint, name);
-        let place = match is_question {
-            true => Place::Prompt,
-            false => members::place(self.endpoint, self.engine, name),
-        };
-        members.next_value_seed(Walk { measure: &mut self.measure, place })?;
+    pub(super) fn refuse(&mut self, error: RequestError) -> Stop {
+        self.refusal.get_or_insert(error);
+        Stop
+    }
+
+    /// As [`Self::refuse`], because of the value that is being read.
+    pub(super) fn refuse_value(&mut self) -> Stop {
+        self.refuse(self.reading.map_or(RequestError::NotAnObject, RequestError::BadValue))
+    }
+
+    /// Where the value of the body's member `name` stands.
+    pub(super) fn body_member(&mut self, name: Option<&'static str>) -> At {
+        self.reading = name;
+        let Some(name) = name else { return At::Walk(Place::Skip) };
+        match name {
+            "model" => At::Model,
+            "stream" => At::Stream,
+            "background" if self.endpoint == Endpoint::Responses => At::Background,
+            "stream_options" => At::StreamOptions,
+            name if members::counts(self.endpoint, self.engine).contains(&name) => {
+                At::Choices(Holder::Body)
+            }
+            name if members::bounds(self.endpoint, self.engine).contains(&name) => At::Bound,
+            name => {
+                if let Some(known) = self.settings(name) {
+                    self.known = known;
+                    return At::Settings;
+                }
+                self.measured = Some((name, self.measure.size, self.measure.prompts));
+                At::Walk(match members::is_question(self.endpoint, name) {
+                    true => Place::Prompt,
+                    false => members::place(self.endpoint, self.engine, name),
+                })
+            }
+        }
+    }
+
+    /// The value of one of the body's members has ended.
+    pub(super) fn end_member(&mut self) -> Result<(), Stop> {
+        if let Some(options) = self.options.take() {
+            match options.end() {
+                Ok(options) => self.stream_options = Some(options),
+                Err(error) => return Err(self.refuse(error)),
+            }
+        }
+        let Some((name, size, prompts)) = self.measured.take() else { return Ok(()) };
         let now = self.measure.size;
         if self.endpoint == Endpoint::Invocations && now != size {
             self.present.push(name);
         }
-        if is_question {
+        if members::is_question(self.endpoint, name) {
             let asked = self.measure.prompts.saturating_sub(prompts);
             self.measure.prompts = prompts;
             // Several of them are asked one by one.
@@ -177,72 +217,16 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// Reads the value of the member `name`.
-    fn member<A: MapAccess<'de>>(
-        &mut self,
-        name: Option<&'static str>,
-        members: &mut A,
-    ) -> Result<(), A::Error> {
-        self.measure.reading = name;
-        match name {
-            Some("model") => {
-                self.model = members.next_value_seed(Model { measure: &mut self.measure })?;
-            }
-            Some("stream") => {
-                self.stream = match self.scalar(members)? {
-                    Scalar::Null => None,
-                    Scalar::Bool(stream) => Some(stream),
-                    _ => return Err(self.measure.refuse_value()),
-                };
-            }
-            Some("background") if self.endpoint == Endpoint::Responses => {
-                self.background = match self.scalar(members)? {
-                    Scalar::Null => false,
-                    Scalar::Bool(background) => background,
-                    _ => return Err(self.measure.refuse_value()),
-                };
-            }
-            Some("stream_options") => {
-                let raw: &RawValue = members.next_value()?;
-                self.stream_options = StreamOptions::read(raw, self.body, &mut self.measure)
-                    .map_err(|error| self.measure.refuse(error))?;
-            }
-            Some(name) if members::counts(self.endpoint, self.engine).contains(&name) => {
-                self.add_choices(Holder::Body, name, members)?;
-            }
-            Some(name) if members::bounds(self.endpoint, self.engine).contains(&name) => {
-                self.add_bound(name, members)?;
-            }
-            Some(name) => match self.settings(name) {
-                Some(known) => members.next_value_seed(Settings { reader: self, known })?,
-                None => self.measured(name, members)?,
-            },
-            None => {
-                let (measure, place) = (&mut self.measure, Place::Skip);
-                members.next_value_seed(Walk { measure, place })?;
-            }
-        }
-        Ok(())
-    }
-
     /// What is known of the object `name`, if it holds settings.
     fn settings(&self, name: &str) -> Option<&'static Known> {
         let all = members::settings(self.endpoint, self.engine);
         all.iter().find(|(object, _)| *object == name).map(|(_, known)| *known)
     }
 
-    fn scalar<A: MapAccess<'de>>(&mut self, members: &mut A) -> Result<Scalar, A::Error> {
-        members.next_value_seed(ScalarValue { measure: &mut self.measure })
-    }
-
-    fn add_bound<A: MapAccess<'de>>(
-        &mut self,
-        name: &'static str,
-        members: &mut A,
-    ) -> Result<(), A::Error> {
-        let scalar = self.scalar(members)?;
-        let Some(value) = scalar.whole() else {
-            return Err(self.measure.refuse_value());
+    pub(super) fn add_bound(&mut self, scalar: Scalar) -> Result<(), Stop> {
+        let name = self.reading.unwrap_or_default();
+        let Some(value) = scalar::whole(scalar) else {
+            return Err(self.refuse_value());
         };
         let says_unbounded = |value| match name {
             "n_predict" | "num_predict" => value < 0,
@@ -255,7 +239,7 @@ impl<'de> Reader<'de> {
         let value = match value {
             None => return Ok(()),
             Some(value) if says_unbounded(value) => 0,
-            Some(value) => u64::try_from(value).map_err(|_| self.measure.refuse_value())?,
+            Some(value) => u64::try_from(value).map_err(|_| self.refuse_value())?,
         };
         match self.endpoint {
             Endpoint::Invocations => self.said_bounds.push((name, value)),
@@ -272,143 +256,45 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn add_choices<A: MapAccess<'de>>(
-        &mut self,
-        holder: Holder,
-        name: &'static str,
-        members: &mut A,
-    ) -> Result<(), A::Error> {
-        let scalar = self.scalar(members)?;
-        let choices = match scalar.whole() {
+    pub(super) fn add_choices(&mut self, holder: Holder, scalar: Scalar) -> Result<(), Stop> {
+        let choices = match scalar::whole(scalar) {
             Some(None) => return Ok(()),
             Some(Some(value)) => u64::try_from(value).ok(),
             None => None,
         };
         let Some(choices) = choices.filter(|choices| (1..=MAX_CHOICES).contains(choices)) else {
-            return Err(self.measure.refuse_value());
+            return Err(self.refuse_value());
         };
         match self.endpoint {
-            Endpoint::Invocations => self.said_counts.push((holder, name, choices)),
+            Endpoint::Invocations => {
+                self.said_counts.push((holder, self.reading.unwrap_or_default(), choices));
+            }
             _ => self.choices = self.choices.max(choices),
         }
         Ok(())
     }
-}
 
-impl<'de> DeserializeSeed<'de> for &mut Reader<'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &mut Reader<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        self.measure.enter()?;
-        let mut names = Names::new(&members::BODY);
-        while let Some(name) =
-            members.next_key_seed(Name { names: &mut names, measure: &mut self.measure })?
-        {
-            self.member(name, &mut members)?;
+    pub(super) fn set_model(&mut self, name: &[u8]) -> Result<(), Stop> {
+        // All that can be wrong with it are halves of surrogate pairs.
+        let text = String::from_utf8_lossy(name);
+        if name.len() > MAX_MODEL_LEN || text.contains(char::is_control) {
+            return Err(self.refuse_value());
         }
-        self.measure.leave();
-        Ok(())
-    }
-}
-
-/// Reads the name of a member: the one of `names` that it is, if any.
-pub(super) struct Name<'r> {
-    pub(super) names: &'r mut Names,
-    pub(super) measure: &'r mut Measure,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, written: &str) -> Result<Self::Value, E> {
-        self.names.take(written).map_err(|error| self.measure.refuse(error))
-    }
-}
-
-/// Reads an object of settings, or null, in which the names in `known` matter.
-struct Settings<'r, 'de> {
-    reader: &'r mut Reader<'de>,
-    known: &'static Known,
-}
-
-impl<'de> DeserializeSeed<'de> for Settings<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Settings<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or null")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let reader = self.reader;
-        reader.measure.enter()?;
-        let mut names = Names::new(self.known);
-        while let Some(name) =
-            members.next_key_seed(Name { names: &mut names, measure: &mut reader.measure })?
-        {
-            reader.measure.reading = name;
-            match name {
-                Some(name @ ("best_of" | "n")) => {
-                    reader.add_choices(Holder::Settings, name, &mut members)?;
-                }
-                Some(name) => reader.add_bound(name, &mut members)?,
-                None => members
-                    .next_value_seed(Walk { measure: &mut reader.measure, place: Place::Skip })?,
-            }
+        match std::str::from_utf8(name).ok().filter(|name| !name.contains(crate::surrogate::MARK)) {
+            Some(name) => self.model = Some(name.into()),
+            None => return Err(self.refuse(RequestError::HalfPair("model"))),
         }
-        reader.measure.leave();
         Ok(())
     }
 
-    // SGLang takes one for each prompt.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { reader, known } = self;
-        if reader.endpoint != Endpoint::SglangGenerate {
-            return Err(reader.measure.refuse_value());
+    pub(super) fn flag(scalar: Scalar) -> Option<bool> {
+        match scalar {
+            Scalar::Bool(value) => Some(value),
+            _ => None,
         }
-        reader.measure.enter()?;
-        while elements.next_element_seed(Settings { reader: &mut *reader, known })?.is_some() {}
-        reader.measure.leave();
-        Ok(())
     }
 
-    // Without this, the error would hold the string.
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        Err(self.reader.measure.refuse_value())
+    pub(super) fn refuse_option(&mut self, name: &'static str) {
+        self.options.get_or_insert_default().refuse(RequestError::BadValue(name));
     }
 }

@@ -1,13 +1,11 @@
 //! How much there is for the model to read, measured without keeping any of it.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-
-use super::{InputSize, RequestError, MAX_DEPTH};
+use super::place::Place;
+use super::InputSize;
+use crate::json::{Container, JsonString, Scalar};
 use crate::llm::parts::Sampler;
 
-/// What has been measured of a body so far, and how deep in it the reader is.
+/// What has been measured of a body so far.
 #[derive(Debug, Default)]
 pub(super) struct Measure {
     pub(super) size: InputSize,
@@ -15,16 +13,45 @@ pub(super) struct Measure {
     /// Prompts of their own, each of which gets its own output.
     pub(super) prompts: u64,
     /// Whether a member `images` holds images, as Ollama's do.
-    pub(super) has_images: bool,
-    /// Why the body is refused; what the parser says then is only a consequence.
-    pub(super) refusal: Option<RequestError>,
-    /// The key whose value is being read, on which something is decided.
-    pub(super) reading: Option<&'static str>,
-    depth: u32,
+    has_images: bool,
     /// Whether an array of prompts has a token id, and so is one prompt, of ids and texts.
     has_bare_token: bool,
-    /// Whether the `type` that was last read in a [`Place::Source`] is `text`.
-    kind_is_text: bool,
+    /// The containers around the value at hand.
+    frames: Vec<Frame>,
+    /// Those of them that are at [`Place::Source`].
+    sources: Vec<Source>,
+    /// What had been measured before a key with escapes that may be no text of the model's.
+    before_key: Option<Box<Measured>>,
+}
+
+/// A container that is being read.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    container: Container,
+    /// Where it stands.
+    place: Place,
+    /// The place of its elements; of an object, what it is.
+    inner: Place,
+    is_empty: bool,
+    /// How many prompts there were before it.
+    prompts: u64,
+    had_bare_token: bool,
+}
+
+/// The text so far.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    text_bytes: u64,
+    parts: Sampler,
+}
+
+/// What is known of an object that holds media, or text.
+#[derive(Debug)]
+struct Source {
+    /// The bytes of its `data`, and the parts of all text with it.
+    data: Measured,
+    before_data: Measured,
+    is_text: bool,
 }
 
 impl Measure {
@@ -32,33 +59,25 @@ impl Measure {
         Self { has_images, ..Self::default() }
     }
 
-    /// Keeps why the body is refused, and gives an error that stops the parser.
-    pub(super) fn refuse<E: Error>(&mut self, error: RequestError) -> E {
-        self.refusal.get_or_insert(error);
-        E::custom(error)
+    fn measured(&self) -> Measured {
+        Measured { text_bytes: self.size.text_bytes, parts: self.parts }
     }
 
-    /// As [`Self::refuse`], because of the value that is being read.
-    pub(super) fn refuse_value<E: Error>(&mut self) -> E {
-        self.refuse(self.reading.map_or(RequestError::NotAnObject, RequestError::BadValue))
+    fn set(&mut self, measured: Measured) {
+        (self.size.text_bytes, self.parts) = (measured.text_bytes, measured.parts);
     }
 
-    /// One array or object deeper. Left with [`Self::leave`].
-    pub(super) fn enter<E: Error>(&mut self) -> Result<(), E> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.refuse(RequestError::TooDeep));
+    #[inline]
+    fn add_part(&mut self, part: &[u8]) {
+        self.parts.add_part(part);
+        self.add_bytes(part.len());
+    }
+
+    fn add_text(&mut self, text: JsonString<'_>) {
+        if let Some(plain) = text.plain {
+            self.add_part(plain);
         }
-        Ok(())
-    }
-
-    pub(super) fn leave(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
-    }
-
-    fn add_text(&mut self, text: &str) {
-        self.parts.add(text.as_bytes());
-        self.add_bytes(text.len());
+        self.parts.end_text();
     }
 
     /// Marks around what is shown as JSON.
@@ -67,316 +86,332 @@ impl Measure {
         self.add_bytes(bytes);
     }
 
+    #[inline]
     fn add_bytes(&mut self, bytes: usize) {
         // A usize has at most 64 bits.
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.size.text_bytes = self.size.text_bytes.saturating_add(bytes);
     }
-}
 
-/// What a value is to the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Nothing that it reads.
-    Skip,
-    /// A string to be read as it is; anything else is [`Self::Json`].
-    Plain,
-    /// Something that it is shown as JSON, such as a tool's schema.
-    Json,
-    /// The array of messages, or of several such arrays.
-    Chats,
-    /// An element of that.
-    Chat,
-    /// The array of messages; a string is one without a role.
-    Messages,
-    /// One of them.
-    Message,
-    /// What a message says: a string, a part, or an array of these.
-    Content,
-    /// A prompt: a string, an array of token ids, or an array of either of these.
-    Prompt,
-    /// An element of a prompt that is an array.
-    PromptElement,
-    /// llama.cpp's prompt with media.
-    PromptObject,
-    /// Token ids.
-    Tokens,
-    /// An array of images in base64.
-    Images,
-    /// A picture, sound or file, by value or by URL.
-    Media,
-    /// Where Anthropic's API keeps media, and plain text as well, told apart by `type`.
-    Source,
-    /// `type` of a source.
-    SourceKind,
-    /// `data` of a source.
-    SourceData,
-}
-
-/// Reads one value and measures it.
-pub(super) struct Walk<'r> {
-    pub(super) measure: &'r mut Measure,
-    pub(super) place: Place,
-}
-
-impl Walk<'_> {
-    /// A number, true, false or null, which is this long as JSON.
-    fn scalar(self, len: usize) {
-        if self.place == Place::Json {
-            self.measure.add_marks(len);
-        }
-    }
-
-    fn number(self, len: usize) {
-        match self.place {
-            Place::Prompt | Place::PromptElement | Place::Tokens => {
-                self.measure.size.token_ids += 1;
-                self.measure.has_bare_token |= self.place == Place::PromptElement;
+    /// A value comes: an element, if the innermost container is an array.
+    #[inline]
+    fn begin_value(&mut self) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        frame.is_empty = false;
+        if frame.container == Container::Array {
+            match frame.inner {
+                Place::Message => self.size.messages += 1,
+                // The last one's comma stands for the closing bracket.
+                Place::Json => self.add_marks(",".len()),
+                _ => {}
             }
-            _ => self.scalar(len),
         }
     }
-}
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+    /// A part of a string at `place` that comes in several.
+    #[inline]
+    pub(super) fn text(&mut self, place: Place, part: &[u8]) {
+        if place.is_text() {
+            self.add_part(part);
+        }
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.scalar("null".len());
-        Ok(())
+    /// The same, and one character more.
+    #[inline]
+    pub(super) fn text_and(&mut self, place: Place, part: &[u8], character: u8) {
+        if place.is_text() {
+            if !self.parts.pass(part.len() + 1) {
+                self.parts.add_part(part);
+                self.parts.add_part(&[character]);
+            }
+            self.add_bytes(part.len() + 1);
+        }
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(if value { "true".len() } else { "false".len() });
-        Ok(())
+    /// How many bytes of the text at hand only count.
+    #[inline]
+    pub(super) fn passes(&self, place: Place) -> usize {
+        if place.is_text() {
+            self.parts.passes()
+        } else {
+            usize::MAX
+        }
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.number(digits(value));
-        Ok(())
+    /// So many of them come.
+    #[inline]
+    pub(super) fn pass(&mut self, place: Place, bytes: usize) {
+        if place.is_text() {
+            self.parts.pass(bytes);
+            self.add_bytes(bytes);
+        }
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.number(digits(value.unsigned_abs()) + 1);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        // The longest that the shortest form of a double is: -2.2250738585072014e-308.
-        self.number(24);
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        let measure = self.measure;
-        match self.place {
-            Place::Skip | Place::Media | Place::Source => {}
-            Place::Images => measure.size.media += 1,
-            Place::SourceKind => measure.kind_is_text = text == "text",
+    pub(super) fn string(&mut self, place: Place, text: JsonString<'_>) {
+        self.begin_value();
+        if place.is_text() {
+            self.add_text(text);
+        }
+        match place {
+            Place::Images => self.size.media += 1,
+            Place::SourceKind => {
+                if let Some(source) = self.sources.last_mut() {
+                    source.is_text |= text.whole() == Some(b"text");
+                }
+            }
             // The quotes.
-            Place::Json => {
-                measure.add_text(text);
-                measure.add_marks(2);
-            }
-            Place::Prompt => {
-                measure.prompts += 1;
-                measure.add_text(text);
-            }
+            Place::Json => self.add_marks(2),
+            Place::Prompt => self.prompts += 1,
             Place::PromptElement => {
-                measure.prompts += 1;
-                measure.size.messages += 1;
-                measure.add_text(text);
+                self.prompts += 1;
+                self.size.messages += 1;
             }
-            Place::Plain
-            | Place::Chats
-            | Place::Chat
-            | Place::Messages
-            | Place::Message
-            | Place::Content
-            | Place::PromptObject
-            | Place::Tokens
-            | Place::SourceData => measure.add_text(text),
+            Place::SourceData => self.end_source_data(),
+            _ => {}
         }
-        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { measure, place } = self;
-        let inner = match place {
+    pub(super) fn scalar(&mut self, place: Place, scalar: Scalar) {
+        self.begin_value();
+        let len = match scalar {
+            Scalar::Null => "null".len(),
+            Scalar::Bool(value) => {
+                if value {
+                    "true".len()
+                } else {
+                    "false".len()
+                }
+            }
+            Scalar::Unsigned(value) => digits(value),
+            Scalar::Negative(value) => digits(value.unsigned_abs()) + 1,
+            // The longest that the shortest form of a double is: -2.2250738585072014e-308.
+            Scalar::Float(_) | Scalar::Other => 24,
+        };
+        match place {
+            Place::Prompt | Place::PromptElement | Place::Tokens
+                if !matches!(scalar, Scalar::Null | Scalar::Bool(_)) =>
+            {
+                self.size.token_ids += 1;
+                self.has_bare_token |= place == Place::PromptElement;
+            }
+            Place::Json => self.add_marks(len),
+            Place::SourceData => self.end_source_data(),
+            _ => {}
+        }
+    }
+
+    /// Whole numbers, not negative, in an array whose elements stand at `place`.
+    pub(super) fn numbers(&mut self, place: Place, count: u64, digits: u64) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.is_empty = false;
+        }
+        match place {
+            Place::Prompt | Place::PromptElement | Place::Tokens => {
+                self.size.token_ids += count;
+                self.has_bare_token |= place == Place::PromptElement;
+            }
+            Place::Message => self.size.messages += count,
+            // With their commas.
+            Place::Json => {
+                self.add_marks(usize::try_from(digits.saturating_add(count)).unwrap_or(usize::MAX));
+            }
+            _ => {}
+        }
+    }
+
+    /// An array or an object at `place` begins. Returns the place of its elements, or what object it is.
+    pub(super) fn begin(&mut self, place: Place, container: Container) -> Place {
+        self.begin_value();
+        let inner = match container {
+            Container::Array => self.begin_array(place),
+            Container::Object => self.begin_object(place),
+        };
+        let (prompts, had_bare_token) = (self.prompts, self.has_bare_token);
+        if container == Container::Array {
+            self.has_bare_token = false;
+        }
+        self.frames.push(Frame {
+            container,
+            place,
+            inner,
+            is_empty: true,
+            prompts,
+            had_bare_token,
+        });
+        inner
+    }
+
+    fn begin_array(&mut self, place: Place) -> Place {
+        match place {
             Place::Skip | Place::Media | Place::Source | Place::SourceKind => Place::Skip,
-            Place::Plain | Place::Json | Place::Message | Place::SourceData => Place::Json,
+            Place::Plain
+            | Place::Json
+            | Place::Message
+            | Place::SourceData
+            | Place::PromptObject => {
+                self.add_marks("[".len());
+                Place::Json
+            }
             Place::Chats => Place::Chat,
             Place::Chat => {
-                measure.prompts += 1;
+                self.prompts += 1;
                 Place::Message
             }
             Place::Messages => Place::Message,
             Place::Content => Place::Content,
             Place::Prompt => Place::PromptElement,
-            Place::PromptObject => Place::Json,
             Place::PromptElement => {
-                measure.prompts += 1;
-                measure.size.messages += 1;
+                self.prompts += 1;
+                self.size.messages += 1;
                 Place::Tokens
             }
             Place::Tokens => Place::Tokens,
             Place::Images => Place::Images,
-        };
-        measure.enter()?;
-        if inner == Place::Json {
-            measure.add_marks("[".len());
         }
-        let prompts = measure.prompts;
-        let had_bare_token = std::mem::take(&mut measure.has_bare_token);
-        let mut is_empty = true;
-        while elements.next_element_seed(Walk { measure: &mut *measure, place: inner })?.is_some() {
-            is_empty = false;
-            match inner {
-                Place::Message => measure.size.messages += 1,
-                // The last one's comma stands for the closing bracket.
-                Place::Json => measure.add_marks(",".len()),
-                _ => {}
-            }
-        }
-        if inner == Place::Json && is_empty {
-            measure.add_marks("]".len());
-        }
-        // Ids and texts in one array are one prompt.
-        if std::mem::replace(&mut measure.has_bare_token, had_bare_token) && place == Place::Prompt
-        {
-            measure.prompts = prompts + 1;
-        }
-        measure.leave();
-        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { measure, place } = self;
-        measure.enter()?;
-        let place = match place {
+    fn begin_object(&mut self, place: Place) -> Place {
+        let object = match place {
             Place::Prompt => {
-                measure.prompts += 1;
+                self.prompts += 1;
                 Place::PromptObject
             }
             Place::PromptElement => {
-                measure.prompts += 1;
-                measure.size.messages += 1;
+                self.prompts += 1;
+                self.size.messages += 1;
                 Place::PromptObject
             }
-            Place::Chats => Place::Message,
+            Place::Chats | Place::Messages => Place::Message,
             Place::Chat => {
-                measure.size.messages += 1;
+                self.size.messages += 1;
                 Place::Message
             }
             Place::Plain | Place::Tokens | Place::SourceData => Place::Json,
             Place::Images => {
-                measure.size.media += 1;
+                self.size.media += 1;
                 Place::Skip
             }
             Place::SourceKind => Place::Skip,
-            Place::Messages => Place::Message,
             place => place,
         };
-        if matches!(place, Place::Json | Place::PromptObject) {
-            measure.add_marks("{".len());
+        match object {
+            Place::Json | Place::PromptObject => self.add_marks("{".len()),
+            Place::Source => {
+                let parts = self.parts;
+                self.sources.push(Source {
+                    data: Measured { text_bytes: 0, parts },
+                    before_data: Measured { text_bytes: 0, parts },
+                    is_text: false,
+                });
+            }
+            _ => {}
         }
-        let mut is_empty = true;
-        let (mut source_text, mut source_is_text) = ((0, measure.parts), false);
-        while let Some(inner) = members.next_key_seed(Member { measure: &mut *measure, place })? {
-            is_empty = false;
-            let before = (measure.size.text_bytes, measure.parts);
-            measure.kind_is_text = false;
-            members.next_value_seed(Walk { measure: &mut *measure, place: inner })?;
-            match inner {
-                Place::SourceKind => source_is_text |= measure.kind_is_text,
-                Place::SourceData => {
-                    let bytes = measure.size.text_bytes.saturating_sub(before.0);
-                    source_text = (bytes, measure.parts);
-                    (measure.size.text_bytes, measure.parts) = before;
+        object
+    }
+
+    /// The innermost container ends.
+    pub(super) fn end(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        let shows_marks = matches!(frame.inner, Place::Json | Place::PromptObject);
+        if frame.is_empty && shows_marks {
+            self.add_marks("]".len());
+        }
+        match frame.container {
+            Container::Array => {
+                // Ids and texts in one array are one prompt.
+                let has_bare_token =
+                    std::mem::replace(&mut self.has_bare_token, frame.had_bare_token);
+                if has_bare_token && frame.place == Place::Prompt {
+                    self.prompts = frame.prompts + 1;
                 }
-                _ => {}
             }
+            Container::Object if frame.inner == Place::Source => self.end_source(),
+            Container::Object => {}
         }
-        if matches!(place, Place::Json | Place::PromptObject) && is_empty {
-            measure.add_marks("}".len());
+        if frame.place == Place::SourceData {
+            self.end_source_data();
         }
-        if place == Place::Source {
-            if source_is_text {
-                let (bytes, parts) = source_text;
-                measure.size.text_bytes = measure.size.text_bytes.saturating_add(bytes);
-                measure.parts = parts;
-            } else {
-                measure.size.media += 1;
+    }
+
+    fn end_source(&mut self) {
+        match self.sources.pop() {
+            Some(Source { is_text: true, data, .. }) => {
+                let text_bytes = self.size.text_bytes.saturating_add(data.text_bytes);
+                self.set(Measured { text_bytes, parts: data.parts });
             }
+            _ => self.size.media += 1,
         }
-        measure.leave();
-        Ok(())
-    }
-}
-
-/// Reads the name of a member of an object at `place`, and gives the place of its value.
-struct Member<'r> {
-    measure: &'r mut Measure,
-    place: Place,
-}
-
-impl<'de> DeserializeSeed<'de> for Member<'_> {
-    type Value = Place;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Place, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Member<'_> {
-    type Value = Place;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Place, E> {
-        let measure = self.measure;
-        Ok(match (self.place, name) {
-            (Place::PromptObject, "prompt_string") => Place::Plain,
-            (Place::PromptObject, "multimodal_data") => Place::Images,
+    /// It is text only if the type says so, which may come later.
+    fn end_source_data(&mut self) {
+        let Measured { text_bytes, parts } = self.measured();
+        let Some(source) = self.sources.last_mut() else { return };
+        let before = source.before_data;
+        source.data = Measured { text_bytes: text_bytes.saturating_sub(before.text_bytes), parts };
+        self.set(before);
+    }
+
+    /// A part of a key of an object at `place` that comes in several.
+    pub(super) fn key_text(&mut self, place: Place, part: &[u8]) {
+        match place {
+            Place::PromptObject => {
+                let measured = self.measured();
+                self.before_key.get_or_insert_with(|| Box::new(measured));
+            }
+            Place::Json => {}
+            _ => return,
+        }
+        self.add_part(part);
+    }
+
+    /// The place of the member `key` of an object at `place`.
+    pub(super) fn member(&mut self, place: Place, key: JsonString<'_>) -> Place {
+        let name = key.whole().unwrap_or_default();
+        let before_key = self.before_key.take();
+        match (place, name) {
+            (Place::Skip, _) => Place::Skip,
+            (Place::PromptObject, b"prompt_string" | b"multimodal_data") => {
+                if let Some(before) = before_key {
+                    self.set(*before);
+                }
+                match name {
+                    b"prompt_string" => Place::Plain,
+                    _ => Place::Images,
+                }
+            }
             (Place::Json | Place::PromptObject, _) => {
                 // The quotes, the colon and the comma, or for the last member the closing brace.
-                measure.add_text(name);
-                measure.add_marks(4);
+                self.add_text(key);
+                self.add_marks(4);
                 Place::Json
             }
-            (Place::Message | Place::Content, "content" | "output") => Place::Content,
-            (Place::Message, "images") if measure.has_images => Place::Images,
+            (Place::Message | Place::Content, b"content" | b"output") => Place::Content,
+            (Place::Message, b"images") if self.has_images => Place::Images,
             (
                 Place::Content,
-                "image_url" | "audio_url" | "video_url" | "input_audio" | "file" | "file_data"
-                | "file_url" | "file_id",
+                b"image_url" | b"audio_url" | b"video_url" | b"input_audio" | b"file"
+                | b"file_data" | b"file_url" | b"file_id",
             ) => {
-                measure.size.media += 1;
+                self.size.media += 1;
                 Place::Media
             }
-            (Place::Content, "source") => Place::Source,
-            (Place::Media, "url" | "data" | "file_data" | "file_url" | "file_id") => Place::Skip,
-            (Place::Source, "type") => Place::SourceKind,
-            (Place::Source, "data") => Place::SourceData,
-            (Place::Source, "url" | "file_id" | "media_type") => Place::Skip,
-            (Place::Source, "content") => Place::Content,
-            (Place::Skip, _) => Place::Skip,
+            (Place::Content, b"source") => Place::Source,
+            (Place::Media, b"url" | b"data" | b"file_data" | b"file_url" | b"file_id") => {
+                Place::Skip
+            }
+            (Place::Source, b"type") => Place::SourceKind,
+            (Place::Source, b"data") => {
+                let measured = self.measured();
+                if let Some(source) = self.sources.last_mut() {
+                    source.before_data = measured;
+                }
+                Place::SourceData
+            }
+            (Place::Source, b"url" | b"file_id" | b"media_type") => Place::Skip,
+            (Place::Source, b"content") => Place::Content,
             _ => Place::Plain,
-        })
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The members of a body that matter, for each form of request and each engine: what bounds the output,
 //! what multiplies it, and what of it the model is given to read.
 
-use super::input::Place;
 use super::names::Known;
+use super::place::Place;
 use crate::llm::{Endpoint, Engine};
 
 /// The body's members that matter, to whichever form: one that reads `prompt` may also look at

@@ -1,15 +1,10 @@
 //! `stream_options`: what it says about usage, and how to make it say that usage is wanted.
 
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::body::Name;
-use super::input::{Measure, Place, Walk};
-use super::names::{Known, Names};
+use super::names::Known;
 use super::RequestError;
+use crate::json::Scalar;
 use crate::llm::meter::Hides;
 
 /// What a body says in `stream_options`. Positions are offsets in the body, in bytes.
@@ -32,8 +27,9 @@ pub(super) enum StreamOptions {
 }
 
 /// `stream_options.include_usage`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum IncludeUsage {
+    #[default]
     Absent,
     /// `null`, which stands at `at`.
     Null {
@@ -60,28 +56,6 @@ pub struct UsageEdit {
 }
 
 impl StreamOptions {
-    /// Reads the value `raw` of `stream_options`, which is a part of `body`.
-    ///
-    /// # Errors
-    /// Anything but null or an object; a key twice or misspelt, or no boolean, in it. The reason is
-    /// kept in `measure`, too, if the parser stopped for it.
-    pub(super) fn read<'de>(
-        raw: &'de RawValue,
-        body: &'de str,
-        measure: &mut Measure,
-    ) -> Result<Self, RequestError> {
-        let at = offset_in(body, raw.get());
-        match raw.get().as_bytes().first() {
-            Some(b'n') => return Ok(Self::Null { at }),
-            Some(b'{') => {}
-            _ => return Err(RequestError::BadValue("stream_options")),
-        }
-        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        let read = Options { body, measure: &mut *measure, open: at + 1 };
-        read.deserialize(&mut deserializer)
-            .map_err(|_| measure.refusal.unwrap_or(RequestError::NotJson))
-    }
-
     pub(super) fn include_usage(&self) -> Option<bool> {
         match self {
             Self::Given { include_usage: IncludeUsage::True, .. } => Some(true),
@@ -148,63 +122,65 @@ impl StreamOptions {
     }
 }
 
-/// Where `part` begins in `body`, of which it is a part.
-fn offset_in(body: &str, part: &str) -> usize {
-    part.as_ptr().addr().saturating_sub(body.as_ptr().addr())
-}
+/// The names that matter in `stream_options`.
+pub(super) const KNOWN: Known =
+    Known { policy: &["include_usage", "continuous_usage_stats"], measured: &[] };
 
-const KNOWN: Known = Known { policy: &["include_usage", "continuous_usage_stats"], measured: &[] };
-
-/// Reads the object that is the value of `stream_options`.
-struct Options<'r, 'de> {
-    body: &'de str,
-    measure: &'r mut Measure,
+/// `stream_options` while they are read. A refusal waits for their end: what is no JSON is refused as such.
+#[derive(Debug, Default)]
+pub(super) struct Options {
     open: usize,
+    has_members: bool,
+    include_usage: IncludeUsage,
+    has_continuous: bool,
+    refusal: Option<RequestError>,
 }
 
-impl<'de> DeserializeSeed<'de> for Options<'_, 'de> {
-    type Value = StreamOptions;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Options<'_, 'de> {
-    type Value = StreamOptions;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+impl Options {
+    /// An object whose first member begins at `open`.
+    pub(super) fn new(open: usize) -> Self {
+        Self { open, ..Self::default() }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let Self { body, measure, open } = self;
-        measure.enter()?;
-        let mut names = Names::new(&KNOWN);
-        let (mut empty, mut include_usage, mut has_continuous) =
-            (true, IncludeUsage::Absent, false);
-        while let Some(name) =
-            members.next_key_seed(Name { names: &mut names, measure: &mut *measure })?
-        {
-            empty = false;
-            let Some(name) = name else {
-                members.next_value_seed(Walk { measure: &mut *measure, place: Place::Skip })?;
-                continue;
-            };
-            let value: &RawValue = members.next_value()?;
-            let flag = match value.get() {
-                "true" => IncludeUsage::True,
-                "false" => IncludeUsage::False { at: offset_in(body, value.get()) },
-                "null" => IncludeUsage::Null { at: offset_in(body, value.get()) },
-                _ => return Err(measure.refuse(RequestError::BadValue(name))),
-            };
-            if name == "include_usage" {
-                include_usage = flag;
-            } else {
-                has_continuous = true;
-            }
+    pub(super) fn has_member(&mut self) {
+        self.has_members = true;
+    }
+
+    /// Of several reasons to refuse them, the first one counts.
+    pub(super) fn refuse(&mut self, error: RequestError) {
+        self.refusal.get_or_insert(error);
+    }
+
+    pub(super) fn refusal(&self) -> Option<RequestError> {
+        self.refusal
+    }
+
+    /// The value of the member `name` is `scalar`, which stands at `at`.
+    pub(super) fn flag(&mut self, name: &'static str, scalar: Scalar, at: usize) {
+        let flag = match scalar {
+            Scalar::Bool(true) => IncludeUsage::True,
+            Scalar::Bool(false) => IncludeUsage::False { at },
+            Scalar::Null => IncludeUsage::Null { at },
+            _ => return self.refuse(RequestError::BadValue(name)),
+        };
+        if name == "include_usage" {
+            self.include_usage = flag;
+        } else {
+            self.has_continuous = true;
         }
-        measure.leave();
-        Ok(StreamOptions::Given { open, empty, include_usage, has_continuous })
+    }
+
+    /// What they say.
+    pub(super) fn end(self) -> Result<StreamOptions, RequestError> {
+        let Self { open, has_members, include_usage, has_continuous, refusal } = self;
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(StreamOptions::Given {
+                open,
+                empty: !has_members,
+                include_usage,
+                has_continuous,
+            }),
+        }
     }
 }

@@ -95,24 +95,19 @@ impl Tally {
         }
     }
 
-    /// What the document at hand has said, but for the strings that vary.
+    /// What the document at hand has said.
     pub(super) fn event(&self) -> Event {
         self.event
     }
 
-    /// Takes up what another document has said with the same bytes.
-    pub(super) fn set_event(&mut self, event: Event) {
-        self.event = event;
-    }
-
-    /// What the client would see of the event at hand, which is whole.
-    pub(super) fn chunk(&self) -> Chunk {
-        let usage = self.event.usage_member();
+    /// What the client would see of an event that is whole.
+    pub(super) fn chunk(&self, event: &Event) -> Chunk {
+        let usage = event.usage_member();
         let has_usage = matches!(usage, UsageMember::Zero | UsageMember::Said);
         Chunk {
-            is_usage_only: self.event.choices != Choices::Filled && has_usage && !self.failed,
+            is_usage_only: event.choices != Choices::Filled && has_usage && !self.failed,
             usage,
-            is_finish: self.event.choices == Choices::Filled && self.event.finishes > 0,
+            is_finish: event.choices == Choices::Filled && event.finishes > 0,
         }
     }
 
@@ -177,6 +172,15 @@ impl Tally {
 
     fn settle_event(&mut self, is_whole: bool) {
         let event = std::mem::take(&mut self.event);
+        self.settle(&event, is_whole);
+    }
+
+    /// An event that is whole has said this.
+    pub(super) fn end_known_event(&mut self, event: &Event) {
+        self.settle(event, true);
+    }
+
+    fn settle(&mut self, event: &Event, is_whole: bool) {
         let delta = self.event_delta;
         // Who lists tokens, need not show the text of each.
         self.deltas = self.deltas.saturating_add(event.tokens.saturating_sub(self.event_deltas));
@@ -192,12 +196,12 @@ impl Tally {
         };
         self.finishes = self.finishes.saturating_add(finishes);
         match self.root {
-            Place::Responses => self.settle_responses(&event, delta, is_whole),
-            Place::Messages => self.settle_messages(&event, is_whole),
-            Place::Ollama => self.settle_ollama(&event, is_whole),
-            Place::Tgi => self.settle_tgi(&event, is_whole),
-            Place::Llama | Place::Sglang => self.settle_native(&event, finishes, is_whole),
-            _ => self.settle_openai(&event, is_whole),
+            Place::Responses => self.settle_responses(event, delta, is_whole),
+            Place::Messages => self.settle_messages(event, is_whole),
+            Place::Ollama => self.settle_ollama(event, is_whole),
+            Place::Tgi => self.settle_tgi(event, is_whole),
+            Place::Llama | Place::Sglang => self.settle_native(event, finishes, is_whole),
+            _ => self.settle_openai(event, is_whole),
         }
     }
 

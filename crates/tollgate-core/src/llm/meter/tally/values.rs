@@ -1,9 +1,9 @@
 //! What the values of a document say.
 
 use super::super::event::{Choices, Counts, Kind, Saying};
-use super::super::json_events::{Container, JsonString, Reader, Scalar};
 use super::super::places::{Alias, Count, Place};
 use super::Tally;
+use crate::json::{Container, JsonString, Reader, Scalar, Stop};
 use crate::llm::Engine;
 
 /// A count above this is no count of tokens: it is ignored, as if the engine had not said it. So
@@ -38,6 +38,14 @@ impl Tally {
         }
     }
 
+    /// A text of an event that is known otherwise.
+    pub(in super::super) fn tell_text(&mut self, place: Place, text: JsonString<'_>) {
+        let event = self.event.is_known;
+        // Nothing stops it.
+        let _ = self.string(place, text);
+        self.event.is_known = event;
+    }
+
     /// Any value in a place where its kind doesn't matter.
     fn note(&mut self, place: Place) {
         match place {
@@ -51,16 +59,19 @@ impl Tally {
 
 impl Reader for Tally {
     type Place = Place;
+    const STRICT: bool = false;
 
-    fn member(&self, object: Place, key: &[u8]) -> Option<Place> {
-        object.member(key)
+    #[inline]
+    fn member(&mut self, object: Place, key: JsonString<'_>) -> Result<Option<Place>, Stop> {
+        Ok(object.member(key.head))
     }
 
-    fn element(&self, array: Place) -> Option<Place> {
+    #[inline]
+    fn element(&mut self, array: Place) -> Option<Place> {
         array.element()
     }
 
-    fn container(&mut self, place: Place, container: Container) {
+    fn begin(&mut self, place: Place, container: Container, _at: usize) -> Result<Place, Stop> {
         let event = &mut self.event;
         event.is_known |= place != self.root;
         match (place, container) {
@@ -81,9 +92,10 @@ impl Reader for Tally {
             (Place::Error, Container::Object) => self.failed = true,
             _ => self.note(place),
         }
+        Ok(place)
     }
 
-    fn end_container(&mut self, place: Place) {
+    fn end(&mut self, place: Place) -> Result<(), Stop> {
         match place {
             Place::ChatUsage | Place::Usage | Place::VendorUsage | Place::Timings => {
                 self.event.end_usage();
@@ -97,9 +109,10 @@ impl Reader for Tally {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn string(&mut self, place: Place, string: JsonString<'_>) {
+    fn string(&mut self, place: Place, string: JsonString<'_>) -> Result<(), Stop> {
         self.event.is_known |= place != self.root;
         match place {
             Place::Text | Place::Arguments if string.len > 0 => self.add_delta(string.len),
@@ -120,16 +133,17 @@ impl Reader for Tally {
             }
             _ => self.note(place),
         }
+        Ok(())
     }
 
-    fn scalar(&mut self, place: Place, scalar: Scalar) {
+    fn scalar(&mut self, place: Place, scalar: Scalar, _at: usize) -> Result<(), Stop> {
         let event = &mut self.event;
         event.is_known |= place != self.root;
         match place {
             Place::Count(count) => {
                 event.has_timings |= count == Count::UncachedInput;
                 let number = match scalar {
-                    Scalar::Number(number) if number <= MAX_TOKENS => Some(number),
+                    Scalar::Unsigned(number) if number <= MAX_TOKENS => Some(number),
                     _ => None,
                 };
                 if !event.outranked {
@@ -144,17 +158,18 @@ impl Reader for Tally {
             }
             Place::Choices if event.choices == Choices::Empty => event.choices = Choices::Unknown,
             Place::SequenceTokens => {
-                if let Scalar::Number(number) = scalar {
+                if let Scalar::Unsigned(number) = scalar {
                     event.unseen = event.unseen.saturating_add(number.min(MAX_TOKENS));
                 }
             }
             Place::Index => {
-                if let Scalar::Number(index) = scalar {
+                if let Scalar::Unsigned(index) = scalar {
                     event.index = index;
                 }
             }
-            Place::Done => event.last = scalar == Scalar::True,
+            Place::Done => event.last = scalar == Scalar::Bool(true),
             _ => self.note(place),
         }
+        Ok(())
     }
 }

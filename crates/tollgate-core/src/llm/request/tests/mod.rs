@@ -1,13 +1,17 @@
 use super::*;
 
 mod forms;
+mod generated;
 mod halves;
 mod input;
+mod plain;
 mod usage_edit;
 mod values;
 
 fn parse_as(body: &str, endpoint: Endpoint, engine: Engine) -> Result<LlmRequest, RequestError> {
-    parse(body.as_bytes(), endpoint, engine)
+    let read = parse(body.as_bytes(), endpoint, engine);
+    assert_eq!(read, plain::parse(body.as_bytes(), endpoint, engine));
+    read
 }
 
 fn chat(body: &str) -> Result<LlmRequest, RequestError> {

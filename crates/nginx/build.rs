@@ -1,0 +1,35 @@
+//! Passes what nginx-sys found out about the nginx that the module is built for on to the source as
+//! `cfg` flags.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+
+    // The features of that nginx (`http_v2`, `debug`, ...), as in nginx-sys itself.
+    println!("cargo::rerun-if-env-changed=DEP_NGINX_FEATURES");
+    if let Ok(known) = std::env::var("DEP_NGINX_FEATURES_CHECK") {
+        println!("cargo::rustc-check-cfg=cfg(ngx_feature, values({known}))");
+    }
+    let features = std::env::var("DEP_NGINX_FEATURES").unwrap_or_default();
+    for feature in features.split(',').filter(|feature| !feature.is_empty()) {
+        println!("cargo::rustc-cfg=ngx_feature=\"{}\"", feature.trim());
+    }
+
+    // Since 1.23.0, header lines of one name are linked with each other, and `cookies` and
+    // `x_forwarded_for` are such chains instead of arrays.
+    println!("cargo::rustc-check-cfg=cfg(linked_headers)");
+    println!("cargo::rerun-if-env-changed=DEP_NGINX_VERSION_NUMBER");
+    let version = std::env::var("DEP_NGINX_VERSION_NUMBER").ok();
+    if version.and_then(|v| v.parse::<u32>().ok()).is_some_and(|v| v >= 1_023_000) {
+        println!("cargo::rustc-cfg=linked_headers");
+    }
+
+    // Whether nginx counts its connections (stub_status).
+    println!("cargo::rustc-check-cfg=cfg(stat_stub)");
+    println!("cargo::rerun-if-env-changed=DEP_NGINX_BUILD_DIR");
+    let objects = std::env::var("DEP_NGINX_BUILD_DIR").unwrap_or_default();
+    let options = std::path::Path::new(&objects).join("ngx_auto_config.h");
+    println!("cargo::rerun-if-changed={}", options.display());
+    if std::fs::read_to_string(options).is_ok_and(|text| text.contains("NGX_STAT_STUB")) {
+        println!("cargo::rustc-cfg=stat_stub");
+    }
+}

@@ -1,0 +1,218 @@
+//! Our place in the chain of filters.
+
+use ngx::ffi::{
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_filter_finalize_request,
+    ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
+    ngx_pcalloc, NGX_ERROR, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
+};
+
+use super::{absence, ending, relay};
+use crate::buffers::consume;
+use crate::guard::inside;
+use crate::module::{Header, Module};
+use crate::registration::Next;
+use crate::request::Request;
+use crate::subrequest::question as subrequest;
+use crate::types::Types;
+
+/// Puts our filters on top. nginx makes the chain anew with every configuration, and other modules
+/// may have come or gone.
+pub(crate) fn install<M: Module>() {
+    // SAFETY: nginx reads the configuration on its only thread; no filter is running then.
+    unsafe {
+        *M::registration().next.get() =
+            Next { header: ngx_http_top_header_filter, body: ngx_http_top_body_filter };
+        ngx_http_top_header_filter = Some(header_filter::<M>);
+        ngx_http_top_body_filter = Some(body_filter::<M>);
+    }
+}
+
+fn next_header<T: Types>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx runs on one thread; see `install`.
+    match unsafe { (*T::registration().next.get()).header } {
+        // SAFETY: nginx's own filter, with the request that it passed.
+        Some(filter) => unsafe { filter(r) },
+        None => NGX_ERROR as ngx_int_t,
+    }
+}
+
+fn next_body<T: Types>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: nginx runs on one thread; see `install`.
+    match unsafe { (*T::registration().next.get()).body } {
+        // SAFETY: nginx's own filter, with the request that it passed and a chain of its buffers.
+        Some(filter) => unsafe { filter(r, chain) },
+        None => NGX_ERROR as ngx_int_t,
+    }
+}
+
+unsafe extern "C" fn header_filter<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    inside((), || unsafe { subrequest::begin(r) });
+    // SAFETY: nginx passes a live request.
+    let done = inside(None, || M::headers(unsafe { Request::from_raw(r) }));
+    match done {
+        Some(Header::Passes) => {
+            let rc = next_header::<M>(r);
+            // SAFETY: as above.
+            match inside(false, || unsafe { absence::begins::<M>(r, rc) }) {
+                true => NGX_OK as ngx_int_t,
+                false => rc,
+            }
+        }
+        // SAFETY: nginx passes a live request; as below.
+        Some(Header::BadGateway) => unsafe { instead::<M>(r, NGX_HTTP_BAD_GATEWAY) },
+        // Nothing has been sent yet, so the client can be told.
+        // SAFETY: nginx passes a live request.
+        None if inside(false, || M::abandon(unsafe { Request::from_raw(r) })) => {
+            // SAFETY: nginx passes a live request.
+            unsafe { instead::<M>(r, NGX_HTTP_INTERNAL_SERVER_ERROR) }
+        }
+        None => NGX_ERROR as ngx_int_t,
+    }
+}
+
+/// Answers with an error in the place of the header that has come by.
+///
+/// # Safety
+///
+/// nginx passed the request to the header filter.
+unsafe fn instead<T: Types>(r: *mut ngx_http_request_t, status: u32) -> ngx_int_t {
+    // SAFETY: by the contract of this function; as the filters of nginx do it that fail at this point.
+    // Our context is kept, so that we know the request again when the error comes by.
+    unsafe { ngx_http_filter_finalize_request(r, T::registration().as_ptr(), status as ngx_int_t) }
+}
+
+unsafe extern "C" fn body_filter<M: Module>(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t {
+    if chain.is_null() {
+        return send::<M>(r, chain, chain);
+    }
+    // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
+    // passed on, whatever goes wrong.
+    let captured =
+        inside(Some(NGX_ERROR as ngx_int_t), || unsafe { subrequest::capture(r, chain) });
+    if let Some(rc) = captured {
+        return rc;
+    }
+    // SAFETY: nginx passes a live request.
+    let body = inside(Err(()), || Ok(M::body(unsafe { Request::from_raw(r) })));
+    match body {
+        // The length of our body was sent, so no other body can take its place.
+        // SAFETY: as above.
+        Err(()) if inside(true, || M::owes_body(unsafe { Request::from_raw(r) })) => {
+            NGX_ERROR as ngx_int_t
+        }
+        Err(()) | Ok(None) => relay::<M>(r, chain),
+        Ok(Some(body)) => {
+            let given = chain;
+            // SAFETY: the pool of a live request, and the chain that nginx passed.
+            let chain = unsafe { replacement(r, chain, body) };
+            match chain.is_null() {
+                true => NGX_ERROR as ngx_int_t,
+                false => {
+                    settle_if::<M>(r, is_end::<M>(r, given));
+                    next_body::<M>(r, chain)
+                }
+            }
+        }
+    }
+}
+
+/// Whether the answer ends with `chain`, which nginx passed to the filter.
+fn is_end<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> bool {
+    // SAFETY: nginx passes a live request, and a chain of its buffers.
+    inside(false, || unsafe { ending::is_end(Request::<M>::from_raw(r), chain) })
+}
+
+/// Before the last of an answer goes out, so that its client finds free what it held.
+fn settle_if<M: Module>(r: *mut ngx_http_request_t, ends: bool) {
+    if ends {
+        // SAFETY: nginx passes a live request.
+        inside((), || M::answer_ends(unsafe { Request::from_raw(r) }));
+    }
+}
+
+/// Sends what became of `chain` to the client, if there still is one.
+fn send<M: Module>(
+    r: *mut ngx_http_request_t,
+    out: *mut ngx_chain_t,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    if !inside(false, || unsafe { absence::is_now::<M>(r) }) {
+        let rc = next_body::<M>(r, out);
+        // SAFETY: as above.
+        if !inside(false, || unsafe { absence::begins::<M>(r, rc) }) {
+            return rc;
+        }
+    }
+    // SAFETY: both are live: what nginx passed, and what was made of it.
+    unsafe {
+        consume(out);
+        consume(chain)
+    }
+}
+
+/// Passes the answer of an engine on, and has it read as it goes by.
+fn relay<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
+    // client still gets the answer.
+    let read = inside(None, || unsafe { relay::read(Request::<M>::from_raw(r), chain) });
+    let (changed, ends) = match read {
+        Some(read) => (read.out, read.ends),
+        None => (None, is_end::<M>(r, chain)),
+    };
+    settle_if::<M>(r, ends);
+    match changed {
+        None => send::<M>(r, chain, chain),
+        Some(Err(relay::OutOfMemory)) => NGX_ERROR as ngx_int_t,
+        Some(Ok(out)) => {
+            // All of it may be hidden.
+            let rc = match out.is_null() {
+                true => NGX_OK as ngx_int_t,
+                false => send::<M>(r, out, chain),
+            };
+            // SAFETY: as above.
+            inside((), || unsafe { relay::recycle(Request::<M>::from_raw(r), out) });
+            rc
+        }
+    }
+}
+
+/// A chain of one buffer over `body`, which ends where `chain` does; null when nginx has no memory.
+///
+/// # Safety
+///
+/// `r` is live, and `chain` what nginx passed to the filter; `body` lives as long as `r`.
+unsafe fn replacement(
+    r: *mut ngx_http_request_t,
+    chain: *mut ngx_chain_t,
+    body: &[u8],
+) -> *mut ngx_chain_t {
+    // SAFETY: by the contract of this function; the new structures are in the request's pool. nginx
+    // doesn't write to a buffer that is marked as memory.
+    unsafe {
+        let mut last = chain;
+        while !(*last).next.is_null() {
+            last = (*last).next;
+        }
+        let buffer: *mut ngx_buf_t = ngx_pcalloc((*r).pool, size_of::<ngx_buf_t>()).cast();
+        let link = ngx_alloc_chain_link((*r).pool);
+        if buffer.is_null() || link.is_null() {
+            return std::ptr::null_mut();
+        }
+        let range = body.as_ptr_range();
+        (*buffer).pos = range.start.cast_mut();
+        (*buffer).last = range.end.cast_mut();
+        (*buffer).start = (*buffer).pos;
+        (*buffer).end = (*buffer).last;
+        (*buffer).set_memory(1);
+        (*buffer).set_last_buf((*(*last).buf).last_buf());
+        (*buffer).set_last_in_chain((*(*last).buf).last_in_chain());
+        (*link).buf = buffer;
+        (*link).next = std::ptr::null_mut();
+        link
+    }
+}

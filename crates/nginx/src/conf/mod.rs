@@ -1,0 +1,23 @@
+//! Directives as Rust functions, and configurations as Rust values.
+//!
+//! * [`directive`]: what a directive is; [`commands`]: nginx's table of them; [`callbacks`]: what it calls;
+//! * [`context`]: the configuration that is being read; [`locations`]: all of it, when it has been read;
+//! * [`variables`], [`complex_value`]: variables, and expressions of them;
+//! * [`glob`], [`numbers`]: files by a pattern; sizes and times.
+
+pub(crate) mod callbacks;
+mod commands;
+mod complex_value;
+pub(crate) mod context;
+mod directive;
+mod glob;
+mod locations;
+mod numbers;
+pub(crate) mod variables;
+
+pub use commands::Table;
+pub use complex_value::ComplexValue;
+pub use context::{ConfContext, ConfError, Position};
+pub use directive::{Args, Close, Command, Directive, Level, Set};
+pub use locations::{Found, HeaderRules, Location, Server};
+pub use numbers::{parse_offset, parse_size, parse_time_ms};

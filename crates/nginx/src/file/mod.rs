@@ -1,0 +1,13 @@
+//! Files that we write to.
+//!
+//! * [`log_file`]: log files, in [`batch`]es of lines, and what is told of their [`trouble`];
+//! * [`lock`]: locks on bytes of a file;
+//! * [`size`]: the limit on the size of files.
+
+mod batch;
+pub mod lock;
+pub(crate) mod log_file;
+pub(crate) mod size;
+mod trouble;
+
+pub use log_file::{Buffering, LogFile, Title};

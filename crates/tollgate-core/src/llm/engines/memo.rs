@@ -1,0 +1,192 @@
+//! Paths that were asked for a moment ago, so that the next request for one searches no table.
+//!
+//! A direct-mapped table, as that of [keys](crate::keys::KeyMemo): the path picks one place, and what was
+//! asked for last has it. What is remembered depends on nothing but the engine, the method and the path,
+//! which are compared to the letter: so nothing has to be forgotten, and whoever asks for many paths
+//! costs what they would cost without it.
+
+use super::route::classify;
+use super::Engine;
+use crate::detail::Cause;
+use crate::llm::endpoint::Dialect;
+use crate::llm::Endpoint;
+use crate::path::{ambiguity, is_ambiguous};
+
+/// What the tables and rules say of a method and a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The form in which the request is read.
+    pub form: Option<Endpoint>,
+    /// How a refusal looks.
+    pub dialect: Dialect,
+    /// See [`Engine::reaches_others`].
+    pub reaches_others: bool,
+    /// See [`Engine::is_harmless`].
+    pub is_harmless: bool,
+    /// Another server could see another path in it, even if the client sent just this.
+    is_ambiguous: bool,
+}
+
+impl Route {
+    /// What is asked for by `method` and `path`, which is nginx's: decoded and normalised.
+    #[must_use]
+    pub fn of(engine: Engine, method: &[u8], path: &[u8]) -> Self {
+        let (form, dialect) = classify(method, path, engine);
+        Self {
+            form,
+            dialect,
+            reaches_others: engine.reaches_others(method, path),
+            is_harmless: engine.is_harmless(method, path),
+            is_ambiguous: is_ambiguous(path, path),
+        }
+    }
+
+    /// What makes the path ambiguous (see [`ambiguity`]) for which the client sent `target`.
+    #[must_use]
+    pub fn ambiguity(&self, path: &[u8], target: &[u8]) -> Option<Cause> {
+        match !self.is_ambiguous && target == path {
+            true => None,
+            false => ambiguity(path, target),
+        }
+    }
+}
+
+/// The longest path that is remembered.
+const MAX_PATH: usize = 64;
+/// The longest method.
+const MAX_METHOD: usize = 8;
+/// How many routes a worker remembers: those of all clients together.
+const PLACES: usize = 64;
+
+/// The routes that one worker remembers.
+pub struct RouteMemo {
+    places: Box<[Option<Known>]>,
+}
+
+/// Zeros follow the letters. What is in nginx's path or method as a zero is told apart by the length.
+struct Known {
+    engine: Engine,
+    method_len: usize,
+    path_len: usize,
+    method: [u8; MAX_METHOD],
+    path: [u8; MAX_PATH],
+    route: Route,
+}
+
+impl Known {
+    fn is(&self, engine: Engine, method: &[u8], path: &[u8]) -> bool {
+        self.engine == engine
+            && self.path.get(..self.path_len) == Some(path)
+            && self.method.get(..self.method_len) == Some(method)
+    }
+
+    fn new(engine: Engine, method: &[u8], path: &[u8], route: Route) -> Option<Self> {
+        let mut known = Self {
+            engine,
+            method_len: method.len(),
+            path_len: path.len(),
+            method: [0; MAX_METHOD],
+            path: [0; MAX_PATH],
+            route,
+        };
+        known.method.get_mut(..method.len())?.copy_from_slice(method);
+        known.path.get_mut(..path.len())?.copy_from_slice(path);
+        Some(known)
+    }
+}
+
+impl Default for RouteMemo {
+    fn default() -> Self {
+        Self { places: (0..PLACES).map(|_| None).collect() }
+    }
+}
+
+impl RouteMemo {
+    /// [`Route::of`], remembered.
+    pub fn get(&mut self, engine: Engine, method: &[u8], path: &[u8]) -> Route {
+        // Any place will do: only how often routes share one depends on it.
+        let last = path.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let mixed = (last ^ u32::try_from(path.len()).unwrap_or(0)).wrapping_mul(0x9e37_79b1) >> 26;
+        let place = usize::try_from(mixed).ok().and_then(|index| self.places.get_mut(index));
+        let Some(place) = place else { return Route::of(engine, method, path) };
+        match place {
+            Some(known) if known.is(engine, method, path) => known.route,
+            _ => {
+                let route = Route::of(engine, method, path);
+                if let Some(known) = Known::new(engine, method, path, route) {
+                    *place = Some(known);
+                }
+                route
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const METHODS: [&[u8]; 7] =
+        [b"GET", b"HEAD", b"POST", b"DELETE", b"OPTIONS", b"get", b"A-METHOD-OF-ITS-OWN"];
+
+    fn rows() -> Vec<(Engine, &'static str)> {
+        let rows = |engine: Engine| engine.table().rows.iter().map(move |row| (engine, row.path));
+        Engine::ALL.into_iter().flat_map(rows).collect()
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_the_tables_say() {
+        let mut memo = RouteMemo::default();
+        let mut check = |engine, method: &[u8], path: &str| {
+            let expected = Route::of(engine, method, path.as_bytes());
+            // Remembered or not, in whatever order they come.
+            assert_eq!(memo.get(engine, method, path.as_bytes()), expected, "{path}");
+            assert_eq!(memo.get(engine, method, path.as_bytes()), expected, "{path}");
+        };
+        for (_, path) in rows() {
+            for engine in Engine::ALL {
+                for method in METHODS {
+                    check(engine, method, path);
+                    check(engine, method, &format!("/{}{path}", "prefix/".repeat(9)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_a_place_for_every_hash() {
+        assert_eq!(PLACES, 1 << (32 - 26));
+        assert_eq!(RouteMemo::default().places.len(), PLACES);
+    }
+
+    #[test]
+    fn a_path_is_ambiguous_by_itself_or_by_how_it_was_sent() {
+        let of = |path: &[u8], target: &[u8]| {
+            Route::of(Engine::OpenAi, b"GET", path).ambiguity(path, target)
+        };
+        assert_eq!(of(b"/v1/models", b"/v1/models"), None);
+        assert_eq!(of(b"/v1/models", b"/v1/./models"), None);
+        assert_eq!(of(b"/v1/models", b"/v1/models%0a"), Some(Cause::UnsafeByte));
+        assert_eq!(of(b"/v1//models", b"/v1//models"), Some(Cause::OddSegment));
+        assert_eq!(of(b"/v1/models\n", b"/v1/models\n"), Some(Cause::UnsafeByte));
+    }
+
+    proptest! {
+        #[test]
+        fn routes_that_share_a_place_are_told_apart(
+            paths in prop::collection::vec("/(v1/)?[a-c\0/.%]{0,3}(models|slots|completions)", 1..40),
+            engines in prop::collection::vec(0..Engine::ALL.len(), 1..5),
+        ) {
+            let mut memo = RouteMemo::default();
+            for (index, path) in paths.iter().enumerate() {
+                let engine = Engine::ALL[engines[index % engines.len()]];
+                let method = METHODS[index % METHODS.len()];
+                let expected = Route::of(engine, method, path.as_bytes());
+                prop_assert_eq!(memo.get(engine, method, path.as_bytes()), expected);
+                let (route, target) = (expected.ambiguity(path.as_bytes(), path.as_bytes()), path.as_bytes());
+                prop_assert_eq!(route, ambiguity(path.as_bytes(), target));
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The clocks, in the types of the core.
+
+use nginx::clock::{cached_wall_ms, mono_nanos};
+use tollgate_core::clock::{MonoNanos, UnixMillis, UnixSeconds, WallClock};
+use tollgate_core::limits::Now;
+
+/// Now on the monotonic clock, read from the kernel.
+pub(crate) fn mono_now() -> MonoNanos {
+    MonoNanos(mono_nanos())
+}
+
+/// Now on the wall clock, as of this turn of the event loop.
+pub(crate) fn wall_now() -> UnixMillis {
+    UnixMillis(cached_wall_ms())
+}
+
+/// The wall clock of this turn of the event loop, which `timer_resolution` makes lag further.
+pub(crate) fn wall_clock() -> WallClock {
+    WallClock::lagging(wall_now(), || UnixMillis(wall_ms()))
+}
+
+/// Now on both.
+pub(crate) fn now() -> Now {
+    Now { mono: mono_now(), wall: wall_now().seconds() }
+}
+
+/// Now on both, read from the kernel: for threads in which nginx's cached time isn't kept.
+pub(crate) fn precise_now() -> Now {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let secs = since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    Now { mono: mono_now(), wall: UnixSeconds(secs) }
+}
+
+/// Milliseconds since 1970, asked of the kernel: for threads, and where nothing else keeps time.
+pub(crate) fn wall_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,72 @@
+//! What is told when all of the configuration has been read.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::loaded::RuleUse;
+use super::main::MainConf;
+use super::warnings::Warnings;
+use super::{survey, text};
+use crate::types::Server;
+use nginx::conf::ConfContext;
+use tollgate_core::nginx_text::maps::Maps;
+use tollgate_core::nginx_text::{early, rule_key};
+
+impl MainConf {
+    /// The configuration is complete: what is declared to no effect?
+    pub(crate) fn finish(&self, cx: &ConfContext<'_>, servers: &[Server<'_>]) {
+        for live in self.live() {
+            live.leave();
+        }
+        if self.following.zone.is_some() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "tollgate_zone \"{}\" has no effect: no location says \"tollgate on\", so none is \
+                 protected",
+                self.zone_name()
+            ));
+        }
+        let mut warnings = Warnings::new(cx);
+        for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
+            let warning = format!(
+                "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",
+                rule.name, rule.name, rule.place
+            );
+            warnings.warn("tollgate_limit", warning);
+        }
+        let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
+        self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
+        survey::tell(&mut warnings, servers);
+        for early in early::find(&text) {
+            warnings.warn("$tollgate_...", early.to_string());
+        }
+        warnings.finish();
+    }
+
+    /// Tells of rules that are applied only where what they are counted by is never known. Where a
+    /// `tollgate_apply` holds in several locations, one in which it is known suffices.
+    fn tell_unknown_keys(&self, warnings: &mut Warnings<'_, '_>, maps: &Maps) {
+        let unknown =
+            |applied: &RuleUse| rule_key::unknown(&applied.rule.key_text, applied.knowledge, maps);
+        let uses: Vec<_> =
+            self.loaded.uses.iter().map(|applied| (applied, unknown(applied))).collect();
+        let known: HashSet<_> = uses
+            .iter()
+            .filter(|(_, unknown)| unknown.is_none())
+            .map(|(applied, _)| (Rc::as_ptr(&applied.rule), &applied.place))
+            .collect();
+        for (applied, unknown) in &uses {
+            let Some(unknown) = unknown else { continue };
+            if !known.contains(&(Rc::as_ptr(&applied.rule), &applied.place)) {
+                let warning = format!(
+                    "\"tollgate_apply {}\" has no effect, as {unknown} in the key of tollgate_limit \
+                     \"{}\" is always empty here: {} {}",
+                    applied.rule.name,
+                    applied.rule.name,
+                    rule_key::remedy(&unknown.source),
+                    applied.place
+                );
+                warnings.warn("tollgate_apply", warning);
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What is read again when it changes.
+
+use std::rc::Rc;
+
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::Follow;
+use crate::zone::SharedZone;
+
+/// The zone of a configuration, and the files that its workers watch.
+#[derive(Default)]
+pub(super) struct Following {
+    pub(super) zone: Option<Rc<SharedZone>>,
+    pub(super) live: Vec<Rc<dyn Follow>>,
+}
+
+impl Following {
+    /// Has these files watched by workers, who must be able to read them.
+    pub(super) fn add(&mut self, live: Rc<dyn Follow>, files: Vec<KeyFile>) {
+        self.live.push(live);
+        if let Some(zone) = &self.zone {
+            zone.content().expect_safe(files);
+        }
+    }
+}

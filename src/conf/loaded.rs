@@ -1,0 +1,33 @@
+//! What was read while the configuration was put together.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::api_keys::KeysFiles;
+use super::credentials::Judges;
+use super::rules::{LimitRule, Tier};
+use nginx::conf::Position;
+use nginx::file::LogFile;
+use tollgate_core::nginx_text::rule_key;
+
+/// What was read while the configuration was put together: each file once.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) keys_files: KeysFiles,
+    pub(super) judges: Judges,
+    pub(super) audit_logs: Vec<Rc<LogFile>>,
+    pub(super) tiers: Option<Rc<[Rc<Tier>]>>,
+    pub(super) applied: HashSet<Arc<str>>,
+    pub(super) uses: Vec<RuleUse>,
+    pub(super) in_use: bool,
+}
+
+/// A rule that is applied somewhere.
+pub(super) struct RuleUse {
+    pub(super) rule: Rc<LimitRule>,
+    /// Of the `tollgate_apply`.
+    pub(super) place: Position,
+    /// What is known of requests there.
+    pub(super) knowledge: rule_key::Knowledge,
+}

@@ -1,0 +1,83 @@
+//! The configuration of a location.
+
+use std::rc::Rc;
+
+use super::main::MainConf;
+use super::policy::Policy;
+use super::settings::Settings;
+use nginx::conf::{ConfContext, ConfError, Position};
+
+/// The configuration of a location, or of the levels above it.
+#[derive(Default)]
+pub(crate) struct LocConf {
+    pub(super) settings: Settings,
+    /// The directives of this level, and where they stand.
+    said: Vec<(String, Position)>,
+    policy: Option<Rc<Policy>>,
+    #[cfg(debug_assertions)]
+    pub(crate) planted: Option<crate::faults::Callback>,
+}
+
+impl LocConf {
+    /// What holds here; `None`: the module does nothing.
+    pub(crate) fn policy(&self) -> Option<&Rc<Policy>> {
+        self.policy.as_ref()
+    }
+
+    /// Remembers that this level has a directive.
+    pub(crate) fn note(&mut self, directive: &str, position: Position) {
+        self.said.push((directive.to_owned(), position));
+    }
+
+    /// Refuses what this level says about credentials that are not accepted here.
+    fn check_effect(&self) -> Result<(), ConfError> {
+        let auth = self.settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
+        for (directive, place) in &self.said {
+            let (accepted, method) = match directive.as_str() {
+                "tollgate_api_keys" | "tollgate_api_key_header" => (auth.api_key, "api_key"),
+                "tollgate_introspection_request" | "tollgate_introspection_cache" => {
+                    (auth.has_tokens(), "introspection")
+                }
+                "tollgate_jwt_issuer"
+                | "tollgate_jwt_client_prefix"
+                | "tollgate_jwt_audience"
+                | "tollgate_jwt_leeway"
+                | "tollgate_jwt_max_size"
+                | "tollgate_jwt_claim" => (auth.has_tokens(), "jwt"),
+                jwt if jwt.starts_with("tollgate_jwt_") => (auth.jwt, "jwt"),
+                _ => continue,
+            };
+            if !accepted {
+                return Err(ConfError::new(format!(
+                    "\"{directive}\" has no effect here, as \"tollgate_auth\" does not name \
+                     \"{method}\"; add \"tollgate_auth {method};\", or leave \"{directive}\" out {place}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what this level says together with what the level around it says.
+    pub(crate) fn merge(
+        &mut self,
+        cx: &ConfContext<'_>,
+        parent: &Self,
+        main: &mut MainConf,
+    ) -> Result<(), ConfError> {
+        let own = std::mem::take(&mut self.settings);
+        self.settings = own.or(&parent.settings);
+        if self.settings.enabled.as_ref().is_some_and(|enabled| enabled.value) {
+            self.check_effect()?;
+        }
+        #[cfg(debug_assertions)]
+        {
+            self.planted = self.planted.or(parent.planted);
+        }
+        self.policy = match &parent.policy {
+            // One policy object for all the locations that it holds in.
+            Some(policy) if self.settings == parent.settings => Some(Rc::clone(policy)),
+            _ => Policy::resolve(cx, &self.settings, main)?.map(Rc::new),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! The main configuration.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::following::Following;
+use super::loaded::Loaded;
+use super::rules::{Draft, LimitRule, Tier};
+use crate::keys::live::Follow;
+use crate::zone::state_file::StateFile;
+use crate::zone::Mapped;
+use tollgate_core::price::Prices;
+
+/// The main configuration: what `http` declares.
+#[derive(Default)]
+pub(crate) struct MainConf {
+    pub(crate) tiers: Vec<Rc<Tier>>,
+    pub(crate) limits: Vec<Rc<LimitRule>>,
+    pub(crate) prices: Prices,
+    pub(super) loaded: Loaded,
+    /// The zone, and what is read again when it changes.
+    pub(super) following: Following,
+    /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
+    pub(crate) status_file: Option<Option<String>>,
+    /// The tier whose block is being read.
+    pub(super) draft: Option<Draft>,
+}
+
+impl MainConf {
+    /// What is read again when it changes.
+    pub(crate) fn live(&self) -> &[Rc<dyn Follow>] {
+        &self.following.live
+    }
+
+    /// The zone, once nginx has mapped it.
+    pub(crate) fn zone(&self) -> Option<&Rc<Mapped>> {
+        self.following.zone.as_ref()?.get()
+    }
+
+    /// Where the zone's state is kept.
+    pub(crate) fn state_file(&self) -> Option<&Arc<StateFile>> {
+        self.following.zone.as_ref()?.content().state()
+    }
+
+    pub(crate) fn zone_name(&self) -> &str {
+        self.following.zone.as_ref().map_or("", |zone| zone.name())
+    }
+
+    /// Whether any location is protected.
+    pub(crate) fn in_use(&self) -> bool {
+        self.loaded.in_use
+    }
+}

@@ -1,0 +1,19 @@
+//! Credentials that this worker remembers, so that they need not be judged anew.
+
+use tollgate_core::jwt::TokenCache;
+use tollgate_core::keys::KeyMemo;
+
+use crate::per_worker::{random_key, PerWorker};
+
+/// Verified tokens that a worker remembers: about 4 MiB if all of them are in use.
+const CACHED_TOKENS: usize = 8192;
+/// API keys that a worker remembers.
+const REMEMBERED_KEYS: usize = 4096;
+
+/// Verified tokens.
+pub(crate) static TOKENS: PerWorker<TokenCache> =
+    PerWorker::new(|| TokenCache::new(CACHED_TOKENS, random_key()));
+
+/// API keys, and what was found for them.
+pub(crate) static API_KEYS: PerWorker<KeyMemo> =
+    PerWorker::new(|| KeyMemo::new(REMEMBERED_KEYS, random_key()));

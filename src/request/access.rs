@@ -1,0 +1,436 @@
+//! ACCESS: who is asking, and may they?
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tollgate_core::answer::answer;
+use tollgate_core::credential::{Presentation, Presented};
+use tollgate_core::decision::{Decision, Reason};
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::limits::Zone;
+use tollgate_core::llm::engines::{exception, Route};
+use tollgate_core::llm::Endpoint;
+use tollgate_core::principal::Principal;
+use tollgate_core::ruling::Arrival;
+
+use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
+use crate::conf::settings::OnRevoke;
+use crate::keys::waiting::{self, Topic};
+use crate::request::admit::{Admission, Admitted, Shortage};
+use crate::request::authenticate;
+use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
+use crate::request::body as request_body;
+use crate::request::estimate;
+use crate::request::grounds::Grounds;
+use crate::request::id as request_id;
+use crate::request::identity;
+use crate::request::learn;
+use crate::request::meter::Metering;
+use crate::request::queue;
+use crate::request::refusal;
+use crate::request::running::Running;
+use crate::request::state::{self, Asked, SavedCredential, State, Step};
+use crate::types::Request;
+use crate::zone::lock::ZoneLock;
+use nginx::request::Keeper;
+use nginx::Verdict;
+
+/// The access handler.
+pub(crate) fn judge(r: Request<'_>) -> Verdict {
+    let conf = r.loc_conf();
+    #[cfg(debug_assertions)]
+    crate::faults::at(conf.planted, crate::faults::Callback::Access);
+    let Some(policy) = conf.policy() else {
+        return match leave_no_edit(r) {
+            Some(()) => Verdict::Declined,
+            None => Verdict::Status(answer(Reason::InternalError).status),
+        };
+    };
+    if r.is_after_answer() {
+        // A `post_action` is none of the client's requests, and takes nothing.
+        return Verdict::Declined;
+    }
+    let redirected = r.state().is_none();
+    let Some(state) = r.attach_state(|keeper| make_state(r, policy, keeper)) else {
+        return Verdict::Status(answer(Reason::InternalError).status);
+    };
+    if redirected {
+        if let Some(verdict) = after_redirect(r, state, policy) {
+            return verdict;
+        }
+    }
+    let step = match redirected {
+        true => Step::Credential,
+        false => std::mem::replace(&mut state.borrow_mut().step, Step::Credential),
+    };
+    if step == Step::Credential {
+        state.borrow_mut().start_over(policy, r);
+        if leave_no_edit(r).is_none() {
+            return conclude(r, state, Err(Cause::OutOfMemory.into()));
+        }
+    }
+    let outcome = match decide(r, state, policy, step) {
+        Ok(Progress::Decided) => Ok(()),
+        Ok(Progress::Body) => {
+            state.borrow_mut().step = Step::Body;
+            return Verdict::ReadBody;
+        }
+        Ok(Progress::Provider(topic)) => match wait_for(r, state, topic) {
+            Some(verdict) => return verdict,
+            None => Err(Cause::OutOfMemory.into()),
+        },
+        Ok(Progress::Turn) => match wait(r, state) {
+            Some(verdict) => return verdict,
+            None => Err(Cause::OutOfMemory.into()),
+        },
+        Err(denial) => Err(denial),
+    };
+    conclude(r, state, outcome)
+}
+
+/// What a location before this one added to the body, is none of this one's business: the engine here
+/// may not know it. `None` when nginx has no memory.
+fn leave_no_edit(r: Request<'_>) -> Option<()> {
+    let Some(state) = r.find_state() else { return Some(()) };
+    let mut state = state.borrow_mut();
+    let Some(edit) = state.edit.take() else { return Some(()) };
+    if let Some(metering) = &mut state.metering {
+        metering.hide_nothing();
+    }
+    request_body::undo(r, &edit)
+}
+
+/// How far the judging of a request has come.
+enum Progress {
+    Decided,
+    /// The body has to be read.
+    Body,
+    /// It is in the queue.
+    Turn,
+    /// A provider was asked.
+    Provider(Topic),
+}
+
+/// Lets the request wait for what a provider says.
+fn wait_for(r: Request<'_>, state: &RefCell<State>, topic: Topic) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Provider;
+    let asked = state.asked.as_mut()?;
+    asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
+    Some(Verdict::Pending)
+}
+
+/// Lets the request wait for its turn.
+fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Turn;
+    let (ticket, _) = state.ticket.as_ref()?;
+    queue::wait(*ticket, r.park()?);
+    Some(Verdict::Pending)
+}
+
+/// A bug: the guard caught a panic in [`judge`] or [`crate::request::identity::seal`].
+pub(crate) fn fail(r: Request<'_>) -> Verdict {
+    let status = Verdict::Status(answer(Reason::InternalError).status);
+    let Some(policy) = r.loc_conf().policy() else {
+        return status;
+    };
+    if let Some(state) = r.attach_state(|keeper| make_state(r, policy, keeper)) {
+        let state = &mut *state.borrow_mut();
+        let cause = if state.broken { Cause::VariableFailed } else { Cause::Panic };
+        state.ruling.fail();
+        state.detail = Some(cause.into());
+        refusal::log(r, state);
+    }
+    status
+}
+
+/// Writes the decision down, and tells nginx.
+fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
+    let mut state = state.borrow_mut();
+    let outcome = match state.broken {
+        true => Err(Denial::from(Cause::VariableFailed)),
+        false => outcome,
+    };
+    let decision = match outcome {
+        Ok(()) => Decision::Allow,
+        Err(denial) => {
+            (state.refused_owner, state.detail) = (denial.owner, denial.detail);
+            Decision::Deny(denial.reason)
+        }
+    };
+    state.ruling.decide(decision);
+    if decision != Decision::Allow {
+        refusal::log(r, &state);
+    }
+    tell(r, &mut state, decision)
+}
+
+/// Tells nginx what was decided.
+fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
+    if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
+        r.forget_made_of_ours();
+    }
+    match (decision, state.refusal()) {
+        (Decision::Allow, _) if state.principal.is_some() => {
+            if state.policy.on_revoke == OnRevoke::Close {
+                state.running = Some(Running::new(r));
+            }
+            Verdict::Ok
+        }
+        // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
+        (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
+        (Decision::Deny(_), Some(answer)) => refusal::tell(r, state, answer),
+    }
+}
+
+/// An internal redirect has led here, and the request was judged before. What is still true of that?
+fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
+    let arrival = refusal::arrive(r, &state.borrow(), policy);
+    match arrival {
+        Arrival::Judge => None,
+        Arrival::Page => {
+            state.borrow_mut().ruling.give_page();
+            Some(Verdict::Declined)
+        }
+        Arrival::Stands(Decision::Allow) => within_policy(r, state, policy),
+        Arrival::Stands(denied @ Decision::Deny(_)) => {
+            Some(tell(r, &mut state.borrow_mut(), denied))
+        }
+    }
+}
+
+/// An internal redirect has led a request that was let in to a location under the same policy. `None`:
+/// what is asked for there has to be judged.
+fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
+    let (judged, endpoint, is_known) = {
+        let state = state.borrow();
+        (r.kept(state.judged_path), state.endpoint(), state.principal.is_some())
+    };
+    if judged != r.uri() {
+        let route = state::route(r, policy);
+        match route.form.filter(|_| policy.is_metered) {
+            Some(here) if endpoint != Some(here) => return None,
+            here => {
+                if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
+                    return Some(conclude(r, state, Err(detail.into())));
+                }
+            }
+        }
+    }
+    Some(if is_known { Verdict::Ok } else { Verdict::Declined })
+}
+
+/// The first look at a request: its id, and its credential.
+#[inline]
+pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keeper<'r>) -> State {
+    let mut presented = Presented::default();
+    let mut request_id = None;
+    for header in r.headers_in() {
+        if let Some(source) = policy.credential_source(header.name) {
+            presented.add(source, header.value);
+        } else if header.name == b"x-request-id" && request_id.is_none() {
+            request_id = request_id::is_well_formed(header.value).then_some(header.value);
+        }
+    }
+    let credential = match (presented.finish(), presented.cause()) {
+        (Presentation::One(one), None) => {
+            SavedCredential::One { bytes: keeper.keep(one.bytes), bearer: one.bearer, raw: one.raw }
+        }
+        (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
+    };
+    let request_id = request_id::choose(r, policy, request_id);
+    // Without memory for an id, there is none; the request fails soon enough.
+    State::new(Rc::clone(policy), keeper.keep(request_id.unwrap_or_default()), credential)
+}
+
+fn decide(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Rc<Policy>,
+    step: Step,
+) -> Result<Progress, Denial> {
+    let conf = r.main_conf();
+    let mapped = conf.zone().ok_or(Cause::NoZone)?;
+    let zone = mapped.get();
+    let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
+    let known = state.borrow().route;
+    let route = known.unwrap_or_else(|| state::route(r, policy));
+    if step == Step::Credential {
+        route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
+    }
+    let endpoint = route.form.filter(|_| policy.is_metered);
+    if matches!(step, Step::Credential | Step::Provider) {
+        if let Some(topic) = identify(r, state, policy, &admission, step)? {
+            return Ok(Progress::Provider(topic));
+        }
+        check_endpoint(r, state, policy, (&route, endpoint))?;
+        if endpoint.is_some() {
+            admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
+            request_body::check_header(r, policy)?;
+            return Ok(Progress::Body);
+        }
+    }
+    if matches!(step, Step::Body | Step::Turn) {
+        // It has been waiting, for its body or its turn.
+        recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
+    }
+    if let (Step::Body, Some(endpoint)) = (step, endpoint) {
+        let metering = inspect(r, state, policy, endpoint, zone)?;
+        state.borrow_mut().metering = Some(Box::new(metering));
+    }
+    match admission.reserve().map_err(|shortage| denial(state, shortage))? {
+        Admitted::Yes => Ok(Progress::Decided),
+        Admitted::Queued => Ok(Progress::Turn),
+    }
+}
+
+/// Who is asking, and in which tier? Or what has to be waited for, to know that?
+fn identify(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Rc<Policy>,
+    admission: &Admission<'_, '_>,
+    step: Step,
+) -> Result<Option<Topic>, Denial> {
+    if step == Step::Credential {
+        admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
+    }
+    let saved = state.borrow().credential;
+    let asked = state.borrow_mut().asked.take();
+    let inquiry = asked.as_ref().and_then(|asked| asked.inquiry.as_deref());
+    // A question is a wrong credential until it is answered.
+    let suspect = || admission.suspect().map_err(|shortage| denial(state, shortage).reason);
+    let means = match &asked {
+        Some(asked) if waiting::is_over(asked.deadline) => Means::Last(inquiry),
+        _ => Means::Ask(inquiry, &suspect),
+    };
+    let principal = match authenticate(r, policy, saved, means) {
+        Ok(Authentication::Done(principal)) => principal,
+        Ok(Authentication::Wait(topic, inquiry)) => {
+            let deadline = asked.as_ref().map_or_else(waiting::deadline, |asked| asked.deadline);
+            state.borrow_mut().asked = Some(Asked { inquiry, deadline, waiting: None });
+            return Ok(Some(topic));
+        }
+        Err(refused) => {
+            if refused.reason.is_auth_failure() {
+                admission.count_auth_failure().map_err(|shortage| denial(state, shortage))?;
+            }
+            return Err(refused);
+        }
+    };
+    {
+        let mut state = state.borrow_mut();
+        state.suspicion = None;
+        state.grounds = Some(Grounds::now());
+        // Before the keys of limits are evaluated, which may be `$tollgate_client`.
+        state.principal.clone_from(&principal);
+    }
+    if r.has_read_ours() {
+        // Somebody has asked for them in an earlier phase, or for the key of a rule that counts failures.
+        state.borrow_mut().was_read_early = true;
+        r.forget_made_of_ours();
+    }
+    if let Some(principal) = &principal {
+        let tier = tier_of(r, principal, policy)?;
+        state.borrow_mut().tier = Some(tier);
+    }
+    Ok(None)
+}
+
+/// Whether the path is open: not where it reaches into the requests of others, and where tokens are
+/// counted, only if its body is read (`endpoint`), or if it is known to take none.
+fn check_endpoint(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    (route, endpoint): (&Route, Option<Endpoint>),
+) -> Result<(), Detail> {
+    let (method, path) = (r.method(), r.uri());
+    if exception::closes(&policy.endpoints, method, path) {
+        return Err(Cause::ClosedEndpoint.into());
+    }
+    if endpoint.is_some() {
+        return Ok(());
+    }
+    let detail = if route.reaches_others {
+        Cause::OthersRequests.into()
+    } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
+        Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
+    } else {
+        return Ok(());
+    };
+    match exception::opens(&policy.endpoints, method, path) {
+        true => Ok(()),
+        false => Err(detail),
+    }
+}
+
+/// What does the request ask for, and what may that take?
+fn inspect(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    endpoint: Endpoint,
+    zone: &Zone<'_>,
+) -> Result<Metering, Denial> {
+    let inspected = request_body::inspect(r, policy, endpoint);
+    let mut request = inspected.map_err(|refused| {
+        state.borrow_mut().malformed = refused.error;
+        Denial { detail: refused.detail(), ..refused.reason.into() }
+    })?;
+    if let Some(model) = &policy.model {
+        request.model = Some(model.clone());
+    }
+    if request.background
+        && !policy.background
+        && policy.counts_tokens(state.borrow().tier.as_deref())
+    {
+        return Err(Cause::Background.into());
+    }
+    let edit = request_body::ask_for_usage(r, policy, &request)?;
+    let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
+    let tier = {
+        let mut state = state.borrow_mut();
+        state.edit = edit;
+        state.tier.clone()
+    };
+    let model = request.model.as_deref().unwrap_or_default();
+    let price = r.main_conf().prices.find(model).copied();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let learned = learn::learned_keys(r, state, zone, model);
+    let estimate = estimate::estimate(policy, zone, &request, &learned);
+    let lesson = estimate::Lesson::of(policy, &request, learned);
+    let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
+    metering.goes_on |= policy.may_resume() && identity::names_stream(r);
+    Ok(metering)
+}
+
+fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
+    let mut state = state.borrow_mut();
+    state.wait_nanos = shortage.wait_nanos;
+    if shortage.report.is_some() {
+        state.limit = shortage.report;
+    }
+    Denial { detail: shortage.detail, ..shortage.reason.into() }
+}
+
+/// The tier that the principal names, or the default one.
+fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
+    let tier = match principal.tier() {
+        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
+        None => policy.default_tier.as_ref(),
+    };
+    tier.map(Rc::clone).ok_or_else(|| {
+        let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
+            claims.claim_of("tier").map(str::to_owned)
+        });
+        match (claim.flatten(), principal.tier()) {
+            (None, None) => Cause::KeyWithoutTier.into(),
+            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
+            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
+            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
+        }
+    })
+}

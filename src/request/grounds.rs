@@ -1,0 +1,20 @@
+//! What a request was judged by, and when.
+
+use tollgate_core::clock::UnixSeconds;
+
+use crate::clock::wall_now;
+use crate::keys::live;
+
+/// What a judgement rests on: as long as it is the same, so is the judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grounds {
+    epoch: u64,
+    /// Running requests are looked at once in a second.
+    at: UnixSeconds,
+}
+
+impl Grounds {
+    pub(crate) fn now() -> Self {
+        Self { epoch: live::epoch(), at: wall_now().seconds() }
+    }
+}

@@ -1,0 +1,132 @@
+//! PREACCESS and PRECONTENT: the backend learns who is asking from us, and from nobody else.
+
+use tollgate_core::disclosure::{carries, header_carries, is_credential_header};
+use tollgate_core::llm::engines::SteeringHeader;
+
+use crate::conf::policy::Policy;
+use crate::conf::settings::Upgrade;
+use crate::request::access::make_state;
+use crate::request::refusal;
+use crate::types::Request;
+use nginx::request::headers::{HeaderIn, HeaderName};
+use nginx::Verdict;
+
+const X_CLIENT_ID: HeaderName = HeaderName::new("X-Client-ID", "x-client-id");
+const X_CLIENT_TIER: HeaderName = HeaderName::new("X-Client-Tier", "x-client-tier");
+const X_REQUEST_ID: HeaderName = HeaderName::new("X-Request-ID", "x-request-id");
+/// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
+const CLIENT_ID: &[u8] = b"x-client-id";
+const CLIENT_TIER: &[u8] = b"x-client-tier";
+const REQUEST_ID: &[u8] = b"x-request-id";
+/// By which llama.cpp goes on with a stream.
+const CONVERSATION_ID: &[u8] = SteeringHeader::CONVERSATION_ID.name;
+/// Without it nginx and the engine stay with HTTP.
+const UPGRADE: &[u8] = b"upgrade";
+
+/// Takes off what the client says about himself, before anybody believes it: auth_request asks its
+/// service in ACCESS, with the header lines of the client. (What he says of the request's id may
+/// stand, and credentials may be what that service asks for.)
+pub(crate) fn silence(r: Request<'_>) {
+    if r.is_main() && r.loc_conf().policy().is_some() {
+        let is_said = |header: HeaderIn<'_>| {
+            is_spelling_of(CLIENT_ID, header.name) || is_spelling_of(CLIENT_TIER, header.name)
+        };
+        if r.headers_in().any(is_said) {
+            r.remove_headers_in(is_said);
+            r.forget_header_variables(|_| false);
+        }
+    }
+}
+
+/// Takes identity headers and credentials of the client's off the request, and puts ours on. `None`
+/// when nginx has no memory, or a variable failed.
+///
+/// This is a phase of its own, because `satisfy any` may have let the request through without asking
+/// us: then, too, nobody names himself.
+pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
+    let conf = r.loc_conf();
+    #[cfg(debug_assertions)]
+    crate::faults::at(conf.planted, crate::faults::Callback::Precontent);
+    let Some(policy) = conf.policy() else {
+        return Some(Verdict::Declined);
+    };
+    if !r.is_main() {
+        return Some(match refusal::holds_for_subrequest(r, policy) {
+            true => Verdict::Status(403),
+            false => Verdict::Declined,
+        });
+    }
+    let was_judged_here = r.state().is_some();
+    let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
+    let (request_id, client, tier, is_metered, outlasts, presented) = {
+        let mut state = state.borrow_mut();
+        if state.broken {
+            return None;
+        }
+        if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
+            return Some(refused);
+        }
+        (
+            state.request_id,
+            state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
+            state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
+            state.metering.is_some(),
+            state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
+            state.credential.bytes(r),
+        )
+    };
+    if is_metered {
+        // What is compressed can't be read.
+        r.accept_identity_upstream()?;
+        // Nor is what the client doesn't get of an answer that was made for it.
+        r.ignore_conditions();
+    }
+    let kept_back = presented.filter(|_| !policy.pass_credentials);
+    // What nobody accepted may be anything, the value of a header of a proxy before us say.
+    let is_accepted = client.is_some();
+    let is_credential = |header: &HeaderIn<'_>| {
+        (is_accepted || is_credential_header(header.name))
+            && kept_back.is_some_and(|bytes| header_carries(header.name, header.value, bytes))
+    };
+    let upgrades = policy.upgrade == Upgrade::Allow || policy.dry_run;
+    r.remove_headers_in(|header| {
+        is_ours(header.name, policy)
+            || is_credential(&header)
+            || (!upgrades && header.name == UPGRADE)
+    });
+    if let Some(client) = client {
+        r.push_header_in(&X_CLIENT_ID, client?)?;
+    }
+    if let Some(tier) = tier {
+        r.push_header_in(&X_CLIENT_TIER, tier?)?;
+    }
+    r.outlast_client(outlasts);
+    r.push_header_in(&X_REQUEST_ID, r.kept(request_id))?;
+    // What was evaluated before us is of the client's header.
+    r.forget_header_variables(|value| {
+        is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes))
+    });
+    Some(Verdict::Declined)
+}
+
+/// Whether the client names the stream, so that the engine goes on with it without him.
+pub(crate) fn names_stream(r: Request<'_>) -> bool {
+    r.headers_in().any(|header| is_spelling_of(CONVERSATION_ID, header.name))
+}
+
+/// Whether the client has no say in this header: a credential, or one of ours.
+fn is_ours(name: &[u8], policy: &Policy) -> bool {
+    (!policy.pass_credentials && policy.credential_source(name).is_some())
+        || policy.steering_headers().any(|header| is_spelling_of(header, name))
+        || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
+}
+
+/// Whether `name` could reach the backend as `ours`. CGI and WSGI turn `-` into `_`, and some
+/// gateways `.` as well, so all of them count as one.
+fn is_spelling_of(ours: &[u8], name: &[u8]) -> bool {
+    name.len() == ours.len()
+        && name.iter().zip(ours).all(|(byte, ours)| {
+            let byte = byte.to_ascii_lowercase();
+            byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
+        })
+}

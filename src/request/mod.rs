@@ -1,0 +1,49 @@
+//! What happens to a request, in the order of nginx's phases:
+//!
+//! | phase         | file              | what happens                                             |
+//! |---------------|-------------------|----------------------------------------------------------|
+//! | POST_READ     | [`id`]            | the error log has its id from here on                    |
+//! | PREACCESS     | [`identity`]      | what the client says about itself is removed             |
+//! | ACCESS        | [`access`]        | may they? the order of what follows                      |
+//! |               | [`authenticate`]  | credential, principal                                    |
+//! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`body`]          | what is asked for? read for authenticated clients only   |
+//! |               | [`estimate`]      | what may that take? by what was learned of its like      |
+//! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
+//! |               | [`queue`]         | wait for a concurrency slot                              |
+//! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
+//! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
+//! | header filter | [`answer`]        | ratelimit headers; the body of a refusal                 |
+//! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
+//! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
+//! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
+//!
+//! [`state`] is what is known about one request; [`variables`] shows it to nginx; [`revocation`] cuts off
+//! requests whose credential is taken back.
+
+pub(crate) mod access;
+mod admit;
+pub(crate) mod answer;
+pub(crate) mod asks;
+pub(crate) mod audit;
+pub(crate) mod auth_failures;
+mod authenticate;
+mod body;
+mod estimate;
+mod grounds;
+pub(crate) mod id;
+pub(crate) mod identity;
+mod learn;
+pub(crate) mod meter;
+pub(crate) mod queue;
+mod rates;
+mod refusal;
+mod report;
+mod reservation;
+pub(crate) mod revocation;
+mod running;
+pub(crate) mod settlement;
+mod shortage;
+pub(crate) mod state;
+mod suspicion;
+pub(crate) mod variables;

@@ -1,0 +1,96 @@
+//! What a request holds of its limits, from admission to its end.
+
+use std::rc::Rc;
+
+use tollgate_core::limits::{Ask, Dimension, Lease, Take};
+use tollgate_core::llm::Usage;
+
+use crate::clock::now;
+use crate::request::meter::Taken;
+use crate::request::queue;
+use crate::zone::lock::ZoneLock;
+use crate::zone::{member, Mapped};
+
+/// What a request holds of its limits. Its concurrency slots are free when it is dropped, whatever
+/// happens; what was taken from buckets and budgets stays taken unless it is settled.
+pub(crate) struct Reservation {
+    zone: Rc<Mapped>,
+    /// What is settled by tokens or money.
+    asks: Vec<Ask>,
+    leases: Vec<Lease>,
+}
+
+/// Whether it is settled in the end, by tokens or money.
+fn is_settled(ask: &Ask) -> bool {
+    match ask.take {
+        Take::Bucket { dimension, .. } => match dimension {
+            Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => true,
+            Dimension::Requests | Dimension::AuthFailures => false,
+        },
+        Take::Budget { .. } => true,
+        Take::Concurrency { .. } => false,
+    }
+}
+
+impl Reservation {
+    /// Whether anything is left to be done in the end about what was taken.
+    pub(crate) fn is_needed(asks: &[Ask], leases: &[Lease]) -> bool {
+        !leases.is_empty() || asks.iter().any(is_settled)
+    }
+
+    /// What a successful [`Zone::reserve`](tollgate_core::limits::Zone::reserve) took.
+    pub(crate) fn new(zone: Rc<Mapped>, asks: &[Ask], leases: Vec<Lease>) -> Self {
+        let asks = asks.iter().copied().filter(is_settled).collect();
+        Self { zone, asks, leases }
+    }
+
+    /// Puts what was really used in the place of what was reserved. What is only taken for granted is no
+    /// more than was reserved: a bound of a billion tokens reserves what the limit can hold. `None`:
+    /// nothing was used.
+    pub(crate) fn settle(mut self, outcome: Option<&Taken>) {
+        let now = now();
+        let asks = std::mem::take(&mut self.asks);
+        let zone = self.zone.get();
+        let lock = ZoneLock::of(zone);
+        member::note_changed();
+        for ask in asks {
+            let (used, evident) = outcome.map_or((0, 0), |outcome| {
+                let used = used(&ask, &outcome.usage, outcome.cost);
+                (used, self::used(&ask, &outcome.evident, outcome.evident_cost))
+            });
+            let used = used.min(ask.reserved()).max(evident);
+            zone.settle(&ask, used, now, &lock);
+        }
+    }
+}
+
+/// How much of what an ask is for was used, in tokens or nano-units.
+fn used(ask: &Ask, usage: &Usage, cost: Option<u64>) -> u64 {
+    match ask.take {
+        Take::Bucket { dimension, .. } => match dimension {
+            Dimension::Tokens => usage.input.saturating_add(usage.output),
+            Dimension::InputTokens => usage.input,
+            Dimension::OutputTokens => usage.output,
+            Dimension::Requests | Dimension::AuthFailures => 0,
+        },
+        Take::Budget { .. } => cost.unwrap_or(0),
+        Take::Concurrency { .. } => 0,
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.leases.is_empty() {
+            return;
+        }
+        let leases = std::mem::take(&mut self.leases);
+        member::with(|member| {
+            if let Some(holder) = member.holder.as_mut() {
+                for lease in leases {
+                    self.zone.get().release(lease, holder);
+                }
+            }
+        });
+        queue::wake();
+    }
+}

@@ -1,0 +1,81 @@
+//! What is short, and what is said of it.
+
+use tollgate_core::decision::Reason;
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::limits::{Dimension, Exceeded, Refused, Take};
+
+use crate::clock::mono_now;
+use crate::per_worker::PerWorker;
+use crate::request::admit::{Admission, Shortage};
+use crate::request::asks::Scratch;
+
+/// Nanoseconds between two messages about rules that have no room.
+const SAY_AGAIN: u64 = 60_000_000_000;
+
+/// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
+static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
+
+fn may_say() -> bool {
+    let now = mono_now().0;
+    SAID.with(|said| {
+        let is_due = said.is_none_or(|then| now.saturating_sub(then) > SAY_AGAIN);
+        if is_due {
+            *said = Some(now);
+        }
+        is_due
+    })
+}
+
+impl Admission<'_, '_> {
+    /// The shortage that a refusal is.
+    pub(super) fn refuse(&self, refused: Refused, scratch: &Scratch) -> Shortage {
+        self.show(scratch);
+        let (index, wait_nanos) = match refused {
+            Refused::Exceeded(Exceeded { ask, wait_nanos, .. }) => (ask, wait_nanos),
+            Refused::Oversized(ask) => (ask, 0),
+            Refused::ZoneFull(_) => {
+                self.complain("is full, a request is refused");
+                return self.full(Cause::NoRoomForClient);
+            }
+            Refused::NoLease => {
+                self.complain("has no room for a further request in flight");
+                return self.full(Cause::NoRoomInFlight);
+            }
+        };
+        let is_oversized = matches!(refused, Refused::Oversized(_));
+        let reason = match scratch.asks.get(index).map(|ask| ask.take) {
+            Some(Take::Bucket { dimension, .. }) => match dimension {
+                Dimension::Requests | Dimension::AuthFailures => Reason::RequestsExceeded,
+                _ if is_oversized => Reason::RequestOverLimit,
+                Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => {
+                    Reason::TokensExceeded
+                }
+            },
+            Some(Take::Budget { .. }) => Reason::BudgetExceeded,
+            Some(Take::Concurrency { .. }) => Reason::ConcurrencyExceeded,
+            None => Reason::InternalError,
+        };
+        let has_no_slot = reason == Reason::ConcurrencyExceeded;
+        let detail = has_no_slot.then(|| Cause::NoFreeSlot.into());
+        Shortage { reason, wait_nanos, report: scratch.report(index), detail }
+    }
+
+    /// The zone is full.
+    pub(super) fn full(&self, cause: Cause) -> Shortage {
+        Detail::new(cause, self.r.main_conf().zone_name().to_owned()).into()
+    }
+
+    /// Says, once a minute, that a rule counts those together for whom there is no room.
+    pub(crate) fn say_crowded(&self, rule: &str) {
+        if may_say() {
+            self.complain(&format!("counts all for whom \"{rule}\" has no room together"));
+        }
+    }
+
+    pub(super) fn complain(&self, what: &str) {
+        self.r.log().error(format_args!(
+            "tollgate_zone \"{}\" {what}; make the zone larger",
+            self.r.main_conf().zone_name()
+        ));
+    }
+}

@@ -1,0 +1,253 @@
+//! What is known about one request, from the first callback to the last.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_core::answer::{answer, Answer};
+use tollgate_core::decision::Reason;
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::keys::KeyOwner;
+use tollgate_core::llm::engines::{Route, RouteMemo};
+use tollgate_core::llm::{Dialect, Endpoint, RequestError};
+use tollgate_core::principal::Principal;
+use tollgate_core::ruling::Ruling;
+
+use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
+use crate::keys::introspection::Inquiry;
+use crate::keys::waiting::Waiting;
+use crate::per_worker::PerWorker;
+use crate::request::body::Edit;
+use crate::request::grounds::Grounds;
+use crate::request::meter::Metering;
+use crate::request::queue::{self, Ticket};
+use crate::request::report::{LimitReport, Shown};
+use crate::request::reservation::Reservation;
+use crate::request::running::Running;
+use crate::request::suspicion::Counted;
+use crate::types::Request;
+use crate::zone::Mapped;
+use nginx::Kept;
+
+/// The state of a request. It outlives internal redirects.
+pub(crate) struct State {
+    /// The policy of the location that judged it last.
+    pub(crate) policy: Rc<Policy>,
+    /// What was decided, and what the client gets of that.
+    pub(crate) ruling: Ruling<Kept>,
+    /// What the client presented; the header lines themselves are gone once it was admitted.
+    pub(crate) credential: SavedCredential,
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// What that was judged by.
+    pub(crate) grounds: Option<Grounds>,
+    /// There while the request can be cut off.
+    pub(crate) running: Option<Running>,
+    /// Why it was cut off.
+    pub(crate) cut_off: Option<Reason>,
+    /// What exactly was the cause of its refusal, or of its being cut off.
+    pub(crate) detail: Option<Detail>,
+    /// Whose key it was that was refused.
+    pub(crate) refused_owner: Option<KeyOwner>,
+    pub(crate) tier: Option<Rc<Tier>>,
+    /// The limit that refused, for the log.
+    pub(crate) limit: Option<LimitReport>,
+    /// The limits that the client is told about.
+    pub(crate) shown: Shown,
+    /// What is wrong with the body of the request.
+    pub(crate) malformed: Option<RequestError>,
+    /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
+    pub(crate) wait_nanos: u64,
+    /// The client's id for the request if it is well-formed, else ours.
+    pub(crate) request_id: Kept,
+    /// What the client asks for.
+    pub(crate) route: Option<Route>,
+    /// The path that it was judged by last.
+    pub(crate) judged_path: Kept,
+    pub(crate) step: Step,
+    /// What was counted as a wrong credential when it had a provider asked about it.
+    pub(crate) suspicion: Option<Rc<Counted>>,
+    /// What it waits for of a provider.
+    pub(crate) asked: Option<Asked>,
+    /// Its place in the queue, and in which zone that is.
+    pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
+    pub(crate) charged: Charges,
+    /// What it holds until it ends.
+    pub(crate) reservations: Vec<Reservation>,
+    pub(crate) metering: Option<Box<Metering>>,
+    /// How its body was changed.
+    pub(crate) edit: Option<Edit>,
+    /// The statuses with which nginx was told of refusals.
+    pub(crate) refused_with: Vec<u16>,
+    /// A variable failed, and was taken as empty.
+    pub(crate) broken: bool,
+    /// Somebody asked for `$tollgate_...` before there was anything in them.
+    pub(crate) was_read_early: bool,
+    /// A header filter failed, and the response became a 500.
+    pub(crate) abandoned: bool,
+}
+
+/// How far the judging of a request has come. It stops where something has to be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing has happened yet, or everything has.
+    Credential,
+    /// A provider was asked about the credential.
+    Provider,
+    /// nginx is reading the body.
+    Body,
+    /// It is in the queue.
+    Turn,
+}
+
+/// A question to a provider that a request waits for.
+pub(crate) struct Asked {
+    pub(crate) inquiry: Option<Rc<Inquiry>>,
+    /// When it has to go on without an answer, in nanoseconds of the monotonic clock.
+    pub(crate) deadline: u64,
+    /// `None` while it is being judged.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// What the client presented, for a location that an internal redirect leads to.
+#[derive(Clone, Copy)]
+pub(crate) enum SavedCredential {
+    One {
+        bytes: Kept,
+        bearer: bool,
+        raw: bool,
+    },
+    /// None, or several: that is refused.
+    Not(Cause),
+}
+
+impl SavedCredential {
+    /// What was presented, if that is one thing.
+    pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
+        match self {
+            Self::One { bytes, .. } => Some(r.kept(bytes)).filter(|bytes| !bytes.is_empty()),
+            Self::Not(_) => None,
+        }
+    }
+}
+
+/// One entry for each location that charged the request: mostly it is one.
+#[derive(Default)]
+pub(crate) struct Charges {
+    first: Option<Charged>,
+    more: Vec<Charged>,
+}
+
+impl Charges {
+    pub(crate) fn push(&mut self, charged: Charged) {
+        match self.first {
+            None => self.first = Some(charged),
+            Some(_) => self.more.push(charged),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Charged> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+/// What the request was charged to.
+pub(crate) struct Charged {
+    pub(crate) policy: Rc<Policy>,
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// Whether that was for its tokens as well.
+    pub(crate) with_tokens: bool,
+}
+
+impl State {
+    #[inline(always)]
+    pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
+        Self {
+            policy,
+            ruling: Ruling::Undecided,
+            credential,
+            principal: None,
+            grounds: None,
+            running: None,
+            cut_off: None,
+            detail: None,
+            refused_owner: None,
+            tier: None,
+            limit: None,
+            shown: Shown::default(),
+            malformed: None,
+            wait_nanos: 0,
+            request_id,
+            judged_path: Kept::EMPTY,
+            route: None,
+            step: Step::Credential,
+            suspicion: None,
+            asked: None,
+            ticket: None,
+            charged: Charges::default(),
+            reservations: Vec::new(),
+            metering: None,
+            edit: None,
+            refused_with: Vec::new(),
+            broken: false,
+            was_read_early: false,
+            abandoned: false,
+        }
+    }
+
+    /// A location judges for itself, whatever another one found. What was charged stays charged.
+    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>) {
+        self.policy = Rc::clone(policy);
+        self.route = Some(route(r, policy));
+        self.judged_path = r.keep(r.uri());
+        (self.principal, self.tier, self.refused_owner) = (None, None, None);
+        (self.grounds, self.running, self.detail) = (None, None, None);
+        self.wait_nanos = 0;
+        self.step = Step::Credential;
+        self.asked = None;
+        self.leave_queue();
+    }
+
+    /// The form of what the client asks for, if it is known.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        self.route.and_then(|route| route.form)
+    }
+
+    /// How refusals look to it.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.route.map(|route| route.dialect).unwrap_or_default()
+    }
+
+    /// Gives its place in the queue up.
+    pub(crate) fn leave_queue(&mut self) {
+        if let Some((ticket, zone)) = self.ticket.take() {
+            queue::leave(zone.get(), ticket);
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.ruling.reason()
+    }
+
+    /// The answer to a request that was refused, and is not let through all the same.
+    pub(crate) fn refusal(&self) -> Option<&'static Answer> {
+        self.ruling.refused(self.policy.dry_run).map(answer)
+    }
+}
+
+/// What was found of paths.
+static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
+
+/// What is asked for in this location.
+pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
+    ROUTES.with(|routes| routes.get(policy.engine, r.method(), r.uri()))
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.leave_queue();
+    }
+}

@@ -1,0 +1,36 @@
+//! This worker's part in the zone: there from the start of the process on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tollgate_core::limits::Holder;
+
+use super::Mapped;
+use crate::per_worker::PerWorker;
+
+/// What this process holds in the zone.
+#[derive(Default)]
+pub(crate) struct Member {
+    pub(crate) zone: Option<Mapped>,
+    /// `None`: the zone has no room for a further process.
+    pub(crate) holder: Option<Holder>,
+}
+
+static MEMBER: PerWorker<Member> = PerWorker::new(Member::default);
+
+/// Runs `f` with it. `f` must not call into nginx, which might call us back.
+pub(crate) fn with<T>(f: impl FnOnce(&mut Member) -> T) -> T {
+    MEMBER.with(f)
+}
+
+/// Whether this process has changed limits since it was last asked.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that limits are about to be changed, or have been: that makes the state worth writing.
+pub(crate) fn note_changed() {
+    CHANGED.store(true, Ordering::Relaxed);
+}
+
+/// Whether that was noted since it was last asked.
+pub(crate) fn take_changed() -> bool {
+    CHANGED.swap(false, Ordering::Relaxed)
+}
