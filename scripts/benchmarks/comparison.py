@@ -7,6 +7,7 @@ import statistics
 import sys
 
 from . import page
+from . import peers as others
 from .gateways import BARE, CHECKS, METERED, Gateway, Load, Recorded, configurations
 from .instructions import STREAM_CHUNKS, Instructions
 from .traffic import SteppedEngine, chat, message, size_of_answer
@@ -163,8 +164,7 @@ def report(bench, rounds, peers):
                 f"  {row['workload'] + ': ' + row['name']:<54}{row['instructions']:>14,.0f}{row['added']:>+10,.0f}"
                 f"{row['instructions_ratio']:>8.2f}{row['cpu_us']:>9.1f}{row['cpu_ratio']:>8.2f}{rate:>7}", flush=True
             )
-    found = []
+    circumstances = {"rounds": rounds, "connections": CONNECTIONS, "pace": PACE_MS, "load": load}
+    page.write(bench, rows, [], **circumstances)
     if peers:
-        from . import peers as others
-        found = others.report(bench, rounds)
-    page.write(bench, rows, found, rounds=rounds, connections=CONNECTIONS, pace=PACE_MS, load=load)
+        page.write(bench, rows, others.report(bench, rounds), **circumstances)

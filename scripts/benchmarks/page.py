@@ -71,8 +71,8 @@ What is compared, each with one worker and the audit line of each request in a f
 """
 
 BUSY = """
-The machine was busy with other work (load average {load:.0f} before the start): processor times and rates vary
-by a tenth and more from one run to the next, instructions do not.
+The machine was busy with other work (load average {load:.0f} before the start): from one run to the next, rates
+may vary by several times and processor times by a third; instructions do not.
 """
 
 PEERS = """

@@ -18,7 +18,6 @@ from .traffic import SteppedEngine, chat, message, size_of_answer
 
 HERE = ROOT / "scripts/benchmarks/others"
 INSTALLED = ROOT / "target/peers"
-CONNECTIONS = 16
 PACE_MS = 4
 LITELLM = """
 model_list:
@@ -229,8 +228,8 @@ def asked_of(peer, body):
 class Turns:
     """What each takes for a request of one kind, by turns."""
 
-    def __init__(self, bench, peers, body, seconds):
-        self.peers, self.seconds = peers, seconds
+    def __init__(self, bench, peers, body, seconds, connections):
+        self.peers, self.seconds, self.connections = peers, seconds, connections
         self.whole = {peer.name: size_of_answer(peer.port, asked_of(peer, body)) for peer in peers}
         self.loads = {
             peer.name: Load(bench.folder, peer.credential(), "/v1/chat/completions", body, peer.headers)
@@ -244,7 +243,7 @@ class Turns:
         for number in range(rounds + 1):
             for peer in self.peers:
                 before = peer.cpu_nanos()
-                _, size, lasted = self.loads[peer.name].run(peer.port, self.seconds, CONNECTIONS)
+                _, size, lasted = self.loads[peer.name].run(peer.port, self.seconds, self.connections)
                 # Those that the end of the turn cut count by what came of them.
                 count = size / self.whole[peer.name]
                 if number:
@@ -252,14 +251,14 @@ class Turns:
                     self.rates[peer.name].append(count / lasted)
 
 
-def compare(bench, name, kinds, body, engine_port, rounds, seconds):
+def compare(bench, name, kinds, body, engine_port, rounds, seconds, connections):
     """Rows of one kind of request."""
     with contextlib.ExitStack() as stack:
         peers = [Ours(bench, one, engine_port) for one in (BARE, METERED)]
         peers += [kind(bench, engine_port) for kind in kinds]
         for peer in peers:
             stack.enter_context(peer)
-        turns = Turns(bench, peers, body, seconds)
+        turns = Turns(bench, peers, body, seconds, connections)
         turns.run(rounds)
     ours = statistics.median(turns.cpu[METERED])
     rows = []
@@ -281,7 +280,7 @@ def report(bench, rounds):
     body = chat(1024)
     answer = bench.answer_to("/v1/chat/completions", body)
     with Recorded(bench, answer) as engine:
-        rows = compare(bench, "chat of 1 KB", (Portkey, FastApi, LiteLlm), body, engine.port, rounds, 3)
+        rows = compare(bench, "chat of 1 KB", (Portkey, FastApi, LiteLlm), body, engine.port, rounds, 3, 16)
     with bench.streaming_engine(STREAM_CHUNKS, PACE_MS) as port:
-        rows += compare(bench, f"{STREAM_CHUNKS} chunks", (FastApi, LiteLlm), SteppedEngine.body(True), port, rounds, 6)
+        rows += compare(bench, f"{STREAM_CHUNKS} chunks", (FastApi, LiteLlm), SteppedEngine.body(True), port, rounds, 8, 4)
     return rows

@@ -274,6 +274,9 @@ impl Admission<'_, '_> {
     /// was charged to them before: in a location that didn't know the tokens, maybe.
     fn due(&self, amounts: Amounts, is_same: impl Fn(&Charged) -> bool) -> Option<Amounts> {
         let state = self.state.borrow();
+        if state.charged.is_empty() {
+            return Some(amounts);
+        }
         let mut before = state.charged.iter().filter(|charged| is_same(charged)).peekable();
         if before.peek().is_none() {
             return Some(amounts);

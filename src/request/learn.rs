@@ -3,15 +3,19 @@
 use std::cell::RefCell;
 
 use tollgate_core::address::AddressKey;
-use tollgate_core::limits::{Author, Group, LearnedKeys, Output, Zone};
+use tollgate_core::limits::{Author, Group, LearnedKeys, LearnedMemo, Output, Zone};
 use tollgate_core::llm::estimate::START_RATES;
 use tollgate_core::llm::Source;
 
 use crate::clock::mono_now;
+use crate::per_worker::PerWorker;
 use crate::request::meter::{Metering, Taken};
 use crate::request::state::State;
 use crate::types::Request;
 use crate::zone::member;
+
+/// The keys that this worker remembers.
+static KEYS: PerWorker<LearnedMemo> = PerWorker::new(LearnedMemo::default);
 
 /// Where it is kept what requests like this one teach: of the client, else of the address.
 pub(crate) fn learned_keys(
@@ -29,7 +33,7 @@ pub(crate) fn learned_keys(
             None => (Group::Strangers, zone.author(b"unix:")),
         },
     };
-    zone.learned_keys((tier, model), group, author)
+    KEYS.with(|memo| memo.get(zone, (tier, model), group, author))
 }
 
 /// Notes what an answer took, for the estimates of those to come.

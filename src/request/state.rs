@@ -145,6 +145,10 @@ impl Charges {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Charged> {
         self.first.iter().chain(&self.more)
     }

@@ -106,6 +106,17 @@ mod tests {
     }
 
     #[test]
+    fn keys_have_places_all_over_the_table() {
+        let mut memo = KeyMemo::new(64, [7; 16]);
+        let keys: Vec<[u8; 4]> = (0u32..16).map(u32::to_le_bytes).collect();
+        for key in &keys {
+            memo.get(1, key, some);
+        }
+        let remembered = keys.iter().filter(|key| memo.get(1, *key, |_| None).is_some()).count();
+        assert!(remembered > 8, "{remembered} of 16");
+    }
+
+    #[test]
     fn a_table_without_places_remembers_nothing() {
         let mut memo = KeyMemo::new(0, [7; 16]);
         for _ in 0..2 {

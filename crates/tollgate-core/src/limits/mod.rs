@@ -18,6 +18,7 @@
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
+//!   [`learned_memo`]: where that is, of the names that came a moment ago;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
 //!
 //! Between processes:
@@ -38,6 +39,7 @@ mod frozen;
 pub mod holder;
 pub mod key;
 pub mod learned;
+pub mod learned_memo;
 pub mod ledger;
 pub mod process;
 pub mod process_lock;
@@ -65,6 +67,7 @@ pub use claim_lock::ClaimLock;
 pub use holder::Holder;
 pub use key::{Area, Key};
 pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
+pub use learned_memo::LearnedMemo;
 pub use ledger::{Lease, Ledger, NotTaken};
 pub use process::Process;
 pub use process_lock::ProcessLock;

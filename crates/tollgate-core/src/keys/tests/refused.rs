@@ -71,6 +71,9 @@ fn wrong_entry_is_refused_and_all_others_say_what_they_said() {
             assert!(refused[0].is_mistake(), "{mistake}");
             assert_eq!(of(&set, "secret-k_0").as_deref(), Ok("acme"), "{mistake}");
             assert_eq!(of(&set, "secret-k_1"), Err(Reason::InvalidCredential), "{mistake}");
+            // Whose it is, isn't sure.
+            let refusal = set.lookup(b"secret-k_1", NOW, None).unwrap_err();
+            assert!(refusal.owner.is_none(), "{mistake}");
             assert_eq!(of(&set, "secret-k_2"), Err(Reason::RevokedCredential), "{mistake}");
             // Whoever writes such a file is told of it.
             assert!(parse(&file(&entries)).is_err(), "{mistake}");
@@ -140,6 +143,8 @@ fn key_that_is_there_twice_is_not_in_force_and_revoked_if_one_says_so() {
     ] {
         let (set, refused, _) = twice(one.clone(), other.clone());
         assert_eq!(of(&set, "secret-k_0"), Err(reason), "{one} {other}");
+        let refusal = set.lookup(b"secret-k_0", NOW, None).unwrap_err();
+        assert!(reason != Reason::InvalidCredential || refusal.owner.is_none(), "{one} {other}");
         assert_eq!(of(&set, "secret-k_2").as_deref(), Ok("acme"), "{one} {other}");
         let told = refused.last().unwrap();
         assert_eq!(told.is_mistake(), is_mistake, "{one} {other}");

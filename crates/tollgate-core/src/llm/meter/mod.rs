@@ -34,6 +34,8 @@ pub use hold::Part;
 pub use reading::{Reading, Said};
 pub use settle::{settle, Terms};
 
+#[cfg(test)]
+use super::{Endpoint, Engine};
 use documents::Documents;
 use events::Events;
 
@@ -210,6 +212,8 @@ fn pass_all(buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
     }
 }
 
+#[cfg(test)]
+mod choices_tests;
 #[cfg(test)]
 mod hides_tests;
 #[cfg(test)]
