@@ -183,10 +183,10 @@ impl Shared for Nothing {
         Ok(())
     }
 
-    fn format<'m>(
+    fn format(
         &self,
         _zone: &str,
-        _words: &'m [AtomicU64],
+        _words: &[AtomicU64],
         _workers: Option<&Workers>,
     ) -> Result<(), String> {
         Ok(())
