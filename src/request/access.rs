@@ -9,7 +9,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::llm::Endpoint;
+use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -20,12 +20,13 @@ use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
-use crate::request::body as request_body;
+use crate::request::body::{self as request_body, Inspected};
 use crate::request::estimate;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
 use crate::request::learn;
+use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::queue;
 use crate::request::refusal;
@@ -70,23 +71,18 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
     }
-    let outcome = match decide(r, state, policy, step) {
-        Ok(Progress::Decided) => Ok(()),
+    let waits = match decide(r, state, policy, step) {
+        Ok(Progress::Decided) => return conclude(r, state, Ok(())),
+        Err(denial) => return conclude(r, state, Err(denial)),
         Ok(Progress::Body) => {
             state.borrow_mut().step = Step::Body;
             return Verdict::ReadBody;
         }
-        Ok(Progress::Provider(topic)) => match wait_for(r, state, topic) {
-            Some(verdict) => return verdict,
-            None => Err(Cause::OutOfMemory.into()),
-        },
-        Ok(Progress::Turn) => match wait(r, state) {
-            Some(verdict) => return verdict,
-            None => Err(Cause::OutOfMemory.into()),
-        },
-        Err(denial) => Err(denial),
+        Ok(Progress::Reading) => long_body::wait(r, state),
+        Ok(Progress::Provider(topic)) => wait_for(r, state, topic),
+        Ok(Progress::Turn) => wait(r, state),
     };
-    conclude(r, state, outcome)
+    waits.unwrap_or_else(|| conclude(r, state, Err(Cause::OutOfMemory.into())))
 }
 
 /// What a location before this one added to the body, is none of this one's business: the engine here
@@ -106,6 +102,8 @@ enum Progress {
     Decided,
     /// The body has to be read.
     Body,
+    /// A part of it was read.
+    Reading,
     /// It is in the queue.
     Turn,
     /// A provider was asked.
@@ -277,8 +275,21 @@ fn decide(
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if let (Step::Body, Some(endpoint)) = (step, endpoint) {
-        let metering = inspect(r, state, policy, endpoint, zone)?;
-        state.borrow_mut().metering = Some(Box::new(metering));
+        let begun = state.borrow_mut().reading.take();
+        match request_body::inspect(r, policy, endpoint, begun) {
+            Ok(Inspected::Part(reading)) => {
+                state.borrow_mut().reading = Some(reading);
+                return Ok(Progress::Reading);
+            }
+            Ok(Inspected::Whole(request)) => {
+                let metering = metering(r, state, policy, request, zone)?;
+                state.borrow_mut().metering = Some(Box::new(metering));
+            }
+            Err(refused) => {
+                state.borrow_mut().malformed = refused.error;
+                return Err(Denial { detail: refused.detail(), ..refused.reason.into() });
+            }
+        }
     }
     match admission.reserve().map_err(|shortage| denial(state, shortage))? {
         Admitted::Yes => Ok(Progress::Decided),
@@ -368,18 +379,13 @@ fn check_endpoint(
 }
 
 /// What does the request ask for, and what may that take?
-fn inspect(
+fn metering(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    endpoint: Endpoint,
+    mut request: LlmRequest,
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
-    let inspected = request_body::inspect(r, policy, endpoint);
-    let mut request = inspected.map_err(|refused| {
-        state.borrow_mut().malformed = refused.error;
-        Denial { detail: refused.detail(), ..refused.reason.into() }
-    })?;
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }

@@ -60,19 +60,46 @@ pub(crate) struct Edit {
     pub(crate) hides: Hides,
 }
 
-/// Reads the body that nginx has by now.
+/// A body of which a part has been read.
+pub(crate) struct Reading {
+    reader: request::BodyReader,
+    at: u64,
+}
+
+/// How far a body has been read.
+pub(crate) enum Inspected {
+    Whole(LlmRequest),
+    /// The rest is read in later turns of the event loop.
+    Part(Box<Reading>),
+}
+
+/// Bytes of a body that are read in one turn of the event loop. Whatever is in them takes a few milliseconds at
+/// most; the worker's other requests would wait for more.
+const TURN: u64 = 128 << 10;
+
+/// Reads the body that nginx has by now, or goes on with it.
 pub(crate) fn inspect(
     r: Request<'_>,
     policy: &Policy,
     endpoint: Endpoint,
-) -> Result<LlmRequest, Refused> {
-    if r.body_len() > policy.max_body {
+    begun: Option<Box<Reading>>,
+) -> Result<Inspected, Refused> {
+    let len = r.body_len();
+    if len > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let mut reader = request::BodyReader::new(endpoint, policy.engine);
-    r.each_slice_of_body(|slice| reader.read(slice)).ok_or(Cause::BodyUnreadable)?;
-    reader
-        .finish()
+    let (mut reader, at) = match begun {
+        Some(reading) => (reading.reader, reading.at),
+        None => (request::BodyReader::new(endpoint, policy.engine), 0),
+    };
+    let read = r.read_body_part(at, TURN, |slice| reader.read(slice));
+    let at = at + read.ok_or(Cause::BodyUnreadable)?;
+    if at < len {
+        return Ok(Inspected::Part(Box::new(Reading { reader, at })));
+    }
+    let request = reader.finish();
+    request
+        .map(Inspected::Whole)
         .map_err(|error| Refused { error: Some(error), ..Reason::MalformedRequest.into() })
 }
 

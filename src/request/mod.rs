@@ -8,6 +8,7 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
+//! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
 //! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
@@ -34,6 +35,7 @@ mod grounds;
 pub(crate) mod id;
 pub(crate) mod identity;
 mod learn;
+mod long_body;
 pub(crate) mod meter;
 pub(crate) mod queue;
 mod rates;

@@ -17,7 +17,7 @@ use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
 use crate::per_worker::PerWorker;
-use crate::request::body::Edit;
+use crate::request::body::{Edit, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
@@ -73,6 +73,8 @@ pub(crate) struct State {
     pub(crate) charged: Charges,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
+    /// Its body, while that is being read.
+    pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
     /// How its body was changed.
     pub(crate) edit: Option<Edit>,
@@ -93,7 +95,7 @@ pub(crate) enum Step {
     Credential,
     /// A provider was asked about the credential.
     Provider,
-    /// nginx is reading the body.
+    /// The body is being read.
     Body,
     /// It is in the queue.
     Turn,
@@ -189,6 +191,7 @@ impl State {
             ticket: None,
             charged: Charges::default(),
             reservations: Vec::new(),
+            reading: None,
             metering: None,
             edit: None,
             refused_with: Vec::new(),
@@ -207,7 +210,7 @@ impl State {
         (self.grounds, self.running, self.detail) = (None, None, None);
         self.wait_nanos = 0;
         self.step = Step::Credential;
-        self.asked = None;
+        (self.asked, self.reading) = (None, None);
         self.leave_queue();
     }
 

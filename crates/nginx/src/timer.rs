@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use ngx::ffi::{
     ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
-    ngx_posted_events,
+    ngx_posted_events, ngx_posted_next_events,
 };
 use parking_lot::Mutex;
 
@@ -81,6 +81,17 @@ impl Timer {
                 ngx_del_timer(event);
             }
             ngx_post_event(event, &raw mut ngx_posted_events);
+        });
+    }
+
+    /// Calls the function in the next turn of the event loop, after what has come in meanwhile.
+    pub fn next_turn(&'static self) {
+        // SAFETY: as above.
+        self.with(|event| unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            ngx_post_event(event, &raw mut ngx_posted_next_events);
         });
     }
 

@@ -88,21 +88,26 @@ impl<'r, T: Types> Request<'r, T> {
         Buffers(self.body_chain()).map(|buffer| size(unsafe { &*buffer })).sum()
     }
 
-    /// Hands over the body that was read, slice by slice: where it lies in memory, and from nginx's
-    /// temporary file in blocks. `None`: it can't be read.
-    pub fn each_slice_of_body(self, mut read: impl FnMut(&[u8])) -> Option<()> {
+    /// Hands over at most `most` bytes of the body that was read, from the byte `at` on, slice by slice: where
+    /// they lie in memory, and from nginx's temporary file in blocks. How many bytes that were; `None`: they
+    /// can't be read.
+    pub fn read_body_part(self, at: u64, most: u64, mut read: impl FnMut(&[u8])) -> Option<u64> {
         let mut block = Vec::new();
+        let (mut skipped, mut left) = (at, most);
         for buffer in Buffers(self.body_chain()) {
             // SAFETY: the buffers of a body live as long as the request, and nothing changes them before it
             // is proxied.
             let buffer = unsafe { &*buffer };
-            let len = size(buffer);
+            let start = skipped.min(size(buffer));
+            let len = left.min(size(buffer) - start);
+            skipped -= start;
             if len == 0 {
                 continue;
             }
             if in_memory(buffer) {
+                let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
                 // SAFETY: as above; it has so many bytes.
-                read(unsafe { std::slice::from_raw_parts(buffer.pos, usize::try_from(len).ok()?) });
+                read(unsafe { std::slice::from_raw_parts(buffer.pos.add(start), len) });
             } else {
                 // SAFETY: the file of a buffer lives as long as the request.
                 let file = unsafe { buffer.file.as_ref()? };
@@ -110,7 +115,7 @@ impl<'r, T: Types> Request<'r, T> {
                 let fd = Some(file.fd).filter(|fd| *fd >= 0)?;
                 // SAFETY: it is open, and `ManuallyDrop` keeps it so.
                 let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
-                let mut at = u64::try_from(buffer.file_pos).ok()?;
+                let mut at = u64::try_from(buffer.file_pos).ok()?.checked_add(start)?;
                 let end = at.checked_add(len)?;
                 while at < end {
                     block.resize(usize::try_from(end - at).ok()?.min(FILE_BLOCK), 0);
@@ -119,14 +124,15 @@ impl<'r, T: Types> Request<'r, T> {
                     at += block.len() as u64;
                 }
             }
+            left -= len;
         }
-        Some(())
+        Some(most - left)
     }
 
     /// A copy of the body that was read. `None`: it can't be read.
     fn body(self) -> Option<Vec<u8>> {
         let mut body = Vec::with_capacity(usize::try_from(self.body_len()).ok()?);
-        self.each_slice_of_body(|slice| body.extend_from_slice(slice))?;
+        self.read_body_part(0, u64::MAX, |slice| body.extend_from_slice(slice))?;
         Some(body)
     }
 

@@ -58,7 +58,7 @@ fn request(parts: &[(Vec<u8>, bool)]) -> FakeRequest {
 
 fn body(fake: &mut FakeRequest) -> Vec<u8> {
     let mut body = Vec::new();
-    fake.request().each_slice_of_body(|slice| body.extend_from_slice(slice)).unwrap();
+    fake.request().read_body_part(0, u64::MAX, |slice| body.extend_from_slice(slice)).unwrap();
     body
 }
 
@@ -83,6 +83,20 @@ proptest! {
         let whole: Vec<u8> = parts.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
         prop_assert_eq!(body(&mut fake), &whole[..]);
         prop_assert_eq!(fake.request().body_len(), whole.len() as u64);
+        // And so are the parts that each turn of the event loop reads.
+        for most in 1..=whole.len() as u64 + 1 {
+            let mut read = Vec::new();
+            loop {
+                let at = read.len() as u64;
+                let count = fake.request().read_body_part(at, most, |slice| read.extend_from_slice(slice)).unwrap();
+                prop_assert_eq!(count, most.min(whole.len() as u64 - at));
+                prop_assert_eq!(read.len() as u64, at + count);
+                if count == 0 {
+                    break;
+                }
+            }
+            prop_assert_eq!(&read, &whole);
+        }
     }
 
     /// A text takes the place of a part of the body, wherever that lies; and its length is said to be what it
