@@ -16,6 +16,8 @@ use Tollgate::Client;
 use Tollgate::Engine;
 use Tollgate::Metered;
 
+use Socket qw/IPPROTO_TCP TCP_NODELAY/;
+
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
@@ -116,6 +118,8 @@ my $request = post('/memory/v1/chat/completions', "$long!", $key);
 my $overtaken = 0;
 for (1 .. 20) {
 	my ($slow, $fast) = (connection(), connection());
+	# Or the last byte waits for what is before it to be acknowledged.
+	setsockopt $slow->{socket}, IPPROTO_TCP, TCP_NODELAY, 1 or die "Can't set an option: $!\n";
 	status($fast->ask(request('/fine'), head => 1)) == 204 or die "No answer\n";
 	$slow->send(substr $request, 0, -1);
 	# By then nginx has the rest.
