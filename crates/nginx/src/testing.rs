@@ -253,13 +253,14 @@ impl FakeRequest {
         unsafe { Request::from_raw(self.0) }
     }
 
-    /// Frees it, as nginx does: the cleanups of its pool run.
+    /// Frees it, as nginx does: the cleanups of the pool run when the request has none any more.
     pub(crate) fn free(mut self) {
         let r = self.raw();
         r.set_count(0);
+        let pool = std::mem::replace(&mut r.pool, null_mut());
         // SAFETY: the pool of the request, and its cleanups.
         unsafe {
-            let mut cleanup = std::mem::replace(&mut (*r.pool).cleanup, null_mut());
+            let mut cleanup = (*pool).cleanup;
             while let Some(entry) = cleanup.as_mut() {
                 if let Some(handler) = entry.handler {
                     handler(entry.data);

@@ -144,6 +144,11 @@ impl<'r, T: Types> Request<'r, T> {
 
     #[inline]
     fn here(self) -> *mut Attachment<T> {
+        // nginx takes the pool from a request that it frees, and only then runs the cleanups: of those that are
+        // older than ours, one may ask for a variable of ours when what is attached is gone.
+        if self.raw().pool.is_null() {
+            return std::ptr::null_mut();
+        }
         // SAFETY: nginx makes the array of contexts.
         unsafe { (*self.raw().ctx.add(T::registration().ctx_index())).cast() }
     }
@@ -153,8 +158,7 @@ impl<'r, T: Types> Request<'r, T> {
         if !here.is_null() {
             return here;
         }
-        // SAFETY: the list of cleanups of a live pool; an entry with our handler holds an attachment. (A
-        // request has none while nginx frees it.)
+        // SAFETY: the list of cleanups of a live pool; an entry with our handler holds an attachment.
         unsafe {
             let mut cleanup = match self.raw().pool.as_ref() {
                 Some(pool) => pool.cleanup,

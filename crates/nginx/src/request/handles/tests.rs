@@ -1,9 +1,12 @@
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
+use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add};
+
 use crate::guard::inside;
-use crate::request::Kept;
-use crate::testing::{alone, FakeRequest, Remembered, FINALIZED};
+use crate::request::{Kept, Request};
+use crate::testing::{alone, FakeRequest, Remembered, Tested, FINALIZED};
 
 fn with_state() -> FakeRequest {
     let mut fake = FakeRequest::new();
@@ -42,6 +45,44 @@ fn a_request_without_state_remembers_nothing_and_has_no_handles() {
     assert_eq!(r.keep(b"bytes"), Kept::EMPTY);
     assert!(r.in_flight().is_none());
     assert!(r.park().is_none());
+}
+
+/// A cleanup that asks for the state of the request at `data`, and puts there whether it got one.
+unsafe extern "C" fn ask_for_state(data: *mut c_void) {
+    // SAFETY: the test put it there; what it points at lives for ever.
+    unsafe {
+        let (r, has_state) = &mut *data.cast::<Asked>();
+        let r = Request::<Tested>::from_raw(*r);
+        *has_state = Some(r.state().is_some() || r.find_state().is_some());
+    }
+}
+
+type Asked = (*mut ngx_http_request_t, Option<bool>);
+
+fn add_cleanup(fake: &mut FakeRequest) -> *mut Asked {
+    let asked: *mut Asked = Box::leak(Box::new((std::ptr::from_mut(fake.raw()), None)));
+    // SAFETY: the pool of a test.
+    unsafe {
+        let cleanup = &mut *ngx_pool_cleanup_add(fake.raw().pool, 0);
+        cleanup.data = asked.cast();
+        cleanup.handler = Some(ask_for_state);
+    }
+    asked
+}
+
+#[test]
+fn cleanups_find_no_state_whether_it_is_dropped_or_about_to_be() {
+    let _alone = alone();
+    let mut fake = FakeRequest::new();
+    // The last one that is added runs first.
+    let after = add_cleanup(&mut fake);
+    fake.request().attach_state(|_| Remembered(Kept::EMPTY)).unwrap();
+    let before = add_cleanup(&mut fake);
+    assert!(fake.request().state().is_some());
+    fake.free();
+    // SAFETY: they live for ever.
+    let answers = unsafe { [(*before).1, (*after).1] };
+    assert_eq!(answers, [Some(false), Some(false)]);
 }
 
 #[test]
