@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 plan(skip_all => 'no /dev/full') unless -c '/dev/full';
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(32);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(35);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -152,9 +152,15 @@ for my $number (1, 2) {
 	poll { http_content(get('/failed')) >= $number };
 }
 cmp_ok(http_content(get('/failed')), '>=', 2, 'no file: files are looked at');
+# The limit goes for the memory that workers share, too.
+my $failed = http_content(get('/failed'));
+$t->write_file('keys.json', keys_file(map { { key => $_, client => 'acme', tier => 'open' } } qw/key later/));
+ok(poll { http_content(get('/failed')) > $failed }, 'no memory: keys are not taken over');
+is(status(get('/fine', 'X-API-Key: later')), 401, 'no memory: they are not in force');
 is(status(get('/fine', $key)), 200, 'no file: served');
 is(join(' ', workers($t)), $worker, 'no file: the worker lives');
 limit($worker, 'unlimited');
+ok(poll { status(get('/fine', 'X-API-Key: later')) == 200 }, 'no memory: they are when there is some, unchanged');
 ok(poll { get('/fine', $key); said(qr/the state "$dir\/state" is written again/) }, 'state: it works again');
 $t->write_file('keys.json', keys_file({ key => 'key', client => 'acme', tier => 'open' }));
 ok(poll { said(qr/"$dir\/status" is written again/) }, 'status: it works again');

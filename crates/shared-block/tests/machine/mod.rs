@@ -183,7 +183,8 @@ impl Kernel for Seat {
             Control::Used => 2,
             Control::Told => 3,
             Control::Looked => 4,
-            Control::Len(place) => 5 + place,
+            Control::Retry => 5,
+            Control::Len(place) => 6 + place,
         };
         &self.words[at]
     }
