@@ -143,7 +143,9 @@ impl<S: Source> Followed<S> {
             Ok((reading, is_new)) => guard((), || self.tell(&maker, reading, is_new, zone)),
             Err(LoadError::Unsettled) => return,
             // It was said when it was first tried.
-            Err(LoadError::NoMemory(_)) if is_retry => retry_at_ms = mono_ms().saturating_add(RETRY_MS),
+            Err(LoadError::NoMemory(_)) if is_retry => {
+                retry_at_ms = mono_ms().saturating_add(RETRY_MS);
+            }
             Err(error) => {
                 std::thread::sleep(SETTLES_WITHIN);
                 if Look::at(self.source.paths()).number != look.number {
