@@ -232,6 +232,8 @@ sub handed_on {
 sub upgrade {
 	my ($t) = @_;
 	my ($old) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	# Before it has workers, it takes a signal for one that it has seen to.
+	poll { workers($t) == 2 } or return;
 	# Until its parent has ended, nginx takes no notice.
 	poll { !is_child_of_nginx($old) } or return;
 	kill 'USR2', $old;

@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 plan(skip_all => 'no /dev/full') unless -c '/dev/full';
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(32);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->plan(35);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -96,6 +96,23 @@ for my $name (qw/limited rotated/) {
 
 ###############################################################################
 
+# Under a limit that is smaller than the zone, the zone is there all the same, for this nginx alone. That is
+# the first part, as the error log is to stay below the limit.
+
+my $conf = $t->read_file('nginx.conf');
+$t->write_file('nginx.conf', $conf =~ s/tollgate:1m/tollgate:8m/r);
+limit($$, 4 << 20);
+$t->run();
+limit($$, 'unlimited');
+ok(-e "$dir/nginx.pid", 'a zone beyond the limit: nginx starts');
+ok(poll { (status(get('/fine', $key)) // 0) == 200 }, 'a zone beyond the limit: served');
+open my $log, '<', "$dir/error.log" or die "Can't open error.log: $!\n";
+is(scalar(grep { /\[warn\].*tollgate_zone "tollgate" cannot be shared with a newer nginx.*ulimit -f/ } <$log>), 1,
+	'a zone beyond the limit: it is said');
+close $log;
+$t->stop();
+$t->write_file('nginx.conf', $conf);
+
 # nginx starts under a limit, and lives.
 
 limit($$, LIMIT);
@@ -141,7 +158,7 @@ is(scalar(grep { !/^\{.*"path":"\/rotated".*\}$/ } lines_from("$dir/rotated.log"
 # No file can be written at all: neither the state, nor the status, nor the error log.
 
 get('/fine', $key);
-audit_lines($t, 'fine.log', 1);
+audit_lines($t, 'fine.log', 2);
 my $state = -s "$dir/state" // 0;
 limit($worker, 1);
 my $begin = time();
@@ -152,9 +169,15 @@ for my $number (1, 2) {
 	poll { http_content(get('/failed')) >= $number };
 }
 cmp_ok(http_content(get('/failed')), '>=', 2, 'no file: files are looked at');
+# The limit goes for the memory that workers share, too.
+my $failed = http_content(get('/failed'));
+$t->write_file('keys.json', keys_file(map { { key => $_, client => 'acme', tier => 'open' } } qw/key later/));
+ok(poll { http_content(get('/failed')) > $failed }, 'no memory: keys are not taken over');
+is(status(get('/fine', 'X-API-Key: later')), 401, 'no memory: they are not in force');
 is(status(get('/fine', $key)), 200, 'no file: served');
 is(join(' ', workers($t)), $worker, 'no file: the worker lives');
 limit($worker, 'unlimited');
+ok(poll { status(get('/fine', 'X-API-Key: later')) == 200 }, 'no memory: they are when there is some, unchanged');
 ok(poll { get('/fine', $key); said(qr/the state "$dir\/state" is written again/) }, 'state: it works again');
 $t->write_file('keys.json', keys_file({ key => 'key', client => 'acme', tier => 'open' }));
 ok(poll { said(qr/"$dir\/status" is written again/) }, 'status: it works again');
@@ -182,19 +205,6 @@ for my $signal (qw/QUIT TERM/) {
 		"full, $signal: the number of lines");
 }
 is(scalar(@{[said(qr/lines of the audit log "$dir/)]}), 0, 'and none where all were written');
-
-# Under a limit that is smaller than the zone, the zone is there all the same, for this nginx alone.
-
-$t->stop() if -e "$dir/nginx.pid";
-$t->write_file('nginx.conf', $t->read_file('nginx.conf') =~ s/tollgate:1m/tollgate:8m/r);
-limit($$, 4 << 20);
-$t->run();
-limit($$, 'unlimited');
-ok(-e "$dir/nginx.pid", 'a zone beyond the limit: nginx starts');
-ok(poll { (status(get('/fine', $key)) // 0) == 200 }, 'a zone beyond the limit: served');
-open my $log, '<', "$dir/error.log" or die "Can't open error.log: $!\n";
-is(scalar(grep { /\[warn\].*tollgate_zone "tollgate" cannot be shared with a newer nginx.*ulimit -f/ } <$log>), 1,
-	'a zone beyond the limit: it is said');
 
 ###############################################################################
 

@@ -31,6 +31,11 @@ const TICK_MS: u64 = 200;
 /// Turns that an old process leaves to newer ones before it writes the state itself.
 const LEAVES_TURNS: u32 = 10;
 
+/// Turns for which an old process writes, until it sees whether a newer one is there to do so; and turns
+/// that it then leaves to that one.
+const WRITES_TURNS: u32 = 25;
+const GIVES_WAY_TURNS: u32 = 3;
+
 /// Turns after which a process whose zone has a successor tries whether that one is gone.
 const TRIES_AGAIN_TURNS: u32 = 10;
 
@@ -47,7 +52,8 @@ struct Upkeep {
     me: Process,
     state: Option<Arc<StateFile>>,
     writer: Option<Writer>,
-    /// Turns since the process is an old one, which takes no new connections.
+    /// Turns since the process is an old one, which takes no new connections, and since its writer has
+    /// ended.
     exiting: u32,
     /// Turns for which it leaves the state to others, as they have a newer zone or it can't be written.
     pause: u32,
@@ -168,7 +174,7 @@ impl Upkeep {
         }
         if let Some(writer) = self.writer.take_if(|writer| writer.has_ended()) {
             match writer.end() {
-                Ok(End::Done) => {}
+                Ok(End::Done) => self.leave_to_others(),
                 Ok(End::Busy) => self.pause = TRIES_AGAIN_TURNS,
                 Ok(End::Superseded) => (self.superseded, self.pause) = (true, TRIES_AGAIN_TURNS),
                 Err(error) => self.fail(&error),
@@ -180,8 +186,10 @@ impl Upkeep {
             }
             match self.exiting {
                 // The state is that of the newest configuration, whose workers take over. Only if there
-                // are none, as nginx is to end, an old one goes on with it.
+                // are none, as nginx is to end, an old one goes on with it. One that came too late gets
+                // its turn.
                 1 => writer.stop(),
+                turns if turns >= LEAVES_TURNS + WRITES_TURNS => writer.stop(),
                 _ if !marks.is_written() => writer.nudge(),
                 _ => {}
             }
@@ -202,6 +210,16 @@ impl Upkeep {
             Ok(writer) => self.writer = Some(writer),
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// The writer has ended as it was told to. Newer processes, which look once in a turn, have some time
+    /// from now on to take over, however long the last write took.
+    fn leave_to_others(&mut self) {
+        self.exiting = match self.exiting {
+            0 => 0,
+            turns if turns >= LEAVES_TURNS + WRITES_TURNS => LEAVES_TURNS - GIVES_WAY_TURNS,
+            _ => 1,
+        };
     }
 
     fn fail(&mut self, error: &StateError) {

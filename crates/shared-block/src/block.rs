@@ -59,6 +59,13 @@ impl SharedBlock {
         self.0.is_turn(now_ms, interval_ms)
     }
 
+    /// When what was looked at is to be tried again, in milliseconds on the monotonic clock; 0: it needn't
+    /// be.
+    #[must_use]
+    pub fn retry_at_ms(&self) -> u64 {
+        self.0.retry_at_ms()
+    }
+
     /// Whether there is memory of blocks that are not in force any more.
     #[must_use]
     pub fn is_untidy(&self) -> bool {
@@ -100,6 +107,11 @@ impl Maker<'_> {
     /// Remembers what was looked at, whatever came of it.
     pub fn set_seen(&self, seen: u64) {
         self.of.0.set_seen(&self.claim, seen);
+    }
+
+    /// Remembers when to try again, whoever does; 0: never.
+    pub fn set_retry_at_ms(&self, at_ms: u64) {
+        self.of.0.set_retry_at_ms(&self.claim, at_ms);
     }
 
     /// A number that is the callers', the same for all processes.

@@ -73,6 +73,7 @@ impl Kernel for Linux {
             Control::Used => 2,
             Control::Told => 3,
             Control::Looked => 4,
+            Control::Retry => 5,
             Control::Len(place) => place.min(MAX_PLACES) + 8,
         };
         // SAFETY: the page has 512 such words, which began as zeros, and is mapped as long as the value

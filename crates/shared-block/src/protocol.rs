@@ -34,6 +34,8 @@ pub enum Control {
     Told,
     /// When somebody looked last; see [`Protocol::is_turn`].
     Looked,
+    /// When to try again; see [`Protocol::retry_at_ms`].
+    Retry,
     /// The length of the block in a place, in bytes.
     Len(usize),
 }
@@ -235,6 +237,18 @@ impl<K: Kernel> Protocol<K> {
             && word.swap_from(last, now_ms, Ordering::Relaxed)
     }
 
+    /// When what was looked at is to be tried again, on the monotonic clock; 0: it needn't be.
+    pub fn retry_at_ms(&self) -> u64 {
+        self.word(Control::Retry).load(Ordering::Acquire)
+    }
+
+    /// Remembers when to try again.
+    pub fn set_retry_at_ms(&self, claim: &Claim, at_ms: u64) {
+        if self.is_ours(claim) {
+            self.word(Control::Retry).store(at_ms, Ordering::Release);
+        }
+    }
+
     /// Whether there is memory of blocks that are not in force.
     pub fn is_untidy(&self) -> bool {
         let in_force = self.current().map_or(0, |current| bit(current.place()));
@@ -263,7 +277,7 @@ impl<K: Kernel> Protocol<K> {
         let stamp = self.current().ok_or(io::ErrorKind::NotFound)?;
         let place = stamp.place();
         // That is never the place that a maker of ours writes to, whose lock would be given away here: such
-        // a place comes into force while its lock is taken back, see `end`.
+        // a place comes into force after its lock was taken back, see `end`.
         let generation = held.generation;
         let count = held.readers.get_mut(place).ok_or(io::ErrorKind::InvalidData)?;
         let is_first = *count == 0;
@@ -403,14 +417,15 @@ impl<K: Kernel> Protocol<K> {
     /// The place is written. `next`: the block in it is in force from now on.
     fn end(&self, place: usize, next: Option<Stamp>) {
         // At once, for the threads of this process: the lock that is taken back here must not be that of
-        // one that reads the new block.
+        // one that reads the new block. And before the block is in force, as readers would have to wait for
+        // the lock: whoever has the claim is the only one who writes to a place without it.
         let is_late = self.held(|_| {
-            if let Some(next) = next {
-                self.word(Control::Current).store(next.0, Ordering::Release);
-            }
             let is_late = self.0.is_planted(Mistake::UnlockedLate);
             if !is_late {
                 self.0.lock(Byte::Place(place), Lock::Unlock);
+            }
+            if let Some(next) = next {
+                self.word(Control::Current).store(next.0, Ordering::Release);
             }
             is_late
         });

@@ -12,13 +12,17 @@ use tollgate_core::status::{digest, message, Failure, SetState};
 
 use super::files::{blindness, read, Look, NEVER_SEEN};
 use super::{next_id, Content, Due, Generation, LoadError, Remark, Report, Source, Watched};
-use crate::clock::wall_ms;
+use crate::clock::{mono_now, wall_ms};
 use nginx::guard::guard;
 use nginx::log::{cycle_error, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
 const SETTLES_WITHIN: Duration = Duration::from_millis(100);
+
+/// How long nobody tries again to take over files for which there was no memory. Nothing tells that there is
+/// some, and to read large files takes its time.
+const RETRY_MS: u64 = 5000;
 
 /// How many entries of a file the error log names; the status file has more.
 const TOLD: usize = 5;
@@ -118,9 +122,12 @@ impl<S: Source> Followed<S> {
     /// Reads what has changed, unless another worker does.
     fn lead(&self, look: Look, zone: &Zone<'_>) {
         let Some(maker) = self.block.make() else { return };
-        if self.block.seen() == look.number || look.is_fresh {
+        let is_seen = self.block.seen() == look.number;
+        let is_retry = is_seen && self.is_retry_due(mono_ms());
+        if is_seen && !is_retry || look.is_fresh {
             return;
         }
+        let mut retry_at_ms = 0;
         // A bug with what these files hold is come by once, and not ten times a second.
         let bug = LoadError::Bug { paths: self.source.paths().join("\", \"") };
         let mut digests = Vec::new();
@@ -135,6 +142,10 @@ impl<S: Source> Followed<S> {
             // Whoever dies before the end is followed by one who does all of it again.
             Ok((reading, is_new)) => guard((), || self.tell(&maker, reading, is_new, zone)),
             Err(LoadError::Unsettled) => return,
+            // It was said when it was first tried.
+            Err(LoadError::NoMemory(_)) if is_retry => {
+                retry_at_ms = mono_ms().saturating_add(RETRY_MS);
+            }
             Err(error) => {
                 std::thread::sleep(SETTLES_WITHIN);
                 if Look::at(self.source.paths()).number != look.number {
@@ -145,9 +156,19 @@ impl<S: Source> Followed<S> {
                 let failure =
                     Failure { at_ms: wall_ms(), digests, error: message(&error.to_string()) };
                 self.write_state(|before| SetState { failure: Some(failure), ..before });
+                if matches!(error, LoadError::NoMemory(_)) {
+                    retry_at_ms = mono_ms().saturating_add(RETRY_MS);
+                }
             }
         }
+        maker.set_retry_at_ms(retry_at_ms);
         maker.set_seen(look.number);
+    }
+
+    /// Whether files that were seen are to be tried again now, as there was no memory for them.
+    fn is_retry_due(&self, now_ms: u64) -> bool {
+        let at_ms = self.block.retry_at_ms();
+        at_ms > 0 && now_ms >= at_ms
     }
 
     /// Says what was taken, and what of it is not in force: in the error log once, until that changes.
@@ -238,7 +259,7 @@ impl<S: Source> Watched for Followed<S> {
         // Whatever is locked is being worked on.
         let is_behind = self.mapped.try_lock().is_none_or(|mapped| *mapped != self.block.current())
             || self.retired.try_lock().is_none_or(|retired| !retired.is_empty());
-        if is_behind || self.block.is_untidy() {
+        if is_behind || self.block.is_untidy() || self.is_retry_due(now_ms) {
             return Due::Now;
         }
         // Who has seen a change that is too recent looks again, whoever's turn it is.
@@ -261,7 +282,7 @@ impl<S: Source> Watched for Followed<S> {
         let retired = std::mem::take(&mut *self.retired.lock());
         drop(retired);
         let look = Look::at(self.source.paths());
-        if look.number != self.block.seen() {
+        if look.number != self.block.seen() || self.is_retry_due(mono_ms()) {
             self.lead(look, zone);
         }
         match self.follow() {
@@ -277,6 +298,10 @@ impl<S: Source> Watched for Followed<S> {
             maker.clean();
         }
     }
+}
+
+fn mono_ms() -> u64 {
+    mono_now().0 / 1_000_000
 }
 
 /// A number that changes with what is to be told.

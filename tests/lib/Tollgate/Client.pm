@@ -140,7 +140,8 @@ sub connections_to_workers {
 	my %connections;
 	poll {
 		my $connection = connection();
-		my ($pid) = $connection->ask(request('/pid')) =~ /(\d+)\s*$/;
+		# One that an old worker did not accept any more is closed.
+		my ($pid) = ($connection->ask(request('/pid')) // '') =~ /(\d+)\s*$/ or return 0;
 		my $own = $connections{$pid} //= [];
 		push @$own, $connection if @$own < $count;
 		$workers == grep { @$_ == $count } values %connections;

@@ -65,7 +65,7 @@ unsafe impl Send for Machine {}
 impl Machine {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            words: (0..5 + PLACES).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..6 + PLACES).map(|_| AtomicU64::new(0)).collect(),
             cells: std::array::from_fn(|_| UnsafeCell::new(0)),
             locks: Mutex::new(std::array::from_fn(|_| Vec::new())),
         })
@@ -183,7 +183,8 @@ impl Kernel for Seat {
             Control::Used => 2,
             Control::Told => 3,
             Control::Looked => 4,
-            Control::Len(place) => 5 + place,
+            Control::Retry => 5,
+            Control::Len(place) => 6 + place,
         };
         &self.words[at]
     }
@@ -248,7 +249,7 @@ pub(crate) struct Process(Arc<Protocol<Seat>>);
 
 impl Process {
     pub(crate) fn of(machine: &Arc<Machine>, id: u32) -> Self {
-        let words = (0..5 + PLACES).map(|at| Mortal { machine: machine.clone(), at }).collect();
+        let words = (0..6 + PLACES).map(|at| Mortal { machine: machine.clone(), at }).collect();
         let held = Mutex::new(Held::default());
         Self(Arc::new(Protocol::new(Seat { machine: machine.clone(), id, held, words })))
     }
