@@ -19,20 +19,42 @@ pub(super) struct Run {
 
 /// The run that `bytes` begin with. Whether it is ASCII and has no control characters is looked at only in
 /// what is `checked`.
-#[inline]
+#[inline(always)]
 pub(super) fn run(bytes: &[u8], checked: bool) -> Run {
-    let mut at = 0;
+    // Most keys end here.
+    match bytes.split_first_chunk() {
+        Some((lanes, rest)) => match run_in(lanes, checked) {
+            Some((len, end)) if !checked || end.is_ascii() => {
+                Run { len, end: Some(end), is_ascii: true }
+            }
+            Some(_) => mixed_run(bytes, 0),
+            None => long_run(rest, Lanes::LEN, checked),
+        },
+        None => last(bytes, 0, true, checked),
+    }
+}
+
+/// What ends a run in these bytes, or is the first that is no ASCII; and what is before it.
+#[inline(always)]
+fn run_in(bytes: &[u8; Lanes::LEN], checked: bool) -> Option<(usize, u8)> {
+    let lanes = Lanes::of(bytes);
+    let ends = if checked { lanes.specials().mask() } else { lanes.ends_run(false) };
+    let len = first(ends);
+    Some((len, *bytes.get(len)?))
+}
+
+/// The run goes on, behind so many bytes.
+#[inline(never)]
+fn long_run(bytes: &[u8], before: usize, checked: bool) -> Run {
+    let mut at = before;
     let mut rest = bytes;
     while let Some((lanes, after)) = rest.split_first_chunk() {
-        let lanes = Lanes::of(lanes);
-        let ends = if checked { lanes.specials().mask() } else { lanes.ends_run(false) };
-        if ends != 0 {
-            let len = first(ends);
-            let end = rest.get(len).copied();
-            if checked && end.is_some_and(|byte| !byte.is_ascii()) {
-                return mixed_run(rest, at);
+        match run_in(lanes, checked) {
+            Some((len, end)) if !checked || end.is_ascii() => {
+                return Run { len: at + len, end: Some(end), is_ascii: true };
             }
-            return Run { len: at + len, end, is_ascii: true };
+            Some(_) => return mixed_run(rest, at),
+            None => {}
         }
         at += Lanes::LEN;
         rest = after;
@@ -113,26 +135,23 @@ pub(super) struct Passed {
 pub(super) fn pass(bytes: &[u8], room: usize) -> Passed {
     let (mut at, mut escapes) = (0, 0);
     while at - escapes + BLOCK <= room {
-        let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+        let rest = bytes.get(at..).unwrap_or_default();
+        // An escape may take one byte from behind the block.
+        let Some(window) = rest.first_chunk::<{ BLOCK + 1 }>() else { break };
+        let Some(block) = window.first_chunk() else { break };
         let mut specials = specials(block);
-        if specials == 0 {
-            at += BLOCK;
-            continue;
-        }
-        // The byte that the last escape takes from behind the block.
-        let mut beyond = 0;
+        let mut end = BLOCK;
         while specials != 0 {
-            let found = at + position(specials);
-            match bytes.get(found..) {
-                Some([b'\\', byte, ..]) if is_simple(*byte) => {}
-                _ => return Passed { len: found, text: found - escapes },
+            let found = position(specials);
+            match (window.get(found), window.get(found + 1)) {
+                (Some(b'\\'), Some(byte)) if is_simple(*byte) => {}
+                _ => return Passed { len: at + found, text: at + found - escapes },
             }
             escapes += 1;
-            let lowest = specials & specials.wrapping_neg();
-            specials &= !(lowest | lowest << 1);
-            beyond = usize::from(lowest >> (BLOCK - 1) != 0);
+            specials &= !(specials & specials.wrapping_neg()).wrapping_mul(3);
+            end = end.max(found + 2);
         }
-        at += BLOCK + beyond;
+        at += end;
     }
     pass_near(bytes, room, at, escapes)
 }
@@ -216,14 +235,15 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Where the lowest bit is.
+/// Where the lowest bit is. 32, if there is none.
 fn first(mask: u32) -> usize {
     usize::try_from(mask.trailing_zeros()).unwrap_or(0)
 }
 
+/// The same of 64 bits, one of which is set.
 #[inline(always)]
 fn position(mask: u64) -> usize {
-    usize::try_from(mask.trailing_zeros()).unwrap_or(0)
+    usize::try_from(mask.trailing_zeros()).unwrap_or(0) & (BLOCK - 1)
 }
 
 /// Whole numbers with a comma behind each.

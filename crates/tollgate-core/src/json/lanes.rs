@@ -23,11 +23,11 @@ impl Lanes {
     /// Those of a string that are not plain: a quote, a backslash, a control character, or no ASCII.
     #[inline(always)]
     pub(crate) fn specials(self) -> Specials {
-        // As numbers with a sign, those that are no ASCII are below the control characters.
-        let bytes = self.signed();
-        let quote = bytes.simd_eq(i8x16::splat(b'"'.cast_signed()));
-        let backslash = bytes.simd_eq(i8x16::splat(b'\\'.cast_signed()));
-        Specials(bytes.simd_lt(i8x16::splat(0x20)) | quote | backslash)
+        // As numbers with a sign, those that are no ASCII are below the control characters; and with
+        // this bit turned, a quote is next to them, where a blank was.
+        let turned = Self(self.0 ^ u8x16::splat(b'"' ^ b' ')).signed();
+        let backslash = self.signed().simd_eq(i8x16::splat(b'\\'.cast_signed()));
+        Specials(turned.simd_lt(i8x16::splat(0x21)) | backslash)
     }
 
     /// Those that end a run of a string: a quote, a backslash and, if they count, a control character.
