@@ -19,30 +19,70 @@ pub(super) struct Run {
 
 /// The run that `bytes` begin with. Whether it is ASCII and has no control characters is looked at only in
 /// what is `checked`.
-#[inline]
+#[inline(always)]
 pub(super) fn run(bytes: &[u8], checked: bool) -> Run {
-    let (mut at, mut not_ascii) = (0, 0);
+    // Most keys end here.
+    match bytes.split_first_chunk() {
+        Some((lanes, rest)) => match run_in(lanes, checked) {
+            Some((len, end)) if !checked || end.is_ascii() => {
+                Run { len, end: Some(end), is_ascii: true }
+            }
+            Some(_) => mixed_run(bytes, 0),
+            None => long_run(rest, Lanes::LEN, checked),
+        },
+        None => last(bytes, 0, true, checked),
+    }
+}
+
+/// What ends a run in these bytes, or is the first that is no ASCII; and what is before it.
+#[inline(always)]
+fn run_in(bytes: &[u8; Lanes::LEN], checked: bool) -> Option<(usize, u8)> {
+    let lanes = Lanes::of(bytes);
+    let ends = if checked { lanes.specials().mask() } else { lanes.ends_run(false) };
+    let len = first(ends);
+    Some((len, *bytes.get(len)?))
+}
+
+/// The run goes on, behind so many bytes.
+#[inline(never)]
+fn long_run(bytes: &[u8], before: usize, checked: bool) -> Run {
+    let mut at = before;
     let mut rest = bytes;
     while let Some((lanes, after)) = rest.split_first_chunk() {
-        let lanes = Lanes::of(lanes);
-        let ends = lanes.ends_run(checked);
-        if ends != 0 {
-            let len = first(ends);
-            if checked {
-                not_ascii |= lanes.not_ascii() & (ends ^ (ends - 1)) >> 1;
+        match run_in(lanes, checked) {
+            Some((len, end)) if !checked || end.is_ascii() => {
+                return Run { len: at + len, end: Some(end), is_ascii: true };
             }
-            return Run { len: at + len, end: rest.get(len).copied(), is_ascii: not_ascii == 0 };
-        }
-        if checked {
-            not_ascii |= lanes.not_ascii();
+            Some(_) => return mixed_run(rest, at),
+            None => {}
         }
         at += Lanes::LEN;
         rest = after;
         if at == NEAR {
-            return far(rest, at, not_ascii == 0, checked);
+            return far(rest, at, true, checked);
         }
     }
-    last(rest, at, not_ascii == 0, checked)
+    last(rest, at, true, checked)
+}
+
+/// The same, of what is not all ASCII. So many bytes are before `bytes`.
+#[inline(never)]
+fn mixed_run(bytes: &[u8], before: usize) -> Run {
+    let mut at = before;
+    let mut rest = bytes;
+    while let Some((lanes, after)) = rest.split_first_chunk() {
+        let ends = Lanes::of(lanes).ends_run(true);
+        if ends != 0 {
+            let len = first(ends);
+            return Run { len: at + len, end: rest.get(len).copied(), is_ascii: false };
+        }
+        at += Lanes::LEN;
+        rest = after;
+        if at >= NEAR {
+            return far(rest, at, false, true);
+        }
+    }
+    last(rest, at, false, true)
 }
 
 /// The run goes on for long.
@@ -91,20 +131,45 @@ pub(super) struct Passed {
 
 /// How much of a string is ASCII without control characters, with escapes that stand for one byte: at most
 /// `room` bytes of text, and not to the end of a slice.
+#[inline]
 pub(super) fn pass(bytes: &[u8], room: usize) -> Passed {
     let (mut at, mut escapes) = (0, 0);
+    while at - escapes + BLOCK <= room {
+        let rest = bytes.get(at..).unwrap_or_default();
+        // An escape may take one byte from behind the block.
+        let Some(window) = rest.first_chunk::<{ BLOCK + 1 }>() else { break };
+        let Some(block) = window.first_chunk() else { break };
+        let mut specials = specials(block);
+        let mut end = BLOCK;
+        while specials != 0 {
+            let found = position(specials);
+            match (window.get(found), window.get(found + 1)) {
+                (Some(b'\\'), Some(byte)) if is_simple(*byte) => {}
+                _ => return Passed { len: at + found, text: at + found - escapes },
+            }
+            escapes += 1;
+            specials &= !(specials & specials.wrapping_neg()).wrapping_mul(3);
+            end = end.max(found + 2);
+        }
+        at += end;
+    }
+    pass_near(bytes, room, at, escapes)
+}
+
+/// The same behind what is passed over already, where less than a block may follow.
+fn pass_near(bytes: &[u8], room: usize, at: usize, escapes: usize) -> Passed {
+    let (mut at, mut escapes) = (at, escapes);
     while at - escapes + Lanes::LEN <= room {
         let Some(lanes) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
-        let lanes = Lanes::of(lanes);
-        let ends = lanes.ends_run(true) | lanes.not_ascii();
-        if ends == 0 {
+        let specials = Lanes::of(lanes).specials().mask();
+        if specials == 0 {
             at += Lanes::LEN;
             continue;
         }
-        at += first(ends);
+        at += first(specials);
         let mut is_passed = false;
         while let Some([b'\\', byte]) = bytes.get(at..at + 2) {
-            if simple(*byte).is_none() || at - escapes >= room {
+            if !is_simple(*byte) || at - escapes >= room {
                 break;
             }
             (at, escapes, is_passed) = (at + 2, escapes + 1, true);
@@ -114,6 +179,20 @@ pub(super) fn pass(bytes: &[u8], room: usize) -> Passed {
         }
     }
     Passed { len: at, text: at - escapes }
+}
+
+/// Which bytes of a block are not plain.
+#[inline(always)]
+fn specials(block: &[u8; BLOCK]) -> u64 {
+    let (chunks, _) = block.as_chunks::<{ Lanes::LEN }>();
+    let all = |chunk| Lanes::of(chunk).specials();
+    let [a, b, c, d] = chunks else { return u64::MAX };
+    let (a, b, c, d) = (all(a), all(b), all(c), all(d));
+    if a.or(b).or(c.or(d)).mask() == 0 {
+        return 0;
+    }
+    let (low, high) = (a.mask() | b.mask() << Lanes::LEN, c.mask() | d.mask() << Lanes::LEN);
+    u64::from(low) | u64::from(high) << (2 * Lanes::LEN)
 }
 
 /// Where the first quote or bracket (of either kind) is.
@@ -156,9 +235,15 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Where the lowest bit is.
+/// Where the lowest bit is. 32, if there is none.
 fn first(mask: u32) -> usize {
     usize::try_from(mask.trailing_zeros()).unwrap_or(0)
+}
+
+/// The same of 64 bits, one of which is set.
+#[inline(always)]
+fn position(mask: u64) -> usize {
+    usize::try_from(mask.trailing_zeros()).unwrap_or(0) & (BLOCK - 1)
 }
 
 /// Whole numbers with a comma behind each.
@@ -230,7 +315,7 @@ fn long_runs(mask: u64) -> u64 {
 
 /// What the byte behind a backslash stands for, if that is one byte.
 #[inline]
-pub(super) fn simple(byte: u8) -> Option<u8> {
+pub(super) const fn simple(byte: u8) -> Option<u8> {
     Some(match byte {
         b'"' | b'\\' | b'/' => byte,
         b'n' => b'\n',
@@ -240,6 +325,25 @@ pub(super) fn simple(byte: u8) -> Option<u8> {
         b'f' => 12,
         _ => return None,
     })
+}
+
+/// Whether that is so, without a branch for each of them.
+#[inline(always)]
+fn is_simple(byte: u8) -> bool {
+    SIMPLE.get(usize::from(byte)).is_some_and(|is| *is)
+}
+
+static SIMPLE: [bool; 256] = all_simple();
+
+#[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)] // Below 256.
+const fn all_simple() -> [bool; 256] {
+    let mut all = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        all[byte] = simple(byte as u8).is_some();
+        byte += 1;
+    }
+    all
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
                     _ => return Err(Fault::Syntax),
                 },
                 State::AfterValue => match byte {
-                    b',' => self.next_in_container(at, reader)?,
+                    b',' => self.next_in_container(bytes, at, reader)?,
                     b']' | b'}' => self.end_container(byte, at, reader)?,
                     _ if is_blank(byte) => skip_blanks(bytes, at),
                     _ => return Err(Fault::Syntax),
@@ -261,6 +261,7 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
     #[inline]
     fn next_in_container<R: Reader<Place = P>>(
         &mut self,
+        bytes: &[u8],
         at: usize,
         reader: &mut R,
     ) -> Result<usize, Fault> {
@@ -272,7 +273,7 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
             }
             None => return Err(Fault::Syntax),
         }
-        Ok(at + 1)
+        Ok(behind_blank(bytes, at + 1))
     }
 
     #[inline]
@@ -326,6 +327,12 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
         }
         bytes.len()
     }
+}
+
+/// `at`, or behind the blank that is there: most writers put one behind each comma and colon.
+#[inline]
+pub(super) fn behind_blank(bytes: &[u8], at: usize) -> usize {
+    at + usize::from(bytes.get(at) == Some(&b' '))
 }
 
 #[inline]

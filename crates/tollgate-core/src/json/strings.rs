@@ -2,7 +2,7 @@
 
 use super::escapes::Escape;
 use super::find::{self, simple, Run};
-use super::scanner::{Scanner, State};
+use super::scanner::{behind_blank, Scanner, State};
 use super::text::JsonString;
 use super::{Container, Fault, Reader};
 
@@ -163,7 +163,7 @@ impl<P: Copy, const DEPTH: usize> Scanner<P, DEPTH> {
             return match bytes.get(at) {
                 Some(b':') => {
                     self.state = State::Value;
-                    Ok(at + 1)
+                    Ok(behind_blank(bytes, at + 1))
                 }
                 _ => Ok(at),
             };

@@ -66,6 +66,35 @@ impl Sampler {
         }
     }
 
+    /// The same, and one byte more.
+    #[inline]
+    pub fn add_part_and(&mut self, part: &[u8], byte: u8) {
+        let len = part.len() + 1;
+        if self.pass(len) || self.fill_block(part, byte) {
+            return;
+        }
+        self.add_slowly(part);
+        self.add_part(&[byte]);
+    }
+
+    /// Puts these into the block at hand, if more than that is missing to fill it.
+    fn fill_block(&mut self, part: &[u8], byte: u8) -> bool {
+        let end = self.filled + part.len();
+        let is_whole = self.looked_at < WHOLE;
+        let looked_at = self.looked_at + if is_whole { part.len() + 1 } else { 0 };
+        if end + 1 >= BLOCK || (is_whole && looked_at >= WHOLE) || self.passes > 0 {
+            return false;
+        }
+        let Some([room @ .., last]) = self.block.get_mut(self.filled..=end) else { return false };
+        if room.len() != part.len() {
+            return false;
+        }
+        room.copy_from_slice(part);
+        *last = byte;
+        (self.filled, self.looked_at) = (end + 1, looked_at);
+        true
+    }
+
     /// Adds so many bytes, if none of them is looked at: nearly all of a long text.
     #[inline]
     pub fn pass(&mut self, bytes: usize) -> bool {

@@ -258,6 +258,10 @@ impl Counts {
             (Counted::MoreMarks, more_marks),
             (Counted::Blank, breaks | space & behind(blank, after_blank)),
         ] {
+            // Most blocks have only some of these; a processor may have no instruction that counts bits.
+            if bytes == 0 {
+                continue;
+            }
             if let Some(count) = self.found.get_mut(counted as usize) {
                 *count = count.wrapping_add(bytes.count_ones());
             }
@@ -309,21 +313,28 @@ impl Block {
     const LEN: usize = 4 * Lanes::LEN;
 
     fn of(bytes: &[u8; Self::LEN]) -> Option<Self> {
-        let mut block = Self { small: 0, capital: 0, digit: 0, space: 0, breaks: 0 };
-        let mut not_ascii = 0;
         let (chunks, _) = bytes.as_chunks::<{ Lanes::LEN }>();
-        for chunk in chunks.iter().rev() {
-            let lanes = Lanes::of(chunk);
-            let push = |mask: &mut u64, lanes: u32| *mask = *mask << Lanes::LEN | u64::from(lanes);
-            push(&mut block.small, lanes.within(b'a', b'z'));
-            push(&mut block.capital, lanes.within(b'A', b'Z'));
-            push(&mut block.digit, lanes.within(b'0', b'9'));
-            push(&mut block.space, lanes.is(b' '));
-            push(&mut block.breaks, lanes.within(0, 0x1f) | lanes.is(0x7f));
-            not_ascii |= lanes.not_ascii();
+        let [a, b, c, d] = chunks else { return None };
+        let lanes = [Lanes::of(a), Lanes::of(b), Lanes::of(c), Lanes::of(d)];
+        let [a, b, c, d] = lanes;
+        if a.or(b).or(c.or(d)).not_ascii() != 0 {
+            return None;
         }
-        (not_ascii == 0).then_some(block)
+        Some(Self {
+            small: mask(lanes, |lanes| lanes.within(b'a', b'z')),
+            capital: mask(lanes, |lanes| lanes.within(b'A', b'Z')),
+            digit: mask(lanes, |lanes| lanes.within(b'0', b'9')),
+            space: mask(lanes, |lanes| lanes.is(b' ')),
+            breaks: mask(lanes, Lanes::controls_or_not_ascii),
+        })
     }
+}
+
+#[inline(always)]
+fn mask(lanes: [Lanes; 4], of: impl Fn(Lanes) -> u32) -> u64 {
+    let [a, b, c, d] = lanes.map(of);
+    let (low, high) = (a | b << Lanes::LEN, c | d << Lanes::LEN);
+    u64::from(low) | u64::from(high) << (2 * Lanes::LEN)
 }
 
 impl Before {

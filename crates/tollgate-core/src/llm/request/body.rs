@@ -51,6 +51,8 @@ pub(super) struct Body {
     /// Where the body's first member begins.
     pub(super) open: usize,
     pub(super) stream_options: Option<StreamOptions>,
+    /// The name of the flag in it that is being read.
+    pub(super) flag: &'static str,
     /// `stream_options`, while they are read.
     pub(super) options: Option<Options>,
 }
@@ -81,6 +83,7 @@ impl Body {
             present: Vec::new(),
             open: 0,
             stream_options: None,
+            flag: "",
             options: None,
         }
     }

@@ -120,10 +120,7 @@ impl Measure {
     #[inline]
     pub(super) fn text_and(&mut self, place: Place, part: &[u8], character: u8) {
         if place.is_text() {
-            if !self.parts.pass(part.len() + 1) {
-                self.parts.add_part(part);
-                self.parts.add_part(&[character]);
-            }
+            self.parts.add_part_and(part, character);
             self.add_bytes(part.len() + 1);
         }
     }

@@ -19,7 +19,7 @@ pub(super) enum At {
     Background,
     StreamOptions,
     /// A member of these that matters.
-    Flag(&'static str),
+    Flag,
     /// What multiplies the answers, among the members of what.
     Choices(Holder),
     Bound,
@@ -58,7 +58,10 @@ impl Reader for Body {
                 let options = self.options.get_or_insert_default();
                 options.has_member();
                 match name {
-                    Ok(Some(name)) => At::Flag(name),
+                    Ok(Some(name)) => {
+                        self.flag = name;
+                        At::Flag
+                    }
                     Ok(None) => At::Walk(Place::Skip),
                     Err(error) => {
                         options.refuse(error);
@@ -77,7 +80,7 @@ impl Reader for Body {
 
     fn begin(&mut self, place: At, container: Container, at: usize) -> Result<At, Stop> {
         match (place, container) {
-            (At::Walk(_) | At::Refused | At::StreamOptions | At::Flag(_), _) => {}
+            (At::Walk(_) | At::Refused | At::StreamOptions | At::Flag, _) => {}
             (At::Body | At::Settings, Container::Object) => {}
             (At::Settings, Container::Array) if self.endpoint == Endpoint::SglangGenerate => {}
             _ => return Err(self.refuse_value()),
@@ -102,8 +105,8 @@ impl Reader for Body {
                 self.options = Some(Options::new(at + 1));
                 At::StreamOptions
             }
-            (At::StreamOptions | At::Flag(_), _) => {
-                let name = if let At::Flag(name) = place { name } else { "stream_options" };
+            (At::StreamOptions | At::Flag, _) => {
+                let name = if place == At::Flag { self.flag } else { "stream_options" };
                 self.options.get_or_insert_default().refuse(RequestError::BadValue(name));
                 At::Refused
             }
@@ -129,7 +132,7 @@ impl Reader for Body {
                 let name = std::mem::take(&mut self.name);
                 self.set_model(string.plain.unwrap_or(&name))?;
             }
-            At::Flag(name) => self.refuse_option(name),
+            At::Flag => self.refuse_option(self.flag),
             At::StreamOptions => self.refuse_option("stream_options"),
             At::Refused => {}
             _ => return Err(self.refuse_value()),
@@ -143,7 +146,7 @@ impl Reader for Body {
     fn scalar(&mut self, place: At, scalar: Scalar, at: usize) -> Result<(), Stop> {
         if scalar == Scalar::Other {
             match (&mut self.options, place) {
-                (_, At::Flag(_) | At::StreamOptions | At::Refused) => {}
+                (_, At::Flag | At::StreamOptions | At::Refused) => {}
                 (Some(options), _) => options.refuse(RequestError::NotJson),
                 (None, _) => return Err(self.refuse(RequestError::NotJson)),
             }
@@ -159,8 +162,8 @@ impl Reader for Body {
                 self.stream_options = Some(StreamOptions::Null { at });
             }
             (At::StreamOptions, _) => self.refuse_option("stream_options"),
-            (At::Flag(name), _) => {
-                self.options.get_or_insert_default().flag(name, scalar, at);
+            (At::Flag, _) => {
+                self.options.get_or_insert_default().flag(self.flag, scalar, at);
             }
             (At::Choices(holder), _) => self.add_choices(holder, scalar)?,
             (At::Bound, _) => self.add_bound(scalar)?,
