@@ -110,14 +110,21 @@ sub rests {
 # The thread that has the right to write, as a folder of proc; several may try to get it.
 sub writer {
 	my ($t) = @_;
-	my $lock = (stat "$path.lock")[1] // return '';
-	open my $locks, '<', '/proc/locks' or return '';
-	my ($pid) = map { /FLOCK +\S+ +WRITE (\d+) \S+:$lock / ? $1 : () } <$locks> or return '';
-	for my $comm (glob "/proc/$pid/task/*/comm") {
-		open my $file, '<', $comm or next;
-		return $comm =~ s!/comm$!!r if (<$file> // '') =~ /^tollgate-state$/;
+	for my $pid (workers($t)) {
+		next unless grep { (readlink // '') eq "$path.lock" && is_locked($_) } glob "/proc/$pid/fd/*";
+		for my $comm (glob "/proc/$pid/task/*/comm") {
+			open my $file, '<', $comm or next;
+			return $comm =~ s!/comm$!!r if (<$file> // '') =~ /^tollgate-state$/;
+		}
 	}
 	return '';
+}
+
+# Whether the process has the lock of the file that it has open as this descriptor.
+sub is_locked {
+	my ($descriptor) = @_;
+	open my $file, '<', $descriptor =~ s!/fd/!/fdinfo/!r or return 0;
+	return join('', <$file>) =~ /^lock:.*FLOCK/m ? 1 : 0;
 }
 
 # How often it has waited for something.
