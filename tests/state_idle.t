@@ -91,33 +91,43 @@ sub identity {
 
 # Whether it comes to be left alone, for as long as its writer waits a few times in a row. A write that is
 # still due when we come begins before that: after a wait, and whatever wakes it. Waits for the disk don't
-# count: those are while the new file is there, under another name.
+# count: those are while the new file is there, under another name, or come one right after the other.
 sub rests {
 	my ($t) = @_;
-	my ($seen, $writer, $begin) = ('', '', 0);
+	my ($seen, $writer, $last, $grew, $count) = ('', '', 0, 0, 0);
 	return poll {
 		my $now = writer($t);
 		my $waits = $now && !-e "$path.new" ? waits($now) : undef;
 		my $file = identity();
 		if (!defined $waits || $file eq '' || $file ne $seen || $now ne $writer) {
-			($seen, $writer, $begin) = ($file, $now, $waits // 0);
+			($seen, $writer, $last, $grew, $count) = ($file, $now, $waits // 0, 1, 0);
 			return 0;
 		}
-		return $waits >= $begin + 4;
+		my $grows = $waits > $last;
+		$count = $grows ? $grew ? 0 : $count + 1 : $count;
+		($last, $grew) = ($waits, $grows);
+		return $count >= 4;
 	};
 }
 
 # The thread that has the right to write, as a folder of proc; several may try to get it.
 sub writer {
 	my ($t) = @_;
-	my $lock = (stat "$path.lock")[1] // return '';
-	open my $locks, '<', '/proc/locks' or return '';
-	my ($pid) = map { /FLOCK +\S+ +WRITE (\d+) \S+:$lock / ? $1 : () } <$locks> or return '';
-	for my $comm (glob "/proc/$pid/task/*/comm") {
-		open my $file, '<', $comm or next;
-		return $comm =~ s!/comm$!!r if (<$file> // '') =~ /^tollgate-state$/;
+	for my $pid (workers($t)) {
+		next unless grep { (readlink // '') eq "$path.lock" && is_locked($_) } glob "/proc/$pid/fd/*";
+		for my $comm (glob "/proc/$pid/task/*/comm") {
+			open my $file, '<', $comm or next;
+			return $comm =~ s!/comm$!!r if (<$file> // '') =~ /^tollgate-state$/;
+		}
 	}
 	return '';
+}
+
+# Whether the process has the lock of the file that it has open as this descriptor.
+sub is_locked {
+	my ($descriptor) = @_;
+	open my $file, '<', $descriptor =~ s!/fd/!/fdinfo/!r or return 0;
+	return join('', <$file>) =~ /^lock:.*FLOCK/m ? 1 : 0;
 }
 
 # How often it has waited for something.

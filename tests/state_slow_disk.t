@@ -83,7 +83,7 @@ http {
 
         location /told/ {
             proxy_pass http://127.0.0.1:8082/;
-            proxy_read_timeout 1h;
+            proxy_read_timeout 3m;
         }
     }
 }
