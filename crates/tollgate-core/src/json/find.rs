@@ -425,6 +425,15 @@ mod tests {
     }
 
     #[test]
+    fn escapes_are_passed_over_wherever_they_stand() {
+        for before in 0..140 {
+            let text = "a".repeat(before) + r#"\"\\"# + &"b".repeat(140) + "\"";
+            let expected = Passed { len: text.len() - 1, text: text.len() - 3 };
+            assert_eq!(pass((text + &"c".repeat(70)).as_bytes(), 1_000), expected, "{before}");
+        }
+    }
+
+    #[test]
     fn nearly_all_of_a_long_array_is_taken() {
         for number in ["7,", "12345, ", "0,", "128000,"] {
             let text = number.repeat(1_000);
