@@ -71,8 +71,8 @@ What is compared, each with one worker and the audit line of each request in a f
 """
 
 BUSY = """
-The machine was busy with other work (load average {load:.0f} before the start): from one run to the next, rates
-may vary by several times and processor times by a third; instructions do not.
+The load average of the machine was {load:.0f} before the start. The busier it is, the more rates and processor
+times vary from one run to the next; instructions do not.
 """
 
 PEERS = """
