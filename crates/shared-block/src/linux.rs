@@ -67,18 +67,9 @@ impl Kernel for Linux {
     type View = Mapped;
 
     fn word(&self, control: Control) -> &AtomicU64 {
-        let at = match control {
-            Control::Current => 0,
-            Control::Seen => 1,
-            Control::Used => 2,
-            Control::Told => 3,
-            Control::Looked => 4,
-            Control::Retry => 5,
-            Control::Len(place) => place.min(MAX_PLACES) + 8,
-        };
         // SAFETY: the page has 512 such words, which began as zeros, and is mapped as long as the value
         // lives. Nobody uses it but as atomics.
-        unsafe { self.control.start().cast::<AtomicU64>().add(at).as_ref() }
+        unsafe { self.control.start().cast::<AtomicU64>().add(control.index()).as_ref() }
     }
 
     fn lock(&self, byte: Byte, lock: Lock) -> bool {

@@ -40,6 +40,31 @@ pub enum Control {
     Len(usize),
 }
 
+impl Control {
+    /// Words before those of the lengths.
+    const HEAD: usize = 8;
+
+    /// How many words there are for so many places.
+    #[must_use]
+    pub const fn words(places: usize) -> usize {
+        Self::HEAD + places
+    }
+
+    /// Which of the words it is.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Current => 0,
+            Self::Seen => 1,
+            Self::Used => 2,
+            Self::Told => 3,
+            Self::Looked => 4,
+            Self::Retry => 5,
+            Self::Len(place) => Self::HEAD + place.min(MAX_PLACES),
+        }
+    }
+}
+
 /// What a lock is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Byte {

@@ -65,7 +65,7 @@ unsafe impl Send for Machine {}
 impl Machine {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            words: (0..6 + PLACES).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..Control::words(PLACES)).map(|_| AtomicU64::new(0)).collect(),
             cells: std::array::from_fn(|_| UnsafeCell::new(0)),
             locks: Mutex::new(std::array::from_fn(|_| Vec::new())),
         })
@@ -177,16 +177,7 @@ impl Kernel for Seat {
     type View = View;
 
     fn word(&self, control: Control) -> &Mortal {
-        let at = match control {
-            Control::Current => 0,
-            Control::Seen => 1,
-            Control::Used => 2,
-            Control::Told => 3,
-            Control::Looked => 4,
-            Control::Retry => 5,
-            Control::Len(place) => 6 + place,
-        };
-        &self.words[at]
+        &self.words[control.index()]
     }
 
     fn lock(&self, byte: Byte, lock: Lock) -> bool {
@@ -249,7 +240,8 @@ pub(crate) struct Process(Arc<Protocol<Seat>>);
 
 impl Process {
     pub(crate) fn of(machine: &Arc<Machine>, id: u32) -> Self {
-        let words = (0..6 + PLACES).map(|at| Mortal { machine: machine.clone(), at }).collect();
+        let words =
+            (0..Control::words(PLACES)).map(|at| Mortal { machine: machine.clone(), at }).collect();
         let held = Mutex::new(Held::default());
         Self(Arc::new(Protocol::new(Seat { machine: machine.clone(), id, held, words })))
     }
