@@ -30,9 +30,11 @@
 //! inherited reads as empty and writes nothing (`fork`).
 //!
 //! * [`protocol`]: the rules, over a [`protocol::Kernel`]; `tests/model.rs` checks them under loom;
+//! * [`control`]: the words at the beginning of the memory;
 //! * `linux`: that kernel: the memory file, its mappings and its locks.
 
 mod block;
+pub mod control;
 mod fork;
 mod linux;
 mod memory;

@@ -4,8 +4,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-/// More places than any kernel has: a place goes into eight bits of a [`Stamp`].
-pub const MAX_PLACES: usize = 32;
+pub use super::control::{Control, MAX_PLACES};
 
 /// A word of memory that processes share: as `AtomicU64` of std.
 pub trait Word {
@@ -19,50 +18,6 @@ pub trait Word {
     fn fetch_and(&self, bits: u64, order: Ordering) -> u64;
     /// Whether `current` was there; `new` is there now.
     fn swap_from(&self, current: u64, new: u64, order: Ordering) -> bool;
-}
-
-/// The words at the beginning of the memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// The block in force: a [`Stamp`]. 0: there is none.
-    Current,
-    /// What the block in force was made of; see [`Protocol::seen`].
-    Seen,
-    /// A bit for each place that uses memory.
-    Used,
-    /// What was said last of the block in force; see [`Protocol::told`].
-    Told,
-    /// When somebody looked last; see [`Protocol::is_turn`].
-    Looked,
-    /// When to try again; see [`Protocol::retry_at_ms`].
-    Retry,
-    /// The length of the block in a place, in bytes.
-    Len(usize),
-}
-
-impl Control {
-    /// Words before those of the lengths.
-    const HEAD: usize = 8;
-
-    /// How many words there are for so many places.
-    #[must_use]
-    pub const fn words(places: usize) -> usize {
-        Self::HEAD + places
-    }
-
-    /// Which of the words it is.
-    #[must_use]
-    pub fn index(self) -> usize {
-        match self {
-            Self::Current => 0,
-            Self::Seen => 1,
-            Self::Used => 2,
-            Self::Told => 3,
-            Self::Looked => 4,
-            Self::Retry => 5,
-            Self::Len(place) => Self::HEAD + place.min(MAX_PLACES),
-        }
-    }
 }
 
 /// What a lock is on.
