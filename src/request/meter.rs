@@ -1,13 +1,14 @@
 //! What a request takes in tokens and money: estimated before, read from the answer, and known in the
 //! end.
 
+use tollgate_core::limits::Need;
 use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Reading, Terms};
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
 use crate::clock::wall_now;
 use crate::conf::settings::CachedAnswers;
-use crate::request::estimate::{Estimate, Lesson};
+use crate::request::estimate::{Estimate, Lesson, Whose};
 use crate::types::{Request, Tollgate};
 use nginx::Reader;
 
@@ -143,6 +144,11 @@ impl Metering {
         self.asked.hides = Hides::default();
     }
 
+    /// What it may cost, in nano-units. A model without a price costs nothing.
+    pub(crate) fn cost_at_most(&self, whose: Whose) -> Need {
+        self.price.as_ref().map(|price| self.estimate.cost(price, whose)).unwrap_or_default()
+    }
+
     /// Whether the engine makes the answer to its end, though its client leaves.
     pub(crate) fn outlasts_client(&self) -> bool {
         !self.stream && self.asked.engine.goes_on_after_client_left()
@@ -240,8 +246,8 @@ impl Metering {
         };
         let (usage, source, said_so) = self.charge(r, reading.as_ref(), reserved);
         let (evident, ..) = self.charge(r, reading.as_ref(), Usage { output: 0, ..reserved });
-        let cost = self.price.map(|price| price.cost(&usage));
-        let evident_cost = self.price.map(|price| price.cost(&evident));
+        let cost = self.price.as_ref().map(|price| price.cost(&usage));
+        let evident_cost = self.price.as_ref().map(|price| price.cost(&evident));
         let hit_bound = said_so || self.bound().is_some_and(|bound| usage.output >= bound);
         Taken { usage, source, cost, evident, evident_cost, hit_bound }
     }

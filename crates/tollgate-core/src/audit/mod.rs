@@ -296,6 +296,10 @@ fn write_usage(out: &mut Vec<u8>, source: Source, usage: Usage) {
         number(out, member!("input_tokens"), Some(usage.input));
         number(out, member!("output_tokens"), Some(usage.output));
         number(out, member!("cached_tokens"), some(usage.cached_input));
+        if usage.cache_write > 0 {
+            number(out, member!("cache_write_tokens"), some(usage.cache_write));
+            number(out, member!("cache_write_1h_tokens"), some(usage.cache_write_1h));
+        }
         number(out, member!("reasoning_tokens"), some(usage.reasoning));
     }
     name(out, member!("usage"), Some(source.as_str()));

@@ -12,7 +12,14 @@ fn line(record: &Record<'_>) -> String {
 
 const TIME: UnixMillis = UnixMillis(1_767_225_600_123);
 
-const USAGE: Usage = Usage { input: 1000, output: 50, cached_input: 200, reasoning: 7 };
+const USAGE: Usage = Usage {
+    input: 1000,
+    output: 50,
+    cached_input: 200,
+    cache_write: 0,
+    cache_write_1h: 0,
+    reasoning: 7,
+};
 
 fn full() -> Record<'static> {
     Record {
