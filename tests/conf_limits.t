@@ -311,6 +311,29 @@ for (@http) {
 	push @accepted, ["http, '$right'", in_http($right)] if defined $right;
 }
 
+# Other names of models.
+for (
+	['tollgate_model_alias a;', ['takes an alias and the name of a model', '"off"'], 'tollgate_model_alias off;'],
+	['tollgate_model_alias a a;', ['"tollgate_model_alias a"', 'the name of its model'], 'tollgate_model_alias a b;'],
+	["tollgate_model_alias a b;\ntollgate_model_alias a c;", ['the alias is there already, for "b"', 'keep one'],
+		"tollgate_model_alias a c;\ntollgate_model_alias b c;"],
+	["tollgate_model_alias a b;\ntollgate_model_alias c a;", ['"a" is an alias itself', 'name "b" in its place'], NOTHING],
+	["tollgate_model_alias a b;\ntollgate_model_alias b c;", ['the model of the alias "a"', 'another name'], NOTHING],
+	["tollgate_model_alias a b;\ntollgate_model_alias b a;", ['"a" is an alias itself'], NOTHING],
+	['tollgate_model_alias a* b;', ['"tollgate_model_alias a*"', 'invalid name "a*"', 'patterns'], NOTHING],
+	['tollgate_model_alias a $b;', ['invalid name "$b"', 'without variables'], NOTHING],
+	['tollgate_model_alias "" b;', ['invalid name ""'], NOTHING],
+	['tollgate_model_alias off b;', ['invalid name "off"'], NOTHING],
+	["tollgate_model_alias a b;\ntollgate_model_alias off;", ['"tollgate_model_alias" directive is duplicate'], NOTHING],
+	["tollgate_model_alias off;\ntollgate_model_alias a b;", ['is off here already', 'leave "off" out'], NOTHING],
+	["tollgate_model m;\ntollgate_model_alias a b;", ['has no effect with "tollgate_model m"', 'tollgate_model off;'],
+		"tollgate_model m;\ntollgate_model_alias off;"],
+) {
+	my ($wrong, $message, $right) = @$_;
+	push @refused, ["location, '$wrong'", $message, location => "$usual{location}\n$wrong # !"];
+	push @accepted, ["location, '$right'", location => "$usual{location}\n$right"] if defined $right;
+}
+
 # Budgets that a rule, or a tier, has prices for.
 my $rule = 'tollgate_limit x key=a budget=20/day;';
 push @refused, ['budget of a rule, without prices', ['"budget" of "tollgate_limit x"', 'needs prices'],

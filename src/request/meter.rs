@@ -19,6 +19,8 @@ const GATEWAY_TIME_OUT: u16 = 504;
 pub(crate) struct Metering {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: Option<Box<str>>,
+    /// What the client calls it, and is to see in the answer.
+    pub(crate) alias: Option<Box<str>>,
     pub(crate) stream: bool,
     /// What was asked of the engine, and what of that is not for the client to see.
     asked: Asked,
@@ -79,7 +81,7 @@ pub(crate) struct Taken {
 
 impl Reader<Tollgate> for Metering {
     fn hides(&self) -> bool {
-        self.asked.hides != Hides::default()
+        (self.asked.hides != Hides::default() || self.alias.is_some())
             && matches!(self.answer, Answer::Read { origin: Origin::Engine | Origin::Cache, .. })
     }
 
@@ -129,6 +131,7 @@ impl Metering {
                 hides,
             },
             model: request.model,
+            alias: request.alias,
             estimate,
             lesson,
             price,
@@ -142,6 +145,7 @@ impl Metering {
     /// Nothing was asked of the engine that the client didn't ask.
     pub(crate) fn hide_nothing(&mut self) {
         self.asked.hides = Hides::default();
+        self.alias = None;
     }
 
     /// What it may cost, in nano-units. A model without a price costs nothing.
@@ -197,7 +201,10 @@ impl Metering {
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
-            let meter = Box::new(Meter::new(self.asked, promised));
+            let mut meter = Box::new(Meter::new(self.asked, promised));
+            if let Some(alias) = &self.alias {
+                meter.show_model(alias);
+            }
             Answer::Read { meter, complete: false, origin }
         };
         self.is_reading()
