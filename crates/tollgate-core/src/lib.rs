@@ -25,6 +25,7 @@ pub mod money;
 pub mod nginx_text;
 pub mod path;
 pub mod pattern;
+pub mod permissions;
 pub mod price;
 pub mod principal;
 pub mod ratelimit_headers;

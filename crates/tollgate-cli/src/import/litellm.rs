@@ -94,11 +94,6 @@ impl Left {
                  them (tollgate_tier)",
             ),
             (self.teams, "keys belong to teams, whose models and limits are not in the export"),
-            (
-                self.models,
-                "keys are restricted to models, which is kept in the file, and not enforced by this \
-                 version",
-            ),
         ] {
             source.note(count, message);
         }

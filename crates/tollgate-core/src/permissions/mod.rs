@@ -1,0 +1,3 @@
+//! What a principal may do.
+
+pub mod models;
