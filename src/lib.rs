@@ -51,7 +51,7 @@ impl Types for Tollgate {
 }
 
 impl Module for Tollgate {
-    const DIRECTIVES: &'static [Command] = &conf::directives::DIRECTIVES;
+    const DIRECTIVES: &'static [Command] = conf::directives::DIRECTIVES;
     const VARIABLES: &'static [&'static str] = &variables::NAMES;
 
     // Configuration.

@@ -30,6 +30,7 @@ use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::queue;
 use crate::request::refusal;
+use crate::request::rewrite;
 use crate::request::running::Running;
 use crate::request::state::{self, Asked, SavedCredential, State, Step};
 use crate::types::Request;
@@ -395,7 +396,7 @@ fn metering(
     {
         return Err(Cause::Background.into());
     }
-    let edit = request_body::ask_for_usage(r, policy, &request)?;
+    let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
     let tier = {
         let mut state = state.borrow_mut();

@@ -4,11 +4,12 @@
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::meter::Hides;
+use tollgate_core::llm::request::edits::Edits;
 use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
 
 use crate::conf::policy::Policy;
-use crate::conf::settings::IncludeUsage;
 use crate::types::Request;
+use nginx::request::body::Splice;
 
 /// Why a body is refused.
 pub(crate) struct Refused {
@@ -49,15 +50,19 @@ pub(crate) fn check_header(r: Request<'_>, policy: &Policy) -> Result<(), Reason
     }
 }
 
-/// A change of the body, as it can be undone.
-pub(crate) struct Edit {
+/// How a body was changed, as it can be undone.
+pub(crate) struct Change {
+    parts: Vec<Part>,
+    /// What comes of it that the client must not see.
+    pub(crate) hides: Hides,
+}
+
+struct Part {
     at: u64,
     /// How many bytes we put there.
     len: u64,
     /// What they took the place of.
-    was: Box<str>,
-    /// What comes of it that the client must not see.
-    pub(crate) hides: Hides,
+    was: Box<[u8]>,
 }
 
 /// A body of which a part has been read.
@@ -103,37 +108,51 @@ pub(crate) fn inspect(
         .map_err(|error| Refused { error: Some(error), ..Reason::MalformedRequest.into() })
 }
 
-/// Where a stream would not say what it took, asks it to.
-pub(crate) fn ask_for_usage(
-    r: Request<'_>,
-    policy: &Policy,
-    request: &LlmRequest,
-) -> Result<Option<Edit>, Cause> {
-    let even_if_declined = match policy.include_usage {
-        IncludeUsage::Off => return Ok(None),
-        IncludeUsage::Auto => false,
-        IncludeUsage::Always => true,
-    };
-    let Some(edit) = request.usage_edit(policy.engine, even_if_declined) else { return Ok(None) };
-    // A copy of the length that `set` keeps would stay, and an engine that is told it would take the end of
-    // the body for the next request.
-    if r.is_assigned(r.body_len().to_string().as_bytes()) {
-        r.log().warn(format_args!(
-            "tollgate: the engine is not asked for usage: a variable of \"set\" holds the length of the body"
-        ));
-        return match even_if_declined {
-            true => Err(Cause::LengthInSet),
-            false => Ok(None),
-        };
+/// Whether the length of the body must stay: a copy that `set` keeps would stay, and an engine that is told it
+/// would take the end of the body for the next request.
+pub(crate) fn keeps_length(r: Request<'_>) -> bool {
+    r.is_assigned(r.body_len().to_string().as_bytes())
+}
+
+/// All of the body that was read. `None`: it can't be read.
+pub(crate) fn whole(r: Request<'_>) -> Option<Vec<u8>> {
+    let mut body = Vec::with_capacity(usize::try_from(r.body_len()).ok()?);
+    r.read_body_part(0, u64::MAX, |slice| body.extend_from_slice(slice))?;
+    Some(body)
+}
+
+/// Changes the body.
+pub(crate) fn change(r: Request<'_>, edits: &Edits, hides: Hides) -> Result<Change, Cause> {
+    let splices: Vec<Splice<'_>> = edits
+        .iter()
+        .map(|edit| Splice {
+            at: edit.range.start as u64,
+            replaced: edit.range.len() as u64,
+            text: &edit.text,
+        })
+        .collect();
+    let mut parts = Vec::with_capacity(splices.len());
+    // Where a part comes to lie, when those before it have been changed.
+    let (mut gone, mut come) = (0, 0);
+    for splice in &splices {
+        let mut was = Vec::new();
+        r.read_body_part(splice.at, splice.replaced, |slice| was.extend_from_slice(slice))
+            .ok_or(Cause::BodyUnreadable)?;
+        let len = splice.text.len() as u64;
+        parts.push(Part { at: splice.at + come - gone, len, was: was.into() });
+        (gone, come) = (gone + splice.replaced, come + len);
     }
-    let (at, replaced) = (edit.range.start as u64, edit.range.len() as u64);
-    r.splice_body(at, replaced, edit.text.as_bytes()).ok_or(Cause::OutOfMemory)?;
-    let len = edit.text.len() as u64;
-    Ok(Some(Edit { at, len, was: edit.replaced.into(), hides: edit.hides }))
+    r.edit_body(&splices).ok_or(Cause::OutOfMemory)?;
+    Ok(Change { parts, hides })
 }
 
 /// Makes the body what the client sent, for a location that judges it anew or not at all. `None` when
 /// nginx has no memory.
-pub(crate) fn undo(r: Request<'_>, edit: &Edit) -> Option<()> {
-    r.splice_body(edit.at, edit.len, edit.was.as_bytes())
+pub(crate) fn undo(r: Request<'_>, change: &Change) -> Option<()> {
+    let splices: Vec<Splice<'_>> = change
+        .parts
+        .iter()
+        .map(|part| Splice { at: part.at, replaced: part.len, text: &part.was })
+        .collect();
+    r.edit_body(&splices)
 }

@@ -9,6 +9,7 @@
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
+//! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
 //! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
@@ -43,6 +44,7 @@ mod refusal;
 mod report;
 mod reservation;
 pub(crate) mod revocation;
+mod rewrite;
 mod running;
 pub(crate) mod settlement;
 mod shortage;

@@ -17,7 +17,7 @@ use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
 use crate::per_worker::PerWorker;
-use crate::request::body::{Edit, Reading};
+use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
@@ -77,7 +77,7 @@ pub(crate) struct State {
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
     /// How its body was changed.
-    pub(crate) edit: Option<Edit>,
+    pub(crate) edit: Option<Change>,
     /// The statuses with which nginx was told of refusals.
     pub(crate) refused_with: Vec<u16>,
     /// A variable failed, and was taken as empty.

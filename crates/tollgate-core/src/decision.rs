@@ -25,8 +25,12 @@ pub enum Reason {
     ModelDenied,
     /// Tokens or money are counted, and the path is not known to take none; or it was closed.
     EndpointDenied,
+    /// The principal lacks the scope that the endpoint needs.
+    ScopeDenied,
     /// The request asks for something that is not open here.
     FeatureDenied,
+    /// An object that the client did not make, or that is not there.
+    ObjectNotFound,
     /// A path that nginx and the engine could read in two ways.
     MalformedPath,
     /// A body that is not JSON where it must be, or could be read in two ways.
@@ -59,7 +63,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -71,7 +75,9 @@ impl Reason {
         Self::TierDenied,
         Self::ModelDenied,
         Self::EndpointDenied,
+        Self::ScopeDenied,
         Self::FeatureDenied,
+        Self::ObjectNotFound,
         Self::MalformedPath,
         Self::MalformedRequest,
         Self::RequestTooLarge,
@@ -103,7 +109,9 @@ impl Reason {
             Self::TierDenied => "tier_denied",
             Self::ModelDenied => "model_denied",
             Self::EndpointDenied => "endpoint_denied",
+            Self::ScopeDenied => "scope_denied",
             Self::FeatureDenied => "feature_denied",
+            Self::ObjectNotFound => "object_not_found",
             Self::MalformedPath => "malformed_path",
             Self::MalformedRequest => "malformed_request",
             Self::RequestTooLarge => "request_too_large",
@@ -137,7 +145,9 @@ impl Reason {
             | Self::TierDenied
             | Self::ModelDenied
             | Self::EndpointDenied
+            | Self::ScopeDenied
             | Self::FeatureDenied
+            | Self::ObjectNotFound
             | Self::MalformedPath
             | Self::MalformedRequest
             | Self::RequestTooLarge
@@ -171,7 +181,9 @@ impl Reason {
             | Self::TierDenied
             | Self::ModelDenied
             | Self::EndpointDenied
+            | Self::ScopeDenied
             | Self::FeatureDenied
+            | Self::ObjectNotFound
             | Self::MalformedPath
             | Self::MalformedRequest
             | Self::RequestTooLarge

@@ -45,7 +45,7 @@ macro_rules! block {
 }
 
 /// Every directive, as in docs/directives.md.
-pub(crate) static DIRECTIVES: [Command; COUNT] = [
+pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
     command!("tollgate_status_file", One, Main, shared::status_file),
     block!("tollgate_tier", Level::Main, TIER, tier::open, tier::close),
@@ -100,5 +100,3 @@ pub(crate) static DIRECTIVES: [Command; COUNT] = [
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];
-
-const COUNT: usize = if cfg!(debug_assertions) { 52 } else { 51 };

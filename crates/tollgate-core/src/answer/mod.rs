@@ -63,7 +63,9 @@ pub fn answer(reason: Reason) -> &'static Answer {
         Reason::AddressDenied | Reason::TierDenied => &ACCESS_DENIED,
         Reason::ModelDenied => &MODEL_DENIED,
         Reason::EndpointDenied => &ENDPOINT_DENIED,
+        Reason::ScopeDenied => &SCOPE_DENIED,
         Reason::FeatureDenied => &FEATURE_DENIED,
+        Reason::ObjectNotFound => &OBJECT_NOT_FOUND,
         Reason::MalformedPath => &MALFORMED_PATH,
         Reason::MalformedRequest => &MALFORMED_REQUEST,
         Reason::RequestTooLarge => &REQUEST_TOO_LARGE,
@@ -254,6 +256,23 @@ static ENDPOINT_DENIED: Answer = answer!(
     openai: "invalid_request_error" "access_denied" "null",
     anthropic: "permission_error",
     tgi: "permission",
+);
+
+static SCOPE_DENIED: Answer = answer!(
+    403,
+    "Your credential does not have the scope that this endpoint needs. Use another endpoint, or ask the operator of this API for access.",
+    openai: "invalid_request_error" "access_denied" "null",
+    anthropic: "permission_error",
+    tgi: "permission",
+);
+
+// One answer for what another client made and for what nobody made.
+static OBJECT_NOT_FOUND: Answer = answer!(
+    404,
+    "There is no object with this id. Check the id, and that the object was made with a credential of yours.",
+    openai: "invalid_request_error" "not_found" "null",
+    anthropic: "not_found_error",
+    tgi: "validation",
 );
 
 // The one feature that is refused: a response that goes on when nobody waits for it.

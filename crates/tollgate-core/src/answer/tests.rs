@@ -19,9 +19,11 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         "conflicting_credentials" | "malformed_path" | "malformed_request" => {
             (400, INVALID_REQUEST, "invalid_request", INVALID_REQUEST, "validation")
         }
-        "address_denied" | "tier_denied" | "endpoint_denied" | "feature_denied" => {
+        "address_denied" | "tier_denied" | "endpoint_denied" | "scope_denied"
+        | "feature_denied" => {
             (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
         }
+        "object_not_found" => (404, INVALID_REQUEST, "not_found", "not_found_error", "validation"),
         "model_denied" => {
             (403, INVALID_REQUEST, "model_access_denied", "permission_error", "permission")
         }

@@ -54,6 +54,31 @@ pub(crate) unsafe fn read<T: Types>(r: Request<'_, T>) -> ngx_int_t {
     Verdict::Pending.code()
 }
 
+/// A change of a body: `text` takes the place of `replaced` bytes from `at` on.
+#[derive(Clone, Copy, Debug)]
+pub struct Splice<'a> {
+    /// In bytes from the start of the body.
+    pub at: u64,
+    /// How many bytes go.
+    pub replaced: u64,
+    /// What comes.
+    pub text: &'a [u8],
+}
+
+/// `body` with these changes, which are in the order of their places and within it.
+fn edited_body(body: &[u8], splices: &[Splice<'_>]) -> Option<Vec<u8>> {
+    let mut edited = Vec::with_capacity(body.len());
+    let mut rest = 0;
+    for splice in splices {
+        let at = usize::try_from(splice.at).ok()?;
+        edited.extend_from_slice(body.get(rest..at)?);
+        edited.extend_from_slice(splice.text);
+        rest = at.checked_add(usize::try_from(splice.replaced).ok()?)?;
+    }
+    edited.extend_from_slice(body.get(rest..)?);
+    Some(edited)
+}
+
 /// The buffers of a chain.
 struct Buffers(*mut ngx_chain_t);
 
@@ -136,23 +161,27 @@ impl<'r, T: Types> Request<'r, T> {
         Some(body)
     }
 
-    /// Changes what is proxied: `text` takes the place of `replaced` bytes of the body from `at` on.
-    /// The rest stays as it is. `None` when nginx has no memory, or the body isn't that long.
-    pub fn splice_body(self, at: u64, replaced: u64, text: &[u8]) -> Option<()> {
+    /// Changes what is proxied, all of it at once: each text takes the place of bytes of the body as it is. The
+    /// rest stays as it is. `None` when nginx has no memory, the body isn't that long, or the changes are not in
+    /// the order of their places.
+    pub fn edit_body(self, splices: &[Splice<'_>]) -> Option<()> {
         let len = self.body_len();
-        let end = at.checked_add(replaced).filter(|end| *end <= len)?;
-        let inserted = self.copy(text)?;
-        let chain = match replaced {
-            0 => self.chain_with(at, inserted)?,
-            // An upstream that is tried again takes a file from where the buffer before it ended,
-            // so that no part of a file can be left out: then all of it goes to memory.
-            _ => {
-                let body = self.body()?;
-                let (head, tail) =
-                    (body.get(..usize::try_from(at).ok()?)?, usize::try_from(end).ok()?);
-                let parts = [head, inserted, body.get(tail..)?];
-                vec![self.memory(self.copy(&parts.concat())?)?]
+        let (mut edited, mut end) = (len, 0);
+        for splice in splices {
+            if splice.at < end {
+                return None;
             }
+            end = splice.at.checked_add(splice.replaced).filter(|end| *end <= len)?;
+            edited = (edited - splice.replaced).checked_add(splice.text.len() as u64)?;
+        }
+        // An upstream that is tried again takes a file from where the buffer before it ended, so that no
+        // part of a file can be left out: then all of it goes to memory.
+        let leaves_out = splices.iter().any(|splice| splice.replaced > 0);
+        // SAFETY: the buffers of a body live as long as the request.
+        let has_file = Buffers(self.body_chain()).any(|buffer| !in_memory(unsafe { &*buffer }));
+        let chain = match leaves_out && has_file {
+            false => self.edited_chain(splices)?,
+            true => vec![self.memory(self.copy(&edited_body(&self.body()?, splices)?)?)?],
         };
         let mut first = std::ptr::null_mut();
         // SAFETY: the pool and the body of a live request; the links are new.
@@ -165,30 +194,38 @@ impl<'r, T: Types> Request<'r, T> {
             }
             (*self.as_ptr()).request_body.as_mut()?.bufs = first;
         }
-        self.set_content_length((len - replaced).checked_add(inserted.len() as u64)?)
+        self.set_content_length(edited)
     }
 
-    /// The buffers of the body with another one at `at`, over the same memory and the same file.
-    fn chain_with(self, at: u64, inserted: &'r [u8]) -> Option<Vec<*mut ngx_buf_t>> {
+    /// The buffers of the body with others between them, over the same memory and the same file.
+    fn edited_chain(self, splices: &[Splice<'_>]) -> Option<Vec<*mut ngx_buf_t>> {
         let mut chain = Vec::new();
-        let mut inserted = Some(self.memory(inserted)?);
-        let mut offset = 0;
+        let mut splices = splices.iter().peekable();
+        // Where in the body the buffer begins, and up to where it has been taken or left out.
+        let (mut offset, mut taken) = (0, 0_u64);
         for buffer in Buffers(self.body_chain()) {
             // SAFETY: the buffers of a body live as long as the request.
-            let part = size(unsafe { &*buffer });
-            let cut = at.saturating_sub(offset).min(part);
-            if cut > 0 {
-                // SAFETY: as above; it has so many bytes.
-                chain.push(unsafe { self.slice(buffer, 0, cut)? });
+            let end = offset + size(unsafe { &*buffer });
+            taken = taken.max(offset);
+            while let Some(splice) = splices.next_if(|splice| splice.at <= end) {
+                if splice.at > taken {
+                    // SAFETY: as above; it has so many bytes.
+                    chain.push(unsafe { self.slice(buffer, taken - offset, splice.at - offset)? });
+                }
+                if !splice.text.is_empty() {
+                    chain.push(self.memory(self.copy(splice.text)?)?);
+                }
+                taken = splice.at + splice.replaced;
             }
-            if at <= offset.saturating_add(part) {
-                chain.extend(inserted.take());
-            }
-            if cut < part {
+            if taken < end {
                 // SAFETY: as above.
-                chain.push(unsafe { self.slice(buffer, cut, part)? });
+                chain.push(unsafe { self.slice(buffer, taken - offset, end - offset)? });
             }
-            offset = offset.saturating_add(part);
+            offset = end;
+        }
+        // Into a body of no bytes.
+        for splice in splices {
+            chain.push(self.memory(self.copy(splice.text)?)?);
         }
         Some(chain)
     }

@@ -5,6 +5,7 @@ use std::os::fd::IntoRawFd as _;
 use ngx::ffi::{ngx_buf_t, ngx_chain_t, ngx_file_t, ngx_http_request_body_t, ngx_table_elt_t};
 use proptest::prelude::*;
 
+use super::Splice;
 use crate::testing::{zeroed, FakeRequest};
 
 /// A file without a name that holds these bytes.
@@ -99,26 +100,42 @@ proptest! {
         }
     }
 
-    /// A text takes the place of a part of the body, wherever that lies; and its length is said to be what it
-    /// is then. Undone, the body is what it was.
+    /// Texts take the places of parts of the body, wherever those lie; and its length is said to be what it is
+    /// then. Undone, the body is what it was.
     #[test]
-    fn a_splice_replaces_these_bytes_and_no_others(
-        parts in parts(), at in 0_usize..160, replaced in 0_usize..20, text in prop::collection::vec(any::<u8>(), 0..20),
+    fn splices_replace_these_bytes_and_no_others(
+        parts in parts(),
+        wanted in prop::collection::vec((0_usize..40, 0_usize..20, prop::collection::vec(any::<u8>(), 0..20)), 1..4),
     ) {
         let mut fake = request(&parts);
         let whole: Vec<u8> = parts.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
-        let done = fake.request().splice_body(at as u64, replaced as u64, &text);
-        prop_assert_eq!(done.is_some(), at + replaced <= whole.len());
-        if done.is_none() {
+        let (mut splices, mut undo) = (Vec::new(), Vec::new());
+        let (mut expected, mut at, mut end) = (Vec::new(), 0, 0);
+        let mut fits = true;
+        for (gap, replaced, text) in &wanted {
+            let start = end + gap;
+            splices.push(Splice { at: start as u64, replaced: *replaced as u64, text });
+            end = start + replaced;
+            fits &= end <= whole.len();
+            if fits {
+                let was = &whole[start..end];
+                expected.extend_from_slice(&whole[at..start]);
+                undo.push(Splice { at: expected.len() as u64, replaced: text.len() as u64, text: was });
+                expected.extend_from_slice(text);
+                at = end;
+            }
+        }
+        let done = fake.request().edit_body(&splices);
+        prop_assert_eq!(done.is_some(), fits);
+        if !fits {
             prop_assert_eq!(body(&mut fake), &whole[..]);
             return Ok(());
         }
-        let mut expected = whole.clone();
-        let was: Vec<u8> = expected.splice(at..at + replaced, text.iter().copied()).collect();
+        expected.extend_from_slice(&whole[at..]);
         prop_assert_eq!(body(&mut fake), &expected[..]);
         prop_assert_eq!(said_length(&mut fake), expected.len().to_string().into_bytes());
         prop_assert_eq!(fake.request().content_length(), Some(expected.len() as u64));
-        fake.request().splice_body(at as u64, text.len() as u64, &was).unwrap();
+        fake.request().edit_body(&undo).unwrap();
         prop_assert_eq!(body(&mut fake), &whole[..]);
     }
 }
@@ -128,5 +145,15 @@ fn a_body_that_was_not_read_is_empty() {
     let mut fake = FakeRequest::new();
     assert_eq!(fake.request().body_len(), 0);
     assert_eq!(body(&mut fake), b"");
-    assert!(fake.request().splice_body(1, 0, b"x").is_none());
+    assert!(fake.request().edit_body(&[Splice { at: 1, replaced: 0, text: b"x" }]).is_none());
+}
+
+#[test]
+fn splices_out_of_order_are_refused() {
+    let mut fake = request(&[(b"0123456789".to_vec(), false)]);
+    let splice = |at, replaced| Splice { at, replaced, text: b"x" };
+    for splices in [[splice(4, 0), splice(3, 0)], [splice(1, 3), splice(3, 1)]] {
+        assert!(fake.request().edit_body(&splices).is_none());
+        assert_eq!(body(&mut fake), b"0123456789");
+    }
 }

@@ -6,12 +6,14 @@
 //! instead of guessing what the engine behind will read.
 
 mod body;
+pub mod edits;
 mod error;
 mod input;
 mod llm_request;
 pub mod members;
 mod names;
 mod place;
+pub mod rewrite;
 mod scalar;
 mod stream_options;
 mod told;

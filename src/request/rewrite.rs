@@ -1,0 +1,73 @@
+//! ACCESS: what of the body changes before it goes to the engine. All else stays as the client sent it.
+
+use tollgate_core::detail::Cause;
+use tollgate_core::llm::meter::Hides;
+use tollgate_core::llm::request::edits::Edits;
+use tollgate_core::llm::request::rewrite::Rewrite;
+use tollgate_core::llm::LlmRequest;
+
+use crate::conf::policy::Policy;
+use crate::conf::settings::IncludeUsage;
+use crate::request::body::{self, Change};
+use crate::request::state::State;
+use crate::types::Request;
+
+/// Changes the body, if anything of it has to change.
+pub(crate) fn rewrite(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    request: &LlmRequest,
+) -> Result<Option<Change>, Cause> {
+    let mut edits = Edits::default();
+    if has_wishes(state, policy, request) {
+        if body::keeps_length(r) {
+            return Err(Cause::LengthInSet);
+        }
+        let whole = body::whole(r).ok_or(Cause::BodyUnreadable)?;
+        let mut rewrite = Rewrite::new(&whole).ok_or(Cause::BodyUnreadable)?;
+        wish(&mut rewrite, state, policy, request);
+        edits = rewrite.edits();
+    }
+    let hides = ask_for_usage(r, policy, request, &mut edits)?;
+    match edits.is_empty() {
+        true => Ok(None),
+        false => body::change(r, &edits, hides).map(Some),
+    }
+}
+
+/// Whether the policy changes anything in this request, beside asking for usage.
+fn has_wishes(_state: &State, _policy: &Policy, _request: &LlmRequest) -> bool {
+    false
+}
+
+/// Makes the changes.
+fn wish(_rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, _request: &LlmRequest) {}
+
+/// Where a stream would not say what it took, asks it to.
+fn ask_for_usage(
+    r: Request<'_>,
+    policy: &Policy,
+    request: &LlmRequest,
+    edits: &mut Edits,
+) -> Result<Hides, Cause> {
+    let even_if_declined = match policy.include_usage {
+        IncludeUsage::Off => return Ok(Hides::default()),
+        IncludeUsage::Auto => false,
+        IncludeUsage::Always => true,
+    };
+    let Some(edit) = request.usage_edit(policy.engine, even_if_declined) else {
+        return Ok(Hides::default());
+    };
+    if body::keeps_length(r) {
+        r.log().warn(format_args!(
+            "tollgate: the engine is not asked for usage: a variable of \"set\" holds the length of the body"
+        ));
+        return match even_if_declined {
+            true => Err(Cause::LengthInSet),
+            false => Ok(Hides::default()),
+        };
+    }
+    edits.add(edit.range, edit.text.as_bytes());
+    Ok(edit.hides)
+}
