@@ -50,6 +50,8 @@ pub(crate) struct Policy {
     pub(crate) engine: Engine,
     /// What every request is for, whatever it says.
     pub(crate) model: Option<Box<str>>,
+    /// Models that a client may not use look as if there were none.
+    pub(crate) hide_models: bool,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
@@ -171,6 +173,7 @@ impl Policy {
             limits,
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
+            hide_models: settings.hide_models.unwrap_or(false),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),

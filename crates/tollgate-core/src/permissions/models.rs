@@ -170,7 +170,8 @@ mod tests {
         let tier = patterns(&["llama-*"]);
         let key = names(&["llama-3"]);
         for asked in [None, Some("")] {
-            let judge = |models: Models<'_>| models.judge(asked).map(|chosen| format!("{chosen:?}"));
+            let judge =
+                |models: Models<'_>| models.judge(asked).map(|chosen| format!("{chosen:?}"));
             assert_eq!(
                 judge(Models::new(Some(&tier), None, None)),
                 Err(Denied::Unnamed(RequestError::Missing("model")))

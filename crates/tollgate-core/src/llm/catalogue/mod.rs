@@ -243,13 +243,15 @@ impl Mender<'_> {
                 let shown = match text.as_str() {
                     "" => return,
                     text if is_path(text) => empty,
-                    text => (self.shown)(text)
-                        .map_or(empty, |shown| Node::Text(shown.into_owned())),
+                    text => {
+                        (self.shown)(text).map_or(empty, |shown| Node::Text(shown.into_owned()))
+                    }
                 };
                 self.set(value, shown);
             }
             ("modelfile", Node::Text(text)) => {
-                let kept: String = text.split_inclusive('\n').filter(|line| !is_source(line)).collect();
+                let kept: String =
+                    text.split_inclusive('\n').filter(|line| !is_source(line)).collect();
                 self.set(value, Node::Text(kept));
             }
             ("aliases", Node::Array(aliases)) => {

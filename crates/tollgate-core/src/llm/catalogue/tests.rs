@@ -42,7 +42,10 @@ fn list_of_vllm_is_without_paths_and_without_what_is_not_open() {
 
     let one = shown(Page::Models, VLLM, Some(&["lora"])).unwrap();
     assert_eq!(one["data"].as_array().unwrap().len(), 1);
-    assert_eq!((&one["data"][0]["id"], &one["data"][0]["parent"]), (&value("\"lora\""), &Value::Null));
+    assert_eq!(
+        (&one["data"][0]["id"], &one["data"][0]["parent"]),
+        (&value("\"lora\""), &Value::Null)
+    );
     assert!(!one.to_string().contains("base") && !one.to_string().contains("/"));
     let none = shown(Page::Models, VLLM, Some(&[])).unwrap();
     assert_eq!(none, value(r#"{"object":"list","data":[]}"#));
@@ -76,7 +79,9 @@ fn a_model_that_is_a_path_keeps_its_name_and_nothing_else_of_it() {
     let body = r#"{"object":"list","data":[{"id":"/m/a.gguf","root":"/m/a.gguf","license_link":"/m/LICENSE","note":"see /m"}]}"#;
     assert_eq!(
         shown(Page::Models, body, None).unwrap(),
-        value(r#"{"object":"list","data":[{"id":"/m/a.gguf","root":"/m/a.gguf","note":"see /m"}]}"#)
+        value(
+            r#"{"object":"list","data":[{"id":"/m/a.gguf","root":"/m/a.gguf","note":"see /m"}]}"#
+        )
     );
 }
 
@@ -112,9 +117,18 @@ fn what_may_tell_of_other_models_is_not_shown_to_who_may_not_know_them() {
     let some = shown(Page::Models, body, Some(&["a"])).unwrap();
     assert_eq!(some, value(r#"{"data":[{"id":"a"}],"object":"list"}"#));
     for body in [
-        "", "[]", "null", "{}", "\"a\"", r#"{"data":{}}"#, r#"{"data":[]"#, r#"{"data":[]} x"#,
-        r#"{"data":[{"id":"a","id":"b"}]}"#, r#"{"data":[{"id":"a","root":1,"root":2}]}"#,
-        r#"["a"]"#, "{\"data\":[{\"id\":\"a\u{0}\"}]}",
+        "",
+        "[]",
+        "null",
+        "{}",
+        "\"a\"",
+        r#"{"data":{}}"#,
+        r#"{"data":[]"#,
+        r#"{"data":[]} x"#,
+        r#"{"data":[{"id":"a","id":"b"}]}"#,
+        r#"{"data":[{"id":"a","root":1,"root":2}]}"#,
+        r#"["a"]"#,
+        "{\"data\":[{\"id\":\"a\u{0}\"}]}",
     ] {
         let restricted = mend(Page::Models, body.as_bytes(), true, &only(&["a"]));
         assert_eq!(restricted, Err(Unreadable), "{body}");
@@ -138,9 +152,11 @@ fn what_ollama_shows_is_without_the_paths_of_its_files() {
 
 #[test]
 fn one_model_and_what_is_served_are_without_paths() {
-    let one = shown(Page::Model, r#"{"id":"a","root":"/m/a","parent":"/m"}"#, Some(&["a"])).unwrap();
+    let one =
+        shown(Page::Model, r#"{"id":"a","root":"/m/a","parent":"/m"}"#, Some(&["a"])).unwrap();
     assert_eq!(one, value(r#"{"id":"a","root":"a","parent":null}"#));
-    let about = r#"{"model_path":"/m/a","tokenizer_path":"~/a","is_generation":true,"name":"org/a"}"#;
+    let about =
+        r#"{"model_path":"/m/a","tokenizer_path":"~/a","is_generation":true,"name":"org/a"}"#;
     let about = shown(Page::About, about, None).unwrap();
     assert_eq!(about, value(r#"{"is_generation":true,"name":"org/a"}"#));
 }

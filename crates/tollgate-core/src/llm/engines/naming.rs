@@ -14,8 +14,10 @@ pub enum Naming {
     Path,
     /// Nowhere: it is for no model, or says which by an id that the engine gave it.
     Nowhere,
-    /// Where it is not read: in a form, a file, a WebSocket; or nobody knows.
+    /// Where it is not read: in a form, a file, a WebSocket.
     Unread,
+    /// Nobody knows: it is in no table.
+    Unknown,
 }
 
 /// What tells of models.
@@ -71,7 +73,7 @@ pub fn naming(engine: Engine, method: &[u8], path: &[u8], form: Option<Endpoint>
         },
         _ if page(method, path) == Some(Page::Show) => Naming::Body,
         _ => match engine.row(method, path) {
-            None => Naming::Unread,
+            None => Naming::Unknown,
             Some(row) => match row.kind {
                 Kind::Counts => Naming::Body,
                 Kind::Generates | Kind::Prefill if LIKE_READ.contains(&row.path) => Naming::Body,
@@ -146,7 +148,10 @@ impl Engine {
                 paths.iter().flatten().any(|path| {
                     let path = without_slashes_at_end(path);
                     is_end(path, row.path.as_bytes())
-                        || row.path.strip_prefix("/v1").is_some_and(|end| is_end(path, end.as_bytes()))
+                        || row
+                            .path
+                            .strip_prefix("/v1")
+                            .is_some_and(|end| is_end(path, end.as_bytes()))
                 })
             })
     }
@@ -202,9 +207,9 @@ mod tests {
             (Vllm, "GET", "/v1/realtime", Naming::Unread),
             (Vllm, "GET", "/x/REALTIME/", Naming::Unread),
             (OpenAi, "GET", "/v1/responses", Naming::Unread),
-            (Vllm, "POST", "/whatever", Naming::Unread),
-            (Vllm, "PUT", "/v1/chat/completions", Naming::Unread),
-            (OpenAi, "DELETE", "/v1/models/x", Naming::Unread),
+            (Vllm, "POST", "/whatever", Naming::Unknown),
+            (Vllm, "PUT", "/v1/chat/completions", Naming::Unknown),
+            (OpenAi, "DELETE", "/v1/models/x", Naming::Unknown),
             (Vllm, "GET", "/v1/models/x", Naming::Path),
             (Vllm, "GET", "/v1/models", Naming::Nowhere),
             (Vllm, "GET", "/v1/models/", Naming::Nowhere),
