@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use tollgate_core::answer::answer;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
-use tollgate_core::llm::catalogue::{mend, Unreadable, MAX_PAGE};
-use tollgate_core::llm::engines::Page;
+use tollgate_core::llm::catalogue::{Held, Unreadable};
 use tollgate_core::permissions::models::Models;
 
 use crate::conf::policy::Policy;
@@ -18,14 +17,6 @@ use crate::request::state::State;
 use crate::types::Request;
 
 const OK: u16 = 200;
-
-/// A page of models, as it comes from the engine.
-pub(crate) struct Held {
-    page: Page,
-    bytes: Vec<u8>,
-    /// It can't be shown.
-    is_unreadable: bool,
-}
 
 /// The header of an answer is there. `true`: it has to wait.
 pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
@@ -46,12 +37,7 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
         return false;
     }
     r.need_body_in_memory();
-    let len = r.content_length_out().and_then(|len| usize::try_from(len).ok());
-    state.held = Some(Held {
-        page,
-        bytes: Vec::with_capacity(len.filter(|len| is_json && *len <= MAX_PAGE).unwrap_or(0)),
-        is_unreadable: !is_json,
-    });
+    state.held = Some(Held::new(page, r.content_length_out(), is_json));
     true
 }
 
@@ -74,12 +60,7 @@ fn shown<'n>(policy: &Policy, models: &Models<'_>, name: &'n str) -> Option<Cow<
 pub(crate) fn hold(r: Request<'_>, bytes: &[u8]) {
     let Some(state) = r.state() else { return };
     let Some(held) = &mut state.borrow_mut().held else { return };
-    if held.bytes.len() + bytes.len() > MAX_PAGE {
-        (held.is_unreadable, held.bytes) = (true, Vec::new());
-    }
-    if !held.is_unreadable {
-        held.bytes.extend_from_slice(bytes);
-    }
+    held.add(bytes);
 }
 
 /// All of a page is there: what the client gets.
@@ -88,9 +69,9 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
     let body = {
         let state = &mut *cell.borrow_mut();
         let held = state.held.take()?;
-        match made(state, &held) {
-            Ok(changed) => {
-                let body = r.copy(changed.as_deref().unwrap_or(&held.bytes))?;
+        match mend(state, &held) {
+            Ok(body) => {
+                let body = r.copy(&body)?;
                 r.set_body_len(body.len());
                 body
             }
@@ -111,16 +92,10 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
     Some(body)
 }
 
-fn made(state: &State, held: &Held) -> Result<Option<Vec<u8>>, Unreadable> {
-    if held.is_unreadable {
-        return Err(Unreadable);
+fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> {
+    if !is_restricted(state) {
+        return held.mend(false, &|name| Some(Cow::Borrowed(name)));
     }
-    let policy = &*state.policy;
-    match is_restricted(state) {
-        true => {
-            let models = models::of(state);
-            mend(held.page, &held.bytes, true, &|name| shown(policy, &models, name))
-        }
-        false => mend(held.page, &held.bytes, false, &|name| Some(Cow::Borrowed(name))),
-    }
+    let (policy, models) = (&*state.policy, models::of(state));
+    held.mend(true, &|name| shown(policy, &models, name))
 }

@@ -25,6 +25,46 @@ pub const MAX_PAGE: usize = 4 << 20;
 /// How the client knows a model by that name of the engine's; `None`: it doesn't.
 pub type Shown<'s> = &'s dyn for<'n> Fn(&'n str) -> Option<Cow<'n, str>>;
 
+/// A page, while it comes from the engine: all of it has to be there before any is shown.
+#[derive(Debug)]
+pub struct Held {
+    page: Page,
+    bytes: Vec<u8>,
+    is_unreadable: bool,
+}
+
+impl Held {
+    /// A page of `len` bytes, if that is known. What is not `readable` (no JSON by its header) is never shown.
+    #[must_use]
+    pub fn new(page: Page, len: Option<u64>, readable: bool) -> Self {
+        let len = len.and_then(|len| usize::try_from(len).ok());
+        let len = len.filter(|len| readable && *len <= MAX_PAGE).unwrap_or(0);
+        Self { page, bytes: Vec::with_capacity(len), is_unreadable: !readable }
+    }
+
+    /// The next bytes of it.
+    pub fn add(&mut self, bytes: &[u8]) {
+        if self.bytes.len().saturating_add(bytes.len()) > MAX_PAGE {
+            (self.is_unreadable, self.bytes) = (true, Vec::new());
+        }
+        if !self.is_unreadable {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// What a client gets of it, which is whole; as [`mend`].
+    ///
+    /// # Errors
+    /// As [`mend`], and where it is longer than [`MAX_PAGE`] or can't be read.
+    pub fn mend(&self, restricted: bool, shown: Shown<'_>) -> Result<Cow<'_, [u8]>, Unreadable> {
+        if self.is_unreadable {
+            return Err(Unreadable);
+        }
+        let mended = mend(self.page, &self.bytes, restricted, shown)?;
+        Ok(mended.map_or(Cow::Borrowed(&self.bytes), Cow::Owned))
+    }
+}
+
 /// A page that can't be shown: it is no JSON, has a member twice, or no form that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;

@@ -138,6 +138,21 @@ fn what_may_tell_of_other_models_is_not_shown_to_who_may_not_know_them() {
 }
 
 #[test]
+fn a_page_that_is_too_long_or_no_json_is_never_shown() {
+    let held = |parts: &[&[u8]], readable| {
+        let mut held = Held::new(Page::Models, Some(3), readable);
+        parts.iter().for_each(|part| held.add(part));
+        held.mend(false, &all).map(Cow::into_owned)
+    };
+    assert_eq!(held(&[b"{\"a\"", b":1}"], true), Ok(b"{\"a\":1}".to_vec()));
+    assert_eq!(held(&[b"{}"], false), Err(Unreadable));
+    let blanks = vec![b' '; MAX_PAGE - 2];
+    assert!(held(&[&blanks, b"{}"], true).is_ok());
+    assert_eq!(held(&[&blanks, b"{}", b" "], true), Err(Unreadable));
+    assert_eq!(held(&[&blanks, b"   ", b"{}"], true), Err(Unreadable));
+}
+
+#[test]
 fn what_ollama_shows_is_without_the_paths_of_its_files() {
     let body = r##"{"license":"/ not a path\n of one","modelfile":"# Modelfile\n# FROM a\n\nFROM /root/.ollama/blobs/sha256-1\nFROM \"/x y\"\nADAPTER /a\nTEMPLATE \"\"\"\nfrom here\n\"\"\"\n",
         "details":{"parent_model":"/m","format":"gguf"},"model_info":{"general.file":"C:\\m\\a.gguf","n":1.5,"t":null}}"##;
