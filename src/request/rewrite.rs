@@ -37,13 +37,14 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
-    request.alias.is_some()
+fn has_wishes(state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
+    state.put_model.is_some() || request.alias.is_some()
 }
 
 /// Makes the changes.
-fn wish(rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, request: &LlmRequest) {
-    if let (Some(_), Some(model)) = (&request.alias, &request.model) {
+fn wish(rewrite: &mut Rewrite<'_>, state: &State, _policy: &Policy, request: &LlmRequest) {
+    let aliased = request.model.as_ref().filter(|_| request.alias.is_some());
+    if let Some(model) = state.put_model.as_ref().or(aliased) {
         rewrite.set_text("model", model);
     }
 }

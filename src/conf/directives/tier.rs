@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::models;
 use super::words::{error, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
@@ -28,6 +29,8 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         name,
         limits: LimitSet::default(),
         models: Vec::new(),
+        open_models: None,
+        default_model: None,
         default_price: None,
         place: cx.position(),
     };
@@ -38,6 +41,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 /// `}`
 pub(super) fn close(conf: &mut MainConf) -> Done {
     if let Some(draft) = conf.draft.take() {
+        models::check(&draft.tier)?;
         conf.tiers.push(Rc::new(draft.tier));
     }
     Ok(())
