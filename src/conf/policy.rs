@@ -21,7 +21,7 @@ use nginx::file::{LogFile, Title};
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
-use tollgate_core::llm::{self, Engine};
+use tollgate_core::llm::{self, Aliases, Engine};
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::ratelimit_headers::{Style, Styles};
@@ -50,6 +50,8 @@ pub(crate) struct Policy {
     pub(crate) engine: Engine,
     /// What every request is for, whatever it says.
     pub(crate) model: Option<Box<str>>,
+    /// Other names of models, as clients may call them.
+    pub(crate) aliases: Aliases,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
@@ -154,7 +156,9 @@ impl Policy {
             )));
         }
         check_prices(main, &limits)?;
-        let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
+        let aliases = aliases(settings)?;
+        let is_metered =
+            !anonymous || !aliases.is_empty() || limits.iter().any(|rule| rule.limits.is_metered());
         note_uses(settings, &auth, is_metered, &limits, main);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
@@ -171,6 +175,7 @@ impl Policy {
             limits,
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
+            aliases,
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
@@ -285,6 +290,20 @@ fn note_uses(
         place: place.clone(),
         knowledge,
     }));
+}
+
+/// `tollgate_model_alias`
+fn aliases(settings: &Settings) -> Result<Aliases, ConfError> {
+    let Some(Given { value: aliases, place }) = &settings.model_aliases else {
+        return Ok(Aliases::default());
+    };
+    match settings.model.as_ref().and_then(Option::as_ref) {
+        Some(model) if !aliases.is_empty() => Err(ConfError::new(format!(
+            "\"tollgate_model_alias\" has no effect with \"tollgate_model {model}\", as every request is for \
+             that model; add \"tollgate_model_alias off;\", or \"tollgate_model off;\" {place}"
+        ))),
+        _ => Ok(aliases.clone()),
+    }
 }
 
 /// Where a budget holds and nothing has a price, every request would be refused.

@@ -390,6 +390,7 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
+    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())
@@ -404,8 +405,8 @@ fn metering(
         state.tier.clone()
     };
     let model = request.model.as_deref().unwrap_or_default();
-    let price = r.main_conf().prices.find(model).copied();
-    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let price = r.main_conf().prices.find(model).cloned();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     let lesson = estimate::Lesson::of(policy, &request, learned);

@@ -83,6 +83,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_apply", OneOrMore, Loc, location::apply),
     command!("tollgate_engine", One, Loc, engine::engine),
     command!("tollgate_model", One, Loc, engine::model),
+    command!("tollgate_model_alias", OneOrTwo, Loc, engine::model_alias),
     command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
     command!("tollgate_background", One, Loc, engine::background),
     command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),

@@ -99,7 +99,7 @@ pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         .map_err(|error| error.of(&format!("tollgate_tier {}", draft.tier.name)))
 }
 
-/// `default_price input=N output=N [cached_input=N]`
+/// `default_price input=N output=N [cached_input=N] [cache_write=N] [above=N input=N ...]`
 pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     if draft.model.is_some() {
