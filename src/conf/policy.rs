@@ -25,6 +25,7 @@ use tollgate_core::llm::{self, Engine};
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::ratelimit_headers::{Style, Styles};
+use tollgate_core::principal::Principal;
 
 /// `tollgate_max_body`, unless it is given.
 const DEFAULT_MAX_BODY: u64 = 8 << 20;
@@ -226,6 +227,19 @@ fn api_key_headers(settings: &Settings) -> impl Iterator<Item = &str> {
 fn is_authorization(name: &str) -> bool {
     name.eq_ignore_ascii_case("authorization")
 }
+    /// The names of the headers that carry credentials, in lower case.
+    pub(crate) fn credential_header_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.credential_headers.iter().map(|(name, _)| &**name)
+    }
+
+    /// The tier of a principal: the one that it names, or the default one. `None`: there is none.
+    pub(crate) fn tier_of(&self, principal: &Principal) -> Option<&Rc<Tier>> {
+        match principal.tier() {
+            Some(name) => self.tiers.iter().find(|tier| tier.name == name),
+            None => self.default_tier.as_ref(),
+        }
+    }
+
 
 /// `Authorization` is where a JWT is, wherever the API keys are.
 fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Source)> {

@@ -10,6 +10,7 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::permissions::networks::Outside;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -352,6 +353,7 @@ fn identify(
 }
 
 /// Whether the path is open: not where it reaches into the requests of others, and where tokens are
+        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
 /// counted, only if its body is read (`endpoint`), or if it is known to take none.
 fn check_endpoint(
     r: Request<'_>,
@@ -425,11 +427,7 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
 
 /// The tier that the principal names, or the default one.
 fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    let tier = match principal.tier() {
-        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
-        None => policy.default_tier.as_ref(),
-    };
-    tier.map(Rc::clone).ok_or_else(|| {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
         let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
             claims.claim_of("tier").map(str::to_owned)
         });

@@ -17,7 +17,7 @@ pub enum Reason {
     ConflictingCredentials,
     /// A JWT that is malformed, has a bad signature, or whose claims are refused.
     InvalidToken,
-    /// The client's address is in none of the key's `cidrs`.
+    /// The client's address is not one from which the key may be used, or that the tier is open to.
     AddressDenied,
     /// The principal names no tier and there is no default, or it names a tier that is not declared.
     TierDenied,

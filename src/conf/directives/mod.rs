@@ -58,6 +58,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("default_price", OneOrMore, Tier, tier::default_price),
     command!("models", OneOrMore, Tier, tier::later),
     command!("scopes", OneOrMore, Tier, tier::later),
+    command!("cidrs", OneOrMore, Tier, tier::cidrs),
+    command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),

@@ -88,7 +88,11 @@ causes! {
     Inactive InvalidToken "inactive" "the token is not active";
 
     OutsideCidrs AddressDenied "outside_cidrs" "the client's address is in none of the key's \"cidrs\"";
-    NoAddress AddressDenied "no_address" "the key has \"cidrs\", and the client of a UNIX-domain socket has no address";
+    InDenyCidrs AddressDenied "in_deny_cidrs" "the client's address is in the key's \"deny_cidrs\"";
+    NoAddress AddressDenied "no_address" "the key has \"cidrs\" or \"deny_cidrs\", and the client of a UNIX-domain socket has no address";
+    OutsideCidrsOfTier AddressDenied "outside_cidrs_of_tier" "the client's address is in none of the tier's \"cidrs\"";
+    InDenyCidrsOfTier AddressDenied "in_deny_cidrs_of_tier" "the client's address is in the tier's \"deny_cidrs\"";
+    NoAddressForTier AddressDenied "no_address_for_tier" "the tier has \"cidrs\" or \"deny_cidrs\", and the client of a UNIX-domain socket has no address";
 
     KeyWithoutTier TierDenied "key_without_tier" "the key names no tier, and there is no \"tollgate_default_tier\"";
     TokenWithoutTier TierDenied "token_without_tier" "claim \"NAME\" is missing, and there is no \"tollgate_default_tier\"";
