@@ -22,6 +22,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
+use crate::request::browser;
 use crate::request::estimate;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
@@ -147,7 +148,11 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
 }
 
 /// Writes the decision down, and tells nginx.
-fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
+pub(crate) fn conclude(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    outcome: Result<(), Denial>,
+) -> Verdict {
     let mut state = state.borrow_mut();
     let outcome = match state.broken {
         true => Err(Denial::from(Cause::VariableFailed)),
@@ -258,6 +263,7 @@ fn decide(
     let known = state.borrow().route;
     let route = known.unwrap_or_else(|| state::route(r, policy));
     if step == Step::Credential {
+        browser::check_socket(r, policy)?;
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
@@ -347,13 +353,13 @@ fn identify(
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
+        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
 }
 
 /// Whether the path is open: not where it reaches into the requests of others, and where tokens are
-        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
 /// counted, only if its body is read (`endpoint`), or if it is known to take none.
 fn check_endpoint(
     r: Request<'_>,

@@ -57,6 +57,7 @@ causes! {
     NoBearer InvalidCredential "no_bearer" "\"Authorization\" has no \"Bearer\" before the credential, or nothing behind it";
     BearerTwice InvalidCredential "bearer_twice" "the credential itself begins with \"Bearer\"";
     BlankInKey InvalidCredential "blank_in_key" "the key is unknown, and has a blank, a quote or a control character";
+    OddSubprotocol InvalidCredential "odd_subprotocol" "\"Sec-WebSocket-Protocol\" lists what is no token, or a key without a byte";
     HashForKey InvalidCredential "hash_for_key" "the hash of a key was sent in place of the key";
     TokenForKey InvalidCredential "token_for_key" "a token was sent where API keys alone are accepted";
 
