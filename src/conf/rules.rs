@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
+use tollgate_core::address::Cidr;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::networks::Networks;
 use tollgate_core::price::Price;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
@@ -285,6 +287,8 @@ pub(crate) struct Tier {
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
     pub(crate) default_price: Option<Price>,
+    /// Where its clients may come from.
+    pub(crate) networks: Networks,
     pub(crate) place: Position,
 }
 
@@ -335,4 +339,6 @@ pub(super) struct Draft {
     pub(super) tier: Tier,
     /// Inside a `model` block.
     pub(super) model: Option<ModelBlock>,
+    pub(super) cidrs: Option<Box<[Cidr]>>,
+    pub(super) deny_cidrs: Option<Box<[Cidr]>>,
 }
