@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
+use tollgate_core::address::Cidr;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::networks::Networks;
 use tollgate_core::price::Price;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
@@ -289,6 +291,8 @@ pub(crate) struct Tier {
     /// What a request is for that names no model.
     pub(crate) default_model: Option<Box<str>>,
     pub(crate) default_price: Option<Price>,
+    /// Where its clients may come from.
+    pub(crate) networks: Networks,
     pub(crate) place: Position,
 }
 
@@ -339,4 +343,6 @@ pub(super) struct Draft {
     pub(super) tier: Tier,
     /// Inside a `model` block.
     pub(super) model: Option<ModelBlock>,
+    pub(super) cidrs: Option<Box<[Cidr]>>,
+    pub(super) deny_cidrs: Option<Box<[Cidr]>>,
 }

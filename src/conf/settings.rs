@@ -2,6 +2,7 @@
 
 use nginx::conf::Position;
 use nginx::file::Buffering;
+use tollgate_core::cors::Cors;
 use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
@@ -168,6 +169,9 @@ pub(crate) struct Settings {
     pub(crate) audit_log: Option<Given<AuditLog>>,
     pub(crate) on_revoke: Option<OnRevoke>,
     pub(crate) upgrade: Option<Upgrade>,
+    /// `None` inside: `off`.
+    pub(crate) cors: Option<Option<Cors>>,
+    pub(crate) security_headers: Option<bool>,
 }
 
 impl Settings {
@@ -202,7 +206,8 @@ impl Settings {
             jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model model_aliases
             hide_models endpoints
             background resumable_streams max_body include_usage estimate reserve oversized
-            cached_answers ratelimit_headers audit_log on_revoke upgrade
+            cached_answers ratelimit_headers audit_log on_revoke upgrade cors
+            security_headers
         )
     }
 }

@@ -3,11 +3,13 @@
 
 use super::location::LocConf;
 use super::main::MainConf;
-use super::settings::Given;
+use super::policy::Policy;
+use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
 use nginx::conf::{HeaderRules, Position};
-use tollgate_core::nginx_text::header_name;
+use tollgate_core::nginx_text::text::Directive;
+use tollgate_core::nginx_text::{doubled_headers, header_name};
 
 /// Tells what the servers do that isn't meant.
 pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
@@ -49,6 +51,35 @@ pub(super) fn tell_cached(
             );
             warnings.warn("cached=free", doubt);
         }
+    }
+}
+
+/// Tells what keeps pages in browsers from what is meant for them.
+pub(super) fn tell_of_browsers(
+    warnings: &mut Warnings<'_, '_>,
+    servers: &[Server<'_>],
+    text: &[Directive],
+) {
+    let all = servers.iter().flat_map(|server| &server.locations);
+    let policies: Vec<_> =
+        all.filter_map(|location| Some((location.conf, location.conf.policy()?))).collect();
+    let has_cors = policies.iter().any(|(_, policy)| policy.cors.is_some());
+    let has_security = policies.iter().any(|(_, policy)| policy.security_headers);
+    if has_cors || has_security {
+        for doubled in doubled_headers::find(text, has_cors, has_security) {
+            warnings.warn("add_header", doubled.to_string());
+        }
+    }
+    let mut takers = policies.iter().filter(|(_, policy)| policy.takes_subprotocols).peekable();
+    let is_open = |policy: &Policy| policy.upgrade == Upgrade::Allow || policy.dry_run;
+    let Some((conf, _)) = takers.peek() else { return };
+    let place = conf.settings.api_key_headers.as_ref().map(|given| &given.place);
+    if let (Some(place), true) = (place, takers.all(|(_, policy)| !is_open(policy))) {
+        let warning = format!(
+            "\"Sec-WebSocket-Protocol\" in \"tollgate_api_key_header\" has no effect, as no location where it \
+             holds lets WebSockets through; add \"tollgate_upgrade allow;\" to theirs {place}"
+        );
+        warnings.warn("tollgate_api_key_header", warning);
     }
 }
 
