@@ -198,7 +198,7 @@ my $combinations = 0;
 $combinations += $_->[3] ? 1 : 2 for @asks;
 
 my $t = Test::Nginx->new()->has(qw/http proxy map rewrite http_v2 gzip/)->has_daemon('curl')
-	->plan(2 * $combinations + 102)->write_file_expand('nginx.conf', $conf);
+	->plan(2 * $combinations + 105)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file({ key => 'key-open', client => 'acme', tier => 'open' },
 	{ key => 'key-block', client => 'blocked', tier => 'block' },
 	map { { key => "key-$_", client => $_, tier => $_ } } qw/of_model of_alias default/));
@@ -308,6 +308,12 @@ is(status(ask(post($chat, { model => 'other', @messages }, 'X-API-Key: key-of_mo
 	is(status($r), 404, 'hidden: there is none');
 	like($r, qr/`chat-default`/, 'hidden: by the name that was asked for');
 	unlike($r, qr/real/, 'hidden: and no other');
+	$r = ask(post("/hidden$chat", { model => 'chat-default', @messages }, 'X-API-Key: key-of_model',
+		'X-Mock-Engine: vllm', 'X-Mock-Models: x'));
+	is(status($r), 404, 'hidden: a model that the engine lacks');
+	like($r, qr/`chat-default`/, 'hidden: so, too');
+	(undef, $line) = ask_for($t, '/vllm/tokenize', { model => 'chat-default', prompt => 'a' }, $key);
+	is("$line->{model} $line->{alias}", 'real chat-default', 'the log, where only the model is read');
 }
 {
 	my $id = new_id();

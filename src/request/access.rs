@@ -11,11 +11,9 @@ use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::permissions::networks::Outside;
-use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
-use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
@@ -359,7 +357,7 @@ fn identify(
         r.forget_made_of_ours();
     }
     if let Some(principal) = &principal {
-        let tier = tier_of(r, principal, policy)?;
+        let tier = authenticate::tier_of(r, principal, policy)?;
         tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
         state.borrow_mut().tier = Some(tier);
     }
@@ -436,19 +434,4 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
         state.limit = shortage.report;
     }
     Denial { detail: shortage.detail, ..shortage.reason.into() }
-}
-
-/// The tier that the principal names, or the default one.
-fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
-        let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
-            claims.claim_of("tier").map(str::to_owned)
-        });
-        match (claim.flatten(), principal.tier()) {
-            (None, None) => Cause::KeyWithoutTier.into(),
-            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
-            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
-            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
-        }
-    })
 }

@@ -80,10 +80,10 @@ pub(crate) fn write(r: Request<'_>) {
             record.usage = Some((outcome.source, outcome.usage));
             record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
             record.ttft_ms = metering.ttft_ms;
-        } else if let Some(refused) = &state.refused_model {
-            let real = state.policy.aliases.find(refused);
-            model = Some(redacted(real.unwrap_or(refused).as_bytes(), presented));
-            alias = real.map(|_| redacted(refused.as_bytes(), presented));
+        } else if let Some(asked) = &state.asked_model {
+            let real = state.policy.aliases.find(asked);
+            model = Some(redacted(real.unwrap_or(asked).as_bytes(), presented));
+            alias = real.map(|_| redacted(asked.as_bytes(), presented));
             (record.model, record.alias) = (model.as_deref(), alias.as_deref());
         }
     }

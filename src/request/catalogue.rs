@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use tollgate_core::answer::answer;
+use tollgate_core::answer::{answer, model_not_found_body};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::catalogue::{Held, Unreadable};
@@ -17,11 +17,17 @@ use crate::request::state::State;
 use crate::types::Request;
 
 const OK: u16 = 200;
+const NOT_FOUND: u16 = 404;
 
 /// The header of an answer is there. `true`: it has to wait.
 pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
-    let Some(page) = state.page else { return false };
     let status = r.status_out();
+    if status == NOT_FOUND && hides_missing(state) && !r.has_no_body() && !r.is_encoded() {
+        r.need_body_in_memory();
+        state.held = Some(Held::new(Page::Missing, r.content_length_out(), true));
+        return true;
+    }
+    let Some(page) = state.page else { return false };
     // An error tells of no model.
     if !(200..300).contains(&status) {
         return false;
@@ -39,6 +45,25 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
     r.need_body_in_memory();
     state.held = Some(Held::new(page, r.content_length_out(), is_json));
     true
+}
+
+/// Whether a model that the engine lacks has to look like one that the client may not use: vLLM names those
+/// that it has.
+fn hides_missing(state: &State) -> bool {
+    state.policy.hide_models && asked(state).is_some() && is_restricted(state)
+}
+
+/// The model that the engine was asked for.
+fn asked(state: &State) -> Option<&str> {
+    let metered = state.metering.as_ref().and_then(|metering| metering.model.as_deref());
+    let unmetered = state.asked_model.as_deref();
+    metered.or_else(|| unmetered.map(|name| state.policy.aliases.find(name).unwrap_or(name)))
+}
+
+/// What its client calls it.
+fn asked_as(state: &State) -> Option<&str> {
+    let alias = state.metering.as_ref().and_then(|metering| metering.alias.as_deref());
+    alias.or(state.asked_model.as_deref()).or_else(|| asked(state))
 }
 
 /// Whether the client may know of some models only. Where nothing is refused, all may.
@@ -74,7 +99,17 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
     let body = {
         let state = &mut *cell.borrow_mut();
         let held = state.held.take()?;
+        let missing = asked(state).filter(|model| held.is_about_missing(model));
+        let missing = missing.and_then(|_| asked_as(state));
+        let ours =
+            missing.map(|model| model_not_found_body(model, state.policy.engine, state.dialect()));
         match mend(state, &held) {
+            Ok(_) if ours.is_some() => {
+                let body = r.copy(ours.unwrap_or_default().as_bytes())?;
+                r.set_body_len(body.len());
+                r.set_json_body(body.len());
+                body
+            }
             Ok(body) => {
                 let body = r.copy(&body)?;
                 r.set_body_len(body.len());
@@ -98,6 +133,9 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
 }
 
 fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> {
+    if held.is_error() {
+        return held.mend(false, &|name| Some(Cow::Borrowed(name)));
+    }
     let models = models::of(state);
     held.mend(is_restricted(state), &|name| shown(state, &models, name))
 }
