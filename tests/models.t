@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(166)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(169)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -292,6 +292,14 @@ for my $case (['/v1/models/llama-3' => 200], ['/v1/models/qwen' => 404], ['/sgla
 	is(status(ask(request($case->[0], 'X-API-Key: key-llama'))), $case->[1], $case->[0]);
 }
 is(status(ask(request('/v1/models/qwen', 'X-API-Key: key-free'))), 200, 'free');
+
+# One that a path names beside the body.
+
+for my $case (['llama-3', 'llama-3' => 200], ['qwen', 'llama-3' => 403], ['llama-3', 'qwen' => 403]) {
+	my ($path, $model, $expected) = @$case;
+	is(status(ask(post("/openai/deployments/$path/chat/completions", { model => $model, @say }, 'X-API-Key: key-llama'))),
+		$expected, "$path in the path, $model in the body");
+}
 
 # Where all requests are for one.
 
