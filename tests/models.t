@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(169)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(173)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -103,6 +103,16 @@ http {
             tollgate_engine  llamacpp;
             tollgate_model   qwen;
             proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        location /renamed/ {
+            tollgate_model_alias  llama-3 llama-7;
+            proxy_pass            http://127.0.0.1:8081/;
+        }
+
+        location /turned/ {
+            tollgate_model_alias  llama-3 qwen;
+            proxy_pass            http://127.0.0.1:8081/;
         }
 
         location /dry/ {
@@ -260,6 +270,14 @@ is(status(ask(post("/spilled$chat", { %$long, model => undef }, 'X-API-Key: key-
 	'the default in a body of a file');
 is(content_json(ask(post($chat, { model => 'qwen', @say }, 'X-API-Key: key-given')))->{body} =~ /"qwen"/, 1,
 	'a default is no restriction');
+
+# What is an alias, is judged by what it stands for, named or not.
+
+for my $body ('{}', '{"model":"llama-3"}') {
+	is(content_json(ask(post("/renamed$chat", $body, 'X-API-Key: key-tier')))->{body}, '{"model":"llama-7"}',
+		"an alias of one that is open: $body");
+	is(status(ask(post("/turned$chat", $body, 'X-API-Key: key-tier'))), 403, "of one that is not: $body");
+}
 
 ###############################################################################
 

@@ -94,17 +94,26 @@ pub(crate) fn judge(
     }
     let judged = match &policy.model {
         Some(fixed) => models.judge_fixed(fixed).map(|()| Chosen::AsAsked),
-        None => models.judge(request.model.as_deref()),
+        None => {
+            // By the name that the engine reads.
+            request.go_by(&policy.aliases);
+            models.judge(request.model.as_deref())
+        }
     };
     match judged {
         Ok(Chosen::AsAsked) => Ok(()),
         Ok(Chosen::Default(name)) => {
-            let name: Box<str> = name.into();
-            state.put_model = Some(name.clone());
-            request.model = Some(name);
-            Ok(())
+            request.model = Some(name.into());
+            request.go_by(&policy.aliases);
+            let meant = request.model.as_deref().unwrap_or_default();
+            let judged = models.judge_fixed(meant);
+            state.put_model.clone_from(&request.model);
+            judged.map_err(|denied| deny(state, policy, None, denied))
         }
-        Err(denied) => Err(deny(state, policy, request.model.take(), denied)),
+        Err(denied) => {
+            let asked = request.alias.take().or(request.model.take());
+            Err(deny(state, policy, asked, denied))
+        }
     }
 }
 
