@@ -48,7 +48,8 @@ pub(crate) fn before_body(
     if !models.matter() {
         return Ok(false);
     }
-    if let (Some(name), None) = (model_before_end(r.uri()), &policy.model) {
+    let path = r.kept(state.judged_path);
+    if let (Some(name), None) = (model_before_end(path), &policy.model) {
         let judged = models.judge_fixed(name);
         judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))?;
     }
@@ -58,7 +59,7 @@ pub(crate) fn before_body(
         (Naming::Nowhere, _) => Ok(false),
         _ if !models.are_restricted() => Ok(false),
         (Naming::Path, _) => {
-            let name = model_in_path(r.uri());
+            let name = model_in_path(path);
             let judged =
                 name.map(|name| models.judge_fixed(policy.model.as_deref().unwrap_or(name)));
             // Whoever looks for a model gets the same answer, whether it isn't there or isn't for him.
@@ -74,7 +75,7 @@ pub(crate) fn before_body(
             let judged = models.judge_fixed(fixed);
             judged.map(|()| false).map_err(|denied| deny(state, policy, None, denied))
         }
-        (Naming::Unknown, None) if exception::opens(&policy.endpoints, r.method(), r.uri()) => {
+        (Naming::Unknown, None) if exception::opens(&policy.endpoints, r.method(), path) => {
             Ok(true)
         }
         (Naming::Unread | Naming::Unknown, None) => Err(Cause::UnreadModel.into()),
