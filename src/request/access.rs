@@ -218,7 +218,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let route = state::route(r, policy);
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
-            _ if models::are_elsewhere(&state.borrow(), &route) => return None,
+            _ if models::are_elsewhere(r, &state.borrow(), &route) => return None,
             here => {
                 if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
                     return Some(conclude(r, state, Err(detail.into())));
