@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
+use super::cache_salt::CacheSalt;
 use super::credentials::{self, Verifier};
 use super::files;
 use super::loaded::{Loaded, RuleUse};
@@ -18,13 +19,16 @@ use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::{LogFile, Title};
+use tollgate_core::audit::Fields;
+use tollgate_core::cache_salt;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
-use tollgate_core::llm::{self, Engine};
+use tollgate_core::llm::{self, Endpoint, Engine};
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::ratelimit_headers::{Style, Styles};
+use tollgate_core::scheduler::Scheduler;
 
 /// `tollgate_max_body`, unless it is given.
 const DEFAULT_MAX_BODY: u64 = 8 << 20;
@@ -56,6 +60,10 @@ pub(crate) struct Policy {
     pub(crate) background: bool,
     /// Clients may name a stream, by which the engine goes on with it when they have left.
     pub(crate) resumable_streams: bool,
+    /// How tenants are kept apart in the engine's cache.
+    pub(crate) cache_salt: Option<CacheSalt>,
+    /// Who is told what of a request.
+    pub(crate) scheduler: Scheduler,
     /// Whether bodies are read: those of authenticated clients, and of strangers only where a rule
     /// counts their tokens.
     pub(crate) is_metered: bool,
@@ -71,6 +79,8 @@ pub(crate) struct Policy {
     pub(crate) cached_answers: CachedAnswers,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
+    /// What the log has of keys, beside who they belong to.
+    pub(crate) audit_fields: Fields,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) upgrade: Upgrade,
 }
@@ -155,7 +165,12 @@ impl Policy {
         }
         check_prices(main, &limits)?;
         let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
-        note_uses(settings, &auth, is_metered, &limits, main);
+        note_uses(cx, settings, &auth, (is_metered, api_keys.as_deref()), &limits, main);
+        let engine = settings.engine.unwrap_or_default();
+        let cache_salt = CacheSalt::resolve(cx, settings.cache_salt.as_ref(), engine, anonymous)?;
+        let scheduler = scheduler(settings, engine, &mut main.loaded)?;
+        let audit_log = audit_log(cx, settings, &mut main.loaded)?;
+        let audit_fields = audit_fields(settings, audit_log.is_some() && auth.api_key, main);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
@@ -169,11 +184,13 @@ impl Policy {
             default_tier,
             is_metered,
             limits,
-            engine: settings.engine.unwrap_or_default(),
+            engine,
             model: settings.model.clone().flatten(),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
+            cache_salt,
+            scheduler,
             max_body: settings.max_body.as_ref().map_or(DEFAULT_MAX_BODY, |given| given.value),
             include_usage: settings.include_usage.unwrap_or_default(),
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
@@ -183,7 +200,8 @@ impl Policy {
             ratelimit_headers: settings
                 .ratelimit_headers
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
-            audit_log: audit_log(cx, settings, &mut main.loaded)?,
+            audit_log,
+            audit_fields,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
             upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
         }))
@@ -193,6 +211,12 @@ impl Policy {
     pub(crate) fn counts_tokens(&self, tier: Option<&Tier>) -> bool {
         tier.is_some_and(Tier::is_metered)
             || self.limits.iter().any(|rule| rule.limits.is_metered())
+    }
+
+    /// Whether what is asked for in this form is kept apart in the engine's cache, as far as it has to be.
+    pub(crate) fn salts(&self, form: Option<Endpoint>) -> bool {
+        let member = form.and_then(|form| cache_salt::member(self.engine, form));
+        self.cache_salt.is_none() || member.is_some()
     }
 
     /// The headers by which clients would have the engine do something else than they are charged for.
@@ -266,18 +290,33 @@ fn applied_limits(
 
 /// Remembers where rules are applied, and what is known there.
 fn note_uses(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     auth: &Auth,
-    is_metered: bool,
+    (is_metered, api_keys): (bool, Option<&ApiKeys>),
     limits: &[Rc<LimitRule>],
     main: &mut MainConf,
 ) {
     let Some(Given { place, .. }) = &settings.apply else { return };
+    let keys = api_keys.and_then(ApiKeys::current);
+    let (with_tenant, keys) =
+        keys.map_or((0, 0), |keys| (keys.loaded.with_tenant(), keys.loaded.len()));
+    let of_tenants = limits.iter().filter(|rule| rule_key::is_of_tenants_alone(&rule.key_text));
+    for rule in of_tenants.filter(|_| 0 < with_tenant && with_tenant < keys) {
+        if main.loaded.warned_of_tenants.insert(Arc::clone(&rule.name)) {
+            cx.log().warn(format_args!(
+                "{} of {keys} keys have no \"tenant\", and the limit \"{}\" does not hold for them; give them \
+                 one, or count by a map of \"$tollgate_tenant\" that has a default {place}",
+                keys - with_tenant,
+                rule.name
+            ));
+        }
+    }
     let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
     let knowledge = rule_key::Knowledge {
         clients: !auth.is_none(),
         key_ids: auth.api_key || auth.jwt,
-        tenants: auth.has_tokens() && names_tenant,
+        tenants: with_tenant > 0 || (auth.has_tokens() && names_tenant),
         models: is_metered,
     };
     main.loaded.uses.extend(limits.iter().map(|rule| RuleUse {
@@ -285,6 +324,39 @@ fn note_uses(
         place: place.clone(),
         knowledge,
     }));
+}
+
+/// `tollgate_scheduler`
+fn scheduler(
+    settings: &Settings,
+    engine: Engine,
+    loaded: &mut Loaded,
+) -> Result<Scheduler, ConfError> {
+    let Some(Given { value: scheduler, place }) = &settings.scheduler else {
+        return Ok(Scheduler::default());
+    };
+    if *scheduler == Scheduler::Vllm && engine != Engine::Vllm {
+        return Err(ConfError::new(format!(
+            "\"tollgate_scheduler vllm\" has no effect on \"tollgate_engine {}\"; add \"tollgate_engine vllm;\", \
+             or say \"tollgate_scheduler off;\" {place}",
+            engine.as_str()
+        )));
+    }
+    loaded.tells_objectives |= *scheduler == Scheduler::LlmD;
+    loaded.tells_priorities |= scheduler.owns_priority() && engine == Engine::Vllm;
+    Ok(*scheduler)
+}
+
+/// `tollgate_audit_fields`
+fn audit_fields(settings: &Settings, has_effect: bool, main: &mut MainConf) -> Fields {
+    let Some(Given { value: fields, place }) = &settings.audit_fields else {
+        return Fields::default();
+    };
+    if *fields != Fields::default() {
+        main.loaded.logs_fields |= has_effect;
+        main.loaded.audit_fields.get_or_insert_with(|| place.clone());
+    }
+    fields.clone()
 }
 
 /// Where a budget holds and nothing has a price, every request would be refused.

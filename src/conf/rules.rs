@@ -248,6 +248,10 @@ pub(crate) struct Tier {
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
     pub(crate) default_price: Option<Price>,
+    /// What llm-d calls how soon its requests are served.
+    pub(crate) objective: Option<String>,
+    /// The same for vLLM.
+    pub(crate) priority: Option<i32>,
     pub(crate) place: Position,
 }
 

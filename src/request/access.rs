@@ -363,13 +363,18 @@ fn check_endpoint(
     if exception::closes(&policy.endpoints, method, path) {
         return Err(Cause::ClosedEndpoint.into());
     }
-    if endpoint.is_some() {
+    let is_salted = policy.salts(endpoint) || (endpoint.is_none() && route.is_harmless);
+    if endpoint.is_some() && is_salted {
         return Ok(());
     }
     let detail = if route.reaches_others {
         Cause::OthersRequests.into()
+    } else if endpoint.is_some() {
+        Cause::UnsaltedEndpoint.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
+    } else if !is_salted {
+        Cause::UnsaltedEndpoint.into()
     } else {
         return Ok(());
     };

@@ -15,6 +15,7 @@
 //! |               | [`queue`]         | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
+//! |               | [`scheduler`]     | and those that schedulers believe their gateway          |
 //! | header filter | [`answer`]        | ratelimit headers; the body of a refusal                 |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
@@ -46,6 +47,7 @@ mod reservation;
 pub(crate) mod revocation;
 mod rewrite;
 mod running;
+mod scheduler;
 pub(crate) mod settlement;
 mod shortage;
 pub(crate) mod state;

@@ -1,10 +1,11 @@
 //! ACCESS: what of the body changes before it goes to the engine. All else stays as the client sent it.
 
+use tollgate_core::cache_salt;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
 use tollgate_core::llm::request::rewrite::Rewrite;
-use tollgate_core::llm::LlmRequest;
+use tollgate_core::llm::{Engine, LlmRequest};
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::IncludeUsage;
@@ -26,7 +27,7 @@ pub(crate) fn rewrite(
         }
         let whole = body::whole(r).ok_or(Cause::BodyUnreadable)?;
         let mut rewrite = Rewrite::new(&whole).ok_or(Cause::BodyUnreadable)?;
-        wish(&mut rewrite, state, policy, request);
+        wish(&mut rewrite, r, state, policy, request).ok_or(Cause::NoZone)?;
         edits = rewrite.edits();
     }
     let hides = ask_for_usage(r, policy, request, &mut edits)?;
@@ -37,12 +38,46 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, _policy: &Policy, _request: &LlmRequest) -> bool {
-    false
+fn has_wishes(_state: &State, policy: &Policy, _request: &LlmRequest) -> bool {
+    policy.cache_salt.is_some() || policy.scheduler.owns_priority()
 }
 
 /// Makes the changes.
-fn wish(_rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, _request: &LlmRequest) {}
+fn wish(
+    rewrite: &mut Rewrite<'_>,
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    request: &LlmRequest,
+) -> Option<()> {
+    salt(rewrite, r, state, policy, request)?;
+    if policy.scheduler.owns_priority() {
+        let tier = state.tier.as_ref().filter(|_| policy.engine == Engine::Vllm);
+        match tier.and_then(|tier| tier.priority) {
+            Some(priority) => rewrite.set("priority", priority.to_string().as_bytes()),
+            None => rewrite.remove("priority"),
+        }
+    }
+    Some(())
+}
+
+/// Puts the salt of the tenant's part of the engine's cache in, in the place of the client's. `None`: there is no
+/// zone.
+fn salt(
+    rewrite: &mut Rewrite<'_>,
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    request: &LlmRequest,
+) -> Option<()> {
+    let Some(cache_salt) = &policy.cache_salt else { return Some(()) };
+    let Some(principal) = &state.principal else { return Some(()) };
+    let Some(member) = cache_salt::member(policy.engine, request.endpoint) else { return Some(()) };
+    let mapped = r.main_conf().zone()?;
+    let salt = principal.cache_salt(cache_salt.salting(mapped.get()));
+    rewrite.set(member, format!("\"{salt}\"").as_bytes());
+    Some(())
+}
 
 /// Where a stream would not say what it took, asks it to.
 fn ask_for_usage(

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tollgate_core::rfc3339;
 
 use super::doubt;
-use super::json::{first, is_off, objects, Members};
+use super::json::{first, is_off, objects, text, Members};
 use super::source::{Found, Secret, Source, SourcePlace};
 use crate::time::date_of;
 
@@ -93,7 +93,7 @@ impl Left {
                 "keys have budgets or rate limits of their own, which are not taken over: tiers have \
                  them (tollgate_tier)",
             ),
-            (self.teams, "keys belong to teams, whose models and limits are not in the export"),
+            (self.teams, "keys belong to teams, which become their tenants; their models and limits are not in the export"),
             (
                 self.models,
                 "keys are restricted to models, which is kept in the file, and not enforced by this \
@@ -143,6 +143,8 @@ fn key(place: SourcePlace, members: &Members) -> Result<Found, &'static str> {
             expires.as_str().and_then(|text| date(text.trim())).ok_or("\"expires\" is no date")?,
         ),
     };
+    found.tenant = text(members, "team_id").map(str::to_owned);
+    found.created = text(members, "created_at").and_then(|text| date(text.trim()));
     let metadata = metadata(members)?;
     if metadata.as_deref().is_some_and(is_off_by_note) {
         return Err(

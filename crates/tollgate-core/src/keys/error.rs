@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::about::{MAX_METADATA, MAX_METADATA_KEY_LEN, MAX_METADATA_LEN};
 use crate::address::CidrError;
 use crate::principal::MAX_NAME_LEN;
 
@@ -73,6 +74,8 @@ pub enum Problem {
     NeverValid,
     /// A restriction to nothing at all.
     EmptyRestriction,
+    /// A `metadata` that is none.
+    InvalidMetadata,
     /// An element of `cidrs`, from 0, and what is wrong with it.
     InvalidCidr(usize, CidrError),
     /// An element of an array of names, from 0, that is not a name.
@@ -167,6 +170,13 @@ impl fmt::Display for Problem {
             Self::EmptyRestriction => f.write_str(
                 "is an empty array, which permits nothing: leave it out to permit everything, or \
                  set \"disabled\" to true",
+            ),
+            Self::InvalidMetadata => write!(
+                f,
+                "must be an object of 1 to {MAX_METADATA} members and at most {MAX_METADATA_LEN} bytes: names \
+                 of 1 to {MAX_METADATA_KEY_LEN} ASCII letters, digits, \"_\", \"-\" and \".\", each once; values \
+                 that are numbers, true, false, or strings of 1 to {MAX_NAME_LEN} bytes without control \
+                 characters and without space at either end"
             ),
             Self::InvalidCidr(position, error) => {
                 write!(f, "has an element [{position}] that {error}")
