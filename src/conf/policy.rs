@@ -15,20 +15,23 @@ use super::settings::{
     AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
     Upgrade,
 };
+use super::tenants;
 use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::{LogFile, Title};
 use tollgate_core::audit::Fields;
-use tollgate_core::cache_salt;
+use tollgate_core::cors::Cors;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
-use tollgate_core::llm::{self, Endpoint, Engine};
+use tollgate_core::llm::{self, Aliases, Engine};
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
+use tollgate_core::principal::Principal;
 use tollgate_core::ratelimit_headers::{Style, Styles};
 use tollgate_core::scheduler::Scheduler;
+use tollgate_core::websocket_key;
 
 /// `tollgate_max_body`, unless it is given.
 const DEFAULT_MAX_BODY: u64 = 8 << 20;
@@ -54,6 +57,10 @@ pub(crate) struct Policy {
     pub(crate) engine: Engine,
     /// What every request is for, whatever it says.
     pub(crate) model: Option<Box<str>>,
+    /// Other names of models, as clients may call them.
+    pub(crate) aliases: Aliases,
+    /// Models that a client may not use look as if there were none.
+    pub(crate) hide_models: bool,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
@@ -83,6 +90,13 @@ pub(crate) struct Policy {
     pub(crate) audit_fields: Fields,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) upgrade: Upgrade,
+    /// Which pages may read answers.
+    pub(crate) cors: Option<Cors>,
+    pub(crate) security_headers: bool,
+    /// Keys may be in `Sec-WebSocket-Protocol`.
+    pub(crate) takes_subprotocols: bool,
+    /// Any of these three.
+    pub(crate) is_for_browsers: bool,
 }
 
 /// `tollgate_estimate`
@@ -164,19 +178,27 @@ impl Policy {
             )));
         }
         check_prices(main, &limits)?;
-        let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
+        let aliases = aliases(settings)?;
+        let is_metered =
+            !anonymous || !aliases.is_empty() || limits.iter().any(|rule| rule.limits.is_metered());
+        let credential_headers = credential_headers(settings, &auth);
+        let takes_subprotocols =
+            credential_headers.iter().any(|(_, source)| *source == Source::Subprotocol);
+        let security_headers = settings.security_headers.unwrap_or(false);
+        let has_cors = matches!(settings.cors, Some(Some(_)));
         note_uses(cx, settings, &auth, (is_metered, api_keys.as_deref()), &limits, main);
         let engine = settings.engine.unwrap_or_default();
         let cache_salt = CacheSalt::resolve(cx, settings.cache_salt.as_ref(), engine, anonymous)?;
-        let scheduler = scheduler(settings, engine, &mut main.loaded)?;
+        let scheduler = tenants::scheduler(settings, engine, &mut main.loaded)?;
         let audit_log = audit_log(cx, settings, &mut main.loaded)?;
-        let audit_fields = audit_fields(settings, audit_log.is_some() && auth.api_key, main);
+        let logs_keys = audit_log.is_some() && auth.api_key;
+        let audit_fields = tenants::audit_fields(settings, logs_keys, &mut main.loaded);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
             anonymous,
             bearer_is_jwt: auth.has_tokens() && !api_key_headers(settings).any(is_authorization),
-            credential_headers: credential_headers(settings, &auth),
+            credential_headers,
             api_keys,
             jwt,
             introspector,
@@ -186,6 +208,8 @@ impl Policy {
             limits,
             engine,
             model: settings.model.clone().flatten(),
+            aliases,
+            hide_models: settings.hide_models.unwrap_or(false),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
@@ -204,6 +228,10 @@ impl Policy {
             audit_fields,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
             upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
+            cors: settings.cors.clone().flatten(),
+            security_headers,
+            takes_subprotocols,
+            is_for_browsers: takes_subprotocols || security_headers || has_cors,
         }))
     }
 
@@ -211,12 +239,6 @@ impl Policy {
     pub(crate) fn counts_tokens(&self, tier: Option<&Tier>) -> bool {
         tier.is_some_and(Tier::is_metered)
             || self.limits.iter().any(|rule| rule.limits.is_metered())
-    }
-
-    /// Whether what is asked for in this form is kept apart in the engine's cache, as far as it has to be.
-    pub(crate) fn salts(&self, form: Option<Endpoint>) -> bool {
-        let member = form.and_then(|form| cache_salt::member(self.engine, form));
-        self.cache_salt.is_none() || member.is_some()
     }
 
     /// The headers by which clients would have the engine do something else than they are charged for.
@@ -230,6 +252,19 @@ impl Policy {
     pub(crate) fn may_resume(&self) -> bool {
         let headers = self.engine.steering_headers();
         self.resumable_streams && headers.iter().any(|header| header.resumes)
+    }
+
+    /// The names of the headers that carry credentials, in lower case.
+    pub(crate) fn credential_header_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.credential_headers.iter().map(|(name, _)| &**name)
+    }
+
+    /// The tier of a principal: the one that it names, or the default one. `None`: there is none.
+    pub(crate) fn tier_of(&self, principal: &Principal) -> Option<&Rc<Tier>> {
+        match principal.tier() {
+            Some(name) => self.tiers.iter().find(|tier| tier.name == name),
+            None => self.default_tier.as_ref(),
+        }
     }
 
     /// How a header (its name in lower case) carries a credential; `None`: it doesn't.
@@ -251,6 +286,10 @@ fn is_authorization(name: &str) -> bool {
     name.eq_ignore_ascii_case("authorization")
 }
 
+fn is_subprotocol(name: &str) -> bool {
+    name.as_bytes().eq_ignore_ascii_case(websocket_key::HEADER)
+}
+
 /// `Authorization` is where a JWT is, wherever the API keys are.
 fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Source)> {
     let mut names: Vec<&str> = api_key_headers(settings).filter(|_| auth.api_key).collect();
@@ -260,7 +299,11 @@ fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Sourc
     names
         .into_iter()
         .map(|name| {
-            let source = if is_authorization(name) { Source::Bearer } else { Source::Raw };
+            let source = match () {
+                () if is_authorization(name) => Source::Bearer,
+                () if is_subprotocol(name) => Source::Subprotocol,
+                () => Source::Raw,
+            };
             (name.to_ascii_lowercase().into_bytes().into_boxed_slice(), source)
         })
         .collect()
@@ -298,20 +341,7 @@ fn note_uses(
     main: &mut MainConf,
 ) {
     let Some(Given { place, .. }) = &settings.apply else { return };
-    let keys = api_keys.and_then(ApiKeys::current);
-    let (with_tenant, keys) =
-        keys.map_or((0, 0), |keys| (keys.loaded.with_tenant(), keys.loaded.len()));
-    let of_tenants = limits.iter().filter(|rule| rule_key::is_of_tenants_alone(&rule.key_text));
-    for rule in of_tenants.filter(|_| 0 < with_tenant && with_tenant < keys) {
-        if main.loaded.warned_of_tenants.insert(Arc::clone(&rule.name)) {
-            cx.log().warn(format_args!(
-                "{} of {keys} keys have no \"tenant\", and the limit \"{}\" does not hold for them; give them \
-                 one, or count by a map of \"$tollgate_tenant\" that has a default {place}",
-                keys - with_tenant,
-                rule.name
-            ));
-        }
-    }
+    let with_tenant = tenants::tell_keys_without(cx, api_keys, limits, &mut main.loaded, place);
     let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
     let knowledge = rule_key::Knowledge {
         clients: !auth.is_none(),
@@ -326,37 +356,18 @@ fn note_uses(
     }));
 }
 
-/// `tollgate_scheduler`
-fn scheduler(
-    settings: &Settings,
-    engine: Engine,
-    loaded: &mut Loaded,
-) -> Result<Scheduler, ConfError> {
-    let Some(Given { value: scheduler, place }) = &settings.scheduler else {
-        return Ok(Scheduler::default());
+/// `tollgate_model_alias`
+fn aliases(settings: &Settings) -> Result<Aliases, ConfError> {
+    let Some(Given { value: aliases, place }) = &settings.model_aliases else {
+        return Ok(Aliases::default());
     };
-    if *scheduler == Scheduler::Vllm && engine != Engine::Vllm {
-        return Err(ConfError::new(format!(
-            "\"tollgate_scheduler vllm\" has no effect on \"tollgate_engine {}\"; add \"tollgate_engine vllm;\", \
-             or say \"tollgate_scheduler off;\" {place}",
-            engine.as_str()
-        )));
+    match settings.model.as_ref().and_then(Option::as_ref) {
+        Some(model) if !aliases.is_empty() => Err(ConfError::new(format!(
+            "\"tollgate_model_alias\" has no effect with \"tollgate_model {model}\", as every request is for \
+             that model; add \"tollgate_model_alias off;\", or \"tollgate_model off;\" {place}"
+        ))),
+        _ => Ok(aliases.clone()),
     }
-    loaded.tells_objectives |= *scheduler == Scheduler::LlmD;
-    loaded.tells_priorities |= scheduler.owns_priority() && engine == Engine::Vllm;
-    Ok(*scheduler)
-}
-
-/// `tollgate_audit_fields`
-fn audit_fields(settings: &Settings, has_effect: bool, main: &mut MainConf) -> Fields {
-    let Some(Given { value: fields, place }) = &settings.audit_fields else {
-        return Fields::default();
-    };
-    if *fields != Fields::default() {
-        main.loaded.logs_fields |= has_effect;
-        main.loaded.audit_fields.get_or_insert_with(|| place.clone());
-    }
-    fields.clone()
 }
 
 /// Where a budget holds and nothing has a price, every request would be refused.

@@ -10,6 +10,7 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::permissions::networks::Outside;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -21,6 +22,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
+use crate::request::browser;
 use crate::request::estimate;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
@@ -28,10 +30,12 @@ use crate::request::identity;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
+use crate::request::models;
 use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
+use crate::request::salt;
 use crate::request::state::{self, Asked, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -146,7 +150,11 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
 }
 
 /// Writes the decision down, and tells nginx.
-fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
+pub(crate) fn conclude(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    outcome: Result<(), Denial>,
+) -> Verdict {
     let mut state = state.borrow_mut();
     let outcome = match state.broken {
         true => Err(Denial::from(Cause::VariableFailed)),
@@ -211,6 +219,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let route = state::route(r, policy);
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
+            _ if models::are_elsewhere(&state.borrow(), &route) => return None,
             here => {
                 if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
                     return Some(conclude(r, state, Err(detail.into())));
@@ -257,6 +266,7 @@ fn decide(
     let known = state.borrow().route;
     let route = known.unwrap_or_else(|| state::route(r, policy));
     if step == Step::Credential {
+        browser::check_socket(r, policy)?;
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
@@ -265,7 +275,7 @@ fn decide(
             return Ok(Progress::Provider(topic));
         }
         check_endpoint(r, state, policy, (&route, endpoint))?;
-        if endpoint.is_some() {
+        if models::before_body(r, state, policy, &route)? || endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -275,16 +285,21 @@ fn decide(
         // It has been waiting, for its body or its turn.
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
-    if let (Step::Body, Some(endpoint)) = (step, endpoint) {
+    if step == Step::Body {
         let begun = state.borrow_mut().reading.take();
-        match request_body::inspect(r, policy, endpoint, begun) {
+        match request_body::inspect(r, policy, endpoint.unwrap_or(models::FORM), begun) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(request)) => {
-                let metering = metering(r, state, policy, request, zone)?;
-                state.borrow_mut().metering = Some(Box::new(metering));
+            Ok(Inspected::Whole(mut request)) => {
+                models::judge(state, policy, &mut request)?;
+                if endpoint.is_some() {
+                    let metering = metering(r, state, policy, request, zone)?;
+                    state.borrow_mut().metering = Some(Box::new(metering));
+                } else {
+                    models::put(r, state, policy, &request)?;
+                }
             }
             Err(refused) => {
                 state.borrow_mut().malformed = refused.error;
@@ -346,6 +361,7 @@ fn identify(
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
+        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
@@ -363,20 +379,15 @@ fn check_endpoint(
     if exception::closes(&policy.endpoints, method, path) {
         return Err(Cause::ClosedEndpoint.into());
     }
-    let is_salted = policy.salts(endpoint) || (endpoint.is_none() && route.is_harmless);
-    if endpoint.is_some() && is_salted {
-        return Ok(());
+    if endpoint.is_some() {
+        return salt::check(r, policy, route, endpoint);
     }
     let detail = if route.reaches_others {
         Cause::OthersRequests.into()
-    } else if endpoint.is_some() {
-        Cause::UnsaltedEndpoint.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
-    } else if !is_salted {
-        Cause::UnsaltedEndpoint.into()
     } else {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     };
     match exception::opens(&policy.endpoints, method, path) {
         true => Ok(()),
@@ -395,6 +406,7 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
+    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())
@@ -409,8 +421,8 @@ fn metering(
         state.tier.clone()
     };
     let model = request.model.as_deref().unwrap_or_default();
-    let price = r.main_conf().prices.find(model).copied();
-    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let price = r.main_conf().prices.find(model).cloned();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     let lesson = estimate::Lesson::of(policy, &request, learned);
@@ -430,11 +442,7 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
 
 /// The tier that the principal names, or the default one.
 fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    let tier = match principal.tier() {
-        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
-        None => policy.default_tier.as_ref(),
-    };
-    tier.map(Rc::clone).ok_or_else(|| {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
         let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
             claims.claim_of("tier").map(str::to_owned)
         });

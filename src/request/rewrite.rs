@@ -1,6 +1,5 @@
 //! ACCESS: what of the body changes before it goes to the engine. All else stays as the client sent it.
 
-use tollgate_core::cache_salt;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
@@ -10,6 +9,7 @@ use tollgate_core::llm::{Engine, LlmRequest};
 use crate::conf::policy::Policy;
 use crate::conf::settings::IncludeUsage;
 use crate::request::body::{self, Change};
+use crate::request::salt;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -38,8 +38,9 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, policy: &Policy, _request: &LlmRequest) -> bool {
-    policy.cache_salt.is_some() || policy.scheduler.owns_priority()
+fn has_wishes(state: &State, policy: &Policy, request: &LlmRequest) -> bool {
+    let is_renamed = request.alias.is_some() || state.put_model.is_some();
+    is_renamed || policy.cache_salt.is_some() || policy.scheduler.owns_priority()
 }
 
 /// Makes the changes.
@@ -50,7 +51,13 @@ fn wish(
     policy: &Policy,
     request: &LlmRequest,
 ) -> Option<()> {
-    salt(rewrite, r, state, policy, request)?;
+    let meant = request.alias.as_ref().and(request.model.as_ref());
+    if let Some(model) = meant.or(state.put_model.as_ref()) {
+        rewrite.set_text("model", model);
+    }
+    if policy.cache_salt.is_some() {
+        salt::put_in(rewrite, r, state, policy, request)?;
+    }
     if policy.scheduler.owns_priority() {
         let tier = state.tier.as_ref().filter(|_| policy.engine == Engine::Vllm);
         match tier.and_then(|tier| tier.priority) {
@@ -58,24 +65,6 @@ fn wish(
             None => rewrite.remove("priority"),
         }
     }
-    Some(())
-}
-
-/// Puts the salt of the tenant's part of the engine's cache in, in the place of the client's. `None`: there is no
-/// zone.
-fn salt(
-    rewrite: &mut Rewrite<'_>,
-    r: Request<'_>,
-    state: &State,
-    policy: &Policy,
-    request: &LlmRequest,
-) -> Option<()> {
-    let Some(cache_salt) = &policy.cache_salt else { return Some(()) };
-    let Some(principal) = &state.principal else { return Some(()) };
-    let Some(member) = cache_salt::member(policy.engine, request.endpoint) else { return Some(()) };
-    let mapped = r.main_conf().zone()?;
-    let salt = principal.cache_salt(cache_salt.salting(mapped.get()));
-    rewrite.set(member, format!("\"{salt}\"").as_bytes());
     Some(())
 }
 

@@ -170,16 +170,22 @@ impl<'r, T: Types> Request<'r, T> {
 
     /// The value of a header line of the response, of those that nginx has no place of its own for.
     pub fn header_out(self, name: &str) -> Option<&'r [u8]> {
-        // SAFETY: the list is live, and its lines live as long as the request.
-        unsafe {
-            let mut lines = Lines::of(self.headers_out_list());
-            lines
-                .find(|line| {
-                    let line = &**line;
-                    line.hash != 0 && text::bytes(line.key).eq_ignore_ascii_case(name.as_bytes())
-                })
-                .map(|line| text::bytes((*line).value))
-        }
+        self.headers_out(name).next()
+    }
+
+    /// The values of the header lines of that name in the response, of those that nginx has no place of its
+    /// own for.
+    pub fn headers_out<'n>(self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n, T> {
+        // SAFETY: the list is live, and its lines live as long as the request; callers don't change it
+        // meanwhile.
+        let lines = unsafe { Lines::<'r>::of(self.headers_out_list()) };
+        lines.filter_map(move |line| {
+            // SAFETY: as above.
+            let line = unsafe { &*line };
+            // SAFETY: as above.
+            let (key, value) = unsafe { (text::bytes(line.key), text::bytes(line.value)) };
+            (line.hash != 0 && key.eq_ignore_ascii_case(name.as_bytes())).then_some(value)
+        })
     }
 
     /// Takes lines out of the response, whoever put them there. `unwanted` sees the name as it is.
@@ -316,6 +322,41 @@ impl<'r, T: Types> Request<'r, T> {
         headers.if_modified_since = std::ptr::null_mut();
         headers.range = std::ptr::null_mut();
         headers.if_range = std::ptr::null_mut();
+    }
+
+    /// The body of the response has become one of `len` bytes, and another one than it was.
+    pub fn set_body_len(self, len: usize) {
+        self.clear_content_length();
+        // SAFETY: the request is live, and its header not yet sent; nginx sets the pointers to lines of the
+        // list, or leaves them null.
+        unsafe {
+            let headers = &mut (*self.as_ptr()).headers_out;
+            headers.content_length_n = i64::try_from(len).unwrap_or(i64::MAX);
+        }
+        self.clear_validators();
+    }
+
+    /// Takes off the response by what the client would know it again.
+    pub fn clear_validators(self) {
+        // SAFETY: as above.
+        unsafe {
+            let headers = &mut (*self.as_ptr()).headers_out;
+            for line in [&mut headers.etag, &mut headers.last_modified] {
+                if let Some(line) = line.as_mut() {
+                    line.hash = 0;
+                }
+                *line = std::ptr::null_mut();
+            }
+            headers.last_modified_time = -1;
+        }
+    }
+
+    /// Makes the response one of this status.
+    pub fn set_status_out(self, status: u16) {
+        // SAFETY: the request is live, and its header not yet sent.
+        let headers = unsafe { &mut (*self.as_ptr()).headers_out };
+        headers.status = usize::from(status);
+        headers.status_line = ngx_str_t::default();
     }
 
     /// Makes the response one of `len` bytes of JSON.

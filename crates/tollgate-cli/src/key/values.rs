@@ -6,6 +6,7 @@ use tollgate_core::about::{is_metadata_key, MAX_METADATA_KEY_LEN};
 use tollgate_core::address::Cidr;
 use tollgate_core::clock::UnixMillis;
 use tollgate_core::keys::NOT_ENFORCED;
+use tollgate_core::pattern::Pattern;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 use tollgate_core::rfc3339;
 
@@ -20,13 +21,8 @@ pub(super) struct Rights {
     /// The tier, as declared by `tollgate_tier`.
     #[arg(long, value_parser = name)]
     pub(super) tier: Option<String>,
-    #[arg(
-        long,
-        value_parser = name,
-        value_delimiter = ',',
-        value_name = "PATTERN,...",
-        help = format!("The models it may use: patterns, with commas between them; {NOT_ENFORCED}")
-    )]
+    /// The models it may use: patterns, with commas between them.
+    #[arg(long, value_parser = model_pattern, value_delimiter = ',', value_name = "PATTERN,...")]
     pub(super) models: Option<Vec<String>>,
     #[arg(
         long,
@@ -39,6 +35,9 @@ pub(super) struct Rights {
     /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
     #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
     pub(super) cidrs: Option<Vec<String>>,
+    /// The networks it may not be used from, whatever else is said.
+    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
+    pub(super) deny_cidrs: Option<Vec<String>>,
     /// When it ends: 90d from now, or 2027-01-01.
     #[arg(long, value_parser = When::parse, value_name = "WHEN")]
     expires: Option<When>,
@@ -88,6 +87,11 @@ fn member(text: &str) -> Result<(String, Value), String> {
         _ => Value::String(name(value).map_err(|problem| format!("its value {problem}"))?),
     };
     Ok((key.to_owned(), value))
+}
+
+pub(super) fn model_pattern(text: &str) -> Result<String, String> {
+    let name = name(text)?;
+    Pattern::of_models(&name).map(|_| name).map_err(|problem| problem.to_string())
 }
 
 pub(super) fn network(text: &str) -> Result<String, String> {

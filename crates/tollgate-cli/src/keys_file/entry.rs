@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cidrs: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deny_cidrs: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) not_before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<String>,
@@ -66,9 +68,9 @@ pub(crate) fn new_id() -> Result<String, Failure> {
 }
 
 impl Entry {
-    /// It has `models` or `scopes`.
+    /// It has `scopes`.
     pub(crate) fn is_restricted(&self) -> bool {
-        self.models.is_some() || self.scopes.is_some()
+        self.scopes.is_some()
     }
 }
 

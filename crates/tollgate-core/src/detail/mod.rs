@@ -57,6 +57,7 @@ causes! {
     NoBearer InvalidCredential "no_bearer" "\"Authorization\" has no \"Bearer\" before the credential, or nothing behind it";
     BearerTwice InvalidCredential "bearer_twice" "the credential itself begins with \"Bearer\"";
     BlankInKey InvalidCredential "blank_in_key" "the key is unknown, and has a blank, a quote or a control character";
+    OddSubprotocol InvalidCredential "odd_subprotocol" "\"Sec-WebSocket-Protocol\" lists what is no token, or a key without a byte";
     HashForKey InvalidCredential "hash_for_key" "the hash of a key was sent in place of the key";
     TokenForKey InvalidCredential "token_for_key" "a token was sent where API keys alone are accepted";
 
@@ -88,13 +89,19 @@ causes! {
     Inactive InvalidToken "inactive" "the token is not active";
 
     OutsideCidrs AddressDenied "outside_cidrs" "the client's address is in none of the key's \"cidrs\"";
-    NoAddress AddressDenied "no_address" "the key has \"cidrs\", and the client of a UNIX-domain socket has no address";
+    InDenyCidrs AddressDenied "in_deny_cidrs" "the client's address is in the key's \"deny_cidrs\"";
+    NoAddress AddressDenied "no_address" "the key has \"cidrs\" or \"deny_cidrs\", and the client of a UNIX-domain socket has no address";
+    OutsideCidrsOfTier AddressDenied "outside_cidrs_of_tier" "the client's address is in none of the tier's \"cidrs\"";
+    InDenyCidrsOfTier AddressDenied "in_deny_cidrs_of_tier" "the client's address is in the tier's \"deny_cidrs\"";
+    NoAddressForTier AddressDenied "no_address_for_tier" "the tier has \"cidrs\" or \"deny_cidrs\", and the client of a UNIX-domain socket has no address";
 
     KeyWithoutTier TierDenied "key_without_tier" "the key names no tier, and there is no \"tollgate_default_tier\"";
     TokenWithoutTier TierDenied "token_without_tier" "claim \"NAME\" is missing, and there is no \"tollgate_default_tier\"";
     UnknownTierOfKey TierDenied "unknown_tier_of_key" "the key names a tier that is not declared";
     UnknownTierOfToken TierDenied "unknown_tier_of_token" "claim \"NAME\" names a tier that is not declared";
 
+    ModelNotAllowed ModelDenied "model_not_allowed" "the model fits none of the \"models\" of the NAME";
+    UnreadModel ModelDenied "unread_model" "the client may use some models only, and the request may name one where it is not read";
     NoPrice ModelDenied "no_price" "the model has no price, and a budget applies";
 
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
@@ -113,6 +120,7 @@ causes! {
     DuplicateMember MalformedRequest "duplicate_member" "\"NAME\" is given more than once";
     MisspeltMember MalformedRequest "misspelt_member" "\"NAME\" is not written in lower case";
     HalfPair MalformedRequest "half_pair" "\"NAME\" has half of a surrogate pair";
+    MissingMember MalformedRequest "missing_member" "\"NAME\" is missing or empty, the client may use some models only, and the tier has no \"default_model\"";
     BadMember MalformedRequest "bad_member" "\"NAME\" has a value of the wrong type, or out of range";
 
     NoFreeSlot ConcurrencyExceeded "no_free_slot" "as many requests as the limit allows are in flight, and there is no queue";
@@ -135,6 +143,7 @@ causes! {
     BodyUnreadable InternalError "body_unreadable" "the body of the request can't be read back";
     LengthInSet InternalError "length_in_set" "a variable of \"set\" holds the length of the body, which has to change";
     VariableFailed InternalError "variable_failed" "a variable of the module failed";
+    UnreadableList InternalError "unreadable_list" "what the engine says of its models is no JSON of a known form, or too long, and is not shown";
     HeadersFailed InternalError "headers_failed" "the header of the answer could not be made";
 }
 

@@ -49,7 +49,7 @@ impl Builder {
             Some(name) => self.tier(name)?,
         };
         let entry = Spot::end_of(&mut self.block)?;
-        if draft.models.is_some() || draft.scopes.is_some() {
+        if draft.scopes.is_some() {
             if self.header.restricted == 0 {
                 self.header.first_restricted = entry;
             }
@@ -60,6 +60,7 @@ impl Builder {
             (flag::MODELS, &draft.models),
             (flag::SCOPES, &draft.scopes),
             (flag::CIDRS, &draft.cidrs),
+            (flag::DENY_CIDRS, &draft.deny_cidrs),
         ];
         let texts = [
             (flag::TENANT, draft.tenant),

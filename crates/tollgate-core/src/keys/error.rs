@@ -76,7 +76,9 @@ pub enum Problem {
     EmptyRestriction,
     /// A `metadata` that is none.
     InvalidMetadata,
-    /// An element of `cidrs`, from 0, and what is wrong with it.
+    /// A list of what is denied, with nothing in it.
+    EmptyDenial,
+    /// An element of `cidrs` or `deny_cidrs`, from 0, and what is wrong with it.
     InvalidCidr(usize, CidrError),
     /// An element of an array of names, from 0, that is not a name.
     InvalidElement(usize),
@@ -178,6 +180,9 @@ impl fmt::Display for Problem {
                  that are numbers, true, false, or strings of 1 to {MAX_NAME_LEN} bytes without control \
                  characters and without space at either end"
             ),
+            Self::EmptyDenial => {
+                f.write_str("is an empty array, which denies nothing: leave it out")
+            }
             Self::InvalidCidr(position, error) => {
                 write!(f, "has an element [{position}] that {error}")
             }

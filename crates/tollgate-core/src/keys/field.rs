@@ -19,6 +19,7 @@ pub(super) const FIELDS: &[&str] = &[
     "models",
     "scopes",
     "cidrs",
+    "deny_cidrs",
     "not_before",
     "expires",
     "disabled",

@@ -19,6 +19,7 @@ use super::key::ApiKey;
 use super::metadata::metadata_of;
 use crate::about::About;
 use crate::clock::UnixMillis;
+use crate::permissions::networks::Networks;
 use crate::principal::{AuthMethod, Computed, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
@@ -66,6 +67,7 @@ pub(super) mod flag {
     pub(in super::super) const REFUSED: u32 = 1 << 4;
     /// It has no digest that can be read, and is in no table.
     pub(in super::super) const NO_DIGEST: u32 = 1 << 5;
+    pub(in super::super) const DENY_CIDRS: u32 = 1 << 6;
     /// What follows the lists, in this order, where it is there.
     pub(in super::super) const TENANT: u32 = 1 << 8;
     pub(in super::super) const NAME: u32 = 1 << 9;
@@ -85,7 +87,7 @@ pub(super) struct Header {
     pub(super) without_tier: u32,
     /// Keys that name a tenant.
     pub(super) with_tenant: u32,
-    /// Keys with `models` or `scopes`, and the first of them.
+    /// Keys with `scopes`, and the first of them.
     pub(super) restricted: u32,
     pub(super) first_restricted: Spot,
     /// Entries that are not in force, as something is wrong with them.
@@ -217,8 +219,13 @@ impl<'b> Image<'b> {
             _ => text.names().map(Some),
         };
         let (models, scopes) = (list(flag::MODELS)?, list(flag::SCOPES)?);
-        let cidrs = list(flag::CIDRS)?
-            .map(|cidrs| cidrs.iter().map(|cidr| cidr.parse()).collect::<Result<_, _>>());
+        let mut networks = |flag| match list(flag)? {
+            None => Some(None),
+            Some(cidrs) => {
+                cidrs.iter().map(|cidr| cidr.parse()).collect::<Result<_, _>>().ok().map(Some)
+            }
+        };
+        let (allowed, denied) = (networks(flag::CIDRS)?, networks(flag::DENY_CIDRS)?);
         let mut more = |flag| match flags & flag {
             0 => Some(None),
             _ => text.name().map(Some),
@@ -251,7 +258,7 @@ impl<'b> Image<'b> {
             refused: flags & flag::REFUSED != 0,
             not_before: UnixMillis(not_before),
             expires: UnixMillis(expires),
-            cidrs: cidrs.transpose().ok()?,
+            networks: Networks::new(allowed, denied.unwrap_or_default()),
         })
     }
 

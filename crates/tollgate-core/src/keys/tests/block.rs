@@ -10,10 +10,10 @@ fn entries(count: usize) -> Vec<Value> {
     let more = |index: usize| match index % 4 {
         0 => json!({"tier": "pro", "models": ["llama-*"], "scopes": ["chat", "embeddings"]}),
         1 => {
-            json!({"tenant": "acme", "metadata": {"a": "b", "c": 1.5}, "cidrs": ["203.0.113.0/24", "2001:db8::/32"]})
+            json!({"tier": "free", "tenant": "acme", "metadata": {"a": "b", "c": 1.5}, "cidrs": ["203.0.113.0/24", "2001:db8::/32"]})
         }
         2 => {
-            json!({"disabled": true, "name": "n", "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z"})
+            json!({"deny_cidrs": ["203.0.113.7"], "scopes": ["chat"], "name": "n", "created": "2026-01-01T00:00:00Z"})
         }
         _ => json!({}),
     };
