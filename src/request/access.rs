@@ -35,6 +35,7 @@ use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
+use crate::request::salt;
 use crate::request::state::{self, Asked, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -379,14 +380,14 @@ fn check_endpoint(
         return Err(Cause::ClosedEndpoint.into());
     }
     if endpoint.is_some() {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     }
     let detail = if route.reaches_others {
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
     } else {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     };
     match exception::opens(&policy.endpoints, method, path) {
         true => Ok(()),
