@@ -22,7 +22,7 @@ use tollgate_core::cors::Cors;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
-use tollgate_core::llm::{self, Engine};
+use tollgate_core::llm::{self, Aliases, Engine};
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::principal::Principal;
@@ -53,6 +53,10 @@ pub(crate) struct Policy {
     pub(crate) engine: Engine,
     /// What every request is for, whatever it says.
     pub(crate) model: Option<Box<str>>,
+    /// Other names of models, as clients may call them.
+    pub(crate) aliases: Aliases,
+    /// Models that a client may not use look as if there were none.
+    pub(crate) hide_models: bool,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
@@ -164,7 +168,9 @@ impl Policy {
             )));
         }
         check_prices(main, &limits)?;
-        let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
+        let aliases = aliases(settings)?;
+        let is_metered =
+            !anonymous || !aliases.is_empty() || limits.iter().any(|rule| rule.limits.is_metered());
         let credential_headers = credential_headers(settings, &auth);
         let takes_subprotocols =
             credential_headers.iter().any(|(_, source)| *source == Source::Subprotocol);
@@ -186,6 +192,8 @@ impl Policy {
             limits,
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
+            aliases,
+            hide_models: settings.hide_models.unwrap_or(false),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
@@ -325,6 +333,20 @@ fn note_uses(
         place: place.clone(),
         knowledge,
     }));
+}
+
+/// `tollgate_model_alias`
+fn aliases(settings: &Settings) -> Result<Aliases, ConfError> {
+    let Some(Given { value: aliases, place }) = &settings.model_aliases else {
+        return Ok(Aliases::default());
+    };
+    match settings.model.as_ref().and_then(Option::as_ref) {
+        Some(model) if !aliases.is_empty() => Err(ConfError::new(format!(
+            "\"tollgate_model_alias\" has no effect with \"tollgate_model {model}\", as every request is for \
+             that model; add \"tollgate_model_alias off;\", or \"tollgate_model off;\" {place}"
+        ))),
+        _ => Ok(aliases.clone()),
+    }
 }
 
 /// Where a budget holds and nothing has a price, every request would be refused.

@@ -2,6 +2,7 @@
 //! effect.
 
 use super::location::LocConf;
+use super::main::MainConf;
 use super::policy::Policy;
 use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
@@ -19,6 +20,36 @@ pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
             if location.conf.policy().is_some() {
                 look_at(warnings, server, location);
             }
+        }
+    }
+}
+
+/// `cached=free` where no engine says what it had in its cache.
+pub(super) fn tell_cached(
+    warnings: &mut Warnings<'_, '_>,
+    main: &MainConf,
+    servers: &[Server<'_>],
+) {
+    let locations = servers.iter().flat_map(|server| &server.locations);
+    let mut metered =
+        locations.filter_map(|location| location.conf.policy()).filter(|policy| policy.is_metered);
+    if metered.any(|policy| policy.engine.says_cached_input()) {
+        return;
+    }
+    let of_tiers = main.tiers.iter().flat_map(|tier| {
+        tier.limit_sets().map(move |set| (format!("tollgate_tier {}", tier.name), &tier.place, set))
+    });
+    let of_rules = main
+        .limits
+        .iter()
+        .map(|rule| (format!("tollgate_limit {}", rule.name), &rule.place, &rule.limits));
+    for (name, place, set) in of_tiers.chain(of_rules) {
+        if set.buckets.iter().any(|bucket| bucket.cached_free) {
+            let doubt = format!(
+                "\"cached=free\" of \"{name}\" has no effect: no engine in use says what it had in its \
+                 cache; leave it out, or see \"tollgate_engine\" {place}"
+            );
+            warnings.warn("cached=free", doubt);
         }
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`naming`]: where a request names its model, and what tells of models;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
@@ -12,6 +13,7 @@ mod anthropic;
 pub mod exception;
 mod llamacpp;
 pub mod memo;
+pub mod naming;
 mod ollama;
 mod openai;
 pub mod route;
@@ -22,6 +24,7 @@ mod vllm;
 
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
+pub use naming::{Naming, Page};
 pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;
@@ -129,6 +132,15 @@ impl Engine {
     #[must_use]
     pub fn may_show_output_in_error(self, status: u16) -> bool {
         self == Self::LlamaCpp && status == 500
+    }
+
+    /// Whether it says, or can be made to say, how much of an input it had in its cache.
+    #[must_use]
+    pub fn says_cached_input(self) -> bool {
+        match self {
+            Self::OpenAi | Self::Vllm | Self::Sglang | Self::LlamaCpp | Self::Anthropic => true,
+            Self::Tgi | Self::Ollama => false,
+        }
     }
 
     /// The headers by which a client has it do something else than the body says. Behind `openai` there
