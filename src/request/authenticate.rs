@@ -275,7 +275,7 @@ fn judged(
 }
 
 /// Calls `f` with the claims that a principal was made of; not where it was made of none.
-pub(crate) fn with_claims<T>(
+fn with_claims<T>(
     r: Request<'_>,
     auth: AuthMethod,
     policy: &Policy,
@@ -288,6 +288,25 @@ pub(crate) fn with_claims<T>(
             policy.introspector.as_ref().map(|introspector| f(introspector.of(r).claims()))
         }
     }
+}
+
+/// The tier that the principal names, or the default one.
+pub(crate) fn tier_of(
+    r: Request<'_>,
+    principal: &Principal,
+    policy: &Policy,
+) -> Result<Rc<Tier>, Denial> {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
+        let claim = with_claims(r, principal.auth(), policy, |claims| {
+            claims.claim_of("tier").map(str::to_owned)
+        });
+        match (claim.flatten(), principal.tier()) {
+            (None, None) => Cause::KeyWithoutTier.into(),
+            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
+            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
+            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
+        }
+    })
 }
 
 /// Whether the credential of a request that has been waiting, or runs, is still good.
@@ -324,23 +343,4 @@ pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Deni
             Ok(())
         }
     }
-}
-
-/// The tier that the principal names, or the default one.
-pub(crate) fn tier_of(
-    r: Request<'_>,
-    principal: &Principal,
-    policy: &Policy,
-) -> Result<Rc<Tier>, Denial> {
-    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
-        let claim = with_claims(r, principal.auth(), policy, |claims| {
-            claims.claim_of("tier").map(str::to_owned)
-        });
-        match (claim.flatten(), principal.tier()) {
-            (None, None) => Cause::KeyWithoutTier.into(),
-            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
-            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
-            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
-        }
-    })
 }

@@ -10,6 +10,7 @@ use tollgate_core::llm::catalogue::{Held, Unreadable};
 use tollgate_core::llm::engines::Page;
 use tollgate_core::permissions::models::Models;
 
+use crate::conf::policy::Policy;
 use crate::request::models;
 use crate::request::refusal;
 use crate::request::settlement;
@@ -76,14 +77,21 @@ fn is_json(content_type: &[u8]) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// How a client knows a model that the engine calls `name`; `None`: it doesn't. Lists have an alias in its
-/// place.
-fn shown<'n>(state: &State, models: &Models<'_>, name: &'n str) -> Option<Cow<'n, str>> {
-    if is_restricted(state) && !models::allow(&state.policy, models, name) {
+/// The name by which a client knows a model that the engine calls `name`: its aliases, the first or a further one,
+/// or else its own. `None`: it knows none, or no more. `models`: what it may use, where that isn't all.
+fn shown<'n>(
+    policy: &Policy,
+    models: Option<&Models<'_>>,
+    (name, index): (&'n str, usize),
+) -> Option<Cow<'n, str>> {
+    if models.is_some_and(|models| !models::allow(policy, models, name)) {
         return None;
     }
-    let alias = state.policy.aliases.of(name).filter(|_| state.page == Some(Page::Models));
-    Some(alias.map_or(Cow::Borrowed(name), |alias| Cow::Owned(alias.to_owned())))
+    let aliases = policy.aliases.iter().filter(|(_, model)| *model == name);
+    match aliases.map(|(alias, _)| alias).nth(index) {
+        Some(alias) => Some(Cow::Owned(alias.to_owned())),
+        None => (index == 0).then_some(Cow::Borrowed(name)),
+    }
 }
 
 /// The next bytes of a page.
@@ -133,9 +141,7 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
 }
 
 fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> {
-    if held.is_error() {
-        return held.mend(false, &|name| Some(Cow::Borrowed(name)));
-    }
-    let models = models::of(state);
-    held.mend(is_restricted(state), &|name| shown(state, &models, name))
+    let restricted = is_restricted(state) && !held.is_error();
+    let models = restricted.then(|| models::of(state));
+    held.mend(restricted, &|name, index| shown(&state.policy, models.as_ref(), (name, index)))
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
-use tollgate_core::llm::engines::naming::model_in_path;
+use tollgate_core::llm::engines::naming::{model_before_end, model_in_path};
 use tollgate_core::llm::engines::{exception, Naming, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::permissions::models::{Chosen, Denied, Models};
@@ -49,17 +49,23 @@ pub(crate) fn before_body(
     if !models.matter() {
         return Ok(route.naming == Naming::Body && !policy.aliases.is_empty());
     }
+    let path = r.kept(state.judged_path);
+    if let (Some(name), None) = (model_before_end(path), &policy.model) {
+        let judged = models.judge_fixed(name);
+        judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))?;
+    }
+    let models = of(state);
     match (route.naming, &policy.model) {
         (Naming::Body, None) => Ok(true),
         (Naming::Nowhere, _) => Ok(false),
         _ if !models.are_restricted() => Ok(false),
         (Naming::Path, _) => {
-            let name = model_in_path(r.uri());
+            let name = model_in_path(path);
             let judged =
                 name.map(|name| models.judge_fixed(policy.model.as_deref().unwrap_or(name)));
             // Whoever looks for a model gets the same answer, whether it isn't there or isn't for him.
             let denial = match judged {
-                Some(Ok(_)) => return Ok(false),
+                Some(Ok(())) => return Ok(false),
                 Some(Err(Denied::NotAllowed(detail))) => detail,
                 Some(Err(Denied::Unnamed(_))) | None => Cause::UnreadModel.into(),
             };
@@ -68,9 +74,9 @@ pub(crate) fn before_body(
         }
         (Naming::Body | Naming::Unread | Naming::Unknown, Some(fixed)) => {
             let judged = models.judge_fixed(fixed);
-            judged.map(|_| false).map_err(|denied| deny(state, policy, None, denied))
+            judged.map(|()| false).map_err(|denied| deny(state, policy, None, denied))
         }
-        (Naming::Unknown, None) if exception::opens(&policy.endpoints, r.method(), r.uri()) => {
+        (Naming::Unknown, None) if exception::opens(&policy.endpoints, r.method(), path) => {
             Ok(true)
         }
         (Naming::Unread | Naming::Unknown, None) => Err(Cause::UnreadModel.into()),
@@ -91,7 +97,7 @@ pub(crate) fn judge(
         return Ok(());
     }
     let judged = match &policy.model {
-        Some(fixed) => models.judge_fixed(fixed),
+        Some(fixed) => models.judge_fixed(fixed).map(|()| Chosen::AsAsked),
         None => models.judge(request.model.as_deref()),
     };
     match judged {
@@ -132,9 +138,10 @@ pub(crate) fn put(
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
-pub(crate) fn are_elsewhere(state: &State, route: &Route) -> bool {
+pub(crate) fn are_elsewhere(r: Request<'_>, state: &State, route: &Route) -> bool {
     let matter = of(state).matter() || !state.policy.aliases.is_empty();
-    matter && route.form.is_none() && route.naming != Naming::Nowhere
+    let is_in_body_alone = route.form.is_some() && model_before_end(r.uri()).is_none();
+    matter && !is_in_body_alone && route.naming != Naming::Nowhere
 }
 
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {

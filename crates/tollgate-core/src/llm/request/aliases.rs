@@ -52,12 +52,6 @@ impl Aliases {
         self.0.iter().find(|known| *known.alias == *name).map(|known| &*known.model)
     }
 
-    /// The first alias of this model.
-    #[must_use]
-    pub fn of(&self, model: &str) -> Option<&str> {
-        self.0.iter().find(|known| *known.model == *model).map(|known| &*known.alias)
-    }
-
     /// Each alias with its model, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|known| (&*known.alias, &*known.model))
@@ -149,8 +143,6 @@ mod tests {
         for name in ["llama-3.1-8b", "Chat-default", "chat-default ", "", "chat"] {
             assert_eq!(aliases.find(name), None, "{name}");
         }
-        assert_eq!(aliases.of("llama-3.1-8b"), Some("chat-default"));
-        assert_eq!(aliases.of("chat-default"), None);
         assert_eq!(aliases.iter().count(), 3);
     }
 
