@@ -18,7 +18,7 @@ use Tollgate::Metered;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(43)
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(56)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -32,6 +32,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone  zone=tollgate:1m;
+    tollgate_tier  open    { requests 100r/h; }
     tollgate_tier  llamas  { models llama-*; requests 100r/h; }
 
     tollgate_api_keys     keys.json;
@@ -48,6 +49,11 @@ http {
 
         location / {
             proxy_pass http://127.0.0.1:8081;
+        }
+
+        location /unbuffered/ {
+            proxy_buffering  off;
+            proxy_pass       http://127.0.0.1:8081/;
         }
 
         location /openai/ {
@@ -88,8 +94,15 @@ http {
 
 EOC
 
-$t->write_file('keys.json', keys_file({ key => 'key', client => 'me', tier => 'llamas' }));
-start_echo($t, 8081);
+$t->write_file('keys.json', keys_file({ key => 'key', client => 'me', tier => 'llamas' },
+	{ key => 'key-other', client => 'other', tier => 'open' }));
+my %missing = (
+	'/v1/chat/completions' => '{"error":{"message":"The model `llama-9` does not exist. Valid aliases: qwen.",'
+		. '"type":"NotFoundError","param":"model","code":404}}',
+	'/tokenize' => '{"error":{"message":"The model `llama-9` does not exist.","type":"NotFoundError","param":"model","code":404}}',
+	'/v1/responses' => '{"error":{"message":"Response with id \'resp_1\' not found.","code":404}}',
+);
+start_echo($t, 8081, { map { ("/missing$_" => { status => '404 Not Found', body => $missing{$_} }) } keys %missing });
 $t->run();
 
 my %body = (model => 'qwen"2', messages => [], input => 'x', prompt => 'x', inputs => 'x', max_tokens => 5);
@@ -128,6 +141,19 @@ my ($hidden, $none) = map { ask(post('/v1/chat/completions', { %body, model => $
 	qw/qwen nobody/;
 s/^Date: .*\n//m for $hidden, $none;
 is($hidden =~ s/qwen/nobody/r =~ s/Content-Length: \d+//r, $none =~ s/Content-Length: \d+//r, 'word for word');
+
+# What the engine itself says of it, looks so as well; other errors stay as they are.
+
+for my $prefix ('/missing', '/unbuffered/missing') {
+	for my $uri (sort keys %missing) {
+		my $expected = $missing{$uri} =~ s/ Valid aliases: qwen.//r;
+		my $r = ask(post("$prefix$uri", { %body, model => 'llama-9' }, 'X-API-Key: key'));
+		is(status($r) . ' ' . http_content($r), "404 $expected", "$prefix$uri");
+		is(header($r, 'Content-Length'), length $expected, "$prefix$uri: its length");
+	}
+}
+is(http_content(ask(post('/missing/v1/chat/completions', { %body, model => 'llama-9' }, 'X-API-Key: key-other'))),
+	$missing{'/v1/chat/completions'}, 'to others as it is');
 
 # No wrong answers to other questions.
 

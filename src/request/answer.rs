@@ -86,7 +86,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
 /// The body of a refusal. `None` when nginx has no memory.
 fn refusal_body<'r>(r: Request<'r>, state: &State, answer: &'static Answer) -> Option<&'r [u8]> {
     let dialect = state.dialect();
-    let made = match (state.reason(), state.malformed, &state.refused_model) {
+    let made = match (state.reason(), state.malformed, &state.asked_model) {
         (Some(Reason::MalformedRequest), Some(error), _) => malformed_request_body(error, dialect),
         (Some(Reason::ModelDenied), _, Some(model)) if state.hides_model => {
             model_not_found_body(model, state.policy.engine, dialect)

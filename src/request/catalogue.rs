@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
-use tollgate_core::answer::answer;
+use tollgate_core::answer::{answer, model_not_found_body};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::catalogue::{Held, Unreadable};
+use tollgate_core::llm::engines::Page;
 use tollgate_core::permissions::models::Models;
 
 use crate::conf::policy::Policy;
@@ -17,11 +18,17 @@ use crate::request::state::State;
 use crate::types::Request;
 
 const OK: u16 = 200;
+const NOT_FOUND: u16 = 404;
 
 /// The header of an answer is there. `true`: it has to wait.
 pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
-    let Some(page) = state.page else { return false };
     let status = r.status_out();
+    if status == NOT_FOUND && hides_missing(state) && !r.has_no_body() && !r.is_encoded() {
+        r.need_body_in_memory();
+        state.held = Some(Held::new(Page::Missing, r.content_length_out(), true));
+        return true;
+    }
+    let Some(page) = state.page else { return false };
     // An error tells of no model.
     if !(200..300).contains(&status) {
         return false;
@@ -39,6 +46,18 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
     r.need_body_in_memory();
     state.held = Some(Held::new(page, r.content_length_out(), is_json));
     true
+}
+
+/// Whether a model that the engine lacks has to look like one that the client may not use: vLLM names those
+/// that it has.
+fn hides_missing(state: &State) -> bool {
+    state.policy.hide_models && asked(state).is_some() && is_restricted(state)
+}
+
+/// The model that the engine was asked for.
+fn asked(state: &State) -> Option<&str> {
+    let metered = state.metering.as_ref().and_then(|metering| metering.model.as_deref());
+    metered.or(state.asked_model.as_deref())
 }
 
 /// Whether the client may know of some models only. Where nothing is refused, all may.
@@ -69,7 +88,16 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
     let body = {
         let state = &mut *cell.borrow_mut();
         let held = state.held.take()?;
+        let missing = asked(state).filter(|model| held.is_about_missing(model));
+        let ours =
+            missing.map(|model| model_not_found_body(model, state.policy.engine, state.dialect()));
         match mend(state, &held) {
+            Ok(_) if ours.is_some() => {
+                let body = r.copy(ours.unwrap_or_default().as_bytes())?;
+                r.set_body_len(body.len());
+                r.set_json_body(body.len());
+                body
+            }
             Ok(body) => {
                 let body = r.copy(&body)?;
                 r.set_body_len(body.len());
@@ -93,7 +121,7 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
 }
 
 fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> {
-    if !is_restricted(state) {
+    if !is_restricted(state) || held.is_error() {
         return held.mend(false, &|name| Some(Cow::Borrowed(name)));
     }
     let (policy, models) = (&*state.policy, models::of(state));

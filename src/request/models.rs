@@ -62,7 +62,7 @@ pub(crate) fn before_body(
                 Some(Err(Denied::NotAllowed(detail))) => detail,
                 Some(Err(Denied::Unnamed(_))) | None => Cause::UnreadModel.into(),
             };
-            (state.refused_model, state.hides_model) = (name.map(Box::from), true);
+            (state.asked_model, state.hides_model) = (name.map(Box::from), true);
             Err(denial.into())
         }
         (Naming::Body | Naming::Unread | Naming::Unknown, Some(fixed)) => {
@@ -118,7 +118,9 @@ pub(crate) fn put(
     request: &LlmRequest,
 ) -> Result<(), Cause> {
     let change = rewrite::rewrite(r, &state.borrow(), policy, request)?;
-    state.borrow_mut().edit = change;
+    let mut state = state.borrow_mut();
+    state.asked_model.clone_from(&request.model);
+    state.edit = change;
     Ok(())
 }
 
@@ -130,7 +132,7 @@ pub(crate) fn are_elsewhere(state: &State, route: &Route) -> bool {
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {
     match denied {
         Denied::NotAllowed(detail) => {
-            (state.refused_model, state.hides_model) = (name, policy.hide_models);
+            (state.asked_model, state.hides_model) = (name, policy.hide_models);
             detail.into()
         }
         Denied::Unnamed(error) => {

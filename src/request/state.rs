@@ -56,8 +56,8 @@ pub(crate) struct State {
     pub(crate) limit: Option<LimitReport>,
     /// The limits that the client is told about.
     pub(crate) shown: Shown,
-    /// The model that was refused, as far as it is known.
-    pub(crate) refused_model: Option<Box<str>>,
+    /// The model that was asked for, if no metering has it: it was refused, or takes no tokens.
+    pub(crate) asked_model: Option<Box<str>>,
     /// The client is told that there is no such model.
     pub(crate) hides_model: bool,
     /// The model that is put into a request that names none.
@@ -203,7 +203,7 @@ impl State {
             tier: None,
             limit: None,
             shown: Shown::default(),
-            refused_model: None,
+            asked_model: None,
             hides_model: false,
             put_model: None,
             page: None,
@@ -239,7 +239,7 @@ impl State {
         self.wait_nanos = 0;
         self.step = Step::Credential;
         (self.asked, self.reading) = (None, None);
-        (self.refused_model, self.put_model, self.hides_model) = (None, None, false);
+        (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.leave_queue();
     }
 

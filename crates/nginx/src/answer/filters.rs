@@ -90,6 +90,14 @@ unsafe fn instead<T: Types>(r: *mut ngx_http_request_t, status: u32) -> ngx_int_
     unsafe { ngx_http_filter_finalize_request(r, T::registration().as_ptr(), status as ngx_int_t) }
 }
 
+/// Why a chain isn't passed on.
+enum KeptBack {
+    /// What a provider says, which was taken.
+    Captured(ngx_int_t),
+    Held(Held),
+    Failed,
+}
+
 unsafe extern "C" fn body_filter<M: Module>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
@@ -98,18 +106,18 @@ unsafe extern "C" fn body_filter<M: Module>(
         return send::<M>(r, chain, chain);
     }
     // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
-    // passed on, whatever goes wrong.
-    let captured =
-        inside(Some(NGX_ERROR as ngx_int_t), || unsafe { subrequest::capture(r, chain) });
-    if let Some(rc) = captured {
-        return rc;
-    }
-    // SAFETY: as above. What is held must not get out, whatever goes wrong.
-    let held = inside(Some(Held::Unreadable), || unsafe {
-        holding::read(Request::<M>::from_raw(r), chain)
+    // passed on, nor what is held, whatever goes wrong.
+    let kept_back = inside(Some(KeptBack::Failed), || unsafe {
+        match subrequest::capture(r, chain) {
+            Some(rc) => Some(KeptBack::Captured(rc)),
+            None => holding::read(Request::<M>::from_raw(r), chain).map(KeptBack::Held),
+        }
     });
-    if let Some(held) = held {
-        return hold::<M>(r, chain, held);
+    match kept_back {
+        None => {}
+        Some(KeptBack::Captured(rc)) => return rc,
+        Some(KeptBack::Held(held)) => return hold::<M>(r, chain, held),
+        Some(KeptBack::Failed) => return NGX_ERROR as ngx_int_t,
     }
     // SAFETY: nginx passes a live request.
     let body = inside(Err(()), || Ok(M::body(unsafe { Request::from_raw(r) })));

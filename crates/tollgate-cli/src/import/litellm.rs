@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
+use tollgate_core::pattern::Pattern;
 use tollgate_core::rfc3339;
 
 use super::doubt;
@@ -254,6 +255,9 @@ fn models(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
     let is_all = |name: &String| {
         matches!(name.as_str(), "all-team-models" | "all-proxy-models" | "*" | "all-models")
     };
+    if !names.iter().any(is_all) && names.iter().any(|name| Pattern::of_models(name).is_err()) {
+        return Err("\"models\" has an element that is no pattern of models here");
+    }
     Ok((!names.is_empty() && !names.iter().any(is_all)).then_some(names))
 }
 

@@ -10,8 +10,8 @@ use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
 use super::metadata::as_metadata;
 use super::value::{
-    as_bool, as_cidrs, as_date, as_date_text, as_denied_cidrs, as_digest, as_name, as_names,
-    as_str, Rounding,
+    as_bool, as_cidrs, as_date, as_date_text, as_denied_cidrs, as_digest, as_models, as_name,
+    as_names, as_str, Rounding,
 };
 use crate::clock::{UnixMillis, UnixSeconds};
 
@@ -149,7 +149,7 @@ impl Members<'_> {
             client,
             tenant,
             tier: self.optional("tier", as_name)?,
-            models: self.optional("models", as_names)?,
+            models: self.optional("models", as_models)?,
             scopes: self.optional("scopes", as_names)?,
             cidrs: self.optional("cidrs", as_cidrs)?,
             deny_cidrs: self.optional("deny_cidrs", as_denied_cidrs)?,

@@ -7,6 +7,7 @@ use super::error::Problem;
 use super::field::Field;
 use crate::address::Cidr;
 use crate::clock::UnixMillis;
+use crate::pattern::Foreign;
 use crate::principal::{is_valid_name, MAX_NAME_LEN};
 use crate::rfc3339;
 
@@ -39,6 +40,17 @@ pub(super) fn as_names<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem
             name.ok_or(Problem::InvalidElement(position))
         })
         .collect()
+}
+
+pub(super) fn as_models<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
+    let names = as_names(value)?;
+    let mut foreign = names.iter().enumerate().filter_map(|(position, name)| {
+        Foreign::find(name).map(|foreign| Problem::ForeignPattern(position, foreign))
+    });
+    match foreign.next() {
+        Some(problem) => Err(problem),
+        None => Ok(names),
+    }
 }
 
 pub(super) fn as_cidrs<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {

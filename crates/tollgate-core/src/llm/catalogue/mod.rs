@@ -10,12 +10,13 @@
 //! | `first_id`, `last_id` (Anthropic) | of what is left |
 //! | other texts that are an absolute path | left out, but for the name of the model itself |
 
-use std::borrow::Cow;
-use std::fmt;
+mod node;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use std::borrow::Cow;
+
 use serde_json::Value;
+
+use node::Node;
 
 use super::engines::Page;
 
@@ -50,6 +51,25 @@ impl Held {
         if !self.is_unreadable {
             self.bytes.extend_from_slice(bytes);
         }
+    }
+
+    /// Whether it is no page, but an error, which is shown as it is if it isn't [about a missing
+    /// model](Self::is_about_missing).
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.page == Page::Missing
+    }
+
+    /// Whether it is an error which says that there is no such model, in the words of engines.
+    #[must_use]
+    pub fn is_about_missing(&self, model: &str) -> bool {
+        if self.page != Page::Missing || self.is_unreadable {
+            return false;
+        }
+        let text = String::from_utf8_lossy(&self.bytes);
+        let escaped = serde_json::Value::from(model).to_string();
+        let is_named = text.contains(model) || text.contains(escaped.trim_matches('"'));
+        is_named && ["does not exist", "not found"].iter().any(|words| text.contains(words))
     }
 
     /// What a client gets of it, which is whole; as [`mend`].
@@ -89,21 +109,12 @@ pub fn mend(
         Page::Models => mender.list(&mut node)?,
         Page::Model => mender.model(&mut node)?,
         Page::Show | Page::About => mender.without_paths(&mut node, None),
+        Page::Missing => {}
     }
     match mender.has_changed {
         true => serde_json::to_vec(&node).map(Some).map_err(|_| Unreadable),
         false => Ok(None),
     }
-}
-
-/// JSON, its members in their order.
-#[derive(Clone, Debug, PartialEq)]
-enum Node {
-    Object(Vec<(String, Node)>),
-    Array(Vec<Node>),
-    Text(String),
-    /// A number, `true`, `false` or `null`.
-    Other(Value),
 }
 
 /// By what a list calls a model.
@@ -343,103 +354,6 @@ fn is_source(line: &str) -> bool {
     let word = words.next().unwrap_or_default();
     (word.eq_ignore_ascii_case("from") || word.eq_ignore_ascii_case("adapter"))
         && words.next().is_some_and(|source| is_path(source.trim_start_matches('"')))
-}
-
-impl Node {
-    /// The text that is its member `name`.
-    fn text(&self, name: &str) -> Option<&str> {
-        let Self::Object(members) = self else { return None };
-        members.iter().find_map(|(other, value)| match value {
-            Self::Text(text) if other == name => Some(text.as_str()),
-            _ => None,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Other(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Other(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Other(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Other(value.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Other(Value::Null))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = seq.next_element()? {
-            elements.push(element);
-        }
-        Ok(Node::Array(elements))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut members: Vec<(String, Node)> = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, Node>()? {
-            // Readers differ in which one counts. Few members are looked through; of many, none is a page's.
-            if members.len() >= MAX_MEMBERS || members.iter().any(|(other, _)| *other == name) {
-                return Err(A::Error::custom("a member twice"));
-            }
-            members.push((name, value));
-        }
-        Ok(Node::Object(members))
-    }
-}
-
-/// The most members of one object. (The metadata of a model in Ollama are some dozens.)
-const MAX_MEMBERS: usize = 512;
-
-impl Serialize for Node {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Object(members) => {
-                let mut map = serializer.serialize_map(Some(members.len()))?;
-                for (name, value) in members {
-                    map.serialize_entry(name, value)?;
-                }
-                map.end()
-            }
-            Self::Array(elements) => {
-                let mut seq = serializer.serialize_seq(Some(elements.len()))?;
-                for element in elements {
-                    seq.serialize_element(element)?;
-                }
-                seq.end()
-            }
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Other(value) => value.serialize(serializer),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -153,6 +153,21 @@ fn a_page_that_is_too_long_or_no_json_is_never_shown() {
 }
 
 #[test]
+fn an_error_about_a_model_that_is_missing_is_known_by_its_name_and_words() {
+    let is_about = |page, text: &str| {
+        let mut held = Held::new(page, None, true);
+        held.add(text.as_bytes());
+        held.is_about_missing("a\"b")
+    };
+    let vllm = r#"{"error":{"message":"The model `a\"b` does not exist. Valid aliases: c."}}"#;
+    assert!(is_about(Page::Missing, vllm));
+    assert!(is_about(Page::Missing, r#"{"error":"model 'a\"b' not found"}"#));
+    assert!(!is_about(Page::Models, vllm));
+    assert!(!is_about(Page::Missing, r#"{"error":"Response with id 'resp_1' not found."}"#));
+    assert!(!is_about(Page::Missing, r#"{"error":"a\"b is busy"}"#));
+}
+
+#[test]
 fn what_ollama_shows_is_without_the_paths_of_its_files() {
     let body = r##"{"license":"/ not a path\n of one","modelfile":"# Modelfile\n# FROM a\n\nFROM /root/.ollama/blobs/sha256-1\nFROM \"/x y\"\nADAPTER /a\nTEMPLATE \"\"\"\nfrom here\n\"\"\"\n",
         "details":{"parent_model":"/m","format":"gguf"},"model_info":{"general.file":"C:\\m\\a.gguf","n":1.5,"t":null}}"##;

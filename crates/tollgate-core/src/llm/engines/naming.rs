@@ -31,6 +31,8 @@ pub enum Page {
     Show,
     /// The one that is served (SGLang).
     About,
+    /// No page, but an error that may say that there is no such model, and which ones there are.
+    Missing,
 }
 
 /// The paths of pages, by their end: as with what is read, a prefix of the operator's may be before it.
