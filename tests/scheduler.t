@@ -38,6 +38,7 @@ http {
     tollgate_tier   bulk { priority 5; objective batch.low-1; }
     tollgate_tier   plain { }
     tollgate_limit  everybody key=all requests=1000000r/h;
+    tollgate_endpoints  +*:/*;
 
     server {
         listen       127.0.0.1:8080;
