@@ -3,7 +3,7 @@
 //! * [`directives`]: the table, and what each directive accepts;
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
-//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
+//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by; [`certs`]: and certificates;
 //! * [`files`]: what stands where a file is to be written;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
 //!   is read again when it changes; [`complete`]: when all of it has been read;
@@ -12,6 +12,7 @@
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
+pub(crate) mod certs;
 mod complete;
 pub(crate) mod credentials;
 pub(crate) mod directives;

@@ -5,19 +5,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
+use super::certs::{self, CertPolicy};
 use super::credentials::{self, Verifier};
 use super::files;
 use super::loaded::{Loaded, RuleUse};
 use super::main::MainConf;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
-    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
-    Upgrade,
+    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, ProxyPeers, Reserve,
+    Settings, Upgrade,
 };
 use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::{LogFile, Title};
+use tollgate_core::cert::forwarded;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
@@ -40,6 +42,9 @@ pub(crate) struct Policy {
     pub(crate) api_keys: Option<Rc<ApiKeys>>,
     pub(crate) jwt: Option<Rc<Verifier>>,
     pub(crate) introspector: Option<Rc<PerServer<Introspector>>>,
+    pub(crate) client_cert: Option<Box<CertPolicy>>,
+    /// Proxies that say which certificate the client has.
+    pub(crate) xfcc_from: ProxyPeers,
     /// API keys have headers of their own, and what is in `Authorization` is a token.
     pub(crate) bearer_is_jwt: bool,
     /// Names in lower case.
@@ -124,7 +129,7 @@ impl Policy {
                 })?)
             }
         };
-        let api_keys = match auth.api_key {
+        let keys_file = match auth.api_key || certs::reads_keys(settings, &auth) {
             true => {
                 let known = (&mut main.loaded.keys_files, &mut main.following);
                 let has_default_tier = default_tier.is_some();
@@ -132,6 +137,9 @@ impl Policy {
             }
             false => None,
         };
+        let keys = (keys_file.as_ref(), default_tier.is_some());
+        let client_cert = certs::resolve(cx, settings, &auth, keys, on)?.map(Box::new);
+        let api_keys = keys_file.filter(|_| auth.api_key);
         credentials::check_tokens_are_wanted(settings)?;
         let jwt = match auth.jwt {
             true => {
@@ -165,6 +173,12 @@ impl Policy {
             api_keys,
             jwt,
             introspector,
+            client_cert,
+            xfcc_from: settings
+                .xfcc_from
+                .as_ref()
+                .map(|given| given.value.clone())
+                .unwrap_or_default(),
             tiers,
             default_tier,
             is_metered,
@@ -233,12 +247,15 @@ fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Sourc
     if auth.has_tokens() && !names.iter().any(|name| is_authorization(name)) {
         names.push("Authorization");
     }
+    let has_proxies = settings.xfcc_from.as_ref().is_some_and(|given| !given.value.is_empty());
+    let forwarded = (Box::from(forwarded::HEADER), Source::Forwarded);
     names
         .into_iter()
         .map(|name| {
             let source = if is_authorization(name) { Source::Bearer } else { Source::Raw };
             (name.to_ascii_lowercase().into_bytes().into_boxed_slice(), source)
         })
+        .chain(has_proxies.then_some(forwarded))
         .collect()
 }
 
@@ -276,7 +293,7 @@ fn note_uses(
     let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
     let knowledge = rule_key::Knowledge {
         clients: !auth.is_none(),
-        key_ids: auth.api_key || auth.jwt,
+        key_ids: auth.api_key || auth.jwt || auth.client_cert,
         tenants: auth.has_tokens() && names_tenant,
         models: is_metered,
     };

@@ -5,7 +5,7 @@ use super::location::LocConf;
 use super::settings::Given;
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
-use nginx::conf::{HeaderRules, Position};
+use nginx::conf::{HeaderRules, Position, Verification};
 use tollgate_core::nginx_text::header_name;
 
 /// Tells what the servers do that isn't meant.
@@ -24,6 +24,9 @@ pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
 fn look_at(warnings: &mut Warnings<'_, '_>, server: &Server<'_>, location: &Location<'_>) {
     if let Some(doubt) = of_body(location) {
         warnings.warn("tollgate_max_body", doubt);
+    }
+    if let Some(doubt) = of_certificates(server, location.conf) {
+        warnings.warn("tollgate_auth", doubt);
     }
     for doubt in of_headers(server, location.conf) {
         warnings.warn("tollgate_api_key_header", doubt);
@@ -48,6 +51,32 @@ fn of_body(location: &Location<'_>) -> Option<String> {
         "\"tollgate_max_body {ours}\" has no effect above \"client_max_body_size {nginx}\" (by default 1m): \
          to a larger request nginx itself answers 413, with a page of its own; add \
          \"client_max_body_size {ours};\" {place}"
+    ))
+}
+
+/// Certificates that a server doesn't verify.
+fn of_certificates(server: &Server<'_>, conf: &LocConf) -> Option<String> {
+    let policy = conf.policy()?;
+    let place = &conf.settings.auth.as_ref()?.place;
+    if policy.client_cert.is_none() || !policy.xfcc_from.is_empty() {
+        return None;
+    }
+    let (problem, remedy) = match server.verification {
+        Verification::Done if server.has_tls => return None,
+        Verification::Done => ("has no TLS", "add \"ssl\" to its \"listen\""),
+        Verification::Anybodys => (
+            "says \"ssl_verify_client optional_no_ca\", which verifies none",
+            "say \"ssl_verify_client optional;\" or \"on\", with \"ssl_client_certificate FILE;\"",
+        ),
+        Verification::Off => (
+            "asks for none",
+            "add \"ssl_verify_client optional;\" or \"on\", with \"ssl_client_certificate FILE;\"",
+        ),
+    };
+    let (file, line) = (&server.header.file, server.header.line);
+    Some(format!(
+        "\"tollgate_auth client_cert\" accepts no certificate in the server in {file}:{line}, which {problem}; \
+         {remedy} {place}"
     ))
 }
 

@@ -6,6 +6,7 @@
 //! | PREACCESS     | [`identity`]      | what the client says about itself is removed             |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
+//! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
@@ -31,6 +32,7 @@ pub(crate) mod audit;
 pub(crate) mod auth_failures;
 mod authenticate;
 mod body;
+mod certificate;
 mod estimate;
 mod grounds;
 pub(crate) mod id;

@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) ruling: Ruling<Kept>,
     /// What the client presented; the header lines themselves are gone once it was admitted.
     pub(crate) credential: SavedCredential,
+    /// What proxies said of the client's certificate.
+    pub(crate) forwarded: SavedForwarded,
     pub(crate) principal: Option<Arc<Principal>>,
     /// What that was judged by.
     pub(crate) grounds: Option<Grounds>,
@@ -122,6 +124,15 @@ pub(crate) enum SavedCredential {
     Not(Cause),
 }
 
+/// What proxies said of the client's certificate; whether they may, is for each location to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SavedForwarded {
+    None,
+    One(Kept),
+    /// In several header lines.
+    Several,
+}
+
 impl SavedCredential {
     /// What was presented, if that is one thing.
     pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
@@ -166,11 +177,17 @@ pub(crate) struct Charged {
 
 impl State {
     #[inline(always)]
-    pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
+    pub(crate) fn new(
+        policy: Rc<Policy>,
+        request_id: Kept,
+        credential: SavedCredential,
+        forwarded: SavedForwarded,
+    ) -> Self {
         Self {
             policy,
             ruling: Ruling::Undecided,
             credential,
+            forwarded,
             principal: None,
             grounds: None,
             running: None,

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod answer;
 pub mod audit;
+pub mod cert;
 pub mod clock;
 pub mod credential;
 pub mod decision;

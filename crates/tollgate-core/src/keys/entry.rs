@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::digest::Digest;
 use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
-use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
+use super::value::{
+    as_bool, as_cert, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding,
+};
 use crate::clock::{UnixMillis, UnixSeconds};
 
 /// The members of one entry, duplicates included, in the order of the file.
@@ -75,7 +77,10 @@ type FieldError = (String, Problem);
 
 /// What an entry says, checked.
 pub(super) struct Draft<'m> {
-    pub(super) digest: Digest,
+    /// Of the API key; one of the two is there.
+    pub(super) digest: Option<Digest>,
+    /// Of the name of the certificate.
+    pub(super) cert: Option<Digest>,
     pub(super) id: &'m str,
     pub(super) client: &'m str,
     pub(super) tier: Option<&'m str>,
@@ -92,6 +97,7 @@ pub(super) struct Draft<'m> {
 #[derive(Default)]
 pub(super) struct Wrong<'m> {
     pub(super) digest: Option<Digest>,
+    pub(super) cert: Option<Digest>,
     /// Empty where it can't be shown.
     pub(super) id: &'m str,
     pub(super) client: &'m str,
@@ -102,11 +108,15 @@ pub(super) struct Wrong<'m> {
 impl Members<'_> {
     pub(super) fn read(&self) -> Result<Draft<'_>, FieldError> {
         self.check_names()?;
-        let digest = self.required("hash", as_digest)?;
+        let digest = self.optional("hash", as_digest)?;
+        let cert = self.optional("cert", as_cert)?;
+        if digest.is_none() && cert.is_none() {
+            return Err(("hash".to_owned(), Problem::NoCredential));
+        }
         let id = self.required("id", as_name)?;
         let client = self.required("client", as_name)?;
         for (field, name) in [("id", id), ("client", client)] {
-            if is_like_a_key(name) || Digest::of(name.as_bytes()) == digest {
+            if is_like_a_key(name) || Some(Digest::of(name.as_bytes())) == digest {
                 return Err((field.to_owned(), Problem::NameIsAKey));
             }
         }
@@ -125,6 +135,7 @@ impl Members<'_> {
         self.optional("description", as_str)?;
         Ok(Draft {
             digest,
+            cert,
             id,
             client,
             tier: self.optional("tier", as_name)?,
@@ -159,6 +170,7 @@ impl Members<'_> {
         };
         Wrong {
             digest,
+            cert: self.get("cert").and_then(|value| as_cert(value).ok()),
             id: named("id"),
             client: named("client"),
             is_taken_back: self.is_taken_back(),

@@ -10,9 +10,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The fields of an entry.
-pub(super) const FIELDS: [&str; 12] = [
+pub(super) const FIELDS: [&str; 13] = [
     "id",
     "hash",
+    "cert",
     "client",
     "tier",
     "models",
