@@ -2,6 +2,7 @@
 
 use clap::Args;
 use tollgate_core::address::Cidr;
+use tollgate_core::cert::CertName;
 use tollgate_core::clock::UnixMillis;
 use tollgate_core::keys::NOT_ENFORCED;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
@@ -62,6 +63,11 @@ pub(super) fn name(text: &str) -> Result<String, String> {
              either end"
         )),
     }
+}
+
+/// The name in a certificate.
+pub(super) fn cert(text: &str) -> Result<String, String> {
+    CertName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 pub(super) fn network(text: &str) -> Result<String, String> {

@@ -82,6 +82,7 @@ const OURS: [&str; 3] = ["x-client-id", "x-client-tier", "x-request-id"];
 const OF_PROXIES: [&str; 8] = [
     "forwarded",
     "via",
+    "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
