@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_core::answer::answer;
-use tollgate_core::credential::{Forwarded, Presentation, Presented};
+use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
@@ -239,11 +239,7 @@ pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keepe
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
-    let forwarded = match presented.forwarded() {
-        Forwarded::None => SavedForwarded::None,
-        Forwarded::One(header) => SavedForwarded::One(keeper.keep(header)),
-        Forwarded::Several => SavedForwarded::Several,
-    };
+    let forwarded = SavedForwarded::of(presented.forwarded(), keeper);
     let request_id = request_id::choose(r, policy, request_id);
     // Without memory for an id, there is none; the request fails soon enough.
     State::new(

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::answer::{answer, Answer};
+use tollgate_core::credential::Forwarded;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
@@ -27,6 +28,7 @@ use crate::request::running::Running;
 use crate::request::suspicion::Counted;
 use crate::types::Request;
 use crate::zone::Mapped;
+use nginx::request::Keeper;
 use nginx::Kept;
 
 /// The state of a request. It outlives internal redirects.
@@ -131,6 +133,17 @@ pub(crate) enum SavedForwarded {
     One(Kept),
     /// In several header lines.
     Several,
+}
+
+impl SavedForwarded {
+    #[inline]
+    pub(crate) fn of<'r>(presented: Forwarded<'r>, keeper: &Keeper<'r>) -> Self {
+        match presented {
+            Forwarded::None => Self::None,
+            Forwarded::One(header) => Self::One(keeper.keep(header)),
+            Forwarded::Several => Self::Several,
+        }
+    }
 }
 
 impl SavedCredential {

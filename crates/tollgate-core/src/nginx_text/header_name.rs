@@ -79,7 +79,7 @@ const TAKEN: [&str; 26] = [
     "origin",
 ];
 const OURS: [&str; 3] = ["x-client-id", "x-client-tier", "x-request-id"];
-const OF_PROXIES: [&str; 8] = [
+const OF_PROXIES: [&str; 9] = [
     "forwarded",
     "via",
     "x-forwarded-client-cert",
