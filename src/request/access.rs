@@ -10,17 +10,16 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
-use tollgate_core::principal::Principal;
+use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
-use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
-use crate::request::authenticate;
-use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
+use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
+use crate::request::browser;
 use crate::request::estimate;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
@@ -146,7 +145,11 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
 }
 
 /// Writes the decision down, and tells nginx.
-fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
+pub(crate) fn conclude(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    outcome: Result<(), Denial>,
+) -> Verdict {
     let mut state = state.borrow_mut();
     let outcome = match state.broken {
         true => Err(Denial::from(Cause::VariableFailed)),
@@ -263,6 +266,7 @@ fn decide(
     let known = state.borrow().route;
     let route = known.unwrap_or_else(|| state::route(r, policy));
     if step == Step::Credential {
+        browser::check_socket(r, policy)?;
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
@@ -355,6 +359,7 @@ fn identify(
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
+        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
@@ -399,6 +404,7 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
+    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())
@@ -413,8 +419,8 @@ fn metering(
         state.tier.clone()
     };
     let model = request.model.as_deref().unwrap_or_default();
-    let price = r.main_conf().prices.find(model).copied();
-    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let price = r.main_conf().prices.find(model).cloned();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     let lesson = estimate::Lesson::of(policy, &request, learned);
@@ -430,23 +436,4 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
         state.limit = shortage.report;
     }
     Denial { detail: shortage.detail, ..shortage.reason.into() }
-}
-
-/// The tier that the principal names, or the default one.
-fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    let tier = match principal.tier() {
-        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
-        None => policy.default_tier.as_ref(),
-    };
-    tier.map(Rc::clone).ok_or_else(|| {
-        let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
-            claims.claim_of("tier").map(str::to_owned)
-        });
-        match (claim.flatten(), principal.tier()) {
-            (None, None) => Cause::KeyWithoutTier.into(),
-            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
-            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
-            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
-        }
-    })
 }

@@ -14,6 +14,7 @@ use tollgate_core::principal::{AuthMethod, Principal};
 use crate::clock::wall_clock;
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
 use crate::keys::introspection::{Consent, Finding, Inquiry, Introspector};
 use crate::keys::jwks::Keys;
 use crate::keys::memory;
@@ -317,6 +318,25 @@ pub(crate) fn with_claims<T>(
     }
 }
 
+/// The tier that the principal names, or the default one.
+pub(crate) fn tier_of(
+    r: Request<'_>,
+    principal: &Principal,
+    policy: &Policy,
+) -> Result<Rc<Tier>, Denial> {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
+        let claim = with_claims(r, principal.auth(), policy, |claims| {
+            claims.claim_of("tier").map(str::to_owned)
+        });
+        match (claim.flatten(), principal.tier()) {
+            (None, None) => Cause::KeyWithoutTier.into(),
+            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
+            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
+            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
+        }
+    })
+}
+
 /// Whether the credential of a request that has been waiting, or runs, is still good.
 #[inline(never)]
 pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Denial> {
@@ -328,7 +348,18 @@ pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Deni
         }
         (Rc::clone(&state.policy), (state.credential, state.forwarded))
     };
-    match authenticate(r, &policy, saved, Means::Look) {
+    let looked = authenticate(r, &policy, saved, Means::Look).and_then(|found| {
+        // Its key may be of another tier now.
+        let tier = match &found {
+            Authentication::Done(Some(principal)) => policy.tier_of(principal),
+            Authentication::Done(None) | Authentication::Wait(..) => None,
+        };
+        match tier.map(|tier| tier.networks.judge(r.client_addr())) {
+            Some(Err(outside)) => Err(outside.of_tier().into()),
+            Some(Ok(())) | None => Ok(found),
+        }
+    });
+    match looked {
         Err(denial)
             if denial.reason.is_auth_failure() || denial.reason == Reason::AddressDenied =>
         {

@@ -63,6 +63,7 @@ impl Builder {
             (flag::MODELS, &draft.models),
             (flag::SCOPES, &draft.scopes),
             (flag::CIDRS, &draft.cidrs),
+            (flag::DENY_CIDRS, &draft.deny_cidrs),
         ];
         let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         flags |= if draft.digest.is_none() { flag::NO_DIGEST } else { 0 };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The fields of an entry.
-pub(super) const FIELDS: [&str; 13] = [
+pub(super) const FIELDS: &[&str] = &[
     "id",
     "hash",
     "cert",
@@ -19,6 +19,7 @@ pub(super) const FIELDS: [&str; 13] = [
     "models",
     "scopes",
     "cidrs",
+    "deny_cidrs",
     "not_before",
     "expires",
     "disabled",

@@ -1,2 +1,6 @@
 //! What a principal may do: what its tier, its key and its token allow. All of them that say something must
 //! allow it.
+//!
+//! * [`networks`]: from where a key, or the clients of a tier, may come.
+
+pub mod networks;
