@@ -60,6 +60,8 @@ pub(crate) struct Policy {
     pub(crate) model: Option<Box<str>>,
     /// Other names of models, as clients may call them.
     pub(crate) aliases: Aliases,
+    /// Models that a client may not use look as if there were none.
+    pub(crate) hide_models: bool,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
@@ -205,6 +207,7 @@ impl Policy {
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
             aliases,
+            hide_models: settings.hide_models.unwrap_or(false),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),

@@ -286,6 +286,10 @@ pub(crate) struct Tier {
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
+    /// The models that it may use; `None`: all.
+    pub(crate) open_models: Option<Vec<Pattern>>,
+    /// What a request is for that names no model.
+    pub(crate) default_model: Option<Box<str>>,
     pub(crate) default_price: Option<Price>,
     /// Where its clients may come from.
     pub(crate) networks: Networks,

@@ -195,6 +195,7 @@ pub(crate) struct Settings {
     pub(crate) model: Option<Option<Box<str>>>,
     /// Empty: `off`.
     pub(crate) model_aliases: Option<Given<Aliases>>,
+    pub(crate) hide_models: Option<bool>,
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,
@@ -242,7 +243,8 @@ impl Settings {
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
-            jwt_require_exp jwt_max_size jwt_claims client_cert xfcc_from default_tier apply engine model model_aliases endpoints
+            jwt_require_exp jwt_max_size jwt_claims client_cert xfcc_from default_tier apply engine model model_aliases
+            hide_models endpoints
             background resumable_streams max_body include_usage estimate reserve oversized
             cached_answers ratelimit_headers audit_log on_revoke upgrade cors
             security_headers

@@ -27,6 +27,7 @@ use crate::request::identity;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
+use crate::request::models;
 use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
@@ -214,6 +215,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let route = state::route(r, policy);
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
+            _ if models::are_elsewhere(&state.borrow(), &route) => return None,
             here => {
                 if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
                     return Some(conclude(r, state, Err(detail.into())));
@@ -275,7 +277,7 @@ fn decide(
             return Ok(Progress::Provider(topic));
         }
         check_endpoint(r, state, policy, (&route, endpoint))?;
-        if endpoint.is_some() {
+        if models::before_body(r, state, policy, &route)? || endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -285,16 +287,21 @@ fn decide(
         // It has been waiting, for its body or its turn.
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
-    if let (Step::Body, Some(endpoint)) = (step, endpoint) {
+    if step == Step::Body {
         let begun = state.borrow_mut().reading.take();
-        match request_body::inspect(r, policy, endpoint, begun) {
+        match request_body::inspect(r, policy, endpoint.unwrap_or(models::FORM), begun) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(request)) => {
-                let metering = metering(r, state, policy, request, zone)?;
-                state.borrow_mut().metering = Some(Box::new(metering));
+            Ok(Inspected::Whole(mut request)) => {
+                models::judge(state, policy, &mut request)?;
+                if endpoint.is_some() {
+                    let metering = metering(r, state, policy, request, zone)?;
+                    state.borrow_mut().metering = Some(Box::new(metering));
+                } else {
+                    models::put(r, state, policy, &request)?;
+                }
             }
             Err(refused) => {
                 state.borrow_mut().malformed = refused.error;

@@ -80,6 +80,9 @@ pub(crate) fn write(r: Request<'_>) {
             record.usage = Some((outcome.source, outcome.usage));
             record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
             record.ttft_ms = metering.ttft_ms;
+        } else if let Some(asked) = &state.asked_model {
+            model = Some(redacted(asked.as_bytes(), presented));
+            record.model = model.as_deref();
         }
     }
     TIME.with(|time| log.append(|out| record.write_line(time, out)));

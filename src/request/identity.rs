@@ -10,6 +10,7 @@ use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
 use crate::request::browser;
 use crate::request::refusal;
+use crate::request::state;
 use crate::types::Request;
 use nginx::request::headers::{HeaderIn, HeaderName};
 use nginx::Verdict;
@@ -28,6 +29,16 @@ const UPGRADE: &[u8] = b"upgrade";
 const SUBPROTOCOL: HeaderName = HeaderName::new("Sec-WebSocket-Protocol", "sec-websocket-protocol");
 /// The origin of a page.
 const ORIGIN: &[u8] = b"origin";
+
+/// By which a client asks for a part of a page, or for none where it has changed or not.
+const CONDITIONS: [&[u8]; 6] = [
+    b"range",
+    b"if-range",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-match",
+    b"if-unmodified-since",
+];
 
 /// Takes off what the client says about himself, before anybody believes it: auth_request asks its
 /// service in ACCESS, with the header lines of the client. (What he says of the request's id may
@@ -65,15 +76,17 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
     let hides_pages = browser::is_silent_about_pages(policy);
-    let (request_id, client, tier, is_metered, outlasts, presented) = {
+    let (request_id, client, tier, is_metered, is_page, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
         }
+        let route = state.route.filter(|_| was_judged_here);
+        state.page = route.unwrap_or_else(|| state::route(r, policy)).page;
         if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
             return Some(refused);
         }
-        if hides_pages && state.page.is_none() {
+        if hides_pages && state.web_page.is_none() {
             browser::note_page(r, &mut state, false);
         }
         (
@@ -81,11 +94,12 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
             state.metering.is_some(),
+            state.page.is_some(),
             state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
             state.credential.bytes(r),
         )
     };
-    if is_metered {
+    if is_metered || is_page {
         // What is compressed can't be read.
         r.accept_identity_upstream()?;
         // Nor is what the client doesn't get of an answer that was made for it.
@@ -108,6 +122,8 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             || is_credential(&header)
             || (!upgrades && header.name == UPGRADE)
             || (hides_pages && header.name == ORIGIN)
+            // The engine's page is another one than the client's.
+            || (is_page && CONDITIONS.contains(&header.name))
     });
     if let Some(subprotocols) = subprotocols.filter(|subprotocols| !subprotocols.is_empty()) {
         r.push_header_in(&SUBPROTOCOL, subprotocols)?;

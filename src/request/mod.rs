@@ -9,6 +9,7 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
@@ -19,6 +20,7 @@
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
 //! | header filter | [`answer`]        | ratelimit headers; the body of a refusal                 |
 //! |               | [`browser`]       | which pages may read it                                  |
+//! |               | [`catalogue`]     | what tells of models waits, and is made one for the client |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
@@ -35,6 +37,7 @@ pub(crate) mod auth_failures;
 mod authenticate;
 mod body;
 pub(crate) mod browser;
+pub(crate) mod catalogue;
 mod certificate;
 mod estimate;
 mod grounds;
@@ -43,6 +46,7 @@ pub(crate) mod identity;
 mod learn;
 mod long_body;
 pub(crate) mod meter;
+mod models;
 pub(crate) mod queue;
 mod rates;
 mod refusal;

@@ -37,13 +37,14 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
-    request.alias.is_some()
+fn has_wishes(state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
+    request.alias.is_some() || state.put_model.is_some()
 }
 
 /// Makes the changes.
-fn wish(rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, request: &LlmRequest) {
-    if let (Some(_), Some(model)) = (&request.alias, &request.model) {
+fn wish(rewrite: &mut Rewrite<'_>, state: &State, _policy: &Policy, request: &LlmRequest) {
+    let meant = request.alias.as_ref().and(request.model.as_ref());
+    if let Some(model) = meant.or(state.put_model.as_ref()) {
         rewrite.set_text("model", model);
     }
 }

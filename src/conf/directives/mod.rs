@@ -1,7 +1,7 @@
 //! The table of directives, and what each of them accepts:
 //!
 //! * [`shared`]: zone, limits and prices, which `http` declares;
-//! * [`tier`]: the blocks of tiers;
+//! * [`tier`]: the blocks of tiers; [`models`]: what they say of models;
 //! * [`location`]: what a location may say;
 //! * [`tokens`]: what it may say of tokens;
 //! * [`certs`]: and of client certificates;
@@ -13,6 +13,7 @@ mod browsers;
 mod certs;
 mod engine;
 mod location;
+mod models;
 mod shared;
 mod tier;
 mod tokens;
@@ -62,7 +63,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("default_price", OneOrMore, Tier, tier::default_price),
     command!("cidrs", OneOrMore, Tier, tier::cidrs),
     command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
-    command!("models", OneOrMore, Tier, tier::later),
+    command!("models", OneOrMore, Tier, models::open),
+    command!("default_model", One, Tier, models::default),
     command!("scopes", OneOrMore, Tier, tier::later),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
@@ -92,6 +94,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_engine", One, Loc, engine::engine),
     command!("tollgate_model", One, Loc, engine::model),
     command!("tollgate_model_alias", OneOrTwo, Loc, engine::model_alias),
+    command!("tollgate_hide_models", One, Loc, models::hide),
     command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
     command!("tollgate_background", One, Loc, engine::background),
     command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),

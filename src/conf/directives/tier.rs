@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::models;
 use super::words::{error, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
@@ -30,6 +31,8 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         name,
         limits: LimitSet::default(),
         models: Vec::new(),
+        open_models: None,
+        default_model: None,
         default_price: None,
         networks: Networks::default(),
         place: cx.position(),
@@ -49,6 +52,7 @@ pub(super) fn close(conf: &mut MainConf) -> Done {
             ))
             .of(&format!("tollgate_tier {}", draft.tier.name)));
         }
+        models::check(&draft.tier)?;
         conf.tiers.push(Rc::new(draft.tier));
     }
     Ok(())

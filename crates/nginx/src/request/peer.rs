@@ -80,7 +80,7 @@ impl<'r, T: Types> Request<'r, T> {
         // SAFETY: a live request has a connection; those of a stream of HTTP/2 are copies of the real one.
         unsafe {
             let connection = &*self.raw().connection;
-            (!connection.ssl.is_null()).then_some(connection.number as u64)
+            (!connection.ssl.is_null()).then_some(connection.number)
         }
     }
 

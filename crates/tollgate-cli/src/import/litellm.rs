@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
+use tollgate_core::pattern::Pattern;
 use tollgate_core::rfc3339;
 
 use super::doubt;
@@ -32,7 +33,6 @@ const LIMITS: [&str; 10] = [
 struct Left {
     limits: usize,
     teams: usize,
-    models: usize,
 }
 
 /// What `/key/list` answers with unless it is asked for more.
@@ -54,7 +54,7 @@ pub(super) fn read(value: &Value) -> Source {
         }
         match key(place, members) {
             Ok(found) => {
-                left.count(members, &found);
+                left.count(members);
                 source.found.push(found);
             }
             Err(message) => source.fault(place, message),
@@ -75,7 +75,7 @@ pub(super) fn read(value: &Value) -> Source {
 }
 
 impl Left {
-    fn count(&mut self, members: &Members, found: &Found) {
+    fn count(&mut self, members: &Members) {
         let metadata = metadata(members).ok().flatten();
         let has = |name: &str| {
             is_set(members.get(name))
@@ -83,7 +83,6 @@ impl Left {
         };
         self.limits += usize::from(LIMITS.iter().any(|name| has(name)));
         self.teams += usize::from(is_set(members.get("team_id")));
-        self.models += usize::from(found.models.is_some());
     }
 
     fn tell(&self, source: &mut Source) {
@@ -94,11 +93,6 @@ impl Left {
                  them (tollgate_tier)",
             ),
             (self.teams, "keys belong to teams, whose models and limits are not in the export"),
-            (
-                self.models,
-                "keys are restricted to models, which is kept in the file, and not enforced by this \
-                 version",
-            ),
         ] {
             source.note(count, message);
         }
@@ -259,6 +253,9 @@ fn models(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
     let is_all = |name: &String| {
         matches!(name.as_str(), "all-team-models" | "all-proxy-models" | "*" | "all-models")
     };
+    if !names.iter().any(is_all) && names.iter().any(|name| Pattern::of_models(name).is_err()) {
+        return Err("\"models\" has an element that is no pattern of models here");
+    }
     Ok((!names.is_empty() && !names.iter().any(is_all)).then_some(names))
 }
 

@@ -5,6 +5,7 @@ use tollgate_core::address::Cidr;
 use tollgate_core::cert::CertName;
 use tollgate_core::clock::UnixMillis;
 use tollgate_core::keys::NOT_ENFORCED;
+use tollgate_core::pattern::Pattern;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 use tollgate_core::rfc3339;
 
@@ -16,13 +17,8 @@ pub(super) struct Rights {
     /// The tier, as declared by `tollgate_tier`.
     #[arg(long, value_parser = name)]
     pub(super) tier: Option<String>,
-    #[arg(
-        long,
-        value_parser = name,
-        value_delimiter = ',',
-        value_name = "PATTERN,...",
-        help = format!("The models it may use: patterns, with commas between them; {NOT_ENFORCED}")
-    )]
+    /// The models it may use: patterns, with commas between them.
+    #[arg(long, value_parser = model_pattern, value_delimiter = ',', value_name = "PATTERN,...")]
     pub(super) models: Option<Vec<String>>,
     #[arg(
         long,
@@ -71,6 +67,11 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// The name in a certificate.
 pub(super) fn cert(text: &str) -> Result<String, String> {
     CertName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+pub(super) fn model_pattern(text: &str) -> Result<String, String> {
+    let name = name(text)?;
+    Pattern::of_models(&name).map(|_| name).map_err(|problem| problem.to_string())
 }
 
 pub(super) fn network(text: &str) -> Result<String, String> {

@@ -199,7 +199,7 @@ fn fingerprint(entries: &[Entry]) -> u64 {
 fn restrictions(entries: &[Entry]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for entry in entries.iter().filter(|entry| entry.is_restricted()) {
-        (&entry.id, &entry.models, &entry.scopes).hash(&mut hasher);
+        (&entry.id, &entry.scopes).hash(&mut hasher);
     }
     hasher.finish()
 }
@@ -228,7 +228,7 @@ mod tests {
                 .iter()
                 .map(|name| Entry {
                     id: name.clone(),
-                    hash: hash_of(format!("key of {name}").as_bytes()),
+                    hash: Some(hash_of(format!("key of {name}").as_bytes())),
                     client: name.clone(),
                     description: Some(name.clone()),
                     ..Entry::default()

@@ -84,7 +84,7 @@ impl CertMemo {
     }
 
     fn place(&self, hash: Hash128) -> Option<usize> {
-        let index = u128::from(hash.h1) * self.places.len() as u128 >> 64;
+        let index = (u128::from(hash.h1) * self.places.len() as u128) >> 64;
         usize::try_from(index).ok()
     }
 }

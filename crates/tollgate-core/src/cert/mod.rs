@@ -6,7 +6,7 @@
 //! * [`ClientCertificate`]: what counts of a certificate;
 //! * [`CertName`]: a name in the form of the keys file, such as `spiffe://example.org/ns/prod/sa/batch`;
 //! * [`CertRule`]: which of the names in a certificate counts, and which are accepted;
-//! * [`forwarded`]: `X-Forwarded-Client-Cert`;
+//! * the module [`forwarded`]: `X-Forwarded-Client-Cert`;
 //! * [`CertMemo`]: certificates that were read a moment ago.
 
 mod certificate;

@@ -9,8 +9,8 @@ use super::digest::Digest;
 use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
 use super::value::{
-    as_bool, as_cert, as_cidrs, as_date, as_denied_cidrs, as_digest, as_name, as_names, as_str,
-    Rounding,
+    as_bool, as_cert, as_cidrs, as_date, as_denied_cidrs, as_digest, as_models, as_name, as_names,
+    as_str, Rounding,
 };
 use crate::clock::{UnixMillis, UnixSeconds};
 
@@ -142,7 +142,7 @@ impl Members<'_> {
             id,
             client,
             tier: self.optional("tier", as_name)?,
-            models: self.optional("models", as_names)?,
+            models: self.optional("models", as_models)?,
             scopes: self.optional("scopes", as_names)?,
             cidrs: self.optional("cidrs", as_cidrs)?,
             deny_cidrs: self.optional("deny_cidrs", as_denied_cidrs)?,

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::address::CidrError;
 use crate::cert::NameError;
+use crate::pattern::Foreign;
 use crate::principal::MAX_NAME_LEN;
 
 /// Why a keys file is refused.
@@ -84,6 +85,8 @@ pub enum Problem {
     InvalidCidr(usize, CidrError),
     /// An element of an array of names, from 0, that is not a name.
     InvalidElement(usize),
+    /// An element of `models`, from 0, that is another kind of pattern, by which no model would be meant.
+    ForeignPattern(usize, Foreign),
     /// The entries at these two places, from 0, have the same `id`.
     DuplicateId([usize; 2]),
     /// Another entry has the same hash.
@@ -193,6 +196,9 @@ impl fmt::Display for Problem {
                 "has an element [{position}] that is not a string of 1 to {MAX_NAME_LEN} bytes, \
                  without control characters, and without space at either end"
             ),
+            Self::ForeignPattern(position, foreign) => {
+                write!(f, "has an element [{position}] that is no pattern of models: {foreign}")
+            }
             Self::DuplicateId([first, second]) => write!(
                 f,
                 "is that of both keys[{first}] and keys[{second}]: give each entry its own"

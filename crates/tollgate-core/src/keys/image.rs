@@ -80,7 +80,7 @@ pub(super) struct Header {
     pub(super) tiers: u32,
     /// Keys that name no tier.
     pub(super) without_tier: u32,
-    /// Keys with `models` or `scopes`, and the first of them.
+    /// Keys with `scopes`, and the first of them.
     pub(super) restricted: u32,
     pub(super) first_restricted: Spot,
     /// Entries that are not in force, as something is wrong with them.

@@ -8,6 +8,7 @@ use super::field::Field;
 use crate::address::Cidr;
 use crate::cert::CertName;
 use crate::clock::UnixMillis;
+use crate::pattern::Foreign;
 use crate::principal::is_valid_name;
 use crate::rfc3339;
 
@@ -40,6 +41,17 @@ pub(super) fn as_names<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem
             name.ok_or(Problem::InvalidElement(position))
         })
         .collect()
+}
+
+pub(super) fn as_models<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
+    let names = as_names(value)?;
+    let mut foreign = names.iter().enumerate().filter_map(|(position, name)| {
+        Foreign::find(name).map(|foreign| Problem::ForeignPattern(position, foreign))
+    });
+    match foreign.next() {
+        Some(problem) => Err(problem),
+        None => Ok(names),
+    }
 }
 
 pub(super) fn as_cidrs<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {

@@ -1,6 +1,8 @@
 //! What a principal may do: what its tier, its key and its token allow. All of them that say something must
 //! allow it.
 //!
+//! * [`models`]: for which models it may ask;
 //! * [`networks`]: from where a key, or the clients of a tier, may come.
 
+pub mod models;
 pub mod networks;

@@ -69,6 +69,10 @@ fn errors_of_an_entry_name_it_and_the_field() {
         (json!({"scopes": "chat"}), "key \"k_1\": field \"scopes\" must be an array of strings"),
         (json!({"scopes": ["a", ""]}), "key \"k_1\": field \"scopes\" has an element [1] that"),
         (json!({"models": [["a"]]}), "key \"k_1\": field \"models\" has an element [0] that"),
+        (
+            json!({"models": ["llama-*", "~^qwen"]}),
+            "key \"k_1\": field \"models\" has an element [1] that is no pattern of models: ",
+        ),
         (json!({"cidrs": [4]}), "key \"k_1\": field \"cidrs\" must be an array of strings"),
         (
             json!({"cidrs": ["10.0.0.0/8", "203.0.113.7/24"]}),
