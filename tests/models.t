@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(166)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(173)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -103,6 +103,16 @@ http {
             tollgate_engine  llamacpp;
             tollgate_model   qwen;
             proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        location /renamed/ {
+            tollgate_model_alias  llama-3 llama-7;
+            proxy_pass            http://127.0.0.1:8081/;
+        }
+
+        location /turned/ {
+            tollgate_model_alias  llama-3 qwen;
+            proxy_pass            http://127.0.0.1:8081/;
         }
 
         location /dry/ {
@@ -261,6 +271,14 @@ is(status(ask(post("/spilled$chat", { %$long, model => undef }, 'X-API-Key: key-
 is(content_json(ask(post($chat, { model => 'qwen', @say }, 'X-API-Key: key-given')))->{body} =~ /"qwen"/, 1,
 	'a default is no restriction');
 
+# What is an alias, is judged by what it stands for, named or not.
+
+for my $body ('{}', '{"model":"llama-3"}') {
+	is(content_json(ask(post("/renamed$chat", $body, 'X-API-Key: key-tier')))->{body}, '{"model":"llama-7"}',
+		"an alias of one that is open: $body");
+	is(status(ask(post("/turned$chat", $body, 'X-API-Key: key-tier'))), 403, "of one that is not: $body");
+}
+
 ###############################################################################
 
 # Bodies that are read for nothing else.
@@ -292,6 +310,14 @@ for my $case (['/v1/models/llama-3' => 200], ['/v1/models/qwen' => 404], ['/sgla
 	is(status(ask(request($case->[0], 'X-API-Key: key-llama'))), $case->[1], $case->[0]);
 }
 is(status(ask(request('/v1/models/qwen', 'X-API-Key: key-free'))), 200, 'free');
+
+# One that a path names beside the body.
+
+for my $case (['llama-3', 'llama-3' => 200], ['qwen', 'llama-3' => 403], ['llama-3', 'qwen' => 403]) {
+	my ($path, $model, $expected) = @$case;
+	is(status(ask(post("/openai/deployments/$path/chat/completions", { model => $model, @say }, 'X-API-Key: key-llama'))),
+		$expected, "$path in the path, $model in the body");
+}
 
 # Where all requests are for one.
 

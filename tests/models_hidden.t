@@ -18,7 +18,7 @@ use Tollgate::Metered;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(56)
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(58)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -54,6 +54,12 @@ http {
         location /unbuffered/ {
             proxy_buffering  off;
             proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        location /alias/ {
+            tollgate_model_alias  chat llama-9;
+            tollgate_model_alias  other qwen;
+            proxy_pass            http://127.0.0.1:8081/missing/;
         }
 
         location /openai/ {
@@ -151,6 +157,10 @@ for my $prefix ('/missing', '/unbuffered/missing') {
 		is(status($r) . ' ' . http_content($r), "404 $expected", "$prefix$uri");
 		is(header($r, 'Content-Length'), length $expected, "$prefix$uri: its length");
 	}
+}
+for my $name (qw/chat other/) {
+	like(http_content(ask(post('/alias/v1/chat/completions', { %body, model => $name }, 'X-API-Key: key'))),
+		qr/"The model `$name` does not exist\."/, "$name: by the name that the client knows");
 }
 is(http_content(ask(post('/missing/v1/chat/completions', { %body, model => 'llama-9' }, 'X-API-Key: key-other'))),
 	$missing{'/v1/chat/completions'}, 'to others as it is');

@@ -20,7 +20,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2 cache sub gzip/)->has_daemon('curl')->plan(118)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2 cache sub gzip/)->has_daemon('curl')->plan(121)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -101,6 +101,13 @@ http {
         location /other/ {
             tollgate_model  qwen;
             proxy_pass      http://127.0.0.1:8081/;
+        }
+
+        location /alias/ {
+            tollgate_model_alias  chat llama-3;
+            tollgate_model_alias  small llama-3;
+            tollgate_model_alias  other qwen;
+            proxy_pass            http://127.0.0.1:8081/;
         }
 
         location /dry/ {
@@ -210,6 +217,10 @@ is(ids(list('llama', '/fixed/v1/models')), '200 llama-3 qwen llama-2', 'all are 
 is(ids(list('llama', '/other/v1/models')), '200 ', 'all are one that is not');
 is(ids(list('llama', '/dry/v1/models')), '200 llama-3 qwen llama-2', 'a dry run hides none');
 is(ids(list('llama', '/led/x')), '200 llama-3 llama-2', 'where a request was led');
+
+is(ids(list('llama', '/alias/v1/models')), '200 chat small llama-2', 'by their aliases');
+is(ids(list('free', '/alias/v1/models')), '200 chat small other llama-2', 'by their aliases, all');
+unlike(list('free', '/alias/v1/models'), qr/llama-3|qwen/, 'and no other name');
 
 # The header.
 

@@ -32,6 +32,7 @@ use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
+use crate::request::salt;
 use crate::request::state::{self, Asked, SavedCredential, SavedForwarded, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -215,7 +216,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let route = state::route(r, policy);
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
-            _ if models::are_elsewhere(&state.borrow(), &route) => return None,
+            _ if models::are_elsewhere(r, &state.borrow(), &route) => return None,
             here => {
                 if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
                     return Some(conclude(r, state, Err(detail.into())));
@@ -385,14 +386,14 @@ fn check_endpoint(
         return Err(Cause::ClosedEndpoint.into());
     }
     if endpoint.is_some() {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     }
     let detail = if route.reaches_others {
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
     } else {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     };
     match exception::opens(&policy.endpoints, method, path) {
         true => Ok(()),

@@ -303,7 +303,7 @@ fn judged(
 }
 
 /// Calls `f` with the claims that a principal was made of; not where it was made of none.
-pub(crate) fn with_claims<T>(
+fn with_claims<T>(
     r: Request<'_>,
     auth: AuthMethod,
     policy: &Policy,

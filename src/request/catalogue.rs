@@ -70,9 +70,21 @@ fn is_json(content_type: &[u8]) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// How a client knows a model that the engine calls `name`; `None`: it doesn't.
-fn shown<'n>(policy: &Policy, models: &Models<'_>, name: &'n str) -> Option<Cow<'n, str>> {
-    models::allow(policy, models, name).then_some(Cow::Borrowed(name))
+/// The name by which a client knows a model that the engine calls `name`: its aliases, the first or a further one,
+/// or else its own. `None`: it knows none, or no more. `models`: what it may use, where that isn't all.
+fn shown<'n>(
+    policy: &Policy,
+    models: Option<&Models<'_>>,
+    (name, index): (&'n str, usize),
+) -> Option<Cow<'n, str>> {
+    if models.is_some_and(|models| !models::allow(policy, models, name)) {
+        return None;
+    }
+    let aliases = policy.aliases.iter().filter(|(_, model)| *model == name);
+    match aliases.map(|(alias, _)| alias).nth(index) {
+        Some(alias) => Some(Cow::Owned(alias.to_owned())),
+        None => (index == 0).then_some(Cow::Borrowed(name)),
+    }
 }
 
 /// The next bytes of a page.
@@ -89,8 +101,11 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
         let state = &mut *cell.borrow_mut();
         let held = state.held.take()?;
         let missing = asked(state).filter(|model| held.is_about_missing(model));
-        let ours =
-            missing.map(|model| model_not_found_body(model, state.policy.engine, state.dialect()));
+        let alias = state.metering.as_ref().and_then(|metering| metering.alias.as_deref());
+        let ours = missing.map(|model| {
+            let name = alias.unwrap_or(model);
+            model_not_found_body(name, state.policy.engine, state.dialect())
+        });
         match mend(state, &held) {
             Ok(_) if ours.is_some() => {
                 let body = r.copy(ours.unwrap_or_default().as_bytes())?;
@@ -121,9 +136,7 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
 }
 
 fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> {
-    if !is_restricted(state) || held.is_error() {
-        return held.mend(false, &|name| Some(Cow::Borrowed(name)));
-    }
-    let (policy, models) = (&*state.policy, models::of(state));
-    held.mend(true, &|name| shown(policy, &models, name))
+    let restricted = is_restricted(state) && !held.is_error();
+    let models = restricted.then(|| models::of(state));
+    held.mend(restricted, &|name, index| shown(&state.policy, models.as_ref(), (name, index)))
 }

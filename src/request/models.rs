@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
-use tollgate_core::llm::engines::naming::model_in_path;
+use tollgate_core::llm::engines::naming::{model_before_end, model_in_path};
 use tollgate_core::llm::engines::{exception, Naming, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::permissions::models::{Chosen, Denied, Models};
@@ -48,17 +48,23 @@ pub(crate) fn before_body(
     if !models.matter() {
         return Ok(false);
     }
+    let path = r.kept(state.judged_path);
+    if let (Some(name), None) = (model_before_end(path), &policy.model) {
+        let judged = models.judge_fixed(name);
+        judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))?;
+    }
+    let models = of(state);
     match (route.naming, &policy.model) {
         (Naming::Body, None) => Ok(true),
         (Naming::Nowhere, _) => Ok(false),
         _ if !models.are_restricted() => Ok(false),
         (Naming::Path, _) => {
-            let name = model_in_path(r.uri());
+            let name = model_in_path(path);
             let judged =
                 name.map(|name| models.judge_fixed(policy.model.as_deref().unwrap_or(name)));
             // Whoever looks for a model gets the same answer, whether it isn't there or isn't for him.
             let denial = match judged {
-                Some(Ok(_)) => return Ok(false),
+                Some(Ok(())) => return Ok(false),
                 Some(Err(Denied::NotAllowed(detail))) => detail,
                 Some(Err(Denied::Unnamed(_))) | None => Cause::UnreadModel.into(),
             };
@@ -67,9 +73,9 @@ pub(crate) fn before_body(
         }
         (Naming::Body | Naming::Unread | Naming::Unknown, Some(fixed)) => {
             let judged = models.judge_fixed(fixed);
-            judged.map(|_| false).map_err(|denied| deny(state, policy, None, denied))
+            judged.map(|()| false).map_err(|denied| deny(state, policy, None, denied))
         }
-        (Naming::Unknown, None) if exception::opens(&policy.endpoints, r.method(), r.uri()) => {
+        (Naming::Unknown, None) if exception::opens(&policy.endpoints, r.method(), path) => {
             Ok(true)
         }
         (Naming::Unread | Naming::Unknown, None) => Err(Cause::UnreadModel.into()),
@@ -88,7 +94,7 @@ pub(crate) fn judge(
         return Ok(());
     }
     let judged = match &policy.model {
-        Some(fixed) => models.judge_fixed(fixed),
+        Some(fixed) => models.judge_fixed(fixed).map(|()| Chosen::AsAsked),
         None => {
             // By the name that the engine reads.
             request.go_by(&policy.aliases);
@@ -98,10 +104,12 @@ pub(crate) fn judge(
     match judged {
         Ok(Chosen::AsAsked) => Ok(()),
         Ok(Chosen::Default(name)) => {
-            let name: Box<str> = name.into();
-            state.put_model = Some(name.clone());
-            request.model = Some(name);
-            Ok(())
+            request.model = Some(name.into());
+            request.go_by(&policy.aliases);
+            let meant = request.model.as_deref().unwrap_or_default();
+            let judged = models.judge_fixed(meant);
+            state.put_model.clone_from(&request.model);
+            judged.map_err(|denied| deny(state, policy, None, denied))
         }
         Err(denied) => {
             let asked = request.alias.take().or(request.model.take());
@@ -125,8 +133,9 @@ pub(crate) fn put(
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
-pub(crate) fn are_elsewhere(state: &State, route: &Route) -> bool {
-    of(state).matter() && route.form.is_none() && route.naming != Naming::Nowhere
+pub(crate) fn are_elsewhere(r: Request<'_>, state: &State, route: &Route) -> bool {
+    let is_in_body_alone = route.form.is_some() && model_before_end(r.uri()).is_none();
+    of(state).matter() && !is_in_body_alone && route.naming != Naming::Nowhere
 }
 
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {

@@ -67,6 +67,7 @@ impl Arguments {
             }
             let hash = Some(keys_file::hash_of(key.as_bytes()));
             let mut successor = Entry { id, hash, ..old.clone() };
+            successor.created = Some(date(When::Moment(now), now));
             // A certificate belongs to one entry.
             old.cert = None;
             if new_end.is_some() || self.no_expires {

@@ -1,6 +1,7 @@
 //! One key, as it stands in the file.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tollgate_core::address::Cidr;
 use tollgate_core::hex;
@@ -21,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) cert: Option<String>,
     pub(crate) client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tier: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) models: Option<Vec<String>>,
@@ -38,6 +41,12 @@ pub(crate) struct Entry {
     pub(crate) disabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) revoked: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
 }

@@ -103,7 +103,7 @@ mod tests {
         }
         let domain = "a".repeat(256);
         assert!(SpiffeId::parse(&format!("spiffe://{domain}/b")).is_none());
-        assert!(SpiffeId::parse(&format!("spiffe://{}/b", &domain[1..])).is_some());
+        assert!(SpiffeId::parse(&format!("spiffe://{}/b", "a".repeat(255))).is_some());
     }
 
     #[test]

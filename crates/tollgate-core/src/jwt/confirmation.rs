@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_binds_to_nobody_knows_what_is_refused() {
         let padded = format!(r#"{{"x5t#S256":"{RFC8705_THUMBPRINT}="}}"#);
-        let short = format!(r#"{{"x5t#S256":"{}"}}"#, &RFC8705_THUMBPRINT[..42]);
+        let short = format!(r#"{{"x5t#S256":"{}"}}"#, RFC8705_THUMBPRINT.trim_end_matches('0'));
         for cnf in [
             "{}",
             "null",

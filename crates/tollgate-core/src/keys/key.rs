@@ -42,6 +42,7 @@ impl ApiKey {
             models: None,
             rate_limit: None,
             bound_to: None,
+            about: None,
             computed: Computed::default(),
         };
         Some(Self {
@@ -132,6 +133,12 @@ impl KeyOwner {
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.0.key_id().unwrap_or_default()
+    }
+
+    /// The tenant of the refused key.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant()
     }
 }
 

@@ -112,9 +112,9 @@ impl<'a> Models<'a> {
     ///
     /// # Errors
     /// Where it may not go on.
-    pub fn judge_fixed(&self, model: &str) -> Result<Chosen<'a>, Denied> {
+    pub fn judge_fixed(&self, model: &str) -> Result<(), Denied> {
         match self.refuser(model) {
-            None => Ok(Chosen::AsAsked),
+            None => Ok(()),
             Some(refuser) => Err(Denied::NotAllowed(Detail::new(Cause::ModelNotAllowed, refuser))),
         }
     }
@@ -189,7 +189,7 @@ mod tests {
     fn a_fixed_model_is_judged_in_place_of_what_is_asked_for() {
         let tier = patterns(&["llama-*"]);
         let models = Models::new(Some(&tier), None, Some("llama-2"));
-        assert_eq!(models.judge_fixed("llama-3"), Ok(Chosen::AsAsked));
+        assert_eq!(models.judge_fixed("llama-3"), Ok(()));
         assert!(models.judge_fixed("qwen").is_err());
     }
 }

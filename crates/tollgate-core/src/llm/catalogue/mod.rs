@@ -23,8 +23,9 @@ use super::engines::Page;
 /// The longest page that is read, in bytes.
 pub const MAX_PAGE: usize = 4 << 20;
 
-/// How the client knows a model by that name of the engine's; `None`: it doesn't.
-pub type Shown<'s> = &'s dyn for<'n> Fn(&'n str) -> Option<Cow<'n, str>>;
+/// The name by which the client knows a model that the engine calls so: the first, or a further one. `None`: it
+/// knows it by none, or no more.
+pub type Shown<'s> = &'s dyn for<'n> Fn(&'n str, usize) -> Option<Cow<'n, str>>;
 
 /// A page, while it comes from the engine: all of it has to be there before any is shown.
 #[derive(Debug)]
@@ -117,6 +118,8 @@ pub fn mend(
     }
 }
 
+/// The most names of one model that a list has.
+const MAX_NAMES: usize = 64;
 /// By what a list calls a model.
 const NAMES: [&str; 3] = ["id", "name", "model"];
 /// What a list has besides, and tells of no model.
@@ -151,9 +154,7 @@ impl Mender<'_> {
                 continue;
             }
             let Node::Array(models) = value else { continue };
-            let before = models.len();
-            models.retain_mut(|model| self.entry(model));
-            self.has_changed |= models.len() != before;
+            self.entries(models);
             if name == "data" {
                 let ids = [models.first(), models.last()];
                 ends = Some(ids.map(|model| model?.text("id").map(str::to_owned)));
@@ -186,11 +187,30 @@ impl Mender<'_> {
         }
     }
 
-    /// A model in a list: whether it stays.
-    fn entry(&mut self, entry: &mut Node) -> bool {
+    /// The models of a list, each by all the names that the client knows it by.
+    fn entries(&mut self, entries: &mut Vec<Node>) {
+        let before = entries.len();
+        let mut shown = Vec::with_capacity(before);
+        for entry in entries.drain(..) {
+            let names =
+                |index| entry.name().is_some_and(|name| (self.shown)(name, index).is_some());
+            let further: Vec<Node> =
+                (1..MAX_NAMES).take_while(|index| names(*index)).map(|_| entry.clone()).collect();
+            for (index, mut entry) in std::iter::once(entry).chain(further).enumerate() {
+                if self.entry(&mut entry, index) {
+                    shown.push(entry);
+                }
+            }
+        }
+        self.has_changed |= shown.len() != before;
+        *entries = shown;
+    }
+
+    /// A model in a list, by one of its names: whether it stays.
+    fn entry(&mut self, entry: &mut Node, index: usize) -> bool {
         match entry {
-            Node::Object(_) => self.named(entry),
-            Node::Text(name) => match (self.shown)(name) {
+            Node::Object(_) => self.named(entry, index),
+            Node::Text(name) => match (self.shown)(name, index) {
                 None => false,
                 Some(shown) if shown == *name => true,
                 Some(shown) => {
@@ -210,7 +230,7 @@ impl Mender<'_> {
         for (name, value) in members.iter_mut() {
             let Node::Text(text) = value else { continue };
             if name == "id" {
-                if let Some(shown) = (self.shown)(text).filter(|shown| *shown != *text) {
+                if let Some(shown) = (self.shown)(text, 0).filter(|shown| *shown != *text) {
                     *text = shown.into_owned();
                     self.has_changed = true;
                 }
@@ -222,7 +242,7 @@ impl Mender<'_> {
     }
 
     /// An object that tells of a model: whether it stays.
-    fn named(&mut self, model: &mut Node) -> bool {
+    fn named(&mut self, model: &mut Node, index: usize) -> bool {
         let Node::Object(members) = &mut *model else { return false };
         let mut own = None;
         for (name, value) in members.iter_mut() {
@@ -235,7 +255,7 @@ impl Mender<'_> {
                 }
                 continue;
             };
-            match (self.shown)(text) {
+            match (self.shown)(text, index) {
                 None => return false,
                 Some(shown) if shown == *text => {}
                 Some(shown) => {
@@ -295,7 +315,7 @@ impl Mender<'_> {
                     "" => return,
                     text if is_path(text) => empty,
                     text => {
-                        (self.shown)(text).map_or(empty, |shown| Node::Text(shown.into_owned()))
+                        (self.shown)(text, 0).map_or(empty, |shown| Node::Text(shown.into_owned()))
                     }
                 };
                 self.set(value, shown);
@@ -306,9 +326,7 @@ impl Mender<'_> {
                 self.set(value, Node::Text(kept));
             }
             ("aliases", Node::Array(aliases)) => {
-                let before = aliases.len();
-                aliases.retain_mut(|alias| self.entry(alias));
-                self.has_changed |= aliases.len() != before;
+                self.entries(aliases);
             }
             _ => self.without_paths(value, own),
         }

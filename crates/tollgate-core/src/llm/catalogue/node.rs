@@ -17,6 +17,14 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// What a list calls the model that this is.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Text(name) => Some(name),
+            other => super::NAMES.iter().find_map(|name| other.text(name)),
+        }
+    }
+
     /// The text that is its member `name`.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let Self::Object(members) = self else { return None };

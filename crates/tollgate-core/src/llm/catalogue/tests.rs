@@ -3,12 +3,14 @@
 use super::*;
 
 /// A client that may use these, under their own names.
-fn only<'a>(allowed: &'a [&'a str]) -> impl for<'n> Fn(&'n str) -> Option<Cow<'n, str>> + 'a {
-    move |name| allowed.contains(&name).then_some(Cow::Borrowed(name))
+fn only<'a>(
+    allowed: &'a [&'a str],
+) -> impl for<'n> Fn(&'n str, usize) -> Option<Cow<'n, str>> + 'a {
+    move |name, index| (allowed.contains(&name) && index == 0).then_some(Cow::Borrowed(name))
 }
 
-fn all(name: &str) -> Option<Cow<'_, str>> {
-    Some(Cow::Borrowed(name))
+fn all(name: &str, index: usize) -> Option<Cow<'_, str>> {
+    (index == 0).then_some(Cow::Borrowed(name))
 }
 
 /// What is shown to a client that may use `allowed`; `None`: anything.
@@ -193,11 +195,17 @@ fn one_model_and_what_is_served_are_without_paths() {
 
 #[test]
 fn a_model_is_shown_under_the_name_that_the_client_knows() {
-    let alias: Shown<'_> = &|name| match name {
-        "llama-3.1-8b" => Some(Cow::Borrowed("chat-default")),
+    let alias: Shown<'_> = &|name, index| match (name, index) {
+        ("llama-3.1-8b", 0) => Some(Cow::Borrowed("chat-default")),
+        ("llama-3.1-8b", 1) => Some(Cow::Borrowed("chat-small")),
         _ => None,
     };
     let body = br#"{"data":[{"id":"llama-3.1-8b","root":"llama-3.1-8b"},{"id":"b","parent":"llama-3.1-8b"}]}"#;
     let mended = mend(Page::Models, body, true, alias).unwrap().unwrap();
-    assert_eq!(mended, br#"{"data":[{"id":"chat-default","root":"chat-default"}]}"#);
+    let expected = r#"{"data":[{"id":"chat-default","root":"chat-default"},{"id":"chat-small","root":"chat-small"}]}"#;
+    assert_eq!(String::from_utf8(mended).unwrap(), expected);
+    let tags = br#"{"models":[{"name":"llama-3.1-8b","model":"llama-3.1-8b"}]}"#;
+    let mended = mend(Page::Models, tags, false, alias).unwrap().unwrap();
+    let expected = r#"{"models":[{"name":"chat-default","model":"chat-default"},{"name":"chat-small","model":"chat-small"}]}"#;
+    assert_eq!(String::from_utf8(mended).unwrap(), expected);
 }

@@ -119,6 +119,18 @@ pub fn model_in_path(path: &[u8]) -> Option<&str> {
     is_one.then_some(name)
 }
 
+/// A model that the path of a request with a body names beside it, as Azure's and LiteLLM's have it:
+/// `/openai/deployments/{model}/chat/completions`, `/engines/{model}/completions`. The engine may go by that.
+/// What is no text, is an empty name.
+#[must_use]
+pub fn model_before_end(path: &[u8]) -> Option<&str> {
+    let mut segments = path.split(|&byte| byte == b'/');
+    segments.find(|segment| {
+        segment.eq_ignore_ascii_case(b"deployments") || segment.eq_ignore_ascii_case(b"engines")
+    })?;
+    segments.next().map(|segment| std::str::from_utf8(segment).unwrap_or_default())
+}
+
 /// How much of `path` is before the name of a model. The first that fits counts: what the operator has
 /// before the engine's paths, is hardly called so, and the longer name fits no pattern that the shorter
 /// one doesn't fit as well.
@@ -267,6 +279,21 @@ mod tests {
             let posted = expected.filter(|page| *page == Page::Show);
             assert_eq!(page(b"POST", path.as_bytes()), posted, "{path}");
         }
+    }
+
+    #[test]
+    fn a_model_beside_that_of_the_body_is_seen() {
+        for (path, expected) in [
+            ("/openai/deployments/gpt/chat/completions", Some("gpt")),
+            ("/x/Engines/a b/completions", Some("a b")),
+            ("/deployments//completions", Some("")),
+            ("/v1/chat/completions", None),
+            ("/v1/engines", None),
+            ("/my-engines/x/completions", None),
+        ] {
+            assert_eq!(model_before_end(path.as_bytes()), expected, "{path}");
+        }
+        assert_eq!(model_before_end(b"/engines/\xff/completions"), Some(""));
     }
 
     #[test]
