@@ -11,16 +11,13 @@ use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::permissions::networks::Outside;
-use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
-use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
-use crate::request::authenticate;
-use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
+use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
 use crate::request::browser;
 use crate::request::estimate;
@@ -35,6 +32,7 @@ use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
+use crate::request::salt;
 use crate::request::state::{self, Asked, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -379,14 +377,14 @@ fn check_endpoint(
         return Err(Cause::ClosedEndpoint.into());
     }
     if endpoint.is_some() {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     }
     let detail = if route.reaches_others {
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
     } else {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     };
     match exception::opens(&policy.endpoints, method, path) {
         true => Ok(()),
@@ -437,19 +435,4 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
         state.limit = shortage.report;
     }
     Denial { detail: shortage.detail, ..shortage.reason.into() }
-}
-
-/// The tier that the principal names, or the default one.
-fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
-        let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
-            claims.claim_of("tier").map(str::to_owned)
-        });
-        match (claim.flatten(), principal.tier()) {
-            (None, None) => Cause::KeyWithoutTier.into(),
-            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
-            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
-            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
-        }
-    })
 }

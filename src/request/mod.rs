@@ -12,11 +12,13 @@
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
+//! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
 //! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
+//! |               | [`scheduler`]     | and those that schedulers believe their gateway          |
 //! | header filter | [`answer`]        | ratelimit headers; the body of a refusal                 |
 //! |               | [`browser`]       | which pages may read it                                  |
 //! |               | [`catalogue`]     | what tells of models waits, and is made one for the client |
@@ -53,6 +55,8 @@ mod reservation;
 pub(crate) mod revocation;
 mod rewrite;
 mod running;
+mod salt;
+mod scheduler;
 pub(crate) mod settlement;
 mod shortage;
 pub(crate) mod state;

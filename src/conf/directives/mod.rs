@@ -6,6 +6,7 @@
 //! * [`tokens`]: what it may say of tokens;
 //! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
+//! * [`tenants`]: what it says of tenants, and of what the engine and the log get to know;
 //! * [`words`]: how the words of a directive are read.
 
 mod browsers;
@@ -13,6 +14,7 @@ mod engine;
 mod location;
 mod models;
 mod shared;
+mod tenants;
 mod tier;
 mod tokens;
 mod words;
@@ -59,6 +61,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("concurrency", OneOrMore, Tier, tier::limit),
     command!("budget", OneOrMore, Tier, tier::limit),
     command!("default_price", OneOrMore, Tier, tier::default_price),
+    command!("objective", One, Tier, tier::objective),
+    command!("priority", One, Tier, tier::priority),
     command!("cidrs", OneOrMore, Tier, tier::cidrs),
     command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
     command!("models", OneOrMore, Tier, models::open),
@@ -94,6 +98,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
     command!("tollgate_background", One, Loc, engine::background),
     command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
+    command!("tollgate_cache_salt", OneOrTwo, Loc, tenants::cache_salt),
+    command!("tollgate_scheduler", One, Loc, tenants::scheduler),
     command!("tollgate_max_body", One, Loc, location::max_body),
     command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
@@ -103,6 +109,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
+    command!("tollgate_audit_fields", OneOrMore, Loc, tenants::audit_fields),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
     command!("tollgate_upgrade", One, Loc, location::upgrade),
     command!("tollgate_cors", OneOrMore, Loc, browsers::cors),

@@ -10,7 +10,7 @@ use tollgate_core::pattern::Pattern;
 use tollgate_core::rfc3339;
 
 use super::doubt;
-use super::json::{first, is_off, objects, Members};
+use super::json::{first, is_off, objects, text, Members};
 use super::source::{Found, Secret, Source, SourcePlace};
 use crate::time::date_of;
 
@@ -92,7 +92,7 @@ impl Left {
                 "keys have budgets or rate limits of their own, which are not taken over: tiers have \
                  them (tollgate_tier)",
             ),
-            (self.teams, "keys belong to teams, whose models and limits are not in the export"),
+            (self.teams, "keys belong to teams, which become their tenants; their models and limits are not in the export"),
         ] {
             source.note(count, message);
         }
@@ -137,6 +137,8 @@ fn key(place: SourcePlace, members: &Members) -> Result<Found, &'static str> {
             expires.as_str().and_then(|text| date(text.trim())).ok_or("\"expires\" is no date")?,
         ),
     };
+    found.tenant = text(members, "team_id").map(str::to_owned);
+    found.created = text(members, "created_at").and_then(|text| date(text.trim()));
     let metadata = metadata(members)?;
     if metadata.as_deref().is_some_and(is_off_by_note) {
         return Err(

@@ -106,6 +106,7 @@ causes! {
 
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
     OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
+    UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
     UnknownEndpoint EndpointDenied "unknown_endpoint" "tokens or money are counted, and the path is not known to \"tollgate_engine NAME\"";
 
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";

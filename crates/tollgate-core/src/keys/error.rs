@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::about::{MAX_METADATA, MAX_METADATA_KEY_LEN, MAX_METADATA_LEN};
 use crate::address::CidrError;
 use crate::pattern::Foreign;
 use crate::principal::MAX_NAME_LEN;
@@ -74,6 +75,8 @@ pub enum Problem {
     NeverValid,
     /// A restriction to nothing at all.
     EmptyRestriction,
+    /// A `metadata` that is none.
+    InvalidMetadata,
     /// A list of what is denied, with nothing in it.
     EmptyDenial,
     /// An element of `cidrs` or `deny_cidrs`, from 0, and what is wrong with it.
@@ -172,6 +175,13 @@ impl fmt::Display for Problem {
             Self::EmptyRestriction => f.write_str(
                 "is an empty array, which permits nothing: leave it out to permit everything, or \
                  set \"disabled\" to true",
+            ),
+            Self::InvalidMetadata => write!(
+                f,
+                "must be an object of 1 to {MAX_METADATA} members and at most {MAX_METADATA_LEN} bytes: names \
+                 of 1 to {MAX_METADATA_KEY_LEN} ASCII letters, digits, \"_\", \"-\" and \".\", each once; values \
+                 that are numbers, true, false, or strings of 1 to {MAX_NAME_LEN} bytes without control \
+                 characters and without space at either end"
             ),
             Self::EmptyDenial => {
                 f.write_str("is an empty array, which denies nothing: leave it out")

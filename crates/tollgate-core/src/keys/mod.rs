@@ -14,6 +14,7 @@ mod file;
 mod image;
 mod key;
 mod memo;
+mod metadata;
 mod refused;
 mod value;
 
@@ -162,6 +163,12 @@ impl KeySet {
     #[must_use]
     pub fn without_tier(&self) -> usize {
         usize::try_from(self.header.without_tier).unwrap_or(usize::MAX)
+    }
+
+    /// The number of keys that name a tenant.
+    #[must_use]
+    pub fn with_tenant(&self) -> usize {
+        usize::try_from(self.header.with_tenant).unwrap_or(usize::MAX)
     }
 
     /// The number of keys with `scopes`, and the `id` of the first: restrictions that are
