@@ -6,6 +6,7 @@ use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
@@ -247,6 +248,8 @@ pub(crate) struct Tier {
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
+    /// What requests may ask for.
+    pub(crate) features: FeatureRules,
     pub(crate) default_price: Option<Price>,
     pub(crate) place: Position,
 }

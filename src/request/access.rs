@@ -9,7 +9,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -22,6 +22,7 @@ use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
 use crate::request::estimate;
+use crate::request::features;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
@@ -277,13 +278,15 @@ fn decide(
     }
     if let (Step::Body, Some(endpoint)) = (step, endpoint) {
         let begun = state.borrow_mut().reading.take();
-        match request_body::inspect(r, policy, endpoint, begun) {
+        let tier = state.borrow().tier.clone();
+        let rules = features::rules(tier.as_deref());
+        match request_body::inspect(r, policy, endpoint, rules, begun) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(request)) => {
-                let metering = metering(r, state, policy, request, zone)?;
+            Ok(Inspected::Whole(request, uses)) => {
+                let metering = metering(r, state, policy, (request, &uses), zone)?;
                 state.borrow_mut().metering = Some(Box::new(metering));
             }
             Err(refused) => {
@@ -370,6 +373,8 @@ fn check_endpoint(
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
+    } else if features::rules(state.borrow().tier.as_deref()).is_own() && !route.is_harmless {
+        Cause::UnreadEndpoint.into()
     } else {
         return Ok(());
     };
@@ -384,18 +389,13 @@ fn metering(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    mut request: LlmRequest,
+    (mut request, uses): (LlmRequest, &Uses),
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    if request.background
-        && !policy.background
-        && policy.counts_tokens(state.borrow().tier.as_deref())
-    {
-        return Err(Cause::Background.into());
-    }
+    features::judge(state, policy, &mut request, uses)?;
     let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
     let tier = {
@@ -408,6 +408,7 @@ fn metering(
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
+    features::judge_input(state, estimate.input)?;
     let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
     metering.goes_on |= policy.may_resume() && identity::names_stream(r);

@@ -1,7 +1,7 @@
 //! The response: ratelimit headers on every answer, our body on a refusal, and the usage that the
 //! engine's answer tells of.
 
-use tollgate_core::answer::{malformed_request_body, Answer};
+use tollgate_core::answer::{feature_denied_body, malformed_request_body, Answer};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
@@ -56,11 +56,16 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
         is_here && state.ruling.is_in_our_words() && answer.status == r.status_out()
     };
     if let Some(answer) = refusal.filter(in_our_words) {
-        let body =
-            match state.malformed.filter(|_| state.reason() == Some(Reason::MalformedRequest)) {
-                Some(error) => r.copy(malformed_request_body(error, state.dialect()).as_bytes())?,
-                None => answer.body(state.dialect()).as_bytes(),
-            };
+        let dialect = state.dialect();
+        let body = match (state.reason(), state.malformed, state.denied) {
+            (Some(Reason::MalformedRequest), Some(error), _) => {
+                r.copy(malformed_request_body(error, dialect).as_bytes())?
+            }
+            (Some(Reason::FeatureDenied), _, Some(refusal)) => {
+                r.copy(feature_denied_body(refusal, dialect).as_bytes())?
+            }
+            _ => answer.body(dialect).as_bytes(),
+        };
         r.set_json_body(body.len());
         state.ruling.put(r.keep(body));
     } else if refusal.is_some() {

@@ -9,6 +9,7 @@
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
+//! |               | [`features`]      | may the client ask for all of that?                      |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
 //! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
@@ -32,6 +33,7 @@ pub(crate) mod auth_failures;
 mod authenticate;
 mod body;
 mod estimate;
+mod features;
 mod grounds;
 pub(crate) mod id;
 pub(crate) mod identity;

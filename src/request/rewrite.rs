@@ -37,12 +37,14 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, _policy: &Policy, _request: &LlmRequest) -> bool {
-    false
+fn has_wishes(state: &State, _policy: &Policy, _request: &LlmRequest) -> bool {
+    !state.feature_changes.is_empty()
 }
 
 /// Makes the changes.
-fn wish(_rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, _request: &LlmRequest) {}
+fn wish(rewrite: &mut Rewrite<'_>, state: &State, policy: &Policy, request: &LlmRequest) {
+    state.feature_changes.make(rewrite, request, policy.engine);
+}
 
 /// Where a stream would not say what it took, asks it to.
 fn ask_for_usage(

@@ -9,6 +9,8 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::llm::engines::{Route, RouteMemo};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
+use tollgate_core::permissions::features::Changes;
+use tollgate_core::permissions::FeatureRefusal;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
 
@@ -55,6 +57,8 @@ pub(crate) struct State {
     pub(crate) shown: Shown,
     /// What is wrong with the body of the request.
     pub(crate) malformed: Option<RequestError>,
+    /// What of its tier's features it asked for and may not.
+    pub(crate) denied: Option<FeatureRefusal>,
     /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
@@ -76,6 +80,8 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// What of its body its tier changes.
+    pub(crate) feature_changes: Changes,
     /// How its body was changed.
     pub(crate) edit: Option<Change>,
     /// The statuses with which nginx was told of refusals.
@@ -181,6 +187,7 @@ impl State {
             limit: None,
             shown: Shown::default(),
             malformed: None,
+            denied: None,
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
@@ -193,6 +200,7 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            feature_changes: Changes::default(),
             edit: None,
             refused_with: Vec::new(),
             broken: false,
@@ -208,7 +216,7 @@ impl State {
         self.judged_path = r.keep(r.uri());
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
-        self.wait_nanos = 0;
+        (self.wait_nanos, self.denied) = (0, None);
         self.step = Step::Credential;
         (self.asked, self.reading) = (None, None);
         self.leave_queue();

@@ -7,6 +7,7 @@ use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use nginx::conf::ConfContext;
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
@@ -28,6 +29,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         name,
         limits: LimitSet::default(),
         models: Vec::new(),
+        features: FeatureRules::default(),
         default_price: None,
         place: cx.position(),
     };
@@ -38,6 +40,9 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 /// `}`
 pub(super) fn close(conf: &mut MainConf) -> Done {
     if let Some(draft) = conf.draft.take() {
+        let name = &draft.tier.name;
+        let of_tier = |problem| error(problem).of(&format!("tollgate_tier {name}"));
+        draft.tier.features.finish().map_err(of_tier)?;
         conf.tiers.push(Rc::new(draft.tier));
     }
     Ok(())
@@ -114,6 +119,15 @@ pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut
         error(format!("\"default_price\": {problem}")).of(&tier)
     })?;
     once(&mut draft.tier.default_price, args, price)
+}
+
+/// `allow FEATURE... | deny FEATURE...`, `max_n N` and the like: what requests may ask for
+pub(super) fn features(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let (name, values) = words(args);
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let of_tier = |problem| error(problem).of(&format!("tollgate_tier {}", draft.tier.name));
+    draft.tier.features.take(name, &values).map_err(of_tier)
 }
 
 /// What other versions have.

@@ -17,6 +17,7 @@ pub mod rewrite;
 mod scalar;
 mod stream_options;
 mod told;
+pub mod uses;
 
 #[cfg(test)]
 mod tests;
