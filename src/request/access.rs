@@ -209,6 +209,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         (r.kept(state.judged_path), state.endpoint(), state.principal.is_some())
     };
     if judged != r.uri() {
+        features::may_stand(r, state, policy)?;
         let route = state::route(r, policy);
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
@@ -261,12 +262,13 @@ fn decide(
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
+    let form = endpoint.or_else(|| features::form_to_look_at(r, policy));
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
         check_endpoint(r, state, policy, (&route, endpoint))?;
-        if endpoint.is_some() {
+        if form.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -276,14 +278,17 @@ fn decide(
         // It has been waiting, for its body or its turn.
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
-    if let (Step::Body, Some(endpoint)) = (step, endpoint) {
+    if let (Step::Body, Some(form)) = (step, form) {
         let begun = state.borrow_mut().reading.take();
         let tier = state.borrow().tier.clone();
-        let rules = features::rules(tier.as_deref());
-        match request_body::inspect(r, policy, endpoint, rules, begun) {
+        let given = (form, features::rules(tier.as_deref()));
+        match request_body::inspect(r, policy, given, begun) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
+            }
+            Ok(Inspected::Whole(request, uses)) if endpoint.is_none() => {
+                features::look(state, &request, &uses)?;
             }
             Ok(Inspected::Whole(request, uses)) => {
                 let metering = metering(r, state, policy, (request, &uses), zone)?;
@@ -373,7 +378,7 @@ fn check_endpoint(
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
-    } else if features::rules(state.borrow().tier.as_deref()).is_own() && !route.is_harmless {
+    } else if !route.is_harmless && features::is_unjudged(r, state, policy) {
         Cause::UnreadEndpoint.into()
     } else {
         return Ok(());

@@ -95,8 +95,7 @@ const TURN: u64 = 128 << 10;
 pub(crate) fn inspect(
     r: Request<'_>,
     policy: &Policy,
-    endpoint: Endpoint,
-    rules: &FeatureRules,
+    (endpoint, rules): (Endpoint, &FeatureRules),
     begun: Option<Box<Reading>>,
 ) -> Result<Inspected, Refused> {
     let len = r.body_len();

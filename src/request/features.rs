@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::llm::{LlmRequest, Uses};
+use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
 use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::request::state::State;
+use crate::types::Request;
 
 /// Those of who is in no tier.
 static DEFAULT: LazyLock<FeatureRules> = LazyLock::new(FeatureRules::default);
@@ -17,6 +18,33 @@ static DEFAULT: LazyLock<FeatureRules> = LazyLock::new(FeatureRules::default);
 /// What the requests of a tier may ask for.
 pub(crate) fn rules(tier: Option<&Tier>) -> &FeatureRules {
     tier.map_or(&*DEFAULT, |tier| &tier.features)
+}
+
+/// The form in which a body is looked at that isn't metered: where the engine would prepare a request.
+pub(crate) fn form_to_look_at(r: Request<'_>, policy: &Policy) -> Option<Endpoint> {
+    policy.is_metered.then(|| policy.engine.prepares(r.method(), r.uri())).flatten()
+}
+
+/// Whether the tier says something of a body that isn't read.
+pub(crate) fn is_unjudged(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> bool {
+    rules(state.borrow().tier.as_deref()).is_own() && form_to_look_at(r, policy).is_none()
+}
+
+/// Whether what was found elsewhere may stand here. `None`: the body has to be looked at.
+pub(crate) fn may_stand(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> Option<()> {
+    (state.borrow().is_looked_at || form_to_look_at(r, policy).is_none()).then_some(())
+}
+
+/// Refuses what the tier denies of such a body.
+pub(crate) fn look(
+    state: &RefCell<State>,
+    request: &LlmRequest,
+    uses: &Uses,
+) -> Result<(), Detail> {
+    let tier = state.borrow().tier.clone();
+    let outcome = rules(tier.as_deref()).judge(request, uses);
+    state.borrow_mut().is_looked_at = true;
+    outcome.map_err(|refusal| deny(state, refusal))
 }
 
 /// Refuses what the tier denies. Notes what of the body it changes, and takes that for what was asked for.
@@ -28,7 +56,7 @@ pub(crate) fn judge(
 ) -> Result<(), Detail> {
     let tier = state.borrow().tier.clone();
     let rules = rules(tier.as_deref());
-    rules.judge(request, uses).map_err(|refusal| deny(state, refusal))?;
+    look(state, request, uses)?;
     // Of the background, the tier decides before the location.
     let may_go_on = || {
         let said = rules.background();

@@ -80,6 +80,8 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// Whether it was judged by what its body uses.
+    pub(crate) is_looked_at: bool,
     /// What of its body its tier changes.
     pub(crate) feature_changes: Changes,
     /// How its body was changed.
@@ -200,6 +202,7 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            is_looked_at: false,
             feature_changes: Changes::default(),
             edit: None,
             refused_with: Vec::new(),
@@ -216,7 +219,8 @@ impl State {
         self.judged_path = r.keep(r.uri());
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
-        (self.wait_nanos, self.denied) = (0, None);
+        (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
+        self.feature_changes = Changes::default();
         self.step = Step::Credential;
         (self.asked, self.reading) = (None, None);
         self.leave_queue();

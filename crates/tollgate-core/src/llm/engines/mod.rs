@@ -4,6 +4,7 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`preparing`]: paths at which an engine prepares a request, and does no more;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
@@ -14,6 +15,7 @@ mod llamacpp;
 pub mod memo;
 mod ollama;
 mod openai;
+mod preparing;
 pub mod route;
 pub mod row;
 mod sglang;
