@@ -10,6 +10,7 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
+use tollgate_core::permissions::networks::Outside;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -21,6 +22,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
+use crate::request::browser;
 use crate::request::estimate;
 use crate::request::features;
 use crate::request::grounds::Grounds;
@@ -147,7 +149,11 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
 }
 
 /// Writes the decision down, and tells nginx.
-fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
+pub(crate) fn conclude(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    outcome: Result<(), Denial>,
+) -> Verdict {
     let mut state = state.borrow_mut();
     let outcome = match state.broken {
         true => Err(Denial::from(Cause::VariableFailed)),
@@ -259,6 +265,7 @@ fn decide(
     let known = state.borrow().route;
     let route = known.unwrap_or_else(|| state::route(r, policy));
     if step == Step::Credential {
+        browser::check_socket(r, policy)?;
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
@@ -279,10 +286,7 @@ fn decide(
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if let (Step::Body, Some(form)) = (step, form) {
-        let begun = state.borrow_mut().reading.take();
-        let tier = state.borrow().tier.clone();
-        let given = (form, features::rules(tier.as_deref()));
-        match request_body::inspect(r, policy, given, begun) {
+        match features::inspect(r, state, policy, form) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
@@ -354,6 +358,7 @@ fn identify(
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
+        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
@@ -400,17 +405,15 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
+    request.go_by(&policy.aliases);
     features::judge(state, policy, &mut request, uses)?;
     let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
-    let tier = {
-        let mut state = state.borrow_mut();
-        state.edit = edit;
-        state.tier.clone()
-    };
+    let tier = state.borrow().tier.clone();
+    state.borrow_mut().edit = edit;
     let model = request.model.as_deref().unwrap_or_default();
-    let price = r.main_conf().prices.find(model).copied();
-    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let price = r.main_conf().prices.find(model).cloned();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     features::judge_input(state, estimate.input)?;
@@ -431,11 +434,7 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
 
 /// The tier that the principal names, or the default one.
 fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    let tier = match principal.tier() {
-        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
-        None => policy.default_tier.as_ref(),
-    };
-    tier.map(Rc::clone).ok_or_else(|| {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
         let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
             claims.claim_of("tier").map(str::to_owned)
         });

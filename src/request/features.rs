@@ -9,6 +9,7 @@ use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::request::body::{self, Inspected, Refused};
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -18,6 +19,20 @@ static DEFAULT: LazyLock<FeatureRules> = LazyLock::new(FeatureRules::default);
 /// What the requests of a tier may ask for.
 pub(crate) fn rules(tier: Option<&Tier>) -> &FeatureRules {
     tier.map_or(&*DEFAULT, |tier| &tier.features)
+}
+
+/// Reads the body that nginx has by now, or goes on with it, for what limits need and for what the tier says.
+pub(crate) fn inspect(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    form: Endpoint,
+) -> Result<Inspected, Refused> {
+    let (begun, tier) = {
+        let mut state = state.borrow_mut();
+        (state.reading.take(), state.tier.clone())
+    };
+    body::inspect(r, policy, (form, rules(tier.as_deref())), begun)
 }
 
 /// The form in which a body is looked at that isn't metered: where the engine would prepare a request.

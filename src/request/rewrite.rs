@@ -37,13 +37,17 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(state: &State, _policy: &Policy, _request: &LlmRequest) -> bool {
-    !state.feature_changes.is_empty()
+fn has_wishes(state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
+    request.alias.is_some() || !state.feature_changes.is_empty()
 }
 
 /// Makes the changes.
 fn wish(rewrite: &mut Rewrite<'_>, state: &State, policy: &Policy, request: &LlmRequest) {
+    // What isn't known goes first: what is set, comes.
     state.feature_changes.make(rewrite, request, policy.engine);
+    if let (Some(_), Some(model)) = (&request.alias, &request.model) {
+        rewrite.set_text("model", model);
+    }
 }
 
 /// Where a stream would not say what it took, asks it to.

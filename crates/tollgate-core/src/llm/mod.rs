@@ -24,5 +24,5 @@ pub use estimate::Estimate;
 pub use feature::{Feature, FeatureSet};
 pub use parts::Parts;
 pub use request::uses::{Uses, UsesReader};
-pub use request::{LlmRequest, RequestError};
+pub use request::{AliasError, Aliases, LlmRequest, RequestError};
 pub use usage::{Source, Usage};
