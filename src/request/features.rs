@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
+use tollgate_core::llm::{request, Endpoint, LlmRequest, Uses};
 use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
 
 use crate::conf::policy::Policy;
@@ -28,6 +28,12 @@ pub(crate) fn inspect(
     policy: &Policy,
     form: Endpoint,
 ) -> Result<Inspected, Refused> {
+    // Without a body, nothing is prepared.
+    if r.body_len() == 0 && form_to_look_at(r, policy).is_some() {
+        if let Ok(nothing) = request::parse(b"{}", form, policy.engine) {
+            return Ok(Inspected::Whole(nothing, Uses::default()));
+        }
+    }
     let (begun, tier) = {
         let mut state = state.borrow_mut();
         (state.reading.take(), state.tier.clone())

@@ -7,7 +7,9 @@ use super::place::Place;
 use super::scalar;
 use super::stream_options::{Options, StreamOptions};
 use super::told::At;
-use super::{members, uses, InputSize, LlmRequest, RequestError, MAX_CHOICES, MAX_MODEL_LEN};
+use super::{
+    feature_members, members, InputSize, LlmRequest, RequestError, MAX_CHOICES, MAX_MODEL_LEN,
+};
 use crate::json::{JsonString, Scalar, Stop};
 use crate::llm::{Endpoint, Engine};
 
@@ -170,7 +172,7 @@ impl Body {
         self.is_suspect |= match name {
             None => key.short().is_some_and(|written| {
                 let is_folded = |byte: &u8| byte.is_ascii_uppercase() || !byte.is_ascii();
-                uses::is_suspect(written) || written.iter().any(is_folded)
+                feature_members::is_suspect(written) || written.iter().any(is_folded)
             }),
             Some("chat_template" | "chat_template_kwargs" | "template") => true,
             Some("prompt_embeds" | "input_embeds") => true,

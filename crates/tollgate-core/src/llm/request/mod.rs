@@ -9,6 +9,7 @@ mod aliases;
 mod body;
 pub mod edits;
 mod error;
+mod feature_members;
 mod input;
 mod llm_request;
 pub mod members;

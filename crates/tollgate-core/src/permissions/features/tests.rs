@@ -256,3 +256,17 @@ fn refusals_name_the_member_and_nothing_of_the_client() {
     assert!(refusal.to_string().contains("logprobs"));
     assert_eq!(FeatureRefusal::Unknown.member(), None);
 }
+
+#[test]
+fn documentation_has_each_feature_and_its_default() {
+    let page = include_str!("../../../../../docs/directives.md");
+    for feature in Feature::ALL {
+        let default = match feature {
+            Feature::Background => "as [tollgate_background]",
+            feature if feature.is_allowed_by_default() => "allowed | ",
+            _ => "denied | ",
+        };
+        let row = format!("| `{feature}` | {default}");
+        assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
+    }
+}

@@ -2,16 +2,13 @@
 //! what an engine prepares before it begins. Read only where something of that is refused or limited, in a pass
 //! of its own over a body that has been read and found good.
 //!
-//! * [`table`]: which member is which feature; [`known`]: the members that engines know;
+//! * [`known`]: the members that engines know;
 //! * [`media`]: what the engine would have to fetch; [`reader`]: what the reader of JSON tells, [`spot`]: of which place.
 
 pub mod known;
 mod media;
 mod reader;
 mod spot;
-mod table;
-
-pub(super) use table::is_suspect;
 
 use reader::Reading;
 use spot::Spot;

@@ -3,10 +3,10 @@
 use super::known;
 use super::media::{is_remote, Kind, Markdown};
 use super::spot::{folded, written, Spot, MAX_NAME};
-use super::table::{self, Member, When};
 use super::Uses;
 use crate::json::{Container, JsonString, Reader, Scalar, Stop};
 use crate::llm::feature::Feature;
+use crate::llm::request::feature_members::{is_for_client, Member, When};
 use crate::llm::request::members;
 use crate::llm::{Endpoint, Engine};
 
@@ -289,7 +289,7 @@ impl Reader for Reading {
                     source.1 = true;
                 }
             }
-            Spot::ToolKind if !string.whole().is_some_and(table::is_for_client) => {
+            Spot::ToolKind if !string.whole().is_some_and(is_for_client) => {
                 self.uses.note(Feature::ServerTools, "tools");
             }
             Spot::FormatKind(member) => {

@@ -1,9 +1,9 @@
 //! Where values stand in a body, as far as that says what it uses.
 
 use super::media::Kind;
-use super::table::{self, Member};
 use crate::json::JsonString;
 use crate::llm::feature::Feature;
+use crate::llm::request::feature_members::{self, Member};
 use crate::llm::Endpoint;
 
 /// Where a value stands in a body.
@@ -100,7 +100,7 @@ impl Spot {
 
     /// The same of a member that is a feature whenever it is used.
     pub(super) fn of_feature(name: &[u8]) -> Self {
-        table::member(name).map_or(Self::Skip, Self::Value)
+        feature_members::member(name).map_or(Self::Skip, Self::Value)
     }
 
     /// The same of what the model is given to read.

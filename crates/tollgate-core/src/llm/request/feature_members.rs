@@ -108,7 +108,7 @@ members! {
 }
 
 /// Whether a tier that names no features might refuse a body for this member of it. In lower case.
-pub(in crate::llm::request) fn is_suspect(name: &[u8]) -> bool {
+pub(super) fn is_suspect(name: &[u8]) -> bool {
     name == b"service_tier"
         || member(name).is_some_and(|member| !member.feature.is_allowed_by_default())
 }
