@@ -292,10 +292,10 @@ fn decide(
                 return Ok(Progress::Reading);
             }
             Ok(Inspected::Whole(request, uses)) if endpoint.is_none() => {
-                features::look(state, &request, &uses)?;
+                features::look(state, &request, uses.as_deref())?;
             }
             Ok(Inspected::Whole(request, uses)) => {
-                let metering = metering(r, state, policy, (request, &uses), zone)?;
+                let metering = metering(r, state, policy, (request, uses.as_deref()), zone)?;
                 state.borrow_mut().metering = Some(Box::new(metering));
             }
             Err(refused) => {
@@ -399,7 +399,7 @@ fn metering(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    (mut request, uses): (LlmRequest, &Uses),
+    (mut request, uses): (LlmRequest, Option<&Uses>),
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
     if let Some(model) = &policy.model {

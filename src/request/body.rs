@@ -77,12 +77,13 @@ enum Pass {
     /// What it asks for, as far as limits and metering go.
     Request(request::BodyReader),
     /// What else it uses.
-    Uses(LlmRequest, UsesReader),
+    Uses(Box<(LlmRequest, UsesReader)>),
 }
 
 /// How far a body has been read.
 pub(crate) enum Inspected {
-    Whole(LlmRequest, Uses),
+    /// What it asks for, and what it uses, where that has to be known.
+    Whole(LlmRequest, Option<Box<Uses>>),
     /// The rest is read in later turns of the event loop.
     Part(Box<Reading>),
 }
@@ -110,7 +111,7 @@ pub(crate) fn inspect(
     loop {
         let read = r.read_body_part(at, left, |slice| match &mut pass {
             Pass::Request(reader) => reader.read(slice),
-            Pass::Uses(_, reader) => reader.read(slice),
+            Pass::Uses(both) => both.1.read(slice),
         });
         let read = read.ok_or(Cause::BodyUnreadable)?;
         (at, left) = (at + read, left.saturating_sub(read));
@@ -122,16 +123,17 @@ pub(crate) fn inspect(
                 error: Some(error),
                 ..Reason::MalformedRequest.into()
             })?,
-            Pass::Uses(request, reader) => {
+            Pass::Uses(both) => {
+                let (request, reader) = *both;
                 let uses = reader.finish().ok_or(Cause::BodyUnreadable)?;
-                return Ok(Inspected::Whole(request, uses));
+                return Ok(Inspected::Whole(request, Some(Box::new(uses))));
             }
         };
         if !rules.wants_uses(&request, policy.engine) {
-            return Ok(Inspected::Whole(request, Uses::default()));
+            return Ok(Inspected::Whole(request, None));
         }
         let reader = UsesReader::new(&request, policy.engine, rules.wants_unknown());
-        (pass, at) = (Pass::Uses(request, reader), 0);
+        (pass, at) = (Pass::Uses(Box::new((request, reader))), 0);
         if left < len {
             return Ok(Inspected::Part(Box::new(Reading { pass, at })));
         }

@@ -31,7 +31,7 @@ pub(crate) fn inspect(
     // Without a body, nothing is prepared.
     if r.body_len() == 0 && form_to_look_at(r, policy).is_some() {
         if let Ok(nothing) = request::parse(b"{}", form, policy.engine) {
-            return Ok(Inspected::Whole(nothing, Uses::default()));
+            return Ok(Inspected::Whole(nothing, None));
         }
     }
     let (begun, tier) = {
@@ -60,10 +60,10 @@ pub(crate) fn may_stand(r: Request<'_>, state: &RefCell<State>, policy: &Policy)
 pub(crate) fn look(
     state: &RefCell<State>,
     request: &LlmRequest,
-    uses: &Uses,
+    uses: Option<&Uses>,
 ) -> Result<(), Detail> {
     let tier = state.borrow().tier.clone();
-    let outcome = rules(tier.as_deref()).judge(request, uses);
+    let outcome = rules(tier.as_deref()).judge(request, uses.unwrap_or(&Uses::NONE));
     state.borrow_mut().is_looked_at = true;
     outcome.map_err(|refusal| deny(state, refusal))
 }
@@ -73,7 +73,7 @@ pub(crate) fn judge(
     state: &RefCell<State>,
     policy: &Policy,
     request: &mut LlmRequest,
-    uses: &Uses,
+    uses: Option<&Uses>,
 ) -> Result<(), Detail> {
     let tier = state.borrow().tier.clone();
     let rules = rules(tier.as_deref());
@@ -88,7 +88,7 @@ pub(crate) fn judge(
     }
     // Where nothing is refused, nothing is changed either.
     if rules.is_own() && !policy.dry_run {
-        let changes = rules.changes(request, uses);
+        let changes = rules.changes(request, uses.unwrap_or(&Uses::NONE));
         if let Some(most) = changes.bound {
             request.output_bound = Some(most);
         }

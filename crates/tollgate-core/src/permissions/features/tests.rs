@@ -26,7 +26,7 @@ fn outcome(lines: &str, body: &str, form: Endpoint, engine: Engine) -> Result<St
             reader.read(body.as_bytes());
             reader.finish().unwrap()
         }
-        false => Uses::default(),
+        false => Uses::NONE,
     };
     rules.judge(&request, &uses).map_err(|refusal| refusal.detail().value().into_owned())?;
     let mut rewrite = Rewrite::new(body.as_bytes()).unwrap();

@@ -19,7 +19,7 @@ use crate::llm::feature::{Feature, FeatureSet};
 use crate::llm::{Endpoint, Engine, LlmRequest};
 
 /// What a body uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uses {
     /// The features.
     pub features: FeatureSet,
@@ -40,6 +40,18 @@ pub struct Uses {
 }
 
 impl Uses {
+    /// None of all that.
+    pub const NONE: Self = Self {
+        features: FeatureSet::NONE,
+        members: [""; Feature::ALL.len()],
+        messages: 0,
+        tools: 0,
+        schema_bytes: 0,
+        has_unknown: false,
+        has_list_of_settings: false,
+        says_store: false,
+    };
+
     /// The first member by which a feature is used.
     #[must_use]
     pub fn member(&self, feature: Feature) -> &'static str {

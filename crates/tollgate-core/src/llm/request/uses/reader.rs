@@ -39,7 +39,7 @@ impl Reading {
             form,
             engine,
             wants_unknown,
-            uses: Uses::default(),
+            uses: Uses::NONE,
             markdown: watches_text.then(Markdown::default),
             sources: Vec::new(),
             formats: Vec::new(),
@@ -251,11 +251,9 @@ impl Reader for Reading {
                     self.uses.note(Feature::Media, "source");
                 }
             }
-            Spot::Format(member) => {
-                // Without a kind, it is a schema itself.
-                if self.formats.pop() == Some(false) {
-                    self.uses.note(Feature::GuidedDecoding, member);
-                }
+            // Without a kind, it is a schema itself.
+            Spot::Format(member) if self.formats.pop() == Some(false) => {
+                self.uses.note(Feature::GuidedDecoding, member);
             }
             _ => {}
         }
@@ -368,10 +366,7 @@ impl Reader for Reading {
 
     #[inline]
     fn wants_head(&self, spot: Spot) -> bool {
-        match spot {
-            Spot::Talk | Spot::Skip | Spot::Schema | Spot::Messages | Spot::Inside(_) => false,
-            _ => true,
-        }
+        !matches!(spot, Spot::Talk | Spot::Skip | Spot::Schema | Spot::Messages | Spot::Inside(_))
     }
 
     fn key_text(&mut self, _: Spot, part: &[u8]) {
