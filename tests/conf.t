@@ -494,7 +494,7 @@ my @warned = (
 		files => { 'one.json' => json({ keys => [$public] }),
 			'two.json' => json({ keys => [{ %$public, use => 'sig' }] }) },
 		location => "$jwt\ntollgate_jwt_key_file one.json; # !\ntollgate_jwt_key_file two.json;"],
-	['restrictions that are not enforced', ['"models" or "scopes"', 'restricted.json', 'k_1',
+	['restrictions that are not enforced', ['have "scopes"', 'restricted.json', 'k_1',
 		'not enforce'], location => "tollgate on;\ntollgate_api_keys restricted.json; # !"],
 	['an audit log among other lines', ['"tollgate_audit_log"', 'another log', 'a file of its own'],
 		http => "$usual{http}\naccess_log $dir/shared.log;",

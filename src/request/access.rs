@@ -11,16 +11,13 @@ use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
 use tollgate_core::permissions::networks::Outside;
-use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
-use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
-use crate::request::authenticate;
-use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
+use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
 use crate::request::browser;
 use crate::request::estimate;
@@ -31,10 +28,12 @@ use crate::request::identity;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
+use crate::request::models;
 use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
+use crate::request::salt;
 use crate::request::state::{self, Asked, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -219,6 +218,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         let route = state::route(r, policy);
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
+            _ if models::are_elsewhere(r, &state.borrow(), &route) => return None,
             here => {
                 if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
                     return Some(conclude(r, state, Err(detail.into())));
@@ -275,7 +275,7 @@ fn decide(
             return Ok(Progress::Provider(topic));
         }
         check_endpoint(r, state, policy, (&route, endpoint))?;
-        if form.is_some() {
+        if models::before_body(r, state, policy, &route)? || form.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -285,18 +285,21 @@ fn decide(
         // It has been waiting, for its body or its turn.
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
-    if let (Step::Body, Some(form)) = (step, form) {
-        match features::inspect(r, state, policy, form) {
+    if step == Step::Body {
+        match features::inspect(r, state, policy, form.unwrap_or(models::FORM)) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(request, uses)) if endpoint.is_none() => {
-                features::look(state, &request, uses.as_deref())?;
-            }
-            Ok(Inspected::Whole(request, uses)) => {
-                let metering = metering(r, state, policy, (request, uses.as_deref()), zone)?;
-                state.borrow_mut().metering = Some(Box::new(metering));
+            Ok(Inspected::Whole(mut request, uses)) => {
+                models::judge(state, policy, &mut request)?;
+                if endpoint.is_some() {
+                    let metering = metering(r, state, policy, (request, uses.as_deref()), zone)?;
+                    state.borrow_mut().metering = Some(Box::new(metering));
+                } else {
+                    features::look(state, policy, &request, uses.as_deref())?;
+                    models::put(r, state, policy, &request)?;
+                }
             }
             Err(refused) => {
                 state.borrow_mut().malformed = refused.error;
@@ -377,7 +380,7 @@ fn check_endpoint(
         return Err(Cause::ClosedEndpoint.into());
     }
     if endpoint.is_some() {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     }
     let detail = if route.reaches_others {
         Cause::OthersRequests.into()
@@ -386,7 +389,7 @@ fn check_endpoint(
     } else if !route.is_harmless && features::is_unjudged(r, state, policy) {
         Cause::UnreadEndpoint.into()
     } else {
-        return Ok(());
+        return salt::check(r, policy, route, endpoint);
     };
     match exception::opens(&policy.endpoints, method, path) {
         true => Ok(()),
@@ -430,19 +433,4 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
         state.limit = shortage.report;
     }
     Denial { detail: shortage.detail, ..shortage.reason.into() }
-}
-
-/// The tier that the principal names, or the default one.
-fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
-        let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
-            claims.claim_of("tier").map(str::to_owned)
-        });
-        match (claim.flatten(), principal.tier()) {
-            (None, None) => Cause::KeyWithoutTier.into(),
-            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
-            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
-            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
-        }
-    })
 }

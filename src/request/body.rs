@@ -73,6 +73,7 @@ pub(crate) struct Reading {
 }
 
 /// What it is being read for.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are of the larger one")]
 enum Pass {
     /// What it asks for, as far as limits and metering go.
     Request(request::BodyReader),

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::llm::{request, Endpoint, LlmRequest, Uses};
+use tollgate_core::llm::{request, Endpoint, Feature, FeatureSet, LlmRequest, Uses};
 use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::request::body::{self, Inspected, Refused};
+use crate::request::models;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -29,7 +30,8 @@ pub(crate) fn inspect(
     form: Endpoint,
 ) -> Result<Inspected, Refused> {
     // Without a body, nothing is prepared.
-    if r.body_len() == 0 && form_to_look_at(r, policy).is_some() {
+    let names_model = models::of(&state.borrow()).matter();
+    if r.body_len() == 0 && !names_model && form_to_look_at(r, policy).is_some() {
         if let Ok(nothing) = request::parse(b"{}", form, policy.engine) {
             return Ok(Inspected::Whole(nothing, None));
         }
@@ -59,11 +61,17 @@ pub(crate) fn may_stand(r: Request<'_>, state: &RefCell<State>, policy: &Policy)
 /// Refuses what the tier denies of such a body.
 pub(crate) fn look(
     state: &RefCell<State>,
+    policy: &Policy,
     request: &LlmRequest,
     uses: Option<&Uses>,
 ) -> Result<(), Detail> {
     let tier = state.borrow().tier.clone();
-    let outcome = rules(tier.as_deref()).judge(request, uses.unwrap_or(&Uses::NONE));
+    let replaced = match policy.scheduler.owns_priority() {
+        true => FeatureSet::NONE.with(Feature::Priority),
+        false => FeatureSet::NONE,
+    };
+    let rules = rules(tier.as_deref());
+    let outcome = rules.judge(request, uses.unwrap_or(&Uses::NONE), replaced);
     state.borrow_mut().is_looked_at = true;
     outcome.map_err(|refusal| deny(state, refusal))
 }
@@ -77,7 +85,7 @@ pub(crate) fn judge(
 ) -> Result<(), Detail> {
     let tier = state.borrow().tier.clone();
     let rules = rules(tier.as_deref());
-    look(state, request, uses)?;
+    look(state, policy, request, uses)?;
     // Of the background, the tier decides before the location.
     let may_go_on = || {
         let said = rules.background();

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use tollgate_core::answer::{answer, Answer};
+use tollgate_core::answer::Answer;
 use tollgate_core::decision::{Notice, Reason};
 use tollgate_core::detail::{self, Detail};
 use tollgate_core::ruling::{Arrival, Content, Here};
@@ -76,7 +76,10 @@ pub(crate) fn before_content(
             }
             None
         }
-        Content::Refused(reason) => Some(tell(r, state, answer(reason))),
+        Content::Refused(reason) => {
+            let answer = state.answer_to(reason);
+            Some(tell(r, state, answer))
+        }
     }
 }
 

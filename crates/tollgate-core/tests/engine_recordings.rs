@@ -8,7 +8,7 @@ use std::{env, fs};
 use serde_json::Value;
 use tollgate_core::llm::engines::route::classify;
 use tollgate_core::llm::request::parse;
-use tollgate_core::llm::{Endpoint, Engine, UsesReader};
+use tollgate_core::llm::{Endpoint, Engine, FeatureSet, UsesReader};
 use tollgate_core::permissions::FeatureRules;
 
 fn folder() -> PathBuf {

@@ -199,7 +199,7 @@ fn fingerprint(entries: &[Entry]) -> u64 {
 fn restrictions(entries: &[Entry]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for entry in entries.iter().filter(|entry| entry.is_restricted()) {
-        (&entry.id, &entry.models, &entry.scopes).hash(&mut hasher);
+        (&entry.id, &entry.scopes).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -149,7 +149,11 @@ fn principal(
         .ok_or(TokenError::MissingClaim("client"))?,
         key_id,
         tier: read(find(&map.tier, "tier")?, "tier", name)?,
-        tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", name)?,
+        // As with clients: who may name them for one issuer, must not reach those of others.
+        tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", |value| {
+            behind(client_prefix, name(value)?)
+        })?,
+        about: None,
         scopes: read(find(&map.scopes, "scopes")?, "scopes", scopes)?,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
@@ -387,6 +391,16 @@ mod tests {
         for value in ["0", "-1", "4294967296", "60.0", "6e1", "\"60\"", "null", "true", "[60]"] {
             assert_eq!(limit(value), Err(TokenError::BadClaim("rate_limit")), "{value}");
         }
+    }
+
+    #[test]
+    fn tenants_of_an_issuer_have_its_prefix_as_its_clients_have() {
+        let mut policy = Policy::default();
+        policy.claims.set("tenant", "org").unwrap();
+        let claims = parse(with(r#""org":"t1""#).as_bytes()).unwrap();
+        let vouching = Vouching { auth: AuthMethod::Jwt, key_id: None, client_prefix: "issuer:" };
+        let (principal, _) = judge_claims(&claims, vouching, &policy).unwrap();
+        assert_eq!((principal.client(), principal.tenant()), ("issuer:acme", Some("issuer:t1")));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! which are compared to the letter: so nothing has to be forgotten, and whoever asks for many paths
 //! costs what they would cost without it.
 
+use super::naming::{naming, page};
 use super::route::classify;
-use super::Engine;
+use super::{Engine, Naming, Page};
 use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;
 use crate::llm::Endpoint;
@@ -23,6 +24,10 @@ pub struct Route {
     pub reaches_others: bool,
     /// See [`Engine::is_harmless`].
     pub is_harmless: bool,
+    /// Where it names its model.
+    pub naming: Naming,
+    /// Which page of models it asks for.
+    pub page: Option<Page>,
     /// Another server could see another path in it, even if the client sent just this.
     is_ambiguous: bool,
 }
@@ -37,6 +42,8 @@ impl Route {
             dialect,
             reaches_others: engine.reaches_others(method, path),
             is_harmless: engine.is_harmless(method, path),
+            naming: naming(engine, method, path, form),
+            page: page(method, path),
             is_ambiguous: is_ambiguous(path, path),
         }
     }

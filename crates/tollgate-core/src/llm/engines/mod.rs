@@ -5,6 +5,7 @@
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
 //! * [`preparing`]: paths at which an engine prepares a request, and does no more;
+//! * [`naming`]: where a request names its model, and what tells of models;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
@@ -13,6 +14,7 @@ mod anthropic;
 pub mod exception;
 mod llamacpp;
 pub mod memo;
+pub mod naming;
 mod ollama;
 mod openai;
 mod preparing;
@@ -24,6 +26,7 @@ mod vllm;
 
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
+pub use naming::{Naming, Page};
 pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;

@@ -97,16 +97,23 @@ impl FeatureRules {
     }
 
     /// Whether the request may pass. `uses` are those of its body, or nothing where none are
-    /// [wanted](Self::wants_uses).
+    /// [wanted](Self::wants_uses). What the location sets itself, in place of what the client says, is
+    /// `replaced`: that is denied by name only.
     ///
     /// # Errors
     /// What it may not ask for.
-    pub fn judge(&self, request: &LlmRequest, uses: &Uses) -> Result<(), FeatureRefusal> {
+    pub fn judge(
+        &self,
+        request: &LlmRequest,
+        uses: &Uses,
+        replaced: FeatureSet,
+    ) -> Result<(), FeatureRefusal> {
         if request.background && self.background() == Some(false) {
             let feature = Feature::Background;
             return Err(FeatureRefusal::Denied { feature, member: "background" });
         }
-        if let Some(feature) = uses.features.both(self.denied).next() {
+        let is_denied = |feature: &Feature| !replaced.has(*feature) || self.named.has(*feature);
+        if let Some(feature) = uses.features.both(self.denied).find(is_denied) {
             return Err(FeatureRefusal::Denied { feature, member: uses.member(feature) });
         }
         let too_many = |value: u64, most: Option<u64>| most.filter(|most| value > *most);

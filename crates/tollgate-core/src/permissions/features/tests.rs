@@ -28,7 +28,9 @@ fn outcome(lines: &str, body: &str, form: Endpoint, engine: Engine) -> Result<St
         }
         false => Uses::NONE,
     };
-    rules.judge(&request, &uses).map_err(|refusal| refusal.detail().value().into_owned())?;
+    rules
+        .judge(&request, &uses, FeatureSet::NONE)
+        .map_err(|refusal| refusal.detail().value().into_owned())?;
     let mut rewrite = Rewrite::new(body.as_bytes()).unwrap();
     rules.changes(&request, &uses).make(&mut rewrite, &request, engine);
     let body = rewrite.edits().apply(body.as_bytes()).unwrap();
@@ -89,6 +91,23 @@ fn default_denies_what_reaches_beyond_the_request() {
     assert_eq!(chat("", remote), Err("denied_feature remote_media".to_owned()));
     assert_eq!(chat("deny media", remote), Err("denied_feature media".to_owned()));
     assert!(chat("allow remote_media", remote).is_ok());
+}
+
+#[test]
+fn what_is_set_in_its_place_is_denied_by_name_only() {
+    let body = br#"{"priority":1,"lora":[{}]}"#;
+    let request = parse(body, Endpoint::Chat, Engine::Vllm).unwrap();
+    let mut reader = UsesReader::new(&request, Engine::Vllm, false);
+    reader.read(body);
+    let uses = reader.finish().unwrap();
+    let replaced = FeatureSet::NONE.with(Feature::Priority);
+    let judge = |lines| {
+        let outcome = rules(lines).unwrap().judge(&request, &uses, replaced);
+        outcome.map_err(|refusal| refusal.member().unwrap_or_default())
+    };
+    assert_eq!(judge("allow lora"), Ok(()));
+    assert_eq!(judge("allow lora; deny priority"), Err("priority"));
+    assert_eq!(judge(""), Err("lora"));
 }
 
 #[test]
