@@ -260,12 +260,12 @@ for my $idle ({ tools => [] }, { tools => undef }, { logprobs => $false }, { res
 }
 
 # Any spelling that a server might take for the name.
-for my $name ('PRIORITY', 'Priority', "priorit\\u0079", "\\u0070riority", "priority\\ud800") {
-	my $body = json($chat) =~ s/^\{/{"$name":1,/r;
+for my $name ('REQUEST_ID', 'Request_Id', "request_i\\u0064", "\\u0072equest_id", "request_id\\ud800") {
+	my $body = json($chat) =~ s/^\{/{"$name":"x",/r;
 	($r, $line) = ask_for($t, '/vllm/v1/chat/completions', $body, 'X-API-Key: key-plain');
-	is("$line->{reason} $line->{detail}", 'feature_denied denied_feature priority', "spelled $name");
+	is("$line->{reason} $line->{detail}", 'feature_denied denied_feature request_ids', "spelled $name");
 }
-for my $body ('{"priority":0,"priority":1,', '{"priority":1,"priority":0,') {
+for my $body ('{"rid":null,"rid":"x",', '{"rid":"x","rid":null,') {
 	($r, $line) = ask_for($t, '/vllm/v1/chat/completions', $body . substr(json($chat), 1), 'X-API-Key: key-plain');
 	is($line->{reason}, 'feature_denied', "twice: $body");
 }

@@ -113,7 +113,7 @@ fn each_recorded_request_is_read_as_what_it_is() {
             reader.read(&sent);
             let uses = reader.finish().unwrap();
             assert_eq!(
-                FeatureRules::default().judge(&request, &uses),
+                FeatureRules::default().judge(&request, &uses, FeatureSet::NONE),
                 Ok(()),
                 "{name} {recording}"
             );

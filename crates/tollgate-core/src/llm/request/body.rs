@@ -175,7 +175,7 @@ impl Body {
                 feature_members::is_suspect(written) || written.iter().any(is_folded)
             }),
             Some("chat_template" | "chat_template_kwargs" | "template") => true,
-            Some("prompt_embeds" | "input_embeds") => true,
+            Some("prompt_embeds" | "input_embeds" | "priority") => true,
             Some("tools") => matches!(self.endpoint, Endpoint::Responses | Endpoint::Messages),
             Some(_) => false,
         };

@@ -64,9 +64,9 @@ fn what_is_denied_by_default_is_always_looked_for() {
 
 #[test]
 fn other_spellings_are_found_as_well() {
-    for name in ["PRIORITY", "Priority", "\\u0070riority", "priorit\\u0079", "p\\ud800riority"] {
+    for name in ["RID", "Rid", "\\u0072id", "ri\\u0064", "r\\ud800id"] {
         let body = format!("{{\"{name}\":5}}");
-        assert_eq!(names(&uses_of(&body, Endpoint::Chat, Engine::Vllm)), ["priority"], "{name}");
+        assert_eq!(names(&uses_of(&body, Endpoint::Chat, Engine::Vllm)), ["request_ids"], "{name}");
         let request = parse(body.as_bytes(), Endpoint::Chat, Engine::Vllm).unwrap();
         assert!(may_be_denied_by_default(&request, Engine::Vllm), "{name}");
     }
@@ -195,7 +195,7 @@ proptest! {
     fn a_second_member_hides_no_first_one(
         first in select(vec!["5", "0", "null", "false"]), second in select(vec!["5", "0", "null"]),
     ) {
-        let body = format!(r#"{{"priority":{first},"x":[],"priority":{second}}}"#);
+        let body = format!(r#"{{"top_logprobs":{first},"x":[],"top_logprobs":{second}}}"#);
         let is_used = first == "5" || second == "5";
         prop_assert_eq!(!names(&uses_of(&body, Endpoint::Chat, Engine::Vllm)).is_empty(), is_used);
     }
