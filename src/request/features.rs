@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::{request, Endpoint, Feature, FeatureSet, LlmRequest, Uses};
 use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
+use tollgate_core::scheduler::Scheduler;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
@@ -66,9 +67,12 @@ pub(crate) fn look(
     uses: Option<&Uses>,
 ) -> Result<(), Detail> {
     let tier = state.borrow().tier.clone();
-    let replaced = match policy.scheduler.owns_priority() {
-        true => FeatureSet::NONE.with(Feature::Priority),
-        false => FeatureSet::NONE,
+    // We say the priority, or a gateway before nginx does.
+    let replaced = match policy.scheduler {
+        Scheduler::Vllm | Scheduler::LlmD | Scheduler::Pass => {
+            FeatureSet::NONE.with(Feature::Priority)
+        }
+        Scheduler::Off => FeatureSet::NONE,
     };
     let rules = rules(tier.as_deref());
     let outcome = rules.judge(request, uses.unwrap_or(&Uses::NONE), replaced);

@@ -7,6 +7,7 @@
 //! |               | [`browser`]       | preflights are answered                                  |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
+//! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
@@ -40,6 +41,7 @@ mod authenticate;
 mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
+mod certificate;
 mod estimate;
 mod features;
 mod grounds;
