@@ -5,7 +5,8 @@ use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
-use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
+use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError, Uses, UsesReader};
+use tollgate_core::permissions::FeatureRules;
 
 use crate::conf::policy::Policy;
 use crate::types::Request;
@@ -67,13 +68,23 @@ struct Part {
 
 /// A body of which a part has been read.
 pub(crate) struct Reading {
-    reader: request::BodyReader,
+    pass: Pass,
     at: u64,
+}
+
+/// What it is being read for.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are of the larger one")]
+enum Pass {
+    /// What it asks for, as far as limits and metering go.
+    Request(request::BodyReader),
+    /// What else it uses.
+    Uses(Box<(LlmRequest, UsesReader)>),
 }
 
 /// How far a body has been read.
 pub(crate) enum Inspected {
-    Whole(LlmRequest),
+    /// What it asks for, and what it uses, where that has to be known.
+    Whole(LlmRequest, Option<Box<Uses>>),
     /// The rest is read in later turns of the event loop.
     Part(Box<Reading>),
 }
@@ -86,26 +97,48 @@ const TURN: u64 = 128 << 10;
 pub(crate) fn inspect(
     r: Request<'_>,
     policy: &Policy,
-    endpoint: Endpoint,
+    (endpoint, rules): (Endpoint, &FeatureRules),
     begun: Option<Box<Reading>>,
 ) -> Result<Inspected, Refused> {
     let len = r.body_len();
     if len > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let (mut reader, at) = match begun {
-        Some(reading) => (reading.reader, reading.at),
-        None => (request::BodyReader::new(endpoint, policy.engine), 0),
+    let (mut pass, mut at) = match begun {
+        Some(reading) => (reading.pass, reading.at),
+        None => (Pass::Request(request::BodyReader::new(endpoint, policy.engine)), 0),
     };
-    let read = r.read_body_part(at, TURN, |slice| reader.read(slice));
-    let at = at + read.ok_or(Cause::BodyUnreadable)?;
-    if at < len {
-        return Ok(Inspected::Part(Box::new(Reading { reader, at })));
+    let mut left = TURN;
+    loop {
+        let read = r.read_body_part(at, left, |slice| match &mut pass {
+            Pass::Request(reader) => reader.read(slice),
+            Pass::Uses(both) => both.1.read(slice),
+        });
+        let read = read.ok_or(Cause::BodyUnreadable)?;
+        (at, left) = (at + read, left.saturating_sub(read));
+        if at < len {
+            return Ok(Inspected::Part(Box::new(Reading { pass, at })));
+        }
+        let request = match pass {
+            Pass::Request(reader) => reader.finish().map_err(|error| Refused {
+                error: Some(error),
+                ..Reason::MalformedRequest.into()
+            })?,
+            Pass::Uses(both) => {
+                let (request, reader) = *both;
+                let uses = reader.finish().ok_or(Cause::BodyUnreadable)?;
+                return Ok(Inspected::Whole(request, Some(Box::new(uses))));
+            }
+        };
+        if !rules.wants_uses(&request, policy.engine) {
+            return Ok(Inspected::Whole(request, None));
+        }
+        let reader = UsesReader::new(&request, policy.engine, rules.wants_unknown());
+        (pass, at) = (Pass::Uses(Box::new((request, reader))), 0);
+        if left < len {
+            return Ok(Inspected::Part(Box::new(Reading { pass, at })));
+        }
     }
-    let request = reader.finish();
-    request
-        .map(Inspected::Whole)
-        .map_err(|error| Refused { error: Some(error), ..Reason::MalformedRequest.into() })
 }
 
 /// Whether the length of the body must stay: a copy that `set` keeps would stay, and an engine that is told it

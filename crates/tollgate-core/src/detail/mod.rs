@@ -126,7 +126,11 @@ causes! {
     OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
     UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
     UnknownEndpoint EndpointDenied "unknown_endpoint" "tokens or money are counted, and the path is not known to \"tollgate_engine NAME\"";
+    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, and the body of the path is not read";
 
+    DeniedFeature FeatureDenied "denied_feature" "the request uses \"NAME\", which the tier does not allow";
+    OverMaximum FeatureDenied "over_maximum" "the request asks for more than \"NAME\" of the tier";
+    UnknownMember FeatureDenied "unknown_member" "the body has a member that the engine does not know";
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
 
     UnsafeByte MalformedPath "unsafe_byte" "the path has a control character or a backslash, maybe encoded";
