@@ -12,7 +12,7 @@ mod error;
 mod input;
 mod llm_request;
 pub mod members;
-mod names;
+pub(crate) mod names;
 mod place;
 pub mod rewrite;
 mod scalar;
