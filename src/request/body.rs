@@ -7,6 +7,8 @@ use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
 use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
 
+use tollgate_core::objects::references::{Mentions, References, Unread};
+
 use crate::conf::policy::Policy;
 use crate::types::Request;
 use nginx::request::body::Splice;
@@ -67,13 +69,25 @@ struct Part {
 
 /// A body of which a part has been read.
 pub(crate) struct Reading {
-    reader: request::BodyReader,
+    /// `None`: what it asks for isn't read.
+    reader: Option<request::BodyReader>,
+    /// Where objects may be named.
+    references: Option<References>,
     at: u64,
+}
+
+/// What is looked for in a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// What it asks for, in this form.
+    pub(crate) form: Option<Endpoint>,
+    /// The objects that it names.
+    pub(crate) references: bool,
 }
 
 /// How far a body has been read.
 pub(crate) enum Inspected {
-    Whole(LlmRequest),
+    Whole(Option<LlmRequest>, Option<Mentions>),
     /// The rest is read in later turns of the event loop.
     Part(Box<Reading>),
 }
@@ -86,26 +100,42 @@ const TURN: u64 = 128 << 10;
 pub(crate) fn inspect(
     r: Request<'_>,
     policy: &Policy,
-    endpoint: Endpoint,
+    wanted: Wanted,
     begun: Option<Box<Reading>>,
 ) -> Result<Inspected, Refused> {
     let len = r.body_len();
     if len > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let (mut reader, at) = match begun {
-        Some(reading) => (reading.reader, reading.at),
-        None => (request::BodyReader::new(endpoint, policy.engine), 0),
+    let Reading { mut reader, mut references, at } = match begun {
+        Some(reading) => *reading,
+        None => Reading {
+            reader: wanted.form.map(|form| request::BodyReader::new(form, policy.engine)),
+            references: wanted.references.then(|| References::new(policy.engine)),
+            at: 0,
+        },
     };
-    let read = r.read_body_part(at, TURN, |slice| reader.read(slice));
+    let read = r.read_body_part(at, TURN, |slice| {
+        if let Some(reader) = &mut reader {
+            reader.read(slice);
+        }
+        if let Some(references) = &mut references {
+            references.read(slice);
+        }
+    });
     let at = at + read.ok_or(Cause::BodyUnreadable)?;
     if at < len {
-        return Ok(Inspected::Part(Box::new(Reading { reader, at })));
+        return Ok(Inspected::Part(Box::new(Reading { reader, references, at })));
     }
-    let request = reader.finish();
-    request
-        .map(Inspected::Whole)
-        .map_err(|error| Refused { error: Some(error), ..Reason::MalformedRequest.into() })
+    let malformed = |error| Refused { error: Some(error), ..Reason::MalformedRequest.into() };
+    let request = reader.map(|reader| reader.finish().map_err(malformed)).transpose()?;
+    let mentions = references.map(|references| {
+        references.finish().map_err(|unread| match unread {
+            Unread::NotJson => malformed(RequestError::NotJson),
+            Unread::TooMany => Cause::TooManyObjects.into(),
+        })
+    });
+    Ok(Inspected::Whole(request, mentions.transpose()?))
 }
 
 /// Whether the length of the body must stay: a copy that `set` keeps would stay, and an engine that is told it

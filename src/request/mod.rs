@@ -8,6 +8,7 @@
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
@@ -26,7 +27,7 @@
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
 //!
-//! [`state`] is what is known about one request; [`variables`] shows it to nginx; [`revocation`] cuts off
+//! [`state`] is what is known about one request, [`keeping`] what it has to do with objects of its client; [`variables`] shows it to nginx; [`revocation`] cuts off
 //! requests whose credential is taken back.
 
 pub(crate) mod access;
@@ -43,10 +44,12 @@ mod estimate;
 mod grounds;
 pub(crate) mod id;
 pub(crate) mod identity;
+mod keeping;
 mod learn;
 mod long_body;
 pub(crate) mod meter;
 mod models;
+mod objects;
 pub(crate) mod queue;
 mod rates;
 mod refusal;

@@ -20,15 +20,16 @@ use crate::keys::waiting::Waiting;
 use crate::per_worker::PerWorker;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
+use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
 use crate::request::suspicion::Counted;
-use crate::types::Request;
+use crate::types::{Request, Tollgate};
 use crate::zone::Mapped;
-use nginx::Kept;
+use nginx::{Kept, Reader};
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -89,6 +90,8 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// What it has to do with objects of its client.
+    pub(crate) keeping: Option<Box<Keeping>>,
     /// How its body was changed.
     pub(crate) edit: Option<Change>,
     /// The statuses with which nginx was told of refusals.
@@ -221,6 +224,7 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            keeping: None,
             edit: None,
             refused_with: Vec::new(),
             broken: false,
@@ -238,7 +242,7 @@ impl State {
         (self.grounds, self.running, self.detail) = (None, None, None);
         self.wait_nanos = 0;
         self.step = Step::Credential;
-        (self.asked, self.reading) = (None, None);
+        (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.leave_queue();
     }
@@ -274,6 +278,32 @@ impl State {
         match reason {
             Reason::ModelDenied if self.hides_model => model_not_found(),
             reason => answer(reason),
+        }
+    }
+}
+
+/// An answer is read for what it took, and for new objects.
+impl Reader<Tollgate> for State {
+    fn hides(&self) -> bool {
+        self.metering.as_ref().is_some_and(|metering| metering.hides())
+    }
+
+    fn read(&mut self, r: Request<'_>, bytes: &[u8], mut pass: impl FnMut(nginx::Part<'_>)) {
+        // Before the client can name one.
+        if let Some(keeping) = &mut self.keeping {
+            keeping.read(r, bytes);
+        }
+        match self.metering.as_deref_mut().filter(|metering| metering.is_reading()) {
+            Some(metering) => metering.read(r, bytes, pass),
+            None => pass(nginx::Part::Range(0..bytes.len())),
+        }
+    }
+
+    fn finish(&mut self, pass: impl FnMut(nginx::Part<'_>)) {
+        if let Some(metering) =
+            self.metering.as_deref_mut().filter(|metering| metering.is_reading())
+        {
+            metering.finish(pass);
         }
     }
 }
