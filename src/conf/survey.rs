@@ -7,7 +7,7 @@ use super::policy::Policy;
 use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
-use nginx::conf::{HeaderRules, Position};
+use nginx::conf::{HeaderRules, Position, Verification};
 use tollgate_core::nginx_text::text::Directive;
 use tollgate_core::nginx_text::{doubled_headers, header_name};
 
@@ -90,6 +90,9 @@ fn look_at(warnings: &mut Warnings<'_, '_>, server: &Server<'_>, location: &Loca
     if let Some(doubt) = of_body(location) {
         warnings.warn("tollgate_max_body", doubt);
     }
+    if let Some(doubt) = of_certificates(server, location.conf) {
+        warnings.warn("tollgate_auth", doubt);
+    }
     for doubt in of_headers(server, location.conf) {
         warnings.warn("tollgate_api_key_header", doubt);
     }
@@ -133,6 +136,32 @@ fn of_body(location: &Location<'_>) -> Option<String> {
         "\"tollgate_max_body {ours}\" has no effect above \"client_max_body_size {nginx}\" (by default 1m): \
          to a larger request nginx itself answers 413, with a page of its own; add \
          \"client_max_body_size {ours};\" {place}"
+    ))
+}
+
+/// Certificates that a server doesn't verify.
+fn of_certificates(server: &Server<'_>, conf: &LocConf) -> Option<String> {
+    let policy = conf.policy()?;
+    let place = &conf.settings.auth.as_ref()?.place;
+    if policy.client_cert.is_none() || !policy.xfcc_from.is_empty() {
+        return None;
+    }
+    let (problem, remedy) = match server.verification {
+        Verification::Done if server.has_tls => return None,
+        Verification::Done => ("has no TLS", "add \"ssl\" to its \"listen\""),
+        Verification::Anybodys => (
+            "says \"ssl_verify_client optional_no_ca\", which verifies none",
+            "say \"ssl_verify_client optional;\" or \"on\", with \"ssl_client_certificate FILE;\"",
+        ),
+        Verification::Off => (
+            "asks for none",
+            "add \"ssl_verify_client optional;\" or \"on\", with \"ssl_client_certificate FILE;\"",
+        ),
+    };
+    let (file, line) = (&server.header.file, server.header.line);
+    Some(format!(
+        "\"tollgate_auth client_cert\" accepts no certificate in the server in {file}:{line}, which {problem}; \
+         {remedy} {place}"
     ))
 }
 

@@ -29,12 +29,12 @@ use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::models;
 use crate::request::objects;
-use crate::request::queue;
+use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
 use crate::request::salt;
-use crate::request::state::{self, Asked, SavedCredential, State, Step};
+use crate::request::state::{self, Asked, SavedCredential, SavedForwarded, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -82,8 +82,8 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return Verdict::ReadBody;
         }
         Ok(Progress::Reading) => long_body::wait(r, state),
-        Ok(Progress::Provider(topic)) => wait_for(r, state, topic),
-        Ok(Progress::Turn) => wait(r, state),
+        Ok(Progress::Provider(topic)) => pause::for_provider(r, state, topic),
+        Ok(Progress::Turn) => pause::for_turn(r, state),
     };
     waits.unwrap_or_else(|| conclude(r, state, Err(Cause::OutOfMemory.into())))
 }
@@ -99,24 +99,6 @@ enum Progress {
     Turn,
     /// A provider was asked.
     Provider(Topic),
-}
-
-/// Lets the request wait for what a provider says.
-fn wait_for(r: Request<'_>, state: &RefCell<State>, topic: Topic) -> Option<Verdict> {
-    let mut state = state.borrow_mut();
-    state.step = Step::Provider;
-    let asked = state.asked.as_mut()?;
-    asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
-    Some(Verdict::Pending)
-}
-
-/// Lets the request wait for its turn.
-fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
-    let mut state = state.borrow_mut();
-    state.step = Step::Turn;
-    let (ticket, _) = state.ticket.as_ref()?;
-    queue::wait(*ticket, r.park()?);
-    Some(Verdict::Pending)
 }
 
 /// A bug: the guard caught a panic in [`judge`] or [`crate::request::identity::seal`].
@@ -238,9 +220,15 @@ pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keepe
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
+    let forwarded = SavedForwarded::of(presented.forwarded(), keeper);
     let request_id = request_id::choose(r, policy, request_id);
     // Without memory for an id, there is none; the request fails soon enough.
-    State::new(Rc::clone(policy), keeper.keep(request_id.unwrap_or_default()), credential)
+    State::new(
+        Rc::clone(policy),
+        keeper.keep(request_id.unwrap_or_default()),
+        credential,
+        forwarded,
+    )
 }
 
 fn decide(
@@ -327,7 +315,10 @@ fn identify(
     if step == Step::Credential {
         admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
     }
-    let saved = state.borrow().credential;
+    let (saved, forwarded) = {
+        let state = state.borrow();
+        (state.credential, state.forwarded)
+    };
     let asked = state.borrow_mut().asked.take();
     let inquiry = asked.as_ref().and_then(|asked| asked.inquiry.as_deref());
     // A question is a wrong credential until it is answered.
@@ -336,7 +327,7 @@ fn identify(
         Some(asked) if waiting::is_over(asked.deadline) => Means::Last(inquiry),
         _ => Means::Ask(inquiry, &suspect),
     };
-    let principal = match authenticate(r, policy, saved, means) {
+    let principal = match authenticate(r, policy, (saved, forwarded), means) {
         Ok(Authentication::Done(principal)) => principal,
         Ok(Authentication::Wait(topic, inquiry)) => {
             let deadline = asked.as_ref().map_or_else(waiting::deadline, |asked| asked.deadline);
@@ -409,7 +400,6 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())

@@ -7,6 +7,7 @@
 //! |               | [`browser`]       | preflights are answered                                  |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
+//! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
@@ -27,8 +28,9 @@
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
 //!
-//! [`state`] is what is known about one request, [`keeping`] what it has to do with objects of its client; [`variables`] shows it to nginx; [`revocation`] cuts off
-//! requests whose credential is taken back.
+//! [`state`] is what is known about one request, and [`keeping`] what it has to do with objects of its client;
+//! [`pause`] lets it wait; [`variables`] shows it to nginx; [`revocation`] cuts off requests whose credential
+//! is taken back.
 
 pub(crate) mod access;
 mod admit;
@@ -40,6 +42,7 @@ mod authenticate;
 mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
+mod certificate;
 mod estimate;
 mod grounds;
 pub(crate) mod id;
@@ -50,6 +53,7 @@ mod long_body;
 pub(crate) mod meter;
 mod models;
 mod objects;
+mod pause;
 pub(crate) mod queue;
 mod rates;
 mod refusal;
