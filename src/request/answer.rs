@@ -74,6 +74,13 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
             }
         }
     }
+    if refusal.is_none() {
+        if let Some(keeping) = &mut state.keeping {
+            if keeping.begin(r) {
+                r.need_body_in_memory();
+            }
+        }
+    }
     let waits = refusal.is_none() && is_here && catalogue::begin(r, &mut state);
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.

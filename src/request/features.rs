@@ -10,8 +10,9 @@ use tollgate_core::scheduler::Scheduler;
 
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
-use crate::request::body::{self, Inspected, Refused};
+use crate::request::body::{self, Inspected, Refused, Wanted, Whole};
 use crate::request::models;
+use crate::request::objects;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -28,20 +29,23 @@ pub(crate) fn inspect(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    form: Endpoint,
+    form: Option<Endpoint>,
 ) -> Result<Inspected, Refused> {
     // Without a body, nothing is prepared.
     let names_model = models::of(&state.borrow()).matter();
     if r.body_len() == 0 && !names_model && form_to_look_at(r, policy).is_some() {
-        if let Ok(nothing) = request::parse(b"{}", form, policy.engine) {
-            return Ok(Inspected::Whole(nothing, None));
+        let nothing = form.and_then(|form| request::parse(b"{}", form, policy.engine).ok());
+        if let Some(nothing) = nothing {
+            let asked = Some((nothing, None));
+            return Ok(Inspected::Whole(Whole { asked, mentions: None }));
         }
     }
-    let (begun, tier) = {
+    let (begun, tier, references) = {
         let mut state = state.borrow_mut();
-        (state.reading.take(), state.tier.clone())
+        (state.reading.take(), state.tier.clone(), objects::are_in_body(&state))
     };
-    body::inspect(r, policy, (form, rules(tier.as_deref())), begun)
+    let wanted = Wanted { form, rules: rules(tier.as_deref()), references };
+    body::inspect(r, policy, wanted, begun)
 }
 
 /// The form in which a body is looked at that isn't metered: where the engine would prepare a request.

@@ -57,6 +57,7 @@ macro_rules! block {
 /// Every directive, as in docs/directives.md.
 pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
+    command!("tollgate_owned_objects", OneOrMore, Main, shared::owned_objects),
     command!("tollgate_status_file", One, Main, shared::status_file),
     block!("tollgate_tier", Level::Main, TIER, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),

@@ -13,7 +13,7 @@ mod feature_members;
 mod input;
 mod llm_request;
 pub mod members;
-mod names;
+pub(crate) mod names;
 mod place;
 pub mod rewrite;
 mod scalar;
