@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(173)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(220)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -84,13 +84,24 @@ http {
         }
 
         location /tgi/ {
-            tollgate_engine  tgi;
+            tollgate_engine     tgi;
+            tollgate_endpoints  +POST:/tgi/own;
             proxy_pass       http://127.0.0.1:8081/;
         }
 
         location /anthropic/ {
             tollgate_engine  anthropic;
             proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        # Several models behind one, by their names.
+        location /router/ {
+            tollgate_engine  llamacpp;
+            proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        location /queried/ {
+            try_files  /nothing /health?model=qwen;
         }
 
         location /llama/ {
@@ -154,6 +165,7 @@ $t->write_file('secret', 'x' x 32);
 $t->write_file('keys.json', keys_file(
 	{ key => 'key-free', client => 'free', tier => 'open' },
 	{ key => 'key-llama', client => 'llama', tier => 'open', models => ['llama-*'] },
+	{ key => 'key-exact', client => 'exact', tier => 'open', models => ['llama-*', 'exact'] },
 	{ key => 'key-tier', client => 'tier', tier => 'llamas' },
 	{ key => 'key-both', client => 'both', tier => 'llamas', models => ['llama-3*', 'qwen'] },
 	{ key => 'key-strict', client => 'strict', tier => 'strict' },
@@ -293,6 +305,57 @@ is(status(ask(post('/ollama/api/show', '{"name":"qwen"}', 'X-API-Key: key-llama'
 is(content_json(ask(post('/tokenize', '{"prompt":"x"}', 'X-API-Key: key-tier')))->{body},
 	'{"model":"llama-3","prompt":"x"}', 'the default, where nothing is metered');
 
+# What operators do to models.
+
+for my $case (
+	['ollama', 'POST /api/pull'], ['ollama', 'POST /api/push'], ['ollama', 'DELETE /api/delete'],
+	['router', 'POST /models/load'], ['router', 'POST /models/unload'],
+) {
+	my ($place, $what) = @$case;
+	my ($method, $path) = split / /, $what;
+	my $asked = sub { post("/$place$path", $_[0], 'X-API-Key: key-llama') =~ s/^POST/$method/r };
+	is(status(ask($asked->('{"model":"llama-3"}'))), 200, "$what, its own");
+	is(status(ask($asked->('{"model":"qwen"}'))), 403, "$what, another one");
+	is(status(ask($asked->('{"name":"qwen"}'))), 400, "$what, in another member");
+}
+for my $case (
+	['ollama', 'POST /api/copy', '{"source":"qwen","destination":"llama-3"}'],
+	['ollama', 'POST /api/create', '{"model":"llama-3","from":"qwen"}'],
+	['router', 'POST /models', '{"model":"llama-3"}'],
+	['router', 'DELETE /models?model=llama-3', ''],
+	['', 'POST /v1/load_lora_adapter', '{"lora_name":"llama-3","lora_path":"/qwen"}'],
+	['sglang', 'POST /load_lora_adapter', '{"lora_name":"llama-3","lora_path":"/qwen"}'],
+) {
+	my ($place, $what, $body) = @$case;
+	my ($method, $path) = split / /, $what;
+	my $uri = length $place ? "/$place$path" : $path;
+	my ($refused, $passed) = map { status(ask(post($uri, $body, "X-API-Key: key-$_") =~ s/^POST/$method/r)) } qw/llama free/;
+	is("$refused $passed", '403 200', "$what: not for who may use some models only");
+}
+
+# What a query names.
+
+for my $case (['/router/props' => 200], ['/router/props?model=llama-3&autoload=true' => 200],
+	['/router/props?model=qwen&autoload=true' => 403], ['/router/metrics?autoload=true&%6dodel=qwen' => 403],
+	['/router/props?model=llama-3&model=qwen' => 403], ['/router/lora-adapters?model=qwen' => 403],
+	['/router/props%3fmodel=qwen' => 403], ['/router/v1/models?model=qwen' => 403], ['/health?Model=qwen' => 403],
+	['/health?models=qwen' => 200]) {
+	is(status(ask(request($case->[0], 'X-API-Key: key-llama'))), $case->[1], "a query: $case->[0]");
+}
+is(status(ask(request('/router/props?model=qwen', 'X-API-Key: key-free'))), 200, 'a query, free');
+is(status(ask(request('/llama/props?model=qwen', 'X-API-Key: key-llama'))), 200, 'a query, where all are for one');
+is(status(ask(post("$chat?model=qwen", { model => 'llama-3', @say }, 'X-API-Key: key-llama'))), 403,
+	'a query, beside the body');
+is(status(ask(request('/queried/x', 'X-API-Key: key-llama'))), 403, 'a query that a request is led to');
+is(status(ask(request('/queried/x', 'X-API-Key: key-free'))), 200, 'the same, free');
+
+# A path that was opened.
+
+for my $place (qw/openai tgi/) {
+	is(status(ask(post("/$place/own", '{"model":"llama-3"}', 'X-API-Key: key-llama'))), 200, "$place, opened, its own");
+	is(status(ask(post("/$place/own", '{"model":"qwen"}', 'X-API-Key: key-llama'))), 403, "$place, opened, another one");
+}
+
 # What can't be read.
 
 for my $uri (qw!/v1/audio/transcriptions /openai/v1/batches /anthropic/v1/messages/batches /whatever!) {
@@ -317,6 +380,16 @@ for my $case (['llama-3', 'llama-3' => 200], ['qwen', 'llama-3' => 403], ['llama
 	my ($path, $model, $expected) = @$case;
 	is(status(ask(post("/openai/deployments/$path/chat/completions", { model => $model, @say }, 'X-API-Key: key-llama'))),
 		$expected, "$path in the path, $model in the body");
+}
+
+for my $case (
+	['/engines/v1/chat/completions' => 200], ['/engines/llama.cpp/v1/chat/completions' => 200],
+	['/engines/qwen/v1/chat/completions' => 403], ['/engines/llama-3/chat/completions' => 200],
+	['/engines/llama-3/deployments/qwen/chat/completions' => 403], ['/deployments/exact/qwen/chat/completions' => 403],
+	['/deployments/exact/chat/completions' => 200],
+) {
+	my ($path, $expected) = @$case;
+	is(status(ask(post("/openai$path", { model => 'llama-3', @say }, 'X-API-Key: key-exact'))), $expected, $path);
 }
 
 # Where all requests are for one.

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
-use tollgate_core::llm::engines::naming::{model_before_end, model_in_path};
+use tollgate_core::llm::engines::named::{
+    model_in_path, model_in_queries, models_before_end, InQuery,
+};
 use tollgate_core::llm::engines::{exception, Naming, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::permissions::models::{Chosen, Denied, Models};
@@ -12,6 +14,7 @@ use tollgate_core::principal::Principal;
 
 use crate::conf::policy::Policy;
 use crate::request::authenticate::Denial;
+use crate::request::renaming::Renaming;
 use crate::request::rewrite;
 use crate::request::state::State;
 use crate::types::Request;
@@ -50,9 +53,8 @@ pub(crate) fn before_body(
         return Ok(route.naming == Naming::Body && !policy.aliases.is_empty());
     }
     let path = r.kept(state.judged_path);
-    if let (Some(name), None) = (model_before_end(path), &policy.model) {
-        let judged = models.judge_fixed(name);
-        judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))?;
+    if policy.model.is_none() {
+        beside_body(state, policy, path, r.query())?;
     }
     let models = of(state);
     match (route.naming, &policy.model) {
@@ -80,6 +82,27 @@ pub(crate) fn before_body(
             Ok(true)
         }
         (Naming::Unread | Naming::Unknown, None) => Err(Cause::UnreadModel.into()),
+    }
+}
+
+/// Judges what path and query name beside the body. The engine may go by either.
+fn beside_body(
+    state: &mut State,
+    policy: &Policy,
+    path: &[u8],
+    query: &[u8],
+) -> Result<(), Denial> {
+    let judge = |state: &mut State, name: &str| {
+        let judged = of(state).judge_fixed(name);
+        judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))
+    };
+    for name in models_before_end(policy.engine, path) {
+        judge(state, name)?;
+    }
+    match model_in_queries(path, query) {
+        InQuery::One(name) => judge(state, &name),
+        InQuery::Unclear if of(state).are_restricted() => Err(Cause::UnreadModel.into()),
+        InQuery::Unclear | InQuery::Nothing => Ok(()),
     }
 }
 
@@ -134,14 +157,20 @@ pub(crate) fn put(
         &request.model
     });
     state.edit = change;
+    let alias = request.alias.clone();
+    state.renaming = alias.map(|alias| Box::new(Renaming::new(alias, request.endpoint)));
     Ok(())
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
 pub(crate) fn are_elsewhere(r: Request<'_>, state: &State, route: &Route) -> bool {
     let matter = of(state).matter() || !state.policy.aliases.is_empty();
-    let is_in_body_alone = route.form.is_some() && model_before_end(r.uri()).is_none();
-    matter && !is_in_body_alone && route.naming != Naming::Nowhere
+    let is_beside_body = || {
+        model_in_queries(r.uri(), r.query()) != InQuery::Nothing
+            || !models_before_end(state.policy.engine, r.uri()).is_empty()
+    };
+    let is_in_body_alone = route.form.is_some() || route.naming == Naming::Nowhere;
+    matter && (!is_in_body_alone || is_beside_body())
 }
 
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {

@@ -26,6 +26,7 @@ use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
+use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
@@ -98,6 +99,8 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// What the client calls its model, if no metering has it.
+    pub(crate) renaming: Option<Box<Renaming>>,
     /// Whether it was judged by what its body uses.
     pub(crate) is_looked_at: bool,
     /// What of its body its tier changes.
@@ -263,6 +266,7 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            renaming: None,
             is_looked_at: false,
             feature_changes: Changes::default(),
             keeping: None,
@@ -286,6 +290,7 @@ impl State {
         self.step = Step::Credential;
         (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
+        self.renaming = None;
         self.leave_queue();
     }
 
@@ -328,6 +333,7 @@ impl State {
 impl Reader<Tollgate> for State {
     fn hides(&self) -> bool {
         self.metering.as_ref().is_some_and(|metering| metering.hides())
+            || self.renaming.as_ref().is_some_and(|renaming| renaming.is_reading())
     }
 
     fn read(&mut self, r: Request<'_>, bytes: &[u8], mut pass: impl FnMut(nginx::Part<'_>)) {
@@ -335,9 +341,11 @@ impl Reader<Tollgate> for State {
         if let Some(keeping) = &mut self.keeping {
             keeping.read(r, bytes);
         }
-        match self.metering.as_deref_mut().filter(|metering| metering.is_reading()) {
-            Some(metering) => metering.read(r, bytes, pass),
-            None => pass(nginx::Part::Range(0..bytes.len())),
+        let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
+        match (metering, &mut self.renaming) {
+            (Some(metering), _) => metering.read(r, bytes, pass),
+            (None, Some(renaming)) => renaming.read(bytes, pass),
+            (None, None) => pass(nginx::Part::Range(0..bytes.len())),
         }
     }
 
