@@ -412,7 +412,6 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())

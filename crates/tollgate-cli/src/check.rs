@@ -51,6 +51,13 @@ impl Arguments {
         if entries.iter().any(Entry::is_restricted) {
             warnings.push(NOT_ENFORCED.to_owned());
         }
+        let without = entries.iter().filter(|entry| entry.tenant.is_none()).count();
+        if 0 < without && without < entries.len() {
+            warnings.push(format!(
+                "{without} of {} keys have no tenant, and limits by $tollgate_tenant don't hold for them",
+                entries.len()
+            ));
+        }
         warnings.extend(entries.iter().filter(|entry| ends_soon(entry, now)).map(|entry| {
             format!(
                 "key \"{}\" ends at {}",
