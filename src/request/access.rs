@@ -9,7 +9,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
@@ -18,9 +18,10 @@ use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
-use crate::request::body::{self as request_body, Inspected};
+use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
 use crate::request::estimate;
+use crate::request::features;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
@@ -28,7 +29,8 @@ use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::models;
-use crate::request::queue;
+use crate::request::objects;
+use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
@@ -45,7 +47,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
     #[cfg(debug_assertions)]
     crate::faults::at(conf.planted, crate::faults::Callback::Access);
     let Some(policy) = conf.policy() else {
-        return match leave_no_edit(r) {
+        return match rewrite::leave_none(r) {
             Some(()) => Verdict::Declined,
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
@@ -69,7 +71,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
     };
     if step == Step::Credential {
         state.borrow_mut().start_over(policy, r);
-        if leave_no_edit(r).is_none() {
+        if rewrite::leave_none(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
     }
@@ -81,22 +83,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return Verdict::ReadBody;
         }
         Ok(Progress::Reading) => long_body::wait(r, state),
-        Ok(Progress::Provider(topic)) => wait_for(r, state, topic),
-        Ok(Progress::Turn) => wait(r, state),
+        Ok(Progress::Provider(topic)) => pause::for_provider(r, state, topic),
+        Ok(Progress::Turn) => pause::for_turn(r, state),
     };
     waits.unwrap_or_else(|| conclude(r, state, Err(Cause::OutOfMemory.into())))
-}
-
-/// What a location before this one added to the body, is none of this one's business: the engine here
-/// may not know it. `None` when nginx has no memory.
-fn leave_no_edit(r: Request<'_>) -> Option<()> {
-    let Some(state) = r.find_state() else { return Some(()) };
-    let mut state = state.borrow_mut();
-    let Some(edit) = state.edit.take() else { return Some(()) };
-    if let Some(metering) = &mut state.metering {
-        metering.hide_nothing();
-    }
-    request_body::undo(r, &edit)
 }
 
 /// How far the judging of a request has come.
@@ -110,24 +100,6 @@ enum Progress {
     Turn,
     /// A provider was asked.
     Provider(Topic),
-}
-
-/// Lets the request wait for what a provider says.
-fn wait_for(r: Request<'_>, state: &RefCell<State>, topic: Topic) -> Option<Verdict> {
-    let mut state = state.borrow_mut();
-    state.step = Step::Provider;
-    let asked = state.asked.as_mut()?;
-    asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
-    Some(Verdict::Pending)
-}
-
-/// Lets the request wait for its turn.
-fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
-    let mut state = state.borrow_mut();
-    state.step = Step::Turn;
-    let (ticket, _) = state.ticket.as_ref()?;
-    queue::wait(*ticket, r.park()?);
-    Some(Verdict::Pending)
 }
 
 /// A bug: the guard caught a panic in [`judge`] or [`crate::request::identity::seal`].
@@ -208,12 +180,17 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
 /// An internal redirect has led a request that was let in to a location under the same policy. `None`:
 /// what is asked for there has to be judged.
 fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
-    let (judged, endpoint, is_known) = {
+    let (judged, endpoint, access, is_known) = {
         let state = state.borrow();
-        (r.kept(state.judged_path), state.endpoint(), state.principal.is_some())
+        let access = state.route.map(|route| route.objects).unwrap_or_default();
+        (r.kept(state.judged_path), state.endpoint(), access, state.principal.is_some())
     };
     if judged != r.uri() {
+        features::may_stand(r, state, policy)?;
         let route = state::route(r, policy);
+        if route.objects.is_elsewhere(access) {
+            return None;
+        }
         match route.form.filter(|_| policy.is_metered) {
             Some(here) if endpoint != Some(here) => return None,
             _ if models::are_elsewhere(r, &state.borrow(), &route) => return None,
@@ -273,12 +250,15 @@ fn decide(
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
+    let form = endpoint.or_else(|| features::form_to_look_at(r, policy));
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
         check_endpoint(r, state, policy, (&route, endpoint))?;
-        if models::before_body(r, state, policy, &route)? || endpoint.is_some() {
+        let reads_model = models::before_body(r, state, policy, &route)?;
+        objects::check(r, state, policy, &route, identity::streams(r))?;
+        if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -289,19 +269,30 @@ fn decide(
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if step == Step::Body {
-        let begun = state.borrow_mut().reading.take();
-        match request_body::inspect(r, policy, endpoint.unwrap_or(models::FORM), begun) {
+        let reads_model = || models::before_body(r, state, policy, &route);
+        let form = match form {
+            None => reads_model()?.then_some(models::FORM),
+            known => known,
+        };
+        match features::inspect(r, state, policy, form) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(mut request)) => {
-                models::judge(state, policy, &mut request)?;
-                if endpoint.is_some() {
-                    let metering = metering(r, state, policy, request, zone)?;
-                    state.borrow_mut().metering = Some(Box::new(metering));
-                } else {
-                    models::put(r, state, policy, &request)?;
+            Ok(Inspected::Whole(Whole { asked, mentions })) => {
+                if let Some(mentions) = &mentions {
+                    objects::check_body(state, mentions)?;
+                }
+                if let Some((mut request, uses)) = asked {
+                    models::judge(state, policy, &mut request)?;
+                    if endpoint.is_some() {
+                        let asked = (request, uses.as_deref());
+                        let metering = metering(r, state, policy, asked, zone)?;
+                        state.borrow_mut().metering = Some(Box::new(metering));
+                    } else {
+                        features::look(state, policy, &request, uses.as_deref())?;
+                        models::put(r, state, policy, &request)?;
+                    }
                 }
             }
             Err(refused) => {
@@ -388,10 +379,12 @@ fn check_endpoint(
     if endpoint.is_some() {
         return salt::check(r, policy, route, endpoint);
     }
-    let detail = if route.reaches_others {
+    let detail = if route.reaches_others && !objects::judges(r, route) {
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
+    } else if !route.is_harmless && features::is_unjudged(r, state, policy) {
+        Cause::UnreadEndpoint.into()
     } else {
         return salt::check(r, policy, route, endpoint);
     };
@@ -406,30 +399,23 @@ fn metering(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    mut request: LlmRequest,
+    (mut request, uses): (LlmRequest, Option<&Uses>),
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    if request.background
-        && !policy.background
-        && policy.counts_tokens(state.borrow().tier.as_deref())
-    {
-        return Err(Cause::Background.into());
-    }
+    features::judge(state, policy, &mut request, uses)?;
     let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
-    let tier = {
-        let mut state = state.borrow_mut();
-        state.edit = edit;
-        state.tier.clone()
-    };
+    let tier = state.borrow().tier.clone();
+    state.borrow_mut().edit = edit;
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).cloned();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
+    features::judge_input(state, estimate.input)?;
     let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
     metering.goes_on |= policy.may_resume() && identity::names_stream(r);

@@ -11,6 +11,7 @@ use super::{Engine, Naming, Page};
 use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;
 use crate::llm::Endpoint;
+use crate::objects::Access;
 use crate::path::{ambiguity, is_ambiguous};
 
 /// What the tables and rules say of a method and a path.
@@ -24,6 +25,8 @@ pub struct Route {
     pub reaches_others: bool,
     /// See [`Engine::is_harmless`].
     pub is_harmless: bool,
+    /// What it does to objects of clients.
+    pub objects: Access,
     /// Where it names its model.
     pub naming: Naming,
     /// Which page of models it asks for.
@@ -42,6 +45,7 @@ impl Route {
             dialect,
             reaches_others: engine.reaches_others(method, path),
             is_harmless: engine.is_harmless(method, path),
+            objects: Access::of(engine, form, method, path),
             naming: naming(engine, method, path, form),
             page: page(method, path),
             is_ambiguous: is_ambiguous(path, path),
