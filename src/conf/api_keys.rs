@@ -124,7 +124,7 @@ pub(super) fn load_keys(
     if is_new {
         if let Some((count, first)) = set.restricted() {
             cx.log().warn(format_args!(
-                "{count} of {} keys in \"{path}\" have \"models\" or \"scopes\" (the first is \"{}\"): \
+                "{count} of {} keys in \"{path}\" have \"models\" (the first is \"{}\"): \
                  {} {place}",
                 set.len(),
                 first.escape_debug(),

@@ -6,6 +6,7 @@ use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::price::Price;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
@@ -248,6 +249,8 @@ pub(crate) struct Tier {
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
     pub(crate) default_price: Option<Price>,
+    /// What its clients may use; `None`: it doesn't say.
+    pub(crate) scopes: Option<Scopes>,
     pub(crate) place: Position,
 }
 

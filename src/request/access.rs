@@ -8,8 +8,7 @@ use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
-use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::llm::LlmRequest;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -21,6 +20,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
+use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
@@ -32,7 +32,7 @@ use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
-use crate::request::state::{self, Asked, SavedCredential, State, Step};
+use crate::request::state::{Asked, SavedCredential, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -67,7 +67,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         false => std::mem::replace(&mut state.borrow_mut().step, Step::Credential),
     };
     if step == Step::Credential {
-        state.borrow_mut().start_over(policy, r);
+        let Some(path) = endpoint::path(r) else {
+            return conclude(r, state, Err(Cause::OutOfMemory.into()));
+        };
+        state.borrow_mut().start_over(policy, r, path);
         if leave_no_edit(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
@@ -146,7 +149,11 @@ pub(crate) fn fail(r: Request<'_>) -> Verdict {
 }
 
 /// Writes the decision down, and tells nginx.
-fn conclude(r: Request<'_>, state: &RefCell<State>, outcome: Result<(), Denial>) -> Verdict {
+pub(crate) fn conclude(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    outcome: Result<(), Denial>,
+) -> Verdict {
     let mut state = state.borrow_mut();
     let outcome = match state.broken {
         true => Err(Denial::from(Cause::VariableFailed)),
@@ -203,22 +210,13 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
 /// An internal redirect has led a request that was let in to a location under the same policy. `None`:
 /// what is asked for there has to be judged.
 fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
-    let (judged, endpoint, is_known) = {
-        let state = state.borrow();
-        (r.kept(state.judged_path), state.endpoint(), state.principal.is_some())
-    };
-    if judged != r.uri() {
-        let route = state::route(r, policy);
-        match route.form.filter(|_| policy.is_metered) {
-            Some(here) if endpoint != Some(here) => return None,
-            here => {
-                if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
-                    return Some(conclude(r, state, Err(detail.into())));
-                }
-            }
+    match endpoint::check_here(r, state, policy)? {
+        Ok(()) => {
+            let is_known = state.borrow().principal.is_some();
+            Some(if is_known { Verdict::Ok } else { Verdict::Declined })
         }
+        Err(detail) => Some(conclude(r, state, Err(detail.into()))),
     }
-    Some(if is_known { Verdict::Ok } else { Verdict::Declined })
 }
 
 /// The first look at a request: its id, and its credential.
@@ -254,17 +252,20 @@ fn decide(
     let mapped = conf.zone().ok_or(Cause::NoZone)?;
     let zone = mapped.get();
     let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
-    let known = state.borrow().route;
-    let route = known.unwrap_or_else(|| state::route(r, policy));
+    let (route, path) = {
+        let state = state.borrow();
+        (state.route.ok_or(Cause::Panic)?, r.kept(state.judged_path))
+    };
     if step == Step::Credential {
-        route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
+        let ambiguity = route.ambiguity(path, r.uri(), r.target());
+        ambiguity.map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
-        check_endpoint(r, state, policy, (&route, endpoint))?;
+        endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
         if endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
@@ -349,34 +350,6 @@ fn identify(
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
-}
-
-/// Whether the path is open: not where it reaches into the requests of others, and where tokens are
-/// counted, only if its body is read (`endpoint`), or if it is known to take none.
-fn check_endpoint(
-    r: Request<'_>,
-    state: &RefCell<State>,
-    policy: &Policy,
-    (route, endpoint): (&Route, Option<Endpoint>),
-) -> Result<(), Detail> {
-    let (method, path) = (r.method(), r.uri());
-    if exception::closes(&policy.endpoints, method, path) {
-        return Err(Cause::ClosedEndpoint.into());
-    }
-    if endpoint.is_some() {
-        return Ok(());
-    }
-    let detail = if route.reaches_others {
-        Cause::OthersRequests.into()
-    } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
-        Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
-    } else {
-        return Ok(());
-    };
-    match exception::opens(&policy.endpoints, method, path) {
-        true => Ok(()),
-        false => Err(detail),
-    }
 }
 
 /// What does the request ask for, and what may that take?

@@ -6,6 +6,7 @@ use tollgate_core::llm::engines::SteeringHeader;
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
+use crate::request::endpoint;
 use crate::request::refusal;
 use crate::types::Request;
 use nginx::request::headers::{HeaderIn, HeaderName};
@@ -106,7 +107,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     r.forget_header_variables(|value| {
         is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes))
     });
-    Some(Verdict::Declined)
+    Some(endpoint::check_evaluated(r, state, policy).unwrap_or(Verdict::Declined))
 }
 
 /// Whether the client names the stream, so that the engine goes on with it without him.

@@ -7,6 +7,7 @@
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
@@ -31,6 +32,7 @@ pub(crate) mod audit;
 pub(crate) mod auth_failures;
 mod authenticate;
 mod body;
+pub(crate) mod endpoint;
 mod estimate;
 mod grounds;
 pub(crate) mod id;

@@ -7,7 +7,7 @@ use tollgate_core::answer::{answer, Answer};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::llm::engines::{Route, RouteMemo};
+use tollgate_core::llm::engines::Route;
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
@@ -16,8 +16,8 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
-use crate::per_worker::PerWorker;
 use crate::request::body::{Change, Reading};
+use crate::request::endpoint::Path;
 use crate::request::grounds::Grounds;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
@@ -61,7 +61,7 @@ pub(crate) struct State {
     pub(crate) request_id: Kept,
     /// What the client asks for.
     pub(crate) route: Option<Route>,
-    /// The path that it was judged by last.
+    /// The path that it was judged by last: the one that the engine gets.
     pub(crate) judged_path: Kept,
     pub(crate) step: Step,
     /// What was counted as a wrong credential when it had a provider asked about it.
@@ -202,10 +202,10 @@ impl State {
     }
 
     /// A location judges for itself, whatever another one found. What was charged stays charged.
-    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>) {
+    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>, path: Path<'_>) {
         self.policy = Rc::clone(policy);
-        self.route = Some(route(r, policy));
-        self.judged_path = r.keep(r.uri());
+        self.route = Some(path.route(r, policy));
+        self.judged_path = r.keep(path.bytes);
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
         self.wait_nanos = 0;
@@ -239,14 +239,6 @@ impl State {
     pub(crate) fn refusal(&self) -> Option<&'static Answer> {
         self.ruling.refused(self.policy.dry_run).map(answer)
     }
-}
-
-/// What was found of paths.
-static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
-
-/// What is asked for in this location.
-pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
-    ROUTES.with(|routes| routes.get(policy.engine, r.method(), r.uri()))
 }
 
 impl Drop for State {

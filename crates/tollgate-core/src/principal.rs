@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use crate::limits::{Key, Zone};
+use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
 
 /// How a principal authenticated. The names are part of the audit log's format.
@@ -39,6 +40,7 @@ pub struct Principal {
     pub(crate) tier: Option<Box<str>>,
     pub(crate) tenant: Option<Box<str>>,
     pub(crate) scopes: Option<Box<[Box<str>]>>,
+    pub(crate) said: Said,
     pub(crate) models: Option<Box<[Box<str>]>>,
     pub(crate) rate_limit: Option<NonZeroU32>,
     pub(crate) computed: Computed,
@@ -106,10 +108,17 @@ impl Principal {
         self.tenant.as_deref()
     }
 
-    /// The scopes that the credential is restricted to; `None`: not restricted.
+    /// The scopes that the credential names, those of other APIs included; `None`: none.
     #[must_use]
     pub fn scopes(&self) -> Option<&[Box<str>]> {
         self.scopes.as_deref()
+    }
+
+    /// What the credential may be used for, in a tier that says `tier`.
+    #[must_use]
+    #[inline]
+    pub fn granted(&self, tier: Option<Scopes>) -> Scopes {
+        granted(tier, self.said)
     }
 
     /// The model patterns that the credential is restricted to; `None`: not restricted.
@@ -178,6 +187,7 @@ mod tests {
             tier: None,
             tenant: None,
             scopes: None,
+            said: Said::Nothing,
             models: None,
             rate_limit: None,
             computed: Computed::default(),

@@ -41,7 +41,7 @@ pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
     once(&mut conf.settings.model, args, (name != "off").then(|| name.into()))
 }
 
-/// `tollgate_endpoints +METHOD:PATH | -[METHOD:]PATH ... | default`
+/// `tollgate_endpoints +METHOD:PATH[:SCOPE] | -[METHOD:]PATH ... | default`
 pub(super) fn endpoints(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let (_, given) = words(args);
     if given == ["default"] {

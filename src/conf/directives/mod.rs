@@ -57,7 +57,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("budget", OneOrMore, Tier, tier::limit),
     command!("default_price", OneOrMore, Tier, tier::default_price),
     command!("models", OneOrMore, Tier, tier::later),
-    command!("scopes", OneOrMore, Tier, tier::later),
+    command!("scopes", OneOrMore, Tier, tier::scopes),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),

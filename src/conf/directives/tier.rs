@@ -7,6 +7,7 @@ use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use nginx::conf::ConfContext;
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::scopes::{Scope, Scopes};
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
@@ -29,6 +30,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         limits: LimitSet::default(),
         models: Vec::new(),
         default_price: None,
+        scopes: None,
         place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None });
@@ -114,6 +116,27 @@ pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut
         error(format!("\"default_price\": {problem}")).of(&tier)
     })?;
     once(&mut draft.tier.default_price, args, price)
+}
+
+/// `scopes SCOPE...`
+pub(super) fn scopes(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let tier = format!("tollgate_tier {}", draft.tier.name);
+    if draft.model.is_some() {
+        return Err(
+            error("\"scopes\" belongs to the tier, and not to some of its models").of(&tier)
+        );
+    }
+    let (_, names) = words(args);
+    let mut scopes = Scopes::NONE;
+    for name in names {
+        let scope = Scope::from_name(name).ok_or_else(|| {
+            let (name, known) = (name.escape_debug(), Scope::names());
+            error(format!("unknown scope \"{name}\" in \"scopes\"; known are {known}")).of(&tier)
+        })?;
+        scopes = scopes.with(scope);
+    }
+    once(&mut draft.tier.scopes, args, scopes)
 }
 
 /// What other versions have.

@@ -99,7 +99,12 @@ causes! {
 
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
     OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
-    UnknownEndpoint EndpointDenied "unknown_endpoint" "tokens or money are counted, and the path is not known to \"tollgate_engine NAME\"";
+    OperatorsEndpoint EndpointDenied "operators_endpoint" "the path is for operators, and neither the tier nor the credential has the scope \"admin\"";
+    ForwardedElsewhere EndpointDenied "forwarded_elsewhere" "the variables of \"proxy_pass\" make another endpoint of the path than the one that was judged";
+    UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"";
+    NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
+
+    MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
 
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
 

@@ -15,6 +15,7 @@ use super::numeric_date;
 use super::object;
 use super::policy::Policy;
 use crate::clock::UnixMillis;
+use crate::permissions::scopes::{Said, Scopes};
 use crate::principal::{is_valid_name, AuthMethod, Computed, Principal};
 
 pub(crate) type Claims = Map<String, Value>;
@@ -141,6 +142,7 @@ fn principal(
         Some(claim) => find(claim, field),
         None => Ok(None),
     };
+    let scopes = read(find_scopes(&map.scopes(), claims)?, "scopes", scopes)?;
     Ok(Principal {
         auth,
         client: read(find(&map.client, "client")?, "client", |value| {
@@ -150,11 +152,36 @@ fn principal(
         key_id,
         tier: read(find(&map.tier, "tier")?, "tier", name)?,
         tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", name)?,
-        scopes: read(find(&map.scopes, "scopes")?, "scopes", scopes)?,
+        said: said(scopes.as_deref(), map.has_scopes_of_others()),
+        scopes,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
         computed: Computed::default(),
     })
+}
+
+/// The first of these claims that is there.
+fn find_scopes<'c>(
+    candidates: &[Claim],
+    claims: &'c Claims,
+) -> Result<Option<&'c Value>, TokenError> {
+    for claim in candidates {
+        let found = claim.find(claims).map_err(|_| TokenError::BadClaim("scopes"))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// What the scopes of a token mean. One without any at all is good for nothing; one that has none of ours
+/// says nothing of this API, where the claim is not known to be about it.
+fn said(names: Option<&[Box<str>]>, of_others: bool) -> Said {
+    let Some(names) = names else { return Said::Nothing };
+    match Scopes::among(names.iter().map(|name| &**name)) {
+        Scopes::NONE if of_others && !names.is_empty() => Said::Nothing,
+        scopes => Said::ByToken(scopes),
+    }
 }
 
 /// What `parse` makes of `value`, if it is there.
@@ -360,6 +387,30 @@ mod tests {
         for value in ["1", "null", "{}", "[1]", "[\"a\",null]", "\"a\\tb\"", "[\"\"]"] {
             let members = format!(r#""scope":{value}"#);
             assert_eq!(scopes(&members), Err(TokenError::BadClaim("scopes")), "{members}");
+        }
+    }
+
+    #[test]
+    fn scopes_of_others_restrict_only_where_the_claim_is_known_to_be_ours() {
+        let said = |claim: Option<&str>, members: &str| {
+            let mut policy = Policy::default();
+            claim.into_iter().for_each(|claim| policy.claims.set("scopes", claim).unwrap());
+            judged(&with(members), &policy).unwrap().0.said
+        };
+        let some = |names: &str| Said::ByToken(Scopes::among(names.split(' ')));
+        for (members, by_default, by_name) in [
+            ("", Said::Nothing, Said::Nothing),
+            (r#""scope":"openid profile""#, Said::Nothing, some("")),
+            (r#""scope":"openid chat""#, some("chat"), some("chat")),
+            (r#""scope":["chat","files"]"#, some("chat files"), some("chat files")),
+            (r#""scope":"""#, some(""), some("")),
+            (r#""scope":[]"#, some(""), some("")),
+            (r#""scp":"chat""#, some("chat"), Said::Nothing),
+            (r#""scp":["files"],"scope":"chat""#, some("chat"), some("chat")),
+            (r#""scp":["files"],"scope":"openid""#, Said::Nothing, some("")),
+        ] {
+            assert_eq!(said(None, members), by_default, "{members}");
+            assert_eq!(said(Some("scope"), members), by_name, "{members}");
         }
     }
 

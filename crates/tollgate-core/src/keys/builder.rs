@@ -49,7 +49,7 @@ impl Builder {
             Some(name) => self.tier(name)?,
         };
         let entry = Spot::end_of(&mut self.block)?;
-        if draft.models.is_some() || draft.scopes.is_some() {
+        if draft.models.is_some() {
             if self.header.restricted == 0 {
                 self.header.first_restricted = entry;
             }

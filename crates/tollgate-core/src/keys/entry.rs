@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::digest::Digest;
 use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
-use super::value::{as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_str, Rounding};
+use super::value::{
+    as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_scopes, as_str, Rounding,
+};
 use crate::clock::{UnixMillis, UnixSeconds};
 
 /// The members of one entry, duplicates included, in the order of the file.
@@ -129,7 +131,7 @@ impl Members<'_> {
             client,
             tier: self.optional("tier", as_name)?,
             models: self.optional("models", as_names)?,
-            scopes: self.optional("scopes", as_names)?,
+            scopes: self.optional("scopes", as_scopes)?,
             cidrs: self.optional("cidrs", as_cidrs)?,
             not_before,
             expires,

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::address::CidrError;
+use crate::permissions::scopes::Scope;
 use crate::principal::MAX_NAME_LEN;
 
 /// Why a keys file is refused.
@@ -77,6 +78,8 @@ pub enum Problem {
     InvalidCidr(usize, CidrError),
     /// An element of an array of names, from 0, that is not a name.
     InvalidElement(usize),
+    /// An element of `scopes`, from 0, that is no scope.
+    UnknownScope(usize),
     /// The entries at these two places, from 0, have the same `id`.
     DuplicateId([usize; 2]),
     /// Another entry has the same hash.
@@ -175,6 +178,11 @@ impl fmt::Display for Problem {
                 f,
                 "has an element [{position}] that is not a string of 1 to {MAX_NAME_LEN} bytes, \
                  without control characters, and without space at either end"
+            ),
+            Self::UnknownScope(position) => write!(
+                f,
+                "has an element [{position}] that is no scope: use some of {}",
+                Scope::names()
             ),
             Self::DuplicateId([first, second]) => write!(
                 f,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::digest::Digest;
 use super::key::ApiKey;
 use crate::clock::UnixMillis;
+use crate::permissions::scopes::{Said, Scopes};
 use crate::principal::{AuthMethod, Computed, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
@@ -76,7 +77,7 @@ pub(super) struct Header {
     pub(super) tiers: u32,
     /// Keys that name no tier.
     pub(super) without_tier: u32,
-    /// Keys with `models` or `scopes`, and the first of them.
+    /// Keys with `models`, and the first of them.
     pub(super) restricted: u32,
     pub(super) first_restricted: Spot,
     /// Entries that are not in force, as something is wrong with them.
@@ -219,6 +220,7 @@ impl<'b> Image<'b> {
                 key_id: Some(id.into()),
                 tier,
                 tenant: None,
+                said: said(scopes.as_deref()),
                 scopes,
                 models,
                 rate_limit: None,
@@ -262,6 +264,12 @@ impl<'b> Image<'b> {
         let (name, first) = (Spot(tier.u32()?), Spot(tier.u32()?));
         Some((self.read(name)?.name()?, first))
     }
+}
+
+/// What the `scopes` of an entry mean, whose names are known.
+fn said(scopes: Option<&[Box<str>]>) -> Said {
+    let among = |names: &[Box<str>]| Scopes::among(names.iter().map(|name| &**name));
+    scopes.map_or(Said::Nothing, |names| Said::ByKey(among(names)))
 }
 
 /// Takes one part after the other from the front.

@@ -37,9 +37,9 @@ use image::{Header, Image};
 /// The longest API key, in bytes. A longer one is refused without being hashed.
 pub const MAX_KEY_LEN: usize = 4096;
 
-/// What whoever sets, changes or sees `models` or `scopes` of a key has to know.
+/// What whoever sets, changes or sees `models` of a key has to know.
 pub const NOT_ENFORCED: &str =
-    "\"models\" and \"scopes\" of keys are kept, but not enforced by this version: such a key may use all";
+    "\"models\" of keys are kept, but not enforced by this version: such a key may use all";
 
 /// The most faults that [`faults`] tells.
 const MAX_FAULTS: usize = 1000;
@@ -164,7 +164,7 @@ impl KeySet {
         usize::try_from(self.header.without_tier).unwrap_or(usize::MAX)
     }
 
-    /// The number of keys with `models` or `scopes`, and the `id` of the first: restrictions that are
+    /// The number of keys with `models`, and the `id` of the first: restrictions that are
     /// recorded in the principal, but that nothing enforces yet. `None`: there are none.
     #[must_use]
     pub fn restricted(&self) -> Option<(usize, &str)> {

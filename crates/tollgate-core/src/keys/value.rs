@@ -7,6 +7,7 @@ use super::error::Problem;
 use super::field::Field;
 use crate::address::Cidr;
 use crate::clock::UnixMillis;
+use crate::permissions::scopes::Scope;
 use crate::principal::is_valid_name;
 use crate::rfc3339;
 
@@ -39,6 +40,14 @@ pub(super) fn as_names<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem
             name.ok_or(Problem::InvalidElement(position))
         })
         .collect()
+}
+
+pub(super) fn as_scopes<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
+    let names = as_names(value)?;
+    match names.iter().position(|name| Scope::from_name(name).is_none()) {
+        Some(position) => Err(Problem::UnknownScope(position)),
+        None => Ok(names),
+    }
 }
 
 pub(super) fn as_cidrs<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
