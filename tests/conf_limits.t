@@ -163,7 +163,8 @@ my @tier = (
 		'tokens 1k/m; model a { tokens 2k/m; }'],
 
 	['models a*;', ['"tollgate_tier x": "models" is not supported by this version', 'leave it out'], NOTHING],
-	['scopes chat;', ['"tollgate_tier x": "scopes" is not supported by this version', 'leave it out'], NOTHING],
+	['scopes chats;', ['"tollgate_tier x": unknown scope "chats" in "scopes"', 'known are chat,'],
+		'scopes chat admin;'],
 	['request 1r/m;', ['unknown directive "request"'], NOTHING],
 	['tollgate on;', ['"tollgate" directive is not allowed here'], NOTHING],
 	['include included.conf;', ['"include" directive is not allowed here'], NOTHING],

@@ -27,5 +27,5 @@ mod survey;
 mod text;
 mod warnings;
 
-pub(crate) use location::LocConf;
+pub(crate) use location::{LocConf, Proxied};
 pub(crate) use main::MainConf;

@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tollgate_core::decision::Decision;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::forwarding::{evaluated, Known, Upstream};
 use tollgate_core::llm::engines::{Route, RouteMemo};
-use tollgate_core::permissions::endpoints::{judge, Asked};
+use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
+use tollgate_core::llm::Endpoint;
 use tollgate_core::permissions::scopes::Scopes;
+use tollgate_core::ruling::{By, Ruling};
 
 use crate::conf::policy::Policy;
+use crate::conf::Proxied;
 use crate::per_worker::PerWorker;
 use crate::request::access::conclude;
 use crate::request::state::State;
@@ -50,8 +52,18 @@ impl<'r> Path<'r> {
 /// The path that the engine gets from this location. `None` when nginx has no memory.
 #[inline]
 pub(crate) fn path<'r>(r: Request<'r>) -> Option<Path<'r>> {
-    let upstream = r.loc_conf().upstream().map_or(&Upstream::AsSent, |proxied| &proxied.upstream);
-    Path::new(r, upstream.path(&known(r)), upstream.literal(r.location_name()))
+    let name = r.location_name();
+    match r.loc_conf().upstream() {
+        Some(Proxied { upstream, .. }) => {
+            Path::new(r, upstream.path(&known(r)), upstream.literal(name))
+        }
+        // `grpc_pass`, say.
+        None if r.has_content_handler() => {
+            Path::new(r, Upstream::AsSent.path(&known(r)), Upstream::AsSent.literal(name))
+        }
+        // Nothing is forwarded, and where a redirect leads, it is judged again.
+        None => Path::new(r, Cow::Borrowed(r.uri()), name),
+    }
 }
 
 fn known<'r>(r: Request<'r>) -> Known<'r> {
@@ -65,14 +77,34 @@ fn known<'r>(r: Request<'r>) -> Known<'r> {
     }
 }
 
-/// Whether the client may have it. `is_read`: its tokens are.
+/// Whether the client may have it, as far as that can be known by now. `is_read`: its tokens are.
 pub(crate) fn check(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
     (path, route, is_read): (&[u8], &Route, bool),
 ) -> Result<(), Detail> {
-    let state = state.borrow();
+    let verdict = judge_path(r, &state.borrow(), policy, (path, route, is_read));
+    match verdict {
+        Err(detail) if detail.cause() == Cause::UnknownEndpoint && has_variables(r) => {
+            state.borrow_mut().awaits_path = true;
+            Ok(())
+        }
+        verdict => verdict,
+    }
+}
+
+/// Whether variables say what is forwarded from here.
+fn has_variables(r: Request<'_>) -> bool {
+    r.loc_conf().upstream().is_some_and(|proxied| proxied.expression.is_some())
+}
+
+fn judge_path(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, route, is_read): (&[u8], &Route, bool),
+) -> Result<(), Detail> {
     let tier = state.tier.as_deref();
     let granted = match &state.principal {
         Some(principal) => principal.granted(tier.and_then(|tier| tier.scopes)),
@@ -90,13 +122,20 @@ pub(crate) fn check_here(
     policy: &Rc<Policy>,
 ) -> Option<Result<(), Detail>> {
     let (judged, endpoint) = {
-        let state = state.borrow();
-        (r.kept(state.judged_path), state.endpoint())
+        let mut state = state.borrow_mut();
+        let is_judged = !std::mem::take(&mut state.awaits_path);
+        (is_judged.then(|| r.kept(state.judged_path)), state.endpoint())
     };
     let Some(path) = path(r) else { return Some(Err(Cause::OutOfMemory.into())) };
-    // A file is the operator's, and no endpoint: a page for an error of the engine, say.
-    if judged == path.bytes || r.serves_file() {
+    if judged == Some(path.bytes) && policy.endpoints.is_empty() {
         return Some(Ok(()));
+    }
+    // A file is the operator's, and no endpoint: a page for an error of the engine, say.
+    if r.serves_file() {
+        return Some(match is_closed(&policy.endpoints, r.method(), r.uri()) {
+            true => Err(Cause::ClosedEndpoint.into()),
+            false => Ok(()),
+        });
     }
     let route = path.route(r, policy);
     let here = route.form.filter(|_| policy.is_metered);
@@ -110,40 +149,49 @@ pub(crate) fn check_here(
 }
 
 /// PRECONTENT: variables of `proxy_pass` are known by now, and nginx is about to forward what they say. If
-/// that is not what was judged, it has to be open as well, and read as the same.
+/// that is not what was judged, it has to be open as well, and read as the same. `None`: it may go on.
 pub(crate) fn check_evaluated(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
 ) -> Option<Verdict> {
-    let proxied = r.loc_conf().upstream()?;
-    // nginx refuses itself what it can't evaluate.
-    let url = proxied.expression.as_ref()?.evaluate(r)?;
-    let judged = {
+    let (judged, endpoint, awaits_path) = {
         let state = state.borrow();
-        (state.ruling.decision() == Some(Decision::Allow)).then_some(())?;
-        let judged = r.kept(state.judged_path);
-        // It was another module that let it in, and nothing is known of it.
-        (!judged.is_empty()).then_some((judged, state.endpoint()))?
+        // Nothing is known of what another module let in.
+        (state.ruling == Ruling::Admitted(By::Us)).then_some(())?;
+        (r.kept(state.judged_path), state.endpoint(), state.awaits_path)
     };
-    let literal = proxied.upstream.literal(b"");
-    let Some(path) = Path::new(r, evaluated(url, &known(r)), literal) else {
-        return Some(conclude(r, state, Err(Cause::OutOfMemory.into())));
-    };
-    if path.bytes == judged.0 {
+    if !awaits_path && !has_variables(r) {
         return None;
     }
-    let route = path.route(r, policy);
-    let is_read = route.form.is_some() && policy.is_metered;
-    let verdict = match route.ambiguity(path.bytes, path.bytes, path.bytes) {
-        Some(cause) => Err(cause.into()),
-        None if policy.is_metered && route.form != judged.1 => {
-            Err(Cause::ForwardedElsewhere.into())
-        }
-        None => check(r, state, policy, (path.bytes, &route, is_read)),
+    let verdict = match evaluated_path(r) {
+        Some(path) if path.bytes == judged && !awaits_path => return None,
+        Some(path) => judge_evaluated(r, &state.borrow(), policy, (path, endpoint)),
+        None => Err(Cause::VariableFailed.into()),
     };
-    match verdict {
-        Ok(()) => None,
-        Err(detail) => Some(conclude(r, state, Err(detail.into()))),
+    verdict.err().map(|detail| conclude(r, state, Err(detail.into())))
+}
+
+/// `None` when nginx can't evaluate it, or has no memory.
+fn evaluated_path(r: Request<'_>) -> Option<Path<'_>> {
+    let proxied = r.loc_conf().upstream()?;
+    let url = proxied.expression.as_ref()?.evaluate(r)?;
+    Path::new(r, evaluated(url, &known(r)), proxied.upstream.literal(b""))
+}
+
+fn judge_evaluated(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, endpoint): (Path<'_>, Option<Endpoint>),
+) -> Result<(), Detail> {
+    let route = path.route(r, policy);
+    if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {
+        return Err(cause.into());
     }
+    if policy.is_metered && route.form != endpoint {
+        return Err(Cause::ForwardedElsewhere.into());
+    }
+    let is_read = route.form.is_some() && policy.is_metered;
+    judge_path(r, state, policy, (path.bytes, &route, is_read))
 }

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) route: Option<Route>,
     /// The path that it was judged by last: the one that the engine gets.
     pub(crate) judged_path: Kept,
+    /// No endpoint is known by it, and variables of `proxy_pass` may make one of it.
+    pub(crate) awaits_path: bool,
     pub(crate) step: Step,
     /// What was counted as a wrong credential when it had a provider asked about it.
     pub(crate) suspicion: Option<Rc<Counted>>,
@@ -184,6 +186,7 @@ impl State {
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
+            awaits_path: false,
             route: None,
             step: Step::Credential,
             suspicion: None,
@@ -206,6 +209,7 @@ impl State {
         self.policy = Rc::clone(policy);
         self.route = Some(path.route(r, policy));
         self.judged_path = r.keep(path.bytes);
+        self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
         self.wait_nanos = 0;

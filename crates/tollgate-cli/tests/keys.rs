@@ -362,10 +362,31 @@ fn completions_know_the_commands() {
 }
 
 #[test]
+fn scopes_are_those_that_there_are() {
+    let keys = Keys::new();
+    let create = |scopes| keys.run(&["create", "--client", "a", "--scopes", scopes]);
+    assert_eq!(create("chat,admin").status, 0);
+    for wrong in ["chats", "Chat", "chat,all", "openid"] {
+        let refused = create(wrong);
+        assert!(refused.err.contains("no scope; known are chat, completions"), "{}", refused.err);
+    }
+    std::fs::write(
+        &keys.path,
+        r#"{"version": 1, "keys": [{"id": "k", "client": "a", "scopes": ["chat", "chats"],
+            "hash": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}]}"#,
+    )
+    .unwrap();
+    let check = tollgate(["check", keys.path.to_str().unwrap()]);
+    let told = format!("{}{}", check.out, check.err);
+    assert_ne!(check.status, 0);
+    assert!(told.contains("key \"k\": field \"scopes\" has an element [1] that is no scope"), "{told}");
+}
+
+#[test]
 fn restrictions_that_are_not_enforced_are_told_wherever_they_are_set_or_shown() {
     let told = |run: &Run| run.err.matches(tollgate_core::keys::NOT_ENFORCED).count();
     let keys = Keys::new();
-    for (id, more) in [("m", ["--models", "llama-*"]), ("s", ["--scopes", "chat"])] {
+    for (id, more) in [("m", ["--models", "llama-*"]), ("s", ["--models", "a"])] {
         let create = keys.run(&[&["create", "--client", "a", "--id", id], &more[..]].concat());
         assert_eq!((create.status, told(&create)), (0, 1), "{}", create.err);
         let key = create.out.trim_end();

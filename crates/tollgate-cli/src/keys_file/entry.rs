@@ -57,9 +57,9 @@ pub(crate) fn new_id() -> Result<String, Failure> {
 }
 
 impl Entry {
-    /// It has `models` or `scopes`.
+    /// It has `models`.
     pub(crate) fn is_restricted(&self) -> bool {
-        self.models.is_some() || self.scopes.is_some()
+        self.models.is_some()
     }
 }
 

@@ -61,8 +61,7 @@ fn judge_exceptions(
     granted: Scopes,
 ) -> Option<Result<(), Detail>> {
     let Asked { method, path, uri, .. } = asked;
-    let is_closed = |path| exception::closes(exceptions, method, path);
-    if is_closed(path) || (uri != path && is_closed(uri)) {
+    if is_closed(exceptions, method, path) || (uri != path && is_closed(exceptions, method, uri)) {
         return Some(Err(Cause::ClosedEndpoint.into()));
     }
     let of_table = match asked.route.standing {
@@ -77,6 +76,12 @@ fn judge_exceptions(
         }
     }
     denied.map(|scope| Err(missing(scope)))
+}
+
+/// Whether `tollgate_endpoints` closes this path.
+#[must_use]
+pub fn is_closed(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
+    !exceptions.is_empty() && exception::closes(exceptions, method, path)
 }
 
 fn missing(scope: Scope) -> Detail {

@@ -59,7 +59,11 @@ fn errors_of_an_entry_name_it_and_the_field() {
         (json!({"scopes": []}), "key \"k_1\": field \"scopes\" is an empty array"),
         (json!({"cidrs": []}), "key \"k_1\": field \"cidrs\" is an empty array"),
         (json!({"scopes": "chat"}), "key \"k_1\": field \"scopes\" must be an array of strings"),
-        (json!({"scopes": ["a", ""]}), "key \"k_1\": field \"scopes\" has an element [1] that"),
+        (json!({"scopes": ["chat", ""]}), "key \"k_1\": field \"scopes\" has an element [1] that"),
+        (
+            json!({"scopes": ["chat", "Chat"]}),
+            "key \"k_1\": field \"scopes\" has an element [1] that is no scope: use some of chat, completions",
+        ),
         (json!({"models": [["a"]]}), "key \"k_1\": field \"models\" has an element [0] that"),
         (json!({"cidrs": [4]}), "key \"k_1\": field \"cidrs\" must be an array of strings"),
         (

@@ -197,7 +197,7 @@ fn the_shell_can_check_tiers_and_warn_about_restrictions() {
     assert_eq!(set.len(), 3);
     assert_eq!(set.tiers().collect::<Vec<_>>(), [("pro", "a")]);
     assert_eq!(set.without_tier(), 2);
-    assert_eq!(set.restricted(), Some((2, "b")));
+    assert_eq!(set.restricted(), Some((1, "b")));
 }
 
 proptest! {

@@ -129,9 +129,9 @@ pub fn opening<'e>(
     method: &'e [u8],
     path: &'e [u8],
 ) -> impl Iterator<Item = Option<Scope>> + 'e {
-    let path = std::str::from_utf8(path).ok();
+    let path = String::from_utf8_lossy(path);
     let is_open = move |one: &&Exception| {
-        one.opens && one.is_for(method) && path.is_some_and(|path| one.path.matches(path))
+        one.opens && one.is_for(method) && one.path.matches(&path)
     };
     exceptions.iter().filter(is_open).map(|one| one.scope)
 }
@@ -196,6 +196,7 @@ mod tests {
             assert!(!opens(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");
         }
         assert!(!opens(&list, b"PUT", b"/x\xff"));
+        assert!(opens(&list, b"POST", b"/v1/audio/\xff"));
         assert!(!closes(&list, b"PUT", b"/x"));
     }
 

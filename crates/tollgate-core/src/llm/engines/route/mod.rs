@@ -192,7 +192,7 @@ fn is_end(path: &[u8], end: &[u8]) -> bool {
         && path.get(start..).is_some_and(|last| last.eq_ignore_ascii_case(end))
 }
 
-/// Whether `path` is the one of a row, to the letter; `{...}` stands for any segment but an empty one,
+/// Whether `path` is the one of a row, to the letter; `{...}` stands for any segment that can be a name,
 /// `{...:path}` for all that are left.
 fn is_exactly(path: &[u8], row: &str) -> bool {
     let mut segments = path.split(|&byte| byte == b'/');
@@ -201,9 +201,9 @@ fn is_exactly(path: &[u8], row: &str) -> bool {
         match (segments.next(), expected.next()) {
             (None, None) => return true,
             (Some(segment), Some(expected)) => {
-                let is_any = expected.starts_with(b"{") && !segment.is_empty();
+                let is_any = expected.starts_with(b"{") && is_name(segment);
                 if is_any && expected.ends_with(b":path}") {
-                    return segments.all(|segment| !segment.is_empty());
+                    return segments.all(is_name);
                 }
                 if !is_any && segment != expected {
                     return false;
@@ -212,6 +212,12 @@ fn is_exactly(path: &[u8], row: &str) -> bool {
             _ => return false,
         }
     }
+}
+
+/// Whether a segment can be anybody's id or name. What was an encoded `?` or `#` ends the path for whoever is
+/// sent it decoded.
+fn is_name(segment: &[u8]) -> bool {
+    !segment.is_empty() && up_to_query(segment).is_none()
 }
 
 /// The form in which a request by `method` for `path` is read (see [`Engine::read`]), and how a refusal

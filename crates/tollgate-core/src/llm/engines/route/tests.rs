@@ -126,6 +126,8 @@ fn what_is_for_clients_is_known_to_the_letter() {
         (Engine::OpenAi, "GET", "/v1/models/"),
         (Engine::OpenAi, "GET", "/v1/models/a//b"),
         (Engine::Vllm, "GET", "/v1/models?x"),
+        (Engine::Vllm, "GET", "/v1/responses/resp_1?x"),
+        (Engine::OpenAi, "GET", "/v1/models/a/b#x"),
         (Engine::Vllm, "GET", "/whatever"),
         (Engine::Vllm, "GET", "/metrics/v1/models"),
         (Engine::Vllm, "POST", "/metrics/v1/chat/completions"),
