@@ -33,7 +33,7 @@ use nginx::{Header, Kept, Module, Types, Verdict};
 
 use conf::{LocConf, MainConf};
 use request::state::State;
-use request::{access, answer, audit, id, identity, meter, settlement, variables};
+use request::{access, answer, audit, browser, id, identity, meter, settlement, variables};
 use types::{Command, Request, Server, Tollgate};
 use worker::{status, upkeep, watch};
 
@@ -119,7 +119,7 @@ impl Module for Tollgate {
     fn preaccess(r: Request<'_>) -> Verdict {
         settlement::before_post_action(r);
         identity::silence(r);
-        Verdict::Declined
+        browser::preflight(r).unwrap_or(Verdict::Declined)
     }
 
     fn access(r: Request<'_>) -> Verdict {

@@ -78,6 +78,13 @@ my @tier = (
 	['tokens 1k/m queue=3;', ['invalid parameter "queue=3" of "tokens"', '"burst=N"'], NOTHING],
 	['tokens 1k/m; tokens 2k/m;', ['"tokens" is given twice', '"/m"', 'keep one'],
 		'tokens 1k/s; tokens 2k/m; tokens 3k/h; tokens 4k/d;'],
+	['tokens 1k/m cached=charged;', ['invalid value "charged" of "cached=" of "tokens"', '"free"'],
+		'tokens 1k/m cached=free burst=2k; input_tokens 1k/m burst=2k cached=free;'],
+	['tokens 1k/m cached=free cached=free;', ['invalid parameter "cached=free" of "tokens"', 'each once'], NOTHING],
+	['output_tokens 1k/m cached=free;', ['"cached=free" of "output_tokens" has no effect',
+		'belongs to "tokens" or "input_tokens"'], 'model a { tokens 1k/m cached=free; }'],
+	['requests 1r/m cached=free;', ['"cached=free" of "requests" has no effect'], NOTHING],
+	['concurrency 1 cached=free;', ['invalid parameter "cached=free" of "concurrency"'], NOTHING],
 	['input_tokens 1k;', ['invalid rate "1k" of "input_tokens"', $tokens_form], 'input_tokens 1k/m;'],
 	['output_tokens 1k/w;', ['invalid rate "1k/w" of "output_tokens"', $tokens_form],
 		'tokens 2k/m; input_tokens 1k/m; output_tokens 1k/m;'],
@@ -125,6 +132,8 @@ my @tier = (
 		'default_price input=1 output=0;'],
 	['default_price input=1 output=2 cached_input=3;', ['"cached_input=" is more than "input="'],
 		'default_price input=1 output=2 cached_input=1;'],
+	['default_price input=1 output=2 above=200k output=3;', ['"tollgate_tier x": "default_price"',
+		'"input=" is missing'], 'default_price input=1 output=2 above=200k input=2 output=3;'],
 	["$price $price", ['"default_price" directive is duplicate'], NOTHING],
 
 	['model a { }', ['"tollgate_tier x": "model a" limits nothing', 'tokens 20k/m;'], 'model a { tokens 20k/m; }'],
@@ -234,6 +243,10 @@ my @http = (
 	['tollgate_limit x key=a concurrency=8 burst=3;', ['invalid parameter "burst=3" of "concurrency"'],
 		NOTHING],
 	['tollgate_limit x key=a concurrency=0;', ['invalid number "0" of "concurrency"'], NOTHING],
+	['tollgate_limit x key=a cached=free tokens=1k/m;', ['"cached=" belongs behind'], NOTHING],
+	['tollgate_limit x key=a tokens=1k/m cached=no;', ['invalid value "no" of "cached="'], NOTHING],
+	['tollgate_limit x key=a auth_failures=1r/m cached=free;', ['"cached=free" of "auth_failures" has no effect'],
+		NOTHING],
 	['tollgate_limit x key=a budget=20/week;', ['invalid amount "20/week" of "budget"'], NOTHING],
 	['tollgate_limit x key=a model=a;', ['invalid parameter "model=a" of "tollgate_limit"', '"tokens="'],
 		NOTHING],
@@ -270,6 +283,25 @@ my @http = (
 	['tollgate_price a input=1 output=2 cached=1;', ['invalid parameter "cached=1"', 'cached_input='],
 		'tollgate_price a input=1 output=2 cached_input=1;'],
 	['tollgate_price a input=1 output=2 cached_input=2;', ['"cached_input=" is more than "input="'], NOTHING],
+	['tollgate_price a input=1 output=2 above=200K input=2 output=3;', ['"tollgate_price a"',
+		'invalid value "200K" of "above="', '200k or 128000'],
+		'tollgate_price a input=1 output=2 above=32k input=2 output=3 above=128000 input=4 output=3 above=1m '
+			. 'input=5 output=5;'],
+	['tollgate_price a input=1 output=2 above=200k input=2;', ['"output=" is missing'], NOTHING],
+	['tollgate_price a above=200k input=1 output=2;', ['"input=" is missing'], NOTHING],
+	['tollgate_price a input=1 output=2 input=2 output=3 above=200k;', ['"input=" is there twice',
+		'put "above=TOKENS" before'], NOTHING],
+	['tollgate_price a input=1 output=2 above=200k input=2 output=3 above=128k input=3 output=4;',
+		['"above=" with 128000 tokens', 'put the shorter input first'], NOTHING],
+	['tollgate_price a input=1 output=2 cached_input=0.1 above=200k input=2 output=3;',
+		['"cached_input=" is given for shorter or for longer inputs', 'on both sides, or on none'],
+		'tollgate_price a input=1 output=2 cached_input=0.1 above=200k input=2 output=3 cached_input=0.2;'],
+	['tollgate_price a input=1 output=2 above=200k input=2 output=1;', ['"output=" is less behind "above="',
+		'as much, or more'], 'tollgate_price a input=1 output=2 above=200k input=1 output=2;'],
+	['tollgate_price a input=1 output=2 cache_write_1h=2;', ['"cache_write_1h=" needs "cache_write="'],
+		'tollgate_price a input=1 output=2 cache_write=1.25 cache_write_1h=2;'],
+	['tollgate_price a input=1 output=2 cache_write=3 cache_write_1h=2;', ['exchange them'],
+		'tollgate_price a input=1 output=2 cache_write=0.5;'],
 	['tollgate_price a* input=1 output=2; tollgate_price ab input=1 output=2;',
 		['"tollgate_price ab"', 'never reached', '"a*"', 'put the narrower pattern first'],
 		'tollgate_price ab input=1 output=2; tollgate_price a* input=1 output=2;'],
@@ -278,6 +310,29 @@ for (@http) {
 	my ($wrong, $message, $right) = @$_;
 	push @refused, ["http, '$wrong'", $message, in_http("$wrong # !")];
 	push @accepted, ["http, '$right'", in_http($right)] if defined $right;
+}
+
+# Other names of models.
+for (
+	['tollgate_model_alias a;', ['takes an alias and the name of a model', '"off"'], 'tollgate_model_alias off;'],
+	['tollgate_model_alias a a;', ['"tollgate_model_alias a"', 'the name of its model'], 'tollgate_model_alias a b;'],
+	["tollgate_model_alias a b;\ntollgate_model_alias a c;", ['the alias is there already, for "b"', 'keep one'],
+		"tollgate_model_alias a c;\ntollgate_model_alias b c;"],
+	["tollgate_model_alias a b;\ntollgate_model_alias c a;", ['"a" is an alias itself', 'name "b" in its place'], NOTHING],
+	["tollgate_model_alias a b;\ntollgate_model_alias b c;", ['the model of the alias "a"', 'another name'], NOTHING],
+	["tollgate_model_alias a b;\ntollgate_model_alias b a;", ['"a" is an alias itself'], NOTHING],
+	['tollgate_model_alias a* b;', ['"tollgate_model_alias a*"', 'invalid name "a*"', 'patterns'], NOTHING],
+	['tollgate_model_alias a $b;', ['invalid name "$b"', 'without variables'], NOTHING],
+	['tollgate_model_alias "" b;', ['invalid name ""'], NOTHING],
+	['tollgate_model_alias off b;', ['invalid name "off"'], NOTHING],
+	["tollgate_model_alias a b;\ntollgate_model_alias off;", ['"tollgate_model_alias" directive is duplicate'], NOTHING],
+	["tollgate_model_alias off;\ntollgate_model_alias a b;", ['is off here already', 'leave "off" out'], NOTHING],
+	["tollgate_model m;\ntollgate_model_alias a b;", ['has no effect with "tollgate_model m"', 'tollgate_model off;'],
+		"tollgate_model m;\ntollgate_model_alias off;"],
+) {
+	my ($wrong, $message, $right) = @$_;
+	push @refused, ["location, '$wrong'", $message, location => "$usual{location}\n$wrong # !"];
+	push @accepted, ["location, '$right'", location => "$usual{location}\n$right"] if defined $right;
 }
 
 # Budgets that a rule, or a tier, has prices for.
@@ -323,6 +378,9 @@ push @accepted, (
 	['models where bodies are read for the tokens', http => "$usual{http}\n"
 		. 'tollgate_limit x key=$tollgate_model tokens=1k/m;',
 		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply x;"],
+	['cached input, where one engine tells of it', http => "$usual{http}\ntollgate_tier x { tokens 1k/m cached=free; }",
+		location => "$usual{location}\ntollgate_engine ollama;",
+		server => "location /vllm {\ntollgate on;\ntollgate_api_keys keys.json;\ntollgate_engine vllm;\n}"],
 	['a rule by model', http => "$usual{http}\n" . 'tollgate_limit x key=$tollgate_model tokens=1m/m;',
 		location => "$usual{location}\ntollgate_apply x;"],
 );
@@ -346,6 +404,12 @@ push @refused, (
 		http => "$usual{http}\ntollgate_limit x key=\$tollgate_nothing requests=1r/s;"],
 );
 push @warned, (
+	['cached input, and engines that tell of none', ['"cached=free" of "tollgate_tier x" has no effect', 'leave it out'],
+		http => "$usual{http}\ntollgate_tier x { # !\ntokens 1k/m cached=free; }",
+		location => "$usual{location}\ntollgate_engine ollama;"],
+	['cached input of a rule, and such engines', ['"cached=free" of "tollgate_limit lim" has no effect'],
+		http => "$usual{http}\ntollgate_limit lim key=a tokens=1k/m cached=free; # !",
+		location => "$usual{location}\ntollgate_apply lim;\ntollgate_engine tgi;"],
 	['a limit that is not applied', ['tollgate_limit "lim"', '"tollgate_apply lim"'],
 		http => "$usual{http}\ntollgate_limit lim key=a tokens=1k/m; # !"],
 	['a key without its dollar', ['"key=binary_remote_addr"', '"lim" (tollgate_limit)', 'a constant',

@@ -57,6 +57,8 @@ my @rows = (
 	['the engine answers 500', $chat, { %bounded }, 'X-Mock-Status: 500'],
 	['embeddings of two texts', '/v1/embeddings', { model => 'llama-e', input => ['one two', 'three four'] }],
 	['Anthropic\'s messages, a stream', '/v1/messages', { %bounded, stream => \1 }, 'X-Mock-Tokens: 20'],
+	['2 of its input written to the cache for an hour', '/v1/messages', { %bounded, model => 'claude-3' },
+		'X-Mock-Tokens: 20', 'X-Mock-Cache-Write-Tokens: 2', 'X-Mock-Cache-Write-1h-Tokens: 2'],
 	['Ollama\'s chat, a stream', '/api/chat', { model => 'llama-3.1-8b', @messages,
 		options => { num_predict => 50 } }, 'X-Mock-Tokens: 20'],
 	['TGI\'s `/generate`, without details', '/generate', { inputs => 'one two three four',
@@ -72,7 +74,7 @@ my %charged;
 
 $t->write_file('keys.json', keys_file(
 	map({ { key => "key-$_", client => "client-$_", tier => 'demo' } } 0 .. $#rows),
-	map({ { key => "key-$_", client => "client-$_", tier => $_ } } qw/small daily/),
+	map({ { key => "key-$_", client => "client-$_", tier => $_ } } qw/small daily cheap/),
 ));
 
 $conf =~ s/^load_module .*\n//m;
@@ -80,7 +82,7 @@ $conf =~ s/^http \{\n/http {\n    %%TEST_GLOBALS_HTTP%%\n/m or die "no http bloc
 $t->write_file_expand('nginx.conf', "%%TEST_GLOBALS%%\ndaemon off;\n$conf");
 
 start_engine($t, 8000);
-$t->run()->plan(@rows + 13);
+$t->run()->plan(@rows + 17);
 
 ###############################################################################
 
@@ -131,6 +133,16 @@ is((audit_lines($t, 'audit.log', ++$sent))[-1]{remaining}, 0.0003994, 'what is l
 
 $r = post($chat, 'key-daily', { %bounded, model => 'qwen' });
 is(status($r), 403, 'a model without a price');
+$sent++;
+
+$r = post($chat, 'key-cheap', { %bounded }, 'X-Mock-Tokens: 20', 'X-Mock-Cached-Tokens: 3');
+is(header($r, 'x-ratelimit-remaining-tokens'), 9936, 'cached input is reserved');
+my $line = (audit_lines($t, 'audit.log', ++$sent))[-1];
+is("$line->{input_tokens} $line->{cached_tokens} $line->{output_tokens}", '4 3 20', 'and logged');
+$r = post($chat, 'key-cheap', { %bounded }, 'X-Mock-Status: 500');
+is(header($r, 'x-ratelimit-remaining-tokens'), 10_000 - 21 - 64, 'but not charged where it is free');
+
+is((audit_lines($t, 'audit.log', ++$sent))[-1]{status}, 500, 'the last one');
 
 ###############################################################################
 

@@ -32,7 +32,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(87);
+	->has_daemon('openssl')->has_daemon('curl')->plan(94);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -180,6 +180,27 @@ $t->stop();
 
 ###############################################################################
 
+# multi-model.conf: engines by the model; tests/multi_model.t has what becomes of it when one is down
+
+start($t, 'multi-model.conf');
+
+like(curl_post('chat-default', bearer(ACME)), qr/^HTTP\/2 200 .*x-ratelimit-limit-tokens: 20000\r/s,
+	'multi-model: an alias');
+like(curl_post('llama-3.1-70b', bearer(ZENITH)), qr/^HTTP\/2 200 .*x-ratelimit-limit-tokens: 50000\r/s,
+	'multi-model: a model with its own limit');
+like(curl_post('gpt-5', bearer(ZENITH)), qr/^HTTP\/2 403 /, 'multi-model: a model without a price');
+like(curl('/v1/chat/completions', bearer(ACME), \'{"model": "chat-default", "messages": []}'),
+	qr/^\{"model": "llama-3.1-8b", "messages": \[\]\}$/m, 'multi-model: the engine knows it by its name');
+like(curl('/metrics', bearer(ACME)), qr/^HTTP\/2 404 /, 'multi-model: no metrics of the engines');
+like(curl('/v1/models'), qr/^HTTP\/2 401 /, 'multi-model: no key');
+
+$t->stop();
+like($t->read_file('tollgate-audit.log'),
+	qr/"model":"llama-3.1-8b","alias":"chat-default",.*"input_tokens":7,"output_tokens":9,.*"cost":0.00000285,/,
+	'multi-model: the log, and the price of its model');
+
+###############################################################################
+
 # migrate-from-map.conf: the second server does as the first
 
 start($t, 'migrate-from-map.conf');
@@ -317,7 +338,7 @@ sub start_text {
 	$conf =~ s/^ *listen \[::\].*\n//mg;
 	$conf =~ s/listen 80;/listen 127.0.0.1:8080;/;
 	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /g;
-	$conf =~ s/10\.0\.0\.1[12]:8000/127.0.0.1:8000/g;
+	$conf =~ s/10\.0\.0\.1[123]:800[012]/127.0.0.1:8000/g;
 	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx|/var/cache/nginx|/etc/ssl/certs)/}{$d/}g;
 	$conf =~ s{resolver +127\.0\.0\.53 }{resolver 127.0.0.1:%%PORT_8981_UDP%% };
 	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;

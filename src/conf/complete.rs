@@ -36,6 +36,8 @@ impl MainConf {
         let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers);
+        survey::tell_cached(&mut warnings, self, servers);
+        survey::tell_of_browsers(&mut warnings, servers, &text);
         for early in early::find(&text) {
             warnings.warn("$tollgate_...", early.to_string());
         }

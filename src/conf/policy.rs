@@ -18,13 +18,16 @@ use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::{LogFile, Title};
+use tollgate_core::cors::Cors;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
-use tollgate_core::llm::{self, Engine};
+use tollgate_core::llm::{self, Aliases, Engine};
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
+use tollgate_core::principal::Principal;
 use tollgate_core::ratelimit_headers::{Style, Styles};
+use tollgate_core::websocket_key;
 
 /// `tollgate_max_body`, unless it is given.
 const DEFAULT_MAX_BODY: u64 = 8 << 20;
@@ -50,6 +53,8 @@ pub(crate) struct Policy {
     pub(crate) engine: Engine,
     /// What every request is for, whatever it says.
     pub(crate) model: Option<Box<str>>,
+    /// Other names of models, as clients may call them.
+    pub(crate) aliases: Aliases,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
@@ -73,6 +78,13 @@ pub(crate) struct Policy {
     pub(crate) audit_log: Option<Rc<LogFile>>,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) upgrade: Upgrade,
+    /// Which pages may read answers.
+    pub(crate) cors: Option<Cors>,
+    pub(crate) security_headers: bool,
+    /// Keys may be in `Sec-WebSocket-Protocol`.
+    pub(crate) takes_subprotocols: bool,
+    /// Any of these three.
+    pub(crate) is_for_browsers: bool,
 }
 
 /// `tollgate_estimate`
@@ -154,14 +166,21 @@ impl Policy {
             )));
         }
         check_prices(main, &limits)?;
-        let is_metered = !anonymous || limits.iter().any(|rule| rule.limits.is_metered());
+        let aliases = aliases(settings)?;
+        let is_metered =
+            !anonymous || !aliases.is_empty() || limits.iter().any(|rule| rule.limits.is_metered());
+        let credential_headers = credential_headers(settings, &auth);
+        let takes_subprotocols =
+            credential_headers.iter().any(|(_, source)| *source == Source::Subprotocol);
+        let security_headers = settings.security_headers.unwrap_or(false);
+        let has_cors = matches!(settings.cors, Some(Some(_)));
         note_uses(settings, &auth, is_metered, &limits, main);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
             anonymous,
             bearer_is_jwt: auth.has_tokens() && !api_key_headers(settings).any(is_authorization),
-            credential_headers: credential_headers(settings, &auth),
+            credential_headers,
             api_keys,
             jwt,
             introspector,
@@ -171,6 +190,7 @@ impl Policy {
             limits,
             engine: settings.engine.unwrap_or_default(),
             model: settings.model.clone().flatten(),
+            aliases,
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
@@ -186,6 +206,10 @@ impl Policy {
             audit_log: audit_log(cx, settings, &mut main.loaded)?,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
             upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
+            cors: settings.cors.clone().flatten(),
+            security_headers,
+            takes_subprotocols,
+            is_for_browsers: takes_subprotocols || security_headers || has_cors,
         }))
     }
 
@@ -208,6 +232,19 @@ impl Policy {
         self.resumable_streams && headers.iter().any(|header| header.resumes)
     }
 
+    /// The names of the headers that carry credentials, in lower case.
+    pub(crate) fn credential_header_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.credential_headers.iter().map(|(name, _)| &**name)
+    }
+
+    /// The tier of a principal: the one that it names, or the default one. `None`: there is none.
+    pub(crate) fn tier_of(&self, principal: &Principal) -> Option<&Rc<Tier>> {
+        match principal.tier() {
+            Some(name) => self.tiers.iter().find(|tier| tier.name == name),
+            None => self.default_tier.as_ref(),
+        }
+    }
+
     /// How a header (its name in lower case) carries a credential; `None`: it doesn't.
     pub(crate) fn credential_source(&self, name: &[u8]) -> Option<Source> {
         let found = self.credential_headers.iter().find(|(header, _)| **header == *name);
@@ -227,6 +264,10 @@ fn is_authorization(name: &str) -> bool {
     name.eq_ignore_ascii_case("authorization")
 }
 
+fn is_subprotocol(name: &str) -> bool {
+    name.as_bytes().eq_ignore_ascii_case(websocket_key::HEADER)
+}
+
 /// `Authorization` is where a JWT is, wherever the API keys are.
 fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Source)> {
     let mut names: Vec<&str> = api_key_headers(settings).filter(|_| auth.api_key).collect();
@@ -236,7 +277,11 @@ fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Sourc
     names
         .into_iter()
         .map(|name| {
-            let source = if is_authorization(name) { Source::Bearer } else { Source::Raw };
+            let source = match () {
+                () if is_authorization(name) => Source::Bearer,
+                () if is_subprotocol(name) => Source::Subprotocol,
+                () => Source::Raw,
+            };
             (name.to_ascii_lowercase().into_bytes().into_boxed_slice(), source)
         })
         .collect()
@@ -285,6 +330,20 @@ fn note_uses(
         place: place.clone(),
         knowledge,
     }));
+}
+
+/// `tollgate_model_alias`
+fn aliases(settings: &Settings) -> Result<Aliases, ConfError> {
+    let Some(Given { value: aliases, place }) = &settings.model_aliases else {
+        return Ok(Aliases::default());
+    };
+    match settings.model.as_ref().and_then(Option::as_ref) {
+        Some(model) if !aliases.is_empty() => Err(ConfError::new(format!(
+            "\"tollgate_model_alias\" has no effect with \"tollgate_model {model}\", as every request is for \
+             that model; add \"tollgate_model_alias off;\", or \"tollgate_model off;\" {place}"
+        ))),
+        _ => Ok(aliases.clone()),
+    }
 }
 
 /// Where a budget holds and nothing has a price, every request would be refused.

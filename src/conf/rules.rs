@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
+use tollgate_core::address::Cidr;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::price::Price;
 
@@ -14,6 +16,8 @@ use tollgate_core::price::Price;
 pub(crate) struct Bucket {
     pub(crate) dimension: Dimension,
     quota: Quota,
+    /// What of the input the engine had in its cache isn't counted in the end.
+    pub(crate) cached_free: bool,
     /// For the log: `requests 100r/m`, `per_address requests 5r/s burst=10`.
     pub(crate) label: Arc<str>,
     /// Known when the zone is mapped.
@@ -125,19 +129,29 @@ pub(crate) fn add_bucket(
     values: &[&str],
     rule: Option<&str>,
 ) -> Result<(), ConfError> {
-    let (rate, burst) = match values {
-        [rate] => (*rate, None),
-        [rate, parameter] => match parameter.strip_prefix("burst=") {
-            Some(burst) => (*rate, Some(burst)),
-            None => return Err(unknown_parameter(name, parameter, "\"burst=N\"")),
-        },
-        _ => {
-            return Err(error(format!(
-                "\"{name}\" takes a rate and optionally a burst: \"{name} 100{}/m burst=20\"",
-                if is_of_requests(dimension) { "r" } else { "k" }
-            )))
-        }
+    let form = || {
+        let unit = if is_of_requests(dimension) { "r" } else { "k" };
+        error(format!(
+            "\"{name}\" takes a rate and optionally a burst: \"{name} 100{unit}/m burst=20\""
+        ))
     };
+    let (rate, parameters) = values.split_first().ok_or_else(form)?;
+    let (mut burst, mut cached_free) = (None, false);
+    for parameter in parameters {
+        match parameter.split_once('=') {
+            Some(("burst", value)) if burst.is_none() => burst = Some(value),
+            Some(("burst", _)) => return Err(form()),
+            Some(("cached", value)) if !cached_free => {
+                check_cached(dimension, name, value)?;
+                cached_free = true;
+            }
+            _ if has_input(dimension) => {
+                let known = "\"burst=N\" and \"cached=free\", each once";
+                return Err(unknown_parameter(name, parameter, known));
+            }
+            _ => return Err(unknown_parameter(name, parameter, "\"burst=N\"")),
+        }
+    }
     let quota = match is_of_requests(dimension) {
         true => Quota::parse(rate, burst),
         false => Quota::parse_tokens(rate, burst),
@@ -153,13 +167,38 @@ pub(crate) fn add_bucket(
             quota.period().letter()
         )));
     }
-    let text = match burst {
+    let mut text = match burst {
         Some(burst) if quota.burst() != quota.count() => format!("{name} {rate} burst={burst}"),
         _ => format!("{name} {rate}"),
     };
+    if cached_free {
+        text.push_str(" cached=free");
+    }
     let label = rule.map_or_else(|| text.clone(), |rule| format!("{rule} {text}")).into();
-    buckets.push(Bucket { dimension, quota, label, scale: OnceLock::new() });
+    buckets.push(Bucket { dimension, quota, cached_free, label, scale: OnceLock::new() });
     Ok(())
+}
+
+/// Whether tokens of the input are counted.
+fn has_input(dimension: Dimension) -> bool {
+    matches!(dimension, Dimension::Tokens | Dimension::InputTokens)
+}
+
+/// `cached=free`
+fn check_cached(dimension: Dimension, name: &str, value: &str) -> Result<(), ConfError> {
+    if !has_input(dimension) {
+        return Err(error(format!(
+            "\"cached={value}\" of \"{name}\" has no effect, as it doesn't count the input; it belongs \
+             to \"tokens\" or \"input_tokens\""
+        )));
+    }
+    match value {
+        "free" => Ok(()),
+        _ => Err(error(format!(
+            "invalid value \"{value}\" of \"cached=\" of \"{name}\"; it takes \"free\", and cached \
+             input is counted without it"
+        ))),
+    }
 }
 
 fn is_of_requests(dimension: Dimension) -> bool {
@@ -251,6 +290,8 @@ pub(crate) struct Tier {
     pub(crate) default_price: Option<Price>,
     /// What its clients may use; `None`: it doesn't say.
     pub(crate) scopes: Option<Scopes>,
+    /// Where its clients may come from.
+    pub(crate) networks: Networks,
     pub(crate) place: Position,
 }
 
@@ -301,4 +342,6 @@ pub(super) struct Draft {
     pub(super) tier: Tier,
     /// Inside a `model` block.
     pub(super) model: Option<ModelBlock>,
+    pub(super) cidrs: Option<Box<[Cidr]>>,
+    pub(super) deny_cidrs: Option<Box<[Cidr]>>,
 }

@@ -2,10 +2,11 @@
 
 use nginx::conf::Position;
 use nginx::file::Buffering;
+use tollgate_core::cors::Cors;
 use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
-use tollgate_core::llm::Engine;
+use tollgate_core::llm::{Aliases, Engine};
 use tollgate_core::ratelimit_headers::Styles;
 
 /// `tollgate_auth`.
@@ -152,6 +153,8 @@ pub(crate) struct Settings {
     pub(crate) engine: Option<Engine>,
     /// `None` inside: `off`.
     pub(crate) model: Option<Option<Box<str>>>,
+    /// Empty: `off`.
+    pub(crate) model_aliases: Option<Given<Aliases>>,
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,
@@ -165,6 +168,9 @@ pub(crate) struct Settings {
     pub(crate) audit_log: Option<Given<AuditLog>>,
     pub(crate) on_revoke: Option<OnRevoke>,
     pub(crate) upgrade: Option<Upgrade>,
+    /// `None` inside: `off`.
+    pub(crate) cors: Option<Option<Cors>>,
+    pub(crate) security_headers: Option<bool>,
 }
 
 impl Settings {
@@ -196,9 +202,10 @@ impl Settings {
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
-            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model endpoints
+            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model model_aliases endpoints
             background resumable_streams max_body include_usage estimate reserve oversized
-            cached_answers ratelimit_headers audit_log on_revoke upgrade
+            cached_answers ratelimit_headers audit_log on_revoke upgrade cors
+            security_headers
         )
     }
 }

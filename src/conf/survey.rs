@@ -2,11 +2,14 @@
 //! effect.
 
 use super::location::LocConf;
-use super::settings::Given;
+use super::main::MainConf;
+use super::policy::Policy;
+use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
 use nginx::conf::{HeaderRules, Position};
-use tollgate_core::nginx_text::header_name;
+use tollgate_core::nginx_text::text::Directive;
+use tollgate_core::nginx_text::{doubled_headers, header_name};
 
 /// Tells what the servers do that isn't meant.
 pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
@@ -18,6 +21,65 @@ pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
                 look_at(warnings, server, location);
             }
         }
+    }
+}
+
+/// `cached=free` where no engine says what it had in its cache.
+pub(super) fn tell_cached(
+    warnings: &mut Warnings<'_, '_>,
+    main: &MainConf,
+    servers: &[Server<'_>],
+) {
+    let locations = servers.iter().flat_map(|server| &server.locations);
+    let mut metered =
+        locations.filter_map(|location| location.conf.policy()).filter(|policy| policy.is_metered);
+    if metered.any(|policy| policy.engine.says_cached_input()) {
+        return;
+    }
+    let of_tiers = main.tiers.iter().flat_map(|tier| {
+        tier.limit_sets().map(move |set| (format!("tollgate_tier {}", tier.name), &tier.place, set))
+    });
+    let of_rules = main
+        .limits
+        .iter()
+        .map(|rule| (format!("tollgate_limit {}", rule.name), &rule.place, &rule.limits));
+    for (name, place, set) in of_tiers.chain(of_rules) {
+        if set.buckets.iter().any(|bucket| bucket.cached_free) {
+            let doubt = format!(
+                "\"cached=free\" of \"{name}\" has no effect: no engine in use says what it had in its \
+                 cache; leave it out, or see \"tollgate_engine\" {place}"
+            );
+            warnings.warn("cached=free", doubt);
+        }
+    }
+}
+
+/// Tells what keeps pages in browsers from what is meant for them.
+pub(super) fn tell_of_browsers(
+    warnings: &mut Warnings<'_, '_>,
+    servers: &[Server<'_>],
+    text: &[Directive],
+) {
+    let all = servers.iter().flat_map(|server| &server.locations);
+    let policies: Vec<_> =
+        all.filter_map(|location| Some((location.conf, location.conf.policy()?))).collect();
+    let has_cors = policies.iter().any(|(_, policy)| policy.cors.is_some());
+    let has_security = policies.iter().any(|(_, policy)| policy.security_headers);
+    if has_cors || has_security {
+        for doubled in doubled_headers::find(text, has_cors, has_security) {
+            warnings.warn("add_header", doubled.to_string());
+        }
+    }
+    let mut takers = policies.iter().filter(|(_, policy)| policy.takes_subprotocols).peekable();
+    let is_open = |policy: &Policy| policy.upgrade == Upgrade::Allow || policy.dry_run;
+    let Some((conf, _)) = takers.peek() else { return };
+    let place = conf.settings.api_key_headers.as_ref().map(|given| &given.place);
+    if let (Some(place), true) = (place, takers.all(|(_, policy)| !is_open(policy))) {
+        let warning = format!(
+            "\"Sec-WebSocket-Protocol\" in \"tollgate_api_key_header\" has no effect, as no location where it \
+             holds lets WebSockets through; add \"tollgate_upgrade allow;\" to theirs {place}"
+        );
+        warnings.warn("tollgate_api_key_header", warning);
     }
 }
 

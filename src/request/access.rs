@@ -9,6 +9,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::LlmRequest;
+use tollgate_core::permissions::networks::Outside;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
@@ -20,6 +21,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate;
 use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
+use crate::request::browser;
 use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::grounds::Grounds;
@@ -257,6 +259,7 @@ fn decide(
         (state.route.ok_or(Cause::Panic)?, r.kept(state.judged_path))
     };
     if step == Step::Credential {
+        browser::check_socket(r, policy)?;
         let ambiguity = route.ambiguity(path, r.uri(), r.target());
         ambiguity.map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
@@ -347,6 +350,7 @@ fn identify(
     }
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
+        tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
@@ -363,6 +367,7 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
+    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())
@@ -377,8 +382,8 @@ fn metering(
         state.tier.clone()
     };
     let model = request.model.as_deref().unwrap_or_default();
-    let price = r.main_conf().prices.find(model).copied();
-    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price));
+    let price = r.main_conf().prices.find(model).cloned();
+    let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
     let lesson = estimate::Lesson::of(policy, &request, learned);
@@ -398,11 +403,7 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
 
 /// The tier that the principal names, or the default one.
 fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    let tier = match principal.tier() {
-        Some(name) => policy.tiers.iter().find(|tier| tier.name == name),
-        None => policy.default_tier.as_ref(),
-    };
-    tier.map(Rc::clone).ok_or_else(|| {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
         let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
             claims.claim_of("tier").map(str::to_owned)
         });

@@ -132,7 +132,7 @@ impl Admission<'_, '_> {
     /// Notes how the client's limits stand that depend on the body, which isn't read.
     fn show_unread(&self, scratch: &mut Scratch) {
         scratch.clear();
-        let tokens = Some((Estimate::default(), None));
+        let tokens = Some((Estimate::default(), false));
         self.tier_asks(scratch, Amounts { tokens, ..Amounts::default() });
         scratch.of_tier = scratch.asks.len();
         let now = now();
@@ -171,7 +171,7 @@ impl Admission<'_, '_> {
         let amounts = self.amounts();
         let mut widths = Widths::default();
         self.all_asks(scratch, amounts, &widths);
-        if amounts.tokens.is_some_and(|(_, price)| price.is_none()) && scratch.has_budget() {
+        if amounts.tokens.is_some_and(|(_, has_price)| !has_price) && scratch.has_budget() {
             return Err(Detail::from(Cause::NoPrice).into());
         }
         if self.is_stranger() && scratch.has_concurrency() && !self.zone.ledger().has_spare() {
@@ -266,7 +266,8 @@ impl Admission<'_, '_> {
 
     fn amounts(&self) -> Amounts {
         let state = self.state.borrow();
-        let tokens = state.metering.as_ref().map(|metering| (metering.estimate, metering.price));
+        let tokens = state.metering.as_ref();
+        let tokens = tokens.map(|metering| (metering.estimate, metering.price.is_some()));
         Amounts { tokens, ..Amounts::default() }
     }
 
@@ -391,17 +392,21 @@ impl Admission<'_, '_> {
                 Dimension::Requests | Dimension::AuthFailures => self.request(key, limit),
                 dimension => match amounts.of(dimension, whose) {
                     Some(need) => {
-                        Ask::tokens(key, (dimension, limit.scale(self.zone)), need, oversized)
+                        let what = (dimension, limit.scale(self.zone));
+                        let mut ask = Ask::tokens(key, what, need, oversized);
+                        ask.cached_free = limit.cached_free;
+                        ask
                     }
                     None => continue,
                 },
             };
             scratch.push(ask, &limit.label, source);
         }
-        for limit in &set.budgets {
-            if let Some(cost) = amounts.cost(whose) {
-                scratch.push(Ask::money(key, limit.budget, cost, oversized), &limit.label, source);
-            }
+        for limit in set.budgets.iter().filter(|_| amounts.tokens.is_some()) {
+            let state = self.state.borrow();
+            let cost = state.metering.as_ref().map(|metering| metering.cost_at_most(whose));
+            let ask = Ask::money(key, limit.budget, cost.unwrap_or_default(), oversized);
+            scratch.push(ask, &limit.label, source);
         }
         if let Some(concurrency) = set.concurrency.as_ref().filter(|_| !amounts.only_tokens) {
             let Concurrency { limit, queue, timeout_ms, .. } = *concurrency;

@@ -11,6 +11,7 @@ use tollgate_core::retry_after::{retry_after, RetryAfter};
 use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
+use crate::request::browser;
 use crate::request::refusal;
 use crate::request::report::LimitReport;
 use crate::request::settlement;
@@ -52,6 +53,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
     let refusal = state.refusal();
     // Also where a page of the operator's has a status of its own, or is missing.
     add_headers(r, &state, refusal.filter(|_| r.status_out() >= 400))?;
+    browser::add_headers(r, &mut state)?;
     let in_our_words = |answer: &&Answer| {
         is_here && state.ruling.is_in_our_words() && answer.status == r.status_out()
     };

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use tollgate_core::limits::{Ask, Dimension, Need, Standing, Take};
-use tollgate_core::price::Price;
 
 use crate::per_worker::PerWorker;
 use crate::request::estimate::{Estimate, Whose};
@@ -16,8 +15,8 @@ use crate::request::report::LimitReport;
 pub(crate) struct Amounts {
     /// It has been charged as a request; what it takes was not known then.
     pub(crate) only_tokens: bool,
-    /// And what they cost; `None`: its body isn't read, and it counts as a request only.
-    pub(crate) tokens: Option<(Estimate, Option<Price>)>,
+    /// And whether they have a price; `None`: its body isn't read, and it counts as a request only.
+    pub(crate) tokens: Option<(Estimate, bool)>,
 }
 
 impl Amounts {
@@ -30,12 +29,6 @@ impl Amounts {
             Dimension::InputTokens => Need { known: estimate.input, guess: 0 },
             Dimension::OutputTokens => estimate.output(whose),
         })
-    }
-
-    /// In nano-units. A model without a price costs nothing.
-    pub(crate) fn cost(self, whose: Whose) -> Option<Need> {
-        let (estimate, price) = self.tokens?;
-        Some(price.map_or_else(Need::default, |price| estimate.cost(price, whose)))
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn write(r: Request<'_>) {
     };
 
     let now = wall_now();
-    let model;
+    let (model, alias, tried);
     let mut record = Record::new(now);
     record.status = Some(r.status()).filter(|status| *status != 0);
     record.remote_addr = Some(r.client_addr_text());
@@ -50,6 +50,8 @@ pub(crate) fn write(r: Request<'_>) {
         .find(|header| header.name == b"traceparent")
         .map(|header| header.value)
         .filter(|value| !presented.is_some_and(|bytes| carries(value, bytes)));
+    tried = tried_before(r);
+    record.tried = Some(&tried);
     if let Some(last) = r.attempts().last() {
         record.upstream = Some(last.peer);
         record.upstream_status = u16::try_from(last.status).ok().filter(|status| *status != 0);
@@ -72,6 +74,8 @@ pub(crate) fn write(r: Request<'_>) {
             record.engine = Some(state.policy.engine.as_str());
             model = metering.model.as_deref().map(|model| redacted(model.as_bytes(), presented));
             record.model = model.as_deref();
+            alias = metering.alias.as_deref().map(|alias| redacted(alias.as_bytes(), presented));
+            record.alias = alias.as_deref();
             record.stream = Some(metering.stream);
             record.usage = Some((outcome.source, outcome.usage));
             record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
@@ -79,6 +83,25 @@ pub(crate) fn write(r: Request<'_>) {
         }
     }
     TIME.with(|time| log.append(|out| record.write_line(time, out)));
+}
+
+/// The backends that were tried before the last one, each with its status. Most often there is none.
+fn tried_before(r: Request<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut attempts = r.attempts().peekable();
+    while let Some(attempt) = attempts.next() {
+        if attempts.peek().is_none() {
+            break;
+        }
+        if !text.is_empty() {
+            text.extend_from_slice(b", ");
+        }
+        text.extend_from_slice(attempt.peer);
+        if attempt.status != 0 {
+            text.extend_from_slice(format!(" {}", attempt.status).as_bytes());
+        }
+    }
+    text
 }
 
 fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {

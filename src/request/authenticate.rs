@@ -300,7 +300,18 @@ pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Deni
         }
         (Rc::clone(&state.policy), state.credential)
     };
-    match authenticate(r, &policy, saved, Means::Look) {
+    let looked = authenticate(r, &policy, saved, Means::Look).and_then(|found| {
+        // Its key may be of another tier now.
+        let tier = match &found {
+            Authentication::Done(Some(principal)) => policy.tier_of(principal),
+            Authentication::Done(None) | Authentication::Wait(..) => None,
+        };
+        match tier.map(|tier| tier.networks.judge(r.client_addr())) {
+            Some(Err(outside)) => Err(outside.of_tier().into()),
+            Some(Ok(())) | None => Ok(found),
+        }
+    });
+    match looked {
         Err(denial)
             if denial.reason.is_auth_failure() || denial.reason == Reason::AddressDenied =>
         {

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::forwarding::{evaluated, Known, Upstream};
 use tollgate_core::llm::engines::{Route, RouteMemo};
-use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
 use tollgate_core::llm::Endpoint;
+use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
 use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::ruling::{By, Ruling};
 

@@ -50,11 +50,11 @@ impl Estimate {
         Need { known: self.input.saturating_add(known), guess }
     }
 
-    /// What they cost, in nano-units.
-    pub(crate) fn cost(&self, price: Price, whose: Whose) -> Need {
-        let cost = |output| price.cost(&Usage { input: self.input, output, ..Usage::default() });
+    /// What they cost at most, in nano-units.
+    pub(crate) fn cost(&self, price: &Price, whose: Whose) -> Need {
         let Need { known, guess } = self.output(whose);
-        let (least, all) = (cost(known), cost(known.saturating_add(guess)));
+        let most = |output| price.most(self.input, output);
+        let (least, all) = (most(known), most(known.saturating_add(guess)));
         Need { known: least, guess: all.saturating_sub(least) }
     }
 }

@@ -2,10 +2,12 @@
 
 use tollgate_core::disclosure::{carries, header_carries, is_credential_header};
 use tollgate_core::llm::engines::SteeringHeader;
+use tollgate_core::websocket_key;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
+use crate::request::browser;
 use crate::request::endpoint;
 use crate::request::refusal;
 use crate::types::Request;
@@ -23,6 +25,9 @@ const REQUEST_ID: &[u8] = b"x-request-id";
 const CONVERSATION_ID: &[u8] = SteeringHeader::CONVERSATION_ID.name;
 /// Without it nginx and the engine stay with HTTP.
 const UPGRADE: &[u8] = b"upgrade";
+const SUBPROTOCOL: HeaderName = HeaderName::new("Sec-WebSocket-Protocol", "sec-websocket-protocol");
+/// The origin of a page.
+const ORIGIN: &[u8] = b"origin";
 
 /// Takes off what the client says about himself, before anybody believes it: auth_request asks its
 /// service in ACCESS, with the header lines of the client. (What he says of the request's id may
@@ -59,6 +64,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     }
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
+    let hides_pages = browser::is_silent_about_pages(policy);
     let (request_id, client, tier, is_metered, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
@@ -66,6 +72,9 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         }
         if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
             return Some(refused);
+        }
+        if hides_pages && state.page.is_none() {
+            browser::note_page(r, &mut state, false);
         }
         (
             state.request_id,
@@ -90,11 +99,19 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             && kept_back.is_some_and(|bytes| header_carries(header.name, header.value, bytes))
     };
     let upgrades = policy.upgrade == Upgrade::Allow || policy.dry_run;
+    let subprotocols = match policy.takes_subprotocols && !policy.pass_credentials {
+        true => Some(r.copy(&without_keys(r))?),
+        false => None,
+    };
     r.remove_headers_in(|header| {
         is_ours(header.name, policy)
             || is_credential(&header)
             || (!upgrades && header.name == UPGRADE)
+            || (hides_pages && header.name == ORIGIN)
     });
+    if let Some(subprotocols) = subprotocols.filter(|subprotocols| !subprotocols.is_empty()) {
+        r.push_header_in(&SUBPROTOCOL, subprotocols)?;
+    }
     if let Some(client) = client {
         r.push_header_in(&X_CLIENT_ID, client?)?;
     }
@@ -105,9 +122,16 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     r.push_header_in(&X_REQUEST_ID, r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
     r.forget_header_variables(|value| {
-        is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes))
+        (is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes)))
+            || (subprotocols.is_some() && websocket_key::may_hold_key(value))
     });
     Some(endpoint::check_evaluated(r, state, policy).unwrap_or(Verdict::Declined))
+}
+
+/// The protocols of a WebSocket that the client offers, but for its key.
+fn without_keys(r: Request<'_>) -> Vec<u8> {
+    let lines = r.headers_in().filter(|header| header.name == websocket_key::HEADER);
+    websocket_key::without_keys(lines.map(|header| header.value))
 }
 
 /// Whether the client names the stream, so that the engine goes on with it without him.

@@ -1,13 +1,14 @@
 //! What a request takes in tokens and money: estimated before, read from the answer, and known in the
 //! end.
 
+use tollgate_core::limits::Need;
 use tollgate_core::llm::meter::{settle, Asked, Format, Hides, Meter, Part, Reading, Terms};
 use tollgate_core::llm::{Endpoint, Engine, LlmRequest, Source, Usage};
 use tollgate_core::price::Price;
 
 use crate::clock::wall_now;
 use crate::conf::settings::CachedAnswers;
-use crate::request::estimate::{Estimate, Lesson};
+use crate::request::estimate::{Estimate, Lesson, Whose};
 use crate::types::{Request, Tollgate};
 use nginx::Reader;
 
@@ -18,6 +19,8 @@ const GATEWAY_TIME_OUT: u16 = 504;
 pub(crate) struct Metering {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: Option<Box<str>>,
+    /// What the client calls it, and is to see in the answer.
+    pub(crate) alias: Option<Box<str>>,
     pub(crate) stream: bool,
     /// What was asked of the engine, and what of that is not for the client to see.
     asked: Asked,
@@ -78,7 +81,7 @@ pub(crate) struct Taken {
 
 impl Reader<Tollgate> for Metering {
     fn hides(&self) -> bool {
-        self.asked.hides != Hides::default()
+        (self.asked.hides != Hides::default() || self.alias.is_some())
             && matches!(self.answer, Answer::Read { origin: Origin::Engine | Origin::Cache, .. })
     }
 
@@ -128,6 +131,7 @@ impl Metering {
                 hides,
             },
             model: request.model,
+            alias: request.alias,
             estimate,
             lesson,
             price,
@@ -141,6 +145,12 @@ impl Metering {
     /// Nothing was asked of the engine that the client didn't ask.
     pub(crate) fn hide_nothing(&mut self) {
         self.asked.hides = Hides::default();
+        self.alias = None;
+    }
+
+    /// What it may cost, in nano-units. A model without a price costs nothing.
+    pub(crate) fn cost_at_most(&self, whose: Whose) -> Need {
+        self.price.as_ref().map(|price| self.estimate.cost(price, whose)).unwrap_or_default()
     }
 
     /// Whether the engine makes the answer to its end, though its client leaves.
@@ -191,7 +201,10 @@ impl Metering {
         } else {
             // Whatever type it says that it has: what comes decides.
             let promised = Format::of_content_type(r.content_type_out());
-            let meter = Box::new(Meter::new(self.asked, promised));
+            let mut meter = Box::new(Meter::new(self.asked, promised));
+            if let Some(alias) = &self.alias {
+                meter.show_model(alias);
+            }
             Answer::Read { meter, complete: false, origin }
         };
         self.is_reading()
@@ -240,8 +253,8 @@ impl Metering {
         };
         let (usage, source, said_so) = self.charge(r, reading.as_ref(), reserved);
         let (evident, ..) = self.charge(r, reading.as_ref(), Usage { output: 0, ..reserved });
-        let cost = self.price.map(|price| price.cost(&usage));
-        let evident_cost = self.price.map(|price| price.cost(&evident));
+        let cost = self.price.as_ref().map(|price| price.cost(&usage));
+        let evident_cost = self.price.as_ref().map(|price| price.cost(&evident));
         let hit_bound = said_so || self.bound().is_some_and(|bound| usage.output >= bound);
         Taken { usage, source, cost, evident, evident_cost, hit_bound }
     }

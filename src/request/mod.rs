@@ -4,6 +4,7 @@
 //! |---------------|-------------------|----------------------------------------------------------|
 //! | POST_READ     | [`id`]            | the error log has its id from here on                    |
 //! | PREACCESS     | [`identity`]      | what the client says about itself is removed             |
+//! |               | [`browser`]       | preflights are answered                                  |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
@@ -17,6 +18,7 @@
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
 //! | header filter | [`answer`]        | ratelimit headers; the body of a refusal                 |
+//! |               | [`browser`]       | which pages may read it                                  |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
@@ -32,6 +34,7 @@ pub(crate) mod audit;
 pub(crate) mod auth_failures;
 mod authenticate;
 mod body;
+pub(crate) mod browser;
 pub(crate) mod endpoint;
 mod estimate;
 mod grounds;

@@ -66,10 +66,12 @@ impl Reservation {
 
 /// How much of what an ask is for was used, in tokens or nano-units.
 fn used(ask: &Ask, usage: &Usage, cost: Option<u64>) -> u64 {
+    let cached = if ask.cached_free { usage.cached_input } else { 0 };
+    let input = usage.input.saturating_sub(cached);
     match ask.take {
         Take::Bucket { dimension, .. } => match dimension {
-            Dimension::Tokens => usage.input.saturating_add(usage.output),
-            Dimension::InputTokens => usage.input,
+            Dimension::Tokens => input.saturating_add(usage.output),
+            Dimension::InputTokens => input,
             Dimension::OutputTokens => usage.output,
             Dimension::Requests | Dimension::AuthFailures => 0,
         },

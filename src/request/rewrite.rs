@@ -37,12 +37,16 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, _policy: &Policy, _request: &LlmRequest) -> bool {
-    false
+fn has_wishes(_state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
+    request.alias.is_some()
 }
 
 /// Makes the changes.
-fn wish(_rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, _request: &LlmRequest) {}
+fn wish(rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, request: &LlmRequest) {
+    if let (Some(_), Some(model)) = (&request.alias, &request.model) {
+        rewrite.set_text("model", model);
+    }
+}
 
 /// Where a stream would not say what it took, asks it to.
 fn ask_for_usage(

@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) ruling: Ruling<Kept>,
     /// What the client presented; the header lines themselves are gone once it was admitted.
     pub(crate) credential: SavedCredential,
+    /// What it said of the page that it comes from, where pages may read answers.
+    pub(crate) page: Option<Page>,
     pub(crate) principal: Option<Arc<Principal>>,
     /// What that was judged by.
     pub(crate) grounds: Option<Grounds>,
@@ -112,6 +114,15 @@ pub(crate) struct Asked {
     pub(crate) waiting: Option<Waiting>,
 }
 
+/// The page that a request comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Page {
+    /// Its origin; empty where there is none, or more than one.
+    pub(crate) origin: Kept,
+    /// The request is the browser's, which asks whether the page may send another one.
+    pub(crate) is_preflight: bool,
+}
+
 /// What the client presented, for a location that an internal redirect leads to.
 #[derive(Clone, Copy)]
 pub(crate) enum SavedCredential {
@@ -173,6 +184,7 @@ impl State {
             policy,
             ruling: Ruling::Undecided,
             credential,
+            page: None,
             principal: None,
             grounds: None,
             running: None,

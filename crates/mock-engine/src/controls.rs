@@ -46,6 +46,9 @@ pub(crate) struct Controls {
     pub(crate) reasoning_tokens: u64,
     /// Of the input; more than it has stands for all of it.
     pub(crate) cached_tokens: u64,
+    /// Of the rest of the input: what is written to the cache, and of that what is kept for an hour.
+    pub(crate) cache_write_tokens: u64,
+    pub(crate) cache_write_1h_tokens: u64,
     pub(crate) tool_call: bool,
     pub(crate) usage: UsageMode,
     /// `"usage": null` on the chunks before the one with usage, as OpenAI has it.
@@ -85,6 +88,8 @@ impl Controls {
             tokens: pace.tokens,
             reasoning_tokens: 0,
             cached_tokens: 0,
+            cache_write_tokens: 0,
+            cache_write_1h_tokens: 0,
             tool_call: false,
             usage: UsageMode::Honest,
             usage_null: true,
@@ -128,6 +133,8 @@ impl Controls {
             "latency-ms" => self.latency = Duration::from_millis(value.parse().ok()?),
             "token-delay-ms" => self.token_delay = Duration::from_millis(value.parse().ok()?),
             "cached-tokens" => self.cached_tokens = value.parse().ok()?,
+            "cache-write-tokens" => self.cache_write_tokens = value.parse().ok()?,
+            "cache-write-1h-tokens" => self.cache_write_1h_tokens = value.parse().ok()?,
             "reasoning-tokens" => self.reasoning_tokens = value.parse().ok()?,
             "tool-call" => self.tool_call = flag(value)?,
             "usage" => {
@@ -225,6 +232,8 @@ mod tests {
             tokens: 4,
             reasoning_tokens: 5,
             cached_tokens: 6,
+            cache_write_tokens: 7,
+            cache_write_1h_tokens: 8,
             tool_call: true,
             usage: UsageMode::Twice,
             usage_null: false,
@@ -248,6 +257,8 @@ mod tests {
                 ("X-MOCK-TOKENS", "4"),
                 ("X-Mock-Reasoning-Tokens", "5"),
                 ("X-Mock-Cached-Tokens", "6"),
+                ("X-Mock-Cache-Write-Tokens", "7"),
+                ("X-Mock-Cache-Write-1h-Tokens", "8"),
                 ("X-Mock-Tool-Call", "1"),
                 ("X-Mock-Usage", "twice"),
                 ("X-Mock-Usage-Null", "0"),

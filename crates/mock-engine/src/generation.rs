@@ -52,6 +52,9 @@ pub(crate) struct Usage {
     pub(crate) input: u64,
     /// Of the input.
     pub(crate) cached: u64,
+    /// Of the rest of the input: written to the cache, and of that what is kept for an hour.
+    pub(crate) written: u64,
+    pub(crate) written_1h: u64,
     /// Reasoning included.
     pub(crate) output: u64,
     /// Of the output.
@@ -70,6 +73,8 @@ pub(crate) struct Generation {
     number: u64,
     input: u64,
     cached: u64,
+    written: u64,
+    written_1h: u64,
     /// Of one choice: tokens of reasoning, tokens of text or arguments, and how many of the sum
     /// there is room for.
     reasoning: u64,
@@ -83,6 +88,8 @@ impl Generation {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
 
         let wanted = controls.reasoning_tokens.saturating_add(controls.tokens);
+        let cached = controls.cached_tokens.min(ask.input_tokens);
+        let written = controls.cache_write_tokens.min(ask.input_tokens - cached);
         Self {
             model: ask.model,
             choices: ask.choices,
@@ -90,7 +97,9 @@ impl Generation {
             created: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             input: ask.input_tokens,
-            cached: controls.cached_tokens.min(ask.input_tokens),
+            cached,
+            written,
+            written_1h: controls.cache_write_1h_tokens.min(written),
             reasoning: controls.reasoning_tokens,
             text: controls.tokens,
             tokens: wanted.min(ask.max_tokens.unwrap_or(u64::MAX)),
@@ -158,6 +167,8 @@ impl Generation {
         Usage {
             input: self.input,
             cached: self.cached,
+            written: self.written,
+            written_1h: self.written_1h,
             output,
             reasoning: output.min(self.reasoning.saturating_mul(self.choices)),
         }
@@ -214,7 +225,8 @@ mod tests {
         let kinds: Vec<_> = generation.tokens().map(|token| token.kind).collect();
         assert_eq!(kinds, [Kind::Reasoning, Kind::Reasoning, Kind::Text, Kind::Text]);
         assert_eq!(generation.finish(), Finish::Length);
-        let usage = Usage { input: 7, cached: 0, output: 8, reasoning: 4 };
+        let usage =
+            Usage { input: 7, cached: 0, written: 0, written_1h: 0, output: 8, reasoning: 4 };
         assert_eq!(generation.usage(), usage);
         assert_eq!(generation.usage_after(3), Usage { output: 3, reasoning: 3, ..usage });
     }

@@ -49,7 +49,13 @@ impl Model {
         add("requests", 1);
         add(outcome, 1);
         add("dry_run", u128::from(dry_run));
-        for name in ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"] {
+        for name in [
+            "input_tokens",
+            "output_tokens",
+            "cached_tokens",
+            "cache_write_tokens",
+            "reasoning_tokens",
+        ] {
             add(name, record[name].as_u64().unwrap_or(0).into());
         }
         self.nanos += nanos_in(line).unwrap_or(0);
@@ -70,6 +76,7 @@ impl Model {
             "input_tokens",
             "output_tokens",
             "cached_tokens",
+            "cache_write_tokens",
             "reasoning_tokens",
         ] {
             let expected = self.counts.get(name).copied().unwrap_or(0);

@@ -40,6 +40,8 @@ fn every_right_of_a_key_is_in_its_entry() {
         "chat",
         "--cidrs",
         "203.0.113.0/24,2001:db8::/32",
+        "--deny-cidrs",
+        "203.0.113.128/25",
         "--expires",
         "90d",
         "--not-before",
@@ -52,13 +54,16 @@ fn every_right_of_a_key_is_in_its_entry() {
     assert_eq!(id, "k_1");
     let entry = &keys.entries()[0];
     assert_eq!(entry["models"], serde_json::json!(["a*", "b"]));
+    assert_eq!(entry["deny_cidrs"], serde_json::json!(["203.0.113.128/25"]));
     assert_eq!(entry["not_before"], "2026-01-01T00:00:00Z");
     assert_eq!(entry["description"], "batch \"jobs\"");
     assert_eq!(keys.judge(&key), "acme");
     let shown = keys.run(&["show", "k_1"]).out;
-    for part in ["acme", "pro", "a*, b", "active", "Z (in "] {
+    for part in ["acme", "pro", "a*, b", "active", "Z (in ", "203.0.113.128/25"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    assert_eq!(keys.run(&["edit", "k_1", "--no-deny-cidrs"]).status, 0);
+    assert!(keys.entries()[0].get("deny_cidrs").is_none());
 }
 
 #[test]
@@ -70,6 +75,7 @@ fn values_that_nginx_would_refuse_are_refused_where_they_are_typed() {
         &["--client", "a\nb"],
         &["--client", "a", "--cidrs", "10.0.0.1/8"],
         &["--client", "a", "--cidrs", "nowhere"],
+        &["--client", "a", "--deny-cidrs", "10.0.0.1/8"],
         &["--client", "a", "--expires", "tomorrow"],
         &["--client", "a", "--expires", "2026-01-01T00:00:00"],
         &["--client", "a", "--models", ","],
@@ -379,7 +385,10 @@ fn scopes_are_those_that_there_are() {
     let check = tollgate(["check", keys.path.to_str().unwrap()]);
     let told = format!("{}{}", check.out, check.err);
     assert_ne!(check.status, 0);
-    assert!(told.contains("key \"k\": field \"scopes\" has an element [1] that is no scope"), "{told}");
+    assert!(
+        told.contains("key \"k\": field \"scopes\" has an element [1] that is no scope"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -63,6 +63,12 @@ impl Cidr {
         }
     }
 
+    /// Whether all of the other network lies in this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix() <= other.prefix() && self.contains(other.first_address())
+    }
+
     /// The network of this prefix that the address lies in; that of an IPv4-mapped one is IPv4.
     fn around(address: IpAddr, prefix: u8) -> Self {
         match address {

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::detail::Cause;
+use crate::websocket_key::{self, Element};
 
 /// What kind of header a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Source {
     Bearer,
     /// A header whose whole value is the credential, such as `X-API-Key`.
     Raw,
+    /// `Sec-WebSocket-Protocol`, one of whose subprotocols carries it (see [`websocket_key`]).
+    Subprotocol,
 }
 
 /// One credential, as the client sent it. `Debug` shows its length only.
@@ -59,6 +62,7 @@ pub struct Presented<'a> {
     /// Both kinds of headers were among those that differ.
     both_kinds: bool,
     other_scheme: bool,
+    odd_subprotocol: bool,
 }
 
 impl<'a> Presented<'a> {
@@ -71,11 +75,27 @@ impl<'a> Presented<'a> {
             Source::Bearer => from_authorization(value),
             Source::Raw if value.is_empty() => None,
             Source::Raw => Some(Credential { bytes: value, bearer: false, raw: true }),
+            Source::Subprotocol => return self.add_subprotocols(value),
         };
         let Some(found) = found else {
             self.other_scheme |= !value.is_empty();
             return;
         };
+        self.take(found);
+    }
+
+    #[cold]
+    fn add_subprotocols(&mut self, value: &'a [u8]) {
+        for element in websocket_key::elements(value) {
+            match element {
+                Element::Protocol(_) => {}
+                Element::Key(bytes) => self.take(Credential { bytes, bearer: false, raw: true }),
+                Element::Odd => self.odd_subprotocol = true,
+            }
+        }
+    }
+
+    fn take(&mut self, found: Credential<'a>) {
         match &mut self.first {
             None => self.first = Some(found),
             // A plain comparison: both sides are the client's own, there is no secret to time.
@@ -95,6 +115,7 @@ impl<'a> Presented<'a> {
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
         match self.first {
+            _ if self.odd_subprotocol => Some(Cause::OddSubprotocol),
             _ if self.conflict && self.both_kinds => Some(Cause::KeyHeaderAndAuthorization),
             _ if self.conflict => Some(Cause::KeyHeaders),
             Some(_) => None,
@@ -157,9 +178,37 @@ fn is_token(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Source::{Bearer, Raw};
+    use super::Source::{Bearer, Raw, Subprotocol};
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_key_in_a_subprotocol_is_one_like_any_other() {
+        let offered: &[u8] = b"realtime, openai-insecure-api-key.k, openai-beta.realtime-v1";
+        assert_eq!(present(&[(Subprotocol, offered)]), one(b"k", false));
+        assert_eq!(present(&[(Subprotocol, offered), (Bearer, b"Bearer k")]), both(b"k"));
+        assert_eq!(present(&[(Subprotocol, b"realtime"), (Raw, b"j")]), one(b"j", false));
+        assert_eq!(present(&[(Subprotocol, b"realtime")]), Presentation::None);
+        for values in [
+            &[(Subprotocol, offered), (Bearer, &b"Bearer j"[..])][..],
+            &[(Raw, b"j"), (Subprotocol, offered)],
+            &[(Subprotocol, offered), (Subprotocol, b"openai-insecure-api-key.j")],
+            &[(Subprotocol, b"openai-insecure-api-key.j,openai-insecure-api-key.k")],
+        ] {
+            assert_eq!(present(values), Presentation::Conflict, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_read_of_subprotocols_is_a_wrong_credential_whatever_else_there_is() {
+        for value in [&b"\"openai-insecure-api-key.k\""[..], b"openai-insecure-api-key.", b"a b"] {
+            let mut presented = Presented::default();
+            presented.add(Subprotocol, value);
+            assert_eq!(presented.cause(), Some(Cause::OddSubprotocol), "{value:?}");
+            presented.add(Bearer, b"Bearer k");
+            assert_eq!(presented.cause(), Some(Cause::OddSubprotocol), "{value:?}");
+        }
+    }
 
     fn present<'a>(values: &[(Source, &'a [u8])]) -> Presentation<'a> {
         let mut presented = Presented::default();

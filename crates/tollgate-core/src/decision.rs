@@ -17,8 +17,10 @@ pub enum Reason {
     ConflictingCredentials,
     /// A JWT that is malformed, has a bad signature, or whose claims are refused.
     InvalidToken,
-    /// The client's address is in none of the key's `cidrs`.
+    /// The client's address is not one from which the key may be used, or that the tier is open to.
     AddressDenied,
+    /// The preflight, or the WebSocket, of a page whose origin is not one of `tollgate_cors`.
+    OriginDenied,
     /// The principal names no tier and there is no default, or it names a tier that is not declared.
     TierDenied,
     /// The principal may not use the model, or it has no price where a budget applies.
@@ -63,7 +65,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -72,6 +74,7 @@ impl Reason {
         Self::ConflictingCredentials,
         Self::InvalidToken,
         Self::AddressDenied,
+        Self::OriginDenied,
         Self::TierDenied,
         Self::ModelDenied,
         Self::EndpointDenied,
@@ -106,6 +109,7 @@ impl Reason {
             Self::ConflictingCredentials => "conflicting_credentials",
             Self::InvalidToken => "invalid_token",
             Self::AddressDenied => "address_denied",
+            Self::OriginDenied => "origin_denied",
             Self::TierDenied => "tier_denied",
             Self::ModelDenied => "model_denied",
             Self::EndpointDenied => "endpoint_denied",
@@ -142,6 +146,7 @@ impl Reason {
             | Self::ConflictingCredentials
             | Self::InvalidToken
             | Self::AddressDenied
+            | Self::OriginDenied
             | Self::TierDenied
             | Self::ModelDenied
             | Self::EndpointDenied
@@ -178,6 +183,7 @@ impl Reason {
             Self::MissingCredential
             | Self::ConflictingCredentials
             | Self::AddressDenied
+            | Self::OriginDenied
             | Self::TierDenied
             | Self::ModelDenied
             | Self::EndpointDenied

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::websocket_key;
+
 /// Credentials of at least so many bytes are found within a text; shorter ones, such as the `1` or `test`
 /// that somebody imported, only where they are all of it.
 const DISTINCT: usize = 16;
@@ -84,7 +86,16 @@ pub fn carries(text: &[u8], credential: &[u8]) -> bool {
         return find(text, credential).is_some();
     }
     let rest = text.strip_suffix(credential);
-    rest.is_some_and(|scheme| scheme.is_empty() || scheme.ends_with(b" "))
+    rest.is_some_and(|scheme| {
+        scheme.is_empty() || scheme.ends_with(b" ") || is_behind_subprotocol(scheme)
+    })
+}
+
+/// Whether what comes next is a key in `Sec-WebSocket-Protocol`.
+fn is_behind_subprotocol(before: &[u8]) -> bool {
+    let at = before.len().checked_sub(websocket_key::PREFIX.len());
+    let end = at.and_then(|at| before.get(at..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(websocket_key::PREFIX))
 }
 
 /// Whether a client's request id looks like a credential that was sent in the wrong place: it begins as

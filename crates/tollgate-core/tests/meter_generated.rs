@@ -14,7 +14,14 @@ const ANSWERS: u64 = 10_000;
 /// Answers of each kind that are cut off at every byte.
 const TRUNCATED: u64 = 40;
 
-const RESERVED: Usage = Usage { input: 7_777, output: 5_555, cached_input: 0, reasoning: 0 };
+const RESERVED: Usage = Usage {
+    input: 7_777,
+    output: 5_555,
+    cached_input: 0,
+    cache_write: 0,
+    cache_write_1h: 0,
+    reasoning: 0,
+};
 
 const TERMS: Terms =
     Terms { reserved: RESERVED, most_output: 1 << 30, stream: true, goes_on: false };

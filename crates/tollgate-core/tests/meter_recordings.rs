@@ -390,3 +390,44 @@ fn who_did_not_ask_sees_member_by_member_what_there_is_without_us() {
         assert_eq!(events(&relay(running, hides, &[]).0), events(&usage.body));
     }
 }
+
+/// What the client gets that sees an alias of the model, in pieces of this size.
+fn relay_with_alias(recording: &Recording, alias: &str, size: usize) -> Vec<u8> {
+    let mut meter = Meter::new(recording.asked, recording.promised);
+    meter.show_model(alias);
+    let mut got = Vec::new();
+    for buffer in recording.body.chunks(size) {
+        meter.read(buffer, &mut |part| match part {
+            Part::Held(bytes) => got.extend_from_slice(bytes),
+            Part::Range(range) => got.extend_from_slice(&buffer[range]),
+        });
+    }
+    meter.finish(&mut |_| {});
+    got
+}
+
+#[test]
+fn an_alias_stands_wherever_an_engine_names_the_model_and_nothing_else_changes() {
+    let mut count = 0;
+    for recording in recordings() {
+        let text = String::from_utf8_lossy(&recording.body);
+        // No text of theirs has such a member.
+        let mut expected = text.into_owned();
+        for name in ["tiny@main", "tiny", "gemma3-270m", "gemma-3-270m"] {
+            for blank in ["", " "] {
+                let member = |name: &str| format!("\"model\":{blank}\"{name}\"");
+                count += expected.matches(&member(name)).count();
+                expected = expected.replace(
+                    &member(name),
+                    &member("a \"longer\" name").replace("\"longer\"", "\\\"longer\\\""),
+                );
+            }
+        }
+        for size in [1, 7, 100, 1 << 20] {
+            let got = relay_with_alias(&recording, "a \"longer\" name", size);
+            assert_eq!(String::from_utf8_lossy(&got), expected, "{} by {size}", recording.name);
+        }
+    }
+    println!("{count} names");
+    assert!(count > 100 || recordings().is_empty());
+}

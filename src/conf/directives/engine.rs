@@ -1,12 +1,12 @@
 //! What a location says of the engine behind it, and of what may be asked of it.
 
-use super::words::{error, flag, once, word, words, Done};
+use super::words::{error, flag, given, once, word, words, Done};
 use crate::conf::settings::{CachedAnswers, IncludeUsage};
 use crate::conf::LocConf;
 use nginx::conf::ConfContext;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::request::MAX_MODEL_LEN;
-use tollgate_core::llm::Engine;
+use tollgate_core::llm::{Aliases, Engine};
 
 /// `tollgate_engine NAME`
 pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
@@ -39,6 +39,28 @@ pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
         )));
     }
     once(&mut conf.settings.model, args, (name != "off").then(|| name.into()))
+}
+
+/// `tollgate_model_alias ALIAS MODEL | off`
+pub(super) fn model_alias(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    let aliases = &mut conf.settings.model_aliases;
+    let (alias, model) = match words(args).1 {
+        [off] if off == "off" => return once(aliases, args, given(cx, Aliases::default())),
+        [alias, model] => (alias, model),
+        _ => {
+            return Err(error(
+                "\"tollgate_model_alias\" takes an alias and the name of a model, or \"off\"",
+            ))
+        }
+    };
+    if aliases.as_ref().is_some_and(|given| given.value.is_empty()) {
+        return Err(error("\"tollgate_model_alias\" is off here already; leave \"off\" out"));
+    }
+    let aliases = aliases.get_or_insert_with(|| given(cx, Aliases::default()));
+    aliases.value.add(alias, model).map_err(|problem| {
+        let alias = alias.escape_debug();
+        error(format!("\"tollgate_model_alias {alias}\": {problem}"))
+    })
 }
 
 /// `tollgate_endpoints +METHOD:PATH[:SCOPE] | -[METHOD:]PATH ... | default`

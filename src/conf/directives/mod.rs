@@ -4,9 +4,11 @@
 //! * [`tier`]: the blocks of tiers;
 //! * [`location`]: what a location may say;
 //! * [`tokens`]: what it may say of tokens;
+//! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
 //! * [`words`]: how the words of a directive are read.
 
+mod browsers;
 mod engine;
 mod location;
 mod shared;
@@ -56,6 +58,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("concurrency", OneOrMore, Tier, tier::limit),
     command!("budget", OneOrMore, Tier, tier::limit),
     command!("default_price", OneOrMore, Tier, tier::default_price),
+    command!("cidrs", OneOrMore, Tier, tier::cidrs),
+    command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
     command!("models", OneOrMore, Tier, tier::later),
     command!("scopes", OneOrMore, Tier, tier::scopes),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
@@ -83,6 +87,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_apply", OneOrMore, Loc, location::apply),
     command!("tollgate_engine", One, Loc, engine::engine),
     command!("tollgate_model", One, Loc, engine::model),
+    command!("tollgate_model_alias", OneOrTwo, Loc, engine::model_alias),
     command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
     command!("tollgate_background", One, Loc, engine::background),
     command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
@@ -97,6 +102,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
     command!("tollgate_upgrade", One, Loc, location::upgrade),
+    command!("tollgate_cors", OneOrMore, Loc, browsers::cors),
+    command!("tollgate_security_headers", One, Loc, browsers::security_headers),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];

@@ -75,7 +75,7 @@ pub(super) fn status_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut 
 const LIMITS: [&str; 6] =
     ["requests", "tokens", "input_tokens", "output_tokens", "concurrency", "budget"];
 /// What belongs behind one of them.
-const PARAMETERS: [&str; 3] = ["burst", "queue", "timeout"];
+const PARAMETERS: [&str; 4] = ["burst", "cached", "queue", "timeout"];
 
 /// `tollgate_limit NAME key=EXPR LIMIT...`
 pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
@@ -208,7 +208,7 @@ fn key_kind(expression: &str) -> fn(ComplexValue) -> KeySource {
     kind
 }
 
-/// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N]`
+/// `tollgate_price MODEL-PATTERN input=N output=N [cached_input=N] [cache_write=N] [above=N input=N ...]`
 pub(super) fn price(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let text = word(args, 1);
     if text.contains('=') {

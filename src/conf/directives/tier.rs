@@ -5,8 +5,10 @@ use std::rc::Rc;
 use super::words::{error, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
-use nginx::conf::ConfContext;
+use nginx::conf::{ConfContext, ConfError};
+use tollgate_core::address::Cidr;
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::{Scope, Scopes};
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -31,15 +33,24 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         models: Vec::new(),
         default_price: None,
         scopes: None,
+        networks: Networks::default(),
         place: cx.position(),
     };
-    conf.draft = Some(Draft { tier, model: None });
+    conf.draft = Some(Draft { tier, model: None, cidrs: None, deny_cidrs: None });
     Ok(())
 }
 
 /// `}`
 pub(super) fn close(conf: &mut MainConf) -> Done {
-    if let Some(draft) = conf.draft.take() {
+    if let Some(mut draft) = conf.draft.take() {
+        draft.tier.networks = Networks::new(draft.cidrs, draft.deny_cidrs.unwrap_or_default());
+        if let Some((allowed, denied)) = draft.tier.networks.contradiction() {
+            return Err(error(format!(
+                "\"{allowed}\" of \"cidrs\" has no effect, as \"{denied}\" of \"deny_cidrs\" denies all of it; \
+                 leave out one of them"
+            ))
+            .of(&format!("tollgate_tier {}", draft.tier.name)));
+        }
         conf.tiers.push(Rc::new(draft.tier));
     }
     Ok(())
@@ -101,7 +112,7 @@ pub(super) fn limit(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         .map_err(|error| error.of(&format!("tollgate_tier {}", draft.tier.name)))
 }
 
-/// `default_price input=N output=N [cached_input=N]`
+/// `default_price input=N output=N [cached_input=N] [cache_write=N] [above=N input=N ...]`
 pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
     if draft.model.is_some() {
@@ -137,6 +148,37 @@ pub(super) fn scopes(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         scopes = scopes.with(scope);
     }
     once(&mut draft.tier.scopes, args, scopes)
+}
+
+/// `cidrs NETWORK...`
+pub(super) fn cidrs(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let networks = networks(args, draft)?;
+    once(&mut draft.cidrs, args, networks)
+}
+
+/// `deny_cidrs NETWORK...`
+pub(super) fn deny_cidrs(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let networks = networks(args, draft)?;
+    once(&mut draft.deny_cidrs, args, networks)
+}
+
+fn networks(args: &[String], draft: &Draft) -> Result<Box<[Cidr]>, ConfError> {
+    let (name, networks) = words(args);
+    let tier = format!("tollgate_tier {}", draft.tier.name);
+    if draft.model.is_some() {
+        return Err(error(format!(
+            "\"{name}\" belongs to the tier: a client comes from where it comes from, whatever model it asks for"
+        ))
+        .of(&tier));
+    }
+    let parse = |text: &String| {
+        text.parse().map_err(|problem| {
+            error(format!("\"{}\" of \"{name}\" {problem}", text.escape_debug())).of(&tier)
+        })
+    };
+    networks.iter().map(parse).collect()
 }
 
 /// What other versions have.

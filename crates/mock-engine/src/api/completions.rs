@@ -200,8 +200,11 @@ pub(super) fn usage_json(usage: Usage) -> Value {
         "total_tokens": usage.input.saturating_add(usage.output),
     });
     if let Some(fields) = json.as_object_mut() {
-        if usage.cached > 0 {
-            let details = json!({"cached_tokens": usage.cached});
+        if usage.cached > 0 || usage.written > 0 {
+            let mut details = json!({"cached_tokens": usage.cached});
+            if let (1.., Some(details)) = (usage.written, details.as_object_mut()) {
+                details.insert("cache_write_tokens".to_owned(), json!(usage.written));
+            }
             fields.insert("prompt_tokens_details".to_owned(), details);
         }
         if usage.reasoning > 0 {

@@ -89,11 +89,15 @@ impl Message {
     }
 }
 
-/// The parts of the input are apart: `input_tokens` leaves the cached ones out.
+/// The parts of the input are apart: `input_tokens` leaves out those of the cache.
 fn usage_json(usage: Usage) -> Value {
     json!({
-        "input_tokens": usage.input - usage.cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": usage.input - usage.cached - usage.written,
+        "cache_creation_input_tokens": usage.written,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.written - usage.written_1h,
+            "ephemeral_1h_input_tokens": usage.written_1h,
+        },
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.output,
     })

@@ -192,6 +192,8 @@ impl Asked {
         Usage {
             input,
             cached: all.cached.min(input),
+            written: 0,
+            written_1h: 0,
             output,
             reasoning: output.min(all.reasoning.checked_div(self.choices()).unwrap_or(0)),
         }

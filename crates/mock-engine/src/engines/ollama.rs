@@ -277,7 +277,7 @@ fn completion(call: &Call<'_>) -> Result<Made, Failure> {
             .put("system_fingerprint", &FINGERPRINT);
         json.put_some("usage", of).json()
     };
-    let zero = Usage { input: 0, cached: 0, output: 0, reasoning: 0 };
+    let zero = Usage { input: 0, cached: 0, written: 0, written_1h: 0, output: 0, reasoning: 0 };
     let zeros = || asked.include_usage.then(|| usage(zero));
     for word in asked.words() {
         script.delta(None, &chunk(&choice(&word.text, None), zeros()));

@@ -170,16 +170,22 @@ impl<'r, T: Types> Request<'r, T> {
 
     /// The value of a header line of the response, of those that nginx has no place of its own for.
     pub fn header_out(self, name: &str) -> Option<&'r [u8]> {
-        // SAFETY: the list is live, and its lines live as long as the request.
-        unsafe {
-            let mut lines = Lines::of(self.headers_out_list());
-            lines
-                .find(|line| {
-                    let line = &**line;
-                    line.hash != 0 && text::bytes(line.key).eq_ignore_ascii_case(name.as_bytes())
-                })
-                .map(|line| text::bytes((*line).value))
-        }
+        self.headers_out(name).next()
+    }
+
+    /// The values of the header lines of that name in the response, of those that nginx has no place of its
+    /// own for.
+    pub fn headers_out<'n>(self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n, T> {
+        // SAFETY: the list is live, and its lines live as long as the request; callers don't change it
+        // meanwhile.
+        let lines = unsafe { Lines::<'r>::of(self.headers_out_list()) };
+        lines.filter_map(move |line| {
+            // SAFETY: as above.
+            let line = unsafe { &*line };
+            // SAFETY: as above.
+            let (key, value) = unsafe { (text::bytes(line.key), text::bytes(line.value)) };
+            (line.hash != 0 && key.eq_ignore_ascii_case(name.as_bytes())).then_some(value)
+        })
     }
 
     /// Takes lines out of the response, whoever put them there. `unwanted` sees the name as it is.

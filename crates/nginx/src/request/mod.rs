@@ -190,6 +190,17 @@ impl<'r, T: Types> Request<'r, T> {
         self.core_loc_conf().satisfy == NGX_HTTP_SATISFY_ANY as usize && self.raw().access_code == 0
     }
 
+    /// Whether it came over TLS.
+    pub fn is_tls(self) -> bool {
+        // SAFETY: a live request has a connection.
+        unsafe { !(*self.raw().connection).ssl.is_null() }
+    }
+
+    /// Whether nginx has led it here from another location.
+    pub fn was_led_here(self) -> bool {
+        self.raw().internal() != 0
+    }
+
     /// Whether what nginx does next is serving a file. (A PUT would write one.)
     pub fn serves_file(self) -> bool {
         !self.has_content_handler()

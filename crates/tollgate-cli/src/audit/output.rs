@@ -59,6 +59,7 @@ pub(super) fn totals_table(title: &'static str, rows: &[&Group]) -> Table {
         .column("dry run", numbers(|totals| totals.dry_run.into()))
         .column("input", numbers(|totals| totals.input_tokens))
         .column("cached", numbers(|totals| totals.cached_tokens))
+        .column("written", numbers(|totals| totals.cache_write_tokens))
         .column("output", numbers(|totals| totals.output_tokens))
         .column("reasoning", numbers(|totals| totals.reasoning_tokens))
         .column("cost", grouped_amounts(&costs));
@@ -96,6 +97,7 @@ pub(super) fn csv(report: &Report) -> Result<String, Failure> {
         "would_be_refused",
         "input_tokens",
         "cached_tokens",
+        "cache_write_tokens",
         "output_tokens",
         "reasoning_tokens",
         "cost",
@@ -121,6 +123,7 @@ pub(super) fn csv(report: &Report) -> Result<String, Failure> {
             [
                 totals.input_tokens,
                 totals.cached_tokens,
+                totals.cache_write_tokens,
                 totals.output_tokens,
                 totals.reasoning_tokens,
             ]
@@ -175,6 +178,7 @@ pub(super) struct JsonTotals {
     would_be_refused: u64,
     input_tokens: u128,
     cached_tokens: u128,
+    cache_write_tokens: u128,
     output_tokens: u128,
     reasoning_tokens: u128,
     /// A number with all its digits, as the log has it.
@@ -211,6 +215,7 @@ impl JsonTotals {
             would_be_refused: totals.would_be_refused,
             input_tokens: totals.input_tokens,
             cached_tokens: totals.cached_tokens,
+            cache_write_tokens: totals.cache_write_tokens,
             output_tokens: totals.output_tokens,
             reasoning_tokens: totals.reasoning_tokens,
             cost: RawValue::from_string(amount(totals.cost_nanos)).map_err(json_failed)?,

@@ -43,6 +43,7 @@ pub(super) struct Record<'a> {
     pub(super) input_tokens: Option<u64>,
     pub(super) output_tokens: Option<u64>,
     pub(super) cached_tokens: Option<u64>,
+    pub(super) cache_write_tokens: Option<u64>,
     pub(super) reasoning_tokens: Option<u64>,
     #[serde(borrow, default)]
     usage: Option<Text<'a>>,

@@ -114,6 +114,7 @@ pub(super) struct Totals {
     pub(super) input_tokens: u128,
     pub(super) output_tokens: u128,
     pub(super) cached_tokens: u128,
+    pub(super) cache_write_tokens: u128,
     pub(super) reasoning_tokens: u128,
     pub(super) cost_nanos: u128,
     /// Of the requests that were let in.
@@ -141,6 +142,7 @@ impl Totals {
         self.input_tokens += number(record.input_tokens);
         self.output_tokens += number(record.output_tokens);
         self.cached_tokens += number(record.cached_tokens);
+        self.cache_write_tokens += number(record.cache_write_tokens);
         self.reasoning_tokens += number(record.reasoning_tokens);
         self.cost_nanos += number(record.cost_nanos());
     }
@@ -166,6 +168,7 @@ impl Totals {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.cached_tokens += other.cached_tokens;
+        self.cache_write_tokens += other.cache_write_tokens;
         self.reasoning_tokens += other.reasoning_tokens;
         self.cost_nanos += other.cost_nanos;
         self.duration.add(&other.duration);

@@ -56,6 +56,7 @@ impl Arguments {
             models: self.rights.models,
             scopes: self.rights.scopes,
             cidrs: self.rights.cidrs,
+            deny_cidrs: self.rights.deny_cidrs,
             not_before,
             expires,
             disabled: None,

@@ -133,6 +133,9 @@ pub(crate) struct Arguments {
     /// It may be used from anywhere.
     #[arg(long, conflicts_with = "cidrs")]
     no_cidrs: bool,
+    /// It is denied to no network.
+    #[arg(long, conflicts_with = "deny_cidrs")]
+    no_deny_cidrs: bool,
     /// It doesn't end.
     #[arg(long, conflicts_with = "expires")]
     no_expires: bool,
@@ -167,6 +170,7 @@ impl Arguments {
             is_any |= set(&mut entry.models, self.rights.models, self.no_models);
             is_any |= set(&mut entry.scopes, self.rights.scopes, self.no_scopes);
             is_any |= set(&mut entry.cidrs, self.rights.cidrs, self.no_cidrs);
+            is_any |= set(&mut entry.deny_cidrs, self.rights.deny_cidrs, self.no_deny_cidrs);
             is_any |= set(&mut entry.expires, expires, self.no_expires);
             is_any |= set(&mut entry.not_before, not_before, self.no_not_before);
             is_any |= set(&mut entry.description, self.rights.description, self.no_description);

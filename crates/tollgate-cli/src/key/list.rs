@@ -147,6 +147,7 @@ pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
         ("models", list(&entry.models)),
         ("scopes", list(&entry.scopes)),
         ("cidrs", list(&entry.cidrs)),
+        ("deny cidrs", list(&entry.deny_cidrs)),
         ("not before", date(&entry.not_before)),
         ("expires", date(&entry.expires)),
         ("revoked", date(&entry.revoked)),

@@ -35,6 +35,9 @@ pub(super) struct Rights {
     /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
     #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
     pub(super) cidrs: Option<Vec<String>>,
+    /// The networks it may not be used from, whatever else is said.
+    #[arg(long, value_parser = network, value_delimiter = ',', value_name = "NETWORK,...")]
+    pub(super) deny_cidrs: Option<Vec<String>>,
     /// When it ends: 90d from now, or 2027-01-01.
     #[arg(long, value_parser = When::parse, value_name = "WHEN")]
     expires: Option<When>,

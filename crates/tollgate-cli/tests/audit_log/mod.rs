@@ -61,7 +61,14 @@ pub(crate) fn log(seed: u64, lines: u64) -> Vec<u8> {
             record.model = Some(*numbers.any(&[&b"llama-3.1-8b"[..], b"qwen"]));
             let (input, output) = (numbers.below(1_000_000_000), numbers.below(1000));
             let (cached_input, reasoning) = (numbers.below(3), numbers.below(3));
-            let usage = Usage { input, output, cached_input, reasoning };
+            let usage = Usage {
+                input,
+                output,
+                cached_input,
+                cache_write: reasoning,
+                cache_write_1h: 0,
+                reasoning,
+            };
             record.usage = Some((Source::Measured, usage));
             record.ttft_ms = Some(numbers.below(500));
             // Large and small ones, whose sum no floating point number holds.

@@ -62,6 +62,7 @@ pub fn answer(reason: Reason) -> &'static Answer {
         | Reason::InvalidToken => &WRONG_CREDENTIAL,
         Reason::ConflictingCredentials => &CONFLICTING_CREDENTIALS,
         Reason::AddressDenied | Reason::TierDenied => &ACCESS_DENIED,
+        Reason::OriginDenied => &ORIGIN_DENIED,
         Reason::ModelDenied => &MODEL_DENIED,
         Reason::EndpointDenied => &ENDPOINT_DENIED,
         Reason::ScopeDenied => &SCOPE_DENIED,
@@ -199,6 +200,14 @@ static CONFLICTING_CREDENTIALS: Answer = answer!(
 static ACCESS_DENIED: Answer = answer!(
     403,
     "You are not allowed to use this API with this credential from this place. Ask the operator of this API for access.",
+    openai: "invalid_request_error" "access_denied" "null",
+    anthropic: "permission_error",
+    tgi: "permission",
+);
+
+static ORIGIN_DENIED: Answer = answer!(
+    403,
+    "Pages of this origin may not use this API. Ask the operator of this API to let it in.",
     openai: "invalid_request_error" "access_denied" "null",
     anthropic: "permission_error",
     tgi: "permission",

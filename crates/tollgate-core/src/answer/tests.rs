@@ -19,7 +19,7 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         "conflicting_credentials" | "malformed_path" | "malformed_request" => {
             (400, INVALID_REQUEST, "invalid_request", INVALID_REQUEST, "validation")
         }
-        "address_denied" | "tier_denied" | "endpoint_denied" | "scope_denied"
+        "address_denied" | "origin_denied" | "tier_denied" | "endpoint_denied" | "scope_denied"
         | "feature_denied" => {
             (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
         }

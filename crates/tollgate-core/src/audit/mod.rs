@@ -64,6 +64,8 @@ pub struct Record<'a> {
     pub engine: Option<&'static str>,
     /// The model that the request names.
     pub model: Option<&'a [u8]>,
+    /// What the request calls it, where that is an alias.
+    pub alias: Option<&'a [u8]>,
     /// Whether the request asks for a stream.
     pub stream: Option<bool>,
     /// What the request was charged, and how that is known; `None` where it was not metered. With
@@ -77,6 +79,8 @@ pub struct Record<'a> {
     pub duration_ms: Option<u64>,
     /// The address of the backend that answered, as text.
     pub upstream: Option<&'a [u8]>,
+    /// The backends that were tried before it, each with its status.
+    pub tried: Option<&'a [u8]>,
     /// The status that the backend answered.
     pub upstream_status: Option<u16>,
     /// How long the backend took for its whole answer, in milliseconds.
@@ -149,12 +153,14 @@ impl<'a> Record<'a> {
             path: None,
             engine: None,
             model: None,
+            alias: None,
             stream: None,
             usage: None,
             cost_nanos: None,
             ttft_ms: None,
             duration_ms: None,
             upstream: None,
+            tried: None,
             upstream_status: None,
             upstream_ms: None,
             bytes_in: None,
@@ -205,6 +211,7 @@ impl<'a> Record<'a> {
         }
         name(out, member!("engine"), self.engine);
         text(out, member!("model"), self.model);
+        text(out, member!("alias"), self.alias);
         boolean(out, member!("stream"), self.stream);
         if let Some((source, usage)) = self.usage {
             write_usage(out, source, usage);
@@ -212,6 +219,7 @@ impl<'a> Record<'a> {
         money(out, member!("cost"), self.cost_nanos);
         number(out, member!("ttft_ms"), self.ttft_ms);
         number(out, member!("duration_ms"), self.duration_ms);
+        text(out, member!("tried"), self.tried);
         text(out, member!("upstream"), self.upstream);
         number(out, member!("upstream_status"), self.upstream_status.map(u64::from));
         number(out, member!("upstream_ms"), self.upstream_ms);
@@ -296,6 +304,10 @@ fn write_usage(out: &mut Vec<u8>, source: Source, usage: Usage) {
         number(out, member!("input_tokens"), Some(usage.input));
         number(out, member!("output_tokens"), Some(usage.output));
         number(out, member!("cached_tokens"), some(usage.cached_input));
+        if usage.cache_write > 0 {
+            number(out, member!("cache_write_tokens"), some(usage.cache_write));
+            number(out, member!("cache_write_1h_tokens"), some(usage.cache_write_1h));
+        }
         number(out, member!("reasoning_tokens"), some(usage.reasoning));
     }
     name(out, member!("usage"), Some(source.as_str()));

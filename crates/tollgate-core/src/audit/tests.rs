@@ -12,7 +12,14 @@ fn line(record: &Record<'_>) -> String {
 
 const TIME: UnixMillis = UnixMillis(1_767_225_600_123);
 
-const USAGE: Usage = Usage { input: 1000, output: 50, cached_input: 200, reasoning: 7 };
+const USAGE: Usage = Usage {
+    input: 1000,
+    output: 50,
+    cached_input: 200,
+    cache_write: 0,
+    cache_write_1h: 0,
+    reasoning: 7,
+};
 
 fn full() -> Record<'static> {
     Record {
@@ -32,11 +39,13 @@ fn full() -> Record<'static> {
         path: Some(b"/v1/chat/completions"),
         engine: Some("vllm"),
         model: Some(b"llama-3.1-8b"),
+        alias: Some(b"chat-default"),
         stream: Some(true),
         usage: Some((Source::Measured, USAGE)),
         cost_nanos: Some(157_500),
         ttft_ms: Some(84),
         duration_ms: Some(1),
+        tried: Some(b"127.0.0.1:7999 502"),
         upstream: Some(b"127.0.0.1:8000"),
         upstream_status: Some(200),
         upstream_ms: Some(0),
@@ -58,10 +67,10 @@ fn a_full_record_has_all_fields_in_the_documented_order() {
             r#""decision":"deny","reason":"requests_exceeded","status":429,"client":"acme","#,
             r#""key_id":"k_1","tier":"pro","auth":"api_key","remote_addr":"203.0.113.7","#,
             r#""method":"POST","path":"/v1/chat/completions","engine":"vllm","#,
-            r#""model":"llama-3.1-8b","stream":true,"input_tokens":1000,"output_tokens":50,"#,
+            r#""model":"llama-3.1-8b","alias":"chat-default","stream":true,"input_tokens":1000,"output_tokens":50,"#,
             r#""cached_tokens":200,"reasoning_tokens":7,"usage":"measured","cost":0.0001575,"#,
             r#""ttft_ms":84,"duration_ms":1,"#,
-            r#""upstream":"127.0.0.1:8000","upstream_status":200,"upstream_ms":0,"bytes_in":512,"#,
+            r#""tried":"127.0.0.1:7999 502","upstream":"127.0.0.1:8000","upstream_status":200,"upstream_ms":0,"bytes_in":512,"#,
             r#""bytes_out":18446744073709551615,"limit":"requests","remaining":0,"dry_run":true,"#,
             r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#,
             "\n"

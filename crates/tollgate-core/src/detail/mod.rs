@@ -57,6 +57,7 @@ causes! {
     NoBearer InvalidCredential "no_bearer" "\"Authorization\" has no \"Bearer\" before the credential, or nothing behind it";
     BearerTwice InvalidCredential "bearer_twice" "the credential itself begins with \"Bearer\"";
     BlankInKey InvalidCredential "blank_in_key" "the key is unknown, and has a blank, a quote or a control character";
+    OddSubprotocol InvalidCredential "odd_subprotocol" "\"Sec-WebSocket-Protocol\" lists what is no token, or a key without a byte";
     HashForKey InvalidCredential "hash_for_key" "the hash of a key was sent in place of the key";
     TokenForKey InvalidCredential "token_for_key" "a token was sent where API keys alone are accepted";
 
@@ -88,7 +89,11 @@ causes! {
     Inactive InvalidToken "inactive" "the token is not active";
 
     OutsideCidrs AddressDenied "outside_cidrs" "the client's address is in none of the key's \"cidrs\"";
-    NoAddress AddressDenied "no_address" "the key has \"cidrs\", and the client of a UNIX-domain socket has no address";
+    InDenyCidrs AddressDenied "in_deny_cidrs" "the client's address is in the key's \"deny_cidrs\"";
+    NoAddress AddressDenied "no_address" "the key has \"cidrs\" or \"deny_cidrs\", and the client of a UNIX-domain socket has no address";
+    OutsideCidrsOfTier AddressDenied "outside_cidrs_of_tier" "the client's address is in none of the tier's \"cidrs\"";
+    InDenyCidrsOfTier AddressDenied "in_deny_cidrs_of_tier" "the client's address is in the tier's \"deny_cidrs\"";
+    NoAddressForTier AddressDenied "no_address_for_tier" "the tier has \"cidrs\" or \"deny_cidrs\", and the client of a UNIX-domain socket has no address";
 
     KeyWithoutTier TierDenied "key_without_tier" "the key names no tier, and there is no \"tollgate_default_tier\"";
     TokenWithoutTier TierDenied "token_without_tier" "claim \"NAME\" is missing, and there is no \"tollgate_default_tier\"";

@@ -60,6 +60,7 @@ impl Builder {
             (flag::MODELS, &draft.models),
             (flag::SCOPES, &draft.scopes),
             (flag::CIDRS, &draft.cidrs),
+            (flag::DENY_CIDRS, &draft.deny_cidrs),
         ];
         let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         for (flag, names) in lists {

@@ -9,7 +9,8 @@ use super::digest::Digest;
 use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
 use super::value::{
-    as_bool, as_cidrs, as_date, as_digest, as_name, as_names, as_scopes, as_str, Rounding,
+    as_bool, as_cidrs, as_date, as_denied_cidrs, as_digest, as_name, as_names, as_scopes, as_str,
+    Rounding,
 };
 use crate::clock::{UnixMillis, UnixSeconds};
 
@@ -85,6 +86,8 @@ pub(super) struct Draft<'m> {
     pub(super) scopes: Option<Vec<&'m str>>,
     /// Each is known to be one.
     pub(super) cidrs: Option<Vec<&'m str>>,
+    /// The same.
+    pub(super) deny_cidrs: Option<Vec<&'m str>>,
     pub(super) not_before: UnixMillis,
     pub(super) expires: UnixMillis,
     pub(super) disabled: bool,
@@ -133,6 +136,7 @@ impl Members<'_> {
             models: self.optional("models", as_names)?,
             scopes: self.optional("scopes", as_scopes)?,
             cidrs: self.optional("cidrs", as_cidrs)?,
+            deny_cidrs: self.optional("deny_cidrs", as_denied_cidrs)?,
             not_before,
             expires,
             disabled: self.optional("disabled", as_bool)?.unwrap_or(false) || revoked.is_some(),

@@ -74,7 +74,9 @@ pub enum Problem {
     NeverValid,
     /// A restriction to nothing at all.
     EmptyRestriction,
-    /// An element of `cidrs`, from 0, and what is wrong with it.
+    /// A list of what is denied, with nothing in it.
+    EmptyDenial,
+    /// An element of `cidrs` or `deny_cidrs`, from 0, and what is wrong with it.
     InvalidCidr(usize, CidrError),
     /// An element of an array of names, from 0, that is not a name.
     InvalidElement(usize),
@@ -171,6 +173,9 @@ impl fmt::Display for Problem {
                 "is an empty array, which permits nothing: leave it out to permit everything, or \
                  set \"disabled\" to true",
             ),
+            Self::EmptyDenial => {
+                f.write_str("is an empty array, which denies nothing: leave it out")
+            }
             Self::InvalidCidr(position, error) => {
                 write!(f, "has an element [{position}] that {error}")
             }

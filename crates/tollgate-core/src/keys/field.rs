@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The fields of an entry.
-pub(super) const FIELDS: [&str; 12] = [
+pub(super) const FIELDS: [&str; 13] = [
     "id",
     "hash",
     "client",
@@ -18,6 +18,7 @@ pub(super) const FIELDS: [&str; 12] = [
     "models",
     "scopes",
     "cidrs",
+    "deny_cidrs",
     "not_before",
     "expires",
     "disabled",

@@ -17,12 +17,13 @@ use std::sync::Arc;
 use super::digest::Digest;
 use super::key::ApiKey;
 use crate::clock::UnixMillis;
+use crate::permissions::networks::Networks;
 use crate::permissions::scopes::{Said, Scopes};
 use crate::principal::{AuthMethod, Computed, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
 /// others of ours.
-pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x03";
+pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x04";
 pub(super) const HEADER_LEN: usize = 64;
 pub(super) const PLACE_LEN: usize = 8;
 pub(super) const TIER_LEN: usize = 8;
@@ -65,6 +66,7 @@ pub(super) mod flag {
     pub(in super::super) const REFUSED: u32 = 1 << 4;
     /// It has no digest that can be read, and is in no table.
     pub(in super::super) const NO_DIGEST: u32 = 1 << 5;
+    pub(in super::super) const DENY_CIDRS: u32 = 1 << 6;
 }
 
 /// How much there is of everything, and where.
@@ -207,8 +209,13 @@ impl<'b> Image<'b> {
             _ => text.names().map(Some),
         };
         let (models, scopes) = (list(flag::MODELS)?, list(flag::SCOPES)?);
-        let cidrs = list(flag::CIDRS)?
-            .map(|cidrs| cidrs.iter().map(|cidr| cidr.parse()).collect::<Result<_, _>>());
+        let mut networks = |flag| match list(flag)? {
+            None => Some(None),
+            Some(cidrs) => {
+                cidrs.iter().map(|cidr| cidr.parse()).collect::<Result<_, _>>().ok().map(Some)
+            }
+        };
+        let (allowed, denied) = (networks(flag::CIDRS)?, networks(flag::DENY_CIDRS)?);
         let tier = match tier {
             NO_TIER => None,
             index => Some(self.tier(index)?.0.into()),
@@ -230,7 +237,7 @@ impl<'b> Image<'b> {
             refused: flags & flag::REFUSED != 0,
             not_before: UnixMillis(not_before),
             expires: UnixMillis(expires),
-            cidrs: cidrs.transpose().ok()?,
+            networks: Networks::new(allowed, denied.unwrap_or_default()),
         })
     }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::address::Cidr;
 use crate::clock::{UnixMillis, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
+use crate::permissions::networks::{Networks, Outside};
 use crate::principal::Principal;
 
 /// A key of a set: whose it is, and when and from where it is in force.
@@ -19,7 +19,7 @@ pub struct ApiKey {
     pub(super) refused: bool,
     pub(super) not_before: UnixMillis,
     pub(super) expires: UnixMillis,
-    pub(super) cidrs: Option<Box<[Cidr]>>,
+    pub(super) networks: Networks,
 }
 
 impl ApiKey {
@@ -31,7 +31,7 @@ impl ApiKey {
     /// The first of these that holds: the key is disabled (`RevokedCredential`), something is wrong with
     /// its entry or another one has it, too (`InvalidCredential`); it is before its
     /// `not_before` (`NotYetValid`), at or after its `expires` (`ExpiredCredential`), or the address
-    /// is in none of its `cidrs` (`AddressDenied`).
+    /// is in none of its `cidrs`, or in its `deny_cidrs` (`AddressDenied`).
     pub fn judge(
         &self,
         now: impl Into<WallClock>,
@@ -60,12 +60,7 @@ impl ApiKey {
         } else if now.has_reached(self.expires) {
             Cause::KeyExpired
         } else {
-            let cidrs = self.cidrs.as_deref()?;
-            match address {
-                Some(ip) if cidrs.iter().any(|cidr| cidr.contains(ip)) => return None,
-                Some(_) => Cause::OutsideCidrs,
-                None => Cause::NoAddress,
-            }
+            self.networks.judge(address).map_err(Outside::of_key).err()?
         };
         Some((cause.reason(), Some(cause)))
     }

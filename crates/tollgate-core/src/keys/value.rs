@@ -61,6 +61,13 @@ pub(super) fn as_cidrs<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem
         .collect()
 }
 
+pub(super) fn as_denied_cidrs<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
+    as_cidrs(value).map_err(|problem| match problem {
+        Problem::EmptyRestriction => Problem::EmptyDenial,
+        other => other,
+    })
+}
+
 /// What `sha256sum` prints for an empty input.
 const HASH_OF_NOTHING: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

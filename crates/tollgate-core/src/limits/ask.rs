@@ -192,6 +192,8 @@ pub struct Ask {
     pub key: Key,
     /// What is taken.
     pub take: Take,
+    /// Whether input that the engine had in its cache is left out of what is taken in the end.
+    pub cached_free: bool,
     /// The period of a budget that it was taken from, and how much that was: noted by a reservation,
     /// for its settlement.
     pub(super) period: u32,
@@ -202,7 +204,7 @@ impl Ask {
     /// Asks for `take` on behalf of `key`.
     #[must_use]
     pub fn new(key: Key, take: Take) -> Self {
-        Self { key, take, period: 0, taken: 0 }
+        Self { key, take, cached_free: false, period: 0, taken: 0 }
     }
 
     /// Asks for what a request may need of a token bucket. At most as much as it can hold is reserved;

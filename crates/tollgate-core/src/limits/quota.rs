@@ -202,7 +202,7 @@ fn parse_number(text: &str) -> Option<u64> {
 }
 
 /// Digits, and a suffix: `k` for a thousand, `m` for a million.
-fn parse_with_suffix(text: &str) -> Option<u64> {
+pub(crate) fn parse_with_suffix(text: &str) -> Option<u64> {
     let (digits, factor) = match text.strip_suffix('k') {
         Some(digits) => (digits, 1_000),
         None => text.strip_suffix('m').map_or((text, 1), |digits| (digits, 1_000_000)),

@@ -20,5 +20,5 @@ pub use endpoint::{Dialect, Endpoint};
 pub use engines::Engine;
 pub use estimate::Estimate;
 pub use parts::Parts;
-pub use request::{LlmRequest, RequestError};
+pub use request::{AliasError, Aliases, LlmRequest, RequestError};
 pub use usage::{Source, Usage};

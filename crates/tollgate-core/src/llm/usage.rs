@@ -9,6 +9,11 @@ pub struct Usage {
     pub output: u64,
     /// Of the input, those that the engine had in its prefix cache.
     pub cached_input: u64,
+    /// Of the input, those that the engine wrote to its prefix cache, as far as it says so. They are none of
+    /// `cached_input`.
+    pub cache_write: u64,
+    /// Of those, the ones that it keeps for an hour, and not for minutes.
+    pub cache_write_1h: u64,
     /// Of the output, those of the model's reasoning.
     pub reasoning: u64,
 }

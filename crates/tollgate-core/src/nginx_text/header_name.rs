@@ -50,7 +50,7 @@ impl fmt::Display for HeaderNameError {
 impl std::error::Error for HeaderNameError {}
 
 /// Headers that mean something to nginx, to HTTP, or to every backend.
-const TAKEN: [&str; 26] = [
+const TAKEN: [&str; 30] = [
     "host",
     "connection",
     "content-length",
@@ -64,6 +64,10 @@ const TAKEN: [&str; 26] = [
     "keep-alive",
     "proxy-connection",
     "http2-settings",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+    "sec-websocket-accept",
     "accept",
     "accept-encoding",
     "accept-language",

@@ -1,6 +1,7 @@
 //! What people write into nginx.conf: the forms that they know from other directives, and what a
 //! configuration says as a text.
 //!
+//! * [`doubled_headers`]: what `add_header` adds that is there already;
 //! * [`expression`]: the variables in the argument of a directive;
 //! * [`file_name`]: what is given where a file is asked for, and is none;
 //! * [`header_name`]: what is given where the header of a key is asked for, and can't be one;
@@ -9,6 +10,7 @@
 //! * [`text`]: the whole of it, and [`early`]: what in it reads `$tollgate_...` too early; [`maps`]: what its
 //!   maps make of what is never known.
 
+pub mod doubled_headers;
 pub mod early;
 pub mod expression;
 pub mod file_name;

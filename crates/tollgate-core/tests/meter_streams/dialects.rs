@@ -103,7 +103,7 @@ impl Writer<'_> {
     }
 
     fn token_usage(&mut self) -> String {
-        let Usage { input, output, cached_input, reasoning } = self.answer.usage;
+        let Usage { input, output, cached_input, reasoning, .. } = self.answer.usage;
         let cached = self.object(vec![("cached_tokens", cached_input.to_string())]);
         let reasoning = self.object(vec![("reasoning_tokens", reasoning.to_string())]);
         let (input, output) = (self.number(input), self.number(output));
@@ -154,11 +154,18 @@ impl Writer<'_> {
     fn message_usage(&mut self, output: u64) -> String {
         let Usage { input, cached_input, .. } = self.answer.usage;
         let created = (input - cached_input) / 3;
+        self.answer.usage.cache_write = created;
+        self.answer.usage.cache_write_1h = created / 2;
+        let split = self.object(vec![
+            ("ephemeral_5m_input_tokens", (created - created / 2).to_string()),
+            ("ephemeral_1h_input_tokens", (created / 2).to_string()),
+        ]);
         let rest = input - cached_input - created;
         let (rest, output) = (self.number(rest), self.number(output));
         self.object(vec![
             ("input_tokens", rest),
             ("cache_creation_input_tokens", created.to_string()),
+            ("cache_creation", split),
             ("cache_read_input_tokens", cached_input.to_string()),
             ("output_tokens", output),
         ])

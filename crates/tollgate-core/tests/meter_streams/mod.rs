@@ -92,6 +92,7 @@ pub(crate) fn answer(endpoint: Endpoint, format: Format, random: &mut Random) ->
         output: reasoning + random.count(2_000),
         cached_input,
         reasoning,
+        ..Usage::default()
     };
     let answer = Answer { usage, ..Answer::default() };
     let mut writer = Writer { random, answer, format, line_end };

@@ -10,7 +10,7 @@ fn entries(count: usize) -> Vec<Value> {
     let more = |index: usize| match index % 4 {
         0 => json!({"tier": "pro", "models": ["llama-*"], "scopes": ["chat", "embeddings"]}),
         1 => json!({"tier": "free", "cidrs": ["203.0.113.0/24", "2001:db8::/32"]}),
-        2 => json!({"disabled": true, "expires": "2027-01-01T00:00:00Z"}),
+        2 => json!({"deny_cidrs": ["203.0.113.7"], "scopes": ["chat"]}),
         _ => json!({}),
     };
     (0..count).map(|index| entry(&format!("k_{index}"), more(index))).collect()

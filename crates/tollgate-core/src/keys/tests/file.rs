@@ -58,6 +58,14 @@ fn errors_of_an_entry_name_it_and_the_field() {
         (json!({"models": []}), "key \"k_1\": field \"models\" is an empty array"),
         (json!({"scopes": []}), "key \"k_1\": field \"scopes\" is an empty array"),
         (json!({"cidrs": []}), "key \"k_1\": field \"cidrs\" is an empty array"),
+        (
+            json!({"deny_cidrs": []}),
+            "key \"k_1\": field \"deny_cidrs\" is an empty array, which denies nothing",
+        ),
+        (
+            json!({"deny_cidrs": ["10.0.0.0/8", "secret"]}),
+            "key \"k_1\": field \"deny_cidrs\" has an element [1] that is not an address",
+        ),
         (json!({"scopes": "chat"}), "key \"k_1\": field \"scopes\" must be an array of strings"),
         (json!({"scopes": ["chat", ""]}), "key \"k_1\": field \"scopes\" has an element [1] that"),
         (

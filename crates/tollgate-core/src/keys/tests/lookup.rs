@@ -153,6 +153,27 @@ fn a_restricted_key_is_refused_from_elsewhere_and_without_an_address() {
 }
 
 #[test]
+fn what_is_denied_wins_over_what_is_allowed() {
+    let denied = json!({"deny_cidrs": ["203.0.113.0/28", "::ffff:203.0.113.200"]});
+    let both =
+        json!({"cidrs": ["203.0.113.0/24"], "deny_cidrs": ["203.0.113.0/28", "2001:db8::/32"]});
+    let (denied, both) = (set(denied), set(both));
+    for (address, of_denied, of_both) in [
+        (Some("203.0.113.9"), true, true),
+        (Some("::ffff:203.0.113.9"), true, true),
+        (Some("203.0.113.16"), false, false),
+        (Some("203.0.113.200"), true, false),
+        (Some("203.0.114.9"), false, true),
+        (Some("2001:db8::1"), false, true),
+        (None, true, true),
+    ] {
+        let refused = |is_refused: bool| is_refused.then_some(Reason::AddressDenied);
+        assert_eq!(reason(&denied, NOW.0, address), refused(of_denied), "{address:?}");
+        assert_eq!(reason(&both, NOW.0, address), refused(of_both), "{address:?}");
+    }
+}
+
+#[test]
 fn the_first_reason_wins_in_the_documented_order() {
     let all = json!({
         "disabled": true, "cidrs": ["203.0.113.0/24"],

@@ -32,6 +32,7 @@ fn mistakes() -> Vec<Value> {
         with(json!({"not_before": "2027-01-01T00:00:00Z", "expires": "2026-06-01T00:00:00Z"})),
         with(json!({"cidrs": ["10.0.0.1/8"]})),
         with(json!({"cidrs": []})),
+        with(json!({"deny_cidrs": ["10.0.0.1/8"]})),
         with(json!({"owner": "acme"})),
         with(json!({"tier": ""})),
         with(json!({"tier": ["pro"]})),

@@ -130,9 +130,8 @@ pub fn opening<'e>(
     path: &'e [u8],
 ) -> impl Iterator<Item = Option<Scope>> + 'e {
     let path = String::from_utf8_lossy(path);
-    let is_open = move |one: &&Exception| {
-        one.opens && one.is_for(method) && one.path.matches(&path)
-    };
+    let is_open =
+        move |one: &&Exception| one.opens && one.is_for(method) && one.path.matches(&path);
     exceptions.iter().filter(is_open).map(|one| one.scope)
 }
 

@@ -132,6 +132,15 @@ impl Engine {
         self == Self::LlamaCpp && status == 500
     }
 
+    /// Whether it says, or can be made to say, how much of an input it had in its cache.
+    #[must_use]
+    pub fn says_cached_input(self) -> bool {
+        match self {
+            Self::OpenAi | Self::Vllm | Self::Sglang | Self::LlamaCpp | Self::Anthropic => true,
+            Self::Tgi | Self::Ollama => false,
+        }
+    }
+
     /// The headers by which a client has it do something else than the body says. Behind `openai` there
     /// may be any engine.
     #[must_use]

@@ -10,7 +10,8 @@ pub(super) struct Counts {
     pub(super) output: Option<u64>,
     pub(super) total: Option<u64>,
     pub(super) cached_input: Option<u64>,
-    pub(super) cache_creation: Option<u64>,
+    pub(super) cache_write: Option<u64>,
+    pub(super) cache_write_1h: Option<u64>,
     pub(super) uncached_input: Option<u64>,
     pub(super) reasoning: Option<u64>,
 }
@@ -170,8 +171,8 @@ impl Counts {
 
     /// Whether no number is more than 0.
     pub(super) fn is_zero(&self) -> bool {
-        let Self { input, output, total, cached_input, cache_creation, .. } = *self;
-        [input, output, total, cached_input, cache_creation]
+        let Self { input, output, total, cached_input, cache_write, .. } = *self;
+        [input, output, total, cached_input, cache_write]
             .into_iter()
             .all(|count| count.unwrap_or(0) == 0)
     }
@@ -182,7 +183,8 @@ impl Counts {
             Count::Output => &mut self.output,
             Count::Total => &mut self.total,
             Count::CachedInput => &mut self.cached_input,
-            Count::CacheCreation => &mut self.cache_creation,
+            Count::CacheWrite => &mut self.cache_write,
+            Count::CacheWrite1h => &mut self.cache_write_1h,
             Count::UncachedInput => &mut self.uncached_input,
             Count::Reasoning => &mut self.reasoning,
         } = number;
@@ -200,7 +202,8 @@ impl Counts {
         update(&mut self.output, later.output);
         update(&mut self.total, later.total);
         update(&mut self.cached_input, later.cached_input);
-        update(&mut self.cache_creation, later.cache_creation);
+        update(&mut self.cache_write, later.cache_write);
+        update(&mut self.cache_write_1h, later.cache_write_1h);
         update(&mut self.reasoning, later.reasoning);
     }
 }

@@ -9,6 +9,7 @@
 //! * `places`: where in an answer the things stand that count;
 //! * `event`: what one document says; `tally`: what all of them say, put together; `shares`, `rest`: of
 //!   several answers to one request;
+//! * `shown_model`: the name that the model has for the client;
 //! * `hides`: what is kept from the client; `hold`: what is held back for that; `members`: where it stands;
 //! * `reading`: the result; `settle`: what to charge.
 
@@ -25,6 +26,7 @@ mod reading;
 mod rest;
 mod settle;
 mod shares;
+mod shown_model;
 mod sse;
 mod tally;
 
@@ -38,6 +40,7 @@ pub use settle::{settle, Terms};
 use super::{Endpoint, Engine};
 use documents::Documents;
 use events::Events;
+use shown_model::ShownModel;
 
 /// How the documents of an answer are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +100,8 @@ pub struct Meter {
     /// How many bytes came that are the first of a byte order mark, before any others.
     mark: usize,
     has_finished: bool,
+    /// Where the client is to see another name of the model than the engine's.
+    shown_model: Option<Box<ShownModel>>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,7 +131,13 @@ impl Meter {
             is_empty: true,
             mark: 0,
             has_finished: false,
+            shown_model: None,
         }
+    }
+
+    /// From now on the client sees this name of the model, whatever the engine calls it.
+    pub fn show_model(&mut self, name: &str) {
+        self.shown_model = Some(Box::new(ShownModel::new(name, self.asked.endpoint)));
     }
 
     /// Reads one buffer. `pass` is called for what the client gets, in order: all of the buffer, but
@@ -134,14 +145,24 @@ impl Meter {
     /// of an answer, are kept back for a later call. Comments between events are not.
     ///
     /// At most 64 KiB are kept: an event that is longer and comes in several buffers, is passed on as it
-    /// is.
+    /// is. For another name of the model nothing is kept back.
     pub fn read(&mut self, buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
-        let mut bytes = buffer;
-        if matches!(self.framing, Framing::Unknown) {
+        let is_new = matches!(self.framing, Framing::Unknown);
+        if is_new {
             self.is_empty &= buffer.is_empty();
             self.begin(buffer);
-            bytes = without_mark(buffer);
         }
+        match self.shown_model.take() {
+            None => self.read_on(buffer, is_new, pass),
+            Some(mut shown) => {
+                self.read_on(buffer, is_new, &mut |part| shown.pass(part, buffer, pass));
+                self.shown_model = Some(shown);
+            }
+        }
+    }
+
+    fn read_on(&mut self, buffer: &[u8], is_new: bool, pass: &mut impl FnMut(Part<'_>)) {
+        let bytes = if is_new { without_mark(buffer) } else { buffer };
         match &mut self.framing {
             Framing::Sse(events) => return events.read(buffer, &mut self.documents, pass),
             Framing::Ndjson => self.documents.read_lines(bytes),
@@ -165,6 +186,9 @@ impl Meter {
             Format::Sse => Framing::Sse(Events::new(self.asked, self.mark)),
         };
         self.documents = Documents::new(self.asked, format != Format::Json);
+        if let Some(shown) = &mut self.shown_model {
+            shown.begin(format, self.mark);
+        }
     }
 
     /// The answer has ended, or was cut off: what is still kept back is passed on, and what came of
@@ -174,10 +198,13 @@ impl Meter {
         if std::mem::replace(&mut self.has_finished, true) {
             return;
         }
-        match &mut self.framing {
-            Framing::Sse(events) => events.finish(&mut self.documents, pass),
-            Framing::Ndjson | Framing::Json => self.documents.finish(),
-            Framing::Unknown => {}
+        match (&mut self.framing, &mut self.shown_model) {
+            (Framing::Sse(events), Some(shown)) => {
+                events.finish(&mut self.documents, &mut |part| shown.pass(part, &[], pass));
+            }
+            (Framing::Sse(events), None) => events.finish(&mut self.documents, pass),
+            (Framing::Ndjson | Framing::Json, _) => self.documents.finish(),
+            (Framing::Unknown, _) => {}
         }
     }
 

@@ -79,6 +79,8 @@ pub(super) enum Place {
     Meta,
     /// `prompt_tokens_details` and `input_tokens_details`
     InputDetails,
+    /// `cache_creation` of Messages, which says for how long.
+    CacheCreation,
     /// `completion_tokens_details` and `output_tokens_details`
     OutputDetails,
     /// `x_groq`
@@ -121,8 +123,11 @@ pub(super) enum Count {
     Output,
     Total,
     CachedInput,
-    /// Anthropic's `cache_creation_input_tokens`, which `input_tokens` lacks.
-    CacheCreation,
+    /// What is written to the cache: part of the input, but for Anthropic's `cache_creation_input_tokens`,
+    /// which `input_tokens` lacks.
+    CacheWrite,
+    /// Of that, what is kept for an hour.
+    CacheWrite1h,
     /// llama.cpp's `prompt_n`: the input but for what was cached.
     UncachedInput,
     Reasoning,
@@ -191,6 +196,7 @@ impl Place {
             | Self::Timings
             | Self::NativeTimings
             | Self::InputDetails
+            | Self::CacheCreation
             | Self::OutputDetails => self.usage_member(key),
             Self::Choices
             | Self::ToolCalls
@@ -373,7 +379,11 @@ impl Place {
             // Of Messages.
             | (Self::Usage, b"cache_read_input_tokens")
             | (Self::Timings | Self::NativeTimings, b"cache_n") => Count::CachedInput,
-            (Self::Usage, b"cache_creation_input_tokens") => Count::CacheCreation,
+            (Self::Usage, b"cache_creation_input_tokens") => Count::CacheWrite,
+            (Self::Usage, b"cache_creation") => return Some(Self::CacheCreation),
+            (Self::CacheCreation, b"ephemeral_1h_input_tokens") => Count::CacheWrite1h,
+            // Of OpenRouter and transformers.
+            (Self::InputDetails, b"cache_write_tokens") => Count::CacheWrite,
             (Self::Timings, b"prompt_n") => Count::UncachedInput,
             // The first of SGLang.
             (Self::ChatUsage | Self::OutputDetails, b"reasoning_tokens") => Count::Reasoning,

@@ -9,6 +9,10 @@ pub struct Said {
     pub output: Option<u64>,
     /// Of the input, those from the prefix cache; never more than `input`.
     pub cached_input: Option<u64>,
+    /// Of the input, those that were written to that cache.
+    pub cache_write: Option<u64>,
+    /// Of those, the ones that are kept for an hour.
+    pub cache_write_1h: Option<u64>,
     /// Of the output, those of the model's reasoning; never more than `output`.
     pub reasoning: Option<u64>,
 }

@@ -58,11 +58,17 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
     };
     let said = reading.said;
     let input = said.input.map(|said| input_of(said, reading, reserved.input));
-    let usage = |input, output| Usage {
-        input,
-        output,
-        cached_input: said.cached_input.unwrap_or(0).min(input),
-        reasoning: said.reasoning.unwrap_or(0).min(output),
+    let usage = |input: u64, output| {
+        let cached_input = said.cached_input.unwrap_or(0).min(input);
+        let cache_write = said.cache_write.unwrap_or(0).min(input - cached_input);
+        Usage {
+            input,
+            output,
+            cached_input,
+            cache_write,
+            cache_write_1h: said.cache_write_1h.unwrap_or(0).min(cache_write),
+            reasoning: said.reasoning.unwrap_or(0).min(output),
+        }
     };
     if reading.failed && reading.deltas == 0 && said.output.unwrap_or(0) == 0 {
         return (Usage::default(), Source::None);

@@ -2,7 +2,14 @@ use super::super::reading::Said;
 use super::*;
 use proptest::prelude::*;
 
-const RESERVED: Usage = Usage { input: 100, output: 50, cached_input: 0, reasoning: 0 };
+const RESERVED: Usage = Usage {
+    input: 100,
+    output: 50,
+    cached_input: 0,
+    cache_write: 0,
+    cache_write_1h: 0,
+    reasoning: 0,
+};
 
 /// What is reserved is the client's bound.
 const TERMS: Terms = Terms { reserved: RESERVED, most_output: 50, stream: true, goes_on: false };
@@ -27,6 +34,8 @@ fn the_engines_last_word_counts_however_the_answer_went_on() {
             input: Some(31),
             output: Some(400),
             cached_input: Some(26),
+            cache_write: Some(4),
+            cache_write_1h: Some(9),
             reasoning: Some(7),
         },
         said_final: true,
@@ -34,7 +43,14 @@ fn the_engines_last_word_counts_however_the_answer_went_on() {
         delta_bytes: 9,
         ..Reading::default()
     };
-    let usage = Usage { input: 31, output: 400, cached_input: 26, reasoning: 7 };
+    let usage = Usage {
+        input: 31,
+        output: 400,
+        cached_input: 26,
+        cache_write: 4,
+        cache_write_1h: 4,
+        reasoning: 7,
+    };
     for (ended, failed, cut) in [(true, false, false), (false, false, true), (false, true, true)] {
         for is_streamed in [false, true] {
             let reading = Reading { ended, failed, is_streamed, ..reading };

@@ -38,6 +38,7 @@ impl Shares {
             if index.is_multiple_of(per_prompt.max(1)) {
                 add(&mut others.counts.input, counts.input);
                 add(&mut others.counts.cached_input, counts.cached_input);
+                add(&mut others.counts.cache_write, counts.cache_write);
                 others.prompts = others.prompts.saturating_add(1);
             }
         }

@@ -2,7 +2,14 @@ use super::*;
 use crate::llm::{Source, Usage};
 
 const TERMS: Terms = Terms {
-    reserved: Usage { input: 100, output: 50, cached_input: 0, reasoning: 0 },
+    reserved: Usage {
+        input: 100,
+        output: 50,
+        cached_input: 0,
+        cache_write: 0,
+        cache_write_1h: 0,
+        reasoning: 0,
+    },
     most_output: 50,
     stream: true,
     goes_on: false,
@@ -95,7 +102,7 @@ fn content_types_tell_the_format() {
 
 #[test]
 fn a_meter_is_small() {
-    assert!(size_of::<Meter>() <= 1024, "{}", size_of::<Meter>());
+    assert!(size_of::<Meter>() <= 1152, "{}", size_of::<Meter>());
 }
 
 #[test]
@@ -206,6 +213,39 @@ fn cached_input_and_reasoning_are_parts_of_the_whole() {
          {\"cached_tokens\":400},\"reasoning_tokens\":200}}",
     );
     assert_eq!((usage.cached_input, usage.reasoning), (Some(5), Some(3)));
+}
+
+#[test]
+fn what_is_written_to_the_cache_is_read() {
+    let said = |endpoint, answer: &str| {
+        let said = reading(endpoint, Format::Json, answer).said;
+        (said.input, said.cached_input, said.cache_write, said.cache_write_1h)
+    };
+    let messages = said(
+        Endpoint::Messages,
+        "{\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":10,\"cache_creation\":\
+         {\"ephemeral_5m_input_tokens\":3,\"ephemeral_1h_input_tokens\":7},\
+         \"cache_read_input_tokens\":20,\"output_tokens\":1}}",
+    );
+    assert_eq!(messages, (Some(35), Some(20), Some(10), Some(7)));
+    // There it is part of the input.
+    let details = "{\"cached_tokens\":4,\"cache_write_tokens\":3}";
+    let chat = format!(
+        "{{\"usage\":{{\"prompt_tokens\":9,\"completion_tokens\":1,\"prompt_tokens_details\":{details}}}}}"
+    );
+    assert_eq!(said(Endpoint::Chat, &chat), (Some(9), Some(4), Some(3), None));
+    let responses = format!(
+        "{{\"usage\":{{\"input_tokens\":9,\"output_tokens\":1,\"input_tokens_details\":{details}}}}}"
+    );
+    assert_eq!(said(Endpoint::Responses, &responses), (Some(9), Some(4), Some(3), None));
+    // The start of a stream says for how long, and its end how many.
+    let stream = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\
+                  \"cache_creation_input_tokens\":10,\"cache_creation\":{\"ephemeral_1h_input_tokens\":7},\
+                  \"output_tokens\":1}}}\n\n\
+                  data: {\"type\":\"message_delta\",\"usage\":{\"cache_creation_input_tokens\":12,\
+                  \"output_tokens\":9}}\n\n";
+    let said = reading(Endpoint::Messages, Format::Sse, stream).said;
+    assert_eq!((said.cache_write, said.cache_write_1h), (Some(12), Some(7)));
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl Body {
         LlmRequest {
             endpoint,
             model: self.model,
+            alias: None,
             stream,
             output_bound: bound,
             choices: self.choices.saturating_mul(prompts),

@@ -1,5 +1,6 @@
 //! What a request asks for.
 
+use super::aliases::Aliases;
 use super::stream_options::{StreamOptions, UsageEdit};
 use crate::llm::{Endpoint, Engine, Parts};
 
@@ -20,6 +21,8 @@ pub struct LlmRequest {
     pub endpoint: Endpoint,
     /// `model`, as the engine reads it. At most [`MAX_MODEL_LEN`] bytes, without control characters.
     pub model: Option<Box<str>>,
+    /// What the client calls it, where that is an alias: the body names it so, until that is changed.
+    pub alias: Option<Box<str>>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// The most output tokens of one choice; `None` where the request sets no bound. Where it sets
@@ -68,6 +71,14 @@ fn wants_running_usage(engine: Engine) -> bool {
 }
 
 impl LlmRequest {
+    /// Goes by the model that its name stands for, if it is one of these.
+    pub fn go_by(&mut self, aliases: &Aliases) {
+        let model = self.model.as_deref().and_then(|name| aliases.find(name));
+        if let Some(model) = model.map(Box::from) {
+            self.alias = self.model.replace(model);
+        }
+    }
+
     /// `stream_options.include_usage`, if it is given.
     #[must_use]
     pub fn include_usage(&self) -> Option<bool> {

@@ -5,6 +5,7 @@
 //! they make of a key that comes twice, of `MODEL`, and of `"stream": 1`; so such a body is refused
 //! instead of guessing what the engine behind will read.
 
+mod aliases;
 mod body;
 pub mod edits;
 mod error;
@@ -21,6 +22,7 @@ mod told;
 #[cfg(test)]
 mod tests;
 
+pub use aliases::{AliasError, Aliases};
 pub use error::RequestError;
 pub use llm_request::{InputSize, LlmRequest, MAX_CHOICES, MAX_DEPTH, MAX_MODEL_LEN};
 pub use stream_options::UsageEdit;

@@ -62,7 +62,7 @@ impl Tally {
     }
 
     fn said(&self, counts: Counts) -> Said {
-        let Counts { input, output, total, cached_input, cache_creation, reasoning, .. } = counts;
+        let Counts { input, output, total, cached_input, cache_write, reasoning, .. } = counts;
         // Numbers that are filled in: something was made, of something.
         let is_placeholder = self.deltas > 0 && input.unwrap_or(0) == 0 && output.unwrap_or(0) == 0;
         // Before the engine's last word, 0 is what it doesn't know yet.
@@ -73,7 +73,7 @@ impl Tally {
         let (input, output) = match self.asked.endpoint {
             Endpoint::Messages if self.cache_is_twice => (input, output),
             Endpoint::Messages => {
-                let cached = cached_input.unwrap_or(0) + cache_creation.unwrap_or(0);
+                let cached = cached_input.unwrap_or(0) + cache_write.unwrap_or(0);
                 let input = match (input, cached) {
                     (None, 0) => None,
                     (input, cached) => Some(input.unwrap_or(0) + cached),
@@ -94,10 +94,13 @@ impl Tally {
                 )
             }
         };
+        let part = |part: Option<u64>| part.map(|part| part.min(input.unwrap_or(0)));
         Said {
             input,
             output,
-            cached_input: cached_input.map(|cached| cached.min(input.unwrap_or(0))),
+            cached_input: part(cached_input),
+            cache_write: part(cache_write),
+            cache_write_1h: part(counts.cache_write_1h),
             reasoning: reasoning.map(|reasoning| reasoning.min(output.unwrap_or(0))),
         }
     }

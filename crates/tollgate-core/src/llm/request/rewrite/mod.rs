@@ -41,6 +41,11 @@ impl<'b> Rewrite<'b> {
         self.object.set(name, json);
     }
 
+    /// Sets the member `name` to this text.
+    pub fn set_text(&mut self, name: &str, text: &str) {
+        self.set(name, serde_json::Value::from(text).to_string().as_bytes());
+    }
+
     /// Sets the member `name` of the object `object` to this JSON. What is no object becomes one.
     pub fn set_in(&mut self, object: &str, name: &str, json: &[u8]) {
         self.object.set_in(self.body, object, name, json);

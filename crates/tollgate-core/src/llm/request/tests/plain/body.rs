@@ -119,6 +119,7 @@ impl<'de> Reader<'de> {
         LlmRequest {
             endpoint,
             model: self.model,
+            alias: None,
             stream,
             output_bound: bound,
             choices: self.choices.saturating_mul(prompts),

@@ -1,0 +1,177 @@
+//! What browsers are told: which pages may read our answers, and what they shall not do with them.
+//!
+//! * PREACCESS: a preflight has no credential. It is answered before anybody is asked for one, and goes to no
+//!   backend.
+//! * ACCESS: a page that may read nothing opens no WebSocket, which browsers would let it read.
+//! * The header filter: every answer that a page may get to see says whether it may, ours and nginx's own among
+//!   them, in the place of what the backend says about it.
+
+use std::rc::Rc;
+
+use tollgate_core::cors::{self, Asked};
+use tollgate_core::decision::Reason;
+use tollgate_core::security_headers::{self, Nature};
+use tollgate_core::websocket_key;
+
+use crate::conf::policy::Policy;
+use crate::conf::settings::Upgrade;
+use crate::request::access;
+use crate::request::endpoint;
+use crate::request::state::{Page, State};
+use crate::types::Request;
+use nginx::Verdict;
+
+/// With which a request for a WebSocket comes.
+const UPGRADE: &[u8] = b"upgrade";
+const VARY: &str = "Vary";
+const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
+const NO_CONTENT: u16 = 204;
+
+/// What the header of the request says of its page.
+fn asked<'r>(r: Request<'r>) -> Asked<'r> {
+    Asked::of(r.headers_in().map(|header| (header.name, header.value)))
+}
+
+/// PREACCESS: answers a preflight. `None`: it is none, or pages are no matter here.
+#[inline]
+pub(crate) fn preflight(r: Request<'_>) -> Option<Verdict> {
+    let policy = r.loc_conf().policy()?;
+    policy.cors.as_ref()?;
+    answer_preflight(r, policy)
+}
+
+fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
+    // What nginx leads elsewhere was judged, and that stands.
+    if !r.is_main() || r.is_after_answer() || r.find_state().is_some() {
+        return None;
+    }
+    let asked = asked(r);
+    if !asked.is_preflight(r.method()) {
+        return None;
+    }
+    let is_allowed = is_allowed(policy, asked.origin()?);
+    if !is_allowed && policy.dry_run {
+        // It goes where it went before.
+        return None;
+    }
+    let Some(state) = r.attach_state(|keeper| access::make_state(r, policy, keeper)) else {
+        return Some(Verdict::Status(500));
+    };
+    let Some(path) = endpoint::path(r) else { return Some(Verdict::Status(500)) };
+    {
+        let mut state = state.borrow_mut();
+        state.start_over(policy, r, path);
+        note_page(r, &mut state, is_allowed);
+    }
+    match is_allowed {
+        false => Some(access::conclude(r, state, Err(Reason::OriginDenied.into()))),
+        true => Some(match access::conclude(r, state, Ok(())) {
+            Verdict::Declined => Verdict::Status(NO_CONTENT),
+            failed => failed,
+        }),
+    }
+}
+
+/// ACCESS: whether the page that a request comes from may open a WebSocket, if it wants to.
+pub(crate) fn check_socket(r: Request<'_>, policy: &Policy) -> Result<(), Reason> {
+    let Some(cors) = &policy.cors else { return Ok(()) };
+    let opens = policy.upgrade == Upgrade::Allow && r.headers_in().any(|one| one.name == UPGRADE);
+    match opens && asked(r).is_of_stranger(cors) {
+        true => Err(Reason::OriginDenied),
+        false => Ok(()),
+    }
+}
+
+fn is_allowed(policy: &Policy, origin: &[u8]) -> bool {
+    policy.cors.as_ref().is_some_and(|cors| cors.allows(origin))
+}
+
+/// Remembers the page of a request, as the backend isn't told of it.
+pub(crate) fn note_page(r: Request<'_>, state: &mut State, is_preflight: bool) {
+    let origin = asked(r).origin().map_or(&[][..], |origin| origin);
+    state.page = Some(Page { origin: r.keep(origin), is_preflight });
+}
+
+/// Whether the backend is not to be told of pages: it would judge them by other rules than ours.
+pub(crate) fn is_silent_about_pages(policy: &Policy) -> bool {
+    policy.cors.is_some() && !policy.dry_run
+}
+
+/// The header filter. `None` when nginx has no memory.
+#[inline]
+pub(crate) fn add_headers(r: Request<'_>, state: &mut State) -> Option<()> {
+    match state.policy.is_for_browsers {
+        true => add_all(r, state),
+        false => Some(()),
+    }
+}
+
+fn add_all(r: Request<'_>, state: &mut State) -> Option<()> {
+    let policy = Rc::clone(&state.policy);
+    if policy.cors.is_some() {
+        say_who_may_read(r, state, &policy)?;
+    }
+    if policy.security_headers {
+        say_what_not_to_do(r, state)?;
+    }
+    if policy.takes_subprotocols {
+        keep_key_back(r);
+    }
+    Some(())
+}
+
+fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Option<()> {
+    let cors = policy.cors.as_ref()?;
+    if state.page.is_none() {
+        note_page(r, state, false);
+    }
+    let page = state.page?;
+    let origin = Some(r.kept(page.origin)).filter(|origin| cors.allows(origin));
+    if origin.is_none() && policy.dry_run {
+        return Some(());
+    }
+    r.hide_headers_out(cors::is_of_cors);
+    if page.is_preflight {
+        r.push_header_out(VARY, cors::preflight_vary())?;
+    } else if !r.headers_out(VARY).any(cors::varies_by_origin) {
+        r.push_header_out(VARY, b"Origin")?;
+    }
+    let Some(origin) = origin else { return Some(()) };
+    let mut complete = Some(());
+    let emit = |name: &'static str, value: &[u8]| {
+        if complete.is_some() {
+            complete = r.copy(value).and_then(|value| r.push_header_out(name, value));
+        }
+    };
+    match page.is_preflight {
+        true => {
+            let asked = asked(r);
+            cors.write_preflight(origin, &asked, policy.credential_header_names(), emit);
+        }
+        false => cors.write(origin, emit),
+    }
+    complete
+}
+
+fn say_what_not_to_do(r: Request<'_>, state: &State) -> Option<()> {
+    let is_page = r.was_led_here() || !state.ruling.is_in_our_words();
+    let nature = Nature { is_tls: r.is_tls(), is_plain_error: r.status_out() >= 400 && !is_page };
+    let mut complete = Some(());
+    security_headers::write(
+        nature,
+        |name| r.header_out(name).is_some(),
+        |name, value| {
+            if complete.is_some() {
+                complete = r.push_header_out(name, value.as_bytes());
+            }
+        },
+    );
+    complete
+}
+
+/// Whatever the backend chose: a key is no protocol.
+fn keep_key_back(r: Request<'_>) {
+    if r.headers_out(SUBPROTOCOL).any(websocket_key::may_hold_key) {
+        r.hide_headers_out(|name| name.eq_ignore_ascii_case(SUBPROTOCOL.as_bytes()));
+    }
+}
