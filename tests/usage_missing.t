@@ -38,6 +38,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone  zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     # Nothing is refilled while the test runs.
     tollgate_tier  large { tokens 30/d burst=10k; }
 

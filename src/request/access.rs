@@ -72,7 +72,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         let Some(path) = endpoint::path(r) else {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         };
-        state.borrow_mut().start_over(policy, r, path);
+        state.borrow_mut().start_over(policy, r, (path.bytes, path.route(r, policy)));
         if leave_no_edit(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }

@@ -60,7 +60,7 @@ fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
     let Some(path) = endpoint::path(r) else { return Some(Verdict::Status(500)) };
     {
         let mut state = state.borrow_mut();
-        state.start_over(policy, r, path);
+        state.start_over(policy, r, (path.bytes, path.route(r, policy)));
         note_page(r, &mut state, is_allowed);
     }
     match is_allowed {

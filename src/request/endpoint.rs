@@ -8,7 +8,6 @@ use std::rc::Rc;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::forwarding::{evaluated, Known, Upstream};
 use tollgate_core::llm::engines::{Route, RouteMemo};
-use tollgate_core::llm::Endpoint;
 use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
 use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::ruling::{By, Ruling};
@@ -16,10 +15,8 @@ use tollgate_core::ruling::{By, Ruling};
 use crate::conf::policy::Policy;
 use crate::conf::Proxied;
 use crate::per_worker::PerWorker;
-use crate::request::access::conclude;
 use crate::request::state::State;
 use crate::types::Request;
-use nginx::Verdict;
 
 /// What was found of paths.
 static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
@@ -84,6 +81,9 @@ pub(crate) fn check(
     policy: &Policy,
     (path, route, is_read): (&[u8], &Route, bool),
 ) -> Result<(), Detail> {
+    if let Some(verdict) = check_file(r, policy) {
+        return verdict;
+    }
     let verdict = judge_path(r, &state.borrow(), policy, (path, route, is_read));
     match verdict {
         Err(detail) if detail.cause() == Cause::UnknownEndpoint && has_variables(r) => {
@@ -92,6 +92,18 @@ pub(crate) fn check(
         }
         verdict => verdict,
     }
+}
+
+/// The verdict of a request that nginx has led to a file. That is the operator's, and no endpoint: a page for an
+/// error of the engine, say. `None`: it is none of these.
+fn check_file(r: Request<'_>, policy: &Policy) -> Option<Result<(), Detail>> {
+    if !(r.is_internal() && r.serves_file()) {
+        return None;
+    }
+    Some(match is_closed(&policy.endpoints, r.method(), r.uri()) {
+        true => Err(Cause::ClosedEndpoint.into()),
+        false => Ok(()),
+    })
 }
 
 /// Whether variables say what is forwarded from here.
@@ -130,12 +142,8 @@ pub(crate) fn check_here(
     if judged == Some(path.bytes) && policy.endpoints.is_empty() {
         return Some(Ok(()));
     }
-    // A file is the operator's, and no endpoint: a page for an error of the engine, say.
-    if r.serves_file() {
-        return Some(match is_closed(&policy.endpoints, r.method(), r.uri()) {
-            true => Err(Cause::ClosedEndpoint.into()),
-            false => Ok(()),
-        });
+    if let Some(verdict) = check_file(r, policy) {
+        return Some(verdict);
     }
     let route = path.route(r, policy);
     let here = route.form.filter(|_| policy.is_metered);
@@ -149,27 +157,27 @@ pub(crate) fn check_here(
 }
 
 /// PRECONTENT: variables of `proxy_pass` are known by now, and nginx is about to forward what they say. If
-/// that is not what was judged, it has to be open as well, and read as the same. `None`: it may go on.
+/// that is not what was judged, it has to be open as well, and read as the same.
 pub(crate) fn check_evaluated(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-) -> Option<Verdict> {
-    let (judged, endpoint, awaits_path) = {
+) -> Result<(), Detail> {
+    {
         let state = state.borrow();
         // Nothing is known of what another module let in.
-        (state.ruling == Ruling::Admitted(By::Us)).then_some(())?;
-        (r.kept(state.judged_path), state.endpoint(), state.awaits_path)
-    };
-    if !awaits_path && !has_variables(r) {
-        return None;
+        let is_ours = state.ruling == Ruling::Admitted(By::Us);
+        if !is_ours || !(state.awaits_path || has_variables(r)) {
+            return Ok(());
+        }
     }
-    let verdict = match evaluated_path(r) {
-        Some(path) if path.bytes == judged && !awaits_path => return None,
-        Some(path) => judge_evaluated(r, &state.borrow(), policy, (path, endpoint)),
-        None => Err(Cause::VariableFailed.into()),
-    };
-    verdict.err().map(|detail| conclude(r, state, Err(detail.into())))
+    // Variables of ours look at the state.
+    let path = evaluated_path(r).ok_or(Cause::VariableFailed)?;
+    let state = state.borrow();
+    match path.bytes == r.kept(state.judged_path) && !state.awaits_path {
+        true => Ok(()),
+        false => judge_evaluated(r, &state, policy, path),
+    }
 }
 
 /// `None` when nginx can't evaluate it, or has no memory.
@@ -183,13 +191,13 @@ fn judge_evaluated(
     r: Request<'_>,
     state: &State,
     policy: &Policy,
-    (path, endpoint): (Path<'_>, Option<Endpoint>),
+    path: Path<'_>,
 ) -> Result<(), Detail> {
     let route = path.route(r, policy);
     if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {
         return Err(cause.into());
     }
-    if policy.is_metered && route.form != endpoint {
+    if policy.is_metered && route.form != state.endpoint() {
         return Err(Cause::ForwardedElsewhere.into());
     }
     let is_read = route.form.is_some() && policy.is_metered;

@@ -6,7 +6,7 @@ use tollgate_core::websocket_key;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
-use crate::request::access::make_state;
+use crate::request::access::{self, make_state};
 use crate::request::browser;
 use crate::request::endpoint;
 use crate::request::refusal;
@@ -125,7 +125,10 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         (is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes)))
             || (subprotocols.is_some() && websocket_key::may_hold_key(value))
     });
-    Some(endpoint::check_evaluated(r, state, policy).unwrap_or(Verdict::Declined))
+    Some(match endpoint::check_evaluated(r, state, policy) {
+        Ok(()) => Verdict::Declined,
+        Err(detail) => access::conclude(r, state, Err(detail.into())),
+    })
 }
 
 /// The protocols of a WebSocket that the client offers, but for its key.

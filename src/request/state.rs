@@ -17,7 +17,6 @@ use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
 use crate::request::body::{Change, Reading};
-use crate::request::endpoint::Path;
 use crate::request::grounds::Grounds;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
@@ -217,10 +216,15 @@ impl State {
     }
 
     /// A location judges for itself, whatever another one found. What was charged stays charged.
-    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>, path: Path<'_>) {
+    pub(crate) fn start_over(
+        &mut self,
+        policy: &Rc<Policy>,
+        r: Request<'_>,
+        (path, route): (&[u8], Route),
+    ) {
         self.policy = Rc::clone(policy);
-        self.route = Some(path.route(r, policy));
-        self.judged_path = r.keep(path.bytes);
+        self.route = Some(route);
+        self.judged_path = r.keep(path);
         self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);

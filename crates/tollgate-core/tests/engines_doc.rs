@@ -18,8 +18,8 @@ the tables in `crates/tollgate-core/src/llm/engines/`; a test compares them.
 
 A client reaches what is for clients, with the scope that stands in its line, and nothing else: neither
 what is for operators, nor what no line names, by whatever method (HEAD is GET). Those need the scope
-`admin`, or have to be [opened](directives.md#tollgate_endpoints). Any version is told apart by
-`scripts/check-engines`, which compares a table with what a running engine serves.
+`admin`, or have to be [opened](directives.md#tollgate_endpoints). `scripts/check-engines` compares a table with
+what a running engine serves.
 
 `read as` names the form in which requests and answers are read: their tokens are reserved and charged.
 Of several bounds the largest counts; several prompts, chats or items multiply the output as well. What

@@ -287,6 +287,11 @@ impl<'r, T: Types> Request<'r, T> {
         }
     }
 
+    /// Whether nginx has led it here from another location.
+    pub fn is_internal(self) -> bool {
+        self.raw().internal() != 0
+    }
+
     /// The name of the location that it is in.
     pub fn location_name(self) -> &'r [u8] {
         // SAFETY: nginx keeps it as long as the configuration.

@@ -14,8 +14,8 @@ use super::keyset::KeySet;
 use super::numeric_date;
 use super::object;
 use super::policy::Policy;
+use super::scope_claim;
 use crate::clock::UnixMillis;
-use crate::permissions::scopes::{Said, Scopes};
 use crate::principal::{is_valid_name, AuthMethod, Computed, Principal};
 
 pub(crate) type Claims = Map<String, Value>;
@@ -142,7 +142,7 @@ fn principal(
         Some(claim) => find(claim, field),
         None => Ok(None),
     };
-    let scopes = read(find_scopes(&map.scopes(), claims)?, "scopes", scopes)?;
+    let scopes = read(scope_claim::find(map, claims)?, "scopes", scopes)?;
     Ok(Principal {
         auth,
         client: read(find(&map.client, "client")?, "client", |value| {
@@ -152,36 +152,12 @@ fn principal(
         key_id,
         tier: read(find(&map.tier, "tier")?, "tier", name)?,
         tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", name)?,
-        said: said(scopes.as_deref(), map.has_scopes_of_others()),
+        said: scope_claim::said(map, scopes.as_deref()),
         scopes,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
         computed: Computed::default(),
     })
-}
-
-/// The first of these claims that is there.
-fn find_scopes<'c>(
-    candidates: &[Claim],
-    claims: &'c Claims,
-) -> Result<Option<&'c Value>, TokenError> {
-    for claim in candidates {
-        let found = claim.find(claims).map_err(|_| TokenError::BadClaim("scopes"))?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
-}
-
-/// What the scopes of a token mean. One without any at all is good for nothing; one that has none of ours
-/// says nothing of this API, where the claim is not known to be about it.
-fn said(names: Option<&[Box<str>]>, of_others: bool) -> Said {
-    let Some(names) = names else { return Said::Nothing };
-    match Scopes::among(names.iter().map(|name| &**name)) {
-        Scopes::NONE if of_others && !names.is_empty() => Said::Nothing,
-        scopes => Said::ByToken(scopes),
-    }
 }
 
 /// What `parse` makes of `value`, if it is there.
@@ -239,6 +215,7 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::permissions::scopes::{Said, Scopes};
 
     fn judged(json: &str, policy: &Policy) -> Result<(Principal, Window), TokenError> {
         let vouching = Vouching { auth: AuthMethod::Jwt, key_id: None, client_prefix: "" };

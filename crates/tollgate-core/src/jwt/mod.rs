@@ -52,6 +52,7 @@ pub(crate) mod object;
 mod pem;
 mod policy;
 mod remote;
+mod scope_claim;
 mod secret;
 mod shape;
 mod signature;
