@@ -33,7 +33,9 @@ use nginx::{Header, Kept, Module, Types, Verdict};
 
 use conf::{LocConf, MainConf};
 use request::state::State;
-use request::{access, answer, audit, browser, id, identity, meter, settlement, variables};
+use request::{
+    access, answer, audit, browser, catalogue, id, identity, meter, settlement, variables,
+};
 use types::{Command, Request, Server, Tollgate};
 use worker::{status, upkeep, watch};
 
@@ -164,6 +166,14 @@ impl Module for Tollgate {
 
     fn owes_body(r: Request<'_>) -> bool {
         answer::owes_body(r)
+    }
+
+    fn hold(r: Request<'_>, bytes: &[u8]) {
+        catalogue::hold(r, bytes);
+    }
+
+    fn release<'r>(r: Request<'r>) -> Option<&'r [u8]> {
+        catalogue::release(r)
     }
 
     fn reader(state: &mut State) -> Option<&mut meter::Metering> {

@@ -17,7 +17,7 @@ use Tollgate qw/ get keys_file status /;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http fastcgi/)->plan(8);
+my $t = Test::Nginx->new()->has(qw/http fastcgi/)->plan(12);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -45,6 +45,7 @@ http {
         large_client_header_buffers  4 16k;
 
         tollgate on;
+        tollgate_scheduler llm-d;
 
         location / {
             fastcgi_pass  127.0.0.1:8081;
@@ -55,19 +56,25 @@ http {
 
 EOF
 
-$t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'pro' }));
+$t->write_file('keys.json', keys_file(
+	{ key => 'tg_acme', client => 'acme', tenant => 'corp', tier => 'pro' },
+	{ key => 'tg_bob', client => 'bob', tier => 'pro' },
+));
 $t->run_daemon(\&application, port(8081));
 $t->run();
 $t->waitforsocket('127.0.0.1:' . port(8081));
 
 ###############################################################################
 
-my @spoofed = map { "$_: root" } qw/X-Client-ID X_Client_ID x.client.id X-Client_Tier X-CLIENT-TIER/;
+my @spoofed = map { "$_: root" } qw/X-Client-ID X_Client_ID x.client.id X-Client_Tier X-CLIENT-TIER
+	X_Tenant_ID x.tenant-id X_LLM_D_Inference_Fairness_ID x.gateway.inference-objective X_Cache_Salt/;
 my @key = ('X-API-Key: tg_acme', 'Authorization: Bearer tg_acme');
 
 my $r = get('/', @spoofed, @key, 'X-Request-ID: one', 'X_Request_ID: two', 'X-Other: stays');
 is(status($r), 200, 'request');
 is(param($r, 'HTTP_X_CLIENT_ID'), 'acme', 'client');
+is(param($r, 'HTTP_X_TENANT_ID'), 'corp', 'tenant');
+is(param($r, 'HTTP_X_LLM_D_INFERENCE_FAIRNESS_ID'), 'corp', 'what the scheduler is told');
 is(param($r, 'HTTP_X_CLIENT_TIER'), 'pro', 'tier');
 is(param($r, 'HTTP_X_REQUEST_ID'), 'one', 'request id');
 is(param($r, 'HTTP_X_OTHER'), 'stays', 'another header');
@@ -76,6 +83,10 @@ unlike($r, qr/root|tg_acme|two/, 'nothing of the client, and no credential');
 $r = get('/', (@spoofed) x 20, @key, (@spoofed) x 20);
 is(param($r, 'HTTP_X_CLIENT_ID'), 'acme', 'many lines, client');
 unlike($r, qr/root|tg_acme/, 'many lines, nothing else');
+
+$r = get('/', @spoofed, 'X-API-Key: tg_bob');
+is(param($r, 'HTTP_X_TENANT_ID'), '', 'no tenant');
+unlike($r, qr/root/, 'no tenant, nor one that the client names');
 
 ###############################################################################
 

@@ -32,7 +32,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(94);
+	->has_daemon('openssl')->has_daemon('curl')->plan(113);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -233,6 +233,46 @@ like($t->read_file('after.log'), qr/"reason":"invalid_credential"/, 'after: whic
 
 ###############################################################################
 
+# multi-tenant.conf: two tenants, which share nothing
+
+$t->write_file('keys.json', tenants_file(['chatbot', 'acme', 'interactive', 'example-key-of-chatbot'],
+	['nightly', 'acme', 'batch', 'example-key-of-nightly'], ['app', 'globex', 'interactive', 'example-key-of-app'],
+	['jo', undef, 'interactive', 'example-key-of-jo']));
+$t->write_file('salt.secret', 'x' x 64);
+chmod 0600, "$d/salt.secret";
+start($t, 'multi-tenant.conf');
+
+my %salts;
+for (['chatbot', 'acme', 0], ['nightly', 'acme', 10], ['app', 'globex', 0]) {
+	my ($client, $tenant, $priority) = @$_;
+	$r = curl('/v1/chat/completions', bearer("example-key-of-$client"), 'X-Tenant-ID: root', 'X-Cache-Salt: root',
+		\'{"model": "llama-3.1-8b", "cache_salt": "root", "priority": -100, "messages": []}');
+	like($r, qr/^HTTP\/2 200 .*^X-Tenant-ID: $tenant$/ms, "multi-tenant: tenant of $client");
+	unlike($r, qr/root|-100/, "multi-tenant: which $client does not choose");
+	like($r, qr/"priority": $priority,/, "multi-tenant: priority of $client");
+	my ($salt) = $r =~ /"cache_salt": "([\w-]{43})"/;
+	my ($header) = $r =~ /^X-Cache-Salt: (.*)$/m;
+	is($header, $salt, "multi-tenant: salt of $client");
+	$salts{$client} = $salt;
+}
+is($salts{nightly}, $salts{chatbot}, 'multi-tenant: a tenant has one salt');
+isnt($salts{app}, $salts{chatbot}, 'multi-tenant: another one has another');
+$r = curl('/v1/models', bearer('example-key-of-jo'));
+like($r, qr/^HTTP\/2 200 /, 'multi-tenant: a key without a tenant');
+unlike($r, qr/^X-Tenant-ID/m, 'multi-tenant: has none');
+like(curl('/v1/models', bearer(token({ sub => 'jay', iss => ISSUER, aud => AUDIENCE }))),
+	qr/^HTTP\/2 200 .*^X-Client-ID: jay$/ms, 'multi-tenant: a token');
+curl_post('llama-3.1-70b-instruct', bearer("example-key-of-$_")) for qw/chatbot nightly app/;
+$t->stop();
+my $lines = $t->read_file('tollgate-audit.log');
+like($lines, qr/"client":"chatbot","tenant":"acme",.*"name":"key of chatbot","metadata":\{"cost-center":4711\}/,
+	'multi-tenant: audit log');
+unlike($lines, qr/$salts{app}|$salts{chatbot}/, 'multi-tenant: without salts');
+unlink "$d/tollgate-audit.log";
+$t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', ZENITH]));
+
+###############################################################################
+
 # oidc.conf: keys and answers of a provider, by TLS, whose name is looked up
 
 start_provider($t, 8090);
@@ -353,6 +393,18 @@ sub keys_file {
 		my ($client, $tier, $key) = @$_;
 		sprintf '{"id": "k_%s", "client": "%s", "tier": "%s", "hash": "sha256:%s"}',
 			$client, $client, $tier, sha256_hex($key);
+	} @_;
+	return '{"version": 1, "keys": [' . join(',', @entries) . ']}';
+}
+
+# Keys with tenants.
+sub tenants_file {
+	my @entries = map {
+		my ($client, $tenant, $tier, $key) = @$_;
+		my $of = defined $tenant ? qq("tenant": "$tenant",) : '';
+		sprintf '{"id": "k_%s", "client": "%s", %s "tier": "%s", "hash": "sha256:%s", "name": "key of %s",'
+			. ' "metadata": {"cost-center": 4711, "internal": true}}',
+			$client, $client, $of, $tier, sha256_hex($key), $client;
 	} @_;
 	return '{"version": 1, "keys": [' . join(',', @entries) . ']}';
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::loaded::RuleUse;
 use super::main::MainConf;
+use super::rules::Tier;
 use super::warnings::Warnings;
 use super::{survey, text};
 use crate::types::Server;
@@ -33,6 +34,7 @@ impl MainConf {
             );
             warnings.warn("tollgate_limit", warning);
         }
+        self.tell_untold(&mut warnings);
         let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers);
@@ -42,6 +44,35 @@ impl MainConf {
             warnings.warn("$tollgate_...", early.to_string());
         }
         warnings.finish();
+    }
+
+    /// Tells of what nobody is told.
+    fn tell_untold(&self, warnings: &mut Warnings<'_, '_>) {
+        if let Some(place) = self.loaded.audit_fields.as_ref().filter(|_| !self.loaded.logs_fields)
+        {
+            let warning = format!(
+                "\"tollgate_audit_fields\" has no effect: no location with it has a \"tollgate_audit_log\" and \
+                 accepts API keys, whose fields they are {place}"
+            );
+            warnings.warn("tollgate_audit_fields", warning);
+        }
+        for tier in &self.tiers {
+            let Tier { name, place, .. } = &**tier;
+            if tier.objective.is_some() && !self.loaded.tells_objectives {
+                let warning = format!(
+                    "\"objective\" of \"tollgate_tier {name}\" has no effect: no location says \
+                     \"tollgate_scheduler llm-d;\" {place}"
+                );
+                warnings.warn("objective", warning);
+            }
+            if tier.priority.is_some() && !self.loaded.tells_priorities {
+                let warning = format!(
+                    "\"priority\" of \"tollgate_tier {name}\" has no effect: no location with \"tollgate_engine \
+                     vllm;\" says \"tollgate_scheduler vllm;\" or \"tollgate_scheduler llm-d;\" {place}"
+                );
+                warnings.warn("priority", warning);
+            }
+        }
     }
 
     /// Tells of rules that are applied only where what they are counted by is never known. Where a

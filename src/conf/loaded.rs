@@ -21,6 +21,14 @@ pub(super) struct Loaded {
     pub(super) applied: HashSet<Arc<str>>,
     pub(super) uses: Vec<RuleUse>,
     pub(super) in_use: bool,
+    /// A `tollgate_audit_fields`, and whether any location with it has a log and keys.
+    pub(super) audit_fields: Option<Position>,
+    pub(super) logs_fields: bool,
+    /// Whether any location tells a scheduler of objectives, or of priorities.
+    pub(super) tells_objectives: bool,
+    pub(super) tells_priorities: bool,
+    /// Rules by tenants of which it was said that some keys have none.
+    pub(super) warned_of_tenants: HashSet<Arc<str>>,
 }
 
 /// A rule that is applied somewhere.

@@ -4,14 +4,17 @@
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
+//! * [`cache_salt`]: what salts of engines' caches are made by;
 //! * [`files`]: what stands where a file is to be written;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
 //!   is read again when it changes; [`complete`]: when all of it has been read;
+//! * [`tenants`]: what holds for tenants;
 //! * [`survey`]: what shows only when all of that has been read; [`text`]: and when it is read again;
 //! * [`warnings`]: how much of that is told;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
+pub(crate) mod cache_salt;
 mod complete;
 pub(crate) mod credentials;
 pub(crate) mod directives;
@@ -24,6 +27,7 @@ pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;
 mod survey;
+mod tenants;
 mod text;
 mod warnings;
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
+use super::cache_salt::CacheSalt;
 use super::credentials::{self, Verifier};
 use super::files;
 use super::loaded::{Loaded, RuleUse};
@@ -14,10 +15,12 @@ use super::settings::{
     AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
     Upgrade,
 };
+use super::tenants;
 use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::{LogFile, Title};
+use tollgate_core::audit::Fields;
 use tollgate_core::cors::Cors;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
@@ -27,6 +30,7 @@ use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::principal::Principal;
 use tollgate_core::ratelimit_headers::{Style, Styles};
+use tollgate_core::scheduler::Scheduler;
 use tollgate_core::websocket_key;
 
 /// `tollgate_max_body`, unless it is given.
@@ -55,12 +59,18 @@ pub(crate) struct Policy {
     pub(crate) model: Option<Box<str>>,
     /// Other names of models, as clients may call them.
     pub(crate) aliases: Aliases,
+    /// Models that a client may not use look as if there were none.
+    pub(crate) hide_models: bool,
     /// Endpoints that are opened or closed beside those of the engine.
     pub(crate) endpoints: Vec<Exception>,
     /// Responses in the background are let in where tokens are counted.
     pub(crate) background: bool,
     /// Clients may name a stream, by which the engine goes on with it when they have left.
     pub(crate) resumable_streams: bool,
+    /// How tenants are kept apart in the engine's cache.
+    pub(crate) cache_salt: Option<CacheSalt>,
+    /// Who is told what of a request.
+    pub(crate) scheduler: Scheduler,
     /// Whether bodies are read: those of authenticated clients, and of strangers only where a rule
     /// counts their tokens.
     pub(crate) is_metered: bool,
@@ -76,6 +86,8 @@ pub(crate) struct Policy {
     pub(crate) cached_answers: CachedAnswers,
     pub(crate) ratelimit_headers: Styles,
     pub(crate) audit_log: Option<Rc<LogFile>>,
+    /// What the log has of keys, beside who they belong to.
+    pub(crate) audit_fields: Fields,
     pub(crate) on_revoke: OnRevoke,
     pub(crate) upgrade: Upgrade,
     /// Which pages may read answers.
@@ -174,7 +186,13 @@ impl Policy {
             credential_headers.iter().any(|(_, source)| *source == Source::Subprotocol);
         let security_headers = settings.security_headers.unwrap_or(false);
         let has_cors = matches!(settings.cors, Some(Some(_)));
-        note_uses(settings, &auth, is_metered, &limits, main);
+        note_uses(cx, settings, &auth, (is_metered, api_keys.as_deref()), &limits, main);
+        let engine = settings.engine.unwrap_or_default();
+        let cache_salt = CacheSalt::resolve(cx, settings.cache_salt.as_ref(), engine, anonymous)?;
+        let scheduler = tenants::scheduler(settings, engine, &mut main.loaded)?;
+        let audit_log = audit_log(cx, settings, &mut main.loaded)?;
+        let logs_keys = audit_log.is_some() && auth.api_key;
+        let audit_fields = tenants::audit_fields(settings, logs_keys, &mut main.loaded);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
             pass_credentials: settings.pass_credentials.unwrap_or(false),
@@ -188,12 +206,15 @@ impl Policy {
             default_tier,
             is_metered,
             limits,
-            engine: settings.engine.unwrap_or_default(),
+            engine,
             model: settings.model.clone().flatten(),
             aliases,
+            hide_models: settings.hide_models.unwrap_or(false),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
+            cache_salt,
+            scheduler,
             max_body: settings.max_body.as_ref().map_or(DEFAULT_MAX_BODY, |given| given.value),
             include_usage: settings.include_usage.unwrap_or_default(),
             estimate: Guess::of(settings.estimate.unwrap_or_default()),
@@ -203,7 +224,8 @@ impl Policy {
             ratelimit_headers: settings
                 .ratelimit_headers
                 .unwrap_or_else(|| Styles::default().with(Style::OpenAi)),
-            audit_log: audit_log(cx, settings, &mut main.loaded)?,
+            audit_log,
+            audit_fields,
             on_revoke: settings.on_revoke.unwrap_or(OnRevoke::Finish),
             upgrade: settings.upgrade.unwrap_or(Upgrade::Deny),
             cors: settings.cors.clone().flatten(),
@@ -311,18 +333,20 @@ fn applied_limits(
 
 /// Remembers where rules are applied, and what is known there.
 fn note_uses(
+    cx: &ConfContext<'_>,
     settings: &Settings,
     auth: &Auth,
-    is_metered: bool,
+    (is_metered, api_keys): (bool, Option<&ApiKeys>),
     limits: &[Rc<LimitRule>],
     main: &mut MainConf,
 ) {
     let Some(Given { place, .. }) = &settings.apply else { return };
+    let with_tenant = tenants::tell_keys_without(cx, api_keys, limits, &mut main.loaded, place);
     let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
     let knowledge = rule_key::Knowledge {
         clients: !auth.is_none(),
         key_ids: auth.api_key || auth.jwt,
-        tenants: auth.has_tokens() && names_tenant,
+        tenants: with_tenant > 0 || (auth.has_tokens() && names_tenant),
         models: is_metered,
     };
     main.loaded.uses.extend(limits.iter().map(|rule| RuleUse {

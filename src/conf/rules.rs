@@ -287,9 +287,17 @@ pub(crate) struct Tier {
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
+    /// The models that it may use; `None`: all.
+    pub(crate) open_models: Option<Vec<Pattern>>,
+    /// What a request is for that names no model.
+    pub(crate) default_model: Option<Box<str>>,
     pub(crate) default_price: Option<Price>,
     /// What its clients may use; `None`: it doesn't say.
     pub(crate) scopes: Option<Scopes>,
+    /// What llm-d calls how soon its requests are served.
+    pub(crate) objective: Option<String>,
+    /// The same for vLLM.
+    pub(crate) priority: Option<i32>,
     /// Where its clients may come from.
     pub(crate) networks: Networks,
     pub(crate) place: Position,

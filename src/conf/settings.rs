@@ -2,12 +2,15 @@
 
 use nginx::conf::Position;
 use nginx::file::Buffering;
+use tollgate_core::audit::Fields;
+use tollgate_core::cache_salt::By;
 use tollgate_core::cors::Cors;
 use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::{Aliases, Engine};
 use tollgate_core::ratelimit_headers::Styles;
+use tollgate_core::scheduler::Scheduler;
 
 /// `tollgate_auth`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +120,14 @@ pub(crate) struct TokenSource {
     pub(crate) binding: Binding,
 }
 
+/// `tollgate_cache_salt`: who has a part of the engine's cache, and the file of the key that salts are made by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CacheSalt {
+    pub(crate) by: By,
+    /// `None`: by the random number of the zone.
+    pub(crate) secret: Option<String>,
+}
+
 /// `tollgate_upgrade`: whether a connection may become one of another protocol, which nobody judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upgrade {
@@ -155,10 +166,14 @@ pub(crate) struct Settings {
     pub(crate) model: Option<Option<Box<str>>>,
     /// Empty: `off`.
     pub(crate) model_aliases: Option<Given<Aliases>>,
+    pub(crate) hide_models: Option<bool>,
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,
     pub(crate) max_body: Option<Given<u64>>,
+    /// `None` inside: `off`.
+    pub(crate) cache_salt: Option<Given<Option<CacheSalt>>>,
+    pub(crate) scheduler: Option<Given<Scheduler>>,
     pub(crate) include_usage: Option<IncludeUsage>,
     pub(crate) estimate: Option<Estimate>,
     pub(crate) reserve: Option<Reserve>,
@@ -166,6 +181,7 @@ pub(crate) struct Settings {
     pub(crate) cached_answers: Option<CachedAnswers>,
     pub(crate) ratelimit_headers: Option<Styles>,
     pub(crate) audit_log: Option<Given<AuditLog>>,
+    pub(crate) audit_fields: Option<Given<Fields>>,
     pub(crate) on_revoke: Option<OnRevoke>,
     pub(crate) upgrade: Option<Upgrade>,
     /// `None` inside: `off`.
@@ -202,9 +218,10 @@ impl Settings {
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
-            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model model_aliases endpoints
-            background resumable_streams max_body include_usage estimate reserve oversized
-            cached_answers ratelimit_headers audit_log on_revoke upgrade cors
+            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model model_aliases
+            hide_models endpoints
+            background resumable_streams cache_salt scheduler max_body include_usage estimate reserve
+            oversized cached_answers ratelimit_headers audit_log audit_fields on_revoke upgrade cors
             security_headers
         )
     }

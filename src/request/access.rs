@@ -10,16 +10,13 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::LlmRequest;
 use tollgate_core::permissions::networks::Outside;
-use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
-use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
-use crate::request::authenticate;
-use crate::request::authenticate::{authenticate, recheck, Authentication, Denial, Means};
+use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected};
 use crate::request::browser;
 use crate::request::endpoint;
@@ -30,6 +27,7 @@ use crate::request::identity;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
+use crate::request::models;
 use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
@@ -269,7 +267,7 @@ fn decide(
             return Ok(Progress::Provider(topic));
         }
         endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
-        if endpoint.is_some() {
+        if models::before_body(r, state, policy, &route)? || endpoint.is_some() {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -279,16 +277,21 @@ fn decide(
         // It has been waiting, for its body or its turn.
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
-    if let (Step::Body, Some(endpoint)) = (step, endpoint) {
+    if step == Step::Body {
         let begun = state.borrow_mut().reading.take();
-        match request_body::inspect(r, policy, endpoint, begun) {
+        match request_body::inspect(r, policy, endpoint.unwrap_or(models::FORM), begun) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(request)) => {
-                let metering = metering(r, state, policy, request, zone)?;
-                state.borrow_mut().metering = Some(Box::new(metering));
+            Ok(Inspected::Whole(mut request)) => {
+                models::judge(state, policy, &mut request)?;
+                if endpoint.is_some() {
+                    let metering = metering(r, state, policy, request, zone)?;
+                    state.borrow_mut().metering = Some(Box::new(metering));
+                } else {
+                    models::put(r, state, policy, &request)?;
+                }
             }
             Err(refused) => {
                 state.borrow_mut().malformed = refused.error;
@@ -399,19 +402,4 @@ fn denial(state: &RefCell<State>, shortage: Shortage) -> Denial {
         state.limit = shortage.report;
     }
     Denial { detail: shortage.detail, ..shortage.reason.into() }
-}
-
-/// The tier that the principal names, or the default one.
-fn tier_of(r: Request<'_>, principal: &Principal, policy: &Policy) -> Result<Rc<Tier>, Denial> {
-    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
-        let claim = authenticate::with_claims(r, principal.auth(), policy, |claims| {
-            claims.claim_of("tier").map(str::to_owned)
-        });
-        match (claim.flatten(), principal.tier()) {
-            (None, None) => Cause::KeyWithoutTier.into(),
-            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
-            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
-            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
-        }
-    })
 }

@@ -1,7 +1,7 @@
 //! The response: ratelimit headers on every answer, our body on a refusal, and the usage that the
 //! engine's answer tells of.
 
-use tollgate_core::answer::{malformed_request_body, Answer};
+use tollgate_core::answer::{malformed_request_body, model_not_found_body, Answer};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
@@ -12,6 +12,7 @@ use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;
 use crate::request::access::make_state;
 use crate::request::browser;
+use crate::request::catalogue;
 use crate::request::refusal;
 use crate::request::report::LimitReport;
 use crate::request::settlement;
@@ -58,11 +59,7 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
         is_here && state.ruling.is_in_our_words() && answer.status == r.status_out()
     };
     if let Some(answer) = refusal.filter(in_our_words) {
-        let body =
-            match state.malformed.filter(|_| state.reason() == Some(Reason::MalformedRequest)) {
-                Some(error) => r.copy(malformed_request_body(error, state.dialect()).as_bytes())?,
-                None => answer.body(state.dialect()).as_bytes(),
-            };
+        let body = refusal_body(r, &state, answer)?;
         r.set_json_body(body.len());
         state.ruling.put(r.keep(body));
     } else if refusal.is_some() {
@@ -75,11 +72,28 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
             }
         }
     }
+    let waits = refusal.is_none() && is_here && catalogue::begin(r, &mut state);
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.
     r.attach_state_again();
+    if waits {
+        return Some(Header::Held);
+    }
     settlement::begin(r, cell);
     Some(Header::Passes)
+}
+
+/// The body of a refusal. `None` when nginx has no memory.
+fn refusal_body<'r>(r: Request<'r>, state: &State, answer: &'static Answer) -> Option<&'r [u8]> {
+    let dialect = state.dialect();
+    let made = match (state.reason(), state.malformed, &state.asked_model) {
+        (Some(Reason::MalformedRequest), Some(error), _) => malformed_request_body(error, dialect),
+        (Some(Reason::ModelDenied), _, Some(model)) if state.hides_model => {
+            model_not_found_body(model, state.policy.engine, dialect)
+        }
+        _ => return Some(answer.body(dialect).as_bytes()),
+    };
+    r.copy(made.as_bytes())
 }
 
 /// Nothing on a connection is judged any more once it has another protocol.

@@ -34,6 +34,7 @@ pub(crate) fn write(r: Request<'_>) {
 
     let now = wall_now();
     let (model, alias, tried);
+    let mut other = None;
     let mut record = Record::new(now);
     record.status = Some(r.status()).filter(|status| *status != 0);
     record.remote_addr = Some(r.client_addr_text());
@@ -59,7 +60,7 @@ pub(crate) fn write(r: Request<'_>) {
     }
     if let Some(state) = &state {
         record.request_id = Some(r.kept(state.request_id));
-        add_state(&mut record, state);
+        add_state(&mut record, state, &mut other);
         // With a refusal the limit that refused it, else the one that is nearest to that.
         if let Some(report) = state.limit.as_ref().or_else(|| state.shown.tightest()) {
             let remaining = report.standing.remaining;
@@ -80,6 +81,9 @@ pub(crate) fn write(r: Request<'_>) {
             record.usage = Some((outcome.source, outcome.usage));
             record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
             record.ttft_ms = metering.ttft_ms;
+        } else if let Some(asked) = &state.asked_model {
+            model = Some(redacted(asked.as_bytes(), presented));
+            record.model = model.as_deref();
         }
     }
     TIME.with(|time| log.append(|out| record.write_line(time, out)));
@@ -104,7 +108,7 @@ fn tried_before(r: Request<'_>) -> Vec<u8> {
     text
 }
 
-fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
+fn add_state<'s>(record: &mut Record<'s>, state: &'s State, other: &'s mut Option<Box<[u8]>>) {
     record.decision = state.ruling.decision();
     record.cut_off = state.cut_off;
     record.detail = state.detail.as_ref();
@@ -112,12 +116,21 @@ fn add_state<'s>(record: &mut Record<'s>, state: &'s State) {
     let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
     record.tier = tier.map(str::as_bytes);
     if let Some(principal) = &state.principal {
-        record.identity = principal.audit_identity(tier, identity);
+        let fields = &state.policy.audit_fields;
+        let write = || identity(principal, tier, fields);
+        let kept = principal.audit_identity(tier, fields.as_str(), write);
+        // In another tier, or for another log, it is written anew.
+        record.identity = Some(match kept {
+            Some(kept) => kept,
+            None => other.insert(write()),
+        });
         record.auth = Some(principal.auth());
         record.client = Some(principal.client().as_bytes());
+        record.tenant = principal.tenant().map(str::as_bytes);
         record.key_id = principal.key_id().map(str::as_bytes);
     } else if let Some(owner) = &state.refused_owner {
         record.client = Some(owner.client().as_bytes());
+        record.tenant = owner.tenant().map(str::as_bytes);
         record.key_id = Some(owner.key_id().as_bytes());
     }
 }

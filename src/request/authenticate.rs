@@ -14,6 +14,7 @@ use tollgate_core::principal::{AuthMethod, Principal};
 use crate::clock::wall_clock;
 use crate::conf::credentials::{TokenKeys, Verifier};
 use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
 use crate::keys::introspection::{Consent, Finding, Inquiry, Introspector};
 use crate::keys::jwks::Keys;
 use crate::keys::memory;
@@ -274,7 +275,7 @@ fn judged(
 }
 
 /// Calls `f` with the claims that a principal was made of; not where it was made of none.
-pub(crate) fn with_claims<T>(
+fn with_claims<T>(
     r: Request<'_>,
     auth: AuthMethod,
     policy: &Policy,
@@ -287,6 +288,25 @@ pub(crate) fn with_claims<T>(
             policy.introspector.as_ref().map(|introspector| f(introspector.of(r).claims()))
         }
     }
+}
+
+/// The tier that the principal names, or the default one.
+pub(crate) fn tier_of(
+    r: Request<'_>,
+    principal: &Principal,
+    policy: &Policy,
+) -> Result<Rc<Tier>, Denial> {
+    policy.tier_of(principal).map(Rc::clone).ok_or_else(|| {
+        let claim = with_claims(r, principal.auth(), policy, |claims| {
+            claims.claim_of("tier").map(str::to_owned)
+        });
+        match (claim.flatten(), principal.tier()) {
+            (None, None) => Cause::KeyWithoutTier.into(),
+            (None, Some(_)) => Cause::UnknownTierOfKey.into(),
+            (Some(claim), None) => Detail::new(Cause::TokenWithoutTier, claim).into(),
+            (Some(claim), Some(_)) => Detail::new(Cause::UnknownTierOfToken, claim).into(),
+        }
+    })
 }
 
 /// Whether the credential of a request that has been waiting, or runs, is still good.

@@ -17,7 +17,7 @@ use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
 use crate::request::access;
 use crate::request::endpoint;
-use crate::request::state::{Page, State};
+use crate::request::state::{State, WebPage};
 use crate::types::Request;
 use nginx::Verdict;
 
@@ -89,7 +89,7 @@ fn is_allowed(policy: &Policy, origin: &[u8]) -> bool {
 /// Remembers the page of a request, as the backend isn't told of it.
 pub(crate) fn note_page(r: Request<'_>, state: &mut State, is_preflight: bool) {
     let origin = asked(r).origin().map_or(&[][..], |origin| origin);
-    state.page = Some(Page { origin: r.keep(origin), is_preflight });
+    state.web_page = Some(WebPage { origin: r.keep(origin), is_preflight });
 }
 
 /// Whether the backend is not to be told of pages: it would judge them by other rules than ours.
@@ -122,10 +122,10 @@ fn add_all(r: Request<'_>, state: &mut State) -> Option<()> {
 
 fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Option<()> {
     let cors = policy.cors.as_ref()?;
-    if state.page.is_none() {
+    if state.web_page.is_none() {
         note_page(r, state, false);
     }
-    let page = state.page?;
+    let page = state.web_page?;
     let origin = Some(r.kept(page.origin)).filter(|origin| cors.allows(origin));
     if origin.is_none() && policy.dry_run {
         return Some(());

@@ -15,6 +15,8 @@ use tollgate_core::ruling::{By, Ruling};
 use crate::conf::policy::Policy;
 use crate::conf::Proxied;
 use crate::per_worker::PerWorker;
+use crate::request::models;
+use crate::request::salt;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -123,7 +125,8 @@ fn judge_path(
         None => Scopes::DEFAULT,
     };
     let asked = Asked { method: r.method(), path, uri: r.uri(), route, is_read };
-    judge(asked, (policy.engine, &policy.endpoints), granted, || policy.counts_tokens(tier))
+    judge(asked, (policy.engine, &policy.endpoints), granted, || policy.counts_tokens(tier))?;
+    salt::check(r, policy, path, route, route.form.filter(|_| is_read))
 }
 
 /// An internal redirect has led a request that was let in to a location under the same policy. Whether
@@ -147,7 +150,9 @@ pub(crate) fn check_here(
     }
     let route = path.route(r, policy);
     let here = route.form.filter(|_| policy.is_metered);
-    if here.is_some() && endpoint != here {
+    let must_be_judged = (here.is_some() && endpoint != here)
+        || models::are_elsewhere(path.bytes, &state.borrow(), &route);
+    if must_be_judged {
         return None;
     }
     if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {

@@ -10,15 +10,19 @@ use crate::request::access::{self, make_state};
 use crate::request::browser;
 use crate::request::endpoint;
 use crate::request::refusal;
+use crate::request::scheduler;
+use crate::request::state;
 use crate::types::Request;
 use nginx::request::headers::{HeaderIn, HeaderName};
 use nginx::Verdict;
 
 const X_CLIENT_ID: HeaderName = HeaderName::new("X-Client-ID", "x-client-id");
+const X_TENANT_ID: HeaderName = HeaderName::new("X-Tenant-ID", "x-tenant-id");
 const X_CLIENT_TIER: HeaderName = HeaderName::new("X-Client-Tier", "x-client-tier");
 const X_REQUEST_ID: HeaderName = HeaderName::new("X-Request-ID", "x-request-id");
 /// Names of ours, in lower case with `-` for anything that isn't a letter or digit.
 const CLIENT_ID: &[u8] = b"x-client-id";
+const TENANT_ID: &[u8] = b"x-tenant-id";
 const CLIENT_TIER: &[u8] = b"x-client-tier";
 const REQUEST_ID: &[u8] = b"x-request-id";
 /// By which llama.cpp goes on with a stream.
@@ -29,13 +33,23 @@ const SUBPROTOCOL: HeaderName = HeaderName::new("Sec-WebSocket-Protocol", "sec-w
 /// The origin of a page.
 const ORIGIN: &[u8] = b"origin";
 
+/// By which a client asks for a part of a page, or for none where it has changed or not.
+const CONDITIONS: [&[u8]; 6] = [
+    b"range",
+    b"if-range",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-match",
+    b"if-unmodified-since",
+];
+
 /// Takes off what the client says about himself, before anybody believes it: auth_request asks its
 /// service in ACCESS, with the header lines of the client. (What he says of the request's id may
 /// stand, and credentials may be what that service asks for.)
 pub(crate) fn silence(r: Request<'_>) {
     if r.is_main() && r.loc_conf().policy().is_some() {
         let is_said = |header: HeaderIn<'_>| {
-            is_spelling_of(CLIENT_ID, header.name) || is_spelling_of(CLIENT_TIER, header.name)
+            [CLIENT_ID, TENANT_ID, CLIENT_TIER].iter().any(|ours| is_spelling_of(ours, header.name))
         };
         if r.headers_in().any(is_said) {
             r.remove_headers_in(is_said);
@@ -65,27 +79,38 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
     let hides_pages = browser::is_silent_about_pages(policy);
-    let (request_id, client, tier, is_metered, outlasts, presented) = {
+    let (request_id, client, tenant, tier, is_metered, is_page, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
         }
+        let route = match state.route.filter(|_| was_judged_here) {
+            Some(route) => route,
+            None => endpoint::path(r)?.route(r, policy),
+        };
+        state.page = route.page;
         if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
             return Some(refused);
         }
-        if hides_pages && state.page.is_none() {
+        if hides_pages && state.web_page.is_none() {
             browser::note_page(r, &mut state, false);
         }
         (
             state.request_id,
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
+            state
+                .principal
+                .as_ref()
+                .and_then(|principal| principal.tenant())
+                .map(|tenant| r.copy(tenant.as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
             state.metering.is_some(),
+            state.page.is_some(),
             state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
             state.credential.bytes(r),
         )
     };
-    if is_metered {
+    if is_metered || is_page {
         // What is compressed can't be read.
         r.accept_identity_upstream()?;
         // Nor is what the client doesn't get of an answer that was made for it.
@@ -108,6 +133,8 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             || is_credential(&header)
             || (!upgrades && header.name == UPGRADE)
             || (hides_pages && header.name == ORIGIN)
+            // The engine's page is another one than the client's.
+            || (is_page && CONDITIONS.contains(&header.name))
     });
     if let Some(subprotocols) = subprotocols.filter(|subprotocols| !subprotocols.is_empty()) {
         r.push_header_in(&SUBPROTOCOL, subprotocols)?;
@@ -115,9 +142,13 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     if let Some(client) = client {
         r.push_header_in(&X_CLIENT_ID, client?)?;
     }
+    if let Some(tenant) = tenant {
+        r.push_header_in(&X_TENANT_ID, tenant?)?;
+    }
     if let Some(tier) = tier {
         r.push_header_in(&X_CLIENT_TIER, tier?)?;
     }
+    scheduler::tell(r, policy)?;
     r.outlast_client(outlasts);
     r.push_header_in(&X_REQUEST_ID, r.kept(request_id))?;
     // What was evaluated before us is of the client's header.
@@ -146,7 +177,16 @@ pub(crate) fn names_stream(r: Request<'_>) -> bool {
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
     (!policy.pass_credentials && policy.credential_source(name).is_some())
         || policy.steering_headers().any(|header| is_spelling_of(header, name))
-        || [CLIENT_ID, CLIENT_TIER, REQUEST_ID].into_iter().any(|ours| is_spelling_of(ours, name))
+        || (begins_like_ours(name)
+            && ([CLIENT_ID, TENANT_ID, CLIENT_TIER, REQUEST_ID]
+                .into_iter()
+                .any(|ours| is_spelling_of(ours, name))
+                || scheduler::is_ours(name, policy)))
+}
+
+/// `x-`, in any spelling: most names begin otherwise, and need no further look.
+fn begins_like_ours(name: &[u8]) -> bool {
+    matches!(name, [b'x' | b'X', second, ..] if !second.is_ascii_alphanumeric())
 }
 
 /// Whether `name` could reach the backend as `ours`. CGI and WSGI turn `-` into `_`, and some

@@ -9,16 +9,20 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
+//! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
+//! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
 //! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
+//! |               | [`scheduler`]     | and those that schedulers believe their gateway          |
 //! | header filter | [`answer`]        | ratelimit headers; the body of a refusal                 |
 //! |               | [`browser`]       | which pages may read it                                  |
+//! |               | [`catalogue`]     | what tells of models waits, and is made one for the client |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
@@ -35,6 +39,7 @@ pub(crate) mod auth_failures;
 mod authenticate;
 mod body;
 pub(crate) mod browser;
+pub(crate) mod catalogue;
 pub(crate) mod endpoint;
 mod estimate;
 mod grounds;
@@ -43,6 +48,7 @@ pub(crate) mod identity;
 mod learn;
 mod long_body;
 pub(crate) mod meter;
+mod models;
 pub(crate) mod queue;
 mod rates;
 mod refusal;
@@ -51,6 +57,8 @@ mod reservation;
 pub(crate) mod revocation;
 mod rewrite;
 mod running;
+mod salt;
+mod scheduler;
 pub(crate) mod settlement;
 mod shortage;
 pub(crate) mod state;

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use tollgate_core::answer::{answer, insufficient_scope, Answer};
+use tollgate_core::answer::{insufficient_scope, Answer};
 use tollgate_core::decision::{Notice, Reason};
 use tollgate_core::detail::{self, Detail};
 use tollgate_core::permissions::scopes::Scope;
@@ -78,7 +78,10 @@ pub(crate) fn before_content(
             }
             None
         }
-        Content::Refused(reason) => Some(tell(r, state, answer(reason))),
+        Content::Refused(reason) => {
+            let answer = state.answer_to(reason);
+            Some(tell(r, state, answer))
+        }
     }
 }
 

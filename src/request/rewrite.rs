@@ -4,11 +4,12 @@ use tollgate_core::detail::Cause;
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
 use tollgate_core::llm::request::rewrite::Rewrite;
-use tollgate_core::llm::LlmRequest;
+use tollgate_core::llm::{Engine, LlmRequest};
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::IncludeUsage;
 use crate::request::body::{self, Change};
+use crate::request::salt;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -26,7 +27,7 @@ pub(crate) fn rewrite(
         }
         let whole = body::whole(r).ok_or(Cause::BodyUnreadable)?;
         let mut rewrite = Rewrite::new(&whole).ok_or(Cause::BodyUnreadable)?;
-        wish(&mut rewrite, state, policy, request);
+        wish(&mut rewrite, r, state, policy, request).ok_or(Cause::NoZone)?;
         edits = rewrite.edits();
     }
     let hides = ask_for_usage(r, policy, request, &mut edits)?;
@@ -37,15 +38,34 @@ pub(crate) fn rewrite(
 }
 
 /// Whether the policy changes anything in this request, beside asking for usage.
-fn has_wishes(_state: &State, _policy: &Policy, request: &LlmRequest) -> bool {
-    request.alias.is_some()
+fn has_wishes(state: &State, policy: &Policy, request: &LlmRequest) -> bool {
+    let is_renamed = request.alias.is_some() || state.put_model.is_some();
+    is_renamed || policy.cache_salt.is_some() || policy.scheduler.owns_priority()
 }
 
 /// Makes the changes.
-fn wish(rewrite: &mut Rewrite<'_>, _state: &State, _policy: &Policy, request: &LlmRequest) {
-    if let (Some(_), Some(model)) = (&request.alias, &request.model) {
+fn wish(
+    rewrite: &mut Rewrite<'_>,
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    request: &LlmRequest,
+) -> Option<()> {
+    let meant = request.alias.as_ref().and(request.model.as_ref());
+    if let Some(model) = meant.or(state.put_model.as_ref()) {
         rewrite.set_text("model", model);
     }
+    if policy.cache_salt.is_some() {
+        salt::put_in(rewrite, r, state, policy, request)?;
+    }
+    if policy.scheduler.owns_priority() {
+        let tier = state.tier.as_ref().filter(|_| policy.engine == Engine::Vllm);
+        match tier.and_then(|tier| tier.priority) {
+            Some(priority) => rewrite.set("priority", priority.to_string().as_bytes()),
+            None => rewrite.remove("priority"),
+        }
+    }
+    Some(())
 }
 
 /// Where a stream would not say what it took, asks it to.

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::answer::{answer, Answer};
+use tollgate_core::answer::{answer, model_not_found, Answer};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
-use tollgate_core::llm::engines::Route;
+use tollgate_core::llm::catalogue::Held;
+use tollgate_core::llm::engines::{Page, Route};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
@@ -37,7 +38,7 @@ pub(crate) struct State {
     /// What the client presented; the header lines themselves are gone once it was admitted.
     pub(crate) credential: SavedCredential,
     /// What it said of the page that it comes from, where pages may read answers.
-    pub(crate) page: Option<Page>,
+    pub(crate) web_page: Option<WebPage>,
     pub(crate) principal: Option<Arc<Principal>>,
     /// What that was judged by.
     pub(crate) grounds: Option<Grounds>,
@@ -54,6 +55,16 @@ pub(crate) struct State {
     pub(crate) limit: Option<LimitReport>,
     /// The limits that the client is told about.
     pub(crate) shown: Shown,
+    /// The model that was asked for, if no metering has it: it was refused, or takes no tokens.
+    pub(crate) asked_model: Option<Box<str>>,
+    /// The client is told that there is no such model.
+    pub(crate) hides_model: bool,
+    /// The model that is put into a request that names none.
+    pub(crate) put_model: Option<Box<str>>,
+    /// What tells of models and is asked for.
+    pub(crate) page: Option<Page>,
+    /// That, as it came from the engine.
+    pub(crate) held: Option<Held>,
     /// What is wrong with the body of the request.
     pub(crate) malformed: Option<RequestError>,
     /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
@@ -115,7 +126,7 @@ pub(crate) struct Asked {
 
 /// The page that a request comes from.
 #[derive(Clone, Copy)]
-pub(crate) struct Page {
+pub(crate) struct WebPage {
     /// Its origin; empty where there is none, or more than one.
     pub(crate) origin: Kept,
     /// The request is the browser's, which asks whether the page may send another one.
@@ -183,7 +194,7 @@ impl State {
             policy,
             ruling: Ruling::Undecided,
             credential,
-            page: None,
+            web_page: None,
             principal: None,
             grounds: None,
             running: None,
@@ -193,6 +204,11 @@ impl State {
             tier: None,
             limit: None,
             shown: Shown::default(),
+            asked_model: None,
+            hides_model: false,
+            put_model: None,
+            page: None,
+            held: None,
             malformed: None,
             wait_nanos: 0,
             request_id,
@@ -231,6 +247,7 @@ impl State {
         self.wait_nanos = 0;
         self.step = Step::Credential;
         (self.asked, self.reading) = (None, None);
+        (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.leave_queue();
     }
 
@@ -257,7 +274,15 @@ impl State {
 
     /// The answer to a request that was refused, and is not let through all the same.
     pub(crate) fn refusal(&self) -> Option<&'static Answer> {
-        self.ruling.refused(self.policy.dry_run).map(answer)
+        self.ruling.refused(self.policy.dry_run).map(|reason| self.answer_to(reason))
+    }
+
+    /// The answer to a request that is refused for `reason`.
+    pub(crate) fn answer_to(&self, reason: Reason) -> &'static Answer {
+        match reason {
+            Reason::ModelDenied if self.hides_model => model_not_found(),
+            reason => answer(reason),
+        }
     }
 }
 

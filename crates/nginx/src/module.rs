@@ -109,6 +109,13 @@ pub trait Module: Types {
     /// Whether the client was promised a body of [`Module::body`] that it hasn't got.
     fn owes_body(r: Request<'_, Self>) -> bool;
 
+    /// The next bytes of an answer whose header is held.
+    fn hold(r: Request<'_, Self>, bytes: &[u8]);
+
+    /// An answer whose header is held is whole: what the client gets of it. The header goes out as it is then.
+    /// `None`: it gets nothing.
+    fn release<'r>(r: Request<'r, Self>) -> Option<&'r [u8]>;
+
     /// What reads the answer of this request.
     fn reader(state: &mut Self::State) -> Option<&mut Self::Reader>;
 
@@ -125,6 +132,8 @@ pub trait Module: Types {
 pub enum Header {
     /// It goes on.
     Passes,
+    /// It waits until all of the body is there: [`Module::hold`], [`Module::release`].
+    Held,
     /// A 502 takes its place.
     BadGateway,
 }

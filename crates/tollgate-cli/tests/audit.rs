@@ -133,7 +133,7 @@ fn numbers_are_those_of_a_plain_model() {
     let compressed = [gzip(&parts[1][..1000]), gzip(&parts[1][1000..])].concat();
     let files = [folder.file("audit.log", &parts[0]), folder.file("audit.log.2", &compressed)];
     let all = String::from_utf8(parts.concat()).unwrap();
-    for by in ["client", "model", "tier", "key_id", "hour"] {
+    for by in ["client", "tenant", "model", "tier", "key_id", "hour"] {
         let run = tollgate_with(
             ["audit", "report", &files[0], &files[1], "-", "--json", "--by", by],
             &parts[2],

@@ -43,6 +43,9 @@ fn tail_shows_the_last_lines_that_are_wanted() {
     assert_eq!(tail(&["--denied", "-n", "500"]), last(500, &denied));
     let acme = |record: &Value| record["client"] == "acme" && record["decision"] == "deny";
     assert_eq!(tail(&["--client", "acme", "--denied"]), last(10, &acme));
+    let corp = |record: &Value| record["tenant"] == "corp";
+    assert_eq!(tail(&["--tenant", "corp", "-n", "50"]), last(50, &corp));
+    assert_eq!(tail(&["--tenant", "nobody"]), last(10, &|_| false));
     let llama = |record: &Value| record["model"] == "llama-3.1-8b";
     assert_eq!(tail(&["--model", "llama-*", "-n", "50"]), last(50, &llama));
 

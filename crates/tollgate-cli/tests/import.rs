@@ -137,7 +137,7 @@ fn litellm_keys_are_taken_over_by_their_hashes() {
         r#"{{"keys":[
             {{"token":"{hash}","key_alias":"acme","models":["gpt-4o"],"expires":"2030-01-01T00:00:00Z","max_budget":10.0,"metadata":{{"tier":"pro"}}}},
             {{"token":"sk-secret-abcdefghijk","user_id":"zen","models":["all-team-models"],"expires":"2030-01-01 00:00:00","blocked":null}},
-            {{"token":"sk-secret-qwertyuiop","team_id":"off","blocked":true}}
+            {{"token":"sk-secret-qwertyuiop","team_id":"off","created_at":"2026-01-02T03:04:05.678","blocked":true}}
         ]}}"#
     );
     let run = keys.import(&text, &["--tier", "free"]);
@@ -153,6 +153,9 @@ fn litellm_keys_are_taken_over_by_their_hashes() {
     let entries = keys.entries();
     assert_eq!(entries[0]["models"], serde_json::json!(["gpt-4o"]));
     assert_eq!(entries[1]["expires"], "2030-01-01T00:00:00Z");
+    assert_eq!(entries[2]["tenant"], "off");
+    assert_eq!(entries[2]["created"], "2026-01-02T03:04:05Z");
+    assert!(entries[0].get("tenant").is_none());
     assert!(entries[1].get("models").is_none() && entries[2]["disabled"] == true);
     for bad in [
         r#"[{"token":"sk-...abcd","key_alias":"a"}]"#,
@@ -273,12 +276,7 @@ fn what_litellm_keys_lose_is_said() {
     assert!(run.err.contains("allowed_routes") && !keys.path.exists(), "{}", run.err);
     let run = keys.import(text, &["--drop-restrictions"]);
     assert_eq!(run.status, 0, "{}", run.err);
-    for said in [
-        "budgets or rate",
-        "belong to teams",
-        "are no more: allowed_routes",
-        "restricted to models",
-    ] {
+    for said in ["budgets or rate", "belong to teams", "are no more: allowed_routes"] {
         assert!(
             run.out.lines().any(|l| l.starts_with("note: 1 keys") && l.contains(said)),
             "{said}"

@@ -390,39 +390,3 @@ fn scopes_are_those_that_there_are() {
         "{told}"
     );
 }
-
-#[test]
-fn restrictions_that_are_not_enforced_are_told_wherever_they_are_set_or_shown() {
-    let told = |run: &Run| run.err.matches(tollgate_core::keys::NOT_ENFORCED).count();
-    let keys = Keys::new();
-    for (id, more) in [("m", ["--models", "llama-*"]), ("s", ["--models", "a"])] {
-        let create = keys.run(&[&["create", "--client", "a", "--id", id], &more[..]].concat());
-        assert_eq!((create.status, told(&create)), (0, 1), "{}", create.err);
-        let key = create.out.trim_end();
-        let find = ["key", "find", "--file", keys.path.to_str().unwrap()];
-        assert_eq!(told(&tollgate_with(find, key.as_bytes())), 1);
-        assert_eq!((told(&keys.run(&["show", id])), told(&keys.run(&["list"]))), (1, 1));
-        assert_eq!(told(&keys.run(&["list", "--json"])), 1);
-    }
-    let other = keys.run(&["create", "--client", "a", "--id", "free"]);
-    let shown = keys.run(&["show", "free"]);
-    let of_tier = keys.run(&["list", "--tier", "none"]);
-    assert_eq!((told(&other), told(&shown), told(&of_tier)), (0, 0, 0), "{}", other.err);
-    assert_eq!(told(&keys.run(&["edit", "free", "--models", "a"])), 1);
-    assert_eq!(told(&keys.run(&["edit", "free", "--tier", "pro"])), 0);
-    assert_eq!(told(&keys.run(&["rotate", "m"])), 1);
-    let check = tollgate(["check", keys.path.to_str().unwrap()]);
-    assert!(check.out.contains(tollgate_core::keys::NOT_ENFORCED), "{}", check.out);
-    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let rows = format!(r#"[{{"token": "{hash}", "key_alias": "team", "models": ["gpt-4o"]}}]"#);
-    for dry_run in [&["--dry-run"][..], &[]] {
-        let import = ["key", "import", "-", "--file", keys.path.to_str().unwrap()];
-        let run = tollgate_with(import.iter().chain(dry_run), rows.as_bytes());
-        assert_eq!((run.status, told(&run)), (0, 1), "{}", run.err);
-    }
-    for command in ["create", "edit"] {
-        let help = tollgate(["key", command, "--help"]).out.replace(['\n', ' '], "");
-        let words = tollgate_core::keys::NOT_ENFORCED.replace(' ', "");
-        assert_eq!(help.matches(&words).count(), 2, "{help}");
-    }
-}

@@ -112,8 +112,10 @@ pub fn id_is_credential(id: &[u8]) -> bool {
 #[must_use]
 pub fn id_is_of(id: &[u8], value: &[u8]) -> bool {
     let words = value.split(|byte| b" ;,=\"".contains(byte));
-    let mut long = words.filter(|word| word.len() >= DISTINCT);
-    carries(value, id) || long.any(|word| find(id, word).is_some())
+    let is_in_id = |word: &[u8]| word.len() >= DISTINCT && find(id, word).is_some();
+    let mut secrets = words.map(|word| (word, websocket_key::behind_prefix(word)));
+    carries(value, id)
+        || secrets.any(|(word, key)| key == Some(id) || is_in_id(key.unwrap_or(word)))
 }
 
 /// `text` for a log, without the credential, and without words that look like one.
@@ -207,6 +209,7 @@ mod tests {
         for value in [
             with("", ""),
             with("Bearer ", ""),
+            with("realtime, OpenAI-insecure-api-key.", ", b"),
             with("Token token=\"", "\""),
             with("a=b; key=", "; c=d"),
         ] {
@@ -220,7 +223,8 @@ mod tests {
     #[test]
     fn a_short_credential_is_found_where_it_stands_alone() {
         assert!(carries(b"test", b"test") && carries(b"Bearer test", b"test"));
-        for value in [&b"tested"[..], b"a test of", b"latest", b""] {
+        assert!(carries(b"a, openai-INSECURE-api-key.test", b"test"));
+        for value in [&b"tested"[..], b"a test of", b"latest", b"api-key.test", b""] {
             assert!(!carries(value, b"test"), "{value:?}");
         }
         assert!(!carries(b"", b"") && !carries(b"a", b""));
@@ -278,6 +282,11 @@ mod tests {
             assert!(!id_is_of(id.as_bytes(), value.as_bytes()), "{id} {value}");
         }
         assert!(id_is_of(b"test", b"Bearer test"));
+        let offered =
+            |key: &str| format!("realtime, openai-insecure-api-key.{key}, b").into_bytes();
+        assert!(id_is_of(b"test", &offered("test")) && !id_is_of(b"test", &offered("tests")));
+        assert!(id_is_of(format!("req-{key}").as_bytes(), &offered(key)));
+        assert!(!id_is_of(b"realtime", &offered("test")));
     }
 
     #[test]

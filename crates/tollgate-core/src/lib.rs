@@ -5,9 +5,11 @@
 //! nothing here does I/O, so that all of it can be tested without a server.
 #![forbid(unsafe_code)]
 
+pub mod about;
 pub mod address;
 pub mod answer;
 pub mod audit;
+pub mod cache_salt;
 pub mod clock;
 pub mod cors;
 pub mod credential;
@@ -35,6 +37,7 @@ pub mod request_id;
 pub mod retry_after;
 pub mod rfc3339;
 pub mod ruling;
+pub mod scheduler;
 pub mod security_headers;
 mod short_text;
 pub mod status;

@@ -1,8 +1,11 @@
 //! The result of authentication.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
+use crate::about::About;
+use crate::cache_salt::Salting;
 use crate::limits::{Key, Zone};
 use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
@@ -39,6 +42,7 @@ pub struct Principal {
     pub(crate) key_id: Option<Box<str>>,
     pub(crate) tier: Option<Box<str>>,
     pub(crate) tenant: Option<Box<str>>,
+    pub(crate) about: Option<Box<About>>,
     pub(crate) scopes: Option<Box<[Box<str>]>>,
     pub(crate) said: Said,
     pub(crate) models: Option<Box<[Box<str>]>>,
@@ -54,11 +58,14 @@ pub(crate) struct Computed {
     limit_key: OnceLock<((u64, u64), Key)>,
     /// What the audit log says of it, with the tier.
     audit: OnceLock<AuditIdentity>,
+    /// Its cache salt, with the fingerprint of what it was made by.
+    salt: OnceLock<([u8; 32], Box<str>)>,
 }
 
 #[derive(Debug)]
 struct AuditIdentity {
     tier: Option<Box<str>>,
+    fields: Box<str>,
     written: Box<[u8]>,
 }
 
@@ -102,10 +109,16 @@ impl Principal {
         self.tier.as_deref()
     }
 
-    /// The tenant that the JWT names.
+    /// The tenant that the credential names: who is behind several clients.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// What its API key says of itself.
+    #[must_use]
+    pub fn about(&self) -> Option<&About> {
+        self.about.as_deref()
     }
 
     /// The scopes that the credential names, those of other APIs included; `None`: none.
@@ -138,16 +151,32 @@ impl Principal {
         }
     }
 
-    /// What `write` makes of it and its tier (see [`audit::identity`](crate::audit::identity())), written once;
-    /// `None` in another tier than the first.
+    /// What `write` makes of it and its tier, with the `fields` that the log has of it (see
+    /// [`audit::identity`](crate::audit::identity())), written once; `None` in another tier than the first, or with
+    /// other fields.
     pub fn audit_identity(
         &self,
         tier: Option<&str>,
-        write: impl FnOnce(&Self, Option<&str>) -> Box<[u8]>,
+        fields: &str,
+        write: impl FnOnce() -> Box<[u8]>,
     ) -> Option<&[u8]> {
-        let new = || AuditIdentity { tier: tier.map(Box::from), written: write(self, tier) };
+        let new =
+            || AuditIdentity { tier: tier.map(Box::from), fields: fields.into(), written: write() };
         let identity = self.computed.audit.get_or_init(new);
-        (identity.tier.as_deref() == tier).then_some(&*identity.written)
+        let is_same = identity.tier.as_deref() == tier && *identity.fields == *fields;
+        is_same.then_some(&*identity.written)
+    }
+
+    /// The salt of its prefixes in an engine's cache.
+    #[must_use]
+    pub fn cache_salt(&self, salting: &Salting) -> Cow<'_, str> {
+        let make = || salting.salt(self.tenant(), self.client());
+        let new = || (*salting.fingerprint(), make().into_boxed_str());
+        match self.computed.salt.get_or_init(new) {
+            (fingerprint, salt) if fingerprint == salting.fingerprint() => Cow::Borrowed(salt),
+            // Another location makes others.
+            _ => Cow::Owned(make()),
+        }
     }
 
     /// Requests a minute that the JWT grants, in place of the tier's per-minute limit.
@@ -173,6 +202,7 @@ pub fn is_valid_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache_salt::By;
     use std::sync::atomic::AtomicU64;
 
     fn memory() -> Vec<AtomicU64> {
@@ -186,6 +216,7 @@ mod tests {
             key_id: Some("k_1".into()),
             tier: None,
             tenant: None,
+            about: None,
             scopes: None,
             said: Said::Nothing,
             models: None,
@@ -209,13 +240,25 @@ mod tests {
 
     #[test]
     fn audit_identity_is_that_of_the_tier() {
-        let write = crate::audit::identity;
         let principal = acme();
-        let pro = principal.audit_identity(Some("pro"), write);
-        assert_eq!(pro, Some(&*write(&principal, Some("pro"))));
-        assert_eq!(principal.audit_identity(Some("free"), write), None);
-        assert_eq!(principal.audit_identity(None, write), None);
-        assert_eq!(principal.audit_identity(Some("pro"), |_, _| unreachable!()), pro);
+        let write = || Box::from(*b"first");
+        let pro = principal.audit_identity(Some("pro"), "name", write);
+        assert_eq!(pro, Some(&b"first"[..]));
+        assert_eq!(principal.audit_identity(Some("free"), "name", write), None);
+        assert_eq!(principal.audit_identity(None, "name", write), None);
+        assert_eq!(principal.audit_identity(Some("pro"), "", write), None);
+        assert_eq!(principal.audit_identity(Some("pro"), "name", || unreachable!()), pro);
         assert_eq!(principal, acme());
+    }
+
+    #[test]
+    fn cache_salt_is_that_of_the_key_it_is_asked_for() {
+        let (one, other) = ([1; 32], [2; 32]);
+        let of = |key: &[u8]| Salting::new(key, By::Tenant);
+        let principal = acme();
+        let salt = principal.cache_salt(&of(&one)).into_owned();
+        assert_eq!(principal.cache_salt(&of(&one)), salt);
+        assert_ne!(principal.cache_salt(&of(&other)), salt);
+        assert_eq!(acme().cache_salt(&of(&other)), principal.cache_salt(&of(&other)));
     }
 }

@@ -27,14 +27,19 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = Element<'_>> {
         if !is_token(part) {
             return Element::Odd;
         }
-        match part.split_at_checked(PREFIX.len()) {
-            Some((start, key)) if start.eq_ignore_ascii_case(PREFIX) => match key {
-                [] => Element::Odd,
-                key => Element::Key(key),
-            },
-            _ => Element::Protocol(part),
+        match behind_prefix(part) {
+            Some([]) => Element::Odd,
+            Some(key) => Element::Key(key),
+            None => Element::Protocol(part),
         }
     })
+}
+
+/// What stands in a word behind [`PREFIX`], if it begins with that.
+#[must_use]
+pub fn behind_prefix(word: &[u8]) -> Option<&[u8]> {
+    let (start, rest) = word.split_at_checked(PREFIX.len())?;
+    start.eq_ignore_ascii_case(PREFIX).then_some(rest)
 }
 
 /// What these lines list, in one, without keys and what may be one.

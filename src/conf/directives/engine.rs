@@ -25,13 +25,7 @@ pub(super) fn engine(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
 /// `tollgate_model NAME | off`
 pub(super) fn model(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let name = word(args, 1);
-    // "on" names no model, nor does "OFF".
-    let is_flag =
-        name.eq_ignore_ascii_case("on") || (name.eq_ignore_ascii_case("off") && name != "off");
-    let is_name =
-        !name.is_empty() && name.len() <= MAX_MODEL_LEN && !name.contains(char::is_control);
-    let is_pattern = name.starts_with('~') || name.contains('*');
-    if is_flag || is_pattern || !is_name || name.contains('$') {
+    if !is_model_name(name) && name != "off" {
         return Err(error(format!(
             "invalid name \"{}\" in \"tollgate_model\"; it takes the name of a model of at most \
              {MAX_MODEL_LEN} bytes, without variables and patterns, or \"off\"",
@@ -61,6 +55,15 @@ pub(super) fn model_alias(cx: &mut ConfContext<'_>, args: &[String], conf: &mut 
         let alias = alias.escape_debug();
         error(format!("\"tollgate_model_alias {alias}\": {problem}"))
     })
+}
+
+/// Whether `name` can be that of one model. "on" is none, nor is "off".
+pub(super) fn is_model_name(name: &str) -> bool {
+    let is_flag = name.eq_ignore_ascii_case("on") || name.eq_ignore_ascii_case("off");
+    let is_name =
+        !name.is_empty() && name.len() <= MAX_MODEL_LEN && !name.contains(char::is_control);
+    let is_pattern = name.starts_with('~') || name.contains('*');
+    is_name && !is_flag && !is_pattern && !name.contains('$')
 }
 
 /// `tollgate_endpoints +METHOD:PATH[:SCOPE] | -[METHOD:]PATH ... | default`

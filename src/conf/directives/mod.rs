@@ -1,17 +1,20 @@
 //! The table of directives, and what each of them accepts:
 //!
 //! * [`shared`]: zone, limits and prices, which `http` declares;
-//! * [`tier`]: the blocks of tiers;
+//! * [`tier`]: the blocks of tiers; [`models`]: what they say of models;
 //! * [`location`]: what a location may say;
 //! * [`tokens`]: what it may say of tokens;
 //! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
+//! * [`tenants`]: what it says of tenants, and of what the engine and the log get to know;
 //! * [`words`]: how the words of a directive are read.
 
 mod browsers;
 mod engine;
 mod location;
+mod models;
 mod shared;
+mod tenants;
 mod tier;
 mod tokens;
 mod words;
@@ -58,9 +61,12 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("concurrency", OneOrMore, Tier, tier::limit),
     command!("budget", OneOrMore, Tier, tier::limit),
     command!("default_price", OneOrMore, Tier, tier::default_price),
+    command!("objective", One, Tier, tier::objective),
+    command!("priority", One, Tier, tier::priority),
     command!("cidrs", OneOrMore, Tier, tier::cidrs),
     command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
-    command!("models", OneOrMore, Tier, tier::later),
+    command!("models", OneOrMore, Tier, models::open),
+    command!("default_model", One, Tier, models::default),
     command!("scopes", OneOrMore, Tier, tier::scopes),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
@@ -88,9 +94,12 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_engine", One, Loc, engine::engine),
     command!("tollgate_model", One, Loc, engine::model),
     command!("tollgate_model_alias", OneOrTwo, Loc, engine::model_alias),
+    command!("tollgate_hide_models", One, Loc, models::hide),
     command!("tollgate_endpoints", OneOrMore, Loc, engine::endpoints),
     command!("tollgate_background", One, Loc, engine::background),
     command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
+    command!("tollgate_cache_salt", OneOrTwo, Loc, tenants::cache_salt),
+    command!("tollgate_scheduler", One, Loc, tenants::scheduler),
     command!("tollgate_max_body", One, Loc, location::max_body),
     command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),
@@ -100,6 +109,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_pass_credentials", One, Loc, location::pass_credentials),
     command!("tollgate_ratelimit_headers", OneOrMore, Loc, location::ratelimit_headers),
     command!("tollgate_audit_log", OneOrMore, Loc, location::audit_log),
+    command!("tollgate_audit_fields", OneOrMore, Loc, tenants::audit_fields),
     command!("tollgate_on_revoke", One, Loc, location::on_revoke),
     command!("tollgate_upgrade", One, Loc, location::upgrade),
     command!("tollgate_cors", OneOrMore, Loc, browsers::cors),

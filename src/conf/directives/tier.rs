@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::models;
 use super::words::{error, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
@@ -31,8 +32,12 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         name,
         limits: LimitSet::default(),
         models: Vec::new(),
+        open_models: None,
+        default_model: None,
         default_price: None,
         scopes: None,
+        objective: None,
+        priority: None,
         networks: Networks::default(),
         place: cx.position(),
     };
@@ -51,6 +56,7 @@ pub(super) fn close(conf: &mut MainConf) -> Done {
             ))
             .of(&format!("tollgate_tier {}", draft.tier.name)));
         }
+        models::check(&draft.tier)?;
         conf.tiers.push(Rc::new(draft.tier));
     }
     Ok(())
@@ -148,6 +154,43 @@ pub(super) fn scopes(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         scopes = scopes.with(scope);
     }
     once(&mut draft.tier.scopes, args, scopes)
+}
+
+/// `objective NAME`
+pub(super) fn objective(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let tier = format!("tollgate_tier {}", draft.tier.name);
+    let name = word(args, 1);
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let is_name = !name.is_empty() && name.len() <= 253 && name.bytes().all(is_plain);
+    if draft.model.is_some() || !is_name {
+        return Err(error(format!(
+            "invalid \"objective {}\"; it belongs to the tier, and takes the name of an InferenceObjective: \
+             lower-case letters, digits, \"-\" and \".\"",
+            name.escape_debug()
+        ))
+        .of(&tier));
+    }
+    once(&mut draft.tier.objective, args, name.to_owned())
+}
+
+/// `priority N`
+pub(super) fn priority(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let tier = format!("tollgate_tier {}", draft.tier.name);
+    let text = word(args, 1);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse::<i32>().ok().filter(|_| is_number && draft.model.is_none());
+    let number = number.ok_or_else(|| {
+        error(format!(
+            "invalid \"priority {}\"; it belongs to the tier, and takes a whole number, by which vLLM serves \
+             lower ones earlier",
+            text.escape_debug()
+        ))
+        .of(&tier)
+    })?;
+    once(&mut draft.tier.priority, args, number)
 }
 
 /// `cidrs NETWORK...`

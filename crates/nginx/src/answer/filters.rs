@@ -6,6 +6,7 @@ use ngx::ffi::{
     ngx_pcalloc, NGX_ERROR, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK,
 };
 
+use super::holding::{self, Held};
 use super::{absence, ending, relay};
 use crate::buffers::consume;
 use crate::guard::inside;
@@ -59,6 +60,13 @@ unsafe extern "C" fn header_filter<M: Module>(r: *mut ngx_http_request_t) -> ngx
                 false => rc,
             }
         }
+        Some(Header::Held) => {
+            // SAFETY: nginx passes a live request.
+            match inside(false, || holding::begin(unsafe { Request::<M>::from_raw(r) })) {
+                true => NGX_OK as ngx_int_t,
+                false => NGX_ERROR as ngx_int_t,
+            }
+        }
         // SAFETY: nginx passes a live request; as below.
         Some(Header::BadGateway) => unsafe { instead::<M>(r, NGX_HTTP_BAD_GATEWAY) },
         // Nothing has been sent yet, so the client can be told.
@@ -82,6 +90,14 @@ unsafe fn instead<T: Types>(r: *mut ngx_http_request_t, status: u32) -> ngx_int_
     unsafe { ngx_http_filter_finalize_request(r, T::registration().as_ptr(), status as ngx_int_t) }
 }
 
+/// Why a chain isn't passed on.
+enum KeptBack {
+    /// What a provider says, which was taken.
+    Captured(ngx_int_t),
+    Held(Held),
+    Failed,
+}
+
 unsafe extern "C" fn body_filter<M: Module>(
     r: *mut ngx_http_request_t,
     chain: *mut ngx_chain_t,
@@ -90,11 +106,18 @@ unsafe extern "C" fn body_filter<M: Module>(
         return send::<M>(r, chain, chain);
     }
     // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
-    // passed on, whatever goes wrong.
-    let captured =
-        inside(Some(NGX_ERROR as ngx_int_t), || unsafe { subrequest::capture(r, chain) });
-    if let Some(rc) = captured {
-        return rc;
+    // passed on, nor what is held, whatever goes wrong.
+    let kept_back = inside(Some(KeptBack::Failed), || unsafe {
+        match subrequest::capture(r, chain) {
+            Some(rc) => Some(KeptBack::Captured(rc)),
+            None => holding::read(Request::<M>::from_raw(r), chain).map(KeptBack::Held),
+        }
+    });
+    match kept_back {
+        None => {}
+        Some(KeptBack::Captured(rc)) => return rc,
+        Some(KeptBack::Held(held)) => return hold::<M>(r, chain, held),
+        Some(KeptBack::Failed) => return NGX_ERROR as ngx_int_t,
     }
     // SAFETY: nginx passes a live request.
     let body = inside(Err(()), || Ok(M::body(unsafe { Request::from_raw(r) })));
@@ -118,6 +141,32 @@ unsafe extern "C" fn body_filter<M: Module>(
             }
         }
     }
+}
+
+/// Takes a part of an answer that is held; with the last one, what became of it goes out.
+fn hold<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t, held: Held) -> ngx_int_t {
+    match held {
+        // SAFETY: the chain that nginx passed.
+        Held::Part => return unsafe { consume(chain) },
+        Held::Unreadable => return NGX_ERROR as ngx_int_t,
+        Held::Whole => {}
+    }
+    // SAFETY: nginx passes a live request.
+    let body = inside(None, || M::release(unsafe { Request::from_raw(r) }));
+    let Some(body) = body else { return NGX_ERROR as ngx_int_t };
+    // SAFETY: the pool of a live request, and the chain that nginx passed.
+    let out = unsafe { replacement(r, chain, body) };
+    if out.is_null() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    let rc = next_header::<M>(r);
+    if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t {
+        return rc;
+    }
+    settle_if::<M>(r, is_end::<M>(r, out));
+    // SAFETY: the chain that nginx passed, of which nothing is sent.
+    unsafe { consume(chain) };
+    next_body::<M>(r, out)
 }
 
 /// Whether the answer ends with `chain`, which nginx passed to the filter.
@@ -208,7 +257,8 @@ unsafe fn replacement(
         (*buffer).last = range.end.cast_mut();
         (*buffer).start = (*buffer).pos;
         (*buffer).end = (*buffer).last;
-        (*buffer).set_memory(1);
+        // An empty one is no memory to nginx, but a sign.
+        (*buffer).set_memory(u32::from(!body.is_empty()));
         (*buffer).set_last_buf((*(*last).buf).last_buf());
         (*buffer).set_last_in_chain((*(*last).buf).last_in_chain());
         (*link).buf = buffer;

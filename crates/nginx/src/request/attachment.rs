@@ -30,6 +30,8 @@ pub(crate) struct Attachment<T: Types> {
     pub(crate) passing: RefCell<Passing>,
     /// There where the answer is waited for though the client may leave.
     pub(crate) outlasts: Cell<Option<Content>>,
+    /// The header of the answer waits for its body.
+    pub(crate) is_held: Cell<bool>,
     /// The client has left, and the answer is read all the same.
     pub(crate) is_client_absent: Cell<bool>,
 }
@@ -87,6 +89,7 @@ impl<'r, T: Types> Request<'r, T> {
                     log_handler: self.original_log_handler(),
                     passing: RefCell::default(),
                     outlasts: Cell::new(None),
+                    is_held: Cell::new(false),
                     is_client_absent: Cell::new(false),
                 }));
                 cleanup.data = attachment.cast();

@@ -324,6 +324,41 @@ impl<'r, T: Types> Request<'r, T> {
         headers.if_range = std::ptr::null_mut();
     }
 
+    /// The body of the response has become one of `len` bytes, and another one than it was.
+    pub fn set_body_len(self, len: usize) {
+        self.clear_content_length();
+        // SAFETY: the request is live, and its header not yet sent; nginx sets the pointers to lines of the
+        // list, or leaves them null.
+        unsafe {
+            let headers = &mut (*self.as_ptr()).headers_out;
+            headers.content_length_n = i64::try_from(len).unwrap_or(i64::MAX);
+        }
+        self.clear_validators();
+    }
+
+    /// Takes off the response by what the client would know it again.
+    pub fn clear_validators(self) {
+        // SAFETY: as above.
+        unsafe {
+            let headers = &mut (*self.as_ptr()).headers_out;
+            for line in [&mut headers.etag, &mut headers.last_modified] {
+                if let Some(line) = line.as_mut() {
+                    line.hash = 0;
+                }
+                *line = std::ptr::null_mut();
+            }
+            headers.last_modified_time = -1;
+        }
+    }
+
+    /// Makes the response one of this status.
+    pub fn set_status_out(self, status: u16) {
+        // SAFETY: the request is live, and its header not yet sent.
+        let headers = unsafe { &mut (*self.as_ptr()).headers_out };
+        headers.status = usize::from(status);
+        headers.status_line = ngx_str_t::default();
+    }
+
     /// Makes the response one of `len` bytes of JSON.
     pub fn set_json_body(self, len: usize) {
         const TYPE: &[u8] = b"application/json";

@@ -27,6 +27,8 @@ pub(super) struct Record<'a> {
     #[serde(borrow, default)]
     client: Option<Text<'a>>,
     #[serde(borrow, default)]
+    tenant: Option<Text<'a>>,
+    #[serde(borrow, default)]
     key_id: Option<Text<'a>>,
     #[serde(borrow, default)]
     tier: Option<Text<'a>>,
@@ -82,7 +84,7 @@ macro_rules! texts {
 }
 
 impl Record<'_> {
-    texts!(reason detail client key_id tier remote_addr method path model usage limit);
+    texts!(reason detail client tenant key_id tier remote_addr method path model usage limit);
 
     /// Whether and how it was let in. A running stream that was closed later, for a reason, was.
     pub(super) fn outcome(&self) -> RecordedDecision {

@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Only requests of this client; repeatable.
     #[arg(long)]
     client: Vec<String>,
+    /// Only requests of this tenant; repeatable.
+    #[arg(long, value_name = "NAME")]
+    tenant: Vec<String>,
     /// Only requests for models of this name or pattern, such as llama-*; repeatable.
     #[arg(long, value_parser = pattern)]
     model: Vec<Pattern>,
@@ -118,7 +121,10 @@ impl Arguments {
         let record = reader.read(line);
         let is_wanted = match &record {
             Some(record) => self.wants(record),
-            None => !self.denied && self.client.is_empty() && self.model.is_empty(),
+            None => {
+                let names = self.client.is_empty() && self.tenant.is_empty();
+                names && !self.denied && self.model.is_empty()
+            }
         };
         if !is_wanted {
             return None;
@@ -143,9 +149,11 @@ impl Arguments {
             RecordedDecision::Refused | RecordedDecision::WouldBeRefused
         );
         let client = |wanted: &String| record.client() == Some(wanted);
+        let tenant = |wanted: &String| record.tenant() == Some(wanted);
         let model = |wanted: &Pattern| record.model().is_some_and(|model| wanted.matches(model));
         (refused || !self.denied)
             && (self.client.is_empty() || self.client.iter().any(client))
+            && (self.tenant.is_empty() || self.tenant.iter().any(tenant))
             && (self.model.is_empty() || self.model.iter().any(model))
     }
 }

@@ -13,6 +13,7 @@ use super::record::{Record, RecordedDecision};
 #[value(rename_all = "snake_case")]
 pub(super) enum By {
     Client,
+    Tenant,
     Model,
     Tier,
     KeyId,
@@ -23,6 +24,7 @@ impl By {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::Tenant => "tenant",
             Self::Model => "model",
             Self::Tier => "tier",
             Self::KeyId => "key_id",
@@ -217,6 +219,7 @@ impl Groups {
         let hour;
         let name = match self.by {
             By::Client => record.client(),
+            By::Tenant => record.tenant(),
             By::Model => record.model(),
             By::Tier => record.tier(),
             By::KeyId => record.key_id(),

@@ -88,10 +88,12 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
             id: keys_file::new_id()?,
             hash,
             client: found.client,
+            tenant: found.tenant,
             tier: found.tier,
             models: found.models,
             cidrs: found.cidrs,
             expires: found.expires,
+            created: found.created,
             disabled: found.is_disabled.then_some(true),
             description: found.description,
             ..Entry::default()
@@ -108,7 +110,7 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
 
 /// The hash of a key that can be one, under names that can be some.
 fn check(found: &Found) -> Result<String, &'static str> {
-    let names = [Some(&found.client), found.tier.as_ref()];
+    let names = [Some(&found.client), found.tenant.as_ref(), found.tier.as_ref()];
     let mut names = names.into_iter().flatten().chain(found.models.iter().flatten());
     if names.any(|name| !is_valid_name(name)) {
         return Err(
@@ -116,13 +118,15 @@ fn check(found: &Found) -> Result<String, &'static str> {
                     around it",
         );
     }
-    for name in [Some(&found.client), found.tier.as_ref()].into_iter().flatten() {
+    for name in
+        [Some(&found.client), found.tenant.as_ref(), found.tier.as_ref()].into_iter().flatten()
+    {
         if doubt::may_be_secret(name) {
             return Err("a name that may be a key itself, and would be in every log");
         }
         if doubt::is_no_name(name) {
             return Err(
-                "a placeholder in the place of a name: put the client's, or the tier's, there",
+                "a placeholder in the place of a name: put the client's, the tenant's or the tier's there",
             );
         }
     }

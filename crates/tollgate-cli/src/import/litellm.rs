@@ -6,10 +6,11 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
 use serde_json::Value;
+use tollgate_core::pattern::Pattern;
 use tollgate_core::rfc3339;
 
 use super::doubt;
-use super::json::{first, is_off, objects, Members};
+use super::json::{first, is_off, objects, text, Members};
 use super::source::{Found, Secret, Source, SourcePlace};
 use crate::time::date_of;
 
@@ -32,7 +33,6 @@ const LIMITS: [&str; 10] = [
 struct Left {
     limits: usize,
     teams: usize,
-    models: usize,
 }
 
 /// What `/key/list` answers with unless it is asked for more.
@@ -54,7 +54,7 @@ pub(super) fn read(value: &Value) -> Source {
         }
         match key(place, members) {
             Ok(found) => {
-                left.count(members, &found);
+                left.count(members);
                 source.found.push(found);
             }
             Err(message) => source.fault(place, message),
@@ -75,7 +75,7 @@ pub(super) fn read(value: &Value) -> Source {
 }
 
 impl Left {
-    fn count(&mut self, members: &Members, found: &Found) {
+    fn count(&mut self, members: &Members) {
         let metadata = metadata(members).ok().flatten();
         let has = |name: &str| {
             is_set(members.get(name))
@@ -83,7 +83,6 @@ impl Left {
         };
         self.limits += usize::from(LIMITS.iter().any(|name| has(name)));
         self.teams += usize::from(is_set(members.get("team_id")));
-        self.models += usize::from(found.models.is_some());
     }
 
     fn tell(&self, source: &mut Source) {
@@ -93,12 +92,7 @@ impl Left {
                 "keys have budgets or rate limits of their own, which are not taken over: tiers have \
                  them (tollgate_tier)",
             ),
-            (self.teams, "keys belong to teams, whose models and limits are not in the export"),
-            (
-                self.models,
-                "keys are restricted to models, which is kept in the file, and not enforced by this \
-                 version",
-            ),
+            (self.teams, "keys belong to teams, which become their tenants; their models and limits are not in the export"),
         ] {
             source.note(count, message);
         }
@@ -143,6 +137,8 @@ fn key(place: SourcePlace, members: &Members) -> Result<Found, &'static str> {
             expires.as_str().and_then(|text| date(text.trim())).ok_or("\"expires\" is no date")?,
         ),
     };
+    found.tenant = text(members, "team_id").map(str::to_owned);
+    found.created = text(members, "created_at").and_then(|text| date(text.trim()));
     let metadata = metadata(members)?;
     if metadata.as_deref().is_some_and(is_off_by_note) {
         return Err(
@@ -259,6 +255,9 @@ fn models(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
     let is_all = |name: &String| {
         matches!(name.as_str(), "all-team-models" | "all-proxy-models" | "*" | "all-models")
     };
+    if !names.iter().any(is_all) && names.iter().any(|name| Pattern::of_models(name).is_err()) {
+        return Err("\"models\" has an element that is no pattern of models here");
+    }
     Ok((!names.is_empty() && !names.iter().any(is_all)).then_some(names))
 }
 

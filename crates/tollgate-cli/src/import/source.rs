@@ -38,10 +38,12 @@ pub(super) struct Found {
     pub(super) place: SourcePlace,
     pub(super) secret: Secret,
     pub(super) client: String,
+    pub(super) tenant: Option<String>,
     pub(super) tier: Option<String>,
     pub(super) models: Option<Vec<String>>,
     pub(super) cidrs: Option<Vec<String>>,
     pub(super) expires: Option<String>,
+    pub(super) created: Option<String>,
     pub(super) is_disabled: bool,
     pub(super) description: Option<String>,
     /// What restricts it there, and would not here.
@@ -54,10 +56,12 @@ impl Found {
             place,
             secret,
             client,
+            tenant: None,
             tier: None,
             models: None,
             cidrs: None,
             expires: None,
+            created: None,
             is_disabled: false,
             description: None,
             lost: Vec::new(),
@@ -66,7 +70,8 @@ impl Found {
 
     /// What is shown of it.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        let texts = [Some(&self.client), self.tier.as_ref(), self.description.as_ref()];
+        let Self { client, tenant, tier, description, .. } = self;
+        let texts = [Some(client), tenant.as_ref(), tier.as_ref(), description.as_ref()];
         texts.into_iter().flatten().chain(self.models.iter().flatten()).map(String::as_str)
     }
 }

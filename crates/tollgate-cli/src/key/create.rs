@@ -5,10 +5,11 @@ use base64::Engine as _;
 use clap::Args;
 use serde_json::json;
 
-use super::values::{name, Rights};
+use super::values::{date, name, Rights};
 use super::written::Writing;
 use crate::exit::{print, tell, Exit, Failure};
 use crate::keys_file::{self, Entry, KEY_PREFIX};
+use crate::time::{now, When};
 
 /// Make a key, and print it once: only its hash is kept.
 ///
@@ -42,6 +43,7 @@ pub(super) fn new_key() -> Result<String, Failure> {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let now = now();
         let (not_before, expires) = self.rights.dates();
         let key = new_key()?;
         let id = match self.id {
@@ -52,6 +54,7 @@ impl Arguments {
             id,
             hash: keys_file::hash_of(key.as_bytes()),
             client: self.client,
+            tenant: self.rights.tenant,
             tier: self.rights.tier,
             models: self.rights.models,
             scopes: self.rights.scopes,
@@ -61,6 +64,12 @@ impl Arguments {
             expires,
             disabled: None,
             revoked: None,
+            name: self.rights.name,
+            created: Some(date(When::Moment(now), now)),
+            metadata: match self.rights.metadata {
+                none if none.is_empty() => None,
+                members => Some(members.into_iter().collect()),
+            },
             description: self.rights.description,
         };
         // The file first: a key that was printed, but never filed, would be taken for a good one.

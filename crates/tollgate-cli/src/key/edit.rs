@@ -121,6 +121,9 @@ pub(crate) struct Arguments {
     client: Option<String>,
     #[command(flatten)]
     rights: Rights,
+    /// It names no tenant any more.
+    #[arg(long, conflicts_with = "tenant")]
+    no_tenant: bool,
     /// It names no tier any more.
     #[arg(long, conflicts_with = "tier")]
     no_tier: bool,
@@ -142,6 +145,12 @@ pub(crate) struct Arguments {
     /// It has begun.
     #[arg(long, conflicts_with = "not_before")]
     no_not_before: bool,
+    /// Without a name.
+    #[arg(long, conflicts_with = "name")]
+    no_name: bool,
+    /// Without any metadata; with --metadata: without any other.
+    #[arg(long)]
+    no_metadata: bool,
     /// Without a note.
     #[arg(long, conflicts_with = "description")]
     no_description: bool,
@@ -165,6 +174,15 @@ impl Arguments {
             let mut is_any = self.client.is_some();
             if let Some(client) = self.client {
                 entry.client = client;
+            }
+            is_any |= set(&mut entry.tenant, self.rights.tenant, self.no_tenant);
+            is_any |= set(&mut entry.name, self.rights.name, self.no_name);
+            is_any |= self.no_metadata || !self.rights.metadata.is_empty();
+            if self.no_metadata {
+                entry.metadata = None;
+            }
+            if !self.rights.metadata.is_empty() {
+                entry.metadata.get_or_insert_default().extend(self.rights.metadata);
             }
             is_any |= set(&mut entry.tier, self.rights.tier, self.no_tier);
             is_any |= set(&mut entry.models, self.rights.models, self.no_models);

@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Those of this client.
     #[arg(long)]
     client: Option<String>,
+    /// Those of this tenant.
+    #[arg(long)]
+    tenant: Option<String>,
     /// Those of this tier.
     #[arg(long)]
     tier: Option<String>,
@@ -67,7 +70,6 @@ impl Arguments {
         } else if !entries.is_empty() {
             print(table(&entries, now).as_bytes())?;
         }
-        keys_file::tell_not_enforced(&entries);
         Ok(if entries.is_empty() { Exit::No } else { Exit::Yes })
     }
 
@@ -79,6 +81,7 @@ impl Arguments {
                 && end.is_some_and(|end| end <= When::Distance(within).after(now))
         };
         self.client.as_ref().is_none_or(|client| *client == entry.client)
+            && self.tenant.as_ref().is_none_or(|tenant| Some(tenant) == entry.tenant.as_ref())
             && self.tier.as_ref().is_none_or(|tier| Some(tier) == entry.tier.as_ref())
             && self.state.is_none_or(|wanted| wanted == state)
             && self.expiring_within.is_none_or(ends_soon)
@@ -87,17 +90,28 @@ impl Arguments {
 
 /// Columns as wide as they have to be.
 fn table(entries: &[Entry], now: UnixMillis) -> String {
-    let mut rows = vec![["ID", "CLIENT", "TIER", "EXPIRES", "STATE"].map(str::to_owned)];
+    // Where nobody has a tenant, nobody misses the column.
+    let has_tenants = entries.iter().any(|entry| entry.tenant.is_some());
+    let columns = |row: [String; 6]| {
+        let [id, client, tenant, tier, expires, state] = row;
+        let tenant = has_tenants.then_some(tenant);
+        let row = [Some(id), Some(client), tenant, Some(tier), Some(expires), Some(state)];
+        row.into_iter().flatten().collect::<Vec<String>>()
+    };
+    let titles = ["ID", "CLIENT", "TENANT", "TIER", "EXPIRES", "STATE"].map(str::to_owned);
+    let mut rows = vec![columns(titles)];
+    let named = |name: &Option<String>| name.as_deref().map_or_else(|| "-".to_owned(), shown);
     rows.extend(entries.iter().map(|entry| {
-        [
+        columns([
             shown(&entry.id),
             shown(&entry.client),
-            entry.tier.as_deref().map_or_else(|| "-".to_owned(), shown),
+            named(&entry.tenant),
+            named(&entry.tier),
             entry.expires.clone().unwrap_or_else(|| "never".to_owned()),
             State::of(entry, now).as_str().to_owned(),
-        ]
+        ])
     }));
-    let mut widths = [0; 5];
+    let mut widths = [0; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -124,7 +138,6 @@ impl ShowArguments {
 /// Prints everything about a key.
 pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
     let now = now();
-    keys_file::tell_not_enforced([entry]);
     if is_json {
         print(format!("{}\n", as_json(entry, now)).as_bytes())?;
         return Ok(Exit::Yes);
@@ -139,18 +152,29 @@ pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
             .as_ref()
             .map(|names| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", "))
     };
+    let metadata = entry.metadata.as_ref().map(|metadata| {
+        let members = metadata.iter().map(|(key, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), shown);
+            format!("{}={value}", shown(key))
+        });
+        members.collect::<Vec<_>>().join(", ")
+    });
     let rows = [
         ("id", Some(shown(&entry.id))),
         ("client", Some(shown(&entry.client))),
+        ("tenant", entry.tenant.as_deref().map(shown)),
+        ("name", entry.name.as_deref().map(shown)),
         ("tier", entry.tier.as_deref().map(shown)),
         ("state", Some(State::of(entry, now).as_str().to_owned())),
         ("models", list(&entry.models)),
         ("scopes", list(&entry.scopes)),
         ("cidrs", list(&entry.cidrs)),
         ("deny cidrs", list(&entry.deny_cidrs)),
+        ("created", date(&entry.created)),
         ("not before", date(&entry.not_before)),
         ("expires", date(&entry.expires)),
         ("revoked", date(&entry.revoked)),
+        ("metadata", metadata),
         ("description", entry.description.as_deref().map(shown)),
         ("hash", Some(shown_json(&entry.hash))),
     ];

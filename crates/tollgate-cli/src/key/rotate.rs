@@ -60,6 +60,7 @@ impl Arguments {
             }
             let mut successor =
                 Entry { id, hash: keys_file::hash_of(key.as_bytes()), ..old.clone() };
+            successor.created = Some(date(When::Moment(now), now));
             if new_end.is_some() || self.no_expires {
                 successor.expires = new_end;
             }

@@ -1,9 +1,11 @@
 //! Values of the command line, held to the rules of the keys file where they are typed in.
 
 use clap::Args;
+use serde_json::Value;
+use tollgate_core::about::{is_metadata_key, MAX_METADATA_KEY_LEN};
 use tollgate_core::address::Cidr;
 use tollgate_core::clock::UnixMillis;
-use tollgate_core::keys::NOT_ENFORCED;
+use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::scopes::Scope;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 use tollgate_core::rfc3339;
@@ -13,16 +15,14 @@ use crate::time::{date_of, now, When};
 /// What a key may do, and when.
 #[derive(Args)]
 pub(super) struct Rights {
+    /// Who is behind the client: several clients may be of one tenant.
+    #[arg(long, value_parser = name)]
+    pub(super) tenant: Option<String>,
     /// The tier, as declared by `tollgate_tier`.
     #[arg(long, value_parser = name)]
     pub(super) tier: Option<String>,
-    #[arg(
-        long,
-        value_parser = name,
-        value_delimiter = ',',
-        value_name = "PATTERN,...",
-        help = format!("The models it may use: patterns, with commas between them; {NOT_ENFORCED}")
-    )]
+    /// The models it may use: patterns, with commas between them.
+    #[arg(long, value_parser = model_pattern, value_delimiter = ',', value_name = "PATTERN,...")]
     pub(super) models: Option<Vec<String>>,
     #[arg(
         long,
@@ -44,6 +44,12 @@ pub(super) struct Rights {
     /// When it begins: the same.
     #[arg(long, value_parser = When::parse, value_name = "WHEN")]
     not_before: Option<When>,
+    /// What people call it, as the audit log may have it.
+    #[arg(long, value_parser = name)]
+    pub(super) name: Option<String>,
+    /// What else the audit log may have of it; repeatable. Numbers, true and false are such.
+    #[arg(long, value_parser = member, value_name = "KEY=VALUE")]
+    pub(super) metadata: Vec<(String, Value)>,
     /// A note for people.
     #[arg(long)]
     pub(super) description: Option<String>,
@@ -73,6 +79,26 @@ pub(super) fn name(text: &str) -> Result<String, String> {
              either end"
         )),
     }
+}
+
+/// A member of `metadata`. How many there may be is seen when the file is written.
+fn member(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("is not of the form KEY=VALUE")?;
+    if !is_metadata_key(key) {
+        return Err(format!(
+            "its name must be 1 to {MAX_METADATA_KEY_LEN} letters, digits, \"_\", \"-\" and \".\""
+        ));
+    }
+    let value = match serde_json::from_str(value) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
+        _ => Value::String(name(value).map_err(|problem| format!("its value {problem}"))?),
+    };
+    Ok((key.to_owned(), value))
+}
+
+pub(super) fn model_pattern(text: &str) -> Result<String, String> {
+    let name = name(text)?;
+    Pattern::of_models(&name).map(|_| name).map_err(|problem| problem.to_string())
 }
 
 pub(super) fn network(text: &str) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! One key, as it stands in the file.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tollgate_core::address::Cidr;
 use tollgate_core::hex;
@@ -17,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) hash: String,
     pub(crate) client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tier: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +38,12 @@ pub(crate) struct Entry {
     pub(crate) disabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) revoked: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
 }
@@ -56,13 +65,6 @@ pub(crate) fn new_id() -> Result<String, Failure> {
         id.extend(letters.take(12 - id.len()).map(|letter| char::from(*letter)));
     }
     Ok(id)
-}
-
-impl Entry {
-    /// It has `models`.
-    pub(crate) fn is_restricted(&self) -> bool {
-        self.models.is_some()
-    }
 }
 
 /// Whether a text has the form of the keys that are made here: as a name, nginx refuses it.

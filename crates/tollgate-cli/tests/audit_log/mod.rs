@@ -47,6 +47,7 @@ pub(crate) fn log(seed: u64, lines: u64) -> Vec<u8> {
     for number in 0..lines {
         let mut record = Record::new(UnixMillis(START + i64::try_from(number * 700).unwrap()));
         record.client = *numbers.any(&clients);
+        record.tenant = record.client.filter(|client| client.is_ascii()).map(|_| &b"corp"[..]);
         record.tier = record.client.map(|_| *numbers.any(&[&b"pro"[..], b"free"]));
         record.key_id = Some(*numbers.any(&[&b"k_1"[..], b"k_2"]));
         record.decision = match numbers.below(10) {

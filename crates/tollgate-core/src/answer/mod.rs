@@ -3,7 +3,7 @@
 //! the developer, and choose the exception from the status and from the type or code.
 
 use crate::decision::Reason;
-use crate::llm::{Dialect, RequestError};
+use crate::llm::{Dialect, Engine, RequestError};
 use crate::permissions::scopes::Scope;
 
 /// The `Content-Type` of every [`Answer`].
@@ -102,6 +102,55 @@ pub fn insufficient_scope(scope: Scope) -> &'static str {
         Audio "audio" Images "images" Rerank "rerank" Tokenize "tokenize" Models "models"
         Files "files" Batches "batches" Admin "admin"
     }
+}
+
+/// The answer to a request for a model that the client may not use, where it isn't to know that there is one:
+/// what the client sees is what it sees of a model that doesn't exist. [`model_not_found_body`] is its body.
+#[must_use]
+pub fn model_not_found() -> &'static Answer {
+    &MODEL_NOT_FOUND
+}
+
+/// The body of [`model_not_found`]'s answer where the name is known: what `engine` itself says of a model
+/// that it doesn't have, or the vendor of the dialect.
+#[must_use]
+pub fn model_not_found_body(model: &str, engine: Engine, dialect: Dialect) -> String {
+    let ollama = || format!("model \"{model}\" not found, try pulling it first");
+    let (message, kind, param, code) = match (dialect, engine) {
+        (Dialect::Anthropic, _) => {
+            let message = serde_json::Value::from(format!("model: {model}"));
+            return format!(
+                "{{\"type\":\"error\",\"error\":{{\"type\":\"not_found_error\",\"message\":{message}}}}}"
+            );
+        }
+        (Dialect::Ollama, _) => {
+            return format!("{{\"error\":{}}}", serde_json::Value::from(ollama()));
+        }
+        (Dialect::Tgi, _) => {
+            let message = serde_json::Value::from(format!("The model `{model}` does not exist."));
+            return format!("{{\"error\":{message},\"error_type\":\"validation\"}}");
+        }
+        (Dialect::OpenAi, Engine::Vllm) => {
+            (format!("The model `{model}` does not exist."), "NotFoundError", "\"model\"", "404")
+        }
+        (Dialect::OpenAi, Engine::Sglang) => (
+            format!("The model '{model}' does not exist"),
+            "invalid_request_error",
+            "\"model\"",
+            "\"model_not_found\"",
+        ),
+        (Dialect::OpenAi, Engine::Ollama) => (ollama(), "not_found_error", "null", "null"),
+        (Dialect::OpenAi, _) => (
+            format!("The model `{model}` does not exist or you do not have access to it."),
+            "invalid_request_error",
+            "\"model\"",
+            "\"model_not_found\"",
+        ),
+    };
+    let message = serde_json::Value::from(message);
+    format!(
+        "{{\"error\":{{\"message\":{message},\"type\":\"{kind}\",\"param\":{param},\"code\":{code}}}}}"
+    )
 }
 
 /// The body of [`Reason::MalformedRequest`]'s answer where it is known what is wrong with the request.
@@ -219,6 +268,15 @@ static MODEL_DENIED: Answer = answer!(
     openai: "invalid_request_error" "model_access_denied" "\"model\"",
     anthropic: "permission_error",
     tgi: "permission",
+);
+
+// Where the name of the model is not known: it is no name.
+static MODEL_NOT_FOUND: Answer = answer!(
+    404,
+    "The model does not exist.",
+    openai: "invalid_request_error" "model_not_found" "\"model\"",
+    anthropic: "not_found_error",
+    tgi: "validation",
 );
 
 static ENDPOINT_DENIED: Answer = answer!(

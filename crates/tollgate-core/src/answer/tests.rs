@@ -191,3 +191,51 @@ fn a_malformed_request_is_told_what_is_wrong_in_the_shape_of_its_answer() {
         }
     }
 }
+
+#[test]
+fn a_hidden_model_is_answered_as_each_engine_answers_for_one_that_it_lacks() {
+    for (engine, dialect, expected) in [
+        (
+            Engine::Vllm,
+            Dialect::OpenAi,
+            r#"{"error":{"message":"The model `a<b` does not exist.","type":"NotFoundError","param":"model","code":404}}"#,
+        ),
+        (
+            Engine::Sglang,
+            Dialect::OpenAi,
+            r#"{"error":{"message":"The model 'a<b' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#,
+        ),
+        (
+            Engine::Ollama,
+            Dialect::OpenAi,
+            r#"{"error":{"message":"model \"a<b\" not found, try pulling it first","type":"not_found_error","param":null,"code":null}}"#,
+        ),
+        (
+            Engine::OpenAi,
+            Dialect::OpenAi,
+            r#"{"error":{"message":"The model `a<b` does not exist or you do not have access to it.","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#,
+        ),
+        (
+            Engine::Vllm,
+            Dialect::Anthropic,
+            r#"{"type":"error","error":{"type":"not_found_error","message":"model: a<b"}}"#,
+        ),
+        (
+            Engine::Ollama,
+            Dialect::Ollama,
+            r#"{"error":"model \"a<b\" not found, try pulling it first"}"#,
+        ),
+        (
+            Engine::Tgi,
+            Dialect::Tgi,
+            r#"{"error":"The model `a<b` does not exist.","error_type":"validation"}"#,
+        ),
+    ] {
+        let body = model_not_found_body("a<b", engine, dialect);
+        assert_eq!(body, expected);
+        assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok(), "{body}");
+    }
+    let quoted = model_not_found_body("a\"b", Engine::Vllm, Dialect::OpenAi);
+    assert!(quoted.contains(r#"`a\"b`"#), "{quoted}");
+    assert_eq!(model_not_found().status, 404);
+}

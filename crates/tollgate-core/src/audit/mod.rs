@@ -4,10 +4,12 @@
 //! and valid UTF-8 whatever bytes the request held, since one broken line can stop the reader of
 //! the whole log.
 
+mod fields;
 mod json;
 mod time;
 mod traceparent;
 
+pub use fields::{FieldError, Fields};
 pub use time::TimeFormat;
 
 use crate::clock::UnixMillis;
@@ -42,11 +44,13 @@ pub struct Record<'a> {
     pub detail: Option<&'a Detail>,
     /// The HTTP status that the client got.
     pub status: Option<u16>,
-    /// Who was authenticated, as [`identity()`] wrote it: takes the place of `client`, `key_id`, `tier` and
-    /// `auth`.
+    /// Who was authenticated, as [`identity()`] wrote it: takes the place of `client`, `tenant`, `key_id`, `tier`
+    /// and `auth`.
     pub identity: Option<&'a [u8]>,
     /// The client's id.
     pub client: Option<&'a [u8]>,
+    /// Who is behind the client.
+    pub tenant: Option<&'a [u8]>,
     /// The `id` of the API key, or the `kid` of the key that verified the JWT.
     pub key_id: Option<&'a [u8]>,
     /// The client's tier.
@@ -145,6 +149,7 @@ impl<'a> Record<'a> {
             status: None,
             identity: None,
             client: None,
+            tenant: None,
             key_id: None,
             tier: None,
             auth: None,
@@ -195,7 +200,10 @@ impl<'a> Record<'a> {
         number(out, member!("status"), self.status.map(u64::from));
         match self.identity {
             Some(identity) => out.extend_from_slice(identity),
-            None => write_identity(out, [self.client, self.key_id, self.tier], self.auth),
+            None => {
+                let texts = [self.client, self.tenant, self.key_id, self.tier];
+                write_identity(out, texts, self.auth);
+            }
         }
         text(out, member!("remote_addr"), self.remote_addr);
         match self.method {
@@ -237,21 +245,26 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The members of a line that are the same for all requests of a principal in a tier, to be written once.
+/// The members of a line that are the same for all requests of a principal in a tier, to be written once; with
+/// those of `fields` that it has.
 #[must_use]
-pub fn identity(principal: &Principal, tier: Option<&str>) -> Box<[u8]> {
-    let texts = [Some(principal.client()), principal.key_id(), tier];
+pub fn identity(principal: &Principal, tier: Option<&str>, fields: &Fields) -> Box<[u8]> {
+    let texts = [Some(principal.client()), principal.tenant(), principal.key_id(), tier];
     let mut out = Vec::new();
     write_identity(&mut out, texts.map(|text| text.map(str::as_bytes)), Some(principal.auth()));
+    if let Some(about) = principal.about() {
+        fields.write(about, &mut out);
+    }
     out.into()
 }
 
 fn write_identity(
     out: &mut Vec<u8>,
-    [client, key_id, tier]: [Option<&[u8]>; 3],
+    [client, tenant, key_id, tier]: [Option<&[u8]>; 4],
     auth: Option<AuthMethod>,
 ) {
     text(out, member!("client"), client);
+    text(out, member!("tenant"), tenant);
     text(out, member!("key_id"), key_id);
     text(out, member!("tier"), tier);
     name(out, member!("auth"), auth.map(AuthMethod::as_str));

@@ -31,6 +31,7 @@ fn full() -> Record<'static> {
         status: Some(429),
         identity: None,
         client: Some(b"acme"),
+        tenant: Some(b"acme-corp"),
         key_id: Some(b"k_1"),
         tier: Some(b"pro"),
         auth: Some(AuthMethod::ApiKey),
@@ -65,7 +66,7 @@ fn a_full_record_has_all_fields_in_the_documented_order() {
         concat!(
             r#"{"time":"2026-01-01T00:00:00.123Z","request_id":"0af7651916cd43dd8448eb211c80319c","#,
             r#""decision":"deny","reason":"requests_exceeded","status":429,"client":"acme","#,
-            r#""key_id":"k_1","tier":"pro","auth":"api_key","remote_addr":"203.0.113.7","#,
+            r#""tenant":"acme-corp","key_id":"k_1","tier":"pro","auth":"api_key","remote_addr":"203.0.113.7","#,
             r#""method":"POST","path":"/v1/chat/completions","engine":"vllm","#,
             r#""model":"llama-3.1-8b","alias":"chat-default","stream":true,"input_tokens":1000,"output_tokens":50,"#,
             r#""cached_tokens":200,"reasoning_tokens":7,"usage":"measured","cost":0.0001575,"#,
@@ -82,7 +83,7 @@ fn a_full_record_has_all_fields_in_the_documented_order() {
 fn an_identity_that_was_written_before_is_the_same() {
     // The SHA-256 of "abc", as FIPS 180-4 has it.
     let file = concat!(
-        r#"{"version":1,"keys":[{"id":"k_\"1","client":"ac\\me","hash":"#,
+        r#"{"version":1,"keys":[{"id":"k_\"1","client":"ac\\me","tenant":"t\"1","name":"Bob's","hash":"#,
         r#""sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]}"#
     );
     let keys = crate::keys::KeySet::parse(file.as_bytes()).unwrap();
@@ -91,14 +92,15 @@ fn an_identity_that_was_written_before_is_the_same() {
     for tier in [None, Some("p\"ro")] {
         let each = Record {
             client: Some(principal.client().as_bytes()),
+            tenant: principal.tenant().map(str::as_bytes),
             key_id: principal.key_id().map(str::as_bytes),
             tier: tier.map(str::as_bytes),
             auth: Some(AuthMethod::ApiKey),
             ..full()
         };
-        let identity = identity(principal, tier);
+        let identity = identity(principal, tier, &Fields::default());
         assert_eq!(line(&Record { identity: Some(&identity), ..full() }), line(&each));
-        assert!(line(&each).contains(r#""client":"ac\\me","key_id":"k_\"1","#));
+        assert!(line(&each).contains(r#""client":"ac\\me","tenant":"t\"1","key_id":"k_\"1","#));
     }
 }
 
@@ -241,14 +243,14 @@ fn lines_append() {
 proptest! {
     #[test]
     fn a_line_is_one_json_object_whatever_the_request_held(
-        texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 11),
+        texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 12),
         ms: i64, number: u64,
     ) {
         let record = Record {
             request_id: Some(&texts[0]), client: Some(&texts[1]), key_id: Some(&texts[2]),
             tier: Some(&texts[3]), remote_addr: Some(&texts[4]), method: Some(&texts[5]),
             path: Some(&texts[6]), upstream: Some(&texts[7]), limit: Some(&texts[8]),
-            traceparent: Some(&texts[9]), model: Some(&texts[10]), bytes_in: Some(number), ..Record::new(UnixMillis(ms))
+            traceparent: Some(&texts[9]), model: Some(&texts[10]), tenant: Some(&texts[11]), bytes_in: Some(number), ..Record::new(UnixMillis(ms))
         };
         let line = line(&record);
         let is_one_line = line.ends_with("}\n") && line.lines().count() == 1;
@@ -257,7 +259,7 @@ proptest! {
         let decoded: Value = serde_json::from_str(&line).unwrap();
         for (name, at) in [
             ("request_id", 0), ("client", 1), ("key_id", 2), ("tier", 3), ("remote_addr", 4),
-            ("method", 5), ("upstream", 7), ("limit", 8), ("model", 10),
+            ("method", 5), ("upstream", 7), ("limit", 8), ("model", 10), ("tenant", 11),
         ] {
             let expected = String::from_utf8_lossy(&texts[at]).into_owned();
             let expected = if expected.is_empty() { Value::Null } else { expected.into() };

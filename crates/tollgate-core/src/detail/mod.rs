@@ -100,6 +100,8 @@ causes! {
     UnknownTierOfKey TierDenied "unknown_tier_of_key" "the key names a tier that is not declared";
     UnknownTierOfToken TierDenied "unknown_tier_of_token" "claim \"NAME\" names a tier that is not declared";
 
+    ModelNotAllowed ModelDenied "model_not_allowed" "the model fits none of the \"models\" of the NAME";
+    UnreadModel ModelDenied "unread_model" "the client may use some models only, and the request may name one where it is not read";
     NoPrice ModelDenied "no_price" "the model has no price, and a budget applies";
 
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
@@ -108,6 +110,8 @@ causes! {
     ForwardedElsewhere EndpointDenied "forwarded_elsewhere" "the variables of \"proxy_pass\" make another endpoint of the path than the one that was judged";
     UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"";
     NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
+
+    UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
 
     MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
 
@@ -122,6 +126,7 @@ causes! {
     DuplicateMember MalformedRequest "duplicate_member" "\"NAME\" is given more than once";
     MisspeltMember MalformedRequest "misspelt_member" "\"NAME\" is not written in lower case";
     HalfPair MalformedRequest "half_pair" "\"NAME\" has half of a surrogate pair";
+    MissingMember MalformedRequest "missing_member" "\"NAME\" is missing or empty, the client may use some models only, and the tier has no \"default_model\"";
     BadMember MalformedRequest "bad_member" "\"NAME\" has a value of the wrong type, or out of range";
 
     NoFreeSlot ConcurrencyExceeded "no_free_slot" "as many requests as the limit allows are in flight, and there is no queue";
@@ -144,6 +149,7 @@ causes! {
     BodyUnreadable InternalError "body_unreadable" "the body of the request can't be read back";
     LengthInSet InternalError "length_in_set" "a variable of \"set\" holds the length of the body, which has to change";
     VariableFailed InternalError "variable_failed" "a variable of the module failed";
+    UnreadableList InternalError "unreadable_list" "what the engine says of its models is no JSON of a known form, or too long, and is not shown";
     HeadersFailed InternalError "headers_failed" "the header of the answer could not be made";
 }
 

@@ -151,7 +151,11 @@ fn principal(
         .ok_or(TokenError::MissingClaim("client"))?,
         key_id,
         tier: read(find(&map.tier, "tier")?, "tier", name)?,
-        tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", name)?,
+        // As with clients: who may name them for one issuer, must not reach those of others.
+        tenant: read(find_optional(&map.tenant, "tenant")?, "tenant", |value| {
+            behind(client_prefix, name(value)?)
+        })?,
+        about: None,
         said: scope_claim::said(map, scopes.as_deref()),
         scopes,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
@@ -415,6 +419,16 @@ mod tests {
         for value in ["0", "-1", "4294967296", "60.0", "6e1", "\"60\"", "null", "true", "[60]"] {
             assert_eq!(limit(value), Err(TokenError::BadClaim("rate_limit")), "{value}");
         }
+    }
+
+    #[test]
+    fn tenants_of_an_issuer_have_its_prefix_as_its_clients_have() {
+        let mut policy = Policy::default();
+        policy.claims.set("tenant", "org").unwrap();
+        let claims = parse(with(r#""org":"t1""#).as_bytes()).unwrap();
+        let vouching = Vouching { auth: AuthMethod::Jwt, key_id: None, client_prefix: "issuer:" };
+        let (principal, _) = judge_claims(&claims, vouching, &policy).unwrap();
+        assert_eq!((principal.client(), principal.tenant()), ("issuer:acme", Some("issuer:t1")));
     }
 
     #[test]

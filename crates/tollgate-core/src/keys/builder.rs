@@ -49,22 +49,25 @@ impl Builder {
             Some(name) => self.tier(name)?,
         };
         let entry = Spot::end_of(&mut self.block)?;
-        if draft.models.is_some() {
-            if self.header.restricted == 0 {
-                self.header.first_restricted = entry;
-            }
-            self.header.restricted += 1;
-        }
-
         let lists = [
             (flag::MODELS, &draft.models),
             (flag::SCOPES, &draft.scopes),
             (flag::CIDRS, &draft.cidrs),
             (flag::DENY_CIDRS, &draft.deny_cidrs),
         ];
+        let texts = [
+            (flag::TENANT, draft.tenant),
+            (flag::NAME, draft.name),
+            (flag::CREATED, draft.created),
+            (flag::METADATA, draft.metadata.as_deref()),
+        ];
+        self.header.with_tenant += u32::from(draft.tenant.is_some());
         let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         for (flag, names) in lists {
             flags |= if names.is_some() { flag } else { 0 };
+        }
+        for (flag, text) in texts {
+            flags |= if text.is_some() { flag } else { 0 };
         }
         let block = &mut self.block;
         block.extend_from_slice(&draft.digest.0);
@@ -79,6 +82,9 @@ impl Builder {
             for name in names {
                 push_name(block, name)?;
             }
+        }
+        for text in texts.into_iter().filter_map(|(_, text)| text) {
+            push_name(block, text)?;
         }
 
         let mut hasher = DefaultHasher::new();
@@ -229,6 +235,8 @@ impl Builder {
             set_flags(&mut self.block, entry, flag::REFUSED)?;
             self.header.refused += 1;
             self.header.without_tier -= u32::from(tier == NO_TIER).min(self.header.without_tier);
+            let with_tenant = u32::from(flags & flag::TENANT != 0);
+            self.header.with_tenant -= with_tenant.min(self.header.with_tenant);
         }
         Some(flags & flag::DISABLED != 0 || now.is_some_and(|now| expires <= now.into()))
     }
@@ -249,7 +257,7 @@ impl Builder {
     }
 }
 
-/// Names are short: 256 bytes at most.
+/// Names are short: 256 bytes at most, and `metadata` a kilobyte.
 fn push_name(text: &mut Vec<u8>, name: &str) -> Option<()> {
     text.extend_from_slice(&u16::try_from(name.len()).ok()?.to_le_bytes());
     text.extend_from_slice(name.as_bytes());

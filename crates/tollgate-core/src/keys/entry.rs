@@ -8,9 +8,10 @@ use serde::Deserialize;
 use super::digest::Digest;
 use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
+use super::metadata::as_metadata;
 use super::value::{
-    as_bool, as_cidrs, as_date, as_denied_cidrs, as_digest, as_name, as_names, as_scopes, as_str,
-    Rounding,
+    as_bool, as_cidrs, as_date, as_date_text, as_denied_cidrs, as_digest, as_models, as_name,
+    as_scopes, as_str, Rounding,
 };
 use crate::clock::{UnixMillis, UnixSeconds};
 
@@ -81,6 +82,7 @@ pub(super) struct Draft<'m> {
     pub(super) digest: Digest,
     pub(super) id: &'m str,
     pub(super) client: &'m str,
+    pub(super) tenant: Option<&'m str>,
     pub(super) tier: Option<&'m str>,
     pub(super) models: Option<Vec<&'m str>>,
     pub(super) scopes: Option<Vec<&'m str>>,
@@ -91,6 +93,11 @@ pub(super) struct Draft<'m> {
     pub(super) not_before: UnixMillis,
     pub(super) expires: UnixMillis,
     pub(super) disabled: bool,
+    pub(super) name: Option<&'m str>,
+    /// It is known to be one.
+    pub(super) created: Option<&'m str>,
+    /// As it is kept.
+    pub(super) metadata: Option<String>,
 }
 
 /// What can be told of an entry that something is wrong with.
@@ -110,7 +117,15 @@ impl Members<'_> {
         let digest = self.required("hash", as_digest)?;
         let id = self.required("id", as_name)?;
         let client = self.required("client", as_name)?;
-        for (field, name) in [("id", id), ("client", client)] {
+        let tenant = self.optional("tenant", as_name)?;
+        let name = self.optional("name", as_name)?;
+        let metadata = self.optional("metadata", as_metadata)?;
+        let names =
+            [("id", Some(id)), ("client", Some(client)), ("tenant", tenant), ("name", name)];
+        let names = names.into_iter().filter_map(|(field, name)| Some((field, name?)));
+        let values = self.get("metadata").and_then(Field::as_object).unwrap_or_default().iter();
+        let values = values.filter_map(|(_, value)| Some(("metadata", value.as_str()?)));
+        for (field, name) in names.chain(values) {
             if is_like_a_key(name) || Digest::of(name.as_bytes()) == digest {
                 return Err((field.to_owned(), Problem::NameIsAKey));
             }
@@ -132,14 +147,18 @@ impl Members<'_> {
             digest,
             id,
             client,
+            tenant,
             tier: self.optional("tier", as_name)?,
-            models: self.optional("models", as_names)?,
+            models: self.optional("models", as_models)?,
             scopes: self.optional("scopes", as_scopes)?,
             cidrs: self.optional("cidrs", as_cidrs)?,
             deny_cidrs: self.optional("deny_cidrs", as_denied_cidrs)?,
             not_before,
             expires,
             disabled: self.optional("disabled", as_bool)?.unwrap_or(false) || revoked.is_some(),
+            name,
+            created: self.optional("created", as_date_text)?,
+            metadata,
         })
     }
 

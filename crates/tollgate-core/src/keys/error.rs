@@ -6,7 +6,9 @@
 
 use std::fmt;
 
+use crate::about::{MAX_METADATA, MAX_METADATA_KEY_LEN, MAX_METADATA_LEN};
 use crate::address::CidrError;
+use crate::pattern::Foreign;
 use crate::permissions::scopes::Scope;
 use crate::principal::MAX_NAME_LEN;
 
@@ -74,6 +76,8 @@ pub enum Problem {
     NeverValid,
     /// A restriction to nothing at all.
     EmptyRestriction,
+    /// A `metadata` that is none.
+    InvalidMetadata,
     /// A list of what is denied, with nothing in it.
     EmptyDenial,
     /// An element of `cidrs` or `deny_cidrs`, from 0, and what is wrong with it.
@@ -82,6 +86,8 @@ pub enum Problem {
     InvalidElement(usize),
     /// An element of `scopes`, from 0, that is no scope.
     UnknownScope(usize),
+    /// An element of `models`, from 0, that is another kind of pattern, by which no model would be meant.
+    ForeignPattern(usize, Foreign),
     /// The entries at these two places, from 0, have the same `id`.
     DuplicateId([usize; 2]),
     /// Another entry has the same hash.
@@ -173,6 +179,13 @@ impl fmt::Display for Problem {
                 "is an empty array, which permits nothing: leave it out to permit everything, or \
                  set \"disabled\" to true",
             ),
+            Self::InvalidMetadata => write!(
+                f,
+                "must be an object of 1 to {MAX_METADATA} members and at most {MAX_METADATA_LEN} bytes: names \
+                 of 1 to {MAX_METADATA_KEY_LEN} ASCII letters, digits, \"_\", \"-\" and \".\", each once; values \
+                 that are numbers, true, false, or strings of 1 to {MAX_NAME_LEN} bytes without control \
+                 characters and without space at either end"
+            ),
             Self::EmptyDenial => {
                 f.write_str("is an empty array, which denies nothing: leave it out")
             }
@@ -189,6 +202,9 @@ impl fmt::Display for Problem {
                 "has an element [{position}] that is no scope: use some of {}",
                 Scope::names()
             ),
+            Self::ForeignPattern(position, foreign) => {
+                write!(f, "has an element [{position}] that is no pattern of models: {foreign}")
+            }
             Self::DuplicateId([first, second]) => write!(
                 f,
                 "is that of both keys[{first}] and keys[{second}]: give each entry its own"

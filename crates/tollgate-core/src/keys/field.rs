@@ -4,16 +4,17 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The fields of an entry.
-pub(super) const FIELDS: [&str; 13] = [
+pub(super) const FIELDS: &[&str] = &[
     "id",
     "hash",
     "client",
+    "tenant",
     "tier",
     "models",
     "scopes",
@@ -23,6 +24,9 @@ pub(super) const FIELDS: [&str; 13] = [
     "expires",
     "disabled",
     "revoked",
+    "name",
+    "created",
+    "metadata",
     "description",
 ];
 
@@ -38,6 +42,8 @@ impl Text<'_> {
 /// A value.
 pub(super) enum Field<'de> {
     Text(Text<'de>),
+    /// An object: its members in the order of the file, duplicates included.
+    Object(Vec<(String, Value)>),
     Other(Value),
 }
 
@@ -45,21 +51,28 @@ impl Field<'_> {
     pub(super) fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text.as_str()),
-            Self::Other(_) => None,
+            Self::Object(_) | Self::Other(_) => None,
         }
     }
 
     pub(super) fn as_bool(&self) -> Option<bool> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Object(_) => None,
             Self::Other(value) => value.as_bool(),
         }
     }
 
     pub(super) fn as_array(&self) -> Option<&Vec<Value>> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Object(_) => None,
             Self::Other(value) => value.as_array(),
+        }
+    }
+
+    pub(super) fn as_object(&self) -> Option<&[(String, Value)]> {
+        match self {
+            Self::Object(members) => Some(members),
+            Self::Text(_) | Self::Other(_) => None,
         }
     }
 }
@@ -68,7 +81,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_str(FieldVisitor)? {
             Field::Text(text) => Ok(text),
-            Field::Other(_) => Err(Error::custom("not a string")),
+            Field::Object(_) | Field::Other(_) => Err(Error::custom("not a string")),
         }
     }
 }
@@ -121,7 +134,11 @@ impl<'de> Visitor<'de> for FieldVisitor {
         Value::deserialize(SeqAccessDeserializer::new(seq)).map(Field::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Value::deserialize(MapAccessDeserializer::new(map)).map(Field::Other)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Field::Object(members))
     }
 }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use super::digest::Digest;
 use super::key::ApiKey;
+use super::metadata::metadata_of;
+use crate::about::About;
 use crate::clock::UnixMillis;
 use crate::permissions::networks::Networks;
 use crate::permissions::scopes::{Said, Scopes};
@@ -67,6 +69,11 @@ pub(super) mod flag {
     /// It has no digest that can be read, and is in no table.
     pub(in super::super) const NO_DIGEST: u32 = 1 << 5;
     pub(in super::super) const DENY_CIDRS: u32 = 1 << 6;
+    /// What follows the lists, in this order, where it is there.
+    pub(in super::super) const TENANT: u32 = 1 << 8;
+    pub(in super::super) const NAME: u32 = 1 << 9;
+    pub(in super::super) const CREATED: u32 = 1 << 10;
+    pub(in super::super) const METADATA: u32 = 1 << 11;
 }
 
 /// How much there is of everything, and where.
@@ -79,9 +86,8 @@ pub(super) struct Header {
     pub(super) tiers: u32,
     /// Keys that name no tier.
     pub(super) without_tier: u32,
-    /// Keys with `models`, and the first of them.
-    pub(super) restricted: u32,
-    pub(super) first_restricted: Spot,
+    /// Keys that name a tenant.
+    pub(super) with_tenant: u32,
     /// Entries that are not in force, as something is wrong with them.
     pub(super) refused: u32,
 }
@@ -95,8 +101,7 @@ impl Header {
             self.table.0,
             self.tiers,
             self.without_tier,
-            self.restricted,
-            self.first_restricted.0,
+            self.with_tenant,
             self.refused,
         ];
         let parts = MAGIC.into_iter().chain(numbers.into_iter().flat_map(u32::to_le_bytes));
@@ -113,8 +118,7 @@ impl Header {
             table: Spot(rest.u32()?),
             tiers: rest.u32()?,
             without_tier: rest.u32()?,
-            restricted: rest.u32()?,
-            first_restricted: Spot(rest.u32()?),
+            with_tenant: rest.u32()?,
             refused: rest.u32()?,
         };
         (header.places.is_power_of_two() && block.len() == header.end()?).then_some(header)
@@ -216,6 +220,17 @@ impl<'b> Image<'b> {
             }
         };
         let (allowed, denied) = (networks(flag::CIDRS)?, networks(flag::DENY_CIDRS)?);
+        let mut more = |flag| match flags & flag {
+            0 => Some(None),
+            _ => text.name().map(Some),
+        };
+        let (tenant, name) = (more(flag::TENANT)?, more(flag::NAME)?);
+        let (created, metadata) = (more(flag::CREATED)?, more(flag::METADATA)?);
+        let about = (name.is_some() || created.is_some() || metadata.is_some()).then(|| About {
+            name: name.map(Box::from),
+            created: created.map(Box::from),
+            metadata: metadata.map(metadata_of).unwrap_or_default(),
+        });
         let tier = match tier {
             NO_TIER => None,
             index => Some(self.tier(index)?.0.into()),
@@ -226,7 +241,8 @@ impl<'b> Image<'b> {
                 client: client.into(),
                 key_id: Some(id.into()),
                 tier,
-                tenant: None,
+                tenant: tenant.map(Box::from),
+                about: about.map(Box::new),
                 said: said(scopes.as_deref()),
                 scopes,
                 models,

@@ -95,6 +95,12 @@ impl KeyOwner {
     pub fn key_id(&self) -> &str {
         self.0.key_id().unwrap_or_default()
     }
+
+    /// The tenant of the refused key.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant()
+    }
 }
 
 impl fmt::Debug for KeyOwner {

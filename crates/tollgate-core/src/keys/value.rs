@@ -7,8 +7,9 @@ use super::error::Problem;
 use super::field::Field;
 use crate::address::Cidr;
 use crate::clock::UnixMillis;
+use crate::pattern::Foreign;
 use crate::permissions::scopes::Scope;
-use crate::principal::is_valid_name;
+use crate::principal::{is_valid_name, MAX_NAME_LEN};
 use crate::rfc3339;
 
 pub(super) fn as_str<'v>(value: &'v Field<'v>) -> Result<&'v str, Problem> {
@@ -46,6 +47,17 @@ pub(super) fn as_scopes<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Proble
     let names = as_names(value)?;
     match names.iter().position(|name| Scope::from_name(name).is_none()) {
         Some(position) => Err(Problem::UnknownScope(position)),
+        None => Ok(names),
+    }
+}
+
+pub(super) fn as_models<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
+    let names = as_names(value)?;
+    let mut foreign = names.iter().enumerate().filter_map(|(position, name)| {
+        Foreign::find(name).map(|foreign| Problem::ForeignPattern(position, foreign))
+    });
+    match foreign.next() {
+        Some(problem) => Err(problem),
         None => Ok(names),
     }
 }
@@ -109,4 +121,10 @@ pub(super) fn as_date(value: &Field<'_>, rounding: Rounding) -> Result<UnixMilli
         Rounding::Down => nanos / 1_000_000,
     };
     Ok(UnixMillis(seconds * 1000 + millis))
+}
+
+/// A date, as it is written.
+pub(super) fn as_date_text<'v>(value: &'v Field<'v>) -> Result<&'v str, Problem> {
+    as_date(value, Rounding::Down)?;
+    Some(as_str(value)?).filter(|text| text.len() <= MAX_NAME_LEN).ok_or(Problem::InvalidDate)
 }

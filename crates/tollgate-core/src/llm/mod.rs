@@ -4,10 +4,12 @@
 //! * [`engines`]: what each engine serves at which path;
 //! * [`endpoint`]: the forms of requests and answers, and the dialects of refusals;
 //! * [`request`]: what a request asks for, and the one edit of it;
+//! * [`catalogue`]: what engines tell of models, as a client may know it;
 //! * [`parts`]: what its text is made of; [`estimate`]: the tokens to reserve for it;
 //! * [`meter`]: what an answer took, read as it streams;
 //! * [`usage`]: the tokens of one request.
 
+pub mod catalogue;
 pub mod endpoint;
 pub mod engines;
 pub mod estimate;

@@ -12,7 +12,7 @@ pub struct Knowledge {
     pub clients: bool,
     /// By something that has an id: an API key, or the key that verifies a token.
     pub key_ids: bool,
-    /// Tokens may name a tenant, as `tollgate_jwt_claim tenant` says in which claim.
+    /// Some key names a tenant; or tokens may, as `tollgate_jwt_claim tenant` says in which claim.
     pub tenants: bool,
     /// The body is read, and the model with it.
     pub models: bool,
@@ -144,13 +144,19 @@ pub fn unknown(expression: &str, knowledge: Knowledge, maps: &Maps) -> Option<Un
     Some(Unknown { variable: names(expression).next()?, source })
 }
 
+/// Whether a request without a tenant escapes what is counted by `expression`, as the key is empty then.
+#[must_use]
+pub fn is_of_tenants_alone(expression: &str) -> bool {
+    matches!(expression, "$tollgate_tenant" | "${tollgate_tenant}")
+}
+
 /// What makes `name` known, for whoever finds that it isn't.
 #[must_use]
 pub fn remedy(name: &str) -> &'static str {
     match name {
         "tollgate_tenant" => {
-            "no token can name a tenant; add \"tollgate_jwt_claim tenant CLAIM;\" where \"jwt\" or \
-             \"introspection\" is accepted"
+            "no key of the file names a tenant, and no token can; give keys a \"tenant\", or add \
+             \"tollgate_jwt_claim tenant CLAIM;\" where \"jwt\" or \"introspection\" is accepted"
         }
         "tollgate_key_id" => {
             "neither API keys nor JWTs are accepted; use \"key=$tollgate_client\", or add \"api_key\" or \

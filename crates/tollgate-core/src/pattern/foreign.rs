@@ -27,7 +27,7 @@ pub enum Foreign {
 impl Foreign {
     /// What `text` looks like, if that is another kind of pattern. `.*` within it is no sign: `qwen2.*` is
     /// a good pattern.
-    pub(super) fn find(text: &str) -> Option<Self> {
+    pub(crate) fn find(text: &str) -> Option<Self> {
         let is_name = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '{';
         let has_variable = || text.split('$').skip(1).any(|rest| rest.starts_with(is_name));
         let is_quoted =

@@ -61,7 +61,7 @@ impl Pattern {
     /// times that of the pattern.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        self.fits(name, |_| true)
+        matches(&self.0, name)
     }
 
     /// Whether every name that fits `other` fits this pattern as well, as far as that shows: where
@@ -71,7 +71,7 @@ impl Pattern {
     pub fn covers(&self, other: &Self) -> bool {
         // What `other` may stand for fits where its text does, but for a `*`, which is more than one
         // character.
-        self.fits(other.as_str(), |c| c != '*')
+        fits(&self.0, other.as_str(), |c| c != '*')
     }
 
     /// The pattern as it was written.
@@ -79,38 +79,45 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// Whether `text` fits, where `is_one` says what `?` may stand for.
-    ///
-    /// Each `*` first takes nothing, and only the last one that was met ever takes more: what was
-    /// matched before it at the first chance leaves it the most to choose from. So there is one
-    /// place to go back to, and no pattern makes the time exponential.
-    fn fits(&self, text: &str, is_one: impl Fn(char) -> bool) -> bool {
-        let mut pattern = self.0.chars();
-        let mut rest = text.chars();
-        // What follows the last `*` in the pattern, and what follows the run that it took.
-        let mut after_star = None;
-        loop {
-            match pattern.next() {
-                Some('*') if pattern.as_str().is_empty() => return true,
-                Some('*') => {
-                    after_star = Some((pattern.clone(), rest.clone()));
+/// Whether the whole of `name` fits `pattern`, which somebody else keeps as text: [`Pattern::matches`], without
+/// making one.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    fits(pattern, name, |_| true)
+}
+
+/// Whether `text` fits, where `is_one` says what `?` may stand for.
+///
+/// Each `*` first takes nothing, and only the last one that was met ever takes more: what was
+/// matched before it at the first chance leaves it the most to choose from. So there is one
+/// place to go back to, and no pattern makes the time exponential.
+fn fits(pattern: &str, text: &str, is_one: impl Fn(char) -> bool) -> bool {
+    let mut pattern = pattern.chars();
+    let mut rest = text.chars();
+    // What follows the last `*` in the pattern, and what follows the run that it took.
+    let mut after_star = None;
+    loop {
+        match pattern.next() {
+            Some('*') if pattern.as_str().is_empty() => return true,
+            Some('*') => {
+                after_star = Some((pattern.clone(), rest.clone()));
+                continue;
+            }
+            Some(expected) => match rest.next() {
+                Some(found) if expected == found || (expected == '?' && is_one(found)) => {
                     continue;
                 }
-                Some(expected) => match rest.next() {
-                    Some(found) if expected == found || (expected == '?' && is_one(found)) => {
-                        continue;
-                    }
-                    Some(_) => {}
-                    None => return false,
-                },
-                None if rest.as_str().is_empty() => return true,
-                None => {}
-            }
-            let Some((pattern_after, text_after)) = &mut after_star else { return false };
-            text_after.next();
-            (pattern, rest) = (pattern_after.clone(), text_after.clone());
+                Some(_) => {}
+                None => return false,
+            },
+            None if rest.as_str().is_empty() => return true,
+            None => {}
         }
+        let Some((pattern_after, text_after)) = &mut after_star else { return false };
+        text_after.next();
+        (pattern, rest) = (pattern_after.clone(), text_after.clone());
     }
 }
 

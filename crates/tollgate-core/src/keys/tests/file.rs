@@ -73,6 +73,10 @@ fn errors_of_an_entry_name_it_and_the_field() {
             "key \"k_1\": field \"scopes\" has an element [1] that is no scope: use some of chat, completions",
         ),
         (json!({"models": [["a"]]}), "key \"k_1\": field \"models\" has an element [0] that"),
+        (
+            json!({"models": ["llama-*", "~^qwen"]}),
+            "key \"k_1\": field \"models\" has an element [1] that is no pattern of models: ",
+        ),
         (json!({"cidrs": [4]}), "key \"k_1\": field \"cidrs\" must be an array of strings"),
         (
             json!({"cidrs": ["10.0.0.0/8", "203.0.113.7/24"]}),
@@ -270,4 +274,41 @@ proptest! {
             prop_assert!(!error.to_string().chars().any(char::is_control));
         }
     }
+}
+
+#[test]
+fn what_a_key_says_of_itself_is_bounded_and_no_key() {
+    for (more, expected) in [
+        (json!({"tenant": ""}), "field \"tenant\" must be 1 to 256 bytes"),
+        (json!({"tenant": 1}), "field \"tenant\" must be a string"),
+        (json!({"tenant": "secret-k_1"}), "field \"tenant\" holds a key itself"),
+        (json!({"name": "a\n"}), "field \"name\" must be 1 to 256 bytes"),
+        (json!({"name": "secret-k_1"}), "field \"name\" holds a key itself"),
+        (json!({"created": "2026-01-01"}), "field \"created\" must be a date"),
+        (json!({"created": null}), "field \"created\" must be a string"),
+        (json!({"metadata": "a"}), "field \"metadata\" must be an object"),
+        (json!({"metadata": []}), "field \"metadata\" must be an object"),
+        (json!({"metadata": {}}), "field \"metadata\" must be an object of 1 to 16 members"),
+        (json!({"metadata": {"a": null}}), "field \"metadata\" must be an object of"),
+        (json!({"metadata": {"a": ["b"]}}), "field \"metadata\" must be an object of"),
+        (json!({"metadata": {"a": {"b": 1}}}), "field \"metadata\" must be an object of"),
+        (json!({"metadata": {"a": ""}}), "field \"metadata\" must be an object of"),
+        (json!({"metadata": {"a": "b\tc"}}), "field \"metadata\" must be an object of"),
+        (json!({"metadata": {"": 1}}), "field \"metadata\" must be an object of"),
+        (json!({"metadata": {"a": "secret-k_1"}}), "field \"metadata\" holds a key itself"),
+        (json!({"client": {"a": 1}}), "field \"client\" must be a string"),
+    ] {
+        let shown = error(more.clone());
+        assert!(shown.contains(expected), "{more}: {shown}");
+    }
+    let members = |count: usize, len: usize| {
+        let member = |n| (format!("m{n}"), Value::from("x".repeat(len)));
+        Value::Object((0..count).map(member).collect())
+    };
+    assert!(parse(&file(&[entry("k_1", json!({"metadata": members(16, 40)}))])).is_ok());
+    assert!(error(json!({"metadata": members(17, 1)})).contains("16 members"));
+    assert!(error(json!({"metadata": members(5, 250)})).contains("1024 bytes"));
+    let twice = file(&[entry("k_1", json!({"metadata": {"a": 1}}))])
+        .replace("{\"a\":1}", "{\"a\":1,\"a\":2}");
+    assert!(parse(&twice).unwrap_err().contains("each once"));
 }

@@ -208,7 +208,7 @@ fn a_refusal_names_the_owner_of_a_recognised_key() {
 }
 
 #[test]
-fn the_shell_can_check_tiers_and_warn_about_restrictions() {
+fn the_shell_can_check_tiers() {
     let set = parse(&file(&[
         entry("a", json!({"tier": "pro"})),
         entry("b", json!({"models": ["*"]})),
@@ -218,7 +218,6 @@ fn the_shell_can_check_tiers_and_warn_about_restrictions() {
     assert_eq!(set.len(), 3);
     assert_eq!(set.tiers().collect::<Vec<_>>(), [("pro", "a")]);
     assert_eq!(set.without_tier(), 2);
-    assert_eq!(set.restricted(), Some((1, "b")));
 }
 
 proptest! {
@@ -241,4 +240,44 @@ proptest! {
         }
         prop_assert_eq!(set.lookup(other.as_bytes(), NOW, None).is_ok(), keys.contains(&other));
     }
+}
+
+#[test]
+fn what_a_key_says_of_itself_is_in_its_principal() {
+    let set = set(json!({
+        "tenant": "acme \u{e9}", "name": "Bob's", "created": "2026-01-01T00:00:00.5+01:00",
+        "metadata": {"team": "\"quoted\"", "n": -12, "rate": 0.5, "on": true},
+    }));
+    let principal = set.lookup(b"secret-k_1", NOW, None).unwrap();
+    assert_eq!(principal.tenant(), Some("acme \u{e9}"));
+    let about = principal.about().unwrap();
+    assert_eq!(about.name(), Some("Bob's"));
+    assert_eq!(about.created(), Some("2026-01-01T00:00:00.5+01:00"));
+    let metadata: Vec<String> =
+        about.metadata().map(|(name, value)| format!("{name} {value:?}")).collect();
+    for member in [
+        r#"team Text("\"quoted\"")"#,
+        r#"n Literal("-12")"#,
+        r#"rate Literal("0.5")"#,
+        r#"on Literal("true")"#,
+    ] {
+        assert!(metadata.iter().any(|found| found == member), "{member}: {metadata:?}");
+    }
+    assert_eq!(set.with_tenant(), 1);
+    let bare = super::set(json!({}));
+    assert_eq!(bare.lookup(b"secret-k_1", NOW, None).unwrap().about(), None);
+    assert_eq!(bare.with_tenant(), 0);
+}
+
+#[test]
+fn tenants_of_refused_keys_are_not_counted() {
+    let twice = file(&[
+        entry("k_1", json!({"tenant": "a"})),
+        entry("k_2", json!({"tenant": "b"})),
+        json!({"id": "k_3", "client": "c", "tenant": "c", "hash": hash("secret-k_2")}),
+        entry("k_4", json!({"tenant": ""})),
+    ]);
+    let built = KeySet::build(twice.as_bytes(), &|_| true, NOW).unwrap();
+    let set = KeySet::from_block(built.block).unwrap();
+    assert_eq!((set.len(), set.with_tenant()), (1, 1));
 }

@@ -135,6 +135,12 @@ pub fn opening<'e>(
     exceptions.iter().filter(is_open).map(|one| one.scope)
 }
 
+/// Whether one of `exceptions` opens the path.
+#[must_use]
+pub fn opens(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
+    opening(exceptions, method, path).next().is_some()
+}
+
 /// Whether one of `exceptions` closes the path, in any case, below any prefix.
 #[must_use]
 pub fn closes(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
@@ -165,10 +171,6 @@ fn closed_form(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn opens(list: &[Exception], method: &[u8], path: &[u8]) -> bool {
-        opening(list, method, path).next().is_some()
-    }
 
     fn exceptions(words: &[&str]) -> Vec<Exception> {
         words.iter().map(|word| Exception::parse(word).unwrap()).collect()

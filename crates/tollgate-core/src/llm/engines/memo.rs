@@ -5,8 +5,9 @@
 //! which are compared to the letter: so nothing has to be forgotten, and whoever asks for many paths
 //! costs what they would cost without it.
 
+use super::naming::{naming, page};
 use super::route::{classify, Standing};
-use super::Engine;
+use super::{Engine, Naming, Page};
 use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;
 use crate::llm::Endpoint;
@@ -21,6 +22,10 @@ pub struct Route {
     pub dialect: Dialect,
     /// Whom it is for.
     pub standing: Standing,
+    /// Where it names its model.
+    pub naming: Naming,
+    /// Which page of models it asks for.
+    pub page: Option<Page>,
     /// Another server could see another path in it, even if the client sent just this.
     is_ambiguous: bool,
 }
@@ -35,7 +40,19 @@ impl Route {
             form,
             dialect,
             standing: engine.standing(method, path, own),
+            naming: naming(engine, method, path, form),
+            page: page(method, path),
             is_ambiguous: is_ambiguous(path, path),
+        }
+    }
+
+    /// Whether it is known not to make a model work.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match self.standing {
+            Standing::Clients { is_harmless, .. } => is_harmless,
+            Standing::Operators | Standing::Others => true,
+            Standing::Unknown => false,
         }
     }
 

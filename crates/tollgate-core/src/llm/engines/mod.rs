@@ -4,6 +4,7 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`naming`]: where a request names its model, and what tells of models;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
@@ -12,6 +13,7 @@ mod anthropic;
 pub mod exception;
 mod llamacpp;
 pub mod memo;
+pub mod naming;
 mod ollama;
 mod openai;
 pub mod route;
@@ -22,6 +24,7 @@ mod vllm;
 
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
+pub use naming::{Naming, Page};
 pub use route::Standing;
 pub use row::{Kind, Methods, Row, Table};
 

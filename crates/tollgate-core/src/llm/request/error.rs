@@ -21,6 +21,8 @@ pub enum RequestError {
     MisspeltKey(&'static str),
     /// A key, or its value, with half of a surrogate pair. Servers differ in what they read there.
     HalfPair(&'static str),
+    /// A key that has to be there is not, or its value is empty.
+    Missing(&'static str),
     /// A value of another type than the key's, or out of range. Servers differ in what they make of
     /// it.
     BadValue(&'static str),
@@ -35,6 +37,7 @@ impl RequestError {
             Self::DuplicateKey(key)
             | Self::MisspeltKey(key)
             | Self::HalfPair(key)
+            | Self::Missing(key)
             | Self::BadValue(key) => Some(key),
         }
     }
@@ -49,6 +52,7 @@ impl RequestError {
             Self::DuplicateKey(_) => Cause::DuplicateMember,
             Self::MisspeltKey(_) => Cause::MisspeltMember,
             Self::HalfPair(_) => Cause::HalfPair,
+            Self::Missing(_) => Cause::MissingMember,
             Self::BadValue(_) => Cause::BadMember,
         };
         match self.key() {
@@ -69,6 +73,7 @@ impl fmt::Display for RequestError {
             Self::HalfPair(key) => {
                 write!(f, "\"{key}\" has half of a surrogate pair (\\ud800 to \\udfff)")
             }
+            Self::Missing(key) => write!(f, "\"{key}\" is missing"),
             Self::BadValue(key) => write!(f, "\"{key}\" must be {}", expected(key)),
         }
     }
@@ -100,6 +105,7 @@ mod tests {
             RequestError::DuplicateKey("model"),
             RequestError::MisspeltKey("stream"),
             RequestError::HalfPair("model"),
+            RequestError::Missing("model"),
             RequestError::BadValue("n"),
         ] {
             let text = error.to_string();

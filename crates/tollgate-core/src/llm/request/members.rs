@@ -34,6 +34,9 @@ pub(super) const BODY: Known = Known {
         "options",
         "parameters",
         "sampling_params",
+        "cache_salt",
+        "extra_key",
+        "priority",
     ],
     measured: &[
         "system",

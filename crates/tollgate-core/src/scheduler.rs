@@ -1,0 +1,138 @@
+//! What a scheduler before the engines believes its gateway: whom a request is for, how soon it is to be
+//! served, and by which machine. A client that says so itself is served before others, or reaches machines that
+//! it chooses.
+
+/// `tollgate_scheduler`: who is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheduler {
+    /// Nobody. What clients say is taken off all the same.
+    #[default]
+    Off,
+    /// What clients say passes.
+    Pass,
+    /// vLLM's own: `priority` in the body, and `X-Cache-Salt`.
+    Vllm,
+    /// llm-d's, and others of the Gateway API Inference Extension.
+    LlmD,
+}
+
+impl Scheduler {
+    /// The one of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "off" => Self::Off,
+            "pass" => Self::Pass,
+            "vllm" => Self::Vllm,
+            "llm-d" => Self::LlmD,
+            _ => return None,
+        })
+    }
+
+    /// Whether `priority` in bodies is ours to say.
+    #[must_use]
+    pub fn owns_priority(self) -> bool {
+        matches!(self, Self::Vllm | Self::LlmD)
+    }
+}
+
+/// The families of such headers: llm-d's names, those that it had before, SGLang's gateway. What comes next will
+/// be among them.
+const PREFIXES: [&[u8]; 3] = [b"x-llm-d-", b"x-gateway-", b"x-smg-"];
+
+/// Others, in lower case.
+const NAMES: [&[u8]; 10] = [
+    // llm-d's sidecar sends the request, or asks for a part of a cache, there.
+    b"x-prefiller-host-port",
+    b"x-encoder-hosts-ports",
+    b"x-data-parallel-host-port",
+    b"x-kv-cache-source-host-port",
+    // vLLM and SGLang have that replica serve it.
+    b"x-data-parallel-rank",
+    // How soon.
+    b"x-slo-ttft-ms",
+    b"x-slo-tpot-ms",
+    // Wins over `cache_salt` in the body.
+    b"x-cache-salt",
+    // What llm-d takes for the path, and so for the form of the body.
+    b"x-original-path",
+    b"x-forwarded-path",
+];
+
+/// Whether a scheduler or an engine could take the header of this name for one that its gateway set. `-` may be
+/// any byte that is no letter or digit, as CGI and some gateways turn them into each other.
+#[must_use]
+pub fn is_scheduler_header(name: &[u8]) -> bool {
+    // Of nearly all names, the first byte says that they are none of these.
+    let (Some(b'x' | b'X'), Some(second)) = (name.first(), name.get(1)) else { return false };
+    if second.is_ascii_alphanumeric() {
+        return false;
+    }
+    let is = |ours: &[u8], name: &[u8]| {
+        name.iter().zip(ours).all(|(byte, ours)| {
+            let byte = byte.to_ascii_lowercase();
+            byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
+        })
+    };
+    PREFIXES.iter().any(|prefix| name.len() > prefix.len() && is(prefix, name))
+        || NAMES.iter().any(|ours| ours.len() == name.len() && is(ours, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_schedulers_are_known_in_any_spelling() {
+        for name in [
+            "x-llm-d-inference-fairness-id",
+            "x-llm-d-inference-objective",
+            "x-llm-d-model-name-rewrite",
+            "x-llm-d-whatever-comes-next",
+            "x-gateway-inference-fairness-id",
+            "X-Gateway-Destination-Endpoint",
+            "x_gateway_destination_endpoint_subset",
+            "x.llm.d.slo-ttft-ms",
+            "x-smg-target-worker",
+            "x-prefiller-host-port",
+            "X_Prefiller_Host_Port",
+            "x-data-parallel-rank",
+            "x-cache-salt",
+            "X-Cache_Salt",
+            "x-forwarded-path",
+        ] {
+            assert!(is_scheduler_header(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "",
+            "x",
+            "x-",
+            "x-llm-d-",
+            "x-llm-d",
+            "x-llm-dx-a",
+            "x-gatewayish",
+            "xxgateway-a",
+            "a-x-cache-salt",
+            "x-cache-salts",
+            "x-request-id",
+            "x-session-id",
+            "x-forwarded-for",
+            "x-stainless-retry-count",
+            "content-type",
+        ] {
+            assert!(!is_scheduler_header(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_directive() {
+        assert_eq!(Scheduler::from_name("llm-d"), Some(Scheduler::LlmD));
+        assert_eq!(Scheduler::from_name("vllm"), Some(Scheduler::Vllm));
+        assert_eq!(Scheduler::from_name("off"), Some(Scheduler::Off));
+        assert_eq!(Scheduler::from_name("pass"), Some(Scheduler::Pass));
+        for name in ["", "on", "LLM-D", "llmd", "vLLM"] {
+            assert_eq!(Scheduler::from_name(name), None, "{name}");
+        }
+        assert!(!Scheduler::Off.owns_priority() && !Scheduler::Pass.owns_priority());
+    }
+}
