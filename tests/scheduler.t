@@ -34,6 +34,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone   zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier   gold { priority -10; objective interactive; }
     tollgate_tier   bulk { priority 5; objective batch.low-1; }
     tollgate_tier   plain { }

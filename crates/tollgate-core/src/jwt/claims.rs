@@ -219,7 +219,6 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::permissions::scopes::{Said, Scopes};
 
     fn judged(json: &str, policy: &Policy) -> Result<(Principal, Window), TokenError> {
         let vouching = Vouching { auth: AuthMethod::Jwt, key_id: None, client_prefix: "" };
@@ -368,30 +367,6 @@ mod tests {
         for value in ["1", "null", "{}", "[1]", "[\"a\",null]", "\"a\\tb\"", "[\"\"]"] {
             let members = format!(r#""scope":{value}"#);
             assert_eq!(scopes(&members), Err(TokenError::BadClaim("scopes")), "{members}");
-        }
-    }
-
-    #[test]
-    fn scopes_of_others_restrict_only_where_the_claim_is_known_to_be_ours() {
-        let said = |claim: Option<&str>, members: &str| {
-            let mut policy = Policy::default();
-            claim.into_iter().for_each(|claim| policy.claims.set("scopes", claim).unwrap());
-            judged(&with(members), &policy).unwrap().0.said
-        };
-        let some = |names: &str| Said::ByToken(Scopes::among(names.split(' ')));
-        for (members, by_default, by_name) in [
-            ("", Said::Nothing, Said::Nothing),
-            (r#""scope":"openid profile""#, Said::Nothing, some("")),
-            (r#""scope":"openid chat""#, some("chat"), some("chat")),
-            (r#""scope":["chat","files"]"#, some("chat files"), some("chat files")),
-            (r#""scope":"""#, some(""), some("")),
-            (r#""scope":[]"#, some(""), some("")),
-            (r#""scp":"chat""#, some("chat"), Said::Nothing),
-            (r#""scp":["files"],"scope":"chat""#, some("chat"), some("chat")),
-            (r#""scp":["files"],"scope":"openid""#, Said::Nothing, some("")),
-        ] {
-            assert_eq!(said(None, members), by_default, "{members}");
-            assert_eq!(said(Some("scope"), members), by_name, "{members}");
         }
     }
 
