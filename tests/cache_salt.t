@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(64);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(68);
 
 sub conf {
 	my ($t, $state) = @_;
@@ -79,7 +79,7 @@ http {
             proxy_pass          http://127.0.0.1:8081;
 
             location /sglang/opened/ {
-                tollgate_endpoints  +POST:/sglang/opened/v1/messages;
+                tollgate_endpoints  +POST:/sglang/opened/v1/messages +POST:/v1/messages;
                 proxy_pass          http://127.0.0.1:8081/;
             }
         }
@@ -147,6 +147,11 @@ http {
         location /dry/ {
             tollgate_dry_run  on;
             proxy_pass        http://127.0.0.1:8081/;
+        }
+
+        location ~ ^/v1/(audio/|tokenize|models) {
+            tollgate_engine  sglang;
+            proxy_pass       http://127.0.0.1:8084;
         }
 
         location /header/ {
@@ -262,6 +267,14 @@ for my $uri (qw!/v1/messages /api/chat!) {
 	my ($r, $line) = ask_for($t, "/sglang$uri", '{"model":"m","max_tokens":5,"messages":[]}', 'X-API-Key: key-alice');
 	is(status($r) . " $line->{reason} " . ($line->{detail} // ''), '403 endpoint_denied unsalted_endpoint',
 		"sglang, $uri");
+}
+
+is(got('/sglang/opened/v1/messages', '{"model":"m","max_tokens":5,"messages":[]}', 'alice'),
+	'{"model":"m","max_tokens":5,"messages":[]}', 'sglang, /v1/messages, opened: without a salt');
+for (['/v1/audio/transcriptions', 403], ['/v1/tokenize', 200], ['/v1/audio/other', 403]) {
+	my ($uri, $expected) = @$_;
+	my $answer = ask(post($uri, '{"model":"m"}', 'X-API-Key: key-alice'));
+	is(status($answer), $expected, "sglang, $uri");
 }
 
 ###############################################################################

@@ -264,7 +264,6 @@ my %values = (
 	'tollgate_jwt_require_exp no' => ['"tollgate_jwt_require_exp"', 'must be "on" or "off"'],
 	'tollgate_auth apikey' => ['"tollgate_auth"', '"apikey"', 'known are "api_key", "jwt"'],
 	'tollgate_auth none jwt' => ['"none" in "tollgate_auth" stands alone'],
-	'tollgate_auth client_cert' => ['"client_cert"', 'not supported by this version'],
 	'tollgate_auth' => ['invalid number of arguments in "tollgate_auth"'],
 	'tollgate_api_keys' => ['invalid number of arguments in "tollgate_api_keys"'],
 	'tollgate_api_key_header "X Key"' => ['"X Key" is no header name'],

@@ -357,6 +357,9 @@ push @accepted, (
 		location => "$usual{location}\ntollgate_apply x;"],
 	['budget of a tier, with a price', http =>
 		"$usual{http}\ntollgate_tier x { budget 1/day; }\ntollgate_price a input=1 output=2;"],
+	['a price of an alias that is a model elsewhere', http => "$usual{http}\ntollgate_price a input=1 output=1;",
+		location => "$usual{location}\ntollgate_model_alias a b;",
+		server => "location /other {\ntollgate on;\ntollgate_api_keys keys.json;\n}"],
 	['every limit of a rule', http => "$usual{http}\n" . 'tollgate_limit x key=$host:$uri requests=1r/s '
 		. 'burst=5 requests=2r/h auth_failures=3r/m burst=9 tokens=1k/m burst=2k tokens=9k/d '
 		. 'input_tokens=1k/m output_tokens=1k/m concurrency=8 queue=16 timeout=5s budget=20/day '
@@ -416,7 +419,14 @@ push @refused, (
 	['unknown variable in a key', ['unknown "tollgate_nothing" variable'],
 		http => "$usual{http}\ntollgate_limit x key=\$tollgate_nothing requests=1r/s;"],
 );
+my $alias = "tollgate_zone zone=tollgate:1m;\ntollgate_model_alias a b;";
 push @warned, (
+	['a price of an alias', ['"a" in "tollgate_price" fits no model', 'an alias of "b"'],
+		http => "$alias\ntollgate_tier free { }\ntollgate_price a input=1 output=1;"],
+	['an alias in a tier', ['"a" in "tollgate_tier free" fits no model', 'write that in its place'],
+		http => "$alias\ntollgate_tier free { model a { tokens 1k/m; } }"],
+	['an alias among models', ['"a" in "tollgate_tier free" fits no model'],
+		http => "$alias\ntollgate_tier free { models a b; }"],
 	['cached input, and engines that tell of none', ['"cached=free" of "tollgate_tier x" has no effect', 'leave it out'],
 		http => "$usual{http}\ntollgate_tier x { # !\ntokens 1k/m cached=free; }",
 		location => "$usual{location}\ntollgate_engine ollama;"],

@@ -37,6 +37,9 @@ http {
     tollgate_price  real input=1000 output=1000;
     tollgate_tier   open  { }
     tollgate_tier   block { model real { requests 1r/d; } }
+    tollgate_tier   of_model { models real; }
+    tollgate_tier   of_alias { models chat-*; }
+    tollgate_tier   default  { default_model chat-default; }
     tollgate_limit  rare key=$tollgate_model requests=1r/d;
     tollgate_limit  all  key=all requests=100r/s;
 
@@ -99,6 +102,12 @@ http {
         location /rare/ {
             tollgate_apply  rare;
             proxy_pass      http://127.0.0.1:8081/;
+        }
+
+        location /hidden/ {
+            tollgate_engine       vllm;
+            tollgate_hide_models  on;
+            proxy_pass            http://127.0.0.1:8081/;
         }
 
         location /dry/ {
@@ -189,9 +198,10 @@ my $combinations = 0;
 $combinations += $_->[3] ? 1 : 2 for @asks;
 
 my $t = Test::Nginx->new()->has(qw/http proxy map rewrite http_v2 gzip/)->has_daemon('curl')
-	->plan(2 * $combinations + 89)->write_file_expand('nginx.conf', $conf);
+	->plan(2 * $combinations + 105)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file({ key => 'key-open', client => 'acme', tier => 'open' },
-	{ key => 'key-block', client => 'blocked', tier => 'block' }));
+	{ key => 'key-block', client => 'blocked', tier => 'block' },
+	map { { key => "key-$_", client => $_, tier => $_ } } qw/of_model of_alias default/));
 start_engine($t, 8081);
 $t->run();
 
@@ -284,6 +294,40 @@ is(status(ask(post("/rare$chat", { model => $_, @messages }, $key))), $_ eq 'rea
 	"a rule by model: $_") for qw/real chat-default/;
 is(status(ask(post($chat, { model => $_, @messages }, 'X-API-Key: key-block'))), $_ eq 'real' ? 429 : 200,
 	"a block of a tier: $_") for qw/chat-default real/;
+
+# who may use it
+
+is(status(ask(post($chat, { model => $_, @messages }, 'X-API-Key: key-of_model'))), 200, "may use the model: as $_")
+	for qw/real chat-default/;
+is(status(ask(post($chat, { model => 'other', @messages }, 'X-API-Key: key-of_model'))), 403, 'may not use another');
+{
+	my ($r, $line) = ask_for($t, $chat, { model => 'chat-default', @messages }, 'X-API-Key: key-of_alias');
+	is(status($r), 403, 'an alias that a pattern fits gives no right to its model');
+	is("$line->{reason} $line->{model} $line->{alias}", 'model_denied real chat-default', 'which the log says');
+	$r = ask(post("/hidden$chat", { model => 'chat-default', @messages }, 'X-API-Key: key-of_alias'));
+	is(status($r), 404, 'hidden: there is none');
+	like($r, qr/`chat-default`/, 'hidden: by the name that was asked for');
+	unlike($r, qr/real/, 'hidden: and no other');
+	$r = ask(post("/hidden$chat", { model => 'chat-default', @messages }, 'X-API-Key: key-of_model',
+		'X-Mock-Engine: vllm', 'X-Mock-Models: x'));
+	is(status($r), 404, 'hidden: a model that the engine lacks');
+	like($r, qr/`chat-default`/, 'hidden: so, too');
+	(undef, $line) = ask_for($t, '/vllm/tokenize', { model => 'chat-default', prompt => 'a' }, $key);
+	is("$line->{model} $line->{alias}", 'real chat-default', 'the log, where only the model is read');
+}
+{
+	my $id = new_id();
+	my $r = ask(post($chat, { @messages }, 'X-API-Key: key-default', "X-Request-ID: $id"));
+	is(model_of($r), 'chat-default', 'a default that is an alias: the answer');
+	is(JSON::PP->new->decode(engine_body(8081, $id) // '{}')->{model}, 'real', 'a default that is an alias: the engine');
+	$id = new_id();
+	$r = ask(post('/vllm/tokenize', { model => 'chat-default', prompt => 'a' }, $key, "X-Request-ID: $id"));
+	is(JSON::PP->new->decode(engine_body(8081, $id) // '{}')->{model}, 'real', 'where only the model is read');
+	$r = ask(request('/vllm/v1/models', $key, 'X-Mock-Models: real'));
+	is(join(' ', map { $_->{id} } @{content_json($r)->{data}}), 'chat-default', 'lists have the alias');
+	$r = ask(request('/off/v1/models', $key, 'X-Mock-Engine: vllm', 'X-Mock-Models: real'));
+	is(join(' ', map { $_->{id} } @{content_json($r)->{data}}), 'real', 'off: lists have the model');
+}
 
 # levels
 

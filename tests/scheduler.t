@@ -19,7 +19,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(96);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(97);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -39,6 +39,7 @@ http {
     tollgate_tier   bulk { priority 5; objective batch.low-1; }
     tollgate_tier   plain { }
     tollgate_limit  everybody key=all requests=1000000r/h;
+    tollgate_endpoints  +*:/*;
 
     server {
         listen       127.0.0.1:8080;
@@ -135,7 +136,7 @@ my @headers = qw/
 	x-llm-d-slo-ttft-ms x-slo-ttft-ms x-llm-d-slo-tpot-ms x-slo-tpot-ms
 	x-gateway-destination-endpoint x-gateway-destination-endpoint-subset
 	x-llm-d-what-comes-next x-prefiller-host-port x-encoder-hosts-ports x-data-parallel-host-port
-	x-kv-cache-source-host-port x-data-parallel-rank x-smg-target-worker x-cache-salt x-original-path
+	x-kv-cache-source-host-port x-data-parallel-rank x-smg-target-worker x-cache-salt
 /;
 for my $name (@headers) {
 	my @spellings = ($name, uc $name, $name =~ tr/-/_/r, $name =~ tr/-/./r);
@@ -151,6 +152,12 @@ for my $name (@headers) {
 		"passes where it may: $name");
 	like(http_content(ask_with("/off$chat", $body, 'alice', "$name: root")), qr/^$name: root\r$/mi,
 		"passes where we have no say: $name");
+}
+for my $name (qw/x-original-path x-forwarded-path/) {
+	my $r = ask_with("/llm-d$chat", $body, 'alice', "$name: root", $name =~ tr/-/_/r . ': root');
+	unlike(http_content($r), qr/root/, "llm-d: taken off: $name");
+	like(http_content(ask_with($chat, $body, 'alice', "$name: root")), qr/^$name: root\r$/mi,
+		"passes before others: $name");
 }
 my @innocent = map { "$_: 1" } qw/X-Session-ID X-Llm X-Gateway X-Cache-Salts X-SLO-Other X-Data-Parallel traceparent/;
 my $r = ask_with("/llm-d$chat", $body, 'alice', @innocent);

@@ -41,6 +41,7 @@ http {
     tollgate_tier         free { }
     tollgate_default_tier pro;
     tollgate_limit        everybody key=all requests=1000000r/h;
+    tollgate_endpoints    +*:/*;
 
     log_format  tenant  "$tollgate_request_id [$tollgate_tenant]";
     access_log  %%TESTDIR%%/tenant.log tenant;

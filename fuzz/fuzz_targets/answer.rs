@@ -6,8 +6,17 @@ use libfuzzer_sys::fuzz_target;
 use tollgate_core::llm::meter::{Asked, Format, Hides, Meter, Part, Reading};
 use tollgate_core::llm::{Endpoint, Engine};
 
-fn read(asked: Asked, format: Format, answer: &[u8], len: usize) -> (Option<Reading>, Vec<u8>) {
+fn read(
+    asked: Asked,
+    format: Format,
+    alias: Option<&str>,
+    answer: &[u8],
+    len: usize,
+) -> (Option<Reading>, Vec<u8>) {
     let (mut meter, mut got) = (Meter::new(asked, Some(format)), Vec::new());
+    if let Some(alias) = alias {
+        meter.show_model(alias);
+    }
     for buffer in answer.chunks(len.max(1)) {
         meter.read(buffer, &mut |part| match part {
             Part::Held(bytes) => got.extend_from_slice(bytes),
@@ -29,6 +38,7 @@ fuzz_target!(|data: &[u8]| {
     let hides = Hides { usage: flags & 1 != 0, running_usage: flags & 2 != 0 };
     let asked = Asked { hides, ..Asked::one(endpoint, engine) };
     let format = [Format::Json, Format::Sse, Format::Ndjson][usize::from(flags >> 2) % 3];
-    let whole = read(asked, format, answer, answer.len());
-    assert_eq!(read(asked, format, answer, usize::from(*len)), whole);
+    let alias = (flags & 128 != 0).then_some("an \"alias\"");
+    let whole = read(asked, format, alias, answer, answer.len());
+    assert_eq!(read(asked, format, alias, answer, usize::from(*len)), whole);
 });

@@ -69,7 +69,10 @@ impl LocConf {
         let auth = self.settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
         for (directive, place) in &self.said {
             let (accepted, method) = match directive.as_str() {
-                "tollgate_api_keys" | "tollgate_api_key_header" => (auth.api_key, "api_key"),
+                "tollgate_api_keys" => (auth.api_key || auth.client_cert, "api_key"),
+                "tollgate_api_key_header" => (auth.api_key, "api_key"),
+                "tollgate_client_cert" => (auth.client_cert, "client_cert"),
+                "tollgate_xfcc_from" => (auth.client_cert || auth.has_tokens(), "client_cert"),
                 "tollgate_introspection_request" | "tollgate_introspection_cache" => {
                     (auth.has_tokens(), "introspection")
                 }

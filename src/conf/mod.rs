@@ -3,7 +3,7 @@
 //! * [`directives`]: the table, and what each directive accepts;
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
-//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by;
+//! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by; [`certs`]: and certificates;
 //! * [`cache_salt`]: what salts of engines' caches are made by;
 //! * [`files`]: what stands where a file is to be written;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
@@ -15,6 +15,7 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod cache_salt;
+pub(crate) mod certs;
 mod complete;
 pub(crate) mod credentials;
 pub(crate) mod directives;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
 use super::cache_salt::CacheSalt;
+use super::certs::{self, CertPolicy};
 use super::credentials::{self, Verifier};
 use super::files;
 use super::loaded::{Loaded, RuleUse};
 use super::main::MainConf;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
-    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, Reserve, Settings,
-    Upgrade,
+    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, ProxyPeers, Reserve,
+    Settings, Upgrade,
 };
 use super::tenants;
 use crate::keys::introspection::Introspector;
@@ -21,6 +22,7 @@ use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::{LogFile, Title};
 use tollgate_core::audit::Fields;
+use tollgate_core::cert::forwarded;
 use tollgate_core::cors::Cors;
 use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
@@ -47,6 +49,9 @@ pub(crate) struct Policy {
     pub(crate) api_keys: Option<Rc<ApiKeys>>,
     pub(crate) jwt: Option<Rc<Verifier>>,
     pub(crate) introspector: Option<Rc<PerServer<Introspector>>>,
+    pub(crate) client_cert: Option<Box<CertPolicy>>,
+    /// Proxies that say which certificate the client has.
+    pub(crate) xfcc_from: ProxyPeers,
     /// API keys have headers of their own, and what is in `Authorization` is a token.
     pub(crate) bearer_is_jwt: bool,
     /// Names in lower case.
@@ -148,7 +153,7 @@ impl Policy {
                 })?)
             }
         };
-        let api_keys = match auth.api_key {
+        let keys_file = match auth.api_key || certs::reads_keys(settings, &auth) {
             true => {
                 let known = (&mut main.loaded.keys_files, &mut main.following);
                 let has_default_tier = default_tier.is_some();
@@ -156,6 +161,9 @@ impl Policy {
             }
             false => None,
         };
+        let keys = (keys_file.as_ref(), default_tier.is_some());
+        let client_cert = certs::resolve(cx, settings, &auth, keys, on)?.map(Box::new);
+        let api_keys = keys_file.clone().filter(|_| auth.api_key);
         credentials::check_tokens_are_wanted(settings)?;
         let jwt = match auth.jwt {
             true => {
@@ -186,12 +194,12 @@ impl Policy {
             credential_headers.iter().any(|(_, source)| *source == Source::Subprotocol);
         let security_headers = settings.security_headers.unwrap_or(false);
         let has_cors = matches!(settings.cors, Some(Some(_)));
-        note_uses(cx, settings, &auth, (is_metered, api_keys.as_deref()), &limits, main);
+        note_uses(cx, settings, &auth, (is_metered, keys_file.as_deref()), &limits, main);
         let engine = settings.engine.unwrap_or_default();
         let cache_salt = CacheSalt::resolve(cx, settings.cache_salt.as_ref(), engine, anonymous)?;
         let scheduler = tenants::scheduler(settings, engine, &mut main.loaded)?;
         let audit_log = audit_log(cx, settings, &mut main.loaded)?;
-        let logs_keys = audit_log.is_some() && auth.api_key;
+        let logs_keys = audit_log.is_some() && keys_file.is_some();
         let audit_fields = tenants::audit_fields(settings, logs_keys, &mut main.loaded);
         Ok(Some(Self {
             dry_run: settings.dry_run.unwrap_or(false),
@@ -202,6 +210,8 @@ impl Policy {
             api_keys,
             jwt,
             introspector,
+            client_cert,
+            xfcc_from: settings.proxies(),
             tiers,
             default_tier,
             is_metered,
@@ -296,6 +306,8 @@ fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Sourc
     if auth.has_tokens() && !names.iter().any(|name| is_authorization(name)) {
         names.push("Authorization");
     }
+    let has_proxies = !settings.proxies().is_empty();
+    let forwarded = (Box::from(forwarded::HEADER), Source::Forwarded);
     names
         .into_iter()
         .map(|name| {
@@ -306,6 +318,7 @@ fn credential_headers(settings: &Settings, auth: &Auth) -> Vec<(Box<[u8]>, Sourc
             };
             (name.to_ascii_lowercase().into_bytes().into_boxed_slice(), source)
         })
+        .chain(has_proxies.then_some(forwarded))
         .collect()
 }
 
@@ -345,7 +358,7 @@ fn note_uses(
     let names_tenant = settings.jwt_claims.iter().flatten().any(|(field, _)| field == "tenant");
     let knowledge = rule_key::Knowledge {
         clients: !auth.is_none(),
-        key_ids: auth.api_key || auth.jwt,
+        key_ids: auth.api_key || auth.jwt || auth.client_cert,
         tenants: with_tenant > 0 || (auth.has_tokens() && names_tenant),
         models: is_metered,
     };

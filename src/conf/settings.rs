@@ -2,8 +2,11 @@
 
 use nginx::conf::Position;
 use nginx::file::Buffering;
+use nginx::request::peer::Peer;
+use tollgate_core::address::Cidr;
 use tollgate_core::audit::Fields;
 use tollgate_core::cache_salt::By;
+use tollgate_core::cert::CertRule;
 use tollgate_core::cors::Cors;
 use tollgate_core::jwt::{AlgorithmSet, Binding, Lifetime};
 use tollgate_core::limits::Oversize;
@@ -17,13 +20,14 @@ use tollgate_core::scheduler::Scheduler;
 pub(crate) struct Auth {
     pub(crate) api_key: bool,
     pub(crate) jwt: bool,
+    pub(crate) client_cert: bool,
     pub(crate) introspection: bool,
 }
 
 impl Auth {
     /// `none`
     pub(crate) fn is_none(&self) -> bool {
-        !(self.api_key || self.jwt || self.introspection)
+        !(self.api_key || self.jwt || self.client_cert || self.introspection)
     }
 
     /// Whether what is in `Authorization` may be a token.
@@ -34,7 +38,7 @@ impl Auth {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { api_key: true, jwt: false, introspection: false }
+        Self { api_key: true, jwt: false, client_cert: false, introspection: false }
     }
 }
 
@@ -120,6 +124,40 @@ pub(crate) struct TokenSource {
     pub(crate) binding: Binding,
 }
 
+/// `tollgate_client_cert`: whose certificates are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientCert {
+    pub(crate) rule: CertRule,
+    /// Those that the keys file doesn't know, as well.
+    pub(crate) takes_unlisted: bool,
+    /// What the names of these begin with.
+    pub(crate) client_prefix: String,
+}
+
+/// `tollgate_xfcc_from`: the proxies that may say which certificate a client has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProxyPeers {
+    pub(crate) networks: Vec<Cidr>,
+    pub(crate) unix: bool,
+}
+
+impl ProxyPeers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
+    /// Whether this is one of them. Whoever can't be told is none.
+    pub(crate) fn names(&self, peer: Option<Peer>) -> bool {
+        match peer {
+            Some(Peer::Address(address)) => {
+                self.networks.iter().any(|network| network.contains(address))
+            }
+            Some(Peer::Unix) => self.unix,
+            None => false,
+        }
+    }
+}
+
 /// `tollgate_cache_salt`: who has a part of the engine's cache, and the file of the key that salts are made by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CacheSalt {
@@ -159,6 +197,8 @@ pub(crate) struct Settings {
     /// `None` inside: `off`.
     pub(crate) introspection_request: Option<Given<Option<TokenSource>>>,
     pub(crate) introspection_cache_secs: Option<i64>,
+    pub(crate) client_cert: Option<Given<ClientCert>>,
+    pub(crate) xfcc_from: Option<Given<ProxyPeers>>,
     pub(crate) default_tier: Option<Given<String>>,
     pub(crate) apply: Option<Given<Vec<String>>>,
     pub(crate) engine: Option<Engine>,
@@ -190,6 +230,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// The proxies that say which certificate a client has.
+    pub(crate) fn proxies(&self) -> ProxyPeers {
+        self.xfcc_from.as_ref().map(|given| given.value.clone()).unwrap_or_default()
+    }
+
     /// Fills in from the level around this one. Of the two sources of a token's keys, a level that names
     /// one doesn't get the other.
     pub(crate) fn or(mut self, parent: &Self) -> Self {
@@ -218,7 +263,7 @@ impl Settings {
             enabled dry_run pass_credentials auth api_keys api_key_headers jwt_key_files
             jwt_key_request jwt_key_cache introspection_request introspection_cache_secs
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
-            jwt_require_exp jwt_max_size jwt_claims default_tier apply engine model model_aliases
+            jwt_require_exp jwt_max_size jwt_claims client_cert xfcc_from default_tier apply engine model model_aliases
             hide_models endpoints
             background resumable_streams cache_salt scheduler max_body include_usage estimate reserve
             oversized cached_answers ratelimit_headers audit_log audit_fields on_revoke upgrade cors

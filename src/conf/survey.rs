@@ -7,9 +7,10 @@ use super::policy::Policy;
 use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
-use nginx::conf::{HeaderRules, Position};
+use nginx::conf::{HeaderRules, Position, Verification};
 use tollgate_core::nginx_text::text::Directive;
 use tollgate_core::nginx_text::{doubled_headers, header_name};
+use tollgate_core::pattern::Pattern;
 
 /// Tells what the servers do that isn't meant.
 pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
@@ -54,6 +55,41 @@ pub(super) fn tell_cached(
     }
 }
 
+/// An alias in the place of a model's name, where every location that reads models knows it as an alias.
+pub(super) fn tell_of_aliases(
+    warnings: &mut Warnings<'_, '_>,
+    main: &MainConf,
+    servers: &[Server<'_>],
+) {
+    let policies: Vec<_> = servers
+        .iter()
+        .flat_map(|server| &server.locations)
+        .filter_map(|location| location.conf.policy())
+        .filter(|policy| policy.is_metered)
+        .collect();
+    let Some(first) = policies.first() else { return };
+    let is_everywhere =
+        |alias: &str| policies.iter().all(|other| other.aliases.find(alias).is_some());
+    for (alias, model) in first.aliases.iter().filter(|(alias, _)| is_everywhere(alias)) {
+        let is = |pattern: &Pattern| pattern.as_str() == alias;
+        let prices = main.prices.patterns().any(is).then(|| "tollgate_price".to_owned());
+        let tiers = main.tiers.iter().filter(|tier| {
+            let blocks = tier.models.iter().map(|block| &block.pattern);
+            blocks.chain(tier.open_models.iter().flatten()).any(is)
+        });
+        let tiers = tiers.map(|tier| format!("tollgate_tier {}", tier.name));
+        for name in prices.into_iter().chain(tiers) {
+            warnings.warn(
+                "tollgate_model_alias",
+                format!(
+                    "\"{alias}\" in \"{name}\" fits no model: it is an alias of \"{model}\", by which requests \
+                     go; write that in its place"
+                ),
+            );
+        }
+    }
+}
+
 /// Tells what keeps pages in browsers from what is meant for them.
 pub(super) fn tell_of_browsers(
     warnings: &mut Warnings<'_, '_>,
@@ -87,6 +123,9 @@ fn look_at(warnings: &mut Warnings<'_, '_>, server: &Server<'_>, location: &Loca
     if let Some(doubt) = of_body(location) {
         warnings.warn("tollgate_max_body", doubt);
     }
+    if let Some(doubt) = of_certificates(server, location.conf) {
+        warnings.warn("tollgate_auth", doubt);
+    }
     for doubt in of_headers(server, location.conf) {
         warnings.warn("tollgate_api_key_header", doubt);
     }
@@ -110,6 +149,32 @@ fn of_body(location: &Location<'_>) -> Option<String> {
         "\"tollgate_max_body {ours}\" has no effect above \"client_max_body_size {nginx}\" (by default 1m): \
          to a larger request nginx itself answers 413, with a page of its own; add \
          \"client_max_body_size {ours};\" {place}"
+    ))
+}
+
+/// Certificates that a server doesn't verify.
+fn of_certificates(server: &Server<'_>, conf: &LocConf) -> Option<String> {
+    let policy = conf.policy()?;
+    let place = &conf.settings.auth.as_ref()?.place;
+    if policy.client_cert.is_none() || !policy.xfcc_from.is_empty() {
+        return None;
+    }
+    let (problem, remedy) = match server.verification {
+        Verification::Done if server.has_tls => return None,
+        Verification::Done => ("has no TLS", "add \"ssl\" to its \"listen\""),
+        Verification::Anybodys => (
+            "says \"ssl_verify_client optional_no_ca\", which verifies none",
+            "say \"ssl_verify_client optional;\" or \"on\", with \"ssl_client_certificate FILE;\"",
+        ),
+        Verification::Off => (
+            "asks for none",
+            "add \"ssl_verify_client optional;\" or \"on\", with \"ssl_client_certificate FILE;\"",
+        ),
+    };
+    let (file, line) = (&server.header.file, server.header.line);
+    Some(format!(
+        "\"tollgate_auth client_cert\" accepts no certificate in the server in {file}:{line}, which {problem}; \
+         {remedy} {place}"
     ))
 }
 

@@ -32,7 +32,7 @@ use crate::request::queue;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
-use crate::request::state::{Asked, SavedCredential, State, Step};
+use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -237,9 +237,15 @@ pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keepe
         }
         (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
     };
+    let forwarded = SavedForwarded::of(presented.forwarded(), keeper);
     let request_id = request_id::choose(r, policy, request_id);
     // Without memory for an id, there is none; the request fails soon enough.
-    State::new(Rc::clone(policy), keeper.keep(request_id.unwrap_or_default()), credential)
+    State::new(
+        Rc::clone(policy),
+        keeper.keep(request_id.unwrap_or_default()),
+        credential,
+        forwarded,
+    )
 }
 
 fn decide(
@@ -316,7 +322,10 @@ fn identify(
     if step == Step::Credential {
         admission.check_auth_failures().map_err(|shortage| denial(state, shortage))?;
     }
-    let saved = state.borrow().credential;
+    let (saved, forwarded) = {
+        let state = state.borrow();
+        (state.credential, state.forwarded)
+    };
     let asked = state.borrow_mut().asked.take();
     let inquiry = asked.as_ref().and_then(|asked| asked.inquiry.as_deref());
     // A question is a wrong credential until it is answered.
@@ -325,7 +334,7 @@ fn identify(
         Some(asked) if waiting::is_over(asked.deadline) => Means::Last(inquiry),
         _ => Means::Ask(inquiry, &suspect),
     };
-    let principal = match authenticate(r, policy, saved, means) {
+    let principal = match authenticate(r, policy, (saved, forwarded), means) {
         Ok(Authentication::Done(principal)) => principal,
         Ok(Authentication::Wait(topic, inquiry)) => {
             let deadline = asked.as_ref().map_or_else(waiting::deadline, |asked| asked.deadline);
@@ -370,7 +379,6 @@ fn metering(
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    request.go_by(&policy.aliases);
     if request.background
         && !policy.background
         && policy.counts_tokens(state.borrow().tier.as_deref())

@@ -82,8 +82,10 @@ pub(crate) fn write(r: Request<'_>) {
             record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
             record.ttft_ms = metering.ttft_ms;
         } else if let Some(asked) = &state.asked_model {
-            model = Some(redacted(asked.as_bytes(), presented));
-            record.model = model.as_deref();
+            let real = state.policy.aliases.find(asked);
+            model = Some(redacted(real.unwrap_or(asked).as_bytes(), presented));
+            alias = real.map(|_| redacted(asked.as_bytes(), presented));
+            (record.model, record.alias) = (model.as_deref(), alias.as_deref());
         }
     }
     TIME.with(|time| log.append(|out| record.write_line(time, out)));

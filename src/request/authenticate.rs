@@ -8,7 +8,7 @@ use tollgate_core::credential::Credential;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{odd_key, Cause, Detail};
 use tollgate_core::jwt::{self, ClaimMap, Newer, TokenError, VerifiedToken};
-use tollgate_core::keys::KeyOwner;
+use tollgate_core::keys::{KeyOwner, Refusal};
 use tollgate_core::principal::{AuthMethod, Principal};
 
 use crate::clock::wall_clock;
@@ -19,8 +19,9 @@ use crate::keys::introspection::{Consent, Finding, Inquiry, Introspector};
 use crate::keys::jwks::Keys;
 use crate::keys::memory;
 use crate::keys::waiting::Topic;
+use crate::request::certificate;
 use crate::request::grounds::Grounds;
-use crate::request::state::{SavedCredential, State};
+use crate::request::state::{SavedCredential, SavedForwarded, State};
 use crate::types::Request;
 
 /// A refusal, with what is known about it.
@@ -39,6 +40,13 @@ impl From<Reason> for Denial {
 impl From<Detail> for Denial {
     fn from(detail: Detail) -> Self {
         Self { reason: detail.cause().reason(), detail: Some(detail), owner: None }
+    }
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, cause, owner } = refusal;
+        Self { reason, detail: cause.map(Detail::from), owner }
     }
 }
 
@@ -94,23 +102,47 @@ impl<'i> Means<'i> {
     }
 }
 
-/// From the credential to its principal.
+/// From the credential to its principal. What is in a header is judged first, and alone: a certificate may be
+/// there with every request of a client.
 #[inline]
 pub(crate) fn authenticate(
     r: Request<'_>,
     policy: &Policy,
-    saved: SavedCredential,
+    (saved, forwarded): (SavedCredential, SavedForwarded),
     means: Means<'_>,
 ) -> Result<Authentication, Denial> {
     if policy.anonymous {
         return Ok(Authentication::Done(None));
     }
-    let credential = match saved {
-        SavedCredential::Not(cause) => return Err(cause.into()),
-        SavedCredential::One { bytes, bearer, raw } => {
+    let credential = match (saved, &policy.client_cert) {
+        (SavedCredential::Not(cause), Some(certs))
+            if cause.reason() == Reason::MissingCredential =>
+        {
+            let found = certificate::authenticate(r, policy, certs, forwarded)?;
+            return Ok(Authentication::Done(Some(found)));
+        }
+        (SavedCredential::Not(cause), _) => return Err(cause.into()),
+        (SavedCredential::One { bytes, bearer, raw }, _) => {
             Credential { bytes: r.kept(bytes), bearer, raw }
         }
     };
+    let found = by_header(r, policy, credential, means)?;
+    if let Authentication::Done(Some(principal)) = &found {
+        if principal.bound_to().is_some() || policy.client_cert.is_some() {
+            certificate::check(r, policy, principal, forwarded)?;
+        }
+    }
+    Ok(found)
+}
+
+/// From what is in a header to its principal.
+#[inline]
+fn by_header(
+    r: Request<'_>,
+    policy: &Policy,
+    credential: Credential<'_>,
+    means: Means<'_>,
+) -> Result<Authentication, Denial> {
     let now = wall_clock();
     // What is in `Authorization` is a token, if API keys have headers of their own.
     let is_no_key = policy.bearer_is_jwt && !credential.raw;
@@ -137,11 +169,7 @@ pub(crate) fn authenticate(
         if let Some(key) = found {
             return match key.judge(now, r.client_addr()) {
                 Ok(principal) => Ok(Authentication::Done(Some(Arc::clone(principal)))),
-                Err(refusal) => Err(Denial {
-                    reason: refusal.reason,
-                    detail: refusal.cause.map(Detail::from),
-                    owner: refusal.owner,
-                }),
+                Err(refusal) => Err(refusal.into()),
             };
         }
     }
@@ -282,7 +310,7 @@ fn with_claims<T>(
     f: impl FnOnce(&ClaimMap) -> T,
 ) -> Option<T> {
     match auth {
-        AuthMethod::ApiKey => None,
+        AuthMethod::ApiKey | AuthMethod::ClientCert => None,
         AuthMethod::Jwt => policy.jwt.as_ref().map(|verifier| f(&verifier.policy.claims)),
         AuthMethod::Introspection => {
             policy.introspector.as_ref().map(|introspector| f(introspector.of(r).claims()))
@@ -318,7 +346,7 @@ pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Deni
         if state.grounds == Some(grounds) {
             return Ok(());
         }
-        (Rc::clone(&state.policy), state.credential)
+        (Rc::clone(&state.policy), (state.credential, state.forwarded))
     };
     let looked = authenticate(r, &policy, saved, Means::Look).and_then(|found| {
         // Its key may be of another tier now.

@@ -57,7 +57,14 @@ fn hides_missing(state: &State) -> bool {
 /// The model that the engine was asked for.
 fn asked(state: &State) -> Option<&str> {
     let metered = state.metering.as_ref().and_then(|metering| metering.model.as_deref());
-    metered.or(state.asked_model.as_deref())
+    let unmetered = state.asked_model.as_deref();
+    metered.or_else(|| unmetered.map(|name| state.policy.aliases.find(name).unwrap_or(name)))
+}
+
+/// What its client calls it.
+fn asked_as(state: &State) -> Option<&str> {
+    let alias = state.metering.as_ref().and_then(|metering| metering.alias.as_deref());
+    alias.or(state.asked_model.as_deref()).or_else(|| asked(state))
 }
 
 /// Whether the client may know of some models only. Where nothing is refused, all may.
@@ -101,11 +108,9 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
         let state = &mut *cell.borrow_mut();
         let held = state.held.take()?;
         let missing = asked(state).filter(|model| held.is_about_missing(model));
-        let alias = state.metering.as_ref().and_then(|metering| metering.alias.as_deref());
-        let ours = missing.map(|model| {
-            let name = alias.unwrap_or(model);
-            model_not_found_body(name, state.policy.engine, state.dialect())
-        });
+        let missing = missing.and_then(|_| asked_as(state));
+        let ours =
+            missing.map(|model| model_not_found_body(model, state.policy.engine, state.dialect()));
         match mend(state, &held) {
             Ok(_) if ours.is_some() => {
                 let body = r.copy(ours.unwrap_or_default().as_bytes())?;

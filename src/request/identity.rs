@@ -1,5 +1,6 @@
 //! PREACCESS and PRECONTENT: the backend learns who is asking from us, and from nobody else.
 
+use tollgate_core::cert::forwarded;
 use tollgate_core::disclosure::{carries, header_carries, is_credential_header};
 use tollgate_core::llm::engines::SteeringHeader;
 use tollgate_core::websocket_key;
@@ -173,9 +174,12 @@ pub(crate) fn names_stream(r: Request<'_>) -> bool {
     r.headers_in().any(|header| is_spelling_of(CONVERSATION_ID, header.name))
 }
 
-/// Whether the client has no say in this header: a credential, or one of ours.
+/// Whether the client has no say in this header: a credential, or one of ours. (What a proxy said of the
+/// client's certificate, nobody has to believe once more; least of all what none said.)
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
-    (!policy.pass_credentials && policy.credential_source(name).is_some())
+    let has_certs = policy.client_cert.is_some() || !policy.xfcc_from.is_empty();
+    (has_certs && is_spelling_of(forwarded::HEADER, name))
+        || (!policy.pass_credentials && policy.credential_source(name).is_some())
         || policy.steering_headers().any(|header| is_spelling_of(header, name))
         || (begins_like_ours(name)
             && ([CLIENT_ID, TENANT_ID, CLIENT_TIER, REQUEST_ID]

@@ -7,6 +7,7 @@
 //! |               | [`browser`]       | preflights are answered                                  |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
 //! |               | [`authenticate`]  | credential, principal                                    |
+//! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
 //! |               | [`models`]        | may they use the model?                                  |
@@ -40,6 +41,7 @@ mod authenticate;
 mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
+mod certificate;
 pub(crate) mod endpoint;
 mod estimate;
 mod grounds;

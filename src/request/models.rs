@@ -19,14 +19,15 @@ use crate::types::Request;
 /// The form in which a body is read of which nothing but the model matters.
 pub(crate) const FORM: Endpoint = Endpoint::Embeddings;
 
-/// What the client may use.
+/// What the client may use. All of it is about the names that the engine reads.
 #[inline]
 pub(crate) fn of(state: &State) -> Models<'_> {
     let tier = state.tier.as_deref();
+    let default = tier.and_then(|tier| tier.default_model.as_deref());
     Models::new(
         tier.and_then(|tier| tier.open_models.as_deref()),
         state.principal.as_deref().and_then(Principal::models),
-        tier.and_then(|tier| tier.default_model.as_deref()),
+        default.map(|name| state.policy.aliases.find(name).unwrap_or(name)),
     )
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn before_body(
     let state = &mut *state.borrow_mut();
     let models = of(state);
     if !models.matter() {
-        return Ok(false);
+        return Ok(route.naming == Naming::Body && !policy.aliases.is_empty());
     }
     let path = r.kept(state.judged_path);
     if let (Some(name), None) = (model_before_end(path), &policy.model) {
@@ -82,12 +83,14 @@ pub(crate) fn before_body(
     }
 }
 
-/// Judges the model of a request whose body has been read. Where it names none, it gets the default.
+/// Judges the model of a request whose body has been read, by the name that the engine will read. Where it
+/// names none, it gets the default.
 pub(crate) fn judge(
     state: &RefCell<State>,
     policy: &Policy,
     request: &mut LlmRequest,
 ) -> Result<(), Denial> {
+    request.go_by(&policy.aliases);
     let state = &mut *state.borrow_mut();
     let models = of(state);
     if !models.matter() {
@@ -95,25 +98,23 @@ pub(crate) fn judge(
     }
     let judged = match &policy.model {
         Some(fixed) => models.judge_fixed(fixed).map(|()| Chosen::AsAsked),
-        None => {
-            // By the name that the engine reads.
-            request.go_by(&policy.aliases);
-            models.judge(request.model.as_deref())
-        }
+        None => models.judge(request.model.as_deref()),
     };
     match judged {
         Ok(Chosen::AsAsked) => Ok(()),
         Ok(Chosen::Default(name)) => {
-            request.model = Some(name.into());
+            let put = Some(Box::from(name));
+            // It may be an alias of that.
+            let given = state.tier.as_deref().and_then(|tier| tier.default_model.clone());
+            request.model = given.or_else(|| put.clone());
             request.go_by(&policy.aliases);
-            let meant = request.model.as_deref().unwrap_or_default();
-            let judged = models.judge_fixed(meant);
-            state.put_model.clone_from(&request.model);
-            judged.map_err(|denied| deny(state, policy, None, denied))
+            state.put_model = put;
+            Ok(())
         }
         Err(denied) => {
-            let asked = request.alias.take().or(request.model.take());
-            Err(deny(state, policy, asked, denied))
+            // Whoever asks for an alias isn't told what it stands for.
+            let name = request.alias.take().or_else(|| request.model.take());
+            Err(deny(state, policy, name, denied))
         }
     }
 }
@@ -127,15 +128,20 @@ pub(crate) fn put(
 ) -> Result<(), Cause> {
     let change = rewrite::rewrite(r, &state.borrow(), policy, request)?;
     let mut state = state.borrow_mut();
-    state.asked_model.clone_from(&request.model);
+    state.asked_model.clone_from(if request.alias.is_some() {
+        &request.alias
+    } else {
+        &request.model
+    });
     state.edit = change;
     Ok(())
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
 pub(crate) fn are_elsewhere(path: &[u8], state: &State, route: &Route) -> bool {
+    let matter = of(state).matter() || !state.policy.aliases.is_empty();
     let is_in_body_alone = route.form.is_some() && model_before_end(path).is_none();
-    of(state).matter() && !is_in_body_alone && route.naming != Naming::Nowhere
+    matter && !is_in_body_alone && route.naming != Naming::Nowhere
 }
 
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {

@@ -144,8 +144,10 @@ fn challenge(state: &State) -> Option<&'static str> {
     let principal =
         state.principal.as_ref().filter(|_| state.reason() == Some(Reason::ScopeDenied))?;
     match principal.auth() {
-        AuthMethod::ApiKey => None,
-        _ => Some(insufficient_scope(Scope::from_name(state.detail.as_ref()?.name()?)?)),
+        AuthMethod::Jwt | AuthMethod::Introspection => {
+            Some(insufficient_scope(Scope::from_name(state.detail.as_ref()?.name()?)?))
+        }
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! PRECONTENT: what a scheduler before the engines, or in one, gets to know of a request from us, and from nobody
 //! else.
 
-use tollgate_core::scheduler::{is_scheduler_header, Scheduler};
+use tollgate_core::scheduler::{is_path_header, is_scheduler_header, Scheduler};
 
 use crate::conf::policy::Policy;
 use crate::types::Request;
@@ -27,7 +27,8 @@ pub(super) fn is_ours(name: &[u8], policy: &Policy) -> bool {
         (Scheduler::Pass, Some(_)) => {
             name.len() == CACHE_SALT_NAME.len() && is_scheduler_header(name)
         }
-        (Scheduler::Off | Scheduler::Vllm | Scheduler::LlmD, _) => is_scheduler_header(name),
+        (Scheduler::Off | Scheduler::Vllm, _) => is_scheduler_header(name),
+        (Scheduler::LlmD, _) => is_scheduler_header(name) || is_path_header(name),
     }
 }
 

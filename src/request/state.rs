@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::answer::{answer, model_not_found, Answer};
+use tollgate_core::credential::Forwarded;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
@@ -27,6 +28,7 @@ use crate::request::running::Running;
 use crate::request::suspicion::Counted;
 use crate::types::Request;
 use crate::zone::Mapped;
+use nginx::request::Keeper;
 use nginx::Kept;
 
 /// The state of a request. It outlives internal redirects.
@@ -37,6 +39,8 @@ pub(crate) struct State {
     pub(crate) ruling: Ruling<Kept>,
     /// What the client presented; the header lines themselves are gone once it was admitted.
     pub(crate) credential: SavedCredential,
+    /// What proxies said of the client's certificate.
+    pub(crate) forwarded: SavedForwarded,
     /// What it said of the page that it comes from, where pages may read answers.
     pub(crate) web_page: Option<WebPage>,
     pub(crate) principal: Option<Arc<Principal>>,
@@ -145,6 +149,26 @@ pub(crate) enum SavedCredential {
     Not(Cause),
 }
 
+/// What proxies said of the client's certificate; whether they may, is for each location to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SavedForwarded {
+    None,
+    One(Kept),
+    /// In several header lines.
+    Several,
+}
+
+impl SavedForwarded {
+    #[inline]
+    pub(crate) fn of<'r>(presented: Forwarded<'r>, keeper: &Keeper<'r>) -> Self {
+        match presented {
+            Forwarded::None => Self::None,
+            Forwarded::One(header) => Self::One(keeper.keep(header)),
+            Forwarded::Several => Self::Several,
+        }
+    }
+}
+
 impl SavedCredential {
     /// What was presented, if that is one thing.
     pub(crate) fn bytes<'r>(self, r: Request<'r>) -> Option<&'r [u8]> {
@@ -189,11 +213,17 @@ pub(crate) struct Charged {
 
 impl State {
     #[inline(always)]
-    pub(crate) fn new(policy: Rc<Policy>, request_id: Kept, credential: SavedCredential) -> Self {
+    pub(crate) fn new(
+        policy: Rc<Policy>,
+        request_id: Kept,
+        credential: SavedCredential,
+        forwarded: SavedForwarded,
+    ) -> Self {
         Self {
             policy,
             ruling: Ruling::Undecided,
             credential,
+            forwarded,
             web_page: None,
             principal: None,
             grounds: None,

@@ -48,6 +48,13 @@ impl Arguments {
         if faults.is_empty() && entries.is_empty() {
             warnings.push("it holds no keys, so nginx refuses to start with it".to_owned());
         }
+        let without = entries.iter().filter(|entry| entry.tenant.is_none()).count();
+        if 0 < without && without < entries.len() {
+            warnings.push(format!(
+                "{without} of {} keys have no tenant, and limits by $tollgate_tenant don't hold for them",
+                entries.len()
+            ));
+        }
         warnings.extend(entries.iter().filter(|entry| ends_soon(entry, now)).map(|entry| {
             format!(
                 "key \"{}\" ends at {}",

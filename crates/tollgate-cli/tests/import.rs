@@ -187,6 +187,7 @@ fn kong_consumers_are_taken_over_with_their_groups() {
     assert_eq!(keys.judge("secret-asdfghjkl"), belongs("acme", "pro"));
     assert_eq!(keys.judge("secret-qwertyuiop"), belongs("zen", "-"));
     assert_eq!(keys.entries()[1]["expires"], "2100-01-02T00:00:00Z");
+    assert_eq!(keys.entries()[1]["created"], "2100-01-01T00:00:00Z");
     let page = r#"{"data":[{"key":"secret-zxcvbnmasdf","consumer":{"id":"c-1"}}],"next":null}"#;
     assert_eq!(keys.import(page, &[]).status, 0);
     assert_eq!(keys.judge("secret-zxcvbnmasdf"), belongs("c-1", "-"));

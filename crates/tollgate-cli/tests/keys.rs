@@ -390,3 +390,49 @@ fn scopes_are_those_that_there_are() {
         "{told}"
     );
 }
+
+#[test]
+fn an_entry_may_have_a_certificate_in_place_of_a_key() {
+    let keys = Keys::new();
+    let cert = "spiffe://example.org/ns/prod/sa/batch";
+    let run = keys.run(&["create", "--client", "acme", "--tier", "pro", "--cert", cert]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    let id = run.out.strip_suffix('\n').unwrap().to_owned();
+    let entry = keys.entries()[0].clone();
+    assert_eq!((entry["id"].as_str(), entry["cert"].as_str()), (Some(id.as_str()), Some(cert)));
+    assert_eq!(entry.get("hash"), None);
+    let shown = keys.run(&["show", &id]).out;
+    assert!(shown.contains(cert) && !shown.contains("hash"), "{shown}");
+    // Nothing follows it, as there is no key.
+    let run = keys.run(&["rotate", &id]);
+    assert!(run.status == 2 && run.err.contains("a certificate without a key"), "{}", run.err);
+    // The same for another client is refused, and changes nothing.
+    let run = keys.run(&["create", "--client", "other", "--cert", cert]);
+    assert!(
+        run.status != 0 && run.err.contains("a certificate belongs to one client"),
+        "{}",
+        run.err
+    );
+    assert_eq!(keys.entries().len(), 1);
+    // Without it, nobody could be known by the entry.
+    let run = keys.run(&["edit", &id, "--no-cert"]);
+    assert!(run.status != 0 && run.err.contains("and so is \"cert\""), "{}", run.err);
+    let run = keys.run(&["edit", &id, "--cert", "cn:batch"]);
+    assert_eq!((run.status, keys.entries()[0]["cert"].as_str()), (0, Some("cn:batch")));
+    for bad in ["batch", "spiffe://example.org", "dns:A", "sha256:ab"] {
+        let run = keys.run(&["create", "--client", "acme", "--cert", bad]);
+        assert!(run.status == 2 && !run.err.is_empty(), "{bad}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_certificate_goes_over_to_the_key_that_follows() {
+    let keys = Keys::new();
+    let (_, id) = keys.create(&["--client", "acme"]);
+    assert_eq!(keys.run(&["edit", &id, "--cert", "dns:batch.example.org"]).status, 0);
+    assert_eq!(keys.run(&["rotate", &id]).status, 0);
+    let entries = keys.entries();
+    assert_eq!(entries[0].get("cert"), None);
+    assert_eq!(entries[1]["cert"], "dns:batch.example.org");
+    assert!(entries.iter().all(|entry| entry.get("hash").is_some()));
+}

@@ -6,6 +6,7 @@ mod keyring;
 
 use std::fs;
 
+use command::tollgate;
 use keyring::Keys;
 
 #[test]
@@ -39,7 +40,11 @@ fn tenant_name_and_metadata_are_set_shown_and_taken_out() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 
+    let check = || tollgate(["check", keys.path.to_str().unwrap()]);
+    assert!(!check().out.contains("no tenant"), "{}", check().out);
     keys.create(&["--client", "other"]);
+    assert_eq!(check().status, 0);
+    assert!(check().out.contains("warning: 1 of 2 keys have no tenant"), "{}", check().out);
     let listed = keys.run(&["list"]).out;
     assert!(listed.lines().next().unwrap().contains("TENANT"), "{listed}");
     let of_acme = keys.run(&["list", "--tenant", "acme"]);

@@ -18,6 +18,20 @@ pub enum Source {
     Raw,
     /// `Sec-WebSocket-Protocol`, one of whose subprotocols carries it (see [`websocket_key`]).
     Subprotocol,
+    /// `X-Forwarded-Client-Cert`, in which a proxy says which certificate the client has.
+    Forwarded,
+}
+
+/// What proxies said of the client's certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// This, in one header line.
+    One(&'a [u8]),
+    /// There are several lines, by whomever.
+    Several,
 }
 
 /// One credential, as the client sent it. `Debug` shows its length only.
@@ -62,6 +76,7 @@ pub struct Presented<'a> {
     /// Both kinds of headers were among those that differ.
     both_kinds: bool,
     other_scheme: bool,
+    forwarded: Forwarded<'a>,
     odd_subprotocol: bool,
 }
 
@@ -72,6 +87,13 @@ impl<'a> Presented<'a> {
     /// `Digest`): that is between the client and somebody else.
     pub fn add(&mut self, source: Source, value: &'a [u8]) {
         let found = match source {
+            Source::Forwarded => {
+                self.forwarded = match self.forwarded {
+                    Forwarded::None => Forwarded::One(value),
+                    Forwarded::One(_) | Forwarded::Several => Forwarded::Several,
+                };
+                return;
+            }
             Source::Bearer => from_authorization(value),
             Source::Raw if value.is_empty() => None,
             Source::Raw => Some(Credential { bytes: value, bearer: false, raw: true }),
@@ -122,6 +144,13 @@ impl<'a> Presented<'a> {
             None if self.other_scheme => Some(Cause::OtherScheme),
             None => Some(Cause::NoCredential),
         }
+    }
+
+    /// What proxies said of the client's certificate. That is beside the credential: it may well be there
+    /// with one.
+    #[must_use]
+    pub fn forwarded(&self) -> Forwarded<'a> {
+        self.forwarded
     }
 
     /// What all the headers together presented.
@@ -314,6 +343,24 @@ mod tests {
         ] {
             assert_eq!(present(values), Presentation::Conflict, "{values:?}");
         }
+    }
+
+    #[test]
+    fn a_forwarded_certificate_is_beside_the_credential_and_there_once() {
+        let mut presented = Presented::default();
+        assert_eq!(presented.forwarded(), Forwarded::None);
+        presented.add(Source::Forwarded, b"URI=a");
+        assert_eq!(presented.forwarded(), Forwarded::One(b"URI=a"));
+        assert_eq!(
+            (presented.finish(), presented.cause()),
+            (Presentation::None, Some(Cause::NoCredential))
+        );
+        presented.add(Raw, b"k");
+        assert_eq!((presented.finish(), presented.cause()), (one(b"k", false), None));
+        presented.add(Source::Forwarded, b"URI=a");
+        assert_eq!(presented.forwarded(), Forwarded::Several);
+        presented.add(Source::Forwarded, b"URI=a");
+        assert_eq!(presented.forwarded(), Forwarded::Several);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod address;
 pub mod answer;
 pub mod audit;
 pub mod cache_salt;
+pub mod cert;
 pub mod clock;
 pub mod cors;
 pub mod credential;

@@ -17,6 +17,8 @@ pub enum AuthMethod {
     ApiKey,
     /// A JSON Web Token (RFC 7519).
     Jwt,
+    /// A client certificate (RFC 5280).
+    ClientCert,
     /// A token that its provider was asked about (RFC 7662).
     Introspection,
 }
@@ -28,6 +30,7 @@ impl AuthMethod {
         match self {
             Self::ApiKey => "api_key",
             Self::Jwt => "jwt",
+            Self::ClientCert => "client_cert",
             Self::Introspection => "introspection",
         }
     }
@@ -47,6 +50,7 @@ pub struct Principal {
     pub(crate) said: Said,
     pub(crate) models: Option<Box<[Box<str>]>>,
     pub(crate) rate_limit: Option<NonZeroU32>,
+    pub(crate) bound_to: Option<Box<[u8; 32]>>,
     pub(crate) computed: Computed,
 }
 
@@ -179,6 +183,13 @@ impl Principal {
         }
     }
 
+    /// The SHA-256 of the one certificate with which the token is good (RFC 8705 section 3). Whoever lets a
+    /// request in has to compare it; `None`: it is good for whoever has it.
+    #[must_use]
+    pub fn bound_to(&self) -> Option<&[u8; 32]> {
+        self.bound_to.as_deref()
+    }
+
     /// Requests a minute that the JWT grants, in place of the tier's per-minute limit.
     #[must_use]
     pub fn rate_limit(&self) -> Option<NonZeroU32> {
@@ -221,6 +232,7 @@ mod tests {
             said: Said::Nothing,
             models: None,
             rate_limit: None,
+            bound_to: None,
             computed: Computed::default(),
         }
     }

@@ -41,7 +41,7 @@ impl Scheduler {
 const PREFIXES: [&[u8]; 3] = [b"x-llm-d-", b"x-gateway-", b"x-smg-"];
 
 /// Others, in lower case.
-const NAMES: [&[u8]; 10] = [
+const NAMES: [&[u8]; 8] = [
     // llm-d's sidecar sends the request, or asks for a part of a cache, there.
     b"x-prefiller-host-port",
     b"x-encoder-hosts-ports",
@@ -54,12 +54,12 @@ const NAMES: [&[u8]; 10] = [
     b"x-slo-tpot-ms",
     // Wins over `cache_salt` in the body.
     b"x-cache-salt",
-    // What llm-d takes for the path, and so for the form of the body.
-    b"x-original-path",
-    b"x-forwarded-path",
 ];
 
-/// Whether a scheduler or an engine could take the header of this name for one that its gateway set. `-` may be
+/// What llm-d takes for the path, and so for the form of the body; to others they say something else.
+const PATHS: [&[u8]; 2] = [b"x-original-path", b"x-forwarded-path"];
+
+/// Whether some scheduler or engine could take the header of this name for one that its gateway set. `-` may be
 /// any byte that is no letter or digit, as CGI and some gateways turn them into each other.
 #[must_use]
 pub fn is_scheduler_header(name: &[u8]) -> bool {
@@ -68,14 +68,22 @@ pub fn is_scheduler_header(name: &[u8]) -> bool {
     if second.is_ascii_alphanumeric() {
         return false;
     }
-    let is = |ours: &[u8], name: &[u8]| {
-        name.iter().zip(ours).all(|(byte, ours)| {
-            let byte = byte.to_ascii_lowercase();
-            byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
-        })
-    };
-    PREFIXES.iter().any(|prefix| name.len() > prefix.len() && is(prefix, name))
-        || NAMES.iter().any(|ours| ours.len() == name.len() && is(ours, name))
+    PREFIXES.iter().any(|prefix| name.len() > prefix.len() && begins(name, prefix))
+        || NAMES.iter().any(|ours| ours.len() == name.len() && begins(name, ours))
+}
+
+/// The same of the headers that llm-d takes for the path.
+#[must_use]
+pub fn is_path_header(name: &[u8]) -> bool {
+    PATHS.iter().any(|ours| ours.len() == name.len() && begins(name, ours))
+}
+
+/// Whether the first bytes of `name` are a spelling of `ours`.
+fn begins(name: &[u8], ours: &[u8]) -> bool {
+    name.iter().zip(ours).all(|(byte, ours)| {
+        let byte = byte.to_ascii_lowercase();
+        byte == *ours || (*ours == b'-' && !byte.is_ascii_alphanumeric())
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +107,6 @@ mod tests {
             "x-data-parallel-rank",
             "x-cache-salt",
             "X-Cache_Salt",
-            "x-forwarded-path",
         ] {
             assert!(is_scheduler_header(name.as_bytes()), "{name}");
         }
@@ -117,10 +124,21 @@ mod tests {
             "x-request-id",
             "x-session-id",
             "x-forwarded-for",
+            "x-forwarded-path",
             "x-stainless-retry-count",
             "content-type",
         ] {
             assert!(!is_scheduler_header(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_that_llm_d_takes_for_the_path_are_known() {
+        for name in ["x-original-path", "X_Forwarded_Path"] {
+            assert!(is_path_header(name.as_bytes()), "{name}");
+        }
+        for name in ["", "x-original-paths", "x-forwarded-for", "x-cache-salt"] {
+            assert!(!is_path_header(name.as_bytes()), "{name}");
         }
     }
 

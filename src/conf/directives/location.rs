@@ -32,24 +32,20 @@ pub(super) fn pass_credentials(
 
 /// `tollgate_auth METHOD...`
 pub(super) fn auth(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
-    let mut auth = Auth { api_key: false, jwt: false, introspection: false };
+    let mut auth = Auth { api_key: false, jwt: false, client_cert: false, introspection: false };
     let (_, methods) = words(args);
     for method in methods {
         match method.as_str() {
             "api_key" => auth.api_key = true,
             "jwt" => auth.jwt = true,
+            "client_cert" => auth.client_cert = true,
             "introspection" => auth.introspection = true,
             "none" if methods.len() == 1 => {}
             "none" => return Err(error("\"none\" in \"tollgate_auth\" stands alone")),
-            "client_cert" => {
-                return Err(error(
-                    "\"client_cert\" in \"tollgate_auth\" is not supported by this version",
-                ))
-            }
             other => {
                 return Err(error(format!(
                 "unknown method \"{other}\" in \"tollgate_auth\"; known are \"api_key\", \"jwt\", \
-                     \"introspection\" and \"none\""
+                     \"client_cert\", \"introspection\" and \"none\""
             )))
             }
         }

@@ -4,12 +4,14 @@
 //! * [`tier`]: the blocks of tiers; [`models`]: what they say of models;
 //! * [`location`]: what a location may say;
 //! * [`tokens`]: what it may say of tokens;
+//! * [`certs`]: and of client certificates;
 //! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
 //! * [`tenants`]: what it says of tenants, and of what the engine and the log get to know;
 //! * [`words`]: how the words of a directive are read.
 
 mod browsers;
+mod certs;
 mod engine;
 mod location;
 mod models;
@@ -89,6 +91,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_jwt_require_exp", One, Loc, tokens::require_exp),
     command!("tollgate_jwt_max_size", One, Loc, tokens::max_size),
     command!("tollgate_jwt_claim", Two, Loc, tokens::claim),
+    command!("tollgate_client_cert", OneOrMore, Loc, certs::client_cert),
+    command!("tollgate_xfcc_from", OneOrMore, Loc, certs::xfcc_from),
     command!("tollgate_default_tier", One, Loc, location::default_tier),
     command!("tollgate_apply", OneOrMore, Loc, location::apply),
     command!("tollgate_engine", One, Loc, engine::engine),

@@ -22,8 +22,51 @@ pub struct Server<'c, T: Types> {
     /// The same of the default servers of its addresses, but of those with TLS, where the client names the server
     /// before all else: they judge a header that comes before `Host`.
     pub before_host: Vec<HeaderRules>,
+    /// Whether any of its addresses has TLS.
+    pub has_tls: bool,
+    /// `ssl_verify_client`
+    pub verification: Verification,
     /// Its locations; the first of all is the server itself, for what no location fits.
     pub locations: Vec<Location<'c, T>>,
+}
+
+/// What a server does about the certificates of its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// It asks for none.
+    Off,
+    /// `on` or `optional`: what is wrong with one is told.
+    Done,
+    /// `optional_no_ca`: whoever has signed one is fine.
+    Anybodys,
+}
+
+impl Verification {
+    /// # Safety
+    ///
+    /// `confs` are those of the modules for a server, in a complete configuration.
+    #[cfg(ngx_feature = "http_ssl")]
+    pub(crate) unsafe fn of(confs: *mut *mut c_void) -> Self {
+        use ngx::ffi::{ngx_http_ssl_module, ngx_http_ssl_srv_conf_t};
+        // SAFETY: by the contract of this function; the module of nginx has its entry there.
+        let conf = unsafe {
+            (*confs.add(ngx_http_ssl_module.ctx_index)).cast::<ngx_http_ssl_srv_conf_t>().as_ref()
+        };
+        // As ngx_http_ssl_module.c numbers them.
+        match conf.map_or(0, |conf| conf.verify) {
+            1 | 2 => Self::Done,
+            3 => Self::Anybodys,
+            _ => Self::Off,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// None: there is no TLS in this nginx.
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    pub(crate) unsafe fn of(_: *mut *mut c_void) -> Self {
+        Self::Off
+    }
 }
 
 /// What a server says about the names of headers.
@@ -177,6 +220,8 @@ unsafe fn server_of<'c, T: Types>(
         Some(Server {
             header: header_rules(server),
             before_host: before_host(address, ports),
+            has_tls: has_tls(address, ports),
+            verification: Verification::of(server.ctx.as_ref()?.srv_conf),
             locations,
         })
     }
@@ -203,11 +248,48 @@ unsafe fn header_rules(server: &ngx_http_core_srv_conf_t) -> HeaderRules {
 ///
 /// # Safety
 ///
-/// `ports` are those of a complete configuration, as yet not optimised.
+/// As for [`addresses_of`].
 unsafe fn before_host(
     server: *const ngx_http_core_srv_conf_t,
     ports: *mut ngx_array_t,
 ) -> Vec<HeaderRules> {
+    // SAFETY: by the contract of this function.
+    unsafe {
+        let without_tls =
+            addresses_of(server, ports).into_iter().filter(|address| address.opt.ssl() == 0);
+        let rules =
+            without_tls.filter_map(|address| Some(header_rules(address.default_server.as_ref()?)));
+        rules.collect()
+    }
+}
+
+/// Whether any address of a server has TLS. (That of HTTP/3 needs no `ssl`.)
+///
+/// # Safety
+///
+/// As for [`addresses_of`].
+unsafe fn has_tls(server: *const ngx_http_core_srv_conf_t, ports: *mut ngx_array_t) -> bool {
+    // SAFETY: by the contract of this function.
+    unsafe {
+        addresses_of(server, ports).into_iter().any(|address| {
+            #[cfg(ngx_feature = "http_v3")]
+            let is_quic = address.opt.quic() != 0;
+            #[cfg(not(ngx_feature = "http_v3"))]
+            let is_quic = false;
+            address.opt.ssl() != 0 || is_quic
+        })
+    }
+}
+
+/// The addresses that a server has.
+///
+/// # Safety
+///
+/// `ports` are those of a complete configuration, as yet not optimised.
+unsafe fn addresses_of<'c>(
+    server: *const ngx_http_core_srv_conf_t,
+    ports: *mut ngx_array_t,
+) -> Vec<&'c ngx_http_conf_addr_t> {
     // SAFETY: by the contract of this function: arrays of what nginx keeps in each.
     unsafe {
         let Some(ports) = ports.as_ref() else { return Vec::new() };
@@ -215,10 +297,9 @@ unsafe fn before_host(
             ports.as_slice::<ngx_http_conf_port_t>().iter().flat_map(|port| port.addrs.as_slice());
         let ours = addresses.filter(|address: &&ngx_http_conf_addr_t| {
             let servers = address.servers.as_slice::<*mut ngx_http_core_srv_conf_t>();
-            address.opt.ssl() == 0 && servers.iter().any(|one| one.cast_const() == server)
+            servers.iter().any(|one| one.cast_const() == server)
         });
-        let rules = ours.filter_map(|address| Some(header_rules(address.default_server.as_ref()?)));
-        rules.collect()
+        ours.collect()
     }
 }
 

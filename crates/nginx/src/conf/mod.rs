@@ -21,5 +21,5 @@ pub use commands::Table;
 pub use complex_value::ComplexValue;
 pub use context::{ConfContext, ConfError, Position};
 pub use directive::{Args, Close, Command, Directive, Level, Set};
-pub use locations::{Found, HeaderRules, Location, Server};
+pub use locations::{Found, HeaderRules, Location, Server, Verification};
 pub use numbers::{parse_offset, parse_size, parse_time_ms};

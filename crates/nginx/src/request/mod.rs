@@ -9,17 +9,18 @@ pub(crate) mod header_variables;
 pub mod headers;
 pub(crate) mod kept;
 mod log_context;
+pub mod peer;
 pub(crate) mod variable_cache;
 
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ngx::ffi::{
-    in6_addr, ngx_http_core_access_phase, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
+    ngx_http_core_access_phase, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc,
-    sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_DECLINED, NGX_DONE, NGX_HTTP_CACHE_HIT,
-    NGX_HTTP_CACHE_REVALIDATED, NGX_HTTP_CACHE_STALE, NGX_HTTP_CACHE_UPDATING,
-    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_SATISFY_ANY, NGX_OK,
+    NGX_DECLINED, NGX_DONE, NGX_HTTP_CACHE_HIT, NGX_HTTP_CACHE_REVALIDATED, NGX_HTTP_CACHE_STALE,
+    NGX_HTTP_CACHE_UPDATING, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD,
+    NGX_HTTP_SATISFY_ANY, NGX_OK,
 };
 
 use crate::log::Log;
@@ -217,21 +218,7 @@ impl<'r, T: Types> Request<'r, T> {
     pub fn client_addr(self) -> Option<IpAddr> {
         // SAFETY: a live request has a connection, and a connection an address, of the structure
         // that its family says.
-        unsafe {
-            let address = (*self.raw().connection).sockaddr;
-            match u32::from(address.as_ref()?.sa_family) {
-                AF_INET => {
-                    let v4 = &*address.cast::<sockaddr_in>();
-                    Some(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into())
-                }
-                AF_INET6 => {
-                    let v6: &in6_addr = &(*address.cast::<sockaddr_in6>()).sin6_addr;
-                    let octets: [u8; 16] = v6.__in6_u.__u6_addr8;
-                    Some(Ipv6Addr::from(octets).into())
-                }
-                _ => None,
-            }
-        }
+        unsafe { peer::address_of((*self.raw().connection).sockaddr) }
     }
 
     /// The client's address as text.

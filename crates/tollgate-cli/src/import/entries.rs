@@ -86,7 +86,7 @@ pub(super) fn entries(source: &mut Source, drops: bool) -> Result<Vec<Entry>, Fa
         short += usize::from(matches!(&found.secret, Secret::Key(key) if key.len() < SHORT));
         entries.push(Entry {
             id: keys_file::new_id()?,
-            hash,
+            hash: Some(hash),
             client: found.client,
             tenant: found.tenant,
             tier: found.tier,
@@ -171,11 +171,12 @@ pub(super) struct Added {
 /// Adds the entries whose keys are not there yet.
 pub(super) fn add(known: &mut Vec<Entry>, entries: &[Entry]) -> Added {
     // By hash: of a million keys, each is looked for once.
-    let before: HashMap<&str, &str> =
-        known.iter().map(|entry| (entry.hash.as_str(), entry.client.as_str())).collect();
+    let keyed =
+        known.iter().filter_map(|entry| Some((entry.hash.as_deref()?, entry.client.as_str())));
+    let before: HashMap<&str, &str> = keyed.collect();
     let mut added = Added { new: Vec::new(), of_others: 0 };
     for entry in entries {
-        match before.get(entry.hash.as_str()) {
+        match entry.hash.as_deref().and_then(|hash| before.get(hash)) {
             Some(client) => added.of_others += usize::from(*client != entry.client),
             None => added.new.push(entry.clone()),
         }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use clap::Args;
 use serde_json::json;
 
-use super::values::{date, name, Rights};
+use super::values::{cert, date, name, Rights};
 use super::written::Writing;
 use crate::exit::{print, tell, Exit, Failure};
 use crate::keys_file::{self, Entry, KEY_PREFIX};
@@ -13,7 +13,8 @@ use crate::time::{now, When};
 
 /// Make a key, and print it once: only its hash is kept.
 ///
-/// The first line on stdout is the key, and nothing else is there: `key=$(tollgate key create ...)`.
+/// The first line on stdout is the key, and nothing else is there: `key=$(tollgate key create ...)`. With
+/// --cert no key is made: the client is known by its certificate, and what is printed is the entry's id.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// Whom the key belongs to: the unit of limits.
     #[arg(long, value_parser = name)]
     client: String,
+    /// The name in its certificate: spiffe://..., dns:HOST, cn:NAME, or sha256:DIGITS.
+    #[arg(long, value_parser = cert, value_name = "NAME")]
+    cert: Option<String>,
     #[command(flatten)]
     rights: Rights,
     /// What it is called in logs; random, if it isn't given.
@@ -45,14 +49,18 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let now = now();
         let (not_before, expires) = self.rights.dates();
-        let key = new_key()?;
+        let key = match self.cert {
+            None => Some(new_key()?),
+            Some(_) => None,
+        };
         let id = match self.id {
             Some(id) => id,
             None => keys_file::new_id()?,
         };
         let entry = Entry {
             id,
-            hash: keys_file::hash_of(key.as_bytes()),
+            hash: key.as_ref().map(|key| keys_file::hash_of(key.as_bytes())),
+            cert: self.cert,
             client: self.client,
             tenant: self.rights.tenant,
             tier: self.rights.tier,
@@ -77,6 +85,14 @@ impl Arguments {
             entries.push(entry.clone());
             Ok(())
         })?;
+        let Some(key) = key else {
+            let line = match self.json {
+                true => json!({"id": entry.id, "entry": entry}).to_string(),
+                false => entry.id.clone(),
+            };
+            print(format!("{line}\n").as_bytes())?;
+            return self.writing.tell(&[entry], self.quiet || self.json);
+        };
         hand_out(&key, &entry, self.json)?;
         let is_quiet = self.quiet || self.json;
         if !is_quiet {

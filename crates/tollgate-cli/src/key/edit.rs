@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::values::{name, Rights};
+use super::values::{cert, name, Rights};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, find, Entry};
@@ -119,8 +119,14 @@ pub(crate) struct Arguments {
     /// Whom it belongs to.
     #[arg(long, value_parser = name)]
     client: Option<String>,
+    /// The name in its certificate: spiffe://..., dns:HOST, cn:NAME, or sha256:DIGITS.
+    #[arg(long, value_parser = cert, value_name = "NAME")]
+    cert: Option<String>,
     #[command(flatten)]
     rights: Rights,
+    /// It has no certificate any more.
+    #[arg(long, conflicts_with = "cert")]
+    no_cert: bool,
     /// It names no tenant any more.
     #[arg(long, conflicts_with = "tenant")]
     no_tenant: bool,
@@ -175,6 +181,7 @@ impl Arguments {
             if let Some(client) = self.client {
                 entry.client = client;
             }
+            is_any |= set(&mut entry.cert, self.cert, self.no_cert);
             is_any |= set(&mut entry.tenant, self.rights.tenant, self.no_tenant);
             is_any |= set(&mut entry.name, self.rights.name, self.no_name);
             is_any |= self.no_metadata || !self.rights.metadata.is_empty();

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let entries = keys_file::read(&self.keys.file)?;
-        let hash = keys_file::hash_of(&read_key()?);
+        let hash = Some(keys_file::hash_of(&read_key()?));
         let Some(entry) = entries.iter().find(|entry| entry.hash == hash) else {
             tell("tollgate: it is no key of this file");
             return Ok(Exit::No);

@@ -176,7 +176,8 @@ pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
         ("revoked", date(&entry.revoked)),
         ("metadata", metadata),
         ("description", entry.description.as_deref().map(shown)),
-        ("hash", Some(shown_json(&entry.hash))),
+        ("cert", entry.cert.as_deref().map(shown)),
+        ("hash", entry.hash.as_deref().map(shown_json)),
     ];
     let text: String = rows
         .into_iter()

@@ -58,9 +58,18 @@ impl Arguments {
                     )))
                 }
             }
-            let mut successor =
-                Entry { id, hash: keys_file::hash_of(key.as_bytes()), ..old.clone() };
+            if old.hash.is_none() {
+                return Err(Failure::usage(format!(
+                    "{} is a certificate without a key, so that no key follows it; its name stays when the \
+                     certificate is renewed",
+                    old.id.escape_debug()
+                )));
+            }
+            let hash = Some(keys_file::hash_of(key.as_bytes()));
+            let mut successor = Entry { id, hash, ..old.clone() };
             successor.created = Some(date(When::Moment(now), now));
+            // A certificate belongs to one entry.
+            old.cert = None;
             if new_end.is_some() || self.no_expires {
                 successor.expires = new_end;
             }

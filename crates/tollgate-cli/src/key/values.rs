@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 use tollgate_core::about::{is_metadata_key, MAX_METADATA_KEY_LEN};
 use tollgate_core::address::Cidr;
+use tollgate_core::cert::CertName;
 use tollgate_core::clock::UnixMillis;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::scopes::Scope;
@@ -79,6 +80,11 @@ pub(super) fn name(text: &str) -> Result<String, String> {
              either end"
         )),
     }
+}
+
+/// The name in a certificate.
+pub(super) fn cert(text: &str) -> Result<String, String> {
+    CertName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// A member of `metadata`. How many there may be is seen when the file is written.

@@ -31,6 +31,6 @@ pub(crate) fn find<'e>(entries: &'e mut [Entry], id: &str) -> Option<&'e mut Ent
 
 /// Whether a text is a key of the file, or has the form of those that are made here.
 fn is_a_key(entries: &[Entry], text: &str) -> bool {
-    let hash = hash_of(text.as_bytes());
+    let hash = Some(hash_of(text.as_bytes()));
     text.starts_with(KEY_PREFIX) || entries.iter().any(|entry| entry.hash == hash)
 }

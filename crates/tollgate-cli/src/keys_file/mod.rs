@@ -208,7 +208,7 @@ mod tests {
                 .iter()
                 .map(|name| Entry {
                     id: name.clone(),
-                    hash: hash_of(format!("key of {name}").as_bytes()),
+                    hash: Some(hash_of(format!("key of {name}").as_bytes())),
                     client: name.clone(),
                     description: Some(name.clone()),
                     ..Entry::default()

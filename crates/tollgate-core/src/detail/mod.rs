@@ -51,6 +51,8 @@ macro_rules! causes {
 causes! {
     NoCredential MissingCredential "no_credential" "none of the headers that carry a credential is there";
     OtherScheme MissingCredential "other_scheme" "the scheme of \"Authorization\" is not \"Bearer\"";
+    NoCertificate MissingCredential "no_certificate" "neither a header with a credential nor a client certificate is there";
+    XfccUntrusted MissingCredential "xfcc_untrusted" "\"X-Forwarded-Client-Cert\" comes from an address that \"tollgate_xfcc_from\" does not name";
 
     UnknownKey InvalidCredential "unknown_key" "the key is in no keys file that is in force";
     EntryRefused InvalidCredential "entry_refused" "the key's entry in the keys file is wrong, and refused";
@@ -60,14 +62,27 @@ causes! {
     OddSubprotocol InvalidCredential "odd_subprotocol" "\"Sec-WebSocket-Protocol\" lists what is no token, or a key without a byte";
     HashForKey InvalidCredential "hash_for_key" "the hash of a key was sent in place of the key";
     TokenForKey InvalidCredential "token_for_key" "a token was sent where API keys alone are accepted";
+    UnknownCert InvalidCredential "unknown_cert" "the name of the certificate is in no keys file that is in force";
+    CertUnverified InvalidCredential "cert_unverified" "the certificate is not signed by a CA that the server trusts";
+    CertNotAsked InvalidCredential "cert_not_asked" "the server verifies no certificates, or it is not the one that the client named when the connection began";
+    CertUnreadable InvalidCredential "cert_unreadable" "the certificate can't be read";
+    CertWithoutName InvalidCredential "cert_without_name" "the certificate has no name of the kind that \"tollgate_client_cert\" says";
+    CertAmbiguous InvalidCredential "cert_ambiguous" "the certificate has several names of the kind that \"tollgate_client_cert\" says";
+    CertNameUnusable InvalidCredential "cert_name_unusable" "the name in the certificate is not in its right form, or that of a CA";
+    CertNameRefused InvalidCredential "cert_name_refused" "the name in the certificate fits nothing that \"tollgate_client_cert\" accepts";
+    XfccMalformed InvalidCredential "xfcc_malformed" "\"X-Forwarded-Client-Cert\" is not in Envoy's format, or contradicts itself";
+    XfccSeveral InvalidCredential "xfcc_several" "\"X-Forwarded-Client-Cert\" is there twice, or tells of different certificates";
 
     KeyExpired ExpiredCredential "key_expired" "the key is at or after its \"expires\"";
     TokenExpired ExpiredCredential "token_expired" "the token has expired";
+    CertExpired ExpiredCredential "cert_expired" "the certificate has expired";
     KeyNotYetValid NotYetValid "key_not_yet_valid" "the key is before its \"not_before\"";
     TokenNotYetValid NotYetValid "token_not_yet_valid" "the token is not valid yet";
+    CertNotYetValid NotYetValid "cert_not_yet_valid" "the certificate is not valid yet";
 
     KeyHeaderAndAuthorization ConflictingCredentials "key_header_and_authorization" "\"Authorization\" and a header for keys carry different credentials";
     KeyHeaders ConflictingCredentials "key_headers" "headers for keys carry different credentials";
+    HeaderAndCert ConflictingCredentials "header_and_cert" "the credential and the client certificate are those of different clients";
 
     NoToken InvalidToken "no_token" "\"Authorization\" has no \"Bearer\" before the token, or nothing behind it";
     TokenTooLong InvalidToken "token_too_long" "the token is too long";
@@ -86,6 +101,9 @@ causes! {
     IssuerNotAllowed InvalidToken "issuer_not_allowed" "\"iss\" is not an accepted issuer";
     ForeignKey InvalidToken "foreign_key" "the key that signed the token is not one of \"iss\"";
     AudienceNotAllowed InvalidToken "audience_not_allowed" "\"aud\" holds no accepted audience";
+    UnknownBinding InvalidToken "unknown_binding" "\"cnf\" binds the token in a way that is not known here";
+    TokenWithoutCert InvalidToken "token_without_cert" "the token is bound to a client certificate, and none is there";
+    TokenOfOtherCert InvalidToken "token_of_other_cert" "the token is bound to another client certificate";
     Inactive InvalidToken "inactive" "the token is not active";
 
     OutsideCidrs AddressDenied "outside_cidrs" "the client's address is in none of the key's \"cidrs\"";

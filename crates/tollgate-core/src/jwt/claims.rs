@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use serde_json::{Map, Value};
 
 use super::claim_map::{Claim, ClaimMap};
+use super::confirmation;
 use super::error::{Part, TokenError};
 use super::key::Key;
 use super::keyset::KeySet;
@@ -160,6 +161,7 @@ fn principal(
         scopes,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
+        bound_to: confirmation::bound_to(claims)?,
         computed: Computed::default(),
     })
 }

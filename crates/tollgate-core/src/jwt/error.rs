@@ -67,6 +67,8 @@ pub enum TokenError {
     Expired,
     /// Before `nbf` or `iat`, leeway included.
     NotYetValid,
+    /// A `cnf` that binds it to something that is not known here (RFC 7800 section 3.1).
+    UnknownBinding,
     /// Its provider says that it is not active (RFC 7662 section 2.2).
     Inactive,
 }
@@ -110,6 +112,7 @@ impl TokenError {
             Self::AudienceNotAllowed => Cause::AudienceNotAllowed,
             Self::Expired => Cause::TokenExpired,
             Self::NotYetValid => Cause::TokenNotYetValid,
+            Self::UnknownBinding => Cause::UnknownBinding,
             Self::Inactive => Cause::Inactive,
         }
     }
@@ -132,6 +135,7 @@ impl TokenError {
             | Self::AudienceNotAllowed
             | Self::Expired
             | Self::NotYetValid
+            | Self::UnknownBinding
             | Self::Inactive => None,
         }
     }

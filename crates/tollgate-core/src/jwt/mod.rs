@@ -7,7 +7,8 @@
 //! 2. `compact`: three parts of canonical base64url, no longer than the policy allows;
 //! 3. `header`: an algorithm we know, and nothing in it that asks for more than we do;
 //! 4. `keyset`, `signature`: the keys that the operator trusts decide which algorithms are tried;
-//! 5. `binding`, `claims`: an issuer whose keys these are, issuer, audience, the principal's fields, and last the times.
+//! 5. `binding`, `claims`, `confirmation`: an issuer whose keys these are, issuer, audience, the principal's fields, the
+//!    certificate that it is bound to, and last the times.
 //!
 //! Nothing of a payload is looked at before its signature is found good, and what was found good
 //! may be remembered, for a while, in a [`TokenCache`]. Keys come from files, or from a provider that
@@ -40,6 +41,7 @@ mod cache;
 mod claim_map;
 pub(crate) mod claims;
 mod compact;
+mod confirmation;
 mod ed25519;
 mod error;
 mod header;

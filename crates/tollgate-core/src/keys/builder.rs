@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::certs::Certs;
 use super::digest::Digest;
 use super::entry::{Draft, Wrong};
 use super::error::{EntryName, KeysError, Problem};
@@ -22,6 +23,7 @@ pub(super) struct Builder {
     /// Where the name of each tier is, and the first entry with it.
     tiers: Vec<(Spot, Spot)>,
     tier_of: HashMap<Box<str>, u32>,
+    certs: Certs,
     header: Header,
 }
 
@@ -33,6 +35,7 @@ impl Default for Builder {
             ids: Vec::new(),
             tiers: Vec::new(),
             tier_of: HashMap::new(),
+            certs: Certs::default(),
             header: Header::default(),
         }
     }
@@ -63,6 +66,7 @@ impl Builder {
         ];
         self.header.with_tenant += u32::from(draft.tenant.is_some());
         let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
+        flags |= if draft.digest.is_none() { flag::NO_DIGEST } else { 0 };
         for (flag, names) in lists {
             flags |= if names.is_some() { flag } else { 0 };
         }
@@ -70,7 +74,7 @@ impl Builder {
             flags |= if text.is_some() { flag } else { 0 };
         }
         let block = &mut self.block;
-        block.extend_from_slice(&draft.digest.0);
+        block.extend_from_slice(&draft.digest.map_or([0; 32], |digest| digest.0));
         block.extend_from_slice(&draft.not_before.0.to_le_bytes());
         block.extend_from_slice(&draft.expires.0.to_le_bytes());
         block.extend_from_slice(&tier.to_le_bytes());
@@ -90,7 +94,7 @@ impl Builder {
         let mut hasher = DefaultHasher::new();
         draft.id.hash(&mut hasher);
         self.ids.push((hasher.finish(), self.header.keys));
-        self.count(entry)
+        self.count(entry, draft.cert)
     }
 
     /// Adds an entry that something is wrong with. It is there to be refused: whatever else says
@@ -109,10 +113,13 @@ impl Builder {
         push_name(block, wrong.id)?;
         push_name(block, wrong.client)?;
         self.header.refused += 1;
-        self.count(entry)
+        self.count(entry, wrong.cert)
     }
 
-    fn count(&mut self, entry: Spot) -> Option<()> {
+    fn count(&mut self, entry: Spot, cert: Option<Digest>) -> Option<()> {
+        if let Some(cert) = cert {
+            self.certs.push(cert, entry, self.entries.len());
+        }
         self.entries.push(entry);
         self.header.keys = self.header.keys.checked_add(1).filter(|keys| *keys < u32::MAX / 4)?;
         Some(())
@@ -153,10 +160,16 @@ impl Builder {
             let problem = Problem::DuplicateHash(self.name(earlier));
             refused.push(self.told(later, "hash", problem, is_off));
         }
+        for (earlier, later) in self.certs.duplicates() {
+            let is_off = [self.refuse(earlier, now)?, self.refuse(later, now)?].contains(&true);
+            let problem = Problem::DuplicateCert(self.name(earlier));
+            refused.push(self.told(later, "cert", problem, is_off));
+        }
         for (name, first) in &self.tiers {
             self.block.extend_from_slice(&name.0.to_le_bytes());
             self.block.extend_from_slice(&first.0.to_le_bytes());
         }
+        self.header.certs = self.certs.write(&mut self.block)?;
         self.block.get_mut(..HEADER_LEN)?.copy_from_slice(&self.header.bytes());
         Some((self.block, refused))
     }

@@ -10,8 +10,8 @@ use super::error::{EntryName, Problem};
 use super::field::{Field, Text, FIELDS};
 use super::metadata::as_metadata;
 use super::value::{
-    as_bool, as_cidrs, as_date, as_date_text, as_denied_cidrs, as_digest, as_models, as_name,
-    as_scopes, as_str, Rounding,
+    as_bool, as_cert, as_cidrs, as_date, as_date_text, as_denied_cidrs, as_digest, as_models,
+    as_name, as_scopes, as_str, Rounding,
 };
 use crate::clock::{UnixMillis, UnixSeconds};
 
@@ -79,7 +79,10 @@ type FieldError = (String, Problem);
 
 /// What an entry says, checked.
 pub(super) struct Draft<'m> {
-    pub(super) digest: Digest,
+    /// Of the API key; one of the two is there.
+    pub(super) digest: Option<Digest>,
+    /// Of the name of the certificate.
+    pub(super) cert: Option<Digest>,
     pub(super) id: &'m str,
     pub(super) client: &'m str,
     pub(super) tenant: Option<&'m str>,
@@ -104,6 +107,7 @@ pub(super) struct Draft<'m> {
 #[derive(Default)]
 pub(super) struct Wrong<'m> {
     pub(super) digest: Option<Digest>,
+    pub(super) cert: Option<Digest>,
     /// Empty where it can't be shown.
     pub(super) id: &'m str,
     pub(super) client: &'m str,
@@ -114,7 +118,11 @@ pub(super) struct Wrong<'m> {
 impl Members<'_> {
     pub(super) fn read(&self) -> Result<Draft<'_>, FieldError> {
         self.check_names()?;
-        let digest = self.required("hash", as_digest)?;
+        let digest = self.optional("hash", as_digest)?;
+        let cert = self.optional("cert", as_cert)?;
+        if digest.is_none() && cert.is_none() {
+            return Err(("hash".to_owned(), Problem::NoCredential));
+        }
         let id = self.required("id", as_name)?;
         let client = self.required("client", as_name)?;
         let tenant = self.optional("tenant", as_name)?;
@@ -126,7 +134,7 @@ impl Members<'_> {
         let values = self.get("metadata").and_then(Field::as_object).unwrap_or_default().iter();
         let values = values.filter_map(|(_, value)| Some(("metadata", value.as_str()?)));
         for (field, name) in names.chain(values) {
-            if is_like_a_key(name) || Digest::of(name.as_bytes()) == digest {
+            if is_like_a_key(name) || Some(Digest::of(name.as_bytes())) == digest {
                 return Err((field.to_owned(), Problem::NameIsAKey));
             }
         }
@@ -145,6 +153,7 @@ impl Members<'_> {
         self.optional("description", as_str)?;
         Ok(Draft {
             digest,
+            cert,
             id,
             client,
             tenant,
@@ -184,6 +193,7 @@ impl Members<'_> {
         };
         Wrong {
             digest,
+            cert: self.get("cert").and_then(|value| as_cert(value).ok()),
             id: named("id"),
             client: named("client"),
             is_taken_back: self.is_taken_back(),

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::about::{MAX_METADATA, MAX_METADATA_KEY_LEN, MAX_METADATA_LEN};
 use crate::address::CidrError;
+use crate::cert::NameError;
 use crate::pattern::Foreign;
 use crate::permissions::scopes::Scope;
 use crate::principal::MAX_NAME_LEN;
@@ -68,6 +69,10 @@ pub enum Problem {
     InvalidHash,
     /// The hash of the empty string: a slip of a script, no key.
     HashOfNothing,
+    /// Neither a hash nor the name of a certificate: nobody could present such a key.
+    NoCredential,
+    /// What names no certificate.
+    InvalidCert(NameError),
     /// A name which is the very key whose hash the entry holds, or has the form of our keys.
     NameIsAKey,
     /// A date that is not in the form of RFC 3339.
@@ -92,6 +97,8 @@ pub enum Problem {
     DuplicateId([usize; 2]),
     /// Another entry has the same hash.
     DuplicateHash(EntryName),
+    /// Another entry has the same certificate.
+    DuplicateCert(EntryName),
     /// The tier is not among those that are declared.
     UndeclaredTier(String),
     /// More than a set can hold: about a billion.
@@ -163,6 +170,11 @@ impl fmt::Display for Problem {
             Self::HashOfNothing => f.write_str(
                 "is the sha-256 of the empty string: hash the key itself, without a line end",
             ),
+            Self::NoCredential => f.write_str(
+                "is missing, and so is \"cert\": give the hash of an api key, or the name in a client \
+                 certificate, or both",
+            ),
+            Self::InvalidCert(error) => error.fmt(f),
             Self::NameIsAKey => f.write_str(
                 "holds a key itself, and would be logged: choose another name, and replace the \
                  key if others could read the file",
@@ -218,6 +230,10 @@ impl fmt::Display for Problem {
                 )
             }
             Self::TooManyKeys => f.write_str("is one too many: split the file"),
+            Self::DuplicateCert(other) => write!(
+                f,
+                "is that of {other}, too: a certificate belongs to one client, remove one of the entries"
+            ),
             Self::DuplicateHash(other) => write!(
                 f,
                 "is that of {other}, too: a key belongs to one client, remove one of the entries"

@@ -13,6 +13,7 @@ use serde_json::Value;
 pub(super) const FIELDS: &[&str] = &[
     "id",
     "hash",
+    "cert",
     "client",
     "tenant",
     "tier",

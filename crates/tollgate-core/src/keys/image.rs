@@ -7,6 +7,7 @@
 //! | entries | 56, text   | digest, times, tier, flags; names: each its length in two bytes, and itself |
 //! | table   | 8 x places | a part of a digest, and where its entry is; 0: free                       |
 //! | tiers   | 8 x tiers  | where its name is, and the first entry with it                            |
+//! | certs   | 36 x certs | a digest of the name in a certificate, and where its entry is; in order   |
 //!
 //! Where something is, is told in units of 8 bytes. All that is to be known of a key is in one place: to
 //! find one among a million is to wait for memory that no cache holds. Numbers are little-endian. Whoever
@@ -14,6 +15,7 @@
 
 use std::sync::Arc;
 
+use super::certs;
 use super::digest::Digest;
 use super::key::ApiKey;
 use super::metadata::metadata_of;
@@ -90,6 +92,8 @@ pub(super) struct Header {
     pub(super) with_tenant: u32,
     /// Entries that are not in force, as something is wrong with them.
     pub(super) refused: u32,
+    /// Entries with a certificate.
+    pub(super) certs: u32,
 }
 
 impl Header {
@@ -103,6 +107,7 @@ impl Header {
             self.without_tier,
             self.with_tenant,
             self.refused,
+            self.certs,
         ];
         let parts = MAGIC.into_iter().chain(numbers.into_iter().flat_map(u32::to_le_bytes));
         bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
@@ -120,6 +125,7 @@ impl Header {
             without_tier: rest.u32()?,
             with_tenant: rest.u32()?,
             refused: rest.u32()?,
+            certs: rest.u32()?,
         };
         (header.places.is_power_of_two() && block.len() == header.end()?).then_some(header)
     }
@@ -133,8 +139,12 @@ impl Header {
         to_usize(self.places).checked_mul(PLACE_LEN)?.checked_add(self.table.at()?)
     }
 
-    fn end(&self) -> Option<usize> {
+    fn certs_at(&self) -> Option<usize> {
         to_usize(self.tiers).checked_mul(TIER_LEN)?.checked_add(self.tiers_at()?)
+    }
+
+    fn end(&self) -> Option<usize> {
+        to_usize(self.certs).checked_mul(certs::LEN)?.checked_add(self.certs_at()?)
     }
 }
 
@@ -201,8 +211,13 @@ impl<'b> Image<'b> {
         Some(Reader(self.block.get(spot.at()?..)?))
     }
 
-    /// The key of this entry.
-    pub(super) fn key(self, entry: Spot) -> Option<ApiKey> {
+    /// The entry with the certificate of this digest.
+    pub(super) fn find_cert(self, digest: &Digest) -> Option<Spot> {
+        certs::find(self.block.get(self.header.certs_at()?..)?, digest)
+    }
+
+    /// The key of this entry, which was found by `auth`.
+    pub(super) fn key(self, entry: Spot, auth: AuthMethod) -> Option<ApiKey> {
         let mut text = self.read(entry)?;
         text.bytes(DIGEST_LEN)?;
         let (not_before, expires) = (text.i64()?, text.i64()?);
@@ -237,7 +252,7 @@ impl<'b> Image<'b> {
         };
         Some(ApiKey {
             principal: Arc::new(Principal {
-                auth: AuthMethod::ApiKey,
+                auth,
                 client: client.into(),
                 key_id: Some(id.into()),
                 tier,
@@ -247,6 +262,7 @@ impl<'b> Image<'b> {
                 scopes,
                 models,
                 rate_limit: None,
+                bound_to: None,
                 computed: Computed::default(),
             }),
             disabled: flags & flag::DISABLED != 0,

@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::cert::CertName;
 use crate::clock::{UnixMillis, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::permissions::networks::{Networks, Outside};
-use crate::principal::Principal;
+use crate::permissions::scopes::Said;
+use crate::principal::{is_valid_name, AuthMethod, Computed, Principal};
 
 /// A key of a set: whose it is, and when and from where it is in force.
 #[derive(Debug)]
@@ -23,6 +25,45 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// What is as good as an entry for whoever has a certificate with this name, and is in no keys file: a
+    /// client of the name, with `prefix` before it. `None`: that would be no name of a client.
+    #[must_use]
+    pub fn unlisted(prefix: &str, name: &CertName) -> Option<Self> {
+        let client = format!("{prefix}{}", name.as_str());
+        if !is_valid_name(&client) {
+            return None;
+        }
+        let principal = Principal {
+            auth: AuthMethod::ClientCert,
+            client: client.into(),
+            key_id: None,
+            tier: None,
+            tenant: None,
+            scopes: None,
+            said: Said::Nothing,
+            models: None,
+            rate_limit: None,
+            bound_to: None,
+            about: None,
+            computed: Computed::default(),
+        };
+        Some(Self {
+            principal: Arc::new(principal),
+            disabled: false,
+            refused: false,
+            not_before: UnixMillis(i64::MIN),
+            expires: UnixMillis(i64::MAX),
+            networks: Networks::default(),
+        })
+    }
+
+    /// The client whose key it is, whether it is in force or not. Empty where the entry is wrong, and doesn't
+    /// tell.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        self.principal.client()
+    }
+
     /// Whose key it is, if it is in force at this moment and from this address (`None`: the client has
     /// none, as on a Unix socket; a key that is restricted to networks is then refused).
     ///

@@ -6,6 +6,7 @@
 //! digest, from which nobody finds a key.
 
 mod builder;
+mod certs;
 mod digest;
 mod entry;
 mod error;
@@ -28,10 +29,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::cert::CertName;
 use crate::clock::{UnixSeconds, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
-use crate::principal::Principal;
+use crate::principal::{AuthMethod, Principal};
 use digest::Digest;
 use image::{Header, Image};
 
@@ -109,7 +111,21 @@ impl KeySet {
             return None;
         }
         let image = self.image();
-        image.key(image.find(&Digest::of(key))?)
+        image.key(image.find(&Digest::of(key))?, AuthMethod::ApiKey)
+    }
+
+    /// The entry of whoever has a certificate with this name, whether it is in force or not.
+    #[must_use]
+    pub fn find_cert(&self, name: &CertName) -> Option<ApiKey> {
+        let image = self.image();
+        let digest = Digest::of(name.as_str().as_bytes());
+        image.key(image.find_cert(&digest)?, AuthMethod::ClientCert)
+    }
+
+    /// Whether any entry has a certificate.
+    #[must_use]
+    pub fn has_certs(&self) -> bool {
+        self.header.certs > 0
     }
 
     /// Judges a presented key, at a moment, from an address.

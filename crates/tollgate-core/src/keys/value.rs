@@ -6,6 +6,7 @@ use super::digest::Digest;
 use super::error::Problem;
 use super::field::Field;
 use crate::address::Cidr;
+use crate::cert::CertName;
 use crate::clock::UnixMillis;
 use crate::pattern::Foreign;
 use crate::permissions::scopes::Scope;
@@ -106,6 +107,12 @@ pub(super) fn as_digest(value: &Field<'_>) -> Result<Digest, Problem> {
         return Err(Problem::InvalidHash);
     }
     Ok(Digest(digest))
+}
+
+/// The name of a certificate, and what it is found by.
+pub(super) fn as_cert(value: &Field<'_>) -> Result<Digest, Problem> {
+    let name = CertName::parse(as_str(value)?).map_err(Problem::InvalidCert)?;
+    Ok(Digest::of(name.as_str().as_bytes()))
 }
 
 /// Where a fraction of a millisecond goes.

@@ -83,9 +83,10 @@ const TAKEN: [&str; 30] = [
     "origin",
 ];
 const OURS: [&str; 3] = ["x-client-id", "x-client-tier", "x-request-id"];
-const OF_PROXIES: [&str; 8] = [
+const OF_PROXIES: [&str; 9] = [
     "forwarded",
     "via",
+    "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",

@@ -222,6 +222,9 @@ fn take<'v>(
     match (end(credential), off.collect::<Result<Vec<bool>, _>>()) {
         (Ok(end), Ok(off)) => {
             found.expires = end;
+            let made = credential.get("created_at").and_then(Value::as_i64);
+            let made = made.and_then(|made| Timestamp::from_second(made).ok());
+            found.created = made.map(|made| made.to_string());
             found.is_disabled = off.contains(&true);
         }
         (Err(message), _) | (_, Err(message)) => {

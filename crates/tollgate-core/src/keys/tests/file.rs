@@ -110,7 +110,7 @@ fn a_name_in_the_form_of_a_key_is_refused_and_not_repeated() {
 
 #[test]
 fn required_fields_are_required() {
-    for field in ["id", "hash", "client"] {
+    for field in ["id", "client"] {
         let mut entry = entry("k_1", json!({}));
         entry.as_object_mut().unwrap().remove(field);
         let error = parse(&file(&[entry])).unwrap_err();

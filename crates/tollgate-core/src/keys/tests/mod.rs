@@ -1,4 +1,5 @@
 mod block;
+mod certs;
 mod file;
 mod lookup;
 mod refused;

@@ -153,7 +153,10 @@ impl Mender<'_> {
             if !matches!(name.as_str(), "data" | "models") {
                 continue;
             }
-            let Node::Array(models) = value else { continue };
+            let Node::Array(models) = value else {
+                self.without_paths(value, None);
+                continue;
+            };
             self.entries(models);
             if name == "data" {
                 let ids = [models.first(), models.last()];
@@ -219,7 +222,10 @@ impl Mender<'_> {
                     true
                 }
             },
-            Node::Array(_) | Node::Other(_) => !self.restricted,
+            Node::Array(_) | Node::Other(_) => {
+                self.without_paths(entry, None);
+                !self.restricted
+            }
         }
     }
 
@@ -351,8 +357,7 @@ impl Mender<'_> {
 /// Whether a member may be a path: the names of models, by which clients ask for them, and what is looked at
 /// by itself.
 fn is_kept(name: &str) -> bool {
-    NAMES.contains(&name)
-        || matches!(name, "root" | "parent" | "parent_model" | "modelfile" | "first_id" | "last_id")
+    NAMES.contains(&name) || matches!(name, "root" | "parent" | "parent_model")
 }
 
 /// Whether a text is an absolute path, of Windows as well, or one below somebody's home.

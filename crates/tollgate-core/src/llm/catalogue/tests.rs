@@ -209,3 +209,111 @@ fn a_model_is_shown_under_the_name_that_the_client_knows() {
     let expected = r#"{"models":[{"name":"chat-default","model":"chat-default"},{"name":"chat-small","model":"chat-small"}]}"#;
     assert_eq!(String::from_utf8(mended).unwrap(), expected);
 }
+
+mod generated {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Names, of which `a` and `/m/a` are open, paths and other texts.
+    fn text() -> impl Strategy<Value = Value> {
+        let texts = ["a", "b", "/m/a", "/m/b", "~/x", "C:\\x", "", "x y", "FROM /m\nto b"];
+        prop::sample::select(texts.to_vec()).prop_map(Value::from)
+    }
+
+    fn member() -> impl Strategy<Value = &'static str> {
+        let names = [
+            "id",
+            "name",
+            "model",
+            "root",
+            "parent",
+            "parent_model",
+            "aliases",
+            "path",
+            "status",
+            "modelfile",
+            "data",
+            "models",
+            "first_id",
+            "other",
+        ];
+        prop::sample::select(names.to_vec())
+    }
+
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![4 => text(), 1 => Just(Value::Null), 1 => Just(Value::from(1))];
+        let inner = leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
+                prop::collection::btree_map(member(), inner, 0..6).prop_map(|members| {
+                    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+                }),
+            ]
+        });
+        (prop::collection::vec(inner.clone(), 0..5), inner).prop_map(
+            |(data, other)| serde_json::json!({"data": data, "models": other, "first_id": "b"}),
+        )
+    }
+
+    /// All texts, each with the member that it is, or is in.
+    fn texts<'v>(value: &'v Value, name: &'v str, found: &mut Vec<(&'v str, &'v str)>) {
+        match value {
+            Value::Object(members) => {
+                members.iter().for_each(|(name, value)| texts(value, name, found));
+            }
+            Value::Array(elements) => elements.iter().for_each(|value| texts(value, name, found)),
+            Value::String(text) => found.push((name, text)),
+            _ => {}
+        }
+    }
+
+    const OPEN: [&str; 2] = ["a", "/m/a"];
+
+    proptest! {
+        #[test]
+        fn what_is_shown_names_no_model_that_is_not_open(document in document()) {
+            let body = document.to_string();
+            let mended = mend(Page::Models, body.as_bytes(), true, &only(&OPEN)).unwrap();
+            let mended = mended.unwrap_or_else(|| body.clone().into_bytes());
+            // Once is enough.
+            prop_assert_eq!(mend(Page::Models, &mended, true, &only(&OPEN)), Ok(None));
+            let shown: Value = serde_json::from_slice(&mended).unwrap();
+            for list in ["data", "models"] {
+                for model in shown[list].as_array().into_iter().flatten() {
+                    let names = NAMES.iter().filter_map(|name| model.get(name));
+                    let mut names = names.chain(Some(model).filter(|model| model.is_string())).peekable();
+                    prop_assert!(names.peek().is_some(), "{}", model);
+                    for name in names {
+                        prop_assert!(OPEN.contains(&name.as_str().unwrap_or("?")), "{}", model);
+                    }
+                    for other in ["parent", "parent_model"] {
+                        let text = model.get(other).and_then(Value::as_str).unwrap_or("");
+                        prop_assert!(text.is_empty() || OPEN.contains(&text), "{}", model);
+                    }
+                }
+            }
+            prop_assert!(shown["first_id"].as_str().is_none_or(|id| OPEN.contains(&id)));
+        }
+
+        #[test]
+        fn nobody_sees_a_path_but_as_the_name_of_a_model(document in document()) {
+            let body = document.to_string();
+            for page in [Page::Models, Page::Show] {
+                let mended = mend(page, body.as_bytes(), false, &all).unwrap();
+                let mended = mended.unwrap_or_else(|| body.clone().into_bytes());
+                let shown: Value = serde_json::from_slice(&mended).unwrap();
+                let mut found = Vec::new();
+                texts(&shown, "", &mut found);
+                // A name may be there once more, and a list of names is one of models.
+                let is_name = |member: &str| {
+                    NAMES.contains(&member) || ["data", "models", "aliases"].contains(&member)
+                };
+                let names: Vec<_> = found.iter().filter(|text| is_name(text.0)).map(|text| text.1).collect();
+                found.retain(|(member, text)| {
+                    !is_name(member) && is_path(text) && !names.contains(text)
+                });
+                prop_assert!(found.is_empty(), "{:?} of {}", found, shown);
+            }
+        }
+    }
+}

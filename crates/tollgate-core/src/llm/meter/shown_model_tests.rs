@@ -245,6 +245,9 @@ proptest! {
                 prop_assert_eq!(String::from_utf8_lossy(&got), bytes.as_str());
             }
             prop_assert!(without(&got) <= without(bytes.as_bytes()));
+            // However it is cut.
+            let whole = shown(Endpoint::Chat, format, "", [bytes.as_bytes()]);
+            prop_assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(&whole));
         }
     }
 }

@@ -1,0 +1,58 @@
+//! Certificates, made with openssl.
+
+/// A workload: `spiffe://example.org/ns/prod/sa/batch`, two hosts, an address, a mailbox, and CN=Batch. It is
+/// valid for a day from [`WORKLOAD_FROM`] on.
+pub(crate) const WORKLOAD: &str = "\
+-----BEGIN CERTIFICATE-----
+MIICLjCCAdOgAwIBAgIUNyrBTFqVrBc6WIxduGlddWw8p0UwCgYIKoZIzj0EAwIw
+IzEQMA4GA1UECgwHRXhhbXBsZTEPMA0GA1UEAwwGU2lnbmVyMB4XDTI2MTIwMTEx
+MjYzNFoXDTI2MTIwMjExMjYzNFowIjEQMA4GA1UECgwHRXhhbXBsZTEOMAwGA1UE
+AwwFQmF0Y2gwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQG6cIVKIzwR3a1dtR2
+SjmdD4T/hCtMbxPwyZrK6SpZSMa9ghubkOykL5SGZ36967M4pvGiBJbUhV4KsbsD
+Gmmwo4HlMIHiMAwGA1UdEwEB/wQCMAAwDgYDVR0PAQH/BAQDAgeAMB0GA1UdJQQW
+MBQGCCsGAQUFBwMCBggrBgEFBQcDATBjBgNVHREEXDBahiVzcGlmZmU6Ly9leGFt
+cGxlLm9yZy9ucy9wcm9kL3NhL2JhdGNogg1hLmV4YW1wbGUub3Jngg1iLmV4YW1w
+bGUub3JngQ1hQGV4YW1wbGUub3JnhwTAAAIBMB0GA1UdDgQWBBRHVBL/fIKeVEwq
+bGsr3pmy7lexsjAfBgNVHSMEGDAWgBSqiSrl7g5ZXFc57HONNm84YjGsPjAKBggq
+hkjOPQQDAgNJADBGAiEA5BEywdHJHuZCWvGnf3CoKqmjDw91EAqVbwvK5BxWLuAC
+IQCRon72JWChhyMa9JG3glyrwqseVrnceyAW9PPZGAhqdA==
+-----END CERTIFICATE-----
+";
+
+/// Seconds since 1970.
+pub(crate) const WORKLOAD_FROM: i64 = 1796124394;
+
+/// What `sha256sum` says of its DER.
+pub(crate) const WORKLOAD_SHA256: &str =
+    "961dd35c8be6c110cb800cfc0e311ee2adc85623494f7812f454e9e51681f53e";
+
+/// The CA that has signed it, which has a SPIFFE ID as well.
+pub(crate) const SIGNER: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBwTCCAWegAwIBAgIUbOIQbq+6i/NqceoHDISzOF9fJogwCgYIKoZIzj0EAwIw
+IzEQMA4GA1UECgwHRXhhbXBsZTEPMA0GA1UEAwwGU2lnbmVyMCAXDTI2MTIwMTEx
+MjYzNFoYDzIxMjYxMTA3MTEyNjM0WjAjMRAwDgYDVQQKDAdFeGFtcGxlMQ8wDQYD
+VQQDDAZTaWduZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATYFxz9ubj58Ee4
+kWhre1aPBOIqAxrzuXQKf7x9tfuDpp9VznorQZBSOAPb/5gOjJXA/CEEjvGpcDCV
+W6ykhwSho3cwdTAdBgNVHQ4EFgQUqokq5e4OWVxXOexzjTZvOGIxrD4wHwYDVR0j
+BBgwFoAUqokq5e4OWVxXOexzjTZvOGIxrD4wDwYDVR0TAQH/BAUwAwEB/zAiBgNV
+HREEGzAZhhdzcGlmZmU6Ly9leGFtcGxlLm9yZy9jYTAKBggqhkjOPQQDAgNIADBF
+AiBJERg5L4MNjr0ApBsD/F7L2iMa7AuNuaI+gVdznzrP8gIhAMJkgsHZkaweSwF2
++8+r1E2xFa5XTBZRmnBOM+zwq0CG
+-----END CERTIFICATE-----
+";
+
+/// RFC 8705 appendix A: without extensions.
+pub(crate) const RFC8705: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
+ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
+/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwID
+SQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOV
+bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
+-----END CERTIFICATE-----
+";
+
+/// Its `x5t#S256`, there.
+pub(crate) const RFC8705_THUMBPRINT: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
