@@ -36,7 +36,6 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone         zone=tollgate:1m;
-    tollgate_endpoints  +*:/*;
     tollgate_tier         pro { }
     tollgate_tier         free { }
     tollgate_default_tier pro;

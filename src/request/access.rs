@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::detail::Cause;
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::LlmRequest;
 use tollgate_core::permissions::networks::Outside;

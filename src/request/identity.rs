@@ -12,7 +12,6 @@ use crate::request::browser;
 use crate::request::endpoint;
 use crate::request::refusal;
 use crate::request::scheduler;
-use crate::request::state;
 use crate::types::Request;
 use nginx::request::headers::{HeaderIn, HeaderName};
 use nginx::Verdict;

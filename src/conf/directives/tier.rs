@@ -223,11 +223,3 @@ fn networks(args: &[String], draft: &Draft) -> Result<Box<[Cidr]>, ConfError> {
     };
     networks.iter().map(parse).collect()
 }
-
-/// What other versions have.
-pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
-    let tier = conf.draft.as_ref().map_or("", |draft| draft.tier.name.as_str());
-    let name = word(args, 0);
-    Err(error(format!("\"{name}\" is not supported by this version; leave it out"))
-        .of(&format!("tollgate_tier {tier}")))
-}
