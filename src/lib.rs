@@ -33,9 +33,7 @@ use nginx::{Header, Kept, Module, Types, Verdict};
 
 use conf::{LocConf, MainConf};
 use request::state::State;
-use request::{
-    access, answer, audit, browser, catalogue, id, identity, meter, settlement, variables,
-};
+use request::{access, answer, audit, browser, catalogue, id, identity, settlement, variables};
 use types::{Command, Request, Server, Tollgate};
 use worker::{status, upkeep, watch};
 
@@ -150,7 +148,7 @@ impl Module for Tollgate {
 
     // Its answer.
 
-    type Reader = meter::Metering;
+    type Reader = State;
 
     fn headers(r: Request<'_>) -> Option<Header> {
         answer::headers(r)
@@ -176,8 +174,10 @@ impl Module for Tollgate {
         catalogue::release(r)
     }
 
-    fn reader(state: &mut State) -> Option<&mut meter::Metering> {
-        state.metering.as_deref_mut().filter(|metering| metering.is_reading())
+    fn reader(state: &mut State) -> Option<&mut State> {
+        let is_metered = state.metering.as_deref().is_some_and(|metering| metering.is_reading());
+        let is_read = state.keeping.as_deref().is_some_and(|keeping| keeping.is_reading());
+        (is_metered || is_read).then_some(state)
     }
 
     fn is_wanted_without_client(state: &State, has_begun: bool) -> bool {

@@ -192,7 +192,7 @@ for my $style (@styles) {
 	}
 	is_deeply(\@wrong, [], "$name: nothing but what is for clients arrives, of $count");
 	is_deeply(\@statuses, [], "$name: all else is refused");
-	my @honest = ('GET /v1/models', 'POST /v1/chat/completions', 'GET /v1/responses/resp_1');
+	my @honest = ('GET /v1/models', 'POST /v1/chat/completions', 'POST /tokenize');
 	is_deeply([ grep { !$arrived{$_} } @honest ], [], "$name: what honest clients send arrives");
 	cmp_ok(scalar(keys %arrived), '>=', 10, "$name: arrived: " . keys %arrived);
 	$style->[6] = \%metered;

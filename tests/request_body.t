@@ -265,7 +265,7 @@ for (
 	['an unknown endpoint', '/echo/v1/files', $garbage],
 	['an unknown endpoint, compressed', '/echo/v1/files', $garbage, 'Content-Encoding: gzip'],
 	['an unknown endpoint, beyond the size', '/small/echo/v1/files', $garbage x 100],
-	['below an endpoint', "/echo$chat/chatcmpl-1", '{"model":"m","MODEL":"n"}'],
+	['below an endpoint', "/echo/v1/embeddings/1", '{"model":"m","MODEL":"n"}'],
 	['a form', '/echo/v1/audio/transcriptions', $multipart,
 		'Content-Type: multipart/form-data; boundary=b'],
 ) {
@@ -279,7 +279,7 @@ for (
 		"unread: $name, in the log");
 }
 for my $method (qw/GET PUT DELETE/) {
-	$r = ask(request("$method /echo$chat", $uncounted, 'Content-Length: 11') . '{"MODEL":1}');
+	$r = ask(request("$method /echo/v1/embeddings", $uncounted, 'Content-Length: 11') . '{"MODEL":1}');
 	is((content_json($r) // {})->{body}, '{"MODEL":1}', "unread: $method");
 }
 

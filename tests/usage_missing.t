@@ -290,7 +290,7 @@ for (
 	['304', post('/status/304/v1/embeddings', \%chat), 304],
 	['an error that claims success', post('/status/error/v1/completions', \%chat), 200],
 	['HEAD', request("HEAD $chat"), 405],
-	['GET', request($chat), 405],
+	['GET', request($chat), 200],
 ) {
 	my ($name, $request, $status) = @$_;
 	my $id = new_id();

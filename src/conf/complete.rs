@@ -26,6 +26,11 @@ impl MainConf {
                 self.zone_name()
             ));
         }
+        if self.keeps_objects() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "tollgate_owned_objects has no effect: no location says \"tollgate on\""
+            ));
+        }
         let mut warnings = Warnings::new(cx);
         for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
             let warning = format!(
@@ -37,7 +42,7 @@ impl MainConf {
         self.tell_untold(&mut warnings);
         let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
-        survey::tell(&mut warnings, servers);
+        survey::tell(&mut warnings, servers, self.keeps_objects());
         survey::tell_cached(&mut warnings, self, servers);
         survey::tell_of_aliases(&mut warnings, self, servers);
         survey::tell_of_browsers(&mut warnings, servers, &text);

@@ -4,12 +4,14 @@ use std::rc::Rc;
 
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
+use crate::zone::objects::SharedObjects;
 use crate::zone::SharedZone;
 
 /// The zone of a configuration, and the files that its workers watch.
 #[derive(Default)]
 pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
+    pub(super) objects: Option<Rc<SharedObjects>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

@@ -7,6 +7,7 @@ use super::following::Following;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
 use crate::keys::live::Follow;
+use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::state_file::StateFile;
 use crate::zone::Mapped;
 use tollgate_core::price::Prices;
@@ -40,6 +41,23 @@ impl MainConf {
     /// Where the zone's state is kept.
     pub(crate) fn state_file(&self) -> Option<&Arc<StateFile>> {
         self.following.zone.as_ref()?.content().state()
+    }
+
+    /// Who made what, once nginx has mapped it, and what the configuration says of it. `None`: nobody keeps that.
+    #[inline]
+    pub(crate) fn objects(&self) -> Option<(&Rc<MappedObjects>, &Objects)> {
+        let shared = self.following.objects.as_ref()?;
+        Some((shared.get()?, shared.content()))
+    }
+
+    /// The name of the zone in which that is.
+    pub(crate) fn objects_name(&self) -> &str {
+        self.following.objects.as_ref().map_or("", |shared| shared.name())
+    }
+
+    /// Whether it is kept who made what.
+    pub(super) fn keeps_objects(&self) -> bool {
+        self.following.objects.is_some()
     }
 
     pub(crate) fn zone_name(&self) -> &str {

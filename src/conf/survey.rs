@@ -13,13 +13,16 @@ use tollgate_core::nginx_text::{doubled_headers, header_name};
 use tollgate_core::pattern::Pattern;
 
 /// Tells what the servers do that isn't meant.
-pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>]) {
+pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>], keeps_objects: bool) {
     for server in servers {
         let has_rest = server.locations.iter().any(|location| location.is_of("/"));
         // Where there is a location for all paths, no request is in none.
         for location in server.locations.iter().filter(|one| !(has_rest && one.is_server())) {
             if location.conf.policy().is_some() {
                 look_at(warnings, server, location);
+                if !keeps_objects {
+                    of_objects(warnings, location.conf);
+                }
             }
         }
     }
@@ -133,6 +136,26 @@ fn look_at(warnings: &mut Warnings<'_, '_>, server: &Server<'_>, location: &Loca
         if let Some(doubt) = of_question(server, directive, uri, place) {
             warnings.warn(directive, doubt);
         }
+    }
+}
+
+/// What nobody reaches again, or anybody.
+fn of_objects(warnings: &mut Warnings<'_, '_>, conf: &LocConf) {
+    let Some(policy) = conf.policy() else { return };
+    const REMEDY: &str = "add \"tollgate_owned_objects zone=objects:1m;\" to the http block";
+    if policy.background {
+        let doubt = format!(
+            "\"tollgate_background on\" without \"tollgate_owned_objects\": no client reaches its response \
+             again, as nobody knows whose it is; {REMEDY}"
+        );
+        warnings.warn("tollgate_background", doubt);
+    }
+    if policy.may_resume() {
+        let doubt = format!(
+            "\"tollgate_resumable_streams on\" without \"tollgate_owned_objects\": a client that names the id \
+             of another one's stream ends it, and nobody can take up his own; {REMEDY}"
+        );
+        warnings.warn("tollgate_resumable_streams", doubt);
     }
 }
 

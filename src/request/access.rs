@@ -8,7 +8,7 @@ use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::limits::Zone;
-use tollgate_core::llm::LlmRequest;
+use tollgate_core::llm::{LlmRequest, Uses};
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
@@ -17,10 +17,11 @@ use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
-use crate::request::body::{self as request_body, Inspected};
+use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
 use crate::request::endpoint;
 use crate::request::estimate;
+use crate::request::features;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
@@ -28,7 +29,8 @@ use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::models;
-use crate::request::queue;
+use crate::request::objects;
+use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
@@ -44,7 +46,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
     #[cfg(debug_assertions)]
     crate::faults::at(conf.planted, crate::faults::Callback::Access);
     let Some(policy) = conf.policy() else {
-        return match leave_no_edit(r) {
+        return match rewrite::leave_none(r) {
             Some(()) => Verdict::Declined,
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
@@ -71,7 +73,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         };
         state.borrow_mut().start_over(policy, r, (path.bytes, path.route(r, policy)));
-        if leave_no_edit(r).is_none() {
+        if rewrite::leave_none(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
     }
@@ -83,22 +85,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             return Verdict::ReadBody;
         }
         Ok(Progress::Reading) => long_body::wait(r, state),
-        Ok(Progress::Provider(topic)) => wait_for(r, state, topic),
-        Ok(Progress::Turn) => wait(r, state),
+        Ok(Progress::Provider(topic)) => pause::for_provider(r, state, topic),
+        Ok(Progress::Turn) => pause::for_turn(r, state),
     };
     waits.unwrap_or_else(|| conclude(r, state, Err(Cause::OutOfMemory.into())))
-}
-
-/// What a location before this one added to the body, is none of this one's business: the engine here
-/// may not know it. `None` when nginx has no memory.
-fn leave_no_edit(r: Request<'_>) -> Option<()> {
-    let Some(state) = r.find_state() else { return Some(()) };
-    let mut state = state.borrow_mut();
-    let Some(edit) = state.edit.take() else { return Some(()) };
-    if let Some(metering) = &mut state.metering {
-        metering.hide_nothing();
-    }
-    request_body::undo(r, &edit)
 }
 
 /// How far the judging of a request has come.
@@ -112,24 +102,6 @@ enum Progress {
     Turn,
     /// A provider was asked.
     Provider(Topic),
-}
-
-/// Lets the request wait for what a provider says.
-fn wait_for(r: Request<'_>, state: &RefCell<State>, topic: Topic) -> Option<Verdict> {
-    let mut state = state.borrow_mut();
-    state.step = Step::Provider;
-    let asked = state.asked.as_mut()?;
-    asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
-    Some(Verdict::Pending)
-}
-
-/// Lets the request wait for its turn.
-fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
-    let mut state = state.borrow_mut();
-    state.step = Step::Turn;
-    let (ticket, _) = state.ticket.as_ref()?;
-    queue::wait(*ticket, r.park()?);
-    Some(Verdict::Pending)
 }
 
 /// A bug: the guard caught a panic in [`judge`] or [`crate::request::identity::seal`].
@@ -268,12 +240,15 @@ fn decide(
         ambiguity.map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
+    let form = endpoint.or_else(|| features::form_to_look_at(r, policy));
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
         endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
-        if models::before_body(r, state, policy, &route)? || endpoint.is_some() {
+        let reads_model = models::before_body(r, state, policy, &route)?;
+        objects::check(r, state, policy, &route, identity::streams(r))?;
+        if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -284,19 +259,30 @@ fn decide(
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if step == Step::Body {
-        let begun = state.borrow_mut().reading.take();
-        match request_body::inspect(r, policy, endpoint.unwrap_or(models::FORM), begun) {
+        let reads_model = || models::before_body(r, state, policy, &route);
+        let form = match form {
+            None => reads_model()?.then_some(models::FORM),
+            known => known,
+        };
+        match features::inspect(r, state, policy, form) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(mut request)) => {
-                models::judge(state, policy, &mut request)?;
-                if endpoint.is_some() {
-                    let metering = metering(r, state, policy, request, zone)?;
-                    state.borrow_mut().metering = Some(Box::new(metering));
-                } else {
-                    models::put(r, state, policy, &request)?;
+            Ok(Inspected::Whole(Whole { asked, mentions })) => {
+                if let Some(mentions) = &mentions {
+                    objects::check_body(state, mentions)?;
+                }
+                if let Some((mut request, uses)) = asked {
+                    models::judge(state, policy, &mut request)?;
+                    if endpoint.is_some() {
+                        let asked = (request, uses.as_deref());
+                        let metering = metering(r, state, policy, asked, zone)?;
+                        state.borrow_mut().metering = Some(Box::new(metering));
+                    } else {
+                        features::look(state, policy, &request, uses.as_deref())?;
+                        models::put(r, state, policy, &request)?;
+                    }
                 }
             }
             Err(refused) => {
@@ -373,30 +359,23 @@ fn metering(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    mut request: LlmRequest,
+    (mut request, uses): (LlmRequest, Option<&Uses>),
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    if request.background
-        && !policy.background
-        && policy.counts_tokens(state.borrow().tier.as_deref())
-    {
-        return Err(Cause::Background.into());
-    }
+    features::judge(state, policy, &mut request, uses)?;
     let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
-    let tier = {
-        let mut state = state.borrow_mut();
-        state.edit = edit;
-        state.tier.clone()
-    };
+    let tier = state.borrow().tier.clone();
+    state.borrow_mut().edit = edit;
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).cloned();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
+    features::judge_input(state, estimate.input)?;
     let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
     metering.goes_on |= policy.may_resume() && identity::names_stream(r);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::forwarding::{evaluated, Known, Upstream};
-use tollgate_core::llm::engines::{Route, RouteMemo};
+use tollgate_core::llm::engines::{exception, Route, RouteMemo};
 use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
 use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::ruling::{By, Ruling};
@@ -15,7 +15,9 @@ use tollgate_core::ruling::{By, Ruling};
 use crate::conf::policy::Policy;
 use crate::conf::Proxied;
 use crate::per_worker::PerWorker;
+use crate::request::features;
 use crate::request::models;
+use crate::request::objects;
 use crate::request::salt;
 use crate::request::state::State;
 use crate::types::Request;
@@ -125,7 +127,20 @@ fn judge_path(
         None => Scopes::DEFAULT,
     };
     let asked = Asked { method: r.method(), path, uri: r.uri(), route, is_read };
-    judge(asked, (policy.engine, &policy.endpoints), granted, || policy.counts_tokens(tier))?;
+    let counts = || policy.counts_tokens(tier);
+    match judge(asked, (policy.engine, &policy.endpoints), granted, counts) {
+        // Each client reaches its own there, and nothing says what that takes.
+        Err(detail) if detail.cause() == Cause::OthersRequests && objects::judges(r, route) => {
+            if counts() {
+                return Err(Detail::new(Cause::NotCounted, policy.engine.as_str()));
+            }
+        }
+        verdict => verdict?,
+    }
+    let is_unread = !is_read && !route.is_idle() && features::is_unjudged(r, tier, policy);
+    if is_unread && !exception::opens(&policy.endpoints, r.method(), path) {
+        return Err(Cause::UnreadEndpoint.into());
+    }
     salt::check(r, policy, path, route, route.form.filter(|_| is_read))
 }
 
@@ -148,7 +163,12 @@ pub(crate) fn check_here(
     if let Some(verdict) = check_file(r, policy) {
         return Some(verdict);
     }
+    features::may_stand(r, state, policy)?;
     let route = path.route(r, policy);
+    let access = state.borrow().route.map(|route| route.objects).unwrap_or_default();
+    if route.objects.is_elsewhere(access) {
+        return None;
+    }
     let here = route.form.filter(|_| policy.is_metered);
     let must_be_judged = (here.is_some() && endpoint != here)
         || models::are_elsewhere(path.bytes, &state.borrow(), &route);

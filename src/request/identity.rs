@@ -79,7 +79,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
     let hides_pages = browser::is_silent_about_pages(policy);
-    let (request_id, client, tenant, tier, is_metered, is_page, outlasts, presented) = {
+    let (request_id, client, tenant, tier, is_metered, is_page, takes_objects, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
@@ -106,13 +106,16 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
             state.metering.is_some(),
             state.page.is_some(),
+            state.keeping.as_ref().is_some_and(|keeping| keeping.takes_answer()),
             state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
             state.credential.bytes(r),
         )
     };
-    if is_metered || is_page {
+    if is_metered || is_page || takes_objects {
         // What is compressed can't be read.
         r.accept_identity_upstream()?;
+    }
+    if is_metered || is_page {
         // Nor is what the client doesn't get of an answer that was made for it.
         r.ignore_conditions();
     }
@@ -171,6 +174,12 @@ fn without_keys(r: Request<'_>) -> Vec<u8> {
 /// Whether the client names the stream, so that the engine goes on with it without him.
 pub(crate) fn names_stream(r: Request<'_>) -> bool {
     r.headers_in().any(|header| is_spelling_of(CONVERSATION_ID, header.name))
+}
+
+/// The streams that the client names.
+pub(crate) fn streams<'r>(r: Request<'r>) -> impl Iterator<Item = &'r [u8]> {
+    let names_one = |header: &HeaderIn<'_>| is_spelling_of(CONVERSATION_ID, header.name);
+    r.headers_in().filter(names_one).map(|header| header.value)
 }
 
 /// Whether the client has no say in this header: a credential, or one of ours. (What a proxy said of the

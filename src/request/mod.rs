@@ -10,9 +10,11 @@
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
 //! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
+//! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
+//! |               | [`features`]      | may the client ask for all of that?                      |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
@@ -28,8 +30,9 @@
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
 //!
-//! [`state`] is what is known about one request; [`variables`] shows it to nginx; [`revocation`] cuts off
-//! requests whose credential is taken back.
+//! [`state`] is what is known about one request, and [`keeping`] what it has to do with objects of its client;
+//! [`pause`] lets it wait; [`variables`] shows it to nginx; [`revocation`] cuts off requests whose credential
+//! is taken back.
 
 pub(crate) mod access;
 mod admit;
@@ -44,13 +47,17 @@ pub(crate) mod catalogue;
 mod certificate;
 pub(crate) mod endpoint;
 mod estimate;
+mod features;
 mod grounds;
 pub(crate) mod id;
 pub(crate) mod identity;
+mod keeping;
 mod learn;
 mod long_body;
 pub(crate) mod meter;
 mod models;
+mod objects;
+mod pause;
 pub(crate) mod queue;
 mod rates;
 mod refusal;

@@ -40,7 +40,8 @@ pub(crate) fn rewrite(
 /// Whether the policy changes anything in this request, beside asking for usage.
 fn has_wishes(state: &State, policy: &Policy, request: &LlmRequest) -> bool {
     let is_renamed = request.alias.is_some() || state.put_model.is_some();
-    is_renamed || policy.cache_salt.is_some() || policy.scheduler.owns_priority()
+    let is_changed = is_renamed || !state.feature_changes.is_empty() || chooses_id(state);
+    is_changed || policy.cache_salt.is_some() || policy.scheduler.owns_priority()
 }
 
 /// Makes the changes.
@@ -51,9 +52,14 @@ fn wish(
     policy: &Policy,
     request: &LlmRequest,
 ) -> Option<()> {
+    // What isn't known goes first: what is set, comes.
+    state.feature_changes.make(rewrite, request, policy.engine);
     let meant = request.alias.as_ref().and(request.model.as_ref());
     if let Some(model) = meant.or(state.put_model.as_ref()) {
         rewrite.set_text("model", model);
+    }
+    if chooses_id(state) {
+        rewrite.remove("request_id");
     }
     if policy.cache_salt.is_some() {
         salt::put_in(rewrite, r, state, policy, request)?;
@@ -66,6 +72,11 @@ fn wish(
         }
     }
     Some(())
+}
+
+/// Whether the client chooses the id of what it makes, by which it could put that in the place of another one's.
+fn chooses_id(state: &State) -> bool {
+    state.keeping.as_ref().is_some_and(|keeping| keeping.chooses_id)
 }
 
 /// Where a stream would not say what it took, asks it to.
@@ -94,4 +105,16 @@ fn ask_for_usage(
     }
     edits.add(edit.range, edit.text.as_bytes());
     Ok(edit.hides)
+}
+
+/// What a location before this one added to the body, is none of this one's business: the engine here
+/// may not know it. `None` when nginx has no memory.
+pub(crate) fn leave_none(r: Request<'_>) -> Option<()> {
+    let Some(state) = r.find_state() else { return Some(()) };
+    let mut state = state.borrow_mut();
+    let Some(edit) = state.edit.take() else { return Some(()) };
+    if let Some(metering) = &mut state.metering {
+        metering.hide_nothing();
+    }
+    body::undo(r, &edit)
 }

@@ -11,6 +11,8 @@ use tollgate_core::keys::KeyOwner;
 use tollgate_core::llm::catalogue::Held;
 use tollgate_core::llm::engines::{Page, Route};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
+use tollgate_core::permissions::features::Changes;
+use tollgate_core::permissions::FeatureRefusal;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
 
@@ -20,16 +22,17 @@ use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
+use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
 use crate::request::suspicion::Counted;
-use crate::types::Request;
+use crate::types::{Request, Tollgate};
 use crate::zone::Mapped;
 use nginx::request::Keeper;
-use nginx::Kept;
+use nginx::{Kept, Reader};
 
 /// The state of a request. It outlives internal redirects.
 pub(crate) struct State {
@@ -71,6 +74,8 @@ pub(crate) struct State {
     pub(crate) held: Option<Held>,
     /// What is wrong with the body of the request.
     pub(crate) malformed: Option<RequestError>,
+    /// What of its tier's features it asked for and may not.
+    pub(crate) denied: Option<FeatureRefusal>,
     /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
@@ -94,6 +99,12 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// Whether it was judged by what its body uses.
+    pub(crate) is_looked_at: bool,
+    /// What of its body its tier changes.
+    pub(crate) feature_changes: Changes,
+    /// What it has to do with objects of its client.
+    pub(crate) keeping: Option<Box<Keeping>>,
     /// How its body was changed.
     pub(crate) edit: Option<Change>,
     /// The statuses with which nginx was told of refusals.
@@ -240,6 +251,7 @@ impl State {
             page: None,
             held: None,
             malformed: None,
+            denied: None,
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
@@ -253,6 +265,9 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            is_looked_at: false,
+            feature_changes: Changes::default(),
+            keeping: None,
             edit: None,
             refused_with: Vec::new(),
             broken: false,
@@ -274,9 +289,10 @@ impl State {
         self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
-        self.wait_nanos = 0;
+        (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
+        self.feature_changes = Changes::default();
         self.step = Step::Credential;
-        (self.asked, self.reading) = (None, None);
+        (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.leave_queue();
     }
@@ -312,6 +328,32 @@ impl State {
         match reason {
             Reason::ModelDenied if self.hides_model => model_not_found(),
             reason => answer(reason),
+        }
+    }
+}
+
+/// An answer is read for what it took, and for new objects.
+impl Reader<Tollgate> for State {
+    fn hides(&self) -> bool {
+        self.metering.as_ref().is_some_and(|metering| metering.hides())
+    }
+
+    fn read(&mut self, r: Request<'_>, bytes: &[u8], mut pass: impl FnMut(nginx::Part<'_>)) {
+        // Before the client can name one.
+        if let Some(keeping) = &mut self.keeping {
+            keeping.read(r, bytes);
+        }
+        match self.metering.as_deref_mut().filter(|metering| metering.is_reading()) {
+            Some(metering) => metering.read(r, bytes, pass),
+            None => pass(nginx::Part::Range(0..bytes.len())),
+        }
+    }
+
+    fn finish(&mut self, pass: impl FnMut(nginx::Part<'_>)) {
+        if let Some(metering) =
+            self.metering.as_deref_mut().filter(|metering| metering.is_reading())
+        {
+            metering.finish(pass);
         }
     }
 }

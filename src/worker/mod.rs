@@ -1,8 +1,10 @@
 //! What a worker does beside its requests:
 //!
-//! * [`upkeep`]: frees what dead workers held, and has the limits written down: a [`state_writer`] writes them;
+//! * [`upkeep`]: frees what dead workers held, and has limits and objects written down: a [`state_keeper`] sees
+//!   to it, and a [`state_writer`] writes them;
 //! * [`watch`]: looks for changes of files; [`status`]: tells what is in force.
 
+mod state_keeper;
 mod state_writer;
 pub(crate) mod status;
 pub(crate) mod upkeep;

@@ -5,24 +5,21 @@
 //! changed, twice a second at most. Told to stop, it takes the promise back, writes a last time, and gives
 //! the right back; the worker looks now and then whether it has ended.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tollgate_core::limits::{Now, Process, Saving};
+use tollgate_core::limits::{Now, Process};
 
 use crate::clock::precise_now;
 use crate::zone::lock::is_alive;
 use crate::zone::state_file::{Identity, Ownership, StateError, StateFile};
-use crate::zone::Mapped;
+use crate::zone::stated::Stated;
 use nginx::log::cycle_error;
 use nginx::process;
 
-/// How much of the zone is written in one go; a snapshot needs as much memory.
-const SETS_AT_ONCE: usize = 1024;
 /// Between the beginnings of two writes.
 const INTERVAL: Duration = Duration::from_millis(400);
 /// Between two looks whether the file is still there, while nothing changes.
@@ -35,9 +32,8 @@ const DRIFT: i64 = 2;
 
 /// What is written, and for whom.
 #[derive(Clone)]
-pub(crate) struct Subject {
-    /// With its memory: the thread may outlive the configuration.
-    pub(crate) zone: Mapped,
+pub(crate) struct Subject<Z> {
+    pub(crate) zone: Z,
     pub(crate) file: Arc<StateFile>,
     pub(crate) me: Process,
 }
@@ -78,9 +74,12 @@ struct Orders {
 impl Writer {
     /// Starts to write, as soon as no other process does. `takes_over`: also where the file is that of
     /// another zone.
-    pub(crate) fn start(subject: &Subject, takes_over: bool) -> Result<Self, StateError> {
+    pub(crate) fn start<Z: Stated>(
+        subject: &Subject<Z>,
+        takes_over: bool,
+    ) -> Result<Self, StateError> {
         let shared = Arc::new(Shared::default());
-        let thread = process::spawn("tollgate-state", {
+        let thread = process::spawn(Z::THREAD, {
             let (shared, subject) = (Arc::clone(&shared), subject.clone());
             move || shared.run(&subject, takes_over)
         });
@@ -130,8 +129,8 @@ struct Known {
 }
 
 impl Shared {
-    fn run(&self, subject: &Subject, takes_over: bool) -> Result<End, StateError> {
-        let marks = subject.zone.get().marks();
+    fn run<Z: Stated>(&self, subject: &Subject<Z>, takes_over: bool) -> Result<End, StateError> {
+        let marks = subject.zone.marks();
         let patience = if takes_over { Duration::ZERO } else { OWN_PATIENCE };
         let Some(ownership) = own(subject, patience)? else { return Ok(End::Busy) };
         if takes_over || !marks.is_claimed() {
@@ -181,22 +180,12 @@ impl Shared {
         orders.stop
     }
 
-    fn write(&self, subject: &Subject, known: &mut Known) {
+    fn write<Z: Stated>(&self, subject: &Subject<Z>, known: &mut Known) {
         let Subject { zone, file: state, .. } = subject;
-        let zone = zone.get();
         let marks = zone.marks();
         let changes = marks.changes();
         let begun = precise_now();
-        let written = state.write(|file| {
-            let mut bytes = Vec::new();
-            let mut saving = Saving::new(*zone, begun, state.boot_id(), &mut bytes);
-            while !saving.step(precise_now(), SETS_AT_ONCE, &mut bytes) {
-                file.write_all(&bytes)?;
-                bytes.clear();
-            }
-            saving.finish(precise_now(), &mut bytes);
-            file.write_all(&bytes)
-        });
+        let written = state.write(|file| zone.write(state, file));
         let failed = written.is_err();
         if !failed {
             marks.set_written(changes);
@@ -214,9 +203,12 @@ impl Shared {
 
 /// Waits for the right to write; `None`: another process has it, and has promised to write this zone, or
 /// that took too long.
-fn own(subject: &Subject, patience: Duration) -> Result<Option<Ownership>, StateError> {
+fn own<Z: Stated>(
+    subject: &Subject<Z>,
+    patience: Duration,
+) -> Result<Option<Ownership>, StateError> {
     let begun = Instant::now();
-    let marks = subject.zone.get().marks();
+    let marks = subject.zone.marks();
     loop {
         if let Some(ownership) = subject.file.own()? {
             return Ok(Some(ownership));
@@ -233,15 +225,15 @@ fn own(subject: &Subject, patience: Duration) -> Result<Option<Ownership>, State
 }
 
 /// Whether the file is to hold the state of this zone. If nobody said, it is.
-fn is_ours(ownership: &Ownership, subject: &Subject) -> bool {
-    let id = subject.zone.get().marks().id();
+fn is_ours<Z: Stated>(ownership: &Ownership, subject: &Subject<Z>) -> bool {
+    let id = subject.zone.marks().id();
     ownership.zone().is_none_or(|zone| zone == id || zone == 0)
 }
 
 impl Known {
     /// Whether the file is not what was written, or its clocks are not those of today. A snapshot of long
     /// ago is as good as one of now, as long as the clocks tell how long ago it was made.
-    fn is_outdated(&self, subject: &Subject) -> bool {
+    fn is_outdated<Z>(&self, subject: &Subject<Z>) -> bool {
         let drift = |then: i64| epoch(precise_now()).saturating_sub(then).saturating_abs();
         self.epoch.is_none_or(|then| drift(then) > DRIFT)
             || self.file.is_none()

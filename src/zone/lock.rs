@@ -17,6 +17,11 @@ impl<'z> ZoneLock<'z> {
     pub(crate) fn of(zone: &Zone<'z>) -> Self {
         Self(zone.lock())
     }
+
+    /// That of other memory which processes share.
+    pub(crate) fn new(lock: ProcessLock<'z>) -> Self {
+        Self(lock)
+    }
 }
 
 impl ClaimLock for ZoneLock<'_> {

@@ -1,26 +1,32 @@
 //! The zone: the limits and counters that all workers see, in memory that lives through reloads, and in a
 //! file through restarts.
 //!
-//! * [`state_file`]: that file;
+//! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
+//! * [`objects`]: the objects of clients, in memory of their own;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
 pub(crate) mod lock;
 pub(crate) mod member;
+pub(crate) mod objects;
 pub(crate) mod state_file;
+pub(crate) mod stated;
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use nginx::log::{cycle_error, cycle_warn};
 use nginx::process::{self, Workers};
 use nginx::shm::{Attached, Shared};
-use tollgate_core::limits::{LayoutError, Snapshot, Zone};
+use tollgate_core::limits::{LayoutError, Saving, Snapshot, StateMarks, Zone};
 
 use crate::clock::precise_now;
 use crate::keys::key_file::KeyFile;
 use crate::random;
 use state_file::StateFile;
+use stated::Stated;
 
 /// The zone of one configuration. Its memory is there when the configuration is taken into use.
 pub(crate) type SharedZone = nginx::shm::SharedZone<Limits>;
@@ -73,6 +79,7 @@ impl Limits {
 impl Shared for Limits {
     const DIRECTIVE: &'static str = "tollgate_zone";
     const MEMORY: &'static str = "tollgate-zone";
+    const NUMBER: u8 = 0;
 
     type View<'m> = Zone<'m>;
 
@@ -97,7 +104,7 @@ impl Shared for Limits {
     ) -> Result<Zone<'m>, String> {
         let bytes = match &self.state {
             Some(state) => {
-                prepare_folder(state, workers);
+                prepare_folder(Self::DIRECTIVE, state, workers);
                 state.read().map_err(|error| error.to_string())?
             }
             None => None,
@@ -138,6 +145,28 @@ impl Shared for Limits {
     }
 }
 
+/// How much of the zone is written in one go; a snapshot needs as much memory.
+const SETS_AT_ONCE: usize = 1024;
+
+impl Stated for Mapped {
+    const THREAD: &'static str = "tollgate-state";
+
+    fn marks(&self) -> StateMarks<'_> {
+        self.get().marks()
+    }
+
+    fn write(&self, state: &StateFile, file: &mut File) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let mut saving = Saving::new(*self.get(), precise_now(), state.boot_id(), &mut bytes);
+        while !saving.step(precise_now(), SETS_AT_ONCE, &mut bytes) {
+            file.write_all(&bytes)?;
+            bytes.clear();
+        }
+        saving.finish(precise_now(), &mut bytes);
+        file.write_all(&bytes)
+    }
+}
+
 /// Without a seed of its own a zone isn't safe from crafted keys; there is none then.
 fn new_seed() -> Result<(u64, u64), String> {
     let seed = random::key().map_err(|_| LayoutError::NoSeed.to_string())?;
@@ -148,7 +177,7 @@ fn new_seed() -> Result<(u64, u64), String> {
 }
 
 /// The workers, who write the file, are not who reads the configuration.
-fn prepare_folder(state: &StateFile, workers: Option<&Workers>) {
+fn prepare_folder(directive: &str, state: &StateFile, workers: Option<&Workers>) {
     let folder = state.folder();
     let is_new = !folder.exists() && std::fs::create_dir_all(folder).is_ok();
     let Some(workers) = workers else { return };
@@ -161,7 +190,7 @@ fn prepare_folder(state: &StateFile, workers: Option<&Workers>) {
     }
     if !workers.may(folder, 0o3) {
         cycle_warn(format_args!(
-            "\"state=\" of \"tollgate_zone\": the user of the workers may not be able to write {state}; give the folder \"{}\" to \
+            "\"state=\" of \"{directive}\": the user of the workers may not be able to write {state}; give the folder \"{}\" to \
              that user, or give the state a folder of its own",
             folder.display()
         ));

@@ -57,6 +57,11 @@ impl StateFile {
         Self { path: PathBuf::from(path), boot_id: boot_id() }
     }
 
+    /// Whether it is the same file, by its path.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+
     /// Tells whether two moments on the monotonic clock can be compared.
     pub(crate) fn boot_id(&self) -> [u8; 16] {
         self.boot_id

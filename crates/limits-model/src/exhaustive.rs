@@ -9,3 +9,7 @@ pub mod atomics {
 #[allow(clippy::modulo_one, reason = "a set has one slot here")]
 #[path = "../../tollgate-core/src/limits/mod.rs"]
 pub mod limits;
+
+#[allow(dead_code, reason = "what only the other parts of tollgate-core use")]
+#[path = "objects.rs"]
+pub mod objects;

@@ -31,6 +31,10 @@ pub enum Race {
     ReadInParts,
     /// The changes that are noted are only looked at by whoever has taken his promise back.
     GlancedChanges,
+    /// What a slot of an object holds is read without a second look at its stamp.
+    HastyLook,
+    /// A slot of an object changes while it is valid.
+    OpenSlot,
 }
 
 std::thread_local! {

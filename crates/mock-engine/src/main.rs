@@ -5,7 +5,8 @@
 //! A request goes from `server` (connections) to `routes`, which has an `api`, or one of the real
 //! servers in `engines`, read it and make up a `generation`, and sends that as a whole (`body`) or as a
 //! `stream`. Its `X-Mock-` headers
-//! (`controls`) change the pace and plant faults. How every generation ended is in the `record`.
+//! (`controls`) change the pace and plant faults. How every generation ended is in the `record`,
+//! and what clients keep on the `shelf`.
 //!
 //! See `mock-engine --help` for the endpoints, the headers and the options.
 
@@ -29,6 +30,7 @@ mod peer;
 mod record;
 mod routes;
 mod server;
+mod shelf;
 mod stream;
 
 use std::io::Write;

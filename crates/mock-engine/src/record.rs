@@ -9,6 +9,7 @@ use serde_json::{json, Value};
 
 use crate::http::Request;
 use crate::peer::Ended;
+use crate::shelf::Shelf;
 
 /// Bodies kept, and their bytes together: the older ones go first.
 const MAX_BODIES: usize = 1024;
@@ -58,6 +59,8 @@ pub(crate) struct Stored {
 /// Shared by all threads.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
+    /// What clients keep, where no engine is named.
+    pub(crate) shelf: Shelf,
     counts: Mutex<Counts>,
     bodies: Mutex<Bodies>,
     made: Mutex<Made>,

@@ -42,8 +42,10 @@ pub(crate) fn answer(
                 Err(error) => (error, endpoint.dialect()),
             }
         }
-        Some(endpoint) => (not_allowed(request), endpoint.dialect()),
-        None => match fixed(request, record) {
+        Some(endpoint) if request.path() != b"/v1/chat/completions" || request.method != b"GET" => {
+            (not_allowed(request), endpoint.dialect())
+        }
+        _ => match record.shelf.answer(request).unwrap_or_else(|| fixed(request, record)) {
             Ok(response) => {
                 peer.write_all(&response.encode(request.version, request.is_head(), keeps_alive))?;
                 return Ok(keeps_alive);
@@ -73,7 +75,11 @@ fn generate(
         let message = "As X-Mock-Status asked for.".to_owned();
         return Err(ApiError { status, message, param: None, code: None });
     }
+    if let Some(error) = record.shelf.lacks_previous(body) {
+        return Err(error);
+    }
     let answer = endpoint.answer(body, &controls)?;
+    record.shelf.keep(request.path(), body, &answer.whole());
 
     let running = record.start(request, answer.input());
     let sent = send(answer.as_ref(), request, &controls, &running, peer);

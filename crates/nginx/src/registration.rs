@@ -75,6 +75,12 @@ impl Registration {
         self.as_ptr().cast()
     }
 
+    /// One of several tags that are nobody else's: an address within the module.
+    pub(crate) fn tag_of(&self, number: u8) -> *mut c_void {
+        const { assert!(size_of::<ngx_module_t>() > u8::MAX as usize / 2) };
+        self.tag().wrapping_byte_add(usize::from(number))
+    }
+
     /// The index of our entries in the arrays of configurations and contexts.
     #[inline]
     pub(crate) fn ctx_index(&self) -> usize {

@@ -168,6 +168,7 @@ pub(crate) struct Nothing;
 impl Shared for Nothing {
     const DIRECTIVE: &'static str = "nothing";
     const MEMORY: &'static str = "nothing";
+    const NUMBER: u8 = 0;
 
     type View<'m> = ();
 

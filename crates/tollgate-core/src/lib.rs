@@ -28,6 +28,7 @@ pub mod limits;
 pub mod llm;
 pub mod money;
 pub mod nginx_text;
+pub mod objects;
 pub mod path;
 pub mod pattern;
 pub mod permissions;

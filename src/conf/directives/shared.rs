@@ -8,13 +8,15 @@ use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
 use crate::types::Tollgate;
+use crate::zone::objects::{Objects, SharedObjects};
 use crate::zone::{Limits, SharedZone};
 use nginx::conf::ComplexValue;
-use nginx::conf::{parse_size, ConfContext, ConfError};
+use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use nginx::shm::min_size;
 use tollgate_core::limits::Dimension;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::{expression, rule_key};
+use tollgate_core::objects::memory::OBJECT_BYTES;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -52,7 +54,76 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         )));
     }
     conf.following.zone = Some(SharedZone::add::<Tollgate>(cx, name, bytes, Limits::new(state))?);
-    Ok(())
+    check_state_files(conf)
+}
+
+/// `tollgate_owned_objects zone=NAME:SIZE [ttl=TIME] [state=PATH]`
+pub(super) fn owned_objects(
+    cx: &mut ConfContext<'_>,
+    args: &[String],
+    conf: &mut MainConf,
+) -> Done {
+    const FORM: &str = "\"tollgate_owned_objects\" takes \"zone=NAME:SIZE\" and optionally \"ttl=TIME\" and \
+                        \"state=PATH\", such as \"zone=objects:1m state=/var/lib/tollgate/objects\"";
+    if conf.following.objects.is_some() {
+        return Err(error(
+            "\"tollgate_owned_objects\" directive is duplicate: all locations share one memory",
+        ));
+    }
+    let (mut zone, mut ttl, mut state) = (None, None, None);
+    for parameter in words(args).1 {
+        match parameter.split_once('=') {
+            Some(("zone", value)) if zone.is_none() => zone = Some(value),
+            Some(("ttl", value)) if ttl.is_none() => ttl = Some(object_ttl(value)?),
+            Some(("state", path)) if state.is_none() && !path.is_empty() => {
+                let path = file_name("\"state=\" of \"tollgate_owned_objects\"", path, Use::Kept)?;
+                state = Some(cx.prefix_path(path)?);
+            }
+            _ => return Err(error(FORM)),
+        }
+    }
+    let (name, size) = zone.and_then(|zone| zone.split_once(':')).ok_or_else(|| error(FORM))?;
+    let bytes =
+        parse_size(size).ok_or_else(|| error(format!("invalid zone size \"{size}\"; {FORM}")))?;
+    if name.is_empty() {
+        return Err(error(FORM));
+    }
+    if bytes < min_size() {
+        return Err(error(format!(
+            "zone \"{name}\" is too small: at least {}k; 1m has room for about {} objects",
+            min_size() / 1024,
+            (1 << 20) / OBJECT_BYTES / 1000 * 1000,
+        )));
+    }
+    let objects = Objects::new(ttl.unwrap_or(DEFAULT_OBJECT_TTL), state);
+    conf.following.objects = Some(SharedObjects::add::<Tollgate>(cx, name, bytes, objects)?);
+    check_state_files(conf)
+}
+
+/// Seconds.
+const DEFAULT_OBJECT_TTL: u64 = 30 * 24 * 3600;
+const MAX_OBJECT_TTL: u64 = 10 * 366 * 24 * 3600;
+
+fn object_ttl(value: &str) -> Result<u64, ConfError> {
+    let secs = parse_time_ms(value).filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
+    secs.filter(|secs| (1..=MAX_OBJECT_TTL).contains(secs)).ok_or_else(|| {
+        error(format!(
+            "invalid \"ttl={}\" of \"tollgate_owned_objects\"; it is a time from 1s to 10y, such as \"30d\"",
+            value.escape_debug()
+        ))
+    })
+}
+
+/// Refuses two states in one file.
+fn check_state_files(conf: &MainConf) -> Done {
+    let limits = conf.state_file();
+    let objects = conf.following.objects.as_ref().and_then(|objects| objects.content().state());
+    match limits.zip(objects) {
+        Some((limits, objects)) if limits.is_same(objects) => Err(error(
+            "\"state=\" of \"tollgate_owned_objects\" is the file of \"tollgate_zone\"; give it one of its own",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// `tollgate_status_file PATH | off`

@@ -285,6 +285,12 @@ impl<'r, T: Types> Request<'r, T> {
         unsafe { text::bytes(self.core_loc_conf().name) }
     }
 
+    /// The query string, as it goes on.
+    pub fn query(self) -> &'r [u8] {
+        // SAFETY: points into the request's header, or into its pool.
+        unsafe { text::bytes(self.raw().args) }
+    }
+
     /// Whether the client left before it had a status. (Where a `post_action` comes before the log, the
     /// connection knows, and the status doesn't yet.)
     pub fn is_client_gone(self) -> bool {

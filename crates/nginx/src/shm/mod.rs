@@ -97,7 +97,7 @@ impl<S: Shared> SharedZone<S> {
     /// # Errors
     ///
     /// When nginx refuses it.
-    pub fn add<T: Types<Zone = S>>(
+    pub fn add<T: Types>(
         cx: &ConfContext<'_>,
         name: &str,
         size: usize,
@@ -106,10 +106,11 @@ impl<S: Shared> SharedZone<S> {
         let failed = || ConfError::new(format!("cannot add the zone \"{name}\""));
         let mut zone_name = cx.pool_str(name.as_bytes()).ok_or_else(failed)?;
         // SAFETY: the pool of the context is valid; nginx keeps the name, which lives in it. The tag is the
-        // module's own, so that `init` finds what is made here, also in the configuration before.
+        // module's own, and that of this kind of memory, so that `init` finds what is made here, also in the
+        // configuration before.
         unsafe {
             let cf = cx.as_ptr();
-            let tag = T::registration().tag();
+            let tag = T::registration().tag_of(S::NUMBER);
             let zone = ngx_shared_memory_add(cf, &raw mut zone_name, nginx_size(), tag);
             let zone = zone.as_mut().ok_or_else(failed)?;
             let (name, cycle) = (name.to_owned(), (*cf).cycle);

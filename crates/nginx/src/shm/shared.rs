@@ -9,6 +9,10 @@ pub trait Shared: 'static {
     /// The directive that asks for it.
     const DIRECTIVE: &'static str;
 
+    /// What tells it from other memory of the module's: memory of one kind is never taken for that of another,
+    /// whatever its name.
+    const NUMBER: u8;
+
     /// What the kernel's names of such memory begin with.
     const MEMORY: &'static str;
 

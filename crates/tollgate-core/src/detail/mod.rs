@@ -128,12 +128,21 @@ causes! {
     ForwardedElsewhere EndpointDenied "forwarded_elsewhere" "the variables of \"proxy_pass\" make another endpoint of the path than the one that was judged";
     UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"";
     NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
-
+    ListsObjects EndpointDenied "lists_objects" "the path lists what all clients keep at the engine";
+    ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"";
+    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, and the body of the path is not read";
     UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
 
     MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
 
+    DeniedFeature FeatureDenied "denied_feature" "the request uses \"NAME\", which the tier does not allow";
+    OverMaximum FeatureDenied "over_maximum" "the request asks for more than \"NAME\" of the tier";
+    UnknownMember FeatureDenied "unknown_member" "the body has a member that the engine does not know";
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
+
+    UnknownObject ObjectNotFound "unknown_object" "nobody is known to have made the object that is named";
+    AnothersObject ObjectNotFound "anothers_object" "another client made the object that is named";
+    NobodysObject ObjectNotFound "nobodys_object" "an object is named, and nobody has authenticated";
 
     UnsafeByte MalformedPath "unsafe_byte" "the path has a control character or a backslash, maybe encoded";
     OddSegment MalformedPath "odd_segment" "the path has an empty segment, or one of dots";
@@ -147,11 +156,14 @@ causes! {
     MissingMember MalformedRequest "missing_member" "\"NAME\" is missing or empty, the client may use some models only, and the tier has no \"default_model\"";
     BadMember MalformedRequest "bad_member" "\"NAME\" has a value of the wrong type, or out of range";
 
+    TooManyObjects MalformedRequest "too_many_objects" "the body names more than 512 objects";
+
     NoFreeSlot ConcurrencyExceeded "no_free_slot" "as many requests as the limit allows are in flight, and there is no queue";
     QueueFull ConcurrencyExceeded "queue_full" "the queue of the limit is full";
     QueueTimeout ConcurrencyExceeded "queue_timeout" "the request has waited in the queue for as long as it may";
 
     NoRoomForClient ZoneFull "no_room_for_client" "zone \"NAME\" has no room for a further client or key";
+    NoRoomForObject ZoneFull "no_room_for_object" "zone \"NAME\" of \"tollgate_owned_objects\" has no room for a further stream";
     NoRoomInFlight ZoneFull "no_room_in_flight" "zone \"NAME\" has no room for a further request in flight";
     NoRoomInQueue ZoneFull "no_room_in_queue" "zone \"NAME\" has no room for a further request in a queue";
 

@@ -54,7 +54,7 @@ pub mod snapshot;
 pub mod standing;
 pub mod state_marks;
 pub mod subject;
-mod sync;
+pub(crate) mod sync;
 mod take;
 pub mod zone;
 

@@ -24,7 +24,7 @@ pub struct StateMarks<'z> {
 }
 
 impl<'z> StateMarks<'z> {
-    pub(super) fn new(words: &'z [AtomicU64]) -> Option<Self> {
+    pub(crate) fn new(words: &'z [AtomicU64]) -> Option<Self> {
         let [id, changes, written, writer, _lock, claimed, ..] = words else { return None };
         Some(Self { id, changes, written, writer, claimed })
     }

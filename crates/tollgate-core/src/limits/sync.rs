@@ -12,7 +12,7 @@ pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use super::super::atomics::{AtomicU64, Ordering};
 
 /// Whether a model checker runs this: tables are small then.
-pub(super) const MODEL: bool = cfg!(tollgate_model);
+pub(crate) const MODEL: bool = cfg!(tollgate_model);
 
 /// Whether the mistake of that name is wanted.
 #[cfg(not(tollgate_model))]
@@ -29,4 +29,4 @@ macro_rules! planted {
     };
 }
 
-pub(super) use planted;
+pub(crate) use planted;

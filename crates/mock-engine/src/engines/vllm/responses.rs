@@ -22,6 +22,11 @@ pub(crate) fn response(call: &Call<'_>) -> Result<Made, Failure> {
     if asked.fields.flag("background", false)? {
         return Ok(in_background(call, &asked));
     }
+    if asked.fields.flag("store", true)? {
+        let json = end(&asked).to_string();
+        let stored = Stored { ready: Instant::now(), before: json.clone(), after: json };
+        call.record.store(asked.id("resp_"), stored);
+    }
     if asked.stream {
         return Ok(stream(&asked));
     }

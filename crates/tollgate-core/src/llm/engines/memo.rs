@@ -11,6 +11,7 @@ use super::{Engine, Naming, Page};
 use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;
 use crate::llm::Endpoint;
+use crate::objects::Access;
 use crate::path::{ambiguity, is_ambiguous};
 
 /// What the tables and rules say of a method and a path.
@@ -22,6 +23,8 @@ pub struct Route {
     pub dialect: Dialect,
     /// Whom it is for.
     pub standing: Standing,
+    /// What it does to objects of clients.
+    pub objects: Access,
     /// Where it names its model.
     pub naming: Naming,
     /// Which page of models it asks for.
@@ -40,6 +43,7 @@ impl Route {
             form,
             dialect,
             standing: engine.standing(method, path, own),
+            objects: Access::of(engine, form, method, path),
             naming: naming(engine, method, path, form),
             page: page(method, path),
             is_ambiguous: is_ambiguous(path, path),

@@ -27,7 +27,7 @@ mod rest;
 mod settle;
 mod shares;
 mod shown_model;
-mod sse;
+pub(crate) mod sse;
 mod tally;
 
 pub use asked::Asked;

@@ -10,7 +10,7 @@ const DATA: &[u8] = b"data:";
 /// What a stretch of a buffer is. What is none of these (comments, names of fields, other fields,
 /// the ends of lines) says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Here begins an event: a line that is not blank, and not a comment.
     Event { at: usize },
     /// A line of data begins within an event that had data: a line feed between them belongs to
@@ -41,7 +41,7 @@ enum Line {
 
 /// The reader of one stream.
 #[derive(Clone, Debug)]
-pub(super) struct Sse {
+pub(crate) struct Sse {
     line: Line,
     /// Nothing came of the stream yet.
     is_new: bool,
@@ -59,7 +59,7 @@ enum Ended {
 }
 
 impl Sse {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { line: Line::Start, is_new: true, after_cr: None, in_event: false, has_data: false }
     }
 
@@ -78,7 +78,7 @@ impl Sse {
     }
 
     /// The next piece of `bytes` at or after `at`, which is moved to where to look on.
-    pub(super) fn next_piece(&mut self, bytes: &[u8], at: &mut usize) -> Option<Piece> {
+    pub(crate) fn next_piece(&mut self, bytes: &[u8], at: &mut usize) -> Option<Piece> {
         // Each step takes a byte, ends the line, or turns to a kind of line that does.
         while let Some(&byte) = bytes.get(*at) {
             match self.line {

@@ -9,15 +9,17 @@ mod aliases;
 mod body;
 pub mod edits;
 mod error;
+mod feature_members;
 mod input;
 mod llm_request;
 pub mod members;
-mod names;
+pub(crate) mod names;
 mod place;
 pub mod rewrite;
 mod scalar;
 mod stream_options;
 mod told;
+pub mod uses;
 
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,7 @@ impl Names {
 
 /// Whether `written` folds to `name`, which is lower-case ASCII. Simple case folding (Unicode
 /// `CaseFolding.txt`, C and S) maps two characters to ASCII that are not: LONG S and KELVIN SIGN.
-fn equals_folded(written: &[u8], name: &str) -> bool {
+pub(crate) fn equals_folded(written: &[u8], name: &str) -> bool {
     let fold = |character: char| match character {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

@@ -1,0 +1,31 @@
+//! ACCESS: a request that has to wait stops here, and goes on in a later turn of the event loop.
+
+use std::cell::RefCell;
+
+use crate::keys::waiting::{self, Topic};
+use crate::request::queue;
+use crate::request::state::{State, Step};
+use crate::types::Request;
+use nginx::Verdict;
+
+/// Lets the request wait for what a provider says.
+pub(super) fn for_provider(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    topic: Topic,
+) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Provider;
+    let asked = state.asked.as_mut()?;
+    asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
+    Some(Verdict::Pending)
+}
+
+/// Lets the request wait for its turn.
+pub(super) fn for_turn(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Turn;
+    let (ticket, _) = state.ticket.as_ref()?;
+    queue::wait(*ticket, r.park()?);
+    Some(Verdict::Pending)
+}
