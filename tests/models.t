@@ -49,8 +49,9 @@ http {
         listen       127.0.0.1:8082 http2;
         server_name  localhost;
 
-        tollgate         on;
-        tollgate_engine  vllm;
+        tollgate            on;
+        tollgate_engine     vllm;
+        tollgate_endpoints  +GET:/*;
 
         location / {
             proxy_pass http://127.0.0.1:8081;
@@ -69,7 +70,7 @@ http {
 
         location /openai/ {
             tollgate_engine     openai;
-            tollgate_endpoints  +POST:/openai/own;
+            tollgate_endpoints  +POST:/own +POST:/deployments/* +GET:/*;
             proxy_pass          http://127.0.0.1:8081/;
         }
 
@@ -295,17 +296,19 @@ is(content_json(ask(post('/tokenize', '{"prompt":"x"}', 'X-API-Key: key-tier')))
 
 # What can't be read.
 
-for my $uri (qw!/v1/audio/transcriptions /openai/v1/batches /anthropic/v1/messages/batches /whatever!) {
+for my $uri (qw!/v1/audio/transcriptions /openai/v1/batches /anthropic/v1/messages/batches!) {
 	my ($r, $line) = ask_for($t, $uri, '{"model":"llama-3"}', 'X-API-Key: key-llama');
 	is(status($r) . " $line->{detail}", '403 unread_model', "$uri is refused");
 }
+is((ask_for($t, '/whatever', '{"model":"llama-3"}', 'X-API-Key: key-llama'))[1]{detail}, 'unknown_endpoint vllm',
+	'what is in no table');
 is(status(ask(request('/v1/realtime?model=qwen', 'X-API-Key: key-llama'))), 403, 'a WebSocket');
 is(status(ask(post('/ping', '', 'X-API-Key: key-llama'))), 200, 'what names none');
 
 # The model of a path.
 
 for my $case (['/v1/models/llama-3' => 200], ['/v1/models/qwen' => 404], ['/sglang/v1/models/x/y' => 404],
-	['/v1/models/llama-3%2f..%2fqwen' => 404], ['/v1/models/llama-3%3fx' => 404], ['/V1/Models/qwen' => 404],
+	['/v1/models/llama-3%2f..%2fqwen' => 400], ['/v1/models/llama-3%3fx' => 404], ['/V1/Models/qwen' => 404],
 	['/openai/models/qwen' => 404], ['/v1/models/ll%61ma-3' => 200], ['/v1/models/q%77en' => 404]) {
 	is(status(ask(request($case->[0], 'X-API-Key: key-llama'))), $case->[1], $case->[0]);
 }

@@ -32,6 +32,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone  zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier  open    { requests 100r/h; }
     tollgate_tier  llamas  { models llama-*; requests 100r/h; }
 

@@ -54,7 +54,9 @@ http {
 
         ignore_invalid_headers  off;
 
-        tollgate  on;
+        tollgate            on;
+        # What no table has, and an engine may.
+        tollgate_endpoints  +POST:/v1/*/cancel +DELETE:/v1/batches/* +POST:/v1/messages/batches +*:/v1/messages/batches/*;
 
         location / {
             proxy_pass http://127.0.0.1:8081;
@@ -196,9 +198,13 @@ is(status(of('b', "GET /v1/files/$output/content")), 404, 'and nobody else\'s');
 
 # Nothing lists what all clients keep, unless the operator says so.
 
-for my $list ('/v1/files', '/v1/batches', '/v1/chat/completions', '/v1/messages/batches', '/V1/Files/') {
+for my $list ('/v1/files', '/v1/batches', '/v1/chat/completions') {
 	($r, $line) = logged($t, 'a', "GET $list");
 	is("$line->{status} $line->{detail}", '403 lists_objects', "a list: $list");
+}
+for my $list ('/v1/messages/batches', '/V1/Files/') {
+	($r, $line) = logged($t, 'a', "GET $list");
+	is("$line->{status} $line->{detail}", '403 unknown_endpoint openai', "a list that is in no table: $list");
 }
 is(status(of('a', 'GET /opened/v1/files')), 200, 'a list that was opened');
 is(status(of('b', "GET /opened/v1/files/$input")), 404, 'what is opened is not everybody\'s');

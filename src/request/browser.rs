@@ -16,6 +16,7 @@ use tollgate_core::websocket_key;
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
 use crate::request::access;
+use crate::request::endpoint;
 use crate::request::state::{State, WebPage};
 use crate::types::Request;
 use nginx::Verdict;
@@ -56,9 +57,10 @@ fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
     let Some(state) = r.attach_state(|keeper| access::make_state(r, policy, keeper)) else {
         return Some(Verdict::Status(500));
     };
+    let Some(path) = endpoint::path(r) else { return Some(Verdict::Status(500)) };
     {
         let mut state = state.borrow_mut();
-        state.start_over(policy, r);
+        state.start_over(policy, r, (path.bytes, path.route(r, policy)));
         note_page(r, &mut state, is_allowed);
     }
     match is_allowed {

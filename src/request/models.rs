@@ -138,9 +138,9 @@ pub(crate) fn put(
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
-pub(crate) fn are_elsewhere(r: Request<'_>, state: &State, route: &Route) -> bool {
+pub(crate) fn are_elsewhere(path: &[u8], state: &State, route: &Route) -> bool {
     let matter = of(state).matter() || !state.policy.aliases.is_empty();
-    let is_in_body_alone = route.form.is_some() && model_before_end(r.uri()).is_none();
+    let is_in_body_alone = route.form.is_some() && model_before_end(path).is_none();
     matter && !is_in_body_alone && route.naming != Naming::Nowhere
 }
 

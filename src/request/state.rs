@@ -9,7 +9,7 @@ use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::llm::catalogue::Held;
-use tollgate_core::llm::engines::{Page, Route, RouteMemo};
+use tollgate_core::llm::engines::{Page, Route};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::permissions::features::Changes;
 use tollgate_core::permissions::FeatureRefusal;
@@ -20,7 +20,6 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
-use crate::per_worker::PerWorker;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
@@ -83,8 +82,10 @@ pub(crate) struct State {
     pub(crate) request_id: Kept,
     /// What the client asks for.
     pub(crate) route: Option<Route>,
-    /// The path that it was judged by last.
+    /// The path that it was judged by last: the one that the engine gets.
     pub(crate) judged_path: Kept,
+    /// No endpoint is known by it, and variables of `proxy_pass` may make one of it.
+    pub(crate) awaits_path: bool,
     pub(crate) step: Step,
     /// What was counted as a wrong credential when it had a provider asked about it.
     pub(crate) suspicion: Option<Rc<Counted>>,
@@ -254,6 +255,7 @@ impl State {
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
+            awaits_path: false,
             route: None,
             step: Step::Credential,
             suspicion: None,
@@ -275,10 +277,16 @@ impl State {
     }
 
     /// A location judges for itself, whatever another one found. What was charged stays charged.
-    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>) {
+    pub(crate) fn start_over(
+        &mut self,
+        policy: &Rc<Policy>,
+        r: Request<'_>,
+        (path, route): (&[u8], Route),
+    ) {
         self.policy = Rc::clone(policy);
-        self.route = Some(route(r, policy));
-        self.judged_path = r.keep(r.uri());
+        self.route = Some(route);
+        self.judged_path = r.keep(path);
+        self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
         (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
@@ -348,14 +356,6 @@ impl Reader<Tollgate> for State {
             metering.finish(pass);
         }
     }
-}
-
-/// What was found of paths.
-static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
-
-/// What is asked for in this location.
-pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
-    ROUTES.with(|routes| routes.get(policy.engine, r.method(), r.uri()))
 }
 
 impl Drop for State {

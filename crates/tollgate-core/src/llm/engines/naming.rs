@@ -144,11 +144,16 @@ fn before_model(path: &[u8]) -> Option<usize> {
 }
 
 impl Engine {
-    /// The line that a request is for, in any spelling of its path that is taken for it; the longest.
+    /// The line that a request is for, in any spelling of its path that is taken for it; the longest, and of
+    /// these the one that names most.
     fn row(self, method: &[u8], path: &[u8]) -> Option<&'static Row> {
         let path = without_slashes_at_end(path);
         let rows = self.table().rows.iter().filter(|row| row.methods.contain(method));
-        rows.filter(|row| ends_with(path, row.path)).max_by_key(|row| row.path.len())
+        rows.filter(|row| ends_with(path, row.path)).max_by_key(|row| {
+            let segments = || row.path.split('/').skip(1);
+            let named = segments().filter(|segment| !segment.starts_with('{')).count();
+            (segments().count(), named, row.path.len())
+        })
     }
 
     /// Whether a GET of any spelling of `path` has the model work.
@@ -223,7 +228,7 @@ mod tests {
             (OpenAi, "GET", "/v1/responses", Naming::Unread),
             (Vllm, "POST", "/whatever", Naming::Unknown),
             (Vllm, "PUT", "/v1/chat/completions", Naming::Unknown),
-            (OpenAi, "DELETE", "/v1/models/x", Naming::Unknown),
+            (OpenAi, "DELETE", "/v1/models/x", Naming::Nowhere),
             (Vllm, "GET", "/v1/models/x", Naming::Path),
             (Vllm, "GET", "/v1/models", Naming::Nowhere),
             (Vllm, "GET", "/v1/models/", Naming::Nowhere),
