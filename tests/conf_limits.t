@@ -42,6 +42,26 @@ my $tokens_form = 'must be a number of tokens with a period: 500/s, 200k/m, 5000
 my $price = 'default_price input=1 output=2;';
 
 my @tier = (
+	['allow;', ['invalid number of arguments in "allow"'], 'allow tools media;'],
+	['allow tool;', ['"tollgate_tier x": unknown feature "tool" in "allow"', 'known are tools, server_tools'], NOTHING],
+	['deny Tools;', ['unknown feature "Tools" in "deny"'], 'deny tools;'],
+	['allow priority; deny priority;', ['"priority" is both allowed and denied', 'keep one'], 'allow priority;'],
+	['deny lora lora;', ['"deny lora" is said twice'], 'deny lora;'],
+	['deny media; allow remote_media;', ['"allow remote_media" has no effect beside "deny media"'],
+		'allow media; allow remote_media;'],
+	['deny tools; max_tools 5;', ['"max_tools" has no effect beside "deny tools"'], 'max_tools 5;'],
+	['max_output_tokens 0;', ['"max_output_tokens" takes 1 or more'], 'max_output_tokens 1;'],
+	['max_output_tokens 5 trim;', ['"max_output_tokens 5 trim"', '"clamp" or "refuse"'], 'max_output_tokens 4k refuse;'],
+	['max_output_tokens 5; max_output_tokens 6;', ['"max_output_tokens" is given twice'], 'max_output_tokens 5 clamp;'],
+	['max_n 0;', ['"max_n 1" is the least'], 'max_n 1;'],
+	['max_n x;', ['invalid number "x" of "max_n"', '4096 or 8k'], NOTHING],
+	['max_n -1;', ['invalid number "-1" of "max_n"'], NOTHING],
+	['max_input_tokens 1000000001;', ['"1000000001" of "max_input_tokens"', 'up to 1000000000'],
+		'max_input_tokens 1000000000;'],
+	['max_messages 1 2;', ['"max_messages" takes one number'], 'max_messages 2;'],
+	['max_schema_bytes 1.5k;', ['invalid number "1.5k" of "max_schema_bytes"'], 'max_schema_bytes 16k;'],
+	['unknown_members off;', ['invalid value "off" of "unknown_members"', '"strip"'], 'unknown_members strip;'],
+	['model gemma { deny tools; }', ['"deny" directive is not allowed here'], 'model gemma { requests 1r/m; }'],
 	['requests;', ['invalid number of arguments in "requests"'], 'requests 10r/m;'],
 	['requests 10;', ['"tollgate_tier x": invalid rate "10" of "requests"', '100r/m'], NOTHING],
 	['requests 10r/w;', ['invalid rate "10r/w" of "requests"', '5000r/d'], 'requests 10r/d;'],
@@ -356,6 +376,9 @@ push @accepted, (
 		location => "$usual{location}\ntollgate_apply x;"],
 	['budget of a tier, with a price', http =>
 		"$usual{http}\ntollgate_tier x { budget 1/day; }\ntollgate_price a input=1 output=2;"],
+	['a price of an alias that is a model elsewhere', http => "$usual{http}\ntollgate_price a input=1 output=1;",
+		location => "$usual{location}\ntollgate_model_alias a b;",
+		server => "location /other {\ntollgate on;\ntollgate_api_keys keys.json;\n}"],
 	['every limit of a rule', http => "$usual{http}\n" . 'tollgate_limit x key=$host:$uri requests=1r/s '
 		. 'burst=5 requests=2r/h auth_failures=3r/m burst=9 tokens=1k/m burst=2k tokens=9k/d '
 		. 'input_tokens=1k/m output_tokens=1k/m concurrency=8 queue=16 timeout=5s budget=20/day '
@@ -415,7 +438,14 @@ push @refused, (
 	['unknown variable in a key', ['unknown "tollgate_nothing" variable'],
 		http => "$usual{http}\ntollgate_limit x key=\$tollgate_nothing requests=1r/s;"],
 );
+my $alias = "tollgate_zone zone=tollgate:1m;\ntollgate_model_alias a b;";
 push @warned, (
+	['a price of an alias', ['"a" in "tollgate_price" fits no model', 'an alias of "b"'],
+		http => "$alias\ntollgate_tier free { }\ntollgate_price a input=1 output=1;"],
+	['an alias in a tier', ['"a" in "tollgate_tier free" fits no model', 'write that in its place'],
+		http => "$alias\ntollgate_tier free { model a { tokens 1k/m; } }"],
+	['an alias among models', ['"a" in "tollgate_tier free" fits no model'],
+		http => "$alias\ntollgate_tier free { models a b; }"],
 	['cached input, and engines that tell of none', ['"cached=free" of "tollgate_tier x" has no effect', 'leave it out'],
 		http => "$usual{http}\ntollgate_tier x { # !\ntokens 1k/m cached=free; }",
 		location => "$usual{location}\ntollgate_engine ollama;"],

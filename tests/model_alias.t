@@ -110,6 +110,11 @@ http {
             proxy_pass            http://127.0.0.1:8081/;
         }
 
+        location /bytes/ {
+            tollgate_engine  vllm;
+            proxy_pass       http://127.0.0.1:8085/;
+        }
+
         location /dry/ {
             tollgate_dry_run  on;
             tollgate_apply    rare;
@@ -162,6 +167,14 @@ http {
 
 %%ENGINES%%
     }
+
+    # vLLM's embeddings as bytes.
+    server {
+        listen       127.0.0.1:8085;
+        default_type application/octet-stream;
+        add_header   metadata '{"model":"real","data":[{"model":"real"}],"usage":{"prompt_tokens":3,"total_tokens":3}}';
+        return       200 '"model":"real"';
+    }
 }
 
 EOC
@@ -198,7 +211,7 @@ my $combinations = 0;
 $combinations += $_->[3] ? 1 : 2 for @asks;
 
 my $t = Test::Nginx->new()->has(qw/http proxy map rewrite http_v2 gzip/)->has_daemon('curl')
-	->plan(2 * $combinations + 105)->write_file_expand('nginx.conf', $conf);
+	->plan(2 * $combinations + 108)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file({ key => 'key-open', client => 'acme', tier => 'open' },
 	{ key => 'key-block', client => 'blocked', tier => 'block' },
 	map { { key => "key-$_", client => $_, tier => $_ } } qw/of_model of_alias default/));
@@ -380,7 +393,9 @@ for (qw/off own nothing/) {
 
 	for my $place ('', '/buffered') {
 		for my $size (1, 2, 3, 7, 50) {
-			$r = ask(post("$place$chat", { %body, stream => \1 }, $key, "X-Mock-Split: $size", 'X-Mock-Tokens: 2'));
+			# Without its chunks, which may end anywhere.
+			$r = http_content(ask(post("$place$chat", { %body, stream => \1 }, $key, "X-Mock-Split: $size",
+				'X-Mock-Tokens: 2')));
 			my $models = () = $r =~ /"model":"chat-default"/g;
 			my $others = () = $r =~ /real"/g;
 			is("$models $others", '4 0', "pieces of $size$place: the alias in each event");
@@ -404,6 +419,15 @@ for (qw/off own nothing/) {
 	# What nobody can read goes on as it is.
 	$r = ask(post($chat, \%body, $key, 'X-Mock-Encoding: always'));
 	is(header($r, 'Content-Encoding'), 'gzip', 'an engine that compresses all the same');
+
+	my $embedding = { input => 'a', encoding_format => 'bytes' };
+	($r, my $line) = ask_for($t, '/bytes/v1/embeddings', { %$embedding, model => 'chat-default' }, $key);
+	is(header($r, 'metadata'),
+		'{"model":"chat-default","data":[{"model":"real"}],"usage":{"prompt_tokens":3,"total_tokens":3}}',
+		'embeddings as bytes: the alias in the header');
+	is(http_content($r) . " $line->{input_tokens}", '"model":"real" 3', 'embeddings as bytes: the bytes, and the usage');
+	$r = ask(post('/bytes/v1/embeddings', { %$embedding, model => 'real' }, $key));
+	like(header($r, 'metadata'), qr/^\{"model":"real"/, 'embeddings as bytes: the model');
 
 	# The engine's words.
 	$r = ask(post("/vllm$chat", \%body, $key, 'X-Mock-Models: another'));

@@ -201,7 +201,8 @@ is($priority->('/vllm', 'carol'), 'none', 'a tier without one');
 is($priority->('/vllm', 'carol', '-100'), 'none', "nor may the client say it");
 is($priority->('/llm-d', 'alice', '-100'), -10, 'behind llm-d, vLLM as well');
 is($priority->('/llm-d/sglang', 'alice', '-100'), 'none', 'to other engines it is not said');
-is($priority->('', 'carol', '-100'), -100, 'off: bodies stay');
+is(status(ask_with($chat, '{"priority":-100,' . substr($body, 1), 'carol')), 403,
+	'off: nor may the client say it, unless its tier allows that');
 is($priority->('/pass', 'carol', '-100'), -100, 'pass: bodies stay');
 is(status(ask_with("/vllm$chat", '{"priority":1,"priority":2,' . substr($body, 1), 'carol')), 400, 'twice');
 is(status(ask_with("/vllm$chat", '{"Priority":1,' . substr($body, 1), 'carol')), 400, 'in another spelling');

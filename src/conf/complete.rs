@@ -44,6 +44,7 @@ impl MainConf {
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers, self.keeps_objects());
         survey::tell_cached(&mut warnings, self, servers);
+        survey::tell_of_aliases(&mut warnings, self, servers);
         survey::tell_of_browsers(&mut warnings, servers, &text);
         for early in early::find(&text) {
             warnings.warn("$tollgate_...", early.to_string());

@@ -8,6 +8,7 @@ use tollgate_core::address::Cidr;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
+use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
@@ -286,6 +287,8 @@ pub(crate) struct Tier {
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
+    /// What requests may ask for.
+    pub(crate) features: FeatureRules,
     /// The models that it may use; `None`: all.
     pub(crate) open_models: Option<Vec<Pattern>>,
     /// What a request is for that names no model.

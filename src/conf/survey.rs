@@ -10,6 +10,7 @@ use crate::types::{Found, Location, Server};
 use nginx::conf::{HeaderRules, Position, Verification};
 use tollgate_core::nginx_text::text::Directive;
 use tollgate_core::nginx_text::{doubled_headers, header_name};
+use tollgate_core::pattern::Pattern;
 
 /// Tells what the servers do that isn't meant.
 pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>], keeps_objects: bool) {
@@ -53,6 +54,41 @@ pub(super) fn tell_cached(
                  cache; leave it out, or see \"tollgate_engine\" {place}"
             );
             warnings.warn("cached=free", doubt);
+        }
+    }
+}
+
+/// An alias in the place of a model's name, where every location that reads models knows it as an alias.
+pub(super) fn tell_of_aliases(
+    warnings: &mut Warnings<'_, '_>,
+    main: &MainConf,
+    servers: &[Server<'_>],
+) {
+    let policies: Vec<_> = servers
+        .iter()
+        .flat_map(|server| &server.locations)
+        .filter_map(|location| location.conf.policy())
+        .filter(|policy| policy.is_metered)
+        .collect();
+    let Some(first) = policies.first() else { return };
+    let is_everywhere =
+        |alias: &str| policies.iter().all(|other| other.aliases.find(alias).is_some());
+    for (alias, model) in first.aliases.iter().filter(|(alias, _)| is_everywhere(alias)) {
+        let is = |pattern: &Pattern| pattern.as_str() == alias;
+        let prices = main.prices.patterns().any(is).then(|| "tollgate_price".to_owned());
+        let tiers = main.tiers.iter().filter(|tier| {
+            let blocks = tier.models.iter().map(|block| &block.pattern);
+            blocks.chain(tier.open_models.iter().flatten()).any(is)
+        });
+        let tiers = tiers.map(|tier| format!("tollgate_tier {}", tier.name));
+        for name in prices.into_iter().chain(tiers) {
+            warnings.warn(
+                "tollgate_model_alias",
+                format!(
+                    "\"{alias}\" in \"{name}\" fits no model: it is an alias of \"{model}\", by which requests \
+                     go; write that in its place"
+                ),
+            );
         }
     }
 }

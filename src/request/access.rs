@@ -9,7 +9,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
@@ -18,9 +18,10 @@ use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
-use crate::request::body::{self as request_body, Inspected, Wanted};
+use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
 use crate::request::estimate;
+use crate::request::features;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
@@ -185,6 +186,7 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         (r.kept(state.judged_path), state.endpoint(), access, state.principal.is_some())
     };
     if judged != r.uri() {
+        features::may_stand(r, state, policy)?;
         let route = state::route(r, policy);
         if route.objects.is_elsewhere(access) {
             return None;
@@ -248,6 +250,7 @@ fn decide(
         route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
+    let form = endpoint.or_else(|| features::form_to_look_at(r, policy));
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
@@ -255,7 +258,7 @@ fn decide(
         check_endpoint(r, state, policy, (&route, endpoint))?;
         let reads_model = models::before_body(r, state, policy, &route)?;
         objects::check(r, state, policy, &route, identity::streams(r))?;
-        if endpoint.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
+        if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -266,28 +269,28 @@ fn decide(
         recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if step == Step::Body {
-        let begun = state.borrow_mut().reading.take();
         let reads_model = || models::before_body(r, state, policy, &route);
-        let form = match endpoint {
+        let form = match form {
             None => reads_model()?.then_some(models::FORM),
             known => known,
         };
-        let wanted = Wanted { form, references: objects::are_in_body(&state.borrow()) };
-        match request_body::inspect(r, policy, wanted, begun) {
+        match features::inspect(r, state, policy, form) {
             Ok(Inspected::Part(reading)) => {
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(request, mentions)) => {
+            Ok(Inspected::Whole(Whole { asked, mentions })) => {
                 if let Some(mentions) = &mentions {
                     objects::check_body(state, mentions)?;
                 }
-                if let Some(mut request) = request {
+                if let Some((mut request, uses)) = asked {
                     models::judge(state, policy, &mut request)?;
                     if endpoint.is_some() {
-                        let metering = metering(r, state, policy, request, zone)?;
+                        let asked = (request, uses.as_deref());
+                        let metering = metering(r, state, policy, asked, zone)?;
                         state.borrow_mut().metering = Some(Box::new(metering));
                     } else {
+                        features::look(state, policy, &request, uses.as_deref())?;
                         models::put(r, state, policy, &request)?;
                     }
                 }
@@ -380,6 +383,8 @@ fn check_endpoint(
         Cause::OthersRequests.into()
     } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
         Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
+    } else if !route.is_harmless && features::is_unjudged(r, state, policy) {
+        Cause::UnreadEndpoint.into()
     } else {
         return salt::check(r, policy, route, endpoint);
     };
@@ -394,30 +399,23 @@ fn metering(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    mut request: LlmRequest,
+    (mut request, uses): (LlmRequest, Option<&Uses>),
     zone: &Zone<'_>,
 ) -> Result<Metering, Denial> {
     if let Some(model) = &policy.model {
         request.model = Some(model.clone());
     }
-    if request.background
-        && !policy.background
-        && policy.counts_tokens(state.borrow().tier.as_deref())
-    {
-        return Err(Cause::Background.into());
-    }
+    features::judge(state, policy, &mut request, uses)?;
     let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
-    let tier = {
-        let mut state = state.borrow_mut();
-        state.edit = edit;
-        state.tier.clone()
-    };
+    let tier = state.borrow().tier.clone();
+    state.borrow_mut().edit = edit;
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).cloned();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));
     let learned = learn::learned_keys(r, state, zone, model);
     let estimate = estimate::estimate(policy, zone, &request, &learned);
+    features::judge_input(state, estimate.input)?;
     let lesson = estimate::Lesson::of(policy, &request, learned);
     let mut metering = Metering::new(request, policy.engine, (estimate, lesson), price, hides);
     metering.goes_on |= policy.may_resume() && identity::names_stream(r);

@@ -1,7 +1,9 @@
 //! The response: ratelimit headers on every answer, our body on a refusal, and the usage that the
 //! engine's answer tells of.
 
-use tollgate_core::answer::{malformed_request_body, model_not_found_body, Answer};
+use tollgate_core::answer::{
+    feature_denied_body, malformed_request_body, model_not_found_body, Answer,
+};
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::Dialect;
@@ -93,6 +95,9 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
 /// The body of a refusal. `None` when nginx has no memory.
 fn refusal_body<'r>(r: Request<'r>, state: &State, answer: &'static Answer) -> Option<&'r [u8]> {
     let dialect = state.dialect();
+    if let (Some(Reason::FeatureDenied), Some(refusal)) = (state.reason(), state.denied) {
+        return r.copy(feature_denied_body(refusal, dialect).as_bytes());
+    }
     let made = match (state.reason(), state.malformed, &state.asked_model) {
         (Some(Reason::MalformedRequest), Some(error), _) => malformed_request_body(error, dialect),
         (Some(Reason::ModelDenied), _, Some(model)) if state.hides_model => {

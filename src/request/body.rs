@@ -5,7 +5,8 @@ use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
-use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError};
+use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError, Uses, UsesReader};
+use tollgate_core::permissions::FeatureRules;
 
 use tollgate_core::objects::references::{Mentions, References, Unread};
 
@@ -69,25 +70,45 @@ struct Part {
 
 /// A body of which a part has been read.
 pub(crate) struct Reading {
-    /// `None`: what it asks for isn't read.
-    reader: Option<request::BodyReader>,
+    pass: Pass,
     /// Where objects may be named.
     references: Option<References>,
     at: u64,
 }
 
+/// What it is being read for.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are of the larger one")]
+enum Pass {
+    /// For the objects that it names alone.
+    Objects,
+    /// What it asks for, as far as limits and metering go.
+    Request(request::BodyReader),
+    /// What else it uses.
+    Uses(Box<(LlmRequest, UsesReader)>),
+}
+
 /// What is looked for in a body.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     /// What it asks for, in this form.
     pub(crate) form: Option<Endpoint>,
+    /// What it uses, as far as these ask.
+    pub(crate) rules: &'a FeatureRules,
     /// The objects that it names.
     pub(crate) references: bool,
 }
 
+/// What was found in a body.
+pub(crate) struct Whole {
+    /// What it asks for, and what it uses, where that has to be known.
+    pub(crate) asked: Option<(LlmRequest, Option<Box<Uses>>)>,
+    /// The objects that it names.
+    pub(crate) mentions: Option<Mentions>,
+}
+
 /// How far a body has been read.
 pub(crate) enum Inspected {
-    Whole(Option<LlmRequest>, Option<Mentions>),
+    Whole(Whole),
     /// The rest is read in later turns of the event loop.
     Part(Box<Reading>),
 }
@@ -100,42 +121,75 @@ const TURN: u64 = 128 << 10;
 pub(crate) fn inspect(
     r: Request<'_>,
     policy: &Policy,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
     begun: Option<Box<Reading>>,
 ) -> Result<Inspected, Refused> {
     let len = r.body_len();
     if len > policy.max_body {
         return Err(Reason::RequestTooLarge.into());
     }
-    let Reading { mut reader, mut references, at } = match begun {
+    let Reading { mut pass, mut references, mut at } = match begun {
         Some(reading) => *reading,
         None => Reading {
-            reader: wanted.form.map(|form| request::BodyReader::new(form, policy.engine)),
+            pass: match wanted.form {
+                Some(form) => Pass::Request(request::BodyReader::new(form, policy.engine)),
+                None => Pass::Objects,
+            },
             references: wanted.references.then(|| References::new(policy.engine)),
             at: 0,
         },
     };
-    let read = r.read_body_part(at, TURN, |slice| {
-        if let Some(reader) = &mut reader {
-            reader.read(slice);
+    let mut left = TURN;
+    loop {
+        let read = r.read_body_part(at, left, |slice| {
+            match &mut pass {
+                Pass::Objects => {}
+                Pass::Request(reader) => reader.read(slice),
+                // The first pass has found all objects.
+                Pass::Uses(both) => return both.1.read(slice),
+            }
+            if let Some(references) = &mut references {
+                references.read(slice);
+            }
+        });
+        let read = read.ok_or(Cause::BodyUnreadable)?;
+        (at, left) = (at + read, left.saturating_sub(read));
+        if at < len {
+            return Ok(Inspected::Part(Box::new(Reading { pass, references, at })));
         }
-        if let Some(references) = &mut references {
-            references.read(slice);
-        }
-    });
-    let at = at + read.ok_or(Cause::BodyUnreadable)?;
-    if at < len {
-        return Ok(Inspected::Part(Box::new(Reading { reader, references, at })));
+        let asked = match pass {
+            Pass::Objects => None,
+            Pass::Request(reader) => {
+                let request = reader.finish().map_err(malformed)?;
+                if wanted.rules.wants_uses(&request, policy.engine) {
+                    let unknown = wanted.rules.wants_unknown();
+                    let reader = UsesReader::new(&request, policy.engine, unknown);
+                    (pass, at) = (Pass::Uses(Box::new((request, reader))), 0);
+                    if left < len {
+                        return Ok(Inspected::Part(Box::new(Reading { pass, references, at })));
+                    }
+                    continue;
+                }
+                Some((request, None))
+            }
+            Pass::Uses(both) => {
+                let (request, reader) = *both;
+                let uses = reader.finish().ok_or(Cause::BodyUnreadable)?;
+                Some((request, Some(Box::new(uses))))
+            }
+        };
+        let mentions = references.map(|references| {
+            references.finish().map_err(|unread| match unread {
+                Unread::NotJson => malformed(RequestError::NotJson),
+                Unread::TooMany => Cause::TooManyObjects.into(),
+            })
+        });
+        return Ok(Inspected::Whole(Whole { asked, mentions: mentions.transpose()? }));
     }
-    let malformed = |error| Refused { error: Some(error), ..Reason::MalformedRequest.into() };
-    let request = reader.map(|reader| reader.finish().map_err(malformed)).transpose()?;
-    let mentions = references.map(|references| {
-        references.finish().map_err(|unread| match unread {
-            Unread::NotJson => malformed(RequestError::NotJson),
-            Unread::TooMany => Cause::TooManyObjects.into(),
-        })
-    });
-    Ok(Inspected::Whole(request, mentions.transpose()?))
+}
+
+fn malformed(error: RequestError) -> Refused {
+    Refused { error: Some(error), ..Reason::MalformedRequest.into() }
 }
 
 /// Whether the length of the body must stay: a copy that `set` keeps would stay, and an engine that is told it

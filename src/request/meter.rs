@@ -14,6 +14,8 @@ use nginx::Reader;
 
 const BAD_REQUEST: u64 = 400;
 const GATEWAY_TIME_OUT: u16 = 504;
+/// In which vLLM says what embeddings took that it sends as bytes.
+const METADATA: &str = "metadata";
 
 /// The metering of one request: only of those whose body was read.
 pub(crate) struct Metering {
@@ -216,9 +218,22 @@ impl Metering {
         if self.endpoint.has_output() || !is_bytes {
             return None;
         }
+        let told = r.header_out(METADATA)?;
         let mut meter = Meter::new(self.asked, Some(Format::Json));
-        meter.read(r.header_out("metadata")?, &mut |_| {});
+        let mut shown = Vec::new();
+        if let Some(alias) = &self.alias {
+            meter.show_model(alias);
+        }
+        meter.read(told, &mut |part| match part {
+            Part::Held(bytes) => shown.extend_from_slice(bytes),
+            Part::Range(range) => shown.extend(told.get(range).unwrap_or_default()),
+        });
         meter.finish(&mut |_| {});
+        if self.alias.is_some() {
+            r.hide_headers_out(|name| name.eq_ignore_ascii_case(METADATA.as_bytes()));
+            // Without memory, the client gets it without the header.
+            let _ = r.copy(&shown).and_then(|shown| r.push_header_out(METADATA, shown));
+        }
         meter.reading()
     }
 

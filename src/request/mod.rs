@@ -13,6 +13,7 @@
 //! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
+//! |               | [`features`]      | may the client ask for all of that?                      |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
@@ -44,6 +45,7 @@ pub(crate) mod browser;
 pub(crate) mod catalogue;
 mod certificate;
 mod estimate;
+mod features;
 mod grounds;
 pub(crate) mod id;
 pub(crate) mod identity;

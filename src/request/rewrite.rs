@@ -40,10 +40,8 @@ pub(crate) fn rewrite(
 /// Whether the policy changes anything in this request, beside asking for usage.
 fn has_wishes(state: &State, policy: &Policy, request: &LlmRequest) -> bool {
     let is_renamed = request.alias.is_some() || state.put_model.is_some();
-    is_renamed
-        || chooses_id(state)
-        || policy.cache_salt.is_some()
-        || policy.scheduler.owns_priority()
+    let is_changed = is_renamed || !state.feature_changes.is_empty() || chooses_id(state);
+    is_changed || policy.cache_salt.is_some() || policy.scheduler.owns_priority()
 }
 
 /// Makes the changes.
@@ -54,6 +52,8 @@ fn wish(
     policy: &Policy,
     request: &LlmRequest,
 ) -> Option<()> {
+    // What isn't known goes first: what is set, comes.
+    state.feature_changes.make(rewrite, request, policy.engine);
     let meant = request.alias.as_ref().and(request.model.as_ref());
     if let Some(model) = meant.or(state.put_model.as_ref()) {
         rewrite.set_text("model", model);

@@ -11,6 +11,8 @@ use tollgate_core::keys::KeyOwner;
 use tollgate_core::llm::catalogue::Held;
 use tollgate_core::llm::engines::{Page, Route, RouteMemo};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
+use tollgate_core::permissions::features::Changes;
+use tollgate_core::permissions::FeatureRefusal;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
 
@@ -73,6 +75,8 @@ pub(crate) struct State {
     pub(crate) held: Option<Held>,
     /// What is wrong with the body of the request.
     pub(crate) malformed: Option<RequestError>,
+    /// What of its tier's features it asked for and may not.
+    pub(crate) denied: Option<FeatureRefusal>,
     /// Nanoseconds until the same request would pass; 0 where waiting doesn't help.
     pub(crate) wait_nanos: u64,
     /// The client's id for the request if it is well-formed, else ours.
@@ -94,6 +98,10 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// Whether it was judged by what its body uses.
+    pub(crate) is_looked_at: bool,
+    /// What of its body its tier changes.
+    pub(crate) feature_changes: Changes,
     /// What it has to do with objects of its client.
     pub(crate) keeping: Option<Box<Keeping>>,
     /// How its body was changed.
@@ -242,6 +250,7 @@ impl State {
             page: None,
             held: None,
             malformed: None,
+            denied: None,
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
@@ -254,6 +263,8 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            is_looked_at: false,
+            feature_changes: Changes::default(),
             keeping: None,
             edit: None,
             refused_with: Vec::new(),
@@ -270,7 +281,8 @@ impl State {
         self.judged_path = r.keep(r.uri());
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.grounds, self.running, self.detail) = (None, None, None);
-        self.wait_nanos = 0;
+        (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
+        self.feature_changes = Changes::default();
         self.step = Step::Credential;
         (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);

@@ -8,7 +8,8 @@ use std::{env, fs};
 use serde_json::Value;
 use tollgate_core::llm::engines::route::classify;
 use tollgate_core::llm::request::parse;
-use tollgate_core::llm::{Endpoint, Engine};
+use tollgate_core::llm::{Endpoint, Engine, FeatureSet, UsesReader};
+use tollgate_core::permissions::FeatureRules;
 
 fn folder() -> PathBuf {
     match env::var_os("TOLLGATE_ENGINES") {
@@ -107,6 +108,17 @@ fn each_recorded_request_is_read_as_what_it_is() {
             assert_eq!(request.background, body["background"] == true, "{name} {recording}");
             let has_input = request.input.text_bytes + request.input.token_ids > 0;
             assert_eq!(has_input, recording != "error-no-messages", "{name} {recording}");
+            // Nothing in it is denied by default, and the engine knows all of it.
+            let mut reader = UsesReader::new(&request, engine, true);
+            reader.read(&sent);
+            let uses = reader.finish().unwrap();
+            assert_eq!(
+                FeatureRules::default().judge(&request, &uses, FeatureSet::NONE),
+                Ok(()),
+                "{name} {recording}"
+            );
+            let is_foreign = engine == Engine::OpenAi || recording.starts_with("error");
+            assert!(!uses.has_unknown || is_foreign, "{name} {recording}");
         }
     }
     println!("{read} requests");

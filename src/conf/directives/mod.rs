@@ -33,6 +33,9 @@ macro_rules! command {
     ($name:literal, $args:ident, Tier, $set:path) => {
         command!($name, $args, Directive::Inside(&[TIER, MODEL], $set))
     };
+    ($name:literal, $args:ident, OnlyTier, $set:path) => {
+        command!($name, $args, Directive::Inside(&[TIER], $set))
+    };
     ($name:literal, $args:ident, $level:ident, $set:path) => {
         command!($name, $args, Directive::$level($set))
     };
@@ -71,6 +74,15 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("models", OneOrMore, Tier, models::open),
     command!("default_model", One, Tier, models::default),
     command!("scopes", OneOrMore, Tier, tier::later),
+    command!("allow", OneOrMore, OnlyTier, tier::features),
+    command!("deny", OneOrMore, OnlyTier, tier::features),
+    command!("max_output_tokens", OneOrMore, OnlyTier, tier::features),
+    command!("max_input_tokens", OneOrMore, OnlyTier, tier::features),
+    command!("max_n", OneOrMore, OnlyTier, tier::features),
+    command!("max_messages", OneOrMore, OnlyTier, tier::features),
+    command!("max_tools", OneOrMore, OnlyTier, tier::features),
+    command!("max_schema_bytes", OneOrMore, OnlyTier, tier::features),
+    command!("unknown_members", OneOrMore, OnlyTier, tier::features),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),

@@ -10,6 +10,7 @@ use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::address::Cidr;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
+use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
 
@@ -31,6 +32,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         name,
         limits: LimitSet::default(),
         models: Vec::new(),
+        features: FeatureRules::default(),
         open_models: None,
         default_model: None,
         default_price: None,
@@ -46,6 +48,9 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 /// `}`
 pub(super) fn close(conf: &mut MainConf) -> Done {
     if let Some(mut draft) = conf.draft.take() {
+        let name = &draft.tier.name;
+        let of_tier = |problem| error(problem).of(&format!("tollgate_tier {name}"));
+        draft.tier.features.finish().map_err(of_tier)?;
         draft.tier.networks = Networks::new(draft.cidrs, draft.deny_cidrs.unwrap_or_default());
         if let Some((allowed, denied)) = draft.tier.networks.contradiction() {
             return Err(error(format!(
@@ -131,6 +136,15 @@ pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut
         error(format!("\"default_price\": {problem}")).of(&tier)
     })?;
     once(&mut draft.tier.default_price, args, price)
+}
+
+/// `allow FEATURE... | deny FEATURE...`, `max_n N` and the like: what requests may ask for
+pub(super) fn features(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let (name, values) = words(args);
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let of_tier = |problem| error(problem).of(&format!("tollgate_tier {}", draft.tier.name));
+    draft.tier.features.take(name, &values).map_err(of_tier)
 }
 
 /// `objective NAME`

@@ -4,6 +4,7 @@
 
 use crate::decision::Reason;
 use crate::llm::{Dialect, Engine, RequestError};
+use crate::permissions::FeatureRefusal;
 
 /// The `Content-Type` of every [`Answer`].
 pub const CONTENT_TYPE: &str = "application/json";
@@ -138,20 +139,39 @@ pub fn model_not_found_body(model: &str, engine: Engine, dialect: Dialect) -> St
 #[must_use]
 pub fn malformed_request_body(error: RequestError, dialect: Dialect) -> String {
     let message = format!("The request can not be taken as it is: {error}.");
+    let kinds = ["invalid_request", "invalid_request_error", "validation"];
+    written(&message, error.key(), kinds, dialect)
+}
+
+/// The body of [`Reason::FeatureDenied`]'s answer where it is known what the request may not ask for. It names
+/// fields of the API, and holds nothing of what was sent.
+#[must_use]
+pub fn feature_denied_body(refusal: FeatureRefusal, dialect: Dialect) -> String {
+    let message = format!(
+        "The request is not allowed: {refusal}. Ask the operator of this API for access if you need it."
+    );
+    let kinds = ["access_denied", "permission_error", "permission"];
+    written(&message, refusal.member(), kinds, dialect)
+}
+
+/// A body with this message, about this parameter. The kinds are the code of OpenAI's API, the type of
+/// Anthropic's, and that of TGI's.
+fn written(message: &str, param: Option<&str>, kinds: [&str; 3], dialect: Dialect) -> String {
     // A string always has a form in JSON.
     let message = serde_json::Value::from(message);
+    let [code, anthropic, tgi] = kinds;
     match dialect {
         Dialect::OpenAi => {
-            let param = serde_json::Value::from(error.key());
+            let param = serde_json::Value::from(param);
             format!(
-                "{{\"error\":{{\"message\":{message},\"type\":\"invalid_request_error\",\"param\":{param},\"code\":\"invalid_request\"}}}}"
+                "{{\"error\":{{\"message\":{message},\"type\":\"invalid_request_error\",\"param\":{param},\"code\":\"{code}\"}}}}"
             )
         }
         Dialect::Anthropic => format!(
-            "{{\"type\":\"error\",\"error\":{{\"type\":\"invalid_request_error\",\"message\":{message}}}}}"
+            "{{\"type\":\"error\",\"error\":{{\"type\":\"{anthropic}\",\"message\":{message}}}}}"
         ),
         Dialect::Ollama => format!("{{\"error\":{message}}}"),
-        Dialect::Tgi => format!("{{\"error\":{message},\"error_type\":\"validation\"}}"),
+        Dialect::Tgi => format!("{{\"error\":{message},\"error_type\":\"{tgi}\"}}"),
     }
 }
 
@@ -284,7 +304,8 @@ static OBJECT_NOT_FOUND: Answer = answer!(
     tgi: "validation",
 );
 
-// The one feature that is refused: a response that goes on when nobody waits for it.
+// The one feature that locations refuse: a response that goes on when nobody waits for it. What tiers refuse has
+// a body of its own.
 static FEATURE_DENIED: Answer = answer!(
     403,
     "Responses in the background are not open to you. Send the request without 'background', or ask the operator of this API for access.",

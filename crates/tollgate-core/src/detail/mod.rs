@@ -128,7 +128,11 @@ causes! {
     ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"";
     UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
     UnknownEndpoint EndpointDenied "unknown_endpoint" "tokens or money are counted, and the path is not known to \"tollgate_engine NAME\"";
+    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, and the body of the path is not read";
 
+    DeniedFeature FeatureDenied "denied_feature" "the request uses \"NAME\", which the tier does not allow";
+    OverMaximum FeatureDenied "over_maximum" "the request asks for more than \"NAME\" of the tier";
+    UnknownMember FeatureDenied "unknown_member" "the body has a member that the engine does not know";
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
 
     UnknownObject ObjectNotFound "unknown_object" "nobody is known to have made the object that is named";

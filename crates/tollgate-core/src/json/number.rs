@@ -210,8 +210,10 @@ mod tests {
                 (_, Some(value), _) => Value::Negative(value),
                 (.., value) => Value::Float(value.unwrap()),
             }),
+            // It is said to be out of range as soon as it is, whatever follows.
             Err(error) if error.to_string().starts_with("number out of range") => {
-                Some(Value::TooLarge)
+                let is_number = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+                is_number.then_some(Value::TooLarge)
             }
             Err(_) => None,
         }
@@ -262,6 +264,7 @@ mod tests {
             "0.00000000000000000000000000000001",
             "1e2147483647",
             "1e2147483648",
+            "1E309E",
         ] {
             assert!(is_same(text), "{text}: {:?} {:?}", read(text), expected(text));
         }

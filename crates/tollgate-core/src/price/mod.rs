@@ -107,6 +107,11 @@ impl Prices {
         self.0.iter().find(|(pattern, _)| pattern.matches(model)).map(|(_, price)| price)
     }
 
+    /// The patterns, in their order.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.0.iter().map(|(pattern, _)| pattern)
+    }
+
     /// Whether no model has a price.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@
 //!
 //! * [`row`]: a line of a table;
 //! * [`route`]: the line that a request is for;
+//! * [`preparing`]: paths at which an engine prepares a request, and does no more;
 //! * [`naming`]: where a request names its model, and what tells of models;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
@@ -16,6 +17,7 @@ pub mod memo;
 pub mod naming;
 mod ollama;
 mod openai;
+mod preparing;
 pub mod route;
 pub mod row;
 mod sglang;

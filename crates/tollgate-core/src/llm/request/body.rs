@@ -7,8 +7,10 @@ use super::place::Place;
 use super::scalar;
 use super::stream_options::{Options, StreamOptions};
 use super::told::At;
-use super::{members, InputSize, LlmRequest, RequestError, MAX_CHOICES, MAX_MODEL_LEN};
-use crate::json::{Scalar, Stop};
+use super::{
+    feature_members, members, InputSize, LlmRequest, RequestError, MAX_CHOICES, MAX_MODEL_LEN,
+};
+use crate::json::{JsonString, Scalar, Stop};
 use crate::llm::{Endpoint, Engine};
 
 /// What is known of a body while it is read.
@@ -34,6 +36,7 @@ pub(super) struct Body {
     model: Option<Box<str>>,
     pub(super) stream: Option<bool>,
     pub(super) background: bool,
+    pub(super) is_suspect: bool,
     /// The largest bound of the output.
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
@@ -74,6 +77,7 @@ impl Body {
             model: None,
             stream: None,
             background: false,
+            is_suspect: false,
             bound: None,
             is_unbounded: false,
             said_bounds: Vec::new(),
@@ -133,6 +137,7 @@ impl Body {
             per_prompt: self.choices,
             input,
             parts: self.measure.parts.parts(),
+            is_suspect: self.is_suspect,
             stream_options: self
                 .stream_options
                 .unwrap_or(StreamOptions::Absent { open: self.open }),
@@ -160,6 +165,20 @@ impl Body {
     /// As [`Self::refuse`], because of the value that is being read.
     pub(super) fn refuse_value(&mut self) -> Stop {
         self.refuse(self.reading.map_or(RequestError::NotAnObject, RequestError::BadValue))
+    }
+
+    /// Notes a member by which something may be asked for that is denied by default.
+    pub(super) fn note_suspect(&mut self, key: JsonString<'_>, name: Option<&'static str>) {
+        self.is_suspect |= match name {
+            None => key.short().is_some_and(|written| {
+                let is_folded = |byte: &u8| byte.is_ascii_uppercase() || !byte.is_ascii();
+                feature_members::is_suspect(written) || written.iter().any(is_folded)
+            }),
+            Some("chat_template" | "chat_template_kwargs" | "template") => true,
+            Some("prompt_embeds" | "input_embeds" | "priority") => true,
+            Some("tools") => matches!(self.endpoint, Endpoint::Responses | Endpoint::Messages),
+            Some(_) => false,
+        };
     }
 
     /// Where the value of the body's member `name` stands.

@@ -388,7 +388,8 @@ impl Measure {
             (
                 Place::Content,
                 b"image_url" | b"audio_url" | b"video_url" | b"input_audio" | b"file"
-                | b"file_data" | b"file_url" | b"file_id",
+                | b"file_data" | b"file_url" | b"file_id" | b"image" | b"video" | b"audio"
+                | b"image_embeds" | b"audio_embeds" | b"video_embeds" | b"prompt_embeds",
             ) => {
                 self.size.media += 1;
                 Place::Media

@@ -40,6 +40,8 @@ pub struct LlmRequest {
     pub input: InputSize,
     /// What its text is made of.
     pub parts: Parts,
+    /// Whether it has a member by which it may use a [feature](crate::llm::Feature) that tiers deny by default.
+    pub is_suspect: bool,
     pub(super) stream_options: StreamOptions,
 }
 

@@ -259,6 +259,24 @@ pub(super) fn form_of_shape(engine: Engine, has: impl Fn(&str) -> bool) -> Endpo
     }
 }
 
+/// Where a form's bounds of the output stand: the object of settings, if it is in one, and the name.
+pub(crate) fn bounds_of(
+    form: Endpoint,
+    engine: Engine,
+) -> Vec<(Option<&'static str>, &'static str)> {
+    let own = bounds(form, engine).iter().map(|name| (None, *name));
+    let inner = settings(form, engine).iter().flat_map(|(object, known)| {
+        let names = known.policy.iter().filter(|name| !matches!(**name, "n" | "best_of"));
+        names.map(move |name| (Some(*object), *name))
+    });
+    own.chain(inner).collect()
+}
+
+/// The names of a form's objects of settings.
+pub(crate) fn settings_of(form: Endpoint, engine: Engine) -> impl Iterator<Item = &'static str> {
+    settings(form, engine).iter().map(|(object, _)| *object)
+}
+
 /// Whether a form heeds the bound `name`, of the body or of its settings.
 pub(super) fn is_bound(form: Endpoint, engine: Engine, name: &str) -> bool {
     bounds(form, engine).contains(&name)

@@ -9,6 +9,7 @@ mod aliases;
 mod body;
 pub mod edits;
 mod error;
+mod feature_members;
 mod input;
 mod llm_request;
 pub mod members;
@@ -18,6 +19,7 @@ pub mod rewrite;
 mod scalar;
 mod stream_options;
 mod told;
+pub mod uses;
 
 #[cfg(test)]
 mod tests;

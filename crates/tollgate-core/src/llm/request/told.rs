@@ -38,7 +38,10 @@ impl Reader for Body {
         Ok(Some(match object {
             At::Walk(place) => At::Walk(self.measure.member(place, key)),
             At::Body => match self.names.take(key) {
-                Ok(name) => self.body_member(name),
+                Ok(name) => {
+                    self.note_suspect(key, name);
+                    self.body_member(name)
+                }
                 Err(error) => return Err(self.refuse(error)),
             },
             At::Settings => {
@@ -47,6 +50,7 @@ impl Reader for Body {
                     Err(error) => return Err(self.refuse(error)),
                 };
                 self.reading = name;
+                self.note_suspect(key, name);
                 match name {
                     Some("best_of" | "n") => At::Choices(Holder::Settings),
                     Some(_) => At::Bound,

@@ -383,7 +383,7 @@ fn generated_bodies_are_read_as_serde_json_reads_them() {
         let endpoint = Endpoint::ALL[random.below(Endpoint::ALL.len())];
         let engine = Engine::ALL[random.below(Engine::ALL.len())];
         let mut expected = plain::parse(&body, endpoint, engine);
-        let whole = parse(&body, endpoint, engine);
+        let whole = unsuspected(&parse(&body, endpoint, engine));
         // The other one doesn't look for halves behind a backslash, where they are no JSON anyway: of two
         // faults, it may tell the other one.
         let has_escaped_half = body.windows(3).any(|at| matches!(at, [b'\\', 0xed, 0xa0..=0xbf]));
@@ -395,7 +395,7 @@ fn generated_bodies_are_read_as_serde_json_reads_them() {
         }
         let text = || body.escape_ascii().to_string();
         assert_eq!(whole, expected, "{number} {endpoint:?} {engine:?}\n{}", text());
-        let in_slices = read_in_slices(&body, endpoint, engine, random);
+        let in_slices = unsuspected(&read_in_slices(&body, endpoint, engine, random));
         assert_eq!(in_slices, expected, "{number} in slices, {endpoint:?} {engine:?}\n{}", text());
         match expected {
             Ok(_) => taken += 1,

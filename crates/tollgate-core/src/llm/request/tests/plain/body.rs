@@ -127,6 +127,7 @@ impl<'de> Reader<'de> {
             per_prompt: self.choices,
             input,
             parts: self.measure.parts.parts(),
+            is_suspect: false,
             stream_options: self.stream_options,
         }
     }

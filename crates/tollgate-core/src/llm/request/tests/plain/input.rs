@@ -323,7 +323,8 @@ impl Visitor<'_> for Member<'_> {
             (
                 Place::Content,
                 "image_url" | "audio_url" | "video_url" | "input_audio" | "file" | "file_data"
-                | "file_url" | "file_id",
+                | "file_url" | "file_id" | "image" | "video" | "audio" | "image_embeds"
+                | "audio_embeds" | "video_embeds" | "prompt_embeds",
             ) => {
                 measure.size.media += 1;
                 Place::Media

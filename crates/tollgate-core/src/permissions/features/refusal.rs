@@ -1,0 +1,116 @@
+//! What a request is refused for that asks for too much.
+
+use std::fmt;
+
+use crate::detail::{Cause, Detail};
+use crate::llm::feature::Feature;
+
+/// How much a request may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maximum {
+    /// Tokens of output.
+    OutputTokens,
+    /// Tokens of input.
+    InputTokens,
+    /// Answers.
+    N,
+    /// Messages.
+    Messages,
+    /// Tools.
+    Tools,
+    /// Bytes of tools, schemas, grammars and patterns.
+    SchemaBytes,
+}
+
+impl Maximum {
+    /// The name in the configuration and in the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OutputTokens => "max_output_tokens",
+            Self::InputTokens => "max_input_tokens",
+            Self::N => "max_n",
+            Self::Messages => "max_messages",
+            Self::Tools => "max_tools",
+            Self::SchemaBytes => "max_schema_bytes",
+        }
+    }
+
+    /// What it counts, and the member of OpenAI's API that says it, if that is one.
+    fn counts(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::OutputTokens => ("tokens of output", Some("max_tokens")),
+            Self::InputTokens => ("tokens of input", None),
+            Self::N => ("answers", Some("n")),
+            Self::Messages => ("messages", Some("messages")),
+            Self::Tools => ("tools", Some("tools")),
+            Self::SchemaBytes => ("bytes of tools and schemas", None),
+        }
+    }
+}
+
+/// Why a request is refused, with 403. Its text is fit for the client and for a log: it names members that APIs
+/// define, and holds nothing out of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureRefusal {
+    /// It uses a feature that it may not, by this member.
+    Denied {
+        /// The feature.
+        feature: Feature,
+        /// The first member by which it is used.
+        member: &'static str,
+    },
+    /// It asks for more than it may.
+    Over {
+        /// Of what.
+        maximum: Maximum,
+        /// How much it may ask for.
+        most: u64,
+    },
+    /// It has a member that the engine doesn't know.
+    Unknown,
+}
+
+impl FeatureRefusal {
+    /// The member that it is about: `param` in OpenAI's errors.
+    #[must_use]
+    pub fn member(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied { member, .. } => Some(*member),
+            Self::Over { maximum, .. } => maximum.counts().1,
+            Self::Unknown => None,
+        }
+    }
+
+    /// What is said of it in logs.
+    #[must_use]
+    pub fn detail(&self) -> Detail {
+        match self {
+            Self::Denied { feature, .. } => Detail::new(Cause::DeniedFeature, feature.as_str()),
+            Self::Over { maximum, .. } => Detail::new(Cause::OverMaximum, maximum.as_str()),
+            Self::Unknown => Cause::UnknownMember.into(),
+        }
+    }
+}
+
+impl fmt::Display for FeatureRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied { feature: Feature::RemoteMedia, member } => write!(
+                f,
+                "it has media that would have to be fetched, in \"{member}\"; send them in a data: URL"
+            ),
+            Self::Denied { feature, member } => {
+                write!(f, "it uses {feature}, by \"{member}\", which is not open to you")
+            }
+            Self::Over { maximum, most } => {
+                write!(f, "it asks for more than {most} {}", maximum.counts().0)
+            }
+            Self::Unknown => {
+                f.write_str("it has a field that is not known here; leave out what the API does not have")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FeatureRefusal {}

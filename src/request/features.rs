@@ -1,0 +1,126 @@
+//! ACCESS: may the client ask for all of that?
+
+use std::cell::RefCell;
+use std::sync::LazyLock;
+
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::llm::{request, Endpoint, Feature, FeatureSet, LlmRequest, Uses};
+use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
+use tollgate_core::scheduler::Scheduler;
+
+use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
+use crate::request::body::{self, Inspected, Refused, Wanted, Whole};
+use crate::request::models;
+use crate::request::objects;
+use crate::request::state::State;
+use crate::types::Request;
+
+/// Those of who is in no tier.
+static DEFAULT: LazyLock<FeatureRules> = LazyLock::new(FeatureRules::default);
+
+/// What the requests of a tier may ask for.
+pub(crate) fn rules(tier: Option<&Tier>) -> &FeatureRules {
+    tier.map_or(&*DEFAULT, |tier| &tier.features)
+}
+
+/// Reads the body that nginx has by now, or goes on with it, for what limits need and for what the tier says.
+pub(crate) fn inspect(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    form: Option<Endpoint>,
+) -> Result<Inspected, Refused> {
+    // Without a body, nothing is prepared.
+    let names_model = models::of(&state.borrow()).matter();
+    if r.body_len() == 0 && !names_model && form_to_look_at(r, policy).is_some() {
+        let nothing = form.and_then(|form| request::parse(b"{}", form, policy.engine).ok());
+        if let Some(nothing) = nothing {
+            let asked = Some((nothing, None));
+            return Ok(Inspected::Whole(Whole { asked, mentions: None }));
+        }
+    }
+    let (begun, tier, references) = {
+        let mut state = state.borrow_mut();
+        (state.reading.take(), state.tier.clone(), objects::are_in_body(&state))
+    };
+    let wanted = Wanted { form, rules: rules(tier.as_deref()), references };
+    body::inspect(r, policy, wanted, begun)
+}
+
+/// The form in which a body is looked at that isn't metered: where the engine would prepare a request.
+pub(crate) fn form_to_look_at(r: Request<'_>, policy: &Policy) -> Option<Endpoint> {
+    policy.is_metered.then(|| policy.engine.prepares(r.method(), r.uri())).flatten()
+}
+
+/// Whether the tier says something of a body that isn't read.
+pub(crate) fn is_unjudged(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> bool {
+    rules(state.borrow().tier.as_deref()).is_own() && form_to_look_at(r, policy).is_none()
+}
+
+/// Whether what was found elsewhere may stand here. `None`: the body has to be looked at.
+pub(crate) fn may_stand(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> Option<()> {
+    (state.borrow().is_looked_at || form_to_look_at(r, policy).is_none()).then_some(())
+}
+
+/// Refuses what the tier denies of such a body.
+pub(crate) fn look(
+    state: &RefCell<State>,
+    policy: &Policy,
+    request: &LlmRequest,
+    uses: Option<&Uses>,
+) -> Result<(), Detail> {
+    let tier = state.borrow().tier.clone();
+    // We say the priority, or a gateway before nginx does.
+    let replaced = match policy.scheduler {
+        Scheduler::Vllm | Scheduler::LlmD | Scheduler::Pass => {
+            FeatureSet::NONE.with(Feature::Priority)
+        }
+        Scheduler::Off => FeatureSet::NONE,
+    };
+    let rules = rules(tier.as_deref());
+    let outcome = rules.judge(request, uses.unwrap_or(&Uses::NONE), replaced);
+    state.borrow_mut().is_looked_at = true;
+    outcome.map_err(|refusal| deny(state, refusal))
+}
+
+/// Refuses what the tier denies. Notes what of the body it changes, and takes that for what was asked for.
+pub(crate) fn judge(
+    state: &RefCell<State>,
+    policy: &Policy,
+    request: &mut LlmRequest,
+    uses: Option<&Uses>,
+) -> Result<(), Detail> {
+    let tier = state.borrow().tier.clone();
+    let rules = rules(tier.as_deref());
+    look(state, policy, request, uses)?;
+    // Of the background, the tier decides before the location.
+    let may_go_on = || {
+        let said = rules.background();
+        said.unwrap_or_else(|| policy.background || !policy.counts_tokens(tier.as_deref()))
+    };
+    if request.background && !may_go_on() {
+        return Err(Cause::Background.into());
+    }
+    // Where nothing is refused, nothing is changed either.
+    if rules.is_own() && !policy.dry_run {
+        let changes = rules.changes(request, uses.unwrap_or(&Uses::NONE));
+        if let Some(most) = changes.bound {
+            request.output_bound = Some(most);
+        }
+        state.borrow_mut().feature_changes = changes;
+    }
+    Ok(())
+}
+
+/// Refuses what is taken for more tokens of input than the tier allows.
+pub(crate) fn judge_input(state: &RefCell<State>, tokens: u64) -> Result<(), Detail> {
+    let tier = state.borrow().tier.clone();
+    let outcome = rules(tier.as_deref()).judge_input(tokens);
+    outcome.map_err(|refusal| deny(state, refusal))
+}
+
+fn deny(state: &RefCell<State>, refusal: FeatureRefusal) -> Detail {
+    state.borrow_mut().denied = Some(refusal);
+    refusal.detail()
+}
