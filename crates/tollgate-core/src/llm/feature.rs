@@ -129,7 +129,8 @@ impl FeatureSet {
     /// Those that are in both, in the order of the documentation.
     pub fn both(self, other: Self) -> impl Iterator<Item = Feature> {
         let both = Self(self.0 & other.0);
-        Feature::ALL.iter().copied().filter(move |feature| both.has(*feature))
+        let all = if both.is_empty() { &[] } else { Feature::ALL };
+        all.iter().copied().filter(move |feature| both.has(*feature))
     }
 }
 
