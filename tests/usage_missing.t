@@ -289,8 +289,8 @@ for (
 	['204', post('/status/204/v1/embeddings', \%chat), 204],
 	['304', post('/status/304/v1/embeddings', \%chat), 304],
 	['an error that claims success', post('/status/error/v1/completions', \%chat), 200],
-	['HEAD', request("HEAD $chat"), 405],
-	['GET', request($chat), 200],
+	['HEAD', request('HEAD /v1/embeddings'), 405],
+	['GET', request('/v1/embeddings'), 405],
 ) {
 	my ($name, $request, $status) = @$_;
 	my $id = new_id();
