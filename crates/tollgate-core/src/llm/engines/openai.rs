@@ -1,4 +1,5 @@
-//! Anything that speaks OpenAI's API.
+//! Anything that speaks OpenAI's API. What clients keep there, and nobody can tell whose it is (uploads,
+//! assistants, threads), is not in the table, and so for nobody unless the operator opens it.
 
 use super::row::{rows, Table};
 
@@ -22,7 +23,6 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/realtime/sessions" Generates(Audio): "credentials for that";
         POST "/v1/realtime/transcription_sessions" Generates(Audio): "credentials for that";
         POST "/v1/realtime/calls" Generates(Audio): "speech over WebRTC";
-        POST "/v1/realtime/calls/{id}/accept" Generates(Audio): "takes a call";
         POST "/v1/realtime/client_secrets" Generates(Audio): "credentials for that";
         POST "/v1/audio/speech" Generates(Audio): "text to speech";
         POST "/v1/audio/transcriptions" Generates(Audio): "speech to text";
@@ -37,7 +37,6 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/batches" Generates(Batches): "requests in a file, later";
         POST "/v1/threads/runs" Generates(Responses): "assistants";
         POST "/v1/threads/{id}/runs" Generates(Responses): "assistants";
-        POST "/v1/threads/{id}/runs/{run}/submit_tool_outputs" Generates(Responses): "assistants";
         POST "/v1/moderations" Prefill(Chat): "moderation";
         POST "/v1/rerank" Prefill(Rerank): "documents in the order of their relevance";
         POST "/v1/vector_stores" Prefill(Files): "stores of files, which are embedded";
@@ -58,10 +57,6 @@ pub(super) static TABLE: Table = Table {
         GET POST "/v1/files" Stores(Files): "files";
         GET DELETE "/v1/files/{id}" Stores(Files): "a file";
         GET "/v1/files/{id}/content" Stores(Files): "what is in it";
-        POST "/v1/uploads" Stores(Files): "a file in parts";
-        POST "/v1/uploads/{id}/parts" Stores(Files): "a part of it";
-        POST "/v1/uploads/{id}/complete" Stores(Files): "ends it";
-        POST "/v1/uploads/{id}/cancel" Stores(Files): "drops it";
         GET "/v1/vector_stores" Stores(Files): "stores of files";
         GET POST DELETE "/v1/vector_stores/{id}" Stores(Files): "a store of files";
         GET "/v1/vector_stores/{id}/files" Stores(Files): "what is in it";
@@ -78,20 +73,6 @@ pub(super) static TABLE: Table = Table {
         GET "/v1/videos" Stores(Images): "videos that were made";
         GET DELETE "/v1/videos/{id}" Stores(Images): "a video";
         GET "/v1/videos/{id}/content" Stores(Images): "what is in it";
-        POST "/v1/realtime/calls/{id}/hangup" Stores(Audio): "ends a call";
-        POST "/v1/realtime/calls/{id}/reject" Stores(Audio): "refuses a call";
-        POST "/v1/realtime/calls/{id}/refer" Stores(Audio): "hands a call on";
-        GET POST "/v1/assistants" Stores(Responses): "assistants";
-        GET POST DELETE "/v1/assistants/{id}" Stores(Responses): "an assistant";
-        POST "/v1/threads" Stores(Responses): "a conversation with assistants";
-        GET POST DELETE "/v1/threads/{id}" Stores(Responses): "the same";
-        GET POST "/v1/threads/{id}/messages" Stores(Responses): "what is in it";
-        GET POST DELETE "/v1/threads/{id}/messages/{message}" Stores(Responses): "a part of it";
-        GET "/v1/threads/{id}/runs" Stores(Responses): "what assistants did";
-        GET POST "/v1/threads/{id}/runs/{run}" Stores(Responses): "the same";
-        GET "/v1/threads/{id}/runs/{run}/steps" Stores(Responses): "the same";
-        GET "/v1/threads/{id}/runs/{run}/steps/{step}" Stores(Responses): "the same";
-        POST "/v1/threads/{id}/runs/{run}/cancel" Stores(Responses): "ends it";
         GET "/v1/batches" Stores(Batches): "batches";
         GET "/v1/batches/{id}" Stores(Batches): "a batch";
         POST "/v1/batches/{id}/cancel" Stores(Batches): "ends it";
