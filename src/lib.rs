@@ -60,6 +60,15 @@ impl Module for Tollgate {
         conf.note(directive, position);
     }
 
+    fn proxies(
+        cx: &ConfContext<'_>,
+        conf: &mut LocConf,
+        location: &[u8],
+        url: &str,
+    ) -> Result<(), ConfError> {
+        conf.proxies(cx, location, url)
+    }
+
     fn merge(
         cx: &ConfContext<'_>,
         parent: &LocConf,

@@ -35,6 +35,7 @@ http {
 
     # As small as it may be, so that it can be filled.
     tollgate_zone zone=tollgate:64k;
+    tollgate_endpoints  +*:/*;
     tollgate_tier open { }
     tollgate_tier once { requests 1r/h; }
     tollgate_limit failures key=$http_x_failures auth_failures=1r/h;

@@ -36,6 +36,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier open { }
     tollgate_tier once { requests 1r/h; }
     tollgate_tier many { requests 5000r/d; }

@@ -39,6 +39,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      open { requests 1000000r/d; }
     tollgate_api_keys  keys.json;
     add_header         X-Worker $pid always;

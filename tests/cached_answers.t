@@ -36,6 +36,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone   zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     # Nothing is refilled while the test runs.
     tollgate_tier   large { tokens 300/d burst=100k; budget 1000/month; concurrency 1; }
     tollgate_price  m input=1 output=2;

@@ -34,6 +34,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { }
     tollgate_api_keys  keys.json;
 

@@ -15,7 +15,7 @@ use Test::Nginx qw/ :DEFAULT http_content /;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Tollgate qw/ get header json status /;
-use Tollgate::Client qw/ audit_lines curl poll request /;
+use Tollgate::Client qw/ audit_lines connection poll request /;
 use Tollgate::Certs;
 
 select STDERR; $| = 1;
@@ -24,7 +24,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite realip http_ssl/)
 	->has_daemon('curl')->has_daemon('openssl');
 
-$t->plan(45)->write_file_expand('nginx.conf', <<'EOF');
+$t->plan(49)->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
 
@@ -37,6 +37,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { }
     tollgate_api_keys  keys.json;
 
@@ -109,6 +110,12 @@ http {
             proxy_pass http://127.0.0.1:8081;
         }
 
+        location /close {
+            tollgate_on_revoke close;
+            proxy_buffering    off;
+            proxy_pass         http://127.0.0.1:8081/slow;
+        }
+
         location = /led {
             error_page 404 = /off;
             proxy_intercept_errors on;
@@ -123,6 +130,11 @@ http {
 
         location / {
             return 200 "$http_x_client_id [$http_x_forwarded_client_cert]";
+        }
+
+        location = /slow {
+            limit_rate 1k;
+            alias      %%TESTDIR%%/slow.txt;
         }
 
         location = /led {
@@ -142,6 +154,7 @@ new_cert('ca', 'web', san => "URI:$spiffe/web,DNS:web.example.org", subject => '
 new_cert('ca', 'proxy', san => "URI:$spiffe/proxy");
 new_cert('unknown', 'expired', san => "URI:$spiffe/web", seconds => -10);
 
+$t->write_file('slow.txt', 'x' x 100_000);
 $t->write_file('keys.json', json({ version => 1, keys => [
 	{ id => 'web', cert => "$spiffe/web", client => 'acme', tier => 'free' },
 	{ id => 'batch', cert => "$spiffe/batch", client => 'batch', tier => 'free' },
@@ -256,16 +269,30 @@ is(http_content(with_cert('web', "$url/strangers", '-H', "X-Forwarded-Client-Cer
 
 # the log
 
-my %details = map { $_ => 1 } grep { defined } map { $_->{detail} } audit_lines($t, 'audit.log', 45);
+my %details = map { $_ => 1 } grep { defined } map { $_->{detail} } audit_lines($t, 'audit.log', 40);
 is_deeply([ grep { !$details{$_} } qw/ no_certificate xfcc_untrusted xfcc_malformed xfcc_several unknown_cert
 	cert_ambiguous cert_without_name cert_expired / ], [], 'audit: what was wrong');
 
-# revoked while a connection goes on
+# revoked while a request runs, and its header has long been taken off
 
+my $running = connection();
+$running->send(request('/close', "X-Forwarded-Client-Cert: $element"));
+$running->peek(sub { $_[0] =~ /\r\n\r\n.*x/s });
+my $other = connection();
+$other->send(request('/close', "X-Forwarded-Client-Cert: URI=$spiffe/batch"));
+$other->peek(sub { $_[0] =~ /\r\n\r\n.*x/s });
 my $keys = $t->read_file('keys.json');
 $keys =~ s/("id":"web")/$1,"disabled":true/;
 put_file('keys.json', $keys);
 poll { with($element) ne $good };
 is(with($element), '401 revoked_credential', 'its entry is disabled');
+is($running->peek(sub { 0 }), undef, 'a request that runs comes to no end');
+ok($running->{ended} && length $running->{buffer} < 50_000, 'and is cut off');
+my $cut;
+poll { ($cut) = grep { ($_->{path} // '') eq '/close' } audit_lines($t, 'audit.log') };
+is("$cut->{decision} $cut->{reason} $cut->{client}", 'allow revoked_credential acme', 'and the log says why');
+my $length = length $other->{buffer};
+ok($other->peek(sub { length $_[0] > $length + 2000 }), 'another one goes on');
+$_->close() for $running, $other;
 
 ###############################################################################

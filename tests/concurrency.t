@@ -34,6 +34,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_price mock input=1 output=1;
 
     tollgate_tier eight  { concurrency 8; }

@@ -46,7 +46,6 @@ my %acme = (key => 'tg_acme', client => 'acme', tier => 'free');
 
 $t->write_file('keys.json', keys_file({ %acme }));
 $t->write_file('no-tier.json', keys_file({ key => 'tg_acme', client => 'acme' }));
-$t->write_file('restricted.json', keys_file({ %acme, scopes => ['chat'] }));
 $t->write_file('secret', 's' x 32);
 $t->write_file('public.pem', $pem);
 $t->write_file('included.conf', "\ntollgate_default_tier nope;\n");
@@ -493,8 +492,6 @@ my @warned = (
 		files => { 'one.json' => json({ keys => [$public] }),
 			'two.json' => json({ keys => [{ %$public, use => 'sig' }] }) },
 		location => "$jwt\ntollgate_jwt_key_file one.json; # !\ntollgate_jwt_key_file two.json;"],
-	['restrictions that are not enforced', ['have "scopes"', 'restricted.json', 'k_1',
-		'not enforce'], location => "tollgate on;\ntollgate_api_keys restricted.json; # !"],
 	['an audit log among other lines', ['"tollgate_audit_log"', 'another log', 'a file of its own'],
 		http => "$usual{http}\naccess_log $dir/shared.log;",
 		location => "$usual{location}\ntollgate_audit_log $dir/shared.log; # !"],

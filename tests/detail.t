@@ -127,7 +127,8 @@ http {
         }
 
         location /hangs/ {
-            proxy_pass  http://127.0.0.1:8085/;
+            tollgate_endpoints  +*:/*;
+            proxy_pass          http://127.0.0.1:8085/;
         }
 
         location /dry/ {
@@ -151,7 +152,8 @@ http {
         }
 
         location /dead-engine/ {
-            proxy_pass  http://127.0.0.1:8086/;
+            tollgate_endpoints  +*:/*;
+            proxy_pass          http://127.0.0.1:8086/;
         }
 
         location = /_dead {
@@ -346,7 +348,7 @@ my @cases = (
 	['a path of others', '/vllm/abort_requests', [$key], {},
 		'endpoint_denied', 'others_requests'],
 	['an unknown path', '/v1/unknown', [$key], {}, 'endpoint_denied', 'unknown_endpoint openai',
-		'tokens or money are counted, and the path is not known to "tollgate_engine openai"'],
+		'the path is not known to "tollgate_engine openai"'],
 	['in the background', '/v1/responses', [$key], { model => 'known-a', background => \1 },
 		'feature_denied', 'background'],
 	['a line feed in the path', '/v1/models%0A', [$key], undef, 'malformed_path', 'unsafe_byte'],

@@ -31,6 +31,7 @@ http {
 
     # As small as it may be, so that it can be filled.
     tollgate_zone zone=tollgate:64k;
+    tollgate_endpoints  +*:/*;
     tollgate_tier two { requests 2r/h; }
     tollgate_limit failures key=$http_x_failures auth_failures=1r/h;
     tollgate_limit minted   key=$arg_x requests=1r/h;

@@ -94,6 +94,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { }
     tollgate_limit     per_group key=$group requests=1r/d burst=2 auth_failures=100r/s;
 

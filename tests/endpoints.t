@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Which requests come to the engine at all. A path that nginx and the engine could read in two ways
-# doesn't, whoever asks. And where tokens or money are counted, nothing does whose tokens are not
-# read, unless it is known to take none.
+# doesn't, whoever asks, nor does one that is not known to be for clients. And where tokens or money are
+# counted, nothing does whose tokens are not read, unless it is known to take none.
 
 use warnings;
 use strict;
@@ -19,7 +19,7 @@ use Tollgate::Metered;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(262)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(299)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -98,7 +98,7 @@ http {
 
         location /opened/ {
             tollgate_endpoints  +POST:/v1/audio/* +GET:/v1/realtime -/v1/embeddings -POST:/v1/rerank
-                                +POST:/abort_requests;
+                                +POST:/abort_requests +GET:/v1/models/*;
             rewrite             ^/opened(.*) $1 break;
             proxy_pass          http://127.0.0.1:8081;
 
@@ -200,12 +200,19 @@ for my $path ("$chat%3f", "$chat%3Fx=1", "$chat%23") {
 	is($line->{model}, 'm', "$path: read");
 }
 
-for my $path ($chat, "$chat/", "/$chat", "/x/..$chat", "$chat?a=%0A#\\", "$chat#x", '/v1/%63hat/completions') {
+for my $path ($chat, "$chat/", "$chat?a=%0A#\\", "$chat#x", '/v1/%63hat/completions') {
 	$r = ask(post($path, { model => 'm' }, $key{tokens}));
 	is(status($r), 200, "let through: $path");
 }
 is(status(ask(request("GET $_", $key{tokens}))), 200, "let through: $_")
-	for '/v1/models/org%2Fmodel-1.5%20x', '/v1/models/..x', '/v1/models/%C3%A9', '/v1/x%25y';
+	for map { "/opened/v1/models/$_" } 'org-1.5%20x', '..x', '%C3%A9', 'x%25y';
+
+# nginx puts it right for itself, and forwards it as it is, unless it puts a path of its own together.
+for my $path ("/$chat", "/x/..$chat", "/./$chat") {
+	is(status(ask(post($path, { model => 'm' }, $key{tokens}))), 400, "not put right: $path");
+	is(status(ask(post("/replaced$path", { model => 'm' }, $key{tokens}))), 200, "put right: $path")
+		unless $path =~ m!^/\.!;
+}
 
 $r = ask(post("/dry$chat%0A", { model => 'm' }, $key{tokens}, 'X-Request-ID: dry-odd'));
 is(status($r), 200, 'a dry run: let through');
@@ -214,13 +221,16 @@ is($line->{reason}, 'malformed_path', 'a dry run: and reported');
 
 ###############################################################################
 
-# Where tokens are counted, what is not read must be known to take none.
+# What is not known to be for clients is refused, counted or not; where tokens are counted, what is not read must
+# be known to take none.
 
-my @refused = map { "POST $_" } '/v1/audio/transcriptions', '/v1/whatever', '/pause', '/tokenize/',
+my @uncounted = ('POST /v1/audio/transcriptions', 'GET /v1/realtime', 'HEAD /v1/realtime');
+my @refused = map { "POST $_" } '/v1/whatever', '/pause', '/tokenize/',
 	'/Tokenize', '/x/tokenize', '/collective_rpc', "$chat/x", '/';
 push @refused, "PUT $chat", 'DELETE /adapters/x', 'PATCH /v1/models', 'PUT /tokenize', 'FOO /x',
-	'GET /v1/realtime', 'GET /x/V1/realtime/', 'HEAD /v1/realtime';
-for my $request (@refused) {
+	'GET /x/V1/realtime/', 'GET /whatever', "GET $chat", "OPTIONS $chat", 'OPTIONS /v1/realtime', 'GET /metrics',
+	'GET /docs', 'HEAD /version';
+for my $request (@uncounted, @refused) {
 	my $id = new_id();
 	$r = ask(request($request, $key{tokens}, "X-Request-ID: $id", 'Content-Length: 0'),
 		head => scalar($request =~ /^HEAD/));
@@ -230,13 +240,11 @@ for my $request (@refused) {
 	is("$line->{decision} $line->{reason}", 'deny endpoint_denied', "counted: $request: the log");
 	is(status(ask(request($request, 'Content-Length: 0'), head => scalar($request =~ /^HEAD/))), 401,
 		"counted: $request: a stranger");
-	# What clients keep at an engine is closed where it isn't known whose it is.
-	my $is_kept = $request =~ m!^(?:POST \Q$chat\E/x|PUT \Q$chat\E)$!;
 	is(status(ask(request($request, $key{plain}, 'Content-Length: 0'),
-		head => scalar($request =~ /^HEAD/))), $is_kept ? 403 : 200, "not counted: $request");
+		head => scalar($request =~ /^HEAD/))), (grep { $_ eq $request } @uncounted) ? 200 : 403,
+		"not counted: $request");
 }
-for my $request ('GET /v1/models', 'GET /whatever', 'HEAD /health', "OPTIONS $chat",
-	'OPTIONS /v1/realtime', 'POST /tokenize', 'POST /detokenize', 'POST /v1/messages/count_tokens',
+for my $request ('GET /v1/models', 'HEAD /health', 'POST /tokenize', 'POST /detokenize', 'POST /v1/messages/count_tokens',
 	'POST /ping')
 {
 	$r = ask(request($request, $key{tokens}, 'Content-Length: 0'), head => scalar($request =~ /^HEAD/));
@@ -250,7 +258,8 @@ is(status(ask(post('/v1/whatever', '{}', $key{$_}))), 403, "counted: by $_")
 	for qw/input output budget blocks/;
 is(status(ask(post('/rule/v1/whatever', '{}', $key{plain}))), 403, 'counted: by a rule');
 is(status(ask(post('/anybody/v1/whatever', '{}'))), 403, 'counted: for anybody');
-is(status(ask(post('/anybody-uncounted/v1/whatever', '{}'))), 200, 'not counted: for anybody');
+is(status(ask(post('/anybody-uncounted/v1/whatever', '{}'))), 403, 'not counted: for anybody');
+is(status(ask(post('/anybody-uncounted/v1/audio/transcriptions', '{}'))), 200, 'not counted: speech, for anybody');
 # What curl makes of an answer that comes before its body is sent, is a matter of time.
 h2($t, '/v1/whatever', '{}', $key{tokens}, 'X-Request-ID: h2-whatever');
 is((audited($t, 'h2-whatever'))[0]{reason}, 'endpoint_denied', 'counted, HTTP/2');
@@ -275,8 +284,9 @@ for my $request ('GET /llamacpp/v1/stream', 'GET /llamacpp/slots', 'POST /llamac
 	is(status(ask(request($request, $key{plain}, 'Content-Length: 0'))), 403, "not counted: $request");
 }
 is(status(ask(request($_, $key{plain}, 'Content-Length: 0'))), 200, "not counted: $_")
-	for 'GET /llamacpp/tools', 'POST /llamacpp/slots/0', 'POST /opened/abort_requests';
-is(status(ask(request('GET /llamacpp/props', $key{tokens}))), 200, 'GET /llamacpp/props');
+	for 'GET /llamacpp/models', 'POST /opened/abort_requests';
+is(status(ask(request($_, $key{plain}, 'Content-Length: 0'))), 403, "not counted: $_")
+	for 'GET /llamacpp/tools', 'POST /llamacpp/slots/0', 'GET /llamacpp/props';
 
 my $id = new_id();
 is(status(ask(post('/dry/v1/whatever', '{}', $key{tokens}, "X-Request-ID: $id"))), 200,
@@ -299,7 +309,7 @@ for (
 	['POST /opened/x/V1/embeddings/', 403],
 	['GET /opened/v1/embeddings', 403],
 	['POST /opened/v1/rerank', 403],
-	['GET /opened/v1/rerank', 200],
+	['GET /opened/v1/rerank', 403],
 	['POST /opened/again/v1/audio/transcriptions', 403],
 ) {
 	my ($request, $status) = @$_;

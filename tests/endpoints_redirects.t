@@ -58,7 +58,7 @@ http {
         tollgate            on;
         tollgate_engine     vllm;
         proxy_buffering     off;
-        tollgate_endpoints  +POST:/try +POST:/try-named +POST:/accel/* +POST:/elsewhere +POST:/limited
+        tollgate_endpoints  +POST:/try +POST:/try-named +POST:/accel/* +POST:/elsewhere +POST:/limited +GET:/echo/*
                             -/closed/v1/chat/completions;
 
         location / {
@@ -206,7 +206,7 @@ for my $uri (qw!/try /tokenize!) {
 ($r, $line) = ask_for($t, '/detokenize', {}, "X-API-Key: key-$client");
 is(status($r) . " $line->{reason}", '403 endpoint_denied', 'from a harmless path to an unknown one');
 ($r, $line) = ask_for($t, '/detokenize', {}, "X-API-Key: plain-$client");
-is($line->{decision}, 'allow', 'the same where nobody counts');
+is($line->{decision}, 'deny', 'the same where nobody counts');
 is(status(ask(post('/try', $bounded))), 401, 'not without a key');
 
 ($r, $line) = ask_for($t, '/y/v1/chat/completions', $bounded, "X-API-Key: plain-$client");

@@ -45,6 +45,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier fast { requests 200r/s burst=600; }
     # Refilled by less than one during the test.
     tollgate_tier deep { requests 100r/d burst=36000; }

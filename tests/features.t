@@ -107,7 +107,7 @@ http {
 
         location /counted/ {
             tollgate_engine     vllm;
-            tollgate_endpoints  +POST:/counted/opened;
+            tollgate_endpoints  +POST:/opened +POST:/counted/any +POST:/Tokenize/;
             proxy_pass          http://127.0.0.1:8081/;
             location /counted/any {
                 try_files  /missing /counted/tokenize;

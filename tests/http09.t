@@ -32,6 +32,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { requests 100000r/h; }
     tollgate_limit     everybody key=all requests=100000r/h;
     tollgate_api_keys  keys.json;

@@ -32,6 +32,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      pro { }
     tollgate_api_keys  keys.json;
 

@@ -105,6 +105,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone          zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier          free { }
     tollgate_tier          pro { }
     tollgate_limit         failures key=$http_x_failures auth_failures=2r/d;

@@ -101,6 +101,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone          zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier          free { requests 1000000r/h; }
     tollgate_limit         failures key=$http_x_failures auth_failures=1r/d;
     tollgate_default_tier  free;

@@ -130,6 +130,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone          zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier          free { requests 1000000r/h; }
     tollgate_default_tier  free;
     tollgate_auth          jwt;

@@ -55,6 +55,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone          zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier          free { }
     tollgate_tier          once { requests 1r/d; }
     tollgate_limit         failures key=$http_x_from auth_failures=2r/d;

@@ -37,6 +37,7 @@ http {
     real_ip_header   X-Real-IP;
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier open { }
     tollgate_tier ten { requests 10r/h; }
 

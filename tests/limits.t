@@ -35,6 +35,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
 
     tollgate_tier minute  { requests 10r/m; }
     tollgate_tier several { requests 5r/h; requests 3r/d; }

@@ -33,6 +33,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier ten { requests 10r/h; }
     tollgate_limit failures key=$binary_remote_addr auth_failures=2r/h;
 

@@ -34,6 +34,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier tier { requests 10r/h; }
     tollgate_tier quick { requests 1r/h; }
     tollgate_tier many { requests 10000r/d; }

@@ -37,6 +37,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone   zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier   open { requests 100000r/h; }
     tollgate_limit  rare key=$tollgate_model requests=2r/h;
 

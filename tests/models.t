@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(220)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(240)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -49,11 +49,17 @@ http {
         listen       127.0.0.1:8082 http2;
         server_name  localhost;
 
-        tollgate         on;
-        tollgate_engine  vllm;
+        tollgate            on;
+        tollgate_engine     vllm;
+        tollgate_endpoints  +GET:/*;
 
         location / {
             proxy_pass http://127.0.0.1:8081;
+        }
+
+        location = /ping {
+            if ($request_method = GET) { return 204; }
+            proxy_pass  http://127.0.0.1:8081;
         }
 
         location /unbuffered/ {
@@ -69,7 +75,7 @@ http {
 
         location /openai/ {
             tollgate_engine     openai;
-            tollgate_endpoints  +POST:/openai/own;
+            tollgate_endpoints  +POST:/own +POST:/deployments/* +POST:/engines/* +GET:/*;
             proxy_pass          http://127.0.0.1:8081/;
         }
 
@@ -85,7 +91,7 @@ http {
 
         location /tgi/ {
             tollgate_engine     tgi;
-            tollgate_endpoints  +POST:/tgi/own;
+            tollgate_endpoints  +POST:/own;
             proxy_pass       http://127.0.0.1:8081/;
         }
 
@@ -139,6 +145,20 @@ http {
             proxy_pass             http://127.0.0.1:8081/;
         }
 
+        # Variables say the path.
+        location /said/ {
+            tollgate_endpoints  +*:/*;
+            set                 $said $arg_to;
+            proxy_pass          http://127.0.0.1:8081$said;
+        }
+
+        location /sockets/ {
+            tollgate_upgrade    allow;
+            tollgate_endpoints  +*:/*;
+            proxy_set_header    Upgrade $http_upgrade;
+            proxy_pass          http://127.0.0.1:8081/;
+        }
+
         # What is let in for one path, and led on to another.
         location /led/ {
             rewrite     ^/led/(.*)$ /v1/$1 last;
@@ -162,16 +182,19 @@ http {
 EOC
 
 $t->write_file('secret', 'x' x 32);
-$t->write_file('keys.json', keys_file(
+my @keys = ({ key => 'key-slow', client => 'slow', tier => 'open' },
 	{ key => 'key-free', client => 'free', tier => 'open' },
 	{ key => 'key-llama', client => 'llama', tier => 'open', models => ['llama-*'] },
+	{ key => 'key-ops', client => 'ops', tier => 'open', models => ['llama-*'], scopes => ['admin'] },
+	{ key => 'key-root', client => 'root', tier => 'open', scopes => ['admin'] },
 	{ key => 'key-exact', client => 'exact', tier => 'open', models => ['llama-*', 'exact'] },
 	{ key => 'key-tier', client => 'tier', tier => 'llamas' },
 	{ key => 'key-both', client => 'both', tier => 'llamas', models => ['llama-3*', 'qwen'] },
 	{ key => 'key-strict', client => 'strict', tier => 'strict' },
 	{ key => 'key-given', client => 'given', tier => 'given' },
 	{ key => 'key-once', client => 'once', tier => 'once' },
-));
+);
+write_keys($keys[0]);
 start_echo($t, 8081);
 $t->run();
 
@@ -313,7 +336,7 @@ for my $case (
 ) {
 	my ($place, $what) = @$case;
 	my ($method, $path) = split / /, $what;
-	my $asked = sub { post("/$place$path", $_[0], 'X-API-Key: key-llama') =~ s/^POST/$method/r };
+	my $asked = sub { post("/$place$path", $_[0], 'X-API-Key: key-ops') =~ s/^POST/$method/r };
 	is(status(ask($asked->('{"model":"llama-3"}'))), 200, "$what, its own");
 	is(status(ask($asked->('{"model":"qwen"}'))), 403, "$what, another one");
 	is(status(ask($asked->('{"name":"qwen"}'))), 400, "$what, in another member");
@@ -329,7 +352,7 @@ for my $case (
 	my ($place, $what, $body) = @$case;
 	my ($method, $path) = split / /, $what;
 	my $uri = length $place ? "/$place$path" : $path;
-	my ($refused, $passed) = map { status(ask(post($uri, $body, "X-API-Key: key-$_") =~ s/^POST/$method/r)) } qw/llama free/;
+	my ($refused, $passed) = map { status(ask(post($uri, $body, "X-API-Key: key-$_") =~ s/^POST/$method/r)) } qw/ops root/;
 	is("$refused $passed", '403 200', "$what: not for who may use some models only");
 }
 
@@ -349,6 +372,23 @@ is(status(ask(post("$chat?model=qwen", { model => 'llama-3', @say }, 'X-API-Key:
 is(status(ask(request('/queried/x', 'X-API-Key: key-llama'))), 403, 'a query that a request is led to');
 is(status(ask(request('/queried/x', 'X-API-Key: key-free'))), 200, 'the same, free');
 
+# What nobody reads.
+
+for my $uri ('/sockets/v1/models', '/sockets/v1/realtime/calls', '/sockets/ws') {
+	is(status(ask(request($uri, 'X-API-Key: key-llama', 'Upgrade: websocket'))), 403, "a WebSocket: $uri");
+	is(status(ask(request($uri, 'X-API-Key: key-free', 'Upgrade: websocket'))), 200, "a WebSocket, free: $uri");
+}
+is(status(ask(request('/sockets/ws', 'X-API-Key: key-llama'))), 200, 'none');
+is(status(ask(request('/v1/models', 'X-API-Key: key-llama', 'Upgrade: websocket'))), 500, 'where none is let through');
+
+# A path that variables say.
+
+for my $case (['/v1/models/llama-3' => 403], ['/v1/models/qwen' => 403], ['/health' => 200]) {
+	my ($to, $expected) = @$case;
+	is(status(ask(request("/said/health?to=$to", 'X-API-Key: key-llama'))), $expected, "variables say $to");
+	is(status(ask(request("/said/health?to=$to", 'X-API-Key: key-free'))), 200, "variables say $to, free");
+}
+
 # A path that was opened.
 
 for my $place (qw/openai tgi/) {
@@ -358,17 +398,19 @@ for my $place (qw/openai tgi/) {
 
 # What can't be read.
 
-for my $uri (qw!/v1/audio/transcriptions /openai/v1/batches /anthropic/v1/messages/batches /whatever!) {
+for my $uri (qw!/v1/audio/transcriptions /openai/v1/batches /anthropic/v1/messages/batches!) {
 	my ($r, $line) = ask_for($t, $uri, '{"model":"llama-3"}', 'X-API-Key: key-llama');
 	is(status($r) . " $line->{detail}", '403 unread_model', "$uri is refused");
 }
+is((ask_for($t, '/whatever', '{"model":"llama-3"}', 'X-API-Key: key-llama'))[1]{detail}, 'unknown_endpoint vllm',
+	'what is in no table');
 is(status(ask(request('/v1/realtime?model=qwen', 'X-API-Key: key-llama'))), 403, 'a WebSocket');
 is(status(ask(post('/ping', '', 'X-API-Key: key-llama'))), 200, 'what names none');
 
 # The model of a path.
 
 for my $case (['/v1/models/llama-3' => 200], ['/v1/models/qwen' => 404], ['/sglang/v1/models/x/y' => 404],
-	['/v1/models/llama-3%2f..%2fqwen' => 404], ['/v1/models/llama-3%3fx' => 404], ['/V1/Models/qwen' => 404],
+	['/v1/models/llama-3%2f..%2fqwen' => 400], ['/v1/models/llama-3%3fx' => 404], ['/V1/Models/qwen' => 404],
 	['/openai/models/qwen' => 404], ['/v1/models/ll%61ma-3' => 200], ['/v1/models/q%77en' => 404]) {
 	is(status(ask(request($case->[0], 'X-API-Key: key-llama'))), $case->[1], $case->[0]);
 }
@@ -431,9 +473,45 @@ for my $case (['qwen' => 403], ['llama-3' => 200]) {
 		"led to what is read, $case->[0]");
 }
 
+# What comes into force while the body is sent.
+
+for my $case (['models', { models => ['llama-*'] }, 403, 'model_denied'], ['a tier', { tier => 'strict' }, 403, 'model_denied'],
+	['a scope', { scopes => ['models'] }, 403, 'scope_denied'], ['nothing', { models => ['qwen*'] }, 200, undef])
+{
+	my ($name, $change, $expected, $reason) = @$case;
+	my $text = json({ model => 'qwen', @say });
+	my $id = new_id();
+	my $slow = connection();
+	$slow->send(request("POST $chat", 'X-API-Key: key-slow', 'Content-Type: application/json', "X-Request-ID: $id",
+		'Content-Length: ' . length $text));
+	$slow->send(substr $text, 0, 5);
+	ping();
+	write_keys({ %{$keys[0]}, %$change, client => 'changed' });
+	poll { (audited($t, new_slow()))[0]{client} eq 'changed' };
+	$slow->send(substr $text, 5);
+	is(status($slow->answer()), $expected, "$name, while it waits");
+	is((audited($t, $id))[0]{reason}, $reason, "$name, while it waits: in the log");
+	write_keys($keys[0]);
+	poll { (audited($t, new_slow()))[0]{client} eq 'slow' };
+}
+
 # A dry run refuses nothing, and says what it would.
 
 ($r, $line) = ask_for($t, "/dry$chat", { model => 'qwen', @say }, 'X-API-Key: key-llama');
 is(status($r) . " $line->{decision} $line->{reason}", '200 deny model_denied', 'a dry run');
+
+# With another one in the place of the first.
+sub write_keys {
+	my ($first) = @_;
+	$t->write_file('new.json', keys_file($first, @keys[1 .. $#keys]));
+	rename $t->testdir() . '/new.json', $t->testdir() . '/keys.json';
+}
+
+# The id of a request of the first key.
+sub new_slow {
+	my $id = new_id();
+	ask(request('/v1/models', 'X-API-Key: key-slow', "X-Request-ID: $id"));
+	return $id;
+}
 
 ###############################################################################

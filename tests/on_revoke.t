@@ -46,6 +46,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier free  { }
     tollgate_tier one   { concurrency 1; tokens 100k/d; }
     tollgate_tier queue { concurrency 1 queue=4 timeout=1h; }

@@ -40,6 +40,7 @@ http {
     tollgate_owned_objects  zone=objects:1m;
 
     tollgate_tier  plain  { }
+    tollgate_tier  ids    { allow request_ids; }
 
     tollgate_limit some key=everybody requests=100000r/m;
 
@@ -54,7 +55,9 @@ http {
 
         ignore_invalid_headers  off;
 
-        tollgate  on;
+        tollgate            on;
+        # What no table has, and an engine may.
+        tollgate_endpoints  +POST:/v1/*/cancel +DELETE:/v1/batches/* +POST:/v1/messages/batches +*:/v1/messages/batches/*;
 
         location / {
             proxy_pass http://127.0.0.1:8081;
@@ -137,7 +140,8 @@ http {
 EOC
 
 $t->write_file('keys.json', keys_file(
-	{ key => 'key-a', client => 'a' }, { key => 'key-a2', client => 'a' }, { key => 'key-b', client => 'b' }));
+	{ key => 'key-a', client => 'a' }, { key => 'key-a2', client => 'a' }, { key => 'key-b', client => 'b' },
+	{ key => 'key-ids', client => 'b', tier => 'ids' }));
 start_engine($t, 8081);
 $t->run();
 
@@ -196,9 +200,13 @@ is(status(of('b', "GET /v1/files/$output/content")), 404, 'and nobody else\'s');
 
 # Nothing lists what all clients keep, unless the operator says so.
 
-for my $list ('/v1/files', '/v1/batches', '/v1/chat/completions', '/v1/messages/batches', '/V1/Files/') {
+for my $list ('/v1/files', '/v1/batches', '/v1/chat/completions') {
 	($r, $line) = logged($t, 'a', "GET $list");
 	is("$line->{status} $line->{detail}", '403 lists_objects', "a list: $list");
+}
+for my $list ('/v1/messages/batches', '/V1/Files/') {
+	($r, $line) = logged($t, 'a', "GET $list");
+	is("$line->{status} $line->{detail}", '403 unknown_endpoint openai', "a list that is in no table: $list");
 }
 is(status(of('a', 'GET /opened/v1/files')), 200, 'a list that was opened');
 is(status(of('b', "GET /opened/v1/files/$input")), 404, 'what is opened is not everybody\'s');
@@ -216,7 +224,7 @@ for (
 	['/v1/responses', { conversation => { id => $conversation } }],
 	['/v1/responses', { input => [{ role => 'user', content => [{ type => 'input_file', file_id => $input }] }] }],
 	['/v1/responses', { input => [{ type => 'item_reference', id => $item }] }],
-	['/v1/responses', { tools => [{ type => 'code_interpreter', container => { file_ids => [$input] } }] }],
+	['/v1/responses', { tools => [{ type => 'function', name => 'f', file_ids => [$input] }] }],
 	['/v1/chat/completions', { messages => [{ role => 'user', content => [{ file => { file_id => $input } }] }] }],
 	['/v1/messages', { max_tokens => 5, messages => [{ role => 'user', content =>
 		[{ type => 'document', source => { type => 'file', file_id => $input } }] }] }],
@@ -297,7 +305,7 @@ for (['/v1/responses', { input => 'x', store => \0 }], ['/v1/chat/completions', 
 # Nobody chooses the id of what he makes.
 $id = new_id();
 is(status(ask(post('/vllm/v1/responses', { model => 'm', input => 'x', request_id => $response, top_p => 1 },
-	$key{b}, "X-Request-ID: $id"))), 200, 'a chosen id: let in');
+	'X-API-Key: key-ids', "X-Request-ID: $id"))), 200, 'a chosen id: let in');
 my $sent = engine_body(8081, $id) // '';
 unlike($sent, qr/request_id/, 'but the engine does not see it');
 like($sent, qr/top_p/, 'and all the rest');

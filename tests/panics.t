@@ -41,6 +41,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier many { requests 100r/h; }
     tollgate_limit by_client key=$tollgate_client requests=100r/h;
 

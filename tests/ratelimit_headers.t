@@ -30,6 +30,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier free  { requests 3r/h; }
     tollgate_tier pro   { requests 100r/d burst=2; }
     tollgate_tier two   { requests 50r/h; requests 10r/d; }

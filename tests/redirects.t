@@ -32,6 +32,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier ten  { requests 10r/h; }
     tollgate_tier five { requests 5r/h; }
     tollgate_limit rule  key=$tollgate_client requests=3r/h;

@@ -124,6 +124,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { requests 100000r/h; }
     tollgate_tier      none { requests 1r/d; }
     tollgate_limit     everybody key=all requests=100000r/h;

@@ -57,6 +57,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { requests 1000000r/h; }
     tollgate_tier      counted { requests 20r/d; }
     tollgate_tier      tiny { requests 1r/d; }

@@ -43,6 +43,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone  zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     # Nothing is refilled while the test runs.
     tollgate_tier  one     { concurrency 1; }
     tollgate_tier  tokens  { tokens 300/d burst=100k; concurrency 1; }
@@ -141,7 +142,7 @@ http {
 
         location = /acted/given-up/v1/completions {
             post_action  /act;
-            proxy_pass   http://127.0.0.1:8083/hang;
+            proxy_pass   http://127.0.0.1:8083/v1/completions?/hang;
         }
 
         location = /act {

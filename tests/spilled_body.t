@@ -36,6 +36,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone       zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier       open { tokens 100m/h; }
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;

@@ -37,6 +37,7 @@ http {
 
     # Small, so that a thousand addresses are many.
     tollgate_zone zone=tollgate:256k;
+    tollgate_endpoints  +*:/*;
     tollgate_tier open { requests 1000r/s; concurrency 4; }
 
     tollgate_limit everybody key=all requests=1000r/s concurrency=50;

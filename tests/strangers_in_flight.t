@@ -44,6 +44,7 @@ http {
     real_ip_header   X-Real-IP;
 
     tollgate_zone zone=tollgate:64k;
+    tollgate_endpoints  +*:/*;
     tollgate_tier open { concurrency 4; }
 
 %%RULES%%

@@ -36,6 +36,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone         zone=tollgate:1m state=%%TESTDIR%%/state;
+    tollgate_endpoints  +*:/*;
     tollgate_status_file  %%TESTDIR%%/status;
     tollgate_tier         open { requests 1000000r/d; }
     tollgate_api_keys     %%TESTDIR%%/keys.json;

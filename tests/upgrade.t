@@ -33,6 +33,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone      zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier      free { requests 100000r/h; concurrency 1; }
     tollgate_api_keys  keys.json;
     tollgate_audit_log %%TESTDIR%%/audit.log;

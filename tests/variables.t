@@ -31,6 +31,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone   zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier   free { requests 1000000r/h; }
     tollgate_tier   pro { requests 1000000r/h; }
     tollgate_tier   small { requests 1r/d; }

@@ -132,6 +132,7 @@ http {
     keepalive_requests     100000;
 
     tollgate_zone          zone=tollgate:1m;
+    tollgate_endpoints  +*:/*;
     tollgate_tier          free { }
     tollgate_default_tier  free;
     tollgate_auth          jwt;

@@ -38,6 +38,7 @@ http {{
         root {folder};
         tollgate on;
         tollgate_api_keys {keys};
+        tollgate_endpoints +GET:/page;
         location /page {{ }}
         location /off {{ tollgate off; alias {folder}/page; }}
         location /pid {{ tollgate off; return 200 $pid; }}

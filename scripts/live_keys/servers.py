@@ -41,6 +41,7 @@ http {{
         root {folder};
         tollgate on;
         tollgate_api_keys live/keys.json;
+        tollgate_endpoints +GET:/page +GET:/jwt;
         location /page {{ }}
         location /jwt {{
             tollgate_auth jwt;

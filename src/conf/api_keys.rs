@@ -86,7 +86,6 @@ pub(super) fn load_keys(
         )));
     };
     let known = loaded.files.iter().find(|(other, _)| other == path);
-    let is_new = known.is_none();
     let keys = match known {
         Some((_, keys)) => Rc::clone(keys),
         None => {
@@ -120,17 +119,6 @@ pub(super) fn load_keys(
              \"tollgate_default_tier NAME;\" {place}",
             set.len()
         ));
-    }
-    if is_new {
-        if let Some((count, first)) = set.restricted() {
-            cx.log().warn(format_args!(
-                "{count} of {} keys in \"{path}\" have \"scopes\" (the first is \"{}\"): \
-                 {} {place}",
-                set.len(),
-                first.escape_debug(),
-                keys::NOT_ENFORCED
-            ));
-        }
     }
     Ok(keys)
 }

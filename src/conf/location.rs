@@ -5,7 +5,9 @@ use std::rc::Rc;
 use super::main::MainConf;
 use super::policy::Policy;
 use super::settings::Settings;
-use nginx::conf::{ConfContext, ConfError, Position};
+use crate::types::Tollgate;
+use nginx::conf::{ComplexValue, ConfContext, ConfError, Position};
+use tollgate_core::forwarding::Upstream;
 
 /// The configuration of a location, or of the levels above it.
 #[derive(Default)]
@@ -14,11 +16,44 @@ pub(crate) struct LocConf {
     /// The directives of this level, and where they stand.
     said: Vec<(String, Position)>,
     policy: Option<Rc<Policy>>,
+    upstream: Option<Rc<Proxied>>,
     #[cfg(debug_assertions)]
     pub(crate) planted: Option<crate::faults::Callback>,
 }
 
+/// `proxy_pass`
+pub(crate) struct Proxied {
+    pub(crate) upstream: Upstream,
+    /// All of it, where it has variables.
+    pub(crate) expression: Option<ComplexValue>,
+}
+
 impl LocConf {
+    /// What is forwarded from here.
+    pub(crate) fn upstream(&self) -> Option<&Proxied> {
+        self.upstream.as_deref()
+    }
+
+    /// This level has `proxy_pass`, in a location of this name.
+    pub(crate) fn proxies(
+        &mut self,
+        cx: &ConfContext<'_>,
+        location: &[u8],
+        url: &str,
+    ) -> Result<(), ConfError> {
+        let upstream = Upstream::of(url, location.len());
+        let expression = match upstream {
+            Upstream::AsSent | Upstream::Replaced { .. } => None,
+            Upstream::Evaluated { .. } => {
+                // nginx says why not.
+                let compiled = ComplexValue::compile::<Tollgate>(cx, url);
+                Some(compiled.ok_or_else(|| ConfError::new(""))?)
+            }
+        };
+        self.upstream = Some(Rc::new(Proxied { upstream, expression }));
+        Ok(())
+    }
+
     /// What holds here; `None`: the module does nothing.
     pub(crate) fn policy(&self) -> Option<&Rc<Policy>> {
         self.policy.as_ref()
@@ -71,6 +106,9 @@ impl LocConf {
         self.settings = own.or(&parent.settings);
         if self.settings.enabled.as_ref().is_some_and(|enabled| enabled.value) {
             self.check_effect()?;
+        }
+        if self.upstream.is_none() && cx.is_nameless() {
+            self.upstream.clone_from(&parent.upstream);
         }
         #[cfg(debug_assertions)]
         {

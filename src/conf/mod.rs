@@ -32,5 +32,5 @@ mod tenants;
 mod text;
 mod warnings;
 
-pub(crate) use location::LocConf;
+pub(crate) use location::{LocConf, Proxied};
 pub(crate) use main::MainConf;

@@ -8,6 +8,7 @@ use tollgate_core::address::Cidr;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
+use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 
@@ -294,6 +295,8 @@ pub(crate) struct Tier {
     /// What a request is for that names no model.
     pub(crate) default_model: Option<Box<str>>,
     pub(crate) default_price: Option<Price>,
+    /// What its clients may use; `None`: it doesn't say.
+    pub(crate) scopes: Option<Scopes>,
     /// What llm-d calls how soon its requests are served.
     pub(crate) objective: Option<String>,
     /// The same for vLLM.

@@ -6,10 +6,9 @@ use std::rc::Rc;
 use tollgate_core::answer::answer;
 use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
-use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::detail::Cause;
 use tollgate_core::limits::Zone;
-use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::llm::{Endpoint, LlmRequest, Uses};
+use tollgate_core::llm::{LlmRequest, Uses};
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
@@ -20,6 +19,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
+use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::features;
 use crate::request::grounds::Grounds;
@@ -34,8 +34,7 @@ use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
-use crate::request::salt;
-use crate::request::state::{self, Asked, SavedCredential, SavedForwarded, State, Step};
+use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -70,7 +69,10 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         false => std::mem::replace(&mut state.borrow_mut().step, Step::Credential),
     };
     if step == Step::Credential {
-        state.borrow_mut().start_over(policy, r);
+        let Some(path) = endpoint::path(r) else {
+            return conclude(r, state, Err(Cause::OutOfMemory.into()));
+        };
+        state.borrow_mut().start_over(policy, r, (path.bytes, path.route(r, policy)));
         if rewrite::leave_none(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
@@ -180,28 +182,13 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
 /// An internal redirect has led a request that was let in to a location under the same policy. `None`:
 /// what is asked for there has to be judged.
 fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
-    let (judged, endpoint, access, is_known) = {
-        let state = state.borrow();
-        let access = state.route.map(|route| route.objects).unwrap_or_default();
-        (r.kept(state.judged_path), state.endpoint(), access, state.principal.is_some())
-    };
-    if judged != r.uri() {
-        features::may_stand(r, state, policy)?;
-        let route = state::route(r, policy);
-        if route.objects.is_elsewhere(access) {
-            return None;
+    match endpoint::check_here(r, state, policy)? {
+        Ok(()) => {
+            let is_known = state.borrow().principal.is_some();
+            Some(if is_known { Verdict::Ok } else { Verdict::Declined })
         }
-        match route.form.filter(|_| policy.is_metered) {
-            Some(here) if endpoint != Some(here) => return None,
-            _ if models::are_elsewhere(r, &state.borrow(), &route) => return None,
-            here => {
-                if let Err(detail) = check_endpoint(r, state, policy, (&route, here)) {
-                    return Some(conclude(r, state, Err(detail.into())));
-                }
-            }
-        }
+        Err(detail) => Some(conclude(r, state, Err(detail.into()))),
     }
-    Some(if is_known { Verdict::Ok } else { Verdict::Declined })
 }
 
 /// The first look at a request: its id, and its credential.
@@ -243,11 +230,14 @@ fn decide(
     let mapped = conf.zone().ok_or(Cause::NoZone)?;
     let zone = mapped.get();
     let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
-    let known = state.borrow().route;
-    let route = known.unwrap_or_else(|| state::route(r, policy));
+    let (route, path) = {
+        let state = state.borrow();
+        (state.route.ok_or(Cause::Panic)?, r.kept(state.judged_path))
+    };
     if step == Step::Credential {
         browser::check_socket(r, policy)?;
-        route.ambiguity(r.uri(), r.target()).map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
+        let ambiguity = route.ambiguity(path, r.uri(), r.target());
+        ambiguity.map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
     let form = endpoint.or_else(|| features::form_to_look_at(r, policy));
@@ -255,7 +245,7 @@ fn decide(
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));
         }
-        check_endpoint(r, state, policy, (&route, endpoint))?;
+        endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
         let reads_model = models::before_body(r, state, policy, &route)?;
         objects::check(r, state, policy, &route, identity::streams(r))?;
         if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
@@ -266,7 +256,15 @@ fn decide(
     }
     if matches!(step, Step::Body | Step::Turn) {
         // It has been waiting, for its body or its turn.
-        recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
+        let recheck = || -> Result<(), Denial> {
+            recheck(r, state)?;
+            if state.borrow().later.is_some() {
+                endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
+                models::judge_in_turn(state, policy)?;
+            }
+            Ok(())
+        };
+        recheck().inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if step == Step::Body {
         let reads_model = || models::before_body(r, state, policy, &route);
@@ -362,36 +360,6 @@ fn identify(
         state.borrow_mut().tier = Some(tier);
     }
     Ok(None)
-}
-
-/// Whether the path is open: not where it reaches into the requests of others, and where tokens are
-/// counted, only if its body is read (`endpoint`), or if it is known to take none.
-fn check_endpoint(
-    r: Request<'_>,
-    state: &RefCell<State>,
-    policy: &Policy,
-    (route, endpoint): (&Route, Option<Endpoint>),
-) -> Result<(), Detail> {
-    let (method, path) = (r.method(), r.uri());
-    if exception::closes(&policy.endpoints, method, path) {
-        return Err(Cause::ClosedEndpoint.into());
-    }
-    if endpoint.is_some() {
-        return salt::check(r, policy, route, endpoint);
-    }
-    let detail = if route.reaches_others && !objects::judges(r, route) {
-        Cause::OthersRequests.into()
-    } else if policy.counts_tokens(state.borrow().tier.as_deref()) && !route.is_harmless {
-        Detail::new(Cause::UnknownEndpoint, policy.engine.as_str())
-    } else if !route.is_harmless && features::is_unjudged(r, state, policy) {
-        Cause::UnreadEndpoint.into()
-    } else {
-        return salt::check(r, policy, route, endpoint);
-    };
-    match exception::opens(&policy.endpoints, method, path) {
-        true => Ok(()),
-        false => Err(detail),
-    }
 }
 
 /// What does the request ask for, and what may that take?

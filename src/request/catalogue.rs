@@ -156,10 +156,11 @@ fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> 
     let restricted = is_restricted(state) && !held.is_error();
     let models = restricted.then(|| models::of(state));
     let aliases = &state.policy.aliases;
-    let own = state.asked_model.as_deref().and_then(|alias| Some((alias, aliases.find(alias)?)));
+    let asked = state.asked_model.as_deref();
+    let own = asked.map(|name| (name, aliases.find(name).unwrap_or(name)));
     let mended = held.mend(restricted, &|name, index| match own {
-        // Of several aliases, the one that was asked for.
-        Some((alias, model)) if model == name && index == 0 => Some(Cow::Owned(alias.to_owned())),
+        // As it was asked for.
+        Some((own, model)) if model == name && index == 0 => Some(Cow::Owned(own.to_owned())),
         _ => shown(&state.policy, models.as_ref(), (name, index)),
     });
     match mended {

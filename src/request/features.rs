@@ -54,8 +54,8 @@ pub(crate) fn form_to_look_at(r: Request<'_>, policy: &Policy) -> Option<Endpoin
 }
 
 /// Whether the tier says something of a body that isn't read.
-pub(crate) fn is_unjudged(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> bool {
-    rules(state.borrow().tier.as_deref()).is_own() && form_to_look_at(r, policy).is_none()
+pub(crate) fn is_unjudged(r: Request<'_>, tier: Option<&Tier>, policy: &Policy) -> bool {
+    rules(tier).is_own() && form_to_look_at(r, policy).is_none()
 }
 
 /// Whether what was found elsewhere may stand here. `None`: the body has to be looked at.

@@ -7,11 +7,11 @@ use tollgate_core::websocket_key;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
-use crate::request::access::make_state;
+use crate::request::access::{self, make_state};
 use crate::request::browser;
+use crate::request::endpoint;
 use crate::request::refusal;
 use crate::request::scheduler;
-use crate::request::state;
 use crate::types::Request;
 use nginx::request::headers::{HeaderIn, HeaderName};
 use nginx::Verdict;
@@ -84,8 +84,13 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         if state.broken {
             return None;
         }
-        let route = state.route.filter(|_| was_judged_here);
-        state.page = route.unwrap_or_else(|| state::route(r, policy)).page;
+        // What was judged may be what was asked for before a redirect that led here.
+        let judged = state.route.filter(|_| was_judged_here && !r.is_internal());
+        let route = match judged {
+            Some(route) => route,
+            None => endpoint::path(r)?.route(r, policy),
+        };
+        state.page = route.page;
         if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
             return Some(refused);
         }
@@ -156,7 +161,10 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         (is_accepted && kept_back.is_some_and(|bytes| carries(value, bytes)))
             || (subprotocols.is_some() && websocket_key::may_hold_key(value))
     });
-    Some(Verdict::Declined)
+    Some(match endpoint::check_evaluated(r, state, policy) {
+        Ok(()) => Verdict::Declined,
+        Err(detail) => access::conclude(r, state, Err(detail.into())),
+    })
 }
 
 /// The protocols of a WebSocket that the client offers, but for its key and what carries its credential.

@@ -9,6 +9,7 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
 //! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
@@ -45,6 +46,7 @@ mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
 mod certificate;
+pub(crate) mod endpoint;
 mod estimate;
 mod features;
 mod grounds;
@@ -70,6 +72,7 @@ mod salt;
 mod scheduler;
 pub(crate) mod settlement;
 mod shortage;
+mod socket;
 pub(crate) mod state;
 mod suspicion;
 pub(crate) mod variables;

@@ -16,6 +16,7 @@ use crate::conf::policy::Policy;
 use crate::request::authenticate::Denial;
 use crate::request::renaming::Renaming;
 use crate::request::rewrite;
+use crate::request::socket;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -57,7 +58,11 @@ pub(crate) fn before_body(
         beside_body(state, policy, path, r.query())?;
     }
     let models = of(state);
-    match (route.naming, &policy.model) {
+    let naming = match route.naming {
+        Naming::Nowhere if socket::is_opened(r, policy) => Naming::Unread,
+        naming => naming,
+    };
+    match (naming, &policy.model) {
         (Naming::Body, None) => Ok(true),
         (Naming::Nowhere, _) => Ok(false),
         _ if !models.are_restricted() => Ok(false),
@@ -106,9 +111,35 @@ fn beside_body(
     }
 }
 
-/// Judges the model of a request whose body has been read, by the name that the engine will read. Where it
-/// names none, it gets the default.
+/// Judges the model of a request whose body has been read, also by what came into force while that was sent.
 pub(crate) fn judge(
+    state: &RefCell<State>,
+    policy: &Policy,
+    request: &mut LlmRequest,
+) -> Result<(), Denial> {
+    judge_body(state, policy, request)?;
+    let name = policy.model.as_deref().or(request.model.as_deref());
+    judge_later(&mut state.borrow_mut(), policy, name)
+}
+
+/// Judges what is known of a request that has been waiting, by what came into force since.
+pub(crate) fn judge_in_turn(state: &RefCell<State>, policy: &Policy) -> Result<(), Denial> {
+    let state = &mut *state.borrow_mut();
+    let Some(metering) = &state.metering else { return Ok(()) };
+    let name = metering.model.clone();
+    judge_later(state, policy, policy.model.as_deref().or(name.as_deref()))
+}
+
+fn judge_later(state: &mut State, policy: &Policy, name: Option<&str>) -> Result<(), Denial> {
+    let Some(later) = &state.later else { return Ok(()) };
+    let tier = later.tier.as_deref().and_then(|tier| tier.open_models.as_deref());
+    let judged = Models::new(tier, later.principal.models(), None).judge(name).map(|_| ());
+    judged.map_err(|denied| deny(state, policy, name.map(Box::from), denied))
+}
+
+/// Judges by the name that the engine will read. Where it
+/// names none, it gets the default.
+fn judge_body(
     state: &RefCell<State>,
     policy: &Policy,
     request: &mut LlmRequest,
@@ -163,14 +194,25 @@ pub(crate) fn put(
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
-pub(crate) fn are_elsewhere(r: Request<'_>, state: &State, route: &Route) -> bool {
+pub(crate) fn are_elsewhere(r: Request<'_>, path: &[u8], state: &State, route: &Route) -> bool {
     let matter = of(state).matter() || !state.policy.aliases.is_empty();
     let is_beside_body = || {
-        model_in_queries(r.uri(), r.query()) != InQuery::Nothing
-            || !models_before_end(state.policy.engine, r.uri()).is_empty()
+        model_in_queries(path, r.query()) != InQuery::Nothing
+            || !models_before_end(state.policy.engine, path).is_empty()
     };
     let is_in_body_alone = route.form.is_some() || route.naming == Naming::Nowhere;
     matter && (!is_in_body_alone || is_beside_body())
+}
+
+/// Whether a request names its model in another way where variables have it forwarded, than where it was judged.
+pub(crate) fn are_others(r: Request<'_>, state: &State, (path, route): (&[u8], &Route)) -> bool {
+    let engine = state.policy.engine;
+    let judged = r.kept(state.judged_path);
+    let is_as_judged = state.route.is_some_and(|judged| judged.naming == route.naming)
+        && model_in_path(judged) == model_in_path(path)
+        && models_before_end(engine, judged) == models_before_end(engine, path);
+    let is_nowhere = route.naming == Naming::Nowhere && models_before_end(engine, path).is_empty();
+    of(state).are_restricted() && !is_as_judged && !is_nowhere
 }
 
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {

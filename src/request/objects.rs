@@ -40,7 +40,8 @@ pub(crate) fn check<'r>(
     }
     let mut state = state.borrow_mut();
     state.keeping = None;
-    let is_opened = || exception::opens(&policy.endpoints, r.method(), r.uri());
+    let path = r.kept(state.judged_path);
+    let is_opened = || exception::opens(&policy.endpoints, r.method(), path);
     let Some(book) = Book::open(r.main_conf(), state.principal.as_deref()) else {
         return match access.reaches() && !is_opened() {
             true => Err(Cause::ObjectsUnkept.into()),
@@ -51,7 +52,7 @@ pub(crate) fn check<'r>(
         return Err(Cause::ListsObjects.into());
     }
     if access.names {
-        named(r.uri(), |kind, id| book.expect_own(kind, id))?;
+        named(path, |kind, id| book.expect_own(kind, id))?;
     }
     if access.streams == Streams::Query {
         let stream = stream_of(r).ok_or(Cause::UnknownObject)?;
@@ -60,7 +61,7 @@ pub(crate) fn check<'r>(
     if policy.may_resume() {
         claim_streams(r, &book, streams)?;
     }
-    let removes = removed(r.method(), r.uri()).map(|(kind, id)| book.object(kind, id));
+    let removes = removed(r.method(), path).map(|(kind, id)| book.object(kind, id));
     let takes = match book.has_owner() {
         true => access.kept(None),
         false => Takes::default(),

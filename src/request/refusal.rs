@@ -5,9 +5,11 @@
 use std::fmt;
 use std::rc::Rc;
 
-use tollgate_core::answer::Answer;
+use tollgate_core::answer::{insufficient_scope, Answer};
 use tollgate_core::decision::{Notice, Reason};
 use tollgate_core::detail::{self, Detail};
+use tollgate_core::permissions::scopes::Scope;
+use tollgate_core::principal::AuthMethod;
 use tollgate_core::ruling::{Arrival, Content, Here};
 
 use crate::clock::mono_now;
@@ -137,10 +139,22 @@ pub(crate) fn log(r: Request<'_>, state: &State) {
     }
 }
 
+/// What a token lacks (RFC 6750 section 3.1).
+fn challenge(state: &State) -> Option<&'static str> {
+    let principal =
+        state.principal.as_ref().filter(|_| state.reason() == Some(Reason::ScopeDenied))?;
+    match principal.auth() {
+        AuthMethod::Jwt | AuthMethod::Introspection => {
+            Some(insufficient_scope(Scope::from_name(state.detail.as_ref()?.name()?)?))
+        }
+        _ => None,
+    }
+}
+
 /// Tells nginx that the request is refused.
 pub(crate) fn tell(r: Request<'_>, state: &mut State, answer: &'static Answer) -> Verdict {
     state.ruling.tell();
-    if let Some(challenge) = answer.www_authenticate {
+    if let Some(challenge) = answer.www_authenticate.or_else(|| challenge(state)) {
         if r.challenge(challenge).is_none() {
             return Verdict::Status(500);
         }

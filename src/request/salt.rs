@@ -16,6 +16,7 @@ use crate::types::Request;
 pub(super) fn check(
     r: Request<'_>,
     policy: &Policy,
+    path: &[u8],
     route: &Route,
     endpoint: Option<Endpoint>,
 ) -> Result<(), Detail> {
@@ -24,9 +25,9 @@ pub(super) fn check(
     }
     let is_kept_apart = match endpoint {
         Some(form) => member(policy.engine, form).is_some(),
-        None => route.is_harmless,
+        None => route.is_idle(),
     };
-    match is_kept_apart || exception::opens(&policy.endpoints, r.method(), r.uri()) {
+    match is_kept_apart || exception::opens(&policy.endpoints, r.method(), path) {
         true => Ok(()),
         false => Err(Cause::UnsaltedEndpoint.into()),
     }

@@ -9,7 +9,7 @@ use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::keys::KeyOwner;
 use tollgate_core::llm::catalogue::Held;
-use tollgate_core::llm::engines::{Page, Route, RouteMemo};
+use tollgate_core::llm::engines::{Page, Route};
 use tollgate_core::llm::{Dialect, Endpoint, RequestError};
 use tollgate_core::permissions::features::Changes;
 use tollgate_core::permissions::FeatureRefusal;
@@ -20,7 +20,6 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
-use crate::per_worker::PerWorker;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
@@ -49,6 +48,8 @@ pub(crate) struct State {
     /// What it said of the page that it comes from, where pages may read answers.
     pub(crate) web_page: Option<WebPage>,
     pub(crate) principal: Option<Arc<Principal>>,
+    /// Who it is by what came into force while it waited.
+    pub(crate) later: Option<Later>,
     /// What that was judged by.
     pub(crate) grounds: Option<Grounds>,
     /// There while the request can be cut off.
@@ -84,8 +85,10 @@ pub(crate) struct State {
     pub(crate) request_id: Kept,
     /// What the client asks for.
     pub(crate) route: Option<Route>,
-    /// The path that it was judged by last.
+    /// The path that it was judged by last: the one that the engine gets.
     pub(crate) judged_path: Kept,
+    /// No endpoint is known by it, and variables of `proxy_pass` may make one of it.
+    pub(crate) awaits_path: bool,
     pub(crate) step: Step,
     /// What was counted as a wrong credential when it had a provider asked about it.
     pub(crate) suspicion: Option<Rc<Counted>>,
@@ -117,6 +120,12 @@ pub(crate) struct State {
     pub(crate) was_read_early: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
+}
+
+/// Who somebody has become while his request waited. What was reserved, or is shown, stays by what he was.
+pub(crate) struct Later {
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) tier: Option<Rc<Tier>>,
 }
 
 /// How far the judging of a request has come. It stops where something has to be waited for.
@@ -239,6 +248,7 @@ impl State {
             forwarded,
             web_page: None,
             principal: None,
+            later: None,
             grounds: None,
             running: None,
             cut_off: None,
@@ -257,6 +267,7 @@ impl State {
             wait_nanos: 0,
             request_id,
             judged_path: Kept::EMPTY,
+            awaits_path: false,
             route: None,
             step: Step::Credential,
             suspicion: None,
@@ -279,12 +290,18 @@ impl State {
     }
 
     /// A location judges for itself, whatever another one found. What was charged stays charged.
-    pub(crate) fn start_over(&mut self, policy: &Rc<Policy>, r: Request<'_>) {
+    pub(crate) fn start_over(
+        &mut self,
+        policy: &Rc<Policy>,
+        r: Request<'_>,
+        (path, route): (&[u8], Route),
+    ) {
         self.policy = Rc::clone(policy);
-        self.route = Some(route(r, policy));
-        self.judged_path = r.keep(r.uri());
+        self.route = Some(route);
+        self.judged_path = r.keep(path);
+        self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
-        (self.grounds, self.running, self.detail) = (None, None, None);
+        (self.later, self.grounds, self.running, self.detail) = (None, None, None, None);
         (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
         self.feature_changes = Changes::default();
         self.step = Step::Credential;
@@ -356,14 +373,6 @@ impl Reader<Tollgate> for State {
             metering.finish(pass);
         }
     }
-}
-
-/// What was found of paths.
-static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
-
-/// What is asked for in this location.
-pub(crate) fn route(r: Request<'_>, policy: &Policy) -> Route {
-    ROUTES.with(|routes| routes.get(policy.engine, r.method(), r.uri()))
 }
 
 impl Drop for State {

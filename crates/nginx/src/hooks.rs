@@ -12,7 +12,7 @@ use ngx::ffi::{
 use crate::answer::{composed, filters};
 use crate::conf::callbacks as conf;
 use crate::conf::context::ConfContext;
-use crate::conf::variables;
+use crate::conf::{proxied, variables};
 use crate::file::{log_file, size};
 use crate::guard::{guard, inside, install_panic_hook};
 use crate::module::Module;
@@ -121,7 +121,7 @@ unsafe extern "C" fn preconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ngx_int
     size::survive_limit();
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes its context.
-        match unsafe { variables::add::<M>(cf) } {
+        match unsafe { variables::add::<M>(cf).and_then(|()| proxied::watch::<M>(cf)) } {
             Some(()) => NGX_OK as ngx_int_t,
             None => NGX_ERROR as ngx_int_t,
         }

@@ -34,5 +34,5 @@ pub mod timer;
 pub mod types;
 
 pub use module::{Header, Module, Part, Reader};
-pub use request::{Kept, Request, Verdict};
+pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;

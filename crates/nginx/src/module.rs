@@ -25,6 +25,18 @@ pub trait Module: Types {
     /// A level has this directive.
     fn note(conf: &mut Self::Loc, directive: &str, position: Position);
 
+    /// A level has `proxy_pass` with this value; `location` is the name of the location that it is in.
+    ///
+    /// # Errors
+    ///
+    /// What can't be used.
+    fn proxies(
+        cx: &ConfContext<'_>,
+        conf: &mut Self::Loc,
+        location: &[u8],
+        url: &str,
+    ) -> Result<(), ConfError>;
+
     /// Puts what a level says together with what the level around it says.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use serde_json::json;
 use tollgate_core::clock::UnixMillis;
-use tollgate_core::keys::{faults, NOT_ENFORCED};
+use tollgate_core::keys::faults;
 use tollgate_core::rfc3339;
 
 use crate::exit::{print, Exit, Failure};
@@ -47,9 +47,6 @@ impl Arguments {
         }
         if faults.is_empty() && entries.is_empty() {
             warnings.push("it holds no keys, so nginx refuses to start with it".to_owned());
-        }
-        if entries.iter().any(Entry::is_restricted) {
-            warnings.push(NOT_ENFORCED.to_owned());
         }
         let without = entries.iter().filter(|entry| entry.tenant.is_none()).count();
         if 0 < without && without < entries.len() {

@@ -205,3 +205,24 @@ fn a_key_is_named_by_its_thumbprint() {
     let canonical = format!(r#"{{"e":{},"kty":"RSA","n":{}}}"#, key["e"], key["n"]);
     assert_eq!(key["kid"], URL_SAFE_NO_PAD.encode(Sha256::digest(canonical)));
 }
+
+#[test]
+fn a_token_that_is_bound_to_a_certificate_says_so() {
+    let issuer = Issuer::new(Algorithm::Hs256);
+    let verified = |cnf: &str| {
+        let token = issuer.token(&["--client", "acme", "--claim", cnf]);
+        let run = issuer.verify(&[], &token);
+        assert_eq!(run.status, 0, "{}", run.out);
+        (run.out, issuer.verify(&["--json"], &token).out)
+    };
+    let (text, json) =
+        verified(r#"cnf={"x5t#S256":"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}"#);
+    let digest = "sha256:0380ed2f626650c840b2f263e6d2b29fae12ab39ae5db32b25ad27efad72e6fd";
+    assert!(text.contains(digest) && text.contains("good with no other"), "{text}");
+    assert!(json.contains(digest), "{json}");
+    let (text, json) = verified("x=1");
+    assert!(!text.contains("bound") && json.contains(r#""bound_to": null"#), "{text}{json}");
+    let token = issuer.token(&["--client", "acme", "--claim", r#"cnf={"jkt":"x"}"#]);
+    let run = issuer.verify(&[], &token);
+    assert!(run.status == 1 && run.out.contains("\"cnf\" binds the token"), "{}", run.out);
+}

@@ -368,32 +368,27 @@ fn completions_know_the_commands() {
 }
 
 #[test]
-fn restrictions_that_are_not_enforced_are_told_wherever_they_are_set_or_shown() {
-    let told = |run: &Run| run.err.matches(tollgate_core::keys::NOT_ENFORCED).count();
+fn scopes_are_those_that_there_are() {
     let keys = Keys::new();
-    for (id, more) in [("m", ["--scopes", "models"]), ("s", ["--scopes", "chat"])] {
-        let create = keys.run(&[&["create", "--client", "a", "--id", id], &more[..]].concat());
-        assert_eq!((create.status, told(&create)), (0, 1), "{}", create.err);
-        let key = create.out.trim_end();
-        let find = ["key", "find", "--file", keys.path.to_str().unwrap()];
-        assert_eq!(told(&tollgate_with(find, key.as_bytes())), 1);
-        assert_eq!((told(&keys.run(&["show", id])), told(&keys.run(&["list"]))), (1, 1));
-        assert_eq!(told(&keys.run(&["list", "--json"])), 1);
+    let create = |scopes| keys.run(&["create", "--client", "a", "--scopes", scopes]);
+    assert_eq!(create("chat,admin").status, 0);
+    for wrong in ["chats", "Chat", "chat,all", "openid"] {
+        let refused = create(wrong);
+        assert!(refused.err.contains("no scope; known are chat, completions"), "{}", refused.err);
     }
-    let other = keys.run(&["create", "--client", "a", "--id", "free"]);
-    let shown = keys.run(&["show", "free"]);
-    let of_tier = keys.run(&["list", "--tier", "none"]);
-    assert_eq!((told(&other), told(&shown), told(&of_tier)), (0, 0, 0), "{}", other.err);
-    assert_eq!(told(&keys.run(&["edit", "free", "--scopes", "a"])), 1);
-    assert_eq!(told(&keys.run(&["edit", "free", "--tier", "pro"])), 0);
-    assert_eq!(told(&keys.run(&["rotate", "m"])), 1);
+    std::fs::write(
+        &keys.path,
+        r#"{"version": 1, "keys": [{"id": "k", "client": "a", "scopes": ["chat", "chats"],
+            "hash": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}]}"#,
+    )
+    .unwrap();
     let check = tollgate(["check", keys.path.to_str().unwrap()]);
-    assert!(check.out.contains(tollgate_core::keys::NOT_ENFORCED), "{}", check.out);
-    for command in ["create", "edit"] {
-        let help = tollgate(["key", command, "--help"]).out.replace(['\n', ' '], "");
-        let words = tollgate_core::keys::NOT_ENFORCED.replace(' ', "");
-        assert_eq!(help.matches(&words).count(), 1, "{help}");
-    }
+    let told = format!("{}{}", check.out, check.err);
+    assert_ne!(check.status, 0);
+    assert!(
+        told.contains("key \"k\": field \"scopes\" has an element [1] that is no scope"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod decision;
 pub mod detail;
 pub mod disclosure;
 pub mod file_rights;
+pub mod forwarding;
 pub mod hex;
 pub mod introspection;
 mod json;

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use crate::about::About;
 use crate::cache_salt::Salting;
 use crate::limits::{Key, Zone};
+use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
 
 /// How a principal authenticated. The names are part of the audit log's format.
@@ -46,6 +47,7 @@ pub struct Principal {
     pub(crate) tenant: Option<Box<str>>,
     pub(crate) about: Option<Box<About>>,
     pub(crate) scopes: Option<Box<[Box<str>]>>,
+    pub(crate) said: Said,
     pub(crate) models: Option<Box<[Box<str>]>>,
     pub(crate) rate_limit: Option<NonZeroU32>,
     pub(crate) bound_to: Option<Box<[u8; 32]>>,
@@ -123,10 +125,17 @@ impl Principal {
         self.about.as_deref()
     }
 
-    /// The scopes that the credential is restricted to; `None`: not restricted.
+    /// The scopes that the credential names, those of other APIs included; `None`: none.
     #[must_use]
     pub fn scopes(&self) -> Option<&[Box<str>]> {
         self.scopes.as_deref()
+    }
+
+    /// What the credential may be used for, in a tier that says `tier`.
+    #[must_use]
+    #[inline]
+    pub fn granted(&self, tier: Option<Scopes>) -> Scopes {
+        granted(tier, self.said)
     }
 
     /// The model patterns that the credential is restricted to; `None`: not restricted.
@@ -220,6 +229,7 @@ mod tests {
             tenant: None,
             about: None,
             scopes: None,
+            said: Said::Nothing,
             models: None,
             rate_limit: None,
             bound_to: None,

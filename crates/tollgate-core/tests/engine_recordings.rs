@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use serde_json::Value;
 use tollgate_core::llm::engines::route::classify;
+use tollgate_core::llm::engines::Standing;
 use tollgate_core::llm::request::parse;
 use tollgate_core::llm::{Endpoint, Engine, FeatureSet, UsesReader};
 use tollgate_core::permissions::FeatureRules;
@@ -82,7 +83,13 @@ fn each_recorded_request_is_read_as_what_it_is() {
             let (form, _) = classify(method.as_bytes(), path.as_bytes(), engine);
             let Some(expected) = expected(path).filter(|_| method == "POST") else {
                 assert_eq!(form, None, "{name} {recording}");
-                assert!(engine.is_harmless(method.as_bytes(), path.as_bytes()), "{recording}");
+                let standing = engine.standing(method.as_bytes(), path.as_bytes(), 0);
+                let is_refused = !matches!(standing, Standing::Clients { is_harmless: true, .. });
+                // Of what was recorded, these tell of the machine, or of others.
+                let is_for_operators = ["/metrics", "/props", "/slots", "/v1/stream", "/version"]
+                    .iter()
+                    .any(|start| path.starts_with(start));
+                assert_eq!(is_refused, is_for_operators, "{name} {recording} {path}");
                 continue;
             };
             let request = parse(&sent, form.unwrap(), engine);
@@ -134,14 +141,18 @@ fn each_endpoint_is_judged_as_what_it_does() {
             let method = method.split(' ').next().unwrap().as_bytes();
             let path = path.split('?').next().unwrap().replace(":id", "0");
             let (form, _) = classify(method, path.as_bytes(), engine);
-            let is_harmless = engine.is_harmless(method, path.as_bytes());
+            let standing = engine.standing(method, path.as_bytes(), 0);
+            let is_harmless = matches!(standing, Standing::Clients { is_harmless: true, .. });
+            let is_for_clients = matches!(standing, Standing::Clients { .. });
             let name = format!("{name} {path}: {what}");
-            if generates.starts_with("yes") || generates == "prefill" {
-                assert!(!is_harmless || form.is_some(), "{name}");
-            } else if admin.starts_with("yes") {
-                assert!(!is_harmless && form.is_none(), "{name}");
+            if admin.starts_with("yes") || admin == "info" {
+                assert!(!is_for_clients && form.is_none(), "{name}");
+            } else if generates.starts_with("yes") || generates == "prefill" {
+                assert!(is_for_clients && (!is_harmless || form.is_some()), "{name}");
             } else if generates.contains("CPU") || (admin == "no" && method == b"GET") {
-                assert!(is_harmless && form.is_none(), "{name}");
+                // Pages that tell of paths on disk.
+                let is_schema = ["/openapi.json", "/docs", "/redoc"].contains(&path.as_str());
+                assert!(is_harmless != is_schema && form.is_none(), "{name}");
             }
         }
     }

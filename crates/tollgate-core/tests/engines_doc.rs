@@ -16,13 +16,18 @@ const INTRO: &str = "\
 What each [engine](directives.md#tollgate_engine) serves, and what is made of it. This page is made of
 the tables in `crates/tollgate-core/src/llm/engines/`; a test compares them.
 
+A client reaches what is for clients, with the scope that stands in its line, and nothing else: neither
+what is for operators, nor what no line names, by whatever method (HEAD is GET). Those need the scope
+`admin`, or have to be [opened](directives.md#tollgate_endpoints). `scripts/check-engines` compares a table with
+what a running engine serves.
+
 `read as` names the form in which requests and answers are read: their tokens are reserved and charged.
 Of several bounds the largest counts; several prompts, chats or items multiply the output as well. What
-has no form is not read. Where tokens or money are counted, it is refused unless it is harmless, or
-[opened](directives.md#tollgate_endpoints).
+has no form is not read. Where tokens or money are counted, what takes some and is not read is refused,
+unless it is [opened](directives.md#tollgate_endpoints).
 
-| kind | what it takes | for | not read, where tokens are counted |
-|---|---|---|---|
+| kind | what it takes | for |
+|---|---|---|
 ";
 
 fn meaning(kind: Kind) -> &'static str {
@@ -38,30 +43,25 @@ fn meaning(kind: Kind) -> &'static str {
     }
 }
 
-fn fate(kind: Kind) -> &'static str {
-    match kind {
-        _ if kind.is_harmless() => "passes",
-        Kind::Info => "passes by GET",
-        Kind::Others => "refused, also where nothing is counted",
-        _ => "refused",
-    }
-}
-
 fn page() -> String {
     let mut page = INTRO.to_owned();
     for kind in Kind::ALL {
         let who = if kind.is_for_clients() { "clients" } else { "operators" };
-        let (name, meaning, fate) = (kind.as_str(), meaning(kind), fate(kind));
-        writeln!(page, "| `{name}` | {meaning} | {who} | {fate} |").unwrap();
+        let (name, meaning) = (kind.as_str(), meaning(kind));
+        writeln!(page, "| `{name}` | {meaning} | {who} |").unwrap();
     }
     for engine in Engine::ALL {
         let table = engine.table();
         writeln!(page, "\n## {}\n\nFrom: {}.\n", engine.as_str(), table.version).unwrap();
-        page.push_str("| method | path | what | kind | read as |\n|---|---|---|---|---|\n");
+        page.push_str(
+            "| method | path | what | kind | scope | read as |\n|---|---|---|---|---|---|\n",
+        );
         for row in table.rows {
             let form = row.form.map_or(String::new(), |form| format!("`{}`", form.as_str()));
             let (methods, path, what, kind) = (row.methods, row.path, row.what, row.kind.as_str());
-            writeln!(page, "| {methods} | `{path}` | {what} | {kind} | {form} |").unwrap();
+            let scope = row.scope.as_str();
+            writeln!(page, "| {methods} | `{path}` | {what} | {kind} | `{scope}` | {form} |")
+                .unwrap();
         }
         outputs(&mut page, engine);
     }

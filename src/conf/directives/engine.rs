@@ -66,7 +66,7 @@ pub(super) fn is_model_name(name: &str) -> bool {
     is_name && !is_flag && !is_pattern && !name.contains('$')
 }
 
-/// `tollgate_endpoints +METHOD:PATH | -[METHOD:]PATH ... | default`
+/// `tollgate_endpoints +METHOD:PATH[:SCOPE] | -[METHOD:]PATH ... | default`
 pub(super) fn endpoints(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let (_, given) = words(args);
     if given == ["default"] {

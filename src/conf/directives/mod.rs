@@ -73,7 +73,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
     command!("models", OneOrMore, Tier, models::open),
     command!("default_model", One, Tier, models::default),
-    command!("scopes", OneOrMore, Tier, tier::later),
+    command!("scopes", OneOrMore, Tier, tier::scopes),
     command!("allow", OneOrMore, OnlyTier, tier::features),
     command!("deny", OneOrMore, OnlyTier, tier::features),
     command!("max_output_tokens", OneOrMore, OnlyTier, tier::features),

@@ -10,6 +10,7 @@ use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::address::Cidr;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
+use tollgate_core::permissions::scopes::{Scope, Scopes};
 use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
@@ -36,6 +37,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         open_models: None,
         default_model: None,
         default_price: None,
+        scopes: None,
         objective: None,
         priority: None,
         networks: Networks::default(),
@@ -138,6 +140,27 @@ pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut
     once(&mut draft.tier.default_price, args, price)
 }
 
+/// `scopes SCOPE...`
+pub(super) fn scopes(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let tier = format!("tollgate_tier {}", draft.tier.name);
+    if draft.model.is_some() {
+        return Err(
+            error("\"scopes\" belongs to the tier, and not to some of its models").of(&tier)
+        );
+    }
+    let (_, names) = words(args);
+    let mut scopes = Scopes::NONE;
+    for name in names {
+        let scope = Scope::from_name(name).ok_or_else(|| {
+            let (name, known) = (name.escape_debug(), Scope::names());
+            error(format!("unknown scope \"{name}\" in \"scopes\"; known are {known}")).of(&tier)
+        })?;
+        scopes = scopes.with(scope);
+    }
+    once(&mut draft.tier.scopes, args, scopes)
+}
+
 /// `allow FEATURE... | deny FEATURE...`, `max_n N` and the like: what requests may ask for
 pub(super) fn features(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let Some(draft) = &mut conf.draft else { return Ok(()) };
@@ -213,12 +236,4 @@ fn networks(args: &[String], draft: &Draft) -> Result<Box<[Cidr]>, ConfError> {
         })
     };
     networks.iter().map(parse).collect()
-}
-
-/// What other versions have.
-pub(super) fn later(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
-    let tier = conf.draft.as_ref().map_or("", |draft| draft.tier.name.as_str());
-    let name = word(args, 0);
-    Err(error(format!("\"{name}\" is not supported by this version; leave it out"))
-        .of(&format!("tollgate_tier {tier}")))
 }

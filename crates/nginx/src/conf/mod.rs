@@ -3,6 +3,7 @@
 //! * [`directive`]: what a directive is; [`commands`]: nginx's table of them; [`callbacks`]: what it calls;
 //! * [`context`]: the configuration that is being read; [`locations`]: all of it, when it has been read;
 //! * [`variables`], [`complex_value`]: variables, and expressions of them;
+//! * [`proxied`]: what `proxy_pass` says;
 //! * [`glob`], [`numbers`]: files by a pattern; sizes and times.
 
 pub(crate) mod callbacks;
@@ -13,6 +14,7 @@ mod directive;
 mod glob;
 mod locations;
 mod numbers;
+pub(crate) mod proxied;
 pub(crate) mod variables;
 
 pub use commands::Table;

@@ -57,6 +57,17 @@ impl Verdict {
     }
 }
 
+/// What nginx goes by when it makes the path that it forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// What the client sent is forwarded, unless `proxy_pass` names a path of its own.
+    pub is_as_sent: bool,
+    /// The path still begins with the name of the location.
+    pub is_in_location: bool,
+    /// The path is escaped anew.
+    pub is_escaped: bool,
+}
+
 /// One try at an upstream server.
 pub struct Attempt<'r> {
     /// Its name, as nginx logs it.
@@ -251,6 +262,27 @@ impl<'r, T: Types> Request<'r, T> {
     pub fn uri(self) -> &'r [u8] {
         // SAFETY: points into the request's header, or into its pool.
         unsafe { text::bytes(self.raw().uri) }
+    }
+
+    /// What nginx goes by when it makes the path that it forwards.
+    pub fn forwarding(self) -> Forwarding {
+        let r = self.raw();
+        Forwarding {
+            is_as_sent: r.valid_unparsed_uri() != 0,
+            is_in_location: r.valid_location() != 0,
+            is_escaped: r.quoted_uri() != 0 || r.internal() != 0,
+        }
+    }
+
+    /// Whether nginx has led it here from another location.
+    pub fn is_internal(self) -> bool {
+        self.raw().internal() != 0
+    }
+
+    /// The name of the location that it is in.
+    pub fn location_name(self) -> &'r [u8] {
+        // SAFETY: nginx keeps it as long as the configuration.
+        unsafe { text::bytes(self.core_loc_conf().name) }
     }
 
     /// The query string, as it goes on.

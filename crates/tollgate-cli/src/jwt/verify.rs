@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{json, Value};
 use tollgate_core::clock::UnixSeconds;
+use tollgate_core::hex;
 use tollgate_core::jwt::{
     self, Algorithm, AlgorithmSet, Binding, ClaimMap, KeySet, Policy, TokenError, VerifiedToken,
     DEFAULT_MAX_LEN,
 };
+use tollgate_core::principal::Principal;
 
 use super::input::{read_key_file, read_token};
 use crate::escape::{shown, shown_json};
@@ -236,6 +238,7 @@ fn as_json(judged: &Judged, claims: &ClaimMap) -> Value {
                 "scopes": principal.scopes(),
                 "models": principal.models(),
                 "rate_limit": principal.rate_limit(),
+                "bound_to": bound_to(principal),
                 "not_before": time(token.not_before()),
                 "expires": time(token.expires()),
             })
@@ -278,7 +281,16 @@ fn as_text(judged: &Judged, claims: &ClaimMap, now: UnixSeconds) -> String {
         ("expires", token.expires().map_or_else(|| "never".to_owned(), time)),
     ];
     let rows = rows.map(|(name, value)| format!("  {name:<11} {}\n", shown(&value)));
-    format!("valid\n{}", rows.concat())
+    let bound = bound_to(principal).map_or_else(String::new, |name| {
+        format!("  {:<11} the client certificate {name}, and good with no other\n", "bound to")
+    });
+    format!("valid\n{}{bound}", rows.concat())
+}
+
+/// The certificate that a token is bound to, as the keys file has it. Whether its client has it, shows only when it
+/// connects.
+fn bound_to(principal: &Principal) -> Option<String> {
+    principal.bound_to().map(|digest| format!("sha256:{}", hex::encode(digest)))
 }
 
 fn leeway(text: &str) -> Result<u32, String> {

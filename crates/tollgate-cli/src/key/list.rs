@@ -70,7 +70,6 @@ impl Arguments {
         } else if !entries.is_empty() {
             print(table(&entries, now).as_bytes())?;
         }
-        keys_file::tell_not_enforced(&entries);
         Ok(if entries.is_empty() { Exit::No } else { Exit::Yes })
     }
 
@@ -139,7 +138,6 @@ impl ShowArguments {
 /// Prints everything about a key.
 pub(super) fn show(entry: &Entry, is_json: bool) -> Result<Exit, Failure> {
     let now = now();
-    keys_file::tell_not_enforced([entry]);
     if is_json {
         print(format!("{}\n", as_json(entry, now)).as_bytes())?;
         return Ok(Exit::Yes);

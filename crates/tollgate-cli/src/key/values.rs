@@ -6,8 +6,8 @@ use tollgate_core::about::{is_metadata_key, MAX_METADATA_KEY_LEN};
 use tollgate_core::address::Cidr;
 use tollgate_core::cert::CertName;
 use tollgate_core::clock::UnixMillis;
-use tollgate_core::keys::NOT_ENFORCED;
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::scopes::Scope;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 use tollgate_core::rfc3339;
 
@@ -27,10 +27,10 @@ pub(super) struct Rights {
     pub(super) models: Option<Vec<String>>,
     #[arg(
         long,
-        value_parser = name,
+        value_parser = scope,
         value_delimiter = ',',
         value_name = "SCOPE,...",
-        help = format!("The scopes it has, with commas between them; {NOT_ENFORCED}")
+        help = format!("The scopes it has, with commas between them: some of {}", Scope::names())
     )]
     pub(super) scopes: Option<Vec<String>>,
     /// The networks it may be used from, such as 203.0.113.0/24,2001:db8::/32.
@@ -62,6 +62,13 @@ impl Rights {
         let now = now();
         let dated = |when: Option<When>| when.map(|when| date(when, now));
         (dated(self.not_before), dated(self.expires))
+    }
+}
+
+fn scope(text: &str) -> Result<String, String> {
+    match Scope::from_name(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("no scope; known are {}", Scope::names())),
     }
 }
 

@@ -70,13 +70,6 @@ pub(crate) fn new_id() -> Result<String, Failure> {
     Ok(id)
 }
 
-impl Entry {
-    /// It has `scopes`.
-    pub(crate) fn is_restricted(&self) -> bool {
-        self.scopes.is_some()
-    }
-}
-
 /// Whether a text has the form of the keys that are made here: as a name, nginx refuses it.
 pub(crate) fn is_like_a_key(text: &str) -> bool {
     text.len() == 46 && text.starts_with(KEY_PREFIX)

@@ -19,9 +19,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_core::clock::UnixSeconds;
-use tollgate_core::keys::{KeySet, KeysError, NOT_ENFORCED};
+use tollgate_core::keys::{KeySet, KeysError};
 
-use crate::exit::{tell, Failure};
+use crate::exit::Failure;
 use folder::{failed, locate, lock, remove_leftovers, replace, warn_of_foreign_eyes};
 
 pub(crate) use entry::{hash_of, is_like_a_key, is_network, new_id, Entry, KEY_PREFIX};
@@ -41,13 +41,6 @@ struct PartlyKnown {
 
 /// The entries that can't be understood, and where in the file they are.
 type Unknown = Vec<(usize, Box<RawValue>)>;
-
-/// Tells what is not enforced of these keys, if anything.
-pub(crate) fn tell_not_enforced<'e>(entries: impl IntoIterator<Item = &'e Entry>) {
-    if entries.into_iter().any(Entry::is_restricted) {
-        tell(&format!("tollgate: {NOT_ENFORCED}"));
-    }
-}
 
 /// The keys of the file.
 pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
@@ -160,13 +153,10 @@ fn rewrite<T>(
         (Err(error), _) => return Err(failed(path, "read", &error)),
     };
     // Of a million entries a second copy would be too much to keep.
-    let (before, restricted) = (fingerprint(&entries), restrictions(&entries));
+    let before = fingerprint(&entries);
     let outcome = change(&mut entries)?;
     if fingerprint(&entries) != before {
         let json = checked(&entries)?;
-        if restrictions(&entries) != restricted {
-            tell_not_enforced(&entries);
-        }
         drop(entries);
         replace(&resolved, &folder, &json).map_err(|error| failed(path, "write", &error))?;
     }
@@ -176,7 +166,6 @@ fn rewrite<T>(
 
 /// Whether these could be written.
 pub(crate) fn check(entries: &[Entry]) -> Result<(), Failure> {
-    tell_not_enforced(entries);
     checked(entries).map(|_| ())
 }
 
@@ -192,15 +181,6 @@ fn checked(entries: &[Entry]) -> Result<Vec<u8>, Failure> {
 fn fingerprint(entries: &[Entry]) -> u64 {
     let mut hasher = DefaultHasher::new();
     entries.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A number that changes with what keys are restricted to.
-fn restrictions(entries: &[Entry]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for entry in entries.iter().filter(|entry| entry.is_restricted()) {
-        (&entry.id, &entry.scopes).hash(&mut hasher);
-    }
     hasher.finish()
 }
 

@@ -4,6 +4,7 @@
 
 use crate::decision::Reason;
 use crate::llm::{Dialect, Engine, RequestError};
+use crate::permissions::scopes::Scope;
 use crate::permissions::FeatureRefusal;
 
 /// The `Content-Type` of every [`Answer`].
@@ -82,6 +83,25 @@ pub fn answer(reason: Reason) -> &'static Answer {
             &SERVICE_UNAVAILABLE
         }
         Reason::InternalError => &INTERNAL_ERROR,
+    }
+}
+
+/// The value of `WWW-Authenticate` where a token lacks this scope (RFC 6750 section 3.1).
+#[must_use]
+pub fn insufficient_scope(scope: Scope) -> &'static str {
+    macro_rules! challenges {
+        ($($scope:ident $name:literal)*) => {
+            match scope {
+                $(Scope::$scope => concat!(
+                    "Bearer realm=\"tollgate\", error=\"insufficient_scope\", scope=\"", $name, "\""
+                ),)*
+            }
+        };
+    }
+    challenges! {
+        Chat "chat" Completions "completions" Embeddings "embeddings" Responses "responses"
+        Audio "audio" Images "images" Rerank "rerank" Tokenize "tokenize" Models "models"
+        Files "files" Batches "batches" Admin "admin"
     }
 }
 

@@ -124,11 +124,16 @@ causes! {
 
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
     OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
+    OperatorsEndpoint EndpointDenied "operators_endpoint" "the path is for operators, and neither the tier nor the credential has the scope \"admin\"";
+    ForwardedElsewhere EndpointDenied "forwarded_elsewhere" "the variables of \"proxy_pass\" make another endpoint of the path than the one that was judged";
+    UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"";
+    NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
     ListsObjects EndpointDenied "lists_objects" "the path lists what all clients keep at the engine";
     ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"";
-    UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
-    UnknownEndpoint EndpointDenied "unknown_endpoint" "tokens or money are counted, and the path is not known to \"tollgate_engine NAME\"";
     UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, and the body of the path is not read";
+    UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
+
+    MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
 
     DeniedFeature FeatureDenied "denied_feature" "the request uses \"NAME\", which the tier does not allow";
     OverMaximum FeatureDenied "over_maximum" "the request asks for more than \"NAME\" of the tier";

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 const MAX_CLAIM_LEN: usize = 256;
 
 /// Where the fields of a principal are found in a claims set. By default `client` is in `sub`, `tier`
-/// in `tier`, `scopes` in `scope`, `rate_limit` in `rate_limit`, and `models` and `tenant` are unset.
+/// in `tier`, `rate_limit` in `rate_limit`, and `models` and `tenant` are unset. `scopes` are in `scope`, or
+/// else in `scp`, where these name any of ours: see [`ClaimMap::has_scopes_of_others`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimMap {
     pub(super) client: Claim,
     pub(super) tier: Claim,
-    pub(super) scopes: Claim,
+    pub(super) scopes: Option<Claim>,
     pub(super) rate_limit: Claim,
     pub(super) models: Option<Claim>,
     pub(super) tenant: Option<Claim>,
@@ -24,7 +25,7 @@ impl Default for ClaimMap {
         Self {
             client: Claim("sub".into()),
             tier: Claim("tier".into()),
-            scopes: Claim("scope".into()),
+            scopes: None,
             rate_limit: Claim("rate_limit".into()),
             models: None,
             tenant: None,
@@ -47,13 +48,28 @@ impl ClaimMap {
         match field {
             "client" => self.client = parsed?,
             "tier" => self.tier = parsed?,
-            "scopes" => self.scopes = parsed?,
+            "scopes" => self.scopes = Some(parsed?),
             "rate_limit" => self.rate_limit = parsed?,
             "models" => self.models = Some(parsed?),
             "tenant" => self.tenant = Some(parsed?),
             _ => return Err(ClaimMapError::UnknownField),
         }
         Ok(())
+    }
+
+    /// Whether the claim of scopes may be about other APIs alone. Providers put `openid profile` into each
+    /// token, which says nothing of this API; whoever names the claim in the configuration, has its issuer
+    /// use our names there.
+    pub(super) fn has_scopes_of_others(&self) -> bool {
+        self.scopes.is_none()
+    }
+
+    /// Where scopes are looked for, one after the other.
+    pub(super) fn scopes(&self) -> Vec<Claim> {
+        match &self.scopes {
+            Some(claim) => vec![claim.clone()],
+            None => vec![Claim("scope".into()), Claim("scp".into())],
+        }
     }
 
     /// The claim that holds `field`, as the configuration names it. `None` where that is no field, or
@@ -63,7 +79,7 @@ impl ClaimMap {
         let claim = match field {
             "client" => &self.client,
             "tier" => &self.tier,
-            "scopes" => &self.scopes,
+            "scopes" => return Some(self.scopes.as_ref().map_or("scope", |claim| &claim.0)),
             "rate_limit" => &self.rate_limit,
             "models" => self.models.as_ref()?,
             "tenant" => self.tenant.as_ref()?,
@@ -171,7 +187,7 @@ mod tests {
         let expected = ClaimMap {
             client: claim(),
             tier: claim(),
-            scopes: claim(),
+            scopes: Some(claim()),
             rate_limit: claim(),
             models: Some(claim()),
             tenant: Some(claim()),

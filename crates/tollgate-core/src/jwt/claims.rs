@@ -15,6 +15,7 @@ use super::keyset::KeySet;
 use super::numeric_date;
 use super::object;
 use super::policy::Policy;
+use super::scope_claim;
 use crate::clock::UnixMillis;
 use crate::principal::{is_valid_name, AuthMethod, Computed, Principal};
 
@@ -142,6 +143,7 @@ fn principal(
         Some(claim) => find(claim, field),
         None => Ok(None),
     };
+    let scopes = read(scope_claim::find(map, claims)?, "scopes", scopes)?;
     Ok(Principal {
         auth,
         client: read(find(&map.client, "client")?, "client", |value| {
@@ -155,7 +157,8 @@ fn principal(
             behind(client_prefix, name(value)?)
         })?,
         about: None,
-        scopes: read(find(&map.scopes, "scopes")?, "scopes", scopes)?,
+        said: scope_claim::said(map, scopes.as_deref()),
+        scopes,
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
         bound_to: confirmation::bound_to(claims)?,

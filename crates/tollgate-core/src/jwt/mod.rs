@@ -54,6 +54,7 @@ pub(crate) mod object;
 mod pem;
 mod policy;
 mod remote;
+mod scope_claim;
 mod secret;
 mod shape;
 mod signature;

@@ -52,13 +52,6 @@ impl Builder {
             Some(name) => self.tier(name)?,
         };
         let entry = Spot::end_of(&mut self.block)?;
-        if draft.scopes.is_some() {
-            if self.header.restricted == 0 {
-                self.header.first_restricted = entry;
-            }
-            self.header.restricted += 1;
-        }
-
         let lists = [
             (flag::MODELS, &draft.models),
             (flag::SCOPES, &draft.scopes),

@@ -11,7 +11,7 @@ use super::field::{Field, Text, FIELDS};
 use super::metadata::as_metadata;
 use super::value::{
     as_bool, as_cert, as_cidrs, as_date, as_date_text, as_denied_cidrs, as_digest, as_models,
-    as_name, as_names, as_str, Rounding,
+    as_name, as_scopes, as_str, Rounding,
 };
 use crate::clock::{UnixMillis, UnixSeconds};
 
@@ -159,7 +159,7 @@ impl Members<'_> {
             tenant,
             tier: self.optional("tier", as_name)?,
             models: self.optional("models", as_models)?,
-            scopes: self.optional("scopes", as_names)?,
+            scopes: self.optional("scopes", as_scopes)?,
             cidrs: self.optional("cidrs", as_cidrs)?,
             deny_cidrs: self.optional("deny_cidrs", as_denied_cidrs)?,
             not_before,

@@ -10,6 +10,7 @@ use crate::about::{MAX_METADATA, MAX_METADATA_KEY_LEN, MAX_METADATA_LEN};
 use crate::address::CidrError;
 use crate::cert::NameError;
 use crate::pattern::Foreign;
+use crate::permissions::scopes::Scope;
 use crate::principal::MAX_NAME_LEN;
 
 /// Why a keys file is refused.
@@ -88,6 +89,8 @@ pub enum Problem {
     InvalidCidr(usize, CidrError),
     /// An element of an array of names, from 0, that is not a name.
     InvalidElement(usize),
+    /// An element of `scopes`, from 0, that is no scope.
+    UnknownScope(usize),
     /// An element of `models`, from 0, that is another kind of pattern, by which no model would be meant.
     ForeignPattern(usize, Foreign),
     /// The entries at these two places, from 0, have the same `id`.
@@ -205,6 +208,11 @@ impl fmt::Display for Problem {
                 f,
                 "has an element [{position}] that is not a string of 1 to {MAX_NAME_LEN} bytes, \
                  without control characters, and without space at either end"
+            ),
+            Self::UnknownScope(position) => write!(
+                f,
+                "has an element [{position}] that is no scope: use some of {}",
+                Scope::names()
             ),
             Self::ForeignPattern(position, foreign) => {
                 write!(f, "has an element [{position}] that is no pattern of models: {foreign}")

@@ -22,6 +22,7 @@ use super::metadata::metadata_of;
 use crate::about::About;
 use crate::clock::UnixMillis;
 use crate::permissions::networks::Networks;
+use crate::permissions::scopes::{Said, Scopes};
 use crate::principal::{AuthMethod, Computed, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
@@ -89,9 +90,6 @@ pub(super) struct Header {
     pub(super) without_tier: u32,
     /// Keys that name a tenant.
     pub(super) with_tenant: u32,
-    /// Keys with `scopes`, and the first of them.
-    pub(super) restricted: u32,
-    pub(super) first_restricted: Spot,
     /// Entries that are not in force, as something is wrong with them.
     pub(super) refused: u32,
     /// Entries with a certificate.
@@ -108,8 +106,6 @@ impl Header {
             self.tiers,
             self.without_tier,
             self.with_tenant,
-            self.restricted,
-            self.first_restricted.0,
             self.refused,
             self.certs,
         ];
@@ -128,8 +124,6 @@ impl Header {
             tiers: rest.u32()?,
             without_tier: rest.u32()?,
             with_tenant: rest.u32()?,
-            restricted: rest.u32()?,
-            first_restricted: Spot(rest.u32()?),
             refused: rest.u32()?,
             certs: rest.u32()?,
         };
@@ -264,6 +258,7 @@ impl<'b> Image<'b> {
                 tier,
                 tenant: tenant.map(Box::from),
                 about: about.map(Box::new),
+                said: said(scopes.as_deref()),
                 scopes,
                 models,
                 rate_limit: None,
@@ -308,6 +303,12 @@ impl<'b> Image<'b> {
         let (name, first) = (Spot(tier.u32()?), Spot(tier.u32()?));
         Some((self.read(name)?.name()?, first))
     }
+}
+
+/// What the `scopes` of an entry mean, whose names are known.
+fn said(scopes: Option<&[Box<str>]>) -> Said {
+    let among = |names: &[Box<str>]| Scopes::among(names.iter().map(|name| &**name));
+    scopes.map_or(Said::Nothing, |names| Said::ByKey(among(names)))
 }
 
 /// Takes one part after the other from the front.

@@ -9,6 +9,7 @@ use crate::clock::{UnixMillis, WallClock};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::permissions::networks::{Networks, Outside};
+use crate::permissions::scopes::Said;
 use crate::principal::{is_valid_name, AuthMethod, Computed, Principal};
 
 /// A key of a set: whose it is, and when and from where it is in force.
@@ -39,6 +40,7 @@ impl ApiKey {
             tier: None,
             tenant: None,
             scopes: None,
+            said: Said::Nothing,
             models: None,
             rate_limit: None,
             bound_to: None,

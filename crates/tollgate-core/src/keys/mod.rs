@@ -40,10 +40,6 @@ use image::{Header, Image};
 /// The longest API key, in bytes. A longer one is refused without being hashed.
 pub const MAX_KEY_LEN: usize = 4096;
 
-/// What whoever sets, changes or sees `scopes` of a key has to know.
-pub const NOT_ENFORCED: &str =
-    "\"scopes\" of keys are kept, but not enforced by this version: such a key may use all";
-
 /// The most faults that [`faults`] tells.
 const MAX_FAULTS: usize = 1000;
 
@@ -185,14 +181,6 @@ impl KeySet {
     #[must_use]
     pub fn with_tenant(&self) -> usize {
         usize::try_from(self.header.with_tenant).unwrap_or(usize::MAX)
-    }
-
-    /// The number of keys with `scopes`, and the `id` of the first: restrictions that are
-    /// recorded in the principal, but that nothing enforces yet. `None`: there are none.
-    #[must_use]
-    pub fn restricted(&self) -> Option<(usize, &str)> {
-        let count = usize::try_from(self.header.restricted).ok().filter(|count| *count > 0)?;
-        Some((count, self.image().id(self.header.first_restricted).unwrap_or_default()))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::address::Cidr;
 use crate::cert::CertName;
 use crate::clock::UnixMillis;
 use crate::pattern::Foreign;
+use crate::permissions::scopes::Scope;
 use crate::principal::{is_valid_name, MAX_NAME_LEN};
 use crate::rfc3339;
 
@@ -41,6 +42,14 @@ pub(super) fn as_names<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem
             name.ok_or(Problem::InvalidElement(position))
         })
         .collect()
+}
+
+pub(super) fn as_scopes<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {
+    let names = as_names(value)?;
+    match names.iter().position(|name| Scope::from_name(name).is_none()) {
+        Some(position) => Err(Problem::UnknownScope(position)),
+        None => Ok(names),
+    }
 }
 
 pub(super) fn as_models<'v>(value: &'v Field<'v>) -> Result<Vec<&'v str>, Problem> {

@@ -170,7 +170,7 @@ proptest! {
         if let Some(set) = KeySet::from_block(bytes) {
             // Whatever it says, it says it.
             let _ = set.lookup(format!("secret-k_{key}").as_bytes(), NOW, None);
-            let _ = (set.tiers().take(1000).count(), set.restricted(), set.without_tier());
+            let _ = (set.tiers().take(1000).count(), set.without_tier());
         }
     }
 }

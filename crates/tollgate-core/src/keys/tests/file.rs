@@ -67,7 +67,11 @@ fn errors_of_an_entry_name_it_and_the_field() {
             "key \"k_1\": field \"deny_cidrs\" has an element [1] that is not an address",
         ),
         (json!({"scopes": "chat"}), "key \"k_1\": field \"scopes\" must be an array of strings"),
-        (json!({"scopes": ["a", ""]}), "key \"k_1\": field \"scopes\" has an element [1] that"),
+        (json!({"scopes": ["chat", ""]}), "key \"k_1\": field \"scopes\" has an element [1] that"),
+        (
+            json!({"scopes": ["chat", "Chat"]}),
+            "key \"k_1\": field \"scopes\" has an element [1] that is no scope: use some of chat, completions",
+        ),
         (json!({"models": [["a"]]}), "key \"k_1\": field \"models\" has an element [0] that"),
         (
             json!({"models": ["llama-*", "~^qwen"]}),

@@ -208,7 +208,7 @@ fn a_refusal_names_the_owner_of_a_recognised_key() {
 }
 
 #[test]
-fn the_shell_can_check_tiers_and_warn_about_restrictions() {
+fn the_shell_can_check_tiers() {
     let set = parse(&file(&[
         entry("a", json!({"tier": "pro"})),
         entry("b", json!({"models": ["*"]})),
@@ -218,7 +218,6 @@ fn the_shell_can_check_tiers_and_warn_about_restrictions() {
     assert_eq!(set.len(), 3);
     assert_eq!(set.tiers().collect::<Vec<_>>(), [("pro", "a")]);
     assert_eq!(set.without_tier(), 2);
-    assert_eq!(set.restricted(), Some((1, "c")));
 }
 
 proptest! {

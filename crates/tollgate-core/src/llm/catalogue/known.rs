@@ -69,6 +69,7 @@ pub(super) fn retain(model: &mut Vec<(String, Node)>) -> bool {
 
 /// Numbers and the like say no name, and are kept whatever they are called.
 fn within(node: &mut Node) -> bool {
+    let mut is_less = false;
     match node {
         Node::Object(members) => {
             let before = members.len();
@@ -79,14 +80,19 @@ fn within(node: &mut Node) -> bool {
                 Node::Array(_) => TEXTS_WITHIN.contains(&name.as_str()),
                 Node::Object(_) | Node::Other(_) => true,
             });
-            let is_less = members.len() != before;
-            members.iter_mut().fold(is_less, |is_less, (_, value)| within(value) || is_less)
+            is_less = members.len() != before;
+            for (_, value) in members {
+                is_less |= within(value);
+            }
         }
         Node::Array(elements) => {
-            elements.iter_mut().fold(false, |is_less, element| within(element) || is_less)
+            for element in elements {
+                is_less |= within(element);
+            }
         }
-        Node::Text(_) | Node::Other(_) => false,
+        Node::Text(_) | Node::Other(_) => {}
     }
+    is_less
 }
 
 fn is_permission(name: &str, text: &str) -> bool {

@@ -4,14 +4,17 @@ use std::fmt;
 
 use crate::path::{is_ambiguous, up_to_query};
 use crate::pattern::{Pattern, PatternError};
+use crate::permissions::scopes::Scope;
 
-/// `+METHOD:PATH`, `-METHOD:PATH` or `-PATH`.
+/// `+METHOD:PATH`, `+METHOD:PATH:SCOPE`, `-METHOD:PATH` or `-PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
     opens: bool,
     /// `None`: any.
     method: Option<Box<str>>,
     path: Pattern,
+    /// What a credential must be for; `None`: what the table says, if the path is for clients.
+    scope: Option<Scope>,
 }
 
 /// The methods that can be named. HEAD is a GET.
@@ -28,8 +31,10 @@ pub enum ExceptionError {
     BadMethod,
     /// No path that begins with `/` or `*`.
     BadPath,
-    /// A `:` in the path.
-    Colon,
+    /// What stands behind the path is no scope.
+    BadScope,
+    /// What is closed needs no scope.
+    ScopeOfClosed,
     /// A path that no request has when it is compared.
     Unmatchable,
     /// No pattern.
@@ -48,7 +53,18 @@ impl fmt::Display for ExceptionError {
                  or \"*\" for any"
             },
             Self::BadPath => "the path begins with \"/\", and has no \"?\" and \"#\"",
-            Self::Colon => "a \":\" in a path can't be written; put \"*\" in its place",
+            Self::BadScope => {
+                let scopes = Scope::names();
+                return write!(
+                    f,
+                    "behind the path stands one of the scopes {scopes}; a \":\" in a path can't be written, \
+                     put \"*\" in its place"
+                );
+            }
+            Self::ScopeOfClosed => {
+                "what is closed is closed to all scopes; a \":\" in a path can't be written, put \"*\" in \
+                 its place"
+            }
             Self::Unmatchable => {
                 "no request has it: paths are compared decoded, without empty and dot segments, and \
                  have no variables; put \"*\" in the place of a \"%\", \"$\" or \"\\\""
@@ -82,18 +98,22 @@ impl Exception {
             Some(name) if METHODS.contains(&name) => Some(name.into()),
             Some(_) => return Err(ExceptionError::BadMethod),
         };
+        let (path, scope) = match path.split_once(':') {
+            None => (path, None),
+            Some(_) if !opens => return Err(ExceptionError::ScopeOfClosed),
+            Some((path, scope)) => {
+                (path, Some(Scope::from_name(scope).ok_or(ExceptionError::BadScope)?))
+            }
+        };
         if !path.starts_with(['/', '*']) || path.contains(['?', '#']) {
             return Err(ExceptionError::BadPath);
-        }
-        if path.contains(':') {
-            return Err(ExceptionError::Colon);
         }
         if path.contains(['%', '$']) || is_ambiguous(path.as_bytes(), path.as_bytes()) {
             return Err(ExceptionError::Unmatchable);
         }
         let path = if opens { path.to_owned() } else { closed_form(path) };
         let path = Pattern::parse(&path).map_err(ExceptionError::Pattern)?;
-        Ok(Self { opens, method, path })
+        Ok(Self { opens, method, path, scope })
     }
 
     fn is_for(&self, method: &[u8]) -> bool {
@@ -102,14 +122,23 @@ impl Exception {
     }
 }
 
-/// Whether one of `exceptions` opens the path: to the letter.
+/// Those of `exceptions` that open the path, to the letter: what a credential must be for. `None` inside:
+/// what the table says.
+pub fn opening<'e>(
+    exceptions: &'e [Exception],
+    method: &'e [u8],
+    path: &'e [u8],
+) -> impl Iterator<Item = Option<Scope>> + 'e {
+    let path = String::from_utf8_lossy(path);
+    let is_open =
+        move |one: &&Exception| one.opens && one.is_for(method) && one.path.matches(&path);
+    exceptions.iter().filter(is_open).map(|one| one.scope)
+}
+
+/// Whether one of `exceptions` opens the path.
 #[must_use]
 pub fn opens(exceptions: &[Exception], method: &[u8], path: &[u8]) -> bool {
-    let opening = || exceptions.iter().filter(|one| one.opens && one.is_for(method));
-    if opening().next().is_none() {
-        return false;
-    }
-    std::str::from_utf8(path).is_ok_and(|path| opening().any(|one| one.path.matches(path)))
+    opening(exceptions, method, path).next().is_some()
 }
 
 /// Whether one of `exceptions` closes the path, in any case, below any prefix.
@@ -168,7 +197,17 @@ mod tests {
             assert!(!opens(&list, method.as_bytes(), path.as_bytes()), "{method} {path}");
         }
         assert!(!opens(&list, b"PUT", b"/x\xff"));
+        assert!(opens(&list, b"POST", b"/v1/audio/\xff"));
         assert!(!closes(&list, b"PUT", b"/x"));
+    }
+
+    #[test]
+    fn what_is_opened_says_for_which_scope() {
+        let list = exceptions(&["+GET:/metrics:admin", "+GET:/m*:models", "+GET:/me*"]);
+        let scopes = |path: &str| opening(&list, b"GET", path.as_bytes()).collect::<Vec<_>>();
+        assert_eq!(scopes("/metrics"), [Some(Scope::Admin), Some(Scope::Models), None]);
+        assert_eq!(scopes("/m"), [Some(Scope::Models)]);
+        assert_eq!(scopes("/x"), []);
     }
 
     #[test]
@@ -203,7 +242,10 @@ mod tests {
             ("-x", ExceptionError::BadPath),
             ("-", ExceptionError::BadPath),
             ("+POST:/x?y", ExceptionError::BadPath),
-            ("+POST:/x:y", ExceptionError::Colon),
+            ("+POST:/x:y", ExceptionError::BadScope),
+            ("+POST:/x:admin:chat", ExceptionError::BadScope),
+            ("+POST:/x:", ExceptionError::BadScope),
+            ("-POST:/x:admin", ExceptionError::ScopeOfClosed),
             ("-HEAD:/x", ExceptionError::BadMethod),
             ("-PSOT:/x", ExceptionError::BadMethod),
             ("-/x%20y", ExceptionError::Unmatchable),

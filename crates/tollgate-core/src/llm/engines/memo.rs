@@ -6,7 +6,7 @@
 //! costs what they would cost without it.
 
 use super::naming::{naming, page};
-use super::route::classify;
+use super::route::{classify, Standing};
 use super::{Engine, Naming, Page};
 use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;
@@ -21,10 +21,8 @@ pub struct Route {
     pub form: Option<Endpoint>,
     /// How a refusal looks.
     pub dialect: Dialect,
-    /// See [`Engine::reaches_others`].
-    pub reaches_others: bool,
-    /// See [`Engine::is_harmless`].
-    pub is_harmless: bool,
+    /// Whom it is for.
+    pub standing: Standing,
     /// What it does to objects of clients.
     pub objects: Access,
     /// Where it names its model.
@@ -36,15 +34,15 @@ pub struct Route {
 }
 
 impl Route {
-    /// What is asked for by `method` and `path`, which is nginx's: decoded and normalised.
+    /// What is asked for by `method` and `path`, the one that the engine gets, decoded, of which `own` bytes
+    /// at its beginning are the operator's (see [`Engine::standing`]).
     #[must_use]
-    pub fn of(engine: Engine, method: &[u8], path: &[u8]) -> Self {
+    pub fn of(engine: Engine, method: &[u8], (path, own): (&[u8], usize)) -> Self {
         let (form, dialect) = classify(method, path, engine);
         Self {
             form,
             dialect,
-            reaches_others: engine.reaches_others(method, path),
-            is_harmless: engine.is_harmless(method, path),
+            standing: engine.standing(method, path, own),
             objects: Access::of(engine, form, method, path),
             naming: naming(engine, method, path, form),
             page: page(method, path),
@@ -52,12 +50,23 @@ impl Route {
         }
     }
 
-    /// What makes the path ambiguous (see [`ambiguity`]) for which the client sent `target`.
+    /// Whether it is known not to make a model work.
     #[must_use]
-    pub fn ambiguity(&self, path: &[u8], target: &[u8]) -> Option<Cause> {
-        match !self.is_ambiguous && target == path {
+    pub fn is_idle(&self) -> bool {
+        match self.standing {
+            Standing::Clients { is_harmless, .. } => is_harmless,
+            Standing::Operators | Standing::Others => true,
+            Standing::Unknown => false,
+        }
+    }
+
+    /// What makes the path ambiguous (see [`ambiguity`]) that the engine gets, where nginx has `uri` for it,
+    /// and the client sent `target`.
+    #[must_use]
+    pub fn ambiguity(&self, path: &[u8], uri: &[u8], target: &[u8]) -> Option<Cause> {
+        match !self.is_ambiguous && target == path && uri == path {
             true => None,
-            false => ambiguity(path, target),
+            false => ambiguity(path, path).or_else(|| ambiguity(uri, target)),
         }
     }
 }
@@ -79,23 +88,31 @@ struct Known {
     engine: Engine,
     method_len: usize,
     path_len: usize,
+    own: usize,
     method: [u8; MAX_METHOD],
     path: [u8; MAX_PATH],
     route: Route,
 }
 
 impl Known {
-    fn is(&self, engine: Engine, method: &[u8], path: &[u8]) -> bool {
+    fn is(&self, engine: Engine, method: &[u8], (path, own): (&[u8], usize)) -> bool {
         self.engine == engine
+            && self.own == own
             && self.path.get(..self.path_len) == Some(path)
             && self.method.get(..self.method_len) == Some(method)
     }
 
-    fn new(engine: Engine, method: &[u8], path: &[u8], route: Route) -> Option<Self> {
+    fn new(
+        engine: Engine,
+        method: &[u8],
+        (path, own): (&[u8], usize),
+        route: Route,
+    ) -> Option<Self> {
         let mut known = Self {
             engine,
             method_len: method.len(),
             path_len: path.len(),
+            own,
             method: [0; MAX_METHOD],
             path: [0; MAX_PATH],
             route,
@@ -114,10 +131,11 @@ impl Default for RouteMemo {
 
 impl RouteMemo {
     /// [`Route::of`], remembered.
-    pub fn get(&mut self, engine: Engine, method: &[u8], path: &[u8]) -> Route {
+    pub fn get(&mut self, engine: Engine, method: &[u8], path: (&[u8], usize)) -> Route {
         // Any place will do: only how often routes share one depends on it.
-        let last = path.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let mixed = (last ^ u32::try_from(path.len()).unwrap_or(0)).wrapping_mul(0x9e37_79b1) >> 26;
+        let last = path.0.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let mixed =
+            (last ^ u32::try_from(path.0.len()).unwrap_or(0)).wrapping_mul(0x9e37_79b1) >> 26;
         let place = usize::try_from(mixed).ok().and_then(|index| self.places.get_mut(index));
         let Some(place) = place else { return Route::of(engine, method, path) };
         match place {
@@ -150,10 +168,13 @@ mod tests {
     fn what_is_remembered_is_what_the_tables_say() {
         let mut memo = RouteMemo::default();
         let mut check = |engine, method: &[u8], path: &str| {
-            let expected = Route::of(engine, method, path.as_bytes());
-            // Remembered or not, in whatever order they come.
-            assert_eq!(memo.get(engine, method, path.as_bytes()), expected, "{path}");
-            assert_eq!(memo.get(engine, method, path.as_bytes()), expected, "{path}");
+            for own in [0, 8, path.len()] {
+                let path = (path.as_bytes(), own);
+                let expected = Route::of(engine, method, path);
+                // Remembered or not, in whatever order they come.
+                assert_eq!(memo.get(engine, method, path), expected, "{path:?}");
+                assert_eq!(memo.get(engine, method, path), expected, "{path:?}");
+            }
         };
         for (_, path) in rows() {
             for engine in Engine::ALL {
@@ -174,7 +195,7 @@ mod tests {
     #[test]
     fn a_path_is_ambiguous_by_itself_or_by_how_it_was_sent() {
         let of = |path: &[u8], target: &[u8]| {
-            Route::of(Engine::OpenAi, b"GET", path).ambiguity(path, target)
+            Route::of(Engine::OpenAi, b"GET", (path, 0)).ambiguity(path, path, target)
         };
         assert_eq!(of(b"/v1/models", b"/v1/models"), None);
         assert_eq!(of(b"/v1/models", b"/v1/./models"), None);
@@ -193,9 +214,10 @@ mod tests {
             for (index, path) in paths.iter().enumerate() {
                 let engine = Engine::ALL[engines[index % engines.len()]];
                 let method = METHODS[index % METHODS.len()];
-                let expected = Route::of(engine, method, path.as_bytes());
-                prop_assert_eq!(memo.get(engine, method, path.as_bytes()), expected);
-                let (route, target) = (expected.ambiguity(path.as_bytes(), path.as_bytes()), path.as_bytes());
+                let (bytes, own) = (path.as_bytes(), index % 3);
+                let expected = Route::of(engine, method, (bytes, own));
+                prop_assert_eq!(memo.get(engine, method, (bytes, own)), expected);
+                let (route, target) = (expected.ambiguity(bytes, bytes, bytes), bytes);
                 prop_assert_eq!(route, ambiguity(path.as_bytes(), target));
             }
         }

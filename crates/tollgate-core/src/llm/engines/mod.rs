@@ -29,6 +29,7 @@ mod vllm;
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
 pub use naming::{Naming, Page};
+pub use route::Standing;
 pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;
@@ -198,6 +199,14 @@ mod tests {
                     assert!(methods.iter().find(both).is_none(), "{engine:?} {}", row.path);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn admin_is_the_scope_of_what_is_not_for_clients_and_of_nothing_else() {
+        for row in Engine::ALL.into_iter().flat_map(|engine| engine.table().rows) {
+            let is_admin = row.scope == crate::permissions::scopes::Scope::Admin;
+            assert_eq!(is_admin, !row.kind.is_for_clients(), "{}", row.path);
         }
     }
 

@@ -126,11 +126,16 @@ pub fn page(method: &[u8], path: &[u8]) -> Option<Page> {
 }
 
 impl Engine {
-    /// The line that a request is for, in any spelling of its path that is taken for it; the longest.
+    /// The line that a request is for, in any spelling of its path that is taken for it; the longest, and of
+    /// these the one that names most.
     fn row(self, method: &[u8], path: &[u8]) -> Option<&'static Row> {
         let path = without_slashes_at_end(path);
         let rows = self.table().rows.iter().filter(|row| row.methods.contain(method));
-        rows.filter(|row| ends_with(path, row.path)).max_by_key(|row| row.path.len())
+        rows.filter(|row| ends_with(path, row.path)).max_by_key(|row| {
+            let segments = || row.path.split('/').skip(1);
+            let named = segments().filter(|segment| !segment.starts_with('{')).count();
+            (segments().count(), named, row.path.len())
+        })
     }
 
     /// Whether a GET of any spelling of `path` has the model work, or is for operators to do.
@@ -143,11 +148,8 @@ impl Engine {
             .any(|row| {
                 paths.iter().flatten().any(|path| {
                     let path = without_slashes_at_end(path);
-                    is_end(path, row.path.as_bytes())
-                        || row
-                            .path
-                            .strip_prefix("/v1")
-                            .is_some_and(|end| is_end(path, end.as_bytes()))
+                    ends_with(path, row.path)
+                        || row.path.strip_prefix("/v1").is_some_and(|end| ends_with(path, end))
                 })
             })
     }
@@ -210,6 +212,7 @@ mod tests {
             (Vllm, "POST", "/whatever", Naming::Unknown),
             (Vllm, "PUT", "/v1/chat/completions", Naming::Unknown),
             (Vllm, "DELETE", "/v1/models/x", Naming::Unknown),
+            (OpenAi, "DELETE", "/v1/models/x", Naming::Unread),
             (Tgi, "POST", "/custom", Naming::Unknown),
             (Tgi, "POST", "//", Naming::Body),
             (Ollama, "POST", "/api/copy", Naming::Unread),

@@ -3,25 +3,25 @@
 use super::row::{rows, Table};
 
 pub(super) static TABLE: Table = Table {
-    version: "the source of Ollama of August 2026",
+    version: "the source of Ollama 0.33.0",
     rows: rows! {
-        POST "/api/chat" Generates as OllamaChat: "its own chat";
-        POST "/api/generate" Generates as OllamaGenerate: "its own completions";
-        POST "/api/embed" Prefill as OllamaEmbed: "its own embeddings";
-        POST "/api/embeddings" Prefill as OllamaEmbed: "the older of these";
-        POST "/v1/chat/completions" Generates as Chat: "OpenAI chat";
-        POST "/v1/completions" Generates as Completions: "OpenAI completions";
-        POST "/v1/responses" Generates as Responses: "OpenAI responses";
-        POST "/v1/embeddings" Prefill as Embeddings: "OpenAI embeddings";
-        POST "/v1/messages" Generates as Messages: "Anthropic messages";
-        POST "/v1/audio/transcriptions" Generates: "speech to text";
-        GET "/" Reads: "health";
-        GET "/api/version" Reads: "version";
-        GET "/api/tags" Reads: "models";
-        POST "/api/show" Reads: "a model";
-        GET "/v1/models" Reads: "models";
-        GET "/v1/models/{model}" Reads: "a model";
-        GET "/api/experimental/model-recommendations" Reads: "models to try";
+        POST "/api/chat" Generates(Chat) as OllamaChat: "its own chat";
+        POST "/api/generate" Generates(Completions) as OllamaGenerate: "its own completions";
+        POST "/api/embed" Prefill(Embeddings) as OllamaEmbed: "its own embeddings";
+        POST "/api/embeddings" Prefill(Embeddings) as OllamaEmbed: "the older of these";
+        POST "/v1/chat/completions" Generates(Chat) as Chat: "OpenAI chat";
+        POST "/v1/completions" Generates(Completions) as Completions: "OpenAI completions";
+        POST "/v1/responses" Generates(Responses) as Responses: "OpenAI responses";
+        POST "/v1/embeddings" Prefill(Embeddings) as Embeddings: "OpenAI embeddings";
+        POST "/v1/messages" Generates(Chat) as Messages: "Anthropic messages";
+        POST "/v1/audio/transcriptions" Generates(Audio): "speech to text";
+        GET "/" Reads(Models): "health";
+        GET "/api/version" Reads(Models): "version";
+        GET "/api/tags" Reads(Models): "models";
+        POST "/api/show" Reads(Models): "a model";
+        GET "/v1/models" Reads(Models): "models";
+        GET "/v1/models/{model}" Reads(Models): "a model";
+        GET "/api/experimental/model-recommendations" Reads(Models): "models to try";
         GET "/api/ps" Info: "what is loaded";
         GET "/api/status" Info: "settings";
         POST "/api/me" Info: "the account of the machine";

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::llm::endpoint::Endpoint;
+use crate::permissions::scopes::Scope;
 
 /// What an engine serves.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +19,13 @@ pub struct Table {
 pub struct Row {
     /// How it has to be asked.
     pub methods: Methods,
-    /// The path as the engine's router has it. A segment `{...}` stands for any one.
+    /// The path as the engine's router has it. A segment `{...}` stands for any one, and `{...:path}` at
+    /// the end for any number but none.
     pub path: &'static str,
     /// What that takes, or does.
     pub kind: Kind,
+    /// What a credential must be for.
+    pub scope: Scope,
     /// The form in which requests and answers are read; `None`: they are not.
     pub form: Option<Endpoint>,
     /// What it is, for the documentation.
@@ -164,17 +168,21 @@ impl fmt::Display for Methods {
     }
 }
 
-/// The lines of a table: methods, path, kind, the form if it is read, and what it is.
+/// The lines of a table: methods, path, kind, scope if it is for clients, the form if it is read, and what
+/// it is.
 macro_rules! rows {
-    ($($($method:ident)+ $path:literal $kind:ident $(as $form:ident)?: $what:literal;)*) => {
+    ($($($method:ident)+ $path:literal $kind:ident $(($scope:ident))? $(as $form:ident)?: $what:literal;)*) => {
         &[$($crate::llm::engines::Row {
             methods: $crate::llm::engines::Methods::NONE$(.and($crate::llm::engines::Methods::$method))+,
             path: $path,
             kind: $crate::llm::engines::Kind::$kind,
+            scope: $crate::llm::engines::row::rows!(@scope $($scope)?),
             form: $crate::llm::engines::row::rows!(@form $($form)?),
             what: $what,
         }),*]
     };
+    (@scope) => { $crate::permissions::scopes::Scope::Admin };
+    (@scope $scope:ident) => { $crate::permissions::scopes::Scope::$scope };
     (@form) => { None };
     (@form $form:ident) => { Some($crate::llm::Endpoint::$form) };
 }

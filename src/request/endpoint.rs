@@ -1,0 +1,239 @@
+//! ACCESS: which endpoint of the engine is asked for, and may the client have it? What is judged is the path
+//! that nginx forwards. Where variables say that, it is looked at once more in PRECONTENT, when they are known.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::forwarding::{evaluated, Known, Upstream};
+use tollgate_core::llm::engines::{exception, Route, RouteMemo};
+use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
+use tollgate_core::permissions::scopes::Scopes;
+use tollgate_core::ruling::{By, Ruling};
+
+use crate::conf::policy::Policy;
+use crate::conf::Proxied;
+use crate::per_worker::PerWorker;
+use crate::request::features;
+use crate::request::models;
+use crate::request::objects;
+use crate::request::salt;
+use crate::request::state::State;
+use crate::types::Request;
+
+/// What was found of paths.
+static ROUTES: PerWorker<RouteMemo> = PerWorker::new(RouteMemo::default);
+
+/// The path that the engine gets.
+#[derive(Clone, Copy)]
+pub(crate) struct Path<'r> {
+    pub(crate) bytes: &'r [u8],
+    /// How many of them, at the beginning, the configuration names.
+    own: usize,
+}
+
+impl<'r> Path<'r> {
+    /// `None` when nginx has no memory.
+    fn new(r: Request<'r>, path: Cow<'r, [u8]>, literal: &[u8]) -> Option<Self> {
+        let bytes = match path {
+            Cow::Borrowed(bytes) => bytes,
+            Cow::Owned(bytes) => r.copy(&bytes)?,
+        };
+        let own = if bytes.starts_with(literal) { literal.len() } else { 0 };
+        Some(Self { bytes, own })
+    }
+
+    /// What is asked for by it.
+    pub(crate) fn route(self, r: Request<'r>, policy: &Policy) -> Route {
+        ROUTES.with(|routes| routes.get(policy.engine, r.method(), (self.bytes, self.own)))
+    }
+}
+
+/// The path that the engine gets from this location. `None` when nginx has no memory.
+#[inline]
+pub(crate) fn path<'r>(r: Request<'r>) -> Option<Path<'r>> {
+    let name = r.location_name();
+    match r.loc_conf().upstream() {
+        Some(Proxied { upstream, .. }) => {
+            Path::new(r, upstream.path(&known(r)), upstream.literal(name))
+        }
+        // `grpc_pass`, say.
+        None if r.has_content_handler() => {
+            Path::new(r, Upstream::AsSent.path(&known(r)), Upstream::AsSent.literal(name))
+        }
+        // Nothing is forwarded, and where a redirect leads, it is judged again.
+        None => Path::new(r, Cow::Borrowed(r.uri()), name),
+    }
+}
+
+fn known<'r>(r: Request<'r>) -> Known<'r> {
+    let forwarding = r.forwarding();
+    Known {
+        uri: r.uri(),
+        sent: r.path(),
+        is_as_sent: forwarding.is_as_sent,
+        is_in_location: forwarding.is_in_location,
+        is_escaped: forwarding.is_escaped,
+    }
+}
+
+/// Whether the client may have it, as far as that can be known by now. `is_read`: its tokens are.
+pub(crate) fn check(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    (path, route, is_read): (&[u8], &Route, bool),
+) -> Result<(), Detail> {
+    if let Some(verdict) = check_file(r, policy) {
+        return verdict;
+    }
+    let verdict = judge_path(r, &state.borrow(), policy, (path, route, is_read));
+    match verdict {
+        Err(detail) if detail.cause() == Cause::UnknownEndpoint && has_variables(r) => {
+            state.borrow_mut().awaits_path = true;
+            Ok(())
+        }
+        verdict => verdict,
+    }
+}
+
+/// The verdict of a request that nginx has led to a file. That is the operator's, and no endpoint: a page for an
+/// error of the engine, say. `None`: it is none of these.
+fn check_file(r: Request<'_>, policy: &Policy) -> Option<Result<(), Detail>> {
+    if !(r.is_internal() && r.serves_file()) {
+        return None;
+    }
+    Some(match is_closed(&policy.endpoints, r.method(), r.uri()) {
+        true => Err(Cause::ClosedEndpoint.into()),
+        false => Ok(()),
+    })
+}
+
+/// Whether variables say what is forwarded from here.
+fn has_variables(r: Request<'_>) -> bool {
+    r.loc_conf().upstream().is_some_and(|proxied| proxied.expression.is_some())
+}
+
+fn judge_path(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, route, is_read): (&[u8], &Route, bool),
+) -> Result<(), Detail> {
+    let tier = state.tier.as_deref();
+    let granted = match (&state.later, &state.principal) {
+        (Some(later), _) => {
+            later.principal.granted(later.tier.as_ref().and_then(|tier| tier.scopes))
+        }
+        (None, Some(principal)) => principal.granted(tier.and_then(|tier| tier.scopes)),
+        (None, None) => Scopes::DEFAULT,
+    };
+    let asked = Asked { method: r.method(), path, uri: r.uri(), route, is_read };
+    let counts = || policy.counts_tokens(tier);
+    match judge(asked, (policy.engine, &policy.endpoints), granted, counts) {
+        // Each client reaches its own there, and nothing says what that takes.
+        Err(detail) if detail.cause() == Cause::OthersRequests && objects::judges(r, route) => {
+            if counts() {
+                return Err(Detail::new(Cause::NotCounted, policy.engine.as_str()));
+            }
+        }
+        verdict => verdict?,
+    }
+    let is_unread = !is_read && !route.is_idle() && features::is_unjudged(r, tier, policy);
+    if is_unread && !exception::opens(&policy.endpoints, r.method(), path) {
+        return Err(Cause::UnreadEndpoint.into());
+    }
+    salt::check(r, policy, path, route, route.form.filter(|_| is_read))
+}
+
+/// An internal redirect has led a request that was let in to a location under the same policy. Whether
+/// that lets it in as well; `None`: it has to be judged there.
+pub(crate) fn check_here(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Rc<Policy>,
+) -> Option<Result<(), Detail>> {
+    let (judged, endpoint) = {
+        let mut state = state.borrow_mut();
+        let is_judged = !std::mem::take(&mut state.awaits_path);
+        (is_judged.then(|| r.kept(state.judged_path)), state.endpoint())
+    };
+    let Some(path) = path(r) else { return Some(Err(Cause::OutOfMemory.into())) };
+    if judged == Some(path.bytes) && policy.endpoints.is_empty() {
+        return Some(Ok(()));
+    }
+    if let Some(verdict) = check_file(r, policy) {
+        return Some(verdict);
+    }
+    features::may_stand(r, state, policy)?;
+    let route = path.route(r, policy);
+    let access = state.borrow().route.map(|route| route.objects).unwrap_or_default();
+    if route.objects.is_elsewhere(access) {
+        return None;
+    }
+    let here = route.form.filter(|_| policy.is_metered);
+    let must_be_judged = (here.is_some() && endpoint != here)
+        || models::are_elsewhere(r, path.bytes, &state.borrow(), &route);
+    if must_be_judged {
+        return None;
+    }
+    if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {
+        return Some(Err(cause.into()));
+    }
+    Some(check(r, state, policy, (path.bytes, &route, here.is_some())))
+}
+
+/// PRECONTENT: variables of `proxy_pass` are known by now, and nginx is about to forward what they say. If
+/// that is not what was judged, it has to be open as well, and read as the same.
+pub(crate) fn check_evaluated(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+) -> Result<(), Detail> {
+    {
+        let state = state.borrow();
+        // Nothing is known of what another module let in.
+        let is_ours = state.ruling == Ruling::Admitted(By::Us);
+        if !is_ours || !(state.awaits_path || has_variables(r)) {
+            return Ok(());
+        }
+    }
+    // Variables of ours look at the state.
+    let path = evaluated_path(r).ok_or(Cause::VariableFailed)?;
+    let mut state = state.borrow_mut();
+    let state = &mut *state;
+    // It may be one of models, or none any more.
+    state.page = path.route(r, policy).page;
+    match path.bytes == r.kept(state.judged_path) && !state.awaits_path {
+        true => Ok(()),
+        false => judge_evaluated(r, state, policy, path),
+    }
+}
+
+/// `None` when nginx can't evaluate it, or has no memory.
+fn evaluated_path(r: Request<'_>) -> Option<Path<'_>> {
+    let proxied = r.loc_conf().upstream()?;
+    let url = proxied.expression.as_ref()?.evaluate(r)?;
+    Path::new(r, evaluated(url, &known(r)), proxied.upstream.literal(b""))
+}
+
+fn judge_evaluated(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    path: Path<'_>,
+) -> Result<(), Detail> {
+    let route = path.route(r, policy);
+    if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {
+        return Err(cause.into());
+    }
+    if policy.is_metered && route.form != state.endpoint() {
+        return Err(Cause::ForwardedElsewhere.into());
+    }
+    if models::are_others(r, state, (path.bytes, &route)) {
+        return Err(Cause::ForwardedElsewhere.into());
+    }
+    let is_read = route.form.is_some() && policy.is_metered;
+    judge_path(r, state, policy, (path.bytes, &route, is_read))
+}
