@@ -28,7 +28,7 @@ def report(bench, seconds=10):
     started = time.monotonic()
     subprocess.run(
         ["wrk", "-t2", "-c64", f"-d{seconds}s", "-H", f"Authorization: Bearer {bench.key}",
-         f"http://127.0.0.1:{bench.port}/v1/models"],
+         f"http://127.0.0.1:{bench.port}/health"],
         check=True, stdout=subprocess.DEVNULL,
     )
     ended = time.monotonic()
