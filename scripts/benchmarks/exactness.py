@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from .configurations import TOLLGATE_HTTP, TOLLGATE_LOCATION
+from .configurations import GATE_LOCATION, TOLLGATE_HTTP
 from .servers import stop, wait_for
 
 HELP = """
@@ -22,7 +22,7 @@ def report(bench, seconds=10):
     http = TOLLGATE_HTTP.format(client=f"{rate}r/s burst={burst}", address="5000000r/s")
     # The lines of other measurements don't count.
     (bench.folder / "audit.log").unlink(missing_ok=True)
-    bench.configure(http, TOLLGATE_LOCATION, workers=2)
+    bench.configure(http, GATE_LOCATION, workers=2)
     nginx = subprocess.Popen(bench.command())
     wait_for(bench.port, nginx, bench.errors)
     started = time.monotonic()
