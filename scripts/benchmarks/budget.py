@@ -8,7 +8,7 @@ import sys
 import tomllib
 
 from .instructions import STREAM_CHUNKS, Instructions
-from .configurations import TOLLGATE_HTTP, TOLLGATE_LOCATION
+from .configurations import GATE_LOCATION, TOLLGATE_HTTP
 from .servers import ROOT
 from .traffic import message
 
@@ -45,7 +45,7 @@ class Costs:
         asked = message(self.bench.key)
         bare = self.rows.row("bare", "", "", asked)
         http = TOLLGATE_HTTP.format(client="500000000r/m", address="5000000r/s")
-        return self.rows.row("gate", http, TOLLGATE_LOCATION, asked, bare) - bare
+        return self.rows.row("gate", http, GATE_LOCATION, asked, bare) - bare
 
     def chat_1k(self):
         bare, metered = self.rows.chat("1 KB", 1024, count=500)

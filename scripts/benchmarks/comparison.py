@@ -37,7 +37,7 @@ class Workload:
     def __init__(self, name, body=None, stream=None, instructions=(200, 1000)):
         self.name, self.body, self.stream = name, body, stream
         self.warm, self.count = instructions
-        self.path = "/v1/models" if body is None else "/v1/chat/completions"
+        self.path = "/health" if body is None else "/v1/chat/completions"
 
 
 def workloads():

@@ -39,6 +39,9 @@ TOLLGATE_LOCATION = """
             tollgate_audit_log audit.log;
 """
 
+# An engine that tells of its health.
+GATE_LOCATION = TOLLGATE_LOCATION + "            tollgate_engine vllm;\n"
+
 METERED_HTTP = """
     tollgate_zone zone=tollgate:10m;
     tollgate_price "*" input=0.1 output=0.2;

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from .configurations import TOLLGATE_HTTP, TOLLGATE_LOCATION
+from .configurations import GATE_LOCATION, TOLLGATE_HTTP
 from .servers import stop, wait_for
 
 HELP = """
@@ -22,13 +22,13 @@ def report(bench, seconds=10):
     http = TOLLGATE_HTTP.format(client=f"{rate}r/s burst={burst}", address="5000000r/s")
     # The lines of other measurements don't count.
     (bench.folder / "audit.log").unlink(missing_ok=True)
-    bench.configure(http, TOLLGATE_LOCATION, workers=2)
+    bench.configure(http, GATE_LOCATION, workers=2)
     nginx = subprocess.Popen(bench.command())
     wait_for(bench.port, nginx, bench.errors)
     started = time.monotonic()
     subprocess.run(
         ["wrk", "-t2", "-c64", f"-d{seconds}s", "-H", f"Authorization: Bearer {bench.key}",
-         f"http://127.0.0.1:{bench.port}/v1/models"],
+         f"http://127.0.0.1:{bench.port}/health"],
         check=True, stdout=subprocess.DEVNULL,
     )
     ended = time.monotonic()

@@ -10,8 +10,8 @@ import tempfile
 import time
 
 from .configurations import (
-    LUA_HTTP, LUA_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED,
-    sha256_for_lua,
+    GATE_LOCATION, LUA_HTTP, LUA_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP,
+    TOLLGATE_LOCATION, UNBUFFERED, sha256_for_lua,
 )
 from .servers import ROOT, free_port, nginx_command, stop, wait_for, worker_of, write_configuration
 
@@ -28,7 +28,7 @@ def configurations(bench, is_post):
         BARE: ("", unbuffered),
         OWN: (NGINX_HTTP.format(key=bench.key), NGINX_LOCATION + unbuffered),
         LUA: (LUA_HTTP.format(scripts=scripts, digest=sha256_for_lua(bench.key)), LUA_LOCATION + unbuffered),
-        CHECKS: (TOLLGATE_HTTP.format(client="500000000r/m", address="5000000r/s"), TOLLGATE_LOCATION + unbuffered),
+        CHECKS: (TOLLGATE_HTTP.format(client="500000000r/m", address="5000000r/s"), GATE_LOCATION + unbuffered),
         METERED: (METERED_HTTP, TOLLGATE_LOCATION + unbuffered),
     }
     if not is_post:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from .configurations import METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED
+from .configurations import GATE_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED
 from .servers import stop, wait_for, worker_of
 from .traffic import Connection, SteppedEngine, chat, message
 
@@ -140,10 +140,10 @@ class Instructions:
         )
         by_key = self.row(
             "Tollgate: API key, 2 limits, headers, audit line",
-            tollgate, TOLLGATE_LOCATION, key, bare,
+            tollgate, GATE_LOCATION, key, bare,
         )
         by_jwt = self.row(
-            "Tollgate: the same with a JWT seen before", tollgate, TOLLGATE_LOCATION, jwt, bare
+            "Tollgate: the same with a JWT seen before", tollgate, GATE_LOCATION, jwt, bare
         )
         if nginx and by_key:
             added = (by_key - bare) / (nginx - bare)

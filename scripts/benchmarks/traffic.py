@@ -12,8 +12,8 @@ PATIENCE_SECONDS = 60
 
 
 def message(credential, body=None):
-    """A GET for the models, or a POST with a JSON body for a chat completion."""
-    head = "GET /v1/models HTTP/1.1\r\n"
+    """A GET for the health of the engine, which nothing reads, or a POST with a JSON body for a chat completion."""
+    head = "GET /health HTTP/1.1\r\n"
     if body is not None:
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\n"
