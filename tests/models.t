@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(240)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(242)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -194,7 +194,7 @@ my @keys = ({ key => 'key-slow', client => 'slow', tier => 'open' },
 	{ key => 'key-given', client => 'given', tier => 'given' },
 	{ key => 'key-once', client => 'once', tier => 'once' },
 );
-write_keys($keys[0]);
+write_keys($t, $keys[0]);
 start_echo($t, 8081);
 $t->run();
 
@@ -486,12 +486,12 @@ for my $case (['models', { models => ['llama-*'] }, 403, 'model_denied'], ['a ti
 		'Content-Length: ' . length $text));
 	$slow->send(substr $text, 0, 5);
 	ping();
-	write_keys({ %{$keys[0]}, %$change, client => 'changed' });
+	write_keys($t, { %{$keys[0]}, %$change, client => 'changed' });
 	poll { (audited($t, new_slow()))[0]{client} eq 'changed' };
 	$slow->send(substr $text, 5);
 	is(status($slow->answer()), $expected, "$name, while it waits");
 	is((audited($t, $id))[0]{reason}, $reason, "$name, while it waits: in the log");
-	write_keys($keys[0]);
+	write_keys($t, $keys[0]);
 	poll { (audited($t, new_slow()))[0]{client} eq 'slow' };
 }
 
@@ -502,7 +502,7 @@ is(status($r) . " $line->{decision} $line->{reason}", '200 deny model_denied', '
 
 # With another one in the place of the first.
 sub write_keys {
-	my ($first) = @_;
+	my ($t, $first) = @_;
 	$t->write_file('new.json', keys_file($first, @keys[1 .. $#keys]));
 	rename $t->testdir() . '/new.json', $t->testdir() . '/keys.json';
 }
