@@ -262,7 +262,15 @@ fn decide(
     }
     if matches!(step, Step::Body | Step::Turn) {
         // It has been waiting, for its body or its turn.
-        recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
+        let recheck = || -> Result<(), Denial> {
+            recheck(r, state)?;
+            if state.borrow().later.is_some() {
+                endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
+                models::judge_in_turn(state, policy)?;
+            }
+            Ok(())
+        };
+        recheck().inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if step == Step::Body {
         let reads_model = || models::before_body(r, state, policy, &route);
