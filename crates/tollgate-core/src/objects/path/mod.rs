@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::kind::Kind;
 use super::query::decoded;
 use super::sightings::Takes;
-use crate::llm::engines::Engine;
+use crate::llm::engines::{is_operation, Engine};
 use crate::llm::Endpoint;
 use crate::path::up_to_query;
 
@@ -61,10 +61,6 @@ const COLLECTIONS: [(&[&str], Kind); 8] = [
     (&["vector_stores"], Kind::VectorStore),
     (&["containers"], Kind::Container),
 ];
-
-/// What stands behind the name of a collection, at the end, and is no id.
-const OPERATIONS: [&str; 7] =
-    ["compact", "input_tokens", "render", "derender", "batch", "control", "edits"];
 
 impl Access {
     /// That of what asks for all that there are, and does nothing else.
@@ -285,7 +281,7 @@ fn ids<'p>(path: &[&'p [u8]]) -> Named<'p> {
         let Some((name, kind)) = collection else { continue };
         let behind = behind.get(name.len() - 1..).unwrap_or_default();
         let [id, after @ ..] = behind else { break };
-        let is_operation = after.is_empty() && OPERATIONS.iter().any(|operation| is(id, operation));
+        let is_operation = after.is_empty() && is_operation(id);
         if is_version(id) || is_operation || (is_within && *kind == Kind::File) {
             continue;
         }
