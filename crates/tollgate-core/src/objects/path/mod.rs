@@ -31,6 +31,8 @@ pub struct Access {
     pub refers: bool,
     /// It is for streams that go on without their client.
     pub streams: Streams,
+    /// Its query may name a call (speech), which is nobody's: see [`query::names_call`](super::query::names_call).
+    pub joins_calls: bool,
 }
 
 /// How a request names streams.
@@ -70,6 +72,7 @@ impl Access {
         takes: Takes { id: None, files: false, items: false },
         refers: false,
         streams: Streams::None,
+        joins_calls: false,
     };
 
     /// What a request by `method` for `path` does, which is read as `form`.
@@ -157,6 +160,9 @@ impl Access {
                 return Self { streams: Streams::Body, refers: true, ..Self::default() };
             }
         }
+        if ends_in(&["realtime"]) || ends_in(&["realtime", "calls"]) {
+            return Self { joins_calls: true, ..Self::default() };
+        }
         let ids = ids(path);
         if !ids.is_empty() {
             let takes = Takes {
@@ -196,6 +202,7 @@ impl Access {
             takes: self.takes.or(other.takes),
             refers: self.refers || other.refers,
             streams: if self.streams == Streams::None { other.streams } else { self.streams },
+            joins_calls: self.joins_calls || other.joins_calls,
         }
     }
 }
