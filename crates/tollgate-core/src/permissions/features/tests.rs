@@ -223,8 +223,20 @@ fn every_bound_is_clamped_and_one_put_in_where_there_is_none() {
         let is_zero = expected.contains(":0");
         assert!(is_zero || !form.has_output() || read.output_bound.is_some_and(|bound| bound <= 9));
     }
-    let list = r#"{"sampling_params":[{"n":1}]}"#;
-    assert!(outcome("max_output_tokens 9", list, E::SglangGenerate, Engine::Sglang).is_err());
+    for (list, is_good) in [
+        (r#"[{"n":1}]"#, false),
+        (r#"[{"max_new_tokens":5},{"max_new_tokens":null}]"#, false),
+        (r#"[{"max_new_tokens":5},{}]"#, false),
+        (r#"[{"max_new_tokens":5},null]"#, false),
+        (r#"[{"max_new_tokens":5},{"max_new_tokens":10}]"#, false),
+        (r#"[{"max_new_tokens":5},{"max_new_tokens":9}]"#, true),
+    ] {
+        let body = format!(r#"{{"text":["x","y"],"sampling_params":{list}}}"#);
+        for line in ["max_output_tokens 9", "max_output_tokens 9 refuse"] {
+            let outcome = outcome(line, &body, E::SglangGenerate, Engine::Sglang);
+            assert_eq!(outcome.is_ok(), is_good, "{line}: {list}");
+        }
+    }
 }
 
 #[test]
