@@ -179,9 +179,19 @@ impl Body {
             }),
             Some("chat_template" | "chat_template_kwargs" | "template") => true,
             Some("prompt_embeds" | "input_embeds" | "priority") => true,
-            Some("tools") => matches!(self.endpoint, Endpoint::Responses | Endpoint::Messages),
+            // The engine may run some itself.
+            Some("tools" | "functions") => true,
+            Some("images" | "image_data" | "video_data" | "audio_data") => true,
             Some(_) => false,
         };
+    }
+
+    /// The same of a member within.
+    #[inline]
+    pub(super) fn note_suspect_within(&mut self, key: JsonString<'_>) {
+        if !self.is_suspect {
+            self.is_suspect = key.short().is_some_and(feature_members::is_suspect_within);
+        }
     }
 
     /// Where the value of the body's member `name` stands.

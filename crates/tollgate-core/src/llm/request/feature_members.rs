@@ -113,6 +113,18 @@ pub(super) fn is_suspect(name: &[u8]) -> bool {
         || member(name).is_some_and(|member| !member.feature.is_allowed_by_default())
 }
 
+/// The same of a member somewhere in what the model is given to read: media that may have to be fetched, and tools.
+pub(super) fn is_suspect_within(name: &[u8]) -> bool {
+    match name {
+        b"image_url" | b"audio_url" | b"video_url" | b"file_url" | b"input_image"
+        | b"input_video" | b"input_audio" | b"file" | b"file_data" | b"images"
+        | b"multimodal_data" | b"image" | b"video" | b"audio" | b"source" | b"tools" | b"uuid"
+        | b"image_embeds" | b"audio_embeds" | b"video_embeds" | b"prompt_embeds" => true,
+        // Servers that fold case may take it for one of these.
+        name => name.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()),
+    }
+}
+
 /// Kinds of tools that the client runs itself, by their `type`. Any other is run by the engine.
 const FOR_THE_CLIENT: [&[u8]; 11] = [
     b"function",

@@ -36,7 +36,10 @@ impl Reader for Body {
 
     fn member(&mut self, object: At, key: JsonString<'_>) -> Result<Option<At>, Stop> {
         Ok(Some(match object {
-            At::Walk(place) => At::Walk(self.measure.member(place, key)),
+            At::Walk(place) => {
+                self.note_suspect_within(key);
+                At::Walk(self.measure.member(place, key))
+            }
             At::Body => match self.names.take(key) {
                 Ok(name) => {
                     self.note_suspect(key, name);

@@ -162,6 +162,7 @@ impl Reader for Reading {
                 // What stands for the whole may be in one of several.
                 b"image" | b"video" | b"audio" => Spot::Media(kind, member),
                 b"uuid" => Spot::of_feature(name),
+                b"format" => Spot::MediaFormat(member),
                 _ => Spot::Skip,
             },
             Spot::Source => match name {
@@ -243,6 +244,10 @@ impl Reader for Reading {
                 self.uses.has_list_of_settings = true;
                 spot
             }
+            (Spot::Media(_, member), Container::Object) => {
+                self.uses.note(Feature::Media, member);
+                spot
+            }
             (Spot::Source, _) => {
                 self.sources.push((false, false));
                 spot
@@ -308,6 +313,14 @@ impl Reader for Reading {
             }
             Spot::ToolKind if !string.whole().is_some_and(is_for_client) => {
                 self.uses.note(Feature::ServerTools, "tools");
+            }
+            Spot::MediaFormat(member)
+                if matches!(
+                    string.whole(),
+                    Some(b"precomputed_embedding" | b"processor_output")
+                ) =>
+            {
+                self.uses.note(Feature::Embeds, member);
             }
             Spot::EnvironmentKind if string.whole() != Some(b"local") => {
                 self.uses.note(Feature::ServerTools, "tools");

@@ -23,6 +23,8 @@ pub(super) enum Spot {
     Talk,
     /// A picture, sound or file, in the member of this name.
     Media(Kind, &'static str),
+    /// How it is written. To SGLang, it may be a tensor.
+    MediaFormat(&'static str),
     /// What a plugin of vLLM gets: pictures, or where they are to be found, in a form of its own.
     Data,
     /// Where Anthropic's API keeps media, and plain text as well.

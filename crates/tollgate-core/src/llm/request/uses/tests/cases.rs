@@ -192,6 +192,16 @@ pub(super) const CASES: &[(Endpoint, &str, &str)] = &[
     ),
     (Endpoint::TgiGenerate, r#"{"messages":[{"type":"![](http://x)"}]}"#, "media remote_media"),
     (Endpoint::TgiGenerate, r#"{"messages":[{"role":"user","content":"Hi!"}]}"#, ""),
+    (
+        Endpoint::SglangGenerate,
+        r#"{"image_data":[{"format":"precomputed_embedding","feature":[[0.5]]}]}"#,
+        "media embeds",
+    ),
+    (
+        Endpoint::SglangGenerate,
+        r#"{"video_data":{"pixel_values":[1],"format":"processor_output"}}"#,
+        "media embeds",
+    ),
     // Whose shell it is, is for its environment to say.
     (Endpoint::Responses, r#"{"tools":[{"type":"shell"}]}"#, "tools"),
     (
