@@ -187,7 +187,7 @@ impl Access {
                 let id = (is_post && is_video).then_some(Kind::Video);
                 Self {
                     takes: Takes { id, ..Takes::default() },
-                    refers: writes && (is_video || REFERRING.iter().any(|name| names(name))),
+                    refers: writes && (is_video || REFERRING.iter().any(&names)),
                     may_be_form: writes && (is_video || names(&"images")),
                     ..Self::default()
                 }

@@ -48,7 +48,7 @@ impl Reading {
 
     pub(super) fn finish(self) -> Uses {
         let mut uses = self.uses;
-        if self.markdown.is_some_and(|markdown| markdown.is_found) {
+        if self.markdown.is_some_and(|markdown| markdown.is_found()) {
             uses.note(Feature::Media, "messages");
             uses.note(Feature::RemoteMedia, "messages");
         }
