@@ -177,7 +177,8 @@ impl Module for Tollgate {
     fn reader(state: &mut State) -> Option<&mut State> {
         let is_metered = state.metering.as_deref().is_some_and(|metering| metering.is_reading());
         let is_read = state.keeping.as_deref().is_some_and(|keeping| keeping.is_reading());
-        (is_metered || is_read).then_some(state)
+        let is_renamed = state.renaming.as_deref().is_some_and(|renaming| renaming.is_reading());
+        (is_metered || is_read || is_renamed).then_some(state)
     }
 
     fn is_wanted_without_client(state: &State, has_begun: bool) -> bool {

@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(68);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(69);
 
 sub conf {
 	my ($t, $state) = @_;
@@ -267,6 +267,12 @@ for my $uri (qw!/v1/messages /api/chat!) {
 	my ($r, $line) = ask_for($t, "/sglang$uri", '{"model":"m","max_tokens":5,"messages":[]}', 'X-API-Key: key-alice');
 	is(status($r) . " $line->{reason} " . ($line->{detail} // ''), '403 endpoint_denied unsalted_endpoint',
 		"sglang, $uri");
+}
+
+{
+	my ($r, $line) = ask_for($t, '/v2/embed', '{"model":"m","texts":["t"],"input_type":"x"}', 'X-API-Key: key-alice');
+	is(status($r) . " $line->{reason} " . ($line->{detail} // ''), '403 endpoint_denied unsalted_endpoint',
+		'vllm, /v2/embed');
 }
 
 is(got('/sglang/opened/v1/messages', '{"model":"m","max_tokens":5,"messages":[]}', 'alice'),

@@ -115,6 +115,11 @@ http {
             proxy_pass       http://127.0.0.1:8085/;
         }
 
+        location /unmetered/ {
+            tollgate_endpoints  +*:/*;
+            proxy_pass          http://127.0.0.1:8086/;
+        }
+
         location /dry/ {
             tollgate_dry_run  on;
             tollgate_apply    rare;
@@ -168,6 +173,13 @@ http {
 %%ENGINES%%
     }
 
+    # What is not metered.
+    server {
+        listen        127.0.0.1:8086;
+        default_type  application/json;
+        return        200 '{"model":"real","input":{"model":"real"}}';
+    }
+
     # vLLM's embeddings as bytes.
     server {
         listen       127.0.0.1:8085;
@@ -211,7 +223,7 @@ my $combinations = 0;
 $combinations += $_->[3] ? 1 : 2 for @asks;
 
 my $t = Test::Nginx->new()->has(qw/http proxy map rewrite http_v2 gzip/)->has_daemon('curl')
-	->plan(2 * $combinations + 108)->write_file_expand('nginx.conf', $conf);
+	->plan(2 * $combinations + 118)->write_file_expand('nginx.conf', $conf);
 $t->write_file('keys.json', keys_file({ key => 'key-open', client => 'acme', tier => 'open' },
 	{ key => 'key-block', client => 'blocked', tier => 'block' },
 	map { { key => "key-$_", client => $_, tier => $_ } } qw/of_model of_alias default/));
@@ -351,6 +363,18 @@ is(engine_model("/own$chat", 'small'), 'other', 'a level with its own');
 is(engine_model("/dry$chat", 'chat-default'), 'real', 'dry_run');
 is(model_of(ask(post("/dry$chat", { model => 'chat-default', @messages }, $key))), 'chat-default', 'dry_run: the answer');
 is(engine_model("/unread$chat", 'chat-default'), 'real', 'where nothing else reads bodies');
+
+# where nothing is metered: an engine that says what it is
+
+for my $path (qw!/v1/moderations /v1/responses/compact /v1/images/generations /own /api/show!) {
+	# What was opened is read for those who may use some models only.
+	my $who = $path eq '/own' ? 'X-API-Key: key-of_model' : $key;
+	my %body = (model => 'chat-default', input => { model => 'real' });
+	my $answer = content_json(ask(post("/unmetered$path", \%body, $who)));
+	is("$answer->{model} $answer->{input}{model}", 'chat-default real', "not metered: $path");
+	$answer = content_json(ask(post("/unmetered$path", { %body, model => 'real' }, $key)));
+	is($answer->{model}, 'real', "not metered, by its own name: $path");
+}
 
 # led on
 

@@ -21,7 +21,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(173)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(242)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -57,6 +57,11 @@ http {
             proxy_pass http://127.0.0.1:8081;
         }
 
+        location = /ping {
+            if ($request_method = GET) { return 204; }
+            proxy_pass  http://127.0.0.1:8081;
+        }
+
         location /unbuffered/ {
             proxy_buffering  off;
             proxy_request_buffering  off;
@@ -70,7 +75,7 @@ http {
 
         location /openai/ {
             tollgate_engine     openai;
-            tollgate_endpoints  +POST:/own +POST:/deployments/* +GET:/*;
+            tollgate_endpoints  +POST:/own +POST:/deployments/* +POST:/engines/* +GET:/*;
             proxy_pass          http://127.0.0.1:8081/;
         }
 
@@ -85,13 +90,24 @@ http {
         }
 
         location /tgi/ {
-            tollgate_engine  tgi;
+            tollgate_engine     tgi;
+            tollgate_endpoints  +POST:/own;
             proxy_pass       http://127.0.0.1:8081/;
         }
 
         location /anthropic/ {
             tollgate_engine  anthropic;
             proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        # Several models behind one, by their names.
+        location /router/ {
+            tollgate_engine  llamacpp;
+            proxy_pass       http://127.0.0.1:8081/;
+        }
+
+        location /queried/ {
+            try_files  /nothing /health?model=qwen;
         }
 
         location /llama/ {
@@ -129,6 +145,20 @@ http {
             proxy_pass             http://127.0.0.1:8081/;
         }
 
+        # Variables say the path.
+        location /said/ {
+            tollgate_endpoints  +*:/*;
+            set                 $said $arg_to;
+            proxy_pass          http://127.0.0.1:8081$said;
+        }
+
+        location /sockets/ {
+            tollgate_upgrade    allow;
+            tollgate_endpoints  +*:/*;
+            proxy_set_header    Upgrade $http_upgrade;
+            proxy_pass          http://127.0.0.1:8081/;
+        }
+
         # What is let in for one path, and led on to another.
         location /led/ {
             rewrite     ^/led/(.*)$ /v1/$1 last;
@@ -152,15 +182,19 @@ http {
 EOC
 
 $t->write_file('secret', 'x' x 32);
-$t->write_file('keys.json', keys_file(
+my @keys = ({ key => 'key-slow', client => 'slow', tier => 'open' },
 	{ key => 'key-free', client => 'free', tier => 'open' },
 	{ key => 'key-llama', client => 'llama', tier => 'open', models => ['llama-*'] },
+	{ key => 'key-ops', client => 'ops', tier => 'open', models => ['llama-*'], scopes => ['admin'] },
+	{ key => 'key-root', client => 'root', tier => 'open', scopes => ['admin'] },
+	{ key => 'key-exact', client => 'exact', tier => 'open', models => ['llama-*', 'exact'] },
 	{ key => 'key-tier', client => 'tier', tier => 'llamas' },
 	{ key => 'key-both', client => 'both', tier => 'llamas', models => ['llama-3*', 'qwen'] },
 	{ key => 'key-strict', client => 'strict', tier => 'strict' },
 	{ key => 'key-given', client => 'given', tier => 'given' },
 	{ key => 'key-once', client => 'once', tier => 'once' },
-));
+);
+write_keys($t, $keys[0]);
 start_echo($t, 8081);
 $t->run();
 
@@ -294,6 +328,74 @@ is(status(ask(post('/ollama/api/show', '{"name":"qwen"}', 'X-API-Key: key-llama'
 is(content_json(ask(post('/tokenize', '{"prompt":"x"}', 'X-API-Key: key-tier')))->{body},
 	'{"model":"llama-3","prompt":"x"}', 'the default, where nothing is metered');
 
+# What operators do to models.
+
+for my $case (
+	['ollama', 'POST /api/pull'], ['ollama', 'POST /api/push'], ['ollama', 'DELETE /api/delete'],
+	['router', 'POST /models/load'], ['router', 'POST /models/unload'],
+) {
+	my ($place, $what) = @$case;
+	my ($method, $path) = split / /, $what;
+	my $asked = sub { post("/$place$path", $_[0], 'X-API-Key: key-ops') =~ s/^POST/$method/r };
+	is(status(ask($asked->('{"model":"llama-3"}'))), 200, "$what, its own");
+	is(status(ask($asked->('{"model":"qwen"}'))), 403, "$what, another one");
+	is(status(ask($asked->('{"name":"qwen"}'))), 400, "$what, in another member");
+}
+for my $case (
+	['ollama', 'POST /api/copy', '{"source":"qwen","destination":"llama-3"}'],
+	['ollama', 'POST /api/create', '{"model":"llama-3","from":"qwen"}'],
+	['router', 'POST /models', '{"model":"llama-3"}'],
+	['router', 'DELETE /models?model=llama-3', ''],
+	['', 'POST /v1/load_lora_adapter', '{"lora_name":"llama-3","lora_path":"/qwen"}'],
+	['sglang', 'POST /load_lora_adapter', '{"lora_name":"llama-3","lora_path":"/qwen"}'],
+) {
+	my ($place, $what, $body) = @$case;
+	my ($method, $path) = split / /, $what;
+	my $uri = length $place ? "/$place$path" : $path;
+	my ($refused, $passed) = map { status(ask(post($uri, $body, "X-API-Key: key-$_") =~ s/^POST/$method/r)) } qw/ops root/;
+	is("$refused $passed", '403 200', "$what: not for who may use some models only");
+}
+
+# What a query names.
+
+for my $case (['/router/props' => 200], ['/router/props?model=llama-3&autoload=true' => 200],
+	['/router/props?model=qwen&autoload=true' => 403], ['/router/metrics?autoload=true&%6dodel=qwen' => 403],
+	['/router/props?model=llama-3&model=qwen' => 403], ['/router/lora-adapters?model=qwen' => 403],
+	['/router/props%3fmodel=qwen' => 403], ['/router/v1/models?model=qwen' => 403], ['/health?Model=qwen' => 403],
+	['/health?models=qwen' => 200]) {
+	is(status(ask(request($case->[0], 'X-API-Key: key-llama'))), $case->[1], "a query: $case->[0]");
+}
+is(status(ask(request('/router/props?model=qwen', 'X-API-Key: key-free'))), 200, 'a query, free');
+is(status(ask(request('/llama/props?model=qwen', 'X-API-Key: key-llama'))), 200, 'a query, where all are for one');
+is(status(ask(post("$chat?model=qwen", { model => 'llama-3', @say }, 'X-API-Key: key-llama'))), 403,
+	'a query, beside the body');
+is(status(ask(request('/queried/x', 'X-API-Key: key-llama'))), 403, 'a query that a request is led to');
+is(status(ask(request('/queried/x', 'X-API-Key: key-free'))), 200, 'the same, free');
+
+# What nobody reads.
+
+for my $uri ('/sockets/v1/models', '/sockets/v1/realtime/calls', '/sockets/ws') {
+	is(status(ask(request($uri, 'X-API-Key: key-llama', 'Upgrade: websocket'))), 403, "a WebSocket: $uri");
+	is(status(ask(request($uri, 'X-API-Key: key-free', 'Upgrade: websocket'))), 200, "a WebSocket, free: $uri");
+}
+is(status(ask(request('/sockets/ws', 'X-API-Key: key-llama'))), 200, 'none');
+is(status(ask(request('/v1/models', 'X-API-Key: key-llama', 'Upgrade: websocket'))), 500, 'where none is let through');
+
+# A path that variables say.
+
+for my $case (['/v1/models/llama-3' => 403], ['/v1/models/qwen' => 403], ['/health' => 200]) {
+	my ($to, $expected) = @$case;
+	is(status(ask(request("/said/health?to=$to", 'X-API-Key: key-llama'))), $expected, "variables say $to");
+	is(status(ask(request("/said/health?to=$to", 'X-API-Key: key-free'))), 200, "variables say $to, free");
+}
+
+# A path that was opened.
+
+for my $place (qw/openai tgi/) {
+	is(status(ask(post("/$place/own", '{"model":"llama-3"}', 'X-API-Key: key-llama'))), 200, "$place, opened, its own");
+	is(status(ask(post("/$place/own", '{"model":"qwen"}', 'X-API-Key: key-llama'))), 403, "$place, opened, another one");
+}
+
 # What can't be read.
 
 for my $uri (qw!/v1/audio/transcriptions /openai/v1/batches /anthropic/v1/messages/batches!) {
@@ -320,6 +422,16 @@ for my $case (['llama-3', 'llama-3' => 200], ['qwen', 'llama-3' => 403], ['llama
 	my ($path, $model, $expected) = @$case;
 	is(status(ask(post("/openai/deployments/$path/chat/completions", { model => $model, @say }, 'X-API-Key: key-llama'))),
 		$expected, "$path in the path, $model in the body");
+}
+
+for my $case (
+	['/engines/v1/chat/completions' => 200], ['/engines/llama.cpp/v1/chat/completions' => 200],
+	['/engines/qwen/v1/chat/completions' => 403], ['/engines/llama-3/chat/completions' => 200],
+	['/engines/llama-3/deployments/qwen/chat/completions' => 403], ['/deployments/exact/qwen/chat/completions' => 403],
+	['/deployments/exact/chat/completions' => 200],
+) {
+	my ($path, $expected) = @$case;
+	is(status(ask(post("/openai$path", { model => 'llama-3', @say }, 'X-API-Key: key-exact'))), $expected, $path);
 }
 
 # Where all requests are for one.
@@ -361,9 +473,45 @@ for my $case (['qwen' => 403], ['llama-3' => 200]) {
 		"led to what is read, $case->[0]");
 }
 
+# What comes into force while the body is sent.
+
+for my $case (['models', { models => ['llama-*'] }, 403, 'model_denied'], ['a tier', { tier => 'strict' }, 403, 'model_denied'],
+	['a scope', { scopes => ['models'] }, 403, 'scope_denied'], ['nothing', { models => ['qwen*'] }, 200, undef])
+{
+	my ($name, $change, $expected, $reason) = @$case;
+	my $text = json({ model => 'qwen', @say });
+	my $id = new_id();
+	my $slow = connection();
+	$slow->send(request("POST $chat", 'X-API-Key: key-slow', 'Content-Type: application/json', "X-Request-ID: $id",
+		'Content-Length: ' . length $text));
+	$slow->send(substr $text, 0, 5);
+	ping();
+	write_keys($t, { %{$keys[0]}, %$change, client => 'changed' });
+	poll { (audited($t, new_slow()))[0]{client} eq 'changed' };
+	$slow->send(substr $text, 5);
+	is(status($slow->answer()), $expected, "$name, while it waits");
+	is((audited($t, $id))[0]{reason}, $reason, "$name, while it waits: in the log");
+	write_keys($t, $keys[0]);
+	poll { (audited($t, new_slow()))[0]{client} eq 'slow' };
+}
+
 # A dry run refuses nothing, and says what it would.
 
 ($r, $line) = ask_for($t, "/dry$chat", { model => 'qwen', @say }, 'X-API-Key: key-llama');
 is(status($r) . " $line->{decision} $line->{reason}", '200 deny model_denied', 'a dry run');
+
+# With another one in the place of the first.
+sub write_keys {
+	my ($t, $first) = @_;
+	$t->write_file('new.json', keys_file($first, @keys[1 .. $#keys]));
+	rename $t->testdir() . '/new.json', $t->testdir() . '/keys.json';
+}
+
+# The id of a request of the first key.
+sub new_slow {
+	my $id = new_id();
+	ask(request('/v1/models', 'X-API-Key: key-slow', "X-Request-ID: $id"));
+	return $id;
+}
 
 ###############################################################################

@@ -18,7 +18,7 @@ use Tollgate::Metered;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(58)
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(59)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -159,6 +159,8 @@ for my $prefix ('/missing', '/unbuffered/missing') {
 		is(header($r, 'Content-Length'), length $expected, "$prefix$uri: its length");
 	}
 }
+unlike(ask(post('/missing/v1/chat/completions', { %body, model => 'llama-9' }, 'X-API-Key: key')), qr/^x-ratelimit/mi,
+	'as little of limits as a refusal');
 for my $name (qw/chat other/) {
 	like(http_content(ask(post('/alias/v1/chat/completions', { %body, model => $name }, 'X-API-Key: key'))),
 		qr/"The model `$name` does not exist\."/, "$name: by the name that the client knows");

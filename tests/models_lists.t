@@ -20,7 +20,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2 cache sub gzip/)->has_daemon('curl')->plan(121)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2 cache sub gzip/)->has_daemon('curl')->plan(149)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -126,6 +126,30 @@ http {
             proxy_pass  http://127.0.0.1:8081;
         }
 
+        location /tried/ {
+            try_files  /nothing /v1/models;
+        }
+
+        location /shown/ {
+            try_files  /nothing /ollama/api/show;
+        }
+
+        location /named/ {
+            try_files  "" @list;
+        }
+
+        location /said/ {
+            set         $said /v1/models;
+            proxy_pass  http://127.0.0.1:8081$said;
+        }
+
+        # What only began as a list.
+        location /missing/ {
+            error_page              404 = /other.json;
+            proxy_intercept_errors  on;
+            proxy_pass              http://127.0.0.1:8081/gone4/;
+        }
+
         # A page of the operator's own.
         location = /file/v1/models {
             default_type  application/json;
@@ -161,6 +185,16 @@ my %pages = (
 	'/lies/v1/models' => { body => '<b>qwen</b>' },
 	'/empty/v1/models' => { body => '' },
 	'/array/v1/models' => { body => '["qwen"]' },
+	'/mark/v1/models' => { body => "\xef\xbb\xbf$list" },
+	'/plain/v1/models' => { body => $list, lines => ['Content-Type: text/plain'] },
+	'/vendor/v1/models' => { body => $list, lines => ['Content-Type: application/vnd.x+json'] },
+	'/untyped/v1/models' => { body => $list, lines => ['X-Nothing: 1'] },
+	'/twice/v1/models' => { body => '{"data":[{"id":"llama-3","root":"/m","root":"/m"}]}' },
+	'/nan/v1/models' => { body => '{"data":[{"id":"llama-3","root":"/m","x":NaN}]}' },
+	'/huge_number/v1/models' => { body => '{"data":[{"id":"llama-3","root":"/m","x":1e400}]}' },
+	'/events/v1/models' => { body => "data: /m\n\n", lines => ['Content-Type: text/event-stream'] },
+	'/gone4/v1/models' => { body => '{}', status => '404 Not Found' },
+	'/other.json' => { body => '{"hello":1,"path":"/usr/x"}' },
 	'/gone/v1/models' => { body => '{"error":"gone"}', status => '503 Gone' },
 	'/moved/v1/models' => { body => '', status => '302 Found', lines => ['Location: /x'] },
 	'/part/v1/models' => { body => $list, status => '206 Partial Content', lines => [@json, 'Content-Range: bytes 0-9/9'] },
@@ -222,6 +256,28 @@ is(ids(list('llama', '/led/x')), '200 llama-3 llama-2', 'where a request was led
 is(ids(list('llama', '/alias/v1/models')), '200 chat small llama-2', 'by their aliases');
 is(ids(list('free', '/alias/v1/models')), '200 chat small other llama-2', 'by their aliases, all');
 unlike(list('free', '/alias/v1/models'), qr/llama-3|qwen/, 'and no other name');
+
+# Led to a list, or away from one.
+
+for my $uri (qw!/tried/x /named/x /said/x!) {
+	is(ids(list('llama', $uri)), '200 llama-3 llama-2', "$uri: some");
+	is(ids(list('free', $uri)), '200 llama-3 qwen llama-2', "$uri: all, without paths");
+}
+is(content_json(ask(post('/shown/x', '{"model":"llama"}', 'X-API-Key: key-free')))->{modelfile}, "PARAMETER y\n",
+	'led to one of Ollama');
+is(http_content(list($_, '/missing/v1/models')), '{"hello":1,"path":"/usr/x"}', "led away from a list, $_") for qw/free llama/;
+
+# What is no proper JSON, or says that it is something else.
+
+for my $uri (qw!/mark/v1/models /plain/v1/models /vendor/v1/models /untyped/v1/models!) {
+	is(ids(list('free', $uri)), '200 llama-3 qwen llama-2', "$uri: all, without paths");
+	is(ids(list('llama', $uri)), '200 llama-3 llama-2', "$uri: some");
+}
+for my $uri (qw!/twice/v1/models /nan/v1/models /huge_number/v1/models /encoded/v1/models /part/v1/models!) {
+	is(status(list('free', $uri)), 500, "$uri: to nobody");
+	is(http_content(list('free', "/dry$uri")), $pages{$uri}{body}, "$uri: as it is where nothing is refused");
+}
+like(http_content(list('free', '/events/v1/models')), qr/^data: /, 'events are no list');
 
 # The header.
 

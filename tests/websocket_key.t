@@ -19,7 +19,7 @@ use Tollgate::Conf;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(79);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(83);
 
 my $conf = <<'EOF';
 
@@ -159,6 +159,15 @@ is(seen(upgrade('/v1/realtime', "realtime, $key", 'Authorization: Bearer tg_good
 	'the same key twice');
 is(seen(upgrade('/v1/realtime', 'realtime', 'Authorization: Bearer tg_good-0123456789abcdef'), 'Offered'), 'realtime',
 	'a key elsewhere, and protocols');
+
+# A credential that was sent elsewhere goes to no engine in this header, either.
+
+for my $word ('tg_good-0123456789abcdef', 'x-key.tg_good-0123456789abcdef',
+	'xopenai-insecure-api-key.tg_good-0123456789abcdef') {
+	my $r = upgrade('/v1/realtime', "realtime, $word, b", 'Authorization: Bearer tg_good-0123456789abcdef');
+	is(status($r) . ' ' . seen($r, 'Offered'), '101 realtime, b', "a second time: $word");
+}
+is(seen(upgrade('/v1/realtime', "realtime, k, kk", 'X-API-Key: k'), 'Offered'), 'realtime, kk', 'a second time: a short one');
 
 # what isn't good
 

@@ -72,7 +72,13 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         let Some(path) = endpoint::path(r) else {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         };
-        state.borrow_mut().start_over(policy, r, (path.bytes, path.route(r, policy)));
+        let found = (path.bytes, path.route(r, policy));
+        let mut fresh = state.borrow_mut();
+        match redirected || fresh.route.is_some() {
+            true => fresh.start_over(policy, r, found),
+            false => fresh.begin(r, found),
+        }
+        drop(fresh);
         if rewrite::leave_none(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
@@ -256,7 +262,15 @@ fn decide(
     }
     if matches!(step, Step::Body | Step::Turn) {
         // It has been waiting, for its body or its turn.
-        recheck(r, state).inspect_err(|_| state.borrow_mut().leave_queue())?;
+        let recheck = || -> Result<(), Denial> {
+            recheck(r, state)?;
+            if state.borrow().later.is_some() {
+                endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
+                models::judge_in_turn(state, policy)?;
+            }
+            Ok(())
+        };
+        recheck().inspect_err(|_| state.borrow_mut().leave_queue())?;
     }
     if step == Step::Body {
         let reads_model = || models::before_body(r, state, policy, &route);

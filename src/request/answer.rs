@@ -80,6 +80,13 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
                 r.need_body_in_memory();
             }
         }
+        let is_page = state.page.is_some();
+        if let Some(renaming) = state.renaming.as_mut().filter(|_| !is_page) {
+            if renaming.begin(r) {
+                r.need_body_in_memory();
+                r.clear_content_length();
+            }
+        }
     }
     let waits = refusal.is_none() && is_here && catalogue::begin(r, &mut state);
     drop(state);

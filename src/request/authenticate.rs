@@ -21,7 +21,7 @@ use crate::keys::memory;
 use crate::keys::waiting::Topic;
 use crate::request::certificate;
 use crate::request::grounds::Grounds;
-use crate::request::state::{SavedCredential, SavedForwarded, State};
+use crate::request::state::{Later, SavedCredential, SavedForwarded, State};
 use crate::types::Request;
 
 /// A refusal, with what is known about it.
@@ -367,7 +367,12 @@ pub(crate) fn recheck(r: Request<'_>, state: &RefCell<State>) -> Result<(), Deni
         }
         // What can't be told at the moment was told before.
         Ok(_) | Err(_) => {
-            state.borrow_mut().grounds = Some(grounds);
+            let mut state = state.borrow_mut();
+            state.grounds = Some(grounds);
+            if let Ok(Authentication::Done(Some(principal))) = looked {
+                let tier = policy.tier_of(&principal).map(Rc::clone);
+                state.later = Some(Later { principal, tier });
+            }
             Ok(())
         }
     }

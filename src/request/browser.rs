@@ -14,15 +14,14 @@ use tollgate_core::security_headers::{self, Nature};
 use tollgate_core::websocket_key;
 
 use crate::conf::policy::Policy;
-use crate::conf::settings::Upgrade;
 use crate::request::access;
 use crate::request::endpoint;
+use crate::request::socket;
 use crate::request::state::{State, WebPage};
 use crate::types::Request;
 use nginx::Verdict;
 
 /// With which a request for a WebSocket comes.
-const UPGRADE: &[u8] = b"upgrade";
 const VARY: &str = "Vary";
 const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 const NO_CONTENT: u16 = 204;
@@ -75,8 +74,7 @@ fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
 /// ACCESS: whether the page that a request comes from may open a WebSocket, if it wants to.
 pub(crate) fn check_socket(r: Request<'_>, policy: &Policy) -> Result<(), Reason> {
     let Some(cors) = &policy.cors else { return Ok(()) };
-    let opens = policy.upgrade == Upgrade::Allow && r.headers_in().any(|one| one.name == UPGRADE);
-    match opens && asked(r).is_of_stranger(cors) {
+    match socket::is_opened(r, policy) && asked(r).is_of_stranger(cors) {
         true => Err(Reason::OriginDenied),
         false => Ok(()),
     }

@@ -9,6 +9,7 @@ use tollgate_core::detail::Cause;
 use tollgate_core::llm::catalogue::{Held, Unreadable};
 use tollgate_core::llm::engines::Page;
 use tollgate_core::permissions::models::Models;
+use tollgate_core::ratelimit_headers;
 
 use crate::conf::policy::Policy;
 use crate::request::models;
@@ -39,12 +40,15 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
         r.clear_validators();
         return false;
     }
-    let is_json = status == OK && !r.is_encoded() && is_json(r.content_type_out());
-    if !is_json && !is_restricted(state) {
+    if !is_restricted(state) && !may_be_json(r.content_type_out()) {
+        return false;
+    }
+    let is_readable = status == OK && !r.is_encoded();
+    if !is_readable && state.policy.dry_run {
         return false;
     }
     r.need_body_in_memory();
-    state.held = Some(Held::new(page, r.content_length_out(), is_json));
+    state.held = Some(Held::new(page, r.content_length_out(), is_readable));
     true
 }
 
@@ -72,9 +76,12 @@ fn is_restricted(state: &State) -> bool {
     !state.policy.dry_run && models::of(state).are_restricted()
 }
 
-fn is_json(content_type: &[u8]) -> bool {
+/// Whether a page of this type may be a list, whatever else servers call it: no picture, file or stream of events.
+fn may_be_json(content_type: &[u8]) -> bool {
     let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    let kind = kind.trim_ascii().to_ascii_lowercase();
+    let is_text = kind.starts_with(b"text/") && kind != b"text/event-stream";
+    kind.is_empty() || is_text || kind.windows(4).any(|part| part == b"json")
 }
 
 /// The name by which a client knows a model that the engine calls `name`: its aliases, the first or a further one,
@@ -114,6 +121,11 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
         match mend(state, &held) {
             Ok(_) if ours.is_some() => {
                 let body = r.copy(ours.unwrap_or_default().as_bytes())?;
+                // A refusal has none, as it takes nothing of a limit.
+                r.hide_headers_out(|name| {
+                    let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
+                    ratelimit_headers::NAMES.into_iter().any(is)
+                });
                 r.set_body_len(body.len());
                 r.set_json_body(body.len());
                 body
@@ -143,5 +155,19 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
 fn mend<'h>(state: &State, held: &'h Held) -> Result<Cow<'h, [u8]>, Unreadable> {
     let restricted = is_restricted(state) && !held.is_error();
     let models = restricted.then(|| models::of(state));
-    held.mend(restricted, &|name, index| shown(&state.policy, models.as_ref(), (name, index)))
+    let aliases = &state.policy.aliases;
+    let asked = state.asked_model.as_deref();
+    let own = asked.map(|name| (name, aliases.find(name).unwrap_or(name)));
+    let mended = held.mend(restricted, &|name, index| match own {
+        // As it was asked for.
+        Some((own, model)) if model == name && index == 0 => Some(Cow::Owned(own.to_owned())),
+        _ => shown(&state.policy, models.as_ref(), (name, index)),
+    });
+    match mended {
+        // Where nothing is refused, it goes on as it is.
+        Err(Unreadable) if state.policy.dry_run => {
+            held.whole().map(Cow::Borrowed).ok_or(Unreadable)
+        }
+        mended => mended,
+    }
 }

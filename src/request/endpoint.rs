@@ -122,9 +122,12 @@ fn judge_path(
     (path, route, is_read): (&[u8], &Route, bool),
 ) -> Result<(), Detail> {
     let tier = state.tier.as_deref();
-    let granted = match &state.principal {
-        Some(principal) => principal.granted(tier.and_then(|tier| tier.scopes)),
-        None => Scopes::DEFAULT,
+    let granted = match (&state.later, &state.principal) {
+        (Some(later), _) => {
+            later.principal.granted(later.tier.as_ref().and_then(|tier| tier.scopes))
+        }
+        (None, Some(principal)) => principal.granted(tier.and_then(|tier| tier.scopes)),
+        (None, None) => Scopes::DEFAULT,
     };
     let asked = Asked { method: r.method(), path, uri: r.uri(), route, is_read };
     let counts = || policy.counts_tokens(tier);
@@ -171,7 +174,7 @@ pub(crate) fn check_here(
     }
     let here = route.form.filter(|_| policy.is_metered);
     let must_be_judged = (here.is_some() && endpoint != here)
-        || models::are_elsewhere(path.bytes, &state.borrow(), &route);
+        || models::are_elsewhere(r, path.bytes, &state.borrow(), &route);
     if must_be_judged {
         return None;
     }
@@ -198,10 +201,13 @@ pub(crate) fn check_evaluated(
     }
     // Variables of ours look at the state.
     let path = evaluated_path(r).ok_or(Cause::VariableFailed)?;
-    let state = state.borrow();
+    let mut state = state.borrow_mut();
+    let state = &mut *state;
+    // It may be one of models, or none any more.
+    state.page = path.route(r, policy).page;
     match path.bytes == r.kept(state.judged_path) && !state.awaits_path {
         true => Ok(()),
-        false => judge_evaluated(r, &state, policy, path),
+        false => judge_evaluated(r, state, policy, path),
     }
 }
 
@@ -223,6 +229,9 @@ fn judge_evaluated(
         return Err(cause.into());
     }
     if policy.is_metered && route.form != state.endpoint() {
+        return Err(Cause::ForwardedElsewhere.into());
+    }
+    if models::are_others(r, state, (path.bytes, &route)) {
         return Err(Cause::ForwardedElsewhere.into());
     }
     let is_read = route.form.is_some() && policy.is_metered;

@@ -79,12 +79,14 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;
     let hides_pages = browser::is_silent_about_pages(policy);
-    let (request_id, client, tenant, tier, is_metered, is_page, takes_objects, outlasts, presented) = {
+    let (request_id, client, tenant, tier, is_read, is_page, takes_objects, outlasts, presented) = {
         let mut state = state.borrow_mut();
         if state.broken {
             return None;
         }
-        let route = match state.route.filter(|_| was_judged_here) {
+        // What was judged may be what was asked for before a redirect that led here.
+        let judged = state.route.filter(|_| was_judged_here && !r.is_internal());
+        let route = match judged {
             Some(route) => route,
             None => endpoint::path(r)?.route(r, policy),
         };
@@ -104,18 +106,18 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
                 .and_then(|principal| principal.tenant())
                 .map(|tenant| r.copy(tenant.as_bytes())),
             state.tier.as_ref().map(|tier| r.copy(tier.name.as_bytes())),
-            state.metering.is_some(),
+            state.metering.is_some() || state.renaming.is_some(),
             state.page.is_some(),
             state.keeping.as_ref().is_some_and(|keeping| keeping.takes_answer()),
             state.metering.as_ref().is_some_and(|metering| metering.outlasts_client()),
             state.credential.bytes(r),
         )
     };
-    if is_metered || is_page || takes_objects {
+    if is_read || is_page || takes_objects {
         // What is compressed can't be read.
         r.accept_identity_upstream()?;
     }
-    if is_metered || is_page {
+    if is_read || is_page {
         // Nor is what the client doesn't get of an answer that was made for it.
         r.ignore_conditions();
     }
@@ -128,7 +130,7 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     };
     let upgrades = policy.upgrade == Upgrade::Allow || policy.dry_run;
     let subprotocols = match policy.takes_subprotocols && !policy.pass_credentials {
-        true => Some(r.copy(&without_keys(r))?),
+        true => Some(r.copy(&without_keys(r, kept_back))?),
         false => None,
     };
     r.remove_headers_in(|header| {
@@ -165,10 +167,10 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
     })
 }
 
-/// The protocols of a WebSocket that the client offers, but for its key.
-fn without_keys(r: Request<'_>) -> Vec<u8> {
+/// The protocols of a WebSocket that the client offers, but for its key and what carries its credential.
+fn without_keys(r: Request<'_>, credential: Option<&[u8]>) -> Vec<u8> {
     let lines = r.headers_in().filter(|header| header.name == websocket_key::HEADER);
-    websocket_key::without_keys(lines.map(|header| header.value))
+    websocket_key::without_keys(lines.map(|header| header.value), credential)
 }
 
 /// Whether the client names the stream, so that the engine goes on with it without him.

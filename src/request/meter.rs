@@ -106,7 +106,7 @@ impl Reader<Tollgate> for Metering {
     }
 }
 
-fn passed(part: Part<'_>) -> nginx::Part<'_> {
+pub(super) fn passed(part: Part<'_>) -> nginx::Part<'_> {
     match part {
         Part::Held(bytes) => nginx::Part::Held(bytes),
         Part::Range(range) => nginx::Part::Range(range),

@@ -27,6 +27,7 @@
 //! |               | [`browser`]       | which pages may read it                                  |
 //! |               | [`catalogue`]     | what tells of models waits, and is made one for the client |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
+//! |               | [`renaming`]      | the alias of a model, where nothing is metered           |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
 //!
@@ -61,6 +62,7 @@ mod pause;
 pub(crate) mod queue;
 mod rates;
 mod refusal;
+mod renaming;
 mod report;
 mod reservation;
 pub(crate) mod revocation;
@@ -70,6 +72,7 @@ mod salt;
 mod scheduler;
 pub(crate) mod settlement;
 mod shortage;
+mod socket;
 pub(crate) mod state;
 mod suspicion;
 pub(crate) mod variables;

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
-use tollgate_core::llm::engines::naming::{model_before_end, model_in_path};
+use tollgate_core::llm::engines::named::{
+    model_in_path, model_in_queries, models_before_end, InQuery,
+};
 use tollgate_core::llm::engines::{exception, Naming, Route};
 use tollgate_core::llm::{Endpoint, LlmRequest};
 use tollgate_core::permissions::models::{Chosen, Denied, Models};
@@ -12,7 +14,9 @@ use tollgate_core::principal::Principal;
 
 use crate::conf::policy::Policy;
 use crate::request::authenticate::Denial;
+use crate::request::renaming::Renaming;
 use crate::request::rewrite;
+use crate::request::socket;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -50,12 +54,15 @@ pub(crate) fn before_body(
         return Ok(route.naming == Naming::Body && !policy.aliases.is_empty());
     }
     let path = r.kept(state.judged_path);
-    if let (Some(name), None) = (model_before_end(path), &policy.model) {
-        let judged = models.judge_fixed(name);
-        judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))?;
+    if policy.model.is_none() {
+        beside_body(state, policy, path, r.query())?;
     }
     let models = of(state);
-    match (route.naming, &policy.model) {
+    let naming = match route.naming {
+        Naming::Nowhere if socket::is_opened(r, policy) => Naming::Unread,
+        naming => naming,
+    };
+    match (naming, &policy.model) {
         (Naming::Body, None) => Ok(true),
         (Naming::Nowhere, _) => Ok(false),
         _ if !models.are_restricted() => Ok(false),
@@ -83,9 +90,56 @@ pub(crate) fn before_body(
     }
 }
 
-/// Judges the model of a request whose body has been read, by the name that the engine will read. Where it
-/// names none, it gets the default.
+/// Judges what path and query name beside the body. The engine may go by either.
+fn beside_body(
+    state: &mut State,
+    policy: &Policy,
+    path: &[u8],
+    query: &[u8],
+) -> Result<(), Denial> {
+    let judge = |state: &mut State, name: &str| {
+        let judged = of(state).judge_fixed(name);
+        judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))
+    };
+    for name in models_before_end(policy.engine, path) {
+        judge(state, name)?;
+    }
+    match model_in_queries(path, query) {
+        InQuery::One(name) => judge(state, &name),
+        InQuery::Unclear if of(state).are_restricted() => Err(Cause::UnreadModel.into()),
+        InQuery::Unclear | InQuery::Nothing => Ok(()),
+    }
+}
+
+/// Judges the model of a request whose body has been read, also by what came into force while that was sent.
 pub(crate) fn judge(
+    state: &RefCell<State>,
+    policy: &Policy,
+    request: &mut LlmRequest,
+) -> Result<(), Denial> {
+    judge_body(state, policy, request)?;
+    let name = policy.model.as_deref().or(request.model.as_deref());
+    judge_later(&mut state.borrow_mut(), policy, name)
+}
+
+/// Judges what is known of a request that has been waiting, by what came into force since.
+pub(crate) fn judge_in_turn(state: &RefCell<State>, policy: &Policy) -> Result<(), Denial> {
+    let state = &mut *state.borrow_mut();
+    let Some(metering) = &state.metering else { return Ok(()) };
+    let name = metering.model.clone();
+    judge_later(state, policy, policy.model.as_deref().or(name.as_deref()))
+}
+
+fn judge_later(state: &mut State, policy: &Policy, name: Option<&str>) -> Result<(), Denial> {
+    let Some(later) = &state.later else { return Ok(()) };
+    let tier = later.tier.as_deref().and_then(|tier| tier.open_models.as_deref());
+    let judged = Models::new(tier, later.principal.models(), None).judge(name).map(|_| ());
+    judged.map_err(|denied| deny(state, policy, name.map(Box::from), denied))
+}
+
+/// Judges by the name that the engine will read. Where it
+/// names none, it gets the default.
+fn judge_body(
     state: &RefCell<State>,
     policy: &Policy,
     request: &mut LlmRequest,
@@ -134,14 +188,31 @@ pub(crate) fn put(
         &request.model
     });
     state.edit = change;
+    let alias = request.alias.clone();
+    state.renaming = alias.map(|alias| Box::new(Renaming::new(alias, request.endpoint)));
     Ok(())
 }
 
 /// Whether a request that was let in, and was led on to `route`, has to be judged there for what it names.
-pub(crate) fn are_elsewhere(path: &[u8], state: &State, route: &Route) -> bool {
+pub(crate) fn are_elsewhere(r: Request<'_>, path: &[u8], state: &State, route: &Route) -> bool {
     let matter = of(state).matter() || !state.policy.aliases.is_empty();
-    let is_in_body_alone = route.form.is_some() && model_before_end(path).is_none();
-    matter && !is_in_body_alone && route.naming != Naming::Nowhere
+    let is_beside_body = || {
+        model_in_queries(path, r.query()) != InQuery::Nothing
+            || !models_before_end(state.policy.engine, path).is_empty()
+    };
+    let is_in_body_alone = route.form.is_some() || route.naming == Naming::Nowhere;
+    matter && (!is_in_body_alone || is_beside_body())
+}
+
+/// Whether a request names its model in another way where variables have it forwarded, than where it was judged.
+pub(crate) fn are_others(r: Request<'_>, state: &State, (path, route): (&[u8], &Route)) -> bool {
+    let engine = state.policy.engine;
+    let judged = r.kept(state.judged_path);
+    let is_as_judged = state.route.is_some_and(|judged| judged.naming == route.naming)
+        && model_in_path(judged) == model_in_path(path)
+        && models_before_end(engine, judged) == models_before_end(engine, path);
+    let is_nowhere = route.naming == Naming::Nowhere && models_before_end(engine, path).is_empty();
+    of(state).are_restricted() && !is_as_judged && !is_nowhere
 }
 
 fn deny(state: &mut State, policy: &Policy, name: Option<Box<str>>, denied: Denied) -> Denial {

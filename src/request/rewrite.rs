@@ -113,6 +113,7 @@ pub(crate) fn leave_none(r: Request<'_>) -> Option<()> {
     let Some(state) = r.find_state() else { return Some(()) };
     let mut state = state.borrow_mut();
     let Some(edit) = state.edit.take() else { return Some(()) };
+    state.renaming = None;
     if let Some(metering) = &mut state.metering {
         metering.hide_nothing();
     }

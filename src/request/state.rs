@@ -25,6 +25,7 @@ use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
 use crate::request::queue::{self, Ticket};
+use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
@@ -47,6 +48,8 @@ pub(crate) struct State {
     /// What it said of the page that it comes from, where pages may read answers.
     pub(crate) web_page: Option<WebPage>,
     pub(crate) principal: Option<Arc<Principal>>,
+    /// Who it is by what came into force while it waited.
+    pub(crate) later: Option<Later>,
     /// What that was judged by.
     pub(crate) grounds: Option<Grounds>,
     /// There while the request can be cut off.
@@ -99,6 +102,8 @@ pub(crate) struct State {
     /// Its body, while that is being read.
     pub(crate) reading: Option<Box<Reading>>,
     pub(crate) metering: Option<Box<Metering>>,
+    /// What the client calls its model, if no metering has it.
+    pub(crate) renaming: Option<Box<Renaming>>,
     /// Whether it was judged by what its body uses.
     pub(crate) is_looked_at: bool,
     /// What of its body its tier changes.
@@ -115,6 +120,12 @@ pub(crate) struct State {
     pub(crate) was_read_early: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
+}
+
+/// Who somebody has become while his request waited. What was reserved, or is shown, stays by what he was.
+pub(crate) struct Later {
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) tier: Option<Rc<Tier>>,
 }
 
 /// How far the judging of a request has come. It stops where something has to be waited for.
@@ -237,6 +248,7 @@ impl State {
             forwarded,
             web_page: None,
             principal: None,
+            later: None,
             grounds: None,
             running: None,
             cut_off: None,
@@ -265,6 +277,7 @@ impl State {
             reservations: Vec::new(),
             reading: None,
             metering: None,
+            renaming: None,
             is_looked_at: false,
             feature_changes: Changes::default(),
             keeping: None,
@@ -276,6 +289,13 @@ impl State {
         }
     }
 
+    /// What is asked for, and by which path. Nothing else was found yet.
+    #[inline]
+    pub(crate) fn begin(&mut self, r: Request<'_>, (path, route): (&[u8], Route)) {
+        self.route = Some(route);
+        self.judged_path = r.keep(path);
+    }
+
     /// A location judges for itself, whatever another one found. What was charged stays charged.
     pub(crate) fn start_over(
         &mut self,
@@ -284,16 +304,16 @@ impl State {
         (path, route): (&[u8], Route),
     ) {
         self.policy = Rc::clone(policy);
-        self.route = Some(route);
-        self.judged_path = r.keep(path);
+        self.begin(r, (path, route));
         self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
-        (self.grounds, self.running, self.detail) = (None, None, None);
+        (self.later, self.grounds, self.running, self.detail) = (None, None, None, None);
         (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
         self.feature_changes = Changes::default();
         self.step = Step::Credential;
         (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
+        self.renaming = None;
         self.leave_queue();
     }
 
@@ -336,6 +356,7 @@ impl State {
 impl Reader<Tollgate> for State {
     fn hides(&self) -> bool {
         self.metering.as_ref().is_some_and(|metering| metering.hides())
+            || self.renaming.as_ref().is_some_and(|renaming| renaming.is_reading())
     }
 
     fn read(&mut self, r: Request<'_>, bytes: &[u8], mut pass: impl FnMut(nginx::Part<'_>)) {
@@ -343,9 +364,11 @@ impl Reader<Tollgate> for State {
         if let Some(keeping) = &mut self.keeping {
             keeping.read(r, bytes);
         }
-        match self.metering.as_deref_mut().filter(|metering| metering.is_reading()) {
-            Some(metering) => metering.read(r, bytes, pass),
-            None => pass(nginx::Part::Range(0..bytes.len())),
+        let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
+        match (metering, &mut self.renaming) {
+            (Some(metering), _) => metering.read(r, bytes, pass),
+            (None, Some(renaming)) => renaming.read(bytes, pass),
+            (None, None) => pass(nginx::Part::Range(0..bytes.len())),
         }
     }
 

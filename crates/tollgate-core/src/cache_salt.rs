@@ -90,12 +90,14 @@ fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
 /// The member of a request's body from which an engine has the salt; `None`: it has none for this endpoint, and
 /// what is asked there is in the part of the cache that all share.
 ///
-/// Of vLLM, `/v1/messages` knows it since July 2026, and older ones leave it. SGLang puts `extra_key` behind
+/// Of vLLM, `/v1/messages` and `/generative_scoring` know it since July 2026, and older ones leave it; Cohere's
+/// embeddings have no such member, and leave what they don't know. SGLang puts `extra_key` behind
 /// `cache_salt` where both are there, and its own API has `extra_key` alone; its Anthropic and Ollama APIs
 /// hand neither on.
 #[must_use]
 pub fn member(engine: Engine, endpoint: Endpoint) -> Option<&'static str> {
     match (engine, endpoint) {
+        (Engine::Vllm, Endpoint::CohereEmbed) => None,
         (Engine::Vllm, _)
         | (Engine::Sglang, Endpoint::Chat | Endpoint::Completions | Endpoint::Responses) => {
             Some("cache_salt")
@@ -163,6 +165,7 @@ mod tests {
             assert_eq!(member(Engine::Sglang, endpoint), expected, "{endpoint:?}");
         }
         assert_eq!(member(Engine::Vllm, Endpoint::Messages), Some("cache_salt"));
+        assert_eq!(member(Engine::Vllm, Endpoint::CohereEmbed), None);
         for engine in Engine::ALL {
             let expected = matches!(engine, Engine::Vllm | Engine::Sglang);
             assert_eq!(is_known_to(engine), expected, "{engine:?}");

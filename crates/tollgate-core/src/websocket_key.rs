@@ -4,6 +4,8 @@
 //! The header is a list of tokens (RFC 6455 section 4.1), on one line or several. What is in it but no token
 //! may be read in one way here and in another by the engine, so it is a key that is wrong.
 
+use crate::disclosure::carries;
+
 /// The header, in lower case.
 pub const HEADER: &[u8] = b"sec-websocket-protocol";
 /// What stands before the key. Its case doesn't matter: whoever else reads it may not care, either.
@@ -42,12 +44,24 @@ pub fn behind_prefix(word: &[u8]) -> Option<&[u8]> {
     start.eq_ignore_ascii_case(PREFIX).then_some(rest)
 }
 
-/// What these lines list, in one, without keys and what may be one.
+/// What these lines list, in one, without keys and what may be one, and without protocols that carry the
+/// credential that was presented, wherever that was.
 #[must_use]
-pub fn without_keys<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+pub fn without_keys<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    credential: Option<&[u8]>,
+) -> Vec<u8> {
     let mut out = Vec::new();
-    for element in lines.flat_map(elements) {
+    let is_credential =
+        |text: &[u8]| credential.is_some_and(|credential| carries(text, credential));
+    // A credential that has a comma in it, is more than one element.
+    let is_cut =
+        |line: &[u8]| is_credential(line) && !line.split(|byte| *byte == b',').any(is_credential);
+    for element in lines.filter(|line| !is_cut(line)).flat_map(elements) {
         if let Element::Protocol(protocol) = element {
+            if is_credential(protocol) {
+                continue;
+            }
             if !out.is_empty() {
                 out.extend_from_slice(b", ");
             }
@@ -147,7 +161,7 @@ mod tests {
     #[test]
     fn the_rest_of_the_list_stays() {
         let rest = |lines: &[&str]| {
-            String::from_utf8(without_keys(lines.iter().map(|line| line.as_bytes()))).unwrap()
+            String::from_utf8(without_keys(lines.iter().map(|line| line.as_bytes()), None)).unwrap()
         };
         assert_eq!(
             rest(&["realtime, openai-insecure-api-key.k, openai-beta.realtime-v1"]),
@@ -158,13 +172,30 @@ mod tests {
         assert_eq!(rest(&["a \"openai-insecure-api-key.k\", b"]), "b");
     }
 
+    #[test]
+    fn nothing_is_left_that_carries_the_credential() {
+        const KEY: &str = "tg_0123456789abcdef";
+        let rest = |line: &str, key: &str| {
+            String::from_utf8(without_keys([line.as_bytes()].into_iter(), Some(key.as_bytes())))
+                .unwrap()
+        };
+        for word in
+            [KEY.to_owned(), format!("x-key.{KEY}"), format!("xopenai-insecure-api-key.{KEY}.b")]
+        {
+            assert_eq!(rest(&format!("realtime, {word}, b"), KEY), "realtime, b", "{word}");
+        }
+        assert_eq!(rest("realtime, k, kk", "k"), "realtime, kk");
+        assert_eq!(rest("realtime,0123456789,0123456789", "0123456789,0123456789"), "");
+        assert_eq!(rest("realtime, b", KEY), "realtime, b");
+    }
+
     proptest! {
         #[test]
         fn nothing_of_a_key_is_left(
             parts in prop::collection::vec("(realtime|openai-insecure-api-key\\.secret|[ \t\",;\\\\]{1,2}|OPENAI-INSECURE-API-KEY\\.secret|x)", 0..8)
         ) {
             let line = parts.concat();
-            let rest = without_keys([line.as_bytes()].into_iter());
+            let rest = without_keys([line.as_bytes()].into_iter(), None);
             // Behind other letters it is another protocol.
             let is_other = |window: &[u8]| rest.windows(window.len()).any(|found| found == window);
             for element in elements(&rest) {

@@ -6,17 +6,22 @@
 //! | `root` (vLLM, SGLang) | the name of the model |
 //! | `path`, `status.args`, `status.preset` (llama.cpp) | left out |
 //! | `parent`, `parent_model` | empty, if that is a path, or a model that the client may not use |
-//! | `modelfile` (Ollama) | without its lines `FROM` and `ADAPTER` with a path |
+//! | `modelfile`, `parameters` (Ollama) | without lines that say where the model came from |
 //! | `first_id`, `last_id` (Anthropic) | of what is left |
-//! | other texts that are an absolute path | left out, but for the name of the model itself |
+//! | other texts that are an absolute path, or a URL of a file | left out, but for the name of the model itself |
+//!
+//! Who may use some models only, sees of each what is [known](known) not to name others.
 
+mod known;
 mod node;
+mod paths;
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
 use node::Node;
+use paths::{is_path, source};
 
 use super::engines::Page;
 
@@ -36,7 +41,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// A page of `len` bytes, if that is known. What is not `readable` (no JSON by its header) is never shown.
+    /// A page of `len` bytes, if that is known. What is not `readable` (compressed, or a part) is never shown.
     #[must_use]
     pub fn new(page: Page, len: Option<u64>, readable: bool) -> Self {
         let len = len.and_then(|len| usize::try_from(len).ok());
@@ -73,6 +78,12 @@ impl Held {
         is_named && ["does not exist", "not found"].iter().any(|words| text.contains(words))
     }
 
+    /// All of it, as it came; `None` if that isn't there.
+    #[must_use]
+    pub fn whole(&self) -> Option<&[u8]> {
+        (!self.is_unreadable).then_some(&self.bytes)
+    }
+
     /// What a client gets of it, which is whole; as [`mend`].
     ///
     /// # Errors
@@ -93,23 +104,30 @@ pub struct Unreadable;
 /// Makes a page one for a client. `None`: it is one as it is.
 ///
 /// # Errors
-/// For a client that is `restricted` to some models, whatever isn't known not to name others.
+/// Where it is meant to be JSON, and can't be read as one. For a client that is `restricted` to some models,
+/// whatever isn't known not to name others.
 pub fn mend(
     page: Page,
     body: &[u8],
     restricted: bool,
     shown: Shown<'_>,
 ) -> Result<Option<Vec<u8>>, Unreadable> {
-    let mut node: Node = match serde_json::from_slice(body) {
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let begins_as_json = || matches!(text.trim_ascii_start(), [b'{' | b'[', ..]);
+    let mut node: Node = match serde_json::from_slice(text) {
         Ok(node) => node,
-        Err(_) if restricted => return Err(Unreadable),
+        Err(_) if restricted || (page != Page::Missing && begins_as_json()) => {
+            return Err(Unreadable);
+        }
+        // A web page, or nothing.
         Err(_) => return Ok(None),
     };
     let mut mender = Mender { restricted, shown, has_changed: false };
     match page {
         Page::Models => mender.list(&mut node)?,
         Page::Model => mender.model(&mut node)?,
-        Page::Show | Page::About => mender.without_paths(&mut node, None),
+        Page::Show => mender.shown(&mut node),
+        Page::About => mender.without_paths(&mut node, None),
         Page::Missing => {}
     }
     match mender.has_changed {
@@ -118,6 +136,7 @@ pub fn mend(
     }
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The most names of one model that a list has.
 const MAX_NAMES: usize = 64;
 /// By what a list calls a model.
@@ -234,17 +253,52 @@ impl Mender<'_> {
         let Node::Object(members) = &mut *page else { return self.unknown(page) };
         let mut own = None;
         for (name, value) in members.iter_mut() {
-            let Node::Text(text) = value else { continue };
-            if name == "id" {
-                if let Some(shown) = (self.shown)(text, 0).filter(|shown| *shown != *text) {
+            if !NAMES.contains(&name.as_str()) {
+                continue;
+            }
+            let Node::Text(text) = value else {
+                if self.restricted {
+                    return Err(Unreadable);
+                }
+                continue;
+            };
+            match (self.shown)(text, 0) {
+                // Not the one that was asked for.
+                None if self.restricted => return Err(Unreadable),
+                Some(shown) if shown != *text => {
                     *text = shown.into_owned();
                     self.has_changed = true;
                 }
-                own = Some(text.clone());
+                _ => {}
             }
+            own.get_or_insert_with(|| text.clone());
         }
+        self.known_only(page);
         self.without_paths(page, own.as_deref());
         Ok(())
+    }
+
+    /// What Ollama shows of a model, which the client has asked for.
+    fn shown(&mut self, page: &mut Node) {
+        if let Node::Object(members) = &mut *page {
+            for (name, value) in members.iter_mut() {
+                let Node::Text(text) = value else { continue };
+                let is_other = |shown: &Cow<'_, str>| *shown != *text;
+                let shown = NAMES.contains(&name.as_str()).then(|| (self.shown)(text, 0)).flatten();
+                if let Some(shown) = shown.filter(is_other) {
+                    *text = shown.into_owned();
+                    self.has_changed = true;
+                }
+            }
+        }
+        self.without_paths(page, None);
+    }
+
+    /// Leaves of what tells of a model what is known not to name others, where there are such.
+    fn known_only(&mut self, model: &mut Node) {
+        if let (true, Node::Object(members)) = (self.restricted, model) {
+            self.has_changed |= known::retain(members);
+        }
     }
 
     /// An object that tells of a model: whether it stays.
@@ -274,6 +328,7 @@ impl Mender<'_> {
         if own.is_none() && self.restricted {
             return false;
         }
+        self.known_only(model);
         self.without_paths(model, own.as_deref());
         true
     }
@@ -326,9 +381,14 @@ impl Mender<'_> {
                 };
                 self.set(value, shown);
             }
-            ("modelfile", Node::Text(text)) => {
-                let kept: String =
-                    text.split_inclusive('\n').filter(|line| !is_source(line)).collect();
+            ("modelfile" | "parameters", Node::Text(text)) => {
+                let is_kept = |line: &&str| match source(line) {
+                    None => true,
+                    Some(source) => {
+                        !is_path(source) && (!self.restricted || (self.shown)(source, 0).is_some())
+                    }
+                };
+                let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
                 self.set(value, Node::Text(kept));
             }
             ("aliases", Node::Array(aliases)) => {
@@ -358,25 +418,6 @@ impl Mender<'_> {
 /// by itself.
 fn is_kept(name: &str) -> bool {
     NAMES.contains(&name) || matches!(name, "root" | "parent" | "parent_model")
-}
-
-/// Whether a text is an absolute path, of Windows as well, or one below somebody's home.
-fn is_path(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_absolute = match bytes {
-        [b'/' | b'\\', rest @ ..] | [b'~', b'/', rest @ ..] => !rest.is_empty(),
-        [drive, b':', b'/' | b'\\', ..] => drive.is_ascii_alphabetic(),
-        _ => false,
-    };
-    is_absolute && !text.contains('\n')
-}
-
-/// Whether a line of a Modelfile says where the model came from.
-fn is_source(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let word = words.next().unwrap_or_default();
-    (word.eq_ignore_ascii_case("from") || word.eq_ignore_ascii_case("adapter"))
-        && words.next().is_some_and(|source| is_path(source.trim_start_matches('"')))
 }
 
 #[cfg(test)]

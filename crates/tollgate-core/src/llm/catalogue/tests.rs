@@ -134,9 +134,66 @@ fn what_may_tell_of_other_models_is_not_shown_to_who_may_not_know_them() {
     ] {
         let restricted = mend(Page::Models, body.as_bytes(), true, &only(&["a"]));
         assert_eq!(restricted, Err(Unreadable), "{body}");
-        assert!(mend(Page::Models, body.as_bytes(), false, &all).is_ok(), "{body}");
     }
     assert_eq!(mend(Page::Models, b"{\"data\":[\"\xff\"]}", true, &only(&["a"])), Err(Unreadable));
+}
+
+#[test]
+fn what_is_meant_to_be_json_and_is_none_is_shown_to_nobody() {
+    for body in [
+        r#"{"data":[]"#,
+        r#"{"data":[{"id":"a","root":"/m"}]} x"#,
+        r#" [{"id":"a","id":"b"}]"#,
+        r#"{"data":[{"id":"a","root":"/m","n":1e400}]}"#,
+        r#"{"data":[{"id":"a","root":"/m","n":NaN}]}"#,
+        r#"{"data":[{"id":"a\ud800","root":"/m"}]}"#,
+        "\u{feff}{",
+    ] {
+        for page in [Page::Models, Page::Model, Page::Show] {
+            assert_eq!(mend(page, body.as_bytes(), false, &all), Err(Unreadable), "{body}");
+        }
+        assert_eq!(mend(Page::Missing, body.as_bytes(), false, &all), Ok(None), "{body}");
+    }
+    for body in ["", " ", "<b>/m</b>", "\"a\"", "null", "Not found"] {
+        assert_eq!(mend(Page::Models, body.as_bytes(), false, &all), Ok(None), "{body}");
+    }
+    let marked = "\u{feff}{\"data\":[{\"id\":\"a\",\"root\":\"/m\"},{\"id\":\"b\"}]}";
+    let some = shown(Page::Models, marked, Some(&["a"])).unwrap();
+    assert_eq!(some, value(r#"{"data":[{"id":"a","root":"a"}]}"#));
+}
+
+#[test]
+fn what_an_entry_says_besides_names_no_others() {
+    let body = r#"{"data":[{"id":"a","created":1,"base_model":"secret","x":{"id":"secret"},"tags":["secret"],
+        "metadata":{"fallbacks":["secret"]},"permission":[{"id":"modelperm-1","organization":"*"},{"id":"secret"}],
+        "capabilities":{"batch":{"supported":true,"by":"secret"}},"meta":{"n_ctx":1,"from":"secret","all":["secret"]}}]}"#;
+    assert_eq!(
+        shown(Page::Models, body, Some(&["a"])).unwrap(),
+        value(
+            r#"{"data":[{"id":"a","created":1,"permission":[{"id":"modelperm-1","organization":"*"},{}],
+            "capabilities":{"batch":{"supported":true}},"meta":{"n_ctx":1}}]}"#
+        )
+    );
+    assert_eq!(shown(Page::Models, body, None).unwrap(), value(body));
+    let one = r#"{"id":"a","base_model":"secret","data":[{"id":"secret"}]}"#;
+    assert_eq!(shown(Page::Model, one, Some(&["a"])).unwrap(), value(r#"{"id":"a"}"#));
+    for other in [r#"{"id":"secret"}"#, r#"{"id":"a","name":"secret"}"#, r#"{"id":["a"]}"#, "[]"] {
+        assert_eq!(shown(Page::Model, other, Some(&["a"])), Err(Unreadable), "{other}");
+        assert_eq!(shown(Page::Model, other, None).unwrap(), value(other));
+    }
+}
+
+#[test]
+fn what_ollama_shows_names_nothing_else() {
+    let body = r##"{"modelfile":"# FROM a\nFROM secret\nDRAFT /root/dr\nTEMPLATE x\n","parameters":"adapter   /root/x\nstop \"x\"","x":"file:///root/x"}"##;
+    assert_eq!(
+        shown(Page::Show, body, None).unwrap(),
+        value(r##"{"modelfile":"# FROM a\nFROM secret\nTEMPLATE x\n","parameters":"stop \"x\""}"##)
+    );
+    assert_eq!(
+        shown(Page::Show, body, Some(&["a"])).unwrap(),
+        value(r##"{"modelfile":"# FROM a\nTEMPLATE x\n","parameters":"stop \"x\""}"##)
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! * [`route`]: the line that a request is for;
 //! * [`preparing`]: paths at which an engine prepares a request, and does no more;
 //! * [`naming`]: where a request names its model, and what tells of models;
+//! * [`named`]: the models that are named outside of the body;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
@@ -14,6 +15,7 @@ mod anthropic;
 pub mod exception;
 mod llamacpp;
 pub mod memo;
+pub mod named;
 pub mod naming;
 mod ollama;
 mod openai;

@@ -1,6 +1,7 @@
 //! Where a request names its model, if its body isn't one of those that are read for their tokens; and what
 //! tells of models.
 
+use super::named::before_model;
 use super::{Engine, Kind, Row};
 use crate::llm::Endpoint;
 use crate::path::up_to_query;
@@ -10,7 +11,7 @@ use crate::path::up_to_query;
 pub enum Naming {
     /// In the member `model` of its body, which is JSON.
     Body,
-    /// In its path: [`model_in_path`].
+    /// In its path: [`model_in_path`](super::named::model_in_path).
     Path,
     /// Nowhere: it is for no model, or says which by an id that the engine gave it.
     Nowhere,
@@ -56,7 +57,23 @@ const LIKE_READ: [&str; 7] = [
     "/cohere/v2/chat",
 ];
 
-/// Where a request names its model, whose body is of the form `form` if it is read.
+/// What is done to one model, which is the member `model` of a body in JSON and nothing else. (Ollama takes `name`
+/// where there is no `model`, which then is refused.)
+const DONE_TO_ONE: [&str; 7] = [
+    "/api/pull",
+    "/api/push",
+    "/api/delete",
+    "/models/load",
+    "/models/unload",
+    "/v1/assistants",
+    "/v1/assistants/{id}",
+];
+
+/// By which a router of engines finds the one that it asks.
+const ROUTED: [&str; 1] = ["/v1/chat/completions/control"];
+
+/// Where a request names its model, whose body is of the form `form` if it is read. What its query names, is
+/// looked at besides: [`model_in_query`](super::named::model_in_query).
 #[must_use]
 pub fn naming(engine: Engine, method: &[u8], path: &[u8], form: Option<Endpoint>) -> Naming {
     if form.is_some() {
@@ -69,7 +86,7 @@ pub fn naming(engine: Engine, method: &[u8], path: &[u8], form: Option<Endpoint>
             // It is of whatever model is served, which the client may not know.
             Some(Page::About) => Naming::Unread,
             Some(_) => Naming::Nowhere,
-            // A WebSocket.
+            // A WebSocket, or something of operators.
             None if engine.gets_work_done(path) => Naming::Unread,
             None => Naming::Nowhere,
         },
@@ -79,10 +96,11 @@ pub fn naming(engine: Engine, method: &[u8], path: &[u8], form: Option<Endpoint>
             Some(row) => match row.kind {
                 Kind::Counts => Naming::Body,
                 Kind::Generates | Kind::Prefill if LIKE_READ.contains(&row.path) => Naming::Body,
-                Kind::Generates | Kind::Prefill => Naming::Unread,
-                Kind::Reads | Kind::Stores | Kind::Info | Kind::Others | Kind::Admin => {
-                    Naming::Nowhere
-                }
+                Kind::Admin | Kind::Stores if DONE_TO_ONE.contains(&row.path) => Naming::Body,
+                Kind::Others if ROUTED.contains(&row.path) => Naming::Unread,
+                // What operators do, may be done to any model: by its name, a path, a list, or to all of them.
+                Kind::Generates | Kind::Prefill | Kind::Admin => Naming::Unread,
+                Kind::Reads | Kind::Stores | Kind::Info | Kind::Others => Naming::Nowhere,
             },
         },
     }
@@ -107,42 +125,6 @@ pub fn page(method: &[u8], path: &[u8]) -> Option<Page> {
     of(path).or_else(|| of(up_to_query(path)?))
 }
 
-/// The model that `path` of a [`Page::Model`] names: what the engine reads, which unescapes it as nginx did.
-/// `None`: it can't be the name of one, or not everybody reads the same.
-#[must_use]
-pub fn model_in_path(path: &[u8]) -> Option<&str> {
-    let name = std::str::from_utf8(path.get(before_model(path)?..)?).ok()?;
-    let is_one = !name.is_empty()
-        && name.len() <= crate::llm::request::MAX_MODEL_LEN
-        && !name.ends_with('/')
-        && !name.contains(|c: char| c.is_control() || matches!(c, '?' | '#'));
-    is_one.then_some(name)
-}
-
-/// A model that the path of a request with a body names beside it, as Azure's and LiteLLM's have it:
-/// `/openai/deployments/{model}/chat/completions`, `/engines/{model}/completions`. The engine may go by that.
-/// What is no text, is an empty name.
-#[must_use]
-pub fn model_before_end(path: &[u8]) -> Option<&str> {
-    let mut segments = path.split(|&byte| byte == b'/');
-    segments.find(|segment| {
-        segment.eq_ignore_ascii_case(b"deployments") || segment.eq_ignore_ascii_case(b"engines")
-    })?;
-    segments.next().map(|segment| std::str::from_utf8(segment).unwrap_or_default())
-}
-
-/// How much of `path` is before the name of a model. The first that fits counts: what the operator has
-/// before the engine's paths, is hardly called so, and the longer name fits no pattern that the shorter
-/// one doesn't fit as well.
-fn before_model(path: &[u8]) -> Option<usize> {
-    let behind = |start: &[u8]| {
-        let found = path.windows(start.len()).position(|part| part.eq_ignore_ascii_case(start))?;
-        let at = found + start.len();
-        path.get(at..).is_some_and(|rest| !rest.is_empty()).then_some(at)
-    };
-    behind(b"/v1/models/").or_else(|| behind(b"/models/"))
-}
-
 impl Engine {
     /// The line that a request is for, in any spelling of its path that is taken for it; the longest, and of
     /// these the one that names most.
@@ -156,21 +138,18 @@ impl Engine {
         })
     }
 
-    /// Whether a GET of any spelling of `path` has the model work.
+    /// Whether a GET of any spelling of `path` has the model work, or is for operators to do.
     fn gets_work_done(self, path: &[u8]) -> bool {
         let here = |engine: &Self| *engine == self || self == Self::OpenAi;
         let paths = [Some(path), up_to_query(path)];
         let rows = Self::ALL.into_iter().filter(here).flat_map(|engine| engine.table().rows);
-        rows.filter(|row| matches!(row.kind, Kind::Generates | Kind::Prefill))
+        rows.filter(|row| matches!(row.kind, Kind::Generates | Kind::Prefill | Kind::Admin))
             .filter(|row| row.methods.contain(b"GET"))
             .any(|row| {
                 paths.iter().flatten().any(|path| {
                     let path = without_slashes_at_end(path);
-                    is_end(path, row.path.as_bytes())
-                        || row
-                            .path
-                            .strip_prefix("/v1")
-                            .is_some_and(|end| is_end(path, end.as_bytes()))
+                    ends_with(path, row.path)
+                        || row.path.strip_prefix("/v1").is_some_and(|end| ends_with(path, end))
                 })
             })
     }
@@ -178,6 +157,10 @@ impl Engine {
 
 /// Whether the last segments of `path` are those of a row, in which `{...}` stands for any but an empty one.
 fn ends_with(path: &[u8], row: &str) -> bool {
+    // Of the root nothing is left.
+    if row == "/" {
+        return path.is_empty();
+    }
     let mut segments = path.rsplit(|&byte| byte == b'/');
     row.as_bytes().rsplit(|&byte| byte == b'/').all(|expected| match segments.next() {
         // What is before the first slash of the row, may be anything before it in the path.
@@ -188,7 +171,7 @@ fn ends_with(path: &[u8], row: &str) -> bool {
     })
 }
 
-fn without_slashes_at_end(path: &[u8]) -> &[u8] {
+pub(super) fn without_slashes_at_end(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
     path.get(..end).unwrap_or_default()
 }
@@ -228,7 +211,25 @@ mod tests {
             (OpenAi, "GET", "/v1/responses", Naming::Unread),
             (Vllm, "POST", "/whatever", Naming::Unknown),
             (Vllm, "PUT", "/v1/chat/completions", Naming::Unknown),
-            (OpenAi, "DELETE", "/v1/models/x", Naming::Nowhere),
+            (Vllm, "DELETE", "/v1/models/x", Naming::Unknown),
+            (OpenAi, "DELETE", "/v1/models/x", Naming::Unread),
+            (Tgi, "POST", "/custom", Naming::Unknown),
+            (Tgi, "POST", "//", Naming::Body),
+            (Ollama, "POST", "/api/copy", Naming::Unread),
+            (Ollama, "POST", "/x/API/Create/", Naming::Unread),
+            (Ollama, "POST", "/api/pull", Naming::Body),
+            (Ollama, "POST", "/api/push", Naming::Body),
+            (Ollama, "DELETE", "/api/delete", Naming::Body),
+            (LlamaCpp, "POST", "/models/load", Naming::Body),
+            (LlamaCpp, "POST", "/models/unload", Naming::Body),
+            (LlamaCpp, "POST", "/models", Naming::Unread),
+            (LlamaCpp, "DELETE", "/models", Naming::Unread),
+            (LlamaCpp, "POST", "/v1/chat/completions/control", Naming::Unread),
+            (LlamaCpp, "GET", "/cors-proxy", Naming::Unread),
+            (LlamaCpp, "GET", "/props", Naming::Nowhere),
+            (Vllm, "POST", "/v1/load_lora_adapter", Naming::Unread),
+            (Vllm, "DELETE", "/adapters/x", Naming::Unread),
+            (Sglang, "POST", "/load_lora_adapter", Naming::Unread),
             (Vllm, "GET", "/v1/models/x", Naming::Path),
             (Vllm, "GET", "/v1/models", Naming::Nowhere),
             (Vllm, "GET", "/v1/models/", Naming::Nowhere),
@@ -246,13 +247,16 @@ mod tests {
 
     #[test]
     fn every_line_has_an_answer() {
-        // What the model works for is never said to be for none.
+        // What the model works for, or what is done to it, is never said to be for none.
         for engine in Engine::ALL {
             for row in engine.table().rows {
                 let path = row.path.replace(['{', '}'], "x");
                 for method in ["GET", "POST", "PUT", "DELETE"] {
                     if row.methods.contain(method.as_bytes())
-                        && matches!(row.kind, Kind::Generates | Kind::Prefill | Kind::Counts)
+                        && matches!(
+                            row.kind,
+                            Kind::Generates | Kind::Prefill | Kind::Counts | Kind::Admin
+                        )
                     {
                         let found = of(engine, method, &path);
                         assert_ne!(found, Naming::Nowhere, "{engine:?} {method} {path}");
@@ -284,42 +288,5 @@ mod tests {
             let posted = expected.filter(|page| *page == Page::Show);
             assert_eq!(page(b"POST", path.as_bytes()), posted, "{path}");
         }
-    }
-
-    #[test]
-    fn a_model_beside_that_of_the_body_is_seen() {
-        for (path, expected) in [
-            ("/openai/deployments/gpt/chat/completions", Some("gpt")),
-            ("/x/Engines/a b/completions", Some("a b")),
-            ("/deployments//completions", Some("")),
-            ("/v1/chat/completions", None),
-            ("/v1/engines", None),
-            ("/my-engines/x/completions", None),
-        ] {
-            assert_eq!(model_before_end(path.as_bytes()), expected, "{path}");
-        }
-        assert_eq!(model_before_end(b"/engines/\xff/completions"), Some(""));
-    }
-
-    #[test]
-    fn the_model_of_a_path_is_what_the_engine_reads() {
-        for (path, expected) in [
-            ("/v1/models/llama", Some("llama")),
-            ("/V1/MODELS/org/llama", Some("org/llama")),
-            ("/gpu/v1/models/a b", Some("a b")),
-            ("/models/llama", Some("llama")),
-            ("/v1/models/x/v1/models/y", Some("x/v1/models/y")),
-            ("/v1/models/llama/", None),
-            ("/v1/models/llama?x", None),
-            ("/v1/models/llama#x", None),
-            ("/v1/models/a\nb", None),
-            ("/v1/models/", None),
-            ("/v1/models", None),
-        ] {
-            assert_eq!(model_in_path(path.as_bytes()), expected, "{path}");
-        }
-        assert_eq!(model_in_path(b"/v1/models/\xff"), None);
-        let long = format!("/v1/models/{}", "a".repeat(257));
-        assert_eq!(model_in_path(long.as_bytes()), None);
     }
 }

@@ -9,7 +9,7 @@
 //! * `places`: where in an answer the things stand that count;
 //! * `event`: what one document says; `tally`: what all of them say, put together; `shares`, `rest`: of
 //!   several answers to one request;
-//! * `shown_model`: the name that the model has for the client;
+//! * `shown_model`: the name that the model has for the client; `renamed`: in an answer that is not metered;
 //! * `hides`: what is kept from the client; `hold`: what is held back for that; `members`: where it stands;
 //! * `reading`: the result; `settle`: what to charge.
 
@@ -23,6 +23,7 @@ mod hold;
 mod members;
 mod places;
 mod reading;
+mod renamed;
 mod rest;
 mod settle;
 mod shares;
@@ -34,6 +35,7 @@ pub use asked::Asked;
 pub use hides::Hides;
 pub use hold::Part;
 pub use reading::{Reading, Said};
+pub use renamed::Renamed;
 pub use settle::{settle, Terms};
 
 #[cfg(test)]
@@ -173,12 +175,7 @@ impl Meter {
     }
 
     fn begin(&mut self, buffer: &[u8]) {
-        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
-        let Some(first) = buffer.iter().copied().find(|byte| !is_blank(byte)) else {
-            let rest = BYTE_ORDER_MARK.get(self.mark..).unwrap_or_default();
-            self.mark += buffer.iter().zip(rest).take_while(|(byte, mark)| byte == mark).count();
-            return;
-        };
+        let Some(first) = first_byte(buffer, &mut self.mark) else { return };
         let format = Format::of_first_byte(first, self.promised);
         self.framing = match format {
             Format::Json => Framing::Json,
@@ -220,6 +217,17 @@ impl Meter {
     pub fn has_output(&self) -> bool {
         self.documents.tally.has_output()
     }
+}
+
+/// The first byte that is no blank; as long as there is none, how much of a byte order mark has come.
+fn first_byte(buffer: &[u8], mark: &mut usize) -> Option<u8> {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
+    let first = buffer.iter().copied().find(|byte| !is_blank(byte));
+    if first.is_none() {
+        let rest = BYTE_ORDER_MARK.get(*mark..).unwrap_or_default();
+        *mark += buffer.iter().zip(rest).take_while(|(byte, mark)| byte == mark).count();
+    }
+    first
 }
 
 /// What comes after a byte order mark, or the last bytes of one.
