@@ -72,7 +72,13 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         let Some(path) = endpoint::path(r) else {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         };
-        state.borrow_mut().start_over(policy, r, (path.bytes, path.route(r, policy)));
+        let found = (path.bytes, path.route(r, policy));
+        let mut fresh = state.borrow_mut();
+        match redirected || fresh.route.is_some() {
+            true => fresh.start_over(policy, r, found),
+            false => fresh.begin(r, found),
+        }
+        drop(fresh);
         if rewrite::leave_none(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }

@@ -289,6 +289,13 @@ impl State {
         }
     }
 
+    /// What is asked for, and by which path. Nothing else was found yet.
+    #[inline]
+    pub(crate) fn begin(&mut self, r: Request<'_>, (path, route): (&[u8], Route)) {
+        self.route = Some(route);
+        self.judged_path = r.keep(path);
+    }
+
     /// A location judges for itself, whatever another one found. What was charged stays charged.
     pub(crate) fn start_over(
         &mut self,
@@ -297,8 +304,7 @@ impl State {
         (path, route): (&[u8], Route),
     ) {
         self.policy = Rc::clone(policy);
-        self.route = Some(route);
-        self.judged_path = r.keep(path);
+        self.begin(r, (path, route));
         self.awaits_path = false;
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.later, self.grounds, self.running, self.detail) = (None, None, None, None);

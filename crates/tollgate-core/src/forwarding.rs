@@ -97,7 +97,9 @@ pub fn evaluated<'a>(url: &'a [u8], known: &Known<'a>) -> Cow<'a, [u8]> {
 
 fn as_sent<'a>(known: &Known<'a>) -> Cow<'a, [u8]> {
     match known.is_as_sent {
-        true if known.sent == known.uri && !known.sent.contains(&b'%') => Cow::Borrowed(known.uri),
+        true if known.sent == known.uri && !(known.is_escaped && known.sent.contains(&b'%')) => {
+            Cow::Borrowed(known.uri)
+        }
         true => decoded(known.sent),
         false => rest(known, known.uri),
     }

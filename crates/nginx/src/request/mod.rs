@@ -248,6 +248,10 @@ impl<'r, T: Types> Request<'r, T> {
     pub fn path(self) -> &'r [u8] {
         // SAFETY: points into the request's header.
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
+        // Most often there is nothing to take off, nor was anything decoded.
+        if uri == self.uri() && self.raw().valid_unparsed_uri() != 0 {
+            return uri;
+        }
         uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
     }
 
@@ -255,6 +259,9 @@ impl<'r, T: Types> Request<'r, T> {
     pub fn target(self) -> &'r [u8] {
         // SAFETY: points into the request's header.
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
+        if uri == self.uri() && self.raw().valid_unparsed_uri() != 0 {
+            return uri;
+        }
         uri.split(|byte| *byte == b'?').next().unwrap_or(uri)
     }
 
