@@ -246,7 +246,7 @@ fn decide(
         ambiguity.map_or(Ok(()), |cause| Err(Denial::from(cause)))?;
     }
     let endpoint = route.form.filter(|_| policy.is_metered);
-    let form = endpoint.or_else(|| features::form_to_look_at(r, policy));
+    let form = endpoint.or_else(|| features::form_to_look_at(r, policy, path));
     if matches!(step, Step::Credential | Step::Provider) {
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
             return Ok(Progress::Provider(topic));

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::forwarding::{evaluated, Known, Upstream};
+use tollgate_core::forwarding::{evaluated, evaluated_query, Known, Upstream};
 use tollgate_core::llm::engines::{exception, Route, RouteMemo};
 use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
 use tollgate_core::permissions::scopes::Scopes;
@@ -140,7 +140,7 @@ fn judge_path(
         }
         verdict => verdict?,
     }
-    let is_unread = !is_read && !route.is_idle() && features::is_unjudged(r, tier, policy);
+    let is_unread = !is_read && !route.is_idle() && features::is_unjudged(r, tier, policy, path);
     if is_unread && !exception::opens(&policy.endpoints, r.method(), path) {
         return Err(Cause::UnreadEndpoint.into());
     }
@@ -166,7 +166,7 @@ pub(crate) fn check_here(
     if let Some(verdict) = check_file(r, policy) {
         return Some(verdict);
     }
-    features::may_stand(r, state, policy)?;
+    features::may_stand(r, state, policy, path.bytes)?;
     let route = path.route(r, policy);
     let access = state.borrow().route.map(|route| route.objects).unwrap_or_default();
     if route.objects.is_elsewhere(access) {
@@ -191,49 +191,46 @@ pub(crate) fn check_evaluated(
     state: &RefCell<State>,
     policy: &Policy,
 ) -> Result<(), Detail> {
-    {
-        let state = state.borrow();
-        // Nothing is known of what another module let in.
-        let is_ours = state.ruling == Ruling::Admitted(By::Us);
-        if !is_ours || !(state.awaits_path || has_variables(r)) {
-            return Ok(());
-        }
+    if !(state.borrow().awaits_path || has_variables(r)) {
+        return Ok(());
     }
     // Variables of ours look at the state.
-    let path = evaluated_path(r).ok_or(Cause::VariableFailed)?;
+    let (path, query) = evaluated_path(r).ok_or(Cause::VariableFailed)?;
     let mut state = state.borrow_mut();
-    let state = &mut *state;
-    // It may be one of models, or none any more.
-    state.page = path.route(r, policy).page;
-    match path.bytes == r.kept(state.judged_path) && !state.awaits_path {
-        true => Ok(()),
-        false => judge_evaluated(r, state, policy, path),
-    }
-}
-
-/// `None` when nginx can't evaluate it, or has no memory.
-fn evaluated_path(r: Request<'_>) -> Option<Path<'_>> {
-    let proxied = r.loc_conf().upstream()?;
-    let url = proxied.expression.as_ref()?.evaluate(r)?;
-    Path::new(r, evaluated(url, &known(r)), proxied.upstream.literal(b""))
-}
-
-fn judge_evaluated(
-    r: Request<'_>,
-    state: &State,
-    policy: &Policy,
-    path: Path<'_>,
-) -> Result<(), Detail> {
     let route = path.route(r, policy);
-    if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {
-        return Err(cause.into());
+    // It may be one of models, or none any more.
+    state.page = route.page;
+    let is_as_judged = path.bytes == r.kept(state.judged_path) && !state.awaits_path;
+    // Nothing is known of what another module let in.
+    let is_ours = state.ruling == Ruling::Admitted(By::Us);
+    if !is_ours || (is_as_judged && query == r.query()) {
+        return Ok(());
     }
-    if policy.is_metered && route.form != state.endpoint() {
+    if !is_as_judged {
+        if let Some(cause) = route.ambiguity(path.bytes, path.bytes, path.bytes) {
+            return Err(cause.into());
+        }
+        if policy.is_metered && route.form != state.endpoint() {
+            return Err(Cause::ForwardedElsewhere.into());
+        }
+    }
+    let are_others = models::are_others(r, &state, (path.bytes, query, &route))
+        || features::are_others(r, &state, policy, path.bytes)
+        || objects::are_others(r, &state, policy, (path.bytes, query, &route));
+    if are_others {
         return Err(Cause::ForwardedElsewhere.into());
     }
-    if models::are_others(r, state, (path.bytes, &route)) {
-        return Err(Cause::ForwardedElsewhere.into());
+    if is_as_judged {
+        return Ok(());
     }
     let is_read = route.form.is_some() && policy.is_metered;
-    judge_path(r, state, policy, (path.bytes, &route, is_read))
+    judge_path(r, &state, policy, (path.bytes, &route, is_read))
+}
+
+/// With the query string. `None` when nginx can't evaluate it, or has no memory.
+fn evaluated_path(r: Request<'_>) -> Option<(Path<'_>, &[u8])> {
+    let proxied = r.loc_conf().upstream()?;
+    let url = proxied.expression.as_ref()?.evaluate(r)?;
+    let literal = proxied.upstream.evaluated_literal(url, r.location_name());
+    Some((Path::new(r, evaluated(url, &known(r)), literal)?, evaluated_query(url, r.query())))
 }

@@ -32,8 +32,11 @@ pub(crate) fn inspect(
     form: Option<Endpoint>,
 ) -> Result<Inspected, Refused> {
     // Without a body, nothing is prepared.
-    let names_model = models::of(&state.borrow()).matter();
-    if r.body_len() == 0 && !names_model && form_to_look_at(r, policy).is_some() {
+    let (names_model, path) = {
+        let state = state.borrow();
+        (models::of(&state).matter(), r.kept(state.judged_path))
+    };
+    if r.body_len() == 0 && !names_model && form_to_look_at(r, policy, path).is_some() {
         let nothing = form.and_then(|form| request::parse(b"{}", form, policy.engine).ok());
         if let Some(nothing) = nothing {
             let asked = Some((nothing, None));
@@ -48,19 +51,36 @@ pub(crate) fn inspect(
     body::inspect(r, policy, wanted, begun)
 }
 
-/// The form in which a body is looked at that isn't metered: where the engine would prepare a request.
-pub(crate) fn form_to_look_at(r: Request<'_>, policy: &Policy) -> Option<Endpoint> {
-    policy.is_metered.then(|| policy.engine.prepares(r.method(), r.uri())).flatten()
+/// The form in which a body is looked at that isn't metered: where the engine, which gets this path, would prepare a
+/// request.
+pub(crate) fn form_to_look_at(r: Request<'_>, policy: &Policy, path: &[u8]) -> Option<Endpoint> {
+    policy.is_metered.then(|| policy.engine.prepares(r.method(), path)).flatten()
 }
 
 /// Whether the tier says something of a body that isn't read.
-pub(crate) fn is_unjudged(r: Request<'_>, tier: Option<&Tier>, policy: &Policy) -> bool {
-    rules(tier).is_own() && form_to_look_at(r, policy).is_none()
+pub(crate) fn is_unjudged(
+    r: Request<'_>,
+    tier: Option<&Tier>,
+    policy: &Policy,
+    path: &[u8],
+) -> bool {
+    rules(tier).is_own() && form_to_look_at(r, policy, path).is_none()
 }
 
 /// Whether what was found elsewhere may stand here. `None`: the body has to be looked at.
-pub(crate) fn may_stand(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> Option<()> {
-    (state.borrow().is_looked_at || form_to_look_at(r, policy).is_none()).then_some(())
+pub(crate) fn may_stand(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    path: &[u8],
+) -> Option<()> {
+    (state.borrow().is_looked_at || form_to_look_at(r, policy, path).is_none()).then_some(())
+}
+
+/// Whether variables have a request prepared whose body wasn't looked at like that.
+pub(crate) fn are_others(r: Request<'_>, state: &State, policy: &Policy, path: &[u8]) -> bool {
+    let form = form_to_look_at(r, policy, path);
+    form.is_some() && form != form_to_look_at(r, policy, r.kept(state.judged_path))
 }
 
 /// Refuses what the tier denies of such a body.

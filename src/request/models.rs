@@ -205,13 +205,20 @@ pub(crate) fn are_elsewhere(r: Request<'_>, path: &[u8], state: &State, route: &
 }
 
 /// Whether a request names its model in another way where variables have it forwarded, than where it was judged.
-pub(crate) fn are_others(r: Request<'_>, state: &State, (path, route): (&[u8], &Route)) -> bool {
+pub(crate) fn are_others(
+    r: Request<'_>,
+    state: &State,
+    (path, query, route): (&[u8], &[u8], &Route),
+) -> bool {
     let engine = state.policy.engine;
     let judged = r.kept(state.judged_path);
     let is_as_judged = state.route.is_some_and(|judged| judged.naming == route.naming)
         && model_in_path(judged) == model_in_path(path)
-        && models_before_end(engine, judged) == models_before_end(engine, path);
-    let is_nowhere = route.naming == Naming::Nowhere && models_before_end(engine, path).is_empty();
+        && models_before_end(engine, judged) == models_before_end(engine, path)
+        && model_in_queries(judged, r.query()) == model_in_queries(path, query);
+    let is_nowhere = route.naming == Naming::Nowhere
+        && models_before_end(engine, path).is_empty()
+        && model_in_queries(path, query) == InQuery::Nothing;
     of(state).are_restricted() && !is_as_judged && !is_nowhere
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::engines::{exception, Route};
-use tollgate_core::objects::path::{named, removed, Streams};
+use tollgate_core::objects::path::{are_named_alike, named, removed, Access, Streams};
 use tollgate_core::objects::references::Mentions;
 use tollgate_core::objects::{query, Kind, Remembered, Takes};
 
@@ -73,6 +73,31 @@ pub(crate) fn check<'r>(
         state.keeping = Some(Box::new(keeping));
     }
     Ok(())
+}
+
+/// Whether variables have a request forwarded to `path` and `query`, and these do something else to objects, or to
+/// others, than what was judged.
+pub(crate) fn are_others(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, query, route): (&[u8], &[u8], &Route),
+) -> bool {
+    let access = route.objects;
+    let before = state.route.map(|route| route.objects).unwrap_or_default();
+    if access.is_none() && before.is_none() {
+        return false;
+    }
+    let is_opened = || exception::opens(&policy.endpoints, r.method(), path);
+    if r.main_conf().objects().is_none() {
+        return access.reaches() && !is_opened();
+    }
+    let judged = r.kept(state.judged_path);
+    let are_same = access == before
+        && (!access.names || are_named_alike(judged, path))
+        && (access.streams != Streams::Query || query::stream(query) == query::stream(r.query()));
+    let are_opened = || before.is_none() && access == Access::LISTS && is_opened();
+    !are_same && !are_opened()
 }
 
 /// The stream that the query names. A form in the body would be parameters as well.

@@ -75,13 +75,21 @@ impl Upstream {
         Cow::Owned(path)
     }
 
-    /// What of the path the configuration says, which is in a location of this name.
+    /// What of [`Self::path`] the configuration says, which is in a location of this name.
     #[must_use]
     pub fn literal<'l>(&'l self, name: &'l [u8]) -> &'l [u8] {
         match self {
-            Self::AsSent => name,
+            Self::AsSent | Self::Evaluated { .. } => name,
             Self::Replaced { uri, .. } => uri.as_bytes(),
-            Self::Evaluated { literal } => literal.as_bytes(),
+        }
+    }
+
+    /// What of the path that `url`, which the variables said, has by [`evaluated`] the configuration says.
+    #[must_use]
+    pub fn evaluated_literal<'l>(&'l self, url: &[u8], name: &'l [u8]) -> &'l [u8] {
+        match self {
+            Self::Evaluated { literal } if !uri_of(url).is_empty() => literal.as_bytes(),
+            _ => self.literal(name),
         }
     }
 }
@@ -92,6 +100,19 @@ pub fn evaluated<'a>(url: &'a [u8], known: &Known<'a>) -> Cow<'a, [u8]> {
     match uri_of(url) {
         [] => as_sent(known),
         uri => decoded(uri),
+    }
+}
+
+/// The query string that the engine gets where `url` is what the variables said: its own if it has a path, or else
+/// that of the request.
+#[must_use]
+pub fn evaluated_query<'a>(url: &'a [u8], sent: &'a [u8]) -> &'a [u8] {
+    match uri_of(url) {
+        [] => sent,
+        uri => {
+            let end = uri.iter().position(|byte| matches!(byte, b'?' | b'#'));
+            end.and_then(|end| uri.get(end.saturating_add(1)..)).unwrap_or_default()
+        }
     }
 }
 
@@ -253,7 +274,27 @@ mod tests {
         assert_eq!(of("http://10.0.0.1:8000"), "/v1/models");
         assert_eq!(of("http://10.0.0.1:8000/metrics"), "/metrics");
         assert_eq!(of("http://10.0.0.1:8000/v1/%6dodels?x=/y"), "/v1/models");
-        assert_eq!(Upstream::of("http://$a/llm$uri", 1).literal(b"/"), b"/llm");
-        assert_eq!(Upstream::of("http://$a", 1).literal(b"/"), b"");
+        let literal = |says: &'static str, url: &str| {
+            let upstream = Upstream::of(says, 3);
+            assert_eq!(upstream.literal(b"/k/"), b"/k/", "{says}");
+            String::from_utf8(upstream.evaluated_literal(url.as_bytes(), b"/k/").to_vec()).unwrap()
+        };
+        assert_eq!(literal("http://$a/llm$uri", "http://a/llm/x"), "/llm");
+        assert_eq!(literal("http://$a$uri", "http://a/k/x"), "");
+        assert_eq!(literal("http://$a", "http://a"), "/k/");
+        assert_eq!(literal("http://$a", "http://a/x"), "");
+    }
+
+    #[test]
+    fn query_is_that_of_the_url_if_it_has_a_path() {
+        let query = |url: &str| {
+            String::from_utf8(evaluated_query(url.as_bytes(), b"x=1").to_vec()).unwrap()
+        };
+        assert_eq!(query("http://a"), "x=1");
+        assert_eq!(query("http://unix:/tmp/a?b.sock"), "x=1");
+        assert_eq!(query("http://a/x"), "");
+        assert_eq!(query("http://a/x?y=2?z"), "y=2?z");
+        assert_eq!(query("http://a?y=2"), "y=2");
+        assert_eq!(query("http://a/x#y?z"), "y?z");
     }
 }

@@ -6,6 +6,7 @@
 //! client's.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use smallvec::SmallVec;
 
@@ -72,6 +73,15 @@ const REFERRING: [&str; 7] =
     ["responses", "messages", "images", "fine_tuning", "threads", "assistants", "evals"];
 
 impl Access {
+    /// That of what asks for all that there are, and does nothing else.
+    pub const LISTS: Self = Self {
+        names: false,
+        lists: true,
+        takes: Takes { id: None, files: false, items: false },
+        refers: false,
+        streams: Streams::None,
+    };
+
     /// What a request by `method` for `path` does, which is read as `form`.
     #[must_use]
     pub fn of(engine: Engine, form: Option<Endpoint>, method: &[u8], path: &[u8]) -> Self {
@@ -226,6 +236,20 @@ pub fn named<E>(path: &[u8], mut judge: impl FnMut(Kind, &[u8]) -> Result<(), E>
         }
     });
     outcome
+}
+
+/// Whether two paths name the same objects, in the same order.
+#[must_use]
+pub fn are_named_alike(one: &[u8], other: &[u8]) -> bool {
+    let all = |path: &[u8]| {
+        let mut all: Vec<(Kind, Vec<u8>)> = Vec::new();
+        let outcome: Result<(), Infallible> = named(path, |kind, id| {
+            all.push((kind, id.to_vec()));
+            Ok(())
+        });
+        outcome.map(|()| all)
+    };
+    one == other || all(one) == all(other)
 }
 
 /// What servers make of a path that nginx has decoded: where it goes on like that, it is decoded again, and
