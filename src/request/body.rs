@@ -107,7 +107,6 @@ pub(crate) struct Whole {
 }
 
 /// How far a body has been read.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would cost more")]
 pub(crate) enum Inspected {
     Whole(Whole),
     /// The rest is read in later turns of the event loop.

@@ -79,6 +79,7 @@ impl Access {
         lists: true,
         takes: Takes { id: None, files: false, items: false },
         refers: false,
+        may_be_form: false,
         streams: Streams::None,
     };
 
