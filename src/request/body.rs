@@ -103,11 +103,10 @@ pub(crate) struct Whole {
     /// What it asks for, and what it uses, where that has to be known.
     pub(crate) asked: Option<(LlmRequest, Option<Box<Uses>>)>,
     /// The objects that it names.
-    pub(crate) mentions: Option<Mentions>,
+    pub(crate) mentions: Option<Box<Mentions>>,
 }
 
 /// How far a body has been read.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once; a box would cost more")]
 pub(crate) enum Inspected {
     Whole(Whole),
     /// The rest is read in later turns of the event loop.
@@ -180,7 +179,7 @@ pub(crate) fn inspect(
             }
         };
         let mentions = references.map(|references| {
-            references.finish().map_err(|unread| match unread {
+            references.finish().map(Box::new).map_err(|unread| match unread {
                 Unread::NotJson => malformed(RequestError::NotJson),
                 Unread::TooMany => Cause::TooManyObjects.into(),
             })
