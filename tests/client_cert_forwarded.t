@@ -100,6 +100,13 @@ http {
             proxy_pass http://127.0.0.1:8081;
         }
 
+        # Which is so in any case.
+        location /keys {
+            tollgate_auth      api_key;
+            tollgate_xfcc_from off;
+            proxy_pass http://127.0.0.1:8081;
+        }
+
         location /off {
             tollgate_xfcc_from off;
             proxy_pass http://127.0.0.1:8081;

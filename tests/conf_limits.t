@@ -468,6 +468,8 @@ push @warned, (
 	['a pattern for all other models', ['"model default" of tollgate_tier free fits only a model of that name',
 		'write "*"'],
 		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free {\nmodel default { tokens 1k/m; } # !\n}"],
+	['a word for no models', ['"off" of "models" of tollgate_tier free fits only a model of that name', 'leave it out'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free {\nmodels off; # !\n}"],
 	['a price for all other models', ['"tollgate_price default" fits only a model of that name', 'write "*"'],
 		http => "$usual{http}\ntollgate_price default input=1 output=2; # !"],
 	['a price by a regular expression', ['"tollgate_price llama.*" fits only', 'write "llama*"'],

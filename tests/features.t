@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(408);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(434);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -175,6 +175,7 @@ my @rows = (
 		chat_template_kwargs => { chat_template_kwargs => { enable_thinking => $false } },
 		chat_template => { chat_template => '{{ x }}' }, priority => { priority => -5 },
 		request_ids => { request_id => 'x' }, internals => { kv_transfer_params => { remote_port => 1 } },
+		server_tools => { tools => [{ type => 'mcp', server_url => 'http://169.254.169.254/' }] },
 		internals => { vllm_xargs => { a => 1 } }, server_tools => { web_search_options => { a => 1 } },
 		lora => { lora_request => { path => '/x' } }, logits_processors => { logits_processors => ['os.system'] }],
 	['/vllm/v1/completions', $text,
@@ -182,6 +183,7 @@ my @rows = (
 	['/openai/v1/responses', $responses,
 		tools => { tools => [{ type => 'function', name => 'f' }] },
 		server_tools => { tools => [{ type => 'mcp', server_url => 'http://10.0.0.1/' }] },
+		server_tools => { tools => [{ type => 'shell', environment => { type => 'container_auto' } }] },
 		guided_decoding => { text => { format => { type => 'json_schema', name => 'x', schema => {} } } },
 		logprobs => { include => ['message.output_text.logprobs'] }, store => { store => $true },
 		store => { previous_response_id => 'resp_1' }, priority => { service_tier => 'priority' }],
@@ -196,11 +198,13 @@ my @rows = (
 		load_options => { keep_alive => 0 }, load_options => { options => { num_ctx => 131072 } }],
 	['/ollama/api/generate', { model => 'm', prompt => 'hi', stream => $false },
 		chat_template => { template => '{{ .Prompt }}' }],
+	['/tgi/', $generate, remote_media => { inputs => '![](http://169.254.169.254/x)' }],
 	['/tgi/generate', $generate,
 		guided_decoding => { parameters => { grammar => { type => 'regex', value => 'a' } } },
 		logprobs => { parameters => { decoder_input_details => $true } },
 		echo => { parameters => { return_full_text => $true } }, lora => { parameters => { adapter_id => 'x' } }],
 	['/sglang/generate', $sglang,
+		embeds => { image_data => [{ format => 'precomputed_embedding', feature => [[0.5]] }] },
 		logprobs => { return_logprob => $true }, hidden_states => { return_hidden_states => $true },
 		guided_decoding => { sampling_params => { json_schema => '{}' } },
 		logits_processors => { custom_logit_processor => '8004' }, lora => { lora_path => 'x' },
@@ -211,7 +215,7 @@ my @rows = (
 		slots => { n_discard => -1 }, lora => { lora => [{ id => 0, scale => 1 }] }],
 );
 
-my %denied_by_default = map { $_ => 1 } qw/server_tools embeds logits_processors chat_template lora priority
+my %denied_by_default = map { $_ => 1 } qw/server_tools remote_media embeds logits_processors chat_template lora priority
 	sessions request_ids slots internals/;
 
 my %dialect = (anthropic => \&anthropic, ollama => \&ollama, tgi => \&tgi);
@@ -232,7 +236,7 @@ for my $row (@rows) {
 		# A tool of the engine is a tool.
 		is(join(' ', status($r), @$line{qw/reason detail/}), "403 feature_denied denied_feature $feature",
 			"$name: refused");
-		like(($dialect{$engine} // \&openai)->($r), qr/\Q$feature\E/, "$name: the answer");
+		like(($dialect{$engine} // \&openai)->($r), $feature eq 'remote_media' ? qr/have to be fetched/ : qr/\Q$feature\E/, "$name: the answer");
 		is(engine_body(port_of($engine), $line->{request_id}), undef, "$name: not for the engine");
 
 		($r, $line) = ask_for($t, $uri, $body, "X-API-Key: key-$other");
@@ -251,6 +255,14 @@ is_deeply([@{content_json($r)->{error}}{qw/type code param/}],
 like(content_json($r)->{error}{message}, qr/priority/, 'its message');
 unlike($r, qr/X-Client|audit/i, 'and nothing else');
 is(header($r, 'content-type'), 'application/json', 'its type');
+
+# TGI takes pictures out of the prompt, into which templates write the role.
+for (['![](http://169.254.169.254/x)', 'x'], ['![](ht', 'tp://169.254.169.254/x)'], ['user', 'x']) {
+	my ($role, $content) = @$_;
+	($r, $line) = ask_for($t, '/tgi/v1/chat/completions',
+		{ %$chat, messages => [{ role => $role, content => $content }] }, 'X-API-Key: key-plain');
+	is($line->{detail} // '', $role eq 'user' ? '' : 'denied_feature remote_media', "a role: $role");
+}
 
 # What says nothing, asks for nothing.
 for my $idle ({ tools => [] }, { tools => undef }, { logprobs => $false }, { response_format => { type => 'text' } },

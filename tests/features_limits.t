@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(181);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(185);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -197,9 +197,14 @@ for my $body ({ %$chat, max_tokens => 20 }, $chat) {
 }
 ($r, $line) = ask_for($t, '/anthropic/v1/messages', { %$chat, max_tokens => 21 }, 'X-API-Key: key-strict');
 is(content_json($r)->{error}{type}, 'permission_error', 'refused: the dialect of Anthropic');
-($r, $line) = ask_for($t, '/sglang/generate', { text => ['a', 'b'], sampling_params => [{ n => 1 }, { n => 1 }] },
-	'X-API-Key: key-clamped');
-is($line->{detail}, 'over_maximum max_output_tokens', 'a list of settings without a bound');
+for my $list ([{ n => 1 }, { n => 1 }], [{ max_new_tokens => 5 }, {}], [{ max_new_tokens => 5 }, { max_new_tokens => undef }],
+	[{ max_new_tokens => 5 }, undef]) {
+	($r, $line) = ask_for($t, '/sglang/generate', { text => ['a', 'b'], sampling_params => $list }, 'X-API-Key: key-clamped');
+	is($line->{detail}, 'over_maximum max_output_tokens', 'a list of settings without a bound: ' . json($list));
+}
+($r, $line) = ask_for($t, '/sglang/generate', { text => ['a', 'b'],
+	sampling_params => [{ max_new_tokens => 5 }, { max_new_tokens => 20 }] }, 'X-API-Key: key-clamped');
+is(status($r), 200, 'a list of settings, each with a bound');
 
 # Led to another location, the client's own body is judged anew.
 ($r, $line) = ask_for($t, '/twice/v1/chat/completions', { %$chat, max_tokens => 100 }, 'X-API-Key: key-clamped');

@@ -22,7 +22,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(194)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(210)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -224,6 +224,10 @@ for (
 	['/v1/responses', { conversation => { id => $conversation } }],
 	['/v1/responses', { input => [{ role => 'user', content => [{ type => 'input_file', file_id => $input }] }] }],
 	['/v1/responses', { input => [{ type => 'item_reference', id => $item }] }],
+	['/v1/responses', { input => [{ type => 'image_generation_call', id => $item }] }],
+	['/v1/responses', { input => [{ type => 'reasoning', id => $item, summary => [] }] }],
+	['/v1/conversations', { items => [{ type => 'image_generation_call', id => $item }] }],
+	['/v1/responses', { prompt => { id => 'p', variables => { input => { type => 'input_file', file_id => $input } } } }],
 	['/v1/responses', { tools => [{ type => 'function', name => 'f', file_ids => [$input] }] }],
 	['/v1/chat/completions', { messages => [{ role => 'user', content => [{ file => { file_id => $input } }] }] }],
 	['/v1/messages', { max_tokens => 5, messages => [{ role => 'user', content =>
@@ -252,6 +256,24 @@ is(status(ask(chunked('/v1/responses', { model => 'm', input => 'x' x 300_000,
 is(status(ask(chunked('/v1/responses', { model => 'm', input => 'x' x 300_000,
 	previous_response_id => $response }, 8192, $key{a}))), 200, 'in a long body, chunked: its own');
 is(status(ask(post('/v1/batches', 'no JSON', $key{b}))), 400, 'what can not be read is refused');
+for my $item (qq{"type":"item_reference","id":"$item","Type":"message"}, qq{"id":"$item","type":"message","type":"item_reference"}) {
+	is(status(ask(post('/v1/responses', qq({"model":"m","input":[{$item}]}), $key{b}))), 404, $item);
+}
+# Whose message it is, doesn't matter where it is all there.
+is(status(ask(post('/v1/responses', { model => 'm', input =>
+	[{ type => 'message', id => $item, role => 'assistant', content => 'x' }] }, $key{b}))), 200, 'a whole message');
+# What a video or a picture is made of. A form is not read.
+for (
+	['/opened/v1/videos', { prompt => 'x', input_reference => { file_id => $input } }],
+	['/opened/v1/videos/edits', { prompt => 'x', video => { id => 'video_1' } }],
+	['/opened/v1/images/edits', { prompt => 'x', images => [{ file_id => $input }] }],
+) {
+	my ($path, $body) = @$_;
+	is(status(ask(post($path, $body, $key{b}))), 404, "$path: another one's");
+}
+my $form = post('/opened/v1/images/edits', '--x--', $key{b}) =~ s!application/json!multipart/form-data; boundary=x!r;
+isnt(status(ask($form)), 400, 'a form');
+is(status(ask(post('/opened/v1/images/edits', '--x', $key{b}))), 400, 'no form');
 $r = h2($t, '/v1/responses', { model => 'm', input => 'x', previous_response_id => $response }, $key{b},
 	'X-Request-ID: h2-b');
 is((audited($t, 'h2-b'))[0]{reason}, 'object_not_found', 'HTTP/2');

@@ -75,6 +75,8 @@ impl LocConf {
                 "tollgate_api_keys" => (auth.api_key || auth.client_cert, "api_key"),
                 "tollgate_api_key_header" => (auth.api_key, "api_key"),
                 "tollgate_client_cert" => (auth.client_cert, "client_cert"),
+                // Nothing is what holds in any case.
+                "tollgate_xfcc_from" if !self.settings.believes_proxies() => continue,
                 "tollgate_xfcc_from" => (auth.client_cert || auth.has_tokens(), "client_cert"),
                 "tollgate_introspection_request" | "tollgate_introspection_cache" => {
                     (auth.has_tokens(), "introspection")

@@ -235,6 +235,11 @@ impl Settings {
         self.xfcc_from.as_ref().map(|given| given.value.clone()).unwrap_or_default()
     }
 
+    /// Whether there are any.
+    pub(crate) fn believes_proxies(&self) -> bool {
+        self.xfcc_from.as_ref().is_some_and(|given| !given.value.is_empty())
+    }
+
     /// Fills in from the level around this one. Of the two sources of a token's keys, a level that names
     /// one doesn't get the other.
     pub(crate) fn or(mut self, parent: &Self) -> Self {

@@ -74,7 +74,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         };
         let found = (path.bytes, path.route(r, policy));
         let mut fresh = state.borrow_mut();
-        match redirected || fresh.route.is_some() {
+        match fresh.route.is_some() || !Rc::ptr_eq(&fresh.policy, policy) {
             true => fresh.start_over(policy, r, found),
             false => fresh.begin(r, found),
         }

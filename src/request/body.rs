@@ -103,7 +103,7 @@ pub(crate) struct Whole {
     /// What it asks for, and what it uses, where that has to be known.
     pub(crate) asked: Option<(LlmRequest, Option<Box<Uses>>)>,
     /// The objects that it names.
-    pub(crate) mentions: Option<Mentions>,
+    pub(crate) mentions: Option<Box<Mentions>>,
 }
 
 /// How far a body has been read.
@@ -179,7 +179,7 @@ pub(crate) fn inspect(
             }
         };
         let mentions = references.map(|references| {
-            references.finish().map_err(|unread| match unread {
+            references.finish().map(Box::new).map_err(|unread| match unread {
                 Unread::NotJson => malformed(RequestError::NotJson),
                 Unread::TooMany => Cause::TooManyObjects.into(),
             })

@@ -82,6 +82,16 @@ impl Cidr {
         }
     }
 
+    /// The network that somebody is likely to have meant. Of a mapped address, the prefix may be that of IPv4.
+    fn meant(address: IpAddr, prefix: u8) -> Self {
+        match address.to_canonical() {
+            mapped @ IpAddr::V4(_) if prefix <= width(mapped) => Self::around(mapped, prefix),
+            // No IPv6 network that is wider has IPv4 addresses.
+            mapped @ IpAddr::V4(_) if prefix < 96 => Self::around(mapped, width(mapped)),
+            _ => Self::around(address, prefix),
+        }
+    }
+
     fn first_address(&self) -> IpAddr {
         match self.0 {
             Network::V4 { network, .. } => Ipv4Addr::from_bits(network).into(),
@@ -131,7 +141,7 @@ impl fmt::Display for CidrError {
                 f,
                 "has bits set below its prefix: write \"{}\" for the network, or \"{}\" for the \
                  one address",
-                Cidr::around(*address, *prefix),
+                Cidr::meant(*address, *prefix),
                 Cidr::around(*address, width(*address)),
             ),
         }
@@ -281,6 +291,20 @@ mod tests {
         assert!(cidr("::/0").contains(ip("ffff::1")));
         assert!(!cidr("::/0").contains(ip("8.8.8.8")));
         assert!(!cidr("::/0").contains(ip("::ffff:8.8.8.8")));
+    }
+
+    #[test]
+    fn advice_on_a_mapped_network_is_an_ipv4_network() {
+        for (text, network) in [
+            ("::ffff:10.0.0.0/8", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3/24", "10.1.2.0/24"),
+            ("::ffff:10.1.2.3/64", "10.1.2.3/32"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+        ] {
+            let error = text.parse::<Cidr>().unwrap_err().to_string();
+            assert!(error.contains(&format!("write \"{network}\" for the network")), "{error}");
+        }
     }
 
     #[test]

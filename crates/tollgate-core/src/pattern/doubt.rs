@@ -9,6 +9,8 @@ pub enum Doubt {
     Regex(String),
     /// All models, or all others: `default`.
     All,
+    /// No model: `off`.
+    None,
 }
 
 impl Doubt {
@@ -17,6 +19,9 @@ impl Doubt {
         const ALL: [&str; 7] = ["default", "all", "any", "other", "others", "else", "rest"];
         if ALL.iter().any(|word| text.eq_ignore_ascii_case(word)) {
             return Some(Self::All);
+        }
+        if ["off", "none", "no"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+            return Some(Self::None);
         }
         let is_regex = |(before, _): (&str, &str)| !before.ends_with(|c: char| c.is_ascii_digit());
         text.split_once(".*").is_some_and(is_regex).then(|| Self::Regex(text.replace(".*", "*")))
@@ -30,6 +35,9 @@ impl fmt::Display for Doubt {
                 f,
                 "fits only names with that dot in them, as \".\" stands for itself, and \"*\" alone for any run of \
                  characters; if a regular expression is meant, write \"{meant}\""
+            ),
+            Self::None => f.write_str(
+                "fits only a model of that name; if it is to hold for none, or not at all, leave it out",
             ),
             Self::All => f.write_str(
                 "fits only a model of that name; if all models are meant, or all others, write \"*\", behind the \
@@ -59,7 +67,11 @@ mod tests {
         for text in ["default", "Default", "all", "others", "rest"] {
             assert_eq!(doubt(text), Some(Doubt::All), "{text}");
         }
+        for text in ["off", "None", "no"] {
+            assert_eq!(doubt(text), Some(Doubt::None), "{text}");
+        }
         for text in [
+            "offline",
             "*",
             "gpt-*",
             "qwen2.*",

@@ -41,6 +41,8 @@ pub(super) struct Body {
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
     is_unbounded: bool,
+    /// Whether the object of settings that is being read bounds the output.
+    has_own_bound: bool,
     /// The members that bound the output, where others decide the form, and it is not known yet which of them
     /// it heeds: 0 says that there is no bound.
     said_bounds: Vec<(&'static str, u64)>,
@@ -80,6 +82,7 @@ impl Body {
             is_suspect: false,
             bound: None,
             is_unbounded: false,
+            has_own_bound: false,
             said_bounds: Vec::new(),
             said_counts: Vec::new(),
             choices: 1,
@@ -176,9 +179,19 @@ impl Body {
             }),
             Some("chat_template" | "chat_template_kwargs" | "template") => true,
             Some("prompt_embeds" | "input_embeds" | "priority") => true,
-            Some("tools") => matches!(self.endpoint, Endpoint::Responses | Endpoint::Messages),
+            // The engine may run some itself.
+            Some("tools" | "functions") => true,
+            Some("images" | "image_data" | "video_data" | "audio_data") => true,
             Some(_) => false,
         };
+    }
+
+    /// The same of a member within.
+    #[inline]
+    pub(super) fn note_suspect_within(&mut self, key: JsonString<'_>) {
+        if !self.is_suspect {
+            self.is_suspect = key.short().is_some_and(feature_members::is_suspect_within);
+        }
     }
 
     /// Where the value of the body's member `name` stands.
@@ -264,11 +277,22 @@ impl Body {
             Some(value) if says_unbounded(value) => 0,
             Some(value) => u64::try_from(value).map_err(|_| self.refuse_value())?,
         };
+        self.has_own_bound = true;
         match self.endpoint {
             Endpoint::Invocations => self.said_bounds.push((name, value)),
             _ => self.note_bound(value),
         }
         Ok(())
+    }
+
+    /// An object of settings begins, or a list in a list of such.
+    pub(super) fn begin_settings(&mut self) {
+        self.has_own_bound = false;
+    }
+
+    /// One of a list of settings has ended. Each is for an output of its own, which no other one bounds.
+    pub(super) fn end_listed_settings(&mut self) {
+        self.is_unbounded |= !self.has_own_bound;
     }
 
     fn note_bound(&mut self, value: u64) {

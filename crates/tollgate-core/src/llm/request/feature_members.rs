@@ -113,14 +113,27 @@ pub(super) fn is_suspect(name: &[u8]) -> bool {
         || member(name).is_some_and(|member| !member.feature.is_allowed_by_default())
 }
 
-/// Kinds of tools that the client runs itself, by how their `type` begins. Any other is run by the engine.
-const FOR_THE_CLIENT: [&[u8]; 10] = [
+/// The same of a member somewhere in what the model is given to read: media that may have to be fetched, and tools.
+pub(super) fn is_suspect_within(name: &[u8]) -> bool {
+    match name {
+        b"image_url" | b"audio_url" | b"video_url" | b"file_url" | b"input_image"
+        | b"input_video" | b"input_audio" | b"file" | b"file_data" | b"images"
+        | b"multimodal_data" | b"image" | b"video" | b"audio" | b"source" | b"tools" | b"uuid"
+        | b"image_embeds" | b"audio_embeds" | b"video_embeds" | b"prompt_embeds" => true,
+        // Servers that fold case may take it for one of these.
+        name => name.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()),
+    }
+}
+
+/// Kinds of tools that the client runs itself, by their `type`. Any other is run by the engine.
+const FOR_THE_CLIENT: [&[u8]; 11] = [
     b"function",
     b"custom",
     b"namespace",
     b"bash",
     b"text_editor",
     b"computer",
+    b"computer_use_preview",
     b"memory",
     b"local_shell",
     b"apply_patch",
@@ -129,7 +142,15 @@ const FOR_THE_CLIENT: [&[u8]; 10] = [
 
 /// Whether a tool of this `type` is run by the client.
 pub(super) fn is_for_client(kind: &[u8]) -> bool {
-    FOR_THE_CLIENT.iter().any(|start| kind.starts_with(start))
+    FOR_THE_CLIENT.contains(&without_date(kind))
+}
+
+/// The name of a version of a tool: `bash` of `bash_20250124`.
+fn without_date(kind: &[u8]) -> &[u8] {
+    match kind.split_last_chunk::<9>() {
+        Some((name, [b'_', date @ ..])) if date.iter().all(u8::is_ascii_digit) => name,
+        _ => kind,
+    }
 }
 
 #[cfg(test)]
@@ -168,10 +189,19 @@ mod tests {
 
     #[test]
     fn tools_of_an_unknown_type_are_the_engines() {
-        for kind in ["function", "custom", "bash_20250124", "computer_use_preview", "local_shell"] {
+        for kind in [
+            "function",
+            "custom",
+            "bash_20250124",
+            "text_editor_20250728",
+            "computer_use_preview",
+            "local_shell",
+        ] {
             assert!(is_for_client(kind.as_bytes()), "{kind}");
         }
         for kind in ["", "mcp", "web_search", "web_search_20250305", "code_interpreter", "FUNCTION"]
+            .into_iter()
+            .chain(["functionx", "bash_code_execution_20250825", "bash_2025012x", "_20250124"])
         {
             assert!(!is_for_client(kind.as_bytes()), "{kind}");
         }

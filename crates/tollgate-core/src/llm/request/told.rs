@@ -36,7 +36,10 @@ impl Reader for Body {
 
     fn member(&mut self, object: At, key: JsonString<'_>) -> Result<Option<At>, Stop> {
         Ok(Some(match object {
-            At::Walk(place) => At::Walk(self.measure.member(place, key)),
+            At::Walk(place) => {
+                self.note_suspect_within(key);
+                At::Walk(self.measure.member(place, key))
+            }
             At::Body => match self.names.take(key) {
                 Ok(name) => {
                     self.note_suspect(key, name);
@@ -86,7 +89,9 @@ impl Reader for Body {
         match (place, container) {
             (At::Walk(_) | At::Refused | At::StreamOptions | At::Flag, _) => {}
             (At::Body | At::Settings, Container::Object) => {}
-            (At::Settings, Container::Array) if self.endpoint == Endpoint::SglangGenerate => {}
+            // One for each prompt.
+            (At::Settings, Container::Array)
+                if self.endpoint == Endpoint::SglangGenerate && self.depth == 1 => {}
             _ => return Err(self.refuse_value()),
         }
         self.depth += 1;
@@ -101,6 +106,7 @@ impl Reader for Body {
                 At::Body
             }
             (At::Settings, Container::Object) => {
+                self.begin_settings();
                 self.inner_names = Names::new(self.known);
                 At::Settings
             }
@@ -122,6 +128,9 @@ impl Reader for Body {
         self.depth -= 1;
         if let At::Walk(_) = place {
             self.measure.end();
+        }
+        if place == At::Settings && self.depth > 1 {
+            self.end_listed_settings();
         }
         if self.depth == 1 {
             self.end_member()?;
@@ -157,7 +166,13 @@ impl Reader for Body {
         }
         match (place, scalar) {
             (At::Walk(place), _) => self.measure.scalar(place, scalar),
-            (At::Model, Scalar::Null) | (At::Settings, Scalar::Null) | (At::Refused, _) => {}
+            (At::Settings, Scalar::Null) => {
+                if self.depth > 1 {
+                    self.begin_settings();
+                    self.end_listed_settings();
+                }
+            }
+            (At::Model, Scalar::Null) | (At::Refused, _) => {}
             (At::Stream, Scalar::Null | Scalar::Bool(_)) => self.stream = Self::flag(scalar),
             (At::Background, Scalar::Null | Scalar::Bool(_)) => {
                 self.background = Self::flag(scalar).unwrap_or(false);

@@ -29,6 +29,8 @@ pub struct Access {
     pub takes: Takes,
     /// Its body is JSON in which objects may be named.
     pub refers: bool,
+    /// It may be a form instead, by which files are uploaded. That isn't read.
+    pub may_be_form: bool,
     /// It is for streams that go on without their client.
     pub streams: Streams,
     /// Its query may name a call (speech), which is nobody's: see [`query::names_call`](super::query::names_call).
@@ -64,6 +66,10 @@ const COLLECTIONS: [(&[&str], Kind); 8] = [
     (&["containers"], Kind::Container),
 ];
 
+/// Collections of what isn't kept by client, whose requests may name what is.
+const REFERRING: [&str; 7] =
+    ["responses", "messages", "images", "fine_tuning", "threads", "assistants", "evals"];
+
 impl Access {
     /// That of what asks for all that there are, and does nothing else.
     pub const LISTS: Self = Self {
@@ -71,6 +77,7 @@ impl Access {
         lists: true,
         takes: Takes { id: None, files: false, items: false },
         refers: false,
+        may_be_form: false,
         streams: Streams::None,
         joins_calls: false,
     };
@@ -160,9 +167,6 @@ impl Access {
                 return Self { streams: Streams::Body, refers: true, ..Self::default() };
             }
         }
-        if ends_in(&["realtime"]) || ends_in(&["realtime", "calls"]) {
-            return Self { joins_calls: true, ..Self::default() };
-        }
         let ids = ids(path);
         if !ids.is_empty() {
             let takes = Takes {
@@ -175,24 +179,37 @@ impl Access {
             };
             return Self { names: true, refers: writes, takes, ..Self::default() };
         }
+        if ends_in(&["realtime"]) || ends_in(&["realtime", "calls"]) {
+            return Self { joins_calls: true, ..Self::default() };
+        }
         let last = COLLECTIONS.iter().find(|(name, _)| ends_in(name)).map(|(_, kind)| *kind);
         match last {
             // The upload of a file is no JSON, and that of a video needn't be.
             Some(kind) if is_post => Self {
                 takes: Takes { id: Some(kind), ..Takes::default() },
-                refers: !matches!(kind, Kind::File | Kind::Video),
+                refers: kind != Kind::File,
+                may_be_form: kind == Kind::Video,
                 ..Self::default()
             },
             Some(_) => Self { lists: true, ..Self::default() },
             None => {
+                // A new video is made of another one.
+                let is_video = ["edits", "extensions"].iter().any(|end| ends_in(&["videos", end]));
                 // Of all in which a file or a response may be named.
-                let is_operation =
-                    path.iter().rev().skip(1).any(|segment| {
-                        ["responses", "messages"].iter().any(|name| is(segment, name))
-                    });
-                Self { refers: writes && is_operation, ..Self::default() }
+                let names = |name: &&str| path.iter().any(|segment| is(segment, name));
+                let id = (is_post && is_video).then_some(Kind::Video);
+                Self {
+                    takes: Takes { id, ..Takes::default() },
+                    refers: writes && (is_video || REFERRING.iter().any(&names)),
+                    may_be_form: writes && (is_video || names(&"images")),
+                    ..Self::default()
+                }
             }
         }
+    }
+
+    fn is_json(self) -> bool {
+        self.refers && !self.may_be_form
     }
 
     fn or(self, other: Self) -> Self {
@@ -201,6 +218,9 @@ impl Access {
             lists: self.lists || other.lists,
             takes: self.takes.or(other.takes),
             refers: self.refers || other.refers,
+            // Where one reading says that it is JSON, it has to be.
+            may_be_form: self.may_be_form && !other.is_json()
+                || other.may_be_form && !self.is_json(),
             streams: if self.streams == Streams::None { other.streams } else { self.streams },
             joins_calls: self.joins_calls || other.joins_calls,
         }

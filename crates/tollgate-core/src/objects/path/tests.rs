@@ -84,7 +84,35 @@ fn operations_are_no_ids_where_they_end_the_path() {
     }
     assert!(of("POST", "/v1/responses/compact").refers);
     assert!(of("POST", "/v1/messages/count_tokens").refers);
+    for path in ["/v1/videos/edits", "/x/videos/extensions/"] {
+        let access = of("POST", path);
+        assert!(names(path).is_empty() && access.refers && access.may_be_form, "{path}");
+        assert_eq!(access.takes.id, Some(Kind::Video), "{path}");
+    }
+    assert_eq!(names("/v1/videos/a/edits").len(), 1);
     assert_eq!(names("/v1/responses/compact/cancel").len(), 1);
+}
+
+#[test]
+fn what_names_objects_is_read() {
+    for (path, may_be_form) in [
+        ("/v1/videos", true),
+        ("/v1/images/edits", true),
+        ("/v1/images/generations", true),
+        ("/v1/fine_tuning/jobs", false),
+        ("/v1/threads", false),
+        ("/v1/threads/t/messages", false),
+        ("/v1/assistants", false),
+        ("/v1/evals/e/runs", false),
+        ("/v1/batches", false),
+        // Some server decodes again.
+        ("/v1/batches%2f..%2fimages?x", false),
+    ] {
+        let access = of("POST", path);
+        assert_eq!((access.refers, access.may_be_form), (true, may_be_form), "{path}");
+        assert!(!of("GET", path).refers, "{path}");
+    }
+    assert!(!of("POST", "/v1/files").refers && !of("POST", "/v1/audio/speech").refers);
 }
 
 #[test]
@@ -101,6 +129,7 @@ fn collections_are_listed_by_all_but_a_post() {
         ("/v1/batches", Kind::Batch, true),
         ("/v1/messages/batches", Kind::Batch, true),
         ("/v1/conversations", Kind::Conversation, true),
+        ("/v1/videos", Kind::Video, true),
     ] {
         let access = of("POST", path);
         assert_eq!((access.takes.id, access.refers), (Some(kind), refers), "{path}");

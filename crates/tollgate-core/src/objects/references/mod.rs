@@ -63,7 +63,14 @@ enum At {
     /// One of these.
     Item,
     ItemId,
-    ItemType,
+    /// What it is, in OpenAI's spelling of the key, or in another one.
+    ItemType {
+        is_exact: bool,
+    },
+    /// A prompt that is kept at the engine.
+    Prompt,
+    /// What is put into it, by names that are the operator's own.
+    Variables,
     Store,
     ChosenId,
 }
@@ -83,9 +90,20 @@ struct Found {
 #[derive(Debug, Default)]
 struct Item {
     ids: Vec<Box<[u8]>>,
-    /// Its type is that of something else than a reference.
+    /// It is of a type that needs nothing of what the engine keeps.
     is_whole: bool,
+    /// Some reading makes it another one.
+    is_doubtful: bool,
 }
+
+/// Items that have in them all that they are. The engine looks up the others by their id, if they have one.
+const WHOLE: [&[u8]; 5] = [
+    b"message",
+    b"function_call",
+    b"function_call_output",
+    b"custom_tool_call",
+    b"custom_tool_call_output",
+];
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -177,12 +195,17 @@ impl References {
 
 impl Found {
     /// Where the value of a member stands that is not in [`THEIRS`].
-    fn place(&self, object: At, key: &[u8]) -> At {
+    fn place(&self, object: At, key: &[u8], has_half: bool) -> At {
         let is = |name: &str| equals_folded(key, name);
         match object {
             At::IdOrObject(kind) if is("id") => return At::Id(kind),
             At::Item if is("id") => return At::ItemId,
-            At::Item if is("type") => return At::ItemType,
+            At::Item if is("type") => {
+                return At::ItemType { is_exact: key == b"type" && !has_half };
+            }
+            At::Root if is("video") => return At::IdOrObject(Kind::Video),
+            At::Root if is("prompt") => return At::Prompt,
+            At::Prompt if is("variables") => return At::Variables,
             At::Root if is("store") => return At::Store,
             At::Root if is("request_id") => return At::ChosenId,
             At::Root if is("input") || is("items") => return At::Items,
@@ -197,7 +220,7 @@ impl Found {
             At::Id(Kind::File)
         } else if !self.keeps_files {
             At::Walk
-        } else if is("file_id") {
+        } else if is("file_id") || is("training_file") || is("validation_file") {
             At::Id(Kind::File)
         } else if is("file_ids") {
             At::Ids(Kind::File)
@@ -241,14 +264,16 @@ impl Reader for Found {
     const STRICT: bool = true;
 
     fn member(&mut self, object: At, key: JsonString<'_>) -> Result<Option<At>, Stop> {
-        if object == At::Skip {
-            return Ok(Some(At::Skip));
+        match object {
+            At::Skip => return Ok(Some(At::Skip)),
+            At::Variables => return Ok(Some(At::Walk)),
+            _ => {}
         }
         // No name is as long as what is kept of a key. Without halves of pairs, which engines may drop.
         let Some(name) = key.short() else { return Ok(Some(At::Walk)) };
         Ok(Some(match THEIRS.contains(&name) && !key.has_half {
             true => At::Skip,
-            false => self.place(object, name),
+            false => self.place(object, name, key.has_half),
         }))
     }
 
@@ -266,8 +291,14 @@ impl Reader for Found {
             (At::Root, Container::Object) => At::Root,
             (At::Root, Container::Array) => return Err(Stop),
             (At::Skip, _) => At::Skip,
-            (At::Items, Container::Array) => At::Items,
-            (At::Item, Container::Object) => {
+            (At::Items | At::Item, Container::Array) => At::Items,
+            (At::Prompt, Container::Object) => At::Prompt,
+            (At::Variables, Container::Object) => At::Variables,
+            (At::ItemType { .. }, _) => {
+                self.item.is_doubtful = true;
+                At::Walk
+            }
+            (At::Items | At::Item, Container::Object) => {
                 self.item = Item::default();
                 At::Item
             }
@@ -282,7 +313,7 @@ impl Reader for Found {
             return Ok(());
         }
         let item = std::mem::take(&mut self.item);
-        if item.is_whole || !self.keeps_files {
+        if (item.is_whole && !item.is_doubtful) || !self.keeps_files {
             return Ok(());
         }
         item.ids.into_iter().try_for_each(|id| self.name(Kind::Item, id))
@@ -312,9 +343,11 @@ impl Reader for Found {
                 self.item.ids.push(id);
                 Ok(())
             }
-            At::ItemType => {
-                let id = self.id(string);
-                self.item.is_whole |= &*id != b"item_reference";
+            At::ItemType { is_exact } => {
+                let kind = self.id(string);
+                let is_whole = WHOLE.contains(&&*kind);
+                self.item.is_whole |= is_whole && is_exact;
+                self.item.is_doubtful |= !is_whole;
                 Ok(())
             }
             At::Root => Err(Stop),
@@ -330,6 +363,7 @@ impl Reader for Found {
     fn scalar(&mut self, place: At, scalar: Scalar, _at: usize) -> Result<(), Stop> {
         match (place, scalar) {
             (_, Scalar::Other) | (At::Root, _) => return Err(Stop),
+            (At::ItemType { .. }, _) => self.item.is_doubtful = true,
             (At::Store, Scalar::Bool(store)) => self.mentions.store = Some(store),
             (At::ChosenId, scalar) => self.mentions.chooses_id |= scalar != Scalar::Null,
             _ => {}
@@ -339,7 +373,10 @@ impl Reader for Found {
 
     #[inline]
     fn text(&mut self, place: At, part: &[u8]) {
-        if matches!(place, At::Id(_) | At::Ids(_) | At::IdOrObject(_) | At::ItemId | At::ItemType) {
+        if matches!(
+            place,
+            At::Id(_) | At::Ids(_) | At::IdOrObject(_) | At::ItemId | At::ItemType { .. }
+        ) {
             // One byte more shows that it is too long.
             let room = (MAX_ID_LEN + 1).saturating_sub(self.text.len());
             self.text.extend_from_slice(part.get(..room).unwrap_or(part));
@@ -349,7 +386,9 @@ impl Reader for Found {
     #[inline]
     fn passes(&self, place: At) -> usize {
         match place {
-            At::Walk | At::Skip | At::Root | At::Item | At::Items => usize::MAX,
+            At::Walk | At::Skip | At::Root | At::Item | At::Items | At::Prompt | At::Variables => {
+                usize::MAX
+            }
             _ => 0,
         }
     }

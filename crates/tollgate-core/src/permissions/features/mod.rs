@@ -125,7 +125,8 @@ impl FeatureRules {
         ];
         for (maximum, exceeded) in counted {
             if let Some(most) = exceeded {
-                return Err(FeatureRefusal::Over { maximum, most });
+                let member = maximum.member(request);
+                return Err(FeatureRefusal::Over { maximum, most, member });
             }
         }
         if let Some((most, too_much)) = self.max_output_tokens {
@@ -133,7 +134,9 @@ impl FeatureRules {
             // Bounds in a list of settings are not changed.
             let is_list = uses.has_list_of_settings && self.changes(request, uses).bound.is_some();
             if is_list || (too_much == TooMuchOutput::Refuse && is_over) {
-                return Err(FeatureRefusal::Over { maximum: Maximum::OutputTokens, most });
+                let maximum = Maximum::OutputTokens;
+                let member = maximum.member(request);
+                return Err(FeatureRefusal::Over { maximum, most, member });
             }
         }
         match self.unknown {
@@ -151,7 +154,9 @@ impl FeatureRules {
     /// It may not.
     pub fn judge_input(&self, tokens: u64) -> Result<(), FeatureRefusal> {
         match self.max_input_tokens.filter(|most| tokens > *most) {
-            Some(most) => Err(FeatureRefusal::Over { maximum: Maximum::InputTokens, most }),
+            Some(most) => {
+                Err(FeatureRefusal::Over { maximum: Maximum::InputTokens, most, member: None })
+            }
             None => Ok(()),
         }
     }

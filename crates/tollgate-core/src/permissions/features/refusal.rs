@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::detail::{Cause, Detail};
 use crate::llm::feature::Feature;
+use crate::llm::{Endpoint, LlmRequest};
 
 /// How much a request may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +37,38 @@ impl Maximum {
         }
     }
 
-    /// What it counts, and the member of OpenAI's API that says it, if that is one.
-    fn counts(self) -> (&'static str, Option<&'static str>) {
+    /// What it counts.
+    fn counts(self) -> &'static str {
         match self {
-            Self::OutputTokens => ("tokens of output", Some("max_tokens")),
-            Self::InputTokens => ("tokens of input", None),
-            Self::N => ("answers", Some("n")),
-            Self::Messages => ("messages", Some("messages")),
-            Self::Tools => ("tools", Some("tools")),
-            Self::SchemaBytes => ("bytes of tools and schemas", None),
+            Self::OutputTokens => "tokens of output",
+            Self::InputTokens => "tokens of input",
+            Self::N => "answers",
+            Self::Messages => "messages",
+            Self::Tools => "tools",
+            Self::SchemaBytes => "bytes of tools and schemas",
+        }
+    }
+
+    /// The member of `request` that says it, if that is one.
+    pub(super) fn member(self, request: &LlmRequest) -> Option<&'static str> {
+        use Endpoint::{
+            LlamaCompletion, LlamaInfill, OllamaChat, OllamaGenerate, Responses, SglangGenerate,
+            TgiGenerate, TgiGenerateStream,
+        };
+        match self {
+            Self::OutputTokens => Some(match request.endpoint {
+                Responses => "max_output_tokens",
+                SglangGenerate | TgiGenerate | TgiGenerateStream => "max_new_tokens",
+                OllamaChat | OllamaGenerate => "num_predict",
+                LlamaCompletion | LlamaInfill => "n_predict",
+                _ => "max_tokens",
+            }),
+            // The others are prompts.
+            Self::N => (request.per_prompt > 1).then_some("n"),
+            Self::Messages if request.endpoint == Responses => Some("input"),
+            Self::Messages => Some("messages"),
+            Self::Tools => Some("tools"),
+            Self::InputTokens | Self::SchemaBytes => None,
         }
     }
 }
@@ -66,6 +90,8 @@ pub enum FeatureRefusal {
         maximum: Maximum,
         /// How much it may ask for.
         most: u64,
+        /// The member that asks for it, if that is one.
+        member: Option<&'static str>,
     },
     /// It has a member that the engine doesn't know.
     Unknown,
@@ -77,7 +103,7 @@ impl FeatureRefusal {
     pub fn member(&self) -> Option<&'static str> {
         match self {
             Self::Denied { member, .. } => Some(*member),
-            Self::Over { maximum, .. } => maximum.counts().1,
+            Self::Over { member, .. } => *member,
             Self::Unknown => None,
         }
     }
@@ -103,8 +129,8 @@ impl fmt::Display for FeatureRefusal {
             Self::Denied { feature, member } => {
                 write!(f, "it uses {feature}, by \"{member}\", which is not open to you")
             }
-            Self::Over { maximum, most } => {
-                write!(f, "it asks for more than {most} {}", maximum.counts().0)
+            Self::Over { maximum, most, .. } => {
+                write!(f, "it asks for more than {most} {}", maximum.counts())
             }
             Self::Unknown => {
                 f.write_str("it has a field that is not known here; leave out what the API does not have")

@@ -223,8 +223,20 @@ fn every_bound_is_clamped_and_one_put_in_where_there_is_none() {
         let is_zero = expected.contains(":0");
         assert!(is_zero || !form.has_output() || read.output_bound.is_some_and(|bound| bound <= 9));
     }
-    let list = r#"{"sampling_params":[{"n":1}]}"#;
-    assert!(outcome("max_output_tokens 9", list, E::SglangGenerate, Engine::Sglang).is_err());
+    for (list, is_good) in [
+        (r#"[{"n":1}]"#, false),
+        (r#"[{"max_new_tokens":5},{"max_new_tokens":null}]"#, false),
+        (r#"[{"max_new_tokens":5},{}]"#, false),
+        (r#"[{"max_new_tokens":5},null]"#, false),
+        (r#"[{"max_new_tokens":5},{"max_new_tokens":10}]"#, false),
+        (r#"[{"max_new_tokens":5},{"max_new_tokens":9}]"#, true),
+    ] {
+        let body = format!(r#"{{"text":["x","y"],"sampling_params":{list}}}"#);
+        for line in ["max_output_tokens 9", "max_output_tokens 9 refuse"] {
+            let outcome = outcome(line, &body, E::SglangGenerate, Engine::Sglang);
+            assert_eq!(outcome.is_ok(), is_good, "{line}: {list}");
+        }
+    }
 }
 
 #[test]
@@ -267,9 +279,34 @@ fn background_is_as_the_tier_says() {
 
 #[test]
 fn refusals_name_the_member_and_nothing_of_the_client() {
-    let refusal = FeatureRefusal::Over { maximum: Maximum::Tools, most: 8 };
-    assert_eq!(refusal.to_string(), "it asks for more than 8 tools");
-    assert_eq!(refusal.member(), Some("tools"));
+    let over = |line, body: &str, form, engine| {
+        let request = parse(body.as_bytes(), form, engine).unwrap();
+        let mut reader = UsesReader::new(&request, engine, false);
+        reader.read(body.as_bytes());
+        let uses = reader.finish().unwrap();
+        rules(line).unwrap().judge(&request, &uses, FeatureSet::NONE).unwrap_err()
+    };
+    let tools = over("max_tools 1", r#"{"tools":[{},{}]}"#, Endpoint::Chat, Engine::Vllm);
+    assert_eq!(tools.to_string(), "it asks for more than 1 tools");
+    assert_eq!(tools.member(), Some("tools"));
+    let output =
+        |body, form, engine| over("max_output_tokens 9 refuse", body, form, engine).member();
+    for (body, form, engine, member) in [
+        (r#"{"max_tokens":10}"#, Endpoint::Chat, Engine::Vllm, "max_tokens"),
+        (r#"{"max_output_tokens":10}"#, Endpoint::Responses, Engine::Vllm, "max_output_tokens"),
+        (
+            r#"{"sampling_params":{"max_new_tokens":10}}"#,
+            Endpoint::SglangGenerate,
+            Engine::Sglang,
+            "max_new_tokens",
+        ),
+        (r#"{"options":{"num_predict":10}}"#, Endpoint::OllamaChat, Engine::Ollama, "num_predict"),
+    ] {
+        assert_eq!(output(body, form, engine), Some(member), "{body}");
+    }
+    let prompts = |body| over("max_n 1", body, Endpoint::Completions, Engine::Vllm).member();
+    assert_eq!(prompts(r#"{"prompt":"a","n":2}"#), Some("n"));
+    assert_eq!(prompts(r#"{"prompt":["a","b"]}"#), None);
     let refusal = FeatureRefusal::Denied { feature: Feature::Logprobs, member: "n_probs" };
     assert_eq!(refusal.member(), Some("n_probs"));
     assert!(refusal.to_string().contains("logprobs"));

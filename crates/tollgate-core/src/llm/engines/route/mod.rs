@@ -32,7 +32,7 @@ impl Engine {
     /// Only the end of the path counts, so that it may stand below a prefix of the operator's, and the
     /// version at its beginning may be missing. ASCII case and trailing slashes are ignored, and an encoded `?` or `#` with what follows it: some
     /// servers accept such spellings, and a request must not escape its metering by one. What fits best
-    /// is taken: the whole path, then its longest end. TGI's `/` is known at the root only.
+    /// is taken: the whole path, then its longest end. TGI's `/` is known where a path that is nothing else ends in it.
     #[must_use]
     pub fn read(self, path: &[u8]) -> Option<&'static Row> {
         self.read_at(path).map(|(row, _)| row)
@@ -44,6 +44,7 @@ impl Engine {
     }
 
     fn read_exactly(self, path: &[u8]) -> Option<(&'static Row, usize)> {
+        let whole = path;
         let path = without_slashes_at_end(path);
         let mut best: Option<(Fit, &Row)> = None;
         // In each table they come first.
@@ -53,7 +54,19 @@ impl Engine {
                 best = Some((fit, row));
             }
         }
-        best.map(|(fit, row)| (row, path.len().saturating_sub(fit.len)))
+        let found = best.map(|(fit, row)| (row, path.len().saturating_sub(fit.len)));
+        match found {
+            None if path.len() < whole.len() => self.root_below(path),
+            found => found,
+        }
+    }
+
+    /// The root that is read, where the engine's paths are below `prefix`, which is no other line.
+    fn root_below(self, prefix: &[u8]) -> Option<(&'static Row, usize)> {
+        let rows = &self.table().rows;
+        let root = rows.iter().find(|row| row.path == "/" && row.form.is_some())?;
+        let is_other = rows.iter().any(|row| row.path != "/" && fits(prefix, row.path));
+        (!is_other).then_some((root, prefix.len()))
     }
 
     /// Whom a request for `path` is for; `own` bytes at its beginning may be the operator's.
@@ -225,8 +238,8 @@ fn is_name(segment: &[u8]) -> bool {
 }
 
 /// What stands behind the name of a collection, at the end, and is no id.
-const OPERATIONS: [&str; 7] =
-    ["compact", "input_tokens", "render", "derender", "batch", "control", "edits"];
+const OPERATIONS: [&str; 8] =
+    ["compact", "input_tokens", "render", "derender", "batch", "control", "edits", "extensions"];
 
 /// Whether a segment behind the name of a collection says what to do, and is no id of something in it.
 #[must_use]

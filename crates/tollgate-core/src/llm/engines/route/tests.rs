@@ -57,6 +57,9 @@ fn longest_end_decides() {
         (Engine::Ollama, "/v1/embeddings", Endpoint::Embeddings),
         (Engine::Vllm, "/api/embeddings", Endpoint::Embeddings),
         (Engine::Tgi, "/", Endpoint::TgiGenerate),
+        (Engine::Tgi, "/tgi/", Endpoint::TgiGenerate),
+        (Engine::Tgi, "/tgi//", Endpoint::TgiGenerate),
+        (Engine::Tgi, "/tgi/?x", Endpoint::TgiGenerate),
         (Engine::Tgi, "///", Endpoint::TgiGenerate),
         (Engine::Tgi, "/api/generate", Endpoint::TgiGenerate),
         (Engine::Sglang, "/api/generate", Endpoint::OllamaGenerate),
@@ -86,6 +89,9 @@ fn what_lies_below_or_beside_an_endpoint_is_another_one() {
     }
     assert_eq!(form(Engine::Vllm, "/generate"), None);
     assert_eq!(form(Engine::Vllm, "/"), None);
+    for path in ["/tgi", "/tokenize/", "/x/tokenize/", "/docs/"] {
+        assert_eq!(form(Engine::Tgi, path), None, "{path}");
+    }
 }
 
 fn standing(engine: Engine, method: &str, path: &str) -> Standing {

@@ -117,6 +117,21 @@ fn sglang_multiplies_by_n_and_by_prompts() {
         "sampling_params":[{"max_new_tokens":7,"n":3},{"max_new_tokens":5,"n":2}]}"#;
     let request = parse_as(each, Endpoint::SglangGenerate, Engine::Sglang).unwrap();
     assert_eq!((request.choices, request.output_bound), (6, Some(7)));
+    // One that bounds its output bounds no other one's.
+    for list in [
+        r#"[{"max_new_tokens":5},{"max_new_tokens":null}]"#,
+        r#"[{"max_new_tokens":5},{}]"#,
+        r#"[{"n":1},{"max_new_tokens":5}]"#,
+        r#"[{"max_new_tokens":5},null]"#,
+        r#"[null,{"max_new_tokens":5}]"#,
+        "[]",
+    ] {
+        let body = format!(r#"{{"text":["x","y"],"sampling_params":{list}}}"#);
+        let request = parse_as(&body, Endpoint::SglangGenerate, Engine::Sglang).unwrap();
+        assert_eq!(request.output_bound, None, "{list}");
+    }
+    let nested = r#"{"text":["x","y"],"sampling_params":[[{"max_new_tokens":5}]]}"#;
+    assert!(parse_as(nested, Endpoint::SglangGenerate, Engine::Sglang).is_err());
     let media = r#"{"text":"a","image_data":["AAAA",{"url":"x"}],"audio_data":"BBBB"}"#;
     let request = parse_as(media, Endpoint::SglangGenerate, Engine::Sglang).unwrap();
     assert_eq!(size(&request), (1, 0, 3));

@@ -217,7 +217,10 @@ fn body(form: Endpoint, engine: Engine) -> [Names; 4] {
         (E::Messages, Engine::Vllm) => {
             [ANTHROPIC_MESSAGES, &["kv_transfer_params", "chat_template_kwargs"], NONE, NONE]
         }
-        (E::Messages, Engine::LlamaCpp) => [ANTHROPIC_MESSAGES, LLAMA, LLAMA_CHAT, NONE],
+        // It copies these alone into the chat that it makes of it.
+        (E::Messages, Engine::LlamaCpp) => {
+            [ANTHROPIC_MESSAGES, &["chat_template_kwargs"], NONE, NONE]
+        }
         (E::Messages, _) => [ANTHROPIC_MESSAGES, NONE, NONE, NONE],
         (E::Embeddings, Engine::Vllm) => [OPENAI_EMBEDDINGS, VLLM_POOLING, NONE, NONE],
         (E::Embeddings, Engine::Sglang) => [

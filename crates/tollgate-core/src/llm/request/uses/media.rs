@@ -33,16 +33,23 @@ pub(super) fn is_remote(kind: Kind, head: &[u8], len: u64) -> bool {
 /// How a picture stands in a text that TGI fetches.
 const MARKDOWN: &[u8; 8] = b"![](http";
 
-/// Looks for such pictures in texts. TGI joins some of them and leaves others out; so any may follow any that
-/// came before it.
+/// All of them.
+const WHOLE: u16 = 1 << MARKDOWN.len();
+
+/// Looks for such pictures in texts. Templates join texts, in an order of their own: so any may follow any. A
+/// number of bytes that have come of a picture is a bit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Markdown {
-    /// A bit for each number of bytes of it that may have come.
+    /// What has come in this text.
     come: u16,
-    /// The same at the ends of texts.
-    at_ends: u16,
+    /// With what texts end.
+    ends: u16,
+    /// How far texts that are a part of a picture lead, from each number of bytes.
+    leads: [u16; MARKDOWN.len()],
+    /// From which numbers of bytes this text may go on, and how long it is by now.
+    goes_on: u16,
+    len: usize,
     is_in_text: bool,
-    pub(super) is_found: bool,
 }
 
 impl Markdown {
@@ -50,21 +57,50 @@ impl Markdown {
     pub(super) fn read(&mut self, part: &[u8]) {
         if !self.is_in_text {
             self.is_in_text = true;
-            self.come = self.at_ends | 1;
+            (self.come, self.len) = (1, 0);
+            self.goes_on = WHOLE - 2;
         }
         for byte in part {
             let fit = MARKDOWN.iter().rev().fold(0_u16, |fit, at| fit << 1 | u16::from(at == byte));
             self.come = (self.come & fit) << 1 | 1;
-            self.is_found |= self.come & 1 << MARKDOWN.len() != 0;
+            self.ends |= self.come & WHOLE;
+            if self.goes_on != 0 {
+                self.go_on(fit);
+            }
         }
+    }
+
+    /// A byte has come that stands at these places.
+    fn go_on(&mut self, fit: u16) {
+        self.goes_on &= fit >> self.len;
+        self.len += 1;
+        // Of these, nothing is left to come.
+        let is_whole = (WHOLE >> self.len) & self.goes_on;
+        for (from, leads) in self.leads.iter_mut().enumerate() {
+            *leads |= if is_whole >> from & 1 == 1 { WHOLE } else { 0 };
+        }
+        self.goes_on &= !is_whole;
     }
 
     /// The text has ended.
     pub(super) fn end(&mut self) {
         if self.is_in_text {
-            self.at_ends |= self.come;
+            self.ends |= self.come;
+            for (from, leads) in self.leads.iter_mut().enumerate() {
+                *leads |= (self.goes_on >> from & 1) << (from + self.len).min(MARKDOWN.len());
+            }
             self.is_in_text = false;
         }
+    }
+
+    /// Whether there may be one.
+    pub(super) fn is_found(&self) -> bool {
+        let mut come = self.ends;
+        // Each text leads further.
+        for (from, leads) in self.leads.iter().enumerate() {
+            come |= if come >> from & 1 == 1 { *leads } else { 0 };
+        }
+        come & WHOLE != 0
     }
 }
 
@@ -115,7 +151,8 @@ mod tests {
                     markdown.end();
                 }
                 markdown.read(after);
-                assert!(markdown.is_found, "{cut} {between:?}");
+                markdown.end();
+                assert!(markdown.is_found(), "{cut} {between:?}");
             }
         }
         for harmless in
@@ -125,7 +162,34 @@ mod tests {
             markdown.read(b"Yes.");
             markdown.end();
             markdown.read(harmless.as_bytes());
-            assert!(!markdown.is_found, "{harmless}");
+            markdown.end();
+            assert!(!markdown.is_found(), "{harmless}");
         }
+    }
+
+    #[test]
+    fn parts_are_found_in_any_order() {
+        let found = |texts: &[&str]| {
+            let mut markdown = Markdown::default();
+            for text in texts {
+                let (one, two) = text.split_at(text.len() / 2);
+                markdown.read(one.as_bytes());
+                markdown.read(two.as_bytes());
+                markdown.end();
+            }
+            markdown.is_found()
+        };
+        assert!(found(&["tp://x)", "![](ht"]));
+        assert!(found(&["(h", "ttp://x)", "]", "a ![", "b"]));
+        assert!(found(&["p", "t", "t", "h", "(", "]", "[", "!"]));
+        assert!(found(&["http", "![]("]) && found(&["![](", "http"]));
+        assert!(!found(&["tp://x)", "![](h", "x"]));
+        assert!(!found(&["http://x", "Hi!", "", "[1](http://x)", "![](data:x)"]));
+        assert!(!found(&["t", "h", "(", "]", "[", "!", "p"].map(|part| if part == "h" {
+            "H"
+        } else {
+            part
+        })));
+        assert!(!found(&[]) && !found(&["tpx", "![](ht tp"]));
     }
 }

@@ -48,7 +48,7 @@ impl Reading {
 
     pub(super) fn finish(self) -> Uses {
         let mut uses = self.uses;
-        if self.markdown.is_some_and(|markdown| markdown.is_found) {
+        if self.markdown.is_some_and(|markdown| markdown.is_found()) {
             uses.note(Feature::Media, "messages");
             uses.note(Feature::RemoteMedia, "messages");
         }
@@ -90,7 +90,8 @@ impl Reading {
 
     fn count_text(&mut self, spot: Spot, part: &[u8]) {
         self.count(spot, len_of(part));
-        if let Some(markdown) = self.markdown.as_mut().filter(|_| spot != Spot::Kind) {
+        // In roles too: templates write them into the prompt.
+        if let Some(markdown) = &mut self.markdown {
             markdown.read(part);
         }
     }
@@ -146,6 +147,13 @@ impl Reader for Reading {
                 }
             }
             Spot::Talk => Spot::of_talk(name),
+            Spot::Data => match name {
+                // How it is written, not what.
+                b"data_format" | b"out_data_format" | b"image_format" | b"type" | b"role" => {
+                    Spot::Skip
+                }
+                _ => Spot::Data,
+            },
             Spot::Media(kind, member) => match name {
                 b"url" | b"file_url" | b"image_url" => Spot::Media(Kind::Url, member),
                 b"data" | b"file_data" => Spot::Media(Kind::Data, member),
@@ -154,6 +162,7 @@ impl Reader for Reading {
                 // What stands for the whole may be in one of several.
                 b"image" | b"video" | b"audio" => Spot::Media(kind, member),
                 b"uuid" => Spot::of_feature(name),
+                b"format" => Spot::MediaFormat(member),
                 _ => Spot::Skip,
             },
             Spot::Source => match name {
@@ -167,11 +176,16 @@ impl Reader for Reading {
             Spot::Tool => match name {
                 b"type" => Spot::ToolKind,
                 b"tools" => Spot::Tools,
+                b"environment" => Spot::Environment,
                 b"server_url" | b"connector_id" => Spot::Value(Member {
                     name: "tools",
                     feature: Feature::ServerTools,
                     when: When::Set,
                 }),
+                _ => Spot::Schema,
+            },
+            Spot::Environment => match name {
+                b"type" => Spot::EnvironmentKind,
                 _ => Spot::Schema,
             },
             Spot::Format(member) => match name {
@@ -230,6 +244,10 @@ impl Reader for Reading {
                 self.uses.has_list_of_settings = true;
                 spot
             }
+            (Spot::Media(_, member), Container::Object) => {
+                self.uses.note(Feature::Media, member);
+                spot
+            }
             (Spot::Source, _) => {
                 self.sources.push((false, false));
                 spot
@@ -238,7 +256,12 @@ impl Reader for Reading {
                 self.formats.push(false);
                 spot
             }
-            (Spot::ToolKind | Spot::FormatKind(_), _) => Spot::Schema,
+            // No kind that anybody is known to read as one of the client's.
+            (Spot::ToolKind | Spot::EnvironmentKind, _) => {
+                self.uses.note(Feature::ServerTools, "tools");
+                Spot::Schema
+            }
+            (Spot::FormatKind(_), _) => Spot::Schema,
             (Spot::SourceKind | Spot::Kind | Spot::ServiceTier | Spot::Store, _) => Spot::Skip,
             (spot, _) => spot,
         })
@@ -275,6 +298,7 @@ impl Reader for Reading {
             Spot::Messages => self.note_message(),
             Spot::Tools if !is_empty => self.note_tool(),
             Spot::Media(kind, name) => self.note_media(kind, name, string),
+            Spot::Data => self.note_media(Kind::Path, "data", string),
             Spot::SourceKind => {
                 let is_text = matches!(string.whole(), Some(b"text" | b"content"));
                 if let Some(source) = self.sources.last_mut() {
@@ -288,6 +312,17 @@ impl Reader for Reading {
                 }
             }
             Spot::ToolKind if !string.whole().is_some_and(is_for_client) => {
+                self.uses.note(Feature::ServerTools, "tools");
+            }
+            Spot::MediaFormat(member)
+                if matches!(
+                    string.whole(),
+                    Some(b"precomputed_embedding" | b"processor_output")
+                ) =>
+            {
+                self.uses.note(Feature::Embeds, member);
+            }
+            Spot::EnvironmentKind if string.whole() != Some(b"local") => {
                 self.uses.note(Feature::ServerTools, "tools");
             }
             Spot::FormatKind(member) => {

@@ -23,6 +23,10 @@ pub(super) enum Spot {
     Talk,
     /// A picture, sound or file, in the member of this name.
     Media(Kind, &'static str),
+    /// How it is written. To SGLang, it may be a tensor.
+    MediaFormat(&'static str),
+    /// What a plugin of vLLM gets: pictures, or where they are to be found, in a form of its own.
+    Data,
     /// Where Anthropic's API keeps media, and plain text as well.
     Source,
     SourceKind,
@@ -33,6 +37,9 @@ pub(super) enum Spot {
     /// One of them.
     Tool,
     ToolKind,
+    /// Where it runs: of a shell, a container of the engine's, or the client's machine.
+    Environment,
+    EnvironmentKind,
     /// The format of the output, in the member of this name.
     Format(&'static str),
     FormatKind(&'static str),
@@ -72,7 +79,7 @@ impl Spot {
             b"image_data" => Self::Media(Kind::Path, "image_data"),
             b"video_data" => Self::Media(Kind::Path, "video_data"),
             b"audio_data" => Self::Media(Kind::Path, "audio_data"),
-            b"data" if form == Endpoint::Pooling => Self::Media(Kind::Data, "data"),
+            b"data" if form == Endpoint::Pooling => Self::Data,
             b"input"
             | b"inputs"
             | b"prompt"
@@ -141,6 +148,7 @@ impl Spot {
         match self {
             Self::Value(member) | Self::Inside(member) => member.feature == Feature::GuidedDecoding,
             Self::Tools | Self::ToolList | Self::Tool | Self::ToolKind | Self::Schema => true,
+            Self::Environment | Self::EnvironmentKind => true,
             Self::Format(_) | Self::FormatKind(_) => true,
             _ => false,
         }

@@ -32,6 +32,8 @@ pub(super) fn read(
         background: false,
         bound: None,
         is_unbounded: false,
+        has_own_bound: false,
+        is_in_list: false,
         said_bounds: Vec::new(),
         said_counts: Vec::new(),
         choices: 1,
@@ -68,6 +70,8 @@ struct Reader<'de> {
     bound: Option<u64>,
     /// Whether one of the bounds says that there is none.
     is_unbounded: bool,
+    has_own_bound: bool,
+    is_in_list: bool,
     /// The members that bound the output, where others decide the form, and it is not known yet which of them
     /// it heeds: 0 says that there is no bound.
     said_bounds: Vec<(&'static str, u64)>,
@@ -261,6 +265,7 @@ impl<'de> Reader<'de> {
             Some(value) if says_unbounded(value) => 0,
             Some(value) => u64::try_from(value).map_err(|_| self.measure.refuse_value())?,
         };
+        self.has_own_bound = true;
         match self.endpoint {
             Endpoint::Invocations => self.said_bounds.push((name, value)),
             _ => self.note_bound(value),
@@ -375,12 +380,14 @@ impl<'de> Visitor<'de> for Settings<'_, 'de> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
+        self.reader.has_own_bound = false;
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let reader = self.reader;
         reader.measure.enter()?;
+        reader.has_own_bound = false;
         let mut names = Names::new(self.known);
         while let Some(name) =
             members.next_key_seed(Name { names: &mut names, measure: &mut reader.measure })?
@@ -402,11 +409,15 @@ impl<'de> Visitor<'de> for Settings<'_, 'de> {
     // SGLang takes one for each prompt.
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let Self { reader, known } = self;
-        if reader.endpoint != Endpoint::SglangGenerate {
+        if reader.endpoint != Endpoint::SglangGenerate || reader.is_in_list {
             return Err(reader.measure.refuse_value());
         }
         reader.measure.enter()?;
-        while elements.next_element_seed(Settings { reader: &mut *reader, known })?.is_some() {}
+        reader.is_in_list = true;
+        while elements.next_element_seed(Settings { reader: &mut *reader, known })?.is_some() {
+            reader.is_unbounded |= !reader.has_own_bound;
+        }
+        reader.is_in_list = false;
         reader.measure.leave();
         Ok(())
     }

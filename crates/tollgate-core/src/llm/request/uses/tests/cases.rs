@@ -171,6 +171,66 @@ pub(super) const CASES: &[(Endpoint, &str, &str)] = &[
     ),
     (Endpoint::Pooling, r#"{"data":"https://x/a.tiff"}"#, "media remote_media"),
     (
+        Endpoint::Pooling,
+        r#"{"data":{"data":"/etc/x.tiff","data_format":"path","image_format":"tiff"}}"#,
+        "media remote_media",
+    ),
+    (Endpoint::Pooling, r#"{"data":[["/etc/x.tiff"]]}"#, "media remote_media"),
+    (Endpoint::Pooling, r#"{"data":{"of_a_plugin":"/etc/x"}}"#, "media remote_media"),
+    (Endpoint::Pooling, r#"{"data":{"data":"data:image/tiff;base64,AA","indices":[1]}}"#, "media"),
+    (Endpoint::Pooling, r#"{"data":{"data_format":"path"}}"#, ""),
+    // A template may write the role into the prompt, out of which TGI takes pictures.
+    (
+        Endpoint::TgiGenerate,
+        r#"{"inputs":"x","messages":[{"role":"![](http://x)"}]}"#,
+        "media remote_media",
+    ),
+    (
+        Endpoint::TgiGenerate,
+        r#"{"messages":[{"role":"![](ht","content":"tp://x)"}]}"#,
+        "media remote_media",
+    ),
+    (Endpoint::TgiGenerate, r#"{"messages":[{"type":"![](http://x)"}]}"#, "media remote_media"),
+    (Endpoint::TgiGenerate, r#"{"messages":[{"role":"user","content":"Hi!"}]}"#, ""),
+    (
+        Endpoint::SglangGenerate,
+        r#"{"image_data":[{"format":"precomputed_embedding","feature":[[0.5]]}]}"#,
+        "media embeds",
+    ),
+    (
+        Endpoint::SglangGenerate,
+        r#"{"video_data":{"pixel_values":[1],"format":"processor_output"}}"#,
+        "media embeds",
+    ),
+    // Whose shell it is, is for its environment to say.
+    (Endpoint::Responses, r#"{"tools":[{"type":"shell"}]}"#, "tools"),
+    (
+        Endpoint::Responses,
+        r#"{"tools":[{"type":"shell","environment":{"type":"local"}}]}"#,
+        "tools",
+    ),
+    (
+        Endpoint::Responses,
+        r#"{"tools":[{"environment":{"type":"container_auto"},"type":"shell"}]}"#,
+        "tools server_tools",
+    ),
+    (
+        Endpoint::Responses,
+        r#"{"tools":[{"type":"shell","environment":{"type":"local","type":"container_reference"}}]}"#,
+        "tools server_tools",
+    ),
+    (
+        Endpoint::Responses,
+        r#"{"tools":[{"type":"computer_use_preview","environment":"browser"}]}"#,
+        "tools",
+    ),
+    (Endpoint::Responses, r#"{"tools":[{"type":["mcp"]}]}"#, "tools server_tools"),
+    (
+        Endpoint::Messages,
+        r#"{"tools":[{"type":"bash_code_execution_20250825"}]}"#,
+        "tools server_tools",
+    ),
+    (
         Endpoint::LlamaCompletion,
         r#"{"prompt":{"prompt_string":"x","multimodal_data":["iVBO"]}}"#,
         "media",

@@ -55,10 +55,62 @@ fn what_is_denied_by_default_is_always_looked_for() {
     // And most bodies need not be read for it.
     for body in [
         r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"temperature":1,"stream":true}"#,
-        r#"{"messages":[],"tools":[{"type":"function"}],"tool_choice":"auto","logprobs":true}"#,
+        r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}],"tool_choice":"auto","logprobs":true}"#,
     ] {
         let request = parse(body.as_bytes(), Endpoint::Chat, Engine::Vllm).unwrap();
         assert!(!may_be_denied_by_default(&request, Engine::Vllm), "{body}");
+    }
+}
+
+/// A body that isn't read again passes.
+#[test]
+fn what_is_denied_is_looked_for_in_each_form_wherever_it_stands() {
+    let forms = [
+        Endpoint::Chat,
+        Endpoint::ChatBatch,
+        Endpoint::Completions,
+        Endpoint::Responses,
+        Endpoint::Messages,
+        Endpoint::Invocations,
+        Endpoint::Embeddings,
+        Endpoint::Rerank,
+        Endpoint::OllamaChat,
+        Endpoint::OllamaEmbed,
+        Endpoint::LlamaCompletion,
+        Endpoint::SglangGenerate,
+    ];
+    let denied = FeatureSet::denied_by_default();
+    for body in [
+        r#"{"tools":[{"type":"mcp","server_url":"http://x/"}]}"#,
+        r#"{"functions":[{"type":"mcp"}]}"#,
+        r#"{"messages":[{"role":"developer","content":"x","tools":[{"type":"mcp"}]}]}"#,
+        r#"{"messages":[{"role":"user","images":["http://x/"]}]}"#,
+        r#"{"messages":[{"content":[{"multimodal_data":["http://x/"]}]}]}"#,
+        r#"{"messages":[{"content":[{"image_url":"http://x/"}]}]}"#,
+        r#"{"messages":[{"content":[{"IMAGE_url":"http://x/"}]}]}"#,
+        r#"{"messages":[{"content":[{"image_\u0075rl":"http://x/"}]}]}"#,
+        r#"{"messages":[{"content":[{"image_embeds":"AA"}]}]}"#,
+        r#"{"messages":[{"content":[{"image_url":null,"uuid":"x"}]}]}"#,
+        r#"{"input":[{"image_url":"http://x/"}]}"#,
+        r#"{"input":{"content":[{"image_url":"http://x/"}]}}"#,
+        r#"{"prompt":[{"prompt_string":"x","multimodal_data":["http://x/"]}]}"#,
+        r#"{"query":{"content":[{"video_url":{"url":"http://x/"}}]}}"#,
+        r#"{"documents":[{"image":"http://x/"}]}"#,
+        r#"{"image_data":"/etc/passwd"}"#,
+        r#"{"images":["http://x/"]}"#,
+    ] {
+        for form in forms {
+            for engine in Engine::ALL {
+                let Ok(request) = parse(body.as_bytes(), form, engine) else { continue };
+                let uses = uses_of(body, form, engine);
+                if uses.features.both(denied).next().is_some() {
+                    assert!(
+                        may_be_denied_by_default(&request, engine),
+                        "{engine:?} {form:?} {body}"
+                    );
+                }
+            }
+        }
     }
 }
 
