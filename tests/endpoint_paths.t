@@ -60,15 +60,19 @@ my @styles = (
 );
 
 my $servers = '';
+my $unmerged = 8082;
 for my $style (@styles) {
 	my ($number, $location) = (++$style->[5], $style->[3]);
+	# Of an address, nginx goes by the "merge_slashes" of the first server.
+	my $port = $location =~ /merge_slashes/ ? $unmerged++ : 8080;
+	$style->[7] = $port;
 	$number = scalar(grep { $_->[5] } @styles);
 	$style->[5] = "s$number";
 	$location =~ s/BACKEND/127.0.0.1:8081/g;
 	$servers .= <<"EOC";
 
     server {
-        listen       127.0.0.1:8080;
+        listen       127.0.0.1:$port;
         server_name  s$number;
 
         tollgate         on;
@@ -164,7 +168,7 @@ sub is_for_clients {
 
 my $number = 0;
 for my $style (@styles) {
-	my ($name, $before, $prefix, undef, $joint, $host) = @$style;
+	my ($name, $before, $prefix, undef, $joint, $host, undef, $port) = @$style;
 	my (%arrived, @wrong, @statuses, %metered, $count);
 	for my $asked (@asked) {
 		my ($method, $path) = split / /, $asked, 2;
@@ -176,7 +180,7 @@ for my $style (@styles) {
 		my $id = 'r' . ++$number;
 		my $body = $method eq 'POST' ? '{"model":"m"}' : '';
 		my $r = http("$method $path HTTP/1.1\r\nHost: $host\r\nConnection: close\r\nX-API-Key: key-tokens\r\n"
-			. "X-Request-ID: $id\r\nContent-Length: " . length($body) . "\r\n\r\n$body");
+			. "X-Request-ID: $id\r\nContent-Length: " . length($body) . "\r\n\r\n$body", PeerAddr => '127.0.0.1:' . port($port));
 		$count++;
 		my $saw = header($r // '', 'X-Saw');
 		if (!defined $saw) {

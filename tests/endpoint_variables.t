@@ -18,7 +18,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(55)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(59)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -190,6 +190,13 @@ is(outcome('GET', '/q/v1/responses/resp_1?p=/v1/responses/resp_2', 'a'), '403 fo
 is(outcome('GET', '/q/v1/responses/resp_1?p=/v1/responses/resp_1/input_items', 'a'),
 	'GET /v1/responses/resp_1/input_items', 'the same by another path');
 is(outcome('DELETE', '/q/v1/responses/resp_1?p=/v1/models', 'a'), '403 forwarded_elsewhere', 'no object at all');
+
+# Calls are nobody's.
+is(outcome('GET', '/v1/realtime?model=m', 'b'), 'GET /v1/realtime?model=m', 'speech');
+is(outcome('GET', '/v1/realtime?call%5Fid=rtc_1', 'b'), '404 unknown_object', 'the call of another client');
+is(outcome('POST', '/v1/realtime/calls?x=1&Call_ID=rtc_1', 'b'), '404 unknown_object', 'the same, POST');
+is(outcome('GET', '/q/v1/realtime?p=/v1/realtime?call_id=rtc_1', 'b'), '403 forwarded_elsewhere',
+	'the same by variables');
 
 # Media.
 my $media = { model => 'm', input => [ { role => 'user',

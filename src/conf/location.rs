@@ -6,7 +6,7 @@ use super::main::MainConf;
 use super::policy::Policy;
 use super::settings::Settings;
 use crate::types::Tollgate;
-use nginx::conf::{ComplexValue, ConfContext, ConfError, Position};
+use nginx::conf::{ComplexValue, ConfContext, ConfError, ContentHandler, Position};
 use tollgate_core::forwarding::Upstream;
 
 /// The configuration of a location, or of the levels above it.
@@ -26,6 +26,8 @@ pub(crate) struct Proxied {
     pub(crate) upstream: Upstream,
     /// All of it, where it has variables.
     pub(crate) expression: Option<ComplexValue>,
+    /// What of nginx's does it.
+    handler: Option<ContentHandler>,
 }
 
 impl LocConf {
@@ -50,7 +52,8 @@ impl LocConf {
                 Some(compiled.ok_or_else(|| ConfError::new(""))?)
             }
         };
-        self.upstream = Some(Rc::new(Proxied { upstream, expression }));
+        self.upstream =
+            Some(Rc::new(Proxied { upstream, expression, handler: cx.content_handler() }));
         Ok(())
     }
 
@@ -97,6 +100,20 @@ impl LocConf {
         Ok(())
     }
 
+    /// A block (`if`, `limit_except`) forwards what the location around it does, unless it has a handler of its own:
+    /// that of another directive (`grpc_pass`, `uwsgi_pass`) knows nothing of `proxy_pass`. So it is where both
+    /// stand beside each other, of which the later one counts.
+    fn merge_upstream(&mut self, cx: &ConfContext<'_>, parent: &Self) {
+        let handler = cx.content_handler();
+        let is_its = |proxied: &Rc<Proxied>| handler == proxied.handler;
+        if self.upstream.is_some() {
+            self.upstream = self.upstream.take().filter(is_its);
+        } else if cx.is_nameless() {
+            let outer = parent.upstream.clone();
+            self.upstream = outer.filter(|outer| handler.is_none() || is_its(outer));
+        }
+    }
+
     /// Puts what this level says together with what the level around it says.
     pub(crate) fn merge(
         &mut self,
@@ -109,9 +126,7 @@ impl LocConf {
         if self.settings.enabled.as_ref().is_some_and(|enabled| enabled.value) {
             self.check_effect()?;
         }
-        if self.upstream.is_none() && cx.is_nameless() {
-            self.upstream.clone_from(&parent.upstream);
-        }
+        self.merge_upstream(cx, parent);
         #[cfg(debug_assertions)]
         {
             self.planted = self.planted.or(parent.planted);

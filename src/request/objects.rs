@@ -42,14 +42,18 @@ pub(crate) fn check<'r>(
     state.keeping = None;
     let path = r.kept(state.judged_path);
     let is_opened = || exception::opens(&policy.endpoints, r.method(), path);
+    let reaches = || access.reaches() || (access.joins_calls && query::names_call(r.query()));
     let Some(book) = Book::open(r.main_conf(), state.principal.as_deref()) else {
-        return match access.reaches() && !is_opened() {
+        return match reaches() && !is_opened() {
             true => Err(Cause::ObjectsUnkept.into()),
             false => Ok(()),
         };
     };
     if access.lists && !is_opened() {
         return Err(Cause::ListsObjects.into());
+    }
+    if access.joins_calls && query::names_call(r.query()) && !is_opened() {
+        return Err(Cause::UnknownObject.into());
     }
     if access.names {
         named(path, |kind, id| book.expect_own(kind, id))?;
@@ -89,6 +93,9 @@ pub(crate) fn are_others(
         return false;
     }
     let is_opened = || exception::opens(&policy.endpoints, r.method(), path);
+    if access.joins_calls && query::names_call(query) {
+        return !is_opened();
+    }
     if r.main_conf().objects().is_none() {
         return access.reaches() && !is_opened();
     }

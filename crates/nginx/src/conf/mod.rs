@@ -23,3 +23,4 @@ pub use context::{ConfContext, ConfError, Position};
 pub use directive::{Args, Close, Command, Directive, Level, Set};
 pub use locations::{Found, HeaderRules, Location, Server, Verification};
 pub use numbers::{parse_offset, parse_size, parse_time_ms};
+pub use proxied::ContentHandler;

@@ -18,6 +18,10 @@ use crate::text;
 type SetFunction =
     unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
+/// A function of a module of nginx's; two are the same if they stand at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentHandler(usize);
+
 /// nginx's own function.
 static OWN: OnceLock<SetFunction> = OnceLock::new();
 
@@ -130,6 +134,19 @@ impl ConfContext<'_> {
             let core =
                 (*confs.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_loc_conf_t>();
             (*core).noname() != 0
+        }
+    }
+
+    /// What makes the answers of the location that is being read, or merged, by what was read so far. `None`: that is
+    /// for the level around it to say, or for nginx's phases.
+    #[must_use]
+    pub fn content_handler(&self) -> Option<ContentHandler> {
+        // SAFETY: within `http`, `ctx` is that of the level at hand.
+        unsafe {
+            let confs = (*(*self.as_ptr()).ctx.cast::<ngx_http_conf_ctx_t>()).loc_conf;
+            let core =
+                (*confs.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_loc_conf_t>();
+            (*core).handler.map(|handler| ContentHandler(handler as usize))
         }
     }
 }

@@ -22,6 +22,17 @@ pub fn stream(query: &[u8]) -> Option<Vec<u8>> {
     Some(decoded(found?)).filter(|id| is_stream_id(id))
 }
 
+/// Whether a query names a call of `/v1/realtime`, which whoever does so hears and steers.
+#[must_use]
+pub fn names_call(query: &[u8]) -> bool {
+    query.split(|byte| matches!(byte, b'&' | b';')).any(|pair| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = decoded(name);
+        let name = name.split(|byte| *byte == b'[').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"call_id")
+    })
+}
+
 /// Whether it is an id of a stream that nobody can read in two ways.
 #[must_use]
 pub fn is_stream_id(id: &[u8]) -> bool {

@@ -37,7 +37,7 @@ pub fn judge(
     counts: impl FnOnce() -> bool,
 ) -> Result<(), Detail> {
     if !exceptions.is_empty() {
-        if let Some(verdict) = judge_exceptions(asked, exceptions, granted) {
+        if let Some(verdict) = judge_exceptions(asked, (engine, exceptions), granted) {
             return verdict;
         }
     }
@@ -57,11 +57,17 @@ pub fn judge(
 /// What `tollgate_endpoints` says; `None`: nothing.
 fn judge_exceptions(
     asked: Asked<'_>,
-    exceptions: &[Exception],
+    (engine, exceptions): (Engine, &[Exception]),
     granted: Scopes,
 ) -> Option<Result<(), Detail>> {
     let Asked { method, path, uri, .. } = asked;
-    if is_closed(exceptions, method, path) || (uri != path && is_closed(exceptions, method, uri)) {
+    // It may be read without its version.
+    let is_row_closed =
+        || engine.read(path).is_some_and(|row| is_closed(exceptions, method, row.path.as_bytes()));
+    if is_closed(exceptions, method, path)
+        || (uri != path && is_closed(exceptions, method, uri))
+        || is_row_closed()
+    {
         return Some(Err(Cause::ClosedEndpoint.into()));
     }
     let of_table = match asked.route.standing {
@@ -141,6 +147,15 @@ mod tests {
         assert_eq!(judged(chat, &["-/v1/chat/*"], "chat admin", false), closed);
         assert_eq!(judged(chat, &["-/v1/chat/*", "+*:/*"], "chat admin", false), closed);
         assert_eq!(judged(chat, &["-/v1/models"], "chat", false), None);
+        let short = |engine| (engine, "POST", "/chat/completions");
+        assert_eq!(judged(short(Engine::Vllm), &["-/v1/chat/*"], "chat", false), closed);
+        assert_eq!(judged(short(Engine::Vllm), &["-POST:/v1/completions"], "chat", false), None);
+        // A path of its own there.
+        assert_eq!(judged(short(Engine::LlamaCpp), &["-/v1/chat/*"], "chat", false), None);
+        assert_eq!(
+            judged(short(Engine::LlamaCpp), &["-*/chat/completions"], "chat", false),
+            closed
+        );
     }
 
     #[test]

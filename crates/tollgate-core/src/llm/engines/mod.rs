@@ -29,7 +29,7 @@ mod vllm;
 pub use exception::Exception;
 pub use memo::{Route, RouteMemo};
 pub use naming::{Naming, Page};
-pub use route::Standing;
+pub use route::{is_operation, Standing};
 pub use row::{Kind, Methods, Row, Table};
 
 use super::endpoint::Dialect;

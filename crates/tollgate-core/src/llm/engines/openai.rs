@@ -7,6 +7,7 @@ pub(super) static TABLE: Table = Table {
     version: "OpenAI's reference, as its Python package of August 2026 has it, with the APIs that servers and gateways have beside it",
     rows: rows! {
         POST "/v1/chat/completions" Generates(Chat) as Chat: "chat";
+        POST "/v1/chat/completions/batch" Generates(Chat) as ChatBatch: "vLLM: several chats in one request";
         POST "/v1/completions" Generates(Completions) as Completions: "completions";
         POST "/v1/responses" Generates(Responses) as Responses: "responses";
         POST "/v1/embeddings" Prefill(Embeddings) as Embeddings: "embeddings";
@@ -35,8 +36,6 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/videos/extensions" Generates(Images): "videos";
         POST "/v1/videos/{id}/remix" Generates(Images): "videos";
         POST "/v1/batches" Generates(Batches): "requests in a file, later";
-        POST "/v1/threads/runs" Generates(Responses): "assistants";
-        POST "/v1/threads/{id}/runs" Generates(Responses): "assistants";
         POST "/v1/moderations" Prefill(Chat): "moderation";
         POST "/v1/rerank" Prefill(Rerank): "documents in the order of their relevance";
         POST "/v1/vector_stores" Prefill(Files): "stores of files, which are embedded";
@@ -45,7 +44,10 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/vector_stores/{id}/file_batches" Prefill(Files): "adds files";
         POST "/v1/responses/input_tokens" Counts(Tokenize): "token count of responses";
         POST "/v1/messages/count_tokens" Counts(Tokenize): "token count of messages";
+        POST "/v1/chat/completions/input_tokens" Counts(Tokenize): "token count of a chat";
+        POST "/v1/chat/completions/render" Counts(Tokenize): "template and tokens of a chat";
         GET "/v1/models" Reads(Models): "models";
+        GET "/models" Reads(Models): "models, where the version is in the base URL";
         GET "/v1/models/{model:path}" Reads(Models): "a model";
         GET "/health" Reads(Models): "health";
         GET DELETE "/v1/responses/{id}" Stores(Responses): "a response that was stored";

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::kind::Kind;
 use super::query::decoded;
 use super::sightings::Takes;
-use crate::llm::engines::Engine;
+use crate::llm::engines::{is_operation, Engine};
 use crate::llm::Endpoint;
 use crate::path::up_to_query;
 
@@ -33,6 +33,8 @@ pub struct Access {
     pub may_be_form: bool,
     /// It is for streams that go on without their client.
     pub streams: Streams,
+    /// Its query may name a call (speech), which is nobody's: see [`query::names_call`](super::query::names_call).
+    pub joins_calls: bool,
 }
 
 /// How a request names streams.
@@ -64,10 +66,6 @@ const COLLECTIONS: [(&[&str], Kind); 8] = [
     (&["containers"], Kind::Container),
 ];
 
-/// What stands behind the name of a collection, at the end, and is no id.
-const OPERATIONS: [&str; 8] =
-    ["compact", "input_tokens", "render", "derender", "batch", "control", "edits", "extensions"];
-
 /// Collections of what isn't kept by client, whose requests may name what is.
 const REFERRING: [&str; 7] =
     ["responses", "messages", "images", "fine_tuning", "threads", "assistants", "evals"];
@@ -81,6 +79,7 @@ impl Access {
         refers: false,
         may_be_form: false,
         streams: Streams::None,
+        joins_calls: false,
     };
 
     /// What a request by `method` for `path` does, which is read as `form`.
@@ -180,6 +179,9 @@ impl Access {
             };
             return Self { names: true, refers: writes, takes, ..Self::default() };
         }
+        if ends_in(&["realtime"]) || ends_in(&["realtime", "calls"]) {
+            return Self { joins_calls: true, ..Self::default() };
+        }
         let last = COLLECTIONS.iter().find(|(name, _)| ends_in(name)).map(|(_, kind)| *kind);
         match last {
             // The upload of a file is no JSON, and that of a video needn't be.
@@ -220,6 +222,7 @@ impl Access {
             may_be_form: self.may_be_form && !other.is_json()
                 || other.may_be_form && !self.is_json(),
             streams: if self.streams == Streams::None { other.streams } else { self.streams },
+            joins_calls: self.joins_calls || other.joins_calls,
         }
     }
 }
@@ -305,7 +308,7 @@ fn ids<'p>(path: &[&'p [u8]]) -> Named<'p> {
         let Some((name, kind)) = collection else { continue };
         let behind = behind.get(name.len() - 1..).unwrap_or_default();
         let [id, after @ ..] = behind else { break };
-        let is_operation = after.is_empty() && OPERATIONS.iter().any(|operation| is(id, operation));
+        let is_operation = after.is_empty() && is_operation(id);
         if is_version(id) || is_operation || (is_within && *kind == Kind::File) {
             continue;
         }

@@ -218,6 +218,10 @@ fn is_exactly(path: &[u8], row: &str) -> bool {
                 if is_any && expected.ends_with(b":path}") {
                     return segments.all(is_name);
                 }
+                // An engine that serves more than the table has, does something there.
+                if is_any && is_operation(segment) {
+                    return false;
+                }
                 if !is_any && segment != expected {
                     return false;
                 }
@@ -231,6 +235,16 @@ fn is_exactly(path: &[u8], row: &str) -> bool {
 /// sent it decoded.
 fn is_name(segment: &[u8]) -> bool {
     !segment.is_empty() && up_to_query(segment).is_none()
+}
+
+/// What stands behind the name of a collection, at the end, and is no id.
+const OPERATIONS: [&str; 8] =
+    ["compact", "input_tokens", "render", "derender", "batch", "control", "edits", "extensions"];
+
+/// Whether a segment behind the name of a collection says what to do, and is no id of something in it.
+#[must_use]
+pub fn is_operation(segment: &[u8]) -> bool {
+    OPERATIONS.iter().any(|name| segment.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// The form in which a request by `method` for `path` is read (see [`Engine::read`]), and how a refusal

@@ -114,7 +114,8 @@ fn what_is_for_clients_is_known_to_the_letter() {
         (Engine::LlamaCpp, "POST", "/apply-template", Scope::Tokenize),
         (Engine::OpenAi, "DELETE", "/v1/responses/resp_1", Scope::Responses),
         (Engine::OpenAi, "GET", "/v1/models/org/model-1.5:free", Scope::Models),
-        (Engine::OpenAi, "POST", "/v1/threads/runs", Scope::Responses),
+        (Engine::OpenAi, "GET", "/models", Scope::Models),
+        (Engine::OpenAi, "POST", "/v1/chat/completions/chatcmpl-1", Scope::Chat),
         (Engine::Ollama, "POST", "/api/show", Scope::Models),
         (Engine::Tgi, "GET", "/", Scope::Models),
     ] {
@@ -134,6 +135,9 @@ fn what_is_for_clients_is_known_to_the_letter() {
         (Engine::Vllm, "GET", "/v1/models?x"),
         (Engine::Vllm, "GET", "/v1/responses/resp_1?x"),
         (Engine::OpenAi, "GET", "/v1/models/a/b#x"),
+        (Engine::OpenAi, "POST", "/v1/threads/runs"),
+        (Engine::OpenAi, "POST", "/v1/threads/thread_1/runs"),
+        (Engine::OpenAi, "POST", "/v1/chat/completions/derender"),
         (Engine::Vllm, "GET", "/whatever"),
         (Engine::Vllm, "GET", "/metrics/v1/models"),
         (Engine::Vllm, "POST", "/metrics/v1/chat/completions"),
@@ -246,4 +250,36 @@ fn only_the_methods_of_a_line_are_read() {
     assert_eq!(of(b"PUT", b"/generate", Engine::Sglang), Some(Endpoint::SglangGenerate));
     assert_eq!(of(b"PUT", b"/v1/chat/completions", Engine::Sglang), None);
     assert_eq!(of(b"post", b"/generate", Engine::Sglang), None);
+}
+
+#[test]
+fn nothing_that_takes_tokens_of_an_engine_is_harmless_behind_openai() {
+    for engine in Engine::ALL {
+        for row in engine.table().rows {
+            let path = row.path.as_bytes();
+            let takes = matches!(row.kind, Kind::Generates | Kind::Prefill);
+            for method in [&b"GET"[..], b"POST"] {
+                if !(takes && row.methods.contain(method)) {
+                    continue;
+                }
+                let is_read = classify(method, path, Engine::OpenAi).0.is_some();
+                let standing = Engine::OpenAi.standing(method, path, 0);
+                let is_harmless = matches!(standing, Standing::Clients { is_harmless: true, .. });
+                assert!(is_read || !is_harmless, "{} of {engine:?}", row.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_prepares_a_request_is_looked_at_behind_openai() {
+    for engine in Engine::ALL {
+        for row in engine.table().rows.iter().filter(|row| row.kind == Kind::Counts) {
+            let path = row.path.as_bytes();
+            let is_open =
+                matches!(Engine::OpenAi.standing(b"POST", path, 0), Standing::Clients { .. });
+            let is_looked_at = Engine::OpenAi.prepares(b"POST", path).is_some();
+            assert!(!is_open || is_looked_at, "{} of {engine:?}", row.path);
+        }
+    }
 }
