@@ -7,7 +7,7 @@ mod keyring;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use command::{tollgate, tollgate_with, Run};
+use command::{tollgate, tollgate_with};
 use keyring::{mode, Keys};
 use serde_json::Value;
 
