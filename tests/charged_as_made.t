@@ -104,6 +104,7 @@ my $servers = join '', map { <<"EOC" } sort keys %port;
 
         tollgate on;
         tollgate_engine  $_;
+        tollgate_endpoints +POST:/invocations;
 
         location / {
             proxy_set_header  X-Mock-Engine $_;

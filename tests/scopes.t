@@ -185,8 +185,8 @@ for (
 # A claim that the configuration names is one about this API.
 is(status(asked('GET /named/v1/models', token(scope => 'openid profile'))), 403, 'named claim: none of ours');
 is(status(asked('GET /named/v1/models', token(scope => 'openid models'))), 200, 'named claim: one of ours');
-is(status(asked('GET /named/v1/models', token(scp => 'chat'))), 200, 'named claim: no other one is read');
-is(status(asked('GET /named/v1/models', token())), 200, 'named claim: not there');
+is(status(asked('GET /named/v1/models', token(scp => 'chat'))), 403, 'named claim: no other one is read');
+is(status(asked('GET /named/v1/models', token())), 403, 'named claim: not there');
 
 # What the client and the log are told.
 my $r = asked($embed, token(scope => 'chat'));

@@ -60,7 +60,7 @@ fn every_line_is_for_those_who_have_its_scope_and_for_nobody_else() {
                 let name = format!("{} {method} {path}", engine.as_str());
                 let mut case = |what| *cases.entry(what).or_default() += 1;
                 match lines(engine, row.path, method).first() {
-                    Some(line) if line.kind.is_for_clients() => {
+                    Some(line) if line.is_for_clients() => {
                         if line.scope != row.scope {
                             continue; // Another line of the same path, whose turn comes.
                         }
@@ -141,7 +141,7 @@ fn spellings(path: &str) -> Vec<String> {
 fn no_spelling_of_a_line_for_operators_is_open_to_clients() {
     let mut cases = 0;
     for engine in Engine::ALL {
-        for row in engine.table().rows.iter().filter(|row| !row.kind.is_for_clients()) {
+        for row in engine.table().rows.iter().filter(|row| !row.is_for_clients()) {
             for spelling in spellings(&path_of(row)) {
                 for method in METHODS.into_iter().filter(|one| row.methods.contain(one.as_bytes()))
                 {
@@ -150,7 +150,7 @@ fn no_spelling_of_a_line_for_operators_is_open_to_clients() {
                         .table()
                         .rows
                         .iter()
-                        .any(|other| other.kind.is_for_clients() && path_of(other) == spelling);
+                        .any(|other| other.is_for_clients() && path_of(other) == spelling);
                     let is_id = spelling.starts_with("/v1/models/") && method == "GET";
                     assert!(
                         refused.is_some() || is_line || is_id,
@@ -167,7 +167,7 @@ fn no_spelling_of_a_line_for_operators_is_open_to_clients() {
 #[test]
 fn prefix_of_a_location_opens_the_lines_below_it_and_one_of_the_client_none() {
     for engine in Engine::ALL {
-        for row in engine.table().rows.iter().filter(|row| row.kind.is_for_clients()) {
+        for row in engine.table().rows.iter().filter(|row| row.is_for_clients()) {
             let method =
                 METHODS.into_iter().find(|one| row.methods.contain(one.as_bytes())).unwrap();
             let path = format!("/llm{}", path_of(row));

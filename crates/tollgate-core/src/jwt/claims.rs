@@ -188,7 +188,7 @@ fn behind(prefix: &str, name: Box<str>) -> Option<Box<str>> {
 }
 
 /// RFC 8693 section 4.2: a string of scopes with blanks between them; or an array of scopes.
-fn scopes(value: &Value) -> Option<List> {
+pub(super) fn scopes(value: &Value) -> Option<List> {
     match value {
         Value::String(text) => names(text.split(' ').filter(|scope| !scope.is_empty())),
         _ => models(value),

@@ -206,7 +206,7 @@ mod tests {
     fn admin_is_the_scope_of_what_is_not_for_clients_and_of_nothing_else() {
         for row in Engine::ALL.into_iter().flat_map(|engine| engine.table().rows) {
             let is_admin = row.scope == crate::permissions::scopes::Scope::Admin;
-            assert_eq!(is_admin, !row.kind.is_for_clients(), "{}", row.path);
+            assert_eq!(is_admin, !row.is_for_clients(), "{}", row.path);
         }
     }
 

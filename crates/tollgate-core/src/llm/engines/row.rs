@@ -32,6 +32,15 @@ pub struct Row {
     pub what: &'static str,
 }
 
+impl Row {
+    /// Whether it is for clients, and not for operators alone: those are lines that no other scope opens, such as
+    /// one that is another endpoint with each shape of the body.
+    #[must_use]
+    pub fn is_for_clients(&self) -> bool {
+        self.kind.is_for_clients() && self.scope != Scope::Admin
+    }
+}
+
 /// What a request takes of the engine, or does to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

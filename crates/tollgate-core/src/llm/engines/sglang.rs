@@ -10,7 +10,7 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/responses" Generates(Responses) as Responses: "OpenAI responses";
         POST "/v1/messages" Generates(Chat) as Messages: "Anthropic messages";
         POST "/v1/embeddings" Prefill(Embeddings) as Embeddings: "OpenAI embeddings";
-        POST "/invocations" Generates(Chat) as Chat: "SageMaker: OpenAI chat";
+        POST "/invocations" Generates(Admin) as Chat: "SageMaker: OpenAI chat";
         POST PUT "/generate" Generates(Completions) as SglangGenerate: "its own completions";
         POST PUT "/encode" Prefill(Embeddings) as SglangEncode: "its own embeddings";
         POST PUT "/classify" Prefill(Embeddings) as SglangEncode: "reward models";

@@ -10,7 +10,7 @@ pub(super) static TABLE: Table = Table {
         POST "/generate_stream" Generates(Completions) as TgiGenerateStream: "its own completions, streamed";
         POST "/v1/chat/completions" Generates(Chat) as Chat: "OpenAI chat";
         POST "/v1/completions" Generates(Completions) as Completions: "OpenAI completions";
-        POST "/invocations" Generates(Chat) as Invocations: "SageMaker: any of these, by the shape of the body";
+        POST "/invocations" Generates(Admin) as Invocations: "SageMaker: any of these, by the shape of the body";
         POST "/vertex" Generates(Chat): "Vertex AI: chat or completions";
         POST "/v2/models/{model}/versions/{version}/infer" Generates(Completions): "KServe: completions";
         POST "/tokenize" Counts(Tokenize): "text to token ids";

@@ -11,7 +11,7 @@ pub(super) static TABLE: Table = Table {
         POST "/v1/messages" Generates(Chat) as Messages: "Anthropic messages";
         POST "/v1/embeddings" Prefill(Embeddings) as Embeddings: "OpenAI embeddings";
         POST "/v1/chat/completions/batch" Generates(Chat) as ChatBatch: "several chats in one request";
-        POST "/invocations" Generates(Chat) as Invocations: "SageMaker: any of these, by the shape of the body";
+        POST "/invocations" Generates(Admin) as Invocations: "SageMaker: any of these, by the shape of the body";
         POST "/inference/v1/generate" Generates(Completions) as TokenGenerate: "token ids in, token ids out";
         POST "/generative_scoring" Generates(Rerank) as GenerativeScoring: "scores of items, by the probability of a token";
         POST "/pooling" Prefill(Embeddings) as Pooling: "pooled or all hidden states";

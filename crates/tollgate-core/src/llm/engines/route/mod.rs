@@ -99,7 +99,7 @@ impl Engine {
     /// The line that is for clients; of several the one that begins first, takes tokens, and names most.
     fn for_clients(self, method: &[u8], path: &[u8], own: usize) -> Option<&'static Row> {
         let read = self.read_at(path).filter(|(row, start)| {
-            *start <= own && row.methods.contain(method) && row.kind.is_for_clients()
+            *start <= own && row.methods.contain(method) && row.is_for_clients()
         });
         if let Some((row, _)) = read {
             return Some(row);
@@ -108,9 +108,7 @@ impl Engine {
         for start in slashes {
             let here = path.get(start..).unwrap_or_default();
             let rows = self.table().rows.iter().filter(|row| {
-                row.kind.is_for_clients()
-                    && row.methods.contain(method)
-                    && is_exactly(here, row.path)
+                row.is_for_clients() && row.methods.contain(method) && is_exactly(here, row.path)
             });
             let first = rows.min_by_key(|row| {
                 (row.kind.is_harmless(), row.path.bytes().filter(|byte| *byte == b'{').count())
@@ -127,7 +125,7 @@ impl Engine {
 static FOR_OPERATORS: LazyLock<Vec<(Engine, &'static Row)>> = LazyLock::new(|| {
     let all = Engine::ALL.into_iter();
     let all = all.flat_map(|engine| engine.table().rows.iter().map(move |row| (engine, row)));
-    all.filter(|(_, row)| !row.kind.is_for_clients()).collect()
+    all.filter(|(_, row)| !row.is_for_clients()).collect()
 });
 
 /// Whether any reading of `path` ends with the path of a line, which may have lost its version.
