@@ -16,7 +16,7 @@ FILE = ROOT / "benches/budget.toml"
 MARGIN = 0.03
 # malloc's lists differ from one start of nginx to the next, by what random hash seeds do to the order of
 # allocations: a request costs up to 2% more or less for that. The least of several starts hardly differs.
-STARTS = 3
+STARTS = 6
 
 HELP = """
   --budget        whether what Tollgate adds to a bare proxy_pass is within benches/budget.toml, by 3%:

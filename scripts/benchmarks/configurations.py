@@ -39,8 +39,19 @@ TOLLGATE_LOCATION = """
             tollgate_audit_log audit.log;
 """
 
+# What the clients of a tier may do.
+PERMISSIONS_HTTP = TOLLGATE_HTTP.replace(
+    "requests {client};",
+    "requests {client}; models mock*; scopes chat models; deny tools; cidrs 127.0.0.0/8;",
+)
+
 # An engine that tells of its health.
 GATE_LOCATION = TOLLGATE_LOCATION + "            tollgate_engine vllm;\n"
+
+PERMISSIONS_LOCATION = GATE_LOCATION + """
+            tollgate_cors https://app.example.com;
+            tollgate_security_headers on;
+"""
 
 METERED_HTTP = """
     tollgate_zone zone=tollgate:10m;

@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 
-from .configurations import GATE_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED
+from .configurations import (
+    GATE_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, PERMISSIONS_HTTP, PERMISSIONS_LOCATION,
+    TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED,
+)
 from .servers import stop, wait_for, worker_of
 from .traffic import Connection, SteppedEngine, chat, message
 
@@ -16,7 +19,8 @@ HELP = """
                   sides. For a bare proxy_pass; for nginx's own map, two limit_req, limit_conn and a
                   JSON access_log; for Tollgate with an API key, a limit per client and one per
                   address, ratelimit headers and an audit line; the same with a JWT that was seen
-                  before. Then for what is metered, with tokens, concurrency and a budget as well,
+                  before, and with models, scopes, features and networks of the tier, CORS and security
+                  headers. Then for what is metered, with tokens, concurrency and a budget as well,
                   beside the same through a bare proxy_pass: chat completions with a body of 1 KB
                   and of 64 KB, and a stream of 200 chunks, its usage asked for by the client, and
                   by Tollgate alone, which hides it. Every chunk is sent when the client has got the
@@ -144,6 +148,10 @@ class Instructions:
         )
         by_jwt = self.row(
             "Tollgate: the same with a JWT seen before", tollgate, GATE_LOCATION, jwt, bare
+        )
+        permissions = PERMISSIONS_HTTP.format(client="500000000r/m", address="5000000r/s")
+        self.row(
+            "Tollgate: the API key with permissions and pages", permissions, PERMISSIONS_LOCATION, key, bare
         )
         if nginx and by_key:
             added = (by_key - bare) / (nginx - bare)

@@ -74,12 +74,13 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         };
         let found = (path.bytes, path.route(r, policy));
         let mut fresh = state.borrow_mut();
-        match fresh.route.is_some() || !Rc::ptr_eq(&fresh.policy, policy) {
-            true => fresh.start_over(policy, r, found),
-            false => fresh.begin(r, found),
+        let is_new = fresh.route.is_none() && Rc::ptr_eq(&fresh.policy, policy);
+        match is_new {
+            true => fresh.begin(r, found),
+            false => fresh.start_over(policy, r, found),
         }
         drop(fresh);
-        if rewrite::leave_none(r).is_none() {
+        if !is_new && rewrite::leave_none(r).is_none() {
             return conclude(r, state, Err(Cause::OutOfMemory.into()));
         }
     }
@@ -338,7 +339,8 @@ fn identify(
         Ok(Authentication::Done(principal)) => principal,
         Ok(Authentication::Wait(topic, inquiry)) => {
             let deadline = asked.as_ref().map_or_else(waiting::deadline, |asked| asked.deadline);
-            state.borrow_mut().asked = Some(Asked { inquiry, deadline, waiting: None });
+            let asked = Asked { inquiry, deadline, waiting: None };
+            state.borrow_mut().asked = Some(Box::new(asked));
             return Ok(Some(topic));
         }
         Err(refused) => {
@@ -383,7 +385,7 @@ fn metering(
     let edit = rewrite::rewrite(r, &state.borrow(), policy, &request)?;
     let hides = edit.as_ref().map(|edit| edit.hides).unwrap_or_default();
     let tier = state.borrow().tier.clone();
-    state.borrow_mut().edit = edit;
+    state.borrow_mut().edit = edit.map(Box::new);
     let model = request.model.as_deref().unwrap_or_default();
     let price = r.main_conf().prices.find(model).cloned();
     let price = price.or_else(|| tier.as_ref().and_then(|tier| tier.default_price.clone()));

@@ -87,7 +87,7 @@ fn is_allowed(policy: &Policy, origin: &[u8]) -> bool {
 /// Remembers the page of a request, as the backend isn't told of it.
 pub(crate) fn note_page(r: Request<'_>, state: &mut State, is_preflight: bool) {
     let origin = asked(r).origin().map_or(&[][..], |origin| origin);
-    state.web_page = Some(WebPage { origin: r.keep(origin), is_preflight });
+    state.web_page = Some(Box::new(WebPage { origin: r.keep(origin), is_preflight }));
 }
 
 /// Whether the backend is not to be told of pages: it would judge them by other rules than ours.
@@ -123,7 +123,7 @@ fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Optio
     if state.web_page.is_none() {
         note_page(r, state, false);
     }
-    let page = state.web_page?;
+    let page = state.web_page.as_deref()?;
     let origin = Some(r.kept(page.origin)).filter(|origin| cors.allows(origin));
     if origin.is_none() && policy.dry_run {
         return Some(());

@@ -22,11 +22,16 @@ const OK: u16 = 200;
 const NOT_FOUND: u16 = 404;
 
 /// The header of an answer is there. `true`: it has to wait.
+#[inline(always)]
 pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
     let status = r.status_out();
+    (status == NOT_FOUND || state.page.is_some()) && begin_page(r, state, status)
+}
+
+fn begin_page(r: Request<'_>, state: &mut State, status: u16) -> bool {
     if status == NOT_FOUND && hides_missing(state) && !r.has_no_body() && !r.is_encoded() {
         r.need_body_in_memory();
-        state.held = Some(Held::new(Page::Missing, r.content_length_out(), true));
+        state.held = Some(Box::new(Held::new(Page::Missing, r.content_length_out(), true)));
         return true;
     }
     let Some(page) = state.page else { return false };
@@ -48,7 +53,7 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> bool {
         return false;
     }
     r.need_body_in_memory();
-    state.held = Some(Held::new(page, r.content_length_out(), is_readable));
+    state.held = Some(Box::new(Held::new(page, r.content_length_out(), is_readable)));
     true
 }
 

@@ -186,14 +186,21 @@ pub(crate) fn check_here(
 
 /// PRECONTENT: variables of `proxy_pass` are known by now, and nginx is about to forward what they say. If
 /// that is not what was judged, it has to be open as well, and read as the same.
+#[inline(always)]
 pub(crate) fn check_evaluated(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
 ) -> Result<(), Detail> {
-    if !(state.borrow().awaits_path || has_variables(r)) {
-        return Ok(());
+    // Its borrow must have ended: variables of ours look at the state.
+    let is_due = state.borrow().awaits_path || has_variables(r);
+    match is_due {
+        true => judge_variables(r, state, policy),
+        false => Ok(()),
     }
+}
+
+fn judge_variables(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> Result<(), Detail> {
     // Variables of ours look at the state.
     let (path, query) = evaluated_path(r).ok_or(Cause::VariableFailed)?;
     let mut state = state.borrow_mut();

@@ -187,15 +187,20 @@ pub(crate) fn streams<'r>(r: Request<'r>) -> impl Iterator<Item = &'r [u8]> {
 /// Whether the client has no say in this header: a credential, or one of ours. (What a proxy said of the
 /// client's certificate, nobody has to believe once more; least of all what none said.)
 fn is_ours(name: &[u8], policy: &Policy) -> bool {
+    (!policy.pass_credentials && policy.credential_source(name).is_some())
+        || (begins_like_ours(name) && is_extension_of_ours(name, policy))
+}
+
+/// The same of a header whose name begins with `x-`.
+#[cold]
+fn is_extension_of_ours(name: &[u8], policy: &Policy) -> bool {
     let has_certs = policy.client_cert.is_some() || !policy.xfcc_from.is_empty();
     (has_certs && is_spelling_of(forwarded::HEADER, name))
-        || (!policy.pass_credentials && policy.credential_source(name).is_some())
         || policy.steering_headers().any(|header| is_spelling_of(header, name))
-        || (begins_like_ours(name)
-            && ([CLIENT_ID, TENANT_ID, CLIENT_TIER, REQUEST_ID]
-                .into_iter()
-                .any(|ours| is_spelling_of(ours, name))
-                || scheduler::is_ours(name, policy)))
+        || [CLIENT_ID, TENANT_ID, CLIENT_TIER, REQUEST_ID]
+            .into_iter()
+            .any(|ours| is_spelling_of(ours, name))
+        || scheduler::is_ours(name, policy)
 }
 
 /// `x-`, in any spelling: most names begin otherwise, and need no further look.

@@ -24,7 +24,7 @@ use crate::types::Request;
 pub(crate) const FORM: Endpoint = Endpoint::Embeddings;
 
 /// What the client may use. All of it is about the names that the engine reads.
-#[inline]
+#[inline(always)]
 pub(crate) fn of(state: &State) -> Models<'_> {
     let tier = state.tier.as_deref();
     let default = tier.and_then(|tier| tier.default_model.as_deref());
@@ -42,17 +42,27 @@ pub(crate) fn allow(policy: &Policy, models: &Models<'_>, name: &str) -> bool {
 }
 
 /// Judges by the path. `true`: the body has to be read, to see which model it names.
+#[inline(always)]
 pub(crate) fn before_body(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
     route: &Route,
 ) -> Result<bool, Denial> {
-    let state = &mut *state.borrow_mut();
-    let models = of(state);
-    if !models.matter() {
-        return Ok(route.naming == Naming::Body && !policy.aliases.is_empty());
+    match of(&state.borrow()).matter() {
+        true => judge_names(r, state, policy, route),
+        false => Ok(route.naming == Naming::Body && !policy.aliases.is_empty()),
     }
+}
+
+/// Judges by the path and the query. As [`before_body`].
+fn judge_names(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    route: &Route,
+) -> Result<bool, Denial> {
+    let state = &mut *state.borrow_mut();
     let path = r.kept(state.judged_path);
     if policy.model.is_none() {
         beside_body(state, policy, path, r.query())?;
@@ -187,7 +197,7 @@ pub(crate) fn put(
     } else {
         &request.model
     });
-    state.edit = change;
+    state.edit = change.map(Box::new);
     let alias = request.alias.clone();
     state.renaming = alias.map(|alias| Box::new(Renaming::new(alias, request.endpoint)));
     Ok(())

@@ -27,6 +27,7 @@ pub(crate) fn judges(r: Request<'_>, route: &Route) -> bool {
 
 /// Judges what the request names in its path, its query and its header, which has these `streams`. The principal is
 /// known by now.
+#[inline(always)]
 pub(crate) fn check<'r>(
     r: Request<'r>,
     state: &RefCell<State>,
@@ -34,10 +35,20 @@ pub(crate) fn check<'r>(
     route: &Route,
     streams: impl Iterator<Item = &'r [u8]>,
 ) -> Result<(), Denial> {
-    let mut access = route.objects;
-    if access.is_none() && !policy.may_resume() {
-        return Ok(());
+    match route.objects.is_none() && !policy.may_resume() {
+        true => Ok(()),
+        false => check_names(r, state, policy, route, streams),
     }
+}
+
+fn check_names<'r>(
+    r: Request<'r>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    route: &Route,
+    streams: impl Iterator<Item = &'r [u8]>,
+) -> Result<(), Denial> {
+    let mut access = route.objects;
     let mut state = state.borrow_mut();
     state.keeping = None;
     let path = r.kept(state.judged_path);

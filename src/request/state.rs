@@ -46,7 +46,7 @@ pub(crate) struct State {
     /// What proxies said of the client's certificate.
     pub(crate) forwarded: SavedForwarded,
     /// What it said of the page that it comes from, where pages may read answers.
-    pub(crate) web_page: Option<WebPage>,
+    pub(crate) web_page: Option<Box<WebPage>>,
     pub(crate) principal: Option<Arc<Principal>>,
     /// Who it is by what came into force while it waited.
     pub(crate) later: Option<Later>,
@@ -74,7 +74,7 @@ pub(crate) struct State {
     /// What tells of models and is asked for.
     pub(crate) page: Option<Page>,
     /// That, as it came from the engine.
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<Box<Held>>,
     /// What is wrong with the body of the request.
     pub(crate) malformed: Option<RequestError>,
     /// What of its tier's features it asked for and may not.
@@ -93,7 +93,7 @@ pub(crate) struct State {
     /// What was counted as a wrong credential when it had a provider asked about it.
     pub(crate) suspicion: Option<Rc<Counted>>,
     /// What it waits for of a provider.
-    pub(crate) asked: Option<Asked>,
+    pub(crate) asked: Option<Box<Asked>>,
     /// Its place in the queue, and in which zone that is.
     pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
     pub(crate) charged: Charges,
@@ -111,7 +111,7 @@ pub(crate) struct State {
     /// What it has to do with objects of its client.
     pub(crate) keeping: Option<Box<Keeping>>,
     /// How its body was changed.
-    pub(crate) edit: Option<Change>,
+    pub(crate) edit: Option<Box<Change>>,
     /// The statuses with which nginx was told of refusals.
     pub(crate) refused_with: Vec<u16>,
     /// A variable failed, and was taken as empty.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::log;
 
 /// Runs `body`; a panic becomes `fallback`, which is what the caller of a callback is told.
+#[inline]
 pub fn guard<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,

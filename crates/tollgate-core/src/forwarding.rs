@@ -61,18 +61,12 @@ impl Upstream {
     /// The path that the engine gets, decoded as it decodes it. Where variables say it, that is what would
     /// come of a `proxy_pass` without a path: see [`evaluated`].
     #[must_use]
+    #[inline]
     pub fn path<'a>(&self, known: &Known<'a>) -> Cow<'a, [u8]> {
-        let Self::Replaced { location, uri } = self else { return as_sent(known) };
-        if !known.is_in_location {
-            return rest(known, known.uri);
+        match self {
+            Self::Replaced { location, uri } => replaced(known, *location, uri),
+            Self::AsSent | Self::Evaluated { .. } => as_sent(known),
         }
-        let tail = known.uri.get(*location..).unwrap_or_default();
-        let mut path = decoded(uri.as_bytes()).into_owned();
-        // A query string in the configuration takes all that follows.
-        if !uri.contains(['?', '#']) {
-            path.extend_from_slice(&rest(known, tail));
-        }
-        Cow::Owned(path)
     }
 
     /// What of [`Self::path`] the configuration says, which is in a location of this name.
@@ -92,6 +86,20 @@ impl Upstream {
             _ => self.literal(name),
         }
     }
+}
+
+/// The path where the one of `proxy_pass` takes the place of the location's name, which is so long.
+fn replaced<'a>(known: &Known<'a>, location: usize, uri: &str) -> Cow<'a, [u8]> {
+    if !known.is_in_location {
+        return rest(known, known.uri);
+    }
+    let tail = known.uri.get(location..).unwrap_or_default();
+    let mut path = decoded(uri.as_bytes()).into_owned();
+    // A query string in the configuration takes all that follows.
+    if !uri.contains(['?', '#']) {
+        path.extend_from_slice(&rest(known, tail));
+    }
+    Cow::Owned(path)
 }
 
 /// The path that the engine gets where `url` is what the variables of a `proxy_pass` said.
@@ -116,14 +124,23 @@ pub fn evaluated_query<'a>(url: &'a [u8], sent: &'a [u8]) -> &'a [u8] {
     }
 }
 
+#[inline]
 fn as_sent<'a>(known: &Known<'a>) -> Cow<'a, [u8]> {
     match known.is_as_sent {
-        true if known.sent == known.uri && !(known.is_escaped && known.sent.contains(&b'%')) => {
+        true if is_same(known.sent, known.uri)
+            && !(known.is_escaped && known.sent.contains(&b'%')) =>
+        {
             Cow::Borrowed(known.uri)
         }
         true => decoded(known.sent),
         false => rest(known, known.uri),
     }
+}
+
+/// Most often it is one text in one place.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 /// What comes of a part of nginx's path.

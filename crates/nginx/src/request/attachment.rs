@@ -74,6 +74,8 @@ impl<'r, T: Types> Request<'r, T> {
     ) -> Option<&'r RefCell<T::State>> {
         let mut attachment = self.find_raw();
         if attachment.is_null() {
+            // malloc has these at hand up to this size; larger ones cost hundreds of instructions more.
+            const { assert!(size_of::<Attachment<T>>() <= 1032) };
             let generation = next_generation();
             // SAFETY: the generation is new, and this request's. What a callback has of it lives as long.
             let keeper = unsafe { Keeper::new(generation) };

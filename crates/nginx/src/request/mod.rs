@@ -250,7 +250,7 @@ impl<'r, T: Types> Request<'r, T> {
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
         // Most often there is nothing to take off, nor was anything decoded.
         if uri == self.uri() && self.raw().valid_unparsed_uri() != 0 {
-            return uri;
+            return self.uri();
         }
         uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
     }
@@ -260,7 +260,7 @@ impl<'r, T: Types> Request<'r, T> {
         // SAFETY: points into the request's header.
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
         if uri == self.uri() && self.raw().valid_unparsed_uri() != 0 {
-            return uri;
+            return self.uri();
         }
         uri.split(|byte| *byte == b'?').next().unwrap_or(uri)
     }
