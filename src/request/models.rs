@@ -49,7 +49,9 @@ pub(crate) fn before_body(
     policy: &Policy,
     route: &Route,
 ) -> Result<bool, Denial> {
-    match of(&state.borrow()).matter() {
+    // Its borrow must have ended.
+    let matters = of(&state.borrow()).matter();
+    match matters {
         true => judge_names(r, state, policy, route),
         false => Ok(route.naming == Naming::Body && !policy.aliases.is_empty()),
     }
