@@ -14,7 +14,7 @@ use crate::clock::UnixMillis;
 use crate::limits::Process;
 
 /// Whose requests, for which model, at which endpoint: the texts of a [`Flow`](super::Flow).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowTexts {
     /// Of the client; empty: it has none.
     pub tier: String,
@@ -35,12 +35,6 @@ pub struct Readings {
     pub counters: Vec<u64>,
     /// What happened, by family and labels.
     pub events: BTreeMap<(Family, String, String), u64>,
-}
-
-impl Default for FlowTexts {
-    fn default() -> Self {
-        Self { tier: String::new(), model: String::new(), endpoint: String::new() }
-    }
 }
 
 fn add_all(sums: &mut Vec<u64>, cells: &[AtomicU64], count: usize) {
