@@ -10,7 +10,7 @@
 //! * `buffers`: what bodies are made of;
 //! * [`subrequest`]: questions to internal locations;
 //! * [`shm`]: memory that all workers see; [`file`](mod@file): log files;
-//! * [`timer`], [`clock`], [`process`], [`log`], [`text`]: the rest of a worker's life.
+//! * [`timer`], [`clock`], [`process`], [`log`], [`tally`], [`text`]: the rest of a worker's life.
 
 pub mod answer;
 mod buffers;
@@ -27,6 +27,7 @@ pub mod registration;
 pub mod request;
 pub mod shm;
 pub mod subrequest;
+pub mod tally;
 #[cfg(test)]
 mod testing;
 mod text;

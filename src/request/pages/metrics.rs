@@ -4,12 +4,15 @@ use tollgate_core::metrics::exposition::{self, Format, Gauges, Keys};
 use tollgate_core::metrics::{readings, Readings};
 
 use crate::conf::MainConf;
+use crate::observed;
 use crate::types::Request;
 use crate::zone::lock::is_alive;
 use nginx::Page;
 
 /// The page; `None`: nothing is counted.
 pub(super) fn page(r: Request<'_>) -> Option<Page> {
+    // What the others have to take over comes with their next turn.
+    observed::take_over();
     let conf = r.main_conf();
     let mapped = conf.observations()?;
     let accept = r.headers_in().filter(|header| header.name == b"accept");

@@ -14,7 +14,7 @@ pub use family::{Family, Kind};
 pub use format::Format;
 pub use pages::write;
 
-use crate::limits::Area;
+use super::part::Part;
 
 /// What is shown beside what was counted: how it is just now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,15 +46,6 @@ pub struct Keys {
     pub generation: u64,
     /// How many keys are in which state.
     pub states: Vec<(&'static str, u64)>,
-}
-
-/// A part of the zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The slots of an area.
-    Area(Area),
-    /// Worker processes.
-    Workers,
 }
 
 /// How much of a part of the zone is taken.

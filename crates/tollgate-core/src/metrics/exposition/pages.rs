@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use super::family::{self, Family};
 use super::format::Format;
 use super::writer::{Labels, Writer};
-use super::{Gauges, Part};
-use crate::limits::Area;
+use super::Gauges;
 use crate::metrics::bounds::{self, Bounds};
 use crate::metrics::counter::AuthResult;
 use crate::metrics::flow::{cells, SOURCES, TOKEN_TYPES};
-use crate::metrics::{event, tier_cells, Counter, Outcome, Readings};
+use crate::metrics::{event, tier_cells, Counter, Outcome, Part, Readings};
 use crate::principal::AuthMethod;
 
 /// What a line takes, about; a little more costs less than to move all of it.
@@ -185,18 +184,16 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     of_events(writer, readings, &family::PROVIDER_REQUESTS, event::Family::ProviderRequests);
     writer.begin(&family::ZONE_SLOTS);
     for (part, slots) in &gauges.slots {
-        let labels = Labels::of(&family::ZONE_SLOTS, &[part_name(*part)]);
+        let labels = Labels::of(&family::ZONE_SLOTS, &[part.as_str()]);
         for (state, count) in [("used", slots.used), ("free", slots.free)] {
             writer.sample(&family::ZONE_SLOTS, &labels, &[state], count);
         }
     }
     writer.begin(&family::ZONE_FULL);
-    for area in Area::ALL {
-        let count = readings.counter(Counter::ZoneFull(area));
-        writer.sample(&family::ZONE_FULL, &none, &[part_name(Part::Area(area))], count);
+    for part in Part::ALL {
+        let count = readings.counter(Counter::ZoneFull(part));
+        writer.sample(&family::ZONE_FULL, &none, &[part.as_str()], count);
     }
-    let workers = readings.counter(Counter::WorkersFull);
-    writer.sample(&family::ZONE_FULL, &none, &[part_name(Part::Workers)], workers);
     let pairs = [
         (family::AUDIT_LINES, [("written", Counter::AuditWritten), ("lost", Counter::AuditLost)]),
         (family::STATE_WRITES, [("ok", Counter::StateWritten), ("error", Counter::StateFailed)]),
@@ -254,13 +251,5 @@ fn of_clients(writer: &mut Writer, _: &Readings, gauges: &Gauges) {
     for key in &gauges.networks {
         let values = [key.client.as_str(), &key.key_id];
         writer.sample(&family::KEY_NETWORKS, &none, &values, key.networks);
-    }
-}
-
-/// The name of a part of the zone.
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Area(area) => area.as_str(),
-        Part::Workers => "workers",
     }
 }

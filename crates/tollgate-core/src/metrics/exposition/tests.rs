@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
-use crate::limits::Process;
+use crate::limits::{Area, Process};
 use crate::llm::{Source, Usage};
 use crate::metrics::bounds;
 use crate::metrics::counter::AuthResult;
@@ -249,11 +249,10 @@ fn what_is_in_a_closed_list_is_shown_as_0_from_the_start() {
         ("tollgate_audit_lines_total", vec![("result", "lost")]),
         ("tollgate_state_writes_total", vec![("result", "ok")]),
         ("tollgate_state_writes_total", vec![("result", "error")]),
-        ("tollgate_zone_full_total", vec![("part", "workers")]),
         ("tollgate_panics_total", vec![]),
         ("tollgate_uncounted_requests_total", vec![]),
     ];
-    zeros.extend(Area::ALL.map(|area| ("tollgate_zone_full_total", vec![("part", area.as_str())])));
+    zeros.extend(Part::ALL.map(|part| ("tollgate_zone_full_total", vec![("part", part.as_str())])));
     for (name, labels) in zeros {
         assert_eq!(value(&families, name, &labels), Some(0.0), "{name} {labels:?}");
     }
