@@ -13,11 +13,13 @@
 //! that leaves an entry of nobody, or a word of the index that leads to another client's: neither is taken
 //! for what it isn't.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::entry::{Client, Entry, Ratios, Seen, ENTRY_WORDS, TEXT_WORDS};
 use super::flights::{self, Flights};
 use super::known::{Hash, Known, Who};
+use super::word::put;
 use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, LayoutError, ProcessLock};
 
@@ -51,6 +53,7 @@ pub struct Directory<'m> {
     capacity: u32,
     since: UnixMillis,
     header: &'m [AtomicU64],
+    lock: ProcessLock<'m>,
     flights: Flights<'m>,
     index: &'m [AtomicU64],
     entries: &'m [AtomicU64],
@@ -130,6 +133,7 @@ impl<'m> Directory<'m> {
             seed: (word(WORD_SEED)?, word(WORD_SEED + 1)?),
             capacity: u32::try_from(capacity).map_err(|_| LayoutError::Foreign)?,
             since: UnixMillis(i64::try_from(word(WORD_SINCE)?).unwrap_or(0)),
+            lock: header.get(WORD_LOCK).map(ProcessLock::new).ok_or(LayoutError::TooSmall)?,
             header,
             flights: Flights::new(in_flight),
             index,
@@ -159,8 +163,8 @@ impl<'m> Directory<'m> {
 
     /// The directory's mutex.
     #[must_use]
-    pub fn lock(&self) -> Option<ProcessLock<'m>> {
-        self.header.get(WORD_LOCK).map(ProcessLock::new)
+    pub fn lock(&self) -> ProcessLock<'m> {
+        self.lock
     }
 
     /// The requests in flight.
@@ -239,10 +243,15 @@ impl<'m> Directory<'m> {
         self.flights.count(Hash::of(self.seed, client).low, living)
     }
 
-    /// Notes what was found of the limits of a client, whose entry may be another one's by now.
-    pub fn note_ratios(&self, number: u32, client: &str, ratios: Ratios) {
+    /// Notes what `f` finds of the limits of the client with this entry, given its name, the mark of its tier,
+    /// and the requests a minute that its token grants.
+    pub fn update_ratios(
+        &self,
+        number: u32,
+        f: impl FnOnce(&str, u64, Option<NonZeroU32>) -> Ratios,
+    ) {
         if let Some(entry) = self.entry(number) {
-            entry.note(Hash::of(self.seed, client).low, ratios);
+            entry.update_ratios(f);
         }
     }
 
@@ -284,7 +293,8 @@ impl<'m> Directory<'m> {
         };
         let entry = self.entry(number)?;
         entry.prepare(known, who, at);
-        way.store(known.hash.low >> 32 << 32 | u64::from(number) + 1, Ordering::Release);
+        let tag = known.hash.low >> 32 << 32;
+        put(way, tag | (u64::from(number) + 1));
         entry.publish(known);
         Some(number)
     }
@@ -319,7 +329,7 @@ impl<'m> Directory<'m> {
     fn vacant(&self) -> Option<u32> {
         let given = self.given();
         if given < self.capacity {
-            self.word(WORD_GIVEN)?.store(u64::from(given) + 1, Ordering::Release);
+            put(self.word(WORD_GIVEN)?, u64::from(given) + 1);
             return Some(given);
         }
         let hand = self.word(WORD_HAND)?;
@@ -332,13 +342,13 @@ impl<'m> Directory<'m> {
         });
         let oldest = numbers
             .min_by_key(|number| self.entry(*number).map_or(u64::MAX, |entry| entry.age_mark()))?;
-        hand.store(u64::from(start) + u64::from(count), Ordering::Relaxed);
+        put(hand, u64::from(start) + u64::from(count));
         let entry = self.entry(oldest)?;
         let high = entry.high();
         entry.free();
         let ways = self.sets_of(high).into_iter().flatten();
         for way in ways.filter(|way| number_of(way.load(Ordering::Acquire)) == Some(oldest)) {
-            way.store(0, Ordering::Release);
+            put(way, 0);
         }
         Some(oldest)
     }

@@ -12,6 +12,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::known::{Known, Meta, Who};
+use super::word::put;
 use super::MAX_NAME_LEN;
 use crate::clock::UnixMillis;
 
@@ -131,7 +132,7 @@ impl<'m> Entry<'m> {
     #[inline]
     fn set(&self, index: usize, value: u64) {
         if let Some(word) = self.words.get(index) {
-            word.store(value, Ordering::Release);
+            put(word, value);
         }
     }
 
@@ -232,7 +233,7 @@ impl<'m> Entry<'m> {
         for (word, bytes) in self.names_of(meta).iter().zip(names.chunks(8)) {
             let mut le = [0; 8];
             le.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            word.store(u64::from_le_bytes(le), Ordering::Release);
+            put(word, u64::from_le_bytes(le));
         }
     }
 
@@ -240,7 +241,11 @@ impl<'m> Entry<'m> {
     fn names_of(&self, meta: Meta) -> &'m [AtomicU64] {
         let own = self.words.get(NAMES..).unwrap_or_default();
         let len = meta.client_len() + meta.tenant_len();
-        if len <= own.len() * 8 { own } else { self.text }
+        if len <= own.len() * 8 {
+            own
+        } else {
+            self.text
+        }
     }
 
     /// The words of its names that are filled.
@@ -252,9 +257,9 @@ impl<'m> Entry<'m> {
     /// Runs `f` with what is read of it at one moment; `None`: it is nobody's, or being changed.
     #[inline]
     fn at_once<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
-        let low = self.low();
+        let low = Some(self.low()).filter(|low| *low != 0)?;
         let found = f();
-        (low != 0 && self.low() == low).then_some(found)
+        (self.low() == low).then_some(found)
     }
 
     /// What is known of its client.
@@ -321,9 +326,15 @@ impl<'m> Entry<'m> {
         (word >> 32, word & u64::from(u32::MAX))
     }
 
-    /// Notes what was found of the limits of the client with this hash.
-    pub(super) fn note(&self, low: u64, ratios: Ratios) {
-        if self.low() == low {
+    /// Notes what `f` finds of the limits of its client, given its name, the mark of its tier, and the requests a
+    /// minute that its token grants.
+    pub(super) fn update_ratios(&self, f: impl FnOnce(&str, u64, Option<NonZeroU32>) -> Ratios) {
+        let low = self.low();
+        let ratios = self.with_name(|name| {
+            let name = std::str::from_utf8(name).ok()?;
+            Some(f(name, self.get(TIER), Meta(self.get(META)).rate_limit()))
+        });
+        if let Some(Some(ratios)) = ratios.filter(|_| self.low() == low) {
             self.set(RATIOS, ratios.word());
         }
     }

@@ -57,9 +57,8 @@ impl<'m> Flights<'m> {
             let before = owner.load(Ordering::Acquire);
             // An earlier process of our number is gone.
             let is_free = Process::of(before).is_none_or(|other| other == me || !is_alive(other));
-            let swap = || {
-                owner.compare_exchange(before, me.word(), Ordering::AcqRel, Ordering::Relaxed)
-            };
+            let swap =
+                || owner.compare_exchange(before, me.word(), Ordering::AcqRel, Ordering::Relaxed);
             let is_ours = is_free && swap().is_ok();
             if is_ours && before != 0 {
                 self.clear(*row);

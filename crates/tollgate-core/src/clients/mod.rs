@@ -5,7 +5,8 @@
 //!   client to find it again;
 //! * [`flights`]: how many requests of each are in flight;
 //! * [`list`]: some of them, in an order; [`survey`]: who is nearest to a limit;
-//! * [`view`]: one of them with its limits, as JSON.
+//! * [`view`]: one of them with its limits, as JSON;
+//! * `word`: a word that changes.
 //!
 //! Only who was authenticated is in it. Limits aren't: they are in the [zone](crate::limits::Zone), and looked
 //! at when somebody asks.
@@ -17,6 +18,7 @@ pub mod known;
 pub mod list;
 pub mod survey;
 pub mod view;
+mod word;
 
 pub use directory::Directory;
 pub use entry::{Client, Ratios, Seen};
@@ -28,3 +30,5 @@ pub use survey::Survey;
 /// The longest name of a client or a tenant, in bytes.
 pub const MAX_NAME_LEN: usize = 256;
 
+#[cfg(test)]
+mod tests;

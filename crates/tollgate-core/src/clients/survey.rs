@@ -73,6 +73,9 @@ impl<'m> Survey<'m> {
         }
         let start = self.next.fetch_add(count.into(), Ordering::Relaxed);
         let start = u32::try_from(start).ok().filter(|start| *start < self.given)?;
+        if start == 0 {
+            self.round.store(now, Ordering::Relaxed);
+        }
         Some(start..start.saturating_add(count).min(self.given))
     }
 }

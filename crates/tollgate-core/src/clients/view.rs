@@ -3,14 +3,17 @@
 //! Numbers are exact integers but for ratios, and for seconds, which are rounded to milliseconds; money is a
 //! decimal number in a string; times are those of RFC 3339, in UTC.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 
 use super::entry::{Client, Ratios};
 use super::list::Query;
 use crate::audit::TimeFormat;
 use crate::clock::UnixMillis;
-use crate::limits::{Take, View};
+use crate::limits::{Calendar, Take, View};
 use crate::money::Amount;
+use crate::principal::Principal;
 
 /// How much of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub fn time(at: UnixMillis) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LimitView<'a> {
     /// As the log names it: `requests 100r/m`.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// What it counts.
     pub dimension: &'static str,
     /// The models that it is for, if it is in a `model` block.
@@ -85,7 +88,7 @@ fn seconds(nanos: u64) -> f64 {
 impl<'a> LimitView<'a> {
     /// A limit that `take` takes from, in the `model` block of this name if it is in one.
     #[must_use]
-    pub fn new(name: &'a str, model: Option<&'a str>, take: &Take, view: &View) -> Self {
+    pub fn new(name: Cow<'a, str>, model: Option<&'a str>, take: &Take, view: &View) -> Self {
         let quantity = match take {
             Take::Bucket { .. } | Take::Concurrency { .. } => Quantity::Count,
             Take::Budget { .. } => Quantity::Money,
@@ -111,6 +114,12 @@ impl<'a> LimitView<'a> {
             used_ratio: rounded(view.used_ratio()),
             reset_seconds: period.map(|_| seconds(standing.until_full_nanos)),
         }
+    }
+
+    /// Whether it is one of money.
+    #[must_use]
+    pub fn is_budget(&self) -> bool {
+        matches!(self.quota, Quantity::Money(_))
     }
 }
 
@@ -227,6 +236,37 @@ pub struct CredentialView<'a> {
     pub expires: Option<String>,
 }
 
+impl<'a> CredentialView<'a> {
+    /// What a principal was authenticated with.
+    #[must_use]
+    pub fn of(principal: &'a Principal) -> Self {
+        Self {
+            auth: principal.auth().as_str(),
+            key_id: principal.key_id(),
+            expires: principal.expires().map(time),
+        }
+    }
+}
+
+/// The models that a client may use: one has to be in each of these lists that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ModelsView<'a> {
+    /// Those of the credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Vec<&'a str>>,
+    /// Those of the tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Vec<&'a str>>,
+}
+
+impl ModelsView<'_> {
+    /// `None`: it may use all.
+    #[must_use]
+    pub fn if_any(self) -> Option<Self> {
+        (self.credential.is_some() || self.tier.is_some()).then_some(self)
+    }
+}
+
 /// What was spent in a period that is running, where there is a budget for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SpendView {
@@ -236,6 +276,18 @@ pub struct SpendView {
     pub cost: String,
     /// When the next period begins.
     pub until: String,
+}
+
+impl SpendView {
+    /// Of a budget, as it stands now; `None`: it is another limit, or one for some models.
+    #[must_use]
+    pub fn of(limit: &LimitView<'_>, now: UnixMillis) -> Option<Self> {
+        let Quantity::Money(nanos) = limit.used else { return None };
+        let period = limit.period.filter(|_| limit.model.is_none())?;
+        let calendar = Calendar::ALL.into_iter().find(|calendar| calendar.as_str() == period)?;
+        let until = UnixMillis::from(calendar.end_of_running(now.seconds()));
+        Some(Self { period, cost: money(nanos), until: time(until) })
+    }
 }
 
 /// What a client sees of itself.
@@ -248,7 +300,7 @@ pub struct UsageView<'a> {
     pub credential: CredentialView<'a>,
     /// The models that it may use; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub models: Option<Vec<&'a str>>,
+    pub models: Option<ModelsView<'a>>,
     /// What it may use the engine for.
     pub scopes: Vec<&'static str>,
     /// What was spent in the running periods of its budgets.
