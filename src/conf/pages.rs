@@ -7,6 +7,8 @@ use tollgate_core::permissions::scopes::Scope;
 pub(crate) enum Shown {
     /// `tollgate_metrics`
     Metrics,
+    /// `tollgate_usage`
+    Usage,
 }
 
 impl Shown {
@@ -14,6 +16,7 @@ impl Shown {
     pub(crate) fn scope(self) -> Option<Scope> {
         match self {
             Self::Metrics => Some(Scope::Admin),
+            Self::Usage => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! judged who asks, by the credential and the scope of the page: such a request spends nothing.
 
 mod metrics;
+mod usage;
 
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::ruling::{By, Ruling};
@@ -41,6 +42,7 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     }
     match shown {
         Shown::Metrics => metrics::page(r),
+        Shown::Usage => usage::page(r),
     }
 }
 
