@@ -358,6 +358,10 @@ fn names_do_nothing_to_a_terminal_and_bad_lines_are_told() {
 fn the_exit_status_tells() {
     assert_eq!(anomalies(&ACME.days(0, 100), &[]).status, 0);
     assert_eq!(anomalies(b"", &[]).status, 0);
+    assert_eq!(anomalies(b"", &["--quiet"]).out, "");
+    assert!(anomalies(b"x\n", &["--quiet"]).out.contains("1 line is no record"));
+    let run = anomalies(&[ACME.days(0, 100), ACME.hour(100, 400, 1)].concat(), &["--quiet"]);
+    assert!(run.status == 1 && run.out.contains("400 requests"));
     assert_eq!(tollgate(["audit", "anomalies"]).status, 2);
     assert_eq!(anomalies(b"", &["--since", "soon"]).status, 2);
     let folder = Folder::new();

@@ -117,7 +117,8 @@ fn reasons(hour: &Hour) -> String {
     let mut reasons = hour.reasons.clone();
     reasons.sort_by_key(|(reason, count)| (Reverse(*count), *reason));
     let named = reasons.iter().take(NAMED);
-    let named = named.map(|(reason, count)| format!("{} {count}", reason_at(*reason)));
+    let named =
+        named.map(|(reason, count)| format!("{} {}", reason_at(*reason), grouped((*count).into())));
     format!(
         "{} of {} requests were refused: {}",
         grouped(hour.refused.into()),

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// At most so many of them; the exit status is by all.
     #[arg(long, value_name = "N")]
     top: Option<usize>,
+    /// Print nothing if nothing is unusual.
+    #[arg(short, long)]
+    quiet: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -84,7 +87,11 @@ impl Arguments {
             })?,
             false => text(&shown_ones, found.len(), &history, done.broken),
         };
-        print(text.as_bytes())?;
+        // What was overlooked is worth a word in any case.
+        let is_all = history.overlooked == 0 && done.broken == 0;
+        if !(self.quiet && found.is_empty() && is_all) {
+            print(text.as_bytes())?;
+        }
         match (done.damage, found.is_empty()) {
             (Some(failure), _) => Err(failure),
             (None, true) => Ok(Exit::Yes),
