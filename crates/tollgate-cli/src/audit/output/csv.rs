@@ -11,7 +11,7 @@ use crate::audit::totals::Totals;
 use crate::escape::shown;
 use crate::exit::Failure;
 
-pub(in crate::audit) fn csv(report: &Report) -> Result<String, Failure> {
+pub(crate) fn csv(report: &Report) -> Result<String, Failure> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     let failed = |error: csv::Error| Failure::failed(error.to_string());
     let mut row: Vec<Cow<'static, str>> = vec!["period_start".into(), "period_end".into()];
