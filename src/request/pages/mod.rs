@@ -41,7 +41,7 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
         return Some(Page { status: 403, ..Page::default() });
     }
     match shown {
-        Shown::Metrics => metrics::page(r),
+        Shown::Metrics { .. } => metrics::page(r),
         Shown::Usage => usage::page(r),
     }
 }
