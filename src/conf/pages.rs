@@ -5,4 +5,6 @@
 pub(crate) enum Shown {
     /// `tollgate_metrics`
     Metrics,
+    /// `tollgate_status`
+    Status,
 }

@@ -10,6 +10,7 @@ use tollgate_core::metrics::Counter;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
+use crate::overview;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -105,6 +106,7 @@ fn tick() {
     });
     guard((), queue::wake);
     guard((), revocation::enforce);
+    guard((), overview::tick);
     guard((), watch::tick);
 }
 

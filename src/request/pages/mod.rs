@@ -1,6 +1,7 @@
 //! CONTENT: what operators and clients can look at.
 
 mod metrics;
+mod status;
 
 use crate::conf::pages::Shown;
 use crate::types::Request;
@@ -10,5 +11,6 @@ use nginx::Page;
 pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     match r.loc_conf().shown? {
         Shown::Metrics => metrics::page(r),
+        Shown::Status => status::page(r),
     }
 }
