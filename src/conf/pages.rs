@@ -12,10 +12,18 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
+    /// Whether it has a page for browsers.
+    pub(crate) fn has_html(self) -> bool {
+        match self {
+            Self::Metrics => false,
+            Self::Status => true,
+        }
+    }
+
     /// What whoever looks needs where the location is protected (`tollgate on`); `None`: to be a client suffices.
     pub(crate) fn scope(self) -> Option<Scope> {
         match self {
-            Self::Metrics => Some(Scope::Admin),
+            Self::Metrics | Self::Status => Some(Scope::Admin),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Time;
+use super::text::Time;
 use crate::clock::UnixMillis;
 use crate::status::{SetKind, Status};
 

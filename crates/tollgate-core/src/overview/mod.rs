@@ -15,21 +15,21 @@ pub mod models;
 pub mod query;
 pub mod recent;
 pub mod shell;
+mod text;
 pub mod traffic;
 
 use serde::Serialize;
 
-use crate::audit::TimeFormat;
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
 use crate::limits::Area;
 use crate::metrics::minutes::Minute;
-use crate::metrics::{tier_cells, Counter, Family, Outcome, Readings};
-use crate::money::Amount;
+use crate::metrics::{tier_cells, Counter, Family, Readings};
 use crate::status::Status;
 use keys::Keys;
 use models::Model;
 use recent::Recent;
+use text::Time;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -246,36 +246,6 @@ fn area_name(area: Area) -> &'static str {
         Area::KeyNetworks => "key_networks",
         Area::Failures => "failures",
         Area::FailureNetworks => "failure_networks",
-    }
-}
-
-/// What an amount is as a JSON string: exact, in whatever language it is read.
-fn money(nanos: u64) -> String {
-    String::from_utf8_lossy(Amount::from_nanos(nanos).as_bytes()).into_owned()
-}
-
-/// Rounds to three digits behind the point: nobody reads more.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
-
-/// Times as texts.
-#[derive(Debug, Default)]
-struct Time(TimeFormat);
-
-impl Time {
-    fn text(&mut self, time: UnixMillis) -> String {
-        let mut text = Vec::new();
-        self.0.write(time, &mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    }
-}
-
-/// Whether a request of this outcome was refused, or cut off, and why.
-fn refused(outcome: Outcome) -> Option<Reason> {
-    match outcome {
-        Outcome::Denied(reason) | Outcome::CutOff(reason) => Some(reason),
-        Outcome::Allowed | Outcome::Undecided => None,
     }
 }
 

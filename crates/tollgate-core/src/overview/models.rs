@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::recent::Recent;
-use super::{money, rounded};
+use super::text::{money, rounded};
 use crate::metrics::bounds::{Bounds, FIRST_TOKEN, PER_OUTPUT_TOKEN};
 use crate::metrics::flow::{cells, TOKEN_TYPES};
 use crate::metrics::{Outcome, Readings};
@@ -66,7 +66,7 @@ pub(super) fn of(readings: &Readings, recent: &Recent) -> (Vec<Model>, usize) {
             sums.shown(name, before)
         })
         .collect();
-    models.sort_by(|a, b| (b.recent, b.requests).cmp(&(a.recent, a.requests)));
+    models.sort_by_key(|model| std::cmp::Reverse((model.recent, model.requests)));
     let more = models.len().saturating_sub(SHOWN);
     models.truncate(SHOWN);
     (models, more)

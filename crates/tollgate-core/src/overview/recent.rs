@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::models::Sums;
-use super::refused as reason_of;
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
 use crate::metrics::{Outcome, Readings};
@@ -73,10 +72,18 @@ pub(super) fn refused(readings: &Readings) -> Vec<u64> {
     let mut sums = vec![0_u64; Reason::ALL.len()];
     for cells in readings.flows.values() {
         for (outcome, count) in Outcome::all().zip(cells) {
-            if let Some(sum) = reason_of(outcome).and_then(|reason| sums.get_mut(reason as usize)) {
+            if let Some(sum) = reason(outcome).and_then(|reason| sums.get_mut(reason as usize)) {
                 *sum = sum.saturating_add(*count);
             }
         }
     }
     sums
+}
+
+/// Whether a request of this outcome was refused, or cut off, and why.
+fn reason(outcome: Outcome) -> Option<Reason> {
+    match outcome {
+        Outcome::Denied(reason) | Outcome::CutOff(reason) => Some(reason),
+        Outcome::Allowed | Outcome::Undecided => None,
+    }
 }

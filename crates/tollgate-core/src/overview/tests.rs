@@ -11,7 +11,7 @@ use crate::limits::Process;
 use crate::llm::{Source, Usage};
 use crate::metrics::readings::last_hour;
 use crate::metrics::recorder::Origin;
-use crate::metrics::{Event, Flow, Observation, Observations, Recorder, MEMORY_WORDS};
+use crate::metrics::{Event, Flow, Observation, Observations, Outcome, Recorder, MEMORY_WORDS};
 use crate::status::{Description, Failure, Phase, SetDescription, SetKind, SetState, Sign, Worker};
 
 const MINUTE: i64 = 60_000;

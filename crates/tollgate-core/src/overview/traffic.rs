@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{money, rounded, Time};
+use super::text::{money, rounded, Time};
 use crate::clock::UnixMillis;
 use crate::metrics::minutes::{self, Minute};
 

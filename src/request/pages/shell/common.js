@@ -14,8 +14,16 @@ function el(tag, attributes, ...children) {
   return element;
 }
 
-// A name that somebody else has chosen: it may run from right to left, and must not turn what stands beside it.
-const name = (text) => el("bdi", {}, text);
+// Characters that can't be seen, or that turn others around.
+const UNSEEN = /([\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}])/u;
+const codePoint = (text) => `U+${text.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+// A name that somebody else has chosen: it may run from right to left, and must not turn what stands beside it. What
+// of it can't be seen is shown by its number.
+function name(text) {
+  const parts = String(text).split(UNSEEN);
+  return el("bdi", {}, ...parts.map((part, index) => (index % 2 ? el("code", { class: "unseen" }, codePoint(part)) : part)));
+}
 
 const SVG = "http://www.w3.org/2000/svg";
 function svg(tag, attributes, ...children) {
@@ -111,8 +119,8 @@ function limits(client) {
     }, el("span", {}));
     bar.firstChild.style.setProperty("--part", `${Math.min(Math.max(limit.used_ratio, 0), 1) * 100}%`);
     return el("li", {},
-      el("div", { class: "limit" }, name(title), el("span", { class: level }, left)), bar,
-      el("div", { class: "limit quiet" }, `${percent(limit.used_ratio)} used`, el("span", {}, reset)));
+      el("div", { class: "limit" }, name(title), el("span", { class: level }, `${percent(limit.used_ratio)} used`)), bar,
+      el("div", { class: "limit quiet" }, left, el("span", {}, reset)));
   });
   return items.length ? el("ul", { class: "limits" }, ...items) : el("span", { class: "quiet" }, "no limits");
 }

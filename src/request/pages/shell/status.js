@@ -1,6 +1,7 @@
 // The page of operators.
 
-const PAGE = 50;
+// Clients on one page.
+const PAGE = 20;
 const SORTS = [...$("sort").options].map((option) => option.value);
 const OWN = ["offset", "limit", "sort", "search"];
 
@@ -18,6 +19,7 @@ const view = (() => {
 function parameters() {
   const all = new URLSearchParams(location.search);
   OWN.forEach((key) => all.delete(key));
+  all.set("limit", PAGE);
   if (view.search) all.set("search", view.search);
   if (view.sort !== SORTS[0]) all.set("sort", view.sort);
   if (view.offset) all.set("offset", view.offset);
@@ -166,13 +168,13 @@ function render(data) {
     ["Tokens a second", number(data.tokens_per_second)],
     ["In flight", number(data.in_flight)],
     ["In the queue", number(data.queued), data.queued ? "warn" : ""],
-    ["Refused in the last hour", number(hour)],
+    ["Refused, last hour", number(hour)],
   ]);
   show("tiers", data.tiers, (tiers) => tiers.length ? table("Requests of each tier", [
     ["Tier", (row) => (row.tier ? name(row.tier) : el("span", { class: "quiet" }, "none"))],
     ["In flight", (row) => number(row.in_flight), true],
     ["In the queue", (row) => number(row.queued), true],
-  ], tiers) : []);
+  ], tiers, "narrow") : []);
   show("charts", data.minutes, charts);
   if ($("minutes").open) {
     show("minutes-table", data.minutes, (minutes) => table("The latest minute first", minuteColumns, [...minutes].reverse()));
@@ -181,11 +183,11 @@ function render(data) {
     ["Reason", (row) => el("code", {}, row.reason)],
     [window, (row) => number(row.recent), true],
     ["All", (row) => number(row.count), true],
-  ], data.refusals) : el("p", { class: "quiet" }, "No request was refused."));
+  ], data.refusals, "narrow") : el("p", { class: "quiet" }, "No request was refused."));
   show("models", [data.models, window], () => data.models.length
     ? table(`Recent, first token and tokens a second: ${window}${
       data.more_models ? `; ${plural(data.more_models, "more model", "more models")} not shown` : ""}`,
-    modelColumns, data.models)
+    modelColumns, data.models, "cards")
     : el("p", { class: "quiet" }, "No requests yet."));
   renderClients(data);
   show("keys", data.keys, (sets) => sets.length
@@ -223,14 +225,16 @@ function renderClients(data) {
   $("range").textContent = clients.length
     ? `${number(offset + 1)} to ${number(offset + clients.length)} of ${number(total)}` : "";
   $("previous").disabled = offset === 0;
-  $("next").disabled = offset + (limit || PAGE) >= total;
+  $("next").disabled = offset + limit >= total;
 }
 
 const poll = new Poll(parameters, render);
 
 function look(change) {
   Object.assign(view, change);
-  const query = String(parameters());
+  const all = parameters();
+  all.delete("limit");
+  const query = String(all);
   history.replaceState(null, "", location.pathname + (query && `?${query}`));
   poll.ask();
 }
