@@ -1,7 +1,8 @@
 //! LOG: what is counted of the request.
 
+use tollgate_core::clients::Seen;
 use tollgate_core::clock::UnixMillis;
-use tollgate_core::decision::Reason;
+use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::jwt::looks_like_jws;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
@@ -9,6 +10,7 @@ use tollgate_core::metrics::recorder::Origin;
 use tollgate_core::metrics::{Counter, Event, Family, Flow, Observation, Outcome};
 use tollgate_core::principal::AuthMethod;
 
+use crate::clients::counting;
 use crate::observed;
 use crate::request::meter::Taken;
 use crate::request::state::{SavedCredential, State};
@@ -31,6 +33,22 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>
     let is_served = taken.is_some_and(|taken| taken.source != Source::None);
     let known = r.main_conf().known_models();
     let auth = state.and_then(|state| judged(r, state));
+    if let Some((state, principal)) =
+        state.and_then(|state| Some((state, state.principal.as_ref()?)))
+    {
+        if !state.is_for_page {
+            let taken = taken.filter(|taken| taken.source != Source::None);
+            let seen = Seen {
+                at: now,
+                tier: state.tier.as_ref().map_or(0, |tier| tier.mark),
+                is_refused: matches!(decision, Some(Decision::Deny(_))),
+                input: taken.map_or(0, |taken| taken.usage.input),
+                output: taken.map_or(0, |taken| taken.usage.output),
+                cost_nanos: taken.and_then(|taken| taken.cost).unwrap_or(0),
+            };
+            counting::ended(r.main_conf(), principal, &seen);
+        }
+    }
     observed::with(|memory, recorder| {
         let flow = Flow {
             tier: recorder.name(memory, tier, Origin::Configured),

@@ -29,3 +29,21 @@ pub(super) fn metrics(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCo
     conf.shown = Some(Shown::Metrics { clients });
     Ok(())
 }
+
+/// `tollgate_usage`
+pub(super) fn usage(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    if let Some(other) = words(args).1.first() {
+        return Err(error(format!("\"tollgate_usage\" takes no \"{}\"", other.escape_debug())));
+    }
+    conf.shown = Some(Shown::Usage);
+    Ok(())
+}
+
+/// `tollgate_status`
+pub(super) fn status(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    if let Some(other) = words(args).1.first() {
+        return Err(error(format!("\"tollgate_status\" takes no \"{}\"", other.escape_debug())));
+    }
+    conf.shown = Some(Shown::Status);
+    Ok(())
+}

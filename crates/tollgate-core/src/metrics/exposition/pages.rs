@@ -183,10 +183,12 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     of_events(writer, readings, &family::LOAD_FAILURES, event::Family::LoadFailures);
     of_events(writer, readings, &family::PROVIDER_REQUESTS, event::Family::ProviderRequests);
     writer.begin(&family::ZONE_SLOTS);
-    for (part, slots) in &gauges.slots {
+    for (part, census) in &gauges.zone {
         let labels = Labels::of(&family::ZONE_SLOTS, &[part.as_str()]);
-        for (state, count) in [("used", slots.used), ("free", slots.free)] {
-            writer.sample(&family::ZONE_SLOTS, &labels, &[state], count);
+        for (state, count) in
+            [("used", census.used), ("free", census.places.saturating_sub(census.used))]
+        {
+            writer.sample(&family::ZONE_SLOTS, &labels, &[state], count as u64);
         }
     }
     writer.begin(&family::ZONE_FULL);
@@ -228,7 +230,7 @@ fn of_clients(writer: &mut Writer, _: &Readings, gauges: &Gauges) {
     for nearest in &gauges.nearest {
         let values = [nearest.client.as_str(), &nearest.tier, &nearest.limit];
         let labels = Labels::of(&family::BUDGET_USED, &values);
-        writer.fraction(&family::BUDGET_USED, &labels, nearest.used_ppm, 1_000_000);
+        writer.ratio(&family::BUDGET_USED, &labels, nearest.used_ratio);
     }
     writer.begin(&family::CLIENT_REQUESTS);
     for client in &gauges.clients {
@@ -240,7 +242,8 @@ fn of_clients(writer: &mut Writer, _: &Readings, gauges: &Gauges) {
     }
     writer.begin(&family::CLIENT_TOKENS);
     for client in &gauges.clients {
-        writer.sample(&family::CLIENT_TOKENS, &none, &[&client.client], client.tokens);
+        let tokens = client.input_tokens.saturating_add(client.output_tokens);
+        writer.sample(&family::CLIENT_TOKENS, &none, &[&client.client], tokens);
     }
     writer.begin(&family::CLIENT_COST);
     for client in &gauges.clients {

@@ -159,8 +159,10 @@ fn gauges() -> Gauges {
         client: name.to_owned(),
         requests: 7,
         refused: 1,
-        tokens: 90,
+        input_tokens: 60,
+        output_tokens: 30,
         cost_nanos: 12_340_000_000,
+        ..Client::default()
     };
     Gauges {
         version: "0.1.0".to_owned(),
@@ -171,16 +173,16 @@ fn gauges() -> Gauges {
             generation: 3,
             states: vec![("active", 5), ("expired", 0)],
         }],
-        slots: vec![
-            (Part::Area(Area::Clients), Slots { used: 10, free: 90 }),
-            (Part::Workers, Slots { used: 4, free: 60 }),
+        zone: vec![
+            (Part::Area(Area::Clients), Census { used: 10, places: 100 }),
+            (Part::Workers, Census { used: 4, places: 64 }),
         ],
         clients: vec![client("acme"), client("\u{202e}evil \"quoted\\\"\nnext")],
         nearest: vec![Nearest {
             client: "acme".to_owned(),
             tier: "pro".to_owned(),
             limit: "budget 20/day".to_owned(),
-            used_ppm: 987_650,
+            used_ratio: 0.98765,
         }],
         networks: vec![KeyNetworks {
             client: "acme".to_owned(),
