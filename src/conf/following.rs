@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
+use crate::zone::networks::SharedNetworks;
 use crate::zone::objects::SharedObjects;
 use crate::zone::SharedZone;
 
@@ -12,6 +13,7 @@ use crate::zone::SharedZone;
 pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
     pub(super) objects: Option<Rc<SharedObjects>>,
+    pub(super) networks: Option<Rc<SharedNetworks>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

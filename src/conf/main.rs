@@ -7,9 +7,12 @@ use super::following::Following;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
 use crate::keys::live::Follow;
+use crate::types::Tollgate;
+use crate::zone::networks::{MappedNetworks, Networks, SharedNetworks};
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::state_file::StateFile;
 use crate::zone::Mapped;
+use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
@@ -53,6 +56,24 @@ impl MainConf {
     /// The name of the zone in which that is.
     pub(crate) fn objects_name(&self) -> &str {
         self.following.objects.as_ref().map_or("", |shared| shared.name())
+    }
+
+    /// From which networks keys are used, once nginx has mapped it. `None`: no tier wants to know.
+    #[inline]
+    pub(crate) fn networks(&self) -> Option<&Rc<MappedNetworks>> {
+        self.following.networks.as_ref()?.get()
+    }
+
+    /// Asks for the memory of that, if a tier wants to know: when all of them have been read.
+    pub(super) fn share_networks(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        let Some(zone) = &self.following.zone else { return Ok(()) };
+        let is_wanted = self.tiers.iter().any(|tier| tier.addresses.is_some());
+        if is_wanted && self.following.networks.is_none() {
+            let (name, size) = (Networks::name(zone.name()), Networks::size(zone.size()));
+            let shared = SharedNetworks::add::<Tollgate>(cx, &name, size, Networks)?;
+            self.following.networks = Some(shared);
+        }
+        Ok(())
     }
 
     /// Whether it is kept who made what.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
 use tollgate_core::address::Cidr;
+use tollgate_core::key_networks::AddressLimit;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
@@ -303,6 +304,8 @@ pub(crate) struct Tier {
     pub(crate) priority: Option<i32>,
     /// Where its clients may come from.
     pub(crate) networks: Networks,
+    /// From how many a key may be used within an hour.
+    pub(crate) addresses: Option<AddressLimit>,
     pub(crate) place: Position,
 }
 

@@ -25,6 +25,7 @@ use crate::request::features;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
+use crate::request::key_networks;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
@@ -365,7 +366,9 @@ fn identify(
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
         tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
+        let judged = key_networks::judge(r, state, principal, &tier);
         state.borrow_mut().tier = Some(tier);
+        judged?;
     }
     Ok(None)
 }

@@ -2,11 +2,12 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own;
+//! * [`objects`]: the objects of clients, in memory of their own; [`networks`]: as is from where keys are used;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
 pub(crate) mod lock;
 pub(crate) mod member;
+pub(crate) mod networks;
 pub(crate) mod objects;
 pub(crate) mod state_file;
 pub(crate) mod stated;

@@ -23,6 +23,7 @@ pub mod hex;
 pub mod introspection;
 mod json;
 pub mod jwt;
+pub mod key_networks;
 pub mod keys;
 pub mod limits;
 pub mod llm;
