@@ -6,6 +6,7 @@
 //! * [`conf`]: what nginx.conf says;
 //! * [`request`]: what happens to a request, phase by phase;
 //! * [`keys`]: what credentials are judged by, and how it stays current;
+//! * [`observed`]: what is counted;
 //! * [`zone`]: the limits and counters that all workers see;
 //! * [`worker`]: what a worker does beside its requests.
 //!
@@ -20,6 +21,7 @@ mod exports;
 #[cfg(debug_assertions)]
 mod faults;
 mod keys;
+mod observed;
 mod per_worker;
 mod random;
 mod request;
@@ -29,11 +31,13 @@ mod zone;
 
 use nginx::conf::{ConfContext, ConfError, Position};
 use nginx::process::Processes;
-use nginx::{Header, Kept, Module, Types, Verdict};
+use nginx::{Header, Kept, Module, Page, Types, Verdict};
 
 use conf::{LocConf, MainConf};
 use request::state::State;
-use request::{access, answer, audit, browser, catalogue, id, identity, settlement, variables};
+use request::{
+    access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
+};
 use types::{Command, Request, Server, Tollgate};
 use worker::{status, upkeep, watch};
 
@@ -144,6 +148,10 @@ impl Module for Tollgate {
 
     fn variable_failed(r: Request<'_>) {
         variables::failed(r);
+    }
+
+    fn page(r: Request<'_>) -> Option<Page> {
+        pages::answer(r)
     }
 
     // Its answer.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
+use crate::observed::SharedObservations;
 use crate::zone::networks::SharedNetworks;
 use crate::zone::objects::SharedObjects;
 use crate::zone::SharedZone;
@@ -14,6 +15,8 @@ pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
     pub(super) objects: Option<Rc<SharedObjects>>,
     pub(super) networks: Option<Rc<SharedNetworks>>,
+    /// What is counted, where anybody looks.
+    pub(super) observations: Option<Rc<SharedObservations>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

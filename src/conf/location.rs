@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::main::MainConf;
+use super::pages::Shown;
 use super::policy::Policy;
 use super::settings::Settings;
 use crate::types::Tollgate;
@@ -17,6 +18,8 @@ pub(crate) struct LocConf {
     said: Vec<(String, Position)>,
     policy: Option<Rc<Policy>>,
     upstream: Option<Rc<Proxied>>,
+    /// What it is answered with.
+    pub(crate) shown: Option<Shown>,
     #[cfg(debug_assertions)]
     pub(crate) planted: Option<crate::faults::Callback>,
 }
@@ -127,6 +130,9 @@ impl LocConf {
             self.check_effect()?;
         }
         self.merge_upstream(cx, parent);
+        if self.shown.is_some() {
+            main.observe(cx)?;
+        }
         #[cfg(debug_assertions)]
         {
             self.planted = self.planted.or(parent.planted);

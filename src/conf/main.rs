@@ -6,13 +6,16 @@ use std::sync::Arc;
 use super::following::Following;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
+use super::settings::Settings;
 use crate::keys::live::Follow;
+use crate::observed::{self, MappedObservations, SharedObservations};
 use crate::types::Tollgate;
 use crate::zone::networks::{MappedNetworks, Networks, SharedNetworks};
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::state_file::StateFile;
 use crate::zone::Mapped;
 use nginx::conf::{ConfContext, ConfError};
+use tollgate_core::metrics::KnownModels;
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
@@ -51,6 +54,47 @@ impl MainConf {
     pub(crate) fn objects(&self) -> Option<(&Rc<MappedObjects>, &Objects)> {
         let shared = self.following.objects.as_ref()?;
         Some((shared.get()?, shared.content()))
+    }
+
+    /// What is counted, once nginx has mapped it; `None`: nobody looks.
+    pub(crate) fn observations(&self) -> Option<&Rc<MappedObservations>> {
+        self.following.observations.as_ref()?.get()
+    }
+
+    /// Has requests counted: somebody looks.
+    pub(super) fn observe(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        if self.following.observations.is_none() {
+            let shared = SharedObservations::add::<Tollgate>(
+                cx,
+                observed::NAME,
+                observed::SIZE,
+                observed::Observed,
+            )?;
+            self.following.observations = Some(shared);
+        }
+        Ok(())
+    }
+
+    /// Notes the models that a location names, and those that all of them share.
+    pub(super) fn know_models(&mut self, settings: &Settings) {
+        let Loaded { known_models, .. } = &mut self.loaded;
+        if known_models.is_empty() {
+            self.prices.patterns().for_each(|pattern| known_models.add(pattern.as_str()));
+            for tier in &self.tiers {
+                let open = tier.open_models.iter().flatten();
+                let patterns = tier.models.iter().map(|block| &block.pattern).chain(open);
+                patterns.for_each(|pattern| known_models.add(pattern.as_str()));
+                tier.default_model.iter().for_each(|model| known_models.add(model));
+            }
+        }
+        settings.model.iter().flatten().for_each(|model| known_models.add(model));
+        let aliases = settings.model_aliases.iter().flat_map(|given| given.value.iter());
+        aliases.for_each(|(_, model)| known_models.add(model));
+    }
+
+    /// The models that the configuration names.
+    pub(crate) fn known_models(&self) -> &KnownModels {
+        &self.loaded.known_models
     }
 
     /// The name of the zone in which that is.

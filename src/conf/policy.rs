@@ -131,6 +131,7 @@ impl Policy {
             return Ok(None);
         };
         main.loaded.in_use = true;
+        main.know_models(settings);
         if main.following.zone.is_none() {
             return Err(ConfError::new(format!(
                 "\"tollgate on\" needs shared memory; add \"tollgate_zone zone=tollgate:10m;\" to \

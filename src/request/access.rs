@@ -9,12 +9,14 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::{LlmRequest, Uses};
+use tollgate_core::metrics::tier_cells;
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
+use crate::observed::{self, Counted};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected, Whole};
@@ -147,6 +149,10 @@ pub(crate) fn conclude(
         }
     };
     state.ruling.decide(decision);
+    if observed::is_on() && state.refusal().is_none() {
+        let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
+        state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
+    }
     if decision != Decision::Allow {
         refusal::log(r, &state);
     }

@@ -5,9 +5,10 @@ use tollgate_core::disclosure::{carries, redacted};
 use tollgate_core::llm::Source;
 
 use crate::clock::wall_now;
+use crate::observed;
 use crate::per_worker::PerWorker;
-use crate::request::settlement;
 use crate::request::state::State;
+use crate::request::{observe, settlement};
 use crate::types::Request;
 
 /// The time of the lines, as it was written last.
@@ -28,6 +29,9 @@ pub(crate) fn write(r: Request<'_>) {
     let state = state.map(|state| state.borrow());
     // A request belongs to the location that judged it; one that got nowhere, to where it ended.
     let policy = state.as_ref().map(|state| &state.policy).or_else(|| conf.policy());
+    if policy.is_some() && observed::is_on() {
+        observe::ended(r, state.as_deref());
+    }
     let Some(log) = policy.and_then(|policy| policy.audit_log.as_ref()) else {
         return;
     };

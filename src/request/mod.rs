@@ -30,7 +30,9 @@
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`renaming`]      | the alias of a model, where nothing is metered           |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
+//! | CONTENT       | [`pages`]         | what operators and clients can look at                   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
+//! |               | [`observe`]       | the request is counted                                   |
 //!
 //! [`state`] is what is known about one request, and [`keeping`] what it has to do with objects of its client;
 //! [`pause`] lets it wait; [`variables`] shows it to nginx; [`revocation`] cuts off requests whose credential
@@ -60,6 +62,8 @@ mod long_body;
 pub(crate) mod meter;
 mod models;
 mod objects;
+mod observe;
+pub(crate) mod pages;
 mod pause;
 pub(crate) mod queue;
 mod rates;

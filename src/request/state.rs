@@ -20,6 +20,7 @@ use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
+use crate::observed;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
@@ -99,6 +100,8 @@ pub(crate) struct State {
     /// Its place in the queue, and in which zone that is.
     pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
     pub(crate) charged: Charges,
+    /// There while it counts as in flight.
+    pub(crate) in_flight: Option<observed::Counted>,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     /// Its body, while that is being read.
@@ -277,6 +280,7 @@ impl State {
             asked: None,
             ticket: None,
             charged: Charges::default(),
+            in_flight: None,
             reservations: Vec::new(),
             reading: None,
             metering: None,

@@ -5,9 +5,11 @@
 
 use parking_lot::Mutex;
 use tollgate_core::limits::Process;
+use tollgate_core::metrics::Counter;
 
 use crate::clock::mono_now;
 use crate::conf::MainConf;
+use crate::observed;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -44,8 +46,16 @@ pub(crate) fn start(conf: &MainConf) {
     // An earlier process of this number is gone, whatever it held.
     let is_other = |other: Process| other != me && is_alive(other);
     zone.reclaim(tollgate_core::clock::MonoNanos(u64::MAX), is_other, &lock);
+    if let Some(memory) = conf.observations() {
+        if !observed::start(memory, me, is_alive) {
+            cycle_error(format_args!(
+                "tollgate: the metrics have no room for a further worker process, whose requests are not counted"
+            ));
+        }
+    }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
+        observed::count(Counter::WorkersFull);
         cycle_error(format_args!(
             "tollgate: the zone has no room for a further worker process, which will refuse all \
              requests with a limit on concurrency; make the zone larger"
@@ -76,6 +86,7 @@ pub(crate) fn stop() {
         let zone = upkeep.zone.get();
         zone.leave(holder, &ZoneLock::of(zone));
     }
+    observed::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
         state.finish();

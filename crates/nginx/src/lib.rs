@@ -33,6 +33,6 @@ mod text;
 pub mod timer;
 pub mod types;
 
-pub use module::{Header, Module, Part, Reader};
+pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;

@@ -27,6 +27,8 @@ pub mod key_networks;
 pub mod keys;
 pub mod limits;
 pub mod llm;
+#[cfg(not(tollgate_model))]
+pub mod metrics;
 pub mod money;
 pub mod nginx_text;
 pub mod objects;

@@ -8,6 +8,7 @@
 //! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
 //! * [`tenants`]: what it says of tenants, and of what the engine and the log get to know;
+//! * [`pages`]: and what it may show;
 //! * [`words`]: how the words of a directive are read.
 
 mod browsers;
@@ -15,6 +16,7 @@ mod certs;
 mod engine;
 mod location;
 mod models;
+mod pages;
 mod shared;
 mod tenants;
 mod tier;
@@ -132,6 +134,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_upgrade", One, Loc, location::upgrade),
     command!("tollgate_cors", OneOrMore, Loc, browsers::cors),
     command!("tollgate_security_headers", One, Loc, browsers::security_headers),
+    command!("tollgate_metrics", Any, Page, pages::metrics),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];

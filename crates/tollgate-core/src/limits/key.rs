@@ -28,7 +28,7 @@ pub enum Area {
 
 impl Area {
     /// Every area, in the order in which they lie in the zone.
-    pub(super) const ALL: [Self; 6] = [
+    pub const ALL: [Self; 6] = [
         Self::Clients,
         Self::Rules,
         Self::Keys,

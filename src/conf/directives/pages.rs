@@ -1,0 +1,15 @@
+//! The pages that a location may be answered with.
+
+use super::words::{error, words, Done};
+use crate::conf::pages::Shown;
+use crate::conf::LocConf;
+use nginx::conf::ConfContext;
+
+/// `tollgate_metrics`
+pub(super) fn metrics(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    if let Some(other) = words(args).1.first() {
+        return Err(error(format!("\"tollgate_metrics\" takes no \"{}\"", other.escape_debug())));
+    }
+    conf.shown = Some(Shown::Metrics);
+    Ok(())
+}
