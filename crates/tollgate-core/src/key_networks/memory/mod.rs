@@ -82,7 +82,8 @@ pub struct Sighting {
 /// Where the first record of a key is, as long as no network is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    record: usize,
+    /// Of its tag among the words.
+    tag_at: usize,
     stamp: u32,
 }
 
@@ -225,9 +226,9 @@ impl<'m> KeyNetworks<'m> {
     /// Whether the first record of a key is where it was, and no network was added.
     #[inline]
     pub(super) fn is_as_it_was(&self, key: KeyHash, place: Place) -> bool {
-        self.record(place.record).is_some_and(|record| {
-            record.tag.load(Ordering::Acquire) == key.tag(0) && record.mark().stamp == place.stamp
-        })
+        let word = |at: usize| self.sets.get(at).map(|word| word.load(Ordering::Acquire));
+        let stamp = word(place.tag_at.wrapping_add(WAYS)).map(record::stamp);
+        word(place.tag_at) == Some(key.tag(0)) && stamp == Some(place.stamp)
     }
 
     /// From how many networks a key was used within an hour.
@@ -296,7 +297,7 @@ impl<'m> KeyNetworks<'m> {
         };
         first.mark.store(mark.word(), Ordering::Release);
         let networks = found.live.saturating_add(1);
-        let place = Place { record: first.number, stamp };
+        let place = Place { tag_at: first.tag_at(), stamp };
         (Sighting { networks, counts: true, crowded }, Some(place))
     }
 
@@ -316,12 +317,13 @@ impl<'m> KeyNetworks<'m> {
             let (mut live, mut own, mut free) = (0_u16, None, None);
             for word in record.entries {
                 let entry = word.load(Ordering::Acquire);
-                if entry & !MINUTE_MASK == hash && entry != 0 {
+                if entry & !MINUTE_MASK == hash {
                     own = Some((word, entry));
                 }
-                match is_live(entry, now) {
-                    true => live = live.saturating_add(1),
-                    false => free = free.or(Some(word)),
+                let counts = is_live(entry, now);
+                live = live.wrapping_add(u16::from(counts));
+                if !counts && free.is_none() {
+                    free = Some(word);
                 }
             }
             // It may have changed hands, and then is not the key's.
@@ -355,9 +357,8 @@ impl<'m> KeyNetworks<'m> {
             return Some((record, false));
         }
         let [first, second] = self.sets_of(tag).map(|set| self.records_of(set));
-        let is_free = |record: &Record<'m>| {
-            record.last_seen().is_none_or(|minute| !minute.is_within_hour(now))
-        };
+        let is_free =
+            |record: &Record<'m>| record.last_seen().is_none_or(|minute| minute < now.hour_ago());
         let free = |records: &[Record<'m>]| records.iter().filter(|one| is_free(one)).count();
         // The emptier one.
         let emptier = if free(&second) > free(&first) { &second } else { &first };
@@ -412,7 +413,7 @@ impl Look<'_> {
     }
 
     fn place(&self) -> Option<Place> {
-        self.first.map(|(record, mark)| Place { record: record.number, stamp: mark.stamp })
+        self.first.map(|(record, mark)| Place { tag_at: record.tag_at(), stamp: mark.stamp })
     }
 }
 

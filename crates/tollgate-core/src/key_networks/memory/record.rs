@@ -25,7 +25,7 @@ impl Mark {
         Self {
             told: told.checked_sub(1).map(Minute),
             records: word >> 32 & 0xff,
-            stamp: u32::try_from(word & 0xffff_ffff).unwrap_or(0),
+            stamp: stamp(word),
         }
     }
 
@@ -35,13 +35,20 @@ impl Mark {
     }
 }
 
+/// The stamp in a mark.
+#[inline]
+pub(super) fn stamp(mark: u64) -> u32 {
+    u32::try_from(mark & 0xffff_ffff).unwrap_or(0)
+}
+
 /// The minute in which the network of an entry was last seen.
 pub(super) fn seen(entry: u64) -> Minute {
     Minute(u32::try_from(entry & MINUTE_MASK).unwrap_or(0))
 }
 
+#[inline]
 pub(super) fn is_live(entry: u64, now: Minute) -> bool {
-    entry != 0 && seen(entry).is_within_hour(now)
+    entry != 0 && entry & MINUTE_MASK >= u64::from(now.hour_ago().0)
 }
 
 /// One record.
@@ -65,6 +72,11 @@ impl<'m> Record<'m> {
             mark: set.get(WAYS + way)?,
             entries: set.get(entries..entries + ENTRIES)?,
         })
+    }
+
+    /// Where its tag is among the words of all sets.
+    pub(super) fn tag_at(self) -> usize {
+        (self.number / WAYS).saturating_mul(SET_WORDS).saturating_add(self.number % WAYS)
     }
 
     pub(super) fn mark(self) -> Mark {
