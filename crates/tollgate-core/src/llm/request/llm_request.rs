@@ -29,6 +29,8 @@ pub struct LlmRequest {
     /// several, the largest, as engines differ in which one counts. A bound of 0 is none: to some
     /// engines it means no tokens, to others no limit.
     pub output_bound: Option<u64>,
+    /// The member that says so; `None` where none does.
+    pub bound_member: Option<&'static str>,
     /// How many outputs there will be: `n` or `best_of` (to llama.cpp also `n_cmpl`), whichever is
     /// larger, for every prompt.
     pub choices: u64,
@@ -36,6 +38,8 @@ pub struct LlmRequest {
     pub background: bool,
     /// How many of them are made of one prompt.
     pub per_prompt: u64,
+    /// The member that says so; `None`: there is one of each prompt.
+    pub count_member: Option<&'static str>,
     /// How much the model is given to read.
     pub input: InputSize,
     /// What its text is made of.

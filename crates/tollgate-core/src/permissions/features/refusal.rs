@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::detail::{Cause, Detail};
 use crate::llm::feature::Feature;
+use crate::llm::request::uses::MemberName;
 use crate::llm::{Endpoint, LlmRequest};
 
 /// How much a request may ask for.
@@ -56,6 +57,7 @@ impl Maximum {
             TgiGenerate, TgiGenerateStream,
         };
         match self {
+            Self::OutputTokens if request.bound_member.is_some() => request.bound_member,
             Self::OutputTokens => Some(match request.endpoint {
                 Responses => "max_output_tokens",
                 SglangGenerate | TgiGenerate | TgiGenerateStream => "max_new_tokens",
@@ -64,7 +66,7 @@ impl Maximum {
                 _ => "max_tokens",
             }),
             // The others are prompts.
-            Self::N => (request.per_prompt > 1).then_some("n"),
+            Self::N => request.count_member,
             Self::Messages if request.endpoint == Responses => Some("input"),
             Self::Messages => Some("messages"),
             Self::Tools => Some("tools"),
@@ -73,8 +75,8 @@ impl Maximum {
     }
 }
 
-/// Why a request is refused, with 403. Its text is fit for the client and for a log: it names members that APIs
-/// define, and holds nothing out of the body.
+/// Why a request is refused, with 403. Its text is for the client: it may have the name of a member of the body. For a
+/// log there is [`detail`](Self::detail).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureRefusal {
     /// It uses a feature that it may not, by this member.
@@ -91,20 +93,24 @@ pub enum FeatureRefusal {
         /// How much it may ask for.
         most: u64,
         /// The member that asks for it, if that is one.
-        member: Option<&'static str>,
+        member: Option<MemberName>,
     },
     /// It has a member that the engine doesn't know.
-    Unknown,
+    Unknown {
+        /// Which one, if its name can be shown.
+        member: Option<MemberName>,
+    },
 }
 
 impl FeatureRefusal {
     /// The member that it is about: `param` in OpenAI's errors.
     #[must_use]
-    pub fn member(&self) -> Option<&'static str> {
+    pub fn member(&self) -> Option<&str> {
         match self {
             Self::Denied { member, .. } => Some(*member),
-            Self::Over { member, .. } => *member,
-            Self::Unknown => None,
+            Self::Over { member, .. } | Self::Unknown { member } => {
+                member.as_ref().map(MemberName::as_str)
+            }
         }
     }
 
@@ -114,7 +120,7 @@ impl FeatureRefusal {
         match self {
             Self::Denied { feature, .. } => Detail::new(Cause::DeniedFeature, feature.as_str()),
             Self::Over { maximum, .. } => Detail::new(Cause::OverMaximum, maximum.as_str()),
-            Self::Unknown => Cause::UnknownMember.into(),
+            Self::Unknown { .. } => Cause::UnknownMember.into(),
         }
     }
 }
@@ -132,7 +138,12 @@ impl fmt::Display for FeatureRefusal {
             Self::Over { maximum, most, .. } => {
                 write!(f, "it asks for more than {most} {}", maximum.counts())
             }
-            Self::Unknown => {
+            Self::Unknown { member: Some(name) } => write!(
+                f,
+                "it has a field \"{}\" that is not known here; leave out what the API does not have",
+                name.as_str()
+            ),
+            Self::Unknown { member: None } => {
                 f.write_str("it has a field that is not known here; leave out what the API does not have")
             }
         }
