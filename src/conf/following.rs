@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
 use crate::observed::SharedObservations;
-use crate::zone::networks::SharedNetworks;
 use crate::zone::objects::SharedObjects;
+use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
 
 /// The zone of a configuration, and the files that its workers watch.
@@ -14,7 +14,7 @@ use crate::zone::SharedZone;
 pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
     pub(super) objects: Option<Rc<SharedObjects>>,
-    pub(super) networks: Option<Rc<SharedNetworks>>,
+    pub(super) whereabouts: Option<Rc<SharedWhereabouts>>,
     /// What is counted, where anybody looks.
     pub(super) observations: Option<Rc<SharedObservations>>,
     pub(super) live: Vec<Rc<dyn Follow>>,

@@ -10,9 +10,9 @@ use super::settings::Settings;
 use crate::keys::live::Follow;
 use crate::observed::{self, MappedObservations, SharedObservations};
 use crate::types::Tollgate;
-use crate::zone::networks::{MappedNetworks, Networks, SharedNetworks};
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::state_file::StateFile;
+use crate::zone::whereabouts::{self, MappedWhereabouts, SharedWhereabouts};
 use crate::zone::Mapped;
 use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::metrics::KnownModels;
@@ -104,18 +104,18 @@ impl MainConf {
 
     /// From which networks keys are used, once nginx has mapped it. `None`: no tier wants to know.
     #[inline]
-    pub(crate) fn networks(&self) -> Option<&Rc<MappedNetworks>> {
-        self.following.networks.as_ref()?.get()
+    pub(crate) fn whereabouts(&self) -> Option<&Rc<MappedWhereabouts>> {
+        self.following.whereabouts.as_ref()?.get()
     }
 
     /// Asks for the memory of that, if a tier wants to know: when all of them have been read.
-    pub(super) fn share_networks(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+    pub(super) fn share_whereabouts(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
         let Some(zone) = &self.following.zone else { return Ok(()) };
         let is_wanted = self.tiers.iter().any(|tier| tier.addresses.is_some());
-        if is_wanted && self.following.networks.is_none() {
-            let (name, size) = (Networks::name(zone.name()), Networks::size(zone.size()));
-            let shared = SharedNetworks::add::<Tollgate>(cx, &name, size, Networks)?;
-            self.following.networks = Some(shared);
+        if is_wanted && self.following.whereabouts.is_none() {
+            let (name, size) = (whereabouts::name(zone.name()), whereabouts::size(zone.size()));
+            let shared = SharedWhereabouts::add::<Tollgate>(cx, &name, size, whereabouts::Content)?;
+            self.following.whereabouts = Some(shared);
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ impl Policy {
                  the http block {on}"
             )));
         }
-        main.share_networks(cx)?;
+        main.share_whereabouts(cx)?;
         let auth = settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
         let tiers = Rc::clone(
             main.loaded.tiers.get_or_insert_with(|| main.tiers.iter().map(Rc::clone).collect()),

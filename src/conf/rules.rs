@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
 use tollgate_core::address::Cidr;
-use tollgate_core::key_networks::AddressLimit;
 use tollgate_core::limits::{Budget, Dimension, Quota, Scale, Zone};
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
+use tollgate_core::whereabouts::AddressLimit;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
 #[derive(Debug)]

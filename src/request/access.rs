@@ -27,7 +27,6 @@ use crate::request::features;
 use crate::request::grounds::Grounds;
 use crate::request::id as request_id;
 use crate::request::identity;
-use crate::request::key_networks;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
@@ -39,6 +38,7 @@ use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
 use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
+use crate::request::whereabouts;
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -384,7 +384,7 @@ fn identify(
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
         tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
-        let judged = key_networks::judge(r, state, principal, &tier);
+        let judged = whereabouts::judge(r, state, principal, &tier);
         state.borrow_mut().tier = Some(tier);
         judged?;
     }

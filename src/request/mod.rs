@@ -9,7 +9,7 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
-//! |               | [`key_networks`]  | is the key used from too many networks?                  |
+//! |               | [`whereabouts`]   | is the key used from too many networks?                  |
 //! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
 //! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
@@ -56,7 +56,6 @@ mod grounds;
 pub(crate) mod id;
 pub(crate) mod identity;
 mod keeping;
-mod key_networks;
 mod learn;
 mod long_body;
 pub(crate) mod meter;
@@ -82,3 +81,4 @@ mod socket;
 pub(crate) mod state;
 mod suspicion;
 pub(crate) mod variables;
+mod whereabouts;

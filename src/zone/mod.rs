@@ -2,15 +2,15 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own; [`networks`]: as is from where keys are used;
+//! * [`objects`]: the objects of clients, in memory of their own; [`whereabouts`]: from where keys are used, likewise;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
 pub(crate) mod lock;
 pub(crate) mod member;
-pub(crate) mod networks;
 pub(crate) mod objects;
 pub(crate) mod state_file;
 pub(crate) mod stated;
+pub(crate) mod whereabouts;
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 
 use crate::about::About;
 use crate::cache_salt::Salting;
-use crate::key_networks::{KeyHash, KeyNetworks};
 use crate::limits::{Key, Zone};
 use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
+use crate::whereabouts::{KeyHash, Whereabouts};
 
 /// How a principal authenticated. The names are part of the audit log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,7 +161,7 @@ impl Principal {
     /// What the networks are counted by that it comes from: its key, or where it has a token, its client. The
     /// `kid` of a token is the key of who issued it.
     #[must_use]
-    pub fn network_key(&self, table: &KeyNetworks<'_>) -> KeyHash {
+    pub fn network_key(&self, table: &Whereabouts<'_>) -> KeyHash {
         let new = || (table.seed(), table.key(&self.client, self.own_key()));
         match self.computed.network_key.get_or_init(new) {
             (seed, key) if *seed == table.seed() => *key,
@@ -277,8 +277,8 @@ mod tests {
     #[test]
     fn networks_are_counted_by_key_and_by_client_where_it_has_a_token() {
         let (words, others) = (memory(), memory());
-        let table = KeyNetworks::format(&words, (1, 2)).unwrap();
-        let other = KeyNetworks::format(&others, (3, 4)).unwrap();
+        let table = Whereabouts::format(&words, (1, 2)).unwrap();
+        let other = Whereabouts::format(&others, (3, 4)).unwrap();
         let principal = acme();
         for table in [&table, &other, &table] {
             assert_eq!(principal.network_key(table), table.key("acme", Some("k_1")));

@@ -8,13 +8,13 @@ use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::address::Cidr;
-use tollgate_core::key_networks::AddressLimit;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::{Scope, Scopes};
 use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
+use tollgate_core::whereabouts::AddressLimit;
 
 /// `tollgate_tier NAME {`
 pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {

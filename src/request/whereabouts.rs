@@ -6,11 +6,11 @@ use std::sync::Arc;
 use nginx::clock::cached_mono_ms;
 use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
-use tollgate_core::key_networks::{
-    AddressLimit, KeyHash, KeyNetworks, Minute, NetworkMemo, Verdict,
-};
 use tollgate_core::limits::Standing;
 use tollgate_core::principal::Principal;
+use tollgate_core::whereabouts::{
+    AddressLimit, KeyHash, Minute, NetworkMemo, Verdict, Whereabouts,
+};
 
 use crate::conf::rules::Tier;
 use crate::per_worker::PerWorker;
@@ -48,7 +48,7 @@ fn judge_by(
     (tier, limit): (&Tier, &AddressLimit),
 ) -> Result<(), Denial> {
     // Whoever comes over a UNIX-domain socket comes from no network.
-    let (Some(mapped), Some(address)) = (r.main_conf().networks(), r.client_addr()) else {
+    let (Some(mapped), Some(address)) = (r.main_conf().whereabouts(), r.client_addr()) else {
         return Ok(());
     };
     let (table, now) = (mapped.get(), Minute::of_ms(cached_mono_ms()));
@@ -90,7 +90,7 @@ fn judge_by(
 /// Tells the error log, once an hour of each key, whichever worker sees it.
 fn tell(
     r: Request<'_>,
-    (table, key, now): (&KeyNetworks<'_>, KeyHash, Minute),
+    (table, key, now): (&Whereabouts<'_>, KeyHash, Minute),
     principal: &Principal,
     (tier, limit, networks): (&Tier, &AddressLimit, u16),
 ) {

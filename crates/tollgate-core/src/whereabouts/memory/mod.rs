@@ -30,7 +30,7 @@ use super::super::limits::{ClaimLock, LayoutError, ProcessLock};
 use super::{Minute, Network, HOUR, MAX_NETWORKS, MINUTE_BITS};
 use record::{is_live, seen, Mark, Record, ENTRIES, MINUTE_MASK, SET_WORDS, WAYS};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgkeynet");
+const MAGIC: u64 = u64::from_be_bytes(*b"tgwheres");
 /// To be raised with every change of what lies behind the header.
 const LAYOUT_VERSION: u64 = 1;
 
@@ -89,7 +89,7 @@ pub(super) struct Place {
 
 /// A view of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyNetworks<'m> {
+pub struct Whereabouts<'m> {
     seed: (u64, u64),
     sets: &'m [AtomicU64],
     stamps: &'m AtomicU64,
@@ -108,7 +108,7 @@ struct Look<'m> {
     lacks: u64,
 }
 
-impl<'m> KeyNetworks<'m> {
+impl<'m> Whereabouts<'m> {
     /// Makes an empty table of `words`, whatever they held.
     ///
     /// # Errors

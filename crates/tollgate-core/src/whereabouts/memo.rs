@@ -4,7 +4,7 @@
 //! A direct-mapped table. What is remembered holds for the minute in which it was seen, as long as no other network
 //! is added to the key.
 
-use super::memory::{KeyHash, KeyNetworks, Place, Sighting};
+use super::memory::{KeyHash, Place, Sighting, Whereabouts};
 use super::{Minute, Network};
 use crate::limits::ClaimLock;
 
@@ -31,11 +31,11 @@ impl Default for NetworkMemo {
 }
 
 impl NetworkMemo {
-    /// [`KeyNetworks::note`].
+    /// [`Whereabouts::note`].
     #[inline]
     pub fn note(
         &mut self,
-        table: &KeyNetworks<'_>,
+        table: &Whereabouts<'_>,
         (key, network): (KeyHash, Network),
         most: u16,
         now: Minute,
@@ -61,7 +61,7 @@ impl NetworkMemo {
 
 #[inline(never)]
 fn note_anew(
-    table: &KeyNetworks<'_>,
+    table: &Whereabouts<'_>,
     (key, network): (KeyHash, Network),
     most: u16,
     minute: Minute,

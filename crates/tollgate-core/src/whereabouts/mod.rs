@@ -12,7 +12,7 @@ pub mod memory;
 
 pub use limit::{AddressLimit, OnExcess, Verdict};
 pub use memo::NetworkMemo;
-pub use memory::{KeyHash, KeyNetworks, Sighting};
+pub use memory::{KeyHash, Sighting, Whereabouts};
 
 use crate::address::AddressKey;
 

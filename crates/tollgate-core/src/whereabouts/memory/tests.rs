@@ -36,11 +36,11 @@ fn network(number: u32) -> Network {
     AddressKey::new(address).into()
 }
 
-struct Table<'m>(KeyNetworks<'m>, TestLock);
+struct Table<'m>(Whereabouts<'m>, TestLock);
 
 impl<'m> Table<'m> {
     fn new(words: &'m [AtomicU64]) -> Self {
-        Self(KeyNetworks::format(words, SEED).unwrap(), lock())
+        Self(Whereabouts::format(words, SEED).unwrap(), lock())
     }
 
     fn key(&self, key: usize) -> KeyHash {
@@ -197,14 +197,14 @@ fn it_is_told_once_an_hour_of_each_key() {
 #[test]
 fn keys_of_a_client_are_apart_and_names_are_not_mixed_up() {
     let words = words(1);
-    let table = KeyNetworks::format(&words, SEED).unwrap();
+    let table = Whereabouts::format(&words, SEED).unwrap();
     let names = [("a", None), ("a", Some("")), ("a", Some("b")), ("ab", None), ("ab", Some(""))];
     let mut hashes: Vec<u64> = names.iter().map(|(name, id)| table.key(name, *id).0).collect();
     hashes.sort_unstable();
     hashes.dedup();
     assert_eq!(hashes.len(), names.len());
     let other = self::words(1);
-    let other = KeyNetworks::format(&other, (3, 4)).unwrap();
+    let other = Whereabouts::format(&other, (3, 4)).unwrap();
     assert_ne!(other.key("a", None), table.key("a", None));
 }
 
@@ -225,22 +225,22 @@ fn a_record_whose_writer_died_is_empty() {
 #[test]
 fn only_a_table_of_this_version_is_taken_for_one() {
     let words = words(2);
-    assert!(matches!(KeyNetworks::attach(&words), Err(LayoutError::Foreign)));
-    assert!(matches!(KeyNetworks::format(&words[..20], SEED), Err(LayoutError::TooSmall)));
+    assert!(matches!(Whereabouts::attach(&words), Err(LayoutError::Foreign)));
+    assert!(matches!(Whereabouts::format(&words[..20], SEED), Err(LayoutError::TooSmall)));
     let table = Table::new(&words);
     table.note(1, 1, 256, 100);
-    let same = KeyNetworks::attach(&words).unwrap();
+    let same = Whereabouts::attach(&words).unwrap();
     assert_eq!(same.seed(), SEED);
     assert_eq!(same.count(table.key(1), Minute(100)), 1);
-    assert!(matches!(KeyNetworks::attach(&words[..20]), Err(LayoutError::TooSmall)));
+    assert!(matches!(Whereabouts::attach(&words[..20]), Err(LayoutError::TooSmall)));
     words[WORD_VERSION].store(2, Ordering::Release);
-    assert!(matches!(KeyNetworks::attach(&words), Err(LayoutError::Version(2))));
+    assert!(matches!(Whereabouts::attach(&words), Err(LayoutError::Version(2))));
 }
 
 #[test]
 fn workers_together_count_each_network_once_and_keep_to_the_limit() {
     let words = words(8);
-    let table = KeyNetworks::format(&words, SEED).unwrap();
+    let table = Whereabouts::format(&words, SEED).unwrap();
     let lock = lock();
     let keys: Vec<KeyHash> = (0..6).map(|key| table.key(&key.to_string(), None)).collect();
     let told: usize = std::thread::scope(|scope| {
