@@ -4,6 +4,7 @@ use super::input::Measure;
 use super::members::Holder;
 use super::names::{Known, Names};
 use super::place::Place;
+use super::quantity::Quantity;
 use super::scalar;
 use super::stream_options::{Options, StreamOptions};
 use super::told::At;
@@ -138,11 +139,11 @@ impl Body {
             alias: None,
             stream,
             output_bound,
-            bound_member,
+            bound_member: bound_member.and_then(Quantity::of),
             choices: self.choices.saturating_mul(prompts),
             background: self.background,
             per_prompt: self.choices,
-            count_member: self.count_member,
+            count_member: self.count_member.and_then(Quantity::of),
             input,
             parts: self.measure.parts.parts(),
             is_suspect: self.is_suspect,

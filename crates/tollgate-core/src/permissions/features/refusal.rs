@@ -5,6 +5,7 @@ use std::fmt;
 use crate::detail::{Cause, Detail};
 use crate::llm::feature::Feature;
 use crate::llm::request::uses::MemberName;
+use crate::llm::request::Quantity;
 use crate::llm::{Endpoint, LlmRequest};
 
 /// How much a request may ask for.
@@ -57,16 +58,16 @@ impl Maximum {
             TgiGenerate, TgiGenerateStream,
         };
         match self {
-            Self::OutputTokens if request.bound_member.is_some() => request.bound_member,
-            Self::OutputTokens => Some(match request.endpoint {
-                Responses => "max_output_tokens",
-                SglangGenerate | TgiGenerate | TgiGenerateStream => "max_new_tokens",
-                OllamaChat | OllamaGenerate => "num_predict",
-                LlamaCompletion | LlamaInfill => "n_predict",
-                _ => "max_tokens",
+            Self::OutputTokens => Some(match (request.bound_member, request.endpoint) {
+                (Some(said), _) => said.as_str(),
+                (None, Responses) => "max_output_tokens",
+                (None, SglangGenerate | TgiGenerate | TgiGenerateStream) => "max_new_tokens",
+                (None, OllamaChat | OllamaGenerate) => "num_predict",
+                (None, LlamaCompletion | LlamaInfill) => "n_predict",
+                (None, _) => "max_tokens",
             }),
             // The others are prompts.
-            Self::N => request.count_member,
+            Self::N => request.count_member.map(Quantity::as_str),
             Self::Messages if request.endpoint == Responses => Some("input"),
             Self::Messages => Some("messages"),
             Self::Tools => Some("tools"),
