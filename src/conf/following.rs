@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
 use crate::observed::SharedObservations;
+use crate::zone::clients::SharedClients;
 use crate::zone::objects::SharedObjects;
 use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
@@ -17,6 +18,8 @@ pub(super) struct Following {
     pub(super) whereabouts: Option<Rc<SharedWhereabouts>>,
     /// What is counted, where anybody looks.
     pub(super) observations: Option<Rc<SharedObservations>>,
+    /// The clients, where anybody looks.
+    pub(super) clients: Option<Rc<SharedClients>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

@@ -7,9 +7,11 @@ use parking_lot::Mutex;
 use tollgate_core::limits::Process;
 use tollgate_core::metrics::Counter;
 
+use crate::clients::counting;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
+use crate::overview;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -53,6 +55,12 @@ pub(crate) fn start(conf: &MainConf) {
             ));
         }
     }
+    if !counting::start(conf, me, is_alive) {
+        cycle_error(format_args!(
+            "tollgate: the directory of clients has no room for a further worker process, whose requests in flight \
+             are not counted for their clients"
+        ));
+    }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
         observed::count(Counter::WorkersFull);
@@ -87,6 +95,7 @@ pub(crate) fn stop() {
         zone.leave(holder, &ZoneLock::of(zone));
     }
     observed::stop();
+    counting::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
         state.finish();
@@ -108,7 +117,9 @@ fn tick() {
     });
     guard((), queue::wake);
     guard((), revocation::enforce);
+    guard((), overview::tick);
     guard((), watch::tick);
+    guard((), counting::tick);
 }
 
 impl Upkeep {

@@ -2,9 +2,11 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own; [`whereabouts`]: from where keys are used, likewise;
+//! * [`objects`]: the objects of clients, in memory of their own; [`clients`]: and who they are; [`whereabouts`]: and
+//!   from where their keys are used;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
+pub(crate) mod clients;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;

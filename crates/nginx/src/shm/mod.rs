@@ -135,7 +135,7 @@ impl<S: Shared> SharedZone<S> {
         &self.name
     }
 
-    /// As the configuration has it, in bytes.
+    /// In bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
