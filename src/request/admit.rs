@@ -145,7 +145,7 @@ impl Admission<'_, '_> {
     /// Takes what the request needs from each limit that applies, or nothing from any. A request
     /// that lacks a concurrency slot alone may get a place in the queue.
     pub(crate) fn reserve(&self) -> Result<Admitted, Shortage> {
-        let ticket = self.state.borrow().ticket.as_ref().map(Queued::ticket);
+        let ticket = self.state.borrow().ticket.as_ref().map(|queued| queued.ticket());
         let is_late = match ticket.map(|ticket| queue::turn(self.zone, ticket)) {
             Some(Turn::Later) => return Ok(Admitted::Queued),
             Some(Turn::TooLate) => true,

@@ -7,7 +7,7 @@ use tollgate_core::jwt::looks_like_jws;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
 use tollgate_core::metrics::recorder::Origin;
-use tollgate_core::metrics::{Counter, Event, Family, Flow, Observation, Outcome};
+use tollgate_core::metrics::{tier_cells, Counter, Event, Family, Flow, Observation, Outcome};
 use tollgate_core::principal::AuthMethod;
 
 use crate::clients::counting;
@@ -65,6 +65,9 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>
             ttft_ms: metering.and_then(|metering| metering.ttft_ms),
         };
         recorder.observe(memory, &observation, now);
+        if state.is_some_and(|state| state.networks.is_some()) {
+            recorder.count_of_tier(memory, flow.tier, tier_cells::NETWORKS_EXCEEDED);
+        }
         if let Some((method, result)) = auth {
             recorder.count(memory, Counter::Auth(method, result), 1);
         }

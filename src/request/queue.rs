@@ -58,10 +58,10 @@ pub(crate) struct Queued {
 
 impl Queued {
     /// A place in the queue of this zone, of a request of this tier.
-    pub(crate) fn new(ticket: Ticket, zone: &Rc<Mapped>, tier: Option<&Rc<Tier>>) -> Self {
+    pub(crate) fn new(ticket: Ticket, zone: &Rc<Mapped>, tier: Option<&Rc<Tier>>) -> Box<Self> {
         let tier = tier.map(|tier| tier.name.as_str());
         let counted = Counted::new(tier, tier_cells::QUEUED).map(|counted| (counted, mono_now()));
-        Self { ticket, zone: Rc::clone(zone), counted }
+        Box::new(Self { ticket, zone: Rc::clone(zone), counted })
     }
 
     /// Its name.
