@@ -1,22 +1,24 @@
 //! `tollgate_metrics`: what was counted, for Prometheus.
 
-use tollgate_core::metrics::exposition::{self, Format, Gauges, Keys};
+use tollgate_core::metrics::exposition::{self, Format, Gauges, KeyNetworks, Keys};
 use tollgate_core::metrics::{readings, Readings};
+use tollgate_core::whereabouts::{Minute, Ranked};
 
 use crate::conf::MainConf;
 use crate::types::Request;
 use crate::zone::lock::is_alive;
+use nginx::clock::cached_mono_ms;
 use nginx::Page;
 
-/// The page; `None`: nothing is counted.
-pub(super) fn page(r: Request<'_>) -> Option<Page> {
+/// The page, on which so many clients have metrics of their own; `None`: nothing is counted.
+pub(super) fn page(r: Request<'_>, clients: usize) -> Option<Page> {
     let conf = r.main_conf();
     let mapped = conf.observations()?;
     let accept = r.headers_in().filter(|header| header.name == b"accept");
     let format = Format::of(accept.map(|header| header.value));
     let readings = Readings::of(mapped.get(), is_alive);
     let workers = readings::living(mapped.get(), is_alive) as u64;
-    let body = exposition::write(&readings, &gauges(conf, workers), format);
+    let body = exposition::write(&readings, &gauges(conf, workers, clients), format);
     Some(Page {
         status: 200,
         content_type: format.content_type(),
@@ -26,7 +28,7 @@ pub(super) fn page(r: Request<'_>) -> Option<Page> {
 }
 
 /// How it is just now.
-fn gauges(conf: &MainConf, workers: u64) -> Gauges {
+fn gauges(conf: &MainConf, workers: u64, clients: usize) -> Gauges {
     let mut keys: Vec<Keys> = Vec::new();
     for live in conf.live() {
         let file = live.description().paths.join(", ");
@@ -40,6 +42,20 @@ fn gauges(conf: &MainConf, workers: u64) -> Gauges {
         nginx: nginx::VERSION.to_owned(),
         workers,
         keys,
+        networks: networks(conf, clients),
         ..Gauges::default()
     }
+}
+
+/// The keys that are used from most networks, where a tier wants to know.
+fn networks(conf: &MainConf, most: usize) -> Vec<KeyNetworks> {
+    let Some(whereabouts) = conf.whereabouts().filter(|_| most > 0) else { return Vec::new() };
+    let ranking = whereabouts.get().ranking(Minute::of_ms(cached_mono_ms()));
+    let ranked = ranking.into_iter().take(most);
+    let ranked = ranked.map(|Ranked { client, key_id, networks }| KeyNetworks {
+        client,
+        key_id,
+        networks: networks.into(),
+    });
+    ranked.collect()
 }
