@@ -6,14 +6,23 @@ use tollgate_core::permissions::scopes::Scope;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// `tollgate_metrics`
-    Metrics,
+    Metrics {
+        /// For how many clients there are metrics of their own.
+        clients: usize,
+    },
+    /// `tollgate_usage`
+    Usage,
 }
+
+/// The most clients that may have metrics of their own.
+pub(crate) const MAX_CLIENTS: usize = 1000;
 
 impl Shown {
     /// What whoever looks needs where the location is protected (`tollgate on`); `None`: to be a client suffices.
     pub(crate) fn scope(self) -> Option<Scope> {
         match self {
-            Self::Metrics => Some(Scope::Admin),
+            Self::Metrics { .. } => Some(Scope::Admin),
+            Self::Usage => None,
         }
     }
 }

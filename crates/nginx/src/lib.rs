@@ -36,3 +36,9 @@ pub mod types;
 pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
+
+/// The version of the nginx that this is built for, which is the only one that it can be loaded into.
+pub const VERSION: &str = match ngx::ffi::NGINX_VERSION.to_str() {
+    Ok(version) => version,
+    Err(_) => "",
+};

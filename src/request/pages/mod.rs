@@ -2,6 +2,7 @@
 //! judged who asks, by the credential and the scope of the page: such a request spends nothing.
 
 mod metrics;
+mod usage;
 
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::ruling::{By, Ruling};
@@ -40,7 +41,8 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
         return Some(Page { status: 403, ..Page::default() });
     }
     match shown {
-        Shown::Metrics => metrics::page(r),
+        Shown::Metrics { .. } => metrics::page(r),
+        Shown::Usage => usage::page(r),
     }
 }
 
