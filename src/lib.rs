@@ -8,6 +8,7 @@
 //! * [`keys`]: what credentials are judged by, and how it stays current;
 //! * [`observed`]: what is counted; [`clients`]: and of whom;
 //! * [`zone`]: the limits and counters that all workers see;
+//! * [`overview`]: how things are;
 //! * [`worker`]: what a worker does beside its requests.
 //!
 //! What is decided, and how, is in `tollgate-core`. What has to do with nginx's C interface is in the crate
@@ -23,6 +24,7 @@ mod exports;
 mod faults;
 mod keys;
 mod observed;
+mod overview;
 mod per_worker;
 mod random;
 mod request;
@@ -35,12 +37,13 @@ use nginx::process::Processes;
 use nginx::{Header, Kept, Module, Page, Types, Verdict};
 
 use conf::{LocConf, MainConf};
+use overview::status_file;
 use request::state::State;
 use request::{
     access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
 };
 use types::{Command, Request, Server, Tollgate};
-use worker::{status, upkeep, watch};
+use worker::{upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -95,13 +98,13 @@ impl Module for Tollgate {
 
     fn takes_effect(conf: Option<(&MainConf, &Processes)>) {
         match conf {
-            Some((main, processes)) => status::begin(main, processes),
-            None => status::end(),
+            Some((main, processes)) => status_file::begin(main, processes),
+            None => status_file::end(),
         }
     }
 
     fn master_ends() {
-        status::end();
+        status_file::end();
     }
 
     fn worker_starts(main: &MainConf) {
@@ -110,7 +113,7 @@ impl Module for Tollgate {
     }
 
     fn worker_ends() {
-        status::leave();
+        status_file::leave();
         watch::stop();
         upkeep::stop();
     }

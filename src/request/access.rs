@@ -55,6 +55,9 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
     };
+    if pages::is_shell(r) {
+        return Verdict::Declined;
+    }
     if r.is_after_answer() {
         // A `post_action` is none of the client's requests, and takes nothing.
         return Verdict::Declined;

@@ -2,10 +2,9 @@
 //!
 //! * [`upkeep`]: frees what dead workers held, and has limits and objects written down: a [`state_keeper`] sees
 //!   to it, and a [`state_writer`] writes them;
-//! * [`watch`]: looks for changes of files; [`status`]: tells what is in force.
+//! * [`watch`]: looks for changes of files.
 
 mod state_keeper;
 mod state_writer;
-pub(crate) mod status;
 pub(crate) mod upkeep;
 pub(crate) mod watch;

@@ -11,6 +11,7 @@ use crate::clients::counting;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
+use crate::overview;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -113,6 +114,7 @@ fn tick() {
     });
     guard((), queue::wake);
     guard((), revocation::enforce);
+    guard((), overview::tick);
     guard((), watch::tick);
     guard((), counting::tick);
 }

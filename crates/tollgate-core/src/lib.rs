@@ -32,6 +32,8 @@ pub mod metrics;
 pub mod money;
 pub mod nginx_text;
 pub mod objects;
+#[cfg(not(tollgate_model))]
+pub mod overview;
 pub mod path;
 pub mod pattern;
 pub mod permissions;

@@ -38,3 +38,12 @@ pub(super) fn usage(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf
     conf.shown = Some(Shown::Usage);
     Ok(())
 }
+
+/// `tollgate_status`
+pub(super) fn status(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    if let Some(other) = words(args).1.first() {
+        return Err(error(format!("\"tollgate_status\" takes no \"{}\"", other.escape_debug())));
+    }
+    conf.shown = Some(Shown::Status);
+    Ok(())
+}
