@@ -134,7 +134,7 @@ class Poll {
   constructor(parameters, render) {
     Object.assign(this, { parameters, render, failures: 0, isPaused: false, key: "", turn: 0, state: "" });
     $("pause").addEventListener("click", () => this.pause(!this.isPaused));
-    document.addEventListener("visibilitychange", () => document.hidden || this.ask());
+    document.addEventListener("visibilitychange", () => document.hidden || this.isPaused || this.ask());
     $("credential").addEventListener("submit", (event) => {
       event.preventDefault();
       this.key = $("key").value.trim();
@@ -147,8 +147,9 @@ class Poll {
   pause(isPaused) {
     this.isPaused = isPaused;
     $("pause").setAttribute("aria-pressed", isPaused);
-    if (isPaused) this.say("Paused");
-    else this.ask();
+    if (!isPaused) return this.ask();
+    clearTimeout(this.timer);
+    this.say("Paused");
   }
 
   // Announces what has changed, and not each answer.
