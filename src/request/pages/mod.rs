@@ -58,7 +58,7 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     let conf = r.loc_conf();
     let shown = conf.shown?;
     if is_shell(r) {
-        return Some(shell::page(shown));
+        return Some(shell::page(r, shown));
     }
     if conf.policy().is_some() && !is_open(r) {
         return Some(Page { status: 403, ..Page::default() });
