@@ -6,7 +6,7 @@
 //! * [`conf`]: what nginx.conf says;
 //! * [`request`]: what happens to a request, phase by phase;
 //! * [`keys`]: what credentials are judged by, and how it stays current;
-//! * [`observed`]: what is counted;
+//! * [`observed`]: what is counted; [`clients`]: and of whom;
 //! * [`zone`]: the limits and counters that all workers see;
 //! * [`overview`]: how things are;
 //! * [`worker`]: what a worker does beside its requests.
@@ -15,6 +15,7 @@
 //! `nginx`, for which [`types`] has short names.
 #![deny(unsafe_code)]
 
+mod clients;
 mod clock;
 mod conf;
 #[allow(unsafe_code)]

@@ -9,6 +9,8 @@ pub(crate) enum Shown {
     Metrics,
     /// `tollgate_status`
     Status,
+    /// `tollgate_usage`
+    Usage,
 }
 
 impl Shown {
@@ -16,7 +18,7 @@ impl Shown {
     pub(crate) fn has_html(self) -> bool {
         match self {
             Self::Metrics => false,
-            Self::Status => true,
+            Self::Status | Self::Usage => true,
         }
     }
 
@@ -24,6 +26,7 @@ impl Shown {
     pub(crate) fn scope(self) -> Option<Scope> {
         match self {
             Self::Metrics | Self::Status => Some(Scope::Admin),
+            Self::Usage => None,
         }
     }
 }

@@ -64,7 +64,6 @@ mod observe;
 pub(crate) mod pages;
 mod pause;
 pub(crate) mod queue;
-mod rates;
 mod refusal;
 mod renaming;
 mod report;

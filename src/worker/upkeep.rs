@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tollgate_core::limits::Process;
 use tollgate_core::metrics::Counter;
 
+use crate::clients::counting;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
@@ -54,6 +55,12 @@ pub(crate) fn start(conf: &MainConf) {
             ));
         }
     }
+    if !counting::start(conf, me, is_alive) {
+        cycle_error(format_args!(
+            "tollgate: the directory of clients has no room for a further worker process, whose requests in flight \
+             are not counted for their clients"
+        ));
+    }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
         observed::count(Counter::WorkersFull);
@@ -85,6 +92,7 @@ pub(crate) fn stop() {
         zone.leave(holder, &ZoneLock::of(zone));
     }
     observed::stop();
+    counting::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
         state.finish();
@@ -108,6 +116,7 @@ fn tick() {
     guard((), revocation::enforce);
     guard((), overview::tick);
     guard((), watch::tick);
+    guard((), counting::tick);
 }
 
 impl Upkeep {

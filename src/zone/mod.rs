@@ -2,9 +2,10 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own;
+//! * [`objects`]: the objects of clients, in memory of their own; [`clients`]: and who they are;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
+pub(crate) mod clients;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;

@@ -48,6 +48,15 @@ http {{
             tollgate on;
             tollgate_status;
         }}
+        location = /usage {{
+            tollgate on;
+            tollgate_usage;
+        }}
+        location = /usage/header {{
+            tollgate on;
+            tollgate_api_key_header API-Key;
+            tollgate_usage;
+        }}
     }}
 }}
 """
@@ -132,20 +141,23 @@ class StatusPage(GatewayTest):
         foreign = [url for url in page.requested() if not url.startswith((origin, "data:,"))]
         self.assertEqual(foreign, [])
 
-    def test_nothing_keeps_anybody_from_reading_it(self):
+    def assert_accessible(self, page):
+        """axe-core finds nothing, and not for want of something to look at."""
         axe = pathlib.Path(os.environ["TOLLGATE_AXE"]).read_text()
+        page.run(f"{axe}; undefined")
+        found = page.run("axe.run().then((found) => ({ passes: found.passes.length, violations: found.violations.map("
+                         "(one) => ({ id: one.id, impact: one.impact, nodes: one.nodes.map((node) => node.html) })) }))")
+        self.assertEqual(found["violations"], [], json.dumps(found, indent=1))
+        self.assertGreater(found["passes"], 20)
+
+    def test_nothing_keeps_anybody_from_reading_it(self):
         for theme in ("light", "dark"):
             for width in WIDTHS:
                 with self.subTest(theme=theme, width=width):
                     page = self.shown(width=width, theme=theme)
                     page.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
                     page.wait(bool, "document.querySelector('#minutes-table table') !== null")
-                    page.run(f"{axe}; undefined")
-                    found = page.run("axe.run().then((found) => found.violations.map((one) => ({"
-                                     "id: one.id, impact: one.impact, nodes: one.nodes.map((node) => node.html)})))")
-                    self.assertEqual(found, [], json.dumps(found, indent=1))
-                    # Else it would have found nothing to look at.
-                    self.assertGreater(page.run("axe.run().then((found) => found.passes.length)"), 20)
+                    self.assert_accessible(page)
 
     def test_it_says_nothing_on_the_console_and_asks_nobody_else(self):
         page = self.shown()
@@ -157,12 +169,13 @@ class StatusPage(GatewayTest):
         page = self.shown()
         self.assertEqual(page.run("document.querySelectorAll('img, main script').length"), 0)
         self.assertEqual(page.happened("Page.javascriptDialogOpening"), [])
-        models = page.run("[...document.querySelectorAll('#models tbody th')].map((cell) => cell.textContent)")
-        for name in (MARKUP, LONG, QUOTES, "U+202EdnikU+202C \u05e9\u05dc\u05d5\u05dd"):
-            self.assertIn(name, models)
-        # Whatever a name does, what stands beside it stays where it is.
-        self.assertEqual(page.run("[...document.querySelectorAll('#models tbody th')].every((cell) =>"
-                                  " cell.querySelector('bdi, .quiet') !== null)"), True)
+        for place in ("models", "clients"):
+            shown = page.run(f"[...document.querySelectorAll('#{place} tbody th')].map((cell) => cell.textContent)")
+            for name in (MARKUP, LONG, QUOTES, "U+202EdnikU+202C \u05e9\u05dc\u05d5\u05dd"):
+                self.assertIn(name, shown)
+            # Whatever a name does, what stands beside it stays where it is.
+            self.assertEqual(page.run(f"[...document.querySelectorAll('#{place} tbody th')].every((cell) =>"
+                                      " cell.querySelector('bdi, .quiet') !== null)"), True)
 
     def test_a_phone_shows_all_of_it(self):
         for width in WIDTHS:
@@ -185,6 +198,51 @@ class StatusPage(GatewayTest):
         label = page.run("document.querySelector('svg').getAttribute('aria-label')")
         self.assertRegex(label, r"^Requests in each minute of the last hour: let in 0 to \d")
 
+    def clients(self, page):
+        return page.run("[...document.querySelectorAll('#clients tbody th')].map((cell) => cell.textContent)")
+
+    def test_clients_are_found_and_sorted(self):
+        page = self.shown()
+        self.assertEqual(self.clients(page)[0], "few", "the one that is nearest to a limit")
+        full = "[...document.querySelectorAll('#clients [role=meter]')][0]"
+        self.assertEqual(page.run(f"{full}.getAttribute('aria-valuenow')"), "100")
+        self.assertEqual(page.run(f"{full}.getAttribute('aria-valuetext')"), "0 of 2 left")
+        page.run("document.getElementById('search').focus()")
+        page.type("<img")
+        page.wait(lambda names: names == [MARKUP], "[...document.querySelectorAll('#clients tbody th')]"
+                  ".map((cell) => cell.textContent)")
+        self.assertIn("search=%3Cimg", page.run("location.search"))
+        # A link leads to what is looked at.
+        other = self.shown(f"{self.url}?search=acme&sort=name")
+        self.assertEqual(self.clients(other), ["acme"])
+        self.assertEqual(other.run("document.getElementById('sort').value"), "name")
+        page.run("(() => { const search = document.getElementById('search'); search.value = '';"
+                 " search.dispatchEvent(new Event('input'));"
+                 " const sort = document.getElementById('sort'); sort.value = 'name';"
+                 " sort.dispatchEvent(new Event('change')); })()")
+        page.wait(lambda names: len(names) == len(NAMES) + 1 and names[0] == MARKUP,
+                  "[...document.querySelectorAll('#clients tbody th')].map((cell) => cell.textContent)")
+        self.assert_quiet(page)
+
+    def test_a_client_sees_itself(self):
+        for path in ("/usage", "/usage/header"):
+            with self.subTest(path=path):
+                page = self.browser.page(width=360)
+                page.open(f"http://127.0.0.1:{self.port}{path}")
+                page.wait(bool, "!document.getElementById('credential').hidden")
+                page.type("key-0")
+                page.press("Enter")
+                page.wait(bool, "!document.getElementById('content').hidden")
+                self.assertEqual(page.run("document.querySelector('#server bdi').textContent"), MARKUP)
+                self.assertEqual(page.run("document.querySelectorAll('#limits [role=meter]').length"), 4)
+                text = page.run("document.body.textContent")
+                self.assertIn("99 of 100 left", text)
+                self.assertIn("k_0", text)
+                self.assertNotIn("acme", text)
+                self.assertLessEqual(page.run("document.documentElement.scrollWidth"), 360)
+                self.assert_accessible(page)
+                self.assert_quiet(page, "401")
+
     def test_everything_can_be_done_with_the_keyboard(self):
         page = self.shown()
         reached = []
@@ -200,7 +258,7 @@ class StatusPage(GatewayTest):
                 self.assertNotEqual(page.run("getComputedStyle(document.activeElement).outlineStyle"), "none")
             if focus == "SUMMARY":
                 page.press("Enter")
-        self.assertEqual([one for one in ("pause", "json", "SUMMARY") if one not in reached], [], reached)
+        self.assertEqual([one for one in ("pause", "json", "SUMMARY", "search", "sort") if one not in reached], [], reached)
         self.assertEqual(page.run("document.getElementById('minutes').open"), True)
 
     def test_it_pauses_when_it_is_told_to(self):

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod audit;
 pub mod cache_salt;
 pub mod cert;
+pub mod clients;
 pub mod clock;
 pub mod cors;
 pub mod credential;

@@ -22,3 +22,12 @@ pub(super) fn status(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCon
     conf.shown = Some(Shown::Status);
     Ok(())
 }
+
+/// `tollgate_usage`
+pub(super) fn usage(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    if let Some(other) = words(args).1.first() {
+        return Err(error(format!("\"tollgate_usage\" takes no \"{}\"", other.escape_debug())));
+    }
+    conf.shown = Some(Shown::Usage);
+    Ok(())
+}

@@ -5,6 +5,7 @@ mod headers;
 mod metrics;
 mod shell;
 mod status;
+mod usage;
 
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::overview::query::Form;
@@ -65,7 +66,8 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     }
     match shown {
         Shown::Metrics => metrics::page(r),
-        Shown::Status => status::page(),
+        Shown::Status => status::page(r),
+        Shown::Usage => usage::page(r),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::types::Request;
 use nginx::Page;
 
 static STATUS: OnceLock<Shell> = OnceLock::new();
+static USAGE: OnceLock<Shell> = OnceLock::new();
 
 /// The page: the same for everybody.
 pub(super) fn page(r: Request<'_>, shown: Shown) -> Page {
@@ -20,6 +21,10 @@ pub(super) fn page(r: Request<'_>, shown: Shown) -> Page {
         Shown::Metrics | Shown::Status => STATUS.get_or_init(|| {
             let script = concat!(include_str!("common.js"), include_str!("status.js"));
             Shell::new(include_str!("status.html"), include_str!("page.css"), script)
+        }),
+        Shown::Usage => USAGE.get_or_init(|| {
+            let script = concat!(include_str!("common.js"), include_str!("usage.js"));
+            Shell::new(include_str!("usage.html"), include_str!("page.css"), script)
         }),
     };
     let mut headers = headers();
