@@ -6,18 +6,24 @@ use tollgate_core::permissions::scopes::Scope;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// `tollgate_metrics`
-    Metrics,
-    /// `tollgate_status`
-    Status,
+    Metrics {
+        /// For how many clients there are metrics of their own.
+        clients: usize,
+    },
     /// `tollgate_usage`
     Usage,
+    /// `tollgate_status`
+    Status,
 }
+
+/// The most clients that may have metrics of their own.
+pub(crate) const MAX_CLIENTS: usize = 1000;
 
 impl Shown {
     /// Whether it has a page for browsers.
     pub(crate) fn has_html(self) -> bool {
         match self {
-            Self::Metrics => false,
+            Self::Metrics { .. } => false,
             Self::Status | Self::Usage => true,
         }
     }
@@ -25,7 +31,7 @@ impl Shown {
     /// What whoever looks needs where the location is protected (`tollgate on`); `None`: to be a client suffices.
     pub(crate) fn scope(self) -> Option<Scope> {
         match self {
-            Self::Metrics | Self::Status => Some(Scope::Admin),
+            Self::Metrics { .. } | Self::Status => Some(Scope::Admin),
             Self::Usage => None,
         }
     }

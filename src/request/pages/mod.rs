@@ -29,7 +29,7 @@ fn is_wanted_as_html(r: Request<'_>) -> bool {
 }
 
 fn form(r: Request<'_>) -> Form {
-    let accept = r.headers_in().filter(|line| line.name.eq_ignore_ascii_case(b"accept"));
+    let accept = r.headers_in().filter(|line| line.name == b"accept");
     Form::of(accept.map(|line| line.value))
 }
 
@@ -65,9 +65,9 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
         return Some(Page { status: 403, ..Page::default() });
     }
     match shown {
-        Shown::Metrics => metrics::page(r),
-        Shown::Status => status::page(r),
+        Shown::Metrics { .. } => metrics::page(r),
         Shown::Usage => usage::page(r),
+        Shown::Status => status::page(r),
     }
 }
 

@@ -241,23 +241,12 @@ fn providers(readings: &Readings) -> Vec<Provider> {
 
 fn zone(readings: &Readings, slots: &[(Area, usize, usize)]) -> Vec<Part> {
     let part = |&(area, used, slots): &(Area, usize, usize)| Part {
-        part: area_name(area),
+        part: area.as_str(),
         used,
         slots,
         full: readings.counter(Counter::ZoneFull(area)),
     };
     slots.iter().map(part).collect()
-}
-
-fn area_name(area: Area) -> &'static str {
-    match area {
-        Area::Clients => "clients",
-        Area::Rules => "rules",
-        Area::Keys => "keys",
-        Area::KeyNetworks => "key_networks",
-        Area::Failures => "failures",
-        Area::FailureNetworks => "failure_networks",
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ static USAGE: OnceLock<Shell> = OnceLock::new();
 /// The page: the same for everybody.
 pub(super) fn page(r: Request<'_>, shown: Shown) -> Page {
     let shell = match shown {
-        Shown::Metrics | Shown::Status => STATUS.get_or_init(|| {
+        Shown::Metrics { .. } | Shown::Status => STATUS.get_or_init(|| {
             let script = concat!(include_str!("common.js"), include_str!("status.js"));
             Shell::new(include_str!("status.html"), include_str!("page.css"), script)
         }),
