@@ -39,6 +39,7 @@ use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
 use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
+use crate::request::whereabouts;
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -389,7 +390,9 @@ fn identify(
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
         tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
+        let judged = whereabouts::judge(r, state, principal, &tier);
         state.borrow_mut().tier = Some(tier);
+        judged?;
     }
     Ok(None)
 }

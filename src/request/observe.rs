@@ -5,7 +5,7 @@ use tollgate_core::decision::Decision;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
 use tollgate_core::metrics::recorder::Origin;
-use tollgate_core::metrics::{Counter, Family, Flow, Observation, Outcome};
+use tollgate_core::metrics::{tier_cells, Counter, Family, Flow, Observation, Outcome};
 use tollgate_core::principal::AuthMethod;
 
 use crate::clients::counting;
@@ -66,6 +66,9 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>) {
             ttft_ms: metering.and_then(|metering| metering.ttft_ms),
         };
         recorder.observe(memory, &observation, now);
+        if state.is_some_and(|state| state.networks.is_some()) {
+            recorder.count_of_tier(memory, flow.tier, tier_cells::NETWORKS_EXCEEDED);
+        }
         if let Some((method, result)) = auth {
             recorder.count(memory, Counter::Auth(method, result), 1);
         }

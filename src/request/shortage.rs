@@ -9,15 +9,16 @@ use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Shortage};
 use crate::request::asks::Scratch;
 
-/// Nanoseconds between two messages about rules that have no room.
+/// Nanoseconds between two messages that something has no room.
 const SAY_AGAIN: u64 = 60_000_000_000;
 
 /// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
 static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
 
-fn may_say() -> bool {
+/// Whether that is to be said again, which was said last at this time.
+pub(super) fn may_say(said: &PerWorker<Option<u64>>) -> bool {
     let now = mono_now().0;
-    SAID.with(|said| {
+    said.with(|said| {
         let is_due = said.is_none_or(|then| now.saturating_sub(then) > SAY_AGAIN);
         if is_due {
             *said = Some(now);
@@ -67,7 +68,7 @@ impl Admission<'_, '_> {
 
     /// Says, once a minute, that a rule counts those together for whom there is no room.
     pub(crate) fn say_crowded(&self, rule: &str) {
-        if may_say() {
+        if may_say(&SAID) {
             self.complain(&format!("counts all for whom \"{rule}\" has no room together"));
         }
     }

@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) tier: Option<Rc<Tier>>,
     /// The limit that refused, for the log.
     pub(crate) limit: Option<LimitReport>,
+    /// From how many networks its key is used within an hour, if that is more than it may be.
+    pub(crate) networks: Option<u16>,
     /// The limits that the client is told about.
     pub(crate) shown: Shown,
     /// The model that was asked for, if no metering has it: it was refused, or takes no tokens.
@@ -264,6 +266,7 @@ impl State {
             refused_owner: None,
             tier: None,
             limit: None,
+            networks: None,
             shown: Shown::default(),
             asked_model: None,
             hides_model: false,
@@ -320,6 +323,7 @@ impl State {
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.later, self.grounds, self.running, self.detail) = (None, None, None, None);
         (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
+        self.networks = None;
         self.feature_changes = Changes::default();
         self.step = Step::Credential;
         (self.asked, self.reading, self.keeping) = (None, None, None);

@@ -71,6 +71,9 @@ pub(crate) fn start(conf: &MainConf) {
     }
     member::with(|member| (member.zone, member.holder) = (Some(Mapped::clone(mapped)), holder));
     let state = conf.state_file().map(|file| Keeper::begin(Mapped::clone(mapped), file, me));
+    if let Some(whereabouts) = conf.whereabouts() {
+        whereabouts.keep();
+    }
     let objects = conf.objects().and_then(|(objects, content)| {
         objects.keep();
         Some(Keeper::begin(MappedObjects::clone(objects), content.state()?, me))
