@@ -7,6 +7,7 @@ use crate::keys::live::Follow;
 use crate::observed::SharedObservations;
 use crate::zone::clients::SharedClients;
 use crate::zone::objects::SharedObjects;
+use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
 
 /// The zone of a configuration, and the files that its workers watch.
@@ -14,6 +15,7 @@ use crate::zone::SharedZone;
 pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
     pub(super) objects: Option<Rc<SharedObjects>>,
+    pub(super) whereabouts: Option<Rc<SharedWhereabouts>>,
     /// What is counted, where anybody looks.
     pub(super) observations: Option<Rc<SharedObservations>>,
     /// The clients, where anybody looks.

@@ -50,3 +50,4 @@ mod short_text;
 pub mod status;
 mod surrogate;
 pub mod websocket_key;
+pub mod whereabouts;
