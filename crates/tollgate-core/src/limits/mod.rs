@@ -17,6 +17,7 @@
 //! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
+//! * [`reset`]: a client begins anew;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
@@ -47,6 +48,7 @@ pub mod queue;
 pub mod quota;
 pub mod rates;
 pub mod reserve;
+pub mod reset;
 pub mod slots;
 // One thread writes a file, and reads each word of the zone once: nothing for a model checker.
 #[cfg(not(tollgate_model))]
@@ -74,6 +76,7 @@ pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
 pub use reserve::{Exceeded, Refused};
+pub use reset::Reset;
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing};
