@@ -32,6 +32,7 @@ use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::models;
 use crate::request::objects;
+use crate::request::pages;
 use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
@@ -148,7 +149,7 @@ pub(crate) fn conclude(
         }
     };
     state.ruling.decide(decision);
-    if observed::is_on() && state.refusal().is_none() {
+    if observed::is_on() && state.refusal().is_none() && !state.is_for_page {
         let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
         state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
     }
@@ -195,6 +196,9 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
 /// An internal redirect has led a request that was let in to a location under the same policy. `None`:
 /// what is asked for there has to be judged.
 fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
+    if pages::are_elsewhere(r, &state.borrow()) {
+        return None;
+    }
     match endpoint::check_here(r, state, policy)? {
         Ok(()) => {
             let is_known = state.borrow().principal.is_some();
@@ -243,6 +247,14 @@ fn decide(
     let mapped = conf.zone().ok_or(Cause::NoZone)?;
     let zone = mapped.get();
     let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
+    if let Some(shown) = r.loc_conf().shown {
+        state.borrow_mut().is_for_page = true;
+        if let Some(topic) = identify(r, state, policy, &admission, step)? {
+            return Ok(Progress::Provider(topic));
+        }
+        pages::check(&state.borrow(), shown)?;
+        return Ok(Progress::Decided);
+    }
     let (route, path) = {
         let state = state.borrow();
         (state.route.ok_or(Cause::Panic)?, r.kept(state.judged_path))

@@ -118,7 +118,7 @@ fn add_state<'s>(record: &mut Record<'s>, state: &'s State, other: &'s mut Optio
     record.decision = state.ruling.decision();
     record.cut_off = state.cut_off;
     record.detail = state.detail.as_ref();
-    record.dry_run = state.policy.dry_run;
+    record.dry_run = state.is_dry_run();
     let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
     record.tier = tier.map(str::as_bytes);
     if let Some(principal) = &state.principal {

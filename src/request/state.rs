@@ -98,6 +98,8 @@ pub(crate) struct State {
     /// Its place in the queue, and in which zone that is.
     pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
     pub(crate) charged: Charges,
+    /// What it asks for is a page of ours (`tollgate_metrics`, say), and nothing of an engine.
+    pub(crate) is_for_page: bool,
     /// There while it counts as in flight.
     pub(crate) in_flight: Option<observed::Counted>,
     /// What it holds until it ends.
@@ -277,6 +279,7 @@ impl State {
             asked: None,
             ticket: None,
             charged: Charges::default(),
+            is_for_page: false,
             in_flight: None,
             reservations: Vec::new(),
             reading: None,
@@ -318,6 +321,7 @@ impl State {
         (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.renaming = None;
+        self.is_for_page = false;
         self.leave_queue();
     }
 
@@ -342,9 +346,15 @@ impl State {
         self.ruling.reason()
     }
 
+    /// Whether it is let through, whatever is decided. A page is for whom it is for: only what goes to an engine
+    /// is tried out.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.policy.dry_run && !self.is_for_page
+    }
+
     /// The answer to a request that was refused, and is not let through all the same.
     pub(crate) fn refusal(&self) -> Option<&'static Answer> {
-        self.ruling.refused(self.policy.dry_run).map(|reason| self.answer_to(reason))
+        self.ruling.refused(self.is_dry_run()).map(|reason| self.answer_to(reason))
     }
 
     /// The answer to a request that is refused for `reason`.

@@ -145,7 +145,7 @@ pub struct Page {
     pub content_type: &'static str,
     /// Other header lines.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
+    /// The body. Where it is empty, nginx answers with its own page for the status, which is an error then.
     pub body: Vec<u8>,
 }
 

@@ -1,14 +1,58 @@
-//! CONTENT: what operators and clients can look at.
+//! CONTENT: what operators and clients can look at. Where the location is protected (`tollgate on`), ACCESS has
+//! judged who asks, by the credential and the scope of the page: such a request spends nothing.
 
 mod metrics;
 
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::ruling::{By, Ruling};
+
 use crate::conf::pages::Shown;
+use crate::request::state::State;
 use crate::types::Request;
 use nginx::Page;
 
+/// ACCESS: whether who asks may have this page.
+///
+/// # Errors
+///
+/// The scope that is missing.
+pub(super) fn check(state: &State, shown: Shown) -> Result<(), Detail> {
+    let Some(scope) = shown.scope() else { return Ok(()) };
+    let of_tier = state.tier.as_ref().and_then(|tier| tier.scopes);
+    let is_granted =
+        state.principal.as_ref().is_some_and(|principal| principal.granted(of_tier).has(scope));
+    match is_granted {
+        true => Ok(()),
+        false => Err(Detail::new(Cause::MissingScope, scope.as_str())),
+    }
+}
+
+/// Whether a redirect has led from a page to something else, or to a page: what was judged is another thing then.
+pub(super) fn are_elsewhere(r: Request<'_>, state: &State) -> bool {
+    state.is_for_page || r.loc_conf().shown.is_some()
+}
+
 /// The page of the location.
 pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
-    match r.loc_conf().shown? {
+    let conf = r.loc_conf();
+    let shown = conf.shown?;
+    if conf.policy().is_some() && !is_open(r) {
+        return Some(Page { status: 403, ..Page::default() });
+    }
+    match shown {
         Shown::Metrics => metrics::page(r),
+    }
+}
+
+/// Whether it was judged that who asks may have the page of this protected location: by ACCESS, which subrequests
+/// don't go through.
+fn is_open(r: Request<'_>) -> bool {
+    let Some(state) = r.state().filter(|_| r.is_main()) else { return false };
+    let state = state.borrow();
+    match state.ruling {
+        Ruling::Admitted(By::Us) => state.is_for_page,
+        // `satisfy any`, with `allow` say.
+        Ruling::Admitted(By::AnotherModule) => true,
+        Ruling::Undecided | Ruling::Denied(..) => false,
     }
 }

@@ -57,6 +57,7 @@ fn answer<M: Module>(r: Request<'_, M>) -> ngx_int_t {
         return discarded;
     }
     match M::page(r) {
+        Some(page) if page.body.is_empty() => ngx_int_t::try_from(page.status).unwrap_or(FAILED),
         Some(page) => send(r, &page).unwrap_or(FAILED),
         None => FAILED,
     }

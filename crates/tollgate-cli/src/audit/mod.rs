@@ -1,10 +1,16 @@
 //! `tollgate audit`: what the audit log tells.
 
+mod by;
+mod filter;
 mod follow;
+mod groups;
 mod input;
+mod logs;
 mod output;
 mod record;
 mod report;
+mod show;
+mod span;
 mod table;
 mod tail;
 mod top;
@@ -18,6 +24,7 @@ use crate::exit::{Exit, Failure};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Report(report::Arguments),
+    Show(show::Arguments),
     Tail(tail::Arguments),
     Top(top::Arguments),
 }
@@ -26,6 +33,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Report(arguments) => arguments.run(),
+            Self::Show(arguments) => arguments.run(),
             Self::Tail(arguments) => arguments.run(),
             Self::Top(arguments) => arguments.run(),
         }
