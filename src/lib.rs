@@ -30,6 +30,7 @@ mod worker;
 mod zone;
 
 use nginx::conf::{ConfContext, ConfError, Position};
+use nginx::local_socket::Peer;
 use nginx::process::Processes;
 use nginx::{Header, Kept, Module, Page, Types, Verdict};
 
@@ -39,7 +40,7 @@ use request::{
     access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
 };
 use types::{Command, Request, Server, Tollgate};
-use worker::{status, upkeep, watch};
+use worker::{control, status, upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -94,7 +95,10 @@ impl Module for Tollgate {
 
     fn takes_effect(conf: Option<(&MainConf, &Processes)>) {
         match conf {
-            Some((main, processes)) => status::begin(main, processes),
+            Some((main, processes)) => {
+                status::begin(main, processes);
+                control::begin(main);
+            }
             None => status::end(),
         }
     }
@@ -112,6 +116,10 @@ impl Module for Tollgate {
         status::leave();
         watch::stop();
         upkeep::stop();
+    }
+
+    fn control(main: Option<&MainConf>, line: Option<&[u8]>, peer: Peer) -> Vec<u8> {
+        control::answer(main, line, peer)
     }
 
     // Phases of a request.

@@ -31,6 +31,11 @@ impl MainConf {
                 "tollgate_owned_objects has no effect: no location says \"tollgate on\""
             ));
         }
+        if self.control_socket().is_some() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "tollgate_control has no effect: no location says \"tollgate on\""
+            ));
+        }
         let mut warnings = Warnings::new(cx);
         for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
             let warning = format!(

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
 use crate::observed::SharedObservations;
+use crate::zone::control::SharedControl;
 use crate::zone::objects::SharedObjects;
 use crate::zone::SharedZone;
 
@@ -15,6 +16,8 @@ pub(super) struct Following {
     pub(super) objects: Option<Rc<SharedObjects>>,
     /// What is counted, where anybody looks.
     pub(super) observations: Option<Rc<SharedObservations>>,
+    /// What operators ask for.
+    pub(super) control: Option<Rc<SharedControl>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

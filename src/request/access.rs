@@ -164,13 +164,15 @@ fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
     if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
         r.forget_made_of_ours();
     }
-    match (decision, state.refusal()) {
-        (Decision::Allow, _) if state.principal.is_some() => {
-            if state.policy.on_revoke == OnRevoke::Close {
-                state.running = Some(Running::new(r));
-            }
-            Verdict::Ok
+    if state.principal.is_some() && state.refusal().is_none() {
+        let is_closed = decision == Decision::Allow && state.policy.on_revoke == OnRevoke::Close;
+        if is_closed || r.main_conf().drops().is_some() {
+            let before = state.running.take();
+            state.running = Some(Running::new(r, is_closed, before));
         }
+    }
+    match (decision, state.refusal()) {
+        (Decision::Allow, _) if state.principal.is_some() => Verdict::Ok,
         // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
         (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
         (Decision::Deny(_), Some(answer)) => refusal::tell(r, state, answer),

@@ -10,6 +10,7 @@ use tollgate_core::metrics::Counter;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
+use crate::request::drops;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -53,6 +54,9 @@ pub(crate) fn start(conf: &MainConf) {
             ));
         }
     }
+    if let Some(orders) = conf.drops() {
+        drops::start(orders);
+    }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
         observed::count(Counter::WorkersFull);
@@ -84,6 +88,7 @@ pub(crate) fn stop() {
         zone.leave(holder, &ZoneLock::of(zone));
     }
     observed::stop();
+    drops::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
         state.finish();
@@ -105,6 +110,7 @@ fn tick() {
     });
     guard((), queue::wake);
     guard((), revocation::enforce);
+    guard((), drops::enforce);
     guard((), watch::tick);
 }
 

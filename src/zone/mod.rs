@@ -2,9 +2,10 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own;
+//! * [`objects`]: the objects of clients, in memory of their own; [`control`]: orders of operators, in another one;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
+pub(crate) mod control;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;

@@ -71,8 +71,8 @@ pub trait Module: Types {
     fn worker_ends();
 
     /// The answer to a line at the socket of the module's own ([`LocalSocket`](crate::local_socket::LocalSocket)),
-    /// without a line break. `None`: the line is too long.
-    fn control(line: Option<&[u8]>, peer: Peer) -> Vec<u8>;
+    /// without a line break. No configuration: the module does nothing in it. No line: it is too long.
+    fn control(main: Option<&Self::Main>, line: Option<&[u8]>, peer: Peer) -> Vec<u8>;
 
     // Requests.
 

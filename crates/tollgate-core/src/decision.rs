@@ -59,13 +59,15 @@ pub enum Reason {
     KeysUnavailable,
     /// The provider does not say what a token is worth.
     IntrospectionUnavailable,
+    /// An operator has ended the client's requests (`tollgate client drop`).
+    Dropped,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
     InternalError,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -94,6 +96,7 @@ impl Reason {
         Self::ZoneFull,
         Self::KeysUnavailable,
         Self::IntrospectionUnavailable,
+        Self::Dropped,
         Self::InternalError,
     ];
 
@@ -129,6 +132,7 @@ impl Reason {
             Self::ZoneFull => "zone_full",
             Self::KeysUnavailable => "keys_unavailable",
             Self::IntrospectionUnavailable => "introspection_unavailable",
+            Self::Dropped => "dropped",
             Self::InternalError => "internal_error",
         }
     }
@@ -166,6 +170,8 @@ impl Reason {
             | Self::ConcurrencyExceeded
             | Self::BudgetExceeded
             | Self::AuthFailuresExceeded => Notice::Quietly,
+            // The operator knows.
+            Self::Dropped => Notice::Quietly,
             // The zone complains.
             Self::ZoneFull => Notice::Quietly,
         }
@@ -203,6 +209,7 @@ impl Reason {
             | Self::ZoneFull
             | Self::KeysUnavailable
             | Self::IntrospectionUnavailable
+            | Self::Dropped
             | Self::InternalError => false,
         }
     }

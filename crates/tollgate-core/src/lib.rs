@@ -12,6 +12,7 @@ pub mod audit;
 pub mod cache_salt;
 pub mod cert;
 pub mod clock;
+pub mod control;
 pub mod cors;
 pub mod credential;
 pub mod decision;

@@ -5,18 +5,19 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ngx::ffi::{
-    ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_del_timer, ngx_destroy_pool,
-    ngx_event_flags, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, NGX_AGAIN, NGX_OK,
-    NGX_USE_LEVEL_EVENT,
+    ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_cycle, ngx_del_timer,
+    ngx_destroy_pool, ngx_event_flags, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
+    NGX_AGAIN, NGX_OK, NGX_USE_LEVEL_EVENT,
 };
 
 use super::peer::Peer;
 use super::MAX_LINE;
+use crate::conf::callbacks::main_of;
 use crate::guard::guard;
 use crate::log::Log;
 use crate::module::Module;
 
-/// Milliseconds that a line may take to come, and the reader of an answer to take some of it.
+/// Milliseconds that a line may take to come, and its sender to take the answer.
 const PATIENCE_MS: usize = 5_000;
 
 /// Connections of one worker at once.
@@ -160,7 +161,7 @@ unsafe fn read<M: Module>(c: *mut ngx_connection_t) -> Next {
         let line = kept.line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = (kept.line.len() <= MAX_LINE).then_some(line);
-        let mut answer = M::control(line, kept.peer);
+        let mut answer = M::control(main_of::<M>(ngx_cycle), line, kept.peer);
         answer.push(b'\n');
         kept.answer = Some(answer);
         write(c)
@@ -178,15 +179,14 @@ unsafe fn write(c: *mut ngx_connection_t) -> Next {
         let Some(kept) = conversation(c) else { return Next::Close };
         let (Some(answer), Some(send)) = (&mut kept.answer, (*c).send) else { return Next::Wait };
         let event = (*c).write;
-        if (*event).timer_set() != 0 {
-            ngx_del_timer(event);
-        }
         while let Some(rest) = answer.get_mut(kept.sent..).filter(|rest| !rest.is_empty()) {
             let sent = send(c, rest.as_mut_ptr(), rest.len());
             match usize::try_from(sent) {
                 Ok(sent) => kept.sent = kept.sent.saturating_add(sent),
                 Err(_) if sent == NGX_AGAIN as isize => {
-                    ngx_add_timer(event, PATIENCE_MS);
+                    if (*event).timer_set() == 0 {
+                        ngx_add_timer(event, PATIENCE_MS);
+                    }
                     return wait_for(ngx_handle_write_event(event, 0));
                 }
                 Err(_) => return Next::Close,
