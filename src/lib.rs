@@ -6,14 +6,16 @@
 //! * [`conf`]: what nginx.conf says;
 //! * [`request`]: what happens to a request, phase by phase;
 //! * [`keys`]: what credentials are judged by, and how it stays current;
-//! * [`observed`]: what is counted;
+//! * [`observed`]: what is counted; [`clients`]: and of whom;
 //! * [`zone`]: the limits and counters that all workers see;
+//! * [`overview`]: how things are;
 //! * [`worker`]: what a worker does beside its requests.
 //!
 //! What is decided, and how, is in `tollgate-core`. What has to do with nginx's C interface is in the crate
 //! `nginx`, for which [`types`] has short names.
 #![deny(unsafe_code)]
 
+mod clients;
 mod clock;
 mod conf;
 #[allow(unsafe_code)]
@@ -22,6 +24,7 @@ mod exports;
 mod faults;
 mod keys;
 mod observed;
+mod overview;
 mod per_worker;
 mod random;
 mod request;
@@ -35,12 +38,13 @@ use nginx::process::Processes;
 use nginx::{Header, Kept, Module, Page, Types, Verdict};
 
 use conf::{LocConf, MainConf};
+use overview::status_file;
 use request::state::State;
 use request::{
     access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
 };
 use types::{Command, Request, Server, Tollgate};
-use worker::{control, status, upkeep, watch};
+use worker::{control, upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -96,15 +100,15 @@ impl Module for Tollgate {
     fn takes_effect(conf: Option<(&MainConf, &Processes)>) {
         match conf {
             Some((main, processes)) => {
-                status::begin(main, processes);
+                status_file::begin(main, processes);
                 control::begin(main);
             }
-            None => status::end(),
+            None => status_file::end(),
         }
     }
 
     fn master_ends() {
-        status::end();
+        status_file::end();
     }
 
     fn worker_starts(main: &MainConf) {
@@ -113,7 +117,7 @@ impl Module for Tollgate {
     }
 
     fn worker_ends() {
-        status::leave();
+        status_file::leave();
         watch::stop();
         upkeep::stop();
     }

@@ -137,11 +137,19 @@ impl LocConf {
         {
             self.planted = self.planted.or(parent.planted);
         }
-        self.policy = match &parent.policy {
+        let policy = match &parent.policy {
             // One policy object for all the locations that it holds in.
             Some(policy) if self.settings == parent.settings => Some(Rc::clone(policy)),
             _ => Policy::resolve(cx, &self.settings, main)?.map(Rc::new),
         };
+        if self.shown == Some(Shown::Usage) && policy.as_ref().is_none_or(|policy| policy.anonymous)
+        {
+            return Err(ConfError::new(
+                "\"tollgate_usage\" tells clients of themselves, and no client is known here; say \"tollgate on\" \
+                 with a method of \"tollgate_auth\" other than \"none\"",
+            ));
+        }
+        self.policy = policy;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::settings::Settings;
 use crate::keys::live::Follow;
 use crate::observed::{self, MappedObservations, SharedObservations};
 use crate::types::Tollgate;
+use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::state_file::StateFile;
@@ -84,7 +85,24 @@ impl MainConf {
             )?;
             self.following.observations = Some(shared);
         }
+        self.keep_clients(cx)
+    }
+
+    /// Has it kept who the clients are, where somebody looks and there is a zone.
+    pub(super) fn keep_clients(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        let Following { zone, observations, clients, .. } = &mut self.following;
+        if let (Some(zone), Some(_), None) = (&zone, &observations, &clients) {
+            let content = Clients::beside(zone.size());
+            let size = content.size();
+            *clients = Some(SharedClients::add::<Tollgate>(cx, clients::NAME, size, content)?);
+        }
         Ok(())
+    }
+
+    /// The clients, once nginx has mapped their memory; `None`: nobody looks.
+    #[inline]
+    pub(crate) fn clients(&self) -> Option<&Rc<MappedClients>> {
+        self.following.clients.as_ref()?.get()
     }
 
     /// Notes the models that a location names, and those that all of them share.

@@ -285,6 +285,8 @@ pub(crate) struct ModelBlock {
 #[derive(Debug)]
 pub(crate) struct Tier {
     pub(crate) name: String,
+    /// What the directory of clients notes it as.
+    pub(crate) mark: u64,
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,

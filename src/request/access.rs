@@ -13,6 +13,7 @@ use tollgate_core::metrics::tier_cells;
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
+use crate::clients::counting::InFlight;
 use crate::conf::policy::Policy;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
@@ -54,6 +55,9 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
     };
+    if pages::is_shell(r) {
+        return Verdict::Declined;
+    }
     if r.is_after_answer() {
         // A `post_action` is none of the client's requests, and takes nothing.
         return Verdict::Declined;
@@ -152,6 +156,8 @@ pub(crate) fn conclude(
     if observed::is_on() && state.refusal().is_none() && !state.is_for_page {
         let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
         state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
+        let principal = state.principal.as_deref();
+        state.of_client = principal.and_then(|principal| InFlight::new(r.main_conf(), principal));
     }
     if decision != Decision::Allow {
         refusal::log(r, &state);

@@ -11,6 +11,7 @@ use tollgate_core::limits::{
     Subject, Take, Zone,
 };
 
+use crate::clients::rates;
 use crate::clock::now;
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
@@ -18,7 +19,6 @@ use crate::per_worker::PerWorker;
 use crate::request::asks::{Amounts, Scratch, Source, Widths, SCRATCH};
 use crate::request::estimate::{Estimate, Whose};
 use crate::request::queue::{self, NoPlace, Turn};
-use crate::request::rates;
 use crate::request::report::LimitReport;
 use crate::request::reservation::Reservation;
 use crate::request::state::{Charged, State};

@@ -8,7 +8,7 @@ use crate::clock::wall_now;
 use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::state::State;
-use crate::request::{observe, settlement};
+use crate::request::{observe, pages, settlement};
 use crate::types::Request;
 
 /// The time of the lines, as it was written last.
@@ -16,7 +16,7 @@ static TIME: PerWorker<TimeFormat> = PerWorker::new(TimeFormat::default);
 
 /// The log handler.
 pub(crate) fn write(r: Request<'_>) {
-    if !r.is_main() {
+    if !r.is_main() || pages::is_shell(r) {
         return;
     }
     let conf = r.loc_conf();

@@ -65,7 +65,6 @@ mod observe;
 pub(crate) mod pages;
 mod pause;
 pub(crate) mod queue;
-mod rates;
 mod refusal;
 mod renaming;
 mod report;

@@ -1,11 +1,14 @@
 //! LOG: what is counted of the request.
 
+use tollgate_core::clients::Seen;
+use tollgate_core::decision::Decision;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
 use tollgate_core::metrics::recorder::Origin;
 use tollgate_core::metrics::{Counter, Family, Flow, Observation, Outcome};
 use tollgate_core::principal::AuthMethod;
 
+use crate::clients::counting;
 use crate::clock::wall_now;
 use crate::observed;
 use crate::request::state::{SavedCredential, State};
@@ -31,6 +34,22 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>) {
     let known = r.main_conf().known_models();
     let upstream = r.attempts().last().map(|last| last.status).filter(|status| *status >= 500);
     let auth = state.and_then(judged);
+    if let Some((state, principal)) =
+        state.and_then(|state| Some((state, state.principal.as_ref()?)))
+    {
+        if !state.is_for_page {
+            let taken = outcome.as_ref().filter(|outcome| outcome.source != Source::None);
+            let seen = Seen {
+                at: now,
+                tier: state.tier.as_ref().map_or(0, |tier| tier.mark),
+                is_refused: matches!(decision, Some(Decision::Deny(_))),
+                input: taken.map_or(0, |taken| taken.usage.input),
+                output: taken.map_or(0, |taken| taken.usage.output),
+                cost_nanos: taken.and_then(|taken| taken.cost).unwrap_or(0),
+            };
+            counting::ended(r.main_conf(), principal, &seen);
+        }
+    }
     observed::with(|memory, recorder| {
         let flow = Flow {
             tier: recorder.name(memory, tier, Origin::Configured),

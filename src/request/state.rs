@@ -16,6 +16,7 @@ use tollgate_core::permissions::FeatureRefusal;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
 
+use crate::clients::counting::InFlight;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
@@ -102,6 +103,8 @@ pub(crate) struct State {
     pub(crate) is_for_page: bool,
     /// There while it counts as in flight.
     pub(crate) in_flight: Option<observed::Counted>,
+    /// There while it counts as one of its client's in flight.
+    pub(crate) of_client: Option<InFlight>,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     /// Its body, while that is being read.
@@ -281,6 +284,7 @@ impl State {
             charged: Charges::default(),
             is_for_page: false,
             in_flight: None,
+            of_client: None,
             reservations: Vec::new(),
             reading: None,
             metering: None,

@@ -7,9 +7,11 @@ use parking_lot::Mutex;
 use tollgate_core::limits::Process;
 use tollgate_core::metrics::Counter;
 
+use crate::clients::counting;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
+use crate::overview;
 use crate::request::drops;
 use crate::request::queue;
 use crate::request::revocation;
@@ -57,6 +59,12 @@ pub(crate) fn start(conf: &MainConf) {
     if let Some(orders) = conf.drops() {
         drops::start(orders);
     }
+    if !counting::start(conf, me, is_alive) {
+        cycle_error(format_args!(
+            "tollgate: the directory of clients has no room for a further worker process, whose requests in flight \
+             are not counted for their clients"
+        ));
+    }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
         observed::count(Counter::WorkersFull);
@@ -89,6 +97,7 @@ pub(crate) fn stop() {
     }
     observed::stop();
     drops::stop();
+    counting::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
         state.finish();
@@ -111,7 +120,9 @@ fn tick() {
     guard((), queue::wake);
     guard((), revocation::enforce);
     guard((), drops::enforce);
+    guard((), overview::tick);
     guard((), watch::tick);
+    guard((), counting::tick);
 }
 
 impl Upkeep {

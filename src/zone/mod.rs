@@ -2,9 +2,11 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own; [`control`]: orders of operators, in another one;
+//! * [`objects`]: the objects of clients, in memory of their own; [`clients`]: and who they are; [`control`]: orders
+//!   of operators, in a third one;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
+pub(crate) mod clients;
 pub(crate) mod control;
 pub(crate) mod lock;
 pub(crate) mod member;

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod audit;
 pub mod cache_salt;
 pub mod cert;
+pub mod clients;
 pub mod clock;
 pub mod control;
 pub mod cors;
@@ -32,6 +33,8 @@ pub mod metrics;
 pub mod money;
 pub mod nginx_text;
 pub mod objects;
+#[cfg(not(tollgate_model))]
+pub mod overview;
 pub mod path;
 pub mod pattern;
 pub mod permissions;

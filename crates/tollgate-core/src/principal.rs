@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use crate::about::About;
 use crate::cache_salt::Salting;
+use crate::clients::{Known, Who};
+use crate::clock::UnixMillis;
 use crate::limits::{Key, Zone};
 use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
@@ -51,6 +53,7 @@ pub struct Principal {
     pub(crate) models: Option<Box<[Box<str>]>>,
     pub(crate) rate_limit: Option<NonZeroU32>,
     pub(crate) bound_to: Option<Box<[u8; 32]>>,
+    pub(crate) expires: Option<UnixMillis>,
     pub(crate) computed: Computed,
 }
 
@@ -64,6 +67,8 @@ pub(crate) struct Computed {
     audit: OnceLock<AuditIdentity>,
     /// Its cache salt, with the fingerprint of what it was made by.
     salt: OnceLock<([u8; 32], Box<str>)>,
+    /// Where its client is in the directory of clients.
+    known: OnceLock<Known>,
 }
 
 #[derive(Debug)]
@@ -183,6 +188,26 @@ impl Principal {
         }
     }
 
+    /// Who its client is, for the directory of clients.
+    #[must_use]
+    pub fn who(&self) -> Who<'_> {
+        Who { client: &self.client, tenant: self.tenant(), rate_limit: self.rate_limit }
+    }
+
+    /// Its client in the directory with this seed; `None`: another directory has come into use.
+    #[inline]
+    #[must_use]
+    pub fn known(&self, seed: (u64, u64)) -> Option<&Known> {
+        let known = self.computed.known.get_or_init(|| Known::new(seed, self.who()));
+        known.is_of(seed).then_some(known)
+    }
+
+    /// From when on its credential is good no more; `None`: it is good for ever, or that isn't known.
+    #[must_use]
+    pub fn expires(&self) -> Option<UnixMillis> {
+        self.expires
+    }
+
     /// The SHA-256 of the one certificate with which the token is good (RFC 8705 section 3). Whoever lets a
     /// request in has to compare it; `None`: it is good for whoever has it.
     #[must_use]
@@ -199,6 +224,9 @@ impl Principal {
 
 /// The longest client, tier or tenant name that is accepted, in bytes.
 pub const MAX_NAME_LEN: usize = 256;
+
+// What is longer has no room in the directory of clients.
+const _: () = assert!(MAX_NAME_LEN == crate::clients::MAX_NAME_LEN);
 
 /// Whether `name` can stand in a request header and in a log: not empty, at most
 /// [`MAX_NAME_LEN`] bytes, no control characters, no half of a surrogate pair, no space at either end.
@@ -233,6 +261,7 @@ mod tests {
             models: None,
             rate_limit: None,
             bound_to: None,
+            expires: None,
             computed: Computed::default(),
         }
     }

@@ -135,6 +135,8 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_cors", OneOrMore, Loc, browsers::cors),
     command!("tollgate_security_headers", One, Loc, browsers::security_headers),
     command!("tollgate_metrics", Any, Page, pages::metrics),
+    command!("tollgate_usage", Any, Page, pages::usage),
+    command!("tollgate_status", Any, Page, pages::status),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];

@@ -8,6 +8,7 @@ use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::address::Cidr;
+use tollgate_core::clients::tier_mark;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::{Scope, Scopes};
@@ -30,6 +31,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         return Err(error(format!("the tier \"{name}\" is declared twice; keep one of them")));
     }
     let tier = Tier {
+        mark: tier_mark(&name),
         name,
         limits: LimitSet::default(),
         models: Vec::new(),

@@ -1,33 +1,45 @@
 //! `tollgate_metrics`: what was counted, for Prometheus.
 
-use std::fmt::Write as _;
+use tollgate_core::metrics::exposition::{self, Format, Gauges, Keys};
+use tollgate_core::metrics::{readings, Readings};
 
-use tollgate_core::metrics::{Outcome, Readings};
-
+use crate::conf::MainConf;
 use crate::types::Request;
 use crate::zone::lock::is_alive;
 use nginx::Page;
 
 /// The page; `None`: nothing is counted.
 pub(super) fn page(r: Request<'_>) -> Option<Page> {
-    let memory = r.main_conf().observations()?;
-    let readings = Readings::of(memory.get(), is_alive);
-    let mut text = String::from("# TYPE tollgate_requests_total counter\n");
-    for (flow, cells) in &readings.flows {
-        for (outcome, count) in Outcome::all().zip(cells).filter(|(_, count)| **count > 0) {
-            let (decision, reason) = outcome.labels();
-            let _ = writeln!(
-                text,
-                "tollgate_requests_total{{tier={:?},model={:?},endpoint={:?},decision={decision:?},\
-                 reason={reason:?}}} {count}",
-                flow.tier, flow.model, flow.endpoint
-            );
-        }
-    }
+    let conf = r.main_conf();
+    let mapped = conf.observations()?;
+    let accept = r.headers_in().filter(|header| header.name == b"accept");
+    let format = Format::of(accept.map(|header| header.value));
+    let readings = Readings::of(mapped.get(), is_alive);
+    let workers = readings::living(mapped.get(), is_alive) as u64;
+    let body = exposition::write(&readings, &gauges(conf, workers), format);
     Some(Page {
         status: 200,
-        content_type: "text/plain; version=0.0.4; charset=utf-8",
-        headers: vec![("Cache-Control", "no-store".to_owned())],
-        body: text.into_bytes(),
+        content_type: format.content_type(),
+        headers: vec![("Cache-Control", "no-store".to_owned()), ("Vary", "Accept".to_owned())],
+        body,
     })
+}
+
+/// How it is just now.
+fn gauges(conf: &MainConf, workers: u64) -> Gauges {
+    let mut keys: Vec<Keys> = Vec::new();
+    for live in conf.live() {
+        let file = live.description().paths.join(", ");
+        // Several sets may be of the same files, in different servers.
+        if keys.iter().all(|known| known.file != file) {
+            keys.push(Keys { file, generation: live.in_use(), states: Vec::new() });
+        }
+    }
+    Gauges {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        nginx: nginx::VERSION.to_owned(),
+        workers,
+        keys,
+        ..Gauges::default()
+    }
 }

@@ -1,15 +1,37 @@
 //! CONTENT: what operators and clients can look at. Where the location is protected (`tollgate on`), ACCESS has
 //! judged who asks, by the credential and the scope of the page: such a request spends nothing.
 
+mod headers;
 mod metrics;
+mod shell;
+mod status;
+mod usage;
 
 use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::overview::query::Form;
 use tollgate_core::ruling::{By, Ruling};
 
 use crate::conf::pages::Shown;
 use crate::request::state::State;
 use crate::types::Request;
 use nginx::Page;
+
+/// Whether a browser asks for a page that shows nothing by itself: it is the same for everybody, and needs no
+/// credential, which browsers don't send when somebody goes to an address. What it shows it asks for with one.
+#[inline]
+pub(super) fn is_shell(r: Request<'_>) -> bool {
+    r.loc_conf().shown.is_some_and(|shown| shown.has_html() && is_wanted_as_html(r))
+}
+
+fn is_wanted_as_html(r: Request<'_>) -> bool {
+    let is_looked_at = matches!(r.method(), b"GET" | b"HEAD");
+    is_looked_at && r.is_main() && !r.is_internal() && form(r) == Form::Html
+}
+
+fn form(r: Request<'_>) -> Form {
+    let accept = r.headers_in().filter(|line| line.name.eq_ignore_ascii_case(b"accept"));
+    Form::of(accept.map(|line| line.value))
+}
 
 /// ACCESS: whether who asks may have this page.
 ///
@@ -36,11 +58,16 @@ pub(super) fn are_elsewhere(r: Request<'_>, state: &State) -> bool {
 pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     let conf = r.loc_conf();
     let shown = conf.shown?;
+    if is_shell(r) {
+        return Some(shell::page(shown));
+    }
     if conf.policy().is_some() && !is_open(r) {
         return Some(Page { status: 403, ..Page::default() });
     }
     match shown {
-        Shown::Metrics => metrics::page(r),
+        Shown::Metrics { .. } => metrics::page(r),
+        Shown::Usage => usage::page(r),
+        Shown::Status => status::page(),
     }
 }
 

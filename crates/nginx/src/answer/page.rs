@@ -74,7 +74,8 @@ fn send<T: Types>(r: Request<'_, T>, page: &Page) -> Option<ngx_int_t> {
     unsafe {
         let headers = &mut (*r.as_ptr()).headers_out;
         headers.content_type = ngx_str_t { len: kind.len(), data: kind.as_ptr().cast_mut() };
-        headers.content_type_len = kind.len();
+        // Filters go by what is before the parameters (`gzip_types`, say).
+        headers.content_type_len = kind.iter().position(|byte| *byte == b';').unwrap_or(kind.len());
         headers.content_type_lowcase = std::ptr::null_mut();
     }
     r.set_body_len(page.body.len());

@@ -110,7 +110,7 @@ impl Groups {
 }
 
 /// Names with their lengths before them, so that no two lists of names look the same.
-fn write_name(key: &mut Vec<u8>, name: Option<&str>) {
+pub(super) fn write_name(key: &mut Vec<u8>, name: Option<&str>) {
     match name {
         None => key.push(0),
         Some(name) => {

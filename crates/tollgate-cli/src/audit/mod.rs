@@ -1,5 +1,6 @@
 //! `tollgate audit`: what the audit log tells.
 
+mod anomalies;
 mod by;
 mod filter;
 mod follow;
@@ -24,6 +25,7 @@ use crate::exit::{Exit, Failure};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Report(report::Arguments),
+    Anomalies(anomalies::Arguments),
     Show(show::Arguments),
     Tail(tail::Arguments),
     Top(top::Arguments),
@@ -33,6 +35,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Report(arguments) => arguments.run(),
+            Self::Anomalies(arguments) => arguments.run(),
             Self::Show(arguments) => arguments.run(),
             Self::Tail(arguments) => arguments.run(),
             Self::Top(arguments) => arguments.run(),

@@ -36,6 +36,8 @@ pub(super) struct Record<'a> {
     #[serde(borrow, default)]
     tier: Option<Text<'a>>,
     #[serde(borrow, default)]
+    auth: Option<Text<'a>>,
+    #[serde(borrow, default)]
     remote_addr: Option<Text<'a>>,
     #[serde(borrow, default)]
     method: Option<Text<'a>>,
@@ -87,7 +89,7 @@ macro_rules! texts {
 }
 
 impl Record<'_> {
-    texts!(reason detail client tenant key_id tier remote_addr method path model usage limit);
+    texts!(reason detail client tenant key_id tier auth remote_addr method path model usage limit);
 
     /// Whether and how it was let in. A running stream that was closed later, for a reason, was.
     pub(super) fn outcome(&self) -> RecordedDecision {

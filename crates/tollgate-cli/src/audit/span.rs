@@ -62,7 +62,7 @@ pub(super) fn shown(ms: i64) -> String {
 
 /// A moment before now, as people name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Past {
+pub(super) enum Past {
     When(When),
     /// The beginning of the day so many days ago.
     Day(i64),
@@ -71,7 +71,7 @@ enum Past {
 }
 
 impl Past {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let words = [
             ("today", Self::Day(0)),
             ("yesterday", Self::Day(1)),
@@ -95,7 +95,7 @@ impl Past {
         })
     }
 
-    fn at(self, now: UnixMillis) -> UnixMillis {
+    pub(super) fn at(self, now: UnixMillis) -> UnixMillis {
         let today = || {
             let now = Timestamp::from_millisecond(now.0).unwrap_or_default();
             now.to_zoned(TimeZone::UTC).date()

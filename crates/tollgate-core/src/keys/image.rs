@@ -263,6 +263,7 @@ impl<'b> Image<'b> {
                 models,
                 rate_limit: None,
                 bound_to: None,
+                expires: (expires < i64::MAX).then_some(UnixMillis(expires)),
                 computed: Computed::default(),
             }),
             disabled: flags & flag::DISABLED != 0,

@@ -37,6 +37,19 @@ impl Area {
         Self::FailureNetworks,
     ];
 
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Rules => "rules",
+            Self::Keys => "keys",
+            Self::KeyNetworks => "key_networks",
+            Self::Failures => "failures",
+            Self::FailureNetworks => "failure_networks",
+        }
+    }
+
     /// How many sets each area gets of so many; `None`: there are too few for all. One each, and of the
     /// others half for clients.
     pub(super) fn shares(sets: usize) -> Option<[usize; Self::ALL.len()]> {

@@ -20,6 +20,7 @@
 //! * [`reset`]: a client begins anew;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
+//! * [`view`]: how limits stand, for whoever looks from outside;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
 //!
 //! Between processes:
@@ -58,6 +59,7 @@ pub mod state_marks;
 pub mod subject;
 pub(crate) mod sync;
 mod take;
+mod view;
 pub mod zone;
 
 pub use address_memo::AddressMemo;
@@ -79,7 +81,7 @@ pub use reserve::{Exceeded, Refused};
 pub use reset::Reset;
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
-pub use standing::{Obstacle, Standing};
+pub use standing::{Obstacle, Standing, View};
 pub use state_marks::StateMarks;
 pub use subject::{CountedBy, Subject};
-pub use zone::{Group, LayoutError, Zone};
+pub use zone::{client_slots, Group, LayoutError, Zone};

@@ -8,7 +8,8 @@
 //! * [`minutes`]: the last hour, by the minute;
 //! * [`names`]: the texts of labels; [`known`]: the names of models that may be one;
 //! * [`memory`]: where all of that lies;
-//! * [`recorder`]: one worker's hand that writes; [`readings`]: what all of them have written.
+//! * [`recorder`]: one worker's hand that writes; [`readings`]: what all of them have written;
+//! * [`exposition`]: that as a text, for Prometheus.
 //!
 //! Each cell has one process that writes it, so that nobody waits and nothing is lost: a worker has a row,
 //! and the blocks that it made. When a worker is gone, a later one goes on where it was.
@@ -16,6 +17,7 @@
 pub mod bounds;
 pub mod counter;
 pub mod event;
+pub mod exposition;
 pub mod flow;
 pub mod known;
 pub mod memory;

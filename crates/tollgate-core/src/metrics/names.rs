@@ -83,10 +83,11 @@ impl<'m> Names<'m> {
     }
 
     /// The name of a text, which gets one if it has none; [`Name::OTHER`] where that can't be: it is too
-    /// long, or fewer than `spare` places are left.
+    /// long, has a NUL, or fewer than `spare` places are left.
     #[must_use]
     pub fn intern(&self, text: &str, spare: usize) -> Name {
-        if text.len() > MAX_LEN {
+        // No format of metrics has a NUL.
+        if text.len() > MAX_LEN || text.contains('\0') {
             return Name::OTHER;
         }
         if let Some(name) = self.find(text) {

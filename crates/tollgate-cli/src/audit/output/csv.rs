@@ -1,43 +1,42 @@
 //! A report as CSV (RFC 4180), for spreadsheets and billing.
 
+use std::borrow::Cow;
+
 use csv::{Terminator, WriterBuilder};
 
 use super::{period, Report, OTHERS, PERCENTILES};
 use crate::audit::groups::{Common, Group};
 use crate::audit::table::amount;
-use crate::audit::totals::{Part, Totals};
+use crate::audit::totals::Totals;
 use crate::escape::shown;
 use crate::exit::Failure;
 
-pub(in crate::audit) fn csv(report: &Report) -> Result<String, Failure> {
+pub(crate) fn csv(report: &Report) -> Result<String, Failure> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     let failed = |error: csv::Error| Failure::failed(error.to_string());
-    let head = ["period_start", "period_end"].into_iter();
-    let head = head.chain(report.by.iter().map(|by| by.as_str())).map(str::to_owned);
-    let numbers = numbers(&report.sum).into_iter().map(|(name, _)| name);
-    writer.write_record(head.chain(numbers)).map_err(failed)?;
+    let mut row: Vec<Cow<'static, str>> = vec!["period_start".into(), "period_end".into()];
+    row.extend(report.by.iter().map(|by| Cow::Borrowed(by.as_str())));
+    numbers(&report.sum, |name, _| row.push(name().into()));
+    writer.write_record(row.iter().map(|cell| cell.as_bytes())).map_err(failed)?;
     for Group { common, totals } in &report.groups {
-        let period = period(report, common).into_iter().map(Option::unwrap_or_default);
-        let names = (0..report.by.len()).map(|place| match common {
-            Common::Names(names) => names.get(place).cloned().flatten().map(|name| cell(&name)),
-            Common::Others | Common::All => Some(OTHERS.to_owned()),
-        });
-        let names = names.map(Option::unwrap_or_default);
-        let numbers = numbers_of(totals);
-        writer.write_record(period.chain(names).chain(numbers)).map_err(failed)?;
+        row.clear();
+        row.extend(period(report, common).map(|time| time.unwrap_or_default().into()));
+        row.extend((0..report.by.len()).map(|place| match common {
+            Common::Names(names) => {
+                let name = names.get(place).and_then(Option::as_deref);
+                name.map(cell).unwrap_or_default().into()
+            }
+            Common::Others | Common::All => Cow::Borrowed(OTHERS),
+        }));
+        numbers(totals, |_, number| row.push(number));
+        writer.write_record(row.iter().map(|cell| cell.as_bytes())).map_err(failed)?;
     }
     let bytes = writer.into_inner().map_err(|error| Failure::failed(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| Failure::failed(error.to_string()))
 }
 
-fn numbers_of(totals: &Totals) -> impl Iterator<Item = String> {
-    numbers(totals).into_iter().map(|(_, number)| number)
-}
-
-/// The columns and what is in them.
-fn numbers(totals: &Totals) -> Vec<(String, String)> {
-    let mut columns = Vec::new();
-    let mut add = |name: &str, number: String| columns.push((name.to_owned(), number));
+/// Calls `each` with the name of every column and with what is in it.
+fn numbers(totals: &Totals, mut each: impl FnMut(&dyn Fn() -> String, Cow<'static, str>)) {
     for (name, number) in [
         ("requests", totals.requests),
         ("allowed", totals.allowed),
@@ -46,7 +45,7 @@ fn numbers(totals: &Totals) -> Vec<(String, String)> {
         ("dry_run", totals.dry_run),
         ("would_be_refused", totals.would_be_refused),
     ] {
-        add(name, number.to_string());
+        each(&|| name.to_owned(), digits(number.into()));
     }
     for (name, number) in [
         ("input_tokens", totals.input_tokens),
@@ -55,30 +54,38 @@ fn numbers(totals: &Totals) -> Vec<(String, String)> {
         ("output_tokens", totals.output_tokens),
         ("reasoning_tokens", totals.reasoning_tokens),
     ] {
-        add(name, number.to_string());
+        each(&|| name.to_owned(), digits(number));
     }
-    add("cost", amount(totals.cost_nanos));
-    let mut part = |name: &str, part: &Part, has_cost: bool| {
-        add(&format!("{name}_requests"), part.requests.to_string());
-        add(&format!("{name}_input_tokens"), part.input_tokens.to_string());
-        add(&format!("{name}_output_tokens"), part.output_tokens.to_string());
+    each(&|| "cost".to_owned(), amount(totals.cost_nanos).into());
+    for (name, part, has_cost) in [
+        ("estimated", &totals.estimated, true),
+        ("partial", &totals.partial, true),
+        ("unpriced", &totals.unpriced, false),
+    ] {
+        each(&|| format!("{name}_requests"), digits(part.requests.into()));
+        each(&|| format!("{name}_input_tokens"), digits(part.input_tokens));
+        each(&|| format!("{name}_output_tokens"), digits(part.output_tokens));
         if has_cost {
-            add(&format!("{name}_cost"), amount(part.cost_nanos));
+            each(&|| format!("{name}_cost"), amount(part.cost_nanos).into());
         }
-    };
-    part("estimated", &totals.estimated, true);
-    part("partial", &totals.partial, true);
-    part("unpriced", &totals.unpriced, false);
+    }
     for (name, times) in [("duration", &totals.duration), ("ttft", &totals.ttft)] {
         for percent in PERCENTILES {
-            let ms = times.percentile(percent).map_or(String::new(), |ms| ms.to_string());
-            add(&format!("{name}_p{percent}_ms"), ms);
+            let ms = times.percentile(percent).map_or(Cow::Borrowed(""), |ms| digits(ms.into()));
+            each(&|| format!("{name}_p{percent}_ms"), ms);
         }
     }
     for (reason, count) in totals.reasons.iter() {
-        add(&format!("refused_{reason}"), count.to_string());
+        each(&|| format!("refused_{reason}"), digits(count.into()));
     }
-    columns
+}
+
+/// Most numbers of most rows are none, and there may be very many rows.
+fn digits(number: u128) -> Cow<'static, str> {
+    match number {
+        0 => Cow::Borrowed("0"),
+        _ => Cow::Owned(number.to_string()),
+    }
 }
 
 /// A name that no spreadsheet takes for a formula, and no terminal for a command.

@@ -37,7 +37,7 @@ struct JsonPeriod<'a> {
 
 /// A member for each name that the requests have in common, and what they came to.
 #[derive(Serialize)]
-pub(in crate::audit) struct JsonGroup<'a> {
+pub(crate) struct JsonGroup<'a> {
     #[serde(flatten)]
     common: JsonCommon<'a>,
     #[serde(flatten)]
@@ -170,14 +170,11 @@ fn group<'a>(by: &'a [By], group: &'a Group) -> Result<JsonGroup<'a>, Failure> {
 }
 
 /// The groups, as JSON has them.
-pub(in crate::audit) fn groups<'a>(
-    by: &'a [By],
-    groups: &'a [Group],
-) -> Result<Vec<JsonGroup<'a>>, Failure> {
+pub(crate) fn groups<'a>(by: &'a [By], groups: &'a [Group]) -> Result<Vec<JsonGroup<'a>>, Failure> {
     groups.iter().map(|one| group(by, one)).collect()
 }
 
-pub(in crate::audit) fn json(report: &Report) -> Result<String, Failure> {
+pub(crate) fn json(report: &Report) -> Result<String, Failure> {
     let groups = report.groups.iter().map(|one| {
         let [period_start, period_end] = period(report, &one.common);
         Ok(JsonPeriod { period_start, period_end, group: group(&report.by, one)? })
@@ -192,7 +189,7 @@ pub(in crate::audit) fn json(report: &Report) -> Result<String, Failure> {
     })
 }
 
-pub(in crate::audit) fn pretty(value: &impl Serialize) -> Result<String, Failure> {
+pub(crate) fn pretty(value: &impl Serialize) -> Result<String, Failure> {
     let json = serde_json::to_string_pretty(value).map_err(failed)?;
     Ok(shown_json(&json) + "\n")
 }

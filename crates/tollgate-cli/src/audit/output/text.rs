@@ -7,7 +7,7 @@ use crate::audit::span::shown;
 use crate::audit::table::{amount, grouped, grouped_amounts, Table};
 use crate::audit::totals::{Part, Times, Totals};
 
-pub(in crate::audit) fn text(report: &Report) -> String {
+pub(crate) fn text(report: &Report) -> String {
     let mut text = String::new();
     if let Some((first, last)) = report.seen {
         text.push_str(&format!("{} to {}\n\n", shown(first), shown(last)));
@@ -78,7 +78,7 @@ fn is_priced(sum: &Totals) -> bool {
 }
 
 /// The columns of people: those that have nothing are left out.
-pub(in crate::audit) fn totals_table(by: &[By], rows: &[&Group]) -> Table {
+pub(crate) fn totals_table(by: &[By], rows: &[&Group]) -> Table {
     let numbers = |of: fn(&Totals) -> u128| rows.iter().map(move |row| grouped(of(&row.totals)));
     let times = |of: fn(&Totals) -> &Times, percent| {
         rows.iter().map(move |row| {
@@ -125,7 +125,7 @@ pub(in crate::audit) fn totals_table(by: &[By], rows: &[&Group]) -> Table {
     table
 }
 
-pub(in crate::audit) fn broken(lines: u64) -> String {
+pub(crate) fn broken(lines: u64) -> String {
     match lines {
         1 => "1 line is no record, and was left out".to_owned(),
         _ => format!("{} lines are no records, and were left out", grouped(lines.into())),

@@ -21,7 +21,7 @@ use super::queue::Queue;
 use super::quota::Quota;
 use super::rates::{self, Rates};
 use super::reset::{self, Resets};
-use super::slots::{Slots, SET_WORDS};
+use super::slots::{Slots, SET_WORDS, WAYS};
 use super::state_marks::StateMarks;
 use super::sync::{AtomicU64, Ordering};
 use crate::clock::MonoNanos;
@@ -57,6 +57,14 @@ pub(super) fn words_beside_slots(zone_words: usize) -> (usize, usize, usize) {
     let learned = learned::words_for(zone_words);
     let ledger = Ledger::words_for(zone_words).next_multiple_of(LINE_WORDS);
     (LEARNED_START + 2 * learned + ledger, learned, ledger)
+}
+
+/// How many slots for clients a zone of `zone_words` has; 0: it is too small for a zone.
+#[must_use]
+pub fn client_slots(zone_words: usize) -> usize {
+    let sets = zone_words.saturating_sub(words_beside_slots(zone_words).0) / SET_WORDS;
+    // Those of clients come first.
+    Area::shares(sets).map_or(0, |[clients, ..]| clients * WAYS)
 }
 
 /// Words of a cache line: the slots begin on one.
