@@ -22,6 +22,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
+use crate::request::drops;
 use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::features;
@@ -291,6 +292,7 @@ fn decide(
         // It has been waiting, for its body or its turn.
         let recheck = || -> Result<(), Denial> {
             recheck(r, state)?;
+            drops::check(state)?;
             if state.borrow().later.is_some() {
                 endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
                 models::judge_in_turn(state, policy)?;

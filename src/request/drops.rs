@@ -4,13 +4,16 @@
 //! Each worker looks at the orders in its upkeep. Many requests are ended a few at a time, between which others
 //! are served.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use tollgate_core::control::Order;
 use tollgate_core::decision::{Decision, Reason};
 
 use crate::per_worker::PerWorker;
+use crate::request::authenticate::Denial;
 use crate::request::running;
+use crate::request::state::State;
 use crate::types::Request;
 use crate::zone::control::MappedDrops;
 use nginx::timer::Timer;
@@ -89,6 +92,33 @@ fn go_on() {
                 known.orders.clear();
             }
         });
+    }
+}
+
+/// Whether a request may go on that has waited: its turn may come before this worker looks at orders.
+///
+/// # Errors
+///
+/// It was to end.
+pub(super) fn check(state: &RefCell<State>) -> Result<(), Denial> {
+    let state = state.borrow();
+    let (Some(running), Some(principal)) = (&state.running, &state.principal) else {
+        return Ok(());
+    };
+    let noted = running.orders();
+    let is_dropped = KNOWN.with(|known| {
+        let drops = known.drops.as_ref()?.get();
+        if drops.count() == noted {
+            return None;
+        }
+        let hashed = drops.client(principal.client());
+        let order = drops.since(noted).find(|order| order.is_about(hashed, noted))?;
+        drops.note_ended(&order, 1);
+        Some(())
+    });
+    match is_dropped {
+        Some(()) => Err(Reason::Dropped.into()),
+        None => Ok(()),
     }
 }
 

@@ -56,6 +56,13 @@ impl Running {
     }
 }
 
+impl Running {
+    /// How many orders there were when it began.
+    pub(super) fn orders(&self) -> u64 {
+        self.orders
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         REQUESTS.with(|requests| requests.running.remove(&self.number));

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use tollgate_core::control::answer::line;
+use tollgate_core::clients::view::to_json;
+use tollgate_core::control::answer::{line, ok};
 use tollgate_core::control::request::limits_named;
 use tollgate_core::control::{Done, Refused, Request};
 use tollgate_core::limits::Reset;
 
+use crate::clients::report;
 use crate::clock::{mono_now, now};
 use crate::conf::MainConf;
+use crate::overview;
 use crate::request::drops;
 use crate::zone::lock::ZoneLock;
 use crate::zone::member;
@@ -39,15 +42,25 @@ pub(crate) fn answer(conf: Option<&MainConf>, request: Option<&[u8]>, peer: Peer
 
 fn handle(conf: &MainConf, request: Request, peer: Peer) -> Result<Vec<u8>, Refused> {
     let done = match request {
+        Request::Status {} => {
+            let overview = overview::look().ok_or(Refused::NotInUse)?;
+            return Ok(ok(&overview.to_json()));
+        }
+        Request::Clients(listed) => {
+            let query = listed.query()?;
+            let list = report::list(conf, &query).ok_or(Refused::NotInUse)?;
+            return Ok(ok(&to_json(&list)));
+        }
+        Request::Client { client } => {
+            let shown = report::show(conf, &client).ok_or(Refused::UnknownClient)?;
+            return Ok(ok(&to_json(&shown)));
+        }
         Request::Reset { client, limit } => reset(conf, &client, limit.as_deref(), peer)?,
         Request::Drop { client } => drop_client(conf, &client, peer)?,
         Request::Dropped { order } => {
             let drops = conf.drops().ok_or(Refused::NotInUse)?;
             let requests = drops.get().ended(order).ok_or(Refused::UnknownOrder)?;
             Done::Dropped { requests }
-        }
-        Request::Status {} | Request::Clients(_) | Request::Client { .. } => {
-            return Err(Refused::Internal);
         }
     };
     Ok(line(&Ok(done)))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::answer::Refused;
+use crate::clients::{Query, Sort};
 use crate::limits::Reset;
 use crate::principal::is_valid_name;
 
@@ -55,6 +56,35 @@ pub struct Listed {
     /// How many there are to be at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+}
+
+impl Listed {
+    /// So many, unless that is said.
+    pub const LIMIT: usize = 50;
+    /// So many at most, which a worker has ready within a few milliseconds.
+    pub const MOST: usize = 200;
+
+    /// The same, as it is looked for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such order.
+    pub fn query(&self) -> Result<Query, Refused> {
+        let sort = match self.sort.as_deref() {
+            None => Sort::default(),
+            Some(name) => Sort::parse(name).ok_or_else(|| {
+                let names = Sort::ALL.map(Sort::as_str);
+                Refused::Malformed(format!(
+                    "clients can't be sorted by \"{}\"; it takes \"{}\"",
+                    name.escape_debug(),
+                    names.join("\", \"")
+                ))
+            })?,
+        };
+        let search = self.search.clone().unwrap_or_default();
+        let limit = self.limit.unwrap_or(Self::LIMIT).min(Self::MOST);
+        Ok(Query { sort, search, offset: self.offset, limit }.bounded())
+    }
 }
 
 impl Request {
@@ -173,6 +203,24 @@ mod tests {
         assert!(parse(&long).is_err() && parse(&long.replacen("xx", "x", 1)).is_ok());
         assert_eq!(Request::parse(None), Err(Refused::TooLong));
         assert!(Request::parse(Some(b"{\"command\":\"client\",\"client\":\"\xff\"}")).is_err());
+    }
+
+    #[test]
+    fn a_list_has_an_order_and_an_end() {
+        let query = Listed::default().query().unwrap();
+        assert_eq!((query.sort, query.offset, query.limit), (Sort::Used, 0, Listed::LIMIT));
+        let listed = Listed {
+            sort: Some("last_seen".to_owned()),
+            search: Some("ac".to_owned()),
+            offset: 100,
+            limit: Some(5000),
+        };
+        let query = listed.query().unwrap();
+        assert_eq!((query.sort, &*query.search), (Sort::LastSeen, "ac"));
+        assert_eq!((query.offset, query.limit), (100, Listed::MOST));
+        let unknown = Listed { sort: Some("size".to_owned()), ..Listed::default() };
+        let error = unknown.query().unwrap_err().to_string();
+        assert!(error.contains("it takes \"used\", \"requests\""), "{error}");
     }
 
     #[test]
