@@ -17,7 +17,7 @@
 //! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
-//! * [`reset`]: a client begins anew;
+//! * [`reset`]: a client begins anew; [`resets`]: who did lately;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
 //! * [`view`]: how limits stand, for whoever looks from outside;
@@ -49,7 +49,8 @@ pub mod queue;
 pub mod quota;
 pub mod rates;
 pub mod reserve;
-pub mod reset;
+mod reset;
+mod resets;
 pub mod slots;
 // One thread writes a file, and reads each word of the zone once: nothing for a model checker.
 #[cfg(not(tollgate_model))]
@@ -78,7 +79,7 @@ pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
 pub use reserve::{Exceeded, Refused};
-pub use reset::Reset;
+pub use resets::Reset;
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing, View};

@@ -24,7 +24,7 @@ use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::ledger::Ledger;
 use super::rates::Rates;
-use super::reset::Resets;
+use super::resets::Resets;
 use super::sync::{planted, AtomicU64, Ordering, MODEL};
 
 /// Slots in a set.

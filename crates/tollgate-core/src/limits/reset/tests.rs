@@ -1,5 +1,7 @@
 use super::*;
+use crate::limits::ask::Dimension;
 use crate::limits::fixtures::*;
+use crate::limits::resets::REMEMBERED;
 use crate::limits::{Ask, Period, Quota, Take};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU64 as Count;

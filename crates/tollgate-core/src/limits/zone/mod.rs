@@ -20,7 +20,7 @@ use super::process_lock::ProcessLock;
 use super::queue::Queue;
 use super::quota::Quota;
 use super::rates::{self, Rates};
-use super::reset::{self, Resets};
+use super::resets::{self, Resets};
 use super::slots::{Slots, SET_WORDS, WAYS};
 use super::state_marks::StateMarks;
 use super::sync::{AtomicU64, Ordering};
@@ -46,7 +46,7 @@ const WORD_LOCK: usize = 14;
 /// The number of sets of each area.
 const WORD_SETS: usize = 16;
 /// Of older versions they are zeros, and mean the same.
-const WORD_RESETS: usize = HEADER_WORDS - reset::WORDS;
+const WORD_RESETS: usize = HEADER_WORDS - resets::WORDS;
 const HEADER_WORDS: usize = 32;
 const _: () = assert!(WORD_SETS + Area::ALL.len() <= WORD_RESETS);
 const LEARNED_START: usize = HEADER_WORDS + rates::WORDS;
