@@ -16,6 +16,7 @@ use crate::overview;
 use crate::request::drops;
 use crate::zone::lock::ZoneLock;
 use crate::zone::member;
+use nginx::guard::guard;
 use nginx::local_socket::Peer;
 use nginx::log::{cycle_error, cycle_notice};
 
@@ -33,9 +34,9 @@ pub(crate) fn begin(conf: &MainConf) {
 
 /// The answer to a line; `None`: it is too long to be read.
 pub(crate) fn answer(conf: Option<&MainConf>, request: Option<&[u8]>, peer: Peer) -> Vec<u8> {
-    let found = Request::parse(request).and_then(|request| {
-        let conf = conf.ok_or(Refused::NotInUse)?;
-        handle(conf, request, peer)
+    let found = guard(Err(Refused::Internal), || {
+        let request = Request::parse(request)?;
+        handle(conf.ok_or(Refused::NotInUse)?, request, peer)
     });
     found.unwrap_or_else(|refused| line(&Err(refused)))
 }

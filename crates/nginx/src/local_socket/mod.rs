@@ -81,11 +81,14 @@ impl LocalSocket {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "it is 1")]
+const FAMILY: u16 = AF_UNIX as u16;
+
 /// The kernel's form of a path.
 fn address(path: &str) -> Result<sockaddr_un, ConfError> {
     // SAFETY: a structure of numbers, for which zero is a value.
     let mut address: sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = AF_UNIX as u16;
+    address.sun_family = FAMILY;
     let most = address.sun_path.len().saturating_sub(1);
     if path.len() > most {
         return Err(ConfError::new(format!(

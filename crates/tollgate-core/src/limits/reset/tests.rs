@@ -153,6 +153,15 @@ fn the_number_of_resets_goes_round() {
     }
 }
 
+/// A request that has reserved, and how many resets there were by then: of its client's two limits, and of all.
+struct Flight {
+    client: usize,
+    n: u32,
+    taken: [Ask; 2],
+    resets: [usize; 2],
+    all_resets: usize,
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Take { client: usize, n: u32 },
@@ -178,7 +187,7 @@ proptest! {
         let keys = ["acme", "beta"].map(|client| zone.client_key(client));
         // Of tokens, and of money; how often each was reset.
         let (mut used_up, mut resets) = ([[0u64; 2]; 2], [[0usize; 2]; 2]);
-        let mut flights: Vec<(usize, u32, [Ask; 2], [usize; 2], usize)> = Vec::new();
+        let mut flights: Vec<Flight> = Vec::new();
         let mut all_resets = 0;
         for step in steps {
             match step {
@@ -188,14 +197,15 @@ proptest! {
                     prop_assert_eq!(reserve(&zone, &mut taken, START).is_ok(), fits);
                     if fits {
                         used_up[client].iter_mut().for_each(|used| *used += u64::from(n));
-                        flights.push((client, n, taken, resets[client], all_resets));
+                        let resets = resets[client];
+                        flights.push(Flight { client, n, taken, resets, all_resets });
                     }
                 }
                 Step::Settle { which, used } if !flights.is_empty() => {
-                    let (client, n, taken, before, resets_before) =
+                    let Flight { client, n, taken, resets: before, all_resets: all_before } =
                         flights.swap_remove(which % flights.len());
                     // More of them while a request is in flight are not remembered.
-                    if all_resets - resets_before >= REMEMBERED {
+                    if all_resets - all_before >= REMEMBERED {
                         return Ok(());
                     }
                     let reserved = u64::from(n);
