@@ -8,6 +8,7 @@ use crate::observed::SharedObservations;
 use crate::zone::clients::SharedClients;
 use crate::zone::control::SharedControl;
 use crate::zone::objects::SharedObjects;
+use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
 
 /// The zone of a configuration, and the files that its workers watch.
@@ -15,6 +16,7 @@ use crate::zone::SharedZone;
 pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
     pub(super) objects: Option<Rc<SharedObjects>>,
+    pub(super) whereabouts: Option<Rc<SharedWhereabouts>>,
     /// What is counted, where anybody looks.
     pub(super) observations: Option<Rc<SharedObservations>>,
     /// What operators ask for.

@@ -14,6 +14,7 @@ use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::state_file::StateFile;
+use crate::zone::whereabouts::{self, MappedWhereabouts, SharedWhereabouts};
 use crate::zone::Mapped;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::local_socket::LocalSocket;
@@ -130,6 +131,24 @@ impl MainConf {
     /// The name of the zone in which that is.
     pub(crate) fn objects_name(&self) -> &str {
         self.following.objects.as_ref().map_or("", |shared| shared.name())
+    }
+
+    /// From which networks keys are used, once nginx has mapped it. `None`: no tier wants to know.
+    #[inline]
+    pub(crate) fn whereabouts(&self) -> Option<&Rc<MappedWhereabouts>> {
+        self.following.whereabouts.as_ref()?.get()
+    }
+
+    /// Asks for the memory of that, if a tier wants to know: when all of them have been read.
+    pub(super) fn share_whereabouts(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        let Some(zone) = &self.following.zone else { return Ok(()) };
+        let is_wanted = self.tiers.iter().any(|tier| tier.addresses.is_some());
+        if is_wanted && self.following.whereabouts.is_none() {
+            let (name, size) = (whereabouts::name(zone.name()), whereabouts::size(zone.size()));
+            let shared = SharedWhereabouts::add::<Tollgate>(cx, &name, size, whereabouts::Content)?;
+            self.following.whereabouts = Some(shared);
+        }
+        Ok(())
     }
 
     /// Whether it is kept who made what.

@@ -40,6 +40,7 @@ use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
 use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
+use crate::request::whereabouts;
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -154,6 +155,8 @@ pub(crate) fn conclude(
         }
     };
     state.ruling.decide(decision);
+    // It may have been let in before, and refused where a redirect has led it.
+    state.in_flight = None;
     if observed::is_on() && state.refusal().is_none() && !state.is_for_page {
         let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
         state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
@@ -393,7 +396,9 @@ fn identify(
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
         tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
+        let judged = whereabouts::judge(r, state, principal, &tier);
         state.borrow_mut().tier = Some(tier);
+        judged?;
     }
     Ok(None)
 }

@@ -9,6 +9,7 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`whereabouts`]   | is the key used from too many networks?                  |
 //! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
 //! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
@@ -80,3 +81,4 @@ mod socket;
 pub(crate) mod state;
 mod suspicion;
 pub(crate) mod variables;
+mod whereabouts;

@@ -29,7 +29,7 @@ pub(super) fn for_turn(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict
     if r.main_conf().drops().is_some() && state.running.is_none() {
         state.running = Some(Running::new(r, false, None));
     }
-    let (ticket, _) = state.ticket.as_ref()?;
-    queue::wait(*ticket, r.park()?);
+    let ticket = state.ticket.as_ref()?.ticket();
+    queue::wait(ticket, r.park()?);
     Some(Verdict::Pending)
 }

@@ -5,7 +5,7 @@
 
 use parking_lot::Mutex;
 use tollgate_core::limits::Process;
-use tollgate_core::metrics::Counter;
+use tollgate_core::metrics::{Counter, Part};
 
 use crate::clients::counting;
 use crate::clock::mono_now;
@@ -67,7 +67,7 @@ pub(crate) fn start(conf: &MainConf) {
     }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
-        observed::count(Counter::WorkersFull);
+        observed::count(Counter::ZoneFull(Part::Workers));
         cycle_error(format_args!(
             "tollgate: the zone has no room for a further worker process, which will refuse all \
              requests with a limit on concurrency; make the zone larger"
@@ -75,6 +75,9 @@ pub(crate) fn start(conf: &MainConf) {
     }
     member::with(|member| (member.zone, member.holder) = (Some(Mapped::clone(mapped)), holder));
     let state = conf.state_file().map(|file| Keeper::begin(Mapped::clone(mapped), file, me));
+    if let Some(whereabouts) = conf.whereabouts() {
+        whereabouts.keep();
+    }
     let objects = conf.objects().and_then(|(objects, content)| {
         objects.keep();
         Some(Keeper::begin(MappedObjects::clone(objects), content.state()?, me))
@@ -95,7 +98,6 @@ pub(crate) fn stop() {
         let zone = upkeep.zone.get();
         zone.leave(holder, &ZoneLock::of(zone));
     }
-    observed::stop();
     drops::stop();
     counting::stop();
     upkeep.note_changes();
@@ -105,6 +107,7 @@ pub(crate) fn stop() {
     if let Some(objects) = &mut upkeep.objects {
         objects.finish();
     }
+    observed::stop();
 }
 
 fn tick() {
@@ -117,6 +120,7 @@ fn tick() {
             upkeep.tick();
         }
     });
+    guard((), observed::take_over);
     guard((), queue::wake);
     guard((), revocation::enforce);
     guard((), drops::enforce);

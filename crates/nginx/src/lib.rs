@@ -11,7 +11,7 @@
 //! * [`subrequest`]: questions to internal locations;
 //! * [`shm`]: memory that all workers see; [`file`](mod@file): log files;
 //! * [`local_socket`]: a socket for those who administer nginx;
-//! * [`timer`], [`clock`], [`process`], [`log`], [`text`]: the rest of a worker's life.
+//! * [`timer`], [`clock`], [`process`], [`log`], [`tally`], [`text`]: the rest of a worker's life.
 
 pub mod answer;
 mod buffers;
@@ -29,6 +29,7 @@ pub mod registration;
 pub mod request;
 pub mod shm;
 pub mod subrequest;
+pub mod tally;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -44,9 +45,3 @@ pub fn version() -> &'static str {
 pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
-
-/// The version of the nginx that this is built for, which is the only one that it can be loaded into.
-pub const VERSION: &str = match ngx::ffi::NGINX_VERSION.to_str() {
-    Ok(version) => version,
-    Err(_) => "",
-};

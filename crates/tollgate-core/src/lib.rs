@@ -51,3 +51,4 @@ mod short_text;
 pub mod status;
 mod surrogate;
 pub mod websocket_key;
+pub mod whereabouts;

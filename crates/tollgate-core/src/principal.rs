@@ -11,6 +11,7 @@ use crate::clock::UnixMillis;
 use crate::limits::{Key, Zone};
 use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
+use crate::whereabouts::{KeyHash, Whereabouts};
 
 /// How a principal authenticated. The names are part of the audit log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +64,8 @@ pub struct Principal {
 pub(crate) struct Computed {
     /// The key of the client, with the seed of its zone.
     limit_key: OnceLock<((u64, u64), Key)>,
+    /// What its networks are counted by, with the seed of their table.
+    network_key: OnceLock<((u64, u64), KeyHash)>,
     /// What the audit log says of it, with the tier.
     audit: OnceLock<AuditIdentity>,
     /// Its cache salt, with the fingerprint of what it was made by.
@@ -157,6 +160,27 @@ impl Principal {
             (seed, key) if *seed == zone.seed() => *key,
             // Another zone has come into use.
             _ => zone.client_key(&self.client),
+        }
+    }
+
+    /// What the networks are counted by that it comes from: its key, or where it has a token, its client. The
+    /// `kid` of a token is the key of who issued it.
+    #[must_use]
+    pub fn network_key(&self, table: &Whereabouts<'_>) -> KeyHash {
+        let new = || (table.seed(), table.key(&self.client, self.own_key()));
+        match self.computed.network_key.get_or_init(new) {
+            (seed, key) if *seed == table.seed() => *key,
+            // Another table has come into use.
+            _ => table.key(&self.client, self.own_key()),
+        }
+    }
+
+    /// The id of its key, if that is nobody else's.
+    #[must_use]
+    pub fn own_key(&self) -> Option<&str> {
+        match self.auth {
+            AuthMethod::ApiKey | AuthMethod::ClientCert => self.key_id(),
+            AuthMethod::Jwt | AuthMethod::Introspection => None,
         }
     }
 
@@ -277,6 +301,23 @@ mod tests {
         }
         let copy = Principal { client: "other".into(), ..principal.clone() };
         assert_eq!(copy.limit_key(&zone), zone.client_key("other"));
+    }
+
+    #[test]
+    fn networks_are_counted_by_key_and_by_client_where_it_has_a_token() {
+        let (words, others) = (memory(), memory());
+        let table = Whereabouts::format(&words, (1, 2)).unwrap();
+        let other = Whereabouts::format(&others, (3, 4)).unwrap();
+        let principal = acme();
+        for table in [&table, &other, &table] {
+            assert_eq!(principal.network_key(table), table.key("acme", Some("k_1")));
+        }
+        for auth in [AuthMethod::Jwt, AuthMethod::Introspection] {
+            let of_token = Principal { auth, ..acme() };
+            assert_eq!(of_token.network_key(&table), table.key("acme", None));
+        }
+        let of_cert = Principal { auth: AuthMethod::ClientCert, ..acme() };
+        assert_eq!(of_cert.network_key(&table), table.key("acme", Some("k_1")));
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("priority", One, Tier, tier::priority),
     command!("cidrs", OneOrMore, Tier, tier::cidrs),
     command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
+    command!("addresses", OneOrMore, Tier, tier::addresses),
     command!("models", OneOrMore, Tier, models::open),
     command!("default_model", One, Tier, models::default),
     command!("scopes", OneOrMore, Tier, tier::scopes),

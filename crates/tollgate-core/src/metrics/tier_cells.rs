@@ -10,7 +10,7 @@ pub const QUEUED: usize = 1;
 pub const GAUGES: usize = 2;
 /// Histogram of the time that requests waited for their turn: milliseconds, [`DURATION`].
 pub const QUEUE_WAITS: usize = GAUGES;
-/// Keys that were used from more networks than the tier says.
+/// Requests of keys that were used from more networks than the `addresses` of the tier allow.
 pub const NETWORKS_EXCEEDED: usize = QUEUE_WAITS + DURATION.cells();
 /// How many there are.
 pub const COUNT: usize = NETWORKS_EXCEEDED + 1;

@@ -22,9 +22,9 @@ use serde::Serialize;
 
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
-use crate::limits::Area;
+use crate::limits::census::Census;
 use crate::metrics::minutes::Minute;
-use crate::metrics::{tier_cells, Counter, Family, Readings};
+use crate::metrics::{self, tier_cells, Counter, Family, Readings};
 use crate::status::Status;
 use keys::Keys;
 use models::Model;
@@ -46,8 +46,8 @@ pub struct Sources<'a> {
     pub workers: usize,
     /// What is told of the files with keys; `None`: nobody tells.
     pub status: Option<&'a Status>,
-    /// How many slots of each area are in use, and how many there are.
-    pub slots: &'a [(Area, usize, usize)],
+    /// How full the zone is.
+    pub zone: &'a [(metrics::Part, Census)],
 }
 
 /// What there is to see.
@@ -161,7 +161,7 @@ impl Overview {
             minutes: hour.iter().map(|minute| traffic::Row::of(minute, &mut time)).collect(),
             keys: sources.status.map(|told| keys::of(told, now, &mut time)).unwrap_or_default(),
             providers: providers(readings),
-            zone: zone(readings, sources.slots),
+            zone: zone(readings, sources.zone),
             audit: Lines {
                 written: readings.counter(Counter::AuditWritten),
                 lost: readings.counter(Counter::AuditLost),
@@ -228,25 +228,14 @@ fn providers(readings: &Readings) -> Vec<Provider> {
     providers
 }
 
-fn zone(readings: &Readings, slots: &[(Area, usize, usize)]) -> Vec<Part> {
-    let part = |&(area, used, slots): &(Area, usize, usize)| Part {
-        part: area_name(area),
-        used,
-        slots,
-        full: readings.counter(Counter::ZoneFull(area)),
+fn zone(readings: &Readings, parts: &[(metrics::Part, Census)]) -> Vec<Part> {
+    let part = |&(part, census): &(metrics::Part, Census)| Part {
+        part: part.as_str(),
+        used: census.used,
+        slots: census.places,
+        full: readings.counter(Counter::ZoneFull(part)),
     };
-    slots.iter().map(part).collect()
-}
-
-fn area_name(area: Area) -> &'static str {
-    match area {
-        Area::Clients => "clients",
-        Area::Rules => "rules",
-        Area::Keys => "keys",
-        Area::KeyNetworks => "key_networks",
-        Area::Failures => "failures",
-        Area::FailureNetworks => "failure_networks",
-    }
+    parts.iter().map(part).collect()
 }
 
 #[cfg(test)]
