@@ -65,7 +65,7 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
         return Some(Page { status: 403, ..Page::default() });
     }
     match shown {
-        Shown::Metrics { .. } => metrics::page(r),
+        Shown::Metrics { clients } => metrics::page(r, clients),
         Shown::Usage => usage::page(r),
         Shown::Status => status::page(r),
     }

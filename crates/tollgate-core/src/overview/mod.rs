@@ -22,9 +22,9 @@ use serde::Serialize;
 use crate::clients::view::{time, ListView};
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
-use crate::limits::Area;
+use crate::limits::census::Census;
 use crate::metrics::minutes::Minute;
-use crate::metrics::{tier_cells, Counter, Family, Readings};
+use crate::metrics::{self, tier_cells, Counter, Family, Readings};
 use crate::status::Status;
 use keys::Keys;
 use models::Model;
@@ -45,8 +45,8 @@ pub struct Sources<'a> {
     pub workers: usize,
     /// What is told of the files with keys; `None`: nobody tells.
     pub status: Option<&'a Status>,
-    /// How many slots of each area are in use, and how many there are.
-    pub slots: &'a [(Area, usize, usize)],
+    /// How full the zone is.
+    pub zone: &'a [(metrics::Part, Census)],
 }
 
 /// What there is to see.
@@ -159,7 +159,7 @@ impl Overview {
             minutes: hour.iter().map(traffic::Row::of).collect(),
             keys: sources.status.map(|told| keys::of(told, now)).unwrap_or_default(),
             providers: providers(readings),
-            zone: zone(readings, sources.slots),
+            zone: zone(readings, sources.zone),
             audit: Lines {
                 written: readings.counter(Counter::AuditWritten),
                 lost: readings.counter(Counter::AuditLost),
@@ -239,14 +239,14 @@ fn providers(readings: &Readings) -> Vec<Provider> {
     providers
 }
 
-fn zone(readings: &Readings, slots: &[(Area, usize, usize)]) -> Vec<Part> {
-    let part = |&(area, used, slots): &(Area, usize, usize)| Part {
-        part: area.as_str(),
-        used,
-        slots,
-        full: readings.counter(Counter::ZoneFull(area)),
+fn zone(readings: &Readings, parts: &[(metrics::Part, Census)]) -> Vec<Part> {
+    let part = |&(part, census): &(metrics::Part, Census)| Part {
+        part: part.as_str(),
+        used: census.used,
+        slots: census.places,
+        full: readings.counter(Counter::ZoneFull(part)),
     };
-    slots.iter().map(part).collect()
+    parts.iter().map(part).collect()
 }
 
 #[cfg(test)]
