@@ -36,6 +36,12 @@ mod text;
 pub mod timer;
 pub mod types;
 
+/// The version of nginx: the module loads into no other one.
+#[must_use]
+pub fn version() -> &'static str {
+    ngx::ffi::NGINX_VERSION.to_str().unwrap_or_default()
+}
+
 pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
