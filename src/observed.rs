@@ -9,6 +9,8 @@ use tollgate_core::metrics::recorder::Origin;
 use tollgate_core::metrics::{Counter, Event, Family, Name, Observations, Recorder, MEMORY_WORDS};
 
 use crate::per_worker::PerWorker;
+use nginx::tally;
+use parking_lot::Mutex;
 
 /// The memory of a configuration.
 pub(crate) type SharedObservations = nginx::shm::SharedZone<Observed>;
@@ -80,12 +82,17 @@ pub(crate) fn start(
     HAND.with(|hand| {
         (hand.memory, hand.recorder) = (Some(MappedObservations::clone(memory)), recorder)
     });
+    // What the process that this one is a copy of has counted, it counts itself.
+    for tally in [&tally::PANICS, &tally::LINES_WRITTEN, &tally::LINES_LOST] {
+        tally.take();
+    }
     IS_ON.store(is_on, Ordering::Relaxed);
     is_on
 }
 
 /// The worker ends.
 pub(crate) fn stop() {
+    take_over();
     with(|memory, recorder| recorder.leave(memory));
     IS_ON.store(false, Ordering::Relaxed);
 }
@@ -115,6 +122,52 @@ pub(crate) fn count(counter: Counter) {
     with(|memory, recorder| recorder.count(memory, counter, 1));
 }
 
+/// What threads have counted, and the worker has not taken over yet.
+static OF_THREADS: Mutex<Vec<Noted>> = Mutex::new(Vec::new());
+
+/// Something that a thread counts.
+#[derive(Debug)]
+pub(crate) enum Noted {
+    /// Of the worker.
+    Count(Counter),
+    /// What happens rarely, with its first label.
+    Event(Family, String),
+}
+
+/// Counts it in a thread, for which no request is ever to wait.
+pub(crate) fn note(noted: Noted) {
+    if is_on() {
+        OF_THREADS.lock().push(noted);
+    }
+}
+
+/// Counts what was counted elsewhere in this process until now.
+pub(crate) fn take_over() {
+    count_lines();
+    count_times(Counter::Panic, tally::PANICS.take());
+    let noted = OF_THREADS.try_lock().map(|mut noted| std::mem::take(&mut *noted));
+    for noted in noted.into_iter().flatten() {
+        match noted {
+            Noted::Count(counter) => count(counter),
+            Noted::Event(family, first) => happened(family, &first, ""),
+        }
+    }
+}
+
+/// Counts the lines of audit logs that were written or lost since the last time.
+#[inline]
+pub(crate) fn count_lines() {
+    count_times(Counter::AuditWritten, tally::LINES_WRITTEN.take());
+    count_times(Counter::AuditLost, tally::LINES_LOST.take());
+}
+
+#[inline]
+fn count_times(counter: Counter, times: u64) {
+    if times > 0 {
+        with(|memory, recorder| recorder.count(memory, counter, times));
+    }
+}
+
 /// Counts what happens rarely.
 pub(crate) fn happened(family: Family, first: &str, second: &str) {
     with(|memory, recorder| {
@@ -141,6 +194,13 @@ impl Counted {
             recorder.enter(memory, tier, gauge);
             Self { tier, gauge }
         })
+    }
+}
+
+impl Counted {
+    /// It has waited for so many milliseconds.
+    pub(crate) fn waited(&self, ms: u64) {
+        with(|memory, recorder| recorder.waited(memory, self.tier, ms));
     }
 }
 

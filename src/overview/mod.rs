@@ -13,7 +13,9 @@ use tollgate_core::overview::{Overview, Sources};
 use crate::clock::wall_now;
 use crate::observed;
 use crate::per_worker::PerWorker;
+use crate::zone::census::census;
 use crate::zone::lock::is_alive;
+use crate::zone::member;
 
 /// What this worker remembers of the last minutes.
 static RECENT: PerWorker<Recent> = PerWorker::new(Recent::default);
@@ -36,18 +38,20 @@ pub(crate) fn look() -> Option<Overview> {
     tick();
     let now = wall_now();
     let status = status_file::read();
+    observed::take_over();
+    let zone = member::with(|member| member.zone.as_ref().map(census)).unwrap_or_default();
     observed::with(|memory, _| {
         let readings = Readings::of(memory, is_alive);
         let hour = last_hour(memory, now);
         RECENT.with(|recent| {
             let sources = Sources {
-                nginx: nginx::version(),
+                nginx: nginx::VERSION,
                 readings: &readings,
                 recent,
                 hour: &hour,
                 workers: living(memory, is_alive),
                 status: status.as_ref(),
-                slots: &[],
+                zone: &zone,
             };
             Overview::of(&sources, now)
         })

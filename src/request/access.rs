@@ -154,6 +154,8 @@ pub(crate) fn conclude(
         }
     };
     state.ruling.decide(decision);
+    // It may have been let in before, and refused where a redirect has led it.
+    state.in_flight = None;
     if observed::is_on() && state.refusal().is_none() && !state.is_for_page {
         let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
         state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);

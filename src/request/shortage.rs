@@ -3,8 +3,10 @@
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{Dimension, Exceeded, Refused, Take};
+use tollgate_core::metrics::{Counter, Part};
 
 use crate::clock::mono_now;
+use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Shortage};
 use crate::request::asks::Scratch;
@@ -25,6 +27,13 @@ pub(super) fn may_say(said: &PerWorker<Option<u64>>) -> bool {
         }
         is_due
     })
+}
+
+/// Counts that there was no room for the key of an ask.
+pub(super) fn count_full(scratch: &Scratch, ask: usize) {
+    if let Some(ask) = scratch.asks.get(ask) {
+        observed::count(Counter::ZoneFull(Part::Area(ask.key.area())));
+    }
 }
 
 impl Admission<'_, '_> {
@@ -63,6 +72,12 @@ impl Admission<'_, '_> {
 
     /// The zone is full.
     pub(super) fn full(&self, cause: Cause) -> Shortage {
+        match cause {
+            Cause::NoRoomInFlight => observed::count(Counter::ZoneFull(Part::InFlight)),
+            Cause::NoRoomInQueue => observed::count(Counter::ZoneFull(Part::Queue)),
+            // Where it was found, also where something wider took its place.
+            _ => {}
+        }
         Detail::new(cause, self.r.main_conf().zone_name().to_owned()).into()
     }
 

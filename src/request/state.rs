@@ -26,14 +26,13 @@ use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
-use crate::request::queue::{self, Ticket};
+use crate::request::queue::Queued;
 use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
 use crate::request::suspicion::Counted;
 use crate::types::{Request, Tollgate};
-use crate::zone::Mapped;
 use nginx::request::Keeper;
 use nginx::{Kept, Reader};
 
@@ -98,8 +97,8 @@ pub(crate) struct State {
     pub(crate) suspicion: Option<Rc<Counted>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Box<Asked>>,
-    /// Its place in the queue, and in which zone that is.
-    pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
+    /// Its place in the queue.
+    pub(crate) ticket: Option<Box<Queued>>,
     pub(crate) charged: Charges,
     /// What it asks for is a page of ours (`tollgate_metrics`, say), and nothing of an engine.
     pub(crate) is_for_page: bool,
@@ -345,9 +344,7 @@ impl State {
 
     /// Gives its place in the queue up.
     pub(crate) fn leave_queue(&mut self) {
-        if let Some((ticket, zone)) = self.ticket.take() {
-            queue::leave(zone.get(), ticket);
-        }
+        self.ticket = None;
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
@@ -400,11 +397,5 @@ impl Reader<Tollgate> for State {
         {
             metering.finish(pass);
         }
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        self.leave_queue();
     }
 }

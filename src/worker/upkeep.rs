@@ -5,7 +5,7 @@
 
 use parking_lot::Mutex;
 use tollgate_core::limits::Process;
-use tollgate_core::metrics::Counter;
+use tollgate_core::metrics::{Counter, Part};
 
 use crate::clients::counting;
 use crate::clock::mono_now;
@@ -63,7 +63,7 @@ pub(crate) fn start(conf: &MainConf) {
     }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
-        observed::count(Counter::WorkersFull);
+        observed::count(Counter::ZoneFull(Part::Workers));
         cycle_error(format_args!(
             "tollgate: the zone has no room for a further worker process, which will refuse all \
              requests with a limit on concurrency; make the zone larger"
@@ -94,7 +94,6 @@ pub(crate) fn stop() {
         let zone = upkeep.zone.get();
         zone.leave(holder, &ZoneLock::of(zone));
     }
-    observed::stop();
     counting::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
@@ -103,6 +102,7 @@ pub(crate) fn stop() {
     if let Some(objects) = &mut upkeep.objects {
         objects.finish();
     }
+    observed::stop();
 }
 
 fn tick() {
@@ -115,6 +115,7 @@ fn tick() {
             upkeep.tick();
         }
     });
+    guard((), observed::take_over);
     guard((), queue::wake);
     guard((), revocation::enforce);
     guard((), overview::tick);

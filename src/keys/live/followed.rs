@@ -14,7 +14,7 @@ use tollgate_core::status::{digest, message, Failure, SetState};
 use super::files::{blindness, read, Look, NEVER_SEEN};
 use super::{next_id, Content, Due, Generation, LoadError, Remark, Report, Source, Watched};
 use crate::clock::{mono_now, wall_ms};
-use crate::observed;
+use crate::observed::{self, Noted};
 use nginx::guard::guard;
 use nginx::log::{cycle_error, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
@@ -171,7 +171,7 @@ impl<S: Source> Followed<S> {
     fn count_failed_load(&self, zone: &Zone<'_>) {
         zone.count_failed_load();
         for path in self.source.paths() {
-            observed::happened(Family::LoadFailures, path, "");
+            observed::note(Noted::Event(Family::LoadFailures, path.clone()));
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Batch {
     lines: Vec<u8>,
     written: usize,
     capacity: usize,
+    /// How many lines wait.
+    count: u64,
     dropped: u64,
 }
 
@@ -22,7 +24,7 @@ impl Batch {
     /// A batch that calls for a write when it holds `capacity` bytes; with 0, after each line.
     #[must_use]
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { lines: Vec::with_capacity(capacity), written: 0, capacity, dropped: 0 }
+        Self { lines: Vec::with_capacity(capacity), written: 0, capacity, count: 0, dropped: 0 }
     }
 
     /// Adds the line that `write_line` appends to what it is given, with its line feed, and says
@@ -38,6 +40,7 @@ impl Batch {
         let line = WholeLine::begin(&mut self.lines);
         write_line(line.lines);
         line.end();
+        self.count = self.count.saturating_add(1);
         self.lines.len() >= self.capacity
     }
 
@@ -65,14 +68,20 @@ impl Batch {
     }
 
     /// Takes note that the first `len` bytes of [`Batch::as_bytes`] are in the file: 0 after an
-    /// error, fewer than all after a short write. The rest stays.
-    pub(crate) fn written(&mut self, len: usize) {
+    /// error, fewer than all after a short write. The rest stays. How many lines are whole in the file by that.
+    pub(crate) fn written(&mut self, len: usize) -> u64 {
         let written = self.written.saturating_add(len).min(self.lines.len());
         let head = self.lines.get(..written).unwrap_or_default();
         // A line that is written in part stays whole, for the sake of `reopened`.
         let done = head.iter().rposition(|&b| b == b'\n').map_or(0, |line_feed| line_feed + 1);
+        let lines = match done == self.lines.len() {
+            true => self.count,
+            false => count_lines(head),
+        };
+        self.count = self.count.saturating_sub(lines);
         self.lines.drain(..done);
         self.written = written - done;
+        lines
     }
 
     /// Takes note that what comes next goes to another file (the log was rotated): a line of which
@@ -91,7 +100,7 @@ impl Batch {
     /// part. How many that are, with those that were dropped since the last call of
     /// [`Batch::take_dropped`].
     pub(crate) fn abandon(&mut self) -> u64 {
-        let waiting = self.lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let waiting = std::mem::take(&mut self.count);
         self.lines.clear();
         self.written = 0;
         self.take_dropped().saturating_add(waiting)
@@ -101,6 +110,10 @@ impl Batch {
     pub(crate) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// A line that is being written: whole in the end, or, should writing it panic, not there at all.
@@ -281,13 +294,13 @@ mod tests {
         ) {
             let mut batch = Batch::new(capacity);
             let mut accepted = Vec::new();
-            let mut dropped = 0;
+            let (mut dropped, mut counted) = (0, 0);
             let mut files = vec![Vec::new()];
             let write = |batch: &mut Batch, files: &mut Vec<Vec<u8>>, len: usize| {
                 let bytes = batch.as_bytes();
                 let len = len.min(bytes.len());
                 files.last_mut().unwrap().extend_from_slice(&bytes[..len]);
-                batch.written(len);
+                batch.written(len)
             };
             for (number, event) in events.into_iter().enumerate() {
                 match event {
@@ -303,14 +316,15 @@ mod tests {
                         prop_assert_eq!(full, batch.lines.len() >= capacity);
                         prop_assert!(batch.lines.len() < capacity + 64);
                     }
-                    Event::Write(len) => write(&mut batch, &mut files, len),
+                    Event::Write(len) => counted += write(&mut batch, &mut files, len),
                     Event::Reopen => {
                         batch.reopened();
                         files.push(Vec::new());
                     }
                 }
             }
-            write(&mut batch, &mut files, usize::MAX);
+            counted += write(&mut batch, &mut files, usize::MAX);
+            prop_assert_eq!(counted, accepted.len() as u64);
             prop_assert!(batch.is_empty());
             prop_assert_eq!(batch.take_dropped(), dropped);
 

@@ -23,6 +23,7 @@ use crate::clock::cached_wall_ms;
 use crate::conf::context::{keep, ConfContext, ConfError};
 use crate::guard::guard;
 use crate::log::cycle_error;
+use crate::tally;
 
 /// Milliseconds until it is tried again to write what could not be written.
 const RETRY_MS: u64 = 1000;
@@ -200,7 +201,7 @@ impl LogFile {
                 continue;
             }
             let done = usize::try_from(written).unwrap_or(0);
-            waiting.batch.written(done);
+            tally::LINES_WRITTEN.add(waiting.batch.written(done));
             if done == wanted {
                 continue;
             }
@@ -214,6 +215,7 @@ impl LogFile {
             return;
         }
         let dropped = waiting.batch.take_dropped();
+        tally::LINES_LOST.add(dropped);
         if let Some(lost) = waiting.trouble.ended(dropped) {
             let Self { title: Title { module, log, .. }, path, .. } = self;
             cycle_error(format_args!(
@@ -225,6 +227,7 @@ impl LogFile {
     /// Says that not all was written: because of `error`, or because the disk is full.
     fn complain(&self, waiting: &mut Waiting, error: Option<std::io::Error>) {
         let dropped = waiting.batch.take_dropped();
+        tally::LINES_LOST.add(dropped);
         let Some(lost) = waiting.trouble.failed(cached_wall_ms(), dropped) else { return };
         let Self { title: Title { module, log, .. }, path, .. } = self;
         let so_far = format_args!(
@@ -259,6 +262,7 @@ impl LogFile {
 
     fn give_up(&self, waiting: &mut Waiting) {
         let lost = waiting.batch.abandon();
+        tally::LINES_LOST.add(lost);
         let all = waiting.trouble.ended(lost).unwrap_or(lost);
         if all > 0 {
             let Self { title: Title { module, log, .. }, path, .. } = self;

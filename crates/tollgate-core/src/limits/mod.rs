@@ -19,7 +19,7 @@
 //! * [`reserve`]: the reservation over several limits, and its settlement;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
-//! * [`view`]: how limits stand, for whoever looks from outside;
+//! * [`view`]: how limits stand, for whoever looks from outside; [`census`]: how full the zone is;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
 //!
 //! Between processes:
@@ -32,6 +32,7 @@ pub mod ask;
 pub mod bucket;
 pub mod budget;
 pub mod calendar;
+pub mod census;
 pub mod claim_lock;
 #[cfg(test)]
 mod fixtures;

@@ -1,7 +1,7 @@
 //! What a worker counts beside its requests: a closed list, in cells of its row.
 
+use super::part::Part;
 use crate::decision::Reason;
-use crate::limits::Area;
 use crate::principal::AuthMethod;
 
 /// What a credential came to.
@@ -13,15 +13,31 @@ pub enum AuthResult {
     Refused(Reason),
 }
 
+impl AuthResult {
+    /// That of a request without a principal which was refused for `reason`; `None`: its credential was not looked
+    /// at.
+    #[must_use]
+    pub fn of(reason: Reason) -> Option<Self> {
+        let is_judged = reason.is_auth_failure()
+            || matches!(
+                reason,
+                Reason::MissingCredential
+                    | Reason::ConflictingCredentials
+                    | Reason::AddressDenied
+                    | Reason::KeysUnavailable
+                    | Reason::IntrospectionUnavailable
+            );
+        is_judged.then_some(Self::Refused(reason))
+    }
+}
+
 /// What a worker counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// A credential was judged; `None`: none was presented.
     Auth(Option<AuthMethod>, AuthResult),
-    /// No room in this area of the zone.
-    ZoneFull(Area),
-    /// No room for a further worker process in the zone.
-    WorkersFull,
+    /// There was no room for somebody.
+    ZoneFull(Part),
     /// A line of the audit log was written.
     AuditWritten,
     /// A line of the audit log could not be written.
@@ -45,11 +61,11 @@ const METHODS: [Option<AuthMethod>; 5] = [
 ];
 const RESULTS: usize = 1 + Reason::ALL.len();
 const ZONE_FULL: usize = METHODS.len() * RESULTS;
-const OTHERS: usize = ZONE_FULL + Area::ALL.len();
+const OTHERS: usize = ZONE_FULL + Part::ALL.len();
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: usize = OTHERS + 7;
+    pub const COUNT: usize = OTHERS + 6;
 
     /// All of them, in the order of their cells.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -59,8 +75,7 @@ impl Counter {
         };
         let auth = METHODS.into_iter();
         let auth = auth.flat_map(move |method| results().map(move |r| Self::Auth(method, r)));
-        auth.chain(Area::ALL.into_iter().map(Self::ZoneFull)).chain([
-            Self::WorkersFull,
+        auth.chain(Part::ALL.into_iter().map(Self::ZoneFull)).chain([
             Self::AuditWritten,
             Self::AuditLost,
             Self::StateWritten,
@@ -89,14 +104,13 @@ impl Counter {
                 };
                 method * RESULTS + result
             }
-            Self::ZoneFull(area) => ZONE_FULL + area as usize,
-            Self::WorkersFull => OTHERS,
-            Self::AuditWritten => OTHERS + 1,
-            Self::AuditLost => OTHERS + 2,
-            Self::StateWritten => OTHERS + 3,
-            Self::StateFailed => OTHERS + 4,
-            Self::Panic => OTHERS + 5,
-            Self::Uncounted => OTHERS + 6,
+            Self::ZoneFull(part) => ZONE_FULL + part.index(),
+            Self::AuditWritten => OTHERS,
+            Self::AuditLost => OTHERS + 1,
+            Self::StateWritten => OTHERS + 2,
+            Self::StateFailed => OTHERS + 3,
+            Self::Panic => OTHERS + 4,
+            Self::Uncounted => OTHERS + 5,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! * [`bounds`]: the bounds of histograms;
 //! * [`flow`]: what is counted of requests of one tier and model at one endpoint; [`tier_cells`]: and of all requests of a
 //!   tier;
-//! * [`counter`]: what is counted of a worker; [`event`]: what happens rarely, with labels of its own;
+//! * [`counter`]: what is counted of a worker; [`event`]: what happens rarely, with labels of its own; [`part`]: where
+//!   there may be no room;
 //! * [`minutes`]: the last hour, by the minute;
 //! * [`names`]: the texts of labels; [`known`]: the names of models that may be one;
 //! * [`memory`]: where all of that lies;
@@ -23,6 +24,7 @@ pub mod known;
 pub mod memory;
 pub mod minutes;
 pub mod names;
+pub mod part;
 pub mod readings;
 pub mod recorder;
 pub mod tier_cells;
@@ -33,6 +35,7 @@ pub use flow::{Flow, Observation, Outcome};
 pub use known::{KnownModels, ModelLabel};
 pub use memory::{Observations, MEMORY_WORDS};
 pub use names::Name;
+pub use part::Part;
 pub use readings::Readings;
 pub use recorder::Recorder;
 

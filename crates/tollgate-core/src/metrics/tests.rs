@@ -44,8 +44,11 @@ fn reasons_are_in_the_order_of_their_cells() {
     for (index, reason) in Reason::ALL.into_iter().enumerate() {
         assert_eq!(reason as usize, index);
     }
-    for (index, area) in Area::ALL.into_iter().enumerate() {
-        assert_eq!(area as usize, index);
+    for (index, part) in Part::ALL.into_iter().enumerate() {
+        assert_eq!(part.index(), index);
+    }
+    for area in Area::ALL {
+        assert_eq!(Part::ALL.get(area as usize), Some(&Part::Area(area)));
     }
     assert_eq!(Outcome::all().count(), Outcome::COUNT);
     let counters: Vec<_> = Counter::all().collect();

@@ -7,7 +7,8 @@ use serde_json::{json, Value};
 use super::recent::{Recent, STEP_MS, WINDOW_MS};
 use super::*;
 use crate::decision::{Decision, Reason};
-use crate::limits::Process;
+use crate::limits::census::Census;
+use crate::limits::{Area, Process};
 use crate::llm::{Source, Usage};
 use crate::metrics::readings::last_hour;
 use crate::metrics::recorder::Origin;
@@ -45,7 +46,8 @@ impl Server {
 
     fn seen(&self, recent: &Recent, status: Option<&Status>, now: UnixMillis) -> Value {
         let (readings, hour) = (self.readings(), last_hour(&self.memory(), now));
-        let slots = [(Area::Clients, 3, 100), (Area::Failures, 0, 10)];
+        let part = |area, used, places| (metrics::Part::Area(area), Census { used, places });
+        let zone = [part(Area::Clients, 3, 100), part(Area::Failures, 0, 10)];
         let sources = Sources {
             nginx: "1.22.1",
             readings: &readings,
@@ -53,7 +55,7 @@ impl Server {
             hour: &hour,
             workers: 2,
             status,
-            slots: &slots,
+            zone: &zone,
         };
         serde_json::from_slice(&Overview::of(&sources, now).to_json()).unwrap()
     }
@@ -204,7 +206,7 @@ fn what_is_counted_beside_requests_is_shown_as_well() {
     worker.count(&memory, Counter::AuditLost, 1);
     worker.count(&memory, Counter::StateFailed, 2);
     worker.count(&memory, Counter::Panic, 3);
-    worker.count(&memory, Counter::ZoneFull(Area::Failures), 4);
+    worker.count(&memory, Counter::ZoneFull(metrics::Part::Area(Area::Failures)), 4);
     for (provider, result, times) in [
         ("/_jwks", "ok", 9),
         ("/_jwks", "timeout", 2),

@@ -125,8 +125,8 @@ const modelColumns = [
 
 const clientColumns = (now) => [
   ["Client", (row) => name(row.client)],
-  ["Tier", (row) => name(row.tier)],
-  ["Last seen", (row) => ago(row.last_seen, now), true],
+  ["Tier", (row) => (row.tier ? name(row.tier) : "–")],
+  ["Last seen", (row) => (row.last_seen ? ago(row.last_seen, now) : "–"), true],
   ["Requests", (row) => number(row.requests), true],
   ["Refused", (row) => number(row.refused), true],
   ["Tokens", (row) => number(row.input_tokens + row.output_tokens), true],

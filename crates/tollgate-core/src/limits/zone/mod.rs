@@ -6,8 +6,9 @@
 
 use std::fmt;
 
-use super::ask::IN_FLIGHT;
+use super::ask::{Now, IN_FLIGHT};
 use super::bucket::Scale;
+use super::census::Census;
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::{Area, Domain, Key};
@@ -252,6 +253,13 @@ impl<'z> Zone<'z> {
     #[must_use]
     pub fn capacity(&self, area: Area) -> usize {
         self.area(area).len()
+    }
+
+    /// How many slots of an area are taken. Exact up to 2,048 slots. Of more than that so many are looked at, which
+    /// lie all over the area: in 19 of 20 cases it is wrong by at most 2.2% of the slots.
+    #[must_use]
+    pub fn census(&self, area: Area, now: Now) -> Census {
+        self.area(area).census(now)
     }
 
     /// The key of an authenticated client.

@@ -14,10 +14,12 @@ pub use family::{Family, Kind};
 pub use format::Format;
 pub use pages::write;
 
-use crate::limits::Area;
+use super::part::Part;
+use crate::clients::Client;
+use crate::limits::census::Census;
 
 /// What is shown beside what was counted: how it is just now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gauges {
     /// Of the module.
     pub version: String,
@@ -27,8 +29,8 @@ pub struct Gauges {
     pub workers: u64,
     /// What is known of each set of keys.
     pub keys: Vec<Keys>,
-    /// How much of the zone is taken.
-    pub slots: Vec<(Part, Slots)>,
+    /// How full the zone is.
+    pub zone: Vec<(Part, Census)>,
     /// Clients that use most.
     pub clients: Vec<Client>,
     /// Limits of clients that are nearest to be spent.
@@ -48,41 +50,8 @@ pub struct Keys {
     pub states: Vec<(&'static str, u64)>,
 }
 
-/// A part of the zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The slots of an area.
-    Area(Area),
-    /// Worker processes.
-    Workers,
-}
-
-/// How much of a part of the zone is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Slots {
-    /// Taken.
-    pub used: u64,
-    /// The others.
-    pub free: u64,
-}
-
-/// What a client has used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Client {
-    /// Its id.
-    pub client: String,
-    /// Requests, refused ones included.
-    pub requests: u64,
-    /// Those that were refused.
-    pub refused: u64,
-    /// Tokens of input and output.
-    pub tokens: u64,
-    /// Nano-units of money.
-    pub cost_nanos: u64,
-}
-
 /// How much of a limit is used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Nearest {
     /// Whose it is.
     pub client: String,
@@ -90,8 +59,8 @@ pub struct Nearest {
     pub tier: String,
     /// What the tier says.
     pub limit: String,
-    /// Of a million parts.
-    pub used_ppm: u64,
+    /// The share of it.
+    pub used_ratio: f64,
 }
 
 /// From how many networks a key was used.

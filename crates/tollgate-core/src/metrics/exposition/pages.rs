@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use super::family::{self, Family};
 use super::format::Format;
 use super::writer::{Labels, Writer};
-use super::{Gauges, Part};
-use crate::limits::Area;
+use super::Gauges;
 use crate::metrics::bounds::{self, Bounds};
 use crate::metrics::counter::AuthResult;
 use crate::metrics::flow::{cells, SOURCES, TOKEN_TYPES};
-use crate::metrics::{event, tier_cells, Counter, Outcome, Readings};
+use crate::metrics::{event, tier_cells, Counter, Outcome, Part, Readings};
 use crate::principal::AuthMethod;
 
 /// What a line takes, about; a little more costs less than to move all of it.
@@ -184,19 +183,19 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     of_events(writer, readings, &family::LOAD_FAILURES, event::Family::LoadFailures);
     of_events(writer, readings, &family::PROVIDER_REQUESTS, event::Family::ProviderRequests);
     writer.begin(&family::ZONE_SLOTS);
-    for (part, slots) in &gauges.slots {
-        let labels = Labels::of(&family::ZONE_SLOTS, &[part_name(*part)]);
-        for (state, count) in [("used", slots.used), ("free", slots.free)] {
-            writer.sample(&family::ZONE_SLOTS, &labels, &[state], count);
+    for (part, census) in &gauges.zone {
+        let labels = Labels::of(&family::ZONE_SLOTS, &[part.as_str()]);
+        for (state, count) in
+            [("used", census.used), ("free", census.places.saturating_sub(census.used))]
+        {
+            writer.sample(&family::ZONE_SLOTS, &labels, &[state], count as u64);
         }
     }
     writer.begin(&family::ZONE_FULL);
-    for area in Area::ALL {
-        let count = readings.counter(Counter::ZoneFull(area));
-        writer.sample(&family::ZONE_FULL, &none, &[part_name(Part::Area(area))], count);
+    for part in Part::ALL {
+        let count = readings.counter(Counter::ZoneFull(part));
+        writer.sample(&family::ZONE_FULL, &none, &[part.as_str()], count);
     }
-    let workers = readings.counter(Counter::WorkersFull);
-    writer.sample(&family::ZONE_FULL, &none, &[part_name(Part::Workers)], workers);
     let pairs = [
         (family::AUDIT_LINES, [("written", Counter::AuditWritten), ("lost", Counter::AuditLost)]),
         (family::STATE_WRITES, [("ok", Counter::StateWritten), ("error", Counter::StateFailed)]),
@@ -231,7 +230,7 @@ fn of_clients(writer: &mut Writer, _: &Readings, gauges: &Gauges) {
     for nearest in &gauges.nearest {
         let values = [nearest.client.as_str(), &nearest.tier, &nearest.limit];
         let labels = Labels::of(&family::BUDGET_USED, &values);
-        writer.fraction(&family::BUDGET_USED, &labels, nearest.used_ppm, 1_000_000);
+        writer.ratio(&family::BUDGET_USED, &labels, nearest.used_ratio);
     }
     writer.begin(&family::CLIENT_REQUESTS);
     for client in &gauges.clients {
@@ -243,7 +242,8 @@ fn of_clients(writer: &mut Writer, _: &Readings, gauges: &Gauges) {
     }
     writer.begin(&family::CLIENT_TOKENS);
     for client in &gauges.clients {
-        writer.sample(&family::CLIENT_TOKENS, &none, &[&client.client], client.tokens);
+        let tokens = client.input_tokens.saturating_add(client.output_tokens);
+        writer.sample(&family::CLIENT_TOKENS, &none, &[&client.client], tokens);
     }
     writer.begin(&family::CLIENT_COST);
     for client in &gauges.clients {
@@ -254,13 +254,5 @@ fn of_clients(writer: &mut Writer, _: &Readings, gauges: &Gauges) {
     for key in &gauges.networks {
         let values = [key.client.as_str(), &key.key_id];
         writer.sample(&family::KEY_NETWORKS, &none, &values, key.networks);
-    }
-}
-
-/// The name of a part of the zone.
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Area(area) => area.as_str(),
-        Part::Workers => "workers",
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
-use crate::limits::Process;
+use crate::limits::{Area, Process};
 use crate::llm::{Source, Usage};
 use crate::metrics::bounds;
 use crate::metrics::counter::AuthResult;
@@ -159,8 +159,10 @@ fn gauges() -> Gauges {
         client: name.to_owned(),
         requests: 7,
         refused: 1,
-        tokens: 90,
+        input_tokens: 60,
+        output_tokens: 30,
         cost_nanos: 12_340_000_000,
+        ..Client::default()
     };
     Gauges {
         version: "0.1.0".to_owned(),
@@ -171,16 +173,16 @@ fn gauges() -> Gauges {
             generation: 3,
             states: vec![("active", 5), ("expired", 0)],
         }],
-        slots: vec![
-            (Part::Area(Area::Clients), Slots { used: 10, free: 90 }),
-            (Part::Workers, Slots { used: 4, free: 60 }),
+        zone: vec![
+            (Part::Area(Area::Clients), Census { used: 10, places: 100 }),
+            (Part::Workers, Census { used: 4, places: 64 }),
         ],
         clients: vec![client("acme"), client("\u{202e}evil \"quoted\\\"\nnext")],
         nearest: vec![Nearest {
             client: "acme".to_owned(),
             tier: "pro".to_owned(),
             limit: "budget 20/day".to_owned(),
-            used_ppm: 987_650,
+            used_ratio: 0.98765,
         }],
         networks: vec![KeyNetworks {
             client: "acme".to_owned(),
@@ -249,11 +251,10 @@ fn what_is_in_a_closed_list_is_shown_as_0_from_the_start() {
         ("tollgate_audit_lines_total", vec![("result", "lost")]),
         ("tollgate_state_writes_total", vec![("result", "ok")]),
         ("tollgate_state_writes_total", vec![("result", "error")]),
-        ("tollgate_zone_full_total", vec![("part", "workers")]),
         ("tollgate_panics_total", vec![]),
         ("tollgate_uncounted_requests_total", vec![]),
     ];
-    zeros.extend(Area::ALL.map(|area| ("tollgate_zone_full_total", vec![("part", area.as_str())])));
+    zeros.extend(Part::ALL.map(|part| ("tollgate_zone_full_total", vec![("part", part.as_str())])));
     for (name, labels) in zeros {
         assert_eq!(value(&families, name, &labels), Some(0.0), "{name} {labels:?}");
     }

@@ -94,11 +94,12 @@ impl Writer {
         self.out.push(b'\n');
     }
 
-    /// The same with a fraction.
-    pub(super) fn fraction(&mut self, family: &Family, labels: &Labels, value: u64, scale: u64) {
-        self.head(family, labels, &[]);
-        self.scaled(value, scale);
-        self.out.push(b'\n');
+    /// The same with a ratio; nothing, where it is none.
+    pub(super) fn ratio(&mut self, family: &Family, labels: &Labels, ratio: f64) {
+        if ratio.is_finite() {
+            self.head(family, labels, &[]);
+            self.push(&[&ratio.to_string(), "\n"]);
+        }
     }
 
     fn head(&mut self, family: &Family, labels: &Labels, more: &[&str]) {
