@@ -40,7 +40,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
     }
     Gauges {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        nginx: nginx::version().to_owned(),
+        nginx: nginx::VERSION.to_owned(),
         workers,
         keys,
         zone: conf.zone().map(|zone| census(zone)).unwrap_or_default(),
