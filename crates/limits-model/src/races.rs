@@ -33,6 +33,8 @@ pub enum Race {
     GlancedChanges,
     /// What a slot of an object holds is read without a second look at its stamp.
     HastyLook,
+    /// A limit begins anew before that is counted.
+    CountedLate,
     /// A slot of an object changes while it is valid.
     OpenSlot,
 }
