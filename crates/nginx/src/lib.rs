@@ -10,6 +10,7 @@
 //! * `buffers`: what bodies are made of;
 //! * [`subrequest`]: questions to internal locations;
 //! * [`shm`]: memory that all workers see; [`file`](mod@file): log files;
+//! * [`local_socket`]: a socket for those who administer nginx;
 //! * [`timer`], [`clock`], [`process`], [`log`], [`tally`], [`text`]: the rest of a worker's life.
 
 pub mod answer;
@@ -19,6 +20,7 @@ pub mod conf;
 pub mod file;
 pub mod guard;
 pub mod hooks;
+pub mod local_socket;
 pub mod log;
 mod main_entry;
 pub mod module;
@@ -43,3 +45,9 @@ pub fn version() -> &'static str {
 pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
+
+/// The version of nginx for which this was built, such as `1.22.1`: no other loads it.
+pub const VERSION: &str = match ngx::ffi::NGINX_VERSION.to_str() {
+    Ok(version) => version,
+    Err(_) => "",
+};

@@ -333,7 +333,12 @@ fn what_can_be_read_of_damaged_files_is_reported() {
 fn whoever_stops_reading_is_not_told_of_an_error() {
     let folder = Folder::new();
     let file = folder.file("audit.log", &log(7, 20_000));
-    for arguments in [&["tail", "--no-follow", "-n", "20000"][..], &["report", "--by", "hour"]] {
+    for arguments in [
+        &["tail", "--no-follow", "-n", "20000"][..],
+        &["report", "--by", "hour"],
+        &["report", "--by", "hour,client,key_id", "--csv"],
+        &["report", "--by", "hour,client,key_id", "--json"],
+    ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .arg("audit")
             .args(arguments)

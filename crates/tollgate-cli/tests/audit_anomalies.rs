@@ -116,7 +116,8 @@ fn a_new_network_is_named_with_what_was_before() {
         run.out,
         "2026-11-09T08:00:00Z  key k_1 of acme: first use from 198.51.100.0/24, 2001:db8:1::/48\n    \
          6 requests from there since, 2 of them refused; since 2026-11-01T00:00:00Z it came only from \
-         203.0.113.0/24 (2,180 requests)\n"
+         203.0.113.0/24 (2,180 requests)\n\
+         1 of 1 keys were used long enough to tell, in 2,186 requests\n"
     );
     let json: Value = serde_json::from_str(&anomalies(&log, &["--json"]).out).unwrap();
     let network = &json["anomalies"][0]["networks"][0];
@@ -171,7 +172,8 @@ fn an_hour_beyond_the_usual_is_named_with_what_is_usual() {
         run.out,
         "2026-11-05T04:00:00Z  key k_1 of acme: 400 requests in this hour\n    \
          in 100 hours of use before there were 10 in the middle one and 10 to 10 in half of them; more \
-         than 32 is unusual\n"
+         than 32 is unusual\n\
+         1 of 1 keys were used long enough to tell, in 1,400 requests\n"
     );
     let tokens = [ACME.days(0, 100), ACME.hour(100, 10, 10_000)].concat();
     assert_eq!(found(&tokens, &[]), ["tokens 2026-11-05T04:00:00Z acme k_1"]);
@@ -252,7 +254,7 @@ fn strangers_are_named_by_their_network() {
     let run = anomalies(&[many, botnet].concat(), &[]);
     assert_eq!(run.status, 1);
     assert!(run.out.contains("unknown clients from all networks: 1,000 refusals"), "{}", run.out);
-    assert_eq!(run.out.lines().count(), 2, "{}", run.out);
+    assert_eq!(run.out.lines().count(), 3, "{}", run.out);
 }
 
 #[test]
@@ -316,10 +318,13 @@ fn the_order_of_lines_and_files_does_not_matter() {
     folder.file("audit.log.1.gz", &rotated);
     let run = |arguments: &[&str]| tollgate([&["audit", "anomalies"], arguments].concat()).out;
     let expected = anomalies(&in_order, &[]).out;
-    assert_eq!(expected.lines().count(), 4, "{expected}");
+    assert_eq!(expected.lines().count(), 5, "{expected}");
     assert_eq!(run(&[&reversed]), expected);
     assert_eq!(run(&["--rotated", &log]), expected);
-    assert_eq!(run(&[&log]), "nothing unusual in 401 requests\n");
+    assert_eq!(
+        run(&[&log]),
+        "nothing unusual; 0 of 1 keys were used long enough to tell, in 401 requests\n"
+    );
 }
 
 #[test]
@@ -347,11 +352,60 @@ fn names_do_nothing_to_a_terminal_and_bad_lines_are_told() {
         })
         .collect();
     let run = anomalies(&many, &["--top", "2"]);
-    assert_eq!((run.status, run.out.lines().count()), (1, 5));
+    assert_eq!((run.status, run.out.lines().count()), (1, 6));
     assert!(run.out.ends_with("3 more are not shown\n"), "{}", run.out);
     let json: Value =
         serde_json::from_str(&anomalies(&many, &["--top", "2", "--json"]).out).unwrap();
     assert_eq!((json["found"].as_u64(), json["anomalies"].as_array().unwrap().len()), (Some(5), 2));
+}
+
+#[test]
+fn what_is_older_than_four_weeks_is_forgotten() {
+    let busy: Vec<u8> = (0..100).flat_map(|hour| ACME.hour(hour, 300, 10)).collect();
+    let log =
+        |day: i64| [busy.clone(), ACME.days(100, day * 24), ACME.hour(day * 24, 300, 10)].concat();
+    // Four days of much use, and little since.
+    assert!(found(&log(20), &[]).is_empty());
+    assert_eq!(found(&log(35), &[]), ["requests 2026-12-06T00:00:00Z acme k_1"]);
+    // So is a network.
+    let from_there = [ACME.from("198.51.100.4").hour(0, 1, 10), ACME.days(0, 60 * 24)].concat();
+    let again = [from_there.clone(), ACME.from("198.51.100.4").hour(60 * 24, 1, 10)].concat();
+    assert_eq!(
+        found(&again, &["--since", "2026-12-31"]),
+        ["first_network 2026-12-31T00:00:00Z acme k_1"]
+    );
+    assert!(found(&again, &["--since", "2026-11-15"]).is_empty());
+    // Who moved once or twice in that time is not on the move.
+    let moved = [
+        ACME.days(0, 480),
+        ACME.from("192.0.2.1").hour(240, 1, 10),
+        ACME.from("192.0.3.1").hour(300, 1, 10),
+        ACME.from("198.51.100.4").hour(480, 1, 10),
+    ];
+    assert_eq!(found(&moved.concat(), &["--since", "2026-11-21"]).len(), 1);
+}
+
+/// Whoever has a key can use it from very many networks of IPv6. That costs no more memory, and is told.
+#[test]
+fn what_is_not_looked_at_is_told() {
+    let addresses = (0..4100).map(|number| format!("2001:db8:{number:x}::1"));
+    let mut log = ACME.days(0, 100);
+    for (number, address) in (0..).zip(addresses) {
+        let mut record = ACME.record(START + 100 * HOUR + number);
+        record.remote_addr = Some(address.as_bytes());
+        log.extend(line(&record));
+    }
+    let run = anomalies(&log, &[]);
+    assert_eq!(run.status, 1);
+    assert!(run.out.contains(" and 4,090 more networks\n"), "{}", run.out);
+    assert!(
+        run.out.contains("too many keys, networks or hours for 5 of the requests"),
+        "{}",
+        run.out
+    );
+    let json: Value = serde_json::from_str(&anomalies(&log, &["--json"]).out).unwrap();
+    assert_eq!(json["overlooked_requests"], 5);
+    assert_eq!((&json["keys"], &json["judged_keys"]), (&1.into(), &1.into()));
 }
 
 #[test]

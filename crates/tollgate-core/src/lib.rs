@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod about;
+#[cfg(not(tollgate_model))]
+mod accept;
 pub mod address;
 pub mod answer;
 pub mod audit;
@@ -13,6 +15,7 @@ pub mod cache_salt;
 pub mod cert;
 pub mod clients;
 pub mod clock;
+pub mod control;
 pub mod cors;
 pub mod credential;
 pub mod decision;

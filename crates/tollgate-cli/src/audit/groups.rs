@@ -25,12 +25,19 @@ pub(super) enum Common {
 }
 
 impl Common {
-    /// For the order of rows: what has no name comes after what has one.
-    fn rank(&self) -> (u8, Vec<(bool, &Option<String>)>) {
-        match self {
-            Self::Names(names) => (0, names.iter().map(|name| (name.is_none(), name)).collect()),
-            Self::Others => (1, Vec::new()),
-            Self::All => (2, Vec::new()),
+    /// The order of rows by name: what has no name comes after what has one.
+    fn by_name(&self, other: &Self) -> Ordering {
+        fn keys(names: &[Option<String>]) -> impl Iterator<Item = (bool, Option<&str>)> {
+            names.iter().map(|name| (name.is_none(), name.as_deref()))
+        }
+        let rank = |common: &Self| match common {
+            Self::Names(_) => 0,
+            Self::Others => 1,
+            Self::All => 2,
+        };
+        match (self, other) {
+            (Self::Names(a), Self::Names(b)) => keys(a).cmp(keys(b)),
+            _ => rank(self).cmp(&rank(other)),
         }
     }
 }
@@ -163,7 +170,7 @@ impl Sort {
                 Self::Name => Ordering::Equal,
                 _ => b.totals.requests.cmp(&a.totals.requests),
             };
-            by_key.then(by_requests).then_with(|| a.common.rank().cmp(&b.common.rank()))
+            by_key.then(by_requests).then_with(|| a.common.by_name(&b.common))
         });
     }
 }

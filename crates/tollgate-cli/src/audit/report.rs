@@ -1,6 +1,6 @@
 //! `tollgate audit report`
 
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ use super::groups::{Groups, Sort};
 use super::logs::Logs;
 use super::output::{self, Report};
 use super::span::{Span, SpanOptions};
-use crate::exit::{print, Exit, Failure};
+use crate::exit::{print, tell, Exit, Failure};
 use crate::time::now;
 
 /// Add up audit logs: requests, refusals, tokens, money, times.
@@ -52,18 +52,17 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         by::check(&self.by)?;
         let (report, damage) = self.read(self.span.at(now())?);
-        let text = if self.json {
-            output::json(&report)?
+        if self.json {
+            print(output::json(&report)?.as_bytes())?;
         } else if self.csv {
             if report.broken > 0 {
                 // The rows have no place for it.
-                let _ = writeln!(io::stderr(), "tollgate: {}", output::broken(report.broken));
+                tell(&format!("tollgate: {}", output::broken(report.broken)));
             }
-            output::csv(&report)?
+            output::csv(&report, io::stdout().lock())?;
         } else {
-            output::text(&report)
-        };
-        print(text.as_bytes())?;
+            print(output::text(&report).as_bytes())?;
+        }
         // What could be read is reported all the same.
         match damage {
             Some(failure) => Err(failure),

@@ -124,6 +124,8 @@ pub(super) struct Part {
 }
 
 impl Part {
+    const NONE: Self = Self { requests: 0, input_tokens: 0, output_tokens: 0, cost_nanos: 0 };
+
     fn count(&mut self, record: &Record<'_>) {
         self.requests += 1;
         self.input_tokens += u128::from(record.input_tokens.unwrap_or(0));
@@ -136,6 +138,27 @@ impl Part {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.cost_nanos += other.cost_nanos;
+    }
+}
+
+/// What of the sums is not as certain as the rest.
+#[derive(Clone, Default)]
+pub(super) struct Parts {
+    /// What was estimated, as the engine did not say.
+    pub(super) estimated: Part,
+    /// What was counted of answers that were cut off.
+    pub(super) partial: Part,
+    /// What was charged tokens, and has no price.
+    pub(super) unpriced: Part,
+}
+
+impl Parts {
+    const NONE: Self = Self { estimated: Part::NONE, partial: Part::NONE, unpriced: Part::NONE };
+
+    fn add(&mut self, other: &Self) {
+        self.estimated.add(&other.estimated);
+        self.partial.add(&other.partial);
+        self.unpriced.add(&other.unpriced);
     }
 }
 
@@ -158,12 +181,8 @@ pub(super) struct Totals {
     pub(super) cache_write_tokens: u128,
     pub(super) reasoning_tokens: u128,
     pub(super) cost_nanos: u128,
-    /// What was estimated, as the engine did not say.
-    pub(super) estimated: Part,
-    /// What was counted of answers that were cut off.
-    pub(super) partial: Part,
-    /// What was charged tokens, and has no price.
-    pub(super) unpriced: Part,
+    /// Most groups have none.
+    parts: Option<Box<Parts>>,
     /// Requests that have a price.
     pub(super) priced: u64,
     /// Of the requests that were let in.
@@ -197,14 +216,23 @@ impl Totals {
         self.priced += u64::from(record.cost_nanos().is_some());
         if record.is_charged() {
             match record.usage() {
-                Some("estimated") => self.estimated.count(record),
-                Some("partial") => self.partial.count(record),
+                Some("estimated") => self.parts_mut().estimated.count(record),
+                Some("partial") => self.parts_mut().partial.count(record),
                 _ => {}
             }
             if record.cost_nanos().is_none() {
-                self.unpriced.count(record);
+                self.parts_mut().unpriced.count(record);
             }
         }
+    }
+
+    /// What of it is not as certain as the rest.
+    pub(super) fn parts(&self) -> &Parts {
+        self.parts.as_deref().unwrap_or(&Parts::NONE)
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        self.parts.get_or_insert_default()
     }
 
     /// Of those that were let in: refusals take no time, and would hide how long the others took.
@@ -231,9 +259,9 @@ impl Totals {
         self.cache_write_tokens += other.cache_write_tokens;
         self.reasoning_tokens += other.reasoning_tokens;
         self.cost_nanos += other.cost_nanos;
-        self.estimated.add(&other.estimated);
-        self.partial.add(&other.partial);
-        self.unpriced.add(&other.unpriced);
+        if let Some(parts) = &other.parts {
+            self.parts_mut().add(parts);
+        }
         self.priced += other.priced;
         self.duration.add(&other.duration);
         self.ttft.add(&other.ttft);

@@ -117,6 +117,16 @@ pub(super) fn find(history: &History, since_ms: i64) -> Vec<Anomaly> {
     found
 }
 
+/// Of how many keys enough is known to judge their last hour.
+pub(super) fn judged_keys(history: &History) -> usize {
+    let is_known = |key: &&Key| {
+        let mut days: Vec<u32> = key.hours.iter().map(|(hour, _)| hour / DAY_HOURS).collect();
+        days.dedup();
+        usual::are_enough(key.hours.len(), days.len())
+    };
+    history.keys().filter(is_known).count()
+}
+
 fn surges(
     subject: &Subject,
     measure: Measure,

@@ -79,7 +79,7 @@ impl History {
         self.overlooked += u64::from(!is_kept);
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
         self.keys.values()
     }
 

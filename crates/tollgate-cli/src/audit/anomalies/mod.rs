@@ -16,7 +16,7 @@ use super::table::grouped;
 use crate::exit::{print, Exit, Failure};
 use crate::time::now;
 
-use finding::{find, Anomaly, HISTORY_DAYS};
+use finding::{find, judged_keys, Anomaly, HISTORY_DAYS};
 use history::{History, HOUR_MS};
 
 /// Name what is unusual for a key: first use from a network, far more requests or tokens in an hour than before,
@@ -53,6 +53,9 @@ const SHOWN: usize = 100;
 struct Json {
     since: Option<String>,
     requests: u64,
+    keys: usize,
+    /// Of them, those that were used long enough to tell what is usual.
+    judged_keys: usize,
     broken_lines: u64,
     /// Requests of which something was not kept, as there was too much.
     overlooked_requests: u64,
@@ -80,6 +83,8 @@ impl Arguments {
             true => pretty(&Json {
                 since: since.map(shown),
                 requests: history.requests,
+                keys: history.keys().len(),
+                judged_keys: judged_keys(&history),
                 broken_lines: done.broken,
                 overlooked_requests: history.overlooked,
                 found: found.len(),
@@ -103,11 +108,14 @@ impl Arguments {
 fn text(shown: &[&Anomaly], found: usize, history: &History, broken_lines: u64) -> String {
     let mut text: String = shown.iter().map(|anomaly| evidence::text(anomaly)).collect();
     if found == 0 {
-        text.push_str(&format!(
-            "nothing unusual in {} requests\n",
-            grouped(history.requests.into())
-        ));
+        text.push_str("nothing unusual; ");
     }
+    text.push_str(&format!(
+        "{} of {} keys were used long enough to tell, in {} requests\n",
+        judged_keys(history),
+        history.keys().len(),
+        grouped(history.requests.into())
+    ));
     if found > shown.len() {
         text.push_str(&format!("{} more are not shown\n", found - shown.len()));
     }

@@ -1,6 +1,7 @@
 //! A report as CSV (RFC 4180), for spreadsheets and billing.
 
 use std::borrow::Cow;
+use std::io::Write;
 
 use csv::{Terminator, WriterBuilder};
 
@@ -11,13 +12,20 @@ use crate::audit::totals::Totals;
 use crate::escape::shown;
 use crate::exit::Failure;
 
-pub(crate) fn csv(report: &Report) -> Result<String, Failure> {
-    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
-    let failed = |error: csv::Error| Failure::failed(error.to_string());
+/// There may be very many rows: they are written as they are made.
+pub(crate) fn csv(report: &Report, out: impl Write) -> Result<(), Failure> {
+    write(report, out).map_err(|error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => Failure::failed(format!("{other:?}")),
+    })
+}
+
+fn write(report: &Report, out: impl Write) -> csv::Result<()> {
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
     let mut row: Vec<Cow<'static, str>> = vec!["period_start".into(), "period_end".into()];
     row.extend(report.by.iter().map(|by| Cow::Borrowed(by.as_str())));
     numbers(&report.sum, |name, _| row.push(name().into()));
-    writer.write_record(row.iter().map(|cell| cell.as_bytes())).map_err(failed)?;
+    writer.write_record(row.iter().map(|cell| cell.as_bytes()))?;
     for Group { common, totals } in &report.groups {
         row.clear();
         row.extend(period(report, common).map(|time| time.unwrap_or_default().into()));
@@ -29,10 +37,10 @@ pub(crate) fn csv(report: &Report) -> Result<String, Failure> {
             Common::Others | Common::All => Cow::Borrowed(OTHERS),
         }));
         numbers(totals, |_, number| row.push(number));
-        writer.write_record(row.iter().map(|cell| cell.as_bytes())).map_err(failed)?;
+        writer.write_record(row.iter().map(|cell| cell.as_bytes()))?;
     }
-    let bytes = writer.into_inner().map_err(|error| Failure::failed(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| Failure::failed(error.to_string()))
+    writer.flush()?;
+    Ok(())
 }
 
 /// Calls `each` with the name of every column and with what is in it.
@@ -58,9 +66,9 @@ fn numbers(totals: &Totals, mut each: impl FnMut(&dyn Fn() -> String, Cow<'stati
     }
     each(&|| "cost".to_owned(), amount(totals.cost_nanos).into());
     for (name, part, has_cost) in [
-        ("estimated", &totals.estimated, true),
-        ("partial", &totals.partial, true),
-        ("unpriced", &totals.unpriced, false),
+        ("estimated", &totals.parts().estimated, true),
+        ("partial", &totals.parts().partial, true),
+        ("unpriced", &totals.parts().unpriced, false),
     ] {
         each(&|| format!("{name}_requests"), digits(part.requests.into()));
         each(&|| format!("{name}_input_tokens"), digits(part.input_tokens));

@@ -55,16 +55,16 @@ fn remarks(sum: &Totals) -> Vec<String> {
         _ => format!(", {} of the cost", amount(part.cost_nanos)),
     };
     let mut remarks = Vec::new();
-    if sum.estimated.requests > 0 {
-        let (tokens, costs) = (tokens(&sum.estimated), costs(&sum.estimated));
+    if sum.parts().estimated.requests > 0 {
+        let (tokens, costs) = (tokens(&sum.parts().estimated), costs(&sum.parts().estimated));
         remarks.push(format!("estimated: {tokens}{costs}; the engine did not say what they took"));
     }
-    if sum.partial.requests > 0 {
-        let (tokens, costs) = (tokens(&sum.partial), costs(&sum.partial));
+    if sum.parts().partial.requests > 0 {
+        let (tokens, costs) = (tokens(&sum.parts().partial), costs(&sum.parts().partial));
         remarks.push(format!("partial: {tokens}{costs}; cut off, and counted up to there"));
     }
-    if is_priced(sum) && sum.unpriced.requests > 0 {
-        let tokens = tokens(&sum.unpriced);
+    if is_priced(sum) && sum.parts().unpriced.requests > 0 {
+        let tokens = tokens(&sum.parts().unpriced);
         remarks.push(format!(
             "unpriced: {tokens}; their models have no price, so that the cost lacks them"
         ));
@@ -86,7 +86,8 @@ pub(crate) fn totals_table(by: &[By], rows: &[&Group]) -> Table {
         })
     };
     let costs: Vec<u128> = rows.iter().map(|row| row.totals.cost_nanos).collect();
-    let is_without = |row: &Group| row.totals.priced == 0 && row.totals.unpriced.requests > 0;
+    let is_without =
+        |row: &Group| row.totals.priced == 0 && row.totals.parts().unpriced.requests > 0;
     let costs = grouped_amounts(&costs).into_iter().zip(rows);
     let costs = costs.map(|(cost, row)| if is_without(row) { "-".to_owned() } else { cost });
     let mut table = Table::default();
@@ -111,10 +112,10 @@ pub(crate) fn totals_table(by: &[By], rows: &[&Group]) -> Table {
         .column("output", numbers(|totals| totals.output_tokens))
         .column("reasoning", numbers(|totals| totals.reasoning_tokens))
         .column("cost", costs)
-        .column("estimated", numbers(|totals| totals.estimated.requests.into()))
-        .column("partial", numbers(|totals| totals.partial.requests.into()));
+        .column("estimated", numbers(|totals| totals.parts().estimated.requests.into()))
+        .column("partial", numbers(|totals| totals.parts().partial.requests.into()));
     if rows.iter().any(|row| is_priced(&row.totals)) {
-        table = table.column("unpriced", numbers(|totals| totals.unpriced.requests.into()));
+        table = table.column("unpriced", numbers(|totals| totals.parts().unpriced.requests.into()));
     }
     for (percent, title) in PERCENTILES.into_iter().zip(["ms p50", "p95", "p99"]) {
         table = table.column(title, times(|totals| &totals.duration, percent));
