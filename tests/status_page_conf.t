@@ -17,7 +17,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy access rewrite/)->plan(15);
+my $t = Test::Nginx->new()->has(qw/http proxy access rewrite/)->plan(17);
 
 $t->write_file('keys.json', keys_file({ key => 'key-admin', client => 'admin', scopes => ['admin'] }));
 $t->write_file_expand('nginx.conf', conf(<<'EOC'));
@@ -59,9 +59,9 @@ is(content_json(get('/rewritten/'))->{clients}{limit}, 0, 'a rewrite leads to it
 
 ###############################################################################
 
-is_refused('tollgate_status open;', qr/"tollgate_status" takes no "open"/);
-is_refused('proxy_pass http://127.0.0.1:8081; tollgate_status;', qr/answered by another directive already/);
-is_refused('tollgate_metrics; tollgate_status;', qr/answered by another directive already/);
+is_refused($t, 'tollgate_status open;', qr/"tollgate_status" takes no "open"/);
+is_refused($t, 'proxy_pass http://127.0.0.1:8081; tollgate_status;', qr/answered by another directive already/);
+is_refused($t, 'tollgate_metrics; tollgate_status;', qr/answered by another directive already/);
 like((configtest($t, conf('tollgate_status;')))[1], qr/"tollgate_status" directive is not allowed here/, 'only in a location');
 is((configtest($t, conf('location / { tollgate_status; }')))[0], 0, 'a location of its own');
 
@@ -99,7 +99,7 @@ EOC
 }
 
 sub is_refused {
-	my ($directives, $with) = @_;
+	my ($t, $directives, $with) = @_;
 	my ($status, $output) = configtest($t, conf("location / { $directives }"));
 	ok($status != 0 && $output =~ $with, "refused: $directives") or diag($output);
 }
