@@ -68,7 +68,7 @@ http {
 
         location = /usage/header {
             tollgate                 on;
-            tollgate_api_key_header  API-Key Authorization_2;
+            tollgate_api_key_header  API-Key;
             tollgate_usage;
         }
 
