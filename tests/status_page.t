@@ -18,7 +18,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(65)
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(83)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -141,6 +141,9 @@ cmp_ok($seen->{requests_per_second}, '>', 0, 'requests a second');
 cmp_ok($seen->{tokens_per_second}, '>', 0, 'tokens a second');
 is($seen->{in_flight}, 0, 'nothing is in flight');
 is($seen->{panics}, 0, 'no panic');
+my ($clients) = grep { $_->{part} eq 'clients' } @{$seen->{zone}};
+cmp_ok($clients->{slots}, '>', 100, 'the slots of the zone');
+is($clients->{used}, 1, 'those that are used');
 
 is(scalar @{$seen->{keys}}, 1, 'one file with keys');
 my $set = $seen->{keys}[0];
@@ -149,6 +152,28 @@ is($set->{keys}, 2, 'its keys');
 is("$set->{workers_on_it} of $set->{workers}", '2 of 2', 'in force in all workers');
 is_deeply($set->{refused}, [], 'nothing is refused');
 unlike($answer, qr/key-(alice|admin)/, 'no key');
+
+my $list = $seen->{clients};
+is_deeply([ @$list{qw/total offset limit sort search/} ], [ 1, 0, 50, 'used', '' ], 'the clients');
+my ($client) = @{$list->{clients}};
+is($client->{client}, 'alice', 'the one that came');
+is("$client->{requests} $client->{refused}", '6 1', 'its requests');
+is($client->{limits}[0]{left}, 0, 'what is left of its limit');
+
+is(@{seen(get('/status?limit=0'))->{clients}{clients}}, 0, 'no client, if none is asked for');
+is(seen(get('/status?search=lic&sort=name&token=x'))->{clients}{total}, 1, 'a part of a name');
+is(seen(get('/status?search=bob'))->{clients}{total}, 0, 'a name that nobody has');
+is_deeply(seen(get('/status?offset=1&limit=7'))->{clients},
+	{ clients => [], total => 1, offset => 1, limit => 7, sort => 'used', search => '' }, 'beyond the last one');
+
+my %wrong = (
+	'offset=-1' => 'offset', 'limit=1001' => 'limit', 'sort=wealth' => 'sort', 'search=%ff' => 'search',
+);
+for (sort keys %wrong) {
+	my $answer = get("/status?$_");
+	is(status($answer), 400, $_);
+	like(seen($answer)->{error}, qr/^"$wrong{$_}" is /, 'with what is wrong');
+}
 
 ###############################################################################
 

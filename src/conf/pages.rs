@@ -23,8 +23,8 @@ impl Shown {
     /// Whether it has a page for browsers.
     pub(crate) fn has_html(self) -> bool {
         match self {
-            Self::Metrics { .. } | Self::Usage => false,
-            Self::Status => true,
+            Self::Metrics { .. } => false,
+            Self::Status | Self::Usage => true,
         }
     }
 

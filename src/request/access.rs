@@ -13,7 +13,7 @@ use tollgate_core::metrics::tier_cells;
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
-use crate::clients::counting::InFlight;
+use crate::clients::counting::ClientFlight;
 use crate::conf::policy::Policy;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
@@ -161,7 +161,8 @@ pub(crate) fn conclude(
         let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
         state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
         let principal = state.principal.as_deref();
-        state.of_client = principal.and_then(|principal| InFlight::new(r.main_conf(), principal));
+        state.of_client =
+            principal.and_then(|principal| ClientFlight::new(r.main_conf(), principal));
     }
     if decision != Decision::Allow {
         refusal::log(r, &state);

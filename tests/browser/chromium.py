@@ -1,5 +1,6 @@
 """Chromium without a window, driven over a pipe by its DevTools protocol."""
 
+import base64
 import collections
 import fcntl
 import json
@@ -41,7 +42,8 @@ class Chromium:
         self.number = 0
         self.results = {}
         self.pages = {}
-        self.arrived = threading.Condition()
+        # A command may be sent while something is read.
+        self.arrived = threading.Condition(threading.RLock())
         threading.Thread(target=self._read, daemon=True).start()
 
     @staticmethod
@@ -76,18 +78,24 @@ class Chromium:
                     if "id" in message:
                         self.results[message["id"]] = message
                     elif page := self.pages.get(message.get("sessionId")):
-                        page.events.append((message["method"], message["params"]))
+                        page.note(message["method"], message["params"])
                     self.arrived.notify_all()
+
+    def send(self, method, session=None, **parameters):
+        """Sends a command, and gives the number of its result."""
+        with self.arrived:
+            self.number += 1
+            message = {"id": self.number, "method": method, "params": parameters}
+            if session:
+                message["sessionId"] = session
+            rest = json.dumps(message).encode() + b"\0"
+            while rest:
+                rest = rest[os.write(self.commands, rest):]
+            return self.number
 
     def call(self, method, session=None, **parameters):
         """Sends a command, and gives its result."""
-        with self.arrived:
-            self.number += 1
-            number = self.number
-        message = {"id": number, "method": method, "params": parameters}
-        if session:
-            message["sessionId"] = session
-        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        number = self.send(method, session, **parameters)
         with self.arrived:
             if not self.arrived.wait_for(lambda: number in self.results, PATIENCE_SECONDS):
                 raise AssertionError(f"the browser doesn't answer {method}")
@@ -117,6 +125,21 @@ class Page:
     def __init__(self, browser, session):
         self.browser, self.session = browser, session
         self.events = collections.deque()
+        self.invented = None
+
+    def note(self, method, parameters):
+        self.events.append((method, parameters))
+        if method == "Fetch.requestPaused":
+            self.browser.send(
+                "Fetch.fulfillRequest", self.session, requestId=parameters["requestId"], responseCode=200,
+                responseHeaders=[{"name": "Content-Type", "value": "application/json"}],
+                body=base64.b64encode(json.dumps(self.invented).encode()).decode(),
+            )
+
+    def invent(self, data):
+        """What its script asks for is answered with this."""
+        self.invented = data
+        self.call("Fetch.enable", patterns=[{"resourceType": "Fetch", "urlPattern": "*"}])
 
     def call(self, method, **parameters):
         return self.browser.call(method, self.session, **parameters)
@@ -158,8 +181,6 @@ class Page:
         self.call("Input.insertText", text=text)
 
     def screenshot(self, width, height):
-        import base64
-
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         return base64.b64decode(self.call("Page.captureScreenshot", format="png", clip=clip)["data"])
 

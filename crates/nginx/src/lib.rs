@@ -45,3 +45,9 @@ pub fn version() -> &'static str {
 pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
+
+/// The version of nginx for which this was built, such as `1.22.1`: no other loads it.
+pub const VERSION: &str = match ngx::ffi::NGINX_VERSION.to_str() {
+    Ok(version) => version,
+    Err(_) => "",
+};

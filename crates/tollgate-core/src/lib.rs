@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod about;
+#[cfg(not(tollgate_model))]
+mod accept;
 pub mod address;
 pub mod answer;
 pub mod audit;

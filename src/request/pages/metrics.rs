@@ -1,7 +1,8 @@
 //! `tollgate_metrics`: what was counted, for Prometheus.
 
-use tollgate_core::metrics::exposition::{self, Format, Gauges, Keys, Nearest};
+use tollgate_core::metrics::exposition::{self, Format, Gauges, KeyNetworks, Keys, Nearest};
 use tollgate_core::metrics::{readings, Readings};
+use tollgate_core::whereabouts::{Minute, Ranked};
 
 use super::headers::headers;
 use crate::clients::report;
@@ -10,6 +11,7 @@ use crate::observed;
 use crate::types::Request;
 use crate::zone::census::census;
 use crate::zone::lock::is_alive;
+use nginx::clock::cached_mono_ms;
 use nginx::Page;
 
 /// The page; `None`: nothing is counted.
@@ -38,7 +40,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
     }
     Gauges {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        nginx: nginx::version().to_owned(),
+        nginx: nginx::VERSION.to_owned(),
         workers,
         keys,
         zone: conf.zone().map(|zone| census(zone)).unwrap_or_default(),
@@ -50,7 +52,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
             0 => Vec::new(),
             count => nearest(conf, count),
         },
-        networks: Vec::new(),
+        networks: networks(conf, clients),
     }
 }
 
@@ -69,4 +71,17 @@ fn nearest(conf: &MainConf, clients: usize) -> Vec<Nearest> {
         }
     }
     all
+}
+
+/// The keys that are used from most networks, where a tier wants to know.
+fn networks(conf: &MainConf, most: usize) -> Vec<KeyNetworks> {
+    let Some(whereabouts) = conf.whereabouts().filter(|_| most > 0) else { return Vec::new() };
+    let ranking = whereabouts.get().ranking(Minute::of_ms(cached_mono_ms()));
+    let ranked = ranking.into_iter().take(most);
+    let ranked = ranked.map(|Ranked { client, key_id, networks }| KeyNetworks {
+        client,
+        key_id,
+        networks: networks.into(),
+    });
+    ranked.collect()
 }

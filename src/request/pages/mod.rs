@@ -29,7 +29,7 @@ fn is_wanted_as_html(r: Request<'_>) -> bool {
 }
 
 fn form(r: Request<'_>) -> Form {
-    let accept = r.headers_in().filter(|line| line.name.eq_ignore_ascii_case(b"accept"));
+    let accept = r.headers_in().filter(|line| line.name == b"accept");
     Form::of(accept.map(|line| line.value))
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     let conf = r.loc_conf();
     let shown = conf.shown?;
     if is_shell(r) {
-        return Some(shell::page(shown));
+        return Some(shell::page(r, shown));
     }
     if conf.policy().is_some() && !is_open(r) {
         return Some(Page { status: 403, ..Page::default() });
@@ -67,7 +67,7 @@ pub(crate) fn answer(r: Request<'_>) -> Option<Page> {
     match shown {
         Shown::Metrics { clients } => metrics::page(r, clients),
         Shown::Usage => usage::page(r),
-        Shown::Status => status::page(),
+        Shown::Status => status::page(r),
     }
 }
 

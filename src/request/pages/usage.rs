@@ -2,6 +2,7 @@
 
 use tollgate_core::clients::view::to_json;
 
+use super::headers::headers;
 use crate::clients::report;
 use crate::types::Request;
 use nginx::Page;
@@ -16,7 +17,7 @@ pub(super) fn page(r: Request<'_>) -> Option<Page> {
     Some(Page {
         status: 200,
         content_type: "application/json",
-        headers: vec![("Cache-Control", "no-store".to_owned())],
+        headers: headers(),
         body: to_json(&usage),
     })
 }

@@ -24,7 +24,7 @@ pub use directory::Directory;
 pub use entry::{Client, Ratios, Seen};
 pub use flights::{Flight, Living};
 pub use known::{tier_mark, Known, Who};
-pub use list::{Query, Sort};
+pub use list::{Query, Sort, MAX_LIMIT};
 pub use survey::Survey;
 
 /// The longest name of a client or a tenant, in bytes.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::text::Time;
+use crate::clients::view::time;
 use crate::clock::UnixMillis;
 use crate::status::{SetKind, Status};
 
@@ -37,7 +37,7 @@ struct Failure {
 }
 
 /// How it is with each of them.
-pub(super) fn of(status: &Status, now: UnixMillis, time: &mut Time) -> Vec<Keys> {
+pub(super) fn of(status: &Status, now: UnixMillis) -> Vec<Keys> {
     let sets = status.description.sets.iter().zip(&status.sets).enumerate();
     sets.map(|(index, (set, state))| {
         let failure = state.as_ref().and_then(|state| state.failure.as_ref());
@@ -46,13 +46,13 @@ pub(super) fn of(status: &Status, now: UnixMillis, time: &mut Time) -> Vec<Keys>
             kind: set.kind,
             keys: state.as_ref().map(|state| state.keys),
             generation: state.as_ref().map(|state| state.generation),
-            since: state.as_ref().map(|state| time.text(UnixMillis(state.since_ms))),
+            since: state.as_ref().map(|state| time(UnixMillis(state.since_ms))),
             workers_on_it: status.following(index, now.0),
             workers: status.workers.len(),
             refused: state.as_ref().map(|state| state.refused.clone()).unwrap_or_default(),
             refused_count: state.as_ref().map_or(0, |state| state.refused_count),
             failure: failure.map(|failure| Failure {
-                at: time.text(UnixMillis(failure.at_ms)),
+                at: time(UnixMillis(failure.at_ms)),
                 error: failure.error.clone(),
             }),
             warnings: state.as_ref().map(|state| state.warnings.clone()).unwrap_or_default(),

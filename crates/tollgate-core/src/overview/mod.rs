@@ -15,11 +15,11 @@ pub mod models;
 pub mod query;
 pub mod recent;
 pub mod shell;
-mod text;
 pub mod traffic;
 
 use serde::Serialize;
 
+use crate::clients::view::{time, ListView};
 use crate::clock::UnixMillis;
 use crate::decision::Reason;
 use crate::limits::census::Census;
@@ -29,7 +29,6 @@ use crate::status::Status;
 use keys::Keys;
 use models::Model;
 use recent::Recent;
-use text::Time;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -138,15 +137,14 @@ impl Overview {
     #[must_use]
     pub fn of(sources: &Sources<'_>, now: UnixMillis) -> Self {
         let Sources { readings, recent, hour, .. } = *sources;
-        let mut time = Time::default();
         let tiers = tiers(readings);
         let sum = |of: fn(&Tier) -> u64| tiers.iter().map(of).sum();
         let (models, more_models) = models::of(readings, recent);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             nginx: sources.nginx.to_owned(),
-            now: time.text(now),
-            since: sources.status.map(|told| time.text(UnixMillis(told.description.since_ms))),
+            now: time(now),
+            since: sources.status.map(|told| time(UnixMillis(told.description.since_ms))),
             workers: sources.workers,
             window_seconds: recent.window_ms(now) / 1000,
             requests_per_second: traffic::per_second(hour, now, |minute| minute.requests),
@@ -158,8 +156,8 @@ impl Overview {
             refusals: refusals(readings, recent),
             models,
             more_models,
-            minutes: hour.iter().map(|minute| traffic::Row::of(minute, &mut time)).collect(),
-            keys: sources.status.map(|told| keys::of(told, now, &mut time)).unwrap_or_default(),
+            minutes: hour.iter().map(traffic::Row::of).collect(),
+            keys: sources.status.map(|told| keys::of(told, now)).unwrap_or_default(),
             providers: providers(readings),
             zone: zone(readings, sources.zone),
             audit: Lines {
@@ -178,8 +176,21 @@ impl Overview {
     /// As JSON, in one line.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        self.to_json_with(None)
+    }
+
+    /// The same, with some of the clients.
+    #[must_use]
+    pub fn to_json_with(&self, clients: Option<&ListView<'_>>) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct WithClients<'a> {
+            #[serde(flatten)]
+            overview: &'a Overview,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            clients: Option<&'a ListView<'a>>,
+        }
         // Strings, numbers and lists of them: nothing that has no JSON.
-        serde_json::to_vec(self).unwrap_or_default()
+        serde_json::to_vec(&WithClients { overview: self, clients }).unwrap_or_default()
     }
 }
 

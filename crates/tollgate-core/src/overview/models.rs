@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::recent::Recent;
-use super::text::{money, rounded};
+use crate::clients::view::money;
 use crate::metrics::bounds::{Bounds, FIRST_TOKEN, PER_OUTPUT_TOKEN};
 use crate::metrics::flow::{cells, TOKEN_TYPES};
 use crate::metrics::{Outcome, Readings};
@@ -106,6 +106,11 @@ impl Sums {
             cost: money(self.cost_nanos),
         }
     }
+}
+
+/// Rounds to three digits behind the point: nobody reads more.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 fn add_all(sums: &mut Vec<u64>, cells: &[u64]) {

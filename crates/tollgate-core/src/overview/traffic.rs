@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::text::{money, rounded, Time};
+use crate::clients::view::{money, time};
 use crate::clock::UnixMillis;
 use crate::metrics::minutes::{self, Minute};
 
@@ -24,10 +24,10 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(minute: &Minute, time: &mut Time) -> Self {
+    pub(super) fn of(minute: &Minute) -> Self {
         let at = i64::try_from(minute.number.saturating_mul(MINUTE_MS)).unwrap_or(i64::MAX);
         Self {
-            at: time.text(UnixMillis(at)),
+            at: time(UnixMillis(at)),
             requests: minute.requests,
             refused: minute.refused,
             errors: minute.errors,
@@ -50,5 +50,6 @@ pub(super) fn per_second(hour: &[Minute], now: UnixMillis, of: impl Fn(&Minute) 
     };
     let passed_ms = u64::try_from(now.0).unwrap_or(0) % MINUTE_MS;
     let share = (MINUTE_MS - passed_ms) as f64 / MINUTE_MS as f64;
-    rounded((count(number) + count(number.saturating_sub(1)) * share) / 60.0)
+    let rate = (count(number) + count(number.saturating_sub(1)) * share) / 60.0;
+    (rate * 1000.0).round() / 1000.0
 }

@@ -52,7 +52,7 @@ impl NetworkMemo {
                     && known.minute == now
                     && table.is_as_it_was(key, known.place) =>
             {
-                Sighting { networks: known.networks, counts: true, crowded: false }
+                Sighting { networks: known.networks, counts: true, crowded: false, is_new: false }
             }
             place => note_anew(table, (key, network), most, now, lock, place),
         }

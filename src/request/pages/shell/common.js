@@ -78,7 +78,7 @@ function table(caption, columns, rows, kind) {
         ? el("th", { scope: "row", role: "rowheader" }, cell(row))
         : el("td", { role: "cell", class: isNumber && "number", "data-label": label(title) }, cell(row)))));
   return el("table", { role: "table", class: kind },
-    el("caption", {}, caption),
+    caption && el("caption", {}, caption),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...head)),
     el("tbody", { role: "rowgroup" }, ...body));
 }
@@ -112,18 +112,20 @@ function limits(client) {
     const left = `${amount(limit.left)} of ${amount(limit.quota)} left`;
     const reset = limit.reset_seconds > 0
       ? `${isMoney ? "new period" : "full again"} in ${duration(limit.reset_seconds)}` : "";
-    const title = limit.model ? `${limit.name}, ${limit.model}` : limit.name;
     const bar = el("div", {
-      class: `bar ${level}`, role: "meter", "aria-label": `${title}: used`, "aria-valuemin": 0, "aria-valuemax": 100,
+      class: `bar ${level}`, role: "meter", "aria-label": `${limit.name}: used`, "aria-valuemin": 0, "aria-valuemax": 100,
       "aria-valuenow": Math.min(Math.round(limit.used_ratio * 100), 100), "aria-valuetext": left,
     }, el("span", {}));
     bar.firstChild.style.setProperty("--part", `${Math.min(Math.max(limit.used_ratio, 0), 1) * 100}%`);
     return el("li", {},
-      el("div", { class: "limit" }, name(title), el("span", { class: level }, `${percent(limit.used_ratio)} used`)), bar,
+      el("div", { class: "limit" }, name(limit.name), el("span", { class: level }, `${percent(limit.used_ratio)} used`)), bar,
       el("div", { class: "limit quiet" }, left, el("span", {}, reset)));
   });
   return items.length ? el("ul", { class: "limits" }, ...items) : el("span", { class: "quiet" }, "no limits");
 }
+
+// What carries a key or token to the server; empty: it takes none from this page.
+const HEADER = document.body.dataset.header;
 
 const POLL_MS = 2000;
 const PATIENCE_MS = 10000;
@@ -134,7 +136,7 @@ class Poll {
   constructor(parameters, render) {
     Object.assign(this, { parameters, render, failures: 0, isPaused: false, key: "", turn: 0, state: "" });
     $("pause").addEventListener("click", () => this.pause(!this.isPaused));
-    document.addEventListener("visibilitychange", () => document.hidden || this.ask());
+    document.addEventListener("visibilitychange", () => document.hidden || this.isPaused || this.ask());
     $("credential").addEventListener("submit", (event) => {
       event.preventDefault();
       this.key = $("key").value.trim();
@@ -147,8 +149,9 @@ class Poll {
   pause(isPaused) {
     this.isPaused = isPaused;
     $("pause").setAttribute("aria-pressed", isPaused);
-    if (isPaused) this.say("Paused");
-    else this.ask();
+    if (!isPaused) return this.ask();
+    clearTimeout(this.timer);
+    this.say("Paused");
   }
 
   // Announces what has changed, and not each answer.
@@ -179,22 +182,14 @@ class Poll {
 
   async answer(signal) {
     const headers = { Accept: "application/json" };
-    if (this.key) headers[this.header()] = this.credential();
+    if (this.key) headers[HEADER] = HEADER.toLowerCase() === "authorization" ? `Bearer ${this.key}` : this.key;
     const query = String(this.parameters());
     const response = await fetch(location.pathname + (query && `?${query}`), {
       headers, signal, cache: "no-store", redirect: "error",
     });
-    if (response.status === 401) return { isLocked: true };
+    if (response.status === 401 && HEADER) return { isLocked: true };
     if (!response.ok) return { error: `The server answers with status ${response.status}` };
     return { data: await response.json() };
-  }
-
-  header() {
-    return document.body.dataset.header || "Authorization";
-  }
-
-  credential() {
-    return this.header().toLowerCase() === "authorization" ? `Bearer ${this.key}` : this.key;
   }
 
   take({ data, error, isLocked }) {

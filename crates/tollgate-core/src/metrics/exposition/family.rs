@@ -80,7 +80,7 @@ families! {
     QUEUED = Gauge "tollgate_queued" ["tier"] ""
         "Requests that wait for a concurrency slot.";
     KEY_NETWORKS_EXCEEDED = Counter "tollgate_key_networks_exceeded" ["tier"] ""
-        "How often a key was used from more networks than its tier says.";
+        "Requests of keys that were used from more networks than their tier allows.";
     AUTH = Counter "tollgate_auth" ["method", "result"] ""
         "Requests by what their credential came to.";
     UPSTREAM_ERRORS = Counter "tollgate_upstream_errors" ["model", "status"] ""
@@ -116,7 +116,7 @@ families! {
     CLIENT_COST = Counter "tollgate_client_cost" ["client"] ""
         "Money that a client has spent. Only with clients=N: of those that use most.";
     KEY_NETWORKS = Gauge "tollgate_key_networks" ["client", "key_id"] ""
-        "From how many networks a key was used in the last hour, as estimated. Only with clients=N.";
+        "From how many networks a key was used within the last hour. Only with clients=N.";
     WORKERS = Gauge "tollgate_workers" [] ""
         "Worker processes that live, also those that are about to end.";
     BUILD = Info "tollgate_build" ["version", "nginx"] ""
