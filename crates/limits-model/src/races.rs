@@ -37,6 +37,12 @@ pub enum Race {
     CountedLate,
     /// A slot of an object changes while it is valid.
     OpenSlot,
+    /// The networks of a record are counted without a second look at its tag.
+    HastyCount,
+    /// A record of networks changes hands while it is valid.
+    OpenRecord,
+    /// The minute of a network is stored without asking whether it is still the one that was read.
+    BlindSighting,
 }
 
 std::thread_local! {

@@ -27,7 +27,7 @@ use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::super::limits::sync::{AtomicU64, Ordering};
+use super::super::limits::sync::{planted, AtomicU64, Ordering};
 use super::super::limits::{ClaimLock, LayoutError, ProcessLock};
 use super::{Minute, Network, HOUR, MAX_NETWORKS, MINUTE_BITS};
 pub(super) use look::Place;
@@ -35,7 +35,7 @@ pub use ranking::Ranked;
 
 use look::Look;
 use ranking::Ranking;
-use record::{is_live, seen, Mark, Record, ENTRIES, MINUTE_MASK, SET_WORDS, WAYS};
+use record::{is_live, replace, seen, Mark, Record, ENTRIES, MINUTE_MASK, SET_WORDS, WAYS};
 
 const MAGIC: u64 = u64::from_be_bytes(*b"tgwheres");
 /// To be raised with every change of what lies behind the header.
@@ -210,7 +210,12 @@ impl<'m> Whereabouts<'m> {
             if seen(entry) < now {
                 let again = hash | u64::from(now.0);
                 // Who has changed it meanwhile has seen it as well, or has forgotten the key.
-                let _ = word.compare_exchange(entry, again, Ordering::AcqRel, Ordering::Acquire);
+                match planted!(BlindSighting) {
+                    true => word.store(again, Ordering::Release),
+                    false => {
+                        _ = word.compare_exchange(entry, again, Ordering::AcqRel, Ordering::Acquire)
+                    }
+                }
             }
             return (found.sighting(true), found.place());
         }
@@ -280,7 +285,7 @@ impl<'m> Whereabouts<'m> {
         let entry = hash | u64::from(now.0);
         // Another one may have been faster.
         if let Some((word, _)) = found.own.filter(|(_, entry)| is_live(*entry, now)) {
-            word.store(entry, Ordering::Release);
+            replace(word, entry);
             return (found.sighting(true), found.place());
         }
         if found.live >= most.min(MAX_NETWORKS) {
@@ -298,7 +303,7 @@ impl<'m> Whereabouts<'m> {
                 (record, mark)
             }
             (Some(word), Some((first, mark))) => {
-                word.store(entry, Ordering::Release);
+                replace(word, entry);
                 (first, Mark { stamp, ..mark })
             }
             (None, Some((first, mark))) => {
@@ -345,7 +350,7 @@ impl<'m> Whereabouts<'m> {
                 }
             }
             // It may have changed hands, and then is not the key's.
-            if record.tag.load(Ordering::Acquire) == tag {
+            if record.tag.load(Ordering::Acquire) == tag || planted!(HastyCount) {
                 found.live = found.live.saturating_add(live).min(MAX_NETWORKS);
                 (found.own, found.free) = (found.own.or(own), found.free.or(free));
                 found.first = found.first.or(Some((record, mark)).filter(|_| number == 0));
