@@ -12,7 +12,7 @@ mod record;
 mod report;
 mod show;
 mod span;
-mod table;
+pub(crate) mod table;
 mod tail;
 mod top;
 mod totals;

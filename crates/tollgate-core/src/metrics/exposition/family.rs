@@ -89,6 +89,10 @@ families! {
         "Keys in a file, by what they are good for.";
     KEYS_GENERATION = Gauge "tollgate_keys_generation" ["file"] ""
         "Counts up with each content of a keys file that came into force.";
+    KEYS_IN_FORCE = Gauge "tollgate_keys_in_force" ["file"] ""
+        "1, if what the file holds is in force; 0, if it could not be taken.";
+    KEYS_WORKERS = Gauge "tollgate_keys_workers" ["file", "state"] ""
+        "Workers that take requests, by whether they use what came into force last.";
     LOAD_FAILURES = Counter "tollgate_load_failures" ["file"] ""
         "Changes of a file that could not be taken, or not all of it.";
     PROVIDER_REQUESTS = Counter "tollgate_provider_requests" ["provider", "result"] ""
