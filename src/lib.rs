@@ -35,7 +35,7 @@ use conf::{LocConf, MainConf};
 use request::state::State;
 use request::{access, answer, audit, browser, catalogue, id, identity, settlement, variables};
 use types::{Command, Request, Server, Tollgate};
-use worker::{status, upkeep, watch};
+use worker::{sealing, status, upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -102,12 +102,14 @@ impl Module for Tollgate {
     fn worker_starts(main: &MainConf) {
         watch::start(main);
         upkeep::start(main);
+        sealing::start(main);
     }
 
     fn worker_ends() {
         status::leave();
         watch::stop();
         upkeep::stop();
+        sealing::stop();
     }
 
     // Phases of a request.

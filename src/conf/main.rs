@@ -8,8 +8,10 @@ use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
 use crate::keys::live::Follow;
 use crate::zone::objects::{MappedObjects, Objects};
+use crate::zone::seals::SharedSeals;
 use crate::zone::state_file::StateFile;
 use crate::zone::Mapped;
+use nginx::file::LogFile;
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
@@ -48,6 +50,11 @@ impl MainConf {
     pub(crate) fn objects(&self) -> Option<(&Rc<MappedObjects>, &Objects)> {
         let shared = self.following.objects.as_ref()?;
         Some((shared.get()?, shared.content()))
+    }
+
+    /// The sealed logs, and what seals them.
+    pub(crate) fn sealed_logs(&self) -> impl Iterator<Item = (&Rc<LogFile>, &Rc<SharedSeals>)> {
+        self.loaded.audit_logs.iter().filter_map(|log| Some((&log.log, log.seals.as_ref()?)))
     }
 
     /// The name of the zone in which that is.

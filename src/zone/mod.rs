@@ -2,12 +2,13 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own;
+//! * [`objects`]: the objects of clients, in memory of their own; [`seals`]: and the chains of sealed logs;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
 
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;
+pub(crate) mod seals;
 pub(crate) mod state_file;
 pub(crate) mod stated;
 

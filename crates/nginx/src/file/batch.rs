@@ -4,6 +4,10 @@
 //! the next thing that is written there must be the rest of it, or two lines become one broken one.
 //! So a batch gives up its lines only when they are written to the end; when it can not take more,
 //! it drops new lines, whole ones, and counts them.
+//!
+//! Lines may be sealed: by a line of another kind, which is none that is lost.
+
+use std::collections::VecDeque;
 
 /// Whole lines, in order, up to a capacity.
 ///
@@ -16,13 +20,18 @@ pub(crate) struct Batch {
     written: usize,
     capacity: usize,
     dropped: u64,
+    /// Where the lines end that seal others.
+    seals: VecDeque<usize>,
+    /// Whether there are lines behind the last of them.
+    has_open: bool,
 }
 
 impl Batch {
     /// A batch that calls for a write when it holds `capacity` bytes; with 0, after each line.
     #[must_use]
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { lines: Vec::with_capacity(capacity), written: 0, capacity, dropped: 0 }
+        let (lines, seals) = (Vec::with_capacity(capacity), VecDeque::new());
+        Self { lines, written: 0, capacity, dropped: 0, seals, has_open: false }
     }
 
     /// Adds the line that `write_line` appends to what it is given, with its line feed, and says
@@ -38,7 +47,23 @@ impl Batch {
         let line = WholeLine::begin(&mut self.lines);
         write_line(line.lines);
         line.end();
+        self.has_open = true;
         self.lines.len() >= self.capacity
+    }
+
+    /// Adds the line that `write_line` appends, which seals those since the last one. There is always room.
+    pub(crate) fn seal(&mut self, write_line: impl FnOnce(&mut Vec<u8>)) {
+        let line = WholeLine::begin(&mut self.lines);
+        write_line(line.lines);
+        line.end();
+        self.seals.push_back(self.lines.len());
+        self.has_open = false;
+    }
+
+    /// Whether there are lines that nothing seals.
+    #[must_use]
+    pub(crate) fn has_open(&self) -> bool {
+        self.has_open
     }
 
     /// What is to be written next.
@@ -65,18 +90,29 @@ impl Batch {
     }
 
     /// Takes note that the first `len` bytes of [`Batch::as_bytes`] are in the file: 0 after an
-    /// error, fewer than all after a short write. The rest stays.
-    pub(crate) fn written(&mut self, len: usize) {
+    /// error, fewer than all after a short write. The rest stays. How many lines that seal others are
+    /// among them.
+    pub(crate) fn written(&mut self, len: usize) -> usize {
         let written = self.written.saturating_add(len).min(self.lines.len());
         let head = self.lines.get(..written).unwrap_or_default();
         // A line that is written in part stays whole, for the sake of `reopened`.
         let done = head.iter().rposition(|&b| b == b'\n').map_or(0, |line_feed| line_feed + 1);
         self.lines.drain(..done);
         self.written = written - done;
+        let sealed = self.seals.iter().take_while(|end| **end <= done).count();
+        self.seals.drain(..sealed);
+        self.seals.iter_mut().for_each(|end| *end = end.saturating_sub(done));
+        sealed
     }
 
-    /// Takes note that what comes next goes to another file (the log was rotated): a line of which
-    /// a part is in the old file is written to the new one from its start.
+    /// Whether a part of the first line is written.
+    #[must_use]
+    pub(crate) fn is_torn(&self) -> bool {
+        self.written > 0
+    }
+
+    /// Takes note that what comes next goes to another file (the log was rotated), or behind what others have
+    /// written: a line of which a part is in the old file, or before that, is written from its start.
     pub(crate) fn reopened(&mut self) {
         self.written = 0;
     }
@@ -92,9 +128,11 @@ impl Batch {
     /// [`Batch::take_dropped`].
     pub(crate) fn abandon(&mut self) -> u64 {
         let waiting = self.lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lost = waiting.saturating_sub(self.seals.len() as u64);
         self.lines.clear();
-        self.written = 0;
-        self.take_dropped().saturating_add(waiting)
+        self.seals.clear();
+        (self.written, self.has_open) = (0, false);
+        self.take_dropped().saturating_add(lost)
     }
 
     /// How many lines were dropped since the last call.
@@ -224,6 +262,31 @@ mod tests {
         assert_eq!(batch.as_bytes(), b"ghi\n");
         batch.written(4);
         assert_eq!(batch.abandon(), 0);
+    }
+
+    #[test]
+    fn seals_are_counted_as_they_are_written_and_are_no_lines_that_are_lost() {
+        let seal = |batch: &mut Batch| batch.seal(|out| out.extend_from_slice(b"seal\n"));
+        let mut batch = Batch::new(8);
+        push(&mut batch, "abc\n");
+        assert!(batch.has_open());
+        seal(&mut batch);
+        assert!(!batch.has_open() && batch.is_full());
+        // A seal has room where a line has none.
+        seal(&mut batch);
+        assert_eq!(batch.as_bytes(), b"abc\nseal\nseal\n");
+        assert_eq!(batch.written(8), 0);
+        assert!(batch.is_torn());
+        assert_eq!(batch.written(1), 1);
+        assert!(!batch.is_torn());
+        push(&mut batch, "def\n");
+        seal(&mut batch);
+        assert_eq!(batch.written(2), 0);
+        batch.reopened();
+        assert_eq!(batch.as_bytes(), b"seal\ndef\nseal\n");
+        assert_eq!(batch.clone().written(14), 2);
+        assert_eq!(batch.abandon(), 1);
+        assert_eq!((batch.written(1), batch.has_open()), (0, false));
     }
 
     #[test]

@@ -11,13 +11,13 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn of(word: u64) -> Option<Self> {
+    pub(crate) fn of(word: u64) -> Option<Self> {
         let half = |bits: u64| u32::try_from(bits & 0xffff_ffff).ok();
         let process = Self { pid: half(word >> 32)?, started: half(word)? };
         (process.pid != 0).then_some(process)
     }
 
-    pub(super) fn word(self) -> u64 {
+    pub(crate) fn word(self) -> u64 {
         u64::from(self.pid) << 32 | u64::from(self.started)
     }
 }
