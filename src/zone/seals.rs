@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use nginx::log::cycle_error;
 use nginx::process::{self, Workers};
 use nginx::shm::{Attached, Shared};
-use tollgate_core::audit::seal::{KeyId, Seals, SealingKey, Secret, Signer, SEALS_BYTES};
+use tollgate_core::audit::seal::{KeyId, SealingKey, Seals, Secret, Signer, SEALS_BYTES};
 use zeroize::Zeroizing;
 
 use super::state_file::boot_id;
@@ -46,10 +46,9 @@ impl SealedLog {
     pub(crate) fn new(path: &str) -> Result<Self, String> {
         let key = read(path)?;
         // nginx writes it at each start.
-        OpenOptions::new()
-            .write(true)
-            .open(path)
-            .map_err(|error| format!("can't be written: {error}; nginx has to change it at each start"))?;
+        OpenOptions::new().write(true).open(path).map_err(|error| {
+            format!("can't be written: {error}; nginx has to change it at each start")
+        })?;
         let signer = key.signer().map_err(|error| error.to_string())?;
         let (id, signer) = (key.id().clone(), Rc::new(signer));
         Ok(Self { path: path.to_owned(), id, signer, heads: OnceCell::new() })
@@ -90,7 +89,8 @@ impl SealedLog {
         let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(failed)?;
         // Of two that start at once, each has a generation of its own.
         file.lock().map_err(failed)?;
-        let mut key = read(&self.path).map_err(|error| format!("\"seal={}\" {error}", self.path))?;
+        let mut key =
+            read(&self.path).map_err(|error| format!("\"seal={}\" {error}", self.path))?;
         let begun = key.begin().map_err(|error| format!("\"seal={}\" {error}", self.path))?;
         file.write_all_at(&key.to_file(), 0).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(begun)
@@ -117,7 +117,9 @@ fn read(path: &str) -> Result<SealingKey, String> {
     };
     let found = std::fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {
-        return Err("is no file; name the one that \"tollgate audit seal keygen\" has made".to_owned());
+        return Err(
+            "is no file; name the one that \"tollgate audit seal keygen\" has made".to_owned()
+        );
     }
     if found.mode() & 0o077 != 0 {
         return Err(format!(

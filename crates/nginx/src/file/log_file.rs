@@ -14,6 +14,7 @@ use ngx::ffi::{
 use parking_lot::Mutex;
 
 use super::batch::Batch;
+use super::open_files;
 use super::seal::{identity, Closing, Seal};
 use super::stream::{hold_open, never_wait};
 use super::trouble::Trouble;
@@ -100,9 +101,9 @@ impl LogFile {
         // gives, for as long as the cycle is.
         let (file, is_shared) = unsafe {
             let cycle = (*cx.as_ptr()).cycle;
-            let known = files_of(cycle);
+            let known = open_files::count(cycle);
             let file = ngx_conf_open_file(cycle, &raw mut name);
-            (file, known == files_of(cycle))
+            (file, known == open_files::count(cycle))
         };
         // SAFETY: as above.
         let entry = unsafe { file.as_mut() }.ok_or_else(failed)?;
@@ -200,7 +201,9 @@ impl LogFile {
 
     /// Seals what isn't yet.
     fn close(waiting: &mut Waiting) {
-        let Waiting { batch, sealer: Some(sealer), is_stream, is_ending, .. } = waiting else { return };
+        let Waiting { batch, sealer: Some(sealer), is_stream, is_ending, .. } = waiting else {
+            return;
+        };
         let closing = Closing { in_pieces: *is_stream, is_end: *is_ending };
         batch.seal(|lines| sealer.close(lines, closing));
     }
@@ -249,7 +252,9 @@ impl LogFile {
             return;
         }
         let fd = self.look_at_file(waiting);
-        if waiting.batch.has_open() || waiting.sealer.as_ref().is_some_and(|sealer| sealer.owes_seal()) {
+        if waiting.batch.has_open()
+            || waiting.sealer.as_ref().is_some_and(|sealer| sealer.owes_seal())
+        {
             Self::close(waiting);
         }
         while !waiting.batch.is_empty() {
@@ -379,24 +384,6 @@ impl LogFile {
     }
 }
 
-/// How many files a configuration has opened.
-///
-/// # Safety
-///
-/// `cycle` is valid.
-unsafe fn files_of(cycle: *const ngx_cycle_t) -> usize {
-    let mut count: usize = 0;
-    // SAFETY: by the contract of this function; nginx keeps its files in a list.
-    unsafe {
-        let mut part = &raw const (*cycle).open_files.part;
-        while let Some(files) = part.as_ref() {
-            count = count.saturating_add(files.nelts);
-            part = files.next;
-        }
-    }
-    count
-}
-
 impl Drop for LogFile {
     fn drop(&mut self) {
         // Its file is closed by now.
@@ -439,19 +426,14 @@ unsafe extern "C" fn on_reopen(file: *mut ngx_open_file_t, _log: *mut ngx_log_t)
 ///
 /// `cycle` is that of a configuration which was in use until now.
 pub(crate) unsafe fn end_all(cycle: *mut ngx_cycle_t) {
-    // SAFETY: the cycle's list of files; an entry with our handler holds a log file.
+    // SAFETY: by the contract of this function; an entry with our handler holds a log file.
     unsafe {
-        let mut part = &raw const (*cycle).open_files.part;
-        while let Some(files) = part.as_ref() {
-            for index in 0..files.nelts {
-                let file = files.elts.cast::<ngx_open_file_t>().add(index);
-                if (*file).flush.is_some_and(|f| f as usize == on_reopen as *const () as usize) {
-                    if let Some(log) = (*file).data.cast::<LogFile>().as_ref() {
-                        log.end(&mut log.waiting.lock());
-                    }
+        open_files::each(cycle, |file| {
+            if (*file).flush.is_some_and(|f| f as usize == on_reopen as *const () as usize) {
+                if let Some(log) = (*file).data.cast::<LogFile>().as_ref() {
+                    log.end(&mut log.waiting.lock());
                 }
             }
-            part = files.next;
-        }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Files that we write to.
 //!
 //! * [`log_file`]: log files, in [`batch`]es of lines, and what is told of their [`trouble`];
+//! * [`open_files`]: those that a configuration has opened;
 //! * [`seal`]: and lines that say what others are;
 //! * [`stream`]: those that are pipes;
 //! * [`lock`]: locks on bytes of a file;
@@ -9,6 +10,7 @@
 mod batch;
 pub mod lock;
 pub(crate) mod log_file;
+mod open_files;
 pub(crate) mod seal;
 pub(crate) mod size;
 mod stream;

@@ -31,16 +31,21 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let mut latest = LatestHeads::default();
         if !self.follow {
-            input::each_line(&self.file, &ProgressBar::hidden(), |line| latest.read(line.unwrap_or_default()))?;
+            input::each_line(&self.file, &ProgressBar::hidden(), |line| {
+                latest.read(line.unwrap_or_default())
+            })?;
             return match latest.take_line() {
                 Some(line) => print(format!("{line}\n").as_bytes()).map(|()| Exit::Yes),
                 None => {
                     let path = self.file.display();
-                    Err(Failure::failed(format!("{path}: there is no seal in it: is it a sealed log?")))
+                    Err(Failure::failed(format!(
+                        "{path}: there is no seal in it: is it a sealed log?"
+                    )))
                 }
             };
         }
-        let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", self.file.display()));
+        let failed =
+            |error: std::io::Error| Failure::failed(format!("{}: {error}", self.file.display()));
         let mut follower = Follower::open(&self.file).map_err(failed)?;
         let mut told: Option<Instant> = None;
         loop {

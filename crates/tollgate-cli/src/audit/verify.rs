@@ -76,8 +76,10 @@ impl Arguments {
 
     fn text(&self, report: &Report, files: &[PathBuf], is_intact: bool) -> String {
         let mut text = String::new();
-        // Writing to a string cannot fail.
-        let mut line = |line: String| drop(writeln!(text, "{}", shown(&line)));
+        let mut line = |line: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}", shown(&line));
+        };
         for finding in &report.findings {
             line(format!("{}{}: {}", at(finding.place, files), finding.kind, finding.text));
         }
@@ -120,7 +122,9 @@ impl Arguments {
                 .map(|finding| entry(finding.kind.as_str(), finding.place, &finding.text))
                 .collect(),
             notes: notes
-                .map(|note| entry(if note.is_loss { "lost" } else { "note" }, note.place, &note.text))
+                .map(|note| {
+                    entry(if note.is_loss { "lost" } else { "note" }, note.place, &note.text)
+                })
                 .collect(),
             lines: report.lines,
             seals: report.seals,
@@ -166,7 +170,8 @@ fn at(place: Option<Place>, files: &[PathBuf]) -> String {
 }
 
 fn read_key(path: &Path) -> Result<VerifyingKey, Failure> {
-    let failed = |problem: &dyn std::fmt::Display| Failure::failed(format!("{} {problem}", path.display()));
+    let failed =
+        |problem: &dyn std::fmt::Display| Failure::failed(format!("{} {problem}", path.display()));
     let bytes = std::fs::read(path).map(Zeroizing::new);
     let bytes = bytes.map_err(|error| failed(&format!("can't be read: {error}")))?;
     VerifyingKey::parse(&bytes).map_err(|error| failed(&error))
@@ -186,7 +191,10 @@ fn read_heads(path: &Path) -> Result<Vec<HeadsLine>, Failure> {
 
 /// The oldest first, as their seals say.
 fn in_order(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files: Vec<_> = files.iter().map(|path| Ok((order(path)?, path.clone()))).collect::<Result<_, Failure>>()?;
+    let mut files: Vec<_> = files
+        .iter()
+        .map(|path| Ok((order(path)?, path.clone())))
+        .collect::<Result<_, Failure>>()?;
     files.sort_by_key(|(order, _)| *order);
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
@@ -200,7 +208,8 @@ fn order(path: &Path) -> Result<(u32, u64), Failure> {
     let failed = |error: io::Error| Failure::failed(format!("{}: {error}", path.display()));
     let mut raw = BufReader::new(File::open(path).map_err(failed)?);
     let is_gzip = raw.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
-    let text: Box<dyn Read> = if is_gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+    let text: Box<dyn Read> =
+        if is_gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
     // What can't be read shows when all of it is.
     let lines = BufReader::new(text).split(b'\n').map_while(Result::ok);
     Ok(lines.filter_map(|line| file_order(&line)).next().unwrap_or(LAST))

@@ -4,8 +4,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 
+use super::id::{ChainId, Mac, Stamp};
 use super::ratchet::{Ratchet, Secret};
-use super::{ChainId, Mac, Stamp};
 use crate::audit::TimeFormat;
 
 /// The length of a digest, in bytes.
@@ -138,7 +138,8 @@ impl Chain {
             lines.extend_from_slice(encoded(&before.0).as_bytes());
         }
         lines.extend_from_slice(b"\",\"lines\":\"");
-        let tags: Vec<u8> = digests.iter().flat_map(|digest| digest.iter().take(TAG)).copied().collect();
+        let tags: Vec<u8> =
+            digests.iter().flat_map(|digest| digest.iter().take(TAG)).copied().collect();
         lines.extend_from_slice(encoded(&tags).as_bytes());
         let mac = Mac(self.ratchet.mac(lines.get(start..).unwrap_or_default(), &self.digests));
         lines.extend_from_slice(b"\",\"mac\":\"");

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::chain::encoded;
+use super::id::{ChainId, Mac};
 use super::line::{parse, Line};
-use super::{ChainId, Mac};
 
 /// A line that names the newest seals.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,9 @@ mod tests {
         assert_eq!(read.time, "2026-01-01T00:00:00.000Z");
         assert_eq!(latest.take_line(), None);
         assert!(latest.chains.is_empty());
-        for line in ["", "x", "{\"heads\":", "{\"heads\":{\"time\":\"\",\"chains\":{\"1\":[1,\"\"]}}}"] {
+        for line in
+            ["", "x", "{\"heads\":", "{\"heads\":{\"time\":\"\",\"chains\":{\"1\":[1,\"\"]}}}"]
+        {
             assert_eq!(HeadsLine::parse(line.as_bytes()), None);
         }
     }

@@ -13,14 +13,12 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::id::MAX_NUMBER;
 use super::ratchet::Secret;
 
 /// The length of a file that seals, in bytes, whatever is in it: it is written in its place, so that the root
 /// before is not left somewhere on the disk, and so that a crash leaves one or the other.
 pub const KEY_FILE_LEN: usize = 512;
-
-/// How many generations and chains there may be: a verifier has to go through them.
-pub(super) const MAX_NUMBER: u32 = 1 << 20;
 
 /// What a pair of keys is made of: bytes from the kernel.
 pub type Random = Zeroizing<[u8; 72]>;
@@ -165,7 +163,8 @@ fn bytes32(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     // The decoder asks for room by the length of the text, which may be a little more.
     let mut room = Zeroizing::new([0; 36]);
     let len = URL_SAFE_NO_PAD.decode_slice(text, room.as_mut_slice()).ok()?;
-    (len == bytes.len()).then(|| bytes.iter_mut().zip(room.iter()).for_each(|(to, from)| *to = *from))?;
+    (len == bytes.len())
+        .then(|| bytes.iter_mut().zip(room.iter()).for_each(|(to, from)| *to = *from))?;
     Some(bytes)
 }
 
@@ -179,7 +178,8 @@ pub fn generate(random: &Random) -> Result<(SealingKey, VerifyingKey), KeyError>
     let (root, seed) = rest.split_at(32);
     let secret = |bytes: &[u8]| bytes.try_into().map(Secret::new).map_err(|_| KeyError::NotAKey);
     let id = KeyId(URL_SAFE_NO_PAD.encode(id).into());
-    let sealing = SealingKey { id: id.clone(), generation: 0, root: secret(root)?, seed: secret(seed)? };
+    let sealing =
+        SealingKey { id: id.clone(), generation: 0, root: secret(root)?, seed: secret(seed)? };
     let public = sealing.signer()?.public();
     Ok((sealing, VerifyingKey { id, root: secret(root)?, public }))
 }
@@ -354,8 +354,10 @@ mod tests {
     use super::*;
 
     fn pair(byte: u8) -> (SealingKey, VerifyingKey) {
-        generate(&Zeroizing::new(std::array::from_fn(|at| byte.wrapping_add(u8::try_from(at).unwrap()))))
-            .unwrap()
+        generate(&Zeroizing::new(std::array::from_fn(|at| {
+            byte.wrapping_add(u8::try_from(at).unwrap())
+        })))
+        .unwrap()
     }
 
     #[test]
@@ -400,7 +402,9 @@ mod tests {
         assert_eq!(SealingKey::parse(&verify).unwrap_err(), KeyError::Verifying);
         assert_eq!(VerifyingKey::parse(&seal).unwrap_err(), KeyError::Sealing);
         let text = String::from_utf8(seal.to_vec()).unwrap();
-        let with = |from: &str, to: &str| SealingKey::parse(text.replace(from, to).as_bytes()).unwrap_err();
+        let with = |from: &str, to: &str| {
+            SealingKey::parse(text.replace(from, to).as_bytes()).unwrap_err()
+        };
         assert_eq!(with("seal_key\":1", "seal_key\":2"), KeyError::Version);
         assert_eq!(with("\"generation\":0", "\"generation\":1"), KeyError::Damaged);
         assert_eq!(with("\"generation\":0", "\"generation\":-1"), KeyError::NotAKey);
@@ -412,7 +416,9 @@ mod tests {
             assert_eq!(VerifyingKey::parse(file).unwrap_err(), KeyError::NotAKey);
         }
         let text = String::from_utf8(verify.to_vec()).unwrap();
-        let with = |from: &str, to: &str| VerifyingKey::parse(text.replace(from, to).as_bytes()).unwrap_err();
+        let with = |from: &str, to: &str| {
+            VerifyingKey::parse(text.replace(from, to).as_bytes()).unwrap_err()
+        };
         assert_eq!(with("verify_key\":1", "verify_key\":2"), KeyError::Version);
         assert_eq!(with("\"public\":\"", "\"public\":\"A"), KeyError::Member("public"));
         assert_eq!(with("\"root\":\"", "\"root\":\"A"), KeyError::Member("root"));

@@ -6,8 +6,8 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use super::chain::{digest, DIGEST, TAG};
+use super::id::{number, ChainId, Mac};
 use super::manifest::{Manifest, Opening};
-use super::{ChainId, Mac};
 
 /// What a line is.
 #[derive(Debug)]
@@ -143,13 +143,6 @@ fn numbered(line: &[u8]) -> Option<(ChainId, u64, &[u8])> {
     let seq = std::str::from_utf8(seq.get(SEQ_MEMBER.len()..)?).ok()?;
     let (chain, seq) = seq.rsplit_once('.')?;
     Some((ChainId::parse(chain)?, number(seq)?, body))
-}
-
-/// A number as it is written, and in no other way.
-pub(super) fn number(text: &str) -> Option<u64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let value = text.parse().ok()?;
-    (is_plain && (text == "0" || !text.starts_with('0'))).then_some(value)
 }
 
 fn seal(line: &[u8]) -> Option<Seal> {

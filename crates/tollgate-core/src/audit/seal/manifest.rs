@@ -4,8 +4,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::chain::encoded;
+use super::id::{ChainId, Mac, Stamp};
 use super::key::{KeyId, Signer};
-use super::{ChainId, Mac, Stamp};
 use crate::audit::TimeFormat;
 
 /// The first line of a chain.
@@ -130,7 +130,9 @@ impl Opening {
         let mut out = format!("{{\"seal\":{{\"open\":\"{chain}\"").into_bytes();
         begin(&mut out, stamp, key);
         let before = shown(before);
-        out.extend_from_slice(format!(",\"before\":\"{before}\"{}", crash(is_after_crash)).as_bytes());
+        out.extend_from_slice(
+            format!(",\"before\":\"{before}\"{}", crash(is_after_crash)).as_bytes(),
+        );
         end(&mut out, signer);
         out
     }
@@ -152,7 +154,13 @@ impl Opening {
         }
         let text = serde_json::from_slice::<Line<'_>>(object).ok()?.seal;
         let (chain, before) = (ChainId::parse(text.open)?, read(text.before)?);
-        Some(Self { chain, key: text.key.to_owned(), up_ms: text.up, before, is_after_crash: text.crash })
+        Some(Self {
+            chain,
+            key: text.key.to_owned(),
+            up_ms: text.up,
+            before,
+            is_after_crash: text.crash,
+        })
     }
 }
 

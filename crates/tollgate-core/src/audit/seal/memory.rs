@@ -16,53 +16,17 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::id::{ChainId, Mac};
+use super::layout::{
+    boot_words, head_place, key_place, state_of, state_word, CHAIN, FREE, HEADER_WORDS, LOST, MADE,
+    MAGIC, PROCESS, SEALED, SLOT_WORDS, STATE, WORD_BEGUN, WORD_BOOT, WORD_CRASHED, WORD_FILE,
+    WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC, WORD_MANIFEST, WORD_MANIFEST_UP,
+    WORD_WANTED, WORD_WRITER,
+};
 use super::manifest::{Head, Known, State};
 use super::ratchet::Secret;
-use super::{ChainId, Mac, MANIFEST_MS};
+use super::MANIFEST_MS;
 use crate::limits::{ClaimLock, Process, ProcessLock};
-
-const MAGIC: u64 = u64::from_be_bytes(*b"tgseals\x01");
-
-// The header, by word.
-const WORD_MAGIC: usize = 0;
-const WORD_GENERATION: usize = 1;
-/// How many chains have begun.
-const WORD_BEGUN: usize = 2;
-/// Two words: which boot of the machine it is.
-const WORD_BOOT: usize = 3;
-/// The number of the latest manifest, and its hash.
-const WORD_MANIFEST: usize = 5;
-const WORD_HASH: usize = 6;
-/// When it was written, on the monotonic clock, in milliseconds.
-const WORD_MANIFEST_UP: usize = 10;
-/// A manifest is wanted before its time.
-const WORD_WANTED: usize = 11;
-/// The machine has crashed since then.
-const WORD_CRASHED: usize = 12;
-/// What follows is nothing for the file.
-const WORD_LOCK: usize = 13;
-/// The process that writes a manifest.
-const WORD_WRITER: usize = 14;
-/// The file that is written to: device, number, and the how manieth it is.
-const WORD_FILE: usize = 15;
-/// Two keys.
-const WORD_KEYS: usize = 20;
-const HEADER_WORDS: usize = 32;
-
-// A slot, by word.
-const STATE: usize = 0;
-const CHAIN: usize = 1;
-const PROCESS: usize = 2;
-/// One more than the number of the last seal; 0: there is none.
-const SEALED: usize = 3;
-const MADE: usize = 4;
-const LOST: usize = 5;
-/// Two heads: last line, file, MAC.
-const HEADS: usize = 8;
-const HEAD_WORDS: usize = 8;
-const SLOT_WORDS: usize = 24;
-
-const FREE: u64 = 0;
 
 /// How much memory it takes, in bytes: for some 600 chains that nobody has told of in a manifest.
 pub const SEALS_BYTES: usize = 128 * 1024;
@@ -213,7 +177,9 @@ impl<'m> Seals<'m> {
 
     /// Where the slots begin.
     fn slots(&self) -> impl Iterator<Item = usize> {
-        (HEADER_WORDS..).step_by(SLOT_WORDS).take(self.words.len().saturating_sub(HEADER_WORDS) / SLOT_WORDS)
+        (HEADER_WORDS..)
+            .step_by(SLOT_WORDS)
+            .take(self.words.len().saturating_sub(HEADER_WORDS) / SLOT_WORDS)
     }
 
     /// The mutex that guards what is rare: a chain that begins, a file that is opened.
@@ -366,7 +332,9 @@ impl<'m> Seals<'m> {
         let writer = word.load(Ordering::Acquire);
         let is_free = Process::of(writer).is_none_or(|writer| !is_alive(writer));
         let claimed = is_free
-            && word.compare_exchange(writer, me.word(), Ordering::AcqRel, Ordering::Acquire).is_ok();
+            && word
+                .compare_exchange(writer, me.word(), Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
         if claimed {
             self.store(WORD_WANTED, 0);
         }
@@ -374,7 +342,13 @@ impl<'m> Seals<'m> {
     }
 
     /// It was written, by this process. `slots` are those of chains whose end it told, and are free now.
-    pub(super) fn set_manifest(&self, number: u64, hash: Mac, up_ms: u64, slots: &[(usize, ChainId)]) {
+    pub(super) fn set_manifest(
+        &self,
+        number: u64,
+        hash: Mac,
+        up_ms: u64,
+        slots: &[(usize, ChainId)],
+    ) {
         for (slot, chain) in slots {
             if self.load(slot + CHAIN) == chain.word() {
                 self.store(slot + STATE, FREE);
@@ -396,7 +370,8 @@ impl<'m> Seals<'m> {
     /// What the file is to hold; without keys.
     #[must_use]
     pub fn to_file(&self) -> Vec<u8> {
-        let public = |at: usize| if (WORD_LOCK..HEADER_WORDS).contains(&at) { 0 } else { self.load(at) };
+        let public =
+            |at: usize| if (WORD_LOCK..HEADER_WORDS).contains(&at) { 0 } else { self.load(at) };
         (0..self.words.len()).flat_map(|at| public(at).to_le_bytes()).collect()
     }
 
@@ -405,37 +380,10 @@ impl<'m> Seals<'m> {
     pub fn slot_to_file(&self, slot: usize) -> (u64, [u8; SLOT_BYTES]) {
         let mut bytes = [0; SLOT_BYTES];
         let (words, _) = bytes.as_chunks_mut::<8>();
-        words.iter_mut().enumerate().for_each(|(at, word)| *word = self.load(slot + at).to_le_bytes());
+        words
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, word)| *word = self.load(slot + at).to_le_bytes());
         (slot as u64 * 8, bytes)
     }
-}
-
-fn key_place(number: u64) -> usize {
-    WORD_KEYS + if number.is_multiple_of(2) { 0 } else { 4 }
-}
-
-fn head_place(sealed: u64) -> usize {
-    HEADS + if sealed.is_multiple_of(2) { 0 } else { HEAD_WORDS }
-}
-
-fn state_word(state: State) -> u64 {
-    match state {
-        State::Open => 1,
-        State::Ended => 2,
-        State::Killed => 3,
-        State::Crashed => 4,
-    }
-}
-
-fn state_of(word: u64) -> Option<State> {
-    [State::Open, State::Ended, State::Killed, State::Crashed]
-        .into_iter()
-        .find(|state| state_word(*state) == word)
-}
-
-fn boot_words(boot: [u8; 16]) -> [u64; 2] {
-    let (words, _) = boot.as_chunks::<8>();
-    let mut out = [0; 2];
-    out.iter_mut().zip(words).for_each(|(out, word)| *out = u64::from_le_bytes(*word));
-    out
 }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::chain::{Chain, Circumstances, Sealed};
+use super::id::{ChainId, Mac, Stamp};
 use super::key::{KeyId, Signer};
 use super::manifest::{Head, Manifest, Opening, State};
 use super::memory::{MemoryError, Seals};
-use super::{ChainId, Mac, Stamp};
 use crate::limits::{ClaimLock, Process};
 
 /// A worker's part.

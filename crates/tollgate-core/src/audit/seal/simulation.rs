@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, Process};
 
 /// Numbers that are the same each time.
@@ -70,6 +71,8 @@ pub(super) struct Machine {
     /// Bytes that the disk still takes.
     room: Option<usize>,
     pub(super) is_crashing: bool,
+    /// Disks have room, and nobody is killed in the middle of a write.
+    pub(super) is_orderly: bool,
 }
 
 const CAPACITY: usize = 2048;
@@ -96,6 +99,7 @@ impl Machine {
             ticked_ms: 0,
             room: None,
             is_crashing: false,
+            is_orderly: false,
         };
         machine.start(2);
         machine
@@ -179,11 +183,15 @@ impl Machine {
         let mut line = b"{\"time\":\"".to_vec();
         crate::audit::TimeFormat::default().write(self.stamp().time, &mut line);
         let width = usize::try_from(self.dice.roll(60)).unwrap();
-        let odd = ["", "{\\\"time\\\":\\\"x", "\\u2028"][usize::try_from(self.dice.roll(3)).unwrap()];
+        let odd =
+            ["", "{\\\"time\\\":\\\"x", "\\u2028"][usize::try_from(self.dice.roll(3)).unwrap()];
         let number = self.lines;
         line.extend_from_slice(
-            format!("\",\"number\":{number},\"path\":\"{}{odd}\",\"m\":{{\"time\":\"x\"}}}}\n", "x".repeat(width))
-                .as_bytes(),
+            format!(
+                "\",\"number\":{number},\"path\":\"{}{odd}\",\"m\":{{\"time\":\"x\"}}}}\n",
+                "x".repeat(width)
+            )
+            .as_bytes(),
         );
         self.add(at, &line);
     }
@@ -280,7 +288,7 @@ impl Machine {
 
     fn kill(&mut self, at: usize) {
         // Maybe in the middle of a write.
-        if self.dice.is_one_in(3) && self.room.is_none() {
+        if self.dice.is_one_in(3) && self.room.is_none() && !self.is_orderly {
             for _ in 0..self.dice.roll(4) {
                 self.request(at);
             }
@@ -329,6 +337,7 @@ impl Machine {
                     self.end(at);
                 }
             }
+            96 if self.is_orderly => {}
             96 => self.room = Some(usize::try_from(self.dice.roll(500)).unwrap()),
             97 => {
                 self.room = None;
@@ -366,6 +375,14 @@ impl Machine {
             self.reopen(at);
             self.tick(at);
         }
+    }
+
+    /// The newest seals.
+    pub(super) fn heads_line(&self) -> String {
+        let mut latest = LatestHeads::default();
+        let lines = self.files.iter().flat_map(|file| file.split(|byte| *byte == b'\n'));
+        lines.for_each(|line| latest.read(line));
+        latest.take_line().unwrap()
     }
 
     /// What a verifier says of these files, the oldest first.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::chain::{DIGEST, TAG};
+use super::super::id::ChainId;
 use super::super::line::Seal;
 use super::super::ratchet::Ratchet;
-use super::super::ChainId;
 use super::report::{finding, Finding, Kind, Place};
 
 /// A numbered line, as it was found.
@@ -33,7 +33,12 @@ pub(super) struct Outcome {
 }
 
 /// Looks at the lines before a seal, in the order in which they stand there. The ratchet is that of the seal.
-pub(super) fn check(chain: ChainId, entries: &[Entry], placed: &Placed, ratchet: &Ratchet) -> Outcome {
+pub(super) fn check(
+    chain: ChainId,
+    entries: &[Entry],
+    placed: &Placed,
+    ratchet: &Ratchet,
+) -> Outcome {
     let seal = &placed.seal;
     let first = seal.first_but_one().saturating_add(1);
     let is_complete = entries.len() as u64 == seal.count
@@ -86,12 +91,15 @@ fn compare(chain: ChainId, entries: &[Entry], placed: &Placed) -> Vec<Finding> {
     for entry in entries {
         let Entry { seq, place, .. } = *entry;
         if seq <= before || known.contains_key(&seq) {
-            let text = format!("line {chain}.{seq} is there a second time, or in another place than it was");
+            let text = format!(
+                "line {chain}.{seq} is there a second time, or in another place than it was"
+            );
             findings.push(finding(Kind::Added, Some(place), text));
             continue;
         }
         if seq > seal.last {
-            let text = format!("line {chain}.{seq} is before seal {}, and was after it", seal.number);
+            let text =
+                format!("line {chain}.{seq} is before seal {}, and was after it", seal.number);
             findings.push(finding(Kind::Reordered, Some(place), text));
             continue;
         }
@@ -117,7 +125,10 @@ fn compare(chain: ChainId, entries: &[Entry], placed: &Placed) -> Vec<Finding> {
                 findings.extend(removed(&mut missing, last_place.or(at)));
                 last_place = at;
                 if entry.digest.first_chunk::<TAG>() != Some(tag) {
-                    let text = format!("line {chain}.{seq} was changed, or its seal in line {}", placed.place.line);
+                    let text = format!(
+                        "line {chain}.{seq} was changed, or its seal in line {}",
+                        placed.place.line
+                    );
                     findings.push(finding(Kind::Changed, at, text));
                 }
             }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::super::id::ChainId;
 use super::super::key::VerifyingKey;
 use super::super::ratchet::{Ratchet, Secret};
-use super::super::ChainId;
 
 /// The keys of chains. Each is as many steps away as generations and chains were before it, so what was found is
 /// kept.
@@ -42,7 +42,11 @@ impl Keys {
         let Self { key, root, generations, chains } = self;
         chains.entry(chain).or_insert_with(|| {
             let first = |root: &mut Cursor| {
-                root.go_to(chain.generation, || Secret::new(*key.root().bytes()), Secret::next_root);
+                root.go_to(
+                    chain.generation,
+                    || Secret::new(*key.root().bytes()),
+                    Secret::next_root,
+                );
                 root.secret.generation()
             };
             let cursor = generations
@@ -55,7 +59,12 @@ impl Keys {
 }
 
 impl Cursor {
-    fn go_to(&mut self, number: u32, first: impl FnOnce() -> Secret, next: impl Fn(&Secret) -> Secret) {
+    fn go_to(
+        &mut self,
+        number: u32,
+        first: impl FnOnce() -> Secret,
+        next: impl Fn(&Secret) -> Secret,
+    ) {
         if number < self.number {
             *self = Self { number: 0, secret: first() };
         }

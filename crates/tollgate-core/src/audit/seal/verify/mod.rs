@@ -3,22 +3,24 @@
 //! Files are read one after the other, the oldest first ([`Verifier::begin_file`], [`Verifier::line`]). Of each
 //! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
 //! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
-//! heads that were kept elsewhere ([`attested`]).
+//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), and what was left of lines ([`torn`]).
 
 mod attested;
 mod batch;
+mod ends;
 mod keys;
 mod pieces;
 mod report;
 mod segment;
+mod torn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::heads::HeadsLine;
+use super::id::{ChainId, Mac};
 use super::key::VerifyingKey;
 use super::line::{is_seal, parse, About, Line, Numbered, Signed};
 use super::manifest::{Manifest, Opening};
-use super::{ChainId, Mac};
 use batch::{Entry, Placed};
 use keys::Keys;
 use pieces::{is_beginning, is_json, seam, Pieces};
@@ -108,7 +110,11 @@ impl Verifier {
     pub fn line(&mut self, number: u64, line: Option<&[u8]>) {
         let place = Place { file: self.files.saturating_sub(1), line: number };
         let Some(line) = line else {
-            self.findings.push(finding(Kind::Added, Some(place), "this line is too long to be one of the log"));
+            self.findings.push(finding(
+                Kind::Added,
+                Some(place),
+                "this line is too long to be one of the log",
+            ));
             return;
         };
         match seam(line) {
@@ -213,7 +219,11 @@ impl Verifier {
         match about {
             About::Request => self.lines = self.lines.saturating_add(1),
             About::Unreadable => {
-                self.findings.push(finding(Kind::BadSeal, Some(place), "this line of the seals can't be read"));
+                self.findings.push(finding(
+                    Kind::BadSeal,
+                    Some(place),
+                    "this line of the seals can't be read",
+                ));
             }
             About::Opening(opening, signed) => {
                 let Opening { up_ms, before, is_after_crash, .. } = opening;

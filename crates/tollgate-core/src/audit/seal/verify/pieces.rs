@@ -8,8 +8,8 @@
 use memchr::memmem;
 use serde::de::IgnoredAny;
 
+use super::super::id::ChainId;
 use super::super::line::{parse, Line};
-use super::super::ChainId;
 use super::report::Place;
 
 /// What stands in a line of the file, and is no line: the beginning of one, or the beginnings of several.
@@ -55,7 +55,8 @@ const SHORT: usize = 64;
 
 impl Piece {
     fn new(bytes: &[u8], place: Place) -> Self {
-        let mut ends: Vec<usize> = [0, bytes.len()].into_iter().chain(cuts(bytes).take(MAX_CUTS)).collect();
+        let mut ends: Vec<usize> =
+            [0, bytes.len()].into_iter().chain(cuts(bytes).take(MAX_CUTS)).collect();
         ends.sort_unstable();
         let parts = ends.iter().flat_map(|from| {
             let behind = ends.iter().filter(|to| *to > from);
@@ -146,10 +147,12 @@ fn cuts(line: &[u8]) -> impl Iterator<Item = usize> + '_ {
 /// Where in a line another one begins, if it is not one line.
 pub(super) fn seam(line: &[u8]) -> Option<usize> {
     // Such words may be within a line as well.
-    let has_second = BEGINNINGS.iter().any(|begin| memmem::rfind(line, begin).is_some_and(|at| at > 0));
+    let has_second =
+        BEGINNINGS.iter().any(|begin| memmem::rfind(line, begin).is_some_and(|at| at > 0));
     if !has_second || is_json(line) {
         return None;
     }
-    let is_line = |at: &usize| line.get(*at..).is_some_and(|tail| parse(tail).is_some() && is_json(tail));
+    let is_line =
+        |at: &usize| line.get(*at..).is_some_and(|tail| parse(tail).is_some() && is_json(tail));
     cuts(line).find(is_line)
 }

@@ -1,8 +1,8 @@
 //! What one file has of one chain.
 
+use super::super::id::Mac;
 use super::super::line::Seal;
 use super::super::ratchet::Ratchet;
-use super::super::Mac;
 use super::batch::{check, gone, Entry, Outcome, Placed};
 use super::keys::Keys;
 use super::report::{finding, Finding, Kind, Place};
@@ -59,7 +59,8 @@ impl Segment {
             Some(_) => &mut self.pending,
         };
         let before = lines.last();
-        let is_new = before.is_none_or(|before| (before.seq, before.digest) != (entry.seq, entry.digest));
+        let is_new =
+            before.is_none_or(|before| (before.seq, before.digest) != (entry.seq, entry.digest));
         if is_new {
             lines.push(entry);
         }
@@ -79,19 +80,24 @@ impl Segment {
             return;
         };
         // Those of the first one are judged when the files before are known; what is behind it goes on from there.
-        let before = self.walk.seals.last().map_or(
-            Some((first.seal.number, first.seal.last)),
-            |known| Some((known.number, known.last)),
-        );
+        let before =
+            self.walk.seals.last().map_or(Some((first.seal.number, first.seal.last)), |known| {
+                Some((known.number, known.last))
+            });
         self.walk.step(before, &self.pending, &placed, keys);
         self.pending.clear();
     }
-
 }
 
 impl Walk {
     /// Looks at a seal and the lines before it. `before`: the number of the seal before it, and its last line.
-    fn step(&mut self, before: Option<(u64, u64)>, entries: &[Entry], placed: &Placed, keys: &mut Keys) {
+    fn step(
+        &mut self,
+        before: Option<(u64, u64)>,
+        entries: &[Entry],
+        placed: &Placed,
+        keys: &mut Keys,
+    ) {
         let Seal { chain, number, .. } = *placed.seal;
         if number >= MAX_SEALS {
             let text = format!("there is no seal {number} of chain {chain}");
@@ -120,7 +126,10 @@ impl Walk {
                     false => String::new(),
                 };
                 let missing = match number.saturating_sub(before) {
-                    2 => format!("seal {} of chain {chain} is missing before this one", before.saturating_add(1)),
+                    2 => format!(
+                        "seal {} of chain {chain} is missing before this one",
+                        before.saturating_add(1)
+                    ),
                     _ => format!(
                         "seals {} to {} of chain {chain} are missing before this one",
                         before.saturating_add(1),
@@ -162,7 +171,8 @@ impl Walk {
         let is_next = placed.seal.number == before.number.saturating_add(1);
         let fits = placed.seal.before == Some(before.mac);
         if is_next && before.is_good && outcome.is_good && !fits {
-            let text = format!("seal {} names another one before it than there is", placed.seal.number);
+            let text =
+                format!("seal {} names another one before it than there is", placed.seal.number);
             outcome.findings.push(finding(Kind::BadSeal, Some(placed.place), text));
         }
     }
@@ -182,7 +192,8 @@ pub(super) struct Joined {
 
 /// The oldest first.
 pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
-    let mut joined = Joined { walk: Walk::default(), first: None, tail: Vec::new(), twice: Vec::new() };
+    let mut joined =
+        Joined { walk: Walk::default(), first: None, tail: Vec::new(), twice: Vec::new() };
     for segment in segments {
         let Segment { head, first, pending, walk } = segment;
         // A line of which a part is in the file before may be there once more.
