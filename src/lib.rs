@@ -6,13 +6,16 @@
 //! * [`conf`]: what nginx.conf says;
 //! * [`request`]: what happens to a request, phase by phase;
 //! * [`keys`]: what credentials are judged by, and how it stays current;
+//! * [`observed`]: what is counted; [`clients`]: and of whom;
 //! * [`zone`]: the limits and counters that all workers see;
+//! * [`overview`]: how things are;
 //! * [`worker`]: what a worker does beside its requests.
 //!
 //! What is decided, and how, is in `tollgate-core`. What has to do with nginx's C interface is in the crate
 //! `nginx`, for which [`types`] has short names.
 #![deny(unsafe_code)]
 
+mod clients;
 mod clock;
 mod conf;
 #[allow(unsafe_code)]
@@ -20,6 +23,8 @@ mod exports;
 #[cfg(debug_assertions)]
 mod faults;
 mod keys;
+mod observed;
+mod overview;
 mod per_worker;
 mod random;
 mod request;
@@ -29,13 +34,16 @@ mod zone;
 
 use nginx::conf::{ConfContext, ConfError, Position};
 use nginx::process::Processes;
-use nginx::{Header, Kept, Module, Types, Verdict};
+use nginx::{Header, Kept, Module, Page, Types, Verdict};
 
 use conf::{LocConf, MainConf};
+use overview::status_file;
 use request::state::State;
-use request::{access, answer, audit, browser, catalogue, id, identity, settlement, variables};
+use request::{
+    access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
+};
 use types::{Command, Request, Server, Tollgate};
-use worker::{sealing, status, upkeep, watch};
+use worker::{sealing, upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -90,13 +98,13 @@ impl Module for Tollgate {
 
     fn takes_effect(conf: Option<(&MainConf, &Processes)>) {
         match conf {
-            Some((main, processes)) => status::begin(main, processes),
-            None => status::end(),
+            Some((main, processes)) => status_file::begin(main, processes),
+            None => status_file::end(),
         }
     }
 
     fn master_ends() {
-        status::end();
+        status_file::end();
     }
 
     fn worker_starts(main: &MainConf) {
@@ -106,7 +114,7 @@ impl Module for Tollgate {
     }
 
     fn worker_ends() {
-        status::leave();
+        status_file::leave();
         watch::stop();
         upkeep::stop();
         sealing::stop();
@@ -146,6 +154,10 @@ impl Module for Tollgate {
 
     fn variable_failed(r: Request<'_>) {
         variables::failed(r);
+    }
+
+    fn page(r: Request<'_>) -> Option<Page> {
+        pages::answer(r)
     }
 
     // Its answer.

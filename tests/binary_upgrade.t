@@ -13,7 +13,7 @@ use Test::Nginx;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Tollgate qw/header keys_file status/;
+use Tollgate qw/get header keys_file status/;
 use Tollgate::Client;
 use Tollgate::Engine;
 
@@ -24,7 +24,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(37);
+my $t = Test::Nginx->new()->has(qw/http proxy realip/)->plan(41);
 my $d = $t->testdir();
 
 my $conf = <<'EOF';
@@ -43,7 +43,11 @@ http {
     tollgate_zone zone=tollgate:1m;
 
     tollgate_tier deep { tokens 100/d burst=10k; }
+    tollgate_tier placed { addresses 1/h refuse; }
     tollgate_tier held { tokens 100/d burst=10k; concurrency 3; }
+
+    set_real_ip_from  127.0.0.1;
+    real_ip_header    X-Real-IP;
 
     server {
         listen       127.0.0.1:8080;
@@ -62,7 +66,7 @@ http {
 
 EOF
 
-$t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => $_ } } qw/deep held/));
+$t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => $_ } } qw/deep held placed/));
 start_engine($t, 8081);
 
 # What a test that is cut short would leave behind.
@@ -86,6 +90,7 @@ for my $state ('', " state=$d/state") {
 	my $used = 0;
 	uses(\$used, "$name: before");
 	my ($old_stream, $head) = hold(client => 'held', max => 100);
+	is(status(get('/v1/models', 'X-API-Key: key-placed', 'X-Real-IP: 10.0.0.1')), 200, "$name: the network of a key");
 	my @old_workers = workers($t);
 	my $old = upgrade($t);
 	ok($old, "$name: a newer nginx") or next;
@@ -100,6 +105,8 @@ for my $state ('', " state=$d/state") {
 	# A place of an old worker counts in the new ones.
 	kill 'WINCH', $old;
 	ok((poll { !grep { is_serving($_) } @old_workers }), "$name: the old workers take no more");
+	is(join(' ', map { status(get('/v1/models', 'X-API-Key: key-placed', "X-Real-IP: 10.0.$_.1")) } 1, 0), '403 200',
+		"$name: the new workers know the networks of keys");
 	my ($second) = hold(client => 'held', max => 100);
 	my ($third) = hold(client => 'held', max => 100);
 	is(status(complete(client => 'held', max => 1)), 429, "$name: places of both are counted together");

@@ -447,6 +447,16 @@ my @accepted = (
 	['a header with an underscore, in the default server by name', server => "}\nserver {\nunderscores_in_headers on;\n"
 		. "listen 127.0.0.1:8080 default_server;\nlocation /x {\n$usual{location}\n"
 		. "tollgate_api_key_header X_Api_Key;\n}"],
+	['models that a tier hides', http => "$usual{http}\ntollgate_tier few { models a*; }",
+		location => "$usual{location}\ntollgate_hide_models on;"],
+	['models that a key hides', files => { 'few.json' => keys_file({ %acme, tier => 'free', models => ['a'] }) },
+		location => "tollgate on;\ntollgate_api_keys few.json;\ntollgate_hide_models on;"],
+	['models that tokens hide', location => "$jwt\ntollgate_jwt_key_file secret;\n"
+		. "tollgate_jwt_claim models allowed;\ntollgate_hide_models on;"],
+	['models that a key hides in one of two locations', http => "$usual{http}\ntollgate_hide_models on;",
+		files => { 'few.json' => keys_file({ %acme, tier => 'free', models => ['a'] }) }, server =>
+		"location /x {\n$usual{location}\n}", location => "tollgate on;\ntollgate_api_keys few.json;"],
+	['models that are not hidden', location => "$usual{location}\ntollgate_hide_models off;"],
 	['files with names of switches', location => "$usual{location}\ntollgate_audit_log ./on;"],
 	['an audit log in two places', http => "$usual{http}\ntollgate_audit_log a.log buffer=1k;",
 		location => "$usual{location}\ntollgate_audit_log a.log buffer=1k;"],
@@ -512,6 +522,10 @@ my @warned = (
 	['a header with a dot', ['"X.Api.Key" in "tollgate_api_key_header"', 'add "ignore_invalid_headers off;"'],
 		http => "$usual{http}\nunderscores_in_headers on;",
 		location => "$usual{location}\ntollgate_api_key_header X.Api.Key; # !"],
+	['models that nobody could not use', ['"tollgate_hide_models on" has no effect', 'no tier and no key has "models"'],
+		location => "$usual{location}\ntollgate_hide_models on; # !"],
+	['tokens that name no models', ['"tollgate_hide_models on" has no effect'],
+		location => "$jwt\ntollgate_jwt_key_file secret;\ntollgate_hide_models on; # !"],
 	['a zone, but nothing is on', ['tollgate_zone "tollgate" has no effect', '"tollgate on"'],
 		location => 'tollgate_api_keys keys.json;'],
 );

@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(185);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(187);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -191,6 +191,11 @@ my ($r, $line) = ask_for($t, '/vllm/v1/chat/completions', { %$chat, max_tokens =
 is(join(' ', status($r), @$line{qw/reason detail/}), '403 feature_denied over_maximum max_output_tokens', 'refused');
 is_deeply([@{content_json($r)->{error}}{qw/code param/}], ['access_denied', 'max_tokens'], 'refused: the answer');
 like(content_json($r)->{error}{message}, qr/more than 20 tokens of output/, 'refused: the message');
+($r) = ask_for($t, '/vllm/v1/chat/completions', { %$chat, max_completion_tokens => 21 }, 'X-API-Key: key-strict');
+is(content_json($r)->{error}{param}, 'max_completion_tokens', 'refused: the member that the client has sent');
+($r) = ask_for($t, '/vllm/v1/chat/completions', { %$chat, guided_regex => 'a' x 201, tools => [{ type => 'function' }] },
+	'X-API-Key: key-few');
+is(content_json($r)->{error}{param}, 'guided_regex', 'refused: the member with most of the schemas');
 for my $body ({ %$chat, max_tokens => 20 }, $chat) {
 	($r, $line) = ask_for($t, '/vllm/v1/chat/completions', $body, 'X-API-Key: key-strict', 'X-Mock-Tokens: 500');
 	is(JSON::PP->new->decode(engine_body(8081, $line->{request_id}))->{max_tokens}, 20, 'within, or none');

@@ -16,6 +16,9 @@ use tollgate_core::nginx_text::{early, rule_key};
 impl MainConf {
     /// The configuration is complete: what is declared to no effect?
     pub(crate) fn finish(&self, cx: &ConfContext<'_>, servers: &[Server<'_>]) {
+        let mut warnings = Warnings::new(cx);
+        // As long as the keys are there.
+        survey::tell_of_hidden(&mut warnings, self, servers);
         for live in self.live() {
             live.leave();
         }
@@ -31,7 +34,6 @@ impl MainConf {
                 "tollgate_owned_objects has no effect: no location says \"tollgate on\""
             ));
         }
-        let mut warnings = Warnings::new(cx);
         for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
             let warning = format!(
                 "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
+use crate::observed::SharedObservations;
+use crate::zone::clients::SharedClients;
 use crate::zone::objects::SharedObjects;
+use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
 
 /// The zone of a configuration, and the files that its workers watch.
@@ -12,6 +15,11 @@ use crate::zone::SharedZone;
 pub(super) struct Following {
     pub(super) zone: Option<Rc<SharedZone>>,
     pub(super) objects: Option<Rc<SharedObjects>>,
+    pub(super) whereabouts: Option<Rc<SharedWhereabouts>>,
+    /// What is counted, where anybody looks.
+    pub(super) observations: Option<Rc<SharedObservations>>,
+    /// The clients, where anybody looks.
+    pub(super) clients: Option<Rc<SharedClients>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

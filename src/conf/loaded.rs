@@ -9,6 +9,7 @@ use super::audit_log::OpenLog;
 use super::credentials::Judges;
 use super::rules::{LimitRule, Tier};
 use nginx::conf::Position;
+use tollgate_core::metrics::KnownModels;
 use tollgate_core::nginx_text::rule_key;
 
 /// What was read while the configuration was put together: each file once.
@@ -21,6 +22,8 @@ pub(super) struct Loaded {
     pub(super) applied: HashSet<Arc<str>>,
     pub(super) uses: Vec<RuleUse>,
     pub(super) in_use: bool,
+    /// Those by whose names requests are counted.
+    pub(super) known_models: KnownModels,
     /// A `tollgate_audit_fields`, and whether any location with it has a log and keys.
     pub(super) audit_fields: Option<Position>,
     pub(super) logs_fields: bool,

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::main::MainConf;
+use super::pages::Shown;
 use super::policy::Policy;
 use super::settings::Settings;
 use crate::types::Tollgate;
@@ -17,6 +18,8 @@ pub(crate) struct LocConf {
     said: Vec<(String, Position)>,
     policy: Option<Rc<Policy>>,
     upstream: Option<Rc<Proxied>>,
+    /// What it is answered with.
+    pub(crate) shown: Option<Shown>,
     #[cfg(debug_assertions)]
     pub(crate) planted: Option<crate::faults::Callback>,
 }
@@ -127,15 +130,26 @@ impl LocConf {
             self.check_effect()?;
         }
         self.merge_upstream(cx, parent);
+        if self.shown.is_some() {
+            main.observe(cx)?;
+        }
         #[cfg(debug_assertions)]
         {
             self.planted = self.planted.or(parent.planted);
         }
-        self.policy = match &parent.policy {
+        let policy = match &parent.policy {
             // One policy object for all the locations that it holds in.
             Some(policy) if self.settings == parent.settings => Some(Rc::clone(policy)),
             _ => Policy::resolve(cx, &self.settings, main)?.map(Rc::new),
         };
+        if self.shown == Some(Shown::Usage) && policy.as_ref().is_none_or(|policy| policy.anonymous)
+        {
+            return Err(ConfError::new(
+                "\"tollgate_usage\" tells clients of themselves, and no client is known here; say \"tollgate on\" \
+                 with a method of \"tollgate_auth\" other than \"none\"",
+            ));
+        }
+        self.policy = policy;
         Ok(())
     }
 }

@@ -6,12 +6,19 @@ use std::sync::Arc;
 use super::following::Following;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
+use super::settings::Settings;
 use crate::keys::live::Follow;
+use crate::observed::{self, MappedObservations, SharedObservations};
+use crate::types::Tollgate;
+use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::seals::SharedSeals;
 use crate::zone::state_file::StateFile;
+use crate::zone::whereabouts::{self, MappedWhereabouts, SharedWhereabouts};
 use crate::zone::Mapped;
+use nginx::conf::{ConfContext, ConfError};
 use nginx::file::LogFile;
+use tollgate_core::metrics::KnownModels;
 use tollgate_core::price::Prices;
 
 /// The main configuration: what `http` declares.
@@ -57,9 +64,85 @@ impl MainConf {
         self.loaded.audit_logs.iter().filter_map(|log| Some((&log.log, log.seals.as_ref()?)))
     }
 
+    /// What is counted, once nginx has mapped it; `None`: nobody looks.
+    pub(crate) fn observations(&self) -> Option<&Rc<MappedObservations>> {
+        self.following.observations.as_ref()?.get()
+    }
+
+    /// Has requests counted: somebody looks.
+    pub(super) fn observe(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        if self.following.observations.is_none() {
+            let shared = SharedObservations::add::<Tollgate>(
+                cx,
+                observed::NAME,
+                observed::SIZE,
+                observed::Observed,
+            )?;
+            self.following.observations = Some(shared);
+        }
+        self.keep_clients(cx)
+    }
+
+    /// Has it kept who the clients are, where somebody looks and there is a zone.
+    pub(super) fn keep_clients(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        let Following { zone, observations, clients, .. } = &mut self.following;
+        if let (Some(zone), Some(_), None) = (&zone, &observations, &clients) {
+            let content = Clients::beside(zone.size());
+            let size = content.size();
+            *clients = Some(SharedClients::add::<Tollgate>(cx, clients::NAME, size, content)?);
+        }
+        Ok(())
+    }
+
+    /// The clients, once nginx has mapped their memory; `None`: nobody looks.
+    #[inline]
+    pub(crate) fn clients(&self) -> Option<&Rc<MappedClients>> {
+        self.following.clients.as_ref()?.get()
+    }
+
+    /// Notes the models that a location names, and those that all of them share.
+    pub(super) fn know_models(&mut self, settings: &Settings) {
+        let Loaded { known_models, .. } = &mut self.loaded;
+        if known_models.is_empty() {
+            self.prices.patterns().for_each(|pattern| known_models.add(pattern.as_str()));
+            for tier in &self.tiers {
+                let open = tier.open_models.iter().flatten();
+                let patterns = tier.models.iter().map(|block| &block.pattern).chain(open);
+                patterns.for_each(|pattern| known_models.add(pattern.as_str()));
+                tier.default_model.iter().for_each(|model| known_models.add(model));
+            }
+        }
+        settings.model.iter().flatten().for_each(|model| known_models.add(model));
+        let aliases = settings.model_aliases.iter().flat_map(|given| given.value.iter());
+        aliases.for_each(|(_, model)| known_models.add(model));
+    }
+
+    /// The models that the configuration names.
+    pub(crate) fn known_models(&self) -> &KnownModels {
+        &self.loaded.known_models
+    }
+
     /// The name of the zone in which that is.
     pub(crate) fn objects_name(&self) -> &str {
         self.following.objects.as_ref().map_or("", |shared| shared.name())
+    }
+
+    /// From which networks keys are used, once nginx has mapped it. `None`: no tier wants to know.
+    #[inline]
+    pub(crate) fn whereabouts(&self) -> Option<&Rc<MappedWhereabouts>> {
+        self.following.whereabouts.as_ref()?.get()
+    }
+
+    /// Asks for the memory of that, if a tier wants to know: when all of them have been read.
+    pub(super) fn share_whereabouts(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+        let Some(zone) = &self.following.zone else { return Ok(()) };
+        let is_wanted = self.tiers.iter().any(|tier| tier.addresses.is_some());
+        if is_wanted && self.following.whereabouts.is_none() {
+            let (name, size) = (whereabouts::name(zone.name()), whereabouts::size(zone.size()));
+            let shared = SharedWhereabouts::add::<Tollgate>(cx, &name, size, whereabouts::Content)?;
+            self.following.whereabouts = Some(shared);
+        }
+        Ok(())
     }
 
     /// Whether it is kept who made what.

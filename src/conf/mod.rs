@@ -9,7 +9,7 @@
 //! * [`files`]: what stands where a file is to be written;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
 //!   is read again when it changes; [`complete`]: when all of it has been read;
-//! * [`tenants`]: what holds for tenants;
+//! * [`tenants`]: what holds for tenants; [`pages`]: what a location shows;
 //! * [`survey`]: what shows only when all of that has been read; [`text`]: and when it is read again;
 //! * [`warnings`]: how much of that is told;
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
@@ -26,6 +26,7 @@ mod following;
 mod loaded;
 mod location;
 mod main;
+pub(crate) mod pages;
 pub(crate) mod policy;
 pub(crate) mod rules;
 pub(crate) mod settings;

@@ -129,12 +129,14 @@ impl Policy {
             return Ok(None);
         };
         main.loaded.in_use = true;
+        main.know_models(settings);
         if main.following.zone.is_none() {
             return Err(ConfError::new(format!(
                 "\"tollgate on\" needs shared memory; add \"tollgate_zone zone=tollgate:10m;\" to \
                  the http block {on}"
             )));
         }
+        main.share_whereabouts(cx)?;
         let auth = settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
         let tiers = Rc::clone(
             main.loaded.tiers.get_or_insert_with(|| main.tiers.iter().map(Rc::clone).collect()),
@@ -217,7 +219,7 @@ impl Policy {
             engine,
             model: settings.model.clone().flatten(),
             aliases,
-            hide_models: settings.hide_models.unwrap_or(false),
+            hide_models: settings.hide_models.as_ref().is_some_and(|given| given.value),
             endpoints: settings.endpoints.clone().unwrap_or_default(),
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),

@@ -11,6 +11,7 @@ use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::Scopes;
 use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
+use tollgate_core::whereabouts::AddressLimit;
 
 /// One limit that is a token bucket: `requests`, `tokens` and so on.
 #[derive(Debug)]
@@ -285,6 +286,8 @@ pub(crate) struct ModelBlock {
 #[derive(Debug)]
 pub(crate) struct Tier {
     pub(crate) name: String,
+    /// What the directory of clients notes it as.
+    pub(crate) mark: u64,
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
@@ -303,6 +306,8 @@ pub(crate) struct Tier {
     pub(crate) priority: Option<i32>,
     /// Where its clients may come from.
     pub(crate) networks: Networks,
+    /// From how many a key may be used within an hour.
+    pub(crate) addresses: Option<AddressLimit>,
     pub(crate) place: Position,
 }
 

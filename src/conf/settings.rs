@@ -206,7 +206,7 @@ pub(crate) struct Settings {
     pub(crate) model: Option<Option<Box<str>>>,
     /// Empty: `off`.
     pub(crate) model_aliases: Option<Given<Aliases>>,
-    pub(crate) hide_models: Option<bool>,
+    pub(crate) hide_models: Option<Given<bool>>,
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,

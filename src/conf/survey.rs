@@ -93,6 +93,47 @@ pub(super) fn tell_of_aliases(
     }
 }
 
+/// `tollgate_hide_models on` where nothing says which models may be used. Where it holds in several locations, one in
+/// which something does suffices.
+pub(super) fn tell_of_hidden(
+    warnings: &mut Warnings<'_, '_>,
+    main: &MainConf,
+    servers: &[Server<'_>],
+) {
+    if main.tiers.iter().any(|tier| tier.open_models.is_some()) {
+        return;
+    }
+    let locations = servers.iter().flat_map(|server| &server.locations);
+    let hidden = locations.filter_map(|location| {
+        let policy = location.conf.policy().filter(|policy| policy.hide_models)?;
+        let place = &location.conf.settings.hide_models.as_ref()?.place;
+        Some((place, may_restrict(location.conf, policy)))
+    });
+    let hidden: Vec<_> = hidden.collect();
+    for (place, _) in &hidden {
+        if !hidden.iter().any(|(other, restricts)| other == place && *restricts) {
+            let warning = format!(
+                "\"tollgate_hide_models on\" has no effect: no tier and no key has \"models\", nor do tokens name any; \
+                 say in a tier which \"models\" its clients may use, or leave this out {place}"
+            );
+            warnings.warn("tollgate_hide_models", warning);
+        }
+    }
+}
+
+/// Whether keys or tokens say which models may be used.
+fn may_restrict(conf: &LocConf, policy: &Policy) -> bool {
+    let of_certs = policy.client_cert.as_ref().and_then(|certs| certs.keys.as_ref());
+    let mut keys = policy.api_keys.iter().chain(of_certs);
+    let names_models = || {
+        let mut claims = conf.settings.jwt_claims.iter().flatten();
+        claims.any(|(field, _)| field == "models")
+    };
+    let has_tokens = policy.jwt.is_some() || policy.introspector.is_some();
+    keys.any(|keys| keys.current().is_some_and(|set| set.loaded.has_models()))
+        || (has_tokens && names_models())
+}
+
 /// Tells what keeps pages in browsers from what is meant for them.
 pub(super) fn tell_of_browsers(
     warnings: &mut Warnings<'_, '_>,

@@ -13,6 +13,7 @@ use tollgate_core::principal::Principal;
 use crate::clock::wall_clock;
 use crate::keys::live::next_id;
 use crate::keys::memory::TOKENS;
+use crate::keys::question::{self, Asked};
 use crate::keys::waiting::Topic;
 use crate::types::Request;
 use nginx::log::{cycle_error, cycle_warn};
@@ -155,6 +156,7 @@ impl Introspector {
             }
             None => {
                 suspicion.clear();
+                question::count(&self.uri, Asked::Error);
                 self.fail("it can't be asked: nginx has no connection or memory left");
                 Finding::Unavailable
             }
@@ -167,9 +169,12 @@ impl Introspector {
             Outcome::Abandoned => return Answer::None,
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
             Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
-            Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
+            Outcome::Incomplete | Outcome::Late => {
+                "it doesn't answer, or not to the end".to_owned()
+            }
             Outcome::Answer { status: 200, body } => match verdict(body, &self.policy, now) {
                 Some(verdict) => {
+                    question::count(&self.uri, Asked::Answered);
                     if self.is_failing.replace(false) {
                         cycle_warn(format_args!(
                             "tollgate: \"{}\" (tollgate_introspection_request) answers again",
@@ -190,6 +195,7 @@ impl Introspector {
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
+        question::count(&self.uri, Asked::failed(outcome));
         self.fail(&problem);
         Answer::None
     }

@@ -10,6 +10,7 @@ use tollgate_core::jwt::{
 
 use crate::clock::mono_now;
 use crate::keys::live;
+use crate::keys::question::{self, Asked};
 use crate::keys::waiting::Topic;
 use crate::types::Request;
 use nginx::log::{cycle_error, cycle_info, cycle_warn};
@@ -127,7 +128,10 @@ impl KeyProvider {
         });
         match asked {
             Some(()) => self.keys.borrow_mut().asked(now_ms()),
-            None => self.fail("it can't be asked: nginx has no connection or memory left"),
+            None => {
+                question::count(&self.uri, Asked::Error);
+                self.fail("it can't be asked: nginx has no connection or memory left");
+            }
         }
         asked
     }
@@ -141,15 +145,21 @@ impl KeyProvider {
             }
             Outcome::TooLong => "its answer is longer than 256 KiB".to_owned(),
             Outcome::Astray => "its answer has an X-Accel-Redirect".to_owned(),
-            Outcome::Incomplete => "it doesn't answer, or not to the end".to_owned(),
+            Outcome::Incomplete | Outcome::Late => {
+                "it doesn't answer, or not to the end".to_owned()
+            }
             Outcome::Answer { status: 200, body } => match self.take(body) {
-                Ok(()) => return,
-                Err(error) if error.is_of_set() => return self.withdraw(&error),
+                Ok(()) => return question::count(&self.uri, Asked::Answered),
+                Err(error) if error.is_of_set() => {
+                    question::count(&self.uri, Asked::Answered);
+                    return self.withdraw(&error);
+                }
                 Err(_) if is_compressed(body) => COMPRESSED.to_owned(),
                 Err(error) => format!("its answer {error}"),
             },
             Outcome::Answer { status, .. } => format!("it answers with the status {status}"),
         };
+        question::count(&self.uri, Asked::failed(outcome));
         self.fail(&problem);
     }
 

@@ -5,7 +5,8 @@
 //! * [`jwks`]: key sets that an identity provider has (JWKS); [`introspection`]: tokens that it is asked
 //!   about; [`per_server`]: each `server` has its own;
 //! * [`memory`]: credentials that a worker has judged before;
-//! * [`waiting`]: requests that wait for the answer of a provider.
+//! * [`question`]: what is counted of questions to providers;
+//! * [`waiting`]: requests that wait for the answer of one.
 
 pub(crate) mod introspection;
 pub(crate) mod jwks;
@@ -14,5 +15,5 @@ pub(crate) mod live;
 pub(crate) mod memory;
 mod mounts;
 pub(crate) mod per_server;
-
+mod question;
 pub(crate) mod waiting;

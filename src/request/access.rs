@@ -9,12 +9,15 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::limits::Zone;
 use tollgate_core::llm::{LlmRequest, Uses};
+use tollgate_core::metrics::tier_cells;
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
+use crate::clients::counting::InFlight;
 use crate::conf::policy::Policy;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
+use crate::observed::{self, Counted};
 use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected, Whole};
@@ -30,11 +33,13 @@ use crate::request::long_body;
 use crate::request::meter::Metering;
 use crate::request::models;
 use crate::request::objects;
+use crate::request::pages;
 use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
 use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
+use crate::request::whereabouts;
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
 use nginx::request::Keeper;
@@ -51,6 +56,9 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             None => Verdict::Status(answer(Reason::InternalError).status),
         };
     };
+    if pages::is_shell(r) {
+        return Verdict::Declined;
+    }
     if r.is_after_answer() {
         // A `post_action` is none of the client's requests, and takes nothing.
         return Verdict::Declined;
@@ -146,6 +154,14 @@ pub(crate) fn conclude(
         }
     };
     state.ruling.decide(decision);
+    // It may have been let in before, and refused where a redirect has led it.
+    state.in_flight = None;
+    if observed::is_on() && state.refusal().is_none() && !state.is_for_page {
+        let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
+        state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
+        let principal = state.principal.as_deref();
+        state.of_client = principal.and_then(|principal| InFlight::new(r.main_conf(), principal));
+    }
     if decision != Decision::Allow {
         refusal::log(r, &state);
     }
@@ -189,6 +205,9 @@ fn after_redirect(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -
 /// An internal redirect has led a request that was let in to a location under the same policy. `None`:
 /// what is asked for there has to be judged.
 fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) -> Option<Verdict> {
+    if pages::are_elsewhere(r, &state.borrow()) {
+        return None;
+    }
     match endpoint::check_here(r, state, policy)? {
         Ok(()) => {
             let is_known = state.borrow().principal.is_some();
@@ -237,6 +256,14 @@ fn decide(
     let mapped = conf.zone().ok_or(Cause::NoZone)?;
     let zone = mapped.get();
     let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
+    if let Some(shown) = r.loc_conf().shown {
+        state.borrow_mut().is_for_page = true;
+        if let Some(topic) = identify(r, state, policy, &admission, step)? {
+            return Ok(Progress::Provider(topic));
+        }
+        pages::check(&state.borrow(), shown)?;
+        return Ok(Progress::Decided);
+    }
     let (route, path) = {
         let state = state.borrow();
         (state.route.ok_or(Cause::Panic)?, r.kept(state.judged_path))
@@ -365,7 +392,9 @@ fn identify(
     if let Some(principal) = &principal {
         let tier = tier_of(r, principal, policy)?;
         tier.networks.judge(r.client_addr()).map_err(Outside::of_tier)?;
+        let judged = whereabouts::judge(r, state, principal, &tier);
         state.borrow_mut().tier = Some(tier);
+        judged?;
     }
     Ok(None)
 }

@@ -11,16 +11,17 @@ use tollgate_core::limits::{
     Subject, Take, Zone,
 };
 
+use crate::clients::rates;
 use crate::clock::now;
 use crate::conf::policy::Policy;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
 use crate::per_worker::PerWorker;
 use crate::request::asks::{Amounts, Scratch, Source, Widths, SCRATCH};
 use crate::request::estimate::{Estimate, Whose};
-use crate::request::queue::{self, NoPlace, Turn};
-use crate::request::rates;
+use crate::request::queue::{self, NoPlace, Queued, Turn};
 use crate::request::report::LimitReport;
 use crate::request::reservation::Reservation;
+use crate::request::shortage::count_full;
 use crate::request::state::{Charged, State};
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -144,7 +145,7 @@ impl Admission<'_, '_> {
     /// Takes what the request needs from each limit that applies, or nothing from any. A request
     /// that lacks a concurrency slot alone may get a place in the queue.
     pub(crate) fn reserve(&self) -> Result<Admitted, Shortage> {
-        let ticket = self.state.borrow().ticket.as_ref().map(|(ticket, _)| *ticket);
+        let ticket = self.state.borrow().ticket.as_ref().map(|queued| queued.ticket());
         let is_late = match ticket.map(|ticket| queue::turn(self.zone, ticket)) {
             Some(Turn::Later) => return Ok(Admitted::Queued),
             Some(Turn::TooLate) => true,
@@ -240,7 +241,8 @@ impl Admission<'_, '_> {
         };
         match joined {
             Ok(ticket) => {
-                self.state.borrow_mut().ticket = Some((ticket, Rc::clone(self.mapped)));
+                let mut state = self.state.borrow_mut();
+                state.ticket = Some(Queued::new(ticket, self.mapped, state.tier.as_ref()));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
             }
             Err(NoPlace::QueueFull) => {
@@ -296,6 +298,7 @@ impl Admission<'_, '_> {
 
     /// There is no room for the key of an ask: whether its rule has something wider to count by.
     fn widen(&self, scratch: &Scratch, ask: usize, widths: &mut Widths) -> bool {
+        count_full(scratch, ask);
         let Some(index) = scratch.rule(ask) else { return false };
         let Some(rule) = self.policy.limits.get(index) else { return false };
         widths.widen(index);

@@ -5,9 +5,10 @@ use tollgate_core::disclosure::{carries, redacted};
 use tollgate_core::llm::Source;
 
 use crate::clock::wall_now;
+use crate::observed;
 use crate::per_worker::PerWorker;
-use crate::request::settlement;
 use crate::request::state::State;
+use crate::request::{observe, pages, settlement};
 use crate::types::Request;
 
 /// The time of the lines, as it was written last.
@@ -15,7 +16,7 @@ static TIME: PerWorker<TimeFormat> = PerWorker::new(TimeFormat::default);
 
 /// The log handler.
 pub(crate) fn write(r: Request<'_>) {
-    if !r.is_main() {
+    if !r.is_main() || pages::is_shell(r) {
         return;
     }
     let conf = r.loc_conf();
@@ -28,11 +29,16 @@ pub(crate) fn write(r: Request<'_>) {
     let state = state.map(|state| state.borrow());
     // A request belongs to the location that judged it; one that got nowhere, to where it ended.
     let policy = state.as_ref().map(|state| &state.policy).or_else(|| conf.policy());
+    let now = wall_now();
+    let metering = state.as_ref().and_then(|state| state.metering.as_deref());
+    let taken = metering.map(|metering| metering.outcome(r));
+    if policy.is_some() && observed::is_on() {
+        observe::ended(r, state.as_deref(), taken.as_ref(), now);
+    }
     let Some(log) = policy.and_then(|policy| policy.audit_log.as_ref()) else {
         return;
     };
 
-    let now = wall_now();
     let (model, alias, tried);
     let mut other = None;
     let mut record = Record::new(now);
@@ -70,16 +76,15 @@ pub(crate) fn write(r: Request<'_>) {
                 false => Remaining::Count(remaining),
             });
         }
-        if let Some(metering) = &state.metering {
-            let outcome = metering.outcome(r);
+        if let (Some(metering), Some(taken)) = (metering, &taken) {
             record.engine = Some(state.policy.engine.as_str());
             model = metering.model.as_deref().map(|model| redacted(model.as_bytes(), presented));
             record.model = model.as_deref();
             alias = metering.alias.as_deref().map(|alias| redacted(alias.as_bytes(), presented));
             record.alias = alias.as_deref();
             record.stream = Some(metering.stream);
-            record.usage = Some((outcome.source, outcome.usage));
-            record.cost_nanos = outcome.cost.filter(|_| outcome.source != Source::None);
+            record.usage = Some((taken.source, taken.usage));
+            record.cost_nanos = taken.cost.filter(|_| taken.source != Source::None);
             record.ttft_ms = metering.ttft_ms;
         } else if let Some(asked) = &state.asked_model {
             let real = state.policy.aliases.find(asked);
@@ -89,6 +94,7 @@ pub(crate) fn write(r: Request<'_>) {
         }
     }
     TIME.with(|time| log.append(|out| record.write_line(time, out)));
+    observed::count_lines();
 }
 
 /// The backends that were tried before the last one, each with its status. Most often there is none.
@@ -114,7 +120,8 @@ fn add_state<'s>(record: &mut Record<'s>, state: &'s State, other: &'s mut Optio
     record.decision = state.ruling.decision();
     record.cut_off = state.cut_off;
     record.detail = state.detail.as_ref();
-    record.dry_run = state.policy.dry_run;
+    record.networks = state.networks.map(u64::from);
+    record.dry_run = state.is_dry_run();
     let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
     record.tier = tier.map(str::as_bytes);
     if let Some(principal) = &state.principal {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::{Ask, Exceeded, Refused, Standing, Subject};
+use tollgate_core::metrics::{Counter, Part};
 
 use crate::clock::now;
 use crate::conf::rules::{Bucket, LimitRule};
 use crate::keys::introspection::Suspicion;
+use crate::observed;
 use crate::request::admit::{Admission, Shortage};
 use crate::request::report::LimitReport;
 use crate::request::suspicion::Counted;
@@ -86,7 +88,10 @@ impl Admission<'_, '_> {
                         match zone.reserve(&mut ask, now, self.lock, holder, &mut standings, leases)
                         {
                             Ok(()) => taken.extend(ask),
-                            Err(Refused::ZoneFull(_)) => continue,
+                            Err(Refused::ZoneFull(_)) => {
+                                observed::count(Counter::ZoneFull(Part::Area(key.area())));
+                                continue;
+                            }
                             Err(refused) => {
                                 self.note_failures(&mut worst, limit, refused, &standings);
                             }

@@ -10,6 +10,7 @@ use crate::conf::settings::Upgrade;
 use crate::request::access::{self, make_state};
 use crate::request::browser;
 use crate::request::endpoint;
+use crate::request::pages;
 use crate::request::refusal;
 use crate::request::scheduler;
 use crate::types::Request;
@@ -75,6 +76,9 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
             true => Verdict::Status(403),
             false => Verdict::Declined,
         });
+    }
+    if pages::is_shell(r) {
+        return Some(Verdict::Declined);
     }
     let was_judged_here = r.state().is_some();
     let state = r.attach_state(|keeper| make_state(r, policy, keeper))?;

@@ -4,12 +4,14 @@
 use std::rc::Rc;
 
 use tollgate_core::detail::Cause;
+use tollgate_core::metrics::{Counter, Part};
 use tollgate_core::objects::memory::Life;
 use tollgate_core::objects::{Access, Kind, Object, Owner, Remembered, Sightings, Standing, Takes};
 use tollgate_core::principal::Principal;
 
 use crate::clock::{mono_now, wall_now};
 use crate::conf::MainConf;
+use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
@@ -117,7 +119,10 @@ impl Keeping {
         let Some(sightings) = &mut self.sightings else { return };
         let mut is_full = false;
         sightings.read(bytes, |kind, id| {
-            is_full |= self.book.remember(kind, id) == Some(Remembered::NoRoom);
+            if self.book.remember(kind, id) == Some(Remembered::NoRoom) {
+                observed::count(Counter::ZoneFull(Part::Objects));
+                is_full = true;
+            }
         });
         if is_full && WARNED.with(|warned| warned.is_due()) {
             r.log().error(format_args!(

@@ -9,6 +9,7 @@
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
+//! |               | [`whereabouts`]   | is the key used from too many networks?                  |
 //! |               | [`endpoint`]      | which path does the engine get, and is it open to them?  |
 //! |               | [`objects`]       | are the objects that it names the client's own?          |
 //! |               | [`models`]        | may they use the model?                                  |
@@ -29,7 +30,9 @@
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`renaming`]      | the alias of a model, where nothing is metered           |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
+//! | CONTENT       | [`pages`]         | what operators and clients can look at                   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
+//! |               | [`observe`]       | the request is counted                                   |
 //!
 //! [`state`] is what is known about one request, and [`keeping`] what it has to do with objects of its client;
 //! [`pause`] lets it wait; [`variables`] shows it to nginx; [`revocation`] cuts off requests whose credential
@@ -58,9 +61,10 @@ mod long_body;
 pub(crate) mod meter;
 mod models;
 mod objects;
+mod observe;
+pub(crate) mod pages;
 mod pause;
 pub(crate) mod queue;
-mod rates;
 mod refusal;
 mod renaming;
 mod report;
@@ -76,3 +80,4 @@ mod socket;
 pub(crate) mod state;
 mod suspicion;
 pub(crate) mod variables;
+mod whereabouts;

@@ -5,11 +5,13 @@ use std::cell::RefCell;
 
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::engines::{exception, Route};
+use tollgate_core::metrics::{Counter, Part};
 use tollgate_core::objects::path::{are_named_alike, named, removed, Access, Streams};
 use tollgate_core::objects::references::Mentions;
 use tollgate_core::objects::{query, Kind, Remembered, Takes};
 
 use crate::conf::policy::Policy;
+use crate::observed;
 use crate::request::authenticate::Denial;
 use crate::request::keeping::{Book, Keeping};
 use crate::request::state::State;
@@ -147,6 +149,7 @@ fn claim_streams<'r>(
             Some(Remembered::Own) => {}
             Some(Remembered::Foreign) => return Err(Cause::AnothersObject.into()),
             Some(Remembered::NoRoom) => {
+                observed::count(Counter::ZoneFull(Part::Objects));
                 let name = r.main_conf().objects_name().to_owned();
                 return Err(Detail::new(Cause::NoRoomForObject, name).into());
             }

@@ -25,7 +25,7 @@ pub(super) fn for_provider(
 pub(super) fn for_turn(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
     let mut state = state.borrow_mut();
     state.step = Step::Turn;
-    let (ticket, _) = state.ticket.as_ref()?;
-    queue::wait(*ticket, r.park()?);
+    let ticket = state.ticket.as_ref()?.ticket();
+    queue::wait(ticket, r.park()?);
     Some(Verdict::Pending)
 }

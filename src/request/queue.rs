@@ -3,13 +3,19 @@
 //! The order is that of the zone's queue, across workers. A worker looks when one of its own requests
 //! ends, and otherwise every [`POLL_MS`] as long as somebody waits.
 
+use std::rc::Rc;
+
+use tollgate_core::clock::MonoNanos;
 /// Why a request can't wait.
 pub(crate) use tollgate_core::limits::NoPlace;
 use tollgate_core::limits::{Ask, ClaimLock, Holder, Key, Ranked, Take, Waiting, Zone};
+use tollgate_core::metrics::tier_cells;
 
 use crate::clock::{mono_now, now};
+use crate::conf::rules::Tier;
+use crate::observed::Counted;
 use crate::per_worker::PerWorker;
-use crate::zone::member;
+use crate::zone::{member, Mapped};
 use nginx::request::handles::Parked;
 use nginx::timer::Timer;
 
@@ -42,6 +48,37 @@ static QUEUE: PerWorker<Queue> = PerWorker::new(Queue::default);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
+/// A request's place in the queue, which it gives up with this.
+pub(crate) struct Queued {
+    ticket: Ticket,
+    zone: Rc<Mapped>,
+    /// There where anybody looks, with the time at which it began to wait, on the monotonic clock.
+    counted: Option<(Counted, MonoNanos)>,
+}
+
+impl Queued {
+    /// A place in the queue of this zone, of a request of this tier.
+    pub(crate) fn new(ticket: Ticket, zone: &Rc<Mapped>, tier: Option<&Rc<Tier>>) -> Box<Self> {
+        let tier = tier.map(|tier| tier.name.as_str());
+        let counted = Counted::new(tier, tier_cells::QUEUED).map(|counted| (counted, mono_now()));
+        Box::new(Self { ticket, zone: Rc::clone(zone), counted })
+    }
+
+    /// Its name.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        leave(self.zone.get(), self.ticket);
+        if let Some((counted, since)) = &self.counted {
+            counted.waited(mono_now().0.saturating_sub(since.0) / 1_000_000);
+        }
+    }
+}
+
 /// Where a request waits, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spot {
@@ -73,7 +110,7 @@ pub(crate) fn join(zone: &Zone<'_>, lock: &impl ClaimLock, place: Spot) -> Resul
 }
 
 /// Gives the place up.
-pub(crate) fn leave(zone: &Zone<'_>, ticket: Ticket) {
+fn leave(zone: &Zone<'_>, ticket: Ticket) {
     QUEUE.with(|queue| {
         let entries = &mut queue.entries;
         if let Some(index) = entries.iter().position(|entry| entry.ticket() == ticket) {

@@ -52,7 +52,7 @@ impl Here for Location<'_> {
 pub(crate) fn arrive(r: Request<'_>, state: &State, policy: &Rc<Policy>) -> Arrival {
     let has_same_policy = Rc::ptr_eq(&state.policy, policy);
     let here = Location { r, has_same_policy, was_judged: false };
-    state.ruling.arrive(state.policy.dry_run, &here)
+    state.ruling.arrive(state.is_dry_run(), &here)
 }
 
 /// PRECONTENT: the handler that answers comes next. `Some`: it must not.
@@ -64,7 +64,7 @@ pub(crate) fn before_content(
 ) -> Option<Verdict> {
     let has_same_policy = Rc::ptr_eq(&state.policy, policy);
     let here = Location { r, has_same_policy, was_judged };
-    match state.ruling.before_content(state.policy.dry_run, &here) {
+    match state.ruling.before_content(state.is_dry_run(), &here) {
         Content::Goes => None,
         Content::Page => {
             state.ruling.give_page();

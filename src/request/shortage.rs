@@ -3,27 +3,37 @@
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{Dimension, Exceeded, Refused, Take};
+use tollgate_core::metrics::{Counter, Part};
 
 use crate::clock::mono_now;
+use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Shortage};
 use crate::request::asks::Scratch;
 
-/// Nanoseconds between two messages about rules that have no room.
+/// Nanoseconds between two messages that something has no room.
 const SAY_AGAIN: u64 = 60_000_000_000;
 
 /// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
 static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
 
-fn may_say() -> bool {
+/// Whether that is to be said again, which was said last at this time.
+pub(super) fn may_say(said: &PerWorker<Option<u64>>) -> bool {
     let now = mono_now().0;
-    SAID.with(|said| {
+    said.with(|said| {
         let is_due = said.is_none_or(|then| now.saturating_sub(then) > SAY_AGAIN);
         if is_due {
             *said = Some(now);
         }
         is_due
     })
+}
+
+/// Counts that there was no room for the key of an ask.
+pub(super) fn count_full(scratch: &Scratch, ask: usize) {
+    if let Some(ask) = scratch.asks.get(ask) {
+        observed::count(Counter::ZoneFull(Part::Area(ask.key.area())));
+    }
 }
 
 impl Admission<'_, '_> {
@@ -62,12 +72,18 @@ impl Admission<'_, '_> {
 
     /// The zone is full.
     pub(super) fn full(&self, cause: Cause) -> Shortage {
+        match cause {
+            Cause::NoRoomInFlight => observed::count(Counter::ZoneFull(Part::InFlight)),
+            Cause::NoRoomInQueue => observed::count(Counter::ZoneFull(Part::Queue)),
+            // Where it was found, also where something wider took its place.
+            _ => {}
+        }
         Detail::new(cause, self.r.main_conf().zone_name().to_owned()).into()
     }
 
     /// Says, once a minute, that a rule counts those together for whom there is no room.
     pub(crate) fn say_crowded(&self, rule: &str) {
-        if may_say() {
+        if may_say(&SAID) {
             self.complain(&format!("counts all for whom \"{rule}\" has no room together"));
         }
     }

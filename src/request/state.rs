@@ -16,22 +16,23 @@ use tollgate_core::permissions::FeatureRefusal;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
 
+use crate::clients::counting::InFlight;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
+use crate::observed;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
 use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
-use crate::request::queue::{self, Ticket};
+use crate::request::queue::Queued;
 use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
 use crate::request::suspicion::Counted;
 use crate::types::{Request, Tollgate};
-use crate::zone::Mapped;
 use nginx::request::Keeper;
 use nginx::{Kept, Reader};
 
@@ -63,6 +64,8 @@ pub(crate) struct State {
     pub(crate) tier: Option<Rc<Tier>>,
     /// The limit that refused, for the log.
     pub(crate) limit: Option<LimitReport>,
+    /// From how many networks its key is used within an hour, if that is more than it may be.
+    pub(crate) networks: Option<u16>,
     /// The limits that the client is told about.
     pub(crate) shown: Shown,
     /// The model that was asked for, if no metering has it: it was refused, or takes no tokens.
@@ -94,9 +97,15 @@ pub(crate) struct State {
     pub(crate) suspicion: Option<Rc<Counted>>,
     /// What it waits for of a provider.
     pub(crate) asked: Option<Box<Asked>>,
-    /// Its place in the queue, and in which zone that is.
-    pub(crate) ticket: Option<(Ticket, Rc<Mapped>)>,
+    /// Its place in the queue.
+    pub(crate) ticket: Option<Box<Queued>>,
     pub(crate) charged: Charges,
+    /// What it asks for is a page of ours (`tollgate_metrics`, say), and nothing of an engine.
+    pub(crate) is_for_page: bool,
+    /// There while it counts as in flight.
+    pub(crate) in_flight: Option<observed::Counted>,
+    /// There while it counts as one of its client's in flight.
+    pub(crate) of_client: Option<InFlight>,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     /// Its body, while that is being read.
@@ -256,6 +265,7 @@ impl State {
             refused_owner: None,
             tier: None,
             limit: None,
+            networks: None,
             shown: Shown::default(),
             asked_model: None,
             hides_model: false,
@@ -274,6 +284,9 @@ impl State {
             asked: None,
             ticket: None,
             charged: Charges::default(),
+            is_for_page: false,
+            in_flight: None,
+            of_client: None,
             reservations: Vec::new(),
             reading: None,
             metering: None,
@@ -309,11 +322,13 @@ impl State {
         (self.principal, self.tier, self.refused_owner) = (None, None, None);
         (self.later, self.grounds, self.running, self.detail) = (None, None, None, None);
         (self.wait_nanos, self.denied, self.is_looked_at) = (0, None, false);
+        self.networks = None;
         self.feature_changes = Changes::default();
         self.step = Step::Credential;
         (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.renaming = None;
+        self.is_for_page = false;
         self.leave_queue();
     }
 
@@ -329,18 +344,22 @@ impl State {
 
     /// Gives its place in the queue up.
     pub(crate) fn leave_queue(&mut self) {
-        if let Some((ticket, zone)) = self.ticket.take() {
-            queue::leave(zone.get(), ticket);
-        }
+        self.ticket = None;
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
         self.ruling.reason()
     }
 
+    /// Whether it is let through, whatever is decided. A page is for whom it is for: only what goes to an engine
+    /// is tried out.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.policy.dry_run && !self.is_for_page
+    }
+
     /// The answer to a request that was refused, and is not let through all the same.
     pub(crate) fn refusal(&self) -> Option<&'static Answer> {
-        self.ruling.refused(self.policy.dry_run).map(|reason| self.answer_to(reason))
+        self.ruling.refused(self.is_dry_run()).map(|reason| self.answer_to(reason))
     }
 
     /// The answer to a request that is refused for `reason`.
@@ -378,11 +397,5 @@ impl Reader<Tollgate> for State {
         {
             metering.finish(pass);
         }
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        self.leave_queue();
     }
 }

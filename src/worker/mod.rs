@@ -3,11 +3,10 @@
 //! * [`upkeep`]: frees what dead workers held, and has limits and objects written down: a [`state_keeper`] sees
 //!   to it, and a [`state_writer`] writes them;
 //! * [`sealing`]: seals logs;
-//! * [`watch`]: looks for changes of files; [`status`]: tells what is in force.
+//! * [`watch`]: looks for changes of files.
 
 pub(crate) mod sealing;
 mod state_keeper;
 mod state_writer;
-pub(crate) mod status;
 pub(crate) mod upkeep;
 pub(crate) mod watch;

@@ -100,7 +100,7 @@ impl Chain {
         // If the worker is killed before its first seal, the next one should know of the chain.
         part.save(false);
         log.seal_by(Box::new(part.clone()));
-        log.append(|out| out.extend_from_slice(&opening));
+        log.append_own(|out| out.extend_from_slice(&opening));
         log.seal();
         Some(Self { log: Rc::clone(log), part })
     }
@@ -113,7 +113,7 @@ impl Chain {
             sealer.manifest(view, stamp(), sealed.content().signer(), me(), is_alive)
         };
         if let Some(line) = line {
-            if !self.log.append(|out| out.extend_from_slice(&line)) {
+            if !self.log.append_own(|out| out.extend_from_slice(&line)) {
                 sealer.borrow_mut().give_up_manifest(view);
             }
         }

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tollgate_core::limits::{Now, Process};
+use tollgate_core::metrics::Counter;
 
 use crate::clock::precise_now;
+use crate::observed::{self, Noted};
 use crate::zone::lock::is_alive;
 use crate::zone::state_file::{Identity, Ownership, StateError, StateFile};
 use crate::zone::stated::Stated;
@@ -187,6 +189,8 @@ impl Shared {
         let begun = precise_now();
         let written = state.write(|file| zone.write(state, file));
         let failed = written.is_err();
+        let counter = if failed { Counter::StateFailed } else { Counter::StateWritten };
+        observed::note(Noted::Count(counter));
         if !failed {
             marks.set_written(changes);
             *known = Known { file: state.identity(), epoch: Some(epoch(begun)) };

@@ -5,9 +5,13 @@
 
 use parking_lot::Mutex;
 use tollgate_core::limits::Process;
+use tollgate_core::metrics::{Counter, Part};
 
+use crate::clients::counting;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
+use crate::observed;
+use crate::overview;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -44,8 +48,22 @@ pub(crate) fn start(conf: &MainConf) {
     // An earlier process of this number is gone, whatever it held.
     let is_other = |other: Process| other != me && is_alive(other);
     zone.reclaim(tollgate_core::clock::MonoNanos(u64::MAX), is_other, &lock);
+    if let Some(memory) = conf.observations() {
+        if !observed::start(memory, me, is_alive) {
+            cycle_error(format_args!(
+                "tollgate: the metrics have no room for a further worker process, whose requests are not counted"
+            ));
+        }
+    }
+    if !counting::start(conf, me, is_alive) {
+        cycle_error(format_args!(
+            "tollgate: the directory of clients has no room for a further worker process, whose requests in flight \
+             are not counted for their clients"
+        ));
+    }
     let holder = zone.register(me, &lock);
     if holder.is_none() {
+        observed::count(Counter::ZoneFull(Part::Workers));
         cycle_error(format_args!(
             "tollgate: the zone has no room for a further worker process, which will refuse all \
              requests with a limit on concurrency; make the zone larger"
@@ -53,6 +71,9 @@ pub(crate) fn start(conf: &MainConf) {
     }
     member::with(|member| (member.zone, member.holder) = (Some(Mapped::clone(mapped)), holder));
     let state = conf.state_file().map(|file| Keeper::begin(Mapped::clone(mapped), file, me));
+    if let Some(whereabouts) = conf.whereabouts() {
+        whereabouts.keep();
+    }
     let objects = conf.objects().and_then(|(objects, content)| {
         objects.keep();
         Some(Keeper::begin(MappedObjects::clone(objects), content.state()?, me))
@@ -73,6 +94,7 @@ pub(crate) fn stop() {
         let zone = upkeep.zone.get();
         zone.leave(holder, &ZoneLock::of(zone));
     }
+    counting::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
         state.finish();
@@ -80,6 +102,7 @@ pub(crate) fn stop() {
     if let Some(objects) = &mut upkeep.objects {
         objects.finish();
     }
+    observed::stop();
 }
 
 fn tick() {
@@ -92,9 +115,12 @@ fn tick() {
             upkeep.tick();
         }
     });
+    guard((), observed::take_over);
     guard((), queue::wake);
     guard((), revocation::enforce);
+    guard((), overview::tick);
     guard((), watch::tick);
+    guard((), counting::tick);
 }
 
 impl Upkeep {

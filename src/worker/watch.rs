@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::keys::live::{Due, Follow, Watched};
-use crate::worker::status;
+use crate::overview::status_file;
 use crate::zone::Mapped;
 use nginx::guard::guard;
 use nginx::log::cycle_error;
@@ -56,7 +56,7 @@ pub(crate) fn start(conf: &MainConf) {
     }
     let files = conf.live().iter().map(|live| live.watched()).collect();
     LIVE.set(conf.live().to_vec());
-    status::beat(conf.live());
+    status_file::beat(conf.live());
     *WATCH.lock() = Some(Watch { zone: Mapped::clone(zone), files, thread: None, failing: false });
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn tick() {
     crate::faults::in_timer();
     LIVE.with_borrow(|live| {
         live.iter().for_each(|live| live.catch_up());
-        status::beat(live);
+        status_file::beat(live);
     });
     let is_busy = WATCH.lock().as_mut().is_some_and(Watch::look);
     if is_busy {

@@ -2,15 +2,21 @@
 //! file through restarts.
 //!
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
-//! * [`objects`]: the objects of clients, in memory of their own; [`seals`]: and the chains of sealed logs;
-//! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one.
+//! * [`objects`]: the objects of clients, in memory of their own; [`clients`]: and who they are; [`whereabouts`]: and
+//!   from where their keys are used;
+//! * [`seals`]: the chains of sealed logs;
+//! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one;
+//! * [`census`]: how full it is.
 
+pub(crate) mod census;
+pub(crate) mod clients;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;
 pub(crate) mod seals;
 pub(crate) mod state_file;
 pub(crate) mod stated;
+pub(crate) mod whereabouts;
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::log;
+use crate::{log, tally};
 
 /// Runs `body`; a panic becomes `fallback`, which is what the caller of a callback is told.
 #[inline]
@@ -41,6 +41,7 @@ pub(crate) fn is_inside() -> bool {
 /// secrets included.
 pub(crate) fn install_panic_hook(module: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
+        tally::PANICS.add(1);
         let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
         log::cycle_crit(format_args!(
             "{module}: internal error at {file}:{line}; the request is refused, please report it"

@@ -10,7 +10,7 @@
 //! * `buffers`: what bodies are made of;
 //! * [`subrequest`]: questions to internal locations;
 //! * [`shm`]: memory that all workers see; [`file`](mod@file): log files;
-//! * [`timer`], [`clock`], [`process`], [`log`], [`text`]: the rest of a worker's life.
+//! * [`timer`], [`clock`], [`process`], [`log`], [`tally`], [`text`]: the rest of a worker's life.
 
 pub mod answer;
 mod buffers;
@@ -27,12 +27,19 @@ pub mod registration;
 pub mod request;
 pub mod shm;
 pub mod subrequest;
+pub mod tally;
 #[cfg(test)]
 mod testing;
 mod text;
 pub mod timer;
 pub mod types;
 
-pub use module::{Header, Module, Part, Reader};
+pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
+
+/// The version of nginx for which this was built, such as `1.22.1`: no other loads it.
+pub const VERSION: &str = match ngx::ffi::NGINX_VERSION.to_str() {
+    Ok(version) => version,
+    Err(_) => "",
+};

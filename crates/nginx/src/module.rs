@@ -95,6 +95,10 @@ pub trait Module: Types {
     /// [`Module::variable`] panicked, and nginx takes the variable as empty.
     fn variable_failed(r: Request<'_, Self>);
 
+    /// CONTENT, where a directive says [`Directive::Page`](crate::conf::Directive::Page): the answer to a request by
+    /// GET or HEAD. `None`: it can't be made; a 500 takes its place.
+    fn page(r: Request<'_, Self>) -> Option<Page>;
+
     // Answers.
 
     /// The header filter. `None`: it can't be done; see [`Module::abandon`].
@@ -125,6 +129,19 @@ pub trait Module: Types {
 
     /// The last of an answer is about to go out.
     fn answer_ends(r: Request<'_, Self>);
+}
+
+/// An answer of the module's own, all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The status.
+    pub status: u16,
+    /// `Content-Type`, with its parameters.
+    pub content_type: &'static str,
+    /// Other header lines.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body. Where it is empty, nginx answers with its own page for the status, which is an error then.
+    pub body: Vec<u8>,
 }
 
 /// What becomes of the header of an answer.

@@ -108,3 +108,78 @@ fn metadata_that_nginx_would_refuse_are_refused() {
     }
     assert_eq!(keys.run(&["create", "--client", "a", "--metadata", "a=b"]).status, 0);
 }
+
+#[test]
+fn what_would_have_no_effect_is_refused_and_nothing_is_written() {
+    let keys = Keys::new();
+    let refused = |arguments: &[&str], told: &str| {
+        let run = keys.run(arguments);
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(run.err.contains(told), "{}", run.err);
+    };
+    let create = |more: &[&'static str]| [&["create", "--client", "acme"], more].concat();
+    for (allowed, denied) in [
+        ("203.0.113.0/24", "203.0.113.0/24"),
+        ("198.51.100.0/24,203.0.113.7", "203.0.113.0/24"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+    ] {
+        refused(
+            &create(&["--cidrs", allowed, "--deny-cidrs", denied]),
+            "to no effect: all of it is in 203.0.113.",
+        );
+    }
+    assert!(!keys.path.exists());
+    let (_, id) = keys.create(&[
+        "--client",
+        "acme",
+        "--cidrs",
+        "203.0.113.0/24",
+        "--deny-cidrs",
+        "203.0.113.7",
+    ]);
+    let before = keys.entries();
+    refused(&["edit", &id, "--deny-cidrs", "203.0.0.0/16"], "to no effect");
+    refused(&["edit", &id, "--cidrs", "203.0.113.7"], "to no effect");
+    assert_eq!(keys.entries(), before);
+    assert_eq!(
+        keys.run(&["edit", &id, "--cidrs", "198.51.100.7", "--deny-cidrs", "203.0.0.0/16"]).status,
+        0
+    );
+    // What was so before keeps nobody from other changes.
+    let mut file: serde_json::Value =
+        serde_json::from_slice(&fs::read(&keys.path).unwrap()).unwrap();
+    file["keys"][0]["deny_cidrs"] = serde_json::json!(["198.51.100.0/24"]);
+    fs::write(&keys.path, file.to_string()).unwrap();
+    assert_eq!(keys.run(&["edit", &id, "--tenant", "corp"]).status, 0);
+}
+
+#[test]
+fn metadata_has_each_name_once_and_no_secrets() {
+    let keys = Keys::new();
+    let create = |metadata: &[&str]| {
+        let options = metadata.iter().flat_map(|member| ["--metadata", member]);
+        keys.run(&["create", "--client", "acme"].into_iter().chain(options).collect::<Vec<_>>())
+    };
+    let run = create(&["team=a", "seats=3", "team=b"]);
+    assert_eq!((run.status, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("--metadata has \"team\" twice"), "{}", run.err);
+    for secret in [
+        "tg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "key sk-proj-abcdefghijklmnop",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x",
+    ] {
+        let run = create(&["team=a", &format!("upstream={secret}")]);
+        assert_eq!((run.status, run.out.as_str()), (2, ""), "{secret}");
+        assert!(run.err.contains("\"upstream\" in --metadata looks like a key"), "{}", run.err);
+        assert!(!run.err.contains(secret), "{}", run.err);
+    }
+    assert!(!keys.path.exists());
+    let run = create(&["team=sk-8", "contact=somebody.with.a.long.name@example.com", "Team=b"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    let id = keys.entries()[0]["id"].as_str().unwrap().to_owned();
+    let run = keys.run(&["edit", &id, "--metadata", "a=1", "--metadata", "a=1"]);
+    assert_eq!(run.status, 2);
+    // A name that is there already gets its new value.
+    assert_eq!(keys.run(&["edit", &id, "--metadata", "team=c"]).status, 0);
+    assert_eq!(keys.entries()[0]["metadata"]["team"], "c");
+}

@@ -19,6 +19,8 @@ pub enum Reason {
     InvalidToken,
     /// The client's address is not one from which the key may be used, or that the tier is open to.
     AddressDenied,
+    /// The key is used from more networks than the `addresses` of its tier allow, and this is one of the further ones.
+    AddressesExceeded,
     /// The preflight, or the WebSocket, of a page whose origin is not one of `tollgate_cors`.
     OriginDenied,
     /// The principal names no tier and there is no default, or it names a tier that is not declared.
@@ -65,7 +67,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -74,6 +76,7 @@ impl Reason {
         Self::ConflictingCredentials,
         Self::InvalidToken,
         Self::AddressDenied,
+        Self::AddressesExceeded,
         Self::OriginDenied,
         Self::TierDenied,
         Self::ModelDenied,
@@ -109,6 +112,7 @@ impl Reason {
             Self::ConflictingCredentials => "conflicting_credentials",
             Self::InvalidToken => "invalid_token",
             Self::AddressDenied => "address_denied",
+            Self::AddressesExceeded => "addresses_exceeded",
             Self::OriginDenied => "origin_denied",
             Self::TierDenied => "tier_denied",
             Self::ModelDenied => "model_denied",
@@ -166,6 +170,8 @@ impl Reason {
             | Self::ConcurrencyExceeded
             | Self::BudgetExceeded
             | Self::AuthFailuresExceeded => Notice::Quietly,
+            // Of the key it is told once an hour.
+            Self::AddressesExceeded => Notice::Quietly,
             // The zone complains.
             Self::ZoneFull => Notice::Quietly,
         }
@@ -183,6 +189,7 @@ impl Reason {
             Self::MissingCredential
             | Self::ConflictingCredentials
             | Self::AddressDenied
+            | Self::AddressesExceeded
             | Self::OriginDenied
             | Self::TierDenied
             | Self::ModelDenied

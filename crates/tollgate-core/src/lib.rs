@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod about;
+#[cfg(not(tollgate_model))]
+mod accept;
 pub mod address;
 pub mod answer;
 pub mod audit;
 pub mod cache_salt;
 pub mod cert;
+pub mod clients;
 pub mod clock;
 pub mod cors;
 pub mod credential;
@@ -26,9 +29,13 @@ pub mod jwt;
 pub mod keys;
 pub mod limits;
 pub mod llm;
+#[cfg(not(tollgate_model))]
+pub mod metrics;
 pub mod money;
 pub mod nginx_text;
 pub mod objects;
+#[cfg(not(tollgate_model))]
+pub mod overview;
 pub mod path;
 pub mod pattern;
 pub mod permissions;
@@ -45,3 +52,4 @@ mod short_text;
 pub mod status;
 mod surrogate;
 pub mod websocket_key;
+pub mod whereabouts;

@@ -6,9 +6,12 @@ use std::sync::OnceLock;
 
 use crate::about::About;
 use crate::cache_salt::Salting;
+use crate::clients::{Known, Who};
+use crate::clock::UnixMillis;
 use crate::limits::{Key, Zone};
 use crate::permissions::scopes::{granted, Said, Scopes};
 use crate::surrogate::MARK;
+use crate::whereabouts::{KeyHash, Whereabouts};
 
 /// How a principal authenticated. The names are part of the audit log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +54,7 @@ pub struct Principal {
     pub(crate) models: Option<Box<[Box<str>]>>,
     pub(crate) rate_limit: Option<NonZeroU32>,
     pub(crate) bound_to: Option<Box<[u8; 32]>>,
+    pub(crate) expires: Option<UnixMillis>,
     pub(crate) computed: Computed,
 }
 
@@ -60,10 +64,14 @@ pub struct Principal {
 pub(crate) struct Computed {
     /// The key of the client, with the seed of its zone.
     limit_key: OnceLock<((u64, u64), Key)>,
+    /// What its networks are counted by, with the seed of their table.
+    network_key: OnceLock<((u64, u64), KeyHash)>,
     /// What the audit log says of it, with the tier.
     audit: OnceLock<AuditIdentity>,
     /// Its cache salt, with the fingerprint of what it was made by.
     salt: OnceLock<([u8; 32], Box<str>)>,
+    /// Where its client is in the directory of clients.
+    known: OnceLock<Known>,
 }
 
 #[derive(Debug)]
@@ -155,6 +163,27 @@ impl Principal {
         }
     }
 
+    /// What the networks are counted by that it comes from: its key, or where it has a token, its client. The
+    /// `kid` of a token is the key of who issued it.
+    #[must_use]
+    pub fn network_key(&self, table: &Whereabouts<'_>) -> KeyHash {
+        let new = || (table.seed(), table.key(&self.client, self.own_key()));
+        match self.computed.network_key.get_or_init(new) {
+            (seed, key) if *seed == table.seed() => *key,
+            // Another table has come into use.
+            _ => table.key(&self.client, self.own_key()),
+        }
+    }
+
+    /// The id of its key, if that is nobody else's.
+    #[must_use]
+    pub fn own_key(&self) -> Option<&str> {
+        match self.auth {
+            AuthMethod::ApiKey | AuthMethod::ClientCert => self.key_id(),
+            AuthMethod::Jwt | AuthMethod::Introspection => None,
+        }
+    }
+
     /// What `write` makes of it and its tier, with the `fields` that the log has of it (see
     /// [`audit::identity`](crate::audit::identity())), written once; `None` in another tier than the first, or with
     /// other fields.
@@ -183,6 +212,26 @@ impl Principal {
         }
     }
 
+    /// Who its client is, for the directory of clients.
+    #[must_use]
+    pub fn who(&self) -> Who<'_> {
+        Who { client: &self.client, tenant: self.tenant(), rate_limit: self.rate_limit }
+    }
+
+    /// Its client in the directory with this seed; `None`: another directory has come into use.
+    #[inline]
+    #[must_use]
+    pub fn known(&self, seed: (u64, u64)) -> Option<&Known> {
+        let known = self.computed.known.get_or_init(|| Known::new(seed, self.who()));
+        known.is_of(seed).then_some(known)
+    }
+
+    /// From when on its credential is good no more; `None`: it is good for ever, or that isn't known.
+    #[must_use]
+    pub fn expires(&self) -> Option<UnixMillis> {
+        self.expires
+    }
+
     /// The SHA-256 of the one certificate with which the token is good (RFC 8705 section 3). Whoever lets a
     /// request in has to compare it; `None`: it is good for whoever has it.
     #[must_use]
@@ -199,6 +248,9 @@ impl Principal {
 
 /// The longest client, tier or tenant name that is accepted, in bytes.
 pub const MAX_NAME_LEN: usize = 256;
+
+// What is longer has no room in the directory of clients.
+const _: () = assert!(MAX_NAME_LEN == crate::clients::MAX_NAME_LEN);
 
 /// Whether `name` can stand in a request header and in a log: not empty, at most
 /// [`MAX_NAME_LEN`] bytes, no control characters, no half of a surrogate pair, no space at either end.
@@ -233,6 +285,7 @@ mod tests {
             models: None,
             rate_limit: None,
             bound_to: None,
+            expires: None,
             computed: Computed::default(),
         }
     }
@@ -248,6 +301,23 @@ mod tests {
         }
         let copy = Principal { client: "other".into(), ..principal.clone() };
         assert_eq!(copy.limit_key(&zone), zone.client_key("other"));
+    }
+
+    #[test]
+    fn networks_are_counted_by_key_and_by_client_where_it_has_a_token() {
+        let (words, others) = (memory(), memory());
+        let table = Whereabouts::format(&words, (1, 2)).unwrap();
+        let other = Whereabouts::format(&others, (3, 4)).unwrap();
+        let principal = acme();
+        for table in [&table, &other, &table] {
+            assert_eq!(principal.network_key(table), table.key("acme", Some("k_1")));
+        }
+        for auth in [AuthMethod::Jwt, AuthMethod::Introspection] {
+            let of_token = Principal { auth, ..acme() };
+            assert_eq!(of_token.network_key(&table), table.key("acme", None));
+        }
+        let of_cert = Principal { auth: AuthMethod::ClientCert, ..acme() };
+        assert_eq!(of_cert.network_key(&table), table.key("acme", Some("k_1")));
     }
 
     #[test]

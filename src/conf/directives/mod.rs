@@ -8,6 +8,7 @@
 //! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
 //! * [`tenants`]: what it says of tenants, and of what the engine and the log get to know;
+//! * [`pages`]: and what it may show;
 //! * [`words`]: how the words of a directive are read.
 
 mod browsers;
@@ -15,6 +16,7 @@ mod certs;
 mod engine;
 mod location;
 mod models;
+mod pages;
 mod shared;
 mod tenants;
 mod tier;
@@ -71,6 +73,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("priority", One, Tier, tier::priority),
     command!("cidrs", OneOrMore, Tier, tier::cidrs),
     command!("deny_cidrs", OneOrMore, Tier, tier::deny_cidrs),
+    command!("addresses", OneOrMore, Tier, tier::addresses),
     command!("models", OneOrMore, Tier, models::open),
     command!("default_model", One, Tier, models::default),
     command!("scopes", OneOrMore, Tier, tier::scopes),
@@ -131,6 +134,9 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_upgrade", One, Loc, location::upgrade),
     command!("tollgate_cors", OneOrMore, Loc, browsers::cors),
     command!("tollgate_security_headers", One, Loc, browsers::security_headers),
+    command!("tollgate_metrics", Any, Page, pages::metrics),
+    command!("tollgate_usage", Any, Page, pages::usage),
+    command!("tollgate_status", Any, Page, pages::status),
     #[cfg(debug_assertions)]
     command!("tollgate_debug_panic", One, Loc, location::debug_panic),
 ];

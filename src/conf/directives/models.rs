@@ -1,7 +1,7 @@
 //! What a tier says of models, and how those look that are not open.
 
 use super::engine::is_model_name;
-use super::words::{error, flag, literal, once, word, words, Done};
+use super::words::{error, flag, given, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, Tier};
 use crate::conf::{LocConf, MainConf};
 use nginx::conf::{ConfContext, ConfError};
@@ -79,6 +79,6 @@ pub(super) fn check(tier: &Tier) -> Done {
 }
 
 /// `tollgate_hide_models on | off`
-pub(super) fn hide(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
-    once(&mut conf.settings.hide_models, args, flag(args)?)
+pub(super) fn hide(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    once(&mut conf.settings.hide_models, args, given(cx, flag(args)?))
 }

@@ -54,6 +54,7 @@ pub(super) fn zone(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         )));
     }
     conf.following.zone = Some(SharedZone::add::<Tollgate>(cx, name, bytes, Limits::new(state))?);
+    conf.keep_clients(cx)?;
     check_state_files(conf)
 }
 

@@ -8,12 +8,14 @@ use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
 use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::address::Cidr;
+use tollgate_core::clients::tier_mark;
 use tollgate_core::pattern::Pattern;
 use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::{Scope, Scopes};
 use tollgate_core::permissions::FeatureRules;
 use tollgate_core::price::Price;
 use tollgate_core::principal::is_valid_name;
+use tollgate_core::whereabouts::AddressLimit;
 
 /// `tollgate_tier NAME {`
 pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
@@ -30,6 +32,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         return Err(error(format!("the tier \"{name}\" is declared twice; keep one of them")));
     }
     let tier = Tier {
+        mark: tier_mark(&name),
         name,
         limits: LimitSet::default(),
         models: Vec::new(),
@@ -41,6 +44,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         objective: None,
         priority: None,
         networks: Networks::default(),
+        addresses: None,
         place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None, cidrs: None, deny_cidrs: None });
@@ -221,15 +225,34 @@ pub(super) fn deny_cidrs(_: &mut ConfContext<'_>, args: &[String], conf: &mut Ma
     once(&mut draft.deny_cidrs, args, networks)
 }
 
+/// `addresses N/h [alert | refuse]`
+pub(super) fn addresses(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let (name, values) = words(args);
+    of_no_model(name, draft)?;
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let limit = AddressLimit::parse(&values).map_err(|(word, problem)| {
+        let word = word.escape_debug();
+        error(format!("invalid \"{word}\" of \"{name}\": {problem}"))
+            .of(&format!("tollgate_tier {}", draft.tier.name))
+    })?;
+    once(&mut draft.tier.addresses, args, limit)
+}
+
+fn of_no_model(name: &str, draft: &Draft) -> Done {
+    match draft.model {
+        None => Ok(()),
+        Some(_) => Err(error(format!(
+            "\"{name}\" belongs to the tier: a client comes from where it comes from, whatever model it asks for"
+        ))
+        .of(&format!("tollgate_tier {}", draft.tier.name))),
+    }
+}
+
 fn networks(args: &[String], draft: &Draft) -> Result<Box<[Cidr]>, ConfError> {
     let (name, networks) = words(args);
     let tier = format!("tollgate_tier {}", draft.tier.name);
-    if draft.model.is_some() {
-        return Err(error(format!(
-            "\"{name}\" belongs to the tier: a client comes from where it comes from, whatever model it asks for"
-        ))
-        .of(&tier));
-    }
+    of_no_model(name, draft)?;
     let parse = |text: &String| {
         text.parse().map_err(|problem| {
             error(format!("\"{}\" of \"{name}\" {problem}", text.escape_debug())).of(&tier)

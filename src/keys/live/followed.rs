@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tollgate_core::limits::Zone;
+use tollgate_core::metrics::Family;
 use tollgate_core::status::{digest, message, Failure, SetState};
 
 use super::files::{blindness, read, Look, NEVER_SEEN};
 use super::{next_id, Content, Due, Generation, LoadError, Remark, Report, Source, Watched};
 use crate::clock::{mono_now, wall_ms};
+use crate::observed::{self, Noted};
 use nginx::guard::guard;
 use nginx::log::{cycle_error, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
@@ -151,7 +153,7 @@ impl<S: Source> Followed<S> {
                 if Look::at(self.source.paths()).number != look.number {
                     return;
                 }
-                zone.count_failed_load();
+                self.count_failed_load(zone);
                 cycle_error(format_args!("tollgate: {error}; what was read before stays in force"));
                 let failure =
                     Failure { at_ms: wall_ms(), digests, error: message(&error.to_string()) };
@@ -163,6 +165,14 @@ impl<S: Source> Followed<S> {
         }
         maker.set_retry_at_ms(retry_at_ms);
         maker.set_seen(look.number);
+    }
+
+    /// What the files hold now could not be taken, or not all of it.
+    fn count_failed_load(&self, zone: &Zone<'_>) {
+        zone.count_failed_load();
+        for path in self.source.paths() {
+            observed::note(Noted::Event(Family::LoadFailures, path.clone()));
+        }
     }
 
     /// Whether files that were seen are to be tried again now, as there was no memory for them.
@@ -185,7 +195,7 @@ impl<S: Source> Followed<S> {
             return;
         }
         if content.refused_count > 0 {
-            zone.count_failed_load();
+            self.count_failed_load(zone);
         }
         for Remark { text, is_mistake } in content.refused.iter().take(TOLD) {
             match is_mistake {

@@ -5,7 +5,7 @@
 //! first sees a change reads the files, in a thread, and makes a block of what they hold ([`SharedBlock`]); the others
 //! take it over when they look next. Whatever can't be used changes nothing, and is told once. Requests
 //! see a new [`Generation`] as soon as it is there, and never wait for one. What was taken and what was
-//! not is told in the [`crate::status`] file.
+//! not is told in the [status file](crate::overview::status_file).
 //!
 //! * [`files`]: how files look from outside, and what they hold;
 //! * [`followed`]: what is done about a change.

@@ -4,6 +4,7 @@
 //! * [`relay`]: the bodies that come by, and the [`chain`]s that are made of them; [`ending`]: up to where, by the [`rest`] that is to come;
 //! * [`passing`]: what is attached to the request for all that;
 //! * [`holding`]: answers of which nothing goes out before all of them is there;
+//! * [`page`]: those that the module makes itself;
 //! * [`absence`]: answers that are waited for without their client; [`composed`]: those of several requests.
 
 pub(crate) mod absence;
@@ -12,6 +13,7 @@ pub(crate) mod composed;
 pub(crate) mod ending;
 pub(crate) mod filters;
 mod holding;
+pub(crate) mod page;
 pub(crate) mod passing;
 pub(crate) mod relay;
 mod rest;

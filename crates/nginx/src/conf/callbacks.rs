@@ -6,6 +6,7 @@ use ngx::ffi::{ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_
 
 use super::context::{boxed, ConfContext, ConfError};
 use super::directive::Directive;
+use crate::answer::page;
 use crate::guard::guard;
 use crate::main_entry::MainEntry;
 use crate::module::Module;
@@ -51,6 +52,13 @@ pub(crate) unsafe extern "C" fn set<M: Module>(
                 let conf: &mut M::Loc = unsafe { &mut *conf.cast() };
                 M::note(conf, &name, cx.position());
                 set(&mut cx, &args, conf)
+            }
+            Directive::Page(set) => {
+                // SAFETY: as above.
+                let conf: &mut M::Loc = unsafe { &mut *conf.cast() };
+                M::note(conf, &name, cx.position());
+                // SAFETY: nginx passes the context of a location.
+                set(&mut cx, &args, conf).and_then(|()| unsafe { page::install::<M>(cf) })
             }
         });
         finish(&cx, result.map_err(|error| error.of(&name)))

@@ -1,8 +1,9 @@
 //! Our table of directives, as nginx wants it.
 
 use ngx::ffi::{
-    ngx_command_t, ngx_http_conf_ctx_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_2MORE, NGX_CONF_BLOCK,
-    NGX_CONF_TAKE1, NGX_CONF_TAKE2, NGX_HTTP_LOC_CONF, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
+    ngx_command_t, ngx_http_conf_ctx_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_2MORE, NGX_CONF_ANY,
+    NGX_CONF_BLOCK, NGX_CONF_TAKE1, NGX_CONF_TAKE2, NGX_HTTP_LOC_CONF, NGX_HTTP_MAIN_CONF,
+    NGX_HTTP_SRV_CONF,
 };
 
 use super::callbacks::set;
@@ -39,6 +40,7 @@ impl<const COUNT: usize> Table<COUNT> {
 
 const fn entry<M: Module>(command: &'static Command<M>) -> ngx_command_t {
     let args = match command.args {
+        Args::Any => NGX_CONF_ANY,
         Args::One => NGX_CONF_TAKE1,
         Args::OneOrTwo => NGX_CONF_TAKE1 | NGX_CONF_TAKE2,
         Args::Two => NGX_CONF_TAKE2,
@@ -55,6 +57,9 @@ const fn entry<M: Module>(command: &'static Command<M>) -> ngx_command_t {
             (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF) as ngx_uint_t,
             std::mem::offset_of!(ngx_http_conf_ctx_t, loc_conf),
         ),
+        Directive::Page(_) => {
+            (NGX_HTTP_LOC_CONF as ngx_uint_t, std::mem::offset_of!(ngx_http_conf_ctx_t, loc_conf))
+        }
     };
     ngx_command_t {
         name: text::of_c_str(command.name),

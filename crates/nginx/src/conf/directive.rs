@@ -8,6 +8,8 @@ use crate::types::Types;
 /// How many arguments a directive takes; nginx checks it.
 #[derive(Clone, Copy)]
 pub enum Args {
+    /// Any number, also none.
+    Any,
     /// One.
     One,
     /// One or two.
@@ -58,6 +60,8 @@ pub enum Directive<T: Types> {
     Main(Set<T::Main>),
     /// In `http`, in a server or in a location.
     Loc(Set<T::Loc>),
+    /// In a location, whose requests the module answers itself: with [`Module::page`](crate::Module::page).
+    Page(Set<T::Loc>),
     /// In blocks of the module's own.
     Inside(&'static [Level], Set<T::Main>),
     /// A block with a name, read between two calls.

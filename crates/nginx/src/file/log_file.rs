@@ -13,7 +13,7 @@ use ngx::ffi::{
 };
 use parking_lot::Mutex;
 
-use super::batch::Batch;
+use super::batch::{Batch, Written};
 use super::open_files;
 use super::seal::{identity, Closing, Seal};
 use super::stream::{hold_open, never_wait};
@@ -22,6 +22,7 @@ use crate::clock::cached_wall_ms;
 use crate::conf::context::{keep, ConfContext, ConfError};
 use crate::guard::guard;
 use crate::log::cycle_error;
+use crate::tally;
 
 /// Milliseconds until it is tried again to write what could not be written.
 const RETRY_MS: u64 = 1000;
@@ -171,6 +172,15 @@ impl LogFile {
 
     /// Adds a line, which `line` appends to the bytes it is given. Whether there was room for it.
     pub fn append(&self, line: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.add(line, false)
+    }
+
+    /// The same for a line of the log's own, which is none of those that are counted.
+    pub fn append_own(&self, line: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.add(line, true)
+    }
+
+    fn add(&self, line: impl FnOnce(&mut Vec<u8>), is_own: bool) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting.batch.is_full() {
             // Maybe it can be written again.
@@ -178,15 +188,16 @@ impl LogFile {
         }
         let Waiting { batch, sealer, .. } = &mut *waiting;
         let mut is_taken = false;
-        let is_full = batch.push(|lines| {
+        let write = |lines: &mut Vec<u8>| {
             is_taken = true;
             let start = lines.len();
             line(lines);
             if let Some(sealer) = sealer {
                 sealer.add(lines, start);
             }
-        });
-        if !is_taken {
+        };
+        let is_full = if is_own { batch.push_own(write) } else { batch.push(write) };
+        if !is_taken && !is_own {
             if let Some(sealer) = sealer {
                 sealer.lose(1);
             }
@@ -201,9 +212,8 @@ impl LogFile {
 
     /// Seals what isn't yet.
     fn close(waiting: &mut Waiting) {
-        let Waiting { batch, sealer: Some(sealer), is_stream, is_ending, .. } = waiting else {
-            return;
-        };
+        let Waiting { batch, sealer, is_stream, is_ending, .. } = waiting;
+        let Some(sealer) = sealer else { return };
         let closing = Closing { in_pieces: *is_stream, is_end: *is_ending };
         batch.seal(|lines| sealer.close(lines, closing));
     }
@@ -287,6 +297,7 @@ impl LogFile {
             return;
         }
         let dropped = waiting.batch.take_dropped();
+        tally::LINES_LOST.add(dropped);
         if let Some(lost) = waiting.trouble.ended(dropped) {
             let Self { title: Title { module, log, .. }, path, .. } = self;
             cycle_error(format_args!(
@@ -298,16 +309,14 @@ impl LogFile {
     /// Takes note of what was written, of what was to be.
     fn written(waiting: &mut Waiting, fd: i32, done: usize, wanted: usize) {
         let Waiting { batch, sealer, is_stream, torn_at, .. } = waiting;
-        let Some(sealer) = sealer else {
-            batch.written(done);
-            return;
-        };
+        let Written { lines, seals } = batch.written(done);
+        tally::LINES_WRITTEN.add(lines);
+        let Some(sealer) = sealer else { return };
         if done > 0 && done < wanted {
             sealer.torn();
         }
-        let sealed = batch.written(done);
-        if sealed > 0 {
-            sealer.written(sealed);
+        if seals > 0 {
+            sealer.written(seals);
         }
         // The rest of a line behind lines of others is nothing that anybody could read.
         if batch.is_torn() && !*is_stream {
@@ -335,6 +344,7 @@ impl LogFile {
     /// Says that not all was written: because of `error`, or because the disk is full.
     fn complain(&self, waiting: &mut Waiting, error: Option<std::io::Error>) {
         let dropped = waiting.batch.take_dropped();
+        tally::LINES_LOST.add(dropped);
         let Some(lost) = waiting.trouble.failed(cached_wall_ms(), dropped) else { return };
         let Self { title: Title { module, log, .. }, path, .. } = self;
         let so_far = format_args!(
@@ -374,6 +384,7 @@ impl LogFile {
 
     fn give_up(&self, waiting: &mut Waiting) {
         let lost = waiting.batch.abandon();
+        tally::LINES_LOST.add(lost);
         let all = waiting.trouble.ended(lost).unwrap_or(lost);
         if all > 0 {
             let Self { title: Title { module, log, .. }, path, .. } = self;

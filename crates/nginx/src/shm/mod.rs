@@ -135,6 +135,12 @@ impl<S: Shared> SharedZone<S> {
         &self.name
     }
 
+    /// In bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     fn tag(&self) -> Tag {
         Tag::new(S::MEMORY, &self.name)
     }

@@ -125,7 +125,7 @@ unsafe fn look(pending: Pending, now: u64) {
         let Some((question, true)) = question(subrequest) else { return };
         let has_to_end = process::is_exiting() || (question.gives_way && own_request::is_tight());
         let outcome = match () {
-            () if now >= deadline => Outcome::Incomplete,
+            () if now >= deadline => Outcome::Late,
             () if sends_too_much(subrequest) => Outcome::TooLong,
             () if has_to_end && !(question.is_awaited)() => Outcome::Abandoned,
             () => return,

@@ -36,6 +36,8 @@ pub enum Outcome<'a> {
     Astray,
     /// The answer broke off, or there was none.
     Incomplete,
+    /// There was none for too long.
+    Late,
     /// Nobody waits for the answer, and the worker ends, or needs the connections.
     Abandoned,
 }

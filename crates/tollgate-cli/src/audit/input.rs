@@ -15,6 +15,13 @@ const LARGE: u64 = 64 << 20;
 
 const BUFFER: usize = 256 << 10;
 
+/// How other compressed files begin, and what unpacks them.
+const UNREAD: [(&[u8], &str); 3] = [
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstdcat"),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xzcat"),
+    (b"BZh", "bzcat"),
+];
+
 /// The bar of a terminal, where reading takes long.
 pub(super) fn progress(paths: &[PathBuf]) -> ProgressBar {
     let len = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
@@ -41,7 +48,14 @@ pub(super) fn each_line(
     };
     let mut raw = BufReader::with_capacity(BUFFER, progress.wrap_read(raw));
     // By its first bytes: logrotate names files as it likes.
-    let is_gzip = raw.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
+    let first = raw.fill_buf().map_err(failed)?;
+    let is_gzip = first.starts_with(&[0x1f, 0x8b]);
+    if let Some((_, tool)) = UNREAD.iter().find(|(magic, _)| first.starts_with(magic)) {
+        return Err(Failure::failed(format!(
+            "{}: compressed in a way that is not read here; \"{tool} FILE\" unpacks it, and - reads that",
+            path.display()
+        )));
+    }
     let done = match is_gzip {
         true => lines(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw)), each),
         false => lines(raw, each),

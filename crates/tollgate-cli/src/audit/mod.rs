@@ -1,12 +1,19 @@
 //! `tollgate audit`: what the audit log tells.
 
+mod anomalies;
+mod by;
+mod filter;
 mod follow;
+mod groups;
 mod heads;
 mod input;
+mod logs;
 mod output;
 mod record;
 mod report;
 mod seal;
+mod show;
+mod span;
 mod table;
 mod tail;
 mod top;
@@ -21,6 +28,8 @@ use crate::exit::{Exit, Failure};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Report(report::Arguments),
+    Anomalies(anomalies::Arguments),
+    Show(show::Arguments),
     Tail(tail::Arguments),
     Top(top::Arguments),
     #[command(subcommand)]
@@ -33,6 +42,8 @@ impl Command {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Report(arguments) => arguments.run(),
+            Self::Anomalies(arguments) => arguments.run(),
+            Self::Show(arguments) => arguments.run(),
             Self::Tail(arguments) => arguments.run(),
             Self::Top(arguments) => arguments.run(),
             Self::Seal(command) => command.run(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 use tollgate_core::money::parse_nanos;
 
@@ -17,6 +17,9 @@ pub(super) const MAX_LINE: usize = 1 << 20;
 pub(super) struct Record<'a> {
     #[serde(borrow)]
     time: Text<'a>,
+    /// It is no request, but says that lines before it are as they were written.
+    #[serde(default, rename = "seal", deserialize_with = "is_there")]
+    is_seal: bool,
     #[serde(borrow, default)]
     decision: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -32,6 +35,8 @@ pub(super) struct Record<'a> {
     key_id: Option<Text<'a>>,
     #[serde(borrow, default)]
     tier: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    auth: Option<Text<'a>>,
     #[serde(borrow, default)]
     remote_addr: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -84,7 +89,7 @@ macro_rules! texts {
 }
 
 impl Record<'_> {
-    texts!(reason detail client tenant key_id tier remote_addr method path model usage limit);
+    texts!(reason detail client tenant key_id tier auth remote_addr method path model usage limit);
 
     /// Whether and how it was let in. A running stream that was closed later, for a reason, was.
     pub(super) fn outcome(&self) -> RecordedDecision {
@@ -107,16 +112,33 @@ impl Record<'_> {
         self.cost
     }
 
-    /// The hour, as `2026-01-05T09`.
-    pub(super) fn hour(&self) -> Cow<'_, str> {
+    /// The first `len` bytes of the time in UTC, `2026-01-05T09:30:12`: 7 are the month, 10 the day, 13 the
+    /// hour.
+    pub(super) fn period(&self, len: usize) -> Cow<'_, str> {
         if self.time.0.len() == CANONICAL_LEN {
-            if let Some(hour) = self.time.0.get(..13) {
-                return Cow::Borrowed(hour);
+            if let Some(period) = self.time.0.get(..len) {
+                return Cow::Borrowed(period);
             }
         }
         let moment = Timestamp::from_millisecond(self.time_ms).unwrap_or_default();
-        Cow::Owned(moment.to_string().chars().take(13).collect())
+        Cow::Owned(moment.to_string().chars().take(len).collect())
     }
+
+    /// Whether it was charged tokens.
+    pub(super) fn is_charged(&self) -> bool {
+        self.input_tokens.is_some() || self.output_tokens.is_some()
+    }
+}
+
+/// Why a line is no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRequest {
+    /// Nothing is in it.
+    Empty,
+    /// It seals lines before it.
+    Seal,
+    /// It is no line of the log, or not all of one.
+    Broken,
 }
 
 /// `2026-01-05T09:30:12.635Z`
@@ -130,11 +152,14 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The record in `line`; `None` where it is none.
-    pub(super) fn read<'a>(&mut self, line: &'a [u8]) -> Option<Record<'a>> {
-        let mut record: Record<'a> = serde_json::from_slice(line).ok()?;
-        record.time_ms = self.millis(&record.time.0)?;
-        Some(record)
+    /// The record in `line`.
+    pub(super) fn read<'a>(&mut self, line: &'a [u8]) -> Result<Record<'a>, NoRequest> {
+        let mut record = read_object::<Record<'a>>(line).ok_or_else(|| no_request(line))?;
+        if record.is_seal {
+            return Err(NoRequest::Seal);
+        }
+        record.time_ms = self.millis(&record.time.0).ok_or(NoRequest::Broken)?;
+        Ok(record)
     }
 
     /// The milliseconds since 1970 at a time in RFC 3339.
@@ -170,6 +195,31 @@ impl Reader {
         }
         Some(self.midnight_ms + ((hours * 60 + minutes) * 60 + seconds) * 1000 + millis)
     }
+}
+
+/// The members of an object that `T` has. An array of them is none, though serde would take it.
+pub(super) fn read_object<'a, T: serde::Deserialize<'a>>(line: &'a [u8]) -> Option<T> {
+    let is_object = line.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(line).ok()).flatten()
+}
+
+/// What a line is that has not the fields of a request.
+fn no_request(line: &[u8]) -> NoRequest {
+    #[derive(serde::Deserialize)]
+    struct Sealed {
+        #[serde(default, rename = "seal", deserialize_with = "is_there")]
+        is_seal: bool,
+    }
+    match read_object(line) {
+        Some(Sealed { is_seal: true }) => NoRequest::Seal,
+        _ if line.trim_ascii().is_empty() => NoRequest::Empty,
+        _ => NoRequest::Broken,
+    }
+}
+
+/// Whatever the member holds.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// A text that is borrowed from the line where it has no escapes.
@@ -213,7 +263,7 @@ mod tests {
     use tollgate_core::clock::UnixMillis;
 
     fn read(line: &str) -> Option<Record<'_>> {
-        Reader::default().read(line.as_bytes())
+        Reader::default().read(line.as_bytes()).ok()
     }
 
     #[test]
@@ -227,7 +277,7 @@ mod tests {
         assert_eq!((record.client(), record.tier()), (Some("a\tb"), None));
         assert_eq!(record.cost_nanos(), Some(157_500));
         assert_eq!(record.time_ms, 1_767_605_412_635);
-        assert_eq!(record.hour(), "2026-01-05T09");
+        assert_eq!(record.period(13), "2026-01-05T09");
         let closed = r#"{"time":"2026-01-05T09:30:12.635Z","decision":"allow","reason":"x"}"#;
         assert_eq!(read(closed).unwrap().outcome(), RecordedDecision::Allowed);
         let dry = r#"{"time":"2026-01-05T09:30:12.635Z","decision":"deny","dry_run":true}"#;
@@ -235,7 +285,7 @@ mod tests {
         let early = r#"{"time":"2026-01-05T10:30:12+01:00","status":400}"#;
         let early = read(early).unwrap();
         assert_eq!(
-            (early.outcome(), &*early.hour()),
+            (early.outcome(), &*early.period(13)),
             (RecordedDecision::NotJudged, "2026-01-05T09")
         );
     }
@@ -248,6 +298,7 @@ mod tests {
             "[]",
             "{}",
             r#"{"time":1}"#,
+            r#"["2026-01-05T09:30:12.635Z"]"#,
             r#"{"time":"2026-02-30T00:00:00.000Z"}"#,
             r#"{"time":"2026-01-01T24:00:00.000Z"}"#,
             r#"{"time":"2026-01-05T09:30:12.635Z","client":1}"#,
@@ -262,7 +313,25 @@ mod tests {
         }
         assert!(Reader::default()
             .read(b"{\"time\":\"2026-01-05T09:30:12.635Z\",\"client\":\"\xff\"}")
-            .is_none());
+            .is_err());
+    }
+
+    #[test]
+    fn seals_are_no_requests_and_no_faults() {
+        let kind = |line: &str| Reader::default().read(line.as_bytes()).err();
+        for line in [
+            r#"{"seal":{"chain":"x","last":5}}"#,
+            r#"{"seal":1,"time":"2026-01-05T09:30:12.635Z"}"#,
+            r#"{"time":5,"client":[],"seal":null}"#,
+        ] {
+            assert_eq!(kind(line), Some(NoRequest::Seal), "{line}");
+        }
+        assert_eq!(kind(" \r"), Some(NoRequest::Empty));
+        for line in ["seal", r#"["seal"]"#, r#"{"x":{"seal":1}}"#, r#"{"seal":1"#] {
+            assert_eq!(kind(line), Some(NoRequest::Broken), "{line}");
+        }
+        let with_seq = r#"{"seq":7,"time":"2026-01-05T09:30:12.635Z","client":"seal"}"#;
+        assert_eq!(read(with_seq).unwrap().client(), Some("seal"));
     }
 
     proptest! {

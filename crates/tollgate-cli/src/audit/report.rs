@@ -1,37 +1,40 @@
 //! `tollgate audit report`
 
-use std::cmp::{Ordering, Reverse};
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::io;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::input;
-use super::output;
-use super::record::Reader;
-use super::totals::{By, Group, Groups, Totals};
-use crate::exit::{print, Exit, Failure};
-use crate::time::{now, When};
+use super::by::{self, finest_period, By};
+use super::filter::Filter;
+use super::groups::{Groups, Sort};
+use super::logs::Logs;
+use super::output::{self, Report};
+use super::span::{Span, SpanOptions};
+use crate::exit::{print, tell, Exit, Failure};
+use crate::time::now;
 
 /// Add up audit logs: requests, refusals, tokens, money, times.
 ///
 /// Files may be compressed with gzip; - is stdin. Lines that are no record are counted, and left out.
-/// Times are those of requests that were let in, to one percent.
+/// Times are those of requests that were let in, to one percent. Hours, days and months are those of UTC.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The logs.
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-    /// What to put requests together by.
-    #[arg(long, value_enum, default_value = "client")]
-    by: By,
-    /// Only requests that ended at this time or later: a date, or how long ago.
-    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
-    since: Option<When>,
-    /// Only requests that ended before this time.
-    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
-    until: Option<When>,
-    /// The order of the rows; by default requests, and with --by hour the name.
+    #[command(flatten)]
+    logs: Logs,
+    /// What to put requests together by; several with commas between them, such as client,model.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "client",
+        value_name = "BY,..."
+    )]
+    by: Vec<By>,
+    #[command(flatten)]
+    span: SpanOptions,
+    #[command(flatten)]
+    filter: Filter,
+    /// The order of the rows; by default requests, and with a period in --by the name.
     #[arg(long, value_enum)]
     sort: Option<Sort>,
     /// Only the first N rows; the sum is of all of them.
@@ -45,66 +48,21 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// The order of rows: the largest first, or by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Sort {
-    Requests,
-    Refused,
-    Tokens,
-    Cost,
-    Name,
-}
-
-impl Sort {
-    pub(super) fn sort(self, groups: &mut [Group]) {
-        let key = |totals: &Totals| match self {
-            Self::Requests => totals.requests.into(),
-            Self::Refused => totals.refused.into(),
-            Self::Tokens => totals.input_tokens + totals.output_tokens,
-            Self::Cost => totals.cost_nanos,
-            Self::Name => 0,
-        };
-        groups.sort_by(|a, b| {
-            let by_key = Reverse(key(&a.totals)).cmp(&Reverse(key(&b.totals)));
-            let by_requests = match self {
-                Self::Name => Ordering::Equal,
-                _ => b.totals.requests.cmp(&a.totals.requests),
-            };
-            // Those without a name come last.
-            let by_name = a.name.is_none().cmp(&b.name.is_none()).then(a.name.cmp(&b.name));
-            by_key.then(by_requests).then(by_name)
-        });
-    }
-}
-
-/// All that was read.
-pub(super) struct Report {
-    pub(super) by: By,
-    pub(super) groups: Vec<Group>,
-    /// Groups that are not among `groups`, as there are too many.
-    pub(super) left_out: usize,
-    pub(super) sum: Totals,
-    /// Lines that are no record.
-    pub(super) broken: u64,
-    /// The times of the first and of the last request, in milliseconds since 1970.
-    pub(super) span: Option<(i64, i64)>,
-}
-
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let (report, damage) = self.read();
-        let text = if self.json {
-            output::json(&report)?
+        by::check(&self.by)?;
+        let (report, damage) = self.read(self.span.at(now())?);
+        if self.json {
+            print(output::json(&report)?.as_bytes())?;
         } else if self.csv {
             if report.broken > 0 {
                 // The rows have no place for it.
-                let _ = writeln!(io::stderr(), "tollgate: {}", output::broken(report.broken));
+                tell(&format!("tollgate: {}", output::broken(report.broken)));
             }
-            output::csv(&report)?
+            output::csv(&report, io::stdout().lock())?;
         } else {
-            output::text(&report)
-        };
-        print(text.as_bytes())?;
+            print(output::text(&report).as_bytes())?;
+        }
         // What could be read is reported all the same.
         match damage {
             Some(failure) => Err(failure),
@@ -113,39 +71,26 @@ impl Arguments {
     }
 
     /// The report, and why not all of it could be read.
-    fn read(&self) -> (Report, Option<Failure>) {
-        let now = now();
-        let since = self.since.map_or(i64::MIN, |when| when.before(now).0);
-        let until = self.until.map_or(i64::MAX, |when| when.before(now).0);
-        let mut groups = Groups::new(self.by);
-        let mut reader = Reader::default();
-        let mut broken = 0;
-        let mut span: Option<(i64, i64)> = None;
-        let mut damage = None;
-        let progress = input::progress(&self.files);
-        for path in &self.files {
-            let read = input::each_line(path, &progress, |line| {
-                let Some(record) = line.and_then(|line| reader.read(line)) else {
-                    // An empty line is nobody's record.
-                    broken += u64::from(!line.is_some_and(|line| line.trim_ascii().is_empty()));
-                    return;
-                };
-                let time = record.time_ms;
-                if since <= time && time < until {
-                    groups.count(&record);
-                    let (first, last) = span.unwrap_or((time, time));
-                    span = Some((first.min(time), last.max(time)));
-                }
-            });
-            damage = damage.or(read.err());
-        }
-        progress.finish_and_clear();
+    fn read(&self, span: Span) -> (Report, Option<Failure>) {
+        let mut groups = Groups::new(&self.by);
+        let mut seen: Option<(i64, i64)> = None;
+        let done = self.logs.each_request(|record| {
+            let time = record.time_ms;
+            if span.has(time) && self.filter.wants(record) {
+                groups.count(record);
+                let (first, last) = seen.unwrap_or((time, time));
+                seen = Some((first.min(time), last.max(time)));
+            }
+        });
         let (mut groups, sum) = groups.finish();
-        let by_default = if self.by == By::Hour { Sort::Name } else { Sort::Requests };
+        let is_over_time = finest_period(&self.by).is_some();
+        let by_default = if is_over_time { Sort::Name } else { Sort::Requests };
         self.sort.unwrap_or(by_default).sort(&mut groups);
         let all = groups.len();
         groups.truncate(self.top.unwrap_or(usize::MAX));
         let left_out = all - groups.len();
-        (Report { by: self.by, groups, left_out, sum, broken, span }, damage)
+        let by = self.by.clone();
+        let report = Report { by, groups, left_out, sum, broken: done.broken, span, seen };
+        (report, done.damage)
     }
 }

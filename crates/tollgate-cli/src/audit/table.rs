@@ -8,6 +8,7 @@ use crate::escape::shown;
 const MAX_NAME: usize = 40;
 
 /// A table: names to the left, numbers to the right.
+#[derive(Default)]
 pub(super) struct Table {
     columns: Vec<Column>,
 }
@@ -19,13 +20,23 @@ struct Column {
 }
 
 impl Table {
-    /// A table with a first column of names: whatever somebody sent.
+    /// A table with a first column of names.
     pub(super) fn new<'a>(
         title: &'static str,
         names: impl IntoIterator<Item = Option<&'a str>>,
     ) -> Self {
+        Self::default().names(title, names)
+    }
+
+    /// One more column of names: whatever somebody sent.
+    pub(super) fn names<'a>(
+        mut self,
+        title: &'static str,
+        names: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> Self {
         let cells = names.into_iter().map(|name| name.map_or("-".to_owned(), cut)).collect();
-        Self { columns: vec![Column { title, cells, to_the_left: true }] }
+        self.columns.push(Column { title, cells, to_the_left: true });
+        self
     }
 
     /// One more column. Without any cell that says something, it is left out.
@@ -54,14 +65,15 @@ impl Table {
         let mut text = String::new();
         for row in 0..=rows {
             let mut line = String::new();
-            for (column, width) in self.columns.iter().zip(&widths) {
+            for (number, (column, width)) in self.columns.iter().zip(&widths).enumerate() {
+                let between = if number == 0 { "" } else { "  " };
                 let cell = match row.checked_sub(1) {
                     None => column.title,
                     Some(row) => column.cells.get(row).map_or("", String::as_str),
                 };
                 match column.to_the_left {
-                    true => line.push_str(&format!("{cell:<width$}")),
-                    false => line.push_str(&format!("  {cell:>width$}")),
+                    true => line.push_str(&format!("{between}{cell:<width$}")),
+                    false => line.push_str(&format!("{between}{cell:>width$}")),
                 }
             }
             text.push_str(line.trim_end());
@@ -150,6 +162,19 @@ mod tests {
              a            1\n\
              -           22\n\
              x\\u{1b}[2J   0\n"
+        );
+    }
+
+    #[test]
+    fn names_may_have_several_columns() {
+        let table = Table::new("client", [Some("a"), Some("bcd")])
+            .names("m", [None, Some("xyz")])
+            .column("n", ["1", "20"].map(str::to_owned));
+        assert_eq!(
+            table.render(),
+            "client  m     n\n\
+             a       -     1\n\
+             bcd     xyz  20\n"
         );
     }
 

@@ -10,11 +10,11 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use tollgate_core::pattern::Pattern;
 
+use super::filter::Filter;
 use super::follow::{Follower, PAUSE};
 use super::input;
-use super::record::{Reader, Record, RecordedDecision};
+use super::record::{NoRequest, Reader, Record, RecordedDecision};
 use super::table::{cut, grouped};
 use crate::escape::shown_json;
 use crate::exit::{Exit, Failure};
@@ -25,16 +25,10 @@ use crate::exit::{Exit, Failure};
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The log.
+    #[arg(env = "TOLLGATE_AUDIT_LOG")]
     file: PathBuf,
-    /// Only requests of this client; repeatable.
-    #[arg(long)]
-    client: Vec<String>,
-    /// Only requests of this tenant; repeatable.
-    #[arg(long, value_name = "NAME")]
-    tenant: Vec<String>,
-    /// Only requests for models of this name or pattern, such as llama-*; repeatable.
-    #[arg(long, value_parser = pattern)]
-    model: Vec<Pattern>,
+    #[command(flatten)]
+    filter: Filter,
     /// Only refused requests, those of a dry run included.
     #[arg(long)]
     denied: bool,
@@ -60,10 +54,6 @@ enum Color {
     Auto,
     Always,
     Never,
-}
-
-fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::parse(text).map_err(|error| error.to_string())
 }
 
 impl Arguments {
@@ -120,11 +110,9 @@ impl Arguments {
     fn format(&self, reader: &mut Reader, line: &[u8]) -> Option<Vec<u8>> {
         let record = reader.read(line);
         let is_wanted = match &record {
-            Some(record) => self.wants(record),
-            None => {
-                let names = self.client.is_empty() && self.tenant.is_empty();
-                names && !self.denied && self.model.is_empty()
-            }
+            Ok(record) => self.wants(record),
+            Err(NoRequest::Seal | NoRequest::Empty) => false,
+            Err(NoRequest::Broken) => self.filter.is_open() && !self.denied,
         };
         if !is_wanted {
             return None;
@@ -133,8 +121,8 @@ impl Arguments {
             // Byte for byte, unless a terminal would act on it.
             (true, _) if !io::stdout().is_terminal() => line.to_vec(),
             (true, _) => shown_json(&String::from_utf8_lossy(line)).into_bytes(),
-            (false, Some(record)) => one_line(record).into_bytes(),
-            (false, None) => {
+            (false, Ok(record)) => one_line(record).into_bytes(),
+            (false, Err(_)) => {
                 let line = cut(&String::from_utf8_lossy(line));
                 paint(Style::new().dimmed(), &format!("no record: {line}")).into_bytes()
             }
@@ -148,13 +136,7 @@ impl Arguments {
             record.outcome(),
             RecordedDecision::Refused | RecordedDecision::WouldBeRefused
         );
-        let client = |wanted: &String| record.client() == Some(wanted);
-        let tenant = |wanted: &String| record.tenant() == Some(wanted);
-        let model = |wanted: &Pattern| record.model().is_some_and(|model| wanted.matches(model));
-        (refused || !self.denied)
-            && (self.client.is_empty() || self.client.iter().any(client))
-            && (self.tenant.is_empty() || self.tenant.iter().any(tenant))
-            && (self.model.is_empty() || self.model.iter().any(model))
+        (refused || !self.denied) && self.filter.wants(record)
     }
 }
 

@@ -10,11 +10,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::by::{self, By};
 use super::follow::{Follower, PAUSE};
+use super::groups::{Common, Group, Groups, Sort};
 use super::output;
 use super::record::Reader;
-use super::report::Sort;
-use super::totals::{By, Group, Groups};
 use crate::exit::{print, Exit, Failure};
 use crate::time::{exactly_in_words, parse_duration};
 
@@ -24,13 +24,20 @@ use crate::time::{exactly_in_words, parse_duration};
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The log.
+    #[arg(env = "TOLLGATE_AUDIT_LOG")]
     file: PathBuf,
     /// How far back.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     window: Duration,
-    /// What to put requests together by.
-    #[arg(long, value_enum, default_value = "client")]
-    by: By,
+    /// What to put requests together by; several with commas between them, such as client,model.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "client",
+        value_name = "BY,..."
+    )]
+    by: Vec<By>,
     /// The order of the rows: the most first.
     #[arg(long, value_enum, default_value = "tokens")]
     sort: Sort,
@@ -57,7 +64,7 @@ const SLICES: i64 = 60;
 
 /// Requests by the slice of time in which they ended, so that those that are too old can be dropped.
 struct Window {
-    by: By,
+    by: Vec<By>,
     len_ms: i64,
     slice_ms: i64,
     slices: BTreeMap<i64, Groups>,
@@ -65,7 +72,7 @@ struct Window {
 }
 
 impl Window {
-    fn new(by: By, len: Duration) -> Self {
+    fn new(by: Vec<By>, len: Duration) -> Self {
         let len_ms = i64::try_from(len.as_millis()).unwrap_or(i64::MAX);
         let slice_ms = (len_ms / SLICES).max(1000);
         Self { by, len_ms, slice_ms, slices: BTreeMap::new(), reader: Reader::default() }
@@ -73,11 +80,11 @@ impl Window {
 
     /// Counts a line, if it is young enough. Whether it was too old.
     fn count(&mut self, line: &[u8], now_ms: i64) -> bool {
-        let Some(record) = self.reader.read(line) else { return false };
+        let Ok(record) = self.reader.read(line) else { return false };
         let is_old = record.time_ms <= now_ms - self.len_ms;
         if !is_old {
             let slice = record.time_ms.div_euclid(self.slice_ms);
-            self.slices.entry(slice).or_insert_with(|| Groups::new(self.by)).count_use(&record);
+            self.slices.entry(slice).or_insert_with(|| Groups::new(&self.by)).count_use(&record);
         }
         is_old
     }
@@ -87,16 +94,16 @@ impl Window {
     }
 
     fn groups(&self) -> (Vec<Group>, Group) {
-        let mut all = Groups::new(self.by);
+        let mut all = Groups::new(&self.by);
         self.slices.values().for_each(|groups| all.add(groups));
         let (groups, totals) = all.finish();
-        (groups, Group { name: Some("all".to_owned()), totals })
+        (groups, Group { common: Common::All, totals })
     }
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
-    by: &'a str,
+    by: String,
     time: String,
     window_seconds: u64,
     groups: Vec<output::JsonGroup<'a>>,
@@ -104,10 +111,11 @@ struct Json<'a> {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        by::check(&self.by)?;
         let failed =
             |error: io::Error| Failure::failed(format!("{}: {error}", self.file.display()));
         let mut follower = Follower::open(&self.file).map_err(failed)?;
-        let mut window = Window::new(self.by, self.window);
+        let mut window = Window::new(self.by.clone(), self.window);
         let start_ms = now_ms();
         let mut old = 0;
         let look_back = follower.look_back(|line| {
@@ -150,15 +158,15 @@ impl Arguments {
         let time = Timestamp::from_second(now_ms().div_euclid(1000)).unwrap_or_default();
         if self.json {
             return output::pretty(&Json {
-                by: self.by.as_str(),
+                by: by::joined(&self.by),
                 time: time.to_string(),
                 window_seconds: self.window.as_secs(),
-                groups: output::json_groups(&groups)?,
+                groups: output::json_groups(&self.by, &groups)?,
             });
         }
         groups.push(sum);
         let rows: Vec<&Group> = groups.iter().collect();
-        let table = output::totals_table(self.by.as_str(), &rows).render();
+        let table = output::totals_table(&self.by, &rows).render();
         Ok(format!("the last {}, at {time}\n\n{table}", exactly_in_words(self.window.as_secs())))
     }
 }

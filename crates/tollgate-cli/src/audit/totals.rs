@@ -1,102 +1,164 @@
 //! What many requests came to.
 
-use std::collections::HashMap;
-
-use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use tollgate_core::decision::Reason;
 
 use super::record::{Record, RecordedDecision};
 
-/// What requests are put together by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum By {
-    Client,
-    Tenant,
-    Model,
-    Tier,
-    KeyId,
-    Hour,
+/// The refusals for each reason; the last place is for reasons that this version does not know. Most groups
+/// have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reasons(Option<Box<[u64; REASONS]>>);
+
+const REASONS: usize = Reason::ALL.len() + 1;
+
+/// The place of a reason among all.
+pub(super) fn place_of(reason: Option<&str>) -> usize {
+    let known = Reason::ALL.iter().position(|known| Some(known.as_str()) == reason);
+    known.unwrap_or(Reason::ALL.len())
 }
 
-impl By {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Tenant => "tenant",
-            Self::Model => "model",
-            Self::Tier => "tier",
-            Self::KeyId => "key_id",
-            Self::Hour => "hour",
-        }
-    }
-}
-
-/// The refusals for each reason; the last place is for reasons that this version does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reasons([u64; Reason::ALL.len() + 1]);
-
-impl Default for Reasons {
-    fn default() -> Self {
-        Self([0; Reason::ALL.len() + 1])
-    }
+/// The reason at a place.
+pub(super) fn reason_at(place: usize) -> &'static str {
+    Reason::ALL.get(place).map_or("other", |reason| reason.as_str())
 }
 
 impl Reasons {
     fn count(&mut self, reason: Option<&str>) {
-        let known = Reason::ALL.iter().position(|known| Some(known.as_str()) == reason);
-        if let Some(count) = self.0.get_mut(known.unwrap_or(Reason::ALL.len())) {
+        let counts = self.0.get_or_insert_with(|| Box::new([0; REASONS]));
+        if let Some(count) = counts.get_mut(place_of(reason)) {
             *count += 1;
         }
     }
 
     fn add(&mut self, other: &Self) {
-        for (count, other) in self.0.iter_mut().zip(other.0) {
-            *count += other;
+        if let Some(other) = &other.0 {
+            let counts = self.0.get_or_insert_with(|| Box::new([0; REASONS]));
+            counts.iter_mut().zip(other.iter()).for_each(|(count, other)| *count += other);
         }
     }
 
     /// All reasons and how often they were given.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let names = Reason::ALL.iter().map(|reason| reason.as_str()).chain(["other"]);
-        names.zip(self.0)
+        let count = |place: usize| self.0.as_ref().and_then(|counts| counts.get(place)).copied();
+        (0..REASONS).map(move |place| (reason_at(place), count(place).unwrap_or(0)))
     }
 }
 
-/// Durations in milliseconds, to one percent. It grows with the largest of them: a few kilobytes.
-#[derive(Clone, Default)]
-pub(super) struct Times(Option<Histogram<u32>>);
+/// Durations in milliseconds: the first ones as they are, many to one percent. It grows with the largest of
+/// them: a few kilobytes.
+#[derive(Clone)]
+pub(super) enum Times {
+    Few(Vec<u64>),
+    Many(Box<Histogram<u32>>),
+}
+
+/// How many are kept as they are: a report may have very many rows of a few requests.
+const FEW: usize = 64;
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
 
 impl Times {
     fn record(&mut self, ms: u64) {
-        // Two significant digits: there is no error to make.
-        if self.0.is_none() {
-            self.0 = Histogram::new(2).ok();
-        }
-        if let Some(histogram) = &mut self.0 {
-            // It resizes itself; and what is beyond all bounds is kept as the largest.
-            if histogram.record(ms).is_err() {
-                histogram.saturating_record(ms);
+        match self {
+            Self::Few(few) if few.len() < FEW => few.push(ms),
+            Self::Few(few) => {
+                // Two significant digits: there is no error to make.
+                let Ok(mut many) = Histogram::new(2).map(Box::new) else { return };
+                few.iter().chain([&ms]).for_each(|ms| record(&mut many, *ms));
+                *self = Self::Many(many);
             }
+            Self::Many(many) => record(many, ms),
         }
     }
 
     fn add(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
-            (_, None) => {}
-            (None, Some(other)) => self.0 = Some(other.clone()),
+        match (&mut *self, other) {
+            (_, Self::Few(few)) => few.iter().for_each(|ms| self.record(*ms)),
             // It resizes itself, so that it has room for all that the other has.
-            (Some(histogram), Some(other)) => histogram.add(other).unwrap_or_default(),
+            (Self::Many(many), Self::Many(other)) => many.add(&**other).unwrap_or_default(),
+            (Self::Few(few), Self::Many(other)) => {
+                let mut many = other.clone();
+                few.iter().for_each(|ms| record(&mut many, *ms));
+                *self = Self::Many(many);
+            }
         }
     }
 
     /// The milliseconds that so many percent of the requests took at most; `None` without any.
     pub(super) fn percentile(&self, percent: u8) -> Option<u64> {
-        let histogram = self.0.as_ref()?;
-        let value = histogram.value_at_quantile(f64::from(percent) / 100.0);
-        // The end of its bucket may lie behind the longest of all.
-        Some(value.min(histogram.max()))
+        match self {
+            Self::Few(few) => {
+                let mut few = few.clone();
+                few.sort_unstable();
+                let rank = (few.len() * usize::from(percent)).div_ceil(100).max(1);
+                few.get(rank - 1).copied()
+            }
+            Self::Many(many) => {
+                let value = many.value_at_quantile(f64::from(percent) / 100.0);
+                // The end of its bucket may lie behind the longest of all.
+                Some(value.min(many.max()))
+            }
+        }
+    }
+}
+
+/// It resizes itself; and what is beyond all bounds is kept as the largest.
+fn record(histogram: &mut Histogram<u32>, ms: u64) {
+    if histogram.record(ms).is_err() {
+        histogram.saturating_record(ms);
+    }
+}
+
+/// Requests of one kind, and what of the sums is theirs.
+#[derive(Clone, Default)]
+pub(super) struct Part {
+    pub(super) requests: u64,
+    pub(super) input_tokens: u128,
+    pub(super) output_tokens: u128,
+    pub(super) cost_nanos: u128,
+}
+
+impl Part {
+    const NONE: Self = Self { requests: 0, input_tokens: 0, output_tokens: 0, cost_nanos: 0 };
+
+    fn count(&mut self, record: &Record<'_>) {
+        self.requests += 1;
+        self.input_tokens += u128::from(record.input_tokens.unwrap_or(0));
+        self.output_tokens += u128::from(record.output_tokens.unwrap_or(0));
+        self.cost_nanos += u128::from(record.cost_nanos().unwrap_or(0));
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.cost_nanos += other.cost_nanos;
+    }
+}
+
+/// What of the sums is not as certain as the rest.
+#[derive(Clone, Default)]
+pub(super) struct Parts {
+    /// What was estimated, as the engine did not say.
+    pub(super) estimated: Part,
+    /// What was counted of answers that were cut off.
+    pub(super) partial: Part,
+    /// What was charged tokens, and has no price.
+    pub(super) unpriced: Part,
+}
+
+impl Parts {
+    const NONE: Self = Self { estimated: Part::NONE, partial: Part::NONE, unpriced: Part::NONE };
+
+    fn add(&mut self, other: &Self) {
+        self.estimated.add(&other.estimated);
+        self.partial.add(&other.partial);
+        self.unpriced.add(&other.unpriced);
     }
 }
 
@@ -119,13 +181,17 @@ pub(super) struct Totals {
     pub(super) cache_write_tokens: u128,
     pub(super) reasoning_tokens: u128,
     pub(super) cost_nanos: u128,
+    /// Most groups have none.
+    parts: Option<Box<Parts>>,
+    /// Requests that have a price.
+    pub(super) priced: u64,
     /// Of the requests that were let in.
     pub(super) duration: Times,
     pub(super) ttft: Times,
 }
 
 impl Totals {
-    fn count(&mut self, record: &Record<'_>) {
+    pub(super) fn count(&mut self, record: &Record<'_>) {
         self.requests += 1;
         self.dry_run += u64::from(record.is_dry_run());
         match record.outcome() {
@@ -147,10 +213,30 @@ impl Totals {
         self.cache_write_tokens += number(record.cache_write_tokens);
         self.reasoning_tokens += number(record.reasoning_tokens);
         self.cost_nanos += number(record.cost_nanos());
+        self.priced += u64::from(record.cost_nanos().is_some());
+        if record.is_charged() {
+            match record.usage() {
+                Some("estimated") => self.parts_mut().estimated.count(record),
+                Some("partial") => self.parts_mut().partial.count(record),
+                _ => {}
+            }
+            if record.cost_nanos().is_none() {
+                self.parts_mut().unpriced.count(record);
+            }
+        }
+    }
+
+    /// What of it is not as certain as the rest.
+    pub(super) fn parts(&self) -> &Parts {
+        self.parts.as_deref().unwrap_or(&Parts::NONE)
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        self.parts.get_or_insert_default()
     }
 
     /// Of those that were let in: refusals take no time, and would hide how long the others took.
-    fn count_times(&mut self, record: &Record<'_>) {
+    pub(super) fn count_times(&mut self, record: &Record<'_>) {
         if matches!(record.outcome(), RecordedDecision::Allowed | RecordedDecision::WouldBeRefused)
         {
             record.duration_ms.into_iter().for_each(|ms| self.duration.record(ms));
@@ -158,7 +244,7 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.allowed += other.allowed;
         self.refused += other.refused;
@@ -173,98 +259,11 @@ impl Totals {
         self.cache_write_tokens += other.cache_write_tokens;
         self.reasoning_tokens += other.reasoning_tokens;
         self.cost_nanos += other.cost_nanos;
+        if let Some(parts) = &other.parts {
+            self.parts_mut().add(parts);
+        }
+        self.priced += other.priced;
         self.duration.add(&other.duration);
         self.ttft.add(&other.ttft);
-    }
-}
-
-/// More groups than this are put into one: whoever names a new model with each request must not fill
-/// the memory.
-const MAX_GROUPS: usize = 1_000_000;
-
-/// The totals of each client, or of each model, and so on.
-pub(super) struct Groups {
-    by: By,
-    named: HashMap<Box<str>, Totals>,
-    /// Of requests that have no client, no model...
-    unnamed: Totals,
-    others: Totals,
-}
-
-/// One of them.
-pub(super) struct Group {
-    /// `None`: the requests that have none.
-    pub(super) name: Option<String>,
-    pub(super) totals: Totals,
-}
-
-impl Groups {
-    pub(super) fn new(by: By) -> Self {
-        Self { by, named: HashMap::new(), unnamed: Totals::default(), others: Totals::default() }
-    }
-
-    /// Counts a request, its times included.
-    pub(super) fn count(&mut self, record: &Record<'_>) {
-        let totals = self.totals_of(record);
-        totals.count(record);
-        totals.count_times(record);
-    }
-
-    /// Counts a request without its times, which take most of the memory.
-    pub(super) fn count_use(&mut self, record: &Record<'_>) {
-        self.totals_of(record).count(record);
-    }
-
-    fn totals_of(&mut self, record: &Record<'_>) -> &mut Totals {
-        let hour;
-        let name = match self.by {
-            By::Client => record.client(),
-            By::Tenant => record.tenant(),
-            By::Model => record.model(),
-            By::Tier => record.tier(),
-            By::KeyId => record.key_id(),
-            By::Hour => {
-                hour = record.hour();
-                Some(&*hour)
-            }
-        };
-        let Some(name) = name else { return &mut self.unnamed };
-        if !self.named.contains_key(name) {
-            if self.named.len() >= MAX_GROUPS {
-                return &mut self.others;
-            }
-            self.named.insert(name.into(), Totals::default());
-        }
-        self.named.get_mut(name).unwrap_or(&mut self.others)
-    }
-
-    /// Adds those of another time.
-    pub(super) fn add(&mut self, other: &Self) {
-        for (name, totals) in &other.named {
-            if self.named.len() < MAX_GROUPS || self.named.contains_key(name) {
-                self.named.entry(name.clone()).or_default().add(totals);
-            } else {
-                self.others.add(totals);
-            }
-        }
-        self.unnamed.add(&other.unnamed);
-        self.others.add(&other.others);
-    }
-
-    /// All groups, in no order, and the sum of them.
-    pub(super) fn finish(self) -> (Vec<Group>, Totals) {
-        let suffix = if self.by == By::Hour { ":00Z" } else { "" };
-        let group =
-            |(name, totals): (Box<str>, _)| Group { name: Some(format!("{name}{suffix}")), totals };
-        let mut groups: Vec<Group> = self.named.into_iter().map(group).collect();
-        let rest = [(None, self.unnamed), (Some("(others)".to_owned()), self.others)];
-        groups.extend(
-            rest.into_iter()
-                .filter(|(_, totals)| totals.requests > 0)
-                .map(|(name, totals)| Group { name, totals }),
-        );
-        let mut sum = Totals::default();
-        groups.iter().for_each(|group| sum.add(&group.totals));
-        (groups, sum)
     }
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use clap::Args;
 use serde_json::json;
 
-use super::values::{cert, date, name, Rights};
+use super::values::{cert, check_networks, date, name, Rights};
 use super::written::Writing;
 use crate::exit::{print, tell, Exit, Failure};
 use crate::keys_file::{self, Entry, KEY_PREFIX};
@@ -47,6 +47,7 @@ pub(super) fn new_key() -> Result<String, Failure> {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        self.rights.check()?;
         let now = now();
         let (not_before, expires) = self.rights.dates();
         let key = match self.cert {
@@ -80,6 +81,7 @@ impl Arguments {
             },
             description: self.rights.description,
         };
+        check_networks(&entry)?;
         // The file first: a key that was printed, but never filed, would be taken for a good one.
         keys_file::change_or_make(self.writing.path(), |entries| {
             entries.push(entry.clone());

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::values::{cert, name, Rights};
+use super::values::{cert, check_networks, name, Rights};
 use super::written::Writing;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, find, Entry};
@@ -174,7 +174,9 @@ impl Arguments {
             }
             is_given || unset
         }
+        self.rights.check()?;
         let (not_before, expires) = self.rights.dates();
+        let is_of_networks = self.rights.cidrs.is_some() || self.rights.deny_cidrs.is_some();
         let edited = keys_file::change(self.writing.path(), |entries| {
             let Some(entry) = find(entries, &self.id) else { return Ok(None) };
             let mut is_any = self.client.is_some();
@@ -199,6 +201,9 @@ impl Arguments {
             is_any |= set(&mut entry.expires, expires, self.no_expires);
             is_any |= set(&mut entry.not_before, not_before, self.no_not_before);
             is_any |= set(&mut entry.description, self.rights.description, self.no_description);
+            if is_of_networks {
+                check_networks(entry)?;
+            }
             match is_any {
                 true => Ok(Some(entry.clone())),
                 false => {

@@ -1,16 +1,23 @@
 //! Values of the command line, held to the rules of the keys file where they are typed in.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use clap::Args;
 use serde_json::Value;
 use tollgate_core::about::{is_metadata_key, MAX_METADATA_KEY_LEN};
 use tollgate_core::address::Cidr;
 use tollgate_core::cert::CertName;
 use tollgate_core::clock::UnixMillis;
+use tollgate_core::disclosure::redacted;
 use tollgate_core::pattern::Pattern;
+use tollgate_core::permissions::networks::Networks;
 use tollgate_core::permissions::scopes::Scope;
 use tollgate_core::principal::{is_valid_name, MAX_NAME_LEN};
 use tollgate_core::rfc3339;
 
+use crate::exit::Failure;
+use crate::keys_file::Entry;
 use crate::time::{date_of, now, When};
 
 /// What a key may do, and when.
@@ -57,6 +64,31 @@ pub(super) struct Rights {
 }
 
 impl Rights {
+    /// Refuses what one value alone doesn't show.
+    ///
+    /// # Errors
+    ///
+    /// A name of `metadata` is there twice, so that which value was meant would be a guess; or a value looks like
+    /// a secret, which whoever reads the file, or the audit log, would have. It is not repeated.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let mut names = HashSet::new();
+        for (name, value) in &self.metadata {
+            if !names.insert(name) {
+                return Err(Failure::usage(format!(
+                    "--metadata has \"{name}\" twice; a name has one value, so leave one of them out"
+                )));
+            }
+            let is_secret = |text: &str| matches!(redacted(text.as_bytes(), None), Cow::Owned(_));
+            if value.as_str().is_some_and(is_secret) {
+                return Err(Failure::usage(format!(
+                    "the value of \"{name}\" in --metadata looks like a key or a token: the keys file keeps it as \
+                     it is, and the audit log may have it; name what it is of instead"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// When it begins and when it ends, as dates for the file.
     pub(super) fn dates(&self) -> (Option<String>, Option<String>) {
         let now = now();
@@ -85,6 +117,22 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// The name in a certificate.
 pub(super) fn cert(text: &str) -> Result<String, String> {
     CertName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Refuses a network that a key may be used from to no effect, as all of it is denied.
+pub(super) fn check_networks(entry: &Entry) -> Result<(), Failure> {
+    let parse = |list: &Option<Vec<String>>| -> Option<Box<[Cidr]>> {
+        // What is no network is told of when the file is written.
+        list.as_ref().map(|list| list.iter().filter_map(|cidr| cidr.parse().ok()).collect())
+    };
+    let networks = Networks::new(parse(&entry.cidrs), parse(&entry.deny_cidrs).unwrap_or_default());
+    match networks.contradiction() {
+        Some((allowed, denied)) => Err(Failure::usage(format!(
+            "the key may be used from {allowed} (--cidrs) to no effect: all of it is in {denied}, which \
+             --deny-cidrs denies; leave one of them out"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A member of `metadata`. How many there may be is seen when the file is written.

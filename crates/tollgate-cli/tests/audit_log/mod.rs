@@ -14,7 +14,7 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::llm::{Source, Usage};
 
 /// Numbers that are the same in each run.
-pub(crate) struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {

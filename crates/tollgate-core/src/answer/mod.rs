@@ -62,7 +62,7 @@ pub fn answer(reason: Reason) -> &'static Answer {
         | Reason::NotYetValid
         | Reason::InvalidToken => &WRONG_CREDENTIAL,
         Reason::ConflictingCredentials => &CONFLICTING_CREDENTIALS,
-        Reason::AddressDenied | Reason::TierDenied => &ACCESS_DENIED,
+        Reason::AddressDenied | Reason::AddressesExceeded | Reason::TierDenied => &ACCESS_DENIED,
         Reason::OriginDenied => &ORIGIN_DENIED,
         Reason::ModelDenied => &MODEL_DENIED,
         Reason::EndpointDenied => &ENDPOINT_DENIED,
@@ -164,7 +164,7 @@ pub fn malformed_request_body(error: RequestError, dialect: Dialect) -> String {
 }
 
 /// The body of [`Reason::FeatureDenied`]'s answer where it is known what the request may not ask for. It names
-/// fields of the API, and holds nothing of what was sent.
+/// fields, and holds nothing else of what was sent.
 #[must_use]
 pub fn feature_denied_body(refusal: FeatureRefusal, dialect: Dialect) -> String {
     let message = format!(

@@ -19,8 +19,8 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         "conflicting_credentials" | "malformed_path" | "malformed_request" => {
             (400, INVALID_REQUEST, "invalid_request", INVALID_REQUEST, "validation")
         }
-        "address_denied" | "origin_denied" | "tier_denied" | "endpoint_denied" | "scope_denied"
-        | "feature_denied" => {
+        "address_denied" | "addresses_exceeded" | "origin_denied" | "tier_denied"
+        | "endpoint_denied" | "scope_denied" | "feature_denied" => {
             (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
         }
         "object_not_found" => (404, INVALID_REQUEST, "not_found", "not_found_error", "validation"),

@@ -98,6 +98,8 @@ pub struct Record<'a> {
     pub limit: Option<&'a [u8]>,
     /// What was left of that limit.
     pub remaining: Option<Remaining>,
+    /// From how many networks the key was used within an hour, if that is more than it may be.
+    pub networks: Option<u64>,
     /// Whether the decision was only made, and not carried out. Absent where false.
     pub dry_run: bool,
     /// The client's `traceparent` (W3C Trace Context). Absent where it is not well-formed.
@@ -173,6 +175,7 @@ impl<'a> Record<'a> {
             bytes_out: None,
             limit: None,
             remaining: None,
+            networks: None,
             dry_run: false,
             traceparent: None,
         }
@@ -240,6 +243,7 @@ impl<'a> Record<'a> {
             Some(Remaining::Nanos(nanos)) => money(out, member!("remaining"), Some(nanos)),
             None => {}
         }
+        number(out, member!("networks"), self.networks);
         boolean(out, member!("dry_run"), self.dry_run.then_some(true));
         text(out, member!("traceparent"), self.traceparent.and_then(traceparent::well_formed));
         out.extend_from_slice(b"}\n");

@@ -54,6 +54,7 @@ fn full() -> Record<'static> {
         bytes_out: Some(u64::MAX),
         limit: Some(b"requests"),
         remaining: Some(Remaining::Count(0)),
+        networks: Some(9),
         dry_run: true,
         traceparent: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     }
@@ -72,7 +73,7 @@ fn a_full_record_has_all_fields_in_the_documented_order() {
             r#""cached_tokens":200,"reasoning_tokens":7,"usage":"measured","cost":0.0001575,"#,
             r#""ttft_ms":84,"duration_ms":1,"#,
             r#""tried":"127.0.0.1:7999 502","upstream":"127.0.0.1:8000","upstream_status":200,"upstream_ms":0,"bytes_in":512,"#,
-            r#""bytes_out":18446744073709551615,"limit":"requests","remaining":0,"dry_run":true,"#,
+            r#""bytes_out":18446744073709551615,"limit":"requests","remaining":0,"networks":9,"dry_run":true,"#,
             r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#,
             "\n"
         )

@@ -162,6 +162,7 @@ fn principal(
         models: read(find_optional(&map.models, "models")?, "models", models)?,
         rate_limit: read(find(&map.rate_limit, "rate_limit")?, "rate_limit", rate_limit)?,
         bound_to: confirmation::bound_to(claims)?,
+        expires: None,
         computed: Computed::default(),
     })
 }

@@ -21,6 +21,7 @@ pub struct VerifiedToken {
 
 impl VerifiedToken {
     pub(crate) fn new(principal: Principal, window: Window) -> Self {
+        let principal = Principal { expires: window.expires, ..principal };
         Self { principal: Arc::new(principal), window }
     }
 

@@ -65,6 +65,7 @@ impl Builder {
             (flag::METADATA, draft.metadata.as_deref()),
         ];
         self.header.with_tenant += u32::from(draft.tenant.is_some());
+        self.header.with_models += u32::from(draft.models.is_some());
         let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         flags |= if draft.digest.is_none() { flag::NO_DIGEST } else { 0 };
         for (flag, names) in lists {

@@ -27,7 +27,7 @@ use crate::principal::{AuthMethod, Computed, Principal};
 
 /// The format. Processes of two versions never share a block, so that it need not be told apart from
 /// others of ours.
-pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x04";
+pub(super) const MAGIC: [u8; 8] = *b"tgkeys\0\x05";
 pub(super) const HEADER_LEN: usize = 64;
 pub(super) const PLACE_LEN: usize = 8;
 pub(super) const TIER_LEN: usize = 8;
@@ -90,6 +90,8 @@ pub(super) struct Header {
     pub(super) without_tier: u32,
     /// Keys that name a tenant.
     pub(super) with_tenant: u32,
+    /// Entries that say which models may be used.
+    pub(super) with_models: u32,
     /// Entries that are not in force, as something is wrong with them.
     pub(super) refused: u32,
     /// Entries with a certificate.
@@ -106,6 +108,7 @@ impl Header {
             self.tiers,
             self.without_tier,
             self.with_tenant,
+            self.with_models,
             self.refused,
             self.certs,
         ];
@@ -124,6 +127,7 @@ impl Header {
             tiers: rest.u32()?,
             without_tier: rest.u32()?,
             with_tenant: rest.u32()?,
+            with_models: rest.u32()?,
             refused: rest.u32()?,
             certs: rest.u32()?,
         };
@@ -263,6 +267,7 @@ impl<'b> Image<'b> {
                 models,
                 rate_limit: None,
                 bound_to: None,
+                expires: (expires < i64::MAX).then_some(UnixMillis(expires)),
                 computed: Computed::default(),
             }),
             disabled: flags & flag::DISABLED != 0,

@@ -44,6 +44,7 @@ impl ApiKey {
             models: None,
             rate_limit: None,
             bound_to: None,
+            expires: None,
             about: None,
             computed: Computed::default(),
         };

@@ -182,6 +182,12 @@ impl KeySet {
     pub fn with_tenant(&self) -> usize {
         usize::try_from(self.header.with_tenant).unwrap_or(usize::MAX)
     }
+
+    /// Whether any entry says which models may be used.
+    #[must_use]
+    pub fn has_models(&self) -> bool {
+        self.header.with_models > 0
+    }
 }
 
 impl fmt::Debug for KeySet {

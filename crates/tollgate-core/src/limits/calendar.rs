@@ -22,6 +22,15 @@ pub enum Calendar {
 }
 
 impl Calendar {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
+
+    /// When the period ends in which `wall` lies.
+    #[must_use]
+    pub fn end_of_running(self, wall: UnixSeconds) -> UnixSeconds {
+        self.end(self.number(wall))
+    }
+
     /// The name in the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {

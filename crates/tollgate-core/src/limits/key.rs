@@ -28,7 +28,7 @@ pub enum Area {
 
 impl Area {
     /// Every area, in the order in which they lie in the zone.
-    pub(super) const ALL: [Self; 6] = [
+    pub const ALL: [Self; 6] = [
         Self::Clients,
         Self::Rules,
         Self::Keys,
@@ -36,6 +36,19 @@ impl Area {
         Self::Failures,
         Self::FailureNetworks,
     ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Rules => "rules",
+            Self::Keys => "keys",
+            Self::KeyNetworks => "key_networks",
+            Self::Failures => "failures",
+            Self::FailureNetworks => "failure_networks",
+        }
+    }
 
     /// How many sets each area gets of so many; `None`: there are too few for all. One each, and of the
     /// others half for clients.

@@ -19,6 +19,7 @@
 //! * [`reserve`]: the reservation over several limits, and its settlement;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
+//! * [`view`]: how limits stand, for whoever looks from outside; [`census`]: how full the zone is;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
 //!
 //! Between processes:
@@ -31,6 +32,7 @@ pub mod ask;
 pub mod bucket;
 pub mod budget;
 pub mod calendar;
+pub mod census;
 pub mod claim_lock;
 #[cfg(test)]
 mod fixtures;
@@ -56,6 +58,7 @@ pub mod state_marks;
 pub mod subject;
 pub(crate) mod sync;
 mod take;
+mod view;
 pub mod zone;
 
 pub use address_memo::AddressMemo;
@@ -76,7 +79,7 @@ pub use quota::{Period, Quota, QuotaError};
 pub use reserve::{Exceeded, Refused};
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
-pub use standing::{Obstacle, Standing};
+pub use standing::{Obstacle, Standing, View};
 pub use state_marks::StateMarks;
 pub use subject::{CountedBy, Subject};
-pub use zone::{Group, LayoutError, Zone};
+pub use zone::{client_slots, Group, LayoutError, Zone};

@@ -36,6 +36,17 @@ impl Period {
         u64::from(self.seconds()) * 1_000_000_000
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
     /// The letter in a rate such as `100r/m`.
     #[must_use]
     pub fn letter(self) -> char {

@@ -20,6 +20,7 @@
 use super::ask::{Kind, Now, SLOT_WORDS};
 use super::bucket::{full_word, is_plain_idle, Level, PLAIN};
 use super::budget;
+use super::census::Census;
 use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::ledger::Ledger;
@@ -156,6 +157,30 @@ impl<'z> Slots<'z> {
     fn places(&self, key: Key) -> impl Iterator<Item = SlotPlace> {
         let sets = self.candidates(key).into_iter();
         sets.flat_map(|set| (0..WAYS).map(move |way| SlotPlace { set, way }))
+    }
+
+    /// Whether anything of a slot that somebody has counts yet.
+    fn is_live(&self, place: SlotPlace, now: Now) -> bool {
+        !self.is_unused(place, now, Strictness::Strict)
+    }
+
+    /// How many are taken: of sets that lie all over, if there are more than are looked at.
+    pub(super) fn census(&self, now: Now) -> Census {
+        const LOOKED_AT: usize = 256;
+        let (sets, places) = (self.sets(), self.len());
+        let looked_at = sets.min(LOOKED_AT);
+        let mut used = 0;
+        for index in 0..looked_at {
+            let set = index.saturating_mul(sets) / looked_at.max(1);
+            let (low, _) = self.tags(set);
+            let taken = low.iter().enumerate().filter(|(_, tag)| tag.load(Ordering::Relaxed) != 0);
+            used +=
+                taken.filter(|(way, _)| self.is_live(SlotPlace { set, way: *way }, now)).count();
+        }
+        if looked_at < sets {
+            used = used.saturating_mul(places) / looked_at.saturating_mul(WAYS).max(1);
+        }
+        Census { used: used.min(places), places }
     }
 
     /// Whether all words of a slot may be forgotten.

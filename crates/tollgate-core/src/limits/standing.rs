@@ -23,6 +23,23 @@ impl Standing {
         Self { quota: 0, period_secs: 0, capacity: 0, remaining: 0, until_full_nanos: 0 };
 }
 
+/// How a limit stands for whoever looks at it. The unit is that of [`Standing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// How much of it is in use, in whole units, rounded up: more than its capacity where it is in debt.
+    pub used: u64,
+    /// The quota, what is left, and when all of it is left again.
+    pub standing: Standing,
+}
+
+impl View {
+    /// The share that is used: 1 where nothing is left, more where it is in debt.
+    #[must_use]
+    pub fn used_ratio(&self) -> f64 {
+        self.used as f64 / self.standing.capacity.max(1) as f64
+    }
+}
+
 /// Why a limit does not let an ask pass. The later one stands in the way for longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obstacle {

@@ -31,6 +31,20 @@ struct Leaving {
     before: usize,
 }
 
+impl Leaving {
+    /// Where `line` is going to be, if no line between the two leaves.
+    #[inline]
+    fn fate(&self, line: Line) -> Fate {
+        match line {
+            line if line == self.line => Fate::Gone,
+            line if line > self.line && line < self.end => {
+                Fate::At(line.wrapping_sub(self.before + 1))
+            }
+            line => Fate::At(line),
+        }
+    }
+}
+
 /// The lines that leave, by address. Mostly it is the credential alone, and what a client says of the id.
 struct Changes(SmallVec<[Leaving; 4]>);
 
@@ -44,10 +58,13 @@ impl<T: Types> Request<'_, T> {
             let headers = &raw mut (*self.as_ptr()).headers_in;
             let list = &raw mut (*headers).headers;
             let changes = Changes::of(list, unwanted);
-            if !changes.0.is_empty() {
-                mend(headers, &changes);
-                compact(list, &changes);
+            match changes.0.as_slice() {
+                [] => return,
+                // Most often.
+                [only] => mend(headers, |line| only.fate(line)),
+                _ => mend(headers, |line| changes.fate(line)),
             }
+            compact(list, &changes);
         }
     }
 }
@@ -81,20 +98,16 @@ impl Changes {
     fn fate(&self, line: Line) -> Fate {
         let behind = self.0.partition_point(|leaving| leaving.line <= line);
         let last = behind.checked_sub(1).and_then(|last| self.0.get(last));
-        match last {
-            Some(leaving) if leaving.line == line => Fate::Gone,
-            Some(leaving) if line < leaving.end => Fate::At(line.wrapping_sub(leaving.before + 1)),
-            Some(_) | None => Fate::At(line),
-        }
+        last.map_or(Fate::At(line), |leaving| leaving.fate(line))
     }
+}
 
-    /// Where a pointer to `line` has to point then: at the line, or nowhere.
-    #[cfg(not(linked_headers))]
-    fn resolve(&self, line: Line) -> Line {
-        match self.fate(line) {
-            Fate::At(then) => then,
-            Fate::Gone => std::ptr::null_mut(),
-        }
+/// Where a pointer to a line has to point then: at the line, or nowhere.
+#[cfg(not(linked_headers))]
+fn resolve(fate: Fate) -> Line {
+    match fate {
+        Fate::At(then) => then,
+        Fate::Gone => std::ptr::null_mut(),
     }
 }
 
@@ -145,7 +158,7 @@ unsafe fn compact(list: *mut ngx_list_t, changes: &Changes) {
 ///
 /// `first` points to nginx's pointer to the first line of a name, and no line has moved yet.
 #[cfg(linked_headers)]
-unsafe fn relink(first: *mut Line, changes: &Changes) {
+unsafe fn relink(first: *mut Line, fate: impl Fn(Line) -> Fate) {
     let mut link = first;
     // SAFETY: by the contract of this function. Each line belongs to one name, and is come by once: what it
     // has for its next one is read before that is changed.
@@ -153,7 +166,7 @@ unsafe fn relink(first: *mut Line, changes: &Changes) {
         let mut line = *first;
         while !line.is_null() {
             let next = (*line).next;
-            if let Fate::At(then) = changes.fate(line) {
+            if let Fate::At(then) = fate(line) {
                 *link = then;
                 link = &raw mut (*line).next;
             }
@@ -167,8 +180,9 @@ unsafe fn relink(first: *mut Line, changes: &Changes) {
 ///
 /// # Safety
 ///
-/// `headers` is that of a live request, `changes` are those of its list, and no line has moved yet.
-unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
+/// `headers` is that of a live request, `fate` says where the lines of its list are going to be, and none has
+/// moved yet.
+unsafe fn mend(headers: *mut ngx_http_headers_in_t, fate: impl Fn(Line) -> Fate) {
     // The known headers lie side by side in the structure, from `host` up to `user`.
     const FIRST: usize = std::mem::offset_of!(ngx_http_headers_in_t, host);
     const COUNT: usize =
@@ -190,10 +204,10 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
                 continue;
             }
             #[cfg(linked_headers)]
-            relink(pointer, changes);
+            relink(pointer, &fate);
             #[cfg(not(linked_headers))]
             {
-                *pointer = changes.resolve(*pointer);
+                *pointer = resolve(fate(*pointer));
             }
         }
         #[cfg(not(linked_headers))]
@@ -201,7 +215,7 @@ unsafe fn mend(headers: *mut ngx_http_headers_in_t, changes: &Changes) {
             let lines: *mut Line = (*array).elts.cast();
             let mut kept = 0;
             for index in 0..(*array).nelts {
-                let line = changes.resolve(*lines.add(index));
+                let line = resolve(fate(*lines.add(index)));
                 if !line.is_null() {
                     *lines.add(kept) = line;
                     kept += 1;

@@ -267,6 +267,7 @@ fn what_a_key_says_of_itself_is_in_its_principal() {
     let bare = super::set(json!({}));
     assert_eq!(bare.lookup(b"secret-k_1", NOW, None).unwrap().about(), None);
     assert_eq!(bare.with_tenant(), 0);
+    assert!(!bare.has_models() && super::set(json!({"models": ["a"]})).has_models());
 }
 
 #[test]

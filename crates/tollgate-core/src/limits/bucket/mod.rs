@@ -27,7 +27,7 @@
 //! rounded or forgotten by converting.
 
 use super::quota::Quota;
-use super::standing::{Standing, Wait};
+use super::standing::{Standing, View, Wait};
 use crate::clock::MonoNanos;
 
 /// How many low bits of a word hold the rate index.
@@ -311,6 +311,20 @@ impl Scale {
         foreign: impl FnOnce(u16) -> Option<Self>,
     ) -> Standing {
         self.standing(self.level(level, now, foreign).0, now)
+    }
+
+    /// The same, and how many tokens are in use.
+    pub(super) fn view(
+        &self,
+        level: Level,
+        now: MonoNanos,
+        foreign: impl FnOnce(u16) -> Option<Self>,
+    ) -> View {
+        let (used, _) = self.level(level, now, foreign);
+        View {
+            used: used.div_ceil(self.ticks_per_token.max(1)),
+            standing: self.standing(used, now),
+        }
     }
 
     /// Whether the bucket of `level`, which belongs to this scale, has been full for more than a

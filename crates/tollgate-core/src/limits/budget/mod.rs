@@ -20,7 +20,7 @@
 use std::fmt;
 
 use super::calendar::{Calendar, SKEW_SECS};
-use super::standing::{Standing, Wait};
+use super::standing::{Standing, View, Wait};
 use crate::clock::UnixSeconds;
 use crate::money::{parse_nanos, Amount, MoneyError};
 
@@ -104,6 +104,12 @@ impl Budget {
     pub(super) fn look(self, word: u64, now: UnixSeconds) -> Standing {
         let Spent { period, amount } = Spent::running(self.calendar, word, now);
         self.standing(period, amount, now)
+    }
+
+    /// The same, and how much is spent.
+    pub(super) fn view(self, word: u64, now: UnixSeconds) -> View {
+        let Spent { period, amount } = Spent::running(self.calendar, word, now);
+        View { used: amount, standing: self.standing(period, amount, now) }
     }
 
     /// How long a reservation of `n` nano-units, and of a `guess` of more, has to wait; `None` if it

@@ -45,6 +45,7 @@
 //! longer than [`SILENCE_NANOS`] the kernel is asked: so processes that are well cost each other a look
 //! into memory, however many they are.
 
+use super::census::Census;
 use super::claim_lock::ClaimLock;
 use super::flight_words::{FlightWords, RECORDS};
 use super::frozen::FROZEN;
@@ -126,6 +127,21 @@ impl<'z> Ledger<'z> {
     pub fn has_spare(&self) -> bool {
         let is_free = |owner: &&AtomicU64| owner.load(Ordering::Relaxed) == 0;
         self.owners.iter().filter(is_free).count() * 4 >= self.owners.len()
+    }
+
+    /// How many processes take part.
+    #[must_use]
+    pub fn workers(&self) -> Census {
+        let used = self.records.iter().filter(|record| record.load(Ordering::Relaxed) != 0).count();
+        Census { used, places: self.records.len() }
+    }
+
+    /// How many leases processes have, whether a request has them or not: they take whole chunks.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let used = self.owners.iter().filter(|owner| owner.load(Ordering::Relaxed) != 0).count();
+        let places = self.leases.len();
+        Census { used: used.saturating_mul(self.chunk).min(places), places }
     }
 
     /// The first word of a slot that is given to a key, with the running number of that giving

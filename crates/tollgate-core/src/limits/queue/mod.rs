@@ -21,6 +21,7 @@
 //! try to take when more than r places are free. What a waiter waits for is named by a key and not by
 //! the slot, which may change hands while nothing is in flight.
 
+use super::census::Census;
 use super::claim_lock::ClaimLock;
 use super::flight_words::{FlightWords, WAITER_WORDS};
 use super::holder::Holder;
@@ -105,6 +106,13 @@ impl<'z> Queue<'z> {
     pub fn has_spare(&self) -> bool {
         let places = self.entries.len() / WAITER_WORDS;
         (places - self.waiters().count().min(places)) * 4 >= places
+    }
+
+    /// How many requests are in line.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let places = self.entries.len() / WAITER_WORDS;
+        Census { used: self.waiters().count().min(places), places }
     }
 
     /// Puts a request in line, if fewer than `queue_limit` are for the same key.

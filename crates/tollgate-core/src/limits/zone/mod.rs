@@ -6,8 +6,9 @@
 
 use std::fmt;
 
-use super::ask::IN_FLIGHT;
+use super::ask::{Now, IN_FLIGHT};
 use super::bucket::Scale;
+use super::census::Census;
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::{Area, Domain, Key};
@@ -20,7 +21,7 @@ use super::process_lock::ProcessLock;
 use super::queue::Queue;
 use super::quota::Quota;
 use super::rates::{self, Rates};
-use super::slots::{Slots, SET_WORDS};
+use super::slots::{Slots, SET_WORDS, WAYS};
 use super::state_marks::StateMarks;
 use super::sync::{AtomicU64, Ordering};
 use crate::clock::MonoNanos;
@@ -53,6 +54,14 @@ pub(super) fn words_beside_slots(zone_words: usize) -> (usize, usize, usize) {
     let learned = learned::words_for(zone_words);
     let ledger = Ledger::words_for(zone_words).next_multiple_of(LINE_WORDS);
     (LEARNED_START + 2 * learned + ledger, learned, ledger)
+}
+
+/// How many slots for clients a zone of `zone_words` has; 0: it is too small for a zone.
+#[must_use]
+pub fn client_slots(zone_words: usize) -> usize {
+    let sets = zone_words.saturating_sub(words_beside_slots(zone_words).0) / SET_WORDS;
+    // Those of clients come first.
+    Area::shares(sets).map_or(0, |[clients, ..]| clients * WAYS)
 }
 
 /// Words of a cache line: the slots begin on one.
@@ -244,6 +253,13 @@ impl<'z> Zone<'z> {
     #[must_use]
     pub fn capacity(&self, area: Area) -> usize {
         self.area(area).len()
+    }
+
+    /// How many slots of an area are taken. Exact up to 2,048 slots. Of more than that so many are looked at, which
+    /// lie all over the area: in 19 of 20 cases it is wrong by at most 2.2% of the slots.
+    #[must_use]
+    pub fn census(&self, area: Area, now: Now) -> Census {
+        self.area(area).census(now)
     }
 
     /// The key of an authenticated client.

@@ -21,6 +21,8 @@ pub struct Route {
     pub form: Option<Endpoint>,
     /// How a refusal looks.
     pub dialect: Dialect,
+    /// The path of its line in the table; `other`, where it has none.
+    pub line: &'static str,
     /// Whom it is for.
     pub standing: Standing,
     /// What it does to objects of clients.
@@ -42,6 +44,7 @@ impl Route {
         Self {
             form,
             dialect,
+            line: engine.line(method, path, own).map_or("other", |row| row.path),
             standing: engine.standing(method, path, own),
             objects: Access::of(engine, form, method, path),
             naming: naming(engine, method, path, form),

@@ -4,6 +4,7 @@ use super::input::Measure;
 use super::members::Holder;
 use super::names::{Known, Names};
 use super::place::Place;
+use super::quantity::Quantity;
 use super::scalar;
 use super::stream_options::{Options, StreamOptions};
 use super::told::At;
@@ -37,8 +38,8 @@ pub(super) struct Body {
     pub(super) stream: Option<bool>,
     pub(super) background: bool,
     pub(super) is_suspect: bool,
-    /// The largest bound of the output.
-    bound: Option<u64>,
+    /// The largest bound of the output, and the member that says it.
+    bound: Option<(u64, &'static str)>,
     /// Whether one of the bounds says that there is none.
     is_unbounded: bool,
     /// Whether the object of settings that is being read bounds the output.
@@ -49,6 +50,8 @@ pub(super) struct Body {
     /// Likewise those that multiply it, and where they are.
     said_counts: Vec<(Holder, &'static str, u64)>,
     choices: u64,
+    /// The member that says so many.
+    count_member: Option<&'static str>,
     /// What is read again with each prompt.
     question: InputSize,
     /// The members that hold something for the model, where these decide the form.
@@ -86,6 +89,7 @@ impl Body {
             said_bounds: Vec::new(),
             said_counts: Vec::new(),
             choices: 1,
+            count_member: None,
             question: InputSize::default(),
             present: Vec::new(),
             open: 0,
@@ -101,12 +105,12 @@ impl Body {
                 let form = members::form_of_shape(self.engine, |name| self.present.contains(&name));
                 for (name, value) in std::mem::take(&mut self.said_bounds) {
                     if members::is_bound(form, self.engine, name) {
-                        self.note_bound(value);
+                        self.note_bound(name, value);
                     }
                 }
                 for (holder, name, value) in std::mem::take(&mut self.said_counts) {
                     if members::is_count(form, self.engine, holder, name) {
-                        self.choices = self.choices.max(value);
+                        self.note_choices(name, value);
                     }
                 }
                 form
@@ -122,11 +126,11 @@ impl Body {
             true => self.measure.prompts.max(1),
             false => 1,
         };
-        let bound = self.bound.filter(|_| !self.is_unbounded);
+        let bound = self.bound.filter(|_| !self.is_unbounded && endpoint.has_output());
         // A token for each item, whatever the request says.
-        let bound = match endpoint {
-            Endpoint::GenerativeScoring => Some(1),
-            endpoint => bound.filter(|_| endpoint.has_output()),
+        let (output_bound, bound_member) = match (endpoint, bound) {
+            (Endpoint::GenerativeScoring, _) => (Some(1), None),
+            (_, bound) => bound.unzip(),
         };
         let input = self.input();
         LlmRequest {
@@ -134,10 +138,12 @@ impl Body {
             model: self.model,
             alias: None,
             stream,
-            output_bound: bound,
+            output_bound,
+            bound_member: bound_member.and_then(Quantity::of),
             choices: self.choices.saturating_mul(prompts),
             background: self.background,
             per_prompt: self.choices,
+            count_member: self.count_member.and_then(Quantity::of),
             input,
             parts: self.measure.parts.parts(),
             is_suspect: self.is_suspect,
@@ -280,7 +286,7 @@ impl Body {
         self.has_own_bound = true;
         match self.endpoint {
             Endpoint::Invocations => self.said_bounds.push((name, value)),
-            _ => self.note_bound(value),
+            _ => self.note_bound(name, value),
         }
         Ok(())
     }
@@ -295,11 +301,20 @@ impl Body {
         self.is_unbounded |= !self.has_own_bound;
     }
 
-    fn note_bound(&mut self, value: u64) {
+    fn note_bound(&mut self, name: &'static str, value: u64) {
         match value {
             // No tokens, one would think; no limit to Ollama.
             0 => self.is_unbounded = true,
-            value => self.bound = self.bound.max(Some(value)),
+            value if self.bound.is_none_or(|(largest, _)| value > largest) => {
+                self.bound = Some((value, name));
+            }
+            _ => {}
+        }
+    }
+
+    fn note_choices(&mut self, name: &'static str, value: u64) {
+        if value > self.choices {
+            (self.choices, self.count_member) = (value, Some(name));
         }
     }
 
@@ -316,7 +331,7 @@ impl Body {
             Endpoint::Invocations => {
                 self.said_counts.push((holder, self.reading.unwrap_or_default(), choices));
             }
-            _ => self.choices = self.choices.max(choices),
+            _ => self.note_choices(self.reading.unwrap_or_default(), choices),
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What a request asks for.
 
 use super::aliases::Aliases;
+use super::quantity::Quantity;
 use super::stream_options::{StreamOptions, UsageEdit};
 use crate::llm::{Endpoint, Engine, Parts};
 
@@ -29,6 +30,8 @@ pub struct LlmRequest {
     /// several, the largest, as engines differ in which one counts. A bound of 0 is none: to some
     /// engines it means no tokens, to others no limit.
     pub output_bound: Option<u64>,
+    /// The member that says so; `None` where none does.
+    pub bound_member: Option<Quantity>,
     /// How many outputs there will be: `n` or `best_of` (to llama.cpp also `n_cmpl`), whichever is
     /// larger, for every prompt.
     pub choices: u64,
@@ -36,6 +39,8 @@ pub struct LlmRequest {
     pub background: bool,
     /// How many of them are made of one prompt.
     pub per_prompt: u64,
+    /// The member that says so; `None`: there is one of each prompt.
+    pub count_member: Option<Quantity>,
     /// How much the model is given to read.
     pub input: InputSize,
     /// What its text is made of.

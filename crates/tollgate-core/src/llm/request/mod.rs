@@ -15,6 +15,7 @@ mod llm_request;
 pub mod members;
 pub(crate) mod names;
 mod place;
+mod quantity;
 pub mod rewrite;
 mod scalar;
 mod stream_options;
@@ -27,6 +28,7 @@ mod tests;
 pub use aliases::{AliasError, Aliases};
 pub use error::RequestError;
 pub use llm_request::{InputSize, LlmRequest, MAX_CHOICES, MAX_DEPTH, MAX_MODEL_LEN};
+pub use quantity::Quantity;
 pub use stream_options::UsageEdit;
 
 use body::Body;

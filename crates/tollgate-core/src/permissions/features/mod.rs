@@ -11,7 +11,7 @@ pub use changes::Changes;
 pub use refusal::{FeatureRefusal, Maximum};
 
 use crate::llm::feature::{Feature, FeatureSet};
-use crate::llm::request::uses::may_be_denied_by_default;
+use crate::llm::request::uses::{may_be_denied_by_default, MemberName};
 use crate::llm::{Engine, LlmRequest, Uses};
 
 /// What becomes of members that the engine doesn't know.
@@ -125,7 +125,10 @@ impl FeatureRules {
         ];
         for (maximum, exceeded) in counted {
             if let Some(most) = exceeded {
-                let member = maximum.member(request);
+                let member = match maximum {
+                    Maximum::SchemaBytes => uses.schema_member,
+                    maximum => maximum.member(request).and_then(MemberName::new),
+                };
                 return Err(FeatureRefusal::Over { maximum, most, member });
             }
         }
@@ -135,14 +138,15 @@ impl FeatureRules {
             let is_list = uses.has_list_of_settings && self.changes(request, uses).bound.is_some();
             if is_list || (too_much == TooMuchOutput::Refuse && is_over) {
                 let maximum = Maximum::OutputTokens;
-                let member = maximum.member(request);
+                let member = maximum.member(request).and_then(MemberName::new);
                 return Err(FeatureRefusal::Over { maximum, most, member });
             }
         }
+        let unknown = || FeatureRefusal::Unknown { member: uses.unknown_member };
         match self.unknown {
-            Some(UnknownMembers::Deny) if uses.has_unknown => Err(FeatureRefusal::Unknown),
+            Some(UnknownMembers::Deny) if uses.has_unknown => Err(unknown()),
             Some(UnknownMembers::Strip) if uses.has_unknown && uses.has_list_of_settings => {
-                Err(FeatureRefusal::Unknown)
+                Err(unknown())
             }
             _ => Ok(()),
         }

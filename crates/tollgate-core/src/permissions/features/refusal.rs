@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::detail::{Cause, Detail};
 use crate::llm::feature::Feature;
+use crate::llm::request::uses::MemberName;
+use crate::llm::request::Quantity;
 use crate::llm::{Endpoint, LlmRequest};
 
 /// How much a request may ask for.
@@ -56,15 +58,16 @@ impl Maximum {
             TgiGenerate, TgiGenerateStream,
         };
         match self {
-            Self::OutputTokens => Some(match request.endpoint {
-                Responses => "max_output_tokens",
-                SglangGenerate | TgiGenerate | TgiGenerateStream => "max_new_tokens",
-                OllamaChat | OllamaGenerate => "num_predict",
-                LlamaCompletion | LlamaInfill => "n_predict",
-                _ => "max_tokens",
+            Self::OutputTokens => Some(match (request.bound_member, request.endpoint) {
+                (Some(said), _) => said.as_str(),
+                (None, Responses) => "max_output_tokens",
+                (None, SglangGenerate | TgiGenerate | TgiGenerateStream) => "max_new_tokens",
+                (None, OllamaChat | OllamaGenerate) => "num_predict",
+                (None, LlamaCompletion | LlamaInfill) => "n_predict",
+                (None, _) => "max_tokens",
             }),
             // The others are prompts.
-            Self::N => (request.per_prompt > 1).then_some("n"),
+            Self::N => request.count_member.map(Quantity::as_str),
             Self::Messages if request.endpoint == Responses => Some("input"),
             Self::Messages => Some("messages"),
             Self::Tools => Some("tools"),
@@ -73,8 +76,8 @@ impl Maximum {
     }
 }
 
-/// Why a request is refused, with 403. Its text is fit for the client and for a log: it names members that APIs
-/// define, and holds nothing out of the body.
+/// Why a request is refused, with 403. Its text is for the client: it may have the name of a member of the body. For a
+/// log there is [`detail`](Self::detail).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureRefusal {
     /// It uses a feature that it may not, by this member.
@@ -91,20 +94,24 @@ pub enum FeatureRefusal {
         /// How much it may ask for.
         most: u64,
         /// The member that asks for it, if that is one.
-        member: Option<&'static str>,
+        member: Option<MemberName>,
     },
     /// It has a member that the engine doesn't know.
-    Unknown,
+    Unknown {
+        /// Which one, if its name can be shown.
+        member: Option<MemberName>,
+    },
 }
 
 impl FeatureRefusal {
     /// The member that it is about: `param` in OpenAI's errors.
     #[must_use]
-    pub fn member(&self) -> Option<&'static str> {
+    pub fn member(&self) -> Option<&str> {
         match self {
             Self::Denied { member, .. } => Some(*member),
-            Self::Over { member, .. } => *member,
-            Self::Unknown => None,
+            Self::Over { member, .. } | Self::Unknown { member } => {
+                member.as_ref().map(MemberName::as_str)
+            }
         }
     }
 
@@ -114,7 +121,7 @@ impl FeatureRefusal {
         match self {
             Self::Denied { feature, .. } => Detail::new(Cause::DeniedFeature, feature.as_str()),
             Self::Over { maximum, .. } => Detail::new(Cause::OverMaximum, maximum.as_str()),
-            Self::Unknown => Cause::UnknownMember.into(),
+            Self::Unknown { .. } => Cause::UnknownMember.into(),
         }
     }
 }
@@ -132,7 +139,12 @@ impl fmt::Display for FeatureRefusal {
             Self::Over { maximum, most, .. } => {
                 write!(f, "it asks for more than {most} {}", maximum.counts())
             }
-            Self::Unknown => {
+            Self::Unknown { member: Some(name) } => write!(
+                f,
+                "it has a field \"{}\" that is not known here; leave out what the API does not have",
+                name.as_str()
+            ),
+            Self::Unknown { member: None } => {
                 f.write_str("it has a field that is not known here; leave out what the API does not have")
             }
         }

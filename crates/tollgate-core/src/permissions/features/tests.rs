@@ -103,11 +103,11 @@ fn what_is_set_in_its_place_is_denied_by_name_only() {
     let replaced = FeatureSet::NONE.with(Feature::Priority);
     let judge = |lines| {
         let outcome = rules(lines).unwrap().judge(&request, &uses, replaced);
-        outcome.map_err(|refusal| refusal.member().unwrap_or_default())
+        outcome.map_err(|refusal| refusal.member().unwrap_or_default().to_owned())
     };
     assert_eq!(judge("allow lora"), Ok(()));
-    assert_eq!(judge("allow lora; deny priority"), Err("priority"));
-    assert_eq!(judge(""), Err("lora"));
+    assert_eq!(judge("allow lora; deny priority"), Err("priority".to_owned()));
+    assert_eq!(judge(""), Err("lora".to_owned()));
 }
 
 #[test]
@@ -278,21 +278,51 @@ fn background_is_as_the_tier_says() {
 }
 
 #[test]
-fn refusals_name_the_member_and_nothing_of_the_client() {
+fn refusals_name_the_member_and_nothing_else_of_the_client() {
     let over = |line, body: &str, form, engine| {
         let request = parse(body.as_bytes(), form, engine).unwrap();
-        let mut reader = UsesReader::new(&request, engine, false);
+        let rules = rules(line).unwrap();
+        let mut reader = UsesReader::new(&request, engine, rules.wants_unknown());
         reader.read(body.as_bytes());
         let uses = reader.finish().unwrap();
-        rules(line).unwrap().judge(&request, &uses, FeatureSet::NONE).unwrap_err()
+        rules.judge(&request, &uses, FeatureSet::NONE).unwrap_err()
     };
+    let member = |refusal: FeatureRefusal| refusal.member().map(str::to_owned);
     let tools = over("max_tools 1", r#"{"tools":[{},{}]}"#, Endpoint::Chat, Engine::Vllm);
     assert_eq!(tools.to_string(), "it asks for more than 1 tools");
     assert_eq!(tools.member(), Some("tools"));
     let output =
-        |body, form, engine| over("max_output_tokens 9 refuse", body, form, engine).member();
+        |body, form, engine| member(over("max_output_tokens 9 refuse", body, form, engine));
     for (body, form, engine, member) in [
         (r#"{"max_tokens":10}"#, Endpoint::Chat, Engine::Vllm, "max_tokens"),
+        (r#"{"max_completion_tokens":10}"#, Endpoint::Chat, Engine::Vllm, "max_completion_tokens"),
+        // The one that says most.
+        (
+            r#"{"max_tokens":5,"max_completion_tokens":10}"#,
+            Endpoint::Chat,
+            Engine::Vllm,
+            "max_completion_tokens",
+        ),
+        (
+            r#"{"max_completion_tokens":10,"max_tokens":11}"#,
+            Endpoint::Chat,
+            Engine::Vllm,
+            "max_tokens",
+        ),
+        (r#"{"n_predict":10,"max_tokens":5}"#, Endpoint::Chat, Engine::LlamaCpp, "n_predict"),
+        (
+            r#"{"messages":[{"content":"x"}],"max_completion_tokens":10}"#,
+            Endpoint::Invocations,
+            Engine::Vllm,
+            "max_completion_tokens",
+        ),
+        // None of a list says it.
+        (
+            r#"{"text":["x"],"sampling_params":[{}]}"#,
+            Endpoint::SglangGenerate,
+            Engine::Sglang,
+            "max_new_tokens",
+        ),
         (r#"{"max_output_tokens":10}"#, Endpoint::Responses, Engine::Vllm, "max_output_tokens"),
         (
             r#"{"sampling_params":{"max_new_tokens":10}}"#,
@@ -302,15 +332,48 @@ fn refusals_name_the_member_and_nothing_of_the_client() {
         ),
         (r#"{"options":{"num_predict":10}}"#, Endpoint::OllamaChat, Engine::Ollama, "num_predict"),
     ] {
-        assert_eq!(output(body, form, engine), Some(member), "{body}");
+        assert_eq!(output(body, form, engine).as_deref(), Some(member), "{body}");
     }
-    let prompts = |body| over("max_n 1", body, Endpoint::Completions, Engine::Vllm).member();
-    assert_eq!(prompts(r#"{"prompt":"a","n":2}"#), Some("n"));
+    let prompts = |body| member(over("max_n 1", body, Endpoint::Completions, Engine::Vllm));
+    assert_eq!(prompts(r#"{"prompt":"a","n":2}"#).as_deref(), Some("n"));
+    assert_eq!(prompts(r#"{"prompt":"a","n":2,"best_of":3}"#).as_deref(), Some("best_of"));
     assert_eq!(prompts(r#"{"prompt":["a","b"]}"#), None);
+    let schema = |body| member(over("max_schema_bytes 9", body, Endpoint::Chat, Engine::Vllm));
+    for (body, expected) in [
+        (r#"{"guided_regex":"0123456789"}"#, Some("guided_regex")),
+        (r#"{"tools":[{}],"guided_json":{"a":[1,2,3,4]}}"#, Some("guided_json")),
+        (r#"{"tools":[{"function":{"name":"abc"}}],"guided_json":{}}"#, Some("tools")),
+        (r#"{"response_format":{"type":"text","x":"0123"}}"#, Some("response_format")),
+        (r#"{"\u0074ools":[{"function":{}}]}"#, Some("tools")),
+    ] {
+        assert_eq!(schema(body).as_deref(), expected, "{body}");
+    }
+    let unknown = |body| over("unknown_members deny", body, Endpoint::Chat, Engine::Vllm);
+    for (body, expected) in [
+        (r#"{"x":1,"y":2}"#, Some("x")),
+        (r#"{"Seed":1}"#, Some("Seed")),
+        (r#"{"top-k":1}"#, Some("top-k")),
+        // The first one that can be shown.
+        (r#"{"<b>":1,"y":2}"#, Some("y")),
+        (r#"{"a\nb":1}"#, None),
+        (r#"{"\u202e":1}"#, None),
+        (r#"{"\ud800":1}"#, None),
+        (r#"{"":1}"#, None),
+    ] {
+        let refusal = unknown(body);
+        assert_eq!(refusal.member(), expected, "{body}");
+        assert_eq!(refusal.detail().value(), "unknown_member", "nothing of it is in a log");
+        assert_eq!(refusal.to_string().contains('"'), expected.is_some());
+    }
+    let long = format!(r#"{{"{}":1}}"#, "a".repeat(200));
+    assert_eq!(member(unknown(&long)), None);
+    let of_ollama = r#"{"prompt":"x","options":{"nope":1}}"#;
+    let of_ollama =
+        over("unknown_members deny", of_ollama, Endpoint::OllamaGenerate, Engine::Ollama);
+    assert_eq!(of_ollama.member(), Some("nope"));
     let refusal = FeatureRefusal::Denied { feature: Feature::Logprobs, member: "n_probs" };
     assert_eq!(refusal.member(), Some("n_probs"));
     assert!(refusal.to_string().contains("logprobs"));
-    assert_eq!(FeatureRefusal::Unknown.member(), None);
 }
 
 #[test]

@@ -96,6 +96,12 @@ impl Engine {
         }
     }
 
+    /// The line by which a request for `path` is counted.
+    #[must_use]
+    pub fn line(self, method: &[u8], path: &[u8], own: usize) -> Option<&'static Row> {
+        self.for_clients(method, path, own).or_else(|| self.read(path))
+    }
+
     /// The line that is for clients; of several the one that begins first, takes tokens, and names most.
     fn for_clients(self, method: &[u8], path: &[u8], own: usize) -> Option<&'static Row> {
         let read = self.read_at(path).filter(|(row, start)| {

@@ -16,7 +16,12 @@ fn parse_as(body: &str, endpoint: Endpoint, engine: Engine) -> Result<LlmRequest
 
 /// The same without what the plain reader doesn't look for.
 fn unsuspected(read: &Result<LlmRequest, RequestError>) -> Result<LlmRequest, RequestError> {
-    read.clone().map(|request| LlmRequest { is_suspect: false, ..request })
+    read.clone().map(|request| LlmRequest {
+        is_suspect: false,
+        bound_member: None,
+        count_member: None,
+        ..request
+    })
 }
 
 fn chat(body: &str) -> Result<LlmRequest, RequestError> {

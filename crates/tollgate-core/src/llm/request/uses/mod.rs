@@ -3,12 +3,16 @@
 //! of its own over a body that has been read and found good.
 //!
 //! * [`known`]: the members that engines know;
+//! * [`member_name`]: names of members, as clients may see them;
 //! * [`media`]: what the engine would have to fetch; [`reader`]: what the reader of JSON tells, [`spot`]: of which place.
 
 pub mod known;
 mod media;
+mod member_name;
 mod reader;
 mod spot;
+
+pub use member_name::MemberName;
 
 use reader::Reading;
 use spot::Spot;
@@ -31,8 +35,12 @@ pub struct Uses {
     pub tools: u64,
     /// How long tools, schemas, grammars and patterns are, about as they are written without blanks.
     pub schema_bytes: u64,
+    /// The member that has most of them, if its name can be shown.
+    pub schema_member: Option<MemberName>,
     /// Whether there is a member that the engine doesn't know.
     pub has_unknown: bool,
+    /// The first such one whose name can be shown.
+    pub unknown_member: Option<MemberName>,
     /// Whether an object of settings is a list of such.
     pub has_list_of_settings: bool,
     /// Whether `store` is said.
@@ -47,7 +55,9 @@ impl Uses {
         messages: 0,
         tools: 0,
         schema_bytes: 0,
+        schema_member: None,
         has_unknown: false,
+        unknown_member: None,
         has_list_of_settings: false,
         says_store: false,
     };

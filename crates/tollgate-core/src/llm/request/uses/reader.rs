@@ -2,6 +2,7 @@
 
 use super::known;
 use super::media::{is_remote, Kind, Markdown};
+use super::member_name::{Largest, MemberName};
 use super::spot::{folded, written, Spot, MAX_NAME};
 use super::Uses;
 use crate::json::{Container, JsonString, Reader, Scalar, Stop};
@@ -17,6 +18,8 @@ pub(super) struct Reading {
     engine: Engine,
     wants_unknown: bool,
     uses: Uses,
+    /// The member with most of the schemas.
+    schemas: Largest,
     /// Where the engine takes pictures out of the text.
     markdown: Option<Markdown>,
     /// Of the sources that are being read: whether it is text, whether there are data.
@@ -40,6 +43,7 @@ impl Reading {
             engine,
             wants_unknown,
             uses: Uses::NONE,
+            schemas: Largest::default(),
             markdown: watches_text.then(Markdown::default),
             sources: Vec::new(),
             formats: Vec::new(),
@@ -48,6 +52,7 @@ impl Reading {
 
     pub(super) fn finish(self) -> Uses {
         let mut uses = self.uses;
+        uses.schema_member = self.schemas.end(uses.schema_bytes);
         if self.markdown.is_some_and(|markdown| markdown.is_found()) {
             uses.note(Feature::Media, "messages");
             uses.note(Feature::RemoteMedia, "messages");
@@ -58,13 +63,22 @@ impl Reading {
     fn body_member(&mut self, key: JsonString<'_>, name: &[u8]) -> Spot {
         if self.wants_unknown {
             let known = |name| known::is_known(self.form, self.engine, name);
-            self.uses.has_unknown |= !written(key).is_some_and(known);
+            self.note_name(key, written(key).is_some_and(known));
         }
+        self.schemas.begin(written(key), self.uses.schema_bytes);
         self.uses.says_store |= name == b"store";
         let settings = members::settings(self.form, self.engine);
         match settings.iter().find(|(object, _)| object.as_bytes() == name) {
             Some((object, _)) => Spot::Settings(object),
             None => Spot::of_body(self.form, name),
+        }
+    }
+
+    fn note_name(&mut self, key: JsonString<'_>, is_known: bool) {
+        if !is_known {
+            self.uses.has_unknown = true;
+            let name = || written(key).and_then(MemberName::new);
+            self.uses.unknown_member = self.uses.unknown_member.or_else(name);
         }
     }
 
@@ -139,7 +153,7 @@ impl Reader for Reading {
             Spot::Settings(object) => {
                 if self.wants_unknown {
                     let known = |name| known::is_known_setting(self.form, object, name);
-                    self.uses.has_unknown |= !written(key).is_some_and(known);
+                    self.note_name(key, written(key).is_some_and(known));
                 }
                 match name {
                     b"response_format" => Spot::Format("response_format"),

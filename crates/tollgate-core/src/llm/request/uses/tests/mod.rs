@@ -235,6 +235,10 @@ proptest! {
             (uses.messages, uses.tools, uses.schema_bytes, uses.has_unknown),
             (expected.messages, expected.tools, expected.schema_bytes, expected.has_unknown)
         );
+        let whole = uses_of(&plain, Endpoint::Chat, Engine::Vllm);
+        prop_assert_eq!(
+            (uses.schema_member, uses.unknown_member), (whole.schema_member, whole.unknown_member)
+        );
         // And each member alone says what it says beside others.
         for member in &members {
             let alone = uses_of(&format!("{{{member}}}"), Endpoint::Chat, Engine::Vllm);

@@ -16,7 +16,7 @@ type Rates = HashMap<NonZeroU32, (Scale, Arc<str>)>;
 static RATES: PerWorker<Rates> = PerWorker::new(Rates::new);
 
 /// The scale of so many requests a minute, and the name of the limit.
-pub(super) fn of(zone: &Zone<'_>, per_minute: NonZeroU32) -> (Scale, Arc<str>) {
+pub(crate) fn of(zone: &Zone<'_>, per_minute: NonZeroU32) -> (Scale, Arc<str>) {
     RATES.with(|rates| {
         if let Some(known) = rates.get(&per_minute) {
             return known.clone();

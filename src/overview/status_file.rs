@@ -109,6 +109,11 @@ pub(crate) fn beat(live: &[Rc<dyn Follow>]) {
     write_worker(phase, live.iter().map(|live| live.in_use()).collect());
 }
 
+/// In a worker: what the file says; `None`: there is none, or it can't be read.
+pub(crate) fn read() -> Option<Status> {
+    CURRENT.lock().as_deref()?.look().ok()?
+}
+
 /// In a worker, which ends.
 pub(crate) fn leave() {
     let generations = match &*LAST.lock() {
@@ -239,6 +244,20 @@ impl StatusFile {
                 ));
             }
             false
+        })
+    }
+
+    /// What it says, as a worker sees it: that one's own lock bars nobody of its process.
+    fn look(&self) -> io::Result<Option<Status>> {
+        let mine = self.board.worker_lock(process::index());
+        let content = || {
+            let len = usize::try_from(self.file.metadata()?.len()).unwrap_or(0);
+            let mut bytes = vec![0; len];
+            self.file.read_exact_at(&mut bytes, 0).map(|()| bytes)
+        };
+        Status::look(content, |at, len| match mine == Some((at, len)) {
+            true => Ok(true),
+            false => file_lock::is_taken(&self.file, at, len),
         })
     }
 

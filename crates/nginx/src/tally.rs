@@ -1,0 +1,38 @@
+//! What this process has counted of what happens in here, where nobody asks for it: whoever counts for all
+//! processes takes it over from time to time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Something that is counted, in any thread.
+#[derive(Debug)]
+pub struct Tally(AtomicU64);
+
+/// Panics.
+pub static PANICS: Tally = Tally::new();
+/// Lines that are in a log file.
+pub static LINES_WRITTEN: Tally = Tally::new();
+/// Lines that never will be in one.
+pub static LINES_LOST: Tally = Tally::new();
+
+impl Tally {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        if count > 0 {
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// What was counted since the last call: also by the process that this one is a copy of.
+    #[inline]
+    pub fn take(&self) -> u64 {
+        match self.0.load(Ordering::Relaxed) {
+            // Nearly always.
+            0 => 0,
+            _ => self.0.swap(0, Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What was counted, as a text for Prometheus and whoever else reads its formats.
+//!
+//! * [`format`]: which of the formats somebody asks for;
+//! * [`family`]: the table of all metrics;
+//! * [`writer`]: how a metric is spelled;
+//! * [`pages`]: what is written, from [`Readings`](super::Readings) and [`Gauges`].
+
+pub mod family;
+pub mod format;
+mod pages;
+mod writer;
+
+pub use family::{Family, Kind};
+pub use format::Format;
+pub use pages::write;
+
+use super::part::Part;
+use crate::clients::Client;
+use crate::limits::census::Census;
+
+/// What is shown beside what was counted: how it is just now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// Of the module.
+    pub version: String,
+    /// Of nginx.
+    pub nginx: String,
+    /// Worker processes that live.
+    pub workers: u64,
+    /// What is known of each set of keys.
+    pub keys: Vec<Keys>,
+    /// How full the zone is.
+    pub zone: Vec<(Part, Census)>,
+    /// Clients that use most.
+    pub clients: Vec<Client>,
+    /// Limits of clients that are nearest to be spent.
+    pub nearest: Vec<Nearest>,
+    /// Keys, and from how many networks they were used.
+    pub networks: Vec<KeyNetworks>,
+}
+
+/// A set of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// The file that it is from.
+    pub file: String,
+    /// Counts up with what is in force.
+    pub generation: u64,
+    /// How many keys are in which state.
+    pub states: Vec<(&'static str, u64)>,
+}
+
+/// How much of a limit is used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nearest {
+    /// Whose it is.
+    pub client: String,
+    /// The tier that says it.
+    pub tier: String,
+    /// What the tier says.
+    pub limit: String,
+    /// The share of it.
+    pub used_ratio: f64,
+}
+
+/// From how many networks a key was used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyNetworks {
+    /// Whose key it is.
+    pub client: String,
+    /// Its id.
+    pub key_id: String,
+    /// Different networks in the last hour, as estimated.
+    pub networks: u64,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! What this worker counts, in memory that all workers share: where a configuration says that anybody looks.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use nginx::process::Workers;
+use nginx::shm::{Attached, Shared};
+use tollgate_core::limits::Process;
+use tollgate_core::metrics::recorder::Origin;
+use tollgate_core::metrics::{Counter, Event, Family, Name, Observations, Recorder, MEMORY_WORDS};
+
+use crate::per_worker::PerWorker;
+use nginx::tally;
+use parking_lot::Mutex;
+
+/// The memory of a configuration.
+pub(crate) type SharedObservations = nginx::shm::SharedZone<Observed>;
+
+/// What is counted, and the memory that it lies in.
+pub(crate) type MappedObservations = Attached<Observed>;
+
+/// What a configuration says of it: nothing.
+#[derive(Debug)]
+pub(crate) struct Observed;
+
+/// The name of the memory, of which there is one.
+pub(crate) const NAME: &str = "tollgate_metrics";
+/// In bytes.
+pub(crate) const SIZE: usize = MEMORY_WORDS * 8;
+
+impl Shared for Observed {
+    const DIRECTIVE: &'static str = "tollgate_metrics";
+    const MEMORY: &'static str = "tollgate-metrics";
+    const NUMBER: u8 = 2;
+
+    type View<'m> = Observations<'m>;
+
+    fn shorten<'s, 'm: 's>(view: &'s Observations<'m>) -> &'s Observations<'s> {
+        view
+    }
+
+    fn is_filed(&self) -> bool {
+        false
+    }
+
+    fn attach(words: &[AtomicU64]) -> Result<Observations<'_>, String> {
+        Observations::attach(words).map_err(|error| error.to_string())
+    }
+
+    fn format<'m>(
+        &self,
+        _name: &str,
+        words: &'m [AtomicU64],
+        _workers: Option<&Workers>,
+    ) -> Result<Observations<'m>, String> {
+        Observations::format(words).map_err(|error| error.to_string())
+    }
+
+    fn ready(&self, _workers: Option<&Workers>) {}
+}
+
+/// What this worker counts with.
+#[derive(Default)]
+struct Hand {
+    memory: Option<MappedObservations>,
+    recorder: Option<Recorder>,
+}
+
+static HAND: PerWorker<Hand> = PerWorker::new(Hand::default);
+
+/// Whether anything is counted: so that nothing is spent where nobody looks.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// The worker has come to life. `false`: there is no room for a further process that counts.
+pub(crate) fn start(
+    memory: &MappedObservations,
+    me: Process,
+    is_alive: impl Fn(Process) -> bool,
+) -> bool {
+    memory.keep();
+    let recorder = Recorder::new(memory.get(), me, is_alive);
+    let is_on = recorder.is_some();
+    HAND.with(|hand| {
+        (hand.memory, hand.recorder) = (Some(MappedObservations::clone(memory)), recorder)
+    });
+    // What the process that this one is a copy of has counted, it counts itself.
+    for tally in [&tally::PANICS, &tally::LINES_WRITTEN, &tally::LINES_LOST] {
+        tally.take();
+    }
+    IS_ON.store(is_on, Ordering::Relaxed);
+    is_on
+}
+
+/// The worker ends.
+pub(crate) fn stop() {
+    take_over();
+    with(|memory, recorder| recorder.leave(memory));
+    IS_ON.store(false, Ordering::Relaxed);
+}
+
+/// Whether anything is counted.
+#[inline]
+pub(crate) fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+/// Runs `f` with what this worker counts with, where it does. `f` must not call into nginx, which might call
+/// us back.
+#[inline]
+pub(crate) fn with<T>(f: impl FnOnce(&Observations<'_>, &mut Recorder) -> T) -> Option<T> {
+    if !is_on() {
+        return None;
+    }
+    HAND.with(|hand| match (&hand.memory, &mut hand.recorder) {
+        (Some(memory), Some(recorder)) => Some(f(memory.get(), recorder)),
+        _ => None,
+    })
+}
+
+/// Counts what is in no request.
+#[inline]
+pub(crate) fn count(counter: Counter) {
+    with(|memory, recorder| recorder.count(memory, counter, 1));
+}
+
+/// What threads have counted, and the worker has not taken over yet.
+static OF_THREADS: Mutex<Vec<Noted>> = Mutex::new(Vec::new());
+
+/// Something that a thread counts.
+#[derive(Debug)]
+pub(crate) enum Noted {
+    /// Of the worker.
+    Count(Counter),
+    /// What happens rarely, with its first label.
+    Event(Family, String),
+}
+
+/// Counts it in a thread, for which no request is ever to wait.
+pub(crate) fn note(noted: Noted) {
+    if is_on() {
+        OF_THREADS.lock().push(noted);
+    }
+}
+
+/// Counts what was counted elsewhere in this process until now.
+pub(crate) fn take_over() {
+    count_lines();
+    count_times(Counter::Panic, tally::PANICS.take());
+    let noted = OF_THREADS.try_lock().map(|mut noted| std::mem::take(&mut *noted));
+    for noted in noted.into_iter().flatten() {
+        match noted {
+            Noted::Count(counter) => count(counter),
+            Noted::Event(family, first) => happened(family, &first, ""),
+        }
+    }
+}
+
+/// Counts the lines of audit logs that were written or lost since the last time.
+#[inline]
+pub(crate) fn count_lines() {
+    count_times(Counter::AuditWritten, tally::LINES_WRITTEN.take());
+    count_times(Counter::AuditLost, tally::LINES_LOST.take());
+}
+
+#[inline]
+fn count_times(counter: Counter, times: u64) {
+    if times > 0 {
+        with(|memory, recorder| recorder.count(memory, counter, times));
+    }
+}
+
+/// Counts what happens rarely.
+pub(crate) fn happened(family: Family, first: &str, second: &str) {
+    with(|memory, recorder| {
+        let mut name = |text| recorder.name(memory, text, Origin::Configured);
+        let event = Event { family, first: name(first), second: name(second) };
+        memory.count_event(event, 1);
+    });
+}
+
+/// A request that counts as one of its tier's in flight, or in the queue, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    tier: Name,
+    gauge: usize,
+}
+
+impl Counted {
+    /// `None`: nobody looks. `gauge` is one of those of
+    /// [`tier_cells`](tollgate_core::metrics::tier_cells).
+    #[inline]
+    pub(crate) fn new(tier: Option<&str>, gauge: usize) -> Option<Self> {
+        with(|memory, recorder| {
+            let tier = recorder.name(memory, tier.unwrap_or_default(), Origin::Configured);
+            recorder.enter(memory, tier, gauge);
+            Self { tier, gauge }
+        })
+    }
+}
+
+impl Counted {
+    /// It has waited for so many milliseconds.
+    pub(crate) fn waited(&self, ms: u64) {
+        with(|memory, recorder| recorder.waited(memory, self.tier, ms));
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        with(|memory, recorder| recorder.leave_gauge(memory, self.tier, self.gauge));
+    }
+}

@@ -1,0 +1,59 @@
+//! The whole server at a glance: what there is to see is gathered here, and made something of in
+//! [`tollgate_core::overview`].
+//!
+//! * [`status_file`]: the file in which it is told what is in force of the files with keys.
+
+pub(crate) mod status_file;
+
+use tollgate_core::metrics::readings::{last_hour, living};
+use tollgate_core::metrics::Readings;
+use tollgate_core::overview::recent::Recent;
+use tollgate_core::overview::{Overview, Sources};
+
+use crate::clock::wall_now;
+use crate::observed;
+use crate::per_worker::PerWorker;
+use crate::zone::census::census;
+use crate::zone::lock::is_alive;
+use crate::zone::member;
+
+/// What this worker remembers of the last minutes.
+static RECENT: PerWorker<Recent> = PerWorker::new(Recent::default);
+
+/// A turn of the worker, which remembers now and then what has been counted.
+pub(crate) fn tick() {
+    let now = wall_now();
+    if !observed::is_on() || !RECENT.with(|recent| recent.is_due(now)) {
+        return;
+    }
+    observed::with(|memory, _| {
+        let readings = Readings::of(memory, is_alive);
+        RECENT.with(|recent| recent.note(&readings, now));
+    });
+}
+
+/// How things are; `None`: nothing is counted.
+pub(crate) fn look() -> Option<Overview> {
+    // A clock that was set back is noticed here as well.
+    tick();
+    let now = wall_now();
+    let status = status_file::read();
+    observed::take_over();
+    let zone = member::with(|member| member.zone.as_ref().map(census)).unwrap_or_default();
+    observed::with(|memory, _| {
+        let readings = Readings::of(memory, is_alive);
+        let hour = last_hour(memory, now);
+        RECENT.with(|recent| {
+            let sources = Sources {
+                nginx: nginx::VERSION,
+                readings: &readings,
+                recent,
+                hour: &hour,
+                workers: living(memory, is_alive),
+                status: status.as_ref(),
+                zone: &zone,
+            };
+            Overview::of(&sources, now)
+        })
+    })
+}

@@ -1,0 +1,72 @@
+//! `tollgate_metrics`: what was counted, for Prometheus.
+
+use tollgate_core::metrics::exposition::{self, Format, Gauges, Keys, Nearest};
+use tollgate_core::metrics::{readings, Readings};
+
+use super::headers::headers;
+use crate::clients::report;
+use crate::conf::MainConf;
+use crate::observed;
+use crate::types::Request;
+use crate::zone::census::census;
+use crate::zone::lock::is_alive;
+use nginx::Page;
+
+/// The page; `None`: nothing is counted.
+pub(super) fn page(r: Request<'_>, clients: usize) -> Option<Page> {
+    // What the others have to take over comes with their next turn.
+    observed::take_over();
+    let conf = r.main_conf();
+    let mapped = conf.observations()?;
+    let accept = r.headers_in().filter(|header| header.name == b"accept");
+    let format = Format::of(accept.map(|header| header.value));
+    let readings = Readings::of(mapped.get(), is_alive);
+    let workers = readings::living(mapped.get(), is_alive) as u64;
+    let body = exposition::write(&readings, &gauges(conf, clients, workers), format);
+    Some(Page { status: 200, content_type: format.content_type(), headers: headers(), body })
+}
+
+/// How it is just now, with so many clients.
+fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
+    let mut keys: Vec<Keys> = Vec::new();
+    for live in conf.live() {
+        let file = live.description().paths.join(", ");
+        // Several sets may be of the same files, in different servers.
+        if keys.iter().all(|known| known.file != file) {
+            keys.push(Keys { file, generation: live.in_use(), states: Vec::new() });
+        }
+    }
+    Gauges {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        nginx: nginx::VERSION.to_owned(),
+        workers,
+        keys,
+        zone: conf.zone().map(|zone| census(zone)).unwrap_or_default(),
+        clients: match clients {
+            0 => Vec::new(),
+            count => report::top_by_use(conf, count),
+        },
+        nearest: match clients {
+            0 => Vec::new(),
+            count => nearest(conf, count),
+        },
+        networks: Vec::new(),
+    }
+}
+
+/// The budgets of the clients that are nearest to the end of one.
+fn nearest(conf: &MainConf, clients: usize) -> Vec<Nearest> {
+    let mut all = Vec::new();
+    for view in report::nearest(conf, clients) {
+        for limit in view.limits {
+            let name = match limit.model {
+                Some(model) => format!("{} model {model}", limit.name),
+                None => limit.name.into_owned(),
+            };
+            let tier = view.tier.unwrap_or_default().to_owned();
+            let client = view.client.clone();
+            all.push(Nearest { client, tier, limit: name, used_ratio: limit.used_ratio });
+        }
+    }
+    all
+}

@@ -1,0 +1,253 @@
+// The page of operators.
+
+// Clients on one page.
+const PAGE = 20;
+const SORTS = [...$("sort").options].map((option) => option.value);
+const OWN = ["offset", "limit", "sort", "search"];
+
+// What of the clients is looked at. The address says it, so that a link leads there.
+const view = (() => {
+  const given = new URLSearchParams(location.search);
+  const offset = Number(given.get("offset"));
+  return {
+    search: (given.get("search") || "").slice(0, 256),
+    sort: SORTS.includes(given.get("sort")) ? given.get("sort") : SORTS[0],
+    offset: Number.isSafeInteger(offset) && offset > 0 ? offset : 0,
+  };
+})();
+
+function parameters() {
+  const all = new URLSearchParams(location.search);
+  OWN.forEach((key) => all.delete(key));
+  all.set("limit", PAGE);
+  if (view.search) all.set("search", view.search);
+  if (view.sort !== SORTS[0]) all.set("sort", view.sort);
+  if (view.offset) all.set("offset", view.offset);
+  return all;
+}
+
+function problems(data) {
+  const found = [];
+  const add = (level, ...text) => found.push({ level, text });
+  for (const set of data.keys) {
+    const files = set.paths.join(", ");
+    if (set.failure) add("bad", files, ` could not be taken: ${set.failure.error}`);
+    if (set.refused_count) add("warn", files, `: ${plural(set.refused_count, "entry is", "entries are")} refused`);
+    if (set.workers_on_it < set.workers) {
+      add("warn", files, ` is in force in ${set.workers_on_it} of ${set.workers} workers`);
+    }
+  }
+  for (const part of data.zone) {
+    if (part.full) add("bad", `zone, ${part.part}`, `: no room ${plural(part.full, "time", "times")}`);
+    else if (part.slots && part.used / part.slots >= 0.9) {
+      add("warn", `zone, ${part.part}`, ` is ${percent(part.used / part.slots)} full`);
+    }
+  }
+  if (data.audit.lost) add("bad", "audit log", `: ${plural(data.audit.lost, "line was", "lines were")} lost`);
+  if (data.state.error) add("warn", "state", ` could not be written ${plural(data.state.error, "time", "times")}`);
+  if (data.panics) add("bad", "panics", `: ${number(data.panics)}; please report them`);
+  const last = data.minutes.slice(-5);
+  const sum = (key) => last.reduce((total, minute) => total + minute[key], 0);
+  const [requests, errors] = [sum("requests"), sum("errors")];
+  if (errors && errors / requests >= 0.01) {
+    add("bad", "engine", `: ${percent(errors / requests)} of the requests of the last 5 minutes failed`);
+  }
+  if (data.queued) add("warn", "queue", `: ${plural(data.queued, "request waits", "requests wait")}`);
+  return found;
+}
+
+function chart(title, minutes, series, format) {
+  const total = (minute) => series.reduce((sum, [, , value]) => sum + (value(minute) || 0), 0);
+  const top = Math.max(...minutes.map(total), 0);
+  const step = 10;
+  const bars = minutes.flatMap((minute, index) => {
+    let y = 100;
+    const parts = series.map(([kind, , value]) => {
+      const height = top ? ((value(minute) || 0) / top) * 96 : 0;
+      y -= height;
+      return svg("rect", { class: kind, x: index * step + 1, y, width: step - 2, height });
+    });
+    const words = series.map(([, word, value]) => `${word} ${format(value(minute))}`).join(", ");
+    return [svg("g", {}, svg("title", {}, `${clock.format(new Date(minute.at))}: ${words}`), ...parts)];
+  });
+  const sums = series.map(([, word, value]) => {
+    const values = minutes.map(value).filter((one) => one !== undefined);
+    return `${word} ${values.length ? `${format(Math.min(...values))} to ${format(Math.max(...values))}` : "none"}`;
+  });
+  const picture = svg("svg", {
+    viewBox: `0 0 ${minutes.length * step} 100`, preserveAspectRatio: "none", role: "img",
+    "aria-label": `${title} in each minute of the last hour: ${sums.join("; ")}`,
+  }, ...bars);
+  const keys = series.map(([kind, word]) => el("span", { class: `key ${kind}` }, word));
+  return el("figure", {},
+    el("figcaption", {}, el("strong", {}, title), el("span", {}, ...keys.flatMap((key) => [key, " "]))),
+    picture,
+    el("p", { class: "axis" }, time(minutes[0].at, clock), el("span", {}, `highest ${format(top)}`), "now"));
+}
+
+function charts(minutes) {
+  return [
+    chart("Requests", minutes, [
+      ["passed", "let in", (minute) => Math.max(minute.requests - minute.refused - minute.errors, 0)],
+      ["refused", "refused", (minute) => minute.refused],
+      ["failed", "failed", (minute) => minute.errors],
+    ], number),
+    chart("Tokens", minutes, [
+      ["input", "input", (minute) => minute.input],
+      ["output", "output", (minute) => minute.output],
+    ], number),
+    chart("Time to first token", minutes, [["output", "mean", (minute) => minute.ttft_ms]], milliseconds),
+  ];
+}
+
+const minuteColumns = [
+  ["Minute", (row) => time(row.at, clock)],
+  ["Requests", (row) => number(row.requests), true],
+  ["Refused", (row) => number(row.refused), true],
+  ["Failed", (row) => number(row.errors), true],
+  ["Input tokens", (row) => number(row.input), true],
+  ["Output tokens", (row) => number(row.output), true],
+  ["Cost", (row) => money(row.cost), true],
+  ["First token", (row) => milliseconds(row.ttft_ms), true],
+];
+
+const modelColumns = [
+  ["Model", (row) => (row.model ? name(row.model) : el("span", { class: "quiet" }, "none named"))],
+  ["Recent requests", (row) => number(row.recent), true],
+  ["First token, median", (row) => milliseconds(row.ttft_p50_ms), true],
+  ["95 of 100", (row) => milliseconds(row.ttft_p95_ms), true],
+  ["Tokens a second", (row) => number(row.tokens_per_second_per_request), true],
+  ["All requests", (row) => number(row.requests), true],
+  ["Input tokens", (row) => number(row.input_tokens), true],
+  ["Output tokens", (row) => number(row.output_tokens), true],
+  ["Cost", (row) => money(row.cost), true],
+];
+
+const clientColumns = (now) => [
+  ["Client", (row) => name(row.client)],
+  ["Tier", (row) => (row.tier ? name(row.tier) : "–")],
+  ["Last seen", (row) => (row.last_seen ? ago(row.last_seen, now) : "–"), true],
+  ["Requests", (row) => number(row.requests), true],
+  ["Refused", (row) => number(row.refused), true],
+  ["Tokens", (row) => number(row.input_tokens + row.output_tokens), true],
+  ["Cost", (row) => money(row.cost), true],
+  ["In flight", (row) => number(row.in_flight), true],
+  ["Limits", (row) => limits(row)],
+];
+
+function keySet(set, now) {
+  const kind = set.kind === "jwt_keys" ? "keys of tokens" : "API keys";
+  const level = set.workers_on_it < set.workers ? "warn" : "good";
+  const list = (title, texts, level) => texts.length ? [el("details", { open: "" },
+    el("summary", { class: level }, title), el("ul", {}, ...texts.map((text) => el("li", {}, name(text)))))] : [];
+  return el("div", { class: "set" },
+    el("h3", {}, ...set.paths.flatMap((path, index) => [index ? ", " : "", name(path)])),
+    set.generation === undefined
+      ? el("p", {}, `${kind}; being written just now`)
+      : el("p", {}, `${plural(set.keys, "entry", "entries")} of ${kind}; generation ${set.generation}, since `,
+        ago(set.since, now)),
+    el("p", { class: level }, `in force in ${set.workers_on_it} of ${set.workers} workers`),
+    set.failure && el("p", { class: "bad" }, "What the files hold now was not taken: ", name(set.failure.error), ", ",
+      ago(set.failure.at, now)),
+    ...list(`${plural(set.refused_count, "entry is", "entries are")} refused`, set.refused, "bad"),
+    ...list(plural(set.warnings.length, "warning", "warnings"), set.warnings, "warn"));
+}
+
+function render(data) {
+  const window = `last ${duration(data.window_seconds)}`;
+  const hour = data.minutes.reduce((sum, minute) => sum + minute.refused, 0);
+  show("server", [data.version, data.nginx, data.workers, data.since], () => [
+    `version ${data.version}, nginx ${data.nginx}, ${plural(data.workers, "worker", "workers")}`,
+    ...(data.since ? [", configured ", time(data.since, day)] : [])]);
+  const found = problems(data);
+  show("problems", found, () => found.length
+    ? found.map(({ level, text }) => el("li", { class: level }, name(text[0]), ...text.slice(1)))
+    : [el("li", { class: "good" }, "Nothing that can be seen from here")]);
+  tiles("tiles", [
+    ["Requests a second", number(data.requests_per_second)],
+    ["Tokens a second", number(data.tokens_per_second)],
+    ["In flight", number(data.in_flight)],
+    ["In the queue", number(data.queued), data.queued ? "warn" : ""],
+    ["Refused, last hour", number(hour)],
+  ]);
+  show("tiers", data.tiers, (tiers) => tiers.length ? table("Requests of each tier", [
+    ["Tier", (row) => (row.tier ? name(row.tier) : el("span", { class: "quiet" }, "none"))],
+    ["In flight", (row) => number(row.in_flight), true],
+    ["In the queue", (row) => number(row.queued), true],
+  ], tiers, "narrow") : []);
+  show("charts", data.minutes, charts);
+  if ($("minutes").open) {
+    show("minutes-table", data.minutes, (minutes) => table("The latest minute first", minuteColumns, [...minutes].reverse()));
+  }
+  show("refusals", [data.refusals, window], () => data.refusals.length ? table("", [
+    ["Reason", (row) => el("code", {}, row.reason)],
+    [window, (row) => number(row.recent), true],
+    ["All", (row) => number(row.count), true],
+  ], data.refusals, "narrow") : el("p", { class: "quiet" }, "No request was refused."));
+  show("models", [data.models, window], () => data.models.length
+    ? table(`Recent, first token and tokens a second: ${window}${
+      data.more_models ? `; ${plural(data.more_models, "more model", "more models")} not shown` : ""}`,
+    modelColumns, data.models, "cards")
+    : el("p", { class: "quiet" }, "No requests yet."));
+  renderClients(data);
+  show("keys", data.keys, (sets) => sets.length
+    ? sets.map((set) => keySet(set, data.now)) : el("p", { class: "quiet" }, "No files with keys are followed."));
+  show("providers", data.providers, (providers) => providers.length ? table("Identity providers", [
+    ["Location", (row) => name(row.provider)],
+    ["Answers", (row) => number(row.ok), true],
+    ["Errors", (row) => number(row.error), true],
+    ["Timeouts", (row) => number(row.timeout), true],
+  ], providers) : el("p", { class: "quiet" }, "No identity provider was asked."));
+  show("zone", data.zone, (parts) => parts.length ? table("Slots of the zone", [
+    ["Part", (row) => row.part],
+    ["Used", (row) => number(row.used), true],
+    ["Of", (row) => number(row.slots), true],
+    ["No room", (row) => number(row.full), true],
+  ], parts) : []);
+  tiles("writes", [
+    ["Audit lines written", number(data.audit.written)],
+    ["Audit lines lost", number(data.audit.lost), data.audit.lost ? "bad" : ""],
+    ["State written", number(data.state.ok)],
+    ["State not written", number(data.state.error), data.state.error ? "warn" : ""],
+    ["Panics", number(data.panics), data.panics ? "bad" : ""],
+  ]);
+}
+
+function renderClients(data) {
+  const list = data.clients;
+  $("clients-section").hidden = !list;
+  if (!list) return;
+  const { clients, total, offset, limit } = list;
+  show("clients", list, () => clients.length
+    ? table(`${plural(total, "client", "clients")}${view.search ? " with that in the name" : ""}`,
+      clientColumns(data.now), clients, "cards clients")
+    : el("p", { class: "quiet" }, view.search ? "No client has that in its name." : "No client has come yet."));
+  $("range").textContent = clients.length
+    ? `${number(offset + 1)} to ${number(offset + clients.length)} of ${number(total)}` : "";
+  $("previous").disabled = offset === 0;
+  $("next").disabled = offset + limit >= total;
+}
+
+const poll = new Poll(parameters, render);
+
+function look(change) {
+  Object.assign(view, change);
+  const all = parameters();
+  all.delete("limit");
+  const query = String(all);
+  history.replaceState(null, "", location.pathname + (query && `?${query}`));
+  poll.ask();
+}
+
+$("search").value = view.search;
+$("sort").value = view.sort;
+let typing;
+$("search").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => look({ search: $("search").value, offset: 0 }), 250);
+});
+$("sort").addEventListener("change", () => look({ sort: $("sort").value, offset: 0 }));
+$("find").addEventListener("submit", (event) => event.preventDefault());
+$("previous").addEventListener("click", () => look({ offset: Math.max(view.offset - PAGE, 0) }));
+$("next").addEventListener("click", () => look({ offset: view.offset + PAGE }));
+$("minutes").addEventListener("toggle", () => poll.ask());
