@@ -5,14 +5,15 @@ use std::cell::RefCell;
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 
-use crate::clock::{mono_now, wall_now};
+use crate::clock::{mono_now, wall_ms, wall_now};
 use crate::conf::MainConf;
 use crate::zone::lock::{is_alive, me, ZoneLock};
 use crate::zone::seals::{MappedSeals, SealedLog};
 use nginx::file::{Closing, LogFile, Seal};
 use nginx::log::cycle_error;
 use nginx::timer::Timer;
-use tollgate_core::audit::seal::{self, Sealer, Stamp, INTERVAL_MS};
+use tollgate_core::audit::seal::{self, Sealer, Seals, Stamp, CLOCK_AT, INTERVAL_MS};
+use tollgate_core::clock::UnixMillis;
 
 /// Milliseconds until the first manifest: by then, all workers of a configuration have begun their chains.
 const FIRST_MS: u64 = 1000;
@@ -68,6 +69,17 @@ fn stamp() -> Stamp {
     Stamp { time: wall_now(), up_ms: mono_now().0 / 1_000_000 }
 }
 
+/// Has the clock go on, in memory and in the file of the key: the key before is gone.
+fn go_on(seals: &Seals<'_>, content: &SealedLog) {
+    let Some(bytes) = seals.go_on(&ZoneLock::new(seals.lock()), UnixMillis(wall_ms())) else {
+        return;
+    };
+    let written = content.files().map(|files| files.key.write_all_at(&bytes, CLOCK_AT as u64));
+    if let Some(Err(error)) = written {
+        cycle_error(format_args!("tollgate: can't write \"{}\": {error}", content.path()));
+    }
+}
+
 impl Chain {
     fn begin(
         log: &Rc<LogFile>,
@@ -76,6 +88,7 @@ impl Chain {
     ) -> Option<Self> {
         let view = seals.get();
         let content = sealed.content();
+        go_on(view, content);
         let sealer = match Sealer::begin(
             view,
             &ZoneLock::new(view.lock()),
@@ -108,6 +121,7 @@ impl Chain {
     fn tick(&self) {
         let Part { sealer, seals, sealed } = &self.part;
         let view = seals.get();
+        go_on(view, sealed.content());
         let line = {
             let mut sealer = sealer.borrow_mut();
             sealer.manifest(view, stamp(), sealed.content().signer(), me(), is_alive)
@@ -124,7 +138,8 @@ impl Chain {
 impl Part {
     /// Tells the file how far the chain has come; or `all` of the chains.
     fn save(&self, all: bool) {
-        let Some(file) = self.sealed.content().heads() else { return };
+        let Some(files) = self.sealed.content().files() else { return };
+        let file = &files.heads;
         let view = self.seals.get();
         let written = match all {
             true => file.write_all_at(&view.to_file(), 0),

@@ -12,10 +12,12 @@ use std::sync::atomic::AtomicU64;
 use nginx::log::cycle_error;
 use nginx::process::{self, Workers};
 use nginx::shm::{Attached, Shared};
-use tollgate_core::audit::seal::{KeyId, SealingKey, Seals, Secret, Signer, SEALS_BYTES};
+use tollgate_core::audit::seal::{Generation, KeyId, SealingKey, Seals, Signer, SEALS_BYTES};
+use tollgate_core::clock::UnixMillis;
 use zeroize::Zeroizing;
 
 use super::state_file::boot_id;
+use crate::clock::wall_ms;
 
 /// The memory of one configuration.
 pub(crate) type SharedSeals = nginx::shm::SharedZone<SealedLog>;
@@ -30,8 +32,15 @@ pub(crate) struct SealedLog {
     path: String,
     id: KeyId,
     signer: Rc<Signer>,
-    /// The file of heads, which whoever starts nginx has opened for the workers.
-    heads: OnceCell<Rc<File>>,
+    /// The file of heads, and that of the key, which whoever starts nginx has opened for the workers.
+    files: OnceCell<Rc<Files>>,
+}
+
+/// What workers write. They can't read it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) heads: File,
+    pub(crate) key: File,
 }
 
 impl SealedLog {
@@ -51,7 +60,7 @@ impl SealedLog {
         })?;
         let signer = key.signer().map_err(|error| error.to_string())?;
         let (id, signer) = (key.id().clone(), Rc::new(signer));
-        Ok(Self { path: path.to_owned(), id, signer, heads: OnceCell::new() })
+        Ok(Self { path: path.to_owned(), id, signer, files: OnceCell::new() })
     }
 
     /// What the key is called.
@@ -68,9 +77,9 @@ impl SealedLog {
         &self.signer
     }
 
-    /// The file of heads; `None`: it could not be opened, which was said.
-    pub(crate) fn heads(&self) -> Option<&Rc<File>> {
-        self.heads.get()
+    /// What workers write; `None`: it could not be opened, which was said.
+    pub(crate) fn files(&self) -> Option<&Rc<Files>> {
+        self.files.get()
     }
 
     fn heads_path(&self) -> PathBuf {
@@ -79,19 +88,26 @@ impl SealedLog {
 
     fn open_heads(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.write(true).create(true).truncate(false).mode(0o600);
         options.open(self.heads_path())
     }
 
+    fn open_files(&self) -> io::Result<Files> {
+        let key = OpenOptions::new().write(true).open(&self.path)?;
+        Ok(Files { heads: self.open_heads()?, key })
+    }
+
     /// The next generation, and its key. When this has come back, the file holds the key of the one after it.
-    fn begin(&self) -> Result<(u32, Secret), String> {
+    fn begin(&self) -> Result<Generation, String> {
         let failed = |error: io::Error| format!("can't write \"{}\": {error}", self.path);
         let file = OpenOptions::new().read(true).write(true).open(&self.path).map_err(failed)?;
         // Of two that start at once, each has a generation of its own.
         file.lock().map_err(failed)?;
         let mut key =
             read(&self.path).map_err(|error| format!("\"seal={}\" {error}", self.path))?;
-        let begun = key.begin().map_err(|error| format!("\"seal={}\" {error}", self.path))?;
+        let begun = key
+            .begin(UnixMillis(wall_ms()))
+            .map_err(|error| format!("\"seal={}\" {error}", self.path))?;
         file.write_all_at(&key.to_file(), 0).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(begun)
     }
@@ -161,16 +177,15 @@ impl Shared for SealedLog {
         let failed = |error: &dyn std::fmt::Display| {
             format!("can't write \"{}\": {error}", self.heads_path().display())
         };
-        let make = |begun: (u32, &Secret), before: Option<&[u8]>| {
+        let make = |begun: &Generation, before: Option<&[u8]>| {
             Seals::format(words, begun, boot_id(), before).map_err(|error| error.to_string())
         };
         if process::is_test() {
-            return make((0, &Secret::new([0; 32])), None);
+            return make(&Generation::none(), None);
         }
         let file = self.open_heads().map_err(|error| failed(&error))?;
         let before = std::fs::read(self.heads_path()).map_err(|error| failed(&error))?;
-        let (generation, key) = self.begin()?;
-        let seals = make((generation, &key), Some(&before))?;
+        let seals = make(&self.begin()?, Some(&before))?;
         file.write_all_at(&seals.to_file(), 0).map_err(|error| failed(&error))?;
         Ok(seals)
     }
@@ -179,10 +194,10 @@ impl Shared for SealedLog {
         if process::is_test() {
             return;
         }
-        match self.open_heads() {
-            Ok(file) => drop(self.heads.set(Rc::new(file))),
+        match self.open_files() {
+            Ok(files) => drop(self.files.set(Rc::new(files))),
             Err(error) => cycle_error(format_args!(
-                "\"seal={}\" of \"tollgate_audit_log\": can't open \"{}\": {error}; if nginx is killed, nobody will \
+                "\"seal={}\" of \"tollgate_audit_log\": can't open it or \"{}\": {error}; if nginx is killed, nobody will \
                  know how far its lines had come",
                 self.path,
                 self.heads_path().display()

@@ -50,10 +50,12 @@ impl Keygen {
         if self.seal == self.verify {
             return Err(Failure::usage("--seal and --verify: these are two files"));
         }
-        let mut random = Zeroizing::new([0; 72]);
+        let now = jiff::Timestamp::now();
+        let mut random = Zeroizing::new([0; 104]);
         getrandom::fill(random.as_mut_slice())
             .map_err(|error| Failure::failed(error.to_string()))?;
-        let pair = generate(&random).map_err(|error| Failure::failed(error.to_string()));
+        let pair =
+            generate(&random, now.as_second()).map_err(|error| Failure::failed(error.to_string()));
         let (sealing, verifying) = pair?;
         write(&self.verify, &verifying.to_file())?;
         if let Err(failure) = write(&self.seal, &sealing.to_file()) {

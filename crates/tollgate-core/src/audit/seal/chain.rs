@@ -17,6 +17,8 @@ pub(super) const TAG: usize = 4;
 #[derive(Debug)]
 pub(super) struct Chain {
     id: ChainId,
+    /// Which key the clock had when it began.
+    epoch: u64,
     /// `,"seq":"12.3.`
     prefix: Box<[u8]>,
     ratchet: Ratchet,
@@ -59,10 +61,11 @@ pub(super) struct Sealed {
 }
 
 impl Chain {
-    pub(super) fn new(id: ChainId, key: &Secret) -> Self {
+    pub(super) fn new(id: ChainId, epoch: u64, key: &Secret) -> Self {
         let prefix = format!(",\"seq\":\"{id}.").into_bytes().into();
         Self {
             id,
+            epoch,
             prefix,
             ratchet: Ratchet::new(key),
             before: None,
@@ -110,7 +113,8 @@ impl Chain {
         };
         lines.extend_from_slice(b"{\"seal\":{\"chain\":\"");
         lines.extend_from_slice(self.id.to_string().as_bytes());
-        member(lines, "\",\"n\":", number);
+        member(lines, "\",\"epoch\":", self.epoch);
+        member(lines, ",\"n\":", number);
         member(lines, ",\"last\":", self.last);
         member(lines, ",\"count\":", digests.len() as u64);
         lines.extend_from_slice(b",\"time\":\"");

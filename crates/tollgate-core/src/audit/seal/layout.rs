@@ -28,7 +28,13 @@ pub(super) const WORD_WRITER: usize = 14;
 pub(super) const WORD_FILE: usize = 15;
 /// Two keys.
 pub(super) const WORD_KEYS: usize = 20;
-pub(super) const HEADER_WORDS: usize = 32;
+/// When the clock's first key began, and how often the clock went on since this memory was made.
+pub(super) const WORD_SINCE: usize = 28;
+pub(super) const WORD_TURNS: usize = 29;
+/// Two clocks: number, run, key.
+pub(super) const WORD_CLOCKS: usize = 32;
+pub(super) const CLOCK_WORDS: usize = 12;
+pub(super) const HEADER_WORDS: usize = 64;
 
 // A slot, by word.
 pub(super) const STATE: usize = 0;
@@ -47,6 +53,10 @@ pub(super) const FREE: u64 = 0;
 
 pub(super) fn key_place(number: u64) -> usize {
     WORD_KEYS + if number.is_multiple_of(2) { 0 } else { 4 }
+}
+
+pub(super) fn clock_place(turns: u64) -> usize {
+    WORD_CLOCKS + if turns.is_multiple_of(2) { 0 } else { CLOCK_WORDS }
 }
 
 pub(super) fn head_place(sealed: u64) -> usize {

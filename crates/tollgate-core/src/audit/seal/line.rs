@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::chain::{digest, DIGEST, TAG};
 use super::id::{number, ChainId, Mac};
+use super::key::MAX_CLOCK;
 use super::manifest::{Manifest, Opening};
 
 /// What a line is.
@@ -23,6 +24,8 @@ pub(super) struct Numbered<'a> {
     pub(super) chain: ChainId,
     pub(super) seq: u64,
     pub(super) digest: [u8; DIGEST],
+    /// Of a request: when it ended, in milliseconds since 1970.
+    pub(super) time_ms: Option<i64>,
     pub(super) about: About<'a>,
 }
 
@@ -46,10 +49,14 @@ pub(super) struct Signed<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Seal {
     pub(super) chain: ChainId,
+    /// Which key the clock had when the chain began.
+    pub(super) epoch: u64,
     pub(super) number: u64,
     pub(super) last: u64,
     pub(super) count: u64,
     pub(super) time: String,
+    /// The same, in milliseconds since 1970.
+    pub(super) time_ms: i64,
     pub(super) up_ms: u64,
     pub(super) file: u64,
     pub(super) from: Option<u64>,
@@ -81,6 +88,7 @@ struct SealLine<'a> {
 #[serde(deny_unknown_fields)]
 struct SealText<'a> {
     chain: &'a str,
+    epoch: u64,
     n: u64,
     last: u64,
     count: u64,
@@ -132,7 +140,16 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
         true => own(body).unwrap_or(About::Unreadable),
         false => About::Request,
     };
-    Some(Line::Numbered(Numbered { chain, seq, digest: digest(line), about }))
+    let time_ms = line.strip_prefix(b"{\"time\":\"").and_then(|rest| millis(rest.get(..TIME_LEN)?));
+    Some(Line::Numbered(Numbered { chain, seq, digest: digest(line), time_ms, about }))
+}
+
+/// The length of a time, as lines have it.
+const TIME_LEN: usize = 24;
+
+fn millis(text: &[u8]) -> Option<i64> {
+    let time: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(time.as_millisecond())
 }
 
 /// The number of a line, and what is before that.
@@ -163,10 +180,12 @@ fn seal(line: &[u8]) -> Option<Seal> {
     (is_whole && fits).then_some(())?;
     Some(Seal {
         chain: ChainId::parse(text.chain)?,
+        epoch: Some(text.epoch).filter(|epoch| *epoch <= MAX_CLOCK)?,
         number: text.n,
         last: text.last,
         count: text.count,
         time: text.time.to_owned(),
+        time_ms: millis(text.time.as_bytes())?,
         up_ms: text.up,
         file: text.file,
         from: text.from,

@@ -16,16 +16,20 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use zeroize::Zeroizing;
+
 use super::id::{ChainId, Mac};
+use super::key::{Clock, Generation};
 use super::layout::{
-    boot_words, head_place, key_place, state_of, state_word, CHAIN, FREE, HEADER_WORDS, LOST, MADE,
-    MAGIC, PROCESS, SEALED, SLOT_WORDS, STATE, WORD_BEGUN, WORD_BOOT, WORD_CRASHED, WORD_FILE,
-    WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC, WORD_MANIFEST, WORD_MANIFEST_UP,
-    WORD_WANTED, WORD_WRITER,
+    boot_words, clock_place, head_place, key_place, state_of, state_word, CHAIN, CLOCK_WORDS, FREE,
+    HEADER_WORDS, LOST, MADE, MAGIC, PROCESS, SEALED, SLOT_WORDS, STATE, WORD_BEGUN, WORD_BOOT,
+    WORD_CRASHED, WORD_FILE, WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC, WORD_MANIFEST,
+    WORD_MANIFEST_UP, WORD_SINCE, WORD_TURNS, WORD_WANTED, WORD_WRITER,
 };
 use super::manifest::{Head, Known, State};
-use super::ratchet::Secret;
+use super::ratchet::{Ratchet, Secret};
 use super::MANIFEST_MS;
+use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, Process, ProcessLock};
 
 /// How much memory it takes, in bytes: for some 600 chains that nobody has told of in a manifest.
@@ -75,6 +79,8 @@ impl std::error::Error for MemoryError {}
 pub(super) struct Begun {
     pub(super) slot: usize,
     pub(super) chain: ChainId,
+    /// Which key the clock had.
+    pub(super) epoch: u64,
     pub(super) key: Secret,
 }
 
@@ -103,7 +109,7 @@ impl<'m> Seals<'m> {
     /// When the memory is too small.
     pub fn format(
         words: &'m [AtomicU64],
-        (generation, key): (u32, &Secret),
+        generation: &Generation,
         boot: [u8; 16],
         before: Option<&[u8]>,
     ) -> Result<Self, MemoryError> {
@@ -115,7 +121,10 @@ impl<'m> Seals<'m> {
         if let Some(before) = before {
             seals.carry_over(before, [first, second]);
         }
-        seals.store(WORD_GENERATION, u64::from(generation));
+        let Generation { number, key, clock } = generation;
+        seals.store(WORD_GENERATION, u64::from(*number));
+        seals.store(WORD_SINCE, u64::from_ne_bytes(clock.since.to_ne_bytes()));
+        seals.put_clock(0, &clock.ratchet);
         seals.store(WORD_BOOT, first);
         seals.store(WORD_BOOT + 1, second);
         seals.put_key(0, key.words());
@@ -175,6 +184,39 @@ impl<'m> Seals<'m> {
         self.store4(key_place(number), words);
     }
 
+    fn put_clock(&self, turns: u64, clock: &Ratchet) {
+        let (run, key, number) = clock.parts();
+        let place = clock_place(turns);
+        self.store(place, number);
+        self.store4(place + 1, run.words());
+        self.store4(place + 5, key.words());
+    }
+
+    fn clock(&self) -> Clock {
+        let place = clock_place(self.load(WORD_TURNS));
+        let [run, key] = [1, 5].map(|at| Secret::from_words(self.load4(place + at)));
+        let ratchet = Ratchet::from_parts(run, key, self.load(place));
+        Clock { since: i64::from_ne_bytes(self.load(WORD_SINCE).to_ne_bytes()), ratchet }
+    }
+
+    /// Has the clock go on to this time. `Some`: it did, and this is what the file of the key is to hold of it.
+    pub fn go_on(&self, lock: &impl ClaimLock, now: UnixMillis) -> Option<Zeroizing<Vec<u8>>> {
+        lock.with(|| {
+            let mut clock = self.clock();
+            let epoch = Clock::epoch(clock.since, now);
+            if epoch <= clock.ratchet.number() {
+                return None;
+            }
+            clock.ratchet.go_to(epoch);
+            let turns = self.load(WORD_TURNS);
+            self.put_clock(turns.saturating_add(1), &clock.ratchet);
+            self.store(WORD_TURNS, turns.saturating_add(1));
+            let place = clock_place(turns);
+            (place..place + CLOCK_WORDS).for_each(|at| self.store(at, 0));
+            Some(clock.to_file())
+        })
+    }
+
     /// Where the slots begin.
     fn slots(&self) -> impl Iterator<Item = usize> {
         (HEADER_WORDS..)
@@ -218,7 +260,9 @@ impl<'m> Seals<'m> {
             self.store(slot + PROCESS, me.word());
             self.store(slot + STATE, state_word(State::Open));
             self.store(WORD_WANTED, 1);
-            Ok(Begun { slot, chain, key: key.chain() })
+            let clock = self.clock();
+            let (key, epoch) = (key.chain(&clock.ratchet), clock.ratchet.number());
+            Ok(Begun { slot, chain, epoch, key })
         })
     }
 

@@ -37,10 +37,12 @@ mod tests;
 
 pub use heads::{HeadsLine, LatestHeads};
 pub use id::Stamp;
-pub use key::{generate, KeyError, KeyId, Random, SealingKey, Signer, VerifyingKey, KEY_FILE_LEN};
+pub use key::{
+    generate, Generation, KeyError, KeyId, Random, SealingKey, Signer, VerifyingKey, CLOCK_AT,
+    CLOCK_LEN, KEY_FILE_LEN,
+};
 pub use line::{file_order, is_seal};
 pub use memory::{MemoryError, Seals, SEALS_BYTES, SLOT_BYTES};
-pub use ratchet::Secret;
 pub use sealer::{Closing, Sealer};
 pub use verify::{Finding, Kind, Note, Place, Report, Verifier};
 

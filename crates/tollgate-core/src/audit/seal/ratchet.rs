@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const RUN: u64 = 4096;
 
 /// A key, which is wiped when it is let go of.
-pub struct Secret(Zeroizing<[u8; 32]>);
+pub(super) struct Secret(Zeroizing<[u8; 32]>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +22,7 @@ impl fmt::Debug for Secret {
 impl Secret {
     /// The key of these bytes.
     #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Self {
+    pub(super) fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
@@ -65,9 +65,13 @@ impl Secret {
         self.derive("next root")
     }
 
-    /// The key of the chain that begins next in a generation.
-    pub(super) fn chain(&self) -> Self {
-        self.derive("chain")
+    /// The key of the chain that begins next in a generation, while the clock has this key.
+    pub(super) fn chain(&self, clock: &Ratchet) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"tollgate audit seal 1: chain\0");
+        hash.update(self.0.as_slice());
+        hash.update(clock.key.0.as_slice());
+        Self::new(hash.finalize().into())
     }
 
     /// What the key of a generation is after that.
@@ -76,7 +80,7 @@ impl Secret {
     }
 }
 
-/// The keys of a chain's batches, one after the other.
+/// The keys of a chain's batches, one after the other; or those of the clock.
 #[derive(Debug)]
 pub(super) struct Ratchet {
     /// Of which the next run is made.
@@ -95,14 +99,31 @@ impl Ratchet {
     /// That of a batch.
     pub(super) fn at(chain: &Secret, number: u64) -> Self {
         let mut ratchet = Self::new(chain);
-        while ratchet.number.saturating_add(RUN) <= number {
-            ratchet.number = ratchet.number.saturating_add(RUN);
-            ratchet.begin_run();
-        }
-        while ratchet.number < number {
-            ratchet.step();
-        }
+        ratchet.go_to(number);
         ratchet
+    }
+
+    /// Goes on to a batch.
+    pub(super) fn go_to(&mut self, number: u64) {
+        while self.number < number && !self.number.is_multiple_of(RUN) {
+            self.step();
+        }
+        while self.number.saturating_add(RUN) <= number {
+            self.number = self.number.saturating_add(RUN);
+            self.begin_run();
+        }
+        while self.number < number {
+            self.step();
+        }
+    }
+
+    /// As shared memory and files hold it.
+    pub(super) fn parts(&self) -> (&Secret, &Secret, u64) {
+        (&self.run, &self.key, self.number)
+    }
+
+    pub(super) fn from_parts(run: Secret, key: Secret, number: u64) -> Self {
+        Self { run, key, number }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -153,7 +174,9 @@ mod tests {
     fn no_two_keys_are_the_same() {
         let root = Secret::new([7; 32]);
         let mut keys = vec![*root.bytes()];
-        for derived in [root.generation(), root.next_root(), root.chain(), root.after_chain()] {
+        let clock = Ratchet::new(&root);
+        for derived in [root.generation(), root.next_root(), root.chain(&clock), root.after_chain()]
+        {
             keys.push(*derived.bytes());
         }
         let mut ratchet = Ratchet::new(&root);

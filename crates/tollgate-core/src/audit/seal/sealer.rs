@@ -66,7 +66,7 @@ impl Sealer {
     ) -> Result<Self, MemoryError> {
         let begun = seals.begin(lock, me)?;
         Ok(Self {
-            chain: Chain::new(begun.chain, &begun.key),
+            chain: Chain::new(begun.chain, begun.epoch, &begun.key),
             slot: begun.slot,
             key,
             lost: 0,

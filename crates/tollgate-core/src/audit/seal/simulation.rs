@@ -81,7 +81,7 @@ impl Machine {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let random = Zeroizing::new(std::array::from_fn(|_| u8::try_from(dice.roll(256)).unwrap()));
-        let (key, verifying) = generate(&random).unwrap();
+        let (key, verifying) = generate(&random, 1_767_225_600).unwrap();
         let signer = key.signer().unwrap();
         let mut machine = Self {
             dice,
@@ -122,19 +122,28 @@ impl Machine {
     fn start(&mut self, workers: usize) {
         // As a file: the key is read anew each time.
         let mut key = SealingKey::parse(&self.key.to_file()).unwrap();
-        let (generation, secret) = key.begin().unwrap();
+        let generation = key.begin(self.stamp().time).unwrap();
         self.key = key;
         self.words = (0..SEALS_BYTES / 8).map(|_| AtomicU64::new(0)).collect();
         let before = (!self.heads.is_empty()).then_some(self.heads.as_slice());
-        Seals::format(&self.words, (generation, &secret), self.boot, before).unwrap();
+        Seals::format(&self.words, &generation, self.boot, before).unwrap();
         self.heads = self.seals().to_file();
         (0..workers).for_each(|_| self.spawn());
+    }
+
+    /// The clock goes on, in memory and in the file of the key.
+    fn go_on(&mut self) {
+        let Some(clock) = self.seals().go_on(&NoLock, self.stamp().time) else { return };
+        let mut file = self.key.to_file();
+        file[CLOCK_AT..].copy_from_slice(&clock);
+        self.key = SealingKey::parse(&file).unwrap();
     }
 
     fn spawn(&mut self) {
         self.next_pid += 1;
         let me = Process { pid: self.next_pid, started: 1 };
         let seals = self.seals();
+        seals.go_on(&NoLock, self.stamp().time);
         let mut sealer = Sealer::begin(&seals, &NoLock, me, self.key.id().clone()).unwrap();
         let (offset, bytes) = seals.slot_to_file(sealer.slot());
         let offset = usize::try_from(offset).unwrap();
@@ -371,6 +380,7 @@ impl Machine {
     pub(super) fn everybody_ticks(&mut self) {
         self.now_ms += self.dice.roll(3000);
         self.ticked_ms = self.now_ms;
+        self.go_on();
         for at in 0..self.workers.len() {
             self.reopen(at);
             self.tick(at);

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::simulation::{Dice, Machine};
 
 fn log(seed: u64, is_crashing: bool) -> Machine {
@@ -80,6 +82,30 @@ fn plain_log(seed: u64) -> Machine {
     machine
 }
 
+/// The lines of each chain, whatever is between them but within a batch.
+fn by_chain(files: &[Vec<u8>]) -> BTreeMap<String, Vec<Vec<u8>>> {
+    let mut chains: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut before = String::new();
+    for line in files.iter().flat_map(|file| file.split(|byte| *byte == b'\n')) {
+        let text = String::from_utf8_lossy(line);
+        let (is_seal, chain) = match text.strip_prefix("{\"seal\":{\"chain\":\"") {
+            Some(rest) => (true, rest.split('"').next().unwrap_or_default().to_owned()),
+            None => {
+                let seq = text.rsplit(",\"seq\":\"").next().unwrap_or_default();
+                (false, seq.rsplit_once('.').unwrap_or_default().0.to_owned())
+            }
+        };
+        let lines = chains.entry(chain.clone()).or_default();
+        lines.push(line.to_vec());
+        if !before.is_empty() && before != chain {
+            // A batch of another chain is not at its end.
+            chains.entry(before).or_default().push(b"interrupted".to_vec());
+        }
+        before = if is_seal { String::new() } else { chain };
+    }
+    chains
+}
+
 #[test]
 fn what_is_done_to_a_log_is_found() {
     let mut done = 0;
@@ -93,11 +119,15 @@ fn what_is_done_to_a_log_is_found() {
         for _ in 0..7 {
             let mut files = machine.files.clone();
             let Some(what) = manipulate(&mut dice, &mut files) else { continue };
+            // In what order batches of different workers stand is not sealed.
+            if by_chain(&files) == by_chain(&machine.files) {
+                continue;
+            }
             done += 1;
             let report = machine.verify(&files, &heads);
             let is_found = !report.findings.is_empty();
             assert!(is_found, "seed {seed}: {what}: {:#?}", report.notes);
         }
     }
-    assert!(done >= 1000, "{done}");
+    assert!(done >= 900, "{done}");
 }

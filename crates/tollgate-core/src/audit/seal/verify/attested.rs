@@ -14,6 +14,9 @@ use super::{Named, Opened, Verifier};
 /// For so long a chain may be silent while others are not, in milliseconds: it is sealed every ten seconds.
 pub(super) const SILENCE_MS: u64 = 60_000;
 
+/// Seconds without any seal of which it is told.
+const GAP_SECONDS: i64 = 60;
+
 /// What was put together.
 pub(super) struct Log {
     pub(super) chains: BTreeMap<ChainId, Joined>,
@@ -42,10 +45,11 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
     manifests.sort_by_key(|named| named.manifest.number);
     let mut log = Log { chains, openings, manifests, numbers, findings, notes: Vec::new() };
     let has_left = pieces.found.iter().any(Piece::is_left);
-    log.walks(has_left);
+    log.walks(!pieces.found.is_empty());
     log.beginnings();
     log.links();
     log.told();
+    log.gaps();
     log.ends(has_left);
     log.unseen();
     log.heads(&heads, span.as_ref());
@@ -73,12 +77,12 @@ impl Log {
         self.manifests.first().filter(|named| named.manifest.before.is_none())
     }
 
-    /// What showed when the seals were gone through. `has_left`: a line was begun, and not written again.
-    fn walks(&mut self, has_left: bool) {
+    /// What showed when the seals were gone through. `has_pieces`: lines were begun, and not ended.
+    fn walks(&mut self, has_pieces: bool) {
         for (chain, joined) in &mut self.chains {
             self.findings.append(&mut joined.walk.findings);
             for stranger in &joined.walk.strangers {
-                let may_be_torn = has_left && is_last_of_killed(joined, stranger.batch);
+                let may_be_torn = has_pieces && is_last_of_killed(joined, stranger.batch);
                 if !may_be_torn && !is_torn(joined, stranger.batch) {
                     let text = format!(
                         "this stands among the lines of seal {} of chain {chain}, which were written in one go",
@@ -191,6 +195,31 @@ impl Log {
                     self.note(Some(place), true, text);
                 }
             }
+        }
+    }
+
+    /// While nginx runs, something is sealed every ten seconds.
+    fn gaps(&mut self) {
+        let seals = self.chains.values().flat_map(|joined| joined.walk.seals.iter());
+        let mut seals: Vec<_> = seals.map(|seal| (seal.time_ms, seal.is_end, seal.place)).collect();
+        seals.sort_unstable_by_key(|(time, ..)| *time);
+        let mut found = Vec::new();
+        for ((before, is_end, place), (after, ..)) in seals.iter().zip(seals.iter().skip(1)) {
+            let gap = after.saturating_sub(*before) / 1000;
+            if gap > GAP_SECONDS {
+                let why = match is_end {
+                    true => "nginx had ended",
+                    false => "nginx did not run, or what was there was cut out",
+                };
+                found.push((
+                    *place,
+                    !is_end,
+                    format!("nothing was sealed for {gap} seconds after this: {why}"),
+                ));
+            }
+        }
+        for (place, is_loss, text) in found {
+            self.note(Some(place), is_loss, text);
         }
     }
 

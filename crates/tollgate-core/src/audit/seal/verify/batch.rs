@@ -13,6 +13,8 @@ use super::report::{finding, Finding, Kind, Place};
 pub(super) struct Entry {
     pub(super) seq: u64,
     pub(super) digest: [u8; DIGEST],
+    /// When the request ended, in milliseconds since 1970.
+    pub(super) time_ms: Option<i64>,
     pub(super) place: Place,
 }
 

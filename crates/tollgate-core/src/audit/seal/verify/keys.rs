@@ -13,7 +13,7 @@ pub(super) struct Keys {
     key: VerifyingKey,
     root: Cursor,
     generations: HashMap<u32, Cursor>,
-    chains: HashMap<ChainId, Secret>,
+    chains: HashMap<(ChainId, u64), Secret>,
 }
 
 /// A key, and the how manieth it is.
@@ -33,14 +33,19 @@ impl Keys {
         &self.key
     }
 
-    /// The key of a batch.
-    pub(super) fn ratchet(&mut self, chain: ChainId, number: u64) -> Ratchet {
-        Ratchet::at(self.chain(chain), number)
+    /// When the clock had this key first, in milliseconds since 1970.
+    pub(super) fn millis_of(&self, epoch: u64) -> i64 {
+        self.key.time_of(epoch).saturating_mul(1000)
     }
 
-    fn chain(&mut self, chain: ChainId) -> &Secret {
+    /// The key of a batch.
+    pub(super) fn ratchet(&mut self, chain: ChainId, epoch: u64, number: u64) -> Ratchet {
+        Ratchet::at(self.chain(chain, epoch), number)
+    }
+
+    fn chain(&mut self, chain: ChainId, epoch: u64) -> &Secret {
         let Self { key, root, generations, chains } = self;
-        chains.entry(chain).or_insert_with(|| {
+        chains.entry((chain, epoch)).or_insert_with(|| {
             let first = |root: &mut Cursor| {
                 root.go_to(
                     chain.generation,
@@ -53,7 +58,7 @@ impl Keys {
                 .entry(chain.generation)
                 .or_insert_with(|| Cursor { number: 0, secret: first(root) });
             cursor.go_to(chain.number, || first(root), Secret::after_chain);
-            cursor.secret.chain()
+            cursor.secret.chain(&Ratchet::at(key.clock(), epoch))
         })
     }
 }

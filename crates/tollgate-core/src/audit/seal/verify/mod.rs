@@ -206,8 +206,9 @@ impl Verifier {
                 segment.seal(Placed { seal, place }, &mut self.keys);
             }
             Line::Numbered(numbered) => {
-                let Numbered { chain, seq, digest, about } = numbered;
-                match self.open.entry(chain).or_default().add(Entry { seq, digest, place }) {
+                let Numbered { chain, seq, digest, time_ms, about } = numbered;
+                match self.open.entry(chain).or_default().add(Entry { seq, digest, time_ms, place })
+                {
                     true => self.note(chain, about, place),
                     false => self.twice.push(Twice { chain, seal: None, seq, place }),
                 }

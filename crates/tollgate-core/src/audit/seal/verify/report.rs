@@ -24,6 +24,8 @@ pub enum Kind {
     Reordered,
     /// The end of a chain is missing, or of the log.
     CutOff,
+    /// It says that it is older than it can be.
+    Backdated,
     /// A seal, an opening or a manifest is not as it was written.
     BadSeal,
 }
@@ -38,6 +40,7 @@ impl Kind {
             Self::Added => "added",
             Self::Reordered => "reordered",
             Self::CutOff => "cut_off",
+            Self::Backdated => "backdated",
             Self::BadSeal => "bad_seal",
         }
     }

@@ -10,6 +10,9 @@ use super::report::{finding, Finding, Kind, Place};
 /// No chain has so many seals: a hundred a second for two years.
 const MAX_SEALS: u64 = 1 << 33;
 
+/// By how much a clock may be set back, in milliseconds.
+const SLACK_MS: i64 = 60_000;
+
 /// What is kept of a seal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
@@ -20,6 +23,7 @@ pub(super) struct Known {
     pub(super) in_pieces: bool,
     pub(super) is_end: bool,
     pub(super) up_ms: u64,
+    pub(super) time_ms: i64,
     pub(super) lost: u64,
     pub(super) place: Place,
     is_good: bool,
@@ -98,7 +102,7 @@ impl Walk {
         placed: &Placed,
         keys: &mut Keys,
     ) {
-        let Seal { chain, number, .. } = *placed.seal;
+        let Seal { chain, epoch, number, .. } = *placed.seal;
         if number >= MAX_SEALS {
             let text = format!("there is no seal {number} of chain {chain}");
             self.findings.push(finding(Kind::BadSeal, Some(placed.place), text));
@@ -146,22 +150,54 @@ impl Walk {
                 }
                 ratchet
             }
-            _ => keys.ratchet(chain, number),
+            _ => keys.ratchet(chain, epoch, number),
         };
         let mut outcome = check(chain, entries, placed, &ratchet);
         self.ratchet = Some(ratchet);
         self.link(placed, &mut outcome);
+        self.date(entries, placed, keys, &mut outcome);
         let Outcome { findings, stranger, is_good } = outcome;
         let is_next = before.is_none_or(|(before, _)| number == before.saturating_add(1));
         self.findings.extend(findings);
         self.strangers.extend(stranger.map(|place| Stranger { batch: number, place }));
         // One that is not good says what it likes: the next ones go on from where it should have been.
         if is_good || is_next {
-            let Seal { last, mac, torn, in_pieces, is_end, up_ms, lost, .. } = *placed.seal;
+            let Seal { last, mac, torn, in_pieces, is_end, up_ms, time_ms, lost, .. } =
+                *placed.seal;
             let place = placed.place;
-            let known =
-                Known { number, last, mac, torn, in_pieces, is_end, up_ms, lost, place, is_good };
+            let known = Known {
+                number,
+                last,
+                mac,
+                torn,
+                in_pieces,
+                is_end,
+                up_ms,
+                time_ms,
+                lost,
+                place,
+                is_good,
+            };
             self.seals.push(known);
+        }
+    }
+
+    /// What was written after a seal, or with a key, can't be older than that. A clock that is set back a little is
+    /// no finding.
+    fn date(&self, entries: &[Entry], placed: &Placed, keys: &Keys, outcome: &mut Outcome) {
+        let seal = &placed.seal;
+        let before = self.seals.last().map(|known| known.time_ms);
+        let oldest =
+            keys.millis_of(seal.epoch).max(before.unwrap_or(i64::MIN)).saturating_sub(SLACK_MS);
+        let times = entries.iter().filter_map(|entry| Some((entry.time_ms?, entry.place)));
+        let mut times = times.chain([(seal.time_ms, placed.place)]);
+        if let Some((_, place)) = times.find(|(time, _)| *time < oldest) {
+            let text = format!(
+                "this says that it is older than it can be, in chain {}: the clock was set back, or somebody wrote it \
+                 later than it says",
+                seal.chain
+            );
+            outcome.findings.push(finding(Kind::Backdated, Some(place), text));
         }
     }
 

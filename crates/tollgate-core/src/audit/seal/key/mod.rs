@@ -4,6 +4,8 @@
 //! goes forward, so that what was sealed before can't be sealed again. The file that verifies keeps the first
 //! root, from which all others follow.
 
+mod clock;
+
 use std::fmt;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, UnparsedPublicKey, ED25519};
@@ -14,14 +16,20 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::id::MAX_NUMBER;
-use super::ratchet::Secret;
+use super::ratchet::{Ratchet, Secret};
+use crate::clock::UnixMillis;
+
+pub(super) use clock::{Clock, MAX_CLOCK};
+pub use clock::{CLOCK_AT, CLOCK_LEN};
+
+use clock::CLOCK_SECONDS;
 
 /// The length of a file that seals, in bytes, whatever is in it: it is written in its place, so that the root
 /// before is not left somewhere on the disk, and so that a crash leaves one or the other.
-pub const KEY_FILE_LEN: usize = 512;
+pub const KEY_FILE_LEN: usize = CLOCK_AT + CLOCK_LEN;
 
 /// What a pair of keys is made of: bytes from the kernel.
-pub type Random = Zeroizing<[u8; 72]>;
+pub type Random = Zeroizing<[u8; 104]>;
 
 /// The key that seals.
 pub struct SealingKey {
@@ -30,6 +38,7 @@ pub struct SealingKey {
     generation: u32,
     root: Secret,
     seed: Secret,
+    clock: Clock,
 }
 
 /// The key that verifies. Whoever has it can seal as well: it is no key for the machine that writes the log.
@@ -37,6 +46,8 @@ pub struct VerifyingKey {
     id: KeyId,
     root: Secret,
     public: [u8; 32],
+    since: i64,
+    clock: Secret,
 }
 
 /// What a pair of keys is called: 11 letters, digits, `-` and `_`.
@@ -140,6 +151,8 @@ struct Text<'a> {
     root: Option<&'a str>,
     sign: Option<&'a str>,
     public: Option<&'a str>,
+    since: Option<i64>,
+    clock: Option<&'a str>,
     check: Option<&'a str>,
 }
 
@@ -168,20 +181,43 @@ fn bytes32(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     Some(bytes)
 }
 
-/// Makes a pair.
+/// Makes a pair, at this time (seconds since 1970).
 ///
 /// # Errors
 ///
 /// When no key that signs can be made of these bytes, which doesn't happen.
-pub fn generate(random: &Random) -> Result<(SealingKey, VerifyingKey), KeyError> {
+pub fn generate(random: &Random, since: i64) -> Result<(SealingKey, VerifyingKey), KeyError> {
     let (id, rest) = random.split_at(8);
-    let (root, seed) = rest.split_at(32);
+    let (root, rest) = rest.split_at(32);
+    let (seed, clock) = rest.split_at(32);
     let secret = |bytes: &[u8]| bytes.try_into().map(Secret::new).map_err(|_| KeyError::NotAKey);
     let id = KeyId(URL_SAFE_NO_PAD.encode(id).into());
+    let ratchet = Ratchet::new(&secret(clock)?);
+    let (root_key, seed) = (secret(root)?, secret(seed)?);
+    let clock_key = Clock { since, ratchet };
     let sealing =
-        SealingKey { id: id.clone(), generation: 0, root: secret(root)?, seed: secret(seed)? };
+        SealingKey { id: id.clone(), generation: 0, root: root_key, seed, clock: clock_key };
     let public = sealing.signer()?.public();
-    Ok((sealing, VerifyingKey { id, root: secret(root)?, public }))
+    let (root, clock) = (secret(root)?, secret(clock)?);
+    Ok((sealing, VerifyingKey { id, root, public, since, clock }))
+}
+
+/// A life of the shared memory.
+#[derive(Debug)]
+pub struct Generation {
+    pub(super) number: u32,
+    pub(super) key: Secret,
+    pub(super) clock: Clock,
+}
+
+impl Generation {
+    /// One that seals nothing: for `nginx -t`.
+    #[must_use]
+    pub fn none() -> Self {
+        let nothing = || Secret::new([0; 32]);
+        let ratchet = Ratchet::new(&nothing());
+        Self { number: 0, key: nothing(), clock: Clock { since: 0, ratchet } }
+    }
 }
 
 impl SealingKey {
@@ -191,7 +227,9 @@ impl SealingKey {
     ///
     /// What is wrong with it.
     pub fn parse(file: &[u8]) -> Result<Self, KeyError> {
-        let text = Text::parse(file)?;
+        // The other file has but one part.
+        let (first, clock) = file.split_at_checked(CLOCK_AT).unwrap_or((file, &[]));
+        let text = Text::parse(first)?;
         match (text.tollgate_seal_key, text.tollgate_verify_key) {
             (Some(1), None) => {}
             (None, Some(_)) => return Err(KeyError::Verifying),
@@ -203,6 +241,7 @@ impl SealingKey {
             generation: text.generation.ok_or(KeyError::Member("generation"))?,
             root: secret(text.root, "root")?,
             seed: secret(text.sign, "sign")?,
+            clock: Clock::parse(clock)?,
         };
         if text.check != Some(&*key.check()) {
             return Err(KeyError::Damaged);
@@ -232,8 +271,9 @@ impl SealingKey {
         ] {
             file.extend_from_slice(part.as_bytes());
         }
-        file.resize(KEY_FILE_LEN - 1, b' ');
+        file.resize(CLOCK_AT - 1, b' ');
         file.push(b'\n');
+        file.extend_from_slice(&self.clock.to_file());
         file
     }
 
@@ -255,21 +295,26 @@ impl SealingKey {
         &self.id
     }
 
-    /// The generation that begins now, and its key. The one that this becomes has to be in the file before
-    /// anything is sealed with it.
+    /// The generation that begins now, at this time. What this becomes by that has to be in the file before
+    /// anything is sealed.
     ///
     /// # Errors
     ///
     /// When it is used up.
-    pub fn begin(&mut self) -> Result<(u32, Secret), KeyError> {
-        let begun = self.generation;
-        if begun >= MAX_NUMBER {
+    pub fn begin(&mut self, now: UnixMillis) -> Result<Generation, KeyError> {
+        let number = self.generation;
+        if number >= MAX_NUMBER {
             return Err(KeyError::UsedUp);
         }
         let key = self.root.generation();
         self.root = self.root.next_root();
-        self.generation = begun.saturating_add(1);
-        Ok((begun, key))
+        self.generation = number.saturating_add(1);
+        let Clock { since, ratchet } = &mut self.clock;
+        ratchet.go_to(Clock::epoch(*since, now));
+        let (run, clock_key, epoch) = ratchet.parts();
+        let ratchet =
+            Ratchet::from_parts(Secret::new(*run.bytes()), Secret::new(*clock_key.bytes()), epoch);
+        Ok(Generation { number, key, clock: Clock { since: *since, ratchet } })
     }
 
     /// What signs.
@@ -310,13 +355,20 @@ impl VerifyingKey {
             _ => return Err(KeyError::NotAKey),
         }
         let public = bytes32(text.public.unwrap_or_default()).ok_or(KeyError::Member("public"))?;
-        Ok(Self { id: text.id()?, root: secret(text.root, "root")?, public: *public })
+        Ok(Self {
+            id: text.id()?,
+            root: secret(text.root, "root")?,
+            public: *public,
+            since: text.since.ok_or(KeyError::Member("since"))?,
+            clock: secret(text.clock, "clock")?,
+        })
     }
 
     /// What the file is to hold.
     #[must_use]
     pub fn to_file(&self) -> Zeroizing<Vec<u8>> {
-        let root = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.root.bytes()));
+        let encoded = |secret: &Secret| Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.bytes()));
+        let (root, clock) = (encoded(&self.root), encoded(&self.clock));
         let public = URL_SAFE_NO_PAD.encode(self.public);
         let mut file = Zeroizing::new(Vec::with_capacity(KEY_FILE_LEN));
         for part in [
@@ -326,6 +378,10 @@ impl VerifyingKey {
             &root,
             "\",\"public\":\"",
             &public,
+            "\",\"since\":",
+            &self.since.to_string(),
+            ",\"clock\":\"",
+            &clock,
             "\"}\n",
         ] {
             file.extend_from_slice(part.as_bytes());
@@ -343,6 +399,16 @@ impl VerifyingKey {
         &self.root
     }
 
+    pub(super) fn clock(&self) -> &Secret {
+        &self.clock
+    }
+
+    /// When the clock had this key first, in seconds since 1970.
+    pub(super) fn time_of(&self, epoch: u64) -> i64 {
+        let seconds = i64::try_from(epoch).unwrap_or(i64::MAX).saturating_mul(CLOCK_SECONDS);
+        self.since.saturating_add(seconds)
+    }
+
     pub(super) fn has_signed(&self, bytes: &[u8], signature: &str) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         UnparsedPublicKey::new(&ED25519, self.public).verify(bytes, &signature).is_ok()
@@ -350,85 +416,4 @@ impl VerifyingKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(byte: u8) -> (SealingKey, VerifyingKey) {
-        generate(&Zeroizing::new(std::array::from_fn(|at| {
-            byte.wrapping_add(u8::try_from(at).unwrap())
-        })))
-        .unwrap()
-    }
-
-    #[test]
-    fn files_come_back() {
-        let (mut sealing, verifying) = pair(1);
-        for _ in 0..3 {
-            let file = sealing.to_file();
-            assert_eq!(file.len(), KEY_FILE_LEN);
-            let read = SealingKey::parse(&file).unwrap();
-            assert_eq!(read.to_file(), file);
-            assert_eq!(read.id(), verifying.id());
-            sealing.begin().unwrap();
-        }
-        let read = VerifyingKey::parse(&verifying.to_file()).unwrap();
-        assert_eq!(read.to_file(), verifying.to_file());
-        let signature = sealing.signer().unwrap().sign(b"a");
-        assert!(read.has_signed(b"a", &signature));
-        assert!(!read.has_signed(b"b", &signature));
-        assert!(!pair(2).1.has_signed(b"a", &signature));
-        assert!(!read.has_signed(b"a", "?"));
-    }
-
-    #[test]
-    fn each_generation_has_a_key_that_the_file_after_it_does_not_tell() {
-        let (mut sealing, verifying) = pair(1);
-        let mut root = Secret::new(*verifying.root().bytes());
-        for expected in 0..4 {
-            let (generation, key) = sealing.begin().unwrap();
-            assert_eq!(generation, expected);
-            assert_eq!(key.bytes(), root.generation().bytes());
-            root = root.next_root();
-            assert_eq!(sealing.root.bytes(), root.bytes());
-        }
-        sealing.generation = MAX_NUMBER;
-        assert_eq!(sealing.begin().unwrap_err(), KeyError::UsedUp);
-    }
-
-    #[test]
-    fn one_file_is_not_the_other_and_neither_is_anything_else() {
-        let (sealing, verifying) = pair(1);
-        let (seal, verify) = (sealing.to_file(), verifying.to_file());
-        assert_eq!(SealingKey::parse(&verify).unwrap_err(), KeyError::Verifying);
-        assert_eq!(VerifyingKey::parse(&seal).unwrap_err(), KeyError::Sealing);
-        let text = String::from_utf8(seal.to_vec()).unwrap();
-        let with = |from: &str, to: &str| {
-            SealingKey::parse(text.replace(from, to).as_bytes()).unwrap_err()
-        };
-        assert_eq!(with("seal_key\":1", "seal_key\":2"), KeyError::Version);
-        assert_eq!(with("\"generation\":0", "\"generation\":1"), KeyError::Damaged);
-        assert_eq!(with("\"generation\":0", "\"generation\":-1"), KeyError::NotAKey);
-        assert_eq!(with("\"root\":\"", "\"root\":\"A"), KeyError::Member("root"));
-        assert_eq!(with("\"id\":\"", "\"id\":\"A"), KeyError::Member("id"));
-        assert_eq!(with("\"sign\":\"", "\"x\":\"\",\"sign\":\""), KeyError::NotAKey);
-        for file in [&b""[..], b"{}", b"[]", b"\xff", b"{\"keys\": []}"] {
-            assert_eq!(SealingKey::parse(file).unwrap_err(), KeyError::NotAKey);
-            assert_eq!(VerifyingKey::parse(file).unwrap_err(), KeyError::NotAKey);
-        }
-        let text = String::from_utf8(verify.to_vec()).unwrap();
-        let with = |from: &str, to: &str| {
-            VerifyingKey::parse(text.replace(from, to).as_bytes()).unwrap_err()
-        };
-        assert_eq!(with("verify_key\":1", "verify_key\":2"), KeyError::Version);
-        assert_eq!(with("\"public\":\"", "\"public\":\"A"), KeyError::Member("public"));
-        assert_eq!(with("\"root\":\"", "\"root\":\"A"), KeyError::Member("root"));
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let (sealing, verifying) = pair(1);
-        let root = URL_SAFE_NO_PAD.encode(sealing.root.bytes());
-        let shown = format!("{sealing:?} {verifying:?} {:?}", sealing.signer().unwrap());
-        assert!(!shown.contains(&root) && !shown.contains("root"), "{shown}");
-    }
-}
+mod tests;
