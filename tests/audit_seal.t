@@ -27,7 +27,7 @@ srand(2026);
 
 use constant MANIPULATIONS => 120;
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->todo_alerts()->plan(26);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->todo_alerts()->plan(28);
 my $d = $t->testdir();
 
 $t->write_file_expand('nginx.conf', <<'EOC');

@@ -76,7 +76,7 @@ fn go_on(seals: &Seals<'_>, content: &SealedLog) {
     };
     let written = content.files().map(|files| files.key.write_all_at(&bytes, CLOCK_AT as u64));
     if let Some(Err(error)) = written {
-        cycle_error(format_args!("tollgate: can't write \"{}\": {error}", content.path()));
+        cycle_error(format_args!("tollgate: cannot write \"{}\": {error}", content.path()));
     }
 }
 

@@ -124,7 +124,8 @@ impl Machine {
         let mut key = SealingKey::parse(&self.key.to_file()).unwrap();
         let generation = key.begin(self.stamp().time).unwrap();
         self.key = key;
-        self.words = (0..SEALS_BYTES / 8).map(|_| AtomicU64::new(0)).collect();
+        // A small part of it has room for all chains of a test.
+        self.words = (0..SEALS_BYTES / 64).map(|_| AtomicU64::new(0)).collect();
         let before = (!self.heads.is_empty()).then_some(self.heads.as_slice());
         Seals::format(&self.words, &generation, self.boot, before).unwrap();
         self.heads = self.seals().to_file();
@@ -347,7 +348,11 @@ impl Machine {
                 }
             }
             96 if self.is_orderly => {}
-            96 => self.room = Some(usize::try_from(self.dice.roll(500)).unwrap()),
+            96 => {
+                self.room = Some(usize::try_from(self.dice.roll(500)).unwrap());
+                // All of them try again each second.
+                self.everybody_ticks();
+            }
             97 => {
                 self.room = None;
                 self.everybody_ticks();

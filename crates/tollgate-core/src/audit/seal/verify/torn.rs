@@ -19,8 +19,18 @@ impl Log {
     }
 
     pub(super) fn is_seal_torn(&self, chain: ChainId, number: u64) -> bool {
-        let joined = self.chains.get(&chain);
-        joined.is_some_and(|joined| is_torn(joined, number) || is_last_of_killed(joined, number))
+        self.chains
+            .get(&chain)
+            .is_some_and(|joined| is_torn(joined, number) || is_last_of_killed(joined, number))
+    }
+
+    /// Whether a later seal says of a line, or a seal, that it was not written in one go.
+    fn is_told(&self, twice: &Twice) -> bool {
+        self.chains.get(&twice.chain).is_some_and(|joined| {
+            let seals = &joined.walk.seals;
+            let behind = seals.iter().find(|seal| seal.last >= twice.seq).map(|seal| seal.number);
+            twice.seal.or(behind).is_some_and(|number| is_torn(joined, number))
+        })
     }
 
     /// So may all of it but its line feed.
@@ -34,18 +44,13 @@ impl Log {
             });
             twice.extend(of_chain);
         }
-        for Twice { chain, seal, seq, place } in twice {
-            let (is_well, text) = match seal {
-                Some(number) => (
-                    self.is_seal_torn(chain, number),
-                    format!("seal {number} of chain {chain} is there a second time"),
-                ),
-                None => (
-                    self.is_line_torn(chain, seq),
-                    format!("line {chain}.{seq} is there a second time"),
-                ),
+        for second in twice {
+            let Twice { chain, seal, seq, place } = second;
+            let text = match seal {
+                Some(number) => format!("seal {number} of chain {chain} is there a second time"),
+                None => format!("line {chain}.{seq} is there a second time"),
             };
-            if !is_well {
+            if !self.is_told(&second) {
                 self.find(Kind::Added, Some(place), text);
             }
         }
