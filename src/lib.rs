@@ -33,6 +33,7 @@ mod worker;
 mod zone;
 
 use nginx::conf::{ConfContext, ConfError, Position};
+use nginx::local_socket::Peer;
 use nginx::process::Processes;
 use nginx::{Header, Kept, Module, Page, Types, Verdict};
 
@@ -43,7 +44,7 @@ use request::{
     access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
 };
 use types::{Command, Request, Server, Tollgate};
-use worker::{sealing, upkeep, watch};
+use worker::{control, sealing, upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -98,7 +99,10 @@ impl Module for Tollgate {
 
     fn takes_effect(conf: Option<(&MainConf, &Processes)>) {
         match conf {
-            Some((main, processes)) => status_file::begin(main, processes),
+            Some((main, processes)) => {
+                status_file::begin(main, processes);
+                control::begin(main);
+            }
             None => status_file::end(),
         }
     }
@@ -118,6 +122,10 @@ impl Module for Tollgate {
         watch::stop();
         upkeep::stop();
         sealing::stop();
+    }
+
+    fn control(main: Option<&MainConf>, line: Option<&[u8]>, peer: Peer) -> Vec<u8> {
+        control::answer(main, line, peer)
     }
 
     // Phases of a request.

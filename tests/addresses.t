@@ -25,7 +25,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite realip http_v2/)->has_daemon('curl');
-$t->plan(119);
+$t->plan(122);
 
 my $conf = <<'EOF';
 
@@ -82,6 +82,11 @@ http {
 
         location @backend {
             proxy_pass http://127.0.0.1:8081;
+        }
+
+        location /metrics {
+            tollgate off;
+            tollgate_metrics clients=3;
         }
 
         location /ping {
@@ -217,6 +222,16 @@ is(decision('tg_moved', '10.6.0.1'), '403 deny addresses_exceeded', 'what came w
 
 ###############################################################################
 
+# The metrics: the keys that are used from most networks, and how many requests were of such that are used from too many.
+
+my $metrics = get('/metrics');
+my %networks = $metrics =~ /^tollgate_key_networks\{client="(?:acme|[^"]|\\")*",key_id="(\w*)"\} (\d+)/mg;
+is(scalar(keys %networks), 3, 'metrics: so many keys');
+ok(!(grep { $_ < 3 } values %networks), 'metrics: those with most networks');
+my %exceeded = $metrics =~ /^tollgate_key_networks_exceeded_total\{tier="(\w+)"\} ([1-9]\d*)$/mg;
+
+###############################################################################
+
 $t->stop();
 my @lines = audit_lines($t, 'audit.log');
 my %by_path;
@@ -235,6 +250,10 @@ is($by_path{'/spent/'}[0]{networks}, 2, 'log: of a refusal for another reason');
 is($by_path{'/smaller/'}[0]{networks}, 3, 'log: more than a limit that became smaller');
 ok(!(grep { exists $_->{networks} } @{$by_path{'/none/'}}), 'log: nothing without a limit');
 is((grep { ($_->{reason} // '') eq 'addresses_exceeded' and $_->{dry_run} } @lines), 2, 'log: a dry run');
+
+my %logged;
+$logged{$_->{tier}}++ for grep { exists $_->{networks} } @lines;
+is_deeply(\%exceeded, \%logged, 'metrics: as many requests as the log has');
 
 # Of each key once an hour.
 my @errors = grep { /networks within an hour/ } split /\n/, $t->read_file('error.log');

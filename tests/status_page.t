@@ -18,7 +18,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(81)
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(83)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -141,6 +141,9 @@ cmp_ok($seen->{requests_per_second}, '>', 0, 'requests a second');
 cmp_ok($seen->{tokens_per_second}, '>', 0, 'tokens a second');
 is($seen->{in_flight}, 0, 'nothing is in flight');
 is($seen->{panics}, 0, 'no panic');
+my ($clients) = grep { $_->{part} eq 'clients' } @{$seen->{zone}};
+cmp_ok($clients->{slots}, '>', 100, 'the slots of the zone');
+is($clients->{used}, 1, 'those that are used');
 
 is(scalar @{$seen->{keys}}, 1, 'one file with keys');
 my $set = $seen->{keys}[0];

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -50,6 +51,7 @@ http {{
         tollgate on;
         tollgate_api_keys keys.json;
         tollgate_audit_log audit.log;
+        tollgate_on_revoke close;
         proxy_http_version 1.1;
         proxy_buffering off;
         set_real_ip_from 127.0.0.1;
@@ -62,7 +64,7 @@ http {{
             proxy_pass http://127.0.0.1:{engine}/;
         }}
         location /unwritten/ {{
-            tollgate_audit_log /dev/full;
+            tollgate_audit_log /dev/full buffer=4k flush=1s;
             proxy_pass http://127.0.0.1:{engine}/;
         }}
         location /gone/ {{
@@ -203,7 +205,7 @@ class Servers:
         self.entries = [
             entry("acme", "pro"), entry("zenith", "pro"), entry("eager", "few"), entry("half", "poor"),
             entry("spent", "poor"), entry("narrow", "narrow"), entry("old", "pro", expires=PAST),
-            entry("lost", "pro", disabled=True), entry("later", "pro", not_before="2999-01-01T00:00:00Z"),
+            entry("lost", "pro", disabled=True), entry("leaver", "pro"), entry("later", "pro", not_before="2999-01-01T00:00:00Z"),
         ]
 
     def __enter__(self):
@@ -262,8 +264,9 @@ class Servers:
         new.rename(self.folder / "keys.json")
 
     def break_key(self):
-        """One entry of the file is refused."""
-        self.write_keys([*self.entries, entry("wrong", "pro", cidrs=["no network"])])
+        """One entry of the file is refused, and another one revoked."""
+        revoked = [one | {"disabled": one["client"] == "leaver"} for one in self.entries]
+        self.write_keys([*revoked, entry("wrong", "pro", cidrs=["no network"])])
 
     def break_keys(self):
         """The file is refused as a whole."""
@@ -306,6 +309,16 @@ class Servers:
             "--config.file=prometheus.yml", "--storage.tsdb.path=prometheus",
             f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
         )
+        for name in ("alertmanager", "prometheus"):
+            eventually(lambda name=name: self.is_ready(name), f"{name}, ready")
+
+    def is_ready(self, name):
+        """It listens before it answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/-/ready", timeout=60):
+                return True
+        except OSError:
+            return False
 
     def ask(self, path, **parameters):
         """What Prometheus answers."""

@@ -42,6 +42,13 @@ class Traffic:
         self.wrong += 1
         return self.ask(f"{prefix}/v1/chat/completions", f"no-such-key-{self.wrong}", **more)
 
+    @contextlib.contextmanager
+    def held(self, client):
+        """A stream that the engine doesn't end, under way meanwhile."""
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            threads.submit(self.chat, client, X_Mock_Hold="1")
+            yield
+
     def at_once(self, *requests):
         """Runs them, and gives the statuses in their order."""
         with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
@@ -69,7 +76,7 @@ class Traffic:
         errors = [lambda: self.chat("acme", X_Mock_Status="500")] * 10 + [lambda: self.chat("acme", "/gone")] * 10
         providers = [lambda: self.ask("/fetched/v1/chat/completions", token("x" * 32, sub="nobody"))] * 8
         networks = [lambda n=n: self.chat("zenith", address=f"203.0.{n}.1") for n in range(4)]
-        unwritten = [lambda: self.chat("acme", "/unwritten")] * 4
+        unwritten = [lambda: self.chat("acme", "/unwritten")] * 30
         without = [lambda: self.ask("/v1/chat/completions", None)] * 4
         cut = [lambda: self.chat("acme", X_Mock_Cut_After="2")] * 2
         return self.at_once(

@@ -72,12 +72,12 @@ fn with_known<T>(
 
 /// A request that counts as one of its client's in flight, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct InFlight {
+pub(crate) struct ClientFlight {
     memory: Rc<MappedClients>,
     flight: Flight,
 }
 
-impl InFlight {
+impl ClientFlight {
     /// `None`: nobody looks, or there is no room.
     #[inline]
     pub(crate) fn new(conf: &MainConf, principal: &Principal) -> Option<Self> {
@@ -90,7 +90,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for ClientFlight {
     fn drop(&mut self) {
         self.memory.get().flights().leave(self.flight);
     }

@@ -34,6 +34,11 @@ impl MainConf {
                 "tollgate_owned_objects has no effect: no location says \"tollgate on\""
             ));
         }
+        if self.control_socket().is_some() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "tollgate_control has no effect: no location says \"tollgate on\""
+            ));
+        }
         for rule in self.limits.iter().filter(|rule| !self.loaded.applied.contains(&rule.name)) {
             let warning = format!(
                 "tollgate_limit \"{}\" has no effect: no \"tollgate_apply {}\" names it {}",

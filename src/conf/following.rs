@@ -6,6 +6,7 @@ use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
 use crate::observed::SharedObservations;
 use crate::zone::clients::SharedClients;
+use crate::zone::control::SharedControl;
 use crate::zone::objects::SharedObjects;
 use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
@@ -18,6 +19,8 @@ pub(super) struct Following {
     pub(super) whereabouts: Option<Rc<SharedWhereabouts>>,
     /// What is counted, where anybody looks.
     pub(super) observations: Option<Rc<SharedObservations>>,
+    /// What operators ask for.
+    pub(super) control: Option<Rc<SharedControl>>,
     /// The clients, where anybody looks.
     pub(super) clients: Option<Rc<SharedClients>>,
     pub(super) live: Vec<Rc<dyn Follow>>,

@@ -11,6 +11,7 @@ use crate::keys::live::Follow;
 use crate::observed::{self, MappedObservations, SharedObservations};
 use crate::types::Tollgate;
 use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
+use crate::zone::control::MappedDrops;
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::seals::SharedSeals;
 use crate::zone::state_file::StateFile;
@@ -18,6 +19,7 @@ use crate::zone::whereabouts::{self, MappedWhereabouts, SharedWhereabouts};
 use crate::zone::Mapped;
 use nginx::conf::{ConfContext, ConfError};
 use nginx::file::LogFile;
+use nginx::local_socket::LocalSocket;
 use tollgate_core::metrics::KnownModels;
 use tollgate_core::price::Prices;
 
@@ -67,6 +69,17 @@ impl MainConf {
     /// What is counted, once nginx has mapped it; `None`: nobody looks.
     pub(crate) fn observations(&self) -> Option<&Rc<MappedObservations>> {
         self.following.observations.as_ref()?.get()
+    }
+
+    /// Whose requests are to end by order of an operator, once nginx has mapped it; `None`: nobody can ask for it.
+    #[inline]
+    pub(crate) fn drops(&self) -> Option<&Rc<MappedDrops>> {
+        self.following.control.as_ref()?.get()
+    }
+
+    /// Where operators ask.
+    pub(crate) fn control_socket(&self) -> Option<&LocalSocket> {
+        Some(&self.following.control.as_ref()?.content().socket)
     }
 
     /// Has requests counted: somebody looks.

@@ -45,7 +45,7 @@ pub(crate) fn look() -> Option<Overview> {
         let hour = last_hour(memory, now);
         RECENT.with(|recent| {
             let sources = Sources {
-                nginx: nginx::VERSION,
+                nginx: nginx::version(),
                 readings: &readings,
                 recent,
                 hour: &hour,

@@ -13,7 +13,7 @@ use tollgate_core::metrics::tier_cells;
 use tollgate_core::permissions::networks::Outside;
 use tollgate_core::ruling::Arrival;
 
-use crate::clients::counting::InFlight;
+use crate::clients::counting::ClientFlight;
 use crate::conf::policy::Policy;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
@@ -22,6 +22,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
+use crate::request::drops;
 use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::features;
@@ -160,7 +161,8 @@ pub(crate) fn conclude(
         let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
         state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
         let principal = state.principal.as_deref();
-        state.of_client = principal.and_then(|principal| InFlight::new(r.main_conf(), principal));
+        state.of_client =
+            principal.and_then(|principal| ClientFlight::new(r.main_conf(), principal));
     }
     if decision != Decision::Allow {
         refusal::log(r, &state);
@@ -173,13 +175,15 @@ fn tell(r: Request<'_>, state: &mut State, decision: Decision) -> Verdict {
     if state.was_read_early || (state.principal.is_none() && r.has_read_ours()) {
         r.forget_made_of_ours();
     }
-    match (decision, state.refusal()) {
-        (Decision::Allow, _) if state.principal.is_some() => {
-            if state.policy.on_revoke == OnRevoke::Close {
-                state.running = Some(Running::new(r));
-            }
-            Verdict::Ok
+    if state.principal.is_some() && state.refusal().is_none() {
+        let is_closed = decision == Decision::Allow && state.policy.on_revoke == OnRevoke::Close;
+        if is_closed || r.main_conf().drops().is_some() {
+            let before = state.running.take();
+            state.running = Some(Running::new(r, is_closed, before));
         }
+    }
+    match (decision, state.refusal()) {
+        (Decision::Allow, _) if state.principal.is_some() => Verdict::Ok,
         // Anonymous, or let through by dry_run: no reason for `satisfy any` to grant access.
         (Decision::Allow, _) | (Decision::Deny(_), None) => Verdict::Declined,
         (Decision::Deny(_), Some(answer)) => refusal::tell(r, state, answer),
@@ -292,6 +296,7 @@ fn decide(
         // It has been waiting, for its body or its turn.
         let recheck = || -> Result<(), Denial> {
             recheck(r, state)?;
+            drops::check(state)?;
             if state.borrow().later.is_some() {
                 endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
                 models::judge_in_turn(state, policy)?;

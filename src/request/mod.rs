@@ -36,7 +36,7 @@
 //!
 //! [`state`] is what is known about one request, and [`keeping`] what it has to do with objects of its client;
 //! [`pause`] lets it wait; [`variables`] shows it to nginx; [`revocation`] cuts off requests whose credential
-//! is taken back.
+//! is taken back, and [`drops`] those of a client that an operator drops.
 
 pub(crate) mod access;
 mod admit;
@@ -49,6 +49,7 @@ mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
 mod certificate;
+pub(crate) mod drops;
 pub(crate) mod endpoint;
 mod estimate;
 mod features;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::keys::waiting::{self, Topic};
 use crate::request::queue;
+use crate::request::running::Running;
 use crate::request::state::{State, Step};
 use crate::types::Request;
 use nginx::Verdict;
@@ -25,6 +26,9 @@ pub(super) fn for_provider(
 pub(super) fn for_turn(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
     let mut state = state.borrow_mut();
     state.step = Step::Turn;
+    if r.main_conf().drops().is_some() && state.running.is_none() {
+        state.running = Some(Running::new(r, false, None));
+    }
     let ticket = state.ticket.as_ref()?.ticket();
     queue::wait(ticket, r.park()?);
     Some(Verdict::Pending)

@@ -1,16 +1,16 @@
 //! `tollgate_on_revoke close`: requests that run while their key or token is taken back are cut off.
 
 use crate::request::authenticate::recheck;
+use crate::request::running::Looked;
 use crate::request::{refusal, running};
 use crate::types::Request;
 
 /// Cuts off those whose credential isn't good any more.
 pub(crate) fn enforce() {
-    for number in running::numbers() {
+    for number in running::numbers(Looked::ByKeys) {
         // The end of one may be that of others, on the same connection.
-        let request = running::get(number);
-        if let Some(request) = request {
-            request.cut_off_if(is_revoked);
+        if let Some(entry) = running::get(number) {
+            entry.request.cut_off_if(is_revoked);
         }
     }
 }

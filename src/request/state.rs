@@ -16,7 +16,7 @@ use tollgate_core::permissions::FeatureRefusal;
 use tollgate_core::principal::Principal;
 use tollgate_core::ruling::Ruling;
 
-use crate::clients::counting::InFlight;
+use crate::clients::counting::ClientFlight;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::keys::introspection::Inquiry;
@@ -105,7 +105,7 @@ pub(crate) struct State {
     /// There while it counts as in flight.
     pub(crate) in_flight: Option<observed::Counted>,
     /// There while it counts as one of its client's in flight.
-    pub(crate) of_client: Option<InFlight>,
+    pub(crate) of_client: Option<ClientFlight>,
     /// What it holds until it ends.
     pub(crate) reservations: Vec<Reservation>,
     /// Its body, while that is being read.

@@ -56,6 +56,10 @@ fn judge_by(
     let noted = (key, AddressKey::new(address).into());
     let lock = ZoneLock::new(table.lock());
     let seen = SEEN.with(|memo| memo.note(table, noted, limit.counted(), now, &lock));
+    if seen.is_new {
+        let whose = (principal.client(), principal.own_key());
+        table.rank(whose, seen.networks, now, &lock);
+    }
     if seen.crowded && may_say(&SAID) {
         r.log().error(format_args!(
             "tollgate_zone \"{}\" has no room for all networks that keys are used from, which \"addresses\" counts; \

@@ -12,6 +12,7 @@ use crate::clock::mono_now;
 use crate::conf::MainConf;
 use crate::observed;
 use crate::overview;
+use crate::request::drops;
 use crate::request::queue;
 use crate::request::revocation;
 use crate::worker::state_keeper::Keeper;
@@ -55,6 +56,9 @@ pub(crate) fn start(conf: &MainConf) {
             ));
         }
     }
+    if let Some(orders) = conf.drops() {
+        drops::start(orders);
+    }
     if !counting::start(conf, me, is_alive) {
         cycle_error(format_args!(
             "tollgate: the directory of clients has no room for a further worker process, whose requests in flight \
@@ -94,6 +98,7 @@ pub(crate) fn stop() {
         let zone = upkeep.zone.get();
         zone.leave(holder, &ZoneLock::of(zone));
     }
+    drops::stop();
     counting::stop();
     upkeep.note_changes();
     if let Some(state) = &mut upkeep.state {
@@ -118,6 +123,7 @@ fn tick() {
     guard((), observed::take_over);
     guard((), queue::wake);
     guard((), revocation::enforce);
+    guard((), drops::enforce);
     guard((), overview::tick);
     guard((), watch::tick);
     guard((), counting::tick);

@@ -40,7 +40,7 @@ impl Clients {
 pub(crate) const NAME: &str = "tollgate_clients";
 
 impl Shared for Clients {
-    const DIRECTIVE: &'static str = "tollgate_status";
+    const DIRECTIVE: &'static str = "the pages of Tollgate: the memory";
     const MEMORY: &'static str = "tollgate-clients";
     const NUMBER: u8 = 4;
 

@@ -1,9 +1,12 @@
 """Pictures of the status page, for docs/monitoring.md: of the page as the module serves it, with invented numbers."""
 
+import collections
 import datetime
 import math
 import pathlib
+import struct
 import sys
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -12,7 +15,7 @@ from chromium import Chromium  # noqa: E402
 from status import StatusPage  # noqa: E402
 
 DOCS = HERE.parent.parent / "docs" / "monitoring"
-WIDTH, HEIGHT = 1100, 1500
+WIDTH, HEIGHT = 1100, 2400
 NOW = datetime.datetime(2026, 12, 1, 15, 4, 30, tzinfo=datetime.timezone.utc)
 
 
@@ -94,6 +97,53 @@ DATA = {
 }
 
 
+def paeth(left, up, corner):
+    guess = left + up - corner
+    return min((left, up, corner), key=lambda one: abs(guess - one))
+
+
+def rows(png):
+    """The lines of a picture, each a list of colours (PNG, third edition, sections 9 and 10)."""
+    at, compressed, header = 8, b"", b""
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at:at + 8])
+        body = png[at + 8:at + 8 + length]
+        header = body if kind == b"IHDR" else header
+        compressed += body if kind == b"IDAT" else b""
+        at += 12 + length
+    width, height, _, colours = struct.unpack(">IIBB", header[:10])
+    size = {2: 3, 6: 4}[colours]
+    raw, row = zlib.decompress(compressed), width * size
+    above = bytearray(row)
+    for y in range(height):
+        start = y * (row + 1)
+        kind, line = raw[start], bytearray(raw[start + 1:start + 1 + row])
+        for i in range(row if kind else 0):
+            left, corner = (line[i - size], above[i - size]) if i >= size else (0, 0)
+            guess = (0, left, above[i], (left + above[i]) // 2, paeth(left, above[i], corner))[kind]
+            line[i] = (line[i] + guess) & 255
+        yield [bytes(line[i:i + 3]) for i in range(0, row, size)]
+        above = line
+
+
+def smaller(png):
+    """The same picture with the 256 colours that most of it has, and for others the nearest of these."""
+    lines = list(rows(png))
+    counts = collections.Counter(colour for line in lines for colour in line)
+    palette = [colour for colour, _ in counts.most_common(256)]
+
+    def nearest(colour):
+        return min(range(len(palette)), key=lambda one: sum((a - b) ** 2 for a, b in zip(palette[one], colour)))
+
+    number = {colour: nearest(colour) for colour in counts}
+    pixels = b"".join(b"\0" + bytes(number[colour] for colour in line) for line in lines)
+    header = struct.pack(">IIBBBBB", len(lines[0]), len(lines), 8, 3, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(pixels, 9)), (b"IEND", b"")]
+    return png[:8] + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
 def main():
     StatusPage.setUpClass()
     try:
@@ -106,7 +156,7 @@ def main():
             page.run("document.getElementById('pause').click(); document.activeElement.blur();"
                      " document.getElementById('live').textContent = 'Live'")
             height = min(page.run("document.documentElement.scrollHeight"), HEIGHT)
-            (DOCS / f"status-{theme}.png").write_bytes(page.screenshot(WIDTH, height))
+            (DOCS / f"status-{theme}.png").write_bytes(smaller(page.screenshot(WIDTH, height)))
     finally:
         StatusPage.doClassCleanups()
 

@@ -13,3 +13,8 @@ pub mod limits;
 #[allow(dead_code, reason = "what only the other parts of tollgate-core use")]
 #[path = "objects.rs"]
 pub mod objects;
+
+#[allow(dead_code, reason = "what only the other parts of tollgate-core use")]
+#[allow(clippy::modulo_one, reason = "a set has one record here")]
+#[path = "../../tollgate-core/src/whereabouts/mod.rs"]
+pub mod whereabouts;

@@ -33,8 +33,16 @@ pub enum Race {
     GlancedChanges,
     /// What a slot of an object holds is read without a second look at its stamp.
     HastyLook,
+    /// A limit begins anew before that is counted.
+    CountedLate,
     /// A slot of an object changes while it is valid.
     OpenSlot,
+    /// The networks of a record are counted without a second look at its tag.
+    HastyCount,
+    /// A record of networks changes hands while it is valid.
+    OpenRecord,
+    /// The minute of a network is stored without asking whether it is still the one that was read.
+    BlindSighting,
 }
 
 std::thread_local! {

@@ -10,6 +10,7 @@
 //! * `buffers`: what bodies are made of;
 //! * [`subrequest`]: questions to internal locations;
 //! * [`shm`]: memory that all workers see; [`file`](mod@file): log files;
+//! * [`local_socket`]: a socket for those who administer nginx;
 //! * [`timer`], [`clock`], [`process`], [`log`], [`tally`], [`text`]: the rest of a worker's life.
 
 pub mod answer;
@@ -19,6 +20,7 @@ pub mod conf;
 pub mod file;
 pub mod guard;
 pub mod hooks;
+pub mod local_socket;
 pub mod log;
 mod main_entry;
 pub mod module;
@@ -33,6 +35,12 @@ mod testing;
 mod text;
 pub mod timer;
 pub mod types;
+
+/// The version of nginx: the module loads into no other one.
+#[must_use]
+pub fn version() -> &'static str {
+    ngx::ffi::NGINX_VERSION.to_str().unwrap_or_default()
+}
 
 pub use module::{Header, Module, Page, Part, Reader};
 pub use request::{Forwarding, Kept, Request, Verdict};

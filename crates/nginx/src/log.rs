@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use ngx::ffi::{
     ngx_cycle, ngx_log_error_core, ngx_log_t, ngx_uint_t, NGX_LOG_CRIT, NGX_LOG_EMERG, NGX_LOG_ERR,
-    NGX_LOG_INFO, NGX_LOG_WARN,
+    NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN,
 };
 
 fn write(log: *mut ngx_log_t, level: u32, message: fmt::Arguments<'_>) {
@@ -47,6 +47,11 @@ pub fn cycle_emerg(message: fmt::Arguments<'_>) {
 /// A warning outside of any request.
 pub fn cycle_warn(message: fmt::Arguments<'_>) {
     write(cycle_log(), NGX_LOG_WARN, message);
+}
+
+/// Something outside of any request that somebody may want to look up.
+pub fn cycle_notice(message: fmt::Arguments<'_>) {
+    write(cycle_log(), NGX_LOG_NOTICE, message);
 }
 
 /// Something outside of any request that is all right.

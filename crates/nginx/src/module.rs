@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::conf::{Command, ConfContext, ConfError, Position, Server};
+use crate::local_socket::Peer;
 use crate::process::Processes;
 use crate::request::{Request, Verdict};
 use crate::types::Types;
@@ -68,6 +69,10 @@ pub trait Module: Types {
 
     /// A worker ends.
     fn worker_ends();
+
+    /// The answer to a line at the socket of the module's own ([`LocalSocket`](crate::local_socket::LocalSocket)),
+    /// without a line break. No configuration: the module does nothing in it. No line: it is too long.
+    fn control(main: Option<&Self::Main>, line: Option<&[u8]>, peer: Peer) -> Vec<u8>;
 
     // Requests.
 

@@ -68,6 +68,12 @@ pub(crate) fn is_running() -> bool {
     }
 }
 
+/// Whether the process does nothing but send a signal to an nginx that runs (`nginx -s`).
+pub(crate) fn is_signaller() -> bool {
+    // SAFETY: nginx writes it from its command line.
+    unsafe { ngx_process == NGX_PROCESS_SIGNALLER as usize }
+}
+
 /// Whether an nginx that runs has started this one, to be followed by it (USR2).
 pub(crate) fn is_upgrade() -> bool {
     // SAFETY: nginx writes it once, at its start, when it takes over the sockets of the other.

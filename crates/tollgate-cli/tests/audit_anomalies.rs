@@ -359,6 +359,32 @@ fn names_do_nothing_to_a_terminal_and_bad_lines_are_told() {
     assert_eq!((json["found"].as_u64(), json["anomalies"].as_array().unwrap().len()), (Some(5), 2));
 }
 
+#[test]
+fn what_is_older_than_four_weeks_is_forgotten() {
+    let busy: Vec<u8> = (0..100).flat_map(|hour| ACME.hour(hour, 300, 10)).collect();
+    let log =
+        |day: i64| [busy.clone(), ACME.days(100, day * 24), ACME.hour(day * 24, 300, 10)].concat();
+    // Four days of much use, and little since.
+    assert!(found(&log(20), &[]).is_empty());
+    assert_eq!(found(&log(35), &[]), ["requests 2026-12-06T00:00:00Z acme k_1"]);
+    // So is a network.
+    let from_there = [ACME.from("198.51.100.4").hour(0, 1, 10), ACME.days(0, 60 * 24)].concat();
+    let again = [from_there.clone(), ACME.from("198.51.100.4").hour(60 * 24, 1, 10)].concat();
+    assert_eq!(
+        found(&again, &["--since", "2026-12-31"]),
+        ["first_network 2026-12-31T00:00:00Z acme k_1"]
+    );
+    assert!(found(&again, &["--since", "2026-11-15"]).is_empty());
+    // Who moved once or twice in that time is not on the move.
+    let moved = [
+        ACME.days(0, 480),
+        ACME.from("192.0.2.1").hour(240, 1, 10),
+        ACME.from("192.0.3.1").hour(300, 1, 10),
+        ACME.from("198.51.100.4").hour(480, 1, 10),
+    ];
+    assert_eq!(found(&moved.concat(), &["--since", "2026-11-21"]).len(), 1);
+}
+
 /// Whoever has a key can use it from very many networks of IPv6. That costs no more memory, and is told.
 #[test]
 fn what_is_not_looked_at_is_told() {

@@ -1,4 +1,11 @@
 //! `tollgate audit seal keygen`, `verify` and `heads`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "a test"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

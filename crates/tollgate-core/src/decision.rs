@@ -61,13 +61,15 @@ pub enum Reason {
     KeysUnavailable,
     /// The provider does not say what a token is worth.
     IntrospectionUnavailable,
+    /// An operator has ended the client's requests (`tollgate client drop`).
+    Dropped,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
     InternalError,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -97,6 +99,7 @@ impl Reason {
         Self::ZoneFull,
         Self::KeysUnavailable,
         Self::IntrospectionUnavailable,
+        Self::Dropped,
         Self::InternalError,
     ];
 
@@ -133,6 +136,7 @@ impl Reason {
             Self::ZoneFull => "zone_full",
             Self::KeysUnavailable => "keys_unavailable",
             Self::IntrospectionUnavailable => "introspection_unavailable",
+            Self::Dropped => "dropped",
             Self::InternalError => "internal_error",
         }
     }
@@ -172,6 +176,8 @@ impl Reason {
             | Self::AuthFailuresExceeded => Notice::Quietly,
             // Of the key it is told once an hour.
             Self::AddressesExceeded => Notice::Quietly,
+            // The operator knows.
+            Self::Dropped => Notice::Quietly,
             // The zone complains.
             Self::ZoneFull => Notice::Quietly,
         }
@@ -210,6 +216,7 @@ impl Reason {
             | Self::ZoneFull
             | Self::KeysUnavailable
             | Self::IntrospectionUnavailable
+            | Self::Dropped
             | Self::InternalError => false,
         }
     }

@@ -61,6 +61,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_zone", OneOrTwo, Main, shared::zone),
     command!("tollgate_owned_objects", OneOrMore, Main, shared::owned_objects),
     command!("tollgate_status_file", One, Main, shared::status_file),
+    command!("tollgate_control", One, Main, shared::control),
     block!("tollgate_tier", Level::Main, TIER, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),

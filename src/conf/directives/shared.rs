@@ -8,10 +8,12 @@ use crate::conf::files;
 use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
 use crate::conf::MainConf;
 use crate::types::Tollgate;
+use crate::zone::control::{self, Control, SharedControl};
 use crate::zone::objects::{Objects, SharedObjects};
 use crate::zone::{Limits, SharedZone};
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
+use nginx::local_socket::LocalSocket;
 use nginx::shm::min_size;
 use tollgate_core::limits::Dimension;
 use tollgate_core::nginx_text::file_name::Use;
@@ -141,6 +143,25 @@ pub(super) fn status_file(cx: &mut ConfContext<'_>, args: &[String], conf: &mut 
             .map_err(|problem| error(format!("\"tollgate_status_file\": {problem}")))?;
     }
     once(&mut conf.status_file, args, path)
+}
+
+/// `tollgate_control unix:PATH`
+pub(super) fn control(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    const FORM: &str = "\"tollgate_control\" takes the path of a socket, such as \
+                        \"unix:/run/tollgate.sock\"";
+    if conf.following.control.is_some() {
+        return Err(error(
+            "\"tollgate_control\" directive is duplicate: nginx has one such socket",
+        ));
+    }
+    let path = word(args, 1).strip_prefix("unix:").filter(|path| path.starts_with('/'));
+    let path = file_name("\"tollgate_control\"", path.ok_or_else(|| error(FORM))?, Use::Kept)?;
+    let socket = LocalSocket::listen::<Tollgate>(cx, path)
+        .map_err(|problem| problem.of("tollgate_control"))?;
+    let control = Control { socket };
+    let shared = SharedControl::add::<Tollgate>(cx, control::NAME, control::SIZE, control)?;
+    conf.following.control = Some(shared);
+    conf.observe(cx)
 }
 
 /// Limits of `tollgate_limit`, besides `auth_failures`.

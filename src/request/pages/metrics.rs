@@ -1,15 +1,20 @@
 //! `tollgate_metrics`: what was counted, for Prometheus.
 
-use tollgate_core::metrics::exposition::{self, Format, Gauges, Keys, Nearest};
+use tollgate_core::metrics::exposition::{self, Format, Gauges, KeyNetworks, Keys, Nearest, Told};
 use tollgate_core::metrics::{readings, Readings};
+use tollgate_core::status::Status;
+use tollgate_core::whereabouts::{Minute, Ranked};
 
 use super::headers::headers;
 use crate::clients::report;
+use crate::clock::wall_ms;
 use crate::conf::MainConf;
 use crate::observed;
+use crate::overview::status_file;
 use crate::types::Request;
 use crate::zone::census::census;
 use crate::zone::lock::is_alive;
+use nginx::clock::cached_mono_ms;
 use nginx::Page;
 
 /// The page; `None`: nothing is counted.
@@ -28,12 +33,18 @@ pub(super) fn page(r: Request<'_>, clients: usize) -> Option<Page> {
 
 /// How it is just now, with so many clients.
 fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
+    let status = status_file::read();
+    let now = wall_ms();
     let mut keys: Vec<Keys> = Vec::new();
-    for live in conf.live() {
+    for (set, live) in conf.live().iter().enumerate() {
         let file = live.description().paths.join(", ");
         // Several sets may be of the same files, in different servers.
         if keys.iter().all(|known| known.file != file) {
-            keys.push(Keys { file, generation: live.in_use(), states: Vec::new() });
+            let status = status.as_ref();
+            let told = status.and_then(|status| told(status, set, now));
+            let state = status.and_then(|status| status.sets.get(set)?.as_ref());
+            let states = state.map(|state| ("refused", state.refused_count)).into_iter().collect();
+            keys.push(Keys { file, generation: live.in_use(), states, told });
         }
     }
     Gauges {
@@ -50,8 +61,20 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
             0 => Vec::new(),
             count => nearest(conf, count),
         },
-        networks: Vec::new(),
+        networks: networks(conf, clients),
     }
+}
+
+/// What is told of this set; `None`: that is being written just now.
+fn told(status: &Status, set: usize, now_ms: i64) -> Option<Told> {
+    let state = status.sets.get(set)?.as_ref()?;
+    let serving = status.workers.iter().filter(|worker| worker.is_serving(now_ms)).count();
+    let current = status.following(set, now_ms);
+    Some(Told {
+        is_taken: state.failure.is_none(),
+        current: current as u64,
+        behind: serving.saturating_sub(current) as u64,
+    })
 }
 
 /// The budgets of the clients that are nearest to the end of one.
@@ -69,4 +92,17 @@ fn nearest(conf: &MainConf, clients: usize) -> Vec<Nearest> {
         }
     }
     all
+}
+
+/// The keys that are used from most networks, where a tier wants to know.
+fn networks(conf: &MainConf, most: usize) -> Vec<KeyNetworks> {
+    let Some(whereabouts) = conf.whereabouts().filter(|_| most > 0) else { return Vec::new() };
+    let ranking = whereabouts.get().ranking(Minute::of_ms(cached_mono_ms()));
+    let ranked = ranking.into_iter().take(most);
+    let ranked = ranked.map(|Ranked { client, key_id, networks }| KeyNetworks {
+        client,
+        key_id,
+        networks: networks.into(),
+    });
+    ranked.collect()
 }

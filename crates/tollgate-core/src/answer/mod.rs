@@ -62,7 +62,10 @@ pub fn answer(reason: Reason) -> &'static Answer {
         | Reason::NotYetValid
         | Reason::InvalidToken => &WRONG_CREDENTIAL,
         Reason::ConflictingCredentials => &CONFLICTING_CREDENTIALS,
-        Reason::AddressDenied | Reason::AddressesExceeded | Reason::TierDenied => &ACCESS_DENIED,
+        Reason::AddressDenied
+        | Reason::AddressesExceeded
+        | Reason::TierDenied
+        | Reason::Dropped => &ACCESS_DENIED,
         Reason::OriginDenied => &ORIGIN_DENIED,
         Reason::ModelDenied => &MODEL_DENIED,
         Reason::EndpointDenied => &ENDPOINT_DENIED,

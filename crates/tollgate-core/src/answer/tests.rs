@@ -20,7 +20,7 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
             (400, INVALID_REQUEST, "invalid_request", INVALID_REQUEST, "validation")
         }
         "address_denied" | "addresses_exceeded" | "origin_denied" | "tier_denied"
-        | "endpoint_denied" | "scope_denied" | "feature_denied" => {
+        | "endpoint_denied" | "scope_denied" | "feature_denied" | "dropped" => {
             (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
         }
         "object_not_found" => (404, INVALID_REQUEST, "not_found", "not_found_error", "validation"),

@@ -46,6 +46,16 @@ impl Dimension {
             Self::AuthFailures => "auth_failures",
         }
     }
+
+    /// The place of its word in a row of a slot.
+    pub(super) fn column(self) -> usize {
+        match self {
+            Self::Requests | Self::AuthFailures => 0,
+            Self::Tokens => 1,
+            Self::InputTokens => 2,
+            Self::OutputTokens => 3,
+        }
+    }
 }
 
 /// What becomes of an ask for more than the capacity of its bucket.
@@ -122,12 +132,7 @@ impl Take {
     pub(super) fn word(&self) -> usize {
         match *self {
             Self::Bucket { dimension, scale, .. } => {
-                let column = match dimension {
-                    Dimension::Requests | Dimension::AuthFailures => 0,
-                    Dimension::Tokens => 1,
-                    Dimension::InputTokens => 2,
-                    Dimension::OutputTokens => 3,
-                };
+                let column = dimension.column();
                 let row = match scale.quota().period() {
                     Period::Minute => 0,
                     Period::Day => 1,
@@ -168,7 +173,7 @@ pub(super) enum Kind {
 /// Words of a slot: four rows of four buckets, and one other word. What is limited most often
 /// (minutes and concurrency, then days) comes first, and shares its cache lines.
 pub(super) const SLOT_WORDS: usize = 4 * ROW;
-const ROW: usize = 5;
+pub(super) const ROW: usize = 5;
 /// The word of the requests in flight.
 pub(super) const IN_FLIGHT: usize = ROW - 1;
 
@@ -198,13 +203,15 @@ pub struct Ask {
     /// for its settlement.
     pub(super) period: u32,
     pub(super) taken: u64,
+    /// How many resets there were when it was reserved.
+    pub(super) epoch: u16,
 }
 
 impl Ask {
     /// Asks for `take` on behalf of `key`.
     #[must_use]
     pub fn new(key: Key, take: Take) -> Self {
-        Self { key, take, cached_free: false, period: 0, taken: 0 }
+        Self { key, take, cached_free: false, period: 0, taken: 0, epoch: 0 }
     }
 
     /// Asks for what a request may need of a token bucket. At most as much as it can hold is reserved;

@@ -17,6 +17,7 @@
 //! * [`slots`]: where the limits of a client are found; `take`: taking from one of them;
 //! * [`zone`]: the layout of the shared memory;
 //! * [`reserve`]: the reservation over several limits, and its settlement;
+//! * [`reset`]: a client begins anew; [`resets`]: who did lately;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
 //! * [`view`]: how limits stand, for whoever looks from outside; [`census`]: how full the zone is;
@@ -49,6 +50,8 @@ pub mod queue;
 pub mod quota;
 pub mod rates;
 pub mod reserve;
+mod reset;
+mod resets;
 pub mod slots;
 // One thread writes a file, and reads each word of the zone once: nothing for a model checker.
 #[cfg(not(tollgate_model))]
@@ -77,6 +80,7 @@ pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};
 pub use quota::{Period, Quota, QuotaError};
 pub use reserve::{Exceeded, Refused};
+pub use resets::Reset;
 #[cfg(not(tollgate_model))]
 pub use snapshot::{BootId, Restored, Saving, Snapshot, SnapshotError};
 pub use standing::{Obstacle, Standing, View};

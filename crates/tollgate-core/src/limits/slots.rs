@@ -25,6 +25,7 @@ use super::frozen::FROZEN;
 use super::key::{Area, Key};
 use super::ledger::Ledger;
 use super::rates::Rates;
+use super::resets::Resets;
 use super::sync::{planted, AtomicU64, Ordering, MODEL};
 
 /// Slots in a set.
@@ -63,6 +64,7 @@ pub(super) struct Slots<'z> {
     pub(super) ledger: Ledger<'z>,
     /// Numbers that are given out once.
     pub(super) uniques: &'z AtomicU64,
+    pub(super) resets: Resets<'z>,
 }
 
 impl<'z> Slots<'z> {
@@ -227,7 +229,7 @@ impl<'z> Slots<'z> {
     }
 
     /// The word of a limit from which nothing was ever taken.
-    fn fresh(&self, index: usize, now: Now) -> u64 {
+    pub(super) fn fresh(&self, index: usize, now: Now) -> u64 {
         match Kind::of(index) {
             Kind::Bucket => full_word(now.mono),
             Kind::Budget(calendar) => budget::fresh(calendar, self.unique()),

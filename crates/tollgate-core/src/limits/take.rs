@@ -98,12 +98,18 @@ impl<'z> Slots<'z> {
     }
 
     /// Takes what was ready to be taken. `false`: somebody else was faster.
-    pub(super) fn take_ready(&self, ready: &Ready<'_>, ask: &mut Ask) -> Result<bool, Moved> {
+    /// `epoch` was read since it was made ready.
+    pub(super) fn take_ready(
+        &self,
+        ready: &Ready<'_>,
+        ask: &mut Ask,
+        epoch: u16,
+    ) -> Result<bool, Moved> {
         self.check(ready.place, ask.key, &ready.seen)?;
         if ready.next.is_some_and(|next| ready.seen.swap(next).is_err()) {
             return Ok(false);
         }
-        (ask.period, ask.taken) = (ready.period, ready.amount);
+        (ask.period, ask.taken, ask.epoch) = (ready.period, ready.amount, epoch);
         Ok(true)
     }
 
@@ -172,8 +178,10 @@ impl<'z> Slots<'z> {
             return Err(Failed::Obstacle(Obstacle::Oversized));
         }
         let target = (ask.key, ask.take.word());
+        let mut epoch = 0;
         let taken = match ask.take {
             Take::Bucket { scale, n, .. } => self.update(place, target, |word| {
+                epoch = self.resets.epoch();
                 match scale.take(Level::of(word), n, now.mono, self.rate()) {
                     Ok((word, standing)) => (Some(word), Ok(standing)),
                     Err(wait) => (wait.converted, Err(wait)),
@@ -181,6 +189,7 @@ impl<'z> Slots<'z> {
             })?,
             Take::Budget { budget, n, guess } => {
                 let taken = self.update(place, target, |word| {
+                    epoch = self.resets.epoch();
                     match budget.take(word, n, guess, now.wall) {
                         Ok(reserved) => (reserved.word, Ok(reserved)),
                         Err(wait) => (wait.converted, Err(wait)),
@@ -198,6 +207,7 @@ impl<'z> Slots<'z> {
                 Ok(standing)
             }
         };
+        ask.epoch = epoch;
         taken.map_err(|wait| Failed::Obstacle(Obstacle::Wait(wait.nanos)))
     }
 
@@ -222,7 +232,8 @@ impl<'z> Slots<'z> {
         Ok((lease, in_flight(limit, count)))
     }
 
-    /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units.
+    /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units. Of a limit that was
+    /// reset since, nothing is given back.
     pub(super) fn settle(
         &self,
         place: SlotPlace,
@@ -230,7 +241,12 @@ impl<'z> Slots<'z> {
         used: u64,
         now: Now,
     ) -> Result<(), Moved> {
-        self.update(place, (ask.key, ask.take.word()), |word| {
+        let gives_back = used < ask.reserved();
+        let target = (ask.key, ask.take.word());
+        self.update(place, target, |word| {
+            if gives_back && self.resets.is_since(ask.epoch, target) {
+                return (None, ());
+            }
             let next = match ask.take {
                 Take::Bucket { scale, n, .. } => {
                     let used = (n.into(), used);

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_alert_lets_in_and_a_refusal_is_for_further_networks_alone() {
-        let seen = |networks, counts| Sighting { networks, counts, crowded: false };
+        let seen = |networks, counts| Sighting { networks, counts, crowded: false, is_new: false };
         let (alert, refuse) = (limit("2/h"), limit("2/h refuse"));
         for (networks, counts, alerted, refused) in [
             (1, true, Verdict::Within, Verdict::Within),

@@ -4,9 +4,9 @@
 //! A direct-mapped table. What is remembered holds for the minute in which it was seen, as long as no other network
 //! is added to the key.
 
+use super::super::limits::ClaimLock;
 use super::memory::{KeyHash, Place, Sighting, Whereabouts};
 use super::{Minute, Network};
-use crate::limits::ClaimLock;
 
 /// A power of two.
 const PLACES: usize = 1024;
@@ -52,7 +52,7 @@ impl NetworkMemo {
                     && known.minute == now
                     && table.is_as_it_was(key, known.place) =>
             {
-                Sighting { networks: known.networks, counts: true, crowded: false }
+                Sighting { networks: known.networks, counts: true, crowded: false, is_new: false }
             }
             place => note_anew(table, (key, network), most, now, lock, place),
         }

@@ -12,7 +12,7 @@ pub mod memory;
 
 pub use limit::{AddressLimit, OnExcess, Verdict};
 pub use memo::NetworkMemo;
-pub use memory::{KeyHash, Sighting, Whereabouts};
+pub use memory::{KeyHash, Ranked, Sighting, Whereabouts};
 
 use crate::address::AddressKey;
 

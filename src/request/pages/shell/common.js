@@ -78,7 +78,7 @@ function table(caption, columns, rows, kind) {
         ? el("th", { scope: "row", role: "rowheader" }, cell(row))
         : el("td", { role: "cell", class: isNumber && "number", "data-label": label(title) }, cell(row)))));
   return el("table", { role: "table", class: kind },
-    el("caption", {}, caption),
+    caption && el("caption", {}, caption),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...head)),
     el("tbody", { role: "rowgroup" }, ...body));
 }

@@ -170,11 +170,11 @@ function render(data) {
     ["In the queue", number(data.queued), data.queued ? "warn" : ""],
     ["Refused, last hour", number(hour)],
   ]);
-  show("tiers", data.tiers, (tiers) => tiers.length ? table("Requests of each tier", [
+  show("tiers", data.tiers, (tiers) => tiers.length ? table("", [
     ["Tier", (row) => (row.tier ? name(row.tier) : el("span", { class: "quiet" }, "none"))],
     ["In flight", (row) => number(row.in_flight), true],
     ["In the queue", (row) => number(row.queued), true],
-  ], tiers, "narrow") : []);
+  ], tiers) : el("p", { class: "quiet" }, "No requests yet."));
   show("charts", data.minutes, charts);
   if ($("minutes").open) {
     show("minutes-table", data.minutes, (minutes) => table("The latest minute first", minuteColumns, [...minutes].reverse()));
@@ -183,7 +183,7 @@ function render(data) {
     ["Reason", (row) => el("code", {}, row.reason)],
     [window, (row) => number(row.recent), true],
     ["All", (row) => number(row.count), true],
-  ], data.refusals, "narrow") : el("p", { class: "quiet" }, "No request was refused."));
+  ], data.refusals) : el("p", { class: "quiet" }, "No request was refused."));
   show("models", [data.models, window], () => data.models.length
     ? table(`Recent, first token and tokens a second: ${window}${
       data.more_models ? `; ${plural(data.more_models, "more model", "more models")} not shown` : ""}`,

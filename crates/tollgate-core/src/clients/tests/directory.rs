@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::super::word::tests::dies_after;
 use super::*;
 use crate::limits::LayoutError;
@@ -155,6 +157,56 @@ fn threads_lose_no_request() {
         assert_eq!((found.requests, found.input_tokens), (80, 240), "{n}");
     }
     assert_eq!(directory.given() as usize, CLIENTS, "nobody is there twice");
+}
+
+/// Some count, some give entries away, and some read: nobody is there twice, none has another one's name, and no
+/// more is counted than there was.
+#[test]
+fn threads_that_push_each_other_out_mix_no_clients_up() {
+    const CAPACITY: usize = 20;
+    const CLIENTS: usize = 150;
+    let words = memory(CAPACITY);
+    let (directory, lock) = (directory(&words, CAPACITY), lock());
+    let name = |n: usize| format!("client {n} {}", "x".repeat(n % 60));
+    let running = AtomicU64::new(2);
+    std::thread::scope(|scope| {
+        for thread in 0..2usize {
+            let (lock, running) = (&lock, &running);
+            scope.spawn(move || {
+                let names: Vec<_> = (0..CLIENTS).map(name).collect();
+                let tenants: Vec<_> = names.iter().map(|name| format!("of {name}")).collect();
+                let who = |n: usize| Who {
+                    client: &names[n],
+                    tenant: Some(&tenants[n]),
+                    rate_limit: None,
+                };
+                let known: Vec<_> =
+                    (0..CLIENTS).map(|n| Known::new(directory.seed(), who(n))).collect();
+                for step in 0..20_000 {
+                    let n = step * (2 * thread + 7) % CLIENTS;
+                    let now = i64::try_from(step).unwrap();
+                    directory.count(&known[n], who(n), &at(now), lock);
+                }
+                running.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        // Whoever reads finds no one's name in the place of another one's.
+        while running.load(Ordering::Relaxed) > 0 {
+            for number in 0..4 {
+                if let Some(Client { client, tenant, .. }) = directory.read(number) {
+                    assert_eq!(tenant, Some(format!("of {client}")));
+                }
+            }
+        }
+    });
+    let all = directory.list(&Query { limit: 1000, ..Query::default() });
+    assert_eq!(all.total, CAPACITY);
+    let found: Vec<_> = all.numbers.iter().map(|number| directory.read(*number).unwrap()).collect();
+    let mut names: Vec<_> = found.iter().map(|client| client.client.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), CAPACITY, "nobody is there twice");
+    assert!(found.iter().map(|client| client.requests).sum::<u64>() <= 40_000);
 }
 
 /// A worker is killed in the middle of giving an entry away: whatever it has written by then, the others find

@@ -264,12 +264,14 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
             };
             standings.push(standing);
         }
+        let epoch = self.zone.resets.epoch();
         // Whether a slot that was seen is still that of its key, shows when it is taken from.
         for index in 0..asks.len() {
             let ready = ready.get(index).and_then(Option::as_ref);
             let (taken, rest) = asks.split_at_mut(index);
             let Some(ask) = rest.first_mut() else { break };
-            let taken_ready = ready.map(|ready| self.zone.slots(ask.key).take_ready(ready, ask));
+            let taken_ready =
+                ready.map(|ready| self.zone.slots(ask.key).take_ready(ready, ask, epoch));
             // Where another worker was faster, what was taken so far goes back.
             let failed = match taken_ready {
                 Some(Ok(true)) => continue,

@@ -21,6 +21,7 @@ use super::process_lock::ProcessLock;
 use super::queue::Queue;
 use super::quota::Quota;
 use super::rates::{self, Rates};
+use super::resets::{self, Resets};
 use super::slots::{Slots, SET_WORDS, WAYS};
 use super::state_marks::StateMarks;
 use super::sync::{AtomicU64, Ordering};
@@ -45,7 +46,10 @@ const WORD_MARKS: usize = 10;
 const WORD_LOCK: usize = 14;
 /// The number of sets of each area.
 const WORD_SETS: usize = 16;
+/// Of older versions they are zeros, and mean the same.
+const WORD_RESETS: usize = HEADER_WORDS - resets::WORDS;
 const HEADER_WORDS: usize = 32;
+const _: () = assert!(WORD_SETS + Area::ALL.len() <= WORD_RESETS);
 const LEARNED_START: usize = HEADER_WORDS + rates::WORDS;
 
 /// How many words of a zone of `zone_words` are for something else than slots, and of these, for each
@@ -124,6 +128,7 @@ pub struct Zone<'z> {
     pub(super) outputs: Outputs<'z>,
     pub(super) inputs: Inputs<'z>,
     areas: [Slots<'z>; Area::ALL.len()],
+    pub(super) resets: Resets<'z>,
     ledger: Ledger<'z>,
     queue: Queue<'z>,
     failed_loads: &'z AtomicU64,
@@ -191,7 +196,9 @@ impl<'z> Zone<'z> {
         let in_flight = part(inputs_end, ledger_end)?;
         let ledger = Ledger::new(in_flight).ok_or(LayoutError::TooSmall)?;
         let uniques = words.get(WORD_UNIQUES).ok_or(LayoutError::TooSmall)?;
-        let mut areas = [Slots { words: &[], first: 0, rates, ledger, uniques }; Area::ALL.len()];
+        let resets = Resets::new(part(WORD_RESETS, HEADER_WORDS)?);
+        let none = Slots { words: &[], first: 0, rates, ledger, uniques, resets };
+        let mut areas = [none; Area::ALL.len()];
         let (mut start, mut first) = (ledger_end, 0);
         for (slots, at) in areas.iter_mut().zip(WORD_SETS..) {
             let end = start.saturating_add(length(at, SET_WORDS)?);
@@ -204,6 +211,7 @@ impl<'z> Zone<'z> {
             outputs: Outputs::new(part(LEARNED_START, outputs_end)?),
             inputs: Inputs::new(part(outputs_end, inputs_end)?),
             areas,
+            resets,
             ledger,
             queue: Queue::new(in_flight).ok_or(LayoutError::TooSmall)?,
             failed_loads: words.get(WORD_FAILED_LOADS).ok_or(LayoutError::TooSmall)?,

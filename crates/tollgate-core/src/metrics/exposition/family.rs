@@ -80,7 +80,7 @@ families! {
     QUEUED = Gauge "tollgate_queued" ["tier"] ""
         "Requests that wait for a concurrency slot.";
     KEY_NETWORKS_EXCEEDED = Counter "tollgate_key_networks_exceeded" ["tier"] ""
-        "How often a key was used from more networks than its tier says.";
+        "Requests of keys that were used from more networks than their tier allows.";
     AUTH = Counter "tollgate_auth" ["method", "result"] ""
         "Requests by what their credential came to.";
     UPSTREAM_ERRORS = Counter "tollgate_upstream_errors" ["model", "status"] ""
@@ -89,6 +89,10 @@ families! {
         "Keys in a file, by what they are good for.";
     KEYS_GENERATION = Gauge "tollgate_keys_generation" ["file"] ""
         "Counts up with each content of a keys file that came into force.";
+    KEYS_IN_FORCE = Gauge "tollgate_keys_in_force" ["file"] ""
+        "1, if what the file holds is in force; 0, if it could not be taken.";
+    KEYS_WORKERS = Gauge "tollgate_keys_workers" ["file", "state"] ""
+        "Workers that take requests, by whether they use what came into force last.";
     LOAD_FAILURES = Counter "tollgate_load_failures" ["file"] ""
         "Changes of a file that could not be taken, or not all of it.";
     PROVIDER_REQUESTS = Counter "tollgate_provider_requests" ["provider", "result"] ""
@@ -116,7 +120,7 @@ families! {
     CLIENT_COST = Counter "tollgate_client_cost" ["client"] ""
         "Money that a client has spent. Only with clients=N: of those that use most.";
     KEY_NETWORKS = Gauge "tollgate_key_networks" ["client", "key_id"] ""
-        "From how many networks a key was used in the last hour, as estimated. Only with clients=N.";
+        "From how many networks a key was used within the last hour. Only with clients=N.";
     WORKERS = Gauge "tollgate_workers" [] ""
         "Worker processes that live, also those that are about to end.";
     BUILD = Info "tollgate_build" ["version", "nginx"] ""

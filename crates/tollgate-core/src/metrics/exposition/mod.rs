@@ -48,6 +48,19 @@ pub struct Keys {
     pub generation: u64,
     /// How many keys are in which state.
     pub states: Vec<(&'static str, u64)>,
+    /// What the file that is told in says of it, where there is one.
+    pub told: Option<Told>,
+}
+
+/// What is told of a set of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What the file holds is in force: it was not refused as a whole.
+    pub is_taken: bool,
+    /// Workers that use what came into force last.
+    pub current: u64,
+    /// The other ones that take requests.
+    pub behind: u64,
 }
 
 /// How much of a limit is used.

@@ -159,12 +159,15 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
         let (Counter::Auth(method, result), count) = (counter, readings.counter(counter)) else {
             continue;
         };
-        if count > 0 {
+        // What is alerted of is there from the start: of a series that begins with many, nobody sees that it grew.
+        let (is_watched, result) = match result {
+            AuthResult::Accepted => (false, "accepted"),
+            AuthResult::Refused(reason) => {
+                (method.is_some() && reason.is_auth_failure(), reason.as_str())
+            }
+        };
+        if count > 0 || is_watched {
             let method = method.map_or("none", AuthMethod::as_str);
-            let result = match result {
-                AuthResult::Accepted => "accepted",
-                AuthResult::Refused(reason) => reason.as_str(),
-            };
             writer.sample(&family::AUTH, &none, &[method, result], count);
         }
     }
@@ -180,7 +183,16 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     for keys in &gauges.keys {
         writer.sample(&family::KEYS_GENERATION, &none, &[&keys.file], keys.generation);
     }
+    of_told(writer, gauges);
     of_events(writer, readings, &family::LOAD_FAILURES, event::Family::LoadFailures);
+    for keys in &gauges.keys {
+        let of_file = |event: &&(event::Family, String, String)| {
+            event.0 == event::Family::LoadFailures && event.1 == keys.file
+        };
+        if !readings.events.keys().any(|event| of_file(&event)) {
+            writer.sample(&family::LOAD_FAILURES, &none, &[&keys.file], 0);
+        }
+    }
     of_events(writer, readings, &family::PROVIDER_REQUESTS, event::Family::ProviderRequests);
     writer.begin(&family::ZONE_SLOTS);
     for (part, census) in &gauges.zone {
@@ -211,6 +223,22 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     {
         writer.begin(&family);
         writer.sample(&family, &none, &[], readings.counter(counter));
+    }
+}
+
+/// Whether what files hold is in force, and in which workers.
+fn of_told(writer: &mut Writer, gauges: &Gauges) {
+    let none = Labels::default();
+    let told = || gauges.keys.iter().filter_map(|keys| Some((keys.file.as_str(), keys.told?)));
+    writer.begin(&family::KEYS_IN_FORCE);
+    for (file, told) in told() {
+        writer.sample(&family::KEYS_IN_FORCE, &none, &[file], u64::from(told.is_taken));
+    }
+    writer.begin(&family::KEYS_WORKERS);
+    for (file, told) in told() {
+        for (state, count) in [("current", told.current), ("behind", told.behind)] {
+            writer.sample(&family::KEYS_WORKERS, &none, &[file, state], count);
+        }
     }
 }
 

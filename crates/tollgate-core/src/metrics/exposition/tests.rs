@@ -14,7 +14,9 @@ use crate::metrics::bounds;
 use crate::metrics::counter::AuthResult;
 use crate::metrics::flow::{Flow, Observation, Outcome};
 use crate::metrics::recorder::Origin;
-use crate::metrics::{tier_cells, Counter, Event, Observations, Readings, Recorder, MEMORY_WORDS};
+use crate::metrics::{
+    tier_cells, Counter, Event, Name, Observations, Readings, Recorder, MEMORY_WORDS,
+};
 use crate::principal::AuthMethod;
 
 const NOW: UnixMillis = UnixMillis(1_796_000_000_000);
@@ -172,6 +174,7 @@ fn gauges() -> Gauges {
             file: "/etc/keys.json".to_owned(),
             generation: 3,
             states: vec![("active", 5), ("expired", 0)],
+            told: Some(Told { is_taken: false, current: 3, behind: 1 }),
         }],
         zone: vec![
             (Part::Area(Area::Clients), Census { used: 10, places: 100 }),
@@ -261,6 +264,36 @@ fn what_is_in_a_closed_list_is_shown_as_0_from_the_start() {
 }
 
 #[test]
+fn wrong_credentials_and_refused_files_are_shown_as_0_from_the_start() {
+    let text = write(&Readings::default(), &gauges(), Format::Prometheus);
+    let families = read(&text, Format::Prometheus);
+    let of = |method: &str, result: &str| {
+        value(&families, "tollgate_auth_total", &[("method", method), ("result", result)])
+    };
+    for method in ["api_key", "jwt", "client_cert", "introspection"] {
+        for reason in Reason::ALL {
+            let expected = reason.is_auth_failure().then_some(0.0);
+            assert_eq!(of(method, reason.as_str()), expected, "{method} {reason:?}");
+        }
+    }
+    assert_eq!(of("api_key", "accepted"), None);
+    assert_eq!(of("none", "invalid_credential"), None);
+    let failures = |families: &[(String, Read)], file| {
+        value(families, "tollgate_load_failures_total", &[("file", file)])
+    };
+    assert_eq!(failures(&families, "/etc/keys.json"), Some(0.0));
+    // And those of a file that were counted are there once.
+    let words: Vec<AtomicU64> = (0..MEMORY_WORDS).map(|_| AtomicU64::new(0)).collect();
+    let memory = Observations::format(&words).unwrap();
+    let mut worker = Recorder::new(&memory, Process { pid: 1, started: 1 }, |_| true).unwrap();
+    let first = worker.name(&memory, "/etc/keys.json", Origin::Configured);
+    let family = crate::metrics::Family::LoadFailures;
+    memory.count_event(Event { family, first, second: Name::NONE }, 2);
+    let text = write(&Readings::of(&memory, |_| true), &gauges(), Format::Prometheus);
+    assert_eq!(failures(&read(&text, Format::Prometheus), "/etc/keys.json"), Some(2.0));
+}
+
+#[test]
 fn numbers_are_what_was_counted() {
     let families =
         read(&write(&observed("llama"), &gauges(), Format::OpenMetrics), Format::OpenMetrics);
@@ -301,6 +334,9 @@ fn numbers_are_what_was_counted() {
     is("tollgate_upstream_errors_total", &[("model", "llama"), ("status", "502")], 4.0);
     is("tollgate_keys", &[("file", "/etc/keys.json"), ("state", "active")], 5.0);
     is("tollgate_keys_generation", &[("file", "/etc/keys.json")], 3.0);
+    is("tollgate_keys_in_force", &[("file", "/etc/keys.json")], 0.0);
+    is("tollgate_keys_workers", &[("file", "/etc/keys.json"), ("state", "current")], 3.0);
+    is("tollgate_keys_workers", &[("file", "/etc/keys.json"), ("state", "behind")], 1.0);
     is("tollgate_zone_slots", &[("part", "clients"), ("state", "free")], 90.0);
     is("tollgate_workers", &[], 4.0);
     is("tollgate_build_info", &[("version", "0.1.0"), ("nginx", "1.28.3")], 1.0);

@@ -1,14 +1,14 @@
 //! The networks of each key: a table in memory that all workers share.
 //!
 //! ```text
-//! header | sets of 8 records | ...
+//! header | ranking | sets of 8 records | ...
 //! set:    8 tags | 8 marks | 8 times 16 entries
 //! tag:    keyed hash of the key, and of the number of the record among those of the key; 0: none
 //! mark:   minute of the last notice (24 bits), plus 1 | records of the key (8) | stamp (32)
 //! entry:  keyed hash of the network (40) | minute in which it was last seen (24); 0: none
 //! ```
 //!
-//! No key, no name and no address is stored. A key begins with one record, and has further ones where it is used
+//! No key and no address is stored, and of names only those of keys in the ranking. A key begins with one record, and has further ones where it is used
 //! from more networks at a time than one record holds. A record may be in either of two sets, which its tag says.
 //!
 //! Who looks takes no lock, nor who sees a network again that counts already: that changes one word. One process
@@ -19,16 +19,23 @@
 //! is refused for it, and some networks of that key are forgotten. Further records take no other key's first one:
 //! a key that is used from everywhere pushes out no others.
 
+mod look;
+mod ranking;
 mod record;
 
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::super::limits::sync::{AtomicU64, Ordering};
+use super::super::limits::sync::{planted, AtomicU64, Ordering};
 use super::super::limits::{ClaimLock, LayoutError, ProcessLock};
 use super::{Minute, Network, HOUR, MAX_NETWORKS, MINUTE_BITS};
-use record::{is_live, seen, Mark, Record, ENTRIES, MINUTE_MASK, SET_WORDS, WAYS};
+pub(super) use look::Place;
+pub use ranking::Ranked;
+
+use look::Look;
+use ranking::Ranking;
+use record::{is_live, replace, seen, Mark, Record, ENTRIES, MINUTE_MASK, SET_WORDS, WAYS};
 
 const MAGIC: u64 = u64::from_be_bytes(*b"tgwheres");
 /// To be raised with every change of what lies behind the header.
@@ -41,6 +48,8 @@ const WORD_SEED: usize = 2;
 const WORD_SETS: usize = 4;
 /// The last stamp.
 const WORD_STAMPS: usize = 5;
+/// Words of the ranking.
+const WORD_RANKING: usize = 6;
 const WORD_LOCK: usize = 8;
 const HEADER_WORDS: usize = 16;
 
@@ -77,35 +86,18 @@ pub struct Sighting {
     pub counts: bool,
     /// Whether there was no room for it, or networks of another key were forgotten for it.
     pub crowded: bool,
-}
-
-/// Where the first record of a key is, as long as no network is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Of its tag among the words.
-    tag_at: usize,
-    stamp: u32,
+    /// Whether it came to count just now: [`Whereabouts::rank`] is to be told.
+    pub is_new: bool,
 }
 
 /// A view of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Whereabouts<'m> {
     seed: (u64, u64),
+    ranking: Ranking<'m>,
     sets: &'m [AtomicU64],
     stamps: &'m AtomicU64,
     lock: ProcessLock<'m>,
-}
-
-/// What is known of a key, and of one network.
-struct Look<'m> {
-    first: Option<(Record<'m>, Mark)>,
-    live: u16,
-    /// The entry of the network, and what is in it.
-    own: Option<(&'m AtomicU64, u64)>,
-    /// One that another network may have.
-    free: Option<&'m AtomicU64>,
-    /// The first number of a record that the key has not.
-    lacks: u64,
 }
 
 impl<'m> Whereabouts<'m> {
@@ -115,7 +107,8 @@ impl<'m> Whereabouts<'m> {
     ///
     /// When there are too few words for one set.
     pub fn format(words: &'m [AtomicU64], seed: (u64, u64)) -> Result<Self, LayoutError> {
-        let sets = words.len().saturating_sub(HEADER_WORDS) / SET_WORDS;
+        let ranking = ranking::words_of(words.len());
+        let sets = words.len().saturating_sub(HEADER_WORDS.saturating_add(ranking)) / SET_WORDS;
         if sets == 0 {
             return Err(LayoutError::TooSmall);
         }
@@ -128,6 +121,7 @@ impl<'m> Whereabouts<'m> {
             (WORD_SEED, seed.0),
             (WORD_SEED + 1, seed.1),
             (WORD_SETS, sets as u64),
+            (WORD_RANKING, ranking as u64),
             (WORD_MAGIC, MAGIC),
         ] {
             words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
@@ -150,11 +144,14 @@ impl<'m> Whereabouts<'m> {
             LAYOUT_VERSION => {}
             other => return Err(LayoutError::Version(other)),
         }
-        let sets = usize::try_from(value(WORD_SETS)?).ok();
-        let end = sets.and_then(|sets| sets.checked_mul(SET_WORDS)?.checked_add(HEADER_WORDS));
-        let sets = end.and_then(|end| words.get(HEADER_WORDS..end)).ok_or(LayoutError::TooSmall)?;
+        let len = |at: usize| value(at).map(|len| usize::try_from(len).unwrap_or(usize::MAX));
+        let start = HEADER_WORDS.saturating_add(len(WORD_RANKING)?);
+        let end = start.saturating_add(len(WORD_SETS)?.saturating_mul(SET_WORDS));
+        let ranking = words.get(HEADER_WORDS..start).ok_or(LayoutError::TooSmall)?;
+        let sets = words.get(start..end).ok_or(LayoutError::TooSmall)?;
         Ok(Self {
             seed: (value(WORD_SEED)?, value(WORD_SEED + 1)?),
+            ranking: Ranking::new(ranking),
             sets,
             stamps: word(WORD_STAMPS)?,
             lock: ProcessLock::new(word(WORD_LOCK)?),
@@ -213,7 +210,12 @@ impl<'m> Whereabouts<'m> {
             if seen(entry) < now {
                 let again = hash | u64::from(now.0);
                 // Who has changed it meanwhile has seen it as well, or has forgotten the key.
-                let _ = word.compare_exchange(entry, again, Ordering::AcqRel, Ordering::Acquire);
+                match planted!(BlindSighting) {
+                    true => word.store(again, Ordering::Release),
+                    false => {
+                        _ = word.compare_exchange(entry, again, Ordering::AcqRel, Ordering::Acquire)
+                    }
+                }
             }
             return (found.sighting(true), found.place());
         }
@@ -256,13 +258,34 @@ impl<'m> Whereabouts<'m> {
         })
     }
 
+    /// Notes whose key it is that has had a network added, if it has more than others.
+    pub fn rank(
+        &self,
+        (client, id): (&str, Option<&str>),
+        networks: u16,
+        now: Minute,
+        lock: &impl ClaimLock,
+    ) {
+        let names = [client, id.unwrap_or_default()];
+        let tag = self.key(client, id).tag(0);
+        let count = |tag| self.count(KeyHash(tag), now);
+        lock.with(|| self.ranking.put(tag, networks, names, now, count));
+    }
+
+    /// The keys that were used from most networks within an hour, those with most first: 64 of them, or fewer where
+    /// there is little memory.
+    #[must_use]
+    pub fn ranking(&self, now: Minute) -> Vec<Ranked> {
+        self.ranking.read(|tag| self.count(KeyHash(tag), now))
+    }
+
     /// Adds a network. Only for who holds the lock.
     fn add(&self, key: KeyHash, hash: u64, most: u16, now: Minute) -> (Sighting, Option<Place>) {
         let found = self.look(key, hash, now);
         let entry = hash | u64::from(now.0);
         // Another one may have been faster.
         if let Some((word, _)) = found.own.filter(|(_, entry)| is_live(*entry, now)) {
-            word.store(entry, Ordering::Release);
+            replace(word, entry);
             return (found.sighting(true), found.place());
         }
         if found.live >= most.min(MAX_NETWORKS) {
@@ -280,7 +303,7 @@ impl<'m> Whereabouts<'m> {
                 (record, mark)
             }
             (Some(word), Some((first, mark))) => {
-                word.store(entry, Ordering::Release);
+                replace(word, entry);
                 (first, Mark { stamp, ..mark })
             }
             (None, Some((first, mark))) => {
@@ -298,7 +321,7 @@ impl<'m> Whereabouts<'m> {
         first.mark.store(mark.word(), Ordering::Release);
         let networks = found.live.saturating_add(1);
         let place = Place { tag_at: first.tag_at(), stamp };
-        (Sighting { networks, counts: true, crowded }, Some(place))
+        (Sighting { networks, counts: true, crowded, is_new: true }, Some(place))
     }
 
     /// What is known of a key, and of the network with this hash.
@@ -327,7 +350,7 @@ impl<'m> Whereabouts<'m> {
                 }
             }
             // It may have changed hands, and then is not the key's.
-            if record.tag.load(Ordering::Acquire) == tag {
+            if record.tag.load(Ordering::Acquire) == tag || planted!(HastyCount) {
                 found.live = found.live.saturating_add(live).min(MAX_NETWORKS);
                 (found.own, found.free) = (found.own.or(own), found.free.or(free));
                 found.first = found.first.or(Some((record, mark)).filter(|_| number == 0));
@@ -404,16 +427,6 @@ impl<'m> Whereabouts<'m> {
     fn next_stamp(&self) -> u32 {
         let stamp = self.stamps.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         u32::try_from(stamp & 0xffff_ffff).unwrap_or(0)
-    }
-}
-
-impl Look<'_> {
-    fn sighting(&self, counts: bool) -> Sighting {
-        Sighting { networks: self.live, counts, crowded: false }
-    }
-
-    fn place(&self) -> Option<Place> {
-        self.first.map(|(record, mark)| Place { tag_at: record.tag_at(), stamp: mark.stamp })
     }
 }
 

@@ -1,12 +1,12 @@
 //! One record of the table: its tag, its mark and its entries.
 
-use super::super::super::limits::sync::{AtomicU64, Ordering};
+use super::super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::super::{Minute, MAX_MINUTE, MINUTE_BITS};
 
 /// Records of a set.
-pub(super) const WAYS: usize = 8;
+pub(super) const WAYS: usize = if MODEL { 1 } else { 8 };
 /// Networks of a record.
-pub(super) const ENTRIES: usize = 16;
+pub(super) const ENTRIES: usize = if MODEL { 2 } else { 16 };
 pub(super) const SET_WORDS: usize = WAYS * (2 + ENTRIES);
 pub(super) const MINUTE_MASK: u64 = (1 << MINUTE_BITS) - 1;
 
@@ -49,6 +49,14 @@ pub(super) fn seen(entry: u64) -> Minute {
 #[inline]
 pub(super) fn is_live(entry: u64, now: Minute) -> bool {
     entry != 0 && entry & MINUTE_MASK >= u64::from(now.hour_ago().0)
+}
+
+/// Puts something else in place of an entry, which others may be changing: after what they have made of it.
+pub(super) fn replace(word: &AtomicU64, entry: u64) {
+    let mut old = word.load(Ordering::Acquire);
+    while let Err(other) = word.compare_exchange(old, entry, Ordering::AcqRel, Ordering::Acquire) {
+        old = other;
+    }
 }
 
 /// One record.
@@ -94,10 +102,12 @@ impl<'m> Record<'m> {
 
     /// Gives it to another key. Only for who holds the lock.
     pub(super) fn change_hands(self, tag: u64, mark: Mark, entry: u64) {
-        self.tag.store(0, Ordering::Release);
+        if !planted!(OpenRecord) {
+            self.tag.store(0, Ordering::Release);
+        }
         self.mark.store(mark.word(), Ordering::Release);
         for (index, word) in self.entries.iter().enumerate() {
-            word.store(if index == 0 { entry } else { 0 }, Ordering::Release);
+            replace(word, if index == 0 { entry } else { 0 });
         }
         self.tag.store(tag, Ordering::Release);
     }

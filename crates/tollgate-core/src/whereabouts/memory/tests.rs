@@ -25,7 +25,11 @@ fn lock() -> TestLock {
 const SEED: (u64, u64) = (1, 2);
 
 fn words(sets: usize) -> Vec<AtomicU64> {
-    (0..HEADER_WORDS + sets * SET_WORDS).map(|_| AtomicU64::new(7)).collect()
+    let mut len = sets * SET_WORDS;
+    while len < HEADER_WORDS + ranking::words_of(len) + sets * SET_WORDS {
+        len += 1;
+    }
+    (0..len).map(|_| AtomicU64::new(7)).collect()
 }
 
 fn network(number: u32) -> Network {
@@ -48,7 +52,7 @@ impl<'m> Table<'m> {
     }
 
     fn note(&self, key: usize, number: u32, most: u16, minute: u32) -> Sighting {
-        self.0.note(self.key(key), network(number), most, Minute(minute), &self.1)
+        plain(self.0.note(self.key(key), network(number), most, Minute(minute), &self.1))
     }
 
     fn count(&self, key: usize, minute: u32) -> u16 {
@@ -60,12 +64,17 @@ impl<'m> Table<'m> {
     }
 }
 
+/// But for whether it is new.
+fn plain(sighting: Sighting) -> Sighting {
+    Sighting { is_new: false, ..sighting }
+}
+
 fn counts(networks: u16) -> Sighting {
-    Sighting { networks, counts: true, crowded: false }
+    Sighting { networks, counts: true, crowded: false, is_new: false }
 }
 
 fn does_not(networks: u16) -> Sighting {
-    Sighting { networks, counts: false, crowded: false }
+    Sighting { networks, counts: false, crowded: false, is_new: false }
 }
 
 #[test]
@@ -194,6 +203,86 @@ fn it_is_told_once_an_hour_of_each_key() {
     assert!(table.is_told(4, MAX_MINUTE) && !table.is_told(4, MAX_MINUTE));
 }
 
+/// Notes networks of a key, and ranks it as requests do.
+fn visit(
+    table: &Table<'_>,
+    client: &str,
+    id: Option<&str>,
+    numbers: std::ops::Range<u32>,
+    minute: u32,
+) {
+    let key = table.0.key(client, id);
+    for number in numbers {
+        let seen = table.0.note(key, network(number), 256, Minute(minute), &table.1);
+        if seen.is_new {
+            table.0.rank((client, id), seen.networks, Minute(minute), &table.1);
+        }
+    }
+}
+
+fn ranked(table: &Table<'_>, minute: u32) -> Vec<(String, String, u16)> {
+    let ranking = table.0.ranking(Minute(minute));
+    ranking.into_iter().map(|one| (one.client, one.key_id, one.networks)).collect()
+}
+
+#[test]
+fn the_ranking_has_the_keys_with_most_networks_by_name() {
+    let words = words(200);
+    let table = Table::new(&words);
+    let places = ranking::words_of(words.len()) / ranking::words_of(16 * 72);
+    assert_eq!(places, 26);
+    let longest = "ü".repeat(128);
+    visit(&table, "acme", Some("k_1"), 0..3, 100);
+    visit(&table, &longest, Some(&longest), 0..9, 100);
+    visit(&table, "tokens", None, 0..5, 100);
+    let expected = |at: usize| ranked(&table, 100).get(at).cloned().unwrap();
+    assert_eq!(expected(0), (longest.clone(), longest.clone(), 9));
+    assert_eq!(expected(1), ("tokens".to_owned(), String::new(), 5));
+    assert_eq!(expected(2), ("acme".to_owned(), "k_1".to_owned(), 3));
+    assert_eq!(ranked(&table, 100).len(), 3);
+    // Many with fewer push out none with more.
+    for key in 0..100 {
+        visit(&table, &format!("few-{key}"), Some("k"), 0..2, 110);
+    }
+    assert_eq!(ranked(&table, 110).len(), places);
+    assert_eq!(ranked(&table, 110)[..3].iter().map(|one| one.2).collect::<Vec<_>>(), [9, 5, 3]);
+    // One with more comes in; those whose hour is over go.
+    visit(&table, "many", Some("k"), 0..4, 120);
+    assert_eq!(ranked(&table, 120)[2], ("many".to_owned(), "k".to_owned(), 4));
+    assert_eq!(ranked(&table, 165)[0], ("many".to_owned(), "k".to_owned(), 4));
+    assert_eq!(ranked(&table, 300), []);
+    for key in 0..100 {
+        visit(&table, &format!("late-{key}"), Some("k"), 0..1, 300);
+    }
+    assert_eq!(ranked(&table, 300).len(), places);
+}
+
+#[test]
+fn a_key_that_goes_on_as_it_was_stays_in_the_ranking() {
+    let words = words(200);
+    let table = Table::new(&words);
+    visit(&table, "steady", Some("k"), 0..9, 100);
+    for minute in 0..10 {
+        visit(&table, "steady", Some("k"), 0..9, 100 + 30 * minute);
+        for key in 0..40 {
+            visit(&table, &format!("{minute}-{key}"), Some("k"), 0..3, 100 + 30 * minute);
+        }
+        let first = ranked(&table, 100 + 30 * minute).swap_remove(0);
+        assert_eq!(first, ("steady".to_owned(), "k".to_owned(), 9), "{minute}");
+    }
+}
+
+#[test]
+fn where_there_is_little_memory_the_ranking_is_short() {
+    let words = words(1);
+    let table = Table::new(&words);
+    visit(&table, "acme", Some("k"), 0..3, 100);
+    assert_eq!(
+        (ranked(&table, 100).len(), table.0.count(table.0.key("acme", Some("k")), Minute(100))),
+        (0, 3)
+    );
+}
+
 #[test]
 fn keys_of_a_client_are_apart_and_names_are_not_mixed_up() {
     let words = words(1);
@@ -314,13 +403,15 @@ proptest! {
             }
             let expected = live + usize::from(may && !known);
             let expected =
-                Sighting { networks: u16::try_from(expected).unwrap(), counts: may, crowded: false };
+                Sighting { counts: may, ..counts(u16::try_from(expected).unwrap()) };
             let key = table.key(step.key);
             let noted = (key, network(step.network));
             let seen = match index % 3 {
                 2 => table.note(step.key, step.network, step.most, minute),
                 // Two workers.
-                worker => memos[worker].note(&table.0, noted, step.most, Minute(minute), &table.1),
+                worker => {
+                    plain(memos[worker].note(&table.0, noted, step.most, Minute(minute), &table.1))
+                }
             };
             prop_assert_eq!(seen, expected, "step {}", index);
             prop_assert_eq!(table.count(step.key, minute), expected.networks);

@@ -9,6 +9,9 @@ use super::Twice;
 
 impl Log {
     pub(super) fn is_line_torn(&self, chain: ChainId, seq: u64) -> bool {
+        if self.has_crashed_after(chain.generation) {
+            return true;
+        }
         self.chains.get(&chain).is_some_and(|joined| {
             let behind = joined.walk.seals.iter().find(|seal| seal.last >= seq);
             // What has no seal, and never will, was written in part.
