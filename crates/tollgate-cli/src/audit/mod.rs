@@ -14,7 +14,7 @@ mod report;
 mod seal;
 mod show;
 mod span;
-mod table;
+pub(crate) mod table;
 mod tail;
 mod top;
 mod totals;
