@@ -14,6 +14,7 @@ use ngx::ffi::{
 use parking_lot::Mutex;
 
 use super::batch::{Batch, Written};
+use super::buffering::Buffering;
 use super::open_files;
 use super::seal::{identity, Closing, Seal};
 use super::stream::{hold_open, never_wait};
@@ -33,15 +34,6 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const READER_PAUSE: Duration = Duration::from_millis(5);
 /// So many bytes get into a pipe as a whole, or not at all, whoever else writes to it: `PIPE_BUF`, pipe(7).
 const PIECE: usize = 4096;
-
-/// When lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffering {
-    /// Bytes that may wait.
-    pub size: usize,
-    /// Milliseconds that a line may wait; 0: until the end of this turn of the event loop.
-    pub flush_ms: u64,
-}
 
 /// What a log is called in messages.
 #[derive(Clone, Copy, Debug)]
@@ -258,6 +250,11 @@ impl LogFile {
     }
 
     fn flush(&self, waiting: &mut Waiting) {
+        self.write(waiting);
+        tally::lines_counted();
+    }
+
+    fn write(&self, waiting: &mut Waiting) {
         if waiting.is_over {
             return;
         }

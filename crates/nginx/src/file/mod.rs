@@ -1,6 +1,6 @@
 //! Files that we write to.
 //!
-//! * [`log_file`]: log files, in [`batch`]es of lines, and what is told of their [`trouble`];
+//! * [`log_file`]: log files, in [`batch`]es of lines ([`buffering`] says when they are written), and what is told of their [`trouble`];
 //! * [`open_files`]: those that a configuration has opened;
 //! * [`seal`]: and lines that say what others are;
 //! * [`stream`]: those that are pipes;
@@ -8,6 +8,7 @@
 //! * [`size`]: the limit on the size of files.
 
 mod batch;
+mod buffering;
 pub mod lock;
 pub(crate) mod log_file;
 mod open_files;
@@ -16,5 +17,6 @@ pub(crate) mod size;
 mod stream;
 mod trouble;
 
-pub use log_file::{Buffering, LogFile, Title};
+pub use buffering::Buffering;
+pub use log_file::{LogFile, Title};
 pub use seal::{Closing, Seal};

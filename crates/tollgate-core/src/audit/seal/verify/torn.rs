@@ -22,9 +22,12 @@ impl Log {
     }
 
     pub(super) fn is_seal_torn(&self, chain: ChainId, number: u64) -> bool {
-        self.chains
-            .get(&chain)
-            .is_some_and(|joined| is_torn(joined, number) || is_last_of_killed(joined, number))
+        // A machine that crashed may have lost what would have said so.
+        self.has_crashed_after(chain.generation)
+            || self
+                .chains
+                .get(&chain)
+                .is_some_and(|joined| is_torn(joined, number) || is_last_of_killed(joined, number))
     }
 
     /// Whether a later seal says of a line, or a seal, that it was not written in one go.
