@@ -11,7 +11,7 @@ use super::{survey, text};
 use crate::types::Server;
 use nginx::conf::ConfContext;
 use tollgate_core::nginx_text::maps::Maps;
-use tollgate_core::nginx_text::{early, rule_key};
+use tollgate_core::nginx_text::{early, open_pages, rule_key};
 
 impl MainConf {
     /// The configuration is complete: what is declared to no effect?
@@ -47,13 +47,17 @@ impl MainConf {
             warnings.warn("tollgate_limit", warning);
         }
         self.tell_untold(&mut warnings);
-        let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
+        let is_read = self.in_use() || self.is_observed();
+        let text = if is_read { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers, self.keeps_objects());
         survey::tell_cached(&mut warnings, self, servers);
         survey::tell_of_aliases(&mut warnings, self, servers);
         survey::tell_of_browsers(&mut warnings, servers, &text);
-        for early in early::find(&text) {
+        for page in open_pages::find(&text) {
+            warnings.warn(page.directive(), page.to_string());
+        }
+        for early in early::find(&text).into_iter().filter(|_| self.in_use()) {
             warnings.warn("$tollgate_...", early.to_string());
         }
         warnings.finish();
