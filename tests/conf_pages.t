@@ -44,10 +44,10 @@ my @warned = (
 	['unix socket beside others', [$open], server => $other, location => "tollgate_status; # !"],
 );
 my @accepted = (
-	['deny', location => "allow 127.0.0.1;\ndeny all;\ntollgate_metrics;"],
-	['deny of the server', server => 'deny all;', location => 'tollgate_status;'],
-	['auth_basic', location => "auth_basic pages;\ntollgate_status;"],
-	['internal', location => "internal;\ntollgate_status;"],
+	['deny', http => '', location => "allow 127.0.0.1;\ndeny all;\ntollgate_metrics;"],
+	['deny of the server', http => '', server => 'deny all;', location => 'tollgate_status;'],
+	['auth_basic', http => '', location => "auth_basic pages;\ntollgate_status;"],
+	['internal', http => '', location => "internal;\ntollgate_status;"],
 	['tollgate on', location => "$on\ntollgate_status;"],
 	['satisfy any', location => "$on\nsatisfy any;\nallow 127.0.0.1;\ndeny all;\ntollgate_status;"],
 	['usage', location => "$on\ntollgate_usage;"],
@@ -60,10 +60,6 @@ my @refused = map {
 } qw/tollgate_usage tollgate_status tollgate_metrics/;
 
 $t->plan(@warned + 2 * @accepted + @refused + 11);
-
-check_warned($t, $_) for @warned;
-check_accepted($t, $_) for @accepted;
-check_refused($t, $_) for @refused;
 
 ###############################################################################
 
@@ -113,7 +109,7 @@ http {
             }
         }
 
-        location /elsewhere {
+        location /v1/models {
             if ($arg_if) {
                 proxy_pass  http://127.0.0.1:8081;
             }
@@ -140,13 +136,21 @@ like(look('/status?if=1', 'admin'), qr/ 200 .*"workers"/s, 'page for operators i
 is(status(look('/status?if=1', 'acme')), 403, 'page for operators in an if, for another client');
 like(look('/except', 'acme'), qr/ 200 .*"client":"acme"/s, 'page in a limit_except');
 is(status(look('/except')), 401, 'page in a limit_except, for nobody');
-like(look('/elsewhere', 'acme'), qr/"client":"acme"/, 'page beside an if that goes elsewhere');
+like(look('/v1/models', 'acme'), qr/"client":"acme"/, 'page beside an if that goes elsewhere');
 
 # What goes to an engine is none of the page.
-is(status(look('/elsewhere?if=1')), 401, 'if that goes elsewhere, for nobody');
-look('/elsewhere?if=1', 'acme') for 1 .. 2;
-is(status(look('/elsewhere?if=1', 'acme')), 429, 'limits hold in it');
+is(status(look('/v1/models?if=1')), 401, 'if that goes elsewhere, for nobody');
+look('/v1/models?if=1', 'acme') for 1 .. 2;
+is(status(look('/v1/models?if=1', 'acme')), 429, 'limits hold in it');
 is(status(look('/usage?if=1', 'acme')), 200, 'and not for the page');
+
+###############################################################################
+
+# What nginx -t says.
+
+check_warned($t, $_) for @warned;
+check_accepted($t, $_) for @accepted;
+check_refused($t, $_) for @refused;
 
 ###############################################################################
 
