@@ -86,6 +86,7 @@ pub(crate) fn start(
     for tally in [&tally::PANICS, &tally::LINES_WRITTEN, &tally::LINES_LOST] {
         tally.take();
     }
+    tally::when_lines_counted(count_lines);
     IS_ON.store(is_on, Ordering::Relaxed);
     is_on
 }
@@ -156,7 +157,7 @@ pub(crate) fn take_over() {
 
 /// Counts the lines of audit logs that were written or lost since the last time.
 #[inline]
-pub(crate) fn count_lines() {
+fn count_lines() {
     count_times(Counter::AuditWritten, tally::LINES_WRITTEN.take());
     count_times(Counter::AuditLost, tally::LINES_LOST.take());
 }

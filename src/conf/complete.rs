@@ -34,6 +34,12 @@ impl MainConf {
                 "tollgate_owned_objects has no effect: no location says \"tollgate on\""
             ));
         }
+        if self.counts() && self.control_socket().is_none() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "\"tollgate_metrics\", \"tollgate_status\" and \"tollgate_usage\" have nothing to show: no location says \
+                 \"tollgate on\""
+            ));
+        }
         if self.control_socket().is_some() && !self.in_use() {
             cx.log().warn(format_args!(
                 "tollgate_control has no effect: no location says \"tollgate on\""
@@ -47,17 +53,16 @@ impl MainConf {
             warnings.warn("tollgate_limit", warning);
         }
         self.tell_untold(&mut warnings);
-        let is_read = self.in_use() || self.is_observed();
-        let text = if is_read { text::read_all(cx) } else { Vec::new() };
+        let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));
         survey::tell(&mut warnings, servers, self.keeps_objects());
         survey::tell_cached(&mut warnings, self, servers);
         survey::tell_of_aliases(&mut warnings, self, servers);
         survey::tell_of_browsers(&mut warnings, servers, &text);
-        for page in open_pages::find(&text) {
-            warnings.warn(page.directive(), page.to_string());
+        for open in open_pages::find(&text) {
+            warnings.warn(open.page(), open.to_string());
         }
-        for early in early::find(&text).into_iter().filter(|_| self.in_use()) {
+        for early in early::find(&text) {
             warnings.warn("$tollgate_...", early.to_string());
         }
         warnings.finish();

@@ -94,7 +94,6 @@ pub(crate) fn write(r: Request<'_>) {
         }
     }
     TIME.with(|time| log.append(|out| record.write_line(time, out)));
-    observed::count_lines();
 }
 
 /// The backends that were tried before the last one, each with its status. Most often there is none.

@@ -2,6 +2,7 @@
 //! processes takes it over from time to time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
 
 /// Something that is counted, in any thread.
 #[derive(Debug)]
@@ -13,6 +14,25 @@ pub static PANICS: Tally = Tally::new();
 pub static LINES_WRITTEN: Tally = Tally::new();
 /// Lines that never will be in one.
 pub static LINES_LOST: Tally = Tally::new();
+
+/// Whom it is told at once when lines have been counted, in the thread that nginx runs in.
+static LINES_COUNTED: OnceLock<fn()> = OnceLock::new();
+
+/// Has this called when lines have been counted: before a process is killed is the only time to take them over.
+/// Once for all.
+pub fn when_lines_counted(tell: fn()) {
+    let _ = LINES_COUNTED.set(tell);
+}
+
+/// So many lines have got into a log file, and so many never will.
+#[inline]
+pub(crate) fn count_lines(written: u64, lost: u64) {
+    LINES_WRITTEN.add(written);
+    LINES_LOST.add(lost);
+    if let Some(tell) = LINES_COUNTED.get() {
+        tell();
+    }
+}
 
 impl Tally {
     const fn new() -> Self {

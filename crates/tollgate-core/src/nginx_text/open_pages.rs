@@ -1,210 +1,136 @@
-//! Pages for operators that nothing guards. Who may look is said by directives of nginx, which only the text of the
-//! configuration tells of.
+//! Pages of Tollgate's for operators that anybody may look at: what guards a location is said by directives of
+//! nginx's, of which the text alone tells.
 
 use std::fmt;
 use std::rc::Rc;
 
 use super::text::Directive;
 
-/// What is for operators alone.
+/// The directives of such pages.
 const PAGES: [&str; 2] = ["tollgate_metrics", "tollgate_status"];
-/// By what else somebody is judged in the access phase: of nginx, NGINX Plus, and modules that many have.
-const JUDGES: [&str; 11] = [
-    "auth_basic",
-    "auth_request",
-    "auth_jwt",
-    "auth_oidc",
-    "auth_digest",
-    "auth_gss",
-    "auth_ldap",
-    "auth_pam",
-    "access_by_lua",
-    "access_by_lua_block",
-    "access_by_lua_file",
-];
-/// What an `if` may ask about that isn't who somebody is.
-const NOBODYS: [&str; 3] = ["$request_method", "$scheme", "$host"];
 
-/// A page that everybody can see who reaches its server.
+/// A page that is open to everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenPage {
-    directive: &'static str,
+pub struct Open {
+    /// The directive.
+    page: &'static str,
     file: Rc<str>,
     line: usize,
 }
 
-impl OpenPage {
-    /// The name of the page's directive.
+impl Open {
+    /// The name of the directive.
     #[must_use]
-    pub fn directive(&self) -> &'static str {
-        self.directive
+    pub fn page(&self) -> &'static str {
+        self.page
     }
 }
 
-impl fmt::Display for OpenPage {
+impl fmt::Display for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { directive, file, line } = self;
+        let Self { page, file, line } = self;
         write!(
             f,
-            "\"{directive}\" is open to everybody who reaches its server; say who may look (\"allow 127.0.0.1;\" and \
-             \"deny all;\", say), have the server listen on a unix socket alone, or say \"tollgate on\", with which \
-             it needs the scope \"admin\" in {file}:{line}"
+            "\"{page}\" shows to everybody how the server is doing; add \"allow 127.0.0.1; deny all;\" to its \
+             location, have its server listen on a unix socket alone, or say \"tollgate on;\" there, so that it takes the \
+             scope \"admin\" in {file}:{line}"
         )
+    }
+}
+
+/// What a level says of who gets in; it holds in the levels within that say nothing of that.
+#[derive(Clone, Copy, Debug, Default)]
+struct Guards {
+    /// The last `allow` or `deny` of a level; `true`: it shuts somebody out.
+    access: Option<bool>,
+    /// `auth_basic`, `auth_request`, `auth_jwt`, and whatever others bring.
+    auth: Option<bool>,
+    /// `access_by_lua_file`, say.
+    script: Option<bool>,
+    /// `ssl_verify_client`.
+    certificate: Option<bool>,
+    /// `tollgate`.
+    tollgate: Option<bool>,
+}
+
+impl Guards {
+    fn or(self, outer: Self) -> Self {
+        Self {
+            access: self.access.or(outer.access),
+            auth: self.auth.or(outer.auth),
+            script: self.script.or(outer.script),
+            certificate: self.certificate.or(outer.certificate),
+            tollgate: self.tollgate.or(outer.tollgate),
+        }
+    }
+
+    fn of(block: &[Directive]) -> Self {
+        let mut guards = Self::default();
+        for directive in block {
+            let word = directive.args().first().map_or("", String::as_str);
+            match directive.name() {
+                // To shut out some is to have thought of who gets in.
+                "deny" => guards.access = Some(true),
+                "allow" => guards.access = guards.access.or(Some(false)),
+                "tollgate" => guards.tollgate = Some(word == "on"),
+                "ssl_verify_client" => guards.certificate = Some(word == "on"),
+                // These say how, and not whether.
+                "auth_basic_user_file" | "auth_delay" | "auth_request_set" => {}
+                name if name.starts_with("auth_") => {
+                    guards.auth = Some(word != "off" || guards.auth == Some(true));
+                }
+                name if name.starts_with("access_by_lua") => guards.script = Some(true),
+                _ => {}
+            }
+        }
+        guards
+    }
+
+    fn hold(self) -> bool {
+        [self.access, self.auth, self.script, self.certificate, self.tollgate].contains(&Some(true))
     }
 }
 
 /// All of them.
 #[must_use]
-pub fn find(configuration: &[Directive]) -> Vec<OpenPage> {
+pub fn find(configuration: &[Directive]) -> Vec<Open> {
     let mut found = Vec::new();
     for http in configuration.iter().filter(|directive| directive.name() == "http") {
-        walk(&http.block, &Level::default().within(&http.block), &mut found);
+        let of_http = Guards::of(&http.block);
+        for server in http.block.iter().filter(|directive| directive.name() == "server") {
+            if !is_local(&server.block) {
+                walk(&server.block, of_http, &mut found);
+            }
+        }
     }
     found
 }
 
-fn walk(block: &[Directive], level: &Level, found: &mut Vec<OpenPage>) {
+/// Whether a server listens on unix sockets alone. To an address of this machine a proxy before it may bring anybody.
+fn is_local(server: &[Directive]) -> bool {
+    let mut listens = server.iter().filter(|directive| directive.name() == "listen").peekable();
+    // Without one it listens on port 80, or 8000, of all addresses.
+    listens.peek().is_some()
+        && listens.all(|listen| listen.args().first().is_some_and(|word| word.starts_with("unix:")))
+}
+
+fn walk(block: &[Directive], outer: Guards, found: &mut Vec<Open>) {
+    let guards = Guards::of(block).or(outer);
+    let is_internal = block.iter().any(|directive| directive.name() == "internal");
     for directive in block {
         let page = PAGES.into_iter().find(|page| *page == directive.name());
-        if let Some(page) = page.filter(|_| !level.is_guarded()) {
-            let (file, line) = (Rc::clone(&directive.file), directive.line);
-            found.push(OpenPage { directive: page, file, line });
+        if let Some(page) = page.filter(|_| !is_internal && !guards.hold()) {
+            found.push(Open { page, file: Rc::clone(&directive.file), line: directive.line });
         }
-        let block = &directive.block;
-        match directive.name() {
-            "server" => walk(block, &level.within(block).at(block), found),
-            "location" => walk(block, &level.within(block), found),
-            _ => {}
+        if directive.name() == "location" && !is_named(directive) {
+            walk(&directive.block, guards, found);
         }
     }
 }
 
-/// What `allow` and `deny` say to addresses of a family that they don't name one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    Allowed,
-    Denied,
-    Unsaid,
-}
-
-/// What holds in a block.
-#[derive(Clone, Debug)]
-struct Level {
-    /// `tollgate on`
-    is_ours: bool,
-    /// To IPv4 and to IPv6; `None`: no level has `allow` or `deny`.
-    rest: Option<[Rest; 2]>,
-    /// Those of [`JUDGES`] that are in force.
-    judges: Vec<&'static str>,
-    /// `satisfy any`
-    any: bool,
-    /// `internal`, `ssl_verify_client on`, or a condition with an answer of its own, of the server.
-    is_closed: bool,
-    /// Such a condition, of this block alone.
-    turns_away: bool,
-    /// Whether somebody comes by IPv4, and by IPv6.
-    comes: [bool; 2],
-}
-
-impl Default for Level {
-    fn default() -> Self {
-        Self {
-            is_ours: false,
-            rest: None,
-            judges: Vec::new(),
-            any: false,
-            is_closed: false,
-            turns_away: false,
-            comes: [true, false],
-        }
-    }
-}
-
-impl Level {
-    /// What holds in a block that is in this one.
-    fn within(&self, block: &[Directive]) -> Self {
-        let mut level = Self { turns_away: turns_away(block), ..self.clone() };
-        let rules: Vec<_> =
-            block.iter().filter(|rule| matches!(rule.name(), "allow" | "deny")).collect();
-        if !rules.is_empty() {
-            level.rest = Some([rest(&rules, "0.0.0.0/0"), rest(&rules, "::/0")]);
-        }
-        for directive in block {
-            let word = directive.args().first().map_or("", String::as_str);
-            match directive.name() {
-                "tollgate" => level.is_ours = word == "on",
-                "satisfy" => level.any = word == "any",
-                "internal" => level.is_closed = true,
-                "ssl_verify_client" => level.is_closed = word == "on",
-                name => {
-                    if let Some(judge) = JUDGES.into_iter().find(|judge| *judge == name) {
-                        level.judges.retain(|known| *known != judge);
-                        level.judges.extend((word != "off").then_some(judge));
-                    }
-                }
-            }
-        }
-        level
-    }
-
-    /// What holds in a server with this block.
-    fn at(mut self, block: &[Directive]) -> Self {
-        let listens: Vec<_> =
-            block.iter().filter(|directive| directive.name() == "listen").collect();
-        if !listens.is_empty() {
-            let address = |listen: &&Directive| listen.args().first().cloned().unwrap_or_default();
-            let addresses: Vec<String> = listens.iter().map(address).collect();
-            let is_unix = |address: &String| address.starts_with("unix:");
-            let is_v6 = |address: &String| address.starts_with('[');
-            let is_v4 = |address: &String| !is_v6(address) && !is_unix(address);
-            self.comes = [addresses.iter().any(is_v4), addresses.iter().any(is_v6)];
-        }
-        // What a server asks first holds in all of its locations.
-        self.is_closed |= self.turns_away;
-        self
-    }
-
-    fn is_guarded(&self) -> bool {
-        let who_comes = |comes: &[bool; 2]| comes.iter().any(|family| *family);
-        if self.is_closed || self.turns_away || !who_comes(&self.comes) {
-            return true;
-        }
-        let rest = self.rest.unwrap_or([Rest::Unsaid; 2]);
-        let mut of_who_comes = rest.iter().zip(self.comes).filter(|(_, comes)| *comes);
-        if self.any && of_who_comes.clone().any(|(rest, _)| *rest == Rest::Allowed) {
-            return false;
-        }
-        let is_denied = of_who_comes.all(|(rest, _)| *rest == Rest::Denied);
-        is_denied || self.is_ours || !self.judges.is_empty()
-    }
-}
-
-/// What the first rule says that is for all of a family.
-fn rest(rules: &[&Directive], family: &str) -> Rest {
-    let is_for_all =
-        |rule: &&&Directive| rule.args().first().is_some_and(|arg| arg == "all" || arg == family);
-    match rules.iter().find(is_for_all).map(|rule| rule.name()) {
-        Some("allow") => Rest::Allowed,
-        Some(_) => Rest::Denied,
-        None => Rest::Unsaid,
-    }
-}
-
-/// Whether there is an answer before a page, to all or to some: an error, as whoever wrote it has thought of somebody.
-fn turns_away(block: &[Directive]) -> bool {
-    let is_refusal = |directive: &Directive| {
-        let code = directive.args().first().map_or("", String::as_str);
-        directive.name() == "return" && code.len() == 3 && code.starts_with('4')
-    };
-    let asks_who = |condition: &Directive| {
-        let of = |word: &String| NOBODYS.iter().any(|nobodys| word.contains(nobodys));
-        !condition.args().iter().any(of)
-    };
-    block.iter().any(|directive| match directive.name() {
-        "return" => true,
-        "if" => asks_who(directive) && directive.block.iter().any(is_refusal),
-        _ => false,
-    })
+/// Nobody gets there but from another location.
+fn is_named(location: &Directive) -> bool {
+    location.args().first().is_some_and(|name| name.starts_with('@'))
 }
 
 #[cfg(test)]
@@ -215,91 +141,72 @@ mod tests {
     struct NoFiles;
 
     impl Files for NoFiles {
-        fn include(&mut self, _: &str) -> Vec<(String, String)> {
+        fn include(&mut self, _pattern: &str) -> Vec<(String, String)> {
             Vec::new()
         }
     }
 
-    /// The lines of what is open in this `http` block.
-    fn open(http: &str) -> Vec<usize> {
-        let found = find(&read(&format!("http {{ {http} }}"), "nginx.conf", &mut NoFiles));
-        found.iter().map(|page| page.line).collect()
+    fn open(text: &str) -> Vec<(&'static str, usize)> {
+        let found = find(&read(text, "nginx.conf", &mut NoFiles));
+        found.iter().map(|open| (open.page, open.line)).collect()
     }
 
-    /// Whether a page in a location with these lines is open, in a server with those.
-    fn is_open(server: &str, location: &str) -> bool {
-        !open(&format!("server {{ {server} location /m {{ {location} tollgate_metrics; }} }}"))
-            .is_empty()
+    fn location(directives: &str) -> String {
+        format!(
+            "http {{ server {{ listen 80; location /m {{\n tollgate_metrics; {directives} }} }} }}"
+        )
     }
 
     #[test]
-    fn page_without_a_guard_is_open() {
-        for (server, location) in [
-            ("", ""),
-            ("listen 127.0.0.1:9145;", ""),
-            ("listen unix:/run/m.sock; listen 80;", ""),
-            ("tollgate on;", "tollgate off;"),
-            ("", "allow 127.0.0.1;"),
-            ("", "deny 192.0.2.1;"),
-            ("", "allow all; deny all;"),
-            ("deny all;", "allow 127.0.0.1;"),
-            ("listen [::]:80; listen 80;", "deny 0.0.0.0/0;"),
-            ("auth_basic secret;", "auth_basic off;"),
-            ("auth_request /auth;", "auth_request off;"),
-            ("tollgate on;", "satisfy any; allow all;"),
-            ("satisfy any; tollgate on;", "allow 0.0.0.0/0;"),
-            ("ssl_verify_client optional;", ""),
-            ("ssl_verify_client optional_no_ca;", ""),
-            ("", "auth_basic_user_file users;"),
-            ("", "auth_request_set $a $b;"),
-            ("", "if ($request_method = POST) { return 405; }"),
-            ("if ($scheme = http) { return 403; }", ""),
-            ("if ($host = a) { return 301 https://b/; }", ""),
-            ("location = /other { deny all; }", ""),
+    fn a_page_that_nothing_guards_is_told() {
+        for directives in [
+            "",
+            "allow all;",
+            "auth_basic off;",
+            "auth_basic_user_file users;",
+            "tollgate off;",
+            "satisfy any;",
+            "ssl_verify_client optional;",
         ] {
-            assert!(is_open(server, location), "{server} / {location}");
+            assert_eq!(open(&location(directives)), [("tollgate_metrics", 2)], "{directives}");
         }
+        let text = "http { server { location / { location /s {\n\n tollgate_status; } } } }";
+        assert_eq!(open(text), [("tollgate_status", 3)]);
+        let text =
+            "http { server { listen unix:/run/x; listen 80; location / { tollgate_status; } } }";
+        assert_eq!(open(text), [("tollgate_status", 1)]);
+        // What another location says guards nothing here.
+        let text = "http { server { location /a { deny all; } location /b { tollgate_status; } } }";
+        assert_eq!(open(text), [("tollgate_status", 1)]);
+        let text =
+            "http { tollgate on; server { tollgate off; location /b { tollgate_metrics clients=1; } } }";
+        assert_eq!(open(text), [("tollgate_metrics", 1)]);
     }
 
     #[test]
-    fn page_with_a_guard_is_not_open() {
-        for (server, location) in [
-            ("tollgate on;", ""),
-            ("tollgate on; tollgate_auth none;", ""),
-            ("tollgate on;", "satisfy any; deny all;"),
-            ("tollgate on;", "satisfy any; allow 127.0.0.1; deny all;"),
-            ("tollgate on;", "satisfy any; allow 127.0.0.1;"),
-            ("", "allow 127.0.0.1; deny all;"),
-            ("allow 127.0.0.1; deny all;", ""),
-            ("", "deny 0.0.0.0/0;"),
-            ("listen [::]:80; listen 80;", "deny 0.0.0.0/0; deny ::/0;"),
-            ("listen unix:/run/m.sock;", ""),
-            ("auth_basic secret;", ""),
-            ("", "auth_request /auth;"),
-            ("", "auth_jwt realm;"),
-            ("ssl_verify_client on;", ""),
-            ("", "internal;"),
-            ("", "access_by_lua_block { if x then y() end }"),
-            ("", "if ($remote_addr != 192.0.2.1) { return 403; }"),
-            ("if ($bad) { return 444; }", ""),
-            ("", "return 404;"),
+    fn a_page_that_something_guards_is_not() {
+        for directives in [
+            "allow 127.0.0.1; deny all;",
+            "deny all; allow 127.0.0.1;",
+            "auth_basic metrics;",
+            "auth_request /who;",
+            "auth_jwt metrics;",
+            "access_by_lua_file who.lua;",
+            "tollgate on;",
+            "internal;",
         ] {
-            assert!(!is_open(server, location), "{server} / {location}");
+            assert_eq!(open(&location(directives)), [], "{directives}");
         }
-        assert_eq!(open("deny all; server { location / { tollgate_status; } }"), [0_usize; 0]);
-        assert_eq!(open("server { location / { tollgate_usage; } }"), [0_usize; 0]);
-    }
-
-    #[test]
-    fn each_open_page_is_told_with_its_place() {
-        let http = "server { location /a { deny all;\nlocation /a/b { tollgate_status; } }\n\
-                    location /c { tollgate_metrics clients=3; }\n\
-                    location /d { location /d/e { tollgate_status; } } }";
-        assert_eq!(open(http), [3, 4]);
-        let text = read(&format!("http {{ {http} }}"), "nginx.conf", &mut NoFiles);
-        let told: Vec<_> = find(&text).iter().map(ToString::to_string).collect();
-        let begins = "\"tollgate_metrics\" is open to everybody who reaches its server; ";
-        assert!(told.first().is_some_and(|told| told.starts_with(begins)), "{told:?}");
-        assert!(told.iter().all(|told| told.contains(" in nginx.conf:")), "{told:?}");
+        let text = "http { server { listen unix:/run/m.sock; location / { tollgate_metrics; } } }";
+        assert_eq!(open(text), []);
+        for outer in ["deny 192.0.2.1;", "tollgate on;", "auth_basic x;", "ssl_verify_client on;"] {
+            let text = format!(
+                "http {{ {outer} server {{ location / {{ location /m {{ tollgate_status; }} }} }} }}"
+            );
+            assert_eq!(open(&text), [], "{outer}");
+        }
+        assert_eq!(open("http { server { location @m { tollgate_metrics; } } }"), []);
+        // Usage is for clients, who have to say who they are.
+        assert_eq!(open("http { server { location / { tollgate_usage; } } }"), []);
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Pages for operators that nothing guards: nginx -t tells of them, and of no others. And what can't stand beside
-# a page.
+# Blocks in the location of a page (if, limit_except) are the page as well, and what another directive answers is
+# never judged as one.
 
 use warnings;
 use strict;
@@ -21,49 +21,22 @@ select STDOUT; $| = 1;
 # Secrets are nobody else's business.
 umask 077;
 
-my $t = Test::Nginx->new()->has(qw/http access auth_basic proxy rewrite/);
+my $t = Test::Nginx->new()->has(qw/http access proxy rewrite/);
 
 $t->write_file('keys.json', keys_file(
 	{ key => 'key-admin', client => 'operator', scopes => ['admin'], tier => 'free' },
 	{ key => 'key-acme', client => 'acme', tier => 'free' },
 ));
 
-my $open = 'is open to everybody who reaches its server';
 my $on = "tollgate on;\ntollgate_api_keys keys.json;";
-my $other = "listen unix:%%TESTDIR%%/page.sock;";
-
-my @warned = (
-	['metrics', ['"tollgate_metrics"', $open], location => "tollgate_metrics; # !"],
-	['status', ['"tollgate_status"', $open], location => "tollgate_status; # !"],
-	['tollgate off', [$open], server => $on, location => "tollgate off;\ntollgate_metrics; # !"],
-	['allow alone', [$open], location => "allow 127.0.0.1;\ntollgate_metrics; # !"],
-	['allow of all', [$open], location => "allow all;\ndeny all;\ntollgate_status; # !"],
-	['satisfy any', [$open], location => "$on\nsatisfy any;\nallow all;\ntollgate_status; # !"],
-	['auth_basic off', [$open], server => 'auth_basic pages;',
-		location => "auth_basic off;\ntollgate_status; # !"],
-	['unix socket beside others', [$open], server => $other, location => "tollgate_status; # !"],
-);
-my @accepted = (
-	['deny', http => '', location => "allow 127.0.0.1;\ndeny all;\ntollgate_metrics;"],
-	['deny of the server', http => '', server => 'deny all;', location => 'tollgate_status;'],
-	['auth_basic', http => '', location => "auth_basic pages;\ntollgate_status;"],
-	['internal', http => '', location => "internal;\ntollgate_status;"],
-	['tollgate on', location => "$on\ntollgate_status;"],
-	['satisfy any', location => "$on\nsatisfy any;\nallow 127.0.0.1;\ndeny all;\ntollgate_status;"],
-	['usage', location => "$on\ntollgate_usage;"],
-	['unix socket', http => "$usual{http}\nserver {\n$other\nlocation / {\ntollgate_status;\n}\n}",
-		location => $on],
-);
 my @refused = map {
 	[$_, [qq("$_"), 'proxy_pass', 'location of its own'],
 		location => "$on\n$_;\nproxy_pass http://127.0.0.1:8081;"],
 } qw/tollgate_usage tollgate_status tollgate_metrics/;
 
-$t->plan(@warned + 2 * @accepted + @refused + 11);
+$t->plan(@refused + 11);
 
 ###############################################################################
-
-# Blocks in the location of a page are the page as well.
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -148,8 +121,6 @@ is(status(look('/usage?if=1', 'acme')), 200, 'and not for the page');
 
 # What nginx -t says.
 
-check_warned($t, $_) for @warned;
-check_accepted($t, $_) for @accepted;
 check_refused($t, $_) for @refused;
 
 ###############################################################################
