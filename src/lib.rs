@@ -44,7 +44,7 @@ use request::{
     access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
 };
 use types::{Command, Request, Server, Tollgate};
-use worker::{control, upkeep, watch};
+use worker::{control, sealing, upkeep, watch};
 
 impl Types for Tollgate {
     const NAME: &'static str = "tollgate";
@@ -114,12 +114,14 @@ impl Module for Tollgate {
     fn worker_starts(main: &MainConf) {
         watch::start(main);
         upkeep::start(main);
+        sealing::start(main);
     }
 
     fn worker_ends() {
         status_file::leave();
         watch::stop();
         upkeep::stop();
+        sealing::stop();
     }
 
     fn control(main: Option<&MainConf>, line: Option<&[u8]>, peer: Peer) -> Vec<u8> {

@@ -15,6 +15,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Tollgate qw/get header keys_file status/;
 use Tollgate::Client;
+use Tollgate::Control;
 use Tollgate::Engine;
 
 use Fcntl qw/F_SETFD/;
@@ -24,7 +25,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy realip/)->plan(41);
+my $t = Test::Nginx->new()->has(qw/http proxy realip/)->plan(51);
 my $d = $t->testdir();
 
 my $conf = <<'EOF';
@@ -41,7 +42,9 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     tollgate_zone zone=tollgate:1m;
+    tollgate_control unix:%%TESTDIR%%/control.sock;
 
+    tollgate_tier free { }
     tollgate_tier deep { tokens 100/d burst=10k; }
     tollgate_tier placed { addresses 1/h refuse; }
     tollgate_tier held { tokens 100/d burst=10k; concurrency 3; }
@@ -66,7 +69,7 @@ http {
 
 EOF
 
-$t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => $_ } } qw/deep held placed/));
+$t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => $_ } } qw/deep held placed free/));
 start_engine($t, 8081);
 
 # What a test that is cut short would leave behind.
@@ -90,6 +93,7 @@ for my $state ('', " state=$d/state") {
 	my $used = 0;
 	uses(\$used, "$name: before");
 	my ($old_stream, $head) = hold(client => 'held', max => 100);
+	my ($dropped) = hold(client => 'free');
 	is(status(get('/v1/models', 'X-API-Key: key-placed', 'X-Real-IP: 10.0.0.1')), 200, "$name: the network of a key");
 	my @old_workers = workers($t);
 	my $old = upgrade($t);
@@ -102,9 +106,13 @@ for my $state ('', " state=$d/state") {
 	ok((grep { $is_old{$_} } keys %asked) && (grep { !$is_old{$_} } keys %asked), "$name: both take requests");
 	uses(\$used, "$name: and charge the same limit");
 
+	is(answers(), 1, "$name: the socket of operators is that of both");
+
 	# A place of an old worker counts in the new ones.
 	kill 'WINCH', $old;
 	ok((poll { !grep { is_serving($_) } @old_workers }), "$name: the old workers take no more");
+	control("$d/control.sock", 'drop', client => 'free');
+	ok(is_cut($dropped), "$name: a new worker has a request of an old one dropped");
 	is(join(' ', map { status(get('/v1/models', 'X-API-Key: key-placed', "X-Real-IP: 10.0.$_.1")) } 1, 0), '403 200',
 		"$name: the new workers know the networks of keys");
 	my ($second) = hold(client => 'held', max => 100);
@@ -124,6 +132,7 @@ for my $state ('', " state=$d/state") {
 	kill 'QUIT', $old;
 	poll { is_gone($old) };
 	uses(\$used, "$name: the old one has ended");
+	is(answers(), 1, "$name: the socket stays");
 	$_->close() for $second, $third;
 
 	# An upgrade that is called off: the new master ends, and the old workers come back.
@@ -141,6 +150,7 @@ for my $state ('', " state=$d/state") {
 	ok((poll { -e "$d/nginx.pid" && !-e "$d/nginx.pid.oldbin" }), "$name: called off");
 	poll { status(complete(client => 'deep', max => 1, tokens => 1)) == 200 and $used += 2 };
 	uses(\$used, "$name: the old one knows what the newest has charged");
+	is(answers(), 1, "$name: called off: the socket is the old one's");
 
 	if ($state) {
 		# A worker of the old one is killed, one of the new one writes.
@@ -168,6 +178,7 @@ for my $state ('', " state=$d/state") {
 		uses(\$used, "$name: another size: and the file is that of the new one");
 	}
 	stop($t);
+	ok(!-e "$d/control.sock", "$name: and ends with it");
 }
 
 # Memory that nobody uses any more is not what a newer nginx begins with, if there is a file.
@@ -205,7 +216,7 @@ for my $state ('', " state=$d/state") {
 	my ($link) = zone_of($master);
 	open my $memory, '+<', $link or die "Can't open $link: $!\n";
 	fcntl $memory, F_SETFD, 0 or die "Can't change the descriptor: $!\n";
-	$t->write_file('other.conf', $t->read_file('nginx.conf') =~ s/\bnginx\.pid/other.pid/r =~ s/:${\ port(8080)};/:${\ port(8083)};/r);
+	$t->write_file('other.conf', $t->read_file('nginx.conf') =~ s/\bnginx\.pid/other.pid/r =~ s/:${\ port(8080)};/:${\ port(8083)};/r =~ s/control\.sock/other.sock/r);
 	my @command = ($ENV{TEST_NGINX_BINARY} // $Test::Nginx::NGINX, '-p', "$d/", '-c', 'other.conf', '-e', 'error.log');
 	is(system(@command), 0, 'another nginx of the same zone, started by somebody who has the first one\'s');
 	poll { -s "$d/other.pid" };
@@ -269,6 +280,17 @@ sub uses {
 		is($left, $expected, $name // 'what is used counts');
 	}
 	return header($r, 'X-Worker') // 0;
+}
+
+# Whether somebody answers at the socket of operators.
+sub answers {
+	return (control("$d/control.sock", 'dropped', order => 999) // '') eq 'unknown_order' ? 1 : 0;
+}
+
+# Whether the connection of a stream ends.
+sub is_cut {
+	my ($connection) = @_;
+	return !defined $connection->peek(sub { 0 }) && $connection->{ended};
 }
 
 # Whether a worker takes connections.

@@ -29,7 +29,7 @@ needs_engine();
 plan(skip_all => 'only root can be somebody else') if $> != 0;
 
 # The workers are killed in the middle.
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->todo_alerts()->plan(90);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->todo_alerts()->plan(91);
 my $d = $t->testdir();
 
 my $has_http2 = $t->has_module('http_v2');
@@ -324,12 +324,15 @@ is(control($path, 'dropped', order => 999), $answers, 'the next nginx takes its 
 
 # what can't be
 
+mkdir "$d/open";
+chmod 0777, "$d/open";
 $usual{http} = "tollgate_zone zone=tollgate:1m;\ntollgate_tier free { }\n";
 check_refused($t, ["a socket: $_->[0]", [$_->[1]], http => $usual{http} . $_->[2]]) for (
 	['without "unix:"', 'takes the path of a socket, such as "unix:/run/tollgate.sock"', "tollgate_control $d/x; # !"],
 	['no absolute path', 'takes the path of a socket', 'tollgate_control unix:x.sock; # !'],
 	['a path that is too long', 'and a socket\'s is at most 107', 'tollgate_control unix:/' . 'x' x 107 . '; # !'],
 	['a folder that is not there', 'in a folder that isn\'t there', "tollgate_control unix:$d/none/x.sock; # !"],
+	['a folder of everybody\'s', 'every user may write in the folder', "tollgate_control unix:$d/open/x.sock; # !"],
 	['a file', 'is there, and no socket', "tollgate_control unix:$d/audit.log; # !"],
 	['two of them', 'is duplicate', "tollgate_control unix:$d/x.sock;\ntollgate_control unix:$d/y.sock; # !"],
 );

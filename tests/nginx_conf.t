@@ -383,6 +383,7 @@ sub start_text {
 	$conf =~ s{resolver +127\.0\.0\.53 }{resolver 127.0.0.1:%%PORT_8981_UDP%% };
 	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;
 	$conf =~ s{/var/lib/tollgate/}{$d/state/};
+	$conf =~ s{unix:/run/}{unix:$d/};
 
 	$t->write_file_expand('nginx.conf', $conf);
 	$t->run();

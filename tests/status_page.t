@@ -18,7 +18,7 @@ use Tollgate::Client;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(83)
+my $t = Test::Nginx->new()->has(qw/http proxy http_v2/)->has_daemon('curl')->plan(87)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -59,6 +59,17 @@ http {
         location /operators/ {
             tollgate         on;
             tollgate_status;
+        }
+
+        location = /usage {
+            tollgate         on;
+            tollgate_usage;
+        }
+
+        location = /usage/header {
+            tollgate                 on;
+            tollgate_api_key_header  API-Key;
+            tollgate_usage;
         }
 
         location /denied/ {
@@ -214,6 +225,10 @@ is(status(get('/operators/')), 401, 'nobody');
 is(status(get('/operators/', auth('alice'))), 403, 'another client');
 is(seen(get('/operators/', auth('admin')))->{workers}, 2, 'an operator');
 like(get('/operators/', $html), qr/<html/, 'the page for browsers asks for a key itself');
+is(status(get('/usage')), 401, 'usage of nobody');
+like(get('/usage', $html), qr/^<body data-header="authorization">/m, 'its page knows how to send a key');
+like(get('/usage/header', $html), qr/^<body data-header="api-key">/m, 'also in another header');
+like(get('/status', $html), qr/^<body data-header="">/m, 'and where none is wanted');
 is(status(get('/denied/', $html)), 403, 'who is denied by nginx gets none');
 is(status(get('/refused/v1/models', $html)), 401, 'a refusal that leads to the page stays one');
 
@@ -222,7 +237,7 @@ like(curl(@h2), qr/^\{"version"/m, 'HTTP/2');
 like(curl('-H', $html, @h2), qr/<html/, 'the page over HTTP/2');
 like(curl('-I', '-H', $html, @h2), qr!^HTTP/2 200.*^content-length: \d{4,}!ms, 'its head over HTTP/2');
 
-my @lines = audit_lines($t, 'audit.log', 13);
+my @lines = audit_lines($t, 'audit.log', 14);
 is_deeply([ grep { !$_->{decision} } @lines ], [], 'a page that shows nothing leaves no line');
 
 ###############################################################################
@@ -241,7 +256,7 @@ is(seen(get('/status'))->{keys}[0]{failure}, undef, 'and that it was mended');
 
 $t->reload();
 ok(poll { local $_ = seen(get('/status')); $_->{workers} == 2 }, 'the workers after a reload');
-is(sum(requests => @{seen(get('/status'))->{minutes}}), sum(requests => @minutes) + 4,
+is(sum(requests => @{seen(get('/status'))->{minutes}}), sum(requests => @minutes) + 5,
 	'what was counted outlives a reload');
 
 ###############################################################################

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::KeysFiles;
+use super::audit_log::OpenLog;
 use super::credentials::Judges;
 use super::rules::{LimitRule, Tier};
 use nginx::conf::Position;
-use nginx::file::LogFile;
 use tollgate_core::metrics::KnownModels;
 use tollgate_core::nginx_text::rule_key;
 
@@ -17,7 +17,7 @@ use tollgate_core::nginx_text::rule_key;
 pub(super) struct Loaded {
     pub(super) keys_files: KeysFiles,
     pub(super) judges: Judges,
-    pub(super) audit_logs: Vec<Rc<LogFile>>,
+    pub(super) audit_logs: Vec<OpenLog>,
     pub(super) tiers: Option<Rc<[Rc<Tier>]>>,
     pub(super) applied: HashSet<Arc<str>>,
     pub(super) uses: Vec<RuleUse>,

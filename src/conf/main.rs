@@ -13,10 +13,12 @@ use crate::types::Tollgate;
 use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
 use crate::zone::objects::{MappedObjects, Objects};
+use crate::zone::seals::SharedSeals;
 use crate::zone::state_file::StateFile;
 use crate::zone::whereabouts::{self, MappedWhereabouts, SharedWhereabouts};
 use crate::zone::Mapped;
 use nginx::conf::{ConfContext, ConfError};
+use nginx::file::LogFile;
 use nginx::local_socket::LocalSocket;
 use tollgate_core::metrics::KnownModels;
 use tollgate_core::price::Prices;
@@ -57,6 +59,11 @@ impl MainConf {
     pub(crate) fn objects(&self) -> Option<(&Rc<MappedObjects>, &Objects)> {
         let shared = self.following.objects.as_ref()?;
         Some((shared.get()?, shared.content()))
+    }
+
+    /// The sealed logs, and what seals them.
+    pub(crate) fn sealed_logs(&self) -> impl Iterator<Item = (&Rc<LogFile>, &Rc<SharedSeals>)> {
+        self.loaded.audit_logs.iter().filter_map(|log| Some((&log.log, log.seals.as_ref()?)))
     }
 
     /// What is counted, once nginx has mapped it; `None`: nobody looks.

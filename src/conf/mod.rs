@@ -5,6 +5,7 @@
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by; [`certs`]: and certificates;
 //! * [`cache_salt`]: what salts of engines' caches are made by;
+//! * [`audit_log`]: the files of the log, and what seals them;
 //! * [`files`]: what stands where a file is to be written;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
 //!   is read again when it changes; [`complete`]: when all of it has been read;
@@ -14,6 +15,7 @@
 //! * [`policy`]: what holds in a location, resolved and checked. Requests see nothing else.
 
 pub(crate) mod api_keys;
+mod audit_log;
 pub(crate) mod cache_salt;
 pub(crate) mod certs;
 mod complete;

@@ -1,26 +1,25 @@
 //! What holds in a location: its settings, resolved and checked.
 
-use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::api_keys::{self, ApiKeys};
+use super::audit_log;
 use super::cache_salt::CacheSalt;
 use super::certs::{self, CertPolicy};
 use super::credentials::{self, Verifier};
-use super::files;
-use super::loaded::{Loaded, RuleUse};
+use super::loaded::RuleUse;
 use super::main::MainConf;
 use super::rules::{LimitRule, LimitSet, Tier};
 use super::settings::{
-    AuditLog, Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, ProxyPeers, Reserve,
-    Settings, Upgrade,
+    Auth, CachedAnswers, Estimate, Given, IncludeUsage, OnRevoke, ProxyPeers, Reserve, Settings,
+    Upgrade,
 };
 use super::tenants;
 use crate::keys::introspection::Introspector;
 use crate::keys::per_server::PerServer;
 use nginx::conf::{ConfContext, ConfError};
-use nginx::file::{LogFile, Title};
+use nginx::file::LogFile;
 use tollgate_core::audit::Fields;
 use tollgate_core::cert::forwarded;
 use tollgate_core::cors::Cors;
@@ -28,7 +27,6 @@ use tollgate_core::credential::Source;
 use tollgate_core::limits::Oversize;
 use tollgate_core::llm::engines::Exception;
 use tollgate_core::llm::{self, Aliases, Engine};
-use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::nginx_text::rule_key;
 use tollgate_core::principal::Principal;
 use tollgate_core::ratelimit_headers::{Style, Styles};
@@ -200,7 +198,7 @@ impl Policy {
         let engine = settings.engine.unwrap_or_default();
         let cache_salt = CacheSalt::resolve(cx, settings.cache_salt.as_ref(), engine, anonymous)?;
         let scheduler = tenants::scheduler(settings, engine, &mut main.loaded)?;
-        let audit_log = audit_log(cx, settings, &mut main.loaded)?;
+        let audit_log = audit_log::open(cx, settings, &mut main.loaded)?;
         let logs_keys = audit_log.is_some() && keys_file.is_some();
         let audit_fields = tenants::audit_fields(settings, logs_keys, &mut main.loaded);
         Ok(Some(Self {
@@ -407,43 +405,4 @@ fn check_prices(main: &MainConf, rules: &[Rc<LimitRule>]) -> Result<(), ConfErro
         ))),
         None => Ok(()),
     }
-}
-
-fn audit_log(
-    cx: &ConfContext<'_>,
-    settings: &Settings,
-    loaded: &mut Loaded,
-) -> Result<Option<Rc<LogFile>>, ConfError> {
-    let Some(Given { value: AuditLog::File { path, buffering }, place }) = &settings.audit_log
-    else {
-        return Ok(None);
-    };
-    if let Some(log) = loaded.audit_logs.iter().find(|log| log.path() == path) {
-        if log.buffering() != *buffering {
-            return Err(ConfError::new(format!(
-                "\"tollgate_audit_log {path}\" is used with different \"buffer=\" or \"flush=\" \
-                 elsewhere; give both the same {place}"
-            )));
-        }
-        return Ok(Some(Rc::clone(log)));
-    }
-    const TITLE: Title =
-        Title { module: "tollgate", log: "audit log", directive: "tollgate_audit_log" };
-    let failed = |problem: &dyn fmt::Display| {
-        ConfError::new(format!("\"tollgate_audit_log\": {problem} {place}"))
-    };
-    let doubt = files::check(&cx.prefix_path(path)?, Use::Log).map_err(|error| failed(&error))?;
-    let log = LogFile::open(cx, TITLE, path, *buffering).map_err(|error| failed(&error))?;
-    let shared = (log.is_shared() && !path.starts_with("/dev/")).then(|| {
-        format!(
-            "\"{}\" is the file of another log, whose lines would be among those of JSON; give it a \
-             file of its own",
-            path.escape_debug()
-        )
-    });
-    for doubt in doubt.into_iter().chain(shared) {
-        cx.log().warn(format_args!("\"tollgate_audit_log\": {doubt} {place}"));
-    }
-    loaded.audit_logs.push(Rc::clone(&log));
-    Ok(Some(log))
 }

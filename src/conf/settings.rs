@@ -60,7 +60,7 @@ impl<T: PartialEq> PartialEq for Given<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuditLog {
     Off,
-    File { path: String, buffering: Buffering },
+    File { path: String, buffering: Buffering, seal: Option<String> },
 }
 
 /// `tollgate_estimate`: what is reserved where the request doesn't say.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use nginx::clock::cached_mono_ms;
-use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::Standing;
 use tollgate_core::principal::Principal;
@@ -53,7 +52,7 @@ fn judge_by(
     };
     let (table, now) = (mapped.get(), Minute::of_ms(cached_mono_ms()));
     let key = principal.network_key(table);
-    let noted = (key, AddressKey::new(address).into());
+    let noted = (key, address.into());
     let lock = ZoneLock::new(table.lock());
     let seen = SEEN.with(|memo| memo.note(table, noted, limit.counted(), now, &lock));
     if seen.is_new {

@@ -4,6 +4,7 @@
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
 //! * [`objects`]: the objects of clients, in memory of their own; [`clients`]: and who they are; [`whereabouts`]: and
 //!   from where their keys are used; [`control`]: orders of operators;
+//! * [`seals`]: the chains of sealed logs;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one;
 //! * [`census`]: how full it is.
 
@@ -13,6 +14,7 @@ pub(crate) mod control;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;
+pub(crate) mod seals;
 pub(crate) mod state_file;
 pub(crate) mod stated;
 pub(crate) mod whereabouts;

@@ -169,7 +169,7 @@ fn zone_in(file: &File) -> Option<u64> {
 }
 
 /// The kernel's name for this boot; zeros where it has none.
-fn boot_id() -> [u8; 16] {
+pub(super) fn boot_id() -> [u8; 16] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c.to_digit(16)?).ok()).collect();
     let mut id = [0; 16];

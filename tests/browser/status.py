@@ -66,6 +66,8 @@ TURNED = "\u202ednik\u202c \u05e9\u05dc\u05d5\u05dd"
 LONG = "W" * 256
 QUOTES = "it's \"quoted\" & 'not' </script><script>alert(2)</script>"
 NAMES = [MARKUP, TURNED, LONG, QUOTES, "acme"]
+# More than there are on a page.
+MANY = 30
 WIDTHS = [1280, 360]
 
 
@@ -82,6 +84,7 @@ class StatusPage(GatewayTest):
         }
         keys = [entry(number, client, "pro") for number, client in enumerate(NAMES)]
         keys += [entry(100, "few", "few"), entry(101, "staff", "staff")]
+        keys += [entry(number, f"one of {MANY}: {number}", "pro") for number in range(200, 200 + MANY)]
         (cls.folder / "keys.json").write_text(json.dumps({"version": 1, "keys": keys}))
         cls.port, engine_port = free_port(), free_port()
         (cls.folder / "nginx.conf").write_text(
@@ -116,6 +119,8 @@ class StatusPage(GatewayTest):
         for _ in range(3):
             cls.chat("key-100", "acme")
         cls.chat("no-key", "acme")
+        for number in range(200, 200 + MANY):
+            cls.chat(f"key-{number}", "acme")
 
     @classmethod
     def chat(cls, key, model):
@@ -198,7 +203,8 @@ class StatusPage(GatewayTest):
         label = page.run("document.querySelector('svg').getAttribute('aria-label')")
         self.assertRegex(label, r"^Requests in each minute of the last hour: let in 0 to \d")
 
-    def clients(self, page):
+    @staticmethod
+    def clients(page):
         return page.run("[...document.querySelectorAll('#clients tbody th')].map((cell) => cell.textContent)")
 
     def test_clients_are_found_and_sorted(self):
@@ -220,9 +226,23 @@ class StatusPage(GatewayTest):
                  " search.dispatchEvent(new Event('input'));"
                  " const sort = document.getElementById('sort'); sort.value = 'name';"
                  " sort.dispatchEvent(new Event('change')); })()")
-        page.wait(lambda names: len(names) == len(NAMES) + 1 and names[0] == MARKUP,
+        page.wait(lambda names: len(names) == 20 and names[0] == MARKUP,
                   "[...document.querySelectorAll('#clients tbody th')].map((cell) => cell.textContent)")
         self.assert_quiet(page)
+
+    def test_clients_have_pages(self):
+        page = self.shown(f"{self.url}?sort=name")
+        range_of = "document.getElementById('range').textContent"
+        seen = self.clients(page)
+        self.assertEqual(page.run(range_of), "1 to 20 of 36")
+        self.assertEqual(page.run("document.getElementById('previous').disabled"), True)
+        page.run("document.getElementById('next').click()")
+        page.wait(lambda text: text == "21 to 36 of 36", range_of)
+        self.assertEqual(page.run("document.getElementById('next').disabled"), True)
+        self.assertEqual(len({*seen, *self.clients(page)}), 36)
+        page.run("document.getElementById('previous').click()")
+        page.wait(lambda text: text == "1 to 20 of 36", range_of)
+        self.assertEqual(self.clients(page), seen)
 
     def test_a_client_sees_itself(self):
         for path in ("/usage", "/usage/header"):

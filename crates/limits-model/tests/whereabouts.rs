@@ -2,10 +2,9 @@
 //! table has one record, for two networks.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in tests")]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use limits_model::address::AddressKey;
 use limits_model::exhaustive::atomics::{mortal, AtomicU64, Mutex};
 use limits_model::exhaustive::whereabouts::{Minute, Network, Sighting, Whereabouts};
 use limits_model::races::{is_caught, Race};
@@ -20,7 +19,7 @@ struct Shared {
 const ALL: u16 = 256;
 
 fn network(number: u8) -> Network {
-    AddressKey::new(Ipv4Addr::new(10, 0, number, 1).into()).into()
+    IpAddr::from(Ipv4Addr::new(10, 0, number, 1)).into()
 }
 
 fn minute(number: u64) -> Minute {

@@ -52,7 +52,7 @@ pub fn index() -> usize {
 }
 
 /// Whether the configuration that is read is not to be used by this process: `nginx -t`.
-pub(crate) fn is_test() -> bool {
+pub fn is_test() -> bool {
     // SAFETY: nginx writes it once, from its command line.
     unsafe { ngx_test_config != 0 }
 }

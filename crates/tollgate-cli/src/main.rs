@@ -3,6 +3,8 @@
 
 mod audit;
 mod check;
+mod client;
+mod control;
 mod escape;
 mod exit;
 mod import;
@@ -39,6 +41,9 @@ enum Command {
     /// The audit log: reports, and what is going on now.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Clients: what they have left; give one a fresh limit, or end its requests.
+    #[command(subcommand)]
+    Client(client::Command),
     /// Say what is wrong in a keys file, and where.
     Check(check::Arguments),
     /// Show what is in force in nginx, and in how many of its workers.
@@ -56,6 +61,7 @@ fn main() -> std::process::ExitCode {
         Command::Key(command) => command.run(),
         Command::Jwt(command) => command.run(),
         Command::Audit(command) => command.run(),
+        Command::Client(command) => command.run(),
         Command::Check(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),

@@ -212,16 +212,6 @@ impl AddressKey {
         }
     }
 
-    /// The same as a number, which is another one for each network of either family.
-    #[must_use]
-    #[inline]
-    pub fn network_bits(&self) -> u64 {
-        match self.0 {
-            KeyBytes::V4(bytes) => u64::from(u32::from_be_bytes(bytes) >> 8),
-            KeyBytes::V6Subnet(bytes) => 1 << 48 | u64::from_be_bytes(bytes) >> 16,
-        }
-    }
-
     /// The network around that, of a provider: the /32 of an IPv6 address, the /16 of an IPv4 address.
     #[must_use]
     pub fn wide_network(&self) -> &[u8] {

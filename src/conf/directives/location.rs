@@ -244,14 +244,17 @@ pub(super) fn upgrade(_: &mut ConfContext<'_>, args: &[String], conf: &mut LocCo
     once(&mut conf.settings.upgrade, args, value)
 }
 
-/// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] | off`
+/// `tollgate_audit_log PATH [buffer=SIZE] [flush=TIME] [seal=KEYFILE] | off`
 pub(super) fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
     let setting = match words(args).1 {
         [off] if off == "off" => AuditLog::Off,
         [path, parameters @ ..] if !path.is_empty() && path != "off" => {
             // From the prefix, as nginx's own logs.
             let path = file_name("\"tollgate_audit_log\"", path, Use::Log)?.to_owned();
-            AuditLog::File { path, buffering: buffering(parameters)? }
+            let (buffering, seal) = log_parameters(parameters)?;
+            // From the folder of nginx.conf, as other keys.
+            let seal = seal.map(|path| cx.full_path(path)).transpose()?;
+            AuditLog::File { path, buffering, seal }
         }
         _ => return Err(error("\"tollgate_audit_log\" takes a path, or \"off\" alone")),
     };
@@ -261,8 +264,8 @@ pub(super) fn audit_log(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Lo
 /// Lines that nobody asked to be kept wait until the worker has dealt with the events at hand: then
 /// they are in the file as soon as the client has its answer, and a busy worker still writes many at
 /// a time.
-fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
-    let (mut size, mut flush_ms) = (None, None);
+fn log_parameters(parameters: &[String]) -> Result<(Buffering, Option<&str>), ConfError> {
+    let (mut size, mut flush_ms, mut seal) = (None, None, None);
     for parameter in parameters {
         match parameter.split_once('=') {
             Some(("buffer", _)) if size.is_some() => {
@@ -287,15 +290,22 @@ fn buffering(parameters: &[String]) -> Result<Buffering, ConfError> {
                     )))
                 }
             },
+            Some(("seal", _)) if seal.is_some() => {
+                return Err(error("\"seal=\" of \"tollgate_audit_log\" is given twice"));
+            }
+            Some(("seal", path)) => {
+                seal = Some(file_name("\"seal=\" of \"tollgate_audit_log\"", path, Use::Read)?);
+            }
             _ => return Err(not_of_audit_log(parameter)),
         }
     }
-    Ok(match (size, flush_ms) {
+    let buffering = match (size, flush_ms) {
         (None, None) => Buffering { size: 65_536, flush_ms: 0 },
         (size, flush_ms) => {
             Buffering { size: size.unwrap_or(65_536), flush_ms: flush_ms.unwrap_or(1000) }
         }
-    })
+    };
+    Ok((buffering, seal))
 }
 
 /// Parameters of `access_log` say why they are none here.
@@ -309,8 +319,8 @@ fn not_of_audit_log(parameter: &str) -> ConfError {
         _ => "",
     };
     error(format!(
-        "invalid parameter \"{}\" of \"tollgate_audit_log\"; it takes \"buffer=SIZE\" and \
-         \"flush=TIME\"{why}",
+        "invalid parameter \"{}\" of \"tollgate_audit_log\"; it takes \"buffer=SIZE\", \"flush=TIME\" \
+         and \"seal=KEYFILE\"{why}",
         parameter.escape_debug()
     ))
 }

@@ -1,23 +1,23 @@
 //! A log file: opened, reopened and closed by nginx, written to by us.
 
 use std::ffi::c_void;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::mem::ManuallyDrop;
-use std::os::fd::FromRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::ptr::null_mut;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ngx::ffi::{
-    fcntl, ngx_add_timer, ngx_conf_open_file, ngx_cycle_t, ngx_del_timer, ngx_delete_posted_event,
-    ngx_event_t, ngx_log_t, ngx_open_file_t, ngx_post_event, ngx_posted_events, write, F_GETFL,
-    F_SETFL, O_NONBLOCK,
+    ngx_add_timer, ngx_conf_open_file, ngx_cycle_t, ngx_del_timer, ngx_delete_posted_event,
+    ngx_event_t, ngx_log_t, ngx_open_file_t, ngx_post_event, ngx_posted_events, write,
 };
 use parking_lot::Mutex;
 
-use super::batch::Batch;
+use super::batch::{Batch, Written};
+use super::buffering::Buffering;
+use super::open_files;
+use super::seal::{identity, Closing, Seal};
+use super::stream::{hold_open, never_wait};
 use super::trouble::Trouble;
 use crate::clock::cached_wall_ms;
 use crate::conf::context::{keep, ConfContext, ConfError};
@@ -34,15 +34,6 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const READER_PAUSE: Duration = Duration::from_millis(5);
 /// So many bytes get into a pipe as a whole, or not at all, whoever else writes to it: `PIPE_BUF`, pipe(7).
 const PIECE: usize = 4096;
-
-/// When lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffering {
-    /// Bytes that may wait.
-    pub size: usize,
-    /// Milliseconds that a line may wait; 0: until the end of this turn of the event loop.
-    pub flush_ms: u64,
-}
 
 /// What a log is called in messages.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +72,12 @@ struct Waiting {
     is_stream: bool,
     /// The file is closed, or about to be.
     is_over: bool,
+    /// What seals the lines.
+    sealer: Option<Box<dyn Seal>>,
+    /// The process ends.
+    is_ending: bool,
+    /// A line was written in part, and the file had this length then.
+    torn_at: Option<u64>,
 }
 
 impl LogFile {
@@ -97,9 +94,9 @@ impl LogFile {
         // gives, for as long as the cycle is.
         let (file, is_shared) = unsafe {
             let cycle = (*cx.as_ptr()).cycle;
-            let known = files_of(cycle);
+            let known = open_files::count(cycle);
             let file = ngx_conf_open_file(cycle, &raw mut name);
-            (file, known == files_of(cycle))
+            (file, known == open_files::count(cycle))
         };
         // SAFETY: as above.
         let entry = unsafe { file.as_mut() }.ok_or_else(failed)?;
@@ -113,7 +110,17 @@ impl LogFile {
         // SAFETY: a structure of pointers, numbers and flags, for which zero is a value.
         let event = unsafe { std::mem::zeroed() };
         let (batch, trouble) = (Batch::new(buffering.size), Trouble::default());
-        let waiting = Waiting { batch, event, trouble, fd: -1, is_stream: false, is_over: false };
+        let waiting = Waiting {
+            batch,
+            event,
+            trouble,
+            fd: -1,
+            is_stream: false,
+            is_over: false,
+            sealer: None,
+            is_ending: false,
+            torn_at: None,
+        };
         let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
         let log = Rc::new(Self { title, path, buffering, file, is_shared, _pipe: pipe, waiting });
         // nginx refers to it for as long as the configuration lives.
@@ -140,18 +147,67 @@ impl LogFile {
         self.buffering
     }
 
-    /// Adds a line, which `line` appends to the bytes it is given.
-    pub fn append(&self, line: impl FnOnce(&mut Vec<u8>)) {
+    /// Has this process seal its lines from now on.
+    pub fn seal_by(&self, sealer: Box<dyn Seal>) {
+        self.waiting.lock().sealer = Some(sealer);
+    }
+
+    /// Has all that waits sealed and written now; where nothing does, a seal of nothing.
+    pub fn seal(&self) {
+        let mut waiting = self.waiting.lock();
+        self.look_at_file(&mut waiting);
+        if waiting.sealer.is_some() && waiting.batch.is_empty() {
+            Self::close(&mut waiting);
+        }
+        self.flush(&mut waiting);
+    }
+
+    /// Adds a line, which `line` appends to the bytes it is given. Whether there was room for it.
+    pub fn append(&self, line: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.add(line, false)
+    }
+
+    /// The same for a line of the log's own, which is none of those that are counted.
+    pub fn append_own(&self, line: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.add(line, true)
+    }
+
+    fn add(&self, line: impl FnOnce(&mut Vec<u8>), is_own: bool) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting.batch.is_full() {
             // Maybe it can be written again.
             self.flush(&mut waiting);
         }
-        if waiting.batch.push(line) {
+        let Waiting { batch, sealer, .. } = &mut *waiting;
+        let mut is_taken = false;
+        let write = |lines: &mut Vec<u8>| {
+            is_taken = true;
+            let start = lines.len();
+            line(lines);
+            if let Some(sealer) = sealer {
+                sealer.add(lines, start);
+            }
+        };
+        let is_full = if is_own { batch.push_own(write) } else { batch.push(write) };
+        if !is_taken && !is_own {
+            if let Some(sealer) = sealer {
+                sealer.lose(1);
+            }
+        }
+        if is_full {
             self.flush(&mut waiting);
         } else {
             self.call(&mut waiting, self.buffering.flush_ms);
         }
+        is_taken
+    }
+
+    /// Seals what isn't yet.
+    fn close(waiting: &mut Waiting) {
+        let Waiting { batch, sealer, is_stream, is_ending, .. } = waiting;
+        let Some(sealer) = sealer else { return };
+        let closing = Closing { in_pieces: *is_stream, is_end: *is_ending };
+        batch.seal(|lines| sealer.close(lines, closing));
     }
 
     /// Has the lines written in so many milliseconds; 0: at the end of this turn of the event loop.
@@ -175,6 +231,24 @@ impl LogFile {
         }
     }
 
+    /// Looks whether it is another file by now.
+    fn look_at_file(&self, waiting: &mut Waiting) -> i32 {
+        // SAFETY: nginx keeps the entry as long as the cycle; it changes the descriptor when it
+        // reopens the file.
+        let fd = unsafe { (*self.file).fd };
+        // If nginx could not open the new file, it stays with the old one, and so does a torn line.
+        if std::mem::replace(&mut waiting.fd, fd) != fd {
+            waiting.batch.reopened();
+            // Who else writes to it, as nginx opened it, would be told to wait, and doesn't know how to.
+            waiting.is_stream = !self.is_shared && never_wait(fd);
+            waiting.torn_at = None;
+            if let (Some(sealer), Some(file)) = (&mut waiting.sealer, identity(fd)) {
+                sealer.opened(file.device, file.number);
+            }
+        }
+        fd
+    }
+
     fn flush(&self, waiting: &mut Waiting) {
         self.write(waiting);
         tally::lines_counted();
@@ -184,16 +258,16 @@ impl LogFile {
         if waiting.is_over {
             return;
         }
-        // SAFETY: nginx keeps the entry as long as the cycle; it changes the descriptor when it
-        // reopens the file.
-        let fd = unsafe { (*self.file).fd };
-        // If nginx could not open the new file, it stays with the old one, and so does a torn line.
-        if std::mem::replace(&mut waiting.fd, fd) != fd {
-            waiting.batch.reopened();
-            // Who else writes to it, as nginx opened it, would be told to wait, and doesn't know how to.
-            waiting.is_stream = !self.is_shared && never_wait(fd);
+        let fd = self.look_at_file(waiting);
+        if waiting.batch.has_open()
+            || waiting.sealer.as_ref().is_some_and(|sealer| sealer.owes_seal())
+        {
+            Self::close(waiting);
         }
         while !waiting.batch.is_empty() {
+            if !self.end_torn_line(waiting, fd) {
+                return;
+            }
             let bytes = match waiting.is_stream {
                 true => waiting.batch.piece(PIECE),
                 false => waiting.batch.as_bytes(),
@@ -206,7 +280,7 @@ impl LogFile {
                 continue;
             }
             let done = usize::try_from(written).unwrap_or(0);
-            tally::LINES_WRITTEN.add(waiting.batch.written(done));
+            Self::written(waiting, fd, done, wanted);
             if done == wanted {
                 continue;
             }
@@ -220,7 +294,7 @@ impl LogFile {
             return;
         }
         let dropped = waiting.batch.take_dropped();
-        tally::LINES_LOST.add(dropped);
+        tally::count_lines(0, dropped);
         if let Some(lost) = waiting.trouble.ended(dropped) {
             let Self { title: Title { module, log, .. }, path, .. } = self;
             cycle_error(format_args!(
@@ -229,10 +303,45 @@ impl LogFile {
         }
     }
 
+    /// Takes note of what was written, of what was to be.
+    fn written(waiting: &mut Waiting, fd: i32, done: usize, wanted: usize) {
+        let Waiting { batch, sealer, is_stream, torn_at, .. } = waiting;
+        let Written { lines, seals } = batch.written(done);
+        tally::count_lines(lines, 0);
+        let Some(sealer) = sealer else { return };
+        if done > 0 && done < wanted {
+            sealer.torn();
+        }
+        if seals > 0 {
+            sealer.written(seals);
+        }
+        // The rest of a line behind lines of others is nothing that anybody could read.
+        if batch.is_torn() && !*is_stream {
+            batch.reopened();
+            *torn_at = identity(fd).map(|file| file.len);
+        }
+    }
+
+    /// A line that was written in part, and is written anew, begins in a line of its own, unless others have
+    /// written behind it. `false`: not even that is possible.
+    fn end_torn_line(&self, waiting: &mut Waiting, fd: i32) -> bool {
+        let Some(len) = waiting.torn_at else { return true };
+        if identity(fd).is_some_and(|file| file.len == len) {
+            // SAFETY: one byte is there.
+            if unsafe { write(fd, b"\n".as_ptr().cast::<c_void>(), 1) } != 1 {
+                self.complain(waiting, Some(std::io::Error::last_os_error()));
+                self.call(waiting, RETRY_MS);
+                return false;
+            }
+        }
+        waiting.torn_at = None;
+        true
+    }
+
     /// Says that not all was written: because of `error`, or because the disk is full.
     fn complain(&self, waiting: &mut Waiting, error: Option<std::io::Error>) {
         let dropped = waiting.batch.take_dropped();
-        tally::LINES_LOST.add(dropped);
+        tally::count_lines(0, dropped);
         let Some(lost) = waiting.trouble.failed(cached_wall_ms(), dropped) else { return };
         let Self { title: Title { module, log, .. }, path, .. } = self;
         let so_far = format_args!(
@@ -255,6 +364,11 @@ impl LogFile {
     /// The process is about to end, or to close the file: what can't be written now, never will be.
     fn end(&self, waiting: &mut Waiting) {
         let begun = Instant::now();
+        if !waiting.is_over {
+            self.look_at_file(waiting);
+            waiting.is_ending = true;
+            Self::close(waiting);
+        }
         self.flush(waiting);
         while waiting.is_stream && !waiting.batch.is_empty() && begun.elapsed() < READER_PATIENCE {
             std::thread::sleep(READER_PAUSE);
@@ -267,7 +381,7 @@ impl LogFile {
 
     fn give_up(&self, waiting: &mut Waiting) {
         let lost = waiting.batch.abandon();
-        tally::LINES_LOST.add(lost);
+        tally::count_lines(0, lost);
         let all = waiting.trouble.ended(lost).unwrap_or(lost);
         if all > 0 {
             let Self { title: Title { module, log, .. }, path, .. } = self;
@@ -276,55 +390,6 @@ impl LogFile {
             ));
         }
     }
-}
-
-/// Opens a named pipe for both directions, which waits for nobody; `None`: it is something else.
-fn hold_open(path: &str) -> Option<File> {
-    // The pipe behind `/dev/stdout` has no name, and others who write to it.
-    let path = std::fs::canonicalize(path).ok()?;
-    let is_pipe = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_fifo());
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(i32::try_from(O_NONBLOCK).unwrap_or(0));
-    // nginx says it, if it can't be opened.
-    is_pipe.then(|| options.open(path).ok()).flatten()
-}
-
-/// Has writes to a pipe or a terminal fail that would have to wait for a reader; `false`: it is something
-/// else, or can't be done. nginx has opened it for itself (also where it is called `/dev/stdout`), so
-/// that nobody else notices.
-fn never_wait(fd: i32) -> bool {
-    // SAFETY: nginx's descriptor, which is open, and is not closed by this.
-    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
-    let is_stream = file.metadata().is_ok_and(|found| {
-        let kind = found.file_type();
-        kind.is_fifo() || kind.is_char_device()
-    });
-    let [get, set, flag] =
-        [F_GETFL, F_SETFL, O_NONBLOCK].map(|number| i32::try_from(number).unwrap_or(-1));
-    // SAFETY: reads and writes flags of the descriptor.
-    is_stream
-        && unsafe {
-            let flags = fcntl(fd, get);
-            flags >= 0 && fcntl(fd, set, flags | flag) == 0
-        }
-}
-
-/// How many files a configuration has opened.
-///
-/// # Safety
-///
-/// `cycle` is valid.
-unsafe fn files_of(cycle: *const ngx_cycle_t) -> usize {
-    let mut count: usize = 0;
-    // SAFETY: by the contract of this function; nginx keeps its files in a list.
-    unsafe {
-        let mut part = &raw const (*cycle).open_files.part;
-        while let Some(files) = part.as_ref() {
-            count = count.saturating_add(files.nelts);
-            part = files.next;
-        }
-    }
-    count
 }
 
 impl Drop for LogFile {
@@ -369,19 +434,14 @@ unsafe extern "C" fn on_reopen(file: *mut ngx_open_file_t, _log: *mut ngx_log_t)
 ///
 /// `cycle` is that of a configuration which was in use until now.
 pub(crate) unsafe fn end_all(cycle: *mut ngx_cycle_t) {
-    // SAFETY: the cycle's list of files; an entry with our handler holds a log file.
+    // SAFETY: by the contract of this function; an entry with our handler holds a log file.
     unsafe {
-        let mut part = &raw const (*cycle).open_files.part;
-        while let Some(files) = part.as_ref() {
-            for index in 0..files.nelts {
-                let file = files.elts.cast::<ngx_open_file_t>().add(index);
-                if (*file).flush.is_some_and(|f| f as usize == on_reopen as *const () as usize) {
-                    if let Some(log) = (*file).data.cast::<LogFile>().as_ref() {
-                        log.end(&mut log.waiting.lock());
-                    }
+        open_files::each(cycle, |file| {
+            if (*file).flush.is_some_and(|f| f as usize == on_reopen as *const () as usize) {
+                if let Some(log) = (*file).data.cast::<LogFile>().as_ref() {
+                    log.end(&mut log.waiting.lock());
                 }
             }
-            part = files.next;
-        }
+        });
     }
 }

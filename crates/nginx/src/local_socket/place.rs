@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -44,9 +44,23 @@ pub(super) fn look(path: &Path) -> Found {
     }
 }
 
+/// Whether any user may put something else in the place of what root has made there: nginx would open that to
+/// everybody, when it gives a socket its rights.
+pub(super) fn is_open_to_all(path: &Path) -> bool {
+    let mode = path.parent().and_then(|folder| fs::metadata(folder).ok()).map(|found| found.mode());
+    // In one such as /tmp, nobody may take away what is another one's.
+    mode.is_some_and(|mode| mode & 0o1002 == 0o002)
+}
+
 /// Sees to it that nginx can make a socket there, or finds it there already.
 pub(super) fn prepare(path: &str) -> Result<(), ConfError> {
     let shown = path.escape_debug();
+    if is_open_to_all(Path::new(path)) {
+        return Err(ConfError::new(format!(
+            "every user may write in the folder of the socket \"{shown}\", and so put something else in its \
+             place; name a path in a folder of root's, such as /run"
+        )));
+    }
     match look(Path::new(path)) {
         Found::Nothing => Ok(()),
         Found::NoFolder => Err(ConfError::new(format!(

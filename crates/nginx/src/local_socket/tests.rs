@@ -1,4 +1,4 @@
-use super::place::{look, Found};
+use super::place::{is_open_to_all, look, Found};
 use super::*;
 use std::os::unix::net::UnixListener;
 
@@ -38,6 +38,16 @@ fn a_socket_that_was_left_is_told_from_one_in_use() {
     let link = folder.join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
     assert_eq!(look(&link), Found::Foreign);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_folder_that_everybody_may_write_in_is_no_place() {
+    let folder = folder("rights");
+    for (mode, is_open) in [(0o755, false), (0o775, false), (0o777, true), (0o1777, false)] {
+        fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(is_open_to_all(&folder.join("socket")), is_open, "{mode:o}");
+    }
     fs::remove_dir_all(&folder).unwrap();
 }
 

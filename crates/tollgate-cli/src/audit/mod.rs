@@ -5,17 +5,20 @@ mod by;
 mod filter;
 mod follow;
 mod groups;
+mod heads;
 mod input;
 mod logs;
 mod output;
 mod record;
 mod report;
+mod seal;
 mod show;
 mod span;
-mod table;
+pub(crate) mod table;
 mod tail;
 mod top;
 mod totals;
+mod verify;
 
 use clap::Subcommand;
 
@@ -29,6 +32,10 @@ pub(crate) enum Command {
     Show(show::Arguments),
     Tail(tail::Arguments),
     Top(top::Arguments),
+    #[command(subcommand)]
+    Seal(seal::Command),
+    Verify(verify::Arguments),
+    Heads(heads::Arguments),
 }
 
 impl Command {
@@ -39,6 +46,9 @@ impl Command {
             Self::Show(arguments) => arguments.run(),
             Self::Tail(arguments) => arguments.run(),
             Self::Top(arguments) => arguments.run(),
+            Self::Seal(command) => command.run(),
+            Self::Verify(arguments) => arguments.run(),
+            Self::Heads(arguments) => arguments.run(),
         }
     }
 }

@@ -9,7 +9,7 @@ const MAX_NAME: usize = 40;
 
 /// A table: names to the left, numbers to the right.
 #[derive(Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
 }
 
@@ -21,7 +21,7 @@ struct Column {
 
 impl Table {
     /// A table with a first column of names.
-    pub(super) fn new<'a>(
+    pub(crate) fn new<'a>(
         title: &'static str,
         names: impl IntoIterator<Item = Option<&'a str>>,
     ) -> Self {
@@ -29,7 +29,7 @@ impl Table {
     }
 
     /// One more column of names: whatever somebody sent.
-    pub(super) fn names<'a>(
+    pub(crate) fn names<'a>(
         mut self,
         title: &'static str,
         names: impl IntoIterator<Item = Option<&'a str>>,
@@ -40,7 +40,7 @@ impl Table {
     }
 
     /// One more column. Without any cell that says something, it is left out.
-    pub(super) fn column(
+    pub(crate) fn column(
         mut self,
         title: &'static str,
         cells: impl IntoIterator<Item = String>,
@@ -52,7 +52,7 @@ impl Table {
         self
     }
 
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let rows = self.columns.first().map_or(0, |column| column.cells.len());
         let widths: Vec<usize> = self
             .columns
@@ -84,16 +84,21 @@ impl Table {
 }
 
 /// A name as it is shown, and not all of it where it is long.
-pub(super) fn cut(name: &str) -> String {
+pub(crate) fn cut(name: &str) -> String {
+    cut_to(name, MAX_NAME)
+}
+
+/// The same, where a line has less room: so many characters, and a mark.
+pub(crate) fn cut_to(name: &str, width: usize) -> String {
     let name = shown(name);
-    match name.char_indices().nth(MAX_NAME) {
+    match name.char_indices().nth(width) {
         None => name,
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
     }
 }
 
 /// `1,234,567`
-pub(super) fn grouped(number: u128) -> String {
+pub(crate) fn grouped(number: u128) -> String {
     group(&number.to_string())
 }
 
@@ -109,7 +114,7 @@ fn group(digits: &str) -> String {
 }
 
 /// Nano-units in decimal, all digits that there are: `0.0001575`.
-pub(super) fn amount(nanos: u128) -> String {
+pub(crate) fn amount(nanos: u128) -> String {
     let unit = u128::from(NANOS_PER_UNIT);
     let (whole, fraction) = (nanos / unit, nanos % unit);
     match fraction {
@@ -119,7 +124,7 @@ pub(super) fn amount(nanos: u128) -> String {
 }
 
 /// The same for people, one below the other: `1,234.50` and `0.25`.
-pub(super) fn grouped_amounts(nanos: &[u128]) -> Vec<String> {
+pub(crate) fn grouped_amounts(nanos: &[u128]) -> Vec<String> {
     let amounts: Vec<String> = nanos.iter().map(|nanos| amount(*nanos)).collect();
     let parts: Vec<(&str, &str)> =
         amounts.iter().map(|amount| amount.split_once('.').unwrap_or((amount, ""))).collect();

@@ -1,50 +1,122 @@
-//! `tollgate status`: what is in force in nginx.
+//! `tollgate status`: the whole server at a glance, and what is in force in it.
 
+mod overview;
 pub(crate) mod source;
 pub(crate) mod wait;
 
 use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{json, Value};
+use tollgate_core::control::Request;
 use tollgate_core::status::{digest, Phase, SetKind, SetState, Sign, Status};
 
+use crate::control::Socket;
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
 use crate::time::in_words;
+use overview::Overview;
 use source::{now_ms, Running, Source};
 
-/// Show what is in force in nginx: of each file with keys what was read of it and when, by how many
-/// workers, and what was refused and why.
+/// Show how nginx is: what goes through it just now, who is refused, and of each file with keys what was read of it
+/// and when, by how many workers, and what was refused and why. With no `tollgate_control` to ask at, only what
+/// is in force.
 ///
 /// Exit status: 0 if all that the files hold is in force in all workers; 1 if not; 3 if no nginx tells.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Print a JSON array: an object for each nginx.
+    #[command(flatten)]
+    socket: Socket,
+    /// Print a JSON array: an object for each nginx. What one tells at its socket is `overview`.
     #[arg(long)]
     json: bool,
+    /// Look again every so many seconds, until it is interrupted.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", conflicts_with = "json")]
+    watch: Option<NonZeroU16>,
 }
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let running = self.source.read().map_err(|unknown| Failure::failed(unknown.to_string()))?;
+        let Some(seconds) = self.watch else {
+            let (text, is_good) = self.look()?;
+            print(text.as_bytes())?;
+            return Ok(if is_good { Exit::Yes } else { Exit::No });
+        };
+        loop {
+            let text = match self.look() {
+                Ok((text, _)) => text,
+                // It may be back soon.
+                Err(failure) => format!("tollgate: {failure}\n"),
+            };
+            let begin = if io::stdout().is_terminal() { CLEAR } else { "\n" };
+            print(format!("{begin}{text}").as_bytes())?;
+            std::thread::sleep(Duration::from_secs(seconds.get().into()));
+        }
+    }
+
+    /// What there is to print, and whether all is well.
+    fn look(&self) -> Result<(String, bool), Failure> {
+        let overview = self.ask()?;
+        let running = match self.source.read() {
+            Ok(running) => running,
+            // What is in force is told at the socket, too.
+            Err(_) if overview.is_some() && !self.source.is_said() => Vec::new(),
+            Err(unknown) => return Err(Failure::failed(unknown.to_string())),
+        };
         let now = now_ms();
+        let is_good = match (running.is_empty(), &overview) {
+            (true, Some(overview)) => Overview::of(overview).is_good(),
+            _ => running.iter().all(|one| is_good(&one.status, now)),
+        };
         let text = match self.json {
             true => {
-                let all: Vec<Value> = running.iter().map(|one| as_json(one, now)).collect();
+                let mut all: Vec<Value> = running.iter().map(|one| as_json(one, now)).collect();
+                if let Some(overview) = overview {
+                    if all.is_empty() {
+                        all.push(json!({ "ok": is_good }));
+                    }
+                    // The first one is the newest.
+                    if let Some(newest) = all.first_mut().and_then(Value::as_object_mut) {
+                        newest.insert("overview".to_owned(), overview);
+                    }
+                }
                 format!("{}\n", shown_json(&json!(all).to_string()))
             }
-            false => running.iter().map(|one| as_text(one, now)).collect(),
+            false => {
+                let mut parts: Vec<String> = Vec::new();
+                if let Some(overview) = &overview {
+                    parts.push(Overview::of(overview).text(now, running.is_empty()));
+                }
+                parts.extend(running.iter().map(|one| as_text(one, now)));
+                parts.join(if overview.is_some() { "\n" } else { "" })
+            }
         };
-        print(text.as_bytes())?;
-        let is_good = running.iter().all(|one| is_good(&one.status, now));
-        Ok(if is_good { Exit::Yes } else { Exit::No })
+        Ok((text, is_good))
+    }
+
+    /// What nginx tells at its socket; `None`: nobody said that there is one, and there is none.
+    fn ask(&self) -> Result<Option<Value>, Failure> {
+        if self.source.is_said() && !self.socket.is_said() {
+            // It may be that of another nginx.
+            return Ok(None);
+        }
+        match self.socket.ask(&Request::Status {}) {
+            Ok(overview) => Ok(Some(overview)),
+            Err(silence) if self.socket.is_said() => Err(silence.into()),
+            Err(_) => Ok(None),
+        }
     }
 }
+
+/// Has a terminal begin anew.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// What the file at a path holds now; `None`: it can't be read.
 fn now_in(path: &str) -> Option<String> {
@@ -83,7 +155,7 @@ fn date(ms: i64) -> String {
     second.map_or_else(|_| "?".to_owned(), |moment| moment.to_string())
 }
 
-fn since(ms: i64, now_ms: i64) -> String {
+fn date_and_age(ms: i64, now_ms: i64) -> String {
     let seconds = u64::try_from(now_ms.saturating_sub(ms) / 1000).unwrap_or(0);
     match seconds {
         0..60 => format!("{} ({seconds} s ago)", date(ms)),
@@ -104,7 +176,7 @@ fn as_text(Running { path, status }: &Running, now_ms: i64) -> String {
         "nginx, of {}\n{}{}\n{}{} of {all} take requests\n",
         shown(&path.to_string_lossy()),
         label("since"),
-        since(status.description.since_ms, now_ms),
+        date_and_age(status.description.since_ms, now_ms),
         label("workers"),
         serving(status, now_ms),
     );
@@ -138,7 +210,7 @@ fn state_text(
     let mut line = |name: &str, value: String| text.push_str(&format!("{}{value}\n", label(name)));
     line(
         "in force",
-        format!("in {following} of {all} workers, since {}", since(state.since_ms, now_ms)),
+        format!("in {following} of {all} workers, since {}", date_and_age(state.since_ms, now_ms)),
     );
     line("generation", state.generation.to_string());
     line("keys", state.keys.to_string());
@@ -157,7 +229,7 @@ fn state_text(
         }
     }
     if let Some(failure) = &state.failure {
-        let at = since(failure.at_ms, now_ms);
+        let at = date_and_age(failure.at_ms, now_ms);
         line("not taken", format!("{}; at {at}", shown(&failure.error)));
     }
     for refused in &state.refused {

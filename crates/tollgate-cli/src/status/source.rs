@@ -80,6 +80,11 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 impl Source {
+    /// Whether it was said which one.
+    pub(super) fn is_said(&self) -> bool {
+        self.path.is_some()
+    }
+
     fn candidates(&self) -> Vec<PathBuf> {
         match &self.path {
             Some(path) => vec![path.clone()],

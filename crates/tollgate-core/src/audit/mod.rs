@@ -6,6 +6,7 @@
 
 mod fields;
 mod json;
+pub mod seal;
 mod time;
 mod traceparent;
 

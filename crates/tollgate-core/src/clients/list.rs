@@ -1,5 +1,5 @@
-//! Some of the clients, in an order. All of them are looked at each time, without sorting more than what is
-//! asked for.
+//! Some of the clients, in an order. All of them are looked at each time, without sorting or keeping many more than
+//! what is asked for.
 
 use std::cmp::Ordering;
 
@@ -94,38 +94,61 @@ pub struct Found {
 }
 
 /// The first bytes of a name, which mostly say all.
-const PREFIX: usize = 16;
+const PREFIX: usize = 32;
 
 impl Directory<'_> {
     /// The clients that are asked for.
     #[must_use]
     pub fn list(&self, query: &Query) -> Found {
-        let Query { sort, search, .. } = query;
-        if *sort == Sort::Name {
-            let mut found = self.matching(search, |entry| entry.name_prefix());
-            let by_name = |one: &([u8; PREFIX], u32), other: &([u8; PREFIX], u32)| {
-                one.0.cmp(&other.0).then_with(|| self.compare_names(one.1, other.1))
-            };
-            return page(&mut found, query, by_name);
+        match query.sort {
+            Sort::Name => {
+                let by_name = |one: &([u8; PREFIX], u32), other: &([u8; PREFIX], u32)| {
+                    one.0.cmp(&other.0).then_with(|| self.compare_names(one.1, other.1))
+                };
+                self.first(query, |entry| entry.name_prefix(), by_name)
+            }
+            sort => {
+                // Of equals, the first one that came: so that a second page goes on where the first one ended.
+                let descending = |one: &((u64, u64), u32), other: &((u64, u64), u32)| {
+                    other.0.cmp(&one.0).then(one.1.cmp(&other.1))
+                };
+                self.first(query, |entry| entry.rank(sort), descending)
+            }
         }
-        let mut found = self.matching(search, |entry| entry.rank(*sort));
-        // Of equals, the first one that came: so that a second page goes on where the first one ended.
-        let descending = |one: &((u64, u64), u32), other: &((u64, u64), u32)| {
-            other.0.cmp(&one.0).then(one.1.cmp(&other.1))
-        };
-        page(&mut found, query, descending)
     }
 
-    /// All entries in whose names `search` is, with what they are ordered by.
-    fn matching<K>(&self, search: &str, key: impl Fn(&Entry<'_>) -> K) -> Vec<(K, u32)> {
+    /// Those that come first, without the ones that are left out. Of all others no more is kept than of these.
+    fn first<K: Copy>(
+        &self,
+        query: &Query,
+        key: impl Fn(&Entry<'_>) -> K,
+        compare: impl Fn(&(K, u32), &(K, u32)) -> Ordering,
+    ) -> Found {
+        let Query { ref search, offset, limit, .. } = *query;
         let finder = Finder::new(search);
         let has_it = |entry: &Entry<'_>| match search.is_empty() {
             true => entry.low() != 0,
             false => entry.with_name(|name| finder.find(name).is_some()).unwrap_or(false),
         };
-        let entries = (0..self.given()).filter_map(|number| Some((self.entry(number)?, number)));
-        let found = entries.filter(|(entry, _)| has_it(entry));
-        found.map(|(entry, number)| (key(&entry), number)).collect()
+        let count = offset.saturating_add(limit);
+        let (mut kept, mut last, mut total) = (Vec::new(), None, 0);
+        for number in 0..self.given() {
+            let Some(entry) = self.entry(number).filter(&has_it) else { continue };
+            total += 1;
+            let found = (key(&entry), number);
+            if last.as_ref().is_some_and(|last| compare(last, &found) == Ordering::Less) {
+                continue;
+            }
+            kept.push(found);
+            if kept.len() > count.saturating_mul(2) {
+                if let Some(at) = count.checked_sub(1) {
+                    last = Some(*kept.select_nth_unstable_by(at, &compare).1);
+                }
+                kept.truncate(count);
+            }
+        }
+        let numbers = part(&mut kept, offset, limit, compare).iter().map(|(_, number)| *number);
+        Found { numbers: numbers.collect(), total }
     }
 
     fn compare_names(&self, one: u32, other: u32) -> Ordering {
@@ -136,25 +159,24 @@ impl Directory<'_> {
     }
 }
 
-/// The part of `found` that is asked for, in order.
-fn page<K>(
-    found: &mut [(K, u32)],
-    query: &Query,
-    compare: impl Fn(&(K, u32), &(K, u32)) -> Ordering,
-) -> Found {
-    let total = found.len();
-    let mut rest = found;
-    if (1..total).contains(&query.offset) {
-        rest.select_nth_unstable_by(query.offset, &compare);
+/// The part of `found` that is asked for, in order: the rest isn't sorted.
+fn part<T>(
+    found: &mut [T],
+    offset: usize,
+    limit: usize,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> &[T] {
+    if (1..found.len()).contains(&offset) {
+        found.select_nth_unstable_by(offset, &compare);
     }
-    rest = rest.get_mut(query.offset..).unwrap_or_default();
-    if (1..rest.len()).contains(&query.limit) {
-        rest.select_nth_unstable_by(query.limit, &compare);
+    let rest = found.get_mut(offset..).unwrap_or_default();
+    if (1..rest.len()).contains(&limit) {
+        rest.select_nth_unstable_by(limit, &compare);
     }
-    let asked = query.limit.min(rest.len());
-    let asked = rest.get_mut(..asked).unwrap_or_default();
+    let count = limit.min(rest.len());
+    let asked = rest.get_mut(..count).unwrap_or_default();
     asked.sort_unstable_by(compare);
-    Found { numbers: asked.iter().map(|(_, number)| *number).collect(), total }
+    asked
 }
 
 impl Entry<'_> {

@@ -14,7 +14,7 @@ pub use limit::{AddressLimit, OnExcess, Verdict};
 pub use memo::NetworkMemo;
 pub use memory::{KeyHash, Ranked, Sighting, Whereabouts};
 
-use crate::address::AddressKey;
+use std::net::IpAddr;
 
 /// The most networks that are counted of one key. It stands for all that are more.
 pub const MAX_NETWORKS: u16 = 256;
@@ -23,10 +23,13 @@ pub const MAX_NETWORKS: u16 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(u64);
 
-impl From<AddressKey> for Network {
+impl From<IpAddr> for Network {
     #[inline]
-    fn from(address: AddressKey) -> Self {
-        Self(address.network_bits())
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
+            IpAddr::V6(address) => 1 << 48 | u64::try_from(address.to_bits() >> 80).unwrap_or(0),
+        })
     }
 }
 
@@ -58,10 +61,10 @@ const MAX_MINUTE: u32 = (1 << MINUTE_BITS) - 2;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::IpAddr;
+    use crate::address::AddressKey;
 
     fn network(address: &str) -> Network {
-        AddressKey::new(address.parse::<IpAddr>().unwrap()).into()
+        address.parse::<IpAddr>().unwrap().into()
     }
 
     #[test]
@@ -73,6 +76,25 @@ mod tests {
         assert_ne!(network("2001:db8:1::1"), network("2001:db8:2::1"));
         assert_ne!(network("0.0.0.0"), network("::"));
         assert_ne!(network("0.0.1.1"), network("0:0:1::1"));
+    }
+
+    #[test]
+    fn it_is_the_network_that_addresses_are_counted_by_elsewhere() {
+        let addresses = [
+            "0.0.0.0",
+            "203.0.113.7",
+            "255.255.255.255",
+            "::",
+            "2001:db8:7:8::1",
+            "::ffff:1.2.3.4",
+        ];
+        for address in addresses.map(|text| text.parse::<IpAddr>().unwrap()) {
+            let key = AddressKey::new(address);
+            let bytes = key.network().iter();
+            let family = u64::from(key.is_ipv6());
+            let number = bytes.fold(family, |number, byte| number << 8 | u64::from(*byte));
+            assert_eq!(Network::from(address), Network(number), "{address}");
+        }
     }
 
     #[test]

@@ -154,7 +154,7 @@ function keySet(set, now) {
 }
 
 function render(data) {
-  const window = `last ${duration(data.window_seconds)}`;
+  const window = `last ${duration(Math.max(data.window_seconds, 1))}`;
   const hour = data.minutes.reduce((sum, minute) => sum + minute.refused, 0);
   show("server", [data.version, data.nginx, data.workers, data.since], () => [
     `version ${data.version}, nginx ${data.nginx}, ${plural(data.workers, "worker", "workers")}`,

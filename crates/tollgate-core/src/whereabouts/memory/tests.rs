@@ -7,7 +7,6 @@ use proptest::prelude::*;
 
 use super::super::{NetworkMemo, MAX_MINUTE, MAX_NETWORKS};
 use super::*;
-use crate::address::AddressKey;
 
 struct TestLock(Mutex<()>);
 
@@ -33,11 +32,11 @@ fn words(sets: usize) -> Vec<AtomicU64> {
 }
 
 fn network(number: u32) -> Network {
-    let address = match number % 2 {
+    let address: std::net::IpAddr = match number % 2 {
         0 => std::net::Ipv4Addr::from(number << 8).into(),
         _ => std::net::Ipv6Addr::from(u128::from(number) << 80).into(),
     };
-    AddressKey::new(address).into()
+    address.into()
 }
 
 struct Table<'m>(Whereabouts<'m>, TestLock);

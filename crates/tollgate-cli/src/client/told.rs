@@ -1,0 +1,50 @@
+//! What nginx tells of clients.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A client and its limits.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Client {
+    pub(super) client: String,
+    pub(super) tier: Option<String>,
+    pub(super) tenant: Option<String>,
+    pub(super) last_seen: Option<String>,
+    pub(super) requests: u64,
+    pub(super) refused: u64,
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) cost: String,
+    pub(super) in_flight: u64,
+    pub(super) limits: Vec<Limit>,
+    pub(super) worst: f64,
+}
+
+impl Client {
+    /// What can't be read is taken as nothing.
+    pub(super) fn deserialize_from(value: &Value) -> Self {
+        Self::deserialize(value).unwrap_or_default()
+    }
+}
+
+/// A limit, as it stands.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limit {
+    pub(super) name: String,
+    pub(super) quota: Value,
+    pub(super) burst: Option<Value>,
+    pub(super) used: Value,
+    pub(super) left: Value,
+    pub(super) used_ratio: f64,
+    pub(super) reset_seconds: Option<f64>,
+}
+
+/// Some of the clients. They are kept as they came, to be passed on.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct List {
+    pub(super) clients: Vec<Value>,
+    pub(super) total: usize,
+}

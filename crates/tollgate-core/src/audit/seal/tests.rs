@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use super::simulation::{Dice, Machine};
+
+fn log(seed: u64, is_crashing: bool) -> Machine {
+    let mut machine = Machine::new(seed);
+    machine.is_crashing = is_crashing;
+    (0..60 + seed % 140).for_each(|_| machine.step());
+    machine
+}
+
+fn clean(seed: u64, is_crashing: bool) {
+    let machine = log(seed, is_crashing);
+    let report = machine.verify(&machine.files, &[]);
+    assert_eq!(report.findings, [], "seed {seed}: {:#?}", report.notes);
+    assert!(report.seals > 0, "{report:?}");
+}
+
+/// With rotations, reloads, kills of some and of all, starts, and full disks.
+#[test]
+fn logs_that_nobody_touched_are_not_suspected() {
+    (0..1000).for_each(|seed| clean(seed, false));
+}
+
+#[test]
+fn nor_are_those_of_machines_that_crashed() {
+    (0..300).for_each(|seed| clean(seed, true));
+}
+
+/// Something is done to the files: what it was, if anything has changed.
+fn manipulate(dice: &mut Dice, files: &mut [Vec<u8>]) -> Option<String> {
+    let below = |dice: &mut Dice, len: usize| usize::try_from(dice.roll(len as u64)).unwrap();
+    let filled: Vec<usize> = (0..files.len()).filter(|at| !files[*at].is_empty()).collect();
+    let file = filled[below(dice, filled.len())];
+    let before = files.to_vec();
+    let mut lines: Vec<Vec<u8>> =
+        files[file].split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let at = below(dice, lines.len());
+    let what = dice.roll(8);
+    match what {
+        0 => {
+            let byte = below(dice, lines[at].len());
+            lines[at][byte] ^= 1;
+        }
+        1 => drop(lines.remove(at)),
+        2 => {
+            let to = below(dice, lines.len() + 1);
+            let copy = lines[at].clone();
+            lines.insert(to, copy);
+        }
+        3 => {
+            let other = below(dice, lines.len());
+            lines.swap(at, other);
+        }
+        4 => {
+            let line = lines.remove(at);
+            let to = below(dice, lines.len() + 1);
+            lines.insert(to, line);
+        }
+        5 => {
+            let byte = below(dice, lines[at].len());
+            lines[at].remove(byte);
+        }
+        6 => lines
+            .insert(at, b"{\"time\":\"2026-01-01T00:00:00.000Z\",\"seq\":\"0.0.1\"}\n".to_vec()),
+        _ => {
+            let some = below(dice, 12);
+            lines.drain(at..(at + some).min(lines.len()));
+        }
+    }
+    files[file] = lines.concat();
+    let text = format!("{what} at line {} of file {file}", at + 1);
+    (files != before.as_slice()).then_some(text)
+}
+
+/// A log that came to its end, on a disk with room.
+fn plain_log(seed: u64) -> Machine {
+    let mut machine = Machine::new(seed);
+    machine.is_orderly = true;
+    (0..40 + seed % 80).for_each(|_| machine.step());
+    machine.stop();
+    machine
+}
+
+/// The lines of each chain, whatever is between them but within a batch.
+fn by_chain(files: &[Vec<u8>]) -> BTreeMap<String, Vec<Vec<u8>>> {
+    let mut chains: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut before = String::new();
+    for line in files.iter().flat_map(|file| file.split(|byte| *byte == b'\n')) {
+        let text = String::from_utf8_lossy(line);
+        let (is_seal, chain) = match text.strip_prefix("{\"seal\":{\"chain\":\"") {
+            Some(rest) => (true, rest.split('"').next().unwrap_or_default().to_owned()),
+            None => {
+                let seq = text.rsplit(",\"seq\":\"").next().unwrap_or_default();
+                (false, seq.rsplit_once('.').unwrap_or_default().0.to_owned())
+            }
+        };
+        let lines = chains.entry(chain.clone()).or_default();
+        lines.push(line.to_vec());
+        if !before.is_empty() && before != chain {
+            // A batch of another chain is not at its end.
+            chains.entry(before).or_default().push(b"interrupted".to_vec());
+        }
+        before = if is_seal { String::new() } else { chain };
+    }
+    chains
+}
+
+#[test]
+fn what_is_done_to_a_log_is_found() {
+    let mut done = 0;
+    for seed in 0..150 {
+        let machine = plain_log(seed);
+        let heads = machine.heads_line();
+        assert_eq!(machine.verify(&machine.files, &[]).findings, []);
+        let heads = [heads];
+        assert_eq!(machine.verify(&machine.files, &heads).findings, []);
+        let mut dice = Dice::new(seed + 1);
+        for _ in 0..7 {
+            let mut files = machine.files.clone();
+            let Some(what) = manipulate(&mut dice, &mut files) else { continue };
+            // In what order batches of different workers stand is not sealed.
+            if by_chain(&files) == by_chain(&machine.files) {
+                continue;
+            }
+            done += 1;
+            let report = machine.verify(&files, &heads);
+            let is_found = !report.findings.is_empty();
+            assert!(is_found, "seed {seed}: {what}: {:#?}", report.notes);
+        }
+    }
+    assert!(done >= 900, "{done}");
+}

@@ -1,0 +1,277 @@
+//! What is there of each chain, held against what is said of it: by manifests, by seals that come later, and by
+//! heads that were kept elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::id::ChainId;
+use super::super::manifest::State;
+use super::batch::gone;
+use super::pieces::Piece;
+use super::report::{finding, Finding, Kind, Note, Place, Report};
+use super::segment::{Joined, Known};
+use super::{Named, Opened, Verifier};
+
+/// For so long a chain may be silent while others are not, in milliseconds: it is sealed every ten seconds.
+pub(super) const SILENCE_MS: u64 = 60_000;
+
+/// Seconds without any seal of which it is told.
+const GAP_SECONDS: i64 = 60;
+
+/// What was put together.
+pub(super) struct Log {
+    pub(super) chains: BTreeMap<ChainId, Joined>,
+    pub(super) openings: BTreeMap<ChainId, Opened>,
+    pub(super) manifests: Vec<Named>,
+    /// Files that are there, by generation and number.
+    pub(super) numbers: BTreeSet<(u32, u64)>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) notes: Vec<Note>,
+}
+
+pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Report {
+    let Verifier {
+        twice,
+        pieces,
+        heads,
+        findings,
+        lines,
+        seals,
+        span,
+        openings,
+        mut manifests,
+        numbers,
+        ..
+    } = verifier;
+    manifests.sort_by_key(|named| named.manifest.number);
+    let mut log = Log { chains, openings, manifests, numbers, findings, notes: Vec::new() };
+    let has_left = pieces.found.iter().any(Piece::is_left);
+    log.walks(!pieces.found.is_empty());
+    log.beginnings();
+    log.links();
+    log.told();
+    log.gaps();
+    log.ends(has_left);
+    log.unseen();
+    log.heads(&heads, span.as_ref());
+    log.pieces(&pieces.found);
+    log.twice(twice);
+    let is_whole = log.first_manifest().is_some();
+    let mut findings = log.findings;
+    findings.sort_by_key(|finding| (finding.place, finding.kind));
+    findings.dedup();
+    let (count, manifests) = (log.chains.len(), log.manifests.len());
+    let notes = log.notes;
+    Report { findings, notes, lines, seals, chains: count, manifests, span, is_whole }
+}
+
+impl Log {
+    pub(super) fn find(&mut self, kind: Kind, place: Option<Place>, text: String) {
+        self.findings.push(finding(kind, place, text));
+    }
+
+    pub(super) fn note(&mut self, place: Option<Place>, is_loss: bool, text: String) {
+        self.notes.push(Note { place, text, is_loss });
+    }
+
+    fn first_manifest(&self) -> Option<&Named> {
+        self.manifests.first().filter(|named| named.manifest.before.is_none())
+    }
+
+    /// What showed when the seals were gone through. `has_pieces`: lines were begun, and not ended.
+    fn walks(&mut self, has_pieces: bool) {
+        for (chain, joined) in &mut self.chains {
+            self.findings.append(&mut joined.walk.findings);
+            for stranger in &joined.walk.strangers {
+                let may_be_torn = has_pieces && is_last_of_killed(joined, stranger.batch);
+                if !may_be_torn && !is_torn(joined, stranger.batch) {
+                    let text = format!(
+                        "this stands among the lines of seal {} of chain {chain}, which were written in one go",
+                        stranger.batch
+                    );
+                    self.findings.push(finding(Kind::Reordered, Some(stranger.place), text));
+                }
+            }
+        }
+    }
+
+    /// A chain begins with its opening; or with the file, if that is the oldest one which is still there.
+    fn beginnings(&mut self) {
+        let is_whole = self.first_manifest().is_some();
+        let mut found = Vec::new();
+        for (chain, joined) in &self.chains {
+            let Some((number, from, place)) = joined.first else { continue };
+            let has_opening = self.openings.contains_key(chain);
+            let is_cut = match from {
+                _ if number == 0 => !has_opening,
+                Some(from) => is_whole || self.numbers.contains(&(chain.generation, from)),
+                None => true,
+            };
+            if is_cut {
+                let text = match number {
+                    0 => format!("chain {chain} has no opening"),
+                    _ => format!(
+                        "chain {chain} has no beginning: what is before seal {number} is missing"
+                    ),
+                };
+                found.push(finding(Kind::Removed, Some(place), text));
+            }
+        }
+        self.findings.extend(found);
+    }
+
+    /// Each manifest, and each opening, names the manifest before.
+    fn links(&mut self) {
+        let hashes: BTreeSet<_> = self.manifests.iter().map(|named| named.hash.0).collect();
+        let is_whole = self.first_manifest().is_some();
+        let oldest = self.manifests.first().map(|named| named.manifest.number);
+        let mut found = Vec::new();
+        for Named { manifest, place, .. } in &self.manifests {
+            let Some(before) = manifest.before else { continue };
+            if manifest.is_after_crash {
+                continue;
+            }
+            if !hashes.contains(&before.0) && (is_whole || oldest != Some(manifest.number)) {
+                let text =
+                    format!("manifest {} names one before it that is missing", manifest.number);
+                found.push(finding(Kind::Removed, Some(*place), text));
+            }
+        }
+        for (chain, opened) in &self.openings {
+            let Some(before) = opened.before.filter(|_| is_whole) else { continue };
+            if !hashes.contains(&before.0) && !opened.is_after_crash {
+                let text = format!("the opening of chain {chain} names a manifest that is missing");
+                found.push(finding(Kind::Removed, Some(opened.place), text));
+            }
+        }
+        self.findings.extend(found);
+    }
+
+    /// What a manifest tells of a chain must be there.
+    fn told(&mut self) {
+        let mut found = Vec::new();
+        let mut reported = BTreeSet::new();
+        for Named { manifest, place, .. } in self.manifests.iter().rev() {
+            for told in &manifest.chains {
+                let Some(head) = told.head else { continue };
+                let chain = told.chain;
+                let joined = self.chains.get(&chain);
+                let last = joined.and_then(|joined| joined.walk.seals.last());
+                let first = joined.and_then(|joined| joined.first).map(|(number, ..)| number);
+                let is_missing = match (first, last) {
+                    // Before what is there, or in it.
+                    (Some(first), Some(last)) if last.number >= head.number => {
+                        let sealed = joined.and_then(|joined| at(joined, head.number));
+                        first <= head.number && sealed.is_none_or(|known| known.mac != head.mac)
+                    }
+                    (Some(_), _) => true,
+                    // Of a chain that is not there, no file must be.
+                    (None, _) => {
+                        self.first_manifest().is_some()
+                            || told.state == State::Open && self.is_long(chain.generation)
+                            || self.numbers.contains(&(chain.generation, head.file))
+                    }
+                };
+                // A machine that crashed may have lost what it had not written to its disks.
+                let is_crash = told.state == State::Crashed;
+                if is_missing && reported.insert(chain) {
+                    let after = last.map_or(0, |last| last.last);
+                    let lines = match head.last > after {
+                        true => format!("; {}", gone(chain, after.saturating_add(1), head.last)),
+                        false => String::new(),
+                    };
+                    let text = format!(
+                        "manifest {} names seal {} of chain {chain}, which is missing{lines}",
+                        manifest.number, head.number
+                    );
+                    found.push((is_crash, last.map_or(*place, |last| last.place), text));
+                }
+            }
+        }
+        for (is_crash, place, text) in found {
+            match is_crash {
+                false => self.find(Kind::CutOff, Some(place), text),
+                true => {
+                    let text = format!("{text}; the machine, which crashed, may have lost it");
+                    self.note(Some(place), true, text);
+                }
+            }
+        }
+    }
+
+    /// While nginx runs, something is sealed every ten seconds.
+    fn gaps(&mut self) {
+        let seals = self.chains.values().flat_map(|joined| joined.walk.seals.iter());
+        let mut seals: Vec<_> = seals.map(|seal| (seal.time_ms, seal.is_end, seal.place)).collect();
+        seals.sort_unstable_by_key(|(time, ..)| *time);
+        let mut found = Vec::new();
+        for ((before, is_end, place), (after, ..)) in seals.iter().zip(seals.iter().skip(1)) {
+            let gap = after.saturating_sub(*before) / 1000;
+            if gap > GAP_SECONDS {
+                let why = match is_end {
+                    true => "nginx had ended",
+                    false => "nginx did not run, or what was there was cut out",
+                };
+                found.push((
+                    *place,
+                    !is_end,
+                    format!("nothing was sealed for {gap} seconds after this: {why}"),
+                ));
+            }
+        }
+        for (place, is_loss, text) in found {
+            self.note(Some(place), is_loss, text);
+        }
+    }
+
+    /// What was kept elsewhere must be there, unless it is older than all that is.
+    fn heads(&mut self, heads: &[super::HeadsLine], span: Option<&(String, String)>) {
+        let mut found = BTreeMap::new();
+        for line in heads {
+            for (chain, number, mac) in &line.chains {
+                let joined = self.chains.get(chain);
+                let first = joined.and_then(|joined| joined.first).map(|(first, ..)| first);
+                let is_there = joined
+                    .and_then(|joined| at(joined, *number))
+                    .is_some_and(|known| known.mac == *mac);
+                let is_older = match first {
+                    Some(first) => first > *number,
+                    None => span.is_some_and(|(first, _)| line.time < *first),
+                };
+                if !is_there && !is_older {
+                    let place =
+                        joined.and_then(|joined| joined.walk.seals.last()).map(|last| last.place);
+                    found.insert((*chain, *number), (place, line.time.clone()));
+                }
+            }
+        }
+        for ((chain, number), (place, time)) in found {
+            let text = format!(
+                "seal {number} of chain {chain}, which the heads of {time} name, is missing: what was behind this was \
+                 cut off, or written anew"
+            );
+            self.find(Kind::CutOff, place, text);
+        }
+    }
+}
+
+/// The seal of this number.
+fn at(joined: &Joined, number: u64) -> Option<&Known> {
+    let found = joined.walk.seals.binary_search_by_key(&number, |seal| seal.number).ok()?;
+    joined.walk.seals.get(found)
+}
+
+/// Whether the worker may have been killed before it could say so.
+pub(super) fn is_last_of_killed(joined: &Joined, number: u64) -> bool {
+    const LATEST: u64 = 8;
+    let last = joined.walk.seals.last();
+    last.is_some_and(|last| number.saturating_add(LATEST) > last.number && !last.is_end)
+}
+
+/// Whether a batch was not written in one go: it says so itself, or a later one does.
+pub(super) fn is_torn(joined: &Joined, number: u64) -> bool {
+    let seals = &joined.walk.seals;
+    seals.iter().any(|seal| {
+        seal.number == number && seal.in_pieces
+            || seal.number > number && seal.torn.is_some_and(|torn| torn <= number)
+    })
+}

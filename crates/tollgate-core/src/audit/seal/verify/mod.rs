@@ -1,0 +1,274 @@
+//! What was done to a sealed log.
+//!
+//! Files are read one after the other, the oldest first ([`Verifier::begin_file`], [`Verifier::line`]). Of each
+//! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
+//! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
+//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), and what was left of lines ([`torn`]).
+
+mod attested;
+mod batch;
+mod ends;
+mod keys;
+mod pieces;
+mod report;
+mod segment;
+mod torn;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::heads::HeadsLine;
+use super::id::{ChainId, Mac};
+use super::key::VerifyingKey;
+use super::line::{is_seal, parse, About, Line, Numbered, Signed};
+use super::manifest::{Manifest, Opening};
+use batch::{Entry, Placed};
+use keys::Keys;
+use pieces::{is_beginning, is_json, seam, Pieces};
+use report::finding;
+use segment::{join, Joined, Segment};
+
+pub use report::{Finding, Kind, Note, Place, Report};
+
+/// Reads a sealed log, and tells what was done to it.
+#[derive(Debug)]
+pub struct Verifier {
+    keys: Keys,
+    /// How many files were begun.
+    files: usize,
+    /// The chains of the file that is read.
+    open: BTreeMap<ChainId, Segment>,
+    chains: BTreeMap<ChainId, Vec<Segment>>,
+    openings: BTreeMap<ChainId, Opened>,
+    manifests: Vec<Named>,
+    /// The numbers of the files that are there, as seals say them, by generation.
+    numbers: BTreeSet<(u32, u64)>,
+    pieces: Pieces,
+    /// Lines and seals that are there a second time, right behind the first.
+    twice: Vec<Twice>,
+    heads: Vec<HeadsLine>,
+    findings: Vec<Finding>,
+    lines: u64,
+    seals: u64,
+    span: Option<(String, String)>,
+}
+
+/// The opening of a chain.
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    place: Place,
+    up_ms: u64,
+    before: Option<Mac>,
+    is_after_crash: bool,
+}
+
+/// A line, or a seal, that is there a second time.
+#[derive(Clone, Copy, Debug)]
+struct Twice {
+    chain: ChainId,
+    seal: Option<u64>,
+    seq: u64,
+    place: Place,
+}
+
+/// A manifest that was found.
+#[derive(Debug)]
+struct Named {
+    manifest: Manifest,
+    hash: Mac,
+    place: Place,
+}
+
+impl Verifier {
+    /// By this key.
+    #[must_use]
+    pub fn new(key: VerifyingKey) -> Self {
+        Self {
+            keys: Keys::new(key),
+            files: 0,
+            open: BTreeMap::new(),
+            chains: BTreeMap::new(),
+            openings: BTreeMap::new(),
+            manifests: Vec::new(),
+            numbers: BTreeSet::new(),
+            pieces: Pieces::default(),
+            twice: Vec::new(),
+            heads: Vec::new(),
+            findings: Vec::new(),
+            lines: 0,
+            seals: 0,
+            span: None,
+        }
+    }
+
+    /// The next file begins.
+    pub fn begin_file(&mut self) {
+        self.end_file();
+        self.files = self.files.saturating_add(1);
+    }
+
+    /// A line of the file, from 1, without its line feed; `None`: it is too long to be one.
+    pub fn line(&mut self, number: u64, line: Option<&[u8]>) {
+        let place = Place { file: self.files.saturating_sub(1), line: number };
+        let Some(line) = line else {
+            self.findings.push(finding(
+                Kind::Added,
+                Some(place),
+                "this line is too long to be one of the log",
+            ));
+            return;
+        };
+        match seam(line) {
+            Some(at) => {
+                let (piece, rest) = line.split_at_checked(at).unwrap_or((line, &[]));
+                self.beginning(piece, place);
+                self.whole(rest, place);
+            }
+            None => self.whole(line, place),
+        }
+    }
+
+    /// What was kept elsewhere of the newest seals.
+    pub fn heads(&mut self, heads: HeadsLine) {
+        self.heads.push(heads);
+    }
+
+    /// What stands before another line in the same line of the file.
+    fn beginning(&mut self, piece: &[u8], place: Place) {
+        match seam(piece) {
+            Some(at) => {
+                let (before, rest) = piece.split_at_checked(at).unwrap_or((piece, &[]));
+                self.beginning(before, place);
+                self.beginning(rest, place);
+            }
+            None => {
+                // All but its line feed may have been written: it has none that is its own.
+                if parse(piece).is_some() {
+                    self.pieces.add(piece, place);
+                }
+                self.whole(piece, place);
+            }
+        }
+    }
+
+    fn whole(&mut self, bytes: &[u8], place: Place) {
+        match parse(bytes) {
+            Some(line) => self.take(bytes, line, place),
+            None => match self.pieces.complete(bytes) {
+                Some(line) => {
+                    if let Some(found) = parse(&line) {
+                        self.take(&line, found, place);
+                    }
+                }
+                None => self.no_line(bytes, place),
+            },
+        }
+    }
+
+    /// The beginning of a line; or somebody's words.
+    fn no_line(&mut self, bytes: &[u8], place: Place) {
+        let is_whole = bytes.ends_with(b"}") && is_json(bytes);
+        if !bytes.is_empty() && !is_whole && is_beginning(bytes) && self.pieces.add(bytes, place) {
+            return;
+        }
+        let text = match bytes.starts_with(b"{\"time\":\"") && is_whole {
+            true => "this line is not sealed: it has no number of a chain",
+            false if is_seal(bytes) => "this seal can't be read",
+            false => "this is no line of the log",
+        };
+        let kind = if is_seal(bytes) { Kind::BadSeal } else { Kind::Added };
+        self.findings.push(finding(kind, Some(place), text));
+    }
+
+    fn end_file(&mut self) {
+        for (chain, segment) in std::mem::take(&mut self.open) {
+            self.chains.entry(chain).or_default().push(segment);
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], line: Line<'_>, place: Place) {
+        self.pieces.see(bytes, &line);
+        match line {
+            Line::Seal(seal) => {
+                self.seals = self.seals.saturating_add(1);
+                self.numbers.insert((seal.chain.generation, seal.file));
+                self.span = Some(match self.span.take() {
+                    None => (seal.time.clone(), seal.time.clone()),
+                    Some((first, last)) => {
+                        (first.min(seal.time.clone()), last.max(seal.time.clone()))
+                    }
+                });
+                let segment = self.open.entry(seal.chain).or_default();
+                if segment.has_last(&seal) {
+                    let (chain, number) = (seal.chain, seal.number);
+                    self.twice.push(Twice { chain, seal: Some(number), seq: 0, place });
+                    return;
+                }
+                segment.seal(Placed { seal, place }, &mut self.keys);
+            }
+            Line::Numbered(numbered) => {
+                let Numbered { chain, seq, digest, time_ms, about } = numbered;
+                match self.open.entry(chain).or_default().add(Entry { seq, digest, time_ms, place })
+                {
+                    true => self.note(chain, about, place),
+                    false => self.twice.push(Twice { chain, seal: None, seq, place }),
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, chain: ChainId, about: About<'_>, place: Place) {
+        match about {
+            About::Request => self.lines = self.lines.saturating_add(1),
+            About::Unreadable => {
+                self.findings.push(finding(
+                    Kind::BadSeal,
+                    Some(place),
+                    "this line of the seals can't be read",
+                ));
+            }
+            About::Opening(opening, signed) => {
+                let Opening { up_ms, before, is_after_crash, .. } = opening;
+                if opening.chain != chain {
+                    let text = format!("this is not the opening of chain {chain}");
+                    self.findings.push(finding(Kind::BadSeal, Some(place), text));
+                } else if self.is_signed(&opening.key, signed, "opening", place) {
+                    let opened = Opened { place, up_ms, before, is_after_crash };
+                    self.openings.entry(chain).or_insert(opened);
+                }
+            }
+            About::Manifest(manifest, signed) => {
+                let is_own = manifest.generation == chain.generation;
+                if is_own && self.is_signed(&manifest.key, signed, "manifest", place) {
+                    let hash = Manifest::hash(signed.bytes);
+                    self.manifests.push(Named { manifest: *manifest, hash, place });
+                }
+            }
+        }
+    }
+
+    /// Whether the machine has signed it, which is told where not.
+    fn is_signed(&mut self, key: &str, signed: Signed<'_>, what: &str, place: Place) -> bool {
+        let verifying = self.keys.verifying();
+        let text = if key != verifying.id().as_str() {
+            format!("this {what} was sealed with the key {key:?}, and not with {}", verifying.id())
+        } else if !verifying.has_signed(signed.bytes, signed.signature) {
+            format!("this {what} is not as it was signed")
+        } else {
+            return true;
+        };
+        self.findings.push(finding(Kind::BadSeal, Some(place), text));
+        false
+    }
+
+    /// All files were read: what was done to them.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        self.end_file();
+        let chains = std::mem::take(&mut self.chains);
+        let joined: BTreeMap<ChainId, Joined> = chains
+            .into_iter()
+            .map(|(chain, segments)| (chain, join(segments, &mut self.keys)))
+            .collect();
+        attested::judge(self, joined)
+    }
+}

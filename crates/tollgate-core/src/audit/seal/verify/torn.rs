@@ -1,0 +1,112 @@
+//! What a disk that was full, or a worker that was killed, has left behind: beginnings of lines, and lines that are
+//! there twice.
+
+use super::super::id::ChainId;
+use super::attested::{is_last_of_killed, is_torn, Log};
+use super::pieces::{is_short, Piece, Whole};
+use super::report::Kind;
+use super::Twice;
+
+impl Log {
+    pub(super) fn is_line_torn(&self, chain: ChainId, seq: u64) -> bool {
+        if self.has_crashed_after(chain.generation) {
+            return true;
+        }
+        self.chains.get(&chain).is_some_and(|joined| {
+            let behind = joined.walk.seals.iter().find(|seal| seal.last >= seq);
+            // What has no seal, and never will, was written in part.
+            behind.is_none_or(|seal| {
+                is_torn(joined, seal.number) || is_last_of_killed(joined, seal.number)
+            })
+        })
+    }
+
+    pub(super) fn is_seal_torn(&self, chain: ChainId, number: u64) -> bool {
+        // A machine that crashed may have lost what would have said so.
+        self.has_crashed_after(chain.generation)
+            || self
+                .chains
+                .get(&chain)
+                .is_some_and(|joined| is_torn(joined, number) || is_last_of_killed(joined, number))
+    }
+
+    /// Whether a later seal says of a line, or a seal, that it was not written in one go.
+    fn is_told(&self, twice: &Twice) -> bool {
+        self.chains.get(&twice.chain).is_some_and(|joined| {
+            let seals = &joined.walk.seals;
+            let behind = seals.iter().find(|seal| seal.last >= twice.seq).map(|seal| seal.number);
+            twice.seal.or(behind).is_some_and(|number| is_torn(joined, number))
+        })
+    }
+
+    /// So may all of it but its line feed.
+    pub(super) fn twice(&mut self, mut twice: Vec<Twice>) {
+        for (chain, joined) in &self.chains {
+            let of_chain = joined.twice.iter().map(|(seq, place)| Twice {
+                chain: *chain,
+                seal: None,
+                seq: *seq,
+                place: *place,
+            });
+            twice.extend(of_chain);
+        }
+        for second in twice {
+            let Twice { chain, seal, seq, place } = second;
+            let text = match seal {
+                Some(number) => format!("seal {number} of chain {chain} is there a second time"),
+                None => format!("line {chain}.{seq} is there a second time"),
+            };
+            if !self.is_told(&second) {
+                self.find(Kind::Added, Some(place), text);
+            }
+        }
+    }
+
+    /// The beginning of a line may be there twice, where it was not written in one go.
+    pub(super) fn pieces(&mut self, pieces: &[Piece]) {
+        let killed = self
+            .chains
+            .values()
+            .filter(|joined| !joined.walk.seals.last().is_some_and(|last| last.is_end))
+            .count();
+        let is_any_torn = self
+            .chains
+            .values()
+            .any(|joined| joined.walk.seals.iter().any(|seal| seal.torn.is_some()));
+        let has_trouble = is_any_torn || killed > 0;
+        let mut left: Vec<Vec<u8>> = Vec::new();
+        for piece in pieces {
+            let is_of_torn = |whole: &Whole| match *whole {
+                Whole::Line(chain, seq) => self.is_line_torn(chain, seq),
+                Whole::Seal(chain, number) => self.is_seal_torn(chain, number),
+            };
+            let is_well = piece.is_well(|part, bytes| {
+                if is_short(bytes) && has_trouble || part.of.iter().any(is_of_torn) {
+                    return true;
+                }
+                if !part.of.is_empty() {
+                    return false;
+                }
+                // The rest was never written. It may have been begun several times.
+                let is_same =
+                    left.iter().any(|known| known.starts_with(bytes) || bytes.starts_with(known));
+                let is_left = is_same || left.len() < killed;
+                if is_left && !is_same {
+                    left.push(bytes.to_vec());
+                }
+                is_left
+            });
+            match is_well {
+                true => self.note(
+                    Some(piece.place),
+                    false,
+                    "the beginning of a line that could not be written in one go".to_owned(),
+                ),
+                false => {
+                    let text = "this is a part of a line, which nothing explains";
+                    self.find(Kind::Added, Some(piece.place), text.to_owned());
+                }
+            }
+        }
+    }
+}
