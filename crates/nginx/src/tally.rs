@@ -27,6 +27,9 @@ pub fn when_lines_counted(tell: fn()) {
 /// So many lines have got into a log file, and so many never will.
 #[inline]
 pub(crate) fn count_lines(written: u64, lost: u64) {
+    if (written, lost) == (0, 0) {
+        return;
+    }
     LINES_WRITTEN.add(written);
     LINES_LOST.add(lost);
     if let Some(tell) = LINES_COUNTED.get() {

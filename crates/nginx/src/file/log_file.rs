@@ -250,11 +250,6 @@ impl LogFile {
     }
 
     fn flush(&self, waiting: &mut Waiting) {
-        self.write(waiting);
-        tally::lines_counted();
-    }
-
-    fn write(&self, waiting: &mut Waiting) {
         if waiting.is_over {
             return;
         }
