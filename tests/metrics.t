@@ -19,7 +19,7 @@ use Tollgate::Metrics;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip/)->plan(44);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip/)->plan(56);
 
 my $conf = <<'EOF';
 
@@ -164,6 +164,21 @@ check_refused($t, $_) for (
 		location => "proxy_pass http://127.0.0.1:8081;\ntollgate_metrics; # !"],
 	['in a server', ['not allowed here'], server => "tollgate_metrics; # !"],
 );
+
+for my $page (qw/tollgate_metrics tollgate_status/) {
+	check_warned($t, $_) for (
+		["$page for everybody", ["\"$page\" shows to everybody", 'deny all', '"admin"'], %files,
+			location => $protected, server => "location /p {\ntollgate off;\n$page; # !\n}"],
+		["$page without anything to show", ['have nothing to show'],
+			location => "deny all;\n$page;"],
+	);
+	check_accepted($t, $_) for (
+		["$page, guarded by nginx", %files, location => $protected,
+			server => "location /p {\ntollgate off;\nallow 127.0.0.1;\ndeny all;\n$page;\n}"],
+		["$page, guarded by its scope", %files, location => $protected,
+			server => "location /p {\n$protected\n$page;\n}"],
+	);
+}
 
 ###############################################################################
 

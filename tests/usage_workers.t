@@ -147,7 +147,10 @@ my $refused = get('/v1/models', 'X-API-Key: key-tiny');
 is(status($refused), 429, 'a limit is spent');
 my $tiny = usage_at($pids[0], 'tiny');
 is($tiny->{limits}[0]{left}, header($refused, 'x-ratelimit-remaining-requests'), 'and nothing is left');
-is("$tiny->{requests} $tiny->{refused}", '6 1', 'requests and refusals of both workers');
+# A worker counts a request when its answer has gone out.
+my $counted = sub { my $seen = usage_at($pids[0], 'tiny'); return "$seen->{requests} $seen->{refused}" };
+poll { $counted->() eq '6 1' };
+is($counted->(), '6 1', 'requests and refusals of both workers');
 
 ###############################################################################
 

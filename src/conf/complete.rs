@@ -11,7 +11,7 @@ use super::{survey, text};
 use crate::types::Server;
 use nginx::conf::ConfContext;
 use tollgate_core::nginx_text::maps::Maps;
-use tollgate_core::nginx_text::{early, rule_key};
+use tollgate_core::nginx_text::{early, open_pages, rule_key};
 
 impl MainConf {
     /// The configuration is complete: what is declared to no effect?
@@ -34,6 +34,12 @@ impl MainConf {
                 "tollgate_owned_objects has no effect: no location says \"tollgate on\""
             ));
         }
+        if self.counts() && self.control_socket().is_none() && !self.in_use() {
+            cx.log().warn(format_args!(
+                "\"tollgate_metrics\", \"tollgate_status\" and \"tollgate_usage\" have nothing to show: no location says \
+                 \"tollgate on\""
+            ));
+        }
         if self.control_socket().is_some() && !self.in_use() {
             cx.log().warn(format_args!(
                 "tollgate_control has no effect: no location says \"tollgate on\""
@@ -53,6 +59,9 @@ impl MainConf {
         survey::tell_cached(&mut warnings, self, servers);
         survey::tell_of_aliases(&mut warnings, self, servers);
         survey::tell_of_browsers(&mut warnings, servers, &text);
+        for open in open_pages::find(&text) {
+            warnings.warn(open.page(), open.to_string());
+        }
         for early in early::find(&text) {
             warnings.warn("$tollgate_...", early.to_string());
         }

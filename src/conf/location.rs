@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::main::MainConf;
-use super::pages::Shown;
+use super::pages::{self, Shown};
 use super::policy::Policy;
 use super::settings::Settings;
 use crate::types::Tollgate;
@@ -117,6 +117,25 @@ impl LocConf {
         }
     }
 
+    /// A page is what its location is answered with, in all of its blocks. What another directive answers would be
+    /// judged as a page: without a limit.
+    fn merge_page(&mut self, cx: &ConfContext<'_>, parent: &Self) -> Result<(), ConfError> {
+        if self.shown.is_none() {
+            let is_continued = parent.shown.is_some() && cx.continue_page::<Tollgate>();
+            self.shown = parent.shown.filter(|_| is_continued);
+        } else if !cx.has_page::<Tollgate>() {
+            let page = self.said.iter().find(|(directive, _)| pages::NAMES.contains(&&**directive));
+            let (name, place) = page.map(|(name, place)| (name.as_str(), place)).unzip();
+            return Err(ConfError::new(format!(
+                "\"{}\" is in a location that another directive answers (\"proxy_pass\" say); give the page a location \
+                 of its own{}",
+                name.unwrap_or_default(),
+                place.map(|place| format!(" {place}")).unwrap_or_default()
+            )));
+        }
+        Ok(())
+    }
+
     /// Puts what this level says together with what the level around it says.
     pub(crate) fn merge(
         &mut self,
@@ -130,6 +149,7 @@ impl LocConf {
             self.check_effect()?;
         }
         self.merge_upstream(cx, parent);
+        self.merge_page(cx, parent)?;
         if self.shown.is_some() {
             main.observe(cx)?;
         }

@@ -82,6 +82,11 @@ impl MainConf {
         Some(&self.following.control.as_ref()?.content().socket)
     }
 
+    /// Whether requests are counted.
+    pub(super) fn counts(&self) -> bool {
+        self.following.observations.is_some()
+    }
+
     /// Has requests counted: somebody looks.
     pub(super) fn observe(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
         if self.following.observations.is_none() {

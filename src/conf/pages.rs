@@ -16,6 +16,9 @@ pub(crate) enum Shown {
     Status,
 }
 
+/// The directives.
+pub(crate) const NAMES: [&str; 3] = ["tollgate_metrics", "tollgate_usage", "tollgate_status"];
+
 /// The most clients that may have metrics of their own.
 pub(crate) const MAX_CLIENTS: usize = 1000;
 

@@ -24,9 +24,14 @@ pub fn when_lines_counted(tell: fn()) {
     let _ = LINES_COUNTED.set(tell);
 }
 
-/// Lines have been counted.
+/// So many lines have got into a log file, and so many never will.
 #[inline]
-pub(crate) fn lines_counted() {
+pub(crate) fn count_lines(written: u64, lost: u64) {
+    if (written, lost) == (0, 0) {
+        return;
+    }
+    LINES_WRITTEN.add(written);
+    LINES_LOST.add(lost);
     if let Some(tell) = LINES_COUNTED.get() {
         tell();
     }

@@ -7,7 +7,7 @@ use ngx::ffi::{
     NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_OK,
 };
 
-use crate::conf::ConfError;
+use crate::conf::{ConfContext, ConfError, ContentHandler};
 use crate::guard::inside;
 use crate::module::{Module, Page};
 use crate::request::Request;
@@ -33,6 +33,34 @@ pub(crate) unsafe fn install<M: Module>(cf: *mut ngx_conf_t) -> Result<(), ConfE
     }
     core.handler = Some(on_content::<M>);
     Ok(())
+}
+
+impl ConfContext<'_> {
+    /// Whether the location that is being merged is answered by [`Module::page`], and by no directive behind that of the
+    /// page.
+    #[must_use]
+    pub fn has_page<M: Module>(&self) -> bool {
+        let page: unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t = on_content::<M>;
+        self.content_handler() == Some(ContentHandler(page as usize))
+    }
+
+    /// Has a block in the location of a page (`if`, `limit_except`) answered by the page as well. To be called while it
+    /// is being merged.
+    ///
+    /// Returns whether it is: not where the block has an answer of its own.
+    pub fn continue_page<M: Module>(&self) -> bool {
+        if !self.is_nameless() || self.content_handler().is_some() {
+            return false;
+        }
+        // SAFETY: while locations are merged, `ctx` is that of the location at hand, and nothing else uses its
+        // configuration of the core module.
+        unsafe {
+            let ctx = (*self.as_ptr()).ctx.cast::<ngx_http_conf_ctx_t>();
+            let core = *(*ctx).loc_conf.add(ngx_http_core_module.ctx_index);
+            (*core.cast::<ngx_http_core_loc_conf_t>()).handler = Some(on_content::<M>);
+        }
+        true
+    }
 }
 
 unsafe extern "C" fn on_content<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {

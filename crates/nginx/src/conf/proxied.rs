@@ -20,7 +20,7 @@ type SetFunction =
 
 /// A function of a module of nginx's; two are the same if they stand at the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentHandler(usize);
+pub struct ContentHandler(pub(crate) usize);
 
 /// nginx's own function.
 static OWN: OnceLock<SetFunction> = OnceLock::new();

@@ -250,11 +250,6 @@ impl LogFile {
     }
 
     fn flush(&self, waiting: &mut Waiting) {
-        self.write(waiting);
-        tally::lines_counted();
-    }
-
-    fn write(&self, waiting: &mut Waiting) {
         if waiting.is_over {
             return;
         }
@@ -294,7 +289,7 @@ impl LogFile {
             return;
         }
         let dropped = waiting.batch.take_dropped();
-        tally::LINES_LOST.add(dropped);
+        tally::count_lines(0, dropped);
         if let Some(lost) = waiting.trouble.ended(dropped) {
             let Self { title: Title { module, log, .. }, path, .. } = self;
             cycle_error(format_args!(
@@ -307,7 +302,7 @@ impl LogFile {
     fn written(waiting: &mut Waiting, fd: i32, done: usize, wanted: usize) {
         let Waiting { batch, sealer, is_stream, torn_at, .. } = waiting;
         let Written { lines, seals } = batch.written(done);
-        tally::LINES_WRITTEN.add(lines);
+        tally::count_lines(lines, 0);
         let Some(sealer) = sealer else { return };
         if done > 0 && done < wanted {
             sealer.torn();
@@ -341,7 +336,7 @@ impl LogFile {
     /// Says that not all was written: because of `error`, or because the disk is full.
     fn complain(&self, waiting: &mut Waiting, error: Option<std::io::Error>) {
         let dropped = waiting.batch.take_dropped();
-        tally::LINES_LOST.add(dropped);
+        tally::count_lines(0, dropped);
         let Some(lost) = waiting.trouble.failed(cached_wall_ms(), dropped) else { return };
         let Self { title: Title { module, log, .. }, path, .. } = self;
         let so_far = format_args!(
@@ -381,7 +376,7 @@ impl LogFile {
 
     fn give_up(&self, waiting: &mut Waiting) {
         let lost = waiting.batch.abandon();
-        tally::LINES_LOST.add(lost);
+        tally::count_lines(0, lost);
         let all = waiting.trouble.ended(lost).unwrap_or(lost);
         if all > 0 {
             let Self { title: Title { module, log, .. }, path, .. } = self;
