@@ -1,12 +1,14 @@
 //! What this worker counts, in memory that all workers share: where a configuration says that anybody looks.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nginx::process::Workers;
 use nginx::shm::{Attached, Shared};
 use tollgate_core::limits::Process;
-use tollgate_core::metrics::recorder::Origin;
-use tollgate_core::metrics::{Counter, Event, Family, Name, Observations, Recorder, MEMORY_WORDS};
+use tollgate_core::metrics::recorder::{Origin, TierSpot};
+use tollgate_core::metrics::{Counter, Event, Family, Observations, Recorder, MEMORY_WORDS};
 
 use crate::per_worker::PerWorker;
 use nginx::tally;
@@ -178,35 +180,66 @@ pub(crate) fn happened(family: Family, first: &str, second: &str) {
     });
 }
 
-/// A request that counts as one of its tier's in flight, or in the queue, for as long as this lives.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    tier: Name,
-    gauge: usize,
-}
+/// Where a tier's requests are counted, once this worker has looked.
+#[derive(Debug, Default)]
+pub(crate) struct OfTier(Cell<Option<TierSpot>>);
 
-impl Counted {
-    /// `None`: nobody looks. `gauge` is one of those of
-    /// [`tier_cells`](tollgate_core::metrics::tier_cells).
+impl OfTier {
     #[inline]
-    pub(crate) fn new(tier: Option<&str>, gauge: usize) -> Option<Self> {
-        with(|memory, recorder| {
-            let tier = recorder.name(memory, tier.unwrap_or_default(), Origin::Configured);
-            recorder.enter(memory, tier, gauge);
-            Self { tier, gauge }
+    fn spot(&self, tier: &str) -> Option<TierSpot> {
+        self.0.get().or_else(|| {
+            let found = look_up(tier);
+            self.0.set(found);
+            found
         })
     }
 }
 
+#[cold]
+#[inline(never)]
+fn look_up(tier: &str) -> Option<TierSpot> {
+    with(|memory, recorder| recorder.tier(memory, tier)).flatten()
+}
+
+/// A request that counts as one of its tier's in flight, or in the queue, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    memory: Rc<MappedObservations>,
+    spot: TierSpot,
+    gauge: usize,
+}
+
 impl Counted {
+    /// `None`: nobody looks. `tier`: its name, and where it is counted; there may be none. `gauge` is one of those of
+    /// [`tier_cells`](tollgate_core::metrics::tier_cells).
+    #[inline]
+    pub(crate) fn new(
+        memory: Option<&Rc<MappedObservations>>,
+        tier: Option<(&str, &OfTier)>,
+        gauge: usize,
+    ) -> Option<Self> {
+        let memory = memory.filter(|_| is_on())?;
+        let spot = match tier {
+            Some((name, place)) => place.spot(name),
+            None => look_up(""),
+        };
+        let spot = spot?;
+        spot.add(memory.get(), gauge);
+        Some(Self { memory: Rc::clone(memory), spot, gauge })
+    }
+
     /// It has waited for so many milliseconds.
     pub(crate) fn waited(&self, ms: u64) {
-        with(|memory, recorder| recorder.waited(memory, self.tier, ms));
+        self.spot.waited(self.memory.get(), ms);
     }
 }
 
 impl Drop for Counted {
+    #[inline]
     fn drop(&mut self) {
-        with(|memory, recorder| recorder.leave_gauge(memory, self.tier, self.gauge));
+        // As long as the worker has its row.
+        if is_on() {
+            self.spot.take(self.memory.get(), self.gauge);
+        }
     }
 }

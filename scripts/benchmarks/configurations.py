@@ -48,6 +48,15 @@ PERMISSIONS_HTTP = TOLLGATE_HTTP.replace(
 # An engine that tells of its health.
 GATE_LOCATION = TOLLGATE_LOCATION + "            tollgate_engine vllm;\n"
 
+# With a page, requests are counted.
+COUNTED_LOCATION = GATE_LOCATION + """
+            location = /metrics {
+                tollgate off;
+                deny all;
+                tollgate_metrics;
+            }
+"""
+
 PERMISSIONS_LOCATION = GATE_LOCATION + """
             tollgate_cors https://app.example.com;
             tollgate_security_headers on;

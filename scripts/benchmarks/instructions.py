@@ -8,7 +8,7 @@ import sys
 import time
 
 from .configurations import (
-    GATE_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, PERMISSIONS_HTTP, PERMISSIONS_LOCATION,
+    COUNTED_LOCATION, GATE_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, PERMISSIONS_HTTP, PERMISSIONS_LOCATION,
     TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED,
 )
 from .servers import stop, wait_for, worker_of
@@ -18,7 +18,7 @@ HELP = """
   --instructions  user-space instructions per request, under callgrind: one worker, keepalive on both
                   sides. For a bare proxy_pass; for nginx's own map, two limit_req, limit_conn and a
                   JSON access_log; for Tollgate with an API key, a limit per client and one per
-                  address, ratelimit headers and an audit line; the same with a JWT that was seen
+                  address, ratelimit headers and an audit line; the same counted for metrics, with a JWT that was seen
                   before, and with models, scopes, features and networks of the tier, CORS and security
                   headers. Then for what is metered, with tokens, concurrency and a budget as well,
                   beside the same through a bare proxy_pass: chat completions with a body of 1 KB
@@ -146,6 +146,11 @@ class Instructions:
             "Tollgate: API key, 2 limits, headers, audit line",
             tollgate, GATE_LOCATION, key, bare,
         )
+        counted = self.row(
+            "Tollgate: the API key, counted for metrics", tollgate, COUNTED_LOCATION, key, bare
+        )
+        if by_key and counted:
+            self.say(f"  to count a request for metrics costs {counted - by_key:.0f}")
         by_jwt = self.row(
             "Tollgate: the same with a JWT seen before", tollgate, GATE_LOCATION, jwt, bare
         )

@@ -11,7 +11,8 @@ use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Content, Follow, Live, Remark, Source};
 use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
-use tollgate_core::keys;
+use tollgate_core::clock::UnixMillis;
+use tollgate_core::keys::{self, KeyStates};
 use tollgate_core::status::SetKind;
 
 /// A keys file.
@@ -32,6 +33,10 @@ impl Source for KeysFile {
 
     fn paths(&self) -> &[String] {
         &self.path
+    }
+
+    fn states(loaded: &Self::Loaded, now: UnixMillis) -> KeyStates {
+        loaded.states(now)
     }
 
     fn build(&self, files: &[Vec<u8>]) -> Result<Content, String> {

@@ -14,7 +14,9 @@ use crate::keys::per_server::PerServer;
 use crate::types::Request;
 use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
+use tollgate_core::clock::UnixMillis;
 use tollgate_core::jwt;
+use tollgate_core::keys::KeyStates;
 use tollgate_core::status::SetKind;
 
 /// `tollgate_introspection_cache`, unless it is given.
@@ -46,6 +48,10 @@ impl Source for KeyFiles {
 
     fn paths(&self) -> &[String] {
         &self.paths
+    }
+
+    fn states(loaded: &Self::Loaded, _now: UnixMillis) -> KeyStates {
+        KeyStates { active: loaded.len() as u64, ..KeyStates::default() }
     }
 
     /// The files one behind the other, each behind its length: what is made of them has no form that

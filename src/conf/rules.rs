@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::observed::OfTier;
 use nginx::conf::ComplexValue;
 use nginx::conf::{parse_time_ms, ConfError, Position};
 use tollgate_core::address::Cidr;
@@ -288,6 +289,8 @@ pub(crate) struct Tier {
     pub(crate) name: String,
     /// What the directory of clients notes it as.
     pub(crate) mark: u64,
+    /// Where its requests are counted.
+    pub(crate) counted: OfTier,
     pub(crate) limits: LimitSet,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
@@ -315,6 +318,11 @@ impl Tier {
     /// The block that holds for a model.
     pub(crate) fn block(&self, model: &str) -> Option<&ModelBlock> {
         self.models.iter().find(|block| block.pattern.matches(model))
+    }
+
+    /// Its name, and where its requests are counted.
+    pub(crate) fn of_metrics(&self) -> (&str, &OfTier) {
+        (&self.name, &self.counted)
     }
 
     /// Whether any of its limits counts tokens or money.

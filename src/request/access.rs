@@ -15,6 +15,7 @@ use tollgate_core::ruling::Arrival;
 
 use crate::clients::counting::ClientFlight;
 use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
 use crate::conf::settings::OnRevoke;
 use crate::keys::waiting::{self, Topic};
 use crate::observed::{self, Counted};
@@ -156,10 +157,11 @@ pub(crate) fn conclude(
     };
     state.ruling.decide(decision);
     // It may have been let in before, and refused where a redirect has led it.
-    state.in_flight = None;
+    (state.in_flight, state.of_client) = (None, None);
     if observed::is_on() && state.refusal().is_none() && !state.is_for_page {
-        let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
-        state.in_flight = Counted::new(tier, tier_cells::IN_FLIGHT);
+        let tier = state.tier.as_deref().map(Tier::of_metrics);
+        let memory = r.main_conf().observations();
+        state.in_flight = Counted::new(memory, tier, tier_cells::IN_FLIGHT);
         let principal = state.principal.as_deref();
         state.of_client =
             principal.and_then(|principal| ClientFlight::new(r.main_conf(), principal));

@@ -234,15 +234,15 @@ impl Admission<'_, '_> {
         index: usize,
         scratch: &mut Scratch,
     ) -> Result<bool, Shortage> {
-        let has_room = !self.is_stranger() || self.zone.queue().has_spare();
-        let joined = match has_room {
+        let joined = match !self.is_stranger() || self.zone.queue().has_spare() {
             true => queue::join(self.zone, self.lock, place),
             false => Err(NoPlace::NoRoom),
         };
         match joined {
             Ok(ticket) => {
                 let mut state = self.state.borrow_mut();
-                state.ticket = Some(Queued::new(ticket, self.mapped, state.tier.as_ref()));
+                let place = (self.mapped, self.r.main_conf());
+                state.ticket = Some(Queued::new(ticket, place, state.tier.as_ref()));
                 Ok(queue::turn(self.zone, ticket) == Turn::Now)
             }
             Err(NoPlace::QueueFull) => {

@@ -6,8 +6,8 @@ use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::jwt::looks_like_jws;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
-use tollgate_core::metrics::recorder::Origin;
-use tollgate_core::metrics::{tier_cells, Counter, Event, Family, Flow, Observation, Outcome};
+use tollgate_core::metrics::recorder::{Origin, Texts};
+use tollgate_core::metrics::{tier_cells, Counter, Event, Family, Observation, Outcome};
 use tollgate_core::principal::AuthMethod;
 
 use crate::clients::counting;
@@ -50,11 +50,9 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>
         }
     }
     observed::with(|memory, recorder| {
-        let flow = Flow {
-            tier: recorder.name(memory, tier, Origin::Configured),
-            model: recorder.model(memory, model.unwrap_or_default(), is_served, known),
-            endpoint: recorder.name(memory, endpoint, Origin::Configured),
-        };
+        let texts = Texts { tier, model: model.unwrap_or_default(), endpoint };
+        let spot = recorder.spot(memory, &texts, is_served, known);
+        let flow = spot.flow;
         let observation = Observation {
             flow,
             outcome: ruled,
@@ -64,9 +62,11 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>
             cost_nanos: taken.and_then(|taken| taken.cost).unwrap_or(0),
             ttft_ms: metering.and_then(|metering| metering.ttft_ms),
         };
-        recorder.observe(memory, &observation, now);
+        recorder.observe_at(memory, spot, &observation, now);
         if state.is_some_and(|state| state.networks.is_some()) {
-            recorder.count_of_tier(memory, flow.tier, tier_cells::NETWORKS_EXCEEDED);
+            if let Some(tier) = recorder.tier_of(memory, flow.tier) {
+                tier.add(memory, tier_cells::NETWORKS_EXCEEDED);
+            }
         }
         if let Some((method, result)) = auth {
             recorder.count(memory, Counter::Auth(method, result), 1);

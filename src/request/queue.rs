@@ -13,6 +13,7 @@ use tollgate_core::metrics::tier_cells;
 
 use crate::clock::{mono_now, now};
 use crate::conf::rules::Tier;
+use crate::conf::MainConf;
 use crate::observed::Counted;
 use crate::per_worker::PerWorker;
 use crate::zone::{member, Mapped};
@@ -58,9 +59,14 @@ pub(crate) struct Queued {
 
 impl Queued {
     /// A place in the queue of this zone, of a request of this tier.
-    pub(crate) fn new(ticket: Ticket, zone: &Rc<Mapped>, tier: Option<&Rc<Tier>>) -> Box<Self> {
-        let tier = tier.map(|tier| tier.name.as_str());
-        let counted = Counted::new(tier, tier_cells::QUEUED).map(|counted| (counted, mono_now()));
+    pub(crate) fn new(
+        ticket: Ticket,
+        (zone, conf): (&Rc<Mapped>, &MainConf),
+        tier: Option<&Rc<Tier>>,
+    ) -> Box<Self> {
+        let tier = tier.map(|tier| tier.of_metrics());
+        let counted = Counted::new(conf.observations(), tier, tier_cells::QUEUED);
+        let counted = counted.map(|counted| (counted, mono_now()));
         Box::new(Self { ticket, zone: Rc::clone(zone), counted })
     }
 

@@ -6,6 +6,7 @@ use super::models;
 use super::words::{error, literal, once, word, words, Done};
 use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
 use crate::conf::MainConf;
+use crate::observed::OfTier;
 use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::address::Cidr;
 use tollgate_core::clients::tier_mark;
@@ -33,6 +34,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
     }
     let tier = Tier {
         mark: tier_mark(&name),
+        counted: OfTier::default(),
         name,
         limits: LimitSet::default(),
         models: Vec::new(),

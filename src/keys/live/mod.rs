@@ -19,6 +19,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use tollgate_core::clock::UnixMillis;
+use tollgate_core::keys::KeyStates;
 use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
 
@@ -38,6 +40,9 @@ pub(crate) trait Source: Send + Sync + 'static {
 
     /// The files.
     fn paths(&self) -> &[String];
+
+    /// How many keys are good for what, at this moment.
+    fn states(loaded: &Self::Loaded, now: UnixMillis) -> KeyStates;
 
     /// What can be used of what the files hold.
     ///
@@ -215,6 +220,9 @@ pub(crate) trait Follow {
 
     /// The number of the generation that requests use; 0: they have none.
     fn in_use(&self) -> u64;
+
+    /// How many of its keys are good for what, at this moment.
+    fn states(&self, now: UnixMillis) -> KeyStates;
 }
 
 impl<S: Source> Follow for Live<S> {
@@ -260,6 +268,11 @@ impl<S: Source> Follow for Live<S> {
 
     fn in_use(&self) -> u64 {
         self.current.borrow().as_ref().map_or(0, |generation| generation.number)
+    }
+
+    fn states(&self, now: UnixMillis) -> KeyStates {
+        let current = self.current.borrow();
+        current.as_ref().map_or_else(KeyStates::default, |set| S::states(&set.loaded, now))
     }
 }
 

@@ -7,7 +7,7 @@ use tollgate_core::whereabouts::{Minute, Ranked};
 
 use super::headers::headers;
 use crate::clients::report;
-use crate::clock::wall_ms;
+use crate::clock::{wall_ms, wall_now};
 use crate::conf::MainConf;
 use crate::observed;
 use crate::overview::status_file;
@@ -43,7 +43,9 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
             let status = status.as_ref();
             let told = status.and_then(|status| told(status, set, now));
             let state = status.and_then(|status| status.sets.get(set)?.as_ref());
-            let states = state.map(|state| ("refused", state.refused_count)).into_iter().collect();
+            let mut states = live.states(wall_now());
+            states.refused = state.map_or(states.refused, |state| state.refused_count);
+            let states = states.named().to_vec();
             keys.push(Keys { file, generation: live.in_use(), states, told });
         }
     }

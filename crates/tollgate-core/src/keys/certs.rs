@@ -40,6 +40,13 @@ impl Certs {
     }
 }
 
+/// All entries of a list.
+pub(super) fn entries(list: &[u8]) -> impl Iterator<Item = Spot> + use<'_> {
+    let (records, _) = list.as_chunks::<LEN>();
+    let entry = |record: &[u8; LEN]| record.last_chunk().copied().unwrap_or_default();
+    records.iter().map(move |record| Spot(u32::from_le_bytes(entry(record))))
+}
+
 /// The entry with this certificate, in a list.
 pub(super) fn find(list: &[u8], cert: &Digest) -> Option<Spot> {
     let (records, _) = list.as_chunks::<LEN>();

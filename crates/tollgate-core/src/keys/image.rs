@@ -19,6 +19,7 @@ use super::certs;
 use super::digest::Digest;
 use super::key::ApiKey;
 use super::metadata::metadata_of;
+use super::states::State;
 use crate::about::About;
 use crate::clock::UnixMillis;
 use crate::permissions::networks::Networks;
@@ -143,7 +144,7 @@ impl Header {
         to_usize(self.places).checked_mul(PLACE_LEN)?.checked_add(self.table.at()?)
     }
 
-    fn certs_at(&self) -> Option<usize> {
+    pub(super) fn certs_at(&self) -> Option<usize> {
         to_usize(self.tiers).checked_mul(TIER_LEN)?.checked_add(self.tiers_at()?)
     }
 
@@ -152,7 +153,7 @@ impl Header {
     }
 }
 
-fn to_usize(number: u32) -> usize {
+pub(super) fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -289,6 +290,15 @@ impl<'b> Image<'b> {
         fixed.bytes(DIGEST_LEN)?;
         let (_, expires) = (fixed.i64()?, fixed.i64()?);
         Some((UnixMillis(expires), fixed.u32()?, fixed.u32()?))
+    }
+
+    /// When this entry is in force.
+    pub(super) fn when(self, entry: Spot) -> Option<State> {
+        let mut fixed = self.read(entry)?;
+        fixed.bytes(DIGEST_LEN)?;
+        let (not_before, expires) = (UnixMillis(fixed.i64()?), UnixMillis(fixed.i64()?));
+        let (_, flags) = (fixed.u32()?, fixed.u32()?);
+        Some(State { not_before, expires, flags })
     }
 
     /// The id of this entry.

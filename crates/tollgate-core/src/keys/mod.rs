@@ -17,6 +17,7 @@ mod key;
 mod memo;
 mod metadata;
 mod refused;
+mod states;
 mod value;
 
 pub use error::{EntryName, KeysError, Problem};
@@ -24,6 +25,7 @@ pub use file::{Built, MAX_TOLD};
 pub use key::{ApiKey, KeyOwner, Refusal};
 pub use memo::KeyMemo;
 pub use refused::Refused;
+pub use states::KeyStates;
 
 use std::fmt;
 use std::net::IpAddr;

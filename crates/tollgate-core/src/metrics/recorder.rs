@@ -1,7 +1,7 @@
 //! One worker's hand that writes.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::counter::Counter;
 use super::flow::{add_to, cells, Flow, Observation};
@@ -36,6 +36,47 @@ pub struct Recorder {
     recent: [(Box<str>, Name); RECENT],
     /// What models of a moment ago are counted as, once that doesn't change any more.
     models: [(Box<str>, Name); RECENT],
+    /// Where requests of a moment ago are counted.
+    known: [Option<Known>; RECENT],
+}
+
+/// Whose requests, for which model, at which endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'t> {
+    /// Of the client; empty: it has none.
+    pub tier: &'t str,
+    /// What was asked for; empty: nothing.
+    pub model: &'t str,
+    /// The path of the engine's table.
+    pub endpoint: &'static str,
+}
+
+/// Where requests with these texts are counted, whatever comes of them.
+#[derive(Debug)]
+struct Known {
+    tier: Box<str>,
+    model: Box<str>,
+    endpoint: &'static str,
+    flow: Flow,
+    at: Option<usize>,
+}
+
+impl Known {
+    #[inline]
+    fn is_of(&self, texts: &Texts<'_>) -> bool {
+        // Of the table there is one.
+        std::ptr::eq(self.endpoint, texts.endpoint)
+            && *self.tier == *texts.tier
+            && *self.model == *texts.model
+    }
+}
+
+/// Where a request is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Its texts, by their names.
+    pub flow: Flow,
+    at: Option<usize>,
 }
 
 const RECENT: usize = 32;
@@ -88,6 +129,7 @@ impl Recorder {
             names: HashMap::new(),
             recent: std::array::from_fn(|_| (Box::default(), Name::NONE)),
             models: std::array::from_fn(|_| (Box::default(), Name::NONE)),
+            known: [const { None }; RECENT],
         })
     }
 
@@ -138,38 +180,63 @@ impl Recorder {
         name
     }
 
-    /// What a model is counted as. `is_served`: an engine has just answered for it.
+    /// Where a request with these texts is counted. `is_served`: an engine has just answered for its model.
     #[inline]
-    pub fn model(
+    pub fn spot(
         &mut self,
         memory: &Observations<'_>,
-        model: &str,
+        texts: &Texts<'_>,
         is_served: bool,
-        known: &KnownModels,
-    ) -> Name {
-        if model.is_empty() {
-            return Name::NONE;
+        models: &KnownModels,
+    ) -> Spot {
+        let place = texts.tier.len() ^ texts.model.len() << 1 ^ texts.endpoint.len() << 2;
+        match self.known.get(place % RECENT) {
+            Some(Some(known)) if known.is_of(texts) => Spot { flow: known.flow, at: known.at },
+            _ => self.find_spot(memory, texts, (is_served, models), place % RECENT),
         }
-        let place = place(model);
-        if let Some((known, name)) = self.models.get(place) {
-            if **known == *model {
-                return *name;
-            }
-        }
-        self.look_up_model(memory, model, is_served, known)
     }
 
     #[cold]
     #[inline(never)]
-    fn look_up_model(
+    fn find_spot(
+        &mut self,
+        memory: &Observations<'_>,
+        texts: &Texts<'_>,
+        (is_served, models): (bool, &KnownModels),
+        place: usize,
+    ) -> Spot {
+        let Texts { tier, model, endpoint } = *texts;
+        let (model_name, is_final) = self.model(memory, model, is_served, models);
+        let flow = Flow {
+            tier: self.name(memory, tier, Origin::Configured),
+            model: model_name,
+            endpoint: self.name(memory, endpoint, Origin::Configured),
+        };
+        let at = self.block_of(memory, flow);
+        if let (true, Some(known)) = (is_final, self.known.get_mut(place)) {
+            *known = Some(Known { tier: tier.into(), model: model.into(), endpoint, flow, at });
+        }
+        Spot { flow, at }
+    }
+
+    /// What a model is counted as, and whether it stays that.
+    fn model(
         &mut self,
         memory: &Observations<'_>,
         model: &str,
         is_served: bool,
         known: &KnownModels,
-    ) -> Name {
+    ) -> (Name, bool) {
+        if model.is_empty() {
+            return (Name::NONE, true);
+        }
+        if let Some((known, name)) = self.models.get(place(model)) {
+            if **known == *model {
+                return (*name, true);
+            }
+        }
         let name = match known.label(model) {
-            ModelLabel::Other => return Name::OTHER,
+            ModelLabel::Other => return (Name::OTHER, true),
             ModelLabel::Name => self.name(memory, model, Origin::Configured),
             ModelLabel::Pattern(pattern) => {
                 let name = match is_served {
@@ -179,14 +246,14 @@ impl Recorder {
                 match name.filter(|name| *name != Name::OTHER) {
                     Some(name) => name,
                     // It may have one later.
-                    None => return self.name(memory, pattern, Origin::Configured),
+                    None => return (self.name(memory, pattern, Origin::Configured), false),
                 }
             }
         };
         if let Some(recent) = self.models.get_mut(place(model)) {
             *recent = (model.into(), name);
         }
-        name
+        (name, true)
     }
 
     /// The name of a text that has one already.
@@ -203,20 +270,35 @@ impl Recorder {
         }
     }
 
-    /// Counts a request that ended.
-    #[inline]
+    fn block_of(&mut self, memory: &Observations<'_>, flow: Flow) -> Option<usize> {
+        let hash = usize::from(flow.tier.0 ^ flow.model.0 << 2 ^ flow.endpoint.0 << 4);
+        let find = || memory.block(Block::Flow(self.row, flow));
+        self.flows.get(hash, flow, find)
+    }
+
+    /// Counts a request that ended, in the flow that it says.
     pub fn observe(
         &mut self,
         memory: &Observations<'_>,
         observation: &Observation,
         now: UnixMillis,
     ) {
-        let row = usize::from(self.row);
-        minutes::count(memory.minutes(row), observation, now);
         let flow = observation.flow;
-        let hash = usize::from(flow.tier.0 ^ flow.model.0 << 2 ^ flow.endpoint.0 << 4);
-        let find = || memory.block(Block::Flow(self.row, flow));
-        match self.flows.get(hash, flow, find) {
+        let spot = Spot { flow, at: self.block_of(memory, flow) };
+        self.observe_at(memory, spot, observation, now);
+    }
+
+    /// Counts a request that ended.
+    #[inline]
+    pub fn observe_at(
+        &self,
+        memory: &Observations<'_>,
+        spot: Spot,
+        observation: &Observation,
+        now: UnixMillis,
+    ) {
+        minutes::count(memory.minutes(usize::from(self.row)), observation, now);
+        match spot.at {
             Some(at) => observation.count(memory.cells(at, cells::COUNT)),
             None => self.count(memory, Counter::Uncounted, 1),
         }
@@ -228,41 +310,46 @@ impl Recorder {
         add(memory.counters(usize::from(self.row)), counter.index(), times);
     }
 
-    fn tier<'m>(
-        &mut self,
-        memory: &Observations<'m>,
-        tier: Name,
-    ) -> &'m [std::sync::atomic::AtomicU64] {
-        let find = || memory.block(Block::Tier(self.row, tier));
-        match self.tiers.get(usize::from(tier.0), tier, find) {
-            Some(at) => memory.cells(at, tier_cells::COUNT),
-            None => &[],
-        }
+    /// Where what is counted of all requests of a tier is. `None`: there is no room.
+    pub fn tier(&mut self, memory: &Observations<'_>, tier: &str) -> Option<TierSpot> {
+        let name = self.name(memory, tier, Origin::Configured);
+        self.tier_of(memory, name)
     }
 
-    /// A request of this tier comes to be in flight, or in the queue: one of the gauges of [`tier_cells`].
+    /// The same of a tier by its name.
+    pub fn tier_of(&mut self, memory: &Observations<'_>, tier: Name) -> Option<TierSpot> {
+        let find = || memory.block(Block::Tier(self.row, tier));
+        self.tiers.get(usize::from(tier.0), tier, find).map(TierSpot)
+    }
+}
+
+/// Where what is counted of all requests of a tier is. Only for the process that asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierSpot(usize);
+
+impl TierSpot {
     #[inline]
-    pub fn enter(&mut self, memory: &Observations<'_>, tier: Name, gauge: usize) {
-        add(self.tier(memory, tier), gauge, 1);
+    fn cells<'m>(self, memory: &Observations<'m>) -> &'m [AtomicU64] {
+        memory.cells(self.0, tier_cells::COUNT)
+    }
+
+    /// Adds to one of [`tier_cells`]: a request comes to be in flight, or in the queue, say.
+    #[inline]
+    pub fn add(self, memory: &Observations<'_>, cell: usize) {
+        add(self.cells(memory), cell, 1);
     }
 
     /// It is so no more.
     #[inline]
-    pub fn leave_gauge(&mut self, memory: &Observations<'_>, tier: Name, gauge: usize) {
-        if let Some(cell) = self.tier(memory, tier).get(gauge) {
-            let now = cell.load(Ordering::Relaxed).saturating_sub(1);
-            cell.store(now, Ordering::Relaxed);
+    pub fn take(self, memory: &Observations<'_>, gauge: usize) {
+        if let Some(cell) = self.cells(memory).get(gauge) {
+            cell.store(cell.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
         }
     }
 
-    /// A request of this tier has waited in the queue for so long.
-    pub fn waited(&mut self, memory: &Observations<'_>, tier: Name, ms: u64) {
-        add_to(self.tier(memory, tier), tier_cells::QUEUE_WAITS, &bounds::DURATION, ms);
-    }
-
-    /// Adds to another cell of a tier.
-    pub fn count_of_tier(&mut self, memory: &Observations<'_>, tier: Name, cell: usize) {
-        add(self.tier(memory, tier), cell, 1);
+    /// A request has waited in the queue for so long.
+    pub fn waited(self, memory: &Observations<'_>, ms: u64) {
+        add_to(self.cells(memory), tier_cells::QUEUE_WAITS, &bounds::DURATION, ms);
     }
 }
 

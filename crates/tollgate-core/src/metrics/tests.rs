@@ -87,8 +87,8 @@ fn what_two_workers_count_is_one_sum() {
         worker.observe(&memory, &observation, NOW);
         worker.observe(&memory, &request(flow, Outcome::Denied(Reason::ModelDenied)), NOW);
         worker.count(&memory, Counter::Auth(Some(AuthMethod::Jwt), AuthResult::Accepted), 3);
-        worker.enter(&memory, flow.tier, tier_cells::IN_FLIGHT);
-        worker.waited(&memory, flow.tier, 15);
+        worker.tier_of(&memory, flow.tier).unwrap().add(&memory, tier_cells::IN_FLIGHT);
+        worker.tier_of(&memory, flow.tier).unwrap().waited(&memory, 15);
     }
     let readings = Readings::of(&memory, alive);
     assert_eq!(readings.flows.len(), 1);
@@ -130,7 +130,7 @@ fn who_comes_after_a_dead_worker_goes_on_where_it_was() {
     let mut first = Recorder::new(&memory, process(1), |_| true).unwrap();
     let of_first = flow(&mut first, &memory, "llama");
     first.observe(&memory, &request(of_first, Outcome::Allowed), NOW);
-    first.enter(&memory, of_first.tier, tier_cells::IN_FLIGHT);
+    first.tier_of(&memory, of_first.tier).unwrap().add(&memory, tier_cells::IN_FLIGHT);
 
     let dead = |process: Process| process.pid != 1;
     let in_flight = |readings: &Readings| readings.tiers["pro"][tier_cells::IN_FLIGHT];

@@ -99,9 +99,9 @@ fn what_goes_through_the_server_is_seen_at_once() {
     ends(&server, &mut worker, "", Err(Reason::InvalidCredential), NOW);
     let memory = server.memory();
     let tier = worker.name(&memory, "pro", Origin::Configured);
-    worker.enter(&memory, tier, tier_cells::IN_FLIGHT);
-    worker.enter(&memory, tier, tier_cells::IN_FLIGHT);
-    worker.enter(&memory, tier, tier_cells::QUEUED);
+    worker.tier_of(&memory, tier).unwrap().add(&memory, tier_cells::IN_FLIGHT);
+    worker.tier_of(&memory, tier).unwrap().add(&memory, tier_cells::IN_FLIGHT);
+    worker.tier_of(&memory, tier).unwrap().add(&memory, tier_cells::QUEUED);
 
     let seen = server.seen(&recent, None, NOW);
     // Four of this minute, and half of the six of the one before.

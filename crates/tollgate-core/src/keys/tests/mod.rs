@@ -3,6 +3,7 @@ mod certs;
 mod file;
 mod lookup;
 mod refused;
+mod states;
 
 use super::*;
 use serde_json::{json, Value};

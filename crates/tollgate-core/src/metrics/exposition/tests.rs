@@ -145,8 +145,8 @@ fn observed(model: &str) -> Readings {
         let refused = Outcome::Denied(Reason::RequestsExceeded);
         let refused = Observation { outcome: refused, usage: None, ttft_ms: None, ..observation };
         worker.observe(&memory, &refused, NOW);
-        worker.enter(&memory, flow.tier, tier_cells::IN_FLIGHT);
-        worker.waited(&memory, flow.tier, 20_500);
+        worker.tier_of(&memory, flow.tier).unwrap().add(&memory, tier_cells::IN_FLIGHT);
+        worker.tier_of(&memory, flow.tier).unwrap().waited(&memory, 20_500);
         let (first, second) = (flow.model, worker.name(&memory, "502", Origin::Configured));
         let family = crate::metrics::Family::UpstreamErrors;
         memory.count_event(Event { family, first, second }, 2);
