@@ -19,7 +19,7 @@ use Tollgate::Metrics;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip/)->plan(56);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip/)->plan(63);
 
 my $conf = <<'EOF';
 
@@ -102,6 +102,10 @@ is(sum($m, 'tollgate_requests_total', %refused), 2, 'refused');
 is(sum($m, 'tollgate_requests_total'), 5, 'and nothing else: to look is no request of a client');
 is(sum($m, 'tollgate_request_duration_seconds_count'), 5, 'each has taken some time');
 is(sum($m, 'tollgate_request_duration_seconds_bucket', le => '+Inf'), 5, 'in a bucket');
+is(sum($m, 'tollgate_keys', state => 'active'), 1, 'keys in force');
+is(sum($m, 'tollgate_keys', state => $_), 0, "keys that are $_") for qw/disabled expired not_yet_valid refused/;
+cmp_ok(sum($m, 'tollgate_zone_slots', part => 'clients', state => 'free'), '>', 0, 'room in the zone');
+is(sum($m, 'tollgate_zone_slots', part => 'workers', state => 'used'), 2, 'places of workers');
 is(sum($m, 'tollgate_auth_total', method => 'api_key', result => 'accepted'), 3, 'keys');
 is(sum($m, 'tollgate_auth_total', method => 'api_key', result => 'invalid_credential'), 2,
 	'wrong keys');

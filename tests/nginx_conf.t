@@ -32,7 +32,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(113);
+	->has_daemon('openssl')->has_daemon('curl')->plan(114);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -162,6 +162,8 @@ like(curl_post('gpt-5', bearer(ZENITH)), qr/^HTTP\/2 403 .*"param":"model"/s,
 like(curl_post('gpt-5', bearer(ACME)), qr/^HTTP\/2 200 /, 'production: which a tier without budget may use');
 like(curl('/metrics', bearer(ACME)), qr/^HTTP\/2 404 /, 'production: no metrics of the engine');
 like(get('/v1/models', bearer(ACME)), qr/ 403 /, 'production: not without TLS');
+like(metrics_page($t), qr/^tollgate_requests_total\{[^}]*decision="allow",reason=""\} [1-9]/m,
+	'production: metrics, on a socket of their own');
 
 $t->stop();
 is(scalar(() = $t->read_file('tollgate-audit.log') =~ /"path":/g), 13,
@@ -359,6 +361,12 @@ sub slurp {
 	return scalar <$file>;
 }
 
+sub metrics_page {
+	my ($t) = @_;
+	my $socket = $t->testdir() . '/nginx-metrics.sock';
+	return scalar `curl -sS --max-time 60 --unix-socket $socket http://localhost/metrics`;
+}
+
 sub start {
 	my ($t, $name) = @_;
 	start_text($t, slurp("$root/nginx-conf/$name"));
@@ -383,7 +391,7 @@ sub start_text {
 	$conf =~ s{resolver +127\.0\.0\.53 }{resolver 127.0.0.1:%%PORT_8981_UDP%% };
 	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;
 	$conf =~ s{/var/lib/tollgate/}{$d/state/};
-	$conf =~ s{unix:/run/}{unix:$d/};
+	$conf =~ s{unix:/run/}{unix:$d/}g;
 
 	$t->write_file_expand('nginx.conf', $conf);
 	$t->run();

@@ -45,6 +45,12 @@ http {{
         location / {{
             proxy_pass http://127.0.0.1:{engine};
         }}
+        location = /metrics {{
+            tollgate off;
+            allow 127.0.0.1;
+            deny all;
+            tollgate_metrics clients=10;
+        }}
         location /v1/messages {{
             tollgate_engine anthropic;
             proxy_pass http://127.0.0.1:{engine};

@@ -19,7 +19,6 @@ use super::certs;
 use super::digest::Digest;
 use super::key::ApiKey;
 use super::metadata::metadata_of;
-use super::states::State;
 use crate::about::About;
 use crate::clock::UnixMillis;
 use crate::permissions::networks::Networks;
@@ -318,6 +317,14 @@ impl<'b> Image<'b> {
         let (name, first) = (Spot(tier.u32()?), Spot(tier.u32()?));
         Some((self.read(name)?.name()?, first))
     }
+}
+
+/// What an entry says of when it is in force.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    pub(super) not_before: UnixMillis,
+    pub(super) expires: UnixMillis,
+    pub(super) flags: u32,
 }
 
 /// What the `scopes` of an entry mean, whose names are known.

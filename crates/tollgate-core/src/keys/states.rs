@@ -2,7 +2,7 @@
 //! many there are.
 
 use super::certs;
-use super::image::{flag, to_usize, Image, Spot, PLACE_LEN};
+use super::image::{flag, to_usize, Image, Spot, State, PLACE_LEN};
 use super::KeySet;
 use crate::clock::UnixMillis;
 
@@ -51,14 +51,6 @@ impl KeyStates {
     fn sum(&self) -> u64 {
         self.active + self.disabled + self.expired + self.not_yet_valid
     }
-}
-
-/// What an entry says of when it is in force.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct State {
-    pub(super) not_before: UnixMillis,
-    pub(super) expires: UnixMillis,
-    pub(super) flags: u32,
 }
 
 impl KeySet {

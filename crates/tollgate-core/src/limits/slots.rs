@@ -168,7 +168,7 @@ impl<'z> Slots<'z> {
 
     /// How many are taken: of sets that lie all over, if there are more than are looked at.
     pub(super) fn census(&self, now: Now) -> Census {
-        const LOOKED_AT: usize = 256;
+        const LOOKED_AT: usize = 512;
         let (sets, places) = (self.sets(), self.len());
         let looked_at = sets.min(LOOKED_AT);
         let mut used = 0;

@@ -263,8 +263,8 @@ impl<'z> Zone<'z> {
         self.area(area).len()
     }
 
-    /// How many slots of an area are taken. Exact up to 2,048 slots. Of more than that so many are looked at, which
-    /// lie all over the area: in 19 of 20 cases it is wrong by at most 2.2% of the slots.
+    /// How many slots of an area are taken. Exact up to 4,096 slots. Of more than that so many are looked at, which
+    /// lie all over the area: in 19 of 20 cases it is wrong by at most 1.6% of the slots.
     #[must_use]
     pub fn census(&self, area: Area, now: Now) -> Census {
         self.area(area).census(now)
