@@ -175,7 +175,8 @@ fn written(text: &str, escapes: &[bool]) -> String {
             }
         } else {
             let quoted = serde_json::Value::from(character.to_string()).to_string();
-            out.push_str(&quoted[1..quoted.len() - 1]);
+            let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            out.push_str(inner.unwrap());
         }
     }
     out.push('"');
