@@ -83,24 +83,10 @@ impl<'t> Candidate<'t> {
         self.text.get(at..self.start).unwrap_or_default()
     }
 
-    /// Whether one of these words, which are in lower case, stands before it. A word begins where a word of the text
-    /// begins, and where a capital does in `cardNumber`; one of up to three letters ends there as well, and others need
-    /// not: `kreditkarte` is in `Kreditkartennummer`. Scripts without spaces have no such borders.
+    /// Whether one of these words, which are in lower case, stands before it.
     #[must_use]
     pub fn mentions(&self, words: &[&str]) -> bool {
-        let before = self.before();
-        let mut last = ' ';
-        for (at, c) in before.char_indices() {
-            let begins = !is_letter(last) || (last.is_lowercase() && c.is_uppercase());
-            last = c;
-            if begins || !c.is_alphabetic() || is_unspaced(c) {
-                let rest = before.get(at..).unwrap_or_default();
-                if words.iter().any(|word| starts_with_word(rest, word)) {
-                    return true;
-                }
-            }
-        }
-        false
+        words::has_any(self.before(), BEFORE, words)
     }
 
     /// The character behind it.
@@ -108,29 +94,6 @@ impl<'t> Candidate<'t> {
     pub fn behind(&self) -> Option<char> {
         self.text.get(self.end..)?.chars().next()
     }
-}
-
-/// Whether words of the script that this character belongs to are written with spaces between them.
-fn is_unspaced(c: char) -> bool {
-    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{3040}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
-}
-
-fn is_letter(c: char) -> bool {
-    c.is_alphabetic() && !is_unspaced(c)
-}
-
-/// Whether this text starts with the word, in any case.
-fn starts_with_word(text: &str, word: &str) -> bool {
-    let mut rest = text.chars();
-    let mut length = 0;
-    for wanted in word.chars() {
-        let Some(c) = rest.next() else { return false };
-        if c != wanted && !c.to_lowercase().eq(std::iter::once(wanted)) {
-            return false;
-        }
-        length += 1;
-    }
-    length > 3 || !word.ends_with(is_letter) || !rest.next().is_some_and(is_letter)
 }
 
 /// One kind of thing that is looked for.
@@ -175,47 +138,3 @@ impl Detector {
 
 /// The score from which on a candidate is a finding, unless an operator sets another one.
 pub const DEFAULT_THRESHOLD: u8 = 50;
-
-#[cfg(test)]
-mod tests {
-    use super::Candidate;
-
-    fn mentions(before: &str, words: &[&str]) -> bool {
-        let text = format!("{before}1");
-        Candidate::new(&text, before.len()..text.len())
-            .is_some_and(|candidate| candidate.mentions(words))
-    }
-
-    #[test]
-    fn words_are_found_where_words_begin() {
-        for before in
-            ["my Card is ", "card: ", "creditCard=", "user_card=", "CARDS ", "(card) ", "1card "]
-        {
-            assert!(mentions(before, &["card"]), "{before}");
-        }
-        for before in ["", "discard ", "car ", "c a r d ", "DISCARD "] {
-            assert!(!mentions(before, &["card"]), "{before}");
-        }
-        assert!(mentions("Kreditkartennummer ", &["kreditkarte"]));
-        assert!(mentions("ÉLECTRONIQUE ", &["électronique"]));
-        assert!(mentions("我的信用卡号", &["信用卡"]));
-        assert!(mentions("ТЕЛЕФОН: ", &["телефон"]));
-    }
-
-    #[test]
-    fn short_words_are_whole_words() {
-        assert!(mentions("ssn ", &["ssn"]));
-        assert!(mentions("SSN#", &["ssn"]));
-        assert!(!mentions("ipsum ", &["ip"]));
-        assert!(!mentions("ship ", &["ip"]));
-        assert!(mentions("电话", &["电话"]));
-    }
-
-    #[test]
-    fn words_farther_away_are_not_seen() {
-        let far = format!("card {}", "x ".repeat(40));
-        assert!(!mentions(&far, &["card"]));
-        let near = format!("card {}", "x ".repeat(20));
-        assert!(mentions(&near, &["card"]));
-    }
-}

@@ -27,13 +27,9 @@ impl Plain {
             self.pattern.find(Input::new(text).span(at..text.len()).anchored(Anchored::No))
         {
             let candidate = Candidate::new(text, found.range()).expect("a range of the text");
-            let context = candidate.mentions(self.detector.context);
-            let score = match self.detector.check {
-                Some(check) => check(&candidate, context),
-                None => Some(100),
-            };
-            assert!(score.is_none_or(|score| (1..=100).contains(&score)), "{}", self.detector.name);
-            if score.is_some_and(|score| score >= DEFAULT_THRESHOLD) {
+            let score = self.detector.judge(&candidate, DEFAULT_THRESHOLD);
+            assert!(score.is_none_or(|score| score <= 100), "{}", self.detector.name);
+            if score.is_some() {
                 let _ = write!(marked, "{}[[{}]]", &text[done..found.start()], candidate.text());
                 done = found.end();
                 at = found.end();

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{detector, digits, edges, Digits};
+use super::digits::{self, Digits};
+use super::edges;
+use super::kind::detector;
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[

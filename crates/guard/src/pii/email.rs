@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
+use super::edges;
+use super::kind::detector;
 use super::names::{self, Tld};
-use super::{detector, edges};
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[

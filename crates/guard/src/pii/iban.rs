@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::{detector, digits};
+use super::digits;
+use super::kind::detector;
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{detector, edges};
+use super::edges;
+use super::kind::detector;
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[

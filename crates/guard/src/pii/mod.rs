@@ -10,13 +10,11 @@ mod edges;
 mod email;
 mod iban;
 mod ip;
+mod kind;
 mod names;
 mod ssn;
 
-use std::borrow::Cow;
-
-use crate::detector::{Candidate, Detector, Family};
-use digits::Digits;
+use crate::detector::Detector;
 
 /// The kind that stands for the numbers that states give to persons.
 pub const NATIONAL_ID: &str = "national_id";
@@ -41,21 +39,4 @@ pub fn kind(name: &str) -> Option<Vec<Detector>> {
 
 fn national_ids() -> Vec<Detector> {
     vec![ssn::ssn(), ssn::itin()]
-}
-
-fn detector(
-    name: &'static str,
-    label: &'static str,
-    pattern: Cow<'static, str>,
-    context: &'static [&'static str],
-    check: fn(&Candidate<'_>, bool) -> Option<u8>,
-) -> Detector {
-    Detector {
-        family: Family::Pii,
-        name: Cow::Borrowed(name),
-        label: Cow::Borrowed(label),
-        pattern,
-        context,
-        check: Some(check),
-    }
 }
