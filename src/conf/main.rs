@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::following::Following;
+use super::guards::Declared;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
 use super::settings::Settings;
@@ -35,6 +36,10 @@ pub(crate) struct MainConf {
     pub(super) following: Following,
     /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
     pub(crate) status_file: Option<Option<String>>,
+    /// Those who look at requests and answers.
+    pub(crate) guards: Vec<Rc<Declared>>,
+    /// The one whose block is being read.
+    pub(super) guard_draft: Option<Declared>,
     /// The tier whose block is being read.
     pub(super) draft: Option<Draft>,
 }

@@ -1,0 +1,1 @@
+//! All detectors of some settings as one automaton.
