@@ -11,6 +11,7 @@ use super::settings::Settings;
 use crate::keys::live::Follow;
 use crate::observed::{self, MappedObservations, SharedObservations};
 use crate::types::Tollgate;
+use crate::zone::census::Memory;
 use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
 use crate::zone::objects::{MappedObjects, Objects};
@@ -154,6 +155,15 @@ impl MainConf {
     #[inline]
     pub(crate) fn whereabouts(&self) -> Option<&Rc<MappedWhereabouts>> {
         self.following.whereabouts.as_ref()?.get()
+    }
+
+    /// The memory of which it can be told how full it is.
+    pub(crate) fn memory(&self) -> Memory<'_> {
+        Memory {
+            zone: self.zone().map(Rc::as_ref),
+            objects: self.objects().map(|(mapped, content)| (mapped.as_ref(), content)),
+            whereabouts: self.whereabouts().map(Rc::as_ref),
+        }
     }
 
     /// Asks for the memory of that, if a tier wants to know: when all of them have been read.
