@@ -16,6 +16,7 @@ use tollgate_guard::vault::Vault;
 
 use crate::conf::guards::Guards;
 use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
 use crate::request::authenticate::Denial;
 use crate::request::body;
 use crate::request::state::State;
@@ -121,6 +122,14 @@ fn judge(
     Ok(())
 }
 
+/// Whether guards do more for requests of this tier than to count.
+pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
+    policy
+        .guards
+        .get(tier)
+        .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
+}
+
 impl Guards {
     /// Whether anybody wants to know what requests say.
     fn reads_requests(&self) -> bool {
@@ -131,6 +140,11 @@ impl Guards {
     fn acts_on_requests(&self) -> bool {
         let mut rules = self.inputs.iter().flat_map(|input| input.guard.rules());
         rules.any(|rule| rule.action > Action::Log)
+    }
+
+    fn acts_on_answers(&self) -> bool {
+        let rules = self.output.iter().flat_map(|output| output.guard.rules());
+        rules.map(|rule| rule.action).max() > Some(Action::Log)
     }
 
     fn rule(&self, guard: usize, rule: u16) -> Option<&Rule> {

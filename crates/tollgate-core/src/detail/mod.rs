@@ -130,7 +130,7 @@ causes! {
     NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
     ListsObjects EndpointDenied "lists_objects" "the path lists what all clients keep at the engine";
     ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"";
-    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, and the body of the path is not read";
+    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, or a guard what they may say, and the body of the path is not read";
     UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
 
     MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
