@@ -1,19 +1,19 @@
 //! Pages of Tollgate's for operators that anybody may look at: what guards a location is said by directives of
 //! nginx's, of which the text alone tells.
 //!
-//! * `guards`: what a level says of who gets in, and what nginx makes of it;
+//! * `barriers`: what a level says of who gets in, and what nginx makes of it;
 //! * `access_list`: whom `allow` and `deny` let in;
 //! * `reach`: from where somebody may come at all.
 
 mod access_list;
-mod guards;
+mod barriers;
 mod reach;
 
 use std::fmt;
 use std::rc::Rc;
 
 use super::text::Directive;
-use guards::Guards;
+use barriers::Barriers;
 use reach::Reach;
 
 /// The directives of such pages.
@@ -53,7 +53,7 @@ impl fmt::Display for Open {
 pub fn find(configuration: &[Directive]) -> Vec<Open> {
     let mut found = Vec::new();
     for http in configuration.iter().filter(|directive| directive.name() == "http") {
-        let of_http = Guards::of(&http.block);
+        let of_http = Barriers::of(&http.block);
         for server in http.block.iter().filter(|directive| directive.name() == "server") {
             let reach = Reach::of(&http.block, &server.block);
             if !reach.is_local() {
@@ -64,16 +64,16 @@ pub fn find(configuration: &[Directive]) -> Vec<Open> {
     found
 }
 
-fn walk(block: &[Directive], outer: &Guards, reach: Reach, found: &mut Vec<Open>) {
-    let guards = Guards::of(block).or(outer);
+fn walk(block: &[Directive], outer: &Barriers, reach: Reach, found: &mut Vec<Open>) {
+    let barriers = Barriers::of(block).or(outer);
     let is_internal = block.iter().any(|directive| directive.name() == "internal");
     for directive in block {
         let page = PAGES.into_iter().find(|page| *page == directive.name());
-        if let Some(page) = page.filter(|_| !is_internal && guards.let_in(reach)) {
+        if let Some(page) = page.filter(|_| !is_internal && barriers.let_in(reach)) {
             found.push(Open { page, file: Rc::clone(&directive.file), line: directive.line });
         }
         if directive.name() == "location" && !is_named(directive) {
-            walk(&directive.block, &guards, reach, found);
+            walk(&directive.block, &barriers, reach, found);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::reach::Reach;
 
 /// The directives of a level that have to do with it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guards {
+pub(super) struct Barriers {
     /// `allow` and `deny`; none: those of the level around.
     access: AccessList,
     /// `auth_basic`, `auth_request`, `access_by_lua_file`, `tollgate`, and whatever others bring: whether it is on.
@@ -19,26 +19,26 @@ pub(super) struct Guards {
     certificate: Option<bool>,
 }
 
-impl Guards {
+impl Barriers {
     pub(super) fn of(block: &[Directive]) -> Self {
-        let mut guards = Self::default();
+        let mut barriers = Self::default();
         for directive in block {
             let word = directive.args().first().map_or("", String::as_str);
             match directive.name() {
-                name @ ("allow" | "deny") => guards.access.add(name == "allow", word),
-                "satisfy" => guards.any = Some(word == "any"),
-                "ssl_verify_client" => guards.certificate = Some(word == "on"),
-                "tollgate" => _ = guards.asks.insert("tollgate".to_owned(), word == "on"),
+                name @ ("allow" | "deny") => barriers.access.add(name == "allow", word),
+                "satisfy" => barriers.any = Some(word == "any"),
+                "ssl_verify_client" => barriers.certificate = Some(word == "on"),
+                "tollgate" => _ = barriers.asks.insert("tollgate".to_owned(), word == "on"),
                 "access_by_lua" | "access_by_lua_file" | "access_by_lua_block" => {
-                    _ = guards.asks.insert("access_by_lua".to_owned(), true);
+                    _ = barriers.asks.insert("access_by_lua".to_owned(), true);
                 }
                 name if is_question(name) => {
-                    _ = guards.asks.insert(name.to_owned(), word != "off");
+                    _ = barriers.asks.insert(name.to_owned(), word != "off");
                 }
                 _ => {}
             }
         }
-        guards
+        barriers
     }
 
     /// With what the levels around say.
