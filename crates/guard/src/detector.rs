@@ -83,6 +83,12 @@ impl<'t> Candidate<'t> {
         self.text.get(at..self.start).unwrap_or_default()
     }
 
+    /// Whether one of these words, which are in lower case, stands before it.
+    #[must_use]
+    pub fn mentions(&self, words: &[&str]) -> bool {
+        words::has_any(self.before(), BEFORE, words)
+    }
+
     /// The character behind it.
     #[must_use]
     pub fn behind(&self) -> Option<char> {

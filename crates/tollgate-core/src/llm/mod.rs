@@ -18,6 +18,7 @@ pub mod feature;
 pub mod meter;
 pub mod parts;
 pub mod request;
+pub mod texts;
 pub mod usage;
 
 pub use endpoint::{Dialect, Endpoint};
