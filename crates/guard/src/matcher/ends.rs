@@ -3,7 +3,7 @@
 use regex_automata::hybrid::{dfa as lazy, LazyStateID};
 use regex_automata::nfa::thompson::pikevm::{self, PikeVM};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
-use regex_automata::{Anchored, Input, MatchKind};
+use regex_automata::{Anchored, Input, MatchKind, PatternID};
 use regex_syntax::hir::Hir;
 
 use super::pattern::{asks_for_words, relaxed};
@@ -73,6 +73,7 @@ impl Ends {
             .configure(
                 lazy::Config::new()
                     .match_kind(MatchKind::All)
+                    .starts_for_each_pattern(true)
                     .cache_capacity(CACHE)
                     .skip_cache_capacity_check(true),
             )
@@ -142,6 +143,38 @@ impl Ends {
                 End { pattern, at }
             }));
         }
+    }
+
+    /// How far a match goes on that has as many characters as one may have: until its pattern can't fit any more.
+    pub(super) fn go_on(&self, cache: &mut Cache, text: &str, start: usize, end: End) -> usize {
+        let states = cache.lazy.get_or_insert_with(|| Box::new(self.lazy.create_cache()));
+        let mut last = self.until_dead(states, text, start, end.pattern).unwrap_or(end.at);
+        while !text.is_char_boundary(last) {
+            last -= 1;
+        }
+        last.max(end.at)
+    }
+
+    fn until_dead(
+        &self,
+        states: &mut lazy::Cache,
+        text: &str,
+        start: usize,
+        pattern: usize,
+    ) -> Option<usize> {
+        let bytes = text.as_bytes();
+        let pattern = Anchored::Pattern(PatternID::new(pattern).ok()?);
+        let input = Input::new(bytes).span(start..bytes.len()).anchored(pattern);
+        let mut state = self.lazy.start_state_forward(states, &input).ok()?;
+        for (at, &byte) in bytes.iter().enumerate().skip(start) {
+            let next = self.lazy.next_state(states, state, byte).ok()?;
+            if next.is_dead() {
+                // A state tells of the byte before it: of a match that ended there, nothing went on.
+                return Some(if state.is_match() { at.saturating_sub(1) } else { at });
+            }
+            state = next;
+        }
+        Some(bytes.len())
     }
 
     /// Whether the text from `start` to the end fits the pattern, and not only as far as the automaton can tell.

@@ -7,12 +7,14 @@
 //!
 //! What is found, at each place that isn't in a match of the same detector that began before: the longest
 //! text that fits and is judged to be one, of the [`TRIES`] longest. What is refused hides nothing that begins
-//! within it. All of this depends on nothing but the text around: a text that comes in pieces has the same matches,
+//! within it. What has [`LONGEST`] characters is judged by them, and goes on for as long as the pattern may still fit:
+//! a private key is found by its first lines, and masked to its end. All of this depends on nothing but the text around: a text that comes in pieces has the same matches,
 //! as soon as they have come.
 
 mod ends;
 pub mod pattern;
 mod starts;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,11 @@ use self::ends::{End, Ends};
 use self::starts::{bit, Start, Starts};
 use crate::detector::{Candidate, Detector, LONGEST};
 use crate::finding::RuleIndex;
+
+/// Whether a match ends only because it may be no longer.
+fn is_longest(text: &str) -> bool {
+    text.len() >= LONGEST && text.chars().count() >= LONGEST
+}
 
 /// How many of the texts that begin at a place, and fit, are judged: the longest ones. Further ones are looked at by
 /// nobody, so that no text makes this take long.
@@ -121,7 +128,12 @@ pub struct Matcher {
 
 impl fmt::Debug for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Matcher").field("detectors", &self.sought.len()).finish_non_exhaustive()
+        let is_whole = self.automata.as_ref().is_some_and(|(starts, _)| starts.is_whole());
+        f.debug_struct("Matcher")
+            .field("detectors", &self.sought.len())
+            .field("memory", &self.memory())
+            .field("is_whole", &is_whole)
+            .finish_non_exhaustive()
     }
 }
 
@@ -233,16 +245,20 @@ impl Matcher {
                 continue;
             }
             for &end in candidates.iter().take(TRIES) {
-                let range = start.at..end.at;
                 if !ends.holds(ends_cache, text, start.at, end) {
                     continue;
                 }
-                let Some(candidate) = Candidate::new(text, range.clone()) else { continue };
-                if let Some(score) = sought.detector.judge(&candidate, sought.threshold) {
-                    reach.0.push((pattern, end.at));
-                    found.push(Match { rule: sought.rule, range, score });
-                    break;
+                let Some(candidate) = Candidate::new(text, start.at..end.at) else { continue };
+                let Some(score) = sought.detector.judge(&candidate, sought.threshold) else {
+                    continue;
+                };
+                let mut range = sought.detector.place(&candidate);
+                if is_longest(candidate.text()) {
+                    range.end = ends.go_on(ends_cache, text, start.at, end);
                 }
+                reach.0.push((pattern, range.end));
+                found.push(Match { rule: sought.rule, range, score });
+                break;
             }
         }
     }

@@ -81,6 +81,11 @@ impl Starts {
         Some(Self::Lazy(Box::new(lazy)))
     }
 
+    /// Whether all of its states are made.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Dense(_))
+    }
+
     /// What it takes, in bytes, without caches.
     pub(super) fn memory(&self) -> usize {
         match self {

@@ -16,6 +16,7 @@ fn sought(pattern: &str, check: Option<fn(&Candidate<'_>, bool) -> Option<u8>>) 
         pattern: Cow::Owned(pattern.to_owned()),
         context: &[],
         check,
+        lead: None,
     };
     Sought { detector, rule: 0, threshold: 50 }
 }
