@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use crate::finding::{Action, RuleIndex};
-use crate::stream::seen::folded;
+use crate::folding::folded;
 use crate::words::is_unspaced;
 
 /// How many words of the system prompt in a row are a leak.
-pub const WORDS: usize = 12;
+pub(super) const WORDS: usize = 12;
 
 /// As many characters behind the first words of a row are one, too, however few words they are.
 const CHARACTERS: usize = 128;
@@ -52,7 +52,7 @@ pub struct LeakRule {
 }
 
 impl Leak {
-    /// The words of these texts. Texts of fewer than [`WORDS`] words can't leak.
+    /// The words of these texts. Texts of fewer than 12 words can't leak.
     pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
         let mut rows = Vec::new();
         for text in texts {
@@ -64,7 +64,7 @@ impl Leak {
                 of_text.extend(row.hash());
             };
             for c in text.chars() {
-                reader.read(folded(c), 0, &mut add);
+                reader.read(folded(c), 0, 0, &mut add);
             }
             reader.end_word(&mut add);
             if weight >= WORDS * WORD {
@@ -102,10 +102,12 @@ pub(super) struct Tracker {
 /// Words in a row that are in the system prompt, too: [`FIRST`] at least.
 struct Run {
     weight: usize,
-    /// Behind the first words.
-    start: usize,
+    /// Behind the first words: nothing is shown from there on.
+    held_from: usize,
     /// As many characters were read before that.
-    start_count: usize,
+    count: usize,
+    /// Where the word begins that follows them, if it has come.
+    start: Option<usize>,
     /// Behind the last word.
     end: usize,
     is_leak: bool,
@@ -116,35 +118,44 @@ impl Tracker {
         Self { leak, rule, reader: Reader::default(), read: 0, run: None }
     }
 
-    /// Reads what has come. Says where leaks have begun in it, and how far they go by now.
-    pub(super) fn read(&mut self, text: &str, base: usize, ends: bool, begun: &mut Vec<(usize, usize)>) {
+    /// Reads what has come. Says where leaks have begun in it, and how far they go by now; and the same of the one that
+    /// had begun before.
+    pub(super) fn read(
+        &mut self,
+        text: &str,
+        base: usize,
+        ends: bool,
+        begun: &mut Vec<(usize, usize)>,
+    ) -> Option<(usize, usize)> {
         let (leak, run) = (&self.leak, &mut self.run);
+        let mut earlier = None;
         let mut add = |row: &Row| {
             if !leak.has(row) {
                 *run = None;
                 return;
             }
             let last = row.last();
-            let run = run.get_or_insert(Run {
-                weight: row.words.iter().map(|word| word.weight).sum::<usize>() - last.weight,
-                start: last.end,
-                start_count: last.count,
-                end: last.end,
-                is_leak: false,
-            });
+            let Some(run) = run else {
+                let weight = row.words.iter().map(|word| word.weight).sum();
+                let (held_from, count, end) = (last.end, last.count, last.end);
+                *run = Some(Run { weight, held_from, count, start: None, end, is_leak: false });
+                return;
+            };
             run.weight += last.weight;
             run.end = last.end;
-            let is_leak = run.weight >= WORDS * WORD || last.count - run.start_count > CHARACTERS;
+            let start = *run.start.get_or_insert(last.start);
+            let was_leak = run.is_leak;
+            run.is_leak |= run.weight >= WORDS * WORD || last.count - run.count > CHARACTERS;
             match begun.last_mut() {
-                Some((start, end)) if run.is_leak && *start == run.start => *end = run.end,
-                _ if is_leak && !run.is_leak => begun.push((run.start, run.end)),
+                Some((begin, end)) if was_leak && *begin == start => *end = run.end,
+                _ if was_leak => earlier = Some((start, run.end)),
+                _ if run.is_leak => begun.push((start, run.end)),
                 _ => {}
             }
-            run.is_leak |= is_leak;
         };
         let new = text.get(self.read - base..).unwrap_or_default();
         for (at, c) in new.char_indices() {
-            self.reader.read(c, self.read + at + c.len_utf8(), &mut add);
+            self.reader.read(c, self.read + at, self.read + at + c.len_utf8(), &mut add);
         }
         if ends {
             self.reader.end_word(&mut add);
@@ -153,11 +164,7 @@ impl Tracker {
         if ends || self.reader.gap > LONGEST_GAP {
             self.run = None;
         }
-    }
-
-    /// How far a leak goes that has begun.
-    pub(super) fn end(&self) -> Option<usize> {
-        self.run.as_ref().filter(|run| run.is_leak).map(|run| run.end)
+        earlier
     }
 
     /// From where on nothing may be shown yet.
@@ -165,7 +172,7 @@ impl Tracker {
         if self.rule.action == Action::Log {
             return None;
         }
-        self.run.as_ref().map(|run| if run.is_leak { run.end } else { run.start })
+        self.run.as_ref().map(|run| if run.is_leak { run.end } else { run.held_from })
     }
 }
 
@@ -176,6 +183,7 @@ const WORD: usize = 2;
 struct Word {
     hash: u64,
     weight: usize,
+    start: usize,
     /// Behind it, in bytes.
     end: usize,
     /// The same in characters.
@@ -204,7 +212,9 @@ impl Row {
 
     /// `None`: there are not enough of them.
     fn hash(&self) -> Option<u32> {
-        let mix = |all: u64, word: &Word| (all.rotate_left(23) ^ word.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mix = |all: u64, word: &Word| {
+            (all.rotate_left(23) ^ word.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
         let hash = self.words.iter().fold(0, mix) >> 32;
         u32::try_from(hash).ok().filter(|_| self.length >= FIRST)
     }
@@ -218,6 +228,9 @@ struct Reader {
     hash: u64,
     letters: usize,
     length: usize,
+    /// Whether it has digits alone.
+    is_number: bool,
+    start: usize,
     /// Where it ends, as far as it has come.
     end: usize,
     end_count: usize,
@@ -228,11 +241,11 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next character, and the place behind it. Calls with each word that has ended.
-    fn read(&mut self, c: char, behind: usize, add: &mut impl FnMut(&Row)) {
+    /// The next character, its place, and the one behind it. Calls with each word that has ended.
+    fn read(&mut self, c: char, at: usize, behind: usize, add: &mut impl FnMut(&Row)) {
         self.count += 1;
         if c.is_ascii_alphanumeric() {
-            self.letter(u32::from(c.to_ascii_lowercase()), behind);
+            self.letter(u32::from(c.to_ascii_lowercase()), at, behind);
         } else if is_nothing(c) {
             if self.letters == 0 {
                 self.space();
@@ -244,11 +257,11 @@ impl Reader {
             self.space();
         } else if is_unspaced(c) {
             self.end_word(add);
-            self.letter(u32::from(c), behind);
+            self.letter(u32::from(c), at, behind);
             self.push(1, add);
         } else {
             for lower in c.to_lowercase() {
-                self.letter(u32::from(lower), behind);
+                self.letter(u32::from(lower), at, behind);
             }
         }
         if self.length >= LONGEST_WORD {
@@ -258,17 +271,25 @@ impl Reader {
 
     /// The word has ended, if one has begun.
     fn end_word(&mut self, add: &mut impl FnMut(&Row)) {
+        // The numbers of lists are no words.
+        if self.is_number && self.letters <= 2 {
+            self.gap += self.letters;
+            (self.letters, self.length) = (0, 0);
+        }
         if self.letters > 0 {
             self.push(WORD, add);
         }
     }
 
-    fn letter(&mut self, code: u32, behind: usize) {
+    fn letter(&mut self, code: u32, at: usize, behind: usize) {
         // FNV-1a.
         const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
-        let hash = if self.letters == 0 { BASIS } else { self.hash };
-        self.hash = (hash ^ u64::from(code)).wrapping_mul(PRIME);
+        if self.letters == 0 {
+            (self.hash, self.start, self.is_number) = (BASIS, at, true);
+        }
+        self.is_number &= code < 0x3a;
+        self.hash = (self.hash ^ u64::from(code)).wrapping_mul(PRIME);
         self.letters += 1;
         self.length += 1;
         (self.end, self.end_count) = (behind, self.count);
@@ -282,7 +303,13 @@ impl Reader {
     }
 
     fn push(&mut self, weight: usize, add: &mut impl FnMut(&Row)) {
-        self.row.push(Word { hash: self.hash, weight, end: self.end, count: self.end_count });
+        self.row.push(Word {
+            hash: self.hash,
+            weight,
+            start: self.start,
+            end: self.end,
+            count: self.end_count,
+        });
         (self.letters, self.length, self.gap) = (0, 0, 0);
         add(&self.row);
     }

@@ -45,9 +45,14 @@ impl Shown {
         if self.quoting == Quoting::Plain {
             return 0;
         }
-        let mut json = Json { in_string: self.json.in_string, token: self.json.token, ..Json::default() };
+        let mut json =
+            Json { in_string: self.json.in_string, token: self.json.token, ..Json::default() };
         let length = json.walk(came, |_, _| {});
-        if length > LONGEST_TOKEN {
+        let token = came.get(came.len() - length..).unwrap_or_default();
+        let has_begun_before = length == came.len() && self.json.token != Token::None;
+        // What is no JSON, isn't waited for.
+        let is_none = length > LONGEST_TOKEN || !token.is_ascii() || token.contains('\\');
+        if has_begun_before || is_none {
             0
         } else {
             length

@@ -71,7 +71,8 @@ impl Vault {
         let hash = self.hasher.hash_one((label, value));
         let known = self.places.get(&hash).into_iter().flatten().find(|(kind, number)| {
             self.kinds.get(*kind).is_some_and(|kind| {
-                *kind.label == *label && kind.values.get(number).is_some_and(|known| known.as_str() == value)
+                *kind.label == *label
+                    && kind.values.get(number).is_some_and(|known| known.as_str() == value)
             })
         });
         let number = match known {
@@ -97,9 +98,15 @@ impl Vault {
         if self.is_full || self.count >= MOST_VALUES {
             return None;
         }
-        let index = self.kinds.iter().position(|kind| *kind.label == *label).unwrap_or(self.kinds.len());
+        let index =
+            self.kinds.iter().position(|kind| *kind.label == *label).unwrap_or(self.kinds.len());
         if index == self.kinds.len() {
-            self.kinds.push(Kind { label: label.into(), name: format!("{label}_").into(), values: BTreeMap::new(), last: 0 });
+            self.kinds.push(Kind {
+                label: label.into(),
+                name: format!("{label}_").into(),
+                values: BTreeMap::new(),
+                last: 0,
+            });
         }
         let kind = self.kinds.get_mut(index)?;
         let capitals: Box<str> = label.to_ascii_uppercase().into();

@@ -63,7 +63,11 @@ impl Vault {
             for kind in &self.kinds {
                 match kind.value_behind(name, close) {
                     (Rest::Is(behind), Some(value)) => {
-                        return Reading::Placeholder { length: text.len() - behind.len(), form, value };
+                        return Reading::Placeholder {
+                            length: text.len() - behind.len(),
+                            form,
+                            value,
+                        };
                     }
                     (Rest::Beginning, _) => reading = Reading::Beginning,
                     _ => {}
@@ -185,7 +189,8 @@ pub(super) fn lookalikes(text: &str) -> impl Iterator<Item = (String, u32)> + '_
         let length = name.bytes().take(128).take_while(|c| is_name(*c)).count();
         let name = name.get(..length).unwrap_or_default();
         // What closes in JSON begins like a name.
-        let name = name.split("\\u").next().unwrap_or_default().trim_end_matches('\\').replace('\\', "");
+        let name =
+            name.split("\\u").next().unwrap_or_default().trim_end_matches('\\').replace('\\', "");
         if let Some((label, number)) = name.rsplit_once('_') {
             if let Ok(number @ 1..=LAST_NUMBER) = number.parse::<u32>() {
                 return Some((label.to_owned(), number));

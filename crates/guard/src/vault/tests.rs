@@ -84,8 +84,25 @@ fn a_placeholder_is_read_as_models_write_it() {
 fn what_is_none_is_not_waited_for() {
     let vault = vault();
     for text in [
-        "", "<b", "<EMAIM", "<EMAIL_0", "<EMAIL_13", "<EMAIL_2 ", "<EMAIL_20", "<EMAIL_x", "<EMAIL-1>", "<EMAIL_1/>",
-        "< EMAIL_1>", "<EMAIL_1&gt;", "&lt;EMAIL_1>", "&amp;", "\\n", "\\u0041", "<PHONE_1>", "<EMAIL_123456", "<ä",
+        "",
+        "<b",
+        "<EMAIM",
+        "<EMAIL_0",
+        "<EMAIL_13",
+        "<EMAIL_2 ",
+        "<EMAIL_20",
+        "<EMAIL_x",
+        "<EMAIL-1>",
+        "<EMAIL_1/>",
+        "< EMAIL_1>",
+        "<EMAIL_1&gt;",
+        "&lt;EMAIL_1>",
+        "&amp;",
+        "\\n",
+        "\\u0041",
+        "<PHONE_1>",
+        "<EMAIL_123456",
+        "<ä",
         "<EMAIL_1\\u003e",
     ] {
         assert!(matches!(vault.read(text), Reading::Other) || text.is_empty(), "{text}");
