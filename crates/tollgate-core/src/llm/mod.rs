@@ -19,6 +19,7 @@ pub mod meter;
 pub mod parts;
 pub mod request;
 pub mod shown;
+pub mod texts;
 pub mod usage;
 
 pub use endpoint::{Dialect, Endpoint};
