@@ -17,6 +17,7 @@ use tollgate_guard::vault::Vault;
 use crate::conf::guards::Guards;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
+use crate::observed;
 use crate::request::authenticate::Denial;
 use crate::request::body;
 use crate::request::state::State;
@@ -91,6 +92,9 @@ fn judge(
     for count in looked.counts() {
         if let Some(rule) = guards.rule(count.guard, count.rule) {
             guarded.found.note(rule, count.times, count.score);
+            let guard = guards.input_names.get(count.guard).map_or("", |name| &**name);
+            let (name, action) = (RuleName(rule).to_string(), rule.action.name());
+            observed::found(guard, &name, action, u64::from(count.times));
         }
     }
     if let Some(blocked) = looked.blocked(&guards.inputs) {
