@@ -9,12 +9,13 @@ use std::ops::Range;
 mod fold;
 mod map;
 mod normalised;
+mod parts;
 
 #[cfg(test)]
 mod tests;
 
 use map::{Copy, Map, LONGEST_TEXT};
-use normalised::{boundary_before, Normaliser};
+use parts::boundary_before;
 
 /// A copy of parts of a text, or of what is encoded in them.
 pub struct View {
@@ -59,7 +60,7 @@ impl View {
 pub fn views(text: &str) -> Vec<View> {
     let text = text.get(..boundary_before(text, LONGEST_TEXT.min(text.len()))).unwrap_or_default();
     let mut views = Vec::new();
-    views.extend(Normaliser::read(text).map(View::normalised));
+    views.extend(normalised::normalised(text).map(View::normalised));
     views
 }
 
