@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::words;
+
 /// How much of the text before a candidate may be looked at, in bytes: for a word that makes it likelier, or
 /// for a character that it can't follow.
 pub const BEFORE: usize = 64;
@@ -81,6 +83,12 @@ impl<'t> Candidate<'t> {
         self.text.get(at..self.start).unwrap_or_default()
     }
 
+    /// Whether one of these words, which are in lower case, stands before it.
+    #[must_use]
+    pub fn mentions(&self, words: &[&str]) -> bool {
+        words::has_any(self.before(), BEFORE, words)
+    }
+
     /// The character behind it.
     #[must_use]
     pub fn behind(&self) -> Option<char> {
@@ -106,6 +114,37 @@ pub struct Detector {
     /// Whether a candidate is one, and how sure that is, from 1 to 100. `None`: it isn't. Is asked with whether one of
     /// the words of `context` is there. An operator's pattern has nothing to check.
     pub check: Option<fn(&Candidate<'_>, bool) -> Option<u8>>,
+    /// How many bytes of a match only lead to what is one, and stay: the name before a value.
+    pub lead: Option<fn(&str) -> usize>,
+}
+
+impl Detector {
+    /// How sure it is that the candidate is one, if at least as sure as `threshold`.
+    #[must_use]
+    pub fn judge(&self, candidate: &Candidate<'_>, threshold: u8) -> Option<u8> {
+        let Some(check) = self.check else { return Some(100) };
+        let enough = |score: &u8| *score >= threshold;
+        let told = check(candidate, true);
+        let untold = check(candidate, false);
+        // The words are only looked for where they matter: most candidates fail their checksum.
+        let score = if told.filter(enough) == untold.filter(enough)
+            || words::has_any(candidate.before(), BEFORE, self.context)
+        {
+            told
+        } else {
+            untold
+        };
+        score.filter(enough)
+    }
+
+    /// The place of what the candidate is, without what leads to it.
+    #[must_use]
+    pub fn place(&self, candidate: &Candidate<'_>) -> Range<usize> {
+        let text = candidate.text();
+        let lead = self.lead.map_or(0, |lead| lead(text));
+        let is_part = lead < text.len() && text.is_char_boundary(lead);
+        candidate.start + if is_part { lead } else { 0 }..candidate.end
+    }
 }
 
 /// The score from which on a candidate is a finding, unless an operator sets another one.

@@ -4,6 +4,7 @@
 //!
 //! From the ground up:
 //!
+//! * [`words`]: where one begins, and which stand before a candidate;
 //! * [`detector`]: one kind of thing that is looked for: what it looks like, and how it is checked;
 //! * [`pii`], [`secrets`]: detectors of these kinds;
 //! * [`views`]: copies of a text in which it is easier to find: normalised, decoded;
@@ -27,3 +28,4 @@ pub mod settings;
 pub mod stream;
 pub mod vault;
 pub mod views;
+pub mod words;
