@@ -2,8 +2,9 @@
 
 use base64::Engine;
 
+use super::kind::{detector, named};
 use super::value::{entropy, is_mixed, is_placeholder, is_random};
-use super::{detector, named, Candidate, Detector};
+use crate::detector::{Candidate, Detector};
 
 /// Assignments, and headers.
 pub(super) fn detectors() -> Vec<Detector> {
