@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::selection::Selection;
+use crate::detector::Family;
 use crate::finding::{Finding, Rule, RuleIndex};
 use crate::matcher::terms::Terms;
 use crate::matcher::{Match, Matcher};
@@ -142,9 +143,10 @@ impl Guard {
         }
     }
 
-    /// Whether what was found in a copy counts.
-    fn may_be_in(&self, _view: &View, _rule: RuleIndex) -> bool {
-        true
+    /// Whether what was found in a copy counts: in a guess at words, only what an operator calls by words.
+    fn may_be_in(&self, view: &View, rule: RuleIndex) -> bool {
+        let family = self.rules.get(usize::from(rule)).map(|rule| rule.family);
+        !view.is_words || matches!(family, Some(Family::Pattern | Family::List))
     }
 
     fn matches(&self, text: &str, matches: &mut Vec<Match>, terms: &mut Vec<Range<usize>>) {
