@@ -22,9 +22,9 @@ fn text(kind: &str, size: usize) -> String {
         match kind {
             "prose" => {
                 const WORDS: [&str; 24] = [
-                    "the", "water", "of", "a", "river", "runs", "down", "to", "lower", "land", "and", "where", "it",
-                    "meets", "Another", "one,", "both", "are", "larger.", "Their", "names", "don't", "always",
-                    "change;",
+                    "the", "water", "of", "a", "river", "runs", "down", "to", "lower", "land",
+                    "and", "where", "it", "meets", "Another", "one,", "both", "are", "larger.",
+                    "Their", "names", "don't", "always", "change;",
                 ];
                 let word = WORDS[usize::try_from(random() % 24).unwrap()];
                 write!(text, "{word} ").unwrap();
@@ -63,7 +63,8 @@ fn main() {
     let guard = Guard::new(&settings).unwrap();
     let made = begun.elapsed();
     let mut found = Vec::new();
-    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     if let [kind, size, rounds] = named.as_slice() {
         let text = text(kind, size.parse().unwrap());
         for _ in 0..rounds.parse::<u32>().unwrap() {
