@@ -11,8 +11,8 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternSet};
 
-use crate::guard::Trust;
 use crate::rules::{Error, File};
+use crate::trust::Trust;
 use crate::views::{folded, View};
 
 #[cfg(test)]

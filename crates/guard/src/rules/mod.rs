@@ -109,7 +109,10 @@ impl File {
         }
         let mut ids: Vec<&str> = file.rules.iter().map(|rule| rule.id.as_str()).collect();
         ids.sort_unstable();
-        if let Some([id, _]) = ids.array_windows().find(|[one, other]| one == other) {
+        if let Some([id, _]) = ids
+            .windows(2)
+            .find_map(|two| <[&str; 2]>::try_from(two).ok().filter(|[one, other]| one == other))
+        {
             return Err(Error(format!("rule \"{id}\" is there twice")));
         }
         for rule in &file.rules {
