@@ -8,7 +8,7 @@ use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
 use tollgate_core::metrics::recorder::{Origin, Texts};
 use tollgate_core::metrics::{
-    tier_cells, Counter, Event, Family, Flow, Observation, Observations, Outcome, Recorder,
+    tier_cells, Counter, Event, Family, Flow, Name, Observation, Observations, Outcome, Recorder,
 };
 use tollgate_core::principal::AuthMethod;
 
@@ -114,7 +114,8 @@ fn count_client(
 fn count_failed(memory: &Observations<'_>, recorder: &mut Recorder, flow: Flow, status: u64) {
     let first = flow.model;
     let second = recorder.name(memory, &status.to_string(), Origin::Configured);
-    memory.count_event(Event { family: Family::UpstreamErrors, first, second }, 1);
+    let family = Family::UpstreamErrors;
+    memory.count_event(Event { family, first, second, third: Name::NONE }, 1);
 }
 
 /// What its credential came to; `None`: it was not judged.

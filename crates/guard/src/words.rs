@@ -1,0 +1,126 @@
+//! Words: where one begins and ends, and which stand before a candidate.
+
+/// Whether it is part of a word, as the class `\w` of patterns has it, but for marks.
+#[must_use]
+pub fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether it is of a script that is written without blanks between words, so that a word begins anywhere.
+#[must_use]
+pub fn is_unspaced(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0E00..=0x0EFF // Thai, Lao
+        | 0x1000..=0x109F // Burmese
+        | 0x1780..=0x17FF // Khmer
+        | 0x2E80..=0x2FDF // radicals
+        | 0x3005..=0x30FF // Hiragana, Katakana
+        | 0x3400..=0x4DBF
+        | 0x4E00..=0x9FFF // Han
+        | 0xF900..=0xFAFF
+        | 0xFF66..=0xFF9D // Katakana of half width
+        | 0x20000..=0x3FFFF)
+}
+
+/// The end of the last character of which it may be unknown what stood before it, in bytes: a text is looked at
+/// from a character on that begins within this many bytes of the furthest one.
+const EDGE: usize = 3;
+
+/// Whether one of the words, which are in lower case, stands in the text. Each is one only where a word begins:
+/// `ip` is not in `ship`. It may go on, as in `cards`, unless it is of three bytes or fewer. A blank of a word is
+/// also found as `_` or `-`, and capitals begin a word: `credit card` is in `creditCard`.
+///
+/// The text is that before a candidate: where it may be cut, at `furthest` bytes, its first characters begin no word.
+#[must_use]
+pub fn has_any(text: &str, furthest: usize, words: &[&str]) -> bool {
+    if words.is_empty() {
+        return false;
+    }
+    let mut last = (text.len() + EDGE >= furthest).then_some('x');
+    for (at, c) in text.char_indices() {
+        let begins = is_word(c)
+            && match last {
+                None => true,
+                Some(last) => {
+                    !last.is_alphanumeric()
+                        || is_unspaced(c)
+                        || (c.is_uppercase() && !last.is_uppercase())
+                        || (last.is_numeric() && !c.is_numeric())
+                }
+            };
+        if begins {
+            let rest = text.get(at..).unwrap_or_default();
+            if words.iter().any(|word| begins_with(rest, word)) {
+                return true;
+            }
+        }
+        last = Some(c);
+    }
+    false
+}
+
+/// Whether the text begins with the word.
+fn begins_with(text: &str, word: &str) -> bool {
+    let mut chars = text.chars().peekable();
+    let mut wanted = word.chars().peekable();
+    while let Some(&want) = wanted.peek() {
+        let Some(c) = chars.next() else { return false };
+        if want == ' ' {
+            wanted.next();
+            if matches!(c, ' ' | '_' | '-') {
+                continue;
+            }
+            // `creditCard`: no blank, but a capital.
+            if !c.is_uppercase() || wanted.next() != c.to_lowercase().next() {
+                return false;
+            }
+            continue;
+        }
+        if c.is_ascii() {
+            if c.to_ascii_lowercase() != want {
+                return false;
+            }
+            wanted.next();
+            continue;
+        }
+        for lower in c.to_lowercase() {
+            if wanted.next() != Some(lower) {
+                return false;
+            }
+        }
+    }
+    word.len() > 3 || chars.peek().is_none_or(|&c| !c.is_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_where_one_begins() {
+        let has = |text, words| has_any(text, 64, words);
+        assert!(has("my card is ", &["card"]));
+        assert!(has("My CARDS: ", &["card"]));
+        assert!(has("{\"credit_card\": \"", &["credit card"]));
+        assert!(has("creditCard=", &["credit card"]));
+        assert!(has("credit-card=", &["credit card"]));
+        assert!(has("userIp: ", &["ip"]));
+        assert!(has("IP=", &["ip"]));
+        assert!(has("Straße ÜBERWEISUNG", &["überweisung"]));
+        assert!(has("我的电话是", &["电话"]));
+        assert!(!has("discard ", &["card"]));
+        assert!(!has("ship ", &["ip"]));
+        assert!(!has("ipsum ", &["ip"]));
+        assert!(!has("credit", &["credit card"]));
+        assert!(!has("creditX", &["credit card"]));
+        assert!(!has("", &["card"]));
+        assert!(!has("card", &[]));
+    }
+
+    #[test]
+    fn a_word_that_may_be_cut_is_none() {
+        let long = format!("card {}", "-".repeat(59));
+        assert!(!has_any(&long, 64, &["card"]));
+        assert!(has_any(&long[..60], 64, &["card"]));
+    }
+}

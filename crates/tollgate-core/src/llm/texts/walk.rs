@@ -1,0 +1,324 @@
+//! The strings of a body, one after the other. It is known to be JSON.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::spot::{self, Spot};
+use super::{written, Place, Role, Text};
+use crate::json::split_at_special;
+use crate::llm::Endpoint;
+
+/// A string that is longer than this and in the alphabet of base64 is taken for a picture, sound or file, where one
+/// may stand.
+const SHORT: usize = 256;
+
+/// An object or an array that is being read.
+#[derive(Debug)]
+struct Frame {
+    is_object: bool,
+    /// What its members or elements are.
+    spot: Spot,
+    /// How many texts there were before it.
+    texts: usize,
+    /// Who says them, as far as the object says.
+    said: Option<Role>,
+    /// Who says them, by its `type`.
+    kind: Option<Role>,
+    /// Whether it is what messages, prompts and the like are elements of.
+    is_list: bool,
+}
+
+struct Walk<'b> {
+    body: &'b [u8],
+    form: Endpoint,
+    at: usize,
+    frames: Vec<Frame>,
+    texts: Vec<Text>,
+    /// Of those: who says them is known.
+    is_said: Vec<bool>,
+    unseen: Option<&'static str>,
+    /// The member of the body that is being read.
+    member: Cow<'b, str>,
+    place: Place,
+}
+
+/// The texts of a body, and what of it nobody can look into.
+pub(super) fn texts(body: &[u8], form: Endpoint) -> Option<(Vec<Text>, Option<&'static str>)> {
+    let at = if body.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+    let mut walk = Walk {
+        body,
+        form,
+        at,
+        frames: Vec::new(),
+        texts: Vec::new(),
+        is_said: Vec::new(),
+        unseen: None,
+        member: Cow::Borrowed(""),
+        place: Place { member: "body", element: None },
+    };
+    walk.read()?;
+    Some((walk.texts, walk.unseen))
+}
+
+impl<'b> Walk<'b> {
+    fn read(&mut self) -> Option<()> {
+        let mut spot = Spot::Body;
+        loop {
+            // A value comes.
+            match self.next()? {
+                b'{' => {
+                    self.open(true, spot);
+                    if self.next()? != b'}' {
+                        self.at -= 1;
+                        spot = self.key()?;
+                        continue;
+                    }
+                    self.close()?;
+                }
+                b'[' => {
+                    self.open(false, spot);
+                    if self.next()? != b']' {
+                        self.at -= 1;
+                        spot = self.element();
+                        continue;
+                    }
+                    self.close()?;
+                }
+                b'"' => {
+                    let range = self.string()?;
+                    self.value(spot, range)?;
+                }
+                first => self.scalar(spot, first),
+            }
+            // It has ended.
+            loop {
+                let Some(frame) = self.frames.last() else { return Some(()) };
+                let is_object = frame.is_object;
+                match self.next()? {
+                    b',' if is_object => {
+                        spot = self.key()?;
+                        break;
+                    }
+                    b',' => {
+                        spot = self.element();
+                        break;
+                    }
+                    b'}' | b']' => self.close()?,
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    /// The next byte that is no blank.
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.body.get(self.at)?;
+            self.at += 1;
+            if !b" \t\r\n".contains(&byte) {
+                return Some(byte);
+            }
+        }
+    }
+
+    /// A string, of which the opening quote has been taken.
+    fn string(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        loop {
+            let rest = self.body.get(self.at..)?;
+            let (_, special, after) = split_at_special(rest)?;
+            let len = rest.len() - after.len();
+            if special == b'"' {
+                self.at += len;
+                return Some(start..self.at - 1);
+            }
+            // Behind a backslash, one byte belongs to it in any case.
+            self.at += len + 1;
+        }
+    }
+
+    fn scalar(&mut self, spot: Spot, first: u8) {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| !b",]} \t\r\n".contains(byte)).count();
+        let is_number = first == b'-' || first.is_ascii_digit();
+        match spot {
+            Spot::Prompt if is_number => self.unseen = Some(self.place.member),
+            Spot::Unseen(name) if is_number => self.unseen = Some(name),
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, is_object: bool, spot: Spot) {
+        let is_outer = self.frames.len() == 1;
+        if is_outer && !is_object {
+            self.place.element = None;
+        }
+        let spot = match (spot, is_object) {
+            // An object in a prompt: a text with pictures.
+            (Spot::Messages | Spot::Prompt, true) => Spot::Talk,
+            (spot, _) => spot,
+        };
+        self.frames.push(Frame {
+            is_object,
+            spot,
+            texts: self.texts.len(),
+            said: None,
+            kind: None,
+            is_list: is_outer && !is_object,
+        });
+    }
+
+    /// The innermost object or array has ended: who says what it holds, is known if it says so.
+    fn close(&mut self) -> Option<()> {
+        let frame = self.frames.pop()?;
+        let said = match (frame.said, frame.kind) {
+            // A part within a message outranks who sent that.
+            (_, Some(Role::Tool)) => Some(Role::Tool),
+            (said, kind) => said.or(kind),
+        };
+        if let Some(role) = said {
+            let texts = self.texts.iter_mut().zip(&mut self.is_said).skip(frame.texts);
+            for (text, is_said) in texts.filter(|(_, is_said)| !**is_said) {
+                text.role = role;
+                *is_said = true;
+            }
+        }
+        Some(())
+    }
+
+    fn element(&mut self) -> Spot {
+        let Some(frame) = self.frames.last() else { return Spot::Free };
+        if frame.is_list {
+            self.place.element =
+                Some(self.place.element.map_or(0, |element| element.saturating_add(1)));
+        }
+        frame.spot
+    }
+
+    fn key(&mut self) -> Option<Spot> {
+        if self.next()? != b'"' {
+            return None;
+        }
+        let range = self.string()?;
+        if self.next()? != b':' {
+            return None;
+        }
+        let name = written::text(self.body.get(range.clone())?)?;
+        let folded = folded(&name);
+        let spot = match self.frames.last()?.spot {
+            Spot::Body => {
+                let spot = Spot::of_body(self.form, folded.as_bytes());
+                self.place = Place { member: spot::shown(folded.as_bytes()), element: None };
+                self.member = Cow::Owned(folded);
+                if self.place.member == "body" && spot != Spot::Hidden {
+                    self.text(range, name, false);
+                }
+                return Some(spot);
+            }
+            Spot::Talk => Spot::of_talk(folded.as_bytes()),
+            // What stands for the whole may be in one of several.
+            Spot::Media => Spot::Media,
+            Spot::Free => Spot::Free,
+            spot @ (Spot::Hidden | Spot::Unseen(_)) => spot,
+            Spot::Messages | Spot::Prompt | Spot::Role | Spot::Kind => Spot::Free,
+        };
+        if spot == Spot::Free && self.frames.last()?.spot != Spot::Talk {
+            self.text(range, name, false);
+        }
+        Some(spot)
+    }
+
+    fn value(&mut self, spot: Spot, range: Range<usize>) -> Option<()> {
+        let written = self.body.get(range.clone())?;
+        let is_content = match spot {
+            Spot::Hidden => return Some(()),
+            // An encoded tensor.
+            Spot::Unseen(name) => {
+                self.unseen = self.unseen.or((!range.is_empty()).then_some(name));
+                return Some(());
+            }
+            Spot::Media if is_file(written) => return Some(()),
+            Spot::Role | Spot::Kind => {
+                let said = written::text(written)?;
+                self.speaker(spot, &said);
+                // Templates write a role that they don't know into the prompt.
+                let is_known = spot == Spot::Kind || spot::role(&said) != Role::Any;
+                if is_known && said.len() <= 64 {
+                    return Some(());
+                }
+                false
+            }
+            Spot::Talk | Spot::Messages => true,
+            Spot::Body | Spot::Free | Spot::Prompt | Spot::Media => false,
+        };
+        let text = written::text(written)?;
+        self.text(range, text, is_content);
+        Some(())
+    }
+
+    fn speaker(&mut self, spot: Spot, said: &str) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        if spot == Spot::Role {
+            let role = spot::role(said);
+            // Whoever reads the other one of two.
+            frame.said = Some(if frame.said.is_some_and(|before| before != role) {
+                Role::Any
+            } else {
+                role
+            });
+        } else {
+            let kind = spot::role_of_kind(said);
+            frame.kind = if frame.kind == Some(Role::Tool) { frame.kind } else { kind };
+        }
+    }
+
+    fn text(&mut self, range: Range<usize>, text: Cow<'b, str>, is_content: bool) {
+        if text.is_empty() {
+            return;
+        }
+        let role = match &*self.member {
+            // A chat of one text has no other role.
+            "input" | "messages" if self.frames.len() == 1 => Role::User,
+            name => spot::default_role(name.as_bytes()),
+        };
+        let decoded = match text {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text.into_boxed_str()),
+        };
+        self.texts.push(Text { role, place: self.place, is_content, range, decoded });
+        self.is_said.push(false);
+    }
+}
+
+/// A name in lower case, as servers read it that fold case.
+fn folded(name: &str) -> String {
+    let fold = |character: char| match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).collect()
+}
+
+/// Whether a string is a picture, sound or file, or says where one is: nothing that is shown as text.
+fn is_file(written: &[u8]) -> bool {
+    let data = match written.strip_prefix(b"data:") {
+        Some(rest) => {
+            let comma = memchr::memchr(b',', rest.get(..rest.len().min(SHORT)).unwrap_or_default());
+            let Some((kind, data)) = comma.and_then(|at| rest.split_at_checked(at)) else {
+                return false;
+            };
+            if !kind.ends_with(b"base64") || kind.starts_with(b"text/") {
+                return false;
+            }
+            data.get(1..).unwrap_or_default()
+        }
+        None if written.starts_with(b"http://") || written.starts_with(b"https://") => {
+            return !written.contains(&b' ');
+        }
+        None if written.len() <= SHORT => return false,
+        None => written,
+    };
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_\\".contains(byte);
+    data.iter().all(is_base64)
+}
