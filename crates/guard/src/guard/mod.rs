@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::selection::Selection;
+use crate::detector::Family;
 use crate::finding::{Finding, Rule, RuleIndex};
 use crate::matcher::terms::Terms;
 use crate::matcher::{Match, Matcher};
@@ -23,6 +24,7 @@ pub struct Guard {
     rules: Vec<Rule>,
     matcher: Matcher,
     lists: Vec<(Terms, RuleIndex)>,
+    stream: Arc<StreamGuard>,
 }
 
 /// Who a text comes from.
@@ -87,7 +89,8 @@ impl Guard {
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let Selection { rules, sought, lists } = Selection::of(settings)?;
         let matcher = selection::matcher(sought)?;
-        Ok(Self { rules, matcher, lists })
+        let stream = selection::stream(&rules, matcher.sought())?;
+        Ok(Self { rules, matcher, lists, stream: Arc::new(stream) })
     }
 
     /// What is looked for. A finding names one by its index.
@@ -137,9 +140,10 @@ impl Guard {
         }
     }
 
-    /// Whether what was found in a copy counts.
-    fn may_be_in(&self, _view: &View, _rule: RuleIndex) -> bool {
-        true
+    /// Whether what was found in a copy counts: in a guess at words, only what an operator calls by words.
+    fn may_be_in(&self, view: &View, rule: RuleIndex) -> bool {
+        let family = self.rules.get(usize::from(rule)).map(|rule| rule.family);
+        !view.is_words || matches!(family, Some(Family::Pattern | Family::List))
     }
 
     fn matches(&self, text: &str, matches: &mut Vec<Match>, terms: &mut Vec<Range<usize>>) {
@@ -154,6 +158,6 @@ impl Guard {
     /// The same guard for texts that come in pieces. Injections are not looked for there.
     #[must_use]
     pub fn stream(&self) -> Arc<StreamGuard> {
-        Arc::default()
+        Arc::clone(&self.stream)
     }
 }

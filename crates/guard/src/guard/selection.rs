@@ -6,6 +6,7 @@ use crate::finding::{Action, Rule, RuleIndex};
 use crate::matcher::terms::{self, Terms};
 use crate::matcher::{self, Matcher, Sought};
 use crate::settings::{Settings, What};
+use crate::stream::{self, StreamGuard};
 use crate::{pii, secrets};
 
 /// The longest name of a pattern or a list, in bytes.
@@ -84,6 +85,21 @@ impl Selection {
         self.rules.push(rule);
         Ok(index)
     }
+}
+
+/// The same for texts that come in pieces.
+pub(super) fn stream(rules: &[Rule], sought: &[Sought]) -> Result<StreamGuard, Error> {
+    let with_action = |sought: &Sought| {
+        let rule = rules.get(usize::from(sought.rule))?;
+        Some(stream::Sought {
+            detector: sought.detector.clone(),
+            rule: sought.rule,
+            action: rule.action,
+            threshold: sought.threshold,
+        })
+    };
+    StreamGuard::new(sought.iter().filter_map(with_action).collect())
+        .map_err(|error| Error(error.to_string()))
 }
 
 /// The automaton of what is looked for.
