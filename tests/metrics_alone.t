@@ -98,7 +98,7 @@ is(sum($m, 'tollgate_auth_total', result => 'accepted'), 3, 'keys');
 ok(poll { sum(metrics(), 'tollgate_audit_lines_total', result => 'written') == 4 }, 'lines of the log');
 
 # From here on somebody looks.
-with_pages($pages);
+with_pages($t, $pages);
 my $shown = content_json(get('/status'));
 is($shown->{clients}{total}, 0, 'nobody is remembered of the time before');
 is(minutes($shown), 0, 'nor is a minute');
@@ -111,9 +111,9 @@ is(counted(metrics(), 'allow'), 5, 'and all of it is counted');
 is(sum(metrics('/clients'), 'tollgate_client_requests_total', client => 'alice'), 2, 'of a single client, too');
 
 # And then nobody does any more, for a while.
-with_pages('');
+with_pages($t, '');
 look('key-alice');
-with_pages($pages);
+with_pages($t, $pages);
 look('key-alice');
 $shown = content_json(get('/status'));
 is($shown->{clients}{total}, 1, 'a client is remembered once more');
@@ -143,7 +143,7 @@ sub minutes {
 
 # Gives nginx the same configuration with these pages, and waits until all workers have it.
 sub with_pages {
-	my ($locations) = @_;
+	my ($t, $locations) = @_;
 	(my $changed = $conf) =~ s/# pages/$locations/;
 	$t->write_file_expand('nginx.conf', $changed);
 	reload_and_wait($t);
