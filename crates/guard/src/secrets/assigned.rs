@@ -102,8 +102,6 @@ fn generic(candidate: &Candidate<'_>, _: bool) -> Option<u8> {
     let (lead, value) = candidate.text().split_at_checked(name(candidate.text()))?;
     let quote = lead.chars().next_back().filter(|c| QUOTES.contains(c));
     let is_quoted = quote.is_some() && quote == candidate.behind();
-    let goes_on =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '~');
     if !is_quoted && value.len() < LONGEST_VALUE && candidate.behind().is_some_and(is_value) {
         return None;
     }
