@@ -40,8 +40,30 @@ const CONTEXT: &[&str] = &[
     "카드",
 ];
 
-/// Words of goods, whose numbers have as many digits as the oldest cards.
-const GOODS: &[&str] = &["ean", "gtin", "upc", "isbn", "barcode", "sku", "imei", "issn"];
+/// Words of other things, whose numbers have as many digits as the oldest cards, or the newest.
+const OTHERS: &[&str] = &[
+    "ean",
+    "gtin",
+    "upc",
+    "isbn",
+    "barcode",
+    "sku",
+    "imei",
+    "issn",
+    "id",
+    "ids",
+    "order",
+    "trace",
+    "span",
+    "tracking",
+    "timestamp",
+    "ts",
+    "message",
+    "snowflake",
+    "guild",
+    "seq",
+    "offset",
+];
 
 /// Groups as they stand on cards, or one row of digits.
 const PATTERN: &str = concat!(
@@ -64,10 +86,16 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         return None;
     }
     let grouped = all.len() < candidate.text().len();
+    if grouped && edges::follows_group(candidate) {
+        return None;
+    }
     let score = match all.len() {
         _ if grouped => 90,
-        12 | 13 if candidate.mentions(GOODS) => return None,
-        12 | 13 | 17.. => 55,
+        12 | 13 | 17.. if !context && candidate.mentions(OTHERS) => return None,
+        12 | 13 => 55,
+        // Of these, there are more that count something else.
+        17.. if matches!(digits::at(all, 0), 4 | 6) => 55,
+        17.. => 45,
         _ => 80,
     };
     Some(if context { 98 } else { score })

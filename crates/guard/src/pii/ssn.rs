@@ -45,10 +45,15 @@ fn parts(candidate: &Candidate<'_>) -> Option<(u64, u64, u64)> {
 
 /// How sure a number of nine digits is by how it is written.
 fn by_form(candidate: &Candidate<'_>, context: bool) -> u8 {
+    // Numbers in a row, with blanks between them.
+    let mut before = candidate.before().bytes().rev();
+    let is_in_row =
+        before.next() == Some(b' ') && before.next().is_some_and(|byte| byte.is_ascii_digit());
     match (candidate.text().as_bytes().get(3), context) {
         (Some(b'-'), true) => 97,
         (Some(b'-'), false) => 85,
         (Some(b' '), true) => 92,
+        (Some(b' '), false) if is_in_row => 35,
         (Some(b' '), false) => 55,
         (_, true) => 80,
         (_, false) => 20,
