@@ -8,7 +8,7 @@ use nginx::process::Workers;
 use nginx::shm::{Attached, Shared};
 use tollgate_core::limits::Process;
 use tollgate_core::metrics::recorder::{Origin, TierSpot};
-use tollgate_core::metrics::{Counter, Event, Family, Observations, Recorder, MEMORY_WORDS};
+use tollgate_core::metrics::{Counter, Event, Family, Name, Observations, Recorder, MEMORY_WORDS};
 
 use crate::per_worker::PerWorker;
 use nginx::tally;
@@ -175,8 +175,17 @@ fn count_times(counter: Counter, times: u64) {
 pub(crate) fn happened(family: Family, first: &str, second: &str) {
     with(|memory, recorder| {
         let mut name = |text| recorder.name(memory, text, Origin::Configured);
-        let event = Event { family, first: name(first), second: name(second) };
-        memory.count_event(event, 1);
+        let (first, second) = (name(first), name(second));
+        memory.count_event(Event { family, first, second, third: Name::NONE }, 1);
+    });
+}
+
+/// Counts what a guard found.
+pub(crate) fn found(guard: &str, rule: &str, action: &str, times: u64) {
+    with(|memory, recorder| {
+        let mut name = |text| recorder.name(memory, text, Origin::Configured);
+        let (first, second, third) = (name(guard), name(rule), name(action));
+        memory.count_event(Event { family: Family::GuardFindings, first, second, third }, times);
     });
 }
 

@@ -20,12 +20,13 @@ use lib "$FindBin::Bin/lib";
 use Tollgate qw/ get header hs256 keys_file status /;
 use Tollgate::Client;
 use Tollgate::Conf;
+use Tollgate::Metrics;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite realip http_v2/)->has_daemon('curl');
-$t->plan(122);
+$t->plan(125);
 
 my $conf = <<'EOF';
 
@@ -133,11 +134,16 @@ my $socket_path = $t->testdir() . '/socket';
 
 ###############################################################################
 
+my %room = (part => 'addresses', state => 'used');
+is(sum(metrics(), 'tollgate_zone_slots', %room), 0, 'no key takes room');
+
 # An alert lets everybody in.
 
 my @from = ('192.0.2.1', '192.0.2.255', '2001:db8:1::1', '2001:db8:1:ffff::1', '::ffff:192.0.2.7');
 is(status(from('tg_watched', $_)), 200, "alert: $_") for @from;
 is(status(from('tg_watched', '198.51.100.1', '/third/')), 200, 'alert: from a third network');
+is(sum(metrics(), 'tollgate_zone_slots', %room), 1, 'one does');
+cmp_ok(sum(metrics(), 'tollgate_zone_slots', %room, state => 'free'), '>', 3000, 'of many');
 is(status(from('tg_watched', '192.0.2.1', '/first/')), 200, 'alert: from the first one again');
 is(status(from('tg_other', $_, '/other/')), 200, "alert: another key from $_") for '192.0.2.1', '203.0.113.1';
 is(status(from('tg_odd', "10.0.$_.1", '/odd/')), 200, "alert: from 10.0.$_.0") for 1 .. 3;

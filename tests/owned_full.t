@@ -14,11 +14,12 @@ use lib "$FindBin::Bin/lib";
 use Tollgate qw/keys_file status/;
 use Tollgate::Client;
 use Tollgate::Metered;
+use Tollgate::Metrics;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(10)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(12)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -50,6 +51,13 @@ http {
 
         location / {
             proxy_pass http://127.0.0.1:8081;
+        }
+
+        location = /metrics {
+            tollgate  off;
+            allow     127.0.0.1;
+            deny      all;
+            tollgate_metrics;
         }
     }
 
@@ -84,6 +92,11 @@ is(reached('greedy', 'g', 1 .. 100), 0, 'and loses the oldest');
 my $kept = reached('greedy', 'g', 1 .. 2 * ROOM);
 cmp_ok($kept, '<=', ROOM - 20, 'all that is kept has room');
 cmp_ok($kept, '>', 0.97 * (ROOM - 20), 'and all the room is used');
+
+my $m = metrics();
+my %slots = map { $_ => sum($m, 'tollgate_zone_slots', part => 'objects', state => $_) } qw/used free/;
+is($slots{used}, $kept + 20, 'metrics: so many objects');
+is($slots{used} + $slots{free}, ROOM, 'metrics: and so much room');
 
 # Full, it has room for whoever has less.
 makes('late', 'l', 1 .. 50);

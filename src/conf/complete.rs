@@ -52,6 +52,14 @@ impl MainConf {
             );
             warnings.warn("tollgate_limit", warning);
         }
+        for guard in self.unused_guards() {
+            let warning = format!(
+                "tollgate_guard \"{}\" has no effect: no \"tollgate_guards {}\" and no \"guards\" of a tier in use \
+                 names it {}",
+                guard.name, guard.name, guard.place
+            );
+            warnings.warn("tollgate_guard", warning);
+        }
         self.tell_untold(&mut warnings);
         let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));

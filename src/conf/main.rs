@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::following::Following;
+use super::guards::Declared;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
 use super::settings::Settings;
 use crate::keys::live::Follow;
 use crate::observed::{self, MappedObservations, SharedObservations};
 use crate::types::Tollgate;
+use crate::zone::census::Memory;
 use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
 use crate::zone::objects::{MappedObjects, Objects};
@@ -34,6 +36,10 @@ pub(crate) struct MainConf {
     pub(super) following: Following,
     /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
     pub(crate) status_file: Option<Option<String>>,
+    /// Those who look at requests and answers.
+    pub(crate) guards: Vec<Rc<Declared>>,
+    /// The one whose block is being read.
+    pub(super) guard_draft: Option<Declared>,
     /// The tier whose block is being read.
     pub(super) draft: Option<Draft>,
 }
@@ -149,6 +155,15 @@ impl MainConf {
     #[inline]
     pub(crate) fn whereabouts(&self) -> Option<&Rc<MappedWhereabouts>> {
         self.following.whereabouts.as_ref()?.get()
+    }
+
+    /// The memory of which it can be told how full it is.
+    pub(crate) fn memory(&self) -> Memory<'_> {
+        Memory {
+            zone: self.zone().map(Rc::as_ref),
+            objects: self.objects().map(|(mapped, content)| (mapped.as_ref(), content)),
+            whereabouts: self.whereabouts().map(Rc::as_ref),
+        }
     }
 
     /// Asks for the memory of that, if a tier wants to know: when all of them have been read.

@@ -7,6 +7,7 @@
 //! * [`cache_salt`]: what salts of engines' caches are made by;
 //! * [`audit_log`]: the files of the log, and what seals them;
 //! * [`files`]: what stands where a file is to be written;
+//! * [`guards`]: who looks at requests and answers;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
 //!   is read again when it changes; [`complete`]: when all of it has been read;
 //! * [`tenants`]: what holds for tenants; [`pages`]: what a location shows;
@@ -23,6 +24,7 @@ pub(crate) mod credentials;
 pub(crate) mod directives;
 mod files;
 mod following;
+pub(crate) mod guards;
 mod loaded;
 mod location;
 mod main;

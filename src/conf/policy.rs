@@ -8,6 +8,7 @@ use super::audit_log;
 use super::cache_salt::CacheSalt;
 use super::certs::{self, CertPolicy};
 use super::credentials::{self, Verifier};
+use super::guards::GuardsOf;
 use super::loaded::RuleUse;
 use super::main::MainConf;
 use super::rules::{LimitRule, LimitSet, Tier};
@@ -74,6 +75,8 @@ pub(crate) struct Policy {
     pub(crate) cache_salt: Option<CacheSalt>,
     /// Who is told what of a request.
     pub(crate) scheduler: Scheduler,
+    /// Who looks at requests and answers.
+    pub(crate) guards: GuardsOf,
     /// Whether bodies are read: those of authenticated clients, and of strangers only where a rule
     /// counts their tokens.
     pub(crate) is_metered: bool,
@@ -187,8 +190,11 @@ impl Policy {
         }
         check_prices(main, &limits)?;
         let aliases = aliases(settings)?;
-        let is_metered =
-            !anonymous || !aliases.is_empty() || limits.iter().any(|rule| rule.limits.is_metered());
+        let guards = GuardsOf::resolve(settings, &tiers, main)?;
+        let is_metered = !anonymous
+            || !aliases.is_empty()
+            || !guards.is_empty()
+            || limits.iter().any(|rule| rule.limits.is_metered());
         let credential_headers = credential_headers(settings, &auth);
         let takes_subprotocols =
             credential_headers.iter().any(|(_, source)| *source == Source::Subprotocol);
@@ -224,6 +230,7 @@ impl Policy {
             background: settings.background.unwrap_or(false),
             resumable_streams: settings.resumable_streams.unwrap_or(false),
             cache_salt,
+            guards,
             scheduler,
             max_body: settings.max_body.as_ref().map_or(DEFAULT_MAX_BODY, |given| given.value),
             include_usage: settings.include_usage.unwrap_or_default(),

@@ -311,6 +311,8 @@ pub(crate) struct Tier {
     pub(crate) networks: Networks,
     /// From how many a key may be used within an hour.
     pub(crate) addresses: Option<AddressLimit>,
+    /// What looks at its requests and answers, beside those of the location.
+    pub(crate) guards: Vec<String>,
     pub(crate) place: Position,
 }
 

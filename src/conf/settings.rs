@@ -210,6 +210,8 @@ pub(crate) struct Settings {
     pub(crate) endpoints: Option<Vec<Exception>>,
     pub(crate) background: Option<bool>,
     pub(crate) resumable_streams: Option<bool>,
+    /// Empty: `off`.
+    pub(crate) guards: Option<Given<Vec<String>>>,
     pub(crate) max_body: Option<Given<u64>>,
     /// `None` inside: `off`.
     pub(crate) cache_salt: Option<Given<Option<CacheSalt>>>,
@@ -270,7 +272,7 @@ impl Settings {
             jwt_algorithms jwt_issuers jwt_client_prefix jwt_audiences jwt_leeway_secs
             jwt_require_exp jwt_max_size jwt_claims client_cert xfcc_from default_tier apply engine model model_aliases
             hide_models endpoints
-            background resumable_streams cache_salt scheduler max_body include_usage estimate reserve
+            background resumable_streams cache_salt scheduler guards max_body include_usage estimate reserve
             oversized cached_answers ratelimit_headers audit_log audit_fields on_revoke upgrade cors
             security_headers
         )

@@ -11,11 +11,10 @@ use tollgate_core::overview::recent::Recent;
 use tollgate_core::overview::{Overview, Sources};
 
 use crate::clock::wall_now;
+use crate::conf::MainConf;
 use crate::observed;
 use crate::per_worker::PerWorker;
-use crate::zone::census::census;
 use crate::zone::lock::is_alive;
-use crate::zone::member;
 
 /// What this worker remembers of the last minutes.
 static RECENT: PerWorker<Recent> = PerWorker::new(Recent::default);
@@ -33,13 +32,13 @@ pub(crate) fn tick() {
 }
 
 /// How things are; `None`: nothing is counted.
-pub(crate) fn look() -> Option<Overview> {
+pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
     // A clock that was set back is noticed here as well.
     tick();
     let now = wall_now();
     let status = status_file::read();
     observed::take_over();
-    let zone = member::with(|member| member.zone.as_ref().map(census)).unwrap_or_default();
+    let zone = conf.memory().census();
     observed::with(|memory, _| {
         let readings = Readings::of(memory, is_alive);
         let hour = last_hour(memory, now);

@@ -28,6 +28,7 @@ use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::features;
 use crate::request::grounds::Grounds;
+use crate::request::guards;
 use crate::request::id as request_id;
 use crate::request::identity;
 use crate::request::learn;
@@ -101,7 +102,8 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
             state.borrow_mut().step = Step::Body;
             return Verdict::ReadBody;
         }
-        Ok(Progress::Reading) => long_body::wait(r, state),
+        Ok(Progress::Reading) => long_body::wait(r, state, Step::Body),
+        Ok(Progress::Guarded) => long_body::wait(r, state, Step::Guards),
         Ok(Progress::Provider(topic)) => pause::for_provider(r, state, topic),
         Ok(Progress::Turn) => pause::for_turn(r, state),
     };
@@ -115,6 +117,8 @@ enum Progress {
     Body,
     /// A part of it was read.
     Reading,
+    /// Guards have looked at a part of it.
+    Guarded,
     /// It is in the queue.
     Turn,
     /// A provider was asked.
@@ -294,7 +298,7 @@ fn decide(
             return Ok(Progress::Body);
         }
     }
-    if matches!(step, Step::Body | Step::Turn) {
+    if matches!(step, Step::Body | Step::Guards | Step::Turn) {
         // It has been waiting, for its body or its turn.
         let recheck = || -> Result<(), Denial> {
             recheck(r, state)?;
@@ -327,7 +331,9 @@ fn decide(
                     if endpoint.is_some() {
                         let asked = (request, uses.as_deref());
                         let metering = metering(r, state, policy, asked, zone)?;
+                        let form = metering.endpoint;
                         state.borrow_mut().metering = Some(Box::new(metering));
+                        guards::begin(r, state, policy, form)?;
                     } else {
                         features::look(state, policy, &request, uses.as_deref())?;
                         models::put(r, state, policy, &request)?;
@@ -339,6 +345,9 @@ fn decide(
                 return Err(Denial { detail: refused.detail(), ..refused.reason.into() });
             }
         }
+    }
+    if matches!(step, Step::Body | Step::Guards) && !guards::go_on(r, state)? {
+        return Ok(Progress::Guarded);
     }
     match admission.reserve().map_err(|shortage| denial(state, shortage))? {
         Admitted::Yes => Ok(Progress::Decided),

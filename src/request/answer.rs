@@ -2,7 +2,7 @@
 //! engine's answer tells of.
 
 use tollgate_core::answer::{
-    feature_denied_body, malformed_request_body, model_not_found_body, Answer,
+    content_policy_body, feature_denied_body, malformed_request_body, model_not_found_body, Answer,
 };
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
@@ -104,6 +104,10 @@ fn refusal_body<'r>(r: Request<'r>, state: &State, answer: &'static Answer) -> O
     let dialect = state.dialect();
     if let (Some(Reason::FeatureDenied), Some(refusal)) = (state.reason(), state.denied) {
         return r.copy(feature_denied_body(refusal, dialect).as_bytes());
+    }
+    let place = state.guarded.as_ref().and_then(|guarded| guarded.place);
+    if let (Some(Reason::ContentPolicy), Some(place)) = (state.reason(), place) {
+        return r.copy(content_policy_body(place, dialect).as_bytes());
     }
     let made = match (state.reason(), state.malformed, &state.asked_model) {
         (Some(Reason::MalformedRequest), Some(error), _) => malformed_request_body(error, dialect),

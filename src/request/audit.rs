@@ -120,6 +120,7 @@ fn add_state<'s>(record: &mut Record<'s>, state: &'s State, other: &'s mut Optio
     record.cut_off = state.cut_off;
     record.detail = state.detail.as_ref();
     record.networks = state.networks.map(u64::from);
+    record.guard = state.guarded.as_ref().map(|guarded| &guarded.found);
     record.dry_run = state.is_dry_run();
     let tier = state.tier.as_ref().map(|tier| tier.name.as_str());
     record.tier = tier.map(str::as_bytes);

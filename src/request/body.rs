@@ -56,8 +56,17 @@ pub(crate) fn check_header(r: Request<'_>, policy: &Policy) -> Result<(), Reason
 /// How a body was changed, as it can be undone.
 pub(crate) struct Change {
     parts: Vec<Part>,
+    /// How it had been changed before.
+    before: Option<Box<Change>>,
     /// What comes of it that the client must not see.
     pub(crate) hides: Hides,
+}
+
+impl Change {
+    /// The same, of a body that had been changed `before`, of which the client must not see what `hides` says.
+    pub(crate) fn after(self, before: Option<Box<Change>>, hides: Hides) -> Self {
+        Self { before, hides, ..self }
+    }
 }
 
 struct Part {
@@ -227,7 +236,7 @@ pub(crate) fn change(r: Request<'_>, edits: &Edits, hides: Hides) -> Result<Chan
         (gone, come) = (gone + splice.replaced, come + len);
     }
     r.edit_body(&splices).ok_or(Cause::OutOfMemory)?;
-    Ok(Change { parts, hides })
+    Ok(Change { parts, before: None, hides })
 }
 
 /// Makes the body what the client sent, for a location that judges it anew or not at all. `None` when
@@ -238,5 +247,9 @@ pub(crate) fn undo(r: Request<'_>, change: &Change) -> Option<()> {
         .iter()
         .map(|part| Splice { at: part.at, replaced: part.len, text: &part.was })
         .collect();
-    r.edit_body(&splices)
+    r.edit_body(&splices)?;
+    match &change.before {
+        Some(before) => undo(r, before),
+        None => Some(()),
+    }
 }

@@ -16,6 +16,7 @@ use crate::conf::policy::Policy;
 use crate::conf::Proxied;
 use crate::per_worker::PerWorker;
 use crate::request::features;
+use crate::request::guards;
 use crate::request::models;
 use crate::request::objects;
 use crate::request::salt;
@@ -140,7 +141,9 @@ fn judge_path(
         }
         verdict => verdict?,
     }
-    let is_unread = !is_read && !route.is_idle() && features::is_unjudged(r, tier, policy, path);
+    let is_unjudged =
+        || features::is_unjudged(r, tier, policy, path) || guards::act(policy, state.tier.as_ref());
+    let is_unread = !is_read && !route.is_idle() && is_unjudged();
     if is_unread && !exception::opens(&policy.endpoints, r.method(), path) {
         return Err(Cause::UnreadEndpoint.into());
     }

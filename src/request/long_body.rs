@@ -17,9 +17,9 @@ thread_local! {
     static REQUESTS: RefCell<VecDeque<Parked>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Lets the request wait for its next turn. `None` when nginx has no memory.
-pub(super) fn wait(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
-    state.borrow_mut().step = Step::Body;
+/// Lets the request wait for its next turn, in which it goes on with this step. `None` when nginx has no memory.
+pub(super) fn wait(r: Request<'_>, state: &RefCell<State>, step: Step) -> Option<Verdict> {
+    state.borrow_mut().step = step;
     let parked = r.park()?;
     REQUESTS.with_borrow_mut(|requests| requests.push_back(parked));
     TIMER.next_turn();

@@ -16,6 +16,7 @@
 //! |               | [`body`]          | what is asked for? read for authenticated clients only   |
 //! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`features`]      | may the client ask for all of that?                      |
+//! |               | [`guards`]        | what does it say, and is that for the model?             |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
@@ -54,6 +55,7 @@ pub(crate) mod endpoint;
 mod estimate;
 mod features;
 mod grounds;
+mod guards;
 pub(crate) mod id;
 pub(crate) mod identity;
 mod keeping;

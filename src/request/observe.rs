@@ -7,7 +7,7 @@ use tollgate_core::jwt::looks_like_jws;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
 use tollgate_core::metrics::recorder::{Origin, Texts};
-use tollgate_core::metrics::{tier_cells, Counter, Event, Family, Observation, Outcome};
+use tollgate_core::metrics::{tier_cells, Counter, Event, Family, Name, Observation, Outcome};
 use tollgate_core::principal::AuthMethod;
 
 use crate::clients::counting;
@@ -75,7 +75,7 @@ pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>
             let first = flow.model;
             let second = recorder.name(memory, &failed.to_string(), Origin::Configured);
             let family = Family::UpstreamErrors;
-            memory.count_event(Event { family, first, second }, 1);
+            memory.count_event(Event { family, first, second, third: Name::NONE }, 1);
         }
     });
 }

@@ -24,6 +24,7 @@ use crate::keys::waiting::Waiting;
 use crate::observed;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
+use crate::request::guards::Guarded;
 use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
 use crate::request::queue::Queued;
@@ -119,6 +120,8 @@ pub(crate) struct State {
     pub(crate) feature_changes: Changes,
     /// What it has to do with objects of its client.
     pub(crate) keeping: Option<Box<Keeping>>,
+    /// What guards have to do with it.
+    pub(crate) guarded: Option<Box<Guarded>>,
     /// How its body was changed.
     pub(crate) edit: Option<Box<Change>>,
     /// The statuses with which nginx was told of refusals.
@@ -146,6 +149,8 @@ pub(crate) enum Step {
     Provider,
     /// The body is being read.
     Body,
+    /// Guards are looking through what it says.
+    Guards,
     /// It is in the queue.
     Turn,
 }
@@ -294,6 +299,7 @@ impl State {
             is_looked_at: false,
             feature_changes: Changes::default(),
             keeping: None,
+            guarded: None,
             edit: None,
             refused_with: Vec::new(),
             broken: false,
@@ -328,6 +334,7 @@ impl State {
         (self.asked, self.reading, self.keeping) = (None, None, None);
         (self.asked_model, self.put_model, self.hides_model) = (None, None, false);
         self.renaming = None;
+        self.guarded = None;
         self.is_for_page = false;
         self.leave_queue();
     }

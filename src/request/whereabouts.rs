@@ -6,12 +6,14 @@ use std::sync::Arc;
 use nginx::clock::cached_mono_ms;
 use tollgate_core::decision::Reason;
 use tollgate_core::limits::Standing;
+use tollgate_core::metrics::{Counter, Part};
 use tollgate_core::principal::Principal;
 use tollgate_core::whereabouts::{
     AddressLimit, KeyHash, Minute, NetworkMemo, Verdict, Whereabouts,
 };
 
 use crate::conf::rules::Tier;
+use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::authenticate::Denial;
 use crate::request::report::LimitReport;
@@ -58,6 +60,9 @@ fn judge_by(
     if seen.is_new {
         let whose = (principal.client(), principal.own_key());
         table.rank(whose, seen.networks, now, &lock);
+    }
+    if seen.crowded {
+        observed::count(Counter::ZoneFull(Part::Addresses));
     }
     if seen.crowded && may_say(&SAID) {
         r.log().error(format_args!(

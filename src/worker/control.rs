@@ -44,7 +44,7 @@ pub(crate) fn answer(conf: Option<&MainConf>, request: Option<&[u8]>, peer: Peer
 fn handle(conf: &MainConf, request: Request, peer: Peer) -> Result<Vec<u8>, Refused> {
     let done = match request {
         Request::Status {} => {
-            let overview = overview::look().ok_or(Refused::NotInUse)?;
+            let overview = overview::look(conf).ok_or(Refused::NotInUse)?;
             return Ok(ok(&overview.to_json()));
         }
         Request::Clients(listed) => {

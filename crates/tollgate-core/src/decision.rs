@@ -33,6 +33,8 @@ pub enum Reason {
     ScopeDenied,
     /// The request asks for something that is not open here.
     FeatureDenied,
+    /// A guard found something in the request, or in its answer.
+    ContentPolicy,
     /// An object that the client did not make, or that is not there.
     ObjectNotFound,
     /// A path that nginx and the engine could read in two ways.
@@ -61,6 +63,8 @@ pub enum Reason {
     KeysUnavailable,
     /// The provider does not say what a token is worth.
     IntrospectionUnavailable,
+    /// The classifier of a guard does not say what a text is.
+    ClassifierUnavailable,
     /// An operator has ended the client's requests (`tollgate client drop`).
     Dropped,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
@@ -69,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -85,6 +89,7 @@ impl Reason {
         Self::EndpointDenied,
         Self::ScopeDenied,
         Self::FeatureDenied,
+        Self::ContentPolicy,
         Self::ObjectNotFound,
         Self::MalformedPath,
         Self::MalformedRequest,
@@ -99,6 +104,7 @@ impl Reason {
         Self::ZoneFull,
         Self::KeysUnavailable,
         Self::IntrospectionUnavailable,
+        Self::ClassifierUnavailable,
         Self::Dropped,
         Self::InternalError,
     ];
@@ -122,6 +128,7 @@ impl Reason {
             Self::EndpointDenied => "endpoint_denied",
             Self::ScopeDenied => "scope_denied",
             Self::FeatureDenied => "feature_denied",
+            Self::ContentPolicy => "content_policy",
             Self::ObjectNotFound => "object_not_found",
             Self::MalformedPath => "malformed_path",
             Self::MalformedRequest => "malformed_request",
@@ -136,6 +143,7 @@ impl Reason {
             Self::ZoneFull => "zone_full",
             Self::KeysUnavailable => "keys_unavailable",
             Self::IntrospectionUnavailable => "introspection_unavailable",
+            Self::ClassifierUnavailable => "classifier_unavailable",
             Self::Dropped => "dropped",
             Self::InternalError => "internal_error",
         }
@@ -166,7 +174,8 @@ impl Reason {
             | Self::RequestTooLarge
             | Self::UnsupportedEncoding
             | Self::KeysUnavailable
-            | Self::IntrospectionUnavailable => Notice::Once,
+            | Self::IntrospectionUnavailable
+            | Self::ClassifierUnavailable => Notice::Once,
             // Limits do what they are there for.
             Self::RequestOverLimit
             | Self::RequestsExceeded
@@ -174,6 +183,8 @@ impl Reason {
             | Self::ConcurrencyExceeded
             | Self::BudgetExceeded
             | Self::AuthFailuresExceeded => Notice::Quietly,
+            // It does what it is there for.
+            Self::ContentPolicy => Notice::Quietly,
             // Of the key it is told once an hour.
             Self::AddressesExceeded => Notice::Quietly,
             // The operator knows.
@@ -202,6 +213,7 @@ impl Reason {
             | Self::EndpointDenied
             | Self::ScopeDenied
             | Self::FeatureDenied
+            | Self::ContentPolicy
             | Self::ObjectNotFound
             | Self::MalformedPath
             | Self::MalformedRequest
@@ -216,6 +228,7 @@ impl Reason {
             | Self::ZoneFull
             | Self::KeysUnavailable
             | Self::IntrospectionUnavailable
+            | Self::ClassifierUnavailable
             | Self::Dropped
             | Self::InternalError => false,
         }

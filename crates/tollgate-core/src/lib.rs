@@ -23,6 +23,7 @@ pub mod detail;
 pub mod disclosure;
 pub mod file_rights;
 pub mod forwarding;
+pub mod guards;
 pub mod hex;
 pub mod introspection;
 mod json;

@@ -7,6 +7,7 @@
 //! * [`certs`]: and of client certificates;
 //! * [`browsers`]: what it says of pages in browsers;
 //! * [`engine`]: what it says of the engine behind it;
+//! * [`guards`]: the blocks of guards, and who uses them;
 //! * [`tenants`]: what it says of tenants, and of what the engine and the log get to know;
 //! * [`pages`]: and what it may show;
 //! * [`words`]: how the words of a directive are read.
@@ -14,6 +15,7 @@
 mod browsers;
 mod certs;
 mod engine;
+mod guards;
 mod location;
 mod models;
 mod pages;
@@ -30,6 +32,8 @@ use nginx::conf::{Args, Level};
 const TIER: Level = Level::Block(0);
 /// In a `model` block of a tier.
 const MODEL: Level = Level::Block(1);
+/// In the block of a guard.
+const GUARD: Level = Level::Block(2);
 
 macro_rules! command {
     ($name:literal, $args:ident, Tier, $set:path) => {
@@ -37,6 +41,9 @@ macro_rules! command {
     };
     ($name:literal, $args:ident, OnlyTier, $set:path) => {
         command!($name, $args, Directive::Inside(&[TIER], $set))
+    };
+    ($name:literal, $args:ident, OnlyGuard, $set:path) => {
+        command!($name, $args, Directive::Inside(&[GUARD], $set))
     };
     ($name:literal, $args:ident, $level:ident, $set:path) => {
         command!($name, $args, Directive::$level($set))
@@ -87,7 +94,12 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("max_tools", OneOrMore, OnlyTier, tier::features),
     command!("max_schema_bytes", OneOrMore, OnlyTier, tier::features),
     command!("unknown_members", OneOrMore, OnlyTier, tier::features),
+    command!("guards", OneOrMore, OnlyTier, guards::of_tier),
     block!("model", TIER, MODEL, tier::open_model, tier::close_model),
+    block!("tollgate_guard", Level::Main, GUARD, guards::open, guards::close),
+    command!("input", OneOrMore, OnlyGuard, guards::input),
+    command!("output", OneOrMore, OnlyGuard, guards::output),
+    command!("roles", OneOrMore, OnlyGuard, guards::roles),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),
     command!("tollgate", One, Loc, location::enable),
@@ -121,6 +133,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_resumable_streams", One, Loc, engine::resumable_streams),
     command!("tollgate_cache_salt", OneOrTwo, Loc, tenants::cache_salt),
     command!("tollgate_scheduler", One, Loc, tenants::scheduler),
+    command!("tollgate_guards", OneOrMore, Loc, guards::applied),
     command!("tollgate_max_body", One, Loc, location::max_body),
     command!("tollgate_include_usage", One, Loc, engine::include_usage),
     command!("tollgate_estimate", OneOrMore, Loc, location::estimate),

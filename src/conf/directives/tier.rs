@@ -47,6 +47,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         priority: None,
         networks: Networks::default(),
         addresses: None,
+        guards: Vec::new(),
         place: cx.position(),
     };
     conf.draft = Some(Draft { tier, model: None, cidrs: None, deny_cidrs: None });

@@ -12,7 +12,6 @@ use crate::conf::MainConf;
 use crate::observed;
 use crate::overview::status_file;
 use crate::types::Request;
-use crate::zone::census::census;
 use crate::zone::lock::is_alive;
 use nginx::clock::cached_mono_ms;
 use nginx::Page;
@@ -54,7 +53,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
         nginx: nginx::VERSION.to_owned(),
         workers,
         keys,
-        zone: conf.zone().map(|zone| census(zone)).unwrap_or_default(),
+        zone: conf.memory().census(),
         clients: match clients {
             0 => Vec::new(),
             count => report::top_by_use(conf, count),

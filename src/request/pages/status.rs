@@ -13,7 +13,7 @@ pub(super) fn page(r: Request<'_>) -> Option<Page> {
     let (status, body) = match query::clients(r.query()) {
         Ok(query) => {
             let clients = report::list(r.main_conf(), &query);
-            (200, overview::look()?.to_json_with(clients.as_ref()))
+            (200, overview::look(r.main_conf())?.to_json_with(clients.as_ref()))
         }
         Err(error) => (400, error.to_json()),
     };

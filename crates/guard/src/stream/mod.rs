@@ -1,19 +1,26 @@
 //! A text that comes in pieces.
+//!
+//! Whatever may still become a match stays here, and nothing else: the longest end of the text that a match could
+//! begin with. How a text is cut changes nothing in what is shown, or found.
+//!
+//! * [`prefixes`]: the form of all beginnings of what a pattern fits;
+//! * [`watch`]: a detector, ready to look into a text that isn't complete;
+//! * [`automata`]: all detectors, in two automata: one tells what is held back, the other whether there is a match;
+//! * [`seen`]: the text as detectors read it, and the bytes in which it came;
+//! * [`shown`]: what goes on: bytes that came, and labels in the place of others;
+//! * [`channel`]: one text.
 
-use std::sync::Arc;
+mod automata;
+mod channel;
+mod prefixes;
+mod seen;
+mod shown;
+mod watch;
+
+pub use automata::{Error, Sought, StreamGuard};
+pub use channel::Channel;
 
 use crate::finding::RuleIndex;
-use crate::vault::Vault;
-
-/// What is looked for in texts that come in pieces.
-#[derive(Debug, Default)]
-pub struct StreamGuard {}
-
-/// One text that comes in pieces: what the model writes into one member of one choice.
-#[derive(Debug)]
-pub struct Channel {
-    guard: Arc<StreamGuard>,
-}
 
 /// What a piece of a text has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,40 +41,5 @@ pub enum Quoting {
     Json,
 }
 
-impl Channel {
-    /// A text of which nothing has come.
-    #[must_use]
-    pub fn new(guard: Arc<StreamGuard>, _quoting: Quoting) -> Self {
-        Self { guard }
-    }
-
-    /// More of the text has come. What may be shown now is added to `out`; the rest, which may still become a
-    /// match, stays here.
-    pub fn push(
-        &mut self,
-        piece: &str,
-        _vault: Option<&Vault>,
-        out: &mut String,
-        _found: &mut Vec<(RuleIndex, u8)>,
-    ) -> Verdict {
-        out.push_str(piece);
-        let _ = &self.guard;
-        Verdict::Pass
-    }
-
-    /// The text has ended: what is still here, is shown or not.
-    pub fn finish(
-        &mut self,
-        _vault: Option<&Vault>,
-        _out: &mut String,
-        _found: &mut Vec<(RuleIndex, u8)>,
-    ) -> Verdict {
-        Verdict::Pass
-    }
-
-    /// Whether something is held back.
-    #[must_use]
-    pub fn is_holding(&self) -> bool {
-        false
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! the developer, and choose the exception from the status and from the type or code.
 
 use crate::decision::Reason;
+use crate::llm::texts::Place;
 use crate::llm::{Dialect, Engine, RequestError};
 use crate::permissions::scopes::Scope;
 use crate::permissions::FeatureRefusal;
@@ -71,6 +72,7 @@ pub fn answer(reason: Reason) -> &'static Answer {
         Reason::EndpointDenied => &ENDPOINT_DENIED,
         Reason::ScopeDenied => &SCOPE_DENIED,
         Reason::FeatureDenied => &FEATURE_DENIED,
+        Reason::ContentPolicy => &CONTENT_POLICY,
         Reason::ObjectNotFound => &OBJECT_NOT_FOUND,
         Reason::MalformedPath => &MALFORMED_PATH,
         Reason::MalformedRequest => &MALFORMED_REQUEST,
@@ -82,9 +84,10 @@ pub fn answer(reason: Reason) -> &'static Answer {
         Reason::ConcurrencyExceeded => &CONCURRENCY_EXCEEDED,
         Reason::BudgetExceeded => &BUDGET_EXCEEDED,
         Reason::AuthFailuresExceeded => &AUTH_FAILURES_EXCEEDED,
-        Reason::ZoneFull | Reason::KeysUnavailable | Reason::IntrospectionUnavailable => {
-            &SERVICE_UNAVAILABLE
-        }
+        Reason::ZoneFull
+        | Reason::KeysUnavailable
+        | Reason::IntrospectionUnavailable
+        | Reason::ClassifierUnavailable => &SERVICE_UNAVAILABLE,
         Reason::InternalError => &INTERNAL_ERROR,
     }
 }
@@ -175,6 +178,18 @@ pub fn feature_denied_body(refusal: FeatureRefusal, dialect: Dialect) -> String 
     );
     let kinds = ["access_denied", "permission_error", "permission"];
     written(&message, refusal.member(), kinds, dialect)
+}
+
+/// The body of [`Reason::ContentPolicy`]'s answer where it is known in which message something was found. What that
+/// is, it doesn't say.
+#[must_use]
+pub fn content_policy_body(place: Place, dialect: Dialect) -> String {
+    let place = place.to_string();
+    let message = format!(
+        "The request was refused by a content policy, for what it says in \"{place}\". Change that, or ask the operator of this API."
+    );
+    let kinds = ["content_policy", "permission_error", "permission"];
+    written(&message, Some(&place), kinds, dialect)
 }
 
 /// A body with this message, about this parameter. The kinds are the code of OpenAI's API, the type of
@@ -333,6 +348,14 @@ static FEATURE_DENIED: Answer = answer!(
     403,
     "Responses in the background are not open to you. Send the request without 'background', or ask the operator of this API for access.",
     openai: "invalid_request_error" "access_denied" "\"background\"",
+    anthropic: "permission_error",
+    tgi: "permission",
+);
+
+static CONTENT_POLICY: Answer = answer!(
+    403,
+    "The request was refused by a content policy. Change what it says, or ask the operator of this API.",
+    openai: "invalid_request_error" "content_policy" "null",
     anthropic: "permission_error",
     tgi: "permission",
 );

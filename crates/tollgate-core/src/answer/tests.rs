@@ -23,6 +23,9 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         | "endpoint_denied" | "scope_denied" | "feature_denied" | "dropped" => {
             (403, INVALID_REQUEST, "access_denied", "permission_error", "permission")
         }
+        "content_policy" => {
+            (403, INVALID_REQUEST, "content_policy", "permission_error", "permission")
+        }
         "object_not_found" => (404, INVALID_REQUEST, "not_found", "not_found_error", "validation"),
         "model_denied" => {
             (403, INVALID_REQUEST, "model_access_denied", "permission_error", "permission")
@@ -41,7 +44,10 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         "budget_exceeded" => {
             (429, "insufficient_quota", "insufficient_quota", RATE, "insufficient_quota")
         }
-        "zone_full" | "keys_unavailable" | "introspection_unavailable" => {
+        "zone_full"
+        | "keys_unavailable"
+        | "introspection_unavailable"
+        | "classifier_unavailable" => {
             (503, "server_error", "service_unavailable", "overloaded_error", "overloaded")
         }
         "internal_error" => (500, "server_error", "internal_error", "api_error", "internal"),

@@ -5,12 +5,14 @@
 //! the whole log.
 
 mod fields;
+mod guard;
 mod json;
 pub mod seal;
 mod time;
 mod traceparent;
 
 pub use fields::{FieldError, Fields};
+pub use guard::GuardFindings;
 pub use time::TimeFormat;
 
 use crate::clock::UnixMillis;
@@ -100,6 +102,8 @@ pub struct Record<'a> {
     pub remaining: Option<Remaining>,
     /// From how many networks the key was used within an hour, if that is more than it may be.
     pub networks: Option<u64>,
+    /// What guards found, in the request and in its answer.
+    pub guard: Option<&'a GuardFindings>,
     /// Whether the decision was only made, and not carried out. Absent where false.
     pub dry_run: bool,
     /// The client's `traceparent` (W3C Trace Context). Absent where it is not well-formed.
@@ -176,6 +180,7 @@ impl<'a> Record<'a> {
             limit: None,
             remaining: None,
             networks: None,
+            guard: None,
             dry_run: false,
             traceparent: None,
         }
@@ -244,6 +249,9 @@ impl<'a> Record<'a> {
             None => {}
         }
         number(out, member!("networks"), self.networks);
+        if let Some(guard) = self.guard {
+            guard.write(out);
+        }
         boolean(out, member!("dry_run"), self.dry_run.then_some(true));
         text(out, member!("traceparent"), self.traceparent.and_then(traceparent::well_formed));
         out.extend_from_slice(b"}\n");

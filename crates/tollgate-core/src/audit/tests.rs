@@ -54,6 +54,7 @@ fn full() -> Record<'static> {
         bytes_out: Some(u64::MAX),
         limit: Some(b"requests"),
         remaining: Some(Remaining::Count(0)),
+        guard: None,
         networks: Some(9),
         dry_run: true,
         traceparent: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),

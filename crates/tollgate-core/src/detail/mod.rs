@@ -130,7 +130,7 @@ causes! {
     NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
     ListsObjects EndpointDenied "lists_objects" "the path lists what all clients keep at the engine";
     ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"";
-    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, and the body of the path is not read";
+    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, or a guard what they may say, and the body of the path is not read";
     UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
 
     MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
@@ -139,6 +139,11 @@ causes! {
     OverMaximum FeatureDenied "over_maximum" "the request asks for more than \"NAME\" of the tier";
     UnknownMember FeatureDenied "unknown_member" "the body has a member that the engine does not know";
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
+
+    GuardBlocked ContentPolicy "guard_blocked" "a guard found \"NAME\"";
+    ClassifierBlocked ContentPolicy "classifier_blocked" "the classifier \"NAME\" objects";
+    UnseenContent ContentPolicy "unseen_content" "\"NAME\" is no text, and no guard can look into it";
+    UnseenAnswer ContentPolicy "unseen_answer" "a guard can't read the answer";
 
     UnknownObject ObjectNotFound "unknown_object" "nobody is known to have made the object that is named";
     AnothersObject ObjectNotFound "anothers_object" "another client made the object that is named";
@@ -171,6 +176,9 @@ causes! {
     NoKeysInTime KeysUnavailable "no_keys_in_time" "no keys came from \"NAME\" in time";
     NoVerdict IntrospectionUnavailable "no_verdict" "\"NAME\" gave no usable answer";
     NoVerdictInTime IntrospectionUnavailable "no_verdict_in_time" "\"NAME\" gave no answer in time";
+
+    NoClassification ClassifierUnavailable "no_classification" "the classifier \"NAME\" gave no usable answer";
+    NoClassificationInTime ClassifierUnavailable "no_classification_in_time" "the classifier \"NAME\" gave no answer in time";
 
     Panic InternalError "panic" "a callback of the module panicked, or nginx had no memory for it";
     OutOfMemory InternalError "out_of_memory" "nginx has no memory";

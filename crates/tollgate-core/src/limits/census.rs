@@ -10,11 +10,40 @@ pub struct Census {
     pub places: usize,
 }
 
+/// So many places are looked at, and no more.
+const LOOKED_AT: usize = 4096;
+
+impl Census {
+    /// Of a table of `sets` with `ways` places each, given how many are taken in the set of a number. Of sets that lie
+    /// all over, if there are more than are looked at: in 19 of 20 cases it is wrong by at most 1.6% of the places.
+    pub(crate) fn of_sets(sets: usize, ways: usize, used: impl Fn(usize) -> usize) -> Self {
+        let (places, most) = (sets.saturating_mul(ways), LOOKED_AT / ways.max(1));
+        let looked_at = sets.min(most);
+        let numbers = (0..looked_at).map(|index| index.saturating_mul(sets) / looked_at.max(1));
+        let mut found = numbers.map(used).sum::<usize>();
+        if looked_at < sets {
+            found = found.saturating_mul(places) / looked_at.saturating_mul(ways).max(1);
+        }
+        Self { used: found.min(places), places }
+    }
+}
+
 #[cfg(all(test, not(tollgate_model)))]
 mod tests {
+    use super::Census;
     use crate::limits::fixtures::*;
     use crate::limits::{Area, Zone};
     use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn a_table_is_counted_exactly_or_by_a_part_that_lies_all_over() {
+        assert_eq!(Census::of_sets(512, 8, |set| set % 3), Census { used: 511, places: 4096 });
+        // Of twice as many, every other one is looked at.
+        assert_eq!(Census::of_sets(1024, 8, |set| 8 * (set % 2)), Census { used: 0, places: 8192 });
+        assert_eq!(Census::of_sets(1024, 8, |set| set / 512), Census { used: 512, places: 8192 });
+        assert_eq!(Census::of_sets(10_000, 16, |_| 16), Census { used: 160_000, places: 160_000 });
+        assert_eq!(Census::of_sets(0, 8, |_| 1), Census { used: 0, places: 0 });
+    }
 
     fn words(count: usize) -> Vec<AtomicU64> {
         (0..count).map(|_| AtomicU64::new(0)).collect()

@@ -168,21 +168,11 @@ impl<'z> Slots<'z> {
 
     /// How many are taken: of sets that lie all over, if there are more than are looked at.
     pub(super) fn census(&self, now: Now) -> Census {
-        const LOOKED_AT: usize = 512;
-        let (sets, places) = (self.sets(), self.len());
-        let looked_at = sets.min(LOOKED_AT);
-        let mut used = 0;
-        for index in 0..looked_at {
-            let set = index.saturating_mul(sets) / looked_at.max(1);
+        Census::of_sets(self.sets(), WAYS, |set| {
             let (low, _) = self.tags(set);
             let taken = low.iter().enumerate().filter(|(_, tag)| tag.load(Ordering::Relaxed) != 0);
-            used +=
-                taken.filter(|(way, _)| self.is_live(SlotPlace { set, way: *way }, now)).count();
-        }
-        if looked_at < sets {
-            used = used.saturating_mul(places) / looked_at.saturating_mul(WAYS).max(1);
-        }
-        Census { used: used.min(places), places }
+            taken.filter(|(way, _)| self.is_live(SlotPlace { set, way: *way }, now)).count()
+        })
     }
 
     /// Whether all words of a slot may be forgotten.

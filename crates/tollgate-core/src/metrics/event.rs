@@ -11,17 +11,21 @@ pub enum Family {
     LoadFailures,
     /// `tollgate_provider_requests_total{provider,result}`
     ProviderRequests,
+    /// `tollgate_guard_total{guard,rule,action}`
+    GuardFindings,
 }
 
 impl Family {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::UpstreamErrors, Self::LoadFailures, Self::ProviderRequests];
+    pub const ALL: [Self; 4] =
+        [Self::UpstreamErrors, Self::LoadFailures, Self::ProviderRequests, Self::GuardFindings];
 
     pub(super) fn number(self) -> u64 {
         match self {
             Self::UpstreamErrors => 1,
             Self::LoadFailures => 2,
             Self::ProviderRequests => 3,
+            Self::GuardFindings => 4,
         }
     }
 
@@ -39,11 +43,16 @@ pub struct Event {
     pub first: Name,
     /// Its second label, if it has one.
     pub second: Name,
+    /// Its third label, if it has one.
+    pub third: Name,
 }
 
 impl Event {
     pub(super) fn word(self) -> u64 {
-        self.family.number() << 48 | u64::from(self.first.0) << 16 | u64::from(self.second.0)
+        self.family.number() << 48
+            | u64::from(self.third.0) << 32
+            | u64::from(self.first.0) << 16
+            | u64::from(self.second.0)
     }
 
     pub(super) fn of(word: u64) -> Option<Self> {
@@ -52,6 +61,7 @@ impl Event {
             family: Family::of(word >> 48)?,
             first: name(word >> 16)?,
             second: name(word)?,
+            third: name(word >> 32)?,
         })
     }
 }

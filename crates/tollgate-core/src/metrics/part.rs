@@ -2,7 +2,7 @@
 
 use crate::limits::Area;
 
-/// A part of the zone, or the memory of owned objects.
+/// A part of the zone, or memory beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Slots of limits.
@@ -15,11 +15,13 @@ pub enum Part {
     Queue,
     /// Owned objects, which lie in memory of their own.
     Objects,
+    /// From which networks keys are used: memory of its own as well.
+    Addresses,
 }
 
 impl Part {
     /// Every part, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Area(Area::Clients),
         Self::Area(Area::Rules),
         Self::Area(Area::Keys),
@@ -30,6 +32,7 @@ impl Part {
         Self::InFlight,
         Self::Queue,
         Self::Objects,
+        Self::Addresses,
     ];
 
     /// Its place in [`Part::ALL`].
@@ -42,6 +45,7 @@ impl Part {
             Self::InFlight => AREAS + 1,
             Self::Queue => AREAS + 2,
             Self::Objects => AREAS + 3,
+            Self::Addresses => AREAS + 4,
         }
     }
 
@@ -54,6 +58,7 @@ impl Part {
             Self::InFlight => "in_flight",
             Self::Queue => "queue",
             Self::Objects => "objects",
+            Self::Addresses => "addresses",
         }
     }
 }

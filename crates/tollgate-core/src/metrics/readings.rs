@@ -35,6 +35,8 @@ pub struct Readings {
     pub counters: Vec<u64>,
     /// What happened, by family and labels.
     pub events: BTreeMap<(Family, String, String), u64>,
+    /// What guards found: by the guard, the rule, and what is done about it.
+    pub guards: BTreeMap<[String; 3], u64>,
 }
 
 fn add_all(sums: &mut Vec<u64>, cells: &[AtomicU64], count: usize) {
@@ -82,6 +84,11 @@ impl Readings {
             }
         }
         for (event, count) in memory.events() {
+            if event.family == Family::GuardFindings {
+                let labels = [event.first, event.second, event.third].map(&mut text);
+                *readings.guards.entry(labels).or_default() += count;
+                continue;
+            }
             let key = (event.family, text(event.first), text(event.second));
             *readings.events.entry(key).or_default() += count;
         }

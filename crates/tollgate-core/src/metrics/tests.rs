@@ -205,6 +205,7 @@ fn events_of_all_processes_are_one_sum() {
         family: Family::UpstreamErrors,
         first: worker.name(&memory, "llama", Origin::Configured),
         second: worker.name(&memory, status, Origin::Configured),
+        third: Name::NONE,
     };
     let (bad, late) = (event("502"), event("504"));
     for what in [bad, late, bad] {

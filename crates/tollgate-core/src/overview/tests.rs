@@ -214,8 +214,12 @@ fn what_is_counted_beside_requests_is_shown_as_well() {
         ("/_jwks", "error", 3),
     ] {
         let mut name = |text| worker.name(&memory, text, Origin::Configured);
-        let event =
-            Event { family: Family::ProviderRequests, first: name(provider), second: name(result) };
+        let event = Event {
+            family: Family::ProviderRequests,
+            first: name(provider),
+            second: name(result),
+            third: crate::metrics::Name::NONE,
+        };
         memory.count_event(event, times);
     }
     let seen = server.seen(&Recent::default(), None, NOW);

@@ -10,7 +10,6 @@ mod spot;
 mod walk;
 mod written;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -69,52 +68,84 @@ impl fmt::Display for Place {
 }
 
 /// One text of a body.
-pub struct Text<'b> {
+#[derive(Clone)]
+pub struct Text {
     /// Who says it.
     pub role: Role,
     /// Where it stands.
     pub place: Place,
     /// Whether it is part of what one message says, which the engine puts together with the other parts.
     pub is_content: bool,
-    /// The text, its escapes resolved. Half of a surrogate pair is U+FFFD.
-    pub text: Cow<'b, str>,
     /// Where it is written, without its quotes.
     range: Range<usize>,
+    /// It, if it is written with escapes.
+    decoded: Option<Box<str>>,
 }
 
 /// Not the text.
-impl fmt::Debug for Text<'_> {
+impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { role, place, is_content, range, .. } = self;
+        let len = range.len();
         f.debug_struct("Text")
-            .field("role", &self.role)
-            .field("place", &self.place)
-            .field("len", &self.text.len())
+            .field("role", role)
+            .field("place", place)
+            .field("is_content", is_content)
+            .field("written_len", &len)
             .finish_non_exhaustive()
     }
 }
 
-/// The texts of a body.
-#[derive(Debug)]
-pub struct Texts<'b> {
-    body: &'b [u8],
+/// A body, and its texts.
+pub struct Texts {
+    body: Vec<u8>,
     /// In the order in which they stand there.
-    pub texts: Vec<Text<'b>>,
+    texts: Vec<Text>,
     /// The member with what a model is shown and nobody can look into here: ids of tokens, embeddings.
     pub unseen: Option<&'static str>,
 }
 
-impl<'b> Texts<'b> {
+/// Not the body.
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Texts")
+            .field("texts", &self.texts)
+            .field("unseen", &self.unseen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Texts {
     /// The texts of a body in the form of `endpoint`. `None`: it is no JSON object, or not in UTF-8.
     #[must_use]
-    pub fn of(body: &'b [u8], endpoint: Endpoint) -> Option<Self> {
-        walk::texts(body, endpoint)
+    pub fn of(body: Vec<u8>, endpoint: Endpoint) -> Option<Self> {
+        let (texts, unseen) = walk::texts(&body, endpoint)?;
+        Some(Self { body, texts, unseen })
+    }
+
+    /// The texts, in the order in which they stand.
+    pub fn iter(&self) -> std::slice::Iter<'_, Text> {
+        self.texts.iter()
+    }
+
+    /// The text of this index.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Text> {
+        self.texts.get(index)
+    }
+
+    /// What a text says, its escapes resolved. Half of a surrogate pair is U+FFFD.
+    #[must_use]
+    pub fn said<'t>(&'t self, text: &'t Text) -> &'t str {
+        let plain = || std::str::from_utf8(self.body.get(text.range.clone())?).ok();
+        text.decoded.as_deref().or_else(plain).unwrap_or_default()
     }
 
     /// What changes of the body where `changes` take the place of ranges of a text: in order, and none touching
     /// another.
     pub fn edit<'c>(
         &self,
-        text: &Text<'b>,
+        text: &Text,
         changes: impl Iterator<Item = (Range<usize>, &'c str)>,
         edits: &mut Edits,
     ) {
@@ -126,6 +157,15 @@ impl<'b> Texts<'b> {
             let range = text.range.start + start..text.range.start + end;
             edits.add(range, written::escaped(replacement));
         }
+    }
+}
+
+impl<'t> IntoIterator for &'t Texts {
+    type Item = &'t Text;
+    type IntoIter = std::slice::Iter<'t, Text>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -5,9 +5,12 @@ use crate::llm::Endpoint;
 
 /// Each text, with who says it and where it stands.
 fn told(body: &str, form: Endpoint) -> Vec<String> {
-    let texts = Texts::of(body.as_bytes(), form).unwrap();
-    let line = |text: &Text<'_>| format!("{} {} {}", text.role.name(), text.place, text.text);
-    texts.texts.iter().map(line).collect()
+    let texts = Texts::of(body.into(), form).unwrap();
+    let line = |text: &Text| {
+        let Text { role, place, .. } = text;
+        format!("{} {place} {}", role.name(), texts.said(text))
+    };
+    texts.iter().map(line).collect()
 }
 
 fn chat(body: &str) -> Vec<String> {
@@ -127,7 +130,7 @@ fn ids_of_tokens_are_unseen() {
         (r#"{"context":[1],"prompt":"a"}"#, Endpoint::OllamaGenerate, Some("context")),
         (r#"{"input":[1]}"#, Endpoint::Embeddings, Some("input")),
     ] {
-        let texts = Texts::of(body.as_bytes(), form).unwrap();
+        let texts = Texts::of(body.into(), form).unwrap();
         assert_eq!(texts.unseen, unseen, "{body}");
     }
 }
@@ -151,7 +154,7 @@ fn files_are_no_texts_and_texts_no_files() {
 #[test]
 fn what_is_no_object_in_utf8_is_nothing() {
     for body in [&b""[..], b"{", b"{\"a\"", b"{\"a\":\"\xff\"}", b"{\"a\":1,}"] {
-        assert!(Texts::of(body, Endpoint::Chat).is_none());
+        assert!(Texts::of(body.to_vec(), Endpoint::Chat).is_none());
     }
     let marked = "\u{feff}{\"prompt\":\"p\"}";
     assert_eq!(told(marked, Endpoint::Completions), ["user prompt p"]);
@@ -160,8 +163,8 @@ fn what_is_no_object_in_utf8_is_nothing() {
 #[test]
 fn a_debugged_text_shows_nothing() {
     let body = r#"{"prompt":"hush"}"#;
-    let texts = Texts::of(body.as_bytes(), Endpoint::Completions).unwrap();
-    assert!(!format!("{:?}", texts.texts).contains("hush"));
+    let texts = Texts::of(body.into(), Endpoint::Completions).unwrap();
+    assert!(!format!("{texts:?}").contains("hush"));
 }
 
 /// A text as JSON, with some of its characters as escapes.
@@ -219,8 +222,8 @@ proptest! {
     #[test]
     fn the_text_is_what_a_reader_of_json_says(text in ".{0,40}", escapes in prop::collection::vec(any::<bool>(), 1..8)) {
         let body = format!("{{\"prompt\":{}}}", written(&text, &escapes));
-        let texts = Texts::of(body.as_bytes(), Endpoint::Completions).unwrap();
-        let said: Vec<&str> = texts.texts.iter().map(|text| &*text.text).collect();
+        let texts = Texts::of(body.into(), Endpoint::Completions).unwrap();
+        let said: Vec<&str> = texts.iter().map(|text| texts.said(text)).collect();
         prop_assert_eq!(said, if text.is_empty() { vec![] } else { vec![&*text] });
     }
 
@@ -229,8 +232,8 @@ proptest! {
         let body = serde_json::json!({ "unknown": value }).to_string();
         let mut expected = vec!["unknown".to_owned()];
         strings(&value, &mut expected);
-        let texts = Texts::of(body.as_bytes(), Endpoint::Chat).unwrap();
-        let mut found: Vec<String> = texts.texts.iter().map(|text| text.text.to_string()).collect();
+        let texts = Texts::of(body.into(), Endpoint::Chat).unwrap();
+        let mut found: Vec<String> = texts.iter().map(|text| texts.said(text).to_owned()).collect();
         found.sort();
         expected.sort();
         prop_assert_eq!(found, expected);
@@ -254,9 +257,9 @@ proptest! {
         }
         prop_assume!(!text.is_empty());
         let body = format!("{{\"prompt\" : {} , \"n\":1}}", written(&text, &escapes));
-        let texts = Texts::of(body.as_bytes(), Endpoint::Completions).unwrap();
+        let texts = Texts::of(body.clone().into(), Endpoint::Completions).unwrap();
         let mut edits = Edits::default();
-        texts.edit(&texts.texts[0], changes.into_iter(), &mut edits);
+        texts.edit(texts.get(0).unwrap(), changes.into_iter(), &mut edits);
         let changed = edits.apply(body.as_bytes()).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&changed).unwrap();
         prop_assert_eq!(&value["prompt"], &serde_json::Value::from(expected));

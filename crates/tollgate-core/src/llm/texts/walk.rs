@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::spot::{self, Spot};
-use super::{written, Place, Role, Text, Texts};
+use super::{written, Place, Role, Text};
 use crate::json::split_at_special;
 use crate::llm::Endpoint;
 
@@ -33,7 +33,7 @@ struct Walk<'b> {
     form: Endpoint,
     at: usize,
     frames: Vec<Frame>,
-    texts: Vec<Text<'b>>,
+    texts: Vec<Text>,
     /// Of those: who says them is known.
     is_said: Vec<bool>,
     unseen: Option<&'static str>,
@@ -42,8 +42,8 @@ struct Walk<'b> {
     place: Place,
 }
 
-/// The texts of a body.
-pub(super) fn texts(body: &[u8], form: Endpoint) -> Option<Texts<'_>> {
+/// The texts of a body, and what of it nobody can look into.
+pub(super) fn texts(body: &[u8], form: Endpoint) -> Option<(Vec<Text>, Option<&'static str>)> {
     let at = if body.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
     let mut walk = Walk {
         body,
@@ -57,7 +57,7 @@ pub(super) fn texts(body: &[u8], form: Endpoint) -> Option<Texts<'_>> {
         place: Place { member: "body", element: None },
     };
     walk.read()?;
-    Some(Texts { body, texts: walk.texts, unseen: walk.unseen })
+    Some((walk.texts, walk.unseen))
 }
 
 impl<'b> Walk<'b> {
@@ -281,7 +281,11 @@ impl<'b> Walk<'b> {
             "input" | "messages" if self.frames.len() == 1 => Role::User,
             name => spot::default_role(name.as_bytes()),
         };
-        self.texts.push(Text { role, place: self.place, is_content, text, range });
+        let decoded = match text {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text.into_boxed_str()),
+        };
+        self.texts.push(Text { role, place: self.place, is_content, range, decoded });
         self.is_said.push(false);
     }
 }

@@ -97,6 +97,8 @@ families! {
         "Changes of a file that could not be taken, or not all of it.";
     PROVIDER_REQUESTS = Counter "tollgate_provider_requests" ["provider", "result"] ""
         "Questions to identity providers, for their keys or about tokens.";
+    GUARD = Counter "tollgate_guard" ["guard", "rule", "action"] ""
+        "What guards found, by what is done about it.";
     ZONE_SLOTS = Gauge "tollgate_zone_slots" ["part", "state"] ""
         "Places in the zone.";
     ZONE_FULL = Counter "tollgate_zone_full" ["part"] ""

@@ -194,6 +194,10 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
         }
     }
     of_events(writer, readings, &family::PROVIDER_REQUESTS, event::Family::ProviderRequests);
+    writer.begin(&family::GUARD);
+    for ([guard, rule, action], count) in &readings.guards {
+        writer.sample(&family::GUARD, &none, &[guard, rule, action], *count);
+    }
     writer.begin(&family::ZONE_SLOTS);
     for (part, census) in &gauges.zone {
         let labels = Labels::of(&family::ZONE_SLOTS, &[part.as_str()]);

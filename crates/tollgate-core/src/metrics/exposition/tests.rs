@@ -149,7 +149,7 @@ fn observed(model: &str) -> Readings {
         worker.tier_of(&memory, flow.tier).unwrap().waited(&memory, 20_500);
         let (first, second) = (flow.model, worker.name(&memory, "502", Origin::Configured));
         let family = crate::metrics::Family::UpstreamErrors;
-        memory.count_event(Event { family, first, second }, 2);
+        memory.count_event(Event { family, first, second, third: Name::NONE }, 2);
     }
     worker.count(&memory, Counter::Auth(Some(AuthMethod::Jwt), AuthResult::Accepted), 3);
     worker.count(&memory, Counter::Auth(None, AuthResult::Refused(Reason::MissingCredential)), 1);
@@ -288,7 +288,7 @@ fn wrong_credentials_and_refused_files_are_shown_as_0_from_the_start() {
     let mut worker = Recorder::new(&memory, Process { pid: 1, started: 1 }, |_| true).unwrap();
     let first = worker.name(&memory, "/etc/keys.json", Origin::Configured);
     let family = crate::metrics::Family::LoadFailures;
-    memory.count_event(Event { family, first, second: Name::NONE }, 2);
+    memory.count_event(Event { family, first, second: Name::NONE, third: Name::NONE }, 2);
     let text = write(&Readings::of(&memory, |_| true), &gauges(), Format::Prometheus);
     assert_eq!(failures(&read(&text, Format::Prometheus), "/etc/keys.json"), Some(2.0));
 }

@@ -13,6 +13,8 @@
 //! One process at a time changes the table. Looking takes no lock: a slot is invalid while it changes, and its
 //! stamp is never the same again. A process that dies in the middle leaves an invalid slot, which is empty.
 
+mod census;
+
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};

@@ -19,6 +19,7 @@
 //! is refused for it, and some networks of that key are forgotten. Further records take no other key's first one:
 //! a key that is used from everywhere pushes out no others.
 
+mod census;
 mod look;
 mod ranking;
 mod record;

@@ -1,0 +1,86 @@
+//! What guards found in one request and in its answer, as a line tells of it: names and numbers, and nothing of any
+//! text.
+
+use std::collections::BTreeMap;
+
+use super::json::write_string;
+use super::MAX_TEXT_LEN;
+use crate::guards::{Action, RuleName};
+use tollgate_guard::detector::Family;
+use tollgate_guard::finding::Rule;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardFindings {
+    /// How often, by the names of the rules.
+    times: BTreeMap<Box<str>, u64>,
+    /// The strictest thing that was done about it.
+    action: Option<Action>,
+    /// How sure it is that somebody gives the model other orders, from 1 to 100.
+    injection_score: Option<u8>,
+}
+
+impl GuardFindings {
+    /// Notes that something was found so often, the surest of it with this score, and what is done about it.
+    pub fn note(&mut self, rule: &Rule, times: u32, score: u8) {
+        let known = self.times.entry(RuleName(rule).to_string().into()).or_default();
+        *known = known.saturating_add(u64::from(times));
+        self.action = self.action.max(Some(rule.action));
+        if rule.family == Family::Injection {
+            self.injection_score = self.injection_score.max(Some(score));
+        }
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if self.times.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b",\"guard\":{");
+        for (index, (rule, times)) in self.times.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_string(out, rule.as_bytes(), MAX_TEXT_LEN);
+            out.extend_from_slice(format!(":{times}").as_bytes());
+        }
+        out.push(b'}');
+        if let Some(action) = self.action {
+            out.extend_from_slice(format!(",\"guard_action\":\"{}\"", action.name()).as_bytes());
+        }
+        if let Some(score) = self.injection_score {
+            out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(family: Family, name: &str, action: Action) -> Rule {
+        Rule { family, name: name.into(), label: "LABEL".into(), action }
+    }
+
+    #[test]
+    fn a_line_has_names_and_numbers() {
+        let mut found = GuardFindings::default();
+        let mut line = Vec::new();
+        found.write(&mut line);
+        assert!(found.is_empty() && line.is_empty());
+        found.note(&rule(Family::Pii, "email", Action::Mask), 2, 90);
+        found.note(&rule(Family::Pii, "email", Action::Mask), 1, 60);
+        found.note(&rule(Family::Injection, "injection", Action::Log), 1, 55);
+        found.note(&rule(Family::Pattern, "code-name", Action::Log), 1, 100);
+        found.write(&mut line);
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            ",\"guard\":{\"injection\":1,\"pattern.code-name\":1,\"pii.email\":3},\"guard_action\":\"mask\",\"injection_score\":55"
+        );
+    }
+}

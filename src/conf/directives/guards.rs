@@ -1,0 +1,155 @@
+//! The block of a guard, and who uses it.
+
+use std::rc::Rc;
+
+use super::words::{error, file_name, given, literal, once, word, words, Done};
+use crate::conf::guards::Declared;
+use crate::conf::{LocConf, MainConf};
+use nginx::conf::{ConfContext, ConfError};
+use tollgate_core::guards::words::{line, roles as read_roles, terms, Direction, Line};
+use tollgate_core::nginx_text::file_name::Use;
+use tollgate_core::principal::is_valid_name;
+use tollgate_guard::settings::{What, Wish};
+
+/// The largest file with terms, in bytes.
+const MAX_LIST: u64 = 16 << 20;
+
+/// `tollgate_guard NAME {`
+pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let name = word(args, 1).to_owned();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !is_valid_name(&name) || name.len() > 64 || !name.bytes().all(is_plain) || name == "off" {
+        return Err(error(format!(
+            "invalid guard name \"{}\"; it has 1 to 64 letters, digits, \"-\", \"_\" and \".\", and is not \"off\"",
+            name.escape_debug()
+        )));
+    }
+    if conf.guards.iter().any(|guard| guard.name == name) {
+        return Err(error(format!("the guard \"{name}\" is declared twice; keep one of them")));
+    }
+    conf.guard_draft = Some(Declared::new(name, cx.position()));
+    Ok(())
+}
+
+/// `}`
+pub(super) fn close(conf: &mut MainConf) -> Done {
+    let Some(guard) = conf.guard_draft.take() else { return Ok(()) };
+    let of_guard = |problem: &str| error(problem).of(&format!("tollgate_guard {}", guard.name));
+    let is_idle = guard.input.is_empty() && guard.output.is_empty() && guard.leak.is_none();
+    if is_idle {
+        return Err(of_guard(
+            "looks for nothing; add a line such as \"input secrets block;\", or leave the block out",
+        ));
+    }
+    if guard.roles.is_some() && guard.input.is_empty() {
+        return Err(of_guard("\"roles\" has no effect, as nothing is looked for in the input"));
+    }
+    conf.guards.push(Rc::new(guard));
+    Ok(())
+}
+
+/// `input WHAT ... ACTION`
+pub(super) fn input(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    add(cx, args, conf, Direction::Input)
+}
+
+/// `output WHAT ... ACTION`
+pub(super) fn output(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    add(cx, args, conf, Direction::Output)
+}
+
+fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Direction) -> Done {
+    let Some(draft) = &mut conf.guard_draft else { return Ok(()) };
+    let guard = format!("tollgate_guard {}", draft.name);
+    let (name, values) = words(args);
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let of_line = |problem: String| error(format!("\"{name}\": {problem}")).of(&guard);
+    let wish = match line(direction, &values).map_err(of_line)? {
+        Line::Wish(wish) => wish,
+        Line::List { name, path, action } => {
+            let terms = read_terms(cx, &path).map_err(|problem| problem.of(&guard))?;
+            Wish { what: What::List { name, terms }, action, threshold: None }
+        }
+        Line::Leak(action) => {
+            if draft.leak.is_some() {
+                return Err(of_line("\"leak\" is said twice; keep one of them".to_owned()));
+            }
+            draft.leak = Some(action);
+            return Ok(());
+        }
+    };
+    match direction {
+        Direction::Input => draft.input.push(wish),
+        Direction::Output => draft.output.push(wish),
+    }
+    Ok(())
+}
+
+fn read_terms(cx: &ConfContext<'_>, path: &str) -> Result<Vec<Box<str>>, ConfError> {
+    let path = cx.full_path(file_name("\"list\"", path, Use::Read)?)?;
+    let shown = path.escape_debug();
+    let too_long =
+        |len: u64| error(format!("\"{shown}\" has {len} bytes, and a list has at most {MAX_LIST}"));
+    let found = std::fs::metadata(&path)
+        .map_err(|problem| error(format!("can't read \"{shown}\": {problem}")))?;
+    if !found.is_file() {
+        return Err(error(format!("\"{shown}\" is no file")));
+    }
+    if found.len() > MAX_LIST {
+        return Err(too_long(found.len()));
+    }
+    let bytes = std::fs::read(&path)
+        .map_err(|problem| error(format!("can't read \"{shown}\": {problem}")))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| error(format!("\"{shown}\" is not in UTF-8; save it so")))?;
+    let terms: Vec<Box<str>> = terms(text).map(Box::from).collect();
+    if terms.is_empty() {
+        return Err(error(format!("\"{shown}\" holds no terms; write one on each line")));
+    }
+    Ok(terms)
+}
+
+/// `roles ROLE...`
+pub(super) fn roles(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.guard_draft else { return Ok(()) };
+    let values: Vec<&str> = words(args).1.iter().map(String::as_str).collect();
+    let roles = read_roles(&values).map_err(|problem| {
+        error(format!("\"roles\": {problem}")).of(&format!("tollgate_guard {}", draft.name))
+    })?;
+    once(&mut draft.roles, args, roles)
+}
+
+/// `guards NAME...` of a tier
+pub(super) fn of_tier(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let names =
+        names(args).map_err(|problem| problem.of(&format!("tollgate_tier {}", draft.tier.name)))?;
+    if !draft.tier.guards.is_empty() {
+        return Err(error("\"guards\" directive is duplicate"));
+    }
+    draft.tier.guards = names;
+    Ok(())
+}
+
+/// `tollgate_guards NAME... | off`
+pub(super) fn applied(cx: &mut ConfContext<'_>, args: &[String], conf: &mut LocConf) -> Done {
+    let names = match words(args).1 {
+        [off] if off == "off" => Vec::new(),
+        _ => names(args)?,
+    };
+    once(&mut conf.settings.guards, args, given(cx, names))
+}
+
+fn names(args: &[String]) -> Result<Vec<String>, ConfError> {
+    let (directive, names) = words(args);
+    for (index, name) in names.iter().enumerate() {
+        literal(&format!("\"{directive}\":"), name)?;
+        if name == "off" {
+            return Err(error(format!("\"off\" in \"{directive}\" stands alone")));
+        }
+        if names.iter().skip(index + 1).any(|other| other == name) {
+            return Err(error(format!("the guard \"{name}\" is named twice; once is enough")));
+        }
+    }
+    Ok(names.to_vec())
+}

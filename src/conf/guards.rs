@@ -1,0 +1,197 @@
+//! Guards: as they are declared, and all those that hold somewhere, put together.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::main::MainConf;
+use super::rules::Tier;
+use super::settings::{Given, Settings};
+use nginx::conf::{ConfError, Position};
+use tollgate_core::guards::{Action, Guard, InputGuard, Roles};
+use tollgate_guard::settings::{Settings as Wishes, Wish};
+use tollgate_guard::stream::StreamGuard;
+
+/// `tollgate_guard`.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: String,
+    pub(crate) input: Vec<Wish>,
+    pub(crate) output: Vec<Wish>,
+    /// What is done where parts of the system prompt come back.
+    pub(crate) leak: Option<Action>,
+    pub(crate) roles: Option<Roles>,
+    pub(crate) place: Position,
+    /// Somebody uses it.
+    pub(super) is_used: Cell<bool>,
+}
+
+impl Declared {
+    pub(crate) fn new(name: String, place: Position) -> Self {
+        Self {
+            name,
+            input: Vec::new(),
+            output: Vec::new(),
+            leak: None,
+            roles: None,
+            place,
+            is_used: Cell::new(false),
+        }
+    }
+}
+
+/// The guards that hold for a request.
+#[derive(Debug)]
+pub(crate) struct Guards {
+    /// Those of requests, and what each of them is called.
+    pub(crate) inputs: Box<[InputGuard]>,
+    pub(crate) input_names: Box<[Box<str>]>,
+    /// That of answers.
+    pub(crate) output: Option<OutputGuard>,
+}
+
+/// What looks at answers.
+#[derive(Debug)]
+pub(crate) struct OutputGuard {
+    /// What it is called.
+    pub(crate) name: Box<str>,
+    pub(crate) guard: Guard,
+    pub(crate) stream: Arc<StreamGuard>,
+}
+
+impl Guards {
+    fn new(declared: &[Rc<Declared>]) -> Result<Self, ConfError> {
+        let (mut inputs, mut input_names) = (Vec::new(), Vec::new());
+        let (mut wishes, mut names, mut leak) = (Vec::new(), Vec::new(), None);
+        for guard in declared {
+            let refused = |problem: tollgate_guard::guard::Error| {
+                ConfError::new(format!("{problem} {}", guard.place))
+                    .of(&format!("tollgate_guard {}", guard.name))
+            };
+            if !guard.input.is_empty() {
+                let settings = Wishes { wishes: guard.input.clone() };
+                let roles = guard.roles.unwrap_or(Roles::ALL);
+                inputs.push(InputGuard { guard: Guard::new(&settings).map_err(refused)?, roles });
+                input_names.push(guard.name.as_str().into());
+            }
+            if !guard.output.is_empty() || guard.leak.is_some() {
+                wishes.extend(guard.output.iter().cloned());
+                leak = leak.max(guard.leak);
+                names.push(guard.name.as_str());
+            }
+        }
+        let output = match names.is_empty() {
+            true => None,
+            false => {
+                let name = names.join("+");
+                let guard = Guard::new(&Wishes { wishes }).map_err(|problem| {
+                    ConfError::new(problem.to_string()).of(&format!("tollgate_guard {name}"))
+                })?;
+                let stream = guard.stream();
+                Some(OutputGuard { name: name.into(), guard, stream })
+            }
+        };
+        Ok(Self { inputs: inputs.into(), input_names: input_names.into(), output })
+    }
+}
+
+/// The guards of a location, for each tier.
+#[derive(Debug, Default)]
+pub(crate) struct GuardsOf {
+    /// Of who is in no tier, or in one that names none.
+    here: Option<Rc<Guards>>,
+    /// Of the tiers that name some.
+    tiers: Vec<(Rc<Tier>, Rc<Guards>)>,
+}
+
+impl GuardsOf {
+    /// Those that hold for a request of this tier.
+    #[inline]
+    pub(crate) fn get(&self, tier: Option<&Rc<Tier>>) -> Option<&Rc<Guards>> {
+        let of_tier = |tier: &Rc<Tier>| {
+            self.tiers.iter().find(|(other, _)| Rc::ptr_eq(other, tier)).map(|(_, guards)| guards)
+        };
+        match self.tiers.is_empty() {
+            true => self.here.as_ref(),
+            false => tier.and_then(of_tier).or(self.here.as_ref()),
+        }
+    }
+
+    /// Whether any hold.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.here.is_none() && self.tiers.is_empty()
+    }
+
+    /// Those that a location and its tiers name.
+    pub(super) fn resolve(
+        settings: &Settings,
+        tiers: &[Rc<Tier>],
+        main: &mut MainConf,
+    ) -> Result<Self, ConfError> {
+        let mut here = Vec::new();
+        if let Some(Given { value: names, place }) = &settings.guards {
+            for name in names {
+                here.push(main.declared_guard(name).ok_or_else(|| {
+                    ConfError::new(format!(
+                        "\"tollgate_guards {name}\" names no guard; declare it with \"tollgate_guard {name} \
+                         {{ ... }}\" in the http block {place}"
+                    ))
+                })?);
+            }
+        }
+        let mut of_tiers = Vec::new();
+        for tier in tiers.iter().filter(|tier| !tier.guards.is_empty()) {
+            let mut all = here.clone();
+            for name in &tier.guards {
+                let declared = main.declared_guard(name).ok_or_else(|| {
+                    ConfError::new(format!(
+                        "\"guards {name}\" names no guard; declare it with \"tollgate_guard {name} {{ ... }}\" in \
+                         the http block {}",
+                        tier.place
+                    ))
+                    .of(&format!("tollgate_tier {}", tier.name))
+                })?;
+                if !all.iter().any(|other| Rc::ptr_eq(other, &declared)) {
+                    all.push(declared);
+                }
+            }
+            of_tiers.push((Rc::clone(tier), main.guards(all)?));
+        }
+        let here = match here.is_empty() {
+            true => None,
+            false => Some(main.guards(here)?),
+        };
+        Ok(Self { here, tiers: of_tiers })
+    }
+}
+
+/// The guards that were put together, and of which: most locations share theirs.
+pub(super) type Combined = Vec<(Vec<Rc<Declared>>, Rc<Guards>)>;
+
+impl MainConf {
+    fn declared_guard(&self, name: &str) -> Option<Rc<Declared>> {
+        self.guards.iter().find(|guard| guard.name == name).map(Rc::clone)
+    }
+
+    /// These guards, put together.
+    fn guards(&mut self, declared: Vec<Rc<Declared>>) -> Result<Rc<Guards>, ConfError> {
+        let is_same = |one: &[Rc<Declared>]| {
+            one.len() == declared.len() && one.iter().zip(&declared).all(|(a, b)| Rc::ptr_eq(a, b))
+        };
+        let known = self.loaded.guards.iter().find(|(one, _)| is_same(one));
+        if let Some((_, guards)) = known {
+            return Ok(Rc::clone(guards));
+        }
+        for guard in &declared {
+            guard.is_used.set(true);
+        }
+        let guards = Rc::new(Guards::new(&declared)?);
+        self.loaded.guards.push((declared, Rc::clone(&guards)));
+        Ok(guards)
+    }
+
+    /// Guards that nobody uses.
+    pub(super) fn unused_guards(&self) -> impl Iterator<Item = &Declared> {
+        self.guards.iter().map(|guard| &**guard).filter(|guard| !guard.is_used.get())
+    }
+}

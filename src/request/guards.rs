@@ -1,0 +1,157 @@
+//! ACCESS: guards look through what a request says, a part of it in each turn of the event loop, and change it or
+//! refuse it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tollgate_core::audit::GuardFindings;
+use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::guards::looking::Looking;
+use tollgate_core::guards::outcome::Looked;
+use tollgate_core::guards::{Action, Rule, RuleName};
+use tollgate_core::llm::meter::Hides;
+use tollgate_core::llm::texts::{Place, Texts};
+use tollgate_core::llm::Endpoint;
+use tollgate_guard::vault::Vault;
+
+use crate::conf::guards::Guards;
+use crate::conf::policy::Policy;
+use crate::conf::rules::Tier;
+use crate::observed;
+use crate::request::authenticate::Denial;
+use crate::request::body;
+use crate::request::state::State;
+use crate::types::Request;
+
+/// Bytes of text that are looked at in one turn of the event loop: a few milliseconds.
+const TURN: usize = 128 << 10;
+
+/// What guards have to do with a request.
+pub(crate) struct Guarded {
+    guards: Rc<Guards>,
+    /// What they still have to look at.
+    looking: Option<Looking>,
+    /// What they found.
+    pub(crate) found: GuardFindings,
+    /// Where they found what they refuse.
+    pub(crate) place: Option<Place>,
+    /// What the model doesn't see, and the client gets back.
+    vault: Option<Rc<Vault>>,
+}
+
+/// Begins to look through the body in this form, if guards hold for the request.
+pub(crate) fn begin(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    form: Endpoint,
+) -> Result<(), Denial> {
+    if policy.guards.is_empty() {
+        return Ok(());
+    }
+    let guards = policy.guards.get(state.borrow().tier.as_ref()).map(Rc::clone);
+    let Some(guards) = guards else { return Ok(()) };
+    let looking = match guards.reads_requests() && r.body_len() > 0 {
+        false => None,
+        true => {
+            let body = body::whole(r).ok_or(Cause::BodyUnreadable)?;
+            let texts = Texts::of(body, form).ok_or(Cause::BodyNotJson)?;
+            if let Some(member) = texts.unseen.filter(|_| guards.acts_on_requests()) {
+                return Err(Detail::new(Cause::UnseenContent, member).into());
+            }
+            Some(Looking::new(texts))
+        }
+    };
+    let found = GuardFindings::default();
+    state.borrow_mut().guarded =
+        Some(Box::new(Guarded { guards, looking, found, place: None, vault: None }));
+    Ok(())
+}
+
+/// Looks on. `false`: more is left, for a later turn.
+pub(crate) fn go_on(r: Request<'_>, state: &RefCell<State>) -> Result<bool, Denial> {
+    let Some(mut guarded) = state.borrow_mut().guarded.take() else { return Ok(true) };
+    let is_done = match &mut guarded.looking {
+        Some(looking) => looking.go_on(&guarded.guards.inputs, TURN),
+        None => true,
+    };
+    let looked = guarded.looking.take_if(|_| is_done).map(Looking::finish);
+    let judged = looked.map_or(Ok(()), |looked| judge(r, state, &mut guarded, &looked));
+    state.borrow_mut().guarded = Some(guarded);
+    judged.map(|()| is_done)
+}
+
+/// Refuses what is blocked, and changes what is not for the model.
+fn judge(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    guarded: &mut Guarded,
+    looked: &Looked,
+) -> Result<(), Denial> {
+    let guards = &guarded.guards;
+    for count in looked.counts() {
+        if let Some(rule) = guards.rule(count.guard, count.rule) {
+            guarded.found.note(rule, count.times, count.score);
+            let guard = guards.input_names.get(count.guard).map_or("", |name| &**name);
+            let (name, action) = (RuleName(rule).to_string(), rule.action.name());
+            observed::found(guard, &name, action, u64::from(count.times));
+        }
+    }
+    if let Some(blocked) = looked.blocked(&guards.inputs) {
+        guarded.place = Some(blocked.place);
+        let name = guards.rule(blocked.guard, blocked.rule);
+        let name = name.map(|rule| RuleName(rule).to_string()).unwrap_or_default();
+        return Err(Detail::new(Cause::GuardBlocked, name).into());
+    }
+    // Where nothing is refused, nothing is changed either.
+    if state.borrow().policy.dry_run {
+        return Ok(());
+    }
+    let mut vault = looked.tokenizes(&guards.inputs).then(Vault::default);
+    if let Some(vault) = &mut vault {
+        looked.texts().iter().for_each(|text| vault.reserve(looked.texts().said(text)));
+    }
+    let edits = looked.edits(&guards.inputs, |label, value| vault.as_mut()?.tokenize(label, value));
+    guarded.vault = vault.map(Rc::new);
+    if edits.is_empty() {
+        return Ok(());
+    }
+    if body::keeps_length(r) {
+        return Err(Cause::LengthInSet.into());
+    }
+    let before = state.borrow_mut().edit.take();
+    let hides = before.as_ref().map(|before| before.hides).unwrap_or_default();
+    let change = body::change(r, &edits, Hides::default())?;
+    state.borrow_mut().edit = Some(Box::new(change.after(before, hides)));
+    Ok(())
+}
+
+/// Whether guards do more for requests of this tier than to count.
+pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
+    policy
+        .guards
+        .get(tier)
+        .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
+}
+
+impl Guards {
+    /// Whether anybody wants to know what requests say.
+    fn reads_requests(&self) -> bool {
+        !self.inputs.is_empty()
+    }
+
+    /// Whether anything is done about what is found, beside counting it.
+    fn acts_on_requests(&self) -> bool {
+        let mut rules = self.inputs.iter().flat_map(|input| input.guard.rules());
+        rules.any(|rule| rule.action > Action::Log)
+    }
+
+    fn acts_on_answers(&self) -> bool {
+        let rules = self.output.iter().flat_map(|output| output.guard.rules());
+        rules.map(|rule| rule.action).max() > Some(Action::Log)
+    }
+
+    fn rule(&self, guard: usize, rule: u16) -> Option<&Rule> {
+        self.inputs.get(guard)?.guard.rules().get(usize::from(rule))
+    }
+}
