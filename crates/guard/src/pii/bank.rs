@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 
 use super::digits::{self, Digits};
-use super::edges;
 use super::kind::{detector, Form};
+use super::{edges, shape};
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &["routing", "aba", "rtn", "bank", "ach", "wire", "transit"];
-const PATTERN: &str = r"(?-u:\b)[0-9]{9}(?-u:\b)";
 
 pub(super) fn routing() -> Detector {
-    detector("us_bank_routing", "US_BANK_ROUTING", Cow::Borrowed(PATTERN), CONTEXT, check)
+    detector("us_bank_routing", "US_BANK_ROUTING", Cow::Borrowed(shape::DIGITS), CONTEXT, check)
 }
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
@@ -19,7 +18,8 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let all = all.all();
     let is_given_out = matches!(digits::part(all, 0, 2), 1..=12 | 21..=32 | 61..=72 | 80);
     let sum = digits::weighted(all, &[3, 7, 1, 3, 7, 1, 3, 7, 1]);
-    if !is_given_out
+    if !shape::fits(candidate, &["000000000"])
+        || !is_given_out
         || !sum.is_multiple_of(10)
         || edges::is_continued(candidate)
         || edges::precedes(candidate, &['-', '_'])

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::digits::{self, Digits};
-use super::edges;
 use super::kind::detector;
+use super::{edges, shape};
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[
@@ -65,24 +65,18 @@ const OTHERS: &[&str] = &[
     "offset",
 ];
 
-/// Groups as they stand on cards, or one row of digits.
-const PATTERN: &str = concat!(
-    r"(?-u:\b)(?:",
-    r"62[0-9]{2}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{3}",
-    r"|[02-689][0-9]{3}[ .-][0-9]{4}[ .-][0-9]{4}[ .-][0-9]{1,4}",
-    r"|3[0-9]{3}[ .-][0-9]{6}[ .-][0-9]{4,5}",
-    r"|1800[0-9]{11}|[02-689][0-9]{11,18}",
-    r")(?-u:\b)"
-);
-
 pub(super) fn card() -> Detector {
-    detector("card", "CARD", Cow::Borrowed(PATTERN), CONTEXT, check)
+    detector("card", "CARD", Cow::Borrowed(shape::DIGITS), CONTEXT, check)
 }
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let all = Digits::of(candidate.text());
     let all = all.all();
-    if !digits::luhn(all) || !is_issued(all) || edges::is_continued(candidate) {
+    if !is_written_so(candidate.text())
+        || !digits::luhn(all)
+        || !is_issued(all)
+        || edges::is_continued(candidate)
+    {
         return None;
     }
     let grouped = all.len() < candidate.text().len();
@@ -99,6 +93,26 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         _ => 80,
     };
     Some(if context { 98 } else { score })
+}
+
+/// Whether its digits are in one row, or in the groups that stand on cards, with the same sign between them.
+fn is_written_so(text: &str) -> bool {
+    let mut groups = [0_usize; 5];
+    let mut signs = text.bytes().filter(|byte| !byte.is_ascii_digit());
+    let first = signs.next();
+    if signs.any(|sign| Some(sign) != first) || matches!(first, Some(b'/' | b'+')) {
+        return false;
+    }
+    let mut count = 0;
+    for group in text.split(|c: char| !c.is_ascii_digit()) {
+        let Some(place) = groups.get_mut(count) else { return false };
+        *place = group.len();
+        count += 1;
+    }
+    matches!(
+        groups,
+        [12..=19, 0, 0, 0, 0] | [4, 4, 4, 1..=4, 0] | [4, 6, 4..=5, 0, 0] | [4, 4, 4, 4, 3]
+    )
 }
 
 /// Whether a network gives out numbers that begin like this, and are as long.

@@ -19,6 +19,7 @@ pub(super) fn detector(
         pattern,
         context,
         check: Some(check),
+        lead: None,
     }
 }
 

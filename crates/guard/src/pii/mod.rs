@@ -19,6 +19,7 @@ mod names;
 mod national;
 mod papers;
 mod phone;
+mod shape;
 mod ssn;
 mod vehicle;
 mod wallet;

@@ -324,6 +324,7 @@ fn national(candidate: &Candidate<'_>, number: &str, all: &[u8], context: bool) 
     };
     Some(match (context, is_likely, is_grouped) {
         (true, true, _) => 94,
+        (true, false, true) if numbered => 40,
         (true, false, true) => 75,
         (true, false, false) if numbered => 40,
         (true, false, false) => 70,

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::edges;
 use super::kind::{detector, Form};
+use super::{edges, shape};
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[
@@ -21,14 +21,16 @@ const CONTEXT: &[&str] = &[
     "車台番号",
     "车架",
 ];
-const PATTERN: &str = r"(?-u:\b)[A-HJ-NPR-Z0-9]{17}(?-u:\b)";
 
 pub(super) fn vin() -> Detector {
-    detector("vin", "VIN", Cow::Borrowed(PATTERN), CONTEXT, check)
+    detector("vin", "VIN", Cow::Borrowed(shape::CODE), CONTEXT, check)
 }
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let text = candidate.text();
+    if !shape::fits(candidate, &["*****************"]) || text.contains(['I', 'O', 'Q']) {
+        return None;
+    }
     let letters = text.bytes().filter(u8::is_ascii_uppercase).count();
     // The last three are digits, or four where more than 500 of a kind are made.
     let is_serial = text.get(14..)?.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,56 +1,57 @@
 //! Brazil, Mexico, Canada, Chile, Argentina.
 
-use super::shapes::{self, shared};
+use std::borrow::Cow;
+
+use super::shapes;
 use crate::detector::{Candidate, Detector};
 use crate::pii::digits::{self, Digits};
 use crate::pii::kind::{detector, Form};
+use crate::pii::shape;
 
-const CPF: &str = r"(?-u:\b)[0-9]{3}(?:\.[0-9]{3}\.[0-9]{3}-|[0-9]{6}-?)[0-9]{2}(?-u:\b)";
+const CPF: &[&str] = &["000.000.000-00", "00000000000", "000000000-00"];
 const CNPJ: &str = concat!(
     r"(?-u:\b)(?:[A-Z0-9]{2}\.[A-Z0-9]{3}\.[A-Z0-9]{3}/[A-Z0-9]{4}-[0-9]{2}",
     r"|[0-9]{8}/?[0-9]{4}-?[0-9]{2})(?-u:\b)"
 );
-const CURP: &str = concat!(
-    r"(?i-u:\b[A-Z][AEIOUX][A-Z]{2}[0-9]{6}[HMX]",
-    r"[A-Z]{2}[B-DF-HJ-NP-TV-Z]{3}[A-Z0-9][0-9]\b)"
-);
-const RFC: &str = r"(?-u:\b)[A-Z&]{4}-?[0-9]{6}-?[A-Z0-9]{2}[A0-9](?-u:\b)";
+const CURP: &[&str] = &["@@@@000000@@@@@@00", "@@@@000000@@@@@@@0"];
+const RFC: &[&str] = &["AAAA000000***"];
 const RUT: &str = r"(?-u:\b)[0-9]{1,2}(?:\.[0-9]{3}\.[0-9]{3}|[0-9]{6})-?[0-9Kk](?-u:\b)";
-const CUIT: &str = r"(?-u:\b)(?:20|2[3-7]|3[034])(?:-[0-9]{8}-|[0-9]{8})[0-9](?-u:\b)";
+const CUIT: &[&str] = &["00-00000000-0", "00000000000"];
 
+const SIN: &[&str] = &["000000000", "000 000 000", "000-000-000"];
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
         detector(
             "br_cpf",
             "BR_CPF",
-            shared(CPF),
+            Cow::Borrowed(shape::DIGITS),
             &["cpf", "cadastro de pessoa", "contribuinte"],
             cpf,
         ),
-        detector("br_cnpj", "BR_CNPJ", shared(CNPJ), &["cnpj", "empresa"], cnpj),
+        detector("br_cnpj", "BR_CNPJ", Cow::Borrowed(CNPJ), &["cnpj", "empresa"], cnpj),
         detector(
             "mx_curp",
             "MX_CURP",
-            shared(CURP),
+            Cow::Borrowed(shape::CODE),
             &["curp", "clave única", "registro de población"],
             curp,
         ),
         detector(
             "mx_rfc",
             "MX_RFC",
-            shared(RFC),
+            Cow::Borrowed(shape::CODE),
             &["rfc", "contribuyente", "registro federal"],
             rfc,
         ),
         detector(
             "ca_sin",
             "CA_SIN",
-            shared(shapes::NINE),
+            Cow::Borrowed(shape::DIGITS),
             &["sin", "social insurance", "nas", "assurance sociale"],
             sin,
         ),
-        detector("cl_rut", "CL_RUT", shared(RUT), &["rut", "run", "cédula", "cedula"], rut),
-        detector("ar_cuit", "AR_CUIT", shared(CUIT), &["cuit", "cuil"], cuit),
+        detector("cl_rut", "CL_RUT", Cow::Borrowed(RUT), &["rut", "run", "cédula", "cedula"], rut),
+        detector("ar_cuit", "AR_CUIT", Cow::Borrowed(shape::DIGITS), &["cuit", "cuil"], cuit),
     ]
 }
 
@@ -66,6 +67,9 @@ fn brazilian(values: impl Iterator<Item = (u64, u64)>) -> u64 {
 
 /// Receita Federal, Instrução Normativa 1548/2015: two check digits.
 fn cpf(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, CPF) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let check = |count: usize| {
@@ -108,6 +112,9 @@ fn mexican(order: &str, byte: u8) -> u64 {
 
 /// RENAPO, Instructivo normativo para la asignación de la CURP: weights 18 to 2, and 10 less the rest by 10.
 fn curp(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, CURP) {
+        return None;
+    }
     let text = shapes::plain(candidate);
     let order = "0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ";
     let sum: u64 = text
@@ -128,6 +135,9 @@ fn curp(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// SAT, Anexo 3 of the rules on the RFC: of persons, with weights 13 to 2, and 11 less the rest by 11. Some were given
 /// out with another check digit.
 fn rfc(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, RFC) {
+        return None;
+    }
     let text: String = candidate.text().chars().filter(|c| *c != '-').collect();
     let order = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ";
     let sum: u64 = text
@@ -148,6 +158,9 @@ fn rfc(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// Service Canada, "Social Insurance Number": Luhn's sum; none begins with 0, or with 8.
 fn sin(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, SIN) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     if !digits::luhn(all) || matches!(digits::at(all, 0), 0 | 8) || !shapes::is_even(candidate) {
@@ -185,6 +198,9 @@ fn rut(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// ARCA (before: AFIP), Argentina: weights 5, 4, 3, 2 and 7 to 2, and 11 less the rest by 11, of 10
 /// nine.
 fn cuit(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, CUIT) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let check = match 11 - digits::weighted(all, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11 {
@@ -192,7 +208,8 @@ fn cuit(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         10 => 9,
         other => other,
     };
-    if check != digits::at(all, 10) || shapes::is_part(candidate) {
+    let is_given_out = matches!(digits::part(all, 0, 2), 20 | 23..=27 | 30 | 33 | 34);
+    if !is_given_out || check != digits::at(all, 10) || shapes::is_part(candidate) {
         return None;
     }
     let form = if shapes::is_grouped(candidate) { Form::Likely } else { Form::Weak };

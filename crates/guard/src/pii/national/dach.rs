@@ -1,22 +1,25 @@
 //! Germany, Austria, Switzerland.
 
-use super::shapes::{self, shared};
+use std::borrow::Cow;
+
+use super::shapes;
 use crate::detector::{Candidate, Detector};
 use crate::pii::digits::{self, Digits};
 use crate::pii::kind::{detector, Form};
+use crate::pii::shape;
 
-const STEUER_ID: &str = r"(?-u:\b)[1-9][0-9](?:(?: [0-9]{3}){3}|[0-9]{9})(?-u:\b)";
-const AUSWEIS: &str = r"(?-u:\b)[LMNPRTVWXY][CFGHJKLMNPRTVWXYZ0-9]{8}[0-9]?(?-u:\b)";
-const RVNR: &str = r"(?-u:\b)[0-9]{2} ?[0-9]{6} ?[A-Z] ?[0-9]{3}(?-u:\b)";
-const SVNR: &str = r"(?-u:\b)[1-9][0-9]{3} ?[0-9]{6}(?-u:\b)";
-const AHV: &str = r"(?-u:\b)756(?:\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}|[0-9]{10})(?-u:\b)";
+const STEUER_ID: &[&str] = &["00 000 000 000", "00000000000"];
+const AUSWEIS: &[&str] = &["A********", "A********0"];
+const RVNR: &[&str] = &["00000000A000", "00 000000 A 000", "00 000000A000"];
+const SVNR: &[&str] = &["0000 000000", "0000000000"];
+const AHV: &[&str] = &["756.0000.0000.00", "7560000000000"];
 
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
         detector(
             "de_steuer_id",
             "DE_STEUER_ID",
-            shared(STEUER_ID),
+            Cow::Borrowed(shape::DIGITS),
             &[
                 "steuer",
                 "steuerid",
@@ -31,14 +34,14 @@ pub(super) fn detectors() -> Vec<Detector> {
         detector(
             "de_personalausweis",
             "DE_PERSONALAUSWEIS",
-            shared(AUSWEIS),
+            Cow::Borrowed(shape::CODE),
             &["personalausweis", "ausweis", "perso", "id card", "identity card", "reisepass"],
             personalausweis,
         ),
         detector(
             "de_rvnr",
             "DE_RVNR",
-            shared(RVNR),
+            Cow::Borrowed(shape::SPACED),
             &[
                 "rentenversicherung",
                 "sozialversicherung",
@@ -52,14 +55,14 @@ pub(super) fn detectors() -> Vec<Detector> {
         detector(
             "at_svnr",
             "AT_SVNR",
-            shared(SVNR),
+            Cow::Borrowed(shape::DIGITS),
             &["sozialversicherung", "versicherungsnummer", "svnr", "sv-nr", "sv-nummer", "e-card"],
             svnr,
         ),
         detector(
             "ch_ahv",
             "CH_AHV",
-            shared(AHV),
+            Cow::Borrowed(shape::DIGITS),
             &["ahv", "avs", "sozialversicherung", "versichertennummer", "oasi"],
             ahv,
         ),
@@ -69,6 +72,9 @@ pub(super) fn detectors() -> Vec<Detector> {
 /// Bundeszentralamt für Steuern, "Aufbau der Identifikationsnummer": of the first ten digits one stands there twice
 /// or three times, and each other one at most once; the last one by ISO/IEC 7064, MOD 11,10.
 fn steuer_id(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, STEUER_ID) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let mut counts = [0_u8; 10];
@@ -77,7 +83,12 @@ fn steuer_id(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     }
     let repeated = counts.iter().filter(|count| **count > 1).count();
     let most = counts.iter().max()?;
-    if repeated != 1 || *most > 3 || !digits::mod11_10(all) || shapes::is_part(candidate) {
+    if digits::at(all, 0) == 0
+        || repeated != 1
+        || *most > 3
+        || !digits::mod11_10(all)
+        || shapes::is_part(candidate)
+    {
         return None;
     }
     let form = if shapes::is_grouped(candidate) { Form::Own } else { Form::Weak };
@@ -86,8 +97,17 @@ fn steuer_id(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// BSI TR-03127 and ICAO Doc 9303-3 section 4.9: nine characters, and in the machine-readable zone a check digit.
 fn personalausweis(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, AUSWEIS) {
+        return None;
+    }
     let text = candidate.text().as_bytes();
-    if !text.iter().any(u8::is_ascii_digit) || shapes::is_part(candidate) {
+    let is_listed = |byte: &u8| b"CFGHJKLMNPRTVWXYZ0123456789".contains(byte);
+    let is_first = text.first().is_some_and(|byte| b"LMNPRTVWXY".contains(byte));
+    if !is_first
+        || !text.iter().all(is_listed)
+        || !text.iter().any(u8::is_ascii_digit)
+        || shapes::is_part(candidate)
+    {
         return None;
     }
     let Some(last) = text.get(9) else {
@@ -105,6 +125,9 @@ fn icao(text: &[u8]) -> u64 {
 
 /// Verordnung über die Versicherungsnummer (VKVV) § 2 and § 4: an area, a birthday, a letter, a serial number, a check digit.
 fn rvnr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, RVNR) {
+        return None;
+    }
     let mut row = String::new();
     for byte in shapes::plain(candidate).bytes() {
         match byte {
@@ -133,6 +156,9 @@ fn rvnr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Austrian social security: a serial number, a check digit, a birthday (ASVG § 31; weights as published by the
 /// Dachverband der Sozialversicherungsträger).
 fn svnr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, SVNR) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let rest = digits::weighted(all, &[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11;
@@ -146,6 +172,9 @@ fn svnr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// Swiss social security: 756, and a check digit as in EAN-13 (Zentrale Ausgleichsstelle, "Die AHV-Nummer").
 fn ahv(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, AHV) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     if !digits::weighted(all.all(), &[1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1]).is_multiple_of(10)
         || shapes::is_part(candidate)

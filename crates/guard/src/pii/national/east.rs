@@ -1,54 +1,61 @@
 //! Poland, Czechia and Slovakia, Romania, Bulgaria, Croatia, the Baltic states.
 
-use super::shapes::{self, shared};
+use std::borrow::Cow;
+
+use super::shapes;
 use crate::detector::{Candidate, Detector};
 use crate::pii::digits::{self, Digits};
 use crate::pii::kind::{detector, Form};
+use crate::pii::shape;
 
 const DOWOD: &str = r"(?-u:\b)[A-Z]{3} ?[0-9]{6}(?-u:\b)";
 
+const ELEVEN: &[&str] = &["00000000000"];
+const RODNE_CISLO: &[&str] = &["000000/0000", "0000000000"];
+const CNP: &[&str] = &["0000000000000"];
+const EGN: &[&str] = &["0000000000"];
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
-        detector("pl_pesel", "PL_PESEL", shared(shapes::ELEVEN), &["pesel"], pesel),
+        detector("pl_pesel", "PL_PESEL", Cow::Borrowed(shape::DIGITS), &["pesel"], pesel),
         detector(
             "pl_dowod",
             "PL_DOWOD",
-            shared(DOWOD),
+            Cow::Borrowed(DOWOD),
             &["dowód", "dowod", "dowodu", "numer dowodu", "identity card", "id card"],
             dowod,
         ),
         detector(
             "cz_rodne_cislo",
             "CZ_RODNE_CISLO",
-            shared(shapes::DATE_AND_FOUR),
+            Cow::Borrowed(shape::DIGITS),
             &["rodné číslo", "rodne cislo", "rodné", "rodného čísla", "birth number", "r.č", "rč"],
             rodne_cislo,
         ),
         detector(
             "ro_cnp",
             "RO_CNP",
-            shared(shapes::THIRTEEN),
+            Cow::Borrowed(shape::DIGITS),
             &["cnp", "cod numeric", "codul numeric", "personal numeric"],
             cnp,
         ),
         detector(
             "bg_egn",
             "BG_EGN",
-            shared(shapes::TEN),
+            Cow::Borrowed(shape::DIGITS),
             &["егн", "egn", "единен граждански"],
             egn,
         ),
         detector(
             "hr_oib",
             "HR_OIB",
-            shared(shapes::ELEVEN),
+            Cow::Borrowed(shape::DIGITS),
             &["oib", "osobni identifikacijski"],
             oib,
         ),
         detector(
             "ee_lt_isikukood",
             "EE_LT_ISIKUKOOD",
-            shared(shapes::ELEVEN),
+            Cow::Borrowed(shape::DIGITS),
             &["isikukood", "asmens kodas", "asmens kodą", "personal code"],
             isikukood,
         ),
@@ -62,6 +69,9 @@ fn is_century_date(day: u64, month: u64) -> bool {
 
 /// Polish Act on the register of population, article 15; weights 1, 3, 7 and 9.
 fn pesel(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, ELEVEN) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let sum = digits::weighted(all, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]);
@@ -88,6 +98,9 @@ fn dowod(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Czech Act 133/2000 on the register of population, § 13: birthday, where women have 50 added to the month, and since
 /// 2004 both sexes may have 20 more; divisible by 11.
 fn rodne_cislo(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, RODNE_CISLO) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let sign = candidate.text().as_bytes().get(6);
@@ -108,6 +121,9 @@ fn rodne_cislo(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// Romanian Law 105/1996: sex and century, birthday, county, serial number, and a sum by 11, of 10 one.
 fn cnp(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, CNP) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let rest = digits::weighted(all, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9]) % 11;
@@ -130,6 +146,9 @@ fn cnp(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// Bulgarian Ordinance RD-02-20-9 of 2012: birthday, serial number, and a sum by 11, of 10 zero.
 fn egn(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, EGN) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let check = digits::weighted(all, &[2, 4, 8, 5, 10, 9, 7, 3, 6]) % 11 % 10;
@@ -143,6 +162,9 @@ fn egn(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// Croatian Law on the personal identification number: ISO/IEC 7064, MOD 11,10.
 fn oib(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, ELEVEN) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     if !digits::mod11_10(all.all()) || shapes::is_part(candidate) {
         return None;
@@ -153,6 +175,9 @@ fn oib(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// EVS 585:2007, and the same in Lithuania: sex and century, birthday, serial number, and a sum by 11; where the rest
 /// is 10, with other weights; where it is 10 again, zero.
 fn isikukood(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, ELEVEN) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let mut check = digits::weighted(all, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 1]) % 11;

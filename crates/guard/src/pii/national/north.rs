@@ -1,41 +1,46 @@
 //! Sweden, Finland, Denmark, Norway.
 
-use super::shapes::{self, shared};
+use std::borrow::Cow;
+
+use super::shapes;
 use crate::detector::{Candidate, Detector};
 use crate::pii::digits::{self, Digits};
 use crate::pii::kind::{detector, Form};
+use crate::pii::shape;
 
-const PERSONNUMMER: &str = r"(?-u:\b)(?:19|20)?[0-9]{6}[-+]?[0-9]{4}(?-u:\b)";
+const PERSONNUMMER: &[&str] =
+    &["000000-0000", "000000+0000", "0000000000", "00000000-0000", "000000000000"];
 const HETU: &str = r"(?-u:\b)[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y](?-u:\b)";
-const FODSELSNUMMER: &str = r"(?-u:\b)[0-9]{6} ?[0-9]{5}(?-u:\b)";
+const FODSELSNUMMER: &[&str] = &["00000000000", "000000 00000"];
 
+const CPR: &[&str] = &["000000-0000", "0000000000"];
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
         detector(
             "se_personnummer",
             "SE_PERSONNUMMER",
-            shared(PERSONNUMMER),
+            Cow::Borrowed(shape::DIGITS),
             &["personnummer", "personnr", "pnr", "samordningsnummer", "personal number"],
             personnummer,
         ),
         detector(
             "fi_hetu",
             "FI_HETU",
-            shared(HETU),
+            Cow::Borrowed(HETU),
             &["hetu", "henkilötunnus", "henkilotunnus", "personbeteckning"],
             hetu,
         ),
         detector(
             "dk_cpr",
             "DK_CPR",
-            shared(shapes::DATE_AND_FOUR),
+            Cow::Borrowed(shape::DIGITS),
             &["cpr", "cpr-nummer", "personnummer", "cpr-nr"],
             cpr,
         ),
         detector(
             "no_fodselsnummer",
             "NO_FODSELSNUMMER",
-            shared(FODSELSNUMMER),
+            Cow::Borrowed(shape::DIGITS),
             &["fødselsnummer", "fodselsnummer", "fnr", "personnummer", "d-nummer", "fødselsnr"],
             fodselsnummer,
         ),
@@ -44,12 +49,17 @@ pub(super) fn detectors() -> Vec<Detector> {
 
 /// Skatteverket, SKV 704: birthday, and Luhn's sum without the century. Of coordination numbers, 60 is added to the day.
 fn personnummer(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, PERSONNUMMER) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let short = all.get(all.len().checked_sub(10)?..)?;
     let (month, day) = (digits::part(short, 2, 4), digits::part(short, 4, 6));
     let dated = digits::is_date(day, month) || (day > 60 && digits::is_date(day - 60, month));
-    if !digits::luhn(short) || !dated || shapes::is_part(candidate) {
+    // With the century, this is the 19th, 20th or 21st.
+    let is_of_now = all.len() == 10 || matches!(digits::part(all, 0, 2), 18..=20);
+    if !is_of_now || !digits::luhn(short) || !dated || shapes::is_part(candidate) {
         return None;
     }
     let form = match (shapes::is_grouped(candidate), all.len()) {
@@ -79,6 +89,9 @@ fn hetu(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// CPR-kontoret, "Personnummeret i CPR": birthday and four digits. The sum by 11 holds for most of those given out, but
 /// since 2007 not for all.
 fn cpr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, CPR) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let dated = digits::is_date(digits::part(all, 0, 2), digits::part(all, 2, 4));
@@ -98,6 +111,9 @@ fn cpr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Skatteetaten, "Fødselsnummer": birthday, and two sums by 11. In the numbers of foreigners 40 is added to the day; in
 /// those of the health service to the month.
 fn fodselsnummer(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, FODSELSNUMMER) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let first = digits::weighted(all, &[3, 7, 6, 1, 8, 9, 4, 5, 2, 1]) % 11;

@@ -1,24 +1,7 @@
-//! Forms that numbers of several countries have. They share their patterns, so that a text is searched for each once.
-
-use std::borrow::Cow;
+//! What many numbers of states have in common.
 
 use crate::detector::Candidate;
 use crate::pii::edges;
-
-/// Nine digits, in one row or in threes.
-pub(super) const NINE: &str = r"(?-u:\b)[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{3}(?-u:\b)";
-/// Ten digits in one row.
-pub(super) const TEN: &str = r"(?-u:\b)[0-9]{10}(?-u:\b)";
-/// Eleven digits in one row.
-pub(super) const ELEVEN: &str = r"(?-u:\b)[0-9]{11}(?-u:\b)";
-/// Six digits of a date and four more, with a sign between them or without.
-pub(super) const DATE_AND_FOUR: &str = r"(?-u:\b)[0-9]{6}[+/-]?[0-9]{4}(?-u:\b)";
-/// Thirteen digits in one row.
-pub(super) const THIRTEEN: &str = r"(?-u:\b)[0-9]{13}(?-u:\b)";
-
-pub(super) fn shared(pattern: &'static str) -> Cow<'static, str> {
-    Cow::Borrowed(pattern)
-}
 
 /// Whether it is written with signs or blanks between its digits.
 pub(super) fn is_grouped(candidate: &Candidate<'_>) -> bool {

@@ -1,59 +1,69 @@
 //! Spain, Italy, Portugal, Turkey.
 
-use super::shapes::{self, shared};
+use std::borrow::Cow;
+
+use super::shapes;
 use crate::detector::{Candidate, Detector};
 use crate::pii::digits::{self, Digits};
 use crate::pii::kind::{detector, Form};
+use crate::pii::shape;
 
-const DNI: &str = r"(?-u:\b)[0-9]{1,2}\.?[0-9]{3}\.?[0-9]{3}[ -]?[A-Za-z](?-u:\b)";
-const NIE: &str = r"(?-u:\b)[XYZxyz][ -]?[0-9]{7}[ -]?[A-Za-z](?-u:\b)";
-const FISCALE: &str = concat!(
-    r"(?i-u:\b[A-Z]{3} ?[A-Z]{3} ?[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2} ?",
-    r"[A-Z][0-9LMNPQRSTUV]{3} ?[A-Z]\b)"
-);
-const CARTAO: &str = r"(?-u:\b)[0-9]{8}[ -]?[0-9][ -]?[A-Z0-9]{2}[0-9](?-u:\b)";
+const DNI: &[&str] = &[
+    "00000000@",
+    "00000000-@",
+    "00000000 @",
+    "00.000.000-@",
+    "00.000.000 @",
+    "00.000.000@",
+    "0000000@",
+    "0.000.000-@",
+];
+const NIE: &[&str] = &["@0000000@", "@-0000000-@", "@ 0000000 @", "@-0000000@", "@0000000-@"];
+const CARTAO: &[&str] = &["000000000AA0", "00000000 0 AA0", "00000000-0AA0", "00000000 0AA0"];
 
+const NIF: &[&str] = &["000000000", "000 000 000"];
+const KIMLIK: &[&str] = &["00000000000"];
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
         detector(
             "es_dni",
             "ES_DNI",
-            shared(DNI),
+            Cow::Borrowed(shape::SPACED),
             &["dni", "nif", "documento", "identidad", "identificación"],
             dni,
         ),
         detector(
             "es_nie",
             "ES_NIE",
-            shared(NIE),
+            Cow::Borrowed(shape::SPACED),
             &["nie", "extranjero", "identidad", "documento"],
             nie,
         ),
         detector(
             "it_codice_fiscale",
             "IT_CODICE_FISCALE",
-            shared(FISCALE),
+            Cow::Borrowed(shape::CODE),
             &["codice fiscale", "cod fisc", "fiscale", "cf", "c.f"],
             codice_fiscale,
         ),
         detector(
             "pt_nif",
             "PT_NIF",
-            shared(shapes::NINE),
+            Cow::Borrowed(shape::DIGITS),
             &["nif", "contribuinte", "identificação fiscal", "número fiscal"],
             nif,
         ),
         detector(
             "pt_cartao_de_cidadao",
             "PT_CARTAO_DE_CIDADAO",
-            shared(CARTAO),
+            Cow::Borrowed(shape::SPACED),
             &["cartão de cidadão", "cartao de cidadao", "cartão do cidadão", "cc", "identidade"],
             cartao,
         ),
         detector(
             "tr_kimlik",
             "TR_KIMLIK",
-            shared(shapes::ELEVEN),
+            Cow::Borrowed(shape::DIGITS),
             &["kimlik", "tckn", "tc", "t.c", "vatandaşlık", "turkish id"],
             kimlik,
         ),
@@ -66,6 +76,9 @@ fn control(number: u64) -> Option<u8> {
 }
 
 fn dni(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, DNI) {
+        return None;
+    }
     let text = shapes::plain(candidate);
     let all = Digits::of(&text);
     let number = digits::number(all.all());
@@ -84,6 +97,9 @@ fn dni(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 }
 
 fn nie(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, NIE) {
+        return None;
+    }
     let text = shapes::plain(candidate);
     let all = Digits::of(&text);
     let first = u64::from(text.bytes().next()?.checked_sub(b'X')?);
@@ -98,11 +114,23 @@ fn nie(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Decreto ministeriale of 23 December 1976, with the letters that take the place of digits where two people would
 /// have the same code.
 fn codice_fiscale(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if candidate.text().len() != 16 {
+        return None;
+    }
     const ODD: [u64; 26] = [
         1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24,
         23,
     ];
     let text = shapes::plain(candidate);
+    // Digits, or letters in their place, are at 6, 7, 9, 10 and 12 to 14; the month is at 8.
+    let is_right = |(place, byte): (usize, u8)| match place {
+        6 | 7 | 9 | 10 | 12..=14 => byte.is_ascii_digit() || b"LMNPQRSTUV".contains(&byte),
+        8 => b"ABCDEHLMPRST".contains(&byte),
+        _ => byte.is_ascii_uppercase(),
+    };
+    if !text.bytes().enumerate().all(is_right) {
+        return None;
+    }
     let (last, others) = text.as_bytes().split_last()?;
     // Digits count as the letters at their place do.
     let rank = |byte: u8| match byte {
@@ -136,6 +164,9 @@ fn digit_of(byte: u8) -> u64 {
 
 /// Autoridade Tributária, Decreto-Lei 14/2013: weights 9 to 2, and 11 less the rest by 11, of 10 and 11 zero.
 fn nif(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, NIF) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let check = 11 - digits::weighted(all, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11;
@@ -154,6 +185,9 @@ fn nif(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// "Validação de Número de Documento do Cartão de Cidadão" (AMA): as Luhn, with letters from 10 for A on.
 fn cartao(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, CARTAO) {
+        return None;
+    }
     let text = shapes::plain(candidate);
     let mut sum = 0;
     for (place, byte) in text.bytes().rev().enumerate() {
@@ -175,6 +209,9 @@ fn cartao(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Law 5490 on population services: of the first nine digits, seven times the odd ones less the even ones; then the
 /// sum of all ten.
 fn kimlik(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, KIMLIK) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let odd = digits::weighted(all, &[1, 0, 1, 0, 1, 0, 1, 0, 1]);

@@ -1,44 +1,45 @@
 //! France, Belgium, the Netherlands, the United Kingdom, Ireland.
 
-use super::shapes::{self, shared};
+use std::borrow::Cow;
+
+use super::shapes;
 use crate::detector::{Candidate, Detector};
 use crate::pii::digits::{self, Digits};
 use crate::pii::kind::{detector, Form};
+use crate::pii::shape;
 
-const NIR: &str = concat!(
-    r"(?-u:\b)[1-478](?: [0-9]{2} [0-9]{2} (?:[0-9]{2}|2[AB]) [0-9]{3} [0-9]{3} [0-9]{2}",
-    r"|[0-9]{4}(?:[0-9]{2}|2[AB])[0-9]{6} ?[0-9]{2})(?-u:\b)"
-);
-const RIJKSREGISTER: &str =
-    r"(?-u:\b)[0-9]{2}(?:\.[0-9]{2}\.[0-9]{2}-[0-9]{3}\.[0-9]{2}|[0-9]{9})(?-u:\b)";
-const BSN: &str =
-    r"(?-u:\b)(?:[0-9]{4}\.[0-9]{2}\.[0-9]{3}|[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{3})(?-u:\b)";
-const NINO: &str = r"(?-u:\b)[A-CEGHJ-PR-TW-Za-ceghj-pr-tw-z][A-CEGHJ-NPR-TW-Za-ceghj-npr-tw-z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-Da-d](?-u:\b)";
-const NHS: &str = r"(?-u:\b)[0-9]{3}(?: [0-9]{3} |-[0-9]{3}-|[0-9]{3})[0-9]{4}(?-u:\b)";
-const PPS: &str = r"(?-u:\b)[0-9]{7}[A-W][A-IW]?(?-u:\b)";
+const NIR: &[&str] = &[
+    "0 00 00 00 000 000 00",
+    "000000000000000",
+    "0000000000000 00",
+    "000000A00000000",
+    "0 00 00 0A 000 000 00",
+];
+const NIR_CONTEXT: &[&str] = &[
+    "nir",
+    "sécurité sociale",
+    "securite sociale",
+    "sécu",
+    "secu",
+    "numéro de sécurité",
+    "insee",
+    "vitale",
+];
+const RIJKSREGISTER: &[&str] = &["00.00.00-000.00", "00000000000"];
+const BSN: &[&str] = &["000000000", "0000.00.000", "000.000.000", "000 000 000"];
+const NINO: &[&str] = &["@@000000@", "@@ 00 00 00 @", "@@ 000000 @", "@@000000 @"];
+const NHS: &[&str] = &["000 000 0000", "000-000-0000", "0000000000"];
+const PPS: &[&str] = &["0000000A", "0000000AA"];
 
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
-        detector(
-            "fr_nir",
-            "FR_NIR",
-            shared(NIR),
-            &[
-                "nir",
-                "sécurité sociale",
-                "securite sociale",
-                "sécu",
-                "secu",
-                "numéro de sécurité",
-                "insee",
-                "vitale",
-            ],
-            nir,
-        ),
+        detector("fr_nir", "FR_NIR", Cow::Borrowed(shape::DIGITS), NIR_CONTEXT, nir),
+        // Of Corsica, with a letter.
+        detector("fr_nir_corse", "FR_NIR", Cow::Borrowed(shape::CODE), NIR_CONTEXT, nir),
         detector(
             "be_rijksregisternummer",
             "BE_RIJKSREGISTERNUMMER",
-            shared(RIJKSREGISTER),
+            Cow::Borrowed(shape::DIGITS),
             &[
                 "rijksregister",
                 "registre national",
@@ -54,28 +55,28 @@ pub(super) fn detectors() -> Vec<Detector> {
         detector(
             "nl_bsn",
             "NL_BSN",
-            shared(BSN),
+            Cow::Borrowed(shape::DIGITS),
             &["bsn", "burgerservicenummer", "sofi", "sofinummer", "citizen service"],
             bsn,
         ),
         detector(
             "uk_nino",
             "UK_NINO",
-            shared(NINO),
+            Cow::Borrowed(shape::SPACED),
             &["nino", "national insurance", "ni number", "ni no", "insurance", "nin"],
             nino,
         ),
         detector(
             "uk_nhs",
             "UK_NHS",
-            shared(NHS),
+            Cow::Borrowed(shape::DIGITS),
             &["nhs", "national health", "health service", "patient", "h&c"],
             nhs,
         ),
         detector(
             "ie_pps",
             "IE_PPS",
-            shared(PPS),
+            Cow::Borrowed(shape::CODE),
             &["pps", "ppsn", "personal public service", "rsi"],
             pps,
         ),
@@ -85,6 +86,9 @@ pub(super) fn detectors() -> Vec<Detector> {
 /// INSEE, "Numéro de sécurité sociale": sex, year, month, department, commune, serial number, and 97 less the rest by 97.
 /// In Corsica, 2A and 2B count as 19 and 18.
 fn nir(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, NIR) {
+        return None;
+    }
     let text = shapes::plain(candidate).replace("2A", "19").replace("2B", "18");
     let all = Digits::of(&text);
     let all = all.all();
@@ -92,6 +96,7 @@ fn nir(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let key = 97 - digits::part(all, 0, 13) % 97;
     // Months over 12 are of people whose birthday isn't known.
     if all.len() != 15
+        || matches!(digits::at(all, 0), 0 | 5 | 6 | 9)
         || matches!(month, 0 | 13..=19 | 43..=49)
         || key != digits::part(all, 13, 15)
         || shapes::is_part(candidate)
@@ -109,6 +114,9 @@ fn nir(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Belgian Royal Decree of 3 April 1984: birthday, serial number, and 97 less the rest by 97, of people born in 2000
 /// or later with a 2 before it.
 fn rijksregister(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, RIJKSREGISTER) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let number = digits::part(all, 0, 9);
@@ -126,6 +134,9 @@ fn rijksregister(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// Rijksdienst voor Identiteitsgegevens, "elfproef": weights 9 to 2, and the last digit is taken away.
 fn bsn(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, BSN) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let sum = digits::weighted(all, &[9, 8, 7, 6, 5, 4, 3, 2, 10]) % 11;
@@ -141,9 +152,19 @@ fn bsn(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// HMRC, National Insurance Manual NIM39110: two letters, six digits, A to D.
 fn nino(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, NINO) {
+        return None;
+    }
     let text = shapes::plain(candidate);
     let unused = ["BG", "GB", "KN", "NK", "NT", "TN", "ZZ"];
-    if unused.iter().any(|prefix| text.starts_with(prefix)) || shapes::is_part(candidate) {
+    let mut letters = text.bytes();
+    let is_listed = letters.next().is_some_and(|byte| !b"DFIQUV".contains(&byte))
+        && letters.next().is_some_and(|byte| !b"DFIOQUV".contains(&byte))
+        && text.bytes().next_back().is_some_and(|byte| (b'A'..=b'D').contains(&byte));
+    if !is_listed
+        || unused.iter().any(|prefix| text.starts_with(prefix))
+        || shapes::is_part(candidate)
+    {
         return None;
     }
     let form = match (shapes::is_small(candidate), shapes::is_grouped(candidate)) {
@@ -156,6 +177,9 @@ fn nino(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// NHS Data Dictionary, "NHS number": weights 10 to 2, and 11 less the rest by 11.
 fn nhs(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, NHS) {
+        return None;
+    }
     let all = Digits::of(candidate.text());
     let all = all.all();
     let check = 11 - digits::weighted(all, &[10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11;
@@ -173,11 +197,15 @@ fn nhs(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 /// Irish Department of Social Protection, "Personal Public Service number": weights 8 to 2, a second letter counts
 /// nine times.
 fn pps(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, PPS) {
+        return None;
+    }
     let text = candidate.text().as_bytes();
     let all = Digits::of(candidate.text());
     // The second letter of married women's old numbers, W, counts nothing.
     let second = match text.get(8) {
         None | Some(b'W') => 0,
+        Some(letter) if !(b'A'..=b'I').contains(letter) => return None,
         Some(letter) => u64::from(letter - b'A') + 1,
     };
     let rest = (digits::weighted(all.all(), &[8, 7, 6, 5, 4, 3, 2]) + second * 9) % 23;
