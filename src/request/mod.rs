@@ -6,6 +6,7 @@
 //! | PREACCESS     | [`identity`]      | what the client says about itself is removed             |
 //! |               | [`browser`]       | preflights are answered                                  |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
+//! |               | [`first_look`]    | its id, and what it presents                             |
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
@@ -30,6 +31,7 @@
 //! |               | [`catalogue`]     | what tells of models waits, and is made one for the client |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`renaming`]      | the alias of a model, where nothing is metered           |
+//! |               | [`screen`]        | what guards let the client see of it                     |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | CONTENT       | [`pages`]         | what operators and clients can look at                   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
@@ -54,6 +56,7 @@ pub(crate) mod drops;
 pub(crate) mod endpoint;
 mod estimate;
 mod features;
+mod first_look;
 mod grounds;
 mod guards;
 pub(crate) mod id;
@@ -77,6 +80,7 @@ mod rewrite;
 mod running;
 mod salt;
 mod scheduler;
+pub(crate) mod screen;
 pub(crate) mod settlement;
 mod shortage;
 mod socket;

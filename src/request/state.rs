@@ -32,6 +32,7 @@ use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
+use crate::request::screen;
 use crate::request::suspicion::Counted;
 use crate::types::{Request, Tollgate};
 use nginx::request::Keeper;
@@ -125,13 +126,33 @@ pub(crate) struct State {
     /// How its body was changed.
     pub(crate) edit: Option<Box<Change>>,
     /// The statuses with which nginx was told of refusals.
-    pub(crate) refused_with: Vec<u16>,
+    pub(crate) refused_with: RefusedWith,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
     /// Somebody asked for `$tollgate_...` before there was anything in them.
     pub(crate) was_read_early: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
+}
+
+/// The statuses with which nginx was told of refusals: the first two, as there is no way back after these.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RefusedWith([u16; 2]);
+
+impl RefusedWith {
+    /// Notes one more. `true`: it was there before, or is not the second one.
+    pub(crate) fn is_again(&mut self, status: u16) -> bool {
+        let Self([first, second]) = self;
+        if *first == 0 {
+            *first = status;
+            return false;
+        }
+        let is_again = *first == status || *second != 0;
+        if *second == 0 {
+            *second = status;
+        }
+        is_again
+    }
 }
 
 /// Who somebody has become while his request waited. What was reserved, or is shown, stays by what he was.
@@ -301,7 +322,7 @@ impl State {
             keeping: None,
             guarded: None,
             edit: None,
-            refused_with: Vec::new(),
+            refused_with: RefusedWith::default(),
             broken: false,
             was_read_early: false,
             abandoned: false,
@@ -382,6 +403,7 @@ impl State {
 impl Reader<Tollgate> for State {
     fn hides(&self) -> bool {
         self.metering.as_ref().is_some_and(|metering| metering.hides())
+            || self.guarded.as_ref().is_some_and(|guarded| guarded.screen.is_some())
             || self.renaming.as_ref().is_some_and(|renaming| renaming.is_reading())
     }
 
@@ -391,18 +413,34 @@ impl Reader<Tollgate> for State {
             keeping.read(r, bytes);
         }
         let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
-        match (metering, &mut self.renaming) {
-            (Some(metering), _) => metering.read(r, bytes, pass),
-            (None, Some(renaming)) => renaming.read(bytes, pass),
-            (None, None) => pass(nginx::Part::Range(0..bytes.len())),
+        let screen = self.guarded.as_deref_mut().and_then(|guarded| guarded.screen.as_mut());
+        let Some(screen) = screen else {
+            return match (metering, &mut self.renaming) {
+                (Some(metering), _) => metering.read(r, bytes, pass),
+                (None, Some(renaming)) => renaming.read(bytes, pass),
+                (None, None) => pass(nginx::Part::Range(0..bytes.len())),
+            };
+        };
+        let mut show = |part: nginx::Part<'_>| screen.read(&part, bytes, &mut pass);
+        match metering {
+            Some(metering) => metering.read(r, bytes, show),
+            None => show(nginx::Part::Range(0..bytes.len())),
         }
+        screen::after_part(r, self);
     }
 
-    fn finish(&mut self, pass: impl FnMut(nginx::Part<'_>)) {
-        if let Some(metering) =
-            self.metering.as_deref_mut().filter(|metering| metering.is_reading())
-        {
-            metering.finish(pass);
+    fn finish(&mut self, mut pass: impl FnMut(nginx::Part<'_>)) {
+        let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
+        let screen = self.guarded.as_deref_mut().and_then(|guarded| guarded.screen.as_mut());
+        match (metering, screen) {
+            (metering, Some(screen)) => {
+                if let Some(metering) = metering {
+                    metering.finish(|part| screen.read(&part, &[], &mut pass));
+                }
+                screen.finish(&mut pass);
+            }
+            (Some(metering), None) => metering.finish(pass),
+            (None, None) => {}
         }
     }
 }

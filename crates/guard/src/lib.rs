@@ -5,6 +5,7 @@
 //! From the ground up:
 //!
 //! * [`words`]: where one begins, and which stand before a candidate;
+//! * [`trust`]: whose words a text is;
 //! * [`detector`]: one kind of thing that is looked for: what it looks like, and how it is checked;
 //! * [`pii`], [`secrets`]: detectors of these kinds;
 //! * [`views`]: copies of a text in which it is easier to find: normalised, decoded;
@@ -26,6 +27,7 @@ pub mod rules;
 pub mod secrets;
 pub mod settings;
 pub mod stream;
+pub mod trust;
 pub mod vault;
 pub mod views;
 pub mod words;

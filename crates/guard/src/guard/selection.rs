@@ -6,6 +6,7 @@ use crate::finding::{Action, Rule, RuleIndex};
 use crate::matcher::terms::{self, Terms};
 use crate::matcher::{self, Matcher, Sought};
 use crate::settings::{Settings, What};
+use crate::stream::{self, StreamGuard};
 use crate::{pii, secrets};
 
 /// The longest name of a pattern or a list, in bytes.
@@ -17,6 +18,7 @@ pub(super) struct Selection {
     pub(super) rules: Vec<Rule>,
     pub(super) sought: Vec<Sought>,
     pub(super) lists: Vec<(Terms, RuleIndex)>,
+    pub(super) injections: Vec<(RuleIndex, u8)>,
 }
 
 impl Selection {
@@ -49,7 +51,11 @@ impl Selection {
                     }
                 }
                 What::Injection => {
-                    selection.rule(named(Family::Injection, "injection", wish.action))?;
+                    let rule =
+                        selection.rule(named(Family::Injection, "injection", wish.action))?;
+                    // A score is never less than nothing, and never nothing found.
+                    let threshold = wish.threshold.unwrap_or(DEFAULT_THRESHOLD).max(1);
+                    selection.injections.push((rule, threshold));
                 }
                 What::Pattern { name, pattern } => {
                     let rule =
@@ -84,6 +90,21 @@ impl Selection {
         self.rules.push(rule);
         Ok(index)
     }
+}
+
+/// The same for texts that come in pieces.
+pub(super) fn stream(rules: &[Rule], sought: &[Sought]) -> Result<StreamGuard, Error> {
+    let with_action = |sought: &Sought| {
+        let rule = rules.get(usize::from(sought.rule))?;
+        Some(stream::Sought {
+            detector: sought.detector.clone(),
+            rule: sought.rule,
+            action: rule.action,
+            threshold: sought.threshold,
+        })
+    };
+    StreamGuard::new(sought.iter().filter_map(with_action).collect())
+        .map_err(|error| Error(error.to_string()))
 }
 
 /// The automaton of what is looked for.

@@ -1,8 +1,8 @@
 //! All detectors of some settings as one automaton.
 //!
 //! A text is read twice at most, and in each direction by one automaton of all patterns. The first reads it backwards,
-//! each byte once, and tells where a match of which pattern may begin. It counts repetitions only so far, so that
-//! its table is small, and never misses a beginning. From there, the second one reads on exactly, as far as
+//! each byte once, and tells where a match of which pattern may begin. It looks only at what is rare of a pattern, and
+//! counts repetitions only so far, so that it has few states; it never misses a beginning. From there, the second one reads on exactly, as far as
 //! a match may be long. What it finds, the detector judges. In plain prose hardly anything begins.
 //!
 //! What is found, at each place that isn't in a match of the same detector that began before: the longest
@@ -128,12 +128,7 @@ pub struct Matcher {
 
 impl fmt::Debug for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_whole = self.automata.as_ref().is_some_and(|(starts, _)| starts.is_whole());
-        f.debug_struct("Matcher")
-            .field("detectors", &self.sought.len())
-            .field("memory", &self.memory())
-            .field("is_whole", &is_whole)
-            .finish_non_exhaustive()
+        f.debug_struct("Matcher").field("detectors", &self.sought.len()).finish_non_exhaustive()
     }
 }
 
@@ -167,12 +162,6 @@ impl Matcher {
     #[must_use]
     pub fn sought(&self) -> &[Sought] {
         &self.sought
-    }
-
-    /// What the automaton takes, in bytes, without what is made while texts are read.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.automata.as_ref().map_or(0, |(starts, _)| starts.memory())
     }
 
     /// Finds all matches in a text, in the order of their beginnings.

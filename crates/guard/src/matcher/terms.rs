@@ -318,7 +318,8 @@ mod tests {
         let mut found = Vec::new();
         let text = "the TERM 99999 OF THE list, and term 100000 of the list";
         terms.find_in(text, 0..text.len(), &mut found);
-        assert_eq!(found, [4..26]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0], 4..26);
         assert!(terms.memory() < 32 << 20, "{}", terms.memory());
     }
 }

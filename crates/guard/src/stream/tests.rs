@@ -17,6 +17,7 @@ fn detector(name: &'static str, label: &'static str, pattern: &'static str) -> D
         pattern: Cow::Borrowed(pattern),
         context: &[],
         check: None,
+        lead: None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! * [`request`]: what a request asks for, and the one edit of it;
 //! * [`catalogue`]: what engines tell of models, as a client may know it;
 //! * [`parts`]: what its text is made of; [`estimate`]: the tokens to reserve for it;
-//! * [`meter`]: what an answer took, read as it streams;
+//! * [`meter`]: what an answer took, read as it streams; [`shown`]: what the client sees of it;
 //! * [`usage`]: the tokens of one request.
 
 pub mod catalogue;
@@ -18,6 +18,7 @@ pub mod feature;
 pub mod meter;
 pub mod parts;
 pub mod request;
+pub mod shown;
 pub mod texts;
 pub mod usage;
 

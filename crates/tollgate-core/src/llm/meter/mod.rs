@@ -78,7 +78,7 @@ impl Format {
 
     /// The format of a body that begins with `byte`, whatever was promised: no event of a stream begins
     /// with a bracket, and no JSON with the name of a field or a comment.
-    fn of_first_byte(byte: u8, promised: Option<Self>) -> Self {
+    pub(crate) fn of_first_byte(byte: u8, promised: Option<Self>) -> Self {
         match (byte, promised) {
             (b'{' | b'[', Some(Self::Ndjson)) => Self::Ndjson,
             (b'{' | b'[', _) => Self::Json,
@@ -220,7 +220,7 @@ impl Meter {
 }
 
 /// The first byte that is no blank; as long as there is none, how much of a byte order mark has come.
-fn first_byte(buffer: &[u8], mark: &mut usize) -> Option<u8> {
+pub(crate) fn first_byte(buffer: &[u8], mark: &mut usize) -> Option<u8> {
     let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
     let first = buffer.iter().copied().find(|byte| !is_blank(byte));
     if first.is_none() {

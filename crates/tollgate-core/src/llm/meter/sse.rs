@@ -64,7 +64,7 @@ impl Sse {
     }
 
     /// The reader of a stream of which the first `len` bytes of a byte order mark have come.
-    pub(super) fn after_mark(len: usize) -> Self {
+    pub(crate) fn after_mark(len: usize) -> Self {
         match len {
             0 => Self::new(),
             1 | 2 => Self { line: Line::Mark(len), is_new: false, ..Self::new() },
@@ -73,7 +73,7 @@ impl Sse {
     }
 
     /// Whether an event may begin with the next byte, and nothing of it has come.
-    pub(super) fn is_between_events(&self) -> bool {
+    pub(crate) fn is_between_events(&self) -> bool {
         self.line == Line::Start && !self.in_event && self.after_cr.is_none()
     }
 
