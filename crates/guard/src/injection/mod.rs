@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternSet};
 
@@ -105,7 +106,6 @@ impl Rules {
             let Some((own, of_pattern)) = patterns.get_mut(group) else { continue };
             for pattern in &rule.patterns {
                 let pattern = file.pattern(rule, pattern)?;
-                compiled(&[&pattern]).map_err(|why| rule.error(&why))?;
                 own.push(pattern);
                 of_pattern.push(number);
             }
@@ -122,8 +122,10 @@ impl Rules {
             .into_iter()
             .zip(&names)
             .map(|((patterns, of_pattern), name)| {
-                let patterns = compiled(&patterns)
-                    .map_err(|why| Error(format!("the rules of group \"{name}\": {why}")))?;
+                let patterns = match compiled(&patterns) {
+                    Ok(patterns) => patterns,
+                    Err(why) => return Err(culprit(&file, &patterns, &of_pattern, name, &why)),
+                };
                 Ok(Group { patterns, of_pattern })
             })
             .collect::<Result<_, Error>>()?;
@@ -243,7 +245,10 @@ impl Rules {
             let end = (start + WINDOW / 2 + 2 * AROUND).min(to);
             set.clear();
             let input = Input::new(text.as_bytes()).range(start..end);
-            group.patterns.which_overlapping_matches(&input, &mut set);
+            // Mostly there is none, which is quicker to see.
+            if group.patterns.is_match(input.clone()) {
+                group.patterns.which_overlapping_matches(&input, &mut set);
+            }
             for pattern in set.iter() {
                 if let Some(rule) = group.of_pattern.get(pattern.as_usize()) {
                     found(start.min(text.len()), *rule);
@@ -255,6 +260,23 @@ impl Rules {
             start += WINDOW / 2;
         }
     }
+}
+
+/// An error that names the first rule of a group that can't be used; or the group, if it is but too large.
+fn culprit(
+    file: &File,
+    patterns: &[String],
+    of_pattern: &[RuleNumber],
+    group: &str,
+    why: &str,
+) -> Error {
+    for (pattern, number) in patterns.iter().zip(of_pattern) {
+        if let (Err(why), Some(rule)) = (compiled(&[pattern]), file.rules.get(usize::from(*number)))
+        {
+            return rule.error(&why);
+        }
+    }
+    Error(format!("the rules of group \"{group}\": {why}"))
 }
 
 /// Whether an anchor here may be one. A short one is in too many words, if it is no word.
@@ -275,6 +297,7 @@ fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
             Regex::config()
                 .utf8_empty(false)
                 .nfa_size_limit(Some(LARGEST))
+                .which_captures(WhichCaptures::None)
                 .match_kind(regex_automata::MatchKind::All),
         )
         .build_many(patterns)

@@ -39,14 +39,14 @@ pub(super) fn read(text: &str, blocks: &Blocks, found: &mut Found<'_>) {
     guess(text, part, blocks, found);
 }
 
-/// Widens a part to whole words, and to a block on each side.
-fn widened(text: &str, part: Range<usize>) -> Range<usize> {
+/// Widens a part to whole words, so many bytes more on each side.
+fn widened(text: &str, part: Range<usize>, by: usize) -> Range<usize> {
     let bytes = text.as_bytes();
-    let mut from = part.start.saturating_sub(BLOCK);
+    let mut from = part.start.saturating_sub(by);
     while from < part.start && bytes.get(from).is_some_and(|byte| !byte.is_ascii_whitespace()) {
         from += 1;
     }
-    let mut to = (part.end + BLOCK).min(bytes.len());
+    let mut to = (part.end + by).min(bytes.len());
     if to < bytes.len() {
         while to > part.end && bytes.get(to).is_some_and(|byte| !byte.is_ascii_whitespace()) {
             to -= 1;
@@ -61,8 +61,9 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
         return;
     }
     let has_signs = blocks.any(part.clone(), FEW_LETTERS);
-    let range = widened(text, part);
-    let Some(part) = text.get(range.clone()) else { return };
+    // What is found may go on where it doesn't show.
+    let (range, wide) = (widened(text, part.clone(), BLOCK / 2), widened(text, part, 2 * BLOCK));
+    let (Some(part), Some(all)) = (text.get(range), text.get(wide.clone())) else { return };
     let unknown = unknown_words(part.as_bytes());
     let vowels = unknown.iter().filter(|byte| is_vowel(**byte)).count();
     if unknown.len() >= FEWEST_LETTERS && vowels * 100 < unknown.len() * MOST_VOWELS {
@@ -74,14 +75,14 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
         let shifts = likeliest_shifts(&unknown).map(Cipher::Shift);
         let cipher = [Cipher::Shift(13), Cipher::Atbash].into_iter().chain(shifts).find(is_likely);
         if let Some(cipher) = cipher {
-            found.text(&changed(part, cipher), range);
+            found.byte_for_byte(&changed(all, cipher), wide.start);
             return;
         }
     }
     if has_signs {
         let known = known_letters(part.bytes().map(|byte| Cipher::Rot47.read(byte)));
         if known >= FEWEST_LETTERS && known > known_letters(part.bytes()) / 2 {
-            found.text(&changed(part, Cipher::Rot47), range);
+            found.byte_for_byte(&changed(all, Cipher::Rot47), wide.start);
         }
     }
 }
