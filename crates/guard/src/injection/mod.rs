@@ -37,6 +37,9 @@ const DECODED: i32 = 150;
 /// By how much a score is lowered at most where a text looks harmless: whoever attacks can make it so.
 const MOST_HARMLESS: i32 = 40;
 
+/// In how many parts of a text the rules of a group are told apart.
+const MOST_PARTS: u32 = 16;
+
 /// How much memory the patterns of a group may take, in bytes.
 const LARGEST: usize = 4 << 20;
 
@@ -76,6 +79,8 @@ struct Group {
     patterns: Regex,
     /// The rule of each pattern.
     of_pattern: Vec<RuleNumber>,
+    /// The one that weighs most. None, if all of them tell that a text is harmless.
+    heaviest: Option<RuleNumber>,
 }
 
 /// A rule that was found.
@@ -126,7 +131,12 @@ impl Rules {
                     Ok(patterns) => patterns,
                     Err(why) => return Err(culprit(&file, &patterns, &of_pattern, name, &why)),
                 };
-                Ok(Group { patterns, of_pattern })
+                let weight = |number: &RuleNumber| {
+                    file.rules.get(usize::from(*number)).map_or(0, |rule| rule.weight)
+                };
+                let heaviest =
+                    of_pattern.iter().copied().max_by_key(weight).filter(|rule| weight(rule) > 0);
+                Ok(Group { patterns, of_pattern, heaviest })
             })
             .collect::<Result<_, Error>>()?;
         let (words, of_anchor): (Vec<String>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
@@ -200,6 +210,7 @@ impl Rules {
     fn look(&self, text: &str, mut found: impl FnMut(usize, RuleNumber)) {
         // What is still to be looked at, for each group.
         let mut open: Vec<Option<(usize, usize)>> = Vec::new();
+        let mut matched: BTreeMap<usize, u32> = BTreeMap::new();
         for anchor in self.anchors.find_overlapping_iter(text) {
             if !is_whole(text.as_bytes(), anchor.start(), anchor.end()) {
                 continue;
@@ -215,7 +226,8 @@ impl Rules {
                     Some((_, end)) if *end >= from => *end = to.max(*end),
                     _ => {
                         if let Some(whole) = part.replace((from, to)) {
-                            self.look_at(*group, text, whole, &mut found);
+                            let matched = matched.entry(*group).or_default();
+                            self.look_at(*group, text, whole, matched, &mut found);
                         }
                     }
                 }
@@ -223,7 +235,8 @@ impl Rules {
         }
         for (group, part) in open.into_iter().enumerate() {
             if let Some(part) = part {
-                self.look_at(group, text, part, &mut found);
+                let matched = matched.entry(group).or_default();
+                self.look_at(group, text, part, matched, &mut found);
             }
         }
     }
@@ -234,6 +247,7 @@ impl Rules {
         group: usize,
         text: &str,
         (from, to): (usize, usize),
+        matched: &mut u32,
         found: &mut impl FnMut(usize, RuleNumber),
     ) {
         let Some(group) = self.groups.get(group) else { return };
@@ -245,9 +259,16 @@ impl Rules {
             let end = (start + WINDOW / 2 + 2 * AROUND).min(to);
             set.clear();
             let input = Input::new(text.as_bytes()).range(start..end);
-            // Mostly there is none, which is quicker to see.
+            // Mostly there is none, which is quicker to see. Which ones there are takes long to say: a text that has
+            // them everywhere is taken for what it may be at worst.
             if group.patterns.is_match(input.clone()) {
-                group.patterns.which_overlapping_matches(&input, &mut set);
+                *matched += 1;
+                if *matched <= MOST_PARTS {
+                    group.patterns.which_overlapping_matches(&input, &mut set);
+                } else if let Some(heaviest) = group.heaviest {
+                    found(start.min(text.len()), heaviest);
+                    return;
+                }
             }
             for pattern in set.iter() {
                 if let Some(rule) = group.of_pattern.get(pattern.as_usize()) {

@@ -61,10 +61,8 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
         return;
     }
     let has_signs = blocks.any(part.clone(), FEW_LETTERS);
-    // What is found may go on where it doesn't show.
-    let (range, wide) = (widened(text, part.clone(), BLOCK / 2), widened(text, part, 2 * BLOCK));
-    let (Some(part), Some(all)) = (text.get(range), text.get(wide.clone())) else { return };
-    let unknown = unknown_words(part.as_bytes());
+    let Some(near) = text.get(widened(text, part.clone(), BLOCK / 2)) else { return };
+    let unknown = unknown_words(near.as_bytes());
     let vowels = unknown.iter().filter(|byte| is_vowel(**byte)).count();
     if unknown.len() >= FEWEST_LETTERS && vowels * 100 < unknown.len() * MOST_VOWELS {
         // Whatever is written around it, a third of what isn't known must become known.
@@ -75,15 +73,23 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
         let shifts = likeliest_shifts(&unknown).map(Cipher::Shift);
         let cipher = [Cipher::Shift(13), Cipher::Atbash].into_iter().chain(shifts).find(is_likely);
         if let Some(cipher) = cipher {
-            found.byte_for_byte(&changed(all, cipher), wide.start);
+            add(text, part, cipher, found);
             return;
         }
     }
     if has_signs {
-        let known = known_letters(part.bytes().map(|byte| Cipher::Rot47.read(byte)));
-        if known >= FEWEST_LETTERS && known > known_letters(part.bytes()) / 2 {
-            found.byte_for_byte(&changed(all, Cipher::Rot47), wide.start);
+        let known = known_letters(near.bytes().map(|byte| Cipher::Rot47.read(byte)));
+        if known >= FEWEST_LETTERS && known > known_letters(near.bytes()) / 2 {
+            add(text, part, Cipher::Rot47, found);
         }
+    }
+}
+
+/// Adds what comes out of a part, which may go on where it doesn't show.
+fn add(text: &str, part: Range<usize>, cipher: Cipher, found: &mut Found<'_>) {
+    let wide = widened(text, part, 2 * BLOCK);
+    if let Some(all) = text.get(wide.clone()) {
+        found.byte_for_byte(&changed(all, cipher), wide.start);
     }
 }
 
