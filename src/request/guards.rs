@@ -1,8 +1,9 @@
 //! ACCESS: guards look through what a request says, a part of it in each turn of the event loop, and change it or
-//! refuse it.
+//! refuse it. What they do with its answer is in [`screen`](super::screen).
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tollgate_core::audit::GuardFindings;
 use tollgate_core::detail::{Cause, Detail};
@@ -10,7 +11,7 @@ use tollgate_core::guards::looking::Looking;
 use tollgate_core::guards::outcome::Looked;
 use tollgate_core::guards::{Action, Rule, RuleName};
 use tollgate_core::llm::meter::Hides;
-use tollgate_core::llm::texts::{Place, Texts};
+use tollgate_core::llm::texts::Texts;
 use tollgate_core::llm::Endpoint;
 use tollgate_guard::vault::Vault;
 
@@ -20,24 +21,12 @@ use crate::conf::rules::Tier;
 use crate::observed;
 use crate::request::authenticate::Denial;
 use crate::request::body;
+use crate::request::guarded::Guarded;
 use crate::request::state::State;
 use crate::types::Request;
 
 /// Bytes of text that are looked at in one turn of the event loop: a few milliseconds.
 const TURN: usize = 128 << 10;
-
-/// What guards have to do with a request.
-pub(crate) struct Guarded {
-    guards: Rc<Guards>,
-    /// What they still have to look at.
-    looking: Option<Looking>,
-    /// What they found.
-    pub(crate) found: GuardFindings,
-    /// Where they found what they refuse.
-    pub(crate) place: Option<Place>,
-    /// What the model doesn't see, and the client gets back.
-    vault: Option<Rc<Vault>>,
-}
 
 /// Begins to look through the body in this form, if guards hold for the request.
 pub(crate) fn begin(
@@ -64,7 +53,7 @@ pub(crate) fn begin(
     };
     let found = GuardFindings::default();
     state.borrow_mut().guarded =
-        Some(Box::new(Guarded { guards, looking, found, place: None, vault: None }));
+        Some(Box::new(Guarded { guards, looking, found, place: None, vault: None, screen: None }));
     Ok(())
 }
 
@@ -112,7 +101,7 @@ fn judge(
         looked.texts().iter().for_each(|text| vault.reserve(looked.texts().said(text)));
     }
     let edits = looked.edits(&guards.inputs, |label, value| vault.as_mut()?.tokenize(label, value));
-    guarded.vault = vault.map(Rc::new);
+    guarded.vault = vault.map(Arc::new);
     if edits.is_empty() {
         return Ok(());
     }

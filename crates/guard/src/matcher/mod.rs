@@ -7,7 +7,7 @@
 //!
 //! What is found, at each place that isn't in a match of the same detector that began before: the longest
 //! text that fits and is judged to be one, of the [`TRIES`] longest. What is refused hides nothing that begins
-//! within it. What has [`LONGEST`] characters is judged by them, and goes on for as long as the pattern may still fit:
+//! within it. What may have more than [`LONGEST`] characters is judged by those, and goes on for as long as the pattern may fit:
 //! a private key is found by its first lines, and masked to its end. All of this depends on nothing but the text around: a text that comes in pieces has the same matches,
 //! as soon as they have come.
 
@@ -29,11 +29,6 @@ use self::ends::{End, Ends};
 use self::starts::{bit, Start, Starts};
 use crate::detector::{Candidate, Detector, LONGEST};
 use crate::finding::RuleIndex;
-
-/// Whether a match ends only because it may be no longer.
-fn is_longest(text: &str) -> bool {
-    text.len() >= LONGEST && text.chars().count() >= LONGEST
-}
 
 /// How many of the texts that begin at a place, and fit, are judged: the longest ones. Further ones are looked at by
 /// nobody, so that no text makes this take long.
@@ -66,32 +61,58 @@ pub struct Match {
     pub score: u8,
 }
 
+/// A match that has as many characters as one may have, and may go on where nothing has come yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Longest {
+    /// The number of its pattern.
+    pub(crate) pattern: usize,
+    /// Where it begins, with what leads to it.
+    pub(crate) start: usize,
+    /// Which of the matches it is that were found.
+    pub(crate) index: usize,
+}
+
 /// How far the matches of each detector reach, so that no other one of the same begins in them. Of a text that is
 /// searched part by part, it goes from one part to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach(Vec<(usize, usize)>);
+pub struct Reach {
+    /// By the numbers of patterns.
+    ends: Vec<(usize, usize)>,
+    /// Matches with as many characters as one may have.
+    longest: Vec<Longest>,
+}
 
 impl Reach {
     /// The text has lost so many bytes at its beginning.
     pub fn shift(&mut self, bytes: usize) {
-        self.0.retain_mut(|(_, end)| {
+        self.ends.retain_mut(|(_, end)| {
             *end = end.saturating_sub(bytes);
             *end > 0
         });
     }
 
+    /// One of the matches found by now that have as many characters as one may have.
+    pub(crate) fn pop_longest(&mut self) -> Option<Longest> {
+        self.longest.pop()
+    }
+
+    /// A match of this pattern goes on to this place.
+    pub(crate) fn extend(&mut self, pattern: usize, end: usize) {
+        self.ends.push((pattern, end));
+    }
+
     /// Forgets those that end at this place, or before. The patterns of the others.
     fn at(&mut self, at: usize) -> u64 {
-        self.0.retain(|&(_, end)| end > at);
+        self.ends.retain(|&(_, end)| end > at);
         // A bit that stands for several patterns is never taken out.
-        self.0
+        self.ends
             .iter()
             .filter(|(pattern, _)| *pattern < starts::LAST)
             .fold(0, |all, &(pattern, _)| all | bit(pattern))
     }
 
     fn is_in(&self, pattern: usize) -> bool {
-        self.0.iter().any(|&(other, _)| other == pattern)
+        self.ends.iter().any(|&(other, _)| other == pattern)
     }
 }
 
@@ -219,7 +240,7 @@ impl Matcher {
             return;
         }
         scratch.ends.clear();
-        ends.find(&mut scratch.ends_cache, text, start.at, &mut scratch.ends);
+        let is_cut = ends.find(&mut scratch.ends_cache, text, start.at, &mut scratch.ends);
         #[cfg(test)]
         {
             scratch.work += (scratch.ends_cache.read() + scratch.ends.len()) as u64;
@@ -242,10 +263,11 @@ impl Matcher {
                     continue;
                 };
                 let mut range = sought.detector.place(&candidate);
-                if is_longest(candidate.text()) {
+                if is_cut {
                     range.end = ends.go_on(ends_cache, text, start.at, end);
+                    reach.longest.push(Longest { pattern, start: start.at, index: found.len() });
                 }
-                reach.0.push((pattern, range.end));
+                reach.ends.push((pattern, range.end));
                 found.push(Match { rule: sought.rule, range, score });
                 break;
             }
