@@ -1,6 +1,7 @@
 //! The texts of one answer, each with a channel of its own through the guard.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_guard::finding::RuleIndex;
@@ -31,7 +32,7 @@ pub struct Guarded {
     /// What is looked for.
     pub guard: Arc<StreamGuard>,
     /// Values of the request that the model didn't see, and for which the client gets its own back.
-    pub vault: Option<Arc<Vault>>,
+    pub vault: Option<Rc<Vault>>,
     /// Whether anything may be changed: a rule masks, tokenizes or blocks, or there is a vault. Otherwise the
     /// answer passes as it comes, and what is found is only counted.
     pub changes: bool,

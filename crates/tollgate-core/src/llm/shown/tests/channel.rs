@@ -1,5 +1,6 @@
-//! A channel that looks for a few words.
+//! A channel that looks for two words.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use tollgate_guard::finding::RuleIndex;
@@ -13,17 +14,27 @@ pub(crate) const CARD: &str = "4111-é-\"1111";
 pub(crate) const LABEL: &str = "[CARD]";
 pub(crate) const SECRET: &str = "open sesame";
 
+thread_local! {
+    static WORD: RefCell<String> = RefCell::new(CARD.to_owned());
+}
+
+/// From now on, this is masked in the place of [`CARD`].
+pub(crate) fn mask(word: &str) {
+    WORD.set(word.to_owned());
+}
+
 #[derive(Debug)]
 pub(crate) struct Channel {
+    word: String,
     held: String,
     is_blocked: bool,
     has_finished: bool,
-    _quoting: Quoting,
 }
 
 impl Channel {
-    pub(crate) fn new(_guard: Arc<StreamGuard>, quoting: Quoting) -> Self {
-        Self { held: String::new(), is_blocked: false, has_finished: false, _quoting: quoting }
+    pub(crate) fn new(_guard: Arc<StreamGuard>, _quoting: Quoting) -> Self {
+        let word = WORD.with_borrow(String::clone);
+        Self { word, held: String::new(), is_blocked: false, has_finished: false }
     }
 
     pub(crate) fn push(
@@ -39,12 +50,9 @@ impl Channel {
             return Verdict::Block(BLOCKED);
         }
         // The longest end that a word could begin with.
-        let begins = |end: &str| CARD.starts_with(end) || SECRET.starts_with(end);
-        let cut = self
-            .held
-            .char_indices()
-            .map(|(at, _)| at)
-            .find(|at| self.held.get(*at..).is_some_and(begins));
+        let begins = |end: &str| self.word.starts_with(end) || SECRET.starts_with(end);
+        let mut ends = self.held.char_indices().map(|(at, _)| at);
+        let cut = ends.find(|at| self.held.get(*at..).is_some_and(begins));
         let rest = self.held.split_off(cut.unwrap_or(self.held.len()));
         out.push_str(&self.held);
         self.held = rest;
@@ -53,7 +61,7 @@ impl Channel {
 
     fn read(&mut self, out: &mut String, found: &mut Vec<(RuleIndex, u8)>) {
         loop {
-            let card = self.held.find(CARD).map(|at| (at, MASKED, CARD.len()));
+            let card = self.held.find(&self.word).map(|at| (at, MASKED, self.word.len()));
             let secret = self.held.find(SECRET).map(|at| (at, BLOCKED, 0));
             let Some((at, rule, len)) = card.into_iter().chain(secret).min() else { return };
             found.push((rule, 90));
