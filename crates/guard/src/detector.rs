@@ -114,6 +114,8 @@ pub struct Detector {
     /// Whether a candidate is one, and how sure that is, from 1 to 100. `None`: it isn't. Is asked with whether one of
     /// the words of `context` is there. An operator's pattern has nothing to check.
     pub check: Option<fn(&Candidate<'_>, bool) -> Option<u8>>,
+    /// How many bytes of a match only lead to what is one, and stay: the name before a value.
+    pub lead: Option<fn(&str) -> usize>,
 }
 
 impl Detector {
@@ -133,6 +135,15 @@ impl Detector {
             untold
         };
         score.filter(enough)
+    }
+
+    /// The place of what the candidate is, without what leads to it.
+    #[must_use]
+    pub fn place(&self, candidate: &Candidate<'_>) -> Range<usize> {
+        let text = candidate.text();
+        let lead = self.lead.map_or(0, |lead| lead(text));
+        let is_part = lead < text.len() && text.is_char_boundary(lead);
+        candidate.start + if is_part { lead } else { 0 }..candidate.end
     }
 }
 

@@ -1,1 +1,271 @@
 //! All detectors of some settings as one automaton.
+//!
+//! A text is read twice at most, and in each direction by one automaton of all patterns. The first reads it backwards,
+//! each byte once, and tells where a match of which pattern may begin. It counts repetitions only so far, so that
+//! its table is small, and never misses a beginning. From there, the second one reads on exactly, as far as
+//! a match may be long. What it finds, the detector judges. In plain prose hardly anything begins.
+//!
+//! What is found, at each place that isn't in a match of the same detector that began before: the longest
+//! text that fits and is judged to be one, of the [`TRIES`] longest. What is refused hides nothing that begins
+//! within it. What has [`LONGEST`] characters is judged by them, and goes on for as long as the pattern may still fit:
+//! a private key is found by its first lines, and masked to its end. All of this depends on nothing but the text around: a text that comes in pieces has the same matches,
+//! as soon as they have come.
+
+mod ends;
+pub mod pattern;
+mod starts;
+pub mod terms;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use regex_automata::util::pool::Pool;
+use regex_syntax::hir::Hir;
+
+use self::ends::{End, Ends};
+use self::starts::{bit, Start, Starts};
+use crate::detector::{Candidate, Detector, LONGEST};
+use crate::finding::RuleIndex;
+
+/// Whether a match ends only because it may be no longer.
+fn is_longest(text: &str) -> bool {
+    text.len() >= LONGEST && text.chars().count() >= LONGEST
+}
+
+/// How many of the texts that begin at a place, and fit, are judged: the longest ones. Further ones are looked at by
+/// nobody, so that no text makes this take long.
+pub const TRIES: usize = 8;
+
+/// How much of a text is read backwards at once, in bytes.
+const BLOCK: usize = 16 * 1024;
+/// The longest match, in bytes.
+const FURTHEST: usize = LONGEST * 4;
+
+/// A detector, and what its findings count as.
+#[derive(Clone, Debug)]
+pub struct Sought {
+    /// What is looked for.
+    pub detector: Detector,
+    /// By which rule.
+    pub rule: RuleIndex,
+    /// From which score on.
+    pub threshold: u8,
+}
+
+/// What was found. Those of different detectors may overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// By which rule.
+    pub rule: RuleIndex,
+    /// Where in the text, in bytes.
+    pub range: Range<usize>,
+    /// How sure it is, from 1 to 100.
+    pub score: u8,
+}
+
+/// How far the matches of each detector reach, so that no other one of the same begins in them. Of a text that is
+/// searched part by part, it goes from one part to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach(Vec<(usize, usize)>);
+
+impl Reach {
+    /// The text has lost so many bytes at its beginning.
+    pub fn shift(&mut self, bytes: usize) {
+        self.0.retain_mut(|(_, end)| {
+            *end = end.saturating_sub(bytes);
+            *end > 0
+        });
+    }
+
+    /// Forgets those that end at this place, or before. The patterns of the others.
+    fn at(&mut self, at: usize) -> u64 {
+        self.0.retain(|&(_, end)| end > at);
+        // A bit that stands for several patterns is never taken out.
+        self.0
+            .iter()
+            .filter(|(pattern, _)| *pattern < starts::LAST)
+            .fold(0, |all, &(pattern, _)| all | bit(pattern))
+    }
+
+    fn is_in(&self, pattern: usize) -> bool {
+        self.0.iter().any(|&(other, _)| other == pattern)
+    }
+}
+
+/// Why detectors can't be searched for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The pattern of the detector of this number can't be used.
+    Pattern(usize, pattern::Error),
+    /// All of them together are too large.
+    Size,
+}
+
+/// What a search needs beside the automaton. It is kept from one search to the next.
+#[derive(Default)]
+struct Scratch {
+    starts_cache: starts::Cache,
+    ends_cache: ends::Cache,
+    starts: Vec<Start>,
+    ends: Vec<End>,
+    /// Bytes that were read, and candidates that were judged.
+    #[cfg(test)]
+    work: u64,
+}
+
+type NewScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwindSafe>;
+
+/// The automaton. Its caches take up to some MB for each thread that uses it at the same time.
+pub struct Matcher {
+    sought: Vec<Sought>,
+    automata: Option<(Starts, Ends)>,
+    /// Its first user, the one thread of a worker, takes what is in it without a lock.
+    scratch: Pool<Scratch, NewScratch>,
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_whole = self.automata.as_ref().is_some_and(|(starts, _)| starts.is_whole());
+        f.debug_struct("Matcher")
+            .field("detectors", &self.sought.len())
+            .field("memory", &self.memory())
+            .field("is_whole", &is_whole)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Matcher {
+    /// One for these detectors.
+    ///
+    /// # Errors
+    ///
+    /// A pattern can't be used, or all of them are too large.
+    pub fn new(sought: Vec<Sought>) -> Result<Self, Error> {
+        let patterns = sought.iter().enumerate().map(|(index, sought)| {
+            let pattern = pattern::parse(&sought.detector.pattern)
+                .map_err(|error| Error::Pattern(index, error))?;
+            if ends::fits(&pattern) {
+                Ok(pattern)
+            } else {
+                Err(Error::Pattern(index, pattern::Error::Size))
+            }
+        });
+        let patterns = patterns.collect::<Result<Vec<Hir>, _>>()?;
+        let automata = if patterns.is_empty() {
+            None
+        } else {
+            let starts = Starts::new(&patterns).ok_or(Error::Size)?;
+            Some((starts, Ends::new(&patterns).ok_or(Error::Size)?))
+        };
+        Ok(Self { sought, automata, scratch: Pool::new(Box::new(Scratch::default)) })
+    }
+
+    /// What is looked for.
+    #[must_use]
+    pub fn sought(&self) -> &[Sought] {
+        &self.sought
+    }
+
+    /// What the automaton takes, in bytes, without what is made while texts are read.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.automata.as_ref().map_or(0, |(starts, _)| starts.memory())
+    }
+
+    /// Finds all matches in a text, in the order of their beginnings.
+    pub fn find(&self, text: &str, found: &mut Vec<Match>) {
+        self.find_in(text, 0..text.len(), &mut Reach::default(), found);
+    }
+
+    /// Finds those that begin in this part of a text. It must not be known less of what is before it than
+    /// [`BEFORE`](crate::detector::BEFORE) bytes, nor less of what is behind it than they may be long, and one
+    /// character more; if so, the text is taken to begin and to end there.
+    pub fn find_in(
+        &self,
+        text: &str,
+        part: Range<usize>,
+        reach: &mut Reach,
+        found: &mut Vec<Match>,
+    ) {
+        let Some((starts, ends)) = &self.automata else { return };
+        let scratch = &mut *self.scratch.get();
+        let mut from = part.start;
+        let last = part.end.min(text.len());
+        while from < last {
+            let to = from.saturating_add(BLOCK).min(last);
+            let end = to.saturating_add(FURTHEST).min(text.len());
+            scratch.starts.clear();
+            starts.find(
+                &mut scratch.starts_cache,
+                text.as_bytes(),
+                from..to,
+                end,
+                &mut scratch.starts,
+            );
+            #[cfg(test)]
+            {
+                scratch.work += (end - from) as u64;
+            }
+            while let Some(start) = scratch.starts.pop() {
+                self.begin(ends, scratch, text, start, reach, found);
+            }
+            from = to;
+        }
+    }
+
+    /// Finds what begins at a place.
+    fn begin(
+        &self,
+        ends: &Ends,
+        scratch: &mut Scratch,
+        text: &str,
+        start: Start,
+        reach: &mut Reach,
+        found: &mut Vec<Match>,
+    ) {
+        if start.patterns & !reach.at(start.at) == 0 || !text.is_char_boundary(start.at) {
+            return;
+        }
+        scratch.ends.clear();
+        ends.find(&mut scratch.ends_cache, text, start.at, &mut scratch.ends);
+        #[cfg(test)]
+        {
+            scratch.work += (scratch.ends_cache.read() + scratch.ends.len()) as u64;
+        }
+        // The longest one of each pattern first.
+        scratch.ends.sort_unstable_by(|a, b| a.pattern.cmp(&b.pattern).then(b.at.cmp(&a.at)));
+        let Scratch { ends: candidates, ends_cache, .. } = scratch;
+        for candidates in candidates.chunk_by(|a, b| a.pattern == b.pattern) {
+            let Some(pattern) = candidates.first().map(|first| first.pattern) else { continue };
+            let Some(sought) = self.sought.get(pattern) else { continue };
+            if reach.is_in(pattern) {
+                continue;
+            }
+            for &end in candidates.iter().take(TRIES) {
+                if !ends.holds(ends_cache, text, start.at, end) {
+                    continue;
+                }
+                let Some(candidate) = Candidate::new(text, start.at..end.at) else { continue };
+                let Some(score) = sought.detector.judge(&candidate, sought.threshold) else {
+                    continue;
+                };
+                let mut range = sought.detector.place(&candidate);
+                if is_longest(candidate.text()) {
+                    range.end = ends.go_on(ends_cache, text, start.at, end);
+                }
+                reach.0.push((pattern, range.end));
+                found.push(Match { rule: sought.rule, range, score });
+                break;
+            }
+        }
+    }
+
+    /// The work done so far: bytes read, and candidates judged.
+    #[cfg(test)]
+    fn work(&self) -> u64 {
+        self.scratch.get().work
+    }
+}

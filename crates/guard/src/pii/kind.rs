@@ -19,5 +19,6 @@ pub(super) fn detector(
         pattern,
         context,
         check: Some(check),
+        lead: None,
     }
 }

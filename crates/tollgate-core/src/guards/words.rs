@@ -242,3 +242,7 @@ pub fn terms(file: &str) -> impl Iterator<Item = &str> {
     let lines = file.strip_prefix('\u{feff}').unwrap_or(file).lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

@@ -1,0 +1,159 @@
+//! Settings, ready to be used on whole texts.
+
+mod overlaps;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use self::selection::Selection;
+use crate::finding::{Finding, Rule, RuleIndex};
+use crate::matcher::terms::Terms;
+use crate::matcher::{Match, Matcher};
+use crate::settings::Settings;
+use crate::stream::StreamGuard;
+use crate::views::{self, View};
+
+/// What is looked for in texts. Its automata take some MB, which workers share; and their caches some more in each.
+#[derive(Debug)]
+pub struct Guard {
+    rules: Vec<Rule>,
+    matcher: Matcher,
+    lists: Vec<(Terms, RuleIndex)>,
+}
+
+/// Who a text comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// From the client itself, or from the model.
+    Said,
+    /// From elsewhere: what a tool returned, a document. Nothing in it should be an order.
+    Fetched,
+}
+
+/// Why settings can't be used: in words for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(pub String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// In which copy of a text something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// In the text as it is.
+    AsItIs,
+    /// In the text as it is read: normalised.
+    Normalised,
+    /// In what is encoded in it.
+    Decoded,
+}
+
+impl Seen {
+    /// Its name, for an operator.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AsItIs => "as it is",
+            Self::Normalised => "normalised",
+            Self::Decoded => "decoded",
+        }
+    }
+}
+
+/// One thing that was found, before it is settled what becomes of those that overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// What was found.
+    pub finding: Finding,
+    /// Where.
+    pub seen: Seen,
+}
+
+impl Guard {
+    /// A guard by these settings.
+    ///
+    /// # Errors
+    ///
+    /// An unknown kind, a pattern or a list that can't be used, a name that can't be shown.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let Selection { rules, sought, lists } = Selection::of(settings)?;
+        let matcher = selection::matcher(sought)?;
+        Ok(Self { rules, matcher, lists })
+    }
+
+    /// What is looked for. A finding names one by its index.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Finds what a text holds, in the order of places. Where several overlap, the strictest one holds for all that
+    /// they cover together; among equals the first, then the longest. What would only be logged is left out there.
+    pub fn scan(&self, text: &str, trust: Trust, found: &mut Vec<Finding>) {
+        let mut matches = Vec::new();
+        self.look(text, trust, |one, _| matches.push(one));
+        overlaps::settle(&self.rules, matches, found);
+    }
+
+    /// All that is found in a text, and where: for an operator who asks why.
+    #[must_use]
+    pub fn describe(&self, text: &str, trust: Trust) -> Vec<Sight> {
+        let mut all = Vec::new();
+        self.look(text, trust, |Match { rule, range, score }, seen| {
+            let sight = Sight { finding: Finding { rule, range, score }, seen };
+            // What is found in the text as it is, is mostly found in its copies, too.
+            if !all.iter().any(|other: &Sight| other.finding == sight.finding) {
+                all.push(sight);
+            }
+        });
+        all.sort_by_key(|sight| (sight.finding.range.start, sight.finding.rule));
+        all
+    }
+
+    /// Looks at the text, and at its copies.
+    fn look(&self, text: &str, _trust: Trust, mut add: impl FnMut(Match, Seen)) {
+        let (mut matches, mut terms) = (Vec::new(), Vec::new());
+        self.matches(text, &mut matches, &mut terms);
+        for one in matches.drain(..) {
+            add(one, Seen::AsItIs);
+        }
+        for view in &views::views(text) {
+            let seen = if view.is_decoded { Seen::Decoded } else { Seen::Normalised };
+            self.matches(&view.text, &mut matches, &mut terms);
+            for one in matches.drain(..) {
+                if self.may_be_in(view, one.rule) {
+                    add(Match { range: view.source(one.range), ..one }, seen);
+                }
+            }
+        }
+    }
+
+    /// Whether what was found in a copy counts.
+    fn may_be_in(&self, _view: &View, _rule: RuleIndex) -> bool {
+        true
+    }
+
+    fn matches(&self, text: &str, matches: &mut Vec<Match>, terms: &mut Vec<Range<usize>>) {
+        self.matcher.find(text, matches);
+        for (list, rule) in &self.lists {
+            list.find_in(text, 0..text.len(), terms);
+            let rule = *rule;
+            matches.extend(terms.drain(..).map(|range| Match { rule, range, score: 100 }));
+        }
+    }
+
+    /// The same guard for texts that come in pieces. Injections are not looked for there.
+    #[must_use]
+    pub fn stream(&self) -> Arc<StreamGuard> {
+        Arc::default()
+    }
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/perl
+
+# What nginx -t says of guards.
+
+use warnings;
+use strict;
+
+use Test::More;
+use Test::Nginx;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Tollgate qw/keys_file/;
+use Tollgate::Conf;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+# Secrets are nobody else's business.
+umask 077;
+
+my $t = Test::Nginx->new()->has(qw/http proxy/);
+
+$t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier => 'free' }));
+$t->write_file('terms.txt', "one\ntwo three\n");
+$t->write_file('nothing.txt', "# nothing\n\n");
+$t->write_file('latin1.txt', "Gr\xfcnwald\n");
+mkdir $t->testdir() . '/folder' or die "Can't make a folder: $!\n";
+
+# A guard with these lines, which the location uses.
+sub guard {
+	my ($lines) = @_;
+	return (http => "$usual{http}\ntollgate_guard g {\n$lines\n}\n",
+		location => "$usual{location}\ntollgate_guards g;");
+}
+
+my @refused = (
+	['no action', ['"input"', 'tollgate_guard g', 'says not what to do'], guard('input pii email; # !')],
+	['an unknown kind of thing', ['unknown "magic"', 'pii, secrets'], guard('input magic block; # !')],
+	['an unknown kind of data', ['"emil"', 'email'], guard('input pii emil block; # !')],
+	['an unknown kind of secret', ['"aws"', 'aws_access_key'], guard('input secrets aws block; # !')],
+	['injection in answers', ['write "input injection"'], guard('output injection log; # !')],
+	['leaks in requests', ['write "output leak"'], guard('input leak log; # !')],
+	['tokens for answers', ['use "mask"'], guard('output pii tokenize; # !')],
+	['a score of nothing', ['it takes 1 to 100'], guard('input pii block threshold=0; # !')],
+	['a pattern without a name', ['name=codename'], guard('input pattern falcon block; # !')],
+	['no pattern', ['codename'], guard('input pattern "a(" name=codename block; # !')],
+	['a pattern that fits nothing', ['codename'], guard('input pattern "a*" name=codename block; # !')],
+	['a pattern that looks around', ['codename'], guard('input pattern "(?<!a)b" name=codename block; # !')],
+	['a list without a name', ['name=terms'], guard('input list terms.txt block; # !')],
+	['a list that is not there', ['nowhere.txt', 'No such file'], guard('input list nowhere.txt name=a block; # !')],
+	['a list of nothing', ['nothing.txt', 'no terms'], guard('input list nothing.txt name=a block; # !')],
+	['a list in Latin-1', ['latin1.txt', 'UTF-8'], guard('input list latin1.txt name=a block; # !')],
+	['a folder for a list', ['is no file'], guard('input list folder name=a block; # !')],
+	['an unknown role', ['unknown role "robot"', 'assistant'], guard("input pii mask;\nroles robot; # !")],
+	['a role twice', ['given twice'], guard("input pii mask;\nroles user user; # !")],
+	['roles twice', ['duplicate'], guard("input pii mask;\nroles user;\nroles tool; # !")],
+	['roles of nobody', ['"roles" has no effect', 'tollgate_guard g'], guard("output pii mask;\nroles user;")],
+	['leaks twice', ['"leak" is said twice'], guard("output leak mask;\noutput leak block; # !")],
+	['a guard for nothing', ['tollgate_guard g', 'looks for nothing'], guard('')],
+	['a name with blanks', ['invalid guard name', '64 letters'], http => "$usual{http}\ntollgate_guard \"a b\" { # !\ninput pii log; }"],
+	['a guard called off', ['invalid guard name', '"off"'], http => "$usual{http}\ntollgate_guard off { # !\ninput pii log; }"],
+	['a guard twice', ['declared twice'],
+		http => "$usual{http}\ntollgate_guard a { input pii log; }\ntollgate_guard a { # !\ninput pii log; }"],
+	['no such guard', ['tollgate_guards b', 'names no guard', 'tollgate_guard b {'], guard('input pii log;'),
+		location => "$usual{location}\ntollgate_guards b; # !"],
+	['no such guard of a tier', ['guards b', 'names no guard', 'tollgate_tier free'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_tier free { # !\nguards b; }"],
+	['a guard twice in a location', ['named twice'], guard('input pii log;'),
+		location => "$usual{location}\ntollgate_guards g g; # !"],
+	['off and on', ['"off" in "tollgate_guards" stands alone'], guard('input pii log;'),
+		location => "$usual{location}\ntollgate_guards g off; # !"],
+	['a variable', ['tollgate_guards'], guard('input pii log;'),
+		location => "$usual{location}\ntollgate_guards \$host; # !"],
+	['a line of a guard elsewhere', ['"input" directive is not allowed here'], location => "$usual{location}\ninput pii log; # !"],
+);
+my @accepted = (
+	['all of it', guard(<<'EOG')],
+input  injection block threshold=80;
+input  pii email phone tokenize threshold=60;
+input  secrets block;
+input  pattern "(?i)project\s+falcon$" name=codename block;
+input  list terms.txt name=terms mask;
+output pii mask;
+output secrets block;
+output leak block;
+roles  user tool;
+EOG
+	['a guard of a tier', http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_tier free { guards g; }"],
+	['off', location => "$usual{location}\ntollgate_guards off;"],
+);
+my @warned = (
+	['a guard that nobody uses', ['tollgate_guard "g" has no effect', 'tollgate_guards g'],
+		http => "$usual{http}\ntollgate_guard g { # !\ninput pii log; }"],
+);
+
+$t->plan(@refused + 2 * @accepted + @warned);
+check_refused($t, $_) for @refused;
+check_accepted($t, $_) for @accepted;
+check_warned($t, $_) for @warned;
