@@ -1,6 +1,5 @@
 //! A channel that looks for two words.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use tollgate_guard::finding::RuleIndex;
@@ -14,18 +13,8 @@ pub(crate) const CARD: &str = "4111-é-\"1111";
 pub(crate) const LABEL: &str = "[CARD]";
 pub(crate) const SECRET: &str = "open sesame";
 
-thread_local! {
-    static WORD: RefCell<String> = RefCell::new(CARD.to_owned());
-}
-
-/// From now on, this is masked in the place of [`CARD`].
-pub(crate) fn mask(word: &str) {
-    WORD.set(word.to_owned());
-}
-
 #[derive(Debug)]
 pub(crate) struct Channel {
-    word: String,
     held: String,
     is_blocked: bool,
     has_finished: bool,
@@ -33,8 +22,7 @@ pub(crate) struct Channel {
 
 impl Channel {
     pub(crate) fn new(_guard: Arc<StreamGuard>, _quoting: Quoting) -> Self {
-        let word = WORD.with_borrow(String::clone);
-        Self { word, held: String::new(), is_blocked: false, has_finished: false }
+        Self { held: String::new(), is_blocked: false, has_finished: false }
     }
 
     pub(crate) fn push(
@@ -50,7 +38,7 @@ impl Channel {
             return Verdict::Block(BLOCKED);
         }
         // The longest end that a word could begin with.
-        let begins = |end: &str| self.word.starts_with(end) || SECRET.starts_with(end);
+        let begins = |end: &str| CARD.starts_with(end) || SECRET.starts_with(end);
         let mut ends = self.held.char_indices().map(|(at, _)| at);
         let cut = ends.find(|at| self.held.get(*at..).is_some_and(begins));
         let rest = self.held.split_off(cut.unwrap_or(self.held.len()));
@@ -61,7 +49,7 @@ impl Channel {
 
     fn read(&mut self, out: &mut String, found: &mut Vec<(RuleIndex, u8)>) {
         loop {
-            let card = self.held.find(&self.word).map(|at| (at, MASKED, self.word.len()));
+            let card = self.held.find(CARD).map(|at| (at, MASKED, CARD.len()));
             let secret = self.held.find(SECRET).map(|at| (at, BLOCKED, 0));
             let Some((at, rule, len)) = card.into_iter().chain(secret).min() else { return };
             found.push((rule, 90));

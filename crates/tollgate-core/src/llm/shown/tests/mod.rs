@@ -6,10 +6,7 @@ use super::*;
 
 pub(crate) mod channel;
 mod chat;
-mod cuts;
 mod dialects;
-mod read;
-mod recorded;
 
 pub(crate) use channel::{BLOCKED, CARD, LABEL, MASKED, SECRET};
 
