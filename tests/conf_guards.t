@@ -38,7 +38,7 @@ my @refused = (
 	['no action', ['"input"', 'tollgate_guard g', 'says not what to do'], guard('input pii email; # !')],
 	['an unknown kind of thing', ['unknown "magic"', 'pii, secrets'], guard('input magic block; # !')],
 	['an unknown kind of data', ['"emil"', 'email'], guard('input pii emil block; # !')],
-	['an unknown kind of secret', ['"aws"', 'aws_access_key'], guard('input secrets aws block; # !')],
+	['an unknown kind of secret', ['"awz"', 'aws'], guard('input secrets awz block; # !')],
 	['injection in answers', ['write "input injection"'], guard('output injection log; # !')],
 	['leaks in requests', ['write "output leak"'], guard('input leak log; # !')],
 	['tokens for answers', ['use "mask"'], guard('output pii tokenize; # !')],

@@ -220,7 +220,7 @@ $t->write_file('keys.json', keys_file(
 ));
 $t->write_file('page.html', 'a page');
 start_engine($t, 8081);
-$t->run();
+$t->run()->plan(104);
 
 my $chat = '/v1/chat/completions';
 
@@ -241,7 +241,7 @@ is($line->{guard_action}, 'block', 'and what it was for');
 unlike($t->read_file('audit.log'), qr/FALCON/, 'and nothing of the text');
 
 for (['list.terms', 'the Blue   Harvest is in'], ['list.terms', "in GR\x{c3}\x{9c}NWALD, maybe"],
-	['secrets.tollgate_key', 'my key is tg_' . 'q7Zr' x 10 . 'abc'])
+	['secrets.tollgate_key', 'my key is tg_q7ZrX0vLmN2bT9cYhW4kE8sJ6uA1dRf3gPi5oQxCzVw'])
 {
 	my ($rule, $text) = @$_;
 	($r, $line) = ask_for($t, "/block$chat", said($text), 'X-API-Key: key-a');
@@ -307,7 +307,7 @@ is(status((ask_for($t, "/block$chat", $escaped, 'X-API-Key: key-a'))[0]), 403, '
 
 # what nobody can look into
 
-for (['/v1/completions', { prompt => [1, 2] }, 'prompt'], ['/v1/completions', { prompt_embeds => 'AAAA' }, 'prompt_embeds']) {
+for (['/v1/completions', { prompt => [1, 2] }, 'prompt'], ['/v1/embeddings', { input => [[1], [2]] }, 'input']) {
 	my ($uri, $body, $member) = @$_;
 	($r, $line) = ask_for($t, "/block$uri", { model => 'm', %$body }, 'X-API-Key: key-a');
 	is(status($r) . " $line->{reason} " . ($line->{detail} // ''), "403 content_policy unseen_content $member",
@@ -357,7 +357,7 @@ is(got("/mask/set$chat", json(said('x'))), json(said('x')), 'a length that nginx
 my $long = '{"model":"m","messages":[{"role":"user","content":"' . 'word ' x 1_600_000 . ' jane.doe@example.com"}]}';
 is(got("/mask$chat", $long), $long =~ s/jane.doe\@example.com/[EMAIL]/r, '8 MB');
 my $connection = connection();
-$connection->say(post("/mask$chat", $long, 'X-API-Key: key-a', 'X-Request-ID: gone'));
+$connection->send(post("/mask$chat", $long, 'X-API-Key: key-a', 'X-Request-ID: gone'));
 $connection->close();
 is(got("/mask$chat", $body), $masked, 'somebody left, and others go on');
 

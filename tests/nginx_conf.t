@@ -32,7 +32,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(114);
+	->has_daemon('openssl')->has_daemon('curl')->plan(118);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -149,6 +149,11 @@ like(curl('/v1/models', bearer(token({ sub => 'jay', iss => ISSUER, aud => 'othe
 $r = curl('/v1/models', bearer(token({ sub => 'jay', iss => ISSUER, aud => AUDIENCE,
 	pad => 'x' x 9000 })));
 like($r, qr/^HTTP\/2 200 /, 'production: a token longer than 8k');
+like(curl('/usage', bearer(ACME)), qr/^HTTP\/2 200 .*"client":"acme"/s, 'production: what a client has left');
+like(curl('/usage'), qr/^HTTP\/2 401 /, 'production: and nobody else sees it');
+like(get('/status', PeerAddr => '127.0.0.1:' . port(8145)), qr/ 200 OK.*"clients":\{.*"acme"/s,
+	'production: operators see the server at a glance');
+like(curl('/status', bearer(ACME)), qr/^HTTP\/2 404 /, 'production: clients do not');
 like(curl('/openapi.json'), qr/^HTTP\/2 200 .*x-ratelimit-limit-requests: 100\r/s,
 	'production: open, with the limit of the address');
 unlike(curl('/openapi.json', 'X-Client-ID: acme'), qr/^X-Client-ID/m,
@@ -166,7 +171,7 @@ like(metrics_page($t), qr/^tollgate_requests_total\{[^}]*decision="allow",reason
 	'production: metrics, on a socket of their own');
 
 $t->stop();
-is(scalar(() = $t->read_file('tollgate-audit.log') =~ /"path":/g), 13,
+is(scalar(() = $t->read_file('tollgate-audit.log') =~ /"path":/g), 16,
 	'production: audit log, written at the end at the latest');
 # 7 x 0.60 and 9 x 0.80 millionths.
 like($t->read_file('tollgate-audit.log'),
@@ -386,6 +391,7 @@ sub start_text {
 	$conf =~ s/^ *listen \[::\].*\n//mg;
 	$conf =~ s/listen 80;/listen 127.0.0.1:8080;/;
 	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /g;
+	$conf =~ s/127\.0\.0\.1:9145/127.0.0.1:8145/g;
 	$conf =~ s/10\.0\.0\.1[123]:800[012]/127.0.0.1:8000/g;
 	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx|/var/cache/nginx|/etc/ssl/certs)/}{$d/}g;
 	$conf =~ s{resolver +127\.0\.0\.53 }{resolver 127.0.0.1:%%PORT_8981_UDP%% };

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import base64
+import contextlib
 import http.server
 import json
 import os
@@ -268,6 +269,28 @@ class Servers:
         revoked = [one | {"disabled": one["client"] == "leaver"} for one in self.entries]
         self.write_keys([*revoked, entry("wrong", "pro", cidrs=["no network"])])
 
+    def touch_keys(self):
+        """Another content, of which nothing more is wrong than before."""
+        self.entries.append(entry("newcomer", "pro"))
+        self.break_key()
+
+    @contextlib.contextmanager
+    def still_worker(self):
+        """One of the workers doesn't run meanwhile."""
+        children = pathlib.Path(f"/proc/{self.nginx.pid}/task/{self.nginx.pid}/children").read_text().split()
+        worker = int(children[0])
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+    def forget_target(self):
+        """Prometheus has nothing to scrape any more."""
+        place = self.folder / "prometheus.yml"
+        place.write_text(replaced(place.read_text(), {f"targets: [127.0.0.1:{self.ports['metrics']}]": "targets: []"}))
+        self.prometheus.send_signal(signal.SIGHUP)
+
     def break_keys(self):
         """The file is refused as a whole."""
         self.write_keys(self.entries, more="}")
@@ -304,7 +327,7 @@ class Servers:
             "--config.file=alertmanager.yml", "--storage.path=alertmanager", "--cluster.listen-address=",
             f"--web.listen-address=127.0.0.1:{ports['alertmanager']}",
         )
-        self.begin(
+        self.prometheus = self.begin(
             "prometheus", ports["prometheus"], shutil.which("prometheus"),
             "--config.file=prometheus.yml", "--storage.tsdb.path=prometheus",
             f"--web.listen-address=127.0.0.1:{ports['prometheus']}",

@@ -7,6 +7,9 @@ import json
 
 from monitored.servers import token
 
+# More than the zone of the test, of 1 MB, has slots for failures (675).
+ADDRESSES = 1000
+
 # How many are under way at once.
 THREADS = 64
 
@@ -53,6 +56,12 @@ class Traffic:
         """Runs them, and gives the statuses in their order."""
         with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
             return [done.result() for done in [threads.submit(request) for request in requests]]
+
+    def flood(self):
+        """Wrong keys from so many networks that there is no room to count each address."""
+        return self.at_once(*[
+            lambda n=n: self.guess("/watched", address=f"{1 + n // 256}.{n % 256}.0.1") for n in range(ADDRESSES)
+        ])
 
     def usual(self):
         """What a good day has."""

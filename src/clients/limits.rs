@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tollgate_core::clients::view::{ratios, LimitView};
 use tollgate_core::clients::{Directory, Ratios};
-use tollgate_core::limits::{Dimension, Oversize, Period, Scale, Take, View, Zone};
+use tollgate_core::limits::{Dimension, Key, Oversize, Period, Scale, Subject, Take, View, Zone};
 
 use super::rates;
 use crate::clock::now;
-use crate::conf::rules::{Bucket, LimitSet, Tier};
+use crate::conf::rules::{Bucket, LimitRule, LimitSet, Tier};
 
 /// A client that has no other limits than those of its tier, and of its token.
 #[derive(Clone, Copy)]
@@ -88,6 +89,45 @@ impl<'t> Limited<'_, 't> {
 
 fn bucket(dimension: Dimension, scale: Scale) -> Take {
     Take::Bucket { dimension, scale, n: 0, oversize: Oversize::Debt }
+}
+
+/// Those of a rule for one subject.
+pub(super) fn of_rule<'t>(
+    zone: &Zone<'_>,
+    rule: &'t LimitRule,
+    subject: &Subject<'_>,
+) -> Vec<LimitView<'t>> {
+    let now = now();
+    let LimitSet { buckets, budgets, concurrency } = &rule.limits;
+    let take = |limit: &'t Bucket| (&limit.label, bucket(limit.dimension, limit.scale(zone)));
+    let limits = buckets.iter().map(take);
+    let limits = limits
+        .chain(
+            budgets
+                .iter()
+                .map(|limit| (&limit.label, Take::Budget { budget: limit.budget, n: 0, guess: 0 })),
+        )
+        .chain(
+            concurrency
+                .iter()
+                .map(|limit| (&limit.label, Take::Concurrency { limit: limit.limit })),
+        );
+    let limits = limits.map(|(label, take)| (label, take, false));
+    let failures = rule.auth_failures.iter().map(take).map(|(label, take)| (label, take, true));
+    let view = |(label, take, is_of_failures): (&'t Arc<str>, Take, bool)| {
+        let key = match is_of_failures {
+            true => in_use(zone, &zone.own_failures_keys(subject)),
+            false => in_use(zone, &zone.own_limit_keys(subject)),
+        }?;
+        let view = zone.view(key, &take, now);
+        Some(LimitView::new(Cow::Borrowed(&**label), None, &take, &view))
+    };
+    limits.chain(failures).filter_map(view).collect()
+}
+
+/// The key that has a slot, or else the first one.
+fn in_use(zone: &Zone<'_>, keys: &[Key]) -> Option<Key> {
+    keys.iter().find(|key| zone.has_slot(**key)).or(keys.first()).copied()
 }
 
 /// Notes how near the clients with these entries are to their limits.

@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use tollgate_core::clients::view::{
-    ClientView, CredentialView, LimitView, ListView, ModelsView, SpendView, UsageView,
+    ClientView, CredentialView, LimitView, ListView, ModelsView, RuleView, SpendView, UsageView,
 };
 use tollgate_core::clients::{Client, Directory, Living, Query, Sort, Survey};
+use tollgate_core::limits::Subject;
 use tollgate_core::principal::Principal;
 
 use super::limits::{self, Limited};
 use crate::clock::wall_now;
-use crate::conf::rules::Tier;
+use crate::conf::rules::{LimitRule, Tier};
 use crate::conf::MainConf;
 use crate::zone::lock::is_alive;
 use crate::zone::Mapped;
@@ -94,6 +95,16 @@ pub(crate) fn show<'c>(conf: &'c MainConf, client: &str) -> Option<ClientView<'c
     let (_, client) = asked.directory.get(client)?;
     let tier = asked.tier(&client);
     Some(asked.view(client, tier))
+}
+
+/// A `tollgate_limit`, as it stands for one subject. `None`: there is no zone.
+pub(crate) fn show_limit<'c>(
+    conf: &MainConf,
+    rule: &'c LimitRule,
+    (key, subject): (&'c str, &Subject<'_>),
+) -> Option<RuleView<'c>> {
+    let limits = limits::of_rule(conf.zone()?.get(), rule, subject);
+    Some(RuleView { name: &rule.name, key, limits })
 }
 
 /// The clients that use most: `count` of them.

@@ -160,9 +160,8 @@ pub(crate) fn tell(r: Request<'_>, state: &mut State, answer: &'static Answer) -
         }
     }
     // It had its error_page: that led back to what is closed to it. So would the next one.
-    if state.refused_with.contains(&answer.status) || state.refused_with.len() > 1 {
+    if state.refused_with.is_again(answer.status) {
         r.end_error_pages();
     }
-    state.refused_with.push(answer.status);
     Verdict::Status(answer.status)
 }

@@ -125,13 +125,33 @@ pub(crate) struct State {
     /// How its body was changed.
     pub(crate) edit: Option<Box<Change>>,
     /// The statuses with which nginx was told of refusals.
-    pub(crate) refused_with: Vec<u16>,
+    pub(crate) refused_with: RefusedWith,
     /// A variable failed, and was taken as empty.
     pub(crate) broken: bool,
     /// Somebody asked for `$tollgate_...` before there was anything in them.
     pub(crate) was_read_early: bool,
     /// A header filter failed, and the response became a 500.
     pub(crate) abandoned: bool,
+}
+
+/// The statuses with which nginx was told of refusals: the first two, as there is no way back after these.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RefusedWith([u16; 2]);
+
+impl RefusedWith {
+    /// Notes one more. `true`: it was there before, or is not the second one.
+    pub(crate) fn is_again(&mut self, status: u16) -> bool {
+        let Self([first, second]) = self;
+        if *first == 0 {
+            *first = status;
+            return false;
+        }
+        let is_again = *first == status || *second != 0;
+        if *second == 0 {
+            *second = status;
+        }
+        is_again
+    }
 }
 
 /// Who somebody has become while his request waited. What was reserved, or is shown, stays by what he was.
@@ -301,7 +321,7 @@ impl State {
             keeping: None,
             guarded: None,
             edit: None,
-            refused_with: Vec::new(),
+            refused_with: RefusedWith::default(),
             broken: false,
             was_read_early: false,
             abandoned: false,

@@ -2,15 +2,18 @@
 //! memory that all of them share.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::rc::Rc;
 
 use tollgate_core::clients::view::to_json;
 use tollgate_core::control::answer::{line, ok};
 use tollgate_core::control::request::limits_named;
-use tollgate_core::control::{Done, Refused, Request};
-use tollgate_core::limits::Reset;
+use tollgate_core::control::{Done, OfRule, Refused, Request};
+use tollgate_core::limits::{CountedBy, Reset, Subject};
 
 use crate::clients::report;
 use crate::clock::{mono_now, now};
+use crate::conf::rules::{KeySource, LimitRule};
 use crate::conf::MainConf;
 use crate::overview;
 use crate::request::drops;
@@ -24,6 +27,15 @@ use nginx::log::{cycle_error, cycle_notice};
 pub(crate) fn begin(conf: &MainConf) {
     let Some(socket) = conf.control_socket() else { return };
     if let Err(error) = socket.close_to_others() {
+        if error.kind() == ErrorKind::NotFound {
+            // nginx goes on listening there, where nobody can connect any more.
+            cycle_error(format_args!(
+                "tollgate: the socket \"{}\" of tollgate_control has been removed, so that nobody reaches it; restart \
+                 nginx, or name another path and reload",
+                socket.path()
+            ));
+            return;
+        }
         // Whoever connects is looked at, too.
         cycle_error(format_args!(
             "tollgate: cannot close the socket \"{}\" to other users: {error}",
@@ -57,6 +69,16 @@ fn handle(conf: &MainConf, request: Request, peer: Peer) -> Result<Vec<u8>, Refu
             return Ok(ok(&to_json(&shown)));
         }
         Request::Reset { client, limit } => reset(conf, &client, limit.as_deref(), peer)?,
+        Request::Limit { name, key } => {
+            let rule = rule(conf, &name)?;
+            let by = counted_by(rule, &key)?;
+            let subject = Subject { rule: &rule.name, by, client: None };
+            let shown = report::show_limit(conf, rule, (&key, &subject));
+            return Ok(ok(&to_json(&shown.ok_or(Refused::NotInUse)?)));
+        }
+        Request::ResetLimit { name, key, limit } => {
+            reset_limit(conf, (&name, &key), OfRule::named(limit.as_deref())?, peer)?
+        }
         Request::Drop { client } => drop_client(conf, &client, peer)?,
         Request::Dropped { order } => {
             let drops = conf.drops().ok_or(Refused::NotInUse)?;
@@ -97,6 +119,64 @@ fn reset(conf: &MainConf, client: &str, limit: Option<&str>, peer: Peer) -> Resu
             &format!("begins anew with its limits of the kind \"{}\"", named.as_str()),
         ),
     }
+    Ok(Done::Reset { slots })
+}
+
+/// The `tollgate_limit` of this name.
+fn rule<'c>(conf: &'c MainConf, name: &str) -> Result<&'c LimitRule, Refused> {
+    let rule = conf.limits.iter().find(|rule| &*rule.name == name);
+    rule.map(Rc::as_ref).ok_or(Refused::UnknownLimit)
+}
+
+/// By what a rule counts whoever has this value of its key.
+fn counted_by<'k>(rule: &LimitRule, key: &'k str) -> Result<CountedBy<'k>, Refused> {
+    if key.is_empty() {
+        return Err(Refused::Malformed(format!(
+            "\"{}\" counts nobody with an empty key",
+            rule.name
+        )));
+    }
+    Ok(match rule.key {
+        KeySource::Address => CountedBy::address(key).ok_or_else(|| {
+            let name = &rule.name;
+            Refused::Malformed(format!(
+                "the key of tollgate_limit \"{name}\" is an address, such as 192.0.2.1 or 2001:db8::1, or \"unix:\""
+            ))
+        })?,
+        KeySource::Constant(_) => CountedBy::Constant(key.as_bytes()),
+        KeySource::Authenticated(_) => CountedBy::Authenticated(key.as_bytes()),
+        KeySource::Expression(_) => CountedBy::Value(key.as_bytes()),
+    })
+}
+
+/// Has the limits of a rule begin anew for one value of its key.
+fn reset_limit(
+    conf: &MainConf,
+    (name, key): (&str, &str),
+    what: OfRule,
+    Peer { pid, user }: Peer,
+) -> Result<Done, Refused> {
+    let rule = rule(conf, name)?;
+    let subject = Subject { rule: &rule.name, by: counted_by(rule, key)?, client: None };
+    let mapped = conf.zone().ok_or(Refused::NotInUse)?;
+    let zone = mapped.get();
+    let (lock, now) = (ZoneLock::of(zone), now());
+    member::note_changed();
+    let mut slots = 0_usize;
+    if let Some(what) = what.limits() {
+        let keys = zone.own_limit_keys(&subject);
+        slots = keys.into_iter().filter(|key| zone.reset(*key, what, now, &lock)).count();
+    }
+    if what.has_failures() {
+        let keys = zone.own_failures_keys(&subject);
+        let failures =
+            keys.into_iter().filter(|key| zone.reset(*key, Reset::All, now, &lock)).count();
+        slots = slots.saturating_add(failures);
+    }
+    cycle_notice(format_args!(
+        "tollgate: by order of process {pid} of user {user}, tollgate_limit \"{name}\" begins anew for \"{}\"",
+        key.escape_debug()
+    ));
     Ok(Done::Reset { slots })
 }
 

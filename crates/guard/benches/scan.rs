@@ -9,7 +9,7 @@ use tollgate_guard::finding::Action;
 use tollgate_guard::guard::{Guard, Trust};
 use tollgate_guard::settings::{Settings, What, Wish};
 
-const TEXTS: [&str; 6] = ["prose", "log", "code", "digits", "hex", "a"];
+const TEXTS: [&str; 8] = ["prose", "log", "code", "digits", "hex", "a", "@", "nasty"];
 
 fn text(kind: &str, size: usize) -> String {
     let mut text = String::new();
@@ -22,9 +22,9 @@ fn text(kind: &str, size: usize) -> String {
         match kind {
             "prose" => {
                 const WORDS: [&str; 24] = [
-                    "the", "water", "of", "a", "river", "runs", "down", "to", "lower", "land", "and", "where", "it",
-                    "meets", "Another", "one,", "both", "are", "larger.", "Their", "names", "don't", "always",
-                    "change;",
+                    "the", "water", "of", "a", "river", "runs", "down", "to", "lower", "land",
+                    "and", "where", "it", "meets", "Another", "one,", "both", "are", "larger.",
+                    "Their", "names", "don't", "always", "change;",
                 ];
                 let word = WORDS[usize::try_from(random() % 24).unwrap()];
                 write!(text, "{word} ").unwrap();
@@ -48,6 +48,13 @@ fn text(kind: &str, size: usize) -> String {
             }
             "digits" => write!(text, "{}", random()).unwrap(),
             "hex" => write!(text, "{:x}", random()).unwrap(),
+            "nasty" => {
+                const PIECES: [&str; 16] = [
+                    "a", "1", ".", "@", "-", " ", "pwd", "=", "://", "nats", "DE8", ":", "sk-",
+                    "a1", "+", ".com",
+                ];
+                text.push_str(PIECES[usize::try_from(random() % 16).unwrap()]);
+            }
             other => text.push_str(other),
         }
     }
@@ -63,7 +70,8 @@ fn main() {
     let guard = Guard::new(&settings).unwrap();
     let made = begun.elapsed();
     let mut found = Vec::new();
-    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     if let [kind, size, rounds] = named.as_slice() {
         let text = text(kind, size.parse().unwrap());
         for _ in 0..rounds.parse::<u32>().unwrap() {
@@ -73,7 +81,7 @@ fn main() {
         println!("{} findings", found.len());
         return;
     }
-    println!("{} rules, made in {made:?}, {guard:?}", guard.rules().len());
+    println!("{} rules, made in {made:?}", guard.rules().len());
     for kind in TEXTS {
         let text = text(kind, 1 << 20);
         let mut best = f64::MAX;

@@ -5,6 +5,7 @@
 //! From the ground up:
 //!
 //! * [`words`]: where one begins, and which stand before a candidate;
+//! * `folding`: characters that are read as others;
 //! * [`detector`]: one kind of thing that is looked for: what it looks like, and how it is checked;
 //! * [`pii`], [`secrets`]: detectors of these kinds;
 //! * [`views`]: copies of a text in which it is easier to find: normalised, decoded;
@@ -18,6 +19,7 @@
 
 pub mod detector;
 pub mod finding;
+mod folding;
 pub mod guard;
 pub mod injection;
 pub mod matcher;

@@ -11,6 +11,7 @@ mod import;
 mod jwt;
 mod key;
 mod keys_file;
+mod limit;
 mod status;
 mod time;
 
@@ -44,6 +45,9 @@ enum Command {
     /// Clients: what they have left; give one a fresh limit, or end its requests.
     #[command(subcommand)]
     Client(client::Command),
+    /// Limits of tollgate_limit: how one stands for an address, a tenant, or another key; give it anew.
+    #[command(subcommand)]
+    Limit(limit::Command),
     /// Say what is wrong in a keys file, and where.
     Check(check::Arguments),
     /// Show what is in force in nginx, and in how many of its workers.
@@ -62,6 +66,7 @@ fn main() -> std::process::ExitCode {
         Command::Jwt(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Client(command) => command.run(),
+        Command::Limit(command) => command.run(),
         Command::Check(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),

@@ -7,9 +7,10 @@ use crate::conf::guards::Declared;
 use crate::conf::{LocConf, MainConf};
 use nginx::conf::{ConfContext, ConfError};
 use tollgate_core::guards::words::{line, roles as read_roles, terms, Direction, Line};
+use tollgate_core::guards::Guard;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::principal::is_valid_name;
-use tollgate_guard::settings::{What, Wish};
+use tollgate_guard::settings::{Settings, What, Wish};
 
 /// The largest file with terms, in bytes.
 const MAX_LIST: u64 = 16 << 20;
@@ -78,6 +79,9 @@ fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Di
             return Ok(());
         }
     };
+    // What is wrong with it, is told in its line.
+    let alone = Settings { wishes: vec![wish.clone()] };
+    Guard::new(&alone).map_err(|problem| of_line(problem.to_string()))?;
     match direction {
         Direction::Input => draft.input.push(wish),
         Direction::Output => draft.output.push(wish),

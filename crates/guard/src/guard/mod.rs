@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::selection::Selection;
+use crate::detector::Family;
 use crate::finding::{Finding, Rule, RuleIndex};
 use crate::matcher::terms::Terms;
 use crate::matcher::{Match, Matcher};
@@ -21,8 +22,9 @@ use crate::views::{self, View};
 #[derive(Debug)]
 pub struct Guard {
     rules: Vec<Rule>,
-    matcher: Matcher,
-    lists: Vec<(Terms, RuleIndex)>,
+    matcher: Arc<Matcher>,
+    lists: Arc<[(Terms, RuleIndex)]>,
+    stream: Arc<StreamGuard>,
 }
 
 /// Who a text comes from.
@@ -86,8 +88,12 @@ impl Guard {
     /// An unknown kind, a pattern or a list that can't be used, a name that can't be shown.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let Selection { rules, sought, lists } = Selection::of(settings)?;
-        let matcher = selection::matcher(sought)?;
-        Ok(Self { rules, matcher, lists })
+        let names = selection::names(&sought);
+        let said = |error| selection::said(&names, error);
+        let matcher = Arc::new(Matcher::new(sought).map_err(said)?);
+        let lists: Arc<[_]> = lists.into();
+        let stream = StreamGuard::new(&rules, &matcher, Arc::clone(&lists)).map_err(said)?;
+        Ok(Self { rules, matcher, lists, stream: Arc::new(stream) })
     }
 
     /// What is looked for. A finding names one by its index.
@@ -137,14 +143,15 @@ impl Guard {
         }
     }
 
-    /// Whether what was found in a copy counts.
-    fn may_be_in(&self, _view: &View, _rule: RuleIndex) -> bool {
-        true
+    /// Whether what was found in a copy counts: in a guess at words, only what an operator calls by words.
+    fn may_be_in(&self, view: &View, rule: RuleIndex) -> bool {
+        let family = self.rules.get(usize::from(rule)).map(|rule| rule.family);
+        !view.is_words || matches!(family, Some(Family::Pattern | Family::List))
     }
 
     fn matches(&self, text: &str, matches: &mut Vec<Match>, terms: &mut Vec<Range<usize>>) {
         self.matcher.find(text, matches);
-        for (list, rule) in &self.lists {
+        for (list, rule) in &*self.lists {
             list.find_in(text, 0..text.len(), terms);
             let rule = *rule;
             matches.extend(terms.drain(..).map(|range| Match { rule, range, score: 100 }));
@@ -154,6 +161,6 @@ impl Guard {
     /// The same guard for texts that come in pieces. Injections are not looked for there.
     #[must_use]
     pub fn stream(&self) -> Arc<StreamGuard> {
-        Arc::default()
+        Arc::clone(&self.stream)
     }
 }

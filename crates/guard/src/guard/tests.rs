@@ -1,1 +1,181 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::finding::Action;
+use crate::settings::{What, Wish};
+
+fn wish(what: What, action: Action) -> Wish {
+    Wish { what, action, threshold: None }
+}
+
+fn pattern(name: &str, pattern: &str) -> What {
+    What::Pattern { name: name.into(), pattern: pattern.into() }
+}
+
+fn list(name: &str, terms: &[&str]) -> What {
+    What::List { name: name.into(), terms: terms.iter().map(|term| (*term).into()).collect() }
+}
+
+fn guard(wishes: &[Wish]) -> Guard {
+    Guard::new(&Settings { wishes: wishes.to_vec() }).unwrap()
+}
+
+fn refused(what: What) -> String {
+    Guard::new(&Settings { wishes: vec![wish(what, Action::Block)] }).unwrap_err().to_string()
+}
+
+/// What is found, with the names of the rules.
+fn scan<'t>(guard: &Guard, text: &'t str) -> Vec<(String, &'t str)> {
+    let mut found = Vec::new();
+    guard.scan(text, Trust::Said, &mut found);
+    let show = |one: Finding| {
+        let rule = &guard.rules()[usize::from(one.rule)];
+        (format!("{}.{}", rule.family.name(), rule.name), text.get(one.range).unwrap())
+    };
+    found.into_iter().map(show).collect()
+}
+
+#[test]
+fn what_is_asked_for_is_found() {
+    let guard = guard(&[
+        wish(What::Pii(vec!["email".into(), "card".into()]), Action::Mask),
+        wish(What::Secrets(vec!["github".into()]), Action::Block),
+        wish(pattern("codename", r"(?i)project\s+falcon"), Action::Block),
+        wish(list("terms", &["Rosebud"]), Action::Log),
+    ]);
+    let text = "rosebud: ann@example.org, 4111 1111 1111 1111, 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, PROJECT falcon";
+    let found = scan(&guard, text);
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["list.terms", "pii.email", "pii.card", "secrets.github_token", "pattern.codename"]
+    );
+    assert_eq!(found[1].1, "ann@example.org");
+    assert_eq!(found[4].1, "PROJECT falcon");
+    assert_eq!(guard.rules()[0].label.as_ref(), "EMAIL");
+    assert_eq!(guard.rules().last().unwrap().label.as_ref(), "TERMS");
+    assert!(scan(&guard, "nothing of that is here: AKIAQ3EGPSZ2XLNUOBKV").is_empty());
+}
+
+#[test]
+fn all_kinds_are_looked_for_if_none_is_named() {
+    let all = guard(&[
+        wish(What::Pii(Vec::new()), Action::Log),
+        wish(What::Secrets(Vec::new()), Action::Log),
+    ]);
+    let count = crate::pii::detectors().len() + crate::secrets::detectors().len();
+    assert_eq!(all.rules().len(), count);
+    assert!(guard(&[]).rules().is_empty());
+    assert!(scan(&guard(&[]), "a@example.org").is_empty());
+}
+
+#[test]
+fn what_cannot_be_looked_for_is_refused() {
+    let unknown = refused(What::Pii(vec!["emial".into()]));
+    assert!(unknown.starts_with("there is no kind \"emial\" of pii; there are "), "{unknown}");
+    assert!(unknown.contains(", email, "), "{unknown}");
+    assert!(refused(What::Secrets(vec!["gith".into()])).contains("github_token"));
+    assert!(!refused(What::Secrets(vec!["a\nb\u{1b}".into()])).contains(['\n', '\u{1b}']));
+    assert_eq!(
+        refused(pattern("codename", "a(b")),
+        "pattern \"codename\": unclosed group at byte 1"
+    );
+    assert!(refused(pattern("codename", "x*")).contains("\"codename\": it matches the empty text"));
+    assert!(refused(list("terms", &["a", "!"])).contains("list \"terms\": the term in line 2"));
+    for name in ["", "a b", "a\"b", "a\nb", "ä", "\u{202e}a", "<b>", &"a".repeat(65)] {
+        assert!(refused(pattern(name, "a")).contains("is none: use 1 to 64"), "{name:?}");
+        assert!(refused(list(name, &["a"])).contains("is none"), "{name:?}");
+    }
+    assert_eq!(guard(&[wish(pattern(&"a".repeat(64), "a"), Action::Log)]).rules().len(), 1);
+}
+
+#[test]
+fn a_threshold_holds_for_its_line() {
+    let with = |threshold| {
+        let what = What::Secrets(vec!["github_token".into()]);
+        guard(&[Wish { what, action: Action::Mask, threshold }])
+    };
+    // Its checksum is wrong, so that it takes a word before it.
+    let text = "ghp_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq18";
+    assert!(scan(&with(None), text).is_empty());
+    assert_eq!(scan(&with(Some(40)), text).len(), 1);
+    assert_eq!(scan(&with(None), &format!("my token: {text}")).len(), 1);
+    assert!(scan(&with(Some(70)), &format!("my token: {text}")).is_empty());
+}
+
+#[test]
+fn the_strictest_action_holds_for_all_that_overlaps() {
+    let found = |one, other, text| {
+        scan(
+            &guard(&[wish(pattern("one", "abcd"), one), wish(pattern("other", "cdef"), other)]),
+            text,
+        )
+    };
+    let named = |name: &str, text| (format!("pattern.{name}"), text);
+    use Action::{Block, Log, Mask, Tokenize};
+    assert_eq!(found(Mask, Mask, "abcdef"), [named("one", "abcdef")]);
+    assert_eq!(found(Mask, Block, "abcdef"), [named("other", "abcdef")]);
+    assert_eq!(found(Tokenize, Mask, "abcdef"), [named("one", "abcdef")]);
+    // What is only logged widens nothing.
+    assert_eq!(found(Log, Mask, "abcdef abcd"), [named("other", "cdef"), named("one", "abcd")]);
+    assert_eq!(found(Log, Log, "abcdef"), [named("one", "abcd")]);
+    assert_eq!(found(Mask, Mask, "abcdcdef"), [named("one", "abcd"), named("other", "cdef")]);
+    // The longest of those that begin together names it.
+    let guard = guard(&[wish(pattern("short", "ab"), Mask), wish(pattern("long", "abc"), Mask)]);
+    assert_eq!(scan(&guard, "abc"), [named("long", "abc")]);
+}
+
+#[test]
+fn it_is_found_as_it_is_read() {
+    let guard = guard(&[
+        wish(What::Pii(vec!["email".into()]), Action::Mask),
+        wish(pattern("codename", "(?i)falcon"), Action::Mask),
+    ]);
+    let text = "an\u{200b}n@exam\u{ad}ple.org and f\u{200b}alcon";
+    assert_eq!(scan(&guard, text).len(), 2, "{:?}", guard.describe(text, Trust::Said));
+    let sights = guard.describe("falcon, f\u{200b}alcon", Trust::Said);
+    let seen: Vec<_> = sights.iter().map(|sight| sight.seen.name()).collect();
+    assert_eq!(seen, ["as it is", "normalised"]);
+    assert_eq!(sights[1].finding.range, 8..17);
+}
+
+#[test]
+fn nothing_of_a_text_is_shown() {
+    let guard = guard(&[wish(list("terms", &["Rosebud"]), Action::Log)]);
+    let shown = format!("{guard:?}{:?}", guard.describe("Rosebud", Trust::Said));
+    assert!(!shown.to_lowercase().contains("rosebud"), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn findings_are_in_order_and_apart(text in "(abcd|cdef|xyz|[a-f ]|ü){0,40}", actions in prop::array::uniform3(0_u8..4)) {
+        let action = |n| [Action::Log, Action::Mask, Action::Tokenize, Action::Block][usize::from(n)];
+        let guard = guard(&[
+            wish(pattern("one", "abcd|ü"), action(actions[0])),
+            wish(pattern("other", "c[a-f]{1,4}"), action(actions[1])),
+            wish(list("third", &["xyz", "ü"]), action(actions[2])),
+        ]);
+        let mut found = Vec::new();
+        guard.scan(&text, Trust::Said, &mut found);
+        prop_assert!(found.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
+        // All that is not only logged is covered.
+        for sight in guard.describe(&text, Trust::Said) {
+            let rule = &guard.rules()[usize::from(sight.finding.rule)];
+            let range = sight.finding.range;
+            prop_assert!(text.get(range.clone()).is_some());
+            if rule.action != Action::Log {
+                let is_covered = found.iter().any(|one| {
+                    one.range.start <= range.start
+                        && range.end <= one.range.end
+                        && guard.rules()[usize::from(one.rule)].action >= rule.action
+                });
+                prop_assert!(is_covered);
+            }
+        }
+        let mut again = Vec::new();
+        guard.scan(&text, Trust::Said, &mut again);
+        prop_assert_eq!(found, again);
+    }
+}

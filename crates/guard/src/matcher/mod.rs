@@ -1,8 +1,8 @@
 //! All detectors of some settings as one automaton.
 //!
 //! A text is read twice at most, and in each direction by one automaton of all patterns. The first reads it backwards,
-//! each byte once, and tells where a match of which pattern may begin. It counts repetitions only so far, so that
-//! its table is small, and never misses a beginning. From there, the second one reads on exactly, as far as
+//! each byte once, and tells where a match of which pattern may begin. It looks only at what is rare of a pattern, and
+//! counts repetitions only so far, so that it has few states; it never misses a beginning. From there, the second one reads on exactly, as far as
 //! a match may be long. What it finds, the detector judges. In plain prose hardly anything begins.
 //!
 //! What is found, at each place that isn't in a match of the same detector that began before: the longest
@@ -66,32 +66,58 @@ pub struct Match {
     pub score: u8,
 }
 
+/// A match that has as many characters as one may have, and may go on where nothing has come yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Longest {
+    /// The number of its pattern.
+    pub(crate) pattern: usize,
+    /// Where it begins, with what leads to it.
+    pub(crate) start: usize,
+    /// Which of the matches it is that were found.
+    pub(crate) index: usize,
+}
+
 /// How far the matches of each detector reach, so that no other one of the same begins in them. Of a text that is
 /// searched part by part, it goes from one part to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach(Vec<(usize, usize)>);
+pub struct Reach {
+    /// By the numbers of patterns.
+    ends: Vec<(usize, usize)>,
+    /// Matches with as many characters as one may have.
+    longest: Vec<Longest>,
+}
 
 impl Reach {
     /// The text has lost so many bytes at its beginning.
     pub fn shift(&mut self, bytes: usize) {
-        self.0.retain_mut(|(_, end)| {
+        self.ends.retain_mut(|(_, end)| {
             *end = end.saturating_sub(bytes);
             *end > 0
         });
     }
 
+    /// One of the matches found by now that have as many characters as one may have.
+    pub(crate) fn pop_longest(&mut self) -> Option<Longest> {
+        self.longest.pop()
+    }
+
+    /// A match of this pattern goes on to this place.
+    pub(crate) fn extend(&mut self, pattern: usize, end: usize) {
+        self.ends.push((pattern, end));
+    }
+
     /// Forgets those that end at this place, or before. The patterns of the others.
     fn at(&mut self, at: usize) -> u64 {
-        self.0.retain(|&(_, end)| end > at);
+        self.ends.retain(|&(_, end)| end > at);
         // A bit that stands for several patterns is never taken out.
-        self.0
+        self.ends
             .iter()
             .filter(|(pattern, _)| *pattern < starts::LAST)
             .fold(0, |all, &(pattern, _)| all | bit(pattern))
     }
 
     fn is_in(&self, pattern: usize) -> bool {
-        self.0.iter().any(|&(other, _)| other == pattern)
+        self.ends.iter().any(|&(other, _)| other == pattern)
     }
 }
 
@@ -128,12 +154,7 @@ pub struct Matcher {
 
 impl fmt::Debug for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_whole = self.automata.as_ref().is_some_and(|(starts, _)| starts.is_whole());
-        f.debug_struct("Matcher")
-            .field("detectors", &self.sought.len())
-            .field("memory", &self.memory())
-            .field("is_whole", &is_whole)
-            .finish_non_exhaustive()
+        f.debug_struct("Matcher").field("detectors", &self.sought.len()).finish_non_exhaustive()
     }
 }
 
@@ -167,12 +188,6 @@ impl Matcher {
     #[must_use]
     pub fn sought(&self) -> &[Sought] {
         &self.sought
-    }
-
-    /// What the automaton takes, in bytes, without what is made while texts are read.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.automata.as_ref().map_or(0, |(starts, _)| starts.memory())
     }
 
     /// Finds all matches in a text, in the order of their beginnings.
@@ -255,8 +270,9 @@ impl Matcher {
                 let mut range = sought.detector.place(&candidate);
                 if is_longest(candidate.text()) {
                     range.end = ends.go_on(ends_cache, text, start.at, end);
+                    reach.longest.push(Longest { pattern, start: start.at, index: found.len() });
                 }
-                reach.0.push((pattern, range.end));
+                reach.ends.push((pattern, range.end));
                 found.push(Match { rule: sought.rule, range, score });
                 break;
             }

@@ -182,3 +182,54 @@ fn ascii(class: &Class) -> Option<Hir> {
         Hir::repetition(Repetition { min: 1, max: None, greedy: true, sub: Box::new(beyond) });
     Some(Hir::alternation(vec![ascii, beyond]))
 }
+
+/// How many bits of what it asks for make a beginning rare enough in any text.
+const RARE: f32 = 23.0;
+
+/// The beginning of the pattern that is rare in any text: what is behind it needn't be looked at to know where matches
+/// may begin. All of it, if there is none.
+#[must_use]
+pub fn beginning(hir: &Hir) -> Hir {
+    let HirKind::Concat(parts) = hir.kind() else { return hir.clone() };
+    let mut sum = 0.0;
+    let mut kept = Vec::with_capacity(parts.len());
+    for part in parts {
+        kept.push(part.clone());
+        sum += bits(part);
+        if sum >= RARE {
+            break;
+        }
+    }
+    Hir::concat(kept)
+}
+
+/// How many bits it asks for at least: eight for a byte, fewer for one of several.
+fn bits(hir: &Hir) -> f32 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0.0,
+        HirKind::Literal(literal) => 8.0 * small(literal.0.len()),
+        HirKind::Class(class) => {
+            let size = match class {
+                Class::Unicode(class) => {
+                    class.ranges().iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum()
+                }
+                Class::Bytes(class) => class
+                    .ranges()
+                    .iter()
+                    .map(regex_syntax::hir::ClassBytesRange::len)
+                    .sum::<usize>(),
+            };
+            8.0 - small(size.clamp(1, 256)).log2()
+        }
+        HirKind::Repetition(repetition) => {
+            bits(&repetition.sub) * small(usize::try_from(repetition.min).unwrap_or(usize::MAX))
+        }
+        HirKind::Capture(capture) => bits(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().map(bits).sum(),
+        HirKind::Alternation(parts) => parts.iter().map(bits).fold(f32::INFINITY, f32::min),
+    }
+}
+
+fn small(number: usize) -> f32 {
+    f32::from(u16::try_from(number).unwrap_or(u16::MAX))
+}

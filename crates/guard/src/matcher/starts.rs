@@ -2,23 +2,27 @@
 
 use std::ops::Range;
 
-use regex_automata::dfa::{dense, Automaton, StartKind};
 use regex_automata::hybrid::{dfa as lazy, LazyStateID};
-use regex_automata::nfa::thompson::{self, WhichCaptures, NFA};
+use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::Hir;
 
-use super::pattern::relaxed;
+use super::pattern::{beginning, relaxed};
 
-/// The largest table of all states, in bytes. An automaton that is larger is built while texts are read.
-const LARGEST: usize = 4 << 20;
-/// What its making may take, in bytes.
-const LARGEST_WORK: usize = 16 << 20;
-/// How far repetitions are counted: the further, the fewer starts are found that are none, and the larger the
-/// automaton. The first that fits is taken.
-const COUNTS: [u32; 3] = [6, 3, 1];
-/// The states of an automaton that is built while texts are read, in bytes. If there are more, it begins anew.
-const CACHE: usize = 2 << 20;
+/// How far repetitions are counted: the further, the fewer starts are found that are none, and the more states there
+/// are.
+const COUNTED: u32 = 1;
+/// The largest automaton, in bytes, before its states are made.
+const LARGEST: usize = 32 << 20;
+/// The states that are made while texts are read, in bytes. If there are more, it begins anew.
+const CACHE: usize = 4 << 20;
+/// How much more states a block of text may make, in bytes. One that makes more was written to do so: each state takes
+/// as long as a thousand bytes of other text.
+const NEW: usize = 256 * 1024;
+/// After how many bytes that is looked at.
+const STRETCH: usize = 512;
+/// How many blocks are read without the automaton, at most, after one that made too many states.
+const PAUSE: u32 = 64;
 
 /// A place where a match may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,61 +41,51 @@ pub(super) fn bit(pattern: usize) -> u64 {
     1 << pattern.min(LAST)
 }
 
-/// The automaton.
-pub(super) enum Starts {
-    /// All of its states are made.
-    Dense(Box<dense::DFA<Vec<u32>>>),
-    /// States are made when a text leads there.
-    Lazy(Box<lazy::DFA>),
+/// The automaton. Its states are made when a text leads there: all of them would be too many, of which most are never
+/// seen.
+pub(super) struct Starts {
+    lazy: lazy::DFA,
 }
 
-/// What the states of a lazy one are kept in, as soon as it has read something.
-pub(super) type Cache = Option<Box<lazy::Cache>>;
+/// What its states are kept in.
+#[derive(Default)]
+pub(super) struct Cache {
+    lazy: Option<Box<lazy::Cache>>,
+    /// So many blocks are read without it.
+    pause: u32,
+    /// How many those will be the next time.
+    next_pause: u32,
+}
+
+#[cfg(test)]
+impl Cache {
+    /// Reads so many blocks without the automaton.
+    pub(super) fn pause(&mut self, blocks: u32) {
+        self.pause = blocks;
+    }
+}
 
 impl Starts {
     /// One for these patterns. `None`: they are too large together.
     pub(super) fn new(patterns: &[Hir]) -> Option<Self> {
-        for most in COUNTS {
-            let nfa = backwards(patterns, most)?;
-            let dense = dense::Builder::new()
-                .configure(
-                    dense::Config::new()
-                        .match_kind(MatchKind::All)
-                        .start_kind(StartKind::Unanchored)
-                        .accelerate(false)
-                        .dfa_size_limit(Some(LARGEST))
-                        .determinize_size_limit(Some(LARGEST_WORK)),
-                )
-                .build_from_nfa(&nfa);
-            if let Ok(dense) = dense {
-                return Some(Self::Dense(Box::new(dense)));
-            }
-        }
-        Self::lazy(patterns)
-    }
-
-    /// One whose states are made when a text leads there.
-    pub(super) fn lazy(patterns: &[Hir]) -> Option<Self> {
+        let patterns: Vec<_> =
+            patterns.iter().map(|pattern| beginning(&relaxed(pattern, Some(COUNTED)))).collect();
+        let nfa = thompson::Compiler::new()
+            .configure(
+                thompson::Config::new()
+                    .reverse(true)
+                    .utf8(false)
+                    .which_captures(WhichCaptures::None)
+                    .nfa_size_limit(Some(LARGEST)),
+            )
+            .build_many_from_hir(&patterns)
+            .ok()?;
         let config = lazy::Config::new()
             .match_kind(MatchKind::All)
             .cache_capacity(CACHE)
             .skip_cache_capacity_check(true);
-        let nfa = backwards(patterns, 1)?;
         let lazy = lazy::Builder::new().configure(config).build_from_nfa(nfa).ok()?;
-        Some(Self::Lazy(Box::new(lazy)))
-    }
-
-    /// Whether all of its states are made.
-    pub(super) fn is_whole(&self) -> bool {
-        matches!(self, Self::Dense(_))
-    }
-
-    /// What it takes, in bytes, without caches.
-    pub(super) fn memory(&self) -> usize {
-        match self {
-            Self::Dense(dense) => dense.memory_usage(),
-            Self::Lazy(lazy) => lazy.memory_usage(),
-        }
+        Some(Self { lazy })
     }
 
     /// Finds where in `wanted` matches may begin, last first. What may belong to a match is read up to `end`.
@@ -103,148 +97,65 @@ impl Starts {
         end: usize,
         found: &mut Vec<Start>,
     ) {
-        match self {
-            Self::Dense(dense) => read(&mut Whole(dense), text, wanted, end, found),
-            Self::Lazy(lazy) => {
-                let cache = cache.get_or_insert_with(|| Box::new(lazy.create_cache()));
-                read(&mut Growing(lazy, cache), text, wanted, end, found);
+        let from = wanted.start;
+        let mut at = end;
+        if cache.pause > 0 {
+            cache.pause -= 1;
+        } else {
+            let states = cache.lazy.get_or_insert_with(|| Box::new(self.lazy.create_cache()));
+            if self.read(states, text, wanted.clone(), &mut at, found).is_some() {
+                cache.next_pause /= 2;
+                return;
             }
+            cache.next_pause = (cache.next_pause * 2 + 1).min(PAUSE);
+            cache.pause = cache.next_pause;
         }
+        // What isn't read may begin anywhere.
+        let rest = (from..at.saturating_add(1).min(wanted.end)).rev();
+        found.extend(rest.map(|at| Start { at, patterns: u64::MAX }));
     }
-}
 
-/// Reads the text backwards from `end`.
-fn read<S: Steps>(
-    steps: &mut S,
-    text: &[u8],
-    wanted: Range<usize>,
-    end: usize,
-    found: &mut Vec<Start>,
-) {
-    let mut at = end;
-    let mut add = |steps: &S, state: S::State, at: usize| {
-        let patterns = steps.patterns(state);
-        if patterns != 0 && at < wanted.end {
-            found.push(Start { at, patterns });
-        }
-    };
-    let mut run = || {
-        let part = text.get(wanted.start..end)?;
-        let input = Input::new(text).span(wanted.start..end).anchored(Anchored::No);
-        let mut state = steps.start(&input)?;
-        for &byte in part.iter().rev() {
-            state = steps.next(state, byte)?;
-            if steps.is_special(state) {
-                add(steps, state, at);
+    /// Reads the text backwards from `at`. `None`: only down to what `at` is then, since that made too many states.
+    fn read(
+        &self,
+        states: &mut lazy::Cache,
+        text: &[u8],
+        wanted: Range<usize>,
+        at: &mut usize,
+        found: &mut Vec<Start>,
+    ) -> Option<()> {
+        let part = text.get(wanted.start..*at)?;
+        let input = Input::new(text).span(wanted.start..*at).anchored(Anchored::No);
+        let mut add = |states: &lazy::Cache, state: LazyStateID, at: usize| {
+            if state.is_match() && at < wanted.end {
+                let patterns = (0..self.lazy.match_len(states, state)).fold(0, |all, index| {
+                    all | bit(self.lazy.match_pattern(states, state, index).as_usize())
+                });
+                found.push(Start { at, patterns });
             }
-            at -= 1;
+        };
+        let before = (states.memory_usage(), states.clear_count());
+        let mut state = self.lazy.start_state_reverse(states, &input).ok()?;
+        for stretch in part.rchunks(STRETCH) {
+            for &byte in stretch.iter().rev() {
+                state = self.lazy.next_state(states, state, byte).ok()?;
+                if state.is_tagged() {
+                    add(states, state, *at);
+                }
+                *at -= 1;
+            }
+            if states.memory_usage().saturating_sub(before.0) > NEW
+                || states.clear_count() != before.1
+            {
+                return None;
+            }
         }
         // A state tells of the byte before it.
         state = match wanted.start.checked_sub(1).and_then(|before| text.get(before)) {
-            Some(&byte) => steps.next(state, byte)?,
-            None => steps.end(state)?,
+            Some(&byte) => self.lazy.next_state(states, state, byte).ok()?,
+            None => self.lazy.next_eoi_state(states, state).ok()?,
         };
-        add(steps, state, at);
+        add(states, state, *at);
         Some(())
-    };
-    if run().is_none() {
-        // An automaton that gives up is none of ours. It would hide what it didn't read.
-        let rest = (wanted.start..at.min(wanted.end)).rev();
-        found.extend(rest.map(|at| Start { at, patterns: u64::MAX }));
-    }
-}
-
-/// All patterns as one, from their ends to their beginnings.
-fn backwards(patterns: &[Hir], most: u32) -> Option<NFA> {
-    let patterns: Vec<_> = patterns.iter().map(|pattern| relaxed(pattern, Some(most))).collect();
-    thompson::Compiler::new()
-        .configure(
-            thompson::Config::new()
-                .reverse(true)
-                .utf8(false)
-                .which_captures(WhichCaptures::None)
-                .nfa_size_limit(Some(LARGEST_WORK)),
-        )
-        .build_many_from_hir(&patterns)
-        .ok()
-}
-
-/// An automaton, state by state.
-trait Steps {
-    /// A state.
-    type State: Copy;
-    /// The one behind a byte.
-    fn next(&mut self, state: Self::State, byte: u8) -> Option<Self::State>;
-    /// The one before the first byte.
-    fn end(&mut self, state: Self::State) -> Option<Self::State>;
-    /// The first one.
-    fn start(&mut self, input: &Input<'_>) -> Option<Self::State>;
-    /// Whether something is to be done in it.
-    fn is_special(&self, state: Self::State) -> bool;
-    /// The patterns that begin behind the byte that led to it.
-    fn patterns(&self, state: Self::State) -> u64;
-}
-
-struct Whole<'a>(&'a dense::DFA<Vec<u32>>);
-
-impl Steps for Whole<'_> {
-    type State = regex_automata::util::primitives::StateID;
-
-    #[inline(always)]
-    fn next(&mut self, state: Self::State, byte: u8) -> Option<Self::State> {
-        Some(self.0.next_state(state, byte))
-    }
-
-    fn end(&mut self, state: Self::State) -> Option<Self::State> {
-        Some(self.0.next_eoi_state(state))
-    }
-
-    fn start(&mut self, input: &Input<'_>) -> Option<Self::State> {
-        self.0.start_state_reverse(input).ok()
-    }
-
-    #[inline(always)]
-    fn is_special(&self, state: Self::State) -> bool {
-        self.0.is_special_state(state)
-    }
-
-    fn patterns(&self, state: Self::State) -> u64 {
-        if !self.0.is_match_state(state) {
-            return 0;
-        }
-        (0..self.0.match_len(state))
-            .fold(0, |all, at| all | bit(self.0.match_pattern(state, at).as_usize()))
-    }
-}
-
-struct Growing<'a>(&'a lazy::DFA, &'a mut lazy::Cache);
-
-impl Steps for Growing<'_> {
-    type State = LazyStateID;
-
-    #[inline(always)]
-    fn next(&mut self, state: Self::State, byte: u8) -> Option<Self::State> {
-        self.0.next_state(self.1, state, byte).ok()
-    }
-
-    fn end(&mut self, state: Self::State) -> Option<Self::State> {
-        self.0.next_eoi_state(self.1, state).ok()
-    }
-
-    fn start(&mut self, input: &Input<'_>) -> Option<Self::State> {
-        self.0.start_state_reverse(self.1, input).ok()
-    }
-
-    #[inline(always)]
-    fn is_special(&self, state: Self::State) -> bool {
-        state.is_tagged()
-    }
-
-    fn patterns(&self, state: Self::State) -> u64 {
-        if !state.is_match() {
-            return 0;
-        }
-        (0..self.0.match_len(self.1, state))
-            .fold(0, |all, at| all | bit(self.0.match_pattern(self.1, state, at).as_usize()))
     }
 }

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 
+use super::kind::{detector, named};
 use super::value::{entropy, is_mixed, is_placeholder, is_random};
-use super::{detector, named, Candidate, Detector};
+use crate::detector::{Candidate, Detector};
 
 /// Assignments, and headers.
 pub(super) fn detectors() -> Vec<Detector> {
@@ -96,9 +97,6 @@ fn generic(candidate: &Candidate<'_>, _: bool) -> Option<u8> {
     let quote = lead.chars().next_back().filter(|c| QUOTES.contains(c));
     let is_quoted = quote.is_some() && quote == candidate.behind();
     let name = lead.to_ascii_lowercase();
-    if is_placeholder(value) || value.contains("://") || is_uuid(value) {
-        return None;
-    }
     let is_password = name.starts_with("pass") || name.starts_with("pwd");
     let value =
         if is_quoted { value } else { value.trim_end_matches(['.', ',', ';', ':', '?', '!']) };
@@ -110,9 +108,10 @@ fn generic(candidate: &Candidate<'_>, _: bool) -> Option<u8> {
         // People choose passwords: short, but no plain word.
         let is_chosen = value.len() >= 6 && letters > 0 && digits + signs > 0 && bits >= 2.2;
         let is_name = !is_quoted && (value.contains(['.', '(', '/']) || digits == 0);
-        return (is_chosen && !is_name).then_some(if is_quoted { 75 } else { 60 });
+        let is_one = is_chosen && !is_name && !is_placeholder(value) && !value.contains("://");
+        return is_one.then_some(if is_quoted { 75 } else { 60 });
     }
-    if !is_random(value) || digits < 2 || letters < 2 {
+    if digits < 2 || letters < 2 || !is_random(value) || value.contains("://") || is_uuid(value) {
         return None;
     }
     let is_path = value.contains('/') && value.matches('/').count() > 2;

@@ -3,7 +3,8 @@
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 
-use super::{detector, stands_alone, Candidate, Detector};
+use super::kind::{detector, stands_alone};
+use crate::detector::{Candidate, Detector};
 
 /// Base64url without padding; bits that are left over may be set.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(

@@ -1,6 +1,7 @@
 //! Private keys in text blocks.
 
-use super::{detector, Detector};
+use super::kind::detector;
+use crate::detector::Detector;
 
 /// PEM (RFC 7468, RFC 1421), OpenSSH's own, PGP (RFC 9580, section 6.2) and SSH2 (RFC 4716). The first line alone
 /// counts: whatever follows, belongs to it, also where line feeds are written as `\n`, or as blanks.

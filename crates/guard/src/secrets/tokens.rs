@@ -1,7 +1,8 @@
 //! Tokens that say by their beginning who has issued them.
 
+use super::kind::{detector, stands_alone, Check};
 use super::value::{base62, crc32, is_random};
-use super::{detector, stands_alone, Candidate, Check, Detector};
+use crate::detector::{Candidate, Detector};
 
 /// What stands before a token whose form alone doesn't say enough.
 const WORDS: &[&str] = &[

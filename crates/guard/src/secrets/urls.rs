@@ -1,7 +1,8 @@
 //! Passwords in URLs and connection strings.
 
+use super::kind::{detector, named};
 use super::value::is_placeholder;
-use super::{detector, named, Candidate, Detector};
+use crate::detector::{Candidate, Detector};
 
 /// Passwords that stand for one, in lower case.
 const NONE: [&str; 14] = [

@@ -1,5 +1,9 @@
 //! Values of credentials: whether one is random, and not the example of a manual.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 /// Words of which placeholders are made, in lower case.
 const PLACEHOLDERS: [&str; 20] = [
     "example",
@@ -29,8 +33,10 @@ pub(super) fn is_placeholder(value: &str) -> bool {
     if value.contains(['<', '>', '{', '}', '$', '[', ']', '…']) || value.starts_with('%') {
         return true;
     }
-    let lower = value.to_ascii_lowercase();
-    PLACEHOLDERS.iter().any(|word| lower.contains(word))
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        AhoCorasick::builder().ascii_case_insensitive(true).build(PLACEHOLDERS).ok()
+    });
+    WORDS.as_ref().is_some_and(|words| words.is_match(value))
 }
 
 /// How many bits a byte of the value has, by how often each one occurs in it.

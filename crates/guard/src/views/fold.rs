@@ -105,7 +105,8 @@ fn slowly(character: char) -> Folded {
 
 /// Adds what a character looks like.
 fn look(character: char, out: &mut String) {
-    if character.is_ascii() {
+    // Parts of Korean syllables look like letters, and are put together instead.
+    if character.is_ascii() || matches!(character, '\u{1100}'..='\u{11ff}') {
         out.push(character);
         return;
     }

@@ -89,6 +89,20 @@ impl Copy {
 }
 
 impl Map {
+    /// The text that it was copied from is a copy itself. `length` is that of the copy; `outer` says what part of the
+    /// first text a part of the other one stands for.
+    pub(super) fn compose(&mut self, length: usize, outer: impl Fn(Range<usize>) -> Range<usize>) {
+        let ends: Vec<u32> =
+            self.marks.iter().skip(1).map(|mark| mark.at).chain([narrow(length)]).collect();
+        for (mark, end) in self.marks.iter_mut().zip(ends) {
+            let len = if mark.len == COPIED { end - mark.at } else { mark.len };
+            let source = mark.source as usize;
+            let range = outer(source..source + len as usize);
+            mark.source = narrow(range.start);
+            mark.len = narrow(range.len()).min(COPIED - 1);
+        }
+    }
+
     fn mark(&self, at: usize) -> Option<Mark> {
         let at = narrow(at);
         let index = self.marks.partition_point(|mark| mark.at <= at);

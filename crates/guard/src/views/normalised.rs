@@ -1,16 +1,12 @@
 //! The parts of a text that are written in other characters than they are read.
 
-use std::ops::Range;
-
 use super::fold::{fold, Folded, Hangul};
 use super::map::Copy;
+use super::parts::Parts;
 
 /// How much of the text around a changed character is copied with it, in bytes. What is found in a copy has all of
 /// its context there; what is longer is found in the text itself.
 pub(super) const AROUND: usize = 256;
-
-/// How far a white space is looked for, at which a part may begin or end.
-const SEAM: usize = 64;
 
 /// How many bytes are looked at in one go.
 const BLOCK: usize = 64;
@@ -36,131 +32,48 @@ fn next_foreign(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The last place up to this one that is not inside of a character.
-pub(super) fn boundary_before(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
+/// The parts in which characters are written otherwise than they are read. `None` if there are none.
+pub(super) fn normalised(text: &str) -> Option<Copy> {
+    let mut parts = Parts::new(text, AROUND);
+    let mut at = 0;
+    while let Some(found) = next_foreign(text.as_bytes(), at) {
+        let Some(character) = text.get(found..).and_then(|rest| rest.chars().next()) else { break };
+        at = found + character.len_utf8();
+        if Hangul::is_part(character) {
+            at = syllables(text, found, &mut parts);
+            continue;
+        }
+        match fold(character) {
+            Folded::Same => {}
+            Folded::Nothing => parts.replace(found..at, ""),
+            Folded::Ascii(byte) => parts.replace_ascii(found..at, byte),
+            Folded::Other(other) => parts.replace(found..at, &other),
+        }
+    }
+    parts.finish()
+}
+
+/// Puts parts of syllables together. Returns where they end.
+fn syllables(text: &str, from: usize, parts: &mut Parts<'_>) -> usize {
+    let mut hangul = Hangul::default();
+    let (mut begun, mut at) = (from, from);
+    let mut buffer = [0; 4];
+    for part in text.get(from..).unwrap_or_default().chars() {
+        if !Hangul::is_part(part) {
+            break;
+        }
+        if let Some(ended) = hangul.push(part) {
+            // A last consonant belongs to what it ends, any other part to what comes.
+            let end = if hangul.is_open() { at } else { at + part.len_utf8() };
+            parts.replace(begun..end, ended.encode_utf8(&mut buffer));
+            begun = end;
+        }
+        at += part.len_utf8();
+    }
+    if let Some(ended) = hangul.end() {
+        parts.replace(begun..at, ended.encode_utf8(&mut buffer));
     }
     at
-}
-
-/// Where a part begins that has this place in it.
-pub(super) fn part_start(text: &str, at: usize, around: usize) -> usize {
-    let wanted = at.saturating_sub(around);
-    let from = wanted.saturating_sub(SEAM);
-    let bytes = text.as_bytes();
-    let seam =
-        bytes.get(from..wanted).unwrap_or_default().iter().rposition(u8::is_ascii_whitespace);
-    match seam {
-        _ if from == 0 => 0,
-        Some(found) => from + found + 1,
-        None => boundary_before(text, wanted),
-    }
-}
-
-/// Where a part ends that has this place in it.
-pub(super) fn part_end(text: &str, at: usize, around: usize) -> usize {
-    let wanted = at.saturating_add(around).min(text.len());
-    let to = wanted.saturating_add(SEAM).min(text.len());
-    let bytes = text.as_bytes();
-    let seam = bytes.get(wanted..to).unwrap_or_default().iter().position(u8::is_ascii_whitespace);
-    match seam {
-        _ if to == text.len() => to,
-        Some(found) => wanted + found,
-        None => boundary_before(text, wanted),
-    }
-}
-
-/// A copy in which characters stand for what is read, of the parts of a text in which some don't.
-pub(super) struct Normaliser<'t> {
-    text: &'t str,
-    copy: Copy,
-    /// How far the text has been copied. `None` before the first part.
-    copied: Option<usize>,
-    /// Where the last changed character ends.
-    changed: usize,
-}
-
-impl<'t> Normaliser<'t> {
-    /// Reads characters as they are meant. `None` if all of them are.
-    pub(super) fn read(text: &'t str) -> Option<Copy> {
-        let mut normaliser = Self { text, copy: Copy::default(), copied: None, changed: 0 };
-        normaliser.run();
-        let copied = normaliser.copied?;
-        let end = part_end(text, normaliser.changed, AROUND).max(copied);
-        normaliser.copy.copied(text.get(copied..end).unwrap_or_default(), copied);
-        Some(normaliser.copy)
-    }
-
-    fn run(&mut self) {
-        let text = self.text;
-        let mut at = 0;
-        while let Some(found) = next_foreign(text.as_bytes(), at) {
-            let Some(character) = text.get(found..).and_then(|rest| rest.chars().next()) else {
-                return;
-            };
-            at = found + character.len_utf8();
-            if Hangul::is_part(character) {
-                at = self.syllables(found);
-                continue;
-            }
-            match fold(character) {
-                Folded::Same => {}
-                Folded::Nothing => self.change(found..at, ""),
-                Folded::Ascii(byte) => {
-                    self.part(found..at);
-                    self.copy.put_ascii(byte, found..at);
-                }
-                Folded::Other(other) => self.change(found..at, &other),
-            }
-        }
-    }
-
-    /// Copies what stands before a changed character.
-    fn part(&mut self, changed: Range<usize>) {
-        let text = self.text;
-        let mut from = self.copied.unwrap_or(0);
-        let far = changed.start.saturating_sub(self.changed) > 2 * (AROUND + SEAM);
-        if self.copied.is_none() || far {
-            if self.copied.is_some() {
-                let end = part_end(text, self.changed, AROUND).max(from);
-                self.copy.copied(text.get(from..end).unwrap_or_default(), from);
-                self.copy.gap(end);
-            }
-            from = part_start(text, changed.start, AROUND);
-        }
-        self.copy.copied(text.get(from..changed.start).unwrap_or_default(), from);
-        self.copied = Some(changed.end);
-        self.changed = changed.end;
-    }
-
-    fn change(&mut self, range: Range<usize>, replacement: &str) {
-        self.part(range.clone());
-        self.copy.put(replacement, range);
-    }
-
-    /// Puts parts of syllables together. Returns where they end.
-    fn syllables(&mut self, from: usize) -> usize {
-        let mut hangul = Hangul::default();
-        let (mut begun, mut at) = (from, from);
-        let mut buffer = [0; 4];
-        for part in self.text.get(from..).unwrap_or_default().chars() {
-            if !Hangul::is_part(part) {
-                break;
-            }
-            if let Some(ended) = hangul.push(part) {
-                // A last consonant belongs to what it ends, any other part to what comes.
-                let end = if hangul.is_open() { at } else { at + part.len_utf8() };
-                self.change(begun..end, ended.encode_utf8(&mut buffer));
-                begun = end;
-            }
-            at += part.len_utf8();
-        }
-        if let Some(ended) = hangul.end() {
-            self.change(begun..at, ended.encode_utf8(&mut buffer));
-        }
-        at
-    }
 }
 
 /// All of a short text as it is read: for words to look for.

@@ -11,6 +11,7 @@ use crate::audit::table::{cut_to, grouped, Table};
 use crate::control::Socket;
 use crate::escape::shown_json;
 use crate::exit::{print, Exit, Failure};
+use crate::limit::table::percent;
 
 /// The widest that names are shown: with all columns, a line fits a terminal.
 const CLIENT_WIDTH: usize = 18;
@@ -114,9 +115,4 @@ impl Arguments {
         }
         text
     }
-}
-
-/// A share in percent, rounded down: 100% is all.
-pub(super) fn percent(ratio: f64) -> String {
-    format!("{:.0}%", (ratio * 100.0).floor())
 }

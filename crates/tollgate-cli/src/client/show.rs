@@ -4,16 +4,13 @@ use clap::Args;
 use serde_json::Value;
 use tollgate_core::control::Request;
 
-use super::list::percent;
-use super::told::{Client, Limit};
-use crate::audit::table::{cut_to, grouped, Table};
+use super::told::Client;
+use crate::audit::table::grouped;
 use crate::control::{Silence, Socket};
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, tell, Exit, Failure};
+use crate::limit;
 use crate::time::{in_words, now, parse_moment};
-
-/// The widest that a limit is shown.
-const LIMIT_WIDTH: usize = 32;
 
 /// Show what a client has left of each of its limits, and when all of it is left again.
 ///
@@ -72,29 +69,8 @@ fn text(client: &Client) -> String {
         text.push_str("\nno limits\n");
         return text;
     }
-    let names: Vec<String> =
-        client.limits.iter().map(|limit| cut_to(&limit.name, LIMIT_WIDTH)).collect();
-    let numbers =
-        |of: fn(&Limit) -> &Value| client.limits.iter().map(move |limit| number(of(limit)));
     text.push('\n');
-    text.push_str(
-        &Table::new("limit", names.iter().map(|name| Some(name.as_str())))
-            .column("used", numbers(|limit| &limit.used))
-            .column("left", numbers(|limit| &limit.left))
-            .column("of", numbers(|limit| limit.burst.as_ref().unwrap_or(&limit.quota)))
-            .column("share", client.limits.iter().map(|limit| percent(limit.used_ratio)))
-            .names(
-                "full again",
-                client
-                    .limits
-                    .iter()
-                    .map(|limit| Some(full_again(limit)))
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .map(|cell| cell.as_deref()),
-            )
-            .render(),
-    );
+    text.push_str(&limit::table::of(&client.limits));
     text
 }
 
@@ -106,29 +82,4 @@ fn seen(at: &str) -> String {
         Some(seconds) => format!("{} ({} ago)", shown(at), in_words(seconds)),
         None => shown(at),
     }
-}
-
-/// Requests and tokens by the thousand, money as it came.
-fn number(value: &Value) -> String {
-    match (value.as_u64(), value.as_str()) {
-        (Some(number), _) => grouped(number.into()),
-        (_, Some(money)) => shown(money),
-        _ => "-".to_owned(),
-    }
-}
-
-fn full_again(limit: &Limit) -> String {
-    match limit.reset_seconds {
-        // Of requests in flight nobody knows.
-        None => "-".to_owned(),
-        Some(seconds) if seconds <= 0.0 => "is full".to_owned(),
-        Some(seconds) if seconds < 60.0 => format!("in {seconds:.1} s"),
-        // Whole, and far from the end of what can be counted.
-        Some(seconds) => format!("in {}", in_words(whole(seconds))),
-    }
-}
-
-/// A positive number of seconds, without its fraction.
-fn whole(seconds: f64) -> u64 {
-    format!("{:.0}", seconds.floor()).parse().unwrap_or(u64::MAX)
 }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::limit::table::Limit;
+
 /// A client and its limits.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -26,19 +28,6 @@ impl Client {
     pub(super) fn deserialize_from(value: &Value) -> Self {
         Self::deserialize(value).unwrap_or_default()
     }
-}
-
-/// A limit, as it stands.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Limit {
-    pub(super) name: String,
-    pub(super) quota: Value,
-    pub(super) burst: Option<Value>,
-    pub(super) used: Value,
-    pub(super) left: Value,
-    pub(super) used_ratio: f64,
-    pub(super) reset_seconds: Option<f64>,
 }
 
 /// Some of the clients. They are kept as they came, to be passed on.

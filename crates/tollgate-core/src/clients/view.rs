@@ -137,6 +137,17 @@ pub fn ratios<'v>(limits: impl IntoIterator<Item = (&'v Take, &'v View)>) -> Rat
     ratios
 }
 
+/// A `tollgate_limit` for one key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleView<'a> {
+    /// The name of the rule.
+    pub name: &'a str,
+    /// The value of its key.
+    pub key: &'a str,
+    /// Its limits, `auth_failures` last.
+    pub limits: Vec<LimitView<'a>>,
+}
+
 /// A client with its limits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClientView<'a> {

@@ -14,6 +14,8 @@ pub enum Refused {
     Malformed(String),
     /// The client was not seen.
     UnknownClient,
+    /// There is no such `tollgate_limit`.
+    UnknownLimit,
     /// Too many orders at once.
     TooMany,
     /// nginx forgot what became of an order.
@@ -32,6 +34,7 @@ impl Refused {
             Self::TooLong => "too_long",
             Self::Malformed(_) => "malformed",
             Self::UnknownClient => "unknown_client",
+            Self::UnknownLimit => "unknown_limit",
             Self::TooMany => "too_many",
             Self::UnknownOrder => "unknown_order",
             Self::NotInUse => "not_in_use",
@@ -46,6 +49,7 @@ impl fmt::Display for Refused {
             Self::TooLong => "the line is too long",
             Self::Malformed(what) => what,
             Self::UnknownClient => "no client of that name was seen lately",
+            Self::UnknownLimit => "no tollgate_limit has that name",
             Self::TooMany => {
                 "too many clients were dropped within a moment; try again in two seconds"
             }
@@ -64,7 +68,8 @@ impl std::error::Error for Refused {}
 pub enum Done {
     /// Limits have begun anew.
     Reset {
-        /// How many sets of limits that were: those of the client, and of each `model` block that it used.
+        /// How many sets of limits that were: those of the client, and of each `model` block that it used;
+        /// or those of a rule, and its failures.
         slots: usize,
     },
     /// The requests of a client are to end.
@@ -120,6 +125,7 @@ mod tests {
             Refused::TooLong,
             Refused::Malformed(String::new()),
             Refused::UnknownClient,
+            Refused::UnknownLimit,
             Refused::TooMany,
             Refused::UnknownOrder,
             Refused::NotInUse,

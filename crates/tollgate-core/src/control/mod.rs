@@ -9,4 +9,4 @@ pub mod request;
 
 pub use answer::{Done, Refused};
 pub use drops::{Drops, Order, TooMany};
-pub use request::{Listed, Request};
+pub use request::{Listed, OfRule, Request};

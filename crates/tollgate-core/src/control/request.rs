@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Refused;
 use crate::clients::{Query, Sort};
-use crate::limits::Reset;
+use crate::limits::{Dimension, Reset};
 use crate::principal::is_valid_name;
 
 /// What can be asked: an object with `command`, and what belongs to it.
@@ -25,6 +25,23 @@ pub enum Request {
         /// Whose.
         client: String,
         /// Which of them; none: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<String>,
+    },
+    /// A `tollgate_limit`, and how it stands for one key.
+    Limit {
+        /// The name of the rule.
+        name: String,
+        /// The value of its key.
+        key: String,
+    },
+    /// A `tollgate_limit` begins anew for one key.
+    ResetLimit {
+        /// The name of the rule.
+        name: String,
+        /// The value of its key.
+        key: String,
+        /// Which of its limits; none: all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<String>,
     },
@@ -112,9 +129,77 @@ impl Request {
             Self::Client { client } | Self::Reset { client, .. } | Self::Drop { client } => {
                 Some(client)
             }
-            Self::Status {} | Self::Clients(_) | Self::Dropped { .. } => None,
+            Self::Status {}
+            | Self::Clients(_)
+            | Self::Limit { .. }
+            | Self::ResetLimit { .. }
+            | Self::Dropped { .. } => None,
         }
     }
+}
+
+/// Which limits of a `tollgate_limit` begin anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfRule {
+    /// All of them.
+    All,
+    /// Those of a kind.
+    Limits(Reset),
+    /// The failures to authenticate.
+    AuthFailures,
+}
+
+impl OfRule {
+    /// What [`OfRule::AuthFailures`] is called.
+    pub const AUTH_FAILURES: &'static str = Dimension::AuthFailures.as_str();
+
+    /// All names, in the order of the documentation.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Reset::NAMED.into_iter().map(Reset::as_str).chain([Self::AUTH_FAILURES])
+    }
+
+    /// Those of a rule that are called so; `None`: all.
+    ///
+    /// # Errors
+    ///
+    /// When there are none of that name.
+    pub fn named(name: Option<&str>) -> Result<Self, Refused> {
+        match name {
+            None => Ok(Self::All),
+            Some(Self::AUTH_FAILURES) => Ok(Self::AuthFailures),
+            Some(name) => match Reset::NAMED.into_iter().find(|named| named.as_str() == name) {
+                Some(named) => Ok(Self::Limits(named)),
+                None => Err(unknown(name, Self::names())),
+            },
+        }
+    }
+
+    /// What begins anew of the rule's limits but its failures.
+    #[must_use]
+    pub fn limits(self) -> Option<Reset> {
+        match self {
+            Self::All => Some(Reset::All),
+            Self::Limits(named) => Some(named),
+            Self::AuthFailures => None,
+        }
+    }
+
+    /// Whether the failures begin anew.
+    #[must_use]
+    pub fn has_failures(self) -> bool {
+        match self {
+            Self::All | Self::AuthFailures => true,
+            Self::Limits(_) => false,
+        }
+    }
+}
+
+fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> Refused {
+    Refused::Malformed(format!(
+        "there is no limit \"{}\" that could begin anew; it takes \"{}\"",
+        name.escape_debug(),
+        known.collect::<Vec<_>>().join("\", \"")
+    ))
 }
 
 /// The limits that are called so; `None`: all.
@@ -124,20 +209,13 @@ impl Request {
 /// When there are none of that name.
 pub fn limits_named(name: Option<&str>) -> Result<Reset, Refused> {
     let Some(name) = name else { return Ok(Reset::All) };
-    Reset::NAMED.into_iter().find(|named| named.as_str() == name).ok_or_else(|| {
-        let names = Reset::NAMED.map(Reset::as_str);
-        Refused::Malformed(format!(
-            "there is no limit \"{}\" that could begin anew; it takes \"{}\"",
-            name.escape_debug(),
-            names.join("\", \"")
-        ))
-    })
+    let found = Reset::NAMED.into_iter().find(|named| named.as_str() == name);
+    found.ok_or_else(|| unknown(name, Reset::NAMED.into_iter().map(Reset::as_str)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Dimension;
     use proptest::prelude::*;
 
     fn parse(line: &str) -> Result<Request, Refused> {
@@ -170,6 +248,18 @@ mod tests {
             ),
             (r#"{"command":"drop","client":"acme"}"#, Request::Drop { client: client() }),
             (r#"{"command":"dropped","order":3}"#, Request::Dropped { order: 3 }),
+            (
+                r#"{"command":"limit","name":"each","key":"192.0.2.1"}"#,
+                Request::Limit { name: "each".to_owned(), key: "192.0.2.1".to_owned() },
+            ),
+            (
+                r#"{"command":"reset_limit","name":"each","key":" ","limit":"requests"}"#,
+                Request::ResetLimit {
+                    name: "each".to_owned(),
+                    key: " ".to_owned(),
+                    limit: Some("requests".to_owned()),
+                },
+            ),
         ] {
             assert_eq!(parse(line).as_ref(), Ok(&request), "{line}");
             assert_eq!(serde_json::to_string(&request).unwrap(), line);
@@ -195,6 +285,10 @@ mod tests {
             r#"{"command":"clients","offset":-1}"#,
             r#"{"command":"clients","order":"name"}"#,
             r#"{"command":"dropped","order":"3"}"#,
+            r#"{"command":"limit","name":"each"}"#,
+            r#"{"command":"limit","key":"a"}"#,
+            r#"{"command":"limit","name":"each","key":"a","limit":"requests"}"#,
+            r#"{"command":"reset_limit","name":"each","key":7}"#,
             r#"{"command":"status"} {"command":"status"}"#,
         ] {
             assert!(matches!(parse(line), Err(Refused::Malformed(_))), "{line}");
@@ -234,6 +328,25 @@ mod tests {
         for name in ["", "concurrency", "auth_failures", "Budget"] {
             let error = limits_named(Some(name)).unwrap_err().to_string();
             assert!(error.contains("it takes \"requests\", \"tokens\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn limits_of_a_rule_have_failures_as_well() {
+        assert_eq!(OfRule::named(None), Ok(OfRule::All));
+        assert_eq!(OfRule::named(Some("budget")), Ok(OfRule::Limits(Reset::Budgets)));
+        assert_eq!(OfRule::named(Some("auth_failures")), Ok(OfRule::AuthFailures));
+        for name in OfRule::names() {
+            let named = OfRule::named(Some(name)).unwrap();
+            assert_ne!(named.limits().is_some(), named.has_failures(), "{name}");
+        }
+        assert_eq!((OfRule::All.limits(), OfRule::All.has_failures()), (Some(Reset::All), true));
+        for name in ["", "concurrency", "AUTH_FAILURES"] {
+            let error = OfRule::named(Some(name)).unwrap_err().to_string();
+            assert!(
+                error.contains("it takes \"requests\"") && error.contains("auth_failures"),
+                "{error}"
+            );
         }
     }
 

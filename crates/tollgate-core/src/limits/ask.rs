@@ -37,7 +37,7 @@ pub enum Dimension {
 impl Dimension {
     /// The name in the configuration.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",

@@ -9,6 +9,12 @@ use super::standing::View;
 use super::zone::Zone;
 
 impl Zone<'_> {
+    /// Whether anything was taken from limits of `key` that counts yet, or may.
+    #[must_use]
+    pub fn has_slot(&self, key: Key) -> bool {
+        self.slots(key).find(key).is_some()
+    }
+
     /// How the limit that `take` takes from stands; how much it takes doesn't matter.
     #[must_use]
     pub fn view(&self, key: Key, take: &Take, now: Now) -> View {

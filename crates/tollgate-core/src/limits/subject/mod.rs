@@ -27,6 +27,25 @@ pub enum CountedBy<'a> {
     Value(&'a [u8]),
 }
 
+impl<'a> CountedBy<'a> {
+    /// The address that a text has; `unix:` stands for all clients of UNIX-domain sockets. `None`: it is none.
+    #[must_use]
+    pub fn address(text: &'a str) -> Option<Self> {
+        match text {
+            "unix:" => Some(Self::Constant(text.as_bytes())),
+            _ => text.parse().ok().map(|address| Self::Address(AddressKey::new(address))),
+        }
+    }
+
+    /// Up to which width a key is that of the subject alone.
+    fn own_widths(self) -> std::ops::RangeInclusive<u8> {
+        match self {
+            Self::Constant(_) => 0..=1,
+            Self::Authenticated(_) | Self::Address(_) | Self::Value(_) => 0..=0,
+        }
+    }
+}
+
 /// Whose limit it is under a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject<'a> {
@@ -123,6 +142,19 @@ impl Zone<'_> {
                 return self.rest(Domain::RestOfAuthFailures, rule, width - 1);
             }
         })
+    }
+
+    /// The keys of a subject for the limits of its rule that nobody else has: whoever finds room in the first one has
+    /// nothing in the second.
+    #[must_use]
+    pub fn own_limit_keys(&self, subject: &Subject<'_>) -> Vec<Key> {
+        subject.by.own_widths().filter_map(|width| self.limit_key(subject, width)).collect()
+    }
+
+    /// The same for the `auth_failures` of the rule.
+    #[must_use]
+    pub fn own_failures_keys(&self, subject: &Subject<'_>) -> Vec<Key> {
+        subject.by.own_widths().filter_map(|width| self.failures_key(subject, width)).collect()
     }
 
     /// Whether the key is that of all for whom a rule has no room: what one of them did says nothing

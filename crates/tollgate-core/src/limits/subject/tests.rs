@@ -238,3 +238,31 @@ fn a_flood_from_everywhere_fills_every_set_whatever_the_seed() {
         assert_eq!(count(&zone, LIMITS, &subject, "2r/h", START), (1, true), "seed {seed}");
     }
 }
+
+#[test]
+fn what_an_operator_names_has_the_key_of_who_was_counted() {
+    let words = memory(8);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let of = |by| Subject { rule: "r", by, client: None };
+    let address = of(CountedBy::address("2001:db8::1").unwrap());
+    let counted = |client| zone.limit_key(&Subject { client, ..address }, 0);
+    // Whether it had a client doesn't matter, nor which address of the network it was.
+    assert_eq!(Some(zone.own_limit_keys(&address)[0]), counted(Some("acme")));
+    let same = of(CountedBy::address("2001:db8::ffff:1").unwrap());
+    assert_eq!(zone.own_limit_keys(&same), zone.own_limit_keys(&address));
+    let other = of(CountedBy::address("2001:db8:0:1::1").unwrap());
+    assert_ne!(zone.own_limit_keys(&other), zone.own_limit_keys(&address));
+    assert_eq!(CountedBy::address("::ffff:192.0.2.1"), CountedBy::address("192.0.2.1"));
+    // What others share isn't among them.
+    for by in [address.by, CountedBy::Value(b"x"), CountedBy::Authenticated(b"x")] {
+        let keys = [zone.own_limit_keys(&of(by)), zone.own_failures_keys(&of(by))];
+        assert_eq!(keys.map(|keys| keys.len()), [1, 1], "{by:?}");
+    }
+    let constant = of(CountedBy::address("unix:").unwrap());
+    let keys = zone.own_limit_keys(&constant);
+    assert_eq!(keys.len(), 2);
+    assert!(!keys.iter().any(|key| zone.is_rest(&constant, *key)));
+    for text in ["", "192.0.2", "192.0.2.1/32", "localhost", "[::1]", "unix"] {
+        assert_eq!(CountedBy::address(text), None, "{text}");
+    }
+}

@@ -1,3 +1,6 @@
+mod encodings;
+mod samples;
+
 use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization;
 
@@ -69,10 +72,10 @@ fn a_part_is_found_where_it_stands() {
     let text = "a m\u{430}il: b\u{ff20}c.de!";
     let view = views(text).remove(0);
     let at = view.text.find("b@c.de").unwrap();
-    assert_eq!(&text[view.source(at..at + 6)], "b\u{ff20}c.de");
+    assert_eq!(text.get(view.source(at..at + 6)), Some("b\u{ff20}c.de"));
     let at = view.text.find("mail").unwrap();
-    assert_eq!(&text[view.source(at..at + 4)], "m\u{430}il");
-    assert_eq!(&text[view.source(at + 1..at + 2)], "\u{430}");
+    assert_eq!(text.get(view.source(at..at + 4)), Some("m\u{430}il"));
+    assert_eq!(text.get(view.source(at + 1..at + 2)), Some("\u{430}"));
 }
 
 #[test]
@@ -96,6 +99,8 @@ fn debug_shows_no_text() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn sources_are_parts_of_the_text(text in "(\\PC|[a-z ]{0,9}|[\u{300}-\u{310}]|[\u{1100}-\u{11ff}]|\\x00){0,60}") {
         for view in views(&text) {
@@ -106,7 +111,7 @@ proptest! {
                 for end in places.iter().skip(index).step_by(3) {
                     let source = view.source(*start..*end);
                     prop_assert!(text.get(source.clone()).is_some(), "{source:?}");
-                    prop_assert!(start == end || !source.is_empty() || view.text[*start..*end].contains('\n'));
+                    prop_assert!(start == end || !source.is_empty() || view.text.get(*start..*end).is_some_and(|part| part.contains('\n')));
                 }
             }
         }
@@ -116,6 +121,8 @@ proptest! {
     fn the_form_makes_no_difference(text in "(\\PC|[\u{c0}-\u{24f}]|[\u{400}-\u{4ff}]|[\u{ac00}-\u{d7a3}]|[\u{3040}-\u{30ff}]){0,40}") {
         let decomposed: String = text.nfd().collect();
         prop_assert_eq!(folded(&decomposed), folded(&text));
+        // What becomes too much stays.
+        let text: String = text.chars().filter(|one| one.nfkd().collect::<String>().len() <= 8).collect();
         let compatible: String = text.nfkc().collect();
         prop_assert_eq!(folded(&folded(&compatible)), folded(&folded(&text)));
     }
