@@ -48,7 +48,7 @@ fn show(kind: &str, chunks: usize) {
     let wish = |what| Wish { what, action: Action::Mask, threshold: None };
     let wishes = vec![wish(What::Pii(Vec::new())), wish(What::Secrets(Vec::new()))];
     let guard = Guard::new(&Settings { wishes }).unwrap().stream();
-    let guarded = Guarded { guard, vault: None, changes: true };
+    let guarded = Guarded { guard, vault: None, leak: None, changes: true };
     let body = Body::Documents(Some(Format::Sse));
     let mut shown = Shown::new(Some(endpoint), body, guarded, "{}");
     let words = ["to", "ken", "s", " of", " a", "n", " answer", "\\n", " that", " is", " long"];

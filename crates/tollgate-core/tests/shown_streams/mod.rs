@@ -47,7 +47,7 @@ fn show<'a>(
     changes: bool,
     buffers: impl IntoIterator<Item = &'a [u8]>,
 ) -> (String, Shown) {
-    let guarded = Guarded { guard: Arc::clone(guard), vault: None, changes };
+    let guarded = Guarded { guard: Arc::clone(guard), vault: None, leak: None, changes };
     let mut shown = Shown::new(Some(endpoint), body, guarded, REFUSAL);
     let mut out = Vec::new();
     for (index, buffer) in buffers.into_iter().enumerate() {

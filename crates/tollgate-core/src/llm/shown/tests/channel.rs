@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tollgate_guard::finding::RuleIndex;
-use tollgate_guard::stream::{Quoting, StreamGuard, Verdict};
+use tollgate_guard::stream::{Leak, LeakRule, Quoting, StreamGuard, Verdict};
 use tollgate_guard::vault::Vault;
 
 pub(crate) const MASKED: RuleIndex = 0;
@@ -23,6 +23,10 @@ pub(crate) struct Channel {
 impl Channel {
     pub(crate) fn new(_guard: Arc<StreamGuard>, _quoting: Quoting) -> Self {
         Self { held: String::new(), is_blocked: false, has_finished: false }
+    }
+
+    pub(crate) fn with_leak(self, _leak: Arc<Leak>, _rule: LeakRule) -> Self {
+        self
     }
 
     pub(crate) fn push(

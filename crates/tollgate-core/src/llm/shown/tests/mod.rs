@@ -13,7 +13,7 @@ pub(crate) use channel::{BLOCKED, CARD, LABEL, MASKED, SECRET};
 pub(crate) const REFUSAL: &str = r#"{"error":{"message":"No.","type":"invalid_request_error","param":null,"code":"content_policy"}}"#;
 
 fn guarded(changes: bool) -> Guarded {
-    Guarded { guard: Arc::default(), vault: None, changes }
+    Guarded { guard: Arc::default(), vault: None, leak: None, changes }
 }
 
 /// What the client sees, and what showed it.
