@@ -40,9 +40,7 @@ use nginx::{Header, Kept, Module, Page, Types, Verdict};
 use conf::{LocConf, MainConf};
 use overview::status_file;
 use request::state::State;
-use request::{
-    access, answer, audit, browser, catalogue, id, identity, pages, settlement, variables,
-};
+use request::{access, answer, audit, browser, id, identity, pages, settlement, variables};
 use types::{Command, Request, Server, Tollgate};
 use worker::{control, sealing, upkeep, watch};
 
@@ -189,18 +187,19 @@ impl Module for Tollgate {
     }
 
     fn hold(r: Request<'_>, bytes: &[u8]) {
-        catalogue::hold(r, bytes);
+        answer::hold(r, bytes);
     }
 
     fn release<'r>(r: Request<'r>) -> Option<&'r [u8]> {
-        catalogue::release(r)
+        answer::release(r)
     }
 
     fn reader(state: &mut State) -> Option<&mut State> {
         let is_metered = state.metering.as_deref().is_some_and(|metering| metering.is_reading());
         let is_read = state.keeping.as_deref().is_some_and(|keeping| keeping.is_reading());
+        let is_shown = state.guarded.as_deref().is_some_and(|guarded| guarded.shows());
         let is_renamed = state.renaming.as_deref().is_some_and(|renaming| renaming.is_reading());
-        (is_metered || is_read || is_renamed).then_some(state)
+        (is_metered || is_read || is_shown || is_renamed).then_some(state)
     }
 
     fn is_wanted_without_client(state: &State, has_begun: bool) -> bool {

@@ -17,6 +17,7 @@ use crate::request::browser;
 use crate::request::catalogue;
 use crate::request::refusal;
 use crate::request::report::LimitReport;
+use crate::request::screen::{self, Begun, Screen};
 use crate::request::settlement;
 use crate::request::state::State;
 use crate::types::Request;
@@ -88,7 +89,12 @@ pub(crate) fn headers(r: Request<'_>) -> Option<Header> {
             }
         }
     }
-    let waits = refusal.is_none() && is_here && catalogue::begin(r, &mut state);
+    let begun = match refusal {
+        None if state.guarded.is_some() => screen::begin(r, &mut state),
+        _ => Begun::Nothing,
+    };
+    let waits =
+        begun == Begun::Holds || (refusal.is_none() && is_here && catalogue::begin(r, &mut state));
     drop(state);
     // An internal redirect may have led here without ACCESS; the body filter looks here.
     r.attach_state_again();
@@ -117,6 +123,28 @@ fn refusal_body<'r>(r: Request<'r>, state: &State, answer: &'static Answer) -> O
         _ => return Some(answer.body(dialect).as_bytes()),
     };
     r.copy(made.as_bytes())
+}
+
+/// The next bytes of an answer whose header waits.
+pub(crate) fn hold(r: Request<'_>, bytes: &[u8]) {
+    let Some(state) = r.state() else { return };
+    if !screen::hold(r, &mut state.borrow_mut(), bytes) {
+        catalogue::hold(r, bytes);
+    }
+}
+
+/// All of an answer is there whose header waits: what the client gets.
+pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
+    let state = r.state()?;
+    let is_on_screen = {
+        let state = state.borrow();
+        let guarded = state.guarded.as_ref();
+        guarded.and_then(|guarded| guarded.screen.as_ref()).is_some_and(Screen::is_holding)
+    };
+    match is_on_screen {
+        true => screen::release(r, state),
+        false => catalogue::release(r),
+    }
 }
 
 /// Nothing on a connection is judged any more once it has another protocol.

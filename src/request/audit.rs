@@ -8,7 +8,7 @@ use crate::clock::wall_now;
 use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::state::State;
-use crate::request::{observe, pages, settlement};
+use crate::request::{observe, pages, screen, settlement};
 use crate::types::Request;
 
 /// The time of the lines, as it was written last.
@@ -25,6 +25,7 @@ pub(crate) fn write(r: Request<'_>) {
     let state = r.find_state();
     if let Some(state) = state {
         settlement::settle(r, state);
+        screen::count(&mut state.borrow_mut());
     }
     let state = state.map(|state| state.borrow());
     // A request belongs to the location that judged it; one that got nowhere, to where it ended.

@@ -1,8 +1,9 @@
 //! ACCESS: guards look through what a request says, a part of it in each turn of the event loop, and change it or
-//! refuse it.
+//! refuse it. What they do with its answer is in [`screen`](super::screen).
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tollgate_core::audit::GuardFindings;
 use tollgate_core::detail::{Cause, Detail};
@@ -20,6 +21,7 @@ use crate::conf::rules::Tier;
 use crate::observed;
 use crate::request::authenticate::Denial;
 use crate::request::body;
+use crate::request::screen::Screen;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -28,7 +30,7 @@ const TURN: usize = 128 << 10;
 
 /// What guards have to do with a request.
 pub(crate) struct Guarded {
-    guards: Rc<Guards>,
+    pub(super) guards: Rc<Guards>,
     /// What they still have to look at.
     looking: Option<Looking>,
     /// What they found.
@@ -36,7 +38,9 @@ pub(crate) struct Guarded {
     /// Where they found what they refuse.
     pub(crate) place: Option<Place>,
     /// What the model doesn't see, and the client gets back.
-    vault: Option<Rc<Vault>>,
+    pub(super) vault: Option<Arc<Vault>>,
+    /// What the client is shown of the answer.
+    pub(super) screen: Option<Screen>,
 }
 
 /// Begins to look through the body in this form, if guards hold for the request.
@@ -64,7 +68,7 @@ pub(crate) fn begin(
     };
     let found = GuardFindings::default();
     state.borrow_mut().guarded =
-        Some(Box::new(Guarded { guards, looking, found, place: None, vault: None }));
+        Some(Box::new(Guarded { guards, looking, found, place: None, vault: None, screen: None }));
     Ok(())
 }
 
@@ -112,7 +116,7 @@ fn judge(
         looked.texts().iter().for_each(|text| vault.reserve(looked.texts().said(text)));
     }
     let edits = looked.edits(&guards.inputs, |label, value| vault.as_mut()?.tokenize(label, value));
-    guarded.vault = vault.map(Rc::new);
+    guarded.vault = vault.map(Arc::new);
     if edits.is_empty() {
         return Ok(());
     }
@@ -132,6 +136,13 @@ pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
         .guards
         .get(tier)
         .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
+}
+
+impl Guarded {
+    /// Whether the client sees the answer through a screen.
+    pub(crate) fn shows(&self) -> bool {
+        self.screen.is_some()
+    }
 }
 
 impl Guards {

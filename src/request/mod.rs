@@ -30,6 +30,7 @@
 //! |               | [`catalogue`]     | what tells of models waits, and is made one for the client |
 //! | body filter   | [`answer`]        | usage read as the answer streams, into its [`meter`]     |
 //! |               | [`renaming`]      | the alias of a model, where nothing is metered           |
+//! |               | [`screen`]        | what guards let the client see of it                     |
 //! |               | [`settlement`]    | at its end: settle the [`reservation`], free its slots   |
 //! | CONTENT       | [`pages`]         | what operators and clients can look at                   |
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
@@ -77,6 +78,7 @@ mod rewrite;
 mod running;
 mod salt;
 mod scheduler;
+pub(crate) mod screen;
 pub(crate) mod settlement;
 mod shortage;
 mod socket;

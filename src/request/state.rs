@@ -32,6 +32,7 @@ use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
+use crate::request::screen;
 use crate::request::suspicion::Counted;
 use crate::types::{Request, Tollgate};
 use nginx::request::Keeper;
@@ -402,6 +403,7 @@ impl State {
 impl Reader<Tollgate> for State {
     fn hides(&self) -> bool {
         self.metering.as_ref().is_some_and(|metering| metering.hides())
+            || self.guarded.as_ref().is_some_and(|guarded| guarded.screen.is_some())
             || self.renaming.as_ref().is_some_and(|renaming| renaming.is_reading())
     }
 
@@ -411,18 +413,34 @@ impl Reader<Tollgate> for State {
             keeping.read(r, bytes);
         }
         let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
-        match (metering, &mut self.renaming) {
-            (Some(metering), _) => metering.read(r, bytes, pass),
-            (None, Some(renaming)) => renaming.read(bytes, pass),
-            (None, None) => pass(nginx::Part::Range(0..bytes.len())),
+        let screen = self.guarded.as_deref_mut().and_then(|guarded| guarded.screen.as_mut());
+        let Some(screen) = screen else {
+            return match (metering, &mut self.renaming) {
+                (Some(metering), _) => metering.read(r, bytes, pass),
+                (None, Some(renaming)) => renaming.read(bytes, pass),
+                (None, None) => pass(nginx::Part::Range(0..bytes.len())),
+            };
+        };
+        let mut show = |part: nginx::Part<'_>| screen.read(&part, bytes, &mut pass);
+        match metering {
+            Some(metering) => metering.read(r, bytes, show),
+            None => show(nginx::Part::Range(0..bytes.len())),
         }
+        screen::after_part(r, self);
     }
 
-    fn finish(&mut self, pass: impl FnMut(nginx::Part<'_>)) {
-        if let Some(metering) =
-            self.metering.as_deref_mut().filter(|metering| metering.is_reading())
-        {
-            metering.finish(pass);
+    fn finish(&mut self, mut pass: impl FnMut(nginx::Part<'_>)) {
+        let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
+        let screen = self.guarded.as_deref_mut().and_then(|guarded| guarded.screen.as_mut());
+        match (metering, screen) {
+            (metering, Some(screen)) => {
+                if let Some(metering) = metering {
+                    metering.finish(|part| screen.read(&part, &[], &mut pass));
+                }
+                screen.finish(&mut pass);
+            }
+            (Some(metering), None) => metering.finish(pass),
+            (None, None) => {}
         }
     }
 }

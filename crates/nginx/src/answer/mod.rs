@@ -10,7 +10,8 @@
 pub(crate) mod absence;
 mod chain;
 pub(crate) mod composed;
-pub(crate) mod ending;
+pub(crate) mod cutting;
+mod ending;
 pub(crate) mod filters;
 mod holding;
 pub(crate) mod page;

@@ -192,6 +192,13 @@ pub fn content_policy_body(place: Place, dialect: Dialect) -> String {
     written(&message, Some(&place), kinds, dialect)
 }
 
+/// What a client is told in the place of an answer that a guard blocks, or of the rest of it.
+#[must_use]
+pub fn answer_blocked_body(dialect: Dialect) -> String {
+    let message = "The answer was cut off by a content policy. Ask for something else, or ask the operator of this API.";
+    written(message, None, ["content_policy", "permission_error", "permission"], dialect)
+}
+
 /// A body with this message, about this parameter. The kinds are the code of OpenAI's API, the type of
 /// Anthropic's, and that of TGI's.
 fn written(message: &str, param: Option<&str>, kinds: [&str; 3], dialect: Dialect) -> String {
