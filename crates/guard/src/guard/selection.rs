@@ -98,13 +98,14 @@ pub(super) fn names(sought: &[Sought]) -> Vec<(Family, Cow<'static, str>)> {
 pub(super) fn said(names: &[(Family, Cow<'static, str>)], error: matcher::Error) -> Error {
     match error {
         matcher::Error::Pattern(index, why) => {
-            let (family, name) =
-                names.get(index).map_or(("pattern", ""), |(family, name)| (family.name(), name.as_ref()));
+            let (family, name) = names
+                .get(index)
+                .map_or(("pattern", ""), |(family, name)| (family.name(), name.as_ref()));
             Error(format!("{family} \"{name}\": {why}"))
         }
-        matcher::Error::Size => {
-            Error("its patterns are too large together: use fewer, or smaller repetitions".to_owned())
-        }
+        matcher::Error::Size => Error(
+            "its patterns are too large together: use fewer, or smaller repetitions".to_owned(),
+        ),
     }
 }
 
