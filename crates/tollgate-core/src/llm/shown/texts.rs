@@ -178,17 +178,21 @@ impl Texts {
             return Err(Halt::Unreadable);
         }
         let index = self.index(id, Quoting::Plain)?;
-        let restarted = self.channel(Quoting::Plain);
-        let Some(text) = self.begun.get_mut(index) else { return Ok(None) };
-        let mut so_far = text.so_far.take().unwrap_or_default();
+        let so_far = self.begun.get_mut(index).and_then(|text| text.so_far.take());
+        let mut so_far = so_far.unwrap_or_default();
+        let mut restarted = None;
         if !so_far.is_pieces && !all.starts_with(&so_far.came) {
             if shares_most(&so_far.came, all) {
                 // The engine has thought better of its last character.
-                text.channel = restarted;
+                restarted = Some(self.channel(Quoting::Plain));
                 so_far = Box::default();
             } else {
                 so_far.is_pieces = true;
             }
+        }
+        let Some(text) = self.begun.get_mut(index) else { return Ok(None) };
+        if let Some(restarted) = restarted {
+            text.channel = restarted;
         }
         if so_far.is_pieces {
             text.so_far = Some(so_far);
