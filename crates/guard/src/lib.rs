@@ -6,6 +6,7 @@
 //!
 //! * [`words`]: where one begins, and which stand before a candidate;
 //! * `folding`: characters that are read as others;
+//! * [`trust`]: whose words a text is;
 //! * [`detector`]: one kind of thing that is looked for: what it looks like, and how it is checked;
 //! * [`pii`], [`secrets`]: detectors of these kinds;
 //! * [`views`]: copies of a text in which it is easier to find: normalised, decoded;
@@ -28,6 +29,7 @@ pub mod rules;
 pub mod secrets;
 pub mod settings;
 pub mod stream;
+pub mod trust;
 pub mod vault;
 pub mod views;
 pub mod words;

@@ -10,8 +10,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::selection::Selection;
+pub use crate::trust::Trust;
+
 use crate::detector::Family;
-use crate::finding::{Finding, Rule, RuleIndex};
+use crate::finding::{Action, Finding, Rule, RuleIndex};
+use crate::injection;
 use crate::matcher::terms::Terms;
 use crate::matcher::{Match, Matcher};
 use crate::settings::Settings;
@@ -24,16 +27,9 @@ pub struct Guard {
     rules: Vec<Rule>,
     matcher: Arc<Matcher>,
     lists: Arc<[(Terms, RuleIndex)]>,
+    /// What gives texts a score, if they are to get one; the rules that ask, and from which score on.
+    injections: Option<(&'static injection::Rules, Vec<(RuleIndex, u8)>)>,
     stream: Arc<StreamGuard>,
-}
-
-/// Who a text comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// From the client itself, or from the model.
-    Said,
-    /// From elsewhere: what a tool returned, a document. Nothing in it should be an order.
-    Fetched,
 }
 
 /// Why settings can't be used: in words for an operator.
@@ -87,13 +83,20 @@ impl Guard {
     ///
     /// An unknown kind, a pattern or a list that can't be used, a name that can't be shown.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let Selection { rules, sought, lists } = Selection::of(settings)?;
+        let Selection { rules, sought, lists, injections } = Selection::of(settings)?;
         let names = selection::names(&sought);
         let said = |error| selection::said(&names, error);
         let matcher = Arc::new(Matcher::new(sought).map_err(said)?);
         let lists: Arc<[_]> = lists.into();
         let stream = StreamGuard::new(&rules, &matcher, Arc::clone(&lists)).map_err(said)?;
-        Ok(Self { rules, matcher, lists, stream: Arc::new(stream) })
+        let injections = match injections.is_empty() {
+            true => None,
+            false => {
+                let shipped = injection::Rules::shipped().map_err(|error| Error(error.0))?;
+                Some((shipped, injections))
+            }
+        };
+        Ok(Self { rules, matcher, lists, injections, stream: Arc::new(stream) })
     }
 
     /// What is looked for. A finding names one by its index.
@@ -104,10 +107,31 @@ impl Guard {
 
     /// Finds what a text holds, in the order of places. Where several overlap, the strictest one holds for all that
     /// they cover together; among equals the first, then the longest. What would only be logged is left out there.
+    ///
+    /// An injection is found in the text as a whole, and hides nothing that is found in a part of it: it is at the
+    /// beginning, and empty. One that is to be masked takes all of the text with it.
     pub fn scan(&self, text: &str, trust: Trust, found: &mut Vec<Finding>) {
-        let mut matches = Vec::new();
-        self.look(text, trust, |one, _| matches.push(one));
+        let (mut matches, mut whole) = (Vec::new(), Vec::new());
+        self.look(text, trust, |one, _| match self.is_of_whole(one.rule) {
+            true => whole.push(Finding { rule: one.rule, range: 0..0, score: one.score }),
+            false => matches.push(one),
+        });
+        found.append(&mut whole);
         overlaps::settle(&self.rules, matches, found);
+    }
+
+    /// How likely a text wants to give a model other orders, whether that is enough to be found or not. `None` if
+    /// nobody asks.
+    #[must_use]
+    pub fn injection(&self, text: &str, trust: Trust) -> Option<injection::Score> {
+        let (injection, _) = self.injections.as_ref()?;
+        Some(injection.score(text, &views::views(text), trust))
+    }
+
+    fn is_of_whole(&self, rule: RuleIndex) -> bool {
+        self.rules.get(usize::from(rule)).is_some_and(|rule| {
+            rule.family == Family::Injection && matches!(rule.action, Action::Log | Action::Block)
+        })
     }
 
     /// All that is found in a text, and where: for an operator who asks why.
@@ -126,13 +150,22 @@ impl Guard {
     }
 
     /// Looks at the text, and at its copies.
-    fn look(&self, text: &str, _trust: Trust, mut add: impl FnMut(Match, Seen)) {
+    fn look(&self, text: &str, trust: Trust, mut add: impl FnMut(Match, Seen)) {
         let (mut matches, mut terms) = (Vec::new(), Vec::new());
         self.matches(text, &mut matches, &mut terms);
         for one in matches.drain(..) {
             add(one, Seen::AsItIs);
         }
-        for view in &views::views(text) {
+        let views = views::views(text);
+        if let Some((injection, rules)) = &self.injections {
+            let score = injection.score(text, &views, trust).score;
+            for (rule, threshold) in rules {
+                if score >= *threshold {
+                    add(Match { rule: *rule, range: 0..text.len(), score }, Seen::AsItIs);
+                }
+            }
+        }
+        for view in &views {
             let seen = if view.is_decoded { Seen::Decoded } else { Seen::Normalised };
             self.matches(&view.text, &mut matches, &mut terms);
             for one in matches.drain(..) {

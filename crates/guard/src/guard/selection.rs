@@ -8,7 +8,6 @@ use crate::finding::{Action, Rule, RuleIndex};
 use crate::matcher::terms::{self, Terms};
 use crate::matcher::{self, Sought};
 use crate::settings::{Settings, What};
-use crate::stream::{self, StreamGuard};
 use crate::{pii, secrets};
 
 /// The longest name of a pattern or a list, in bytes.
@@ -20,6 +19,7 @@ pub(super) struct Selection {
     pub(super) rules: Vec<Rule>,
     pub(super) sought: Vec<Sought>,
     pub(super) lists: Vec<(Terms, RuleIndex)>,
+    pub(super) injections: Vec<(RuleIndex, u8)>,
 }
 
 impl Selection {
@@ -52,7 +52,11 @@ impl Selection {
                     }
                 }
                 What::Injection => {
-                    selection.rule(named(Family::Injection, "injection", wish.action))?;
+                    let rule =
+                        selection.rule(named(Family::Injection, "injection", wish.action))?;
+                    // A score is never less than nothing, and never nothing found.
+                    let threshold = wish.threshold.unwrap_or(DEFAULT_THRESHOLD).max(1);
+                    selection.injections.push((rule, threshold));
                 }
                 What::Pattern { name, pattern } => {
                     let rule =

@@ -1,1 +1,330 @@
 //! Attempts to give a model other orders: rules that give a text a score.
+//!
+//! A text is read once for the anchors of all rules. Only around one of them, its rules are looked at. What the rules that are
+//! found close to each other weigh, makes the score.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use regex_automata::{Input, PatternSet};
+
+use crate::rules::{Error, File};
+use crate::trust::Trust;
+use crate::views::{folded, View};
+
+#[cfg(test)]
+mod tests;
+
+/// The rules that come with this version.
+const SHIPPED: &str = include_str!("../../rules/injection.toml");
+
+/// How much of a text is looked at before and behind an anchor, in bytes.
+const AROUND: usize = 200;
+
+/// Anchors of up to so many letters are whole words.
+const LONGEST_WORD: usize = 4;
+
+/// How far apart rules may be found, in bytes, to add up.
+const WINDOW: usize = 4096;
+
+/// By how many hundredths what is encoded weighs more.
+const DECODED: i32 = 150;
+
+/// By how much a score is lowered at most where a text looks harmless: whoever attacks can make it so.
+const MOST_HARMLESS: i32 = 40;
+
+/// How much memory the patterns of a group may take, in bytes.
+const LARGEST: usize = 4 << 20;
+
+/// The number of a rule among [`Rules::ids`].
+pub type RuleNumber = u16;
+
+/// What rules make of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    /// How likely it wants to give a model other orders, from 0 to 100.
+    pub score: u8,
+    /// The rules that this comes from, in order.
+    pub rules: Vec<RuleNumber>,
+}
+
+/// Rules, ready to be used.
+#[derive(Debug)]
+pub struct Rules {
+    version: Box<str>,
+    ids: Vec<Box<str>>,
+    weights: Vec<Weight>,
+    anchors: AhoCorasick,
+    /// The groups to be looked at around each anchor.
+    of_anchor: Vec<Vec<usize>>,
+    groups: Vec<Group>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    said: i32,
+    fetched: i32,
+}
+
+/// Rules that are looked for together.
+#[derive(Debug)]
+struct Group {
+    patterns: Regex,
+    /// The rule of each pattern.
+    of_pattern: Vec<RuleNumber>,
+}
+
+/// A rule that was found.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    /// Where in the text.
+    at: usize,
+    rule: RuleNumber,
+    weight: i32,
+}
+
+impl Rules {
+    /// Reads rules of a file.
+    ///
+    /// # Errors
+    ///
+    /// What [`File::read`] says, or a pattern that can't be used; the error names the rule.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        let file = File::read(text)?;
+        let mut names: Vec<&str> = file.rules.iter().map(|rule| rule.group.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut patterns: Vec<(Vec<String>, Vec<RuleNumber>)> =
+            vec![Default::default(); names.len()];
+        let mut anchors: Vec<(String, Vec<usize>)> = Vec::new();
+        for (number, rule) in (0..).zip(&file.rules) {
+            let Ok(group) = names.binary_search(&rule.group.as_str()) else { continue };
+            let Some((own, of_pattern)) = patterns.get_mut(group) else { continue };
+            for pattern in &rule.patterns {
+                let pattern = file.pattern(rule, pattern)?;
+                compiled(&[&pattern]).map_err(|why| rule.error(&why))?;
+                own.push(pattern);
+                of_pattern.push(number);
+            }
+            for anchor in &rule.anchors {
+                let anchor = folded(anchor).to_ascii_lowercase();
+                match anchors.iter_mut().find(|(known, _)| *known == anchor) {
+                    Some((_, groups)) if groups.contains(&group) => {}
+                    Some((_, groups)) => groups.push(group),
+                    None => anchors.push((anchor, vec![group])),
+                }
+            }
+        }
+        let groups = patterns
+            .into_iter()
+            .zip(&names)
+            .map(|((patterns, of_pattern), name)| {
+                let patterns = compiled(&patterns)
+                    .map_err(|why| Error(format!("the rules of group \"{name}\": {why}")))?;
+                Ok(Group { patterns, of_pattern })
+            })
+            .collect::<Result<_, Error>>()?;
+        let (words, of_anchor): (Vec<String>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
+        let anchors = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(words)
+            .map_err(|why| Error(format!("the anchors of the rules: {why}")))?;
+        let weights = file
+            .rules
+            .iter()
+            .map(|rule| Weight {
+                said: i32::from(rule.weight),
+                fetched: i32::from(rule.fetched.unwrap_or(rule.weight)),
+            })
+            .collect();
+        let ids = file.rules.iter().map(|rule| rule.id.as_str().into()).collect();
+        Ok(Self { version: file.version.into(), ids, weights, anchors, of_anchor, groups })
+    }
+
+    /// The rules that come with this version.
+    ///
+    /// # Errors
+    ///
+    /// None, as tests read them. They are read when first asked for.
+    pub fn shipped() -> Result<&'static Self, Error> {
+        static RULES: OnceLock<Result<Rules, Error>> = OnceLock::new();
+        RULES.get_or_init(|| Self::read(SHIPPED)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Which rules these are.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The names of the rules.
+    #[must_use]
+    pub fn ids(&self) -> &[Box<str>] {
+        &self.ids
+    }
+
+    /// How likely a text wants to give a model other orders. `views` are those of the text.
+    #[must_use]
+    pub fn score(&self, text: &str, views: &[View], trust: Trust) -> Score {
+        let mut hits = Vec::new();
+        self.look(text, |at, rule| hits.push(self.hit(at, rule, trust, false)));
+        for view in views {
+            self.look(&view.text, |at, rule| {
+                let at = view.source(at..at).start;
+                hits.push(self.hit(at, rule, trust, view.is_decoded));
+            });
+        }
+        best(hits)
+    }
+
+    fn hit(&self, at: usize, rule: RuleNumber, trust: Trust, is_decoded: bool) -> Hit {
+        let weight = self.weights.get(usize::from(rule)).map_or(0, |weight| match trust {
+            Trust::Said => weight.said,
+            Trust::Fetched => weight.fetched,
+        });
+        // What tells that a text is harmless has no reason to be hidden.
+        let weight = match is_decoded {
+            true => weight.max(0) * DECODED / 100,
+            false => weight,
+        };
+        Hit { at, rule, weight }
+    }
+
+    /// Finds the rules of one text or copy, and about where they are.
+    fn look(&self, text: &str, mut found: impl FnMut(usize, RuleNumber)) {
+        // What is still to be looked at, for each group.
+        let mut open: Vec<Option<(usize, usize)>> = Vec::new();
+        for anchor in self.anchors.find_overlapping_iter(text) {
+            if !is_whole(text.as_bytes(), anchor.start(), anchor.end()) {
+                continue;
+            }
+            if open.is_empty() {
+                open.resize(self.groups.len(), None);
+            }
+            let (from, to) = (anchor.start().saturating_sub(AROUND), anchor.end() + AROUND);
+            let groups = self.of_anchor.get(anchor.pattern().as_usize());
+            for group in groups.into_iter().flatten() {
+                let Some(part) = open.get_mut(*group) else { continue };
+                match part {
+                    Some((_, end)) if *end >= from => *end = to.max(*end),
+                    _ => {
+                        if let Some(whole) = part.replace((from, to)) {
+                            self.look_at(*group, text, whole, &mut found);
+                        }
+                    }
+                }
+            }
+        }
+        for (group, part) in open.into_iter().enumerate() {
+            if let Some(part) = part {
+                self.look_at(group, text, part, &mut found);
+            }
+        }
+    }
+
+    /// Looks for the rules of a group in a part of a text.
+    fn look_at(
+        &self,
+        group: usize,
+        text: &str,
+        (from, to): (usize, usize),
+        found: &mut impl FnMut(usize, RuleNumber),
+    ) {
+        let Some(group) = self.groups.get(group) else { return };
+        let to = to.min(text.len());
+        let mut set = PatternSet::new(group.patterns.pattern_len());
+        // A long part is many, so that it is known about where a rule was found.
+        let mut start = from;
+        while start < to {
+            let end = (start + WINDOW / 2 + 2 * AROUND).min(to);
+            set.clear();
+            let input = Input::new(text.as_bytes()).range(start..end);
+            group.patterns.which_overlapping_matches(&input, &mut set);
+            for pattern in set.iter() {
+                if let Some(rule) = group.of_pattern.get(pattern.as_usize()) {
+                    found(start.min(text.len()), *rule);
+                }
+            }
+            if end == to {
+                break;
+            }
+            start += WINDOW / 2;
+        }
+    }
+}
+
+/// Whether an anchor here may be one. A short one is in too many words, if it is no word.
+fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
+    let anchor = text.get(start..end).unwrap_or_default();
+    if anchor.len() > LONGEST_WORD || !anchor.iter().all(u8::is_ascii_alphabetic) {
+        return true;
+    }
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
+    !is_letter(start.checked_sub(1).and_then(|before| text.get(before)))
+        && !is_letter(text.get(end))
+}
+
+fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
+    Regex::builder()
+        .syntax(syntax::Config::new().case_insensitive(true).utf8(false))
+        .configure(
+            Regex::config()
+                .utf8_empty(false)
+                .nfa_size_limit(Some(LARGEST))
+                .match_kind(regex_automata::MatchKind::All),
+        )
+        .build_many(patterns)
+        .map_err(|error| match error.syntax_error() {
+            Some(syntax) => syntax.to_string(),
+            None => error.to_string(),
+        })
+}
+
+/// The score of the window in which rules weigh most, less what tells that the text is harmless.
+fn best(mut hits: Vec<Hit>) -> Score {
+    hits.sort_unstable_by_key(|hit| (hit.at, hit.rule, hit.weight));
+    let harmless = sum(hits.iter().filter(|hit| hit.weight < 0)).max(-MOST_HARMLESS);
+    hits.retain(|hit| hit.weight > 0);
+    // How often each rule is in the window, with each of its weights.
+    let mut counts: BTreeMap<(RuleNumber, i32), u32> = BTreeMap::new();
+    let highest = |counts: &BTreeMap<(RuleNumber, i32), u32>, rule: RuleNumber| -> i32 {
+        let weights = counts.range((rule, i32::MIN)..=(rule, i32::MAX));
+        weights.map(|((_, weight), _)| *weight).max().unwrap_or(0)
+    };
+    let (mut total, mut most, mut best) = (0, 0, 0..0);
+    let mut from = 0;
+    for (index, hit) in hits.iter().enumerate() {
+        while let Some(first) = hits.get(from).filter(|first| hit.at - first.at > WINDOW) {
+            let before = highest(&counts, first.rule);
+            if let Some(count) = counts.get_mut(&(first.rule, first.weight)) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&(first.rule, first.weight));
+                }
+            }
+            total += highest(&counts, first.rule) - before;
+            from += 1;
+        }
+        let before = highest(&counts, hit.rule);
+        *counts.entry((hit.rule, hit.weight)).or_default() += 1;
+        total += highest(&counts, hit.rule) - before;
+        if total > most {
+            (most, best) = (total, from..index + 1);
+        }
+    }
+    let mut rules: Vec<RuleNumber> =
+        hits.get(best).unwrap_or_default().iter().map(|hit| hit.rule).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    Score { score: u8::try_from((most + harmless).clamp(0, 100)).unwrap_or(100), rules }
+}
+
+/// What hits weigh, each rule once.
+fn sum<'h>(hits: impl Iterator<Item = &'h Hit>) -> i32 {
+    let weights: BTreeMap<RuleNumber, i32> = hits.map(|hit| (hit.rule, hit.weight)).collect();
+    weights.values().sum()
+}

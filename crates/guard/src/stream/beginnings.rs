@@ -11,6 +11,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Hir, Look, LookSet};
 
 use crate::detector::LONGEST;
+use crate::matcher::pattern::asks_for_words;
 use crate::stream::prefixes::prefixes;
 
 /// The largest automaton of all patterns, in bytes, before its states are made.
@@ -23,7 +24,7 @@ type NewCache = Box<dyn Fn() -> Cache + Send + Sync + UnwindSafe + RefUnwindSafe
 /// An automaton that reads a text backwards from its end, and fits where a match may have begun.
 pub(super) struct Beginnings {
     dfa: DFA,
-    /// What matches of each pattern ask of the place where they begin.
+    /// What matches of each pattern ask of the place where they begin, and the automaton doesn't. Nothing, if none does.
     leading: Vec<LookSet>,
     looks: LookMatcher,
     /// Its first user, the one thread of a worker, takes what is in it without a lock.
@@ -36,6 +37,11 @@ impl Beginnings {
         let all: Vec<Hir> = patterns.iter().map(prefixes).collect();
         let dfa = automaton(&all, true)?;
         let for_caches = dfa.clone();
+        let mut leading: Vec<LookSet> =
+            patterns.iter().map(|pattern| pattern.properties().look_set_prefix()).collect();
+        if !patterns.iter().any(asks_for_words) {
+            leading.clear();
+        }
         Some(Self {
             dfa,
             leading: patterns
@@ -86,12 +92,18 @@ impl Beginnings {
                 return Some(held);
             }
         }
-        state = self.dfa.next_eoi_state(cache, state).ok()?;
+        state = match from.checked_sub(1).and_then(|before| text.as_bytes().get(before)) {
+            Some(before) => self.dfa.next_state(cache, state, *before).ok()?,
+            None => self.dfa.next_eoi_state(cache, state).ok()?,
+        };
         Some(if self.may_begin(cache, state, text, from) { from } else { held })
     }
 
     /// Whether a match of one of the patterns of this state may begin there.
     fn may_begin(&self, cache: &Cache, state: LazyStateID, text: &str, at: usize) -> bool {
+        if self.leading.is_empty() {
+            return state.is_match() && text.is_char_boundary(at);
+        }
         let asks_for = |look| self.looks.matches(of_automata(look), text.as_bytes(), at);
         state.is_match()
             && text.is_char_boundary(at)

@@ -3,10 +3,13 @@
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 use crate::detector::LONGEST;
+use crate::matcher::pattern::relaxed;
 
-/// A pattern that fits each beginning of each match of this one, the empty one too. What the pattern asks of the
-/// places between characters is left out, so it may fit a little more. Beginnings longer than [`LONGEST`] characters
-/// are of no interest, and may be missing.
+/// A pattern that fits each beginning of each match of this one, the empty one too. What an automaton can't ask of a
+/// place, as where a word of any script begins, is left out: so it may fit a little more. Beginnings longer than
+/// [`LONGEST`] characters are of no interest, and may be missing.
+///
+/// Nothing is asked of the end of a beginning, as it isn't known what follows.
 pub(super) fn prefixes(hir: &Hir) -> Hir {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Hir::empty(),
@@ -15,7 +18,7 @@ pub(super) fn prefixes(hir: &Hir) -> Hir {
         HirKind::Capture(capture) => prefixes(&capture.sub),
         HirKind::Alternation(branches) => Hir::alternation(branches.iter().map(prefixes).collect()),
         HirKind::Concat(parts) => parts.iter().rev().fold(Hir::empty(), |rest, part| {
-            Hir::alternation(vec![prefixes(part), Hir::concat(vec![without_looks(part), rest])])
+            Hir::alternation(vec![prefixes(part), Hir::concat(vec![relaxed(part, None), rest])])
         }),
         HirKind::Repetition(repetition) => {
             let before_last = match repetition.max {
@@ -27,27 +30,10 @@ pub(super) fn prefixes(hir: &Hir) -> Hir {
                 min: 0,
                 max: before_last,
                 greedy: true,
-                sub: Box::new(without_looks(&repetition.sub)),
+                sub: Box::new(relaxed(&repetition.sub, None)),
             });
             Hir::concat(vec![complete, prefixes(&repetition.sub)])
         }
-    }
-}
-
-/// The same pattern, except that it asks nothing of the places between characters.
-fn without_looks(hir: &Hir) -> Hir {
-    match hir.kind() {
-        HirKind::Look(_) => Hir::empty(),
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
-        HirKind::Capture(capture) => without_looks(&capture.sub),
-        HirKind::Alternation(branches) => {
-            Hir::alternation(branches.iter().map(without_looks).collect())
-        }
-        HirKind::Concat(parts) => Hir::concat(parts.iter().map(without_looks).collect()),
-        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
-            sub: Box::new(without_looks(&repetition.sub)),
-            ..repetition.clone()
-        }),
     }
 }
 

@@ -122,8 +122,9 @@ fn look(character: char, out: &mut String) {
         out.push(letter);
         return;
     }
-    // A capital I and a small l look the same, and which one it is, the small letter tells.
-    if character.is_uppercase() {
+    // A capital I and a small l look the same, and which one it is, the small letter tells. So do those of Cyrillic, as words
+    // that differ in case alone must stay alike.
+    if character.is_uppercase() && !matches!(character, '\u{400}'..='\u{52f}') {
         if let Some(letter) =
             twin(character).filter(|twin| twin.is_ascii_alphabetic() && *twin != 'l')
         {

@@ -68,6 +68,15 @@ fn case_is_kept_where_formats_need_it() {
 }
 
 #[test]
+fn capitals_read_as_small_letters_do() {
+    for letter in ('\u{430}'..='\u{45f}').chain('\u{f1}'..='\u{f6}') {
+        let capital: String = letter.to_uppercase().collect();
+        let small = folded(&letter.to_string()).to_ascii_lowercase();
+        assert_eq!(folded(&capital).to_ascii_lowercase(), small, "{letter}");
+    }
+}
+
+#[test]
 fn a_part_is_found_where_it_stands() {
     let text = "a m\u{430}il: b\u{ff20}c.de!";
     let view = views(text).remove(0);
