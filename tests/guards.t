@@ -421,7 +421,8 @@ reload_and_wait($t);
 is(status((ask_for($t, "/block$chat", said('a red harvest'), 'X-API-Key: key-a'))[0]), 403, 'a term after a reload');
 is(status((ask_for($t, "/block$chat", said('a blue harvest'), 'X-API-Key: key-a'))[0]), 200, 'and one that is gone');
 
-unlike($t->read_file('audit.log') . join("\n", grep { !/\[debug\]/ } split /\n/, $t->read_file('error.log')),
+# nginx itself writes headers into the error log, when it is told to write everything.
+unlike($t->read_file('audit.log') . join("\n", grep { !/\[debug\]/ } grep { /\[\w+\]/ } split /\n/, $t->read_file('error.log')),
 	qr/jane|falcon,|Harvest|tg_q7Zr/, 'nothing of any text in the logs');
 
 ###############################################################################
