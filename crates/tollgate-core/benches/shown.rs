@@ -52,11 +52,11 @@ fn show(kind: &str, chunks: usize) {
     let body = Body::Documents(Some(Format::Sse));
     let mut shown = Shown::new(Some(endpoint), body, guarded, "{}");
     let words = ["to", "ken", "s", " of", " a", "n", " answer", "\\n", " that", " is", " long"];
-    let events: Vec<String> = (0..chunks)
+    let events: Vec<String> = (0..2 * words.len())
         .map(|number| chunk(kind, number, words.get(number % words.len()).unwrap()))
         .collect();
     let start = Instant::now();
-    for event in &events {
+    for event in events.iter().cycle().take(chunks) {
         let buffer = black_box(event.as_bytes());
         shown.read(&Part::Range(0..buffer.len()), buffer, &mut |part| {
             black_box(part);
