@@ -45,6 +45,7 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     let watched = Watched {
         guard: output.map(|output| Arc::clone(&output.stream)).unwrap_or_default(),
         vault: guarded.vault.clone(),
+        leak: None,
         changes: !is_dry_run && (acts || guarded.vault.is_some()),
     };
     let changes = watched.changes;
