@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::digits::{self, Digits};
-use super::edges;
 use super::kind::detector;
+use super::{edges, shape};
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[
@@ -40,37 +40,79 @@ const CONTEXT: &[&str] = &[
     "카드",
 ];
 
-/// Words of goods, whose numbers have as many digits as the oldest cards.
-const GOODS: &[&str] = &["ean", "gtin", "upc", "isbn", "barcode", "sku", "imei", "issn"];
-
-/// Groups as they stand on cards, or one row of digits.
-const PATTERN: &str = concat!(
-    r"(?-u:\b)(?:",
-    r"62[0-9]{2}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{3}",
-    r"|[02-689][0-9]{3}[ .-][0-9]{4}[ .-][0-9]{4}[ .-][0-9]{1,4}",
-    r"|3[0-9]{3}[ .-][0-9]{6}[ .-][0-9]{4,5}",
-    r"|1800[0-9]{11}|[02-689][0-9]{11,18}",
-    r")(?-u:\b)"
-);
+/// Words of other things, whose numbers have as many digits as the oldest cards, or the newest.
+const OTHERS: &[&str] = &[
+    "ean",
+    "gtin",
+    "upc",
+    "isbn",
+    "barcode",
+    "sku",
+    "imei",
+    "issn",
+    "id",
+    "ids",
+    "order",
+    "trace",
+    "span",
+    "tracking",
+    "timestamp",
+    "ts",
+    "message",
+    "snowflake",
+    "guild",
+    "seq",
+    "offset",
+];
 
 pub(super) fn card() -> Detector {
-    detector("card", "CARD", Cow::Borrowed(PATTERN), CONTEXT, check)
+    detector("card", "CARD", Cow::Borrowed(shape::DIGITS), CONTEXT, check)
 }
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let all = Digits::of(candidate.text());
     let all = all.all();
-    if !digits::luhn(all) || !is_issued(all) || edges::is_continued(candidate) {
+    if !is_written_so(candidate.text())
+        || !digits::luhn(all)
+        || !is_issued(all)
+        || edges::is_continued(candidate)
+    {
         return None;
     }
     let grouped = all.len() < candidate.text().len();
+    if grouped && edges::follows_group(candidate) {
+        return None;
+    }
     let score = match all.len() {
         _ if grouped => 90,
-        12 | 13 if candidate.mentions(GOODS) => return None,
-        12 | 13 | 17.. => 55,
+        12 | 13 | 17.. if !context && candidate.mentions(OTHERS) => return None,
+        12 | 13 => 55,
+        // Of these, there are more that count something else.
+        17.. if matches!(digits::at(all, 0), 4 | 6) => 55,
+        17.. => 45,
         _ => 80,
     };
     Some(if context { 98 } else { score })
+}
+
+/// Whether its digits are in one row, or in the groups that stand on cards, with the same sign between them.
+fn is_written_so(text: &str) -> bool {
+    let mut groups = [0_usize; 5];
+    let mut signs = text.bytes().filter(|byte| !byte.is_ascii_digit());
+    let first = signs.next();
+    if signs.any(|sign| Some(sign) != first) || matches!(first, Some(b'/' | b'+')) {
+        return false;
+    }
+    let mut count = 0;
+    for group in text.split(|c: char| !c.is_ascii_digit()) {
+        let Some(place) = groups.get_mut(count) else { return false };
+        *place = group.len();
+        count += 1;
+    }
+    matches!(
+        groups,
+        [12..=19, 0, 0, 0, 0] | [4, 4, 4, 1..=4, 0] | [4, 6, 4..=5, 0, 0] | [4, 4, 4, 4, 3]
+    )
 }
 
 /// Whether a network gives out numbers that begin like this, and are as long.

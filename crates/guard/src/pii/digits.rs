@@ -69,7 +69,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// ISO/IEC 7064, MOD 97-10, of letters (A is 10) and digits. The rest of the division.

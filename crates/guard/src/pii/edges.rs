@@ -28,6 +28,12 @@ pub(super) fn precedes(candidate: &Candidate<'_>, others: &[char]) -> bool {
     candidate.behind().is_some_and(|c| c.is_ascii_alphanumeric() || others.contains(&c))
 }
 
+/// Whether four digits and a blank stand before it: it is the rest of a longer row of groups.
+pub(super) fn follows_group(candidate: &Candidate<'_>) -> bool {
+    let mut before = candidate.before().bytes().rev();
+    before.next() == Some(b' ') && before.take_while(u8::is_ascii_hexdigit).count() == 4
+}
+
 /// The text before it back to the last blank: what it is written in one piece with.
 pub(super) fn joined<'t>(candidate: &Candidate<'t>) -> &'t str {
     let before = candidate.before();

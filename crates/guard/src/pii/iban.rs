@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::digits;
 use super::kind::detector;
+use super::{digits, edges};
 use crate::detector::{Candidate, Detector};
 
 const CONTEXT: &[&str] = &[
@@ -57,6 +57,16 @@ fn pattern() -> String {
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let characters = || candidate.text().bytes().filter(u8::is_ascii_alphanumeric);
+    // All of its groups are of four, but for the last one, and the same sign is between them.
+    let signs = || candidate.text().bytes().filter(|byte| !byte.is_ascii_alphanumeric());
+    let count = signs().count();
+    let groups = characters().count().div_ceil(4);
+    if (count > 0 && count + 1 != groups) || signs().ne(signs().take(1).cycle().take(count)) {
+        return None;
+    }
+    if edges::is_continued(candidate) {
+        return None;
+    }
     let check_digits = digits::Digits::of(candidate.text().get(2..4).unwrap_or_default());
     // MOD 97-10 makes no others.
     if !(2..=98).contains(&digits::number(check_digits.all())) {

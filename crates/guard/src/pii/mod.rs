@@ -4,15 +4,25 @@
 //! a state gives to a person. Scores say how sure a finding is: over 90, its form alone would be enough; from 50 on
 //! there is more for it than against it; below, only a word of the context can make it a finding.
 
+mod bank;
+mod calling_codes;
 mod card;
 mod digits;
+mod domain;
 mod edges;
 mod email;
 mod iban;
 mod ip;
 mod kind;
+mod mac;
 mod names;
+mod national;
+mod papers;
+mod phone;
+mod shape;
 mod ssn;
+mod vehicle;
+mod wallet;
 
 use crate::detector::Detector;
 
@@ -22,7 +32,22 @@ pub const NATIONAL_ID: &str = "national_id";
 /// All detectors of personal data. Several may have the same pattern.
 #[must_use]
 pub fn detectors() -> Vec<Detector> {
-    let mut all = vec![email::email(), card::card(), iban::iban(), ip::ip(), ssn::ein()];
+    let mut all = vec![
+        email::email(),
+        card::card(),
+        iban::iban(),
+        ip::ip(),
+        phone::phone(),
+        domain::domain(),
+        mac::mac(),
+        wallet::wallet(),
+        papers::passport(),
+        papers::driving_licence(),
+        papers::date_of_birth(),
+        bank::routing(),
+        vehicle::vin(),
+        ssn::ein(),
+    ];
     all.extend(national_ids());
     all
 }
@@ -38,5 +63,7 @@ pub fn kind(name: &str) -> Option<Vec<Detector>> {
 }
 
 fn national_ids() -> Vec<Detector> {
-    vec![ssn::ssn(), ssn::itin()]
+    let mut all = vec![ssn::ssn(), ssn::itin()];
+    all.extend(national::detectors());
+    all
 }

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::digits::{self, Digits};
-use super::edges;
 use super::kind::detector;
+use super::{edges, shape};
 use crate::detector::{Candidate, Detector};
 
 const SSN_CONTEXT: &[&str] =
@@ -13,31 +13,31 @@ const SSN_CONTEXT: &[&str] =
 const ITIN_CONTEXT: &[&str] = &["itin", "tax", "taxpayer", "tin", "individual"];
 const EIN_CONTEXT: &[&str] = &["ein", "fein", "employer", "tax", "tin", "federal"];
 
-pub(super) const NINE: &str =
-    r"(?-u:\b)[0-9]{3}(?:-[0-9]{2}-[0-9]{4}| [0-9]{2} [0-9]{4}|[0-9]{6})(?-u:\b)";
-const EIN: &str = r"(?-u:\b)[0-9]{2}-[0-9]{7}(?-u:\b)";
+const NINE: &[&str] = &["000-00-0000", "000 00 0000", "000000000"];
+const EIN: &[&str] = &["00-0000000"];
 
 /// Numbers that were printed on samples or in advertisements, and so are nobody's (SSA, "Social Security cards issued
 /// by Woolworth"; POMS RM 10205).
 const SAMPLES: &[u64] = &[78_051_120, 219_099_999, 457_555_462];
 
 pub(super) fn ssn() -> Detector {
-    detector("ssn", "SSN", Cow::Borrowed(NINE), SSN_CONTEXT, check_ssn)
+    detector("ssn", "SSN", Cow::Borrowed(shape::DIGITS), SSN_CONTEXT, check_ssn)
 }
 
 pub(super) fn itin() -> Detector {
-    detector("us_itin", "US_ITIN", Cow::Borrowed(NINE), ITIN_CONTEXT, check_itin)
+    detector("us_itin", "US_ITIN", Cow::Borrowed(shape::DIGITS), ITIN_CONTEXT, check_itin)
 }
 
 pub(super) fn ein() -> Detector {
-    detector("us_ein", "US_EIN", Cow::Borrowed(EIN), EIN_CONTEXT, check_ein)
+    detector("us_ein", "US_EIN", Cow::Borrowed(shape::DIGITS), EIN_CONTEXT, check_ein)
 }
 
 /// The parts of a number: 3, 2 and 4 digits.
 fn parts(candidate: &Candidate<'_>) -> Option<(u64, u64, u64)> {
     let all = Digits::of(candidate.text());
     let all = all.all();
-    if digits::is_one_digit(all) || edges::is_continued(candidate) {
+    if !shape::fits(candidate, NINE) || digits::is_one_digit(all) || edges::is_continued(candidate)
+    {
         return None;
     }
     Some((digits::part(all, 0, 3), digits::part(all, 3, 5), digits::part(all, 5, 9)))
@@ -45,10 +45,15 @@ fn parts(candidate: &Candidate<'_>) -> Option<(u64, u64, u64)> {
 
 /// How sure a number of nine digits is by how it is written.
 fn by_form(candidate: &Candidate<'_>, context: bool) -> u8 {
+    // Numbers in a row, with blanks between them.
+    let mut before = candidate.before().bytes().rev();
+    let is_in_row =
+        before.next() == Some(b' ') && before.next().is_some_and(|byte| byte.is_ascii_digit());
     match (candidate.text().as_bytes().get(3), context) {
         (Some(b'-'), true) => 97,
         (Some(b'-'), false) => 85,
         (Some(b' '), true) => 92,
+        (Some(b' '), false) if is_in_row => 35,
         (Some(b' '), false) => 55,
         (_, true) => 80,
         (_, false) => 20,
@@ -80,7 +85,11 @@ fn check_ein(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     // IRS, "How EINs are assigned and valid EIN prefixes".
     let unassigned =
         matches!(campus, 0 | 7..=9 | 17..=19 | 28 | 29 | 49 | 69 | 70 | 78 | 79 | 89 | 96 | 97);
-    if unassigned || edges::is_continued(candidate) || edges::precedes(candidate, &['-']) {
+    if !shape::fits(candidate, EIN)
+        || unassigned
+        || edges::is_continued(candidate)
+        || edges::precedes(candidate, &['-'])
+    {
         return None;
     }
     Some(if context { 85 } else { 30 })

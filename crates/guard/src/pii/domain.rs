@@ -1,0 +1,173 @@
+//! Names of domains, and addresses of pages: RFC 1034, RFC 3986.
+
+use std::borrow::Cow;
+
+use super::edges;
+use super::kind::detector;
+use super::names::{self, Tld};
+use crate::detector::{Candidate, Detector};
+
+const CONTEXT: &[&str] = &[
+    "website",
+    "web site",
+    "site",
+    "domain",
+    "url",
+    "visit",
+    "homepage",
+    "webpage",
+    "web page",
+    "www",
+    "blog",
+    "link",
+    "host",
+    "hostname",
+    "webseite",
+    "seite",
+    "page web",
+    "sitio",
+    "página",
+    "pagina",
+    "sito",
+    "strona",
+    "сайт",
+    "网站",
+    "網站",
+    "サイト",
+    "사이트",
+    "online at",
+    "go to",
+    "browse",
+];
+
+/// Top-level domains that neither end files nor are words that stand behind a full stop, in texts or in code.
+const PLAIN: &[&str] = &[
+    "ae", "ar", "arpa", "asia", "au", "ba", "bd", "bg", "biz", "br", "by", "bz", "ca", "cat", "ch",
+    "cl", "cloud", "club", "cn", "co", "com", "coop", "cr", "cy", "cz", "de", "dk", "ec", "edu",
+    "ee", "eg", "es", "eu", "fi", "fr", "ge", "gov", "gr", "gt", "hk", "hn", "hr", "hu", "ie",
+    "il", "info", "int", "io", "ir", "jo", "jobs", "jp", "ke", "kr", "kw", "kz", "lb", "li", "lk",
+    "lt", "lu", "lv", "ma", "mil", "mk", "mt", "museum", "mx", "net", "ng", "nl", "np", "nu", "nz",
+    "om", "online", "org", "pe", "ph", "pk", "pt", "qa", "ro", "ru", "sa", "se", "sg", "shop",
+    "si", "site", "sk", "store", "su", "sv", "tech", "th", "tn", "tr", "travel", "tv", "tw", "ua",
+    "ug", "uk", "uy", "uz", "vn", "xyz", "za", "zw", "бел", "рус", "рф", "укр",
+];
+
+/// Names that are written like domains, and are none: platforms, and the first parts of packages' names.
+const PRODUCTS: &[&str] =
+    &["ado.net", "asp.net", "ml.net", "system.net", "vb.net", "node.io", "log.info", "logger.info"];
+
+macro_rules! letters {
+    () => {
+        r"\u{c0}-\u{24f}\u{370}-\u{3ff}\u{400}-\u{52f}"
+    };
+}
+
+macro_rules! path {
+    () => {
+        concat!(
+            r"(?::[0-9]{1,5}(?-u:\b))?(?:[/?#](?:[A-Za-z0-9",
+            letters!(),
+            r"._~:/?#@!$&'()*+,;=%-]{0,180}[A-Za-z0-9",
+            letters!(),
+            r"/_=&$#%-])?)?"
+        )
+    };
+}
+
+/// An address with its scheme, or a name with what follows it.
+const PATTERN: &str = concat!(
+    r"(?i-u:\b(?:https?|ftps?|wss?)://)(?:[A-Za-z0-9._~%!$&*+-]{1,40}(?::[A-Za-z0-9._~%!$&*+-]{0,40})?@)?",
+    "[A-Za-z0-9",
+    letters!(),
+    "][A-Za-z0-9.",
+    letters!(),
+    r"-]{0,120}[A-Za-z0-9",
+    letters!(),
+    "]",
+    path!(),
+    r"|(?:(?-u:\b)[A-Za-z0-9]|[",
+    letters!(),
+    "])[A-Za-z0-9.",
+    letters!(),
+    r"-]{0,80}\.",
+    r"(?:xn--[a-z0-9-]{2,40}|[a-z\u{430}-\u{45f}]{2,18}|[A-Z]{2,18})",
+    path!()
+);
+
+pub(super) fn domain() -> Detector {
+    detector("domain", "DOMAIN", Cow::Borrowed(PATTERN), CONTEXT, check)
+}
+
+fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    let text = candidate.text();
+    let Some((_, rest)) = text.split_once("://").filter(|(scheme, _)| scheme.len() <= 5) else {
+        return bare(candidate, context);
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    let (_, tld) = host.rsplit_once('.')?;
+    if !names::is_name(host) {
+        return None;
+    }
+    match names::tld(tld) {
+        Tld::Delegated => Some(if context { 97 } else { 93 }),
+        Tld::Private => Some(55),
+        Tld::Unknown => None,
+    }
+}
+
+/// A name without a scheme, perhaps with a port or a path.
+fn bare(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    let text = candidate.text();
+    let host = text.split([':', '/', '?', '#']).next()?;
+    let (name, tld) = host.rsplit_once('.')?;
+    let lower = host.to_lowercase();
+    let has_path = host.len() < text.len();
+    // A part of an address of mail, of a path, of code.
+    let is_part = edges::follows(candidate, b"@._-/\\$&%+=~")
+        && !edges::joined(candidate).ends_with("://")
+        && !edges::joined(candidate).ends_with('=')
+        || candidate.before().ends_with(|c: char| c.is_alphabetic() && c < '\u{e00}')
+        || edges::precedes(candidate, &['@', '(', '_', '\\', '-'])
+        || candidate.behind().is_some_and(|c| c.is_alphabetic() && c < '\u{e00}');
+    let is_upper = tld.bytes().all(|byte| byte.is_ascii_uppercase()) && tld.is_ascii();
+    let is_mixed = is_upper && name.bytes().any(|byte| byte.is_ascii_lowercase());
+    if is_part || is_mixed || !names::is_name(host) || names::tld(tld) != Tld::Delegated {
+        return None;
+    }
+    if PRODUCTS.contains(&lower.as_str()) || !name.contains(char::is_alphabetic) {
+        return None;
+    }
+    if lower.starts_with("www.") {
+        return Some(if context { 96 } else { 90 });
+    }
+    // `org.example.io` is a package.
+    let first = lower.split('.').next().unwrap_or_default();
+    let is_package = matches!(
+        first,
+        "com" | "org" | "net" | "io" | "edu" | "gov" | "java" | "javax" | "self" | "this"
+    );
+    let is_plain = PLAIN.binary_search(&tld.to_lowercase().as_str()).is_ok();
+    Some(match (is_plain && !is_package, context) {
+        (true, true) => 92,
+        (true, false) if matches!(tld, "com" | "net" | "org" | "edu" | "gov") => 85,
+        (true, false) => 65,
+        (false, true) if is_package => 40,
+        (false, true) => 65,
+        (false, false) if has_path && text.contains('/') && lower.split('.').count() > 2 => 55,
+        (false, false) => 30,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_names_are_sorted_and_exist() {
+        assert!(PLAIN.windows(2).all(|pair| pair[0] < pair[1]), "{PLAIN:?}");
+        for name in PLAIN {
+            assert_eq!(names::tld(name), Tld::Delegated, "{name}");
+        }
+    }
+}
