@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use nginx::process::Workers;
 use nginx::shm::{Attached, Shared};
 use tollgate_core::limits::Process;
-use tollgate_core::metrics::recorder::{Origin, TierSpot};
+use tollgate_core::metrics::recorder::{Origin, Spot, TierSpot};
 use tollgate_core::metrics::{Counter, Event, Family, Name, Observations, Recorder, MEMORY_WORDS};
 
 use crate::per_worker::PerWorker;
@@ -61,29 +61,32 @@ impl Shared for Observed {
 }
 
 /// What this worker counts with.
-#[derive(Default)]
 struct Hand {
-    memory: Option<MappedObservations>,
-    recorder: Option<Recorder>,
+    memory: MappedObservations,
+    recorder: Recorder,
 }
 
-static HAND: PerWorker<Hand> = PerWorker::new(Hand::default);
+static HAND: PerWorker<Option<Hand>> = PerWorker::new(Option::default);
 
 /// Whether anything is counted: so that nothing is spent where nobody looks.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// The worker has come to life. `false`: there is no room for a further process that counts.
+/// The worker has come to life. `by_minute`: somebody looks at the last hour. `false`: there is no room for a further
+/// process that counts.
 pub(crate) fn start(
     memory: &MappedObservations,
+    by_minute: bool,
     me: Process,
     is_alive: impl Fn(Process) -> bool,
 ) -> bool {
     memory.keep();
     let recorder = Recorder::new(memory.get(), me, is_alive);
-    let is_on = recorder.is_some();
-    HAND.with(|hand| {
-        (hand.memory, hand.recorder) = (Some(MappedObservations::clone(memory)), recorder)
+    let hand = recorder.map(|recorder| Hand {
+        memory: MappedObservations::clone(memory),
+        recorder: if by_minute { recorder } else { recorder.without_minutes() },
     });
+    let is_on = hand.is_some();
+    HAND.with(|kept| *kept = hand);
     // What the process that this one is a copy of has counted, it counts itself.
     for tally in [&tally::PANICS, &tally::LINES_WRITTEN, &tally::LINES_LOST] {
         tally.take();
@@ -113,10 +116,7 @@ pub(crate) fn with<T>(f: impl FnOnce(&Observations<'_>, &mut Recorder) -> T) -> 
     if !is_on() {
         return None;
     }
-    HAND.with(|hand| match (&hand.memory, &mut hand.recorder) {
-        (Some(memory), Some(recorder)) => Some(f(memory.get(), recorder)),
-        _ => None,
-    })
+    HAND.with(|hand| hand.as_mut().map(|Hand { memory, recorder }| f(memory.get(), recorder)))
 }
 
 /// Counts what is in no request.
@@ -146,7 +146,7 @@ pub(crate) fn note(noted: Noted) {
 
 /// Counts what was counted elsewhere in this process until now.
 pub(crate) fn take_over() {
-    count_lines();
+    count_lines(tally::LINES_WRITTEN.take(), tally::LINES_LOST.take());
     count_times(Counter::Panic, tally::PANICS.take());
     let noted = OF_THREADS.try_lock().map(|mut noted| std::mem::take(&mut *noted));
     for noted in noted.into_iter().flatten() {
@@ -157,14 +157,17 @@ pub(crate) fn take_over() {
     }
 }
 
-/// Counts the lines of audit logs that were written or lost since the last time.
-#[inline]
-fn count_lines() {
-    count_times(Counter::AuditWritten, tally::LINES_WRITTEN.take());
-    count_times(Counter::AuditLost, tally::LINES_LOST.take());
+/// Counts lines of audit logs.
+fn count_lines(written: u64, lost: u64) {
+    with(|memory, recorder| {
+        recorder.count(memory, Counter::AuditWritten, written);
+        // Nearly never.
+        if lost > 0 {
+            recorder.count(memory, Counter::AuditLost, lost);
+        }
+    });
 }
 
-#[inline]
 fn count_times(counter: Counter, times: u64) {
     if times > 0 {
         with(|memory, recorder| recorder.count(memory, counter, times));
@@ -191,16 +194,34 @@ pub(crate) fn found(guard: &str, rule: &str, action: &str, times: u64) {
 
 /// Where a tier's requests are counted, once this worker has looked.
 #[derive(Debug, Default)]
-pub(crate) struct OfTier(Cell<Option<TierSpot>>);
+pub(crate) struct OfTier {
+    all: Cell<Option<TierSpot>>,
+    /// Those for no model, at the endpoint that was asked for last.
+    plain: Cell<Option<(&'static str, Spot)>>,
+}
 
 impl OfTier {
     #[inline]
     fn spot(&self, tier: &str) -> Option<TierSpot> {
-        self.0.get().or_else(|| {
+        self.all.get().or_else(|| {
             let found = look_up(tier);
-            self.0.set(found);
+            self.all.set(found);
             found
         })
+    }
+
+    /// Where its requests for no model at this endpoint are counted, or else where `find` says.
+    #[inline]
+    pub(crate) fn plain(&self, endpoint: &'static str, find: impl FnOnce() -> Spot) -> Spot {
+        match self.plain.get() {
+            // Of the table there is one.
+            Some((known, spot)) if std::ptr::eq(known, endpoint) => spot,
+            _ => {
+                let found = find();
+                self.plain.set(Some((endpoint, found)));
+                found
+            }
+        }
     }
 }
 
@@ -219,7 +240,7 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// `None`: nobody looks. `tier`: its name, and where it is counted; there may be none. `gauge` is one of those of
+    /// Where something is counted. `None`: nobody looks. `tier`: its name, and where it is counted; there may be none. `gauge` is one of those of
     /// [`tier_cells`](tollgate_core::metrics::tier_cells).
     #[inline]
     pub(crate) fn new(

@@ -77,7 +77,7 @@ my @refused = (
 my @accepted = (
 	['all of it', guard(<<'EOG')],
 input  injection block threshold=80;
-input  pii email phone tokenize threshold=60;
+input  pii email card tokenize threshold=60;
 input  secrets block;
 input  pattern "(?i)project\s+falcon$" name=codename block;
 input  list terms.txt name=terms mask;

@@ -8,7 +8,7 @@ import sys
 import tomllib
 
 from .instructions import STREAM_CHUNKS, Instructions
-from .configurations import GATE_LOCATION, TOLLGATE_HTTP
+from .configurations import GATE_LOCATION, METRICS_HTTP, STATUS_HTTP, TOLLGATE_HTTP
 from .servers import ROOT
 from .traffic import message
 
@@ -20,10 +20,10 @@ STARTS = 6
 
 HELP = """
   --budget        whether what Tollgate adds to a bare proxy_pass is within benches/budget.toml, by 3%:
-                  the gate (API key, limits, headers, audit line), a metered chat of 1 KB and of 64 KB,
-                  and a chunk of a metered stream, its usage asked for or hidden. Numbers of another
-                  compiler, nginx, valgrind or processor can't be compared: then they are printed, and
-                  nothing fails
+                  the gate (API key, limits, headers, audit line), what it adds to that to count for
+                  metrics, and for a status page as well, a metered chat of 1 KB and of 64 KB, and a
+                  chunk of a metered stream, its usage asked for or hidden. Numbers of another compiler,
+                  nginx, valgrind or processor can't be compared: then they are printed, and nothing fails
   --write         with --budget: make what is measured the budget
 """
 
@@ -41,11 +41,21 @@ class Costs:
         self.bench = bench
         self.rows = Instructions(bench, quiet=True)
 
-    def gate(self):
-        asked = message(self.bench.key)
-        bare = self.rows.row("bare", "", "", asked)
+    def passed(self, pages=""):
+        """A request through the gate, which is counted for these pages: all of it, and without malloc."""
         http = TOLLGATE_HTTP.format(client="500000000r/m", address="5000000r/s")
-        return self.rows.row("gate", http, GATE_LOCATION, asked, bare) - bare
+        http += pages.format(folder=self.bench.folder)
+        return self.rows.row("gate", http, GATE_LOCATION, message(self.bench.key)), self.rows.steady
+
+    def gate(self):
+        bare = self.rows.row("bare", "", "", message(self.bench.key))
+        return self.passed()[0] - bare
+
+    def metrics(self):
+        return self.passed(METRICS_HTTP)[1] - self.passed()[1]
+
+    def metrics_and_status(self):
+        return self.passed(STATUS_HTTP)[1] - self.passed()[1]
 
     def chat_1k(self):
         bare, metered = self.rows.chat("1 KB", 1024, count=500)
@@ -64,7 +74,8 @@ class Costs:
         return (metered - bare) / STREAM_CHUNKS
 
 
-NAMES = ("gate", "chat_1k", "chat_64k", "chunk_usage_asked_for", "chunk_usage_hidden")
+NAMES = ("gate", "metrics", "metrics_and_status", "chat_1k", "chat_64k", "chunk_usage_asked_for",
+         "chunk_usage_hidden")
 
 
 def said_by(*command):

@@ -48,13 +48,20 @@ PERMISSIONS_HTTP = TOLLGATE_HTTP.replace(
 # An engine that tells of its health.
 GATE_LOCATION = TOLLGATE_LOCATION + "            tollgate_engine vllm;\n"
 
-# With a page, requests are counted.
-COUNTED_LOCATION = GATE_LOCATION + """
-            location = /metrics {
-                tollgate off;
-                deny all;
-                tollgate_metrics;
-            }
+# With a page, requests are counted. It has a server of its own, so that no request is asked whether it is for that.
+METRICS_HTTP = """
+    server {{
+        listen unix:{folder}/pages.sock;
+        location = /metrics {{ tollgate_metrics; }}
+    }}
+"""
+# Single clients and the last hour as well.
+STATUS_HTTP = """
+    server {{
+        listen unix:{folder}/pages.sock;
+        location = /metrics {{ tollgate_metrics clients=20; }}
+        location = /status {{ tollgate_status; }}
+    }}
 """
 
 PERMISSIONS_LOCATION = GATE_LOCATION + """

@@ -8,8 +8,8 @@ import sys
 import time
 
 from .configurations import (
-    COUNTED_LOCATION, GATE_LOCATION, METERED_HTTP, NGINX_HTTP, NGINX_LOCATION, PERMISSIONS_HTTP, PERMISSIONS_LOCATION,
-    TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED,
+    GATE_LOCATION, METERED_HTTP, METRICS_HTTP, NGINX_HTTP, NGINX_LOCATION, PERMISSIONS_HTTP, PERMISSIONS_LOCATION,
+    STATUS_HTTP, TOLLGATE_HTTP, TOLLGATE_LOCATION, UNBUFFERED,
 )
 from .servers import stop, wait_for, worker_of
 from .traffic import Connection, SteppedEngine, chat, message
@@ -18,8 +18,9 @@ HELP = """
   --instructions  user-space instructions per request, under callgrind: one worker, keepalive on both
                   sides. For a bare proxy_pass; for nginx's own map, two limit_req, limit_conn and a
                   JSON access_log; for Tollgate with an API key, a limit per client and one per
-                  address, ratelimit headers and an audit line; the same counted for metrics, with a JWT that was seen
-                  before, and with models, scopes, features and networks of the tier, CORS and security
+                  address, ratelimit headers and an audit line; the same counted for metrics, and
+                  for single clients and a status page as well; with a JWT that was seen before; and
+                  with models, scopes, features and networks of the tier, CORS and security
                   headers. Then for what is metered, with tokens, concurrency and a budget as well,
                   beside the same through a bare proxy_pass: chat completions with a body of 1 KB
                   and of 64 KB, and a stream of 200 chunks, its usage asked for by the client, and
@@ -92,11 +93,39 @@ class Callgrind:
         return total / count, profile
 
 
+# What glibc's lists of free memory cost differs from one start of nginx to the next, and with every line of its
+# configuration: up to 2% of a request. What allocates nothing is compared without them.
+MALLOC = re.compile(
+    r"malloc|calloc|realloc|free|posix_memalign|_int_.*|_mid_memalign.*|unlink_chunk.*|systrim.*|sysmalloc.*|"
+    r"malloc_consolidate.*|alloc_perturb|free_perturb"
+)
+
+
+def outside_malloc(profile):
+    """The instructions of a profile, but for those of malloc and its like."""
+    names, total, counts, is_call = {}, 0, False, False
+    for line in profile.read_text().splitlines():
+        if found := re.match(r"c?fn=\((\d+)\)(?: (.*))?", line):
+            if found[2]:
+                names[found[1]] = found[2]
+            if line.startswith("fn="):
+                counts = not MALLOC.fullmatch(names[found[1]])
+        elif line.startswith("calls="):
+            # The next line has the cost of what was called, which is counted where it is.
+            is_call = True
+        elif found := re.match(r"[-+*]?\d* (\d+)$", line):
+            total += int(found[1]) if counts and not is_call else 0
+            is_call = False
+    return total
+
+
 class Instructions:
     """Rows of what a request costs."""
 
     def __init__(self, bench, profiles=None, only=None, quiet=False):
         self.bench, self.profiles, self.only, self.quiet = bench, profiles, only, quiet
+        # Of the last row, without malloc.
+        self.steady = None
 
     def say(self, text):
         if not self.quiet:
@@ -108,8 +137,11 @@ class Instructions:
         bench.configure(http, location, engine_port=stream.port if stream else None)
         with Callgrind(bench) as callgrind, Connection(bench.port) as client:
             if stream:
-                return callgrind.per_request(lambda n: stream.streams(client, asked, n), warm, count)
-            return callgrind.per_request(lambda n: client.ask(asked, n), warm, count)
+                found, profile = callgrind.per_request(lambda n: stream.streams(client, asked, n), warm, count)
+            else:
+                found, profile = callgrind.per_request(lambda n: client.ask(asked, n), warm, count)
+            self.steady = outside_malloc(profile) / count
+            return found, profile
 
     def row(self, name, http, location, asked, bare=None, **how):
         """Measures and prints one; what it adds is said in comparison with `bare`. None where it isn't
@@ -146,11 +178,21 @@ class Instructions:
             "Tollgate: API key, 2 limits, headers, audit line",
             tollgate, GATE_LOCATION, key, bare,
         )
+        uncounted = self.steady
         counted = self.row(
-            "Tollgate: the API key, counted for metrics", tollgate, COUNTED_LOCATION, key, bare
+            "Tollgate: the API key, counted for metrics",
+            tollgate + METRICS_HTTP.format(folder=bench.folder), GATE_LOCATION, key, bare,
         )
-        if by_key and counted:
-            self.say(f"  to count a request for metrics costs {counted - by_key:.0f}")
+        counting = self.steady
+        shown = self.row(
+            "Tollgate: the API key, for a status page, too",
+            tollgate + STATUS_HTTP.format(folder=bench.folder), GATE_LOCATION, key, bare,
+        )
+        if by_key and counted and shown:
+            self.say(
+                f"  to count a request for metrics costs {counting - uncounted:.0f}, for a status page as well "
+                f"{self.steady - uncounted:.0f}; malloc, of which it has no need, apart"
+            )
         by_jwt = self.row(
             "Tollgate: the same with a JWT seen before", tollgate, GATE_LOCATION, jwt, bare
         )

@@ -63,11 +63,16 @@ fn with_known<T>(
     principal: &Principal,
     f: impl FnOnce(&Known) -> T,
 ) -> T {
-    match principal.known(directory.seed()) {
-        Some(known) => f(known),
+    let fresh;
+    let known = match principal.known(directory.seed()) {
+        Some(known) => known,
         // Another directory has come into use.
-        None => f(&Known::new(directory.seed(), principal.who())),
-    }
+        None => {
+            fresh = Known::new(directory.seed(), principal.who());
+            &fresh
+        }
+    };
+    f(known)
 }
 
 /// A request that counts as one of its client's in flight, for as long as this lives.

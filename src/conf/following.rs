@@ -21,7 +21,9 @@ pub(super) struct Following {
     pub(super) observations: Option<Rc<SharedObservations>>,
     /// What operators ask for.
     pub(super) control: Option<Rc<SharedControl>>,
-    /// The clients, where anybody looks.
+    /// Somebody looks at single clients, or at the last hour.
+    pub(super) is_looked_into: bool,
+    /// The clients, where anybody looks at them.
     pub(super) clients: Option<Rc<SharedClients>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }

@@ -150,8 +150,8 @@ impl LocConf {
         }
         self.merge_upstream(cx, parent);
         self.merge_page(cx, parent)?;
-        if self.shown.is_some() {
-            main.observe(cx)?;
+        if let Some(shown) = self.shown {
+            main.observe(cx, shown.looks_into())?;
         }
         #[cfg(debug_assertions)]
         {

@@ -93,8 +93,15 @@ impl MainConf {
         self.following.observations.is_some()
     }
 
-    /// Has requests counted: somebody looks.
-    pub(super) fn observe(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
+    /// Whether requests are counted by the minute, and of single clients: somebody looks at that.
+    #[inline]
+    pub(crate) fn is_looked_into(&self) -> bool {
+        self.following.is_looked_into
+    }
+
+    /// Has requests counted: somebody looks, `into` it where that is at more than sums.
+    pub(super) fn observe(&mut self, cx: &ConfContext<'_>, into: bool) -> Result<(), ConfError> {
+        self.following.is_looked_into |= into;
         if self.following.observations.is_none() {
             let shared = SharedObservations::add::<Tollgate>(
                 cx,
@@ -109,8 +116,8 @@ impl MainConf {
 
     /// Has it kept who the clients are, where somebody looks and there is a zone.
     pub(super) fn keep_clients(&mut self, cx: &ConfContext<'_>) -> Result<(), ConfError> {
-        let Following { zone, observations, clients, .. } = &mut self.following;
-        if let (Some(zone), Some(_), None) = (&zone, &observations, &clients) {
+        let Following { zone, is_looked_into, clients, .. } = &mut self.following;
+        if let (Some(zone), true, None) = (&zone, *is_looked_into, &clients) {
             let content = Clients::beside(zone.size());
             let size = content.size();
             *clients = Some(SharedClients::add::<Tollgate>(cx, clients::NAME, size, content)?);
@@ -118,7 +125,7 @@ impl MainConf {
         Ok(())
     }
 
-    /// The clients, once nginx has mapped their memory; `None`: nobody looks.
+    /// The clients, once nginx has mapped their memory; `None`: nobody looks at them.
     #[inline]
     pub(crate) fn clients(&self) -> Option<&Rc<MappedClients>> {
         self.following.clients.as_ref()?.get()

@@ -23,6 +23,14 @@ pub(crate) const NAMES: [&str; 3] = ["tollgate_metrics", "tollgate_usage", "toll
 pub(crate) const MAX_CLIENTS: usize = 1000;
 
 impl Shown {
+    /// Whether it shows more than sums of all requests: single clients, or the last hour.
+    pub(crate) fn looks_into(self) -> bool {
+        match self {
+            Self::Metrics { clients } => clients > 0,
+            Self::Status | Self::Usage => true,
+        }
+    }
+
     /// Whether it has a page for browsers.
     pub(crate) fn has_html(self) -> bool {
         match self {

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_core::answer::answer;
-use tollgate_core::credential::{Presentation, Presented};
 use tollgate_core::decision::{Decision, Reason};
 use tollgate_core::detail::Cause;
 use tollgate_core::limits::Zone;
@@ -27,9 +26,9 @@ use crate::request::drops;
 use crate::request::endpoint;
 use crate::request::estimate;
 use crate::request::features;
+use crate::request::first_look::make_state;
 use crate::request::grounds::Grounds;
 use crate::request::guards;
-use crate::request::id as request_id;
 use crate::request::identity;
 use crate::request::learn;
 use crate::request::long_body;
@@ -41,11 +40,10 @@ use crate::request::pause;
 use crate::request::refusal;
 use crate::request::rewrite;
 use crate::request::running::Running;
-use crate::request::state::{Asked, SavedCredential, SavedForwarded, State, Step};
+use crate::request::state::{Asked, State, Step};
 use crate::request::whereabouts;
 use crate::types::Request;
 use crate::zone::lock::ZoneLock;
-use nginx::request::Keeper;
 use nginx::Verdict;
 
 /// The access handler.
@@ -225,35 +223,6 @@ fn within_policy(r: Request<'_>, state: &RefCell<State>, policy: &Rc<Policy>) ->
         }
         Err(detail) => Some(conclude(r, state, Err(detail.into()))),
     }
-}
-
-/// The first look at a request: its id, and its credential.
-#[inline]
-pub(crate) fn make_state<'r>(r: Request<'r>, policy: &Rc<Policy>, keeper: &Keeper<'r>) -> State {
-    let mut presented = Presented::default();
-    let mut request_id = None;
-    for header in r.headers_in() {
-        if let Some(source) = policy.credential_source(header.name) {
-            presented.add(source, header.value);
-        } else if header.name == b"x-request-id" && request_id.is_none() {
-            request_id = request_id::is_well_formed(header.value).then_some(header.value);
-        }
-    }
-    let credential = match (presented.finish(), presented.cause()) {
-        (Presentation::One(one), None) => {
-            SavedCredential::One { bytes: keeper.keep(one.bytes), bearer: one.bearer, raw: one.raw }
-        }
-        (_, cause) => SavedCredential::Not(cause.unwrap_or(Cause::NoCredential)),
-    };
-    let forwarded = SavedForwarded::of(presented.forwarded(), keeper);
-    let request_id = request_id::choose(r, policy, request_id);
-    // Without memory for an id, there is none; the request fails soon enough.
-    State::new(
-        Rc::clone(policy),
-        keeper.keep(request_id.unwrap_or_default()),
-        credential,
-        forwarded,
-    )
 }
 
 fn decide(

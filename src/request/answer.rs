@@ -12,9 +12,9 @@ use tollgate_core::retry_after::{retry_after, RetryAfter};
 
 use crate::clock::wall_now;
 use crate::conf::settings::Upgrade;
-use crate::request::access::make_state;
 use crate::request::browser;
 use crate::request::catalogue;
+use crate::request::first_look::make_state;
 use crate::request::refusal;
 use crate::request::report::LimitReport;
 use crate::request::screen::{self, Begun, Screen};

@@ -7,8 +7,9 @@ use tollgate_core::llm::Source;
 use crate::clock::wall_now;
 use crate::observed;
 use crate::per_worker::PerWorker;
+use crate::request::observe::{self, End};
 use crate::request::state::State;
-use crate::request::{observe, pages, screen, settlement};
+use crate::request::{pages, screen, settlement};
 use crate::types::Request;
 
 /// The time of the lines, as it was written last.
@@ -33,8 +34,11 @@ pub(crate) fn write(r: Request<'_>) {
     let now = wall_now();
     let metering = state.as_ref().and_then(|state| state.metering.as_deref());
     let taken = metering.map(|metering| metering.outcome(r));
+    let status = r.status();
+    let duration_ms = u64::try_from(now.0.saturating_sub(r.start_ms())).ok();
     if policy.is_some() && observed::is_on() {
-        observe::ended(r, state.as_deref(), taken.as_ref(), now);
+        let end = End { at: now, status, duration_ms: duration_ms.unwrap_or(0) };
+        observe::ended(r, state.as_deref(), taken.as_ref(), end);
     }
     let Some(log) = policy.and_then(|policy| policy.audit_log.as_ref()) else {
         return;
@@ -43,14 +47,14 @@ pub(crate) fn write(r: Request<'_>) {
     let (model, alias, tried);
     let mut other = None;
     let mut record = Record::new(now);
-    record.status = Some(r.status()).filter(|status| *status != 0);
+    record.status = Some(status).filter(|status| *status != 0);
     record.remote_addr = Some(r.client_addr_text());
     // A credential that the client put where it doesn't belong is no more for the log than elsewhere.
     let presented = state.as_ref().and_then(|state| state.credential.bytes(r));
     let path = redacted(r.path(), presented);
     record.method = Some(r.method());
     record.path = Some(&path);
-    record.duration_ms = u64::try_from(now.0.saturating_sub(r.start_ms())).ok();
+    record.duration_ms = duration_ms;
     record.bytes_in = Some(r.bytes_in());
     record.bytes_out = Some(r.bytes_out());
     record.traceparent = r

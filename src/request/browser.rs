@@ -16,6 +16,7 @@ use tollgate_core::websocket_key;
 use crate::conf::policy::Policy;
 use crate::request::access;
 use crate::request::endpoint;
+use crate::request::first_look::make_state;
 use crate::request::socket;
 use crate::request::state::{State, WebPage};
 use crate::types::Request;
@@ -53,7 +54,7 @@ fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
         // It goes where it went before.
         return None;
     }
-    let Some(state) = r.attach_state(|keeper| access::make_state(r, policy, keeper)) else {
+    let Some(state) = r.attach_state(|keeper| make_state(r, policy, keeper)) else {
         return Some(Verdict::Status(500));
     };
     let Some(path) = endpoint::path(r) else { return Some(Verdict::Status(500)) };

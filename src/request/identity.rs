@@ -7,9 +7,10 @@ use tollgate_core::websocket_key;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::Upgrade;
-use crate::request::access::{self, make_state};
+use crate::request::access;
 use crate::request::browser;
 use crate::request::endpoint;
+use crate::request::first_look::make_state;
 use crate::request::pages;
 use crate::request::refusal;
 use crate::request::scheduler;

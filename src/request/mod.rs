@@ -6,6 +6,7 @@
 //! | PREACCESS     | [`identity`]      | what the client says about itself is removed             |
 //! |               | [`browser`]       | preflights are answered                                  |
 //! | ACCESS        | [`access`]        | may they? the order of what follows                      |
+//! |               | [`first_look`]    | its id, and what it presents                             |
 //! |               | [`authenticate`]  | credential, principal                                    |
 //! |               | [`certificate`]   | the client's certificate: whose it is, what it binds     |
 //! |               | [`auth_failures`] | wrong credentials are counted                            |
@@ -55,6 +56,7 @@ pub(crate) mod drops;
 pub(crate) mod endpoint;
 mod estimate;
 mod features;
+mod first_look;
 mod grounds;
 mod guards;
 pub(crate) mod id;

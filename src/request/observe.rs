@@ -7,77 +7,115 @@ use tollgate_core::jwt::looks_like_jws;
 use tollgate_core::llm::Source;
 use tollgate_core::metrics::counter::AuthResult;
 use tollgate_core::metrics::recorder::{Origin, Texts};
-use tollgate_core::metrics::{tier_cells, Counter, Event, Family, Name, Observation, Outcome};
+use tollgate_core::metrics::{
+    tier_cells, Counter, Event, Family, Flow, Name, Observation, Observations, Outcome, Recorder,
+};
 use tollgate_core::principal::AuthMethod;
 
 use crate::clients::counting;
+use crate::conf::MainConf;
 use crate::observed;
 use crate::request::meter::Taken;
 use crate::request::state::{SavedCredential, State};
 use crate::types::Request;
 
+/// How a request has ended.
+#[derive(Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) at: UnixMillis,
+    /// What the client got; 0: nothing.
+    pub(crate) status: u16,
+    /// Milliseconds.
+    pub(crate) duration_ms: u64,
+}
+
 /// The request has ended, and is settled.
-pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>, now: UnixMillis) {
-    let status = r.status();
-    let duration_ms = u64::try_from(now.0.saturating_sub(r.start_ms())).unwrap_or(0);
-    let metering = state.and_then(|state| state.metering.as_deref());
-    let tier = state.and_then(|state| state.tier.as_ref()).map_or("", |tier| &tier.name);
+// Not among what is done where nobody looks.
+#[inline(never)]
+pub(crate) fn ended(r: Request<'_>, state: Option<&State>, taken: Option<&Taken>, end: End) {
+    let conf = r.main_conf();
     let decision = state.and_then(|state| state.ruling.decision());
-    let ruled = Outcome::of(decision, state.and_then(|state| state.cut_off));
-    let model = state.and_then(|state| {
-        let asked = state.asked_model.as_deref();
-        let asked = asked.map(|asked| state.policy.aliases.find(asked).unwrap_or(asked));
-        metering.and_then(|metering| metering.model.as_deref()).or(asked)
-    });
-    let endpoint = state.and_then(|state| state.route).map_or("", |route| route.line);
-    let is_served = taken.is_some_and(|taken| taken.source != Source::None);
-    let known = r.main_conf().known_models();
-    let auth = state.and_then(|state| judged(r, state));
-    if let Some((state, principal)) =
-        state.and_then(|state| Some((state, state.principal.as_ref()?)))
-    {
-        if !state.is_for_page {
-            let taken = taken.filter(|taken| taken.source != Source::None);
-            let seen = Seen {
-                at: now,
-                tier: state.tier.as_ref().map_or(0, |tier| tier.mark),
-                is_refused: matches!(decision, Some(Decision::Deny(_))),
-                input: taken.map_or(0, |taken| taken.usage.input),
-                output: taken.map_or(0, |taken| taken.usage.output),
-                cost_nanos: taken.and_then(|taken| taken.cost).unwrap_or(0),
-            };
-            counting::ended(r.main_conf(), principal, &seen);
-        }
+    if conf.is_looked_into() {
+        count_client(conf, state, taken, decision, end.at);
     }
     observed::with(|memory, recorder| {
-        let texts = Texts { tier, model: model.unwrap_or_default(), endpoint };
-        let spot = recorder.spot(memory, &texts, is_served, known);
+        let (texts, metering) = match state {
+            Some(state) => (texts(state), state.metering.as_deref()),
+            None => (Texts::default(), None),
+        };
+        let is_served = taken.is_some_and(|taken| taken.source != Source::None);
+        let mut find = || recorder.spot(memory, &texts, is_served, conf.known_models());
+        let spot = match state.and_then(|state| state.tier.as_ref()) {
+            Some(tier) if texts.model.is_empty() => tier.of_metrics().1.plain(texts.endpoint, find),
+            _ => find(),
+        };
         let flow = spot.flow;
         let observation = Observation {
             flow,
-            outcome: ruled,
-            status,
-            duration_ms,
+            outcome: Outcome::of(decision, state.and_then(|state| state.cut_off)),
+            status: end.status,
+            duration_ms: end.duration_ms,
             usage: taken.map(|taken| (taken.source, taken.usage)),
             cost_nanos: taken.and_then(|taken| taken.cost).unwrap_or(0),
             ttft_ms: metering.and_then(|metering| metering.ttft_ms),
         };
-        recorder.observe_at(memory, spot, &observation, now);
+        recorder.observe_at(memory, spot, &observation, end.at);
         if state.is_some_and(|state| state.networks.is_some()) {
             if let Some(tier) = recorder.tier_of(memory, flow.tier) {
                 tier.add(memory, tier_cells::NETWORKS_EXCEEDED);
             }
         }
-        if let Some((method, result)) = auth {
+        if let Some((method, result)) = state.and_then(|state| judged(r, state)) {
             recorder.count(memory, Counter::Auth(method, result), 1);
         }
         for failed in r.attempts().map(|attempt| attempt.status).filter(|status| *status >= 500) {
-            let first = flow.model;
-            let second = recorder.name(memory, &failed.to_string(), Origin::Configured);
-            let family = Family::UpstreamErrors;
-            memory.count_event(Event { family, first, second, third: Name::NONE }, 1);
+            count_failed(memory, recorder, flow, failed);
         }
     });
+}
+
+/// Whose request it was, and for what.
+#[inline]
+fn texts(state: &State) -> Texts<'_> {
+    let served = state.metering.as_deref().and_then(|metering| metering.model.as_deref());
+    let model = served.or_else(|| {
+        let asked = state.asked_model.as_deref()?;
+        Some(state.policy.aliases.find(asked).unwrap_or(asked))
+    });
+    Texts {
+        tier: state.tier.as_ref().map_or("", |tier| &tier.name),
+        model: model.unwrap_or_default(),
+        endpoint: state.route.map_or("", |route| route.line),
+    }
+}
+
+fn count_client(
+    conf: &MainConf,
+    state: Option<&State>,
+    taken: Option<&Taken>,
+    decision: Option<Decision>,
+    at: UnixMillis,
+) {
+    let Some(state) = state.filter(|state| !state.is_for_page) else { return };
+    let Some(principal) = &state.principal else { return };
+    let taken = taken.filter(|taken| taken.source != Source::None);
+    let seen = Seen {
+        at,
+        tier: state.tier.as_ref().map_or(0, |tier| tier.mark),
+        is_refused: matches!(decision, Some(Decision::Deny(_))),
+        input: taken.map_or(0, |taken| taken.usage.input),
+        output: taken.map_or(0, |taken| taken.usage.output),
+        cost_nanos: taken.and_then(|taken| taken.cost).unwrap_or(0),
+    };
+    counting::ended(conf, principal, &seen);
+}
+
+#[cold]
+fn count_failed(memory: &Observations<'_>, recorder: &mut Recorder, flow: Flow, status: u64) {
+    let first = flow.model;
+    let second = recorder.name(memory, &status.to_string(), Origin::Configured);
+    let family = Family::UpstreamErrors;
+    memory.count_event(Event { family, first, second, third: Name::NONE }, 1);
 }
 
 /// What its credential came to; `None`: it was not judged.

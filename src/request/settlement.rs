@@ -54,7 +54,8 @@ pub(crate) fn settle(r: Request<'_>, state: &RefCell<State>) {
     let (reservations, outcome, is_first) = {
         let mut state = state.borrow_mut();
         if state.in_flight.is_some() {
-            (state.in_flight, state.of_client) = (None, None);
+            state.in_flight = None;
+            drop(state.of_client.take());
         }
         let is_first = state.metering.as_mut().is_some_and(|metering| metering.settle(r));
         let outcome = state.metering.as_ref().map(|metering| metering.outcome(r));

@@ -50,7 +50,7 @@ pub(crate) fn start(conf: &MainConf) {
     let is_other = |other: Process| other != me && is_alive(other);
     zone.reclaim(tollgate_core::clock::MonoNanos(u64::MAX), is_other, &lock);
     if let Some(memory) = conf.observations() {
-        if !observed::start(memory, me, is_alive) {
+        if !observed::start(memory, conf.is_looked_into(), me, is_alive) {
             cycle_error(format_args!(
                 "tollgate: the metrics have no room for a further worker process, whose requests are not counted"
             ));

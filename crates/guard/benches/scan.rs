@@ -1,6 +1,6 @@
 //! What it costs to look at a text: `cargo bench --bench scan`. With the name of a text, its size in bytes and a number
 //! of rounds, only that is done, for callgrind to count.
-#![allow(clippy::unwrap_used, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use std::fmt::Write as _;
 use std::time::Instant;

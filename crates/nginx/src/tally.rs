@@ -16,11 +16,11 @@ pub static LINES_WRITTEN: Tally = Tally::new();
 pub static LINES_LOST: Tally = Tally::new();
 
 /// Whom it is told at once when lines have been counted, in the thread that nginx runs in.
-static LINES_COUNTED: OnceLock<fn()> = OnceLock::new();
+static LINES_COUNTED: OnceLock<fn(u64, u64)> = OnceLock::new();
 
-/// Has this called when lines have been counted: before a process is killed is the only time to take them over.
-/// Once for all.
-pub fn when_lines_counted(tell: fn()) {
+/// Has this called with the lines that got into a log file, and those that never will, in place of counting them
+/// here: before a process is killed is the only time to take them over. Once for all.
+pub fn when_lines_counted(tell: fn(u64, u64)) {
     let _ = LINES_COUNTED.set(tell);
 }
 
@@ -30,10 +30,12 @@ pub(crate) fn count_lines(written: u64, lost: u64) {
     if (written, lost) == (0, 0) {
         return;
     }
-    LINES_WRITTEN.add(written);
-    LINES_LOST.add(lost);
-    if let Some(tell) = LINES_COUNTED.get() {
-        tell();
+    match LINES_COUNTED.get() {
+        Some(tell) => tell(written, lost),
+        None => {
+            LINES_WRITTEN.add(written);
+            LINES_LOST.add(lost);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod control;
 pub mod cors;
 pub mod credential;
+mod decimal;
 pub mod decision;
 pub mod detail;
 pub mod disclosure;

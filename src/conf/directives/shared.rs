@@ -161,7 +161,7 @@ pub(super) fn control(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Main
     let control = Control { socket };
     let shared = SharedControl::add::<Tollgate>(cx, control::NAME, control::SIZE, control)?;
     conf.following.control = Some(shared);
-    conf.observe(cx)
+    conf.observe(cx, true)
 }
 
 /// Limits of `tollgate_limit`, besides `auth_failures`.

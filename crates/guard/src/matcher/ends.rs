@@ -92,16 +92,23 @@ impl Ends {
         Some(Self { lazy, exact })
     }
 
-    /// Finds where matches that begin at `start` end, first ones first.
-    pub(super) fn find(&self, cache: &mut Cache, text: &str, start: usize, found: &mut Vec<End>) {
+    /// Finds where matches that begin at `start` end, first ones first. Whether some may go on behind the longest.
+    pub(super) fn find(
+        &self,
+        cache: &mut Cache,
+        text: &str,
+        start: usize,
+        found: &mut Vec<End>,
+    ) -> bool {
         let states = cache.lazy.get_or_insert_with(|| Box::new(self.lazy.create_cache()));
         let mut at = start;
         // If the automaton gives up, what it found holds. It doesn't: it may begin anew without limit.
-        let _ = self.read(states, text, start, &mut at, found);
+        let is_cut = self.read(states, text, start, &mut at, found).unwrap_or(false);
         #[cfg(test)]
         {
             cache.read = at - start;
         }
+        is_cut
     }
 
     fn read(
@@ -111,7 +118,7 @@ impl Ends {
         start: usize,
         at: &mut usize,
         found: &mut Vec<End>,
-    ) -> Option<()> {
+    ) -> Option<bool> {
         let bytes = text.as_bytes();
         let input = Input::new(bytes).span(start..bytes.len()).anchored(Anchored::Yes);
         let mut state = self.lazy.start_state_forward(states, &input).ok()?;
@@ -120,19 +127,19 @@ impl Ends {
             state = self.lazy.next_state(states, state, byte).ok()?;
             if state.is_tagged() {
                 if state.is_dead() {
-                    return Some(());
+                    return Some(false);
                 }
                 self.add(states, state, *at, found);
             }
             chars += usize::from((byte & 0xc0) != 0x80);
             if chars > LONGEST {
-                return Some(());
+                return Some(true);
             }
             *at += 1;
         }
         state = self.lazy.next_eoi_state(states, state).ok()?;
         self.add(states, state, *at, found);
-        Some(())
+        Some(false)
     }
 
     fn add(&self, states: &lazy::Cache, state: LazyStateID, at: usize, found: &mut Vec<End>) {
@@ -145,14 +152,20 @@ impl Ends {
         }
     }
 
-    /// How far a match goes on that has as many characters as one may have: until its pattern can't fit any more.
+    /// How far a match goes on that may do so behind the longest: until its pattern can't fit any more.
     pub(super) fn go_on(&self, cache: &mut Cache, text: &str, start: usize, end: End) -> usize {
         let states = cache.lazy.get_or_insert_with(|| Box::new(self.lazy.create_cache()));
         let mut last = self.until_dead(states, text, start, end.pattern).unwrap_or(end.at);
         while !text.is_char_boundary(last) {
             last -= 1;
         }
-        last.max(end.at)
+        let is_longer =
+            text.get(start..last).is_some_and(|text| text.chars().nth(LONGEST).is_some());
+        if is_longer {
+            last.max(end.at)
+        } else {
+            end.at
+        }
     }
 
     fn until_dead(
@@ -174,7 +187,8 @@ impl Ends {
             }
             state = next;
         }
-        Some(bytes.len())
+        let is_whole = self.lazy.next_eoi_state(states, state).is_ok_and(|last| last.is_match());
+        Some(if state.is_match() && !is_whole { bytes.len() - 1 } else { bytes.len() })
     }
 
     /// Whether the text from `start` to the end fits the pattern, and not only as far as the automaton can tell.

@@ -7,7 +7,7 @@
 //!
 //! What is found, at each place that isn't in a match of the same detector that began before: the longest
 //! text that fits and is judged to be one, of the [`TRIES`] longest. What is refused hides nothing that begins
-//! within it. What has [`LONGEST`] characters is judged by them, and goes on for as long as the pattern may still fit:
+//! within it. What may have more than [`LONGEST`] characters is judged by those, and goes on for as long as the pattern may fit:
 //! a private key is found by its first lines, and masked to its end. All of this depends on nothing but the text around: a text that comes in pieces has the same matches,
 //! as soon as they have come.
 
@@ -29,11 +29,6 @@ use self::ends::{End, Ends};
 use self::starts::{bit, Start, Starts};
 use crate::detector::{Candidate, Detector, LONGEST};
 use crate::finding::RuleIndex;
-
-/// Whether a match ends only because it may be no longer.
-fn is_longest(text: &str) -> bool {
-    text.len() >= LONGEST && text.chars().count() >= LONGEST
-}
 
 /// How many of the texts that begin at a place, and fit, are judged: the longest ones. Further ones are looked at by
 /// nobody, so that no text makes this take long.
@@ -219,7 +214,7 @@ impl Matcher {
             return;
         }
         scratch.ends.clear();
-        ends.find(&mut scratch.ends_cache, text, start.at, &mut scratch.ends);
+        let is_cut = ends.find(&mut scratch.ends_cache, text, start.at, &mut scratch.ends);
         #[cfg(test)]
         {
             scratch.work += (scratch.ends_cache.read() + scratch.ends.len()) as u64;
@@ -242,7 +237,7 @@ impl Matcher {
                     continue;
                 };
                 let mut range = sought.detector.place(&candidate);
-                if is_longest(candidate.text()) {
+                if is_cut {
                     range.end = ends.go_on(ends_cache, text, start.at, end);
                 }
                 reach.0.push((pattern, range.end));

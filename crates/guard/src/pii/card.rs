@@ -103,11 +103,9 @@ fn is_written_so(text: &str) -> bool {
     if signs.any(|sign| Some(sign) != first) || matches!(first, Some(b'/' | b'+')) {
         return false;
     }
-    let mut count = 0;
-    for group in text.split(|c: char| !c.is_ascii_digit()) {
+    for (count, group) in text.split(|c: char| !c.is_ascii_digit()).enumerate() {
         let Some(place) = groups.get_mut(count) else { return false };
         *place = group.len();
-        count += 1;
     }
     matches!(
         groups,

@@ -45,11 +45,11 @@ const PLAIN: &[&str] = &[
     "ae", "ar", "arpa", "asia", "au", "ba", "bd", "bg", "biz", "br", "by", "bz", "ca", "cat", "ch",
     "cl", "cloud", "club", "cn", "co", "com", "coop", "cr", "cy", "cz", "de", "dk", "ec", "edu",
     "ee", "eg", "es", "eu", "fi", "fr", "ge", "gov", "gr", "gt", "hk", "hn", "hr", "hu", "ie",
-    "il", "info", "int", "io", "ir", "jo", "jobs", "jp", "ke", "kr", "kw", "kz", "lb", "li", "lk",
-    "lt", "lu", "lv", "ma", "mil", "mk", "mt", "museum", "mx", "net", "ng", "nl", "np", "nu", "nz",
-    "om", "online", "org", "pe", "ph", "pk", "pt", "qa", "ro", "ru", "sa", "se", "sg", "shop",
-    "si", "site", "sk", "store", "su", "sv", "tech", "th", "tn", "tr", "travel", "tv", "tw", "ua",
-    "ug", "uk", "uy", "uz", "vn", "xyz", "za", "zw", "бел", "рус", "рф", "укр",
+    "il", "info", "io", "ir", "jo", "jobs", "jp", "ke", "kr", "kw", "kz", "lb", "li", "lk", "lt",
+    "lu", "lv", "ma", "mil", "mk", "mt", "museum", "mx", "net", "ng", "nl", "np", "nu", "nz", "om",
+    "online", "org", "pe", "ph", "pk", "pt", "qa", "ro", "ru", "sa", "se", "sg", "shop", "si",
+    "site", "sk", "store", "su", "sv", "tech", "th", "tn", "tr", "travel", "tv", "tw", "ua", "ug",
+    "uk", "uy", "uz", "vn", "xyz", "za", "zw", "бел", "рус", "рф", "укр",
 ];
 
 /// Names that are written like domains, and are none: platforms, and the first parts of packages' names.
@@ -65,11 +65,11 @@ macro_rules! letters {
 macro_rules! path {
     () => {
         concat!(
-            r"(?::[0-9]{1,5}(?-u:\b))?(?:[/?#](?:[A-Za-z0-9",
+            r"(?::[0-9]{1,5}(?-u:\b))?(?:/|[/?#][A-Za-z0-9",
             letters!(),
             r"._~:/?#@!$&'()*+,;=%-]{0,180}[A-Za-z0-9",
             letters!(),
-            r"/_=&$#%-])?)?"
+            r"/_=&$#%)-])?"
         )
     };
 }
@@ -100,6 +100,10 @@ pub(super) fn domain() -> Detector {
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let text = candidate.text();
+    // A bracket around it is none of it.
+    if text.ends_with(')') && text.matches(')').count() > text.matches('(').count() {
+        return None;
+    }
     let Some((_, rest)) = text.split_once("://").filter(|(scheme, _)| scheme.len() <= 5) else {
         return bare(candidate, context);
     };

@@ -94,6 +94,11 @@ fn v4(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if is_requirement || is_product || (named && !context) {
         return None;
     }
+    // A fifth part may follow, as in the number of a standard's object.
+    let is_small = address.octets().iter().all(|octet| *octet < 32);
+    if !context && is_small && candidate.behind() == Some('.') && !address.is_private() {
+        return None;
+    }
     let [_, second, third, fourth] = address.octets();
     Some(match context {
         true if named => 60,
@@ -119,6 +124,7 @@ fn v6(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         || address.is_unspecified()
         || edges::follows(candidate, b":._")
         || edges::precedes(candidate, &['_'])
+        || (text.ends_with("::") && candidate.behind() == Some(':'))
     {
         return None;
     }

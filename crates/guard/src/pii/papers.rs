@@ -126,7 +126,7 @@ const PASSPORT: &[&str] = &[
 const LICENCE: &[&str] = &[
     "AAAAA000000*****",
     "AAAA*000000*****",
-    "***000000*0*",
+    "A000*****0*",
     "A000000",
     "A0000000",
     "A00000000",
@@ -204,7 +204,7 @@ fn check_date(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         length == 2 || (length == 4 && (1880..=2100).contains(&year))
     };
     let is_right = match third {
-        Some(third) if first.1 == 4 => is_year(first) && is_date(second.0, third.0),
+        Some(third) if first.1 == 4 => is_year(first) && digits::is_date(third.0, second.0),
         Some(third) => is_year(third) && is_date(first.0, second.0),
         // The month is a word.
         None => is_year(second) && second.1 == 4 && (1..=31).contains(&first.0) && has_month(text),

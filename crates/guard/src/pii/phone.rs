@@ -204,7 +204,8 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let all = Digits::of(number);
     let all = all.all();
     // `0123456789` is an alphabet.
-    let is_row = all.windows(2).all(|pair| digits::at(pair, 1) == (digits::at(pair, 0) + 1) % 10);
+    let is_row = number.len() == all.len()
+        && all.windows(2).all(|pair| digits::at(pair, 1) == (digits::at(pair, 0) + 1) % 10);
     if digits::is_one_digit(all) || (is_row && !context) || is_part(candidate) || is_other(number) {
         return None;
     }
@@ -240,7 +241,7 @@ fn is_part(candidate: &Candidate<'_>) -> bool {
             .strip_suffix('-')
             .is_some_and(|word| word.ends_with(char::is_alphanumeric))
         || candidate.before().ends_with(['€', '£', '¥', '№'])
-        || edges::precedes(candidate, &['_', '%', '@', '°', '€', '£'])
+        || edges::precedes(candidate, &['_', '%', '@', '°', '€', '£', '-'])
         || (candidate.behind() == Some('/') && !candidate.text().contains(['(', '+']))
 }
 
@@ -257,8 +258,9 @@ fn is_other(number: &str) -> bool {
     let is_date = (year(part(0)) && small(part(1), 12) && small(part(2), 31))
         || (year(part(2)) && small(part(0), 31) && small(part(1), 31));
     let is_span = year(part(0)) && year(part(1)) && lengths().count() == 2;
-    let is_address =
-        number.split('.').count() == 4 && number.split('.').all(|octet| octet.len() <= 3);
+    let is_address = !number.starts_with('+')
+        && number.split('.').count() == 4
+        && number.split('.').all(|octet| octet.len() <= 3);
     let is_security_number = number.len() == 11 && lengths().eq([3, 2, 4]);
     is_date || is_span || is_postcode || is_address || is_security_number
 }
@@ -310,7 +312,9 @@ fn national(candidate: &Candidate<'_>, number: &str, all: &[u8], context: bool) 
     let is_bracketed = number.contains('(') && number.contains(')');
     let is_grouped = number.len() > all.len();
     let numbered = candidate.mentions(NUMBERED);
-    if !(7..=13).contains(&all.len()) || (numbered && !context) {
+    // What goes on behind a full stop is longer than this.
+    let is_cut = !context && candidate.behind() == Some('.') && number.contains('.');
+    if !(7..=13).contains(&all.len()) || (numbered && !context) || is_cut {
         return None;
     }
     let has_zero = digits::at(all, 0) == 0;

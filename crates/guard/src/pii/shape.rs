@@ -6,7 +6,7 @@ use crate::detector::Candidate;
 /// Nine to nineteen digits, with single signs or blanks between them.
 pub(super) const DIGITS: &str = r"(?-u:\b)[0-9](?:[ ./+-]?[0-9]){8,18}(?-u:\b)";
 /// Letters and digits in one row, with a digit among the first seven.
-pub(super) const CODE: &str = r"(?-u:\b)[A-Za-z]{0,6}[0-9][A-Za-z0-9]{5,17}(?-u:\b)";
+pub(super) const CODE: &str = r"(?-u:\b)[A-Za-z]{0,6}[0-9][A-Za-z0-9]{3,17}(?-u:\b)";
 /// Digits with letters before and behind them, which may stand apart.
 pub(super) const SPACED: &str = concat!(
     r"(?-u:\b)(?:[A-Za-z]{1,2}[ -]?)?[0-9](?:[ .-]?[0-9]){5,9}",

@@ -39,7 +39,8 @@ pub(super) fn detectors() -> Vec<Detector> {
                     let decoded =
                         base64::engine::general_purpose::STANDARD_NO_PAD.decode(value).ok()?;
                     let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-                    (!password.is_empty() && !is_placeholder(password)).then_some(95)
+                    let is_whole = !candidate.behind().is_some_and(is_value);
+                    (is_whole && !password.is_empty() && !is_placeholder(password)).then_some(95)
                 },
             ),
             behind_blank,
@@ -53,7 +54,9 @@ pub(super) fn detectors() -> Vec<Detector> {
                 |candidate, _| {
                     // RFC 6750, section 2.1.
                     let value = candidate.text().rsplit([' ', '\t', '\n']).next()?;
-                    (is_random(value) && is_mixed(value) && entropy(value) >= 3.0).then_some(85)
+                    let is_whole = value.len() >= 200 || !candidate.behind().is_some_and(is_value);
+                    (is_whole && is_random(value) && is_mixed(value) && entropy(value) >= 3.0)
+                        .then_some(85)
                 },
             ),
             behind_blank,
@@ -88,6 +91,9 @@ fn name(text: &str) -> usize {
     text.len() - value.len()
 }
 
+/// The longest value that is looked at. A longer one ends there.
+const LONGEST_VALUE: usize = 128;
+
 const QUOTES: [char; 3] = ['"', '\'', '`'];
 
 /// A value that is a credential by its name and its randomness. One that isn't quoted has to be more random, since
@@ -96,6 +102,9 @@ fn generic(candidate: &Candidate<'_>, _: bool) -> Option<u8> {
     let (lead, value) = candidate.text().split_at_checked(name(candidate.text()))?;
     let quote = lead.chars().next_back().filter(|c| QUOTES.contains(c));
     let is_quoted = quote.is_some() && quote == candidate.behind();
+    if !is_quoted && value.len() < LONGEST_VALUE && candidate.behind().is_some_and(is_value) {
+        return None;
+    }
     let name = lead.to_ascii_lowercase();
     let is_password = name.starts_with("pass") || name.starts_with("pwd");
     let value =
@@ -120,6 +129,11 @@ fn generic(candidate: &Candidate<'_>, _: bool) -> Option<u8> {
         (false, 16..) if bits >= 3.3 && !value.contains(['/', '.', ':', ',', ';', '?']) => Some(65),
         _ => None,
     }
+}
+
+/// Whether a value goes on with it.
+fn is_value(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '~')
 }
 
 /// RFC 9562: 8-4-4-4-12.

@@ -3,8 +3,8 @@
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 
-use super::kind::{detector, stands_alone};
-use crate::detector::{Candidate, Detector};
+use super::kind::{begins_alone, detector, stands_alone};
+use crate::detector::{Detector, LONGEST};
 
 /// Base64url without padding; bits that are left over may be set.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -26,8 +26,9 @@ pub(super) fn jwt() -> Detector {
             let (header, rest) = candidate.text().split_once('.')?;
             let parts = rest.split('.').count();
             // A long one is cut before its second dot.
-            let is_cut = candidate.text().len() >= crate::detector::LONGEST;
-            if !(parts == 2 || parts == 4 || is_cut) || !stands_alone_or_cut(candidate, is_cut) {
+            let is_cut = candidate.text().len() >= LONGEST;
+            let is_whole = (parts == 2 || parts == 4) && stands_alone(candidate);
+            if !(is_whole || is_cut && begins_alone(candidate)) {
                 return None;
             }
             let header = BASE64URL.decode(header).ok()?;
@@ -35,8 +36,4 @@ pub(super) fn jwt() -> Detector {
             header.get("alg")?.as_str().map(|_| 100)
         },
     )
-}
-
-fn stands_alone_or_cut(candidate: &Candidate<'_>, is_cut: bool) -> bool {
-    is_cut || stands_alone(candidate)
 }

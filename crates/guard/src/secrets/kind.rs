@@ -31,12 +31,13 @@ pub(super) fn named(detector: Detector, lead: fn(&str) -> usize) -> Detector {
     Detector { lead: Some(lead), ..detector }
 }
 
-/// Whether it is no part of a longer word. A line feed that is written as `\n` is none.
+/// Whether it is no part of a longer word.
 pub(super) fn stands_alone(candidate: &Candidate<'_>) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if candidate.behind().is_some_and(is_part) {
-        return false;
-    }
+    begins_alone(candidate) && !candidate.behind().is_some_and(is_part)
+}
+
+/// Whether no word goes on in it. A line feed that is written as `\n` is none.
+pub(super) fn begins_alone(candidate: &Candidate<'_>) -> bool {
     let before = candidate.before();
     match before.chars().next_back() {
         Some('n' | 'r' | 't') => {
@@ -46,4 +47,8 @@ pub(super) fn stands_alone(candidate: &Candidate<'_>) -> bool {
         Some(c) => !is_part(c) && c != '-',
         None => true,
     }
+}
+
+fn is_part(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }

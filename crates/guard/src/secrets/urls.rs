@@ -57,11 +57,14 @@ pub(super) fn detectors() -> Vec<Detector> {
             detector(
                 "connection_password",
                 "PASSWORD",
-                r#"(?i)(?:Server|Data Source|Host|Endpoint|User Id|Uid|Username)=[^;"'\r\n]{1,64};(?:[A-Za-z ]{2,24}=[^;"'\r\n]{0,32};){0,4}(?:Password|Pwd)=[^;"'\s]{3,64}"#,
+                r#"(?i)(?:Server|Data Source|Host|Endpoint|User Id|Uid|Username)=[^;"'\r\n]{1,64};(?:[A-Za-z ]{2,24}=[^;"'\r\n]{0,32};){0,4}(?:Password|Pwd)=[^;"'`()\s]{3,64}"#,
                 &[],
                 |candidate, _| {
                     let (_, value) = candidate.text().rsplit_once('=')?;
-                    is_password(value).then_some(95)
+                    let goes_on = |c: char| {
+                        !c.is_whitespace() && !matches!(c, ';' | '"' | '\'' | '`' | '(' | ')')
+                    };
+                    (is_password(value) && !candidate.behind().is_some_and(goes_on)).then_some(95)
                 },
             ),
             |text| text.rfind('=').map_or(0, |at| at + 1),
@@ -82,6 +85,6 @@ fn password<'t>(candidate: &Candidate<'t>) -> Option<&'t str> {
 /// Whether it is no word in the place of a password, and no variable.
 fn is_password(password: &str) -> bool {
     let lower = password.to_ascii_lowercase();
-    let is_masked = password.chars().all(|c| matches!(c, '*' | 'x' | 'X' | '.' | '•'));
-    !is_masked && !NONE.contains(&lower.as_str()) && !is_placeholder(password)
+    let is_same = password.chars().zip(password.chars().skip(1)).all(|(one, other)| one == other);
+    !is_same && !NONE.contains(&lower.as_str()) && !is_placeholder(password)
 }

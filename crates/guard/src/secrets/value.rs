@@ -4,10 +4,16 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-/// Words of which placeholders are made, in lower case.
-const PLACEHOLDERS: [&str; 20] = [
+/// Words of which placeholders are made, in lower case: long enough not to come up by chance.
+const PLACEHOLDERS: [&str; 24] = [
     "example",
-    "your",
+    "your_",
+    "your-",
+    "yourapi",
+    "yourkey",
+    "yourtoken",
+    "yoursecret",
+    "yourpass",
     "xxxx",
     "placeholder",
     "dummy",
@@ -19,13 +25,11 @@ const PLACEHOLDERS: [&str; 20] = [
     "replace",
     "goes_here",
     "goes-here",
-    "sample",
-    "fake",
+    "fake_",
+    "fake-",
     "....",
     "****",
-    "todo",
     "secret_key",
-    "api_key",
 ];
 
 /// Whether somebody wrote it in the place of a value: `your-key-here`, `xxxxxxxx`, `<token>`, `${TOKEN}`.

@@ -82,18 +82,23 @@ impl<'r, T: Types> Request<'r, T> {
             // SAFETY: the pool is live as long as the request.
             unsafe {
                 let cleanup = ngx_pool_cleanup_add(self.raw().pool, 0).as_mut()?;
-                let mut state = RefCell::new(make(&keeper));
-                // Not in the pool, which has room for a little more than what nginx needs itself.
-                attachment = Box::into_raw(Box::new(Attachment {
-                    generation,
-                    log_id: T::log_id(state.get_mut()),
-                    state,
-                    log_handler: self.original_log_handler(),
-                    passing: RefCell::default(),
-                    outlasts: Cell::new(None),
-                    is_held: Cell::new(false),
-                    is_client_absent: Cell::new(false),
-                }));
+                // Not in the pool, which has room for a little more than what nginx needs itself. There first, so
+                // that what is made is made in it.
+                let room = Box::new_uninit();
+                let state = make(&keeper);
+                attachment = Box::into_raw(Box::write(
+                    room,
+                    Attachment {
+                        generation,
+                        log_id: T::log_id(&state),
+                        state: RefCell::new(state),
+                        log_handler: self.original_log_handler(),
+                        passing: RefCell::default(),
+                        outlasts: Cell::new(None),
+                        is_held: Cell::new(false),
+                        is_client_absent: Cell::new(false),
+                    },
+                ));
                 cleanup.data = attachment.cast();
                 cleanup.handler = T::registration().marks.attachment;
                 // nginx asks it while the request lives, and so does what is attached to it.

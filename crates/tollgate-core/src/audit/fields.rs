@@ -100,10 +100,10 @@ impl Fields {
 
     pub(super) fn write(&self, about: &About, out: &mut Vec<u8>) {
         if self.name {
-            text(out, b",\"name\":", about.name().map(str::as_bytes));
+            text(out, b",\"name\":\"", about.name().map(str::as_bytes));
         }
         if self.created {
-            text(out, b",\"created\":", about.created().map(str::as_bytes));
+            text(out, b",\"created\":\"", about.created().map(str::as_bytes));
         }
         let is_wanted = |name: &str| match &self.metadata {
             Metadata::None => false,

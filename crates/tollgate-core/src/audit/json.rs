@@ -4,49 +4,60 @@ use crate::hex;
 
 /// Appends `value` as a JSON string, quotes included, cut to at most `max_len` bytes of input.
 pub(super) fn write_string(out: &mut Vec<u8>, value: &[u8], max_len: usize) {
-    let value = cut(value, max_len);
     out.push(b'"');
+    write_rest_of_string(out, value, max_len);
+}
+
+/// The same where the first quote is there already, at the end of what names the value.
+pub(super) fn write_rest_of_string(out: &mut Vec<u8>, value: &[u8], max_len: usize) {
+    let value = cut(value, max_len);
     // Nearly every value is plain ASCII: one look at it, and one copy.
     if is_plain(value) {
         out.extend_from_slice(value);
     } else {
-        for chunk in value.utf8_chunks() {
-            write_escaped(out, chunk.valid());
-            if !chunk.invalid().is_empty() {
-                write_char(out, char::REPLACEMENT_CHARACTER);
-            }
-        }
+        write_special(out, value);
     }
     out.push(b'"');
 }
 
+#[cold]
+fn write_special(out: &mut Vec<u8>, value: &[u8]) {
+    for chunk in value.utf8_chunks() {
+        write_escaped(out, chunk.valid());
+        if !chunk.invalid().is_empty() {
+            write_char(out, char::REPLACEMENT_CHARACTER);
+        }
+    }
+}
+
 /// Whether all bytes stand for themselves in a string: printable ASCII but `"` and `\`.
+#[inline]
 fn is_plain(value: &[u8]) -> bool {
+    // The last block overlaps the one before, so that no byte is left over.
     if let Some(last) = value.last_chunk::<16>() {
-        // The last block overlaps the one before, so that no byte is left over.
-        return value.as_chunks().0.iter().all(is_plain_block) && is_plain_block(last);
+        let (blocks, _) = value.as_chunks::<16>();
+        return blocks
+            .iter()
+            .fold(is_plain_block(last), |plain, block| plain & is_plain_block(block));
     }
-    match (value.first_chunk::<8>(), value.last_chunk::<8>()) {
-        (Some(first), Some(last)) => special_of(first) | special_of(last) == 0,
-        _ => value.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')),
+    if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        return is_plain_block(first) & is_plain_block(last);
     }
+    if let (Some(first), Some(last)) = (value.first_chunk::<4>(), value.last_chunk::<4>()) {
+        return is_plain_block(first) & is_plain_block(last);
+    }
+    value.iter().all(|byte| !is_special(*byte))
 }
 
-fn is_plain_block(block: &[u8; 16]) -> bool {
-    let (words, _) = block.as_chunks::<8>();
-    words.iter().fold(0, |special, word| special | special_of(word)) == 0
+/// The same of a block. All of its bytes are looked at, so that it is done with all of them at once.
+#[inline(always)]
+fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
+    !block.iter().fold(false, |found, byte| found | is_special(*byte))
 }
 
-/// The high bits of the bytes that don't, eight at a time, by the well-known tricks for "has a byte less
-/// than n" (for n up to 128) and "has a zero byte".
-fn special_of(word: &[u8; 8]) -> u64 {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH_BITS: u64 = ONES * 0x80;
-    let word = u64::from_le_bytes(*word);
-    let less_than = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word;
-    let equal_to = |byte: u8| less_than(word ^ (ONES * u64::from(byte)), 1);
-    let special = word | less_than(word, 0x20) | equal_to(0x7f) | equal_to(b'"') | equal_to(b'\\');
-    special & HIGH_BITS
+#[inline(always)]
+fn is_special(byte: u8) -> bool {
+    (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'"') | (byte == b'\\')
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &str) {

@@ -16,6 +16,7 @@ pub use guard::GuardFindings;
 pub use time::TimeFormat;
 
 use crate::clock::UnixMillis;
+use crate::decimal;
 use crate::decision::{Decision, Reason};
 use crate::detail::Detail;
 use crate::llm::{Source, Usage};
@@ -143,6 +144,13 @@ macro_rules! member {
     };
 }
 
+/// `,"name":"`, of a string.
+macro_rules! string_member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":\"").as_bytes()
+    };
+}
+
 impl<'a> Record<'a> {
     /// A record of which nothing but the time is known yet.
     #[must_use]
@@ -197,13 +205,13 @@ impl<'a> Record<'a> {
         out.extend_from_slice(b"{\"time\":\"");
         time.write(self.time, out);
         out.push(b'"');
-        text(out, member!("request_id"), self.request_id);
+        text(out, string_member!("request_id"), self.request_id);
         if let Some(decision) = self.decision {
-            name(out, member!("decision"), Some(decision.as_str()));
+            name(out, string_member!("decision"), Some(decision.as_str()));
             let reason = decision.reason().or(self.cut_off);
-            name(out, member!("reason"), reason.map(|reason| reason.as_str()));
+            name(out, string_member!("reason"), reason.map(|reason| reason.as_str()));
             if let (Some(_), Some(detail)) = (reason, self.detail) {
-                text(out, member!("detail"), Some(detail.value().as_bytes()));
+                text(out, string_member!("detail"), Some(detail.value().as_bytes()));
             }
         }
         number(out, member!("status"), self.status.map(u64::from));
@@ -214,21 +222,21 @@ impl<'a> Record<'a> {
                 write_identity(out, texts, self.auth);
             }
         }
-        text(out, member!("remote_addr"), self.remote_addr);
+        text(out, string_member!("remote_addr"), self.remote_addr);
         match self.method {
             // Nearly all are one of these.
             Some(b"GET") => out.extend_from_slice(b",\"method\":\"GET\""),
             Some(b"POST") => out.extend_from_slice(b",\"method\":\"POST\""),
-            method => text(out, member!("method"), method),
+            method => text(out, string_member!("method"), method),
         }
         if let Some(path) = self.path {
             let path = without_query(path);
-            out.extend_from_slice(member!("path"));
-            json::write_string(out, path, MAX_PATH_LEN);
+            out.extend_from_slice(string_member!("path"));
+            json::write_rest_of_string(out, path, MAX_PATH_LEN);
         }
-        name(out, member!("engine"), self.engine);
-        text(out, member!("model"), self.model);
-        text(out, member!("alias"), self.alias);
+        name(out, string_member!("engine"), self.engine);
+        text(out, string_member!("model"), self.model);
+        text(out, string_member!("alias"), self.alias);
         boolean(out, member!("stream"), self.stream);
         if let Some((source, usage)) = self.usage {
             write_usage(out, source, usage);
@@ -236,13 +244,13 @@ impl<'a> Record<'a> {
         money(out, member!("cost"), self.cost_nanos);
         number(out, member!("ttft_ms"), self.ttft_ms);
         number(out, member!("duration_ms"), self.duration_ms);
-        text(out, member!("tried"), self.tried);
-        text(out, member!("upstream"), self.upstream);
+        text(out, string_member!("tried"), self.tried);
+        text(out, string_member!("upstream"), self.upstream);
         number(out, member!("upstream_status"), self.upstream_status.map(u64::from));
         number(out, member!("upstream_ms"), self.upstream_ms);
         number(out, member!("bytes_in"), self.bytes_in);
         number(out, member!("bytes_out"), self.bytes_out);
-        text(out, member!("limit"), self.limit);
+        text(out, string_member!("limit"), self.limit);
         match self.remaining {
             Some(Remaining::Count(count)) => number(out, member!("remaining"), Some(count)),
             Some(Remaining::Nanos(nanos)) => money(out, member!("remaining"), Some(nanos)),
@@ -253,7 +261,11 @@ impl<'a> Record<'a> {
             guard.write(out);
         }
         boolean(out, member!("dry_run"), self.dry_run.then_some(true));
-        text(out, member!("traceparent"), self.traceparent.and_then(traceparent::well_formed));
+        text(
+            out,
+            string_member!("traceparent"),
+            self.traceparent.and_then(traceparent::well_formed),
+        );
         out.extend_from_slice(b"}\n");
     }
 }
@@ -276,11 +288,11 @@ fn write_identity(
     [client, tenant, key_id, tier]: [Option<&[u8]>; 4],
     auth: Option<AuthMethod>,
 ) {
-    text(out, member!("client"), client);
-    text(out, member!("tenant"), tenant);
-    text(out, member!("key_id"), key_id);
-    text(out, member!("tier"), tier);
-    name(out, member!("auth"), auth.map(AuthMethod::as_str));
+    text(out, string_member!("client"), client);
+    text(out, string_member!("tenant"), tenant);
+    text(out, string_member!("key_id"), key_id);
+    text(out, string_member!("tier"), tier);
+    name(out, string_member!("auth"), auth.map(AuthMethod::as_str));
 }
 
 /// Room for one line, so that the buffer rarely grows in the middle of one.
@@ -288,11 +300,12 @@ const TYPICAL_LINE_LEN: usize = 1024;
 
 // These are inlined so that `member` is copied as the constant that it is.
 
+/// `member` is a [`string_member`].
 #[inline(always)]
 fn text(out: &mut Vec<u8>, member: &[u8], value: Option<&[u8]>) {
     if let Some(value) = value.filter(|value| !value.is_empty()) {
         out.extend_from_slice(member);
-        json::write_string(out, value, MAX_TEXT_LEN);
+        json::write_rest_of_string(out, value, MAX_TEXT_LEN);
     }
 }
 
@@ -301,7 +314,6 @@ fn text(out: &mut Vec<u8>, member: &[u8], value: Option<&[u8]>) {
 fn name(out: &mut Vec<u8>, member: &[u8], value: Option<&'static str>) {
     if let Some(value) = value {
         out.extend_from_slice(member);
-        out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');
     }
@@ -336,14 +348,14 @@ fn write_usage(out: &mut Vec<u8>, source: Source, usage: Usage) {
         }
         number(out, member!("reasoning_tokens"), some(usage.reasoning));
     }
-    name(out, member!("usage"), Some(source.as_str()));
+    name(out, string_member!("usage"), Some(source.as_str()));
 }
 
 #[inline(always)]
 fn number(out: &mut Vec<u8>, member: &[u8], value: Option<u64>) {
     if let Some(value) = value {
         out.extend_from_slice(member);
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        decimal::push(out, value);
     }
 }
 

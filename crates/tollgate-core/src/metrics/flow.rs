@@ -132,44 +132,55 @@ impl Observation {
     #[must_use]
     pub fn per_output_token_us(&self) -> Option<u64> {
         let (source, usage) = self.usage?;
-        let rest = usage.output.checked_sub(1).filter(|rest| *rest > 0)?;
-        let ms = self.duration_ms.checked_sub(self.ttft_ms?)?;
-        (source == Source::Measured).then(|| ms.saturating_mul(1000) / rest)
+        per_output_token_us(source, usage.output, self.duration_ms.checked_sub(self.ttft_ms?)?)
     }
 
     /// Adds the request to the cells of its flow.
     #[inline]
-    pub(super) fn count(&self, flow: &[AtomicU64]) {
+    pub(super) fn count(&self, flow: &[AtomicU64; cells::COUNT]) {
         add(flow, cells::OUTCOMES + self.outcome.index(), 1);
         add_to(flow, cells::DURATIONS, &DURATION, self.duration_ms);
         if let Some((source, usage)) = self.usage {
-            self.count_usage(flow, source, &usage);
+            count_usage(flow, (source, &usage), self.cost_nanos, self.duration_ms, self.ttft_ms);
         }
     }
+}
 
-    #[inline(never)]
-    fn count_usage(&self, flow: &[AtomicU64], source: Source, usage: &Usage) {
-        if let Some(ttft) = self.ttft_ms {
-            add_to(flow, cells::FIRST_TOKENS, &FIRST_TOKEN, ttft);
-        }
-        if let Some(us) = self.per_output_token_us() {
+fn per_output_token_us(source: Source, output: u64, rest_ms: u64) -> Option<u64> {
+    let rest = output.checked_sub(1).filter(|rest| *rest > 0)?;
+    (source == Source::Measured).then(|| rest_ms.saturating_mul(1000) / rest)
+}
+
+// What most requests don't have; and no method, so that an observation need not lie anywhere for it.
+#[inline(never)]
+fn count_usage(
+    flow: &[AtomicU64; cells::COUNT],
+    (source, usage): (Source, &Usage),
+    cost_nanos: u64,
+    duration_ms: u64,
+    ttft_ms: Option<u64>,
+) {
+    if let Some(ttft) = ttft_ms {
+        add_to(flow, cells::FIRST_TOKENS, &FIRST_TOKEN, ttft);
+        let rest_ms = duration_ms.checked_sub(ttft);
+        if let Some(us) = rest_ms.and_then(|ms| per_output_token_us(source, usage.output, ms)) {
             add_to(flow, cells::PER_OUTPUT_TOKENS, &PER_OUTPUT_TOKEN, us);
         }
-        let source = match source {
-            Source::Measured => 0,
-            Source::Partial => 1,
-            Source::Estimated => 2,
-            Source::None => return,
-        };
-        add_to(flow, cells::INPUTS, &TOKENS, usage.input);
-        add_to(flow, cells::OUTPUTS, &TOKENS, usage.output);
-        let at = cells::TOKEN_COUNTS + source * TOKEN_TYPES.len();
-        let tokens = [usage.input, usage.output, usage.cached_input, usage.reasoning];
-        for (index, tokens) in tokens.into_iter().enumerate() {
-            add(flow, at + index, tokens);
-        }
-        add(flow, cells::COST, self.cost_nanos);
     }
+    let source = match source {
+        Source::Measured => 0,
+        Source::Partial => 1,
+        Source::Estimated => 2,
+        Source::None => return,
+    };
+    add_to(flow, cells::INPUTS, &TOKENS, usage.input);
+    add_to(flow, cells::OUTPUTS, &TOKENS, usage.output);
+    let at = cells::TOKEN_COUNTS + source * TOKEN_TYPES.len();
+    let tokens = [usage.input, usage.output, usage.cached_input, usage.reasoning];
+    for (index, tokens) in tokens.into_iter().enumerate() {
+        add(flow, at + index, tokens);
+    }
+    add(flow, cells::COST, cost_nanos);
 }
 
 /// Adds a value to the histogram whose cells begin at `at`.

@@ -150,6 +150,12 @@ impl<'m> Observations<'m> {
         self.part(ROWS_AT + row * ROW_WORDS + COUNTERS_AT, Counter::COUNT)
     }
 
+    /// The cell of one of them.
+    #[inline]
+    pub(super) fn counter(&self, row: usize, counter: Counter) -> Option<&'m AtomicU64> {
+        self.words.get(ROWS_AT + row * ROW_WORDS + COUNTERS_AT + counter.index())
+    }
+
     /// The ring of the minutes of a row.
     #[inline]
     pub(super) fn minutes(&self, row: usize) -> &'m [AtomicU64] {
@@ -233,8 +239,8 @@ impl<'m> Observations<'m> {
 
     /// The cells of a block that begin there.
     #[inline]
-    pub(super) fn cells(&self, at: usize, count: usize) -> &'m [AtomicU64] {
-        self.part(at, count)
+    pub(super) fn cells<const COUNT: usize>(&self, at: usize) -> Option<&'m [AtomicU64; COUNT]> {
+        self.words.get(at..)?.first_chunk()
     }
 
     /// Counts what happened; `false`: there is no room.

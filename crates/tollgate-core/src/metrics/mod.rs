@@ -45,8 +45,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[inline(always)]
 pub(crate) fn add(cells: &[AtomicU64], index: usize, amount: u64) {
     if let Some(cell) = cells.get(index) {
-        cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        add_one(cell, amount);
     }
+}
+
+/// The same of one cell.
+#[inline(always)]
+pub(crate) fn add_one(cell: &AtomicU64, amount: u64) {
+    cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
 }
 
 #[cfg(test)]

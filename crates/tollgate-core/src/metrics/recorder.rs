@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::counter::Counter;
-use super::flow::{add_to, cells, Flow, Observation};
+use super::flow::{add_to, Flow, Observation};
 use super::known::{KnownModels, ModelLabel};
 use super::memory::{Block, Observations, ROWS};
 use super::names::{Name, PLACES};
-use super::{add, bounds, minutes, tier_cells};
+use super::{add, add_one, bounds, minutes, tier_cells};
 use crate::clock::UnixMillis;
 use crate::limits::Process;
 
@@ -28,6 +28,8 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct Recorder {
     row: u8,
+    /// Whether requests are counted by the minute as well.
+    by_minute: bool,
     /// Where blocks are.
     flows: Memo<Flow, 64>,
     tiers: Memo<Name, 16>,
@@ -41,7 +43,7 @@ pub struct Recorder {
 }
 
 /// Whose requests, for which model, at which endpoint.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Texts<'t> {
     /// Of the client; empty: it has none.
     pub tier: &'t str,
@@ -66,8 +68,26 @@ impl Known {
     fn is_of(&self, texts: &Texts<'_>) -> bool {
         // Of the table there is one.
         std::ptr::eq(self.endpoint, texts.endpoint)
-            && *self.tier == *texts.tier
-            && *self.model == *texts.model
+            && is_same(&self.tier, texts.tier)
+            && is_same(&self.model, texts.model)
+    }
+}
+
+/// Whether two texts are the same. Most are short, and to compare those takes less than a call.
+#[inline(always)]
+fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    // Both ends, which overlap, if they have to.
+    fn ends<const N: usize>(text: &[u8]) -> Option<[&[u8; N]; 2]> {
+        Some([text.first_chunk()?, text.last_chunk()?])
+    }
+    match one.len() {
+        len if len != other.len() => false,
+        0 => true,
+        2..4 => ends::<2>(one) == ends::<2>(other),
+        4..8 => ends::<4>(one) == ends::<4>(other),
+        8..=16 => ends::<8>(one) == ends::<8>(other),
+        _ => one == other,
     }
 }
 
@@ -124,6 +144,7 @@ impl Recorder {
     ) -> Option<Self> {
         Some(Self {
             row: memory.claim(me, is_alive)?,
+            by_minute: true,
             flows: Memo::new(),
             tiers: Memo::new(),
             names: HashMap::new(),
@@ -131,6 +152,13 @@ impl Recorder {
             models: std::array::from_fn(|_| (Box::default(), Name::NONE)),
             known: [const { None }; RECENT],
         })
+    }
+
+    /// The same where nobody looks at the last hour.
+    #[must_use]
+    pub fn without_minutes(mut self) -> Self {
+        self.by_minute = false;
+        self
     }
 
     /// The process ends: nothing of it is in flight.
@@ -297,9 +325,11 @@ impl Recorder {
         observation: &Observation,
         now: UnixMillis,
     ) {
-        minutes::count(memory.minutes(usize::from(self.row)), observation, now);
-        match spot.at {
-            Some(at) => observation.count(memory.cells(at, cells::COUNT)),
+        if self.by_minute {
+            minutes::count(memory.minutes(usize::from(self.row)), observation, now);
+        }
+        match spot.at.and_then(|at| memory.cells(at)) {
+            Some(cells) => observation.count(cells),
             None => self.count(memory, Counter::Uncounted, 1),
         }
     }
@@ -307,7 +337,9 @@ impl Recorder {
     /// Counts what is in no request.
     #[inline]
     pub fn count(&self, memory: &Observations<'_>, counter: Counter, times: u64) {
-        add(memory.counters(usize::from(self.row)), counter.index(), times);
+        if let Some(cell) = memory.counter(usize::from(self.row), counter) {
+            add_one(cell, times);
+        }
     }
 
     /// Where what is counted of all requests of a tier is. `None`: there is no room.
@@ -329,28 +361,51 @@ pub struct TierSpot(usize);
 
 impl TierSpot {
     #[inline]
-    fn cells<'m>(self, memory: &Observations<'m>) -> &'m [AtomicU64] {
-        memory.cells(self.0, tier_cells::COUNT)
+    fn cells<'m>(self, memory: &Observations<'m>) -> Option<&'m [AtomicU64; tier_cells::COUNT]> {
+        memory.cells(self.0)
     }
 
     /// Adds to one of [`tier_cells`]: a request comes to be in flight, or in the queue, say.
     #[inline]
     pub fn add(self, memory: &Observations<'_>, cell: usize) {
-        add(self.cells(memory), cell, 1);
+        if let Some(cells) = self.cells(memory) {
+            add(cells, cell, 1);
+        }
     }
 
     /// It is so no more.
     #[inline]
     pub fn take(self, memory: &Observations<'_>, gauge: usize) {
-        if let Some(cell) = self.cells(memory).get(gauge) {
+        if let Some(cell) = self.cells(memory).and_then(|cells| cells.get(gauge)) {
             cell.store(cell.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
         }
     }
 
     /// A request has waited in the queue for so long.
     pub fn waited(self, memory: &Observations<'_>, ms: u64) {
-        add_to(self.cells(memory), tier_cells::QUEUE_WAITS, &bounds::DURATION, ms);
+        if let Some(cells) = self.cells(memory) {
+            add_to(cells, tier_cells::QUEUE_WAITS, &bounds::DURATION, ms);
+        }
     }
 }
 
 const _: () = assert!(ROWS <= 1 << 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_the_same_only_if_every_byte_is() {
+        for len in 0..40 {
+            let text = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop".get(..len).unwrap();
+            assert!(is_same(text, &text.to_owned()));
+            assert!(!is_same(text, &format!("{text}a")));
+            for at in 0..len {
+                let mut other = text.to_owned();
+                other.replace_range(at..=at, "-");
+                assert!(!is_same(text, &other), "{text} {other}");
+            }
+        }
+    }
+}

@@ -124,6 +124,24 @@ fn what_two_workers_count_is_one_sum() {
 }
 
 #[test]
+fn where_nobody_looks_at_minutes_the_sums_are_the_same() {
+    let words = memory();
+    let memory = Observations::format(&words).unwrap();
+    let recorder = Recorder::new(&memory, process(1), |_| true).unwrap();
+    let mut recorder = recorder.without_minutes();
+    let flow = flow(&mut recorder, &memory, "llama");
+    recorder.observe(&memory, &request(flow, Outcome::Allowed), NOW);
+    let readings = Readings::of(&memory, |_| true);
+    let requests = readings.flows.values().map(|cells| cells[cells::OUTCOMES]).sum::<u64>();
+    assert_eq!(requests, 1);
+    assert!(last_hour(&memory, NOW).iter().all(|minute| minute.requests == 0));
+    // A later worker in its row looks again.
+    let mut later = Recorder::new(&memory, process(2), |_| false).unwrap();
+    later.observe(&memory, &request(flow, Outcome::Allowed), NOW);
+    assert_eq!(last_hour(&memory, NOW).iter().map(|minute| minute.requests).sum::<u64>(), 1);
+}
+
+#[test]
 fn who_comes_after_a_dead_worker_goes_on_where_it_was() {
     let words = memory();
     let memory = Observations::format(&words).unwrap();

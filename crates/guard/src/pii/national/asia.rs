@@ -170,7 +170,10 @@ fn hkid(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let weights = (1..=9).rev().skip(9 - text.len().min(9));
     let sum: u64 =
         text.bytes().zip(weights).map(|(byte, weight)| shapes::value(byte) * weight).sum();
-    if !(sum + blank).is_multiple_of(11) {
+    if !(sum + blank).is_multiple_of(11)
+        || shapes::is_part(candidate)
+        || edges::precedes(candidate, &[])
+    {
         return None;
     }
     Some(Form::Own.score(context))

@@ -147,7 +147,7 @@ fn rvnr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     // Of somebody whose birthday was taken already, the day is given with 32 or more added.
     let (day, month) = (digits::part(all, 2, 4), digits::part(all, 4, 6));
     let dated = digits::is_date(day, month) || (day > 32 && digits::is_date(day - 32, month));
-    if all.len() != 13 || sum % 10 != u64::from(*last) || !dated {
+    if all.len() != 13 || sum % 10 != u64::from(*last) || !dated || shapes::is_part(candidate) {
         return None;
     }
     Some(Form::Own.score(context))
@@ -163,7 +163,8 @@ fn svnr(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let all = all.all();
     let rest = digits::weighted(all, &[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11;
     let dated = digits::is_date(digits::part(all, 4, 6), digits::part(all, 6, 8));
-    if rest != digits::at(all, 3) || !dated || shapes::is_part(candidate) {
+    if digits::at(all, 0) == 0 || rest != digits::at(all, 3) || !dated || shapes::is_part(candidate)
+    {
         return None;
     }
     let form = if shapes::is_grouped(candidate) { Form::Likely } else { Form::Weak };

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::id::{ChainId, Mac, Stamp};
 use super::ratchet::{Ratchet, Secret};
 use crate::audit::TimeFormat;
+use crate::decimal;
 
 /// The length of a digest, in bytes.
 pub(super) const DIGEST: usize = 32;
@@ -95,7 +96,7 @@ impl Chain {
         self.last = self.last.saturating_add(1);
         lines.truncate(lines.len().saturating_sub(b"}\n".len()));
         lines.extend_from_slice(&self.prefix);
-        lines.extend_from_slice(itoa::Buffer::new().format(self.last).as_bytes());
+        decimal::push(lines, self.last);
         lines.extend_from_slice(b"\"}");
         self.digests.extend_from_slice(&digest(lines.get(start..).unwrap_or_default()));
         lines.push(b'\n');
