@@ -52,7 +52,7 @@ impl MainConf {
             );
             warnings.warn("tollgate_limit", warning);
         }
-        for guard in self.unused_guards() {
+        for guard in self.guards.unused() {
             let warning = format!(
                 "tollgate_guard \"{}\" has no effect: no \"tollgate_guards {}\" and no \"guards\" of a tier in use \
                  names it {}",

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::main::MainConf;
 use super::rules::Tier;
 use super::settings::{Given, Settings};
 use nginx::conf::{ConfError, Position};
@@ -126,12 +125,12 @@ impl GuardsOf {
     pub(super) fn resolve(
         settings: &Settings,
         tiers: &[Rc<Tier>],
-        main: &mut MainConf,
+        book: &mut Book,
     ) -> Result<Self, ConfError> {
         let mut here = Vec::new();
         if let Some(Given { value: names, place }) = &settings.guards {
             for name in names {
-                here.push(main.declared_guard(name).ok_or_else(|| {
+                here.push(book.find(name).ok_or_else(|| {
                     ConfError::new(format!(
                         "\"tollgate_guards {name}\" names no guard; declare it with \"tollgate_guard {name} \
                          {{ ... }}\" in the http block {place}"
@@ -143,7 +142,7 @@ impl GuardsOf {
         for tier in tiers.iter().filter(|tier| !tier.guards.is_empty()) {
             let mut all = here.clone();
             for name in &tier.guards {
-                let declared = main.declared_guard(name).ok_or_else(|| {
+                let declared = book.find(name).ok_or_else(|| {
                     ConfError::new(format!(
                         "\"guards {name}\" names no guard; declare it with \"tollgate_guard {name} {{ ... }}\" in \
                          the http block {}",
@@ -155,30 +154,46 @@ impl GuardsOf {
                     all.push(declared);
                 }
             }
-            of_tiers.push((Rc::clone(tier), main.guards(all)?));
+            of_tiers.push((Rc::clone(tier), book.combine(all)?));
         }
         let here = match here.is_empty() {
             true => None,
-            false => Some(main.guards(here)?),
+            false => Some(book.combine(here)?),
         };
         Ok(Self { here, tiers: of_tiers })
     }
 }
 
-/// The guards that were put together, and of which: most locations share theirs.
-pub(super) type Combined = Vec<(Vec<Rc<Declared>>, Rc<Guards>)>;
+/// All guards that are declared, and those that were put together of them: most locations share theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    declared: Vec<Rc<Declared>>,
+    /// The one whose block is being read.
+    pub(crate) draft: Option<Declared>,
+    combined: Vec<(Vec<Rc<Declared>>, Rc<Guards>)>,
+}
 
-impl MainConf {
-    fn declared_guard(&self, name: &str) -> Option<Rc<Declared>> {
-        self.guards.iter().find(|guard| guard.name == name).map(Rc::clone)
+impl Book {
+    /// Whether there is one of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Adds one.
+    pub(crate) fn add(&mut self, guard: Declared) {
+        self.declared.push(Rc::new(guard));
+    }
+
+    fn find(&self, name: &str) -> Option<Rc<Declared>> {
+        self.declared.iter().find(|guard| guard.name == name).map(Rc::clone)
     }
 
     /// These guards, put together.
-    fn guards(&mut self, declared: Vec<Rc<Declared>>) -> Result<Rc<Guards>, ConfError> {
+    fn combine(&mut self, declared: Vec<Rc<Declared>>) -> Result<Rc<Guards>, ConfError> {
         let is_same = |one: &[Rc<Declared>]| {
             one.len() == declared.len() && one.iter().zip(&declared).all(|(a, b)| Rc::ptr_eq(a, b))
         };
-        let known = self.loaded.guards.iter().find(|(one, _)| is_same(one));
+        let known = self.combined.iter().find(|(one, _)| is_same(one));
         if let Some((_, guards)) = known {
             return Ok(Rc::clone(guards));
         }
@@ -186,12 +201,12 @@ impl MainConf {
             guard.is_used.set(true);
         }
         let guards = Rc::new(Guards::new(&declared)?);
-        self.loaded.guards.push((declared, Rc::clone(&guards)));
+        self.combined.push((declared, Rc::clone(&guards)));
         Ok(guards)
     }
 
     /// Guards that nobody uses.
-    pub(super) fn unused_guards(&self) -> impl Iterator<Item = &Declared> {
-        self.guards.iter().map(|guard| &**guard).filter(|guard| !guard.is_used.get())
+    pub(super) fn unused(&self) -> impl Iterator<Item = &Declared> {
+        self.declared.iter().map(|guard| &**guard).filter(|guard| !guard.is_used.get())
     }
 }

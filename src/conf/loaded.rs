@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::api_keys::KeysFiles;
 use super::audit_log::OpenLog;
 use super::credentials::Judges;
-use super::guards::Combined;
 use super::rules::{LimitRule, Tier};
 use nginx::conf::Position;
 use tollgate_core::metrics::KnownModels;
@@ -19,7 +18,6 @@ pub(super) struct Loaded {
     pub(super) keys_files: KeysFiles,
     pub(super) judges: Judges,
     pub(super) audit_logs: Vec<OpenLog>,
-    pub(super) guards: Combined,
     pub(super) tiers: Option<Rc<[Rc<Tier>]>>,
     pub(super) applied: HashSet<Arc<str>>,
     pub(super) uses: Vec<RuleUse>,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::following::Following;
-use super::guards::Declared;
+use super::guards::Book;
 use super::loaded::Loaded;
 use super::rules::{Draft, LimitRule, Tier};
 use super::settings::Settings;
@@ -37,9 +37,7 @@ pub(crate) struct MainConf {
     /// Where it is told what is in force: `Some(None)`: nowhere; `None`: beside the file with the pid.
     pub(crate) status_file: Option<Option<String>>,
     /// Those who look at requests and answers.
-    pub(crate) guards: Vec<Rc<Declared>>,
-    /// The one whose block is being read.
-    pub(super) guard_draft: Option<Declared>,
+    pub(crate) guards: Book,
     /// The tier whose block is being read.
     pub(super) draft: Option<Draft>,
 }

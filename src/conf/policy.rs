@@ -190,7 +190,7 @@ impl Policy {
         }
         check_prices(main, &limits)?;
         let aliases = aliases(settings)?;
-        let guards = GuardsOf::resolve(settings, &tiers, main)?;
+        let guards = GuardsOf::resolve(settings, &tiers, &mut main.guards)?;
         let is_metered = !anonymous
             || !aliases.is_empty()
             || !guards.is_empty()

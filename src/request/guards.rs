@@ -11,7 +11,7 @@ use tollgate_core::guards::looking::Looking;
 use tollgate_core::guards::outcome::Looked;
 use tollgate_core::guards::{Action, Rule, RuleName};
 use tollgate_core::llm::meter::Hides;
-use tollgate_core::llm::texts::{Place, Texts};
+use tollgate_core::llm::texts::Texts;
 use tollgate_core::llm::Endpoint;
 use tollgate_guard::vault::Vault;
 
@@ -21,27 +21,12 @@ use crate::conf::rules::Tier;
 use crate::observed;
 use crate::request::authenticate::Denial;
 use crate::request::body;
-use crate::request::screen::Screen;
+use crate::request::guarded::Guarded;
 use crate::request::state::State;
 use crate::types::Request;
 
 /// Bytes of text that are looked at in one turn of the event loop: a few milliseconds.
 const TURN: usize = 128 << 10;
-
-/// What guards have to do with a request.
-pub(crate) struct Guarded {
-    pub(super) guards: Rc<Guards>,
-    /// What they still have to look at.
-    looking: Option<Looking>,
-    /// What they found.
-    pub(crate) found: GuardFindings,
-    /// Where they found what they refuse.
-    pub(crate) place: Option<Place>,
-    /// What the model doesn't see, and the client gets back.
-    pub(super) vault: Option<Arc<Vault>>,
-    /// What the client is shown of the answer.
-    pub(super) screen: Option<Screen>,
-}
 
 /// Begins to look through the body in this form, if guards hold for the request.
 pub(crate) fn begin(
@@ -136,13 +121,6 @@ pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
         .guards
         .get(tier)
         .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
-}
-
-impl Guarded {
-    /// Whether the client sees the answer through a screen.
-    pub(crate) fn shows(&self) -> bool {
-        self.screen.is_some()
-    }
 }
 
 impl Guards {

@@ -58,6 +58,7 @@ mod estimate;
 mod features;
 mod first_look;
 mod grounds;
+pub(crate) mod guarded;
 mod guards;
 pub(crate) mod id;
 pub(crate) mod identity;

@@ -6,28 +6,16 @@ use std::sync::Arc;
 
 use tollgate_core::answer::{answer, answer_blocked_body};
 use tollgate_core::decision::Reason;
-use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::guards::{Action, RuleName};
 use tollgate_core::llm::meter::Part;
-use tollgate_core::llm::shown::{Body, Guarded as Watched, Halt, Shown};
-use tollgate_guard::finding::Rule;
+use tollgate_core::llm::shown::{Body, Guarded as Watched, Shown};
 
 use crate::observed;
-use crate::request::guards::Guarded;
-use crate::request::meter::passed;
+use crate::request::guarded::Screen;
 use crate::request::refusal;
 use crate::request::settlement;
 use crate::request::state::State;
 use crate::types::Request;
-
-/// The answer of one request.
-pub(crate) struct Screen {
-    shown: Box<Shown>,
-    /// What the client gets, while the header waits for that.
-    held: Option<Vec<u8>>,
-    /// It is known that nothing more is shown.
-    has_halted: bool,
-}
 
 /// What has to be done for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,62 +61,6 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     match is_held {
         true => Begun::Holds,
         false => Begun::Reads,
-    }
-}
-
-impl Screen {
-    /// Whether the header of the answer waits.
-    pub(crate) fn is_holding(&self) -> bool {
-        self.held.is_some()
-    }
-
-    /// A part of what the meter passes on of `bytes`.
-    pub(crate) fn read(
-        &mut self,
-        part: &nginx::Part<'_>,
-        bytes: &[u8],
-        pass: &mut impl FnMut(nginx::Part<'_>),
-    ) {
-        let part = match part {
-            nginx::Part::Held(bytes) => Part::Held(bytes),
-            nginx::Part::Range(range) => Part::Range(range.clone()),
-        };
-        self.shown.read(&part, bytes, &mut |part| pass(passed(part)));
-    }
-
-    /// The answer has come to its end.
-    pub(crate) fn finish(&mut self, pass: &mut impl FnMut(nginx::Part<'_>)) {
-        self.shown.finish(&mut |part| pass(passed(part)));
-    }
-
-    /// Why nothing more of the answer is shown. `is_new`: that wasn't known before.
-    fn halted(&mut self) -> Option<(Halt, bool)> {
-        let halt = self.shown.halted()?;
-        Some((halt, !std::mem::replace(&mut self.has_halted, true)))
-    }
-}
-
-/// Part of an answer has come by: if nothing more of it is shown, the engine need not go on.
-pub(crate) fn after_part(r: Request<'_>, state: &mut State) {
-    let Some(guarded) = state.guarded.as_deref_mut() else { return };
-    let Some((halt, is_new)) = guarded.screen.as_mut().and_then(Screen::halted) else { return };
-    r.end_answer_of_upstream();
-    if is_new {
-        (state.cut_off, state.detail) = (Some(Reason::ContentPolicy), Some(cause(guarded, halt)));
-        r.log().info(format_args!(
-            "tollgate: the answer is cut off: {}",
-            Reason::ContentPolicy.as_str()
-        ));
-    }
-}
-
-fn cause(guarded: &Guarded, halt: Halt) -> Detail {
-    match halt {
-        Halt::Unreadable => Cause::UnseenAnswer.into(),
-        Halt::Rule(rule) => {
-            let name = guarded.output_rule(rule).map(|rule| RuleName(rule).to_string());
-            Detail::new(Cause::GuardBlocked, name.unwrap_or_default())
-        }
     }
 }
 
@@ -184,7 +116,7 @@ pub(crate) fn release<'r>(r: Request<'r>, cell: &RefCell<State>) -> Option<&'r [
             }
             Some((halt, _)) => {
                 (state.cut_off, state.detail) =
-                    (Some(Reason::ContentPolicy), Some(cause(guarded, halt)));
+                    (Some(Reason::ContentPolicy), Some(guarded.cause(halt)));
                 refusal::log(r, state);
                 let body = r.copy(answer_blocked_body(dialect).as_bytes())?;
                 r.set_status_out(answer(Reason::ContentPolicy).status);
@@ -210,11 +142,5 @@ pub(crate) fn count(state: &mut State) {
             let name = RuleName(rule).to_string();
             observed::found(&output.name, &name, rule.action.name(), u64::from(times));
         }
-    }
-}
-
-impl Guarded {
-    fn output_rule(&self, rule: u16) -> Option<&Rule> {
-        self.guards.output.as_ref()?.guard.rules().get(usize::from(rule))
     }
 }

@@ -24,7 +24,7 @@ use crate::keys::waiting::Waiting;
 use crate::observed;
 use crate::request::body::{Change, Reading};
 use crate::request::grounds::Grounds;
-use crate::request::guards::Guarded;
+use crate::request::guarded::Guarded;
 use crate::request::keeping::Keeping;
 use crate::request::meter::Metering;
 use crate::request::queue::Queued;
@@ -32,7 +32,6 @@ use crate::request::renaming::Renaming;
 use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
-use crate::request::screen;
 use crate::request::suspicion::Counted;
 use crate::types::{Request, Tollgate};
 use nginx::request::Keeper;
@@ -426,7 +425,10 @@ impl Reader<Tollgate> for State {
             Some(metering) => metering.read(r, bytes, show),
             None => show(nginx::Part::Range(0..bytes.len())),
         }
-        screen::after_part(r, self);
+        let cause = self.guarded.as_deref_mut().and_then(|guarded| guarded.after_part(r));
+        if let Some(cause) = cause {
+            (self.cut_off, self.detail) = (Some(Reason::ContentPolicy), Some(cause));
+        }
     }
 
     fn finish(&mut self, mut pass: impl FnMut(nginx::Part<'_>)) {

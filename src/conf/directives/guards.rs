@@ -1,7 +1,5 @@
 //! The block of a guard, and who uses it.
 
-use std::rc::Rc;
-
 use super::words::{error, file_name, given, literal, once, word, words, Done};
 use crate::conf::guards::Declared;
 use crate::conf::{LocConf, MainConf};
@@ -25,16 +23,16 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
             name.escape_debug()
         )));
     }
-    if conf.guards.iter().any(|guard| guard.name == name) {
+    if conf.guards.has(&name) {
         return Err(error(format!("the guard \"{name}\" is declared twice; keep one of them")));
     }
-    conf.guard_draft = Some(Declared::new(name, cx.position()));
+    conf.guards.draft = Some(Declared::new(name, cx.position()));
     Ok(())
 }
 
 /// `}`
 pub(super) fn close(conf: &mut MainConf) -> Done {
-    let Some(guard) = conf.guard_draft.take() else { return Ok(()) };
+    let Some(guard) = conf.guards.draft.take() else { return Ok(()) };
     let of_guard = |problem: &str| error(problem).of(&format!("tollgate_guard {}", guard.name));
     let is_idle = guard.input.is_empty() && guard.output.is_empty() && guard.leak.is_none();
     if is_idle {
@@ -45,7 +43,7 @@ pub(super) fn close(conf: &mut MainConf) -> Done {
     if guard.roles.is_some() && guard.input.is_empty() {
         return Err(of_guard("\"roles\" has no effect, as nothing is looked for in the input"));
     }
-    conf.guards.push(Rc::new(guard));
+    conf.guards.add(guard);
     Ok(())
 }
 
@@ -60,7 +58,7 @@ pub(super) fn output(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainC
 }
 
 fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Direction) -> Done {
-    let Some(draft) = &mut conf.guard_draft else { return Ok(()) };
+    let Some(draft) = &mut conf.guards.draft else { return Ok(()) };
     let guard = format!("tollgate_guard {}", draft.name);
     let (name, values) = words(args);
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -115,7 +113,7 @@ fn read_terms(cx: &ConfContext<'_>, path: &str) -> Result<Vec<Box<str>>, ConfErr
 
 /// `roles ROLE...`
 pub(super) fn roles(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
-    let Some(draft) = &mut conf.guard_draft else { return Ok(()) };
+    let Some(draft) = &mut conf.guards.draft else { return Ok(()) };
     let values: Vec<&str> = words(args).1.iter().map(String::as_str).collect();
     let roles = read_roles(&values).map_err(|problem| {
         error(format!("\"roles\": {problem}")).of(&format!("tollgate_guard {}", draft.name))
