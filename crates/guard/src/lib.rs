@@ -5,6 +5,7 @@
 //! From the ground up:
 //!
 //! * [`words`]: where one begins, and which stand before a candidate;
+//! * `folding`: characters that are read as others;
 //! * [`trust`]: whose words a text is;
 //! * [`detector`]: one kind of thing that is looked for: what it looks like, and how it is checked;
 //! * [`pii`], [`secrets`]: detectors of these kinds;
@@ -19,6 +20,7 @@
 
 pub mod detector;
 pub mod finding;
+mod folding;
 pub mod guard;
 pub mod injection;
 pub mod matcher;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use tollgate_guard::detector::{Detector, DEFAULT_THRESHOLD};
+use tollgate_guard::detector::{Candidate, Detector, DEFAULT_THRESHOLD};
 use tollgate_guard::matcher::{Matcher, Sought};
 use tollgate_guard::pii;
 
@@ -88,4 +88,17 @@ fn kinds_are_named_once_and_national_ids_together() {
         assert!(national.iter().any(|detector| detector.name == name), "{name}");
     }
     assert!(pii::kind("none").is_none());
+}
+
+proptest::proptest! {
+    /// Whatever a detector is asked about, it answers: also about what its pattern doesn't fit.
+    #[test]
+    fn any_candidate_is_judged(before in "[a-z0-9 .:/-]{0,70}", text in "[A-Za-z0-9 .:/@+()xé中-]{1,40}", behind in "[0-9a-z. -]?") {
+        let all = format!("{before}{text}{behind}");
+        let candidate = Candidate::new(&all, before.len()..before.len() + text.len()).unwrap();
+        for detector in pii::detectors() {
+            let score = detector.judge(&candidate, 1);
+            assert!(score.is_none_or(|score| (1..=100).contains(&score)), "{}", detector.name);
+        }
+    }
 }

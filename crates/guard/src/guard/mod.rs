@@ -25,8 +25,8 @@ use crate::views::{self, View};
 #[derive(Debug)]
 pub struct Guard {
     rules: Vec<Rule>,
-    matcher: Matcher,
-    lists: Vec<(Terms, RuleIndex)>,
+    matcher: Arc<Matcher>,
+    lists: Arc<[(Terms, RuleIndex)]>,
     /// What gives texts a score, if they are to get one; the rules that ask, and from which score on.
     injections: Option<(&'static injection::Rules, Vec<(RuleIndex, u8)>)>,
     stream: Arc<StreamGuard>,
@@ -84,8 +84,11 @@ impl Guard {
     /// An unknown kind, a pattern or a list that can't be used, a name that can't be shown.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let Selection { rules, sought, lists, injections } = Selection::of(settings)?;
-        let matcher = selection::matcher(sought)?;
-        let stream = selection::stream(&rules, matcher.sought())?;
+        let names = selection::names(&sought);
+        let said = |error| selection::said(&names, error);
+        let matcher = Arc::new(Matcher::new(sought).map_err(said)?);
+        let lists: Arc<[_]> = lists.into();
+        let stream = StreamGuard::new(&rules, &matcher, Arc::clone(&lists)).map_err(said)?;
         let injections = match injections.is_empty() {
             true => None,
             false => {
@@ -181,7 +184,7 @@ impl Guard {
 
     fn matches(&self, text: &str, matches: &mut Vec<Match>, terms: &mut Vec<Range<usize>>) {
         self.matcher.find(text, matches);
-        for (list, rule) in &self.lists {
+        for (list, rule) in &*self.lists {
             list.find_in(text, 0..text.len(), terms);
             let rule = *rule;
             matches.extend(terms.drain(..).map(|range| Match { rule, range, score: 100 }));

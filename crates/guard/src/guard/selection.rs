@@ -1,12 +1,13 @@
 //! From what an operator writes to what is looked for.
 
+use std::borrow::Cow;
+
 use super::Error;
 use crate::detector::{Detector, Family, DEFAULT_THRESHOLD};
 use crate::finding::{Action, Rule, RuleIndex};
 use crate::matcher::terms::{self, Terms};
-use crate::matcher::{self, Matcher, Sought};
+use crate::matcher::{self, Sought};
 use crate::settings::{Settings, What};
-use crate::stream::{self, StreamGuard};
 use crate::{pii, secrets};
 
 /// The longest name of a pattern or a list, in bytes.
@@ -92,28 +93,14 @@ impl Selection {
     }
 }
 
-/// The same for texts that come in pieces.
-pub(super) fn stream(rules: &[Rule], sought: &[Sought]) -> Result<StreamGuard, Error> {
-    let with_action = |sought: &Sought| {
-        let rule = rules.get(usize::from(sought.rule))?;
-        Some(stream::Sought {
-            detector: sought.detector.clone(),
-            rule: sought.rule,
-            action: rule.action,
-            threshold: sought.threshold,
-        })
-    };
-    StreamGuard::new(sought.iter().filter_map(with_action).collect())
-        .map_err(|error| Error(error.to_string()))
+/// What an operator calls what is looked for.
+pub(super) fn names(sought: &[Sought]) -> Vec<(Family, Cow<'static, str>)> {
+    sought.iter().map(|sought| (sought.detector.family, sought.detector.name.clone())).collect()
 }
 
-/// The automaton of what is looked for.
-pub(super) fn matcher(sought: Vec<Sought>) -> Result<Matcher, Error> {
-    let names: Vec<_> = sought
-        .iter()
-        .map(|sought| (sought.detector.family, sought.detector.name.clone()))
-        .collect();
-    Matcher::new(sought).map_err(|error| match error {
+/// Why it can't be looked for, to an operator.
+pub(super) fn said(names: &[(Family, Cow<'static, str>)], error: matcher::Error) -> Error {
+    match error {
         matcher::Error::Pattern(index, why) => {
             let (family, name) = names
                 .get(index)
@@ -123,7 +110,7 @@ pub(super) fn matcher(sought: Vec<Sought>) -> Result<Matcher, Error> {
         matcher::Error::Size => Error(
             "its patterns are too large together: use fewer, or smaller repetitions".to_owned(),
         ),
-    })
+    }
 }
 
 /// The detectors of these kinds, each once; all of them, if no kind is named.

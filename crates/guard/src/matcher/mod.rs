@@ -61,32 +61,58 @@ pub struct Match {
     pub score: u8,
 }
 
+/// A match that has as many characters as one may have, and may go on where nothing has come yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Longest {
+    /// The number of its pattern.
+    pub(crate) pattern: usize,
+    /// Where it begins, with what leads to it.
+    pub(crate) start: usize,
+    /// Which of the matches it is that were found.
+    pub(crate) index: usize,
+}
+
 /// How far the matches of each detector reach, so that no other one of the same begins in them. Of a text that is
 /// searched part by part, it goes from one part to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach(Vec<(usize, usize)>);
+pub struct Reach {
+    /// By the numbers of patterns.
+    ends: Vec<(usize, usize)>,
+    /// Matches with as many characters as one may have.
+    longest: Vec<Longest>,
+}
 
 impl Reach {
     /// The text has lost so many bytes at its beginning.
     pub fn shift(&mut self, bytes: usize) {
-        self.0.retain_mut(|(_, end)| {
+        self.ends.retain_mut(|(_, end)| {
             *end = end.saturating_sub(bytes);
             *end > 0
         });
     }
 
+    /// One of the matches found by now that have as many characters as one may have.
+    pub(crate) fn pop_longest(&mut self) -> Option<Longest> {
+        self.longest.pop()
+    }
+
+    /// A match of this pattern goes on to this place.
+    pub(crate) fn extend(&mut self, pattern: usize, end: usize) {
+        self.ends.push((pattern, end));
+    }
+
     /// Forgets those that end at this place, or before. The patterns of the others.
     fn at(&mut self, at: usize) -> u64 {
-        self.0.retain(|&(_, end)| end > at);
+        self.ends.retain(|&(_, end)| end > at);
         // A bit that stands for several patterns is never taken out.
-        self.0
+        self.ends
             .iter()
             .filter(|(pattern, _)| *pattern < starts::LAST)
             .fold(0, |all, &(pattern, _)| all | bit(pattern))
     }
 
     fn is_in(&self, pattern: usize) -> bool {
-        self.0.iter().any(|&(other, _)| other == pattern)
+        self.ends.iter().any(|&(other, _)| other == pattern)
     }
 }
 
@@ -239,8 +265,9 @@ impl Matcher {
                 let mut range = sought.detector.place(&candidate);
                 if is_cut {
                     range.end = ends.go_on(ends_cache, text, start.at, end);
+                    reach.longest.push(Longest { pattern, start: start.at, index: found.len() });
                 }
-                reach.0.push((pattern, range.end));
+                reach.ends.push((pattern, range.end));
                 found.push(Match { rule: sought.rule, range, score });
                 break;
             }

@@ -8,6 +8,7 @@ use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
 
 use crate::detector::LONGEST;
+use crate::folding::folded;
 use crate::words::{is_unspaced, is_word};
 
 /// The most terms of a list.
@@ -84,6 +85,33 @@ pub struct Terms {
     lengths: Vec<u8>,
 }
 
+/// The terms of a list that have begun in a text of which the rest is missing.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// Where each begins, how many characters were read by then, and what it has come to.
+    states: Vec<(usize, usize, StateID)>,
+    /// Where one may begin that is complete.
+    ended: Vec<usize>,
+    is_blank: bool,
+    /// Characters read.
+    count: usize,
+}
+
+impl Begun {
+    /// Where the first of them begins that may go on.
+    #[must_use]
+    pub fn first(&self) -> Option<usize> {
+        self.states.first().map(|(start, ..)| *start)
+    }
+
+    /// Whether there may be a whole term that begins before this place. They are forgotten.
+    pub fn take_before(&mut self, place: usize) -> bool {
+        let count = self.ended.len();
+        self.ended.retain(|start| *start >= place);
+        self.ended.len() < count
+    }
+}
+
 impl fmt::Debug for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Terms").field("terms", &self.lengths.len()).finish_non_exhaustive()
@@ -152,7 +180,7 @@ impl Terms {
                 continue;
             }
             is_blank = c == ' ';
-            state = self.step(state, c);
+            state = self.step(Anchored::No, state, c);
             if self.automaton.is_match(state) {
                 let end = at
                     + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
@@ -163,11 +191,39 @@ impl Terms {
         }
     }
 
-    fn step(&self, state: StateID, c: char) -> StateID {
+    /// Reads on in a text that comes in pieces, from this place of it on, of which `before` is the character before.
+    pub fn read(&self, begun: &mut Begun, text: &str, place: usize, before: Option<char>) {
+        let Ok(first) = self.automaton.start_state(Anchored::Yes) else { return };
+        let mut before = before;
+        for (at, original) in text.char_indices() {
+            let is_cut = goes_on(before, Some(original));
+            before = Some(original);
+            begun.count += 1;
+            let c = fold(original);
+            // Several blanks are as one.
+            if c == ' ' && std::mem::replace(&mut begun.is_blank, c == ' ') {
+                continue;
+            }
+            begun.is_blank = c == ' ';
+            if !is_cut && !begun.is_blank {
+                begun.states.push((place + at, begun.count, first));
+            }
+            let (oldest, ended) = (begun.count.saturating_sub(LONGEST), &mut begun.ended);
+            begun.states.retain_mut(|(start, count, state)| {
+                *state = self.step(Anchored::Yes, *state, c);
+                if self.automaton.is_match(*state) && ended.last() != Some(start) {
+                    ended.push(*start);
+                }
+                !self.automaton.is_dead(*state) && *count > oldest
+            });
+        }
+    }
+
+    fn step(&self, anchored: Anchored, state: StateID, c: char) -> StateID {
         let mut bytes = [0; 4];
         c.encode_utf8(&mut bytes)
             .bytes()
-            .fold(state, |state, byte| self.automaton.next_state(Anchored::No, state, byte))
+            .fold(state, |state, byte| self.automaton.next_state(anchored, state, byte))
     }
 
     /// The longest term that ends here.
@@ -221,8 +277,9 @@ fn fold(c: char) -> char {
     if c.is_ascii() {
         return if c.is_ascii_whitespace() { ' ' } else { c.to_ascii_lowercase() };
     }
-    if c.is_whitespace() {
-        return ' ';
+    let c = folded(c);
+    if c.is_ascii() || c.is_whitespace() {
+        return if c.is_ascii_graphic() { c.to_ascii_lowercase() } else { ' ' };
     }
     // By way of its capital, so that forms of one letter become the same: the sigma at the end of a word.
     let capital = one(c.to_uppercase()).unwrap_or(c);

@@ -4,13 +4,19 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::finding::{Action, RuleIndex};
-use crate::stream::automata::StreamGuard;
+use zeroize::Zeroizing;
+
+use crate::finding::RuleIndex;
+use crate::matcher::terms::Begun;
+use crate::matcher::{self, Longest, Reach};
+use crate::stream::escapes;
+use crate::stream::guard::{Level, StreamGuard};
+use crate::stream::leak::{Leak, LeakRule, Tracker};
+use crate::stream::overlong::Overlong;
 use crate::stream::seen::Seen;
 use crate::stream::shown::Shown;
-use crate::stream::watch::Overlong;
 use crate::stream::{Quoting, Verdict};
-use crate::vault::Vault;
+use crate::vault::{Form, Reading, Vault};
 
 /// How much of a piece is looked at at once, in bytes. It bounds the memory that a long piece takes.
 const STEP: usize = 4096;
@@ -22,17 +28,26 @@ pub struct Channel {
     guard: Arc<StreamGuard>,
     seen: Seen,
     shown: Shown,
-    /// Whatever begins before this place has been judged.
+    /// Whatever begins before this place has been found.
     judged: usize,
     /// How far it was shown, or left out.
     done: usize,
     /// How far matches go that were counted: those that are left out, and those that are logged.
     covered: usize,
     logged: usize,
-    /// From where on a detector looks again that found a match which goes on behind `judged`.
-    resume: Vec<(usize, usize)>,
+    /// How far the matches of each detector go. It counts from the first byte that is still here.
+    reach: Reach,
+    /// What was found, and stands behind what may be shown.
+    pending: Vec<Match>,
     /// Matches that are longer than others may be.
     overlong: Vec<Overlong>,
+    /// Terms of each list that have begun.
+    begun: Vec<Begun>,
+    /// How far terms were read.
+    read: usize,
+    leaks: Option<Box<Tracker>>,
+    /// How far placeholders were looked for.
+    placeholders: usize,
     blocked: Option<RuleIndex>,
 }
 
@@ -45,35 +60,60 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// A match, and what is done about it.
+/// Something in the text, and what is done about it.
 struct Match {
     start: usize,
     end: usize,
-    watch: usize,
-    action: Action,
-    score: u8,
+    /// Whether it has as many characters as one may have, so that it may go on.
+    is_longest: bool,
+    level: Level,
+    what: What,
+}
+
+enum What {
+    /// A placeholder, and what takes its place.
+    Given(Zeroizing<String>),
+    /// Found by this rule, this sure.
+    Found(RuleIndex, u8),
+    /// A part of the system prompt.
+    Leak,
 }
 
 impl Channel {
     /// A text of which nothing has come.
     #[must_use]
     pub fn new(guard: Arc<StreamGuard>, quoting: Quoting) -> Self {
+        let begun = guard.lists.iter().map(|_| Begun::default()).collect();
         Self {
             guard,
             seen: Seen::new(quoting),
-            shown: Shown::default(),
+            shown: Shown::new(quoting),
             judged: 0,
             done: 0,
             covered: 0,
             logged: 0,
-            resume: Vec::new(),
+            reach: Reach::default(),
+            pending: Vec::new(),
             overlong: Vec::new(),
+            begun,
+            read: 0,
+            leaks: None,
+            placeholders: 0,
             blocked: None,
         }
     }
 
+    /// The same, in which parts of a system prompt are looked for, too.
+    #[must_use]
+    pub fn with_leak(mut self, leak: Arc<Leak>, mut rule: LeakRule) -> Self {
+        rule.label = format!("[{}]", rule.label).into();
+        self.leaks = (!leak.is_empty()).then(|| Box::new(Tracker::new(leak, rule)));
+        self
+    }
+
     /// More of the text has come. What may be shown now is added to `out`; the rest, which may still become a
-    /// match, stays here.
+    /// match, stays here. Placeholders of the vault become its values. What is found is added to `found`: its rule, and
+    /// how sure it is.
     pub fn push(
         &mut self,
         piece: &str,
@@ -82,18 +122,16 @@ impl Channel {
         found: &mut Vec<(RuleIndex, u8)>,
     ) -> Verdict {
         let mut rest = piece;
-        while !rest.is_empty() {
-            if let Some(rule) = self.blocked {
-                return Verdict::Block(rule);
-            }
+        while !rest.is_empty() && self.blocked.is_none() {
             let mut step = rest.len().min(STEP);
             while !rest.is_char_boundary(step) {
                 step -= 1;
             }
             let (now, later) = rest.split_at(step);
             rest = later;
+            let before = self.seen.last();
             self.seen.push(now);
-            self.judge(false, vault, out, found);
+            self.judge(before, false, vault, out, found);
         }
         self.verdict()
     }
@@ -106,8 +144,9 @@ impl Channel {
         found: &mut Vec<(RuleIndex, u8)>,
     ) -> Verdict {
         if self.blocked.is_none() {
+            let before = self.seen.last();
             self.seen.finish();
-            self.judge(true, vault, out, found);
+            self.judge(before, true, vault, out, found);
         }
         self.verdict()
     }
@@ -125,166 +164,281 @@ impl Channel {
     /// Judges what can be judged of what is here, and shows it.
     fn judge(
         &mut self,
+        before: Option<char>,
         ends: bool,
-        _vault: Option<&Vault>,
+        vault: Option<&Vault>,
         out: &mut String,
         found: &mut Vec<(RuleIndex, u8)>,
     ) {
         self.follow_overlong(ends);
-        let end = self.seen.end();
-        let (text, base) = self.seen.text();
-        let mut hold =
-            if ends { end } else { base + self.guard.held_from(text, self.judged - base) };
-        for overlong in &self.overlong {
-            hold = hold.min(overlong.end);
-        }
+        self.read_terms(before);
+        self.find_leaks(ends, found);
+        let mut hold = self.held_from(ends).min(self.find_placeholders(ends, vault));
         if hold > self.judged {
-            let matches = self.matches(hold, ends);
+            self.find(hold, ends);
             self.judged = hold;
-            for one in matches {
+            hold = self.overlong.iter().fold(hold, |hold, overlong| hold.min(overlong.end));
+        }
+        if self.pending.first().is_some_and(|one| one.start < hold) {
+            let ready = self.pending.partition_point(|one| one.start < hold);
+            let later = self.pending.split_off(ready);
+            for one in std::mem::replace(&mut self.pending, later) {
                 self.act(&one, out, found);
                 if self.blocked.is_some() {
                     return;
                 }
             }
         }
-        for overlong in &self.overlong {
-            hold = hold.min(overlong.end);
+        self.show(hold, ends, out);
+        let dropped = self.seen.drop_before(self.judged, self.done);
+        if dropped > 0 {
+            self.reach.shift(dropped);
         }
-        self.show(hold, out);
-        self.resume.retain(|(_, from)| *from > hold);
-        self.seen.drop_before(self.judged, self.done);
+    }
+
+    /// From where on nothing may be shown yet.
+    fn held_from(&self, ends: bool) -> usize {
+        let mut hold = self.seen.end();
+        if ends {
+            return hold;
+        }
+        let (text, base) = self.seen.text();
+        if let Some(patterns) = self.guard.patterns() {
+            hold = base + patterns.beginnings.held_from(text, self.judged - base);
+        }
+        let terms = self.begun.iter().filter_map(Begun::first);
+        let overlong = self.overlong.iter().map(|overlong| overlong.end);
+        let leak = self.leaks.as_ref().and_then(|leaks| leaks.held_from());
+        terms.chain(overlong).chain(leak).fold(hold, usize::min)
     }
 
     /// What has become of matches that are longer than others.
     fn follow_overlong(&mut self, ends: bool) {
         let (text, base) = self.seen.text();
-        let mut index = 0;
-        while let Some(overlong) = self.overlong.get_mut(index) {
-            let watch = overlong.watch;
-            let Some(watcher) = self.guard.watches().get(watch) else {
-                return;
+        let Some(patterns) = self.guard.patterns() else {
+            return;
+        };
+        let guard = &self.guard;
+        let (covered, logged, reach) = (&mut self.covered, &mut self.logged, &mut self.reach);
+        let pending = &mut self.pending;
+        self.overlong.retain_mut(|overlong| {
+            let Some((continuation, rule)) = patterns.continuation(overlong.pattern) else {
+                return false;
             };
-            let goes_on = watcher.advance(overlong, text, base);
-            if ends && goes_on {
-                watcher.end(overlong);
+            let goes_on = continuation.advance(overlong, text, base);
+            if goes_on && ends {
+                continuation.end(overlong);
             }
-            let reach = if level(watcher.sought.action) == Level::Log {
-                &mut self.logged
-            } else {
-                &mut self.covered
+            let is_logged = guard.rule(rule).is_some_and(|rule| rule.level == Level::Log);
+            let far = if is_logged { &mut *logged } else { &mut *covered };
+            let is_same = |one: &&mut Match| {
+                one.start == overlong.shown_from
+                    && matches!(one.what, What::Found(found, _) if found == rule)
             };
-            *reach = overlong.end.max(*reach);
-            if goes_on && !ends {
-                index += 1;
-            } else {
-                self.resume.push((watch, overlong.end));
-                self.overlong.swap_remove(index);
-            }
+            let far = pending.iter_mut().find(is_same).map_or(far, |one| &mut one.end);
+            *far = overlong.end.max(*far);
+            reach.extend(overlong.pattern, overlong.end - base);
+            goes_on && !ends
+        });
+    }
+
+    /// Reads what has come for the terms of lists.
+    fn read_terms(&mut self, before: Option<char>) {
+        let (text, base) = self.seen.text();
+        let new = text.get(self.read - base..).unwrap_or_default();
+        for ((terms, _), begun) in self.guard.lists.iter().zip(&mut self.begun) {
+            terms.read(begun, new, self.read, before);
+        }
+        self.read += new.len();
+    }
+
+    /// Looks for parts of the system prompt.
+    fn find_leaks(&mut self, ends: bool, found: &mut Vec<(RuleIndex, u8)>) {
+        let Some(leaks) = &mut self.leaks else {
+            return;
+        };
+        let (text, base) = self.seen.text();
+        let mut begun = Vec::new();
+        let earlier = leaks.read(text, base, ends, &mut begun);
+        let level = Level::of(leaks.rule.action);
+        if level == Level::Log {
+            // Nothing is held back for them, so they are in no order with others.
+            found.extend(begun.iter().map(|_| (leaks.rule.rule, 100)));
+            return;
+        }
+        if let Some((start, end)) = earlier {
+            let is_same = |one: &&mut Match| one.start == start && matches!(one.what, What::Leak);
+            let far =
+                self.pending.iter_mut().find(is_same).map_or(&mut self.covered, |one| &mut one.end);
+            *far = end.max(*far);
+        }
+        for (start, end) in begun {
+            add(
+                &mut self.pending,
+                Match { start, end, is_longest: false, level, what: What::Leak },
+            );
         }
     }
 
-    /// All matches that begin before this place and weren't judged yet, in the order in which they count.
-    fn matches(&mut self, hold: usize, ends: bool) -> Vec<Match> {
+    /// Looks for placeholders. From where on there may be one, of which the rest is missing.
+    fn find_placeholders(&mut self, ends: bool, vault: Option<&Vault>) -> usize {
         let (text, base) = self.seen.text();
+        let end = self.seen.end();
+        let mut from = std::mem::replace(&mut self.placeholders, end).max(base) - base;
+        let Some(vault) = vault.filter(|vault| !vault.is_empty()) else {
+            return end;
+        };
+        while let Some(at) = Vault::next_bracket(text, from) {
+            match vault.read(text.get(at..).unwrap_or_default()) {
+                Reading::Beginning if !ends => {
+                    self.placeholders = base + at;
+                    return base + at;
+                }
+                Reading::Placeholder { length, form, value } => {
+                    let mut given = Zeroizing::new(String::new());
+                    match form {
+                        Form::Plain => given.push_str(value),
+                        Form::Html => escapes::html(value, &mut given),
+                        Form::Json => escapes::json(value, &mut given),
+                    }
+                    let (start, end) = (base + at, base + at + length);
+                    add(
+                        &mut self.pending,
+                        Match {
+                            start,
+                            end,
+                            is_longest: false,
+                            level: Level::Cover,
+                            what: What::Given(given),
+                        },
+                    );
+                    from = at + length;
+                }
+                _ => from = at + 1,
+            }
+        }
+        end
+    }
+
+    /// Finds all that begins before this place and wasn't found yet.
+    fn find(&mut self, hold: usize, ends: bool) {
+        let (text, base) = self.seen.text();
+        let part = self.judged - base..hold - base;
         let mut matches = Vec::new();
-        let (overlong, resume) = (&mut self.overlong, &mut self.resume);
-        let judged = self.judged;
-        self.guard.for_each_match(text, judged - base, |watch, watcher| {
-            if overlong.iter().any(|overlong| overlong.watch == watch) {
-                return;
+        let mut ranges = Vec::new();
+        let mut longest = Vec::new();
+        for ((terms, rule), begun) in self.guard.lists.iter().zip(&mut self.begun) {
+            if begun.take_before(hold) {
+                terms.find_in(text, part.clone(), &mut ranges);
+                let rule = *rule;
+                matches.extend(ranges.drain(..).map(|range| matcher::Match {
+                    rule,
+                    range,
+                    score: 100,
+                }));
             }
-            let later = resume.iter().filter(|(who, _)| *who == watch).map(|(_, from)| *from).max();
-            let mut from = later.unwrap_or_default().max(judged);
-            while from < hold {
-                let Some(sighting) = watcher.first(text, from - base..hold - base) else {
-                    return;
+        }
+        if let Some(patterns) = self.guard.patterns() {
+            patterns.matcher.find_in(text, part, &mut self.reach, &mut matches);
+            while let Some(Longest { pattern, start, index }) = self.reach.pop_longest() {
+                let Some((continuation, _)) = patterns.continuation(pattern) else {
+                    continue;
                 };
-                let start = base + sighting.range.start;
-                let mut end = base + sighting.range.end;
-                if let Some((mut longer, goes_on)) =
-                    watcher.follow(watch, text, base, &sighting.range)
-                {
-                    if goes_on && ends {
-                        watcher.end(&mut longer);
-                    }
-                    end = longer.end;
-                    if goes_on && !ends {
-                        overlong.push(longer);
-                    }
+                let Some((mut overlong, goes_on)) = continuation.follow(pattern, text, base, start)
+                else {
+                    continue;
+                };
+                if goes_on && ends {
+                    continuation.end(&mut overlong);
                 }
-                let action = watcher.sought.action;
-                matches.push(Match { start, end, watch, action, score: sighting.score });
-                if overlong.iter().any(|overlong| overlong.watch == watch) {
-                    return;
+                if let Some(one) = matches.get_mut(index) {
+                    one.range.end = overlong.end - base;
+                    overlong.shown_from = base + one.range.start;
+                    longest.push(index);
                 }
-                from = end;
+                if goes_on && !ends {
+                    self.overlong.push(overlong);
+                }
             }
-            resume.push((watch, from));
-        });
-        // The strictest of those that begin at one place, and of these the longest, has its label shown.
-        matches.sort_by_key(|one| {
-            (one.start, Reverse(level(one.action)), Reverse(one.end), one.watch)
-        });
-        matches
+        }
+        for (index, one) in matches.into_iter().enumerate() {
+            let is_longest = longest.contains(&index);
+            let level = self.guard.rule(one.rule).map_or(Level::Block, |rule| rule.level);
+            let (start, end) = (base + one.range.start, base + one.range.end);
+            add(
+                &mut self.pending,
+                Match { start, end, is_longest, level, what: What::Found(one.rule, one.score) },
+            );
+        }
     }
 
     /// Does what is to be done about a match.
     fn act(&mut self, one: &Match, out: &mut String, found: &mut Vec<(RuleIndex, u8)>) {
-        let guard = Arc::clone(&self.guard);
-        let Some(watcher) = guard.watches().get(one.watch) else {
-            return;
+        let leak = self.leaks.as_ref().map(|leaks| &leaks.rule);
+        let (rule, score, label) = match &one.what {
+            What::Given(value) => (None, 0, value.as_str()),
+            What::Found(rule, score) => {
+                (Some(*rule), *score, self.guard.rule(*rule).map_or("", |rule| &rule.label))
+            }
+            What::Leak => (leak.map(|rule| rule.rule), 100, leak.map_or("", |rule| &rule.label)),
         };
-        let finding = (watcher.sought.rule, one.score);
-        match level(one.action) {
+        let is_leak = matches!(one.what, What::Leak);
+        match one.level {
             Level::Log => {
                 if one.start >= self.logged.max(self.covered) {
-                    found.push(finding);
+                    found.extend(rule.map(|rule| (rule, score)));
                 }
                 self.logged = self.logged.max(one.end);
             }
             Level::Cover => {
-                if one.start >= self.covered {
-                    found.push(finding);
-                    self.show(one.start, out);
-                    self.shown.replace(&watcher.label, out);
+                let is_new = one.start >= self.covered;
+                if is_new || is_leak {
+                    found.extend(rule.map(|rule| (rule, score)));
+                }
+                if is_new {
+                    let label = label.to_owned();
+                    self.show(one.start, false, out);
+                    self.shown.replace(&label, out);
                 }
                 self.covered = self.covered.max(one.end);
             }
             Level::Block => {
-                found.push(finding);
-                self.show(one.start, out);
-                self.blocked = Some(finding.0);
+                found.extend(rule.map(|rule| (rule, score)));
+                self.show(one.start, false, out);
+                self.blocked = rule;
             }
         }
     }
 
     /// Shows what is here up to this place, except what is covered.
-    fn show(&mut self, to: usize, out: &mut String) {
-        if self.covered > self.done {
+    fn show(&mut self, to: usize, ends: bool, out: &mut String) {
+        if self.covered > self.done && to > self.done {
             let end = self.covered.min(to);
             self.shown.leave_out(self.seen.came(self.done, end), out);
             self.done = end;
         }
         if to > self.done {
-            self.shown.show(self.seen.came(self.done, to), out);
-            self.done = to;
+            let came = self.seen.came(self.done, to);
+            let later = if ends { 0 } else { self.shown.unfinished(came) };
+            let now = came.get(..came.len() - later).unwrap_or(came);
+            self.shown.show(now, out);
+            self.done = to - later;
         }
     }
 }
 
-/// What an action does to what is shown. A later one outranks those before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Log,
-    Cover,
-    Block,
-}
-
-fn level(action: Action) -> Level {
-    match action {
-        Action::Log => Level::Log,
-        Action::Mask | Action::Tokenize => Level::Cover,
-        Action::Block => Level::Block,
-    }
+/// Adds a match in the order in which they count: of those that begin at one place, the strictest has its label
+/// shown, and of these the longest.
+fn add(pending: &mut Vec<Match>, one: Match) {
+    let key = |one: &Match| {
+        let what = match &one.what {
+            What::Given(_) => (0, 0),
+            What::Found(rule, _) => (1, *rule),
+            What::Leak => (2, 0),
+        };
+        let end = if one.is_longest { usize::MAX } else { one.end };
+        (one.start, Reverse(one.level), what.0, Reverse(end), what.1)
+    };
+    let at = pending.partition_point(|other| key(other) <= key(&one));
+    pending.insert(at, one);
 }

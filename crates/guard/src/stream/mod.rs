@@ -3,22 +3,28 @@
 //! Whatever may still become a match stays here, and nothing else: the longest end of the text that a match could
 //! begin with. How a text is cut changes nothing in what is shown, or found.
 //!
-//! * [`prefixes`]: the form of all beginnings of what a pattern fits;
-//! * [`watch`]: a detector, ready to look into a text that isn't complete;
-//! * [`automata`]: all detectors, in two automata: one tells what is held back, the other whether there is a match;
-//! * [`seen`]: the text as detectors read it, and the bytes in which it came;
-//! * [`shown`]: what goes on: bytes that came, and labels in the place of others;
-//! * [`channel`]: one text.
+//! * `prefixes`: the form of all beginnings of what a pattern fits;
+//! * `beginnings`: where in a text a match may have begun of which the rest is missing;
+//! * `overlong`: matches that go on for longer than is held back;
+//! * `guard`: what is looked for;
+//! * `seen`: the text as it is read, and the bytes in which it came;
+//! * `shown`, `escapes`: what goes on: bytes that came, and labels or values in the place of others;
+//! * `leak`: parts of the system prompt;
+//! * `channel`: one text.
 
-mod automata;
+mod beginnings;
 mod channel;
+mod escapes;
+mod guard;
+mod leak;
+mod overlong;
 mod prefixes;
 mod seen;
 mod shown;
-mod watch;
 
-pub use automata::{Error, Sought, StreamGuard};
 pub use channel::Channel;
+pub use guard::StreamGuard;
+pub use leak::{Leak, LeakRule};
 
 use crate::finding::RuleIndex;
 

@@ -1,13 +1,15 @@
 //! The form of all beginnings of what a pattern fits.
 
-use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
+use regex_syntax::hir::{Hir, HirKind, Repetition};
 
 use crate::detector::LONGEST;
-use crate::stream::seen::folded;
+use crate::matcher::pattern::relaxed;
 
-/// A pattern that fits each beginning of each match of this one, the empty one too. What the pattern asks of the
-/// places between characters is left out, so it may fit a little more. Beginnings longer than [`LONGEST`] characters
-/// are of no interest, and may be missing.
+/// A pattern that fits each beginning of each match of this one, the empty one too. What an automaton can't ask of a
+/// place, as where a word of any script begins, is left out: so it may fit a little more. Beginnings longer than
+/// [`LONGEST`] characters are of no interest, and may be missing.
+///
+/// Nothing is asked of the end of a beginning, as it isn't known what follows.
 pub(super) fn prefixes(hir: &Hir) -> Hir {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Hir::empty(),
@@ -16,7 +18,7 @@ pub(super) fn prefixes(hir: &Hir) -> Hir {
         HirKind::Capture(capture) => prefixes(&capture.sub),
         HirKind::Alternation(branches) => Hir::alternation(branches.iter().map(prefixes).collect()),
         HirKind::Concat(parts) => parts.iter().rev().fold(Hir::empty(), |rest, part| {
-            Hir::alternation(vec![prefixes(part), Hir::concat(vec![without_looks(part), rest])])
+            Hir::alternation(vec![prefixes(part), Hir::concat(vec![relaxed(part, None), rest])])
         }),
         HirKind::Repetition(repetition) => {
             let before_last = match repetition.max {
@@ -28,98 +30,35 @@ pub(super) fn prefixes(hir: &Hir) -> Hir {
                 min: 0,
                 max: before_last,
                 greedy: true,
-                sub: Box::new(without_looks(&repetition.sub)),
+                sub: Box::new(relaxed(&repetition.sub, None)),
             });
             Hir::concat(vec![complete, prefixes(&repetition.sub)])
         }
     }
 }
 
-/// The same pattern, except that it asks nothing of the places between characters.
-pub(super) fn without_looks(hir: &Hir) -> Hir {
+/// How many characters the longest match has. `None`: as many as there are.
+pub(super) fn longest_match(hir: &Hir) -> Option<usize> {
     match hir.kind() {
-        HirKind::Look(_) => Hir::empty(),
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
-        HirKind::Capture(capture) => without_looks(&capture.sub),
-        HirKind::Alternation(branches) => {
-            Hir::alternation(branches.iter().map(without_looks).collect())
-        }
-        HirKind::Concat(parts) => Hir::concat(parts.iter().map(without_looks).collect()),
-        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
-            sub: Box::new(without_looks(&repetition.sub)),
-            ..repetition.clone()
-        }),
-    }
-}
-
-/// The same pattern for a text that was [folded](folded): what it spells out, is folded as well. Classes of
-/// characters stay as they are, unless they have nothing else in them.
-pub(super) fn fold(hir: &Hir) -> Hir {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => hir.clone(),
-        HirKind::Literal(literal) => match std::str::from_utf8(&literal.0) {
-            Ok(text) => Hir::literal(text.chars().map(folded).collect::<String>().into_bytes()),
-            Err(_) => hir.clone(),
-        },
-        HirKind::Class(Class::Unicode(class)) => {
-            let characters = || class.iter().flat_map(|range| range.start()..=range.end());
-            // More are no spelling of a letter.
-            if characters().take(8).count() < 8 && characters().all(|c| folded(c) != c) {
-                Hir::alternation(
-                    characters()
-                        .map(|c| Hir::literal(folded(c).to_string().into_bytes()))
-                        .collect(),
-                )
-            } else {
-                hir.clone()
-            }
-        }
-        HirKind::Class(Class::Bytes(_)) => hir.clone(),
-        HirKind::Capture(capture) => fold(&capture.sub),
-        HirKind::Alternation(branches) => Hir::alternation(branches.iter().map(fold).collect()),
-        HirKind::Concat(parts) => Hir::concat(parts.iter().map(fold).collect()),
-        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
-            sub: Box::new(fold(&repetition.sub)),
-            ..repetition.clone()
-        }),
-    }
-}
-
-/// How many characters a match has: at least, and at most. `None`: as many as there are.
-pub(super) fn characters(hir: &Hir) -> (usize, Option<usize>) {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => (0, Some(0)),
-        HirKind::Literal(literal) => {
-            let count = std::str::from_utf8(&literal.0)
-                .map_or(literal.0.len(), |text| text.chars().count());
-            (count, Some(count))
-        }
-        HirKind::Class(_) => (1, Some(1)),
-        HirKind::Capture(capture) => characters(&capture.sub),
+        HirKind::Empty | HirKind::Look(_) => Some(0),
+        HirKind::Literal(literal) => Some(
+            std::str::from_utf8(&literal.0).map_or(literal.0.len(), |text| text.chars().count()),
+        ),
+        HirKind::Class(_) => Some(1),
+        HirKind::Capture(capture) => longest_match(&capture.sub),
         HirKind::Alternation(branches) => branches
             .iter()
-            .map(characters)
-            .reduce(|(least, most), (min, max)| {
-                (least.min(min), most.zip(max).map(|(a, b)| a.max(b)))
-            })
-            .unwrap_or((0, Some(0))),
-        HirKind::Concat(parts) => {
-            parts.iter().map(characters).fold((0, Some(0)), |(least, most), (min, max)| {
-                (least.saturating_add(min), most.zip(max).map(|(a, b)| a.saturating_add(b)))
-            })
-        }
-        HirKind::Repetition(repetition) => {
-            let (min, max) = characters(&repetition.sub);
-            let times = |count: u32, each: usize| {
-                each.saturating_mul(usize::try_from(count).unwrap_or(usize::MAX))
-            };
-            let most = match (repetition.max, max) {
-                (_, Some(0)) => Some(0),
-                (Some(count), Some(each)) => Some(times(count, each)),
-                _ => None,
-            };
-            (times(repetition.min, min), most)
-        }
+            .try_fold(0, |most, branch| longest_match(branch).map(|one| one.max(most))),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .try_fold(0_usize, |sum, part| longest_match(part).map(|one| sum.saturating_add(one))),
+        HirKind::Repetition(repetition) => match (repetition.max, longest_match(&repetition.sub)) {
+            (_, Some(0)) => Some(0),
+            (Some(times), Some(one)) => {
+                Some(one.saturating_mul(usize::try_from(times).unwrap_or(usize::MAX)))
+            }
+            _ => None,
+        },
     }
 }
 
@@ -198,18 +137,14 @@ mod tests {
 
     #[test]
     fn the_length_of_matches_is_counted_in_characters() {
-        for (pattern, least, most) in [
-            ("falcon", 6, Some(6)),
-            ("(?:äö|x){2,5}", 2, Some(10)),
-            (r"\bab?c*", 1, None),
-            ("(?:){5}", 0, Some(0)),
-            ("a{3}|b{1,9}", 1, Some(9)),
+        for (pattern, most) in [
+            ("falcon", Some(6)),
+            ("(?:äö|x){2,5}", Some(10)),
+            (r"\bab?c*", None),
+            ("(?:){5}", Some(0)),
+            ("a{3}|b{1,9}", Some(9)),
         ] {
-            assert_eq!(
-                characters(&Parser::new().parse(pattern).unwrap()),
-                (least, most),
-                "{pattern}"
-            );
+            assert_eq!(longest_match(&Parser::new().parse(pattern).unwrap()), most, "{pattern}");
         }
     }
 }

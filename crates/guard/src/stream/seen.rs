@@ -3,26 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::detector::BEFORE;
+use crate::folding::folded;
 use crate::stream::Quoting;
-
-/// The character that this one is read as: digits and letters of full width, digits of other scripts, spaces and
-/// hyphens of other kinds. One character is always read as one.
-pub(super) fn folded(c: char) -> char {
-    let code = u32::from(c);
-    let digit = |zero: u32| char::from_digit(code.wrapping_sub(zero) % 10, 10);
-    let image = match code {
-        ..0xa0 => None,
-        0xff01..=0xff5e => char::from_u32(code - 0xff01 + 0x21),
-        0xa0 | 0x2000..=0x200a | 0x202f | 0x205f | 0x3000 => Some(' '),
-        0x2010..=0x2012 => Some('-'),
-        0x0660..=0x0669 => digit(0x0660),
-        0x06f0..=0x06f9 => digit(0x06f0),
-        0x0966..=0x096f => digit(0x0966),
-        0x1d7ce..=0x1d7ff => digit(0x1d7ce),
-        _ => None,
-    };
-    image.unwrap_or(c)
-}
 
 /// From here on, one byte of what is read is one of what came, up to the next mark.
 #[derive(Clone, Copy, Default)]
@@ -80,6 +62,11 @@ impl Seen {
         !self.escape.is_empty()
     }
 
+    /// The last character that was read.
+    pub(super) fn last(&self) -> Option<char> {
+        self.text.chars().next_back()
+    }
+
     /// More has come.
     pub(super) fn push(&mut self, piece: &str) {
         let has_escapes = self.quoting == Quoting::Json
@@ -104,9 +91,10 @@ impl Seen {
     }
 
     /// Drops what was shown, and is no longer needed before what is judged from here on. Seldom: it moves the rest.
-    pub(super) fn drop_before(&mut self, judged: usize, shown: usize) {
+    /// How many bytes of what is read were dropped.
+    pub(super) fn drop_before(&mut self, judged: usize, shown: usize) -> usize {
         if self.text.len() < SLACK {
-            return;
+            return 0;
         }
         // A character before the place, for what looks at it, and those that a check may look at.
         let mut keep = judged.min(shown).saturating_sub(self.base + BEFORE + 4);
@@ -122,6 +110,7 @@ impl Seen {
         }
         self.text.drain(..keep);
         self.base += keep;
+        keep
     }
 
     /// Where in `came` the byte at this place of the text is.
