@@ -2,7 +2,7 @@
 
 /// What has so many digits at most is written in one go.
 const DIGITS: usize = 8;
-const LIMIT: u64 = 10_u64.pow(DIGITS as u32);
+const LIMIT: u64 = 100_000_000;
 
 /// Appends the number, as `itoa` has it.
 // A line of the log has a dozen, most of them short: no call, no table, one store for all digits.

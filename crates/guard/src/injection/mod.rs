@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternSet};
 
@@ -35,6 +36,9 @@ const DECODED: i32 = 150;
 
 /// By how much a score is lowered at most where a text looks harmless: whoever attacks can make it so.
 const MOST_HARMLESS: i32 = 40;
+
+/// In how many parts of a text the rules of a group are told apart.
+const MOST_PARTS: u32 = 16;
 
 /// How much memory the patterns of a group may take, in bytes.
 const LARGEST: usize = 4 << 20;
@@ -75,6 +79,8 @@ struct Group {
     patterns: Regex,
     /// The rule of each pattern.
     of_pattern: Vec<RuleNumber>,
+    /// The one that weighs most. None, if all of them tell that a text is harmless.
+    heaviest: Option<RuleNumber>,
 }
 
 /// A rule that was found.
@@ -105,7 +111,6 @@ impl Rules {
             let Some((own, of_pattern)) = patterns.get_mut(group) else { continue };
             for pattern in &rule.patterns {
                 let pattern = file.pattern(rule, pattern)?;
-                compiled(&[&pattern]).map_err(|why| rule.error(&why))?;
                 own.push(pattern);
                 of_pattern.push(number);
             }
@@ -122,9 +127,16 @@ impl Rules {
             .into_iter()
             .zip(&names)
             .map(|((patterns, of_pattern), name)| {
-                let patterns = compiled(&patterns)
-                    .map_err(|why| Error(format!("the rules of group \"{name}\": {why}")))?;
-                Ok(Group { patterns, of_pattern })
+                let patterns = match compiled(&patterns) {
+                    Ok(patterns) => patterns,
+                    Err(why) => return Err(culprit(&file, &patterns, &of_pattern, name, &why)),
+                };
+                let weight = |number: &RuleNumber| {
+                    file.rules.get(usize::from(*number)).map_or(0, |rule| rule.weight)
+                };
+                let heaviest =
+                    of_pattern.iter().copied().max_by_key(weight).filter(|rule| weight(rule) > 0);
+                Ok(Group { patterns, of_pattern, heaviest })
             })
             .collect::<Result<_, Error>>()?;
         let (words, of_anchor): (Vec<String>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
@@ -198,6 +210,7 @@ impl Rules {
     fn look(&self, text: &str, mut found: impl FnMut(usize, RuleNumber)) {
         // What is still to be looked at, for each group.
         let mut open: Vec<Option<(usize, usize)>> = Vec::new();
+        let mut matched: BTreeMap<usize, u32> = BTreeMap::new();
         for anchor in self.anchors.find_overlapping_iter(text) {
             if !is_whole(text.as_bytes(), anchor.start(), anchor.end()) {
                 continue;
@@ -213,7 +226,8 @@ impl Rules {
                     Some((_, end)) if *end >= from => *end = to.max(*end),
                     _ => {
                         if let Some(whole) = part.replace((from, to)) {
-                            self.look_at(*group, text, whole, &mut found);
+                            let matched = matched.entry(*group).or_default();
+                            self.look_at(*group, text, whole, matched, &mut found);
                         }
                     }
                 }
@@ -221,7 +235,8 @@ impl Rules {
         }
         for (group, part) in open.into_iter().enumerate() {
             if let Some(part) = part {
-                self.look_at(group, text, part, &mut found);
+                let matched = matched.entry(group).or_default();
+                self.look_at(group, text, part, matched, &mut found);
             }
         }
     }
@@ -232,6 +247,7 @@ impl Rules {
         group: usize,
         text: &str,
         (from, to): (usize, usize),
+        matched: &mut u32,
         found: &mut impl FnMut(usize, RuleNumber),
     ) {
         let Some(group) = self.groups.get(group) else { return };
@@ -243,7 +259,17 @@ impl Rules {
             let end = (start + WINDOW / 2 + 2 * AROUND).min(to);
             set.clear();
             let input = Input::new(text.as_bytes()).range(start..end);
-            group.patterns.which_overlapping_matches(&input, &mut set);
+            // Mostly there is none, which is quicker to see. Which ones there are takes long to say: a text that has
+            // them everywhere is taken for what it may be at worst.
+            if group.patterns.is_match(input.clone()) {
+                *matched += 1;
+                if *matched <= MOST_PARTS {
+                    group.patterns.which_overlapping_matches(&input, &mut set);
+                } else if let Some(heaviest) = group.heaviest {
+                    found(start.min(text.len()), heaviest);
+                    return;
+                }
+            }
             for pattern in set.iter() {
                 if let Some(rule) = group.of_pattern.get(pattern.as_usize()) {
                     found(start.min(text.len()), *rule);
@@ -255,6 +281,23 @@ impl Rules {
             start += WINDOW / 2;
         }
     }
+}
+
+/// An error that names the first rule of a group that can't be used; or the group, if it is but too large.
+fn culprit(
+    file: &File,
+    patterns: &[String],
+    of_pattern: &[RuleNumber],
+    group: &str,
+    why: &str,
+) -> Error {
+    for (pattern, number) in patterns.iter().zip(of_pattern) {
+        if let (Err(why), Some(rule)) = (compiled(&[pattern]), file.rules.get(usize::from(*number)))
+        {
+            return rule.error(&why);
+        }
+    }
+    Error(format!("the rules of group \"{group}\": {why}"))
 }
 
 /// Whether an anchor here may be one. A short one is in too many words, if it is no word.
@@ -275,6 +318,7 @@ fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
             Regex::config()
                 .utf8_empty(false)
                 .nfa_size_limit(Some(LARGEST))
+                .which_captures(WhichCaptures::None)
                 .match_kind(regex_automata::MatchKind::All),
         )
         .build_many(patterns)

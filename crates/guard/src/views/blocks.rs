@@ -111,6 +111,13 @@ const OTHER: u32 = 24;
 const ESCAPE: u32 = 32;
 const LOOK_ALIKE: u32 = 40;
 
+/// How often a letter stands beside something else.
+fn alternations(block: &[u8; BLOCK]) -> usize {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic();
+    let behind = block.iter().skip(1);
+    block.iter().zip(behind).filter(|(one, other)| is_letter(one) != is_letter(other)).count()
+}
+
 /// What may be in it.
 fn hints(block: &[u8; BLOCK]) -> u8 {
     let sum = block
@@ -119,10 +126,12 @@ fn hints(block: &[u8; BLOCK]) -> u8 {
     let count = |kind: u32| (sum >> kind) & 0xff;
     let (letters, vowels, spaces) = (count(LETTER), count(VOWEL), count(SPACE));
     let (others, escapes, look_alikes) = (count(OTHER), count(ESCAPE), count(LOOK_ALIKE));
+    // Signs with few letters, or letters that stand alone. Words have both in other proportions, however they are indented.
+    let is_of_signs = spaces + others >= 13 && (letters <= 12 || alternations(block) >= 20);
     // In the order of the bits above.
     u8::from(escapes != 0)
-        | u8::from(spaces >= 10 || spaces + others >= 13) << 1
+        | u8::from(is_of_signs) << 1
         | u8::from(letters >= 8 && vowels * 100 < letters * 29) << 2
-        | u8::from(others >= 8) << 3
+        | u8::from(others >= 12) << 3
         | u8::from(look_alikes != 0 && letters != 0) << 4
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::llm::{Engine, RequestError};
 use serde_json::{json, Value};
 
 const REALM: &str = "Bearer realm=\"tollgate\"";

@@ -399,7 +399,7 @@ mod tests {
     fn texts_are_the_same_only_if_every_byte_is() {
         for len in 0..40 {
             let text = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop".get(..len).unwrap();
-            assert!(is_same(text, &text.to_owned()));
+            assert!(is_same(text, text));
             assert!(!is_same(text, &format!("{text}a")));
             for at in 0..len {
                 let mut other = text.to_owned();

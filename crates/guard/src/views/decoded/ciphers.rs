@@ -39,14 +39,14 @@ pub(super) fn read(text: &str, blocks: &Blocks, found: &mut Found<'_>) {
     guess(text, part, blocks, found);
 }
 
-/// Widens a part to whole words, and to a block on each side.
-fn widened(text: &str, part: Range<usize>) -> Range<usize> {
+/// Widens a part to whole words, so many bytes more on each side.
+fn widened(text: &str, part: Range<usize>, by: usize) -> Range<usize> {
     let bytes = text.as_bytes();
-    let mut from = part.start.saturating_sub(BLOCK);
+    let mut from = part.start.saturating_sub(by);
     while from < part.start && bytes.get(from).is_some_and(|byte| !byte.is_ascii_whitespace()) {
         from += 1;
     }
-    let mut to = (part.end + BLOCK).min(bytes.len());
+    let mut to = (part.end + by).min(bytes.len());
     if to < bytes.len() {
         while to > part.end && bytes.get(to).is_some_and(|byte| !byte.is_ascii_whitespace()) {
             to -= 1;
@@ -61,9 +61,8 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
         return;
     }
     let has_signs = blocks.any(part.clone(), FEW_LETTERS);
-    let range = widened(text, part);
-    let Some(part) = text.get(range.clone()) else { return };
-    let unknown = unknown_words(part.as_bytes());
+    let Some(near) = text.get(widened(text, part.clone(), BLOCK / 2)) else { return };
+    let unknown = unknown_words(near.as_bytes());
     let vowels = unknown.iter().filter(|byte| is_vowel(**byte)).count();
     if unknown.len() >= FEWEST_LETTERS && vowels * 100 < unknown.len() * MOST_VOWELS {
         // Whatever is written around it, a third of what isn't known must become known.
@@ -74,15 +73,23 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
         let shifts = likeliest_shifts(&unknown).map(Cipher::Shift);
         let cipher = [Cipher::Shift(13), Cipher::Atbash].into_iter().chain(shifts).find(is_likely);
         if let Some(cipher) = cipher {
-            found.text(&changed(part, cipher), range);
+            add(text, part, cipher, found);
             return;
         }
     }
     if has_signs {
-        let known = known_letters(part.bytes().map(|byte| Cipher::Rot47.read(byte)));
-        if known >= FEWEST_LETTERS && known > known_letters(part.bytes()) / 2 {
-            found.text(&changed(part, Cipher::Rot47), range);
+        let known = known_letters(near.bytes().map(|byte| Cipher::Rot47.read(byte)));
+        if known >= FEWEST_LETTERS && known > known_letters(near.bytes()) / 2 {
+            add(text, part, Cipher::Rot47, found);
         }
+    }
+}
+
+/// Adds what comes out of a part, which may go on where it doesn't show.
+fn add(text: &str, part: Range<usize>, cipher: Cipher, found: &mut Found<'_>) {
+    let wide = widened(text, part, 2 * BLOCK);
+    if let Some(all) = text.get(wide.clone()) {
+        found.byte_for_byte(&changed(all, cipher), wide.start);
     }
 }
 

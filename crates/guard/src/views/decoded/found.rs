@@ -26,6 +26,12 @@ impl<'t> Found<'t> {
         true
     }
 
+    /// Adds a text of which each byte stands for one of the whole, from this place on.
+    pub(super) fn byte_for_byte(&mut self, decoded: &str, source: usize) {
+        self.copy.gap(source);
+        self.copy.copied(decoded, source);
+    }
+
     /// The texts, a line feed between each two. `None` if there are none.
     pub(super) fn finish(self) -> Option<Copy> {
         (!self.copy.text.is_empty()).then_some(self.copy)

@@ -175,6 +175,10 @@ fn run(text: &str, range: Range<usize>, found: &mut Found<'_>) -> Option<usize> 
             return found.text(&decoded, range.start..end).then_some(end);
         }
     }
+    // Text in base64 has capitals, other than most names.
+    if !part.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
     let encoding = base64()?;
     if let Some(end) = lines(bytes, &range) {
         let all: Vec<u8> = bytes

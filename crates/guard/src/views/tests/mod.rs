@@ -128,10 +128,10 @@ proptest! {
 
     #[test]
     fn the_form_makes_no_difference(text in "(\\PC|[\u{c0}-\u{24f}]|[\u{400}-\u{4ff}]|[\u{ac00}-\u{d7a3}]|[\u{3040}-\u{30ff}]){0,40}") {
-        let decomposed: String = text.nfd().collect();
-        prop_assert_eq!(folded(&decomposed), folded(&text));
         // What becomes too much stays.
         let text: String = text.chars().filter(|one| one.nfkd().collect::<String>().len() <= 8).collect();
+        let decomposed: String = text.nfd().collect();
+        prop_assert_eq!(folded(&decomposed), folded(&text));
         let compatible: String = text.nfkc().collect();
         prop_assert_eq!(folded(&folded(&compatible)), folded(&folded(&text)));
     }
