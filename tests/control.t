@@ -317,6 +317,8 @@ my @workers = workers($t);
 kill 'STOP', $master;
 kill 'KILL', @workers, $master;
 waitpid $master, 0;
+# They are nobody's children, and may stay as zombies; but they have their ports until they are gone.
+poll { !grep { my $stat = do { local (@ARGV, $/) = "/proc/$_/stat"; -e $ARGV[0] ? <> : '' }; $stat =~ /\) [^Z]/ } @workers };
 unlink "$d/nginx.pid";
 ok(-S $path, 'killed: the socket is there still');
 $t->run();
