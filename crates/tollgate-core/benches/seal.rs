@@ -40,7 +40,7 @@ fn main() {
                 if is_sealed {
                     let closing =
                         Closing { stamp: Stamp::default(), in_pieces: false, is_end: false };
-                    sealer.close(&mut lines, &closing);
+                    sealer.close(&seals, &mut lines, &closing);
                     sealer.written(&seals, 1);
                 }
                 lines.clear();

@@ -215,7 +215,11 @@ impl Machine {
         let is_idle = with_nothing && worker.lines.is_empty();
         let is_due = worker.has_open || is_end || worker.sealer.owes_seal() || is_idle;
         if is_due {
-            worker.sealer.close(&mut worker.lines, &Closing { stamp, in_pieces: false, is_end });
+            worker.sealer.close(
+                &seals,
+                &mut worker.lines,
+                &Closing { stamp, in_pieces: false, is_end },
+            );
             worker.seals.push_back(worker.lines.len());
             worker.has_open = false;
         }

@@ -14,6 +14,10 @@ use super::{Named, Opened, Verifier};
 /// For so long a chain may be silent while others are not, in milliseconds: it is sealed every ten seconds.
 pub(super) const SILENCE_MS: u64 = 60_000;
 
+/// So much of the end of a log a machine that crashes may lose, in milliseconds: kernels write what is older to
+/// the disk.
+pub(super) const CRASH_MS: u64 = 300_000;
+
 /// Seconds without any seal of which it is told.
 const GAP_SECONDS: i64 = 60;
 
@@ -31,6 +35,7 @@ pub(super) struct Log {
 pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Report {
     let Verifier {
         twice,
+        unended,
         pieces,
         heads,
         findings,
@@ -48,13 +53,14 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
     log.walks(!pieces.found.is_empty());
     log.beginnings();
     log.links();
+    log.order();
     log.told();
     log.gaps();
     log.ends(has_left);
     log.unseen();
     log.heads(&heads, span.as_ref());
     log.pieces(&pieces.found);
-    log.twice(twice);
+    log.twice(twice, &unended);
     let is_whole = log.first_manifest().is_some();
     let mut findings = log.findings;
     findings.sort_by_key(|finding| (finding.place, finding.kind));
@@ -71,6 +77,12 @@ impl Log {
 
     pub(super) fn note(&mut self, place: Option<Place>, is_loss: bool, text: String) {
         self.notes.push(Note { place, text, is_loss });
+    }
+
+    /// Whether a file must be there: files go the oldest first, and an older one is there.
+    fn is_expected(&self, generation: u32, file: u64) -> bool {
+        self.first_manifest().is_some()
+            || self.numbers.first().is_some_and(|oldest| *oldest <= (generation, file))
     }
 
     fn first_manifest(&self) -> Option<&Named> {
@@ -96,14 +108,13 @@ impl Log {
 
     /// A chain begins with its opening; or with the file, if that is the oldest one which is still there.
     fn beginnings(&mut self) {
-        let is_whole = self.first_manifest().is_some();
         let mut found = Vec::new();
         for (chain, joined) in &self.chains {
             let Some((number, from, place)) = joined.first else { continue };
             let has_opening = self.openings.contains_key(chain);
             let is_cut = match from {
                 _ if number == 0 => !has_opening,
-                Some(from) => is_whole || self.numbers.contains(&(chain.generation, from)),
+                Some(from) => self.is_expected(chain.generation, from),
                 None => true,
             };
             if is_cut {
@@ -164,15 +175,16 @@ impl Log {
                         first <= head.number && sealed.is_none_or(|known| known.mac != head.mac)
                     }
                     (Some(_), _) => true,
-                    // Of a chain that is not there, no file must be.
+                    // A chain that is not there may have been in files that are older than all that are.
                     (None, _) => {
-                        self.first_manifest().is_some()
-                            || told.state == State::Open && self.is_long(chain.generation)
-                            || self.numbers.contains(&(chain.generation, head.file))
+                        told.state == State::Open && self.is_long(chain.generation)
+                            || self.is_expected(chain.generation, head.file)
                     }
                 };
                 // A machine that crashed may have lost what it had not written to its disks.
-                let is_crash = told.state == State::Crashed;
+                let from_ms = last.map_or(told.since_ms, |last| last.up_ms);
+                let is_crash = told.state == State::Crashed
+                    && head.up_ms.saturating_sub(from_ms) <= CRASH_MS;
                 if is_missing && reported.insert(chain) {
                     let after = last.map_or(0, |last| last.last);
                     let lines = match head.last > after {
@@ -269,9 +281,14 @@ pub(super) fn is_last_of_killed(joined: &Joined, number: u64) -> bool {
 
 /// Whether a batch was not written in one go: it says so itself, or a later one does.
 pub(super) fn is_torn(joined: &Joined, number: u64) -> bool {
+    let own = at(joined, number).is_some_and(|seal| seal.in_pieces);
+    own || is_written_again(joined, number)
+}
+
+/// Whether a later seal says that a part of a batch was written more than once.
+pub(super) fn is_written_again(joined: &Joined, number: u64) -> bool {
     let seals = &joined.walk.seals;
-    seals.iter().any(|seal| {
-        seal.number == number && seal.in_pieces
-            || seal.number > number && seal.torn.is_some_and(|torn| torn <= number)
-    })
+    let behind = seals.partition_point(|seal| seal.number <= number);
+    let mut later = seals.get(behind..).unwrap_or_default().iter();
+    later.any(|seal| seal.torn.is_some_and(|torn| torn <= number))
 }

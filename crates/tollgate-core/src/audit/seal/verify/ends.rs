@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use super::super::id::ChainId;
 use super::super::manifest::{Known as Told, State};
-use super::attested::{Log, SILENCE_MS};
-use super::batch::gone;
+use super::attested::{Log, CRASH_MS, SILENCE_MS};
+use super::batch::{gone, Entry};
 use super::report::Kind;
 use super::segment::Known;
 use super::Named;
+
+/// Whether each line has the number that follows that of the one before.
+fn is_run(lines: &[Entry]) -> bool {
+    let pairs = lines.iter().zip(lines.iter().skip(1));
+    pairs.into_iter().all(|(before, after)| after.seq == before.seq.saturating_add(1))
+}
 
 impl Log {
     /// Whether so much of a generation is there that all of its chains must be in it.
@@ -60,6 +66,13 @@ impl Log {
                 *known = up_ms.max(*known);
                 newest
             });
+        let heads = self.manifests.iter().flat_map(|named| &named.manifest.chains);
+        let heads = heads.filter_map(|told| Some((told.chain.generation, told.head?.up_ms)));
+        let last_told = heads.fold(newest.clone(), |mut last_told, (generation, up_ms)| {
+            let known = last_told.entry(generation).or_insert(0);
+            *known = up_ms.max(*known);
+            last_told
+        });
         let last_generation = newest.keys().next_back().copied().unwrap_or(0);
         let chains: Vec<_> = self
             .chains
@@ -69,11 +82,12 @@ impl Log {
                     *chain,
                     joined.walk.seals.last().copied(),
                     joined.tail.first().copied(),
-                    joined.tail.len(),
+                    (joined.tail.len(), joined.tail.last().map_or(0, |last| last.seq)),
+                    is_run(&joined.tail),
                 )
             })
             .collect();
-        for (chain, last, tail, behind) in chains {
+        for (chain, last, tail, (behind, tail_end), is_run) in chains {
             let latest = self.latest_with_generation(chain);
             // Of one before, it is known how many lines were made when the last seal was written.
             let is_made_known = latest.is_none_or(|(generation, _)| generation == chain.generation);
@@ -103,7 +117,8 @@ impl Log {
                 // A worker is killed in the middle of a write, or was just read in the middle of one.
                 let next = last.map_or(1, |last| last.last.saturating_add(1));
                 match tail.seq == next
-                    && (!is_over || !is_made_known || told.is_none_or(|told| tail.seq <= told.made))
+                    && is_run
+                    && (!is_over || !is_made_known || told.is_none_or(|told| tail_end <= told.made))
                 {
                     true => self.note(Some(tail.place), true, text),
                     false => self.find(Kind::Added, Some(tail.place), text),
@@ -114,9 +129,11 @@ impl Log {
             let up_ms = last.map(|last| last.up_ms).or(opened).unwrap_or(0);
             let silence =
                 newest.get(&chain.generation).map_or(0, |newest| newest.saturating_sub(up_ms));
+            let before_crash =
+                last_told.get(&chain.generation).map_or(0, |newest| newest.saturating_sub(up_ms));
             match told.filter(|_| is_over) {
                 Some(told) => self.over(chain, &told, last.as_ref()),
-                None if self.has_crashed_after(chain.generation) => {
+                None if self.has_crashed_after(chain.generation) && before_crash <= CRASH_MS => {
                     let text = format!(
                         "chain {chain} has no end: the machine, which crashed, may have lost it"
                     );
@@ -224,7 +241,12 @@ impl Log {
                 }
                 Some(Told { head: Some(_), .. }) => {}
                 _ if may_come && self.is_young(chain) => {}
-                _ if self.has_crashed_after(chain.generation) => {}
+                _ if self.has_crashed_after(chain.generation) => {
+                    let text = format!(
+                        "chain {chain} was begun, and nothing of it is there: the machine, which crashed, may have lost it"
+                    );
+                    self.note(None, true, text);
+                }
                 _ if !may_come && self.is_to_be_told(last_generation) => {}
                 _ => {
                     let text = format!("chain {chain} was begun, and nothing of it is there");

@@ -3,18 +3,20 @@
 //! Files are read one after the other, the oldest first ([`Verifier::begin_file`], [`Verifier::line`]). Of each
 //! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
 //! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
-//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), and what was left of lines ([`torn`]).
+//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), what was left of lines ([`torn`]), and how
+//! those of different workers stand among each other ([`order`]).
 
 mod attested;
 mod batch;
 mod ends;
 mod keys;
+mod order;
 mod pieces;
 mod report;
 mod segment;
 mod torn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::heads::HeadsLine;
 use super::id::{ChainId, Mac};
@@ -43,8 +45,11 @@ pub struct Verifier {
     /// The numbers of the files that are there, as seals say them, by generation.
     numbers: BTreeSet<(u32, u64)>,
     pieces: Pieces,
-    /// Lines and seals that are there a second time, right behind the first.
     twice: Vec<Twice>,
+    /// Lines of which the line feed may not have been written: they may be there once more.
+    unended: HashSet<Place>,
+    /// The last line of the file that is read.
+    last: Option<Place>,
     heads: Vec<HeadsLine>,
     findings: Vec<Finding>,
     lines: u64,
@@ -61,13 +66,20 @@ struct Opened {
     is_after_crash: bool,
 }
 
-/// A line, or a seal, that is there a second time.
+/// A line, or a seal, that is there a second time, right behind the first.
 #[derive(Clone, Copy, Debug)]
 struct Twice {
     chain: ChainId,
-    seal: Option<u64>,
-    seq: u64,
+    copied: Copied,
+    first: Place,
     place: Place,
+}
+
+/// What is there a second time.
+#[derive(Clone, Copy, Debug)]
+enum Copied {
+    Line(u64),
+    Seal(u64),
 }
 
 /// A manifest that was found.
@@ -92,6 +104,8 @@ impl Verifier {
             numbers: BTreeSet::new(),
             pieces: Pieces::default(),
             twice: Vec::new(),
+            unended: HashSet::new(),
+            last: None,
             heads: Vec::new(),
             findings: Vec::new(),
             lines: 0,
@@ -109,6 +123,7 @@ impl Verifier {
     /// A line of the file, from 1, without its line feed; `None`: it is too long to be one.
     pub fn line(&mut self, number: u64, line: Option<&[u8]>) {
         let place = Place { file: self.files.saturating_sub(1), line: number };
+        self.last = Some(place);
         let Some(line) = line else {
             self.findings.push(finding(
                 Kind::Added,
@@ -144,6 +159,7 @@ impl Verifier {
                 // All but its line feed may have been written: it has none that is its own.
                 if parse(piece).is_some() {
                     self.pieces.add(piece, place);
+                    self.unended.insert(place);
                 }
                 self.whole(piece, place);
             }
@@ -180,6 +196,7 @@ impl Verifier {
     }
 
     fn end_file(&mut self) {
+        self.unended.extend(self.last.take());
         for (chain, segment) in std::mem::take(&mut self.open) {
             self.chains.entry(chain).or_default().push(segment);
         }
@@ -198,19 +215,21 @@ impl Verifier {
                     }
                 });
                 let segment = self.open.entry(seal.chain).or_default();
-                if segment.has_last(&seal) {
-                    let (chain, number) = (seal.chain, seal.number);
-                    self.twice.push(Twice { chain, seal: Some(number), seq: 0, place });
+                if let Some(first) = segment.copied(&seal) {
+                    let (chain, copied) = (seal.chain, Copied::Seal(seal.number));
+                    self.twice.push(Twice { chain, copied, first, place });
                     return;
                 }
                 segment.seal(Placed { seal, place }, &mut self.keys);
             }
             Line::Numbered(numbered) => {
                 let Numbered { chain, seq, digest, time_ms, about } = numbered;
-                match self.open.entry(chain).or_default().add(Entry { seq, digest, time_ms, place })
-                {
-                    true => self.note(chain, about, place),
-                    false => self.twice.push(Twice { chain, seal: None, seq, place }),
+                let entry = Entry { seq, digest, time_ms, place };
+                match self.open.entry(chain).or_default().add(entry) {
+                    None => self.note(chain, about, place),
+                    Some(first) => {
+                        self.twice.push(Twice { chain, copied: Copied::Line(seq), first, place });
+                    }
                 }
             }
         }
