@@ -155,8 +155,8 @@ impl Part {
 
 impl Seal for Part {
     #[inline]
-    fn add(&mut self, lines: &mut Vec<u8>, start: usize) {
-        self.sealer.borrow_mut().add(self.seals.get(), lines, start);
+    fn add(&mut self, lines: &mut Vec<u8>, start: usize) -> bool {
+        self.sealer.borrow_mut().add(self.seals.get(), lines, start)
     }
 
     fn lose(&mut self, lines: u64) {

@@ -34,7 +34,7 @@ fn main() {
             let start = lines.len();
             lines.extend_from_slice(line.as_bytes());
             if is_sealed {
-                sealer.add(&seals, &mut lines, start);
+                let _ = sealer.add(&seals, &mut lines, start);
             }
             if lines.len() >= BUFFER {
                 if is_sealed {

@@ -19,4 +19,4 @@ mod trouble;
 
 pub use buffering::Buffering;
 pub use log_file::{LogFile, Title};
-pub use seal::{Closing, Seal};
+pub use seal::{Closing, Seal, NO_FOLLOW};

@@ -90,6 +90,12 @@ impl Chain {
         self.last
     }
 
+    /// How many lines there are since the last seal.
+    #[inline]
+    pub(super) fn waiting(&self) -> usize {
+        self.digests.len() / DIGEST
+    }
+
     /// The number of the next seal.
     pub(super) fn next_seal(&self) -> u64 {
         self.ratchet.number()

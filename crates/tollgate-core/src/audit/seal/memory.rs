@@ -32,8 +32,9 @@ use super::MANIFEST_MS;
 use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, Process, ProcessLock};
 
-/// How much memory it takes, in bytes: for some 600 chains that nobody has told of in a manifest.
-pub const SEALS_BYTES: usize = 128 * 1024;
+/// How much memory it takes, in bytes: for some 2,700 chains that nobody has told of in a manifest, as there may be
+/// with many workers, many reloads, and requests that old workers still have.
+pub const SEALS_BYTES: usize = 512 * 1024;
 
 /// The length of a slot in the file, in bytes.
 pub const SLOT_BYTES: usize = SLOT_WORDS * 8;

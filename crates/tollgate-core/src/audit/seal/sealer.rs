@@ -9,6 +9,9 @@ use super::manifest::{Head, Manifest, Opening, State};
 use super::memory::{MemoryError, Seals};
 use crate::limits::{ClaimLock, Process};
 
+/// So many lines have one seal, whose line then takes 175 kB.
+const MAX_COUNT: usize = 32_768;
+
 /// A worker's part.
 #[derive(Debug)]
 pub struct Sealer {
@@ -136,11 +139,13 @@ impl Sealer {
         }
     }
 
-    /// Completes the line that begins at `start` and ends `lines`.
+    /// Completes the line that begins at `start` and ends `lines`. Whether a seal is wanted now: one of many more
+    /// lines would be too long to be read.
     #[inline]
-    pub fn add(&mut self, seals: &Seals<'_>, lines: &mut Vec<u8>, start: usize) {
+    pub fn add(&mut self, seals: &Seals<'_>, lines: &mut Vec<u8>, start: usize) -> bool {
         self.chain.add(lines, start);
         seals.set_made(self.slot, self.chain.last());
+        self.chain.waiting() >= MAX_COUNT
     }
 
     /// So many lines were lost.
