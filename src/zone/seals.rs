@@ -65,7 +65,10 @@ impl SealedLog {
         let found = sealed.heads_path().symlink_metadata().ok();
         match found.is_none_or(|found| is_own(&found)) {
             true => Ok(sealed),
-            false => Err(format!("can't have \"{}\" beside it: {NOT_OWN}", sealed.heads_path().display())),
+            false => Err(format!(
+                "can't have \"{}\" beside it: {NOT_OWN}",
+                sealed.heads_path().display()
+            )),
         }
     }
 

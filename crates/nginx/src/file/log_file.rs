@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use super::batch::{Batch, Written};
 use super::buffering::Buffering;
 use super::open_files;
-use super::seal::{identity, Closing, Seal};
+use super::seal::{identity, Closing, Seal, Torn};
 use super::stream::{hold_open, never_wait};
-use super::trouble::Trouble;
+use super::trouble::{Title, Trouble};
 use crate::clock::cached_wall_ms;
 use crate::conf::context::{keep, ConfContext, ConfError};
 use crate::guard::guard;
@@ -34,17 +34,6 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const READER_PAUSE: Duration = Duration::from_millis(5);
 /// So many bytes get into a pipe as a whole, or not at all, whoever else writes to it: `PIPE_BUF`, pipe(7).
 const PIECE: usize = 4096;
-
-/// What a log is called in messages.
-#[derive(Clone, Copy, Debug)]
-pub struct Title {
-    /// Its module.
-    pub module: &'static str,
-    /// Such as `access log`.
-    pub log: &'static str,
-    /// Which asks for it.
-    pub directive: &'static str,
-}
 
 /// A log file, and the lines that wait for being written to it. Each worker has its own
 /// copy of the waiting lines.
@@ -77,15 +66,6 @@ struct Waiting {
     /// The process ends.
     is_ending: bool,
     torn: Option<Torn>,
-}
-
-/// A line that was written in part.
-#[derive(Clone, Copy, Debug)]
-struct Torn {
-    /// The length of the file then.
-    at: u64,
-    /// All of it was written but its line feed.
-    lacks_line_feed: bool,
 }
 
 impl LogFile {

@@ -45,6 +45,15 @@ pub struct Closing {
     pub is_end: bool,
 }
 
+/// A line that was written in part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Torn {
+    /// The length of the file then.
+    pub(super) at: u64,
+    /// All of it was written but its line feed.
+    pub(super) lacks_line_feed: bool,
+}
+
 /// What stands behind a descriptor of nginx's.
 pub(super) struct Identity {
     pub(super) device: u64,

@@ -22,9 +22,9 @@ use super::id::{ChainId, Mac};
 use super::key::{Clock, Generation};
 use super::layout::{
     boot_words, clock_place, head_place, key_place, state_of, state_word, CHAIN, CLOCK_WORDS, FREE,
-    HEADER_WORDS, LOST, MADE, MAGIC, PROCESS, SEALED, SINCE, SLOT_WORDS, STATE, WORD_BEGUN, WORD_BOOT,
-    WORD_CRASHED, WORD_FILE, WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC, WORD_MANIFEST,
-    WORD_MANIFEST_UP, WORD_ORDER, WORD_SINCE, WORD_TURNS, WORD_WANTED, WORD_WRITER,
+    HEADER_WORDS, LOST, MADE, MAGIC, PROCESS, SEALED, SINCE, SLOT_WORDS, STATE, WORD_BEGUN,
+    WORD_BOOT, WORD_CRASHED, WORD_FILE, WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC,
+    WORD_MANIFEST, WORD_MANIFEST_UP, WORD_ORDER, WORD_SINCE, WORD_TURNS, WORD_WANTED, WORD_WRITER,
 };
 use super::manifest::{Head, Known, State};
 use super::ratchet::{Ratchet, Secret};
@@ -32,8 +32,7 @@ use super::MANIFEST_MS;
 use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, Process, ProcessLock};
 
-/// How much memory it takes, in bytes: for some 2,700 chains that nobody has told of in a manifest, as there may be
-/// with many workers, many reloads, and requests that old workers still have.
+/// How much memory it takes, in bytes: for some 2,700 chains (workers, times reloads) not told of in a manifest.
 pub const SEALS_BYTES: usize = 512 * 1024;
 
 /// The length of a slot in the file, in bytes.
@@ -255,7 +254,9 @@ impl<'m> Seals<'m> {
             self.put_key(number, [0; 4]);
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let chain = ChainId { generation: self.generation(), number };
-            for (at, value) in [(SEALED, 0), (MADE, 0), (LOST, 0), (SINCE, 0), (CHAIN, chain.word())] {
+            for (at, value) in
+                [(SEALED, 0), (MADE, 0), (LOST, 0), (SINCE, 0), (CHAIN, chain.word())]
+            {
                 self.store(slot + at, value);
             }
             self.store(slot + PROCESS, me.word());

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::id::ChainId;
-use super::super::manifest::State;
+use super::super::manifest::{Known as Told, State};
 use super::batch::gone;
+use super::bounds::{Findings, MAX_FINDINGS};
 use super::pieces::Piece;
-use super::report::{finding, Finding, Kind, Note, Place, Report};
+use super::report::{finding, Kind, Note, Place, Report};
 use super::segment::{Joined, Known};
 use super::{Named, Opened, Verifier};
 
@@ -26,9 +27,13 @@ pub(super) struct Log {
     pub(super) chains: BTreeMap<ChainId, Joined>,
     pub(super) openings: BTreeMap<ChainId, Opened>,
     pub(super) manifests: Vec<Named>,
+    /// What the latest manifest that names a chain tells of it, and the generation of the manifest.
+    pub(super) latest: BTreeMap<ChainId, (u32, Told)>,
+    /// When the first and the last seal of each generation were made, on the monotonic clock.
+    pub(super) spans: BTreeMap<u32, (u64, u64)>,
     /// Files that are there, by generation and number.
     pub(super) numbers: BTreeSet<(u32, u64)>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Findings,
     pub(super) notes: Vec<Note>,
 }
 
@@ -48,7 +53,19 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
         ..
     } = verifier;
     manifests.sort_by_key(|named| named.manifest.number);
-    let mut log = Log { chains, openings, manifests, numbers, findings, notes: Vec::new() };
+    let latest = manifests.iter().flat_map(|Named { manifest, .. }| {
+        manifest.chains.iter().map(|told| (told.chain, (manifest.generation, *told)))
+    });
+    let latest = latest.collect();
+    let mut spans: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for (chain, joined) in &chains {
+        for Known { up_ms, .. } in &joined.walk.seals {
+            let (first, last) = spans.entry(chain.generation).or_insert((*up_ms, *up_ms));
+            (*first, *last) = ((*first).min(*up_ms), (*last).max(*up_ms));
+        }
+    }
+    let notes = Vec::new();
+    let mut log = Log { chains, openings, manifests, latest, spans, numbers, findings, notes };
     let has_left = pieces.found.iter().any(Piece::is_left);
     log.walks(!pieces.found.is_empty());
     log.beginnings();
@@ -62,12 +79,12 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
     log.pieces(&pieces.found);
     log.twice(twice, &unended);
     let is_whole = log.first_manifest().is_some();
-    let mut findings = log.findings;
-    findings.sort_by_key(|finding| (finding.place, finding.kind));
-    findings.dedup();
-    let (count, manifests) = (log.chains.len(), log.manifests.len());
-    let notes = log.notes;
-    Report { findings, notes, lines, seals, chains: count, manifests, span, is_whole }
+    let (chains, manifests) = (log.chains.len(), log.manifests.len());
+    let mut report =
+        Report { lines, seals, chains, manifests, span, is_whole, ..Report::default() };
+    report.notes = log.notes;
+    log.findings.report(&mut report);
+    report
 }
 
 impl Log {
@@ -76,7 +93,9 @@ impl Log {
     }
 
     pub(super) fn note(&mut self, place: Option<Place>, is_loss: bool, text: String) {
-        self.notes.push(Note { place, text, is_loss });
+        if self.notes.len() < MAX_FINDINGS {
+            self.notes.push(Note { place, text, is_loss });
+        }
     }
 
     /// Whether a file must be there: files go the oldest first, and an older one is there.
@@ -183,8 +202,8 @@ impl Log {
                 };
                 // A machine that crashed may have lost what it had not written to its disks.
                 let from_ms = last.map_or(told.since_ms, |last| last.up_ms);
-                let is_crash = told.state == State::Crashed
-                    && head.up_ms.saturating_sub(from_ms) <= CRASH_MS;
+                let is_crash =
+                    told.state == State::Crashed && head.up_ms.saturating_sub(from_ms) <= CRASH_MS;
                 if is_missing && reported.insert(chain) {
                     let after = last.map_or(0, |last| last.last);
                     let lines = match head.last > after {

@@ -4,10 +4,12 @@
 //! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
 //! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
 //! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), what was left of lines ([`torn`]), and how
-//! those of different workers stand among each other ([`order`]).
+//! those of different workers stand among each other ([`order`]). A log that
+//! somebody has made up takes no more time and memory than [`bounds`] allow.
 
 mod attested;
 mod batch;
+mod bounds;
 mod ends;
 mod keys;
 mod order;
@@ -24,6 +26,7 @@ use super::key::VerifyingKey;
 use super::line::{is_seal, parse, About, Line, Numbered, Signed};
 use super::manifest::{Manifest, Opening};
 use batch::{Entry, Placed};
+use bounds::{Findings, MAX_TWICE, MAX_UNOPENED, MAX_UNSEALED};
 use keys::Keys;
 use pieces::{is_beginning, is_json, seam, Pieces};
 use report::finding;
@@ -51,7 +54,10 @@ pub struct Verifier {
     /// The last line of the file that is read.
     last: Option<Place>,
     heads: Vec<HeadsLine>,
-    findings: Vec<Finding>,
+    findings: Findings,
+    /// Lines that no seal has come for, and chains whose beginning is not there.
+    unsealed: usize,
+    unopened: usize,
     lines: u64,
     seals: u64,
     span: Option<(String, String)>,
@@ -107,7 +113,9 @@ impl Verifier {
             unended: HashSet::new(),
             last: None,
             heads: Vec::new(),
-            findings: Vec::new(),
+            findings: Findings::default(),
+            unsealed: 0,
+            unopened: 0,
             lines: 0,
             seals: 0,
             span: None,
@@ -203,6 +211,12 @@ impl Verifier {
     }
 
     fn take(&mut self, bytes: &[u8], line: Line<'_>, place: Place) {
+        if !self.has_room(&line) {
+            let text =
+                "this line is of a chain that nothing else is there of, as are too many others";
+            self.findings.push(finding(Kind::Added, Some(place), text));
+            return;
+        }
         self.pieces.see(bytes, &line);
         match line {
             Line::Seal(seal) => {
@@ -217,20 +231,55 @@ impl Verifier {
                 let segment = self.open.entry(seal.chain).or_default();
                 if let Some(first) = segment.copied(&seal) {
                     let (chain, copied) = (seal.chain, Copied::Seal(seal.number));
-                    self.twice.push(Twice { chain, copied, first, place });
+                    self.again(Twice { chain, copied, first, place });
                     return;
                 }
-                segment.seal(Placed { seal, place }, &mut self.keys);
+                let sealed = segment.seal(Placed { seal, place }, &mut self.keys);
+                self.unsealed = self.unsealed.saturating_sub(sealed);
             }
             Line::Numbered(numbered) => {
                 let Numbered { chain, seq, digest, time_ms, about } = numbered;
                 let entry = Entry { seq, digest, time_ms, place };
                 match self.open.entry(chain).or_default().add(entry) {
-                    None => self.note(chain, about, place),
+                    None => {
+                        self.unsealed = self.unsealed.saturating_add(1);
+                        self.note(chain, about, place);
+                    }
                     Some(first) => {
-                        self.twice.push(Twice { chain, copied: Copied::Line(seq), first, place });
+                        self.again(Twice { chain, copied: Copied::Line(seq), first, place });
                     }
                 }
+            }
+        }
+    }
+
+    /// Whether a line is not one of too many that nothing seals, or of chains that never began.
+    fn has_room(&mut self, line: &Line<'_>) -> bool {
+        let chain = match line {
+            Line::Seal(seal) => seal.chain,
+            Line::Numbered(_) if self.unsealed >= MAX_UNSEALED => return false,
+            Line::Numbered(Numbered { chain, .. }) => *chain,
+        };
+        if self.open.contains_key(&chain) || self.chains.contains_key(&chain) {
+            return true;
+        }
+        let is_opening = matches!(
+            line,
+            Line::Numbered(Numbered { about: About::Opening(opening, signed), .. })
+                if self.keys.has_signed(&opening.key, *signed)
+        );
+        if !is_opening {
+            self.unopened = self.unopened.saturating_add(1);
+        }
+        is_opening || self.unopened <= MAX_UNOPENED
+    }
+
+    fn again(&mut self, twice: Twice) {
+        match self.twice.len() < MAX_TWICE {
+            true => self.twice.push(twice),
+            false => {
+                let text = "this is there a second time";
+                self.findings.push(finding(Kind::Added, Some(twice.place), text));
             }
         }
     }
@@ -267,13 +316,13 @@ impl Verifier {
 
     /// Whether the machine has signed it, which is told where not.
     fn is_signed(&mut self, key: &str, signed: Signed<'_>, what: &str, place: Place) -> bool {
-        let verifying = self.keys.verifying();
-        let text = if key != verifying.id().as_str() {
-            format!("this {what} was sealed with the key {key:?}, and not with {}", verifying.id())
-        } else if !verifying.has_signed(signed.bytes, signed.signature) {
-            format!("this {what} is not as it was signed")
-        } else {
+        if self.keys.has_signed(key, signed) {
             return true;
+        }
+        let own = self.keys.verifying().id();
+        let text = match key == own.as_str() {
+            true => format!("this {what} is not as it was signed"),
+            false => format!("this {what} was sealed with the key {key:?}, and not with {own}"),
         };
         self.findings.push(finding(Kind::BadSeal, Some(place), text));
         false

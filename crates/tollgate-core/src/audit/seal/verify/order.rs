@@ -24,9 +24,8 @@ impl Log {
             let seals = &joined.walk.seals;
             let nexts = seals.iter().skip(1).map(Some).chain([None]);
             for (seal, next) in seals.iter().zip(nexts).filter(|(seal, _)| seal.is_good) {
-                let next = next.filter(|next| {
-                    next.is_good && next.number == seal.number.saturating_add(1)
-                });
+                let next = next
+                    .filter(|next| next.is_good && next.number == seal.number.saturating_add(1));
                 let done = next.and_then(|next| next.done);
                 turns.push(Turn { chain: *chain, seal, done });
             }

@@ -4,8 +4,9 @@ use super::super::id::Mac;
 use super::super::line::Seal;
 use super::super::ratchet::Ratchet;
 use super::batch::{check, gone, Entry, Outcome, Placed};
+use super::bounds::Findings;
 use super::keys::Keys;
-use super::report::{finding, Finding, Kind, Place};
+use super::report::{finding, Kind, Place};
 use super::Copied;
 
 /// No chain has so many seals: a hundred a second for two years.
@@ -57,7 +58,7 @@ pub(super) struct Walk {
     ratchet: Option<Ratchet>,
     pub(super) seals: Vec<Known>,
     pub(super) strangers: Vec<Stranger>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Findings,
 }
 
 impl Segment {
@@ -76,15 +77,18 @@ impl Segment {
 
     /// `Some`: this is the seal that was read last, and there.
     pub(super) fn copied(&self, seal: &Seal) -> Option<Place> {
-        let first = self.first.as_ref().map(|Placed { seal, place }| (seal.number, seal.mac, *place));
+        let first =
+            self.first.as_ref().map(|Placed { seal, place }| (seal.number, seal.mac, *place));
         let last = self.walk.last().or(first).filter(|_| self.pending.is_empty());
-        last.filter(|(number, mac, _)| (*number, *mac) == (seal.number, seal.mac)).map(|(.., at)| at)
+        last.filter(|(number, mac, _)| (*number, *mac) == (seal.number, seal.mac))
+            .map(|(.., at)| at)
     }
 
-    pub(super) fn seal(&mut self, placed: Placed, keys: &mut Keys) {
+    /// Gives how many lines it seals that had no seal.
+    pub(super) fn seal(&mut self, placed: Placed, keys: &mut Keys) -> usize {
         let Some(first) = &self.first else {
             self.first = Some(placed);
-            return;
+            return self.head.len();
         };
         // Those of the first one are judged when the files before are known; what is behind it goes on from there.
         let before =
@@ -92,7 +96,7 @@ impl Segment {
                 Some((known.number, known.last))
             });
         self.walk.step(before, &self.pending, &placed, keys);
-        self.pending.clear();
+        self.pending.drain(..).count()
     }
 }
 
@@ -158,9 +162,19 @@ impl Walk {
                 }
                 ratchet
             }
-            _ => keys.ratchet(chain, epoch, number),
+            _ => match keys.ratchet(chain, epoch, number) {
+                Some(ratchet) => ratchet,
+                None => {
+                    let text = format!(
+                        "the seal {number} of chain {chain} is not looked at, as too many are made up"
+                    );
+                    self.findings.push(finding(Kind::BadSeal, Some(placed.place), text));
+                    return;
+                }
+            },
         };
         let mut outcome = check(chain, entries, placed, &ratchet);
+        keys.judged(outcome.is_good);
         self.ratchet = Some(ratchet);
         self.link(placed, &mut outcome);
         self.date(entries, placed, keys, &mut outcome);
@@ -239,7 +253,7 @@ pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
     let mut joined =
         Joined { walk: Walk::default(), first: None, tail: Vec::new(), twice: Vec::new() };
     for segment in segments {
-        let Segment { head, first, pending, walk } = segment;
+        let Segment { head, first, pending, mut walk } = segment;
         // A line of which a part is in the file before may be there once more.
         for entry in head {
             match joined.tail.last().filter(|before| before.is_same(&entry)) {
@@ -262,7 +276,7 @@ pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
         }
         joined.walk.seals.extend(walk.seals);
         joined.walk.strangers.extend(walk.strangers);
-        joined.walk.findings.extend(walk.findings);
+        joined.walk.findings.append(&mut walk.findings);
         joined.walk.ratchet = None;
         joined.tail = pending;
     }

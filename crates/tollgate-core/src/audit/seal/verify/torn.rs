@@ -10,6 +10,9 @@ use super::report::{Kind, Place};
 use super::segment::Joined;
 use super::{Copied, Twice};
 
+/// So many workers may have been killed in the middle of a line.
+const MAX_LEFT: usize = 4096;
+
 impl Log {
     pub(super) fn is_line_torn(&self, chain: ChainId, seq: u64) -> bool {
         if self.has_crashed_after(chain.generation) {
@@ -17,9 +20,8 @@ impl Log {
         }
         self.chains.get(&chain).is_some_and(|joined| {
             // What has no seal, and never will, was written in part.
-            sealed_by(joined, seq).is_none_or(|number| {
-                is_torn(joined, number) || is_last_of_killed(joined, number)
-            })
+            sealed_by(joined, seq)
+                .is_none_or(|number| is_torn(joined, number) || is_last_of_killed(joined, number))
         })
     }
 
@@ -64,7 +66,9 @@ impl Log {
         for second in twice {
             let Twice { chain, copied, first, place } = second;
             let text = match copied {
-                Copied::Seal(number) => format!("seal {number} of chain {chain} is there a second time"),
+                Copied::Seal(number) => {
+                    format!("seal {number} of chain {chain} is there a second time")
+                }
                 Copied::Line(seq) => format!("line {chain}.{seq} is there a second time"),
             };
             match unended.contains(&first) && self.is_told(&second) {
@@ -83,7 +87,8 @@ impl Log {
             .chains
             .values()
             .filter(|joined| !joined.walk.seals.last().is_some_and(|last| last.is_end))
-            .count();
+            .count()
+            .min(MAX_LEFT);
         let is_any_torn = self
             .chains
             .values()
