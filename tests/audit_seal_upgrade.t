@@ -84,7 +84,7 @@ END {
 my $sent = 0;
 $t->run();
 ask(20);
-my $old = upgrade();
+my $old = upgrade($t);
 ok($old, 'a newer nginx');
 ask(20);
 intact('both write');
@@ -102,7 +102,7 @@ ask(20);
 intact('the old one has ended');
 
 # Called off.
-$old = upgrade();
+$old = upgrade($t);
 ok($old, 'a newer nginx again');
 my $newer = master();
 ask(10);
@@ -157,6 +157,7 @@ sub ask {
 }
 
 sub upgrade {
+	my ($t) = @_;
 	my $old = master();
 	# Before it has workers, it takes a signal for one that it has seen to; and until its parent has ended, none.
 	poll { workers($t) == 2 } or return;

@@ -386,6 +386,21 @@ impl Machine {
         }
     }
 
+    /// Time goes by, in milliseconds.
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.everybody_ticks();
+    }
+
+    /// The machine crashes, when so many bytes of the newest file were on its disk, and nginx starts again.
+    pub(super) fn crash(&mut self, on_disk: usize) {
+        self.workers.clear();
+        self.boot[0] = self.boot[0].wrapping_add(1);
+        self.files.last_mut().unwrap().truncate(on_disk);
+        self.start(2);
+        self.everybody_ticks();
+    }
+
     /// nginx ends.
     pub(super) fn stop(&mut self) {
         self.room = None;
