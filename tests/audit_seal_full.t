@@ -94,7 +94,8 @@ $t->run();
 my @heads = map { -s $_ } glob "$d/*.heads";
 my ($limit) = sort { $b <=> $a } @heads;
 $limit += 4000;
-my @workers = poll { 2 == (my @found = workers($t)) ? @found : () };
+poll { 2 == workers($t) } or die "No workers\n";
+my @workers = workers($t);
 limit($_, $limit) for @workers;
 my $asked = 0;
 my $answered = 0;
@@ -103,8 +104,10 @@ while ($asked < 4000 && (-s "$d/file.log") < $limit) {
 	$answered += ask('/file' . 'x' x 2000);
 }
 is(-s "$d/file.log", $limit, 'a full disk: filled to the last byte');
-$asked += 40;
-$answered += ask('/file' . 'x' x 500) for 1 .. 40;
+for (1 .. 40) {
+	$asked++;
+	$answered += ask('/file' . 'x' x 500);
+}
 is($answered, $asked, 'a full disk: each request is served');
 is(intact('file.verify', 'file.log'), 0, 'a full disk: nothing is suspected');
 
@@ -149,7 +152,10 @@ is((verify('pipe.verify', 'twice'))[0], 1, 'a pipe: a line that is there twice i
 # A folder that is removed takes what is in it along; and what is written until logs are reopened.
 
 ask('/folder') for 1 .. 5;
-poll { 5 == (() = slurp('folder/log') =~ /"path"/g) };
+poll {
+	my $lines = () = slurp('folder/log') =~ /"path"/g;
+	$lines == 5;
+};
 spew('kept.log', slurp('folder/log'));
 unlink "$d/folder/log";
 rmdir "$d/folder" or die "Can't remove the folder: $!\n";
