@@ -219,6 +219,7 @@ fn a_crash_explains_what_is_missing_of_the_last_minutes_only() {
 #[test]
 fn a_log_that_is_made_up_is_read_in_bounded_time() {
     let machine = plain_log(1);
+    let notes = machine.verify(&machine.files, &[]).notes.len();
     let with = |line: String| {
         let mut files = machine.files.clone();
         files.push(line.into_bytes());
@@ -232,7 +233,9 @@ fn a_log_that_is_made_up_is_read_in_bounded_time() {
         "{\"seal\":{".repeat(100_000),
         "{\"time\":\"\",\"a\":[".repeat(10_000) + ",\"seq\":\"0.0.1\"}",
     ] {
-        assert!(!with(line).findings.is_empty());
+        let report = with(line);
+        // A worker that was killed may have left the beginning of a line.
+        assert!(!report.findings.is_empty() || report.notes.len() > notes);
     }
     let chains = (0..100_000).map(|number| format!("{{\"time\":\"\",\"seq\":\"{number}.7.1\"}}\n"));
     assert!(with(chains.collect()).chains < 70_000);
