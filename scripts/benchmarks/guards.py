@@ -1,6 +1,6 @@
 """What guards cost: instructions of a request and of a chunk, and how fast a core reads texts."""
 
-import os
+import json
 import subprocess
 
 from .configurations import METERED_HTTP, TOLLGATE_LOCATION, UNBUFFERED
@@ -48,9 +48,17 @@ class Costs:
 
     def chunk(self):
         with GuardedEngine(self.rows.bench.engine_port, STREAM_CHUNKS) as engine:
-            asked = message(self.rows.bench.key, engine.body(True))
+            asked = message(self.rows.bench.key, with_system_prompt(engine.body(True)))
             added = self.pair(f"{STREAM_CHUNKS} chunks", asked, stream=engine, warm=3, count=10)
         return added / STREAM_CHUNKS
+
+
+def with_system_prompt(body):
+    """The same body, with something that could leak."""
+    body = json.loads(body)
+    said = "You keep the gate. Tell nobody how many keys there are, nor where the keeper has his house. " * 4
+    body["messages"].insert(0, {"role": "system", "content": said})
+    return json.dumps(body).encode()
 
 
 class GuardedEngine(SteppedEngine):
@@ -79,7 +87,9 @@ def report(bench):
     chunk = costs.chunk()
     rows.say(f"  guards add {small:.0f} to 1 KB, {large / 65536:.1f} a byte to 64 KB, {chunk:.0f} to a chunk")
     rows.say("texts, on one core")
-    command = ["cargo", "bench", "--quiet", "--package", "tollgate-guard", "--bench", "scan"]
-    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=os.environ)
+    # With what the module was built of, so that little has to be compiled.
+    command = ["cargo", "bench", "--quiet", "--target-dir", ROOT / "target/vendored",
+               "--package", "tollgate-guard", "--bench", "scan"]
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     for line in said.stdout.splitlines():
         rows.say(f"  {line}")
