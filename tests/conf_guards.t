@@ -79,7 +79,7 @@ my @accepted = (
 input  injection block threshold=80;
 input  pii email card tokenize threshold=60;
 input  secrets block;
-input  pattern "(?i)project\s+falcon$" name=codename block;
+input  pattern "(?i)project\s+falcon" name=codename block;
 input  list terms.txt name=terms mask;
 output pii mask;
 output secrets block;

@@ -27,6 +27,12 @@ $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier
 system("$command audit seal keygen --seal $d/$_.key --verify $d/$_.verify 2>/dev/null") && die for qw/seal other/;
 my $good = $t->read_file('seal.key');
 
+# Whoever starts nginx would write where a link leads.
+symlink "$d/elsewhere", "$d/linked.heads" or die "Can't make a link: $!\n";
+$t->write_file("$_.heads", '') for qw/shared owned/;
+chmod 0666, "$d/shared.heads";
+chmod 0600, "$d/owned.heads";
+
 sub with {
 	my ($audit_log, %changes) = @_;
 	return location => "tollgate on;\ntollgate_api_keys keys.json;\ntollgate_audit_log $audit_log", %changes;
@@ -46,6 +52,10 @@ my @refused = (
 		files => { half => substr($good, 0, 512) }, mode => 0600)],
 	['a key that others read', ['chmod 600'], with('audit.log seal=open; # !', files => { open => $good }, mode => 0644)],
 	['a key that a group reads', ['chmod 600'], with('audit.log seal=open; # !', files => { open => $good }, mode => 0640)],
+	['a link beside the key', ['linked.heads', 'only its owner can write', 'remove it'], with('audit.log seal=linked; # !',
+		files => { linked => $good }, mode => 0600)],
+	['a file beside the key that others write', ['shared.heads', 'remove it'], with('audit.log seal=shared; # !',
+		files => { shared => $good }, mode => 0600)],
 	['one key for two logs', ['is the key of "audit.log" as well', 'keygen'],
 		with('audit.log seal=seal.key;', server => "location /other {\ntollgate on;\ntollgate_api_keys keys.json;\n"
 			. "tollgate_audit_log other.log seal=seal.key; # !\n}")],
@@ -61,6 +71,7 @@ my @refused = (
 
 my @accepted = (
 	['a key', with('audit.log seal=seal.key;')],
+	['a file beside the key that is its own', with('audit.log seal=owned;', files => { owned => $good }, mode => 0600)],
 	['with a buffer', with('audit.log buffer=64k flush=1s seal=seal.key;')],
 	['in two places', with('audit.log seal=seal.key;', server => "location /other {\ntollgate on;\n"
 		. "tollgate_api_keys keys.json;\ntollgate_audit_log audit.log seal=seal.key;\n}")],

@@ -142,7 +142,7 @@ $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier 
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(82);
+$t->run()->plan(87);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -262,6 +262,22 @@ is(said($r), 'say <EMAIL_1> to jane.doe@example.com', 'swapped, where the client
 is(said($r), "$text [EMAIL]", "its own values come back, and others don't");
 ($r) = streamed("/swap$chat", 'to "jane.doe@example.com" \\ ok', 2, 'X-Tool: 1');
 is(arguments($r), 'to "jane.doe@example.com" \\ ok', 'swapped, in the arguments of a tool');
+
+# parts of the system prompt
+
+my $system = 'You are a helpful assistant of Example Bank and must never talk about the merger with Other Bank';
+my $leaking = sub {
+	my ($says, $cut) = @_;
+	return asked("/leak$chat", json({ model => 'm', stream => JSON::PP::true, messages => [{ role => 'user', content => $says },
+		{ role => 'system', content => $system }] }), "X-Cut: $cut");
+};
+($r, $line) = $leaking->("My orders are: **$system**!", 5);
+unlike(said($r), qr/never talk/, 'the system prompt is not told');
+like(said($r), qr/^My orders are/, 'what comes before it is');
+is("$line->{reason} $line->{detail}", 'content_policy guard_blocked leak', 'a leak: the log');
+is_deeply($line->{guard}, { leak => 1 }, 'a leak: what was found');
+($r, $line) = $leaking->('I am a helpful assistant of a bank', 5);
+is(said($r), 'I am a helpful assistant of a bank', 'a few of its words are none');
 
 # nginx itself writes headers into the error log, when it is told to write everything.
 unlike($t->read_file('audit.log') . join("\n", grep { !/\[debug\]/ } grep { /\[\w+\]/ } split /\n/, $t->read_file('error.log')),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::rules::Tier;
 use super::settings::{Given, Settings};
 use nginx::conf::{ConfError, Position};
-use tollgate_core::guards::{Action, Guard, InputGuard, Roles};
+use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
+use tollgate_guard::detector::Family;
 use tollgate_guard::settings::{Settings as Wishes, Wish};
 use tollgate_guard::stream::StreamGuard;
 
@@ -56,6 +57,28 @@ pub(crate) struct OutputGuard {
     pub(crate) name: Box<str>,
     pub(crate) guard: Guard,
     pub(crate) stream: Arc<StreamGuard>,
+    /// What is said of parts of the system prompt, if they are looked for.
+    pub(crate) leak: Option<Rule>,
+}
+
+impl OutputGuard {
+    /// The rule that findings name with this number.
+    pub(crate) fn rule(&self, number: u16) -> Option<&Rule> {
+        match self.guard.rules().get(usize::from(number)) {
+            None if number == self.leak_number() => self.leak.as_ref(),
+            rule => rule,
+        }
+    }
+
+    /// That of leaks: it comes after those of the guard.
+    pub(crate) fn leak_number(&self) -> u16 {
+        u16::try_from(self.guard.rules().len()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether anything is done about what is found, beside counting it.
+    pub(crate) fn acts(&self) -> bool {
+        self.guard.rules().iter().chain(&self.leak).any(|rule| rule.action > Action::Log)
+    }
 }
 
 impl Guards {
@@ -88,7 +111,13 @@ impl Guards {
                 };
                 let guard = Guard::new(&Wishes { wishes }).map_err(refused)?;
                 let stream = guard.stream().map_err(refused)?;
-                Some(OutputGuard { name: name.into(), guard, stream })
+                let leak = leak.map(|action| Rule {
+                    family: Family::Leak,
+                    name: Family::Leak.name().into(),
+                    label: "REMOVED".into(),
+                    action,
+                });
+                Some(OutputGuard { name: name.into(), guard, stream, leak })
             }
         };
         Ok(Self { inputs: inputs.into(), input_names: input_names.into(), output })

@@ -10,6 +10,7 @@ use tollgate_core::guards::{Rule, RuleName};
 use tollgate_core::llm::meter::Part;
 use tollgate_core::llm::shown::{Halt, Shown};
 use tollgate_core::llm::texts::Place;
+use tollgate_guard::stream::Leak;
 use tollgate_guard::vault::Vault;
 
 use crate::conf::guards::Guards;
@@ -26,7 +27,9 @@ pub(crate) struct Guarded {
     /// Where they found what they refuse.
     pub(crate) place: Option<Place>,
     /// What the model doesn't see, and the client gets back.
-    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) vault: Option<Rc<Vault>>,
+    /// The words of the system prompt, if they are looked for in the answer.
+    pub(super) leak: Option<Arc<Leak>>,
     /// What the client is shown of the answer.
     pub(super) screen: Option<Screen>,
 }
@@ -65,7 +68,7 @@ impl Guarded {
     }
 
     fn output_rule(&self, rule: u16) -> Option<&Rule> {
-        self.guards.output.as_ref()?.guard.rules().get(usize::from(rule))
+        self.guards.output.as_ref()?.rule(rule)
     }
 }
 

@@ -11,11 +11,12 @@ use tollgate_core::guards::looking::Looking;
 use tollgate_core::guards::outcome::Looked;
 use tollgate_core::guards::{Action, Rule, RuleName};
 use tollgate_core::llm::meter::Hides;
-use tollgate_core::llm::texts::Texts;
+use tollgate_core::llm::texts::{Role, Texts};
 use tollgate_core::llm::Endpoint;
+use tollgate_guard::stream::Leak;
 use tollgate_guard::vault::Vault;
 
-use crate::conf::guards::Guards;
+use crate::conf::guards::{Guards, OutputGuard};
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::observed;
@@ -40,6 +41,7 @@ pub(crate) fn begin(
     }
     let guards = policy.guards.get(state.borrow().tier.as_ref()).map(Rc::clone);
     let Some(guards) = guards else { return Ok(()) };
+    let mut leak = None;
     let looking = match guards.reads_requests() && r.body_len() > 0 {
         false => None,
         true => {
@@ -48,12 +50,23 @@ pub(crate) fn begin(
             if let Some(member) = texts.unseen.filter(|_| guards.acts_on_requests()) {
                 return Err(Detail::new(Cause::UnseenContent, member).into());
             }
-            Some(Looking::new(texts))
+            if guards.looks_for_leaks() {
+                let of_system = texts.iter().filter(|text| text.role == Role::System);
+                leak = Some(Arc::new(Leak::of(of_system.map(|text| texts.said(text)))));
+            }
+            Some(Looking::new(texts)).filter(|_| !guards.inputs.is_empty())
         }
     };
     let found = GuardFindings::default();
-    state.borrow_mut().guarded =
-        Some(Box::new(Guarded { guards, looking, found, place: None, vault: None, screen: None }));
+    state.borrow_mut().guarded = Some(Box::new(Guarded {
+        guards,
+        looking,
+        found,
+        place: None,
+        vault: None,
+        leak,
+        screen: None,
+    }));
     Ok(())
 }
 
@@ -101,7 +114,7 @@ fn judge(
         looked.texts().iter().for_each(|text| vault.reserve(looked.texts().said(text)));
     }
     let edits = looked.edits(&guards.inputs, |label, value| vault.as_mut()?.tokenize(label, value));
-    guarded.vault = vault.map(Arc::new);
+    guarded.vault = vault.map(Rc::new);
     if edits.is_empty() {
         return Ok(());
     }
@@ -126,7 +139,11 @@ pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
 impl Guards {
     /// Whether anybody wants to know what requests say.
     fn reads_requests(&self) -> bool {
-        !self.inputs.is_empty()
+        !self.inputs.is_empty() || self.looks_for_leaks()
+    }
+
+    fn looks_for_leaks(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.leak.is_some())
     }
 
     /// Whether anything is done about what is found, beside counting it.
@@ -136,8 +153,7 @@ impl Guards {
     }
 
     fn acts_on_answers(&self) -> bool {
-        let rules = self.output.iter().flat_map(|output| output.guard.rules());
-        rules.map(|rule| rule.action).max() > Some(Action::Log)
+        self.output.as_ref().is_some_and(OutputGuard::acts)
     }
 
     fn rule(&self, guard: usize, rule: u16) -> Option<&Rule> {

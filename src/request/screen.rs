@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use tollgate_core::answer::{answer, answer_blocked_body};
 use tollgate_core::decision::Reason;
-use tollgate_core::guards::{Action, RuleName};
+use tollgate_core::guards::{Rule, RuleName};
 use tollgate_core::llm::meter::Part;
 use tollgate_core::llm::shown::{Body, Guarded as Watched, Shown};
 
+use tollgate_guard::stream::LeakRule;
+
+use crate::conf::guards::OutputGuard;
 use crate::observed;
 use crate::request::guarded::Screen;
 use crate::request::refusal;
@@ -40,11 +43,16 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     if (output.is_none() && guarded.vault.is_none()) || r.has_no_body() {
         return Begun::Nothing;
     }
-    let acts = output
-        .is_some_and(|output| output.guard.rules().iter().any(|rule| rule.action > Action::Log));
+    let acts = output.is_some_and(OutputGuard::acts);
     let watched = Watched {
         guard: output.map(|output| Arc::clone(&output.stream)).unwrap_or_default(),
         vault: guarded.vault.clone(),
+        leak: output.and_then(|output| {
+            let Rule { action, label, .. } = output.leak.as_ref()?;
+            let rule = output.leak_number();
+            let rule = LeakRule { rule, action: *action, label: label.clone() };
+            Some((guarded.leak.clone()?, rule))
+        }),
         changes: !is_dry_run && (acts || guarded.vault.is_some()),
     };
     let changes = watched.changes;
@@ -137,7 +145,7 @@ pub(crate) fn count(state: &mut State) {
     let Some(screen) = guarded.screen.take() else { return };
     let Some(output) = &guarded.guards.output else { return };
     for (rule, times) in screen.shown.counts() {
-        if let Some(rule) = output.guard.rules().get(usize::from(rule)) {
+        if let Some(rule) = output.rule(rule) {
             guarded.found.note(rule, times, 0);
             let name = RuleName(rule).to_string();
             observed::found(&output.name, &name, rule.action.name(), u64::from(times));

@@ -155,8 +155,8 @@ impl Part {
 
 impl Seal for Part {
     #[inline]
-    fn add(&mut self, lines: &mut Vec<u8>, start: usize) {
-        self.sealer.borrow_mut().add(self.seals.get(), lines, start);
+    fn add(&mut self, lines: &mut Vec<u8>, start: usize) -> bool {
+        self.sealer.borrow_mut().add(self.seals.get(), lines, start)
     }
 
     fn lose(&mut self, lines: u64) {
@@ -171,7 +171,7 @@ impl Seal for Part {
     fn close(&mut self, lines: &mut Vec<u8>, closing: Closing) {
         let Closing { in_pieces, is_end } = closing;
         let closing = seal::Closing { stamp: stamp(), in_pieces, is_end };
-        self.sealer.borrow_mut().close(lines, &closing);
+        self.sealer.borrow_mut().close(self.seals.get(), lines, &closing);
     }
 
     fn owes_seal(&self) -> bool {

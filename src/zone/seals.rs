@@ -2,13 +2,14 @@
 //! tells the next nginx.
 
 use std::cell::OnceCell;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 
+use nginx::file::NO_FOLLOW;
 use nginx::log::cycle_error;
 use nginx::process::{self, Workers};
 use nginx::shm::{Attached, Shared};
@@ -60,7 +61,15 @@ impl SealedLog {
         })?;
         let signer = key.signer().map_err(|error| error.to_string())?;
         let (id, signer) = (key.id().clone(), Rc::new(signer));
-        Ok(Self { path: path.to_owned(), id, signer, files: OnceCell::new() })
+        let sealed = Self { path: path.to_owned(), id, signer, files: OnceCell::new() };
+        let found = sealed.heads_path().symlink_metadata().ok();
+        match found.is_none_or(|found| is_own(&found)) {
+            true => Ok(sealed),
+            false => Err(format!(
+                "can't have \"{}\" beside it: {NOT_OWN}",
+                sealed.heads_path().display()
+            )),
+        }
     }
 
     /// What the key is called.
@@ -89,7 +98,12 @@ impl SealedLog {
     fn open_heads(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        options.open(self.heads_path())
+        // Whoever starts nginx may write anywhere: somebody else's link must not lead there.
+        let file = options.custom_flags(NO_FOLLOW).open(self.heads_path())?;
+        match is_own(&file.metadata()?) {
+            true => Ok(file),
+            false => Err(io::Error::other(NOT_OWN)),
+        }
     }
 
     fn open_files(&self) -> io::Result<Files> {
@@ -124,6 +138,12 @@ impl SealedLog {
             _ => Ok(()),
         }
     }
+}
+
+const NOT_OWN: &str = "it is no file that only its owner can write; remove it, and nginx makes one";
+
+fn is_own(found: &Metadata) -> bool {
+    found.is_file() && found.mode() & 0o022 == 0
 }
 
 /// The key in a file that nobody else can read.

@@ -1,5 +1,5 @@
 //! What it costs to look at a text that comes in pieces: `cargo bench --bench stream`. With `count`, the name of a
-//! text and a number of rounds, only that is done, for callgrind to count: `scripts/bench` has no part in it.
+//! text and a number of rounds, only that is done, for callgrind to count.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use std::time::Instant;

@@ -7,6 +7,7 @@ mod client;
 mod control;
 mod escape;
 mod exit;
+mod guard;
 mod import;
 mod jwt;
 mod key;
@@ -48,6 +49,9 @@ enum Command {
     /// Limits of tollgate_limit: how one stands for an address, a tenant, or another key; give it anew.
     #[command(subcommand)]
     Limit(limit::Command),
+    /// Guards: what they find in a text, and how well they do on many.
+    #[command(subcommand)]
+    Guard(guard::Command),
     /// Say what is wrong in a keys file, and where.
     Check(check::Arguments),
     /// Show what is in force in nginx, and in how many of its workers.
@@ -67,6 +71,7 @@ fn main() -> std::process::ExitCode {
         Command::Audit(command) => command.run(),
         Command::Client(command) => command.run(),
         Command::Limit(command) => command.run(),
+        Command::Guard(command) => command.run(),
         Command::Check(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),

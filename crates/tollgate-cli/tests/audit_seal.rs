@@ -108,7 +108,8 @@ impl Folder {
                 sealer.add(&seals, file, start);
                 if at % 500 == 0 {
                     let is_end = at == 4000;
-                    sealer.close(file, &Closing { stamp: stamp(at), in_pieces: false, is_end });
+                    let closing = Closing { stamp: stamp(at), in_pieces: false, is_end };
+                    sealer.close(&seals, file, &closing);
                     sealer.written(&seals, 1);
                 }
             }
@@ -265,4 +266,37 @@ fn what_can_not_be_verified_is_no_answer() {
     }
     let other = Folder::new();
     assert_eq!(status(&verify(&other.text("verify.key"), &log)), 1);
+}
+
+#[test]
+fn a_file_is_read_once_whatever_it_is_called() {
+    let folder = Folder::new();
+    folder.write(&folder.log());
+    let first = folder.text("audit.log.1");
+    assert_eq!(status(&folder.verify(&[&first])), 0);
+    // While logrotate compresses a file, both are there.
+    fs::write(folder.path("audit.log.1.gz"), "not yet whole").unwrap();
+    assert_eq!(status(&folder.verify(&[&folder.text("audit.log.1.gz")])), 0);
+    fs::remove_file(folder.path("audit.log.1.gz")).unwrap();
+
+    let (key, newest) = (folder.text("verify.key"), folder.text("audit.log"));
+    let alone = tollgate(&["audit", "verify", "--key", &key, &newest]);
+    assert!(stdout(&alone).contains("is not known"), "{}", stdout(&alone));
+    let rotated = tollgate(&["audit", "verify", "--key", &key, "--rotated", &newest]);
+    assert_eq!(status(&rotated), 0);
+    assert!(stdout(&rotated).contains("40 lines"), "{}", stdout(&rotated));
+}
+
+#[test]
+fn files_come_out_of_pipes_in_any_order() {
+    let folder = Folder::new();
+    folder.write(&folder.log());
+    let script = "\"$0\" audit verify --key verify.key <(cat audit.log) <(gzip -c audit.log.1)";
+    let output = std::process::Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_tollgate")])
+        .current_dir(folder.path("."))
+        .output()
+        .unwrap();
+    assert_eq!(status(&output), 0, "{}", stdout(&output));
+    assert!(stdout(&output).contains("40 lines, 8 seals"), "{}", stdout(&output));
 }

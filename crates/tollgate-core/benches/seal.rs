@@ -34,13 +34,13 @@ fn main() {
             let start = lines.len();
             lines.extend_from_slice(line.as_bytes());
             if is_sealed {
-                sealer.add(&seals, &mut lines, start);
+                let _ = sealer.add(&seals, &mut lines, start);
             }
             if lines.len() >= BUFFER {
                 if is_sealed {
                     let closing =
                         Closing { stamp: Stamp::default(), in_pieces: false, is_end: false };
-                    sealer.close(&mut lines, &closing);
+                    sealer.close(&seals, &mut lines, &closing);
                     sealer.written(&seals, 1);
                 }
                 lines.clear();

@@ -115,7 +115,7 @@ fn shortest(hir: &Hir) -> Option<usize> {
 }
 
 /// What a deterministic automaton can't ask for: where a word of any script begins or ends.
-const UNICODE_WORDS: [Look; 6] = [
+pub(crate) const UNICODE_WORDS: [Look; 6] = [
     Look::WordUnicode,
     Look::WordUnicodeNegate,
     Look::WordStartUnicode,

@@ -11,7 +11,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Hir, Look, LookSet};
 
 use crate::detector::LONGEST;
-use crate::matcher::pattern::asks_for_words;
+use crate::matcher::pattern::UNICODE_WORDS;
 use crate::stream::prefixes::prefixes;
 
 /// The largest automaton of all patterns, in bytes, before its states are made.
@@ -37,17 +37,20 @@ impl Beginnings {
         let all: Vec<Hir> = patterns.iter().map(prefixes).collect();
         let dfa = automaton(&all, true)?;
         let for_caches = dfa.clone();
-        let mut leading: Vec<LookSet> =
-            patterns.iter().map(|pattern| pattern.properties().look_set_prefix()).collect();
-        if !patterns.iter().any(asks_for_words) {
-            leading.clear();
-        }
+        let of_words = |looks: LookSet| {
+            UNICODE_WORDS
+                .iter()
+                .filter(|look| looks.contains(**look))
+                .fold(LookSet::empty(), |all, look| all.insert(*look))
+        };
+        let leading: Vec<LookSet> = patterns
+            .iter()
+            .map(|pattern| of_words(pattern.properties().look_set_prefix()))
+            .collect();
+        let is_exact = leading.iter().all(|looks| looks.is_empty());
         Some(Self {
             dfa,
-            leading: patterns
-                .iter()
-                .map(|pattern| pattern.properties().look_set_prefix())
-                .collect(),
+            leading: if is_exact { Vec::new() } else { leading },
             looks: LookMatcher::new(),
             caches: Pool::new(Box::new(move || for_caches.create_cache())),
         })
@@ -82,7 +85,7 @@ impl Beginnings {
                 if state.is_quit() {
                     return None;
                 }
-                if at < text.len() && self.may_begin(cache, state, text, at) {
+                if state.is_match() && at < held && self.may_begin(cache, state, text, at) {
                     held = at;
                 }
             }

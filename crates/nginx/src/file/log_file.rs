@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use super::batch::{Batch, Written};
 use super::buffering::Buffering;
 use super::open_files;
-use super::seal::{identity, Closing, Seal};
+use super::seal::{identity, Closing, Seal, Torn};
 use super::stream::{hold_open, never_wait};
-use super::trouble::Trouble;
+use super::trouble::{Title, Trouble};
 use crate::clock::cached_wall_ms;
 use crate::conf::context::{keep, ConfContext, ConfError};
 use crate::guard::guard;
@@ -34,17 +34,6 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const READER_PAUSE: Duration = Duration::from_millis(5);
 /// So many bytes get into a pipe as a whole, or not at all, whoever else writes to it: `PIPE_BUF`, pipe(7).
 const PIECE: usize = 4096;
-
-/// What a log is called in messages.
-#[derive(Clone, Copy, Debug)]
-pub struct Title {
-    /// Its module.
-    pub module: &'static str,
-    /// Such as `access log`.
-    pub log: &'static str,
-    /// Which asks for it.
-    pub directive: &'static str,
-}
 
 /// A log file, and the lines that wait for being written to it. Each worker has its own
 /// copy of the waiting lines.
@@ -76,8 +65,7 @@ struct Waiting {
     sealer: Option<Box<dyn Seal>>,
     /// The process ends.
     is_ending: bool,
-    /// A line was written in part, and the file had this length then.
-    torn_at: Option<u64>,
+    torn: Option<Torn>,
 }
 
 impl LogFile {
@@ -119,7 +107,7 @@ impl LogFile {
             is_over: false,
             sealer: None,
             is_ending: false,
-            torn_at: None,
+            torn: None,
         };
         let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
         let log = Rc::new(Self { title, path, buffering, file, is_shared, _pipe: pipe, waiting });
@@ -179,13 +167,13 @@ impl LogFile {
             self.flush(&mut waiting);
         }
         let Waiting { batch, sealer, .. } = &mut *waiting;
-        let mut is_taken = false;
+        let (mut is_taken, mut is_long) = (false, false);
         let write = |lines: &mut Vec<u8>| {
             is_taken = true;
             let start = lines.len();
             line(lines);
             if let Some(sealer) = sealer {
-                sealer.add(lines, start);
+                is_long = sealer.add(lines, start);
             }
         };
         let is_full = if is_own { batch.push_own(write) } else { batch.push(write) };
@@ -193,6 +181,9 @@ impl LogFile {
             if let Some(sealer) = sealer {
                 sealer.lose(1);
             }
+        }
+        if is_long {
+            Self::close(&mut waiting);
         }
         if is_full {
             self.flush(&mut waiting);
@@ -241,7 +232,7 @@ impl LogFile {
             waiting.batch.reopened();
             // Who else writes to it, as nginx opened it, would be told to wait, and doesn't know how to.
             waiting.is_stream = !self.is_shared && never_wait(fd);
-            waiting.torn_at = None;
+            waiting.torn = None;
             if let (Some(sealer), Some(file)) = (&mut waiting.sealer, identity(fd)) {
                 sealer.opened(file.device, file.number);
             }
@@ -262,6 +253,9 @@ impl LogFile {
         while !waiting.batch.is_empty() {
             if !self.end_torn_line(waiting, fd) {
                 return;
+            }
+            if waiting.batch.is_empty() {
+                break;
             }
             let bytes = match waiting.is_stream {
                 true => waiting.batch.piece(PIECE),
@@ -300,7 +294,7 @@ impl LogFile {
 
     /// Takes note of what was written, of what was to be.
     fn written(waiting: &mut Waiting, fd: i32, done: usize, wanted: usize) {
-        let Waiting { batch, sealer, is_stream, torn_at, .. } = waiting;
+        let Waiting { batch, sealer, is_stream, torn, .. } = waiting;
         let Written { lines, seals } = batch.written(done);
         tally::count_lines(lines, 0);
         let Some(sealer) = sealer else { return };
@@ -312,24 +306,29 @@ impl LogFile {
         }
         // The rest of a line behind lines of others is nothing that anybody could read.
         if batch.is_torn() && !*is_stream {
+            let lacks_line_feed = batch.lacks_line_feed();
             batch.reopened();
-            *torn_at = identity(fd).map(|file| file.len);
+            *torn = identity(fd).map(|file| Torn { at: file.len, lacks_line_feed });
         }
     }
 
     /// A line that was written in part, and is written anew, begins in a line of its own, unless others have
-    /// written behind it. `false`: not even that is possible.
+    /// written behind it; of one that lacks but its line feed, that is all. `false`: not even that is possible.
     fn end_torn_line(&self, waiting: &mut Waiting, fd: i32) -> bool {
-        let Some(len) = waiting.torn_at else { return true };
-        if identity(fd).is_some_and(|file| file.len == len) {
+        let Some(Torn { at, lacks_line_feed }) = waiting.torn else { return true };
+        if identity(fd).is_some_and(|file| file.len == at) {
             // SAFETY: one byte is there.
             if unsafe { write(fd, b"\n".as_ptr().cast::<c_void>(), 1) } != 1 {
                 self.complain(waiting, Some(std::io::Error::last_os_error()));
                 self.call(waiting, RETRY_MS);
                 return false;
             }
+            if lacks_line_feed {
+                let line = waiting.batch.first_line();
+                Self::written(waiting, fd, line, line);
+            }
         }
-        waiting.torn_at = None;
+        waiting.torn = None;
         true
     }
 

@@ -18,5 +18,6 @@ mod stream;
 mod trouble;
 
 pub use buffering::Buffering;
-pub use log_file::{LogFile, Title};
-pub use seal::{Closing, Seal};
+pub use log_file::LogFile;
+pub use seal::{Closing, Seal, NO_FOLLOW};
+pub use trouble::Title;

@@ -6,10 +6,16 @@ use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use ngx::ffi::O_NOFOLLOW;
+
+/// Opens a file, and not what a symbolic link of its name leads to: `open(2)`.
+pub const NO_FOLLOW: i32 = O_NOFOLLOW as i32;
+
 /// What seals the lines of a log file, in one process.
 pub trait Seal: fmt::Debug {
-    /// Completes the line that begins at `start` and ends `lines`, with its line feed.
-    fn add(&mut self, lines: &mut Vec<u8>, start: usize);
+    /// Completes the line that begins at `start` and ends `lines`, with its line feed. Whether a seal is wanted
+    /// now, as there are so many lines since the last one.
+    fn add(&mut self, lines: &mut Vec<u8>, start: usize) -> bool;
 
     /// So many lines were lost.
     fn lose(&mut self, lines: u64);
@@ -37,6 +43,15 @@ pub struct Closing {
     pub in_pieces: bool,
     /// The process ends.
     pub is_end: bool,
+}
+
+/// A line that was written in part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Torn {
+    /// The length of the file then.
+    pub(super) at: u64,
+    /// All of it was written but its line feed.
+    pub(super) lacks_line_feed: bool,
 }
 
 /// What stands behind a descriptor of nginx's.

@@ -1,6 +1,17 @@
 //! What is said of a log file that can't be written: once, now and then while lines are lost, and when it
 //! is over.
 
+/// What a log is called in messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Title {
+    /// Its module.
+    pub module: &'static str,
+    /// Such as `access log`.
+    pub log: &'static str,
+    /// Which asks for it.
+    pub directive: &'static str,
+}
+
 /// Milliseconds between two messages about the same trouble.
 const REMIND_MS: i64 = 60_000;
 

@@ -72,7 +72,7 @@ impl Logs {
     }
 
     /// Each file once, so that no request is counted twice; and why not all could be found.
-    fn files(&self) -> (Vec<PathBuf>, Option<Failure>) {
+    pub(super) fn files(&self) -> (Vec<PathBuf>, Option<Failure>) {
         let mut files: Vec<PathBuf> = Vec::new();
         let mut damage = None;
         for file in &self.files {

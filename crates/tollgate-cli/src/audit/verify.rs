@@ -1,17 +1,15 @@
 //! `tollgate audit verify`
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flate2::bufread::MultiGzDecoder;
 use serde::Serialize;
 use tollgate_core::audit::seal::{file_order, HeadsLine, Place, Report, Verifier, VerifyingKey};
 use zeroize::Zeroizing;
 
-use super::input;
+use super::input::{self, Input};
+use super::logs::Logs;
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
 
@@ -27,9 +25,8 @@ pub(crate) struct Arguments {
     /// The key that verifies.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The files of the log.
-    #[arg(value_name = "LOG", required = true)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    logs: Logs,
     /// Lines of "tollgate audit heads" that were kept elsewhere; repeatable.
     #[arg(long, value_name = "FILE")]
     heads: Vec<PathBuf>,
@@ -49,12 +46,16 @@ impl Arguments {
                 verifier.heads(heads);
             }
         }
-        let files = in_order(&self.files)?;
+        let (found, damage) = self.logs.files();
+        if let Some(failure) = damage {
+            return Err(failure);
+        }
+        let (files, inputs): (Vec<_>, Vec<_>) = in_order(found)?.into_iter().unzip();
         let progress = input::progress(&files);
-        for path in &files {
+        for input in inputs {
             verifier.begin_file();
             let mut number = 0_u64;
-            input::each_line(path, &progress, |line| {
+            input.each_line(&progress, |line| {
                 number = number.saturating_add(1);
                 verifier.line(number, line);
             })?;
@@ -87,12 +88,16 @@ impl Arguments {
             let word = if note.is_loss { "lost" } else { "note" };
             line(format!("{}{word}: {}", at(note.place, files), note.text));
         }
+        let unshown = report.count.saturating_sub(report.findings.len() as u64);
+        if unshown > 0 {
+            line(format!("and {unshown} more findings"));
+        }
         let Report { lines, seals, chains, manifests, .. } = report;
         line(format!("{lines} lines, {seals} seals, {chains} chains, {manifests} manifests"));
         if let Some((first, last)) = &report.span {
             line(format!("sealed from {first} to {last}"));
         }
-        line(match (is_intact, report.findings.len()) {
+        line(match (is_intact, report.count) {
             (true, _) => "nothing was changed, removed, added or reordered".to_owned(),
             (false, 0) => "lines are lost".to_owned(),
             (false, 1) => "the log is not as it was written: 1 finding".to_owned(),
@@ -118,6 +123,7 @@ impl Arguments {
         let notes = report.notes.iter();
         let json = JsonReport {
             intact: is_intact,
+            count: report.count,
             findings: findings
                 .map(|finding| entry(finding.kind.as_str(), finding.place, &finding.text))
                 .collect(),
@@ -144,6 +150,7 @@ impl Arguments {
 #[derive(Serialize)]
 struct JsonReport<'a> {
     intact: bool,
+    count: u64,
     findings: Vec<JsonFinding>,
     notes: Vec<JsonFinding>,
     lines: u64,
@@ -189,28 +196,15 @@ fn read_heads(path: &Path) -> Result<Vec<HeadsLine>, Failure> {
     }
 }
 
-/// The oldest first, as their seals say.
-fn in_order(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files: Vec<_> = files
-        .iter()
-        .map(|path| Ok((order(path)?, path.clone())))
-        .collect::<Result<_, Failure>>()?;
-    files.sort_by_key(|(order, _)| *order);
-    Ok(files.into_iter().map(|(_, path)| path).collect())
-}
-
-/// Of one without a seal, the last.
-fn order(path: &Path) -> Result<(u32, u64), Failure> {
+/// The oldest first, as their seals say; of those without a seal, each behind all others.
+fn in_order(paths: Vec<PathBuf>) -> Result<Vec<(PathBuf, Input)>, Failure> {
     const LAST: (u32, u64) = (u32::MAX, u64::MAX);
-    if path.as_os_str() == "-" {
-        return Ok(LAST);
+    let mut files = Vec::new();
+    for path in paths {
+        let mut input = Input::open(&path)?;
+        let order = input.first(file_order)?.unwrap_or(LAST);
+        files.push((order, (path, input)));
     }
-    let failed = |error: io::Error| Failure::failed(format!("{}: {error}", path.display()));
-    let mut raw = BufReader::new(File::open(path).map_err(failed)?);
-    let is_gzip = raw.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
-    let text: Box<dyn Read> =
-        if is_gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
-    // What can't be read shows when all of it is.
-    let lines = BufReader::new(text).split(b'\n').map_while(Result::ok);
-    Ok(lines.filter_map(|line| file_order(&line)).next().unwrap_or(LAST))
+    files.sort_by_key(|(order, _)| *order);
+    Ok(files.into_iter().map(|(_, file)| file).collect())
 }

@@ -74,3 +74,6 @@ impl fmt::Display for RuleName<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

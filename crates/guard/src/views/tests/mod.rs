@@ -128,8 +128,10 @@ proptest! {
 
     #[test]
     fn the_form_makes_no_difference(text in "(\\PC|[\u{c0}-\u{24f}]|[\u{400}-\u{4ff}]|[\u{ac00}-\u{d7a3}]|[\u{3040}-\u{30ff}]){0,40}") {
-        // What becomes too much stays.
-        let text: String = text.chars().filter(|one| one.nfkd().collect::<String>().len() <= 8).collect();
+        // What becomes too much stays. Parts of some letters look like other letters than the whole does.
+        let has_like_parts = |one: &char| !matches!(one, '\u{1100}'..='\u{11ff}' | '\u{16d40}'..='\u{16d7f}');
+        let is_short = |one: &char| one.nfkd().collect::<String>().len() <= 8;
+        let text: String = text.chars().filter(|one| is_short(one) && has_like_parts(one)).collect();
         let decomposed: String = text.nfd().collect();
         prop_assert_eq!(folded(&decomposed), folded(&text));
         let compatible: String = text.nfkc().collect();

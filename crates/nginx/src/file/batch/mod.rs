@@ -149,6 +149,18 @@ impl Batch {
         self.written > 0
     }
 
+    /// Whether all of the first line is written but its line feed.
+    #[must_use]
+    pub(crate) fn lacks_line_feed(&self) -> bool {
+        self.written > 0 && self.as_bytes().first() == Some(&b'\n')
+    }
+
+    /// The length of the first line.
+    #[must_use]
+    pub(crate) fn first_line(&self) -> usize {
+        self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+    }
+
     /// Takes note that what comes next goes to another file (the log was rotated), or behind what others have
     /// written: a line of which a part is in the old file, or before that, is written from its start.
     pub(crate) fn reopened(&mut self) {

@@ -36,6 +36,10 @@ pub(super) struct Chain {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Circumstances {
     pub(super) stamp: Stamp,
+    /// How many seals were begun before it, of all workers.
+    pub(super) turn: u64,
+    /// The same when the seal before it was in the file: what has this turn, or a later one, stands behind that.
+    pub(super) done: Option<u64>,
     /// The number of the file that it is written to.
     pub(super) file: u64,
     /// That of the file that the seal before was written to, if that is another one.
@@ -58,6 +62,8 @@ pub(super) struct Sealed {
     pub(super) last: u64,
     pub(super) file: u64,
     pub(super) mac: Mac,
+    /// On the monotonic clock, in milliseconds.
+    pub(super) up_ms: u64,
     pub(super) is_end: bool,
 }
 
@@ -83,6 +89,12 @@ impl Chain {
     /// The number of the last line.
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// How many lines there are since the last seal.
+    #[inline]
+    pub(super) fn waiting(&self) -> usize {
+        self.digests.len() / DIGEST
     }
 
     /// The number of the next seal.
@@ -122,9 +134,12 @@ impl Chain {
         self.time.write(about.stamp.time, lines);
         member(lines, "\",\"up\":", about.stamp.up_ms);
         member(lines, ",\"file\":", about.file);
-        for (name, value) in
-            [(",\"from\":", about.from), (",\"lost\":", Some(about.lost).filter(|lost| *lost > 0))]
-        {
+        member(lines, ",\"turn\":", about.turn);
+        for (name, value) in [
+            (",\"done\":", about.done),
+            (",\"from\":", about.from),
+            (",\"lost\":", Some(about.lost).filter(|lost| *lost > 0)),
+        ] {
             if let Some(value) = value {
                 member(lines, name, value);
             }
@@ -153,7 +168,14 @@ impl Chain {
         self.ratchet.step();
         self.before = Some(mac);
         self.digests.clear();
-        Sealed { number, last: self.last, file: about.file, mac, is_end: about.is_end }
+        Sealed {
+            number,
+            last: self.last,
+            file: about.file,
+            mac,
+            up_ms: about.stamp.up_ms,
+            is_end: about.is_end,
+        }
     }
 }
 

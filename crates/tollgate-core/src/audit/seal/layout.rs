@@ -31,6 +31,8 @@ pub(super) const WORD_KEYS: usize = 20;
 /// When the clock's first key began, and how often the clock went on since this memory was made.
 pub(super) const WORD_SINCE: usize = 28;
 pub(super) const WORD_TURNS: usize = 29;
+/// How many seals all workers have begun.
+pub(super) const WORD_ORDER: usize = 30;
 /// Two clocks: number, run, key.
 pub(super) const WORD_CLOCKS: usize = 32;
 pub(super) const CLOCK_WORDS: usize = 12;
@@ -44,7 +46,9 @@ pub(super) const PROCESS: usize = 2;
 pub(super) const SEALED: usize = 3;
 pub(super) const MADE: usize = 4;
 pub(super) const LOST: usize = 5;
-/// Two heads: last line, file, MAC.
+/// When its first seal was written, on the monotonic clock, in milliseconds.
+pub(super) const SINCE: usize = 6;
+/// Two heads: last line, file, MAC, when it was made.
 pub(super) const HEADS: usize = 8;
 pub(super) const HEAD_WORDS: usize = 8;
 pub(super) const SLOT_WORDS: usize = 24;

@@ -58,6 +58,8 @@ pub(super) struct Seal {
     /// The same, in milliseconds since 1970.
     pub(super) time_ms: i64,
     pub(super) up_ms: u64,
+    pub(super) turn: Option<u64>,
+    pub(super) done: Option<u64>,
     pub(super) file: u64,
     pub(super) from: Option<u64>,
     pub(super) lost: u64,
@@ -94,6 +96,8 @@ struct SealText<'a> {
     count: u64,
     time: &'a str,
     up: u64,
+    turn: Option<u64>,
+    done: Option<u64>,
     file: u64,
     from: Option<u64>,
     #[serde(default)]
@@ -187,6 +191,8 @@ fn seal(line: &[u8]) -> Option<Seal> {
         time: text.time.to_owned(),
         time_ms: millis(text.time.as_bytes())?,
         up_ms: text.up,
+        turn: text.turn,
+        done: text.done,
         file: text.file,
         from: text.from,
         lost: text.lost,

@@ -74,6 +74,8 @@ pub(super) struct Known {
     pub(super) made: u64,
     /// How many lines were lost that got no number.
     pub(super) lost: u64,
+    /// When its first seal was written, on the monotonic clock, in milliseconds.
+    pub(super) since_ms: u64,
 }
 
 /// The last seal of a chain that was written.
@@ -84,6 +86,8 @@ pub(super) struct Head {
     pub(super) last: u64,
     pub(super) file: u64,
     pub(super) mac: Mac,
+    /// When it was made, on the monotonic clock, in milliseconds.
+    pub(super) up_ms: u64,
 }
 
 fn begin(out: &mut Vec<u8>, stamp: Stamp, key: &KeyId) {
@@ -183,7 +187,7 @@ impl Manifest {
             if at > 0 {
                 out.push(b',');
             }
-            let Known { chain, state, head, made, lost } = known;
+            let Known { chain, state, head, made, lost, since_ms } = known;
             out.extend_from_slice(
                 format!(
                     "{{\"chain\":\"{chain}\",\"state\":\"{}\",\"made\":{made},\"lost\":{lost}",
@@ -191,11 +195,14 @@ impl Manifest {
                 )
                 .as_bytes(),
             );
-            if let Some(Head { number, last, file, mac }) = head {
+            if let Some(Head { number, last, file, mac, up_ms }) = head {
                 let mac = encoded(&mac.0);
                 out.extend_from_slice(
-                    format!(",\"n\":{number},\"last\":{last},\"file\":{file},\"mac\":\"{mac}\"")
-                        .as_bytes(),
+                    format!(
+                        ",\"n\":{number},\"last\":{last},\"file\":{file},\"since\":{since_ms},\"up\":{up_ms},\
+                         \"mac\":\"{mac}\""
+                    )
+                    .as_bytes(),
                 );
             }
             out.push(b'}');
@@ -238,13 +245,17 @@ impl Manifest {
             n: Option<u64>,
             last: Option<u64>,
             file: Option<u64>,
+            #[serde(default)]
+            since: u64,
+            #[serde(default)]
+            up: u64,
             mac: Option<&'a str>,
         }
         let text = serde_json::from_slice::<Line<'_>>(object).ok()?.seal;
         let known = |known: KnownText<'_>| {
             let head = match (known.n, known.last, known.file, known.mac) {
                 (Some(number), Some(last), Some(file), Some(mac)) => {
-                    Some(Head { number, last, file, mac: Mac::parse(mac)? })
+                    Some(Head { number, last, file, mac: Mac::parse(mac)?, up_ms: known.up })
                 }
                 _ => None,
             };
@@ -254,6 +265,7 @@ impl Manifest {
                 head,
                 made: known.made,
                 lost: known.lost,
+                since_ms: known.since,
             })
         };
         Some(Self {

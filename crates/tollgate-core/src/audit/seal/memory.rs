@@ -22,9 +22,9 @@ use super::id::{ChainId, Mac};
 use super::key::{Clock, Generation};
 use super::layout::{
     boot_words, clock_place, head_place, key_place, state_of, state_word, CHAIN, CLOCK_WORDS, FREE,
-    HEADER_WORDS, LOST, MADE, MAGIC, PROCESS, SEALED, SLOT_WORDS, STATE, WORD_BEGUN, WORD_BOOT,
-    WORD_CRASHED, WORD_FILE, WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC, WORD_MANIFEST,
-    WORD_MANIFEST_UP, WORD_SINCE, WORD_TURNS, WORD_WANTED, WORD_WRITER,
+    HEADER_WORDS, LOST, MADE, MAGIC, PROCESS, SEALED, SINCE, SLOT_WORDS, STATE, WORD_BEGUN,
+    WORD_BOOT, WORD_CRASHED, WORD_FILE, WORD_GENERATION, WORD_HASH, WORD_LOCK, WORD_MAGIC,
+    WORD_MANIFEST, WORD_MANIFEST_UP, WORD_ORDER, WORD_SINCE, WORD_TURNS, WORD_WANTED, WORD_WRITER,
 };
 use super::manifest::{Head, Known, State};
 use super::ratchet::{Ratchet, Secret};
@@ -32,8 +32,8 @@ use super::MANIFEST_MS;
 use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, Process, ProcessLock};
 
-/// How much memory it takes, in bytes: for some 600 chains that nobody has told of in a manifest.
-pub const SEALS_BYTES: usize = 128 * 1024;
+/// How much memory it takes, in bytes: for some 2,700 chains (workers, times reloads) not told of in a manifest.
+pub const SEALS_BYTES: usize = 512 * 1024;
 
 /// The length of a slot in the file, in bytes.
 pub const SLOT_BYTES: usize = SLOT_WORDS * 8;
@@ -254,7 +254,9 @@ impl<'m> Seals<'m> {
             self.put_key(number, [0; 4]);
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let chain = ChainId { generation: self.generation(), number };
-            for (at, value) in [(SEALED, 0), (MADE, 0), (LOST, 0), (CHAIN, chain.word())] {
+            for (at, value) in
+                [(SEALED, 0), (MADE, 0), (LOST, 0), (SINCE, 0), (CHAIN, chain.word())]
+            {
                 self.store(slot + at, value);
             }
             self.store(slot + PROCESS, me.word());
@@ -281,6 +283,16 @@ impl<'m> Seals<'m> {
         })
     }
 
+    /// A seal is begun: how many were before it, of all workers.
+    pub(super) fn turn(&self) -> u64 {
+        self.words.get(WORD_ORDER).map_or(0, |word| word.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// How many seals were begun, of all workers.
+    pub(super) fn turns(&self) -> u64 {
+        self.words.get(WORD_ORDER).map_or(0, |word| word.load(Ordering::SeqCst))
+    }
+
     /// So many lines were made in the chain.
     #[inline]
     pub(super) fn set_made(&self, slot: usize, made: u64) {
@@ -300,6 +312,10 @@ impl<'m> Seals<'m> {
         self.store(place, head.last);
         self.store(place + 1, head.file);
         self.store4(place + 2, head.mac.words());
+        self.store(place + 6, head.up_ms);
+        if self.load(slot + SEALED) == 0 {
+            self.store(slot + SINCE, head.up_ms);
+        }
         self.store(slot + SEALED, sealed);
     }
 
@@ -314,10 +330,10 @@ impl<'m> Seals<'m> {
             let number = sealed.checked_sub(1)?;
             let place = slot + head_place(sealed);
             let (last, file) = (self.load(place), self.load(place + 1));
-            let mac = Mac::from_words(self.load4(place + 2));
+            let (mac, up_ms) = (Mac::from_words(self.load4(place + 2)), self.load(place + 6));
             // The place is written again only after the other one was.
             if self.load(slot + SEALED) == sealed {
-                return Some(Head { number, last, file, mac });
+                return Some(Head { number, last, file, mac, up_ms });
             }
         }
     }
@@ -339,7 +355,8 @@ impl<'m> Seals<'m> {
         let chain = ChainId::from_word(self.load(slot + CHAIN));
         let head = self.head(slot);
         let made = self.load(slot + MADE).max(head.map_or(0, |head| head.last));
-        Some(Known { chain, state, head, made, lost: self.load(slot + LOST) })
+        let (lost, since_ms) = (self.load(slot + LOST), self.load(slot + SINCE));
+        Some(Known { chain, state, head, made, lost, since_ms })
     }
 
     /// All chains of which it is not told in a manifest how they ended, and their slots.

@@ -103,6 +103,11 @@ impl Ratchet {
         ratchet
     }
 
+    /// How many steps it is to a batch.
+    pub(super) fn steps(number: u64) -> u64 {
+        (number / RUN).saturating_add(number % RUN)
+    }
+
     /// Goes on to a batch.
     pub(super) fn go_to(&mut self, number: u64) {
         while self.number < number && !self.number.is_multiple_of(RUN) {

@@ -9,6 +9,9 @@ use super::manifest::{Head, Manifest, Opening, State};
 use super::memory::{MemoryError, Seals};
 use crate::limits::{ClaimLock, Process};
 
+/// So many lines have one seal, whose line then takes 175 kB.
+const MAX_COUNT: usize = 32_768;
+
 /// A worker's part.
 #[derive(Debug)]
 pub struct Sealer {
@@ -20,6 +23,8 @@ pub struct Sealer {
     /// The file that is written to, and the one that the last seal went to.
     file: u64,
     from: Option<u64>,
+    /// How many seals all workers had begun when all that this one had sealed was written.
+    done: Option<u64>,
     /// From this batch on, what was made until now was not written in one go.
     torn: Option<u64>,
     /// The seals that wait for being written, the oldest first.
@@ -72,6 +77,7 @@ impl Sealer {
             lost: 0,
             file: 0,
             from: None,
+            done: None,
             torn: None,
             waiting: VecDeque::new(),
             manifest: None,
@@ -133,11 +139,13 @@ impl Sealer {
         }
     }
 
-    /// Completes the line that begins at `start` and ends `lines`.
+    /// Completes the line that begins at `start` and ends `lines`. Whether a seal is wanted now: one of many more
+    /// lines would be too long to be read.
     #[inline]
-    pub fn add(&mut self, seals: &Seals<'_>, lines: &mut Vec<u8>, start: usize) {
+    pub fn add(&mut self, seals: &Seals<'_>, lines: &mut Vec<u8>, start: usize) -> bool {
         self.chain.add(lines, start);
         seals.set_made(self.slot, self.chain.last());
+        self.chain.waiting() >= MAX_COUNT
     }
 
     /// So many lines were lost.
@@ -160,11 +168,13 @@ impl Sealer {
     }
 
     /// Appends the seal of what was added since the last one.
-    pub fn close(&mut self, lines: &mut Vec<u8>, closing: &Closing) {
+    pub fn close(&mut self, seals: &Seals<'_>, lines: &mut Vec<u8>, closing: &Closing) {
         let sealed = self.chain.close(
             lines,
             &Circumstances {
                 stamp: closing.stamp,
+                turn: seals.turn(),
+                done: self.done.take(),
                 file: self.file,
                 from: self.from.take(),
                 lost: self.lost,
@@ -196,8 +206,11 @@ impl Sealer {
         let Some(newest) = self.waiting.drain(..count.min(self.waiting.len())).next_back() else {
             return false;
         };
-        let Sealed { number, last, file, mac, is_end } = newest;
-        seals.set_head(self.slot, &Head { number, last, file, mac });
+        let Sealed { number, last, file, mac, up_ms, is_end } = newest;
+        if self.waiting.is_empty() {
+            self.done = Some(seals.turns());
+        }
+        seals.set_head(self.slot, &Head { number, last, file, mac, up_ms });
         if is_end {
             seals.set_ended(self.slot);
         }

@@ -43,8 +43,8 @@ struct Worker {
     sealer: Sealer,
     me: Process,
     lines: Vec<u8>,
-    /// A part of the first line was written, and the file was as long then.
-    torn: Option<usize>,
+    /// A part of the first line was written, and the file was as long then; whether that was all but its line feed.
+    torn: Option<(usize, bool)>,
     /// Where the seals end.
     seals: VecDeque<usize>,
     has_open: bool,
@@ -125,7 +125,7 @@ impl Machine {
         let generation = key.begin(self.stamp().time).unwrap();
         self.key = key;
         // A small part of it has room for all chains of a test.
-        self.words = (0..SEALS_BYTES / 64).map(|_| AtomicU64::new(0)).collect();
+        self.words = (0..SEALS_BYTES / 256).map(|_| AtomicU64::new(0)).collect();
         let before = (!self.heads.is_empty()).then_some(self.heads.as_slice());
         Seals::format(&self.words, &generation, self.boot, before).unwrap();
         self.heads = self.seals().to_file();
@@ -179,7 +179,7 @@ impl Machine {
         if is_taken {
             let start = worker.lines.len();
             worker.lines.extend_from_slice(line);
-            worker.sealer.add(&seals, &mut worker.lines, start);
+            assert!(!worker.sealer.add(&seals, &mut worker.lines, start));
             worker.has_open = true;
         } else {
             worker.sealer.lose(&seals, 1);
@@ -215,29 +215,41 @@ impl Machine {
         let is_idle = with_nothing && worker.lines.is_empty();
         let is_due = worker.has_open || is_end || worker.sealer.owes_seal() || is_idle;
         if is_due {
-            worker.sealer.close(&mut worker.lines, &Closing { stamp, in_pieces: false, is_end });
+            worker.sealer.close(
+                &seals,
+                &mut worker.lines,
+                &Closing { stamp, in_pieces: false, is_end },
+            );
             worker.seals.push_back(worker.lines.len());
             worker.has_open = false;
         }
         let file = &mut self.files[worker.file];
-        // The line that was begun is written again from its start.
-        let is_mine = worker.torn.take().is_some_and(|len| file.len() == len);
-        if is_mine && self.room != Some(0) {
-            file.push(b'\n');
-            self.room = self.room.map(|room| room - 1);
-        }
-        let bytes = &worker.lines[..];
-        let len = self.room.map_or(bytes.len(), |room| room.min(bytes.len()));
-        file.extend_from_slice(&bytes[..len]);
-        self.room = self.room.map(|room| room - len);
-        if len > 0 && len < bytes.len() {
-            worker.sealer.torn();
-        }
-        let whole = bytes[..len].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if whole < len {
-            worker.torn = Some(file.len());
-        } else if is_mine && len == 0 {
+        // The line that was begun is written again from its start, in a line of its own if nobody has written
+        // behind it, unless all that it lacks is its line feed.
+        let mine = worker.torn.filter(|(len, _)| file.len() == *len);
+        let mut whole = 0;
+        if mine.is_none() || self.room != Some(0) {
             worker.torn = None;
+            let mut rest = 0;
+            if let Some((_, lacks_line_feed)) = mine {
+                file.push(b'\n');
+                self.room = self.room.map(|room| room - 1);
+                if lacks_line_feed {
+                    rest = 1 + worker.lines.iter().position(|byte| *byte == b'\n').unwrap();
+                }
+            }
+            let bytes = &worker.lines[rest..];
+            let len = self.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+            file.extend_from_slice(&bytes[..len]);
+            self.room = self.room.map(|room| room - len);
+            if len > 0 && len < bytes.len() {
+                worker.sealer.torn();
+            }
+            whole = bytes[..len].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            if whole < len {
+                worker.torn = Some((file.len(), bytes[len] == b'\n'));
+            }
+            whole += rest;
         }
         let sealed = worker.seals.iter().filter(|end| **end <= whole).count();
         worker.seals.drain(..sealed);
@@ -372,6 +384,21 @@ impl Machine {
             }
             _ => self.everybody_ticks(),
         }
+    }
+
+    /// Time goes by, in milliseconds.
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.everybody_ticks();
+    }
+
+    /// The machine crashes, when so many bytes of the newest file were on its disk, and nginx starts again.
+    pub(super) fn crash(&mut self, on_disk: usize) {
+        self.workers.clear();
+        self.boot[0] = self.boot[0].wrapping_add(1);
+        self.files.last_mut().unwrap().truncate(on_disk);
+        self.start(2);
+        self.everybody_ticks();
     }
 
     /// nginx ends.

@@ -131,3 +131,112 @@ fn what_is_done_to_a_log_is_found() {
     }
     assert!(done >= 900, "{done}");
 }
+
+/// Files may be gone, but the oldest first.
+#[test]
+fn a_file_that_is_missing_between_others_is_found() {
+    let mut done = 0;
+    for seed in 0..60 {
+        let files: Vec<_> =
+            plain_log(seed).files.iter().filter(|file| !file.is_empty()).cloned().collect();
+        let machine = plain_log(seed);
+        for first in 1..files.len() {
+            let kept = &files[first..];
+            assert_eq!(machine.verify(kept, &[]).findings, [], "seed {seed}: from file {first} on");
+            for missing in 1..kept.len().saturating_sub(1) {
+                let mut kept = kept.to_vec();
+                kept.remove(missing);
+                done += 1;
+                let report = machine.verify(&kept, &[]);
+                assert!(!report.findings.is_empty(), "seed {seed}: {first}, {missing}");
+            }
+        }
+    }
+    assert!(done >= 30, "{done}");
+}
+
+/// All workers of the simulation write one after the other.
+#[test]
+fn batches_of_different_workers_do_not_change_places_unseen() {
+    let mut done = 0;
+    for seed in 0..60 {
+        let machine = plain_log(seed);
+        for (at, file) in machine.files.iter().enumerate() {
+            let text = String::from_utf8(file.clone()).unwrap();
+            let mut batches: Vec<String> = vec![String::new()];
+            for line in text.split_inclusive('\n') {
+                batches.last_mut().unwrap().push_str(line);
+                if line.starts_with("{\"seal\":{\"chain\":") {
+                    batches.push(String::new());
+                }
+            }
+            let chain = |batch: &String| {
+                let seal = batch.rsplit("{\"seal\":{\"chain\":\"").next().unwrap_or_default();
+                seal.split('"').next().unwrap_or_default().to_owned()
+            };
+            let generation = |chain: &str| chain.split('.').next().unwrap_or_default().to_owned();
+            for one in 0..batches.len().saturating_sub(2) {
+                let (a, b) = (chain(&batches[one]), chain(&batches[one + 1]));
+                let is_last = batches[one].contains(",\"end\":true") || !text.contains(&a);
+                let is_swap = a != b && generation(&a) == generation(&b) && !is_last;
+                let is_killed = text.matches(&format!("\"chain\":\"{a}\",\"epoch\"")).count() < 2;
+                if !is_swap || is_killed || done >= 400 {
+                    continue;
+                }
+                // What comes next of the chain says when this one was written.
+                let later: String = batches[one + 2..].concat()
+                    + &String::from_utf8(machine.files[at + 1..].concat()).unwrap();
+                if !later.contains(&format!("{{\"seal\":{{\"chain\":\"{a}\"")) {
+                    continue;
+                }
+                let mut swapped = batches.clone();
+                swapped.swap(one, one + 1);
+                let mut files = machine.files.clone();
+                files[at] = swapped.concat().into_bytes();
+                done += 1;
+                let report = machine.verify(&files, &[]);
+                assert!(!report.findings.is_empty(), "seed {seed}: batch {one} of file {at}");
+            }
+        }
+    }
+    assert!(done >= 100, "{done}");
+}
+
+#[test]
+fn a_crash_explains_what_is_missing_of_the_last_minutes_only() {
+    for (minutes, is_found) in [(2, false), (12, true)] {
+        let mut machine = Machine::new(7);
+        (0..12).for_each(|_| machine.pass(10_000));
+        let on_disk = machine.files.last().unwrap().len();
+        (0..minutes * 6).for_each(|_| machine.pass(10_000));
+        machine.crash(on_disk);
+        let report = machine.verify(&machine.files, &[]);
+        assert_eq!(!report.findings.is_empty(), is_found, "{minutes}: {report:#?}");
+        assert!(is_found || report.notes.iter().any(|note| note.is_loss), "{report:#?}");
+    }
+}
+
+#[test]
+fn a_log_that_is_made_up_is_read_in_bounded_time() {
+    let machine = plain_log(1);
+    let notes = machine.verify(&machine.files, &[]).notes.len();
+    let with = |line: String| {
+        let mut files = machine.files.clone();
+        files.push(line.into_bytes());
+        machine.verify(&files, &[])
+    };
+    let report = with("x\n".repeat(20_000));
+    assert_eq!((report.findings.len(), report.count), (10_000, 20_000));
+    for line in [
+        "{\"time\":\"\",\"seq\":\"0.0.1\"}".repeat(40_000),
+        "{\"time\":\"".repeat(100_000),
+        "{\"seal\":{".repeat(100_000),
+        "{\"time\":\"\",\"a\":[".repeat(10_000) + ",\"seq\":\"0.0.1\"}",
+    ] {
+        let report = with(line);
+        // A worker that was killed may have left the beginning of a line.
+        assert!(!report.findings.is_empty() || report.notes.len() > notes);
+    }
+    let chains = (0..100_000).map(|number| format!("{{\"time\":\"\",\"seq\":\"{number}.7.1\"}}\n"));
+    assert!(with(chains.collect()).chains < 70_000);
+}

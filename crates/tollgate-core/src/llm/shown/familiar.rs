@@ -34,7 +34,7 @@ pub(super) enum Gap {
 }
 
 /// What of an event varies: where it stands, and what it is.
-pub(super) type Gaps = SmallVec<[(Range<usize>, Gap); MAX_GAPS]>;
+pub(super) type Gaps = Vec<(Range<usize>, Gap)>;
 
 #[derive(Clone, Debug, Default)]
 struct Known {

@@ -61,6 +61,10 @@ impl Maker {
         document.write(&self.tree.root()?, all, 0, &mut out);
         let data = event.data.start..out.len();
         out.extend_from_slice(event.bytes.get(event.data.end..)?);
+        if out.ends_with(b"\n\r") {
+            // The line feed came in another buffer.
+            out.push(b'\n');
+        }
         Some(Event { bytes: out, data })
     }
 

@@ -154,8 +154,9 @@ impl Shown {
             Frame::Document(document) => {
                 if let Some(all) = document.read(relay)? {
                     let mut lines = Lines::default();
-                    relay.again(&all, |relay| lines.read(&mut self.editor, relay))?;
+                    let read = relay.again(&all, |relay| lines.read(&mut self.editor, relay));
                     self.frame = Frame::Lines(lines);
+                    read?;
                 }
             }
         }

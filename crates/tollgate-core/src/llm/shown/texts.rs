@@ -1,10 +1,11 @@
 //! The texts of one answer, each with a channel of its own through the guard.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_guard::finding::RuleIndex;
-use tollgate_guard::stream::{Quoting, StreamGuard, Verdict};
+use tollgate_guard::stream::{Leak, LeakRule, Quoting, StreamGuard, Verdict};
 use tollgate_guard::vault::Vault;
 
 use super::channel::Channel;
@@ -31,7 +32,9 @@ pub struct Guarded {
     /// What is looked for.
     pub guard: Arc<StreamGuard>,
     /// Values of the request that the model didn't see, and for which the client gets its own back.
-    pub vault: Option<Arc<Vault>>,
+    pub vault: Option<Rc<Vault>>,
+    /// The words of the system prompt, and what is done where they come back.
+    pub leak: Option<(Arc<Leak>, LeakRule)>,
     /// Whether anything may be changed: a rule masks, tokenizes or blocks, or there is a vault. Otherwise the
     /// answer passes as it comes, and what is found is only counted.
     pub changes: bool,
@@ -83,7 +86,11 @@ impl Texts {
     }
 
     fn channel(&self, quoting: Quoting) -> Channel {
-        Channel::new(Arc::clone(&self.guarded.guard), quoting)
+        let channel = Channel::new(Arc::clone(&self.guarded.guard), quoting);
+        match &self.guarded.leak {
+            Some((leak, rule)) => channel.with_leak(Arc::clone(leak), rule.clone()),
+            None => channel,
+        }
     }
 
     fn count(&mut self, telling: Telling) {
@@ -171,17 +178,21 @@ impl Texts {
             return Err(Halt::Unreadable);
         }
         let index = self.index(id, Quoting::Plain)?;
-        let restarted = self.channel(Quoting::Plain);
-        let Some(text) = self.begun.get_mut(index) else { return Ok(None) };
-        let mut so_far = text.so_far.take().unwrap_or_default();
+        let so_far = self.begun.get_mut(index).and_then(|text| text.so_far.take());
+        let mut so_far = so_far.unwrap_or_default();
+        let mut restarted = None;
         if !so_far.is_pieces && !all.starts_with(&so_far.came) {
             if shares_most(&so_far.came, all) {
                 // The engine has thought better of its last character.
-                text.channel = restarted;
+                restarted = Some(self.channel(Quoting::Plain));
                 so_far = Box::default();
             } else {
                 so_far.is_pieces = true;
             }
+        }
+        let Some(text) = self.begun.get_mut(index) else { return Ok(None) };
+        if let Some(restarted) = restarted {
+            text.channel = restarted;
         }
         if so_far.is_pieces {
             text.so_far = Some(so_far);
@@ -209,7 +220,8 @@ impl Texts {
         telling: Telling,
         out: &mut String,
     ) -> Result<(), Halt> {
-        let verdict = self.read_whole(text, quoting, out);
+        let channel = self.channel(quoting);
+        let verdict = self.read_whole(channel, text, out);
         self.count(telling);
         match verdict {
             Verdict::Pass => Ok(()),
@@ -220,15 +232,16 @@ impl Texts {
     /// A part of the request has come back. The client knows it, so nothing in it counts or blocks the answer:
     /// in the place of what does, nothing is shown.
     pub(super) fn echo(&mut self, text: &str, out: &mut String) {
-        let verdict = self.read_whole(text, Quoting::Plain, out);
+        // Of course parts of the system prompt are in it.
+        let channel = Channel::new(Arc::clone(&self.guarded.guard), Quoting::Plain);
+        let verdict = self.read_whole(channel, text, out);
         self.found.clear();
         if verdict != Verdict::Pass {
             out.clear();
         }
     }
 
-    fn read_whole(&mut self, text: &str, quoting: Quoting, out: &mut String) -> Verdict {
-        let mut channel = self.channel(quoting);
+    fn read_whole(&mut self, mut channel: Channel, text: &str, out: &mut String) -> Verdict {
         let vault = self.guarded.vault.as_deref();
         match channel.push(text, vault, out, &mut self.found) {
             Verdict::Pass => channel.finish(vault, out, &mut self.found),

@@ -4,15 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::id::ChainId;
-use super::super::manifest::State;
+use super::super::manifest::{Known as Told, State};
 use super::batch::gone;
+use super::bounds::{Findings, MAX_FINDINGS};
 use super::pieces::Piece;
-use super::report::{finding, Finding, Kind, Note, Place, Report};
+use super::report::{finding, Kind, Note, Place, Report};
 use super::segment::{Joined, Known};
 use super::{Named, Opened, Verifier};
 
 /// For so long a chain may be silent while others are not, in milliseconds: it is sealed every ten seconds.
 pub(super) const SILENCE_MS: u64 = 60_000;
+
+/// So much of the end of a log a machine that crashes may lose, in milliseconds: kernels write what is older to
+/// the disk.
+pub(super) const CRASH_MS: u64 = 300_000;
 
 /// Seconds without any seal of which it is told.
 const GAP_SECONDS: i64 = 60;
@@ -22,15 +27,20 @@ pub(super) struct Log {
     pub(super) chains: BTreeMap<ChainId, Joined>,
     pub(super) openings: BTreeMap<ChainId, Opened>,
     pub(super) manifests: Vec<Named>,
+    /// What the latest manifest that names a chain tells of it, and the generation of the manifest.
+    pub(super) latest: BTreeMap<ChainId, (u32, Told)>,
+    /// When the first and the last seal of each generation were made, on the monotonic clock.
+    pub(super) spans: BTreeMap<u32, (u64, u64)>,
     /// Files that are there, by generation and number.
     pub(super) numbers: BTreeSet<(u32, u64)>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Findings,
     pub(super) notes: Vec<Note>,
 }
 
 pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Report {
     let Verifier {
         twice,
+        unended,
         pieces,
         heads,
         findings,
@@ -43,25 +53,38 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
         ..
     } = verifier;
     manifests.sort_by_key(|named| named.manifest.number);
-    let mut log = Log { chains, openings, manifests, numbers, findings, notes: Vec::new() };
+    let latest = manifests.iter().flat_map(|Named { manifest, .. }| {
+        manifest.chains.iter().map(|told| (told.chain, (manifest.generation, *told)))
+    });
+    let latest = latest.collect();
+    let mut spans: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for (chain, joined) in &chains {
+        for Known { up_ms, .. } in &joined.walk.seals {
+            let (first, last) = spans.entry(chain.generation).or_insert((*up_ms, *up_ms));
+            (*first, *last) = ((*first).min(*up_ms), (*last).max(*up_ms));
+        }
+    }
+    let notes = Vec::new();
+    let mut log = Log { chains, openings, manifests, latest, spans, numbers, findings, notes };
     let has_left = pieces.found.iter().any(Piece::is_left);
     log.walks(!pieces.found.is_empty());
     log.beginnings();
     log.links();
+    log.order();
     log.told();
     log.gaps();
     log.ends(has_left);
     log.unseen();
     log.heads(&heads, span.as_ref());
     log.pieces(&pieces.found);
-    log.twice(twice);
+    log.twice(twice, &unended);
     let is_whole = log.first_manifest().is_some();
-    let mut findings = log.findings;
-    findings.sort_by_key(|finding| (finding.place, finding.kind));
-    findings.dedup();
-    let (count, manifests) = (log.chains.len(), log.manifests.len());
-    let notes = log.notes;
-    Report { findings, notes, lines, seals, chains: count, manifests, span, is_whole }
+    let (chains, manifests) = (log.chains.len(), log.manifests.len());
+    let mut report =
+        Report { lines, seals, chains, manifests, span, is_whole, ..Report::default() };
+    report.notes = log.notes;
+    log.findings.report(&mut report);
+    report
 }
 
 impl Log {
@@ -70,7 +93,15 @@ impl Log {
     }
 
     pub(super) fn note(&mut self, place: Option<Place>, is_loss: bool, text: String) {
-        self.notes.push(Note { place, text, is_loss });
+        if self.notes.len() < MAX_FINDINGS {
+            self.notes.push(Note { place, text, is_loss });
+        }
+    }
+
+    /// Whether a file must be there: files go the oldest first, and an older one is there.
+    fn is_expected(&self, generation: u32, file: u64) -> bool {
+        self.first_manifest().is_some()
+            || self.numbers.first().is_some_and(|oldest| *oldest <= (generation, file))
     }
 
     fn first_manifest(&self) -> Option<&Named> {
@@ -96,14 +127,13 @@ impl Log {
 
     /// A chain begins with its opening; or with the file, if that is the oldest one which is still there.
     fn beginnings(&mut self) {
-        let is_whole = self.first_manifest().is_some();
         let mut found = Vec::new();
         for (chain, joined) in &self.chains {
             let Some((number, from, place)) = joined.first else { continue };
             let has_opening = self.openings.contains_key(chain);
             let is_cut = match from {
                 _ if number == 0 => !has_opening,
-                Some(from) => is_whole || self.numbers.contains(&(chain.generation, from)),
+                Some(from) => self.is_expected(chain.generation, from),
                 None => true,
             };
             if is_cut {
@@ -164,15 +194,16 @@ impl Log {
                         first <= head.number && sealed.is_none_or(|known| known.mac != head.mac)
                     }
                     (Some(_), _) => true,
-                    // Of a chain that is not there, no file must be.
+                    // A chain that is not there may have been in files that are older than all that are.
                     (None, _) => {
-                        self.first_manifest().is_some()
-                            || told.state == State::Open && self.is_long(chain.generation)
-                            || self.numbers.contains(&(chain.generation, head.file))
+                        told.state == State::Open && self.is_long(chain.generation)
+                            || self.is_expected(chain.generation, head.file)
                     }
                 };
                 // A machine that crashed may have lost what it had not written to its disks.
-                let is_crash = told.state == State::Crashed;
+                let from_ms = last.map_or(told.since_ms, |last| last.up_ms);
+                let is_crash =
+                    told.state == State::Crashed && head.up_ms.saturating_sub(from_ms) <= CRASH_MS;
                 if is_missing && reported.insert(chain) {
                     let after = last.map_or(0, |last| last.last);
                     let lines = match head.last > after {
@@ -269,9 +300,14 @@ pub(super) fn is_last_of_killed(joined: &Joined, number: u64) -> bool {
 
 /// Whether a batch was not written in one go: it says so itself, or a later one does.
 pub(super) fn is_torn(joined: &Joined, number: u64) -> bool {
+    let own = at(joined, number).is_some_and(|seal| seal.in_pieces);
+    own || is_written_again(joined, number)
+}
+
+/// Whether a later seal says that a part of a batch was written more than once.
+pub(super) fn is_written_again(joined: &Joined, number: u64) -> bool {
     let seals = &joined.walk.seals;
-    seals.iter().any(|seal| {
-        seal.number == number && seal.in_pieces
-            || seal.number > number && seal.torn.is_some_and(|torn| torn <= number)
-    })
+    let behind = seals.partition_point(|seal| seal.number <= number);
+    let mut later = seals.get(behind..).unwrap_or_default().iter();
+    later.any(|seal| seal.torn.is_some_and(|torn| torn <= number))
 }

@@ -18,6 +18,13 @@ pub(super) struct Entry {
     pub(super) place: Place,
 }
 
+impl Entry {
+    /// Whether this is the same line, wherever it stands.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.seq, self.digest) == (other.seq, other.digest)
+    }
+}
+
 /// A seal, where it was found.
 #[derive(Clone, Debug)]
 pub(super) struct Placed {

@@ -4,21 +4,25 @@ use std::collections::BTreeMap;
 
 use super::super::id::ChainId;
 use super::super::manifest::{Known as Told, State};
-use super::attested::{Log, SILENCE_MS};
-use super::batch::gone;
+use super::attested::{Log, CRASH_MS, SILENCE_MS};
+use super::batch::{gone, Entry};
+use super::bounds::MAX_FINDINGS;
 use super::report::Kind;
 use super::segment::Known;
 use super::Named;
 
+/// Whether each line has the number that follows that of the one before.
+fn is_run(lines: &[Entry]) -> bool {
+    let pairs = lines.iter().zip(lines.iter().skip(1));
+    pairs.into_iter().all(|(before, after)| after.seq == before.seq.saturating_add(1))
+}
+
 impl Log {
     /// Whether so much of a generation is there that all of its chains must be in it.
     pub(super) fn is_long(&self, generation: u32) -> bool {
-        let chains = self.chains.iter().filter(|(chain, _)| chain.generation == generation);
-        let ups = || {
-            chains.clone().flat_map(|(_, joined)| joined.walk.seals.iter()).map(|seal| seal.up_ms)
-        };
-        let (first, last) = (ups().min().unwrap_or(0), ups().max().unwrap_or(0));
-        last.saturating_sub(first) > SILENCE_MS
+        self.spans
+            .get(&generation)
+            .is_some_and(|(first, last)| last.saturating_sub(*first) > SILENCE_MS)
     }
 
     /// Whether the machine crashed after a generation, and may have lost the end of it.
@@ -36,31 +40,19 @@ impl Log {
         !is_told && !self.is_long(last_generation)
     }
 
-    /// What the latest manifest that names a chain tells of it.
-    pub(super) fn latest(&self, chain: ChainId) -> Option<&Told> {
-        self.latest_with_generation(chain).map(|(_, told)| told)
-    }
-
-    /// And the generation of the manifest.
-    pub(super) fn latest_with_generation(&self, chain: ChainId) -> Option<(u32, &Told)> {
-        self.manifests.iter().rev().find_map(|named| {
-            let manifest = &named.manifest;
-            let told = manifest.chains.iter().find(|told| told.chain == chain)?;
-            Some((manifest.generation, told))
-        })
-    }
-
     /// A chain ends with a seal that says so, or a manifest says why not, or it goes on.
     pub(super) fn ends(&mut self, has_left: bool) {
         let newest: BTreeMap<u32, u64> =
-            self.chains.iter().fold(BTreeMap::new(), |mut newest, found| {
-                let (chain, joined) = found;
-                let up_ms = joined.walk.seals.iter().map(|seal| seal.up_ms).max().unwrap_or(0);
-                let known = newest.entry(chain.generation).or_insert(0);
-                *known = up_ms.max(*known);
-                newest
-            });
-        let last_generation = newest.keys().next_back().copied().unwrap_or(0);
+            self.spans.iter().map(|(generation, (_, last))| (*generation, *last)).collect();
+        let heads = self.manifests.iter().flat_map(|named| &named.manifest.chains);
+        let heads = heads.filter_map(|told| Some((told.chain.generation, told.head?.up_ms)));
+        let last_told = heads.fold(newest.clone(), |mut last_told, (generation, up_ms)| {
+            let known = last_told.entry(generation).or_insert(0);
+            *known = up_ms.max(*known);
+            last_told
+        });
+        let last_generation = self.chains.keys().next_back().map_or(0, |last| last.generation);
+        let is_to_be_told = self.is_to_be_told(last_generation);
         let chains: Vec<_> = self
             .chains
             .iter()
@@ -69,14 +61,16 @@ impl Log {
                     *chain,
                     joined.walk.seals.last().copied(),
                     joined.tail.first().copied(),
-                    joined.tail.len(),
+                    (joined.tail.len(), joined.tail.last().map_or(0, |last| last.seq)),
+                    is_run(&joined.tail),
                 )
             })
             .collect();
-        for (chain, last, tail, behind) in chains {
-            let latest = self.latest_with_generation(chain);
+        for (chain, last, tail, (behind, tail_end), is_run) in chains {
+            let latest = self.latest.get(&chain);
             // Of one before, it is known how many lines were made when the last seal was written.
-            let is_made_known = latest.is_none_or(|(generation, _)| generation == chain.generation);
+            let is_made_known =
+                latest.is_none_or(|(generation, _)| *generation == chain.generation);
             let told = latest.map(|(_, told)| *told);
             let last_place = last.map(|last| last.place);
             let is_over = told.is_some_and(|told| told.state != State::Open);
@@ -103,7 +97,8 @@ impl Log {
                 // A worker is killed in the middle of a write, or was just read in the middle of one.
                 let next = last.map_or(1, |last| last.last.saturating_add(1));
                 match tail.seq == next
-                    && (!is_over || !is_made_known || told.is_none_or(|told| tail.seq <= told.made))
+                    && is_run
+                    && (!is_over || !is_made_known || told.is_none_or(|told| tail_end <= told.made))
                 {
                     true => self.note(Some(tail.place), true, text),
                     false => self.find(Kind::Added, Some(tail.place), text),
@@ -114,17 +109,17 @@ impl Log {
             let up_ms = last.map(|last| last.up_ms).or(opened).unwrap_or(0);
             let silence =
                 newest.get(&chain.generation).map_or(0, |newest| newest.saturating_sub(up_ms));
+            let before_crash =
+                last_told.get(&chain.generation).map_or(0, |newest| newest.saturating_sub(up_ms));
             match told.filter(|_| is_over) {
                 Some(told) => self.over(chain, &told, last.as_ref()),
-                None if self.has_crashed_after(chain.generation) => {
+                None if self.has_crashed_after(chain.generation) && before_crash <= CRASH_MS => {
                     let text = format!(
                         "chain {chain} has no end: the machine, which crashed, may have lost it"
                     );
                     self.note(last_place, true, text);
                 }
-                None if chain.generation < last_generation
-                    && self.is_to_be_told(last_generation) =>
-                {
+                None if chain.generation < last_generation && is_to_be_told => {
                     let text =
                         format!("chain {chain} has no end, and nothing tells yet how it ended");
                     self.note(last_place, false, text);
@@ -198,6 +193,7 @@ impl Log {
             *known = manifest.chains_begun.max(*known);
         }
         let last_generation = begun.keys().next_back().copied().unwrap_or(0);
+        let is_to_be_told = self.is_to_be_told(last_generation);
         let mut missing = Vec::new();
         for (generation, begun) in begun {
             let from = match generation == first.generation {
@@ -206,7 +202,8 @@ impl Log {
                 _ => 0,
             };
             // A line for each of a million would be of no use.
-            for number in (from..begun).take(10_000) {
+            let room = MAX_FINDINGS.saturating_sub(missing.len());
+            for number in (from..begun).take(room.min(1000)) {
                 let chain = ChainId { generation, number };
                 if !self.chains.contains_key(&chain) {
                     missing.push((chain, generation == last_generation));
@@ -214,7 +211,7 @@ impl Log {
             }
         }
         for (chain, may_come) in missing {
-            match self.latest(chain).copied() {
+            match self.latest.get(&chain).map(|(_, told)| *told) {
                 // Its worker was killed before it could write anything; what else is told of it, is judged there.
                 Some(Told { head: None, state, made, .. }) if state != State::Open => {
                     let text = format!(
@@ -224,8 +221,13 @@ impl Log {
                 }
                 Some(Told { head: Some(_), .. }) => {}
                 _ if may_come && self.is_young(chain) => {}
-                _ if self.has_crashed_after(chain.generation) => {}
-                _ if !may_come && self.is_to_be_told(last_generation) => {}
+                _ if self.has_crashed_after(chain.generation) => {
+                    let text = format!(
+                        "chain {chain} was begun, and nothing of it is there: the machine, which crashed, may have lost it"
+                    );
+                    self.note(None, true, text);
+                }
+                _ if !may_come && is_to_be_told => {}
                 _ => {
                     let text = format!("chain {chain} was begun, and nothing of it is there");
                     self.find(Kind::CutOff, None, text);

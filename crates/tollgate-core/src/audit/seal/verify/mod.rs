@@ -3,18 +3,22 @@
 //! Files are read one after the other, the oldest first ([`Verifier::begin_file`], [`Verifier::line`]). Of each
 //! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
 //! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
-//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), and what was left of lines ([`torn`]).
+//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), what was left of lines ([`torn`]), and how
+//! those of different workers stand among each other ([`order`]). A log that
+//! somebody has made up takes no more time and memory than [`bounds`] allow.
 
 mod attested;
 mod batch;
+mod bounds;
 mod ends;
 mod keys;
+mod order;
 mod pieces;
 mod report;
 mod segment;
 mod torn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::heads::HeadsLine;
 use super::id::{ChainId, Mac};
@@ -22,6 +26,7 @@ use super::key::VerifyingKey;
 use super::line::{is_seal, parse, About, Line, Numbered, Signed};
 use super::manifest::{Manifest, Opening};
 use batch::{Entry, Placed};
+use bounds::{Findings, MAX_TWICE, MAX_UNOPENED, MAX_UNSEALED};
 use keys::Keys;
 use pieces::{is_beginning, is_json, seam, Pieces};
 use report::finding;
@@ -43,10 +48,16 @@ pub struct Verifier {
     /// The numbers of the files that are there, as seals say them, by generation.
     numbers: BTreeSet<(u32, u64)>,
     pieces: Pieces,
-    /// Lines and seals that are there a second time, right behind the first.
     twice: Vec<Twice>,
+    /// Lines of which the line feed may not have been written: they may be there once more.
+    unended: HashSet<Place>,
+    /// The last line of the file that is read.
+    last: Option<Place>,
     heads: Vec<HeadsLine>,
-    findings: Vec<Finding>,
+    findings: Findings,
+    /// Lines that no seal has come for, and chains whose beginning is not there.
+    unsealed: usize,
+    unopened: usize,
     lines: u64,
     seals: u64,
     span: Option<(String, String)>,
@@ -61,13 +72,20 @@ struct Opened {
     is_after_crash: bool,
 }
 
-/// A line, or a seal, that is there a second time.
+/// A line, or a seal, that is there a second time, right behind the first.
 #[derive(Clone, Copy, Debug)]
 struct Twice {
     chain: ChainId,
-    seal: Option<u64>,
-    seq: u64,
+    copied: Copied,
+    first: Place,
     place: Place,
+}
+
+/// What is there a second time.
+#[derive(Clone, Copy, Debug)]
+enum Copied {
+    Line(u64),
+    Seal(u64),
 }
 
 /// A manifest that was found.
@@ -92,8 +110,12 @@ impl Verifier {
             numbers: BTreeSet::new(),
             pieces: Pieces::default(),
             twice: Vec::new(),
+            unended: HashSet::new(),
+            last: None,
             heads: Vec::new(),
-            findings: Vec::new(),
+            findings: Findings::default(),
+            unsealed: 0,
+            unopened: 0,
             lines: 0,
             seals: 0,
             span: None,
@@ -109,6 +131,7 @@ impl Verifier {
     /// A line of the file, from 1, without its line feed; `None`: it is too long to be one.
     pub fn line(&mut self, number: u64, line: Option<&[u8]>) {
         let place = Place { file: self.files.saturating_sub(1), line: number };
+        self.last = Some(place);
         let Some(line) = line else {
             self.findings.push(finding(
                 Kind::Added,
@@ -144,6 +167,7 @@ impl Verifier {
                 // All but its line feed may have been written: it has none that is its own.
                 if parse(piece).is_some() {
                     self.pieces.add(piece, place);
+                    self.unended.insert(place);
                 }
                 self.whole(piece, place);
             }
@@ -180,12 +204,19 @@ impl Verifier {
     }
 
     fn end_file(&mut self) {
+        self.unended.extend(self.last.take());
         for (chain, segment) in std::mem::take(&mut self.open) {
             self.chains.entry(chain).or_default().push(segment);
         }
     }
 
     fn take(&mut self, bytes: &[u8], line: Line<'_>, place: Place) {
+        if !self.has_room(&line) {
+            let text =
+                "this line is of a chain that nothing else is there of, as are too many others";
+            self.findings.push(finding(Kind::Added, Some(place), text));
+            return;
+        }
         self.pieces.see(bytes, &line);
         match line {
             Line::Seal(seal) => {
@@ -198,20 +229,57 @@ impl Verifier {
                     }
                 });
                 let segment = self.open.entry(seal.chain).or_default();
-                if segment.has_last(&seal) {
-                    let (chain, number) = (seal.chain, seal.number);
-                    self.twice.push(Twice { chain, seal: Some(number), seq: 0, place });
+                if let Some(first) = segment.copied(&seal) {
+                    let (chain, copied) = (seal.chain, Copied::Seal(seal.number));
+                    self.again(Twice { chain, copied, first, place });
                     return;
                 }
-                segment.seal(Placed { seal, place }, &mut self.keys);
+                let sealed = segment.seal(Placed { seal, place }, &mut self.keys);
+                self.unsealed = self.unsealed.saturating_sub(sealed);
             }
             Line::Numbered(numbered) => {
                 let Numbered { chain, seq, digest, time_ms, about } = numbered;
-                match self.open.entry(chain).or_default().add(Entry { seq, digest, time_ms, place })
-                {
-                    true => self.note(chain, about, place),
-                    false => self.twice.push(Twice { chain, seal: None, seq, place }),
+                let entry = Entry { seq, digest, time_ms, place };
+                match self.open.entry(chain).or_default().add(entry) {
+                    None => {
+                        self.unsealed = self.unsealed.saturating_add(1);
+                        self.note(chain, about, place);
+                    }
+                    Some(first) => {
+                        self.again(Twice { chain, copied: Copied::Line(seq), first, place });
+                    }
                 }
+            }
+        }
+    }
+
+    /// Whether a line is not one of too many that nothing seals, or of chains that never began.
+    fn has_room(&mut self, line: &Line<'_>) -> bool {
+        let chain = match line {
+            Line::Seal(seal) => seal.chain,
+            Line::Numbered(_) if self.unsealed >= MAX_UNSEALED => return false,
+            Line::Numbered(Numbered { chain, .. }) => *chain,
+        };
+        if self.open.contains_key(&chain) || self.chains.contains_key(&chain) {
+            return true;
+        }
+        let is_opening = matches!(
+            line,
+            Line::Numbered(Numbered { about: About::Opening(opening, signed), .. })
+                if self.keys.has_signed(&opening.key, *signed)
+        );
+        if !is_opening {
+            self.unopened = self.unopened.saturating_add(1);
+        }
+        is_opening || self.unopened <= MAX_UNOPENED
+    }
+
+    fn again(&mut self, twice: Twice) {
+        match self.twice.len() < MAX_TWICE {
+            true => self.twice.push(twice),
+            false => {
+                let text = "this is there a second time";
+                self.findings.push(finding(Kind::Added, Some(twice.place), text));
             }
         }
     }
@@ -248,13 +316,13 @@ impl Verifier {
 
     /// Whether the machine has signed it, which is told where not.
     fn is_signed(&mut self, key: &str, signed: Signed<'_>, what: &str, place: Place) -> bool {
-        let verifying = self.keys.verifying();
-        let text = if key != verifying.id().as_str() {
-            format!("this {what} was sealed with the key {key:?}, and not with {}", verifying.id())
-        } else if !verifying.has_signed(signed.bytes, signed.signature) {
-            format!("this {what} is not as it was signed")
-        } else {
+        if self.keys.has_signed(key, signed) {
             return true;
+        }
+        let own = self.keys.verifying().id();
+        let text = match key == own.as_str() {
+            true => format!("this {what} is not as it was signed"),
+            false => format!("this {what} was sealed with the key {key:?}, and not with {own}"),
         };
         self.findings.push(finding(Kind::BadSeal, Some(place), text));
         false

@@ -5,6 +5,8 @@
 //! all. So a line of the file may be the beginning of one line, or of several, and all of another one.
 //! In a pipe the rest of a line may come later.
 
+use std::collections::HashMap;
+
 use memchr::memmem;
 use serde::de::IgnoredAny;
 
@@ -41,14 +43,25 @@ pub(super) enum Whole {
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pub(super) found: Vec<Piece>,
+    /// The parts that are not short, by how they begin: the number of the piece, and of the part in it.
+    by_beginning: HashMap<[u8; SHORT], Vec<(usize, usize)>>,
+    /// Bytes of all of them.
+    bytes: usize,
+    /// Bytes that were put together to see whether they are a line.
+    tried: usize,
 }
 
 const BEGINNINGS: [&[u8]; 2] = [b"{\"time\":\"", b"{\"seal\":{"];
 
 /// More are not looked for, nor for more lines that begin so.
-const MAX_PIECES: usize = 1024;
+const MAX_PIECES: usize = 1 << 16;
+const MAX_BYTES: usize = 64 << 20;
+const MAX_TRIED: usize = 1 << 30;
 const MAX_OF: usize = 64;
 const MAX_CUTS: usize = 8;
+
+/// In so many places of a line another one may begin.
+const MAX_SEAMS: usize = 64;
 
 /// So short a beginning, in bytes, is that of many lines, and tells nothing.
 const SHORT: usize = 64;
@@ -65,7 +78,7 @@ impl Piece {
         Self { bytes: bytes.to_vec(), place, parts: parts.collect() }
     }
 
-    /// Whether no line is known that begins so.
+    /// Whether no line is known that begins so; a short one may be that of any.
     pub(super) fn is_left(&self) -> bool {
         self.parts.iter().all(|part| part.of.is_empty())
     }
@@ -90,29 +103,53 @@ pub(super) fn is_short(bytes: &[u8]) -> bool {
 
 impl Pieces {
     pub(super) fn add(&mut self, bytes: &[u8], place: Place) -> bool {
-        let has_room = self.found.len() < MAX_PIECES;
+        let number = self.found.len();
+        let all = self.bytes.saturating_add(bytes.len());
+        let has_room = number < MAX_PIECES && all <= MAX_BYTES;
         if has_room {
-            self.found.push(Piece::new(bytes, place));
+            let piece = Piece::new(bytes, place);
+            for (at, part) in piece.parts.iter().enumerate() {
+                let begin = bytes.get(part.from..part.to).and_then(<[u8]>::first_chunk);
+                if let Some(begin) = begin {
+                    self.by_beginning.entry(*begin).or_default().push((number, at));
+                }
+            }
+            self.found.push(piece);
+            self.bytes = all;
         }
         has_room
     }
 
     /// A whole line was read, which may be the one that was begun.
     pub(super) fn see(&mut self, bytes: &[u8], line: &Line<'_>) {
-        for Piece { bytes: piece, parts, .. } in &mut self.found {
-            for Part { from, to, of } in parts {
-                let begins = piece.get(*from..*to).is_some_and(|part| bytes.starts_with(part));
-                if begins && of.len() < MAX_OF {
-                    of.push(whole(line));
-                }
+        let Self { found, by_beginning, .. } = self;
+        if by_beginning.is_empty() {
+            return;
+        }
+        let known = bytes.first_chunk().and_then(|begin| by_beginning.get(begin));
+        for (number, at) in known.into_iter().flatten() {
+            let Some(Piece { bytes: piece, parts, .. }) = found.get_mut(*number) else { continue };
+            let Some(Part { from, to, of }) = parts.get_mut(*at) else { continue };
+            let begins = piece.get(*from..*to).is_some_and(|part| bytes.starts_with(part));
+            if begins && of.len() < MAX_OF {
+                of.push(whole(line));
             }
         }
     }
 
     /// The line of which `rest` is the end, if its beginning was read before.
     pub(super) fn complete(&mut self, rest: &[u8]) -> Option<Vec<u8>> {
-        let mut open = self.found.iter().filter(|piece| piece.is_left());
-        open.find_map(|piece| {
+        let Self { found, tried, .. } = self;
+        *tried = tried.saturating_add(found.len());
+        if *tried > MAX_TRIED {
+            return None;
+        }
+        let is_open = |piece: &&Piece| piece.parts.iter().all(|part| part.of.is_empty());
+        found.iter().filter(is_open).find_map(|piece| {
+            *tried = tried.saturating_add(piece.bytes.len()).saturating_add(rest.len());
+            if *tried > MAX_TRIED {
+                return None;
+            }
             let line = [&piece.bytes, rest].concat();
             (parse(&line).is_some() && is_json(&line)).then_some(line)
         })
@@ -153,6 +190,6 @@ pub(super) fn seam(line: &[u8]) -> Option<usize> {
         return None;
     }
     let is_line =
-        |at: &usize| line.get(*at..).is_some_and(|tail| parse(tail).is_some() && is_json(tail));
-    cuts(line).find(is_line)
+        |at: &usize| line.get(*at..).is_some_and(|tail| is_json(tail) && parse(tail).is_some());
+    cuts(line).take(MAX_SEAMS).find(is_line)
 }

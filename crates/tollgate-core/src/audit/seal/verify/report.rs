@@ -77,8 +77,10 @@ pub struct Note {
 /// What became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was done to the log. Empty: nothing.
+    /// What was done to the log, the first of it. Empty: nothing.
     pub findings: Vec<Finding>,
+    /// How many findings there are in all.
+    pub count: u64,
     /// What the reader should know all the same.
     pub notes: Vec<Note>,
     /// Lines of requests that are sealed.

@@ -4,8 +4,10 @@ use super::super::id::Mac;
 use super::super::line::Seal;
 use super::super::ratchet::Ratchet;
 use super::batch::{check, gone, Entry, Outcome, Placed};
+use super::bounds::Findings;
 use super::keys::Keys;
-use super::report::{finding, Finding, Kind, Place};
+use super::report::{finding, Kind, Place};
+use super::Copied;
 
 /// No chain has so many seals: a hundred a second for two years.
 const MAX_SEALS: u64 = 1 << 33;
@@ -26,7 +28,11 @@ pub(super) struct Known {
     pub(super) time_ms: i64,
     pub(super) lost: u64,
     pub(super) place: Place,
-    is_good: bool,
+    /// The number of the file, and the seal's turn among all workers', and that when the one before was written.
+    pub(super) file: u64,
+    pub(super) turn: Option<u64>,
+    pub(super) done: Option<u64>,
+    pub(super) is_good: bool,
 }
 
 /// Something stands among the lines of a batch.
@@ -52,36 +58,37 @@ pub(super) struct Walk {
     ratchet: Option<Ratchet>,
     pub(super) seals: Vec<Known>,
     pub(super) strangers: Vec<Stranger>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Findings,
 }
 
 impl Segment {
-    /// Whether it is not there a second time, which is how a line is written that could not be written in one go.
-    pub(super) fn add(&mut self, entry: Entry) -> bool {
+    /// `Some`: it was there already, right before, which is how a line is written that could not be written in one go.
+    pub(super) fn add(&mut self, entry: Entry) -> Option<Place> {
         let lines = match self.first {
             None => &mut self.head,
             Some(_) => &mut self.pending,
         };
-        let before = lines.last();
-        let is_new =
-            before.is_none_or(|before| (before.seq, before.digest) != (entry.seq, entry.digest));
-        if is_new {
+        let first = lines.last().filter(|before| before.is_same(&entry)).map(|before| before.place);
+        if first.is_none() {
             lines.push(entry);
         }
-        is_new
+        first
     }
 
-    /// Whether this is the seal that was read last.
-    pub(super) fn has_last(&self, seal: &Seal) -> bool {
-        let known = self.walk.seals.last().map(|known| (known.number, known.mac));
-        let first = self.first.as_ref().map(|placed| (placed.seal.number, placed.seal.mac));
-        self.pending.is_empty() && known.or(first) == Some((seal.number, seal.mac))
+    /// `Some`: this is the seal that was read last, and there.
+    pub(super) fn copied(&self, seal: &Seal) -> Option<Place> {
+        let first =
+            self.first.as_ref().map(|Placed { seal, place }| (seal.number, seal.mac, *place));
+        let last = self.walk.last().or(first).filter(|_| self.pending.is_empty());
+        last.filter(|(number, mac, _)| (*number, *mac) == (seal.number, seal.mac))
+            .map(|(.., at)| at)
     }
 
-    pub(super) fn seal(&mut self, placed: Placed, keys: &mut Keys) {
+    /// Gives how many lines it seals that had no seal.
+    pub(super) fn seal(&mut self, placed: Placed, keys: &mut Keys) -> usize {
         let Some(first) = &self.first else {
             self.first = Some(placed);
-            return;
+            return self.head.len();
         };
         // Those of the first one are judged when the files before are known; what is behind it goes on from there.
         let before =
@@ -89,11 +96,16 @@ impl Segment {
                 Some((known.number, known.last))
             });
         self.walk.step(before, &self.pending, &placed, keys);
-        self.pending.clear();
+        self.pending.drain(..).count()
     }
 }
 
 impl Walk {
+    /// The last seal: its number, its MAC and its place.
+    fn last(&self) -> Option<(u64, Mac, Place)> {
+        self.seals.last().map(|known| (known.number, known.mac, known.place))
+    }
+
     /// Looks at a seal and the lines before it. `before`: the number of the seal before it, and its last line.
     fn step(
         &mut self,
@@ -150,9 +162,19 @@ impl Walk {
                 }
                 ratchet
             }
-            _ => keys.ratchet(chain, epoch, number),
+            _ => match keys.ratchet(chain, epoch, number) {
+                Some(ratchet) => ratchet,
+                None => {
+                    let text = format!(
+                        "the seal {number} of chain {chain} is not looked at, as too many are made up"
+                    );
+                    self.findings.push(finding(Kind::BadSeal, Some(placed.place), text));
+                    return;
+                }
+            },
         };
         let mut outcome = check(chain, entries, placed, &ratchet);
+        keys.judged(outcome.is_good);
         self.ratchet = Some(ratchet);
         self.link(placed, &mut outcome);
         self.date(entries, placed, keys, &mut outcome);
@@ -162,23 +184,23 @@ impl Walk {
         self.strangers.extend(stranger.map(|place| Stranger { batch: number, place }));
         // One that is not good says what it likes: the next ones go on from where it should have been.
         if is_good || is_next {
-            let Seal { last, mac, torn, in_pieces, is_end, up_ms, time_ms, lost, .. } =
-                *placed.seal;
-            let place = placed.place;
-            let known = Known {
+            let seal = &placed.seal;
+            self.seals.push(Known {
                 number,
-                last,
-                mac,
-                torn,
-                in_pieces,
-                is_end,
-                up_ms,
-                time_ms,
-                lost,
-                place,
+                last: seal.last,
+                mac: seal.mac,
+                torn: seal.torn,
+                in_pieces: seal.in_pieces,
+                is_end: seal.is_end,
+                up_ms: seal.up_ms,
+                time_ms: seal.time_ms,
+                lost: seal.lost,
+                place: placed.place,
+                file: seal.file,
+                turn: seal.turn,
+                done: seal.done,
                 is_good,
-            };
-            self.seals.push(known);
+            });
         }
     }
 
@@ -222,8 +244,8 @@ pub(super) struct Joined {
     pub(super) first: Option<(u64, Option<u64>, Place)>,
     /// Lines behind the last seal.
     pub(super) tail: Vec<Entry>,
-    /// Lines that are there a second time, right behind the first.
-    pub(super) twice: Vec<(u64, Place)>,
+    /// Lines, and a seal, that are there a second time: at the end of a file, and at the beginning of the next one.
+    pub(super) twice: Vec<(Copied, Place, Place)>,
 }
 
 /// The oldest first.
@@ -231,23 +253,30 @@ pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
     let mut joined =
         Joined { walk: Walk::default(), first: None, tail: Vec::new(), twice: Vec::new() };
     for segment in segments {
-        let Segment { head, first, pending, walk } = segment;
+        let Segment { head, first, pending, mut walk } = segment;
         // A line of which a part is in the file before may be there once more.
         for entry in head {
-            let before = joined.tail.last().map(|before| (before.seq, before.digest));
-            match before == Some((entry.seq, entry.digest)) {
-                true => joined.twice.push((entry.seq, entry.place)),
-                false => joined.tail.push(entry),
+            match joined.tail.last().filter(|before| before.is_same(&entry)) {
+                Some(before) => {
+                    joined.twice.push((Copied::Line(entry.seq), before.place, entry.place));
+                }
+                None => joined.tail.push(entry),
             }
         }
         let Some(placed) = first else { continue };
         let seal = &placed.seal;
         joined.first = joined.first.or(Some((seal.number, seal.from, placed.place)));
         let before = joined.walk.seals.last().map(|known| (known.number, known.last));
-        joined.walk.step(before, &joined.tail, &placed, keys);
+        let last = joined.walk.last().filter(|_| joined.tail.is_empty());
+        match last.filter(|(number, mac, _)| (*number, *mac) == (seal.number, seal.mac)) {
+            Some((number, _, first)) => {
+                joined.twice.push((Copied::Seal(number), first, placed.place));
+            }
+            None => joined.walk.step(before, &joined.tail, &placed, keys),
+        }
         joined.walk.seals.extend(walk.seals);
         joined.walk.strangers.extend(walk.strangers);
-        joined.walk.findings.extend(walk.findings);
+        joined.walk.findings.append(&mut walk.findings);
         joined.walk.ratchet = None;
         joined.tail = pending;
     }

@@ -1,11 +1,17 @@
 //! What a disk that was full, or a worker that was killed, has left behind: beginnings of lines, and lines that are
 //! there twice.
 
+use std::collections::HashSet;
+
 use super::super::id::ChainId;
-use super::attested::{is_last_of_killed, is_torn, Log};
+use super::attested::{is_last_of_killed, is_torn, is_written_again, Log};
 use super::pieces::{is_short, Piece, Whole};
-use super::report::Kind;
-use super::Twice;
+use super::report::{Kind, Place};
+use super::segment::Joined;
+use super::{Copied, Twice};
+
+/// So many workers may have been killed in the middle of a line.
+const MAX_LEFT: usize = 4096;
 
 impl Log {
     pub(super) fn is_line_torn(&self, chain: ChainId, seq: u64) -> bool {
@@ -13,11 +19,9 @@ impl Log {
             return true;
         }
         self.chains.get(&chain).is_some_and(|joined| {
-            let behind = joined.walk.seals.iter().find(|seal| seal.last >= seq);
             // What has no seal, and never will, was written in part.
-            behind.is_none_or(|seal| {
-                is_torn(joined, seal.number) || is_last_of_killed(joined, seal.number)
-            })
+            sealed_by(joined, seq)
+                .is_none_or(|number| is_torn(joined, number) || is_last_of_killed(joined, number))
         })
     }
 
@@ -30,34 +34,49 @@ impl Log {
                 .is_some_and(|joined| is_torn(joined, number) || is_last_of_killed(joined, number))
     }
 
-    /// Whether a later seal says of a line, or a seal, that it was not written in one go.
+    /// Whether it was written again, as a later seal says, or the worker could not say any more. Of a pipe nothing
+    /// is: what was begun there, goes on.
     fn is_told(&self, twice: &Twice) -> bool {
         self.chains.get(&twice.chain).is_some_and(|joined| {
-            let seals = &joined.walk.seals;
-            let behind = seals.iter().find(|seal| seal.last >= twice.seq).map(|seal| seal.number);
-            twice.seal.or(behind).is_some_and(|number| is_torn(joined, number))
+            let number = match twice.copied {
+                Copied::Seal(number) => Some(number),
+                Copied::Line(seq) => sealed_by(joined, seq),
+            };
+            // What has no seal, and never will, was written in part.
+            number.is_none_or(|number| {
+                is_written_again(joined, number)
+                    || is_last_of_killed(joined, number)
+                    || self.has_crashed_after(twice.chain.generation)
+            })
         })
     }
 
-    /// So may all of it but its line feed.
-    pub(super) fn twice(&mut self, mut twice: Vec<Twice>) {
+    /// All of a line but its line feed may have been written when the disk was full. Then the line is there once
+    /// more. `unended`: lines behind which there may be no line feed of theirs.
+    pub(super) fn twice(&mut self, mut twice: Vec<Twice>, unended: &HashSet<Place>) {
         for (chain, joined) in &self.chains {
-            let of_chain = joined.twice.iter().map(|(seq, place)| Twice {
+            let of_chain = joined.twice.iter().map(|(copied, first, place)| Twice {
                 chain: *chain,
-                seal: None,
-                seq: *seq,
+                copied: *copied,
+                first: *first,
                 place: *place,
             });
             twice.extend(of_chain);
         }
         for second in twice {
-            let Twice { chain, seal, seq, place } = second;
-            let text = match seal {
-                Some(number) => format!("seal {number} of chain {chain} is there a second time"),
-                None => format!("line {chain}.{seq} is there a second time"),
+            let Twice { chain, copied, first, place } = second;
+            let text = match copied {
+                Copied::Seal(number) => {
+                    format!("seal {number} of chain {chain} is there a second time")
+                }
+                Copied::Line(seq) => format!("line {chain}.{seq} is there a second time"),
             };
-            if !self.is_told(&second) {
-                self.find(Kind::Added, Some(place), text);
+            match unended.contains(&first) && self.is_told(&second) {
+                true => {
+                    let text = format!("{text}: it could not be written in one go");
+                    self.note(Some(place), false, text);
+                }
+                false => self.find(Kind::Added, Some(place), text),
             }
         }
     }
@@ -68,7 +87,8 @@ impl Log {
             .chains
             .values()
             .filter(|joined| !joined.walk.seals.last().is_some_and(|last| last.is_end))
-            .count();
+            .count()
+            .min(MAX_LEFT);
         let is_any_torn = self
             .chains
             .values()
@@ -111,4 +131,10 @@ impl Log {
             }
         }
     }
+}
+
+/// The number of the seal that seals a line.
+fn sealed_by(joined: &Joined, seq: u64) -> Option<u64> {
+    let at = joined.walk.seals.partition_point(|seal| seal.last < seq);
+    joined.walk.seals.get(at).map(|seal| seal.number)
 }

@@ -1,9 +1,9 @@
-//! A channel that looks for a few words.
+//! A channel that looks for two words.
 
 use std::sync::Arc;
 
 use tollgate_guard::finding::RuleIndex;
-use tollgate_guard::stream::{Quoting, StreamGuard, Verdict};
+use tollgate_guard::stream::{Leak, LeakRule, Quoting, StreamGuard, Verdict};
 use tollgate_guard::vault::Vault;
 
 pub(crate) const MASKED: RuleIndex = 0;
@@ -18,12 +18,15 @@ pub(crate) struct Channel {
     held: String,
     is_blocked: bool,
     has_finished: bool,
-    _quoting: Quoting,
 }
 
 impl Channel {
-    pub(crate) fn new(_guard: Arc<StreamGuard>, quoting: Quoting) -> Self {
-        Self { held: String::new(), is_blocked: false, has_finished: false, _quoting: quoting }
+    pub(crate) fn new(_guard: Arc<StreamGuard>, _quoting: Quoting) -> Self {
+        Self { held: String::new(), is_blocked: false, has_finished: false }
+    }
+
+    pub(crate) fn with_leak(self, _leak: Arc<Leak>, _rule: LeakRule) -> Self {
+        self
     }
 
     pub(crate) fn push(
@@ -40,11 +43,8 @@ impl Channel {
         }
         // The longest end that a word could begin with.
         let begins = |end: &str| CARD.starts_with(end) || SECRET.starts_with(end);
-        let cut = self
-            .held
-            .char_indices()
-            .map(|(at, _)| at)
-            .find(|at| self.held.get(*at..).is_some_and(begins));
+        let mut ends = self.held.char_indices().map(|(at, _)| at);
+        let cut = ends.find(|at| self.held.get(*at..).is_some_and(begins));
         let rest = self.held.split_off(cut.unwrap_or(self.held.len()));
         out.push_str(&self.held);
         self.held = rest;

@@ -1,0 +1,29 @@
+//! `tollgate guard`: what guards find in texts, and how well they do.
+
+mod bench;
+mod kinds;
+mod place;
+mod sought;
+mod test;
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Failure};
+
+// What each does is said where its arguments are.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Test(test::Arguments),
+    Bench(bench::Arguments),
+    Kinds(kinds::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Test(arguments) => arguments.run(),
+            Self::Bench(arguments) => arguments.run(),
+            Self::Kinds(arguments) => arguments.run(),
+        }
+    }
+}

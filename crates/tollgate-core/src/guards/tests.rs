@@ -1,0 +1,147 @@
+use proptest::prelude::*;
+use tollgate_guard::settings::{Settings, What, Wish};
+
+use super::looking::Looking;
+use super::*;
+use crate::llm::texts::Texts;
+use crate::llm::Endpoint;
+
+/// A guard that looks for a word.
+fn guard(word: &str, action: Action, roles: Roles) -> InputGuard {
+    let what = What::Pattern { name: "bird".into(), pattern: word.into() };
+    let settings = Settings { wishes: vec![Wish { what, action, threshold: None }] };
+    InputGuard { guard: Guard::new(&settings).unwrap(), roles }
+}
+
+fn look(body: &str, guards: &[InputGuard], bytes: usize) -> outcome::Looked {
+    let mut looking = Looking::new(Texts::of(body.into(), Endpoint::Chat).unwrap());
+    let mut turns = 0;
+    while !looking.go_on(guards, bytes) {
+        turns += 1;
+        assert!(turns <= 2 * body.len() + 10, "it comes to no end");
+    }
+    looking.finish()
+}
+
+fn changed(body: &str, guards: &[InputGuard]) -> String {
+    let edits = look(body, guards, 1 << 20)
+        .edits(guards, |label, value| Some(format!("<{label}:{}>", value.len())));
+    String::from_utf8(edits.apply(body.as_bytes()).unwrap()).unwrap()
+}
+
+fn said(text: &str) -> String {
+    serde_json::json!({"messages": [{"role": "user", "content": text}]}).to_string()
+}
+
+fn in_parts(parts: &[&str]) -> String {
+    let parts: Vec<_> =
+        parts.iter().map(|text| serde_json::json!({"type": "text", "text": text})).collect();
+    serde_json::json!({"messages": [{"content": parts, "role": "user"}]}).to_string()
+}
+
+#[test]
+fn the_strictest_word_counts() {
+    let all = [
+        guard("falcon", Action::Log, Roles::ALL),
+        guard("bird", Action::Mask, Roles::ALL),
+        guard("hawk", Action::Block, Roles::ALL),
+    ];
+    let looked = look(&said("a falcon, a bird"), &all, 1 << 20);
+    assert!(looked.blocked(&all).is_none());
+    let counts: Vec<_> = looked.counts().iter().map(|count| (count.guard, count.times)).collect();
+    assert_eq!(counts, [(0, 1), (1, 1)]);
+    let looked = look(&said("a falcon, a hawk"), &all, 1 << 20);
+    let blocked = looked.blocked(&all).unwrap();
+    assert_eq!((blocked.guard, blocked.place.to_string()), (2, "messages[0]".to_owned()));
+}
+
+#[test]
+fn values_are_changed_and_nothing_else() {
+    let mask = [guard("b[a-z]*d", Action::Mask, Roles::ALL)];
+    assert_eq!(changed(&said("a bird"), &mask), said("a [BIRD]"));
+    let swap = [guard("bird", Action::Tokenize, Roles::ALL)];
+    assert_eq!(changed(&said("a \"bird\""), &swap), said(&format!("a \"<{}:4>\"", label(&swap))));
+    // Half of a value that is given back would be none.
+    let both =
+        [guard("bird", Action::Tokenize, Roles::ALL), guard("ird b", Action::Mask, Roles::ALL)];
+    let expected = format!("a [{}]ut", label(&both[1..]));
+    assert_eq!(changed(&said("a bird but"), &both), said(&expected));
+}
+
+fn label(guards: &[InputGuard]) -> String {
+    guards.first().unwrap().guard.rules().first().unwrap().label.to_string()
+}
+
+#[test]
+fn what_goes_over_parts_is_found_once() {
+    let mask = [guard("falcon", Action::Mask, Roles::ALL)];
+    let label = label(&mask);
+    let body = in_parts(&["a fal", "con b", "c"]);
+    let expected = in_parts(&[&format!("a [{label}]"), " b", "c"]);
+    assert_eq!(changed(&body, &mask), expected);
+    let looked = look(&body, &mask, 1 << 20);
+    assert_eq!(looked.counts().first().map(|count| count.times), Some(1));
+    // One that is in a part is found there, and not again.
+    let looked = look(&in_parts(&["a falcon", "b"]), &mask, 1 << 20);
+    assert_eq!(looked.counts().first().map(|count| count.times), Some(1));
+    // Messages are not put together.
+    let apart = r#"{"messages":[{"role":"user","content":"fal"},{"role":"user","content":"con"}]}"#;
+    assert!(look(apart, &mask, 1 << 20).counts().is_empty());
+}
+
+#[test]
+fn only_the_texts_of_its_roles_are_looked_at() {
+    let user = [guard("falcon", Action::Block, Roles::NONE.with(Role::User))];
+    for (role, is_blocked) in [("user", true), ("tool", false), ("system", false), ("wizard", true)]
+    {
+        let body = format!(r#"{{"messages":[{{"role":"{role}","content":"falcon"}}]}}"#);
+        assert_eq!(look(&body, &user, 1 << 20).blocked(&user).is_some(), is_blocked, "{role}");
+    }
+}
+
+#[test]
+fn a_long_text_is_looked_at_in_turns() {
+    let mask = [guard("falcon", Action::Mask, Roles::ALL)];
+    let filler = "word ".repeat(30_000);
+    let text = format!("falcon {filler}falcon{filler} falcon");
+    let body = said(&text);
+    let mut looking = Looking::new(Texts::of(body.clone().into(), Endpoint::Chat).unwrap());
+    assert!(!looking.go_on(&mask, 64 << 10));
+    let looked = look(&body, &mask, 1000);
+    assert_eq!(looked.counts().first().map(|count| count.times), Some(3));
+    assert_eq!(changed(&body, &mask), body.replace("falcon", &format!("[{}]", label(&mask))));
+}
+
+#[test]
+fn rules_have_names() {
+    let mask = guard("falcon", Action::Mask, Roles::ALL);
+    assert_eq!(RuleName(mask.guard.rules().first().unwrap()).to_string(), "pattern.bird");
+    let settings = Settings {
+        wishes: vec![Wish { what: What::Injection, action: Action::Log, threshold: None }],
+    };
+    let injection = Guard::new(&settings).unwrap();
+    assert_eq!(RuleName(injection.rules().first().unwrap()).to_string(), "injection");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Wherever a long text is cut into windows, what is in it is found, and once.
+    #[test]
+    fn windows_miss_nothing(places in prop::collection::btree_set(0_usize..200_000, 1..20)) {
+        let mask = [guard("falcon", Action::Mask, Roles::ALL)];
+        let mut text = "\u{e4}bcde ".repeat(30_000);
+        let mut planted = 0;
+        for place in places.iter().rev() {
+            let mut at = *place;
+            while !text.is_char_boundary(at) {
+                at += 1;
+            }
+            text.insert_str(at, " falcon ");
+            planted += 1;
+        }
+        let looked = look(&said(&text), &mask, 50_000);
+        let counts = looked.counts();
+        prop_assert_eq!(counts.first().map(|count| count.times), Some(planted));
+    }
+}
