@@ -124,7 +124,7 @@ fn rules_have_names() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Wherever a long text is cut into windows, what is in it is found, and once.
     #[test]
