@@ -119,7 +119,7 @@ fn last_space(bytes: &[u8]) -> Option<usize> {
     let last = u64::from_le_bytes(*last);
     // The highest bit of a byte tells of it; nothing is carried from one to the next.
     let is_below = !((last & LOW) + (0x80 - 0x21) * ONES);
-    let is_above = (last & LOW) + ONES | last;
+    let is_above = ((last & LOW) + ONES) | last;
     let spaces = (is_below | is_above) & !LOW;
     match spaces.leading_zeros() {
         64 => others.iter().rposition(|byte| class(*byte) & WORD == 0),
