@@ -106,10 +106,11 @@ impl Guards {
             true => None,
             false => {
                 let name = names.join("+");
-                let guard = Guard::new(&Wishes { wishes }).map_err(|problem| {
+                let refused = |problem: tollgate_guard::guard::Error| {
                     ConfError::new(problem.to_string()).of(&format!("tollgate_guard {name}"))
-                })?;
-                let stream = guard.stream();
+                };
+                let guard = Guard::new(&Wishes { wishes }).map_err(refused)?;
+                let stream = guard.stream().map_err(refused)?;
                 let leak = leak.map(|action| Rule {
                     family: Family::Leak,
                     name: Family::Leak.name().into(),

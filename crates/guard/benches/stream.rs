@@ -51,7 +51,7 @@ fn guard() -> std::sync::Arc<StreamGuard> {
     let pattern =
         What::Pattern { name: "codename".into(), pattern: r"(?i)project\s+falcon".into() };
     let wishes = vec![wish(What::Pii(Vec::new())), wish(What::Secrets(Vec::new())), wish(pattern)];
-    Guard::new(&Settings { wishes }).unwrap().stream()
+    Guard::new(&Settings { wishes }).unwrap().stream().unwrap()
 }
 
 fn run(guard: &std::sync::Arc<StreamGuard>, pieces: &[&str], rounds: usize) -> usize {

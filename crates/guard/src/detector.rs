@@ -109,7 +109,8 @@ pub struct Detector {
     /// Words that make it likelier, in lower case; found before the candidate.
     pub context: &'static [&'static str],
     /// Whether a candidate is one, and how sure that is, from 1 to 100. `None`: it isn't. Is asked with whether one of
-    /// the words of `context` is there. An operator's pattern has nothing to check.
+    /// the words of `context` is there; what isn't one with a word, isn't one without. An operator's pattern has
+    /// nothing to check.
     pub check: Option<fn(&Candidate<'_>, bool) -> Option<u8>>,
     /// How many bytes of a match only lead to what is one, and stay: the name before a value.
     pub lead: Option<fn(&str) -> usize>,
@@ -121,9 +122,14 @@ impl Detector {
     pub fn judge(&self, candidate: &Candidate<'_>, threshold: u8) -> Option<u8> {
         let Some(check) = self.check else { return Some(100) };
         let enough = |score: &u8| *score >= threshold;
+        // Most candidates fail their checksum, with whatever words.
         let told = check(candidate, true);
+        if told.is_none() {
+            debug_assert_eq!(check(candidate, false), None, "{}", self.name);
+            return None;
+        }
         let untold = check(candidate, false);
-        // The words are only looked for where they matter: most candidates fail their checksum.
+        // The words are only looked for where they matter.
         let score = if told.filter(enough) == untold.filter(enough)
             || words::has_any(candidate.before(), BEFORE, self.context)
         {

@@ -36,25 +36,10 @@ pub fn has_any(text: &str, furthest: usize, words: &[&str]) -> bool {
     if words.is_empty() {
         return false;
     }
-    let firsts = words.iter().fold(0, |all, word| all | first(word.as_bytes().first()));
     let mut last = (text.len() + EDGE >= furthest).then_some('x');
-    if text.is_ascii() {
-        let mut last = last.map(|_| b'x');
-        for (at, &byte) in text.as_bytes().iter().enumerate() {
-            let may_begin = first(Some(&byte)) & firsts != 0
-                && last.is_none_or(|last| {
-                    !last.is_ascii_alphanumeric()
-                        || (byte.is_ascii_uppercase() && !last.is_ascii_uppercase())
-                        || (last.is_ascii_digit() && !byte.is_ascii_digit())
-                });
-            let is_one =
-                || words.iter().any(|word| begins_with(text.get(at..).unwrap_or_default(), word));
-            if may_begin && is_one() {
-                return true;
-            }
-            last = Some(byte);
-        }
-        return false;
+    if text.is_ascii() && text.len() <= Beginnings::MOST {
+        let begin = Beginnings::of(text.as_bytes(), last.is_some());
+        return words.iter().any(|word| begin.any(text, word));
     }
     for (at, c) in text.char_indices() {
         let begins = is_word(c)
@@ -78,19 +63,89 @@ pub fn has_any(text: &str, furthest: usize, words: &[&str]) -> bool {
     false
 }
 
-/// The bit of the letter that a word begins with; of all others the same.
-fn first(byte: Option<&u8>) -> u32 {
-    match byte {
-        Some(byte) if byte.is_ascii_alphabetic() => 1 << (byte.to_ascii_lowercase() - b'a'),
-        Some(_) => 1 << 26,
-        None => 0,
+/// Where words begin in a text of ASCII: for each letter the places of those that begin with it, as bits, and for all
+/// other bytes together.
+struct Beginnings([u64; 27]);
+
+impl Beginnings {
+    /// The longest text, in bytes.
+    const MOST: usize = 64;
+
+    /// Those of a text, of which it may be unknown what stood before it.
+    fn of(text: &[u8], is_cut: bool) -> Self {
+        let mut places = [0; 27];
+        let mut last = if is_cut { ALNUM } else { 0 };
+        for (at, &byte) in text.iter().enumerate() {
+            let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(0);
+            let begins = last & ALNUM == 0
+                || (class & UPPER != 0 && last & UPPER == 0)
+                || (last & DIGIT != 0 && class & DIGIT == 0);
+            if begins && class != 0 {
+                if let Some(places) = places.get_mut(first(byte)) {
+                    *places |= 1 << at;
+                }
+            }
+            last = class;
+        }
+        Self(places)
     }
+
+    /// Whether this word begins at one of them.
+    fn any(&self, text: &str, word: &str) -> bool {
+        let Some(&byte) = word.as_bytes().first() else { return false };
+        let mut places = self.0.get(first(byte)).copied().unwrap_or(0);
+        while places != 0 {
+            let at = usize::try_from(places.trailing_zeros()).unwrap_or(0);
+            if begins_with(text.get(at..).unwrap_or_default(), word) {
+                return true;
+            }
+            places &= places - 1;
+        }
+        false
+    }
+}
+
+const ALNUM: u8 = 1;
+const UPPER: u8 = 2;
+const DIGIT: u8 = 4;
+
+/// What a byte of ASCII is.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        #[allow(clippy::indexing_slicing)]
+        {
+            classes[byte as usize] = if byte.is_ascii_uppercase() {
+                ALNUM | UPPER
+            } else if byte.is_ascii_digit() {
+                ALNUM | DIGIT
+            } else if byte.is_ascii_alphanumeric() {
+                ALNUM
+            } else {
+                0
+            };
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// The number of the letter that a word begins with; of all other bytes the same.
+fn first(byte: u8) -> usize {
+    usize::from((byte | 0x20).wrapping_sub(b'a')).min(26)
 }
 
 /// Whether the text begins with the word.
 fn begins_with(text: &str, word: &str) -> bool {
     if let (Some(one), Some(other)) = (text.as_bytes().first(), word.as_bytes().first()) {
         if one.is_ascii() && one.to_ascii_lowercase() != *other {
+            return false;
+        }
+    }
+    // Most words differ in their second letter.
+    if let (Some(one), Some(other)) = (text.as_bytes().get(1), word.as_bytes().get(1)) {
+        if one.is_ascii() && other.is_ascii_alphanumeric() && one.to_ascii_lowercase() != *other {
             return false;
         }
     }

@@ -47,7 +47,7 @@ fn show(kind: &str, chunks: usize) {
     let endpoint = if kind == "responses" { Endpoint::Responses } else { Endpoint::Chat };
     let wish = |what| Wish { what, action: Action::Mask, threshold: None };
     let wishes = vec![wish(What::Pii(Vec::new())), wish(What::Secrets(Vec::new()))];
-    let guard = Guard::new(&Settings { wishes }).unwrap().stream();
+    let guard = Guard::new(&Settings { wishes }).unwrap().stream().unwrap();
     let guarded = Guarded { guard, vault: None, leak: None, changes: true };
     let body = Body::Documents(Some(Format::Sse));
     let mut shown = Shown::new(Some(endpoint), body, guarded, "{}");

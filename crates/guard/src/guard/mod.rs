@@ -7,7 +7,7 @@ mod tests;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use self::selection::Selection;
 pub use crate::trust::Trust;
@@ -29,7 +29,8 @@ pub struct Guard {
     lists: Arc<[(Terms, RuleIndex)]>,
     /// What gives texts a score, if they are to get one; the rules that ask, and from which score on.
     injections: Option<(&'static injection::Rules, Vec<(RuleIndex, u8)>)>,
-    stream: Arc<StreamGuard>,
+    /// Made when it is first asked for: prompts need none.
+    stream: OnceLock<Arc<StreamGuard>>,
 }
 
 /// Why settings can't be used: in words for an operator.
@@ -85,10 +86,9 @@ impl Guard {
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let Selection { rules, sought, lists, injections } = Selection::of(settings)?;
         let names = selection::names(&sought);
-        let said = |error| selection::said(&names, error);
-        let matcher = Arc::new(Matcher::new(sought).map_err(said)?);
+        let matcher = Matcher::new(sought).map_err(|error| selection::said(&names, error))?;
+        let matcher = Arc::new(matcher);
         let lists: Arc<[_]> = lists.into();
-        let stream = StreamGuard::new(&rules, &matcher, Arc::clone(&lists)).map_err(said)?;
         let injections = match injections.is_empty() {
             true => None,
             false => {
@@ -96,7 +96,7 @@ impl Guard {
                 Some((shipped, injections))
             }
         };
-        Ok(Self { rules, matcher, lists, injections, stream: Arc::new(stream) })
+        Ok(Self { rules, matcher, lists, injections, stream: OnceLock::new() })
     }
 
     /// What is looked for. A finding names one by its index.
@@ -192,8 +192,17 @@ impl Guard {
     }
 
     /// The same guard for texts that come in pieces. Injections are not looked for there.
-    #[must_use]
-    pub fn stream(&self) -> Arc<StreamGuard> {
-        Arc::clone(&self.stream)
+    ///
+    /// # Errors
+    ///
+    /// What such texts need beside is too large.
+    pub fn stream(&self) -> Result<Arc<StreamGuard>, Error> {
+        if let Some(made) = self.stream.get() {
+            return Ok(Arc::clone(made));
+        }
+        let lists = Arc::clone(&self.lists);
+        let made = StreamGuard::new(&self.rules, &self.matcher, lists)
+            .map_err(|error| selection::said(&selection::names(self.matcher.sought()), error))?;
+        Ok(Arc::clone(self.stream.get_or_init(|| Arc::new(made))))
     }
 }

@@ -18,12 +18,12 @@ pub mod terms;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use regex_automata::util::pool::Pool;
-use regex_syntax::hir::Hir;
 
 use self::ends::{End, Ends};
 use self::starts::{bit, Start, Starts};
@@ -64,7 +64,7 @@ pub struct Match {
 /// A match that has as many characters as one may have, and may go on where nothing has come yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Longest {
-    /// The number of its pattern.
+    /// The number of its detector, and of that one's pattern.
     pub(crate) pattern: usize,
     /// Where it begins, with what leads to it.
     pub(crate) start: usize,
@@ -76,7 +76,7 @@ pub(crate) struct Longest {
 /// searched part by part, it goes from one part to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// By the numbers of patterns.
+    /// By the numbers of detectors.
     ends: Vec<(usize, usize)>,
     /// Matches with as many characters as one may have.
     longest: Vec<Longest>,
@@ -96,23 +96,18 @@ impl Reach {
         self.longest.pop()
     }
 
-    /// A match of this pattern goes on to this place.
-    pub(crate) fn extend(&mut self, pattern: usize, end: usize) {
-        self.ends.push((pattern, end));
+    /// A match of this detector goes on to this place.
+    pub(crate) fn extend(&mut self, detector: usize, end: usize) {
+        self.ends.push((detector, end));
     }
 
-    /// Forgets those that end at this place, or before. The patterns of the others.
-    fn at(&mut self, at: usize) -> u64 {
+    /// Forgets those that end at this place, or before.
+    fn forget(&mut self, at: usize) {
         self.ends.retain(|&(_, end)| end > at);
-        // A bit that stands for several patterns is never taken out.
-        self.ends
-            .iter()
-            .filter(|(pattern, _)| *pattern < starts::LAST)
-            .fold(0, |all, &(pattern, _)| all | bit(pattern))
     }
 
-    fn is_in(&self, pattern: usize) -> bool {
-        self.ends.iter().any(|&(other, _)| other == pattern)
+    fn is_in(&self, detector: usize) -> bool {
+        self.ends.iter().any(|&(other, _)| other == detector)
     }
 }
 
@@ -132,9 +127,25 @@ struct Scratch {
     ends_cache: ends::Cache,
     starts: Vec<Start>,
     ends: Vec<End>,
+    begun: Vec<Begun>,
     /// Bytes that were read, and candidates that were judged.
     #[cfg(test)]
     work: u64,
+}
+
+/// A match that begins at the place that is looked at.
+struct Begun {
+    detector: usize,
+    range: Range<usize>,
+    score: u8,
+}
+
+/// A pattern, and the detectors that have it.
+struct Shared {
+    detectors: Vec<usize>,
+    /// The bit of the pattern, if it is but one detector's, and no other pattern has the same. Where a match of that
+    /// one goes on, no other is looked for.
+    own_bit: u64,
 }
 
 type NewScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwindSafe>;
@@ -142,6 +153,11 @@ type NewScratch = Box<dyn Fn() -> Scratch + Send + Sync + UnwindSafe + RefUnwind
 /// The automaton. Its caches take up to some MB for each thread that uses it at the same time.
 pub struct Matcher {
     sought: Vec<Sought>,
+    /// In the order of the automata's patterns. An automaton has as many states for a pattern that it has twice as for two
+    /// others, so each is there once.
+    shared: Vec<Shared>,
+    /// The number of the pattern of each detector.
+    pattern_of: Vec<usize>,
     automata: Option<(Starts, Ends)>,
     /// Its first user, the one thread of a worker, takes what is in it without a lock.
     scratch: Pool<Scratch, NewScratch>,
@@ -160,23 +176,35 @@ impl Matcher {
     ///
     /// A pattern can't be used, or all of them are too large.
     pub fn new(sought: Vec<Sought>) -> Result<Self, Error> {
-        let patterns = sought.iter().enumerate().map(|(index, sought)| {
-            let pattern = pattern::parse(&sought.detector.pattern)
-                .map_err(|error| Error::Pattern(index, error))?;
-            if ends::fits(&pattern) {
-                Ok(pattern)
-            } else {
-                Err(Error::Pattern(index, pattern::Error::Size))
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let (mut patterns, mut shared) = (Vec::new(), Vec::<Shared>::new());
+        let mut pattern_of = Vec::with_capacity(sought.len());
+        for (detector, sought) in sought.iter().enumerate() {
+            let next = patterns.len();
+            let number = *numbers.entry(&sought.detector.pattern).or_insert(next);
+            pattern_of.push(number);
+            if let Some(same) = shared.get_mut(number) {
+                same.detectors.push(detector);
+                same.own_bit = 0;
+                continue;
             }
-        });
-        let patterns = patterns.collect::<Result<Vec<Hir>, _>>()?;
+            let pattern = pattern::parse(&sought.detector.pattern)
+                .map_err(|error| Error::Pattern(detector, error))?;
+            if !ends::fits(&pattern) {
+                return Err(Error::Pattern(detector, pattern::Error::Size));
+            }
+            patterns.push(pattern);
+            let own_bit = if number < starts::LAST { bit(number) } else { 0 };
+            shared.push(Shared { detectors: vec![detector], own_bit });
+        }
         let automata = if patterns.is_empty() {
             None
         } else {
             let starts = Starts::new(&patterns).ok_or(Error::Size)?;
             Some((starts, Ends::new(&patterns).ok_or(Error::Size)?))
         };
-        Ok(Self { sought, automata, scratch: Pool::new(Box::new(Scratch::default)) })
+        let scratch = Pool::new(Box::new(Scratch::default) as NewScratch);
+        Ok(Self { sought, shared, pattern_of, automata, scratch })
     }
 
     /// What is looked for.
@@ -236,7 +264,13 @@ impl Matcher {
         reach: &mut Reach,
         found: &mut Vec<Match>,
     ) {
-        if start.patterns & !reach.at(start.at) == 0 || !text.is_char_boundary(start.at) {
+        reach.forget(start.at);
+        let is_over = reach.ends.iter().fold(start.patterns, |left, (detector, _)| {
+            let pattern =
+                self.pattern_of.get(*detector).and_then(|number| self.shared.get(*number));
+            left & !pattern.map_or(0, |pattern| pattern.own_bit)
+        }) == 0;
+        if is_over || !text.is_char_boundary(start.at) {
             return;
         }
         scratch.ends.clear();
@@ -247,30 +281,42 @@ impl Matcher {
         }
         // The longest one of each pattern first.
         scratch.ends.sort_unstable_by(|a, b| a.pattern.cmp(&b.pattern).then(b.at.cmp(&a.at)));
-        let Scratch { ends: candidates, ends_cache, .. } = scratch;
-        for candidates in candidates.chunk_by(|a, b| a.pattern == b.pattern) {
-            let Some(pattern) = candidates.first().map(|first| first.pattern) else { continue };
-            let Some(sought) = self.sought.get(pattern) else { continue };
-            if reach.is_in(pattern) {
-                continue;
-            }
-            for &end in candidates.iter().take(TRIES) {
-                if !ends.holds(ends_cache, text, start.at, end) {
-                    continue;
-                }
-                let Some(candidate) = Candidate::new(text, start.at..end.at) else { continue };
-                let Some(score) = sought.detector.judge(&candidate, sought.threshold) else {
+        let Scratch { ends: all, ends_cache, begun, .. } = scratch;
+        begun.clear();
+        for candidates in all.chunk_by(|a, b| a.pattern == b.pattern) {
+            let Some(first) = candidates.first() else { continue };
+            let shared = self.shared.get(first.pattern);
+            for &detector in shared.into_iter().flat_map(|shared| &shared.detectors) {
+                let Some(sought) = self.sought.get(detector).filter(|_| !reach.is_in(detector))
+                else {
                     continue;
                 };
-                let mut range = sought.detector.place(&candidate);
-                if is_cut {
-                    range.end = ends.go_on(ends_cache, text, start.at, end);
-                    reach.longest.push(Longest { pattern, start: start.at, index: found.len() });
+                for &end in candidates.iter().take(TRIES) {
+                    if !ends.holds(ends_cache, text, start.at, end) {
+                        continue;
+                    }
+                    let Some(candidate) = Candidate::new(text, start.at..end.at) else { continue };
+                    let Some(score) = sought.detector.judge(&candidate, sought.threshold) else {
+                        continue;
+                    };
+                    let mut range = sought.detector.place(&candidate);
+                    if is_cut {
+                        range.end = ends.go_on(ends_cache, text, start.at, end);
+                    }
+                    begun.push(Begun { detector, range, score });
+                    break;
                 }
-                reach.ends.push((pattern, range.end));
-                found.push(Match { rule: sought.rule, range, score });
-                break;
             }
+        }
+        begun.sort_unstable_by_key(|one| one.detector);
+        for Begun { detector, range, score } in begun.drain(..) {
+            let Some(sought) = self.sought.get(detector) else { continue };
+            if is_cut {
+                let index = found.len();
+                reach.longest.push(Longest { pattern: detector, start: start.at, index });
+            }
+            reach.ends.push((detector, range.end));
+            found.push(Match { rule: sought.rule, range, score });
         }
     }
 

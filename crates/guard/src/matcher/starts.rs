@@ -137,13 +137,31 @@ impl Starts {
         let before = (states.memory_usage(), states.clear_count());
         let mut state = self.lazy.start_state_reverse(states, &input).ok()?;
         for stretch in part.rchunks(STRETCH) {
-            for &byte in stretch.iter().rev() {
+            let from = *at - stretch.len();
+            let mut left = stretch;
+            loop {
+                // Mostly the next state is known, and says nothing: each step is but a look into a table.
+                if !state.is_tagged() {
+                    let mut known = left.len();
+                    for &byte in left.iter().rev() {
+                        let next = self.lazy.next_state_untagged(states, state, byte);
+                        if next.is_tagged() {
+                            break;
+                        }
+                        state = next;
+                        known -= 1;
+                    }
+                    left = left.get(..known).unwrap_or_default();
+                }
+                let Some((&byte, others)) = left.split_last() else { break };
+                *at = from + left.len();
                 state = self.lazy.next_state(states, state, byte).ok()?;
-                if state.is_tagged() {
+                if state.is_match() {
                     add(states, state, *at);
                 }
-                *at -= 1;
+                left = others;
             }
+            *at = from;
             if states.memory_usage().saturating_sub(before.0) > NEW
                 || states.clear_count() != before.1
             {

@@ -101,12 +101,13 @@ pub(super) fn domain() -> Detector {
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let text = candidate.text();
     // A bracket around it is none of it.
-    if text.ends_with(')') && text.matches(')').count() > text.matches('(').count() {
+    let count = |sign: u8| text.bytes().filter(|byte| *byte == sign).count();
+    if text.ends_with(')') && count(b')') > count(b'(') {
         return None;
     }
-    let Some((_, rest)) = text.split_once("://").filter(|(scheme, _)| scheme.len() <= 5) else {
-        return bare(candidate, context);
-    };
+    let scheme = text.bytes().take(6).position(|byte| byte == b':');
+    let address = scheme.and_then(|end| text.get(end..)).and_then(|rest| rest.strip_prefix("://"));
+    let Some(rest) = address else { return bare(candidate, context) };
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?.split(':').next()?;
     let (_, tld) = host.rsplit_once('.')?;
@@ -125,7 +126,10 @@ fn bare(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let text = candidate.text();
     let host = text.split([':', '/', '?', '#']).next()?;
     let (name, tld) = host.rsplit_once('.')?;
-    let lower = host.to_lowercase();
+    // Most of what stands before a full stop are words: `item.count`.
+    if names::tld(tld) != Tld::Delegated {
+        return None;
+    }
     let has_path = host.len() < text.len();
     // A part of an address of mail, of a path, of code.
     let is_part = edges::follows(candidate, b"@._-/\\$&%+=~")
@@ -136,9 +140,10 @@ fn bare(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         || candidate.behind().is_some_and(|c| c.is_alphabetic() && c < '\u{e00}');
     let is_upper = tld.bytes().all(|byte| byte.is_ascii_uppercase()) && tld.is_ascii();
     let is_mixed = is_upper && name.bytes().any(|byte| byte.is_ascii_lowercase());
-    if is_part || is_mixed || !names::is_name(host) || names::tld(tld) != Tld::Delegated {
+    if is_part || is_mixed || !names::is_name(host) {
         return None;
     }
+    let lower = host.to_lowercase();
     if PRODUCTS.contains(&lower.as_str()) || !name.contains(char::is_alphabetic) {
         return None;
     }

@@ -1,5 +1,6 @@
 //! Names of domains: RFC 1034 section 3.5, RFC 5890 for those with other letters than ASCII's.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// IANA's list of top-level domains in the root zone (<https://data.iana.org/TLD/tlds-alpha-by-domain.txt>, as of
@@ -26,10 +27,11 @@ pub(super) enum Tld {
 
 /// What is known of this top-level domain, in any case.
 pub(super) fn tld(name: &str) -> Tld {
-    let lower = name.to_lowercase();
-    if TLDS.binary_search(&lower.as_str()).is_ok() {
+    let is_lower = name.bytes().all(|byte| byte.is_ascii_lowercase());
+    let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_lowercase()) };
+    if TLDS.binary_search(&&*lower).is_ok() {
         Tld::Delegated
-    } else if PRIVATE.contains(&lower.as_str()) {
+    } else if PRIVATE.contains(&&*lower) {
         Tld::Private
     } else {
         Tld::Unknown

@@ -1,5 +1,6 @@
 //! What is looked for in texts that come in pieces.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -114,9 +115,15 @@ impl Patterns {
         let continue_it = |(index, pattern): (usize, &Hir)| {
             Continuation::of(pattern).map_err(|()| Error::Pattern(index, pattern::Error::Size))
         };
+        // One that several detectors have is one beginning.
+        let mut others = HashSet::new();
+        let mut each =
+            matcher.sought().iter().map(|sought| others.insert(&sought.detector.pattern));
+        let mut distinct = patterns.clone();
+        distinct.retain(|_| each.next().unwrap_or(true));
         Ok(Self {
             matcher: Arc::clone(matcher),
-            beginnings: Beginnings::new(&patterns).ok_or(Error::Size)?,
+            beginnings: Beginnings::new(&distinct).ok_or(Error::Size)?,
             continuations: patterns
                 .iter()
                 .enumerate()

@@ -36,7 +36,7 @@ fn guard_against(word: &str) -> Arc<StreamGuard> {
     };
     let wishes =
         vec![pattern("card", word, Action::Mask), pattern("secret", SECRET, Action::Block)];
-    Guard::new(&Settings { wishes }).unwrap().stream()
+    Guard::new(&Settings { wishes }).unwrap().stream().unwrap()
 }
 
 /// What the client sees, and what showed it.

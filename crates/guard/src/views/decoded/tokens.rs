@@ -99,13 +99,31 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) {
             continue;
         }
         let before = bytes.get(start..probe).unwrap_or_default();
-        if let Some(space) = before.iter().rposition(|byte| class(*byte) & WORD == 0) {
+        if let Some(space) = last_space(before) {
             start += space + 1;
             continue;
         }
         let rest = bytes.get(probe..).unwrap_or_default();
         let end = probe + rest.iter().take_while(|byte| class(**byte) & WORD != 0).count();
         start = word(text, start..end, found).max(end) + 1;
+    }
+}
+
+/// The last byte that is none of a word. Of the last bytes, eight are looked at together.
+fn last_space(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7f * ONES;
+    let Some((others, last)) = bytes.split_last_chunk::<8>() else {
+        return bytes.iter().rposition(|byte| class(*byte) & WORD == 0);
+    };
+    let last = u64::from_le_bytes(*last);
+    // The highest bit of a byte tells of it; nothing is carried from one to the next.
+    let is_below = !((last & LOW) + (0x80 - 0x21) * ONES);
+    let is_above = ((last & LOW) + ONES) | last;
+    let spaces = (is_below | is_above) & !LOW;
+    match spaces.leading_zeros() {
+        64 => others.iter().rposition(|byte| class(*byte) & WORD == 0),
+        zeros => Some(bytes.len() - 1 - usize::try_from(zeros / 8).unwrap_or(0)),
     }
 }
 
@@ -307,4 +325,28 @@ fn bits(part: &[u8]) -> Option<String> {
             .collect();
         text_of(&bytes, 4).map(str::to_owned)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bytes_together_are_what_each_of_them_is() {
+        let plainly = |bytes: &[u8]| bytes.iter().rposition(|byte| class(*byte) & WORD == 0);
+        for byte in 0..=255_u8 {
+            for (place, length) in
+                (1..=11).flat_map(|length| (0..length).map(move |at| (at, length)))
+            {
+                for around in *b"a!~" {
+                    let mut bytes = vec![around; length];
+                    bytes[place] = byte;
+                    assert_eq!(last_space(&bytes), plainly(&bytes), "{bytes:?}");
+                }
+                let mut bytes = vec![b' '; length];
+                bytes[place] = byte;
+                assert_eq!(last_space(&bytes), plainly(&bytes), "{bytes:?}");
+            }
+        }
+    }
 }
