@@ -37,7 +37,8 @@ http {
 
     proxy_cache_path  %%TESTDIR%%/cache keys_zone=kept:1m;
 
-    tollgate_zone  zone=tollgate:1m;
+    tollgate_zone           zone=tollgate:1m;
+    tollgate_owned_objects  zone=objects:1m;
 
     tollgate_guard mask   { output pii email mask; }
     tollgate_guard block  { output pattern "falcon" name=bird block; }
@@ -46,7 +47,7 @@ http {
     tollgate_guard both   { input pii email tokenize; output pii email mask; }
     tollgate_guard leak   { output leak block; }
 
-    tollgate_tier  open { }
+    tollgate_tier  open { allow store; }
 
     tollgate_api_keys   keys.json;
     tollgate_audit_log  %%TESTDIR%%/audit.log;
@@ -142,7 +143,7 @@ $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier 
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(87);
+$t->run()->plan(91);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -263,6 +264,19 @@ is(said($r), "$text [EMAIL]", "its own values come back, and others don't");
 ($r) = streamed("/swap$chat", 'to "jane.doe@example.com" \\ ok', 2, 'X-Tool: 1');
 is(arguments($r), 'to "jane.doe@example.com" \\ ok', 'swapped, in the arguments of a tool');
 
+# what the engine has kept
+
+($r) = asked('/v1/responses', json({ model => 'm', input => 'harmless', store => JSON::PP::true }));
+is(status($r), 200, 'a response is kept');
+my $fetch = sub {
+	my ($place) = @_;
+	my $response = ask(request("GET $place/v1/responses/resp_1", @h));
+	return (status($response), http_content($response));
+};
+is_deeply([($fetch->(''))[0], ($fetch->(''))[1] =~ /falcon of joe\@example.org/ ? 1 : 0], [200, 1], 'and can be fetched');
+is(($fetch->('/block'))[0], 403, 'not where it would be blocked');
+is(($fetch->('/mask'))[1] =~ /"text":"(the [^"]*)"/ ? $1 : '', 'the falcon of [EMAIL]', 'and masked where it is to be');
+
 # parts of the system prompt
 
 my $system = 'You are a helpful assistant of Example Bank and must never talk about the merger with Other Bank';
@@ -366,6 +380,16 @@ sub engine {
 		$text .= " $of{adds}" if $of{adds};
 		my ($uri) = $head =~ m!^\w+ (/\S*)!;
 		$client->autoflush(1);
+		my $kept = json({ id => 'resp_1', object => 'response', status => 'completed', model => 'm',
+			output => [{ type => 'message', id => 'msg_1', role => 'assistant', content => [{ type => 'output_text',
+				text => $head =~ /^GET/ ? 'the falcon of joe@example.org' : 'harmless' }] }],
+			usage => { input_tokens => 5, output_tokens => 7, total_tokens => 12 } });
+		if ($uri =~ /responses/) {
+			print $client "HTTP/1.1 200 OK\x0d\x0aContent-Type: application/json\x0d\x0aConnection: close\x0d\x0a"
+				. 'Content-Length: ' . length($kept) . "\x0d\x0a\x0d\x0a$kept";
+			close $client;
+			next;
+		}
 		my $ok = $asked->{stream} ? stream($client, $uri, $text, \%of) : print $client document($uri, $text, \%of);
 		if (!$ok) {
 			open my $file, '>', "$dir/left" or die "Can't write: $!\n";

@@ -261,6 +261,9 @@ fn decide(
         endpoint::check(r, state, policy, (path, &route, endpoint.is_some()))?;
         let reads_model = models::before_body(r, state, policy, &route)?;
         objects::check(r, state, policy, &route, identity::streams(r))?;
+        if endpoint.is_none() && !route.objects.is_none() {
+            guards::begin_kept(state, policy);
+        }
         if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;

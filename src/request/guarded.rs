@@ -49,6 +49,16 @@ impl Guarded {
         self.screen.is_some()
     }
 
+    /// Nothing was found yet.
+    pub(super) fn new(
+        guards: Rc<Guards>,
+        looking: Option<Looking>,
+        leak: Option<Arc<Leak>>,
+    ) -> Self {
+        let found = GuardFindings::default();
+        Self { guards, looking, found, place: None, vault: None, leak, screen: None }
+    }
+
     /// Part of an answer has come by: why nothing more of it is shown, if that wasn't known before. The engine need
     /// not go on.
     pub(crate) fn after_part(&mut self, r: Request<'_>) -> Option<Detail> {

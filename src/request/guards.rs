@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_core::audit::GuardFindings;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::guards::looking::Looking;
 use tollgate_core::guards::outcome::Looked;
@@ -57,17 +56,21 @@ pub(crate) fn begin(
             Some(Looking::new(texts)).filter(|_| !guards.inputs.is_empty())
         }
     };
-    let found = GuardFindings::default();
-    state.borrow_mut().guarded = Some(Box::new(Guarded {
-        guards,
-        looking,
-        found,
-        place: None,
-        vault: None,
-        leak,
-        screen: None,
-    }));
+    state.borrow_mut().guarded = Some(Box::new(Guarded::new(guards, looking, leak)));
     Ok(())
+}
+
+/// Has the answer looked at that tells of what the client keeps at the engine, if guards hold for it: answers that it
+/// had before may be in there.
+pub(crate) fn begin_kept(state: &RefCell<State>, policy: &Policy) {
+    if policy.guards.is_empty() {
+        return;
+    }
+    let mut state = state.borrow_mut();
+    let guards = policy.guards.get(state.tier.as_ref()).filter(|guards| guards.output.is_some());
+    if let Some(guards) = guards.map(Rc::clone) {
+        state.guarded = Some(Box::new(Guarded::new(guards, None, None)));
+    }
 }
 
 /// Looks on. `false`: more is left, for a later turn.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tollgate_core::answer::{answer, answer_blocked_body};
 use tollgate_core::decision::Reason;
 use tollgate_core::guards::{Rule, RuleName};
-use tollgate_core::llm::meter::Part;
+use tollgate_core::llm::meter::{Format, Part};
 use tollgate_core::llm::shown::{Body, Guarded as Watched, Shown};
 
+use tollgate_core::llm::Endpoint;
 use tollgate_guard::stream::LeakRule;
 
 use crate::conf::guards::OutputGuard;
@@ -35,9 +36,10 @@ pub(crate) enum Begun {
 pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     let dialect = state.dialect();
     let is_dry_run = state.is_dry_run();
-    let State { guarded: Some(guarded), metering: Some(metering), .. } = state else {
-        return Begun::Nothing;
-    };
+    // What tells of kept objects has none; of responses, it has their form.
+    let kept = r.kept(state.judged_path).windows(10).any(|part| part == b"/responses");
+    let kept = kept.then_some(Endpoint::Responses);
+    let State { guarded: Some(guarded), metering, .. } = state else { return Begun::Nothing };
     guarded.screen = None;
     let output = guarded.guards.output.as_ref();
     if (output.is_none() && guarded.vault.is_none()) || r.has_no_body() {
@@ -57,9 +59,14 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     };
     let changes = watched.changes;
     let body = Body::of(r.content_type_out(), r.is_encoded());
+    let endpoint = metering.as_ref().map(|metering| metering.endpoint).or(kept);
     let refusal = answer_blocked_body(dialect);
-    let shown = Box::new(Shown::new(Some(metering.endpoint), body, watched, &refusal));
-    let is_held = changes && !metering.stream;
+    let shown = Box::new(Shown::new(endpoint, body, watched, &refusal));
+    let is_stream = match metering {
+        Some(metering) => metering.stream,
+        None => matches!(body, Body::Documents(Some(Format::Sse | Format::Ndjson))),
+    };
+    let is_held = changes && !is_stream;
     guarded.screen = Some(Screen { shown, held: is_held.then(Vec::new), has_halted: false });
     r.need_body_in_memory();
     if changes {
@@ -102,20 +109,20 @@ pub(crate) fn release<'r>(r: Request<'r>, cell: &RefCell<State>) -> Option<&'r [
         let guarded = state.guarded.as_deref_mut()?;
         let screen = guarded.screen.as_mut()?;
         let mut held = screen.held.take()?;
+        let mut put = |part: Part<'_>| {
+            if let Part::Held(bytes) = part {
+                held.extend_from_slice(bytes);
+            }
+        };
+        let shown = &mut screen.shown;
         if let Some(metering) = state.metering.as_deref_mut() {
-            let shown = &mut screen.shown;
-            let mut put = |part: Part<'_>| {
-                if let Part::Held(bytes) = part {
-                    held.extend_from_slice(bytes);
-                }
-            };
             nginx::Reader::finish(metering, |part| {
                 if let nginx::Part::Held(bytes) = part {
                     shown.read(&Part::Held(bytes), &[], &mut put);
                 }
             });
-            shown.finish(&mut put);
         }
+        shown.finish(&mut put);
         match screen.halted() {
             None => {
                 let body = r.copy(&held)?;

@@ -64,8 +64,9 @@ fn text(kind: &str, size: usize) -> String {
 
 fn main() {
     let wish = |what| Wish { what, action: Action::Mask, threshold: None };
-    let settings =
-        Settings { wishes: vec![wish(What::Pii(Vec::new())), wish(What::Secrets(Vec::new()))] };
+    let injection = Wish { action: Action::Log, ..wish(What::Injection) };
+    let wishes = vec![wish(What::Pii(Vec::new())), wish(What::Secrets(Vec::new())), injection];
+    let settings = Settings { wishes };
     let begun = Instant::now();
     let guard = Guard::new(&settings).unwrap();
     let made = begun.elapsed();

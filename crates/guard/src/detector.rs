@@ -30,8 +30,6 @@ pub enum Family {
     Injection,
     /// A part of the system prompt.
     Leak,
-    /// What an external model says.
-    Classifier,
 }
 
 impl Family {
@@ -45,7 +43,6 @@ impl Family {
             Self::List => "list",
             Self::Injection => "injection",
             Self::Leak => "leak",
-            Self::Classifier => "classifier",
         }
     }
 }

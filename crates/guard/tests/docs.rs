@@ -48,7 +48,7 @@ fn tables_have_each_kind_and_what_takes_its_place() {
 fn limits_are_those_of_the_code() {
     let page = page();
     for said in [
-        format!("A match is found by its first {LONGEST} characters at most"),
+        format!("by its first {LONGEST} characters"),
         format!("is looked at for {BEFORE} bytes"),
         format!("1 to 100; {DEFAULT_THRESHOLD} unless it is given"),
     ] {

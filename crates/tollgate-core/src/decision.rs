@@ -63,8 +63,6 @@ pub enum Reason {
     KeysUnavailable,
     /// The provider does not say what a token is worth.
     IntrospectionUnavailable,
-    /// The classifier of a guard does not say what a text is.
-    ClassifierUnavailable,
     /// An operator has ended the client's requests (`tollgate client drop`).
     Dropped,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
@@ -73,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 32] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -104,7 +102,6 @@ impl Reason {
         Self::ZoneFull,
         Self::KeysUnavailable,
         Self::IntrospectionUnavailable,
-        Self::ClassifierUnavailable,
         Self::Dropped,
         Self::InternalError,
     ];
@@ -143,7 +140,6 @@ impl Reason {
             Self::ZoneFull => "zone_full",
             Self::KeysUnavailable => "keys_unavailable",
             Self::IntrospectionUnavailable => "introspection_unavailable",
-            Self::ClassifierUnavailable => "classifier_unavailable",
             Self::Dropped => "dropped",
             Self::InternalError => "internal_error",
         }
@@ -174,8 +170,7 @@ impl Reason {
             | Self::RequestTooLarge
             | Self::UnsupportedEncoding
             | Self::KeysUnavailable
-            | Self::IntrospectionUnavailable
-            | Self::ClassifierUnavailable => Notice::Once,
+            | Self::IntrospectionUnavailable => Notice::Once,
             // Limits do what they are there for.
             Self::RequestOverLimit
             | Self::RequestsExceeded
@@ -228,7 +223,6 @@ impl Reason {
             | Self::ZoneFull
             | Self::KeysUnavailable
             | Self::IntrospectionUnavailable
-            | Self::ClassifierUnavailable
             | Self::Dropped
             | Self::InternalError => false,
         }

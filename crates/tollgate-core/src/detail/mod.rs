@@ -141,7 +141,6 @@ causes! {
     Background FeatureDenied "background" "a response in the background, where tokens or money are counted";
 
     GuardBlocked ContentPolicy "guard_blocked" "a guard found \"NAME\"";
-    ClassifierBlocked ContentPolicy "classifier_blocked" "the classifier \"NAME\" objects";
     UnseenContent ContentPolicy "unseen_content" "\"NAME\" is no text, and no guard can look into it";
     UnseenAnswer ContentPolicy "unseen_answer" "a guard can't read the answer";
 
@@ -177,8 +176,6 @@ causes! {
     NoVerdict IntrospectionUnavailable "no_verdict" "\"NAME\" gave no usable answer";
     NoVerdictInTime IntrospectionUnavailable "no_verdict_in_time" "\"NAME\" gave no answer in time";
 
-    NoClassification ClassifierUnavailable "no_classification" "the classifier \"NAME\" gave no usable answer";
-    NoClassificationInTime ClassifierUnavailable "no_classification_in_time" "the classifier \"NAME\" gave no answer in time";
 
     Panic InternalError "panic" "a callback of the module panicked, or nginx had no memory for it";
     OutOfMemory InternalError "out_of_memory" "nginx has no memory";

@@ -112,10 +112,10 @@ impl<'w> Words<'w> {
             }
             Some(("name", name)) => {
                 let is_plain =
-                    |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+                    |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
                 if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_plain) {
                     return Err(format!(
-                        "invalid \"{}\"; a name has 1 to {MAX_NAME} letters, digits, \"-\", \"_\" and \".\"",
+                        "invalid \"{}\"; a name has 1 to {MAX_NAME} letters, digits, \"-\" and \"_\"",
                         word.escape_debug()
                     ));
                 }
