@@ -14,6 +14,7 @@
 mod ends;
 pub mod pattern;
 mod starts;
+mod steps;
 pub mod terms;
 #[cfg(test)]
 mod tests;

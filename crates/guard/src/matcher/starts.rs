@@ -8,6 +8,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::Hir;
 
 use super::pattern::{beginning, relaxed};
+use super::steps::{Step, Steps};
 
 /// How far repetitions are counted: the further, the fewer starts are found that are none, and the more states there
 /// are.
@@ -51,6 +52,7 @@ pub(super) struct Starts {
 #[derive(Default)]
 pub(super) struct Cache {
     lazy: Option<Box<lazy::Cache>>,
+    steps: Steps,
     /// So many blocks are read without it.
     pause: u32,
     /// How many those will be the next time.
@@ -103,7 +105,8 @@ impl Starts {
             cache.pause -= 1;
         } else {
             let states = cache.lazy.get_or_insert_with(|| Box::new(self.lazy.create_cache()));
-            if self.read(states, text, wanted.clone(), &mut at, found).is_some() {
+            let steps = &mut cache.steps;
+            if self.read(states, steps, text, wanted.clone(), &mut at, found).is_some() {
                 cache.next_pause /= 2;
                 return;
             }
@@ -119,6 +122,7 @@ impl Starts {
     fn read(
         &self,
         states: &mut lazy::Cache,
+        steps: &mut Steps,
         text: &[u8],
         wanted: Range<usize>,
         at: &mut usize,
@@ -135,31 +139,31 @@ impl Starts {
             }
         };
         let before = (states.memory_usage(), states.clear_count());
-        let mut state = self.lazy.start_state_reverse(states, &input).ok()?;
+        let start = self.lazy.start_state_reverse(states, &input).ok()?;
+        let mut row = steps.row(start, states.clear_count());
         for stretch in part.rchunks(STRETCH) {
             let from = *at - stretch.len();
             let mut left = stretch;
             loop {
                 // Mostly the next state is known, and says nothing: each step is but a look into a table.
-                if !state.is_tagged() {
-                    let mut known = left.len();
-                    for &byte in left.iter().rev() {
-                        let next = self.lazy.next_state_untagged(states, state, byte);
-                        if next.is_tagged() {
-                            break;
-                        }
-                        state = next;
-                        known -= 1;
-                    }
-                    left = left.get(..known).unwrap_or_default();
-                }
+                left = steps.follow(&mut row, left);
                 let Some((&byte, others)) = left.split_last() else { break };
                 *at = from + left.len();
-                state = self.lazy.next_state(states, state, byte).ok()?;
+                left = others;
+                let state = match steps.step(row, byte) {
+                    Step::Known(next) => {
+                        row = next;
+                        steps.state(row)
+                    }
+                    Step::Unknown => {
+                        let next = self.lazy.next_state(states, steps.state(row), byte).ok()?;
+                        row = steps.learn(row, byte, next, states.clear_count());
+                        next
+                    }
+                };
                 if state.is_match() {
                     add(states, state, *at);
                 }
-                left = others;
             }
             *at = from;
             if states.memory_usage().saturating_sub(before.0) > NEW
@@ -169,7 +173,8 @@ impl Starts {
             }
         }
         // A state tells of the byte before it.
-        state = match wanted.start.checked_sub(1).and_then(|before| text.get(before)) {
+        let state = steps.state(row);
+        let state = match wanted.start.checked_sub(1).and_then(|before| text.get(before)) {
             Some(&byte) => self.lazy.next_state(states, state, byte).ok()?,
             None => self.lazy.next_eoi_state(states, state).ok()?,
         };

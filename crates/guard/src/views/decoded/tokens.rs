@@ -92,17 +92,12 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) {
     let bytes = text.as_bytes();
     let mut start = 0;
     // A long word has one of its bytes in each such step, so most bytes of short words are never looked at.
-    while let Some(byte) = bytes.get(start + SHORTEST - 1) {
-        let probe = start + SHORTEST - 1;
-        if class(*byte) & WORD == 0 {
-            start = probe + 1;
-            continue;
-        }
-        let before = bytes.get(start..probe).unwrap_or_default();
-        if let Some(space) = last_space(before) {
+    while let Some(head) = bytes.get(start..).and_then(|rest| rest.first_chunk::<SHORTEST>()) {
+        if let Some(space) = last_space(head) {
             start += space + 1;
             continue;
         }
+        let probe = start + SHORTEST - 1;
         let rest = bytes.get(probe..).unwrap_or_default();
         let end = probe + rest.iter().take_while(|byte| class(**byte) & WORD != 0).count();
         start = word(text, start..end, found).max(end) + 1;
