@@ -123,6 +123,21 @@ http {
             proxy_pass       http://127.0.0.1:8081/;
         }
 
+        location /block/gone/ {
+            proxy_pass  http://127.0.0.1:8083;
+            tollgate_guards  block;
+        }
+
+        location /block/page/ {
+            tollgate_guards         block;
+            proxy_intercept_errors  on;
+            error_page              500 /page.html;
+            proxy_pass              http://127.0.0.1:8081/;
+        }
+
+        location = /page.html {
+        }
+
         location /anthropic/ {
             tollgate_engine  anthropic;
             tollgate_guards  mask block;
@@ -139,11 +154,12 @@ http {
 
 EOF
 
+$t->write_file('page.html', 'a page');
 $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier => 'open' }));
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(91);
+$t->run()->plan(96);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -232,6 +248,18 @@ unlike(http_content($r), qr/flies/, 'anthropic: nothing from there on');
 ($r) = streamed('/ollama/api/chat', $bad, 6);
 like(http_content($r), qr/\{"error":"[^"]*"\}\n$/, 'ollama: the error');
 unlike(http_content($r), qr/flies/, 'ollama: nothing from there on');
+
+# errors
+
+($r, $line) = whole("/block/gone$chat", 'x');
+is(status($r) . ' ' . ($line->{reason} // ''), '502 ', "nginx's own page");
+($r, $line) = whole("/block$chat", 'x', 'X-Status: 500', 'X-Type: text/plain');
+is(status($r) . ' ' . JSON::PP->new->decode(http_content($r))->{choices}[0]{message}{content}, '500 x', "an error of the engine's");
+($r, $line) = whole("/block$chat", $bad, 'X-Status: 500');
+is(status($r) . " $line->{reason}", '500 content_policy', 'an error that tells what is blocked stays an error');
+unlike(http_content($r), qr/falcon/, 'and tells nothing of it');
+($r) = whole("/block/page$chat", $bad, 'X-Status: 500');
+is(status($r) . ' ' . http_content($r), '500 a page', 'a page of the operator for that');
 
 # what can't be read
 
@@ -405,7 +433,7 @@ sub document {
 		choices => [{ index => 0, finish_reason => 'stop', message => { role => 'assistant', content => $text } }],
 		usage => { prompt_tokens => 5, completion_tokens => 7, total_tokens => 12 } });
 	my $lines = $of->{encoding} ? "Content-Encoding: $of->{encoding}\x0d\x0a" : '';
-	return "HTTP/1.1 200 OK\x0d\x0aContent-Type: " . ($of->{type} // 'application/json') . "\x0d\x0a${lines}Connection: close\x0d\x0a"
+	return 'HTTP/1.1 ' . ($of->{status} // '200') . " It\x0d\x0aContent-Type: " . ($of->{type} // 'application/json') . "\x0d\x0a${lines}Connection: close\x0d\x0a"
 		. 'Content-Length: ' . length($content) . "\x0d\x0a\x0d\x0a" . $content;
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     let State { guarded: Some(guarded), metering, .. } = state else { return Begun::Nothing };
     guarded.screen = None;
     let output = guarded.guards.output.as_ref();
-    if (output.is_none() && guarded.vault.is_none()) || r.has_no_body() {
+    if (output.is_none() && guarded.vault.is_none()) || r.has_no_body() || !r.is_of_upstream() {
         return Begun::Nothing;
     }
     let acts = output.is_some_and(OutputGuard::acts);
@@ -134,7 +134,10 @@ pub(crate) fn release<'r>(r: Request<'r>, cell: &RefCell<State>) -> Option<&'r [
                     (Some(Reason::ContentPolicy), Some(guarded.cause(halt)));
                 refusal::log(r, state);
                 let body = r.copy(answer_blocked_body(dialect).as_bytes())?;
-                r.set_status_out(answer(Reason::ContentPolicy).status);
+                // What is an error already, stays one.
+                if r.status_out() < 400 {
+                    r.set_status_out(answer(Reason::ContentPolicy).status);
+                }
                 r.set_body_len(body.len());
                 r.set_json_body(body.len());
                 body

@@ -196,6 +196,16 @@ fn note(job: &Job, hits: &mut Vec<Hit>, guard: usize, finding: Finding, input: &
         rules.get(usize::from(finding.rule)).is_some_and(|rule| rule.family == Family::Injection);
     match job {
         Job::Done => {}
+        // It is about all that is said: of the parts of a message, the first one stands for it.
+        Job::Text(text) if is_of_all => {
+            let hit = Hit::new(guard, finding.rule, finding.score, *text, 0..0);
+            add_once(hits, hit, *text..*text + 1);
+        }
+        Job::Parts(parts) if is_of_all => {
+            let Some((text, _)) = parts.starts.first() else { return };
+            let hit = Hit::new(guard, finding.rule, finding.score, *text, 0..0);
+            add_once(hits, hit, parts.texts.clone());
+        }
         Job::Text(text) => {
             add(hits, Hit::new(guard, finding.rule, finding.score, *text, finding.range))
         }
@@ -211,9 +221,6 @@ fn note(job: &Job, hits: &mut Vec<Hit>, guard: usize, finding: Finding, input: &
                 let hit =
                     Hit::new(guard, finding.rule, finding.score, *text, from - start..to - start);
                 add(hits, Hit { is_rest, ..hit });
-                if is_of_all {
-                    break;
-                }
                 is_rest = true;
             }
         }
@@ -236,6 +243,17 @@ fn add(hits: &mut Vec<Hit>, hit: Hit) {
                 other.range.start.min(hit.range.start)..other.range.end.max(hit.range.end);
             other.score = other.score.max(hit.score);
         }
+        None => hits.push(hit),
+    }
+}
+
+/// Adds a hit, unless one of its rule is there for any of these texts: then the surer one counts.
+fn add_once(hits: &mut Vec<Hit>, hit: Hit, texts: Range<usize>) {
+    let is_same = |other: &&mut Hit| {
+        (other.guard, other.rule) == (hit.guard, hit.rule) && texts.contains(&other.text)
+    };
+    match hits.iter_mut().rev().take(LOOKED_BACK).find(is_same) {
+        Some(other) => other.score = other.score.max(hit.score),
         None => hits.push(hit),
     }
 }
