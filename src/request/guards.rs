@@ -126,9 +126,18 @@ fn judge(
     }
     let before = state.borrow_mut().edit.take();
     let hides = before.as_ref().map(|before| before.hides).unwrap_or_default();
-    let change = body::change(r, &edits, Hides::default())?;
-    state.borrow_mut().edit = Some(Box::new(change.after(before, hides)));
-    Ok(())
+    let mut state = state.borrow_mut();
+    match body::change(r, &edits, Hides::default()) {
+        Ok(change) => {
+            state.edit = Some(Box::new(change.after(before, hides)));
+            Ok(())
+        }
+        Err(cause) => {
+            // What had been changed before can still be undone.
+            state.edit = before;
+            Err(cause.into())
+        }
+    }
 }
 
 /// Whether guards do more for requests of this tier than to count.

@@ -9,14 +9,12 @@ use tollgate_core::decision::Reason;
 use tollgate_core::guards::{Rule, RuleName};
 use tollgate_core::llm::meter::{Format, Part};
 use tollgate_core::llm::shown::{Body, Guarded as Watched, Shown};
-
 use tollgate_core::llm::Endpoint;
 use tollgate_guard::stream::LeakRule;
 
 use crate::conf::guards::OutputGuard;
 use crate::observed;
 use crate::request::guarded::Screen;
-use crate::request::refusal;
 use crate::request::settlement;
 use crate::request::state::State;
 use crate::types::Request;
@@ -132,7 +130,6 @@ pub(crate) fn release<'r>(r: Request<'r>, cell: &RefCell<State>) -> Option<&'r [
             Some((halt, _)) => {
                 (state.cut_off, state.detail) =
                     (Some(Reason::ContentPolicy), Some(guarded.cause(halt)));
-                refusal::log(r, state);
                 let body = r.copy(answer_blocked_body(dialect).as_bytes())?;
                 // What is an error already, stays one.
                 if r.status_out() < 400 {

@@ -77,7 +77,7 @@ macro_rules! token {
 /// Each with its source: the issuer's documentation, or where that is silent, the forms that are known of secret
 /// scanning at GitHub and GitLab.
 const TOKENS: &[(&str, &str, &str, Check)] = &[
-    // Tollgate: docs/keys-file.md. 43 characters of base64url are 32 bytes.
+    // Tollgate: what `tollgate key create` makes. 43 characters of base64url are 32 bytes.
     token!("tollgate_key", "TOLLGATE_KEY", r"tg_[A-Za-z0-9_-]{43}", 3, 100),
     // AWS, "IAM identifiers": the prefix, then base32.
     token!("aws_access_key", "AWS_ACCESS_KEY", r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}", 4, 98),
