@@ -1,6 +1,17 @@
 //! Passes what nginx-sys found out about the nginx that the module is built for on to the source as
 //! `cfg` flags.
 
+/// Flags, and the first version of nginx that has what they stand for.
+const SINCE: [(&str, u32); 3] = [
+    // A connection knows when it began.
+    ("connection_start", 1_019_010),
+    // Blanks and control characters in the name of a header are refused.
+    ("checked_header_names", 1_021_001),
+    // Header lines of one name are linked with each other, and `cookies` and `x_forwarded_for` are such chains
+    // instead of arrays.
+    ("linked_headers", 1_023_000),
+];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
 
@@ -14,13 +25,15 @@ fn main() {
         println!("cargo::rustc-cfg=ngx_feature=\"{}\"", feature.trim());
     }
 
-    // Since 1.23.0, header lines of one name are linked with each other, and `cookies` and
-    // `x_forwarded_for` are such chains instead of arrays.
-    println!("cargo::rustc-check-cfg=cfg(linked_headers)");
+    // What structures hold since a version.
     println!("cargo::rerun-if-env-changed=DEP_NGINX_VERSION_NUMBER");
     let version = std::env::var("DEP_NGINX_VERSION_NUMBER").ok();
-    if version.and_then(|v| v.parse::<u32>().ok()).is_some_and(|v| v >= 1_023_000) {
-        println!("cargo::rustc-cfg=linked_headers");
+    let version = version.and_then(|v| v.parse::<u32>().ok()).unwrap_or_default();
+    for (flag, first) in SINCE {
+        println!("cargo::rustc-check-cfg=cfg({flag})");
+        if version >= first {
+            println!("cargo::rustc-cfg={flag}");
+        }
     }
 
     // Whether nginx counts its connections (stub_status).

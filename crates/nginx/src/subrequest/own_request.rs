@@ -13,13 +13,13 @@ use ngx::ffi::{
     ngx_connection_counter, ngx_connection_log_error_e_NGX_ERROR_INFO, ngx_connection_t,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_DISABLED,
     ngx_connection_tcp_nopush_e_NGX_TCP_NOPUSH_DISABLED, ngx_create_pool, ngx_create_temp_buf,
-    ngx_current_msec, ngx_cycle, ngx_destroy_pool, ngx_event_t, ngx_get_connection,
-    ngx_http_close_connection, ngx_http_connection_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_create_request, ngx_http_finalize_request,
-    ngx_http_free_request, ngx_http_request_empty_handler, ngx_http_request_t,
-    ngx_http_run_posted_requests, ngx_inet_get_port, ngx_int_t, ngx_io, ngx_list_init, ngx_log_t,
-    ngx_pcalloc, ngx_pool_t, ngx_post_event, ngx_posted_events, ngx_table_elt_t, sockaddr_in,
-    u_char, AF_INET, NGX_DONE, NGX_ERROR, NGX_HTTP_VERSION_11, NGX_OK,
+    ngx_cycle, ngx_destroy_pool, ngx_event_t, ngx_get_connection, ngx_http_close_connection,
+    ngx_http_connection_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_create_request,
+    ngx_http_finalize_request, ngx_http_free_request, ngx_http_request_empty_handler,
+    ngx_http_request_t, ngx_http_run_posted_requests, ngx_inet_get_port, ngx_int_t, ngx_io,
+    ngx_list_init, ngx_log_t, ngx_pcalloc, ngx_pool_t, ngx_post_event, ngx_posted_events,
+    ngx_table_elt_t, sockaddr_in, u_char, AF_INET, NGX_DONE, NGX_ERROR, NGX_HTTP_VERSION_11,
+    NGX_OK,
 };
 
 use crate::guard::inside;
@@ -130,7 +130,10 @@ unsafe fn connect(
         c.listening = listening;
         c.type_ = 1; // SOCK_STREAM
         c.buffer = buffer;
-        c.start_time = ngx_current_msec;
+        #[cfg(connection_start)]
+        {
+            c.start_time = ngx::ffi::ngx_current_msec;
+        }
         c.number = next(ngx_connection_counter);
         (c.recv, c.recv_chain) = (ngx_io.recv, ngx_io.recv_chain);
         (c.send, c.send_chain) = (ngx_io.send, ngx_io.send_chain);
