@@ -2,7 +2,7 @@
 //! `cfg` flags.
 
 /// Flags, and the first version of nginx that has what they stand for.
-const SINCE: [(&str, u32); 3] = [
+const SINCE: [(&str, u32); 4] = [
     // A connection knows when it began.
     ("connection_start", 1_019_010),
     // Blanks and control characters in the name of a header are refused.
@@ -10,7 +10,10 @@ const SINCE: [(&str, u32); 3] = [
     // Header lines of one name are linked with each other, and `cookies` and `x_forwarded_for` are such chains
     // instead of arrays.
     ("linked_headers", 1_023_000),
+    // The bit fields of a request come after its port.
+    (BITS_BEHIND_PORT, 1_029_003),
 ];
+const BITS_BEHIND_PORT: &str = "bits_behind_port";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -34,6 +37,9 @@ fn main() {
         if version >= first {
             println!("cargo::rustc-cfg={flag}");
         }
+        if flag == BITS_BEHIND_PORT && version >= first {
+            compile_flags();
+        }
     }
 
     // Whether nginx counts its connections (stub_status).
@@ -45,4 +51,21 @@ fn main() {
     if std::fs::read_to_string(options).is_ok_and(|text| text.contains("NGX_STAT_STUB")) {
         println!("cargo::rustc-cfg=stat_stub");
     }
+}
+
+/// Compiles flags.c with the headers and macros of nginx.
+fn compile_flags() {
+    const SOURCE: &str = "src/request/flags.c";
+    println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rerun-if-env-changed=DEP_NGINX_INCLUDE");
+    println!("cargo::rerun-if-env-changed=DEP_NGINX_CFLAGS");
+    let mut compiler = cc::Build::new();
+    compiler.file(SOURCE).flag("-fvisibility=hidden");
+    let folders = std::env::var_os("DEP_NGINX_INCLUDE").unwrap_or_default();
+    compiler.includes(std::env::split_paths(&folders));
+    let macros = std::env::var("DEP_NGINX_CFLAGS").unwrap_or_default();
+    for word in macros.split_whitespace() {
+        compiler.flag(word);
+    }
+    compiler.compile("request_flags");
 }

@@ -23,6 +23,7 @@ use ngx::ffi::{
 };
 
 use crate::guard::inside;
+use crate::request::flags;
 use crate::text;
 
 /// Of a connection's pool, in bytes: about as nginx has it for those that it accepts.
@@ -71,7 +72,7 @@ pub(crate) unsafe fn open(
         let r = ngx_http_create_request(c);
         let Some(()) = fill(r, method, uri) else {
             if !r.is_null() {
-                (*r).set_logged(1);
+                flags::set_logged(r, 1);
                 ngx_http_free_request(r, 0);
             }
             ngx_http_close_connection(c);
@@ -189,11 +190,11 @@ unsafe fn fill(r: *mut ngx_http_request_t, method: &'static str, uri: &str) -> O
         }
         r.write_event_handler = Some(ngx_http_request_empty_handler);
         // No line in a log, and no `post_action`: it is nobody's request.
-        r.set_logged(1);
-        r.set_post_action(1);
-        r.set_uri_changes(0);
-        r.set_limit_req_status(PASSED);
-        r.set_limit_conn_status(PASSED);
+        flags::set_logged(r, 1);
+        flags::set_post_action(r, 1);
+        flags::set_uri_changes(r, 0);
+        flags::set_limit_req_status(r, PASSED);
+        flags::set_limit_conn_status(r, PASSED);
         Some(())
     }
 }
@@ -229,7 +230,7 @@ pub(crate) unsafe fn close(r: *mut ngx_http_request_t) {
 pub(crate) unsafe fn cut(r: *mut ngx_http_request_t) -> bool {
     // SAFETY: by the contract of this function; a connection is there until the next one takes its place.
     unsafe {
-        if (*r).blocked() != 0 {
+        if flags::blocked(r) != 0 {
             return false;
         }
         let c = (*r).connection;
