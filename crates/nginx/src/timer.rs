@@ -4,8 +4,8 @@
 use std::ptr::null_mut;
 
 use ngx::ffi::{
-    ngx_add_timer, ngx_current_msec, ngx_cycle, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
-    ngx_posted_events, ngx_posted_next_events,
+    ngx_add_timer, ngx_current_msec, ngx_cycle, ngx_del_timer, ngx_delete_posted_event,
+    ngx_event_t, ngx_post_event, ngx_posted_events, ngx_posted_next_events,
 };
 use parking_lot::Mutex;
 

@@ -32,10 +32,7 @@ impl Outfit {
     /// # Safety
     ///
     /// `r` is live.
-    pub(crate) unsafe fn new<T: Types>(
-        r: Request<'_, T>,
-        sent: Option<&Sent<'_>>,
-    ) -> Option<Self> {
+    pub(crate) unsafe fn new<T: Types>(r: Request<'_, T>, sent: Option<&Sent<'_>>) -> Option<Self> {
         // SAFETY: by the contract of this function. Zero is a value for all that is allocated.
         unsafe {
             let pool = (*r.as_ptr()).pool;

@@ -34,6 +34,8 @@ pub struct Digest(Hash128);
 pub struct Asker<'a> {
     /// A number for the classifier.
     pub classifier: u64,
+    /// And for the server whose location it is.
+    pub server: usize,
     /// The client: no other one learns from the time that an answer takes what this one has said.
     pub client: &'a str,
 }
@@ -59,6 +61,7 @@ impl Verdicts {
     pub fn digest(&self, asker: Asker<'_>, text: &str) -> Digest {
         let mut hasher = SipHasher13::new_with_key(&self.key);
         hasher.write_u64(asker.classifier);
+        hasher.write_usize(asker.server);
         // Names and texts of other lengths are never the same bytes.
         hasher.write_usize(asker.client.len());
         hasher.write(asker.client.as_bytes());

@@ -4,7 +4,7 @@ const CALM: Verdict = Verdict { is_refused: false };
 const WILD: Verdict = Verdict { is_refused: true };
 
 fn asker(client: &str) -> Asker<'_> {
-    Asker { classifier: 1, client }
+    Asker { classifier: 1, server: 1, client }
 }
 
 #[test]
@@ -27,22 +27,22 @@ fn verdicts_are_remembered_for_their_time() {
 #[test]
 fn nobody_learns_what_another_one_has_said() {
     let verdicts = Verdicts::new(64, [7; 16]);
-    let of = |classifier, client, text| {
-        verdicts.digest(Asker { classifier, client }, text)
-    };
+    let of =
+        |classifier, client, text| verdicts.digest(Asker { classifier, server: 1, client }, text);
     let one = of(1, "acme", "text");
     assert!(one == of(1, "acme", "text"));
     for other in [of(2, "acme", "text"), of(1, "zenith", "text"), of(1, "acm", "etext")] {
         assert!(one != other);
     }
+    let elsewhere = Asker { classifier: 1, server: 2, client: "acme" };
+    assert!(one != verdicts.digest(elsewhere, "text"));
     assert!(one != Verdicts::new(64, [8; 16]).digest(asker("acme"), "text"));
 }
 
 #[test]
 fn a_full_set_forgets_what_is_over_soonest() {
     let mut verdicts = Verdicts::new(8, [7; 16]);
-    let digests: Vec<_> =
-        (0..9).map(|n| verdicts.digest(asker("acme"), &n.to_string())).collect();
+    let digests: Vec<_> = (0..9).map(|n| verdicts.digest(asker("acme"), &n.to_string())).collect();
     for (n, digest) in (0_u64..).zip(&digests) {
         verdicts.put(*digest, CALM, n, 1000);
     }

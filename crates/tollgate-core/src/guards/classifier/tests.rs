@@ -99,7 +99,10 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
         ("/_c input format=magic", "it takes moderation, llama-guard, classify or presidio"),
         ("/_c input format=classify format=classify", "given twice"),
         ("/_c input format=llama-guard", "add \"model=NAME\""),
-        ("/_c input format=llama-guard model=a threshold=5", "\"threshold=\" is for format=moderation and"),
+        (
+            "/_c input format=llama-guard model=a threshold=5",
+            "\"threshold=\" is for format=moderation and",
+        ),
         ("/_c input format=presidio model=a", "\"model=\" is for"),
         ("/_c input class=1", "\"class=\" is for format=classify, and not for format=moderation"),
         ("/_c input entities=PERSON", "\"entities=\" is for format=presidio"),
@@ -143,10 +146,7 @@ fn questions_are_what_the_servers_take() {
         asked("/_c input model=omni-moderation-latest", &["a", "b"]),
         json!({"model": "omni-moderation-latest", "input": ["a", "b"]})
     );
-    assert_eq!(
-        asked("/_c input format=classify", &["a", "b"]),
-        json!({"input": ["a", "b"]})
-    );
+    assert_eq!(asked("/_c input format=classify", &["a", "b"]), json!({"input": ["a", "b"]}));
     assert_eq!(
         asked("/_c input format=llama-guard model=guard", &["a"]),
         json!({"model": "guard", "messages": [{"role": "user", "content": "a"}], "temperature": 0, "max_tokens": 32})
@@ -171,9 +171,7 @@ const UNAVAILABLE: Result<Vec<bool>, Failure> = Err(Failure::Unavailable);
 
 #[test]
 fn moderation_is_read_by_flag_or_by_scores() {
-    let result = |flagged: Value, scores: Value| {
-        json!({"flagged": flagged, "categories": {}, "category_scores": scores})
-    };
+    let result = |flagged: Value, scores: Value| json!({"flagged": flagged, "categories": {}, "category_scores": scores});
     let answer = |results: Value| json!({"id": "modr-1", "model": "m", "results": results});
     let calm = result(json!(false), json!({"hate": 0.01, "violence": 0.49, "illicit": null}));
     let wild = result(json!(true), json!({"hate": 0.57, "violence": 0.1}));
@@ -195,9 +193,14 @@ fn moderation_is_read_by_flag_or_by_scores() {
     ] {
         assert_eq!(said("/_c input", &answer(results), 1), UNAVAILABLE);
     }
-    for scores in
-        [json!({}), json!({"a": null}), json!({"a": "0.1"}), json!({"a": 1.5}), json!([0.1]), json!(null)]
-    {
+    for scores in [
+        json!({}),
+        json!({"a": null}),
+        json!({"a": "0.1"}),
+        json!({"a": 1.5}),
+        json!([0.1]),
+        json!(null),
+    ] {
         let answer = answer(json!([result(json!(false), scores)]));
         assert_eq!(said("/_c input threshold=50", &answer, 1), UNAVAILABLE);
     }
@@ -217,7 +220,14 @@ fn llama_guard_says_safe_or_unsafe_and_nothing_else() {
         assert_eq!(said(guard, &answer(json!(content)), 1), Ok(vec![true]), "{content:?}");
     }
     for content in [
-        "", "Safe", "safely", "safe, as I was told", "safe\nunsafe\nS1", "I can't judge that", "unsafely", "S1",
+        "",
+        "Safe",
+        "safely",
+        "safe, as I was told",
+        "safe\nunsafe\nS1",
+        "I can't judge that",
+        "unsafely",
+        "S1",
     ] {
         let undecided = Err(Failure::Undecided);
         assert_eq!(said(guard, &answer(json!(content)), 1), undecided, "{content:?}");
@@ -263,9 +273,7 @@ fn classes_have_probabilities() {
 
 #[test]
 fn presidio_lists_what_it_finds() {
-    let found = |score: f64| {
-        json!({"analysis_explanation": null, "end": 10, "entity_type": "PERSON", "score": score, "start": 0})
-    };
+    let found = |score: f64| json!({"analysis_explanation": null, "end": 10, "entity_type": "PERSON", "score": score, "start": 0});
     let presidio = "/_c input format=presidio threshold=85";
     assert_eq!(said(presidio, &json!([]), 1), Ok(vec![false]));
     assert_eq!(said(presidio, &json!([found(0.4), found(0.85)]), 1), Ok(vec![true]));

@@ -62,8 +62,7 @@ pub fn windows(
 /// Whether a text is judged together with the one before.
 fn belongs_to(next: &Text, first: &Text) -> bool {
     let is_aside = |text: &Text| text.role == Role::System && !text.is_content;
-    let is_beside =
-        next.place.member == first.place.member && is_aside(next) && is_aside(first);
+    let is_beside = next.place.member == first.place.member && is_aside(next) && is_aside(first);
     next.role == first.role && (next.place == first.place || is_beside)
 }
 

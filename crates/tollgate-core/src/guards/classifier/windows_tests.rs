@@ -11,7 +11,11 @@ fn classifier(size: usize, most: usize) -> Classifier {
     line(&["/_c", "input", &size, &most], units).unwrap()
 }
 
-fn made(body: &Value, roles: Roles, classifier: &Classifier) -> Result<Vec<(String, String)>, TooMany> {
+fn made(
+    body: &Value,
+    roles: Roles,
+    classifier: &Classifier,
+) -> Result<Vec<(String, String)>, TooMany> {
     let texts = Texts::of(body.to_string().into_bytes(), Endpoint::Chat).unwrap();
     let windows = windows(classifier, roles, &texts)?;
     Ok(windows.into_iter().map(|w| (w.place.to_string(), w.text.into())).collect())

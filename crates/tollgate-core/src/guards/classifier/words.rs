@@ -65,8 +65,18 @@ struct Words<'w> {
 
 /// All that take a value.
 const PARAMETERS: [&str; 12] = [
-    "format", "name", "model", "threshold", "class", "entities", "language", "timeout", "on_failure",
-    "window", "windows", "cache",
+    "format",
+    "name",
+    "model",
+    "threshold",
+    "class",
+    "entities",
+    "language",
+    "timeout",
+    "on_failure",
+    "window",
+    "windows",
+    "cache",
 ];
 
 impl<'w> Words<'w> {
@@ -126,8 +136,7 @@ impl<'w> Words<'w> {
     fn set(&mut self, name: &str, value: &'w str, units: Units) -> Option<()> {
         match name {
             "format" => {
-                self.format =
-                    Some(Format::ALL.into_iter().find(|format| format.name() == value)?);
+                self.format = Some(Format::ALL.into_iter().find(|format| format.name() == value)?);
             }
             "name" => self.name = Some(is_name(value, 64).then_some(value)?),
             "model" => self.model = Some(is_plain(value, 256).then_some(value)?),
@@ -192,8 +201,9 @@ impl<'w> Words<'w> {
         only_for("entities", &[Format::Presidio])?;
         only_for("language", &[Format::Presidio])?;
         if format == Format::LlamaGuard && self.model.is_none() {
-            return Err("format=llama-guard needs the name of the model; add \"model=NAME\""
-                .to_owned());
+            return Err(
+                "format=llama-guard needs the name of the model; add \"model=NAME\"".to_owned()
+            );
         }
         if action == Action::Log && self.allows_on_failure == Some(false) {
             return Err(
