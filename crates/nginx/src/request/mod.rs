@@ -200,8 +200,15 @@ impl<'r, T: Types> Request<'r, T> {
 
     /// Whether it came over TLS.
     pub fn is_tls(self) -> bool {
+        #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
         // SAFETY: a live request has a connection.
-        unsafe { !(*self.raw().connection).ssl.is_null() }
+        unsafe {
+            !(*self.raw().connection).ssl.is_null()
+        }
+        #[cfg(not(any(ngx_feature = "ssl", ngx_feature = "compat")))]
+        {
+            false
+        }
     }
 
     /// Whether nginx has led it here from another location.
