@@ -238,7 +238,7 @@ def test(block, contexts, nginx, module, fixtures):
                    if not re.search(r"^\s*user\s", text, re.MULTILINE) else text)
     run = subprocess.run(
         [nginx, "-t", "-q", "-p", fixtures.root / "etc/nginx", "-c", own],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )
     if run.returncode == 0:
         return None
