@@ -44,6 +44,9 @@ const MOST_PARTS: u32 = 16;
 /// How much memory the patterns of a group may take, in bytes.
 const LARGEST: usize = 4 << 20;
 
+/// And how much those of all groups, beside what is built of them as texts are looked at.
+const MOST_MEMORY: usize = 64 << 20;
+
 /// The number of a rule among [`Rules::ids`].
 pub type RuleNumber = u16;
 
@@ -132,6 +135,7 @@ impl Rules {
                 }
             }
         }
+        let mut memory: usize = 0;
         let groups = patterns
             .into_iter()
             .zip(&names)
@@ -140,6 +144,13 @@ impl Rules {
                     Ok(patterns) => patterns,
                     Err(why) => return Err(culprit(book, &patterns, &of_pattern, name, &why)),
                 };
+                memory = memory.saturating_add(patterns.memory_usage());
+                if memory > MOST_MEMORY {
+                    return Err(Error(format!(
+                        "the rules take more than {} MB; use fewer, or smaller repetitions",
+                        MOST_MEMORY >> 20
+                    )));
+                }
                 let weight = |number: &RuleNumber| {
                     book.rule(usize::from(*number)).map_or(0, |(_, rule)| rule.weight)
                 };
@@ -363,6 +374,9 @@ fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
         .build_many(patterns)
         .map_err(|error| match error.syntax_error() {
             Some(syntax) => pattern::kind(syntax),
+            None if error.size_limit().is_some() => {
+                "it is too large; use smaller repetitions".to_owned()
+            }
             None => error.to_string(),
         })
 }

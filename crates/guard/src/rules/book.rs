@@ -63,6 +63,12 @@ impl Book {
         Ok(Self { files, rules, remarks })
     }
 
+    /// The files that were put together.
+    #[must_use]
+    pub fn into_files(self) -> Vec<File> {
+        self.files
+    }
+
     /// The rules, each with the file that it is from.
     pub fn rules(&self) -> impl Iterator<Item = (&File, &Rule)> {
         self.rules.iter().filter_map(|(file, rule)| {

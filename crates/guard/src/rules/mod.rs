@@ -125,7 +125,7 @@ impl File {
             // In one line, as it goes into a log.
             let said = error.message().trim_end().replace('\n', ", ");
             match before {
-                Some(before) => Error(format!("line {}: {said}", before.lines().count().max(1))),
+                Some(before) => Error(format!("line {}: {said}", before.matches('\n').count() + 1)),
                 None => Error(said),
             }
         })?;

@@ -85,6 +85,7 @@ fn a_file_needs_what_makes_it_understood() {
         ("A falcon is", "Falcon: start! is", "rule \"own.falcon\": it is found in text 1 of its misses"),
         ("<verbs>", "<verb>", "rule \"own.falcon\": there is no set \"verb\""),
         ("falcon <", "falcon( <", "rule \"own.falcon\": pattern 1: unclosed group"),
+        ("<verbs>", "(?:[a-z]{900}){90}", "rule \"own.falcon\": pattern 1: it is too large; use smaller"),
         ("weight = 60", "weight = 600", "rule \"own.falcon\": a weight is"),
         ("weight = 60", "wait = 60", "line 9: unknown field `wait`"),
         ("[[rule]]", "[rule]", "invalid type: map"),
@@ -95,4 +96,18 @@ fn a_file_needs_what_makes_it_understood() {
     }
     let long = format!("\"{}\", \"Falcon, begin!\"", "x".repeat(LONGEST_CASE + 1));
     assert!(wrong("\"Falcon, begin!\"", &long).contains("at most 100 hits"));
+}
+
+#[test]
+fn rules_are_bounded_in_memory() {
+    let rules: String = (0..80)
+        .map(|number| {
+            RULE.replace("ID", &format!("r{number}"))
+                .replace("\"own\"", &format!("\"g{number}\""))
+                .replace("<verbs>\\b", "(?:[a-z]{400}){20}|falcon begin")
+        })
+        .collect();
+    let file = File::read(&format!("{HEAD}{rules}")).unwrap();
+    let error = injection::Rules::new(&Book::of(file)).unwrap_err().to_string();
+    assert!(error.contains("more than 64 MB"), "{error}");
 }
