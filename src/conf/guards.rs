@@ -4,9 +4,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::following::Following;
+use super::guard_files::{GuardFile, RulesFile, TermsFile};
+use super::live_guards::LiveGuards;
 use super::rules::Tier;
 use super::settings::{Given, Settings};
-use nginx::conf::{ConfError, Position};
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::{Follow, Source};
+use nginx::conf::{ConfContext, ConfError, Position};
 use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
 use tollgate_guard::detector::Family;
 use tollgate_guard::settings::{Settings as Wishes, Wish};
@@ -21,6 +26,9 @@ pub(crate) struct Declared {
     /// What is done where parts of the system prompt come back.
     pub(crate) leak: Option<Action>,
     pub(crate) roles: Option<Roles>,
+    /// The lists among them, in their order.
+    pub(crate) input_lists: Vec<GuardFile<TermsFile>>,
+    pub(crate) output_lists: Vec<GuardFile<TermsFile>>,
     pub(crate) place: Position,
     /// Somebody uses it.
     pub(super) is_used: Cell<bool>,
@@ -34,6 +42,8 @@ impl Declared {
             output: Vec::new(),
             leak: None,
             roles: None,
+            input_lists: Vec::new(),
+            output_lists: Vec::new(),
             place,
             is_used: Cell::new(false),
         }
@@ -128,15 +138,25 @@ impl Guards {
 #[derive(Debug, Default)]
 pub(crate) struct GuardsOf {
     /// Of who is in no tier, or in one that names none.
-    here: Option<Rc<Guards>>,
+    here: Option<Rc<LiveGuards>>,
     /// Of the tiers that name some.
-    tiers: Vec<(Rc<Tier>, Rc<Guards>)>,
+    tiers: Vec<(Rc<Tier>, Rc<LiveGuards>)>,
 }
 
 impl GuardsOf {
-    /// Those that hold for a request of this tier.
+    /// Those that hold for a request of this tier that begins now.
     #[inline]
-    pub(crate) fn get(&self, tier: Option<&Rc<Tier>>) -> Option<&Rc<Guards>> {
+    pub(crate) fn get(&self, tier: Option<&Rc<Tier>>) -> Option<Rc<Guards>> {
+        self.of(tier).map(|guards| guards.now())
+    }
+
+    /// The same as they are declared, whatever their files hold.
+    pub(crate) fn declared(&self, tier: Option<&Rc<Tier>>) -> Option<&Guards> {
+        self.of(tier).map(|guards| guards.declared())
+    }
+
+    #[inline]
+    fn of(&self, tier: Option<&Rc<Tier>>) -> Option<&Rc<LiveGuards>> {
         let of_tier = |tier: &Rc<Tier>| {
             self.tiers.iter().find(|(other, _)| Rc::ptr_eq(other, tier)).map(|(_, guards)| guards)
         };
@@ -155,7 +175,7 @@ impl GuardsOf {
     pub(super) fn resolve(
         settings: &Settings,
         tiers: &[Rc<Tier>],
-        book: &mut Book,
+        (book, following): (&mut Book, &mut Following),
     ) -> Result<Self, ConfError> {
         let mut here = Vec::new();
         if let Some(Given { value: names, place }) = &settings.guards {
@@ -184,11 +204,11 @@ impl GuardsOf {
                     all.push(declared);
                 }
             }
-            of_tiers.push((Rc::clone(tier), book.combine(all)?));
+            of_tiers.push((Rc::clone(tier), book.combine(all, following)?));
         }
         let here = match here.is_empty() {
             true => None,
-            false => Some(book.combine(here)?),
+            false => Some(book.combine(here, following)?),
         };
         Ok(Self { here, tiers: of_tiers })
     }
@@ -200,7 +220,13 @@ pub(crate) struct Book {
     declared: Vec<Rc<Declared>>,
     /// The one whose block is being read.
     pub(crate) draft: Option<Declared>,
-    combined: Vec<(Vec<Rc<Declared>>, Rc<Guards>)>,
+    /// `tollgate_guard_rules`
+    pub(crate) rules: Option<GuardFile<RulesFile>>,
+    /// The lists, each once.
+    lists: Vec<GuardFile<TermsFile>>,
+    /// The files that are followed.
+    followed: Vec<String>,
+    combined: Vec<(Vec<Rc<Declared>>, Rc<LiveGuards>)>,
 }
 
 impl Book {
@@ -214,12 +240,30 @@ impl Book {
         self.declared.push(Rc::new(guard));
     }
 
+    /// The list in this file.
+    pub(crate) fn list(
+        &mut self,
+        cx: &ConfContext<'_>,
+        path: String,
+    ) -> Result<GuardFile<TermsFile>, ConfError> {
+        if let Some(known) = self.lists.iter().find(|list| list.path == path) {
+            return Ok(known.clone());
+        }
+        let list = GuardFile::terms(cx, path)?;
+        self.lists.push(list.clone());
+        Ok(list)
+    }
+
     fn find(&self, name: &str) -> Option<Rc<Declared>> {
         self.declared.iter().find(|guard| guard.name == name).map(Rc::clone)
     }
 
     /// These guards, put together.
-    fn combine(&mut self, declared: Vec<Rc<Declared>>) -> Result<Rc<Guards>, ConfError> {
+    fn combine(
+        &mut self,
+        declared: Vec<Rc<Declared>>,
+        following: &mut Following,
+    ) -> Result<Rc<LiveGuards>, ConfError> {
         let is_same = |one: &[Rc<Declared>]| {
             one.len() == declared.len() && one.iter().zip(&declared).all(|(a, b)| Rc::ptr_eq(a, b))
         };
@@ -230,9 +274,47 @@ impl Book {
         for guard in &declared {
             guard.is_used.set(true);
         }
-        let guards = Rc::new(Guards::new(&declared)?);
+        let mut first = Guards::new(&declared)?;
+        let scores = first.inputs.iter().any(|input| input.guard.injection_rules().is_some());
+        let rules = self.rules.clone().filter(|_| scores);
+        if let Some(now) = rules.as_ref().and_then(GuardFile::now) {
+            for input in &mut first.inputs {
+                input.guard = input.guard.with(Some(&now), &[]);
+            }
+        }
+        let looking = declared.iter().filter(|guard| !guard.input.is_empty());
+        let inputs: Vec<_> = looking.map(|guard| guard.input_lists.clone()).collect();
+        let output = declared.iter().flat_map(|guard| guard.output_lists.iter().cloned()).collect();
+        for file in inputs.iter().flatten().chain(&output) {
+            self.follow("list", file, following);
+        }
+        if let Some(file) = &rules {
+            self.follow("tollgate_guard_rules", file, following);
+        }
+        let guards = Rc::new(LiveGuards::new(first, rules, inputs, output));
         self.combined.push((declared, Rc::clone(&guards)));
         Ok(guards)
+    }
+
+    /// Has a file watched, once.
+    fn follow<S: Source>(
+        &mut self,
+        directive: &'static str,
+        file: &GuardFile<S>,
+        following: &mut Following,
+    ) {
+        if self.followed.iter().any(|known| *known == file.path) {
+            return;
+        }
+        self.followed.push(file.path.clone());
+        let looked_at = file.live.looked_at();
+        let files = looked_at.iter().map(|path| KeyFile::new(directive, path, &file.place, false));
+        following.add(Rc::clone(&file.live) as Rc<dyn Follow>, files.collect());
+    }
+
+    /// Whether what `tollgate_guard_rules` says is of no use to anybody.
+    pub(super) fn has_idle_rules(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| !self.followed.contains(&rules.path))
     }
 
     /// Guards that nobody uses.

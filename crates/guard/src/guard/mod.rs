@@ -27,10 +27,18 @@ pub struct Guard {
     rules: Vec<Rule>,
     matcher: Arc<Matcher>,
     lists: Arc<[(Arc<Terms>, RuleIndex)]>,
-    /// What gives texts a score, if they are to get one; the rules that ask, and from which score on.
-    injections: Option<(Arc<injection::Rules>, Vec<(RuleIndex, u8)>)>,
+    /// What gives texts a score, if they are to get one.
+    injections: Option<Injections>,
     /// Made when it is first asked for: prompts need none.
     stream: OnceLock<Arc<StreamGuard>>,
+}
+
+/// What gives texts a score.
+#[derive(Debug)]
+struct Injections {
+    rules: Arc<injection::Rules>,
+    /// Those that ask for it, and from which score on they have found something.
+    asking: Vec<(RuleIndex, u8)>,
 }
 
 /// Why settings can't be used: in words for an operator.
@@ -93,7 +101,7 @@ impl Guard {
             true => None,
             false => {
                 let shipped = injection::Rules::shipped().map_err(|error| Error(error.0))?;
-                Some((Arc::clone(shipped), injections))
+                Some(Injections { rules: Arc::clone(shipped), asking: injections })
             }
         };
         Ok(Self { rules, matcher, lists, injections, stream: OnceLock::new() })
@@ -102,8 +110,9 @@ impl Guard {
     /// The same with other rules and lists: each list takes the place of the one that the settings have there.
     #[must_use]
     pub fn with(&self, rules: Option<&Arc<injection::Rules>>, lists: &[Arc<Terms>]) -> Self {
-        let injections = self.injections.as_ref().map(|(before, asking)| {
-            (Arc::clone(rules.unwrap_or(before)), asking.clone())
+        let injections = self.injections.as_ref().map(|before| Injections {
+            rules: Arc::clone(rules.unwrap_or(&before.rules)),
+            asking: before.asking.clone(),
         });
         let mut newer = lists.iter();
         let lists: Arc<[_]> = self
@@ -123,7 +132,7 @@ impl Guard {
     /// Which rules give texts a score, if they get one.
     #[must_use]
     pub fn injection_rules(&self) -> Option<&Arc<injection::Rules>> {
-        self.injections.as_ref().map(|(rules, _)| rules)
+        self.injections.as_ref().map(|injections| &injections.rules)
     }
 
     /// What is looked for. A finding names one by its index.
@@ -155,8 +164,8 @@ impl Guard {
     /// nobody asks.
     #[must_use]
     pub fn injection(&self, text: &str, trust: Trust) -> Option<injection::Score> {
-        let (injection, _) = self.injections.as_ref()?;
-        Some(injection.score(text, &views::views(text), trust))
+        let Injections { rules, .. } = self.injections.as_ref()?;
+        Some(rules.score(text, &views::views(text), trust))
     }
 
     fn is_of_whole(&self, rule: RuleIndex) -> bool {
@@ -189,9 +198,9 @@ impl Guard {
         }
         let views = views::views(text);
         let mut score = 0;
-        if let Some((injection, rules)) = &self.injections {
-            score = injection.score(text, &views, trust).score;
-            for (rule, threshold) in rules {
+        if let Some(Injections { rules, asking }) = &self.injections {
+            score = rules.score(text, &views, trust).score;
+            for (rule, threshold) in asking {
                 if score >= *threshold {
                     add(Match { rule: *rule, range: 0..text.len(), score }, Seen::AsItIs);
                 }

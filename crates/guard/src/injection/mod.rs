@@ -197,7 +197,7 @@ impl Rules {
                 [(&rule.hits, "hits", true), (&rule.misses, "misses", false)]
             {
                 let is_wrong = |case: &String| self.finds(number, case) != is_wanted;
-                if let Some(at) = cases.iter().position(|case| is_wrong(case)) {
+                if let Some(at) = cases.iter().position(is_wrong) {
                     let found = if is_wanted { "is not found" } else { "is found" };
                     return Err(rule.error(&format!("it {found} in text {} of its {name}", at + 1)));
                 }

@@ -38,13 +38,17 @@ impl Book {
         }
         let without: Vec<&str> =
             own.iter().flat_map(|file| &file.without).map(String::as_str).collect();
-        let of_shipped = |id: &str| {
-            shipped.iter().flat_map(|file| &file.rules).any(|rule| rule.id == id)
-        };
+        let of_shipped =
+            |id: &str| shipped.iter().flat_map(|file| &file.rules).any(|rule| rule.id == id);
         let remarks = without
             .iter()
             .filter(|id| !of_shipped(id))
-            .map(|id| format!("\"without\" names the rule \"{}\", which is not there anyway", id.escape_debug()))
+            .map(|id| {
+                format!(
+                    "\"without\" names the rule \"{}\", which is not there anyway",
+                    id.escape_debug()
+                )
+            })
             .collect();
         let kept = shipped.iter().flat_map(|file| file.rules.iter().enumerate());
         let kept = kept.filter(|(_, rule)| {
@@ -57,7 +61,10 @@ impl Book {
             rules.extend((0..file.rules.len()).map(|place| (first + number, place)));
         }
         if rules.len() > MOST_RULES {
-            return Err(Error(format!("there are {} rules, and at most {MOST_RULES} hold together", rules.len())));
+            return Err(Error(format!(
+                "there are {} rules, and at most {MOST_RULES} hold together",
+                rules.len()
+            )));
         }
         let files = shipped.into_iter().chain(own).collect();
         Ok(Self { files, rules, remarks })

@@ -75,6 +75,8 @@ pub struct Overview {
     more_models: usize,
     minutes: Vec<traffic::Row>,
     keys: Vec<Keys>,
+    /// The files of guards.
+    guard_files: Vec<Keys>,
     providers: Vec<Provider>,
     zone: Vec<Part>,
     audit: Lines,
@@ -157,7 +159,8 @@ impl Overview {
             models,
             more_models,
             minutes: hour.iter().map(traffic::Row::of).collect(),
-            keys: sources.status.map(|told| keys::of(told, now)).unwrap_or_default(),
+            keys: sources.status.map(|told| keys::of(told, true, now)).unwrap_or_default(),
+            guard_files: sources.status.map(|told| keys::of(told, false, now)).unwrap_or_default(),
             providers: providers(readings),
             zone: zone(readings, sources.zone),
             audit: Lines {

@@ -252,6 +252,7 @@ fn keys_are_shown_as_they_are_in_force() {
         since_ms: NOW.0 - 1000,
         digests: vec!["00ff".to_owned()],
         keys: 12,
+        version: String::new(),
         refused: vec!["key \"k_1\": <b>\u{202e}".to_owned()],
         refused_count: 3,
         warnings: vec!["nobody reads it".to_owned()],
