@@ -225,7 +225,7 @@ fn both_formats_tell_the_same() {
     assert!(kinds.contains(&("tollgate_build_info", "gauge")));
     assert!(kinds.contains(&("tollgate_requests_total", "counter")));
     let units: Vec<_> = open.iter().filter_map(|(_, read)| read.unit.as_deref()).collect();
-    assert_eq!(units, ["seconds", "seconds", "seconds", "seconds", "ratio"]);
+    assert_eq!(units, ["seconds", "seconds", "seconds", "seconds", "seconds", "ratio"]);
     assert!(prometheus.iter().all(|(_, read)| read.unit.is_none()));
 }
 
