@@ -17,6 +17,9 @@ use tollgate_guard::detector::Family;
 use tollgate_guard::settings::{Settings as Wishes, Wish};
 use tollgate_guard::stream::StreamGuard;
 
+/// What names a file of rules.
+const RULES: &str = "tollgate_guard_rules";
+
 /// `tollgate_guard`.
 #[derive(Debug)]
 pub(crate) struct Declared {
@@ -224,8 +227,8 @@ pub(crate) struct Book {
     pub(crate) rules: Option<GuardFile<RulesFile>>,
     /// The lists, each once.
     lists: Vec<GuardFile<TermsFile>>,
-    /// The files that are followed.
-    followed: Vec<String>,
+    /// The files that are followed, and what names each.
+    followed: Vec<(&'static str, String)>,
     combined: Vec<(Vec<Rc<Declared>>, Rc<LiveGuards>)>,
 }
 
@@ -289,7 +292,7 @@ impl Book {
             self.follow("list", file, following);
         }
         if let Some(file) = &rules {
-            self.follow("tollgate_guard_rules", file, following);
+            self.follow(RULES, file, following);
         }
         let guards = Rc::new(LiveGuards::new(first, rules, inputs, output));
         self.combined.push((declared, Rc::clone(&guards)));
@@ -303,10 +306,11 @@ impl Book {
         file: &GuardFile<S>,
         following: &mut Following,
     ) {
-        if self.followed.iter().any(|known| *known == file.path) {
+        let known = (directive, file.path.clone());
+        if self.followed.contains(&known) {
             return;
         }
-        self.followed.push(file.path.clone());
+        self.followed.push(known);
         let looked_at = file.live.looked_at();
         let files = looked_at.iter().map(|path| KeyFile::new(directive, path, &file.place, false));
         following.add(Rc::clone(&file.live) as Rc<dyn Follow>, files.collect());
@@ -314,7 +318,7 @@ impl Book {
 
     /// Whether what `tollgate_guard_rules` says is of no use to anybody.
     pub(super) fn has_idle_rules(&self) -> bool {
-        self.rules.as_ref().is_some_and(|rules| !self.followed.contains(&rules.path))
+        self.rules.is_some() && !self.followed.iter().any(|(directive, _)| *directive == RULES)
     }
 
     /// Guards that nobody uses.
