@@ -1,6 +1,6 @@
 //! Guards: as they are declared, and all those that hold somewhere, put together.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,9 +13,14 @@ use crate::keys::key_file::KeyFile;
 use crate::keys::live::{Follow, Source};
 use nginx::conf::{ConfContext, ConfError, Position};
 use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
+use tollgate_core::overview::guards::{look, looks, Guard as View};
 use tollgate_guard::detector::Family;
+use tollgate_guard::injection::Rules;
 use tollgate_guard::settings::{Settings as Wishes, Wish};
 use tollgate_guard::stream::StreamGuard;
+
+/// How many of those who use a guard are told.
+const MOST_USES: usize = 20;
 
 /// What names a file of rules.
 const RULES: &str = "tollgate_guard_rules";
@@ -32,9 +37,14 @@ pub(crate) struct Declared {
     /// The lists among them, in their order.
     pub(crate) input_lists: Vec<GuardFile<TermsFile>>,
     pub(crate) output_lists: Vec<GuardFile<TermsFile>>,
+    /// What is looked for.
+    pub(crate) input_rules: Vec<Rule>,
+    pub(crate) output_rules: Vec<Rule>,
     pub(crate) place: Position,
     /// Somebody uses it.
     pub(super) is_used: Cell<bool>,
+    /// Who does.
+    used_by: RefCell<Vec<String>>,
 }
 
 impl Declared {
@@ -47,8 +57,31 @@ impl Declared {
             roles: None,
             input_lists: Vec::new(),
             output_lists: Vec::new(),
+            input_rules: Vec::new(),
+            output_rules: Vec::new(),
             place,
             is_used: Cell::new(false),
+            used_by: RefCell::default(),
+        }
+    }
+
+    /// Somebody uses it.
+    fn note_use(&self, who: String) {
+        let mut used_by = self.used_by.borrow_mut();
+        if used_by.len() < MOST_USES && !used_by.contains(&who) {
+            used_by.push(who);
+        }
+    }
+
+    /// As it is shown, with the version of the rules for injections.
+    fn view(&self, version: Option<&str>) -> View {
+        let mut output = looks(&self.output_rules, None);
+        output.extend(self.leak.map(|action| look(Family::Leak.name(), action)));
+        View {
+            guard: self.name.clone(),
+            places: self.used_by.borrow().clone(),
+            input: looks(&self.input_rules, version),
+            output,
         }
     }
 }
@@ -183,12 +216,14 @@ impl GuardsOf {
         let mut here = Vec::new();
         if let Some(Given { value: names, place }) = &settings.guards {
             for name in names {
-                here.push(book.find(name).ok_or_else(|| {
+                let declared = book.find(name).ok_or_else(|| {
                     ConfError::new(format!(
                         "\"tollgate_guards {name}\" names no guard; declare it with \"tollgate_guard {name} \
                          {{ ... }}\" in the http block {place}"
                     ))
-                })?);
+                })?;
+                declared.note_use(place.to_string());
+                here.push(declared);
             }
         }
         let mut of_tiers = Vec::new();
@@ -203,6 +238,7 @@ impl GuardsOf {
                     ))
                     .of(&format!("tollgate_tier {}", tier.name))
                 })?;
+                declared.note_use(format!("tier {}", tier.name));
                 if !all.iter().any(|other| Rc::ptr_eq(other, &declared)) {
                     all.push(declared);
                 }
@@ -319,6 +355,15 @@ impl Book {
     /// Whether what `tollgate_guard_rules` says is of no use to anybody.
     pub(super) fn has_idle_rules(&self) -> bool {
         self.rules.is_some() && !self.followed.iter().any(|(directive, _)| *directive == RULES)
+    }
+
+    /// Those that somebody uses, as they are shown.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let own = self.rules.as_ref().filter(|_| !self.has_idle_rules()).and_then(GuardFile::now);
+        let rules = own.or_else(|| Rules::shipped().ok().map(Arc::clone));
+        let version = rules.as_ref().map(|rules| rules.version());
+        let used = self.declared.iter().filter(|guard| guard.is_used.get());
+        used.map(|guard| guard.view(version)).collect()
     }
 
     /// Guards that nobody uses.

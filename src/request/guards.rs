@@ -99,8 +99,8 @@ fn judge(
         if let Some(rule) = guards.rule(count.guard, count.rule) {
             guarded.found.note(rule, count.times, count.score);
             let guard = guards.input_names.get(count.guard).map_or("", |name| &**name);
-            let (name, action) = (RuleName(rule).to_string(), rule.action.name());
-            observed::found(guard, &name, action, u64::from(count.times));
+            let name = RuleName(rule).to_string();
+            observed::found(guard, &name, rule.action, u64::from(count.times));
         }
     }
     if let Some(blocked) = looked.blocked(&guards.inputs) {

@@ -92,13 +92,14 @@ fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Di
     };
     // What is wrong with it, is told in its line.
     let alone = Settings { wishes: vec![wish.clone()] };
-    Guard::new(&alone).map_err(|problem| of_line(problem.to_string()))?;
-    let (wishes, lists) = match direction {
-        Direction::Input => (&mut draft.input, &mut draft.input_lists),
-        Direction::Output => (&mut draft.output, &mut draft.output_lists),
+    let alone = Guard::new(&alone).map_err(|problem| of_line(problem.to_string()))?;
+    let (wishes, lists, rules) = match direction {
+        Direction::Input => (&mut draft.input, &mut draft.input_lists, &mut draft.input_rules),
+        Direction::Output => (&mut draft.output, &mut draft.output_lists, &mut draft.output_rules),
     };
     wishes.push(wish);
     lists.extend(list);
+    rules.extend_from_slice(alone.rules());
     Ok(())
 }
 
