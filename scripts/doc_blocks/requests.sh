@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Some requests, so that there are clients to list, and a log to report on.
 set -euo pipefail
 log=/var/log/nginx/tollgate-audit.log

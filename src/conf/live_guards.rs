@@ -69,7 +69,7 @@ impl LiveGuards {
 
     /// The guards with what is in force. What this worker can't have, is as it was when it began.
     fn make(&self) -> Guards {
-        let Guards { inputs, input_names, output } = &*self.first;
+        let Guards { inputs, input_names, classifiers, output } = &*self.first;
         let rules = self.rules.as_ref().and_then(GuardFile::now);
         let rules = rules.as_ref();
         let with = |input: &InputGuard, files: &Vec<GuardFile<TermsFile>>| InputGuard {
@@ -78,7 +78,12 @@ impl LiveGuards {
         };
         let inputs = inputs.iter().zip(&self.inputs).map(|(input, files)| with(input, files));
         let output = output.as_ref().map(|output| output.with(&lists(&self.output)));
-        Guards { inputs: inputs.collect(), input_names: input_names.clone(), output }
+        Guards {
+            inputs: inputs.collect(),
+            input_names: input_names.clone(),
+            classifiers: classifiers.clone(),
+            output,
+        }
     }
 
     /// What is as the configuration says, whatever the files hold.
