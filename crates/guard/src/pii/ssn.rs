@@ -67,14 +67,14 @@ fn check_ssn(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if matches!(area, 0 | 666) || group == 0 || serial == 0 || SAMPLES.contains(&number) {
         return None;
     }
-    // Who calls it one means one: it is mistyped, or made up as gateways' tests do. Else it may be an ITIN.
+    // Who calls it one means one: it is mistyped, or made up as gateways' tests do.
     if area >= 900 {
         // 987-65-4320 to 4329 are kept for advertisements.
         if number / 10 == 98_765_432 {
             return None;
         }
         let is_dashed = candidate.text().contains('-');
-        return (context && is_dashed && !is_itin(area, group)).then_some(60);
+        return (is_dashed && !is_itin(area, group)).then_some(if context { 60 } else { 40 });
     }
     Some(by_form(candidate, context))
 }
