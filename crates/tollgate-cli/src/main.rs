@@ -16,6 +16,7 @@ mod key;
 mod keys_file;
 mod limit;
 mod nginx;
+mod rules_files;
 mod status;
 mod time;
 
@@ -52,7 +53,7 @@ enum Command {
     /// Limits of tollgate_limit: how one stands for an address, a tenant, or another key; give it anew.
     #[command(subcommand)]
     Limit(limit::Command),
-    /// Guards: what they find in a text, and how well they do on many.
+    /// Guards: what they find in a text, how well they do on many, and whether rules are good.
     #[command(subcommand)]
     Guard(guard::Command),
     /// Say what is wrong in a keys file, and where.
