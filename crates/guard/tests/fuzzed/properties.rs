@@ -29,7 +29,7 @@ fn is_part(text: &str, range: &Range<usize>) -> bool {
 }
 
 /// Copies of a text say of each of their parts from where it comes, and are no longer than they say.
-pub fn views(data: &[u8]) {
+pub(crate) fn views(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let views = views::views(&text);
     let lengths: Vec<usize> = views.iter().map(|view| view.text.len()).collect();
@@ -49,7 +49,7 @@ pub fn views(data: &[u8]) {
 }
 
 /// What is found in a text are parts of it, in order, none of which touches another.
-pub fn detectors(data: &[u8]) {
+pub(crate) fn detectors(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut found: Vec<Finding> = Vec::new();
     MASKING.scan(&text, Trust::Said, &mut found);
@@ -96,7 +96,7 @@ fn cut<'t>(text: &'t str, cuts: &[u8]) -> Vec<&'t str> {
 }
 
 /// What is shown of a stream, and what is found in it, doesn't depend on how it is cut.
-pub fn stream(data: &[u8]) {
+pub(crate) fn stream(data: &[u8]) {
     let [flags, a, b, c, text @ ..] = data else { return };
     let text = String::from_utf8_lossy(text);
     let quoting = if flags & 1 == 0 { Quoting::Plain } else { Quoting::Json };
@@ -106,7 +106,7 @@ pub fn stream(data: &[u8]) {
 }
 
 /// Whoever sent values that the model didn't see, gets them back as they were, however the answer is cut.
-pub fn vault(data: &[u8]) {
+pub(crate) fn vault(data: &[u8]) {
     let [a, b, text @ ..] = data else { return };
     let text = String::from_utf8_lossy(text);
     let (mut vault, mut found, mut sent, mut end) =
@@ -128,7 +128,7 @@ pub fn vault(data: &[u8]) {
 }
 
 /// A file of rules is read or refused; what was read gives any text a score.
-pub fn rules(data: &[u8]) {
+pub(crate) fn rules(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(rules) = injection::Rules::read(&text) {
         let score = rules.score(&text, &views::views(&text), Trust::Fetched);

@@ -29,7 +29,7 @@ fn endpoint(byte: u8) -> Endpoint {
 }
 
 /// A changed body has what was put into it, and all its other texts as they were.
-pub fn texts(data: &[u8]) {
+pub(crate) fn texts(data: &[u8]) {
     let [form, which, from, to, body @ ..] = data else { return };
     // Guards look into bodies that have been read and found good.
     if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
@@ -82,7 +82,7 @@ fn shown(form: Option<Endpoint>, body: Body, answer: &[u8], len: usize, changes:
 }
 
 /// What the client is shown of an answer doesn't depend on how it is cut; one that may only be watched passes as it is.
-pub fn answers(data: &[u8]) {
+pub(crate) fn answers(data: &[u8]) {
     let [form, kind, len, answer @ ..] = data else { return };
     let form = (*form != 255).then(|| endpoint(*form));
     let body = match kind % 5 {
