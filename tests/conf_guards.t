@@ -74,6 +74,37 @@ my @refused = (
 		location => "$usual{location}\ntollgate_guards \$host; # !"],
 	['a line of a guard elsewhere', ['"input" directive is not allowed here'], location => "$usual{location}\ninput pii log; # !"],
 );
+
+# classifiers
+
+my $asked = 'location = /_c { internal; proxy_pass http://127.0.0.1:8081; }';
+for (
+	['nowhere', '', 'invalid location ""'],
+	['no path', '_c input', 'the path of an internal location'],
+	['a path with arguments', '/_c?a=b input', 'without arguments'],
+	['nothing to judge', '/_c', 'add "input"'],
+	['answers', '/_c output', 'a classifier judges requests only'],
+	['answers, too', '/_c input output', 'a classifier judges requests only'],
+	['masks', '/_c input mask', 'use "block" or "log"'],
+	['an unknown format', '/_c input format=magic', 'it takes moderation, llama-guard, classify or presidio'],
+	['no model', '/_c input format=llama-guard', 'add "model=NAME"'],
+	['a variable', '/_c input model=$model', 'variables'],
+	['classes of what has none', '/_c input class=1', '"class=" is for format=classify'],
+	['no time', '/_c input timeout=0', 'it takes 10ms to 30s'],
+	['no threshold', '/_c input threshold=0', 'it takes 1 to 100'],
+	['no window', '/_c input window=1', 'it takes 256 to 64k'],
+	['a failure of what lets all pass', '/_c input log on_failure=deny', '"on_failure=deny" has no effect with "log"'],
+	['a word too many', '/_c input now', 'unknown "now"'],
+	['a word twice', '/_c input cache=1s cache=2s', '"cache=" is given twice'],
+)
+{
+	my ($name, $words, @message) = @$_;
+	push @refused, ["a classifier: $name", ['tollgate_guard g', @message],
+		guard($words eq '' ? 'classifier ""; # !' : "classifier $words; # !"), server => $asked];
+}
+push @refused, ['two classifiers of one name', ['two have the name "classifier"', 'name='],
+	guard("classifier /_c input;\nclassifier /_c input format=classify; # !"), server => $asked];
+
 my @accepted = (
 	['all of it', guard(<<'EOG')],
 input  injection block threshold=80;
@@ -86,12 +117,29 @@ output secrets block;
 output leak block;
 roles  user tool;
 EOG
+	['classifiers', guard(<<'EOG'), server => $asked],
+classifier /_c input timeout=300ms on_failure=deny;
+classifier /_c input log format=classify class=1,2 threshold=80 window=2k windows=64 cache=0 name=one;
+classifier /_c input block format=llama-guard model=meta-llama/Llama-Guard-3-8B name=two;
+classifier /_c input format=presidio entities=PERSON,LOCATION language=de on_failure=allow name=three;
+roles user;
+EOG
 	['a guard of a tier', http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_tier free { guards g; }"],
 	['off', location => "$usual{location}\ntollgate_guards off;"],
 );
 my @warned = (
 	['a guard that nobody uses', ['tollgate_guard "g" has no effect', 'tollgate_guards g'],
 		http => "$usual{http}\ntollgate_guard g { # !\ninput pii log; }"],
+	['no location of a classifier', ['"classifier /_c"', 'no location of its own for "/_c"', '"location = /_c { internal;',
+		'"tollgate_guards off;"'], guard('classifier /_c input; # !')],
+	['a classifier that all can ask', ['"classifier /_c"', '"location = /_c"', 'not internal', 'anybody can have texts judged',
+		'add "internal;"'], guard('classifier /_c input; # !'),
+		server => 'location = /_c { proxy_pass http://127.0.0.1:8081; }'],
+	['a classifier of a tier that all can ask', ['"classifier /_c"', 'not internal'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { classifier /_c input; # !\n}\ntollgate_tier free { guards g; }",
+		server => 'location = /_c { proxy_pass http://127.0.0.1:8081; }'],
+	['a slash too much', ['"classifier /_c"', 'a redirect to "/_c/"', 'requests can\'t be judged'],
+		guard('classifier /_c input; # !'), server => 'location /_c/ { internal; proxy_pass http://127.0.0.1:8081; }'],
 );
 
 $t->plan(@refused + 2 * @accepted + @warned);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::rules::Tier;
 use super::settings::{Given, Settings};
+use crate::keys::live::next_id;
 use nginx::conf::{ConfError, Position};
+use tollgate_core::guards::classifier::Classifier;
 use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
 use tollgate_guard::detector::Family;
 use tollgate_guard::settings::{Settings as Wishes, Wish};
@@ -20,6 +22,8 @@ pub(crate) struct Declared {
     pub(crate) output: Vec<Wish>,
     /// What is done where parts of the system prompt come back.
     pub(crate) leak: Option<Action>,
+    /// Those that are asked, and where they are declared.
+    pub(crate) classifiers: Vec<(Classifier, Position)>,
     pub(crate) roles: Option<Roles>,
     pub(crate) place: Position,
     /// Somebody uses it.
@@ -33,6 +37,7 @@ impl Declared {
             input: Vec::new(),
             output: Vec::new(),
             leak: None,
+            classifiers: Vec::new(),
             roles: None,
             place,
             is_used: Cell::new(false),
@@ -46,8 +51,48 @@ pub(crate) struct Guards {
     /// Those of requests, and what each of them is called.
     pub(crate) inputs: Box<[InputGuard]>,
     pub(crate) input_names: Box<[Box<str>]>,
+    /// Those that are asked about requests, when nothing else is found that refuses them.
+    pub(crate) classifiers: Box<[Rc<InputClassifier>]>,
     /// That of answers.
     pub(crate) output: Option<OutputGuard>,
+}
+
+/// A classifier of a guard.
+#[derive(Debug)]
+pub(crate) struct InputClassifier {
+    /// What the guard is called.
+    pub(crate) guard: Box<str>,
+    pub(crate) classifier: Classifier,
+    /// Whose texts it judges.
+    pub(crate) roles: Roles,
+    /// What is said of those that it refuses.
+    pub(crate) rule: Rule,
+    pub(crate) place: Position,
+    /// Tells what it has said from what others have.
+    pub(crate) id: u64,
+    /// It gave no answer the last time, and that was said.
+    pub(crate) is_failing: Cell<bool>,
+}
+
+impl InputClassifier {
+    fn new(guard: &Declared, classifier: &Classifier, place: &Position) -> Self {
+        let family = Family::Classifier;
+        let rule = Rule {
+            family,
+            name: classifier.name.clone(),
+            label: Box::default(),
+            action: classifier.action,
+        };
+        Self {
+            guard: guard.name.as_str().into(),
+            classifier: classifier.clone(),
+            roles: guard.roles.unwrap_or(Roles::ALL),
+            rule,
+            place: place.clone(),
+            id: next_id(),
+            is_failing: Cell::new(false),
+        }
+    }
 }
 
 /// What looks at answers.
@@ -85,7 +130,12 @@ impl Guards {
     fn new(declared: &[Rc<Declared>]) -> Result<Self, ConfError> {
         let (mut inputs, mut input_names) = (Vec::new(), Vec::new());
         let (mut wishes, mut names, mut leak) = (Vec::new(), Vec::new(), None);
+        let mut classifiers = Vec::new();
         for guard in declared {
+            let asked = guard.classifiers.iter();
+            classifiers.extend(asked.map(|(classifier, place)| {
+                Rc::new(InputClassifier::new(guard, classifier, place))
+            }));
             let refused = |problem: tollgate_guard::guard::Error| {
                 ConfError::new(format!("{problem} {}", guard.place))
                     .of(&format!("tollgate_guard {}", guard.name))
@@ -120,7 +170,12 @@ impl Guards {
                 Some(OutputGuard { name: name.into(), guard, stream, leak })
             }
         };
-        Ok(Self { inputs: inputs.into(), input_names: input_names.into(), output })
+        Ok(Self {
+            inputs: inputs.into(),
+            input_names: input_names.into(),
+            classifiers: classifiers.into(),
+            output,
+        })
     }
 }
 
@@ -144,6 +199,11 @@ impl GuardsOf {
             true => self.here.as_ref(),
             false => tier.and_then(of_tier).or(self.here.as_ref()),
         }
+    }
+
+    /// All that hold for anybody.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Guards> {
+        self.here.iter().chain(self.tiers.iter().map(|(_, guards)| guards)).map(|guards| &**guards)
     }
 
     /// Whether any hold.

@@ -3,7 +3,8 @@
 use super::words::{error, file_name, given, literal, once, word, words, Done};
 use crate::conf::guards::Declared;
 use crate::conf::{LocConf, MainConf};
-use nginx::conf::{ConfContext, ConfError};
+use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
+use tollgate_core::guards::classifier::words::{line as read_classifier, Units};
 use tollgate_core::guards::words::{line, roles as read_roles, terms, Direction, Line};
 use tollgate_core::guards::Guard;
 use tollgate_core::nginx_text::file_name::Use;
@@ -34,13 +35,16 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
 pub(super) fn close(conf: &mut MainConf) -> Done {
     let Some(guard) = conf.guards.draft.take() else { return Ok(()) };
     let of_guard = |problem: &str| error(problem).of(&format!("tollgate_guard {}", guard.name));
-    let is_idle = guard.input.is_empty() && guard.output.is_empty() && guard.leak.is_none();
+    let is_idle = guard.input.is_empty()
+        && guard.output.is_empty()
+        && guard.leak.is_none()
+        && guard.classifiers.is_empty();
     if is_idle {
         return Err(of_guard(
             "looks for nothing; add a line such as \"input secrets block;\", or leave the block out",
         ));
     }
-    if guard.roles.is_some() && guard.input.is_empty() {
+    if guard.roles.is_some() && guard.input.is_empty() && guard.classifiers.is_empty() {
         return Err(of_guard("\"roles\" has no effect, as nothing is looked for in the input"));
     }
     conf.guards.add(guard);
@@ -55,6 +59,25 @@ pub(super) fn input(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
 /// `output WHAT ... ACTION`
 pub(super) fn output(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     add(cx, args, conf, Direction::Output)
+}
+
+/// `classifier URI input ...`
+pub(super) fn classifier(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.guards.draft else { return Ok(()) };
+    let values: Vec<&str> = words(args).1.iter().map(String::as_str).collect();
+    let of_line = |problem: String| {
+        error(format!("\"classifier\": {problem}")).of(&format!("tollgate_guard {}", draft.name))
+    };
+    let units = Units { time_ms: parse_time_ms, size: parse_size };
+    let classifier = read_classifier(&values, units).map_err(of_line)?;
+    let name = &classifier.name;
+    if draft.classifiers.iter().any(|(other, _)| other.name == *name) {
+        return Err(of_line(format!(
+            "two have the name \"{name}\" for the log; give one of them another, with \"name=toxicity\" say"
+        )));
+    }
+    draft.classifiers.push((classifier, cx.position()));
+    Ok(())
 }
 
 fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Direction) -> Done {

@@ -99,6 +99,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     block!("tollgate_guard", Level::Main, GUARD, guards::open, guards::close),
     command!("input", OneOrMore, OnlyGuard, guards::input),
     command!("output", OneOrMore, OnlyGuard, guards::output),
+    command!("classifier", OneOrMore, OnlyGuard, guards::classifier),
     command!("roles", OneOrMore, OnlyGuard, guards::roles),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),

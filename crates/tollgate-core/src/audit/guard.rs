@@ -18,6 +18,8 @@ pub struct GuardFindings {
     action: Option<Action>,
     /// How sure it is that somebody gives the model other orders, from 1 to 100.
     injection_score: Option<u8>,
+    /// A classifier has not said whether the request may pass, and it has passed all the same.
+    is_unjudged: bool,
 }
 
 impl GuardFindings {
@@ -31,13 +33,27 @@ impl GuardFindings {
         }
     }
 
+    /// Notes that a classifier has not said whether the request may pass, and it passes all the same.
+    pub fn note_unjudged(&mut self) {
+        self.is_unjudged = true;
+    }
+
+    /// The highest score of an injection that was found.
+    #[must_use]
+    pub fn injection_score(&self) -> Option<u8> {
+        self.injection_score
+    }
+
     /// Whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
+        self.times.is_empty() && !self.is_unjudged
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if self.is_unjudged {
+            out.extend_from_slice(b",\"guard_unjudged\":true");
+        }
         if self.times.is_empty() {
             return;
         }
@@ -73,6 +89,12 @@ mod tests {
         let mut line = Vec::new();
         found.write(&mut line);
         assert!(found.is_empty() && line.is_empty());
+        let mut unjudged = GuardFindings::default();
+        unjudged.note_unjudged();
+        unjudged.write(&mut line);
+        assert!(!unjudged.is_empty());
+        assert_eq!(line, b",\"guard_unjudged\":true");
+        line.clear();
         found.note(&rule(Family::Pii, "email", Action::Mask), 2, 90);
         found.note(&rule(Family::Pii, "email", Action::Mask), 1, 60);
         found.note(&rule(Family::Injection, "injection", Action::Log), 1, 55);

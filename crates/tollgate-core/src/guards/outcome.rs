@@ -76,6 +76,12 @@ impl Looked {
         &self.texts
     }
 
+    /// The same, when all else is done.
+    #[must_use]
+    pub fn into_texts(self) -> Texts {
+        self.texts
+    }
+
     /// How often what was found.
     #[must_use]
     pub fn counts(&self) -> Vec<Count> {
