@@ -1,5 +1,7 @@
 //! What fuzzing was begun with, and what it has found, is tried again.
 
+#![allow(clippy::unwrap_used, clippy::string_slice, clippy::indexing_slicing, reason = "a test")]
+
 use std::path::Path;
 
 mod properties;
