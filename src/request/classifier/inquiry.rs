@@ -1,7 +1,7 @@
 //! The questions about one request to one classifier.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 use tollgate_core::guards::classifier::memory::{Asker, Digest, Verdicts};
@@ -117,9 +117,13 @@ impl Inquiry {
         let asker = Asker { classifier: asked.id, server, client };
         let mut known = None;
         let open = VERDICTS.with(|verdicts| {
-            let mut open = VecDeque::new();
+            let (mut open, mut seen) = (VecDeque::new(), HashSet::new());
             for window in windows {
                 let digest = verdicts.digest(asker, &window.text);
+                // What is said twice is judged once.
+                if !seen.insert(digest) {
+                    continue;
+                }
                 match verdicts.get(digest, now) {
                     Some(Verdict { is_refused: true }) => {
                         known = Some(window.place);

@@ -52,7 +52,7 @@ fn line_of_the_least_words_has_defaults() {
             allows_on_failure: false,
             action: Action::Block,
             window: 8192,
-            max_windows: 256,
+            max_windows: 1024,
             cache_ms: 60_000,
         }
     );
