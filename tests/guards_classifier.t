@@ -229,7 +229,7 @@ answers('narrow', judges => 'classify', limit => 500);
 answers($_, %{$failures{$_}[1]}) for @failures;
 
 start_engine($t, 8081);
-$t->run()->plan(98 + 3 * @failures);
+$t->run()->plan(99 + 3 * @failures);
 
 my $chat = '/v1/chat/completions';
 my $nonce = 0;
@@ -290,7 +290,10 @@ is("$asked->{method} $asked->{headers}{'content-type'} $asked->{headers}{'x-toll
 is(join(' ', grep { /cookie|api-key|other|authorization|score/ } sort keys %{$asked->{headers}}), '',
 	'nothing of the client goes with it');
 
-is(outcome($t, "/strict$chat", said(fresh('an attack'))), '200', 'a score under the threshold');
+($r, $line) = ask_for($t, "/strict$chat", said('calm', fresh('an attack')), 'X-API-Key: key-alice');
+is(status($r) . json($line->{classifier_scores}), '200{"classifier":97}', 'a score under the threshold');
+($r, $line) = ask_for($t, "/strict$chat", said('calm'), 'X-API-Key: key-alice');
+is(status($r) . json($line->{classifier_scores}), '200{"classifier":1}', 'a score that is remembered');
 is(outcome($t, "/counts$chat", said(fresh('an attack'))), '200 {"classifier.toxicity":1}', 'counted only');
 is(outcome($t, "/pair$chat", said(fresh('an attack'))), '403 guard_blocked classifier.one {"classifier.one":1}',
 	'of two, the first refuses');

@@ -75,22 +75,28 @@ impl Judging {
             };
             let judged = match inquiry {
                 Err(place) => not_judged(classifier, found, Cause::TooLongToJudge, place),
-                Ok(inquiry) => match inquiry.go_on(r, found.injection_score()) {
-                    Move::Wait(wait) => {
-                        self.inquiry = Some(inquiry);
-                        return Ok(Some(wait));
+                Ok(inquiry) => {
+                    let next = inquiry.go_on(r, found.injection_score());
+                    if let Some(score) = inquiry.score() {
+                        found.note_score(&classifier.rule, score);
                     }
-                    Move::Passes => Ok(()),
-                    Move::Refused(place) => refused(classifier, found, place),
-                    Move::NotJudged { failure, is_late, place } => {
-                        let cause = match (failure, is_late) {
-                            (Failure::Undecided, _) => Cause::Undecided,
-                            (Failure::Unavailable, false) => Cause::NotJudged,
-                            (Failure::Unavailable, true) => Cause::NotJudgedInTime,
-                        };
-                        not_judged(classifier, found, cause, place)
+                    match next {
+                        Move::Wait(wait) => {
+                            self.inquiry = Some(inquiry);
+                            return Ok(Some(wait));
+                        }
+                        Move::Passes => Ok(()),
+                        Move::Refused(place) => refused(classifier, found, place),
+                        Move::NotJudged { failure, is_late, place } => {
+                            let cause = match (failure, is_late) {
+                                (Failure::Undecided, _) => Cause::Undecided,
+                                (Failure::Unavailable, false) => Cause::NotJudged,
+                                (Failure::Unavailable, true) => Cause::NotJudgedInTime,
+                            };
+                            not_judged(classifier, found, cause, place)
+                        }
                     }
-                },
+                }
             };
             judged?;
             self.done += 1;
