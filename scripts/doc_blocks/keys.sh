@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What pages take for granted: some clients, and their keys.
 set -euo pipefail
 new() { tollgate key create --quiet --file /etc/nginx/tollgate/keys.json "$@"; }

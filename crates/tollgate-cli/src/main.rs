@@ -5,14 +5,17 @@ mod audit;
 mod check;
 mod client;
 mod control;
+mod doctor;
 mod escape;
 mod exit;
 mod guard;
 mod import;
+mod init;
 mod jwt;
 mod key;
 mod keys_file;
 mod limit;
+mod nginx;
 mod status;
 mod time;
 
@@ -56,6 +59,10 @@ enum Command {
     Check(check::Arguments),
     /// Show what is in force in nginx, and in how many of its workers.
     Status(status::Arguments),
+    /// Put Tollgate before an engine: a configuration of nginx, a folder for keys, a first key.
+    Init(Box<init::Arguments>),
+    /// Look at an nginx that stands before an engine, and say what is wrong, and which line mends it.
+    Doctor(doctor::Arguments),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -74,6 +81,8 @@ fn main() -> std::process::ExitCode {
         Command::Guard(command) => command.run(),
         Command::Check(arguments) => arguments.run(),
         Command::Status(arguments) => arguments.run(),
+        Command::Init(arguments) => arguments.run(),
+        Command::Doctor(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),
     };
     exit::code(outcome)
