@@ -60,26 +60,27 @@ impl GuardFindings {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        write_numbers(out, "guard", &self.times);
+        write_numbers(out, b",\"guard\":", &self.times);
         if let Some(action) = self.action {
             out.extend_from_slice(format!(",\"guard_action\":\"{}\"", action.name()).as_bytes());
         }
         if let Some(score) = self.injection_score {
             out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
         }
-        write_numbers(out, "classifier_scores", &self.scores);
+        write_numbers(out, b",\"classifier_scores\":", &self.scores);
         if self.is_unjudged {
             out.extend_from_slice(b",\"guard_unjudged\":true");
         }
     }
 }
 
-/// An object with numbers, unless there are none.
-fn write_numbers<N: fmt::Display>(out: &mut Vec<u8>, name: &str, numbers: &BTreeMap<Box<str>, N>) {
+/// An object with numbers behind its name, unless there are none.
+fn write_numbers<N: fmt::Display>(out: &mut Vec<u8>, name: &[u8], numbers: &BTreeMap<Box<str>, N>) {
     if numbers.is_empty() {
         return;
     }
-    out.extend_from_slice(format!(",\"{name}\":{{").as_bytes());
+    out.extend_from_slice(name);
+    out.push(b'{');
     for (index, (rule, number)) in numbers.iter().enumerate() {
         if index > 0 {
             out.push(b',');
