@@ -95,6 +95,7 @@ my @answers = (
 
 # What an engine sends that was asked for usage, and what a client gets that did not ask.
 my $chunk = sub { qq(data: {"id":1,"choices":[{"index":0,"delta":{"content":"a"}$_[0]}]$_[1]}\n\n) };
+my $of_second = sub { $chunk->(@_) =~ s/"index":0/"index":1/r };
 my $last = sub { qq(data: {"id":1,"choices":[]$_[0],$usage}\n\n) };
 my ($timings, $fingerprint) = (',"timings":{"prompt_n":5}', ',"system_fingerprint":"v"');
 my $done = "data: [DONE]\n\n";
@@ -103,6 +104,9 @@ my @hidden = (
 	['vLLM, running usage', '/vllm',
 		$chunk->('', ",$usage") . $chunk->($finish, ",$usage") . $last->($fingerprint) . $done,
 		$chunk->('', '') . $chunk->($finish, $fingerprint) . $done],
+	['vLLM, two choices', '/vllm', $of_second->($finish, '') . $chunk->('', '') . $chunk->($finish, '')
+		. $last->($fingerprint) . $done,
+		$chunk->('', '') . $of_second->($finish, $fingerprint) . $chunk->($finish, $fingerprint) . $done, 2],
 	['llama.cpp, timings', '/llamacpp', $chunk->($finish, '') . $last->($timings) . $done,
 		$chunk->($finish, $timings) . $done],
 	['Ollama, zeros', '/ollama', $chunk->('', ",$zero") . $last->('') . $done, $chunk->('', '') . $done],
@@ -214,17 +218,18 @@ for my $answer (@answers) {
 # What we asked for doesn't show, wherever the buffers end.
 
 for my $case (@hidden) {
-	my ($name, $place, $body, $shown) = @$case;
+	my ($name, $place, $body, $shown, $n) = @$case;
+	my @request = (@message, stream => $true, $n ? (n => $n) : ());
 	for my $pieces (0, 1, 7) {
-		my ($r, $line) = ask_for($t, "$place/v1/chat/completions", { @message, stream => $true },
+		my ($r, $line) = ask_for($t, "$place/v1/chat/completions", { @request },
 			'X-API-Key: key-large', "X-Answer: $name", "X-Pieces: $pieces");
 		is(http_content($r), $shown, "hidden: $name, pieces of $pieces");
 		is("$line->{usage} $line->{output_tokens}", 'measured 7', "measured: $name, pieces of $pieces");
 	}
-	my $r = h2($t, "$place/v1/chat/completions", { @message, stream => $true },
+	my $r = h2($t, "$place/v1/chat/completions", { @request },
 		'X-API-Key: key-large', "X-Answer: $name", 'X-Pieces: 3');
 	is(http_content($r) // $r, $shown, "hidden, HTTP/2: $name");
-	my $asked = { @message, stream => $true,
+	my $asked = { @request,
 		stream_options => { include_usage => $true, continuous_usage_stats => $true } };
 	$r = ask(post("$place/v1/chat/completions", $asked, 'X-API-Key: key-large', "X-Answer: $name"));
 	is(http_content($r), $body, "asked for: $name");

@@ -32,7 +32,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(128);
+	->has_daemon('openssl')->has_daemon('curl')->plan(140);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -304,9 +304,41 @@ $t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', 
 
 ###############################################################################
 
-# oidc.conf: keys and answers of a provider, by TLS, whose name is looked up
+# guard-classifier.conf: models judge what may go to the model
 
 start_provider($t, 8090);
+answers('classify', judges => 'classify');
+answers('v1', judges => 'llama-guard');
+answers('analyze', judges => 'presidio');
+$t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'staff', ZENITH]));
+start($t, 'guard-classifier.conf');
+
+like(said('A calm question', ACME), qr/^HTTP\/2 200 .*"A calm question"/s, 'classifier: nothing is found');
+my @models = map { my ($question) = asked($_); JSON::PP->new->decode($question->{body}) } qw/classify v1 analyze/;
+is(join(' ', map { $_->{model} // '-' } @models), 'prompt-guard llama-guard -', 'classifier: three are asked');
+is(join(' ', @{$models[2]{entities}}), 'PERSON', 'classifier: one for names');
+like(said('An attack', ACME), qr/^HTTP\/2 403 .*"param":"messages\[0\]","code":"content_policy"/s, 'classifier: refused');
+is(scalar asked('v1'), 1, 'classifier: by the first of them');
+answers('classify', body => { data => [{ index => 0, probs => [0.9, 0.1] }] });
+like(said('Another attack', ZENITH), qr/^HTTP\/2 403 .*"content_policy"/s, 'classifier: refused by the second');
+answers('v1', body => { choices => [{ message => { content => 'safe' } }] });
+answers('analyze', status => 500);
+like(said('One more', ACME), qr/^HTTP\/2 200 /, 'classifier: one that counts may fail');
+answers('v1', status => 500);
+like(said('Yet another', ZENITH), qr/^HTTP\/2 503 /, 'classifier: one that refuses may not');
+like(curl('/_prompt_guard', bearer(ACME)), qr/^HTTP\/2 404 /, 'classifier: nobody else asks it');
+$t->stop();
+$lines = $t->read_file('tollgate-audit.log');
+like($lines, qr/"guard":\{"classifier\.injection":1\},"guard_action":"block"/, 'classifier: the log');
+like($lines, qr/"guard_unjudged":true/, 'classifier: and who was not judged');
+unlike($lines, qr/attack|calm/i, 'classifier: the log has no text');
+unlink "$d/tollgate-audit.log";
+$t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', ZENITH]));
+
+###############################################################################
+
+# oidc.conf: keys and answers of a provider, by TLS, whose name is looked up
+
 new_key($_) for qw/one two/;
 certificate('provider.key', 'provider.crt', PROVIDER);
 certificate('other.key', 'ca-certificates.crt', PROVIDER);
@@ -417,6 +449,7 @@ sub start_text {
 	$conf =~ s/listen 443 /listen 127.0.0.1:8443 /g;
 	$conf =~ s/127\.0\.0\.1:9145/127.0.0.1:8145/g;
 	$conf =~ s/10\.0\.0\.1[123]:800[012]/127.0.0.1:8000/g;
+	$conf =~ s/10\.0\.0\.2[12]:\d+/127.0.0.1:8090/g;
 	$conf =~ s{(/etc/nginx/(?:tollgate|tls)|/var/log/nginx|/var/cache/nginx|/etc/ssl/certs)/}{$d/}g;
 	$conf =~ s{resolver +127\.0\.0\.53 }{resolver 127.0.0.1:%%PORT_8981_UDP%% };
 	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;

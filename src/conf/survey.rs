@@ -281,7 +281,9 @@ fn of_headers(server: &Server<'_>, conf: &LocConf) -> Vec<String> {
     names.iter().filter_map(dropped).collect()
 }
 
-/// Where providers are asked.
+const CLASSIFIER: &str = "classifier";
+
+/// Where providers and classifiers are asked.
 fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Position)> {
     let Some(policy) = conf.policy() else { return Vec::new() };
     let keys = conf.settings.jwt_key_request.as_ref().filter(|_| policy.jwt.is_some());
@@ -292,7 +294,9 @@ fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Position)> {
         let Given { value, place } = given?;
         Some((directive, value.as_ref()?.name.as_str(), place))
     });
-    asked.collect()
+    let classifiers = policy.guards.all().flat_map(|guards| &guards.classifiers);
+    let judges = classifiers.map(|one| (CLASSIFIER, &*one.classifier.uri, &one.place));
+    asked.chain(judges).collect()
 }
 
 fn of_question(
@@ -303,22 +307,25 @@ fn of_question(
 ) -> Option<String> {
     let (file, line) = (&server.header.file, server.header.line);
     let here = format!("the server in {file}:{line}");
+    let (lost, who) = match directive {
+        CLASSIFIER => ("requests can't be judged", "are to be judged"),
+        _ => ("tokens can't be verified", "with tokens come there"),
+    };
+    let off = if directive == CLASSIFIER { "tollgate_guards off" } else { "tollgate off" };
     let remedy = format!(
-        "add \"location = {uri} {{ internal; proxy_pass ...; }}\" to it, or \"tollgate off;\" if no requests with \
-         tokens come there {place}"
+        "add \"location = {uri} {{ internal; proxy_pass ...; }}\" to it, or \"{off};\" if no requests {who} {place}"
     );
     let found = match server.find(uri) {
         Found::Location(found) => found,
         Found::Redirect => {
             return Some(format!(
                 "\"{directive} {uri}\": {here} answers \"{uri}\" with a redirect to \"{uri}/\", which isn't \
-                 followed, so that tokens can't be verified; {remedy}"
+                 followed, so that {lost}; {remedy}"
             ))
         }
         Found::Nothing => {
             return Some(format!(
-                "\"{directive} {uri}\": {here} has no location \"{uri}\", so that tokens can't be verified; \
-                 {remedy}"
+                "\"{directive} {uri}\": {here} has no location \"{uri}\", so that {lost}; {remedy}"
             ))
         }
     };
@@ -339,6 +346,7 @@ fn of_question(
         "tollgate_introspection_request" => {
             "anybody can ask about tokens there, with your credentials"
         }
+        CLASSIFIER => "anybody can have texts judged there",
         _ => "anybody can have the provider asked there",
     };
     Some(format!(

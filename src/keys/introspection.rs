@@ -17,7 +17,7 @@ use crate::keys::question::{self, Asked};
 use crate::keys::waiting::Topic;
 use crate::types::Request;
 use nginx::log::{cycle_error, cycle_warn};
-use nginx::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
+use nginx::subrequest::{is_compressed, Ask, Outcome, Sent, COMPRESSED, WITHIN_MS};
 
 /// A provider that tells what tokens are worth.
 pub(crate) struct Introspector {
@@ -143,7 +143,12 @@ impl Introspector {
         let topic = inquiry.topic;
         let asked = r.ask(Ask {
             uri: &self.uri,
-            form: Some(&question(token)),
+            sent: Some(Sent {
+                body: &question(token),
+                kind: b"application/x-www-form-urlencoded",
+                lines: &[],
+            }),
+            within_ms: WITHIN_MS,
             is_refetch: false,
             is_awaited: Box::new(move || topic.is_awaited()),
             gives_way: true,

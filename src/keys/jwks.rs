@@ -14,7 +14,7 @@ use crate::keys::question::{self, Asked};
 use crate::keys::waiting::Topic;
 use crate::types::Request;
 use nginx::log::{cycle_error, cycle_info, cycle_warn};
-use nginx::subrequest::{is_compressed, Ask, Outcome, COMPRESSED};
+use nginx::subrequest::{is_compressed, Ask, Outcome, COMPRESSED, WITHIN_MS};
 
 /// Of how many keys of one set is told that they are not used: whoever publishes them is somebody else.
 const TOLD: usize = 10;
@@ -120,7 +120,8 @@ impl KeyProvider {
         let is_awaited = Box::new(move || topic.is_awaited());
         let asked = r.ask(Ask {
             uri: &self.uri,
-            form: None,
+            sent: None,
+            within_ms: WITHIN_MS,
             is_refetch,
             is_awaited,
             gives_way: false,

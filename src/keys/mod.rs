@@ -15,5 +15,5 @@ pub(crate) mod live;
 pub(crate) mod memory;
 mod mounts;
 pub(crate) mod per_server;
-mod question;
+pub(crate) mod question;
 pub(crate) mod waiting;

@@ -7,7 +7,7 @@ use crate::observed;
 
 /// What came of a question to a provider, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// It gave an answer that can be used.
     Answered,
     /// It gave none.
@@ -18,7 +18,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// That of an outcome which is of no use.
-    pub(super) fn failed(outcome: &Outcome<'_>) -> Self {
+    pub(crate) fn failed(outcome: &Outcome<'_>) -> Self {
         match outcome {
             // nginx says so, whose own time was shorter.
             Outcome::Late | Outcome::Answer { status: 504, .. } => Self::TimedOut,
@@ -28,7 +28,7 @@ impl Asked {
 }
 
 /// Counts a question to the provider behind this internal location.
-pub(super) fn count(uri: &str, asked: Asked) {
+pub(crate) fn count(uri: &str, asked: Asked) {
     let result = match asked {
         Asked::Answered => "ok",
         Asked::Error => "error",

@@ -22,6 +22,7 @@ use crate::request::admit::{Admission, Admitted, Shortage};
 use crate::request::authenticate::{authenticate, recheck, tier_of, Authentication, Denial, Means};
 use crate::request::body::{self as request_body, Inspected, Whole};
 use crate::request::browser;
+use crate::request::classifier::Wait;
 use crate::request::drops;
 use crate::request::endpoint;
 use crate::request::estimate;
@@ -30,6 +31,7 @@ use crate::request::first_look::make_state;
 use crate::request::grounds::Grounds;
 use crate::request::guards;
 use crate::request::identity;
+use crate::request::judging;
 use crate::request::learn;
 use crate::request::long_body;
 use crate::request::meter::Metering;
@@ -102,6 +104,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         }
         Ok(Progress::Reading) => long_body::wait(r, state, Step::Body),
         Ok(Progress::Guarded) => long_body::wait(r, state, Step::Guards),
+        Ok(Progress::Classifier(wait)) => pause::for_classifier(r, state, wait),
         Ok(Progress::Provider(topic)) => pause::for_provider(r, state, topic),
         Ok(Progress::Turn) => pause::for_turn(r, state),
     };
@@ -117,6 +120,8 @@ enum Progress {
     Reading,
     /// Guards have looked at a part of it.
     Guarded,
+    /// A classifier was asked about it.
+    Classifier(Wait),
     /// It is in the queue.
     Turn,
     /// A provider was asked.
@@ -270,7 +275,7 @@ fn decide(
             return Ok(Progress::Body);
         }
     }
-    if matches!(step, Step::Body | Step::Guards | Step::Turn) {
+    if matches!(step, Step::Body | Step::Guards | Step::Classifier | Step::Turn) {
         // It has been waiting, for its body or its turn.
         let recheck = || -> Result<(), Denial> {
             recheck(r, state)?;
@@ -320,6 +325,11 @@ fn decide(
     }
     if matches!(step, Step::Body | Step::Guards) && !guards::go_on(r, state)? {
         return Ok(Progress::Guarded);
+    }
+    if matches!(step, Step::Body | Step::Guards | Step::Classifier) {
+        if let Some(wait) = judging::go_on(r, state)? {
+            return Ok(Progress::Classifier(wait));
+        }
     }
     match admission.reserve().map_err(|shortage| denial(state, shortage))? {
         Admitted::Yes => Ok(Progress::Decided),

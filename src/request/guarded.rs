@@ -14,6 +14,8 @@ use tollgate_guard::stream::Leak;
 use tollgate_guard::vault::Vault;
 
 use crate::conf::guards::Guards;
+use crate::keys::waiting::Waiting;
+use crate::request::classifier::Judging;
 use crate::request::meter::passed;
 use crate::types::Request;
 
@@ -22,6 +24,10 @@ pub(crate) struct Guarded {
     pub(super) guards: Rc<Guards>,
     /// What they still have to look at.
     pub(super) looking: Option<Looking>,
+    /// What classifiers still have to judge.
+    pub(super) judging: Option<Judging>,
+    /// There while their answers are waited for.
+    pub(super) waiting: Option<Waiting>,
     /// What they found.
     pub(crate) found: GuardFindings,
     /// Where they found what they refuse.
@@ -56,7 +62,17 @@ impl Guarded {
         leak: Option<Arc<Leak>>,
     ) -> Self {
         let found = GuardFindings::default();
-        Self { guards, looking, found, place: None, vault: None, leak, screen: None }
+        Self {
+            guards,
+            looking,
+            judging: None,
+            waiting: None,
+            found,
+            place: None,
+            vault: None,
+            leak,
+            screen: None,
+        }
     }
 
     /// Part of an answer has come by: why nothing more of it is shown, if that wasn't known before. The engine need

@@ -21,7 +21,9 @@ use crate::conf::rules::Tier;
 use crate::observed;
 use crate::request::authenticate::Denial;
 use crate::request::body;
+use crate::request::classifier;
 use crate::request::guarded::Guarded;
+use crate::request::judging;
 use crate::request::state::State;
 use crate::types::Request;
 
@@ -38,9 +40,10 @@ pub(crate) fn begin(
     if policy.guards.is_empty() {
         return Ok(());
     }
-    let guards = policy.guards.get(state.borrow().tier.as_ref()).map(Rc::clone);
+    let guards = policy.guards.get(state.borrow().tier.as_ref());
     let Some(guards) = guards else { return Ok(()) };
     let mut leak = None;
+    let mut judged = None;
     let looking = match guards.reads_requests() && r.body_len() > 0 {
         false => None,
         true => {
@@ -53,10 +56,21 @@ pub(crate) fn begin(
                 let of_system = texts.iter().filter(|text| text.role == Role::System);
                 leak = Some(Arc::new(Leak::of(of_system.map(|text| texts.said(text)))));
             }
-            Some(Looking::new(texts)).filter(|_| !guards.inputs.is_empty())
+            match guards.inputs.is_empty() {
+                false => Some(Looking::new(texts)),
+                true => {
+                    judged = Some(texts);
+                    None
+                }
+            }
         }
     };
-    state.borrow_mut().guarded = Some(Box::new(Guarded::new(guards, looking, leak)));
+    classifier::refuse_questions(r, &guards)?;
+    let mut guarded = Guarded::new(guards, looking, leak);
+    if let Some(texts) = judged {
+        judging::begin(r, state, &mut guarded, || Ok(texts))?;
+    }
+    state.borrow_mut().guarded = Some(Box::new(guarded));
     Ok(())
 }
 
@@ -68,7 +82,7 @@ pub(crate) fn begin_kept(state: &RefCell<State>, policy: &Policy) {
     }
     let mut state = state.borrow_mut();
     let guards = policy.guards.get(state.tier.as_ref()).filter(|guards| guards.output.is_some());
-    if let Some(guards) = guards.map(Rc::clone) {
+    if let Some(guards) = guards {
         state.guarded = Some(Box::new(Guarded::new(guards, None, None)));
     }
 }
@@ -81,25 +95,39 @@ pub(crate) fn go_on(r: Request<'_>, state: &RefCell<State>) -> Result<bool, Deni
         None => true,
     };
     let looked = guarded.looking.take_if(|_| is_done).map(Looking::finish);
-    let judged = looked.map_or(Ok(()), |looked| judge(r, state, &mut guarded, &looked));
+    let judged = looked.map_or(Ok(()), |looked| {
+        let is_changed = judge(r, state, &mut guarded, &looked)?;
+        judging::begin(r, state, &mut guarded, || match is_changed {
+            false => Ok(looked.into_texts()),
+            true => texts_now(r, state),
+        })
+    });
     state.borrow_mut().guarded = Some(guarded);
     judged.map(|()| is_done)
 }
 
-/// Refuses what is blocked, and changes what is not for the model.
+/// What the model is shown when guards have changed it: a classifier sees no more than that.
+fn texts_now(r: Request<'_>, state: &RefCell<State>) -> Result<Texts, Denial> {
+    let form = state.borrow().metering.as_ref().map(|metering| metering.endpoint);
+    let body = body::whole(r).ok_or(Cause::BodyUnreadable)?;
+    Ok(form.and_then(|form| Texts::of(body, form)).ok_or(Cause::BodyUnreadable)?)
+}
+
+/// Refuses what is blocked, and changes what is not for the model. `true`: something has changed.
 fn judge(
     r: Request<'_>,
     state: &RefCell<State>,
     guarded: &mut Guarded,
     looked: &Looked,
-) -> Result<(), Denial> {
+) -> Result<bool, Denial> {
     let guards = &guarded.guards;
+    guarded.found.note_injection(looked.injection_score());
     for count in looked.counts() {
         if let Some(rule) = guards.rule(count.guard, count.rule) {
             guarded.found.note(rule, count.times, count.score);
             let guard = guards.input_names.get(count.guard).map_or("", |name| &**name);
-            let (name, action) = (RuleName(rule).to_string(), rule.action.name());
-            observed::found(guard, &name, action, u64::from(count.times));
+            let name = RuleName(rule).to_string();
+            observed::found(guard, &name, rule.action, u64::from(count.times));
         }
     }
     if let Some(blocked) = looked.blocked(&guards.inputs) {
@@ -110,7 +138,7 @@ fn judge(
     }
     // Where nothing is refused, nothing is changed either.
     if state.borrow().policy.dry_run {
-        return Ok(());
+        return Ok(false);
     }
     let mut vault = looked.tokenizes(&guards.inputs).then(Vault::default);
     if let Some(vault) = &mut vault {
@@ -119,7 +147,7 @@ fn judge(
     let edits = looked.edits(&guards.inputs, |label, value| vault.as_mut()?.tokenize(label, value));
     guarded.vault = vault.map(Rc::new);
     if edits.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     if body::keeps_length(r) {
         return Err(Cause::LengthInSet.into());
@@ -130,7 +158,7 @@ fn judge(
     match body::change(r, &edits, Hides::default()) {
         Ok(change) => {
             state.edit = Some(Box::new(change.after(before, hides)));
-            Ok(())
+            Ok(true)
         }
         Err(cause) => {
             // What had been changed before can still be undone.
@@ -144,14 +172,19 @@ fn judge(
 pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
     policy
         .guards
-        .get(tier)
+        .declared(tier)
         .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
 }
 
 impl Guards {
     /// Whether anybody wants to know what requests say.
     fn reads_requests(&self) -> bool {
-        !self.inputs.is_empty() || self.looks_for_leaks()
+        !self.inputs.is_empty() || self.looks_for_leaks() || self.asks()
+    }
+
+    /// Whether classifiers are asked about requests.
+    fn asks(&self) -> bool {
+        !self.classifiers.is_empty()
     }
 
     fn looks_for_leaks(&self) -> bool {
@@ -160,8 +193,9 @@ impl Guards {
 
     /// Whether anything is done about what is found, beside counting it.
     fn acts_on_requests(&self) -> bool {
-        let mut rules = self.inputs.iter().flat_map(|input| input.guard.rules());
-        rules.any(|rule| rule.action > Action::Log)
+        let rules = self.inputs.iter().flat_map(|input| input.guard.rules());
+        let asked = self.classifiers.iter().map(|classifier| &classifier.rule);
+        rules.chain(asked).any(|rule| rule.action > Action::Log)
     }
 
     fn acts_on_answers(&self) -> bool {

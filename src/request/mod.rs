@@ -18,6 +18,7 @@
 //! |               | [`long_body`]     | a long one is read in turns                              |
 //! |               | [`features`]      | may the client ask for all of that?                      |
 //! |               | [`guards`]        | what does it say, and is that for the model?             |
+//! |               | [`judging`]       | and what does a [`classifier`] say of it?                |
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
@@ -52,6 +53,7 @@ mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
 mod certificate;
+pub(crate) mod classifier;
 pub(crate) mod drops;
 pub(crate) mod endpoint;
 mod estimate;
@@ -62,6 +64,7 @@ pub(crate) mod guarded;
 mod guards;
 pub(crate) mod id;
 pub(crate) mod identity;
+mod judging;
 mod keeping;
 mod learn;
 mod long_body;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::keys::waiting::{self, Topic};
+use crate::request::classifier::Wait;
 use crate::request::queue;
 use crate::request::running::Running;
 use crate::request::state::{State, Step};
@@ -19,6 +20,19 @@ pub(super) fn for_provider(
     state.step = Step::Provider;
     let asked = state.asked.as_mut()?;
     asked.waiting = Some(waiting::wait(topic, asked.deadline, r.park()?));
+    Some(Verdict::Pending)
+}
+
+/// Lets the request wait for what a classifier says.
+pub(super) fn for_classifier(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    wait: Wait,
+) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Classifier;
+    let guarded = state.guarded.as_mut()?;
+    guarded.waiting = Some(waiting::wait(wait.topic, wait.deadline, r.park()?));
     Some(Verdict::Pending)
 }
 

@@ -171,6 +171,8 @@ pub(crate) enum Step {
     Body,
     /// Guards are looking through what it says.
     Guards,
+    /// A classifier was asked about that.
+    Classifier,
     /// It is in the queue.
     Turn,
 }

@@ -1,7 +1,12 @@
 //! Prints all that is found in many texts, as they are and in pieces: `cargo run --release --example findings >before`.
 //! What only makes guards faster changes nothing in it. A number: only every so many of the texts are looked at. With the
 //! name of a folder behind it, the files in it are looked at as well.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool of developers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a tool of developers"
+)]
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
@@ -13,6 +18,7 @@ use std::sync::Arc;
 use tollgate_guard::finding::Action;
 use tollgate_guard::guard::{Guard, Trust};
 use tollgate_guard::injection::Rules;
+use tollgate_guard::matcher::terms::Terms;
 use tollgate_guard::secrets;
 use tollgate_guard::settings::{Settings, What, Wish};
 use tollgate_guard::stream::{Channel, Leak, LeakRule, Quoting, Verdict};
@@ -273,7 +279,10 @@ fn guard(threshold: Option<u8>) -> Guard {
         wish(What::Injection, Action::Log),
         wish(pattern("codename", r"(?i)project\s+falcon"), Action::Mask),
         wish(pattern("words", r"\bthe\b.{0,10}\bhills?\b|(?i)bearer\s+\S+"), Action::Log),
-        wish(What::List { name: "terms".into(), terms }, Action::Mask),
+        wish(
+            What::List { name: "terms".into(), terms: Arc::new(Terms::new(&terms).unwrap()) },
+            Action::Mask,
+        ),
     ];
     Guard::new(&Settings { wishes }).unwrap()
 }

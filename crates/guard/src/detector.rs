@@ -30,6 +30,8 @@ pub enum Family {
     Injection,
     /// A part of the system prompt.
     Leak,
+    /// What a model judges, which is no part of this crate.
+    Classifier,
 }
 
 impl Family {
@@ -43,6 +45,7 @@ impl Family {
             Self::List => "list",
             Self::Injection => "injection",
             Self::Leak => "leak",
+            Self::Classifier => "classifier",
         }
     }
 }

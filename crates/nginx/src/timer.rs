@@ -4,8 +4,8 @@
 use std::ptr::null_mut;
 
 use ngx::ffi::{
-    ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_post_event,
-    ngx_posted_events, ngx_posted_next_events,
+    ngx_add_timer, ngx_current_msec, ngx_cycle, ngx_del_timer, ngx_delete_posted_event,
+    ngx_event_t, ngx_post_event, ngx_posted_events, ngx_posted_next_events,
 };
 use parking_lot::Mutex;
 
@@ -65,11 +65,19 @@ impl Timer {
 
     /// Calls the function in `ms` milliseconds, unless it is to be called earlier already.
     pub fn start(&'static self, ms: u64) {
-        // SAFETY: the event is complete; see `with`.
+        let ms = usize::try_from(ms).unwrap_or(usize::MAX);
+        // SAFETY: the event is complete; see `with`. nginx keeps the time of a timer in its key.
         self.with(|event| unsafe {
-            if (*event).timer_set() == 0 && (*event).posted() == 0 {
-                ngx_add_timer(event, usize::try_from(ms).unwrap_or(usize::MAX));
+            if (*event).posted() != 0 {
+                return;
             }
+            if (*event).timer_set() != 0 {
+                if (*event).timer.key <= ngx_current_msec.saturating_add(ms) {
+                    return;
+                }
+                ngx_del_timer(event);
+            }
+            ngx_add_timer(event, ms);
         });
     }
 

@@ -12,6 +12,8 @@ pub(crate) enum Exit {
     Yes,
     /// The answer is no: not valid, not found, not clean.
     No,
+    /// The answer is no, and worse than that: of what was found, something must not stay.
+    Bad,
 }
 
 /// Why the command could not do its work: a lower-case sentence without a full stop.
@@ -77,6 +79,7 @@ pub(crate) fn code(outcome: Result<Exit, Failure>) -> ExitCode {
     match outcome {
         Ok(Exit::Yes) => ExitCode::SUCCESS,
         Ok(Exit::No) => ExitCode::from(1),
+        Ok(Exit::Bad) => ExitCode::from(2),
         Err(Failure::NobodyReads) => ExitCode::SUCCESS,
         Err(failure) => {
             tell(&format!("tollgate: {failure}"));

@@ -63,6 +63,8 @@ pub enum Reason {
     KeysUnavailable,
     /// The provider does not say what a token is worth.
     IntrospectionUnavailable,
+    /// A classifier does not say whether the request may pass.
+    ClassifierUnavailable,
     /// An operator has ended the client's requests (`tollgate client drop`).
     Dropped,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
@@ -71,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -102,6 +104,7 @@ impl Reason {
         Self::ZoneFull,
         Self::KeysUnavailable,
         Self::IntrospectionUnavailable,
+        Self::ClassifierUnavailable,
         Self::Dropped,
         Self::InternalError,
     ];
@@ -140,6 +143,7 @@ impl Reason {
             Self::ZoneFull => "zone_full",
             Self::KeysUnavailable => "keys_unavailable",
             Self::IntrospectionUnavailable => "introspection_unavailable",
+            Self::ClassifierUnavailable => "classifier_unavailable",
             Self::Dropped => "dropped",
             Self::InternalError => "internal_error",
         }
@@ -170,7 +174,8 @@ impl Reason {
             | Self::RequestTooLarge
             | Self::UnsupportedEncoding
             | Self::KeysUnavailable
-            | Self::IntrospectionUnavailable => Notice::Once,
+            | Self::IntrospectionUnavailable
+            | Self::ClassifierUnavailable => Notice::Once,
             // Limits do what they are there for.
             Self::RequestOverLimit
             | Self::RequestsExceeded
@@ -223,6 +228,7 @@ impl Reason {
             | Self::ZoneFull
             | Self::KeysUnavailable
             | Self::IntrospectionUnavailable
+            | Self::ClassifierUnavailable
             | Self::Dropped
             | Self::InternalError => false,
         }

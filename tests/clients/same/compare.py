@@ -98,15 +98,6 @@ CHANGING = [
 ]
 
 
-# What is known to differ: engine, cases, what is left out of both, and why.
-KNOWN = [
-    ("vllm", re.compile(r"^(chat|/v1/(chat/)?completions) (n|prompts) (stream|no options)$"),
-     re.compile(r'\s*"system_fingerprint": (null|"[^"]*"),?|,\\"system_fingerprint\\":\\"[^"]*\\"'),
-     "it stands on the last chunk of each choice, unless usage is asked for: then on the usage chunk, "
-     "which comes when the chunks of the other choices are long gone"),
-]
-
-
 class Servers:
     """A mock engine, and nginx with Tollgate before it."""
 
@@ -160,14 +151,9 @@ def output_of(name, engine, port, key):
     return [json.loads(line) for line in text.splitlines()]
 
 
-def lines_of(seen, left_out):
-    """One line for each value, without what matches."""
-    lines = json.dumps(seen, indent=1, ensure_ascii=False).splitlines()
-    for pattern in left_out:
-        # A comma may be left at the end of the member before.
-        lines = [line for line in (pattern.sub("", line) for line in lines) if line.strip()]
-        lines = [line.rstrip(",") for line in lines]
-    return lines
+def lines_of(seen):
+    """One line for each value."""
+    return json.dumps(seen, indent=1, ensure_ascii=False).splitlines()
 
 
 def compare(name, engine, servers):
@@ -179,8 +165,7 @@ def compare(name, engine, servers):
     if names != [case["case"] for case in through]:
         return ["other cases: " + ", ".join(case["case"] for case in through)], len(names)
     for one, other in zip(direct, through):
-        left_out = [known[2] for known in KNOWN if known[0] == engine and known[1].match(one["case"])]
-        seen, otherwise = lines_of(one["seen"], left_out), lines_of(other["seen"], left_out)
+        seen, otherwise = lines_of(one["seen"]), lines_of(other["seen"])
         if seen != otherwise:
             diff = difflib.unified_diff(
                 seen, otherwise, "direct", "through", lineterm="", n=0

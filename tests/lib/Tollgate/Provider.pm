@@ -23,6 +23,7 @@ use POSIX qw//;
 use Test::Nginx qw/port/;
 use Time::HiRes qw/sleep time/;
 use Tollgate qw/json jws/;
+use Tollgate::Classifier qw/judged/;
 use Tollgate::Client qw/poll/;
 
 our @EXPORT = qw/start_provider answers asked asked_soon complaints new_key jwk key_set token
@@ -49,6 +50,8 @@ sub start_provider {
 #
 #	body      text, or what json() takes; nothing by default
 #	tokens    { token => body }: for the token of a request for introspection, in place of body
+#	judges    the format of a classifier, whose answer it is, in place of body and status
+#	limit     the longest text that the classifier takes, in bytes
 #	status    200 by default
 #	type      application/json
 #	headers   further header lines
@@ -211,6 +214,8 @@ sub _answer {
 	sleep $answer->{delay} if $answer->{delay};
 	return 0 if $answer->{close};
 
+	($answer->{status}, $answer->{body}) = judged($answer->{judges}, $request->{body}, $answer->{limit})
+		if $answer->{judges};
 	my $body = $answer->{body} // '';
 	my $token = $request->{params}{token};
 	$body = $answer->{tokens}{$token} // $body if $answer->{tokens} and defined $token;

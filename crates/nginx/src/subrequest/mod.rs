@@ -22,6 +22,7 @@ use outfit::Outfit;
 pub use question::Outcome;
 use question::{drop_question, is_redirected, on_end, question, OnOutcome, Question};
 
+use crate::request::headers::HeaderName;
 use crate::request::Request;
 use crate::types::Types;
 
@@ -34,12 +35,27 @@ pub fn is_compressed(body: &[u8]) -> bool {
     body.starts_with(b"\x1f\x8b")
 }
 
+/// How long a provider of keys may take, in milliseconds. The internal location may allow less.
+pub const WITHIN_MS: u64 = 5000;
+
+/// What is sent by POST.
+pub struct Sent<'a> {
+    /// The body.
+    pub body: &'a [u8],
+    /// What it is: a media type.
+    pub kind: &'static [u8],
+    /// Further lines of the header.
+    pub lines: &'a [(HeaderName, &'a [u8])],
+}
+
 /// What is asked, and for whom.
 pub struct Ask<'a> {
     /// The internal location.
     pub uri: &'a str,
-    /// Sent by POST.
-    pub form: Option<&'a [u8]>,
+    /// What is sent by POST; nothing: it is asked by GET.
+    pub sent: Option<Sent<'a>>,
+    /// How long an answer is waited for, in milliseconds. The internal location may allow less.
+    pub within_ms: u64,
     /// Whether it is asked again; see [`Request::is_refetch`].
     pub is_refetch: bool,
     /// Whether anybody waits for the answer: a worker that is to end doesn't otherwise.
@@ -54,7 +70,7 @@ impl<T: Types> Request<'_, T> {
     /// Asks a provider, in the server that this request is in, and for all of its clients. `None` when
     /// nginx can't; nobody is told then.
     pub fn ask(self, ask: Ask<'_>) -> Option<()> {
-        let method = if ask.form.is_some() { "POST" } else { "GET" };
+        let method = if ask.sent.is_some() { "POST" } else { "GET" };
         // SAFETY: the request is live, and the one that is opened is until it is closed.
         unsafe {
             let main = own_request::open(self.as_ptr(), method, ask.uri, T::NAME)?;
@@ -98,15 +114,11 @@ unsafe fn begin_subrequest<T: Types>(main: *mut ngx_http_request_t, ask: Ask<'_>
     // this callback.
     unsafe {
         let own = Request::<T>::from_raw(main);
-        let form = match ask.form {
-            Some(form) => Some(own.copy(form)?),
-            None => None,
-        };
         let cleanup = ngx_pool_cleanup_add((*main).pool, 0).as_mut()?;
         let post: *mut ngx_http_post_subrequest_t =
             ngx_palloc((*main).pool, size_of::<ngx_http_post_subrequest_t>()).cast();
         let post = post.as_mut()?;
-        let outfit = Outfit::new(own, form)?;
+        let outfit = Outfit::new(own, ask.sent.as_ref())?;
         let number = pending::next_number();
         let question = Box::into_raw(Box::new(Question {
             number,
@@ -131,7 +143,7 @@ unsafe fn begin_subrequest<T: Types>(main: *mut ngx_http_request_t, ask: Ask<'_>
         (*question).on_outcome = Some(ask.on_outcome);
         outfit.dress(sr);
         (*sr).write_event_handler = Some(server_phase::begin_behind);
-        pending::add(number, main, sr);
+        pending::add(number, main, sr, ask.within_ms);
         own_request::run_soon(main);
     }
     Some(())

@@ -9,8 +9,9 @@ use ngx::ffi::{
     NGX_OK,
 };
 
+use super::Sent;
 use crate::request::headers::{push_in, HeaderName};
-use crate::request::Request;
+use crate::request::{flags, Request};
 use crate::text;
 use crate::types::Types;
 
@@ -21,15 +22,17 @@ const CONTENT_LENGTH: HeaderName = HeaderName::new("Content-Length", "content-le
 /// What a subrequest gets in the place of what it has from its parent.
 pub(crate) struct Outfit {
     body: *mut ngx_http_request_body_t,
-    form_len: Option<usize>,
+    /// The length of what is sent, and its media type.
+    sent: Option<(usize, &'static [u8])>,
     length: ngx_str_t,
+    lines: Vec<(HeaderName, ngx_str_t)>,
 }
 
 impl Outfit {
     /// # Safety
     ///
     /// `r` is live.
-    pub(crate) unsafe fn new<T: Types>(r: Request<'_, T>, form: Option<&[u8]>) -> Option<Self> {
+    pub(crate) unsafe fn new<T: Types>(r: Request<'_, T>, sent: Option<&Sent<'_>>) -> Option<Self> {
         // SAFETY: by the contract of this function. Zero is a value for all that is allocated.
         unsafe {
             let pool = (*r.as_ptr()).pool;
@@ -39,12 +42,16 @@ impl Outfit {
                 return None;
             }
             let mut length = ngx_str_t::default();
-            if let Some(form) = form {
-                length = text::copied(pool, form.len().to_string().as_bytes())?;
+            let mut lines = Vec::new();
+            if let Some(sent) = sent {
+                length = text::copied(pool, sent.body.len().to_string().as_bytes())?;
+                for (name, value) in sent.lines {
+                    lines.push((*name, text::copied(pool, value)?));
+                }
                 let buffer: *mut ngx_buf_t = ngx_pcalloc(pool, size_of::<ngx_buf_t>()).cast();
                 let link: *mut ngx_chain_t = ngx_alloc_chain_link(pool);
                 let (fresh, chain) = (buffer.as_mut()?, link.as_mut()?);
-                let range = form.as_ptr_range();
+                let range = r.copy(sent.body)?.as_ptr_range();
                 fresh.pos = range.start.cast_mut();
                 fresh.last = range.end.cast_mut();
                 fresh.start = fresh.pos;
@@ -55,7 +62,7 @@ impl Outfit {
                 chain.next = null_mut();
                 (*body).bufs = link;
             }
-            Some(Self { body, form_len: form.map(<[u8]>::len), length })
+            Some(Self { body, sent: sent.map(|sent| (sent.body.len(), sent.kind)), length, lines })
         }
     }
 
@@ -67,7 +74,7 @@ impl Outfit {
         // are left out, which the provider will answer as it likes.
         unsafe {
             (*sr).request_body = self.body;
-            (*sr).set_filter_need_in_memory(1);
+            flags::set_filter_need_in_memory(sr, 1);
             let headers = &raw mut (*sr).headers_in;
             headers.write_bytes(0, 1);
             (*headers).content_length_n = -1;
@@ -78,14 +85,16 @@ impl Outfit {
                 return;
             }
             push_in(list, &ACCEPT, b"application/json");
-            let Some(len) = self.form_len else { return };
+            let Some((len, kind)) = self.sent else { return };
             (*sr).method = NGX_HTTP_POST as ngx_uint_t;
             (*sr).method_name = text::of_static(b"POST");
             (*headers).content_length_n = i64::try_from(len).unwrap_or(-1);
-            let kind = b"application/x-www-form-urlencoded";
             (*headers).content_type = push_in(list, &CONTENT_TYPE, kind);
             let length = text::bytes(self.length);
             (*headers).content_length = push_in(list, &CONTENT_LENGTH, length);
+            for (name, value) in &self.lines {
+                push_in(list, name, text::bytes(*value));
+            }
         }
     }
 }

@@ -13,11 +13,10 @@ use crate::clock::mono_nanos;
 use crate::process;
 use crate::timer::Timer;
 
-/// How long a provider may take, in nanoseconds. The internal location may allow less.
-const ANSWER_WITHIN_NANOS: u64 = 5_000_000_000;
-
 /// Milliseconds between two looks at what providers have sent so far.
 const POLL_MS: u64 = 100;
+
+const NANOS_IN_MS: u64 = 1_000_000;
 
 static TIMER: Timer = Timer::for_requests(poll);
 
@@ -52,7 +51,7 @@ pub(super) fn next_number() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Waits for the answer of a question.
+/// Waits for the answer of a question, for so many milliseconds.
 ///
 /// # Safety
 ///
@@ -61,11 +60,12 @@ pub(super) unsafe fn add(
     number: u64,
     main: *mut ngx_http_request_t,
     subrequest: *mut ngx_http_request_t,
+    within_ms: u64,
 ) {
-    let deadline = mono_nanos().saturating_add(ANSWER_WITHIN_NANOS);
+    let deadline = mono_nanos().saturating_add(within_ms.saturating_mul(NANOS_IN_MS));
     let pending = Pending { main, subrequest, deadline, end: None };
     PENDING.with_borrow_mut(|all| all.insert(number, pending));
-    TIMER.start(POLL_MS);
+    TIMER.start(within_ms.clamp(1, POLL_MS));
 }
 
 /// Has the question end so.
@@ -88,11 +88,11 @@ pub(super) fn forget(number: u64) {
 /// read, nginx may keep an answer to itself, for as long as it grows.
 fn poll() {
     let numbers: Vec<u64> = PENDING.with_borrow(|all| all.keys().copied().collect());
+    let now = mono_nanos();
     if !numbers.is_empty() {
         // First, so that a bug in what follows doesn't end it.
-        TIMER.start(POLL_MS);
+        TIMER.start(until_next(now));
     }
-    let now = mono_nanos();
     for number in numbers {
         // What is done for one may be the end of another one.
         let Some(pending) = PENDING.with_borrow(|all| all.get(&number).copied()) else { continue };
@@ -111,6 +111,16 @@ fn poll() {
             }
         }
     }
+}
+
+/// In how many milliseconds to look again: when the next time is up, but soon in any case.
+fn until_next(now: u64) -> u64 {
+    let next = PENDING.with_borrow(|all| {
+        let later = all.values().map(|pending| pending.deadline).filter(|deadline| *deadline > now);
+        later.min()
+    });
+    let ms = next.map_or(POLL_MS, |next| next.saturating_sub(now).div_ceil(NANOS_IN_MS));
+    ms.clamp(1, POLL_MS)
 }
 
 /// Ends a question whose time is up, or that asks too much of us.

@@ -1,5 +1,7 @@
 //! What `nginx -T` prints: all files of a configuration, each behind a line with its name.
 
+use tollgate_doctor::conf::dump::{is_said, name_in};
+
 /// The files that a text is made of; none, if it is one file by itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files {
@@ -11,8 +13,7 @@ impl Files {
     pub(super) fn of(text: &str) -> Self {
         let mut files = Vec::new();
         for (index, line) in text.lines().enumerate() {
-            let name = line.strip_prefix("# configuration file ");
-            match name.and_then(|name| name.strip_suffix(':')) {
+            match name_in(line) {
                 Some(name) => files.push((index + 1, name.to_owned())),
                 // In a file by itself that is a comment.
                 None if files.is_empty() && !line.is_empty() && !is_said(line) => break,
@@ -48,9 +49,4 @@ impl Files {
         let end = self.files.get(index + 1).map_or(usize::MAX, |(next, _)| *next);
         Some((start + 1, end))
     }
-}
-
-/// What nginx says beside the configuration, where both were written into one.
-pub(super) fn is_said(line: &str) -> bool {
-    line.starts_with("nginx: ")
 }

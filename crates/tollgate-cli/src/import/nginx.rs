@@ -1,15 +1,9 @@
 //! nginx.conf, as far as keys may be in it.
 
-use super::dump::{is_said, Files};
+use tollgate_doctor::conf::dump::is_said;
+use tollgate_doctor::conf::token::{tokens, Token};
 
-/// A word of a configuration, or what ends a directive, or begins or ends a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    End,
-    Open,
-    Close,
-}
+use super::dump::Files;
 
 /// A `map` block.
 #[derive(Debug)]
@@ -182,77 +176,6 @@ fn is_without_keys(file: &str) -> bool {
     NAMES.iter().any(|name| {
         file.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
     })
-}
-
-/// The words and marks of a configuration, with their lines.
-fn tokens(text: &str) -> Result<Vec<(usize, Token)>, usize> {
-    let mut tokens = Vec::new();
-    let mut line = 1;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' => line += 1,
-            c if c.is_whitespace() => {}
-            '#' => while chars.next_if(|c| *c != '\n').is_some() {},
-            ';' => tokens.push((line, Token::End)),
-            '{' => tokens.push((line, Token::Open)),
-            '}' => tokens.push((line, Token::Close)),
-            quote @ ('"' | '\'') => {
-                let start = line;
-                let mut word = String::new();
-                loop {
-                    match chars.next().ok_or(start)? {
-                        c if c == quote => break,
-                        '\\' => {
-                            let next = chars.next().ok_or(start)?;
-                            line += usize::from(next == '\n');
-                            escaped(&mut word, next);
-                        }
-                        c => {
-                            line += usize::from(c == '\n');
-                            word.push(c);
-                        }
-                    }
-                }
-                tokens.push((start, Token::Word(word)));
-            }
-            c => {
-                let start = line;
-                let mut word = String::new();
-                let mut next = Some(c);
-                // A brace behind a dollar is that of `${name}`; one that closes is as any other
-                // character here.
-                let mut is_variable;
-                while let Some(c) = next {
-                    if c == '\\' {
-                        let escapee = chars.next().ok_or(line)?;
-                        line += usize::from(escapee == '\n');
-                        escaped(&mut word, escapee);
-                    } else {
-                        word.push(c);
-                    }
-                    is_variable = c == '$';
-                    next = chars.next_if(|c| {
-                        !(c.is_whitespace() || *c == ';' || (*c == '{' && !is_variable))
-                    });
-                }
-                tokens.push((start, Token::Word(word)));
-            }
-        }
-    }
-    Ok(tokens)
-}
-
-/// As nginx reads a backslash: before quotes and itself it goes, before some letters it means a control
-/// character, else it stays.
-fn escaped(word: &mut String, c: char) {
-    match c {
-        't' => word.push('\t'),
-        'r' => word.push('\r'),
-        'n' => word.push('\n'),
-        '"' | '\'' | '\\' => word.push(c),
-        c => word.extend(['\\', c]),
-    }
 }
 
 /// A variable as nginx knows it: by any case, and with or without braces.

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 }
 
 /// A new key: 256 random bits.
-pub(super) fn new_key() -> Result<String, Failure> {
+pub(crate) fn new_key() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))

@@ -14,7 +14,9 @@ use clap::Subcommand;
 
 use crate::exit::{Exit, Failure};
 
+pub(crate) use create::new_key;
 pub(crate) use state::count_states;
+pub(crate) use values::name;
 
 /// API keys.
 #[derive(Subcommand)]

@@ -104,7 +104,7 @@ fn scope(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     match is_valid_name(text) {
         true => Ok(text.to_owned()),
         false => Err(format!(

@@ -89,9 +89,10 @@ pub fn answer(reason: Reason) -> &'static Answer {
         Reason::ConcurrencyExceeded => &CONCURRENCY_EXCEEDED,
         Reason::BudgetExceeded => &BUDGET_EXCEEDED,
         Reason::AuthFailuresExceeded => &AUTH_FAILURES_EXCEEDED,
-        Reason::ZoneFull | Reason::KeysUnavailable | Reason::IntrospectionUnavailable => {
-            &SERVICE_UNAVAILABLE
-        }
+        Reason::ZoneFull
+        | Reason::KeysUnavailable
+        | Reason::IntrospectionUnavailable
+        | Reason::ClassifierUnavailable => &SERVICE_UNAVAILABLE,
         Reason::InternalError => &INTERNAL_ERROR,
     }
 }

@@ -45,7 +45,10 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         "budget_exceeded" => {
             (429, "insufficient_quota", "insufficient_quota", RATE, "insufficient_quota")
         }
-        "zone_full" | "keys_unavailable" | "introspection_unavailable" => {
+        "zone_full"
+        | "keys_unavailable"
+        | "introspection_unavailable"
+        | "classifier_unavailable" => {
             (503, "server_error", "service_unavailable", "overloaded_error", "overloaded")
         }
         "internal_error" => (500, "server_error", "internal_error", "api_error", "internal"),

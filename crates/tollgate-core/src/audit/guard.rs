@@ -18,6 +18,8 @@ pub struct GuardFindings {
     action: Option<Action>,
     /// How sure it is that somebody gives the model other orders, from 1 to 100.
     injection_score: Option<u8>,
+    /// A classifier has not said whether the request may pass, and it has passed all the same.
+    is_unjudged: bool,
 }
 
 impl GuardFindings {
@@ -27,20 +29,47 @@ impl GuardFindings {
         *known = known.saturating_add(u64::from(times));
         self.action = self.action.max(Some(rule.action));
         if rule.family == Family::Injection {
-            self.injection_score = self.injection_score.max(Some(score));
+            self.note_injection(score);
         }
+    }
+
+    /// Notes how likely it is that somebody gives the model other orders, from 0 to 100: also where that is not enough
+    /// to be found. Of nothing, nothing is said.
+    pub fn note_injection(&mut self, score: u8) {
+        self.injection_score = self.injection_score.max(Some(score).filter(|score| *score > 0));
+    }
+
+    /// Notes that a classifier has not said whether the request may pass, and it passes all the same.
+    pub fn note_unjudged(&mut self) {
+        self.is_unjudged = true;
+    }
+
+    /// How likely it is that somebody gives the model other orders, also where that is not enough to be found; `None`: not
+    /// at all, or nobody asks.
+    #[must_use]
+    pub fn injection_score(&self) -> Option<u8> {
+        self.injection_score
     }
 
     /// Whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
+        self.times.is_empty() && !self.is_unjudged
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if self.times.is_empty() {
-            return;
+        if self.is_unjudged {
+            out.extend_from_slice(b",\"guard_unjudged\":true");
         }
+        if !self.times.is_empty() {
+            self.write_rules(out);
+        }
+        if let Some(score) = self.injection_score {
+            out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
+        }
+    }
+
+    fn write_rules(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"guard\":{");
         for (index, (rule, times)) in self.times.iter().enumerate() {
             if index > 0 {
@@ -52,9 +81,6 @@ impl GuardFindings {
         out.push(b'}');
         if let Some(action) = self.action {
             out.extend_from_slice(format!(",\"guard_action\":\"{}\"", action.name()).as_bytes());
-        }
-        if let Some(score) = self.injection_score {
-            out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
         }
     }
 }
@@ -72,7 +98,22 @@ mod tests {
         let mut found = GuardFindings::default();
         let mut line = Vec::new();
         found.write(&mut line);
+        found.note_injection(0);
+        found.write(&mut line);
         assert!(found.is_empty() && line.is_empty());
+        found.note_injection(20);
+        found.note_injection(10);
+        found.write(&mut line);
+        assert_eq!(
+            String::from_utf8(std::mem::take(&mut line)).unwrap(),
+            ",\"injection_score\":20"
+        );
+        let mut unjudged = GuardFindings::default();
+        unjudged.note_unjudged();
+        unjudged.write(&mut line);
+        assert!(!unjudged.is_empty());
+        assert_eq!(line, b",\"guard_unjudged\":true");
+        line.clear();
         found.note(&rule(Family::Pii, "email", Action::Mask), 2, 90);
         found.note(&rule(Family::Pii, "email", Action::Mask), 1, 60);
         found.note(&rule(Family::Injection, "injection", Action::Log), 1, 55);

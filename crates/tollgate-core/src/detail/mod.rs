@@ -143,6 +143,8 @@ causes! {
     GuardBlocked ContentPolicy "guard_blocked" "a guard found \"NAME\"";
     UnseenContent ContentPolicy "unseen_content" "\"NAME\" is no text, and no guard can look into it";
     UnseenAnswer ContentPolicy "unseen_answer" "a guard can't read the answer";
+    Undecided ContentPolicy "undecided" "the classifier \"NAME\" doesn't say whether a text may pass";
+    TooLongToJudge ContentPolicy "too_long_to_judge" "there is more text than the classifier \"NAME\" is asked about";
 
     UnknownObject ObjectNotFound "unknown_object" "nobody is known to have made the object that is named";
     AnothersObject ObjectNotFound "anothers_object" "another client made the object that is named";
@@ -175,7 +177,9 @@ causes! {
     NoKeysInTime KeysUnavailable "no_keys_in_time" "no keys came from \"NAME\" in time";
     NoVerdict IntrospectionUnavailable "no_verdict" "\"NAME\" gave no usable answer";
     NoVerdictInTime IntrospectionUnavailable "no_verdict_in_time" "\"NAME\" gave no answer in time";
-
+    NotJudged ClassifierUnavailable "not_judged" "the classifier \"NAME\" gave no usable answer";
+    NotJudgedInTime ClassifierUnavailable "not_judged_in_time" "the classifier \"NAME\" gave no answer in time";
+    QuestionLoop ClassifierUnavailable "question_loop" "the request is a question to a classifier, whose location \"NAME\" leads back here";
 
     Panic InternalError "panic" "a callback of the module panicked, or nginx had no memory for it";
     OutOfMemory InternalError "out_of_memory" "nginx has no memory";

@@ -63,10 +63,9 @@ impl Events {
     pub(super) fn new(asked: Asked, mark: usize) -> Self {
         let hides = asked.hides;
         let is_hiding = hides.any() && Place::root(asked.endpoint) == Place::OpenAi;
-        let relay = is_hiding.then(|| Relay {
-            hides,
-            changes: Changes::of(asked.engine, hides),
-            hold: Hold::default(),
+        let relay = is_hiding.then(|| {
+            let changes = Changes::of(asked.engine, hides);
+            Relay { hides, changes, hold: Hold::new(changes.of_each && asked.choices > 1) }
         });
         Self { sse: Sse::after_mark(mark), data: Data::Blank, relay }
     }
@@ -206,6 +205,8 @@ impl Relay {
             self.hold.cut(end, cut, pass);
         } else if is_stripped {
             self.hold.strip(buffer, end, &USAGE, familiar, pass);
+        } else if chunk.has_choice {
+            self.hold.show_choice(pass);
         } else {
             self.hold.show(pass);
         }

@@ -30,6 +30,8 @@ pub(super) struct Changes {
     said: bool,
     /// Members that stand in the last chunk of a choice, and move to the chunk with the usage.
     pub(super) moved: &'static [&'static [u8]],
+    /// Whether there is one chunk with the usage for all choices, each of which had them.
+    pub(super) of_each: bool,
 }
 
 impl Changes {
@@ -37,25 +39,35 @@ impl Changes {
         let changes = match engine {
             // OpenAI itself writes null. Others have numbers in the last chunk of a choice, asked or not.
             Engine::OpenAi | Engine::Anthropic => {
-                Self { null: true, zero: true, said: false, moved: &[] }
+                Self { null: true, zero: true, said: false, moved: &[], of_each: false }
             }
-            Engine::Vllm => {
-                Self { null: true, zero: true, said: true, moved: &[b"system_fingerprint"] }
-            }
+            Engine::Vllm => Self {
+                null: true,
+                zero: true,
+                said: true,
+                moved: &[b"system_fingerprint"],
+                of_each: true,
+            },
             // Null is there in any case.
-            Engine::Sglang => Self { null: false, zero: true, said: true, moved: &[] },
+            Engine::Sglang => {
+                Self { null: false, zero: true, said: true, moved: &[], of_each: false }
+            }
             // So it is, and its completions have numbers in the last chunk, asked or not.
-            Engine::Tgi => Self { null: false, zero: false, said: false, moved: &[] },
+            Engine::Tgi => {
+                Self { null: false, zero: false, said: false, moved: &[], of_each: false }
+            }
             // So have its completions.
             Engine::LlamaCpp => {
-                Self { null: false, zero: false, said: false, moved: &[b"timings"] }
+                Self { null: false, zero: false, said: false, moved: &[b"timings"], of_each: false }
             }
-            Engine::Ollama => Self { null: true, zero: true, said: true, moved: &[] },
+            Engine::Ollama => {
+                Self { null: true, zero: true, said: true, moved: &[], of_each: false }
+            }
         };
         match hides.usage {
             true => changes,
             // The client asked for the rest.
-            false => Self { moved: &[], ..changes },
+            false => Self { moved: &[], of_each: false, ..changes },
         }
     }
 

@@ -1,3 +1,4 @@
+use super::hold::MAX_HELD;
 use super::tests::{asked, relay, DELTA, DONE, USAGE};
 use super::*;
 
@@ -242,4 +243,59 @@ fn the_last_chunk_waits_for_no_more_than_what_comes_next() {
         after("data: {\"choices\":[]"),
         ["", "", &[FINISH, "data: {\"choices\":[]"].concat()]
     );
+}
+
+#[test]
+fn each_choice_of_several_keeps_what_moves_to_the_usage_chunk() {
+    let choice = |index: u32, finish: &str, members: &str| {
+        format!(
+            "data: {{\"id\":1,\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"a\"}},\
+             \"finish_reason\":{finish}}}]{members}}}\n\n"
+        )
+    };
+    let goes_on = |index| choice(index, "null", "");
+    let ends = |index, members: &str| choice(index, "\"stop\"", members);
+    let fingerprint = ",\"system_fingerprint\":\"vllm-0\"";
+    let usage = format!(
+        "data: {{\"id\":1,\"choices\":[],\"usage\":{{\"prompt_tokens\":5}}{fingerprint}}}\n\n"
+    );
+    let three = Asked { choices: 3, per_prompt: 3, ..hiding(Endpoint::Chat, Engine::Vllm) };
+    let told = |index| ends(index, fingerprint);
+    let begin = [&*goes_on(0), &goes_on(1), &goes_on(2)].concat();
+    let stream =
+        [&*begin, &ends(1, ""), &goes_on(0), &ends(2, ""), &goes_on(0), &ends(0, ""), &usage, DONE];
+    let shown = [&*begin, &goes_on(0), &goes_on(0), &told(1), &told(2), &told(0), DONE].concat();
+    assert_eq!(relayed(three, &stream.concat()), shown);
+    for end in ["\r", "\r\n"] {
+        let stream = stream.concat().replace('\n', end);
+        assert_eq!(relayed(three, &stream), shown.replace('\n', end), "{end:?}");
+    }
+    // Running usage goes, besides.
+    let running = ",\"usage\":{\"prompt_tokens\":5}";
+    let counted = stream.concat().replace("}]}\n", &format!("}}]{running}}}\n"));
+    assert_eq!(relayed(three, &counted), shown);
+    // Without the chunk that they wait for, nothing is lost: at the mark, at an error, at the end.
+    for end in [DONE, "data: {\"error\":{\"message\":\"a\"}}\n\n", ""] {
+        let stream = [&*begin, &ends(1, ""), &goes_on(0), &ends(2, ""), end].concat();
+        let shown = [&*begin, &goes_on(0), &ends(1, ""), &ends(2, ""), end].concat();
+        assert_eq!(relayed(three, &stream), shown);
+    }
+    // A comment is of no choice, and may pass.
+    let stream = [&*ends(1, ""), ": ping\n\n", &goes_on(0), &usage, DONE].concat();
+    assert_eq!(relayed(three, &stream), [": ping\n\n", &goes_on(0), &told(1), DONE].concat());
+}
+
+#[test]
+fn choices_that_ended_wait_in_a_bounded_place() {
+    let end = |index: usize| {
+        let text = "a".repeat(MAX_HELD / 3);
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"text\":\"{text}\",\"finish_reason\":\"stop\"}}]}}\n\n"
+        )
+    };
+    let three = Asked { choices: 9, per_prompt: 9, ..hiding(Endpoint::Completions, Engine::Vllm) };
+    let mut meter = Meter::new(three, Some(Format::Sse));
+    let events = [end(0), end(1), end(2)];
+    let relayed = relay(&mut meter, events.iter().map(String::as_bytes));
+    assert_eq!(relayed.iter().map(Vec::len).collect::<Vec<_>>(), [0, 0, events.concat().len(), 0]);
 }

@@ -28,6 +28,8 @@ pub enum Part<'a> {
 pub(super) struct Hold {
     /// The event that ended an answer: whole, and first to be passed on.
     finish: Vec<u8>,
+    /// Where that of each choice waits until the answer ends: those of the choices that ended before.
+    finished: Option<Vec<Vec<u8>>>,
     /// What came of the event at hand in earlier buffers. The rest of it begins in the buffer at `event`.
     held: Vec<u8>,
     /// Of the buffer at hand: where the bytes begin that have not been passed on.
@@ -47,6 +49,12 @@ enum Last {
 }
 
 impl Hold {
+    /// What has not begun. If `waits`, the last events of all choices wait for the end of the answer, and
+    /// those of choices that go on pass them by.
+    pub(super) fn new(waits: bool) -> Self {
+        Self { finished: waits.then(Vec::new), ..Self::default() }
+    }
+
     /// Another buffer comes.
     pub(super) fn begin_buffer(&mut self) {
         self.start = 0;
@@ -61,11 +69,26 @@ impl Hold {
         self.last = Last::Shown;
     }
 
-    /// The event at hand goes to the client.
+    /// The event at hand goes to the client; it is none of a choice.
     pub(super) fn show(&mut self, pass: &mut impl FnMut(Part<'_>)) {
+        match (&self.finished, self.event) {
+            (None, _) => self.pass_finish(pass),
+            (Some(_), Some(event)) => {
+                // What other choices had, comes before it.
+                self.pass_up_to(event, pass);
+                self.pass_finish(pass);
+            }
+            // A comment.
+            (Some(_), None) => {}
+        }
+        self.show_choice(pass);
+    }
+
+    /// The event at hand goes to the client; it is of a choice.
+    pub(super) fn show_choice(&mut self, pass: &mut impl FnMut(Part<'_>)) {
         self.event = None;
         self.last = Last::Shown;
-        self.pass_finish(pass);
+        self.let_finish_pass(pass);
         if !self.held.is_empty() {
             pass(Part::Held(&self.held));
             // Hardly any stream needs it often.
@@ -82,16 +105,21 @@ impl Hold {
         moved: &[&[u8]],
         pass: &mut impl FnMut(Part<'_>),
     ) {
-        // Nothing but the event is between the two: what else there was, has passed the first one on.
+        // Nothing but the event is between the two, or what is of other choices: what else there was, has
+        // passed the first one on.
         let mut finish = std::mem::take(&mut self.finish);
+        let mut finished = self.finished.as_mut().map(std::mem::take).unwrap_or_default();
         if let Some(event) = self.take_event(buffer, end, pass) {
             if !finish.is_empty() {
                 let members = Members::of(&event);
-                let moved = moved.iter().filter_map(|key| Some((*key, members.find(&event, key)?)));
-                moved.for_each(|(key, member)| add(&mut finish, key, member));
+                for key in moved {
+                    let Some(member) = members.find(&event, key) else { continue };
+                    finished.iter_mut().chain([&mut finish]).for_each(|to| add(to, key, member));
+                }
             }
             self.last = Last::Hidden;
         }
+        finished.iter().for_each(|finish| pass(Part::Held(finish)));
         if !finish.is_empty() {
             pass(Part::Held(&finish));
         }
@@ -130,14 +158,14 @@ impl Hold {
                 if let (Some(familiar), [cut]) = (familiar, cuts.all()) {
                     familiar.note_cut(event.len(), cut);
                 }
-                self.pass_finish(pass);
+                self.let_finish_pass(pass);
                 self.pass_up_to(at, pass);
                 kept(event, cuts.all())
                     .for_each(|range| pass(Part::Range(at + range.start..at + range.end)));
                 self.start = end;
             }
             _ => {
-                self.pass_finish(pass);
+                self.let_finish_pass(pass);
                 if let Some(event) = self.take_event(buffer, end, pass) {
                     pass(Part::Held(&without(&event, Some(token))));
                 }
@@ -154,18 +182,35 @@ impl Hold {
         strip: Option<&Finder<'_>>,
         pass: &mut impl FnMut(Part<'_>),
     ) {
-        self.pass_finish(pass);
+        self.let_finish_pass(pass);
         if let Some(event) = self.take_event(buffer, end, pass) {
-            self.finish = without(&event, strip);
+            let finish = without(&event, strip);
+            let before = std::mem::replace(&mut self.finish, finish);
             self.last = Last::Kept;
+            let Some(finished) = self.finished.as_mut().filter(|_| !before.is_empty()) else {
+                return;
+            };
+            finished.push(before);
+            if self.finish.len() + finished.iter().map(Vec::len).sum::<usize>() > MAX_HELD {
+                self.last = Last::Shown;
+                self.pass_finish(pass);
+            }
         }
     }
 
-    /// What comes now is no event, so the last one has waited long enough.
+    /// What comes now is of no choice, so the last events have waited long enough.
     pub(super) fn pass_finish(&mut self, pass: &mut impl FnMut(Part<'_>)) {
         if !self.finish.is_empty() {
-            let finish = std::mem::take(&mut self.finish);
-            pass(Part::Held(&finish));
+            let finished = self.finished.as_mut().map(std::mem::take).unwrap_or_default();
+            finished.iter().for_each(|finish| pass(Part::Held(finish)));
+            pass(Part::Held(&std::mem::take(&mut self.finish)));
+        }
+    }
+
+    /// What comes now is of another choice, or between events.
+    fn let_finish_pass(&mut self, pass: &mut impl FnMut(Part<'_>)) {
+        if self.finished.is_none() {
+            self.pass_finish(pass);
         }
     }
 
@@ -215,7 +260,7 @@ impl Hold {
 
     fn pass_up_to(&mut self, end: usize, pass: &mut impl FnMut(Part<'_>)) {
         if self.start < end {
-            self.pass_finish(pass);
+            self.let_finish_pass(pass);
             pass(Part::Range(self.start..end));
         }
         self.start = end;

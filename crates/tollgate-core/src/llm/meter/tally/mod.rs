@@ -60,6 +60,8 @@ pub(super) struct Chunk {
     /// Nothing but usage: no choice, but an object `usage`.
     pub(super) is_usage_only: bool,
     pub(super) usage: UsageMember,
+    /// It is of a choice.
+    pub(super) has_choice: bool,
     /// An answer ended with it.
     pub(super) is_finish: bool,
 }
@@ -104,10 +106,12 @@ impl Tally {
     pub(super) fn chunk(&self, event: &Event) -> Chunk {
         let usage = event.usage_member();
         let has_usage = matches!(usage, UsageMember::Zero | UsageMember::Said);
+        let has_choice = event.choices == Choices::Filled;
         Chunk {
-            is_usage_only: event.choices != Choices::Filled && has_usage && !self.failed,
+            is_usage_only: !has_choice && has_usage && !self.failed,
             usage,
-            is_finish: event.choices == Choices::Filled && event.finishes > 0,
+            has_choice,
+            is_finish: has_choice && event.finishes > 0,
         }
     }
 

@@ -1,0 +1,61 @@
+"""What the test must find: planted faults, and their good twins. A test that can't fail tests nothing."""
+
+from .blocks import Block, blocks
+
+GOOD = ["tollgate_zone zone=a:1m;", "location /v1/ { tollgate_engine vllm; proxy_pass http://engine; }"]
+BAD = [
+    "tollgate_nonsense on;",
+    "tollgate_zone zone=a:1m colour=red;",
+    "tollgate_tier pro { requests 10 per minute; }",
+    "server { tollgate_zone zone=a:1m; }",
+    "location /v1/ { tollgate_engine nobody; }",
+    "location /v1/ { tollgate on; ",
+]
+NAMES = ["`tollgate key create --nonsense`", "`tollgate nonsense`", "`tollgate_nonsense`", "`scripts/nonsense`"]
+GOOD_NAMES = ["`tollgate key create --client acme`", "`$tollgate_client` and `tollgate_zone`", "`scripts/build`"]
+GOOD_PAGE = """
+```sh
+tollgate key create --quiet --client acme --tier pro --file keys.json >key
+```
+
+```console
+$ curl -s -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:8080/v1/models
+401
+```
+"""
+BAD_PAGES = [
+    "```sh\ntollgate key create --nonsense\n```\n",
+    "```sh\nfalse\n```\n",
+    "```sh\ncurl -s http://127.0.0.1:8080/v1/models\n```\n",
+    "```console\n$ curl -s -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:8080/v1/models\n200\n```\n",
+    "```console\n$ echo one\none\ntwo\n```\n",
+    "```sh\necho one\n```\n\n<!-- answer -->\n```text\ntwo\n```\n",
+    "```sh\necho '{\"one\":1}'\n```\n\n<!-- answer -->\n<!-- members -->\n```json\n{\"two\": 1}\n```\n",
+    "<!-- fails: 1 -->\n```sh\ntrue\n```\n",
+]
+
+
+def configurations(tested, failures):
+    for number, text in enumerate(GOOD):
+        if fault := tested(Block("selftest-good", number, "nginx", text)):
+            failures.append(f"self-test: '{text}' fails: {fault}")
+    for number, text in enumerate(BAD):
+        if not tested(Block("selftest-bad", number, "nginx", text)):
+            failures.append(f"self-test: '{text}' is not noticed")
+
+
+def names(known, failures):
+    for text in GOOD_NAMES:
+        failures.extend(f"self-test: {text}: {fault}" for _, fault in known.faults(text))
+    failures.extend(f"self-test: {text} is not noticed" for text in NAMES if not list(known.faults(text)))
+
+
+def sessions(servers, templates, folder, failures):
+    def faults(name, text):
+        found = servers.test(name, blocks(name, text), False, templates, folder)
+        return [fault for _, fault in found if fault]
+
+    failures.extend(f"self-test: {fault}" for fault in faults("selftest-good", GOOD_PAGE))
+    for number, text in enumerate(BAD_PAGES):
+        if not faults(f"selftest-bad-{number}", text):
+            failures.append(f"self-test: the fault is not noticed in {text!r}")
