@@ -168,6 +168,22 @@ fn a_key_that_nobody_got_is_none() {
 }
 
 #[test]
+fn folders_of_the_package_are_used() {
+    let system = System::debian();
+    for folder in ["etc/tollgate", "var/log/tollgate"] {
+        fs::create_dir(system.path(folder)).unwrap();
+    }
+    symlink("../tollgate", system.path("etc/nginx/tollgate")).unwrap();
+    system.write("var/log/tollgate/audit.log", "");
+    let run = system.init(&["--backend", "http://127.0.0.1:9"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(system.read("etc/tollgate/keys.json").contains("\"first\""));
+    assert!(system.read(SITE).contains("tollgate_audit_log    /var/log/tollgate/audit.log;"));
+    assert!(run.out.contains("tail -n 1 /var/log/tollgate/audit.log"), "{}", run.out);
+    assert!(!system.path("var/log/nginx/tollgate.log").exists());
+}
+
+#[test]
 fn quiet_prints_the_key_alone() {
     let system = System::debian();
     let run = system.init(&["--quiet", "--backend", "http://127.0.0.1:9"]);

@@ -34,15 +34,15 @@ const KEYS_FILE: &str = "/etc/nginx/tollgate/keys.json";
 const KEYS_MODE: u32 = 0o2750;
 /// The folder of the state, which nginx makes.
 const STATE_FOLDER: &str = "/var/lib/tollgate";
-/// The audit log. Debian's logrotate takes care of what is in that folder.
-const AUDIT_LOG: &str = "/var/log/nginx/tollgate.log";
+/// The mode of the audit log.
 const AUDIT_LOG_MODE: u32 = 0o640;
 
 /// Put Tollgate before an engine: a configuration of nginx, a folder for keys, a first key
 ///
 /// Writes, for Debian's layout, /etc/nginx/sites-available/tollgate and a link to it in sites-enabled; for nginx.org's,
 /// /etc/nginx/conf.d/tollgate.conf. Where nothing loads the module, /etc/nginx/modules-enabled/50-tollgate.conf does.
-/// Keys are in /etc/nginx/tollgate/keys.json, the audit log is /var/log/nginx/tollgate.log, and what clients have used
+/// Keys are in /etc/nginx/tollgate/keys.json, the audit log is /var/log/tollgate/audit.log, or
+/// /var/log/nginx/tollgate.log without the package's folder, and what clients have used
 /// is in /var/lib/tollgate/state.
 ///
 /// Then nginx judges it (nginx -t). If it refuses, all is put back as it was. nginx is not reloaded. What is there
@@ -169,6 +169,7 @@ impl Arguments {
         Ok(Site {
             engine: self.engine,
             backends,
+            audit_log: layout.audit_log,
             domain: self.domain.clone(),
             listen,
             certificate,
@@ -276,7 +277,7 @@ impl Arguments {
         if let Some((link, target)) = &layout.link {
             changes.link(link, target)?;
         }
-        changes.log_file(AUDIT_LOG, AUDIT_LOG_MODE, layout.account.user.uid)?;
+        changes.log_file(layout.audit_log, AUDIT_LOG_MODE, layout.account.user.uid)?;
         // nginx makes it when it reads the configuration.
         changes.made_by_nginx(STATE_FOLDER);
         let Some(nginx) = nginx else {
