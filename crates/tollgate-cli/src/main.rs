@@ -69,6 +69,11 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages, one for each command, into a folder.
+    Man {
+        /// The folder, such as /usr/local/share/man/man1. It must be there.
+        directory: std::path::PathBuf,
+    },
 }
 
 fn main() -> std::process::ExitCode {
@@ -85,6 +90,7 @@ fn main() -> std::process::ExitCode {
         Command::Init(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => manual_pages(&directory),
     };
     exit::code(outcome)
 }
@@ -93,5 +99,15 @@ fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut text);
     exit::print(&text)?;
+    Ok(Exit::Yes)
+}
+
+fn manual_pages(directory: &std::path::Path) -> Result<Exit, Failure> {
+    clap_mangen::generate_to(Arguments::command(), directory).map_err(|error| {
+        Failure::failed(format!(
+            "cannot write manual pages into {}: {error}; the folder must be there",
+            escape::shown(&directory.display().to_string())
+        ))
+    })?;
     Ok(Exit::Yes)
 }

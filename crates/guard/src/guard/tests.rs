@@ -94,12 +94,12 @@ fn a_threshold_holds_for_its_line() {
         let what = What::Secrets(vec!["github_token".into()]);
         guard(&[Wish { what, action: Action::Mask, threshold }])
     };
-    // Its checksum is wrong, so that it takes a word before it.
+    // Its checksum is wrong, so that it is less sure without a word before it.
     let text = "ghp_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq18";
-    assert!(scan(&with(None), text).is_empty());
-    assert_eq!(scan(&with(Some(40)), text).len(), 1);
-    assert_eq!(scan(&with(None), &format!("my token: {text}")).len(), 1);
-    assert!(scan(&with(Some(70)), &format!("my token: {text}")).is_empty());
+    assert_eq!(scan(&with(None), text).len(), 1);
+    assert!(scan(&with(Some(80)), text).is_empty());
+    assert_eq!(scan(&with(Some(80)), &format!("my token: {text}")).len(), 1);
+    assert!(scan(&with(Some(90)), &format!("my token: {text}")).is_empty());
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn is_issued(all: &[u8]) -> bool {
     let four = first(4);
     match two {
         // Visa.
-        40..=49 => matches!(length, 13 | 16 | 18 | 19),
+        40..=49 => matches!(length, 13 | 16 | 19),
         // Mastercard, with the range of 2017, and Mir.
         51..=55 => length == 16,
         22..=27 if (2221..=2720).contains(&four) => length == 16,

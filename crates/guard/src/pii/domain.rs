@@ -42,14 +42,85 @@ const CONTEXT: &[&str] = &[
 
 /// Top-level domains that neither end files nor are words that stand behind a full stop, in texts or in code.
 const PLAIN: &[&str] = &[
-    "ae", "ar", "arpa", "asia", "au", "ba", "bd", "bg", "biz", "br", "by", "bz", "ca", "cat", "ch",
-    "cl", "cloud", "club", "cn", "co", "com", "coop", "cr", "cy", "cz", "de", "dk", "ec", "edu",
-    "ee", "eg", "es", "eu", "fi", "fr", "ge", "gov", "gr", "gt", "hk", "hn", "hr", "hu", "ie",
-    "il", "info", "io", "ir", "jo", "jobs", "jp", "ke", "kr", "kw", "kz", "lb", "li", "lk", "lt",
-    "lu", "lv", "ma", "mil", "mk", "mt", "museum", "mx", "net", "ng", "nl", "np", "nu", "nz", "om",
-    "online", "org", "pe", "ph", "pk", "pt", "qa", "ro", "ru", "sa", "se", "sg", "shop", "si",
-    "site", "sk", "store", "su", "sv", "tech", "th", "tn", "tr", "travel", "tv", "tw", "ua", "ug",
-    "uk", "uy", "uz", "vn", "xyz", "za", "zw", "бел", "рус", "рф", "укр",
+    "ae", "ar", "arpa", "asia", "au", "ba", "bd", "bg", "biz", "br", "by", "ca", "cat", "ch", "cl",
+    "cloud", "club", "cn", "co", "com", "coop", "cr", "cy", "cz", "de", "dk", "ec", "edu", "ee",
+    "eg", "es", "eu", "fi", "fr", "gov", "gr", "hk", "hn", "hr", "hu", "ie", "il", "info", "io",
+    "ir", "jo", "jobs", "jp", "ke", "kr", "kw", "kz", "lb", "li", "lk", "lt", "lu", "lv", "ma",
+    "mil", "mt", "museum", "mx", "net", "ng", "nl", "np", "nu", "nz", "om", "online", "org", "pe",
+    "ph", "pk", "pt", "qa", "ro", "ru", "sa", "se", "sg", "shop", "si", "site", "sk", "store",
+    "su", "sv", "tech", "th", "tn", "tr", "travel", "tv", "tw", "ua", "ug", "uk", "uy", "uz", "vn",
+    "xyz", "za", "zw", "бел", "рус", "рф", "укр",
+];
+
+/// Top-level domains that more often end the name of a file.
+const FILES: &[&str] = &[
+    "ac", "am", "bz", "cc", "docs", "map", "md", "mk", "ml", "mm", "mov", "pm", "ps", "py", "rs",
+    "sh", "so", "tf", "zip",
+];
+
+/// Those that more often are a part of something in code.
+const CODE: &[&str] = &[
+    "data", "do", "ge", "gt", "host", "id", "link", "lt", "name", "next", "now", "page", "run",
+    "site", "store", "style",
+];
+
+/// What things in code are called, before a full stop.
+const THINGS: &[&str] = &[
+    "args",
+    "cls",
+    "colors",
+    "com",
+    "config",
+    "console",
+    "ctx",
+    "datetime",
+    "document",
+    "edu",
+    "err",
+    "error",
+    "event",
+    "exports",
+    "get",
+    "gov",
+    "gyp",
+    "io",
+    "item",
+    "java",
+    "javax",
+    "log",
+    "math",
+    "metadata",
+    "mod",
+    "module",
+    "net",
+    "node",
+    "np",
+    "obj",
+    "operator",
+    "opt",
+    "options",
+    "opts",
+    "org",
+    "os",
+    "params",
+    "performance",
+    "process",
+    "props",
+    "req",
+    "request",
+    "res",
+    "response",
+    "result",
+    "self",
+    "stat",
+    "state",
+    "string",
+    "sys",
+    "this",
+    "tokens",
+    "torch",
+    "user",
+    "window",
 ];
 
 /// Names that are written like domains, and are none: platforms, and the first parts of packages' names.
@@ -150,15 +221,21 @@ fn bare(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if lower.starts_with("www.") {
         return Some(if context { 96 } else { 90 });
     }
-    // `org.example.io` is a package.
-    let first = lower.split('.').next().unwrap_or_default();
-    let is_package = matches!(
-        first,
-        "com" | "org" | "net" | "io" | "edu" | "gov" | "java" | "javax" | "self" | "this"
-    );
-    let is_plain = PLAIN.binary_search(&tld.to_lowercase().as_str()).is_ok();
+    let (mut labels, tld_lower) = (lower.split('.'), tld.to_lowercase());
+    let (first, count) = (labels.next().unwrap_or_default(), labels.count() + 1);
+    // `org.example.io` is a package, `req.host` a part of something.
+    let is_package = THINGS.binary_search(&first).is_ok();
+    let is_plain = PLAIN.binary_search(&tld_lower.as_str()).is_ok();
+    let is_code = count == 2 && !has_path && CODE.binary_search(&tld_lower.as_str()).is_ok();
+    let is_noise =
+        !context && count == 2 && first.len() == 1 && tld_lower != "com" && tld_lower != "co";
+    if FILES.binary_search(&tld_lower.as_str()).is_ok() || is_noise {
+        return Some(30);
+    }
     Some(match (is_plain && !is_package, context) {
+        (_, true) if is_code => 45,
         (true, true) => 92,
+        (true, false) if is_code => 30,
         (true, false) if matches!(tld, "com" | "net" | "org" | "edu" | "gov") => 85,
         (true, false) => 65,
         (false, true) if is_package => 40,
@@ -176,6 +253,12 @@ mod tests {
     fn the_plain_names_are_sorted_and_exist() {
         assert!(PLAIN.windows(2).all(|pair| pair[0] < pair[1]), "{PLAIN:?}");
         for name in PLAIN {
+            assert_eq!(names::tld(name), Tld::Delegated, "{name}");
+        }
+        for list in [FILES, CODE, THINGS] {
+            assert!(list.windows(2).all(|pair| pair[0] < pair[1]), "{list:?}");
+        }
+        for name in FILES.iter().chain(CODE) {
             assert_eq!(names::tld(name), Tld::Delegated, "{name}");
         }
     }

@@ -32,13 +32,13 @@ macro_rules! letters {
     };
 }
 
-/// The last part is in one case, or an often written one with a capital, so that `a@b.org.Then` ends at `org`.
+/// The sign may be escaped, as it is in the query of a URL. The last part is in one case, or an often written one with a capital, so that `a@b.org.Then` ends at `org`.
 const PATTERN: &str = concat!(
     "[A-Za-z0-9_",
     letters!(),
     "][A-Za-z0-9._+'~",
     letters!(),
-    "-]{0,63}@",
+    "-]{0,63}(?:@|%40)",
     "[A-Za-z0-9",
     letters!(),
     "][A-Za-z0-9.",
@@ -55,7 +55,9 @@ pub(super) fn email() -> Detector {
 }
 
 fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
-    let (local, domain) = candidate.text().split_once('@')?;
+    // In a URL, the sign is escaped.
+    let text = candidate.text();
+    let (local, domain) = text.split_once('@').or_else(|| text.split_once("%40"))?;
     let (_, tld) = domain.rsplit_once('.')?;
     let known = names::tld(tld);
     let dots = local.ends_with(['.', '\'']) || local.contains("..");

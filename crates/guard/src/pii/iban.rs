@@ -67,6 +67,11 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if edges::is_continued(candidate) {
         return None;
     }
+    // Bytes of a dump.
+    let is_hex = candidate.text().bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b' ');
+    if is_hex && count > 0 && edges::follows_group(candidate) {
+        return None;
+    }
     let check_digits = digits::Digits::of(candidate.text().get(2..4).unwrap_or_default());
     // MOD 97-10 makes no others.
     if !(2..=98).contains(&digits::number(check_digits.all())) {

@@ -52,6 +52,17 @@ const NUMBERED: &[&str] = &[
     "バージョン",
 ];
 
+/// Addresses that everybody uses, and which look like versions.
+const RESOLVERS: &[[u8; 4]] = &[
+    [1, 1, 1, 1],
+    [1, 0, 0, 1],
+    [8, 8, 8, 8],
+    [8, 8, 4, 4],
+    [9, 9, 9, 9],
+    [4, 2, 2, 1],
+    [4, 2, 2, 2],
+];
+
 /// A fifth part is taken along: what has one is no address.
 const V4: &str = r"(?-u:\b)[0-9]{1,3}(?:\.[0-9]{1,3}){3,5}(?-u:\b)";
 
@@ -76,8 +87,9 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 fn v4(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let address: Ipv4Addr = candidate.text().parse().ok()?;
+    // RFC 1122: of network 0 nobody has an address, and 240 and up are reserved.
     if address.is_loopback()
-        || address.is_unspecified()
+        || matches!(address.octets(), [0 | 240.., ..])
         || is_mask(address)
         || edges::is_continued(candidate)
     {
@@ -99,10 +111,15 @@ fn v4(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if !context && is_small && candidate.behind() == Some('.') && !address.is_private() {
         return None;
     }
-    let [_, second, third, fourth] = address.octets();
+    let [first, second, third, fourth] = address.octets();
+    // The section of a standard, or a version: `23.2.4.1`, `2.39.90.1`. Of all addresses, one of 500 is like that.
+    let smalls = [second, third, fourth].iter().filter(|octet| **octet < 30).count();
+    let is_numbering = (first < 30 && smalls == 3) || (first < 10 && smalls == 2);
+    let is_known = address.is_private() || RESOLVERS.contains(&address.octets());
     Some(match context {
         true if named => 60,
         true => 95,
+        false if is_numbering && !is_known => 40,
         // `4.0.0.0` is a version more often.
         false if second == 0 && third == 0 && fourth == 0 => 40,
         false if address.is_private() => 75,

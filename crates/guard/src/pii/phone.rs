@@ -37,7 +37,12 @@ const CONTEXT: &[&str] = &[
     "text",
     "hotline",
     "helpline",
-    "ring",
+    "ring me",
+    "ring us",
+    "ring him",
+    "ring her",
+    "ring them",
+    "give me a ring",
     "my number",
     "his number",
     "her number",
@@ -161,6 +166,11 @@ const NUMBERED: &[&str] = &[
     "isbn-13",
     "issue",
     "bug",
+    "patch",
+    "request",
+    "bytes",
+    "offset",
+    "size",
     "commit",
     "vat",
     "tax",
@@ -209,6 +219,9 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if digits::is_one_digit(all) || (is_row && !context) || is_part(candidate) || is_other(number) {
         return None;
     }
+    if !context && is_reckoned(candidate, number, all) {
+        return None;
+    }
     if number.starts_with(['+', '(']) && number.contains('+') {
         return international(number, all, context);
     }
@@ -245,6 +258,17 @@ fn is_part(candidate: &Candidate<'_>) -> bool {
         || (candidate.behind() == Some('/') && !candidate.text().contains(['(', '+']))
 }
 
+/// Whether it is rather one number among others: below zero, in a row of them, in groups of four as bytes are written,
+/// of one or two digits again and again.
+fn is_reckoned(candidate: &Candidate<'_>, number: &str, all: &[u8]) -> bool {
+    let is_international = number.starts_with(['+', '(']);
+    let is_signed = matches!(edges::joined(candidate), "-" | "+");
+    let is_in_row = edges::follows_number(candidate) && !number.contains(['-', '(']);
+    let is_dumped = number.split([' ', '-']).map(str::len).eq([4, 4, 4]);
+    let different = (0..10).filter(|digit| all.contains(digit)).count();
+    !is_international && (is_signed || is_in_row || is_dumped || (different < 4 && all.len() > 7))
+}
+
 /// Whether it has the form of something else that is written with the same signs: a date, an address, a US number.
 fn is_other(number: &str) -> bool {
     let lengths = || number.split([' ', '.', '-', '/']).map(str::len);
@@ -267,6 +291,11 @@ fn is_other(number: &str) -> bool {
 
 fn international(number: &str, all: &[u8], context: bool) -> Option<u8> {
     let (code, least, most) = calling_codes::lengths(all)?;
+    // A place on earth, ISO 6709: `+5320-06025`.
+    let parts = || number.split('-').map(str::len);
+    if !context && (parts().eq([5, 5]) || parts().eq([7, 7]) || parts().eq([7, 8])) {
+        return None;
+    }
     let mut rest = all.get(code..)?;
     // `+49 (0) 30`: the zero is only dialled within the country. Italy's (39) is a part of the number.
     if rest.first() == Some(&0) && !all.starts_with(&[3, 9]) {
@@ -294,6 +323,12 @@ fn american(candidate: &Candidate<'_>, number: &str, all: &[u8], context: bool) 
     let groups =
         number.split(|c: char| !c.is_ascii_digit()).map(str::len).filter(|length| *length > 0);
     if !groups.rev().take(3).eq([4, 3, 3]) {
+        return None;
+    }
+    // `168.61 490.6000` are two numbers.
+    let mut signs = number.bytes().filter(|byte| !byte.is_ascii_digit());
+    let first = signs.next();
+    if !context && first == Some(b'.') && signs.any(|sign| sign == b' ') {
         return None;
     }
     // NANPA: areas and exchanges begin with 2 to 9.

@@ -79,6 +79,16 @@ pub(super) fn is_random(value: &str) -> bool {
     entropy(value) >= least && !is_run(value)
 }
 
+/// Whether it is what a manual or a test shows in the place of a value, with all that belongs to its form: capitals with
+/// `EXAMPLE` among them, and digits.
+pub(super) fn is_specimen(value: &str) -> bool {
+    value.contains("EXAMPLE")
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && !value.bytes().any(|byte| byte.is_ascii_lowercase())
+        && entropy(value) >= RANDOM
+        && !is_run(value)
+}
+
 /// Whether most characters are those that follow in the alphabet, or repeat: `abcdefgh`, `12345678`, `aabbccdd`.
 fn is_run(value: &str) -> bool {
     let bytes = value.as_bytes();

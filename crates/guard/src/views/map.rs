@@ -89,17 +89,34 @@ impl Copy {
 }
 
 impl Map {
-    /// The text that it was copied from is a copy itself. `length` is that of the copy; `outer` says what part of the
-    /// first text a part of the other one stands for.
-    pub(super) fn compose(&mut self, length: usize, outer: impl Fn(Range<usize>) -> Range<usize>) {
-        let ends: Vec<u32> =
-            self.marks.iter().skip(1).map(|mark| mark.at).chain([narrow(length)]).collect();
-        for (mark, end) in self.marks.iter_mut().zip(ends) {
-            let len = if mark.len == COPIED { end - mark.at } else { mark.len };
+    /// The text that it was copied from is a copy itself, of `outer_length` bytes, which come from where `outer` says.
+    /// `length` is that of the copy.
+    pub(super) fn compose(&mut self, length: usize, outer: &Self, outer_length: usize) {
+        let inner = std::mem::take(&mut self.marks);
+        let ends = inner.iter().skip(1).map(|mark| mark.at).chain([narrow(length)]);
+        for (mark, end) in inner.iter().zip(ends) {
             let source = mark.source as usize;
-            let range = outer(source..source + len as usize);
-            mark.source = narrow(range.start);
-            mark.len = narrow(range.len()).min(COPIED - 1);
+            if mark.len != COPIED {
+                let range = outer.source(source..source + mark.len as usize, outer_length);
+                let (source, len) = (narrow(range.start), narrow(range.len()).min(COPIED - 1));
+                self.marks.push(Mark { at: mark.at, source, len });
+                continue;
+            }
+            // What was copied stays so, byte for byte, as far as it was copied before.
+            let to = mark.source.saturating_add(end - mark.at);
+            let from = outer.marks.partition_point(|other| other.at <= mark.source);
+            for other in outer.marks.iter().skip(from.saturating_sub(1)) {
+                if other.at >= to {
+                    break;
+                }
+                let start = other.at.max(mark.source);
+                let inside = if other.len == COPIED { start - other.at } else { 0 };
+                self.marks.push(Mark {
+                    at: mark.at + (start - mark.source),
+                    source: other.source.saturating_add(inside),
+                    len: other.len,
+                });
+            }
         }
     }
 

@@ -52,7 +52,7 @@ impl View {
 
     /// The copy is one of a part of a copy.
     fn within(mut self, outer: &Self) -> Self {
-        self.map.compose(self.text.len(), |range| outer.source(range));
+        self.map.compose(self.text.len(), &outer.map, outer.text.len());
         self.is_decoded |= outer.is_decoded;
         self.is_words |= outer.is_words;
         self

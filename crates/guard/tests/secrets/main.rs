@@ -147,7 +147,7 @@ fn a_part_of_a_longer_word_is_none() {
 }
 
 #[test]
-fn a_wrong_checksum_takes_a_word() {
+fn a_wrong_checksum_makes_it_less_sure() {
     let mut r = Random(17);
     let guard = guard(&["github_token", "npm_token"]);
     for _ in 0..50 {
@@ -158,12 +158,27 @@ fn a_wrong_checksum_takes_a_word() {
             let wrong =
                 format!("{}{}", &right[..right.len() - 1], if last == 'a' { 'b' } else { 'a' });
             assert_eq!(found(&guard, &right).first().map(|one| one.score), Some(100));
-            assert!(found(&guard, &wrong).is_empty(), "{wrong}");
+            assert_eq!(found(&guard, &wrong).first().map(|one| one.score), Some(70), "{wrong}");
             assert_eq!(
                 found(&guard, &format!("token: {wrong}")).first().map(|one| one.score),
-                Some(60)
+                Some(85)
             );
         }
+    }
+}
+
+#[test]
+fn what_gateways_are_tried_with_is_found() {
+    let guard = guard(&[]);
+    for value in [
+        "AKIAIOSFODNN7EXAMPLE",
+        "ghp_EXAMPLENOTAREALGITHUBTOKEN0000000000",
+        "xoxb-00000-00000-EXAMPLENOTAREALTOKEN",
+    ] {
+        for text in [value.to_owned(), format!("key={value};"), format!("({value})")] {
+            assert_eq!(found(&guard, &text).first().map(|one| one.score), Some(60), "{text}");
+        }
+        assert!(found(&guard, &value.to_lowercase()).is_empty(), "{value}");
     }
 }
 

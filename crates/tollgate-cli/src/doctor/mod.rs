@@ -7,7 +7,7 @@
 //! What is looked for, and what follows from it, is in the crate `tollgate-doctor`.
 
 mod callers;
-mod kernel;
+pub(crate) mod kernel;
 mod look;
 mod probe;
 mod report;
@@ -77,7 +77,7 @@ impl Arguments {
         let mut facts = source.facts;
         let mut unknown = source.unknown;
         if self.dump.is_none() {
-            look::look(&source.conf, &source.folders, &mut facts, &mut unknown);
+            look::look(&source.conf, &source.folders, &source.pid_path, &mut facts, &mut unknown);
             facts.probes = self.url.iter().map(|url| probe::ask(url)).collect();
         }
         let findings = examine(&source.conf, &facts, &source.folders, &self.ignore);

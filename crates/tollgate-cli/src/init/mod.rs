@@ -106,7 +106,7 @@ impl Arguments {
         let nginx = self.find_nginx(is_root)?;
         let layout = Layout::of(&root, nginx.as_ref().map(|nginx| &nginx.build))?;
         layout.refuse_others(self.force)?;
-        let site = self.site(&root, nginx.as_ref())?;
+        let site = self.site(&root, &layout, nginx.as_ref())?;
         self.apply(&root, is_root, nginx.as_ref(), &layout, &site)
     }
 
@@ -124,7 +124,7 @@ impl Arguments {
         }
     }
 
-    fn site(&self, root: &Path, nginx: Option<&Nginx>) -> Result<Site, Failure> {
+    fn site(&self, root: &Path, layout: &Layout, nginx: Option<&Nginx>) -> Result<Site, Failure> {
         let backends = match self.backend.is_empty() {
             true => vec![BackendUrl::usual(self.engine)],
             false => self.backend.clone(),
@@ -153,6 +153,12 @@ impl Arguments {
             .any(|one| backends.first().is_some_and(|first| one.is_tls != first.is_tls))
         {
             return Err(Failure::usage("of several --backend, all are http or all are https"));
+        }
+        if self.root.is_none() && layout.is_taken(&listen) {
+            return Err(Failure::usage(format!(
+                "another program listens at port {} already, name another port with --listen",
+                listen.port
+            )));
         }
         Ok(Site {
             engine: self.engine,

@@ -41,6 +41,8 @@ fn one(text: &str, at: usize, parts: &mut Parts<'_>) -> Option<usize> {
         [b'%', b'u', ..] => code(text, at, at + 2, 4, parts),
         [b'%', ..] => row(rest, at, b"%", false, parts),
         [b'\\', b'x', ..] => row(rest, at, b"\\x", false, parts),
+        // The end of a line that is underlined with them is no soft break.
+        [b'=', b'\r' | b'\n', ..] if text.as_bytes().get(at.wrapping_sub(1)) == Some(&b'=') => None,
         [b'=', b'\n', ..] => Some(nothing(at..at + 2, parts)),
         [b'=', b'\r', b'\n', ..] => Some(nothing(at..at + 3, parts)),
         [b'=', ..] => row(rest, at, b"=", true, parts),

@@ -149,3 +149,23 @@ proptest! {
         prop_assert!(views(&text).iter().all(|view| view.text.len() <= longest));
     }
 }
+
+#[test]
+fn what_is_copied_of_a_copy_stands_for_itself() {
+    // Escaped twice; the rest of the line is as it was.
+    let text = "first=20line=\nsecond%2525 line with jo@example.com in it\n%2541";
+    let views = views(text);
+    assert!(views.len() > 1);
+    for view in &views {
+        for (at, _) in view.text.match_indices("jo@example.com") {
+            let source = view.source(at..at + "jo@example.com".len());
+            assert_eq!(text.get(source), Some("jo@example.com"));
+        }
+    }
+}
+
+#[test]
+fn a_line_of_equals_signs_is_no_soft_break() {
+    assert!(views("A title\n=======\n\nA paragraph.\n").is_empty());
+    assert!(!views("A soft br=\neak.").is_empty());
+}

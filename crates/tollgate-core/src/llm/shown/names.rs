@@ -86,8 +86,7 @@ pub(super) fn is_arguments(name: &str) -> bool {
     matches!(name, "arguments" | "input" | "parameters")
 }
 
-/// The texts that come piece by piece, wherever in a delta they stand. (A name that isn't here is read by
-/// itself, in each event.)
+/// The texts that come piece by piece, wherever in a delta they stand.
 pub(super) fn comes_in_pieces(name: &str) -> bool {
     matches!(
         name,
@@ -110,6 +109,30 @@ pub(super) fn comes_in_pieces(name: &str) -> bool {
             | "output"
             | "output_text"
             | "code"
+    )
+}
+
+/// Those of a delta that are told at once, and are of no use in parts.
+pub(super) fn comes_whole(name: &str) -> bool {
+    matches!(
+        name,
+        "name"
+            | "stop_reason"
+            | "stop_sequence"
+            | "native_finish_reason"
+            | "url"
+            | "uri"
+            | "title"
+            | "filename"
+            | "file_name"
+            | "mime_type"
+            | "media_type"
+            | "format"
+            | "language"
+            | "date"
+            | "provider"
+            | "images"
+            | "image_url"
     )
 }
 

@@ -331,6 +331,11 @@ impl Walk<'_> {
                 return;
             }
             Place::Delta if names::comes_in_pieces(name) => Of::Piece(id),
+            // Clients put the strings of a delta together, whatever they are called. What is but a word may be a kind,
+            // which is of no use in parts.
+            Place::Delta if !names::comes_whole(name) && !is_word(&self.string(node)) => {
+                Of::Piece(id)
+            }
             Place::Choice if name == "text" => Of::Piece(id),
             _ => Of::Whole(way.telling),
         };
@@ -395,6 +400,11 @@ fn quoting(stem: &str) -> Quoting {
     } else {
         Quoting::Plain
     }
+}
+
+/// Whether it is but a word, as kinds and states are.
+fn is_word(text: &str) -> bool {
+    text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
 }
 
 /// One step further on a way: under this name.

@@ -162,6 +162,23 @@ fn unknown_members_are_text() {
 }
 
 #[test]
+fn what_comes_in_pieces_under_an_unknown_name_is_one_text() {
+    let piece =
+        |text: &str| chunk(0, &format!("\"content\":\"\",\"record_field\":\"{text}\""), "null");
+    let card = CARD.replace('"', "\\\"");
+    let (first, second) = card.split_at(5);
+    let answer = piece(&format!("no {first}")) + &piece(&format!("{second}.")) + END;
+    assert_eq!(
+        shown(Endpoint::Chat, SSE, &answer),
+        piece("no ") + &piece(&format!("{LABEL}.")) + END
+    );
+    // A kind isn't held back, although an address may begin like that.
+    let kind = |kind: &str| chunk(0, &format!("\"content\":\"\",\"phase\":\"{kind}\""), "null");
+    let answer = kind("final_answer") + &kind("final_answer") + END;
+    assert_eq!(shown(Endpoint::Chat, SSE, &answer), answer);
+}
+
+#[test]
 fn ids_are_no_text() {
     let card = CARD.replace('"', "\\\"");
     let answer = content("a").replace("chatcmpl-1", &card)
