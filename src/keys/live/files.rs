@@ -79,7 +79,10 @@ fn in_words(bytes: u64) -> String {
 }
 
 /// The files in a folder whose names are wanted, in the order of names. `None`: it is no folder.
-pub(crate) fn in_folder(path: &str, is_wanted: fn(&str) -> bool) -> io::Result<Option<Vec<String>>> {
+pub(crate) fn in_folder(
+    path: &str,
+    is_wanted: fn(&str) -> bool,
+) -> io::Result<Option<Vec<String>>> {
     if !fs::metadata(path)?.is_dir() {
         return Ok(None);
     }
