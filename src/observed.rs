@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nginx::process::Workers;
 use nginx::shm::{Attached, Shared};
+use tollgate_core::guards::Action;
 use tollgate_core::limits::Process;
 use tollgate_core::metrics::recorder::{Origin, Spot, TierSpot};
 use tollgate_core::metrics::{Counter, Event, Family, Name, Observations, Recorder, MEMORY_WORDS};
 
+use crate::clock::wall_now;
 use crate::per_worker::PerWorker;
 use nginx::tally;
 use parking_lot::Mutex;
@@ -184,12 +186,8 @@ pub(crate) fn happened(family: Family, first: &str, second: &str) {
 }
 
 /// Counts what a guard found.
-pub(crate) fn found(guard: &str, rule: &str, action: &str, times: u64) {
-    with(|memory, recorder| {
-        let mut name = |text| recorder.name(memory, text, Origin::Configured);
-        let (first, second, third) = (name(guard), name(rule), name(action));
-        memory.count_event(Event { family: Family::GuardFindings, first, second, third }, times);
-    });
+pub(crate) fn found(guard: &str, rule: &str, action: Action, times: u64) {
+    with(|memory, recorder| recorder.found(memory, (guard, rule, action), times, wall_now()));
 }
 
 /// Where a tier's requests are counted, once this worker has looked.

@@ -25,7 +25,27 @@ $t->write_file('keys.json', keys_file({ key => 'tg_acme', client => 'acme', tier
 $t->write_file('terms.txt', "one\ntwo three\n");
 $t->write_file('nothing.txt', "# nothing\n\n");
 $t->write_file('latin1.txt', "Gr\xfcnwald\n");
-mkdir $t->testdir() . '/folder' or die "Can't make a folder: $!\n";
+mkdir $t->testdir() . "/$_" or die "Can't make a folder: $!\n" for qw/folder rules/;
+
+my $rule = <<'EOR';
+version = "acme-1"
+
+[[rule]]
+id = "own.falcon"
+group = "own"
+language = "en"
+weight = 60
+source = "https://example.com/incident-12"
+anchors = ["falcon"]
+patterns = ['\bfalcon now\b']
+hits = ["Falcon now!"]
+EOR
+
+$t->write_file('good.toml', $rule);
+$t->write_file('rules/good.toml', $rule);
+$t->write_file('broken.toml', $rule =~ s/falcon now\\b/falcon( now/r);
+$t->write_file('untrue.toml', $rule =~ s/Falcon now!/Falcon then/r);
+$t->write_file('unknown.toml', $rule =~ s/weight/wait/r);
 
 # A guard with these lines, which the location uses.
 sub guard {
@@ -34,7 +54,26 @@ sub guard {
 		location => "$usual{location}\ntollgate_guards g;");
 }
 
+# One that looks for injections by these rules.
+sub guard_by {
+	my ($rules) = @_;
+	return (http => "$usual{http}\ntollgate_guard g {\ninput injection log;\n}\ntollgate_guard_rules $rules;",
+		location => "$usual{location}\ntollgate_guards g;");
+}
+
 my @refused = (
+	['rules that are not there', ['nowhere.toml', 'No such file'], http => "$usual{http}\ntollgate_guard_rules nowhere.toml; # !"],
+	['a folder without rules', ['folder', 'no file of rules'], http => "$usual{http}\ntollgate_guard_rules folder; # !"],
+	['a broken rule', ['broken.toml', 'rule "own.falcon": pattern 1: unclosed group'],
+		http => "$usual{http}\ntollgate_guard_rules broken.toml; # !"],
+	['an untrue rule', ['untrue.toml', 'rule "own.falcon"', 'text 1 of its hits'],
+		http => "$usual{http}\ntollgate_guard_rules untrue.toml; # !"],
+	['a member that is not known', ['unknown.toml', 'line 7: unknown field `wait`'],
+		http => "$usual{http}\ntollgate_guard_rules unknown.toml; # !"],
+	['rules twice', ['duplicate', 'name a folder'],
+		http => "$usual{http}\ntollgate_guard_rules good.toml;\ntollgate_guard_rules good.toml; # !"],
+	['rules with a word more', ['"alone"'], http => "$usual{http}\ntollgate_guard_rules good.toml only; # !"],
+	['rules of a variable', ['tollgate_guard_rules'], http => "$usual{http}\ntollgate_guard_rules \$host; # !"],
 	['no action', ['"input"', 'tollgate_guard g', 'says not what to do'], guard('input pii email; # !')],
 	['an unknown kind of thing', ['unknown "magic"', 'pii, secrets'], guard('input magic block; # !')],
 	['an unknown kind of data', ['"emil"', 'email'], guard('input pii emil block; # !')],
@@ -51,7 +90,7 @@ my @refused = (
 	['a list that is not there', ['nowhere.txt', 'No such file'], guard('input list nowhere.txt name=a block; # !')],
 	['a list of nothing', ['nothing.txt', 'no terms'], guard('input list nothing.txt name=a block; # !')],
 	['a list in Latin-1', ['latin1.txt', 'UTF-8'], guard('input list latin1.txt name=a block; # !')],
-	['a folder for a list', ['is no file'], guard('input list folder name=a block; # !')],
+	['a folder for a list', ['folder', 'not a regular file'], guard('input list folder name=a block; # !')],
 	['an unknown role', ['unknown role "robot"', 'assistant'], guard("input pii mask;\nroles robot; # !")],
 	['a role twice', ['given twice'], guard("input pii mask;\nroles user user; # !")],
 	['roles twice', ['duplicate'], guard("input pii mask;\nroles user;\nroles tool; # !")],
@@ -125,9 +164,13 @@ classifier /_c input format=presidio entities=PERSON,LOCATION language=de on_fai
 roles user;
 EOG
 	['a guard of a tier', http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_tier free { guards g; }"],
+	['rules beside the shipped ones', guard_by('good.toml')],
+	['rules alone', guard_by('rules alone')],
 	['off', location => "$usual{location}\ntollgate_guards off;"],
 );
 my @warned = (
+	['rules that nobody asks for', ['"tollgate_guard_rules" has no effect', 'input injection'],
+		http => "$usual{http}\ntollgate_guard_rules good.toml; # !"],
 	['a guard that nobody uses', ['tollgate_guard "g" has no effect', 'tollgate_guards g'],
 		http => "$usual{http}\ntollgate_guard g { # !\ninput pii log; }"],
 	['no location of a classifier', ['"classifier /_c"', 'no location of its own for "/_c"', '"location = /_c { internal;',

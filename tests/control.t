@@ -297,7 +297,8 @@ my $other_conf = $t->read_file('nginx.conf') =~ s/:${\ port(8080)} reuseport/:${
 $other_conf =~ s/^ +listen +127\S+:${\ port(8082)}.*\n//m;
 $t->write_file('other.conf', $other_conf =~ s/\bnginx\.pid/other.pid/r =~ s/ state=\S+;/;/r);
 my $nginx = $ENV{TEST_NGINX_BINARY} // $Test::Nginx::NGINX;
-$output = `$nginx -p $d/ -c other.conf -e other.log 2>&1`;
+my $log = $t->has_version('1.19.5') ? '-e other.log' : '';
+$output = `$nginx -p $d/ -c other.conf $log 2>&1`;
 isnt($?, 0, 'another nginx can not have it');
 like($output, qr/"tollgate_control".*another process listens at "\Q$path\E"; give each nginx a socket of its own/,
 	'and is told so');

@@ -214,9 +214,13 @@ is_deeply([seen($r, 'X-Client-ID'), seen($r, 'X-Client-Tier')], ['acme', 'pro'],
 $r = get('/', map({ "$_: root" } (@spellings) x 10), @key);
 is_deeply([seen($r, 'X-Client-ID'), seen($r, 'X-Client-Tier')], ['acme', 'pro'], 'many of each');
 unlike($r, qr/root/, 'many of each, none is left');
-is(status(get('/', 'X-Client-ID : root', @key)), 400, 'a blank before the colon');
+# nginx itself refuses it since 1.21.1.
+my $blank = $t->has_version('1.21.1') ? qr/^HTTP\S+ 400 / : qr/^HTTP\S+ 200 (?!.*root)/s;
+like(get('/', 'X-Client-ID : root', @key), $blank, 'a blank before the colon');
 unlike(get('/', "X-Other: 1\r\n X-Client-ID: root", @key), qr/^X-Client-ID: root/mi, 'folded');
-is_deeply([seen(get('/', 'Connection: X-Client-ID, X-Client-Tier', @key), 'Connection')], ['close'],
+# What nginx says itself: nothing, where HTTP/1.1 is the rule.
+my @connection = $t->has_version('1.29.7') ? () : ('close');
+is_deeply([seen(get('/', 'Connection: X-Client-ID, X-Client-Tier', @key), 'Connection')], \@connection,
 	'a hop-by-hop header by order of the client');
 
 my @innocent = ('X-Client-IDs: 1', 'X-Client: 2', 'My-X-Client-ID: 3', 'XClientID: 4',

@@ -361,10 +361,11 @@ sub start_and_fail {
 	my ($t) = @_;
 	my $dir = $t->testdir();
 	my $nginx = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
+	my @log = $t->has_version('1.19.5') ? ('-e', 'error.log') : ();
 	my $pid = fork() // die "Can't fork: $!\n";
 	if ($pid == 0) {
 		open STDERR, '>', '/dev/null';
-		exec $nginx, '-p', "$dir/", '-c', 'nginx.conf', '-e', 'error.log' or POSIX::_exit(0);
+		exec $nginx, '-p', "$dir/", '-c', 'nginx.conf', @log or POSIX::_exit(0);
 	}
 	my $status;
 	poll {

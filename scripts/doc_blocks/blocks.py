@@ -7,6 +7,7 @@ A comment stands right before its block, and nobody who reads the page sees it:
   <!-- in: CONTEXT -->        a configuration for this place: http, server, location, or a block's name
   <!-- answer -->             it is what the shell block before it prints
   <!-- shape -->              numbers of what is printed may differ
+  <!-- members -->           it is JSON, and each member that is printed stands in the page
   <!-- only: WORD, ... -->    of what is printed, lines are compared that begin so
   <!-- not compared: REASON -->  what is printed is not looked at
   <!-- fails: STATUS -->      the commands end with this status
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 
 FENCE = re.compile(r"^(\s*)(```+)\s*([A-Za-z0-9_-]*)\s*$")
 NOTE = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
-WORDS = {"not run", "setup", "in", "answer", "shape", "only", "not compared", "fails", "page"}
+WORDS = {"not run", "setup", "in", "answer", "shape", "members", "only", "not compared", "fails", "page"}
 
 
 @dataclass

@@ -20,13 +20,23 @@ def fault(block, command, fixtures):
         if block.language == "json":
             return json_fault(block.text, command, fixtures)
         if block.language == "toml":
-            tomllib.loads(block.text)
+            return toml_fault(block.text, command, fixtures)
         elif block.language == "yaml" and yaml is not None:
             list(yaml.safe_load_all(block.text))
         elif block.language == "js" and shutil.which("node"):
             return script_fault(block.text, fixtures)
     except (ValueError, *((yaml.YAMLError,) if yaml else ())) as error:
         return str(error).replace("\n", " ")
+    return None
+
+
+def toml_fault(text, command, fixtures):
+    """Rules of guards must be good ones."""
+    if "rule" in tomllib.loads(text):
+        path = pathlib.Path(fixtures.root) / "page-rules.toml"
+        path.write_text(text)
+        run = subprocess.run([command, "guard", "check", path], capture_output=True, text=True, timeout=60, check=False)
+        return (run.stdout + run.stderr).strip() if run.returncode else None
     return None
 
 

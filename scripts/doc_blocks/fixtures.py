@@ -40,6 +40,10 @@ class Templates:
         self.run(command, "key", "create", "--quiet", "--file", "keys.json", "--client", "someone", "--tier", "free")
         (self.folder / "secret").write_text("0123456789abcdef0123456789abcdef0123456789abcdef\n")
         (self.folder / "terms.txt").write_text("project falcon\n")
+        (self.folder / "rules.toml").write_text(
+            'version = "1"\n[[rule]]\nid = "a"\ngroup = "a"\nlanguage = "en"\nweight = 50\nsource = "a test"\n'
+            'anchors = ["falcon"]\npatterns = ["falcon"]\nhits = ["falcon"]\n'
+        )
         (self.folder / "empty").write_text("")
 
     def run(self, *command):
@@ -82,6 +86,8 @@ def needed(statement):
         yield "empty", first
     elif name in ("input", "output") and first == "list" and len(words) > 2:
         yield "terms.txt", words[2]
+    elif name == "tollgate_guard_rules":
+        yield "rules.toml", first
     elif name in ("tollgate_audit_log", "access_log", "error_log", "tollgate_status_file") and "/" in first:
         yield None, first
     elif name == "tollgate_control":

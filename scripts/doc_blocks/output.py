@@ -1,5 +1,6 @@
 """Compares what a page says is printed with what is printed."""
 
+import json
 import re
 
 # What differs from run to run. Small whole numbers stay: they are statuses and counts.
@@ -40,6 +41,28 @@ def differs(expected, printed, shape):
         if index >= len(found) or not fits_line(line, found[index]):
             return f"expected: {line!r}, printed: {found[index] if index < len(found) else 'nothing'!r}"
     return f"expected: {wanted}, printed: {found}"
+
+
+def undocumented(expected, printed):
+    """The first member of printed JSON that the page's JSON doesn't have; nothing if there is none."""
+    def members(value):
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield name
+                yield from members(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from members(inner)
+
+    try:
+        found = list(members(json.loads(printed)))
+    except ValueError:
+        return f"printed is no JSON: {printed[:200]!r}"
+    known = set(members(json.loads(expected)))
+    missing = [name for name in found if name not in known]
+    if not found or missing:
+        return f"printed has a member that the page lacks: {missing[:1]}"
+    return None
 
 
 def fits(wanted, found):

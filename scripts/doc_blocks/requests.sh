@@ -13,7 +13,7 @@ chat acme llama-3.1-8b true
 chat acme llama-3.1-70b false -H 'X-Mock-Cached-Tokens: 1'
 chat globex llama-3.1-8b true
 chat initech llama-3.1-8b false
-curl -sS -o /dev/null -H 'Authorization: Bearer wrong' http://127.0.0.1:8080/v1/models
+curl -sS -o /dev/null -H 'Authorization: Bearer wrong' http://127.0.0.1:8080/v1/models || [[ $? == 22 ]]
 cp "$log" audit.log
 cp audit.log audit.log.1
 gzip -c audit.log >audit.log.2.gz

@@ -26,9 +26,11 @@ $ curl -s -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:8080/v1/models
 BAD_PAGES = [
     "```sh\ntollgate key create --nonsense\n```\n",
     "```sh\nfalse\n```\n",
+    "```sh\ncurl -s http://127.0.0.1:8080/v1/models\n```\n",
     "```console\n$ curl -s -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:8080/v1/models\n200\n```\n",
     "```console\n$ echo one\none\ntwo\n```\n",
     "```sh\necho one\n```\n\n<!-- answer -->\n```text\ntwo\n```\n",
+    "```sh\necho '{\"one\":1}'\n```\n\n<!-- answer -->\n<!-- members -->\n```json\n{\"two\": 1}\n```\n",
     "<!-- fails: 1 -->\n```sh\ntrue\n```\n",
 ]
 

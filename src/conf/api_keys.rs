@@ -60,6 +60,7 @@ impl Source for KeysFile {
             refused: built.refused.into_iter().map(remark).collect(),
             refused_count: built.refused_count,
             warnings,
+            ..Content::default()
         })
     }
 

@@ -60,6 +60,13 @@ impl MainConf {
             );
             warnings.warn("tollgate_guard", warning);
         }
+        if let Some(rules) = self.guards.rules.as_ref().filter(|_| self.guards.has_idle_rules()) {
+            let warning = format!(
+                "\"tollgate_guard_rules\" has no effect: no guard in use says \"input injection\" {}",
+                rules.place
+            );
+            warnings.warn("tollgate_guard_rules", warning);
+        }
         self.tell_untold(&mut warnings);
         let text = if self.in_use() { text::read_all(cx) } else { Vec::new() };
         self.tell_unknown_keys(&mut warnings, &Maps::of(&text));

@@ -1,18 +1,30 @@
 //! Guards: as they are declared, and all those that hold somewhere, put together.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::following::Following;
+use super::guard_files::{GuardFile, RulesFile, TermsFile};
+use super::live_guards::LiveGuards;
 use super::rules::Tier;
 use super::settings::{Given, Settings};
-use crate::keys::live::next_id;
-use nginx::conf::{ConfError, Position};
+use crate::keys::key_file::KeyFile;
+use crate::keys::live::{next_id, Follow, Source};
+use nginx::conf::{ConfContext, ConfError, Position};
 use tollgate_core::guards::classifier::Classifier;
 use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
+use tollgate_core::overview::guards::{look, looks, Guard as View};
 use tollgate_guard::detector::Family;
+use tollgate_guard::injection::Rules;
 use tollgate_guard::settings::{Settings as Wishes, Wish};
 use tollgate_guard::stream::StreamGuard;
+
+/// How many of those who use a guard are told.
+const MOST_USES: usize = 20;
+
+/// What names a file of rules.
+const RULES: &str = "tollgate_guard_rules";
 
 /// `tollgate_guard`.
 #[derive(Debug)]
@@ -25,9 +37,17 @@ pub(crate) struct Declared {
     /// Those that are asked, and where they are declared.
     pub(crate) classifiers: Vec<(Classifier, Position)>,
     pub(crate) roles: Option<Roles>,
+    /// The lists among them, in their order.
+    pub(crate) input_lists: Vec<GuardFile<TermsFile>>,
+    pub(crate) output_lists: Vec<GuardFile<TermsFile>>,
+    /// What is looked for.
+    pub(crate) input_rules: Vec<Rule>,
+    pub(crate) output_rules: Vec<Rule>,
     pub(crate) place: Position,
     /// Somebody uses it.
     pub(super) is_used: Cell<bool>,
+    /// Who does.
+    used_by: RefCell<Vec<String>>,
 }
 
 impl Declared {
@@ -39,9 +59,34 @@ impl Declared {
             leak: None,
             classifiers: Vec::new(),
             roles: None,
+            input_lists: Vec::new(),
+            output_lists: Vec::new(),
+            input_rules: Vec::new(),
+            output_rules: Vec::new(),
             place,
             is_used: Cell::new(false),
+            used_by: RefCell::default(),
         }
+    }
+
+    /// Somebody uses it.
+    fn note_use(&self, who: String) {
+        let mut used_by = self.used_by.borrow_mut();
+        if used_by.len() < MOST_USES && !used_by.contains(&who) {
+            used_by.push(who);
+        }
+    }
+
+    /// As it is shown, with the version of the rules for injections.
+    fn view(&self, version: Option<&str>) -> View {
+        let mut output = looks(&self.output_rules, None);
+        output.extend(self.leak.map(|action| look(Family::Leak.name(), action)));
+        let mut input = looks(&self.input_rules, version);
+        input.extend(self.classifiers.iter().map(|(classifier, _)| {
+            look(&format!("{}.{}", Family::Classifier.name(), classifier.name), classifier.action)
+        }));
+        let places = self.used_by.borrow().clone();
+        View { guard: self.name.clone(), places, input, output }
     }
 }
 
@@ -183,15 +228,25 @@ impl Guards {
 #[derive(Debug, Default)]
 pub(crate) struct GuardsOf {
     /// Of who is in no tier, or in one that names none.
-    here: Option<Rc<Guards>>,
+    here: Option<Rc<LiveGuards>>,
     /// Of the tiers that name some.
-    tiers: Vec<(Rc<Tier>, Rc<Guards>)>,
+    tiers: Vec<(Rc<Tier>, Rc<LiveGuards>)>,
 }
 
 impl GuardsOf {
-    /// Those that hold for a request of this tier.
+    /// Those that hold for a request of this tier that begins now.
     #[inline]
-    pub(crate) fn get(&self, tier: Option<&Rc<Tier>>) -> Option<&Rc<Guards>> {
+    pub(crate) fn get(&self, tier: Option<&Rc<Tier>>) -> Option<Rc<Guards>> {
+        self.of(tier).map(|guards| guards.now())
+    }
+
+    /// The same as they are declared, whatever their files hold.
+    pub(crate) fn declared(&self, tier: Option<&Rc<Tier>>) -> Option<&Guards> {
+        self.of(tier).map(|guards| guards.declared())
+    }
+
+    #[inline]
+    fn of(&self, tier: Option<&Rc<Tier>>) -> Option<&Rc<LiveGuards>> {
         let of_tier = |tier: &Rc<Tier>| {
             self.tiers.iter().find(|(other, _)| Rc::ptr_eq(other, tier)).map(|(_, guards)| guards)
         };
@@ -203,7 +258,8 @@ impl GuardsOf {
 
     /// All that hold for anybody.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Guards> {
-        self.here.iter().chain(self.tiers.iter().map(|(_, guards)| guards)).map(|guards| &**guards)
+        let of_tiers = self.tiers.iter().map(|(_, guards)| guards);
+        self.here.iter().chain(of_tiers).map(|guards| guards.declared())
     }
 
     /// Whether any hold.
@@ -215,17 +271,19 @@ impl GuardsOf {
     pub(super) fn resolve(
         settings: &Settings,
         tiers: &[Rc<Tier>],
-        book: &mut Book,
+        (book, following): (&mut Book, &mut Following),
     ) -> Result<Self, ConfError> {
         let mut here = Vec::new();
         if let Some(Given { value: names, place }) = &settings.guards {
             for name in names {
-                here.push(book.find(name).ok_or_else(|| {
+                let declared = book.find(name).ok_or_else(|| {
                     ConfError::new(format!(
                         "\"tollgate_guards {name}\" names no guard; declare it with \"tollgate_guard {name} \
                          {{ ... }}\" in the http block {place}"
                     ))
-                })?);
+                })?;
+                declared.note_use(place.to_string());
+                here.push(declared);
             }
         }
         let mut of_tiers = Vec::new();
@@ -240,15 +298,16 @@ impl GuardsOf {
                     ))
                     .of(&format!("tollgate_tier {}", tier.name))
                 })?;
+                declared.note_use(format!("tier {}", tier.name));
                 if !all.iter().any(|other| Rc::ptr_eq(other, &declared)) {
                     all.push(declared);
                 }
             }
-            of_tiers.push((Rc::clone(tier), book.combine(all)?));
+            of_tiers.push((Rc::clone(tier), book.combine(all, following)?));
         }
         let here = match here.is_empty() {
             true => None,
-            false => Some(book.combine(here)?),
+            false => Some(book.combine(here, following)?),
         };
         Ok(Self { here, tiers: of_tiers })
     }
@@ -260,7 +319,13 @@ pub(crate) struct Book {
     declared: Vec<Rc<Declared>>,
     /// The one whose block is being read.
     pub(crate) draft: Option<Declared>,
-    combined: Vec<(Vec<Rc<Declared>>, Rc<Guards>)>,
+    /// `tollgate_guard_rules`
+    pub(crate) rules: Option<GuardFile<RulesFile>>,
+    /// The lists, each once.
+    lists: Vec<GuardFile<TermsFile>>,
+    /// The files that are followed, and what names each.
+    followed: Vec<(&'static str, String)>,
+    combined: Vec<(Vec<Rc<Declared>>, Rc<LiveGuards>)>,
 }
 
 impl Book {
@@ -274,12 +339,30 @@ impl Book {
         self.declared.push(Rc::new(guard));
     }
 
+    /// The list in this file.
+    pub(crate) fn list(
+        &mut self,
+        cx: &ConfContext<'_>,
+        path: String,
+    ) -> Result<GuardFile<TermsFile>, ConfError> {
+        if let Some(known) = self.lists.iter().find(|list| list.path == path) {
+            return Ok(known.clone());
+        }
+        let list = GuardFile::terms(cx, path)?;
+        self.lists.push(list.clone());
+        Ok(list)
+    }
+
     fn find(&self, name: &str) -> Option<Rc<Declared>> {
         self.declared.iter().find(|guard| guard.name == name).map(Rc::clone)
     }
 
     /// These guards, put together.
-    fn combine(&mut self, declared: Vec<Rc<Declared>>) -> Result<Rc<Guards>, ConfError> {
+    fn combine(
+        &mut self,
+        declared: Vec<Rc<Declared>>,
+        following: &mut Following,
+    ) -> Result<Rc<LiveGuards>, ConfError> {
         let is_same = |one: &[Rc<Declared>]| {
             one.len() == declared.len() && one.iter().zip(&declared).all(|(a, b)| Rc::ptr_eq(a, b))
         };
@@ -290,9 +373,57 @@ impl Book {
         for guard in &declared {
             guard.is_used.set(true);
         }
-        let guards = Rc::new(Guards::new(&declared)?);
+        let mut first = Guards::new(&declared)?;
+        let scores = first.inputs.iter().any(|input| input.guard.injection_rules().is_some());
+        let rules = self.rules.clone().filter(|_| scores);
+        if let Some(now) = rules.as_ref().and_then(GuardFile::now) {
+            for input in &mut first.inputs {
+                input.guard = input.guard.with(Some(&now), &[]);
+            }
+        }
+        let looking = declared.iter().filter(|guard| !guard.input.is_empty());
+        let inputs: Vec<_> = looking.map(|guard| guard.input_lists.clone()).collect();
+        let output = declared.iter().flat_map(|guard| guard.output_lists.iter().cloned()).collect();
+        for file in inputs.iter().flatten().chain(&output) {
+            self.follow("list", file, following);
+        }
+        if let Some(file) = &rules {
+            self.follow(RULES, file, following);
+        }
+        let guards = Rc::new(LiveGuards::new(first, rules, inputs, output));
         self.combined.push((declared, Rc::clone(&guards)));
         Ok(guards)
+    }
+
+    /// Has a file watched, once.
+    fn follow<S: Source>(
+        &mut self,
+        directive: &'static str,
+        file: &GuardFile<S>,
+        following: &mut Following,
+    ) {
+        let known = (directive, file.path.clone());
+        if self.followed.contains(&known) {
+            return;
+        }
+        self.followed.push(known);
+        let looked_at = file.live.looked_at();
+        let files = looked_at.iter().map(|path| KeyFile::new(directive, path, &file.place, false));
+        following.add(Rc::clone(&file.live) as Rc<dyn Follow>, files.collect());
+    }
+
+    /// Whether what `tollgate_guard_rules` says is of no use to anybody.
+    pub(super) fn has_idle_rules(&self) -> bool {
+        self.rules.is_some() && !self.followed.iter().any(|(directive, _)| *directive == RULES)
+    }
+
+    /// Those that somebody uses, as they are shown.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let own = self.rules.as_ref().filter(|_| !self.has_idle_rules()).and_then(GuardFile::now);
+        let rules = own.or_else(|| Rules::shipped().ok().map(Arc::clone));
+        let version = rules.as_ref().map(|rules| rules.version());
+        let used = self.declared.iter().filter(|guard| guard.is_used.get());
+        used.map(|guard| guard.view(version)).collect()
     }
 
     /// Guards that nobody uses.

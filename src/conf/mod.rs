@@ -7,7 +7,8 @@
 //! * [`cache_salt`]: what salts of engines' caches are made by;
 //! * [`audit_log`]: the files of the log, and what seals them;
 //! * [`files`]: what stands where a file is to be written;
-//! * [`guards`]: who looks at requests and answers;
+//! * [`guards`]: who looks at requests and answers; [`guard_files`]: by which rules and lists; [`live_guards`]: as they
+//!   are now;
 //! * [`main`], [`location`]: the two that nginx keeps; [`loaded`]: what was read on the way; [`following`]: what
 //!   is read again when it changes; [`complete`]: when all of it has been read;
 //! * [`tenants`]: what holds for tenants; [`pages`]: what a location shows;
@@ -24,7 +25,9 @@ pub(crate) mod credentials;
 pub(crate) mod directives;
 mod files;
 mod following;
+mod guard_files;
 pub(crate) mod guards;
+mod live_guards;
 mod loaded;
 mod location;
 mod main;

@@ -190,7 +190,8 @@ impl Policy {
         }
         check_prices(main, &limits)?;
         let aliases = aliases(settings)?;
-        let guards = GuardsOf::resolve(settings, &tiers, &mut main.guards)?;
+        let known = (&mut main.guards, &mut main.following);
+        let guards = GuardsOf::resolve(settings, &tiers, known)?;
         let is_metered = !anonymous
             || !aliases.is_empty()
             || !guards.is_empty()

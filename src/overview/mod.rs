@@ -39,6 +39,7 @@ pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
     let status = status_file::read();
     observed::take_over();
     let zone = conf.memory().census();
+    let guards = conf.guards.views();
     observed::with(|memory, _| {
         let readings = Readings::of(memory, is_alive);
         let hour = last_hour(memory, now);
@@ -51,6 +52,7 @@ pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
                 workers: living(memory, is_alive),
                 status: status.as_ref(),
                 zone: &zone,
+                guards: &guards,
             };
             Overview::of(&sources, now)
         })

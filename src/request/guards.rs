@@ -40,7 +40,7 @@ pub(crate) fn begin(
     if policy.guards.is_empty() {
         return Ok(());
     }
-    let guards = policy.guards.get(state.borrow().tier.as_ref()).map(Rc::clone);
+    let guards = policy.guards.get(state.borrow().tier.as_ref());
     let Some(guards) = guards else { return Ok(()) };
     let mut leak = None;
     let mut judged = None;
@@ -82,7 +82,7 @@ pub(crate) fn begin_kept(state: &RefCell<State>, policy: &Policy) {
     }
     let mut state = state.borrow_mut();
     let guards = policy.guards.get(state.tier.as_ref()).filter(|guards| guards.output.is_some());
-    if let Some(guards) = guards.map(Rc::clone) {
+    if let Some(guards) = guards {
         state.guarded = Some(Box::new(Guarded::new(guards, None, None)));
     }
 }
@@ -121,12 +121,13 @@ fn judge(
     looked: &Looked,
 ) -> Result<bool, Denial> {
     let guards = &guarded.guards;
+    guarded.found.note_injection(looked.injection_score());
     for count in looked.counts() {
         if let Some(rule) = guards.rule(count.guard, count.rule) {
             guarded.found.note(rule, count.times, count.score);
             let guard = guards.input_names.get(count.guard).map_or("", |name| &**name);
-            let (name, action) = (RuleName(rule).to_string(), rule.action.name());
-            observed::found(guard, &name, action, u64::from(count.times));
+            let name = RuleName(rule).to_string();
+            observed::found(guard, &name, rule.action, u64::from(count.times));
         }
     }
     if let Some(blocked) = looked.blocked(&guards.inputs) {
@@ -171,7 +172,7 @@ fn judge(
 pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
     policy
         .guards
-        .get(tier)
+        .declared(tier)
         .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
 }
 

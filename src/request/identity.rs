@@ -47,11 +47,14 @@ const CONDITIONS: [&[u8]; 6] = [
 
 /// Takes off what the client says about himself, before anybody believes it: auth_request asks its
 /// service in ACCESS, with the header lines of the client. (What he says of the request's id may
-/// stand, and credentials may be what that service asks for.)
+/// stand, and credentials may be what that service asks for.) Names that no header can have go as well.
 pub(crate) fn silence(r: Request<'_>) {
     if r.is_main() && r.loc_conf().policy().is_some() {
         let is_said = |header: HeaderIn<'_>| {
-            [CLIENT_ID, TENANT_ID, CLIENT_TIER].iter().any(|ours| is_spelling_of(ours, header.name))
+            header.is_malformed()
+                || [CLIENT_ID, TENANT_ID, CLIENT_TIER]
+                    .iter()
+                    .any(|ours| is_spelling_of(ours, header.name))
         };
         if r.headers_in().any(is_said) {
             r.remove_headers_in(is_said);

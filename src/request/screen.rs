@@ -155,7 +155,7 @@ pub(crate) fn count(state: &mut State) {
         if let Some(rule) = output.rule(rule) {
             guarded.found.note(rule, times, 0);
             let name = RuleName(rule).to_string();
-            observed::found(&output.name, &name, rule.action.name(), u64::from(times));
+            observed::found(&output.name, &name, rule.action, u64::from(times));
         }
     }
 }

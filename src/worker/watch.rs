@@ -114,8 +114,8 @@ impl Watch {
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     cycle_error(format_args!(
-                        "tollgate: cannot start a thread: {error}; changes of keys files are not \
-                         in force in this worker"
+                        "tollgate: cannot start a thread: {error}; changes of files of keys and guards are \
+                         not in force in this worker"
                     ));
                 }
                 false

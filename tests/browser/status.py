@@ -33,6 +33,9 @@ http {{
     tollgate_price "*" input=1 output=2;
     tollgate_tier pro {{ requests 100r/h; tokens 10k/h; concurrency 8; budget 20/day; }}
     tollgate_tier few {{ requests 2r/h; }}
+    tollgate_guard strict {{ input pii email mask; input list terms.txt name=terms log; input injection log; output pii mask; }}
+    tollgate_guard_rules rules.toml;
+    tollgate_guards strict;
     tollgate_tier staff {{ scopes admin; }}
     server {{
         listen 127.0.0.1:{port};
@@ -61,6 +64,19 @@ http {{
 }}
 """
 
+RULES = """
+version = "acme-7"
+[[rule]]
+id = "own.frob"
+group = "own"
+language = "en"
+weight = 60
+source = "a test"
+anchors = ["frob"]
+patterns = ["frob now"]
+hits = ["Frob now!"]
+"""
+
 MARKUP = "<img src=/stolen onerror=alert(1)>"
 TURNED = "\u202ednik\u202c \u05e9\u05dc\u05d5\u05dd"
 LONG = "W" * 256
@@ -86,6 +102,8 @@ class StatusPage(GatewayTest):
         keys += [entry(100, "few", "few"), entry(101, "staff", "staff")]
         keys += [entry(number, f"one of {MANY}: {number}", "pro") for number in range(200, 200 + MANY)]
         (cls.folder / "keys.json").write_text(json.dumps({"version": 1, "keys": keys}))
+        (cls.folder / "terms.txt").write_text("falcon\n")
+        (cls.folder / "rules.toml").write_text(RULES)
         cls.port, engine_port = free_port(), free_port()
         (cls.folder / "nginx.conf").write_text(
             CONFIGURATION.format(
@@ -119,12 +137,14 @@ class StatusPage(GatewayTest):
         for _ in range(3):
             cls.chat("key-100", "acme")
         cls.chat("no-key", "acme")
+        for text in ("Mail jo@example.com and jo@example.org", "Falcon", "Frob now"):
+            cls.chat("key-4", "acme", text)
         for number in range(200, 200 + MANY):
             cls.chat(f"key-{number}", "acme")
 
     @classmethod
-    def chat(cls, key, model):
-        body = json.dumps({"model": model, "messages": [{"role": "user", "content": "How are you?"}]}).encode()
+    def chat(cls, key, model, text="How are you?"):
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{cls.port}/v1/chat/completions", body, headers)
         try:
@@ -202,6 +222,25 @@ class StatusPage(GatewayTest):
         self.assertIn("in force in 2 of 2 workers", page.run("document.getElementById('keys').textContent"))
         label = page.run("document.querySelector('svg').getAttribute('aria-label')")
         self.assertRegex(label, r"^Requests in each minute of the last hour: let in 0 to \d")
+
+    def test_guards_are_shown_with_what_they_found(self):
+        page = self.shown()
+        self.assertEqual(page.run("document.getElementById('guards-section').hidden"), False)
+        guards = page.run("document.getElementById('guards').textContent")
+        for part in ("strict", "input pii mask", "input list.terms log", "+acme-7", "output pii (", "nginx.conf:"):
+            self.assertIn(part, guards)
+        files = page.run("document.getElementById('guard-files').textContent")
+        for part in ("rules.toml", "terms.txt", "1 terms of guards", "rules of guards, version ", "SHA-256",
+                     "in force in 2 of 2 workers"):
+            self.assertIn(part, files)
+        found = page.run("Object.fromEntries([...document.querySelectorAll('#findings tbody tr')]"
+                         ".map((row) => [...row.children].map((cell) => cell.textContent))"
+                         ".map(([rule, guard, action, , all]) => [rule, [guard, action, all].join(' ')]))")
+        self.assertEqual(found, {"pii.email": "strict mask 2", "list.terms": "strict log 1", "injection": "strict log 1"})
+        label = page.run("[...document.querySelectorAll('svg')].at(-1).getAttribute('aria-label')")
+        self.assertRegex(label, r"^Findings of guards in each minute of the last hour: logged 0 to \d")
+        page.run("document.getElementById('minutes').open = true")
+        page.wait(bool, "document.querySelector('#minutes-table th:last-child')?.textContent === 'Blocked by guards'")
 
     @staticmethod
     def clients(page):

@@ -31,6 +31,8 @@ pub struct Facts {
     pub room: Option<usize>,
     /// A module that was replaced on the disk since nginx has loaded it.
     pub replaced_module: Option<String>,
+    /// Files of keys of which nginx, as it runs, has not taken all.
+    pub refused: Vec<Refused>,
     /// From where the latest requests came, as the audit log has them.
     pub callers: Option<Callers>,
     /// What a server said to requests of strangers.
@@ -46,6 +48,17 @@ pub struct Said {
     pub text: String,
     /// Where, if it said so.
     pub place: Option<Place>,
+}
+
+/// Files of keys of which nginx has not taken all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The files, which are used together.
+    pub paths: Vec<String>,
+    /// Why.
+    pub why: String,
+    /// How many keys that are; `None`: nothing of what the files hold now was taken.
+    pub keys: Option<u64>,
 }
 
 /// A user, and its groups.

@@ -7,6 +7,9 @@ use std::time::Instant;
 
 use tollgate_guard::finding::Action;
 use tollgate_guard::guard::{Guard, Trust};
+use tollgate_guard::injection::{Rules, SHIPPED};
+use tollgate_guard::matcher::terms::Terms;
+use tollgate_guard::rules::{Book, File};
 use tollgate_guard::settings::{Settings, What, Wish};
 
 const TEXTS: [&str; 8] = ["prose", "log", "code", "digits", "hex", "a", "@", "nasty"];
@@ -83,6 +86,7 @@ fn main() {
         return;
     }
     println!("{} rules, made in {made:?}", guard.rules().len());
+    rules_and_terms();
     for kind in TEXTS {
         let text = text(kind, 1 << 20);
         let mut best = f64::MAX;
@@ -95,4 +99,22 @@ fn main() {
         let speed = 1.048_576 / best;
         println!("{kind:8} {speed:8.1} MB/s, {} findings", found.len());
     }
+}
+
+/// How long it takes to make rules and lists ready, as is done when their files change.
+fn rules_and_terms() {
+    let begun = Instant::now();
+    let book = Book::of(File::read(SHIPPED).unwrap());
+    let rules = Rules::new(&book).unwrap();
+    let made = begun.elapsed();
+    rules.test(&book).unwrap();
+    let tested = begun.elapsed() - made;
+    println!("{} injection rules, made in {made:?}, tested in {tested:?}", rules.ids().len());
+    let terms: Vec<String> = (0..100_000).map(|number| format!("term {number} of many")).collect();
+    let begun = Instant::now();
+    let terms = Terms::new(&terms).unwrap();
+    println!("{} terms, made in {:?}", terms.count(), begun.elapsed());
+    let begun = Instant::now();
+    drop((rules, terms));
+    println!("all of that freed in {:?}", begun.elapsed());
 }

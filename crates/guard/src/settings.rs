@@ -1,6 +1,9 @@
 //! What an operator asks for, in one direction: of prompts, or of answers.
 
+use std::sync::Arc;
+
 use crate::finding::Action;
+use crate::matcher::terms::Terms;
 
 /// What is looked for, and what is done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +44,6 @@ pub enum What {
         /// Its name in logs and metrics.
         name: Box<str>,
         /// The terms.
-        terms: Vec<Box<str>>,
+        terms: Arc<Terms>,
     },
 }

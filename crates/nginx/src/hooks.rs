@@ -69,28 +69,20 @@ pub const fn register<M: Module>(
     Registration::new(module, marks)
 }
 
-/// Makes the symbols by which nginx finds the module `$module` in a library: its name is `$name`, and its
-/// filters are below those of the module `$above`.
+/// Registers the module `$module`, by the symbols by which nginx finds it.
+///
+/// `module!($module, $name, $above)` makes those of a library that nginx loads: its name is `$name`, and its
+/// filters are below those of the module `$above`. `module!($module, static $symbol)` makes the one symbol that
+/// nginx's own build asks for, which lists its modules itself.
 #[macro_export]
 macro_rules! module {
     ($module:ty, $name:literal, $above:literal) => {
         const _: () = {
-            use $crate::registration::{Exported, Registered, Registration};
+            use $crate::registration::Exported;
 
-            const COUNT: usize = <$module as $crate::Module>::DIRECTIVES.len() + 1;
-
-            static COMMANDS: $crate::conf::Table<COUNT> = $crate::conf::Table::of::<$module>();
-            static CONTEXT: $crate::hooks::Context = $crate::hooks::Context::of::<$module>();
-            static REGISTRATION: Registration =
-                $crate::hooks::register::<$module>(&CONTEXT, COMMANDS.as_ptr());
-
-            // SAFETY: nobody else can name it.
-            unsafe impl Registered for $module {
-                #[inline]
-                fn registration() -> &'static Registration {
-                    &REGISTRATION
-                }
-            }
+            static REGISTRATION: $crate::registration::Registration =
+                $crate::registration_of!($module);
+            $crate::registered_as!($module, REGISTRATION);
 
             /// The modules in this library.
             #[no_mangle]
@@ -110,6 +102,43 @@ macro_rules! module {
             pub static ngx_module_order: Exported<[*const ::std::ffi::c_char; 3]> =
                 Exported::names([$name.as_ptr(), $above.as_ptr(), ::std::ptr::null()]);
         };
+    };
+    ($module:ty, static $symbol:ident) => {
+        const _: () = {
+            /// The module, for nginx's list of them.
+            #[no_mangle]
+            #[allow(non_upper_case_globals, unreachable_pub)]
+            pub static $symbol: $crate::registration::Registration =
+                $crate::registration_of!($module);
+            $crate::registered_as!($module, $symbol);
+        };
+    };
+}
+
+/// The [`Registration`] of a module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! registration_of {
+    ($module:ty) => {{
+        const COUNT: usize = <$module as $crate::Module>::DIRECTIVES.len() + 1;
+        static COMMANDS: $crate::conf::Table<COUNT> = $crate::conf::Table::of::<$module>();
+        static CONTEXT: $crate::hooks::Context = $crate::hooks::Context::of::<$module>();
+        $crate::hooks::register::<$module>(&CONTEXT, COMMANDS.as_ptr())
+    }};
+}
+
+/// Tells a module which registration is its own.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! registered_as {
+    ($module:ty, $registration:ident) => {
+        // SAFETY: nobody else names it.
+        unsafe impl $crate::registration::Registered for $module {
+            #[inline]
+            fn registration() -> &'static $crate::registration::Registration {
+                &$registration
+            }
+        }
     };
 }
 

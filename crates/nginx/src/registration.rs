@@ -19,8 +19,9 @@ pub unsafe trait Registered {
     fn registration() -> &'static Registration;
 }
 
-/// What there is once of each module.
+/// What there is once of each module. C code knows it as the `ngx_module_t` that comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Registration {
     module: UnsafeCell<ngx_module_t>,
     /// Changed while nginx reads a configuration.

@@ -17,7 +17,7 @@ use crate::process::Workers;
 use crate::registration::{Marks, Registered, Registration};
 use crate::request::attachment::drop_attachment;
 use crate::request::kept::Kept;
-use crate::request::Request;
+use crate::request::{flags, Request};
 use crate::shm::Shared;
 use crate::types::Types;
 
@@ -241,7 +241,8 @@ impl FakeRequest {
         // The module's index of contexts is that of one that isn't loaded, and so no index at all.
         // SAFETY: nothing else is running that reads it: it is the same in all tests.
         unsafe { (*REGISTRATION.as_ptr()).ctx_index = 0 };
-        r.set_count(1);
+        // SAFETY: it lives for ever.
+        unsafe { flags::set_count(r, 1) };
         Self(r)
     }
 
@@ -257,7 +258,8 @@ impl FakeRequest {
     /// Frees it, as nginx does: the cleanups of the pool run when the request has none any more.
     pub(crate) fn free(mut self) {
         let r = self.raw();
-        r.set_count(0);
+        // SAFETY: nothing else refers to it.
+        unsafe { flags::set_count(r, 0) };
         let pool = std::mem::replace(&mut r.pool, null_mut());
         // SAFETY: the pool of the request, and its cleanups.
         unsafe {

@@ -16,6 +16,7 @@ mod key;
 mod keys_file;
 mod limit;
 mod nginx;
+mod rules_files;
 mod status;
 mod time;
 
@@ -52,21 +53,25 @@ enum Command {
     /// Limits of tollgate_limit: how one stands for an address, a tenant, or another key; give it anew.
     #[command(subcommand)]
     Limit(limit::Command),
-    /// Guards: what they find in a text, and how well they do on many.
+    /// Guards: what they find in a text, how well they do on many, and whether rules are good.
     #[command(subcommand)]
     Guard(guard::Command),
     /// Say what is wrong in a keys file, and where.
     Check(check::Arguments),
     /// Show what is in force in nginx, and in how many of its workers.
     Status(status::Arguments),
-    /// Put Tollgate before an engine: a configuration of nginx, a folder for keys, a first key.
+    // The documentation of these is that of their arguments, which is longer.
     Init(Box<init::Arguments>),
-    /// Look at an nginx that stands before an engine, and say what is wrong, and which line mends it.
     Doctor(doctor::Arguments),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one for each command, into a folder.
+    Man {
+        /// The folder, such as /usr/local/share/man/man1. It must be there.
+        directory: std::path::PathBuf,
     },
 }
 
@@ -84,6 +89,7 @@ fn main() -> std::process::ExitCode {
         Command::Init(arguments) => arguments.run(),
         Command::Doctor(arguments) => arguments.run(),
         Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => manual_pages(&directory),
     };
     exit::code(outcome)
 }
@@ -92,5 +98,15 @@ fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut text);
     exit::print(&text)?;
+    Ok(Exit::Yes)
+}
+
+fn manual_pages(directory: &std::path::Path) -> Result<Exit, Failure> {
+    clap_mangen::generate_to(Arguments::command(), directory).map_err(|error| {
+        Failure::failed(format!(
+            "cannot write manual pages into {}: {error}; the folder must be there",
+            escape::shown(&directory.display().to_string())
+        ))
+    })?;
     Ok(Exit::Yes)
 }

@@ -6,6 +6,7 @@ mod command;
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use command::{tollgate, Run};
 use serde_json::Value;
@@ -144,6 +145,26 @@ fn a_fresh_debian_gets_a_server_a_key_and_lines_to_try() {
     )));
     assert!(run.out.contains("certbot"), "{}", run.out);
     assert!(run.err.contains("write /etc/nginx/sites-available/tollgate"), "{}", run.err);
+}
+
+#[test]
+fn a_key_that_nobody_got_is_none() {
+    let system = System::debian();
+    let before = system.contents();
+    let full = fs::File::create("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["init", "--backend", "http://127.0.0.1:9", "--root"])
+        .arg(system.folder.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("could not be printed") && said.contains("all is as it was before"),
+        "{said}"
+    );
+    assert_eq!(system.contents(), before);
 }
 
 #[test]

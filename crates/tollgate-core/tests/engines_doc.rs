@@ -14,7 +14,9 @@ const INTRO: &str = "\
 # Engines
 
 What each [engine](directives.md#tollgate_engine) serves, and what is made of it. This page is made of
-the tables in `crates/tollgate-core/src/llm/engines/`; a test compares them.
+the tables in `crates/tollgate-core/src/llm/engines/`; a test compares them. What to look at before one of them, and what
+was measured with it: [vLLM](engines/vllm.md), [SGLang](engines/sglang.md), [TGI](engines/tgi.md),
+[llama.cpp](engines/llamacpp.md), [Ollama](engines/ollama.md).
 
 A client reaches what is for clients, with the scope that stands in its line, and nothing else: neither
 what is for operators, nor what no line names, by whatever method (HEAD is GET). Those need the scope

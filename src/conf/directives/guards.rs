@@ -1,18 +1,16 @@
 //! The block of a guard, and who uses it.
 
 use super::words::{error, file_name, given, literal, once, word, words, Done};
+use crate::conf::guard_files::GuardFile;
 use crate::conf::guards::Declared;
 use crate::conf::{LocConf, MainConf};
 use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::guards::classifier::words::{line as read_classifier, Units};
-use tollgate_core::guards::words::{line, roles as read_roles, terms, Direction, Line};
+use tollgate_core::guards::words::{line, roles as read_roles, Direction, Line};
 use tollgate_core::guards::Guard;
 use tollgate_core::nginx_text::file_name::Use;
 use tollgate_core::principal::is_valid_name;
 use tollgate_guard::settings::{Settings, What, Wish};
-
-/// The largest file with terms, in bytes.
-const MAX_LIST: u64 = 16 << 20;
 
 /// `tollgate_guard NAME {`
 pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
@@ -81,15 +79,30 @@ pub(super) fn classifier(cx: &mut ConfContext<'_>, args: &[String], conf: &mut M
 }
 
 fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Direction) -> Done {
-    let Some(draft) = &mut conf.guards.draft else { return Ok(()) };
-    let guard = format!("tollgate_guard {}", draft.name);
+    let Some(guard) =
+        conf.guards.draft.as_ref().map(|draft| format!("tollgate_guard {}", draft.name))
+    else {
+        return Ok(());
+    };
     let (name, values) = words(args);
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let of_line = |problem: String| error(format!("\"{name}\": {problem}")).of(&guard);
-    let wish = match line(direction, &values).map_err(of_line)? {
+    let line = line(direction, &values).map_err(of_line)?;
+    let list = match &line {
+        Line::List { path, .. } => {
+            let path = cx.full_path(file_name("\"list\"", path, Use::Read)?)?;
+            let list = conf.guards.list(cx, path);
+            Some(list.map_err(|problem| problem.of(&guard))?)
+        }
+        Line::Wish(_) | Line::Leak(_) => None,
+    };
+    let Some(draft) = &mut conf.guards.draft else { return Ok(()) };
+    let wish = match line {
         Line::Wish(wish) => wish,
-        Line::List { name, path, action } => {
-            let terms = read_terms(cx, &path).map_err(|problem| problem.of(&guard))?;
+        Line::List { name, action, .. } => {
+            let terms = list.as_ref().and_then(GuardFile::now);
+            let terms =
+                terms.ok_or_else(|| of_line("what was read of the list is lost".to_owned()))?;
             Wish { what: What::List { name, terms }, action, threshold: None }
         }
         Line::Leak(action) => {
@@ -102,36 +115,39 @@ fn add(cx: &ConfContext<'_>, args: &[String], conf: &mut MainConf, direction: Di
     };
     // What is wrong with it, is told in its line.
     let alone = Settings { wishes: vec![wish.clone()] };
-    Guard::new(&alone).map_err(|problem| of_line(problem.to_string()))?;
-    match direction {
-        Direction::Input => draft.input.push(wish),
-        Direction::Output => draft.output.push(wish),
-    }
+    let alone = Guard::new(&alone).map_err(|problem| of_line(problem.to_string()))?;
+    let (wishes, lists, rules) = match direction {
+        Direction::Input => (&mut draft.input, &mut draft.input_lists, &mut draft.input_rules),
+        Direction::Output => (&mut draft.output, &mut draft.output_lists, &mut draft.output_rules),
+    };
+    wishes.push(wish);
+    lists.extend(list);
+    rules.extend_from_slice(alone.rules());
     Ok(())
 }
 
-fn read_terms(cx: &ConfContext<'_>, path: &str) -> Result<Vec<Box<str>>, ConfError> {
-    let path = cx.full_path(file_name("\"list\"", path, Use::Read)?)?;
-    let shown = path.escape_debug();
-    let too_long =
-        |len: u64| error(format!("\"{shown}\" has {len} bytes, and a list has at most {MAX_LIST}"));
-    let found = std::fs::metadata(&path)
-        .map_err(|problem| error(format!("can't read \"{shown}\": {problem}")))?;
-    if !found.is_file() {
-        return Err(error(format!("\"{shown}\" is no file")));
+/// `tollgate_guard_rules PATH [alone]`
+pub(super) fn rules(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let (directive, values) = words(args);
+    let is_alone = match values {
+        [_] => false,
+        [_, alone] if alone == "alone" => true,
+        _ => {
+            return Err(error(format!(
+                "invalid \"{directive}\"; it takes a file or a folder, and \"alone\" if the shipped rules are not to be used"
+            )))
+        }
+    };
+    let named = format!("\"{directive}\"");
+    let path = cx.full_path(file_name(&named, word(args, 1), Use::Read)?)?;
+    if conf.guards.rules.is_some() {
+        return Err(error(format!(
+            "{named} directive is duplicate; name a folder for several files"
+        )));
     }
-    if found.len() > MAX_LIST {
-        return Err(too_long(found.len()));
-    }
-    let bytes = std::fs::read(&path)
-        .map_err(|problem| error(format!("can't read \"{shown}\": {problem}")))?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| error(format!("\"{shown}\" is not in UTF-8; save it so")))?;
-    let terms: Vec<Box<str>> = terms(text).map(Box::from).collect();
-    if terms.is_empty() {
-        return Err(error(format!("\"{shown}\" holds no terms; write one on each line")));
-    }
-    Ok(terms)
+    let rules = GuardFile::rules(cx, path, is_alone).map_err(|problem| problem.of(directive))?;
+    conf.guards.rules = Some(rules);
+    Ok(())
 }
 
 /// `roles ROLE...`

@@ -101,6 +101,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("output", OneOrMore, OnlyGuard, guards::output),
     command!("classifier", OneOrMore, OnlyGuard, guards::classifier),
     command!("roles", OneOrMore, OnlyGuard, guards::roles),
+    command!("tollgate_guard_rules", OneOrTwo, Main, guards::rules),
     command!("tollgate_limit", TwoOrMore, Main, shared::limit),
     command!("tollgate_price", TwoOrMore, Main, shared::price),
     command!("tollgate", One, Loc, location::enable),

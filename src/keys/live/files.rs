@@ -4,12 +4,14 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::keys::mounts::Mounts;
+use tollgate_core::status::SetKind;
 
-/// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 30;
+/// The largest file of keys that is read, in bytes.
+pub(crate) const MAX_FILE: u64 = 1 << 30;
 
 /// How long a file must have been left alone before it is read. Two changes that are closer together
 /// may bear the same time, as the kernel counts it; and whoever writes a file in place needs a moment.
@@ -27,7 +29,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn at(paths: &[String]) -> Self {
+    pub(super) fn at(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
         let mut hasher = DefaultHasher::new();
         let mut is_fresh = false;
         for path in paths {
@@ -52,26 +54,43 @@ fn is_recent((secs, nanos): (i64, i64)) -> bool {
     SystemTime::now().duration_since(changed).is_ok_and(|ago| ago < SETTLED)
 }
 
-/// What a file holds.
-pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
+/// What a file holds of at most so many bytes.
+pub(crate) fn read(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
+    let path = path.as_ref();
     // To open a pipe would be to wait for its other end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
     let file = File::open(path)?;
     let size = file.metadata()?.len();
-    if size > MAX_FILE {
-        return Err(io::Error::other("it is larger than 1 GiB"));
+    if size > most {
+        return Err(io::Error::other(format!("it is larger than {}", in_words(most))));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn in_words(bytes: u64) -> String {
+    match bytes >> 30 {
+        0 => format!("{} MiB", bytes >> 20),
+        gib => format!("{gib} GiB"),
+    }
+}
+
+/// The files in a folder whose names are wanted, in the order of names. `None`: it is no folder, or can't be looked into.
+pub(crate) fn in_folder(path: &str, is_wanted: fn(&str) -> bool) -> Option<Vec<String>> {
+    let entries = fs::read_dir(path).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_wanted(name)).collect();
+    names.sort_unstable();
+    Some(names)
 }
 
 /// Why nginx may never see that a file changes; `None`: there is no sign of that. A container gets a
 /// single file as a mount of its own, which stays with the file that was there at the start: whoever
 /// replaces that from outside, changes nothing in here.
-pub(super) fn blindness(path: &str) -> Option<String> {
+pub(super) fn blindness(path: &str, kind: SetKind) -> Option<String> {
     let found = fs::metadata(path).ok()?;
     let remedy = "mount its folder instead";
     if found.nlink() == 0 {
@@ -86,10 +105,11 @@ pub(super) fn blindness(path: &str) -> Option<String> {
         folder.is_some_and(|folder| folder.dev() != found.dev())
     };
     let is_mount = Mounts::now().map_or_else(is_elsewhere, |mounts| mounts.has_point(&resolved));
+    let even = if kind.is_of_keys() { ", not even that a key is revoked" } else { "" };
     is_mount.then(|| {
         format!(
             "\"{path}\" is a mount of its own: where it comes from, a file that is moved over it changes \
-             nothing here, not even that a key is revoked; {remedy}"
+             nothing here{even}; {remedy}"
         )
     })
 }

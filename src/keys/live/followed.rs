@@ -11,12 +11,12 @@ use tollgate_core::limits::Zone;
 use tollgate_core::metrics::Family;
 use tollgate_core::status::{digest, message, Failure, SetState};
 
-use super::files::{blindness, read, Look, NEVER_SEEN};
+use super::files::{blindness, Look, NEVER_SEEN};
 use super::{next_id, Content, Due, Generation, LoadError, Remark, Report, Source, Watched};
 use crate::clock::{mono_now, wall_ms};
 use crate::observed::{self, Noted};
 use nginx::guard::guard;
-use nginx::log::{cycle_error, cycle_warn};
+use nginx::log::{cycle_error, cycle_notice, cycle_warn};
 use shared_block::{Maker, SharedBlock, Stamp};
 
 /// How long a file must be of no use before that is told: until then, somebody may be writing it.
@@ -83,12 +83,16 @@ impl<S: Source> Followed<S> {
         Ok((followed, state, refused))
     }
 
+    fn look(&self) -> Look {
+        Look::at(self.source.looked_at().iter())
+    }
+
     fn read_first(&self) -> Result<(Look, Reading), LoadError<S::Error>> {
         const TRIES: usize = 5;
         let mut tries = 0;
         loop {
             tries += 1;
-            let look = Look::at(self.source.paths());
+            let look = self.look();
             match self.read_and_build(&mut Vec::new()) {
                 Err(LoadError::Unsettled) if tries < TRIES => std::thread::sleep(SETTLES_WITHIN),
                 result => return Ok((look, result?)),
@@ -100,24 +104,28 @@ impl<S: Source> Followed<S> {
     fn read_and_build(&self, digests: &mut Vec<String>) -> Result<Reading, LoadError<S::Error>> {
         #[cfg(debug_assertions)]
         crate::faults::in_files();
-        let look = Look::at(self.source.paths());
+        let look = self.look();
         let files: Result<Vec<Vec<u8>>, LoadError<S::Error>> = self
             .source
             .paths()
             .iter()
             .map(|path| {
-                let bytes =
-                    read(path).map_err(|error| LoadError::Unreadable { path: path.clone(), error });
+                let bytes = self
+                    .source
+                    .read(path)
+                    .map_err(|error| LoadError::Unreadable { path: path.clone(), error });
                 digests.push(bytes.as_ref().map(|bytes| digest(bytes)).unwrap_or_default());
                 bytes
             })
             .collect();
         // A file that was changed meanwhile may be half of one and half of the other.
-        if Look::at(self.source.paths()).number != look.number {
+        if self.look().number != look.number {
             return Err(LoadError::Unsettled);
         }
         let mut content = self.source.build(&files?).map_err(LoadError::Bad)?;
-        content.warnings.extend(self.source.paths().iter().filter_map(|path| blindness(path)));
+        content
+            .warnings
+            .extend(self.source.paths().iter().filter_map(|path| blindness(path, S::KIND)));
         Ok(Reading { content, digests: digests.clone() })
     }
 
@@ -150,7 +158,7 @@ impl<S: Source> Followed<S> {
             }
             Err(error) => {
                 std::thread::sleep(SETTLES_WITHIN);
-                if Look::at(self.source.paths()).number != look.number {
+                if self.look().number != look.number {
                     return;
                 }
                 self.count_failed_load(zone);
@@ -191,6 +199,9 @@ impl<S: Source> Followed<S> {
             false => SetState { since_ms: before.since_ms, ..state },
         });
         let told = told(&content);
+        if is_new && !content.notice.is_empty() {
+            cycle_notice(format_args!("tollgate: {}", content.notice));
+        }
         if maker.told() == told {
             return;
         }
@@ -223,6 +234,7 @@ impl<S: Source> Followed<S> {
             since_ms: now_ms,
             digests,
             keys: content.keys as u64,
+            version: message(&content.version),
             refused: content.refused.iter().map(|remark| message(&remark.text)).collect(),
             refused_count: content.refused_count as u64,
             warnings: content.warnings.iter().map(|text| message(text)).collect(),
@@ -238,6 +250,11 @@ impl<S: Source> Followed<S> {
                 None => before,
             });
         }
+    }
+
+    /// Whether nobody uses it any more.
+    fn is_idle(retired: &Arc<Generation<S::Loaded>>) -> bool {
+        Arc::strong_count(retired) == 1 && !S::is_held(&retired.loaded)
     }
 
     fn is_in_force(&self, bytes: &[u8]) -> bool {
@@ -268,7 +285,7 @@ impl<S: Source> Watched for Followed<S> {
     fn is_due(&self, now_ms: u64, interval_ms: u64) -> Due {
         // Whatever is locked is being worked on.
         let is_behind = self.mapped.try_lock().is_none_or(|mapped| *mapped != self.block.current())
-            || self.retired.try_lock().is_none_or(|retired| !retired.is_empty());
+            || self.retired.try_lock().is_none_or(|retired| retired.iter().any(Self::is_idle));
         if is_behind || self.block.is_untidy() || self.is_retry_due(now_ms) {
             return Due::Now;
         }
@@ -277,7 +294,7 @@ impl<S: Source> Watched for Followed<S> {
         if !is_ours && !self.block.is_turn(now_ms, interval_ms) {
             return Due::Not;
         }
-        let look = Look::at(self.source.paths());
+        let look = self.look();
         let has_changed = look.number != self.block.seen();
         self.is_waiting.store(has_changed && look.is_fresh, Ordering::Relaxed);
         match (has_changed, look.is_fresh) {
@@ -289,9 +306,10 @@ impl<S: Source> Watched for Followed<S> {
 
     fn follow_up(&self, zone: &Zone<'_>) {
         // Not while requests might wait for the lock.
-        let retired = std::mem::take(&mut *self.retired.lock());
+        let retired: Vec<_> =
+            self.retired.lock().extract_if(.., |one| Self::is_idle(one)).collect();
         drop(retired);
-        let look = Look::at(self.source.paths());
+        let look = self.look();
         if look.number != self.block.seen() || self.is_retry_due(mono_ms()) {
             self.lead(look, zone);
         }

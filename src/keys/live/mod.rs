@@ -10,9 +10,10 @@
 //! * [`files`]: how files look from outside, and what they hold;
 //! * [`followed`]: what is done about a change.
 
-mod files;
+pub(crate) mod files;
 mod followed;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -41,8 +42,29 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// The files.
     fn paths(&self) -> &[String];
 
+    /// What is looked at to see whether the files have changed: more than they, where they are in a folder.
+    fn looked_at(&self) -> Cow<'_, [String]> {
+        Cow::Borrowed(self.paths())
+    }
+
+    /// What is at one of the paths.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading it, and that it is too large.
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        files::read(path, files::MAX_FILE)
+    }
+
+    /// Whether what requests had before is still used by some: then it is taken down later.
+    fn is_held(_loaded: &Self::Loaded) -> bool {
+        false
+    }
+
     /// How many keys are good for what, at this moment.
-    fn states(loaded: &Self::Loaded, now: UnixMillis) -> KeyStates;
+    fn states(_loaded: &Self::Loaded, _now: UnixMillis) -> KeyStates {
+        KeyStates::default()
+    }
 
     /// What can be used of what the files hold.
     ///
@@ -60,8 +82,12 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) struct Content {
     /// The block that workers share.
     pub(crate) block: Vec<u8>,
-    /// How many keys are in it.
+    /// How many keys are in it; or rules, or terms.
     pub(crate) keys: usize,
+    /// What the files call it; empty: nothing.
+    pub(crate) version: String,
+    /// What the log says when it comes into force; empty: nothing.
+    pub(crate) notice: String,
     /// What is in the files and not in force, and why: the first ones.
     pub(crate) refused: Vec<Remark>,
     /// How many entries that are.
@@ -160,6 +186,11 @@ impl<S: Source> Live<S> {
     /// How many entries are in the files and not in force, and what else the operator should know.
     pub(crate) fn first(&self) -> &SetState {
         &self.first
+    }
+
+    /// The files, and where they are in a folder, that too.
+    pub(crate) fn looked_at(&self) -> Cow<'_, [String]> {
+        self.followed.source.looked_at()
     }
 
     /// What the files hold. `None`: this worker can't have it, and can't decide.

@@ -110,7 +110,7 @@ fn refused(
     let name = RuleName(&classifier.rule).to_string();
     let action = classifier.rule.action;
     found.note(&classifier.rule, 1, 0);
-    observed::found(&classifier.guard, &name, action.name(), 1);
+    observed::found(&classifier.guard, &name, action, 1);
     match action {
         Action::Block => {
             let detail = Detail::new(Cause::GuardBlocked, name);

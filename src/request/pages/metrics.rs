@@ -1,6 +1,8 @@
 //! `tollgate_metrics`: what was counted, for Prometheus.
 
-use tollgate_core::metrics::exposition::{self, Format, Gauges, KeyNetworks, Keys, Nearest, Told};
+use tollgate_core::metrics::exposition::{
+    self, Format, Gauges, GuardFile, KeyNetworks, Keys, Nearest, Told,
+};
 use tollgate_core::metrics::{readings, Readings};
 use tollgate_core::status::Status;
 use tollgate_core::whereabouts::{Minute, Ranked};
@@ -35,8 +37,25 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
     let status = status_file::read();
     let now = wall_ms();
     let mut keys: Vec<Keys> = Vec::new();
+    let mut guard_files = Vec::new();
     for (set, live) in conf.live().iter().enumerate() {
-        let file = live.description().paths.join(", ");
+        let description = live.description();
+        let file = description.paths.join(", ");
+        if !description.kind.is_of_keys() {
+            let status = status.as_ref();
+            let told = status.and_then(|status| told(status, set, now));
+            let state = status.and_then(|status| status.sets.get(set)?.as_ref());
+            guard_files.push(GuardFile {
+                file,
+                what: description.kind.unit(),
+                version: state.map(|state| state.version.clone()).unwrap_or_default(),
+                sha256: state.and_then(|state| state.digests.first()).cloned().unwrap_or_default(),
+                count: state.map(|state| state.keys),
+                since_ms: state.map(|state| state.since_ms),
+                told,
+            });
+            continue;
+        }
         // Several sets may be of the same files, in different servers.
         if keys.iter().all(|known| known.file != file) {
             let status = status.as_ref();
@@ -53,6 +72,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
         nginx: nginx::VERSION.to_owned(),
         workers,
         keys,
+        guard_files,
         zone: conf.memory().census(),
         clients: match clients {
             0 => Vec::new(),

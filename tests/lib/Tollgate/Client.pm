@@ -114,7 +114,8 @@ sub configtest {
 	my $dir = $t->testdir();
 	my $nginx = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
 	$t->write_file_expand('test.conf', $conf);
-	my $output = `$nginx -t -p $dir/ -c test.conf -e error.log 2>&1`;
+	my $log = $t->has_version('1.19.5') ? '-e error.log' : '';
+	my $output = `$nginx -t -p $dir/ -c test.conf $log 2>&1`;
 	my $status = $? >> 8;
 	# Where nginx doesn't run, that leaves an empty one, which looks as if it did.
 	unlink "$dir/nginx.pid" if -z "$dir/nginx.pid";

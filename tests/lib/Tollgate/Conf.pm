@@ -108,7 +108,8 @@ EOC
 	}
 
 	my $nginx = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
-	my $output = `$nginx -t -p $dir/ -c test.conf -e error.log 2>&1`;
+	my $log = $t->has_version('1.19.5') ? '-e error.log' : '';
+	my $output = `$nginx -t -p $dir/ -c test.conf $log 2>&1`;
 	return ($? >> 8, $output, @marked);
 }
 

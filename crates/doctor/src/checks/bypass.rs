@@ -108,6 +108,23 @@ fn public_engine(view: &View<'_>) -> Vec<Found> {
     found
 }
 
+/// Whether something of nginx's own keeps strangers out.
+fn is_guarded_otherwise(scope: &Scope<'_>) -> bool {
+    let denies = scope.all("deny").iter().any(|line| line.arg(0) == Some("all"));
+    let asks = ["auth_basic", "auth_request", "auth_jwt"]
+        .iter()
+        .any(|name| scope.value(name).is_some_and(|value| value != "off"));
+    denies || asks || scope.value("ssl_verify_client") == Some("on")
+}
+
+/// Whether it is one page that tells whether the engine is alive.
+fn is_of_health(scope: &Scope<'_>) -> bool {
+    const NAMES: [&str; 8] =
+        ["health", "healthz", "ready", "readyz", "live", "livez", "ping", "version"];
+    let [sign, path] = scope.block.args.as_slice() else { return false };
+    sign == "=" && path.rsplit('/').next().is_some_and(|name| NAMES.contains(&name))
+}
+
 fn unguarded(view: &View<'_>) -> Vec<Found> {
     let behind = servers_of_engines(view);
     let mut found = Vec::new();
@@ -115,6 +132,9 @@ fn unguarded(view: &View<'_>) -> Vec<Found> {
         let Some(pass) = scope.block.own("proxy_pass") else { continue };
         // Who has said "off", knows.
         if scope.is_guarded() || scope.last("tollgate").is_some() || scope.is_internal() {
+            continue;
+        }
+        if is_guarded_otherwise(scope) || is_of_health(scope) {
             continue;
         }
         let leads_there = scope.backends(view.conf).iter().any(|backend| match backend {

@@ -2,7 +2,7 @@
 
 use super::check::{blamed, Check, Found, View};
 use crate::conf::backend::addresses;
-use crate::conf::value::time_ms;
+use crate::conf::value::{quoted, time_ms};
 use crate::conf::{Backend, Directive, Scope};
 use crate::finding::Severity;
 
@@ -278,7 +278,7 @@ fn upstream_zone(view: &View<'_>) -> Vec<Found> {
     let found = without.map(|(upstream, _)| {
         let name = name_of(upstream);
         let what = format!("the upstream \"{name}\" has no \"zone\"");
-        Found::new(what, &upstream.place).mend(format!("zone {name} 64k;"))
+        Found::new(what, &upstream.place).mend(format!("zone {} 64k;", quoted(name)))
     });
     found.collect()
 }
@@ -297,7 +297,7 @@ fn fail_timeout(view: &View<'_>) -> Vec<Found> {
                     format!("the server \"{address}\" is left out for {text} after a failure");
                 found.push(
                     Found::new(what, &server.place)
-                        .mend(format!("server {address} max_fails=1 fail_timeout=10s;")),
+                        .mend(format!("server {} max_fails=1 fail_timeout=10s;", quoted(address))),
                 );
             }
         }

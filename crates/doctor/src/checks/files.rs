@@ -1,6 +1,7 @@
 //! Who may read and write which file.
 
 use super::check::{Check, Found, View};
+use crate::conf::value::shell;
 use crate::facts::{Chain, Rights};
 use crate::finding::Severity;
 use crate::named::{named, Named, Use};
@@ -51,9 +52,10 @@ fn unreadable(view: &View<'_>) -> Vec<Found> {
             let what = format!("\"{path}\" isn't there");
             let one = Found::new(what, &named.place);
             found.push(match named.used_as {
-                Use::ApiKeys => {
-                    one.mend(format!("tollgate key create --client NAME --tier TIER --file {path}"))
-                }
+                Use::ApiKeys => one.mend(format!(
+                    "tollgate key create --client NAME --tier TIER --file {}",
+                    shell(path)
+                )),
                 _ => one,
             });
             continue;
@@ -67,7 +69,7 @@ fn unreadable(view: &View<'_>) -> Vec<Found> {
             let mode = if is_folder { "g+x" } else { "g+r" };
             found.push(
                 Found::new(what, &named.place)
-                    .mend(format!("chgrp {name} {closed} && chmod {mode} {closed}")),
+                    .mend(format!("chgrp {name} {0} && chmod {mode} {0}", shell(closed))),
             );
         }
     }
@@ -92,7 +94,9 @@ fn world_readable(view: &View<'_>) -> Vec<Found> {
         };
         let what = format!("everybody can read \"{path}\"");
         found.push(
-            Found::new(what, &named.place).mend(format!("chmod o-rwx {path}")).severity(severity),
+            Found::new(what, &named.place)
+                .mend(format!("chmod o-rwx {}", shell(path)))
+                .severity(severity),
         );
     }
     found
@@ -112,7 +116,7 @@ fn world_writable(view: &View<'_>) -> Vec<Found> {
             (None, false) => continue,
         };
         let what = format!("everybody can write \"{open}\"");
-        found.push(Found::new(what, &named.place).mend(format!("chmod o-w {open}")));
+        found.push(Found::new(what, &named.place).mend(format!("chmod o-w {}", shell(open))));
     }
     found
 }
@@ -130,7 +134,9 @@ fn unwritable_state(view: &View<'_>) -> Vec<Found> {
                 "\"{name}\", as whom the workers run, can't write the state in \"{}\"",
                 closed.path
             );
-            found.push(Found::new(what, &named.place).mend(format!("chown {name} {folder}")));
+            found.push(
+                Found::new(what, &named.place).mend(format!("chown {name} {}", shell(folder))),
+            );
         }
     }
     found

@@ -2,6 +2,7 @@
 
 use super::check::{Check, Found, View};
 use super::files;
+use crate::conf::value::shell;
 use crate::facts::Said;
 use crate::finding::Severity;
 
@@ -24,6 +25,13 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         why: "A reload doesn't load it: nginx goes on with the old one until it is started again.",
         look: replaced_module,
+    },
+    Check {
+        name: "refused-keys",
+        severity: Severity::Error,
+        why: "What nginx does not take of a file with keys is not in force. Where it takes nothing of it, what it read before \
+              stays: keys that are revoked stay good.",
+        look: refused_keys,
     },
     Check {
         name: "not-protected",
@@ -102,6 +110,21 @@ fn replaced_module(view: &View<'_>) -> Vec<Found> {
         place: None,
         mend: vec!["systemctl restart nginx  # or, without refusing a connection: /etc/init.d/nginx upgrade".to_owned()],
         severity: None,
+    });
+    found.collect()
+}
+
+fn refused_keys(view: &View<'_>) -> Vec<Found> {
+    let found = view.facts.refused.iter().map(|refused| {
+        let paths = refused.paths.join("\", \"");
+        let what = match refused.keys {
+            None => format!("what \"{paths}\" holds now is not in force: {}", refused.why),
+            Some(count) => format!("{count} keys in \"{paths}\" are refused: {}", refused.why),
+        };
+        let severity = if refused.keys.is_some() { Severity::Warning } else { Severity::Error };
+        let mend =
+            refused.paths.iter().map(|path| format!("tollgate check {}", shell(path))).collect();
+        Found { what, place: None, mend, severity: Some(severity) }
     });
     found.collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::conf::tree::parse;
-use crate::facts::{Callers, Chain, Probe, Rights, Said, User};
+use crate::facts::{Callers, Chain, Probe, Refused, Rights, Said, User};
 use crate::finding::Severity;
 
 const GOOD: &str = r#"
@@ -288,6 +288,13 @@ const PLANTED: &[Planted] = &[
     ("nginx", &[], |facts| {
         facts.said.push(said(Severity::Warning, "tollgate_limit \"x\" has no effect"))
     }),
+    ("refused-keys", &[], |facts| {
+        facts.refused.push(Refused {
+            paths: vec!["/k.json".to_owned()],
+            why: "no JSON".to_owned(),
+            keys: None,
+        });
+    }),
     ("replaced-module", &[], |facts| facts.replaced_module = Some("/x.so".to_owned())),
     ("not-protected", &[("tollgate on;", "")], |_| ()),
     (
@@ -342,6 +349,27 @@ fn every_check_has_a_mistake_planted_for_it() {
     let planted: BTreeSet<&str> = PLANTED.iter().map(|(check, ..)| *check).collect();
     assert_eq!(all, planted);
     assert_eq!(all.len(), CHECKS.iter().copied().flatten().count(), "two checks of one name");
+}
+
+#[test]
+fn who_is_kept_out_by_nginx_itself_does_not_get_past_tollgate() {
+    let with = |location: &str| {
+        let text = GOOD
+            .replace("return 403;", &format!("location {location} proxy_pass http://engine; }}"));
+        found(&text, &good_facts()).iter().map(|finding| finding.check).collect::<Vec<_>>()
+    };
+    for location in [
+        "/ { allow 10.0.0.0/8; deny all;",
+        "/ { auth_basic operators; auth_basic_user_file f;",
+        "/ { auth_request /ask;",
+        "= /health {",
+        "/ { internal;",
+    ] {
+        assert_eq!(with(location), [""; 0], "{location}");
+    }
+    for location in ["/ { deny 10.0.0.1;", "/ { auth_basic off;", "/health {", "= /v1/models {"] {
+        assert_eq!(with(location), ["unguarded"], "{location}");
+    }
 }
 
 #[test]

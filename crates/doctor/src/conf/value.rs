@@ -49,6 +49,16 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
+/// A word, in the quotes that it needs to be one word of a shell.
+#[must_use]
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +83,9 @@ mod tests {
     fn a_word_is_quoted_where_it_has_to_be() {
         assert_eq!(quoted("http://engine"), "http://engine");
         assert_eq!(quoted(""), "\"\"");
+        assert_eq!(shell("/etc/nginx/keys.json"), "/etc/nginx/keys.json");
+        assert_eq!(shell("/a b$(c)'d"), "'/a b$(c)'\\''d'");
+        assert_eq!(shell(""), "''");
         assert_eq!(quoted("a \"b\"; }"), "\"a \\\"b\\\"; }\"");
     }
 }

@@ -27,11 +27,19 @@ use crate::views::{self, View};
 pub struct Guard {
     rules: Vec<Rule>,
     matcher: Arc<Matcher>,
-    lists: Arc<[(Terms, RuleIndex)]>,
-    /// What gives texts a score, if they are to get one; the rules that ask, and from which score on.
-    injections: Option<(&'static injection::Rules, Vec<(RuleIndex, u8)>)>,
+    lists: Arc<[(Arc<Terms>, RuleIndex)]>,
+    /// What gives texts a score, if they are to get one.
+    injections: Option<Injections>,
     /// Made when it is first asked for: prompts need none.
     stream: OnceLock<Arc<StreamGuard>>,
+}
+
+/// What gives texts a score.
+#[derive(Debug)]
+struct Injections {
+    rules: Arc<injection::Rules>,
+    /// Those that ask for it, and from which score on they have found something.
+    asking: Vec<(RuleIndex, u8)>,
 }
 
 /// Why settings can't be used: in words for an operator.
@@ -94,10 +102,38 @@ impl Guard {
             true => None,
             false => {
                 let shipped = injection::Rules::shipped().map_err(|error| Error(error.0))?;
-                Some((shipped, injections))
+                Some(Injections { rules: Arc::clone(shipped), asking: injections })
             }
         };
         Ok(Self { rules, matcher, lists, injections, stream: OnceLock::new() })
+    }
+
+    /// The same with other rules and lists: each list takes the place of the one that the settings have there.
+    #[must_use]
+    pub fn with(&self, rules: Option<&Arc<injection::Rules>>, lists: &[Arc<Terms>]) -> Self {
+        let injections = self.injections.as_ref().map(|before| Injections {
+            rules: Arc::clone(rules.unwrap_or(&before.rules)),
+            asking: before.asking.clone(),
+        });
+        let mut newer = lists.iter();
+        let lists: Arc<[_]> = self
+            .lists
+            .iter()
+            .map(|(before, rule)| (Arc::clone(newer.next().unwrap_or(before)), *rule))
+            .collect();
+        let stream = OnceLock::new();
+        if let Some(before) = self.stream.get() {
+            // It was empty.
+            let _ = stream.set(Arc::new(before.with_lists(Arc::clone(&lists))));
+        }
+        let (rules, matcher) = (self.rules.clone(), Arc::clone(&self.matcher));
+        Self { rules, matcher, lists, injections, stream }
+    }
+
+    /// Which rules give texts a score, if they get one.
+    #[must_use]
+    pub fn injection_rules(&self) -> Option<&Arc<injection::Rules>> {
+        self.injections.as_ref().map(|injections| &injections.rules)
     }
 
     /// What is looked for. A finding names one by its index.
@@ -111,22 +147,26 @@ impl Guard {
     ///
     /// An injection is found in the text as a whole, and hides nothing that is found in a part of it: it is at the
     /// beginning, and empty. One that is to be masked takes all of the text with it.
-    pub fn scan(&self, text: &str, trust: Trust, found: &mut Vec<Finding>) {
+    ///
+    /// Returns how likely the text wants to give the model other orders, 0 to 100, also where that is not enough to be
+    /// found; 0, where injections are not looked for.
+    pub fn scan(&self, text: &str, trust: Trust, found: &mut Vec<Finding>) -> u8 {
         let (mut matches, mut whole) = (Vec::new(), Vec::new());
-        self.look(text, trust, |one, _| match self.is_of_whole(one.rule) {
+        let score = self.look(text, trust, |one, _| match self.is_of_whole(one.rule) {
             true => whole.push(Finding { rule: one.rule, range: 0..0, score: one.score }),
             false => matches.push(one),
         });
         found.append(&mut whole);
         overlaps::settle(&self.rules, matches, found);
+        score
     }
 
     /// How likely a text wants to give a model other orders, whether that is enough to be found or not. `None` if
     /// nobody asks.
     #[must_use]
     pub fn injection(&self, text: &str, trust: Trust) -> Option<injection::Score> {
-        let (injection, _) = self.injections.as_ref()?;
-        Some(injection.score(text, &views::views(text), trust))
+        let Injections { rules, .. } = self.injections.as_ref()?;
+        Some(rules.score(text, &views::views(text), trust))
     }
 
     fn is_of_whole(&self, rule: RuleIndex) -> bool {
@@ -166,17 +206,18 @@ impl Guard {
         all
     }
 
-    /// Looks at the text, and at its copies.
-    fn look(&self, text: &str, trust: Trust, mut add: impl FnMut(Match, Seen)) {
+    /// Looks at the text, and at its copies; the score of the text.
+    fn look(&self, text: &str, trust: Trust, mut add: impl FnMut(Match, Seen)) -> u8 {
         let (mut matches, mut terms) = (Vec::new(), Vec::new());
         self.matches(text, &mut matches, &mut terms);
         for one in matches.drain(..) {
             add(one, Seen::AsItIs);
         }
         let views = views::views(text);
-        if let Some((injection, rules)) = &self.injections {
-            let score = injection.score(text, &views, trust).score;
-            for (rule, threshold) in rules {
+        let mut score = 0;
+        if let Some(Injections { rules, asking }) = &self.injections {
+            score = rules.score(text, &views, trust).score;
+            for (rule, threshold) in asking {
                 if score >= *threshold {
                     add(Match { rule: *rule, range: 0..text.len(), score }, Seen::AsItIs);
                 }
@@ -191,6 +232,7 @@ impl Guard {
                 }
             }
         }
+        score
     }
 
     /// Whether what was found in a copy counts: in a guess at words, only what an operator calls by words.

@@ -1,11 +1,12 @@
 //! From what an operator writes to what is looked for.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Error;
 use crate::detector::{Detector, Family, DEFAULT_THRESHOLD};
 use crate::finding::{Action, Rule, RuleIndex};
-use crate::matcher::terms::{self, Terms};
+use crate::matcher::terms::Terms;
 use crate::matcher::{self, Sought};
 use crate::settings::{Settings, What};
 use crate::{pii, secrets};
@@ -18,7 +19,7 @@ const LONGEST_NAME: usize = 64;
 pub(super) struct Selection {
     pub(super) rules: Vec<Rule>,
     pub(super) sought: Vec<Sought>,
-    pub(super) lists: Vec<(Terms, RuleIndex)>,
+    pub(super) lists: Vec<(Arc<Terms>, RuleIndex)>,
     pub(super) injections: Vec<(RuleIndex, u8)>,
 }
 
@@ -77,8 +78,7 @@ impl Selection {
                 What::List { name, terms } => {
                     let rule = named(Family::List, check_name(Family::List, name)?, wish.action);
                     let rule = selection.rule(rule)?;
-                    let terms = Terms::new(terms).map_err(|why| list_error(name, why))?;
-                    selection.lists.push((terms, rule));
+                    selection.lists.push((Arc::clone(terms), rule));
                 }
             }
         }
@@ -173,8 +173,4 @@ fn check_name(family: Family, name: &str) -> Result<&str, Error> {
         shown(name),
         family.name()
     )))
-}
-
-fn list_error(name: &str, why: terms::Error) -> Error {
-    Error(format!("list \"{name}\": {why}"))
 }

@@ -4,7 +4,7 @@
 //! found close to each other weigh, makes the score.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::meta::Regex;
@@ -12,15 +12,16 @@ use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternSet};
 
-use crate::rules::{Error, File};
+use crate::matcher::pattern;
+use crate::rules::{Book, Error, File};
 use crate::trust::Trust;
-use crate::views::{folded, View};
+use crate::views::{folded, views, View};
 
 #[cfg(test)]
 mod tests;
 
-/// The rules that come with this version.
-const SHIPPED: &str = include_str!("../../rules/injection.toml");
+/// The rules that come with this version, as a file.
+pub const SHIPPED: &str = include_str!("../../rules/injection.toml");
 
 /// How much of a text is looked at before and behind an anchor, in bytes.
 const AROUND: usize = 200;
@@ -42,6 +43,9 @@ const MOST_PARTS: u32 = 16;
 
 /// How much memory the patterns of a group may take, in bytes.
 const LARGEST: usize = 4 << 20;
+
+/// And how much those of all groups, beside what is built of them as texts are looked at.
+const MOST_MEMORY: usize = 64 << 20;
 
 /// The number of a rule among [`Rules::ids`].
 pub type RuleNumber = u16;
@@ -99,14 +103,22 @@ impl Rules {
     ///
     /// What [`File::read`] says, or a pattern that can't be used; the error names the rule.
     pub fn read(text: &str) -> Result<Self, Error> {
-        let file = File::read(text)?;
-        let mut names: Vec<&str> = file.rules.iter().map(|rule| rule.group.as_str()).collect();
+        Self::new(&Book::of(File::read(text)?))
+    }
+
+    /// Rules of files that were put together.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that can't be used; the error names the rule.
+    pub fn new(book: &Book) -> Result<Self, Error> {
+        let mut names: Vec<&str> = book.rules().map(|(_, rule)| rule.group.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut patterns: Vec<(Vec<String>, Vec<RuleNumber>)> =
             vec![Default::default(); names.len()];
         let mut anchors: Vec<(String, Vec<usize>)> = Vec::new();
-        for (number, rule) in (0..).zip(&file.rules) {
+        for (number, (file, rule)) in (0..).zip(book.rules()) {
             let Ok(group) = names.binary_search(&rule.group.as_str()) else { continue };
             let Some((own, of_pattern)) = patterns.get_mut(group) else { continue };
             for pattern in &rule.patterns {
@@ -123,16 +135,24 @@ impl Rules {
                 }
             }
         }
+        let mut memory: usize = 0;
         let groups = patterns
             .into_iter()
             .zip(&names)
             .map(|((patterns, of_pattern), name)| {
                 let patterns = match compiled(&patterns) {
                     Ok(patterns) => patterns,
-                    Err(why) => return Err(culprit(&file, &patterns, &of_pattern, name, &why)),
+                    Err(why) => return Err(culprit(book, &patterns, &of_pattern, name, &why)),
                 };
+                memory = memory.saturating_add(patterns.memory_usage());
+                if memory > MOST_MEMORY {
+                    return Err(Error(format!(
+                        "the rules take more than {} MB; use fewer, or smaller repetitions",
+                        MOST_MEMORY >> 20
+                    )));
+                }
                 let weight = |number: &RuleNumber| {
-                    file.rules.get(usize::from(*number)).map_or(0, |rule| rule.weight)
+                    book.rule(usize::from(*number)).map_or(0, |(_, rule)| rule.weight)
                 };
                 let heaviest =
                     of_pattern.iter().copied().max_by_key(weight).filter(|rule| weight(rule) > 0);
@@ -145,16 +165,15 @@ impl Rules {
             .kind(Some(AhoCorasickKind::DFA))
             .build(words)
             .map_err(|why| Error(format!("the anchors of the rules: {why}")))?;
-        let weights = file
-            .rules
-            .iter()
-            .map(|rule| Weight {
+        let weights = book
+            .rules()
+            .map(|(_, rule)| Weight {
                 said: i32::from(rule.weight),
                 fetched: i32::from(rule.fetched.unwrap_or(rule.weight)),
             })
             .collect();
-        let ids = file.rules.iter().map(|rule| rule.id.as_str().into()).collect();
-        Ok(Self { version: file.version.into(), ids, weights, anchors, of_anchor, groups })
+        let ids = book.rules().map(|(_, rule)| rule.id.as_str().into()).collect();
+        Ok(Self { version: book.version().into(), ids, weights, anchors, of_anchor, groups })
     }
 
     /// The rules that come with this version.
@@ -162,9 +181,38 @@ impl Rules {
     /// # Errors
     ///
     /// None, as tests read them. They are read when first asked for.
-    pub fn shipped() -> Result<&'static Self, Error> {
-        static RULES: OnceLock<Result<Rules, Error>> = OnceLock::new();
-        RULES.get_or_init(|| Self::read(SHIPPED)).as_ref().map_err(Clone::clone)
+    pub fn shipped() -> Result<&'static Arc<Self>, Error> {
+        static RULES: OnceLock<Result<Arc<Rules>, Error>> = OnceLock::new();
+        RULES.get_or_init(|| Self::read(SHIPPED).map(Arc::new)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The first test case of a rule that is not as it says: these rules are those of the book.
+    ///
+    /// # Errors
+    ///
+    /// The rule, and which of its cases.
+    pub fn test(&self, book: &Book) -> Result<(), Error> {
+        for (number, (_, rule)) in (0..).zip(book.rules()) {
+            for (cases, name, is_wanted) in
+                [(&rule.hits, "hits", true), (&rule.misses, "misses", false)]
+            {
+                let is_wrong = |case: &String| self.finds(number, case) != is_wanted;
+                if let Some(at) = cases.iter().position(is_wrong) {
+                    let found = if is_wanted { "is not found" } else { "is found" };
+                    return Err(rule.error(&format!("it {found} in text {} of its {name}", at + 1)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a rule is found in a text, or in one of its copies.
+    fn finds(&self, number: RuleNumber, text: &str) -> bool {
+        let mut is_found = false;
+        let mut look = |text: &str| self.look(text, |_, rule| is_found |= rule == number);
+        look(text);
+        views(text).iter().for_each(|view| look(&view.text));
+        is_found
     }
 
     /// Which rules these are.
@@ -285,16 +333,18 @@ impl Rules {
 
 /// An error that names the first rule of a group that can't be used; or the group, if it is but too large.
 fn culprit(
-    file: &File,
+    book: &Book,
     patterns: &[String],
     of_pattern: &[RuleNumber],
     group: &str,
     why: &str,
 ) -> Error {
-    for (pattern, number) in patterns.iter().zip(of_pattern) {
-        if let (Err(why), Some(rule)) = (compiled(&[pattern]), file.rules.get(usize::from(*number)))
-        {
-            return rule.error(&why);
+    for (at, (pattern, number)) in patterns.iter().zip(of_pattern).enumerate() {
+        let rule = book.rule(usize::from(*number));
+        if let (Err(why), Some((_, rule))) = (compiled(&[pattern]), rule) {
+            // Those of a rule stand behind each other.
+            let before = of_pattern.iter().take(at).filter(|other| *other == number).count();
+            return rule.error(&format!("pattern {}: {why}", before + 1));
         }
     }
     Error(format!("the rules of group \"{group}\": {why}"))
@@ -323,7 +373,10 @@ fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
         )
         .build_many(patterns)
         .map_err(|error| match error.syntax_error() {
-            Some(syntax) => syntax.to_string(),
+            Some(syntax) => pattern::kind(syntax),
+            None if error.size_limit().is_some() => {
+                "it is too large; use smaller repetitions".to_owned()
+            }
             None => error.to_string(),
         })
 }

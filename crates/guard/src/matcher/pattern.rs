@@ -76,13 +76,19 @@ pub fn parse(pattern: &str) -> Result<Hir, Error> {
 
 /// What the parser says, on one line and without the pattern, which may have many.
 fn reason(error: &regex_syntax::Error) -> String {
+    let at = match error {
+        regex_syntax::Error::Parse(error) => error.span().start.offset,
+        regex_syntax::Error::Translate(error) => error.span().start.offset,
+        _ => return kind(error),
+    };
+    format!("{} at byte {at}", kind(error))
+}
+
+/// The same without the place.
+pub(crate) fn kind(error: &regex_syntax::Error) -> String {
     match error {
-        regex_syntax::Error::Parse(error) => {
-            format!("{} at byte {}", error.kind(), error.span().start.offset)
-        }
-        regex_syntax::Error::Translate(error) => {
-            format!("{} at byte {}", error.kind(), error.span().start.offset)
-        }
+        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+        regex_syntax::Error::Translate(error) => error.kind().to_string(),
         other => other.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }

@@ -112,6 +112,15 @@ impl Begun {
     }
 }
 
+/// One and the same list.
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Terms {}
+
 impl fmt::Debug for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Terms").field("terms", &self.lengths.len()).finish_non_exhaustive()
@@ -154,6 +163,12 @@ impl Terms {
             .build(&folded)
             .map_err(|_| Error::Size)?;
         Ok(Self { automaton, lengths })
+    }
+
+    /// How many terms there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lengths.len()
     }
 
     /// What the list takes, in bytes.

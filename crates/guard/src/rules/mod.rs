@@ -24,6 +24,14 @@
 //! digits and no `(`, `~` for up to 40 bytes within a sentence, and `<previous>` for a word of that set. Patterns of a rule are
 //! looked for around its anchors, of which one must be in whatever they match. An anchor of up to four letters is found
 //! as a whole word only.
+//!
+//! An operator's file may have a rule of the same id as one that is shipped, which it replaces, and a line
+//! `without = ["override.void"]` in front of all rules for those of the shipped ones that are to be left out. [`Book`] puts
+//! files together.
+
+mod book;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,12 +39,19 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::views::folded;
+pub use book::Book;
 
 /// The shortest anchor, in bytes: shorter ones are in each text.
 const SHORTEST_ANCHOR: usize = 2;
 
-/// The most rules of a file.
+/// The most rules of a file, and of several together.
 const MOST_RULES: usize = 1000;
+
+/// The most test cases of a rule, of a kind.
+const MOST_CASES: usize = 100;
+
+/// The longest test case, in bytes.
+const LONGEST_CASE: usize = 4096;
 
 /// The highest weight.
 const HIGHEST_WEIGHT: i16 = 100;
@@ -59,6 +74,9 @@ impl std::error::Error for Error {}
 pub struct File {
     /// Which rules these are: a date, or whatever tells them from others.
     pub version: String,
+    /// Rules that come with this version, and are not to be used.
+    #[serde(default)]
+    pub without: Vec<String>,
     /// Words that may stand for each other.
     #[serde(default)]
     sets: BTreeMap<String, Vec<String>>,
@@ -102,8 +120,18 @@ impl File {
     ///
     /// It is no TOML, a member is unknown or missing, or a rule lacks what it needs.
     pub fn read(text: &str) -> Result<Self, Error> {
-        let file: Self =
-            toml::from_str(text).map_err(|error| Error(error.to_string().trim_end().to_owned()))?;
+        let file: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            // In one line, as it goes into a log.
+            let said = error.message().trim_end().replace('\n', ", ");
+            match before {
+                Some(before) => Error(format!("line {}: {said}", before.matches('\n').count() + 1)),
+                None => Error(said),
+            }
+        })?;
+        if !is_name(&file.version) {
+            return Err(Error(format!("the version is {NAME}")));
+        }
         if file.rules.is_empty() || file.rules.len() > MOST_RULES {
             return Err(Error(format!("a file has from 1 to {MOST_RULES} rules")));
         }
@@ -178,15 +206,11 @@ impl Rule {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let is_name = |name: &str| {
-            !name.is_empty()
-                && name.len() <= 64
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        };
-        if !is_name(&self.id) || !is_name(&self.group) || !is_name(&self.language) {
-            return Err(self.error(
-                "id, group and language are of up to 64 letters, digits, points, hyphens and underscores",
-            ));
+        if !is_name(&self.id) {
+            return Err(Error(format!("the id of a rule is {NAME}")));
+        }
+        if !is_name(&self.group) || !is_name(&self.language) {
+            return Err(self.error(&format!("group and language are {NAME}")));
         }
         for weight in [Some(self.weight), self.fetched].into_iter().flatten() {
             if weight == 0 || weight.abs() > HIGHEST_WEIGHT {
@@ -202,6 +226,28 @@ impl Rule {
         if let Some(short) = self.anchors.iter().find(|anchor| anchor.len() < SHORTEST_ANCHOR) {
             return Err(self.error(&format!("the anchor \"{short}\" is too short")));
         }
+        if self.source.trim().is_empty() {
+            return Err(self.error("it doesn't say where such texts are described, as \"source\""));
+        }
+        if self.hits.is_empty() {
+            return Err(self.error("it has no text in which it is found, as one of its \"hits\""));
+        }
+        for cases in [&self.hits, &self.misses] {
+            if cases.len() > MOST_CASES || cases.iter().any(|case| case.len() > LONGEST_CASE) {
+                return Err(self.error(&format!(
+                    "it has at most {MOST_CASES} hits and as many misses, each of up to {LONGEST_CASE} bytes"
+                )));
+            }
+        }
         Ok(())
     }
+}
+
+/// What a name has to be.
+const NAME: &str = "of up to 64 letters, digits, points, hyphens and underscores";
+
+/// Whether it can be a name: in logs, metrics and pages.
+fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(is_part)
 }

@@ -17,9 +17,9 @@ use crate::stream::overlong::Continuation;
 /// What is looked for in texts that come in pieces.
 #[derive(Default)]
 pub struct StreamGuard {
-    rules: Vec<StreamRule>,
-    pub(super) lists: Arc<[(Terms, RuleIndex)]>,
-    patterns: Option<Patterns>,
+    rules: Arc<[StreamRule]>,
+    pub(super) lists: Arc<[(Arc<Terms>, RuleIndex)]>,
+    patterns: Option<Arc<Patterns>>,
 }
 
 /// A rule, as far as a stream needs it.
@@ -79,7 +79,7 @@ impl StreamGuard {
     pub fn new(
         rules: &[Rule],
         matcher: &Arc<Matcher>,
-        lists: Arc<[(Terms, RuleIndex)]>,
+        lists: Arc<[(Arc<Terms>, RuleIndex)]>,
     ) -> Result<Self, Error> {
         let rules = rules
             .iter()
@@ -91,9 +91,15 @@ impl StreamGuard {
         let patterns = if matcher.sought().is_empty() {
             None
         } else {
-            Some(Patterns::new(&folded_matcher(matcher)?)?)
+            Some(Arc::new(Patterns::new(&folded_matcher(matcher)?)?))
         };
         Ok(Self { rules, lists, patterns })
+    }
+
+    /// The same with other lists, in the same order. What was begun with the ones before goes on with these.
+    #[must_use]
+    pub fn with_lists(&self, lists: Arc<[(Arc<Terms>, RuleIndex)]>) -> Self {
+        Self { rules: Arc::clone(&self.rules), lists, patterns: self.patterns.clone() }
     }
 
     pub(super) fn rule(&self, rule: RuleIndex) -> Option<&StreamRule> {
@@ -101,7 +107,7 @@ impl StreamGuard {
     }
 
     pub(super) fn patterns(&self) -> Option<&Patterns> {
-        self.patterns.as_ref()
+        self.patterns.as_deref()
     }
 }
 

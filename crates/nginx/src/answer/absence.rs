@@ -15,7 +15,7 @@ use super::passing::Content;
 use crate::buffers::consume;
 use crate::guard::guard;
 use crate::module::Module;
-use crate::request::Request;
+use crate::request::{flags, Request};
 use crate::types::Types;
 
 impl<T: Types> Request<'_, T> {
@@ -65,7 +65,7 @@ unsafe extern "C" fn run_content<T: Types>(r: *mut ngx_http_request_t) -> ngx_in
     unsafe {
         let rc = original(r);
         let is_waiting = rc == NGX_DONE as ngx_int_t
-            && (*r).header_sent() == 0
+            && flags::header_sent(r) == 0
             && (*r).upstream.as_ref().is_some_and(|upstream| !upstream.cleanup.is_null());
         if is_waiting {
             (*r).read_event_handler = Some(ngx_http_block_reading);

@@ -10,7 +10,7 @@ use ngx::ffi::{
 use crate::conf::{ConfContext, ConfError, ContentHandler};
 use crate::guard::inside;
 use crate::module::{Module, Page};
-use crate::request::Request;
+use crate::request::{flags, Request};
 use crate::types::Types;
 
 /// Has the location that is being read answered by [`Module::page`].
@@ -112,7 +112,8 @@ fn send<T: Types>(r: Request<'_, T>, page: &Page) -> Option<ngx_int_t> {
         let raw = r.as_ptr();
         let buffer = ngx_create_temp_buf((*raw).pool, page.body.len().max(1)).as_mut()?;
         let rc = ngx_http_send_header(raw);
-        if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || (*raw).header_only() != 0 {
+        if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || flags::header_only(raw) != 0
+        {
             return Some(rc);
         }
         buffer.pos.copy_from_nonoverlapping(page.body.as_ptr(), page.body.len());

@@ -1,16 +1,15 @@
 //! The servers of a complete configuration, and their locations.
 
 use std::ffi::{c_void, CStr};
-use std::ptr::null_mut;
 
 use ngx::ffi::{
     ngx_array_t, ngx_http_conf_addr_t, ngx_http_conf_ctx_t, ngx_http_conf_port_t,
     ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_location_tree_node_t, ngx_http_regex_t, ngx_regex_exec,
-    ngx_str_t,
+    ngx_http_core_srv_conf_t, ngx_http_location_tree_node_t,
 };
 
 use super::context::ConfContext;
+use super::expression::{self, Expression};
 
 use crate::text;
 use crate::types::Types;
@@ -86,7 +85,7 @@ pub struct HeaderRules {
 pub struct Location<'c, T: Types> {
     name: Vec<u8>,
     kind: Kind,
-    regex: *mut ngx_http_regex_t,
+    expression: Expression,
     /// `internal`
     pub is_internal: bool,
     /// `client_max_body_size`, in bytes; 0: any size.
@@ -142,16 +141,6 @@ impl<T: Types> Location<'_, T> {
         };
         format!("{modifier}{name}")
     }
-
-    fn matches(&self, uri: &str) -> bool {
-        // SAFETY: nginx keeps what it compiled as long as the configuration; the function reads so many
-        // bytes, and is given no room for captures.
-        unsafe {
-            let Some(regex) = self.regex.as_ref() else { return false };
-            let mut text = ngx_str_t { len: uri.len(), data: uri.as_ptr().cast_mut() };
-            ngx_regex_exec(regex.regex, &raw mut text, null_mut(), 0) >= 0
-        }
-    }
 }
 
 impl<'c, T: Types> Server<'c, T> {
@@ -173,7 +162,7 @@ impl<'c, T: Types> Server<'c, T> {
         if let Some(last) = longest.filter(|location| location.is_final) {
             return Found::Location(last);
         }
-        let first = of(Kind::Regex).find(|location| location.matches(uri)).or(longest);
+        let first = of(Kind::Regex).find(|location| location.expression.matches(uri)).or(longest);
         first.map_or(Found::Nothing, Found::Location)
     }
 }
@@ -318,7 +307,7 @@ unsafe fn location_of<'c, T: Types>(
         Some(Location {
             name: text::bytes(own.name).to_vec(),
             kind,
-            regex: own.regex,
+            expression: Expression::of(own),
             is_internal: own.internal == 1,
             max_body: u64::try_from(own.client_max_body_size).unwrap_or(0),
             redirects: own.auto_redirect() != 0,
@@ -370,7 +359,7 @@ unsafe fn add_below<T: Types>(
     // SAFETY: by the contract of this function: of the trees and lists that nginx made.
     unsafe {
         let Some(conf) = conf.as_ref() else { return };
-        let mut regex = conf.regex_locations;
+        let mut regex = expression::locations(conf);
         while let Some(found) = regex.as_ref().filter(|found| !found.is_null()) {
             locations.extend(below(*found, Kind::Regex));
             add_below(locations, *found);

@@ -1,7 +1,7 @@
 //! Directives as Rust functions, and configurations as Rust values.
 //!
 //! * [`directive`]: what a directive is; [`commands`]: nginx's table of them; [`callbacks`]: what it calls;
-//! * [`context`]: the configuration that is being read; [`locations`]: all of it, when it has been read;
+//! * [`context`]: the configuration that is being read; [`locations`]: all of it, when it has been read; `expression`: those of its locations;
 //! * [`variables`], [`complex_value`]: variables, and expressions of them;
 //! * [`proxied`]: what `proxy_pass` says;
 //! * [`glob`], [`numbers`]: files by a pattern; sizes and times.
@@ -11,6 +11,7 @@ mod commands;
 mod complex_value;
 pub(crate) mod context;
 mod directive;
+mod expression;
 mod glob;
 mod locations;
 mod numbers;

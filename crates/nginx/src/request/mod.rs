@@ -3,6 +3,7 @@
 pub(crate) mod attachment;
 pub mod body;
 pub(crate) mod early_id;
+pub(crate) mod flags;
 pub mod handles;
 pub mod header_removal;
 pub(crate) mod header_variables;
@@ -116,9 +117,16 @@ impl<'r, T: Types> Request<'r, T> {
         std::ptr::eq(self.r, self.raw().main)
     }
 
+    /// Whether one of nginx's flags is set.
+    #[inline]
+    fn has(self, flag: unsafe fn(*const ngx_http_request_t) -> u32) -> bool {
+        // SAFETY: live by the contract of `from_raw`, and the flags read no more than that.
+        unsafe { flag(self.r) != 0 }
+    }
+
     /// Whether it has been answered, and is led to a `post_action`.
     pub fn is_after_answer(self) -> bool {
-        self.raw().post_action() != 0
+        self.has(flags::post_action)
     }
 
     /// Whether its location has a `post_action`.
@@ -182,7 +190,7 @@ impl<'r, T: Types> Request<'r, T> {
     /// Has nginx answer an error itself from now on, and not with an `error_page`.
     pub fn end_error_pages(self) {
         // SAFETY: live by the contract of `from_raw`; nginx's own flag for a request that had one.
-        unsafe { (*self.r).set_error_page(1) };
+        unsafe { flags::set_error_page(self.r, 1) };
     }
 
     /// Whether another module has granted access where we refused: under `satisfy any`, nginx forgets
@@ -199,7 +207,7 @@ impl<'r, T: Types> Request<'r, T> {
 
     /// Whether nginx has led it here from another location.
     pub fn was_led_here(self) -> bool {
-        self.raw().internal() != 0
+        self.has(flags::internal)
     }
 
     /// Whether what nginx does next is serving a file. (A PUT would write one.)
@@ -249,7 +257,7 @@ impl<'r, T: Types> Request<'r, T> {
         // SAFETY: points into the request's header.
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
         // Most often there is nothing to take off, nor was anything decoded.
-        if uri == self.uri() && self.raw().valid_unparsed_uri() != 0 {
+        if uri == self.uri() && self.has(flags::valid_unparsed_uri) {
             return self.uri();
         }
         uri.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(uri)
@@ -259,7 +267,7 @@ impl<'r, T: Types> Request<'r, T> {
     pub fn target(self) -> &'r [u8] {
         // SAFETY: points into the request's header.
         let uri = unsafe { text::bytes(self.raw().unparsed_uri) };
-        if uri == self.uri() && self.raw().valid_unparsed_uri() != 0 {
+        if uri == self.uri() && self.has(flags::valid_unparsed_uri) {
             return self.uri();
         }
         uri.split(|byte| *byte == b'?').next().unwrap_or(uri)
@@ -273,17 +281,16 @@ impl<'r, T: Types> Request<'r, T> {
 
     /// What nginx goes by when it makes the path that it forwards.
     pub fn forwarding(self) -> Forwarding {
-        let r = self.raw();
         Forwarding {
-            is_as_sent: r.valid_unparsed_uri() != 0,
-            is_in_location: r.valid_location() != 0,
-            is_escaped: r.quoted_uri() != 0 || r.internal() != 0,
+            is_as_sent: self.has(flags::valid_unparsed_uri),
+            is_in_location: self.has(flags::valid_location),
+            is_escaped: self.has(flags::quoted_uri) || self.has(flags::internal),
         }
     }
 
     /// Whether nginx has led it here from another location.
     pub fn is_internal(self) -> bool {
-        self.raw().internal() != 0
+        self.has(flags::internal)
     }
 
     /// The name of the location that it is in.
@@ -324,7 +331,7 @@ impl<'r, T: Types> Request<'r, T> {
             NGX_HTTP_CACHE_UPDATING,
             NGX_HTTP_CACHE_REVALIDATED,
         ];
-        self.raw().cached() != 0
+        self.has(flags::cached)
             && upstream.is_some_and(|upstream| served.contains(&upstream.cache_status()))
     }
 

@@ -11,7 +11,7 @@ use ngx::ffi::{
 
 use super::Sent;
 use crate::request::headers::{push_in, HeaderName};
-use crate::request::Request;
+use crate::request::{flags, Request};
 use crate::text;
 use crate::types::Types;
 
@@ -74,7 +74,7 @@ impl Outfit {
         // are left out, which the provider will answer as it likes.
         unsafe {
             (*sr).request_body = self.body;
-            (*sr).set_filter_need_in_memory(1);
+            flags::set_filter_need_in_memory(sr, 1);
             let headers = &raw mut (*sr).headers_in;
             headers.write_bytes(0, 1);
             (*headers).content_length_n = -1;

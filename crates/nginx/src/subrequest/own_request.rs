@@ -13,16 +13,17 @@ use ngx::ffi::{
     ngx_connection_counter, ngx_connection_log_error_e_NGX_ERROR_INFO, ngx_connection_t,
     ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_DISABLED,
     ngx_connection_tcp_nopush_e_NGX_TCP_NOPUSH_DISABLED, ngx_create_pool, ngx_create_temp_buf,
-    ngx_current_msec, ngx_cycle, ngx_destroy_pool, ngx_event_t, ngx_get_connection,
-    ngx_http_close_connection, ngx_http_connection_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_create_request, ngx_http_finalize_request,
-    ngx_http_free_request, ngx_http_request_empty_handler, ngx_http_request_t,
-    ngx_http_run_posted_requests, ngx_inet_get_port, ngx_int_t, ngx_io, ngx_list_init, ngx_log_t,
-    ngx_pcalloc, ngx_pool_t, ngx_post_event, ngx_posted_events, ngx_table_elt_t, sockaddr_in,
-    u_char, AF_INET, NGX_DONE, NGX_ERROR, NGX_HTTP_VERSION_11, NGX_OK,
+    ngx_cycle, ngx_destroy_pool, ngx_event_t, ngx_get_connection, ngx_http_close_connection,
+    ngx_http_connection_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_create_request,
+    ngx_http_finalize_request, ngx_http_free_request, ngx_http_request_empty_handler,
+    ngx_http_request_t, ngx_http_run_posted_requests, ngx_inet_get_port, ngx_int_t, ngx_io,
+    ngx_list_init, ngx_log_t, ngx_pcalloc, ngx_pool_t, ngx_post_event, ngx_posted_events,
+    ngx_table_elt_t, sockaddr_in, u_char, AF_INET, NGX_DONE, NGX_ERROR, NGX_HTTP_VERSION_11,
+    NGX_OK,
 };
 
 use crate::guard::inside;
+use crate::request::flags;
 use crate::text;
 
 /// Of a connection's pool, in bytes: about as nginx has it for those that it accepts.
@@ -71,7 +72,7 @@ pub(crate) unsafe fn open(
         let r = ngx_http_create_request(c);
         let Some(()) = fill(r, method, uri) else {
             if !r.is_null() {
-                (*r).set_logged(1);
+                flags::set_logged(r, 1);
                 ngx_http_free_request(r, 0);
             }
             ngx_http_close_connection(c);
@@ -130,7 +131,10 @@ unsafe fn connect(
         c.listening = listening;
         c.type_ = 1; // SOCK_STREAM
         c.buffer = buffer;
-        c.start_time = ngx_current_msec;
+        #[cfg(connection_start)]
+        {
+            c.start_time = ngx::ffi::ngx_current_msec;
+        }
         c.number = next(ngx_connection_counter);
         (c.recv, c.recv_chain) = (ngx_io.recv, ngx_io.recv_chain);
         (c.send, c.send_chain) = (ngx_io.send, ngx_io.send_chain);
@@ -186,11 +190,11 @@ unsafe fn fill(r: *mut ngx_http_request_t, method: &'static str, uri: &str) -> O
         }
         r.write_event_handler = Some(ngx_http_request_empty_handler);
         // No line in a log, and no `post_action`: it is nobody's request.
-        r.set_logged(1);
-        r.set_post_action(1);
-        r.set_uri_changes(0);
-        r.set_limit_req_status(PASSED);
-        r.set_limit_conn_status(PASSED);
+        flags::set_logged(r, 1);
+        flags::set_post_action(r, 1);
+        flags::set_uri_changes(r, 0);
+        flags::set_limit_req_status(r, PASSED);
+        flags::set_limit_conn_status(r, PASSED);
         Some(())
     }
 }
@@ -226,7 +230,7 @@ pub(crate) unsafe fn close(r: *mut ngx_http_request_t) {
 pub(crate) unsafe fn cut(r: *mut ngx_http_request_t) -> bool {
     // SAFETY: by the contract of this function; a connection is there until the next one takes its place.
     unsafe {
-        if (*r).blocked() != 0 {
+        if flags::blocked(r) != 0 {
             return false;
         }
         let c = (*r).connection;

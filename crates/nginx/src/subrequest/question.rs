@@ -12,6 +12,7 @@ use super::answer::Answer;
 use super::pending::{self, End};
 use crate::guard::{guard, inside};
 use crate::process;
+use crate::request::flags;
 
 /// Statuses with which nginx ends a request, and its main one with it, instead of answering.
 const ENDS_REQUEST: [u32; 3] =
@@ -135,7 +136,7 @@ pub(crate) unsafe fn begin(r: *mut ngx_http_request_t) {
     // SAFETY: by the contract of this function.
     unsafe {
         if let Some((question, true)) = question(r) {
-            (*r).set_filter_need_in_memory(1);
+            flags::set_filter_need_in_memory(r, 1);
             question.is_astray |= is_redirected(r);
             question.answer = Answer::default();
         }
@@ -150,7 +151,7 @@ pub(super) unsafe extern "C" fn on_end(
 ) -> ngx_int_t {
     // SAFETY: nginx passes a live subrequest.
     let (status, is_busy, is_gone) = unsafe {
-        let is_busy = (*r).buffered() != 0 || !(*r).postponed.is_null();
+        let is_busy = flags::buffered(r) != 0 || !(*r).postponed.is_null();
         ((*r).headers_out.status, is_busy, (*(*r).connection).error() != 0)
     };
     // With these, nginx would end our own request at once, and us in the middle of it.
@@ -179,7 +180,7 @@ pub(super) unsafe extern "C" fn on_end(
     match is_fatal && !is_gone {
         true => {
             // SAFETY: as above. What it has buffered goes nowhere.
-            unsafe { (*r).set_buffered(0) };
+            unsafe { flags::set_buffered(r, 0) };
             NGX_OK as ngx_int_t
         }
         false => rc,

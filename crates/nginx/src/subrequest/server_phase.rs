@@ -15,6 +15,7 @@ use ngx::ffi::{
 };
 
 use crate::guard::inside;
+use crate::request::flags;
 
 /// `ngx_http_rewrite_loc_conf_t`, which is the same in all versions.
 #[repr(C)]
@@ -40,7 +41,7 @@ pub(crate) unsafe extern "C" fn begin_behind(r: *mut ngx_http_request_t) {
             Some(place) => {
                 (*(*(*r).connection).log).action = null_mut();
                 (*r).phase_handler = place;
-                (*r).set_valid_location(1);
+                flags::set_valid_location(r, 1);
                 (*r).write_event_handler = Some(ngx_http_core_run_phases);
                 ngx_http_core_run_phases(r);
             }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where programs of this machine listen (TCP). None, where the kernel doesn't tell.
-pub(super) fn listening() -> Vec<SocketAddr> {
+pub(crate) fn listening() -> Vec<SocketAddr> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let mut found: Vec<SocketAddr> = tables
         .iter()

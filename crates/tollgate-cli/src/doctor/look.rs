@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,18 +12,32 @@ use tollgate_core::limits::client_slots;
 use tollgate_doctor::conf::backend::{addresses, Address};
 use tollgate_doctor::conf::value::size;
 use tollgate_doctor::conf::{Backend, Conf};
-use tollgate_doctor::facts::{Chain, Rights};
+use tollgate_doctor::facts::{Chain, Refused, Rights};
 use tollgate_doctor::named::{named, Folders, Use};
 use tollgate_doctor::Facts;
 
 use super::{callers, kernel};
 use crate::keys_file;
 use crate::nginx::user_of;
+use crate::status::source::Source;
 
 /// Adds to the facts what the machine tells, and to `unknown` what it doesn't.
-pub(super) fn look(conf: &Conf, folders: &Folders, facts: &mut Facts, unknown: &mut Vec<String>) {
+pub(super) fn look(
+    conf: &Conf,
+    folders: &Folders,
+    pid_path: &str,
+    facts: &mut Facts,
+    unknown: &mut Vec<String>,
+) {
     let files = named(conf, folders);
-    facts.files = files.iter().map(|file| (file.path.clone(), chain(&file.path))).collect();
+    for file in &files {
+        match chain(&file.path) {
+            Some(chain) => {
+                facts.files.insert(file.path.clone(), chain);
+            }
+            None => unknown.push(format!("{}, to which this user can't get", file.path)),
+        }
+    }
     facts.workers = user_of(conf, Path::new("/")).map(|account| account.user);
     if facts.workers.is_none() && !files.is_empty() {
         unknown.push("who may read which file, as the user of the workers isn't known".to_owned());
@@ -38,6 +53,7 @@ pub(super) fn look(conf: &Conf, folders: &Folders, facts: &mut Facts, unknown: &
         files.iter().filter(|file| file.used_as == Use::ApiKeys).map(|file| file.path.as_str());
     facts.clients = clients(keys);
     facts.room = room(conf);
+    facts.refused = refused(conf, folders, pid_path);
     facts.replaced_module = kernel::replaced_module(&modules(conf, folders));
     let logs =
         files.iter().filter(|file| file.used_as == Use::AuditLog).map(|file| file.path.as_str());
@@ -50,14 +66,19 @@ fn rights(path: &Path) -> Option<Rights> {
     Some(Rights { path, mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() })
 }
 
-/// A file and its folders. Behind a link, those of the file that it leads to.
-fn chain(path: &str) -> Chain {
-    let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+/// A file and its folders. Behind a link, those of the file that it leads to. `None`: whoever asks may not look.
+fn chain(path: &str) -> Option<Chain> {
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    let resolved = match fs::canonicalize(path) {
+        Ok(resolved) => resolved,
+        Err(error) if is_closed(&error) => return None,
+        Err(_) => path.into(),
+    };
     let mut folders: Vec<Rights> = resolved.ancestors().skip(1).filter_map(rights).collect();
     folders.reverse();
     // The name in the configuration is the one to speak of.
     let file = rights(&resolved).map(|file| Rights { path: path.to_owned(), ..file });
-    Chain { folders, file }
+    Some(Chain { folders, file })
 }
 
 /// The modules that are loaded, as the kernel knows them.
@@ -70,6 +91,35 @@ fn modules(conf: &Conf, folders: &Folders) -> Vec<PathBuf> {
         Some(folder.join(path.file_name()?))
     });
     paths.collect()
+}
+
+/// What the nginx that runs has not taken of its files with keys. Empty, if none tells.
+fn refused(conf: &Conf, folders: &Folders, pid_path: &str) -> Vec<Refused> {
+    let said = conf.in_http("tollgate_status_file").last().and_then(|line| line.arg(0));
+    let pid = conf.top("pid").and_then(|line| line.arg(0)).unwrap_or(pid_path);
+    let path = match said {
+        Some("off") => return Vec::new(),
+        Some(path) => path.to_owned(),
+        // Beside the file with the pid.
+        None => format!("{}tollgate-status", pid.strip_suffix("pid").unwrap_or(pid)),
+    };
+    let Ok(running) = Source::at(Path::new(&folders.prefix).join(path)).read() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for status in running.iter().map(|one| &one.status) {
+        for (set, state) in status.description.sets.iter().zip(&status.sets) {
+            let Some(state) = state else { continue };
+            let paths = set.paths.clone();
+            if let Some(failure) = &state.failure {
+                found.push(Refused { paths, why: failure.error.clone(), keys: None });
+            } else if state.refused_count > 0 {
+                let why = state.refused.first().cloned().unwrap_or_default();
+                found.push(Refused { paths, why, keys: Some(state.refused_count) });
+            }
+        }
+    }
+    found
 }
 
 /// The addresses of engines.
@@ -159,10 +209,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         fs::write(&path, "{}").unwrap();
-        let found = chain(path.to_str().unwrap());
+        let found = chain(path.to_str().unwrap()).unwrap();
         assert_eq!(found.folders.first().unwrap().path, "/");
         assert_eq!(found.file.unwrap().uid, fs::metadata(&path).unwrap().uid());
-        let found = chain(folder.path().join("missing/keys.json").to_str().unwrap());
+        let found = chain(folder.path().join("missing/keys.json").to_str().unwrap()).unwrap();
         assert!(found.file.is_none() && !found.folders.is_empty());
     }
 }

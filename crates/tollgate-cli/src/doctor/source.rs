@@ -20,6 +20,8 @@ pub(super) struct Source {
     pub(super) conf: Conf,
     pub(super) folders: Folders,
     pub(super) facts: Facts,
+    /// Where nginx writes its number, unless it is told otherwise.
+    pub(super) pid_path: String,
     /// What could not be looked at, and why.
     pub(super) unknown: Vec<String>,
 }
@@ -49,6 +51,7 @@ pub(super) fn dumped(path: &Path) -> Result<Source, Failure> {
         conf: Conf::new(conf),
         folders: Folders::default(),
         facts: Facts::default(),
+        pid_path: String::new(),
         unknown,
     })
 }
@@ -73,16 +76,19 @@ pub(super) fn asked(
             return of_files(conf, prefix, Facts::default(), vec![format!("nginx itself: {why}")]);
         }
     };
-    let verdict = nginx.judge(config, prefix).map_err(Failure::failed)?;
+    // nginx would take a relative path from its prefix, and not from where we are.
+    let absolute =
+        |path: &Path| std::path::absolute(path).map_err(|error| Failure::failed(error.to_string()));
+    let config = config.map(absolute).transpose()?;
+    let prefix = prefix.map(absolute).transpose()?;
+    let verdict = nginx.judge(config.as_deref(), prefix.as_deref()).map_err(Failure::failed)?;
     let facts = Facts { nginx: nginx.build.version, ..Facts::default() };
-    let default = nginx.build.conf_path.clone().unwrap_or_default();
-    let prefix_of_build = nginx.build.prefix.clone().unwrap_or_default();
-    let prefix = prefix.map_or_else(|| PathBuf::from(prefix_of_build), Path::to_owned);
-    let path = match config {
-        // As nginx takes it.
-        Some(config) => prefix.join(config),
-        None => PathBuf::from(default),
-    };
+    let prefix =
+        prefix.unwrap_or_else(|| PathBuf::from(nginx.build.prefix.clone().unwrap_or_default()));
+    let of_build =
+        |path: &Option<String>, usual: &str| prefix.join(path.as_deref().unwrap_or(usual));
+    let path = config.unwrap_or_else(|| of_build(&nginx.build.conf_path, "conf/nginx.conf"));
+    let pid_path = of_build(&nginx.build.pid_path, "logs/nginx.pid").display().to_string();
     if verdict.is_good {
         let name = path.display().to_string();
         let conf =
@@ -93,11 +99,17 @@ pub(super) fn asked(
             conf: Conf::new(conf),
             folders: folders(&path, &prefix),
             facts,
+            pid_path,
             unknown: Vec::new(),
         });
     }
     // Who isn't root may not open nginx's files, and nginx says so, which is nobody's fault.
-    let is_ours = |said: &Said| said.text.contains("(13: Permission denied)");
+    let is_root = rustix::process::geteuid().is_root();
+    let is_ours = |said: &Said| {
+        !is_root
+            && (said.text.contains("Permission denied")
+                || said.text.contains("only if the master process runs with super-user privileges"))
+    };
     let (closed, said): (Vec<Said>, Vec<Said>) = verdict.said.into_iter().partition(is_ours);
     let unknown = match closed.is_empty() {
         true => Vec::new(),
@@ -110,7 +122,7 @@ pub(super) fn asked(
             verdict.text.lines().last().unwrap_or("nginx refuses the configuration").to_owned();
         facts.said.push(Said { severity: Severity::Error, text, place: None });
     }
-    of_files(&path, Some(&prefix), facts, unknown)
+    of_files(&path, Some(&prefix), facts, unknown).map(|source| Source { pid_path, ..source })
 }
 
 fn folders(conf: &Path, prefix: &Path) -> Folders {
@@ -135,7 +147,7 @@ fn of_files(
     };
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let folders = folders(&path, prefix.unwrap_or(&folder));
-    Ok(Source { name, conf: Conf::new(conf), folders, facts, unknown })
+    Ok(Source { name, conf: Conf::new(conf), folders, facts, pid_path: String::new(), unknown })
 }
 
 /// The files of this machine.

@@ -1,6 +1,7 @@
-//! `tollgate guard`: what guards find in texts, and how well they do.
+//! `tollgate guard`: what guards find in texts, how well they do, and by which rules.
 
 mod bench;
+mod check;
 mod kinds;
 mod place;
 mod sought;
@@ -14,6 +15,7 @@ use crate::exit::{Exit, Failure};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Test(test::Arguments),
+    Check(check::Arguments),
     Bench(bench::Arguments),
     Kinds(kinds::Arguments),
 }
@@ -22,6 +24,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Test(arguments) => arguments.run(),
+            Self::Check(arguments) => arguments.run(),
             Self::Bench(arguments) => arguments.run(),
             Self::Kinds(arguments) => arguments.run(),
         }

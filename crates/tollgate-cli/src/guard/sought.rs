@@ -4,13 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use tollgate_core::guards::words::terms;
+use tollgate_core::guards::files;
 use tollgate_guard::detector::{Detector, DEFAULT_THRESHOLD};
 use tollgate_guard::finding::Action;
 use tollgate_guard::guard::{Guard, Trust};
 use tollgate_guard::settings::{Settings, What, Wish};
 use tollgate_guard::{pii, secrets};
 
+use super::check;
 use crate::exit::Failure;
 
 /// What a pattern and a list of the command line are called.
@@ -30,6 +31,12 @@ pub(super) struct Sought {
     /// Look for the terms in this file, one a line.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     list: Option<PathBuf>,
+    /// Use the rules in this file or folder, too (tollgate_guard_rules).
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    rules: Option<PathBuf>,
+    /// Use the rules of --rules without those that are shipped.
+    #[arg(long, requires = "rules")]
+    alone: bool,
     /// The score from which on something is found, 1 to 100.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_THRESHOLD, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(super) threshold: u8,
@@ -43,7 +50,7 @@ impl Sought {
     ///
     /// # Errors
     ///
-    /// A kind that there isn't, a pattern or a list that can't be used.
+    /// A kind that there isn't, a pattern, a list or rules that can't be used.
     pub(super) fn guard(&self) -> Result<Guard, Failure> {
         let wish = |what| Wish { what, action: Action::Mask, threshold: Some(self.threshold) };
         // It has no place in a text that could be masked.
@@ -86,13 +93,17 @@ impl Sought {
             wishes.push(wish(What::Pattern { name: PATTERN.into(), pattern }));
         }
         if let Some(path) = &self.list {
-            let file = fs::read_to_string(path).map_err(|error| {
+            let bytes = fs::read(path).map_err(|error| {
                 Failure::failed(format!("cannot read {}: {error}", path.display()))
             })?;
-            let terms = terms(&file).map(Box::from).collect();
+            let terms = files::list(&path.to_string_lossy(), &bytes).map_err(Failure::usage)?;
             wishes.push(wish(What::List { name: LIST.into(), terms }));
         }
-        Guard::new(&Settings { wishes }).map_err(|error| Failure::usage(error.to_string()))
+        let guard = Guard::new(&Settings { wishes });
+        let guard = guard.map_err(|error| Failure::usage(error.to_string()))?;
+        let Some(path) = &self.rules else { return Ok(guard) };
+        let read = check::read(path, self.alone)?.map_err(Failure::failed)?;
+        Ok(guard.with(Some(&read.rules), &[]))
     }
 
     /// Whose words the texts are.

@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 use serde_json::{json, Value};
 use tollgate_guard::detector::Family;
 use tollgate_guard::guard::{Guard, Trust};
-use tollgate_guard::injection::{Rules, Score};
+use tollgate_guard::injection::{RuleNumber, Rules};
 
 use super::place::Places;
 use super::sought::Sought;
@@ -54,10 +54,13 @@ impl Arguments {
         };
         let trust = self.sought.trust();
         let sights = sights(&guard, &text, trust);
-        let injection = match guard.injection(&text, trust) {
-            Some(score) => Some(Injection::new(&score, self.sought.threshold)?),
-            None => None,
-        };
+        let injection = guard.injection_rules().zip(guard.injection(&text, trust));
+        let injection = injection.map(|(rules, found)| Injection {
+            score: found.score,
+            threshold: self.sought.threshold,
+            rules: found.rules.iter().filter_map(|number| name(rules, *number)).collect(),
+            version: rules.version(),
+        });
         let is_clean = sights.is_empty() && !injection.as_ref().is_some_and(Injection::is_found);
         let out = match self.json {
             true => {
@@ -156,26 +159,19 @@ impl Sight<'_> {
 }
 
 /// What rules make of a text.
-struct Injection {
+struct Injection<'r> {
     score: u8,
     threshold: u8,
     /// Those that the score comes from.
-    rules: Vec<&'static str>,
-    version: &'static str,
+    rules: Vec<&'r str>,
+    version: &'r str,
 }
 
-impl Injection {
-    fn new(found: &Score, threshold: u8) -> Result<Self, Failure> {
-        let rules = Rules::shipped().map_err(|error| Failure::failed(error.to_string()))?;
-        let name = |number: &u16| rules.ids().get(usize::from(*number)).map(|id| &**id);
-        Ok(Self {
-            score: found.score,
-            threshold,
-            rules: found.rules.iter().filter_map(name).collect(),
-            version: rules.version(),
-        })
-    }
+fn name(rules: &Rules, number: RuleNumber) -> Option<&str> {
+    rules.ids().get(usize::from(number)).map(|id| &**id)
+}
 
+impl Injection<'_> {
     fn is_found(&self) -> bool {
         self.score >= self.threshold
     }

@@ -1,12 +1,15 @@
 //! Where nginx of this system has its files, and what is there already.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tollgate_doctor::conf::token::{tokens, Token};
 use tollgate_doctor::conf::tree::{read, Files};
 use tollgate_doctor::conf::Conf;
 
+use super::values::Listen;
+use crate::doctor::kernel::listening;
 use crate::exit::Failure;
 use crate::nginx::{user_of, Account, Build};
 
@@ -24,6 +27,8 @@ pub(super) struct Layout {
     /// The file that loads the module, and its line, where none does.
     pub(super) load_module: Option<(String, String)>,
     pub(super) account: Account,
+    /// The ports at which nginx listens, or would after a reload.
+    ports: Vec<u16>,
     /// A file that configures Tollgate already, with its line.
     configured: Option<(String, usize)>,
     /// Whether the file of the server is there.
@@ -119,7 +124,18 @@ impl Layout {
             false => Some(how_to_load(root, build, &included)?),
         };
         let has_site = inside(root, &site).exists();
-        Ok(Self { site, link, load_module, account, configured, has_site })
+        let listens = conf.everywhere("listen").into_iter();
+        let ports = listens.filter_map(|line| port_of(line.arg(0)?)).collect();
+        Ok(Self { ports, site, link, load_module, account, configured, has_site })
+    }
+
+    /// Whether a program other than nginx listens where the server is to: nginx would not say so before it is reloaded.
+    pub(super) fn is_taken(&self, listen: &Listen) -> bool {
+        let is_in_the_way = |other: SocketAddr| {
+            let is_everywhere = other.ip().is_unspecified() || listen.address.is_none();
+            other.port() == listen.port && (is_everywhere || listen.address == Some(other.ip()))
+        };
+        !self.ports.contains(&listen.port) && listening().into_iter().any(is_in_the_way)
     }
 
     /// Refuses to go on where somebody has configured Tollgate already.
@@ -140,6 +156,15 @@ impl Layout {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// The port of what a `listen` names.
+fn port_of(listen: &str) -> Option<u16> {
+    match listen.rsplit_once(':') {
+        _ if listen.starts_with("unix:") => None,
+        Some((_, port)) if !port.ends_with(']') => port.parse().ok(),
+        _ => Some(listen.parse().unwrap_or(80)),
     }
 }
 
@@ -204,6 +229,14 @@ fn how_to_load(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_port_of_a_server_is_found() {
+        let ports =
+            ["80", "127.0.0.1:81", "[::]:82", "*:83", "api.example.com", "[::1]", "unix:/x:84"];
+        let found: Vec<Option<u16>> = ports.iter().map(|listen| port_of(listen)).collect();
+        assert_eq!(found, [Some(80), Some(81), Some(82), Some(83), Some(80), Some(80), None]);
+    }
 
     #[test]
     fn includes_are_found_with_and_without_a_folder() {

@@ -148,7 +148,7 @@ impl Site {
 
     /// What the engine is told, and how it is known, beside what the demo has.
     fn way_to_engine(&self) -> String {
-        let host = self.backends.first().map(BackendUrl::authority).unwrap_or_default();
+        let host = self.backends.first().map(BackendUrl::host_header).unwrap_or_default();
         let mut text = format!(
             "    proxy_set_header   Host {host}; # Some engines, as Ollama, answer to their own name only.\n"
         );

@@ -33,6 +33,8 @@ pub(crate) struct Build {
     pub(crate) prefix: Option<String>,
     /// Where relative paths of modules are.
     pub(crate) modules_path: Option<String>,
+    /// Where it writes its number.
+    pub(crate) pid_path: Option<String>,
     /// Whether Tollgate is a part of it.
     pub(crate) is_static: bool,
 }
@@ -154,6 +156,7 @@ impl Build {
             is_static,
             conf_path: Some(conf_path),
             modules_path: option("modules-path"),
+            pid_path: option("pid-path"),
             prefix: Some(prefix),
         }
     }

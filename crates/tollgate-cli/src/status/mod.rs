@@ -8,17 +8,19 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{json, Value};
 use tollgate_core::control::Request;
-use tollgate_core::status::{digest, Phase, SetKind, SetState, Sign, Status};
+use tollgate_core::status::{digest, Phase, SetDescription, SetKind, SetState, Sign, Status};
 
 use crate::control::Socket;
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
+use crate::rules_files;
 use crate::time::in_words;
 use overview::Overview;
 use source::{now_ms, Running, Source};
@@ -118,9 +120,13 @@ impl Arguments {
 /// Has a terminal begin anew.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// What the file at a path holds now; `None`: it can't be read.
+/// What the file at a path holds now, or the folder; `None`: it can't be read.
 fn now_in(path: &str) -> Option<String> {
-    fs::read(path).ok().map(|bytes| digest(&bytes))
+    let bytes = match Path::new(path).is_dir() {
+        true => rules_files::read(Path::new(path)),
+        false => fs::read(path),
+    };
+    bytes.ok().map(|bytes| digest(&bytes))
 }
 
 /// Whether the file at a path was removed or replaced where it comes from, and what is seen here is the old
@@ -167,6 +173,8 @@ fn name_of(kind: SetKind) -> &'static str {
     match kind {
         SetKind::ApiKeys => "API keys",
         SetKind::JwtKeys => "keys of tokens",
+        SetKind::GuardRules => "rules of guards",
+        SetKind::GuardTerms => "terms of guards",
     }
 }
 
@@ -186,7 +194,7 @@ fn as_text(Running { path, status }: &Running, now_ms: i64) -> String {
         match state {
             Some(state) => {
                 let following = status.following(index, now_ms);
-                text.push_str(&state_text(&set.paths, state, following, all, now_ms));
+                text.push_str(&state_text(set, state, (following, all), now_ms));
             }
             None => text.push_str(&format!("{}is being written just now\n", label("state"))),
         }
@@ -200,10 +208,9 @@ fn label(name: &str) -> String {
 }
 
 fn state_text(
-    paths: &[String],
+    set: &SetDescription,
     state: &SetState,
-    following: usize,
-    all: usize,
+    (following, all): (usize, usize),
     now_ms: i64,
 ) -> String {
     let mut text = String::new();
@@ -213,8 +220,11 @@ fn state_text(
         format!("in {following} of {all} workers, since {}", date_and_age(state.since_ms, now_ms)),
     );
     line("generation", state.generation.to_string());
-    line("keys", state.keys.to_string());
-    for (path, digest) in paths.iter().zip(&state.digests) {
+    if !state.version.is_empty() {
+        line("version", shown(&state.version));
+    }
+    line(set.kind.unit(), state.keys.to_string());
+    for (path, digest) in set.paths.iter().zip(&state.digests) {
         line("sha-256", shown(digest));
         match now_in(path) {
             Some(_) if is_old(path) => line(
@@ -258,7 +268,7 @@ fn as_json(Running { path, status }: &Running, now_ms: i64) -> Value {
                 "files": files.collect::<Vec<_>>(),
                 "workers": status.following(index, now_ms),
                 "of_workers": status.workers.len(),
-                "state": state.as_ref().map(state_json),
+                "state": state.as_ref().map(|state| state_json(set.kind, state)),
             })
         })
         .collect();
@@ -283,13 +293,17 @@ fn as_json(Running { path, status }: &Running, now_ms: i64) -> Value {
     })
 }
 
-fn state_json(state: &SetState) -> Value {
+fn state_json(kind: SetKind, state: &SetState) -> Value {
     let failure = state.failure.as_ref().map(|failure| {
         json!({"at": date(failure.at_ms), "error": failure.error, "sha256": failure.digests})
     });
-    json!({
-        "generation": state.generation, "since": date(state.since_ms), "keys": state.keys,
+    let mut json = json!({
+        "generation": state.generation, "since": date(state.since_ms), (kind.unit()): state.keys,
         "refused": state.refused, "refused_count": state.refused_count,
         "warnings": state.warnings, "failure": failure,
-    })
+    });
+    if let (false, Some(members)) = (state.version.is_empty(), json.as_object_mut()) {
+        members.insert("version".to_owned(), state.version.as_str().into());
+    }
+    json
 }

@@ -27,6 +27,9 @@ pub(super) struct Overview {
     more_models: u64,
     minutes: Vec<Minute>,
     keys: Vec<Keys>,
+    guard_files: Vec<Keys>,
+    findings: Vec<Finding>,
+    more_findings: u64,
     providers: Vec<Provider>,
     zone: Vec<Part>,
     audit: Lines,
@@ -76,11 +79,25 @@ struct Minute {
 struct Keys {
     paths: Vec<String>,
     keys: Option<u64>,
+    /// Of files of guards.
+    entries: Option<u64>,
+    version: Option<String>,
+    sha256: Option<String>,
     workers_on_it: u64,
     workers: u64,
     refused: Vec<String>,
     refused_count: u64,
     failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Finding {
+    guard: String,
+    rule: String,
+    action: String,
+    count: u64,
+    recent: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -134,9 +151,9 @@ impl Overview {
         Self::deserialize(value).unwrap_or_default()
     }
 
-    /// Whether all that the files with keys hold is in force in all workers.
+    /// Whether all that the files with keys and of guards hold is in force in all workers.
     pub(super) fn is_good(&self) -> bool {
-        self.keys.iter().all(|keys| {
+        self.keys.iter().chain(&self.guard_files).all(|keys| {
             keys.failure.is_none() && keys.refused_count == 0 && keys.workers_on_it == keys.workers
         })
     }
@@ -167,7 +184,14 @@ impl Overview {
                 line("", format!("of the last hour; at most {} a minute", count(most)));
             }
         }
-        let tables = [self.tiers(), self.models(), self.refusals(), self.providers(), self.zone()];
+        let tables = [
+            self.tiers(),
+            self.models(),
+            self.refusals(),
+            self.findings(),
+            self.providers(),
+            self.zone(),
+        ];
         for table in tables.into_iter().flatten() {
             text.push('\n');
             text.push_str(&table);
@@ -227,6 +251,24 @@ impl Overview {
         })
     }
 
+    /// What guards found.
+    fn findings(&self) -> Option<String> {
+        let names = self.findings.iter().map(|found| format!("{}: {}", found.guard, found.rule));
+        let names: Vec<String> = names.collect();
+        let names = cut_all(names.iter(), NAME_WIDTH);
+        (!self.findings.is_empty()).then(|| {
+            let mut text = table("found", &names)
+                .column("action", self.findings.iter().map(|found| shown(&found.action)))
+                .column("in all", self.findings.iter().map(|found| count(found.count)))
+                .column("lately", self.findings.iter().map(|found| count(found.recent)))
+                .render();
+            if self.more_findings > 0 {
+                text.push_str(&format!("and {} more\n", count(self.more_findings)));
+            }
+            text
+        })
+    }
+
     fn providers(&self) -> Option<String> {
         let names = cut_all(self.providers.iter().map(|of| &of.provider), NAME_WIDTH);
         (!self.providers.is_empty()).then(|| {
@@ -277,14 +319,19 @@ impl Overview {
 
     fn keys(&self) -> String {
         let mut text = String::new();
-        for keys in &self.keys {
+        for keys in self.keys.iter().chain(&self.guard_files) {
             let paths: Vec<String> = keys.paths.iter().map(|path| shown(path)).collect();
             text.push_str(&format!("\n{}\n", paths.join(", ")));
             let mut line = |name: &str, value: String| {
                 text.push_str(&format!("{}{value}\n", label(name)));
             };
             line("in force", format!("in {} of {} workers", keys.workers_on_it, keys.workers));
-            line("keys", keys.keys.map_or("-".to_owned(), count));
+            match keys.entries {
+                Some(entries) => line("entries", count(entries)),
+                None => line("keys", keys.keys.map_or("-".to_owned(), count)),
+            }
+            keys.version.iter().for_each(|version| line("version", shown(version)));
+            keys.sha256.iter().for_each(|digest| line("sha-256", format!("{}...", shown(digest))));
             if let Some(failure) = &keys.failure {
                 line("not taken", shown(&failure.error));
             }
@@ -353,7 +400,8 @@ mod tests {
             "providers": [{"provider": name, "ok": 1, "error": 2, "timeout": 3}],
             "zone": [{"part": "clients", "used": 10, "slots": 2700, "full": 1}],
             "audit": {"written": 5, "lost": 1}, "state": {"ok": 1, "error": 1}, "panics": 1,
-            "later": "unknown",
+            "findings": [{"guard": name, "rule": name, "action": "tokenize", "count": 1_234_567, "recent": 12}],
+            "more_findings": 3, "later": "unknown",
         });
         let text = Overview::of(&value).text(1_796_119_200_000, true);
         for line in text.lines() {
@@ -372,6 +420,13 @@ mod tests {
         assert!(Overview::of(&good).is_good());
         let text = Overview::of(&good).text(0, true);
         assert!(text.contains("/a\n") && text.contains("in 2 of 2 workers"), "{text}");
+        let rules = json!({"guard_files": [{"paths": ["/r"], "entries": 46, "version": "a+b", "sha256": "0123456789ab",
+            "workers_on_it": 1, "workers": 2}]});
+        assert!(!Overview::of(&rules).is_good());
+        let text = Overview::of(&rules).text(0, true);
+        for part in ["/r\n", "46\n", "a+b\n", "0123456789ab...\n", "in 1 of 2 workers"] {
+            assert!(text.contains(part), "{text}");
+        }
         for (name, value) in [
             ("workers_on_it", json!(1)),
             ("refused_count", json!(1)),

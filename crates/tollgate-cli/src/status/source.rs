@@ -80,6 +80,11 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 impl Source {
+    /// That at this path.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path: Some(path) }
+    }
+
     /// Whether it was said which one.
     pub(super) fn is_said(&self) -> bool {
         self.path.is_some()

@@ -29,8 +29,14 @@ impl GuardFindings {
         *known = known.saturating_add(u64::from(times));
         self.action = self.action.max(Some(rule.action));
         if rule.family == Family::Injection {
-            self.injection_score = self.injection_score.max(Some(score));
+            self.note_injection(score);
         }
+    }
+
+    /// Notes how likely it is that somebody gives the model other orders, from 0 to 100: also where that is not enough
+    /// to be found. Of nothing, nothing is said.
+    pub fn note_injection(&mut self, score: u8) {
+        self.injection_score = self.injection_score.max(Some(score).filter(|score| *score > 0));
     }
 
     /// Notes that a classifier has not said whether the request may pass, and it passes all the same.
@@ -38,7 +44,8 @@ impl GuardFindings {
         self.is_unjudged = true;
     }
 
-    /// The highest score of an injection that was found.
+    /// How likely it is that somebody gives the model other orders, also where that is not enough to be found; `None`: not
+    /// at all, or nobody asks.
     #[must_use]
     pub fn injection_score(&self) -> Option<u8> {
         self.injection_score
@@ -54,9 +61,15 @@ impl GuardFindings {
         if self.is_unjudged {
             out.extend_from_slice(b",\"guard_unjudged\":true");
         }
-        if self.times.is_empty() {
-            return;
+        if !self.times.is_empty() {
+            self.write_rules(out);
         }
+        if let Some(score) = self.injection_score {
+            out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
+        }
+    }
+
+    fn write_rules(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"guard\":{");
         for (index, (rule, times)) in self.times.iter().enumerate() {
             if index > 0 {
@@ -68,9 +81,6 @@ impl GuardFindings {
         out.push(b'}');
         if let Some(action) = self.action {
             out.extend_from_slice(format!(",\"guard_action\":\"{}\"", action.name()).as_bytes());
-        }
-        if let Some(score) = self.injection_score {
-            out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
         }
     }
 }
@@ -88,7 +98,16 @@ mod tests {
         let mut found = GuardFindings::default();
         let mut line = Vec::new();
         found.write(&mut line);
+        found.note_injection(0);
+        found.write(&mut line);
         assert!(found.is_empty() && line.is_empty());
+        found.note_injection(20);
+        found.note_injection(10);
+        found.write(&mut line);
+        assert_eq!(
+            String::from_utf8(std::mem::take(&mut line)).unwrap(),
+            ",\"injection_score\":20"
+        );
         let mut unjudged = GuardFindings::default();
         unjudged.note_unjudged();
         unjudged.write(&mut line);

@@ -27,6 +27,8 @@ pub struct Looking {
     job: Job,
     /// How much of it was looked at.
     at: usize,
+    /// The highest score of injection of what was looked at.
+    score: u8,
 }
 
 /// What is being looked through.
@@ -58,7 +60,7 @@ impl Looking {
     /// Nothing of these texts has been looked at.
     #[must_use]
     pub fn new(texts: Texts) -> Self {
-        Self { texts, hits: Vec::new(), job: Job::Text(0), at: 0 }
+        Self { texts, hits: Vec::new(), job: Job::Text(0), at: 0, score: 0 }
     }
 
     /// Looks on, at about so many bytes. `true`: all has been looked at.
@@ -93,7 +95,8 @@ impl Looking {
                     Role::System | Role::User | Role::Assistant => Trust::Said,
                 };
                 found.clear();
-                input.guard.scan(part, trust, &mut found);
+                let score = input.guard.scan(part, trust, &mut found);
+                self.score = self.score.max(score);
                 for finding in found.drain(..) {
                     let range =
                         finding.range.start + window.start..finding.range.end + window.start;
@@ -168,7 +171,7 @@ impl Looking {
     /// What was found.
     #[must_use]
     pub fn finish(self) -> Looked {
-        Looked::new(self.texts, self.hits)
+        Looked::new(self.texts, self.hits, self.score)
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Looked {
     texts: Texts,
     /// In the order of the texts.
     hits: Vec<Hit>,
+    score: u8,
 }
 
 /// What a finding of a request asks for, most of all.
@@ -65,15 +66,22 @@ pub struct Blocked {
 }
 
 impl Looked {
-    pub(super) fn new(texts: Texts, mut hits: Vec<Hit>) -> Self {
+    pub(super) fn new(texts: Texts, mut hits: Vec<Hit>, score: u8) -> Self {
         hits.sort_by_key(|hit| (hit.text, hit.range.start, std::cmp::Reverse(hit.range.end)));
-        Self { texts, hits }
+        Self { texts, hits, score }
     }
 
     /// The texts that were looked at.
     #[must_use]
     pub fn texts(&self) -> &Texts {
         &self.texts
+    }
+
+    /// How likely one of the texts wants to give the model other orders, 0 to 100, whatever the threshold; 0, where
+    /// nobody asks.
+    #[must_use]
+    pub fn injection_score(&self) -> u8 {
+        self.score
     }
 
     /// The same, when all else is done.

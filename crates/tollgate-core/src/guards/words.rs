@@ -237,12 +237,6 @@ pub fn roles(words: &[&str]) -> Result<Roles, String> {
     })
 }
 
-/// The terms in a file: one a line, blanks around it and lines that begin with `#` left out.
-pub fn terms(file: &str) -> impl Iterator<Item = &str> {
-    let lines = file.strip_prefix('\u{feff}').unwrap_or(file).lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
-}
-
 #[cfg(test)]
 #[path = "words_tests.rs"]
 mod tests;

@@ -84,9 +84,3 @@ fn roles_are_named_once() {
     assert!(roles(&["user", "user"]).unwrap_err().contains("given twice"));
     assert!(roles(&["any"]).unwrap_err().contains("known are system, user"));
 }
-
-#[test]
-fn terms_are_lines() {
-    let file = "\u{feff}# names\n project falcon \r\n\n\t\n#x\nblue sky";
-    assert_eq!(terms(file).collect::<Vec<_>>(), ["project falcon", "blue sky"]);
-}

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::flow::{Observation, Outcome};
 use crate::clock::UnixMillis;
+use crate::guards::Action;
 use crate::llm::Source;
 
 /// How many minutes are kept: an hour, and some that are being overwritten.
@@ -37,17 +38,40 @@ pub struct Minute {
     pub ttft_ms: u64,
     /// How many requests had one.
     pub ttft_count: u64,
+    /// How often guards found what is but logged.
+    pub found_logged: u64,
+    /// What is masked, or given a placeholder.
+    pub found_masked: u64,
+    /// What is blocked.
+    pub found_blocked: u64,
 }
 
+/// The numbers of a minute: in the order of the fields, behind the first.
+const NUMBERS: usize = 12;
+
 impl Minute {
-    fn words(&self) -> [u64; 9] {
+    fn words(&self) -> [u64; NUMBERS] {
         let Self { requests, refused, errors, input, output, .. } = *self;
         let Self { cached, cost_nanos, ttft_ms, ttft_count, .. } = *self;
-        [requests, refused, errors, input, output, cached, cost_nanos, ttft_ms, ttft_count]
+        let Self { found_logged, found_masked, found_blocked, .. } = *self;
+        [
+            requests,
+            refused,
+            errors,
+            input,
+            output,
+            cached,
+            cost_nanos,
+            ttft_ms,
+            ttft_count,
+            found_logged,
+            found_masked,
+            found_blocked,
+        ]
     }
 
-    fn of(number: u64, words: [u64; 9]) -> Self {
-        let [requests, refused, errors, input, output, cached, cost_nanos, ttft_ms, ttft_count] =
+    fn of(number: u64, words: [u64; NUMBERS]) -> Self {
+        let [requests, refused, errors, input, output, cached, cost_nanos, ttft_ms, ttft_count, found_logged, found_masked, found_blocked] =
             words;
         Self {
             number,
@@ -60,6 +84,9 @@ impl Minute {
             cost_nanos,
             ttft_ms,
             ttft_count,
+            found_logged,
+            found_masked,
+            found_blocked,
         }
     }
 
@@ -83,17 +110,35 @@ fn place(ring: &[AtomicU64], number: u64) -> &[AtomicU64] {
     ring.chunks_exact(WORDS_OF_ONE).nth(index).unwrap_or_default()
 }
 
-/// Counts a request that ended. Only the process whose ring it is does.
+/// The cells of the running minute. Only the process whose ring it is may ask.
 #[inline]
-pub(super) fn count(ring: &[AtomicU64], observation: &Observation, now: UnixMillis) {
+fn running(ring: &[AtomicU64], now: UnixMillis) -> Option<&[AtomicU64]> {
     let number = number(now);
-    let Some((at, cells)) = place(ring, number).split_first() else { return };
+    let (at, cells) = place(ring, number).split_first()?;
     if at.load(Ordering::Relaxed) != number {
         // Whoever reads in the middle finds no minute.
         at.store(0, Ordering::Release);
         cells.iter().for_each(|cell| cell.store(0, Ordering::Relaxed));
         at.store(number, Ordering::Release);
     }
+    Some(cells)
+}
+
+/// Counts what a guard found. Only the process whose ring it is does.
+pub(super) fn count_found(ring: &[AtomicU64], action: Action, times: u64, now: UnixMillis) {
+    let Some(cells) = running(ring, now) else { return };
+    let index = match action {
+        Action::Log => 9,
+        Action::Mask | Action::Tokenize => 10,
+        Action::Block => 11,
+    };
+    super::add(cells, index, times);
+}
+
+/// Counts a request that ended. Only the process whose ring it is does.
+#[inline]
+pub(super) fn count(ring: &[AtomicU64], observation: &Observation, now: UnixMillis) {
+    let Some(cells) = running(ring, now) else { return };
     let add = |index: usize, amount: u64| super::add(cells, index, amount);
     add(0, 1);
     match observation.outcome {
@@ -123,7 +168,7 @@ pub(super) fn read(ring: &[AtomicU64], number: u64) -> Option<Minute> {
     if !is_it() {
         return None;
     }
-    let mut words = [0; 9];
+    let mut words = [0; NUMBERS];
     words.iter_mut().zip(cells).for_each(|(word, cell)| *word = cell.load(Ordering::Acquire));
     is_it().then(|| Minute::of(number, words))
 }

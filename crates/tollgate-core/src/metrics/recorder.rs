@@ -8,8 +8,9 @@ use super::flow::{add_to, Flow, Observation};
 use super::known::{KnownModels, ModelLabel};
 use super::memory::{Block, Observations, ROWS};
 use super::names::{Name, PLACES};
-use super::{add, add_one, bounds, minutes, tier_cells};
+use super::{add, add_one, bounds, minutes, tier_cells, Event, Family};
 use crate::clock::UnixMillis;
+use crate::guards::Action;
 use crate::limits::Process;
 
 /// How many places for names are kept for what the configuration names.
@@ -331,6 +332,23 @@ impl Recorder {
         match spot.at.and_then(|at| memory.cells(at)) {
             Some(cells) => observation.count(cells),
             None => self.count(memory, Counter::Uncounted, 1),
+        }
+    }
+
+    /// Counts what a guard found, by the guard, the rule and what is done about it.
+    pub fn found(
+        &mut self,
+        memory: &Observations<'_>,
+        (guard, rule, action): (&str, &str, Action),
+        times: u64,
+        now: UnixMillis,
+    ) {
+        let mut name = |text| self.name(memory, text, Origin::Configured);
+        let (first, second, third) = (name(guard), name(rule), name(action.name()));
+        let event = Event { family: Family::GuardFindings, first, second, third };
+        memory.count_event(event, times);
+        if self.by_minute {
+            minutes::count_found(memory.minutes(usize::from(self.row)), action, times, now);
         }
     }
 

@@ -7,9 +7,11 @@
 //! * [`recent`]: what was counted in the last minutes;
 //! * [`models`]: what of that is told of a model;
 //! * [`traffic`]: the last hour;
-//! * [`keys`]: what is in force of the files with keys;
+//! * [`keys`]: what is in force of the files with keys, and of those of guards;
+//! * [`guards`]: what guards look for, and what they found;
 //! * [`query`]: what a page may ask for, and as what it wants to have it; [`shell`]: the page for browsers.
 
+pub mod guards;
 pub mod keys;
 pub mod models;
 pub mod query;
@@ -26,6 +28,7 @@ use crate::limits::census::Census;
 use crate::metrics::minutes::Minute;
 use crate::metrics::{self, tier_cells, Counter, Family, Readings};
 use crate::status::Status;
+use guards::{Finding, Guard};
 use keys::Keys;
 use models::Model;
 use recent::Recent;
@@ -47,6 +50,8 @@ pub struct Sources<'a> {
     pub status: Option<&'a Status>,
     /// How full the zone is.
     pub zone: &'a [(metrics::Part, Census)],
+    /// The guards that somebody uses.
+    pub guards: &'a [Guard],
 }
 
 /// What there is to see.
@@ -75,6 +80,13 @@ pub struct Overview {
     more_models: usize,
     minutes: Vec<traffic::Row>,
     keys: Vec<Keys>,
+    guards: Vec<Guard>,
+    findings: Vec<Finding>,
+    /// How many more rules found something.
+    #[serde(skip_serializing_if = "is_zero")]
+    more_findings: usize,
+    /// The files of guards.
+    guard_files: Vec<Keys>,
     providers: Vec<Provider>,
     zone: Vec<Part>,
     audit: Lines,
@@ -140,6 +152,7 @@ impl Overview {
         let tiers = tiers(readings);
         let sum = |of: fn(&Tier) -> u64| tiers.iter().map(of).sum();
         let (models, more_models) = models::of(readings, recent);
+        let (findings, more_findings) = guards::findings(readings, recent);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             nginx: sources.nginx.to_owned(),
@@ -157,7 +170,11 @@ impl Overview {
             models,
             more_models,
             minutes: hour.iter().map(traffic::Row::of).collect(),
-            keys: sources.status.map(|told| keys::of(told, now)).unwrap_or_default(),
+            keys: sources.status.map(|told| keys::of(told, true, now)).unwrap_or_default(),
+            guards: sources.guards.to_vec(),
+            findings,
+            more_findings,
+            guard_files: sources.status.map(|told| keys::of(told, false, now)).unwrap_or_default(),
             providers: providers(readings),
             zone: zone(readings, sources.zone),
             audit: Lines {

@@ -22,6 +22,8 @@ struct Mark {
     models: BTreeMap<String, Sums>,
     /// For each of [`Reason::ALL`].
     refused: Vec<u64>,
+    /// What guards had found.
+    found: BTreeMap<[String; 3], u64>,
 }
 
 /// What had been counted by when.
@@ -43,6 +45,7 @@ impl Recent {
             at: now,
             models: super::models::sums(readings),
             refused: refused(readings),
+            found: readings.guards.clone(),
         });
     }
 
@@ -64,6 +67,14 @@ impl Recent {
     pub(super) fn refused_before(&self, reason: Reason) -> u64 {
         let counts = self.0.front().map(|mark| &mark.refused);
         counts.and_then(|counts| counts.get(reason as usize)).copied().unwrap_or(0)
+    }
+}
+
+impl Recent {
+    /// How often a rule of a guard had found something before the last minutes.
+    #[must_use]
+    pub(super) fn found_before(&self, labels: &[String; 3]) -> u64 {
+        self.0.front().and_then(|mark| mark.found.get(labels)).copied().unwrap_or(0)
     }
 }
 

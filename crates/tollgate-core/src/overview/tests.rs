@@ -7,6 +7,7 @@ use serde_json::{json, Value};
 use super::recent::{Recent, STEP_MS, WINDOW_MS};
 use super::*;
 use crate::decision::{Decision, Reason};
+use crate::guards::{Action, Rule};
 use crate::limits::census::Census;
 use crate::limits::{Area, Process};
 use crate::llm::{Source, Usage};
@@ -14,6 +15,8 @@ use crate::metrics::readings::last_hour;
 use crate::metrics::recorder::Origin;
 use crate::metrics::{Event, Flow, Observation, Observations, Outcome, Recorder, MEMORY_WORDS};
 use crate::status::{Description, Failure, Phase, SetDescription, SetKind, SetState, Sign, Worker};
+
+use tollgate_guard::detector::Family as Of;
 
 const MINUTE: i64 = 60_000;
 /// At the half of a minute.
@@ -56,6 +59,7 @@ impl Server {
             workers: 2,
             status,
             zone: &zone,
+            guards: &[],
         };
         serde_json::from_slice(&Overview::of(&sources, now).to_json()).unwrap()
     }
@@ -252,6 +256,7 @@ fn keys_are_shown_as_they_are_in_force() {
         since_ms: NOW.0 - 1000,
         digests: vec!["00ff".to_owned()],
         keys: 12,
+        version: String::new(),
         refused: vec!["key \"k_1\": <b>\u{202e}".to_owned()],
         refused_count: 3,
         warnings: vec!["nobody reads it".to_owned()],
@@ -282,4 +287,108 @@ fn keys_are_shown_as_they_are_in_force() {
         ])
     );
     assert!(!seen.to_string().contains("00ff"), "no digest");
+}
+
+#[test]
+fn files_of_guards_are_shown_with_what_tells_them_apart() {
+    let set = |kind| SetDescription { kind, paths: vec!["/rules".to_owned()] };
+    let state = SetState {
+        generation: 2,
+        since_ms: NOW.0,
+        digests: vec!["0123456789abcdef".to_owned()],
+        keys: 46,
+        version: "2026-12-01+acme-1".to_owned(),
+        ..SetState::default()
+    };
+    let terms = SetState { version: String::new(), keys: 7, ..state.clone() };
+    let status = Status {
+        description: Description {
+            sets: vec![set(SetKind::GuardRules), set(SetKind::ApiKeys), set(SetKind::GuardTerms)],
+            ..Description::default()
+        },
+        sets: vec![Some(state.clone()), Some(state), Some(terms)],
+        workers: Vec::new(),
+    };
+    let seen = Server::new().seen(&Recent::default(), Some(&status), NOW);
+    assert_eq!(seen["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(seen["keys"][0].get("sha256").or(seen["keys"][0].get("version")), None);
+    assert_eq!(
+        seen["guard_files"],
+        json!([
+            {"paths": ["/rules"], "kind": "guard_rules", "entries": 46, "version": "2026-12-01+acme-1",
+             "sha256": "0123456789ab", "generation": 2, "since": "2026-11-27T17:20:30.000Z", "workers_on_it": 0,
+             "workers": 0, "refused": [], "refused_count": 0, "warnings": []},
+            {"paths": ["/rules"], "kind": "guard_terms", "entries": 7, "sha256": "0123456789ab", "generation": 2,
+             "since": "2026-11-27T17:20:30.000Z", "workers_on_it": 0, "workers": 0, "refused": [],
+             "refused_count": 0, "warnings": []},
+        ])
+    );
+}
+
+#[test]
+fn findings_of_guards_are_shown_by_rule_and_by_minute() {
+    let server = Server::new();
+    let mut worker = server.worker();
+    let mut found = |rule: &str, action, times, now| {
+        worker.found(&server.memory(), ("strict", rule, action), times, now);
+    };
+    found("pii.email", Action::Mask, 5, later(-10 * MINUTE));
+    found("injection", Action::Log, 1, later(-10 * MINUTE));
+    let mut recent = Recent::default();
+    recent.note(&server.readings(), later(-2 * MINUTE));
+    found("injection", Action::Log, 2, NOW);
+    found("pii.card", Action::Tokenize, 3, NOW);
+    found("secrets.jwt", Action::Block, 1, NOW);
+    let seen = server.seen(&recent, None, NOW);
+    let row = |rule, action, count, recent| json!({"guard": "strict", "rule": rule, "action": action, "count": count, "recent": recent});
+    assert_eq!(
+        seen["findings"],
+        json!([
+            row("pii.card", "tokenize", 3, 3),
+            row("injection", "log", 3, 2),
+            row("secrets.jwt", "block", 1, 1),
+            row("pii.email", "mask", 5, 0),
+        ])
+    );
+    let minutes = seen["minutes"].as_array().unwrap();
+    assert_eq!(minutes[60]["found"], json!({"log": 2, "mask": 3, "block": 1}));
+    assert_eq!(minutes[50]["found"], json!({"log": 1, "mask": 5, "block": 0}));
+    assert_eq!(minutes[55].get("found"), None);
+    assert_eq!(minutes[60]["requests"], 0);
+    let many = Server::new();
+    let mut worker = many.worker();
+    for number in 0..60 {
+        let rule = format!("pattern.p{number}");
+        worker.found(&many.memory(), ("g", &rule, Action::Log), 1, NOW);
+    }
+    let seen = many.seen(&Recent::default(), None, NOW);
+    let shown = (seen["findings"].as_array().unwrap().len(), &seen["more_findings"]);
+    assert_eq!(shown, (50, &json!(10)));
+}
+
+#[test]
+fn what_guards_look_for_is_put_together() {
+    let rule =
+        |family, name: &str, action| Rule { family, name: name.into(), label: "X".into(), action };
+    let rules = [
+        rule(Of::Pii, "email", Action::Mask),
+        rule(Of::Pii, "card", Action::Mask),
+        rule(Of::Pii, "ip", Action::Log),
+        rule(Of::Injection, "injection", Action::Block),
+        rule(Of::List, "terms", Action::Block),
+    ];
+    let looks = guards::looks(&rules, Some("acme-1"));
+    let shown: Vec<_> = looks
+        .iter()
+        .map(|look| (look.what.as_str(), look.rules, look.action, look.version.as_deref()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("pii", 2, "mask", None),
+            ("pii", 1, "log", None),
+            ("injection", 1, "block", Some("acme-1")),
+            ("list.terms", 1, "block", None),
+        ]
+    );
 }

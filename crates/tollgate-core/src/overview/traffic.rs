@@ -21,6 +21,24 @@ pub(super) struct Row {
     /// The mean time to the first token; absent: no request had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttft_ms: Option<u64>,
+    /// What guards found, by what is done about it.
+    #[serde(skip_serializing_if = "Found::is_none")]
+    found: Found,
+}
+
+/// How often guards found something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Found {
+    log: u64,
+    /// Masked, or given a placeholder.
+    mask: u64,
+    block: u64,
+}
+
+impl Found {
+    fn is_none(&self) -> bool {
+        (self.log, self.mask, self.block) == (0, 0, 0)
+    }
 }
 
 impl Row {
@@ -35,6 +53,11 @@ impl Row {
             output: minute.output,
             cost: money(minute.cost_nanos),
             ttft_ms: minute.ttft_ms.checked_div(minute.ttft_count),
+            found: Found {
+                log: minute.found_logged,
+                mask: minute.found_masked,
+                block: minute.found_blocked,
+            },
         }
     }
 }

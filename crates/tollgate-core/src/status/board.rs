@@ -167,8 +167,9 @@ fn fitting(state: &SetState) -> Vec<u8> {
     while text.len() > ROOM {
         if short.refused.pop().or_else(|| short.warnings.pop()).is_none() {
             // Of hundreds of files in one set, the digests are too many.
+            let version = state.version.clone();
             let SetState { generation, since_ms, keys, .. } = *state;
-            short = SetState { generation, since_ms, keys, ..SetState::default() };
+            short = SetState { generation, since_ms, keys, version, ..SetState::default() };
         }
         text = text_of(&short);
     }

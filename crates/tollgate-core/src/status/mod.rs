@@ -57,6 +57,28 @@ pub enum SetKind {
     ApiKeys,
     /// `tollgate_jwt_key_file`
     JwtKeys,
+    /// `tollgate_guard_rules`
+    GuardRules,
+    /// A list of a `tollgate_guard`.
+    GuardTerms,
+}
+
+impl SetKind {
+    /// Whether credentials are judged by it.
+    #[must_use]
+    pub fn is_of_keys(self) -> bool {
+        matches!(self, Self::ApiKeys | Self::JwtKeys)
+    }
+
+    /// What is counted in it.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::ApiKeys | Self::JwtKeys => "keys",
+            Self::GuardRules => "rules",
+            Self::GuardTerms => "terms",
+        }
+    }
 }
 
 /// What was made of a set of files.
@@ -68,8 +90,11 @@ pub struct SetState {
     pub since_ms: i64,
     /// The SHA-256 of what each of the files held, in hexadecimal digits.
     pub digests: Vec<String>,
-    /// How many keys there are.
+    /// How many keys there are; or rules, or terms.
     pub keys: u64,
+    /// What the files call it; empty: nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// What is in the files and not in force, and why: the first ones.
     pub refused: Vec<String>,
     /// How many entries that are.

@@ -81,6 +81,7 @@ fn state(generation: u64) -> SetState {
         since_ms: NOW,
         digests: vec![digest(b"test")],
         keys: 3,
+        version: "acme-1".to_owned(),
         refused: vec!["key \"k_1\": field \"tier\" names the tier \"prro\"".to_owned()],
         refused_count: 1,
         warnings: Vec::new(),

@@ -29,7 +29,7 @@ function parameters() {
 function problems(data) {
   const found = [];
   const add = (level, ...text) => found.push({ level, text });
-  for (const set of data.keys) {
+  for (const set of [...data.keys, ...data.guard_files]) {
     const files = set.paths.join(", ");
     if (set.failure) add("bad", files, ` could not be taken: ${set.failure.error}`);
     if (set.refused_count) add("warn", files, `: ${plural(set.refused_count, "entry is", "entries are")} refused`);
@@ -85,7 +85,8 @@ function chart(title, minutes, series, format) {
     el("p", { class: "axis" }, time(minutes[0].at, clock), el("span", {}, `highest ${format(top)}`), "now"));
 }
 
-function charts(minutes) {
+function charts(minutes, hasGuards) {
+  const found = (kind) => (minute) => (minute.found ? minute.found[kind] : 0);
   return [
     chart("Requests", minutes, [
       ["passed", "let in", (minute) => Math.max(minute.requests - minute.refused - minute.errors, 0)],
@@ -97,6 +98,11 @@ function charts(minutes) {
       ["output", "output", (minute) => minute.output],
     ], number),
     chart("Time to first token", minutes, [["output", "mean", (minute) => minute.ttft_ms]], milliseconds),
+    ...(hasGuards ? [chart("Findings of guards", minutes, [
+      ["passed", "logged", found("log")],
+      ["refused", "masked", found("mask")],
+      ["failed", "blocked", found("block")],
+    ], number)] : []),
   ];
 }
 
@@ -110,6 +116,9 @@ const minuteColumns = [
   ["Cost", (row) => money(row.cost), true],
   ["First token", (row) => milliseconds(row.ttft_ms), true],
 ];
+
+const guardColumns = [["Logged", "log"], ["Masked", "mask"], ["Blocked", "block"]].map(([title, kind]) =>
+  [`${title} by guards`, (row) => number(row.found ? row.found[kind] : 0), true]);
 
 const modelColumns = [
   ["Model", (row) => (row.model ? name(row.model) : el("span", { class: "quiet" }, "none named"))],
@@ -135,8 +144,10 @@ const clientColumns = (now) => [
   ["Limits", (row) => limits(row)],
 ];
 
+const KINDS = { api_keys: "API keys", jwt_keys: "keys of tokens", guard_rules: "rules of guards", guard_terms: "terms of guards" };
+
 function keySet(set, now) {
-  const kind = set.kind === "jwt_keys" ? "keys of tokens" : "API keys";
+  const kind = KINDS[set.kind] || set.kind;
   const level = set.workers_on_it < set.workers ? "warn" : "good";
   const list = (title, texts, level) => texts.length ? [el("details", { open: "" },
     el("summary", { class: level }, title), el("ul", {}, ...texts.map((text) => el("li", {}, name(text)))))] : [];
@@ -144,13 +155,40 @@ function keySet(set, now) {
     el("h3", {}, ...set.paths.flatMap((path, index) => [index ? ", " : "", name(path)])),
     set.generation === undefined
       ? el("p", {}, `${kind}; being written just now`)
-      : el("p", {}, `${plural(set.keys, "entry", "entries")} of ${kind}; generation ${set.generation}, since `,
-        ago(set.since, now)),
+      : el("p", {}, set.keys === undefined ? "" : `${plural(set.keys, "entry", "entries")} of ${kind}`,
+        set.entries === undefined ? "" : `${number(set.entries)} ${kind}`,
+        ...(set.version ? [", version ", name(set.version)] : []), ...(set.sha256 ? [", SHA-256 ", el("code", {}, set.sha256)] : []),
+        `; generation ${set.generation}, since `, ago(set.since, now)),
     el("p", { class: level }, `in force in ${set.workers_on_it} of ${set.workers} workers`),
     set.failure && el("p", { class: "bad" }, "What the files hold now was not taken: ", name(set.failure.error), ", ",
       ago(set.failure.at, now)),
     ...list(`${plural(set.refused_count, "entry is", "entries are")} refused`, set.refused, "bad"),
     ...list(plural(set.warnings.length, "warning", "warnings"), set.warnings, "warn"));
+}
+
+// What a guard looks for: a line each.
+function guardView(guard) {
+  const looks = (direction, all) => all.map((look) => el("li", {}, `${direction} `, name(look.what),
+    look.rules > 1 ? ` (${plural(look.rules, "rule", "rules")})` : "", ` ${look.action}`,
+    ...(look.version ? [el("span", { class: "quiet" }, ", rules of ", name(look.version))] : [])));
+  return el("div", { class: "set" },
+    el("h3", {}, name(guard.guard)),
+    el("ul", {}, ...looks("input", guard.input), ...looks("output", guard.output)),
+    el("p", { class: "quiet" }, "used ", ...guard.places.flatMap((place, index) => [index ? "; " : "", name(place)])));
+}
+
+function renderGuards(data, window) {
+  $("guards-section").hidden = !data.guards.length && !data.findings.length && !data.guard_files.length;
+  show("guards", data.guards, (guards) => guards.map(guardView));
+  show("guard-files", data.guard_files, (sets) => sets.map((set) => keySet(set, data.now)));
+  show("findings", [data.findings, window], () => data.findings.length
+    ? table(`What was found${data.more_findings ? `; ${plural(data.more_findings, "more rule", "more rules")} not shown` : ""}`, [
+      ["Rule", (row) => name(row.rule)],
+      ["Guard", (row) => name(row.guard)],
+      ["Action", (row) => row.action],
+      [window, (row) => number(row.recent), true],
+      ["All", (row) => number(row.count), true],
+    ], data.findings) : el("p", { class: "quiet" }, "Guards found nothing."));
 }
 
 function render(data) {
@@ -175,9 +213,11 @@ function render(data) {
     ["In flight", (row) => number(row.in_flight), true],
     ["In the queue", (row) => number(row.queued), true],
   ], tiers) : el("p", { class: "quiet" }, "No requests yet."));
-  show("charts", data.minutes, charts);
+  const hasGuards = data.guards.length > 0 || data.findings.length > 0;
+  show("charts", [data.minutes, hasGuards], ([minutes]) => charts(minutes, hasGuards));
   if ($("minutes").open) {
-    show("minutes-table", data.minutes, (minutes) => table("The latest minute first", minuteColumns, [...minutes].reverse()));
+    show("minutes-table", [data.minutes, hasGuards], ([minutes]) => table("The latest minute first",
+      [...minuteColumns, ...(hasGuards ? guardColumns : [])], [...minutes].reverse()));
   }
   show("refusals", [data.refusals, window], () => data.refusals.length ? table("", [
     ["Reason", (row) => el("code", {}, row.reason)],
@@ -189,6 +229,7 @@ function render(data) {
       data.more_models ? `; ${plural(data.more_models, "more model", "more models")} not shown` : ""}`,
     modelColumns, data.models, "cards")
     : el("p", { class: "quiet" }, "No requests yet."));
+  renderGuards(data, window);
   renderClients(data);
   show("keys", data.keys, (sets) => sets.length
     ? sets.map((set) => keySet(set, data.now)) : el("p", { class: "quiet" }, "No files with keys are followed."));

@@ -39,24 +39,10 @@ fn over(file: &str, half: usize) -> (Vec<String>, usize) {
 fn shipped_rules_find_their_cases_and_not_what_looks_alike() {
     let rules = Rules::shipped().unwrap();
     let file = File::read(SHIPPED).unwrap();
-    let mut wrong = Vec::new();
-    for (number, rule) in (0..).zip(&file.rules) {
-        assert!(!rule.hits.is_empty() && !rule.misses.is_empty(), "{}", rule.id);
-        assert!(rule.source.starts_with("https://"), "{}", rule.id);
-        for (texts, wanted) in [(&rule.hits, true), (&rule.misses, false)] {
-            for text in texts {
-                let mut found = false;
-                rules.look(text, |_, rule| found |= rule == number);
-                for view in views(text) {
-                    rules.look(&view.text, |_, rule| found |= rule == number);
-                }
-                if found != wanted {
-                    wrong.push(format!("{} {wanted} {text}", rule.id));
-                }
-            }
-        }
+    for rule in &file.rules {
+        assert!(!rule.misses.is_empty() && rule.source.starts_with("https://"), "{}", rule.id);
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(rules.test(&Book::of(file)), Ok(()));
 }
 
 /// At least four of five, and at most one of fifty: also of the half on which rules were not tuned.
@@ -125,7 +111,7 @@ fn many_anchors_cost_no_more_than_their_text() {
 fn errors_name_the_rule() {
     let rule = |rest: &str| {
         let text = format!(
-            "version = \"1\"\n[sets]\na = [\"b\"]\n[[rule]]\nid = \"my.rule\"\ngroup = \"g\"\nlanguage = \"en\"\nsource = \"https://example.com\"\n{rest}"
+            "version = \"1\"\n[sets]\na = [\"b\"]\n[[rule]]\nid = \"my.rule\"\ngroup = \"g\"\nlanguage = \"en\"\nsource = \"https://example.com\"\nhits = [\"abc b d\"]\n{rest}"
         );
         Rules::read(&text).map(|_| ()).map_err(|error| error.0)
     };

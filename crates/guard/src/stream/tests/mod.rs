@@ -98,7 +98,7 @@ fn guard(actions: Actions) -> Arc<StreamGuard> {
         let sought = |(rule, detector)| Sought { detector, rule, threshold: 50 };
         Arc::new(Matcher::new((0..).zip(detectors()).map(sought).collect()).unwrap())
     });
-    let list = (terms(), RuleIndex::try_from(COUNT - 1).unwrap());
+    let list = (Arc::new(terms()), RuleIndex::try_from(COUNT - 1).unwrap());
     Arc::new(StreamGuard::new(&rules(actions), &MATCHER, Arc::new([list])).unwrap())
 }
 

@@ -12,7 +12,7 @@ use ngx::ffi::{
 };
 
 use crate::buffers::{in_memory, size};
-use crate::request::{Request, Verdict};
+use crate::request::{flags, Request, Verdict};
 use crate::types::Types;
 
 /// How much of a temporary file is read at once, in bytes.
@@ -26,9 +26,9 @@ unsafe extern "C" fn on_body<T: Types>(r: *mut ngx_http_request_t) {
     // is sent, and the request ends (and gives back what it holds) with its answer.
     unsafe {
         if Request::<T>::from_raw(r).has_post_action() {
-            (*r).set_preserve_body(1);
+            flags::set_preserve_body(r, 1);
         }
-        (*r).set_lingering_close(0);
+        flags::set_lingering_close(r, 0);
         (*r).write_event_handler = Some(ngx_http_core_run_phases);
         ngx_http_core_run_phases(r);
     }

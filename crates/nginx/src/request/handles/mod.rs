@@ -17,7 +17,7 @@ use ngx::ffi::{
 };
 
 use crate::guard::{inside, is_inside};
-use crate::request::Request;
+use crate::request::{flags, Request};
 use crate::types::Types;
 
 thread_local! {
@@ -36,7 +36,7 @@ pub(crate) fn forget(generation: u64) {
 fn find(generation: u64) -> Option<*mut ngx_http_request_t> {
     let r = REQUESTS.try_with(|requests| requests.borrow().get(&generation).copied()).ok()??;
     // SAFETY: it leaves the table before it is freed. While it is, nothing refers to it any more.
-    let is_live = unsafe { (*(*r).main).count() > 0 };
+    let is_live = unsafe { flags::count((*r).main) > 0 };
     is_live.then_some(r)
 }
 
@@ -132,7 +132,7 @@ impl<T: Types> InFlight<T> {
         unsafe {
             let connection = (*r).connection;
             let main = (*r).main;
-            (*main).set_count((*main).count().saturating_add(1));
+            flags::set_count(main, flags::count(main).saturating_add(1));
             // Logged, and charged, as one that the client gave up.
             ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_int_t);
             ngx_http_run_posted_requests(connection);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add};
 
 use crate::guard::inside;
-use crate::request::{Kept, Request};
+use crate::request::{flags, Kept, Request};
 use crate::testing::{alone, FakeRequest, Remembered, Tested, FINALIZED};
 
 fn with_state() -> FakeRequest {
@@ -105,7 +105,8 @@ fn a_request_that_is_being_freed_is_gone_already() {
     let _alone = alone();
     let mut fake = with_state();
     let handle = fake.request().in_flight().unwrap();
-    fake.raw().set_count(0);
+    // SAFETY: it lives for ever.
+    unsafe { flags::set_count(fake.raw(), 0) };
     handle.cut_off_if(|_| panic!("it is asked of"));
 }
 

@@ -44,7 +44,8 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let guard = self.sought.guard()?;
         let (trust, threshold) = (self.sought.trust(), self.sought.threshold);
-        let rules = Rules::shipped().map_err(|error| Failure::failed(error.to_string()))?;
+        let shipped = Rules::shipped().map_err(|error| Failure::failed(error.to_string()))?;
+        let rules = guard.injection_rules().unwrap_or(shipped);
         let mut counts = Counts::default();
         for file in samples::files(&self.folder)? {
             let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();

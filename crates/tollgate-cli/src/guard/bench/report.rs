@@ -10,7 +10,7 @@ pub(super) struct Report<'c> {
     pub(super) counts: &'c Counts,
     pub(super) date: String,
     /// The version of the rules that give scores.
-    pub(super) rules: &'static str,
+    pub(super) rules: &'c str,
     pub(super) threshold: u8,
 }
 

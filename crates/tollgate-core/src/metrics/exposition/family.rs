@@ -99,6 +99,14 @@ families! {
         "Questions to identity providers, for their keys or about tokens.";
     GUARD = Counter "tollgate_guard" ["guard", "rule", "action"] ""
         "What guards found, by what is done about it.";
+    GUARD_FILE = Gauge "tollgate_guard_file" ["file", "kind", "version", "sha256"] ""
+        "Rules or terms of a file of guards that are in force; of the digest of the file, the first 12 digits.";
+    GUARD_FILE_SINCE = Gauge "tollgate_guard_file_since_timestamp_seconds" ["file"] "seconds"
+        "Since when that is in force.";
+    GUARD_FILE_IN_FORCE = Gauge "tollgate_guard_file_in_force" ["file"] ""
+        "1, if what the file holds is in force; 0, if it could not be taken.";
+    GUARD_FILE_WORKERS = Gauge "tollgate_guard_file_workers" ["file", "state"] ""
+        "Workers that take requests, by whether they use what came into force last.";
     ZONE_SLOTS = Gauge "tollgate_zone_slots" ["part", "state"] ""
         "Places in the zone.";
     ZONE_FULL = Counter "tollgate_zone_full" ["part"] ""

@@ -29,6 +29,8 @@ pub struct Gauges {
     pub workers: u64,
     /// What is known of each set of keys.
     pub keys: Vec<Keys>,
+    /// What is known of each file of guards.
+    pub guard_files: Vec<GuardFile>,
     /// How full the zone is.
     pub zone: Vec<(Part, Census)>,
     /// Clients that use most.
@@ -52,7 +54,26 @@ pub struct Keys {
     pub told: Option<Told>,
 }
 
-/// What is told of a set of keys.
+/// A file of guards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardFile {
+    /// Where it is.
+    pub file: String,
+    /// `rules` or `terms`.
+    pub what: &'static str,
+    /// What it calls itself; empty: nothing.
+    pub version: String,
+    /// The SHA-256 of what it held, in hexadecimal digits.
+    pub sha256: String,
+    /// How many rules or terms are in force; `None`: that is being written just now, or nobody tells.
+    pub count: Option<u64>,
+    /// Since when: milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// What the file that is told in says of it, where there is one.
+    pub told: Option<Told>,
+}
+
+/// What is told of a set of keys, or of a file of guards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// What the file holds is in force: it was not refused as a whole.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::family::{self, Family};
 use super::format::Format;
 use super::writer::{Labels, Writer};
-use super::Gauges;
+use super::{Gauges, GuardFile};
 use crate::metrics::bounds::{self, Bounds};
 use crate::metrics::counter::AuthResult;
 use crate::metrics::flow::{cells, SOURCES, TOKEN_TYPES};
@@ -185,12 +185,13 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     }
     of_told(writer, gauges);
     of_events(writer, readings, &family::LOAD_FAILURES, event::Family::LoadFailures);
-    for keys in &gauges.keys {
+    let files = gauges.keys.iter().map(|keys| &keys.file);
+    for file in files.chain(gauges.guard_files.iter().map(|guards| &guards.file)) {
         let of_file = |event: &&(event::Family, String, String)| {
-            event.0 == event::Family::LoadFailures && event.1 == keys.file
+            event.0 == event::Family::LoadFailures && event.1 == *file
         };
         if !readings.events.keys().any(|event| of_file(&event)) {
-            writer.sample(&family::LOAD_FAILURES, &none, &[&keys.file], 0);
+            writer.sample(&family::LOAD_FAILURES, &none, &[file], 0);
         }
     }
     of_events(writer, readings, &family::PROVIDER_REQUESTS, event::Family::ProviderRequests);
@@ -198,6 +199,7 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
     for ([guard, rule, action], count) in &readings.guards {
         writer.sample(&family::GUARD, &none, &[guard, rule, action], *count);
     }
+    of_guard_files(writer, &gauges.guard_files);
     writer.begin(&family::ZONE_SLOTS);
     for (part, census) in &gauges.zone {
         let labels = Labels::of(&family::ZONE_SLOTS, &[part.as_str()]);
@@ -242,6 +244,36 @@ fn of_told(writer: &mut Writer, gauges: &Gauges) {
     for (file, told) in told() {
         for (state, count) in [("current", told.current), ("behind", told.behind)] {
             writer.sample(&family::KEYS_WORKERS, &none, &[file, state], count);
+        }
+    }
+}
+
+/// How much of a digest is shown: as much as a person compares.
+const DIGITS: usize = 12;
+
+/// What is in force of the files of guards.
+fn of_guard_files(writer: &mut Writer, files: &[GuardFile]) {
+    let none = Labels::default();
+    writer.begin(&family::GUARD_FILE);
+    for GuardFile { file, what, version, sha256, count, .. } in files {
+        let Some(count) = count else { continue };
+        let digest = sha256.get(..DIGITS).unwrap_or(sha256);
+        writer.sample(&family::GUARD_FILE, &none, &[file, what, version, digest], *count);
+    }
+    writer.begin(&family::GUARD_FILE_SINCE);
+    for (file, since_ms) in files.iter().filter_map(|file| Some((&file.file, file.since_ms?))) {
+        let seconds = u64::try_from(since_ms / 1000).unwrap_or(0);
+        writer.sample(&family::GUARD_FILE_SINCE, &none, &[file], seconds);
+    }
+    let told = || files.iter().filter_map(|file| Some((&file.file, file.told?)));
+    writer.begin(&family::GUARD_FILE_IN_FORCE);
+    for (file, told) in told() {
+        writer.sample(&family::GUARD_FILE_IN_FORCE, &none, &[file], u64::from(told.is_taken));
+    }
+    writer.begin(&family::GUARD_FILE_WORKERS);
+    for (file, told) in told() {
+        for (state, count) in [("current", told.current), ("behind", told.behind)] {
+            writer.sample(&family::GUARD_FILE_WORKERS, &none, &[file, state], count);
         }
     }
 }

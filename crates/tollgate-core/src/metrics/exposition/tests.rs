@@ -176,6 +176,18 @@ fn gauges() -> Gauges {
             states: vec![("active", 5), ("expired", 0)],
             told: Some(Told { is_taken: false, current: 3, behind: 1 }),
         }],
+        guard_files: vec![
+            GuardFile {
+                file: "/etc/rules".to_owned(),
+                what: "rules",
+                version: "2026-12-01+acme-1".to_owned(),
+                sha256: "0123456789abcdef".to_owned(),
+                count: Some(46),
+                since_ms: Some(1_780_000_000_500),
+                told: Some(Told { is_taken: true, current: 4, behind: 0 }),
+            },
+            GuardFile { file: "/etc/terms".to_owned(), what: "terms", ..GuardFile::default() },
+        ],
         zone: vec![
             (Part::Area(Area::Clients), Census { used: 10, places: 100 }),
             (Part::Workers, Census { used: 4, places: 64 }),
@@ -213,7 +225,7 @@ fn both_formats_tell_the_same() {
     assert!(kinds.contains(&("tollgate_build_info", "gauge")));
     assert!(kinds.contains(&("tollgate_requests_total", "counter")));
     let units: Vec<_> = open.iter().filter_map(|(_, read)| read.unit.as_deref()).collect();
-    assert_eq!(units, ["seconds", "seconds", "seconds", "seconds", "ratio"]);
+    assert_eq!(units, ["seconds", "seconds", "seconds", "seconds", "seconds", "ratio"]);
     assert!(prometheus.iter().all(|(_, read)| read.unit.is_none()));
 }
 
@@ -337,6 +349,18 @@ fn numbers_are_what_was_counted() {
     is("tollgate_keys_in_force", &[("file", "/etc/keys.json")], 0.0);
     is("tollgate_keys_workers", &[("file", "/etc/keys.json"), ("state", "current")], 3.0);
     is("tollgate_keys_workers", &[("file", "/etc/keys.json"), ("state", "behind")], 1.0);
+    let rules = [
+        ("file", "/etc/rules"),
+        ("kind", "rules"),
+        ("version", "2026-12-01+acme-1"),
+        ("sha256", "0123456789ab"),
+    ];
+    is("tollgate_guard_file", &rules, 46.0);
+    is("tollgate_guard_file_in_force", &rules[..1], 1.0);
+    let since = "tollgate_guard_file_since_timestamp_seconds";
+    is(since, &rules[..1], 1_780_000_000.0);
+    is("tollgate_guard_file_workers", &[("file", "/etc/rules"), ("state", "current")], 4.0);
+    is("tollgate_load_failures_total", &[("file", "/etc/terms")], 0.0);
     is("tollgate_zone_slots", &[("part", "clients"), ("state", "free")], 90.0);
     is("tollgate_workers", &[], 4.0);
     is("tollgate_build_info", &[("version", "0.1.0"), ("nginx", "1.28.3")], 1.0);
