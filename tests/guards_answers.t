@@ -412,7 +412,7 @@ sub engine {
 			output => [{ type => 'message', id => 'msg_1', role => 'assistant', content => [{ type => 'output_text',
 				text => $head =~ /^GET/ ? 'the falcon of joe@example.org' : 'harmless' }] }],
 			usage => { input_tokens => 5, output_tokens => 7, total_tokens => 12 } });
-		if ($uri =~ /responses/) {
+		if (($uri // '') =~ /responses/) {
 			print $client "HTTP/1.1 200 OK\x0d\x0aContent-Type: application/json\x0d\x0aConnection: close\x0d\x0a"
 				. 'Content-Length: ' . length($kept) . "\x0d\x0a\x0d\x0a$kept";
 			close $client;

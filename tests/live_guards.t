@@ -98,6 +98,13 @@ http {
             proxy_pass         http://127.0.0.1:8081/;
         }
 
+        location = /metrics {
+            tollgate  off;
+            allow     127.0.0.1;
+            deny      all;
+            tollgate_metrics;
+        }
+
         location /pid {
             tollgate off;
             return 200 $pid;
@@ -150,7 +157,7 @@ $t->write_file('rules/a.toml', rule('frob', 'acme-1'));
 $t->write_file('rules/notes.txt', "not TOML\n");
 
 $t->run_daemon(\&engine, port(8082), $d);
-$t->plan(42);
+$t->plan(47);
 $t->run();
 $t->waitforsocket('127.0.0.1:' . port(8082));
 live_in($d);
@@ -211,6 +218,11 @@ put('rules/b.toml', rule('grok', 'acme-2'));
 comes('403', 'grok now', 'a file more');
 is(says('frob now'), '403', 'beside the one before');
 
+my ($file) = grep { /^tollgate_guard_file\{.*rules"/ } split /\n/, metrics();
+like($file, qr/kind="rules",version="acme-1\+acme-2",sha256="[0-9a-f]{12}"\} 2$/, 'the metrics have the version');
+like($t->read_file('error.log'), qr/\[notice\].*rules" is in force: version acme-1\+acme-2, 2 rules, SHA-256 [0-9a-f]{12}/,
+	'so does the error log');
+
 put('rules/b.toml', rule('quux', 'acme-3'));
 comes('403', 'quux now', 'a file of the folder that is another');
 is(says('grok now'), '200', 'without that of before');
@@ -224,6 +236,13 @@ like(join('', told('rules/c.toml', 1)), qr/rule "own\.quux": pattern 1: unclosed
 put('rules/c.toml', rule('quux', 'acme-5') =~ s/quux now!/quux then/r);
 like(join('', told('rules/c.toml', 1)), qr/rule "own\.quux": it is not found in text 1 of its hits/, 'so is an untrue one');
 is(says('frob now'), '403', 'rules of before stay');
+like(metrics(), qr/^tollgate_guard_file_in_force\{file="[^"]*rules"\} 0$/m, 'which the metrics say');
+SKIP: {
+	skip 'no command', 2 unless $ENV{TOLLGATE_CLI};
+	my $said = `$ENV{TOLLGATE_CLI} status --status-file $d/nginx.tollgate-status`;
+	like($said, qr/rules: rules of guards\n.*version +acme-1\n +rules +1\n.*not taken .*own\.quux/s, 'and the command');
+	like($said, qr/terms\.txt: terms of guards\n.* in 4 of 4 workers.*\n +terms +1\n/s, 'which tells of lists, too');
+}
 unlink "$d/rules/c.toml" or die;
 
 # below the threshold
@@ -290,6 +309,10 @@ sub audit {
 		{ model => 'mock', messages => [{ role => 'user', content => "It is $text" }] },
 		'X-API-Key: key-a', "X-Request-ID: $id"));
 	audited_text($id);
+}
+
+sub metrics {
+	return http_content(http_get('/metrics'));
 }
 
 sub audited_text {

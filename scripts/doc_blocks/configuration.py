@@ -217,6 +217,12 @@ def located(text, module, root):
     )
     # nginx looks up the names of servers at its start.
     text = re.sub(r"(\bserver\s+)[a-z][\w.-]*(:\d+)?(?=[\s;])", r"\g<1>127.0.0.1\2", text)
+    # What nginx would open in folders of root's.
+    own = [f"{name}_temp_path {root}/var/tmp-{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+           if f"{name}_temp_path" not in text]
+    if not re.search(r"\baccess_log\s", text):
+        own.append("access_log off;")
+    text = re.sub(r"(^|[\s;}])http\s*\{", lambda match: match.group() + " " + " ".join(own), text, count=1)
     return relocated(text, root)
 
 
@@ -232,7 +238,7 @@ def test(block, contexts, nginx, module, fixtures):
                    if not re.search(r"^\s*user\s", text, re.MULTILINE) else text)
     run = subprocess.run(
         [nginx, "-t", "-q", "-p", fixtures.root / "etc/nginx", "-c", own],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )
     if run.returncode == 0:
         return None

@@ -57,7 +57,7 @@ def json_fault(text, command, fixtures):
     if isinstance(document, dict) and document.get("version") == 1 and "keys" in document:
         path = pathlib.Path(fixtures.root) / "page-keys.json"
         path.write_text(text)
-        run = subprocess.run([command, "check", path], capture_output=True, text=True, timeout=30, check=False)
+        run = subprocess.run([command, "check", path], capture_output=True, text=True, timeout=120, check=False)
         return (run.stdout + run.stderr).strip() if run.returncode else None
     return None
 
@@ -74,5 +74,5 @@ def parsed(text):
 def script_fault(text, fixtures):
     path = pathlib.Path(fixtures.root) / "page.mjs"
     path.write_text(text)
-    run = subprocess.run(["node", "--check", path], capture_output=True, text=True, timeout=30, check=False)
+    run = subprocess.run(["node", "--check", path], capture_output=True, text=True, timeout=120, check=False)
     return run.stderr.strip() if run.returncode else None

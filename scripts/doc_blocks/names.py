@@ -90,7 +90,7 @@ class Known:
 
     def help(self, path):
         if path not in self.helps:
-            run = subprocess.run([self.command, *path, "--help"], capture_output=True, text=True, timeout=30, check=False)
+            run = subprocess.run([self.command, *path, "--help"], capture_output=True, text=True, timeout=120, check=False)
             self.helps[path] = run.stdout
         return self.helps[path]
 

@@ -50,12 +50,15 @@ def names(known, failures):
     failures.extend(f"self-test: {text} is not noticed" for text in NAMES if not list(known.faults(text)))
 
 
-def sessions(servers, templates, folder, failures):
-    def faults(name, text):
-        found = servers.test(name, blocks(name, text), False, templates, folder)
+def sessions(servers, pool, templates, folder, failures):
+    def faults(page):
+        name, text = page
+        found = servers.test(name, blocks(name, text), "gateway", templates, folder)
         return [fault for _, fault in found if fault]
 
-    failures.extend(f"self-test: {fault}" for fault in faults("selftest-good", GOOD_PAGE))
-    for number, text in enumerate(BAD_PAGES):
-        if not faults(f"selftest-bad-{number}", text):
+    pages = [("selftest-good", GOOD_PAGE)] + [(f"selftest-bad-{number}", text) for number, text in enumerate(BAD_PAGES)]
+    good, *bad = pool.map(faults, pages)
+    failures.extend(f"self-test: {fault}" for fault in good)
+    for text, noticed in zip(BAD_PAGES, bad):
+        if not noticed:
             failures.append(f"self-test: the fault is not noticed in {text!r}")

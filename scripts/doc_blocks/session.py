@@ -49,7 +49,7 @@ PROGRAMS = {
         'case "$1 $2" in\n"reload nginx") ;; *) echo "systemctl: $*: not here" >&2; exit 1 ;; esac\n'
         "ends() {{ grep -c 'gracefully shutting down' {root}/var/log/nginx/error.log; }}\n"
         "before=$(ends)\nnginx -t -q && nginx -s reload || exit 1\n"
-        "for ((i = 0; i < 500; i++)); do (($(ends) >= before + 2)) && exit; sleep 0.02; done\nexit 1\n"
+        "for ((i = 0; i < 3000; i++)); do (($(ends) >= before + 2)) && exit; sleep 0.02; done\nexit 1\n"
     ),
 }
 
@@ -79,15 +79,16 @@ class Servers:
         self.engine.terminate()
         self.engine.wait(10)
 
-    def test(self, page, page_blocks, bare, templates, folder):
-        """Each command of a page, with what is wrong with it or None."""
+    def test(self, page, page_blocks, before, templates, folder):
+        """Each command of a page, with what is wrong with it or None. What is there before it: "nothing" but nginx, a
+        "gateway", or "clients" as well, and what they have asked for."""
         to_run = [block for block in page_blocks if is_run(block)]
         if not any(block.language == "sh" or block.is_session for block in to_run):
             return []
         root = pathlib.Path(folder) / page.replace("/", "-")
         run = PageRun(self, page, Fixtures(root, templates))
         try:
-            run.start(bare)
+            run.start(before)
             return run.blocks(to_run)
         finally:
             run.stop()
@@ -123,11 +124,11 @@ class PageRun:
             text = re.sub(rf"\b{port}\b", name, text)
         return text.replace(str(self.root), "")
 
-    def start(self, bare):
+    def start(self, before):
         etc = self.root / "etc/nginx"
         (etc / "nginx.conf").write_text(NGINX.format(root=self.root, user=self.fixtures.user))
         (etc / "modules-enabled/50-tollgate.conf").write_text(f"load_module {self.servers.module};\n")
-        if not bare:
+        if before != "nothing":
             gateway = self.here((HERE / "gateway.conf").read_text())
             (etc / "conf.d/gateway.conf").write_text(gateway)
             self.fixtures.provide(walk(gateway))
@@ -141,13 +142,13 @@ class PageRun:
         (self.work / ".curlrc").write_text(
             "".join(f'connect-to = "{host}:443:127.0.0.1:{self.ports["8443"]}"\n'
                     for host in ("llm.example.com", "api.example.com", "llm.example.org"))
-            + f'cacert = "{certificate}"\nmax-time = 20\nfail-with-body\n')
-        if not bare:
+            + f'cacert = "{certificate}"\nmax-time = 60\nfail-with-body\n')
+        if before == "clients":
             self.tell("keys.sh")
-        run = subprocess.run([self.root / "bin/nginx"], capture_output=True, text=True, timeout=30, check=False)
+        run = subprocess.run([self.root / "bin/nginx"], capture_output=True, text=True, timeout=120, check=False)
         if run.returncode:
             raise RuntimeError(f"{self.page}: nginx does not start: {run.stderr}")
-        if not bare:
+        if before == "clients":
             self.tell("requests.sh")
 
     def tell(self, name):
@@ -155,7 +156,7 @@ class PageRun:
         script = self.steps / name
         script.write_text(self.here((HERE / name).read_text()))
         run = subprocess.run(["bash", script], cwd=self.work, env=self.environment(), capture_output=True, text=True,
-                             timeout=60, check=False)
+                             timeout=300, check=False)
         if run.returncode:
             raise RuntimeError(f"{self.page}: {name} fails: {run.stderr}")
 
@@ -182,7 +183,7 @@ class PageRun:
         script.write_text("".join(step.shell for step in steps))
         try:
             subprocess.run(["bash", script], cwd=self.work, env=self.environment(), stdin=subprocess.DEVNULL,
-                           capture_output=True, timeout=60, check=False)
+                           capture_output=True, timeout=1200, check=False)
         except subprocess.TimeoutExpired:
             pass
         return [(step.place, step.fault(self)) for step in steps if step.is_told]

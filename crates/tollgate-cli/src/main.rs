@@ -60,9 +60,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what is in force in nginx, and in how many of its workers.
     Status(status::Arguments),
-    /// Put Tollgate before an engine: a configuration of nginx, a folder for keys, a first key.
+    // The documentation of these is that of their arguments, which is longer.
     Init(Box<init::Arguments>),
-    /// Look at an nginx that stands before an engine, and say what is wrong, and which line mends it.
     Doctor(doctor::Arguments),
     /// Print the completions of a shell.
     Completions {

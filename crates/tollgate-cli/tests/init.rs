@@ -6,6 +6,7 @@ mod command;
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use command::{tollgate, Run};
 use serde_json::Value;
@@ -144,6 +145,42 @@ fn a_fresh_debian_gets_a_server_a_key_and_lines_to_try() {
     )));
     assert!(run.out.contains("certbot"), "{}", run.out);
     assert!(run.err.contains("write /etc/nginx/sites-available/tollgate"), "{}", run.err);
+}
+
+#[test]
+fn a_key_that_nobody_got_is_none() {
+    let system = System::debian();
+    let before = system.contents();
+    let full = fs::File::create("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["init", "--backend", "http://127.0.0.1:9", "--root"])
+        .arg(system.folder.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("could not be printed") && said.contains("all is as it was before"),
+        "{said}"
+    );
+    assert_eq!(system.contents(), before);
+}
+
+#[test]
+fn folders_of_the_package_are_used() {
+    let system = System::debian();
+    for folder in ["etc/tollgate", "var/log/tollgate"] {
+        fs::create_dir(system.path(folder)).unwrap();
+    }
+    symlink("../tollgate", system.path("etc/nginx/tollgate")).unwrap();
+    system.write("var/log/tollgate/audit.log", "");
+    let run = system.init(&["--backend", "http://127.0.0.1:9"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    assert!(system.read("etc/tollgate/keys.json").contains("\"first\""));
+    assert!(system.read(SITE).contains("tollgate_audit_log    /var/log/tollgate/audit.log;"));
+    assert!(run.out.contains("tail -n 1 /var/log/tollgate/audit.log"), "{}", run.out);
+    assert!(!system.path("var/log/nginx/tollgate.log").exists());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -54,7 +55,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// In which copy of a text something was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seen {
     /// In the text as it is.
     AsItIs,
@@ -174,16 +175,32 @@ impl Guard {
         })
     }
 
-    /// All that is found in a text, and where: for an operator who asks why.
+    /// All that is found in a text, and where: for an operator who asks why. What is but a part of something of the same
+    /// family that is more certain is left out: three groups of a card's number may be another number by chance.
     #[must_use]
     pub fn describe(&self, text: &str, trust: Trust) -> Vec<Sight> {
         let mut all = Vec::new();
         self.look(text, trust, |Match { rule, range, score }, seen| {
-            let sight = Sight { finding: Finding { rule, range, score }, seen };
-            // What is found in the text as it is, is mostly found in its copies, too.
-            if !all.iter().any(|other: &Sight| other.finding == sight.finding) {
-                all.push(sight);
+            all.push(Sight { finding: Finding { rule, range, score }, seen });
+        });
+        all.sort_by_key(|Sight { finding, seen }| {
+            (finding.range.start, Reverse(finding.range.end), finding.rule, finding.score, *seen)
+        });
+        // What is found in the text as it is, is mostly found in its copies, too.
+        all.dedup_by(|one, other| one.finding == other.finding);
+        let family = |one: &Finding| self.rules.get(usize::from(one.rule)).map(|rule| rule.family);
+        let mut around: Option<Finding> = None;
+        all.retain(|Sight { finding, .. }| {
+            let is_part = around.as_ref().is_some_and(|outer| {
+                finding.range.end <= outer.range.end
+                    && finding.range != outer.range
+                    && finding.score < outer.score
+                    && family(finding) == family(outer)
+            });
+            if !is_part {
+                around = Some(finding.clone());
             }
+            !is_part
         });
         all.sort_by_key(|sight| (sight.finding.range.start, sight.finding.rule));
         all

@@ -190,7 +190,7 @@ const AMERICAN: &str = concat!(
 /// With the plus sign or 00 of an international number: in a row, or in groups.
 const INTERNATIONAL: &str = concat!(
     r"(?:\(?\+|(?-u:\b)00)[1-9](?:[0-9]{6,14}(?-u:\b)",
-    r"|[0-9]{0,3}\)?(?:[ ./-]?\([0-9]{0,4}\))?[ ./-]{0,2}[0-9]{1,13}(?:[ ./-][0-9]{2,8}){0,5})"
+    r"|[0-9]{0,3}\)?(?:[ ./-]?\([0-9]{0,4}\))?[ ./-]{0,2}[0-9]{1,13}(?:[ ./-][0-9]{2,10}){0,5})"
 );
 /// With the area in brackets, or with the zero of a call within the country.
 const NATIONAL: &str = concat!(

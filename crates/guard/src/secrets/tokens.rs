@@ -233,7 +233,13 @@ const TOKENS: &[(&str, &str, &str, Check)] = &[
     token!("atlassian_token", "ATLASSIAN_TOKEN", r"ATATT3[A-Za-z0-9_=-]{100,200}", 6, 98),
     token!("airtable_token", "AIRTABLE_TOKEN", r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}", 3, 98),
     token!("linear_key", "LINEAR_KEY", r"lin_(?:api|oauth)_[A-Za-z0-9]{40,64}", 8, 98),
-    token!("notion_token", "NOTION_TOKEN", r"ntn_[A-Za-z0-9]{40,50}", 4, 95),
+    token!(
+        "notion_token",
+        "NOTION_TOKEN",
+        r"(?:ntn_[A-Za-z0-9]{40,50}|secret_[A-Za-z0-9]{43})",
+        4,
+        95
+    ),
     token!("postman_key", "POSTMAN_KEY", r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}", 5, 98),
     token!(
         "supabase_key",

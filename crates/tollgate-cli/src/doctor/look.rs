@@ -38,7 +38,9 @@ pub(super) fn look(
             None => unknown.push(format!("{}, to which this user can't get", file.path)),
         }
     }
-    facts.workers = user_of(conf, Path::new("/")).map(|account| account.user);
+    if facts.workers.is_none() {
+        facts.workers = user_of(conf, Path::new("/")).map(|account| account.user);
+    }
     if facts.workers.is_none() && !files.is_empty() {
         unknown.push("who may read which file, as the user of the workers isn't known".to_owned());
     }

@@ -20,14 +20,14 @@ use tollgate_doctor::{examine, Severity, CHECKS};
 
 use crate::exit::{print, Exit, Failure};
 
-/// Look at an nginx that stands before an engine, and say what is wrong, where, why, and which line mends it.
+/// Look at an nginx that stands before an engine, and say what is wrong, and which line mends it
 ///
-/// Reads the configuration by `nginx -T`, and looks at the files that it names, at who listens where, at the module
-/// and at the clock. Nothing is changed. Run it as root: nginx reads its configuration as root, too. docs/doctor.md
-/// tells of each thing that is looked for.
+/// Reads the configuration by `nginx -T`, and looks at the files that it names, at who listens where, at the module,
+/// at the clock and at the end of the audit log. Nothing is changed. Run it as root: nginx reads its configuration as
+/// root, too. Each finding has its place, why it matters, and the line that mends it; docs/doctor.md tells more of each.
 ///
-/// Exit status: 0 if nothing was found, or notes alone; 1 if there are warnings; 2 if there are errors; 3 if it could
-/// not look.
+/// Exit status: 0 if nothing was found, or notes alone; 1 if there are warnings; 2 if there are errors, or if the
+/// command line is wrong, and then nothing is on stdout; 3 if it could not look.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The configuration; by default the one that nginx was built for.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tollgate_doctor::conf::tree::{parse, read, Files};
 use tollgate_doctor::conf::Conf;
-use tollgate_doctor::facts::Said;
+use tollgate_doctor::facts::{Said, User};
 use tollgate_doctor::named::Folders;
 use tollgate_doctor::{Facts, Severity};
 
@@ -81,7 +81,12 @@ pub(super) fn asked(
         |path: &Path| std::path::absolute(path).map_err(|error| Failure::failed(error.to_string()));
     let config = config.map(absolute).transpose()?;
     let prefix = prefix.map(absolute).transpose()?;
-    let verdict = nginx.judge(config.as_deref(), prefix.as_deref()).map_err(Failure::failed)?;
+    let mut verdict = nginx.judge(config.as_deref(), prefix.as_deref()).map_err(Failure::failed)?;
+    // That is no news to whoever isn't root.
+    let is_of_user = |said: &Said| {
+        said.text.contains("only if the master process runs with super-user privileges")
+    };
+    verdict.said.retain(|said| !is_of_user(said));
     let facts = Facts { nginx: nginx.build.version, ..Facts::default() };
     let prefix =
         prefix.unwrap_or_else(|| PathBuf::from(nginx.build.prefix.clone().unwrap_or_default()));
@@ -89,11 +94,17 @@ pub(super) fn asked(
         |path: &Option<String>, usual: &str| prefix.join(path.as_deref().unwrap_or(usual));
     let path = config.unwrap_or_else(|| of_build(&nginx.build.conf_path, "conf/nginx.conf"));
     let pid_path = of_build(&nginx.build.pid_path, "logs/nginx.pid").display().to_string();
+    let is_root = rustix::process::geteuid().is_root();
     if verdict.is_good {
         let name = path.display().to_string();
         let conf =
             parse(&verdict.dump, &name).map_err(|error| Failure::failed(error.to_string()))?;
-        let facts = Facts { said: verdict.said, ..facts };
+        // Who isn't root, and may do all that nginx has to, is who runs it, as in many containers.
+        let workers = match is_root {
+            true => None,
+            false => Some(this_user()),
+        };
+        let facts = Facts { said: verdict.said, workers, ..facts };
         return Ok(Source {
             name,
             conf: Conf::new(conf),
@@ -104,12 +115,7 @@ pub(super) fn asked(
         });
     }
     // Who isn't root may not open nginx's files, and nginx says so, which is nobody's fault.
-    let is_root = rustix::process::geteuid().is_root();
-    let is_ours = |said: &Said| {
-        !is_root
-            && (said.text.contains("Permission denied")
-                || said.text.contains("only if the master process runs with super-user privileges"))
-    };
+    let is_ours = |said: &Said| !is_root && said.text.contains("Permission denied");
     let (closed, said): (Vec<Said>, Vec<Said>) = verdict.said.into_iter().partition(is_ours);
     let unknown = match closed.is_empty() {
         true => Vec::new(),
@@ -123,6 +129,14 @@ pub(super) fn asked(
         facts.said.push(Said { severity: Severity::Error, text, place: None });
     }
     of_files(&path, Some(&prefix), facts, unknown).map(|source| Source { pid_path, ..source })
+}
+
+fn this_user() -> User {
+    use rustix::process::{getegid, geteuid, getgroups};
+    let groups = getgroups().unwrap_or_default();
+    let gids = [getegid()].into_iter().chain(groups).map(|group| group.as_raw()).collect();
+    let uid = geteuid().as_raw();
+    User { name: uid.to_string(), uid, gids }
 }
 
 fn folders(conf: &Path, prefix: &Path) -> Folders {

@@ -14,6 +14,11 @@ use crate::exit::Failure;
 use crate::nginx::{user_of, Account, Build};
 
 const CONF: &str = "/etc/nginx/nginx.conf";
+/// The folder of the package, with its own rotation, and the log in it.
+const LOG_FOLDER: &str = "/var/log/tollgate";
+const AUDIT_LOG: &str = "/var/log/tollgate/audit.log";
+/// The log without that folder: Debian's logrotate takes care of all in nginx's.
+const AUDIT_LOG_OF_NGINX: &str = "/var/log/nginx/tollgate.log";
 /// The names under which the module is installed.
 const MODULES: [&str; 3] = ["ngx_http_tollgate_module.so", "libtollgate.so", "tollgate.so"];
 
@@ -27,6 +32,8 @@ pub(super) struct Layout {
     /// The file that loads the module, and its line, where none does.
     pub(super) load_module: Option<(String, String)>,
     pub(super) account: Account,
+    /// The audit log: in a folder whose logs are rotated.
+    pub(super) audit_log: &'static str,
     /// The ports at which nginx listens, or would after a reload.
     ports: Vec<u16>,
     /// A file that configures Tollgate already, with its line.
@@ -124,9 +131,10 @@ impl Layout {
             false => Some(how_to_load(root, build, &included)?),
         };
         let has_site = inside(root, &site).exists();
+        let audit_log = if has_folder(LOG_FOLDER) { AUDIT_LOG } else { AUDIT_LOG_OF_NGINX };
         let listens = conf.everywhere("listen").into_iter();
         let ports = listens.filter_map(|line| port_of(line.arg(0)?)).collect();
-        Ok(Self { ports, site, link, load_module, account, configured, has_site })
+        Ok(Self { ports, audit_log, site, link, load_module, account, configured, has_site })
     }
 
     /// Whether a program other than nginx listens where the server is to: nginx would not say so before it is reloaded.

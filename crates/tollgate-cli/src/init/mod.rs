@@ -34,18 +34,24 @@ const KEYS_FILE: &str = "/etc/nginx/tollgate/keys.json";
 const KEYS_MODE: u32 = 0o2750;
 /// The folder of the state, which nginx makes.
 const STATE_FOLDER: &str = "/var/lib/tollgate";
-/// The audit log. Debian's logrotate takes care of what is in that folder.
-const AUDIT_LOG: &str = "/var/log/nginx/tollgate.log";
+/// The mode of the audit log.
 const AUDIT_LOG_MODE: u32 = 0o640;
 
-/// Put Tollgate before an engine: write a configuration of nginx, a folder for keys and a first key.
+/// Put Tollgate before an engine: a configuration of nginx, a folder for keys, a first key
 ///
-/// Writes, for Debian's layout, /etc/nginx/sites-available/tollgate and a link to it in sites-enabled; elsewhere
-/// /etc/nginx/conf.d/tollgate.conf. Then nginx judges it (nginx -t). If it refuses, all is put back as it was. nginx is
-/// not reloaded. What is there already stays, unless --force is given.
+/// Writes, for Debian's layout, /etc/nginx/sites-available/tollgate and a link to it in sites-enabled; for nginx.org's,
+/// /etc/nginx/conf.d/tollgate.conf. Where nothing loads the module, /etc/nginx/modules-enabled/50-tollgate.conf does.
+/// Keys are in /etc/nginx/tollgate/keys.json, the audit log is /var/log/tollgate/audit.log, or
+/// /var/log/nginx/tollgate.log without the package's folder, and what clients have used
+/// is in /var/lib/tollgate/state.
+///
+/// Then nginx judges it (nginx -t). If it refuses, all is put back as it was. nginx is not reloaded. What is there
+/// already stays, unless --force is given; a keys file stays in any case.
 ///
 /// What is done is told on stderr. The key is printed once, on stdout, with lines that use it; with --quiet, alone:
 /// key=$(tollgate init --quiet).
+///
+/// Exit status: 0 if it was done; 2 if the command line is wrong; 3 if it could not be done, and nothing was changed.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// What kind of engine is behind it: vllm, sglang, tgi, llamacpp, ollama, anthropic; or openai, for whatever speaks
@@ -163,6 +169,7 @@ impl Arguments {
         Ok(Site {
             engine: self.engine,
             backends,
+            audit_log: layout.audit_log,
             domain: self.domain.clone(),
             listen,
             certificate,
@@ -207,26 +214,30 @@ impl Arguments {
             return Ok(Exit::Yes);
         }
         let mut changes = Changes::new(root, is_root, self.quiet);
-        let outcome = self.make(&mut changes, nginx, layout, &text, has_keys);
-        let key = match outcome {
-            Ok(key) => key,
+        let outcome = self.make(&mut changes, nginx, layout, &text, has_keys).and_then(|key| {
+            let model = self.root.is_none().then(|| site.model()).flatten();
+            let said = match self.quiet {
+                true => key.as_ref().map(|key| format!("{key}\n")).unwrap_or_default(),
+                false => words::end(site, layout, key.as_deref(), &self.client, model.as_deref()),
+            };
+            // A key that nobody got is none.
+            print(said.as_bytes()).map_err(|failure| {
+                Failure::failed(format!("the key could not be printed: {failure}"))
+            })
+        });
+        match outcome {
+            Ok(()) => {
+                changes.keep();
+                Ok(Exit::Yes)
+            }
             Err(failure) => {
                 let left = changes.undo();
-                return Err(Failure::failed(match left.as_slice() {
+                Err(Failure::failed(match left.as_slice() {
                     [] => format!("{failure}\nall is as it was before"),
                     left => format!("{failure}\nthis could not be put back: {}", left.join(", ")),
-                }));
+                }))
             }
-        };
-        changes.keep();
-        let said = match self.quiet {
-            true => key.as_ref().map(|key| format!("{key}\n")).unwrap_or_default(),
-            false => {
-                words::end(site, layout, key.as_deref(), &self.client, site.model().as_deref())
-            }
-        };
-        print(said.as_bytes())?;
-        Ok(Exit::Yes)
+        }
     }
 
     /// Makes all of it; the new key, if there is one.
@@ -266,7 +277,7 @@ impl Arguments {
         if let Some((link, target)) = &layout.link {
             changes.link(link, target)?;
         }
-        changes.log_file(AUDIT_LOG, AUDIT_LOG_MODE, layout.account.user.uid)?;
+        changes.log_file(layout.audit_log, AUDIT_LOG_MODE, layout.account.user.uid)?;
         // nginx makes it when it reads the configuration.
         changes.made_by_nginx(STATE_FOLDER);
         let Some(nginx) = nginx else {

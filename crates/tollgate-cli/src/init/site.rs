@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use tollgate_core::llm::Engine;
 
 use super::values::{BackendUrl, Listen};
-use super::{AUDIT_LOG, KEYS_FILE, STATE_FOLDER};
+use super::{KEYS_FILE, STATE_FOLDER};
 
 /// The tier of the first key.
 pub(super) const FIRST_TIER: &str = "pro";
@@ -22,6 +22,7 @@ pub(super) struct Site {
     pub(super) engine: Engine,
     /// At least one.
     pub(super) backends: Vec<BackendUrl>,
+    pub(super) audit_log: &'static str,
     pub(super) domain: Option<String>,
     pub(super) listen: Listen,
     pub(super) certificate: Option<Certificate>,
@@ -114,8 +115,9 @@ impl Site {
             "\n    # What is said here holds in every location, so a location that is added later is\n    # protected too, \
              until it says \"tollgate off\".\n    tollgate              on;\n    tollgate_api_keys     {KEYS_FILE};\n    \
              tollgate_default_tier free;         # For a key that names no tier.\n    tollgate_apply        \
-             per_address;\n    tollgate_audit_log    {AUDIT_LOG}; # Under load: buffer=64k flush=1s\n    tollgate_engine       \
+             per_address;\n    tollgate_audit_log    {}; # Under load: buffer=64k flush=1s\n    tollgate_engine       \
              {};\n\n{streams}\n",
+            self.audit_log,
             self.engine.as_str(),
         ));
         text.push_str(&self.way_to_engine());
@@ -148,7 +150,7 @@ impl Site {
 
     /// What the engine is told, and how it is known, beside what the demo has.
     fn way_to_engine(&self) -> String {
-        let host = self.backends.first().map(BackendUrl::authority).unwrap_or_default();
+        let host = self.backends.first().map(BackendUrl::host_header).unwrap_or_default();
         let mut text = format!(
             "    proxy_set_header   Host {host}; # Some engines, as Ollama, answer to their own name only.\n"
         );
@@ -222,6 +224,7 @@ mod tests {
         Site {
             engine: Engine::Vllm,
             backends,
+            audit_log: "/var/log/nginx/tollgate.log",
             domain: domain.map(str::to_owned),
             listen: if certificate { Listen::everywhere(443) } else { Listen::local(8080) },
             certificate: certificate

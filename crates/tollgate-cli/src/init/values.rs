@@ -39,12 +39,19 @@ impl BackendUrl {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
-    /// As `server` and a header `Host` have it.
+    /// As `server` has it.
     pub(super) fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),
         }
+    }
+
+    /// The same as the header `Host` has it: without the port that the scheme has anyway.
+    pub(super) fn host_header(&self) -> String {
+        let usual = if self.is_tls { ":443" } else { ":80" };
+        let authority = self.authority();
+        authority.strip_suffix(usual).map(str::to_owned).unwrap_or(authority)
     }
 
     pub(super) fn url(&self) -> String {
@@ -177,6 +184,9 @@ mod tests {
         assert_eq!(of("http://127.0.0.1:8000").unwrap(), "http://127.0.0.1:8000");
         assert_eq!(of("http://gpu-1.example/").unwrap(), "http://gpu-1.example:80");
         assert_eq!(of("https://[::1]").unwrap(), "https://[::1]:443");
+        assert_eq!(backend("https://a.example").unwrap().host_header(), "a.example");
+        assert_eq!(backend("https://a.example:8443").unwrap().host_header(), "a.example:8443");
+        assert_eq!(backend("http://[::1]:80").unwrap().host_header(), "[::1]");
         for wrong in [
             "127.0.0.1:8000",
             "http://",

@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::site::Site;
-use super::{AUDIT_LOG, KEYS_FILE, KEYS_FOLDER, KEYS_MODE};
+use super::{KEYS_FILE, KEYS_FOLDER, KEYS_MODE};
 use crate::escape::shown;
 
 /// What would be done, and the text of the configuration.
@@ -67,14 +67,14 @@ pub(super) fn end(
             )
         }
     };
-    let configuration = &layout.site;
+    let (configuration, log) = (&layout.site, site.audit_log);
     format!(
         "{first}Put it into force:\n  systemctl reload nginx || systemctl start nginx\n\n\
          What the engine has:\n  curl -s {url}/v1/models -H 'Authorization: Bearer {key}'\n\n\
          An answer, as it is written{model}:\n  curl -sN {url}/v1/chat/completions -H 'Authorization: Bearer {key}' -H \
          'Content-Type: application/json' -d '{body}'\n\n\
-         What was written down about it: who, how many tokens, what they cost:\n  tail -n 1 {AUDIT_LOG}\n  tollgate \
-         audit report {AUDIT_LOG}\n\n\
+         What was written down about it: who, how many tokens, what they cost:\n  tail -n 1 {log}\n  tollgate \
+         audit report {log}\n\n\
          Without a key, 401:\n  curl -si {url}/v1/models\n\n\
          Another key, in force within a second:\n  tollgate key create --client NAME --tier free --file {KEYS_FILE}\n\n\
          {tls}The limits are in {configuration}. What may be wrong with it:\n  tollgate doctor\n"

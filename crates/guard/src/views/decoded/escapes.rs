@@ -11,6 +11,9 @@ const AROUND: usize = 64;
 /// The longest name of an entity, with `&` and `;`.
 const LONGEST_NAME: usize = 33;
 
+/// The most backslashes before an escape: of strings in strings, four deep.
+const MOST_BACKSLASHES: usize = 16;
+
 /// The most escapes in a row that are bytes of the same characters.
 const LONGEST_ROW: usize = 64;
 
@@ -46,6 +49,17 @@ fn one(text: &str, at: usize, parts: &mut Parts<'_>) -> Option<usize> {
         [b'=', b'\n', ..] => Some(nothing(at..at + 2, parts)),
         [b'=', b'\r', b'\n', ..] => Some(nothing(at..at + 3, parts)),
         [b'=', ..] => row(rest, at, b"=", true, parts),
+        // A string in a string: the backslash is escaped as well, once or several times.
+        [b'\\', b'\\', ..] => {
+            let more =
+                rest.iter().take(MOST_BACKSLASHES).take_while(|byte| **byte == b'\\').count();
+            let (mark, from) = (rest.get(more)?, at + more + 1);
+            match mark {
+                b'u' => code(text, at, from, 4, parts),
+                b'x' => code(text, at, from, 2, parts),
+                _ => Some(at + more),
+            }
+        }
         [b'\\', b'u', b'{', ..] => {
             let length = rest.iter().skip(3).take(7).position(|byte| *byte == b'}')?;
             let end = code(text, at, at + 3, length, parts)?;

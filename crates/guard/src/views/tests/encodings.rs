@@ -57,6 +57,19 @@ fn an_escape_stands_for_itself_alone() {
 }
 
 #[test]
+fn an_escape_in_a_string_in_a_string_is_read() {
+    for depth in [1, 2, 4, 8] {
+        let slashes = "\\".repeat(depth);
+        let escaped = |text: &str| {
+            text.bytes().map(|byte| format!("{slashes}u{byte:04x}")).collect::<String>()
+        };
+        let text = format!("{{\"a\":\"{}\"}}", escaped("jo@example.com"));
+        let found = views(&text).iter().any(|view| view.text.contains("jo@example.com"));
+        assert!(found, "{text}");
+    }
+}
+
+#[test]
 fn what_only_looks_encoded_is_left_alone() {
     for text in [
         "The commit 2c5f7ed68fe2be7ff2011c31a0d0def105cb96d4 broke it",

@@ -1,0 +1,45 @@
+//! What fuzzing was begun with, and what it has found, is tried again.
+
+#![allow(clippy::unwrap_used, clippy::string_slice, clippy::indexing_slicing, reason = "a test")]
+
+use std::path::Path;
+
+mod properties;
+
+fn each(target: &str, property: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let mut count = 0;
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        // If it fails, the last one that is named is the one.
+        println!("{}", path.display());
+        property(&std::fs::read(path).unwrap());
+        count += 1;
+    }
+    assert!(count > 0, "no seeds in {}", folder.display());
+}
+
+#[test]
+fn copies_say_from_where_they_come() {
+    each("views", properties::views);
+}
+
+#[test]
+fn findings_are_parts_of_the_text() {
+    each("detectors", properties::detectors);
+}
+
+#[test]
+fn a_stream_is_shown_the_same_however_it_is_cut() {
+    each("stream", properties::stream);
+}
+
+#[test]
+fn values_come_back_as_they_were() {
+    each("vault", properties::vault);
+}
+
+#[test]
+fn rules_are_read_or_refused() {
+    each("rules", properties::rules);
+}

@@ -1,0 +1,10 @@
+//! See `crates/guard/tests/fuzzed`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../../crates/guard/tests/fuzzed/properties.rs"]
+mod properties;
+
+fuzz_target!(|data: &[u8]| properties::views(data));
