@@ -377,8 +377,10 @@ $r = http(request('POST /secret/path?query=x', 'Authorization: Bearer good', 'Co
 is(status($r), 200, 'a POST passes');
 ($asked) = asked('secret');
 is($asked->{headers}{authorization}, 'Basic Y2xpZW50OnNlY3JldA==', 'the secret of the configuration');
+# ("Connection: close" is of nginx, where it speaks HTTP/1.0 itself: until 1.29.7.)
+delete $asked->{headers}{connection};
 is(join(' ', sort keys %{$asked->{headers}}),
-	'accept authorization connection content-length content-type host', 'nothing else of the client');
+	'accept authorization content-length content-type host', 'nothing else of the client');
 is($asked->{headers}{'content-type'}, 'application/x-www-form-urlencoded', 'nor its type');
 my ($backend) = asked_soon('backend', 1);
 is("$backend->{method} $backend->{uri} $backend->{body}", 'POST /backend/path?query=x body',

@@ -466,15 +466,18 @@ $r = http(request("POST /leak/$secret?$secret=$secret", @bearer, 'Connection: cl
 is(status($r), 200, 'leak: passes');
 my ($asked) = asked('leak');
 is("$asked->{method} $asked->{uri} $asked->{body}", 'GET /leak ', 'leak: what is asked');
-is(join(' ', sort keys %{$asked->{headers}}), 'accept connection host', 'leak: with no header of the client');
+# ("Connection: close" is of nginx, where it speaks HTTP/1.0 itself: until 1.29.7.)
+delete $asked->{headers}{connection};
+is(join(' ', sort keys %{$asked->{headers}}), 'accept host', 'leak: with no header of the client');
 unlike(json($asked), qr/\Q$secret\E|\Q$token\E/, 'leak: with nothing of the client');
 
 $r = get('/own-headers/', @bearer, 'X-Custom: x');
 is(status($r), 200, 'own headers: passes');
 ($asked) = asked('own-headers');
 is($asked->{uri}, '/own-headers?tenant=1', 'own headers: what is asked');
+delete $asked->{headers}{connection};
 is(join(' ', map { "$_=$asked->{headers}{$_}" } sort keys %{$asked->{headers}}),
-	'accept=application/json authorization=Basic c2VjcmV0 connection=close host=login.example.com',
+	'accept=application/json authorization=Basic c2VjcmV0 host=login.example.com',
 	'own headers: those of the configuration');
 
 # bodies of requests that wait come to the backend
@@ -526,8 +529,9 @@ SKIP: {
 	$r = curl(@options, '-d', 'body', "$url/http2/");
 	like($r, qr/^HTTP\/2 200 .*acme$/s, 'HTTP/2: passes');
 	my ($asked) = asked('http2');
+	delete $asked->{headers}{connection};
 	is("$asked->{method} $asked->{body} " . join(' ', sort keys %{$asked->{headers}}),
-		'GET  accept connection host', 'HTTP/2: nothing of the client');
+		'GET  accept host', 'HTTP/2: nothing of the client');
 	hold('streams');
 	my @curls = map {
 		open(my $curl, '-|', 'curl', '-s', '--max-time', 20, @options, "$url/streams/$_")

@@ -28,6 +28,13 @@ fn main() {
         println!("cargo::rustc-cfg=ngx_feature=\"{}\"", feature.trim());
     }
 
+    if !features.split(',').any(|feature| feature.trim() == "pcre") {
+        println!(
+            "cargo::error=nginx was configured without PCRE, which this needs: leave out --without-pcre and \
+             --without-http_rewrite_module"
+        );
+    }
+
     // What structures hold since a version.
     println!("cargo::rerun-if-env-changed=DEP_NGINX_VERSION_NUMBER");
     let version = std::env::var("DEP_NGINX_VERSION_NUMBER").ok();

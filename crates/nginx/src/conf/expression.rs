@@ -1,29 +1,21 @@
-//! The regular expression of a location. An nginx without PCRE has none.
+//! The regular expression of a location.
 
-use ngx::ffi::ngx_http_core_loc_conf_t;
-#[cfg(ngx_feature = "pcre")]
-use ngx::ffi::ngx_http_regex_t;
+use std::ptr::null_mut;
 
-#[cfg(ngx_feature = "pcre")]
+use ngx::core::Status;
+use ngx::ffi::{
+    ngx_array_t, ngx_cycle, ngx_http_core_loc_conf_t, ngx_http_regex_t, ngx_regex_elt_t,
+    ngx_regex_exec_array, ngx_str_t,
+};
+
 pub(super) struct Expression(*mut ngx_http_regex_t);
 
-#[cfg(not(ngx_feature = "pcre"))]
-pub(super) struct Expression;
-
-#[cfg(ngx_feature = "pcre")]
 impl Expression {
     pub(super) fn of(location: &ngx_http_core_loc_conf_t) -> Self {
         Self(location.regex)
     }
 
     pub(super) fn matches(&self, uri: &str) -> bool {
-        use std::ptr::null_mut;
-
-        use ngx::core::Status;
-        use ngx::ffi::{
-            ngx_array_t, ngx_cycle, ngx_regex_elt_t, ngx_regex_exec_array, ngx_str_t, ngx_uint_t,
-        };
-
         // SAFETY: nginx keeps what it compiled as long as the configuration; the function reads so many
         // bytes, and one element. It is the same for both PCREs, where `ngx_regex_exec` is a macro in some.
         unsafe {
@@ -35,36 +27,11 @@ impl Expression {
                 elts: (&raw mut element).cast(),
                 nelts: 1,
                 size: size_of::<ngx_regex_elt_t>(),
-                nalloc: 1 as ngx_uint_t,
+                nalloc: 1,
                 pool: null_mut(),
             };
             let log = (*ngx_cycle).log;
             Status(ngx_regex_exec_array(&raw mut elements, &raw mut text, log)) == Status::NGX_OK
         }
-    }
-}
-
-#[cfg(not(ngx_feature = "pcre"))]
-impl Expression {
-    pub(super) fn of(_: &ngx_http_core_loc_conf_t) -> Self {
-        Self
-    }
-
-    #[allow(clippy::unused_self)]
-    pub(super) fn matches(&self, _: &str) -> bool {
-        false
-    }
-}
-
-/// The locations of regular expressions within another one: a list that ends with a null, or null.
-pub(super) fn locations(within: &ngx_http_core_loc_conf_t) -> *mut *mut ngx_http_core_loc_conf_t {
-    #[cfg(ngx_feature = "pcre")]
-    {
-        within.regex_locations
-    }
-    #[cfg(not(ngx_feature = "pcre"))]
-    {
-        let _ = within;
-        std::ptr::null_mut()
     }
 }

@@ -9,7 +9,7 @@ use ngx::ffi::{
 };
 
 use super::context::ConfContext;
-use super::expression::{self, Expression};
+use super::expression::Expression;
 
 use crate::text;
 use crate::types::Types;
@@ -359,7 +359,7 @@ unsafe fn add_below<T: Types>(
     // SAFETY: by the contract of this function: of the trees and lists that nginx made.
     unsafe {
         let Some(conf) = conf.as_ref() else { return };
-        let mut regex = expression::locations(conf);
+        let mut regex = conf.regex_locations;
         while let Some(found) = regex.as_ref().filter(|found| !found.is_null()) {
             locations.extend(below(*found, Kind::Regex));
             add_below(locations, *found);

@@ -19,8 +19,7 @@ use std::net::IpAddr;
 use ngx::ffi::{
     ngx_http_core_access_phase, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_pnalloc,
-    NGX_DECLINED, NGX_DONE, NGX_HTTP_CACHE_HIT, NGX_HTTP_CACHE_REVALIDATED, NGX_HTTP_CACHE_STALE,
-    NGX_HTTP_CACHE_UPDATING, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD,
+    NGX_DECLINED, NGX_DONE, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GET, NGX_HTTP_HEAD,
     NGX_HTTP_SATISFY_ANY, NGX_OK,
 };
 
@@ -201,8 +200,15 @@ impl<'r, T: Types> Request<'r, T> {
 
     /// Whether it came over TLS.
     pub fn is_tls(self) -> bool {
+        #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
         // SAFETY: a live request has a connection.
-        unsafe { !(*self.raw().connection).ssl.is_null() }
+        unsafe {
+            !(*self.raw().connection).ssl.is_null()
+        }
+        #[cfg(not(any(ngx_feature = "ssl", ngx_feature = "compat")))]
+        {
+            false
+        }
     }
 
     /// Whether nginx has led it here from another location.
@@ -323,16 +329,27 @@ impl<'r, T: Types> Request<'r, T> {
     /// Whether the answer at hand comes from nginx's cache, also where a backend was asked, and it failed
     /// (stale) or had nothing new (revalidated). What an internal redirect came from doesn't count.
     pub fn is_from_cache(self) -> bool {
-        // SAFETY: null, or what nginx made in the request's pool for the location that it is in.
-        let upstream = unsafe { self.raw().upstream.as_ref() };
-        let served = [
-            NGX_HTTP_CACHE_HIT,
-            NGX_HTTP_CACHE_STALE,
-            NGX_HTTP_CACHE_UPDATING,
-            NGX_HTTP_CACHE_REVALIDATED,
-        ];
-        self.has(flags::cached)
-            && upstream.is_some_and(|upstream| served.contains(&upstream.cache_status()))
+        #[cfg(ngx_feature = "http_cache")]
+        {
+            use ngx::ffi::{
+                NGX_HTTP_CACHE_HIT, NGX_HTTP_CACHE_REVALIDATED, NGX_HTTP_CACHE_STALE,
+                NGX_HTTP_CACHE_UPDATING,
+            };
+            // SAFETY: null, or what nginx made in the request's pool for the location that it is in.
+            let upstream = unsafe { self.raw().upstream.as_ref() };
+            let served = [
+                NGX_HTTP_CACHE_HIT,
+                NGX_HTTP_CACHE_STALE,
+                NGX_HTTP_CACHE_UPDATING,
+                NGX_HTTP_CACHE_REVALIDATED,
+            ];
+            self.has(flags::cached)
+                && upstream.is_some_and(|upstream| served.contains(&upstream.cache_status()))
+        }
+        #[cfg(not(ngx_feature = "http_cache"))]
+        {
+            false
+        }
     }
 
     /// The status that the client was sent; 0 when there was none.
