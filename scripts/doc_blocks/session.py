@@ -1,5 +1,6 @@
 """Runs the commands of a page, in their order, in one shell and one folder, before a Tollgate of their own."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -55,6 +56,8 @@ PROGRAMS = {
 }
 
 
+# For the commands of one page. Nothing is decided by how fast they are.
+PATIENCE_SECONDS = 300
 # Of each port one page only may think that it is free.
 GIVEN, GIVING = set(), threading.Lock()
 
@@ -192,11 +195,16 @@ class PageRun:
         steps = list(self.prepare(to_run))
         script = self.steps / "page.sh"
         script.write_text("".join(step.shell for step in steps))
+        shell = subprocess.Popen(["bash", script], cwd=self.work, env=self.environment(), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            subprocess.run(["bash", script], cwd=self.work, env=self.environment(), stdin=subprocess.DEVNULL,
-                           capture_output=True, timeout=1200, check=False)
+            shell.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             pass
+        # What it left running ends with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
         return [(step.place, step.fault(self)) for step in steps if step.is_told]
 
     def prepare(self, to_run):
