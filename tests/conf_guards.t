@@ -163,6 +163,9 @@ classifier /_c input block format=llama-guard model=meta-llama/Llama-Guard-3-8B 
 classifier /_c input format=presidio entities=PERSON,LOCATION language=de on_failure=allow name=three;
 roles user;
 EOG
+	['a classifier behind another location of the same nginx', guard('classifier /_c input;'),
+		server => "location = /_c { internal; proxy_pass http://127.0.0.1:8080/judge; }\n"
+		. 'location = /judge { tollgate_guards off; proxy_pass http://127.0.0.1:8081/; }'],
 	['a guard of a tier', http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_tier free { guards g; }"],
 	['rules beside the shipped ones', guard_by('good.toml')],
 	['rules alone', guard_by('rules alone')],
@@ -181,6 +184,9 @@ my @warned = (
 	['a classifier of a tier that all can ask', ['"classifier /_c"', 'not internal'],
 		http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { classifier /_c input; # !\n}\ntollgate_tier free { guards g; }",
 		server => 'location = /_c { proxy_pass http://127.0.0.1:8081; }'],
+	['a classifier that is asked about its own questions', ['"classifier /_c"', 'leads back to this nginx', '"/v1/chat/completions"',
+		'let "proxy_pass" go to the model'], guard('classifier /_c input; # !'),
+		server => 'location = /_c { internal; proxy_pass http://127.0.0.1:8080/v1/chat/completions; }'],
 	['a slash too much', ['"classifier /_c"', 'a redirect to "/_c/"', 'requests can\'t be judged'],
 		guard('classifier /_c input; # !'), server => 'location /_c/ { internal; proxy_pass http://127.0.0.1:8081; }'],
 );

@@ -229,7 +229,7 @@ answers('narrow', judges => 'classify', limit => 500);
 answers($_, %{$failures{$_}[1]}) for @failures;
 
 start_engine($t, 8081);
-$t->run()->plan(98 + 3 * @failures);
+$t->run()->plan(99 + 3 * @failures);
 
 my $chat = '/v1/chat/completions';
 my $nonce = 0;
@@ -290,7 +290,10 @@ is("$asked->{method} $asked->{headers}{'content-type'} $asked->{headers}{'x-toll
 is(join(' ', grep { /cookie|api-key|other|authorization|score/ } sort keys %{$asked->{headers}}), '',
 	'nothing of the client goes with it');
 
-is(outcome($t, "/strict$chat", said(fresh('an attack'))), '200', 'a score under the threshold');
+($r, $line) = ask_for($t, "/strict$chat", said('calm', fresh('an attack')), 'X-API-Key: key-alice');
+is(status($r) . json($line->{classifier_scores}), '200{"classifier":97}', 'a score under the threshold');
+($r, $line) = ask_for($t, "/strict$chat", said('calm'), 'X-API-Key: key-alice');
+is(status($r) . json($line->{classifier_scores}), '200{"classifier":1}', 'a score that is remembered');
 is(outcome($t, "/counts$chat", said(fresh('an attack'))), '200 {"classifier.toxicity":1}', 'counted only');
 is(outcome($t, "/pair$chat", said(fresh('an attack'))), '403 guard_blocked classifier.one {"classifier.one":1}',
 	'of two, the first refuses');
@@ -330,8 +333,8 @@ is(outcome($t, "/moderation$chat", said(@talk)), '200', 'the same again');
 is(scalar asked('moderation'), $count, 'is not asked again');
 is(outcome($t, "/moderation$chat", said(@talk, my $third = fresh('three'))), '200', 'a talk goes on');
 is(question('moderation')->{input}, $third, 'and only what is new is asked');
-outcome($t, "/moderation$chat", said(@talk), 'bob');
-is_deeply(question('moderation')->{input}, \@talk, 'another client doesn\'t know it');
+outcome($t, "/moderation$chat", said(@talk, @talk), 'bob');
+is_deeply(question('moderation')->{input}, \@talk, 'another client doesn\'t know it, and what is said twice is asked once');
 my $attack = fresh('an attack');
 outcome($t, "/moderation$chat", said($attack));
 $count = asked('moderation');

@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 from .configuration import walk
@@ -54,10 +55,18 @@ PROGRAMS = {
 }
 
 
+# Of each port one page only may think that it is free.
+GIVEN, GIVING = set(), threading.Lock()
+
+
 def free_port():
-    """A port that nobody listens at, out of those that tests may use."""
+    """A port that nobody listens at, and that no other page was given."""
     while True:
         port = random.randint(18000, 18999)
+        with GIVING:
+            if port in GIVEN:
+                continue
+            GIVEN.add(port)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -90,6 +99,8 @@ class Servers:
         try:
             run.start(before)
             return run.blocks(to_run)
+        except RuntimeError as error:
+            return [(page, str(error))]
         finally:
             run.stop()
 

@@ -46,6 +46,7 @@ http {{
     # Of 0.00001: an answer of 4 tokens for 2 takes the whole of it, one for 1 that is a token shorter 0.8.
     tollgate_tier poor {{ budget 0.00001/month; }}
     tollgate_tier narrow {{ concurrency 1 queue=2 timeout=1s; }}
+    tollgate_guard words {{ input list terms.txt name=words log; }}
     tollgate_limit per_address key=$binary_remote_addr auth_failures=1r/h;
     server {{
         listen 127.0.0.1:{port};
@@ -53,6 +54,7 @@ http {{
         tollgate_api_keys keys.json;
         tollgate_audit_log audit.log;
         tollgate_on_revoke close;
+        tollgate_guards words;
         proxy_http_version 1.1;
         proxy_buffering off;
         set_real_ip_from 127.0.0.1;
@@ -246,6 +248,7 @@ class Servers:
         nginx, module, engine = self.programs
         (self.folder / "secret").write_text(self.secret)
         self.write_keys(self.entries)
+        (self.folder / "terms.txt").write_text("falcon\n")
         text = CONFIGURATION.format(
             module=module,
             # Workers of another user could not read the folder.
@@ -292,8 +295,11 @@ class Servers:
         self.prometheus.send_signal(signal.SIGHUP)
 
     def break_keys(self):
-        """The file is refused as a whole."""
+        """The file is refused as a whole, and so is the list of a guard."""
         self.write_keys(self.entries, more="}")
+        new = self.folder / "terms.new"
+        new.write_text("!!\n")
+        new.rename(self.folder / "terms.txt")
 
     def lose_state(self):
         """The folder of the state is gone, and can't be made again."""

@@ -74,6 +74,7 @@ impl MainConf {
         survey::tell_cached(&mut warnings, self, servers);
         survey::tell_of_aliases(&mut warnings, self, servers);
         survey::tell_of_browsers(&mut warnings, servers, &text);
+        survey::tell_of_loops(&mut warnings, servers, &text);
         for open in open_pages::find(&text) {
             warnings.warn(open.page(), open.to_string());
         }

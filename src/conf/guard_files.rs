@@ -70,8 +70,8 @@ impl Source for RulesFile {
     fn looked_at(&self) -> Cow<'_, [String]> {
         let [path] = &self.path;
         match in_folder(path, is_of_folder) {
-            None => Cow::Borrowed(&self.path),
-            Some(names) => {
+            Err(_) | Ok(None) => Cow::Borrowed(&self.path),
+            Ok(Some(names)) => {
                 // One too many is enough to be told of.
                 let files = names.iter().take(MOST_FILES + 1).map(|name| in_it(path, name));
                 Cow::Owned(std::iter::once(path.clone()).chain(files).collect())
@@ -80,7 +80,7 @@ impl Source for RulesFile {
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        let Some(names) = in_folder(path, is_of_folder) else { return read(path, MAX_RULES) };
+        let Some(names) = in_folder(path, is_of_folder)? else { return read(path, MAX_RULES) };
         if names.len() > MOST_FILES {
             return Err(io::Error::other(format!("it has more than {MOST_FILES} files of rules")));
         }

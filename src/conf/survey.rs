@@ -9,7 +9,7 @@ use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
 use nginx::conf::{HeaderRules, Position, Verification};
 use tollgate_core::nginx_text::text::Directive;
-use tollgate_core::nginx_text::{doubled_headers, header_name};
+use tollgate_core::nginx_text::{doubled_headers, header_name, passed_to};
 use tollgate_core::pattern::Pattern;
 
 /// Tells what the servers do that isn't meant.
@@ -23,6 +23,41 @@ pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>], keep
                 if !keeps_objects {
                     of_objects(warnings, location.conf);
                 }
+            }
+        }
+    }
+}
+
+/// Classifiers whose locations lead back to where they are asked.
+pub(super) fn tell_of_loops(
+    warnings: &mut Warnings<'_, '_>,
+    servers: &[Server<'_>],
+    text: &[Directive],
+) {
+    let asks = |conf: &LocConf| questions(conf).into_iter().any(|(name, ..)| name == CLASSIFIER);
+    for server in servers {
+        let (file, line) = (&server.header.file, server.header.line);
+        let asked = server.locations.iter().flat_map(|location| questions(location.conf));
+        for (_, uri, place) in asked.filter(|(directive, ..)| *directive == CLASSIFIER) {
+            let passed = passed_to::find(text, file, line, uri);
+            let is_there = |other: &&Server<'_>| {
+                let header = &other.header;
+                passed
+                    .servers
+                    .iter()
+                    .any(|(file, line)| **file == *header.file && *line == header.line)
+            };
+            let leads_back = servers.iter().filter(is_there).any(|other| {
+                matches!(other.find(&passed.path), Found::Location(found) if asks(found.conf))
+            });
+            if leads_back {
+                let warning = format!(
+                    "\"classifier {uri}\": its location in the server in {file}:{line} leads back to this nginx, \
+                     where a classifier is asked about \"{}\" as well, so that every question is refused; let \
+                     \"proxy_pass\" go to the model itself, or say \"tollgate_guards off;\" there {place}",
+                    passed.path
+                );
+                warnings.warn(CLASSIFIER, warning);
             }
         }
     }

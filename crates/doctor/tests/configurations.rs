@@ -53,3 +53,16 @@ fn nothing_is_found_in_them() {
     assert_eq!(wrong, [""; 0]);
     assert!(count >= 7, "{count} configurations");
 }
+
+#[test]
+fn in_a_container_nothing_is_found_but_that_tls_ends_before_it() {
+    for path in
+        ["packaging/container/conf.d/tollgate.conf", "packaging/kubernetes/base/tollgate.conf"]
+    {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        let text = format!("worker_processes auto;\nhttp {{\n{text}\n}}\n");
+        let found = found(&text);
+        let names: Vec<&str> = found.iter().map(|one| one.split(' ').next().unwrap()).collect();
+        assert_eq!(names, ["tls"], "{path}: {found:#?}");
+    }
+}

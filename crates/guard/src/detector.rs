@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::words;
+use crate::words::{self, Words};
 
 /// How much of the text before a candidate may be looked at, in bytes: for a word that makes it likelier, or
 /// for a character that it can't follow.
@@ -83,9 +83,9 @@ impl<'t> Candidate<'t> {
         self.text.get(at..self.start).unwrap_or_default()
     }
 
-    /// Whether one of these words, which are in lower case, stands before it.
+    /// Whether one of these words stands before it.
     #[must_use]
-    pub fn mentions(&self, words: &[&str]) -> bool {
+    pub fn mentions(&self, words: &Words) -> bool {
         words::has_any(self.before(), BEFORE, words)
     }
 
@@ -109,8 +109,8 @@ pub struct Detector {
     /// What a candidate looks like, in the syntax of the crate `regex`. It looks at no more than one character
     /// before and behind.
     pub pattern: Cow<'static, str>,
-    /// Words that make it likelier, in lower case; found before the candidate.
-    pub context: &'static [&'static str],
+    /// Words that make it likelier, found before the candidate.
+    pub context: Words,
     /// Whether a candidate is one, and how sure that is, from 1 to 100. `None`: it isn't. Is asked with whether one of
     /// the words of `context` is there; what isn't one with a word, isn't one without. An operator's pattern has
     /// nothing to check.
@@ -133,13 +133,12 @@ impl Detector {
         }
         let untold = check(candidate, false);
         // The words are only looked for where they matter.
-        let score = if told.filter(enough) == untold.filter(enough)
-            || words::has_any(candidate.before(), BEFORE, self.context)
-        {
-            told
-        } else {
-            untold
-        };
+        let score =
+            if told.filter(enough) == untold.filter(enough) || candidate.mentions(&self.context) {
+                told
+            } else {
+                untold
+            };
         score.filter(enough)
     }
 

@@ -1,5 +1,7 @@
 //! Words: where one begins and ends, and which stand before a candidate.
 
+use std::fmt;
+
 /// Whether it is part of a word, as the class `\w` of patterns has it, but for marks.
 #[must_use]
 pub fn is_word(c: char) -> bool {
@@ -32,14 +34,13 @@ const EDGE: usize = 3;
 ///
 /// The text is that before a candidate: where it may be cut, at `furthest` bytes, its first characters begin no word.
 #[must_use]
-pub fn has_any(text: &str, furthest: usize, words: &[&str]) -> bool {
-    if words.is_empty() {
+pub fn has_any(text: &str, furthest: usize, words: &Words) -> bool {
+    if words.all.is_empty() {
         return false;
     }
     let mut last = (text.len() + EDGE >= furthest).then_some('x');
     if text.is_ascii() && text.len() <= Beginnings::MOST {
-        let begin = Beginnings::of(text.as_bytes(), last.is_some());
-        return words.iter().any(|word| begin.any(text, word));
+        return has_any_of_ascii(text, last.is_some(), words);
     }
     for (at, c) in text.char_indices() {
         let begins = is_word(c)
@@ -54,7 +55,7 @@ pub fn has_any(text: &str, furthest: usize, words: &[&str]) -> bool {
             };
         if begins {
             let rest = text.get(at..).unwrap_or_default();
-            if words.iter().any(|word| begins_with(rest, word)) {
+            if words.all.iter().any(|word| begins_with(rest, word)) {
                 return true;
             }
         }
@@ -63,77 +64,116 @@ pub fn has_any(text: &str, furthest: usize, words: &[&str]) -> bool {
     false
 }
 
-/// Where words begin in a text of ASCII: for each letter the places of those that begin with it, as bits, and for all
-/// other bytes together.
-struct Beginnings([u64; 27]);
+fn has_any_of_ascii(text: &str, is_cut: bool, words: &Words) -> bool {
+    let bytes = text.as_bytes();
+    let mut places = Beginnings::of(bytes, is_cut);
+    while places != 0 {
+        let at = usize::try_from(places.trailing_zeros()).unwrap_or(0);
+        places &= places - 1;
+        let Some(rest) = text.get(at..) else { break };
+        let [first, second] = [0, 1].map(|next| bytes.get(at + next).copied().unwrap_or(0));
+        if !words.may_begin(first, second) {
+            continue;
+        }
+        let first = Some(first.to_ascii_lowercase());
+        let has_first = |word: &&&str| word.bytes().next() == first;
+        if words.all.iter().filter(has_first).any(|word| begins_with(rest, word)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Where words begin in a text of ASCII.
+struct Beginnings;
 
 impl Beginnings {
     /// The longest text, in bytes.
     const MOST: usize = 64;
 
-    /// Those of a text, of which it may be unknown what stood before it.
-    fn of(text: &[u8], is_cut: bool) -> Self {
-        let mut places = [0; 27];
-        let mut last = if is_cut { ALNUM } else { 0 };
-        for (at, &byte) in text.iter().enumerate() {
-            let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(0);
-            let begins = last & ALNUM == 0
-                || (class & UPPER != 0 && last & UPPER == 0)
-                || (last & DIGIT != 0 && class & DIGIT == 0);
-            if begins && class != 0 {
-                if let Some(places) = places.get_mut(first(byte)) {
-                    *places |= 1 << at;
-                }
-            }
-            last = class;
+    /// Their places in a text, as bits. It may be unknown what stood before the text.
+    fn of(text: &[u8], is_cut: bool) -> u64 {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        let mut bytes = [0; Self::MOST];
+        bytes.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+        let (mut alnum, mut upper, mut digit) = (0, 0, 0);
+        let (eights, _) = bytes.as_chunks::<8>();
+        // Eight bytes at once: the highest bit of each says whether it is one of those.
+        for (at, eight) in eights.iter().enumerate() {
+            let eight = u64::from_le_bytes(*eight);
+            let are = |bytes: u64, first: u8, last: u8| {
+                let from = bytes + u64::from(0x80 - first) * ONES;
+                let behind = bytes + u64::from(0x7f - last) * ONES;
+                (from & !behind) >> 7 & ONES
+            };
+            // Brings the bits of eight bytes next to each other.
+            let gathered = |bits: u64| (bits.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (at * 8);
+            let digits = are(eight, b'0', b'9');
+            upper |= gathered(are(eight, b'A', b'Z'));
+            alnum |= gathered(digits | are(eight | (0x20 * ONES), b'a', b'z'));
+            digit |= gathered(digits);
         }
-        Self(places)
-    }
-
-    /// Whether this word begins at one of them.
-    fn any(&self, text: &str, word: &str) -> bool {
-        let Some(&byte) = word.as_bytes().first() else { return false };
-        let mut places = self.0.get(first(byte)).copied().unwrap_or(0);
-        while places != 0 {
-            let at = usize::try_from(places.trailing_zeros()).unwrap_or(0);
-            if begins_with(text.get(at..).unwrap_or_default(), word) {
-                return true;
-            }
-            places &= places - 1;
-        }
-        false
+        let is_behind = alnum << 1 | u64::from(is_cut);
+        alnum & (!is_behind | (upper & !(upper << 1)) | (digit << 1 & !digit))
     }
 }
 
-const ALNUM: u8 = 1;
-const UPPER: u8 = 2;
-const DIGIT: u8 = 4;
+/// Words that are looked for, in lower case.
+#[derive(Clone, Copy)]
+pub struct Words {
+    all: &'static [&'static str],
+    /// With which letters of ASCII they begin: of each first one, the second ones as bits. All other signs of it count
+    /// as one letter.
+    heads: [u32; 27],
+}
 
-/// What a byte of ASCII is.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0u8;
-    while byte < 0x80 {
-        #[allow(clippy::indexing_slicing)]
-        {
-            classes[byte as usize] = if byte.is_ascii_uppercase() {
-                ALNUM | UPPER
-            } else if byte.is_ascii_digit() {
-                ALNUM | DIGIT
-            } else if byte.is_ascii_alphanumeric() {
-                ALNUM
-            } else {
-                0
-            };
-        }
-        byte += 1;
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all).finish()
     }
-    classes
-};
+}
 
-/// The number of the letter that a word begins with; of all other bytes the same.
-fn first(byte: u8) -> usize {
-    usize::from((byte | 0x20).wrapping_sub(b'a')).min(26)
+impl Words {
+    /// None.
+    pub const NONE: Self = Self::of(&[]);
+
+    /// These words.
+    #[must_use]
+    #[allow(clippy::indexing_slicing, reason = "iterators can't be used here")]
+    pub const fn of(all: &'static [&'static str]) -> Self {
+        let mut heads = [0; 27];
+        let mut at = 0;
+        while at < all.len() {
+            let word = all[at].as_bytes();
+            if !word.is_empty() && word[0].is_ascii() {
+                heads[letter(word[0])] |= match word.len() {
+                    1 => u32::MAX,
+                    // A blank is found as other signs, too.
+                    _ if word[1] == b' ' => u32::MAX,
+                    _ if word[1].is_ascii() => 1 << letter(word[1]),
+                    _ => 0,
+                };
+            }
+            at += 1;
+        }
+        Self { all, heads }
+    }
+
+    /// Whether one of them may begin with these bytes of ASCII.
+    fn may_begin(&self, first: u8, second: u8) -> bool {
+        let seconds = self.heads.get(letter(first)).copied().unwrap_or(0);
+        seconds >> letter(second) & 1 != 0
+    }
+}
+
+/// The number of a letter; of all other bytes the same.
+const fn letter(byte: u8) -> usize {
+    let letter = (byte | 0x20).wrapping_sub(b'a');
+    if letter < 26 {
+        letter as usize
+    } else {
+        26
+    }
 }
 
 /// Whether the text begins with the word.
@@ -186,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_word_is_found_where_one_begins() {
-        let has = |text, words| has_any(text, 64, words);
+        let has = |text, words| has_any(text, 64, &Words::of(words));
         assert!(has("my card is ", &["card"]));
         assert!(has("My CARDS: ", &["card"]));
         assert!(has("{\"credit_card\": \"", &["credit card"]));
@@ -207,7 +247,7 @@ mod tests {
 
     #[test]
     fn ascii_is_read_as_other_text_is() {
-        let words = ["card", "ip", "credit card", "2fa", "überweisung", "id"];
+        let words = Words::of(&["card", "ip", "credit card", "2fa", "überweisung", "id"]);
         for text in [
             "my card",
             "userIp:",
@@ -229,7 +269,7 @@ mod tests {
     #[test]
     fn a_word_that_may_be_cut_is_none() {
         let long = format!("card {}", "-".repeat(59));
-        assert!(!has_any(&long, 64, &["card"]));
-        assert!(has_any(long.get(..60).unwrap(), 64, &["card"]));
+        assert!(!has_any(&long, 64, &Words::of(&["card"])));
+        assert!(has_any(long.get(..60).unwrap(), 64, &Words::of(&["card"])));
     }
 }

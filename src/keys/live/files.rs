@@ -78,13 +78,19 @@ fn in_words(bytes: u64) -> String {
     }
 }
 
-/// The files in a folder whose names are wanted, in the order of names. `None`: it is no folder, or can't be looked into.
-pub(crate) fn in_folder(path: &str, is_wanted: fn(&str) -> bool) -> Option<Vec<String>> {
-    let entries = fs::read_dir(path).ok()?;
+/// The files in a folder whose names are wanted, in the order of names. `None`: it is no folder.
+pub(crate) fn in_folder(
+    path: &str,
+    is_wanted: fn(&str) -> bool,
+) -> io::Result<Option<Vec<String>>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(None);
+    }
+    let entries = fs::read_dir(path)?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| is_wanted(name)).collect();
     names.sort_unstable();
-    Some(names)
+    Ok(Some(names))
 }
 
 /// Why nginx may never see that a file changes; `None`: there is no sign of that. A container gets a

@@ -1,7 +1,7 @@
 //! The questions about one request to one classifier.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 use tollgate_core::guards::classifier::memory::{Asker, Digest, Verdicts};
@@ -48,8 +48,6 @@ pub(super) struct Inquiry {
     client: Box<str>,
     /// What nobody has been asked about yet.
     open: RefCell<VecDeque<(Window, Digest)>>,
-    /// What was found without asking.
-    known: Option<Place>,
     deadline: u64,
     found: Rc<Found>,
 }
@@ -61,6 +59,8 @@ struct Found {
     in_flight: Cell<usize>,
     refused: Cell<Option<Place>>,
     failed: Cell<Option<Failed>>,
+    /// The highest score.
+    score: Cell<Option<u8>>,
 }
 
 impl Drop for Inquiry {
@@ -70,6 +70,14 @@ impl Drop for Inquiry {
 }
 
 impl Found {
+    /// Notes what is said of the text that stands there.
+    fn note(&self, place: Place, verdict: Verdict) {
+        self.score.set(self.score.get().max(verdict.score));
+        if verdict.is_refused && self.refused.get().is_none() {
+            self.refused.set(Some(place));
+        }
+    }
+
     /// Notes why there is no verdict. What is the text's doing, counts more.
     fn fail(&self, failed: Failed) {
         let before = self.failed.get().map(|failed| failed.failure);
@@ -115,17 +123,23 @@ impl Inquiry {
         // An internal location is one of the server that a request is in.
         let server = r.server();
         let asker = Asker { classifier: asked.id, server, client };
-        let mut known = None;
+        let found = Rc::new(Found {
+            topic: Topic::new(),
+            in_flight: Cell::new(0),
+            refused: Cell::new(None),
+            failed: Cell::new(None),
+            score: Cell::new(None),
+        });
         let open = VERDICTS.with(|verdicts| {
-            let mut open = VecDeque::new();
+            let (mut open, mut seen) = (VecDeque::new(), HashSet::new());
             for window in windows {
                 let digest = verdicts.digest(asker, &window.text);
+                // What is said twice is judged once.
+                if !seen.insert(digest) {
+                    continue;
+                }
                 match verdicts.get(digest, now) {
-                    Some(Verdict { is_refused: true }) => {
-                        known = Some(window.place);
-                        break;
-                    }
-                    Some(Verdict { is_refused: false }) => {}
+                    Some(known) => found.note(window.place, known),
                     None => open.push_back((window, digest)),
                 }
             }
@@ -136,20 +150,19 @@ impl Inquiry {
             asked: Rc::clone(asked),
             client: client.into(),
             open: RefCell::new(open),
-            known,
             deadline: mono_now().0.saturating_add(timeout),
-            found: Rc::new(Found {
-                topic: Topic::new(),
-                in_flight: Cell::new(0),
-                refused: Cell::new(None),
-                failed: Cell::new(None),
-            }),
+            found,
         }
+    }
+
+    /// The highest score that was given so far.
+    pub(super) fn score(&self) -> Option<u8> {
+        self.found.score.get()
     }
 
     /// Asks what is to be asked, and says how it stands.
     pub(super) fn go_on(&self, r: Request<'_>, score: Option<u8>) -> Move {
-        if let Some(place) = self.known.or_else(|| self.found.refused.get()) {
+        if let Some(place) = self.found.refused.get() {
             return Move::Refused(place);
         }
         if let Some(Failed { failure, is_late, place }) = self.found.failed.get() {
@@ -288,9 +301,7 @@ impl InputClassifier {
         VERDICTS.with(|verdicts| {
             for ((place, digest), verdict) in about.iter().zip(said) {
                 verdicts.put(*digest, *verdict, now, self.classifier.cache_ms);
-                if verdict.is_refused && found.refused.get().is_none() {
-                    found.refused.set(Some(*place));
-                }
+                found.note(*place, *verdict);
             }
         });
     }

@@ -24,7 +24,8 @@ use inquiry::{Inquiry, Move, QUESTION};
 
 /// A request that classifiers judge.
 pub(crate) struct Judging {
-    texts: Texts,
+    /// `None` when the last classifier has its windows.
+    texts: Option<Texts>,
     /// Who asks: one client can't have all that there is of a classifier.
     client: Box<str>,
     /// How many of them have judged it.
@@ -57,7 +58,7 @@ pub(super) fn refuse_questions(r: Request<'_>, guards: &Guards) -> Result<(), De
 impl Judging {
     /// Nobody has been asked yet about these texts of a client's.
     pub(super) fn new(texts: Texts, client: Box<str>) -> Self {
-        Self { texts, client, done: 0, inquiry: None }
+        Self { texts: Some(texts), client, done: 0, inquiry: None }
     }
 
     /// Goes on asking; what has to be waited for meanwhile.
@@ -68,26 +69,34 @@ impl Judging {
         found: &mut GuardFindings,
     ) -> Result<Option<Wait>, Unfit> {
         while let Some(classifier) = guards.classifiers.get(self.done) {
-            let judged = match self.inquiry.take().map_or_else(|| self.begin(r, classifier), Ok) {
-                Err(TooMany(place)) => {
-                    not_judged(classifier, found, Cause::TooLongToJudge, Some(place))
+            let inquiry = match self.inquiry.take() {
+                Some(inquiry) => Ok(inquiry),
+                None => self.begin(r, guards, classifier),
+            };
+            let judged = match inquiry {
+                Err(place) => not_judged(classifier, found, Cause::TooLongToJudge, place),
+                Ok(inquiry) => {
+                    let next = inquiry.go_on(r, found.injection_score());
+                    if let Some(score) = inquiry.score() {
+                        found.note_score(&classifier.rule, score);
+                    }
+                    match next {
+                        Move::Wait(wait) => {
+                            self.inquiry = Some(inquiry);
+                            return Ok(Some(wait));
+                        }
+                        Move::Passes => Ok(()),
+                        Move::Refused(place) => refused(classifier, found, place),
+                        Move::NotJudged { failure, is_late, place } => {
+                            let cause = match (failure, is_late) {
+                                (Failure::Undecided, _) => Cause::Undecided,
+                                (Failure::Unavailable, false) => Cause::NotJudged,
+                                (Failure::Unavailable, true) => Cause::NotJudgedInTime,
+                            };
+                            not_judged(classifier, found, cause, place)
+                        }
+                    }
                 }
-                Ok(inquiry) => match inquiry.go_on(r, found.injection_score()) {
-                    Move::Wait(wait) => {
-                        self.inquiry = Some(inquiry);
-                        return Ok(Some(wait));
-                    }
-                    Move::Passes => Ok(()),
-                    Move::Refused(place) => refused(classifier, found, place),
-                    Move::NotJudged { failure, is_late, place } => {
-                        let cause = match (failure, is_late) {
-                            (Failure::Undecided, _) => Cause::Undecided,
-                            (Failure::Unavailable, false) => Cause::NotJudged,
-                            (Failure::Unavailable, true) => Cause::NotJudgedInTime,
-                        };
-                        not_judged(classifier, found, cause, place)
-                    }
-                },
             };
             judged?;
             self.done += 1;
@@ -95,8 +104,18 @@ impl Judging {
         Ok(None)
     }
 
-    fn begin(&self, r: Request<'_>, classifier: &Rc<InputClassifier>) -> Result<Inquiry, TooMany> {
-        let windows = windows(&classifier.classifier, classifier.roles, &self.texts)?;
+    /// The questions to the next classifier, or else which text is too much for it.
+    fn begin(
+        &mut self,
+        r: Request<'_>,
+        guards: &Guards,
+        classifier: &Rc<InputClassifier>,
+    ) -> Result<Inquiry, Option<Place>> {
+        let texts = self.texts.as_ref().ok_or(None)?;
+        let windows = windows(&classifier.classifier, classifier.roles, texts)
+            .map_err(|TooMany(place)| Some(place))?;
+        // They may be long, and the answers may take long.
+        self.texts.take_if(|_| self.done + 1 == guards.classifiers.len());
         Ok(Inquiry::new(r, classifier, &self.client, windows))
     }
 }

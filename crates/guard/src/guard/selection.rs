@@ -9,6 +9,7 @@ use crate::finding::{Action, Rule, RuleIndex};
 use crate::matcher::terms::Terms;
 use crate::matcher::{self, Sought};
 use crate::settings::{Settings, What};
+use crate::words::Words;
 use crate::{pii, secrets};
 
 /// The longest name of a pattern or a list, in bytes.
@@ -69,7 +70,7 @@ impl Selection {
                             name: rule.name.into_string().into(),
                             label: rule.label.into_string().into(),
                             pattern: pattern.to_string().into(),
-                            context: &[],
+                            context: Words::NONE,
                             check: None,
                             lead: None,
                         },

@@ -3,15 +3,17 @@
 //! A text is read once for the anchors of all rules. Only around one of them, its rules are looked at. What the rules that are
 //! found close to each other weigh, makes the score.
 
+mod anchors;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 use regex_automata::{Input, PatternSet};
 
+use self::anchors::Anchors;
 use crate::matcher::pattern;
 use crate::rules::{Book, Error, File};
 use crate::trust::Trust;
@@ -65,7 +67,7 @@ pub struct Rules {
     version: Box<str>,
     ids: Vec<Box<str>>,
     weights: Vec<Weight>,
-    anchors: AhoCorasick,
+    anchors: Anchors,
     /// The groups to be looked at around each anchor.
     of_anchor: Vec<Vec<usize>>,
     groups: Vec<Group>,
@@ -85,6 +87,15 @@ struct Group {
     of_pattern: Vec<RuleNumber>,
     /// The one that weighs most. None, if all of them tell that a text is harmless.
     heaviest: Option<RuleNumber>,
+}
+
+/// What is to be looked at for a group.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    /// A part of the text.
+    part: Option<(usize, usize)>,
+    /// In how many parts something was found.
+    matched: u32,
 }
 
 /// A rule that was found.
@@ -160,10 +171,7 @@ impl Rules {
             })
             .collect::<Result<_, Error>>()?;
         let (words, of_anchor): (Vec<String>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
-        let anchors = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(words)
+        let anchors = Anchors::new(&words)
             .map_err(|why| Error(format!("the anchors of the rules: {why}")))?;
         let weights = book
             .rules()
@@ -257,34 +265,31 @@ impl Rules {
     /// Finds the rules of one text or copy, and about where they are.
     fn look(&self, text: &str, mut found: impl FnMut(usize, RuleNumber)) {
         // What is still to be looked at, for each group.
-        let mut open: Vec<Option<(usize, usize)>> = Vec::new();
-        let mut matched: BTreeMap<usize, u32> = BTreeMap::new();
-        for anchor in self.anchors.find_overlapping_iter(text) {
-            if !is_whole(text.as_bytes(), anchor.start(), anchor.end()) {
-                continue;
+        let mut open: Vec<Open> = Vec::new();
+        self.anchors.find(text.as_bytes(), |anchor, range| {
+            if !is_whole(text.as_bytes(), range.start, range.end) {
+                return;
             }
             if open.is_empty() {
-                open.resize(self.groups.len(), None);
+                open.resize(self.groups.len(), Open::default());
             }
-            let (from, to) = (anchor.start().saturating_sub(AROUND), anchor.end() + AROUND);
-            let groups = self.of_anchor.get(anchor.pattern().as_usize());
+            let (from, to) = (range.start.saturating_sub(AROUND), range.end + AROUND);
+            let groups = self.of_anchor.get(anchor);
             for group in groups.into_iter().flatten() {
-                let Some(part) = open.get_mut(*group) else { continue };
+                let Some(Open { part, matched }) = open.get_mut(*group) else { continue };
                 match part {
                     Some((_, end)) if *end >= from => *end = to.max(*end),
                     _ => {
                         if let Some(whole) = part.replace((from, to)) {
-                            let matched = matched.entry(*group).or_default();
                             self.look_at(*group, text, whole, matched, &mut found);
                         }
                     }
                 }
             }
-        }
-        for (group, part) in open.into_iter().enumerate() {
+        });
+        for (group, Open { part, mut matched }) in open.into_iter().enumerate() {
             if let Some(part) = part {
-                let matched = matched.entry(group).or_default();
-                self.look_at(group, text, part, matched, &mut found);
+                self.look_at(group, text, part, &mut matched, &mut found);
             }
         }
     }
@@ -383,6 +388,9 @@ fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
 
 /// The score of the window in which rules weigh most, less what tells that the text is harmless.
 fn best(mut hits: Vec<Hit>) -> Score {
+    if hits.is_empty() {
+        return Score::default();
+    }
     hits.sort_unstable_by_key(|hit| (hit.at, hit.rule, hit.weight));
     let harmless = sum(hits.iter().filter(|hit| hit.weight < 0)).max(-MOST_HARMLESS);
     hits.retain(|hit| hit.weight > 0);

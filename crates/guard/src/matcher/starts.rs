@@ -130,17 +130,14 @@ impl Starts {
     ) -> Option<()> {
         let part = text.get(wanted.start..*at)?;
         let input = Input::new(text).span(wanted.start..*at).anchored(Anchored::No);
-        let mut add = |states: &lazy::Cache, state: LazyStateID, at: usize| {
-            if state.is_match() && at < wanted.end {
-                let patterns = (0..self.lazy.match_len(states, state)).fold(0, |all, index| {
-                    all | bit(self.lazy.match_pattern(states, state, index).as_usize())
-                });
+        let mut add = |patterns: u64, at: usize| {
+            if patterns != 0 && at < wanted.end {
                 found.push(Start { at, patterns });
             }
         };
         let before = (states.memory_usage(), states.clear_count());
         let start = self.lazy.start_state_reverse(states, &input).ok()?;
-        let mut row = steps.row(start, states.clear_count());
+        let mut row = steps.row(start, states.clear_count(), || self.patterns(states, start));
         for stretch in part.rchunks(STRETCH) {
             let from = *at - stretch.len();
             let mut left = stretch;
@@ -150,20 +147,15 @@ impl Starts {
                 let Some((&byte, others)) = left.split_last() else { break };
                 *at = from + left.len();
                 left = others;
-                let state = match steps.step(row, byte) {
-                    Step::Known(next) => {
-                        row = next;
-                        steps.state(row)
-                    }
+                row = match steps.step(row, byte) {
+                    Step::Known(next) => next,
                     Step::Unknown => {
                         let next = self.lazy.next_state(states, steps.state(row), byte).ok()?;
-                        row = steps.learn(row, byte, next, states.clear_count());
-                        next
+                        let patterns = || self.patterns(states, next);
+                        steps.learn(row, byte, next, states.clear_count(), patterns)
                     }
                 };
-                if state.is_match() {
-                    add(states, state, *at);
-                }
+                add(steps.patterns(row), *at);
             }
             *at = from;
             if states.memory_usage().saturating_sub(before.0) > NEW
@@ -178,7 +170,17 @@ impl Starts {
             Some(&byte) => self.lazy.next_state(states, state, byte).ok()?,
             None => self.lazy.next_eoi_state(states, state).ok()?,
         };
-        add(states, state, *at);
+        add(self.patterns(states, state), *at);
         Some(())
+    }
+
+    /// The patterns that a state says may begin.
+    fn patterns(&self, states: &lazy::Cache, state: LazyStateID) -> u64 {
+        if !state.is_match() {
+            return 0;
+        }
+        (0..self.lazy.match_len(states, state)).fold(0, |all, index| {
+            all | bit(self.lazy.match_pattern(states, state, index).as_usize())
+        })
     }
 }

@@ -10,6 +10,9 @@ const WIDTH: usize = 256;
 /// The most states. If there are more, the table begins anew. It takes 1 MB then.
 const MOST: usize = 1024;
 
+/// The size of the table. A power of two, so that an index is cut to it, and not compared with it.
+const SIZE: usize = MOST * WIDTH;
+
 /// It isn't known yet.
 const UNKNOWN: u32 = u32::MAX;
 /// The state says something.
@@ -28,7 +31,8 @@ pub(super) enum Step {
 #[derive(Default)]
 pub(super) struct Steps {
     table: Vec<u32>,
-    states: Vec<LazyStateID>,
+    /// The state of each row, and the patterns that it says something of.
+    states: Vec<(LazyStateID, u64)>,
     rows: HashMap<LazyStateID, usize>,
     /// How often the automaton had forgotten its states when these were made.
     clears: usize,
@@ -37,10 +41,19 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// The row of a state, made if there is none.
-    pub(super) fn row(&mut self, state: LazyStateID, clears: usize) -> usize {
+    /// The row of a state, made if there is none. `patterns` are those that it says something of.
+    pub(super) fn row(
+        &mut self,
+        state: LazyStateID,
+        clears: usize,
+        patterns: impl FnOnce() -> u64,
+    ) -> usize {
+        if self.table.is_empty() {
+            self.table = vec![UNKNOWN; SIZE];
+        }
         if self.clears != clears || self.states.len() >= MOST {
-            self.table.clear();
+            let used = self.states.len() * WIDTH;
+            self.table.iter_mut().take(used).for_each(|step| *step = UNKNOWN);
             self.states.clear();
             self.rows.clear();
             self.clears = clears;
@@ -49,33 +62,51 @@ impl Steps {
         if let Some(row) = self.rows.get(&state) {
             return *row;
         }
-        let row = self.table.len();
-        self.table.resize(row + WIDTH, UNKNOWN);
-        self.states.push(state);
+        let row = self.states.len() * WIDTH;
+        self.states.push((state, patterns()));
         self.rows.insert(state, row);
         row
     }
 
     /// The state of a row.
     pub(super) fn state(&self, row: usize) -> LazyStateID {
-        self.states.get(row / WIDTH).copied().unwrap_or_default()
+        self.states.get(row / WIDTH).map(|(state, _)| *state).unwrap_or_default()
+    }
+
+    /// The patterns that the state of a row says something of.
+    pub(super) fn patterns(&self, row: usize) -> u64 {
+        self.states.get(row / WIDTH).map_or(0, |(_, patterns)| *patterns)
     }
 
     /// Reads bytes from the last one on, for as long as each leads to a state that is known, and says nothing. The
     /// bytes that are left.
     pub(super) fn follow<'b>(&self, row: &mut usize, bytes: &'b [u8]) -> &'b [u8] {
-        let table = self.table.as_slice();
-        let mut left = bytes.len();
-        let mut at = *row;
-        for &byte in bytes.iter().rev() {
-            match table.get(at | usize::from(byte)) {
-                Some(&next) if next < TELLING => at = next as usize,
-                _ => break,
+        let Ok(table) = <&[u32; SIZE]>::try_from(self.table.as_slice()) else { return bytes };
+        let step = |at: u32, byte: u8| {
+            table.get((at as usize | usize::from(byte)) & (SIZE - 1)).copied().unwrap_or(UNKNOWN)
+        };
+        let Ok(mut at) = u32::try_from(*row) else { return bytes };
+        let mut left = bytes;
+        // Four steps, and then a look whether one of them said something.
+        while let Some((others, &[a, b, c, d])) = left.split_last_chunk::<4>() {
+            let one = step(at, d);
+            let two = step(one, c);
+            let three = step(two, b);
+            let four = step(three, a);
+            if (one | two | three | four) >= TELLING {
+                break;
             }
-            left -= 1;
+            (at, left) = (four, others);
         }
-        *row = at;
-        bytes.get(..left).unwrap_or_default()
+        while let Some((&byte, others)) = left.split_last() {
+            let next = step(at, byte);
+            if next >= TELLING {
+                break;
+            }
+            (at, left) = (next, others);
+        }
+        *row = at as usize;
+        left
     }
 
     /// One step.
@@ -93,9 +124,10 @@ impl Steps {
         byte: u8,
         next: LazyStateID,
         clears: usize,
+        patterns: impl FnOnce() -> u64,
     ) -> usize {
         let rows = self.forgotten;
-        let to = self.row(next, clears);
+        let to = self.row(next, clears, patterns);
         // The row may have been forgotten meanwhile.
         let is_there = self.forgotten == rows;
         let told = if next.is_tagged() { TELLING } else { 0 };
@@ -135,7 +167,7 @@ mod tests {
         let mut state = automaton.start_state_forward(&mut other, &input).unwrap();
         let start = automaton.start_state_forward(&mut cache, &input).unwrap();
         let mut steps = Steps::default();
-        let mut row = steps.row(start, cache.clear_count());
+        let mut row = steps.row(start, cache.clear_count(), || 0);
         let mut known = 0;
         for &byte in &text {
             state = automaton.next_state(&mut other, state, byte).unwrap();
@@ -149,7 +181,7 @@ mod tests {
                 row = next;
             } else {
                 let next = automaton.next_state(&mut cache, steps.state(before), byte).unwrap();
-                row = steps.learn(before, byte, next, cache.clear_count());
+                row = steps.learn(before, byte, next, cache.clear_count(), || 0);
             }
             assert_eq!(steps.state(row).is_match(), state.is_match());
         }

@@ -7,6 +7,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 
 use super::*;
 use crate::detector::Family;
+use crate::words::Words;
 
 fn sought(pattern: &str, check: Option<fn(&Candidate<'_>, bool) -> Option<u8>>) -> Sought {
     let detector = Detector {
@@ -14,7 +15,7 @@ fn sought(pattern: &str, check: Option<fn(&Candidate<'_>, bool) -> Option<u8>>) 
         name: Cow::Borrowed("test"),
         label: Cow::Borrowed("TEST"),
         pattern: Cow::Owned(pattern.to_owned()),
-        context: &[],
+        context: Words::NONE,
         check,
         lead: None,
     };
@@ -168,7 +169,7 @@ fn a_match_ends_at_its_longest() {
 #[test]
 fn a_word_before_it_makes_the_difference() {
     let mut one = sought("[0-9]{4}", Some(unsure));
-    one.detector.context = &["pin"];
+    one.detector.context = Words::of(&["pin"]);
     let matcher = Matcher::new(vec![one]).unwrap();
     assert_eq!(texts(&matcher, "The PIN is 1234, not "), ["1234"]);
     assert_eq!(texts(&matcher, "The pen is 1234, not"), [""; 0]);

@@ -6,6 +6,7 @@ use super::digits::{self, Digits};
 use super::kind::detector;
 use super::{edges, shape};
 use crate::detector::{Candidate, Detector};
+use crate::words::Words;
 
 const CONTEXT: &[&str] = &[
     "card",
@@ -41,7 +42,7 @@ const CONTEXT: &[&str] = &[
 ];
 
 /// Words of other things, whose numbers have as many digits as the oldest cards, or the newest.
-const OTHERS: &[&str] = &[
+static OTHERS: Words = Words::of(&[
     "ean",
     "gtin",
     "upc",
@@ -63,7 +64,7 @@ const OTHERS: &[&str] = &[
     "guild",
     "seq",
     "offset",
-];
+]);
 
 pub(super) fn card() -> Detector {
     detector("card", "CARD", Cow::Borrowed(shape::DIGITS), CONTEXT, check)
@@ -85,7 +86,7 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     }
     let score = match all.len() {
         _ if grouped => 90,
-        12 | 13 | 17.. if !context && candidate.mentions(OTHERS) => return None,
+        12 | 13 | 17.. if !context && candidate.mentions(&OTHERS) => return None,
         12 | 13 => 55,
         // Of these, there are more that count something else.
         17.. if matches!(digits::at(all, 0), 4 | 6) => 55,

@@ -194,8 +194,14 @@ fn check(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
 
 /// A name without a scheme, perhaps with a port or a path.
 fn bare(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    // Most candidates are the beginnings of words of code.
+    let is_cut = candidate.behind().is_some_and(|c| c.is_alphabetic() && c < '\u{e00}');
+    if is_cut || edges::precedes(candidate, &['@', '(', '_', '\\', '-']) {
+        return None;
+    }
     let text = candidate.text();
-    let host = text.split([':', '/', '?', '#']).next()?;
+    let end = text.bytes().position(|byte| matches!(byte, b':' | b'/' | b'?' | b'#'));
+    let host = text.get(..end.unwrap_or(text.len()))?;
     let (name, tld) = host.rsplit_once('.')?;
     // Most of what stands before a full stop are words: `item.count`.
     if names::tld(tld) != Tld::Delegated {
@@ -206,9 +212,7 @@ fn bare(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let is_part = edges::follows(candidate, b"@._-/\\$&%+=~")
         && !edges::joined(candidate).ends_with("://")
         && !edges::joined(candidate).ends_with('=')
-        || candidate.before().ends_with(|c: char| c.is_alphabetic() && c < '\u{e00}')
-        || edges::precedes(candidate, &['@', '(', '_', '\\', '-'])
-        || candidate.behind().is_some_and(|c| c.is_alphabetic() && c < '\u{e00}');
+        || candidate.before().ends_with(|c: char| c.is_alphabetic() && c < '\u{e00}');
     let is_upper = tld.bytes().all(|byte| byte.is_ascii_uppercase()) && tld.is_ascii();
     let is_mixed = is_upper && name.bytes().any(|byte| byte.is_ascii_lowercase());
     if is_part || is_mixed || !names::is_name(host) {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::edges;
 use super::kind::detector;
 use crate::detector::{Candidate, Detector};
+use crate::words::Words;
 
 const CONTEXT: &[&str] = &[
     "ip",
@@ -29,7 +30,7 @@ const CONTEXT: &[&str] = &[
 ];
 
 /// Words of numbers that have as many parts.
-const NUMBERED: &[&str] = &[
+static NUMBERED: Words = Words::of(&[
     "version",
     "ver",
     "release",
@@ -50,7 +51,7 @@ const NUMBERED: &[&str] = &[
     "версия",
     "版本",
     "バージョン",
-];
+]);
 
 /// Addresses that everybody uses, and which look like versions.
 const RESOLVERS: &[[u8; 4]] = &[
@@ -102,7 +103,7 @@ fn v4(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     let is_product = joined.strip_suffix('/').is_some_and(|name| {
         name.ends_with(|c: char| c.is_ascii_alphabetic()) && !name.contains("://")
     });
-    let named = candidate.mentions(NUMBERED);
+    let named = candidate.mentions(&NUMBERED);
     if is_requirement || is_product || (named && !context) {
         return None;
     }

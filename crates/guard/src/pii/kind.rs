@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::detector::{Candidate, Detector, Family};
+use crate::words::Words;
 
 /// A detector of personal data with these parts.
 pub(super) fn detector(
@@ -17,7 +18,7 @@ pub(super) fn detector(
         name: Cow::Borrowed(name),
         label: Cow::Borrowed(label),
         pattern,
-        context,
+        context: Words::of(context),
         check: Some(check),
         lead: None,
     }

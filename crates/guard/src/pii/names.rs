@@ -10,6 +10,19 @@ const LIST: &str = include_str!("tlds.txt");
 
 static TLDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| LIST.lines().collect());
 
+/// Those of up to eight bytes, as numbers, which are compared more quickly.
+static SHORT: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let mut all: Vec<u64> = TLDS.iter().filter_map(|name| packed(name)).collect();
+    all.sort_unstable();
+    all
+});
+
+/// A name of up to eight bytes as a number.
+fn packed(name: &str) -> Option<u64> {
+    let is_short = name.len() <= 8;
+    is_short.then(|| name.bytes().fold(0, |all, byte| all << 8 | u64::from(byte)))
+}
+
 /// Top-level domains that are kept for examples (RFC 2606), or used inside of networks, and so never delegated.
 const PRIVATE: &[&str] =
     &["corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "test"];
@@ -29,7 +42,11 @@ pub(super) enum Tld {
 pub(super) fn tld(name: &str) -> Tld {
     let is_lower = name.bytes().all(|byte| byte.is_ascii_lowercase());
     let lower = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_lowercase()) };
-    if TLDS.binary_search(&&*lower).is_ok() {
+    let is_delegated = match packed(&lower) {
+        Some(number) => SHORT.binary_search(&number).is_ok(),
+        None => TLDS.binary_search(&&*lower).is_ok(),
+    };
+    if is_delegated {
         Tld::Delegated
     } else if PRIVATE.contains(&&*lower) {
         Tld::Private

@@ -13,6 +13,7 @@ use super::digits::{self, Digits};
 use super::kind::detector;
 use super::{calling_codes, edges};
 use crate::detector::{Candidate, Detector};
+use crate::words::Words;
 
 const CONTEXT: &[&str] = &[
     "phone",
@@ -110,7 +111,7 @@ const CONTEXT: &[&str] = &[
 ];
 
 /// Words of other numbers that are written like these.
-const NUMBERED: &[&str] = &[
+static NUMBERED: Words = Words::of(&[
     "order",
     "invoice",
     "tracking",
@@ -177,7 +178,7 @@ const NUMBERED: &[&str] = &[
     "nhs",
     "ean",
     "upc",
-];
+]);
 
 /// An extension: `x123`, `ext. 5`.
 const EXTENSION: &str = r"(?:,? ?(?:[xX]|(?:ext|Ext|EXT)\.? ?|extension )[0-9]{1,6})?(?-u:\b)";
@@ -337,7 +338,7 @@ fn american(candidate: &Candidate<'_>, number: &str, all: &[u8], context: bool) 
     Some(match (context, is_given_out, is_bracketed) {
         (true, ..) => 95,
         (false, _, true) => 85,
-        (false, ..) if candidate.mentions(NUMBERED) => 30,
+        (false, ..) if candidate.mentions(&NUMBERED) => 30,
         (false, true, false) => 75,
         (false, false, false) => 60,
     })
@@ -346,10 +347,13 @@ fn american(candidate: &Candidate<'_>, number: &str, all: &[u8], context: bool) 
 fn national(candidate: &Candidate<'_>, number: &str, all: &[u8], context: bool) -> Option<u8> {
     let is_bracketed = number.contains('(') && number.contains(')');
     let is_grouped = number.len() > all.len();
-    let numbered = candidate.mentions(NUMBERED);
     // What goes on behind a full stop is longer than this.
     let is_cut = !context && candidate.behind() == Some('.') && number.contains('.');
-    if !(7..=13).contains(&all.len()) || (numbered && !context) || is_cut {
+    if !(7..=13).contains(&all.len()) || is_cut {
+        return None;
+    }
+    let numbered = candidate.mentions(&NUMBERED);
+    if numbered && !context {
         return None;
     }
     let has_zero = digits::at(all, 0) == 0;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::detector::{Candidate, Detector, Family};
+use crate::words::Words;
 
 /// Whether a candidate is one.
 pub(super) type Check = fn(&Candidate<'_>, bool) -> Option<u8>;
@@ -20,7 +21,7 @@ pub(super) fn detector(
         name: Cow::Borrowed(name),
         label: Cow::Borrowed(label),
         pattern: Cow::Borrowed(pattern),
-        context,
+        context: Words::of(context),
         check: Some(check),
         lead: None,
     }

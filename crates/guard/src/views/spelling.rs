@@ -32,8 +32,22 @@ pub(super) fn read(text: &str, blocks: &Blocks) -> Option<Copy> {
 }
 
 fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'$' | b'!' | b'|' | b'+')
+    OF_WORD.get(usize::from(byte)).copied().unwrap_or(false)
 }
+
+const OF_WORD: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        #[allow(clippy::indexing_slicing)]
+        {
+            all[byte as usize] =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'$' | b'!' | b'|' | b'+');
+        }
+        byte += 1;
+    }
+    all
+};
 
 /// Where the word begins in which this place is, or the row of letters. Of a long one, somewhere in it.
 fn word_start(bytes: &[u8], at: usize) -> usize {

@@ -8,8 +8,18 @@ const WORDS: &str = include_str!("words.txt");
 /// The longest word that is looked up.
 const LONGEST: usize = 20;
 
-/// Sums of the words, in order.
-static SUMS: OnceLock<Vec<u64>> = OnceLock::new();
+/// What tells whether a sum is that of a word.
+struct Sums {
+    /// In order.
+    all: Vec<u64>,
+    /// One bit for each by its last bits: most of what is no word is seen to be none at a glance.
+    glance: Box<[u64; 1 << (GLANCE - 6)]>,
+}
+
+/// By how many bits of a sum it is looked at.
+const GLANCE: u32 = 14;
+
+static SUMS: OnceLock<Sums> = OnceLock::new();
 
 /// A sum that words with the same letters have (FNV-1a).
 #[derive(Clone, Copy)]
@@ -25,29 +35,45 @@ impl Sum {
     }
 }
 
-fn sum(word: impl Iterator<Item = u8>) -> u64 {
+fn sum(word: impl Iterator<Item = u8>) -> Sum {
     let mut sum = Sum::new();
     word.for_each(|byte| sum.add(byte));
-    sum.0
+    sum
 }
 
-fn sums() -> &'static [u64] {
-    SUMS.get_or_init(|| {
+/// Where the bit of a sum is, and the bit.
+fn glanced(sum: u64) -> (usize, u64) {
+    let bits = sum & ((1 << GLANCE) - 1);
+    (usize::try_from(bits >> 6).unwrap_or(0), 1 << (bits & 63))
+}
+
+fn is_known(word: Sum) -> bool {
+    let sums = SUMS.get_or_init(|| {
         let mut sums: Vec<u64> = WORDS
             .lines()
             .filter(|line| !line.starts_with('#'))
             .flat_map(str::split_ascii_whitespace)
-            .map(|word| sum(word.bytes()))
+            .map(|word| sum(word.bytes()).0)
             .collect();
         sums.sort_unstable();
         sums.dedup();
-        sums
-    })
+        let mut glance = Box::new([0; 1 << (GLANCE - 6)]);
+        for sum in &sums {
+            let (at, bit) = glanced(*sum);
+            if let Some(bits) = glance.get_mut(at) {
+                *bits |= bit;
+            }
+        }
+        Sums { all: sums, glance }
+    });
+    let (at, bit) = glanced(word.0);
+    sums.glance.get(at).is_some_and(|bits| bits & bit != 0)
+        && sums.all.binary_search(&word.0).is_ok()
 }
 
 /// Whether these letters are a common word, in any case.
 pub(super) fn is_word(letters: impl Iterator<Item = u8>) -> bool {
-    sums().binary_search(&sum(letters)).is_ok()
+    is_known(sum(letters))
 }
 
 /// How many letters of a text belong to common words.
@@ -59,7 +85,7 @@ pub(super) fn known_letters(text: impl Iterator<Item = u8>) -> usize {
             sum.add(byte);
             continue;
         }
-        if (3..=LONGEST).contains(&length) && sums().binary_search(&sum.0).is_ok() {
+        if (3..=LONGEST).contains(&length) && is_known(sum) {
             known += length;
         }
         length = 0;
@@ -68,16 +94,10 @@ pub(super) fn known_letters(text: impl Iterator<Item = u8>) -> usize {
     known
 }
 
-/// The letters of a text that belong to no common word, and a space for what is between them.
-pub(super) fn unknown_words(text: &[u8]) -> Vec<u8> {
-    let mut unknown = Vec::new();
-    for word in text.split(|byte| !byte.is_ascii_alphabetic()) {
-        if !word.is_empty() && !is_word(word.iter().copied()) {
-            unknown.extend_from_slice(word);
-            unknown.push(b' ');
-        }
-    }
-    unknown
+/// The rows of letters of a text that are no common words.
+pub(super) fn unknown_words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| !byte.is_ascii_alphabetic())
+        .filter(|word| !word.is_empty() && !is_word(word.iter().copied()))
 }
 
 /// The part of these bytes, from the first on, that reads as text: printable, and more letters than signs. `None` if

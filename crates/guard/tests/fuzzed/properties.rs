@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use tollgate_guard::finding::{Action, Finding};
 use tollgate_guard::guard::{Guard, Trust};
 use tollgate_guard::injection;
+use tollgate_guard::matcher::terms::Terms;
 use tollgate_guard::settings::{Settings, What, Wish};
 use tollgate_guard::stream::{Channel, Quoting, StreamGuard, Verdict};
 use tollgate_guard::vault::Vault;
@@ -14,7 +15,8 @@ use tollgate_guard::views;
 
 fn guard(action: Action) -> Guard {
     let wish = |what| Wish { what, action, threshold: Some(30) };
-    let list = What::List { name: "terms".into(), terms: vec!["blue harvest".into(), "ab".into()] };
+    let terms = Arc::new(Terms::new(&["blue harvest", "ab"]).unwrap());
+    let list = What::List { name: "terms".into(), terms };
     let pattern =
         What::Pattern { name: "codename".into(), pattern: "(?i)fal+con( [0-9]+)*".into() };
     let wishes = [What::Pii(Vec::new()), What::Secrets(Vec::new()), pattern, list];

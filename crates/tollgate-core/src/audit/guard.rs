@@ -2,6 +2,7 @@
 //! text.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::json::write_string;
 use super::MAX_TEXT_LEN;
@@ -18,6 +19,8 @@ pub struct GuardFindings {
     action: Option<Action>,
     /// How sure it is that somebody gives the model other orders, from 1 to 100.
     injection_score: Option<u8>,
+    /// The highest score that each classifier gave, in hundredths, by their names.
+    scores: BTreeMap<Box<str>, u8>,
     /// A classifier has not said whether the request may pass, and it has passed all the same.
     is_unjudged: bool,
 }
@@ -31,6 +34,12 @@ impl GuardFindings {
         if rule.family == Family::Injection {
             self.note_injection(score);
         }
+    }
+
+    /// Notes the score that a classifier gave a text.
+    pub fn note_score(&mut self, rule: &Rule, score: u8) {
+        let known = self.scores.entry(RuleName(rule).to_string().into()).or_default();
+        *known = score.max(*known);
     }
 
     /// Notes how likely it is that somebody gives the model other orders, from 0 to 100: also where that is not enough
@@ -54,35 +63,39 @@ impl GuardFindings {
     /// Whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty() && !self.is_unjudged
+        self.times.is_empty() && self.scores.is_empty() && !self.is_unjudged
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if self.is_unjudged {
-            out.extend_from_slice(b",\"guard_unjudged\":true");
-        }
-        if !self.times.is_empty() {
-            self.write_rules(out);
+        write_numbers(out, b",\"guard\":", &self.times);
+        if let Some(action) = self.action {
+            out.extend_from_slice(format!(",\"guard_action\":\"{}\"", action.name()).as_bytes());
         }
         if let Some(score) = self.injection_score {
             out.extend_from_slice(format!(",\"injection_score\":{score}").as_bytes());
         }
+        write_numbers(out, b",\"classifier_scores\":", &self.scores);
+        if self.is_unjudged {
+            out.extend_from_slice(b",\"guard_unjudged\":true");
+        }
     }
+}
 
-    fn write_rules(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b",\"guard\":{");
-        for (index, (rule, times)) in self.times.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write_string(out, rule.as_bytes(), MAX_TEXT_LEN);
-            out.extend_from_slice(format!(":{times}").as_bytes());
-        }
-        out.push(b'}');
-        if let Some(action) = self.action {
-            out.extend_from_slice(format!(",\"guard_action\":\"{}\"", action.name()).as_bytes());
-        }
+/// An object with numbers behind its name, unless there are none.
+fn write_numbers<N: fmt::Display>(out: &mut Vec<u8>, name: &[u8], numbers: &BTreeMap<Box<str>, N>) {
+    if numbers.is_empty() {
+        return;
     }
+    out.extend_from_slice(name);
+    out.push(b'{');
+    for (index, (rule, number)) in numbers.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_string(out, rule.as_bytes(), MAX_TEXT_LEN);
+        out.extend_from_slice(format!(":{number}").as_bytes());
+    }
+    out.push(b'}');
 }
 
 #[cfg(test)]
@@ -113,6 +126,16 @@ mod tests {
         unjudged.write(&mut line);
         assert!(!unjudged.is_empty());
         assert_eq!(line, b",\"guard_unjudged\":true");
+        line.clear();
+        let mut judged = GuardFindings::default();
+        let classifier = rule(Family::Classifier, "classifier", Action::Block);
+        judged.note_score(&classifier, 3);
+        judged.note_score(&rule(Family::Classifier, "harm", Action::Block), 0);
+        judged.note_score(&classifier, 40);
+        judged.note_score(&classifier, 7);
+        judged.write(&mut line);
+        assert!(!judged.is_empty());
+        assert_eq!(line, b",\"classifier_scores\":{\"classifier\":40,\"classifier.harm\":0}");
         line.clear();
         found.note(&rule(Family::Pii, "email", Action::Mask), 2, 90);
         found.note(&rule(Family::Pii, "email", Action::Mask), 1, 60);

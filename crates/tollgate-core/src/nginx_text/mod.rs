@@ -7,6 +7,7 @@
 //! * [`header_name`]: what is given where the header of a key is asked for, and can't be one;
 //! * [`literal`]: what is given where a value is taken to the letter, and looks like more;
 //! * [`open_pages`]: pages for operators that nothing guards;
+//! * [`passed_to`]: what a location passes on to a server of the same nginx;
 //! * [`rule_key`]: what a rule is counted by;
 //! * [`text`]: the whole of it, and [`early`]: what in it reads `$tollgate_...` too early; [`maps`]: what its
 //!   maps make of what is never known.
@@ -19,5 +20,6 @@ pub mod header_name;
 pub mod literal;
 pub mod maps;
 pub mod open_pages;
+pub mod passed_to;
 pub mod rule_key;
 pub mod text;

@@ -93,8 +93,15 @@ pub(crate) fn answers(data: &[u8]) {
         _ => Body::Plain,
     };
     let whole = shown(form, body, answer, answer.len(), true);
-    assert_eq!(shown(form, body, answer, usize::from(*len), true), whole);
-    assert_eq!(shown(form, body, answer, 1, true), whole);
+    for len in [usize::from(*len), 1] {
+        let cut = shown(form, body, answer, len, true);
+        if body == Body::Plain && std::str::from_utf8(answer).is_err() {
+            // What comes before the byte that is none of a text may have been shown, or have blocked the answer.
+            assert_eq!(cut.1.is_some(), whole.1.is_some());
+        } else {
+            assert_eq!(cut, whole);
+        }
+    }
     let (watched, halt, _) = shown(form, body, answer, usize::from(*len), false);
     assert_eq!(watched, answer);
     assert_eq!(halt, None);

@@ -15,6 +15,7 @@ use crate::finding::{Action, Rule};
 use crate::folding::folded;
 use crate::matcher::terms::Terms;
 use crate::matcher::{Matcher, Sought};
+use crate::words::Words;
 
 fn detector(name: &'static str, label: &'static str, pattern: &'static str) -> Detector {
     Detector {
@@ -22,7 +23,7 @@ fn detector(name: &'static str, label: &'static str, pattern: &'static str) -> D
         name: Cow::Borrowed(name),
         label: Cow::Borrowed(label),
         pattern: Cow::Borrowed(pattern),
-        context: &[],
+        context: Words::NONE,
         check: None,
         lead: None,
     }
@@ -60,7 +61,7 @@ fn detectors() -> [Detector; 8] {
         Detector { check: Some(luhn), ..detector("card", "CARD", r"\b\d(?:[ -]?\d){12,18}\b") },
         Detector {
             check: Some(pin),
-            context: &["pin", "código"],
+            context: Words::of(&["pin", "código"]),
             ..detector("pin", "PIN", r"\b\d{4}\b")
         },
         detector("domain", "DOMAIN", r"\b[a-z0-9-]{1,20}\.(?:com|org|example)\b"),
@@ -167,7 +168,7 @@ fn slowly(actions: Actions, text: &str) -> Outcome {
             for _ in 0..8 {
                 let Some(end) = next else { break };
                 let candidate = Candidate::new(&folded, start..end).unwrap();
-                let context = candidate.mentions(detector.context);
+                let context = candidate.mentions(&detector.context);
                 let score = detector.check.map_or(Some(100), |check| check(&candidate, context));
                 if let Some(score) = score.filter(|score| *score >= 50) {
                     let lead = detector.lead.map_or(0, |lead| lead(candidate.text()));

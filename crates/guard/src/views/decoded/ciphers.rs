@@ -62,9 +62,18 @@ fn guess(text: &str, part: Range<usize>, blocks: &Blocks, found: &mut Found<'_>)
     }
     let has_signs = blocks.any(part.clone(), FEW_LETTERS);
     let Some(near) = text.get(widened(text, part.clone(), BLOCK / 2)) else { return };
-    let unknown = unknown_words(near.as_bytes());
-    let vowels = unknown.iter().filter(|byte| is_vowel(**byte)).count();
-    if unknown.len() >= FEWEST_LETTERS && vowels * 100 < unknown.len() * MOST_VOWELS {
+    // Mostly they are the words of a language, which are only counted.
+    let (mut length, mut vowels) = (0, 0);
+    for word in unknown_words(near.as_bytes()) {
+        length += word.len() + 1;
+        vowels += word.iter().filter(|byte| is_vowel(**byte)).count();
+    }
+    if length >= FEWEST_LETTERS && vowels * 100 < length * MOST_VOWELS {
+        let mut unknown = Vec::with_capacity(length);
+        for word in unknown_words(near.as_bytes()) {
+            unknown.extend_from_slice(word);
+            unknown.push(b' ');
+        }
         // Whatever is written around it, a third of what isn't known must become known.
         let is_likely = |cipher: &Cipher| {
             let known = known_letters(unknown.iter().map(|byte| cipher.read(*byte)));

@@ -98,7 +98,15 @@ fn row(text: &str, from: usize, found: &mut Found<'_>) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     let start = from + rest.iter().take_while(|byte| is_between(**byte)).count();
     let mut end = start;
+    let first = sign(bytes, start).and_then(|sign| bytes.get(sign)).unwrap_or_default();
+    // Most words are of no kind.
+    let is_of_number = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b'+');
+    let may_be =
+        first.iter().all(is_of_number) || matches!(first.first(), Some(b'.' | b'-' | b'_'));
     for kind in [Kind::Morse, Kind::Number(2), Kind::Number(16), Kind::Number(10)] {
+        if !may_be || letter(first, kind).is_none() || !is_long_enough(bytes, start, kind) {
+            continue;
+        }
         let (out, to) = signs(bytes, start, kind);
         if out.len() < FEWEST {
             continue;
@@ -125,6 +133,21 @@ fn is_varied(letters: &[u8]) -> bool {
     kinds.sort_unstable();
     kinds.dedup();
     kinds.len() > 4
+}
+
+/// Whether as many signs of this kind follow each other as are read as a text, but for blanks of Morse.
+fn is_long_enough(bytes: &[u8], start: usize, kind: Kind) -> bool {
+    let mut at = start;
+    for _ in 0..FEWEST / 2 {
+        let Some(sign) = sign(bytes, at) else { return false };
+        let end = sign.end;
+        if letter(bytes.get(sign).unwrap_or_default(), kind).is_none() {
+            return false;
+        }
+        let rest = bytes.get(end..).unwrap_or_default();
+        at = end + rest.iter().take_while(|byte| is_between(**byte)).count();
+    }
+    true
 }
 
 /// What signs of this kind say from here on, and where they end.

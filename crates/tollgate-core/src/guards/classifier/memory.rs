@@ -3,7 +3,7 @@
 //! A set-associative table, as that of [tokens](crate::jwt::TokenCache). It holds no text, but 128 bits of a keyed
 //! hash of it, so that nobody can find a second text with the same.
 
-use std::hash::Hasher as _;
+use std::hash::{Hash, Hasher};
 
 use siphasher::sip128::{Hash128, Hasher128 as _, SipHasher13};
 
@@ -28,6 +28,13 @@ struct Entry {
 /// Stands for a text, before a classifier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest(Hash128);
+
+/// One that is in a set of such.
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.h1);
+    }
+}
 
 /// Who asks whom.
 #[derive(Clone, Copy, Debug)]

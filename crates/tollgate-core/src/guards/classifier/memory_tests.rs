@@ -1,7 +1,7 @@
 use super::*;
 
-const CALM: Verdict = Verdict { is_refused: false };
-const WILD: Verdict = Verdict { is_refused: true };
+const CALM: Verdict = Verdict { is_refused: false, score: Some(3) };
+const WILD: Verdict = Verdict { is_refused: true, score: None };
 
 fn asker(client: &str) -> Asker<'_> {
     Asker { classifier: 1, server: 1, client }

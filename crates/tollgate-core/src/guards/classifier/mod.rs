@@ -111,6 +111,8 @@ pub struct Classifier {
 pub struct Verdict {
     /// The text is refused.
     pub is_refused: bool,
+    /// How sure it is that it should be, in hundredths: 0 to 100. `None`: it doesn't say.
+    pub score: Option<u8>,
 }
 
 /// Why there is no verdict.

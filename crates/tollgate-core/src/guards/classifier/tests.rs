@@ -1,10 +1,11 @@
+use proptest::prelude::*;
 use serde_json::{json, Value};
 use tollgate_guard::finding::Action;
 
 use super::question::question;
 use super::verdict::verdicts;
 use super::words::{line, Units};
-use super::{Classifier, Failure, Format, Verdict};
+use super::{Classifier, Failure, Format};
 
 fn time_ms(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
@@ -52,7 +53,7 @@ fn line_of_the_least_words_has_defaults() {
             allows_on_failure: false,
             action: Action::Block,
             window: 8192,
-            max_windows: 256,
+            max_windows: 1024,
             cache_ms: 60_000,
         }
     );
@@ -164,7 +165,7 @@ fn questions_are_what_the_servers_take() {
 fn said(classifier: &str, answer: &Value, count: usize) -> Result<Vec<bool>, Failure> {
     let answer = answer.to_string();
     let verdicts = verdicts(&made(classifier), 200, answer.as_bytes(), count)?;
-    Ok(verdicts.into_iter().map(|Verdict { is_refused }| is_refused).collect())
+    Ok(verdicts.into_iter().map(|verdict| verdict.is_refused).collect())
 }
 
 const UNAVAILABLE: Result<Vec<bool>, Failure> = Err(Failure::Unavailable);
@@ -288,6 +289,41 @@ fn presidio_lists_what_it_finds() {
         (json!({"error": "No text provided"}), 1),
     ] {
         assert_eq!(said(presidio, &answer, count), UNAVAILABLE, "{answer}");
+    }
+}
+
+#[test]
+fn verdicts_have_the_highest_score() {
+    let score = |classifier: &str, answer: &str| {
+        let verdicts = verdicts(&made(classifier), 200, answer.as_bytes(), 1).unwrap();
+        verdicts.first().and_then(|verdict| verdict.score)
+    };
+    let moderation = r#"{"results":[{"flagged":true,"category_scores":{"a":0.1,"b":0.579}}]}"#;
+    assert_eq!(score("/_c input", moderation), Some(57));
+    assert_eq!(score("/_c input threshold=90", moderation), Some(57));
+    assert_eq!(score("/_c input", r#"{"results":[{"flagged":true}]}"#), None);
+    let classify = r#"{"data":[{"index":0,"probs":[0.0,0.6,0.6]}]}"#;
+    assert_eq!(score("/_c input format=classify", classify), Some(100));
+    let presidio = r#"[{"entity_type":"A","score":0.3},{"entity_type":"B","score":0.85}]"#;
+    assert_eq!(score("/_c input format=presidio", presidio), Some(85));
+    assert_eq!(score("/_c input format=presidio", "[]"), Some(0));
+    let guard = r#"{"choices":[{"message":{"content":"unsafe"}}]}"#;
+    assert_eq!(score("/_c input format=llama-guard model=g", guard), None);
+}
+
+proptest! {
+    /// Whatever is answered, there is a verdict for each text or none.
+    #[test]
+    fn verdicts_are_as_many_as_texts(
+        answer in r#"[\[{"]{0,3}(results|data|flagged|probs|index|score|entity_type|choices|[:,\]\[{}"0-9.e-]){0,40}"#,
+        count in 1_usize..4,
+        format in 0_usize..4,
+    ) {
+        let words = ["", "format=classify", "format=presidio", "format=llama-guard model=g"];
+        let classifier = made(&format!("/_c input {}", words[format]));
+        if let Ok(verdicts) = verdicts(&classifier, 200, answer.as_bytes(), count) {
+            prop_assert!(verdicts.len() == count || format == 3);
+        }
     }
 }
 

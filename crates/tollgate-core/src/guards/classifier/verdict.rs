@@ -43,14 +43,16 @@ fn each(
 /// An object with `flagged`, and `category_scores` from 0 to 1.
 fn moderation(classifier: &Classifier, result: &Value) -> Option<Verdict> {
     let flagged = result.get("flagged")?.as_bool()?;
-    let Some(threshold) = classifier.threshold else {
-        return Some(Verdict { is_refused: flagged });
+    let highest = || {
+        let scores = result.get("category_scores")?.as_object()?;
+        // A category that a model doesn't judge is null.
+        let known = scores.values().filter(|score| !score.is_null()).map(thousandths);
+        known.collect::<Option<Vec<_>>>()?.into_iter().max()
     };
-    let scores = result.get("category_scores")?.as_object()?;
-    // A category that a model doesn't judge is null.
-    let known = scores.values().filter(|score| !score.is_null()).map(thousandths);
-    let highest = known.collect::<Option<Vec<_>>>()?.into_iter().max()?;
-    Some(is_over(highest, threshold))
+    match classifier.threshold {
+        Some(threshold) => Some(is_over(highest()?, threshold)),
+        None => Some(Verdict { is_refused: flagged, score: highest().map(hundredths) }),
+    }
 }
 
 /// A completion: `safe`, or `unsafe` with the categories in the next line. What is neither was made by a text that
@@ -59,8 +61,8 @@ fn llama_guard(answer: &Value) -> Result<Verdict, Failure> {
     let content = answer.pointer("/choices/0/message/content").ok_or(Failure::Unavailable)?;
     let content = content.as_str().ok_or(Failure::Undecided)?.trim();
     match content.split_ascii_whitespace().next() {
-        Some("safe") if content == "safe" => Ok(Verdict { is_refused: false }),
-        Some("unsafe") => Ok(Verdict { is_refused: true }),
+        Some("safe") if content == "safe" => Ok(Verdict { is_refused: false, score: None }),
+        Some("unsafe") => Ok(Verdict { is_refused: true, score: None }),
         _ => Err(Failure::Undecided),
     }
 }
@@ -96,7 +98,15 @@ fn presidio(classifier: &Classifier, found: &Value) -> Option<Verdict> {
 }
 
 fn is_over(thousandths: u32, threshold: u8) -> Verdict {
-    Verdict { is_refused: thousandths >= u32::from(threshold) * 10 }
+    Verdict {
+        is_refused: thousandths >= u32::from(threshold) * 10,
+        score: Some(hundredths(thousandths)),
+    }
+}
+
+/// Rounded down, so that it is as high as a threshold where the score itself is.
+fn hundredths(thousandths: u32) -> u8 {
+    u8::try_from(thousandths.min(1000) / 10).unwrap_or(100)
 }
 
 /// A number from 0 to 1, in thousandths. `None`: it is none.

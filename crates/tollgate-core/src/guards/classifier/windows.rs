@@ -1,5 +1,7 @@
 //! How the texts of a request are cut for a classifier: each of what it is shown is a window.
 
+use std::borrow::Cow;
+
 use super::Classifier;
 use crate::guards::Roles;
 use crate::llm::texts::{Place, Role, Text, Texts};
@@ -25,8 +27,7 @@ impl std::fmt::Debug for Window {
 pub struct TooMany(pub Place);
 
 /// The windows of all texts of these roles. What one message says is one text, and so is what stands beside the
-/// messages: all tools, say. A text that is longer than a window has several, of which an eighth is shown twice. The
-/// same window is there once.
+/// messages: all tools, say. A text that is longer than a window has several, of which an eighth is shown twice.
 ///
 /// # Errors
 ///
@@ -37,17 +38,21 @@ pub fn windows(
     texts: &Texts,
 ) -> Result<Vec<Window>, TooMany> {
     let mut windows: Vec<Window> = Vec::new();
-    let mut known = std::collections::HashSet::new();
+    let most = classifier.window.saturating_mul(classifier.max_windows);
     let mut judged = texts.iter().filter(|text| roles.has(text.role)).peekable();
     while let Some(first) = judged.next() {
-        let mut said = texts.said(first).to_owned();
+        let mut said = Cow::Borrowed(texts.said(first));
         while let Some(next) = judged.next_if(|next| belongs_to(next, first)) {
+            if said.len() > most {
+                break;
+            }
+            let said = said.to_mut();
             said.push('\n');
             said.push_str(texts.said(next));
         }
         for text in cut(&said, classifier.window) {
             // Some servers take an empty text for an error.
-            if text.trim().is_empty() || !known.insert(Box::<str>::from(text)) {
+            if text.trim().is_empty() {
                 continue;
             }
             if windows.len() >= classifier.max_windows {

@@ -21,11 +21,6 @@ fn made(
     Ok(windows.into_iter().map(|w| (w.place.to_string(), w.text.into())).collect())
 }
 
-fn texts(body: &Value) -> Vec<String> {
-    let made = made(body, Roles::ALL, &classifier(8192, 256)).unwrap();
-    made.into_iter().map(|(_, text)| text).collect()
-}
-
 #[test]
 fn each_message_is_one_text_and_all_tools_are() {
     let body = json!({"model": "m", "messages": [
@@ -56,15 +51,6 @@ fn only_texts_of_the_roles_are_judged() {
     let texts: Vec<_> = made.iter().map(|(_, text)| text.as_str()).collect();
     // Who isn't known, counts as anybody.
     assert_eq!(texts, ["t", "m\nmagic"]);
-}
-
-#[test]
-fn what_is_said_twice_is_judged_once() {
-    let body = json!({"messages": [
-        {"role": "user", "content": "again"}, {"role": "assistant", "content": "no"},
-        {"role": "user", "content": "again"},
-    ]});
-    assert_eq!(texts(&body), ["again", "no"]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const NAME: &str = "classifier";
 
 const DEFAULT_TIMEOUT_MS: u64 = 1000;
 const DEFAULT_CACHE_MS: u64 = 60_000;
-const DEFAULT_WINDOWS: usize = 256;
+const DEFAULT_WINDOWS: usize = 1024;
 
 /// Reads `classifier URI input ...`, without the first word.
 ///
