@@ -44,7 +44,7 @@ http {
     tollgate_zone  zone=tollgate:1m;
     tollgate_price mock input=1000 output=1000;
 
-    tollgate_tier pro  { requests 1000r/d; tokens 100k/d; budget 100/month; }
+    tollgate_tier pro  { requests 30r/d burst=1000; tokens 30/d burst=10k; budget 100/month; }
     tollgate_tier free { requests 5r/d; }
 
     tollgate_api_keys     keys.json;
@@ -134,9 +134,9 @@ for my $client (qw/acme globex/) {
 	is($usage->{output_tokens}, sum(map { $_->{output_tokens} } @own), "$client: output, as in the log");
 	my $nanos = sum(map { int($_->{cost} * 1e9 + 0.5) } @own);
 	is(int($usage->{cost} * 1e9 + 0.5), $nanos, "$client: money, as in the log");
-	is(limit($usage, 'tokens 100k/d')->{used}, $usage->{input_tokens} + $usage->{output_tokens},
+	is(limit($usage, 'tokens 30/d burst=10k')->{used}, $usage->{input_tokens} + $usage->{output_tokens},
 		"$client: what is used of its tokens");
-	is(limit($usage, 'requests 1000r/d')->{left},
+	is(limit($usage, 'requests 30r/d burst=1000')->{left},
 		header($answers{$client}, 'x-ratelimit-remaining-requests'), "$client: as the headers have it");
 }
 
