@@ -56,11 +56,9 @@ enum Command {
     /// Guards: what they find in a text, how well they do on many, and whether rules are good.
     #[command(subcommand)]
     Guard(guard::Command),
-    /// Say what is wrong in a keys file, and where.
-    Check(check::Arguments),
-    /// Show what is in force in nginx, and in how many of its workers.
-    Status(status::Arguments),
     // The documentation of these is that of their arguments, which is longer.
+    Check(check::Arguments),
+    Status(status::Arguments),
     Init(Box<init::Arguments>),
     Doctor(doctor::Arguments),
     /// Print the completions of a shell.

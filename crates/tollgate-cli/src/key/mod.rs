@@ -21,14 +21,10 @@ pub(crate) use values::name;
 /// API keys.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a key, and print it once: only its hash is kept.
     Create(Box<create::Arguments>),
-    /// List keys.
     #[command(visible_alias = "ls")]
     List(list::Arguments),
-    /// Show everything about a key.
     Show(list::ShowArguments),
-    /// Show whose a key is, which is read from stdin.
     Find(find::Arguments),
     /// Revoke keys for good.
     Revoke(edit::Ids),
@@ -36,13 +32,9 @@ pub(crate) enum Command {
     Disable(edit::Ids),
     /// Accept disabled keys again.
     Enable(edit::Ids),
-    /// Change what a key may do, or whose it is.
     Edit(Box<edit::Arguments>),
-    /// Make a successor with the same rights; the old key ends after an overlap.
     Rotate(rotate::Arguments),
-    /// Remove keys that ended long ago.
     Prune(prune::Arguments),
-    /// Take over the keys of another gateway.
     Import(Box<crate::import::Arguments>),
 }
 

@@ -10,8 +10,9 @@ use crate::exit::{print, Exit, Failure};
 use crate::keys_file::{self, Entry};
 use crate::time::{now, parse_duration, When};
 
-/// Remove keys that expired or were revoked long ago. Whoever tries one of them is unknown from then
-/// on.
+/// Remove keys that expired or were revoked long ago.
+///
+/// Whoever tries one of them is unknown from then on.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -4,6 +4,10 @@ use tollgate_doctor::conf::Place;
 use tollgate_doctor::facts::Said;
 use tollgate_doctor::Severity;
 
+/// Before it reads a configuration, nginx tries the log that it was built for: to be kept from that, or to have none, is
+/// nothing that is wrong in the configuration.
+const LOG_OF_BUILD: &str = "could not open error log file";
+
 /// What is wrong, in what nginx writes to stderr: each thing once.
 pub(crate) fn said(text: &str) -> Vec<Said> {
     let mut found: Vec<Said> = Vec::new();
@@ -18,6 +22,9 @@ pub(crate) fn said(text: &str) -> Vec<Said> {
             }
             _ => rest,
         };
+        if rest.starts_with(LOG_OF_BUILD) {
+            continue;
+        }
         let (text, place) = placed(rest.strip_prefix("tollgate: ").unwrap_or(rest));
         if !found.iter().any(|known| known.text == text && known.place == place) {
             found.push(Said { severity, text: text.to_owned(), place });
@@ -60,7 +67,8 @@ mod tests {
     #[test]
     fn what_is_said_twice_is_told_once_with_its_place() {
         let said = said(
-            "2026/12/01 21:00:00 [warn] 12#12: \"x\" is inert in /etc/nginx/a.conf:3\n\
+            "nginx: [alert] could not open error log file: open() \"/x/error.log\" failed (13: Permission denied)\n\
+             2026/12/01 21:00:00 [warn] 12#12: \"x\" is inert in /etc/nginx/a.conf:3\n\
              nginx: [warn] \"x\" is inert in /etc/nginx/a.conf:3\n\
              nginx: [emerg] tollgate: something is wrong\n\
              nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\n\

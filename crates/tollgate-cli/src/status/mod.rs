@@ -25,9 +25,10 @@ use crate::time::in_words;
 use overview::Overview;
 use source::{now_ms, Running, Source};
 
-/// Show how nginx is: what goes through it just now, who is refused, and of each file with keys what was read of it
-/// and when, by how many workers, and what was refused and why. With no `tollgate_control` to ask at, only what
-/// is in force.
+/// Show how nginx is, and what is in force in how many of its workers.
+///
+/// What goes through it just now, who is refused, and of each file with keys what was read of it and when, by how many
+/// workers, and what was refused and why. With no `tollgate_control` to ask at, only what is in force.
 ///
 /// Exit status: 0 if all that the files hold is in force in all workers; 1 if not; 3 if no nginx tells.
 #[derive(Args)]
