@@ -8,7 +8,7 @@
 //! ```text
 //!  63      48 47            24 23             0
 //! +----------+----------------+----------------+
-//! |  count   |  seat (+1)    |  seq           |    the word in the slot
+//! |  count   |  seat (+1)     |  seq           |    the word in the slot
 //! +----------+----------------+----------------+
 //! |  slot number              | seq   | state  |    a seat: slot 32 bits, seq 24, state 8
 //! +---------------------------+-------+--------+
