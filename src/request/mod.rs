@@ -22,7 +22,7 @@
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
-//! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
+//! |               | [`admit`]         | reserve on every limit, all or nothing: [`asking`], [`asks`] |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
@@ -45,6 +45,7 @@
 pub(crate) mod access;
 mod admit;
 pub(crate) mod answer;
+mod asking;
 pub(crate) mod asks;
 pub(crate) mod audit;
 pub(crate) mod auth_failures;
