@@ -3,32 +3,28 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::limits::{
-    AddressMemo, Ask, CountedBy, Dimension, Exceeded, Key, Oversize, Period, Refused, Seat,
-    Subject, Take, Zone,
-};
+use tollgate_core::limits::{Exceeded, Refused, Seat, Zone};
 
-use crate::clients::rates;
 use crate::clock::now;
 use crate::conf::policy::Policy;
-use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet};
-use crate::per_worker::PerWorker;
-use crate::request::asks::{Amounts, Scratch, Source, Widths, SCRATCH};
-use crate::request::estimate::{Estimate, Whose};
+use crate::request::charges::Charged;
+use crate::request::asks::{Amounts, Scratch, Widths, SCRATCH};
+use crate::request::estimate::Estimate;
+use crate::request::leases::Patience;
 use crate::request::queue::{self, NoPlace, Queued, Turn};
 use crate::request::report::LimitReport;
 use crate::request::reservation::Reservation;
 use crate::request::shortage::count_full;
-use crate::request::state::{Charged, State};
+use crate::request::state::State;
 use crate::types::Request;
+use crate::zone::leases::{Leases, MappedLeases};
 use crate::zone::lock::ZoneLock;
 use crate::zone::{member, Mapped};
 
 /// After which time a client may try again that found a queue full: nobody knows.
-const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
+pub(super) const NOMINAL_WAIT_NANOS: u64 = 1_000_000_000;
 
 /// A limit has too little left, or can't be kept.
 pub(crate) struct Shortage {
@@ -50,9 +46,12 @@ pub(crate) enum Admitted {
     Yes,
     /// The request has a place in the queue.
     Queued,
+    /// It waits for the store, which may sell what the node's lease lacks.
+    Awaits,
 }
 
 /// The limits of one request.
+#[derive(Clone, Copy)]
 pub(crate) struct Admission<'a, 'r> {
     pub(crate) r: Request<'r>,
     pub(crate) state: &'a RefCell<State>,
@@ -61,6 +60,8 @@ pub(crate) struct Admission<'a, 'r> {
     /// What is in there.
     pub(crate) zone: &'a Zone<'a>,
     pub(crate) lock: &'a ZoneLock<'a>,
+    /// What this node has leased of limits that hold over a cluster, where it is in one.
+    pub(crate) cluster: Option<(&'a Rc<MappedLeases>, &'a Leases)>,
 }
 
 impl Admission<'_, '_> {
@@ -109,6 +110,10 @@ impl Admission<'_, '_> {
     /// Takes what the request needs from each limit that applies, or nothing from any. A request
     /// that lacks a concurrency slot alone may get a place in the queue.
     pub(crate) fn reserve(&self) -> Result<Admitted, Shortage> {
+        let awaiting = self.state.borrow_mut().awaiting.take();
+        if let Some(awaiting) = awaiting {
+            return self.go_on(awaiting);
+        }
         let ticket = self.state.borrow().ticket.as_ref().map(|queued| queued.ticket());
         let is_late = match ticket.map(|ticket| queue::turn(self.zone, ticket)) {
             Some(Turn::Later) => return Ok(Admitted::Queued),
@@ -160,16 +165,10 @@ impl Admission<'_, '_> {
         }
         loop {
             let mut seats = Vec::new();
-            let outcome = member::with(|member| {
-                let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
-                let holder = member.holder.as_mut();
-                member::note_changed();
-                self.zone.reserve(asks, now(), self.lock, holder, standings, &mut seats)
-            });
-            let refused = match outcome {
+            let refused = match self.reserve_here(scratch, &mut seats) {
                 Ok(()) => {
-                    self.keep(scratch, seats);
-                    return Ok(Admitted::Yes);
+                    let patience = if may_wait { Patience::ALL } else { Patience::NONE };
+                    return self.lease(scratch, seats, &widths, patience);
                 }
                 Err(refused) => refused,
             };
@@ -189,6 +188,33 @@ impl Admission<'_, '_> {
                 return Ok(Admitted::Queued);
             }
         }
+    }
+
+    /// Reserves on the limits of this node.
+    pub(super) fn reserve_here(
+        &self,
+        scratch: &mut Scratch,
+        seats: &mut Vec<Seat>,
+    ) -> Result<(), Refused> {
+        member::with(|member| {
+            let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
+            let holder = member.holder.as_mut();
+            member::note_changed();
+            self.zone.reserve(asks, now(), self.lock, holder, standings, seats)
+        })
+    }
+
+    /// Waits in the queue of the limit `index` until the node has leased a place in flight for it.
+    pub(super) fn queue_up(
+        &self,
+        index: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Admitted, Shortage> {
+        if let Some(place) = scratch.place(index).filter(|_| self.state.borrow().ticket.is_none()) {
+            // Its turn is seen when the queue is looked at next.
+            self.join(place, index, scratch)?;
+        }
+        Ok(Admitted::Queued)
     }
 
     /// Takes a place in the queue of the limit `index`; `true` if it is this request's turn at once.
@@ -255,7 +281,7 @@ impl Admission<'_, '_> {
     }
 
     /// Writes down what was taken.
-    fn keep(&self, scratch: &Scratch, seats: Vec<Seat>) {
+    pub(super) fn keep(&self, scratch: &Scratch, seats: Vec<Seat>) {
         self.show(scratch);
         let mut state = self.state.borrow_mut();
         let principal = state.principal.clone();
@@ -263,8 +289,9 @@ impl Admission<'_, '_> {
         state.charged.push(Charged { policy: Rc::clone(self.policy), principal, with_tokens });
         state.limit = None;
         if Reservation::is_needed(&scratch.asks, &seats) {
-            let zone = Rc::clone(self.mapped);
-            state.reservations.push(Reservation::new(zone, &scratch.asks, seats));
+            let leases = self.cluster.map(|(leases, _)| Rc::clone(leases));
+            let places = (Rc::clone(self.mapped), leases);
+            state.reservations.push(Reservation::new(places, scratch, seats));
         }
     }
 

@@ -11,10 +11,10 @@ use crate::clients::rates;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet, Reach};
 use crate::per_worker::PerWorker;
 use crate::request::admit::Admission;
+use crate::request::charges::Charged;
 use crate::request::asks::{Amounts, Scratch, Source, Widths};
 use crate::request::estimate::{Estimate, Whose};
 use crate::request::queue;
-use crate::request::state::Charged;
 
 /// The keys of addresses that this worker remembers.
 static ADDRESSES: PerWorker<AddressMemo> = PerWorker::new(AddressMemo::default);
@@ -51,6 +51,11 @@ impl Admission<'_, '_> {
             CountedBy::Address(_) => false,
         };
         (!is_empty).then(|| f(&Subject { rule: &rule.name, by, client }))
+    }
+
+    /// Whether limits of this reach hold over all nodes of a cluster.
+    fn is_shared(&self, reach: Option<Reach>) -> bool {
+        self.cluster.is_some() && reach != Some(Reach::Node)
     }
 
     pub(super) fn amounts(&self) -> Amounts {
@@ -99,18 +104,19 @@ impl Admission<'_, '_> {
                 && limit.dimension == Dimension::Requests
                 && limit.quota().period() == Period::Minute
         };
-        self.add(scratch, (key, Whose::Own, None), &tier.limits, due, is_replaced);
+        let source = Source { is_shared: self.is_shared(tier.reach), ..Source::default() };
+        self.add(scratch, (key, Whose::Own, source), &tier.limits, due, is_replaced);
         if let Some(per_minute) = own_rate.filter(|_| !due.only_tokens) {
             let (scale, label) = rates::of(self.zone, per_minute);
             let (dimension, oversize) = (Dimension::Requests, Oversize::Refuse);
             let take = Take::Bucket { dimension, scale, n: 1, oversize };
-            scratch.push(Ask::new(key, take), &label, Source::default());
+            scratch.push(Ask::new(key, take), &label, source);
         }
         // Whose body isn't read, or not yet, is for no model.
         let model = state.metering.as_ref().map(|metering| metering.model.as_deref());
         if let Some(block) = model.and_then(|model| tier.block(model.unwrap_or_default())) {
             let key = self.zone.model_key(principal.client(), block.pattern.as_str());
-            self.add(scratch, (key, Whose::Own, None), &block.limits, amounts, |_| false);
+            self.add(scratch, (key, Whose::Own, source), &block.limits, amounts, |_| false);
         }
     }
 
@@ -137,7 +143,9 @@ impl Admission<'_, '_> {
                     .flatten(),
             };
             let Some(key) = key else { continue };
-            self.add(scratch, (key, Whose::Shared, Some(index)), &rule.limits, due, |_| false);
+            let (rule_number, is_shared) = (Some(index), self.is_shared(rule.reach));
+            let source = Source { rule: rule_number, place: None, is_shared };
+            self.add(scratch, (key, Whose::Shared, source), &rule.limits, due, |_| false);
         }
     }
 
@@ -145,12 +153,11 @@ impl Admission<'_, '_> {
     fn add(
         &self,
         scratch: &mut Scratch,
-        (key, whose, rule): (Key, Whose, Option<usize>),
+        (key, whose, source): (Key, Whose, Source),
         set: &LimitSet,
         amounts: Amounts,
         is_replaced: impl Fn(&Bucket) -> bool,
     ) {
-        let source = Source { rule, place: None };
         let oversized = self.policy.oversized;
         for limit in set.buckets.iter().filter(|limit| !is_replaced(limit)) {
             let ask = match limit.dimension {
@@ -177,9 +184,10 @@ impl Admission<'_, '_> {
         if let Some(concurrency) = set.concurrency.as_ref().filter(|_| !amounts.only_tokens) {
             let Concurrency { limit, queue, timeout_ms, .. } = *concurrency;
             let take = Take::Concurrency { limit };
-            let place = queue::Spot { key, limit, queue, timeout_ms };
+            let is_shared = source.is_shared;
+            let place = queue::Spot { key, limit, queue, timeout_ms, is_shared };
             let place = (queue > 0).then_some(place);
-            scratch.push(Ask::new(key, take), &concurrency.label, Source { rule, place });
+            scratch.push(Ask::new(key, take), &concurrency.label, Source { place, ..source });
         }
     }
 }
