@@ -13,7 +13,7 @@ use crate::per_worker::PerWorker;
 use crate::request::admit::Admission;
 use crate::request::charges::Charged;
 use crate::request::asks::{Amounts, Scratch, Source, Widths};
-use crate::request::estimate::{Estimate, Whose};
+use crate::request::estimate::Whose;
 use crate::request::queue;
 
 /// The keys of addresses that this worker remembers.

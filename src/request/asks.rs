@@ -144,7 +144,7 @@ impl Scratch {
     pub(crate) fn count_alone(&mut self, index: usize, weight: NonZeroU16) {
         self.set_way(index, Way::Alone);
         if let Some(ask) = self.asks.get_mut(index) {
-            ask.weigh(weight);
+            *ask = ask.weighing(weight);
         }
     }
 

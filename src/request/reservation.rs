@@ -71,7 +71,7 @@ impl Reservation {
             let used = used.min(ask.reserved()).max(evident);
             zone.settle(&ask, used, now, &lock);
             if let Some(leases) = self.leases.as_ref().filter(|_| way != Way::Node) {
-                leases::adjust(leases, (&ask, way), used);
+                leases::settle(leases, (&ask, way), used, now);
             }
         }
     }

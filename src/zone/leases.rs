@@ -11,6 +11,7 @@ use tollgate_core::cluster::loss::OnLoss;
 use tollgate_core::cluster::LeaseTable;
 
 use super::new_seed;
+use crate::clock::mono_now;
 
 /// The memory of one configuration.
 pub(crate) type SharedLeases = nginx::shm::SharedZone<Leases>;
@@ -94,7 +95,7 @@ impl Shared for Leases {
         words: &'m [AtomicU64],
         _workers: Option<&Workers>,
     ) -> Result<LeaseTable<'m>, String> {
-        LeaseTable::format(words, new_seed()?).map_err(|error| error.to_string())
+        LeaseTable::format(words, new_seed()?.0, mono_now()).map_err(|error| error.to_string())
     }
 
     fn ready(&self, _workers: Option<&Workers>) {}

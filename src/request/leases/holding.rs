@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use tollgate_core::limits::{Ask, Seat};
+use tollgate_core::cluster::Backing;
+use tollgate_core::limits::{Ask, Now, Seat};
 
 use super::waiting::{wait, Until, Waiting};
 use super::{Lack, Patience};
@@ -103,15 +104,13 @@ impl Drop for Awaiting {
 }
 
 /// Tells what was leased that `used` was used of an ask, in place of what it had reserved.
-pub(crate) fn adjust(leases: &MappedLeases, (ask, way): (&Ask, Way), used: u64) {
-    let reserved = ask.reserved();
-    let Some(entry) = leases.get().find(ask).filter(|_| used != reserved) else { return };
-    let _ = match way {
+pub(crate) fn settle(leases: &MappedLeases, (ask, way): (&Ask, Way), used: u64, now: Now) {
+    let backing = match way {
         Way::Node | Way::Seat => return,
-        Way::Lease(_) => {
-            let amount = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            entry.adjust(amount(used).saturating_sub(amount(reserved)))
-        }
-        Way::Alone => entry.settle_alone(reserved, used),
+        Way::Lease(_) => Backing::Lease,
+        Way::Alone => Backing::Alone,
     };
+    if let Some(entry) = leases.get().find(ask) {
+        let _ = entry.settle(backing, (ask.reserved(), used), ask.is_over(now));
+    }
 }

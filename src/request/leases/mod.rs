@@ -27,7 +27,7 @@ use crate::zone::lock::ZoneLock;
 use crate::zone::member;
 use nginx::Verdict;
 
-pub(crate) use holding::{adjust, Awaiting};
+pub(crate) use holding::{settle, Awaiting};
 
 /// When it was last said that there is no room for leases, in nanoseconds of the monotonic clock.
 static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
