@@ -10,13 +10,17 @@
 //!   `lease`: what is bought and given back;
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
 //! * [`loss`]: what a node does without the store.
+//!
+//! Between them, [`message`]: what they say to each other. In [`store`]: what the store does with it.
 
 pub mod entry;
 #[cfg(test)]
 mod fixtures;
 mod lease;
 pub mod loss;
+pub mod message;
 pub mod shape;
+pub mod store;
 pub mod table;
 pub mod times;
 pub mod words;
