@@ -97,7 +97,10 @@ fn password(parameter: &str, path: &Path) -> Result<Arc<Zeroizing<Vec<u8>>>, Acc
     let file = read(parameter, path)?;
     let line = file.strip_suffix(b"\n").unwrap_or(&file);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() || line.len() > MAX_PASSWORD || line.iter().any(|b| matches!(b, 0 | b'\n' | b'\r')) {
+    if line.is_empty()
+        || line.len() > MAX_PASSWORD
+        || line.iter().any(|b| matches!(b, 0 | b'\n' | b'\r'))
+    {
         return Err(AccessError(format!(
             "{parameter}=\"{}\" must have the password in one line, of at most {MAX_PASSWORD} bytes, and nothing else",
             path.display()
@@ -112,11 +115,16 @@ fn tls(config: &Config, base: &Path) -> Result<ClientConfig, AccessError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| AccessError(format!("TLS can't be used: {error}")))?
         .with_root_certificates(roots(config, base)?);
-    let Some((certificate, key)) = &config.tls.certificate else { return Ok(builder.with_no_client_auth()) };
+    let Some((certificate, key)) = &config.tls.certificate else {
+        return Ok(builder.with_no_client_auth());
+    };
     let chain = certificates("certificate", &base.join(certificate))?;
     let path = base.join(key);
     let key = PrivateKeyDer::from_pem_slice(&read("certificate_key", &path)?).map_err(|_| {
-        AccessError(format!("certificate_key=\"{}\" has no private key in PEM that isn't encrypted", path.display()))
+        AccessError(format!(
+            "certificate_key=\"{}\" has no private key in PEM that isn't encrypted",
+            path.display()
+        ))
     })?;
     builder.with_client_auth_cert(chain, key).map_err(|error| {
         AccessError(format!("\"certificate=\" and \"certificate_key=\" don't belong together, or can't be used: {error}"))
@@ -129,7 +137,10 @@ fn roots(config: &Config, base: &Path) -> Result<RootCertStore, AccessError> {
         let path = base.join(ca);
         for certificate in certificates("ca", &path)? {
             roots.add(certificate).map_err(|error| {
-                AccessError(format!("ca=\"{}\" has a certificate that can't be used: {error}", path.display()))
+                AccessError(format!(
+                    "ca=\"{}\" has a certificate that can't be used: {error}",
+                    path.display()
+                ))
             })?;
         }
         return Ok(roots);
@@ -145,7 +156,10 @@ fn roots(config: &Config, base: &Path) -> Result<RootCertStore, AccessError> {
     Ok(roots)
 }
 
-fn certificates(parameter: &str, path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, AccessError> {
+fn certificates(
+    parameter: &str,
+    path: &PathBuf,
+) -> Result<Vec<CertificateDer<'static>>, AccessError> {
     let file = read(parameter, path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file).collect();
     found.ok().filter(|found| !found.is_empty()).ok_or_else(|| {

@@ -25,6 +25,11 @@ impl Call {
         Self { slot: slot(key), script: None, words, bounds }
     }
 
+    /// A command without a key, with a short answer, at the server that has `beside`.
+    pub(crate) fn keyless(words: &[&[u8]], beside: &[u8]) -> Self {
+        Self { slot: slot(beside), ..Self::command(words, Bounds::SHORT) }
+    }
+
     /// A script on `keys`, which are of one place: the answer has at most `max_bytes` and `max_values`.
     pub fn script(
         script: &Arc<Script>,

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use tollgate_core::cluster::message::Shards;
+
 use crate::access::Access;
 use crate::call::Call;
-use crate::config::{Config, Place};
+use crate::config::{Config, Place, Topology};
 use crate::failure::Failure;
 use crate::links::Links;
 use crate::resp::{Command, Value};
@@ -20,6 +22,10 @@ const MAX_ROUNDS: usize = 4;
 pub struct Client {
     links: Links,
     route: Route,
+    cluster: String,
+    shards: Shards,
+    /// Of each shard, the life of its data that was heard of; 0: none yet.
+    lives: Vec<u64>,
 }
 
 /// A call that has no answer yet.
@@ -40,7 +46,32 @@ impl Client {
     pub fn new(config: &Config, access: &Access) -> Result<Self, Failure> {
         let links = Links::to_stores(config, access);
         let route = Route::new(config, Links::to_sentinels(config, access))?;
-        Ok(Self { links, route })
+        let shards = match config.topology {
+            Topology::Cluster => Shards::MANY,
+            Topology::Single | Topology::Sentinel(_) => Shards::ONE,
+        };
+        let lives = vec![0; usize::from(shards.count())];
+        Ok(Self { links, route, cluster: config.name.clone(), shards, lives })
+    }
+
+    /// The name of the cluster.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// Into how many parts the limits are divided.
+    pub fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    pub(crate) fn life(&self, shard: u8) -> u64 {
+        self.lives.get(usize::from(shard)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn set_life(&mut self, shard: u8, life: u64) {
+        if let Some(known) = self.lives.get_mut(usize::from(shard)) {
+            *known = life;
+        }
     }
 
     /// Finds the servers and connects to them, where that isn't done already. It takes [`CONNECT`] at most, and nearly
@@ -85,7 +116,13 @@ impl Client {
     }
 
     /// Sends all, and receives all; returns what is to be sent again.
-    fn round(&mut self, calls: &[Call], open: Vec<Open>, answers: &mut Answers, deadline: Instant) -> Vec<Open> {
+    fn round(
+        &mut self,
+        calls: &[Call],
+        open: Vec<Open>,
+        answers: &mut Answers,
+        deadline: Instant,
+    ) -> Vec<Open> {
         let mut groups: Vec<(Place, Vec<Open>)> = Vec::new();
         for call in open {
             match groups.iter_mut().find(|(place, _)| *place == call.place) {
@@ -107,7 +144,13 @@ impl Client {
         again
     }
 
-    fn send(&mut self, calls: &[Call], place: &Place, group: &[Open], deadline: Instant) -> Result<(), Failure> {
+    fn send(
+        &mut self,
+        calls: &[Call],
+        place: &Place,
+        group: &[Open],
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let mut commands = Command::default();
         for open in group {
             if open.asking {
@@ -135,9 +178,12 @@ impl Client {
             let Some(call) = calls.get(open.index) else { continue };
             let answer = self.answer_of(call, place, open.asking, deadline);
             match answer {
-                Ok(value) => self.sort(call, place, open, value, answers, again, &mut without_script),
+                Ok(value) => {
+                    self.sort(call, place, open, value, answers, again, &mut without_script)
+                }
                 Err(failure) => {
-                    let rest: Vec<Open> = [open].into_iter().chain(group).chain(without_script).collect();
+                    let rest: Vec<Open> =
+                        [open].into_iter().chain(group).chain(without_script).collect();
                     return self.give_up(place, &rest, &failure, answers);
                 }
             }
@@ -182,7 +228,9 @@ impl Client {
         match error.code.as_str() {
             "NOSCRIPT" if call.script.is_some() => return without_script.push(open),
             "MOVED" | "ASK" => {
-                if let Some((slot, to)) = redirection(&error.text, place).filter(|(slot, _)| *slot == call.slot) {
+                if let Some((slot, to)) =
+                    redirection(&error.text, place).filter(|(slot, _)| *slot == call.slot)
+                {
                     let asking = error.code == "ASK";
                     if !asking {
                         self.route.move_to(slot, to.clone());
@@ -198,7 +246,13 @@ impl Client {
     }
 
     /// Has the server keep the scripts that it doesn't know.
-    fn load(&mut self, calls: &[Call], place: &Place, open: &[Open], deadline: Instant) -> Result<(), Failure> {
+    fn load(
+        &mut self,
+        calls: &[Call],
+        place: &Place,
+        open: &[Open],
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let mut loaded: Vec<&str> = Vec::new();
         for script in open.iter().filter_map(|open| calls.get(open.index)?.script.as_ref()) {
             if !loaded.contains(&script.sha1()) {

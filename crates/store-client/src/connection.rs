@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use crate::access::{Access, Login};
-use crate::config::{Address, Place};
+use crate::config::Place;
 use crate::failure::{Failure, ServerError};
 use crate::resolve::Resolver;
 use crate::resp::{Bounds, Command, Reader, Value};
@@ -21,13 +21,6 @@ pub(crate) struct Manner<'m> {
     pub(crate) database: u16,
     /// What the connection is called in the server's list of clients.
     pub(crate) title: &'m str,
-}
-
-impl<'m> Manner<'m> {
-    /// That with stores. All addresses of a configuration have the same one.
-    pub(crate) fn of(address: &Address, tls_name: Option<&'m str>, access: &'m Access, title: &'m str) -> Self {
-        Self { tls: address.tls, tls_name, access, login: access.login.as_ref(), database: address.database, title }
-    }
 }
 
 /// A connection that is logged in. After any failure it is of no use any more.
@@ -80,9 +73,15 @@ impl Connection {
         let title = manner.title.as_bytes();
         let hello = match manner.login {
             None => Command::of(&[b"HELLO", b"3", b"SETNAME", title]),
-            Some(Login { user, password }) => {
-                Command::of(&[b"HELLO", b"3", b"AUTH", user.as_bytes(), password.as_slice(), b"SETNAME", title])
-            }
+            Some(Login { user, password }) => Command::of(&[
+                b"HELLO",
+                b"3",
+                b"AUTH",
+                user.as_bytes(),
+                password.as_slice(),
+                b"SETNAME",
+                title,
+            ]),
         };
         match self.one(&hello, deadline)? {
             Value::Error(error) if is_older(&error) => self.log_in_older(manner, deadline)?,
@@ -126,7 +125,11 @@ impl Connection {
     }
 
     /// Receives the answer to the command that was sent first and has none yet.
-    pub(crate) fn receive(&mut self, bounds: &mut Bounds, deadline: Instant) -> Result<Value, Failure> {
+    pub(crate) fn receive(
+        &mut self,
+        bounds: &mut Bounds,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
         self.stream.set_deadline(deadline);
         self.reader.value(&mut self.stream, bounds)
     }

@@ -52,9 +52,12 @@ impl ServerError {
             Some(at) => line.split_at(at),
             None => (line, &[][..]),
         };
-        let is_code = !code.is_empty() && code.len() <= MAX_CODE && code.iter().all(u8::is_ascii_uppercase);
-        let code = if is_code { String::from_utf8_lossy(code).into_owned() } else { "ERR".to_owned() };
-        let printable = |b: &u8| if b.is_ascii_graphic() || *b == b' ' { char::from(*b) } else { '?' };
+        let is_code =
+            !code.is_empty() && code.len() <= MAX_CODE && code.iter().all(u8::is_ascii_uppercase);
+        let code =
+            if is_code { String::from_utf8_lossy(code).into_owned() } else { "ERR".to_owned() };
+        let printable =
+            |b: &u8| if b.is_ascii_graphic() || *b == b' ' { char::from(*b) } else { '?' };
         let text = rest.iter().skip(1).take(MAX_TEXT).map(printable).collect();
         Self { code, text }
     }
@@ -70,7 +73,9 @@ impl ServerError {
         Some(match self.code.as_str() {
             "NOAUTH" => "it wants a password: \"password_file=\"",
             "WRONGPASS" => "the user or the password is wrong",
-            "NOPERM" => "its user may not do that: see docs/cluster.md for the rights that are needed",
+            "NOPERM" => {
+                "its user may not do that: see docs/cluster.md for the rights that are needed"
+            }
             "OOM" => "it is out of memory (maxmemory)",
             "READONLY" => "it is a replica now",
             "LOADING" => "it is reading its data",
@@ -121,7 +126,10 @@ impl From<std::io::Error> for Failure {
             std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Self::TimedOut,
             // rustls wraps its own errors so.
             std::io::ErrorKind::InvalidData => {
-                let told = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).map(told);
+                let told = error
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                    .map(told);
                 told.map_or(Self::Garbled("with what isn't TLS"), Self::Tls)
             }
             kind => Self::Unreachable(kind),
@@ -133,15 +141,17 @@ impl From<std::io::Error> for Failure {
 fn told(error: &rustls::Error) -> String {
     use rustls::{CertificateError, Error};
     match error {
-        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "its certificate has expired".to_owned()
-        }
+        Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => "its certificate has expired".to_owned(),
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "its certificate is signed by nobody who is trusted: name the authority in \"ca=\"".to_owned()
+            "its certificate is signed by nobody who is trusted: name the authority in \"ca=\""
+                .to_owned()
         }
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "its certificate is for another name than that of the address: see \"tls_name=\"".to_owned(),
+        ) => "its certificate is for another name than that of the address: see \"tls_name=\""
+            .to_owned(),
         Error::InvalidCertificate(_) => "its certificate can't be trusted".to_owned(),
         Error::AlertReceived(alert) => format!("it sent the alert {alert:?}"),
         Error::InvalidMessage(_) => "it doesn't speak TLS at this port".to_owned(),

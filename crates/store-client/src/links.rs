@@ -61,7 +61,11 @@ impl Links {
     ///
     /// # Errors
     /// It can't be made, or has been tried in vain a moment ago.
-    pub(crate) fn open(&mut self, place: &Place, deadline: Instant) -> Result<&mut Connection, Failure> {
+    pub(crate) fn open(
+        &mut self,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<&mut Connection, Failure> {
         if !self.links.contains_key(place) && self.links.len() >= MAX_LINKS {
             return Err(Failure::Garbled("with more servers than a cluster has"));
         }
@@ -113,7 +117,12 @@ impl Links {
     }
 
     /// Sends one command, and receives its short answer.
-    pub(crate) fn one(&mut self, place: &Place, command: &Command, deadline: Instant) -> Result<Value, Failure> {
+    pub(crate) fn one(
+        &mut self,
+        place: &Place,
+        command: &Command,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
         let answer = self.open(place, deadline)?.one(command, deadline);
         match answer {
             Ok(answer) => {

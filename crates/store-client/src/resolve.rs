@@ -23,7 +23,12 @@ pub(crate) struct Resolver {
 
 impl Resolver {
     /// The addresses of a host; at least one.
-    pub(crate) fn resolve(&mut self, host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) fn resolve(
+        &mut self,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -49,7 +54,8 @@ impl Resolver {
         }
         let (answer, received) = mpsc::channel();
         let question = question.clone();
-        let thread = std::thread::Builder::new().name("store-resolver".to_owned()).stack_size(256 * 1024);
+        let thread =
+            std::thread::Builder::new().name("store-resolver".to_owned()).stack_size(256 * 1024);
         let started = thread.spawn(move || {
             let (host, port) = &question;
             let found = (host.as_str(), *port).to_socket_addrs().ok();

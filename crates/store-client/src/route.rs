@@ -28,8 +28,12 @@ impl Route {
         let mut places = config.addresses.iter().map(|address| address.place.clone());
         match &config.topology {
             Topology::Single => places.next().map(Self::Single).ok_or(Failure::NoPlace),
-            Topology::Sentinel(name) => Ok(Self::Sentinel(Sentinels::new(name, places.collect(), links))),
-            Topology::Cluster => Ok(Self::Cluster(Cluster { named: places.collect(), ..Cluster::default() })),
+            Topology::Sentinel(name) => {
+                Ok(Self::Sentinel(Sentinels::new(name, places.collect(), links)))
+            }
+            Topology::Cluster => {
+                Ok(Self::Cluster(Cluster { named: places.collect(), ..Cluster::default() }))
+            }
         }
     }
 
@@ -47,9 +51,12 @@ impl Route {
         match self {
             Self::Single(place) => Ok(place.clone()),
             Self::Sentinel(sentinels) => sentinels.master().cloned().ok_or(Failure::NoMaster),
-            Self::Cluster(cluster) => {
-                cluster.map.as_ref().and_then(|map| map.place(slot)).cloned().ok_or(Failure::NoPlace)
-            }
+            Self::Cluster(cluster) => cluster
+                .map
+                .as_ref()
+                .and_then(|map| map.place(slot))
+                .cloned()
+                .ok_or(Failure::NoPlace),
         }
     }
 
@@ -129,7 +136,9 @@ impl Cluster {
             match ask(links, &place, deadline).and_then(|answer| Map::read(&answer, &place)) {
                 Ok(map) if map.places().next().is_some() => {
                     let named = &self.named;
-                    links.keep(|place| named.contains(place) || map.places().any(|other| other == place));
+                    links.keep(|place| {
+                        named.contains(place) || map.places().any(|other| other == place)
+                    });
                     (self.map, self.is_stale) = (Some(map), false);
                     return Ok(());
                 }

@@ -27,7 +27,15 @@ pub(crate) struct Sentinels {
 
 impl Sentinels {
     pub(crate) fn new(name: &str, places: Vec<Place>, links: Links) -> Self {
-        Self { name: name.to_owned(), places, links, next: 0, master: None, is_suspect: false, looked: None }
+        Self {
+            name: name.to_owned(),
+            places,
+            links,
+            next: 0,
+            master: None,
+            is_suspect: false,
+            looked: None,
+        }
     }
 
     pub(crate) fn master(&self) -> Option<&Place> {
@@ -40,7 +48,8 @@ impl Sentinels {
 
     /// Finds the master, and connects to it.
     pub(crate) fn prepare(&mut self, stores: &mut Links, deadline: Instant) -> Result<(), Failure> {
-        let is_certain = self.master.as_ref().is_some_and(|master| !self.is_suspect && stores.is_open(master));
+        let is_certain =
+            self.master.as_ref().is_some_and(|master| !self.is_suspect && stores.is_open(master));
         let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
         if is_certain && !is_due {
             return Ok(());
@@ -75,7 +84,12 @@ impl Sentinels {
         }
     }
 
-    fn turn_to(&mut self, place: Place, stores: &mut Links, deadline: Instant) -> Result<(), Failure> {
+    fn turn_to(
+        &mut self,
+        place: Place,
+        stores: &mut Links,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
         let is_same = self.master.as_ref() == Some(&place);
         if is_same && !self.is_suspect && stores.is_open(&place) {
             return Ok(());
@@ -98,7 +112,8 @@ impl Sentinels {
     fn ask(&mut self, turn: usize, deadline: Instant) -> Result<Place, Failure> {
         let index = turn.checked_rem(self.places.len()).ok_or(Failure::NoMaster)?;
         let place = self.places.get(index).cloned().ok_or(Failure::NoMaster)?;
-        let question = Command::of(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self.name.as_bytes()]);
+        let question =
+            Command::of(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self.name.as_bytes()]);
         let answer = self.links.one(&place, &question, deadline)?;
         let Some([host, port]) = answer.list() else { return Err(Failure::NoMaster) };
         let host = host.text().filter(|host| is_host(host));

@@ -72,7 +72,8 @@ impl Map {
     pub(crate) fn place(&self, slot: u16) -> Option<&Place> {
         let moved = self.moved.iter().find(|(moved, _)| *moved == slot).map(|(_, place)| place);
         moved.or_else(|| {
-            let range = self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
+            let range =
+                self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
             range.map(|(_, _, place)| place)
         })
     }
@@ -128,7 +129,8 @@ mod tests {
     #[test]
     fn a_map_says_who_has_a_key() {
         let master = |name: Value, port| Value::List(vec![name, Value::Int(port), bytes("id")]);
-        let range = |first, last, master| Value::List(vec![Value::Int(first), Value::Int(last), master]);
+        let range =
+            |first, last, master| Value::List(vec![Value::Int(first), Value::Int(last), master]);
         let answer = Value::List(vec![
             range(0, 99, master(bytes("10.0.0.1"), 7000)),
             range(100, 16383, master(Value::Nil, 7001)),

@@ -82,7 +82,9 @@ impl Address {
         };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let place = Self::host(host).ok_or_else(|| {
-            ConfigError::new(format!("\"{host}\" of a store's URL must be a host, or a host and a port"))
+            ConfigError::new(format!(
+                "\"{host}\" of a store's URL must be a host, or a host and a port"
+            ))
         })?;
         Ok(Self { place, tls, user, database: Self::database(path)? })
     }
@@ -107,7 +109,8 @@ impl Address {
         let is_known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if user.is_empty() || user.len() > MAX_USER || !user.chars().all(is_known) {
             return Err(ConfigError::new(
-                "the user in the URL of the store must be of letters, digits and \"._-\"".to_owned(),
+                "the user in the URL of the store must be of letters, digits and \"._-\""
+                    .to_owned(),
             ));
         }
         Ok(user.to_owned())
@@ -138,7 +141,10 @@ impl Address {
         }
         let number = path.parse().ok().filter(|number| *number <= MAX_DATABASE);
         number.filter(|_| path.bytes().all(|b| b.is_ascii_digit())).ok_or_else(|| {
-            ConfigError::new("what follows the host in the URL of the store must be the number of a database".to_owned())
+            ConfigError::new(
+                "what follows the host in the URL of the store must be the number of a database"
+                    .to_owned(),
+            )
         })
     }
 }

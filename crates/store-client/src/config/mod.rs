@@ -8,13 +8,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use address::{Address, Place};
 pub(crate) use address::is_host;
+pub use address::{Address, Place};
 
 /// The cluster, where `name=` gives none.
 const NAME: &str = "default";
 const EXCHANGE: Duration = Duration::from_millis(50);
-const EXCHANGES: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(1);
+const EXCHANGES: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(1);
 const MAX_NODES: u16 = 1000;
 /// Of names that stand in keys of the store, in logs and on pages.
 const MAX_NAME: usize = 64;
@@ -104,7 +105,10 @@ impl Config {
     ///
     /// # Errors
     /// Names the parameter, and the way out. Never a password.
-    pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>, hostname: &str) -> Result<Self, ConfigError> {
+    pub fn parse<'w>(
+        words: impl IntoIterator<Item = &'w str>,
+        hostname: &str,
+    ) -> Result<Self, ConfigError> {
         let mut found = Words::default();
         for word in words {
             found.take(word)?;
@@ -149,7 +153,9 @@ impl Words {
         // A URL may have a "=" as well.
         if word.contains("://") || word.starts_with("unix:") {
             if self.addresses.len() == MAX_ADDRESSES {
-                return Err(ConfigError::new(format!("at most {MAX_ADDRESSES} servers can be named")));
+                return Err(ConfigError::new(format!(
+                    "at most {MAX_ADDRESSES} servers can be named"
+                )));
             }
             self.addresses.push(Address::parse(word)?);
             return Ok(());
@@ -196,7 +202,9 @@ impl Words {
             );
         }
         if topology != Topology::Single {
-            if self.addresses.iter().any(|other| (other.tls, &other.user, other.database) != (first.tls, &first.user, first.database)) {
+            if self.addresses.iter().any(|other| {
+                (other.tls, &other.user, other.database) != (first.tls, &first.user, first.database)
+            }) {
                 return fail("all servers must be named with the same scheme, user and database");
             }
             if self.addresses.iter().any(|other| matches!(other.place, Place::Socket(_))) {
@@ -231,7 +239,9 @@ impl Words {
         let node = match self.node {
             Some(node) => node,
             None if is_name(hostname) => hostname.to_owned(),
-            None => return fail("the name of this machine can't be a node's: give it one by \"node=\""),
+            None => {
+                return fail("the name of this machine can't be a node's: give it one by \"node=\"")
+            }
         };
         Ok(Config {
             addresses: self.addresses,
@@ -267,7 +277,7 @@ fn set<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), ConfigError
 }
 
 /// Whether it can stand in keys of the store, in logs and on pages, as it is.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let is_known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(is_known)
 }
@@ -300,7 +310,10 @@ fn exchange(value: &str) -> Result<Duration, ConfigError> {
         _ => None,
     };
     time.filter(|time| EXCHANGES.contains(time)).ok_or_else(|| {
-        ConfigError::new(format!("\"exchange={}\" must be a time from 10ms to 1s", value.escape_debug()))
+        ConfigError::new(format!(
+            "\"exchange={}\" must be a time from 10ms to 1s",
+            value.escape_debug()
+        ))
     })
 }
 

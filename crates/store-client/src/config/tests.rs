@@ -34,7 +34,10 @@ fn all_parameters_are_read() {
     .unwrap();
     assert_eq!(config.addresses[1].place, Place::Host("2001:db8::1".to_owned(), 6381));
     assert_eq!(config.addresses[1].place.to_string(), "[2001:db8::1]:6381");
-    assert_eq!((config.addresses[0].user.as_deref(), config.addresses[0].database), (Some("gate"), 3));
+    assert_eq!(
+        (config.addresses[0].user.as_deref(), config.addresses[0].database),
+        (Some("gate"), 3)
+    );
     assert_eq!(config.topology, Topology::Sentinel("main".to_owned()));
     assert_eq!((config.name.as_str(), config.node.as_str()), ("prod", "east-1"));
     assert_eq!((config.exchange, config.on_loss), (Duration::from_secs(1), OnLoss::Deny));
@@ -44,7 +47,9 @@ fn all_parameters_are_read() {
 
 #[test]
 fn a_socket_and_this_machine_are_exposed_to_nobody() {
-    for url in ["unix:/run/valkey.sock", "redis://127.0.0.1", "redis://[::1]:1", "redis://localhost"] {
+    for url in
+        ["unix:/run/valkey.sock", "redis://127.0.0.1", "redis://[::1]:1", "redis://localhost"]
+    {
         assert!(!parse(&[url, "on_loss=local"]).unwrap().is_exposed(), "{url}");
     }
     assert!(parse(&["redis://10.0.0.1", "on_loss=local"]).unwrap().is_exposed());
@@ -107,7 +112,10 @@ fn a_password_is_refused_and_never_shown() {
 
 #[test]
 fn a_machine_without_a_usable_name_must_be_given_one() {
-    assert!(Config::parse(["redis://a", "on_loss=deny"], "ä").unwrap_err().to_string().contains("\"node=\""));
+    assert!(Config::parse(["redis://a", "on_loss=deny"], "ä")
+        .unwrap_err()
+        .to_string()
+        .contains("\"node=\""));
     let config = Config::parse(["redis://a", "on_loss=deny", "node=$hostname"], "web-1").unwrap();
     assert_eq!(config.node, "web-1");
 }

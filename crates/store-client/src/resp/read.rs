@@ -53,7 +53,11 @@ impl Reader {
     ///
     /// # Errors
     /// The connection is of no use any more after any: nobody knows where the next answer begins.
-    pub(crate) fn value(&mut self, stream: &mut impl Read, bounds: &mut Bounds) -> Result<Value, Failure> {
+    pub(crate) fn value(
+        &mut self,
+        stream: &mut impl Read,
+        bounds: &mut Bounds,
+    ) -> Result<Value, Failure> {
         let value = self.at_depth(stream, bounds, 0);
         if self.at == self.buffer.len() {
             self.buffer.clear();
@@ -67,7 +71,12 @@ impl Reader {
         self.at != self.buffer.len()
     }
 
-    fn at_depth(&mut self, stream: &mut impl Read, bounds: &mut Bounds, depth: usize) -> Result<Value, Failure> {
+    fn at_depth(
+        &mut self,
+        stream: &mut impl Read,
+        bounds: &mut Bounds,
+        depth: usize,
+    ) -> Result<Value, Failure> {
         if depth > MAX_DEPTH {
             return Err(TOO_LARGE);
         }
@@ -85,8 +94,12 @@ impl Reader {
                 b'$' | b'*' if rest == b"-1" => Value::Nil,
                 b'$' => Value::Bytes(self.bulk(stream, length(rest)?, bounds)?),
                 // "txt:" stands before the text.
-                b'=' => Value::Bytes(self.bulk(stream, length(rest)?, bounds)?.split_off_or_empty(4)),
-                b'!' => Value::Error(ServerError::read(&self.bulk(stream, length(rest)?, bounds)?)),
+                b'=' => {
+                    Value::Bytes(self.bulk(stream, length(rest)?, bounds)?.split_off_or_empty(4))
+                }
+                b'!' => {
+                    Value::Error(ServerError::read(&self.bulk(stream, length(rest)?, bounds)?))
+                }
                 b'*' | b'~' => Value::List(self.list(stream, length(rest)?, bounds, depth)?),
                 b'%' => {
                     let count = length(rest)?.checked_mul(2).ok_or(TOO_LARGE)?;
@@ -130,7 +143,8 @@ impl Reader {
             let rest = self.buffer.get(self.at..).unwrap_or_default();
             let found = rest.get(searched..).unwrap_or_default().iter().position(|b| *b == b'\n');
             if let Some(end) = found.map(|at| at + searched) {
-                let line = rest.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(NO_RESP)?;
+                let line =
+                    rest.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(NO_RESP)?;
                 if line.len() > MAX_LINE {
                     return Err(NO_RESP);
                 }
@@ -148,7 +162,12 @@ impl Reader {
     }
 
     /// So many bytes, and the end of the line after them.
-    fn bulk(&mut self, stream: &mut impl Read, length: usize, bounds: &mut Bounds) -> Result<Vec<u8>, Failure> {
+    fn bulk(
+        &mut self,
+        stream: &mut impl Read,
+        length: usize,
+        bounds: &mut Bounds,
+    ) -> Result<Vec<u8>, Failure> {
         let whole = length.checked_add(2).ok_or(TOO_LARGE)?;
         // Before anything is received: a length alone costs no memory.
         bounds.take_bytes(whole)?;

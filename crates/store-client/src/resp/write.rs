@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 #[derive(Default)]
 pub(crate) struct Command {
     bytes: Zeroizing<Vec<u8>>,
-    count: usize,
 }
 
 impl Command {
@@ -19,7 +18,6 @@ impl Command {
 
     /// Adds a command of `count` words.
     pub(crate) fn add<'w>(&mut self, count: usize, words: impl Iterator<Item = &'w [u8]>) {
-        self.count += 1;
         self.bytes.push(b'*');
         self.number(count);
         let mut left = count;
@@ -41,10 +39,5 @@ impl Command {
     /// What is to be sent.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// How many answers will come.
-    pub(crate) fn count(&self) -> usize {
-        self.count
     }
 }

@@ -7,18 +7,21 @@
 //!
 //! On a node:
 //! * [`table`], [`entry`], [`shape`]: the leases of this node, in memory that its workers share; drawing from them;
-//!   `lease`: what is bought and given back;
+//!   `lease`: what is bought and given back; [`right`]: who buys;
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
 //! * [`loss`]: what a node does without the store.
 //!
 //! Between them, [`message`]: what they say to each other. In [`store`]: what the store does with it.
 
 pub mod entry;
+pub mod exchange;
 #[cfg(test)]
 mod fixtures;
 mod lease;
 pub mod loss;
 pub mod message;
+pub mod revocations;
+pub mod right;
 pub mod shape;
 pub mod store;
 pub mod table;
@@ -27,6 +30,10 @@ pub mod words;
 
 pub use entry::{Backing, Drawn, Entry, Round};
 pub use loss::{judge, Judge, OnLoss};
+pub use right::Right;
 pub use shape::Shape;
 pub use table::{LeaseTable, NoEntry};
 pub use words::Words;
+
+/// What the store runs.
+pub const EXCHANGE_SCRIPT: &str = include_str!("exchange.lua");
