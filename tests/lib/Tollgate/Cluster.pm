@@ -79,6 +79,7 @@ sub start_node {
 	$globals_http =~ s{access\.log}{$name-access.log} unless $is_first;
 	$globals_http =~ s{/(\w+_temp);}{/$name-$1;}g unless $is_first;
 	$engine //= "http://unix:$dir/$name.sock";
+	$server =~ s{%%TESTDIR%%/engine\.sock}{$dir/$name.sock}g;
 	my $conf = <<"EOC";
 $globals
 daemon off;
@@ -110,6 +111,8 @@ http {
         }
 
         location /metrics {
+            allow 127.0.0.1;
+            deny all;
             tollgate off;
             tollgate_metrics;
         }
@@ -149,8 +152,8 @@ sub asks {
 
 # The answer to one request.
 sub answer_of {
-	my ($key, $port) = @_;
-	return get_with('/', { PeerAddr => '127.0.0.1:' . port($port) }, "Authorization: Bearer $key");
+	my ($key, $port, $uri) = @_;
+	return get_with($uri // '/', { PeerAddr => '127.0.0.1:' . port($port) }, "Authorization: Bearer $key");
 }
 
 # How many of them are let in.
