@@ -7,7 +7,7 @@ use tollgate_core::address::AddressKey;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{
-    AddressMemo, Ask, CountedBy, Dimension, Exceeded, Key, Lease, Oversize, Period, Refused,
+    AddressMemo, Ask, CountedBy, Dimension, Exceeded, Key, Oversize, Period, Refused, Seat,
     Subject, Take, Zone,
 };
 
@@ -176,7 +176,7 @@ impl Admission<'_, '_> {
             return Err(Detail::from(Cause::NoPrice).into());
         }
         if self.is_stranger() && scratch.has_concurrency() && !self.zone.ledger().has_spare() {
-            return Err(self.refuse(Refused::NoLease, scratch));
+            return Err(self.refuse(Refused::NoSeat, scratch));
         }
         // Whoever waits already comes first.
         if may_wait && self.state.borrow().ticket.is_none() {
@@ -195,16 +195,16 @@ impl Admission<'_, '_> {
             }
         }
         loop {
-            let mut leases = Vec::new();
+            let mut seats = Vec::new();
             let outcome = member::with(|member| {
                 let (asks, standings) = (&mut scratch.asks, &mut scratch.standings);
                 let holder = member.holder.as_mut();
                 member::note_changed();
-                self.zone.reserve(asks, now(), self.lock, holder, standings, &mut leases)
+                self.zone.reserve(asks, now(), self.lock, holder, standings, &mut seats)
             });
             let refused = match outcome {
                 Ok(()) => {
-                    self.keep(scratch, leases);
+                    self.keep(scratch, seats);
                     return Ok(Admitted::Yes);
                 }
                 Err(refused) => refused,
@@ -421,16 +421,16 @@ impl Admission<'_, '_> {
     }
 
     /// Writes down what was taken.
-    fn keep(&self, scratch: &Scratch, leases: Vec<Lease>) {
+    fn keep(&self, scratch: &Scratch, seats: Vec<Seat>) {
         self.show(scratch);
         let mut state = self.state.borrow_mut();
         let principal = state.principal.clone();
         let with_tokens = state.metering.is_some();
         state.charged.push(Charged { policy: Rc::clone(self.policy), principal, with_tokens });
         state.limit = None;
-        if Reservation::is_needed(&scratch.asks, &leases) {
+        if Reservation::is_needed(&scratch.asks, &seats) {
             let zone = Rc::clone(self.mapped);
-            state.reservations.push(Reservation::new(zone, &scratch.asks, leases));
+            state.reservations.push(Reservation::new(zone, &scratch.asks, seats));
         }
     }
 

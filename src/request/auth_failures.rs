@@ -83,9 +83,9 @@ impl Admission<'_, '_> {
                     for width in 0.. {
                         let Some(key) = self.zone.failures_key(subject, width) else { break };
                         let (mut ask, mut standings) = ([self.request(key, limit)], Vec::new());
-                        let (leases, holder) = (&mut Vec::new(), None);
+                        let (seats, holder) = (&mut Vec::new(), None);
                         let zone = self.zone;
-                        match zone.reserve(&mut ask, now, self.lock, holder, &mut standings, leases)
+                        match zone.reserve(&mut ask, now, self.lock, holder, &mut standings, seats)
                         {
                             Ok(()) => taken.extend(ask),
                             Err(Refused::ZoneFull(_)) => {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tollgate_core::limits::{Ask, Dimension, Lease, Take};
+use tollgate_core::limits::{Ask, Dimension, Seat, Take};
 use tollgate_core::llm::Usage;
 
 use crate::clock::now;
@@ -17,7 +17,7 @@ pub(crate) struct Reservation {
     zone: Rc<Mapped>,
     /// What is settled by tokens or money.
     asks: Vec<Ask>,
-    leases: Vec<Lease>,
+    seats: Vec<Seat>,
 }
 
 /// Whether it is settled in the end, by tokens or money.
@@ -34,14 +34,14 @@ fn is_settled(ask: &Ask) -> bool {
 
 impl Reservation {
     /// Whether anything is left to be done in the end about what was taken.
-    pub(crate) fn is_needed(asks: &[Ask], leases: &[Lease]) -> bool {
-        !leases.is_empty() || asks.iter().any(is_settled)
+    pub(crate) fn is_needed(asks: &[Ask], seats: &[Seat]) -> bool {
+        !seats.is_empty() || asks.iter().any(is_settled)
     }
 
     /// What a successful [`Zone::reserve`](tollgate_core::limits::Zone::reserve) took.
-    pub(crate) fn new(zone: Rc<Mapped>, asks: &[Ask], leases: Vec<Lease>) -> Self {
+    pub(crate) fn new(zone: Rc<Mapped>, asks: &[Ask], seats: Vec<Seat>) -> Self {
         let asks = asks.iter().copied().filter(is_settled).collect();
-        Self { zone, asks, leases }
+        Self { zone, asks, seats }
     }
 
     /// Puts what was really used in the place of what was reserved. What is only taken for granted is no
@@ -82,14 +82,14 @@ fn used(ask: &Ask, usage: &Usage, cost: Option<u64>) -> u64 {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.leases.is_empty() {
+        if self.seats.is_empty() {
             return;
         }
-        let leases = std::mem::take(&mut self.leases);
+        let seats = std::mem::take(&mut self.seats);
         member::with(|member| {
             if let Some(holder) = member.holder.as_mut() {
-                for lease in leases {
-                    self.zone.get().release(lease, holder);
+                for seat in seats {
+                    self.zone.get().release(seat, holder);
                 }
             }
         });

@@ -47,7 +47,7 @@ impl Admission<'_, '_> {
                 self.complain("is full, a request is refused");
                 return self.full(Cause::NoRoomForClient);
             }
-            Refused::NoLease => {
+            Refused::NoSeat => {
                 self.complain("has no room for a further request in flight");
                 return self.full(Cause::NoRoomInFlight);
             }

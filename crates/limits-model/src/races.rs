@@ -15,13 +15,13 @@ pub enum Race {
     RepeatedNumber,
     /// An in-flight count is read and then stored, instead of swapped.
     StoredCount,
-    /// A lease is marked as held before it is counted.
+    /// A seat is marked as held before it is counted.
     HeldTooEarly,
     /// A count is overwritten without helping the one who wrote it.
     Unhelped,
-    /// What a dead process had begun is judged by the count alone, without a second look at its lease.
+    /// What a dead process had begun is judged by the count alone, without a second look at its seat.
     JudgedAtOnce,
-    /// A lease is freed before it is taken off the count.
+    /// A seat is freed before it is taken off the count.
     FreedTooEarly,
     /// A waiter is counted and put in line without the mutex.
     UnlockedQueue,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use limits_model::clock::MonoNanos;
 use limits_model::exhaustive::atomics::{mortal, AtomicU64, Mutex, Ordering};
-use limits_model::exhaustive::limits::{ClaimLock as _, Holder, Lease, Ledger, NotTaken, Process};
+use limits_model::exhaustive::limits::{ClaimLock as _, Holder, Ledger, NotTaken, Process, Seat};
 use limits_model::races::{is_caught, Race};
 use loom::thread;
 
@@ -18,7 +18,7 @@ struct Zone {
 }
 
 impl Zone {
-    /// With four processes, one waiter, and eight leases in chunks of two.
+    /// With four processes, one waiter, and eight seats in chunks of two.
     fn new() -> Arc<Self> {
         let words = |n: u64| (0..n).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self { words: words(30), slots: words(2), lock: Mutex::default() })
@@ -32,12 +32,12 @@ impl Zone {
         self.ledger().register(Process { pid, started: 0 }, &self.lock).unwrap()
     }
 
-    fn take(&self, holder: &mut Holder, limit: u16) -> Result<Lease, NotTaken> {
+    fn take(&self, holder: &mut Holder, limit: u16) -> Result<Seat, NotTaken> {
         self.ledger().take(holder, &self.slots[0], 0, limit, || true)
     }
 
-    fn release(&self, holder: &mut Holder, lease: Lease) {
-        self.ledger().release(holder, lease, |slot| self.slots.get(slot as usize));
+    fn release(&self, holder: &mut Holder, seat: Seat) {
+        self.ledger().release(holder, seat, |slot| self.slots.get(slot as usize));
     }
 
     fn reclaim(&self, dead: &[u32]) -> usize {
@@ -54,19 +54,19 @@ impl Zone {
         Ledger::count(self.slots[0].load(Ordering::Acquire))
     }
 
-    /// When all processes but `holder` are gone: the count is what `kept` says, and no lease but those
+    /// When all processes but `holder` are gone: the count is what `kept` says, and no seat but those
     /// is missing from the pool.
-    fn assert_whole(&self, mut holder: Holder, kept: Vec<Lease>) {
+    fn assert_whole(&self, mut holder: Holder, kept: Vec<Seat>) {
         assert_eq!(usize::from(self.count()), kept.len());
-        for lease in kept {
-            self.release(&mut holder, lease);
+        for seat in kept {
+            self.release(&mut holder, seat);
         }
         assert_eq!(self.count(), 0);
         let capacity = self.ledger().capacity();
         for _ in 0..capacity {
             let _ = self.take(&mut holder, 100).unwrap();
         }
-        assert_eq!(self.take(&mut holder, 100), Err(NotTaken::NoLease));
+        assert_eq!(self.take(&mut holder, 100), Err(NotTaken::NoSeat));
     }
 }
 
@@ -85,12 +85,12 @@ fn two_takers() {
         let run = |pid| {
             let (zone, inside, mut holder) = (zone.clone(), inside.clone(), zone.register(pid));
             move || {
-                if let Ok(lease) = zone.take(&mut holder, 1) {
+                if let Ok(seat) = zone.take(&mut holder, 1) {
                     assert_eq!(inside.fetch_add(1, SeqCst), 0);
                     // Others may run while this one looks.
                     assert_eq!(zone.count(), 1);
                     inside.fetch_sub(1, SeqCst);
-                    zone.release(&mut holder, lease);
+                    zone.release(&mut holder, seat);
                 }
                 holder
             }
@@ -123,8 +123,8 @@ fn killed_at(step: u32) {
             let zone = zone.clone();
             thread::spawn(move || {
                 mortal(step, || {
-                    let lease = zone.take(&mut dead, 9).unwrap();
-                    zone.release(&mut dead, lease);
+                    let seat = zone.take(&mut dead, 9).unwrap();
+                    zone.release(&mut dead, seat);
                 })
             })
         };
@@ -156,8 +156,8 @@ fn a_process_killed_at_any_step_leaves_the_count_right() {
         let zone = Zone::new();
         let mut holder = zone.register(1);
         let all = || {
-            let lease = zone.take(&mut holder, 9).unwrap();
-            zone.release(&mut holder, lease);
+            let seat = zone.take(&mut holder, 9).unwrap();
+            zone.release(&mut holder, seat);
         };
         assert!(mortal(STEPS, all).is_some(), "a take and a release have more steps");
     });
@@ -171,12 +171,12 @@ fn killed_anywhere() {
 }
 
 #[test]
-fn a_lease_marked_as_held_too_early_is_caught() {
+fn a_seat_marked_as_held_too_early_is_caught() {
     assert!(is_caught(Race::HeldTooEarly, killed_anywhere));
 }
 
 #[test]
-fn a_lease_freed_too_early_is_caught() {
+fn a_seat_freed_too_early_is_caught() {
     assert!(is_caught(Race::FreedTooEarly, killed_anywhere));
 }
 
@@ -197,8 +197,8 @@ fn reclaimer_killed_at(step: u32, reclaim_step: u32) {
         let zone = Zone::new();
         let (mut dead, mut other) = (zone.register(1), zone.register(2));
         mortal(step, || {
-            let lease = zone.take(&mut dead, 9).unwrap();
-            zone.release(&mut dead, lease);
+            let seat = zone.take(&mut dead, 9).unwrap();
+            zone.release(&mut dead, seat);
         });
         let reclaimer = {
             let zone = zone.clone();
@@ -236,7 +236,7 @@ fn given_away(claims: [u64; 2]) {
             thread::spawn(move || {
                 let is_ours = || tag.load(Ordering::Acquire) == 1;
                 let taken = zone.ledger().take(&mut early, &zone.slots[0], 0, 9, is_ours);
-                taken.map(|lease| (early, lease))
+                taken.map(|seat| (early, seat))
             })
         };
         let word = &zone.slots[0];
@@ -264,9 +264,9 @@ fn given_away(claims: [u64; 2]) {
         let taken = taker.join().unwrap();
         // Either it was given away, or somebody is in flight for key 1.
         assert_ne!(evicted, taken.is_ok());
-        if let Ok((mut early, lease)) = taken {
+        if let Ok((mut early, seat)) = taken {
             assert_eq!(zone.count(), 1);
-            zone.release(&mut early, lease);
+            zone.release(&mut early, seat);
         }
         assert_eq!(zone.count(), expected);
     });

@@ -57,9 +57,9 @@ impl Shared {
     /// A request, from its reservation to its settlement.
     fn request(&self, limit: Limit, n: u32, used: u64) {
         let mut asks = [self.ask(limit, n)];
-        let (mut standings, mut leases) = (Vec::new(), Vec::new());
+        let (mut standings, mut seats) = (Vec::new(), Vec::new());
         let zone = self.zone();
-        zone.reserve(&mut asks, NOW, &self.lock, None, &mut standings, &mut leases).unwrap();
+        zone.reserve(&mut asks, NOW, &self.lock, None, &mut standings, &mut seats).unwrap();
         assert!(zone.settle(&asks[0], used, NOW, &self.lock));
     }
 }

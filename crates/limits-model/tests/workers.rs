@@ -10,7 +10,7 @@ use limits_model::clock::{MonoNanos, UnixSeconds};
 use limits_model::races::{is_caught, Race};
 use limits_model::random::atomics::{mortal, AtomicU64, Mutex};
 use limits_model::random::limits::{
-    Area, Ask, Budget, Dimension, Holder, Lease, Now, Oversize, Process, Quota, Refused, Take, Zone,
+    Area, Ask, Budget, Dimension, Holder, Now, Oversize, Process, Quota, Refused, Seat, Take, Zone,
 };
 use shuttle::rand::{thread_rng, Rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -101,7 +101,7 @@ impl Shared {
         let (tokens, money) = (thread_rng().gen_range(1..=2), thread_rng().gen_range(0..=4));
         let used = (thread_rng().gen_range(0..=3), thread_rng().gen_range(0..=5));
         let mut asks = asks(&zone, CLIENTS[at], tokens, money);
-        let (mut leases, mut standings) = (Vec::new(), Vec::new());
+        let (mut seats, mut standings) = (Vec::new(), Vec::new());
         let most = |reserved: u64, used: u64| reserved.max(used);
         client.tokens[1].fetch_add(most(tokens.into(), used.0), SeqCst);
         client.money[1].fetch_add(most(money, used.1), SeqCst);
@@ -111,10 +111,10 @@ impl Shared {
         };
         let lock = &self.lock;
         let reserved =
-            zone.reserve(&mut asks, self.now(), lock, Some(holder), &mut standings, &mut leases);
+            zone.reserve(&mut asks, self.now(), lock, Some(holder), &mut standings, &mut seats);
         match reserved {
             Ok(()) => {}
-            Err(Refused::ZoneFull(_) | Refused::Exceeded(_) | Refused::NoLease) => {
+            Err(Refused::ZoneFull(_) | Refused::Exceeded(_) | Refused::NoSeat) => {
                 take_back(most(tokens.into(), used.0), most(money, used.1));
                 return;
             }
@@ -133,8 +133,8 @@ impl Shared {
         take_back(most(tokens.into(), used.0) - used.0, most(money, used.1) - used.1);
         held.set(None);
         client.in_flight.fetch_sub(1, SeqCst);
-        for lease in leases {
-            zone.release(lease, holder);
+        for seat in seats {
+            zone.release(seat, holder);
         }
     }
 
@@ -201,8 +201,8 @@ impl Shared {
         let mut holder = self.register(99);
         let (word, capacity) = (AtomicU64::new(0), zone.ledger().capacity());
         let taken = |_| zone.ledger().take(&mut holder, &word, 0, 100, || true).ok();
-        let leases: Vec<Lease> = (0..capacity).filter_map(taken).collect();
-        assert_eq!(leases.len(), capacity);
+        let seats: Vec<Seat> = (0..capacity).filter_map(taken).collect();
+        assert_eq!(seats.len(), capacity);
     }
 }
 

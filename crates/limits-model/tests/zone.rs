@@ -8,7 +8,7 @@ use std::sync::Arc;
 use limits_model::clock::{MonoNanos, UnixSeconds};
 use limits_model::exhaustive::atomics::{mortal, AtomicU64, Mutex};
 use limits_model::exhaustive::limits::{
-    Area, Ask, Budget, Dimension, Exceeded, Holder, Lease, Now, Oversize, Process, Quota, Refused,
+    Area, Ask, Budget, Dimension, Exceeded, Holder, Now, Oversize, Process, Quota, Refused, Seat,
     Take, Zone,
 };
 use limits_model::races::{is_caught, Race};
@@ -281,12 +281,12 @@ impl All {
         shared: &Shared,
         client: &str,
         holder: &mut Holder,
-    ) -> Result<Vec<Lease>, Refused> {
-        let (mut ask, mut leases) = ([self.of(shared, client)], Vec::new());
+    ) -> Result<Vec<Seat>, Refused> {
+        let (mut ask, mut seats) = ([self.of(shared, client)], Vec::new());
         let (zone, standings) = (shared.zone(), &mut Vec::new());
         let holder = Some(holder);
-        zone.reserve(&mut ask, after(1), &shared.lock, holder, standings, &mut leases)
-            .map(|()| leases)
+        zone.reserve(&mut ask, after(1), &shared.lock, holder, standings, &mut seats)
+            .map(|()| seats)
     }
 }
 
@@ -369,12 +369,12 @@ fn killed_in_a_reservation_at(step: u32) -> bool {
                 mortal(step, || {
                     let mut asks =
                         [shared.tokens("a", "2r/m", 1), shared.money("a", 5), shared.place("a")];
-                    let (zone, mut leases) = (shared.zone(), Vec::new());
+                    let (zone, mut seats) = (shared.zone(), Vec::new());
                     let (holder, standings) = (Some(&mut dead), &mut Vec::new());
-                    zone.reserve(&mut asks, after(1), &shared.lock, holder, standings, &mut leases)
+                    zone.reserve(&mut asks, after(1), &shared.lock, holder, standings, &mut seats)
                         .unwrap();
-                    for lease in leases {
-                        zone.release(lease, &mut dead);
+                    for seat in seats {
+                        zone.release(seat, &mut dead);
                     }
                 })
             })
@@ -386,11 +386,11 @@ fn killed_in_a_reservation_at(step: u32) -> bool {
         zone.reclaim(MonoNanos(u64::MAX), |p| p.pid != 1, &shared.lock);
         // What it took of tokens and money may be lost, and no more than that.
         let mut asks = [shared.tokens("a", "2r/m", 1), shared.money("a", 5), shared.place("a")];
-        let (holder, standings, mut leases) = (Some(&mut other), &mut Vec::new(), Vec::new());
-        zone.reserve(&mut asks, after(1), &shared.lock, holder, standings, &mut leases).unwrap();
+        let (holder, standings, mut seats) = (Some(&mut other), &mut Vec::new(), Vec::new());
+        zone.reserve(&mut asks, after(1), &shared.lock, holder, standings, &mut seats).unwrap();
         assert_eq!(shared.remaining(&asks[2], after(1)), 0);
-        for lease in leases {
-            zone.release(lease, &mut other);
+        for seat in seats {
+            zone.release(seat, &mut other);
         }
         assert_eq!(shared.remaining(&asks[2], after(1)), 1);
         // In a minute, all of it is as if nothing had been, and the slot can be given away.

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_take_leases_in_chunks() {
+    fn workers_take_seats_in_chunks() {
         let words = words(1 << 16);
         let zone = Zone::format(&words, (1, 2)).unwrap();
         let before = zone.ledger().census();
@@ -75,10 +75,10 @@ mod tests {
         assert_eq!(before.places, zone.ledger().capacity());
         let mut holder = holder(&zone);
         let mut asks = [places(zone.client_key("acme"), 5)];
-        let leases = enter(&zone, &mut holder, &mut asks, START).unwrap();
+        let seats = enter(&zone, &mut holder, &mut asks, START).unwrap();
         assert_eq!(zone.ledger().workers().used, 1);
         assert!((1..=64).contains(&zone.ledger().census().used));
-        leases.into_iter().for_each(|lease| zone.release(lease, &mut holder));
+        seats.into_iter().for_each(|seat| zone.release(seat, &mut holder));
         zone.leave(holder, &lock());
         assert_eq!(zone.ledger().census().used, 0);
         assert_eq!(zone.ledger().workers().used, 0);

@@ -7,7 +7,7 @@ use super::budget::Budget;
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::Key;
-use super::ledger::Lease;
+use super::ledger::Seat;
 use super::process::Process;
 use super::quota::Quota;
 use super::reserve::Refused;
@@ -95,21 +95,21 @@ pub(super) fn reserve(
     asks: &mut [Ask],
     now: Now,
 ) -> Result<Vec<Standing>, Refused> {
-    let (mut standings, mut leases) = (Vec::new(), Vec::new());
-    zone.reserve(asks, now, &lock(), None, &mut standings, &mut leases).map(|()| standings)
+    let (mut standings, mut seats) = (Vec::new(), Vec::new());
+    zone.reserve(asks, now, &lock(), None, &mut standings, &mut seats).map(|()| standings)
 }
 
-/// A reservation with concurrency: the leases.
+/// A reservation with concurrency: the seats.
 pub(super) fn enter(
     zone: &Zone<'_>,
     holder: &mut Holder,
     asks: &mut [Ask],
     now: Now,
-) -> Result<Vec<Lease>, Refused> {
-    let (mut standings, mut leases) = (Vec::new(), Vec::new());
-    let outcome = zone.reserve(asks, now, &lock(), Some(holder), &mut standings, &mut leases);
-    assert!(outcome.is_ok() || leases.is_empty());
-    outcome.map(|()| leases)
+) -> Result<Vec<Seat>, Refused> {
+    let (mut standings, mut seats) = (Vec::new(), Vec::new());
+    let outcome = zone.reserve(asks, now, &lock(), Some(holder), &mut standings, &mut seats);
+    assert!(outcome.is_ok() || seats.is_empty());
+    outcome.map(|()| seats)
 }
 
 /// What is left of an ask's limit.

@@ -2,7 +2,7 @@
 //! [`Ledger`](super::Ledger), and those of the [`Queue`](super::Queue) for a place in it.
 //!
 //! ```text
-//! records | beats | queue: head, waiters | owners of chunks | leases
+//! records | beats | queue: head, waiters | owners of chunks | seats
 //! ```
 //!
 //! The division depends on the number of words alone.
@@ -18,10 +18,10 @@ pub(super) const QUEUE_HEAD: usize = 8;
 pub(super) const WAITER_WORDS: usize = 2;
 /// Waiters that there is room for, at most.
 const WAITERS_MAX: usize = 4096;
-/// Leases in a chunk: never more than a process can keep account of in 64 bits.
+/// Seats in a chunk: never more than a process can keep account of in 64 bits.
 const CHUNK_MIN: usize = if MODEL { 2 } else { 8 };
 const CHUNK_MAX: usize = 64;
-/// Leases in all: their numbers, plus one, have 24 bits, and all ones is left for
+/// Seats in all: their numbers, plus one, have 24 bits, and all ones is left for
 /// [`FROZEN`](super::frozen::FROZEN).
 pub(super) const LEASES_MAX: usize = (1 << 24) - 2;
 /// The fewest words in a zone.
@@ -38,8 +38,8 @@ pub(super) struct FlightWords<'z> {
     pub(super) waiters: &'z [AtomicU64],
     /// Whose a chunk is.
     pub(super) owners: &'z [AtomicU64],
-    pub(super) leases: &'z [AtomicU64],
-    /// Leases in a chunk.
+    pub(super) seats: &'z [AtomicU64],
+    /// Seats in a chunk.
     pub(super) chunk: usize,
 }
 
@@ -61,7 +61,7 @@ impl<'z> FlightWords<'z> {
         let chunk = 1usize << fair.ilog2();
         let chunks = (rest.len() / (chunk + 1)).min(LEASES_MAX / chunk);
         let (owners, rest) = rest.split_at_checked(chunks)?;
-        let leases = rest.get(..chunks.checked_mul(chunk)?)?;
-        (chunks > 0).then_some(Self { records, beats, queue_head, waiters, owners, leases, chunk })
+        let seats = rest.get(..chunks.checked_mul(chunk)?)?;
+        (chunks > 0).then_some(Self { records, beats, queue_head, waiters, owners, seats, chunk })
     }
 }

@@ -1,10 +1,10 @@
-//! What a process has in the ledger: its record, and its chunks of leases.
+//! What a process has in the ledger: its record, and its chunks of seats.
 
-/// A chunk of leases of this process.
+/// A chunk of seats of this process.
 #[derive(Debug)]
 struct Chunk {
     number: usize,
-    /// Bit n is set where its lease n is free.
+    /// Bit n is set where its seat n is free.
     free: u64,
 }
 
@@ -15,7 +15,7 @@ pub struct Holder {
     pub(super) record: usize,
     /// In order of their numbers.
     chunks: Vec<Chunk>,
-    /// Leases in a chunk, at most 64.
+    /// Seats in a chunk, at most 64.
     size: usize,
 }
 
@@ -30,7 +30,7 @@ impl Holder {
         self.record as u64 + 1
     }
 
-    /// The bits of a chunk all of whose leases are free.
+    /// The bits of a chunk all of whose seats are free.
     fn whole(&self) -> u64 {
         match self.size {
             size @ 0..=63 => (1 << size) - 1,
@@ -38,7 +38,7 @@ impl Holder {
         }
     }
 
-    /// The number of a free lease, which is not free any more.
+    /// The number of a free seat, which is not free any more.
     pub(super) fn allot(&mut self) -> Option<usize> {
         // From the first chunk that has one: so the last ones become wholly free.
         let chunk = self.chunks.iter_mut().find(|chunk| chunk.free != 0)?;
@@ -53,7 +53,7 @@ impl Holder {
         self.chunks.insert(at, Chunk { number, free: self.whole() });
     }
 
-    /// Makes a lease free again. Gives the number of a chunk that the process keeps no longer: of
+    /// Makes a seat free again. Gives the number of a chunk that the process keeps no longer: of
     /// those that are wholly free it keeps one, so that a count that goes up and down does not make
     /// it take and put back the same chunk over and over.
     pub(super) fn put_back(&mut self, index: usize) -> Option<usize> {

@@ -74,7 +74,7 @@ pub use holder::Holder;
 pub use key::{Area, Key};
 pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
 pub use learned_memo::LearnedMemo;
-pub use ledger::{Lease, Ledger, NotTaken};
+pub use ledger::{Ledger, NotTaken, Seat};
 pub use process::Process;
 pub use process_lock::ProcessLock;
 pub use queue::{NoPlace, Queue, Ranked, Waiting};

@@ -8,7 +8,7 @@ use super::budget::{self, Settled};
 use super::frozen::FROZEN;
 use super::holder::Holder;
 use super::key::Key;
-use super::ledger::{Lease, Ledger, NotTaken};
+use super::ledger::{Ledger, NotTaken, Seat};
 use super::slots::{Moved, Seen, SlotPlace, Slots};
 use super::standing::{Obstacle, Standing, Wait};
 use super::sync::Ordering;
@@ -25,7 +25,7 @@ pub(super) enum Failed {
     /// Too little is left.
     Obstacle(Obstacle),
     /// The ledger has no room for a further request in flight.
-    NoLease,
+    NoSeat,
 }
 
 impl From<Moved> for Failed {
@@ -35,7 +35,7 @@ impl From<Moved> for Failed {
 }
 
 /// The places in flight that one reservation takes: a client's own mostly, and that of a rule.
-pub(super) type Leases = SmallVec<[Lease; 2]>;
+pub(super) type Seats = SmallVec<[Seat; 2]>;
 
 /// A take from a bucket or a budget that would succeed now: the word that was seen, and what follows.
 #[derive(Clone, Copy, Debug)]
@@ -165,14 +165,14 @@ impl<'z> Slots<'z> {
     }
 
     /// Takes what is asked for, and notes in the ask what its settlement needs to know. A place
-    /// among the requests in flight is put into `leases`.
+    /// among the requests in flight is put into `seats`.
     pub(super) fn take(
         &self,
         place: SlotPlace,
         ask: &mut Ask,
         now: Now,
         holder: Option<&mut Holder>,
-        leases: &mut Leases,
+        seats: &mut Seats,
     ) -> Result<Standing, Failed> {
         if ask.take.is_oversized() {
             return Err(Failed::Obstacle(Obstacle::Oversized));
@@ -201,9 +201,9 @@ impl<'z> Slots<'z> {
                 })
             }
             Take::Concurrency { limit } => {
-                let holder = holder.ok_or(Failed::NoLease)?;
-                let (lease, standing) = self.enter(place, (ask.key, target.1), limit, holder)?;
-                leases.push(lease);
+                let holder = holder.ok_or(Failed::NoSeat)?;
+                let (seat, standing) = self.enter(place, (ask.key, target.1), limit, holder)?;
+                seats.push(seat);
                 Ok(standing)
             }
         };
@@ -218,18 +218,18 @@ impl<'z> Slots<'z> {
         (key, index): (Key, usize),
         limit: u16,
         holder: &mut Holder,
-    ) -> Result<(Lease, Standing), Failed> {
+    ) -> Result<(Seat, Standing), Failed> {
         let word = self.slot(place).get(index).ok_or(Failed::Moved)?;
         let still_ours = || self.holds(place, key);
-        let lease = self.ledger.take(holder, word, self.number(place), limit, still_ours).map_err(
+        let seat = self.ledger.take(holder, word, self.number(place), limit, still_ours).map_err(
             |not_taken| match not_taken {
                 NotTaken::Full { .. } => Failed::Obstacle(Obstacle::Wait(NOMINAL_WAIT_NANOS)),
                 NotTaken::Moved => Failed::Moved,
-                NotTaken::NoLease => Failed::NoLease,
+                NotTaken::NoSeat => Failed::NoSeat,
             },
         )?;
         let count = Ledger::count(word.load(Ordering::Relaxed));
-        Ok((lease, in_flight(limit, count)))
+        Ok((seat, in_flight(limit, count)))
     }
 
     /// Replaces what a successful take reserved with what was `used`: tokens, or nano-units. Of a limit that was
@@ -259,7 +259,7 @@ impl<'z> Slots<'z> {
                         Settled::Word(word) => Some(word),
                     }
                 }
-                // Its lease is released instead.
+                // Its seat is released instead.
                 Take::Concurrency { .. } => None,
             };
             (next, ())

@@ -2,44 +2,44 @@
 //!
 //! The count of a client is one word in its slot, changed by compare-and-swap only. A bare counter
 //! couldn't be mended after a `kill -9`: nobody would know what part of it the dead worker had added.
-//! So every request in flight has a *lease*, a word of its own in a pool in the zone, which belongs
-//! to the worker that took it, and the count says which lease changed it last:
+//! So every request in flight has a *seat*, a word of its own in a pool in the zone, which belongs
+//! to the worker that took it, and the count says which seat changed it last:
 //!
 //! ```text
 //!  63      48 47            24 23             0
 //! +----------+----------------+----------------+
-//! |  count   |  lease (+1)    |  seq           |    the word in the slot
+//! |  count   |  seat (+1)     |  seq           |    the word in the slot
 //! +----------+----------------+----------------+
-//! |  slot number              | seq   | state  |    a lease: slot 32 bits, seq 24, state 8
+//! |  slot number              | seq   | state  |    a seat: slot 32 bits, seq 24, state 8
 //! +---------------------------+-------+--------+
 //! ```
 //!
 //! | step | take | release |
 //! |---|---|---|
-//! | 1 | lease := pending(seq) | lease := releasing(seq) |
-//! | 2 | count + 1, signed (lease, seq), by swap | count - 1, signed (lease, seq), by swap |
-//! | 3 | lease := held | lease := free |
+//! | 1 | seat := pending(seq) | seat := releasing(seq) |
+//! | 2 | count + 1, signed (seat, seq), by swap | count - 1, signed (seat, seq), by swap |
+//! | 3 | seat := held | seat := free |
 //!
 //! seq goes up with each line 1, so a signature is never used twice (not for 2^24 steps of that
-//! lease). Whoever overwrites a signed count *first* does line 3 for the one who signed it
-//! ([`Ledger::help`]). Hence, when a process is dead, each of its leases says whether line 2 was
+//! seat). Whoever overwrites a signed count *first* does line 3 for the one who signed it
+//! ([`Ledger::help`]). Hence, when a process is dead, each of its seats says whether line 2 was
 //! reached:
 //!
 //! * the count is still signed by it: yes;
-//! * else, if *after that* the lease is found to have been moved on: yes, and somebody helped;
+//! * else, if *after that* the seat is found to have been moved on: yes, and somebody helped;
 //! * else: no, as an overwriter would have helped before it overwrote.
 //!
 //! [`Ledger::reclaim`] then goes on from there, in the same three lines, as the dead process itself
 //! would have. So when the reclaimer is killed in its turn, it leaves nothing behind but what its
 //! predecessor could have left, and the next one goes on. The zone's mutex keeps reclaimers apart.
 //!
-//! A count above zero keeps a slot from being given away; so a held lease's slot number is right for
-//! as long as the lease is held. The word of a slot that changes hands begins with a claim number
+//! A count above zero keeps a slot from being given away; so a held seat's slot number is right for
+//! as long as the seat is held. The word of a slot that changes hands begins with a claim number
 //! where others have a signature ([`Ledger::fresh`]): a worker that read the word before can't
 //! mistake it for the one that it read.
 //!
-//! Leases are dealt in chunks. A process allots only from its own chunks, which it takes from the
-//! pool when it runs out of leases, and puts back when they are wholly free.
+//! Seats are dealt in chunks. A process allots only from its own chunks, which it takes from the
+//! pool when it runs out of seats, and puts back when they are wholly free.
 //!
 //! Each process notes now and then that it is alive ([`Ledger::beat`]). Only of one that was silent for
 //! longer than [`SILENCE_NANOS`] the kernel is asked: so processes that are well cost each other a look
@@ -67,8 +67,8 @@ const COUNT_MAX: u16 = u16::MAX - 1;
 /// A request in flight. It is not released by being dropped, as that takes the ledger: whoever has
 /// it owes it to [`Ledger::release`].
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a lease that is not released counts until its process ends"]
-pub struct Lease {
+#[must_use = "a seat that is not released counts until its process ends"]
+pub struct Seat {
     index: usize,
 }
 
@@ -82,8 +82,8 @@ pub enum NotTaken {
     },
     /// The slot belongs to another key by now.
     Moved,
-    /// The pool has no lease left.
-    NoLease,
+    /// The pool has no seat left.
+    NoSeat,
 }
 
 /// The in-flight counts of a zone, over the words that they share.
@@ -95,8 +95,8 @@ pub struct Ledger<'z> {
     beats: &'z [AtomicU64],
     /// Whose a chunk is.
     owners: &'z [AtomicU64],
-    leases: &'z [AtomicU64],
-    /// Leases in a chunk.
+    seats: &'z [AtomicU64],
+    /// Seats in a chunk.
     chunk: usize,
 }
 
@@ -111,18 +111,18 @@ impl<'z> Ledger<'z> {
     /// there are too few.
     #[must_use]
     pub fn new(words: &'z [AtomicU64]) -> Option<Self> {
-        let FlightWords { records, beats, owners, leases, chunk, .. } = FlightWords::of(words)?;
-        Some(Self { records, beats, owners, leases, chunk })
+        let FlightWords { records, beats, owners, seats, chunk, .. } = FlightWords::of(words)?;
+        Some(Self { records, beats, owners, seats, chunk })
     }
 
     /// How many requests can be in flight in all.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.leases.len()
+        self.seats.len()
     }
 
     /// Whether more is left than what is kept for those who were authenticated, a quarter. Chunks are
-    /// counted, and not leases: else strangers would fill up each chunk that a client begins.
+    /// counted, and not seats: else strangers would fill up each chunk that a client begins.
     #[must_use]
     pub fn has_spare(&self) -> bool {
         let is_free = |owner: &&AtomicU64| owner.load(Ordering::Relaxed) == 0;
@@ -136,11 +136,11 @@ impl<'z> Ledger<'z> {
         Census { used, places: self.records.len() }
     }
 
-    /// How many leases processes have, whether a request has them or not: they take whole chunks.
+    /// How many seats processes have, whether a request has them or not: they take whole chunks.
     #[must_use]
     pub fn census(&self) -> Census {
         let used = self.owners.iter().filter(|owner| owner.load(Ordering::Relaxed) != 0).count();
-        let places = self.leases.len();
+        let places = self.seats.len();
         Census { used: used.saturating_mul(self.chunk).min(places), places }
     }
 
@@ -205,7 +205,7 @@ impl<'z> Ledger<'z> {
         slot: u32,
         limit: u16,
         still_ours: impl Fn() -> bool,
-    ) -> Result<Lease, NotTaken> {
+    ) -> Result<Seat, NotTaken> {
         let mut begun = None;
         let mut seen = word.load(Ordering::Acquire);
         let failure = loop {
@@ -219,14 +219,14 @@ impl<'z> Ledger<'z> {
                 break NotTaken::Full { count };
             }
             let Some((index, entry)) = begun.or_else(|| self.allot(holder, slot)) else {
-                break NotTaken::NoLease;
+                break NotTaken::NoSeat;
             };
             begun = Some((index, entry));
             let next = Tally { count: count + 1, signed: Signature::new(index, entry.seq) };
             match self.overwrite(word, seen, next) {
                 Ok(()) => {
                     self.finish(index, entry);
-                    return Ok(Lease { index });
+                    return Ok(Seat { index });
                 }
                 Err(other) => seen = other,
             }
@@ -242,11 +242,11 @@ impl<'z> Ledger<'z> {
     pub fn release(
         &self,
         holder: &mut Holder,
-        lease: Lease,
+        seat: Seat,
         word_of: impl Fn(u32) -> Option<&'z AtomicU64>,
     ) {
-        self.end(lease.index, &word_of);
-        self.put_back(holder, lease.index);
+        self.end(seat.index, &word_of);
+        self.put_back(holder, seat.index);
     }
 
     /// Finishes the step of the one who wrote `word` into a slot. To be called by everybody who is
@@ -307,7 +307,7 @@ impl<'z> Ledger<'z> {
     }
 
     fn read(&self, index: usize) -> Entry {
-        Entry::of(self.leases.get(index).map_or(0, |lease| lease.load(Ordering::Acquire)))
+        Entry::of(self.seats.get(index).map_or(0, |seat| seat.load(Ordering::Acquire)))
     }
 
     /// Line 3 of a step, unless it is done: for the owner as for a helper. A swap, so that a late
@@ -315,20 +315,20 @@ impl<'z> Ledger<'z> {
     /// goes on.
     fn finish(&self, index: usize, entry: Entry) {
         let (begun, done) = (entry.word(), entry.done().word());
-        if let Some(lease) = self.leases.get(index).filter(|_| begun != done) {
-            let _ = lease.compare_exchange(begun, done, Ordering::AcqRel, Ordering::Acquire);
+        if let Some(seat) = self.seats.get(index).filter(|_| begun != done) {
+            let _ = seat.compare_exchange(begun, done, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
-    /// Line 1 of a step, or a step that is called off: only by the owner of a lease, or by who acts
+    /// Line 1 of a step, or a step that is called off: only by the owner of a seat, or by who acts
     /// in its name.
     fn write(&self, index: usize, entry: Entry) {
-        if let Some(lease) = self.leases.get(index) {
-            lease.store(entry.word(), Ordering::Release);
+        if let Some(seat) = self.seats.get(index) {
+            seat.store(entry.word(), Ordering::Release);
         }
     }
 
-    /// A free lease, made pending for `slot`.
+    /// A free seat, made pending for `slot`.
     fn allot(&self, holder: &mut Holder, slot: u32) -> Option<(usize, Entry)> {
         let index = match holder.allot() {
             Some(index) => index,
@@ -357,7 +357,7 @@ impl<'z> Ledger<'z> {
         })
     }
 
-    /// Makes a lease free for the next request of this process.
+    /// Makes a seat free for the next request of this process.
     fn put_back(&self, holder: &mut Holder, index: usize) {
         let spare = holder.put_back(index);
         if let Some(owner) = spare.and_then(|number| self.owners.get(number)) {

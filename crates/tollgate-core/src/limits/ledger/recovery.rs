@@ -9,7 +9,7 @@ use super::{Ledger, SILENCE_NANOS};
 use crate::clock::MonoNanos;
 
 impl<'z> Ledger<'z> {
-    /// Does for all processes that are dead what they can't do any more: releases their leases, and
+    /// Does for all processes that are dead what they can't do any more: releases their seats, and
     /// forgets them. Gives the number of requests taken off. The mutex is taken only when somebody is
     /// dead.
     ///
@@ -84,7 +84,7 @@ impl<'z> Ledger<'z> {
         released
     }
 
-    /// Goes on from where the dead owner of a lease stopped. Gives whether its request was counted.
+    /// Goes on from where the dead owner of a seat stopped. Gives whether its request was counted.
     fn recover(&self, index: usize, word_of: &impl Fn(u32) -> Option<&'z AtomicU64>) -> bool {
         let entry = self.read(index);
         let signed = Signature::new(index, entry.seq);

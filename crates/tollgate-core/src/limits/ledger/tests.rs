@@ -36,13 +36,9 @@ fn count(word: &AtomicU64) -> u16 {
     Ledger::count(word.load(Ordering::SeqCst))
 }
 
-/// The words of leases that are in use.
+/// The words of seats that are in use.
 fn in_use(ledger: &Ledger<'_>) -> usize {
-    ledger
-        .leases
-        .iter()
-        .filter(|w| Entry::of(w.load(Ordering::SeqCst)).state != State::Free)
-        .count()
+    ledger.seats.iter().filter(|w| Entry::of(w.load(Ordering::SeqCst)).state != State::Free).count()
 }
 
 fn claimed(ledger: &Ledger<'_>) -> usize {
@@ -72,8 +68,8 @@ fn a_ledger_takes_a_sixteenth_of_the_zone_and_fits_into_the_smallest() {
 
 #[test]
 fn no_count_and_no_fresh_word_is_a_frozen_one() {
-    let lease = Signature::new(LEASES_MAX - 1, u64::MAX >> 40);
-    let most = Tally { count: COUNT_MAX, signed: lease };
+    let seat = Signature::new(LEASES_MAX - 1, u64::MAX >> 40);
+    let most = Tally { count: COUNT_MAX, signed: seat };
     assert_ne!(most.word(), FROZEN);
     assert_eq!(Tally::of(most.word()), most);
     assert_ne!(Ledger::fresh(u64::MAX), FROZEN);
@@ -88,14 +84,14 @@ fn as_many_as_the_limit_are_in_flight_and_then_one_for_each_that_ends() {
     let ledger = Ledger::new(&words).unwrap();
     let mut holder = ledger.register(process(1), &lock).unwrap();
     let take = |holder: &mut Holder| ledger.take(holder, &slots[0], 0, 3, || true);
-    let mut leases: Vec<_> = (0..3).map(|_| take(&mut holder).unwrap()).collect();
+    let mut seats: Vec<_> = (0..3).map(|_| take(&mut holder).unwrap()).collect();
     assert_eq!(take(&mut holder), Err(NotTaken::Full { count: 3 }));
-    ledger.release(&mut holder, leases.remove(1), words_of(&slots));
+    ledger.release(&mut holder, seats.remove(1), words_of(&slots));
     assert_eq!(count(&slots[0]), 2);
-    leases.push(take(&mut holder).unwrap());
+    seats.push(take(&mut holder).unwrap());
     assert_eq!(take(&mut holder), Err(NotTaken::Full { count: 3 }));
-    for lease in leases {
-        ledger.release(&mut holder, lease, words_of(&slots));
+    for seat in seats {
+        ledger.release(&mut holder, seat, words_of(&slots));
     }
     assert_eq!((count(&slots[0]), in_use(&ledger)), (0, 0));
     assert_eq!(
@@ -128,26 +124,26 @@ fn a_slot_that_moved_or_is_frozen_counts_nothing() {
 }
 
 #[test]
-fn an_empty_pool_refuses_and_serves_again_when_leases_come_back() {
+fn an_empty_pool_refuses_and_serves_again_when_seats_come_back() {
     let (words, slots, lock) = (zeros(1024), zeros(1), lock());
     let ledger = Ledger::new(&words).unwrap();
     let mut one = ledger.register(process(1), &lock).unwrap();
     let mut other = ledger.register(process(2), &lock).unwrap();
-    let mut leases: Vec<_> = (0..ledger.capacity())
+    let mut seats: Vec<_> = (0..ledger.capacity())
         .map(|_| ledger.take(&mut one, &slots[0], 0, u16::MAX, || true).unwrap())
         .collect();
     let take = |holder: &mut Holder| ledger.take(holder, &slots[0], 0, u16::MAX, || true);
-    assert_eq!(take(&mut one), Err(NotTaken::NoLease));
-    assert_eq!(take(&mut other), Err(NotTaken::NoLease));
+    assert_eq!(take(&mut one), Err(NotTaken::NoSeat));
+    assert_eq!(take(&mut other), Err(NotTaken::NoSeat));
     assert_eq!(usize::from(count(&slots[0])), ledger.capacity());
     // Two chunks' worth come free: the process keeps one chunk, and the other goes back.
-    for lease in leases.split_off(leases.len() - 2 * ledger.chunk) {
-        ledger.release(&mut one, lease, words_of(&slots));
+    for seat in seats.split_off(seats.len() - 2 * ledger.chunk) {
+        ledger.release(&mut one, seat, words_of(&slots));
     }
-    let lease = take(&mut other).unwrap();
-    ledger.release(&mut other, lease, words_of(&slots));
-    for lease in leases {
-        ledger.release(&mut one, lease, words_of(&slots));
+    let seat = take(&mut other).unwrap();
+    ledger.release(&mut other, seat, words_of(&slots));
+    for seat in seats {
+        ledger.release(&mut one, seat, words_of(&slots));
     }
     assert_eq!((count(&slots[0]), in_use(&ledger), claimed(&ledger)), (0, 0, 2));
     assert_eq!(ledger.leave(one, |_| (), words_of(&slots), &lock), 0);
@@ -285,10 +281,10 @@ fn threads_never_exceed_the_limit_and_leave_nothing_behind() {
                     let slot = number as usize;
                     let taken = ledger.take(&mut holder, &slots[slot], number, 2, || true);
                     match taken {
-                        Ok(lease) => {
+                        Ok(seat) => {
                             assert!(in_flight[slot].fetch_add(1, Ordering::SeqCst) < 2);
                             in_flight[slot].fetch_sub(1, Ordering::SeqCst);
-                            ledger.release(&mut holder, lease, words_of(slots));
+                            ledger.release(&mut holder, seat, words_of(slots));
                         }
                         Err(refused) => assert_eq!(refused, NotTaken::Full { count: 2 }),
                     }
@@ -312,7 +308,7 @@ proptest! {
         let limits = [1u16, 3, 40];
         let mut holders: Vec<_> =
             (1..=4).map(|pid| ledger.register(process(pid), &lock).unwrap()).collect();
-        let mut model: HashMap<(usize, u32), Vec<Lease>> = HashMap::new();
+        let mut model: HashMap<(usize, u32), Vec<Seat>> = HashMap::new();
         for (who, slot, what) in steps {
             let counted: usize = (0..4).filter_map(|p| model.get(&(p, slot))).map(Vec::len).sum();
             match what {
@@ -320,16 +316,16 @@ proptest! {
                     let limit = limits[slot as usize];
                     let word = &slots[slot as usize];
                     match ledger.take(&mut holders[who], word, slot, limit, || true) {
-                        Ok(lease) => {
+                        Ok(seat) => {
                             prop_assert!(counted < usize::from(limit));
-                            model.entry((who, slot)).or_default().push(lease);
+                            model.entry((who, slot)).or_default().push(seat);
                         }
                         Err(refused) => prop_assert_eq!(refused, NotTaken::Full { count: limit }),
                     }
                 }
                 6..=8 => {
-                    if let Some(lease) = model.get_mut(&(who, slot)).and_then(Vec::pop) {
-                        ledger.release(&mut holders[who], lease, words_of(&slots));
+                    if let Some(seat) = model.get_mut(&(who, slot)).and_then(Vec::pop) {
+                        ledger.release(&mut holders[who], seat, words_of(&slots));
                     }
                 }
                 _ => {
@@ -398,11 +394,11 @@ fn a_slot_is_given_away_with_what_its_dead_signer_had_left_to_do() {
     let mut dead = zone.register(process(1), &lock).unwrap();
     let mut alive = zone.register(process(2), &lock).unwrap();
     let ask = |client: usize| places(zone.client_key(&format!("c{client}")), 3);
-    let leases = enter(&zone, &mut dead, &mut [ask(0)], START).unwrap();
+    let seats = enter(&zone, &mut dead, &mut [ask(0)], START).unwrap();
 
     // It is killed after the second line of its release.
     let ledger = zone.ledger();
-    let index = leases[0].index;
+    let index = seats[0].index;
     let held = ledger.read(index);
     let entry = held.next(State::Releasing, held.slot);
     ledger.write(index, entry);
@@ -420,5 +416,5 @@ fn a_slot_is_given_away_with_what_its_dead_signer_had_left_to_do() {
     for client in 1..=8 {
         assert_eq!(left(&zone, &ask(client), now), 2, "c{client}");
     }
-    others.into_iter().for_each(|lease| zone.release(lease, &mut alive));
+    others.into_iter().for_each(|seat| zone.release(seat, &mut alive));
 }

@@ -10,38 +10,38 @@ pub(super) struct Tally {
     pub(super) signed: Signature,
 }
 
-/// Who wrote a count: a lease (its number plus one, or 0 for nobody), and at which of its steps.
+/// Who wrote a count: a seat (its number plus one, or 0 for nobody), and at which of its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signature {
-    lease: u64,
+    seat: u64,
     pub(super) seq: u64,
 }
 
 impl Signature {
     pub(super) fn new(index: usize, seq: u64) -> Self {
-        Self { lease: index as u64 + 1, seq }
+        Self { seat: index as u64 + 1, seq }
     }
 
     /// What stands in its place in the word of a slot that was just given away.
     pub(super) fn of_claim(claim: u64) -> Self {
-        Self { lease: 0, seq: claim & SEQ_MASK }
+        Self { seat: 0, seq: claim & SEQ_MASK }
     }
 
-    /// The number of the lease that signed.
+    /// The number of the seat that signed.
     pub(super) fn index(self) -> Option<usize> {
-        usize::try_from(self.lease.checked_sub(1)?).ok()
+        usize::try_from(self.seat.checked_sub(1)?).ok()
     }
 }
 
 impl Tally {
     pub(super) fn of(word: u64) -> Self {
-        let signed = Signature { lease: word >> SEQ_BITS & SEQ_MASK, seq: word & SEQ_MASK };
+        let signed = Signature { seat: word >> SEQ_BITS & SEQ_MASK, seq: word & SEQ_MASK };
         // Sixteen bits fit into u16.
         Self { count: u16::try_from(word >> 48).unwrap_or(u16::MAX), signed }
     }
 
     pub(super) fn word(self) -> u64 {
-        u64::from(self.count) << 48 | self.signed.lease << SEQ_BITS | self.signed.seq
+        u64::from(self.count) << 48 | self.signed.seat << SEQ_BITS | self.signed.seq
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) enum State {
     Releasing,
 }
 
-/// The parts of a lease's word. All zeros is a free one.
+/// The parts of a seat's word. All zeros is a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) state: State,
@@ -95,7 +95,7 @@ impl Entry {
         }
     }
 
-    /// The same lease, free.
+    /// The same seat, free.
     pub(super) fn freed(self) -> Self {
         Self { state: State::Free, ..self }
     }

@@ -4,10 +4,10 @@ use super::ask::{Ask, Now, Take};
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::Key;
-use super::ledger::Lease;
+use super::ledger::Seat;
 use super::slots::{Moved, SlotPlace};
 use super::standing::{Obstacle, Standing};
-use super::take::{Failed, Leases, Look};
+use super::take::{Failed, Look, Seats};
 use super::zone::Zone;
 
 /// How often a slot is looked for again. An attempt fails only when the slot was given away between
@@ -39,7 +39,7 @@ pub enum Refused {
     /// No room for the key of this one of the asks, and none of the others in its area is idle.
     ZoneFull(usize),
     /// No room in the ledger for a further request in flight.
-    NoLease,
+    NoSeat,
 }
 
 impl Refused {
@@ -75,15 +75,15 @@ struct Attempt<'a, 'z, L> {
     /// Whether slots are looked for under the mutex, which mends what a dead worker left behind.
     locked: bool,
     holder: Option<&'a mut Holder>,
-    /// Leases that this reservation has taken.
-    leases: Leases,
+    /// Seats that this reservation has taken.
+    seats: Seats,
 }
 
 impl<'z> Zone<'z> {
     /// Takes from all of the limits, or from none. On success, `standings` holds one entry for each
     /// ask, after the take; when the answer is [`Refused::Exceeded`] or [`Refused::Oversized`], one
     /// for each ask as it stands. The asks keep what their settlement needs to know. For every ask
-    /// for concurrency a lease is put into `leases`, which is to be [released](Zone::release) when
+    /// for concurrency a seat is put into `seats`, which is to be [released](Zone::release) when
     /// the request has ended; the `holder` is needed for such asks only.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl<'z> Zone<'z> {
         lock: &impl ClaimLock,
         mut holder: Option<&mut Holder>,
         standings: &mut Vec<Standing>,
-        leases: &mut impl Extend<Lease>,
+        seats: &mut impl Extend<Seat>,
     ) -> Result<(), Refused> {
         let mut last = 0;
         for attempt in 0..ATTEMPTS {
@@ -104,10 +104,10 @@ impl<'z> Zone<'z> {
             let holder = holder.as_deref_mut();
             let locked = attempt > 0;
             let mut attempt =
-                Attempt { zone: self, now, lock, locked, holder, leases: Leases::new() };
+                Attempt { zone: self, now, lock, locked, holder, seats: Seats::new() };
             match attempt.run(asks, standings) {
                 Attempted::Done(outcome) => {
-                    leases.extend(attempt.leases);
+                    seats.extend(attempt.seats);
                     return outcome;
                 }
                 Attempted::Moved(ask) => last = ask,
@@ -188,7 +188,7 @@ impl<'z> Zone<'z> {
 
     /// Replaces what a successful [`Zone::reserve`] took for `ask` with what was really `used`
     /// (tokens, or nano-units): the difference is given back, or charged, into debt if need be. Does
-    /// nothing for concurrency, whose lease is released instead. To be called once for each ask.
+    /// nothing for concurrency, whose seat is released instead. To be called once for each ask.
     ///
     /// A reservation is held as if it were used, until now. So where a bucket ran full in between,
     /// and was taken from again since, what is given back can exceed what the reservation still
@@ -222,7 +222,7 @@ impl<'z> Zone<'z> {
     }
 
     /// Gives back what a successful [`Zone::reserve`] of these asks took: a settlement in which
-    /// nothing was used. Leases are released apart.
+    /// nothing was used. Seats are released apart.
     pub fn give_back(&self, asks: &[Ask], now: Now) {
         for ask in asks {
             let slots = self.slots(ask.key);
@@ -232,9 +232,9 @@ impl<'z> Zone<'z> {
         }
     }
 
-    /// A request is not in flight any more. `holder` is the one that the lease was taken with.
-    pub fn release(&self, lease: Lease, holder: &mut Holder) {
-        self.ledger().release(holder, lease, |slot| self.in_flight_word(slot));
+    /// A request is not in flight any more. `holder` is the one that the seat was taken with.
+    pub fn release(&self, seat: Seat, holder: &mut Holder) {
+        self.ledger().release(holder, seat, |slot| self.in_flight_word(slot));
     }
 }
 
@@ -289,9 +289,9 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
             self.roll_back(taken);
             return match failed {
                 Failed::Moved => Attempted::Moved(index),
-                Failed::NoLease => {
+                Failed::NoSeat => {
                     standings.truncate(index);
-                    Attempted::refused(Refused::NoLease)
+                    Attempted::refused(Refused::NoSeat)
                 }
                 Failed::Obstacle(obstacle) => self.refuse(asks, (index, obstacle), standings),
             };
@@ -325,14 +325,14 @@ impl<L: ClaimLock> Attempt<'_, '_, L> {
             None => slots.find(ask.key).ok_or(Failed::Moved)?,
         };
         *near = Some((ask.key, place));
-        slots.take(place, ask, self.now, self.holder.as_deref_mut(), &mut self.leases)
+        slots.take(place, ask, self.now, self.holder.as_deref_mut(), &mut self.seats)
     }
 
     fn roll_back(&mut self, taken: &[Ask]) {
         self.zone.give_back(taken, self.now);
         if let Some(holder) = self.holder.as_deref_mut() {
-            for lease in self.leases.drain(..) {
-                self.zone.release(lease, holder);
+            for seat in self.seats.drain(..) {
+                self.zone.release(seat, holder);
             }
         }
     }

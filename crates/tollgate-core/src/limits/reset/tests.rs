@@ -87,10 +87,10 @@ fn what_is_in_flight_stays_in_flight() {
     let key = zone.client_key("acme");
     let mut holder = holder(&zone);
     let mut place = [places(key, 2)];
-    let leases = enter(&zone, &mut holder, &mut place, START).unwrap();
+    let seats = enter(&zone, &mut holder, &mut place, START).unwrap();
     assert!(zone.reset(key, Reset::All, START, &lock()));
     assert_eq!(left(&zone, &place[0], START), 1);
-    leases.into_iter().for_each(|lease| zone.release(lease, &mut holder));
+    seats.into_iter().for_each(|seat| zone.release(seat, &mut holder));
     assert_eq!(left(&zone, &place[0], START), 2);
 }
 
@@ -258,9 +258,9 @@ fn threads_that_settle_while_one_resets_stay_exact() {
                 scope.spawn(move || {
                     for turn in 0..300u64 {
                         let mut taken = asks(zone, key, 10);
-                        let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                        let (mut standings, mut seats) = (Vec::new(), Vec::new());
                         if zone
-                            .reserve(&mut taken, START, lock, None, &mut standings, &mut leases)
+                            .reserve(&mut taken, START, lock, None, &mut standings, &mut seats)
                             .is_err()
                         {
                             continue;

@@ -73,9 +73,9 @@ fn requests_in_flight_end_with_their_processes() {
     let zone = Zone::format(&words, (3, 4)).unwrap();
     let (mut holder, key) = (holder(&zone), zone.client_key("acme"));
     let mut both = [places(key, 3), requests(&zone, key, "10r/h")];
-    let leases = enter(&zone, &mut holder, &mut both, START).unwrap();
+    let seats = enter(&zone, &mut holder, &mut both, START).unwrap();
     let file = zone.save(START, BOOT);
-    leases.into_iter().for_each(|lease| zone.release(lease, &mut holder));
+    seats.into_iter().for_each(|seat| zone.release(seat, &mut holder));
     let words = memory(8);
     let (zone, _) = Snapshot::read(&file).unwrap().format(&words, START, BOOT).unwrap();
     assert_eq!(both.map(|ask| left(&zone, &ask, START)), [3, 9]);
@@ -282,7 +282,7 @@ fn a_file_that_was_written_in_steps_while_others_used_the_zone_is_whole() {
         for thread in 0..2 {
             let (zone, lock, done, steady) = (&zone, &lock, &done, &steady);
             scope.spawn(move || {
-                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let (mut standings, mut seats) = (Vec::new(), Vec::new());
                 let mut n = 0u32;
                 while !done.load(Ordering::Relaxed) {
                     n = n.wrapping_add(1);
@@ -292,7 +292,7 @@ fn a_file_that_was_written_in_steps_while_others_used_the_zone_is_whole() {
                     let fleeting = requests(zone, key, "1000000r/s");
                     for ask in [fleeting, steady(n % 50)] {
                         let _ =
-                            zone.reserve(&mut [ask], now, lock, None, &mut standings, &mut leases);
+                            zone.reserve(&mut [ask], now, lock, None, &mut standings, &mut seats);
                     }
                 }
             });

@@ -65,9 +65,9 @@ fn what_is_in_use_is_seen_with_its_debt() {
 
     let mut holder = holder(&zone);
     let place = places(key, 4);
-    let leases = enter(&zone, &mut holder, &mut [place], START).unwrap();
+    let seats = enter(&zone, &mut holder, &mut [place], START).unwrap();
     assert_eq!(zone.view(key, &place.take, START).used, 1);
-    leases.into_iter().for_each(|lease| zone.release(lease, &mut holder));
+    seats.into_iter().for_each(|seat| zone.release(seat, &mut holder));
     assert_eq!(zone.view(key, &place.take, START).used, 0);
 }
 

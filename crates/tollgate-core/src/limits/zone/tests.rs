@@ -154,19 +154,19 @@ fn a_slot_with_a_request_in_flight_is_live() {
     let words = memory(6);
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let mut holder = holder(&zone);
-    let mut leases = Vec::new();
+    let mut seats = Vec::new();
     for n in 0..8 {
         let key = zone.client_key(&format!("c{n}"));
-        leases.extend(enter(&zone, &mut holder, &mut [places(key, 1)], START).unwrap());
+        seats.extend(enter(&zone, &mut holder, &mut [places(key, 1)], START).unwrap());
     }
     let newcomer = requests(&zone, zone.client_key("d"), "1r/h");
     let later = after(1_000_000 * SECOND);
     let full = Err(Refused::ZoneFull(0));
     assert_eq!(reserve(&zone, &mut [newcomer], later).map(|_| ()), full);
-    zone.release(leases.pop().unwrap(), &mut holder);
+    zone.release(seats.pop().unwrap(), &mut holder);
     assert!(reserve(&zone, &mut [newcomer], later).is_ok());
-    for lease in leases {
-        zone.release(lease, &mut holder);
+    for seat in seats {
+        zone.release(seat, &mut holder);
     }
 }
 
@@ -234,10 +234,10 @@ fn what_a_dead_worker_left_frozen_is_mended() {
     let key = zone.client_key("acme");
     let mut asks = [requests(&zone, key, "10r/m"), money(key, "5/day", 2), places(key, 3)];
     let mut holder = holder(&zone);
-    let leases = enter(&zone, &mut holder, &mut asks, START).unwrap();
+    let seats = enter(&zone, &mut holder, &mut asks, START).unwrap();
     assert_eq!(left(&zone, &asks[0], START), 9);
-    for lease in leases {
-        zone.release(lease, &mut holder);
+    for seat in seats {
+        zone.release(seat, &mut holder);
     }
     // It died in the middle of evicting: some words are frozen.
     let place = zone.area(Area::Clients).find(key).unwrap();
@@ -245,10 +245,10 @@ fn what_a_dead_worker_left_frozen_is_mended() {
         let word = &zone.area(Area::Clients).slot(place)[ask.take.word()];
         word.store(crate::limits::frozen::FROZEN, Ordering::Relaxed);
     }
-    let leases = enter(&zone, &mut holder, &mut asks, START).unwrap();
+    let seats = enter(&zone, &mut holder, &mut asks, START).unwrap();
     assert_eq!(asks.map(|ask| left(&zone, &ask, START)), [9, 4_999_999_998, 2]);
-    for lease in leases {
-        zone.release(lease, &mut holder);
+    for seat in seats {
+        zone.release(seat, &mut holder);
     }
 }
 
@@ -271,7 +271,7 @@ fn eviction_under_fire_never_mixes_clients_up() {
                         [requests(zone, key, "100000r/s"), money(key, "0.000001/day", 1_000)]
                     })
                     .collect();
-                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let (mut standings, mut seats) = (Vec::new(), Vec::new());
                 let mut random = thread + 1;
                 for _ in 0..60_000 {
                     random =
@@ -281,7 +281,7 @@ fn eviction_under_fire_never_mixes_clients_up() {
                     let now = after(clock.fetch_add(10, Ordering::SeqCst));
                     let mut both = asks[n];
                     let outcome =
-                        zone.reserve(&mut both, now, lock, None, &mut standings, &mut leases);
+                        zone.reserve(&mut both, now, lock, None, &mut standings, &mut seats);
                     if outcome.is_ok() {
                         admitted[n].fetch_add(1, Ordering::SeqCst);
                         assert!(standings[0].remaining < 100_000);

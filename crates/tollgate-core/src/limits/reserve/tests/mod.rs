@@ -61,7 +61,7 @@ fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
     let (place, cents) = (places(key, 2), money(key, "1/day", 400_000_000));
     let mut asks = [place, requests(&zone, key, "9r/m"), tokens(&zone, key, "900/m", 100), cents];
     let stand = |asks: &[Ask]| asks.iter().map(|ask| left(&zone, ask, START)).collect::<Vec<_>>();
-    let mut leases = enter(&zone, &mut holder, &mut asks, START).unwrap();
+    let mut seats = enter(&zone, &mut holder, &mut asks, START).unwrap();
     let after_one = stand(&asks);
     assert_eq!(after_one, [1, 8, 800, 600_000_000]);
     for (index, hindrance) in [
@@ -71,7 +71,7 @@ fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
         (4, places(rule_key(&zone, "a", b"b"), 1)),
     ] {
         let mut spent = [hindrance];
-        let lease = enter(&zone, &mut holder, &mut spent, START).unwrap().pop();
+        let seat = enter(&zone, &mut holder, &mut spent, START).unwrap().pop();
         let mut with = asks.to_vec();
         with.insert(index, hindrance);
         let refused = enter(&zone, &mut holder, &mut with, START).unwrap_err();
@@ -80,16 +80,16 @@ fn every_kind_of_limit_can_refuse_and_then_none_is_spent() {
         assert_eq!(stand(&asks), after_one);
         // And without it, the same request passes.
         zone.give_back(&spent, START);
-        if let Some(lease) = lease {
-            zone.release(lease, &mut holder);
+        if let Some(seat) = seat {
+            zone.release(seat, &mut holder);
         }
         let mut once = enter(&zone, &mut holder, &mut with, START).unwrap();
         assert_ne!(stand(&asks), after_one);
         zone.give_back(&with, START);
-        once.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+        once.drain(..).for_each(|seat| zone.release(seat, &mut holder));
         assert_eq!(stand(&asks), after_one);
     }
-    leases.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+    seats.drain(..).for_each(|seat| zone.release(seat, &mut holder));
     assert_eq!(left(&zone, &place, START), 2);
 }
 
@@ -204,20 +204,20 @@ fn places_are_limited_and_free_again_when_released() {
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let mut holder = holder(&zone);
     let ask = places(zone.client_key("acme"), 2);
-    let mut leases = Vec::new();
+    let mut seats = Vec::new();
     for _ in 0..2 {
-        leases.extend(enter(&zone, &mut holder, &mut [ask], START).unwrap());
+        seats.extend(enter(&zone, &mut holder, &mut [ask], START).unwrap());
     }
     let full = enter(&zone, &mut holder, &mut [ask], START).unwrap_err();
     let expected = Exceeded { ask: 0, wait_nanos: SECOND, only_concurrency: true };
     assert_eq!(full, Refused::Exceeded(expected));
     assert_eq!(reserve(&zone, &mut [ask], START), Err(full));
-    zone.release(leases.pop().unwrap(), &mut holder);
+    zone.release(seats.pop().unwrap(), &mut holder);
     assert_eq!(left(&zone, &ask, START), 1);
     // Without a holder nothing can be in flight.
-    assert_eq!(reserve(&zone, &mut [ask], START), Err(Refused::NoLease));
-    leases.extend(enter(&zone, &mut holder, &mut [ask], START).unwrap());
-    leases.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+    assert_eq!(reserve(&zone, &mut [ask], START), Err(Refused::NoSeat));
+    seats.extend(enter(&zone, &mut holder, &mut [ask], START).unwrap());
+    seats.drain(..).for_each(|seat| zone.release(seat, &mut holder));
     assert_eq!(left(&zone, &ask, START), 2);
 }
 
@@ -232,12 +232,12 @@ fn the_places_of_a_dead_worker_are_free_again_and_those_of_a_living_one_are_not(
         // Killed: nobody will release them.
         drop(enter(&zone, &mut dead, &mut [ask], START).unwrap());
     }
-    let leases = enter(&zone, &mut alive, &mut [ask], START).unwrap();
+    let seats = enter(&zone, &mut alive, &mut [ask], START).unwrap();
     assert_eq!(zone.reclaim(LATE, |_| true, &lock()), 0);
     assert_eq!(left(&zone, &ask, START), 6);
     assert_eq!(zone.reclaim(LATE, |process| process.pid != 7, &lock()), 3);
     assert_eq!(left(&zone, &ask, START), 9);
-    leases.into_iter().for_each(|lease| zone.release(lease, &mut alive));
+    seats.into_iter().for_each(|seat| zone.release(seat, &mut alive));
     assert_eq!(left(&zone, &ask, START), 10);
     drop(enter(&zone, &mut alive, &mut [ask], START).unwrap());
     assert_eq!(zone.leave(alive, &lock()), 1);

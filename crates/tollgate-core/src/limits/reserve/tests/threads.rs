@@ -12,7 +12,7 @@ fn threads_together_admit_exactly_the_quota() {
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let (mut standings, mut seats) = (Vec::new(), Vec::new());
                 loop {
                     // A clock that all threads share and push on, at 100 times the quota.
                     let now = clock.fetch_add(333, Ordering::SeqCst);
@@ -26,7 +26,7 @@ fn threads_together_admit_exactly_the_quota() {
                         &lock,
                         None,
                         &mut standings,
-                        &mut leases,
+                        &mut seats,
                     );
                     if outcome.is_ok() {
                         admitted.fetch_add(1, Ordering::SeqCst);
@@ -60,7 +60,7 @@ fn with_upper_bounds_reserved_no_limit_is_ever_overspent() {
             let (zone, lock, used, spent) = (&zone, &lock, &used, &spent);
             scope.spawn(move || {
                 let mut holder = holder(zone);
-                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let (mut standings, mut seats) = (Vec::new(), Vec::new());
                 for step in 0u32..20_000 {
                     let bound = (step.wrapping_mul(2_654_435_761) >> 20) % 97 + 1;
                     let mut both = asks(bound);
@@ -70,7 +70,7 @@ fn with_upper_bounds_reserved_no_limit_is_ever_overspent() {
                         lock,
                         Some(&mut holder),
                         &mut standings,
-                        &mut leases,
+                        &mut seats,
                     );
                     if outcome.is_ok() {
                         let really = (bound * (thread + 1)).min(bound + thread) / 4;
@@ -79,9 +79,9 @@ fn with_upper_bounds_reserved_no_limit_is_ever_overspent() {
                         spent.fetch_add(really * 10_007, Ordering::SeqCst);
                         assert!(zone.settle(&both[0], really, START, lock));
                         assert!(zone.settle(&both[1], really * 10_007, START, lock));
-                        leases.drain(..).for_each(|lease| zone.release(lease, &mut holder));
+                        seats.drain(..).for_each(|seat| zone.release(seat, &mut holder));
                     }
-                    assert!(leases.is_empty());
+                    assert!(seats.is_empty());
                 }
             });
         }
@@ -106,11 +106,11 @@ fn what_is_used_beyond_a_limit_is_at_most_the_errors_of_the_requests_in_flight()
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let (mut standings, mut seats) = (Vec::new(), Vec::new());
                 for _ in 0..20_000 {
                     let mut one = [tokens(&zone, key, "100000/d", 10)];
                     let outcome =
-                        zone.reserve(&mut one, START, &lock, None, &mut standings, &mut leases);
+                        zone.reserve(&mut one, START, &lock, None, &mut standings, &mut seats);
                     if outcome.is_ok() {
                         used.fetch_add(10 + error, Ordering::SeqCst);
                         assert!(zone.settle(&one[0], 10 + error, START, &lock));
@@ -140,9 +140,9 @@ fn the_last_unit_of_a_budget_is_spent_once() {
         for _ in 0..200 {
             scope.spawn(|| {
                 let mut asks = [money(key, "1/day", 1)];
-                let (mut standings, mut leases) = (Vec::new(), Vec::new());
+                let (mut standings, mut seats) = (Vec::new(), Vec::new());
                 let outcome =
-                    zone.reserve(&mut asks, START, &lock, None, &mut standings, &mut leases);
+                    zone.reserve(&mut asks, START, &lock, None, &mut standings, &mut seats);
                 admitted.fetch_add(usize::from(outcome.is_ok()), Ordering::SeqCst);
             });
         }
