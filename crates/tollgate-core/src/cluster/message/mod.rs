@@ -126,3 +126,6 @@ impl Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

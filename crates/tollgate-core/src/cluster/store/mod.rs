@@ -25,7 +25,7 @@ mod limit;
 
 use std::collections::HashMap;
 
-use super::message::{Answer, Call, Outcome, StoreId};
+use super::message::{Answer, Call, Line, Outcome, StoreId};
 use limit::{Asking, Limit};
 
 /// How long an incarnation that says nothing keeps what it holds, in microseconds of the store's time.
@@ -43,6 +43,9 @@ pub const MAX_ACCOUNTS: usize = 256;
 pub const KEEP_US: u64 = DEAD_US + 1_000_000;
 /// How long a budget is kept after its period, in microseconds.
 pub const KEEP_BUDGET_US: u64 = 3_600_000_000;
+
+/// What a real store executes, as Redis and Valkey do: its KEYS and its ARGV are those of a [`Call`].
+pub const SCRIPT: &str = include_str!("../exchange.lua");
 
 /// The data of one shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +85,10 @@ impl Store {
             Asking { incarnation: message.incarnation, seq: message.seq, now_us, grace_us };
         let sold = call.lines().map(|line| {
             let mut limit = self.limits.get(&line.id).cloned();
-            let sold = Limit::exchange(&mut limit, &line.cut(), asking);
+            // As it is said: before the message was.
+            let heard_us = line.heard_us.min(message.latest_us.saturating_sub(1));
+            let line = Line { heard_us, ..line.cut() };
+            let sold = Limit::exchange(&mut limit, &line, asking);
             if let Some(limit) = limit {
                 self.limits.insert(line.id, limit);
             }
