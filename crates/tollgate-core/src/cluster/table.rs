@@ -318,6 +318,8 @@ impl<'m> LeaseTable<'m> {
         }
         tag.store(entry.tag[0], Ordering::Release);
         entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
+        // Something of it counts, and whoever did that was killed before he could say so.
+        entry.call();
         false
     }
 
@@ -369,15 +371,16 @@ impl<'m> LeaseTable<'m> {
             word: u8::try_from(word).ok()?,
             area: u8::try_from(area).ok()?,
             is_tracked: false,
-            is_leaving: false,
+            // Until all is written: the thread may have found the limit that had it before.
+            is_leaving: true,
             is_reset: false,
             era: u16::try_from(era).ok()?,
         };
         let name = store_name(name, word);
         for (index, value) in [
+            (entry::MARKS, marks.bits()),
             (entry::EXPIRES, 0),
             (entry::NEED, 0),
-            (entry::MARKS, marks.bits()),
             (entry::ANSWERED, entry::answered(round.wrapping_sub(1), 0)),
             (entry::SOLD, 0),
             (entry::ACKED_DRAWN, 0),
@@ -391,6 +394,7 @@ impl<'m> LeaseTable<'m> {
             entry.words[index].store(value, Ordering::Release);
         }
         entry.describe(shape);
+        entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
         let [low, high] = entry.tags;
         high.store(tag[1], Ordering::Release);
         low.store(tag[0], Ordering::Release);
