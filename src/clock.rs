@@ -39,6 +39,12 @@ pub(crate) fn now() -> Now {
     Now { mono: mono_now(), wall: UnixSeconds(wall) }
 }
 
+/// The same, read from the kernel: for the thread that speaks with the store.
+pub(crate) fn store_now() -> Now {
+    let Now { mono, wall } = precise_now();
+    Now { mono, wall: UnixSeconds(wall.0.saturating_add(AHEAD.load(Ordering::Relaxed))) }
+}
+
 /// Now on both, read from the kernel: for threads in which nginx's cached time isn't kept.
 pub(crate) fn precise_now() -> Now {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -28,13 +28,19 @@ $t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tie
 start_store($t);
 for (['a', 8080], ['b', 8081], ['c', 8082]) {
 	my ($name, $port) = @$_;
-	start_node($t, $name, $port, cluster($name) . <<'EOF', 'tollgate_apply everybody;');
+	start_node($t, $name, $port, cluster($name) . <<'EOF', <<'EOS');
     tollgate_tier ten  { requests 10r/h; }
     tollgate_tier here { scope node; requests 10r/h; }
     tollgate_tier open { }
     tollgate_tier two  { requests 2r/h; requests 100r/d; }
-    tollgate_limit everybody key=all$arg_rule requests=100r/h;
+    tollgate_limit everybody key=all requests=1000r/h;
+    tollgate_limit few       key=few requests=10r/h;
+    tollgate_limit each      key=each requests=4r/h scope=node;
 EOF
+        tollgate_apply everybody;
+        location /few { tollgate_apply everybody few; proxy_pass http://unix:%%TESTDIR%%/engine.sock; }
+        location /each { tollgate_apply each; proxy_pass http://unix:%%TESTDIR%%/engine.sock; }
+EOS
 }
 is((join ' ', map { knows_store($_, 1) } @nodes), '1 1 1', 'all nodes know the store');
 
@@ -68,8 +74,11 @@ is(admitted('key-here-a', (@nodes) x 11), 30, 'a tier with "scope node" has its 
 ###############################################################################
 # a rule
 
-is(admitted('key-open-a', (8080) x 12), 12, 'a rule holds over the cluster');
-like($t->read_file('a.log'), qr/"client":"open-a"/, 'as the log has it');
+my $few = grep { status(answer_of("key-open-$$_[0]", $$_[1], '/few')) == 200 }
+	map { (['a', 8080], ['b', 8081], ['a', 8082]) } 1 .. 5;
+is($few, 10, 'a rule holds over the cluster');
+my $each = grep { status(answer_of('key-open-a', $_, '/each')) == 200 } (@nodes) x 5;
+is($each, 12, 'and one with "scope=node" over each node');
 
 ###############################################################################
 # reload, and the death of a worker

@@ -1,11 +1,12 @@
 //! A worker's part in the cluster: it sees to it that one process of the node speaks with the store.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use store_client::{Access, Config};
-use tollgate_core::cluster::times;
+use tollgate_core::cluster::{times, OnLoss};
 use tollgate_core::limits::Process;
 
 use super::exchanger::Exchanger;
@@ -32,6 +33,8 @@ pub(super) struct Subject {
     pub(super) leases: MappedLeases,
     pub(super) config: Arc<Config>,
     pub(super) access: Access,
+    /// How often what is given away without the store counts on this node.
+    pub(super) weight: NonZeroU16,
     pub(super) me: Process,
 }
 
@@ -53,7 +56,11 @@ pub(super) fn start(conf: &MainConf, zone: &Mapped, me: Process) {
         member.leases = Some((MappedLeases::clone(&leases), content.on_loss()));
     });
     let (config, access) = (Arc::clone(content.config()), content.access().clone());
-    let subject = Subject { zone: Mapped::clone(zone), leases, config, access, me };
+    let weight = match content.on_loss() {
+        OnLoss::Share { nodes } => nodes,
+        OnLoss::Local | OnLoss::Deny => NonZeroU16::MIN,
+    };
+    let subject = Subject { zone: Mapped::clone(zone), leases, config, access, weight, me };
     *KEEPER.lock() = Some(Keeper { subject, thread: None, exiting: 0, failing: false });
     tick();
 }

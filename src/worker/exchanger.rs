@@ -13,15 +13,16 @@ use parking_lot::{Condvar, Mutex};
 use store_client::{Client, Failure, NodeRow, Script};
 use tollgate_core::clock::MonoNanos;
 use tollgate_core::cluster::message::Incarnation;
-use tollgate_core::cluster::{exchange, times, EXCHANGE_SCRIPT};
+use tollgate_core::cluster::exchange::{self, Memory, Pace};
+use tollgate_core::cluster::mirror::ZoneMirror;
+use tollgate_core::cluster::{times, EXCHANGE_SCRIPT};
 use tollgate_core::limits::Process;
 use tollgate_core::metrics::{Counter, ExchangeResult};
 
-use crate::clock::{mono_now, precise_now};
+use crate::clock::{mono_now, store_now};
 use crate::observed::{self, Noted};
 use crate::random;
 use crate::zone::lock::is_alive;
-use crate::zone::mirror::ZoneMirror;
 use crate::zone::leases::MappedLeases;
 use crate::zone::Mapped;
 use nginx::guard::guard;
@@ -106,10 +107,12 @@ impl Shared {
 }
 
 /// What the thread speaks with the store through.
-struct Link {
+struct Link<'z> {
     client: Client,
     script: Arc<Script>,
-    memory: exchange::Memory,
+    memory: Memory,
+    /// The limits of this node, which show those of the store.
+    mirror: ZoneMirror<'z>,
     /// When the store was greeted last, in nanoseconds of the monotonic clock.
     greeted: Option<MonoNanos>,
     /// A seed for the case that the store has none.
@@ -120,14 +123,15 @@ struct Link {
     is_failing: bool,
 }
 
-impl Link {
-    fn new(subject: &Subject) -> Result<Self, Failure> {
+impl<'z> Link<'z> {
+    fn new(subject: &'z Subject) -> Result<Self, Failure> {
         let bits = random::key().map_or(0, u128::from_ne_bytes);
         let half = |shift: u32| u64::try_from(bits >> shift & u128::from(u64::MAX)).unwrap_or(0);
         Ok(Self {
             client: Client::new(&subject.config, &subject.access)?,
             script: Arc::new(Script::new(EXCHANGE_SCRIPT)),
-            memory: exchange::Memory::default(),
+            memory: Memory::default(),
+            mirror: ZoneMirror::new(*subject.zone.get(), store_now()),
             greeted: None,
             seed: (half(0), half(64)),
             lag_us: 0,
@@ -145,7 +149,10 @@ impl Link {
             Err(failure) => {
                 self.greeted = None;
                 self.tell(subject, Some(&failure));
-                ExchangeResult::Failed
+                match failure {
+                    Failure::Garbled(_) => ExchangeResult::Garbled,
+                    _ => ExchangeResult::Failed,
+                }
             }
         };
         for (counter, times) in Counter::of_exchange(result, self.lag_us) {
@@ -170,27 +177,24 @@ impl Link {
             self.greeted = Some(now);
             said = Some(ExchangeResult::Done);
         }
-        let mirror = ZoneMirror::new(&subject.zone);
-        let Some(message) = exchange::collect(&table, mono_now(), timeout, &mut self.memory, &mirror)
-        else {
+        self.mirror.at(store_now());
+        let pace = Pace { exchange: exchange_nanos, weight: subject.weight };
+        let (memory, mirror) = (&mut self.memory, &mut self.mirror);
+        let Some(asked) = exchange::collect(&table, memory, mirror, pace, mono_now()) else {
             return Ok(said);
         };
-        let (sent, begun) = (mono_now(), Instant::now());
-        let answers = self.client.exchange(&self.script, &message, begun + timeout);
+        let begun = Instant::now();
+        let answers = self.client.exchange(&self.script, &asked.message, begun + timeout);
         self.lag_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let mut failure = None;
-        for (call, answer) in answers {
-            match answer {
-                Ok(answer) => {
-                    exchange::apply(&table, &call, sent, &answer, mono_now(), &mirror);
-                }
-                Err(error) => {
-                    exchange::failed(&table, &call);
-                    failure = Some(error);
-                }
-            }
+        self.mirror.at(store_now());
+        let heard = answers.iter().map(|(call, answer)| (call, answer.as_ref().ok()));
+        let (memory, mirror) = (&mut self.memory, &mut self.mirror);
+        let applied = exchange::apply(&table, memory, mirror, &asked, heard, mono_now());
+        match answers.into_iter().find_map(|(_, answer)| answer.err()) {
+            Some(failure) => Err(failure),
+            None if applied.is_whole => Ok(Some(ExchangeResult::Done)),
+            None => Ok(Some(ExchangeResult::Stale)),
         }
-        failure.map_or(Ok(Some(ExchangeResult::Done)), Err)
     }
 
     /// Says who this node is, and hears by what limits are called in the store.
@@ -199,16 +203,14 @@ impl Link {
         let row = NodeRow {
             name: subject.config.node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            leases: self.memory.tracked(),
+            leases: self.memory.tracked() as u64,
             lag_us: self.lag_us,
             exchange_ms: u64::try_from(subject.config.exchange.as_millis()).unwrap_or(u64::MAX),
         };
         let incarnation = Incarnation::from_random(words.incarnation());
         let seed = words.seed().map_or(self.seed, |seed| seed.bits());
-        let sent = mono_now();
         let greeted =
             self.client.greet(incarnation, &row, seed, words.revocations(), deadline)?;
-        words.heard(greeted.now_us, sent, mono_now());
         words.set_seed(greeted.seed);
         Ok(())
     }

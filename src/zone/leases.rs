@@ -7,8 +7,8 @@ use std::sync::Arc;
 use nginx::process::Workers;
 use nginx::shm::{Attached, Shared};
 use store_client::{Access, Config};
-use tollgate_core::cluster::loss::OnLoss;
-use tollgate_core::cluster::LeaseTable;
+use tollgate_core::cluster::{times, LeaseTable, OnLoss};
+use tollgate_core::metrics::exposition::ClusterGauges;
 
 use super::new_seed;
 use crate::clock::mono_now;
@@ -57,6 +57,15 @@ impl Leases {
     pub(crate) fn exchange_nanos(&self) -> u64 {
         u64::try_from(self.config.exchange.as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+/// How this node stands to the store of its cluster.
+pub(crate) fn gauges(leases: &MappedLeases) -> ClusterGauges {
+    let table = leases.get();
+    let heard = table.words().contact();
+    let is_up = heard.is_some_and(|heard| mono_now().0.saturating_sub(heard.0) <= times::LOST);
+    let (leases, places) = (table.entries().count() as u64, table.capacity() as u64);
+    ClusterGauges { is_up, leases, places }
 }
 
 /// The name of the memory beside this zone; a zone of nginx's can't have it.

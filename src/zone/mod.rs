@@ -16,7 +16,6 @@ pub(crate) mod leases;
 pub(crate) mod lender;
 pub(crate) mod lock;
 pub(crate) mod member;
-pub(crate) mod mirror;
 pub(crate) mod objects;
 pub(crate) mod seals;
 pub(crate) mod state_file;

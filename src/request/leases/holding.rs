@@ -21,7 +21,7 @@ pub(crate) struct Awaiting {
     scratch: Scratch,
     seats: Vec<Seat>,
     widths: Widths,
-    /// What is lacking.
+    /// What is lacking, and what is there and is to be kept.
     lacks: Vec<Lack>,
     patience: Patience,
     exchange_nanos: u64,
@@ -38,6 +38,13 @@ impl Awaiting {
         (zone, leases, exchange_nanos): (&Rc<Mapped>, &Rc<MappedLeases>, u64),
         patience: Patience,
     ) -> Self {
+        // What it need not wait for isn't to go back meanwhile.
+        let is_lacking = |index: &usize| lacks.iter().any(|lack| lack.index == *index);
+        let others = (0..scratch.asks.len()).filter(|index| {
+            !is_lacking(index) && scratch.is_shared(*index) && scratch.way(*index) != Way::Alone
+        });
+        let others: Vec<_> = others.map(|index| Lack { index, missing: 1, round: 0 }).collect();
+        lacks.extend(others);
         for lack in &mut lacks {
             let entry = scratch.asks.get(lack.index).and_then(|ask| leases.get().find(ask));
             lack.round = match entry {

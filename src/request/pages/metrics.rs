@@ -1,8 +1,7 @@
 //! `tollgate_metrics`: what was counted, for Prometheus.
 
-use tollgate_core::cluster::times;
 use tollgate_core::metrics::exposition::{
-    self, ClusterGauges, Format, Gauges, GuardFile, KeyNetworks, Keys, Nearest, Told,
+    self, Format, Gauges, GuardFile, KeyNetworks, Keys, Nearest, Told,
 };
 use tollgate_core::metrics::{readings, Readings};
 use tollgate_core::status::Status;
@@ -10,12 +9,12 @@ use tollgate_core::whereabouts::{Minute, Ranked};
 
 use super::headers::headers;
 use crate::clients::report;
-use crate::clock::{mono_now, wall_ms, wall_now};
+use crate::clock::{wall_ms, wall_now};
 use crate::conf::MainConf;
 use crate::observed;
 use crate::overview::status_file;
 use crate::types::Request;
-use crate::zone::leases::MappedLeases;
+use crate::zone::leases;
 use crate::zone::lock::is_alive;
 use nginx::clock::cached_mono_ms;
 use nginx::Page;
@@ -85,19 +84,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
             count => nearest(conf, count),
         },
         networks: networks(conf, clients),
-        cluster: conf.cluster().map(|(leases, _)| cluster(leases)),
-    }
-}
-
-/// How this node stands to the store of its cluster.
-fn cluster(leases: &MappedLeases) -> ClusterGauges {
-    let table = leases.get();
-    let heard = table.words().contact();
-    let is_up = heard.is_some_and(|heard| mono_now().0.saturating_sub(heard.0) <= times::LOST);
-    ClusterGauges {
-        is_up,
-        leases: table.entries().count() as u64,
-        places: table.capacity() as u64,
+        cluster: conf.cluster().map(|(mapped, _)| leases::gauges(mapped)),
     }
 }
 

@@ -19,7 +19,7 @@ use Time::HiRes qw/sleep/;
 
 use Tollgate qw/get_with status/;
 
-our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid answer_of asks admitted knows_store/;
+our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid answer_of asks admitted metrics_of knows_store/;
 
 use constant STORE_PORT => 8379;
 
@@ -65,10 +65,12 @@ sub cluster {
 	return "tollgate_cluster redis://127.0.0.1:@{[STORE_PORT]} node=$node $parameters;\n";
 }
 
-# Starts a node of this name, with these directives in http and in the server. The first one is the nginx of the test.
+# Starts a node of this name, with these directives in http and in the server; $engine is where requests go, if not to
+# one that always answers 200. The first one is the nginx of the test.
 sub start_node {
-	my ($t, $name, $port, $http, $server) = @_;
+	my ($t, $name, $port, $http, $server, $engine) = @_;
 	$server //= '';
+	my $endpoints = defined $engine ? '' : 'tollgate_endpoints +*:/*;';
 	my $dir = $t->testdir();
 	my $globals = $t->test_globals();
 	my $globals_http = $t->test_globals_http();
@@ -76,6 +78,8 @@ sub start_node {
 	$globals =~ s/nginx\.pid/$name.pid/ unless $is_first;
 	$globals_http =~ s{access\.log}{$name-access.log} unless $is_first;
 	$globals_http =~ s{/(\w+_temp);}{/$name-$1;}g unless $is_first;
+	$engine //= "http://unix:$dir/$name.sock";
+	$server =~ s{%%TESTDIR%%/engine\.sock}{$dir/$name.sock}g;
 	my $conf = <<"EOC";
 $globals
 daemon off;
@@ -88,7 +92,7 @@ http {
     $globals_http
 
     tollgate_zone zone=tollgate:1m;
-    tollgate_endpoints +*:/*;
+    $endpoints
 
     $http
 
@@ -101,11 +105,14 @@ http {
         tollgate_audit_log $dir/$name.log;
         $server
 
+        proxy_buffering off;
         location / {
-            proxy_pass http://unix:$dir/$name.sock;
+            proxy_pass $engine;
         }
 
         location /metrics {
+            allow 127.0.0.1;
+            deny all;
             tollgate off;
             tollgate_metrics;
         }
@@ -145,8 +152,8 @@ sub asks {
 
 # The answer to one request.
 sub answer_of {
-	my ($key, $port) = @_;
-	return get_with('/', { PeerAddr => '127.0.0.1:' . port($port) }, "Authorization: Bearer $key");
+	my ($key, $port, $uri) = @_;
+	return get_with($uri // '/', { PeerAddr => '127.0.0.1:' . port($port) }, "Authorization: Bearer $key");
 }
 
 # How many of them are let in.
@@ -154,12 +161,17 @@ sub admitted {
 	return scalar grep { $_ == 200 } asks(@_);
 }
 
+# What the node counts.
+sub metrics_of {
+	my ($port) = @_;
+	return http_get('/metrics', PeerAddr => '127.0.0.1:' . port($port)) // '';
+}
+
 # Waits until the node says that the store is there, or that it isn't.
 sub knows_store {
 	my ($port, $is_up) = @_;
 	for (1 .. 500) {
-		my $page = http_get('/metrics', PeerAddr => '127.0.0.1:' . port($port));
-		my ($up) = ($page // '') =~ /^tollgate_cluster_up (\d)$/m;
+		my ($up) = metrics_of($port) =~ /^tollgate_cluster_up (\d)$/m;
 		return 1 if defined $up && $up == $is_up;
 		sleep 0.02;
 	}
