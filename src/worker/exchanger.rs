@@ -16,15 +16,12 @@ use tollgate_core::cluster::message::Incarnation;
 use tollgate_core::cluster::exchange::{self, Memory, Pace};
 use tollgate_core::cluster::mirror::ZoneMirror;
 use tollgate_core::cluster::{times, EXCHANGE_SCRIPT};
-use tollgate_core::limits::Process;
 use tollgate_core::metrics::{Counter, ExchangeResult};
 
 use crate::clock::{mono_now, store_now};
 use crate::observed::{self, Noted};
 use crate::random;
 use crate::zone::lock::is_alive;
-use crate::zone::leases::MappedLeases;
-use crate::zone::Mapped;
 use nginx::guard::guard;
 use nginx::log::{cycle_error, cycle_notice};
 use nginx::process;
