@@ -11,7 +11,8 @@
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
 //! * [`exchange`]: what is asked of the store, and what is done with its answer; [`sizing`]: how much is asked for;
 //!   [`mirror`]: how the limits of the node's zone show those in the store;
-//! * [`loss`]: what a node does without the store.
+//! * [`loss`]: what a node does without the store;
+//! * [`revocations`]: the keys that the store says are revoked in all nodes.
 //!
 //! Between them, [`message`]: what they say to each other. In [`store`]: what the store does with it.
 
@@ -25,7 +26,10 @@ mod marks;
 pub mod message;
 pub mod mirror;
 pub mod revocations;
+<<<<<<< HEAD
 pub mod right;
+=======
+>>>>>>> main
 pub mod shape;
 pub mod sizing;
 pub mod store;
