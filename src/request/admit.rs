@@ -12,7 +12,7 @@ use crate::conf::policy::Policy;
 use crate::request::asks::{Amounts, Scratch, Widths, SCRATCH};
 use crate::request::charges::Charged;
 use crate::request::estimate::Estimate;
-use crate::request::leases::Patience;
+use crate::request::awaiting::Patience;
 use crate::request::queue::{self, NoPlace, Queued, Turn};
 use crate::request::report::LimitReport;
 use crate::request::reservation::Reservation;

@@ -27,7 +27,7 @@ use crate::request::charges::Charges;
 use crate::request::grounds::Grounds;
 use crate::request::guarded::Guarded;
 use crate::request::keeping::Keeping;
-use crate::request::leases::Awaiting;
+use crate::request::awaiting::Awaiting;
 use crate::request::meter::Metering;
 use crate::request::queue::Queued;
 use crate::request::renaming::Renaming;

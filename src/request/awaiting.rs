@@ -2,17 +2,43 @@
 
 use std::rc::Rc;
 
-use tollgate_core::cluster::Backing;
+use tollgate_core::cluster::{times, Backing};
 use tollgate_core::limits::{Ask, Now, Seat};
 
-use super::waiting::{wait, Until, Waiting};
-use super::{Lack, Patience};
 use crate::clock::{mono_now, now};
 use crate::observed;
+use crate::request::store_wait::{wait, Until, Waiting};
 use crate::request::asks::{Scratch, Way, Widths};
 use crate::zone::leases::MappedLeases;
 use crate::zone::{member, Mapped};
 use nginx::request::handles::Parked;
+
+/// What a lease lacks for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lack {
+    /// Which of its asks.
+    pub(super) index: usize,
+    /// How much, in the units of the store.
+    pub(super) missing: u64,
+    /// In which round it was said that it is needed, once that was said.
+    pub(super) round: u64,
+}
+
+/// How a request may wait for the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// For so many exchanges still.
+    pub(super) rounds: u32,
+    /// And until then, in nanoseconds of the monotonic clock; `None`: from now on for as long as it may take.
+    pub(super) deadline: Option<u64>,
+}
+
+impl Patience {
+    /// Of a request that hasn't waited for the store yet.
+    pub(super) const ALL: Self = Self { rounds: times::ROUNDS, deadline: None };
+    /// Of one that may not wait.
+    pub(super) const NONE: Self = Self { rounds: 0, deadline: None };
+}
 
 /// What a request holds that waits for the store. Where it ends before it goes on, all of that is given back.
 pub(crate) struct Awaiting {
