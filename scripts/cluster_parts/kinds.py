@@ -119,14 +119,26 @@ async def link_down(run):
 async def slow_link(run):
     """From a far store to one that is too far."""
     delay, begin = run.generator.choice((0.005, 0.02, 0.06, 0.1, 0.2)), time.monotonic()
-    run.cluster.relay.tell("delay", delay)
+    run.cluster.relay.tell("delay", delay, delay)
     try:
         await asyncio.sleep(run.generator.uniform(1.5, 4.0))
     finally:
-        run.cluster.relay.tell("delay", 0)
+        run.cluster.relay.tell("delay", 0, 0)
     if 2 * delay + EXCHANGE > bounds.call_timeout(EXCHANGE):
         outage(run, run.cluster.nodes, begin, 1.5)
     run.counts["slow links"] += 1
+
+
+async def late_answers(run):
+    """The store does what it is asked, and nobody hears of it in time."""
+    begin = time.monotonic()
+    run.cluster.relay.tell("delay", 0, run.generator.choice((0.4, 1.0, bounds.DEAD)))
+    try:
+        await asyncio.sleep(run.generator.uniform(1.0, 4.0))
+    finally:
+        run.cluster.relay.tell("delay", 0, 0)
+    outage(run, run.cluster.nodes, begin, 1.5)
+    run.counts["times that answers were late"] += 1
 
 
 async def empty_store(run):
@@ -174,6 +186,18 @@ async def clocks(run):
     run.counts["clocks set"] += 9
 
 
+async def store_clock(run):
+    """The clock of the store is set, forward and back. Time that it skips counts, so a limit may be used anew."""
+    for _ in range(2):
+        before = run.store_clock
+        run.set_store_clock(run.generator.choice([one for one in (-600, 0, 600) if one != before]))
+        run.course.losses += run.store_clock > before
+        begin = time.monotonic()
+        await asyncio.sleep(run.generator.uniform(0.8, 1.5))
+        run.paused_all(begin, begin + 0.5)
+    run.counts["clocks of stores set"] += 2
+
+
 async def reload(run):
     node = run.generator.choice(run.cluster.nodes)
     begin = time.monotonic()
@@ -208,8 +232,10 @@ KINDS = {
     "stop-store": (stop_store, "the store is stopped for a while"),
     "link-down": (link_down, "one node or two can't reach the store"),
     "slow-link": (slow_link, "the store is far, or too far"),
+    "late-answers": (late_answers, "the store does what it is asked, and its answers come too late"),
     "empty-store": (empty_store, "the store is killed, and starts without data"),
     "promote": (promote, "the store dies, and its replica takes its place"),
     "clocks": (clocks, "clocks of nodes are set apart by ten minutes, under way"),
+    "store-clock": (store_clock, "the clock of the store is set by ten minutes, under way"),
     "reload": (reload, "a node is reloaded"),
 }

@@ -1,5 +1,5 @@
 """The way of the nodes to the store: a relay that can be slow, and lead to another store. What it is told comes by its
-input, a line each: `delay SECONDS` (each way), `to ADDRESS` (which ends the connections there are). It is a process
+input, a line each: `delay THERE BACK`, in seconds, `to ADDRESS` (which ends the connections there are). It is a process
 of its own, so that nothing else that this script does makes it slow."""
 
 import asyncio
@@ -10,7 +10,7 @@ PORT = 6379
 
 class Relay:
     def __init__(self, address):
-        self.address, self.delay = address, 0.0
+        self.address, self.delays = address, [0.0, 0.0]
         self.writers = set()
 
     async def serve(self, reader, writer):
@@ -21,7 +21,7 @@ class Relay:
             self.end(writer)
             return
         self.writers.add(back)
-        await asyncio.gather(self.carry(reader, back), self.carry(there, writer))
+        await asyncio.gather(self.carry(reader, back, 0), self.carry(there, writer, 1))
         self.end(writer)
         self.end(back)
 
@@ -29,7 +29,7 @@ class Relay:
         self.writers.discard(writer)
         writer.transport.abort()
 
-    async def carry(self, reader, writer):
+    async def carry(self, reader, writer, way):
         """Bytes keep their order, whatever the delay becomes."""
         loop, queue = asyncio.get_running_loop(), asyncio.Queue()
 
@@ -42,7 +42,7 @@ class Relay:
         task = asyncio.create_task(deliver())
         try:
             while data := await reader.read(1 << 16):
-                queue.put_nowait((loop.time() + self.delay, data))
+                queue.put_nowait((loop.time() + self.delays[way], data))
         except OSError:
             pass
         queue.put_nowait(None)
@@ -50,11 +50,11 @@ class Relay:
         self.end(writer)
 
     def told(self, line):
-        word, value = line.split()
+        word, *values = line.split()
         if word == "delay":
-            self.delay = float(value)
+            self.delays = [float(value) for value in values]
         elif word == "to":
-            self.address = value
+            self.address, = values
             for writer in list(self.writers):
                 self.end(writer)
 

@@ -33,8 +33,7 @@ pub enum Judge {
     Nobody,
 }
 
-/// By what a request is judged at `now`, where the store was heard last at `contact` (`None`: never since `began`,
-/// when this node's memory was made).
+/// By what a request is judged at `now` where exchanges are short; see [`judge_after`].
 #[must_use]
 pub fn judge(
     on_loss: OnLoss,
@@ -42,8 +41,27 @@ pub fn judge(
     began: MonoNanos,
     now: MonoNanos,
 ) -> Judge {
-    let heard = contact.unwrap_or(began);
-    if now.0.saturating_sub(heard.0) <= LOST {
+    judge_after(LOST, on_loss, contact, began, now)
+}
+
+/// Whether the store is lost at `now`, that was heard last at `heard`, and counts as lost after `lost` nanoseconds.
+#[must_use]
+pub fn is_lost(lost: u64, heard: MonoNanos, now: MonoNanos) -> bool {
+    now.0.saturating_sub(heard.0) > lost
+}
+
+/// By what a request is judged at `now`, where the store counts as lost after `lost` nanoseconds
+/// ([`super::times::lost`]), and the store was heard last at `contact` (`None`: never since `began`,
+/// when this node's memory was made).
+#[must_use]
+pub fn judge_after(
+    lost: u64,
+    on_loss: OnLoss,
+    contact: Option<MonoNanos>,
+    began: MonoNanos,
+    now: MonoNanos,
+) -> Judge {
+    if !is_lost(lost, contact.unwrap_or(began), now) {
         return Judge::Store;
     }
     match on_loss {
