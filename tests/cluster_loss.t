@@ -18,7 +18,7 @@ use Tollgate::Cluster;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('redis-server')->plan(19);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('redis-server')->plan(20);
 
 $t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => s/-.*//r } }
 	qw/eight-before eight-share eight-local eight-deny eight-back slots-share here-deny/));
@@ -59,7 +59,9 @@ like($page, qr/^tollgate_cluster_exchange_seconds_count\{result="failed"\} [1-9]
 start_store($t);
 is((join ' ', map { knows_store($_, 1) } @nodes), '1 1 1', 'the store is back');
 ok((poll { $t->read_file('error.log') =~ /tollgate: the store of the cluster "default" can be used again/ }), 'the log says so');
-is(admitted('key-eight-back', (@nodes) x 4), 8, 'and there is one limit again');
+# It sells nothing until all nodes can have told it what they had leased.
+ok((poll { admitted('key-eight-back', 8080) }), 'it sells again');
+is(admitted('key-eight-back', (@nodes) x 4), 7, 'and there is one limit again');
 ok((poll { admitted('key-eight-before', @nodes) == 0 }), 'what was used before is not forgotten');
 
 # A store that is there and says nothing.

@@ -48,8 +48,7 @@ pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
         RECENT.with(|recent| {
             let cluster = conf.cluster().map(|(leases, content)| {
                 let config = content.config();
-                let gauges = leases::gauges(leases, content.exchange_nanos());
-                Cluster::of((&config.name, &config.node), gauges, &readings)
+                Cluster::of((&config.name, &config.node), leases::gauges(leases), &readings)
             });
             let sources = Sources {
                 nginx: nginx::version(),

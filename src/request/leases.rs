@@ -8,7 +8,7 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::sync::atomic::{fence, Ordering};
 
-use tollgate_core::cluster::{judge_after, times, Drawn, Entry, Judge, NoEntry, Shape};
+use tollgate_core::cluster::{judge, times, Drawn, Entry, Judge, NoEntry, Shape};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::metrics::Counter;
 use tollgate_core::limits::{Ask, Exceeded, Key, Refused, Seat, Seed, Take};
@@ -77,9 +77,7 @@ impl Admission<'_, '_> {
                 Err(NotDrawn::Lacks(lacks)) => lacks,
             };
             let words = leases.get().words();
-            let lost = times::lost(content.exchange_nanos());
-            let (contact, began) = (words.contact(), words.began());
-            let judged = judge_after(lost, content.on_loss(), contact, began, mono_now());
+            let judged = judge(content.on_loss(), words.contact(), words.began(), mono_now());
             let weight = match judged {
                 Judge::Store if self.policy.dry_run => NonZeroU16::MIN,
                 Judge::Store => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nginx::process::Workers;
 use nginx::shm::{Attached, Shared};
 use store_client::{Access, Config};
-use tollgate_core::cluster::{is_lost, times, LeaseTable, OnLoss};
+use tollgate_core::cluster::{times, LeaseTable, OnLoss};
 use tollgate_core::metrics::exposition::ClusterGauges;
 
 use super::new_seed;
@@ -60,11 +60,10 @@ impl Leases {
 }
 
 /// How this node stands to the store of its cluster.
-pub(crate) fn gauges(leases: &MappedLeases, exchange_nanos: u64) -> ClusterGauges {
+pub(crate) fn gauges(leases: &MappedLeases) -> ClusterGauges {
     let table = leases.get();
     let heard = table.words().contact();
-    let lost = times::lost(exchange_nanos);
-    let is_up = heard.is_some_and(|heard| !is_lost(lost, heard, mono_now()));
+    let is_up = heard.is_some_and(|heard| mono_now().0.saturating_sub(heard.0) <= times::LOST);
     let (leases, places) = (table.entries().count() as u64, table.capacity() as u64);
     ClusterGauges { is_up, leases, places }
 }

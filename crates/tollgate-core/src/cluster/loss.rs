@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use super::super::clock::MonoNanos;
 use super::times::LOST;
+use crate::clock::MonoNanos;
 
 /// `on_loss`: what becomes of requests for which no lease is left when the store is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,8 @@ pub enum Judge {
     Nobody,
 }
 
-/// By what a request is judged at `now` where exchanges are short; see [`judge_after`].
+/// By what a request is judged at `now`, where the store was heard last at `contact` (`None`: never since `began`,
+/// when this node's memory was made).
 #[must_use]
 pub fn judge(
     on_loss: OnLoss,
@@ -41,27 +42,8 @@ pub fn judge(
     began: MonoNanos,
     now: MonoNanos,
 ) -> Judge {
-    judge_after(LOST, on_loss, contact, began, now)
-}
-
-/// Whether the store is lost at `now`, that was heard last at `heard`, and counts as lost after `lost` nanoseconds.
-#[must_use]
-pub fn is_lost(lost: u64, heard: MonoNanos, now: MonoNanos) -> bool {
-    now.0.saturating_sub(heard.0) > lost
-}
-
-/// By what a request is judged at `now`, where the store counts as lost after `lost` nanoseconds
-/// ([`super::times::lost`]), and the store was heard last at `contact` (`None`: never since `began`,
-/// when this node's memory was made).
-#[must_use]
-pub fn judge_after(
-    lost: u64,
-    on_loss: OnLoss,
-    contact: Option<MonoNanos>,
-    began: MonoNanos,
-    now: MonoNanos,
-) -> Judge {
-    if !is_lost(lost, contact.unwrap_or(began), now) {
+    let heard = contact.unwrap_or(began);
+    if now.0.saturating_sub(heard.0) <= LOST {
         return Judge::Store;
     }
     match on_loss {

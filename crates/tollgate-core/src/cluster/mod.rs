@@ -36,7 +36,7 @@ pub mod words;
 
 pub use entry::{Backing, Drawn, Entry, Round};
 pub use exchange::{apply, collect, Applied, Asked, Memory, Pace};
-pub use loss::{is_lost, judge, judge_after, Judge, OnLoss};
+pub use loss::{judge, Judge, OnLoss};
 pub use mirror::{Mirror, ZoneMirror};
 pub use right::Right;
 pub use shape::Shape;
