@@ -50,6 +50,9 @@ class Schedule:
         await self.prepare()
         self.traffic.start()
         await asyncio.sleep(WARM)
+        # That what the store keeps can be read.
+        self.counts["times that leases were seen"] += bool(await asyncio.to_thread(
+            ledger.leased, self.cluster.store, bounds.DEAD))
         await KINDS[self.kind][0](self)
         await asyncio.sleep(COOL)
         await self.traffic.stop()
@@ -122,6 +125,8 @@ def check_idle(cluster, counts):
         time.sleep(0.1)
     counts["s until leases were back"] = round(time.monotonic() - begin, 1)
     problems = []
+    if not counts["times that leases were seen"]:
+        problems.append("no lease was ever seen in the store")
     if left:
         problems.append(f"after {patience:.0f} s leases have not gone back: {sorted(left.values())} of {len(left)} limits")
     end = time.monotonic() + 3 * bounds.HEARTBEAT
