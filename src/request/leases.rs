@@ -10,15 +10,15 @@ use std::sync::atomic::{fence, Ordering};
 
 use tollgate_core::cluster::{judge, times, Drawn, Entry, Judge, NoEntry, Shape};
 use tollgate_core::detail::{Cause, Detail};
-use tollgate_core::metrics::Counter;
 use tollgate_core::limits::{Ask, Exceeded, Key, Refused, Seat, Seed, Take};
+use tollgate_core::metrics::Counter;
 
 use crate::clock::{mono_now, now};
 use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Admitted, Shortage, NOMINAL_WAIT_NANOS};
+use crate::request::asks::{Scratch, Way, Widths};
 use crate::request::awaiting::{Awaiting, Lack, Patience};
-use crate::request::asks::{Scratch, Way, Widths, SCRATCH};
 use crate::request::shortage::may_say;
 use crate::zone::leases::MappedLeases;
 use crate::zone::lock::ZoneLock;
@@ -35,16 +35,6 @@ enum NotDrawn {
 }
 
 impl Admission<'_, '_> {
-    /// A request that waited for the store goes on.
-    pub(super) fn go_on(&self, mut awaiting: Box<Awaiting>) -> Result<Admitted, Shortage> {
-        let patience = awaiting.patience();
-        let (mut scratch, seats, widths) = awaiting.take();
-        drop(awaiting);
-        let outcome = self.lease(&mut scratch, seats, &widths, patience);
-        SCRATCH.with(|kept| *kept = scratch);
-        outcome
-    }
-
     /// Draws from leases for what was reserved on this node, and keeps both; or the request waits for the store, or it
     /// gets nothing.
     pub(super) fn lease(
@@ -89,10 +79,8 @@ impl Admission<'_, '_> {
                     }
                     if patience.rounds > 0 {
                         let patience = self.begun(content.exchange_nanos(), patience);
-                        let scratch = std::mem::take(scratch);
-                        let held = (scratch, seats, widths.clone());
                         let place = (self.mapped, leases, content.exchange_nanos());
-                        let awaiting = Awaiting::new(held, lacks, place, patience);
+                        let awaiting = Awaiting::new((scratch, seats), lacks, place, patience);
                         self.state.borrow_mut().awaiting = Some(Box::new(awaiting));
                         return Ok(Admitted::Awaits);
                     }
