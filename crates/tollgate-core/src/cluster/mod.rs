@@ -1,4 +1,32 @@
-//! One limit over many nodes: what a node and the store say to each other, and what the store does.
+//! One limit over many nodes.
+//!
+//! A *node* is one nginx, a *store* what all of them speak with. The store keeps each limit, and sells *leases* of it:
+//! parts that a node may give away by itself for some seconds. What is used and what is leased never exceed the
+//! limit together, and what is leased begins to drain only when it was spent and reported. So over any interval of
+//! the store's time the nodes admit at most capacity + rate x time, however late messages are.
+//!
+//! On a node:
+//! * [`table`], [`entry`], [`shape`]: the leases of this node, in memory that its workers share; drawing from them;
+//!   `lease`: what is bought and given back;
+//! * [`words`]: what the node knows of the store; [`times`]: how long things live;
+//! * [`loss`]: what a node does without the store.
+//!
+//! Between them, [`message`]: what they say to each other. In [`store`]: what the store does with it.
 
+pub mod entry;
+#[cfg(test)]
+mod fixtures;
+mod lease;
+pub mod loss;
 pub mod message;
+pub mod shape;
 pub mod store;
+pub mod table;
+pub mod times;
+pub mod words;
+
+pub use entry::{Backing, Drawn, Entry, Round};
+pub use loss::{judge, Judge, OnLoss};
+pub use shape::Shape;
+pub use table::{LeaseTable, NoEntry};
+pub use words::Words;

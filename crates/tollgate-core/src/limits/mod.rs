@@ -71,7 +71,7 @@ pub use budget::{Budget, BudgetError};
 pub use calendar::Calendar;
 pub use claim_lock::ClaimLock;
 pub use holder::Holder;
-pub use key::{Area, Key};
+pub use key::{Area, Key, Seed};
 pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
 pub use learned_memo::LearnedMemo;
 pub use ledger::{Ledger, NotTaken, Seat};
