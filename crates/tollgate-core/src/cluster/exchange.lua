@@ -151,6 +151,8 @@ for index = 2, #KEYS do
     if kind == BUDGET then patience = FORGET end
     local last = #s
     for account = FIRST, last, ACCOUNT do
+      -- The clock stepped back.
+      if s[account + 7] > now then s[account + 7] = now end
       if s[account] == speaker then
         own = account
       elseif now - s[account + 7] > patience then

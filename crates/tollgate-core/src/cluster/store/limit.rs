@@ -103,7 +103,9 @@ impl Limit {
     fn drop_silent(&mut self, speaker: Incarnation, now_us: u64) {
         let Self { kind, level, accounts, .. } = self;
         let patience_us = kind.patience_us();
-        accounts.retain(|account| {
+        accounts.retain_mut(|account| {
+            // The clock stepped back.
+            account.seen_us = account.seen_us.min(now_us);
             let is_silent = account.incarnation != speaker
                 && now_us.saturating_sub(account.seen_us) > patience_us;
             if is_silent && *kind != Kind::Slots {
@@ -229,6 +231,11 @@ impl Limit {
 
     pub(super) fn used_and_leased(&self) -> (u64, u64) {
         (self.level.used, self.accounts.iter().map(|account| account.leased).sum())
+    }
+
+    pub(super) fn leased(&self, incarnation: Incarnation) -> u64 {
+        let own = self.accounts.iter().find(|own| own.incarnation == incarnation);
+        own.map_or(0, |own| own.leased)
     }
 
     pub(super) fn keep_us(&self) -> u64 {
