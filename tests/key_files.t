@@ -60,6 +60,13 @@ sub api_keys {
 	return (location => "tollgate on;\ntollgate_api_keys $path; # !");
 }
 
+# Terms that a guard looks for.
+sub terms {
+	my ($path) = @_;
+	return (http => "$usual{http}\ntollgate_guard fence {\ninput list $path name=terms block; # !\n}",
+		location => "tollgate on;\ntollgate_guards fence;\ntollgate_api_keys " . file($keys, 0644) . ";");
+}
+
 sub tokens {
 	my (@paths) = @_;
 	return (location => "tollgate on;\ntollgate_auth jwt;\ntollgate_default_tier free;\n"
@@ -116,6 +123,10 @@ my @warned = (
 		api_keys(file($keys, 0600))],
 	['keys that the workers can\'t get at', [$api, 'may not be able to read', 'enter its folder'],
 		api_keys(file($keys, 0644, folder => 0700))],
+	['terms of a guard that all can write', ['"list"', 'who could so switch guards off', '"chmod o-w"'],
+		terms(file("alpha\n", 0666))],
+	['terms of a guard that belong to the workers', ['"list"', 'could switch guards off', '"chown root"'],
+		terms(file("alpha\n", 0600, user => $nobody))],
 	['public keys that all can write', [$jwt, 'every user of this machine', '"chmod o-w"'],
 		tokens(file($pem, 0666))],
 	['a secret that all can read', [$jwt, 'holds a secret', 'make tokens', '"chmod o-r"'],
@@ -136,6 +147,7 @@ my @accepted = (
 	['keys of Kubernetes', api_keys('mounted/keys.json')],
 	['keys in a folder that a group can read', api_keys(file($keys, 0640, group => $nogroup, folder => 02750,
 		owners => $nogroup))],
+	['terms of a guard for all to read', terms(file("alpha\n", 0644))],
 	['public keys that all can read', tokens(file($pem, 0644))],
 	['a secret for the workers to read', tokens(file('s' x 32, 0640, group => $nogroup))],
 	['a secret in a folder for the workers', tokens(file('s' x 32, 0644, folder => 0750, owners => $nogroup))],

@@ -12,6 +12,7 @@ use crate::keys::live::{Content, Follow, Live, Remark, Source};
 use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
 use tollgate_core::clock::UnixMillis;
+use tollgate_core::file_rights::Purpose;
 use tollgate_core::keys::{self, KeyStates};
 use tollgate_core::status::SetKind;
 
@@ -102,7 +103,7 @@ pub(super) fn load_keys(
             })?;
             tell_refused(cx, &refused, &keys, place)?;
             let keys = Rc::new(keys);
-            let file = KeyFile::new("tollgate_api_keys", path, place, false);
+            let file = KeyFile::new("tollgate_api_keys", path, place, Purpose::Keys);
             following.add(Rc::clone(&keys) as Rc<dyn Follow>, vec![file]);
             loaded.files.push((path.clone(), Rc::clone(&keys)));
             keys

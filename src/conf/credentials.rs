@@ -15,6 +15,7 @@ use crate::types::Request;
 use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
 use tollgate_core::clock::UnixMillis;
+use tollgate_core::file_rights::Purpose;
 use tollgate_core::jwt;
 use tollgate_core::keys::KeyStates;
 use tollgate_core::status::SetKind;
@@ -302,15 +303,18 @@ fn load_key_files(
     let keys = Rc::new(keys);
     let files = paths
         .iter()
-        .map(|path| KeyFile::new("tollgate_jwt_key_file", path, place, holds_secret(path)));
+        .map(|path| KeyFile::new("tollgate_jwt_key_file", path, place, purpose_of(path)));
     following.add(Rc::clone(&keys) as Rc<dyn Follow>, files.collect());
     Ok(keys)
 }
 
 /// Whether whoever reads the file can make the tokens that it is to verify.
-fn holds_secret(path: &str) -> bool {
+fn purpose_of(path: &str) -> Purpose {
     let bytes = std::fs::read(path).unwrap_or_default();
-    jwt::KeySet::load(&[(path, &bytes)]).is_ok_and(|keys| keys.has_hmac())
+    match jwt::KeySet::load(&[(path, &bytes)]) {
+        Ok(keys) if keys.has_hmac() => Purpose::Secret,
+        Ok(_) | Err(_) => Purpose::Keys,
+    }
 }
 
 /// Only what concerns tokens, so that locations which differ in other things share what they have.

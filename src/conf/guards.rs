@@ -12,6 +12,7 @@ use super::settings::{Given, Settings};
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::{next_id, Follow, Source};
 use nginx::conf::{ConfContext, ConfError, Position};
+use tollgate_core::file_rights::Purpose;
 use tollgate_core::guards::classifier::Classifier;
 use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
 use tollgate_core::overview::guards::{look, looks, Guard as View};
@@ -408,7 +409,9 @@ impl Book {
         }
         self.followed.push(known);
         let looked_at = file.live.looked_at();
-        let files = looked_at.iter().map(|path| KeyFile::new(directive, path, &file.place, false));
+        let files = looked_at
+            .iter()
+            .map(|path| KeyFile::new(directive, path, &file.place, Purpose::Guards));
         following.add(Rc::clone(&file.live) as Rc<dyn Follow>, files.collect());
     }
 

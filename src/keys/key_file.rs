@@ -1,24 +1,23 @@
-//! A file that keys are in: whether others than the operator could change it.
+//! A file that keys are in, or what guards look for: whether others than the operator could change it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use tollgate_core::file_rights::{dangers, Placement, Rights};
+use tollgate_core::file_rights::{dangers, Placement, Purpose, Rights};
 
 use crate::keys::mounts::Mounts;
 use nginx::conf::Position;
 use nginx::process::Workers;
 
-/// A file of keys that a directive names.
+/// A file of keys or guards that a directive names.
 #[derive(Debug)]
 pub(crate) struct KeyFile {
     directive: &'static str,
     pub(crate) path: String,
     /// Of the directive.
     place: Position,
-    /// Whoever reads it can make tokens.
-    is_secret: bool,
+    purpose: Purpose,
 }
 
 impl KeyFile {
@@ -26,9 +25,9 @@ impl KeyFile {
         directive: &'static str,
         path: &str,
         place: &Position,
-        is_secret: bool,
+        purpose: Purpose,
     ) -> Self {
-        Self { directive, path: path.to_owned(), place: place.clone(), is_secret }
+        Self { directive, path: path.to_owned(), place: place.clone(), purpose }
     }
 
     /// What the operator should know; `workers` is who they are, if somebody else than this process.
@@ -58,7 +57,7 @@ impl KeyFile {
         let placement = Placement {
             file,
             folders: with_rights.collect(),
-            is_secret: self.is_secret,
+            purpose: self.purpose,
             worker_groups: workers.map_or(&[], |workers| workers.groups.as_slice()),
             is_handed_in: mount.is_some_and(|mount| mount.is_read_only && mount.is_memory),
         };

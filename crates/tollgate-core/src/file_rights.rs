@@ -1,4 +1,4 @@
-//! Who else than the operator could change a file of keys, or read a secret.
+//! Who else than the operator could change a file of keys or of guards, or read a secret.
 
 use std::fmt;
 
@@ -36,6 +36,26 @@ impl Rights {
     }
 }
 
+/// What a file is for, and so what whoever writes it gains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Who is let in.
+    Keys,
+    /// The same, by what must not be read: whoever does can make what is verified with it.
+    Secret,
+    /// What guards look for.
+    Guards,
+}
+
+impl Purpose {
+    fn gain(self) -> &'static str {
+        match self {
+            Self::Keys | Self::Secret => "let himself in",
+            Self::Guards => "switch guards off",
+        }
+    }
+}
+
 /// A file, with the folders that it is in, as far as these are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement<'p> {
@@ -43,8 +63,8 @@ pub struct Placement<'p> {
     pub file: Rights,
     /// All folders around it, the nearest first; and those around the links that lead to it.
     pub folders: Vec<(&'p str, Rights)>,
-    /// Whoever reads it can make what the file is to verify.
-    pub is_secret: bool,
+    /// What the file is for.
+    pub purpose: Purpose,
     /// Whoever runs a container, or a unit of systemd, has put it into memory for this nginx alone.
     pub is_handed_in: bool,
     /// The groups that the workers are in, where they are somebody else than who starts nginx.
@@ -55,11 +75,11 @@ pub struct Placement<'p> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Danger {
     /// Every user may write the file.
-    AllWrite,
+    AllWrite(Purpose),
     /// The group may.
-    GroupWrites(u32),
+    GroupWrites(u32, Purpose),
     /// It belongs to the workers.
-    WorkersOwn,
+    WorkersOwn(Purpose),
     /// Every user may replace it.
     AllReplace(String),
     /// The group may.
@@ -73,17 +93,22 @@ pub enum Danger {
 impl fmt::Display for Danger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AllWrite => f.write_str(
-                "can be written by every user of this machine, who could so let himself in; \"chmod o-w\" it",
-            ),
-            Self::GroupWrites(group) => write!(
+            Self::AllWrite(purpose) => write!(
                 f,
-                "can be written by everybody in the group {group}, who could so let himself in; \"chmod \
-                 g-w\" it, or \"chgrp\" it to root"
+                "can be written by every user of this machine, who could so {}; \"chmod o-w\" it",
+                purpose.gain()
             ),
-            Self::WorkersOwn => f.write_str(
-                "belongs to the user of the workers, so that whoever gets hold of a worker could let himself \
-                 in; \"chown root\" it, and let the group of the workers read it",
+            Self::GroupWrites(group, purpose) => write!(
+                f,
+                "can be written by everybody in the group {group}, who could so {}; \"chmod g-w\" it, or \
+                 \"chgrp\" it to root",
+                purpose.gain()
+            ),
+            Self::WorkersOwn(purpose) => write!(
+                f,
+                "belongs to the user of the workers, so that whoever gets hold of a worker could {}; \"chown \
+                 root\" it, and let the group of the workers read it",
+                purpose.gain()
             ),
             Self::AllReplace(folder) => write!(
                 f,
@@ -117,14 +142,14 @@ pub fn dangers(place: &Placement<'_>, workers: Option<u32>) -> Vec<Danger> {
     let file = place.file;
     let mut dangers = Vec::new();
     if file.all_write(false) {
-        dangers.push(Danger::AllWrite);
+        dangers.push(Danger::AllWrite(place.purpose));
     } else if file.others_write(false, of_workers) {
-        dangers.push(Danger::GroupWrites(file.group));
+        dangers.push(Danger::GroupWrites(file.group, place.purpose));
     }
     // Who owns a file may give himself the right to write it.
     let is_of_workers = |rights: Rights| Some(rights.user) == workers && !rights.is_read_only;
     if is_of_workers(file) {
-        dangers.push(Danger::WorkersOwn);
+        dangers.push(Danger::WorkersOwn(place.purpose));
     }
     // A folder further up can be renamed, with all that is in it. One of each kind is enough.
     let first = |fits: &dyn Fn(Rights) -> bool| {
@@ -140,7 +165,8 @@ pub fn dangers(place: &Placement<'_>, workers: Option<u32>) -> Vec<Danger> {
         dangers.push(Danger::WorkersReplace(name));
     }
     let can_enter = || place.folders.iter().all(|(_, folder)| folder.mode & 0o001 != 0);
-    if place.is_secret && !place.is_handed_in && file.mode & 0o004 != 0 && can_enter() {
+    let is_secret = place.purpose == Purpose::Secret;
+    if is_secret && !place.is_handed_in && file.mode & 0o004 != 0 && can_enter() {
         dangers.push(Danger::AllRead);
     }
     dangers
@@ -148,6 +174,7 @@ pub fn dangers(place: &Placement<'_>, workers: Option<u32>) -> Vec<Danger> {
 
 #[cfg(test)]
 mod tests {
+    use super::Purpose::{Guards, Keys, Secret};
     use super::*;
 
     const WORKERS: u32 = 33;
@@ -156,9 +183,9 @@ mod tests {
         Rights { user, group, mode, is_read_only: false }
     }
 
-    fn place(file: Rights, folder: Rights, is_secret: bool) -> Placement<'static> {
+    fn place(file: Rights, folder: Rights, purpose: Purpose) -> Placement<'static> {
         let folders = vec![("/keys", folder), ("/", rights(0, 0, 0o755))];
-        Placement { file, folders, is_secret, is_handed_in: false, worker_groups: &[WORKERS] }
+        Placement { file, folders, purpose, is_handed_in: false, worker_groups: &[WORKERS] }
     }
 
     #[test]
@@ -169,13 +196,16 @@ mod tests {
             (rights(0, WORKERS, 0o640), vec![]),
             (rights(0, 0, 0o664), vec![]),
             (rights(1000, 1000, 0o664), vec![]),
-            (rights(0, 0, 0o666), vec![Danger::AllWrite]),
-            (rights(0, WORKERS, 0o660), vec![Danger::GroupWrites(WORKERS)]),
-            (rights(1000, 50, 0o664), vec![Danger::GroupWrites(50)]),
-            (rights(WORKERS, WORKERS, 0o600), vec![Danger::WorkersOwn]),
-            (rights(WORKERS, WORKERS, 0o602), vec![Danger::AllWrite, Danger::WorkersOwn]),
+            (rights(0, 0, 0o666), vec![Danger::AllWrite(Keys)]),
+            (rights(0, WORKERS, 0o660), vec![Danger::GroupWrites(WORKERS, Keys)]),
+            (rights(1000, 50, 0o664), vec![Danger::GroupWrites(50, Keys)]),
+            (rights(WORKERS, WORKERS, 0o600), vec![Danger::WorkersOwn(Keys)]),
+            (
+                rights(WORKERS, WORKERS, 0o602),
+                vec![Danger::AllWrite(Keys), Danger::WorkersOwn(Keys)],
+            ),
         ] {
-            assert_eq!(dangers(&place(file, folder, false), Some(WORKERS)), expected, "{file:?}");
+            assert_eq!(dangers(&place(file, folder, Keys), Some(WORKERS)), expected, "{file:?}");
         }
     }
 
@@ -194,16 +224,17 @@ mod tests {
             (rights(0, WORKERS, 0o3777), vec![]),
             (rights(WORKERS, WORKERS, 0o700), vec![Danger::WorkersReplace("/keys".into())]),
         ] {
-            assert_eq!(dangers(&place(file, folder, false), Some(WORKERS)), expected, "{folder:?}");
+            assert_eq!(dangers(&place(file, folder, Keys), Some(WORKERS)), expected, "{folder:?}");
         }
     }
 
     #[test]
     fn a_group_of_the_owner_that_the_workers_are_in_is_not_his_own() {
-        let mut place = place(rights(1000, 1000, 0o664), rights(1000, 1000, 0o775), false);
+        let mut place = place(rights(1000, 1000, 0o664), rights(1000, 1000, 0o775), Keys);
         assert_eq!(dangers(&place, Some(WORKERS)), []);
         place.worker_groups = &[WORKERS, 1000];
-        let expected = [Danger::GroupWrites(1000), Danger::GroupReplaces(1000, "/keys".into())];
+        let expected =
+            [Danger::GroupWrites(1000, Keys), Danger::GroupReplaces(1000, "/keys".into())];
         assert_eq!(dangers(&place, Some(WORKERS)), expected);
         assert_eq!(dangers(&place, None), []);
     }
@@ -216,7 +247,7 @@ mod tests {
         let place = Placement {
             file,
             folders,
-            is_secret: false,
+            purpose: Keys,
             is_handed_in: false,
             worker_groups: &[WORKERS],
         };
@@ -228,10 +259,10 @@ mod tests {
         let fixed = |rights: Rights| Rights { is_read_only: true, ..rights };
         let folder = fixed(rights(WORKERS, WORKERS, 0o777));
         for mode in [0o666, 0o664] {
-            let place = place(fixed(rights(WORKERS, 50, mode)), folder, false);
+            let place = place(fixed(rights(WORKERS, 50, mode)), folder, Keys);
             assert_eq!(dangers(&place, Some(WORKERS)), [], "{mode:o}");
         }
-        let open = place(fixed(rights(0, 0, 0o644)), fixed(rights(0, 0, 0o755)), true);
+        let open = place(fixed(rights(0, 0, 0o644)), fixed(rights(0, 0, 0o755)), Secret);
         assert_eq!(dangers(&open, Some(WORKERS)), [Danger::AllRead]);
         let handed_in = Placement { is_handed_in: true, ..open };
         assert_eq!(dangers(&handed_in, Some(WORKERS)), []);
@@ -240,22 +271,37 @@ mod tests {
     #[test]
     fn whoever_could_read_a_secret_is_told() {
         let (open, closed) = (rights(0, 0, 0o755), rights(0, WORKERS, 0o750));
-        for (mode, folder, is_secret, expected) in [
-            (0o644, open, true, vec![Danger::AllRead]),
-            (0o640, open, true, vec![]),
-            (0o644, closed, true, vec![]),
-            (0o644, open, false, vec![]),
+        for (mode, folder, purpose, expected) in [
+            (0o644, open, Secret, vec![Danger::AllRead]),
+            (0o640, open, Secret, vec![]),
+            (0o644, closed, Secret, vec![]),
+            (0o644, open, Keys, vec![]),
+            (0o644, open, Guards, vec![]),
         ] {
-            let place = place(rights(0, 0, mode), folder, is_secret);
+            let place = place(rights(0, 0, mode), folder, purpose);
             assert_eq!(dangers(&place, Some(WORKERS)), expected, "{mode:o}");
         }
     }
 
     #[test]
     fn nothing_can_be_kept_from_workers_that_are_who_starts_nginx() {
-        let place = place(rights(1000, 1000, 0o600), rights(1000, 1000, 0o700), true);
+        let place = place(rights(1000, 1000, 0o600), rights(1000, 1000, 0o700), Secret);
         assert_eq!(dangers(&place, None), []);
         let of_root = Placement { file: rights(0, 0, 0o600), folders: vec![], ..place };
         assert_eq!(dangers(&of_root, Some(0)), []);
+    }
+
+    #[test]
+    fn it_is_told_what_somebody_gains() {
+        let file = rights(WORKERS, 50, 0o666);
+        for (purpose, gain) in [(Keys, "let himself in"), (Guards, "switch guards off")] {
+            let found = dangers(&place(file, rights(0, 0, 0o755), purpose), Some(WORKERS));
+            assert_eq!(found, [Danger::AllWrite(purpose), Danger::WorkersOwn(purpose)]);
+            assert!(found
+                .iter()
+                .all(|danger| danger.to_string().contains(&format!("could {gain};"))
+                    || danger.to_string().contains(&format!("could so {gain};"))));
+            assert!(Danger::GroupWrites(50, purpose).to_string().contains(gain));
+        }
     }
 }

@@ -1,0 +1,1 @@
+"""What scripts/chaos and scripts/soak are made of."""
