@@ -106,6 +106,11 @@ impl Bound {
         self.admit(n, now_us);
     }
 
+    /// Nothing is in use; what was exceeded is remembered.
+    pub fn begin_anew(&mut self, now_us: u64) {
+        (self.level, self.at_us) = (0, now_us);
+    }
+
     /// What is in use, rounded up.
     #[must_use]
     pub fn in_use(&self) -> u64 {

@@ -5,7 +5,9 @@ use std::sync::atomic::AtomicU64;
 
 use tollgate_core::clock::{MonoNanos, UnixSeconds};
 use tollgate_core::cluster::exchange::{self, Asked, Memory, Pace};
-use tollgate_core::cluster::message::{Answer, Call, Incarnation, StoreId};
+use tollgate_core::cluster::message::{
+    Answer, Call, Incarnation, Outcome as Executed, Shards, StoreId,
+};
 use tollgate_core::cluster::mirror::ZoneMirror;
 use tollgate_core::cluster::{judge, Backing, Drawn, Entry, Judge, LeaseTable, OnLoss};
 use tollgate_core::limits::{
@@ -13,6 +15,7 @@ use tollgate_core::limits::{
 };
 
 use crate::limit::{Grants, Limit};
+use crate::servers::START_US;
 
 /// The seed by which limits are called in the store.
 const SEED: (u64, u64) = (5, 6);
@@ -297,21 +300,22 @@ impl Node {
     /// What the store calls these limits: all nodes have the same names for them.
     #[must_use]
     pub fn names(&self, limits: &[Limit], now: MonoNanos) -> Vec<StoreId> {
-        let Ok(mut other) = Self::new(self.setup, 1, now) else { return Vec::new() };
-        let mut names = Vec::new();
-        for limit in limits {
-            let (Ok(zone), Ok(table)) = (other.zone(), other.table()) else { continue };
-            let name = |seed: Seed| Some(seed.client_key(&limit.client));
-            if let Ok(entry) = table.find_or_make(&limit.ask(&zone, 1), name, &NoLock) {
-                entry.need(1);
-            }
-            let asked = other.speak(now).and_then(|asked| asked.message.lines.first().map(|line| line.id));
-            names.extend(asked);
-            if let Ok(fresh) = Self::new(self.setup, 1, now) {
-                other = fresh;
-            }
-        }
-        names
+        limits.iter().filter_map(|limit| self.name(limit, now)).collect()
+    }
+
+    /// The name that another node would use, which has just heard what time it is.
+    fn name(&self, limit: &Limit, now: MonoNanos) -> Option<StoreId> {
+        let mut other = Self::new(self.setup, 1, now).ok()?;
+        other.speak(now)?;
+        let asked = other.under_way.take()?;
+        let time = Answer { now_us: START_US, life: 0, outcome: Executed::Stale };
+        let calls = Call::all(&asked.message, Shards::ONE);
+        let answers: Vec<_> = calls.into_iter().map(|call| (call, Some(time.clone()))).collect();
+        other.hear(&answers, &asked, now);
+        let (zone, table) = (other.zone().ok()?, other.table().ok()?);
+        let name = |seed: Seed| Some(seed.client_key(&limit.client));
+        table.find_or_make(&limit.ask(&zone, 1), name, &NoLock).ok()?.need(1);
+        other.speak(now)?.message.lines.first().map(|line| line.id)
     }
 
     /// What it holds of a limit, in the units of the store.

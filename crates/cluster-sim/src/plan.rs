@@ -11,7 +11,7 @@ use crate::random::Random;
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
 /// How long everything is quiet in the end: longer than an idle lease is kept, and a dead node's.
-const QUIET_US: u64 = 14 * SECOND;
+const QUIET_US: u64 = 18 * SECOND;
 
 /// A schedule. Times are microseconds since it began.
 #[derive(Clone, Debug)]

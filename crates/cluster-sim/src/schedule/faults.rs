@@ -5,6 +5,9 @@ use tollgate_core::cluster::store::{DEAD_US, GRACE_US};
 
 impl World<'_> {
     pub(super) fn begin(&mut self, index: usize) {
+        if self.places.get(index).is_none_or(|place| place.node.is_some()) {
+            return;
+        }
         let incarnation = self.random.next();
         let now = self.mono(index, self.now_us);
         let exchange = self.plan.exchange_us * 1_000;

@@ -58,7 +58,6 @@ enum Event {
     Fault(Fault),
     Begin { node: usize },
     StoreUp,
-    Joined { node: usize },
 }
 
 struct Sent {

@@ -88,7 +88,7 @@ impl World<'_> {
             self.note_wait(node, waited_us, waiting.since_us);
             return self.admit(&load, waiting.reserved, self.now_us);
         }
-        let next = (is_answered && waiting.rounds < 2).then(|| alive.wait_on(limit, &waiting.reserved)).flatten();
+        let next = (is_answered && waiting.rounds < 2 && waited_us < most_us).then(|| alive.wait_on(limit, &waiting.reserved)).flatten();
         match next {
             Some(round) => (waiting.round, waiting.rounds) = (round, 2),
             None if !is_answered && waited_us < most_us => {}
@@ -122,14 +122,12 @@ impl World<'_> {
         let units = reserved.n / limit.unit();
         let is_alone = reserved.is_alone();
         if is_alone {
-            let weight = match self.plan.on_loss {
-                OnLoss::Share { nodes } => nodes.get().into(),
-                OnLoss::Local | OnLoss::Deny => 1,
-            };
+            let weight = self.weight();
             let now_us = self.servers.now_us(self.now_us);
             let alone = self.alone.get_mut(node).and_then(|limits| limits.get_mut(load.limit));
             if let Some(bound) = alone.filter(|_| !matches!(limit.grants, Grants::Slots(_))) {
-                bound.admit(units * weight, now_us);
+                // One request may be larger than the share.
+                bound.admit((units * weight).min(limit.terms().capacity()), now_us);
             }
         } else if at_us > self.now_us {
             self.queue.plan(at_us, Event::Counted { limit: load.limit, n: units });
@@ -150,6 +148,14 @@ impl World<'_> {
         self.queue.plan(end_us, Event::Finished { node, run, request: self.requests });
     }
 
+    /// How often counts what a node gives away by itself.
+    fn weight(&self) -> u64 {
+        match self.plan.on_loss {
+            OnLoss::Share { nodes } => nodes.get().into(),
+            OnLoss::Local | OnLoss::Deny => 1,
+        }
+    }
+
     /// So much was admitted, now.
     pub(super) fn count(&mut self, limit: usize, n: u64) {
         if matches!(self.plan.limits.get(limit).map(|limit| limit.grants), Some(Grants::Slots(_))) {
@@ -158,6 +164,9 @@ impl World<'_> {
         let now_us = self.servers.now_us(self.now_us);
         if let Some(bound) = self.bounds.get_mut(limit) {
             bound.admit(n, now_us);
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!("{} ADMIT limit {limit} {n} level {} {:?}", self.now_us, bound.in_use(), bound.exceeded);
+            }
         }
     }
 
@@ -170,6 +179,13 @@ impl World<'_> {
         let bound = self.bounds.get_mut(running.limit);
         if let Some(bound) = bound.filter(|_| is_place && !running.is_orphan && !running.is_alone) {
             bound.give_back(1, now_us);
+        }
+        if let (true, Some(limit)) = (running.is_alone && !is_place, limit) {
+            let back = (running.reserved.n - running.used) / limit.unit() * self.weight();
+            let alone = self.alone.get_mut(node).and_then(|limits| limits.get_mut(running.limit));
+            if let Some(bound) = alone {
+                bound.give_back(back, now_us);
+            }
         }
         let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else { return };
         if !alive.settle(running.reserved, running.used, now) && !is_place {

@@ -62,6 +62,11 @@ impl World<'_> {
         let answer = self.servers.execute(call, sent.life, self.now_us);
         if let Executed::Done(sold) = &answer.outcome {
             for (line, sold) in call.lines().zip(sold) {
+                if std::env::var_os("TRACE").is_some() {
+                    let limit = self.names.get(&line.id).copied().unwrap_or(9);
+                    let b = &self.bounds[limit];
+                    eprintln!("{} EXEC node {} limit {limit} seq {} drawn {} adjust {} acked {} {} held {} want {} born {} doubt {} -> {sold:?} level {}", self.now_us, sent.node, sent.message.seq, line.drawn, line.adjust, line.acked_drawn, line.acked_adjust, line.held, line.want, line.born, line.in_doubt, b.in_use());
+                }
                 if sold.status == Status::Done {
                     self.heard_of_gifts(sent.message.incarnation, (line.id, line.born), sent.message.seq, line.adjust);
                 }
@@ -122,6 +127,12 @@ impl World<'_> {
             alive.hear(&calls, &asked, now);
         }
         let sent_us = asked.sent().0.saturating_sub(ahead_ns) / 1_000;
+        // What it gave away by itself is reported: what it does from now on is another matter.
+        if calls.iter().all(|(_, answer)| matches!(answer, Some(Answer { outcome: Executed::Done(_), .. }))) {
+            let now_us = self.servers.now_us(self.now_us);
+            let alone = self.alone.get_mut(node);
+            alone.into_iter().flatten().for_each(|bound| bound.begin_anew(now_us));
+        }
         let mut heard = Vec::new();
         for (call, answer) in &calls {
             let Some(Executed::Done(sold)) = answer.as_ref().map(|answer| &answer.outcome) else { continue };

@@ -28,7 +28,9 @@ impl World<'_> {
             };
             for (index, limit) in self.plan.limits.iter().enumerate() {
                 let held = alive.held(limit);
-                let leased = self.leased(index, alive.incarnation());
+                // Where data were lost, so may have been that it was given back.
+                let is_lossy = self.plan.has(|fault| matches!(fault, Fault::FailOver | Fault::LoseAll));
+                let leased = if is_lossy { 0 } else { self.leased(index, alive.incarnation()) };
                 if held + leased > 0 {
                     broken.push(format!("node {node} still holds {held} of {:?}, and the store has leased {leased} to it", limit.grants));
                 }

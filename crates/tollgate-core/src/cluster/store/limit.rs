@@ -122,15 +122,17 @@ impl Limit {
         }
     }
 
-    /// Whether the speaker knows of something that this doesn't: it was told before this began to be kept.
-    /// A bucket forgets by itself, so there it counts only for a while after data were lost.
+    /// Whether the speaker knows of something that this doesn't: data were lost, or it was told before this began
+    /// to be kept. A bucket forgets by itself, so there it counts only for a while after data were lost.
     fn has_lost(&self, own: Option<&Account>, line: &Line, asking: Asking) -> bool {
-        let may_be = match self.kind {
-            Kind::Bucket => asking.grace_us > 0,
-            Kind::Budget => true,
-            Kind::Slots => false,
-        };
-        may_be && own.is_none() && line.heard_us > 0 && line.heard_us < self.since_us
+        let is_known = own.is_none() && line.heard_us > 0 && self.since_us > 0;
+        let is_older = line.heard_us < self.since_us;
+        is_known
+            && match self.kind {
+                Kind::Bucket => asking.grace_us > 0,
+                Kind::Budget => asking.grace_us > 0 || is_older,
+                Kind::Slots => false,
+            }
     }
 
     /// Counts what was drawn and adjusted since the speaker's last message.
