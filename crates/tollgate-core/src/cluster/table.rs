@@ -14,7 +14,6 @@
 
 use std::fmt;
 
-use super::super::clock::MonoNanos;
 use super::super::limits::key::Area;
 use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
@@ -22,6 +21,7 @@ use super::entry::{self, amount, signed, Entry, ENTRY_WORDS};
 use super::marks::Marks;
 use super::shape::{unit_of, Shape};
 use super::words::{Words, FIRST, HEADER_WORDS};
+use crate::clock::MonoNanos;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"tgleases");
 /// To be raised with every change of what lies behind the header.
@@ -304,7 +304,7 @@ impl<'m> LeaseTable<'m> {
     fn evict(&self, set: usize, way: usize) -> bool {
         let Some(entry) = self.at(set * WAYS + way) else { return false };
         let is_called = entry.look.load(Ordering::Acquire) & entry.bit != 0;
-        if is_called && !planted!(EvictedCalled) {
+        if is_called {
             return false;
         }
         let marks = entry.set_marks(|marks| Marks { is_leaving: !marks.is_tracked, ..marks });
@@ -328,6 +328,10 @@ impl<'m> LeaseTable<'m> {
         let swap = |index: usize, seen: u64| {
             let next = entry::of_next_hands(seen);
             let word = &entry.words[index];
+            if planted!(TakenOverUnseen) {
+                word.store(next, Ordering::SeqCst);
+                return true;
+            }
             word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Acquire).is_ok()
         };
         let [balance, adjust, alone] = [entry::BALANCE, entry::ADJUST, entry::ALONE].map(load);
