@@ -28,16 +28,19 @@ impl Limit {
     #[must_use]
     pub fn ask(&self, zone: &Zone<'_>, n: u64) -> Ask {
         let key: Key = zone.client_key(&self.client);
-        Ask::new(key, match self.grants {
-            Grants::Bucket(quota) => Take::Bucket {
-                dimension: Dimension::Tokens,
-                scale: zone.scale(quota),
-                n: u32::try_from(n).unwrap_or(u32::MAX),
-                oversize: Oversize::Refuse,
+        Ask::new(
+            key,
+            match self.grants {
+                Grants::Bucket(quota) => Take::Bucket {
+                    dimension: Dimension::Tokens,
+                    scale: zone.scale(quota),
+                    n: u32::try_from(n).unwrap_or(u32::MAX),
+                    oversize: Oversize::Refuse,
+                },
+                Grants::Budget(budget) => Take::Budget { budget, n, guess: 0 },
+                Grants::Slots(limit) => Take::Concurrency { limit },
             },
-            Grants::Budget(budget) => Take::Budget { budget, n, guess: 0 },
-            Grants::Slots(limit) => Take::Concurrency { limit },
-        })
+        )
     }
 
     /// What a unit of the store is in those of a node.

@@ -10,9 +10,7 @@ use tollgate_core::cluster::message::{
 };
 use tollgate_core::cluster::mirror::ZoneMirror;
 use tollgate_core::cluster::{judge, Backing, Drawn, Entry, Judge, LeaseTable, OnLoss};
-use tollgate_core::limits::{
-    Ask, ClaimLock, Holder, LayoutError, Now, Process, Seat, Seed, Zone,
-};
+use tollgate_core::limits::{Ask, ClaimLock, Holder, LayoutError, Now, Process, Seat, Seed, Zone};
 
 use crate::limit::{Grants, Limit};
 use crate::servers::START_US;
@@ -98,7 +96,8 @@ impl Node {
         Zone::format(&zone, (incarnation, 1))?;
         LeaseTable::format(&table, incarnation, now)?.words().set_seed(SEED);
         let process = Process { pid: 1, started: 1 };
-        let holder = Zone::attach(&zone)?.register(process, &NoLock).ok_or(LayoutError::TooSmall)?;
+        let holder =
+            Zone::attach(&zone)?.register(process, &NoLock).ok_or(LayoutError::TooSmall)?;
         let memory = Memory::default();
         Ok(Self { zone, table, setup, holder, memory, under_way: None, life: 0 })
     }
@@ -134,7 +133,8 @@ impl Node {
 
     /// A request of `n` of a limit. `clock` is read after something was taken; `looks_late` forgets to.
     pub fn request(&mut self, limit: &Limit, n: u64, now: MonoNanos, clock: MonoNanos) -> Outcome {
-        let (Ok(zone), Ok(table)) = (Zone::attach(&self.zone), LeaseTable::attach(&self.table)) else {
+        let (Ok(zone), Ok(table)) = (Zone::attach(&self.zone), LeaseTable::attach(&self.table))
+        else {
             return Outcome::Unavailable;
         };
         let at = self.now(now);
@@ -169,7 +169,13 @@ impl Node {
     }
 
     /// Takes from the mirror. Gives what it reserved, and for slots how many are in flight then.
-    fn reserve(zone: &Zone<'_>, holder: &mut Holder, ask: Ask, n: u64, at: Now) -> Option<(Reserved, u16)> {
+    fn reserve(
+        zone: &Zone<'_>,
+        holder: &mut Holder,
+        ask: Ask,
+        n: u64,
+        at: Now,
+    ) -> Option<(Reserved, u16)> {
         let (mut asks, mut standings, mut seats) = ([ask], Vec::new(), Vec::new());
         zone.reserve(&mut asks, at, &NoLock, Some(holder), &mut standings, &mut seats).ok()?;
         let [ask] = asks;
@@ -179,7 +185,13 @@ impl Node {
         Some((reserved, u16::try_from(in_flight).unwrap_or(u16::MAX)))
     }
 
-    fn draw(entry: &Entry<'_>, limit: &Limit, reserved: &mut Reserved, in_flight: u16, clock: MonoNanos) -> bool {
+    fn draw(
+        entry: &Entry<'_>,
+        limit: &Limit,
+        reserved: &mut Reserved,
+        in_flight: u16,
+        clock: MonoNanos,
+    ) -> bool {
         reserved.backing = Backing::Lease;
         match limit.grants {
             Grants::Slots(_) => entry.allows(in_flight, || clock),
@@ -191,7 +203,8 @@ impl Node {
 
     /// By the node's own judgement.
     fn alone(&mut self, limit: &Limit, n: u64, at: Now, weight: NonZeroU16) -> Outcome {
-        let (Ok(zone), Ok(table)) = (Zone::attach(&self.zone), LeaseTable::attach(&self.table)) else {
+        let (Ok(zone), Ok(table)) = (Zone::attach(&self.zone), LeaseTable::attach(&self.table))
+        else {
             return Outcome::Unavailable;
         };
         let ask = limit.ask(&zone, n).weighing(weight);
@@ -226,7 +239,8 @@ impl Node {
 
     fn in_flight(&self, reserved: &Reserved, now: MonoNanos) -> u16 {
         let standing = self.zone().ok().map(|zone| zone.look(&reserved.ask, self.now(now)).0);
-        let count = standing.map_or(u64::MAX, |standing| standing.quota.saturating_sub(standing.remaining));
+        let count =
+            standing.map_or(u64::MAX, |standing| standing.quota.saturating_sub(standing.remaining));
         u16::try_from(count).unwrap_or(u16::MAX)
     }
 
@@ -282,7 +296,8 @@ impl Node {
     /// The answers to the message under way, or what there is of them.
     pub fn hear(&mut self, calls: &[(Call<'_>, Option<Answer>)], asked: &Asked, now: MonoNanos) {
         let at = self.now(now);
-        let (Ok(zone), Ok(table)) = (Zone::attach(&self.zone), LeaseTable::attach(&self.table)) else {
+        let (Ok(zone), Ok(table)) = (Zone::attach(&self.zone), LeaseTable::attach(&self.table))
+        else {
             return;
         };
         let mut mirror = ZoneMirror::new(zone, at);

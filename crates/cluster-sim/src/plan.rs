@@ -144,6 +144,43 @@ impl Plan {
         }
     }
 
+    /// Three nodes want more than there is of two limits, and one of them is stopped for longer than its leases live,
+    /// again and again, in the midst of a request.
+    #[must_use]
+    pub fn of_stops(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let quota = Quota::parse_tokens("50/s", Some("500")).ok();
+        let limit = |client: &str, grants| Limit { client: client.to_owned(), grants };
+        let mut limits = vec![limit("places", Grants::Slots(6))];
+        limits.extend(quota.map(|quota| limit("tokens", Grants::Bucket(quota))));
+        let load = |node, limit, most| Load {
+            node,
+            limit,
+            gap_us: 60_000.0,
+            most,
+            takes_us: 500_000.0,
+            refunds: 0,
+        };
+        let loads = (0..3).flat_map(|node| [load(node, 0, 1), load(node, 1, 20)]).collect();
+        let stop = |at: u64, random: &mut Random| {
+            (at * SECOND, Fault::PauseInRequest(0, random.between(6 * SECOND, 9 * SECOND)))
+        };
+        let faults = [2, 14, 26].map(|at| stop(at, &mut random)).into();
+        let busy_until_us = 38 * SECOND;
+        Self {
+            nodes: 3,
+            exchange_us: 50 * MS,
+            on_loss: OnLoss::Deny,
+            limits,
+            loads,
+            network: Network::GOOD,
+            lag: 0,
+            faults,
+            busy_until_us,
+            end_us: busy_until_us + QUIET_US,
+        }
+    }
+
     /// Whether there was a fault of a kind.
     #[must_use]
     pub fn has(&self, is: impl Fn(&Fault) -> bool) -> bool {
@@ -156,9 +193,9 @@ fn any_limit(random: &mut Random, number: u64) -> Limit {
         ["100/m", "600/m", "50/s", "1k/s", "3600/h", "7/m", "200k/m", "1009/m"];
     const BUDGETS: [&str; 3] = ["20/day", "1/day", "500/month"];
     let burst = [None, None, Some("13"), Some("500")];
-    let quota = random.pick(&QUOTAS).and_then(|quota| {
-        Quota::parse_tokens(quota, random.pick(&burst).copied().flatten()).ok()
-    });
+    let quota = random
+        .pick(&QUOTAS)
+        .and_then(|quota| Quota::parse_tokens(quota, random.pick(&burst).copied().flatten()).ok());
     let budget = random.pick(&BUDGETS).and_then(|budget| Budget::parse(budget).ok());
     let grants = match (random.below(4), quota, budget) {
         (0, _, Some(budget)) => Grants::Budget(budget),
@@ -179,7 +216,10 @@ fn any_load(random: &mut Random, node: usize, index: usize, limit: &Limit) -> Lo
         gap_us: gap_us as f64,
         most,
         takes_us: random.between(1, 3_000 * MS) as f64,
-        refunds: [0, 0, 30, 100].get(usize::try_from(random.below(4)).unwrap_or(0)).copied().unwrap_or(0),
+        refunds: [0, 0, 30, 100]
+            .get(usize::try_from(random.below(4)).unwrap_or(0))
+            .copied()
+            .unwrap_or(0),
     }
 }
 
@@ -196,7 +236,11 @@ fn any_faults(random: &mut Random, nodes: usize, until_us: u64) -> Vec<(u64, Fau
             let time = |random: &mut Random| {
                 let short = random.between(MS, 400 * MS);
                 let long = random.between(SECOND, 9 * SECOND);
-                if random.one_in(2) { short } else { long }
+                if random.one_in(2) {
+                    short
+                } else {
+                    long
+                }
             };
             let fault = match random.below(kinds) {
                 0 => Fault::Pause(node, time(random)),

@@ -35,9 +35,15 @@ impl World<'_> {
             }
         };
         match fault {
-            Fault::Pause(node, time) => place(self, node, &|place| place.paused_until_us = now_us + time),
-            Fault::PauseInRequest(node, time) => place(self, node, &|place| place.pauses_in_request_us = time),
-            Fault::Partition(node, time) => place(self, node, &|place| place.cut_until_us = now_us + time),
+            Fault::Pause(node, time) => {
+                place(self, node, &|place| place.paused_until_us = now_us + time)
+            }
+            Fault::PauseInRequest(node, time) => {
+                place(self, node, &|place| place.pauses_in_request_us = time)
+            }
+            Fault::Partition(node, time) => {
+                place(self, node, &|place| place.cut_until_us = now_us + time)
+            }
             Fault::Crash(node, time) => {
                 self.crash(node);
                 self.queue.plan(now_us + time, Event::Begin { node });
@@ -90,7 +96,10 @@ impl World<'_> {
             if *where_ != node {
                 return true;
             }
-            let is_place = matches!(limits.get(running.limit).map(|limit| limit.grants), Some(Grants::Slots(_)));
+            let is_place = matches!(
+                limits.get(running.limit).map(|limit| limit.grants),
+                Some(Grants::Slots(_))
+            );
             let bound = bounds.get_mut(running.limit).filter(|_| is_place);
             if let Some(bound) = bound.filter(|_| !running.is_orphan && !running.is_alone) {
                 bound.give_back(1, now_us);
@@ -112,11 +121,23 @@ impl World<'_> {
             let held: u64 =
                 self.places.iter().filter_map(|place| Some(place.node.as_ref()?.held(limit))).sum();
             // What the store has sold in an answer that is under way.
-            let sold: u64 = self.names.iter().filter(|(_, limit)| **limit == index).map(|(id, _)| self.servers.used_and_leased(*id).map_or(0, |(_, leased)| leased)).max().unwrap_or(0);
+            let sold: u64 = self
+                .names
+                .iter()
+                .filter(|(_, limit)| **limit == index)
+                .map(|(id, _)| self.servers.used_and_leased(*id).map_or(0, |(_, leased)| leased))
+                .max()
+                .unwrap_or(0);
             let drawn = |place: &Place| -> u64 {
-                place.drawn.iter().filter(|(at, limit, _)| *limit == index && at + UNHEARD_US > self.now_us).map(|(.., n)| n).sum()
+                place
+                    .drawn
+                    .iter()
+                    .filter(|(at, limit, _)| *limit == index && at + UNHEARD_US > self.now_us)
+                    .map(|(.., n)| n)
+                    .sum()
             };
-            let drawn: u64 = if and_drawn && !is_calm { self.places.iter().map(drawn).sum() } else { 0 };
+            let drawn: u64 =
+                if and_drawn && !is_calm { self.places.iter().map(drawn).sum() } else { 0 };
             if let Some(bound) = self.bounds.get_mut(index) {
                 *which(&mut bound.allowance) += held.max(sold) + drawn;
             }

@@ -207,7 +207,8 @@ impl<'p> World<'p> {
             Event::Arrive(load) => self.plan.loads.get(*load).map(|load| load.node),
             _ => None,
         };
-        let paused_until_us = doer.and_then(|node| self.places.get(node)).map(|place| place.paused_until_us);
+        let paused_until_us =
+            doer.and_then(|node| self.places.get(node)).map(|place| place.paused_until_us);
         if let Some(until_us) = paused_until_us.filter(|until| *until > self.now_us) {
             return self.queue.plan(until_us, event);
         }
@@ -222,8 +223,12 @@ impl<'p> World<'p> {
                     self.hear(node);
                 }
             }
-            Event::Look { node, run, waiting } if self.is_run(node, run) => self.look(node, waiting),
-            Event::Finished { node, run, request } if self.is_run(node, run) => self.finish(node, request),
+            Event::Look { node, run, waiting } if self.is_run(node, run) => {
+                self.look(node, waiting)
+            }
+            Event::Finished { node, run, request } if self.is_run(node, run) => {
+                self.finish(node, request)
+            }
             Event::Counted { limit, n } => self.count(limit, n),
             Event::Fault(fault) => self.fail(fault),
             Event::Begin { node } => self.begin(node),
@@ -243,7 +248,11 @@ impl<'p> World<'p> {
 }
 
 fn micros(time: f64) -> u64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time that chance made: it saturates")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time that chance made: it saturates"
+    )]
     let micros = time as u64;
     micros
 }

@@ -48,7 +48,14 @@ impl World<'_> {
                 self.report.waited += 1;
                 self.requests += 1;
                 let since_us = self.now_us;
-                let waiting = Waiting { limit: load.limit, reserved, round, rounds: 1, since_us, load: index };
+                let waiting = Waiting {
+                    limit: load.limit,
+                    reserved,
+                    round,
+                    rounds: 1,
+                    since_us,
+                    load: index,
+                };
                 self.waiting.insert((node, self.requests), waiting);
                 self.look_later(node, self.requests);
             }
@@ -66,20 +73,25 @@ impl World<'_> {
     pub(super) fn look(&mut self, node: usize, number: u64) {
         let Some(mut waiting) = self.waiting.remove(&(node, number)) else { return };
         let now = self.mono(node, self.now_us);
-        let (Some(limit), Some(load)) = (self.plan.limits.get(waiting.limit), self.plan.loads.get(waiting.load).copied())
+        let (Some(limit), Some(load)) =
+            (self.plan.limits.get(waiting.limit), self.plan.loads.get(waiting.load).copied())
         else {
             return;
         };
-        let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else { return };
+        let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else {
+            return;
+        };
         let waited_us = self.now_us - waiting.since_us;
         let most_us = longest_wait(self.plan.exchange_us * 1_000) / 1_000;
-        let words = alive.table().ok().map(|table| (table.words().contact(), table.words().began()));
+        let words =
+            alive.table().ok().map(|table| (table.words().contact(), table.words().began()));
         let is_lost = words.is_some_and(|(contact, began)| {
             judge(self.plan.on_loss, contact, began, now) != Judge::Store
         });
         if is_lost {
             let n = waiting.reserved.n;
             alive.abandon(waiting.reserved, now);
+            self.note_abandoned(node, waiting.limit, n);
             self.note_wait(node, waited_us, waiting.since_us);
             return self.ask(waiting.load, &load, n);
         }
@@ -88,12 +100,16 @@ impl World<'_> {
             self.note_wait(node, waited_us, waiting.since_us);
             return self.admit(&load, waiting.reserved, self.now_us);
         }
-        let next = (is_answered && waiting.rounds < 2 && waited_us < most_us).then(|| alive.wait_on(limit, &waiting.reserved)).flatten();
+        let next = (is_answered && waiting.rounds < 2 && waited_us < most_us)
+            .then(|| alive.wait_on(limit, &waiting.reserved))
+            .flatten();
         match next {
             Some(round) => (waiting.round, waiting.rounds) = (round, 2),
             None if !is_answered && waited_us < most_us => {}
             None => {
+                let n = waiting.reserved.n;
                 alive.abandon(waiting.reserved, now);
+                self.note_abandoned(node, waiting.limit, n);
                 self.report.refused += 1;
                 return self.note_wait(node, waited_us, waiting.since_us);
             }
@@ -102,15 +118,28 @@ impl World<'_> {
         self.look_later(node, number);
     }
 
+    /// What a request had reserved on the node's own limit while it waited, and gives back though some of it has drained,
+    /// that limit lets pass once more: which counts only where the node decides alone.
+    fn note_abandoned(&mut self, node: usize, limit: usize, n: u64) {
+        let units = self.plan.limits.get(limit).map_or(0, |limit| n / limit.unit());
+        let alone = self.alone.get_mut(node).and_then(|limits| limits.get_mut(limit));
+        if let Some(bound) = alone {
+            bound.allowance.excess += units;
+        }
+    }
+
     fn note_wait(&mut self, node: usize, waited_us: u64, since_us: u64) {
         // A stopped process can't let anybody go.
         if self.places.get(node).is_some_and(|place| place.paused_until_us >= since_us) {
             return;
         }
         self.report.longest_wait_us = self.report.longest_wait_us.max(waited_us);
-        let most_us = longest_wait(self.plan.exchange_us * 1_000) / 1_000 + (self.plan.exchange_us / 4).max(5_000);
+        let most_us = longest_wait(self.plan.exchange_us * 1_000) / 1_000
+            + (self.plan.exchange_us / 4).max(5_000);
         if waited_us > most_us {
-            self.report.broken.push(format!("a request waited for {waited_us} us, and at most {most_us} are stated"));
+            self.report.broken.push(format!(
+                "a request waited for {waited_us} us, and at most {most_us} are stated"
+            ));
         }
     }
 
@@ -139,7 +168,8 @@ impl World<'_> {
             place.drawn.retain(|(at, ..)| at + UNHEARD_US > now_us);
             place.drawn.push((at_us, load.limit, units));
         }
-        let used = if self.random.percent(load.refunds) { self.random.below(units + 1) } else { units };
+        let used =
+            if self.random.percent(load.refunds) { self.random.below(units + 1) } else { units };
         let used = used * limit.unit();
         let running = Running { limit: load.limit, reserved, used, is_alone, is_orphan: false };
         self.running.insert((node, self.requests), running);
@@ -164,9 +194,6 @@ impl World<'_> {
         let now_us = self.servers.now_us(self.now_us);
         if let Some(bound) = self.bounds.get_mut(limit) {
             bound.admit(n, now_us);
-            if std::env::var_os("TRACE").is_some() {
-                eprintln!("{} ADMIT limit {limit} {n} level {} {:?}", self.now_us, bound.in_use(), bound.exceeded);
-            }
         }
     }
 
@@ -187,7 +214,9 @@ impl World<'_> {
                 bound.give_back(back, now_us);
             }
         }
-        let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else { return };
+        let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else {
+            return;
+        };
         if !alive.settle(running.reserved, running.used, now) && !is_place {
             self.report.broken.push("a settlement found no entry".to_owned());
         }

@@ -8,7 +8,9 @@ impl World<'_> {
         self.queue.plan(self.now_us + self.plan.exchange_us, Event::Tick { node, run });
         let now = self.mono(node, self.now_us);
         let Some(place) = self.places.get_mut(node) else { return };
-        let Some(alive) = place.node.as_mut().filter(|alive| alive.under_way.is_none()) else { return };
+        let Some(alive) = place.node.as_mut().filter(|alive| alive.under_way.is_none()) else {
+            return;
+        };
         let life = alive.life;
         let Some(asked) = alive.speak(now) else { return };
         let mut message = asked.message.clone();
@@ -40,7 +42,8 @@ impl World<'_> {
         let copies = if self.is_faulty() && self.random.percent(network.doubled) { 2 } else { 1 };
         (0..copies)
             .map(|_| {
-                let late = if self.random.percent(network.late) { self.random.below(SECOND) } else { 0 };
+                let late =
+                    if self.random.percent(network.late) { self.random.below(SECOND) } else { 0 };
                 network.delay_us + micros(self.random.gap(network.jitter_us)) + late
             })
             .collect()
@@ -62,13 +65,13 @@ impl World<'_> {
         let answer = self.servers.execute(call, sent.life, self.now_us);
         if let Executed::Done(sold) = &answer.outcome {
             for (line, sold) in call.lines().zip(sold) {
-                if std::env::var_os("TRACE").is_some() {
-                    let limit = self.names.get(&line.id).copied().unwrap_or(9);
-                    let b = &self.bounds[limit];
-                    eprintln!("{} EXEC node {} limit {limit} seq {} drawn {} adjust {} acked {} {} held {} want {} born {} doubt {} -> {sold:?} level {}", self.now_us, sent.node, sent.message.seq, line.drawn, line.adjust, line.acked_drawn, line.acked_adjust, line.held, line.want, line.born, line.in_doubt, b.in_use());
-                }
                 if sold.status == Status::Done {
-                    self.heard_of_gifts(sent.message.incarnation, (line.id, line.born), sent.message.seq, line.adjust);
+                    self.heard_of_gifts(
+                        sent.message.incarnation,
+                        (line.id, line.born),
+                        sent.message.seq,
+                        line.adjust,
+                    );
                 }
             }
         }
@@ -80,7 +83,13 @@ impl World<'_> {
     }
 
     /// What is given back counts from when the store hears of it.
-    fn heard_of_gifts(&mut self, who: Incarnation, (id, born): (StoreId, u64), seq: u64, adjust: i64) {
+    fn heard_of_gifts(
+        &mut self,
+        who: Incarnation,
+        (id, born): (StoreId, u64),
+        seq: u64,
+        adjust: i64,
+    ) {
         let now_us = self.servers.now_us(self.now_us);
         let known = self.adjusted.entry((who, id, born)).or_default();
         let (last, before) = *known;
@@ -128,14 +137,19 @@ impl World<'_> {
         }
         let sent_us = asked.sent().0.saturating_sub(ahead_ns) / 1_000;
         // What it gave away by itself is reported: what it does from now on is another matter.
-        if calls.iter().all(|(_, answer)| matches!(answer, Some(Answer { outcome: Executed::Done(_), .. }))) {
+        if calls
+            .iter()
+            .all(|(_, answer)| matches!(answer, Some(Answer { outcome: Executed::Done(_), .. })))
+        {
             let now_us = self.servers.now_us(self.now_us);
             let alone = self.alone.get_mut(node);
             alone.into_iter().flatten().for_each(|bound| bound.begin_anew(now_us));
         }
         let mut heard = Vec::new();
         for (call, answer) in &calls {
-            let Some(Executed::Done(sold)) = answer.as_ref().map(|answer| &answer.outcome) else { continue };
+            let Some(Executed::Done(sold)) = answer.as_ref().map(|answer| &answer.outcome) else {
+                continue;
+            };
             for (line, sold) in call.lines().zip(sold) {
                 let limit = self.names.get(&line.id).filter(|_| sold.status == Status::Done);
                 heard.extend(limit.copied());
@@ -160,7 +174,10 @@ impl World<'_> {
         for (_, running) in self.running.range_mut((node, 0)..(node + 1, 0)) {
             if running.limit == limit && !running.is_orphan && !running.is_alone {
                 running.is_orphan = true;
-                let is_place = matches!(self.plan.limits.get(limit).map(|limit| limit.grants), Some(Grants::Slots(_)));
+                let is_place = matches!(
+                    self.plan.limits.get(limit).map(|limit| limit.grants),
+                    Some(Grants::Slots(_))
+                );
                 if let Some(bound) = self.bounds.get_mut(limit).filter(|_| is_place) {
                     bound.give_back(1, now_us);
                 }

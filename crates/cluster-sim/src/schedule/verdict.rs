@@ -15,7 +15,8 @@ impl World<'_> {
         }
         for (node, bounds) in self.alone.iter().enumerate() {
             for (limit, bound) in self.plan.limits.iter().zip(bounds) {
-                let is_fresh = self.plan.has(|fault| matches!(fault, Fault::Crash(at, _) if *at == node));
+                let is_fresh =
+                    self.plan.has(|fault| matches!(fault, Fault::Crash(at, _) if *at == node));
                 if let Some(exceeded) = bound.exceeded.filter(|_| !is_fresh) {
                     broken.push(format!("alone, node {node}, {:?}: {exceeded:?}", limit.grants));
                 }
@@ -29,7 +30,8 @@ impl World<'_> {
             for (index, limit) in self.plan.limits.iter().enumerate() {
                 let held = alive.held(limit);
                 // Where data were lost, so may have been that it was given back.
-                let is_lossy = self.plan.has(|fault| matches!(fault, Fault::FailOver | Fault::LoseAll));
+                let is_lossy =
+                    self.plan.has(|fault| matches!(fault, Fault::FailOver | Fault::LoseAll));
                 let leased = if is_lossy { 0 } else { self.leased(index, alive.incarnation()) };
                 if held + leased > 0 {
                     broken.push(format!("node {node} still holds {held} of {:?}, and the store has leased {leased} to it", limit.grants));
@@ -37,7 +39,11 @@ impl World<'_> {
             }
         }
         if !self.waiting.is_empty() || !self.running.is_empty() {
-            broken.push(format!("{} requests still wait, and {} run", self.waiting.len(), self.running.len()));
+            broken.push(format!(
+                "{} requests still wait, and {} run",
+                self.waiting.len(),
+                self.running.len()
+            ));
         }
         self.check_budgets(&mut broken);
         Report { broken, ..self.report }
@@ -45,24 +51,37 @@ impl World<'_> {
 
     fn leased(&self, limit: usize, incarnation: Option<Incarnation>) -> u64 {
         let ids = self.names.iter().filter(|(_, index)| **index == limit);
-        let leased = |(id, _): (&StoreId, &usize)| incarnation.map_or(0, |who| self.servers.leased(*id, who));
+        let leased = |(id, _): (&StoreId, &usize)| {
+            incarnation.map_or(0, |who| self.servers.leased(*id, who))
+        };
         ids.map(leased).sum()
     }
 
     /// A budget is charged to the last micro-unit, whatever the network does: unless a node or the data died.
     fn check_budgets(&self, broken: &mut Vec<String>) {
         let is_lossy = |fault: &Fault| {
-            matches!(fault, Fault::Crash(..) | Fault::LoseAll | Fault::FailOver | Fault::Thread(_) | Fault::ClockStep(_))
+            matches!(
+                fault,
+                Fault::Crash(..)
+                    | Fault::LoseAll
+                    | Fault::FailOver
+                    | Fault::Thread(_)
+                    | Fault::ClockStep(_)
+            )
         };
         if self.plan.has(is_lossy) || !matches!(self.plan.on_loss, OnLoss::Deny) {
             return;
         }
         for (id, limit) in &self.names {
             let Some(bound) = self.bounds.get(*limit) else { continue };
-            let is_budget = matches!(self.plan.limits.get(*limit).map(|limit| limit.terms()), Some(Terms::Budget { .. }));
+            let is_budget = matches!(
+                self.plan.limits.get(*limit).map(|limit| limit.terms()),
+                Some(Terms::Budget { .. })
+            );
             let used = self.servers.used_and_leased(*id).map_or(0, |(used, _)| used);
             if is_budget && used != bound.admitted {
-                broken.push(format!("a budget is charged {used}, and {} were used", bound.admitted));
+                broken
+                    .push(format!("a budget is charged {used}, and {} were used", bound.admitted));
             }
         }
     }
