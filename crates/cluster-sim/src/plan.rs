@@ -144,41 +144,49 @@ impl Plan {
         }
     }
 
-    /// Three nodes want more than there is of two limits, and one of them is stopped for longer than its leases live,
-    /// again and again, in the midst of a request.
-    #[must_use]
-    pub fn of_stops(seed: u64) -> Self {
-        let mut random = Random::new(seed);
+    /// Three nodes want more than there is of two limits.
+    fn contended(network: Network, faults: Vec<(u64, Fault)>, busy_until_us: u64) -> Self {
         let quota = Quota::parse_tokens("50/s", Some("500")).ok();
         let limit = |client: &str, grants| Limit { client: client.to_owned(), grants };
         let mut limits = vec![limit("places", Grants::Slots(6))];
         limits.extend(quota.map(|quota| limit("tokens", Grants::Bucket(quota))));
-        let load = |node, limit, most| Load {
-            node,
-            limit,
-            gap_us: 60_000.0,
-            most,
-            takes_us: 500_000.0,
-            refunds: 0,
+        let load = |node, limit, most| {
+            let (gap_us, takes_us) = (60_000.0, 500_000.0);
+            Load { node, limit, gap_us, most, takes_us, refunds: 0 }
         };
-        let loads = (0..3).flat_map(|node| [load(node, 0, 1), load(node, 1, 20)]).collect();
-        let stop = |at: u64, random: &mut Random| {
-            (at * SECOND, Fault::PauseInRequest(0, random.between(6 * SECOND, 9 * SECOND)))
-        };
-        let faults = [2, 14, 26].map(|at| stop(at, &mut random)).into();
-        let busy_until_us = 38 * SECOND;
         Self {
             nodes: 3,
             exchange_us: 50 * MS,
             on_loss: OnLoss::Deny,
             limits,
-            loads,
-            network: Network::GOOD,
+            loads: (0..3).flat_map(|node| [load(node, 0, 1), load(node, 1, 40)]).collect(),
+            network,
             lag: 0,
             faults,
             busy_until_us,
             end_us: busy_until_us + QUIET_US,
         }
+    }
+
+    /// Three nodes want more than there is, and each in turn is stopped in the midst of a request, for longer than its
+    /// leases live.
+    #[must_use]
+    pub fn of_stops(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let stops = (0..9).map(|number: u64| {
+            let node = usize::try_from(number % 3).unwrap_or(0);
+            let time = random.between(6 * SECOND, 9 * SECOND);
+            ((2 + number * 4) * SECOND, Fault::PauseInRequest(node, time))
+        });
+        Self::contended(Network::GOOD, stops.collect(), 40 * SECOND)
+    }
+
+    /// Three nodes want more than there is, over a network that loses, repeats and delays a lot.
+    #[must_use]
+    pub fn of_storms() -> Self {
+        let (delay_us, jitter_us) = (20 * MS, 20_000.0);
+        let network = Network { delay_us, jitter_us, lost: 15, doubled: 40, late: 20 };
+        Self::contended(network, Vec::new(), 20 * SECOND)
     }
 
     /// Whether there was a fault of a kind.
