@@ -14,14 +14,15 @@
 
 use std::fmt;
 
-use super::super::clock::MonoNanos;
 use super::super::limits::key::Area;
 use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
 use super::entry::{self, amount, signed, Entry, ENTRY_WORDS};
 use super::marks::Marks;
+use super::right::Right;
 use super::shape::{unit_of, Shape};
 use super::words::{Words, FIRST, HEADER_WORDS};
+use crate::clock::MonoNanos;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"tgleases");
 /// To be raised with every change of what lies behind the header.
@@ -33,7 +34,9 @@ const WORD_VERSION: usize = 1;
 /// Sets for clients and rules, and those for strangers.
 const WORD_SETS: usize = 2;
 const WORD_LOCK: usize = 4;
-const _: () = assert!(WORD_LOCK < FIRST);
+/// Who speaks with the store.
+const WORD_RIGHT: usize = 5;
+const _: () = assert!(WORD_RIGHT < FIRST);
 
 /// Entries in a set.
 const WAYS: usize = if MODEL { 1 } else { 8 };
@@ -76,6 +79,7 @@ pub struct LeaseTable<'m> {
     /// How many of the sets are for clients and rules: the first ones.
     known: usize,
     lock: ProcessLock<'m>,
+    right: Right<'m>,
 }
 
 impl<'m> LeaseTable<'m> {
@@ -139,6 +143,7 @@ impl<'m> LeaseTable<'m> {
             sets: words.get(start..end).ok_or(LayoutError::TooSmall)?,
             known,
             lock: ProcessLock::new(word(WORD_LOCK)?),
+            right: Right::new(word(WORD_RIGHT)?),
         })
     }
 
@@ -146,6 +151,12 @@ impl<'m> LeaseTable<'m> {
     #[must_use]
     pub fn lock(&self) -> ProcessLock<'m> {
         self.lock
+    }
+
+    /// The right to speak with the store.
+    #[must_use]
+    pub fn right(&self) -> Right<'m> {
+        self.right
     }
 
     /// What is known of the store.
@@ -304,7 +315,7 @@ impl<'m> LeaseTable<'m> {
     fn evict(&self, set: usize, way: usize) -> bool {
         let Some(entry) = self.at(set * WAYS + way) else { return false };
         let is_called = entry.look.load(Ordering::Acquire) & entry.bit != 0;
-        if is_called && !planted!(EvictedCalled) {
+        if is_called {
             return false;
         }
         let marks = entry.set_marks(|marks| Marks { is_leaving: !marks.is_tracked, ..marks });
@@ -318,6 +329,8 @@ impl<'m> LeaseTable<'m> {
         }
         tag.store(entry.tag[0], Ordering::Release);
         entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
+        // Something of it counts, and whoever did that was killed before he could say so.
+        entry.call();
         false
     }
 
@@ -328,6 +341,10 @@ impl<'m> LeaseTable<'m> {
         let swap = |index: usize, seen: u64| {
             let next = entry::of_next_hands(seen);
             let word = &entry.words[index];
+            if planted!(TakenOverUnseen) {
+                word.store(next, Ordering::SeqCst);
+                return true;
+            }
             word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Acquire).is_ok()
         };
         let [balance, adjust, alone] = [entry::BALANCE, entry::ADJUST, entry::ALONE].map(load);
@@ -365,15 +382,16 @@ impl<'m> LeaseTable<'m> {
             word: u8::try_from(word).ok()?,
             area: u8::try_from(area).ok()?,
             is_tracked: false,
-            is_leaving: false,
+            // Until all is written: the thread may have found the limit that had it before.
+            is_leaving: true,
             is_reset: false,
             era: u16::try_from(era).ok()?,
         };
         let name = store_name(name, word);
         for (index, value) in [
+            (entry::MARKS, marks.bits()),
             (entry::EXPIRES, 0),
             (entry::NEED, 0),
-            (entry::MARKS, marks.bits()),
             (entry::ANSWERED, entry::answered(round.wrapping_sub(1), 0)),
             (entry::SOLD, 0),
             (entry::ACKED_DRAWN, 0),
@@ -387,6 +405,7 @@ impl<'m> LeaseTable<'m> {
             entry.words[index].store(value, Ordering::Release);
         }
         entry.describe(shape);
+        entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
         let [low, high] = entry.tags;
         high.store(tag[1], Ordering::Release);
         low.store(tag[0], Ordering::Release);
