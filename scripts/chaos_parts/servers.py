@@ -238,9 +238,10 @@ class Servers:
         found = set()
         for name in os.listdir("/proc"):
             try:
-                if name.isdigit() and pathlib.Path(f"/proc/{name}/comm").read_text() == "nginx\n" and any(
-                    os.readlink(file).startswith(f"{self.folder}/") for file in pathlib.Path(f"/proc/{name}/fd").iterdir()
-                ):
+                if not name.isdigit() or pathlib.Path(f"/proc/{name}/comm").read_text() != "nginx\n":
+                    continue
+                files = pathlib.Path(f"/proc/{name}/fd").iterdir()
+                if any(os.readlink(file).startswith(f"{self.folder}/") for file in files):
                     found.add(int(name))
             except OSError:
                 # It has ended, or a file of it was closed just now: its next look will tell.
