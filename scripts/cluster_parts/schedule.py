@@ -159,7 +159,7 @@ async def run_all(options, cluster, numbers, kinds, counts):
             schedule.wrong(f"it broke off: {error!r}")
         finally:
             schedule.traffic.stopping = True
-        if options.verbose or schedule.problems:
+        if options.verbose or schedule.problems and not options.self_test:
             reached = " ".join(f"{tier} {bounds.reached(limit, schedule.traffic.admitted(tier)):.1f}/"
                                f"{bounds.bound(limit, schedule.course):.0f}" for tier, limit in LIMITS.items())
             print(f"  {number:3} {kind:12} {schedule.course.on_loss:6} {time.monotonic() - began:4.1f} s  {reached}",
