@@ -50,7 +50,8 @@ async def kill_node(run):
     node, begin = run.generator.choice(run.cluster.nodes), time.monotonic()
     run.traffic.killed(node, node.all(), begin)
     await asyncio.to_thread(node.kill)
-    await asyncio.sleep(run.generator.choice((0.0, 1.5, bounds.DEAD + 0.5)))
+    await asyncio.sleep(run.generator.choice((0.0, 1.5, bounds.DEAD + 2.0)))
+    run.check_returned(begin + bounds.DEAD, time.monotonic())
     await asyncio.to_thread(node.start)
     run.paused(node, begin, time.monotonic())
     run.counts["nodes killed"] += 1
