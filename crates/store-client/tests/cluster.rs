@@ -63,6 +63,7 @@ fn greet(client: &mut Client) -> (u64, u64) {
         leases: 0,
         lag_us: 0,
         exchange_ms: 50,
+        revocations: 0,
     };
     client.greet(Incarnation::from_random(1 << 20), &row, (5, 6), 0, soon()).unwrap().seed
 }

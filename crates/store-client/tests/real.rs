@@ -17,6 +17,7 @@ fn row(name: &str) -> NodeRow {
         leases: 3,
         lag_us: 700,
         exchange_ms: 50,
+        revocations: 0,
     }
 }
 
