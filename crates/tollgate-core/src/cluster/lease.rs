@@ -41,6 +41,27 @@ impl Entry<'_> {
         }
     }
 
+    /// What the store has acknowledged of what was drawn, and adjusted.
+    pub(super) fn acked(&self) -> (u64, i64) {
+        let load = |index: usize| self.words[index].load(Ordering::Acquire);
+        let adjust = i64::from_ne_bytes(load(entry::ACKED_ADJUST).to_ne_bytes());
+        (load(entry::ACKED_DRAWN), adjust)
+    }
+
+    /// Notes what the store has acknowledged.
+    pub(super) fn acknowledge(&self, drawn: u64, adjust: i64) {
+        let adjust = u64::from_ne_bytes(adjust.to_ne_bytes());
+        self.words[entry::ACKED_ADJUST].store(adjust, Ordering::Release);
+        self.words[entry::ACKED_DRAWN].store(drawn, Ordering::Release);
+    }
+
+    /// So much of what the node gave away by itself is told.
+    pub(super) fn forget_alone(&self, told: u64) {
+        if told > 0 {
+            self.change(entry::ALONE, |seen| with_amount(seen, amount(seen).saturating_sub(told)));
+        }
+    }
+
     /// The lease may be spent until then.
     pub(super) fn renew(&self, until: MonoNanos) {
         self.words[entry::EXPIRES].store(until.0, Ordering::Release);
@@ -88,7 +109,7 @@ impl Entry<'_> {
     ///
     /// Who takes a seat is counted first, and looks at what is allowed then: so either he sees that it was lowered,
     /// or he is seen here.
-    pub(super) fn lower(&self, to: u64, in_flight: impl Fn() -> u64) -> u64 {
+    pub(super) fn lower(&self, to: u64, in_flight: impl FnOnce() -> u64) -> u64 {
         if planted!(LoweredUnseen) {
             self.change_balance(|allowed| allowed.min(to));
             return to;

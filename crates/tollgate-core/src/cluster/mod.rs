@@ -11,24 +11,33 @@
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
 //! * [`loss`]: what a node does without the store;
 //! * [`revocations`]: the keys that the store says are revoked in all nodes.
+//! * [`exchange`]: what is asked of the store, and what is done with its answer; [`sizing`]: how much is asked for;
+//!   [`mirror`]: how the limits of the node's zone show those in the store;
+//! * [`loss`]: what a node does without the store.
 //!
 //! Between them, [`message`]: what they say to each other. In [`store`]: what the store does with it.
 
 pub mod entry;
+pub mod exchange;
 #[cfg(test)]
 mod fixtures;
 mod lease;
 pub mod loss;
+mod marks;
 pub mod message;
 pub mod revocations;
+pub mod mirror;
 pub mod shape;
+pub mod sizing;
 pub mod store;
 pub mod table;
 pub mod times;
 pub mod words;
 
 pub use entry::{Backing, Drawn, Entry, Round};
+pub use exchange::{apply, collect, Applied, Asked, Memory, Pace};
 pub use loss::{judge, Judge, OnLoss};
+pub use mirror::{Mirror, ZoneMirror};
 pub use shape::Shape;
 pub use table::{LeaseTable, NoEntry};
 pub use words::Words;

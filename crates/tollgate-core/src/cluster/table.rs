@@ -18,7 +18,8 @@ use super::super::clock::MonoNanos;
 use super::super::limits::key::Area;
 use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
-use super::entry::{self, amount, signed, Entry, Marks, ENTRY_WORDS};
+use super::entry::{self, amount, signed, Entry, ENTRY_WORDS};
+use super::marks::Marks;
 use super::shape::{unit_of, Shape};
 use super::words::{Words, FIRST, HEADER_WORDS};
 

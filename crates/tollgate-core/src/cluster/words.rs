@@ -80,21 +80,25 @@ impl<'m> Words<'m> {
     }
 
     /// Notes that the store, to a message of `sent`, answered by `now` that its clock says `store_us`.
-    pub(super) fn heard(&self, store_us: u64, sent: MonoNanos, now: MonoNanos) {
+    pub(super) fn set_store_time(&self, store_us: u64, sent: MonoNanos, now: MonoNanos) {
         let Self(words) = self;
-        words[AHEAD].store(store_us.wrapping_sub(sent.0 / 1_000), Ordering::Release);
         words[BEHIND].store(store_us.wrapping_sub(now.0 / 1_000), Ordering::Release);
-        words[CONTACT].store(sent.0.max(1), Ordering::Release);
+        words[AHEAD].store(store_us.wrapping_sub(sent.0 / 1_000), Ordering::Release);
+    }
+
+    /// Notes that the store executed a message of `sent`.
+    pub(super) fn set_contact(&self, sent: MonoNanos) {
+        self.0[CONTACT].store(sent.0.max(1), Ordering::Release);
     }
 
     /// The store's time at `now`, in microseconds since 1970: at least, and at most. `None`: the store was never
     /// heard.
     #[must_use]
     pub fn store_us(&self, now: MonoNanos) -> Option<(u64, u64)> {
-        self.contact()?;
-        let at = |word: usize| self.0[word].load(Ordering::Acquire).wrapping_add(now.0 / 1_000);
-        let (behind, ahead) = (at(BEHIND), at(AHEAD));
-        Some((behind.min(ahead), ahead))
+        let ahead = self.0[AHEAD].load(Ordering::Acquire);
+        let at = |offset: u64| offset.wrapping_add(now.0 / 1_000);
+        let behind = at(self.0[BEHIND].load(Ordering::Acquire));
+        (ahead != 0).then(|| (behind.min(at(ahead)), at(ahead)))
     }
 
     /// The store's clock at `now`, by which the periods of budgets turn. `None`: it was never heard.
