@@ -7,10 +7,9 @@
 //!
 //! On a node:
 //! * [`table`], [`entry`], [`shape`]: the leases of this node, in memory that its workers share; drawing from them;
-//!   `lease`: what is bought and given back;
+//!   `lease`: what is bought and given back; [`right`]: who buys;
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
-//! * [`loss`]: what a node does without the store;
-//! * [`revocations`]: the keys that the store says are revoked in all nodes.
+//! * [`revocations`]: the keys that the store says are revoked in all nodes;
 //! * [`exchange`]: what is asked of the store, and what is done with its answer; [`sizing`]: how much is asked for;
 //!   [`mirror`]: how the limits of the node's zone show those in the store;
 //! * [`loss`]: what a node does without the store.
@@ -25,8 +24,9 @@ mod lease;
 pub mod loss;
 mod marks;
 pub mod message;
-pub mod revocations;
 pub mod mirror;
+pub mod revocations;
+pub mod right;
 pub mod shape;
 pub mod sizing;
 pub mod store;
@@ -38,6 +38,10 @@ pub use entry::{Backing, Drawn, Entry, Round};
 pub use exchange::{apply, collect, Applied, Asked, Memory, Pace};
 pub use loss::{judge, Judge, OnLoss};
 pub use mirror::{Mirror, ZoneMirror};
+pub use right::Right;
 pub use shape::Shape;
 pub use table::{LeaseTable, NoEntry};
 pub use words::Words;
+
+/// What the store runs.
+pub const EXCHANGE_SCRIPT: &str = include_str!("exchange.lua");

@@ -20,6 +20,7 @@ use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
 use super::entry::{self, amount, signed, Entry, ENTRY_WORDS};
 use super::marks::Marks;
+use super::right::Right;
 use super::shape::{unit_of, Shape};
 use super::words::{Words, FIRST, HEADER_WORDS};
 
@@ -33,7 +34,9 @@ const WORD_VERSION: usize = 1;
 /// Sets for clients and rules, and those for strangers.
 const WORD_SETS: usize = 2;
 const WORD_LOCK: usize = 4;
-const _: () = assert!(WORD_LOCK < FIRST);
+/// Who speaks with the store.
+const WORD_RIGHT: usize = 5;
+const _: () = assert!(WORD_RIGHT < FIRST);
 
 /// Entries in a set.
 const WAYS: usize = if MODEL { 1 } else { 8 };
@@ -76,6 +79,7 @@ pub struct LeaseTable<'m> {
     /// How many of the sets are for clients and rules: the first ones.
     known: usize,
     lock: ProcessLock<'m>,
+    right: Right<'m>,
 }
 
 impl<'m> LeaseTable<'m> {
@@ -139,6 +143,7 @@ impl<'m> LeaseTable<'m> {
             sets: words.get(start..end).ok_or(LayoutError::TooSmall)?,
             known,
             lock: ProcessLock::new(word(WORD_LOCK)?),
+            right: Right::new(word(WORD_RIGHT)?),
         })
     }
 
@@ -146,6 +151,12 @@ impl<'m> LeaseTable<'m> {
     #[must_use]
     pub fn lock(&self) -> ProcessLock<'m> {
         self.lock
+    }
+
+    /// The right to speak with the store.
+    #[must_use]
+    pub fn right(&self) -> Right<'m> {
+        self.right
     }
 
     /// What is known of the store.

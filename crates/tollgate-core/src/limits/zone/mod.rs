@@ -228,6 +228,12 @@ impl<'z> Zone<'z> {
         self.seed
     }
 
+    /// The same, with keys that are made with another seed: by which limits are called in the store of a cluster.
+    #[must_use]
+    pub fn with_seed(self, seed: Seed) -> Self {
+        Self { seed: seed.0, ..self }
+    }
+
     /// Whether both are views of the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Zone<'_>) -> bool {
