@@ -9,8 +9,8 @@ use tollgate_core::limits::{Exceeded, Refused, Seat, Zone};
 
 use crate::clock::now;
 use crate::conf::policy::Policy;
-use crate::request::charges::Charged;
 use crate::request::asks::{Amounts, Scratch, Widths, SCRATCH};
+use crate::request::charges::Charged;
 use crate::request::estimate::Estimate;
 use crate::request::leases::Patience;
 use crate::request::queue::{self, NoPlace, Queued, Turn};

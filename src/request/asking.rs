@@ -11,8 +11,8 @@ use crate::clients::rates;
 use crate::conf::rules::{Bucket, Concurrency, KeySource, LimitRule, LimitSet, Reach};
 use crate::per_worker::PerWorker;
 use crate::request::admit::Admission;
-use crate::request::charges::Charged;
 use crate::request::asks::{Amounts, Scratch, Source, Widths};
+use crate::request::charges::Charged;
 use crate::request::estimate::Whose;
 use crate::request::queue;
 

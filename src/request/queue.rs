@@ -212,19 +212,15 @@ impl Queue {
     }
 
     /// Those whose turn it is, or whose time is up.
-    fn due(
-        &mut self,
-        zone: &Zone<'_>,
-        holder: &Holder,
-        lender: Option<&Lender>,
-    ) -> Vec<Ticket> {
+    fn due(&mut self, zone: &Zone<'_>, holder: &Holder, lender: Option<&Lender>) -> Vec<Ticket> {
         zone.queue().ranks(holder, &mut self.ranks);
         let now = mono_now().0;
         let is_due = |entry: &&Entry| {
             let ticket = entry.waiting.ticket();
             let index = self.ranks.binary_search_by_key(&ticket, |ranked| ranked.ticket).ok();
             let rank = index.and_then(|index| self.ranks.get(index)).map(|ranked| ranked.rank);
-            entry.deadline <= now || rank.is_none_or(|rank| rank < free_slots(zone, lender, &entry.place))
+            entry.deadline <= now
+                || rank.is_none_or(|rank| rank < free_slots(zone, lender, &entry.place))
         };
         let due: Vec<_> = self.entries.iter().filter(is_due).map(Entry::ticket).collect();
         // For those who go on waiting, the store is asked in each exchange.

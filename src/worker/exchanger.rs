@@ -4,7 +4,6 @@
 //! All that it knows is in shared memory. So when its worker dies, or a reload brings newer ones, the thread of another
 //! worker goes on where it was.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,19 +11,16 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use store_client::{Client, Failure, NodeRow, Script};
 use tollgate_core::clock::MonoNanos;
-use tollgate_core::cluster::message::Incarnation;
 use tollgate_core::cluster::exchange::{self, Memory, Pace};
+use tollgate_core::cluster::message::Incarnation;
 use tollgate_core::cluster::mirror::ZoneMirror;
 use tollgate_core::cluster::{times, EXCHANGE_SCRIPT};
-use tollgate_core::limits::Process;
 use tollgate_core::metrics::{Counter, ExchangeResult};
 
 use crate::clock::{mono_now, store_now};
 use crate::observed::{self, Noted};
 use crate::random;
 use crate::zone::lock::is_alive;
-use crate::zone::leases::MappedLeases;
-use crate::zone::Mapped;
 use nginx::guard::guard;
 use nginx::log::{cycle_error, cycle_notice};
 use nginx::process;
@@ -209,8 +205,7 @@ impl<'z> Link<'z> {
         };
         let incarnation = Incarnation::from_random(words.incarnation());
         let seed = words.seed().map_or(self.seed, |seed| seed.bits());
-        let greeted =
-            self.client.greet(incarnation, &row, seed, words.revocations(), deadline)?;
+        let greeted = self.client.greet(incarnation, &row, seed, words.revocations(), deadline)?;
         words.set_seed(greeted.seed);
         Ok(())
     }

@@ -5,19 +5,20 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
-import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "clients"))
 
 from gateway import eventually, free_port, wait_for  # noqa: E402
+
+import counts  # noqa: E402
+from asked import TEXTS, body_for, varied  # noqa: E402
 
 CONFIGURATION = """
 load_module {module};
@@ -50,33 +51,12 @@ http {{
 }}
 """
 
-# Names of the engine's own counters: what it took in, what it made, what runs.
-COUNTERS = {
-    "vllm": (["vllm:prompt_tokens_total"], ["vllm:generation_tokens_total"],
-             ["vllm:num_requests_running", "vllm:num_requests_waiting"]),
-    "llamacpp": (["llamacpp:prompt_tokens_total", "llamacpp:prompt_tokens_cached_total"],
-                 ["llamacpp:tokens_predicted_total"],
-                 ["llamacpp:requests_processing", "llamacpp:requests_deferred"]),
-}
-TEXTS = [
-    "Count: one, two, three,",
-    "Write a short story about a toll gate in the mountains, and the people who pass it.",
-    "for (let i = 0; i < 10; i++) { console.log(`${i}: ${items[i]}`); }",
-    "Die Maut wird am Schlagbaum bezahlt, wie schon seit hundert Jahren.",
-    "Шлагбаум открывается, когда плата внесена.",
-    "4f6a 0c9d 77e1 b2aa 19f0 5c3d 88be 6471 deadbeef cafebabe",
-    "收费站在山里。",
-]
-TOOL = {"type": "function", "function": {"name": "weather", "description": "of a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}},
-                       "required": ["city"]}}}
-
 
 class Gateway:
     """nginx with Tollgate before the engine, and the engine's counters."""
 
     def __init__(self, options, folder):
-        self.engine, self.url, self.folder = options.engine, options.url, folder
+        self.engine, self.url, self.folder, self.model = options.engine, options.url, folder, options.model
         self.port = free_port()
         made = subprocess.run(
             [os.environ["TOLLGATE_CLI"], "key", "create", "--client", "acme", "--tier", "pro",
@@ -97,27 +77,9 @@ class Gateway:
         self.process.terminate()
         self.process.wait()
 
-    def counters(self):
-        """What the engine counts: input, output, and how many requests it works on."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
-            text = answer.read().decode()
-
-        def total(names):
-            lines = [line for line in text.splitlines()
-                     if re.split(r"[{ ]", line)[0] in names]
-            return round(sum(float(line.rsplit(" ", 1)[1]) for line in lines))
-
-        return tuple(total(names) for names in COUNTERS[self.engine])
-
     def settled(self):
-        """The counters, once nothing runs and they stay as they are."""
-        before = None
-        while True:
-            now = self.counters()
-            if now == before and now[2] == 0:
-                return now
-            before = now
-            time.sleep(0.25)
+        """What the engine counts, once nothing runs."""
+        return counts.settled(self.engine, self.url)
 
     def connection(self, direct=False):
         where = urllib.parse.urlsplit(self.url) if direct else None
@@ -138,21 +100,22 @@ class Gateway:
         return answer.status, text
 
     def cut(self, name, path, body, pieces):
-        """Asks for a stream, and closes after so many events; whether it was cut."""
+        """Asks for a stream, and closes after so many events: whether it was cut, and how many had text."""
         connection = self.connection()
         connection.request("POST", path, json.dumps(body), self.headers(name))
         answer = connection.getresponse()
-        seen = 0
+        seen, received = 0, 0
         while seen < pieces:
             line = answer.readline()
             if not line:
-                return False
-            seen += line.startswith(b"data:")
+                return False, received
+            seen += line.startswith((b"data:", b"{"))
+            received += counts.pieces_in(line)
         answer.close()
         if connection.sock is not None:
             connection.sock.shutdown(socket.SHUT_RDWR)
         connection.close()
-        return True
+        return True, received
 
     def charged(self, name):
         """The audit line of a request."""
@@ -192,90 +155,42 @@ def shape(text):
     return events
 
 
-def is_charged(charged, made, usage):
-    """An estimate, where the client declines usage, may be off in its input."""
+def is_charged(charged, made, usage, body):
+    """An estimate, where the client declines usage, may be off in its input; where an engine says the usage of one of
+    several prompts, it is no less than was made (docs/metering.md)."""
     if usage != "estimated":
         return charged == made
+    if isinstance(body.get("prompt"), list) and len(body["prompt"]) > 1 and charged[0] >= made[0]:
+        return charged[1] == made[1]
     return charged[1] == made[1] and abs(charged[0] - made[0]) <= max(3, made[0] // 5)
 
 
-def varied(engine, model, count):
-    """Requests of many kinds, each with a bound that keeps it short."""
-    def chat(text, **more):
-        return "/v1/chat/completions", {
-            "model": model, "messages": [{"role": "user", "content": text}], "temperature": 0,
-            "max_tokens": 16, **more}
-
-    def completion(text, **more):
-        return "/v1/completions", {"model": model, "prompt": text, "temperature": 0,
-                                   "max_tokens": 16, **more}
-
-    def response(text, **more):
-        return "/v1/responses", {"model": model, "input": text, "temperature": 0,
-                                 "max_output_tokens": 16, **more}
-
-    def message(text, **more):
-        return "/v1/messages", {"model": model, "messages": [{"role": "user", "content": text}],
-                                "max_tokens": 16, **more}
-
-    usage = {"stream": True, "stream_options": {"include_usage": True}}
-    declined = {"stream": True, "stream_options": {"include_usage": False}}
-    kinds = [
-        lambda text: chat(text),
-        lambda text: chat(text, stream=True),
-        lambda text: chat(text, **usage),
-        lambda text: chat(text, **declined),
-        lambda text: chat(text, n=3, temperature=0.7),
-        lambda text: chat(text, n=3, temperature=0.7, stream=True),
-        lambda text: chat(text, n=2, temperature=0.7, **usage),
-        lambda text: chat(text, tools=[TOOL]),
-        lambda text: chat(text, tools=[TOOL], stream=True),
-        lambda text: chat(text, logprobs=True, top_logprobs=2),
-        lambda text: chat(text, max_tokens=1),
-        lambda text: chat(text, stop=[" "]),
-        lambda text: chat(text, response_format={"type": "json_object"}),
-        lambda text: completion(text),
-        lambda text: completion(text, stream=True),
-        lambda text: completion(text, **usage),
-        lambda text: completion([text, "one", "two three"]),
-        lambda text: completion([text, "one", "two three"], stream=True),
-        lambda text: completion(text, n=3, temperature=0.7),
-        lambda text: completion(text, n=3, temperature=0.7, stream=True),
-        lambda text: completion([300, 301, 302, 303]),
-        lambda text: response(text),
-        lambda text: response(text, stream=True),
-        lambda text: message(text),
-        lambda text: message(text, stream=True),
-        lambda text: chat("word " * 3000),
-        lambda text: ("/v1/chat/completions", {"model": model, "messages": "x"}),
-    ]
-    if engine == "llamacpp":
-        native = {"n_predict": 16, "temperature": 0}
-        kinds += [
-            lambda text: ("/completion", {"prompt": text, **native}),
-            lambda text: ("/completion", {"prompt": text, "stream": True, **native}),
-            lambda text: ("/completions", {"prompt": [text, "one"], **native}),
-            lambda text: ("/completion", {"prompt": text, "n_cmpl": 2, **native}),
-            lambda text: ("/chat/completions", chat(text)[1]),
-        ]
-    if engine == "vllm":
-        kinds += [
-            lambda text: chat("nope", model="nope"),
-            lambda text: ("/v1/chat/completions/batch",
-                          {**chat(text)[1], "messages": [chat(text)[1]["messages"]] * 2}),
-            lambda text: ("/invocations", chat(text)[1]),
-            lambda text: ("/generative_scoring",
-                          {"model": model, "query": text, "items": ["a", "b"],
-                           "label_token_ids": [300, 301]}),
-        ]
-    for number in range(count):
-        yield kinds[number % len(kinds)](TEXTS[number // len(kinds) % len(TEXTS)]
-                                         + f" {number}" * (number % 5))
-
-
 def model_of(gateway):
+    if gateway.model:
+        return gateway.model
     _, text = gateway.ask("models", "/v1/models", None, "GET", direct=True)
     return json.loads(text)["data"][0]["id"]
+
+
+def with_usage(body):
+    """The same request, whose stream says its usage."""
+    if not body.get("stream") or "prompt" not in body and "messages" not in body:
+        return body
+    return {**body, "stream_options": {"include_usage": True}}
+
+
+def made_of(gateway, body, before, after, through, path, name):
+    """(input, output) that a request took: what the engine counted, or what it says where it doesn't count."""
+    if before is None:
+        said = counts.said(through)
+        if said is None and body.get("stream"):
+            said = counts.said(gateway.ask(name, path, with_usage(body), direct=True)[1])
+        return said or (0, 0)
+    made = (after[0] - before[0], after[1] - before[1])
+    if gateway.engine in ("vllm", "sglang"):
+        # They count the prompt once for each choice, and say it once.
+        return made[0] // body.get("n", 1), made[1]
+    return made
 
 
 def check_requests(gateway, count):
@@ -285,11 +200,7 @@ def check_requests(gateway, count):
     for number, (path, body) in enumerate(varied(gateway.engine, model_of(gateway), count)):
         name = f"request-{number}"
         status, through = gateway.ask(name, path, body)
-        after = gateway.settled()
-        made = (after[0] - before[0], after[1] - before[1])
-        if gateway.engine == "vllm":
-            # It counts the prompt once for each choice, and says it once.
-            made = (made[0] // body.get("n", 1), made[1])
+        made = made_of(gateway, body, before, gateway.settled(), through, path, name)
         line = gateway.charged(name)
         charged = (line.get("input_tokens", 0), line.get("output_tokens", 0))
         direct_status, direct = gateway.ask(name, path, body, direct=True)
@@ -298,7 +209,7 @@ def check_requests(gateway, count):
         problems = []
         if line.get("decision") == "deny":
             problems.append(f"refused: {line.get('reason')}")
-        elif not is_charged(charged, made, line.get("usage")):
+        elif not is_charged(charged, made, line.get("usage"), body):
             problems.append(f"charged {charged} ({line.get('usage')}), made {made}")
         one, other = shape(direct), shape(through)
         if (status, one) != (direct_status, other):
@@ -307,40 +218,49 @@ def check_requests(gateway, count):
         good, bad = good + (not problems), bad + bool(problems)
         for problem in problems:
             print(f"  {what}\n    {problem[:900]}", flush=True)
-    print(f"requests: {good} as the engine counts, {bad} not", flush=True)
-    return bad
+    print(f"requests: {good} as the engine {'says' if before is None else 'counts'}, {bad} not", flush=True)
+    return good, bad
 
 
-def check_cuts(gateway, points=10):
+def streams(engine, model):
+    """Long streams, to be left: path and body."""
+    chat = {"model": model, "messages": [{"role": "user", "content": TEXTS[1]}], "max_tokens": 400, "stream": True}
+    if engine != "ollama":
+        chat["ignore_eos"] = True
+    yield "/v1/chat/completions", {**chat, "temperature": 0}
+    if engine == "ollama":
+        yield "/api/chat", {"model": model, "messages": chat["messages"], "options": {"num_predict": 400}}
+    else:
+        yield "/v1/messages", {name: chat[name] for name in ("model", "messages", "max_tokens", "stream")}
+        yield "/v1/chat/completions", {**chat, "n": 3, "temperature": 0.7}
+
+
+def check_cuts(gateway, points):
     """Streams that the client leaves: charged at least what it received, at most what was made."""
-    bad = 0
-    model = model_of(gateway)
-    asks = [
-        ("/v1/chat/completions", {"model": model, "messages": [
-            {"role": "user", "content": TEXTS[1]}], "max_tokens": 400, "stream": True,
-            "temperature": 0, "ignore_eos": True}),
-        ("/v1/messages", {"model": model, "messages": [{"role": "user", "content": TEXTS[1]}],
-                          "max_tokens": 400, "stream": True}),
-        ("/v1/chat/completions", {"model": model, "messages": [
-            {"role": "user", "content": TEXTS[1]}], "max_tokens": 400, "stream": True, "n": 3,
-            "temperature": 0.7, "ignore_eos": True}),
-    ]
-    for index, (path, body) in enumerate(asks):
-        for point in range(points):
-            pieces = 1 + point * point * 2
+    good, bad = 0, 0
+    for index, (path, body) in enumerate(streams(gateway.engine, model_of(gateway))):
+        # All of them with one choice, some of them in other forms.
+        for point in range(points if index == 0 else max(points // 4, 2)):
+            pieces = 1 + int(point ** 1.4 if index == 0 else (point * 3) ** 1.4)
             name = f"cut-{index}-{point}"
             before = gateway.settled()
-            was_cut = gateway.cut(name, path, body, pieces)
+            was_cut, received = gateway.cut(name, path, body, pieces)
             line = gateway.charged(name)
             after = gateway.settled()
-            made = (after[0] - before[0], after[1] - before[1])
             charged = (line.get("input_tokens", 0), line.get("output_tokens", 0))
-            print(f"  {path} n={body.get('n', 1)} after {pieces} events"
+            # An event has a token at least, but for the last bytes of a character.
+            problems = [] if charged[1] >= received else ["less than the client received"]
+            made = "what isn't counted"
+            if before is not None:
+                made = (after[0] - before[0], after[1] - before[1])
+                if charged[1] > made[1]:
+                    problems.append("more than was made")
+            good, bad = good + (not problems), bad + bool(problems)
+            print(f"  {path} n={body.get('n', 1)} after {pieces} events, {received} with text"
                   f"{'' if was_cut else ' (at its end)'}: charged {charged} {line.get('usage')},"
-                  f" made {made}", flush=True)
-            bad += charged[1] == 0 and made[1] > 0
-    print(f"cuts: {bad} free")
-    return bad
+                  f" made {made}{': WRONG: ' + ', '.join(problems) if problems else ''}", flush=True)
+    print(f"cuts: {good} within what was received and made, {bad} not", flush=True)
+    return good, bad
 
 
 def check_table(gateway, table):
@@ -354,9 +274,8 @@ def check_table(gateway, table):
         body = None if method in ("GET", "DELETE") else body_for(path, model_of(gateway))
         harmful = row["admin"].startswith("yes")
         before = gateway.settled()
-        status, _ = gateway.ask(f"row-{number}", path, body, method)
-        after = gateway.settled()
-        made = (after[0] - before[0], after[1] - before[1])
+        status, through = gateway.ask(f"row-{number}", path, body, method)
+        made = made_of(gateway, body or {}, before, gateway.settled(), through, path, "direct")
         line = gateway.charged(f"row-{number}")
         charged = (line.get("input_tokens", 0), line.get("output_tokens", 0))
         # What operators do is not done past the gateway.
@@ -370,50 +289,58 @@ def check_table(gateway, table):
     return bad
 
 
-def body_for(path, model):
-    """Something that the endpoint takes."""
-    chat = {"model": model, "messages": [{"role": "user", "content": "Count: one,"}],
-            "max_tokens": 4, "max_output_tokens": 4}
-    if path.endswith("/batch"):
-        return {**chat, "messages": [chat["messages"]] * 2}
-    if "responses" in path:
-        return {"model": model, "input": "Count: one,", "max_output_tokens": 4}
-    if "chat" in path or "messages" in path or path == "/invocations":
-        return chat
-    if path == "/generative_scoring":
-        return {"model": model, "query": "nice?", "items": ["a", "b"],
-                "label_token_ids": [300, 301]}
-    if "generate" in path:
-        return {"model": model, "token_ids": [300, 301], "sampling_params": {"max_tokens": 4}}
-    return {"model": model, "prompt": "Count: one,", "content": "Count: one,", "input": "Count",
-            "inputs": "Count", "max_tokens": 4, "n_predict": 4, "query": "one",
-            "documents": ["one", "two"], "text_1": "one", "text_2": "two", "texts": ["one"],
-            "tokens": [300, 301], "conversation_ids": ["x"]}
+def check_routes(options):
+    """The engine's own routes beside its table, as scripts/check-engines compares them: its last line, and how it ended."""
+    done = subprocess.run([ROOT / "scripts" / "check-engines", options.url, "--engine", options.engine],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    print(done.stdout, end="", flush=True)
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    return last.partition(": ")[2].partition(";")[0], done.returncode
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("nginx")
     parser.add_argument("module")
-    parser.add_argument("engine", choices=list(COUNTERS))
+    parser.add_argument("engine", choices=counts.ENGINES)
     parser.add_argument("url")
+    parser.add_argument("--model")
+    parser.add_argument("--all", action="store_true")
     parser.add_argument("--requests", type=int, default=0)
-    parser.add_argument("--cuts", action="store_true")
+    parser.add_argument("--cuts", type=int, nargs="?", const=10, default=0)
+    parser.add_argument("--routes", action="store_true")
     parser.add_argument("--table", type=pathlib.Path)
     parser.add_argument("--directive", action="append", default=[])
     options = parser.parse_args()
-    bad = 0
+    options.url = options.url.rstrip("/")
+    if options.all:
+        options.requests, options.cuts, options.routes = options.requests or 300, options.cuts or 40, True
+    bad, told = 0, []
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tollgate-engine-") as folder:
         gateway = Gateway(options, pathlib.Path(folder))
         try:
+            is_counted = gateway.settled() is not None
+            if not is_counted:
+                print("it has no counters: charged is compared with what its answers say", flush=True)
             if options.requests:
-                bad += check_requests(gateway, options.requests)
+                good, wrong = check_requests(gateway, options.requests)
+                bad += wrong
+                told.append(f"{good} of {good + wrong} requests as it {'counts' if is_counted else 'says'}")
             if options.cuts:
-                bad += check_cuts(gateway)
+                good, wrong = check_cuts(gateway, options.cuts)
+                bad += wrong
+                told.append(f"{good} of {good + wrong} streams that were left within what was received and made")
             if options.table:
                 bad += check_table(gateway, options.table)
+            if options.routes:
+                line, wrong = check_routes(options)
+                bad += wrong != 0
+                told.append(f"its routes: {line}")
         finally:
             gateway.stop()
+    told.append(f"{time.monotonic() - begin:.0f} s")
+    print(f"{options.engine} {counts.version(options.engine, options.url)}: {'; '.join(told)}; {bad} wrong")
     sys.exit(1 if bad else 0)
 
 

@@ -14,9 +14,7 @@ use tollgate_core::nginx_text::file_name::Use;
 pub(super) fn cluster(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let of_cluster = |problem: String| error(format!("\"tollgate_cluster\": {problem}"));
     if conf.following.cluster.is_some() {
-        return Err(error(
-            "\"tollgate_cluster\" directive is duplicate: a node is in one cluster",
-        ));
+        return Err(error("\"tollgate_cluster\" directive is duplicate: a node is in one cluster"));
     }
     let mut leases = None;
     let mut rest = Vec::new();
@@ -36,8 +34,8 @@ pub(super) fn cluster(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Main
             None => rest.push(word.as_str()),
         }
     }
-    let mut config = Config::parse(rest, &hostname())
-        .map_err(|problem| of_cluster(problem.to_string()))?;
+    let mut config =
+        Config::parse(rest, &hostname()).map_err(|problem| of_cluster(problem.to_string()))?;
     let resolve = |what: &str, path: &mut Option<PathBuf>| -> Done {
         let Some(text) = path.as_ref().and_then(|path| path.to_str()) else { return Ok(()) };
         let text = file_name(&format!("\"{what}=\" of \"tollgate_cluster\""), text, Use::Read)?;
@@ -52,8 +50,8 @@ pub(super) fn cluster(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Main
     resolve("certificate_key", &mut key)?;
     config.tls.certificate = certificate.zip(key);
     // By whoever reads the configuration, as the workers may not: its paths are whole ones by now.
-    let access = Access::read(&config, Path::new("/"))
-        .map_err(|problem| of_cluster(problem.to_string()))?;
+    let access =
+        Access::read(&config, Path::new("/")).map_err(|problem| of_cluster(problem.to_string()))?;
     let (config, place) = (Arc::new(config), cx.position());
     conf.following.cluster = Some(Cluster { config, access, leases, place });
     Ok(())

@@ -55,7 +55,18 @@ impl Awaiting {
         }
         let (zone, leases) = (Rc::clone(zone), Rc::clone(leases));
         let (since, waiting) = (mono_now().0, None);
-        Self { zone, leases, scratch, seats, widths, lacks, patience, exchange_nanos, since, waiting }
+        Self {
+            zone,
+            leases,
+            scratch,
+            seats,
+            widths,
+            lacks,
+            patience,
+            exchange_nanos,
+            since,
+            waiting,
+        }
     }
 
     /// Waits until the store has answered, or for as long as that may take.

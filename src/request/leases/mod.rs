@@ -121,7 +121,9 @@ impl Admission<'_, '_> {
             let weight = match judged {
                 Judge::Store if self.policy.dry_run => NonZeroU16::MIN,
                 Judge::Store => {
-                    if let Some(place) = self.place_of(scratch, &lacks).filter(|_| patience.rounds > 0) {
+                    if let Some(place) =
+                        self.place_of(scratch, &lacks).filter(|_| patience.rounds > 0)
+                    {
                         self.give_back(scratch, seats);
                         return self.queue_up(place, scratch);
                     }

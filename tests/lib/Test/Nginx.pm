@@ -39,6 +39,7 @@ package Test::Nginx;
 #	TEST_NGINX_VERBOSE       print requests and responses
 #	TEST_NGINX_CATLOG        print error.log at the end
 #	TEST_NGINX_LEAVE         keep the test's directory
+#	TEST_NGINX_WRITTEN       a file that gets the names of all files that the test itself writes there
 
 use strict;
 use warnings;
@@ -463,7 +464,16 @@ sub write_file {
 	open my $file, '>:raw', "$self->{testdir}/$name" or die "Can't create $name: $!\n";
 	print $file $content;
 	close $file or die "Can't write $name: $!\n";
+	_note_written($name) if $ENV{TEST_NGINX_WRITTEN};
 	return $self;
+}
+
+sub _note_written {
+	my ($name) = @_;
+	my $list = $ENV{TEST_NGINX_WRITTEN};
+	open my $file, '>>', $list or die "Can't write $list: $!\n";
+	print $file "$name\n";
+	close $file or die "Can't write $list: $!\n";
 }
 
 # Writes a file after filling in %%TEST_GLOBALS%%, %%TEST_GLOBALS_HTTP%%, %%TEST_GLOBALS_STREAM%%,

@@ -10,7 +10,7 @@ use Exporter qw/import/;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP qw//;
-use Test::Nginx qw/http_content port/;
+use Test::Nginx qw/http_content log_in log_out port/;
 use Time::HiRes qw/sleep time/;
 use Tollgate qw/get status/;
 
@@ -39,7 +39,10 @@ sub curl {
 	my $pid = open(my $output, '-|', 'curl', '-sS', '--max-time', PATIENCE, @arguments)
 		// die "Can't run curl: $!\n";
 	local $/;
-	return scalar(<$output>) // '';
+	my $printed = scalar(<$output>) // '';
+	log_out(join ' ', 'curl', @arguments);
+	log_in($printed);
+	return $printed;
 }
 
 ###############################################################################
@@ -154,6 +157,7 @@ sub connections_to_workers {
 sub send {
 	my ($self, $text) = @_;
 	local $SIG{PIPE} = 'IGNORE';
+	log_out($text);
 	return $self->{socket}->print($text) && $self->{socket}->flush();
 }
 
@@ -170,8 +174,11 @@ sub answer {
 			$self->{informational}++;
 			next;
 		}
+		log_in($head) if $options{head} or $status == 204 or $status == 304;
 		return $head if $options{head} or $status == 204 or $status == 304;
-		return $head . ($self->_body($head) // return undef);
+		my $response = $head . ($self->_body($head) // return undef);
+		log_in($response);
+		return $response;
 	}
 }
 

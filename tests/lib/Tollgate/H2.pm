@@ -11,6 +11,7 @@ use strict;
 use warnings;
 
 use IO::Socket::INET;
+use Test::Nginx qw/log_out/;
 
 use constant { DATA => 0, HEADERS => 1, RST_STREAM => 3, SETTINGS => 4, PING => 6, WINDOW_UPDATE => 8 };
 use constant { ACK => 1, END_STREAM => 1, END_HEADERS => 4 };
@@ -41,6 +42,7 @@ sub post {
 	}
 	$self->_send(HEADERS, END_HEADERS, $stream, $block);
 	$self->_send(DATA, END_STREAM, $stream, $body);
+	log_out("POST $uri HTTP/2\n" . join('', map { "$_: $headers{$_}\n" } sort keys %headers) . "\n$body");
 	return $stream;
 }
 

@@ -14,7 +14,7 @@ use warnings;
 
 use Exporter qw/import/;
 use JSON::PP qw//;
-use Test::Nginx qw/http_content port/;
+use Test::Nginx qw/http_content log_out port/;
 use Tollgate qw/json status/;
 use Tollgate::Client;
 
@@ -64,7 +64,9 @@ sub ask_for {
 # The response to a POST over HTTP/2 by curl, to the port that the configuration calls 8082.
 sub h2 {
 	my ($t, $uri, $body, @lines) = @_;
-	$t->write_file('sent', ref $body ? json($body) : $body);
+	$body = json($body) if ref $body;
+	$t->write_file('sent', $body);
+	log_out($body);
 	return curl('--http2-prior-knowledge', '-i', '-H', 'Content-Type: application/json',
 		(map { ('-H', $_) } @lines), '--data-binary', '@' . $t->testdir() . '/sent',
 		'http://127.0.0.1:' . port(8082) . $uri);

@@ -270,6 +270,15 @@ impl Ask {
         Self::new(key, Take::Bucket { dimension, scale, n, oversize })
     }
 
+    /// Whether it took money of a period that has ended by now.
+    #[must_use]
+    pub fn is_over(&self, now: Now) -> bool {
+        match self.take {
+            Take::Budget { budget, .. } => budget.calendar().number(now.wall) != self.period,
+            Take::Bucket { .. } | Take::Concurrency { .. } => false,
+        }
+    }
+
     /// Which word of a slot it is about.
     #[must_use]
     pub fn word(&self) -> usize {

@@ -209,6 +209,12 @@ impl Seed {
         Self(bits)
     }
 
+    /// Those bits.
+    #[must_use]
+    pub fn bits(self) -> (u64, u64) {
+        self.0
+    }
+
     /// The key of an authenticated client.
     #[must_use]
     pub fn client_key(self, client: &str) -> Key {
