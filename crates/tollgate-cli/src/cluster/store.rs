@@ -75,7 +75,8 @@ impl Connected {
 }
 
 fn parse(mut words: Vec<String>) -> Result<Config, Failure> {
-    // That is of nodes alone.
+    // These are of nodes alone.
+    words.retain(|word| !word.starts_with("leases=") && !word.starts_with("revocations="));
     if !words.iter().any(|word| word.starts_with("on_loss=") || word.starts_with("expected_nodes="))
     {
         words.push("on_loss=local".to_owned());

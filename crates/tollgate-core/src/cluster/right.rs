@@ -26,10 +26,7 @@ impl<'m> Right<'m> {
         let seen = self.0.load(Ordering::Acquire);
         let is_free = Process::of(seen).is_none_or(|owner| owner == me || !is_alive(owner));
         is_free
-            && self
-                .0
-                .compare_exchange(seen, me.word(), Ordering::AcqRel, Ordering::Acquire)
-                .is_ok()
+            && self.0.compare_exchange(seen, me.word(), Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Gives it back.

@@ -14,6 +14,9 @@ pub const LOST: u64 = 1_000 * MS;
 pub const RENEWAL: u64 = LIFE / 3;
 /// A node that has nothing to say says so as often.
 pub const HEARTBEAT: u64 = 1_000 * MS;
+/// How often a node says who it is, and asks which keys are revoked in all nodes: so they are refused within a
+/// second.
+pub const GREETING: u64 = 400 * MS;
 /// A lease that nothing is drawn from goes back after so long at the latest.
 pub const IDLE: u64 = 10_000 * MS;
 /// The least that a call to the store may take.
