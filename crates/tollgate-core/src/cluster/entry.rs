@@ -16,10 +16,10 @@
 //!
 //! All others are written by the one thread that speaks with the store, or under the table's mutex.
 
-use super::super::clock::MonoNanos;
-use super::super::limits::sync::{planted, AtomicU64, Ordering};
+use super::super::limits::sync::{fence, planted, AtomicU64, Ordering};
 use super::marks::Marks;
 use super::shape::Shape;
+use crate::clock::MonoNanos;
 
 /// Words of an entry: two cache lines.
 pub(super) const ENTRY_WORDS: usize = 16;
@@ -159,7 +159,8 @@ impl Entry<'_> {
             }
             let expires = self.words[EXPIRES].load(Ordering::Acquire);
             let in_time = clock().0 < expires || planted!(SpentLate);
-            let is_unreported = self.round.load(Ordering::SeqCst) == round;
+            let is_unreported =
+                self.round.load(Ordering::SeqCst) == round || planted!(ToldTooEarly);
             match (in_time, is_unreported) {
                 (true, true) => {
                     self.call();
@@ -282,10 +283,10 @@ impl Entry<'_> {
     }
 
     /// Whether this node may have `count` requests in flight, as it has, the one that asks included. To be asked when
-    /// that one was counted, by a full barrier at least (a swap that is `SeqCst`): the thread lowers what is allowed
-    /// first, and looks at the count then.
+    /// that one was counted: the thread lowers what is allowed first, and looks at the count then.
     #[must_use]
     pub fn allows(&self, count: u16, clock: impl Fn() -> MonoNanos) -> bool {
+        fence(Ordering::SeqCst);
         let allowed = amount(self.words[BALANCE].load(Ordering::SeqCst));
         let expires = self.words[EXPIRES].load(Ordering::Acquire);
         if u64::from(count).saturating_mul(5) >= allowed.saturating_mul(4) {

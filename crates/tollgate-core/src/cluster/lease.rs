@@ -3,10 +3,10 @@
 //! What the thread puts into the balance it counts first, and what it takes out it counts last: so when it is killed
 //! in between, more counts as drawn than was, and never less.
 
-use super::super::clock::MonoNanos;
-use super::super::limits::sync::{planted, Ordering};
+use super::super::limits::sync::{fence, planted, Ordering};
 use super::entry::{self, amount, signed, units, with_amount, Entry};
 use super::shape::unit_of;
+use crate::clock::MonoNanos;
 
 /// How an entry stands, in the units of the store: what is held and what was drawn are of the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,9 @@ impl Entry<'_> {
         let sold = &self.words[entry::SOLD];
         sold.store(sold.load(Ordering::Acquire).saturating_add(more), Ordering::Release);
         self.change_balance(|balance| balance.saturating_add(more));
+        if planted!(GrantedTwice) {
+            self.change_balance(|balance| balance.saturating_add(more));
+        }
     }
 
     /// Takes up to `most` of the store's units out of the lease; gives how many. They may be reported as not held
@@ -88,10 +91,9 @@ impl Entry<'_> {
     pub(super) fn take_back(&self, most: u64) -> u64 {
         let unit = self.unit();
         let part = |balance: u64| (balance / unit).min(most);
-        let taken =
-            part(self.change_balance(|balance| {
-                balance.saturating_sub(part(balance).saturating_mul(unit))
-            }));
+        let less = |balance: u64| balance.saturating_sub(part(balance).saturating_mul(unit));
+        let change = |balance: u64| if planted!(ReturnedTwice) { balance } else { less(balance) };
+        let taken = part(self.change_balance(change));
         let sold = &self.words[entry::SOLD];
         let left = sold.load(Ordering::Acquire).saturating_sub(taken.saturating_mul(unit));
         sold.store(left, Ordering::Release);
@@ -110,12 +112,10 @@ impl Entry<'_> {
     /// Who takes a seat is counted first, and looks at what is allowed then: so either he sees that it was lowered,
     /// or he is seen here.
     pub(super) fn lower(&self, to: u64, in_flight: impl FnOnce() -> u64) -> u64 {
-        if planted!(LoweredUnseen) {
-            self.change_balance(|allowed| allowed.min(to));
-            return to;
-        }
+        let seen_before = if planted!(LoweredUnseen) { Some(to) } else { None };
         self.change_balance(|allowed| allowed.min(to));
-        let needed = in_flight().max(to);
+        fence(Ordering::SeqCst);
+        let needed = seen_before.unwrap_or_else(in_flight).max(to);
         self.change_balance(|allowed| allowed.max(needed));
         needed
     }

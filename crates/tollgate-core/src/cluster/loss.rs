@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use super::super::clock::MonoNanos;
 use super::times::LOST;
+use crate::clock::MonoNanos;
 
 /// `on_loss`: what becomes of requests for which no lease is left when the store is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@
 
 use std::fmt;
 
-use super::super::clock::MonoNanos;
 use super::super::limits::key::Area;
 use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
 use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
@@ -23,6 +22,7 @@ use super::marks::Marks;
 use super::right::Right;
 use super::shape::{unit_of, Shape};
 use super::words::{Words, FIRST, HEADER_WORDS};
+use crate::clock::MonoNanos;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"tgleases");
 /// To be raised with every change of what lies behind the header.
@@ -315,7 +315,7 @@ impl<'m> LeaseTable<'m> {
     fn evict(&self, set: usize, way: usize) -> bool {
         let Some(entry) = self.at(set * WAYS + way) else { return false };
         let is_called = entry.look.load(Ordering::Acquire) & entry.bit != 0;
-        if is_called && !planted!(EvictedCalled) {
+        if is_called {
             return false;
         }
         let marks = entry.set_marks(|marks| Marks { is_leaving: !marks.is_tracked, ..marks });
@@ -329,6 +329,8 @@ impl<'m> LeaseTable<'m> {
         }
         tag.store(entry.tag[0], Ordering::Release);
         entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
+        // Something of it counts, and whoever did that was killed before he could say so.
+        entry.call();
         false
     }
 
@@ -339,6 +341,10 @@ impl<'m> LeaseTable<'m> {
         let swap = |index: usize, seen: u64| {
             let next = entry::of_next_hands(seen);
             let word = &entry.words[index];
+            if planted!(TakenOverUnseen) {
+                word.store(next, Ordering::SeqCst);
+                return true;
+            }
             word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Acquire).is_ok()
         };
         let [balance, adjust, alone] = [entry::BALANCE, entry::ADJUST, entry::ALONE].map(load);
@@ -376,15 +382,16 @@ impl<'m> LeaseTable<'m> {
             word: u8::try_from(word).ok()?,
             area: u8::try_from(area).ok()?,
             is_tracked: false,
-            is_leaving: false,
+            // Until all is written: the thread may have found the limit that had it before.
+            is_leaving: true,
             is_reset: false,
             era: u16::try_from(era).ok()?,
         };
         let name = store_name(name, word);
         for (index, value) in [
+            (entry::MARKS, marks.bits()),
             (entry::EXPIRES, 0),
             (entry::NEED, 0),
-            (entry::MARKS, marks.bits()),
             (entry::ANSWERED, entry::answered(round.wrapping_sub(1), 0)),
             (entry::SOLD, 0),
             (entry::ACKED_DRAWN, 0),
@@ -398,6 +405,7 @@ impl<'m> LeaseTable<'m> {
             entry.words[index].store(value, Ordering::Release);
         }
         entry.describe(shape);
+        entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
         let [low, high] = entry.tags;
         high.store(tag[1], Ordering::Release);
         low.store(tag[0], Ordering::Release);

@@ -12,11 +12,13 @@ pub const DEAD: u64 = 5_000 * MS;
 pub const LOST: u64 = 1_000 * MS;
 /// A lease is renewed when so much of its life is over.
 pub const RENEWAL: u64 = LIFE / 3;
-/// A node that has nothing to say says so as often.
-pub const HEARTBEAT: u64 = 1_000 * MS;
 /// How often a node says who it is, and asks which keys are revoked in all nodes: so they are refused within a
 /// second.
 pub const GREETING: u64 = 400 * MS;
+/// A node that has nothing to say says so as often: several times before it would take the store for lost.
+pub const HEARTBEAT: u64 = 300 * MS;
+/// The longest time from one exchange to the next with which that is so.
+pub const LONGEST_EXCHANGE: u64 = 250 * MS;
 /// A lease that nothing is drawn from goes back after so long at the latest.
 pub const IDLE: u64 = 10_000 * MS;
 /// The least that a call to the store may take.
@@ -37,3 +39,4 @@ pub fn longest_wait(exchange: u64) -> u64 {
 }
 
 const _: () = assert!(RENEWAL + LOST < LIFE && LIFE < DEAD, "a lease is renewed before it ends");
+const _: () = assert!(HEARTBEAT + 2 * LONGEST_EXCHANGE < LOST, "who is silent isn't lost");

@@ -1,8 +1,8 @@
 //! What the processes of a node know together of the store: the first words of the table of leases.
 
-use super::super::clock::{MonoNanos, UnixSeconds};
 use super::super::limits::sync::{AtomicU64, Ordering};
 use super::super::limits::Seed;
+use crate::clock::{MonoNanos, UnixSeconds};
 
 /// Words of the header, the table's own included.
 pub(super) const HEADER_WORDS: usize = 32;

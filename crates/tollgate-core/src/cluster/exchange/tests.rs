@@ -1,4 +1,4 @@
-use super::super::entry::{Backing, Drawn};
+use super::super::entry::{Backing, Drawn, Round};
 use super::super::fixtures::{answer, at, store_us, Member, SECOND, START};
 use super::super::message::{Outcome, Status};
 use super::super::store::Store;
@@ -56,12 +56,12 @@ fn a_request_waits_for_one_exchange_and_those_after_it_for_none() {
 }
 
 #[test]
-fn nothing_to_say_is_said_once_a_second() {
+fn who_has_nothing_to_say_says_so_in_time() {
     let mut store = Store::default();
     let mut member = Member::new(1).meet(&mut store);
     let spoke = (1..=100).filter(|n| member.exchange(&mut store, at(n * ROUND)).is_some()).count();
-    assert_eq!(spoke, 5);
-    assert_eq!(member.node.table().words().contact(), Some(at(5 * SECOND)));
+    assert_eq!(spoke, 16);
+    assert_eq!(member.node.table().words().contact(), Some(at(96 * ROUND)));
 }
 
 #[test]
@@ -99,6 +99,7 @@ fn an_answer_that_is_lost_changes_nothing() {
     assert!(!draw(&member, "acme", &ask, 4, at(0)));
     for n in 1..6 {
         let asked = member.collect(at(n * ROUND)).unwrap();
+        assert_eq!(asked.message.lines[0].in_doubt, n > 1);
         answer(&mut store, &asked, store_us(at(n * ROUND)));
         assert_eq!(member.apply(&asked, None, at(n * ROUND)).uncounted, 1);
         assert!(!draw(&member, "acme", &ask, 4, at(n * ROUND)));
@@ -137,6 +138,25 @@ fn a_lease_that_ran_out_is_given_back_and_not_spent() {
     let asked = member.collect(at(over)).unwrap();
     let line = asked.message.lines[0];
     assert_eq!((line.held, line.drawn), (0, 1));
+}
+
+#[test]
+fn what_was_put_back_after_it_was_reported_is_spent() {
+    let mut store = Store::default();
+    let mut member = Member::new(1).meet(&mut store);
+    let ask = member.node.requests("acme", "10r/m", 1);
+    assert!(!draw(&member, "acme", &ask, 4, at(0)));
+    member.exchange(&mut store, at(ROUND));
+    assert!(draw(&member, "acme", &ask, 3, at(ROUND)));
+    assert_eq!(member.collect(at(2 * ROUND)).unwrap().message.lines[0].drawn, 3);
+    let entry = member.node.entry("acme", &ask);
+    let held = entry.balance();
+    // The message was begun between the look at its number and this.
+    entry.undo(3, Round(member.node.table().words().round()));
+    assert_eq!(entry.balance(), held + 3);
+    let line = member.collect(at(3 * ROUND)).unwrap().message.lines[0];
+    assert_eq!(line.drawn, 3);
+    assert!(line.held <= held);
 }
 
 #[test]
