@@ -120,9 +120,9 @@ impl Entry<'_> {
         needed
     }
 
-    /// Sets how many requests may be in flight: not less than before.
-    pub(super) fn raise(&self, to: u64) {
-        self.change_balance(|allowed| allowed.max(to));
+    /// Sets how many requests may be in flight. Where there are more already, nobody new may come.
+    pub(super) fn allow(&self, to: u64) {
+        self.change_balance(|_| to);
     }
 
     /// Changes the balance; gives what it was.
