@@ -133,8 +133,8 @@ static OF_THREADS: Mutex<Vec<Noted>> = Mutex::new(Vec::new());
 /// Something that a thread counts.
 #[derive(Debug)]
 pub(crate) enum Noted {
-    /// Of the worker.
-    Count(Counter),
+    /// Of the worker, and how often.
+    Count(Counter, u64),
     /// What happens rarely, with its first label.
     Event(Family, String),
 }
@@ -153,7 +153,7 @@ pub(crate) fn take_over() {
     let noted = OF_THREADS.try_lock().map(|mut noted| std::mem::take(&mut *noted));
     for noted in noted.into_iter().flatten() {
         match noted {
-            Noted::Count(counter) => count(counter),
+            Noted::Count(counter, times) => count_times(counter, times),
             Noted::Event(family, first) => happened(family, &first, ""),
         }
     }
@@ -174,6 +174,12 @@ fn count_times(counter: Counter, times: u64) {
     if times > 0 {
         with(|memory, recorder| recorder.count(memory, counter, times));
     }
+}
+
+/// Counts a request that has waited for the store of the cluster, for so many nanoseconds.
+pub(crate) fn waited_for_store(nanos: u64) {
+    count_times(Counter::StoreWaits, 1);
+    count_times(Counter::StoreWaitMicros, nanos / 1_000);
 }
 
 /// Counts what happens rarely.

@@ -24,6 +24,8 @@ LOCATIONS = """
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: "
 CHUNK = b'data: {"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"word"}}]}\n\n'
 
+BEGIN = CHUNK.replace(b'"content":"word"', b'"role":"assistant","content":""')
+
 
 def answer(text, kind=b"application/json", length=None):
     return HEAD + kind + b"\r\nContent-Length: %d\r\n\r\n" % (len(text) if length is None else length) + text
@@ -77,6 +79,12 @@ ODD = {
                                         ESTIMATED | frozenset(("measured",)), GUESS + BOUND)),
     "a stream that ends without a word": (HEAD + b"text/event-stream\r\n\r\n", "close",
                                           let_in({200}, NONE | PARTIAL | ESTIMATED, (0, BOUND))),
+    # Nobody can tell such an end from that of an answer; with chunks it can be told.
+    "a stream that ends when it has begun": (HEAD + b"text/event-stream\r\n\r\n" + BEGIN, "close",
+                                             let_in({200}, PARTIAL | ESTIMATED, (0, BOUND))),
+    "a stream in chunks that ends when it has begun": (
+        HEAD + b"text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(BEGIN), BEGIN),
+        "close", let_in({200}, PARTIAL, (0, 0), True)),
     "a stream that breaks": (events(), "close", let_in({200}, PARTIAL | ESTIMATED, THREE)),
     "a stream that is reset": (events(), "reset", let_in({200}, PARTIAL | ESTIMATED, (0, BOUND), True)),
     "a stream that stalls": (events(), "stall", let_in({200}, PARTIAL, THREE, True)),
@@ -136,6 +144,7 @@ async def engine(run):
         number = run.generator.randrange(len(names))
         client, expect = f"odd-{number}", ODD[names[number]][2]
         asked = mix.new(names[number].replace(" ", "-"), client, expect)
+        asked.is_apart = True
         body = mix.body(stream="stream" in names[number] or "line" in names[number])
         text = traffic.wire("/odd/v1/chat/completions", body, mix.headers(asked, client, X_Odd=number))
         await traffic.ask(run.servers.port, asked, text)

@@ -39,6 +39,8 @@ class Asked:
     worker: int = 0
     # The answer has come to its end.
     whole: bool = False
+    # Its engine is not the one that dies.
+    is_apart: bool = False
     # Its key may be in no file just then.
     or_nobody: bool = False
     # The client hung up by itself, or sent only a part.
@@ -54,7 +56,7 @@ def in_outage(expect):
     verdicts = {**expect.verdicts, "allow": expect.verdicts["allow"] | {502, 504}}
     high = max(expect.reserves - expect.input[0], expect.output[1])
     return Expect(verdicts, (0, max(expect.input[1], expect.reserves)), (0, high),
-                  frozenset(("none", "partial", "measured")), expect.reserves, True)
+                  expect.usage | frozenset(("none", "partial", "measured")), expect.reserves, True)
 
 
 def verdict_of(line):
@@ -97,8 +99,9 @@ class Book:
             or any(end >= asked.sent for _, end in self.crashes)
 
     def expected(self, asked):
-        outage = any(asked.sent <= end and begin <= asked.ended for begin, end in self.outages)
-        return in_outage(asked.expect) if outage else asked.expect
+        # nginx may learn of the death of the engine before it learns that the client has left.
+        outage = any(asked.sent <= end and begin <= asked.ended + 0.5 for begin, end in self.outages)
+        return in_outage(asked.expect) if outage and not asked.is_apart else asked.expect
 
     def may_be_lost(self, asked):
         """Whether a killed worker may have had this request, or its line."""

@@ -40,6 +40,12 @@ impl MainConf {
                  \"tollgate on\""
             ));
         }
+        if let Some(cluster) = self.following.cluster.as_ref().filter(|_| !self.in_use()) {
+            cx.log().warn(format_args!(
+                "tollgate_cluster has no effect: no location says \"tollgate on\" {}",
+                cluster.place
+            ));
+        }
         if self.control_socket().is_some() && !self.in_use() {
             cx.log().warn(format_args!(
                 "tollgate_control has no effect: no location says \"tollgate on\""

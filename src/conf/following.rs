@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
+use super::cluster::Cluster;
 use crate::keys::key_file::KeyFile;
 use crate::keys::live::Follow;
 use crate::observed::SharedObservations;
 use crate::zone::clients::SharedClients;
 use crate::zone::control::SharedControl;
+use crate::zone::leases::SharedLeases;
 use crate::zone::objects::SharedObjects;
 use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
@@ -25,6 +27,9 @@ pub(super) struct Following {
     pub(super) is_looked_into: bool,
     /// The clients, where anybody looks at them.
     pub(super) clients: Option<Rc<SharedClients>>,
+    /// The store that is shared with other nodes, and what this one has leased there.
+    pub(super) cluster: Option<Cluster>,
+    pub(super) leases: Option<Rc<SharedLeases>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

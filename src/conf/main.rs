@@ -14,6 +14,7 @@ use crate::types::Tollgate;
 use crate::zone::census::Memory;
 use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
+use crate::zone::leases::{Leases, MappedLeases};
 use crate::zone::objects::{MappedObjects, Objects};
 use crate::zone::seals::SharedSeals;
 use crate::zone::state_file::StateFile;
@@ -160,6 +161,14 @@ impl MainConf {
     #[inline]
     pub(crate) fn whereabouts(&self) -> Option<&Rc<MappedWhereabouts>> {
         self.following.whereabouts.as_ref()?.get()
+    }
+
+    /// What this node has leased of limits that hold over a cluster, once nginx has mapped it, and what the
+    /// configuration says of that. `None`: there is no cluster.
+    #[inline]
+    pub(crate) fn cluster(&self) -> Option<(&Rc<MappedLeases>, &Leases)> {
+        let shared = self.following.leases.as_ref()?;
+        Some((shared.get()?, shared.content()))
     }
 
     /// The memory of which it can be told how full it is.

@@ -4,6 +4,7 @@
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by; [`certs`]: and certificates;
+//! * [`cluster`]: the store that nodes share;
 //! * [`cache_salt`]: what salts of engines' caches are made by;
 //! * [`audit_log`]: the files of the log, and what seals them;
 //! * [`files`]: what stands where a file is to be written;
@@ -20,6 +21,7 @@ pub(crate) mod api_keys;
 mod audit_log;
 pub(crate) mod cache_salt;
 pub(crate) mod certs;
+mod cluster;
 mod complete;
 pub(crate) mod credentials;
 pub(crate) mod directives;

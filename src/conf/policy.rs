@@ -140,6 +140,7 @@ impl Policy {
             )));
         }
         main.share_whereabouts(cx)?;
+        main.share_leases(cx)?;
         let auth = settings.auth.as_ref().map(|given| given.value.clone()).unwrap_or_default();
         let tiers = Rc::clone(
             main.loaded.tiers.get_or_insert_with(|| main.tiers.iter().map(Rc::clone).collect()),

@@ -56,6 +56,26 @@ pub(crate) struct Concurrency {
     pub(crate) label: Arc<str>,
 }
 
+/// Over what a limit holds, where nodes share a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All nodes together.
+    Cluster,
+    /// Each node for itself.
+    Node,
+}
+
+impl Reach {
+    /// As the configuration says it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "cluster" => Some(Self::Cluster),
+            "node" => Some(Self::Node),
+            _ => None,
+        }
+    }
+}
+
 /// The limits of a tier, of a block of it, or of a rule.
 #[derive(Debug, Default)]
 pub(crate) struct LimitSet {
@@ -292,6 +312,8 @@ pub(crate) struct Tier {
     /// Where its requests are counted.
     pub(crate) counted: OfTier,
     pub(crate) limits: LimitSet,
+    /// Over what they hold; `None`: it doesn't say.
+    pub(crate) reach: Option<Reach>,
     /// The first one whose pattern fits holds.
     pub(crate) models: Vec<ModelBlock>,
     /// What requests may ask for.
@@ -346,6 +368,8 @@ pub(crate) struct LimitRule {
     /// The same, as it was written.
     pub(crate) key_text: String,
     pub(crate) limits: LimitSet,
+    /// Over what they hold; `None`: it doesn't say. Failures count in each node for itself.
+    pub(crate) reach: Option<Reach>,
     pub(crate) auth_failures: Vec<Bucket>,
     pub(crate) place: Position,
 }

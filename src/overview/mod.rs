@@ -7,6 +7,7 @@ pub(crate) mod status_file;
 
 use tollgate_core::metrics::readings::{last_hour, living};
 use tollgate_core::metrics::Readings;
+use tollgate_core::overview::cluster::Cluster;
 use tollgate_core::overview::recent::Recent;
 use tollgate_core::overview::{Overview, Sources};
 
@@ -14,6 +15,7 @@ use crate::clock::wall_now;
 use crate::conf::MainConf;
 use crate::observed;
 use crate::per_worker::PerWorker;
+use crate::zone::leases;
 use crate::zone::lock::is_alive;
 
 /// What this worker remembers of the last minutes.
@@ -44,6 +46,10 @@ pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
         let readings = Readings::of(memory, is_alive);
         let hour = last_hour(memory, now);
         RECENT.with(|recent| {
+            let cluster = conf.cluster().map(|(leases, content)| {
+                let config = content.config();
+                Cluster::of((&config.name, &config.node), leases::gauges(leases), &readings)
+            });
             let sources = Sources {
                 nginx: nginx::version(),
                 readings: &readings,
@@ -53,6 +59,7 @@ pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
                 status: status.as_ref(),
                 zone: &zone,
                 guards: &guards,
+                cluster: cluster.as_ref(),
             };
             Overview::of(&sources, now)
         })

@@ -107,6 +107,7 @@ pub(crate) fn judge(r: Request<'_>) -> Verdict {
         Ok(Progress::Classifier(wait)) => pause::for_classifier(r, state, wait),
         Ok(Progress::Provider(topic)) => pause::for_provider(r, state, topic),
         Ok(Progress::Turn) => pause::for_turn(r, state),
+        Ok(Progress::Lease) => pause::for_store(r, state),
     };
     waits.unwrap_or_else(|| conclude(r, state, Err(Cause::OutOfMemory.into())))
 }
@@ -124,6 +125,8 @@ enum Progress {
     Classifier(Wait),
     /// It is in the queue.
     Turn,
+    /// The store is to be asked for what its node has not leased.
+    Lease,
     /// A provider was asked.
     Provider(Topic),
 }
@@ -239,7 +242,8 @@ fn decide(
     let conf = r.main_conf();
     let mapped = conf.zone().ok_or(Cause::NoZone)?;
     let zone = mapped.get();
-    let admission = Admission { r, state, policy, mapped, zone, lock: &ZoneLock::of(zone) };
+    let (lock, cluster) = (&ZoneLock::of(zone), conf.cluster());
+    let admission = Admission { r, state, policy, mapped, zone, lock, cluster };
     if let Some(shown) = r.loc_conf().shown {
         state.borrow_mut().is_for_page = true;
         if let Some(topic) = identify(r, state, policy, &admission, step)? {
@@ -275,7 +279,7 @@ fn decide(
             return Ok(Progress::Body);
         }
     }
-    if matches!(step, Step::Body | Step::Guards | Step::Classifier | Step::Turn) {
+    if !matches!(step, Step::Credential | Step::Provider) {
         // It has been waiting, for its body or its turn.
         let recheck = || -> Result<(), Denial> {
             recheck(r, state)?;
@@ -286,7 +290,7 @@ fn decide(
             }
             Ok(())
         };
-        recheck().inspect_err(|_| state.borrow_mut().leave_queue())?;
+        recheck().inspect_err(|_| state.borrow_mut().wait_no_more())?;
     }
     if step == Step::Body {
         let reads_model = || models::before_body(r, state, policy, &route);
@@ -334,6 +338,7 @@ fn decide(
     match admission.reserve().map_err(|shortage| denial(state, shortage))? {
         Admitted::Yes => Ok(Progress::Decided),
         Admitted::Queued => Ok(Progress::Turn),
+        Admitted::Awaits => Ok(Progress::Lease),
     }
 }
 

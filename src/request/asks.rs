@@ -1,8 +1,10 @@
 //! The asks of the request that is being judged: what it takes from each limit.
 
 use std::cmp::Reverse;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use tollgate_core::cluster::Round;
 use tollgate_core::limits::{Ask, Dimension, Need, Standing, Take};
 
 use crate::per_worker::PerWorker;
@@ -33,7 +35,7 @@ impl Amounts {
 }
 
 /// How wide the keys are that rules are counted by: of those rules whose own key has no room.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Widths(Vec<(usize, u8)>);
 
 impl Widths {
@@ -56,6 +58,21 @@ pub(crate) struct Source {
     pub(crate) rule: Option<usize>,
     /// Where to wait, if it has a queue.
     pub(crate) place: Option<queue::Spot>,
+    /// Whether the limit holds over all nodes of a cluster.
+    pub(crate) is_shared: bool,
+}
+
+/// By what an ask was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The limit of this node: there is no other one.
+    Node,
+    /// What this node has leased of a limit that holds over a cluster.
+    Lease(Round),
+    /// A place in flight, of those that this node has leased.
+    Seat,
+    /// The limit of this node, in place of that: the store is lost.
+    Alone,
 }
 
 /// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
@@ -66,6 +83,8 @@ pub(crate) struct Scratch {
     /// The name of each, and where it comes from.
     labels: Vec<(Arc<str>, Source)>,
     pub(crate) standings: Vec<Standing>,
+    /// By what each was let through; empty where no limit holds over a cluster.
+    pub(crate) ways: Vec<Way>,
     /// How many of the asks are those of the client's own limits; the others are those of rules.
     pub(crate) of_tier: usize,
 }
@@ -78,6 +97,7 @@ impl Scratch {
         self.asks.clear();
         self.labels.clear();
         self.standings.clear();
+        self.ways.clear();
         self.of_tier = 0;
     }
 
@@ -102,6 +122,42 @@ impl Scratch {
 
     pub(crate) fn place(&self, index: usize) -> Option<queue::Spot> {
         self.labels.get(index)?.1.place
+    }
+
+    /// Whether the limit holds over all nodes of a cluster.
+    pub(crate) fn is_shared(&self, index: usize) -> bool {
+        self.labels.get(index).is_some_and(|(_, source)| source.is_shared)
+    }
+
+    /// By what an ask is let through, as far as that is known.
+    pub(crate) fn way(&self, index: usize) -> Way {
+        self.ways.get(index).copied().unwrap_or(Way::Node)
+    }
+
+    pub(crate) fn set_way(&mut self, index: usize, way: Way) {
+        if let Some(place) = self.ways.get_mut(index) {
+            *place = way;
+        }
+    }
+
+    /// Has an ask counted by the limit of this node alone, as often as `weight` says.
+    pub(crate) fn count_alone(&mut self, index: usize, weight: NonZeroU16) {
+        self.set_way(index, Way::Alone);
+        if let Some(ask) = self.asks.get_mut(index) {
+            *ask = ask.weighing(weight);
+        }
+    }
+
+    /// Asks for no more money than is known to be needed. `false`: it was so before, with these asks.
+    pub(crate) fn forgo_guesses(&mut self, asks: impl Iterator<Item = usize>) -> bool {
+        let mut had_any = false;
+        for index in asks {
+            let take = self.asks.get_mut(index).map(|ask| &mut ask.take);
+            if let Some(Take::Budget { guess: guess @ 1.., .. }) = take {
+                (*guess, had_any) = (0, true);
+            }
+        }
+        had_any
     }
 
     pub(crate) fn rule(&self, index: usize) -> Option<usize> {

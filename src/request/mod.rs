@@ -22,7 +22,8 @@
 //! |               | [`rewrite`]       | what of it changes before the engine gets it             |
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
-//! |               | [`admit`]         | reserve on every limit, all or nothing; [`asks`]         |
+//! |               | [`admit`]         | reserve on every limit, all or nothing: [`asking`], [`asks`] |
+//! |               | [`leases`]        | and draw it from the node's leases, where it is in a cluster |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
@@ -38,13 +39,14 @@
 //! | LOG           | [`audit`]         | one audit line; what ended otherwise is settled          |
 //! |               | [`observe`]       | the request is counted                                   |
 //!
-//! [`state`] is what is known about one request, and [`keeping`] what it has to do with objects of its client;
+//! [`state`] is what is known about one request ([`charges`]: what it was charged to), and [`keeping`] what it has to do with objects of its client;
 //! [`pause`] lets it wait; [`variables`] shows it to nginx; [`revocation`] cuts off requests whose credential
 //! is taken back, and [`drops`] those of a client that an operator drops.
 
 pub(crate) mod access;
 mod admit;
 pub(crate) mod answer;
+mod asking;
 pub(crate) mod asks;
 pub(crate) mod audit;
 pub(crate) mod auth_failures;
@@ -53,6 +55,7 @@ mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
 mod certificate;
+mod charges;
 pub(crate) mod classifier;
 pub(crate) mod drops;
 pub(crate) mod endpoint;
@@ -67,6 +70,7 @@ pub(crate) mod identity;
 mod judging;
 mod keeping;
 mod learn;
+mod leases;
 mod long_body;
 pub(crate) mod meter;
 mod models;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::keys::waiting::{self, Topic};
 use crate::request::classifier::Wait;
+use crate::request::leases;
 use crate::request::queue;
 use crate::request::running::Running;
 use crate::request::state::{State, Step};
@@ -34,6 +35,16 @@ pub(super) fn for_classifier(
     let guarded = state.guarded.as_mut()?;
     guarded.waiting = Some(waiting::wait(wait.topic, wait.deadline, r.park()?));
     Some(Verdict::Pending)
+}
+
+/// Lets the request wait for what the store sells.
+pub(super) fn for_store(r: Request<'_>, state: &RefCell<State>) -> Option<Verdict> {
+    let mut state = state.borrow_mut();
+    state.step = Step::Lease;
+    if r.main_conf().drops().is_some() && state.running.is_none() {
+        state.running = Some(Running::new(r, false, None));
+    }
+    leases::pause(r, &mut state)
 }
 
 /// Lets the request wait for its turn.

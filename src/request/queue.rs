@@ -16,6 +16,7 @@ use crate::conf::rules::Tier;
 use crate::conf::MainConf;
 use crate::observed::Counted;
 use crate::per_worker::PerWorker;
+use crate::zone::lender::Lender;
 use crate::zone::{member, Mapped};
 use nginx::request::handles::Parked;
 use nginx::timer::Timer;
@@ -34,6 +35,8 @@ struct Entry {
     deadline: u64,
     /// `None` while the request is being judged.
     parked: Option<Parked>,
+    /// The exchange in which the store is asked for its place, where that is to be leased.
+    asked: Option<u64>,
 }
 
 /// The requests of this worker that wait.
@@ -94,6 +97,14 @@ pub(crate) struct Spot {
     /// Requests that may wait.
     pub(crate) queue: usize,
     pub(crate) timeout_ms: u64,
+    /// Whether the limit holds over all nodes of a cluster.
+    pub(crate) is_shared: bool,
+}
+
+impl Spot {
+    fn ask(&self) -> Ask {
+        Ask::new(self.key, Take::Concurrency { limit: self.limit })
+    }
 }
 
 /// Whether others wait already.
@@ -109,7 +120,8 @@ pub(crate) fn join(zone: &Zone<'_>, lock: &impl ClaimLock, place: Spot) -> Resul
         let ticket = Ticket(waiting.ticket());
         let deadline = mono_now().0.saturating_add(place.timeout_ms.saturating_mul(1_000_000));
         QUEUE.with(|queue| {
-            queue.entries.push(Entry { waiting, place, deadline, parked: None });
+            let entry = Entry { waiting, place, deadline, parked: None, asked: None };
+            queue.entries.push(entry);
         });
         Ok(ticket)
     })
@@ -147,11 +159,12 @@ pub(crate) enum Turn {
 
 /// Whether it is the turn of this request.
 pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
+    let lender = Lender::of_worker();
     QUEUE.with(|queue| match queue.entry(ticket) {
         Some(entry) if entry.deadline <= mono_now().0 => Turn::TooLate,
         Some(entry) => {
             let rank = zone.queue().rank(&entry.waiting);
-            if rank < free_slots(zone, &entry.place) {
+            if rank < free_slots(zone, lender.as_ref(), &entry.place) {
                 Turn::Now
             } else {
                 Turn::Later
@@ -161,11 +174,16 @@ pub(crate) fn turn(zone: &Zone<'_>, ticket: Ticket) -> Turn {
     })
 }
 
-fn free_slots(zone: &Zone<'_>, place: &Spot) -> usize {
-    let limit = place.limit;
-    let ask = Ask::new(place.key, Take::Concurrency { limit });
-    let (standing, _) = zone.look(&ask, now());
-    usize::try_from(standing.remaining).unwrap_or(usize::MAX)
+fn free_slots(zone: &Zone<'_>, lender: Option<&Lender>, place: &Spot) -> usize {
+    let (standing, _) = zone.look(&place.ask(), now());
+    let free = match lender.filter(|_| place.is_shared) {
+        Some(lender) => {
+            let in_flight = u64::from(place.limit).saturating_sub(standing.remaining);
+            lender.allows(&place.ask()).saturating_sub(in_flight).min(standing.remaining)
+        }
+        None => standing.remaining,
+    };
+    usize::try_from(free).unwrap_or(usize::MAX)
 }
 
 /// A slot may have become free.
@@ -176,6 +194,13 @@ pub(crate) fn wake() {
 }
 
 impl Entry {
+    /// Has the store asked for a place in flight.
+    fn ask_for_place(&mut self, lender: &Lender) {
+        if self.place.is_shared && self.asked != Some(lender.round()) {
+            self.asked = lender.ask_for(&self.place.ask());
+        }
+    }
+
     fn ticket(&self) -> Ticket {
         Ticket(self.waiting.ticket())
     }
@@ -187,16 +212,25 @@ impl Queue {
     }
 
     /// Those whose turn it is, or whose time is up.
-    fn due(&mut self, zone: &Zone<'_>, holder: &Holder) -> Vec<Ticket> {
+    fn due(&mut self, zone: &Zone<'_>, holder: &Holder, lender: Option<&Lender>) -> Vec<Ticket> {
         zone.queue().ranks(holder, &mut self.ranks);
         let now = mono_now().0;
         let is_due = |entry: &&Entry| {
             let ticket = entry.waiting.ticket();
             let index = self.ranks.binary_search_by_key(&ticket, |ranked| ranked.ticket).ok();
             let rank = index.and_then(|index| self.ranks.get(index)).map(|ranked| ranked.rank);
-            entry.deadline <= now || rank.is_none_or(|rank| rank < free_slots(zone, &entry.place))
+            entry.deadline <= now
+                || rank.is_none_or(|rank| rank < free_slots(zone, lender, &entry.place))
         };
-        self.entries.iter().filter(is_due).map(Entry::ticket).collect()
+        let due: Vec<_> = self.entries.iter().filter(is_due).map(Entry::ticket).collect();
+        // For those who go on waiting, the store is asked in each exchange.
+        if let Some(lender) = lender {
+            let waits = |entry: &&mut Entry| !due.contains(&Ticket(entry.waiting.ticket()));
+            for entry in self.entries.iter_mut().filter(waits) {
+                entry.ask_for_place(lender);
+            }
+        }
+        due
     }
 }
 
@@ -209,7 +243,10 @@ fn poll() {
     #[cfg(debug_assertions)]
     crate::faults::in_timer();
     let due = member::with(|member| match (&member.zone, &member.holder) {
-        (Some(zone), Some(holder)) => QUEUE.with(|queue| queue.due(zone.get(), holder)),
+        (Some(zone), Some(holder)) => {
+            let lender = member.leases.as_ref().map(Lender::new);
+            QUEUE.with(|queue| queue.due(zone.get(), holder, lender.as_ref()))
+        }
         _ => Vec::new(),
     });
     for ticket in due {

@@ -6,8 +6,11 @@ use tollgate_core::limits::{Ask, Dimension, Seat, Take};
 use tollgate_core::llm::Usage;
 
 use crate::clock::now;
+use crate::request::asks::{Scratch, Way};
+use crate::request::leases;
 use crate::request::meter::Taken;
 use crate::request::queue;
+use crate::zone::leases::MappedLeases;
 use crate::zone::lock::ZoneLock;
 use crate::zone::{member, Mapped};
 
@@ -15,8 +18,10 @@ use crate::zone::{member, Mapped};
 /// happens; what was taken from buckets and budgets stays taken unless it is settled.
 pub(crate) struct Reservation {
     zone: Rc<Mapped>,
-    /// What is settled by tokens or money.
-    asks: Vec<Ask>,
+    /// Where it was drawn from, where limits hold over a cluster.
+    leases: Option<Rc<MappedLeases>>,
+    /// What is settled by tokens or money, and by what it was let through.
+    asks: Vec<(Ask, Way)>,
     seats: Vec<Seat>,
 }
 
@@ -39,9 +44,14 @@ impl Reservation {
     }
 
     /// What a successful [`Zone::reserve`](tollgate_core::limits::Zone::reserve) took.
-    pub(crate) fn new(zone: Rc<Mapped>, asks: &[Ask], seats: Vec<Seat>) -> Self {
-        let asks = asks.iter().copied().filter(is_settled).collect();
-        Self { zone, asks, seats }
+    pub(crate) fn new(
+        (zone, leases): (Rc<Mapped>, Option<Rc<MappedLeases>>),
+        scratch: &Scratch,
+        seats: Vec<Seat>,
+    ) -> Self {
+        let asks = scratch.asks.iter().enumerate().filter(|(_, ask)| is_settled(ask));
+        let asks = asks.map(|(index, ask)| (*ask, scratch.way(index))).collect();
+        Self { zone, leases, asks, seats }
     }
 
     /// Puts what was really used in the place of what was reserved. What is only taken for granted is no
@@ -53,13 +63,16 @@ impl Reservation {
         let zone = self.zone.get();
         let lock = ZoneLock::of(zone);
         member::note_changed();
-        for ask in asks {
+        for (ask, way) in asks {
             let (used, evident) = outcome.map_or((0, 0), |outcome| {
                 let used = used(&ask, &outcome.usage, outcome.cost);
                 (used, self::used(&ask, &outcome.evident, outcome.evident_cost))
             });
             let used = used.min(ask.reserved()).max(evident);
             zone.settle(&ask, used, now, &lock);
+            if let Some(leases) = self.leases.as_ref().filter(|_| way != Way::Node) {
+                leases::settle(leases, (&ask, way), used, now);
+            }
         }
     }
 }

@@ -23,9 +23,11 @@ use crate::keys::introspection::Inquiry;
 use crate::keys::waiting::Waiting;
 use crate::observed;
 use crate::request::body::{Change, Reading};
+use crate::request::charges::Charges;
 use crate::request::grounds::Grounds;
 use crate::request::guarded::Guarded;
 use crate::request::keeping::Keeping;
+use crate::request::leases::Awaiting;
 use crate::request::meter::Metering;
 use crate::request::queue::Queued;
 use crate::request::renaming::Renaming;
@@ -100,6 +102,8 @@ pub(crate) struct State {
     pub(crate) asked: Option<Box<Asked>>,
     /// Its place in the queue.
     pub(crate) ticket: Option<Box<Queued>>,
+    /// What it holds while it waits for the store.
+    pub(crate) awaiting: Option<Box<Awaiting>>,
     pub(crate) charged: Charges,
     /// What it asks for is a page of ours (`tollgate_metrics`, say), and nothing of an engine.
     pub(crate) is_for_page: bool,
@@ -175,6 +179,8 @@ pub(crate) enum Step {
     Classifier,
     /// It is in the queue.
     Turn,
+    /// It waits for the store.
+    Lease,
 }
 
 /// A question to a provider that a request waits for.
@@ -237,38 +243,6 @@ impl SavedCredential {
     }
 }
 
-/// One entry for each location that charged the request: mostly it is one.
-#[derive(Default)]
-pub(crate) struct Charges {
-    first: Option<Charged>,
-    more: Vec<Charged>,
-}
-
-impl Charges {
-    pub(crate) fn push(&mut self, charged: Charged) {
-        match self.first {
-            None => self.first = Some(charged),
-            Some(_) => self.more.push(charged),
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Charged> {
-        self.first.iter().chain(&self.more)
-    }
-}
-
-/// What the request was charged to.
-pub(crate) struct Charged {
-    pub(crate) policy: Rc<Policy>,
-    pub(crate) principal: Option<Arc<Principal>>,
-    /// Whether that was for its tokens as well.
-    pub(crate) with_tokens: bool,
-}
-
 impl State {
     #[inline(always)]
     pub(crate) fn new(
@@ -310,6 +284,7 @@ impl State {
             suspicion: None,
             asked: None,
             ticket: None,
+            awaiting: None,
             charged: Charges::default(),
             is_for_page: false,
             in_flight: None,
@@ -358,7 +333,7 @@ impl State {
         self.renaming = None;
         self.guarded = None;
         self.is_for_page = false;
-        self.leave_queue();
+        self.wait_no_more();
     }
 
     /// The form of what the client asks for, if it is known.
@@ -374,6 +349,11 @@ impl State {
     /// Gives its place in the queue up.
     pub(crate) fn leave_queue(&mut self) {
         self.ticket = None;
+    }
+
+    /// Gives up all that it waits for.
+    pub(crate) fn wait_no_more(&mut self) {
+        (self.ticket, self.awaiting) = (None, None);
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {

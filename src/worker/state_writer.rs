@@ -190,7 +190,7 @@ impl Shared {
         let written = state.write(|file| zone.write(state, file));
         let failed = written.is_err();
         let counter = if failed { Counter::StateFailed } else { Counter::StateWritten };
-        observed::note(Noted::Count(counter));
+        observed::note(Noted::Count(counter, 1));
         if !failed {
             marks.set_written(changes);
             *known = Known { file: state.identity(), epoch: Some(epoch(begun)) };

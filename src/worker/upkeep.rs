@@ -15,6 +15,7 @@ use crate::overview;
 use crate::request::drops;
 use crate::request::queue;
 use crate::request::revocation;
+use crate::worker::cluster;
 use crate::worker::state_keeper::Keeper;
 use crate::worker::watch;
 use crate::zone::lock::{is_alive, me, ZoneLock};
@@ -82,6 +83,7 @@ pub(crate) fn start(conf: &MainConf) {
         objects.keep();
         Some(Keeper::begin(MappedObjects::clone(objects), content.state()?, me))
     });
+    cluster::start(conf, mapped, me);
     *ZONE.lock() = Some(Upkeep { zone: Mapped::clone(mapped), me, state, objects });
     tick();
 }
@@ -89,6 +91,7 @@ pub(crate) fn start(conf: &MainConf) {
 /// The worker ends: what it holds is free, and the state is written a last time.
 pub(crate) fn stop() {
     TIMER.stop();
+    cluster::stop();
     let Some(mut upkeep) = ZONE.lock().take() else { return };
     let holder = member::with(|member| {
         member.zone = None;
@@ -120,6 +123,7 @@ fn tick() {
             upkeep.tick();
         }
     });
+    guard((), cluster::tick);
     guard((), observed::take_over);
     guard((), queue::wake);
     guard((), revocation::enforce);

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tollgate_core::cluster::OnLoss;
 use tollgate_core::limits::Holder;
 
+use super::leases::MappedLeases;
 use super::Mapped;
 use crate::per_worker::PerWorker;
 
@@ -11,6 +13,8 @@ use crate::per_worker::PerWorker;
 #[derive(Default)]
 pub(crate) struct Member {
     pub(crate) zone: Option<Mapped>,
+    /// What this node has leased, and what becomes of requests when the store is lost, where it is in a cluster.
+    pub(crate) leases: Option<(MappedLeases, OnLoss)>,
     /// `None`: the zone has no room for a further process.
     pub(crate) holder: Option<Holder>,
 }

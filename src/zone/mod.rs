@@ -4,6 +4,7 @@
 //! * [`state_file`]: that file; [`stated`]: what is kept in such a file;
 //! * [`objects`]: the objects of clients, in memory of their own; [`clients`]: and who they are; [`whereabouts`]: and
 //!   from where their keys are used; [`control`]: orders of operators;
+//! * [`leases`]: what this node has leased of limits that hold over several nodes; [`lender`]: of places in flight;
 //! * [`seals`]: the chains of sealed logs;
 //! * [`lock`]: the zone's mutex, and the processes that take part; [`member`]: this one;
 //! * [`census`]: how full it is.
@@ -11,6 +12,8 @@
 pub(crate) mod census;
 pub(crate) mod clients;
 pub(crate) mod control;
+pub(crate) mod leases;
+pub(crate) mod lender;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;

@@ -7,7 +7,7 @@ macro_rules! mortal_atomics {
         use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
         use std::sync::PoisonError;
 
-        pub use $checker::sync::atomic::Ordering;
+        pub use $checker::sync::atomic::{fence, Ordering};
 
         use super::limits::ClaimLock;
 

@@ -18,3 +18,8 @@ pub mod objects;
 #[allow(clippy::modulo_one, reason = "a set has one record here")]
 #[path = "../../tollgate-core/src/whereabouts/mod.rs"]
 pub mod whereabouts;
+
+#[allow(dead_code, reason = "what only the other parts of tollgate-core use")]
+#[allow(clippy::modulo_one, reason = "a set has one entry here")]
+#[path = "cluster.rs"]
+pub mod cluster;

@@ -43,6 +43,22 @@ pub enum Race {
     OpenRecord,
     /// The minute of a network is stored without asking whether it is still the one that was read.
     BlindSighting,
+    /// What is left of a lease is read and then stored, by who draws from it.
+    StoredBalance,
+    /// The same, by the thread that buys it and gives it back.
+    StoredLease,
+    /// What is bought is put into a lease twice.
+    GrantedTwice,
+    /// What goes back to the store stays in the lease.
+    ReturnedTwice,
+    /// Who draws doesn't ask whether the lease has run out meanwhile.
+    SpentLate,
+    /// Who draws doesn't ask whether that was reported before he decided.
+    ToldTooEarly,
+    /// How many may be in flight is lowered without looking at how many are.
+    LoweredUnseen,
+    /// The words of an entry that changes hands are stored and not swapped.
+    TakenOverUnseen,
 }
 
 std::thread_local! {

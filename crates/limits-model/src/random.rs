@@ -9,3 +9,8 @@ pub mod atomics {
 #[allow(clippy::modulo_one, reason = "a set has one slot here")]
 #[path = "../../tollgate-core/src/limits/mod.rs"]
 pub mod limits;
+
+#[allow(dead_code, reason = "what only the other parts of tollgate-core use")]
+#[allow(clippy::modulo_one, reason = "a set has one entry here")]
+#[path = "cluster.rs"]
+pub mod cluster;

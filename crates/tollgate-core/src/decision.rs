@@ -65,6 +65,8 @@ pub enum Reason {
     IntrospectionUnavailable,
     /// A classifier does not say whether the request may pass.
     ClassifierUnavailable,
+    /// The store of the cluster can't be reached, and `on_loss=deny`.
+    StoreLost,
     /// An operator has ended the client's requests (`tollgate client drop`).
     Dropped,
     /// A bug: a callback of the module panicked, or nginx could not give what it needs.
@@ -73,7 +75,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::ExpiredCredential,
@@ -105,6 +107,7 @@ impl Reason {
         Self::KeysUnavailable,
         Self::IntrospectionUnavailable,
         Self::ClassifierUnavailable,
+        Self::StoreLost,
         Self::Dropped,
         Self::InternalError,
     ];
@@ -144,6 +147,7 @@ impl Reason {
             Self::KeysUnavailable => "keys_unavailable",
             Self::IntrospectionUnavailable => "introspection_unavailable",
             Self::ClassifierUnavailable => "classifier_unavailable",
+            Self::StoreLost => "store_lost",
             Self::Dropped => "dropped",
             Self::InternalError => "internal_error",
         }
@@ -189,8 +193,8 @@ impl Reason {
             Self::AddressesExceeded => Notice::Quietly,
             // The operator knows.
             Self::Dropped => Notice::Quietly,
-            // The zone complains.
-            Self::ZoneFull => Notice::Quietly,
+            // The zone complains, and so does who asks the store.
+            Self::ZoneFull | Self::StoreLost => Notice::Quietly,
         }
     }
 
@@ -229,6 +233,7 @@ impl Reason {
             | Self::KeysUnavailable
             | Self::IntrospectionUnavailable
             | Self::ClassifierUnavailable
+            | Self::StoreLost
             | Self::Dropped
             | Self::InternalError => false,
         }

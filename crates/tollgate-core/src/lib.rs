@@ -15,6 +15,7 @@ pub mod cache_salt;
 pub mod cert;
 pub mod clients;
 pub mod clock;
+pub mod cluster;
 pub mod control;
 pub mod cors;
 pub mod credential;

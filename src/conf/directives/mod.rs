@@ -1,6 +1,7 @@
 //! The table of directives, and what each of them accepts:
 //!
 //! * [`shared`]: zone, limits and prices, which `http` declares;
+//! * [`cluster`]: the store that nodes share;
 //! * [`tier`]: the blocks of tiers; [`models`]: what they say of models;
 //! * [`location`]: what a location may say;
 //! * [`tokens`]: what it may say of tokens;
@@ -14,6 +15,7 @@
 
 mod browsers;
 mod certs;
+mod cluster;
 mod engine;
 mod guards;
 mod location;
@@ -69,6 +71,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("tollgate_owned_objects", OneOrMore, Main, shared::owned_objects),
     command!("tollgate_status_file", One, Main, shared::status_file),
     command!("tollgate_control", One, Main, shared::control),
+    command!("tollgate_cluster", OneOrMore, Main, cluster::cluster),
     block!("tollgate_tier", Level::Main, TIER, tier::open, tier::close),
     command!("requests", OneOrMore, Tier, tier::limit),
     command!("tokens", OneOrMore, Tier, tier::limit),
@@ -85,6 +88,7 @@ pub(crate) const DIRECTIVES: &[Command] = &[
     command!("models", OneOrMore, Tier, models::open),
     command!("default_model", One, Tier, models::default),
     command!("scopes", OneOrMore, Tier, tier::scopes),
+    command!("scope", One, OnlyTier, tier::reach),
     command!("allow", OneOrMore, OnlyTier, tier::features),
     command!("deny", OneOrMore, OnlyTier, tier::features),
     command!("max_output_tokens", OneOrMore, OnlyTier, tier::features),

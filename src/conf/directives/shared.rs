@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::words::{error, file_name, literal, once, word, words, Done};
 use crate::conf::files;
-use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet};
+use crate::conf::rules::{add_bucket, KeySource, LimitRule, LimitSet, Reach};
 use crate::conf::MainConf;
 use crate::types::Tollgate;
 use crate::zone::control::{self, Control, SharedControl};
@@ -183,7 +183,7 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
     if conf.limits.iter().any(|rule| *rule.name == *name) {
         return Err(error(format!("the limit \"{name}\" is declared twice; keep one of them")));
     }
-    let mut key = None;
+    let (mut key, mut reach) = (None, None);
     let mut key_text = String::new();
     // Each with what stands behind it.
     let mut limits: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -194,6 +194,14 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
                     .map_err(|problem| error(format!("the limit \"{name}\" {problem}")))?;
                 key = Some(key_source(cx, expression)?);
                 key_text = expression.to_owned();
+            }
+            Some(("scope", value)) if reach.is_none() => {
+                reach = Some(Reach::parse(value).ok_or_else(|| {
+                    error(format!(
+                        "invalid \"scope={}\" of the limit \"{name}\"; it takes \"cluster\" or \"node\"",
+                        value.escape_debug()
+                    ))
+                })?);
             }
             Some((what, value)) if LIMITS.contains(&what) || what == "auth_failures" => {
                 limits.push((what, vec![value]));
@@ -241,6 +249,12 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
             "the limit \"{name}\" limits nothing; add \"requests=\" or another limit"
         )));
     }
+    if set.is_empty() && reach == Some(Reach::Cluster) {
+        return Err(error(format!(
+            "\"scope=cluster\" of the limit \"{name}\" has no effect on \"auth_failures=\", which each node counts for \
+             itself; leave it out"
+        )));
+    }
     if rule_key::is_doubtful(&key_text) {
         cx.log().warn(format_args!(
             "\"key={key_text}\" of the limit \"{name}\" (tollgate_limit) is a constant, by which all \
@@ -261,6 +275,7 @@ pub(super) fn limit(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCo
         key,
         key_text,
         limits: set,
+        reach,
         auth_failures,
         place: cx.position(),
     }));

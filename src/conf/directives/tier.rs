@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::models;
 use super::words::{error, literal, once, word, words, Done};
-use crate::conf::rules::{Draft, LimitSet, ModelBlock, Tier};
+use crate::conf::rules::{Draft, LimitSet, ModelBlock, Reach, Tier};
 use crate::conf::MainConf;
 use crate::observed::OfTier;
 use nginx::conf::{ConfContext, ConfError};
@@ -37,6 +37,7 @@ pub(super) fn open(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainCon
         counted: OfTier::default(),
         name,
         limits: LimitSet::default(),
+        reach: None,
         models: Vec::new(),
         features: FeatureRules::default(),
         open_models: None,
@@ -145,6 +146,20 @@ pub(super) fn default_price(_: &mut ConfContext<'_>, args: &[String], conf: &mut
         error(format!("\"default_price\": {problem}")).of(&tier)
     })?;
     once(&mut draft.tier.default_price, args, price)
+}
+
+/// `scope cluster | node`
+pub(super) fn reach(_: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
+    let Some(draft) = &mut conf.draft else { return Ok(()) };
+    let reach = Reach::parse(word(args, 1)).ok_or_else(|| {
+        error(format!(
+            "invalid \"scope {}\"; it takes \"cluster\" or \"node\"; what credentials may be used for is said by \
+             \"scopes\"",
+            word(args, 1).escape_debug()
+        ))
+        .of(&format!("tollgate_tier {}", draft.tier.name))
+    })?;
+    once(&mut draft.tier.reach, args, reach)
 }
 
 /// `scopes SCOPE...`

@@ -14,6 +14,7 @@ use crate::conf::MainConf;
 use crate::observed;
 use crate::overview::status_file;
 use crate::types::Request;
+use crate::zone::leases;
 use crate::zone::lock::is_alive;
 use nginx::clock::cached_mono_ms;
 use nginx::Page;
@@ -83,6 +84,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
             count => nearest(conf, count),
         },
         networks: networks(conf, clients),
+        cluster: conf.cluster().map(|(mapped, _)| leases::gauges(mapped)),
     }
 }
 

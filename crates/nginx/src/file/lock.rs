@@ -23,6 +23,17 @@ pub fn take(file: &File, at: u64, len: u64) -> io::Result<bool> {
     }
 }
 
+/// Gives the lock back.
+///
+/// # Errors
+///
+/// As for [`take`].
+pub fn release(file: &File, at: u64, len: u64) -> io::Result<()> {
+    let mut lock = exclusive(at, len)?;
+    lock.l_type = c_short::try_from(F_UNLCK).unwrap_or(2);
+    call(file, F_SETLK, &mut lock)
+}
+
 /// Whether another process has the lock.
 ///
 /// # Errors

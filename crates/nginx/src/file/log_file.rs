@@ -18,6 +18,7 @@ use super::buffering::Buffering;
 use super::open_files;
 use super::seal::{identity, Closing, Seal, Torn};
 use super::stream::{hold_open, never_wait};
+use super::torn_line::{TornLine, RETRY_MS, RETRY_TORN_MS};
 use super::trouble::{Title, Trouble};
 use crate::clock::cached_wall_ms;
 use crate::conf::context::{keep, ConfContext, ConfError};
@@ -25,11 +26,9 @@ use crate::guard::guard;
 use crate::log::cycle_error;
 use crate::tally;
 
-/// Milliseconds until it is tried again to write what could not be written.
-const RETRY_MS: u64 = 1000;
-/// The same where it is for a reader to take what was written before.
+/// Milliseconds until it is tried again to write what a reader has had no room for.
 const RETRY_STREAM_MS: u64 = 20;
-/// How long the end of a process waits for such a reader.
+/// How long the end of a process waits for such a reader, or for the rest of a line of others.
 const READER_PATIENCE: Duration = Duration::from_secs(1);
 const READER_PAUSE: Duration = Duration::from_millis(5);
 /// So many bytes get into a pipe as a whole, or not at all, whoever else writes to it: `PIPE_BUF`, pipe(7).
@@ -66,6 +65,7 @@ struct Waiting {
     /// The process ends.
     is_ending: bool,
     torn: Option<Torn>,
+    torn_line: TornLine,
 }
 
 impl LogFile {
@@ -108,6 +108,7 @@ impl LogFile {
             sealer: None,
             is_ending: false,
             torn: None,
+            torn_line: TornLine::default(),
         };
         let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
         let log = Rc::new(Self { title, path, buffering, file, is_shared, _pipe: pipe, waiting });
@@ -233,6 +234,7 @@ impl LogFile {
             // Who else writes to it, as nginx opened it, would be told to wait, and doesn't know how to.
             waiting.is_stream = !self.is_shared && never_wait(fd);
             waiting.torn = None;
+            waiting.torn_line.forget();
             if let (Some(sealer), Some(file)) = (&mut waiting.sealer, identity(fd)) {
                 sealer.opened(file.device, file.number);
             }
@@ -257,6 +259,15 @@ impl LogFile {
             if waiting.batch.is_empty() {
                 break;
             }
+            // A sealed log has lines that are whole or not there.
+            let is_plain = waiting.sealer.is_none() && !waiting.is_stream;
+            if is_plain && waiting.torn_line.is_of_another(fd) {
+                if waiting.batch.is_full() {
+                    self.complain(waiting, None);
+                }
+                self.call(waiting, RETRY_TORN_MS);
+                return;
+            }
             let bytes = match waiting.is_stream {
                 true => waiting.batch.piece(PIECE),
                 false => waiting.batch.as_bytes(),
@@ -270,6 +281,7 @@ impl LogFile {
             }
             let done = usize::try_from(written).unwrap_or(0);
             Self::written(waiting, fd, done, wanted);
+            waiting.torn_line.set(fd, is_plain && waiting.batch.is_torn());
             if done == wanted {
                 continue;
             }
@@ -279,7 +291,8 @@ impl LogFile {
                 self.complain(waiting, (written < 0).then_some(error));
             }
             // Also if no further line comes, they are written as soon as they can be.
-            self.call(waiting, if waiting.is_stream { RETRY_STREAM_MS } else { RETRY_MS });
+            let calm = waiting.torn_line.retry_ms();
+            self.call(waiting, if waiting.is_stream { RETRY_STREAM_MS } else { calm });
             return;
         }
         let dropped = waiting.batch.take_dropped();
@@ -337,22 +350,7 @@ impl LogFile {
         let dropped = waiting.batch.take_dropped();
         tally::count_lines(0, dropped);
         let Some(lost) = waiting.trouble.failed(cached_wall_ms(), dropped) else { return };
-        let Self { title: Title { module, log, .. }, path, .. } = self;
-        let so_far = format_args!(
-            "lines wait for as long as the buffer has room; {lost} lines were lost so far"
-        );
-        match error {
-            Some(error) if error.kind() == ErrorKind::WouldBlock => cycle_error(format_args!(
-                "{module}: cannot write the {log} \"{path}\": whoever reads it takes too little; \
-                 {so_far}"
-            )),
-            Some(error) => cycle_error(format_args!(
-                "{module}: cannot write the {log} \"{path}\": {error}; {so_far}"
-            )),
-            None => cycle_error(format_args!(
-                "{module}: the {log} \"{path}\" was written in part, is the disk full? {so_far}"
-            )),
-        }
+        self.title.tell_failure(&self.path, error, lost);
     }
 
     /// The process is about to end, or to close the file: what can't be written now, never will be.
@@ -364,7 +362,10 @@ impl LogFile {
             Self::close(waiting);
         }
         self.flush(waiting);
-        while waiting.is_stream && !waiting.batch.is_empty() && begun.elapsed() < READER_PATIENCE {
+        while !waiting.batch.is_empty()
+            && (waiting.is_stream || waiting.torn_line.is_of_another(waiting.fd))
+            && begun.elapsed() < READER_PATIENCE
+        {
             std::thread::sleep(READER_PAUSE);
             self.flush(waiting);
         }

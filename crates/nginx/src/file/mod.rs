@@ -4,6 +4,7 @@
 //! * [`open_files`]: those that a configuration has opened;
 //! * [`seal`]: and lines that say what others are;
 //! * [`stream`]: those that are pipes;
+//! * [`torn_line`]: lines that others must not write behind;
 //! * [`lock`]: locks on bytes of a file;
 //! * [`size`]: the limit on the size of files.
 
@@ -15,6 +16,7 @@ mod open_files;
 pub(crate) mod seal;
 pub(crate) mod size;
 mod stream;
+mod torn_line;
 mod trouble;
 
 pub use buffering::Buffering;

@@ -1,6 +1,10 @@
 //! What is said of a log file that can't be written: once, now and then while lines are lost, and when it
 //! is over.
 
+use std::io::{Error, ErrorKind};
+
+use crate::log::cycle_error;
+
 /// What a log is called in messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Title {
@@ -10,6 +14,27 @@ pub struct Title {
     pub log: &'static str,
     /// Which asks for it.
     pub directive: &'static str,
+}
+
+impl Title {
+    /// Says that not all could be written: because of `error`, or because the disk is full. So many lines were lost.
+    pub(super) fn tell_failure(&self, path: &str, error: Option<Error>, lost: u64) {
+        let Self { module, log, .. } = self;
+        let so_far = format_args!(
+            "lines wait for as long as the buffer has room; {lost} lines were lost so far"
+        );
+        match error {
+            Some(error) if error.kind() == ErrorKind::WouldBlock => cycle_error(format_args!(
+                "{module}: cannot write the {log} \"{path}\": whoever reads it takes too little; {so_far}"
+            )),
+            Some(error) => cycle_error(format_args!(
+                "{module}: cannot write the {log} \"{path}\": {error}; {so_far}"
+            )),
+            None => cycle_error(format_args!(
+                "{module}: the {log} \"{path}\" was written in part, is the disk full? {so_far}"
+            )),
+        }
+    }
 }
 
 /// Milliseconds between two messages about the same trouble.

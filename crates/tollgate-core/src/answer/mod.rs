@@ -92,7 +92,8 @@ pub fn answer(reason: Reason) -> &'static Answer {
         Reason::ZoneFull
         | Reason::KeysUnavailable
         | Reason::IntrospectionUnavailable
-        | Reason::ClassifierUnavailable => &SERVICE_UNAVAILABLE,
+        | Reason::ClassifierUnavailable
+        | Reason::StoreLost => &SERVICE_UNAVAILABLE,
         Reason::InternalError => &INTERNAL_ERROR,
     }
 }

@@ -48,7 +48,8 @@ fn row(reason: Reason) -> (u16, &'static str, &'static str, &'static str, &'stat
         "zone_full"
         | "keys_unavailable"
         | "introspection_unavailable"
-        | "classifier_unavailable" => {
+        | "classifier_unavailable"
+        | "store_lost" => {
             (503, "server_error", "service_unavailable", "overloaded_error", "overloaded")
         }
         "internal_error" => (500, "server_error", "internal_error", "api_error", "internal"),

@@ -180,6 +180,8 @@ causes! {
     NotJudged ClassifierUnavailable "not_judged" "the classifier \"NAME\" gave no usable answer";
     NotJudgedInTime ClassifierUnavailable "not_judged_in_time" "the classifier \"NAME\" gave no answer in time";
     QuestionLoop ClassifierUnavailable "question_loop" "the request is a question to a classifier, whose location \"NAME\" leads back here";
+    StoreLost StoreLost "store_lost" "the store of tollgate_cluster cannot be reached, and \"on_loss=deny\"";
+    NoRoomForLease ZoneFull "no_room_for_lease" "the leases of tollgate_cluster have no room for a further client or key";
 
     Panic InternalError "panic" "a callback of the module panicked, or nginx had no memory for it";
     OutOfMemory InternalError "out_of_memory" "nginx has no memory";

@@ -1,5 +1,7 @@
 //! What a request takes from one limit, and which word of a slot keeps it.
 
+use std::num::NonZeroU16;
+
 use super::bucket::Scale;
 use super::budget::Budget;
 use super::calendar::Calendar;
@@ -164,7 +166,7 @@ pub(super) fn in_flight(limit: u16, count: u16) -> Standing {
 
 /// What one word of a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bucket,
     Budget(Calendar),
     Concurrency,
@@ -179,7 +181,7 @@ pub(super) const IN_FLIGHT: usize = ROW - 1;
 
 impl Kind {
     /// What the word `index` of a slot is.
-    pub(super) fn of(index: usize) -> Self {
+    pub(crate) fn of(index: usize) -> Self {
         match (index / ROW, index % ROW) {
             (_, ..4) => Self::Bucket,
             (0, _) => Self::Concurrency,
@@ -187,6 +189,16 @@ impl Kind {
             (2, _) => Self::Budget(Calendar::Hour),
             _ => Self::Budget(Calendar::Month),
         }
+    }
+}
+
+/// The period of the bucket that the word `index` of a slot is.
+pub(crate) fn period_of(index: usize) -> Period {
+    match index / ROW {
+        0 => Period::Minute,
+        1 => Period::Day,
+        2 => Period::Hour,
+        _ => Period::Second,
     }
 }
 
@@ -199,19 +211,44 @@ pub struct Ask {
     pub take: Take,
     /// Whether input that the engine had in its cache is left out of what is taken in the end.
     pub cached_free: bool,
-    /// The period of a budget that it was taken from, and how much that was: noted by a reservation,
-    /// for its settlement.
+    /// The period of a budget that it was taken from, and how much that was, as often as it counts: noted by a
+    /// reservation, for its settlement.
     pub(super) period: u32,
     pub(super) taken: u64,
     /// How many resets there were when it was reserved.
     pub(super) epoch: u16,
+    /// How many times it counts: see [`Ask::weighing`].
+    weight: NonZeroU16,
 }
 
 impl Ask {
     /// Asks for `take` on behalf of `key`.
     #[must_use]
     pub fn new(key: Key, take: Take) -> Self {
-        Self { key, take, cached_free: false, period: 0, taken: 0, epoch: 0 }
+        let weight = NonZeroU16::MIN;
+        Self { key, take, cached_free: false, period: 0, taken: 0, epoch: 0, weight }
+    }
+
+    /// The same, counted so many times: of so many nodes that don't hear of each other, each gives away its part of
+    /// a limit, and all of them together no more than there is. Its settlement counts as often.
+    #[must_use]
+    pub fn weighing(self, weight: NonZeroU16) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// How many tokens of a bucket `n` count for.
+    pub(super) fn weighed(&self, n: u32) -> u32 {
+        n.saturating_mul(self.weight.get().into())
+    }
+
+    /// How many nano-units of a budget, or tokens that were used, `n` count for.
+    pub(super) fn weighed_amount(&self, n: u64) -> u64 {
+        n.saturating_mul(self.weight.get().into())
+    }
+
+    /// How many may be in flight.
+    pub(super) fn weighed_limit(&self, limit: u16) -> u16 {
+        limit / self.weight
     }
 
     /// Asks for what a request may need of a token bucket. At most as much as it can hold is reserved;
@@ -233,13 +270,28 @@ impl Ask {
         Self::new(key, Take::Bucket { dimension, scale, n, oversize })
     }
 
+    /// Whether it took money of a period that has ended by now.
+    #[must_use]
+    pub fn is_over(&self, now: Now) -> bool {
+        match self.take {
+            Take::Budget { budget, .. } => budget.calendar().number(now.wall) != self.period,
+            Take::Bucket { .. } | Take::Concurrency { .. } => false,
+        }
+    }
+
+    /// Which word of a slot it is about.
+    #[must_use]
+    pub fn word(&self) -> usize {
+        self.take.word()
+    }
+
     /// How much of a bucket or a budget a successful [`Zone::reserve`](super::Zone::reserve) took, in tokens
     /// or nano-units.
     #[must_use]
     pub fn reserved(&self) -> u64 {
         match self.take {
             Take::Bucket { n, .. } => n.into(),
-            Take::Budget { .. } => self.taken,
+            Take::Budget { .. } => self.taken / u64::from(self.weight.get()),
             Take::Concurrency { .. } => 0,
         }
     }
@@ -275,6 +327,7 @@ mod tests {
                 let scale = Scale::plain(Quota::new(1, period, 1).unwrap());
                 let take = Take::Bucket { dimension, scale, n: 1, oversize: Oversize::Debt };
                 assert_eq!(Kind::of(take.word()), Kind::Bucket);
+                assert_eq!(period_of(take.word()), period);
                 assert!(seen.insert(take.word()));
             }
         }

@@ -59,7 +59,7 @@ impl Calendar {
 
     /// The number of the period in which `wall` lies: 1 for the first one of 2026 and whatever was
     /// before it, never 0.
-    pub(super) fn number(self, wall: UnixSeconds) -> u32 {
+    pub(crate) fn number(self, wall: UnixSeconds) -> u32 {
         let since = wall.0.saturating_sub(EPOCH).max(0);
         let number = match self {
             Self::Hour => since / 3_600,
@@ -73,7 +73,7 @@ impl Calendar {
     }
 
     /// The moment at which the period `number` ends.
-    pub(super) fn end(self, number: u32) -> UnixSeconds {
+    pub(crate) fn end(self, number: u32) -> UnixSeconds {
         let number = i64::from(number);
         UnixSeconds(match self {
             Self::Hour => EPOCH + number * 3_600,

@@ -198,6 +198,36 @@ fn lay_out<'p>(
     piece.get(..len)
 }
 
+/// What keys are made with: the same names have other keys in another zone, and others in the store of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(pub(super) (u64, u64));
+
+impl Seed {
+    /// That of these random bits.
+    #[must_use]
+    pub fn new(bits: (u64, u64)) -> Self {
+        Self(bits)
+    }
+
+    /// Those bits.
+    #[must_use]
+    pub fn bits(self) -> (u64, u64) {
+        self.0
+    }
+
+    /// The key of an authenticated client.
+    #[must_use]
+    pub fn client_key(self, client: &str) -> Key {
+        Key::new(self.0, Area::Clients, Domain::Client, [client.as_bytes(), b""])
+    }
+
+    /// The key of an authenticated client in the `model` block of a tier called `block`.
+    #[must_use]
+    pub fn model_key(self, client: &str, block: &str) -> Key {
+        Key::new(self.0, Area::Clients, Domain::Model, [client.as_bytes(), block.as_bytes()])
+    }
+}
+
 impl Key {
     pub(super) fn new(seed: (u64, u64), area: Area, domain: Domain, parts: [&[u8]; 2]) -> Self {
         let (low, high) = hash(seed, domain, parts);
@@ -221,7 +251,7 @@ impl Key {
     }
 
     /// The key with this hash.
-    pub(super) fn from_hash(area: Area, low: u64, high: u64) -> Self {
+    pub(crate) fn from_hash(area: Area, low: u64, high: u64) -> Self {
         // Zero marks a free way.
         Self { area, low: low.max(1), high }
     }
@@ -230,6 +260,11 @@ impl Key {
     #[must_use]
     pub fn area(self) -> Area {
         self.area
+    }
+
+    /// The hash.
+    pub(crate) fn hash(self) -> (u64, u64) {
+        (self.low, self.high)
     }
 
     /// 64 bits of the hash: who waits, in the [queue](super::queue).

@@ -20,6 +20,7 @@
 //! * [`reset`]: a client begins anew; [`resets`]: who did lately;
 //! * [`learned`]: how much output requests lately had, and how many tokens their text made;
 //!   [`learned_memo`]: where that is, of the names that came a moment ago;
+//! * `mirror`: limits that are kept elsewhere;
 //! * [`view`]: how limits stand, for whoever looks from outside; [`census`]: how full the zone is;
 //! * [`snapshot`]: the zone in a file; [`state_marks`]: what of the zone is in it.
 //!
@@ -44,6 +45,7 @@ pub mod key;
 pub mod learned;
 pub mod learned_memo;
 pub mod ledger;
+mod mirror;
 pub mod process;
 pub mod process_lock;
 pub mod queue;
@@ -71,7 +73,7 @@ pub use budget::{Budget, BudgetError};
 pub use calendar::Calendar;
 pub use claim_lock::ClaimLock;
 pub use holder::Holder;
-pub use key::{Area, Key};
+pub use key::{Area, Key, Seed};
 pub use learned::{Author, LearnedKeys, Output, OutputGuess, Text, TextRates};
 pub use learned_memo::LearnedMemo;
 pub use ledger::{Ledger, NotTaken, Seat};

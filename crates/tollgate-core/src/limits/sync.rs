@@ -6,10 +6,10 @@
 //! order is wanted. Here it never is.
 
 #[cfg(not(tollgate_model))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{fence, AtomicU64, Ordering};
 
 #[cfg(tollgate_model)]
-pub(crate) use super::super::atomics::{AtomicU64, Ordering};
+pub(crate) use super::super::atomics::{fence, AtomicU64, Ordering};
 
 /// Whether a model checker runs this: tables are small then.
 pub(crate) const MODEL: bool = cfg!(tollgate_model);

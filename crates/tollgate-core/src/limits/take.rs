@@ -86,10 +86,12 @@ impl<'z> Slots<'z> {
         let ready = |next, (period, amount)| Ready { place, seen, next, period, amount };
         Ok(match ask.take {
             Take::Bucket { scale, n, .. } => {
+                let n = ask.weighed(n);
                 let taken = scale.take(Level::of(seen.value), n, now.mono, self.rate()).ok();
                 taken.map(|(next, standing)| (ready(Some(next), (0, 0)), standing))
             }
             Take::Budget { budget, n, guess } => {
+                let [n, guess] = [n, guess].map(|n| ask.weighed_amount(n));
                 let taken = budget.take(seen.value, n, guess, now.wall).ok();
                 taken.map(|it| (ready(it.word, (it.period, it.amount)), it.standing))
             }
@@ -130,16 +132,17 @@ impl<'z> Slots<'z> {
         let target = (ask.key, ask.take.word());
         let wait = match ask.take {
             Take::Bucket { scale, n, .. } => self.update(place, target, |word| {
-                let wait = scale.wait(Level::of(word), n, now.mono, self.rate());
+                let wait = scale.wait(Level::of(word), ask.weighed(n), now.mono, self.rate());
                 (wait.and_then(|wait| wait.converted), wait)
             }),
             Take::Budget { budget, n, guess } => self.update(place, target, |word| {
+                let [n, guess] = [n, guess].map(|n| ask.weighed_amount(n));
                 let wait = budget.wait(word, n, guess, now.wall);
                 (wait.and_then(|wait| wait.converted), wait)
             }),
             Take::Concurrency { limit } => self.update(place, target, |word| {
                 let wait = Wait { nanos: NOMINAL_WAIT_NANOS, converted: None };
-                (None, (Ledger::count(word) >= limit).then_some(wait))
+                (None, (Ledger::count(word) >= ask.weighed_limit(limit)).then_some(wait))
             }),
         }?;
         Ok(wait.map(|wait| Obstacle::Wait(wait.nanos)))
@@ -182,7 +185,7 @@ impl<'z> Slots<'z> {
         let taken = match ask.take {
             Take::Bucket { scale, n, .. } => self.update(place, target, |word| {
                 epoch = self.resets.epoch();
-                match scale.take(Level::of(word), n, now.mono, self.rate()) {
+                match scale.take(Level::of(word), ask.weighed(n), now.mono, self.rate()) {
                     Ok((word, standing)) => (Some(word), Ok(standing)),
                     Err(wait) => (wait.converted, Err(wait)),
                 }
@@ -190,6 +193,7 @@ impl<'z> Slots<'z> {
             Take::Budget { budget, n, guess } => {
                 let taken = self.update(place, target, |word| {
                     epoch = self.resets.epoch();
+                    let [n, guess] = [n, guess].map(|n| ask.weighed_amount(n));
                     match budget.take(word, n, guess, now.wall) {
                         Ok(reserved) => (reserved.word, Ok(reserved)),
                         Err(wait) => (wait.converted, Err(wait)),
@@ -202,6 +206,7 @@ impl<'z> Slots<'z> {
             }
             Take::Concurrency { limit } => {
                 let holder = holder.ok_or(Failed::NoSeat)?;
+                let limit = ask.weighed_limit(limit);
                 let (seat, standing) = self.enter(place, (ask.key, target.1), limit, holder)?;
                 seats.push(seat);
                 Ok(standing)
@@ -249,11 +254,12 @@ impl<'z> Slots<'z> {
             }
             let next = match ask.take {
                 Take::Bucket { scale, n, .. } => {
-                    let used = (n.into(), used);
+                    let used = (ask.weighed(n).into(), ask.weighed_amount(used));
                     Some(scale.settle(Level::of(word), used, now.mono, self.rate()))
                 }
                 Take::Budget { budget, .. } => {
-                    match budget.settle(word, ask.period, (ask.taken, used), now.wall) {
+                    let used = (ask.taken, ask.weighed_amount(used));
+                    match budget.settle(word, ask.period, used, now.wall) {
                         Settled::Same => None,
                         Settled::Nothing => Some(budget::fresh(budget.calendar(), self.unique())),
                         Settled::Word(word) => Some(word),

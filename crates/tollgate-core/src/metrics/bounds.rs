@@ -42,6 +42,17 @@ pub const PER_OUTPUT_TOKEN: Bounds = Bounds {
     ],
     scale: 1_000_000,
 };
+/// An exchange with the store of a cluster: microseconds.
+pub const EXCHANGE: Bounds = Bounds {
+    upper: &[
+        250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    ],
+    texts: &[
+        "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25",
+        "0.5", "1.0",
+    ],
+    scale: 1_000_000,
+};
 /// `gen_ai.client.token.usage`: tokens.
 pub const TOKENS: Bounds = Bounds {
     upper: &[

@@ -1,5 +1,6 @@
 //! What a worker counts beside its requests: a closed list, in cells of its row.
 
+use super::bounds::EXCHANGE;
 use super::part::Part;
 use crate::decision::Reason;
 use crate::principal::AuthMethod;
@@ -50,6 +51,45 @@ pub enum Counter {
     Panic,
     /// A request could not be counted: no room for a further flow.
     Uncounted,
+    /// Exchanges with the store of a cluster: a cell of the histogram of how long they took, [`EXCHANGE`].
+    Exchange(ExchangeResult, usize),
+    /// Requests that have waited for the store.
+    StoreWaits,
+    /// For how many microseconds in all.
+    StoreWaitMicros,
+    /// Limits that requests were judged by without the store, as it was lost.
+    Alone,
+    /// For how many milliseconds the store was lost.
+    StoreLostMillis,
+}
+
+/// What became of an exchange with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExchangeResult {
+    /// The store has executed it.
+    Done,
+    /// It came too late to the store.
+    Stale,
+    /// The store's answer was none.
+    Garbled,
+    /// There was no answer.
+    Failed,
+}
+
+impl ExchangeResult {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Stale, Self::Garbled, Self::Failed];
+
+    /// Its label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Stale => "stale",
+            Self::Garbled => "garbled",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 const METHODS: [Option<AuthMethod>; 5] = [
@@ -62,10 +102,11 @@ const METHODS: [Option<AuthMethod>; 5] = [
 const RESULTS: usize = 1 + Reason::ALL.len();
 const ZONE_FULL: usize = METHODS.len() * RESULTS;
 const OTHERS: usize = ZONE_FULL + Part::ALL.len();
+const EXCHANGES: usize = OTHERS + 10;
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: usize = OTHERS + 6;
+    pub const COUNT: usize = EXCHANGES + ExchangeResult::ALL.len() * EXCHANGE.cells();
 
     /// All of them, in the order of their cells.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -82,7 +123,23 @@ impl Counter {
             Self::StateFailed,
             Self::Panic,
             Self::Uncounted,
-        ])
+            Self::StoreWaits,
+            Self::StoreWaitMicros,
+            Self::Alone,
+            Self::StoreLostMillis,
+        ]).chain(ExchangeResult::ALL.into_iter().flat_map(Self::exchanges))
+    }
+
+    /// The cells of the histogram of exchanges of which this became.
+    pub fn exchanges(result: ExchangeResult) -> impl Iterator<Item = Self> {
+        (0..EXCHANGE.cells()).map(move |cell| Self::Exchange(result, cell))
+    }
+
+    /// What counts an exchange that took so many microseconds: each with how much of it.
+    #[must_use]
+    pub fn of_exchange(result: ExchangeResult, micros: u64) -> [(Self, u64); 2] {
+        let cell = |cell| Self::Exchange(result, cell);
+        [(cell(EXCHANGE.bucket(micros)), 1), (cell(EXCHANGE.sum()), micros)]
     }
 
     /// Which cell it is.
@@ -111,6 +168,13 @@ impl Counter {
             Self::StateFailed => OTHERS + 3,
             Self::Panic => OTHERS + 4,
             Self::Uncounted => OTHERS + 5,
+            Self::StoreWaits => OTHERS + 6,
+            Self::StoreWaitMicros => OTHERS + 7,
+            Self::Alone => OTHERS + 8,
+            Self::StoreLostMillis => OTHERS + 9,
+            Self::Exchange(result, cell) => {
+                EXCHANGES + result as usize * EXCHANGE.cells() + cell.min(EXCHANGE.sum())
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ pub mod readings;
 pub mod recorder;
 pub mod tier_cells;
 
-pub use counter::Counter;
+pub use counter::{Counter, ExchangeResult};
 pub use event::{Event, Family};
 pub use flow::{Flow, Observation, Outcome};
 pub use known::{KnownModels, ModelLabel};

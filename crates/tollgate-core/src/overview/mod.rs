@@ -9,8 +9,10 @@
 //! * [`traffic`]: the last hour;
 //! * [`keys`]: what is in force of the files with keys, and of those of guards;
 //! * [`guards`]: what guards look for, and what they found;
+//! * [`cluster`]: how the node stands to the store of its cluster;
 //! * [`query`]: what a page may ask for, and as what it wants to have it; [`shell`]: the page for browsers.
 
+pub mod cluster;
 pub mod guards;
 pub mod keys;
 pub mod models;
@@ -28,6 +30,7 @@ use crate::limits::census::Census;
 use crate::metrics::minutes::Minute;
 use crate::metrics::{self, tier_cells, Counter, Family, Readings};
 use crate::status::Status;
+use cluster::Cluster;
 use guards::{Finding, Guard};
 use keys::Keys;
 use models::Model;
@@ -52,6 +55,8 @@ pub struct Sources<'a> {
     pub zone: &'a [(metrics::Part, Census)],
     /// The guards that somebody uses.
     pub guards: &'a [Guard],
+    /// How the node stands to the store of its cluster, if it is in one.
+    pub cluster: Option<&'a Cluster>,
 }
 
 /// What there is to see.
@@ -89,6 +94,8 @@ pub struct Overview {
     guard_files: Vec<Keys>,
     providers: Vec<Provider>,
     zone: Vec<Part>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cluster>,
     audit: Lines,
     state: Writes,
     panics: u64,
@@ -177,6 +184,7 @@ impl Overview {
             guard_files: sources.status.map(|told| keys::of(told, false, now)).unwrap_or_default(),
             providers: providers(readings),
             zone: zone(readings, sources.zone),
+            cluster: sources.cluster.cloned(),
             audit: Lines {
                 written: readings.counter(Counter::AuditWritten),
                 lost: readings.counter(Counter::AuditLost),

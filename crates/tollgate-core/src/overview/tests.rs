@@ -60,6 +60,7 @@ impl Server {
             status,
             zone: &zone,
             guards: &[],
+            cluster: None,
         };
         serde_json::from_slice(&Overview::of(&sources, now).to_json()).unwrap()
     }

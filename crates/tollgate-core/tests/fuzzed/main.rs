@@ -28,3 +28,8 @@ fn a_changed_body_keeps_its_other_texts() {
 fn an_answer_is_shown_the_same_however_it_is_cut() {
     each("answers", properties::answers);
 }
+
+#[test]
+fn an_answer_of_a_store_is_one_to_what_it_was_asked() {
+    each("cluster_wire", properties::cluster_wire);
+}

@@ -3,6 +3,9 @@
 
 use std::sync::{Arc, LazyLock};
 
+use tollgate_core::cluster::message::{
+    Call, Incarnation, Line, Message, Outcome, Shards, Status, StoreId, Terms,
+};
 use tollgate_core::llm::meter::{Format, Part};
 use tollgate_core::llm::request::edits::Edits;
 use tollgate_core::llm::shown::{Body, Guarded, Halt, Shown};
@@ -108,5 +111,46 @@ pub(crate) fn answers(data: &[u8]) {
     let is_json = |text: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
     if kind % 5 == 0 && whole.1.is_none() && is_json(answer) {
         assert!(is_json(&whole.0), "{}", String::from_utf8_lossy(&whole.0));
+    }
+}
+
+/// Whatever bytes a store answers with: they are void, or an answer to each line of the call, in bounds.
+pub(crate) fn cluster_wire(data: &[u8]) {
+    let [lines, want, answer @ ..] = data else { return };
+    let want = u64::from(*want);
+    let line = |n: u8| Line {
+        id: StoreId([n; 16]),
+        terms: match n % 3 {
+            0 => Terms::Bucket { capacity: 100, count: 1, period_us: 1_000_000 },
+            1 => Terms::Budget { amount: 1_000_000, number: 3, from_us: 1, until_us: 1 << 51 },
+            _ => Terms::Slots { limit: 9 },
+        },
+        born: 1,
+        drawn: u64::MAX,
+        adjust: i64::MIN,
+        acked_drawn: 0,
+        acked_adjust: i64::MAX,
+        in_doubt: true,
+        held: u64::MAX,
+        want,
+        known: 7,
+        heard_us: 1,
+        reset: false,
+    };
+    let lines = (0..lines % 8).map(line).collect();
+    let message = Message { incarnation: Incarnation::from_random(1), seq: 5, latest_us: 9, lines };
+    for call in Call::all(&message, Shards::ONE) {
+        assert_eq!(call.keys("name").len(), 1 + message.lines.len());
+        assert!(!call.argument(0).is_empty());
+        let Ok(read) = call.read(answer) else { continue };
+        assert!(answer.len() <= call.max_answer());
+        // The same numbers may be written in other forms; in ours they read the same.
+        assert_eq!(call.read(&read.to_bytes(&call)).as_ref(), Ok(&read));
+        let Outcome::Done(sold) = read.outcome else { continue };
+        assert_eq!(sold.len(), message.lines.len());
+        for (sold, line) in sold.iter().zip(&message.lines) {
+            assert!(sold.grant <= want && sold.unsold <= line.terms.capacity());
+            assert!(sold.grant == 0 || sold.status == Status::Done);
+        }
     }
 }

@@ -43,6 +43,9 @@ function problems(data) {
       add("warn", `zone, ${part.part}`, ` is ${percent(part.used / part.slots)} full`);
     }
   }
+  if (data.cluster && !data.cluster.up) {
+    add("bad", `cluster ${data.cluster.name}`, ": the store can't be reached; the error log says why");
+  }
   if (data.audit.lost) add("bad", "audit log", `: ${plural(data.audit.lost, "line was", "lines were")} lost`);
   if (data.state.error) add("warn", "state", ` could not be written ${plural(data.state.error, "time", "times")}`);
   if (data.panics) add("bad", "panics", `: ${number(data.panics)}; please report them`);
@@ -245,6 +248,15 @@ function render(data) {
     ["Of", (row) => number(row.slots), true],
     ["No room", (row) => number(row.full), true],
   ], parts) : []);
+  $("cluster").hidden = !data.cluster;
+  show("cluster", data.cluster || null, (cluster) => cluster ? table(`Cluster ${cluster.name}, node ${cluster.node}`, [
+    ["Store", (row) => row.up ? "reached" : "lost"],
+    ["Leases", (row) => number(row.leases), true],
+    ["Of", (row) => number(row.places), true],
+    ["Waits", (row) => number(row.waits), true],
+    ["Judged alone", (row) => number(row.alone), true],
+    ["Seconds lost", (row) => number(row.lost_seconds), true],
+  ], [cluster]) : []);
   tiles("writes", [
     ["Audit lines written", number(data.audit.written)],
     ["Audit lines lost", number(data.audit.lost), data.audit.lost ? "bad" : ""],

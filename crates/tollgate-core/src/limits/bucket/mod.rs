@@ -327,6 +327,11 @@ impl Scale {
         }
     }
 
+    /// The word of a bucket of which so many tokens are in use.
+    pub(super) fn word_in_use(&self, used: u64, now: MonoNanos) -> u64 {
+        self.word(self.ticks(now).saturating_add(self.cost(used)))
+    }
+
     /// Whether the bucket of `level`, which belongs to this scale, has been full for more than a
     /// microsecond. (The margin keeps the word of an idle bucket apart from that of one which is
     /// made at this moment.)

@@ -256,6 +256,16 @@ pub(super) fn fresh(calendar: Calendar, unique: u64) -> u64 {
     unique & Budget::max(calendar)
 }
 
+/// How much is spent in the running period, in nano-units.
+pub(super) fn spent(calendar: Calendar, word: u64, now: UnixSeconds) -> u64 {
+    Spent::running(calendar, word, now).amount
+}
+
+/// The word of so much that is spent in the running period; not of nothing.
+pub(super) fn word_of_spent(calendar: Calendar, amount: u64, now: UnixSeconds) -> u64 {
+    pack(calendar, calendar.number(now), amount)
+}
+
 /// Whether nothing is spent of the running period, nor of the one that a worker whose clock is late
 /// may think is running.
 pub(super) fn is_idle(calendar: Calendar, word: u64, now: UnixSeconds) -> bool {

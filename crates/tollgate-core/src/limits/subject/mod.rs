@@ -10,7 +10,7 @@
 //! in a part of the area (its [`Territory`]), so that a flood from one network meets the end of its
 //! part, and not of the area.
 
-use super::key::{Area, Domain, Key, Territory};
+use super::key::{Area, Domain, Key, Seed, Territory};
 use super::zone::Zone;
 use crate::address::AddressKey;
 
@@ -72,14 +72,14 @@ const OF_FAILURES: Parts = Parts { network: u32::MAX / 64, wide: u32::MAX / 16 }
 /// The networks within a wider one.
 const OF_NETWORKS: u32 = u32::MAX / 4;
 
-impl Zone<'_> {
+impl Seed {
     /// The key of `subject` for the limits of its rule. With a `width` of 0 it is its own; each one above
     /// it is that of something wider, where the one before it has no room. `None`: there is nothing
     /// wider.
     #[must_use]
     pub fn limit_key(&self, subject: &Subject<'_>, width: u8) -> Option<Key> {
         let rule = subject.rule.as_bytes();
-        let own = |area, value| Key::new(self.seed, area, Domain::Limit, [rule, value]);
+        let own = |area, value| Key::new(self.0, area, Domain::Limit, [rule, value]);
         Some(match (subject.by, subject.client, width) {
             (CountedBy::Constant(value), _, 0) => own(Area::Rules, value),
             // There are more rules, or names of servers, than that area has room for.
@@ -93,11 +93,11 @@ impl Zone<'_> {
                     false => Territory::ALL,
                 };
                 let parts = [rule, address.as_bytes()];
-                Key::within(self.seed, Area::Keys, Domain::Limit, parts, territory)
+                Key::within(self.0, Area::Keys, Domain::Limit, parts, territory)
             }
             (CountedBy::Address(_) | CountedBy::Value(_), Some(client), 1) => {
                 let parts = [rule, client.as_bytes()];
-                Key::new(self.seed, Area::Clients, Domain::ClientOfLimit, parts)
+                Key::new(self.0, Area::Clients, Domain::ClientOfLimit, parts)
             }
             (CountedBy::Address(address), None, 1 | 2) => {
                 self.network(rule, address, width, Area::KeyNetworks)
@@ -115,11 +115,11 @@ impl Zone<'_> {
     }
 
     /// The key of `subject` for the `auth_failures` of its rule: apart from its other limits. `width` is
-    /// as in [`Zone::limit_key`].
+    /// as in [`Seed::limit_key`].
     #[must_use]
     pub fn failures_key(&self, subject: &Subject<'_>, width: u8) -> Option<Key> {
         let rule = subject.rule.as_bytes();
-        let own = |area, value| Key::new(self.seed, area, Domain::AuthFailures, [rule, value]);
+        let own = |area, value| Key::new(self.0, area, Domain::AuthFailures, [rule, value]);
         Some(match (subject.by, width) {
             (CountedBy::Constant(value), 0) => own(Area::Rules, value),
             (CountedBy::Constant(value), 1) => own(Area::Clients, value),
@@ -130,7 +130,7 @@ impl Zone<'_> {
             (CountedBy::Address(address), 0) => {
                 let territory = self.territory(rule, address, &OF_FAILURES);
                 let parts = [rule, address.as_bytes()];
-                Key::within(self.seed, Area::Failures, Domain::AuthFailures, parts, territory)
+                Key::within(self.0, Area::Failures, Domain::AuthFailures, parts, territory)
             }
             (CountedBy::Address(address), 1 | 2) => {
                 self.network(rule, address, width, Area::FailureNetworks)
@@ -175,12 +175,12 @@ impl Zone<'_> {
             1 => Area::Clients,
             _ => return None,
         };
-        Some(Key::new(self.seed, area, domain, [rule, b""]))
+        Some(Key::new(self.0, area, domain, [rule, b""]))
     }
 
     fn territory(&self, rule: &[u8], address: AddressKey, parts: &Parts) -> Territory {
-        Territory::ALL.part(self.seed, [rule, address.wide_network()], parts.wide).part(
-            self.seed,
+        Territory::ALL.part(self.0, [rule, address.wide_network()], parts.wide).part(
+            self.0,
             [rule, address.network()],
             parts.network,
         )
@@ -190,11 +190,43 @@ impl Zone<'_> {
     fn network(&self, rule: &[u8], address: AddressKey, width: u8, area: Area) -> Key {
         if width > 1 {
             let parts = [rule, address.wide_network()];
-            return Key::new(self.seed, area, Domain::WideNetwork, parts);
+            return Key::new(self.0, area, Domain::WideNetwork, parts);
         }
-        let territory = Territory::ALL.part(self.seed, [rule, address.wide_network()], OF_NETWORKS);
+        let territory = Territory::ALL.part(self.0, [rule, address.wide_network()], OF_NETWORKS);
         let parts = [rule, address.network()];
-        Key::within(self.seed, area, Domain::Network, parts, territory)
+        Key::within(self.0, area, Domain::Network, parts, territory)
+    }
+}
+
+impl Zone<'_> {
+    /// See [`Seed::limit_key`].
+    #[must_use]
+    pub fn limit_key(&self, subject: &Subject<'_>, width: u8) -> Option<Key> {
+        Seed(self.seed).limit_key(subject, width)
+    }
+
+    /// See [`Seed::failures_key`].
+    #[must_use]
+    pub fn failures_key(&self, subject: &Subject<'_>, width: u8) -> Option<Key> {
+        Seed(self.seed).failures_key(subject, width)
+    }
+
+    /// See [`Seed::own_limit_keys`].
+    #[must_use]
+    pub fn own_limit_keys(&self, subject: &Subject<'_>) -> Vec<Key> {
+        Seed(self.seed).own_limit_keys(subject)
+    }
+
+    /// See [`Seed::own_failures_keys`].
+    #[must_use]
+    pub fn own_failures_keys(&self, subject: &Subject<'_>) -> Vec<Key> {
+        Seed(self.seed).own_failures_keys(subject)
+    }
+
+    /// See [`Seed::is_rest`].
+    #[must_use]
+    pub fn is_rest(&self, subject: &Subject<'_>, key: Key) -> bool {
+        Seed(self.seed).is_rest(subject, key)
     }
 }
 

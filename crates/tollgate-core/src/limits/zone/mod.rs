@@ -11,7 +11,7 @@ use super::bucket::Scale;
 use super::census::Census;
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
-use super::key::{Area, Domain, Key};
+use super::key::{Area, Domain, Key, Seed};
 use super::learned::{
     self, Author, Inputs, LearnedKeys, Minute, Output, OutputGuess, Outputs, Text, TextRates,
 };
@@ -228,6 +228,12 @@ impl<'z> Zone<'z> {
         self.seed
     }
 
+    /// The same, with keys that are made with another seed: by which limits are called in the store of a cluster.
+    #[must_use]
+    pub fn with_seed(self, seed: Seed) -> Self {
+        Self { seed: seed.0, ..self }
+    }
+
     /// Whether both are views of the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Zone<'_>) -> bool {
@@ -273,13 +279,13 @@ impl<'z> Zone<'z> {
     /// The key of an authenticated client.
     #[must_use]
     pub fn client_key(&self, client: &str) -> Key {
-        Key::new(self.seed, Area::Clients, Domain::Client, [client.as_bytes(), b""])
+        Seed(self.seed).client_key(client)
     }
 
     /// The key of an authenticated client in the `model` block of a tier called `block`.
     #[must_use]
     pub fn model_key(&self, client: &str, block: &str) -> Key {
-        Key::new(self.seed, Area::Clients, Domain::Model, [client.as_bytes(), block.as_bytes()])
+        Seed(self.seed).model_key(client, block)
     }
 
     /// Prepares a quota for asks; enters it into the zone's table of rates.

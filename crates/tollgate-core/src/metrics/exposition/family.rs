@@ -115,6 +115,20 @@ families! {
         "Lines of the audit log.";
     STATE_WRITES = Counter "tollgate_state_writes" ["result"] ""
         "Attempts to write the state of the zone, or of owned objects.";
+    CLUSTER_UP = Gauge "tollgate_cluster_up" [] ""
+        "1, if the store of the cluster was heard within the last second.";
+    CLUSTER_EXCHANGE = Histogram "tollgate_cluster_exchange_seconds" ["result"] "seconds"
+        "How long exchanges with the store of the cluster took.";
+    CLUSTER_LEASES = Gauge "tollgate_cluster_leases" ["state"] ""
+        "Places for leases of limits that hold over the cluster.";
+    CLUSTER_WAITS = Counter "tollgate_cluster_waits" [] ""
+        "Requests that have waited for the store of the cluster.";
+    CLUSTER_WAIT_SECONDS = Counter "tollgate_cluster_wait_seconds" [] "seconds"
+        "How long they have waited in all.";
+    CLUSTER_ALONE = Counter "tollgate_cluster_alone" [] ""
+        "Limits that requests were judged by without the store of the cluster, as it was lost.";
+    CLUSTER_LOST_SECONDS = Counter "tollgate_cluster_lost_seconds" [] "seconds"
+        "For how long the store of the cluster was lost.";
     PANICS = Counter "tollgate_panics" [] ""
         "Bugs: callbacks of the module that panicked.";
     UNCOUNTED = Counter "tollgate_uncounted_requests" [] ""

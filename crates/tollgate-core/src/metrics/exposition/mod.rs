@@ -39,6 +39,27 @@ pub struct Gauges {
     pub nearest: Vec<Nearest>,
     /// Keys, and from how many networks they were used.
     pub networks: Vec<KeyNetworks>,
+    /// How the node stands to the store of its cluster, if it is in one.
+    pub cluster: Option<ClusterGauges>,
+}
+
+/// How a node stands to the store of its cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterGauges {
+    /// The store was heard lately.
+    pub is_up: bool,
+    /// Limits of which the node keeps a lease.
+    pub leases: u64,
+    /// Of how many it could.
+    pub places: u64,
+}
+
+impl ClusterGauges {
+    /// Of how many more limits it could keep a lease.
+    #[must_use]
+    pub fn free(self) -> u64 {
+        self.places.saturating_sub(self.leases)
+    }
 }
 
 /// A set of keys.

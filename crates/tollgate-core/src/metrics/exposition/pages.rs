@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::family::{self, Family};
 use super::format::Format;
 use super::writer::{Labels, Writer};
-use super::{Gauges, GuardFile};
+use super::{ClusterGauges, Gauges, GuardFile};
 use crate::metrics::bounds::{self, Bounds};
-use crate::metrics::counter::AuthResult;
+use crate::metrics::counter::{AuthResult, ExchangeResult};
 use crate::metrics::flow::{cells, SOURCES, TOKEN_TYPES};
 use crate::metrics::{event, tier_cells, Counter, Outcome, Part, Readings};
 use crate::principal::AuthMethod;
@@ -224,12 +224,45 @@ fn of_workers(writer: &mut Writer, readings: &Readings, gauges: &Gauges) {
             writer.sample(&family, &none, &[result], readings.counter(counter));
         }
     }
+    if let Some(cluster) = gauges.cluster {
+        of_cluster(writer, readings, cluster);
+    }
     for (family, counter) in
         [(family::PANICS, Counter::Panic), (family::UNCOUNTED, Counter::Uncounted)]
     {
         writer.begin(&family);
         writer.sample(&family, &none, &[], readings.counter(counter));
     }
+}
+
+/// How the node stands to the store of its cluster.
+fn of_cluster(writer: &mut Writer, readings: &Readings, cluster: ClusterGauges) {
+    let none = Labels::default();
+    writer.begin(&family::CLUSTER_UP);
+    writer.sample(&family::CLUSTER_UP, &none, &[], u64::from(cluster.is_up));
+    writer.begin(&family::CLUSTER_EXCHANGE);
+    for result in ExchangeResult::ALL {
+        let labels = Labels::of(&family::CLUSTER_EXCHANGE, &[result.as_str()]);
+        let cells: Vec<u64> =
+            Counter::exchanges(result).map(|cell| readings.counter(cell)).collect();
+        histogram(writer, &family::CLUSTER_EXCHANGE, &labels, &bounds::EXCHANGE, &cells);
+    }
+    writer.begin(&family::CLUSTER_LEASES);
+    for (state, count) in [("used", cluster.leases), ("free", cluster.free())] {
+        writer.sample(&family::CLUSTER_LEASES, &none, &[state], count);
+    }
+    writer.begin(&family::CLUSTER_WAITS);
+    let waits = readings.counter(Counter::StoreWaits);
+    writer.sample(&family::CLUSTER_WAITS, &none, &[], waits);
+    writer.begin(&family::CLUSTER_WAIT_SECONDS);
+    let micros = readings.counter(Counter::StoreWaitMicros);
+    writer.scaled_sample(&family::CLUSTER_WAIT_SECONDS, micros, 1_000_000);
+    writer.begin(&family::CLUSTER_ALONE);
+    let alone = readings.counter(Counter::Alone);
+    writer.sample(&family::CLUSTER_ALONE, &none, &[], alone);
+    writer.begin(&family::CLUSTER_LOST_SECONDS);
+    let lost = readings.counter(Counter::StoreLostMillis);
+    writer.scaled_sample(&family::CLUSTER_LOST_SECONDS, lost, 1_000);
 }
 
 /// Whether what files hold is in force, and in which workers.

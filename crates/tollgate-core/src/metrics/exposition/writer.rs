@@ -94,6 +94,13 @@ impl Writer {
         self.out.push(b'\n');
     }
 
+    /// A sample without labels, of `value / scale`: `scale` is a power of ten.
+    pub(super) fn scaled_sample(&mut self, family: &Family, value: u64, scale: u64) {
+        self.head(family, &Labels::default(), &[]);
+        self.scaled(value, scale);
+        self.out.push(b'\n');
+    }
+
     /// The same with a ratio; nothing, where it is none.
     pub(super) fn ratio(&mut self, family: &Family, labels: &Labels, ratio: f64) {
         if ratio.is_finite() {

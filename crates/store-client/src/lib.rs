@@ -1,0 +1,37 @@
+//! What a node of a cluster says to its store, Redis or Valkey, and how long it waits for an answer.
+//!
+//! The store may be anything: down, slow, hostile. So each answer has a bound, each call a deadline, and what an error
+//! tells is fit for a log. `docs/cluster.md` has what operators see of it.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod backoff;
+mod call;
+mod client;
+mod config;
+mod connection;
+mod exchange;
+mod failure;
+mod greeting;
+mod links;
+mod node;
+mod resolve;
+mod resp;
+mod revoked;
+mod route;
+mod script;
+mod sentinel;
+mod slots;
+mod stream;
+
+pub use access::{Access, AccessError};
+pub use call::Call;
+pub use client::{Client, CONNECT};
+pub use config::{Address, Config, ConfigError, OnLoss, Place, TlsFiles, Topology};
+pub use exchange::Exchanged;
+pub use failure::{Failure, ServerError};
+pub use greeting::Greeted;
+pub use node::{Node, NodeRow};
+pub use resp::Value;
+pub use script::Script;

@@ -1,0 +1,52 @@
+//! What the thread that speaks with the store remembers from one message to the next. All that must not be forgotten
+//! is in the table: a process that takes over begins with nothing here.
+
+use std::collections::BTreeMap;
+
+use super::super::sizing::Appetite;
+use crate::clock::MonoNanos;
+
+/// What the thread remembers.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Of the entries that hold something, or have something to report, by their numbers.
+    pub(super) tracked: BTreeMap<usize, Tracked>,
+    /// Whether those were found that an earlier process kept account of.
+    pub(super) is_complete: bool,
+    /// When the last message was made.
+    pub(super) spoke: Option<MonoNanos>,
+}
+
+impl Memory {
+    /// How many limits there are of which this node holds something, or has something to report.
+    #[must_use]
+    pub fn tracked(&self) -> usize {
+        self.tracked.len()
+    }
+}
+
+/// What is remembered of an entry.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tracked {
+    /// Since when the entry is that of its limit.
+    pub(super) born: u64,
+    /// What was drawn, and the number of the message, when it was counted last.
+    pub(super) drawn: u64,
+    pub(super) seq: u64,
+    /// The most that was ever reported as drawn.
+    pub(super) reported: u64,
+    pub(super) appetite: Appetite,
+    /// When it was drawn from last.
+    pub(super) drawn_at: MonoNanos,
+    /// When the last message was sent that counted.
+    pub(super) acked_at: MonoNanos,
+    /// What was held then, with what was granted.
+    pub(super) acked_held: u64,
+    /// What could be sold then.
+    pub(super) unsold: Option<u64>,
+    pub(super) is_short: bool,
+    /// A message was sent that may have been counted.
+    pub(super) in_doubt: bool,
+    /// When to look next, if nobody calls.
+    pub(super) due: MonoNanos,
+}

@@ -1,0 +1,39 @@
+//! How long things live in a cluster, in nanoseconds. A node that is stopped spends nothing of a lease that the
+//! store has taken back: [`LIFE`] counts from the sending of a message, [`DEAD`] from its arrival, and a message
+//! that is under way for longer than the difference is refused by the store.
+
+const MS: u64 = 1_000_000;
+
+/// A lease may be spent for so long after the message was sent by which it was bought, or renewed.
+pub const LIFE: u64 = 3_000 * MS;
+/// The store takes back what a node has leased that it hasn't heard of for so long.
+pub const DEAD: u64 = 5_000 * MS;
+/// A node that hasn't heard from the store for so long does without it.
+pub const LOST: u64 = 1_000 * MS;
+/// A lease is renewed when so much of its life is over.
+pub const RENEWAL: u64 = LIFE / 3;
+/// A node that has nothing to say says so as often: several times before it would take the store for lost.
+pub const HEARTBEAT: u64 = 300 * MS;
+/// The longest time from one exchange to the next with which that is so.
+pub const LONGEST_EXCHANGE: u64 = 250 * MS;
+/// A lease that nothing is drawn from goes back after so long at the latest.
+pub const IDLE: u64 = 10_000 * MS;
+/// The least that a call to the store may take.
+const CALL: u64 = 250 * MS;
+/// Exchanges that a request waits for, at most.
+pub const ROUNDS: u32 = 2;
+
+/// How long a call to the store may take where there is one each `exchange` nanoseconds.
+#[must_use]
+pub fn call_timeout(exchange: u64) -> u64 {
+    exchange.saturating_mul(4).clamp(CALL, DEAD - LIFE)
+}
+
+/// How long a request waits for the store at most.
+#[must_use]
+pub fn longest_wait(exchange: u64) -> u64 {
+    exchange.saturating_mul(ROUNDS.into()).saturating_add(call_timeout(exchange))
+}
+
+const _: () = assert!(RENEWAL + LOST < LIFE && LIFE < DEAD, "a lease is renewed before it ends");
+const _: () = assert!(HEARTBEAT + 2 * LONGEST_EXCHANGE < LOST, "who is silent isn't lost");

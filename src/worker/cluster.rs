@@ -1,0 +1,132 @@
+//! A worker's part in the cluster: it sees to it that one process of the node speaks with the store.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use store_client::{Access, Config};
+use tollgate_core::cluster::{times, OnLoss};
+use tollgate_core::limits::Process;
+
+use super::exchanger::Exchanger;
+use crate::clock;
+use crate::conf::MainConf;
+use crate::zone::leases::MappedLeases;
+use crate::zone::lock::is_alive;
+use crate::zone::{member, Mapped};
+use nginx::log::cycle_error;
+use nginx::process;
+
+/// Turns that an old process leaves to newer ones before it speaks with the store itself.
+const LEAVES_TURNS: u32 = 3;
+
+/// How long the end of a worker may wait for a call to the store that is under way: its timeout, and some more.
+const EXIT_WAITS: Duration = Duration::from_secs(3);
+
+static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
+
+/// What the thread needs.
+#[derive(Clone)]
+pub(super) struct Subject {
+    pub(super) zone: Mapped,
+    pub(super) leases: MappedLeases,
+    pub(super) config: Arc<Config>,
+    pub(super) access: Access,
+    /// How often what is given away without the store counts on this node.
+    pub(super) weight: NonZeroU16,
+    pub(super) me: Process,
+}
+
+struct Keeper {
+    subject: Subject,
+    thread: Option<Exchanger>,
+    /// Turns since the process is an old one.
+    exiting: u32,
+    /// No thread could be started, and that was said.
+    failing: bool,
+}
+
+/// The worker has come to life.
+pub(super) fn start(conf: &MainConf, zone: &Mapped, me: Process) {
+    let Some((leases, content)) = conf.cluster() else { return };
+    leases.keep();
+    let leases = MappedLeases::clone(leases);
+    member::with(|member| {
+        member.leases = Some((MappedLeases::clone(&leases), content.on_loss()));
+    });
+    let (config, access) = (Arc::clone(content.config()), content.access().clone());
+    let weight = match content.on_loss() {
+        OnLoss::Share { nodes } => nodes,
+        OnLoss::Local | OnLoss::Deny => NonZeroU16::MIN,
+    };
+    let subject = Subject { zone: Mapped::clone(zone), leases, config, access, weight, me };
+    *KEEPER.lock() = Some(Keeper { subject, thread: None, exiting: 0, failing: false });
+    tick();
+}
+
+/// A turn of the worker.
+pub(super) fn tick() {
+    if let Some(keeper) = KEEPER.lock().as_mut() {
+        keeper.tick();
+    }
+}
+
+/// The worker ends. What it has leased is for the others, or goes back when the store hears no more of the node.
+pub(super) fn stop() {
+    member::with(|member| member.leases = None);
+    let Some(thread) = KEEPER.lock().take().and_then(|keeper| keeper.thread) else { return };
+    thread.stop();
+    let begun = Instant::now();
+    while !thread.has_ended() && begun.elapsed() < EXIT_WAITS {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if thread.has_ended() {
+        thread.end();
+    }
+}
+
+impl Keeper {
+    /// Whether the store was heard lately, by whichever process.
+    fn is_heard(&self) -> bool {
+        let heard = self.subject.leases.get().words().contact();
+        heard.is_some_and(|heard| clock::mono_now().0.saturating_sub(heard.0) < times::LOST / 2)
+    }
+
+    fn tick(&mut self) {
+        let words = self.subject.leases.get().words();
+        clock::follow_store(words.store_us(clock::mono_now()).map(|(_, at_most)| at_most));
+        if process::is_exiting() {
+            self.exiting = self.exiting.saturating_add(1);
+        }
+        if let Some(thread) = self.thread.take_if(|thread| thread.has_ended()) {
+            thread.end();
+        }
+        if let Some(thread) = &self.thread {
+            // Newer workers take over; if there are none, an old one goes on.
+            if self.exiting == 1 {
+                thread.stop();
+            }
+            return;
+        }
+        let owner = self.subject.leases.get().right().owner();
+        // Who is gone leaves the ledger within a second; the kernel is asked where that takes too long.
+        let is_gone = |owner: Process| {
+            !self.subject.zone.get().ledger().knows(owner) || !self.is_heard() && !is_alive(owner)
+        };
+        let is_free = owner.is_none_or(|owner| owner == self.subject.me || is_gone(owner));
+        if !is_free || (1..LEAVES_TURNS).contains(&self.exiting) {
+            return;
+        }
+        match Exchanger::start(&self.subject) {
+            Ok(thread) => (self.thread, self.failing) = (Some(thread), false),
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    cycle_error(format_args!(
+                        "tollgate: cannot start a thread: {error}; the store of the cluster is not asked"
+                    ));
+                }
+            }
+        }
+    }
+}

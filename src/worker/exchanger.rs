@@ -1,0 +1,229 @@
+//! The thread that speaks with the store: of one worker at a time, and beside its event loop, which never waits for the
+//! store.
+//!
+//! All that it knows is in shared memory. So when its worker dies, or a reload brings newer ones, the thread of another
+//! worker goes on where it was.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use store_client::{Client, Failure, NodeRow, Script};
+use tollgate_core::clock::MonoNanos;
+use tollgate_core::cluster::exchange::{self, Memory, Pace};
+use tollgate_core::cluster::message::Incarnation;
+use tollgate_core::cluster::mirror::ZoneMirror;
+use tollgate_core::cluster::{times, EXCHANGE_SCRIPT};
+use tollgate_core::metrics::{Counter, ExchangeResult};
+
+use crate::clock::{mono_now, store_now};
+use crate::observed::{self, Noted};
+use crate::random;
+use crate::zone::lock::is_alive;
+use nginx::guard::guard;
+use nginx::log::{cycle_error, cycle_notice};
+use nginx::process;
+
+use super::cluster::Subject;
+
+/// The thread.
+pub(super) struct Exchanger {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_to_stop: Mutex<bool>,
+    given: Condvar,
+}
+
+impl Exchanger {
+    /// Starts it. It ends at once where another process has the right to speak with the store.
+    pub(super) fn start(subject: &Subject) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread = process::spawn("tollgate-store", {
+            let (shared, subject) = (Arc::clone(&shared), subject.clone());
+            move || shared.run(&subject)
+        })?;
+        Ok(Self { shared, thread })
+    }
+
+    /// Has it end, when the call is over that is under way.
+    pub(super) fn stop(&self) {
+        *self.shared.is_to_stop.lock() = true;
+        self.shared.given.notify_all();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// To be called when it has ended, as it is waited for otherwise.
+    pub(super) fn end(self) {
+        // Its panic, if it was one, has been logged.
+        let _ = self.thread.join();
+    }
+}
+
+/// Gives the right to speak with the store back, whatever happens.
+struct Right<'s>(&'s Subject);
+
+impl Drop for Right<'_> {
+    fn drop(&mut self) {
+        let Self(subject) = self;
+        subject.leases.get().right().resign(subject.me);
+    }
+}
+
+impl Shared {
+    fn run(&self, subject: &Subject) {
+        if !subject.leases.get().right().claim(subject.me, is_alive) {
+            return;
+        }
+        let _right = Right(subject);
+        let Ok(mut link) = Link::new(subject) else { return };
+        loop {
+            let begun = Instant::now();
+            guard((), || link.turn(subject));
+            if self.wait(subject.config.exchange.saturating_sub(begun.elapsed())) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for so long; whether it is to stop.
+    fn wait(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        let mut is_to_stop = self.is_to_stop.lock();
+        while !*is_to_stop && !self.given.wait_until(&mut is_to_stop, end).timed_out() {}
+        *is_to_stop
+    }
+}
+
+/// What the thread speaks with the store through.
+struct Link<'z> {
+    client: Client,
+    script: Arc<Script>,
+    memory: Memory,
+    /// The limits of this node, which show those of the store.
+    mirror: ZoneMirror<'z>,
+    /// When the store was greeted last, in nanoseconds of the monotonic clock.
+    greeted: Option<MonoNanos>,
+    /// A seed for the case that the store has none.
+    seed: (u64, u64),
+    /// How long the last exchange took, in microseconds.
+    lag_us: u64,
+    /// The store couldn't be reached, and that was said.
+    is_failing: bool,
+}
+
+impl<'z> Link<'z> {
+    fn new(subject: &'z Subject) -> Result<Self, Failure> {
+        let bits = random::key().map_or(0, u128::from_ne_bytes);
+        let half = |shift: u32| u64::try_from(bits >> shift & u128::from(u64::MAX)).unwrap_or(0);
+        Ok(Self {
+            client: Client::new(&subject.config, &subject.access)?,
+            script: Arc::new(Script::new(EXCHANGE_SCRIPT)),
+            memory: Memory::default(),
+            mirror: ZoneMirror::new(*subject.zone.get(), store_now()),
+            greeted: None,
+            seed: (half(0), half(64)),
+            lag_us: 0,
+            is_failing: false,
+        })
+    }
+
+    /// One exchange, if there is something to say.
+    fn turn(&mut self, subject: &Subject) {
+        let outcome = self.speak(subject);
+        let result = match outcome {
+            Ok(None) => return,
+            Ok(Some(result)) => result,
+            Err(Failure::Pausing(_)) => return,
+            Err(failure) => {
+                self.greeted = None;
+                self.tell(subject, Some(&failure));
+                match failure {
+                    Failure::Garbled(_) => ExchangeResult::Garbled,
+                    _ => ExchangeResult::Failed,
+                }
+            }
+        };
+        for (counter, times) in Counter::of_exchange(result, self.lag_us) {
+            observed::note(Noted::Count(counter, times));
+        }
+        if result == ExchangeResult::Done {
+            self.tell(subject, None);
+        }
+    }
+
+    /// What became of it; `None`: nothing was said.
+    fn speak(&mut self, subject: &Subject) -> Result<Option<ExchangeResult>, Failure> {
+        self.client.prepare()?;
+        let table = *subject.leases.get();
+        let exchange_nanos = u64::try_from(subject.config.exchange.as_nanos()).unwrap_or(u64::MAX);
+        let timeout = Duration::from_nanos(times::call_timeout(exchange_nanos));
+        let mut said = None;
+        let now = mono_now();
+        let is_due = |then: MonoNanos| now.0.saturating_sub(then.0) >= times::HEARTBEAT;
+        if self.greeted.is_none_or(is_due) {
+            self.greet(subject, Instant::now() + timeout)?;
+            self.greeted = Some(now);
+            said = Some(ExchangeResult::Done);
+        }
+        self.mirror.at(store_now());
+        let pace = Pace { exchange: exchange_nanos, weight: subject.weight };
+        let (memory, mirror) = (&mut self.memory, &mut self.mirror);
+        let Some(asked) = exchange::collect(&table, memory, mirror, pace, mono_now()) else {
+            return Ok(said);
+        };
+        let begun = Instant::now();
+        let answers = self.client.exchange(&self.script, &asked.message, begun + timeout);
+        self.lag_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.mirror.at(store_now());
+        let heard = answers.iter().map(|(call, answer)| (call, answer.as_ref().ok()));
+        let (memory, mirror) = (&mut self.memory, &mut self.mirror);
+        let applied = exchange::apply(&table, memory, mirror, &asked, heard, mono_now());
+        match answers.into_iter().find_map(|(_, answer)| answer.err()) {
+            Some(failure) => Err(failure),
+            None if applied.is_whole => Ok(Some(ExchangeResult::Done)),
+            None => Ok(Some(ExchangeResult::Stale)),
+        }
+    }
+
+    /// Says who this node is, and hears by what limits are called in the store.
+    fn greet(&mut self, subject: &Subject, deadline: Instant) -> Result<(), Failure> {
+        let words = subject.leases.get().words();
+        let row = NodeRow {
+            name: subject.config.node.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            leases: self.memory.tracked() as u64,
+            lag_us: self.lag_us,
+            exchange_ms: u64::try_from(subject.config.exchange.as_millis()).unwrap_or(u64::MAX),
+        };
+        let incarnation = Incarnation::from_random(words.incarnation());
+        let seed = words.seed().map_or(self.seed, |seed| seed.bits());
+        let greeted = self.client.greet(incarnation, &row, seed, words.revocations(), deadline)?;
+        words.set_seed(greeted.seed);
+        Ok(())
+    }
+
+    /// Tells the log, once, that the store can't be reached, and that it can again.
+    fn tell(&mut self, subject: &Subject, failure: Option<&Failure>) {
+        if failure.is_some() == std::mem::replace(&mut self.is_failing, failure.is_some()) {
+            return;
+        }
+        let name = &subject.config.name;
+        // nginx's log is one write to a file, from any thread.
+        match failure {
+            Some(failure) => cycle_error(format_args!(
+                "tollgate: the store of the cluster \"{name}\" cannot be used: {failure}"
+            )),
+            None => cycle_notice(format_args!(
+                "tollgate: the store of the cluster \"{name}\" can be used again"
+            )),
+        }
+    }
+}
