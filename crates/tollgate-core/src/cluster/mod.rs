@@ -26,10 +26,7 @@ mod marks;
 pub mod message;
 pub mod mirror;
 pub mod revocations;
-<<<<<<< HEAD
 pub mod right;
-=======
->>>>>>> main
 pub mod shape;
 pub mod sizing;
 pub mod store;
