@@ -208,6 +208,7 @@ my @refusals = (
 my %not_tried = (
 	zone_full => 'the zone would have to be full of clients first',
 	dropped => 'an operator does that; control.t',
+	store_lost => 'the whole of nginx would be in a cluster; cluster_loss.t',
 	internal_error => 'a bug, or a planted panic; panics.t',
 );
 

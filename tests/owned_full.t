@@ -42,6 +42,9 @@ http {
     tollgate_api_keys      keys.json;
 
     keepalive_requests  100000;
+    # However slow the machine is.
+    keepalive_timeout   1h;
+    client_header_timeout 1h;
 
     server {
         listen       127.0.0.1:8080;

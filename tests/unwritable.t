@@ -207,6 +207,9 @@ for my $signal (qw/QUIT TERM/) {
 }
 is(scalar(@{[said(qr/lines of the audit log "$dir/)]}), 0, 'and none where all were written');
 
+# The original harness stops what it has started, and looks for its pid.
+$t->run();
+
 ###############################################################################
 
 # Sets the limit on the size of files, in bytes, of a process.

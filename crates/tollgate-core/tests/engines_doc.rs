@@ -32,6 +32,20 @@ unless it is [opened](directives.md#tollgate_endpoints).
 |---|---|---|
 ";
 
+/// What came out of `scripts/test --engine` the last time, for each engine and version.
+const MEASURED: &str = "
+## Measured
+
+`scripts/test --engine NAME --url URL` compares what is charged with what an engine counts, of varied requests, of streams that
+the client leaves at many points, and its own routes with its table ([more](testing.md#real-engines)). The last results:
+
+| engine | version | model | when | charged as it counts | streams that were left | routes |
+|---|---|---|---|---|---|---|
+| llama.cpp | b11549 | Gemma 3 270M, on a CPU | 2026-12-02 | 34 of 34 requests | 12 of 12 | 35 of 38 that were tried |
+
+Of a stream that was left, at least what the client had received is charged, and at most what the engine made.
+";
+
 fn meaning(kind: Kind) -> &'static str {
     match kind {
         Kind::Generates => "the model writes",
@@ -67,6 +81,7 @@ fn page() -> String {
         }
         outputs(&mut page, engine);
     }
+    page.push_str(MEASURED);
     page
 }
 
