@@ -52,10 +52,12 @@ ok((poll {
 	my $left = header($r, 'x-ratelimit-remaining-tokens') // -1;
 	status($r) == 200 && $left == 1000 - 50 - 200;
 }), 'the other node knows what was taken, and not what was reserved');
-my $passed = 2;
+# Where the nodes have the rest between them, one of them gives its part back when another one asks.
+my ($passed, $refused) = (2, 0);
 for (1 .. 60) {
-	last if status(complete(%of_tokens, port => 8080 + $_ % 2)) != 200;
-	$passed++;
+	my $is_in = status(complete(%of_tokens, port => 8080 + $_ % 2)) == 200;
+	$is_in ? ($passed++, $refused = 0) : $refused++;
+	last if $refused == 6;
 }
 # 50 each, and the last one needs 200.
 cmp_ok($passed, '>=', 14, 'most of the limit is usable');

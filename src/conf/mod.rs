@@ -4,7 +4,7 @@
 //! * [`rules`]: tiers and limits, which `http` declares;
 //! * [`settings`]: what a location says, before it is put together with what is around it;
 //! * [`api_keys`]: the keys files; [`credentials`]: what tokens are judged by; [`certs`]: and certificates;
-//! * [`cluster`]: the store that nodes share;
+//! * [`cluster`]: the store that nodes share; [`leasing`]: and what is leased there;
 //! * [`cache_salt`]: what salts of engines' caches are made by;
 //! * [`audit_log`]: the files of the log, and what seals them;
 //! * [`files`]: what stands where a file is to be written;
@@ -29,6 +29,7 @@ mod files;
 mod following;
 mod guard_files;
 pub(crate) mod guards;
+mod leasing;
 mod live_guards;
 mod loaded;
 mod location;

@@ -10,9 +10,9 @@ use tollgate_core::limits::{Exceeded, Refused, Seat, Zone};
 use crate::clock::now;
 use crate::conf::policy::Policy;
 use crate::request::asks::{Amounts, Scratch, Widths, SCRATCH};
+use crate::request::awaiting::Patience;
 use crate::request::charges::Charged;
 use crate::request::estimate::Estimate;
-use crate::request::leases::Patience;
 use crate::request::queue::{self, NoPlace, Queued, Turn};
 use crate::request::report::LimitReport;
 use crate::request::reservation::Reservation;
@@ -111,9 +111,8 @@ impl Admission<'_, '_> {
     /// that lacks a concurrency slot alone may get a place in the queue.
     pub(crate) fn reserve(&self) -> Result<Admitted, Shortage> {
         let awaiting = self.state.borrow_mut().awaiting.take();
-        if let Some(awaiting) = awaiting {
-            return self.go_on(awaiting);
-        }
+        // What it held for that goes back.
+        let patience = awaiting.map_or(Patience::ALL, |awaiting| awaiting.patience());
         let ticket = self.state.borrow().ticket.as_ref().map(|queued| queued.ticket());
         let is_late = match ticket.map(|ticket| queue::turn(self.zone, ticket)) {
             Some(Turn::Later) => return Ok(Admitted::Queued),
@@ -124,7 +123,7 @@ impl Admission<'_, '_> {
         // Evaluating keys calls into nginx, so the worker's memory is borrowed only for a moment.
         let mut scratch = SCRATCH.with(std::mem::take);
         scratch.clear();
-        let mut outcome = self.reserve_with(&mut scratch, may_wait);
+        let mut outcome = self.reserve_with(&mut scratch, may_wait, patience);
         if let (true, Err(shortage)) = (is_late, &mut outcome) {
             if shortage.reason == Reason::ConcurrencyExceeded {
                 shortage.detail = Some(Cause::QueueTimeout.into());
@@ -137,7 +136,12 @@ impl Admission<'_, '_> {
         outcome
     }
 
-    fn reserve_with(&self, scratch: &mut Scratch, may_wait: bool) -> Result<Admitted, Shortage> {
+    fn reserve_with(
+        &self,
+        scratch: &mut Scratch,
+        may_wait: bool,
+        patience: Patience,
+    ) -> Result<Admitted, Shortage> {
         let amounts = self.amounts();
         let mut widths = Widths::default();
         self.all_asks(scratch, amounts, &widths);
@@ -167,7 +171,7 @@ impl Admission<'_, '_> {
             let mut seats = Vec::new();
             let refused = match self.reserve_here(scratch, &mut seats) {
                 Ok(()) => {
-                    let patience = if may_wait { Patience::ALL } else { Patience::NONE };
+                    let patience = if may_wait { patience } else { Patience::NONE };
                     return self.lease(scratch, seats, &widths, patience);
                 }
                 Err(refused) => refused,

@@ -23,7 +23,7 @@
 //! |               | [`salt`]          | tenants are kept apart in the engine's cache             |
 //! |               | [`estimate`]      | what may that take? by what was learned of its like      |
 //! |               | [`admit`]         | reserve on every limit, all or nothing: [`asking`], [`asks`] |
-//! |               | [`leases`]        | and draw it from the node's leases, where it is in a cluster |
+//! |               | [`leases`]        | and draw on the node's leases, in a cluster; [`awaiting`], [`store_wait`] |
 //! |               | [`queue`]         | wait for a concurrency slot                              |
 //! | after each    | [`refusal`]       | a refused request stays refused, wherever nginx leads it |
 //! | PRECONTENT    | [`identity`]      | identity headers set, credential removed                 |
@@ -51,6 +51,7 @@ pub(crate) mod asks;
 pub(crate) mod audit;
 pub(crate) mod auth_failures;
 mod authenticate;
+mod awaiting;
 mod body;
 pub(crate) mod browser;
 pub(crate) mod catalogue;
@@ -93,6 +94,7 @@ pub(crate) mod settlement;
 mod shortage;
 mod socket;
 pub(crate) mod state;
+mod store_wait;
 mod suspicion;
 pub(crate) mod variables;
 mod whereabouts;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use crate::keys::waiting::{self, Topic};
 use crate::request::classifier::Wait;
-use crate::request::leases;
 use crate::request::queue;
 use crate::request::running::Running;
 use crate::request::state::{State, Step};
@@ -44,7 +43,8 @@ pub(super) fn for_store(r: Request<'_>, state: &RefCell<State>) -> Option<Verdic
     if r.main_conf().drops().is_some() && state.running.is_none() {
         state.running = Some(Running::new(r, false, None));
     }
-    leases::pause(r, &mut state)
+    state.awaiting.as_mut()?.wait(r.park()?);
+    Some(Verdict::Pending)
 }
 
 /// Lets the request wait for its turn.

@@ -7,7 +7,7 @@ use tollgate_core::llm::Usage;
 
 use crate::clock::now;
 use crate::request::asks::{Scratch, Way};
-use crate::request::leases;
+use crate::request::awaiting;
 use crate::request::meter::Taken;
 use crate::request::queue;
 use crate::zone::leases::MappedLeases;
@@ -71,7 +71,7 @@ impl Reservation {
             let used = used.min(ask.reserved()).max(evident);
             zone.settle(&ask, used, now, &lock);
             if let Some(leases) = self.leases.as_ref().filter(|_| way != Way::Node) {
-                leases::settle(leases, (&ask, way), used, now);
+                awaiting::settle(leases, (&ask, way), used, now);
             }
         }
     }

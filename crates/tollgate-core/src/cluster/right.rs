@@ -3,6 +3,15 @@
 
 use super::super::limits::sync::{AtomicU64, Ordering};
 use super::super::limits::Process;
+use super::table::LeaseTable;
+
+impl<'m> LeaseTable<'m> {
+    /// The right to speak with the store.
+    #[must_use]
+    pub fn right(&self) -> Right<'m> {
+        self.right
+    }
+}
 
 /// The right, in a word that processes share; 0: nobody has it. Of a process one thread asks for it at a time.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +35,7 @@ impl<'m> Right<'m> {
         let seen = self.0.load(Ordering::Acquire);
         let is_free = Process::of(seen).is_none_or(|owner| owner == me || !is_alive(owner));
         is_free
-            && self
-                .0
-                .compare_exchange(seen, me.word(), Ordering::AcqRel, Ordering::Acquire)
-                .is_ok()
+            && self.0.compare_exchange(seen, me.word(), Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Gives it back.

@@ -108,7 +108,8 @@ pub fn of_places(
     let most = in_flight.max(appetite.most / PARTS);
     let liking = if offer.is_short { in_flight } else { most + (most / 4).max(1) };
     if need > 0 {
-        let lacking = liking.saturating_sub(held);
+        // Those who wait have a seat each, so what they need is liked already.
+        let lacking = liking.saturating_sub(held.saturating_add(need));
         return Wish::More(need.saturating_add(spare(lacking, need, offer)));
     }
     if in_flight == 0 && appetite.is_idle() {

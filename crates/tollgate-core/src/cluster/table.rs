@@ -79,7 +79,7 @@ pub struct LeaseTable<'m> {
     /// How many of the sets are for clients and rules: the first ones.
     known: usize,
     lock: ProcessLock<'m>,
-    right: Right<'m>,
+    pub(super) right: Right<'m>,
 }
 
 impl<'m> LeaseTable<'m> {
@@ -151,12 +151,6 @@ impl<'m> LeaseTable<'m> {
     #[must_use]
     pub fn lock(&self) -> ProcessLock<'m> {
         self.lock
-    }
-
-    /// The right to speak with the store.
-    #[must_use]
-    pub fn right(&self) -> Right<'m> {
-        self.right
     }
 
     /// What is known of the store.

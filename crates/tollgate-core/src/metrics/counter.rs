@@ -116,18 +116,20 @@ impl Counter {
         };
         let auth = METHODS.into_iter();
         let auth = auth.flat_map(move |method| results().map(move |r| Self::Auth(method, r)));
-        auth.chain(Part::ALL.into_iter().map(Self::ZoneFull)).chain([
-            Self::AuditWritten,
-            Self::AuditLost,
-            Self::StateWritten,
-            Self::StateFailed,
-            Self::Panic,
-            Self::Uncounted,
-            Self::StoreWaits,
-            Self::StoreWaitMicros,
-            Self::Alone,
-            Self::StoreLostMillis,
-        ]).chain(ExchangeResult::ALL.into_iter().flat_map(Self::exchanges))
+        auth.chain(Part::ALL.into_iter().map(Self::ZoneFull))
+            .chain([
+                Self::AuditWritten,
+                Self::AuditLost,
+                Self::StateWritten,
+                Self::StateFailed,
+                Self::Panic,
+                Self::Uncounted,
+                Self::StoreWaits,
+                Self::StoreWaitMicros,
+                Self::Alone,
+                Self::StoreLostMillis,
+            ])
+            .chain(ExchangeResult::ALL.into_iter().flat_map(Self::exchanges))
     }
 
     /// The cells of the histogram of exchanges of which this became.

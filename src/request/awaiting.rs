@@ -2,25 +2,52 @@
 
 use std::rc::Rc;
 
-use tollgate_core::cluster::Backing;
+use tollgate_core::cluster::{times, Backing};
 use tollgate_core::limits::{Ask, Now, Seat};
 
-use super::waiting::{wait, Until, Waiting};
-use super::{Lack, Patience};
 use crate::clock::{mono_now, now};
 use crate::observed;
-use crate::request::asks::{Scratch, Way, Widths};
+use crate::request::asks::{Scratch, Way};
+use crate::request::queue;
+use crate::request::store_wait::{wait, Until, Waiting};
 use crate::zone::leases::MappedLeases;
 use crate::zone::{member, Mapped};
 use nginx::request::handles::Parked;
 
-/// What a request holds that waits for the store. Where it ends before it goes on, all of that is given back.
+/// What a lease lacks for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lack {
+    /// Which of its asks.
+    pub(super) index: usize,
+    /// How much, in the units of the store.
+    pub(super) missing: u64,
+    /// In which round it was said that it is needed, once that was said.
+    pub(super) round: u64,
+}
+
+/// How a request may wait for the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// For so many exchanges still.
+    pub(super) rounds: u32,
+    /// And until then, in nanoseconds of the monotonic clock; `None`: from now on for as long as it may take.
+    pub(super) deadline: Option<u64>,
+}
+
+impl Patience {
+    /// Of a request that hasn't waited for the store yet.
+    pub(super) const ALL: Self = Self { rounds: times::ROUNDS, deadline: None };
+    /// Of one that may not wait.
+    pub(super) const NONE: Self = Self { rounds: 0, deadline: None };
+}
+
+/// What a request holds that waits for the store: what it has reserved on this node, so that no more requests wait than
+/// could get something. All of it is given back when this is dropped.
 pub(crate) struct Awaiting {
     zone: Rc<Mapped>,
     leases: Rc<MappedLeases>,
-    scratch: Scratch,
+    asks: Vec<Ask>,
     seats: Vec<Seat>,
-    widths: Widths,
     /// What is lacking, and what is there and is to be kept.
     lacks: Vec<Lack>,
     patience: Patience,
@@ -33,7 +60,7 @@ pub(crate) struct Awaiting {
 
 impl Awaiting {
     pub(super) fn new(
-        (scratch, seats, widths): (Scratch, Vec<Seat>, Widths),
+        (scratch, seats): (&Scratch, Vec<Seat>),
         mut lacks: Vec<Lack>,
         (zone, leases, exchange_nanos): (&Rc<Mapped>, &Rc<MappedLeases>, u64),
         patience: Patience,
@@ -53,29 +80,16 @@ impl Awaiting {
                 None => leases.get().words().round(),
             };
         }
-        let (zone, leases) = (Rc::clone(zone), Rc::clone(leases));
+        let (zone, leases, asks) = (Rc::clone(zone), Rc::clone(leases), scratch.asks.clone());
         let (since, waiting) = (mono_now().0, None);
-        Self {
-            zone,
-            leases,
-            scratch,
-            seats,
-            widths,
-            lacks,
-            patience,
-            exchange_nanos,
-            since,
-            waiting,
-        }
+        Self { zone, leases, asks, seats, lacks, patience, exchange_nanos, since, waiting }
     }
 
     /// Waits until the store has answered, or for as long as that may take.
     pub(super) fn wait(&mut self, parked: Parked) {
-        let asks = self.lacks.iter().map(|lack| {
-            let ask = self.scratch.asks.get(lack.index).copied();
-            (ask, lack.round)
-        });
-        let until = Until { asks: asks.collect(), deadline: self.patience.deadline.unwrap_or(0) };
+        let ask = |lack: &Lack| (self.asks.get(lack.index).copied(), lack.round);
+        let asks = self.lacks.iter().map(ask).collect();
+        let until = Until { asks, deadline: self.patience.deadline.unwrap_or(0) };
         self.waiting = Some(wait(&self.leases, until, self.exchange_nanos, parked));
     }
 
@@ -86,38 +100,36 @@ impl Awaiting {
         Patience { rounds, ..self.patience }
     }
 
-    /// What it has reserved on this node, which is not given back from now on.
-    pub(super) fn take(&mut self) -> (Scratch, Vec<Seat>, Widths) {
-        self.take_back_wishes();
-        let scratch = std::mem::take(&mut self.scratch);
-        (scratch, std::mem::take(&mut self.seats), std::mem::take(&mut self.widths))
-    }
-
-    fn take_back_wishes(&mut self) {
-        for Lack { index, missing, round } in std::mem::take(&mut self.lacks) {
-            let entry = self.scratch.asks.get(index).and_then(|ask| self.leases.get().find(ask));
-            if let Some(entry) = entry {
-                entry.satisfied(missing, round);
+    /// Gives back what is still reserved of an ask on this node. When the store has answered, its limit shows there what
+    /// all nodes have used, without what was only reserved.
+    fn give_back(&self, index: usize, ask: &Ask) {
+        let asked = self.lacks.iter().find(|lack| lack.index == index);
+        let entry = asked.and_then(|_| self.leases.get().find(ask));
+        if let (Some(lack), Some(entry)) = (asked, entry) {
+            entry.satisfied(lack.missing, lack.round);
+            if entry.is_answered(lack.round) {
+                return;
             }
         }
+        self.zone.get().give_back(std::slice::from_ref(ask), now());
     }
 }
 
 impl Drop for Awaiting {
     fn drop(&mut self) {
         observed::waited_for_store(mono_now().0.saturating_sub(self.since));
-        self.take_back_wishes();
+        for (index, ask) in self.asks.iter().enumerate() {
+            self.give_back(index, ask);
+        }
         let seats = std::mem::take(&mut self.seats);
-        if self.scratch.asks.is_empty() {
+        if seats.is_empty() {
             return;
         }
-        let zone = self.zone.get();
-        zone.give_back(&self.scratch.asks, now());
         member::with(|member| {
             let Some(holder) = member.holder.as_mut() else { return };
-            seats.into_iter().for_each(|seat| zone.release(seat, holder));
+            seats.into_iter().for_each(|seat| self.zone.get().release(seat, holder));
         });
-        crate::request::queue::wake();
+        queue::wake();
     }
 }
 

@@ -2,10 +2,7 @@
 //!
 //! A request has reserved on the limits of the node before, which mirror the use of the whole cluster: so whoever is
 //! at a limit was refused there, and costs the store nothing. Where the lease has too little, the request waits for
-//! the next exchange, at most for two ([`waiting`]); and where the store is lost, it goes by `on_loss`.
-
-mod holding;
-mod waiting;
+//! the next exchange, at most for two ([`awaiting`](super::awaiting)); and where the store is lost, it goes by `on_loss`.
 
 use std::num::NonZeroU16;
 use std::rc::Rc;
@@ -14,34 +11,20 @@ use std::sync::atomic::{fence, Ordering};
 use tollgate_core::cluster::{judge, times, Drawn, Entry, Judge, NoEntry, Shape};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{Ask, Exceeded, Key, Refused, Seat, Seed, Take};
+use tollgate_core::metrics::Counter;
 
 use crate::clock::{mono_now, now};
+use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Admitted, Shortage, NOMINAL_WAIT_NANOS};
-use crate::request::asks::{Scratch, Way, Widths, SCRATCH};
+use crate::request::asks::{Scratch, Way, Widths};
+use crate::request::awaiting::{Awaiting, Lack, Patience};
 use crate::request::shortage::may_say;
-use crate::request::state::State;
-use crate::types::Request;
 use crate::zone::leases::MappedLeases;
 use crate::zone::lock::ZoneLock;
 use crate::zone::member;
-use nginx::Verdict;
-
-pub(crate) use holding::{settle, Awaiting};
-
 /// When it was last said that there is no room for leases, in nanoseconds of the monotonic clock.
 static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
-
-/// What a lease lacks for a request.
-#[derive(Clone, Copy, Debug)]
-struct Lack {
-    /// Which of its asks.
-    index: usize,
-    /// How much, in the units of the store.
-    missing: u64,
-    /// In which round it was said that it is needed, once that was said.
-    round: u64,
-}
 
 /// Why nothing was drawn.
 enum NotDrawn {
@@ -51,40 +34,7 @@ enum NotDrawn {
     Full,
 }
 
-/// How a request may wait for the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Patience {
-    /// For so many exchanges still.
-    rounds: u32,
-    /// And until then, in nanoseconds of the monotonic clock; `None`: from now on for as long as it may take.
-    deadline: Option<u64>,
-}
-
-impl Patience {
-    /// Of a request that hasn't waited for the store yet.
-    pub(super) const ALL: Self = Self { rounds: times::ROUNDS, deadline: None };
-    /// Of one that may not wait.
-    pub(super) const NONE: Self = Self { rounds: 0, deadline: None };
-}
-
-/// Lets the request wait for the store.
-pub(super) fn pause(r: Request<'_>, state: &mut State) -> Option<Verdict> {
-    let awaiting = state.awaiting.as_mut()?;
-    awaiting.wait(r.park()?);
-    Some(Verdict::Pending)
-}
-
 impl Admission<'_, '_> {
-    /// A request that waited for the store goes on.
-    pub(super) fn go_on(&self, mut awaiting: Box<Awaiting>) -> Result<Admitted, Shortage> {
-        let patience = awaiting.patience();
-        let (mut scratch, seats, widths) = awaiting.take();
-        drop(awaiting);
-        let outcome = self.lease(&mut scratch, seats, &widths, patience);
-        SCRATCH.with(|kept| *kept = scratch);
-        outcome
-    }
-
     /// Draws from leases for what was reserved on this node, and keeps both; or the request waits for the store, or it
     /// gets nothing.
     pub(super) fn lease(
@@ -129,10 +79,8 @@ impl Admission<'_, '_> {
                     }
                     if patience.rounds > 0 {
                         let patience = self.begun(content.exchange_nanos(), patience);
-                        let scratch = std::mem::take(scratch);
-                        let held = (scratch, seats, widths.clone());
                         let place = (self.mapped, leases, content.exchange_nanos());
-                        let awaiting = Awaiting::new(held, lacks, place, patience);
+                        let awaiting = Awaiting::new((scratch, seats), lacks, place, patience);
                         self.state.borrow_mut().awaiting = Some(Box::new(awaiting));
                         return Ok(Admitted::Awaits);
                     }
@@ -224,8 +172,11 @@ impl Admission<'_, '_> {
     /// Notes what is let through without the store, so that it hears of it when it is back.
     fn spend_alone(&self, leases: &MappedLeases, scratch: &Scratch, widths: &Widths) {
         for (index, ask) in scratch.asks.iter().enumerate() {
-            let is_alone = scratch.way(index) == Way::Alone;
-            if !is_alone || matches!(ask.take, Take::Concurrency { .. }) {
+            if scratch.way(index) != Way::Alone {
+                continue;
+            }
+            observed::count(Counter::Alone);
+            if matches!(ask.take, Take::Concurrency { .. }) {
                 continue;
             }
             if let Ok(entry) = self.entry(leases, (scratch, index), ask, widths) {
