@@ -10,6 +10,7 @@ pub mod mistakes;
 pub mod node;
 pub mod plan;
 pub mod random;
+pub mod scenario;
 pub mod schedule;
 pub mod servers;
 pub mod world;

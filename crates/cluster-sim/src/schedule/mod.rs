@@ -247,7 +247,7 @@ impl<'p> World<'p> {
     }
 }
 
-fn micros(time: f64) -> u64 {
+pub(crate) fn micros(time: f64) -> u64 {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
