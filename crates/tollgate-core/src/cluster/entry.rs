@@ -139,6 +139,7 @@ impl Entry<'_> {
     ///
     /// What is drawn is reported by the next message, and begins to drain then. So it counts as drawn only if no
     /// message was begun before the clock was read: else it could have been reported before it was decided on.
+    #[inline]
     pub fn draw(&self, n: u64, clock: impl Fn() -> MonoNanos) -> Drawn {
         if n == 0 {
             return Drawn::Taken(Round(self.round.load(Ordering::Acquire)));
@@ -317,10 +318,10 @@ impl Entry<'_> {
     }
 
     /// Whether it is noted as what it is, and doesn't leave.
+    #[inline]
     pub(super) fn is_described(&self, shape: &Shape) -> bool {
-        let marks = Marks::of(self.words[MARKS].load(Ordering::Acquire));
-        let capacity_word = self.words[CAPACITY].load(Ordering::Relaxed);
-        marks.count == count(shape) && !marks.is_leaving && capacity_word == capacity(shape)
+        Marks::is_at_rate(self.words[MARKS].load(Ordering::Acquire), count(shape))
+            && self.words[CAPACITY].load(Ordering::Relaxed) == capacity(shape)
     }
 
     pub(super) fn marks(&self) -> Marks {
@@ -346,6 +347,7 @@ impl Entry<'_> {
     }
 
     /// Has the thread look at the entry before the next message.
+    #[inline]
     pub(super) fn call(&self) {
         let mut seen = self.look.load(Ordering::Acquire);
         while seen & self.bit == 0 {
@@ -387,6 +389,7 @@ impl Entry<'_> {
     }
 
     /// Swaps the balance; `false`: it was another one.
+    #[inline]
     pub(super) fn swap_balance(&self, seen: u64, next: u64) -> bool {
         if planted!(StoredBalance) {
             self.words[BALANCE].store(next, Ordering::SeqCst);
@@ -414,6 +417,7 @@ pub(super) fn answered(round: u64, wait_us: u64) -> u64 {
     round << WAIT_BITS | wait_us.div_ceil(1_000).min(WAIT_MASK)
 }
 
+#[inline]
 fn capacity(shape: &Shape) -> u64 {
     match *shape {
         Shape::Bucket { capacity, .. } => capacity.into(),
@@ -422,6 +426,7 @@ fn capacity(shape: &Shape) -> u64 {
     }
 }
 
+#[inline]
 fn count(shape: &Shape) -> u32 {
     match *shape {
         Shape::Bucket { count, .. } => count,

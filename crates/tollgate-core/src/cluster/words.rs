@@ -50,6 +50,7 @@ impl<'m> Words<'m> {
         self.0[INCARNATION].load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(super) fn round_word(&self) -> &'m AtomicU64 {
         &self.0[ROUND]
     }
@@ -136,6 +137,7 @@ impl<'m> Words<'m> {
     }
 
     /// Which seed it is; 0: none is known.
+    #[inline]
     pub(super) fn era(&self) -> u64 {
         self.0[ERA].load(Ordering::Acquire) & ERA_MASK
     }
