@@ -59,7 +59,7 @@ impl Thread<'_> {
     /// Allows so many requests in flight.
     pub fn raise(&self, to: u64, until: MonoNanos) {
         self.1.renew(until);
-        self.1.raise(to);
+        self.1.allow(to);
     }
 
     /// Lowers that.

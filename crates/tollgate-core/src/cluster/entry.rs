@@ -196,13 +196,15 @@ impl Entry<'_> {
     /// Reports that more was used than was drawn, or (negative) less, in tokens or nano-units. `false`: the entry
     /// belongs to another limit by now.
     pub fn adjust(&self, delta: i64) -> bool {
-        self.change(ADJUST, |seen| with_signed(seen, signed(seen).saturating_add(delta)))
+        self.change(&self.words[ADJUST], |seen| {
+            with_signed(seen, signed(seen).saturating_add(delta))
+        })
     }
 
     /// Notes that so much was given away by this node's own judgement, as the store is lost. `false` as with
     /// [`Entry::adjust`].
     pub fn spend_alone(&self, n: u64) -> bool {
-        self.change(ALONE, |seen| with_amount(seen, amount(seen).saturating_add(n)))
+        self.change(&self.words[ALONE], |seen| with_amount(seen, amount(seen).saturating_add(n)))
     }
 
     /// Replaces what a request `reserved` by what it `used`, in tokens or nano-units. `is_over`: of a budget whose
@@ -223,7 +225,7 @@ impl Entry<'_> {
     fn settle_alone(&self, reserved: u64, used: u64) -> bool {
         match used.checked_sub(reserved) {
             Some(excess) => self.spend_alone(excess),
-            None => self.change(ALONE, |seen| {
+            None => self.change(&self.words[ALONE], |seen| {
                 let left = amount(seen).saturating_sub(reserved.saturating_sub(used));
                 with_amount(seen, left)
             }),
@@ -370,15 +372,16 @@ impl Entry<'_> {
         low.load(Ordering::Acquire) == self.tag[0] && high.load(Ordering::Acquire) == self.tag[1]
     }
 
-    pub(super) fn change(&self, index: usize, next: impl Fn(u64) -> u64) -> bool {
-        let mut seen = self.words[index].load(Ordering::Acquire);
+    /// Swaps one of the words that carry how often the entry changed hands. `false`: it belongs to another limit by
+    /// now.
+    pub(super) fn change(&self, word: &AtomicU64, next: impl Fn(u64) -> u64) -> bool {
+        let mut seen = word.load(Ordering::Acquire);
         loop {
             if !self.is_ours() {
                 return false;
             }
             let next = next(seen);
-            let swapped =
-                self.words[index].compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire);
+            let swapped = word.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire);
             match swapped {
                 Ok(_) => break,
                 Err(other) => seen = other,
@@ -386,6 +389,12 @@ impl Entry<'_> {
         }
         self.call();
         true
+    }
+
+    /// What the limit is called in the store.
+    pub(super) fn name(&self) -> [u8; 16] {
+        let half = |word: &AtomicU64| u128::from(word.load(Ordering::Acquire));
+        (half(&self.words[NAME]) << 64 | half(&self.words[NAME + 1])).to_be_bytes()
     }
 
     /// Swaps the balance; `false`: it was another one.

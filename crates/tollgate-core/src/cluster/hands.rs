@@ -1,7 +1,7 @@
 //! Which entry a limit is given, and from whom it is taken. All of this is done under the table's mutex.
 
 use super::super::limits::key::Area;
-use super::super::limits::sync::{planted, Ordering};
+use super::super::limits::sync::{planted, AtomicU64, Ordering};
 use super::super::limits::{Ask, Key};
 use super::entry::{self, amount, signed, Entry};
 use super::marks::Marks;
@@ -54,27 +54,28 @@ impl<'m> LeaseTable<'m> {
     /// Swaps the words that requests change for those of the next hands, if nothing in them counts.
     fn take_over(entry: &Entry<'_>, marks: Marks) -> bool {
         let unit = unit_of(marks.word.into());
-        let load = |index: usize| entry.words[index].load(Ordering::SeqCst);
-        let swap = |index: usize, seen: u64| {
+        let words = entry.words;
+        let load = |word: &AtomicU64| word.load(Ordering::SeqCst);
+        let swap = |word: &AtomicU64, seen: u64| {
             let next = entry::of_next_hands(seen);
-            let word = &entry.words[index];
             if planted!(TakenOverUnseen) {
                 word.store(next, Ordering::SeqCst);
                 return true;
             }
             word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Acquire).is_ok()
         };
-        let [balance, adjust, alone] = [entry::BALANCE, entry::ADJUST, entry::ALONE].map(load);
-        let drawn = load(entry::SOLD).saturating_sub(amount(balance)).div_ceil(unit);
-        let acked_adjust = i64::from_ne_bytes(load(entry::ACKED_ADJUST).to_ne_bytes());
+        let [balance, adjust, alone] =
+            [&words[entry::BALANCE], &words[entry::ADJUST], &words[entry::ALONE]].map(load);
+        let drawn = load(&words[entry::SOLD]).saturating_sub(amount(balance)).div_ceil(unit);
+        let acked_adjust = i64::from_ne_bytes(load(&words[entry::ACKED_ADJUST]).to_ne_bytes());
         // The adjustment last: where one of the swaps fails, nothing that counts was changed before it.
         amount(balance) < unit
-            && drawn == load(entry::ACKED_DRAWN)
+            && drawn == load(&words[entry::ACKED_DRAWN])
             && amount(alone) == 0
             && entry::units(signed(adjust), unit) == acked_adjust
-            && swap(entry::BALANCE, balance)
-            && swap(entry::ALONE, alone)
-            && swap(entry::ADJUST, adjust)
+            && swap(&words[entry::BALANCE], balance)
+            && swap(&words[entry::ALONE], alone)
+            && swap(&words[entry::ADJUST], adjust)
     }
 
     /// Gives a free place to a limit. The caller holds the mutex.
@@ -89,9 +90,10 @@ impl<'m> LeaseTable<'m> {
         let word = ask.word();
         let tag = tag_of(ask.key, word, era);
         let entry = self.entry(set, way, tag)?;
-        for index in [entry::BALANCE, entry::ADJUST, entry::ALONE] {
-            let old = entry.words[index].load(Ordering::Acquire);
-            entry.words[index].store(entry::of_next_hands(old), Ordering::Release);
+        let words = entry.words;
+        for word in [&words[entry::BALANCE], &words[entry::ADJUST], &words[entry::ALONE]] {
+            let old = word.load(Ordering::Acquire);
+            word.store(entry::of_next_hands(old), Ordering::Release);
         }
         let area = Area::ALL.iter().position(|area| *area == ask.key.area())?;
         let marks = Marks {
@@ -105,21 +107,21 @@ impl<'m> LeaseTable<'m> {
             era: u16::try_from(era).ok()?,
         };
         let name = store_name(name, word);
-        for (index, value) in [
-            (entry::MARKS, marks.bits()),
-            (entry::EXPIRES, 0),
-            (entry::NEED, 0),
-            (entry::ANSWERED, entry::answered(round.wrapping_sub(1), 0)),
-            (entry::SOLD, 0),
-            (entry::ACKED_DRAWN, 0),
-            (entry::ACKED_ADJUST, 0),
-            (entry::BORN, round),
-            (entry::NAME, name[0]),
-            (entry::NAME + 1, name[1]),
-            (entry::USED, 0),
-            (entry::HEARD, 0),
+        for (word, value) in [
+            (&words[entry::MARKS], marks.bits()),
+            (&words[entry::EXPIRES], 0),
+            (&words[entry::NEED], 0),
+            (&words[entry::ANSWERED], entry::answered(round.wrapping_sub(1), 0)),
+            (&words[entry::SOLD], 0),
+            (&words[entry::ACKED_DRAWN], 0),
+            (&words[entry::ACKED_ADJUST], 0),
+            (&words[entry::BORN], round),
+            (&words[entry::NAME], name[0]),
+            (&words[entry::NAME + 1], name[1]),
+            (&words[entry::USED], 0),
+            (&words[entry::HEARD], 0),
         ] {
-            entry.words[index].store(value, Ordering::Release);
+            word.store(value, Ordering::Release);
         }
         entry.describe(shape);
         entry.set_marks(|marks| Marks { is_leaving: false, ..marks });

@@ -215,7 +215,7 @@ fn a_lease_of_slots_is_lowered_to_what_is_in_flight() {
     let node = small(4);
     let entry = node.entry("acme", &node.places("acme", 8));
     entry.renew(at(SECOND));
-    entry.raise(6);
+    entry.allow(6);
     assert!(entry.allows(6, || at(0)) && !entry.allows(7, || at(0)));
     assert!(!entry.allows(1, || at(SECOND)), "it has run out");
     assert_eq!(entry.lower(2, || 4), 4);

@@ -113,8 +113,9 @@ impl<'m> Words<'m> {
     #[must_use]
     pub fn seed(&self) -> Option<Seed> {
         let era = self.era();
-        let word = |at: usize| self.0[at].load(Ordering::Acquire);
-        let seed = (word(SEED), word(SEED + 1));
+        let [low, high] =
+            [&self.0[SEED], &self.0[SEED + 1]].map(|word| word.load(Ordering::Acquire));
+        let seed = (low, high);
         (era != 0 && self.era() == era).then(|| Seed::new(seed))
     }
 
