@@ -1,4 +1,4 @@
-"""How much may be let in over all nodes, and how much was: docs/cluster.md has the same as a formula. Nothing here opens a
+"""How much may be let in over all nodes, and how much was: docs/testing/cluster.md has the same as a formula. Nothing here opens a
 connection, or looks at a clock."""
 
 import dataclasses

@@ -62,6 +62,7 @@ class Schedule:
         self.counts["requests"] += len(self.traffic.seen)
         self.check_bounds()
         self.check_waits()
+        self.check_refused()
         await self.check_places()
 
     async def prepare(self):
@@ -96,6 +97,13 @@ class Schedule:
                 self.wrong(f"{tier}: {found:.1f} let in beyond its rate, of {limit.capacity}, and {most:.1f} may be")
             if not admitted and self.course.on_loss != "deny":
                 self.wrong(f"{tier}: nobody was let in")
+
+    def check_refused(self):
+        """Nobody is told that the store is lost while it is there."""
+        lost = sum(seen.status == 503 for seen in self.traffic.seen)
+        self.counts["refused without the store"] += lost
+        if lost and (not self.course.outages or self.course.on_loss != "deny"):
+            self.wrong(f"{lost} requests were refused with 503")
 
     def check_returned(self, begin, end):
         """Of a node that was dead so early its places are there for the others meanwhile."""

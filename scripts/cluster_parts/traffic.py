@@ -36,7 +36,7 @@ LIMITS = {
 SHARED = Limit(50, 50.0)
 AMOUNTS = {"bucket": 1, "tokens": USED, "money": USED, "places": 1}
 # Of a node's clients, for each limit: between two requests, in seconds.
-PAUSE = 0.06
+PAUSE = 0.05
 
 
 def clients(schedules):
