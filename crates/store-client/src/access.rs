@@ -1,7 +1,7 @@
 //! What a node shows of itself, and whom it believes: passwords, certificates, authorities.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -156,10 +156,7 @@ fn roots(config: &Config, base: &Path) -> Result<RootCertStore, AccessError> {
     Ok(roots)
 }
 
-fn certificates(
-    parameter: &str,
-    path: &PathBuf,
-) -> Result<Vec<CertificateDer<'static>>, AccessError> {
+fn certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, AccessError> {
     let file = read(parameter, path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file).collect();
     found.ok().filter(|found| !found.is_empty()).ok_or_else(|| {

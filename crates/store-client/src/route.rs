@@ -19,7 +19,7 @@ const MAP: Bounds = Bounds { bytes: 4 << 20, values: 200_000 };
 /// The servers, as they belong together.
 pub(crate) enum Route {
     Single(Place),
-    Sentinel(Sentinels),
+    Sentinel(Box<Sentinels>),
     Cluster(Cluster),
 }
 
@@ -29,7 +29,7 @@ impl Route {
         match &config.topology {
             Topology::Single => places.next().map(Self::Single).ok_or(Failure::NoPlace),
             Topology::Sentinel(name) => {
-                Ok(Self::Sentinel(Sentinels::new(name, places.collect(), links)))
+                Ok(Self::Sentinel(Box::new(Sentinels::new(name, places.collect(), links))))
             }
             Topology::Cluster => {
                 Ok(Self::Cluster(Cluster { named: places.collect(), ..Cluster::default() }))
