@@ -115,6 +115,8 @@ struct Link<'z> {
     seed: (u64, u64),
     /// How long the last exchange took, in microseconds.
     lag_us: u64,
+    /// When the last turn was.
+    turned: Option<MonoNanos>,
     /// The store couldn't be reached, and that was said.
     is_failing: bool,
 }
@@ -131,12 +133,25 @@ impl<'z> Link<'z> {
             greeted: None,
             seed: (half(0), half(64)),
             lag_us: 0,
+            turned: None,
             is_failing: false,
         })
     }
 
+    /// Counts for how long the store is lost.
+    fn note_loss(&mut self, subject: &Subject) {
+        let (words, now) = (subject.leases.get().words(), mono_now());
+        let heard = words.contact().unwrap_or(words.began());
+        let since = self.turned.replace(now).unwrap_or(now);
+        if now.0.saturating_sub(heard.0) > times::LOST {
+            let lost_ms = now.0.saturating_sub(since.0) / 1_000_000;
+            observed::note(Noted::Count(Counter::StoreLostMillis, lost_ms));
+        }
+    }
+
     /// One exchange, if there is something to say.
     fn turn(&mut self, subject: &Subject) {
+        self.note_loss(subject);
         let outcome = self.speak(subject);
         let result = match outcome {
             Ok(None) => return,
