@@ -27,7 +27,7 @@ my $tiers = 'tollgate_tier two { requests 2r/h; } tollgate_tier dry { requests 2
 my $http2 = $t->has_version('1.25.1') ? 'listen 127.0.0.1:8083; http2 on;' : 'listen 127.0.0.1:8083 http2;';
 
 start_store($t);
-start_node($t, a => 8080, cluster('a', 'on_loss=deny exchange=300ms') . $tiers, <<"EOF");
+start_node($t, a => 8080, cluster('a', 'on_loss=deny exchange=250ms') . $tiers, <<"EOF");
         $http2
         location /any { satisfy any; deny all; proxy_pass http://unix:%%TESTDIR%%/engine.sock; }
         location /page { error_page 429 = \@busy; proxy_pass http://unix:%%TESTDIR%%/engine.sock; }

@@ -2,10 +2,14 @@
 
 #[path = "../../tollgate-core/src/cluster/entry.rs"]
 pub mod entry;
+#[path = "../../tollgate-core/src/cluster/hands.rs"]
+mod hands;
 #[path = "../../tollgate-core/src/cluster/lease.rs"]
 mod lease;
 #[path = "../../tollgate-core/src/cluster/marks.rs"]
 mod marks;
+#[path = "../../tollgate-core/src/cluster/right.rs"]
+pub mod right;
 #[path = "../../tollgate-core/src/cluster/shape.rs"]
 pub mod shape;
 #[path = "../../tollgate-core/src/cluster/table.rs"]
@@ -55,7 +59,7 @@ impl Thread<'_> {
     /// Allows so many requests in flight.
     pub fn raise(&self, to: u64, until: MonoNanos) {
         self.1.renew(until);
-        self.1.raise(to);
+        self.1.allow(to);
     }
 
     /// Lowers that.

@@ -5,8 +5,11 @@ mod address;
 mod tests;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use tollgate_core::cluster::times;
 
 pub(crate) use address::is_host;
 pub use address::{Address, Place};
@@ -14,8 +17,8 @@ pub use address::{Address, Place};
 /// The cluster, where `name=` gives none.
 const NAME: &str = "default";
 const EXCHANGE: Duration = Duration::from_millis(50);
-const EXCHANGES: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(1);
+const EXCHANGES: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_nanos(times::LONGEST_EXCHANGE);
 const MAX_NODES: u16 = 1000;
 /// Of names that stand in keys of the store, in logs and on pages.
 const MAX_NAME: usize = 64;
@@ -311,7 +314,7 @@ fn exchange(value: &str) -> Result<Duration, ConfigError> {
     };
     time.filter(|time| EXCHANGES.contains(time)).ok_or_else(|| {
         ConfigError::new(format!(
-            "\"exchange={}\" must be a time from 10ms to 1s",
+            "\"exchange={}\" must be a time from 10ms to 250ms",
             value.escape_debug()
         ))
     })

@@ -28,7 +28,7 @@ fn all_parameters_are_read() {
         "tls_name=store",
         "name=prod",
         "node=east-1",
-        "exchange=1s",
+        "exchange=250ms",
         "on_loss=deny",
     ])
     .unwrap();
@@ -40,7 +40,7 @@ fn all_parameters_are_read() {
     );
     assert_eq!(config.topology, Topology::Sentinel("main".to_owned()));
     assert_eq!((config.name.as_str(), config.node.as_str()), ("prod", "east-1"));
-    assert_eq!((config.exchange, config.on_loss), (Duration::from_secs(1), OnLoss::Deny));
+    assert_eq!((config.exchange, config.on_loss), (Duration::from_millis(250), OnLoss::Deny));
     assert_eq!(config.tls.name.as_deref(), Some("store"));
     assert!(!config.is_exposed());
 }
@@ -70,9 +70,10 @@ fn mistakes_are_named_with_the_way_out() {
         (&["redis://a", "ca=x", "on_loss=deny"], "rediss://"),
         (&["rediss://a", "certificate=x", "on_loss=deny"], "need each other"),
         (&["redis://u@a", "on_loss=deny"], "needs \"password_file=\""),
-        (&["redis://a", "exchange=5ms", "on_loss=deny"], "from 10ms to 1s"),
-        (&["redis://a", "exchange=2s", "on_loss=deny"], "from 10ms to 1s"),
-        (&["redis://a", "exchange=50", "on_loss=deny"], "from 10ms to 1s"),
+        (&["redis://a", "exchange=5ms", "on_loss=deny"], "from 10ms to 250ms"),
+        (&["redis://a", "exchange=251ms", "on_loss=deny"], "from 10ms to 250ms"),
+        (&["redis://a", "exchange=1s", "on_loss=deny"], "from 10ms to 250ms"),
+        (&["redis://a", "exchange=50", "on_loss=deny"], "from 10ms to 250ms"),
         (&["redis://a", "on_loss=open"], "must be \"share\", \"local\" or \"deny\""),
         (&["redis://a", "expected_nodes=0"], "from 1 to 1000"),
         (&["redis://a", "expected_nodes=+4"], "from 1 to 1000"),

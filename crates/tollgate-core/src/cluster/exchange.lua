@@ -151,6 +151,8 @@ for index = 2, #KEYS do
     if kind == BUDGET then patience = FORGET end
     local last = #s
     for account = FIRST, last, ACCOUNT do
+      -- The clock stepped back.
+      if s[account + 7] > now then s[account + 7] = now end
       if s[account] == speaker then
         own = account
       elseif now - s[account + 7] > patience then
@@ -173,8 +175,8 @@ for index = 2, #KEYS do
         unsold = max(0, capacity - used - others)
       else
         -- What the speaker knows, and the store has lost.
-        if not own and age > 0 and latest - age < s[SINCE]
-          and (kind == BUDGET or kind == BUCKET and grace > 0) then
+        if not own and age > 0 and s[SINCE] > 0 and kind ~= SLOTS
+          and (grace > 0 or kind == BUDGET and latest - age < s[SINCE]) then
           used = max(used, known)
         end
         -- What is new.

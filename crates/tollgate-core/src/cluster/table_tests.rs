@@ -1,8 +1,9 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use super::super::entry::{Backing, Drawn};
+use super::super::entry::{self, Backing, Drawn};
 use super::super::fixtures::{at, key, Node, SECOND};
+use super::super::marks::Marks;
 use super::*;
 
 /// A table with room for so many limits of clients, in one set or a few.
@@ -214,7 +215,7 @@ fn a_lease_of_slots_is_lowered_to_what_is_in_flight() {
     let node = small(4);
     let entry = node.entry("acme", &node.places("acme", 8));
     entry.renew(at(SECOND));
-    entry.raise(6);
+    entry.allow(6);
     assert!(entry.allows(6, || at(0)) && !entry.allows(7, || at(0)));
     assert!(!entry.allows(1, || at(SECOND)), "it has run out");
     assert_eq!(entry.lower(2, || 4), 4);

@@ -192,6 +192,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("(s and s[NUMBER] > number)", "false"),
     ("if grace == 0 then grant", "do grant"),
     ("latest - age < s[SINCE]", "true"),
+    ("s[SINCE] > 0 and kind", "kind"),
     (
         "heard_life ~= 0 and heard_life ~= life[2] and life[3] == 0",
         "heard_life ~= 0 and heard_life ~= life[2]",

@@ -43,6 +43,7 @@ pub fn apply<'a>(
         };
         // Where the servers of a store have several clocks, the fastest one decides.
         heard_us = heard_us.max(Some(answer.now_us));
+        memory.hear_life(call.shard(), answer.life);
         match &answer.outcome {
             Outcome::Stale => applied.is_whole = false,
             Outcome::Done(lines) => {
@@ -119,14 +120,19 @@ impl Exchange<'_> {
         // Before it is granted: else it would be put back for having run out.
         entry.renew(self.until(table));
         match line.terms {
-            super::Terms::Slots { .. } => entry.raise(line.held.saturating_add(sold.grant)),
+            super::Terms::Slots { limit } => {
+                // Where the lease had run out, others may have bought the places of those who are in flight
+                // here: these end, and nobody takes their places.
+                let left_by_others = limit.saturating_sub(sold.others);
+                entry.allow(line.held.saturating_add(sold.grant).min(left_by_others));
+            }
             super::Terms::Bucket { .. } | super::Terms::Budget { .. } => entry.grant(sold.grant),
         }
         tracked.acked_at = self.asked.sent;
         tracked.acked_held = line.held.saturating_add(sold.grant);
         tracked.unsold = Some(sold.unsold);
         tracked.is_short = sold.is_short;
-        tracked.in_doubt = false;
+        (tracked.in_doubt, tracked.is_to_tell) = (false, false);
         self.answer(entry, sold.wait_us);
     }
 

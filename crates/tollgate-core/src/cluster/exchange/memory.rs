@@ -15,9 +15,19 @@ pub struct Memory {
     pub(super) is_complete: bool,
     /// When the last message was made.
     pub(super) spoke: Option<MonoNanos>,
+    /// Of each shard, the life of the store's data that was heard of.
+    pub(super) lives: BTreeMap<u8, u64>,
+    /// The store has lost data: what is known of limits is to be said, of all of them.
+    pub(super) is_to_tell: bool,
 }
 
 impl Memory {
+    /// Notes which life of the store's data a shard has. Where that is another one than before, the data are lost.
+    pub(super) fn hear_life(&mut self, shard: u8, life: u64) {
+        let known = self.lives.insert(shard, life);
+        self.is_to_tell |= known.is_some_and(|known| known != 0 && known != life);
+    }
+
     /// How many limits there are of which this node holds something, or has something to report.
     #[must_use]
     pub fn tracked(&self) -> usize {
@@ -47,6 +57,8 @@ pub(super) struct Tracked {
     pub(super) is_short: bool,
     /// A message was sent that may have been counted.
     pub(super) in_doubt: bool,
+    /// What is known of it is to be said, as the store has lost it.
+    pub(super) is_to_tell: bool,
     /// When to look next, if nobody calls.
     pub(super) due: MonoNanos,
 }

@@ -87,6 +87,12 @@ pub fn collect(
     if !memory.is_complete {
         adopt(table, memory);
     }
+    if std::mem::take(&mut memory.is_to_tell) {
+        for entry in table.entries() {
+            let tracked = memory.tracked.entry(entry.place).or_default();
+            (tracked.is_to_tell, tracked.due) = (true, MonoNanos(0));
+        }
+    }
     for place in table.called() {
         memory.tracked.entry(place).or_default().due = MonoNanos(0);
     }
@@ -165,13 +171,18 @@ impl<M: Mirror> Collecting<'_, '_, M> {
         }
         let born = entry.words[entry::BORN].load(Ordering::Acquire);
         if tracked.born != born {
-            *tracked = Tracked { born, seq: self.seq.saturating_sub(1), ..Tracked::default() };
+            let (seq, is_to_tell) = (self.seq.saturating_sub(1), tracked.is_to_tell);
+            *tracked = Tracked { born, seq, is_to_tell, ..Tracked::default() };
         }
         let Some((terms, until_us)) = self.terms(entry, tracked, (marks, word)) else {
             return (None, true);
         };
         let wish = self.settle_lease(entry, tracked, (key, word, marks), terms);
-        let count = self.count(entry, tracked);
+        let mut count = self.count(entry, tracked);
+        if matches!(terms, Terms::Slots { .. }) {
+            // Those in flight have their places, even where no more may come.
+            count.held = count.held.max(self.mirror.in_use(key, word, (marks.count, 0)));
+        }
         let (alone, alone_told) = self.alone(entry, (key, word, marks), count);
         let (acked_drawn, acked_adjust) = entry.acked();
         let adjust = count.adjust.saturating_add(i64::try_from(alone_told).unwrap_or(i64::MAX));
@@ -179,7 +190,11 @@ impl<M: Mirror> Collecting<'_, '_, M> {
             Wish::More(more) => more,
             Wish::Less(_) => 0,
         };
-        let is_news = count.drawn != acked_drawn
+        let heard_us = entry.words[entry::HEARD].load(Ordering::Acquire);
+        let known = self.known(entry.used(), heard_us, terms);
+        tracked.is_to_tell &= known > 0;
+        let is_news = tracked.is_to_tell
+            || count.drawn != acked_drawn
             || adjust != acked_adjust
             || count.held != tracked.acked_held
             || want > 0
@@ -198,11 +213,8 @@ impl<M: Mirror> Collecting<'_, '_, M> {
         if marks.is_reset {
             entry.set_marks(|marks| Marks { is_reset: false, ..marks });
         }
-        let name = |half: usize| entry.words[entry::NAME + half].load(Ordering::Acquire);
-        let id = u128::from(name(0)) << 64 | u128::from(name(1));
-        let heard_us = entry.words[entry::HEARD].load(Ordering::Acquire);
         let line = Line {
-            id: StoreId(id.to_be_bytes()),
+            id: StoreId(entry.name()),
             terms,
             born: tracked.born,
             drawn: count.drawn,
@@ -212,7 +224,7 @@ impl<M: Mirror> Collecting<'_, '_, M> {
             in_doubt: tracked.in_doubt,
             held: count.held,
             want,
-            known: self.known(entry.used(), heard_us, terms),
+            known,
             heard_us,
             reset: marks.is_reset,
         };
@@ -292,7 +304,7 @@ impl<M: Mirror> Collecting<'_, '_, M> {
             if seen > 0 {
                 tracked.drawn_at = self.now;
             }
-            let held = entry.balance();
+            let held = entry.balance().max(seen);
             let places = (held, seen);
             let wish = sizing::of_places(&tracked.appetite, needed, places, offer, is_old);
             let lowered = match wish {
@@ -300,7 +312,7 @@ impl<M: Mirror> Collecting<'_, '_, M> {
                 Wish::Less(less) => Some(held.saturating_sub(less)),
                 Wish::More(_) => None,
             };
-            if let Some(to) = lowered.filter(|to| *to < held) {
+            if let Some(to) = lowered.filter(|to| *to < entry.balance()) {
                 entry.lower(to, in_flight);
             }
             return wish;

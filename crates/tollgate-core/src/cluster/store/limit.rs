@@ -103,7 +103,9 @@ impl Limit {
     fn drop_silent(&mut self, speaker: Incarnation, now_us: u64) {
         let Self { kind, level, accounts, .. } = self;
         let patience_us = kind.patience_us();
-        accounts.retain(|account| {
+        accounts.retain_mut(|account| {
+            // The clock stepped back.
+            account.seen_us = account.seen_us.min(now_us);
             let is_silent = account.incarnation != speaker
                 && now_us.saturating_sub(account.seen_us) > patience_us;
             if is_silent && *kind != Kind::Slots {
@@ -120,15 +122,17 @@ impl Limit {
         }
     }
 
-    /// Whether the speaker knows of something that this doesn't: it was told before this began to be kept.
-    /// A bucket forgets by itself, so there it counts only for a while after data were lost.
+    /// Whether the speaker knows of something that this doesn't: data were lost, or it was told before this began
+    /// to be kept. A bucket forgets by itself, so there it counts only for a while after data were lost.
     fn has_lost(&self, own: Option<&Account>, line: &Line, asking: Asking) -> bool {
-        let may_be = match self.kind {
-            Kind::Bucket => asking.grace_us > 0,
-            Kind::Budget => true,
-            Kind::Slots => false,
-        };
-        may_be && own.is_none() && line.heard_us > 0 && line.heard_us < self.since_us
+        let is_known = own.is_none() && line.heard_us > 0 && self.since_us > 0;
+        let is_older = line.heard_us < self.since_us;
+        is_known
+            && match self.kind {
+                Kind::Bucket => asking.grace_us > 0,
+                Kind::Budget => asking.grace_us > 0 || is_older,
+                Kind::Slots => false,
+            }
     }
 
     /// Counts what was drawn and adjusted since the speaker's last message.
@@ -229,6 +233,11 @@ impl Limit {
 
     pub(super) fn used_and_leased(&self) -> (u64, u64) {
         (self.level.used, self.accounts.iter().map(|account| account.leased).sum())
+    }
+
+    pub(super) fn leased(&self, incarnation: Incarnation) -> u64 {
+        let own = self.accounts.iter().find(|own| own.incarnation == incarnation);
+        own.map_or(0, |own| own.leased)
     }
 
     pub(super) fn keep_us(&self) -> u64 {

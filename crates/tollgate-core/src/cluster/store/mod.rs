@@ -25,7 +25,7 @@ mod limit;
 
 use std::collections::HashMap;
 
-use super::message::{Answer, Call, Line, Outcome, StoreId};
+use super::message::{Answer, Call, Incarnation, Line, Outcome, StoreId};
 use limit::{Asking, Limit};
 
 /// How long an incarnation that says nothing keeps what it holds, in microseconds of the store's time.
@@ -124,6 +124,12 @@ impl Store {
     #[must_use]
     pub fn used_and_leased(&self, id: StoreId) -> Option<(u64, u64)> {
         self.limits.get(&id).map(Limit::used_and_leased)
+    }
+
+    /// What one incarnation has leased of a limit, as it was written last.
+    #[must_use]
+    pub fn leased(&self, id: StoreId, incarnation: Incarnation) -> u64 {
+        self.limits.get(&id).map_or(0, |limit| limit.leased(incarnation))
     }
 
     /// For how many microseconds a limit is kept from when it was written.

@@ -267,3 +267,13 @@ fn a_clock_that_steps_back_lets_nothing_drain() {
     assert_eq!(node.exchange(&mut store, 0, START - 3_600_000_000).used, 100);
     assert_eq!(node.exchange(&mut store, 0, START - 3_600_000_000 + 600_000).used, 99);
 }
+
+#[test]
+fn a_clock_that_steps_back_keeps_no_dead_node_alive() {
+    let mut store = Store::default();
+    let [mut dead, mut alive] = [1, 2].map(|number| Node::new(number, Terms::Slots { limit: 10 }));
+    dead.exchange(&mut store, 10, START);
+    let back = START - 3_600_000_000;
+    assert_eq!(alive.exchange(&mut store, 10, back).grant, 0);
+    assert_eq!(alive.exchange(&mut store, 10, back + DEAD_US + 1).grant, 10);
+}

@@ -1,0 +1,65 @@
+//! What is published of a cluster holds in schedules of faults, and mistakes that are made on purpose are noticed.
+//!
+//! `TOLLGATE_SCHEDULES=10000 cargo test --release -p cluster-sim` runs as many, in some minutes; `TOLLGATE_SEED` begins
+//! with another seed. A seed that fails is run again by `cargo run -p cluster-sim -- schedule SEED`.
+
+use cluster_sim::mistakes::Mistake;
+use cluster_sim::plan::Plan;
+use cluster_sim::schedule;
+
+fn number_of(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn bounds_hold_whatever_goes_wrong() {
+    let first = number_of("TOLLGATE_SEED", 1);
+    let count = number_of("TOLLGATE_SCHEDULES", 20);
+    let mut broken = Vec::new();
+    let (mut admitted, mut waited) = (0, 0);
+    for seed in first..first + count {
+        let report = schedule::run(seed, None);
+        admitted += report.admitted;
+        waited += report.waited;
+        broken.extend(report.broken.into_iter().map(|what| format!("seed {seed}: {what}")));
+    }
+    assert!(broken.is_empty(), "{} of {count}: {broken:#?}", broken.len());
+    // Else nothing was tried.
+    assert!(admitted > 100 * count && waited > count, "{admitted} {waited}");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_schedule() {
+    assert_eq!(schedule::run(7, None), schedule::run(7, None));
+}
+
+#[test]
+fn bounds_hold_where_nodes_contend() {
+    for seed in 1..5 {
+        let report = schedule::run_plan(&Plan::of_stops(seed), seed, None);
+        assert_eq!(report.broken, Vec::<String>::new(), "seed {seed}");
+        let report = schedule::run_plan(&Plan::of_storms(), seed, None);
+        assert_eq!(report.broken, Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+#[test]
+fn mistakes_are_noticed() {
+    for mistake in Mistake::ALL {
+        let is_noticed = |seed: &u64| {
+            let report = match mistake {
+                Mistake::SpentAfterExpiry => {
+                    schedule::run_plan(&Plan::of_stops(*seed), *seed, Some(mistake))
+                }
+                Mistake::OrderIgnored => {
+                    schedule::run_plan(&Plan::of_storms(), *seed, Some(mistake))
+                }
+                _ => schedule::run(*seed, Some(mistake)),
+            };
+            !report.broken.is_empty()
+        };
+        let found = (1..200).find(is_noticed);
+        println!("{mistake:?}: seed {found:?}");
+        assert!(found.is_some(), "nobody notices {mistake:?}");
+    }
+}
