@@ -17,6 +17,7 @@ use Time::HiRes qw/time/;
 use lib "$FindBin::Bin/lib";
 use JSON::PP qw//;
 use Tollgate::Client qw/reload_and_wait/;
+use Tollgate::Cluster qw/start_store/;
 use Tollgate::Provider qw/start_provider answers asked new_key key_set/;
 
 select STDERR; $| = 1;
@@ -32,7 +33,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(140);
+	->has_daemon('openssl')->has_daemon('curl')->plan(144);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -280,6 +281,22 @@ $t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', 
 
 ###############################################################################
 
+# cluster.conf: limits that hold over several machines, of which this is one
+
+SKIP: {
+	skip 'no redis-server', 4 unless grep { -x "$_/redis-server" } split /:/, $ENV{PATH};
+	$t->write_file('store.password', "a-password-of-the-store\n");
+	start_store($t, '--requirepass', 'a-password-of-the-store');
+	start($t, 'cluster.conf');
+	like(get('/v1/models', bearer(ACME)), qr/ 200 OK.*x-ratelimit-remaining-requests: 9\r/s, 'cluster: a request');
+	like(spend(10, time, 1, bearer(ACME)), qr/^spent /, 'cluster: its limit');
+	like(get('/v1/models', bearer(ZENITH)), qr/ 200 OK/, 'cluster: another tier');
+	unlike($t->read_file('error.log'), qr/tollgate: the store|a-password-of-the-store/, 'cluster: its store');
+	$t->stop();
+}
+
+###############################################################################
+
 # guards.conf: what may go to the model, and come from it
 
 $t->write_file('terms.txt', "# ours\nblue heron\n");
@@ -455,6 +472,7 @@ sub start_text {
 	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;
 	$conf =~ s{/var/lib/tollgate/}{$d/state/};
 	$conf =~ s{unix:/run/}{unix:$d/}g;
+	$conf =~ s{redis://127\.0\.0\.1:6379}{redis://127.0.0.1:8379};
 
 	$t->write_file_expand('nginx.conf', $conf);
 	$t->run();

@@ -120,6 +120,8 @@ struct Link<'z> {
     looked: Looked,
     /// How long the last exchange took, in microseconds.
     lag_us: u64,
+    /// When the last turn was.
+    turned: Option<MonoNanos>,
     /// The store couldn't be reached, and that was said.
     is_failing: bool,
 }
@@ -137,12 +139,25 @@ impl<'z> Link<'z> {
             seed: (half(0), half(64)),
             looked: Looked::default(),
             lag_us: 0,
+            turned: None,
             is_failing: false,
         })
     }
 
+    /// Counts for how long the store is lost.
+    fn note_loss(&mut self, subject: &Subject) {
+        let (words, now) = (subject.leases.get().words(), mono_now());
+        let heard = words.contact().unwrap_or(words.began());
+        let since = self.turned.replace(now).unwrap_or(now);
+        if now.0.saturating_sub(heard.0) > times::LOST {
+            let lost_ms = now.0.saturating_sub(since.0) / 1_000_000;
+            observed::note(Noted::Count(Counter::StoreLostMillis, lost_ms));
+        }
+    }
+
     /// One exchange, if there is something to say.
     fn turn(&mut self, subject: &Subject) {
+        self.note_loss(subject);
         let outcome = self.speak(subject);
         let result = match outcome {
             Ok(None) => return,
