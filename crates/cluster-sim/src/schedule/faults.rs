@@ -8,7 +8,7 @@ impl World<'_> {
         if self.places.get(index).is_none_or(|place| place.node.is_some()) {
             return;
         }
-        let incarnation = self.random.next();
+        let incarnation = self.random.bits();
         let now = self.mono(index, self.now_us);
         let exchange = self.plan.exchange_us * 1_000;
         let setup = Setup { words: WORDS, exchange, on_loss: self.plan.on_loss };

@@ -134,7 +134,7 @@ pub fn run(seed: u64, mistake: Option<Mistake>) -> Report {
 #[must_use]
 pub fn run_plan(plan: &Plan, seed: u64, mistake: Option<Mistake>) -> Report {
     let mut world = World::new(plan, Random::new(seed ^ 0x5eed), mistake);
-    while let Some((at_us, event)) = world.queue.next() {
+    while let Some((at_us, event)) = world.queue.pop() {
         if at_us > plan.end_us {
             break;
         }
