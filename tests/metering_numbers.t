@@ -47,6 +47,8 @@ my @rows = (
 		{ type => 'image_url', image_url => { url => 'data:image/png;base64,' . 'A' x 4000 } }] }] },
 		'X-Mock-Tokens: 20'],
 	['a stream', $chat, { %bounded, stream => \1 }, 'X-Mock-Tokens: 20'],
+	['a stream that the engine breaks off before its first token', $chat, { %bounded, stream => \1 },
+		'X-Mock-Tokens: 20', 'X-Mock-Cut-After: 0'],
 	['a stream that the engine breaks off after 5 tokens', $chat, { %bounded, stream => \1 },
 		'X-Mock-Tokens: 20', 'X-Mock-Cut-After: 5'],
 	['the same, with `tollgate_engine vllm`', "/vllm$chat", { %bounded, stream => \1 },

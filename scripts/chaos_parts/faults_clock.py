@@ -60,7 +60,8 @@ async def clock(run):
         calendar.spent += 4 * model.INPUT_PRICE + 5 * model.OUTPUT_PRICE
         found = model.nano(run.servers.used("money-1", "budget"))
         if found != calendar.spent:
-            run.wrong(f"wrong charge: with the clock at {offset:+} s money-1 has spent {found} nano of {calendar.spent}")
+            run.wrong(f"wrong charge: with the clock at {offset:+} s money-1 has spent {found} nano, and must have"
+                      f" spent {calendar.spent}")
     run.servers.faults.set()
     await run.quiet()
     await run.finish()

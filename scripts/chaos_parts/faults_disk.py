@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 
-from . import servers
 from .faults_processes import crash_now, replaced
 
 SIZE = "24m"

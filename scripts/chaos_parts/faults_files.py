@@ -33,7 +33,7 @@ def new_pool(generator):
 
 
 async def key_files(run):
-    """The keys file is replaced in every way, whole, half or broken. Those whose keys are always in it notice nothing."""
+    """The keys file is replaced in every way, whole, half or broken. Who is always in it notices nothing."""
     await run.start()
     generator, mix = run.generator, run.mix("keys")
     file = LiveFile(run.servers.folder / "keys.json", generator)

@@ -1,6 +1,7 @@
 """What must become of each request, and whether it did. Nothing here opens a file or a connection, or looks at a
 clock: a run tells what it asked, what it saw and whom it killed, and the audit log what became of it."""
 
+import bisect
 import collections
 import dataclasses
 import decimal
@@ -81,7 +82,9 @@ class Book:
         # For how long a line may wait in a worker, in seconds.
         self.flush = flush
         self.asked = {}
+        # When which worker was killed, in order.
         self.kills = []
+        self._of_client, self._indexed = {}, -1
         # From when to when everything was dead, and the engine alone.
         self.crashes = []
         self.outages = []
@@ -91,11 +94,11 @@ class Book:
         return asked
 
     def killed(self, pid, moment):
-        self.kills.append((pid, moment))
+        self.kills.append((moment, pid))
 
     def is_killed(self, asked):
         """Whether its worker has been killed since it was sent."""
-        return any(pid == asked.worker and moment >= asked.sent for pid, moment in self.kills) \
+        return any(pid == asked.worker and moment >= asked.sent for moment, pid in self.kills) \
             or any(end >= asked.sent for _, end in self.crashes)
 
     def expected(self, asked):
@@ -108,10 +111,21 @@ class Book:
         for begin, end in self.crashes:
             if asked.sent <= end and begin <= asked.ended + self.flush:
                 return True
-        return any(
-            asked.worker in (0, pid) and asked.sent <= moment <= asked.ended + self.flush
-            for pid, moment in self.kills
-        )
+        first = bisect.bisect_left(self.kills, (asked.sent, 0))
+        for moment, pid in self.kills[first:]:
+            if moment > asked.ended + self.flush:
+                return False
+            if asked.worker in (0, pid):
+                return True
+        return False
+
+    def of(self, client):
+        """What this client has asked, all in all."""
+        if self._indexed != len(self.asked):
+            self._of_client, self._indexed = {}, len(self.asked)
+            for asked in self.asked.values():
+                self._of_client.setdefault(asked.client, []).append(asked)
+        return self._of_client.get(client, [])
 
 
 class Findings:
@@ -235,9 +249,7 @@ def judge_answer(book, asked, findings):
 def charges(book, findings, client, what):
     """What a limit of this client must say is used: from and to. `what`: tokens, cost or requests."""
     low = high = 0
-    for asked in book.asked.values():
-        if asked.client != client:
-            continue
+    for asked in book.of(client):
         line = findings.lines.get(asked.id)
         if line is not None:
             if verdict_of(line) != "allow":
@@ -263,7 +275,7 @@ def judge_used(book, findings, client, what, used, forgotten=0, refilled=0):
 
 def judge_quota(book, findings, client, quota, forgotten=0):
     """A bucket that isn't refilled within the run lets in as many as it holds, and refuses nobody earlier."""
-    mine = [asked for asked in book.asked.values() if asked.client == client]
+    mine = book.of(client)
     refused, admitted = [], 0
     for asked in mine:
         line = findings.lines.get(asked.id)
@@ -276,7 +288,8 @@ def judge_quota(book, findings, client, quota, forgotten=0):
         findings.wrong(f"wrong admission: {client} was let in {admitted} times of {quota}")
     if refused:
         first = min(refused, key=lambda one: one.ended)
-        possible = sum(1 for one in mine if one.sent <= first.ended and one not in refused)
+        others = {one.id for one in refused}
+        possible = sum(1 for one in mine if one.sent <= first.ended and one.id not in others)
         if possible < quota:
             findings.wrong(f"wrong refusal: {client} was refused when it had sent {possible} of {quota}")
     return admitted

@@ -254,7 +254,8 @@ def main(live=None):
     lost_with_a_worker(kept)
     problems = kept.judge()
     failed += bool(problems)
-    print(f"  {'FAILED' if problems else 'ok    '} model: what a killed worker had is no mistake: {problems[:2] or 'yes'}")
+    print(f"  {'FAILED' if problems else 'ok    '} model: what a killed worker had is no mistake:"
+          f" {problems[:2] or 'yes'}")
     if live is not None:
         failed += try_all(live(), "nginx")
     print(f"self-test: {'each mistake is found' if not failed else f'{failed} failed'}")

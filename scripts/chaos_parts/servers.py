@@ -204,10 +204,13 @@ class Servers:
         """nginx in the background: only so it heeds USR2."""
         folder = self.folder
         environment = dict(os.environ, **(self.faults.environment() if self.faults else {}))
-        subprocess.run(
+        # It may say that it tries again to listen, where an nginx that was killed has not quite ended.
+        started = subprocess.run(
             [self.nginx, "-p", f"{folder}/", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"],
-            check=True, env=environment,
+            check=False, env=environment, stderr=subprocess.PIPE, text=True,
         )
+        if started.returncode != 0:
+            raise OSError(f"nginx does not start: {started.stderr[-1000:]}")
         wait_for(self.port, "nginx")
 
     def master(self):
@@ -238,9 +241,10 @@ class Servers:
         found = set()
         for name in os.listdir("/proc"):
             try:
-                if name.isdigit() and pathlib.Path(f"/proc/{name}/comm").read_text() == "nginx\n" and any(
-                    os.readlink(file).startswith(f"{self.folder}/") for file in pathlib.Path(f"/proc/{name}/fd").iterdir()
-                ):
+                if not name.isdigit() or pathlib.Path(f"/proc/{name}/comm").read_text() != "nginx\n":
+                    continue
+                files = pathlib.Path(f"/proc/{name}/fd").iterdir()
+                if any(os.readlink(file).startswith(f"{self.folder}/") for file in files):
                     found.add(int(name))
             except OSError:
                 # It has ended, or a file of it was closed just now: its next look will tell.

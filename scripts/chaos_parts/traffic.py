@@ -5,7 +5,6 @@ import base64
 import contextlib
 import dataclasses
 import hmac
-import itertools
 import json
 import random
 import re
@@ -57,10 +56,9 @@ class Leave:
 class Mix:
     """Makes requests. One for each task that sends them, so that the seed decides what each of them does."""
 
-    NUMBERS = itertools.count()
-
-    def __init__(self, book, name, seed, weights=None):
-        self.book, self.name = book, name
+    def __init__(self, book, name, seed, weights=None, renew=0.2):
+        # `renew`: how often a client gets another token. Workers remember some thousand of them.
+        self.book, self.name, self.renew, self.tokens = book, name, renew, {}
         self.generator = random.Random(f"{seed} {name}")
         self.quota_asked = 0
         self.weights = weights or self.USUAL
@@ -110,8 +108,10 @@ class Mix:
 
     def jwt(self):
         client = self.open()
+        if client not in self.tokens or self.generator.random() < self.renew:
+            self.tokens[client] = token(client, SECRET)
         return self.completion("jwt", client, False, self.length(), "/jwt/v1/chat/completions",
-                               {"Authorization": f"Bearer {token(client, SECRET)}"})
+                               {"Authorization": f"Bearer {self.tokens[client]}"})
 
     def forged(self):
         asked = self.new("forged", "", Expect({"deny invalid_token": {401}}))

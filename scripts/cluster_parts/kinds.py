@@ -50,7 +50,8 @@ async def kill_node(run):
     node, begin = run.generator.choice(run.cluster.nodes), time.monotonic()
     run.traffic.killed(node, node.all(), begin)
     await asyncio.to_thread(node.kill)
-    await asyncio.sleep(run.generator.choice((0.0, 1.5, bounds.DEAD + 0.5)))
+    await asyncio.sleep(run.generator.choice((0.0, 1.5, bounds.DEAD + 2.0)))
+    run.check_returned(begin + bounds.DEAD, time.monotonic())
     await asyncio.to_thread(node.start)
     run.paused(node, begin, time.monotonic())
     run.counts["nodes killed"] += 1
@@ -206,9 +207,17 @@ async def reload(run):
     run.counts["reloads"] += 1
 
 
+async def storm(run):
+    """Two or three of these at once."""
+    run.is_storm = True
+    several = (kill_worker, kill_node, stop_worker, stop_node, stop_store, link_down, slow_link, late_answers, empty_store)
+    await asyncio.gather(*(one(run) for one in run.generator.sample(several, run.generator.choice((2, 3)))))
+    run.counts["storms"] += 1
+
+
 async def probe(run, nodes, pause):
     """What a client gets that nobody has seen before, by on_loss, on one of these nodes, which have lost the store."""
-    if pause < bounds.LOST + 0.9:
+    if pause < bounds.LOST + 0.9 or run.is_storm:
         return
     node, client = run.generator.choice(nodes), f"probe-{run.number}"
     seen = [(await ask(node, client))[0] for _ in range(12)]
@@ -237,5 +246,6 @@ KINDS = {
     "promote": (promote, "the store dies, and its replica takes its place"),
     "clocks": (clocks, "clocks of nodes are set apart by ten minutes, under way"),
     "store-clock": (store_clock, "the clock of the store is set by ten minutes, under way"),
+    "storm": (storm, "two or three of these at once"),
     "reload": (reload, "a node is reloaded"),
 }

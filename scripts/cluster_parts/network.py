@@ -78,6 +78,11 @@ class Place:
         """That to the store."""
         ip("link", "set", f"{self.name}-back", "up" if is_up else "down")
 
+    def remove(self):
+        for bridge in ("front", "back"):
+            ip("link", "del", f"{self.name}-{bridge}")
+        ip("netns", "del", self.name)
+
     def start(self, command, **options):
         """A process in there."""
         return subprocess.Popen(["nsenter", f"--net={NAMES / self.name}", *map(str, command)], **options)

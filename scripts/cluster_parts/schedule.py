@@ -30,6 +30,8 @@ class Schedule:
         self.traffic = Traffic(cluster, number, self.generator)
         self.problems, self.pauses = [], []
         self.store_clock = 0
+        # Several faults at once: what one alone promises may be kept from it by another one.
+        self.is_storm = False
 
     def wrong(self, text):
         self.problems.append(f"schedule {self.number} ({self.kind}, on_loss={self.course.on_loss}): {text}")
@@ -95,10 +97,19 @@ class Schedule:
             if not admitted and self.course.on_loss != "deny":
                 self.wrong(f"{tier}: nobody was let in")
 
+    def check_returned(self, begin, end):
+        """Of a node that was dead so early its places are there for the others meanwhile."""
+        for tier, limit in LIMITS.items():
+            if limit.slots and end - begin > 1.0 and not self.is_storm:
+                meanwhile = [bounds.Admitted(max(one.begin, begin), min(one.end, end)) for one in self.traffic.admitted(tier)]
+                if (found := bounds.in_flight(meanwhile)) < limit.capacity:
+                    self.wrong(f"{tier}: the places of a dead node are not back: {found} of {limit.capacity} in use")
+                self.counts["times that a dead node's places were back"] += 1
+
     def check_waits(self):
         """Beside what the machine and this script take, no request waits for longer than it may."""
         pace = slowdown()
-        most = (bounds.longest_wait(EXCHANGE) + SLACK) * pace + 2 * self.traffic.lag
+        most = bounds.longest_wait(EXCHANGE) + SLACK * pace + 2 * self.traffic.lag
         for seen in self.traffic.seen:
             if any(node == seen.node and begin < seen.answered and seen.sent < end for node, begin, end in self.pauses):
                 continue
@@ -119,7 +130,8 @@ class Schedule:
 
 
 def check_idle(cluster, counts):
-    """When nobody asks any more all leases go back in time, and nodes know all the time that the store is there."""
+    """When nobody asks any more all leases go back in time, nothing else is left behind, and nodes know all the time
+    that the store is there."""
     begin, patience, lost, looks = time.monotonic(), bounds.IDLE + 2 * bounds.HEARTBEAT, 0, 0
     while (left := ledger.leased(cluster.store, bounds.DEAD)) and time.monotonic() < begin + patience:
         time.sleep(0.1)
@@ -134,6 +146,11 @@ def check_idle(cluster, counts):
         for node in cluster.nodes:
             looks += 1
             lost += node.metric("tollgate_cluster_up") != 1
+    for node in cluster.nodes:
+        if (count := node.connections()) != 1:
+            problems.append(f"{node.name} has {count} connections to the store, and needs one")
+    if active := cluster.generating():
+        problems.append(f"the engine still generates {active} answers")
     if lost:
         problems.append(f"a node with nothing to say took the store for lost, {lost} of {looks} times that it was asked")
     return problems
@@ -159,7 +176,7 @@ async def run_all(options, cluster, numbers, kinds, counts):
             schedule.wrong(f"it broke off: {error!r}")
         finally:
             schedule.traffic.stopping = True
-        if options.verbose or schedule.problems:
+        if options.verbose or schedule.problems and not options.self_test:
             reached = " ".join(f"{tier} {bounds.reached(limit, schedule.traffic.admitted(tier)):.1f}/"
                                f"{bounds.bound(limit, schedule.course):.0f}" for tier, limit in LIMITS.items())
             print(f"  {number:3} {kind:12} {schedule.course.on_loss:6} {time.monotonic() - began:4.1f} s  {reached}",

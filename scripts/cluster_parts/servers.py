@@ -192,6 +192,14 @@ class Node:
         """The sum over all labels."""
         return sum(float(value) for value in re.findall(rf"(?m)^{name}(?:\{{[^}}]*\}})? (\S+)$", self.metrics()))
 
+    def connections(self):
+        """To the store, in whatever state they are, but for those that wait for their last segments to be gone."""
+        count = 0
+        for line in pathlib.Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]:
+            _, _, remote, state = line.split()[:4]
+            count += remote.endswith(f":{STORE_PORT:04X}") and state in ("01", "02", "08")
+        return count
+
     def log(self):
         try:
             return (self.folder / "error.log").read_text(errors="replace")
@@ -302,14 +310,25 @@ class Cluster:
     def spare(self):
         return next(store for store in self.stores if store is not self.store)
 
+    def generating(self):
+        """Answers that the engine has not come to the end of."""
+        connection = http.client.HTTPConnection(f"{network.FRONT}.{network.HUB}", ENGINE_PORT, timeout=10)
+        try:
+            connection.request("GET", "/_mock/stats")
+            return json.loads(connection.getresponse().read())["active"]
+        finally:
+            connection.close()
+
     def close(self):
         """Whether all nodes ended in order."""
         is_good = True
-        for node in getattr(self, "nodes", []):
+        for node in self.nodes:
             is_good = node.stop() and is_good
         for store in self.stores:
             store.kill()
         for process in (self.relay.process, self.engine):
             process.kill()
             process.wait()
+        for one in (*self.nodes, *self.stores):
+            one.place.remove()
         return is_good

@@ -21,7 +21,7 @@ PERIOD = 60
 TIERS = """
     tollgate_tier bucket { requests 20r/s burst=30; }
     tollgate_tier tokens { tokens 12000/m burst=400; }
-    tollgate_tier money  { budget 2000/month; }
+    tollgate_tier money  { budget 1000/month; }
     tollgate_tier places { concurrency 4; }
     tollgate_tier probe  { requests 9r/d; }
     tollgate_tier shared { requests 50r/s burst=50; }
@@ -30,7 +30,7 @@ TIERS = """
 LIMITS = {
     "bucket": Limit(30, 20.0),
     "tokens": Limit(400, 12000 / PERIOD),
-    "money": Limit(2000),
+    "money": Limit(1000),
     "places": Limit(4, slots=True),
 }
 SHARED = Limit(50, 50.0)

@@ -12,6 +12,7 @@ use crate::keys::live::{Content, Follow, Live, Remark, Source};
 use nginx::conf::{ConfContext, ConfError, Position};
 use shared_block::Mapping;
 use tollgate_core::clock::UnixMillis;
+use tollgate_core::cluster::revocations::{InFiles, KeyHash};
 use tollgate_core::file_rights::Purpose;
 use tollgate_core::keys::{self, KeyStates};
 use tollgate_core::status::SetKind;
@@ -38,6 +39,10 @@ impl Source for KeysFile {
 
     fn states(loaded: &Self::Loaded, now: UnixMillis) -> KeyStates {
         loaded.states(now)
+    }
+
+    fn says(loaded: &Self::Loaded, key: &KeyHash) -> Option<InFiles> {
+        Some(loaded.says(key))
     }
 
     fn build(&self, files: &[Vec<u8>]) -> Result<Content, String> {

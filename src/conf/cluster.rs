@@ -16,6 +16,8 @@ pub(super) struct Cluster {
     pub(super) access: Access,
     /// Bytes for leases; `None`: it goes by the size of the zone.
     pub(super) leases: Option<usize>,
+    /// Where the keys are kept that are revoked in all nodes; `None`: beside the state of the zone, if that is kept.
+    pub(super) revocations: Option<String>,
     pub(super) place: Position,
 }
 

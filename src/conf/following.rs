@@ -10,6 +10,7 @@ use crate::zone::clients::SharedClients;
 use crate::zone::control::SharedControl;
 use crate::zone::leases::SharedLeases;
 use crate::zone::objects::SharedObjects;
+use crate::zone::revocations::SharedRevocations;
 use crate::zone::whereabouts::SharedWhereabouts;
 use crate::zone::SharedZone;
 
@@ -30,6 +31,8 @@ pub(super) struct Following {
     /// The store that is shared with other nodes, and what this one has leased there.
     pub(super) cluster: Option<Cluster>,
     pub(super) leases: Option<Rc<SharedLeases>>,
+    /// The keys that are revoked there.
+    pub(super) revocations: Option<Rc<SharedRevocations>>,
     pub(super) live: Vec<Rc<dyn Follow>>,
 }
 

@@ -16,6 +16,7 @@ use crate::zone::clients::{self, Clients, MappedClients, SharedClients};
 use crate::zone::control::MappedDrops;
 use crate::zone::leases::{Leases, MappedLeases};
 use crate::zone::objects::{MappedObjects, Objects};
+use crate::zone::revocations::{MappedRevocations, Revoked};
 use crate::zone::seals::SharedSeals;
 use crate::zone::state_file::StateFile;
 use crate::zone::whereabouts::{self, MappedWhereabouts, SharedWhereabouts};
@@ -168,6 +169,18 @@ impl MainConf {
     #[inline]
     pub(crate) fn cluster(&self) -> Option<(&Rc<MappedLeases>, &Leases)> {
         let shared = self.following.leases.as_ref()?;
+        Some((shared.get()?, shared.content()))
+    }
+
+    /// Where owned objects are kept.
+    pub(super) fn objects_state(&self) -> Option<&Arc<StateFile>> {
+        self.following.objects.as_ref()?.content().state()
+    }
+
+    /// The keys that are revoked in all nodes of the cluster, once nginx has mapped it, and what the configuration says
+    /// of that.
+    pub(crate) fn revocations(&self) -> Option<(&Rc<MappedRevocations>, &Revoked)> {
+        let shared = self.following.revocations.as_ref()?;
         Some((shared.get()?, shared.content()))
     }
 

@@ -23,6 +23,7 @@ use crate::request::certificate;
 use crate::request::grounds::Grounds;
 use crate::request::state::{Later, SavedCredential, SavedForwarded, State};
 use crate::types::Request;
+use crate::zone::revocations;
 
 /// A refusal, with what is known about it.
 pub(crate) struct Denial {
@@ -167,6 +168,9 @@ fn by_header(
         let find = |key: &[u8]| set.loaded.find(key);
         let found = memory::API_KEYS.with(|known| known.get(set.id, credential.bytes, find));
         if let Some(key) = found {
+            if revocations::has(key.hash()) {
+                return Err(key.revoked().into());
+            }
             return match key.judge(now, r.client_addr()) {
                 Ok(principal) => Ok(Authentication::Done(Some(Arc::clone(principal)))),
                 Err(refusal) => Err(refusal.into()),

@@ -10,10 +10,12 @@ use tollgate_core::cluster::{times, OnLoss};
 use tollgate_core::limits::Process;
 
 use super::exchanger::Exchanger;
+use super::revocations::Hearing;
 use crate::clock;
 use crate::conf::MainConf;
 use crate::zone::leases::MappedLeases;
 use crate::zone::lock::is_alive;
+use crate::zone::revocations::MappedRevocations;
 use crate::zone::{member, Mapped};
 use nginx::log::cycle_error;
 use nginx::process;
@@ -31,6 +33,8 @@ static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
 pub(super) struct Subject {
     pub(super) zone: Mapped,
     pub(super) leases: MappedLeases,
+    /// The keys that are revoked in all nodes.
+    pub(super) hearing: Option<Hearing>,
     pub(super) config: Arc<Config>,
     pub(super) access: Access,
     /// How often what is given away without the store counts on this node.
@@ -55,12 +59,17 @@ pub(super) fn start(conf: &MainConf, zone: &Mapped, me: Process) {
     member::with(|member| {
         member.leases = Some((MappedLeases::clone(&leases), content.on_loss()));
     });
+    let hearing = conf.revocations().map(|(list, _)| Hearing {
+        list: MappedRevocations::clone(list),
+        files: conf.live().iter().map(|live| live.watched()).collect(),
+    });
     let (config, access) = (Arc::clone(content.config()), content.access().clone());
     let weight = match content.on_loss() {
         OnLoss::Share { nodes } => nodes,
         OnLoss::Local | OnLoss::Deny => NonZeroU16::MIN,
     };
-    let subject = Subject { zone: Mapped::clone(zone), leases, config, access, weight, me };
+    let subject =
+        Subject { zone: Mapped::clone(zone), leases, hearing, config, access, weight, me };
     *KEEPER.lock() = Some(Keeper { subject, thread: None, exiting: 0, failing: false });
     tick();
 }

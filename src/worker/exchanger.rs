@@ -26,6 +26,7 @@ use nginx::log::{cycle_error, cycle_notice};
 use nginx::process;
 
 use super::cluster::Subject;
+use super::revocations::Looked;
 
 /// The thread.
 pub(super) struct Exchanger {
@@ -87,6 +88,8 @@ impl Shared {
         loop {
             let begun = Instant::now();
             guard((), || link.turn(subject));
+            // Without the store as well.
+            guard((), || link.settle(subject));
             if self.wait(subject.config.exchange.saturating_sub(begun.elapsed())) {
                 return;
             }
@@ -113,6 +116,8 @@ struct Link<'z> {
     greeted: Option<MonoNanos>,
     /// A seed for the case that the store has none.
     seed: (u64, u64),
+    /// What was looked at of the keys that are revoked in all nodes.
+    looked: Looked,
     /// How long the last exchange took, in microseconds.
     lag_us: u64,
     /// The store couldn't be reached, and that was said.
@@ -130,6 +135,7 @@ impl<'z> Link<'z> {
             mirror: ZoneMirror::new(*subject.zone.get(), store_now()),
             greeted: None,
             seed: (half(0), half(64)),
+            looked: Looked::default(),
             lag_us: 0,
             is_failing: false,
         })
@@ -167,7 +173,7 @@ impl<'z> Link<'z> {
         let timeout = Duration::from_nanos(times::call_timeout(exchange_nanos));
         let mut said = None;
         let now = mono_now();
-        let is_due = |then: MonoNanos| now.0.saturating_sub(then.0) >= times::HEARTBEAT;
+        let is_due = |then: MonoNanos| now.0.saturating_sub(then.0) >= times::GREETING;
         if self.greeted.is_none_or(is_due) {
             self.greet(subject, Instant::now() + timeout)?;
             self.greeted = Some(now);
@@ -202,12 +208,23 @@ impl<'z> Link<'z> {
             leases: self.memory.tracked() as u64,
             lag_us: self.lag_us,
             exchange_ms: u64::try_from(subject.config.exchange.as_millis()).unwrap_or(u64::MAX),
+            revocations: subject.hearing.as_ref().map_or(0, |hearing| hearing.list.get().number()),
         };
         let incarnation = Incarnation::from_random(words.incarnation());
         let seed = words.seed().map_or(self.seed, |seed| seed.bits());
-        let greeted = self.client.greet(incarnation, &row, seed, words.revocations(), deadline)?;
+        let greeted = self.client.greet(incarnation, &row, seed, row.revocations, deadline)?;
         words.set_seed(greeted.seed);
-        Ok(())
+        match &subject.hearing {
+            Some(hearing) => hearing.hear(&mut self.client, &greeted, &mut self.looked, deadline),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the files of this node say what they know of keys that are revoked in all nodes.
+    fn settle(&mut self, subject: &Subject) {
+        if let Some(hearing) = &subject.hearing {
+            hearing.settle(&mut self.looked);
+        }
     }
 
     /// Tells the log, once, that the store can't be reached, and that it can again.

@@ -10,6 +10,7 @@
 mod cluster;
 pub(crate) mod control;
 mod exchanger;
+mod revocations;
 pub(crate) mod sealing;
 mod state_keeper;
 mod state_writer;

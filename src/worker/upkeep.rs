@@ -20,6 +20,7 @@ use crate::worker::state_keeper::Keeper;
 use crate::worker::watch;
 use crate::zone::lock::{is_alive, me, ZoneLock};
 use crate::zone::objects::MappedObjects;
+use crate::zone::revocations::{self, MappedRevocations};
 use crate::zone::{member, Mapped};
 use nginx::guard::guard;
 use nginx::log::cycle_error;
@@ -39,6 +40,7 @@ struct Upkeep {
     me: Process,
     state: Option<Keeper<Mapped>>,
     objects: Option<Keeper<MappedObjects>>,
+    revoked: Option<Keeper<MappedRevocations>>,
 }
 
 /// The worker has come to life.
@@ -83,8 +85,12 @@ pub(crate) fn start(conf: &MainConf) {
         objects.keep();
         Some(Keeper::begin(MappedObjects::clone(objects), content.state()?, me))
     });
+    let revoked = conf.revocations().and_then(|(revoked, content)| {
+        revocations::start(revoked);
+        Some(Keeper::begin(MappedRevocations::clone(revoked), content.state()?, me))
+    });
     cluster::start(conf, mapped, me);
-    *ZONE.lock() = Some(Upkeep { zone: Mapped::clone(mapped), me, state, objects });
+    *ZONE.lock() = Some(Upkeep { zone: Mapped::clone(mapped), me, state, objects, revoked });
     tick();
 }
 
@@ -110,6 +116,10 @@ pub(crate) fn stop() {
     if let Some(objects) = &mut upkeep.objects {
         objects.finish();
     }
+    if let Some(revoked) = &mut upkeep.revoked {
+        revoked.finish();
+    }
+    revocations::stop();
     observed::stop();
 }
 
@@ -152,6 +162,9 @@ impl Upkeep {
         }
         if let Some(objects) = &mut self.objects {
             objects.tick(is_there);
+        }
+        if let Some(revoked) = &mut self.revoked {
+            revoked.tick(is_there);
         }
     }
 

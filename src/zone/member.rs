@@ -6,6 +6,7 @@ use tollgate_core::cluster::OnLoss;
 use tollgate_core::limits::Holder;
 
 use super::leases::MappedLeases;
+use super::revocations::MappedRevocations;
 use super::Mapped;
 use crate::per_worker::PerWorker;
 
@@ -15,6 +16,8 @@ pub(crate) struct Member {
     pub(crate) zone: Option<Mapped>,
     /// What this node has leased, and what becomes of requests when the store is lost, where it is in a cluster.
     pub(crate) leases: Option<(MappedLeases, OnLoss)>,
+    /// The keys that are revoked in all nodes, where it is in a cluster.
+    pub(crate) revocations: Option<MappedRevocations>,
     /// `None`: the zone has no room for a further process.
     pub(crate) holder: Option<Holder>,
 }

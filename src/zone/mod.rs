@@ -17,6 +17,7 @@ pub(crate) mod lender;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod objects;
+pub(crate) mod revocations;
 pub(crate) mod seals;
 pub(crate) mod state_file;
 pub(crate) mod stated;

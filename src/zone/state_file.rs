@@ -57,6 +57,11 @@ impl StateFile {
         Self { path: PathBuf::from(path), boot_id: boot_id() }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether it is the same file, by its path.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.path == other.path

@@ -2,10 +2,14 @@
 
 #[path = "../../tollgate-core/src/cluster/entry.rs"]
 pub mod entry;
+#[path = "../../tollgate-core/src/cluster/hands.rs"]
+mod hands;
 #[path = "../../tollgate-core/src/cluster/lease.rs"]
 mod lease;
 #[path = "../../tollgate-core/src/cluster/marks.rs"]
 mod marks;
+#[path = "../../tollgate-core/src/cluster/right.rs"]
+pub mod right;
 #[path = "../../tollgate-core/src/cluster/shape.rs"]
 pub mod shape;
 #[path = "../../tollgate-core/src/cluster/table.rs"]

@@ -15,7 +15,7 @@ pub type Exchanged<'m> = (message::Call<'m>, Result<Answer, Failure>);
 
 impl Client {
     /// Tells the store a message, and what it answered to each call of it, all by `deadline`. A call that has failed may
-    /// have been executed nevertheless. `script` is that of `exchange.lua`.
+    /// have been executed nevertheless. `script` is [`SCRIPT`](tollgate_core::cluster::store::SCRIPT).
     pub fn exchange<'m>(
         &mut self,
         script: &Arc<Script>,

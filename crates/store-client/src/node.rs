@@ -27,6 +27,8 @@ pub struct NodeRow {
     pub lag_us: u64,
     /// Between two of its exchanges, in milliseconds.
     pub exchange_ms: u64,
+    /// The number of the list of revoked keys, as far as it has heard.
+    pub revocations: u64,
 }
 
 /// A node in the table.
@@ -42,8 +44,8 @@ pub struct Node {
 
 impl fmt::Display for NodeRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, version, leases, lag_us, exchange_ms } = self;
-        write!(f, "{name} {version} {leases} {lag_us} {exchange_ms}")
+        let Self { name, version, leases, lag_us, exchange_ms, revocations } = self;
+        write!(f, "{name} {version} {leases} {lag_us} {exchange_ms} {revocations}")
     }
 }
 
@@ -57,8 +59,14 @@ impl FromStr for NodeRow {
         let (name, version) = (named(word()?)?, named(word()?)?);
         let mut number =
             || word()?.parse::<u64>().ok().filter(|number| *number < MAX_NUMBER).ok_or(());
-        let row =
-            Self { name, version, leases: number()?, lag_us: number()?, exchange_ms: number()? };
+        let row = Self {
+            name,
+            version,
+            leases: number()?,
+            lag_us: number()?,
+            exchange_ms: number()?,
+            revocations: number()?,
+        };
         // What a later version says in addition is no fault.
         Ok(row)
     }
@@ -114,6 +122,7 @@ mod tests {
             leases: 1200,
             lag_us: 730,
             exchange_ms: 50,
+            revocations: 9,
         };
         assert_eq!(row.to_string().parse(), Ok(row.clone()));
         assert_eq!(format!("{row} and more").parse(), Ok(row));
@@ -122,9 +131,10 @@ mod tests {
             "a",
             "a b 1 2",
             "a b 1 2 x",
-            "<b> 0.1.0 1 2 3",
-            "a\u{202e} 0.1.0 1 2 3",
-            "a b -1 2 3",
+            "a b 1 2 3",
+            "<b> 0.1.0 1 2 3 4",
+            "a\u{202e} 0.1.0 1 2 3 4",
+            "a b -1 2 3 4",
         ] {
             assert_eq!(text.parse::<NodeRow>(), Err(()), "{text:?}");
         }

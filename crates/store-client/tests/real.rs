@@ -17,6 +17,7 @@ fn row(name: &str) -> NodeRow {
         leases: 3,
         lag_us: 700,
         exchange_ms: 50,
+        revocations: 0,
     }
 }
 
@@ -139,6 +140,48 @@ fn a_password_lets_in_and_is_never_told() {
             assert!(!told.contains("battery") && !told.contains("horse"), "{told}");
         }
     }
+}
+
+#[test]
+fn the_rights_that_the_documentation_gives_suffice() {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster.md"))
+            .unwrap();
+    let rule = page.lines().find(|line| line.starts_with("ACL SETUSER tollgate ")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p");
+    std::fs::write(&file, "CHANGE-ME").unwrap();
+    let file = format!("password_file={}", file.display());
+    for program in programs() {
+        let server = Server::start(program, port(), &[]);
+        assert_eq!(server.ask(&rule.split(' ').collect::<Vec<_>>()), "OK");
+        let mut client = client(&[&format!("redis://tollgate@127.0.0.1:{}/1", server.port), &file]);
+        let seen = greet(&mut client, 1, 0).unwrap();
+        // With a table of nodes in which somebody looks for those that are gone.
+        for _ in 0..300 {
+            greet(&mut client, 1, 0).unwrap();
+        }
+        assert_eq!(client.revoke(KeyHash([1; 32]), true, soon()), Ok(1));
+        assert_eq!(client.revocations(0, soon()).unwrap().len(), 1);
+        client.restore_revocations(&client_words(), soon()).unwrap();
+        assert_eq!(client.nodes(soon()).unwrap().len(), 1);
+        let script =
+            std::sync::Arc::new(store_client::Script::new(tollgate_core::cluster::EXCHANGE_SCRIPT));
+        let message = tollgate_core::cluster::message::Message {
+            incarnation: incarnation(1),
+            seq: 1,
+            latest_us: seen.now_us + 60_000_000,
+            lines: Vec::new(),
+        };
+        let told = client.exchange(&script, &message, soon());
+        assert!(told.iter().all(|(_, answer)| answer.is_ok()), "{told:?}");
+        let other = server.ask(&["--user", "tollgate", "--pass", "CHANGE-ME", "GET", "other"]);
+        assert!(other.contains("NOPERM"), "{other}");
+    }
+}
+
+fn client_words() -> [Word; 1] {
+    [Word { key: KeyHash([2; 32]), is_revoked: true, number: 1 }]
 }
 
 #[test]

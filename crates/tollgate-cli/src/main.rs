@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 mod client;
+mod cluster;
 mod control;
 mod doctor;
 mod escape;

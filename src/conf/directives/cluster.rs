@@ -10,13 +10,13 @@ use nginx::conf::{parse_size, ConfContext};
 use store_client::{Access, Config};
 use tollgate_core::nginx_text::file_name::Use;
 
-/// `tollgate_cluster URL... [PARAMETER=VALUE ...] [leases=SIZE]`
+/// `tollgate_cluster URL... [PARAMETER=VALUE ...] [leases=SIZE] [revocations=PATH]`
 pub(super) fn cluster(cx: &mut ConfContext<'_>, args: &[String], conf: &mut MainConf) -> Done {
     let of_cluster = |problem: String| error(format!("\"tollgate_cluster\": {problem}"));
     if conf.following.cluster.is_some() {
         return Err(error("\"tollgate_cluster\" directive is duplicate: a node is in one cluster"));
     }
-    let mut leases = None;
+    let (mut leases, mut revocations) = (None, None);
     let mut rest = Vec::new();
     for word in words(args).1 {
         match word.strip_prefix("leases=") {
@@ -31,7 +31,16 @@ pub(super) fn cluster(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Main
                 })?);
             }
             Some(_) => return Err(of_cluster("\"leases=\" stands there twice".to_owned())),
-            None => rest.push(word.as_str()),
+            None => match word.strip_prefix("revocations=") {
+                Some(path) if revocations.is_none() => {
+                    let what = "\"revocations=\" of \"tollgate_cluster\"";
+                    revocations = Some(cx.prefix_path(file_name(what, path, Use::Kept)?)?);
+                }
+                Some(_) => {
+                    return Err(of_cluster("\"revocations=\" stands there twice".to_owned()))
+                }
+                None => rest.push(word.as_str()),
+            },
         }
     }
     let mut config =
@@ -53,6 +62,6 @@ pub(super) fn cluster(cx: &mut ConfContext<'_>, args: &[String], conf: &mut Main
     let access =
         Access::read(&config, Path::new("/")).map_err(|problem| of_cluster(problem.to_string()))?;
     let (config, place) = (Arc::new(config), cx.position());
-    conf.following.cluster = Some(Cluster { config, access, leases, place });
+    conf.following.cluster = Some(Cluster { config, access, leases, revocations, place });
     Ok(())
 }

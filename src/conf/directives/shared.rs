@@ -119,9 +119,7 @@ fn object_ttl(value: &str) -> Result<u64, ConfError> {
 
 /// Refuses two states in one file.
 fn check_state_files(conf: &MainConf) -> Done {
-    let limits = conf.state_file();
-    let objects = conf.following.objects.as_ref().and_then(|objects| objects.content().state());
-    match limits.zip(objects) {
+    match conf.state_file().zip(conf.objects_state()) {
         Some((limits, objects)) if limits.is_same(objects) => Err(error(
             "\"state=\" of \"tollgate_owned_objects\" is the file of \"tollgate_zone\"; give it one of its own",
         )),

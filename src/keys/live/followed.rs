@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tollgate_core::cluster::revocations::{InFiles, KeyHash};
 use tollgate_core::limits::Zone;
 use tollgate_core::metrics::Family;
 use tollgate_core::status::{digest, message, Failure, SetState};
@@ -325,6 +326,15 @@ impl<S: Source> Watched for Followed<S> {
         if let Some(maker) = self.block.make() {
             maker.clean();
         }
+    }
+
+    fn look_up(&self, keys: &[KeyHash], said: &mut [InFiles]) -> io::Result<()> {
+        let loaded = self.source.open(self.block.map()?).ok_or(io::ErrorKind::InvalidData)?;
+        for (key, said) in keys.iter().zip(said) {
+            let Some(says) = S::says(&loaded, key) else { return Ok(()) };
+            *said = said.or(says);
+        }
+        Ok(())
     }
 }
 

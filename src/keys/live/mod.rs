@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use tollgate_core::clock::UnixMillis;
+use tollgate_core::cluster::revocations::{InFiles, KeyHash};
 use tollgate_core::keys::KeyStates;
 use tollgate_core::limits::Zone;
 use tollgate_core::status::{SetDescription, SetKind, SetState};
@@ -64,6 +65,11 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// How many keys are good for what, at this moment.
     fn states(_loaded: &Self::Loaded, _now: UnixMillis) -> KeyStates {
         KeyStates::default()
+    }
+
+    /// What is said of a key of this hash; `None`: it has no such keys.
+    fn says(_loaded: &Self::Loaded, _key: &KeyHash) -> Option<InFiles> {
+        None
     }
 
     /// What can be used of what the files hold.
@@ -324,4 +330,12 @@ pub(crate) trait Watched: Send + Sync {
 
     /// Does it, which may take its time. Failures to load are counted in the zone.
     fn follow_up(&self, zone: &Zone<'_>);
+
+    /// What is in force now says of these keys, over what others said of them: that one is enabled counts more than that
+    /// it is disabled, and that more than nothing.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read.
+    fn look_up(&self, keys: &[KeyHash], said: &mut [InFiles]) -> io::Result<()>;
 }

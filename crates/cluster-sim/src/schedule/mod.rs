@@ -21,8 +21,6 @@ use crate::world::Queue;
 
 /// Words of a node's memory: some limits have room.
 const WORDS: (usize, usize) = (12_000, 2_000);
-/// What nodes drew in so long before the store lost its data may have been reported and not heard of by others.
-const UNHEARD_US: u64 = 3_000_000;
 const SECOND: u64 = 1_000_000;
 
 /// What came of a schedule.
@@ -81,8 +79,6 @@ struct Place {
     answers: Vec<Option<Answer>>,
     /// When the message was sent that the store executed last, by limits.
     heard_us: Vec<u64>,
-    /// What was drawn lately, for what is lost with the store's data: when, of which limit, how much.
-    drawn: Vec<(u64, usize, u64)>,
 }
 
 struct Waiting {
@@ -156,7 +152,6 @@ impl<'p> World<'p> {
             cut_until_us: 0,
             answers: Vec::new(),
             heard_us: vec![0; plan.limits.len()],
-            drawn: Vec::new(),
         };
         let places = (0..plan.nodes).map(|_| place(&mut random)).collect();
         for node in 0..plan.nodes {

@@ -6,12 +6,14 @@
 //! * [`bypass`]: who gets past Tollgate;
 //! * [`traces`]: what is left of keys, in logs and in headers;
 //! * [`capacity`]: how much there is of what;
+//! * [`cluster`]: the way to the store of a cluster;
 //! * [`files`]: who may read and write which file;
 //! * [`machine`]: nginx itself, the module, and the clock.
 
 mod bypass;
 mod capacity;
 mod check;
+mod cluster;
 mod engine;
 mod exposure;
 mod files;
@@ -34,6 +36,7 @@ pub const CHECKS: &[&[Check]] = &[
     traces::CHECKS,
     engine::CHECKS,
     capacity::CHECKS,
+    cluster::CHECKS,
     files::CHECKS,
 ];
 

@@ -18,6 +18,7 @@ http {
     log_format short escape=json '$remote_addr $status $tollgate_client';
     access_log /var/log/nginx/access.log short;
     tollgate_zone zone=tollgate:10m state=/var/lib/tollgate/state;
+    tollgate_cluster rediss://gate@cache-1:6379/1 password_file=/etc/nginx/tollgate/store.password expected_nodes=4;
     tollgate_tier pro { requests 100r/m; model large { tokens 5k/m; } }
     tollgate_limit everybody key=everybody requests=200r/s concurrency=256 queue=512;
     tollgate_limit by_client key=$tollgate_client requests=20r/s;
@@ -124,6 +125,10 @@ fn found(text: &str, facts: &Facts) -> Vec<Finding> {
 type Planted = (&'static str, &'static [(&'static str, &'static str)], fn(&mut Facts));
 
 const PLANTED: &[Planted] = &[
+    ("cluster-tls", &[("rediss://gate@cache-1:6379/1", "redis://gate@cache-1:6379/1")], |_| ()),
+    ("cluster-tls", &[("rediss://gate@cache-1:6379/1", "redis://10.0.0.7")], |_| ()),
+    ("cluster-tls", &[("rediss://gate@cache-1:6379/1", "redis://[2001:db8::1]")], |_| ()),
+    ("cluster-password", &[("password_file=/etc/nginx/tollgate/store.password", "")], |_| ()),
     ("buffering", &[("proxy_buffering off;", "")], |_| ()),
     ("buffering", &[("proxy_buffering off;", "proxy_buffering on;")], |_| ()),
     ("read-timeout", &[("proxy_read_timeout 10m;", "")], |_| ()),

@@ -45,6 +45,15 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// How near these clients are to a limit, and nothing that one nginx alone knows of them.
+pub(crate) fn standings(clients: &[Value]) -> String {
+    let clients: Vec<Client> = clients.iter().map(Client::deserialize_from).collect();
+    Table::new("client", clients.iter().map(|client| Some(client.client.as_str())))
+        .names("tier", clients.iter().map(|client| client.tier.as_deref()))
+        .column("used", clients.iter().map(|client| percent(client.worst)))
+        .render()
+}
+
 impl Arguments {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let List { clients, total } = self.ask()?;

@@ -10,6 +10,9 @@ use clap::Subcommand;
 
 use crate::exit::{Exit, Failure};
 
+pub(crate) use list::standings;
+pub(crate) use told::List;
+
 // What each does is said where its arguments are.
 #[derive(Subcommand)]
 pub(crate) enum Command {

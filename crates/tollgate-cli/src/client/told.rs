@@ -33,7 +33,7 @@ impl Client {
 /// Some of the clients. They are kept as they came, to be passed on.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct List {
-    pub(super) clients: Vec<Value>,
+pub(crate) struct List {
+    pub(crate) clients: Vec<Value>,
     pub(super) total: usize,
 }

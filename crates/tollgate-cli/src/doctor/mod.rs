@@ -11,7 +11,7 @@ pub(crate) mod kernel;
 mod look;
 mod probe;
 mod report;
-mod source;
+pub(crate) mod source;
 
 use std::path::PathBuf;
 

@@ -14,16 +14,16 @@ use crate::exit::Failure;
 use crate::nginx::{find, Nginx};
 
 /// A configuration, and what was learned on the way to it.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// How it is called.
-    pub(super) name: String,
-    pub(super) conf: Conf,
-    pub(super) folders: Folders,
-    pub(super) facts: Facts,
+    pub(crate) name: String,
+    pub(crate) conf: Conf,
+    pub(crate) folders: Folders,
+    pub(crate) facts: Facts,
     /// Where nginx writes its number, unless it is told otherwise.
-    pub(super) pid_path: String,
+    pub(crate) pid_path: String,
     /// What could not be looked at, and why.
-    pub(super) unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
 }
 
 /// What `nginx -T` has printed.
@@ -57,7 +57,7 @@ pub(super) fn dumped(path: &Path) -> Result<Source, Failure> {
 }
 
 /// The configuration of the nginx that is installed.
-pub(super) fn asked(
+pub(crate) fn asked(
     program: Option<PathBuf>,
     config: Option<&Path>,
     prefix: Option<&Path>,

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::values::{cert, check_networks, name, Rights};
 use super::written::Writing;
+use crate::cluster::Everywhere;
 use crate::exit::{tell, Exit, Failure};
 use crate::keys_file::{self, find, Entry};
 use crate::time::{date_of, now};
@@ -13,6 +14,8 @@ use crate::time::{date_of, now};
 pub(crate) struct Ids {
     #[command(flatten)]
     writing: Writing,
+    #[command(flatten)]
+    cluster: Everywhere,
     /// The ids of the keys.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
@@ -103,6 +106,8 @@ impl Ids {
         let names: Vec<String> =
             changed.iter().map(|entry| entry.id.escape_debug().to_string()).collect();
         tell(&format!("{done} in the file: {}", names.join(", ")));
+        // What is to be refused, is refused as soon as can be: before nginx here is waited for.
+        self.cluster.tell(changed, !is_to_be_good)?;
         let taken = self.writing.tell(if is_to_be_good { changed } else { &[] }, false)?;
         let is_all = self.ids.iter().all(|id| changed.iter().any(|entry| entry.id == *id));
         Ok(if is_all { taken } else { Exit::No })

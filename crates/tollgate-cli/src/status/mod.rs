@@ -17,6 +17,7 @@ use serde_json::{json, Value};
 use tollgate_core::control::Request;
 use tollgate_core::status::{digest, Phase, SetDescription, SetKind, SetState, Sign, Status};
 
+use crate::cluster::Nodes;
 use crate::control::Socket;
 use crate::escape::{shown, shown_json};
 use crate::exit::{print, Exit, Failure};
@@ -30,6 +31,10 @@ use source::{now_ms, Running, Source};
 /// What goes through it just now, who is refused, and of each file with keys what was read of it and when, by how many
 /// workers, and what was refused and why. With no `tollgate_control` to ask at, only what is in force.
 ///
+/// With --cluster: the nodes that share limits, as their store knows them, and how much of their limits clients have
+/// used over all of them. Exit status: 0 if all nodes are there and have heard of all revocations; 1 if not; 3 if the
+/// store doesn't answer.
+///
 /// Exit status: 0 if all that the files hold is in force in all workers; 1 if not; 3 if no nginx tells.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -37,6 +42,8 @@ pub(crate) struct Arguments {
     source: Source,
     #[command(flatten)]
     socket: Socket,
+    #[command(flatten)]
+    cluster: Nodes,
     /// Print a JSON array: an object for each nginx. What one tells at its socket is `overview`.
     #[arg(long)]
     json: bool,
@@ -66,6 +73,9 @@ impl Arguments {
 
     /// What there is to print, and whether all is well.
     fn look(&self) -> Result<(String, bool), Failure> {
+        if self.cluster.is_asked() {
+            return self.cluster.look(&self.socket, self.json);
+        }
         let overview = self.ask()?;
         let running = match self.source.read() {
             Ok(running) => running,

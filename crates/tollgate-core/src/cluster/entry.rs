@@ -139,6 +139,7 @@ impl Entry<'_> {
     ///
     /// What is drawn is reported by the next message, and begins to drain then. So it counts as drawn only if no
     /// message was begun before the clock was read: else it could have been reported before it was decided on.
+    #[inline]
     pub fn draw(&self, n: u64, clock: impl Fn() -> MonoNanos) -> Drawn {
         if n == 0 {
             return Drawn::Taken(Round(self.round.load(Ordering::Acquire)));
@@ -195,13 +196,15 @@ impl Entry<'_> {
     /// Reports that more was used than was drawn, or (negative) less, in tokens or nano-units. `false`: the entry
     /// belongs to another limit by now.
     pub fn adjust(&self, delta: i64) -> bool {
-        self.change(ADJUST, |seen| with_signed(seen, signed(seen).saturating_add(delta)))
+        self.change(&self.words[ADJUST], |seen| {
+            with_signed(seen, signed(seen).saturating_add(delta))
+        })
     }
 
     /// Notes that so much was given away by this node's own judgement, as the store is lost. `false` as with
     /// [`Entry::adjust`].
     pub fn spend_alone(&self, n: u64) -> bool {
-        self.change(ALONE, |seen| with_amount(seen, amount(seen).saturating_add(n)))
+        self.change(&self.words[ALONE], |seen| with_amount(seen, amount(seen).saturating_add(n)))
     }
 
     /// Replaces what a request `reserved` by what it `used`, in tokens or nano-units. `is_over`: of a budget whose
@@ -222,7 +225,7 @@ impl Entry<'_> {
     fn settle_alone(&self, reserved: u64, used: u64) -> bool {
         match used.checked_sub(reserved) {
             Some(excess) => self.spend_alone(excess),
-            None => self.change(ALONE, |seen| {
+            None => self.change(&self.words[ALONE], |seen| {
                 let left = amount(seen).saturating_sub(reserved.saturating_sub(used));
                 with_amount(seen, left)
             }),
@@ -317,10 +320,10 @@ impl Entry<'_> {
     }
 
     /// Whether it is noted as what it is, and doesn't leave.
+    #[inline]
     pub(super) fn is_described(&self, shape: &Shape) -> bool {
-        let marks = Marks::of(self.words[MARKS].load(Ordering::Acquire));
-        let capacity_word = self.words[CAPACITY].load(Ordering::Relaxed);
-        marks.count == count(shape) && !marks.is_leaving && capacity_word == capacity(shape)
+        Marks::is_at_rate(self.words[MARKS].load(Ordering::Acquire), count(shape))
+            && self.words[CAPACITY].load(Ordering::Relaxed) == capacity(shape)
     }
 
     pub(super) fn marks(&self) -> Marks {
@@ -346,6 +349,7 @@ impl Entry<'_> {
     }
 
     /// Has the thread look at the entry before the next message.
+    #[inline]
     pub(super) fn call(&self) {
         let mut seen = self.look.load(Ordering::Acquire);
         while seen & self.bit == 0 {
@@ -368,15 +372,16 @@ impl Entry<'_> {
         low.load(Ordering::Acquire) == self.tag[0] && high.load(Ordering::Acquire) == self.tag[1]
     }
 
-    pub(super) fn change(&self, index: usize, next: impl Fn(u64) -> u64) -> bool {
-        let mut seen = self.words[index].load(Ordering::Acquire);
+    /// Swaps one of the words that carry how often the entry changed hands. `false`: it belongs to another limit by
+    /// now.
+    pub(super) fn change(&self, word: &AtomicU64, next: impl Fn(u64) -> u64) -> bool {
+        let mut seen = word.load(Ordering::Acquire);
         loop {
             if !self.is_ours() {
                 return false;
             }
             let next = next(seen);
-            let swapped =
-                self.words[index].compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire);
+            let swapped = word.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire);
             match swapped {
                 Ok(_) => break,
                 Err(other) => seen = other,
@@ -386,7 +391,14 @@ impl Entry<'_> {
         true
     }
 
+    /// What the limit is called in the store.
+    pub(super) fn name(&self) -> [u8; 16] {
+        let half = |word: &AtomicU64| u128::from(word.load(Ordering::Acquire));
+        (half(&self.words[NAME]) << 64 | half(&self.words[NAME + 1])).to_be_bytes()
+    }
+
     /// Swaps the balance; `false`: it was another one.
+    #[inline]
     pub(super) fn swap_balance(&self, seen: u64, next: u64) -> bool {
         if planted!(StoredBalance) {
             self.words[BALANCE].store(next, Ordering::SeqCst);
@@ -414,6 +426,7 @@ pub(super) fn answered(round: u64, wait_us: u64) -> u64 {
     round << WAIT_BITS | wait_us.div_ceil(1_000).min(WAIT_MASK)
 }
 
+#[inline]
 fn capacity(shape: &Shape) -> u64 {
     match *shape {
         Shape::Bucket { capacity, .. } => capacity.into(),
@@ -422,6 +435,7 @@ fn capacity(shape: &Shape) -> u64 {
     }
 }
 
+#[inline]
 fn count(shape: &Shape) -> u32 {
     match *shape {
         Shape::Bucket { count, .. } => count,

@@ -3,7 +3,7 @@
 //! What the thread puts into the balance it counts first, and what it takes out it counts last: so when it is killed
 //! in between, more counts as drawn than was, and never less.
 
-use super::super::limits::sync::{fence, planted, Ordering};
+use super::super::limits::sync::{fence, planted, AtomicU64, Ordering};
 use super::entry::{self, amount, signed, units, with_amount, Entry};
 use super::shape::unit_of;
 use crate::clock::MonoNanos;
@@ -43,9 +43,9 @@ impl Entry<'_> {
 
     /// What the store has acknowledged of what was drawn, and adjusted.
     pub(super) fn acked(&self) -> (u64, i64) {
-        let load = |index: usize| self.words[index].load(Ordering::Acquire);
-        let adjust = i64::from_ne_bytes(load(entry::ACKED_ADJUST).to_ne_bytes());
-        (load(entry::ACKED_DRAWN), adjust)
+        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
+        let adjust = i64::from_ne_bytes(load(&self.words[entry::ACKED_ADJUST]).to_ne_bytes());
+        (load(&self.words[entry::ACKED_DRAWN]), adjust)
     }
 
     /// Notes what the store has acknowledged.
@@ -58,7 +58,9 @@ impl Entry<'_> {
     /// So much of what the node gave away by itself is told.
     pub(super) fn forget_alone(&self, told: u64) {
         if told > 0 {
-            self.change(entry::ALONE, |seen| with_amount(seen, amount(seen).saturating_sub(told)));
+            self.change(&self.words[entry::ALONE], |seen| {
+                with_amount(seen, amount(seen).saturating_sub(told))
+            });
         }
     }
 

@@ -47,4 +47,10 @@ impl Marks {
             | flag(self.is_reset, RESET)
             | u64::from(self.era)
     }
+
+    /// Whether a word says that this is the rate, and that the entry doesn't leave.
+    #[inline]
+    pub(super) fn is_at_rate(word: u64, count: u32) -> bool {
+        word >> 32 == u64::from(count) && word & LEAVING == 0
+    }
 }

@@ -7,12 +7,12 @@
 //!
 //! On a node:
 //! * [`table`], [`entry`], [`shape`]: the leases of this node, in memory that its workers share; drawing from them;
-//!   `lease`: what is bought and given back; [`right`]: who buys;
+//!   `hands`: whose entry it is; `lease`: what is bought and given back; [`right`]: who buys;
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
+//! * [`revocations`]: the keys that the store says are revoked in all nodes;
 //! * [`exchange`]: what is asked of the store, and what is done with its answer; [`sizing`]: how much is asked for;
 //!   [`mirror`]: how the limits of the node's zone show those in the store;
-//! * [`loss`]: what a node does without the store;
-//! * [`revocations`]: the keys that the store says are revoked in all nodes.
+//! * [`loss`]: what a node does without the store.
 //!
 //! Between them, [`message`]: what they say to each other. In [`store`]: what the store does with it.
 
@@ -20,6 +20,7 @@ pub mod entry;
 pub mod exchange;
 #[cfg(test)]
 mod fixtures;
+mod hands;
 mod lease;
 pub mod loss;
 mod marks;

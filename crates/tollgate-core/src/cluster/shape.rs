@@ -43,6 +43,7 @@ pub(super) fn unit_of(word: usize) -> u64 {
 impl Shape {
     /// That of the limit which is taken from.
     #[must_use]
+    #[inline]
     pub fn of(take: &Take) -> Self {
         match *take {
             Take::Bucket { scale, .. } => {

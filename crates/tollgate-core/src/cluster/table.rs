@@ -15,12 +15,11 @@
 use std::fmt;
 
 use super::super::limits::key::Area;
-use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
+use super::super::limits::sync::{AtomicU64, Ordering, MODEL};
 use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
-use super::entry::{self, amount, signed, Entry, ENTRY_WORDS};
-use super::marks::Marks;
+use super::entry::{Entry, ENTRY_WORDS};
 use super::right::Right;
-use super::shape::{unit_of, Shape};
+use super::shape::Shape;
 use super::words::{Words, FIRST, HEADER_WORDS};
 use crate::clock::MonoNanos;
 
@@ -39,7 +38,7 @@ const WORD_RIGHT: usize = 5;
 const _: () = assert!(WORD_RIGHT < FIRST);
 
 /// Entries in a set.
-const WAYS: usize = if MODEL { 1 } else { 8 };
+pub(super) const WAYS: usize = if MODEL { 1 } else { 8 };
 const SET_WORDS: usize = WAYS * (2 + ENTRY_WORDS);
 /// Entries whose bits are in one word.
 const BITS: usize = 64;
@@ -75,7 +74,7 @@ impl std::error::Error for NoEntry {}
 pub struct LeaseTable<'m> {
     words: Words<'m>,
     look: &'m [AtomicU64],
-    sets: &'m [AtomicU64],
+    sets: &'m [[AtomicU64; SET_WORDS]],
     /// How many of the sets are for clients and rules: the first ones.
     known: usize,
     lock: ProcessLock<'m>,
@@ -140,7 +139,7 @@ impl<'m> LeaseTable<'m> {
         Ok(Self {
             words: Words::of(words).ok_or(LayoutError::TooSmall)?,
             look: words.get(HEADER_WORDS..start).ok_or(LayoutError::TooSmall)?,
-            sets: words.get(start..end).ok_or(LayoutError::TooSmall)?,
+            sets: words.get(start..end).ok_or(LayoutError::TooSmall)?.as_chunks().0,
             known,
             lock: ProcessLock::new(word(WORD_LOCK)?),
             right: Right::new(word(WORD_RIGHT)?),
@@ -162,25 +161,35 @@ impl<'m> LeaseTable<'m> {
     /// How many limits there is room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.sets.len() / SET_WORDS * WAYS
+        self.sets.len() * WAYS
     }
 
     /// The entry of the limit that is asked from, if it has one.
     #[must_use]
+    #[inline]
     pub fn find(&self, ask: &Ask) -> Option<Entry<'m>> {
         self.find_limit(ask.key, ask.word())
     }
 
     /// The entry of a limit: the word `word` of the slot of `key`.
     #[must_use]
+    #[inline]
     pub fn find_limit(&self, key: Key, word: usize) -> Option<Entry<'m>> {
         let tag = tag_of(key, word, self.words.era());
-        self.candidates(key, word).into_iter().find_map(|set| {
-            let start = set.saturating_mul(SET_WORDS);
-            let low = self.sets.get(start..start.saturating_add(WAYS))?;
-            let way = low.iter().position(|word| word.load(Ordering::Acquire) == tag[0])?;
-            self.entry(set, way, tag).filter(Entry::is_ours)
-        })
+        let [first, second] = self.candidates(key, word);
+        self.find_in(first, tag).or_else(|| self.find_in(second, tag))
+    }
+
+    #[inline]
+    fn find_in(&self, set: usize, tag: [u64; 2]) -> Option<Entry<'m>> {
+        let words = self.sets.get(set)?;
+        let low = words.first_chunk::<WAYS>()?;
+        let way = low.iter().position(|word| word.load(Ordering::Acquire) == tag[0])?;
+        let high = words.get(WAYS + way)?;
+        if high.load(Ordering::Acquire) != tag[1] {
+            return None;
+        }
+        self.entry(set, way, tag)
     }
 
     /// The entry of the limit that is asked from, which is made if it has none. `name` gives the same key with the
@@ -189,6 +198,7 @@ impl<'m> LeaseTable<'m> {
     /// # Errors
     ///
     /// [`NoEntry`].
+    #[inline]
     pub fn find_or_make(
         &self,
         ask: &Ask,
@@ -196,20 +206,31 @@ impl<'m> LeaseTable<'m> {
         lock: &impl ClaimLock,
     ) -> Result<Entry<'m>, NoEntry> {
         let shape = Shape::of(&ask.take);
-        if let Some(entry) = self.find(ask).filter(|entry| entry.is_described(&shape)) {
-            return Ok(entry);
+        match self.find(ask) {
+            Some(entry) if entry.is_described(&shape) => Ok(entry),
+            _ => self.make(ask, &shape, name, lock),
         }
+    }
+
+    #[cold]
+    fn make(
+        &self,
+        ask: &Ask,
+        shape: &Shape,
+        name: impl FnOnce(Seed) -> Option<Key>,
+        lock: &impl ClaimLock,
+    ) -> Result<Entry<'m>, NoEntry> {
         let seed = self.words.seed().ok_or(NoEntry::Unnamed)?;
         let name = name(seed).ok_or(NoEntry::Unnamed)?;
-        let entry = lock.with(|| self.claim(ask, &shape, name)).ok_or(NoEntry::Full)?;
-        entry.describe(&shape);
+        let entry = lock.with(|| self.claim(ask, shape, name)).ok_or(NoEntry::Full)?;
+        entry.describe(shape);
         Ok(entry)
     }
 
     /// The entry with this number, if a limit has it.
     pub(super) fn at(&self, place: usize) -> Option<Entry<'m>> {
         let (set, way) = (place / WAYS, place % WAYS);
-        let words = self.set_words(set)?;
+        let words = self.sets.get(set)?;
         let tag = |at: usize| words.get(at).map(|word| word.load(Ordering::Acquire));
         let tag = [tag(way)?, tag(WAYS + way)?];
         (tag[0] != 0).then(|| self.entry(set, way, tag)).flatten()
@@ -244,17 +265,15 @@ impl<'m> LeaseTable<'m> {
         Some((Key::from_hash(area, low, entry.tag[1]), word))
     }
 
-    fn set_words(&self, set: usize) -> Option<&'m [AtomicU64]> {
-        let start = set.checked_mul(SET_WORDS)?;
-        self.sets.get(start..start.checked_add(SET_WORDS)?)
-    }
-
-    fn entry(&self, set: usize, way: usize, tag: [u64; 2]) -> Option<Entry<'m>> {
-        let words = self.set_words(set)?;
-        let place = set.checked_mul(WAYS)?.checked_add(way)?;
+    #[inline]
+    pub(super) fn entry(&self, set: usize, way: usize, tag: [u64; 2]) -> Option<Entry<'m>> {
+        let words = self.sets.get(set)?;
+        let (tags, entries) = words.split_first_chunk::<{ 2 * WAYS }>()?;
+        let (entries, _) = entries.as_chunks::<ENTRY_WORDS>();
+        let place = set * WAYS + way;
         Some(Entry {
-            words: words.get(2 * WAYS + way * ENTRY_WORDS..)?.first_chunk()?,
-            tags: [words.get(way)?, words.get(WAYS + way)?],
+            words: entries.get(way)?,
+            tags: [tags.get(way)?, tags.get(WAYS + way)?],
             tag,
             round: self.words.round_word(),
             look: self.look.get(place / BITS)?,
@@ -263,163 +282,52 @@ impl<'m> LeaseTable<'m> {
         })
     }
 
+    /// Whether no limit has a place.
+    pub(super) fn is_free(&self, set: usize, way: usize) -> bool {
+        let tag = self.sets.get(set).and_then(|words| words.get(way));
+        tag.is_some_and(|tag| tag.load(Ordering::Acquire) == 0)
+    }
+
     /// The two sets in which a limit may be.
-    fn candidates(&self, key: Key, word: usize) -> [usize; 2] {
-        let all = self.sets.len() / SET_WORDS;
+    #[inline]
+    pub(super) fn candidates(&self, key: Key, word: usize) -> [usize; 2] {
+        let all = self.sets.len();
         let (first, count) = match key.area() {
             _ if MODEL => (0, all),
             Area::Clients | Area::Rules => (0, self.known),
             Area::Keys | Area::KeyNetworks | Area::Failures | Area::FailureNetworks => {
-                (self.known, all.saturating_sub(self.known))
+                (self.known, all.wrapping_sub(self.known))
             }
         };
         let (_, high) = key.hash();
         // The limits of one key are in neighbouring sets, and those of a network near each other.
         let set = |half: u64| {
             let scaled = (half & 0xffff_ffff).wrapping_mul(count as u64) >> 32;
-            let scaled = usize::try_from(scaled).unwrap_or(0).wrapping_add(word);
-            first.wrapping_add(scaled.checked_rem(count).unwrap_or(0))
+            let mut scaled = usize::try_from(scaled).unwrap_or(0).wrapping_add(word);
+            if scaled >= count {
+                scaled = scaled.checked_rem(count).unwrap_or(0);
+            }
+            first.wrapping_add(scaled)
         };
         [set(high), set(high >> 32)]
-    }
-
-    /// An entry for a limit: its own, or another one. The caller holds the mutex.
-    fn claim(&self, ask: &Ask, shape: &Shape, name: Key) -> Option<Entry<'m>> {
-        if let Some(entry) = self.find(ask) {
-            // Only who holds the mutex marks so: that one is dead.
-            entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
-            return Some(entry);
-        }
-        let sets = self.candidates(ask.key, ask.word());
-        let places = || sets.into_iter().flat_map(|set| (0..WAYS).map(move |way| (set, way)));
-        let is_free = |(set, way): &(usize, usize)| {
-            let tag = self.set_words(*set).and_then(|words| words.get(*way));
-            tag.is_some_and(|tag| tag.load(Ordering::Acquire) == 0)
-        };
-        let free_in = |set: usize| (0..WAYS).filter(|way| is_free(&(set, *way))).count();
-        let [first, second] = sets;
-        let emptier = if free_in(second) > free_in(first) { second } else { first };
-        let free = (0..WAYS).map(|way| (emptier, way)).find(is_free);
-        let (set, way) = free.or_else(|| places().find(|(set, way)| self.evict(*set, *way)))?;
-        self.give((set, way), ask, shape, name)
-    }
-
-    /// Takes an entry away from a limit of which nothing is held, and nothing to be reported. The caller holds the
-    /// mutex.
-    fn evict(&self, set: usize, way: usize) -> bool {
-        let Some(entry) = self.at(set * WAYS + way) else { return false };
-        let is_called = entry.look.load(Ordering::Acquire) & entry.bit != 0;
-        if is_called {
-            return false;
-        }
-        let marks = entry.set_marks(|marks| Marks { is_leaving: !marks.is_tracked, ..marks });
-        if !marks.is_leaving {
-            return false;
-        }
-        let [tag, _] = entry.tags;
-        tag.store(0, Ordering::SeqCst);
-        if Self::take_over(&entry, marks) {
-            return true;
-        }
-        tag.store(entry.tag[0], Ordering::Release);
-        entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
-        // Something of it counts, and whoever did that was killed before he could say so.
-        entry.call();
-        false
-    }
-
-    /// Swaps the words that requests change for those of the next hands, if nothing in them counts.
-    fn take_over(entry: &Entry<'_>, marks: Marks) -> bool {
-        let unit = unit_of(marks.word.into());
-        let load = |index: usize| entry.words[index].load(Ordering::SeqCst);
-        let swap = |index: usize, seen: u64| {
-            let next = entry::of_next_hands(seen);
-            let word = &entry.words[index];
-            if planted!(TakenOverUnseen) {
-                word.store(next, Ordering::SeqCst);
-                return true;
-            }
-            word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Acquire).is_ok()
-        };
-        let [balance, adjust, alone] = [entry::BALANCE, entry::ADJUST, entry::ALONE].map(load);
-        let drawn = load(entry::SOLD).saturating_sub(amount(balance)).div_ceil(unit);
-        let acked_adjust = i64::from_ne_bytes(load(entry::ACKED_ADJUST).to_ne_bytes());
-        // The adjustment last: where one of the swaps fails, nothing that counts was changed before it.
-        amount(balance) < unit
-            && drawn == load(entry::ACKED_DRAWN)
-            && amount(alone) == 0
-            && entry::units(signed(adjust), unit) == acked_adjust
-            && swap(entry::BALANCE, balance)
-            && swap(entry::ALONE, alone)
-            && swap(entry::ADJUST, adjust)
-    }
-
-    /// Gives a free place to a limit. The caller holds the mutex.
-    fn give(
-        &self,
-        (set, way): (usize, usize),
-        ask: &Ask,
-        shape: &Shape,
-        name: Key,
-    ) -> Option<Entry<'m>> {
-        let (era, round) = (self.words.era(), self.words.round());
-        let word = ask.word();
-        let tag = tag_of(ask.key, word, era);
-        let entry = self.entry(set, way, tag)?;
-        for index in [entry::BALANCE, entry::ADJUST, entry::ALONE] {
-            let old = entry.words[index].load(Ordering::Acquire);
-            entry.words[index].store(entry::of_next_hands(old), Ordering::Release);
-        }
-        let area = Area::ALL.iter().position(|area| *area == ask.key.area())?;
-        let marks = Marks {
-            count: 0,
-            word: u8::try_from(word).ok()?,
-            area: u8::try_from(area).ok()?,
-            is_tracked: false,
-            // Until all is written: the thread may have found the limit that had it before.
-            is_leaving: true,
-            is_reset: false,
-            era: u16::try_from(era).ok()?,
-        };
-        let name = store_name(name, word);
-        for (index, value) in [
-            (entry::MARKS, marks.bits()),
-            (entry::EXPIRES, 0),
-            (entry::NEED, 0),
-            (entry::ANSWERED, entry::answered(round.wrapping_sub(1), 0)),
-            (entry::SOLD, 0),
-            (entry::ACKED_DRAWN, 0),
-            (entry::ACKED_ADJUST, 0),
-            (entry::BORN, round),
-            (entry::NAME, name[0]),
-            (entry::NAME + 1, name[1]),
-            (entry::USED, 0),
-            (entry::HEARD, 0),
-        ] {
-            entry.words[index].store(value, Ordering::Release);
-        }
-        entry.describe(shape);
-        entry.set_marks(|marks| Marks { is_leaving: false, ..marks });
-        let [low, high] = entry.tags;
-        high.store(tag[1], Ordering::Release);
-        low.store(tag[0], Ordering::Release);
-        Some(entry)
     }
 }
 
 /// What tells the limits of a key, and names of different seeds, apart.
+#[inline]
 fn mixed(word: usize, era: u64) -> u64 {
     (era << 8 | word as u64).wrapping_add(1).wrapping_mul(SPREAD)
 }
 
-fn tag_of(key: Key, word: usize, era: u64) -> [u64; 2] {
+#[inline]
+pub(super) fn tag_of(key: Key, word: usize, era: u64) -> [u64; 2] {
     let (low, high) = key.hash();
     // Zero marks a free place.
     [(low ^ mixed(word, era)).max(1), high]
 }
 
 /// What the store calls a limit.
-fn store_name(key: Key, word: usize) -> [u64; 2] {
+pub(super) fn store_name(key: Key, word: usize) -> [u64; 2] {
     let (low, high) = key.hash();
     [low ^ mixed(word, 0), high]
 }

@@ -1,8 +1,9 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use super::super::entry::{Backing, Drawn};
+use super::super::entry::{self, Backing, Drawn};
 use super::super::fixtures::{at, key, Node, SECOND};
+use super::super::marks::Marks;
 use super::*;
 
 /// A table with room for so many limits of clients, in one set or a few.

@@ -12,6 +12,9 @@ pub const DEAD: u64 = 5_000 * MS;
 pub const LOST: u64 = 1_000 * MS;
 /// A lease is renewed when so much of its life is over.
 pub const RENEWAL: u64 = LIFE / 3;
+/// How often a node says who it is, and asks which keys are revoked in all nodes: so they are refused within a
+/// second.
+pub const GREETING: u64 = 400 * MS;
 /// A node that has nothing to say says so as often: several times before it would take the store for lost.
 pub const HEARTBEAT: u64 = 300 * MS;
 /// The longest time from one exchange to the next with which that is so.

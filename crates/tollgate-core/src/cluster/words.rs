@@ -50,6 +50,7 @@ impl<'m> Words<'m> {
         self.0[INCARNATION].load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(super) fn round_word(&self) -> &'m AtomicU64 {
         &self.0[ROUND]
     }
@@ -112,8 +113,9 @@ impl<'m> Words<'m> {
     #[must_use]
     pub fn seed(&self) -> Option<Seed> {
         let era = self.era();
-        let word = |at: usize| self.0[at].load(Ordering::Acquire);
-        let seed = (word(SEED), word(SEED + 1));
+        let [low, high] =
+            [&self.0[SEED], &self.0[SEED + 1]].map(|word| word.load(Ordering::Acquire));
+        let seed = (low, high);
         (era != 0 && self.era() == era).then(|| Seed::new(seed))
     }
 
@@ -136,6 +138,7 @@ impl<'m> Words<'m> {
     }
 
     /// Which seed it is; 0: none is known.
+    #[inline]
     pub(super) fn era(&self) -> u64 {
         self.0[ERA].load(Ordering::Acquire) & ERA_MASK
     }

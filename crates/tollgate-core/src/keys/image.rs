@@ -21,6 +21,7 @@ use super::key::ApiKey;
 use super::metadata::metadata_of;
 use crate::about::About;
 use crate::clock::UnixMillis;
+use crate::cluster::revocations::KeyHash;
 use crate::permissions::networks::Networks;
 use crate::permissions::scopes::{Said, Scopes};
 use crate::principal::{AuthMethod, Computed, Principal};
@@ -223,9 +224,10 @@ impl<'b> Image<'b> {
     /// The key of this entry, which was found by `auth`.
     pub(super) fn key(self, entry: Spot, auth: AuthMethod) -> Option<ApiKey> {
         let mut text = self.read(entry)?;
-        text.bytes(DIGEST_LEN)?;
+        let digest = text.bytes(DIGEST_LEN)?;
         let (not_before, expires) = (text.i64()?, text.i64()?);
         let (tier, flags) = (text.u32()?, text.u32()?);
+        let has_digest = flags & flag::NO_DIGEST == 0;
         let (id, client) = (text.name()?, text.name()?);
         let mut list = |flag| match flags & flag {
             0 => Some(None),
@@ -275,6 +277,7 @@ impl<'b> Image<'b> {
             not_before: UnixMillis(not_before),
             expires: UnixMillis(expires),
             networks: Networks::new(allowed, denied.unwrap_or_default()),
+            hash: if has_digest { Some(KeyHash(digest.try_into().ok()?)) } else { None },
         })
     }
 

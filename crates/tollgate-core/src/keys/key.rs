@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::cert::CertName;
 use crate::clock::{UnixMillis, WallClock};
+use crate::cluster::revocations::KeyHash;
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::permissions::networks::{Networks, Outside};
@@ -22,6 +23,8 @@ pub struct ApiKey {
     pub(super) not_before: UnixMillis,
     pub(super) expires: UnixMillis,
     pub(super) networks: Networks,
+    /// Its SHA-256; `None`: the entry has none, but a certificate.
+    pub(super) hash: Option<KeyHash>,
 }
 
 impl ApiKey {
@@ -55,6 +58,7 @@ impl ApiKey {
             not_before: UnixMillis(i64::MIN),
             expires: UnixMillis(i64::MAX),
             networks: Networks::default(),
+            hash: None,
         })
     }
 
@@ -63,6 +67,23 @@ impl ApiKey {
     #[must_use]
     pub fn client(&self) -> &str {
         self.principal.client()
+    }
+
+    /// Its SHA-256, by which the nodes of a cluster tell each other that it is revoked. `None`: its entry has none.
+    #[must_use]
+    pub fn hash(&self) -> Option<&KeyHash> {
+        self.hash.as_ref()
+    }
+
+    /// That it is refused, whatever its entry says: it is revoked in all nodes of the cluster.
+    #[must_use]
+    pub fn revoked(&self) -> Refusal {
+        let is_sure = !self.refused && !self.principal.client().is_empty();
+        Refusal {
+            reason: Reason::RevokedCredential,
+            cause: None,
+            owner: is_sure.then(|| KeyOwner(Arc::clone(&self.principal))),
+        }
     }
 
     /// Whose key it is, if it is in force at this moment and from this address (`None`: the client has

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use crate::cert::CertName;
 use crate::clock::{UnixSeconds, WallClock};
+use crate::cluster::revocations::{InFiles, KeyHash};
 use crate::decision::Reason;
 use crate::detail::Cause;
 use crate::principal::{AuthMethod, Principal};
@@ -122,6 +123,18 @@ impl KeySet {
         let image = self.image();
         let digest = Digest::of(name.as_str().as_bytes());
         image.key(image.find_cert(&digest)?, AuthMethod::ClientCert)
+    }
+
+    /// What the set says of the key with this hash.
+    #[must_use]
+    pub fn says(&self, key: &KeyHash) -> InFiles {
+        let image = self.image();
+        let found = image.find(&Digest(key.0)).and_then(|entry| image.state(entry));
+        match found {
+            None => InFiles::Missing,
+            Some((_, _, flags)) if flags & image::flag::DISABLED != 0 => InFiles::Disabled,
+            Some(_) => InFiles::Enabled,
+        }
     }
 
     /// Whether any entry has a certificate.

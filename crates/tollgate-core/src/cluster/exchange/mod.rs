@@ -213,10 +213,8 @@ impl<M: Mirror> Collecting<'_, '_, M> {
         if marks.is_reset {
             entry.set_marks(|marks| Marks { is_reset: false, ..marks });
         }
-        let name = |half: usize| entry.words[entry::NAME + half].load(Ordering::Acquire);
-        let id = u128::from(name(0)) << 64 | u128::from(name(1));
         let line = Line {
-            id: StoreId(id.to_be_bytes()),
+            id: StoreId(entry.name()),
             terms,
             born: tracked.born,
             drawn: count.drawn,

@@ -120,9 +120,7 @@ fn an_answer_that_is_lost_changes_nothing() {
 
 fn store_id(member: &Member, ask: &Ask) -> (StoreId, u64) {
     let entry = member.node.entry("acme", ask);
-    let name = |half: usize| entry.words[entry::NAME + half].load(Ordering::Relaxed);
-    let id = u128::from(name(0)) << 64 | u128::from(name(1));
-    (StoreId(id.to_be_bytes()), entry.words[entry::BORN].load(Ordering::Relaxed))
+    (StoreId(entry.name()), entry.words[entry::BORN].load(Ordering::Relaxed))
 }
 
 #[test]

@@ -90,6 +90,18 @@ pub enum InFiles {
     Missing,
 }
 
+impl InFiles {
+    /// What two files say together.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Enabled, _) | (_, Self::Enabled) => Self::Enabled,
+            (Self::Disabled, _) | (_, Self::Disabled) => Self::Disabled,
+            (Self::Missing, Self::Missing) => Self::Missing,
+        }
+    }
+}
+
 /// There is no room for another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListFull;

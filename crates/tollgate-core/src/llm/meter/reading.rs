@@ -37,6 +37,8 @@ pub struct Reading {
     pub ended: bool,
     /// Whether it came in many documents, while it was made, and not as one when it was ready.
     pub is_streamed: bool,
+    /// Whether a chunk with a choice came, whatever was in it.
+    pub has_begun: bool,
     /// Whether something came, and nothing of it has the form of an answer.
     pub is_strange: bool,
     /// How many pieces of output came that are not empty: text, reasoning, tool calls, refusals,

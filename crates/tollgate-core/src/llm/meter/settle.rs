@@ -88,8 +88,12 @@ pub fn settle(reading: Option<&Reading>, terms: &Terms, cut: bool) -> (Usage, So
             let shows_all = reading.ended && reading.failed;
             (is_partial && !reading.is_streamed && !shows_all) || reading.is_silent
         }
-        // Of a stream that was cut, what can be recognised may not have come yet.
-        false => !cut || !reading.is_streamed || reading.is_strange,
+        // Of a stream that was cut, what can be recognised may not have come yet. Without an end mark it is cut as
+        // soon as it has begun, though its end looks like that of an answer: the engine has died.
+        false => {
+            let is_cut = cut || (has_no_end && reading.has_begun);
+            !is_cut || !reading.is_streamed || reading.is_strange
+        }
     };
     let counted = match reading.counted_output() {
         counted if is_partial => counted.min(terms.most_output),

@@ -116,6 +116,20 @@ fn what_is_not_recognised_is_charged_as_reserved() {
 }
 
 #[test]
+fn a_stream_that_ends_before_its_first_token_is_cut_whoever_notices() {
+    // Where the end of the connection is that of the answer (HTTP/1.0), nginx can't tell an engine that has
+    // died from one that is done: the end mark does.
+    let begun = Reading { has_begun: true, ..streamed() };
+    assert_eq!(charge(begun, true), (100, 0, Source::Partial));
+    assert_eq!(charge(begun, false), (100, 0, Source::Partial));
+    // What is no answer, and one that is whole, may hold what nobody recognised.
+    assert_eq!(charge(streamed(), false), (100, 50, Source::Partial));
+    assert_eq!(charge(Reading { ended: true, ..begun }, false), (100, 50, Source::Estimated));
+    let document = Reading { is_streamed: false, ..begun };
+    assert_eq!(charge(document, false), (100, 50, Source::Partial));
+}
+
+#[test]
 fn an_answer_without_a_byte_costs_nothing_unless_it_was_cut() {
     assert_eq!(settle(None, &TERMS, false), (Usage::default(), Source::None));
     let (usage, source) = settle(None, &TERMS, true);

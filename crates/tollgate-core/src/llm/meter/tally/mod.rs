@@ -26,6 +26,7 @@ pub(super) struct Tally {
     ended: bool,
     failed: bool,
     is_known: bool,
+    has_begun: bool,
     is_strange: bool,
     /// Something follows the document that should have been all.
     has_rest: bool,
@@ -78,6 +79,7 @@ impl Tally {
             ended: false,
             failed: false,
             is_known: false,
+            has_begun: false,
             is_strange: false,
             has_rest: false,
             hit_bound: false,
@@ -212,6 +214,7 @@ impl Tally {
     fn settle_openai(&mut self, event: &Event, is_whole: bool) {
         if event.choices == Choices::Filled {
             self.last_index = event.index;
+            self.has_begun = true;
         }
         if !self.is_streamed {
             if event.says_usage() {

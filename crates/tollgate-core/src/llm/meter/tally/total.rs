@@ -52,6 +52,7 @@ impl Tally {
             input_with_cache: self.input_with_cache(counts),
             ended: self.ended,
             is_streamed: self.is_streamed,
+            has_begun: self.has_begun,
             is_strange: self.is_strange && !self.is_known,
             deltas,
             delta_bytes,

@@ -1,0 +1,12 @@
+//! What is asked of all nodes of a cluster at once, through their store.
+//!
+//! * `store`: which store, and as whom;
+//! * `revoke`: `tollgate key revoke --cluster`;
+//! * `nodes`: `tollgate status --cluster`.
+
+mod nodes;
+mod revoke;
+mod store;
+
+pub(crate) use nodes::Nodes;
+pub(crate) use revoke::Everywhere;
