@@ -14,8 +14,8 @@ use tollgate_core::cluster::message::Terms;
 pub struct Allowance {
     /// A replica took over: what was sold and reported by exchanges that it hadn't heard of.
     pub lost_tail: u64,
-    /// All data were lost: what nodes held of leases just then, and what those had reported in the last seconds who
-    /// couldn't say it again before something was sold.
+    /// All data were lost: what nodes held of leases just then, and what was in use where those who knew it couldn't
+    /// say so before something was sold.
     pub lost_data: u64,
     /// The store's clock stepped forward by more than leases live shorter than accounts: what nodes held just then.
     pub clock_step: u64,

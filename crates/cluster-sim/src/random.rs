@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The next one.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Random {
 
     /// Below `n`; 0 where that is 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next().checked_rem(n).unwrap_or(0)
+        self.bits().checked_rem(n).unwrap_or(0)
     }
 
     /// From `low` to below `high`.
@@ -48,7 +48,7 @@ impl Random {
     /// From 0 to below 1.
     pub fn part(&mut self) -> f64 {
         // 53 bits, all that a double holds.
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Distances of events that come by chance, of which there are `mean` on average.

@@ -158,7 +158,7 @@ pub fn run(scenario: &Scenario) -> Result<Findings, LayoutError> {
     };
     let mut places = Vec::new();
     for _ in &scenario.shares {
-        let node = Node::new(setup, random.next(), mono(0))?;
+        let node = Node::new(setup, random.bits(), mono(0))?;
         places.push(Place { node, message: None, answers: Vec::new(), waiting: Vec::new() });
     }
     let clients = 0..scenario.clients;
@@ -182,7 +182,7 @@ pub fn run(scenario: &Scenario) -> Result<Findings, LayoutError> {
     // The store is heard first.
     queue.plan(SECOND, Event::Arrive);
     let gap_us = 1e6 * scenario.burst as f64 / scenario.rate;
-    while let Some((now_us, event)) = queue.next() {
+    while let Some((now_us, event)) = queue.pop() {
         if now_us >= (scenario.seconds + 1) * SECOND {
             break;
         }

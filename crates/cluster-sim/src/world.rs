@@ -23,7 +23,7 @@ impl<E> Queue<E> {
     }
 
     /// The next one, and when it happens.
-    pub fn next(&mut self) -> Option<(u64, E)> {
+    pub fn pop(&mut self) -> Option<(u64, E)> {
         self.events.pop_first().map(|((at_us, _), event)| (at_us, event))
     }
 }

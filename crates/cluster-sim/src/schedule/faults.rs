@@ -8,7 +8,7 @@ impl World<'_> {
         if self.places.get(index).is_none_or(|place| place.node.is_some()) {
             return;
         }
-        let incarnation = self.random.next();
+        let incarnation = self.random.bits();
         let now = self.mono(index, self.now_us);
         let exchange = self.plan.exchange_us * 1_000;
         let setup = Setup { words: WORDS, exchange, on_loss: self.plan.on_loss };
@@ -108,9 +108,9 @@ impl World<'_> {
         });
     }
 
-    /// The bounds grow by what nodes hold. With `and_drawn`, also by what was drawn lately by nodes that can't say it
-    /// again soon.
-    fn allow(&mut self, which: fn(&mut crate::bounds::Allowance) -> &mut u64, and_drawn: bool) {
+    /// The bounds grow by what nodes hold. With `and_used`, also by what is in use, where nodes that know it may not
+    /// be able to say so soon.
+    fn allow(&mut self, which: fn(&mut crate::bounds::Allowance) -> &mut u64, and_used: bool) {
         let soon_us = self.now_us + GRACE_US;
         let late_us = self.now_us.saturating_sub(DEAD_US);
         let is_unreachable = |fault: &(u64, Fault)| {
@@ -128,18 +128,12 @@ impl World<'_> {
                 .map(|(id, _)| self.servers.used_and_leased(*id).map_or(0, |(_, leased)| leased))
                 .max()
                 .unwrap_or(0);
-            let drawn = |place: &Place| -> u64 {
-                place
-                    .drawn
-                    .iter()
-                    .filter(|(at, limit, _)| *limit == index && at + UNHEARD_US > self.now_us)
-                    .map(|(.., n)| n)
-                    .sum()
-            };
-            let drawn: u64 =
-                if and_drawn && !is_calm { self.places.iter().map(drawn).sum() } else { 0 };
             if let Some(bound) = self.bounds.get_mut(index) {
-                *which(&mut bound.allowance) += held.max(sold) + drawn;
+                let now_us = self.servers.now_us(self.now_us);
+                bound.pass(now_us);
+                // What is in use is forgotten where nobody speaks in time who knows it.
+                let forgotten = if and_used && !is_calm { bound.in_use() } else { 0 };
+                *which(&mut bound.allowance) += held.max(sold) + forgotten;
             }
         }
     }

@@ -21,8 +21,6 @@ use crate::world::Queue;
 
 /// Words of a node's memory: some limits have room.
 const WORDS: (usize, usize) = (12_000, 2_000);
-/// What nodes drew in so long before the store lost its data may have been reported and not heard of by others.
-const UNHEARD_US: u64 = 3_000_000;
 const SECOND: u64 = 1_000_000;
 
 /// What came of a schedule.
@@ -81,8 +79,6 @@ struct Place {
     answers: Vec<Option<Answer>>,
     /// When the message was sent that the store executed last, by limits.
     heard_us: Vec<u64>,
-    /// What was drawn lately, for what is lost with the store's data: when, of which limit, how much.
-    drawn: Vec<(u64, usize, u64)>,
 }
 
 struct Waiting {
@@ -134,7 +130,7 @@ pub fn run(seed: u64, mistake: Option<Mistake>) -> Report {
 #[must_use]
 pub fn run_plan(plan: &Plan, seed: u64, mistake: Option<Mistake>) -> Report {
     let mut world = World::new(plan, Random::new(seed ^ 0x5eed), mistake);
-    while let Some((at_us, event)) = world.queue.next() {
+    while let Some((at_us, event)) = world.queue.pop() {
         if at_us > plan.end_us {
             break;
         }
@@ -156,7 +152,6 @@ impl<'p> World<'p> {
             cut_until_us: 0,
             answers: Vec::new(),
             heard_us: vec![0; plan.limits.len()],
-            drawn: Vec::new(),
         };
         let places = (0..plan.nodes).map(|_| place(&mut random)).collect();
         for node in 0..plan.nodes {

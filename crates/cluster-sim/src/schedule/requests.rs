@@ -163,11 +163,6 @@ impl World<'_> {
         } else {
             self.count(load.limit, units);
         }
-        if let Some(place) = self.places.get_mut(node) {
-            let now_us = self.now_us;
-            place.drawn.retain(|(at, ..)| at + UNHEARD_US > now_us);
-            place.drawn.push((at_us, load.limit, units));
-        }
         let used =
             if self.random.percent(load.refunds) { self.random.below(units + 1) } else { units };
         let used = used * limit.unit();
