@@ -2,6 +2,7 @@
 //!
 //! `TOLLGATE_SCHEDULES=10000 cargo test --release -p cluster-sim` runs as many, in some minutes; `TOLLGATE_SEED` begins
 //! with another seed. A seed that fails is run again by `cargo run -p cluster-sim -- schedule SEED`.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use cluster_sim::mistakes::Mistake;
 use cluster_sim::plan::Plan;

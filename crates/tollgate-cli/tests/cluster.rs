@@ -167,7 +167,7 @@ fn nodes_are_shown() {
     let words = store.words();
     let status = |more: &[&str]| {
         let words = ["status", "--cluster", "--store", &words];
-        tollgate(&[words.as_slice(), more].concat())
+        tollgate([words.as_slice(), more].concat())
     };
     let run = status(&[]);
     assert_eq!((run.status, run.out.contains("no node has spoken")), (1, true), "{}", run.err);

@@ -2,6 +2,16 @@
 //! Skipped where no server is installed.
 //!
 //! `TOLLGATE_SCHEDULES=100000` tries more of them, and `TOLLGATE_SEED` begins with another one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test"
+)]
 
 mod cost;
 mod random;

@@ -204,6 +204,7 @@ fn gauges() -> Gauges {
             key_id: "k1".to_owned(),
             networks: 9,
         }],
+        cluster: Some(ClusterGauges { is_up: true, leases: 3, places: 10 }),
     }
 }
 
