@@ -14,6 +14,7 @@ use crate::keys::memory;
 use crate::request::authenticate::Denial;
 use crate::request::state::SavedForwarded;
 use crate::types::Request;
+use crate::zone::revocations;
 
 /// Who has the certificate of the request, where no other credential is there.
 #[inline(never)]
@@ -30,6 +31,9 @@ pub(super) fn authenticate(
         Some(entry) => entry,
         None => unlisted(certs, &name)?,
     };
+    if revocations::has(entry.hash()) {
+        return Err(entry.revoked().into());
+    }
     entry.judge(wall_clock(), r.client_addr()).map(Arc::clone).map_err(Denial::from)
 }
 
