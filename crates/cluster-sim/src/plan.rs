@@ -189,6 +189,13 @@ impl Plan {
         Self::contended(network, Vec::new(), 20 * SECOND)
     }
 
+    /// Three nodes want more than there is, and the store loses all data now and then.
+    #[must_use]
+    pub fn of_losses() -> Self {
+        let losses = (1..6).map(|number| (number * 6 * SECOND, Fault::LoseAll));
+        Self::contended(Network::GOOD, losses.collect(), 40 * SECOND)
+    }
+
     /// Whether there was a fault of a kind.
     #[must_use]
     pub fn has(&self, is: impl Fn(&Fault) -> bool) -> bool {

@@ -39,8 +39,10 @@ fn bounds_hold_where_nodes_contend() {
     for seed in 1..5 {
         let report = schedule::run_plan(&Plan::of_stops(seed), seed, None);
         assert_eq!(report.broken, Vec::<String>::new(), "seed {seed}");
-        let report = schedule::run_plan(&Plan::of_storms(), seed, None);
-        assert_eq!(report.broken, Vec::<String>::new(), "seed {seed}");
+        for plan in [Plan::of_storms(), Plan::of_losses()] {
+            let report = schedule::run_plan(&plan, seed, None);
+            assert_eq!(report.broken, Vec::<String>::new(), "seed {seed}");
+        }
     }
 }
 
@@ -54,6 +56,9 @@ fn mistakes_are_noticed() {
                 }
                 Mistake::OrderIgnored => {
                     schedule::run_plan(&Plan::of_storms(), *seed, Some(mistake))
+                }
+                Mistake::LossUnnoticed => {
+                    schedule::run_plan(&Plan::of_losses(), *seed, Some(mistake))
                 }
                 _ => schedule::run(*seed, Some(mistake)),
             };
