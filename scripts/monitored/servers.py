@@ -40,12 +40,13 @@ http {{
     client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp;
     uwsgi_temp_path temp; scgi_temp_path temp;
     tollgate_zone zone=tollgate:1m state=state/limits;
+    tollgate_cluster redis://127.0.0.1:{store} node=here on_loss=local;
     tollgate_price "*" input=1 output=2;
-    tollgate_tier pro {{ requests 100000r/d; tokens 100m/d; concurrency 512; budget 100/day; addresses 1/h; }}
-    tollgate_tier few {{ requests 1r/d; }}
+    tollgate_tier pro {{ scope node; requests 100000r/d; tokens 100m/d; concurrency 512; budget 100/day; addresses 1/h; }}
+    tollgate_tier few {{ scope node; requests 1r/d; }}
     # Of 0.00001: an answer of 4 tokens for 2 takes the whole of it, one for 1 that is a token shorter 0.8.
-    tollgate_tier poor {{ budget 0.00001/month; }}
-    tollgate_tier narrow {{ concurrency 1 queue=2 timeout=1s; }}
+    tollgate_tier poor {{ scope node; budget 0.00001/month; }}
+    tollgate_tier narrow {{ scope node; concurrency 1 queue=2 timeout=1s; }}
     tollgate_guard words {{ input list terms.txt name=words log; }}
     tollgate_limit per_address key=$binary_remote_addr auth_failures=1r/h;
     server {{
@@ -202,7 +203,7 @@ class Servers:
         self.folder = pathlib.Path(folder)
         self.programs = nginx, module, engine
         self.processes = []
-        names = ("port", "engine", "provider", "metrics", "prometheus", "alertmanager")
+        names = ("port", "engine", "store", "provider", "metrics", "prometheus", "alertmanager")
         self.ports = {name: free_port() for name in names}
         self.secret = os.urandom(32).hex()
         self.entries = [
@@ -253,9 +254,13 @@ class Servers:
             module=module,
             # Workers of another user could not read the folder.
             user="user root;" if os.geteuid() == 0 else "",
-            **{name: port for name, port in self.ports.items() if name in ("port", "engine", "provider", "metrics")},
+            **{name: port for name, port in self.ports.items() if name in ("port", "engine", "store", "provider", "metrics")},
         )
         (self.folder / "nginx.conf").write_text(text)
+        self.store = self.begin(
+            "store", self.ports["store"], shutil.which("redis-server"), "--port", str(self.ports["store"]),
+            "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+        )
         self.begin("engine", self.ports["engine"], engine, "--listen", f"127.0.0.1:{self.ports['engine']}")
         self.nginx = self.begin(
             "nginx", self.ports["metrics"], nginx, "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log",
@@ -300,6 +305,10 @@ class Servers:
         new = self.folder / "terms.new"
         new.write_text("!!\n")
         new.rename(self.folder / "terms.txt")
+
+    def lose_store(self):
+        """The store of the cluster is gone."""
+        self.end(self.store)
 
     def lose_state(self):
         """The folder of the state is gone, and can't be made again."""
