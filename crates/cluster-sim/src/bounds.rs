@@ -1,4 +1,4 @@
-//! What is published of how far a limit can be exceeded, as functions of what happened. docs/cluster.md quotes them.
+//! What is published of how far a limit can be exceeded, as functions of what happened. docs/cluster-bounds.md quotes them.
 //!
 //! * A bucket: over any interval of the store's time, admitted <= capacity + rate x time + `allowance`.
 //! * A budget: in a period, admitted <= amount + `allowance`.
