@@ -223,7 +223,15 @@ class Run:
         unexpected = [kind for kind in findings if kind not in self.expected_findings]
         if unexpected or (status != 0 and not findings):
             self.wrong(f"the sealed log ({status}): {len(unexpected)} findings: {text[:600]}")
+        if self.kind == "traffic" and not self.is_change_found():
+            self.wrong("the sealed log: a line that was changed is not found")
         self.counts["seals"] = sum(int(count) for count in re.findall(r"(\d+) seals", text))
+
+    def is_change_found(self):
+        """Whether verifying finds one letter that is another."""
+        changed = self.servers.folder / "changed.log"
+        changed.write_bytes(self.servers.audit.read_bytes().replace(b'"allow"', b'"allov"', 1))
+        return self.servers.seal.verified(changed)[0] == 1
 
     def check_error_log(self):
         bad = re.compile(r"\[(?:alert|emerg|crit)\]|panic|internal error")
