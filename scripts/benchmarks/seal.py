@@ -167,7 +167,8 @@ def report(bench, rounds):
         turns = Turns(bench, workload, locations, rounds)
         found[workload.name] = turns
         print(f"  {workload.name}: a line of {turns.line} bytes")
-        print(f"    instructions    {added - sha:+.0f}, and {sha:.0f} for SHA-256 without the processor's own, of {plain:.0f}")
+        without = "for SHA-256 without the processor's own"
+        print(f"    instructions    {added - sha:+.0f}, and {sha:.0f} {without}, of {plain:.0f}")
         print(f"    processor time  {turns.added(turns.cpu)} of {statistics.median(turns.cpu[PLAIN]) / 1000:.1f} us")
         print(f"    rate            {turns.added(turns.rates)}", flush=True)
     nanos = line_nanos([turns.line for turns in found.values()])
