@@ -193,9 +193,16 @@ impl Guarded {
         self.hearing().is_some_and(Hearing::is_waiting)
     }
 
-    /// Whether so much waits that no more is to be read.
-    pub(crate) fn is_full(&self) -> bool {
-        self.hearing().is_some_and(Hearing::is_full)
+    /// Whether so much waits, of which `unsent` bytes for the client, that no more is to be read.
+    pub(crate) fn is_full(&self, unsent: u64) -> bool {
+        self.hearing().is_some_and(|hearing| hearing.is_full(unsent))
+    }
+
+    /// Nothing more is read for now.
+    pub(crate) fn lags(&mut self, r: Request<'_>) {
+        if let Some(hearing) = self.hearing_mut() {
+            hearing.lags(r);
+        }
     }
 
     pub(super) fn cause(&self, halt: Halt) -> Detail {

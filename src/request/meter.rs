@@ -112,9 +112,11 @@ impl Reader<Tollgate> for Metering {
         false
     }
 
-    fn is_full(&self) -> bool {
+    fn is_full(&self, _: u64) -> bool {
         false
     }
+
+    fn lags(&mut self, _: Request<'_>) {}
 }
 
 pub(super) fn passed(part: Part<'_>) -> nginx::Part<'_> {

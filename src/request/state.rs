@@ -437,7 +437,13 @@ impl Reader<Tollgate> for State {
         self.guarded.as_deref().is_some_and(Guarded::is_waiting)
     }
 
-    fn is_full(&self) -> bool {
-        self.guarded.as_deref().is_some_and(Guarded::is_full)
+    fn is_full(&self, unsent: u64) -> bool {
+        self.guarded.as_deref().is_some_and(|guarded| guarded.is_full(unsent))
+    }
+
+    fn lags(&mut self, r: Request<'_>) {
+        if let Some(guarded) = self.guarded.as_deref_mut() {
+            guarded.lags(r);
+        }
     }
 }

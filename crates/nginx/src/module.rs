@@ -187,8 +187,13 @@ pub trait Reader<T: Types> {
     /// Whether a part of what was read waits, so that the end of the answer has to.
     fn is_waiting(&self) -> bool;
 
-    /// Whether so much waits that nothing more is to be read.
-    fn is_full(&self) -> bool;
+    /// Whether so much waits that nothing more is to be read. `unsent`: bytes that were passed on, and that the client
+    /// hasn't taken.
+    fn is_full(&self, unsent: u64) -> bool;
+
+    /// Nothing more is read for now. Where nothing else has it go on, it is to be looked at again soon
+    /// ([`Paused::go_on`](crate::request::handles::Paused::go_on)).
+    fn lags(&mut self, r: Request<'_, T>);
 }
 
 /// A part of an answer that the client gets.

@@ -9,6 +9,7 @@ use tollgate_core::guards::Action;
 
 use super::inquiry::{Inquiry, Move};
 use super::{cause_of, not_judged, refused};
+use crate::clock::mono_now;
 use crate::conf::guards::Guards;
 use crate::conf::judge::Judge;
 use crate::keys::waiting::{self, Topic, Waiting};
@@ -17,6 +18,12 @@ use crate::types::Request;
 
 /// What a text that is told again is known by.
 static KEY: PerWorker<[u8; 16]> = PerWorker::new(random_key);
+
+/// How many bytes a client may leave untaken, when no more is read for it.
+const MAX_UNSENT: u64 = 64 << 10;
+
+/// When to look again whether it has taken some.
+const LOOK_AGAIN_NANOS: u64 = 50_000_000;
 
 /// An answer that classifiers judge.
 pub(crate) struct Hearing {
@@ -171,8 +178,18 @@ impl Hearing {
         self.gate.is_waiting()
     }
 
-    /// Whether so much waits that no more is to be read.
-    pub(crate) fn is_full(&self) -> bool {
-        self.gate.is_full()
+    /// Whether so much waits, of which `unsent` bytes for the client, that no more is to be read: what goes on is no
+    /// longer in the buffers that it came in, so that nginx doesn't know by these that its client is slow.
+    pub(crate) fn is_full(&self, unsent: u64) -> bool {
+        self.gate.is_full() || unsent >= MAX_UNSENT
+    }
+
+    /// No more is read for now: looks again soon, whether or not there is a verdict.
+    pub(crate) fn lags(&mut self, r: Request<'_>) {
+        if self.waiting.is_none() {
+            let soon = mono_now().0.saturating_add(LOOK_AGAIN_NANOS);
+            let paused = r.pause();
+            self.waiting = paused.map(|it| waiting::pause(self.topic, soon, it));
+        }
     }
 }

@@ -200,6 +200,10 @@ pub(crate) unsafe fn go_on<M: Module>(r: *mut ngx_http_request_t) {
     let rc = match is_whole {
         true => go_on_whole::<M>(r),
         false => {
+            // What the client has taken by now is free again.
+            send::<M>(r, std::ptr::null_mut(), std::ptr::null_mut());
+            // SAFETY: by the contract of this function.
+            inside((), || unsafe { relay::recycle(request, std::ptr::null_mut()) });
             let read = inside(None, || relay::go_on(request));
             let Some(relay::Read { out, ends }) = read else { return };
             settle_if::<M>(r, ends);

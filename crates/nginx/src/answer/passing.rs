@@ -3,6 +3,7 @@
 use ngx::ffi::{ngx_buf_t, ngx_chain_t, ngx_http_handler_pt};
 
 use super::rest::Rest;
+use crate::buffers::{each, size};
 
 /// What an answer has of ours on its way.
 #[derive(Debug, Default)]
@@ -53,6 +54,14 @@ impl Buffers {
     /// Whether there are buffers that are not to be read yet.
     pub(super) fn has_unread(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.unread.is_null())
+    }
+
+    /// How many bytes the client hasn't taken.
+    pub(super) fn unsent(&self) -> u64 {
+        let mut bytes = 0_u64;
+        // SAFETY: links in the request's pool, each with a buffer of ours.
+        unsafe { each(self.busy, |link| bytes = bytes.saturating_add(size(&*(*link).buf))) };
+        bytes
     }
 
     /// Whether the end is not to be told yet.

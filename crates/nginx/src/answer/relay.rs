@@ -85,7 +85,7 @@ pub(crate) unsafe fn read<M: Module>(r: Request<'_, M>, chain: *mut ngx_chain_t)
         unsafe {
             each(chain, |link| {
                 let buffer = (*link).buf;
-                if passing.buffers.has_unread() || reader.is_full() {
+                if passing.buffers.has_unread() || reader.is_full(passing.buffers.unsent()) {
                     if out.is_none() && done.is_some() {
                         done = Chain::up_to(room, chain, link).map(|begun| out = Some(begun));
                     }
@@ -110,6 +110,9 @@ pub(crate) unsafe fn read<M: Module>(r: Request<'_, M>, chain: *mut ngx_chain_t)
                 };
             });
         }
+        if passing.buffers.has_unread() {
+            reader.lags(r);
+        }
         keep_alive(r, &passing.buffers);
         let out = out.map(|out| done.map(|()| out.first).ok_or(OutOfMemory));
         Read { out, ends: sum.ends(&mut passing.rest) }
@@ -128,7 +131,7 @@ pub(crate) fn go_on<M: Module>(r: Request<'_, M>) -> Option<Read> {
         let mut done = out.push_held(room, buffers, pieces);
         // SAFETY: links of ours, with buffers that nginx passed to the filter, and that were not sent since.
         unsafe {
-            while buffers.has_unread() && !reader.is_full() {
+            while buffers.has_unread() && !reader.is_full(buffers.unsent()) {
                 let first = buffers.rare().unread;
                 let buffer = (*first).buf;
                 buffers.rare().unread = (*first).next;
@@ -147,6 +150,9 @@ pub(crate) fn go_on<M: Module>(r: Request<'_, M>) -> Option<Read> {
             done = done.and_then(|()| out.end(room));
         } else if !out.first.is_null() {
             done = done.and_then(|()| out.flush(room, buffers));
+        }
+        if buffers.has_unread() {
+            reader.lags(r);
         }
         keep_alive(r, buffers);
         let out = Some(done.map(|()| out.first).ok_or(OutOfMemory));
