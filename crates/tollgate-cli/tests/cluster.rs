@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use command::tollgate;
 use keyring::Keys;
 use serde_json::Value;
-use store_client::{Access, Client, Config, NodeRow};
-use tollgate_core::cluster::message::Incarnation;
+use store_client::{Access, Client, Config, Greeting, NodeRow};
+use tollgate_core::cluster::message::{Incarnation, Message};
 use tollgate_core::cluster::revocations::KeyHash;
 
 /// A store at a socket of the file system, which ends with it.
@@ -86,9 +86,10 @@ impl Store {
             exchange_ms: 50,
             revocations,
         };
-        client
-            .greet(Incarnation::from_random(number << 11), &row, (1, 2), revocations, soon())
-            .unwrap();
+        let incarnation = Incarnation::from_random(number << 11);
+        let message = Message { incarnation, seq: 1, latest_us: 0, lines: Vec::new() };
+        let spoken = client.speak(Some(&Greeting { row, seed: (1, 2) }), &message, soon());
+        assert!(matches!(spoken.greeted, Some(Ok(_))), "{spoken:?}");
     }
 
     fn revoked(&self) -> Vec<(KeyHash, bool)> {

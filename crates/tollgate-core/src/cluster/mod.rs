@@ -43,6 +43,3 @@ pub use right::Right;
 pub use shape::Shape;
 pub use table::{LeaseTable, NoEntry};
 pub use words::Words;
-
-/// What the store runs.
-pub const EXCHANGE_SCRIPT: &str = include_str!("exchange.lua");

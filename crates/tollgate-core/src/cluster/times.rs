@@ -13,10 +13,10 @@ pub const LOST: u64 = 1_000 * MS;
 /// A lease is renewed when so much of its life is over.
 pub const RENEWAL: u64 = LIFE / 3;
 /// How often a node says who it is, and asks which keys are revoked in all nodes: so they are refused within a
-/// second.
+/// second. It does so with an exchange.
 pub const GREETING: u64 = 400 * MS;
-/// A node that has nothing to say says so as often: several times before it would take the store for lost.
-pub const HEARTBEAT: u64 = 300 * MS;
+/// A node that has nothing else to say says so as often: more than once before it would take the store for lost.
+pub const HEARTBEAT: u64 = GREETING;
 /// The longest time from one exchange to the next with which that is so.
 pub const LONGEST_EXCHANGE: u64 = 250 * MS;
 /// A lease that nothing is drawn from goes back after so long at the latest.

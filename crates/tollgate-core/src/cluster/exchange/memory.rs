@@ -28,6 +28,11 @@ impl Memory {
         self.is_to_tell |= known.is_some_and(|known| known != 0 && known != life);
     }
 
+    /// Has the next message be made, also if it has nothing to say of limits.
+    pub fn speak(&mut self) {
+        self.spoke = None;
+    }
+
     /// How many limits there are of which this node holds something, or has something to report.
     #[must_use]
     pub fn tracked(&self) -> usize {
