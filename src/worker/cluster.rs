@@ -23,6 +23,12 @@ use nginx::process;
 /// Turns that an old process leaves to newer ones before it speaks with the store itself.
 const LEAVES_TURNS: u32 = 3;
 
+/// How long a new process waits for an old one to end, which is told to a moment after the new one has begun.
+const NEWCOMER_WAITS: Duration = Duration::from_secs(2);
+
+/// Between two looks at who has a turn, which takes less than a millisecond.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
+
 /// How long the end of a worker may wait for a call to the store that is under way: its timeout, and some more.
 const EXIT_WAITS: Duration = Duration::from_secs(3);
 
@@ -42,11 +48,33 @@ pub(super) struct Subject {
     pub(super) me: Process,
 }
 
+impl Subject {
+    /// Whether this process speaks with the store.
+    pub(super) fn has_right(&self) -> bool {
+        self.leases.get().right().owner() == Some(self.me)
+    }
+
+    /// Says that this process wasn't stopped while it did.
+    pub(super) fn go_on(&self) {
+        if self.has_right() {
+            self.leases.get().right().go_on(clock::mono_now());
+        }
+    }
+
+    /// Runs `f` while nobody else speaks with the store; `None`: somebody else does from now on.
+    pub(super) fn in_turn<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
+        let pause = || std::thread::sleep(TURN_PAUSE);
+        self.leases.get().right().hold(self.me, is_alive, pause, f)
+    }
+}
+
 struct Keeper {
     subject: Subject,
     thread: Option<Exchanger>,
     /// Turns since the process is an old one.
     exiting: u32,
+    /// There was no thread yet.
+    is_new: bool,
     /// No thread could be started, and that was said.
     failing: bool,
 }
@@ -70,7 +98,8 @@ pub(super) fn start(conf: &MainConf, zone: &Mapped, me: Process) {
     };
     let subject =
         Subject { zone: Mapped::clone(zone), leases, hearing, config, access, weight, me };
-    *KEEPER.lock() = Some(Keeper { subject, thread: None, exiting: 0, failing: false });
+    *KEEPER.lock() =
+        Some(Keeper { subject, thread: None, exiting: 0, is_new: true, failing: false });
     tick();
 }
 
@@ -118,16 +147,21 @@ impl Keeper {
             }
             return;
         }
-        let owner = self.subject.leases.get().right().owner();
+        let right = self.subject.leases.get().right();
         // Who is gone leaves the ledger within a second; the kernel is asked where that takes too long.
         let is_gone = |owner: Process| {
-            !self.subject.zone.get().ledger().knows(owner) || !self.is_heard() && !is_alive(owner)
+            !self.subject.zone.get().ledger().knows(owner)
+                || right.is_silent(clock::mono_now())
+                || !self.is_heard() && !is_alive(owner)
         };
-        let is_free = owner.is_none_or(|owner| owner == self.subject.me || is_gone(owner));
-        if !is_free || (1..LEAVES_TURNS).contains(&self.exiting) {
+        let me = self.subject.me;
+        let is_free = right.owner().is_none_or(|owner| owner == me || is_gone(owner));
+        let is_new = std::mem::replace(&mut self.is_new, false);
+        if !is_free && !is_new || (1..LEAVES_TURNS).contains(&self.exiting) {
             return;
         }
-        match Exchanger::start(&self.subject) {
+        let patience = if is_free { Duration::ZERO } else { NEWCOMER_WAITS };
+        match Exchanger::start(&self.subject, patience) {
             Ok(thread) => (self.thread, self.failing) = (Some(thread), false),
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {

@@ -40,12 +40,13 @@ struct Shared {
 }
 
 impl Exchanger {
-    /// Starts it. It ends at once where another process has the right to speak with the store.
-    pub(super) fn start(subject: &Subject) -> std::io::Result<Self> {
+    /// Starts it. Where another process has the right to speak with the store, it waits for `patience` for that one to give
+    /// it back, and ends then.
+    pub(super) fn start(subject: &Subject, patience: Duration) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = process::spawn("tollgate-store", {
             let (shared, subject) = (Arc::clone(&shared), subject.clone());
-            move || shared.run(&subject)
+            move || shared.run(&subject, patience)
         })?;
         Ok(Self { shared, thread })
     }
@@ -78,21 +79,49 @@ impl Drop for Right<'_> {
 }
 
 impl Shared {
-    fn run(&self, subject: &Subject) {
-        if !subject.leases.get().right().claim(subject.me, is_alive) {
+    fn run(&self, subject: &Subject, patience: Duration) {
+        if !self.claim(subject, patience) {
             return;
         }
         let _right = Right(subject);
         let Ok(mut link) = Link::new(subject) else { return };
+        let is_old = process::is_exiting();
         loop {
             let begun = Instant::now();
             guard((), || link.turn(subject));
+            subject.go_on();
             // Without the store as well.
             guard((), || link.settle(subject));
-            if self.wait(subject.config.exchange.saturating_sub(begun.elapsed())) {
+            subject.go_on();
+            let is_over = self.wait(subject.config.exchange.saturating_sub(begun.elapsed()));
+            // Newer processes wait for the right when this one begins to end.
+            if is_over || !subject.has_right() || process::is_exiting() != is_old {
                 return;
             }
         }
+    }
+
+    /// Takes the right, at once or when whoever has it gives it back; whether it did.
+    fn claim(&self, subject: &Subject, patience: Duration) -> bool {
+        let right = subject.leases.get().right();
+        let before = right.owner();
+        if right.claim(subject.me, mono_now(), is_alive) {
+            if let Some(other) = before.filter(|other| *other != subject.me && is_alive(*other)) {
+                cycle_notice(format_args!(
+                    "tollgate: process {} has spoken with the store of the cluster \"{}\", and is silent; this one \
+                     does so now",
+                    other.pid, subject.config.name
+                ));
+            }
+            return true;
+        }
+        let (pause, end) = (subject.config.exchange / 4, Instant::now() + patience);
+        while Instant::now() < end && !self.wait(pause) {
+            if right.owner().is_none() && right.claim(subject.me, mono_now(), is_alive) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits for so long; whether it is to stop.
@@ -180,6 +209,7 @@ impl<'z> Link<'z> {
     /// What became of it; `None`: nothing was said.
     fn speak(&mut self, subject: &Subject) -> Result<Option<ExchangeResult>, Failure> {
         self.client.prepare()?;
+        subject.go_on();
         let table = *subject.leases.get();
         let exchange_nanos = u64::try_from(subject.config.exchange.as_nanos()).unwrap_or(u64::MAX);
         let timeout = Duration::from_nanos(times::call_timeout(exchange_nanos));
@@ -192,16 +222,18 @@ impl<'z> Link<'z> {
         self.mirror.at(store_now());
         let pace = Pace { exchange: exchange_nanos, weight: subject.weight };
         let (memory, mirror) = (&mut self.memory, &mut self.mirror);
-        let Some(asked) = exchange::collect(&table, memory, mirror, pace, mono_now()) else {
-            return Ok(None);
-        };
+        let collect = || exchange::collect(&table, memory, mirror, pace, mono_now());
+        let Some(asked) = subject.in_turn(collect).flatten() else { return Ok(None) };
         let begun = Instant::now();
         let spoken = self.client.speak(greeting.as_ref(), &asked.message, begun + timeout);
         self.lag_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        subject.go_on();
         self.mirror.at(store_now());
         let heard = spoken.exchanged.iter().map(|(call, answer)| (call, answer.as_ref().ok()));
         let (memory, mirror) = (&mut self.memory, &mut self.mirror);
-        let applied = exchange::apply(&table, memory, mirror, &asked, heard, mono_now());
+        let apply = || exchange::apply(&table, memory, mirror, &asked, heard, mono_now());
+        // Who was stopped meanwhile, and has lost the right, has heard nothing.
+        let Some(applied) = subject.in_turn(apply) else { return Ok(None) };
         if let Some(failure) = spoken.exchanged.into_iter().find_map(|(_, answer)| answer.err()) {
             return Err(failure);
         }
@@ -238,8 +270,9 @@ impl<'z> Link<'z> {
         greeted: &Greeted,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        subject.leases.get().words().set_seed(greeted.seed);
-        match &subject.hearing {
+        let words = subject.leases.get().words();
+        let is_mine = subject.in_turn(|| words.set_seed(greeted.seed)).is_some();
+        match subject.hearing.as_ref().filter(|_| is_mine) {
             Some(hearing) => hearing.hear(&mut self.client, greeted, &mut self.looked, deadline),
             None => Ok(()),
         }

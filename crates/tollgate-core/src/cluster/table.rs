@@ -34,8 +34,9 @@ const WORD_VERSION: usize = 1;
 const WORD_SETS: usize = 2;
 const WORD_LOCK: usize = 4;
 /// Who speaks with the store.
+/// Three words.
 const WORD_RIGHT: usize = 5;
-const _: () = assert!(WORD_RIGHT < FIRST);
+const _: () = assert!(WORD_RIGHT + 3 <= FIRST);
 
 /// Entries in a set.
 pub(super) const WAYS: usize = if MODEL { 1 } else { 8 };
@@ -142,7 +143,7 @@ impl<'m> LeaseTable<'m> {
             sets: words.get(start..end).ok_or(LayoutError::TooSmall)?.as_chunks().0,
             known,
             lock: ProcessLock::new(word(WORD_LOCK)?),
-            right: Right::new(word(WORD_RIGHT)?),
+            right: Right::new([word(WORD_RIGHT)?, word(WORD_RIGHT + 1)?, word(WORD_RIGHT + 2)?]),
         })
     }
 
