@@ -19,12 +19,19 @@ use crate::zone::revocations::MappedRevocations;
 use crate::zone::{member, Mapped};
 use nginx::log::cycle_error;
 use nginx::process;
+use nginx::timer::Timer;
 
 /// Turns that an old process leaves to newer ones before it speaks with the store itself.
 const LEAVES_TURNS: u32 = 3;
 
-/// How long a new process waits for an old one to end, which is told to a moment after the new one has begun.
-const NEWCOMER_WAITS: Duration = Duration::from_secs(2);
+/// How long a new process watches for the end of an old one, which is told to end a moment after the new one has begun.
+const NEWCOMER_WATCHES: Duration = Duration::from_secs(2);
+
+/// Milliseconds between two looks meanwhile, at least.
+const LOOK_MS: u64 = 5;
+
+/// In a new process, while an old one may give the right back to speak with the store.
+static WATCH: Timer = Timer::background(watch);
 
 /// Between two looks at who has a turn, which takes less than a millisecond.
 const TURN_PAUSE: Duration = Duration::from_millis(1);
@@ -73,8 +80,8 @@ struct Keeper {
     thread: Option<Exchanger>,
     /// Turns since the process is an old one.
     exiting: u32,
-    /// There was no thread yet.
-    is_new: bool,
+    /// When the process began.
+    began: Instant,
     /// No thread could be started, and that was said.
     failing: bool,
 }
@@ -99,8 +106,23 @@ pub(super) fn start(conf: &MainConf, zone: &Mapped, me: Process) {
     let subject =
         Subject { zone: Mapped::clone(zone), leases, hearing, config, access, weight, me };
     *KEEPER.lock() =
-        Some(Keeper { subject, thread: None, exiting: 0, is_new: true, failing: false });
+        Some(Keeper { subject, thread: None, exiting: 0, began: Instant::now(), failing: false });
     tick();
+    watch();
+}
+
+/// Takes over at once what an old process leaves.
+fn watch() {
+    if let Some(keeper) = KEEPER.lock().as_mut() {
+        if keeper.began.elapsed() < NEWCOMER_WATCHES {
+            let exchange_ms = u64::try_from(keeper.subject.config.exchange.as_millis());
+            WATCH.start((exchange_ms.unwrap_or(u64::MAX) / 4).max(LOOK_MS));
+        }
+        let is_left = keeper.subject.leases.get().right().owner().is_none();
+        if is_left && keeper.thread.is_none() && !process::is_exiting() {
+            keeper.tick();
+        }
+    }
 }
 
 /// A turn of the worker.
@@ -112,6 +134,7 @@ pub(super) fn tick() {
 
 /// The worker ends. What it has leased is for the others, or goes back when the store hears no more of the node.
 pub(super) fn stop() {
+    WATCH.stop();
     member::with(|member| member.leases = None);
     let Some(thread) = KEEPER.lock().take().and_then(|keeper| keeper.thread) else { return };
     thread.stop();
@@ -156,12 +179,10 @@ impl Keeper {
         };
         let me = self.subject.me;
         let is_free = right.owner().is_none_or(|owner| owner == me || is_gone(owner));
-        let is_new = std::mem::replace(&mut self.is_new, false);
-        if !is_free && !is_new || (1..LEAVES_TURNS).contains(&self.exiting) {
+        if !is_free || (1..LEAVES_TURNS).contains(&self.exiting) {
             return;
         }
-        let patience = if is_free { Duration::ZERO } else { NEWCOMER_WAITS };
-        match Exchanger::start(&self.subject, patience) {
+        match Exchanger::start(&self.subject) {
             Ok(thread) => (self.thread, self.failing) = (Some(thread), false),
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {

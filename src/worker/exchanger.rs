@@ -40,13 +40,12 @@ struct Shared {
 }
 
 impl Exchanger {
-    /// Starts it. Where another process has the right to speak with the store, it waits for `patience` for that one to give
-    /// it back, and ends then.
-    pub(super) fn start(subject: &Subject, patience: Duration) -> std::io::Result<Self> {
+    /// Starts it. It ends at once where another process has the right to speak with the store.
+    pub(super) fn start(subject: &Subject) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = process::spawn("tollgate-store", {
             let (shared, subject) = (Arc::clone(&shared), subject.clone());
-            move || shared.run(&subject, patience)
+            move || shared.run(&subject)
         })?;
         Ok(Self { shared, thread })
     }
@@ -79,8 +78,8 @@ impl Drop for Right<'_> {
 }
 
 impl Shared {
-    fn run(&self, subject: &Subject, patience: Duration) {
-        if !self.claim(subject, patience) {
+    fn run(&self, subject: &Subject) {
+        if !claim(subject) {
             return;
         }
         let _right = Right(subject);
@@ -101,29 +100,6 @@ impl Shared {
         }
     }
 
-    /// Takes the right, at once or when whoever has it gives it back; whether it did.
-    fn claim(&self, subject: &Subject, patience: Duration) -> bool {
-        let right = subject.leases.get().right();
-        let before = right.owner();
-        if right.claim(subject.me, mono_now(), is_alive) {
-            if let Some(other) = before.filter(|other| *other != subject.me && is_alive(*other)) {
-                cycle_notice(format_args!(
-                    "tollgate: process {} has spoken with the store of the cluster \"{}\", and is silent; this one \
-                     does so now",
-                    other.pid, subject.config.name
-                ));
-            }
-            return true;
-        }
-        let (pause, end) = (subject.config.exchange / 4, Instant::now() + patience);
-        while Instant::now() < end && !self.wait(pause) {
-            if right.owner().is_none() && right.claim(subject.me, mono_now(), is_alive) {
-                return true;
-            }
-        }
-        false
-    }
-
     /// Waits for so long; whether it is to stop.
     fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
@@ -131,6 +107,22 @@ impl Shared {
         while !*is_to_stop && !self.given.wait_until(&mut is_to_stop, end).timed_out() {}
         *is_to_stop
     }
+}
+
+/// Takes the right; whether it did.
+fn claim(subject: &Subject) -> bool {
+    let right = subject.leases.get().right();
+    let before = right.owner();
+    if !right.claim(subject.me, mono_now(), is_alive) {
+        return false;
+    }
+    if let Some(other) = before.filter(|other| *other != subject.me && is_alive(*other)) {
+        cycle_notice(format_args!(
+            "tollgate: process {} has spoken with the store of the cluster \"{}\", and is silent; this one does so now",
+            other.pid, subject.config.name
+        ));
+    }
+    true
 }
 
 /// What the thread speaks with the store through.
