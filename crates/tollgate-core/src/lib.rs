@@ -57,3 +57,4 @@ pub mod status;
 mod surrogate;
 pub mod websocket_key;
 pub mod whereabouts;
+mod word_file;

@@ -21,15 +21,11 @@ use super::flights::{self, Flights};
 use super::known::{Hash, Known, Who};
 use super::word::put;
 use crate::clock::UnixMillis;
-use crate::limits::{ClaimLock, LayoutError, ProcessLock};
+use crate::limits::{ClaimLock, Layout, LayoutError, ProcessLock};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgclient");
-/// To be raised with every change of what lies where.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT: Layout = Layout::new(*b"tgclient", 1);
 
 // The header, by word; what is written more often has cache lines of its own.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
 const WORD_CAPACITY: usize = 4;
 const WORD_SINCE: usize = 5;
@@ -90,16 +86,10 @@ impl<'m> Directory<'m> {
         if words.len() < needed {
             return Err(LayoutError::TooSmall);
         }
-        for (at, value) in [
-            (WORD_VERSION, LAYOUT_VERSION),
-            (WORD_SEED, seed.0),
-            (WORD_SEED + 1, seed.1),
-            (WORD_CAPACITY, capacity as u64),
-            (WORD_SINCE, u64::try_from(now.0).unwrap_or(0)),
-            (WORD_MAGIC, MAGIC),
-        ] {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        let seed = [(WORD_SEED, seed.0), (WORD_SEED + 1, seed.1)];
+        let since = u64::try_from(now.0).unwrap_or(0);
+        let numbers = [(WORD_CAPACITY, capacity as u64), (WORD_SINCE, since)];
+        LAYOUT.begin(words, seed.into_iter().chain(numbers))?;
         Self::attach(words)
     }
 
@@ -109,17 +99,8 @@ impl<'m> Directory<'m> {
     ///
     /// When it was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| {
-            words.get(at).map(|word| word.load(Ordering::Acquire)).ok_or(LayoutError::TooSmall)
-        };
-        if word(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match word(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
-        let capacity = usize::try_from(word(WORD_CAPACITY)?).unwrap_or(usize::MAX);
+        let memory = LAYOUT.open(words)?;
+        let capacity = memory.count(WORD_CAPACITY)?;
         let needed = Self::words_for(capacity).ok_or(LayoutError::Foreign)?;
         let words = words.get(..needed).ok_or(LayoutError::TooSmall)?;
         let split = |words: &'m [AtomicU64], at: usize| {
@@ -130,10 +111,10 @@ impl<'m> Directory<'m> {
         let (index, rest) = split(rest, sets(capacity) * SET_WORDS)?;
         let (entries, texts) = split(rest, capacity * ENTRY_WORDS)?;
         Ok(Self {
-            seed: (word(WORD_SEED)?, word(WORD_SEED + 1)?),
+            seed: memory.seed(WORD_SEED)?,
             capacity: u32::try_from(capacity).map_err(|_| LayoutError::Foreign)?,
-            since: UnixMillis(i64::try_from(word(WORD_SINCE)?).unwrap_or(0)),
-            lock: header.get(WORD_LOCK).map(ProcessLock::new).ok_or(LayoutError::TooSmall)?,
+            since: UnixMillis(i64::try_from(memory.number(WORD_SINCE)?).unwrap_or(0)),
+            lock: ProcessLock::new(memory.word(WORD_LOCK)?),
             header,
             flights: Flights::new(in_flight),
             index,

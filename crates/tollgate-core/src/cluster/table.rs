@@ -16,20 +16,16 @@ use std::fmt;
 
 use super::super::limits::key::Area;
 use super::super::limits::sync::{AtomicU64, Ordering, MODEL};
-use super::super::limits::{Ask, ClaimLock, Key, LayoutError, ProcessLock, Seed};
+use super::super::limits::{Ask, ClaimLock, Key, Layout, LayoutError, ProcessLock, Seed};
 use super::entry::{Entry, ENTRY_WORDS};
 use super::right::Right;
 use super::shape::Shape;
 use super::words::{Words, FIRST, HEADER_WORDS};
 use crate::clock::MonoNanos;
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgleases");
-/// To be raised with every change of what lies behind the header.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT: Layout = Layout::new(*b"tgleases", 1);
 
 // The header, by word: up to `FIRST`.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 /// Sets for clients and rules, and those for strangers.
 const WORD_SETS: usize = 2;
 const WORD_LOCK: usize = 4;
@@ -105,15 +101,7 @@ impl<'m> LeaseTable<'m> {
             word.store(0, Ordering::Relaxed);
         }
         Words::of(words).ok_or(LayoutError::TooSmall)?.begin(incarnation, now);
-        // The last one is such that a header without it is not a header.
-        for (at, value) in [
-            (WORD_VERSION, LAYOUT_VERSION),
-            (WORD_SETS, known as u64),
-            (WORD_SETS + 1, strangers as u64),
-            (WORD_MAGIC, MAGIC),
-        ] {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        LAYOUT.begin(words, [(WORD_SETS, known as u64), (WORD_SETS + 1, strangers as u64)])?;
         Self::attach(words)
     }
 
@@ -123,27 +111,22 @@ impl<'m> LeaseTable<'m> {
     ///
     /// When it was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| words.get(at).ok_or(LayoutError::TooSmall);
-        let value = |at: usize| word(at).map(|word| word.load(Ordering::Acquire));
-        if value(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match value(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
-        let count = |at: usize| value(at).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        let known = count(WORD_SETS)?;
-        let sets = known.saturating_add(count(WORD_SETS + 1)?);
+        let memory = LAYOUT.open(words)?;
+        let known = memory.count(WORD_SETS)?;
+        let sets = known.saturating_add(memory.count(WORD_SETS + 1)?);
         let start = HEADER_WORDS.saturating_add(look_words(sets));
         let end = start.saturating_add(sets.saturating_mul(SET_WORDS));
         Ok(Self {
             words: Words::of(words).ok_or(LayoutError::TooSmall)?,
-            look: words.get(HEADER_WORDS..start).ok_or(LayoutError::TooSmall)?,
-            sets: words.get(start..end).ok_or(LayoutError::TooSmall)?.as_chunks().0,
+            look: memory.part(HEADER_WORDS..start)?,
+            sets: memory.part(start..end)?.as_chunks().0,
             known,
-            lock: ProcessLock::new(word(WORD_LOCK)?),
-            right: Right::new([word(WORD_RIGHT)?, word(WORD_RIGHT + 1)?, word(WORD_RIGHT + 2)?]),
+            lock: ProcessLock::new(memory.word(WORD_LOCK)?),
+            right: Right::new([
+                memory.word(WORD_RIGHT)?,
+                memory.word(WORD_RIGHT + 1)?,
+                memory.word(WORD_RIGHT + 2)?,
+            ]),
         })
     }
 

@@ -16,15 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::clock::MonoNanos;
-use crate::limits::{ClaimLock, LayoutError, ProcessLock};
+use crate::limits::{ClaimLock, Layout, LayoutError, ProcessLock};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgcontrl");
-/// To be raised with every change of what lies here.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT: Layout = Layout::new(*b"tgcontrl", 1);
 
 // The header, by word.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
 const WORD_LOCK: usize = 4;
 /// How many orders there were.
@@ -89,15 +85,7 @@ impl<'m> Drops<'m> {
     ///
     /// When there are too few.
     pub fn format(words: &'m [AtomicU64], seed: (u64, u64)) -> Result<Self, LayoutError> {
-        let header = [
-            (WORD_VERSION, LAYOUT_VERSION),
-            (WORD_SEED, seed.0),
-            (WORD_SEED + 1, seed.1),
-            (WORD_MAGIC, MAGIC),
-        ];
-        for (at, value) in header {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        LAYOUT.begin(words, [(WORD_SEED, seed.0), (WORD_SEED + 1, seed.1)])?;
         Self::attach(words)
     }
 
@@ -108,18 +96,13 @@ impl<'m> Drops<'m> {
     /// When it was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
         let words = words.get(..MEMORY_WORDS).ok_or(LayoutError::TooSmall)?;
-        let place = |at: usize| words.get(at).ok_or(LayoutError::TooSmall);
-        let word = |at: usize| place(at).map(|word| word.load(Ordering::Acquire));
-        if word(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match word(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
-        let seed = (word(WORD_SEED)?, word(WORD_SEED + 1)?);
-        let lock = ProcessLock::new(place(WORD_LOCK)?);
-        Ok(Self { words, count: place(WORD_COUNT)?, lock, seed })
+        let memory = LAYOUT.open(words)?;
+        Ok(Self {
+            words,
+            count: memory.word(WORD_COUNT)?,
+            lock: ProcessLock::new(memory.word(WORD_LOCK)?),
+            seed: memory.seed(WORD_SEED)?,
+        })
     }
 
     /// The mutex under which orders are given.
@@ -241,8 +224,8 @@ mod tests {
         let words = memory();
         order(&Drops::format(&words, (1, 2)).unwrap(), "acme", 9).unwrap();
         assert_eq!(Drops::attach(&words).unwrap().count(), 1);
-        words[WORD_VERSION].store(9, Ordering::SeqCst);
-        assert_eq!(Drops::attach(&words).unwrap_err(), LayoutError::Version(9));
+        words[1].store(9, Ordering::SeqCst);
+        assert!(matches!(Drops::attach(&words), Err(LayoutError::Version { found: 9, .. })));
     }
 
     #[test]

@@ -14,16 +14,14 @@ use super::event::Event;
 use super::flow::{cells, Flow};
 use super::names::{self, Name, Names};
 use super::{minutes, tier_cells};
-use crate::limits::{LayoutError, Process};
+use crate::limits::{Layout, LayoutError, Process};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgmetric");
-/// To be raised with every change of what lies where. What is counted is in it, too: whoever counts more
-/// can't share the memory.
-const LAYOUT_VERSION: u64 =
-    1 << 32 | (cells::COUNT as u64) << 20 | (Counter::COUNT as u64) << 8 | tier_cells::COUNT as u64;
+/// What is counted is in the version, too: whoever counts more can't share the memory.
+const LAYOUT: Layout = Layout::new(
+    *b"tgmetric",
+    1 << 32 | (cells::COUNT as u64) << 20 | (Counter::COUNT as u64) << 8 | tier_cells::COUNT as u64,
+);
 
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 const HEADER_WORDS: usize = 64;
 
 /// How many processes may count at the same time.
@@ -101,9 +99,7 @@ impl<'m> Observations<'m> {
     ///
     /// When there is too little.
     pub fn format(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        for (at, value) in [(WORD_VERSION, LAYOUT_VERSION), (WORD_MAGIC, MAGIC)] {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        LAYOUT.begin(words, [])?;
         Self::attach(words)
     }
 
@@ -113,17 +109,8 @@ impl<'m> Observations<'m> {
     ///
     /// When it was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| {
-            words.get(at).map(|w| w.load(Ordering::Acquire)).ok_or(LayoutError::TooSmall)
-        };
-        if word(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match word(WORD_VERSION)? {
-            LAYOUT_VERSION if words.len() > BLOCKS_AT => Ok(Self { words }),
-            LAYOUT_VERSION => Err(LayoutError::TooSmall),
-            other => Err(LayoutError::Version(other)),
-        }
+        LAYOUT.open(words)?.word(BLOCKS_AT)?;
+        Ok(Self { words })
     }
 
     fn part(&self, at: usize, len: usize) -> &'m [AtomicU64] {

@@ -1,25 +1,18 @@
 //! The table in a file: what clients keep at an engine outlives a restart, and so must whose it is.
 //!
-//! ```text
-//! magic | version | seed | object, owner, stamp of each | their number | SHA-256
-//! ```
-//!
-//! All of it is little-endian words of 64 bits, but for the checksum, which is over everything before it. It
-//! holds the seed of the keyed hashes: it is to be readable by nginx alone.
+//! It holds the seed of the keyed hashes: it is to be readable by nginx alone.
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-
 use super::super::limits::sync::AtomicU64;
 use super::super::limits::LayoutError;
+use super::super::word_file::{Unread, WordFile, Writer};
 use super::memory::{Entry, Object, OwnedObjects, Owner};
 
-const MAGIC: u64 = u64::from_le_bytes(*b"tgowned\n");
 /// To be raised with every change of the format.
 const VERSION: u64 = 1;
-const CHECKSUM_LEN: usize = 32;
-const HEAD_WORDS: usize = 4;
+/// Behind the seed: two words of each object, its owner, its stamp.
+const FORMAT: WordFile<2, ENTRY_WORDS> = WordFile::new(*b"tgowned\n", VERSION);
 const ENTRY_WORDS: usize = 4;
 
 /// What is wrong with a file.
@@ -52,23 +45,31 @@ impl fmt::Display for SnapshotError {
 
 impl std::error::Error for SnapshotError {}
 
+impl From<Unread> for SnapshotError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Foreign => Self::Foreign,
+            Unread::Version(found) => Self::Version(found),
+            Unread::Damaged => Self::Damaged,
+        }
+    }
+}
+
 /// A table that is being written. Between two steps it may change: each entry is written as it is when its
 /// turn comes.
 #[derive(Debug)]
 pub struct Saving<'m> {
     objects: OwnedObjects<'m>,
     slot: usize,
-    count: u64,
-    hasher: Sha256,
+    writer: Writer<ENTRY_WORDS>,
 }
 
 impl<'m> Saving<'m> {
     /// Begins; what is to be written first is appended to `out`.
     #[must_use]
     pub fn new(objects: OwnedObjects<'m>, out: &mut Vec<u8>) -> Self {
-        let mut saving = Self { objects, slot: 0, count: 0, hasher: Sha256::new() };
-        saving.append(out, &[MAGIC, VERSION, objects.seed.0, objects.seed.1]);
-        saving
+        let writer = FORMAT.begin([objects.seed.0, objects.seed.1], out);
+        Self { objects, slot: 0, writer }
     }
 
     /// Appends what is in the next `slots` to `out`. Gives whether that was all.
@@ -76,8 +77,7 @@ impl<'m> Saving<'m> {
         let end = self.slot.saturating_add(slots).min(self.objects.capacity());
         for Entry { object, owner, stamp } in self.objects.entries(self.slot..end) {
             let (low, high) = object.words();
-            self.append(out, &[low, high, owner.word(), stamp]);
-            self.count += 1;
+            self.writer.entry([low, high, owner.word(), stamp], out);
         }
         self.slot = end;
         end == self.objects.capacity()
@@ -86,14 +86,7 @@ impl<'m> Saving<'m> {
     /// Appends the rest to `out`, with whatever steps are missing.
     pub fn finish(mut self, out: &mut Vec<u8>) {
         self.step(usize::MAX, out);
-        self.append(out, &[self.count]);
-        out.extend_from_slice(&self.hasher.finalize());
-    }
-
-    fn append(&mut self, out: &mut Vec<u8>, words: &[u64]) {
-        let begin = out.len();
-        words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
-        self.hasher.update(out.get(begin..).unwrap_or_default());
+        self.writer.finish(out);
     }
 }
 
@@ -111,30 +104,7 @@ impl Snapshot {
     ///
     /// See [`SnapshotError`].
     pub fn read(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let words = |bytes: &[u8]| -> Vec<u64> {
-            let (words, _) = bytes.as_chunks();
-            words.iter().map(|word| u64::from_le_bytes(*word)).collect()
-        };
-        let head = words(bytes.get(..8 * HEAD_WORDS).unwrap_or(bytes));
-        match (head.first(), head.get(1)) {
-            (Some(&MAGIC), Some(&VERSION)) => {}
-            (Some(&MAGIC), Some(&version)) => return Err(SnapshotError::Version(version)),
-            _ => return Err(SnapshotError::Foreign),
-        }
-        let (content, checksum) =
-            bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(SnapshotError::Damaged)?;
-        if Sha256::digest(content).as_slice() != checksum || content.len() % 8 != 0 {
-            return Err(SnapshotError::Damaged);
-        }
-        // What follows can fail only for a file that was made by hand.
-        let content = words(content);
-        let (&[_, _, low, high], rest) =
-            content.split_first_chunk::<HEAD_WORDS>().ok_or(SnapshotError::Damaged)?;
-        let (count, rest) = rest.split_last().ok_or(SnapshotError::Damaged)?;
-        let (entries, left) = rest.as_chunks::<ENTRY_WORDS>();
-        if !left.is_empty() || entries.len() as u64 != *count {
-            return Err(SnapshotError::Damaged);
-        }
+        let ([low, high], entries) = FORMAT.read(bytes)?;
         let entries = entries.iter().map(|&[low, high, owner, stamp]| Entry {
             object: Object::from_words(low, high),
             owner: Owner::from_word(owner),

@@ -9,16 +9,12 @@
 //! time hears words; what files say, any of them may note ([`Revocations::settle`]).
 
 use super::super::super::limits::sync::{AtomicU64, Ordering};
-use super::super::super::limits::{LayoutError, StateMarks};
+use super::super::super::limits::{Layout, LayoutError, StateMarks};
 use super::{InFiles, KeyHash, ListFull, Word};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgrevoke");
-/// To be raised with every change of what lies behind the header.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT: Layout = Layout::new(*b"tgrevoke", 1);
 
 // The header, by word.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 /// The number of the list, as far as it was heard.
 const WORD_NUMBER: usize = 2;
 /// How often it was changed by which keys are refused.
@@ -75,10 +71,7 @@ impl<'m> Revocations<'m> {
         for word in words {
             word.store(0, Ordering::Relaxed);
         }
-        // The last one is such that a header without it is not a header.
-        for (at, value) in [(WORD_VERSION, LAYOUT_VERSION), (WORD_MAGIC, MAGIC)] {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        LAYOUT.begin(words, [])?;
         Self::attach(words)
     }
 
@@ -88,23 +81,13 @@ impl<'m> Revocations<'m> {
     ///
     /// It was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| words.get(at).ok_or(LayoutError::TooSmall);
-        let value = |at: usize| word(at).map(|word| word.load(Ordering::Acquire));
-        if value(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match value(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
-        let slots = words.get(HEADER_WORDS..MEMORY_WORDS).ok_or(LayoutError::TooSmall)?;
-        let (slots, _) = slots.as_chunks();
-        let marks = words.get(WORD_MARKS..).and_then(StateMarks::new);
+        let memory = LAYOUT.open(words)?;
+        let (slots, _) = memory.part(HEADER_WORDS..MEMORY_WORDS)?.as_chunks();
         Ok(Self {
-            number: word(WORD_NUMBER)?,
-            turns: word(WORD_TURNS)?,
-            in_force: word(WORD_IN_FORCE)?,
-            marks: marks.ok_or(LayoutError::TooSmall)?,
+            number: memory.word(WORD_NUMBER)?,
+            turns: memory.word(WORD_TURNS)?,
+            in_force: memory.word(WORD_IN_FORCE)?,
+            marks: StateMarks::new(memory.rest(WORD_MARKS)?).ok_or(LayoutError::TooSmall)?,
             slots,
         })
     }

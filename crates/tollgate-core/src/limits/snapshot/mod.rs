@@ -29,11 +29,12 @@ use super::bucket::{self, Level, Scale};
 use super::budget;
 use super::frozen::FROZEN;
 use super::key::{Area, Key};
+use super::layout::LayoutError;
 use super::learned::Minute;
 use super::rates;
 use super::slots::{SlotPlace, WAYS};
 use super::sync::{AtomicU64, Ordering};
-use super::zone::{LayoutError, Zone};
+use super::zone::Zone;
 use crate::clock::{MonoNanos, UnixSeconds};
 
 const MAGIC: &[u8; 8] = b"tgstate\n";

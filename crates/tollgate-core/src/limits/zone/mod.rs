@@ -4,14 +4,13 @@
 //! header | rates | what was learned of outputs, and of inputs | ledger | slots of each area
 //! ```
 
-use std::fmt;
-
 use super::ask::{Now, IN_FLIGHT};
 use super::bucket::Scale;
 use super::census::Census;
 use super::claim_lock::ClaimLock;
 use super::holder::Holder;
 use super::key::{Area, Domain, Key, Seed};
+use super::layout::{Layout, LayoutError};
 use super::learned::{
     self, Author, Inputs, LearnedKeys, Minute, Output, OutputGuess, Outputs, Text, TextRates,
 };
@@ -27,14 +26,9 @@ use super::state_marks::StateMarks;
 use super::sync::{AtomicU64, Ordering};
 use crate::clock::MonoNanos;
 
-/// "tollgate", and the version of everything that lies behind it: whoever finds the same number shares the
-/// zone, while the module is upgraded also with an older one (USR2).
-const MAGIC: u64 = u64::from_be_bytes(*b"tollgate");
-const LAYOUT_VERSION: u64 = 5;
+const LAYOUT: Layout = Layout::new(*b"tollgate", 5);
 
 // The header, by word.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
 const WORD_LEDGER_WORDS: usize = 6;
 /// The words of each of the two tables of what was learned.
@@ -70,36 +64,6 @@ pub fn client_slots(zone_words: usize) -> usize {
 
 /// Words of a cache line: the slots begin on one.
 pub(super) const LINE_WORDS: usize = 8;
-
-/// What is wrong with the memory of a zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayoutError {
-    /// Too small for a header and one set in each area.
-    TooSmall,
-    /// The kernel has no random bytes to give for the seed.
-    NoSeed,
-    /// Not formatted by this module.
-    Foreign,
-    /// Formatted by another version of this module.
-    Version(u64),
-}
-
-impl fmt::Display for LayoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooSmall => f.write_str("is too small"),
-            Self::NoSeed => f.write_str("cannot be made, as the kernel gives no random bytes"),
-            Self::Foreign => f.write_str("holds something else"),
-            Self::Version(found) => write!(
-                f,
-                "has layout version {found}, and this version of the module uses {LAYOUT_VERSION}; \
-                 restart nginx instead of reloading it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for LayoutError {}
 
 /// Who teaches whom how many tokens a model makes of a text: strangers, who may be as many as one of
 /// them has networks, are no voice for clients.
@@ -152,17 +116,13 @@ impl<'z> Zone<'z> {
             word.store(0, Ordering::Relaxed);
         }
         let header = [
-            (WORD_VERSION, LAYOUT_VERSION),
             (WORD_SEED, seed.0),
             (WORD_SEED + 1, seed.1),
             (WORD_LEARNED_WORDS, learned_words as u64),
             (WORD_LEDGER_WORDS, ledger_words as u64),
         ];
         let sets = (WORD_SETS..).zip(shares.map(|sets| sets as u64));
-        // The last one is such that a header without it is not a header.
-        for (at, value) in header.into_iter().chain(sets).chain([(WORD_MAGIC, MAGIC)]) {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        LAYOUT.begin(words, header.into_iter().chain(sets))?;
         Self::attach(words)
     }
 
@@ -172,54 +132,38 @@ impl<'z> Zone<'z> {
     ///
     /// When it was not made by this version.
     pub fn attach(words: &'z [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| {
-            words.get(at).map(|w| w.load(Ordering::Acquire)).ok_or(LayoutError::TooSmall)
-        };
-        if word(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match word(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
+        let memory = LAYOUT.open(words)?;
         let length = |at: usize, unit: usize| {
-            usize::try_from(word(at)?)
-                .ok()
-                .and_then(|count| count.checked_mul(unit))
-                .ok_or(LayoutError::Foreign)
+            memory.count(at)?.checked_mul(unit).ok_or(LayoutError::Foreign)
         };
         let outputs_end = LEARNED_START.saturating_add(length(WORD_LEARNED_WORDS, 1)?);
         let inputs_end = outputs_end.saturating_add(length(WORD_LEARNED_WORDS, 1)?);
         let ledger_end = inputs_end.saturating_add(length(WORD_LEDGER_WORDS, 1)?);
-        let part = |from: usize, to: usize| words.get(from..to).ok_or(LayoutError::TooSmall);
-        let rates = Rates(part(HEADER_WORDS, LEARNED_START)?);
-        let in_flight = part(inputs_end, ledger_end)?;
+        let rates = Rates(memory.part(HEADER_WORDS..LEARNED_START)?);
+        let in_flight = memory.part(inputs_end..ledger_end)?;
         let ledger = Ledger::new(in_flight).ok_or(LayoutError::TooSmall)?;
-        let uniques = words.get(WORD_UNIQUES).ok_or(LayoutError::TooSmall)?;
-        let resets = Resets::new(part(WORD_RESETS, HEADER_WORDS)?);
+        let uniques = memory.word(WORD_UNIQUES)?;
+        let resets = Resets::new(memory.part(WORD_RESETS..HEADER_WORDS)?);
         let none = Slots { words: &[], first: 0, rates, ledger, uniques, resets };
         let mut areas = [none; Area::ALL.len()];
         let (mut start, mut first) = (ledger_end, 0);
         for (slots, at) in areas.iter_mut().zip(WORD_SETS..) {
             let end = start.saturating_add(length(at, SET_WORDS)?);
-            *slots = Slots { words: part(start, end)?, first, ..*slots };
+            *slots = Slots { words: memory.part(start..end)?, first, ..*slots };
             (start, first) = (end, first + slots.len());
         }
         Ok(Self {
-            seed: (word(WORD_SEED)?, word(WORD_SEED + 1)?),
+            seed: memory.seed(WORD_SEED)?,
             rates,
-            outputs: Outputs::new(part(LEARNED_START, outputs_end)?),
-            inputs: Inputs::new(part(outputs_end, inputs_end)?),
+            outputs: Outputs::new(memory.part(LEARNED_START..outputs_end)?),
+            inputs: Inputs::new(memory.part(outputs_end..inputs_end)?),
             areas,
             resets,
             ledger,
             queue: Queue::new(in_flight).ok_or(LayoutError::TooSmall)?,
-            failed_loads: words.get(WORD_FAILED_LOADS).ok_or(LayoutError::TooSmall)?,
-            lock: words.get(WORD_LOCK).map(ProcessLock::new).ok_or(LayoutError::TooSmall)?,
-            marks: words
-                .get(WORD_MARKS..)
-                .and_then(StateMarks::new)
-                .ok_or(LayoutError::TooSmall)?,
+            failed_loads: memory.word(WORD_FAILED_LOADS)?,
+            lock: ProcessLock::new(memory.word(WORD_LOCK)?),
+            marks: StateMarks::new(memory.rest(WORD_MARKS)?).ok_or(LayoutError::TooSmall)?,
         })
     }
 

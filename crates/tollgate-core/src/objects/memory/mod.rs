@@ -20,17 +20,13 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::super::limits::sync::{planted, AtomicU64, Ordering, MODEL};
-use super::super::limits::{ClaimLock, LayoutError, ProcessLock, StateMarks};
+use super::super::limits::{ClaimLock, Layout, LayoutError, ProcessLock, StateMarks};
 use super::kind::Kind;
 use crate::clock::UnixSeconds;
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgobject");
-/// To be raised with every change of what lies behind the header.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT: Layout = Layout::new(*b"tgobject", 1);
 
 // The header, by word.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
 const WORD_SETS: usize = 4;
 /// The number of the last stamp.
@@ -213,16 +209,8 @@ impl<'m> OwnedObjects<'m> {
         for word in words {
             word.store(0, Ordering::Relaxed);
         }
-        // The last one is such that a header without it is not a header.
-        for (at, value) in [
-            (WORD_VERSION, LAYOUT_VERSION),
-            (WORD_SEED, seed.0),
-            (WORD_SEED + 1, seed.1),
-            (WORD_SETS, sets as u64),
-            (WORD_MAGIC, MAGIC),
-        ] {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        let seed = [(WORD_SEED, seed.0), (WORD_SEED + 1, seed.1)];
+        LAYOUT.begin(words, seed.into_iter().chain([(WORD_SETS, sets as u64)]))?;
         Self::attach(words)
     }
 
@@ -232,25 +220,14 @@ impl<'m> OwnedObjects<'m> {
     ///
     /// When it was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| words.get(at).ok_or(LayoutError::TooSmall);
-        let value = |at: usize| word(at).map(|word| word.load(Ordering::Acquire));
-        if value(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match value(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
-        let sets = usize::try_from(value(WORD_SETS)?).ok();
-        let end = sets.and_then(|sets| sets.checked_mul(SET_WORDS)?.checked_add(HEADER_WORDS));
-        let sets = end.and_then(|end| words.get(HEADER_WORDS..end)).ok_or(LayoutError::TooSmall)?;
-        let marks = words.get(WORD_MARKS..).and_then(StateMarks::new);
+        let memory = LAYOUT.open(words)?;
+        let end = memory.count(WORD_SETS)?.saturating_mul(SET_WORDS).saturating_add(HEADER_WORDS);
         Ok(Self {
-            seed: (value(WORD_SEED)?, value(WORD_SEED + 1)?),
-            sets,
-            stamps: word(WORD_STAMPS)?,
-            marks: marks.ok_or(LayoutError::TooSmall)?,
-            lock: ProcessLock::new(word(WORD_LOCK)?),
+            seed: memory.seed(WORD_SEED)?,
+            sets: memory.part(HEADER_WORDS..end)?,
+            stamps: memory.word(WORD_STAMPS)?,
+            marks: StateMarks::new(memory.rest(WORD_MARKS)?).ok_or(LayoutError::TooSmall)?,
+            lock: ProcessLock::new(memory.word(WORD_LOCK)?),
         })
     }
 

@@ -168,9 +168,9 @@ fn memory_of_something_else_is_refused() {
     assert_eq!(OwnedObjects::attach(&words).unwrap_err(), LayoutError::Foreign);
     OwnedObjects::format(&words, SEED).unwrap();
     assert!(OwnedObjects::attach(&words).is_ok());
-    words[WORD_VERSION].store(99, Ordering::SeqCst);
-    assert_eq!(OwnedObjects::attach(&words).unwrap_err(), LayoutError::Version(99));
-    words[WORD_VERSION].store(LAYOUT_VERSION, Ordering::SeqCst);
+    let version = words[1].swap(99, Ordering::SeqCst);
+    assert!(matches!(OwnedObjects::attach(&words), Err(LayoutError::Version { found: 99, .. })));
+    words[1].store(version, Ordering::SeqCst);
     words[WORD_SETS].store(u64::MAX, Ordering::SeqCst);
     assert_eq!(OwnedObjects::attach(&words).unwrap_err(), LayoutError::TooSmall);
 }

@@ -29,7 +29,7 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::super::limits::sync::{planted, AtomicU64, Ordering};
-use super::super::limits::{ClaimLock, LayoutError, ProcessLock};
+use super::super::limits::{ClaimLock, Layout, LayoutError, ProcessLock};
 use super::{Minute, Network, HOUR, MAX_NETWORKS, MINUTE_BITS};
 pub(super) use look::Place;
 pub use ranking::Ranked;
@@ -38,13 +38,9 @@ use look::Look;
 use ranking::Ranking;
 use record::{is_live, replace, seen, Mark, Record, ENTRIES, MINUTE_MASK, SET_WORDS, WAYS};
 
-const MAGIC: u64 = u64::from_be_bytes(*b"tgwheres");
-/// To be raised with every change of what lies behind the header.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT: Layout = Layout::new(*b"tgwheres", 1);
 
 // The header, by word.
-const WORD_MAGIC: usize = 0;
-const WORD_VERSION: usize = 1;
 const WORD_SEED: usize = 2;
 const WORD_SETS: usize = 4;
 /// The last stamp.
@@ -116,17 +112,9 @@ impl<'m> Whereabouts<'m> {
         for word in words {
             word.store(0, Ordering::Relaxed);
         }
-        // The last one is such that a header without it is not a header.
-        for (at, value) in [
-            (WORD_VERSION, LAYOUT_VERSION),
-            (WORD_SEED, seed.0),
-            (WORD_SEED + 1, seed.1),
-            (WORD_SETS, sets as u64),
-            (WORD_RANKING, ranking as u64),
-            (WORD_MAGIC, MAGIC),
-        ] {
-            words.get(at).ok_or(LayoutError::TooSmall)?.store(value, Ordering::Release);
-        }
+        let seed = [(WORD_SEED, seed.0), (WORD_SEED + 1, seed.1)];
+        let lengths = [(WORD_SETS, sets as u64), (WORD_RANKING, ranking as u64)];
+        LAYOUT.begin(words, seed.into_iter().chain(lengths))?;
         Self::attach(words)
     }
 
@@ -136,26 +124,15 @@ impl<'m> Whereabouts<'m> {
     ///
     /// When it was not made by this version.
     pub fn attach(words: &'m [AtomicU64]) -> Result<Self, LayoutError> {
-        let word = |at: usize| words.get(at).ok_or(LayoutError::TooSmall);
-        let value = |at: usize| word(at).map(|word| word.load(Ordering::Acquire));
-        if value(WORD_MAGIC)? != MAGIC {
-            return Err(LayoutError::Foreign);
-        }
-        match value(WORD_VERSION)? {
-            LAYOUT_VERSION => {}
-            other => return Err(LayoutError::Version(other)),
-        }
-        let len = |at: usize| value(at).map(|len| usize::try_from(len).unwrap_or(usize::MAX));
-        let start = HEADER_WORDS.saturating_add(len(WORD_RANKING)?);
-        let end = start.saturating_add(len(WORD_SETS)?.saturating_mul(SET_WORDS));
-        let ranking = words.get(HEADER_WORDS..start).ok_or(LayoutError::TooSmall)?;
-        let sets = words.get(start..end).ok_or(LayoutError::TooSmall)?;
+        let memory = LAYOUT.open(words)?;
+        let start = HEADER_WORDS.saturating_add(memory.count(WORD_RANKING)?);
+        let end = start.saturating_add(memory.count(WORD_SETS)?.saturating_mul(SET_WORDS));
         Ok(Self {
-            seed: (value(WORD_SEED)?, value(WORD_SEED + 1)?),
-            ranking: Ranking::new(ranking),
-            sets,
-            stamps: word(WORD_STAMPS)?,
-            lock: ProcessLock::new(word(WORD_LOCK)?),
+            seed: memory.seed(WORD_SEED)?,
+            ranking: Ranking::new(memory.part(HEADER_WORDS..start)?),
+            sets: memory.part(start..end)?,
+            stamps: memory.word(WORD_STAMPS)?,
+            lock: ProcessLock::new(memory.word(WORD_LOCK)?),
         })
     }
 
