@@ -204,11 +204,42 @@ impl<'m> LeaseTable<'m> {
         name: impl FnOnce(Seed) -> Option<Key>,
         lock: &impl ClaimLock,
     ) -> Result<Entry<'m>, NoEntry> {
-        let seed = self.words.seed().ok_or(NoEntry::Unnamed)?;
-        let name = name(seed).ok_or(NoEntry::Unnamed)?;
-        let entry = lock.with(|| self.claim(ask, shape, name)).ok_or(NoEntry::Full)?;
+        let entry = self.take_place(ask, shape, name, lock)?;
         entry.describe(shape);
         Ok(entry)
+    }
+
+    /// The entry of a limit; one that it had already is left as it is.
+    fn take_place(
+        &self,
+        ask: &Ask,
+        shape: &Shape,
+        name: impl FnOnce(Seed) -> Option<Key>,
+        lock: &impl ClaimLock,
+    ) -> Result<Entry<'m>, NoEntry> {
+        let seed = self.words.seed().ok_or(NoEntry::Unnamed)?;
+        let name = name(seed).ok_or(NoEntry::Unnamed)?;
+        lock.with(|| self.claim(ask, shape, name)).ok_or(NoEntry::Full)
+    }
+
+    /// Asks that a limit be full again in the store, as an operator wants, whether this node has something of it or not.
+    /// How large it is doesn't matter: nothing is bought. `name` is as with [`Self::find_or_make`].
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntry`].
+    pub fn reset(
+        &self,
+        ask: &Ask,
+        name: impl FnOnce(Seed) -> Option<Key>,
+        lock: &impl ClaimLock,
+    ) -> Result<(), NoEntry> {
+        let entry = match self.find(ask) {
+            Some(entry) => entry,
+            None => self.take_place(ask, &Shape::of(&ask.take), name, lock)?,
+        };
+        entry.ask_for_reset();
+        Ok(())
     }
 
     /// The entry with this number, if a limit has it.

@@ -21,6 +21,9 @@ pub const HEARTBEAT: u64 = GREETING;
 pub const LONGEST_EXCHANGE: u64 = 250 * MS;
 /// A lease that nothing is drawn from goes back after so long at the latest.
 pub const IDLE: u64 = 10_000 * MS;
+/// How a limit stands by which a node refuses is asked for when it was heard so long ago: other nodes may have given
+/// something back since, or an operator.
+pub const OUTDATED: u64 = 1_000 * MS;
 /// Whoever speaks with the store for its node, and hasn't said for so long that it goes on, is taken for a process that
 /// was stopped: another one does it then. Between two times that it says so it may connect, or wait for an answer.
 pub const SILENT: u64 = 2_000 * MS;

@@ -64,6 +64,8 @@ pub(super) struct Tracked {
     pub(super) in_doubt: bool,
     /// What is known of it is to be said, as the store has lost it.
     pub(super) is_to_tell: bool,
+    /// Somebody has called since it was looked at.
+    pub(super) is_called: bool,
     /// When to look next, if nobody calls.
     pub(super) due: MonoNanos,
 }

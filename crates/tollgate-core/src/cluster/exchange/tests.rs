@@ -279,6 +279,62 @@ fn a_reset_is_asked_for_until_it_is_answered() {
 }
 
 #[test]
+fn a_limit_that_this_node_has_nothing_of_begins_anew() {
+    let mut store = Store::default();
+    let [mut member, mut other] = [1, 2].map(|number| Member::new(number).meet(&mut store));
+    let ask = member.node.requests("acme", "10r/m", 1);
+    assert!(!draw(&member, "acme", &ask, 8, at(0)));
+    member.exchange(&mut store, at(ROUND));
+    assert!(draw(&member, "acme", &ask, 8, at(ROUND)));
+    let asked = member.collect(at(2 * ROUND)).unwrap();
+    let answered = answer(&mut store, &asked, store_us(at(2 * ROUND)));
+    member.apply(&asked, Some(answered), at(2 * ROUND));
+    let id = asked.message.lines[0].id;
+    assert_eq!(store.used_and_leased(id).unwrap().0, 8);
+    // That one knows another size of it.
+    let another = other.node.requests("acme", "1r/m", 1);
+    let name = |seed: crate::limits::Seed| Some(seed.client_key("acme"));
+    other.node.table().reset(&another, name, &other.node.lock).unwrap();
+    other.exchange(&mut store, at(3 * ROUND));
+    assert_eq!(store.used_and_leased(id).unwrap().0, 0);
+    // An entry that is there is left as large as it is.
+    member.node.table().reset(&another, name, &member.node.lock).unwrap();
+    let asked = member.collect(at(4 * ROUND)).unwrap();
+    let line = asked.message.lines[0];
+    assert!(line.reset && line.terms.capacity() == 10, "{line:?}");
+}
+
+#[test]
+fn who_refuses_by_what_was_heard_long_ago_asks_again() {
+    let mut store = Store::default();
+    let [mut member, mut other] = [1, 2].map(|number| Member::new(number).meet(&mut store));
+    let ask = member.node.money("acme", "20/day", 1);
+    for (n, one) in [&mut member, &mut other].into_iter().enumerate() {
+        let begin = 3 * n as u64;
+        reserve_nothing(one, &ask, at(0));
+        assert!(!draw(one, "acme", &ask, 10_000_000_000, at(begin * ROUND)));
+        one.exchange(&mut store, at((begin + 1) * ROUND));
+        assert!(draw(one, "acme", &ask, 10_000_000_000, at((begin + 1) * ROUND)));
+        one.exchange(&mut store, at((begin + 2) * ROUND));
+    }
+    other.exchange(&mut store, at(6 * ROUND));
+    assert_eq!(mirrored(&other, &ask, at(6 * ROUND)), 20_000_000_000);
+    // What the first one gives back the second one doesn't hear of by itself.
+    assert!(member.node.entry("acme", &ask).adjust(-4_000_000_000));
+    member.exchange(&mut store, at(7 * ROUND));
+    let lines = |asked: Option<Asked>| asked.map_or(0, |asked| asked.message.lines.len());
+    for n in 8..15 {
+        other.node.entry("acme", &ask).look_again();
+        assert_eq!(lines(other.collect(at(n * ROUND))), 0, "{n}: it was heard lately");
+    }
+    assert_eq!(lines(other.collect(at(40 * ROUND))), 0, "nobody was refused");
+    other.node.entry("acme", &ask).look_again();
+    other.exchange(&mut store, at(41 * ROUND)).unwrap();
+    assert_eq!(mirrored(&other, &ask, at(41 * ROUND)), 16_000_000_000);
+    assert_eq!(lines(other.collect(at(42 * ROUND))), 0, "once is enough");
+}
+
+#[test]
 fn a_refused_line_is_no_contact_lost_but_a_stale_message_is() {
     let mut store = Store::default();
     let mut member = Member::new(1);
