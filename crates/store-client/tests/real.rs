@@ -59,6 +59,28 @@ fn nodes_hear_of_each_other_and_of_one_seed() {
     }
 }
 
+#[test]
+fn a_server_says_what_it_is_to_whom_it_may() {
+    for (program, name) in [("redis-server", "Redis"), ("valkey-server", "Valkey")] {
+        if !programs().contains(&program) {
+            continue;
+        }
+        let words = ["--maxmemory-policy", "allkeys-lru", "--appendonly", "yes"];
+        let server = Server::start(program, port(), &words);
+        let mut client = client(&[&server.url()]);
+        client.prepare().unwrap();
+        let said = client.server(soon()).unwrap().said.unwrap();
+        let (found, version) = said.version.unwrap();
+        assert_eq!(found, name);
+        assert!(version.split('.').next().unwrap().parse::<u64>().unwrap() >= 7, "{version}");
+        assert_eq!(said.policy.as_deref(), Some("allkeys-lru"));
+        assert_eq!(said.is_append_only, Some(true));
+        assert_eq!(server.ask(&["ACL", "SETUSER", "default", "-info"]), "OK");
+        let silent = client.server(soon()).unwrap();
+        assert!(silent.said.is_none() && silent.now_us > 1_700_000_000_000_000);
+    }
+}
+
 /// How often scripts were called, as the server counts it.
 fn calls(server: &Server) -> u64 {
     let stats = server.ask(&["INFO", "commandstats"]);
@@ -199,6 +221,8 @@ fn the_rights_that_the_documentation_gives_suffice() {
         assert_eq!(client.revocations(0, soon()).unwrap().len(), 1);
         client.restore_revocations(&client_words(), soon()).unwrap();
         assert_eq!(client.nodes(soon()).unwrap().len(), 1);
+        let said = client.server(soon()).unwrap().said.unwrap();
+        assert_eq!(said.policy.as_deref(), Some("noeviction"));
         let message = message(1, seen.now_us + 60_000_000);
         let spoken = client.speak(None, &message, soon());
         assert!(spoken.greeted.is_none());

@@ -191,3 +191,31 @@ fn nodes_are_shown() {
     store.greet("west-1", 2, 7);
     assert_eq!(status(&[]).status, 1);
 }
+
+#[test]
+fn the_doctor_asks_the_store() {
+    let Some(mut store) = Store::start() else { return };
+    store.greet("east-1", 1, 0);
+    let path = store.folder.path().join("nginx.conf");
+    let words = store.words();
+    let conf =
+        format!("events {{ }}\nhttp {{\n    tollgate_cluster {words} expected_nodes=2;\n}}\n");
+    std::fs::write(&path, conf).unwrap();
+    let path = path.display().to_string();
+    let doctor = || tollgate(["doctor", "--config", &path, "--json"]);
+    let found = |run: &command::Run| {
+        let said: Value = serde_json::from_str(&run.out).unwrap();
+        let findings = said["findings"].as_array().unwrap();
+        let names = findings.iter().map(|one| one["check"].as_str().unwrap().to_owned());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("cluster-")).collect();
+        names.sort_unstable();
+        names
+    };
+    let run = doctor();
+    assert_eq!(found(&run), ["cluster-nodes", "cluster-persistence"], "{} {}", run.out, run.err);
+    store.server.kill().unwrap();
+    store.server.wait().unwrap();
+    let run = doctor();
+    assert_eq!(found(&run), ["cluster-store"], "{} {}", run.out, run.err);
+    assert!(!run.out.contains("correct horse"), "{}", run.out);
+}
