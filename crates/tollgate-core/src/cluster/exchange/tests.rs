@@ -306,32 +306,36 @@ fn a_limit_that_this_node_has_nothing_of_begins_anew() {
 
 #[test]
 fn who_refuses_by_what_was_heard_long_ago_asks_again() {
+    const UNIT: u64 = 1_000_000_000;
     let mut store = Store::default();
     let [mut member, mut other] = [1, 2].map(|number| Member::new(number).meet(&mut store));
     let ask = member.node.money("acme", "20/day", 1);
-    for (n, one) in [&mut member, &mut other].into_iter().enumerate() {
-        let begin = 3 * n as u64;
-        reserve_nothing(one, &ask, at(0));
-        assert!(!draw(one, "acme", &ask, 10_000_000_000, at(begin * ROUND)));
+    for (one, begin) in [(&mut member, 0), (&mut other, 300)] {
+        reserve_nothing(one, &ask, at(begin * ROUND));
+        assert!(!draw(one, "acme", &ask, 4 * UNIT, at(begin * ROUND)));
         one.exchange(&mut store, at((begin + 1) * ROUND));
-        assert!(draw(one, "acme", &ask, 10_000_000_000, at((begin + 1) * ROUND)));
-        one.exchange(&mut store, at((begin + 2) * ROUND));
+        assert!(draw(one, "acme", &ask, 4 * UNIT, at((begin + 1) * ROUND)));
+        // Until nothing of it is held any more.
+        for n in begin + 2..begin + 300 {
+            one.exchange(&mut store, at(n * ROUND));
+        }
+        assert_eq!(one.memory.tracked(), 0);
     }
-    other.exchange(&mut store, at(6 * ROUND));
-    assert_eq!(mirrored(&other, &ask, at(6 * ROUND)), 20_000_000_000);
+    assert_eq!(mirrored(&other, &ask, at(600 * ROUND)), 8 * UNIT);
     // What the first one gives back the second one doesn't hear of by itself.
-    assert!(member.node.entry("acme", &ask).adjust(-4_000_000_000));
-    member.exchange(&mut store, at(7 * ROUND));
-    let lines = |asked: Option<Asked>| asked.map_or(0, |asked| asked.message.lines.len());
-    for n in 8..15 {
-        other.node.entry("acme", &ask).look_again();
-        assert_eq!(lines(other.collect(at(n * ROUND))), 0, "{n}: it was heard lately");
-    }
-    assert_eq!(lines(other.collect(at(40 * ROUND))), 0, "nobody was refused");
+    assert!(member.node.entry("acme", &ask).adjust(-2_000_000_000));
+    member.exchange(&mut store, at(600 * ROUND));
+    let lines = |asked: &Option<Asked>| asked.as_ref().map_or(0, |asked| asked.message.lines.len());
+    let asked = other.collect(at(601 * ROUND));
+    assert_eq!(lines(&asked), 0, "nobody was refused");
     other.node.entry("acme", &ask).look_again();
-    other.exchange(&mut store, at(41 * ROUND)).unwrap();
-    assert_eq!(mirrored(&other, &ask, at(41 * ROUND)), 16_000_000_000);
-    assert_eq!(lines(other.collect(at(42 * ROUND))), 0, "once is enough");
+    other.exchange(&mut store, at(602 * ROUND)).unwrap();
+    assert_eq!(mirrored(&other, &ask, at(602 * ROUND)), 6 * UNIT);
+    for (round, expected) in [(603, 0), (610, 0), (625, 1)] {
+        other.node.entry("acme", &ask).look_again();
+        let asked = other.collect(at(round * ROUND));
+        assert_eq!(lines(&asked), expected, "{round}: once a second is enough");
+    }
 }
 
 #[test]
