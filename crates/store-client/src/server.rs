@@ -39,7 +39,8 @@ impl Client {
     pub fn server(&mut self, deadline: Instant) -> Result<Server, Failure> {
         let beside = self.key("nodes");
         let time = Call::keyless(&[b"TIME"], &beside);
-        let info = Call { bounds: ALL, ..Call::keyless(&[b"INFO"], &beside) };
+        let mut info = Call::keyless(&[b"INFO"], &beside);
+        info.bounds = ALL;
         let mut answers = self.run(&[time, info], deadline).into_iter();
         let mut next = || answers.next().unwrap_or(Err(Failure::NoPlace));
         let now_us = now(&next()?).ok_or(Failure::Garbled("with what isn't the time"))?;
