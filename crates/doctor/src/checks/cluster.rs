@@ -110,7 +110,10 @@ fn with_port(server: &str) -> String {
 }
 
 /// Where the store is named, and what it says.
-fn of_store<T>(view: &View<'_>, f: impl FnOnce(&Store) -> Option<T>) -> Option<(T, &Directive)> {
+fn of_store<'v, T>(
+    view: &View<'v>,
+    f: impl FnOnce(&Store) -> Option<T>,
+) -> Option<(T, &'v Directive)> {
     let line = view.conf.in_http("tollgate_cluster").last()?;
     let store = view.facts.store.as_ref()?.as_ref().ok()?;
     Some((f(store)?, line))
