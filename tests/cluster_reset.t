@@ -45,7 +45,7 @@ is((join ' ', map { knows_store($_, 1) } 8080, 8081), '1 1', 'both nodes know th
 is(admitted('key-ten-both', (8080, 8081) x 6), 10, 'a limit of both nodes');
 is(admitted('key-ten-both', 8080, 8081), 0, 'is spent');
 is(reset_on($d, 'a', 'reset', client => 'ten-both'), 1, 'it begins anew');
-is(let_in('key-ten-both', '/'), 10, 'on both nodes, once');
+is(let_in_by_turns('key-ten-both', '/'), 10, 'on both nodes, once');
 
 ###############################################################################
 # one that this node has never seen
@@ -67,7 +67,7 @@ is(admitted('key-ten-rest', 8080, 8081), 0, 'and is spent');
 
 is(admitted_few('one', 8080, 8081, 8080, 8081, 8080), 4, 'a rule over both nodes');
 is(reset_on($d, 'b', 'reset_limit', name => 'few', key => 'one'), 1, 'begins anew');
-is(let_in('key-open-a', '/few?who=one'), 4, 'for one value of its key');
+is(let_in_by_turns('key-open-a', '/few?who=one'), 4, 'for one value of its key');
 
 ###############################################################################
 
@@ -78,7 +78,7 @@ sub reset_on {
 }
 
 # How many are let in by one node after the other, until neither lets in any for longer than what it knows may be old.
-sub let_in {
+sub let_in_by_turns {
 	my ($key, $uri) = @_;
 	my ($count, $since) = (0, time);
 	while (time - $since < 3) {
