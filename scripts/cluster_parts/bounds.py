@@ -4,7 +4,7 @@ connection, or looks at a clock."""
 import dataclasses
 
 # crates/tollgate-core/src/cluster/times.rs, in seconds.
-LIFE, DEAD, LOST, HEARTBEAT, IDLE = 3.0, 5.0, 1.0, 1.0, 10.0
+LIFE, DEAD, LOST, HEARTBEAT, IDLE, SILENT = 3.0, 5.0, 1.0, 1.0, 10.0, 2.0
 ROUNDS = 2
 # What a node that is without the store for less has not noticed, if it has something to say.
 UNNOTICED = LOST / 2

@@ -14,8 +14,7 @@ from .servers import EXCHANGE, PORT
 from .traffic import OUTPUT, WORDS
 
 ROUNDS, SECONDS = 10, 2
-# Exchanges, and greetings (GREETING of crates/tollgate-core/src/cluster/times.rs).
-MOST_CALLS = 1 / EXCHANGE + 1 / 0.4
+MOST_CALLS = 1 / EXCHANGE
 MOST_CPU = 1.03
 SCRIPT = """
 wrk.method = "POST"

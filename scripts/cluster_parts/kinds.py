@@ -5,6 +5,8 @@ import asyncio
 import signal
 import time
 
+from pace import slowdown
+
 from . import bounds
 from .servers import EXCHANGE, send
 from .traffic import ask
@@ -63,7 +65,13 @@ async def stop_worker(run):
     pid = run.generator.choice([*node.workers(), *([speaker] * 2 if speaker else [])])
     send([pid], signal.SIGSTOP)
     try:
-        await asyncio.sleep(length(run))
+        pause = length(run)
+        await asyncio.sleep(pause)
+        # The worker that is left has taken over, unless other faults keep it from that.
+        if pid == speaker and pause > bounds.SILENT + 0.5 * slowdown() and not run.is_storm:
+            run.counts["speaking workers replaced"] += 1
+            if not set(node.speakers()) - {pid}:
+                run.wrong(f"{node.name}: nobody speaks with the store in place of a worker that is stopped")
     finally:
         send([pid], signal.SIGCONT)
     run.paused(node, begin, time.monotonic() + 0.5)
@@ -203,6 +211,15 @@ async def reload(run):
     """Of each node in turn: their newer workers go on in time."""
     for node in run.cluster.nodes:
         await asyncio.to_thread(node.reload)
+        begin, workers = time.monotonic(), node.workers()
+        while not set(node.speakers()) & set(workers) and time.monotonic() < begin + 5:
+            await asyncio.sleep(0.005)
+        took = time.monotonic() - begin
+        name = "ms until a newer worker spoke with the store, at most"
+        run.counts[name] = max(run.counts[name], round(took * 1000))
+        # Two exchanges, and a look at the processes.
+        if took > (2 * EXCHANGE + 0.1) * slowdown():
+            run.wrong(f"{node.name}: no newer worker speaks with the store, for {took:.2f} s")
         await asyncio.sleep(run.generator.uniform(0.0, 0.5))
         run.counts["reloads"] += 1
 

@@ -160,7 +160,10 @@ impl Admission<'_, '_> {
                 match self.zone.check(&scratch.asks, now(), &mut scratch.standings) {
                     Ok(()) => {}
                     Err(Refused::Exceeded(found)) if found.only_concurrency => {}
-                    Err(refused) => return Err(self.refuse(refused, scratch)),
+                    Err(refused) => {
+                        self.look_again(&refused, scratch, &widths);
+                        return Err(self.refuse(refused, scratch));
+                    }
                 }
                 if !self.join(place, index, scratch)? {
                     return Ok(Admitted::Queued);
@@ -186,7 +189,10 @@ impl Admission<'_, '_> {
                 }
                 _ => None,
             };
-            let Some((index, place)) = place else { return Err(self.refuse(refused, scratch)) };
+            let Some((index, place)) = place else {
+                self.look_again(&refused, scratch, &widths);
+                return Err(self.refuse(refused, scratch));
+            };
             // With a place already, somebody was faster, and it keeps that.
             if self.state.borrow().ticket.is_some() || !self.join(place, index, scratch)? {
                 return Ok(Admitted::Queued);

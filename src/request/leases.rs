@@ -104,6 +104,22 @@ impl Admission<'_, '_> {
         }
     }
 
+    /// A limit of all nodes refuses as this one knows it, and others may have given something back since: the store is asked
+    /// how it stands, for those who come next.
+    pub(super) fn look_again(&self, refused: &Refused, scratch: &Scratch, widths: &Widths) {
+        let (Some((leases, _)), Refused::Exceeded(exceeded)) = (self.cluster, refused) else {
+            return;
+        };
+        let index = exceeded.ask;
+        let ask = scratch.asks.get(index).filter(|_| scratch.is_shared(index));
+        let Some(ask) = ask.filter(|ask| !matches!(ask.take, Take::Concurrency { .. })) else {
+            return;
+        };
+        if let Ok(entry) = self.entry(leases, (scratch, index), ask, widths) {
+            entry.look_again();
+        }
+    }
+
     /// Draws what is asked for of limits that hold over the cluster: all of it, or nothing.
     fn draw(
         &self,

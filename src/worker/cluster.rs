@@ -19,9 +19,22 @@ use crate::zone::revocations::MappedRevocations;
 use crate::zone::{member, Mapped};
 use nginx::log::cycle_error;
 use nginx::process;
+use nginx::timer::Timer;
 
 /// Turns that an old process leaves to newer ones before it speaks with the store itself.
 const LEAVES_TURNS: u32 = 3;
+
+/// How long a new process watches for the end of an old one, which is told to end a moment after the new one has begun.
+const NEWCOMER_WATCHES: Duration = Duration::from_secs(2);
+
+/// Milliseconds between two looks meanwhile, at least.
+const LOOK_MS: u64 = 5;
+
+/// In a new process, while an old one may give the right back to speak with the store.
+static WATCH: Timer = Timer::background(watch);
+
+/// Between two looks at who has a turn, which takes less than a millisecond.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the end of a worker may wait for a call to the store that is under way: its timeout, and some more.
 const EXIT_WAITS: Duration = Duration::from_secs(3);
@@ -42,11 +55,33 @@ pub(super) struct Subject {
     pub(super) me: Process,
 }
 
+impl Subject {
+    /// Whether this process speaks with the store.
+    pub(super) fn has_right(&self) -> bool {
+        self.leases.get().right().owner() == Some(self.me)
+    }
+
+    /// Says that this process wasn't stopped while it did.
+    pub(super) fn go_on(&self) {
+        if self.has_right() {
+            self.leases.get().right().go_on(clock::mono_now());
+        }
+    }
+
+    /// Runs `f` while nobody else speaks with the store; `None`: somebody else does from now on.
+    pub(super) fn in_turn<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
+        let pause = || std::thread::sleep(TURN_PAUSE);
+        self.leases.get().right().hold(self.me, is_alive, pause, f)
+    }
+}
+
 struct Keeper {
     subject: Subject,
     thread: Option<Exchanger>,
     /// Turns since the process is an old one.
     exiting: u32,
+    /// When the process began.
+    began: Instant,
     /// No thread could be started, and that was said.
     failing: bool,
 }
@@ -70,8 +105,24 @@ pub(super) fn start(conf: &MainConf, zone: &Mapped, me: Process) {
     };
     let subject =
         Subject { zone: Mapped::clone(zone), leases, hearing, config, access, weight, me };
-    *KEEPER.lock() = Some(Keeper { subject, thread: None, exiting: 0, failing: false });
+    *KEEPER.lock() =
+        Some(Keeper { subject, thread: None, exiting: 0, began: Instant::now(), failing: false });
     tick();
+    watch();
+}
+
+/// Takes over at once what an old process leaves.
+fn watch() {
+    if let Some(keeper) = KEEPER.lock().as_mut() {
+        if keeper.began.elapsed() < NEWCOMER_WATCHES {
+            let exchange_ms = u64::try_from(keeper.subject.config.exchange.as_millis());
+            WATCH.start((exchange_ms.unwrap_or(u64::MAX) / 4).max(LOOK_MS));
+        }
+        let is_left = keeper.subject.leases.get().right().owner().is_none();
+        if is_left && keeper.thread.is_none() && !process::is_exiting() {
+            keeper.tick();
+        }
+    }
 }
 
 /// A turn of the worker.
@@ -83,6 +134,7 @@ pub(super) fn tick() {
 
 /// The worker ends. What it has leased is for the others, or goes back when the store hears no more of the node.
 pub(super) fn stop() {
+    WATCH.stop();
     member::with(|member| member.leases = None);
     let Some(thread) = KEEPER.lock().take().and_then(|keeper| keeper.thread) else { return };
     thread.stop();
@@ -118,12 +170,15 @@ impl Keeper {
             }
             return;
         }
-        let owner = self.subject.leases.get().right().owner();
+        let right = self.subject.leases.get().right();
         // Who is gone leaves the ledger within a second; the kernel is asked where that takes too long.
         let is_gone = |owner: Process| {
-            !self.subject.zone.get().ledger().knows(owner) || !self.is_heard() && !is_alive(owner)
+            !self.subject.zone.get().ledger().knows(owner)
+                || right.is_silent(clock::mono_now())
+                || !self.is_heard() && !is_alive(owner)
         };
-        let is_free = owner.is_none_or(|owner| owner == self.subject.me || is_gone(owner));
+        let me = self.subject.me;
+        let is_free = right.owner().is_none_or(|owner| owner == me || is_gone(owner));
         if !is_free || (1..LEAVES_TURNS).contains(&self.exiting) {
             return;
         }

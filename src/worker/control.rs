@@ -17,6 +17,7 @@ use crate::conf::rules::{KeySource, LimitRule};
 use crate::conf::MainConf;
 use crate::overview;
 use crate::request::drops;
+use crate::worker::resets;
 use crate::zone::lock::ZoneLock;
 use crate::zone::member;
 use nginx::guard::guard;
@@ -111,6 +112,7 @@ fn reset(conf: &MainConf, client: &str, limit: Option<&str>, peer: Peer) -> Resu
     member::note_changed();
     let now = now();
     let slots = keys.filter(|key| zone.reset(*key, what, now, &lock)).count();
+    resets::of_client(conf, client, what);
     match what {
         Reset::All => tell(peer, client, "begins anew with all of its limits"),
         named => tell(
@@ -166,6 +168,7 @@ fn reset_limit(
     if let Some(what) = what.limits() {
         let keys = zone.own_limit_keys(&subject);
         slots = keys.into_iter().filter(|key| zone.reset(*key, what, now, &lock)).count();
+        resets::of_rule(conf, rule, &subject, what);
     }
     if what.has_failures() {
         let keys = zone.own_failures_keys(&subject);

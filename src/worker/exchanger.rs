@@ -9,12 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use store_client::{Client, Failure, NodeRow, Script};
+use store_client::{Client, Failure, Greeted, Greeting, NodeRow};
 use tollgate_core::clock::MonoNanos;
 use tollgate_core::cluster::exchange::{self, Memory, Pace};
-use tollgate_core::cluster::message::Incarnation;
 use tollgate_core::cluster::mirror::ZoneMirror;
-use tollgate_core::cluster::{times, EXCHANGE_SCRIPT};
+use tollgate_core::cluster::times;
 use tollgate_core::metrics::{Counter, ExchangeResult};
 
 use crate::clock::{mono_now, store_now};
@@ -80,17 +79,22 @@ impl Drop for Right<'_> {
 
 impl Shared {
     fn run(&self, subject: &Subject) {
-        if !subject.leases.get().right().claim(subject.me, is_alive) {
+        if !claim(subject) {
             return;
         }
         let _right = Right(subject);
         let Ok(mut link) = Link::new(subject) else { return };
+        let is_old = process::is_exiting();
         loop {
             let begun = Instant::now();
             guard((), || link.turn(subject));
+            subject.go_on();
             // Without the store as well.
             guard((), || link.settle(subject));
-            if self.wait(subject.config.exchange.saturating_sub(begun.elapsed())) {
+            subject.go_on();
+            let is_over = self.wait(subject.config.exchange.saturating_sub(begun.elapsed()));
+            // Newer processes wait for the right when this one begins to end.
+            if is_over || !subject.has_right() || process::is_exiting() != is_old {
                 return;
             }
         }
@@ -105,10 +109,25 @@ impl Shared {
     }
 }
 
+/// Takes the right; whether it did.
+fn claim(subject: &Subject) -> bool {
+    let right = subject.leases.get().right();
+    let before = right.owner();
+    if !right.claim(subject.me, mono_now(), is_alive) {
+        return false;
+    }
+    if let Some(other) = before.filter(|other| *other != subject.me && is_alive(*other)) {
+        cycle_notice(format_args!(
+            "tollgate: process {} has spoken with the store of the cluster \"{}\", and is silent; this one does so now",
+            other.pid, subject.config.name
+        ));
+    }
+    true
+}
+
 /// What the thread speaks with the store through.
 struct Link<'z> {
     client: Client,
-    script: Arc<Script>,
     memory: Memory,
     /// The limits of this node, which show those of the store.
     mirror: ZoneMirror<'z>,
@@ -132,7 +151,6 @@ impl<'z> Link<'z> {
         let half = |shift: u32| u64::try_from(bits >> shift & u128::from(u64::MAX)).unwrap_or(0);
         Ok(Self {
             client: Client::new(&subject.config, &subject.access)?,
-            script: Arc::new(Script::new(EXCHANGE_SCRIPT)),
             memory: Memory::default(),
             mirror: ZoneMirror::new(*subject.zone.get(), store_now()),
             greeted: None,
@@ -183,40 +201,48 @@ impl<'z> Link<'z> {
     /// What became of it; `None`: nothing was said.
     fn speak(&mut self, subject: &Subject) -> Result<Option<ExchangeResult>, Failure> {
         self.client.prepare()?;
+        subject.go_on();
         let table = *subject.leases.get();
         let exchange_nanos = u64::try_from(subject.config.exchange.as_nanos()).unwrap_or(u64::MAX);
         let timeout = Duration::from_nanos(times::call_timeout(exchange_nanos));
-        let mut said = None;
         let now = mono_now();
         let is_due = |then: MonoNanos| now.0.saturating_sub(then.0) >= times::GREETING;
-        if self.greeted.is_none_or(is_due) {
-            self.greet(subject, Instant::now() + timeout)?;
-            self.greeted = Some(now);
-            said = Some(ExchangeResult::Done);
+        let greeting = self.greeted.is_none_or(is_due).then(|| self.greeting(subject));
+        if greeting.is_some() {
+            self.memory.speak();
         }
         self.mirror.at(store_now());
         let pace = Pace { exchange: exchange_nanos, weight: subject.weight };
         let (memory, mirror) = (&mut self.memory, &mut self.mirror);
-        let Some(asked) = exchange::collect(&table, memory, mirror, pace, mono_now()) else {
-            return Ok(said);
-        };
+        let collect = || exchange::collect(&table, memory, mirror, pace, mono_now());
+        let Some(asked) = subject.in_turn(collect).flatten() else { return Ok(None) };
         let begun = Instant::now();
-        let answers = self.client.exchange(&self.script, &asked.message, begun + timeout);
+        let spoken = self.client.speak(greeting.as_ref(), &asked.message, begun + timeout);
         self.lag_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        subject.go_on();
         self.mirror.at(store_now());
-        let heard = answers.iter().map(|(call, answer)| (call, answer.as_ref().ok()));
+        let heard = spoken.exchanged.iter().map(|(call, answer)| (call, answer.as_ref().ok()));
         let (memory, mirror) = (&mut self.memory, &mut self.mirror);
-        let applied = exchange::apply(&table, memory, mirror, &asked, heard, mono_now());
-        match answers.into_iter().find_map(|(_, answer)| answer.err()) {
-            Some(failure) => Err(failure),
-            None if applied.is_whole => Ok(Some(ExchangeResult::Done)),
-            None => Ok(Some(ExchangeResult::Stale)),
+        let apply = || exchange::apply(&table, memory, mirror, &asked, heard, mono_now());
+        // Who was stopped meanwhile, and has lost the right, has heard nothing.
+        let Some(applied) = subject.in_turn(apply) else { return Ok(None) };
+        if let Some(failure) = spoken.exchanged.into_iter().find_map(|(_, answer)| answer.err()) {
+            return Err(failure);
         }
+        if let Some(greeted) = spoken.greeted {
+            self.hear(subject, &greeted?, Instant::now() + timeout)?;
+            self.greeted = Some(now);
+        }
+        if applied.is_whole {
+            return Ok(Some(ExchangeResult::Done));
+        }
+        // Now it is known what time it is.
+        self.memory.speak();
+        Ok(Some(ExchangeResult::Stale))
     }
 
-    /// Says who this node is, and hears by what limits are called in the store.
-    fn greet(&mut self, subject: &Subject, deadline: Instant) -> Result<(), Failure> {
-        let words = subject.leases.get().words();
+    /// Who this node is, and what it knows of all.
+    fn greeting(&self, subject: &Subject) -> Greeting {
         let row = NodeRow {
             name: subject.config.node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -225,12 +251,21 @@ impl<'z> Link<'z> {
             exchange_ms: u64::try_from(subject.config.exchange.as_millis()).unwrap_or(u64::MAX),
             revocations: subject.hearing.as_ref().map_or(0, |hearing| hearing.list.get().number()),
         };
-        let incarnation = Incarnation::from_random(words.incarnation());
-        let seed = words.seed().map_or(self.seed, |seed| seed.bits());
-        let greeted = self.client.greet(incarnation, &row, seed, row.revocations, deadline)?;
-        words.set_seed(greeted.seed);
-        match &subject.hearing {
-            Some(hearing) => hearing.hear(&mut self.client, &greeted, &mut self.looked, deadline),
+        let seed = subject.leases.get().words().seed().map_or(self.seed, |seed| seed.bits());
+        Greeting { row, seed }
+    }
+
+    /// Hears by what limits are called in the store, and which keys are revoked in all nodes.
+    fn hear(
+        &mut self,
+        subject: &Subject,
+        greeted: &Greeted,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let words = subject.leases.get().words();
+        let is_mine = subject.in_turn(|| words.set_seed(greeted.seed)).is_some();
+        match subject.hearing.as_ref().filter(|_| is_mine) {
+            Some(hearing) => hearing.hear(&mut self.client, greeted, &mut self.looked, deadline),
             None => Ok(()),
         }
     }

@@ -10,6 +10,7 @@
 mod cluster;
 pub(crate) mod control;
 mod exchanger;
+mod resets;
 mod revocations;
 pub(crate) mod sealing;
 mod state_keeper;

@@ -35,8 +35,34 @@ pub struct Facts {
     pub refused: Vec<Refused>,
     /// From where the latest requests came, as the audit log has them.
     pub callers: Option<Callers>,
+    /// What the store of the cluster says, or why it says nothing; `None`: it wasn't asked.
+    pub store: Option<Result<Store, String>>,
     /// What a server said to requests of strangers.
     pub probes: Vec<Probe>,
+}
+
+/// What the store of a cluster says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// By how much its clock and that of this machine are apart.
+    pub seconds_apart: u64,
+    /// How many nodes it has heard of lately.
+    pub alive: usize,
+    /// How many there are by the configuration, if it says so.
+    pub expected: Option<u16>,
+    /// What the server says of itself; `None`: it doesn't tell this user.
+    pub server: Option<StoreServer>,
+}
+
+/// What a server of the store says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreServer {
+    /// Which program it is, and its version.
+    pub version: Option<(String, String)>,
+    /// What it does when its memory is full.
+    pub policy: Option<String>,
+    /// Whether it writes down each change.
+    pub is_append_only: Option<bool>,
 }
 
 /// A line that nginx said.

@@ -14,10 +14,13 @@ pub mod right;
 pub mod shape;
 #[path = "../../tollgate-core/src/cluster/table.rs"]
 pub mod table;
+#[path = "../../tollgate-core/src/cluster/times.rs"]
+pub mod times;
 #[path = "../../tollgate-core/src/cluster/words.rs"]
 pub mod words;
 
 pub use entry::{Drawn, Entry, Round};
+pub use right::Entered;
 pub use table::LeaseTable;
 
 use super::limits::ClaimLock;

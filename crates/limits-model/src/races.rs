@@ -59,6 +59,8 @@ pub enum Race {
     LoweredUnseen,
     /// The words of an entry that changes hands are stored and not swapped.
     TakenOverUnseen,
+    /// Who begins a turn doesn't ask whether he still has the right to.
+    TurnUnasked,
 }
 
 std::thread_local! {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use limits_model::clock::MonoNanos;
 use limits_model::exhaustive::atomics::{AtomicU64, Mutex, Ordering};
-use limits_model::exhaustive::cluster::{Alone, Drawn, Entry, LeaseTable, Thread};
-use limits_model::exhaustive::limits::{Ask, Budget, Calendar, Seed, Take};
+use limits_model::exhaustive::cluster::times::SILENT;
+use limits_model::exhaustive::cluster::{Alone, Drawn, Entered, Entry, LeaseTable, Thread};
+use limits_model::exhaustive::limits::{Ask, Budget, Calendar, Process, Seed, Take};
 use limits_model::races::{is_caught, Race};
 use loom::thread;
 
@@ -260,4 +261,49 @@ fn no_more_are_in_flight_than_the_store_is_told() {
 #[test]
 fn lowering_unseen_is_caught() {
     assert!(is_caught(Race::LoweredUnseen, places_are_lowered));
+}
+
+/// A process is stopped between a message and its answer; another one takes the right over, and has the lease go back. The
+/// answer must not be counted any more.
+fn the_right_is_taken_over() {
+    explore(3, || {
+        let shared = Shared::new();
+        shared.make("a", &money("a")).unwrap();
+        let [stopped, next] = [1, 2].map(|pid| Process { pid, started: 1 });
+        assert!(shared.table().right().claim(stopped, MonoNanos(1), |_| true));
+        // What the store holds leased for this node, by what it was told last.
+        let leased = Arc::new(AtomicU64::new(3));
+        let sleeper = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let Entered::Turn(turn) = shared.table().right().enter(stopped, |_| true) else {
+                    return;
+                };
+                shared.thread(&money("a")).grant(3, END);
+                drop(turn);
+            })
+        };
+        let table = shared.table();
+        assert!(table.right().claim(next, MonoNanos(2 + SILENT), |_| true));
+        if let Entered::Turn(turn) = table.right().enter(next, |_| true) {
+            let (held, _, _) = shared.thread(&money("a")).report();
+            leased.store(held, Ordering::Release);
+            drop(turn);
+            sleeper.join().unwrap();
+            let (held, _, _) = shared.thread(&money("a")).count();
+            assert_eq!(held, leased.load(Ordering::Acquire), "what the store knows of");
+        } else {
+            sleeper.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn who_was_stopped_counts_no_late_answer() {
+    the_right_is_taken_over();
+}
+
+#[test]
+fn a_turn_without_the_right_is_caught() {
+    assert!(is_caught(Race::TurnUnasked, the_right_is_taken_over));
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 use std::thread::{JoinHandle, ThreadId};
 
@@ -27,9 +27,12 @@ pub(crate) fn is_worker() -> bool {
 }
 
 /// Whether it is an old one, which ends when its last request does.
+/// Any thread may ask.
 pub fn is_exiting() -> bool {
-    // SAFETY: nginx writes it on this thread.
-    unsafe { ngx_exiting != 0 }
+    // SAFETY: it is a word of nginx's that is always there, aligned, which nginx's own thread writes once; the others get
+    // the value of before that, or of after it.
+    let exiting = unsafe { AtomicUsize::from_ptr(&raw mut ngx_exiting) };
+    exiting.load(Ordering::Relaxed) != 0
 }
 
 /// The thread that nginx runs in. A worker has the same one as the master that it is a copy of.

@@ -1,4 +1,4 @@
--- What a node says of itself twice a second, and hears of all: who is there, by which seed limits are called, and how
+-- What a node says of itself some times a second, and hears of all: who is there, by which seed limits are called, and how
 -- far the list of revoked keys has come.
 --
 -- KEYS: the nodes, the seed, the list, its number. ARGV: this incarnation, its row, the seed that it knows or would

@@ -1,19 +1,11 @@
-//! What a node says of itself, and hears of all, beside the exchanges of leases.
-
-use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+//! What a node says of itself, and hears of all, with an exchange of leases.
 
 use tollgate_core::cluster::message::{Incarnation, Shards};
 
-use crate::call::Call;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::node::NodeRow;
-use crate::resp::{Bounds, Value};
-use crate::script::Script;
-
-static GREETING: LazyLock<Arc<Script>> =
-    LazyLock::new(|| Arc::new(Script::new(include_str!("greeting.lua"))));
+use crate::resp::Value;
 
 /// Numbers of the list of revoked keys are below this one, which every `double` can hold.
 pub(crate) const MAX_NUMBER: u64 = 1 << 53;
@@ -34,31 +26,32 @@ pub struct Greeted {
     pub has_lost: bool,
 }
 
-impl Client {
-    /// Says who this node is, and asks what all nodes know together. `seed` is the one that it knows, or a random one;
-    /// `revocations` the number of the list as it knows it.
-    ///
-    /// # Errors
-    /// As [`Client::run`]; and where the answer can't be one.
-    pub fn greet(
-        &mut self,
-        incarnation: Incarnation,
-        row: &NodeRow,
-        seed: (u64, u64),
-        revocations: u64,
-        deadline: Instant,
-    ) -> Result<Greeted, Failure> {
-        let keys = ["nodes", "seed", "revoked", "revocations"].map(|name| self.key(name));
-        let seed = [seed.0.to_be_bytes(), seed.1.to_be_bytes()].concat();
-        let arguments = vec![
+/// What a node says of itself.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// Its row in the table of nodes; the number of the list of revoked keys that it knows is in it.
+    pub row: NodeRow,
+    /// By which the names of limits are hashed: the seed that it knows, or a random one.
+    pub seed: (u64, u64),
+}
+
+impl Greeting {
+    /// The arguments of `greeting.lua`.
+    pub(crate) fn arguments(&self, incarnation: Incarnation) -> Vec<Vec<u8>> {
+        let (first, second) = self.seed;
+        vec![
             incarnation.number().to_string().into_bytes(),
-            row.to_string().into_bytes(),
-            seed,
-            revocations.min(MAX_NUMBER - 1).to_string().into_bytes(),
-        ];
-        let Bounds { bytes, values } = Bounds::SHORT;
-        let call = Call::script(&GREETING, keys.to_vec(), arguments, bytes, values);
-        read(&self.one(call, deadline)?).ok_or(NO_GREETING)
+            self.row.to_string().into_bytes(),
+            [first.to_be_bytes(), second.to_be_bytes()].concat(),
+            self.row.revocations.min(MAX_NUMBER - 1).to_string().into_bytes(),
+        ]
+    }
+}
+
+impl Client {
+    /// The keys of `greeting.lua`.
+    pub(crate) fn greeting_keys(&self) -> Vec<Vec<u8>> {
+        ["nodes", "seed", "revoked", "revocations"].map(|name| self.key(name)).to_vec()
     }
 
     /// A key that the whole cluster shares. All of them lie with the first shard.
@@ -67,8 +60,13 @@ impl Client {
     }
 }
 
-fn read(answer: &Value) -> Option<Greeted> {
-    let [now, seed, number, lost] = answer.list()? else { return None };
+/// What was answered to a greeting. What comes after it is the answer to what else was said.
+pub(crate) fn read(answer: &Value) -> Result<Greeted, Failure> {
+    parts(answer).ok_or(NO_GREETING)
+}
+
+fn parts(answer: &Value) -> Option<Greeted> {
+    let [now, seed, number, lost, ..] = answer.list()? else { return None };
     let now_us = now.text()?.parse().ok().filter(|now| *now < MAX_NUMBER)?;
     let (first, second) = seed.bytes()?.split_first_chunk::<8>()?;
     let second: [u8; 8] = second.try_into().ok()?;
@@ -104,8 +102,8 @@ mod tests {
         ] {
             let mut parts = whole.clone();
             parts[at] = wrong;
-            assert_eq!(read(&Value::List(parts.clone())), None, "{parts:?}");
+            assert_eq!(read(&Value::List(parts.clone())), Err(NO_GREETING), "{parts:?}");
         }
-        assert_eq!(read(&Value::Nil), None);
+        assert_eq!(read(&Value::Nil), Err(NO_GREETING));
     }
 }

@@ -93,7 +93,8 @@ impl Client {
     }
 }
 
-fn now(answer: &Value) -> Option<u64> {
+/// The answer to `TIME`, in microseconds since 1970.
+pub(crate) fn now(answer: &Value) -> Option<u64> {
     let [seconds, micros] = answer.list()? else { return None };
     let number = |value: &Value| value.text()?.parse::<u64>().ok();
     number(seconds)?.checked_mul(1_000_000)?.checked_add(number(micros)?)

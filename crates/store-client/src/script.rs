@@ -13,7 +13,7 @@ pub struct Script {
 
 impl Script {
     /// A script of this text.
-    pub fn new(source: &str) -> Self {
+    pub(crate) fn new(source: &str) -> Self {
         let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, source.as_bytes());
         let sha1 = digest.as_ref().iter().fold(String::with_capacity(40), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");

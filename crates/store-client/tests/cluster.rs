@@ -3,14 +3,11 @@
 
 mod servers;
 
-use std::sync::Arc;
-
 use servers::{ask, client, has, port, programs, soon, until, Server};
-use store_client::{Client, NodeRow, Script};
+use store_client::{Client, Greeting, NodeRow};
 use tollgate_core::cluster::message::{
     Incarnation, Line, Message, Outcome, Shards, StoreId, Terms,
 };
-use tollgate_core::cluster::store::SCRIPT;
 
 fn line(number: u8) -> Line {
     Line {
@@ -40,9 +37,9 @@ fn message(seq: u64) -> Message {
 }
 
 /// How many lines were executed.
-fn exchange(client: &mut Client, script: &Arc<Script>, seq: u64) -> usize {
+fn exchange(client: &mut Client, seq: u64) -> usize {
     let message = message(seq);
-    let answers = client.exchange(script, &message, soon());
+    let answers = client.speak(None, &message, soon()).exchanged;
     let done = answers.iter().map(|(call, answer)| match answer {
         Ok(answer) => match &answer.outcome {
             Outcome::Done(sold) => sold.len(),
@@ -56,7 +53,7 @@ fn exchange(client: &mut Client, script: &Arc<Script>, seq: u64) -> usize {
     done.sum()
 }
 
-fn greet(client: &mut Client) -> (u64, u64) {
+fn greeting() -> Greeting {
     let row = NodeRow {
         name: "a".to_owned(),
         version: "0.1.0".to_owned(),
@@ -65,7 +62,7 @@ fn greet(client: &mut Client) -> (u64, u64) {
         exchange_ms: 50,
         revocations: 0,
     };
-    client.greet(Incarnation::from_random(1 << 20), &row, (5, 6), 0, soon()).unwrap().seed
+    Greeting { row, seed: (5, 6) }
 }
 
 #[test]
@@ -75,8 +72,7 @@ fn one_server_executes_a_message() {
         let mut client = client(&[&server.url()]);
         client.prepare().unwrap();
         assert_eq!(client.shards(), Shards::ONE);
-        let script = Arc::new(Script::new(SCRIPT));
-        assert_eq!(exchange(&mut client, &script, 1), 256);
+        assert_eq!(exchange(&mut client, 1), 256);
     }
 }
 
@@ -117,10 +113,15 @@ fn a_message_is_spread_over_the_masters_and_follows_its_keys() {
         let mut client = client(&[&gone, &servers[1].url(), "cluster"]);
         client.prepare().unwrap();
         assert_eq!(client.shards(), Shards::MANY);
-        let script = Arc::new(Script::new(SCRIPT));
-        assert_eq!(exchange(&mut client, &script, 1), 256);
+        assert_eq!(exchange(&mut client, 1), 256);
         assert!(servers.iter().all(|server| server.ask(&["DBSIZE"]) != "0"), "each has some");
-        assert_eq!(greet(&mut client), (5, 6));
+        // With the lines of the part where nodes are greeted, and without.
+        for lines in [0..=255, 1..=1] {
+            let message = Message { lines: lines.map(line).collect(), ..message(1) };
+            let spoken = client.speak(Some(&greeting()), &message, soon());
+            assert_eq!(spoken.greeted.unwrap().unwrap().seed, (5, 6));
+            assert!(spoken.exchanged.iter().all(|(_, answer)| answer.is_ok()));
+        }
 
         // A place is on its way from one to another: what is there already is asked for there.
         let key = format!("{}:life", Shards::prefix("default", 7));
@@ -131,18 +132,18 @@ fn a_message_is_spread_over_the_masters_and_follows_its_keys() {
         to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
         from.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
         move_keys(from.port, to.port, &slot);
-        assert_eq!(exchange(&mut client, &script, 2), 256, "ASK");
+        assert_eq!(exchange(&mut client, 2), 256, "ASK");
         for server in &servers {
             server.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
         }
-        assert_eq!(exchange(&mut client, &script, 3), 256, "MOVED");
+        assert_eq!(exchange(&mut client, 3), 256, "MOVED");
         client.prepare().unwrap();
-        assert_eq!(exchange(&mut client, &script, 4), 256);
+        assert_eq!(exchange(&mut client, 4), 256);
 
         // One master is gone: the limits of the others go on.
         let mut servers = servers;
         servers[2].stop();
-        let done = exchange(&mut client, &script, 5);
+        let done = exchange(&mut client, 5);
         assert!(done > 0 && done < 256, "{done}");
     }
 }

@@ -6,8 +6,8 @@ mod servers;
 use std::time::{Duration, Instant};
 
 use servers::{client, config, has, port, programs, soon, until, Server};
-use store_client::{Access, Client, Failure, NodeRow};
-use tollgate_core::cluster::message::Incarnation;
+use store_client::{Access, Client, Failure, Greeted, Greeting, NodeRow};
+use tollgate_core::cluster::message::{Incarnation, Message, Outcome};
 use tollgate_core::cluster::revocations::{KeyHash, Word};
 
 fn row(name: &str) -> NodeRow {
@@ -25,15 +25,18 @@ fn incarnation(number: u64) -> Incarnation {
     Incarnation::from_random(number << 11)
 }
 
-fn greet(client: &mut Client, number: u64, known: u64) -> Result<store_client::Greeted, Failure> {
+fn greeting(number: u64, known: u64) -> Greeting {
+    let row = NodeRow { revocations: known, ..row(&format!("node-{number}")) };
+    Greeting { row, seed: (number, number) }
+}
+
+fn message(number: u64, latest_us: u64) -> Message {
+    Message { incarnation: incarnation(number), seq: 1, latest_us, lines: Vec::new() }
+}
+
+fn greet(client: &mut Client, number: u64, known: u64) -> Result<Greeted, Failure> {
     client.prepare()?;
-    client.greet(
-        incarnation(number),
-        &row(&format!("node-{number}")),
-        (number, number),
-        known,
-        soon(),
-    )
+    client.speak(Some(&greeting(number, known)), &message(number, 0), soon()).greeted.unwrap()
 }
 
 #[test]
@@ -53,6 +56,59 @@ fn nodes_hear_of_each_other_and_of_one_seed() {
         let mut other = client(&[&server.url(), "name=other"]);
         assert_eq!(greet(&mut other, 3, 0).unwrap().seed, (3, 3));
         assert_eq!(other.nodes(soon()).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_server_says_what_it_is_to_whom_it_may() {
+    for (program, name) in [("redis-server", "Redis"), ("valkey-server", "Valkey")] {
+        if !programs().contains(&program) {
+            continue;
+        }
+        let words = ["--maxmemory-policy", "allkeys-lru", "--appendonly", "yes"];
+        let server = Server::start(program, port(), &words);
+        let mut client = client(&[&server.url()]);
+        client.prepare().unwrap();
+        let said = client.server(soon()).unwrap().said.unwrap();
+        let (found, version) = said.version.unwrap();
+        assert_eq!(found, name);
+        assert!(version.split('.').next().unwrap().parse::<u64>().unwrap() >= 7, "{version}");
+        assert_eq!(said.policy.as_deref(), Some("allkeys-lru"));
+        assert_eq!(said.is_append_only, Some(true));
+        assert_eq!(server.ask(&["ACL", "SETUSER", "default", "-info"]), "OK");
+        let silent = client.server(soon()).unwrap();
+        assert!(silent.said.is_none() && silent.now_us > 1_700_000_000_000_000);
+    }
+}
+
+/// How often scripts were called, as the server counts it.
+fn calls(server: &Server) -> u64 {
+    let stats = server.ask(&["INFO", "commandstats"]);
+    let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:calls="));
+    let count = line.and_then(|line| line.split(['=', ',']).nth(1));
+    count.map_or(0, |count| count.trim().parse().unwrap())
+}
+
+#[test]
+fn a_greeting_and_an_exchange_are_one_call() {
+    for program in programs() {
+        let server = Server::start(program, port(), &[]);
+        let mut client = client(&[&server.url()]);
+        let now_us = greet(&mut client, 1, 0).unwrap().now_us;
+        let before = calls(&server);
+        for _ in 0..5 {
+            let message = message(1, now_us + 60_000_000);
+            let spoken = client.speak(Some(&greeting(1, 0)), &message, soon());
+            assert_eq!(spoken.greeted.unwrap().unwrap().seed, (1, 1));
+            let answer = spoken.exchanged[0].1.clone().unwrap();
+            assert_eq!(answer.outcome, Outcome::Done(vec![]));
+        }
+        assert_eq!(calls(&server), before + 5);
+        // A message that comes too late is none, and the greeting is one nevertheless.
+        let late = message(7, 0);
+        let spoken = client.speak(Some(&greeting(7, 0)), &late, soon());
+        assert_eq!(spoken.exchanged[0].1.clone().unwrap().outcome, Outcome::Stale);
+        assert_eq!(client.nodes(soon()).unwrap().len(), 2);
     }
 }
 
@@ -165,16 +221,12 @@ fn the_rights_that_the_documentation_gives_suffice() {
         assert_eq!(client.revocations(0, soon()).unwrap().len(), 1);
         client.restore_revocations(&client_words(), soon()).unwrap();
         assert_eq!(client.nodes(soon()).unwrap().len(), 1);
-        let script =
-            std::sync::Arc::new(store_client::Script::new(tollgate_core::cluster::EXCHANGE_SCRIPT));
-        let message = tollgate_core::cluster::message::Message {
-            incarnation: incarnation(1),
-            seq: 1,
-            latest_us: seen.now_us + 60_000_000,
-            lines: Vec::new(),
-        };
-        let told = client.exchange(&script, &message, soon());
-        assert!(told.iter().all(|(_, answer)| answer.is_ok()), "{told:?}");
+        let said = client.server(soon()).unwrap().said.unwrap();
+        assert_eq!(said.policy.as_deref(), Some("noeviction"));
+        let message = message(1, seen.now_us + 60_000_000);
+        let spoken = client.speak(None, &message, soon());
+        assert!(spoken.greeted.is_none());
+        assert!(spoken.exchanged.iter().all(|(_, answer)| answer.is_ok()), "{spoken:?}");
         let other = server.ask(&["--user", "tollgate", "--pass", "CHANGE-ME", "GET", "other"]);
         assert!(other.contains("NOPERM"), "{other}");
     }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use command::tollgate;
 use keyring::Keys;
 use serde_json::Value;
-use store_client::{Access, Client, Config, NodeRow};
-use tollgate_core::cluster::message::Incarnation;
+use store_client::{Access, Client, Config, Greeting, NodeRow};
+use tollgate_core::cluster::message::{Incarnation, Message};
 use tollgate_core::cluster::revocations::KeyHash;
 
 /// A store at a socket of the file system, which ends with it.
@@ -86,9 +86,10 @@ impl Store {
             exchange_ms: 50,
             revocations,
         };
-        client
-            .greet(Incarnation::from_random(number << 11), &row, (1, 2), revocations, soon())
-            .unwrap();
+        let incarnation = Incarnation::from_random(number << 11);
+        let message = Message { incarnation, seq: 1, latest_us: 0, lines: Vec::new() };
+        let spoken = client.speak(Some(&Greeting { row, seed: (1, 2) }), &message, soon());
+        assert!(matches!(spoken.greeted, Some(Ok(_))), "{spoken:?}");
     }
 
     fn revoked(&self) -> Vec<(KeyHash, bool)> {
@@ -189,4 +190,32 @@ fn nodes_are_shown() {
     // One hasn't heard of what another one has.
     store.greet("west-1", 2, 7);
     assert_eq!(status(&[]).status, 1);
+}
+
+#[test]
+fn the_doctor_asks_the_store() {
+    let Some(mut store) = Store::start() else { return };
+    store.greet("east-1", 1, 0);
+    let path = store.folder.path().join("nginx.conf");
+    let words = store.words();
+    let conf =
+        format!("events {{ }}\nhttp {{\n    tollgate_cluster {words} expected_nodes=2;\n}}\n");
+    std::fs::write(&path, conf).unwrap();
+    let path = path.display().to_string();
+    let doctor = || tollgate(["doctor", "--config", &path, "--json"]);
+    let found = |run: &command::Run| {
+        let said: Value = serde_json::from_str(&run.out).unwrap();
+        let findings = said["findings"].as_array().unwrap();
+        let names = findings.iter().map(|one| one["check"].as_str().unwrap().to_owned());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("cluster-")).collect();
+        names.sort_unstable();
+        names
+    };
+    let run = doctor();
+    assert_eq!(found(&run), ["cluster-nodes", "cluster-persistence"], "{} {}", run.out, run.err);
+    store.server.kill().unwrap();
+    store.server.wait().unwrap();
+    let run = doctor();
+    assert_eq!(found(&run), ["cluster-store"], "{} {}", run.out, run.err);
+    assert!(!run.out.contains("correct horse"), "{}", run.out);
 }

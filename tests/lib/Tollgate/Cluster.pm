@@ -19,9 +19,12 @@ use Time::HiRes qw/sleep/;
 
 use Tollgate qw/get_with status/;
 
-our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid answer_of asks admitted let_in apart metrics_of knows_store/;
+our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid speakers answer_of asks admitted let_in apart metrics_of knows_store/;
 
 use constant STORE_PORT => 8379;
+
+# What is started as a node is a daemon: "on" or "off".
+our $DAEMON = 'off';
 
 # Starts the store, with these options of redis-server.
 sub start_store {
@@ -82,7 +85,7 @@ sub start_node {
 	$server =~ s{%%TESTDIR%%/engine\.sock}{$dir/$name.sock}g;
 	my $conf = <<"EOC";
 $globals
-daemon off;
+daemon $DAEMON;
 worker_processes 2;
 
 events {
@@ -142,6 +145,17 @@ sub node_pid {
 	my ($t, $name) = @_;
 	my ($pid) = $t->read_file($name eq 'a' ? 'nginx.pid' : "$name.pid") =~ /^(\d+)/;
 	return $pid;
+}
+
+# Those of these processes whose thread speaks with the store.
+sub speakers {
+	return grep { my $pid = $_; grep { _line($_) =~ /^tollgate-store/ } glob("/proc/$pid/task/*/comm") } @_;
+}
+
+sub _line {
+	my ($path) = @_;
+	open my $file, '<', $path or return '';
+	return scalar(<$file>) // '';
 }
 
 # The status of one request with this key to each of these ports in turn.

@@ -73,4 +73,6 @@ pub fn examine(conf: &Conf, facts: &Facts, folders: &Folders, ignored: &[String]
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::fixtures::good_facts;
 use super::*;
 use crate::conf::tree::parse;
-use crate::facts::{Callers, Chain, Probe, Refused, Rights, Said, User};
+use crate::facts::{Refused, Said, Store, StoreServer};
 use crate::finding::Severity;
 
 const GOOD: &str = r#"
@@ -68,54 +69,6 @@ http {
 }
 "#;
 
-fn rights(path: &str, mode: u32, uid: u32, gid: u32) -> Rights {
-    Rights { path: path.to_owned(), mode, uid, gid }
-}
-
-fn chain(folder: Rights, file: Option<Rights>) -> Chain {
-    Chain { folders: vec![rights("/", 0o755, 0, 0), folder], file }
-}
-
-fn good_facts() -> Facts {
-    let mut facts = Facts {
-        nginx: Some((1, 22, 1)),
-        workers: Some(User { name: "www-data".to_owned(), uid: 33, gids: vec![33] }),
-        listening: vec!["127.0.0.1:8000".parse().unwrap(), "0.0.0.0:443".parse().unwrap()],
-        is_clock_kept: Some(true),
-        cpus: Some(4),
-        clients: Some(1000),
-        room: Some(20_000),
-        callers: Some(Callers {
-            requests: 1000,
-            clients: 9,
-            addresses: 7,
-            address: "10.0.0.9".parse().unwrap(),
-        }),
-        probes: vec![Probe { url: "https://x/v1/models".to_owned(), outcome: Ok(401) }],
-        ..Facts::default()
-    };
-    let keys = || rights("/etc/nginx/tollgate", 0o2750, 0, 33);
-    for (path, chain) in [
-        ("/etc/nginx/tollgate/keys.json", chain(keys(), Some(rights("k", 0o640, 0, 33)))),
-        ("/etc/nginx/tollgate/jwks.json", chain(keys(), Some(rights("j", 0o644, 0, 0)))),
-        (
-            "/var/log/nginx/tollgate.log",
-            chain(rights("/var/log/nginx", 0o755, 0, 0), Some(rights("l", 0o640, 33, 4))),
-        ),
-        (
-            "/var/lib/tollgate/state",
-            chain(rights("/var/lib/tollgate", 0o750, 33, 33), Some(rights("s", 0o600, 33, 33))),
-        ),
-        (
-            "/etc/tls/key.pem",
-            chain(rights("/etc/tls", 0o755, 0, 0), Some(rights("t", 0o600, 0, 0))),
-        ),
-    ] {
-        facts.files.insert(path.to_owned(), chain);
-    }
-    facts
-}
-
 fn found(text: &str, facts: &Facts) -> Vec<Finding> {
     let conf = Conf::new(parse(text, "nginx.conf").unwrap());
     examine(&conf, facts, &Folders::default(), &[])
@@ -129,6 +82,15 @@ const PLANTED: &[Planted] = &[
     ("cluster-tls", &[("rediss://gate@cache-1:6379/1", "redis://10.0.0.7")], |_| ()),
     ("cluster-tls", &[("rediss://gate@cache-1:6379/1", "redis://[2001:db8::1]")], |_| ()),
     ("cluster-password", &[("password_file=/etc/nginx/tollgate/store.password", "")], |_| ()),
+    ("cluster-store", &[], |facts| facts.store = Some(Err("connection refused".to_owned()))),
+    ("cluster-version", &[], |facts| {
+        server(facts).version = Some(("Redis".to_owned(), "6.2.14".to_owned()))
+    }),
+    ("cluster-eviction", &[], |facts| server(facts).policy = Some("allkeys-lru".to_owned())),
+    ("cluster-persistence", &[], |facts| server(facts).is_append_only = Some(false)),
+    ("cluster-clock", &[], |facts| store(facts).seconds_apart = 600),
+    ("cluster-nodes", &[], |facts| store(facts).alive = 3),
+    ("cluster-nodes", &[], |facts| store(facts).alive = 5),
     ("buffering", &[("proxy_buffering off;", "")], |_| ()),
     ("buffering", &[("proxy_buffering off;", "proxy_buffering on;")], |_| ()),
     ("read-timeout", &[("proxy_read_timeout 10m;", "")], |_| ()),
@@ -312,6 +274,14 @@ const PLANTED: &[Planted] = &[
     ),
     ("clock", &[], |facts| facts.is_clock_kept = Some(false)),
 ];
+
+fn store(facts: &mut Facts) -> &mut Store {
+    facts.store.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn server(facts: &mut Facts) -> &mut StoreServer {
+    store(facts).server.as_mut().unwrap()
+}
 
 fn said(severity: Severity, text: &str) -> Said {
     Said { severity, text: text.to_owned(), place: None }

@@ -74,7 +74,7 @@ impl Connected {
     }
 }
 
-fn parse(mut words: Vec<String>) -> Result<Config, Failure> {
+pub(super) fn parse(mut words: Vec<String>) -> Result<Config, Failure> {
     // These are of nodes alone.
     words.retain(|word| !word.starts_with("leases=") && !word.starts_with("revocations="));
     if !words.iter().any(|word| word.starts_with("on_loss=") || word.starts_with("expected_nodes="))

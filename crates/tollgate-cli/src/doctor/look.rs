@@ -12,11 +12,12 @@ use tollgate_core::limits::client_slots;
 use tollgate_doctor::conf::backend::{addresses, Address};
 use tollgate_doctor::conf::value::size;
 use tollgate_doctor::conf::{Backend, Conf};
-use tollgate_doctor::facts::{Chain, Refused, Rights};
+use tollgate_doctor::facts::{Chain, Refused, Rights, Store};
 use tollgate_doctor::named::{named, Folders, Use};
 use tollgate_doctor::Facts;
 
 use super::{callers, kernel};
+use crate::cluster;
 use crate::keys_file;
 use crate::nginx::user_of;
 use crate::status::source::Source;
@@ -60,6 +61,10 @@ pub(super) fn look(
     let logs =
         files.iter().filter(|file| file.used_as == Use::AuditLog).map(|file| file.path.as_str());
     facts.callers = callers::of(logs);
+    facts.store = cluster::look(conf, Path::new(&folders.conf));
+    if let Some(Ok(Store { server: None, .. })) = &facts.store {
+        unknown.push("the store of the cluster: its user has no right to \"INFO\"".to_owned());
+    }
 }
 
 fn rights(path: &Path) -> Option<Rights> {

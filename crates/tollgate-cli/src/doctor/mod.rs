@@ -23,7 +23,7 @@ use crate::exit::{print, Exit, Failure};
 /// Look at an nginx that stands before an engine, and say what is wrong, and which line mends it
 ///
 /// Reads the configuration by `nginx -T`, and looks at the files that it names, at who listens where, at the module,
-/// at the clock and at the end of the audit log. Nothing is changed. Run it as root: nginx reads its configuration as
+/// at the clock, at the end of the audit log, and asks the store of a cluster. Nothing is changed. Run it as root: nginx reads its configuration as
 /// root, too. Each finding has its place, why it matters, and the line that mends it; docs/doctor.md tells more of each.
 ///
 /// Exit status: 0 if nothing was found, or notes alone; 1 if there are warnings; 2 if there are errors, or if the

@@ -233,8 +233,13 @@ impl Entry<'_> {
     }
 
     /// Asks that the limit be full again in the store, as an operator wants.
-    pub fn ask_for_reset(&self) {
+    pub(super) fn ask_for_reset(&self) {
         self.set_marks(|marks| Marks { is_reset: true, ..marks });
+        self.call();
+    }
+
+    /// Has the store asked how the limit stands, unless that was heard within [`OUTDATED`](super::times::OUTDATED).
+    pub fn look_again(&self) {
         self.call();
     }
 

@@ -39,10 +39,7 @@ pub use entry::{Backing, Drawn, Entry, Round};
 pub use exchange::{apply, collect, Applied, Asked, Memory, Pace};
 pub use loss::{judge, Judge, OnLoss};
 pub use mirror::{Mirror, ZoneMirror};
-pub use right::Right;
+pub use right::{Entered, Right};
 pub use shape::Shape;
 pub use table::{LeaseTable, NoEntry};
 pub use words::Words;
-
-/// What the store runs.
-pub const EXCHANGE_SCRIPT: &str = include_str!("exchange.lua");

@@ -30,8 +30,9 @@ const LAYOUT: Layout = Layout::new(*b"tgleases", 1);
 const WORD_SETS: usize = 2;
 const WORD_LOCK: usize = 4;
 /// Who speaks with the store.
+/// Three words.
 const WORD_RIGHT: usize = 5;
-const _: () = assert!(WORD_RIGHT < FIRST);
+const _: () = assert!(WORD_RIGHT + 3 <= FIRST);
 
 /// Entries in a set.
 pub(super) const WAYS: usize = if MODEL { 1 } else { 8 };
@@ -121,7 +122,11 @@ impl<'m> LeaseTable<'m> {
             sets: memory.part(start..end)?.as_chunks().0,
             known,
             lock: ProcessLock::new(memory.word(WORD_LOCK)?),
-            right: Right::new(memory.word(WORD_RIGHT)?),
+            right: Right::new([
+                memory.word(WORD_RIGHT)?,
+                memory.word(WORD_RIGHT + 1)?,
+                memory.word(WORD_RIGHT + 2)?,
+            ]),
         })
     }
 
@@ -199,11 +204,42 @@ impl<'m> LeaseTable<'m> {
         name: impl FnOnce(Seed) -> Option<Key>,
         lock: &impl ClaimLock,
     ) -> Result<Entry<'m>, NoEntry> {
-        let seed = self.words.seed().ok_or(NoEntry::Unnamed)?;
-        let name = name(seed).ok_or(NoEntry::Unnamed)?;
-        let entry = lock.with(|| self.claim(ask, shape, name)).ok_or(NoEntry::Full)?;
+        let entry = self.take_place(ask, shape, name, lock)?;
         entry.describe(shape);
         Ok(entry)
+    }
+
+    /// The entry of a limit; one that it had already is left as it is.
+    fn take_place(
+        &self,
+        ask: &Ask,
+        shape: &Shape,
+        name: impl FnOnce(Seed) -> Option<Key>,
+        lock: &impl ClaimLock,
+    ) -> Result<Entry<'m>, NoEntry> {
+        let seed = self.words.seed().ok_or(NoEntry::Unnamed)?;
+        let name = name(seed).ok_or(NoEntry::Unnamed)?;
+        lock.with(|| self.claim(ask, shape, name)).ok_or(NoEntry::Full)
+    }
+
+    /// Asks that a limit be full again in the store, as an operator wants, whether this node has something of it or not.
+    /// How large it is doesn't matter: nothing is bought. `name` is as with [`Self::find_or_make`].
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntry`].
+    pub fn reset(
+        &self,
+        ask: &Ask,
+        name: impl FnOnce(Seed) -> Option<Key>,
+        lock: &impl ClaimLock,
+    ) -> Result<(), NoEntry> {
+        let entry = match self.find(ask) {
+            Some(entry) => entry,
+            None => self.take_place(ask, &Shape::of(&ask.take), name, lock)?,
+        };
+        entry.ask_for_reset();
+        Ok(())
     }
 
     /// The entry with this number, if a limit has it.

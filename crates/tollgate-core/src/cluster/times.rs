@@ -13,14 +13,20 @@ pub const LOST: u64 = 1_000 * MS;
 /// A lease is renewed when so much of its life is over.
 pub const RENEWAL: u64 = LIFE / 3;
 /// How often a node says who it is, and asks which keys are revoked in all nodes: so they are refused within a
-/// second.
+/// second. It does so with an exchange.
 pub const GREETING: u64 = 400 * MS;
-/// A node that has nothing to say says so as often: several times before it would take the store for lost.
-pub const HEARTBEAT: u64 = 300 * MS;
+/// A node that has nothing else to say says so as often: more than once before it would take the store for lost.
+pub const HEARTBEAT: u64 = GREETING;
 /// The longest time from one exchange to the next with which that is so.
 pub const LONGEST_EXCHANGE: u64 = 250 * MS;
 /// A lease that nothing is drawn from goes back after so long at the latest.
 pub const IDLE: u64 = 10_000 * MS;
+/// How a limit stands by which a node refuses is asked for when it was heard so long ago: other nodes may have given
+/// something back since, or an operator.
+pub const OUTDATED: u64 = 1_000 * MS;
+/// Whoever speaks with the store for its node, and hasn't said for so long that it goes on, is taken for a process that
+/// was stopped: another one does it then. Between two times that it says so it may connect, or wait for an answer.
+pub const SILENT: u64 = 2_000 * MS;
 /// The least that a call to the store may take.
 const CALL: u64 = 250 * MS;
 /// Exchanges that a request waits for, at most: in the first the store hears that something is lacking, in the second those

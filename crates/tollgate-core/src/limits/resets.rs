@@ -1,7 +1,7 @@
 //! Which limits of the zone have begun anew lately: what a settlement asks before it gives back. See
 //! [`reset`](super::reset).
 
-use super::ask::{Dimension, Kind, ROW};
+use super::ask::{Dimension, Kind, Take, ROW};
 use super::key::Key;
 use super::sync::{AtomicU64, Ordering};
 
@@ -42,6 +42,12 @@ impl Reset {
             Self::Buckets(dimension) => dimension.as_str(),
             Self::Budgets => "budget",
         }
+    }
+
+    /// Whether the limit from which that is taken begins anew.
+    #[must_use]
+    pub fn is_of(self, take: &Take) -> bool {
+        self.is_about(take.word())
     }
 
     /// Whether that is about the word `index` of a slot.

@@ -32,6 +32,11 @@ impl Memory {
         self.is_to_tell |= known.is_some_and(|known| known != 0 && known != life);
     }
 
+    /// Has the next message be made, also if it has nothing to say of limits.
+    pub fn speak(&mut self) {
+        self.spoke = None;
+    }
+
     /// An entry is to be looked at before the next message.
     pub(super) fn call(&mut self, place: usize) -> &mut Tracked {
         let tracked = self.tracked.entry(place).or_default();
@@ -105,6 +110,8 @@ pub(super) struct Tracked {
     pub(super) in_doubt: bool,
     /// What is known of it is to be said, as the store has lost it.
     pub(super) is_to_tell: bool,
+    /// Somebody has called since it was looked at.
+    pub(super) is_called: bool,
     /// When to look next, if nobody calls; 0: before each message.
     pub(super) due: MonoNanos,
     /// It is to be looked at before the next message.

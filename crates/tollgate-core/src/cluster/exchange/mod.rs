@@ -15,7 +15,7 @@ use super::message::{Incarnation, Line, Message, StoreId, Terms};
 use super::mirror::Mirror;
 use super::sizing::{self, Offer, Wish};
 use super::table::LeaseTable;
-use super::times::{call_timeout, HEARTBEAT, IDLE, RENEWAL};
+use super::times::{call_timeout, HEARTBEAT, IDLE, OUTDATED, RENEWAL};
 use super::{entry, Entry};
 use crate::clock::{MonoNanos, UnixSeconds};
 use crate::limits::ask::{period_of, Kind};
@@ -93,7 +93,7 @@ pub fn collect(
         }
     }
     for place in table.called() {
-        memory.call(place);
+        memory.call(place).is_called = true;
     }
     let store_us = words.store_us(now);
     let mut collecting = Collecting { table, mirror, pace, now, seq, store_us };
@@ -176,6 +176,7 @@ impl<M: Mirror> Collecting<'_, '_, M> {
         if marks.is_leaving {
             return (None, false);
         }
+        let is_called = std::mem::take(&mut tracked.is_called);
         let born = entry.words[entry::BORN].load(Ordering::Acquire);
         if tracked.born != born {
             let (seq, is_to_tell) = (self.seq.saturating_sub(1), tracked.is_to_tell);
@@ -208,7 +209,9 @@ impl<M: Mirror> Collecting<'_, '_, M> {
             || tracked.in_doubt
             || marks.is_reset;
         let is_due = self.now.0.saturating_sub(tracked.acked_at.0) >= RENEWAL;
-        let is_said = is_news || count.held > 0 && is_due;
+        let (_, at_most_us) = self.store_us.unwrap_or_default();
+        let is_outdated = is_called && at_most_us.saturating_sub(heard_us) >= OUTDATED / 1_000;
+        let is_said = is_news || is_outdated || count.held > 0 && is_due;
         if !is_said && count.held == 0 && alone == 0 && tracked.appetite.is_idle() {
             entry.set_marks(|marks| Marks { is_tracked: false, ..marks });
             return (None, false);

@@ -60,7 +60,7 @@ fn who_has_nothing_to_say_says_so_in_time() {
     let mut store = Store::default();
     let mut member = Member::new(1).meet(&mut store);
     let spoke = (1..=100).filter(|n| member.exchange(&mut store, at(n * ROUND)).is_some()).count();
-    assert_eq!(spoke, 16);
+    assert_eq!(spoke, 12);
     assert_eq!(member.node.table().words().contact(), Some(at(96 * ROUND)));
 }
 
@@ -276,6 +276,66 @@ fn a_reset_is_asked_for_until_it_is_answered() {
     assert_eq!(store.used_and_leased(asked.message.lines[0].id).unwrap().0, 0);
     let next = member.collect(at(5 * ROUND));
     assert!(next.is_none_or(|next| !next.message.lines[0].reset));
+}
+
+#[test]
+fn a_limit_that_this_node_has_nothing_of_begins_anew() {
+    let mut store = Store::default();
+    let [mut member, mut other] = [1, 2].map(|number| Member::new(number).meet(&mut store));
+    let ask = member.node.requests("acme", "10r/m", 1);
+    assert!(!draw(&member, "acme", &ask, 8, at(0)));
+    member.exchange(&mut store, at(ROUND));
+    assert!(draw(&member, "acme", &ask, 8, at(ROUND)));
+    let asked = member.collect(at(2 * ROUND)).unwrap();
+    let answered = answer(&mut store, &asked, store_us(at(2 * ROUND)));
+    member.apply(&asked, Some(answered), at(2 * ROUND));
+    let id = asked.message.lines[0].id;
+    assert_eq!(store.used_and_leased(id).unwrap().0, 8);
+    // That one knows another size of it.
+    let another = other.node.requests("acme", "1r/m", 1);
+    let name = |seed: crate::limits::Seed| Some(seed.client_key("acme"));
+    other.node.table().reset(&another, name, &other.node.lock).unwrap();
+    other.exchange(&mut store, at(3 * ROUND));
+    assert_eq!(store.used_and_leased(id).unwrap().0, 0);
+    // An entry that is there is left as large as it is.
+    member.node.table().reset(&another, name, &member.node.lock).unwrap();
+    let asked = member.collect(at(4 * ROUND)).unwrap();
+    let line = asked.message.lines[0];
+    assert!(line.reset && line.terms.capacity() == 10, "{line:?}");
+}
+
+#[test]
+fn who_refuses_by_what_was_heard_long_ago_asks_again() {
+    const UNIT: u64 = 1_000_000_000;
+    let mut store = Store::default();
+    let [mut member, mut other] = [1, 2].map(|number| Member::new(number).meet(&mut store));
+    let ask = member.node.money("acme", "20/day", 1);
+    for (one, begin) in [(&mut member, 0), (&mut other, 300)] {
+        reserve_nothing(one, &ask, at(begin * ROUND));
+        assert!(!draw(one, "acme", &ask, 4 * UNIT, at(begin * ROUND)));
+        one.exchange(&mut store, at((begin + 1) * ROUND));
+        assert!(draw(one, "acme", &ask, 4 * UNIT, at((begin + 1) * ROUND)));
+        // Until nothing of it is held any more.
+        for n in begin + 2..begin + 300 {
+            one.exchange(&mut store, at(n * ROUND));
+        }
+        assert_eq!(one.memory.tracked(), 0);
+    }
+    assert_eq!(mirrored(&other, &ask, at(600 * ROUND)), 8 * UNIT);
+    // What the first one gives back the second one doesn't hear of by itself.
+    assert!(member.node.entry("acme", &ask).adjust(-2_000_000_000));
+    member.exchange(&mut store, at(600 * ROUND));
+    let lines = |asked: &Option<Asked>| asked.as_ref().map_or(0, |asked| asked.message.lines.len());
+    let asked = other.collect(at(601 * ROUND));
+    assert_eq!(lines(&asked), 0, "nobody was refused");
+    other.node.entry("acme", &ask).look_again();
+    other.exchange(&mut store, at(602 * ROUND)).unwrap();
+    assert_eq!(mirrored(&other, &ask, at(602 * ROUND)), 6 * UNIT);
+    for (round, expected) in [(603, 0), (625, 1)] {
+        other.node.entry("acme", &ask).look_again();
+        let asked = other.collect(at(round * ROUND));
+        assert_eq!(lines(&asked), expected, "{round}: once a second is enough");
+    }
 }
 
 #[test]
