@@ -129,10 +129,9 @@ fn of_server<'v, T>(
 fn store(view: &View<'_>) -> Vec<Found> {
     let line = view.conf.in_http("tollgate_cluster").last();
     let (Some(line), Some(Err(why))) = (line, &view.facts.store) else { return Vec::new() };
-    vec![Found::new(
-        format!("the store of the cluster can't be used from here: {why}"),
-        &line.place,
-    )]
+    let what = format!("the store of the cluster can't be used from here: {why}");
+    vec![Found::new(what, &line.place)
+        .mend("tollgate status --cluster     # until it shows the nodes")]
 }
 
 fn version(view: &View<'_>) -> Vec<Found> {
@@ -141,7 +140,9 @@ fn version(view: &View<'_>) -> Vec<Found> {
         let major: u64 = version.split('.').next()?.parse().ok()?;
         (major < OLDEST).then(|| format!("the store is {name} {version}"))
     });
-    let found = old.map(|(what, line)| Found::new(what, &line.place));
+    let found = old.map(|(what, line)| {
+        Found::new(what, &line.place).mend("redis-server --version     # 7.0 or later, or Valkey")
+    });
     found.into_iter().collect()
 }
 
@@ -171,7 +172,7 @@ fn clock(view: &View<'_>) -> Vec<Found> {
         of_store(view, |store| Some(store.seconds_apart).filter(|seconds| *seconds >= APART));
     let found = apart.map(|(seconds, line)| {
         let what = format!("the clock of the store and that of this machine are {seconds} s apart");
-        Found::new(what, &line.place)
+        Found::new(what, &line.place).mend("timedatectl set-ntp true     # on both machines")
     });
     found.into_iter().collect()
 }
