@@ -35,12 +35,10 @@ def installed():
 def vendored(nginx):
     """Those of one that was built beside them."""
     objs = pathlib.Path(nginx).parent
-    source = next((path for path in (objs.parent, *objs.parent.iterdir()) if (path / "src/core/nginx.h").exists()), None)
-    if source is None:
-        depends = (objs / "Makefile").read_text()
-        source = next((pathlib.Path(word.removesuffix("/src/core")) for word in depends.split()
-                       if word.endswith("/src/core") and word.startswith("/")), None)
-    if source is None:
+    # What the crate nginx-src has written: where its sources are, in quotes, and what they were configured with.
+    written = objs / "last-build-info"
+    source = pathlib.Path(written.read_text(errors="replace").split('"')[1]) if written.exists() else objs.parent
+    if not (source / "src/core/nginx.h").exists():
         raise servers.Trouble(f"no sources of nginx beside {objs}")
     return source, objs
 
