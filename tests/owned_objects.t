@@ -22,7 +22,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(210)
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(225)
 	->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -262,7 +262,7 @@ for my $item (qq{"type":"item_reference","id":"$item","Type":"message"}, qq{"id"
 # Whose message it is, doesn't matter where it is all there.
 is(status(ask(post('/v1/responses', { model => 'm', input =>
 	[{ type => 'message', id => $item, role => 'assistant', content => 'x' }] }, $key{b}))), 200, 'a whole message');
-# What a video or a picture is made of. A form is not read.
+# What a video or a picture is made of.
 for (
 	['/opened/v1/videos', { prompt => 'x', input_reference => { file_id => $input } }],
 	['/opened/v1/videos/edits', { prompt => 'x', video => { id => 'video_1' } }],
@@ -273,6 +273,23 @@ for (
 }
 my $form = post('/opened/v1/images/edits', '--x--', $key{b}) =~ s!application/json!multipart/form-data; boundary=x!r;
 isnt(status(ask($form)), 400, 'a form');
+for (['input_reference[file_id]', $input], ['images[0][file_id]', $input], ['video', 'video_1'], ['video[id]', 'video_1']) {
+	my ($name, $object) = @$_;
+	for my $path ('/opened/v1/images/edits', '/opened/v1/videos', '/opened/v1/videos/edits') {
+		my $parts = "--x\r\nContent-Disposition: form-data; name=\"$name\"\r\n\r\n$object\r\n--x--\r\n";
+		$form = post($path, $parts, $key{b}) =~ s!application/json!multipart/form-data; boundary=x!r;
+		is(status(ask($form)), 404, "$path: another one's, in a form, by $name");
+	}
+}
+for (['a', '-'], ['b', 'object_not_found']) {
+	my ($who, $reason) = @$_;
+	my $parts = "--x\r\nContent-Disposition: form-data; name=\"input_reference[file_id]\"\r\n\r\n$input\r\n--x--\r\n";
+	$form = post('/opened/v1/videos', $parts, $key{$who}, "X-Request-ID: form-$who");
+	ask($form =~ s!application/json!multipart/form-data; boundary=x!r);
+	is((audited($t, "form-$who"))[0]{reason} // '-', $reason, "$who: a form that names the file of a");
+}
+is(status(ask(post('/opened/v1/images/edits', '--x', $key{b}) =~ s!application/json!multipart/form-data; boundary=x!r)),
+	400, 'a form without an end');
 is(status(ask(post('/opened/v1/images/edits', '--x', $key{b}))), 400, 'no form');
 $r = h2($t, '/v1/responses', { model => 'm', input => 'x', previous_response_id => $response }, $key{b},
 	'X-Request-ID: h2-b');

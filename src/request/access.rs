@@ -271,9 +271,10 @@ fn decide(
         let reads_model = models::before_body(r, state, policy, &route)?;
         objects::check(r, state, policy, &route, identity::streams(r))?;
         if endpoint.is_none() && !route.objects.is_none() {
-            guards::begin_kept(state, policy);
+            guards::begin_kept(r, state, policy);
         }
-        if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
+        let reads_form = features::are_in_form(r, &state.borrow(), policy, (path, &route));
+        if form.is_some() || reads_model || reads_form || objects::are_in_body(&state.borrow()) {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;
             request_body::check_header(r, policy)?;
             return Ok(Progress::Body);
@@ -294,8 +295,9 @@ fn decide(
     }
     if step == Step::Body {
         let reads_model = || models::before_body(r, state, policy, &route);
+        let reads_form = || features::are_in_form(r, &state.borrow(), policy, (path, &route));
         let form = match form {
-            None => reads_model()?.then_some(models::FORM),
+            None => (reads_model()? || reads_form()).then_some(models::FORM),
             known => known,
         };
         match features::inspect(r, state, policy, form) {
@@ -303,7 +305,7 @@ fn decide(
                 state.borrow_mut().reading = Some(reading);
                 return Ok(Progress::Reading);
             }
-            Ok(Inspected::Whole(Whole { asked, mentions })) => {
+            Ok(Inspected::Whole(Whole { asked, place, mentions })) => {
                 if let Some(mentions) = &mentions {
                     objects::check_body(state, mentions)?;
                 }
@@ -316,8 +318,15 @@ fn decide(
                         state.borrow_mut().metering = Some(Box::new(metering));
                         guards::begin(r, state, policy, form)?;
                     } else {
-                        features::look(state, policy, &request, uses.as_deref())?;
-                        models::put(r, state, policy, &request)?;
+                        let uses = uses.as_deref();
+                        match &place {
+                            None => features::look(state, policy, &request, uses)?,
+                            Some(_) => {
+                                let uses = uses.unwrap_or(&Uses::NONE);
+                                features::look_at_form(r, state, policy, &request, uses)?;
+                            }
+                        }
+                        models::put(r, state, policy, &request, place.as_ref())?;
                     }
                 }
             }

@@ -5,7 +5,9 @@ use tollgate_core::decision::Reason;
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
+use tollgate_core::llm::request::form::{FormRequest, ModelPlace};
 use tollgate_core::llm::{request, Endpoint, LlmRequest, RequestError, Uses, UsesReader};
+use tollgate_core::multipart::{Boundary, FormReader, Part as FormPart};
 use tollgate_core::permissions::FeatureRules;
 
 use tollgate_core::objects::references::{Mentions, References, Unread};
@@ -90,6 +92,8 @@ pub(crate) struct Reading {
 enum Pass {
     /// For the objects that it names alone.
     Objects,
+    /// The same of a form, and what it asks for.
+    Form(FormReader),
     /// What it asks for, as far as limits and metering go.
     Request(request::BodyReader),
     /// What else it uses.
@@ -101,6 +105,8 @@ enum Pass {
 pub(crate) struct Wanted<'a> {
     /// What it asks for, in this form.
     pub(crate) form: Option<Endpoint>,
+    /// What separates its parts, if it is a form with files.
+    pub(crate) boundary: Option<&'a Boundary>,
     /// What it uses, as far as these ask.
     pub(crate) rules: &'a FeatureRules,
     /// The objects that it names.
@@ -111,6 +117,8 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Whole {
     /// What it asks for, and what it uses, where that has to be known.
     pub(crate) asked: Option<(LlmRequest, Option<Box<Uses>>)>,
+    /// Where it names its model, if it is a form with files.
+    pub(crate) place: Option<ModelPlace>,
     /// The objects that it names.
     pub(crate) mentions: Option<Box<Mentions>>,
 }
@@ -140,9 +148,10 @@ pub(crate) fn inspect(
     let Reading { mut pass, mut references, mut at } = match begun {
         Some(reading) => *reading,
         None => Reading {
-            pass: match wanted.form {
-                Some(form) => Pass::Request(request::BodyReader::new(form, policy.engine)),
-                None => Pass::Objects,
+            pass: match (wanted.boundary, wanted.form) {
+                (Some(boundary), _) => Pass::Form(FormReader::new(boundary)),
+                (None, Some(form)) => Pass::Request(request::BodyReader::new(form, policy.engine)),
+                (None, None) => Pass::Objects,
             },
             references: wanted.references.then(|| References::new(policy.engine)),
             at: 0,
@@ -153,6 +162,7 @@ pub(crate) fn inspect(
         let read = r.read_body_part(at, left, |slice| {
             match &mut pass {
                 Pass::Objects => {}
+                Pass::Form(reader) => return reader.read(slice),
                 Pass::Request(reader) => reader.read(slice),
                 // The first pass has found all objects.
                 Pass::Uses(both) => return both.1.read(slice),
@@ -168,6 +178,10 @@ pub(crate) fn inspect(
         }
         let asked = match pass {
             Pass::Objects => None,
+            Pass::Form(reader) => {
+                let parts = reader.finish().map_err(RequestError::BadForm).map_err(malformed)?;
+                return of_form(&parts, policy, wanted).map(Inspected::Whole);
+            }
             Pass::Request(reader) => {
                 let request = reader.finish().map_err(malformed)?;
                 if wanted.rules.wants_uses(&request, policy.engine) {
@@ -187,17 +201,33 @@ pub(crate) fn inspect(
                 Some((request, Some(Box::new(uses))))
             }
         };
-        let mentions = references.map(|references| {
-            references.finish().map(Box::new).map_err(|unread| match unread {
-                Unread::NotJson => malformed(RequestError::NotJson),
-                Unread::TooMany => Cause::TooManyObjects.into(),
-            })
-        });
-        return Ok(Inspected::Whole(Whole { asked, mentions: mentions.transpose()? }));
+        let mentions =
+            references.map(|references| references.finish().map(Box::new).map_err(refused_for));
+        return Ok(Inspected::Whole(Whole { asked, place: None, mentions: mentions.transpose()? }));
     }
 }
 
-fn malformed(error: RequestError) -> Refused {
+/// What the parts of a form say.
+fn of_form(parts: &[FormPart], policy: &Policy, wanted: Wanted<'_>) -> Result<Whole, Refused> {
+    let mentions = wanted.references.then(|| Mentions::of_form(parts, policy.engine));
+    let mentions = mentions.transpose().map_err(refused_for)?.map(Box::new);
+    if wanted.form.is_none() {
+        return Ok(Whole { asked: None, place: None, mentions });
+    }
+    let FormRequest { request, uses, place } =
+        FormRequest::of(parts, policy.engine).map_err(malformed)?;
+    Ok(Whole { asked: Some((request, Some(Box::new(uses)))), place: Some(place), mentions })
+}
+
+fn refused_for(unread: Unread) -> Refused {
+    match unread {
+        Unread::NotJson => malformed(RequestError::NotJson),
+        Unread::TooMany => Cause::TooManyObjects.into(),
+        Unread::NoId => Cause::UnknownObject.into(),
+    }
+}
+
+pub(crate) fn malformed(error: RequestError) -> Refused {
     Refused { error: Some(error), ..Reason::MalformedRequest.into() }
 }
 

@@ -141,8 +141,10 @@ fn judge_path(
         }
         verdict => verdict?,
     }
-    let is_unjudged =
-        || features::is_unjudged(r, tier, policy, path) || guards::act(policy, state.tier.as_ref());
+    let is_unjudged = || {
+        features::is_unjudged(r, tier, policy, (path, route))
+            || guards::act(policy, state.tier.as_ref())
+    };
     let is_unread = !is_read && !route.is_idle() && is_unjudged();
     if is_unread && !exception::opens(&policy.endpoints, r.method(), path) {
         return Err(Cause::UnreadEndpoint.into());
@@ -169,8 +171,8 @@ pub(crate) fn check_here(
     if let Some(verdict) = check_file(r, policy) {
         return Some(verdict);
     }
-    features::may_stand(r, state, policy, path.bytes)?;
     let route = path.route(r, policy);
+    features::may_stand(r, state, policy, (path.bytes, &route))?;
     let access = state.borrow().route.map(|route| route.objects).unwrap_or_default();
     if route.objects.is_elsewhere(access) {
         return None;
@@ -225,7 +227,7 @@ fn judge_variables(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> R
         }
     }
     let are_others = models::are_others(r, &state, (path.bytes, query, &route))
-        || features::are_others(r, &state, policy, path.bytes)
+        || features::are_others(r, &state, policy, (path.bytes, &route))
         || objects::are_others(r, &state, policy, (path.bytes, query, &route));
     if are_others {
         return Err(Cause::ForwardedElsewhere.into());

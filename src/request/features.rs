@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::llm::engines::{exception, Route};
 use tollgate_core::llm::{request, Endpoint, Feature, FeatureSet, LlmRequest, Uses};
 use tollgate_core::permissions::{FeatureRefusal, FeatureRules};
 use tollgate_core::scheduler::Scheduler;
@@ -11,6 +12,7 @@ use tollgate_core::scheduler::Scheduler;
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::request::body::{self, Inspected, Refused, Wanted, Whole};
+use crate::request::form;
 use crate::request::models;
 use crate::request::objects;
 use crate::request::state::State;
@@ -40,14 +42,19 @@ pub(crate) fn inspect(
         let nothing = form.and_then(|form| request::parse(b"{}", form, policy.engine).ok());
         if let Some(nothing) = nothing {
             let asked = Some((nothing, None));
-            return Ok(Inspected::Whole(Whole { asked, mentions: None }));
+            return Ok(Inspected::Whole(Whole { asked, place: None, mentions: None }));
         }
     }
-    let (begun, tier, references) = {
+    let (begun, tier, route, references) = {
         let mut state = state.borrow_mut();
-        (state.reading.take(), state.tier.clone(), objects::are_in_body(&state))
+        (state.reading.take(), state.tier.clone(), state.route, objects::are_in_body(&state))
     };
-    let wanted = Wanted { form, rules: rules(tier.as_deref()), references };
+    let boundary = match &route {
+        Some(route) => form::boundary(r, route).map_err(body::malformed)?,
+        None => None,
+    };
+    let wanted =
+        Wanted { form, boundary: boundary.as_ref(), rules: rules(tier.as_deref()), references };
     body::inspect(r, policy, wanted, begun)
 }
 
@@ -62,9 +69,21 @@ pub(crate) fn is_unjudged(
     r: Request<'_>,
     tier: Option<&Tier>,
     policy: &Policy,
-    path: &[u8],
+    (path, route): (&[u8], &Route),
 ) -> bool {
-    rules(tier).is_own() && form_to_look_at(r, policy, path).is_none()
+    rules(tier).is_own()
+        && form_to_look_at(r, policy, path).is_none()
+        && !form::is_judged(r, policy, path, route)
+}
+
+/// Whether a form has to be read for what the tier says of its parts.
+pub(crate) fn are_in_form(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, route): (&[u8], &Route),
+) -> bool {
+    rules(state.tier.as_deref()).is_own() && form::is_judged(r, policy, path, route)
 }
 
 /// Whether what was found elsewhere may stand here. `None`: the body has to be looked at.
@@ -72,15 +91,27 @@ pub(crate) fn may_stand(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
-    path: &[u8],
+    (path, route): (&[u8], &Route),
 ) -> Option<()> {
-    (state.borrow().is_looked_at || form_to_look_at(r, policy, path).is_none()).then_some(())
+    let state = state.borrow();
+    let is_due = || {
+        form_to_look_at(r, policy, path).is_some() || are_in_form(r, &state, policy, (path, route))
+    };
+    (state.is_looked_at || !is_due()).then_some(())
 }
 
 /// Whether variables have a request prepared whose body wasn't looked at like that.
-pub(crate) fn are_others(r: Request<'_>, state: &State, policy: &Policy, path: &[u8]) -> bool {
+pub(crate) fn are_others(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, route): (&[u8], &Route),
+) -> bool {
     let form = form_to_look_at(r, policy, path);
-    form.is_some() && form != form_to_look_at(r, policy, r.kept(state.judged_path))
+    let is_unread = form.is_some() && form != form_to_look_at(r, policy, r.kept(state.judged_path));
+    let was_form =
+        || state.is_looked_at && state.route.is_some_and(|route| form::names_model(&route));
+    is_unread || (are_in_form(r, state, policy, (path, route)) && !was_form())
 }
 
 /// Refuses what the tier denies of such a body.
@@ -102,6 +133,29 @@ pub(crate) fn look(
     let outcome = rules.judge(request, uses.unwrap_or(&Uses::NONE), replaced);
     state.borrow_mut().is_looked_at = true;
     outcome.map_err(|refusal| deny(state, refusal))
+}
+
+/// As [`look`], of a form. Where the path was opened for whatever it asks, nothing is denied.
+pub(crate) fn look_at_form(
+    r: Request<'_>,
+    state: &RefCell<State>,
+    policy: &Policy,
+    request: &LlmRequest,
+    uses: &Uses,
+) -> Result<(), Detail> {
+    let (tier, path) = {
+        let state = state.borrow();
+        (state.tier.clone(), r.kept(state.judged_path))
+    };
+    let is_opened = exception::opens(&policy.endpoints, r.method(), path);
+    state.borrow_mut().is_looked_at = true;
+    match is_opened {
+        true => Ok(()),
+        false => {
+            let outcome = rules(tier.as_deref()).judge_form(request, uses);
+            outcome.map_err(|refusal| deny(state, refusal))
+        }
+    }
 }
 
 /// Refuses what the tier denies. Notes what of the body it changes, and takes that for what was asked for.

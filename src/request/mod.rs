@@ -63,6 +63,7 @@ pub(crate) mod endpoint;
 mod estimate;
 mod features;
 mod first_look;
+mod form;
 mod grounds;
 pub(crate) mod guarded;
 mod guards;

@@ -8,12 +8,15 @@ use tollgate_core::llm::engines::named::{
     model_in_path, model_in_queries, models_before_end, InQuery,
 };
 use tollgate_core::llm::engines::{exception, Naming, Route};
+use tollgate_core::llm::request::form::{ModelPlace, MODEL_ALONE};
 use tollgate_core::llm::{Endpoint, LlmRequest};
+use tollgate_core::multipart::ContentType;
 use tollgate_core::permissions::models::{Chosen, Denied, Models};
 use tollgate_core::principal::Principal;
 
 use crate::conf::policy::Policy;
 use crate::request::authenticate::Denial;
+use crate::request::form;
 use crate::request::renaming::Renaming;
 use crate::request::rewrite;
 use crate::request::socket;
@@ -21,7 +24,7 @@ use crate::request::state::State;
 use crate::types::Request;
 
 /// The form in which a body is read of which nothing but the model matters.
-pub(crate) const FORM: Endpoint = Endpoint::Embeddings;
+pub(crate) const FORM: Endpoint = MODEL_ALONE;
 
 /// What the client may use. All of it is about the names that the engine reads.
 #[inline(always)]
@@ -53,7 +56,18 @@ pub(crate) fn before_body(
     let matters = of(&state.borrow()).matter();
     match matters {
         true => judge_names(r, state, policy, route),
-        false => Ok(route.naming == Naming::Body && !policy.aliases.is_empty()),
+        false => Ok(!policy.aliases.is_empty() && may_be_alias(r, route)),
+    }
+}
+
+/// Whether the body may name a model by an alias.
+fn may_be_alias(r: Request<'_>, route: &Route) -> bool {
+    match route.naming {
+        Naming::Body => true,
+        // What isn't clear goes on as it is.
+        Naming::Form => matches!(form::content_type(r), Ok(ContentType::Form(_))),
+        Naming::FormOrBody => !matches!(form::content_type(r), Ok(ContentType::Other) | Err(_)),
+        Naming::Path | Naming::Nowhere | Naming::Unread | Naming::Unknown => false,
     }
 }
 
@@ -76,6 +90,16 @@ fn judge_names(
     };
     match (naming, &policy.model) {
         (Naming::Body, None) => Ok(true),
+        (Naming::Form | Naming::FormOrBody, None) => match form::content_type(r) {
+            Ok(ContentType::Form(_)) => Ok(true),
+            Ok(ContentType::Json) if naming == Naming::FormOrBody => Ok(true),
+            Ok(_) if of(state).are_restricted() => Err(Cause::UnreadModel.into()),
+            Ok(_) => Ok(false),
+            Err(error) => {
+                state.malformed = Some(error);
+                Err(Denial { detail: Some(error.detail()), ..Reason::MalformedRequest.into() })
+            }
+        },
         (Naming::Nowhere, _) => Ok(false),
         _ if !models.are_restricted() => Ok(false),
         (Naming::Path, _) => {
@@ -91,7 +115,7 @@ fn judge_names(
             (state.asked_model, state.hides_model) = (name.map(Box::from), true);
             Err(denial.into())
         }
-        (Naming::Body | Naming::Unread | Naming::Unknown, Some(fixed)) => {
+        (_, Some(fixed)) => {
             let judged = models.judge_fixed(fixed);
             judged.map(|()| false).map_err(|denied| deny(state, policy, None, denied))
         }
@@ -185,14 +209,24 @@ fn judge_body(
     }
 }
 
-/// Changes the body of a request that isn't metered.
+/// Changes the body of a request that isn't metered. In a form, its model is named at `place`.
 pub(crate) fn put(
     r: Request<'_>,
     state: &RefCell<State>,
     policy: &Policy,
     request: &LlmRequest,
-) -> Result<(), Cause> {
-    let change = rewrite::rewrite(r, &state.borrow(), policy, request)?;
+    place: Option<&ModelPlace>,
+) -> Result<(), Denial> {
+    let change = match place {
+        None => rewrite::rewrite(r, &state.borrow(), policy, request)?,
+        Some(place) => {
+            let changed = rewrite::rewrite_form(r, &state.borrow(), request, place);
+            changed.map_err(|(cause, error)| {
+                state.borrow_mut().malformed = error;
+                Denial::from(cause)
+            })?
+        }
+    };
     let mut state = state.borrow_mut();
     state.asked_model.clone_from(if request.alias.is_some() {
         &request.alias

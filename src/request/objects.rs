@@ -50,7 +50,7 @@ fn check_names<'r>(
     route: &Route,
     streams: impl Iterator<Item = &'r [u8]>,
 ) -> Result<(), Denial> {
-    let mut access = route.objects;
+    let access = route.objects;
     let mut state = state.borrow_mut();
     state.keeping = None;
     let path = r.kept(state.judged_path);
@@ -83,7 +83,6 @@ fn check_names<'r>(
         true => access.kept(None),
         false => Takes::default(),
     };
-    access.refers &= !(access.may_be_form && is_form(r));
     if access.refers || removes.is_some() || !takes.is_nothing() {
         let chooses_id = false;
         let keeping = Keeping { book, access, removes, takes, chooses_id, sightings: None };
@@ -124,15 +123,6 @@ pub(crate) fn are_others(
 fn stream_of(r: Request<'_>) -> Option<Vec<u8>> {
     let has_form = r.headers_in().any(|header| header.name == b"content-type");
     query::stream(r.query()).filter(|_| !has_form)
-}
-
-/// Whether files are uploaded.
-fn is_form(r: Request<'_>) -> bool {
-    const FORM: &[u8] = b"multipart/form-data";
-    let is_form =
-        |value: &[u8]| value.get(..FORM.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
-    let mut kinds = r.headers_in().filter(|header| header.name == b"content-type").peekable();
-    kinds.peek().is_some() && kinds.all(|kind| is_form(kind.value))
 }
 
 /// A stream belongs to the client that named it first, for as long as that is remembered.

@@ -3,12 +3,15 @@
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::meter::Hides;
 use tollgate_core::llm::request::edits::Edits;
+use tollgate_core::llm::request::form::ModelPlace;
 use tollgate_core::llm::request::rewrite::Rewrite;
-use tollgate_core::llm::{Engine, LlmRequest};
+use tollgate_core::llm::{Engine, LlmRequest, RequestError};
+use tollgate_core::multipart::Fault;
 
 use crate::conf::policy::Policy;
 use crate::conf::settings::IncludeUsage;
 use crate::request::body::{self, Change};
+use crate::request::form;
 use crate::request::salt;
 use crate::request::state::State;
 use crate::types::Request;
@@ -37,6 +40,36 @@ pub(crate) fn rewrite(
     }
 }
 
+/// Has a form name the model that it gets, at this place. Nothing else of it is changed. The error is for the client.
+pub(crate) fn rewrite_form(
+    r: Request<'_>,
+    state: &State,
+    request: &LlmRequest,
+    place: &ModelPlace,
+) -> Result<Option<Change>, (Cause, Option<RequestError>)> {
+    // Whoever may choose the id of what it makes, doesn't get to in a form.
+    if chooses_id(state) {
+        return Err((Cause::UnknownObject, None));
+    }
+    let Some(model) = meant(state, request) else { return Ok(None) };
+    if body::keeps_length(r) {
+        return Err((Cause::LengthInSet, None));
+    }
+    let route = state.route.ok_or((Cause::Panic, None))?;
+    let boundary = form::boundary(r, &route).ok().flatten().ok_or((Cause::BodyUnreadable, None))?;
+    let edits = place.name(&boundary, model).ok_or_else(|| {
+        let error = RequestError::BadForm(Fault::Delimiter);
+        (error.detail().cause(), Some(error))
+    })?;
+    body::change(r, &edits, Hides::default()).map(Some).map_err(|cause| (cause, None))
+}
+
+/// The model that takes the place of what the client names, or doesn't.
+fn meant<'a>(state: &'a State, request: &'a LlmRequest) -> Option<&'a str> {
+    let meant = request.alias.as_ref().and(request.model.as_ref());
+    meant.or(state.put_model.as_ref()).map(|model| &**model)
+}
+
 /// Whether the policy changes anything in this request, beside asking for usage.
 fn has_wishes(state: &State, policy: &Policy, request: &LlmRequest) -> bool {
     let is_renamed = request.alias.is_some() || state.put_model.is_some();
@@ -54,8 +87,7 @@ fn wish(
 ) -> Option<()> {
     // What isn't known goes first: what is set, comes.
     state.feature_changes.make(rewrite, request, policy.engine);
-    let meant = request.alias.as_ref().and(request.model.as_ref());
-    if let Some(model) = meant.or(state.put_model.as_ref()) {
+    if let Some(model) = meant(state, request) {
         rewrite.set_text("model", model);
     }
     if chooses_id(state) {

@@ -1,11 +1,14 @@
 //! `cluster-sim`: schedules of faults by their seeds, and clusters of some size in ordinary times.
 #![forbid(unsafe_code)]
 
+use std::num::NonZeroU16;
+
 use clap::{Parser, Subcommand};
 
 use cluster_sim::plan::Plan;
-use cluster_sim::scenario::{self, Scenario};
+use cluster_sim::scenario::{self, Findings, Scenario, Served};
 use cluster_sim::schedule;
+use tollgate_core::cluster::OnLoss;
 use tollgate_core::limits::Quota;
 
 /// A cluster in virtual time.
@@ -30,7 +33,7 @@ enum Command {
         #[arg(long)]
         plan: bool,
     },
-    /// What a cluster does in ordinary times, and what its store has to do.
+    /// What a cluster does, and what its store has to do: in ordinary times, or where something goes wrong in the middle.
     Scenario(ScenarioArguments),
 }
 
@@ -45,6 +48,9 @@ struct ScenarioArguments {
     /// Clients, each with a limit of its own.
     #[arg(long, default_value_t = 100)]
     clients: usize,
+    /// For how many of them the memory of a node has room: all, if this isn't given.
+    #[arg(long)]
+    room: Option<usize>,
     /// The limit.
     #[arg(long, default_value = "60r/m")]
     limit: String,
@@ -69,6 +75,15 @@ struct ScenarioArguments {
     /// Microseconds of CPU that the store takes for a limit in a call.
     #[arg(long, default_value_t = 9.0)]
     cost: f64,
+    /// So many nodes can't reach the store for so many seconds, such as 50:10.
+    #[arg(long)]
+    cut: Option<String>,
+    /// The store loses its data.
+    #[arg(long)]
+    lose_data: bool,
+    /// What nodes do without the store: share, local or deny.
+    #[arg(long, default_value = "share")]
+    on_loss: String,
     /// The seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -123,10 +138,28 @@ fn try_scenario(arguments: &ScenarioArguments) -> Result<(), String> {
         (_, Some(exponent)) => exponent.parse(),
         (other, None) => return Err(format!("--skew {other}: it is \"uniform\" or \"zipf:1.1\"")),
     };
+    let shares = shares.map_err(|error| format!("--shares: {error}"))?;
     let quota = Quota::parse(&arguments.limit, None);
+    let on_loss = match arguments.on_loss.as_str() {
+        "share" => {
+            let nodes = u16::try_from(shares.len()).ok().and_then(NonZeroU16::new);
+            OnLoss::Share { nodes: nodes.ok_or("--nodes: from 1 to 65535")? }
+        }
+        "local" => OnLoss::Local,
+        "deny" => OnLoss::Deny,
+        other => return Err(format!("--on-loss {other}: it is \"share\", \"local\" or \"deny\"")),
+    };
+    let cut = arguments.cut.as_ref().map(|cut| {
+        let (nodes, seconds) = cut.split_once(':')?;
+        Some((nodes.parse().ok()?, seconds.parse().ok()?))
+    });
+    if cut == Some(None) {
+        return Err("--cut: it is a number of nodes and of seconds, such as 50:10".to_owned());
+    }
     let scenario = Scenario {
-        shares: shares.map_err(|error| format!("--shares: {error}"))?,
+        shares,
         clients: arguments.clients,
+        room: arguments.room.unwrap_or(arguments.clients),
         quota: quota.map_err(|error| format!("--limit: {error}"))?,
         rate: arguments.rate,
         skew: skew.map_err(|error| format!("--skew: {error}"))?,
@@ -134,26 +167,49 @@ fn try_scenario(arguments: &ScenarioArguments) -> Result<(), String> {
         seconds: arguments.seconds,
         exchange_ms: arguments.exchange,
         delay_us: arguments.delay,
+        on_loss,
+        cut: cut.flatten(),
+        loses_data: arguments.lose_data,
         seed: arguments.seed,
     };
     let findings =
         scenario::run(&scenario).map_err(|error| format!("the memory of a node {error}"))?;
+    print(&findings, arguments);
+    Ok(())
+}
+
+fn print(findings: &Findings, arguments: &ScenarioArguments) {
     let seconds = arguments.seconds as f64;
     let part = |n: u64, of: u64| 100.0 * n as f64 / of.max(1) as f64;
-    println!(
-        "requests          {}, of which {} could be admitted by one bucket for all nodes",
-        findings.requests, findings.possible
-    );
-    println!(
-        "admitted          {}: {:.2}% of that",
-        findings.admitted,
-        part(findings.admitted, findings.possible)
-    );
+    let served = |name: &str, served: &Served| {
+        println!(
+            "{name:<17} {} requests, of which one bucket for all nodes would admit {}",
+            served.requests, served.possible
+        );
+        println!(
+            "  admitted        {}: {:.2}% of that",
+            served.admitted,
+            part(served.admitted, served.possible)
+        );
+        println!(
+            "  wrongly refused {}: {:.2}% of all, as a tenth of the limit was left",
+            served.wrongly_refused,
+            part(served.wrongly_refused, served.requests)
+        );
+    };
+    served("in all", &findings.all);
+    if findings.in_trouble != Served::default() {
+        served("in trouble", &findings.in_trouble);
+    }
+    println!("exceeded          by {} requests of a client at most", findings.exceeded);
+    if findings.full > 0 {
+        println!("no room           for {} requests", findings.full);
+    }
     let waits = findings.waited.max(1) as f64 * 1_000.0;
     println!(
         "waited            {} ({:.2}% of all), {:.0} ms in the mean and {:.0} at most; {} of them went on",
         findings.waited,
-        part(findings.waited, findings.requests),
+        part(findings.waited, findings.all.requests),
         findings.wait_us as f64 / waits,
         findings.longest_wait_us as f64 / 1_000.0,
         findings.waited_and_went_on
@@ -166,5 +222,4 @@ fn try_scenario(arguments: &ScenarioArguments) -> Result<(), String> {
         findings.lines as f64 * arguments.cost / seconds / 10_000.0,
         arguments.cost
     );
-    Ok(())
 }

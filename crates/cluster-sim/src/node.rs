@@ -251,6 +251,15 @@ impl Node {
         Some(table.find(&reserved.ask)?.need(reserved.n.div_ceil(limit.unit())))
     }
 
+    /// Whether it does without the store, which it hasn't heard for long.
+    #[must_use]
+    pub fn is_lost(&self, now: MonoNanos) -> bool {
+        self.table().is_ok_and(|table| {
+            let words = table.words();
+            judge(self.setup.on_loss, words.contact(), words.began(), now) != Judge::Store
+        })
+    }
+
     /// Gives back what a request has reserved that doesn't go on.
     pub fn abandon(&mut self, reserved: Reserved, now: MonoNanos) {
         let at = self.now(now);
@@ -266,7 +275,7 @@ impl Node {
     }
 
     /// A request has ended that used so much. `false`: that couldn't be noted.
-    pub fn settle(&mut self, reserved: Reserved, used: u64, now: MonoNanos) -> bool {
+    pub fn settle(&mut self, limit: &Limit, reserved: Reserved, used: u64, now: MonoNanos) -> bool {
         let at = self.now(now);
         let Ok(zone) = Zone::attach(&self.zone) else { return false };
         if let Some(seat) = reserved.seat {
@@ -275,7 +284,9 @@ impl Node {
         }
         zone.settle(&reserved.ask, used, at, &NoLock);
         let Ok(table) = LeaseTable::attach(&self.table) else { return false };
-        let Some(entry) = table.find(&reserved.ask) else { return false };
+        // The entry may have been given to another limit meanwhile.
+        let name = |seed: Seed| Some(seed.client_key(&limit.client));
+        let Ok(entry) = table.find_or_make(&reserved.ask, name, &NoLock) else { return false };
         entry.settle(reserved.backing, (reserved.n, used), false)
     }
 

@@ -10,8 +10,9 @@ use crate::random::Random;
 
 const MS: u64 = 1_000;
 const SECOND: u64 = 1_000 * MS;
-/// How long everything is quiet in the end: longer than an idle lease is kept, and a dead node's.
-const QUIET_US: u64 = 18 * SECOND;
+/// How long everything is quiet in the end, after the last that went wrong is over: longer than an idle lease is kept,
+/// and a dead node's.
+pub const QUIET_US: u64 = 18 * SECOND;
 
 /// A schedule. Times are microseconds since it began.
 #[derive(Clone, Debug)]
@@ -32,10 +33,8 @@ pub struct Plan {
     pub lag: usize,
     /// What goes wrong, and when.
     pub faults: Vec<(u64, Fault)>,
-    /// When nobody asks any more, and nothing goes wrong.
+    /// When nobody asks any more, and nothing more goes wrong.
     pub busy_until_us: u64,
-    /// When it ends.
-    pub end_us: u64,
 }
 
 /// Requests of one limit at one node, that come by chance.
@@ -140,7 +139,6 @@ impl Plan {
             lag: usize::try_from(random.below(12)).unwrap_or(0),
             faults: any_faults(random, nodes, busy_until_us),
             busy_until_us,
-            end_us: busy_until_us + QUIET_US,
         }
     }
 
@@ -164,7 +162,6 @@ impl Plan {
             lag: 0,
             faults,
             busy_until_us,
-            end_us: busy_until_us + QUIET_US,
         }
     }
 

@@ -68,11 +68,17 @@ impl Servers {
             Outcome::Stale => self.stale += 1,
             Outcome::Done(sold) => {
                 if let Some(before) = before {
+                    let who = call.message().incarnation;
                     let counted = call.lines().zip(sold).map(|(line, sold)| {
-                        // What was new of it is at most what wasn't acknowledged.
-                        (line.id, sold.grant + (line.drawn - line.acked_drawn))
+                        // A node that holds more than the store knew, as requests in flight keep their places, has
+                        // bought that by saying so.
+                        let held = self.server.leased(line.id, who);
+                        let more = held.saturating_sub(before.leased(line.id, who));
+                        // What was new of what was drawn is at most what wasn't acknowledged.
+                        (line.id, more.max(sold.grant) + (line.drawn - line.acked_drawn))
                     });
-                    self.tail.push_back((before, counted.collect()));
+                    let counted = counted.collect();
+                    self.tail.push_back((before, counted));
                     if self.tail.len() > self.lag {
                         self.tail.pop_front();
                     }
@@ -132,5 +138,49 @@ impl Servers {
     #[must_use]
     pub fn limits(&self) -> usize {
         self.server.limits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_core::cluster::message::{Line, Message, Terms};
+
+    /// What is lost with the last call, in which a node says that it holds so many places and wants some.
+    fn lost(held: u64, want: u64) -> u64 {
+        let mut servers = Servers::new(1, None);
+        let line = Line {
+            id: StoreId([7; 16]),
+            terms: Terms::Slots { limit: 5 },
+            born: 1,
+            drawn: 0,
+            adjust: 0,
+            acked_drawn: 0,
+            acked_adjust: 0,
+            in_doubt: false,
+            held,
+            want,
+            known: 0,
+            heard_us: 0,
+            reset: false,
+        };
+        let message = Message {
+            incarnation: Incarnation::from_random(1 << 11),
+            seq: 1,
+            latest_us: START_US + 1_000,
+            lines: vec![line],
+        };
+        for call in Call::all(&message, Shards::ONE) {
+            servers.execute(&call, 0, 0);
+        }
+        servers.fail_over().into_iter().map(|(_, n)| n).sum()
+    }
+
+    #[test]
+    fn places_that_a_node_says_it_holds_are_lost_like_those_that_it_was_sold() {
+        assert_eq!(lost(0, 3), 3);
+        assert_eq!(lost(3, 0), 3);
+        assert_eq!(lost(3, 5), 5);
+        assert_eq!(lost(0, 0), 0);
     }
 }

@@ -1,12 +1,21 @@
 //! What is published of a cluster holds in schedules of faults, and mistakes that are made on purpose are noticed.
 //!
 //! `TOLLGATE_SCHEDULES=10000 cargo test --release -p cluster-sim` runs as many, in some minutes; `TOLLGATE_SEED` begins
-//! with another seed. A seed that fails is run again by `cargo run -p cluster-sim -- schedule SEED`.
+//! with another seed. A seed that fails is run again by `cargo run -p cluster-sim -- schedules --seed SEED`.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use cluster_sim::mistakes::Mistake;
 use cluster_sim::plan::Plan;
 use cluster_sim::schedule;
+
+/// Seeds that failed once, and why; all others of the same kinds are among the first 10,000.
+const REGRESSIONS: [u64; 6] = [
+    // A request gave back, on a node that was alone, what it had leased before: part of that had drained.
+    30_550, // A node was stopped until so late that its leases lay idle for less than they may.
+    30_816, 31_137,
+    // A replica took over that hadn't heard that a node keeps the places of requests in flight.
+    3_514, 20_247, 20_530,
+];
 
 fn number_of(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |text| text.parse().unwrap())
@@ -27,6 +36,13 @@ fn bounds_hold_whatever_goes_wrong() {
     assert!(broken.is_empty(), "{} of {count}: {broken:#?}", broken.len());
     // Else nothing was tried.
     assert!(admitted > 100 * count && waited > count, "{admitted} {waited}");
+}
+
+#[test]
+fn bounds_hold_where_they_did_not() {
+    for seed in REGRESSIONS {
+        assert_eq!(schedule::run(seed, None).broken, Vec::<String>::new(), "seed {seed}");
+    }
 }
 
 #[test]

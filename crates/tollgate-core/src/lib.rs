@@ -36,6 +36,7 @@ pub mod llm;
 #[cfg(not(tollgate_model))]
 pub mod metrics;
 pub mod money;
+pub mod multipart;
 pub mod nginx_text;
 pub mod objects;
 #[cfg(not(tollgate_model))]

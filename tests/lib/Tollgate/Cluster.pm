@@ -19,7 +19,7 @@ use Time::HiRes qw/sleep/;
 
 use Tollgate qw/get_with status/;
 
-our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid answer_of asks admitted metrics_of knows_store/;
+our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid answer_of asks admitted let_in apart metrics_of knows_store/;
 
 use constant STORE_PORT => 8379;
 
@@ -159,6 +159,34 @@ sub answer_of {
 # How many of them are let in.
 sub admitted {
 	return scalar grep { $_ == 200 } asks(@_);
+}
+
+# Checks how many of them are let in: $limit, all of which is asked for. That is exact while these nodes hear the store. A
+# node that hasn't heard it for a second, as one that is slow, gives away a share of its own and says so: then it is at
+# most so many more. Gives how many there were.
+sub let_in {
+	my ($limit, $name, $key, @ports) = @_;
+	$limit = 0 if $limit < 0;
+	my ($alone, $lost) = apart(@ports);
+	my $count = admitted($key, @ports);
+	my ($alone_now, $lost_now) = apart(@ports);
+	if ($lost_now == $lost && $alone_now == $alone) {
+		is($count, $limit, $name);
+	} else {
+		cmp_ok($count, '<=', $limit + $alone_now - $alone, "$name (nodes were without the store)");
+	}
+	return $count;
+}
+
+# How many requests these nodes have let in by themselves, and for how long they were without the store.
+sub apart {
+	my %ports = map { $_ => 1 } @_;
+	my ($alone, $lost) = (0, 0);
+	for my $metrics (map { metrics_of($_) } keys %ports) {
+		$alone += ($metrics =~ /^tollgate_cluster_alone(?:_total)? (\d+)$/m)[0] // die "No metrics\n";
+		$lost += ($metrics =~ /^tollgate_cluster_lost_seconds(?:_total)? ([\d.]+)$/m)[0] // die "No metrics\n";
+	}
+	return ($alone, $lost);
 }
 
 # What the node counts.

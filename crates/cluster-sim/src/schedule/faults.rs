@@ -24,6 +24,10 @@ impl World<'_> {
         place.answers.clear();
         place.heard_us.fill(0);
         let run = place.run;
+        // Its memory is new, and with it its own limits.
+        let real_us = self.real_us();
+        let alone = self.alone.get_mut(index);
+        alone.into_iter().flatten().for_each(|bound| bound.begin_anew(real_us));
         self.queue.plan(self.now_us, Event::Tick { node: index, run });
     }
 
@@ -34,6 +38,13 @@ impl World<'_> {
                 change(place);
             }
         };
+        if let Fault::Pause(_, time)
+        | Fault::Crash(_, time)
+        | Fault::Partition(_, time)
+        | Fault::Down(time) = fault
+        {
+            self.disturb(now_us + time);
+        }
         match fault {
             Fault::Pause(node, time) => {
                 place(self, node, &|place| place.paused_until_us = now_us + time)

@@ -7,16 +7,16 @@ use tollgate_core::clock::MonoNanos;
 use tollgate_core::cluster::message::{
     Answer, Call, Incarnation, Message, Outcome as Executed, Shards, Status, StoreId, Terms,
 };
-use tollgate_core::cluster::times::{call_timeout, longest_wait, LIFE};
-use tollgate_core::cluster::{judge, Judge, OnLoss};
+use tollgate_core::cluster::times::{call_timeout, longest_wait, LIFE, ROUNDS};
+use tollgate_core::cluster::OnLoss;
 
 use crate::bounds::Bound;
 use crate::limit::Grants;
 use crate::mistakes::Mistake;
 use crate::node::{Node, Outcome, Reserved, Setup};
-use crate::plan::{Fault, Load, Plan};
+use crate::plan::{Fault, Load, Plan, QUIET_US};
 use crate::random::Random;
-use crate::servers::Servers;
+use crate::servers::{Servers, START_US};
 use crate::world::Queue;
 
 /// Words of a node's memory: some limits have room.
@@ -117,6 +117,8 @@ struct World<'p> {
     waiting: BTreeMap<(usize, u64), Waiting>,
     running: BTreeMap<(usize, u64), Running>,
     requests: u64,
+    /// When it ends: everything was quiet for long enough by then.
+    end_us: u64,
     report: Report,
 }
 
@@ -131,7 +133,7 @@ pub fn run(seed: u64, mistake: Option<Mistake>) -> Report {
 pub fn run_plan(plan: &Plan, seed: u64, mistake: Option<Mistake>) -> Report {
     let mut world = World::new(plan, Random::new(seed ^ 0x5eed), mistake);
     while let Some((at_us, event)) = world.queue.pop() {
-        if at_us > plan.end_us {
+        if at_us > world.end_us {
             break;
         }
         world.now_us = at_us;
@@ -183,8 +185,14 @@ impl<'p> World<'p> {
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             requests: 0,
+            end_us: plan.busy_until_us + QUIET_US,
             report: Report::default(),
         }
+    }
+
+    /// Something is amiss until then.
+    fn disturb(&mut self, until_us: u64) {
+        self.end_us = self.end_us.max(until_us + QUIET_US);
     }
 
     fn mono(&self, node: usize, at_us: u64) -> MonoNanos {

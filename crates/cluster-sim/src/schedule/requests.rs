@@ -30,6 +30,7 @@ impl World<'_> {
         if pause_us > 0 {
             clock_us += pause_us;
             place.paused_until_us = clock_us;
+            self.end_us = self.end_us.max(clock_us + QUIET_US);
         }
         let read_us = match self.mistake {
             Some(Mistake::SpentAfterExpiry) => self.now_us,
@@ -83,15 +84,10 @@ impl World<'_> {
         };
         let waited_us = self.now_us - waiting.since_us;
         let most_us = longest_wait(self.plan.exchange_us * 1_000) / 1_000;
-        let words =
-            alive.table().ok().map(|table| (table.words().contact(), table.words().began()));
-        let is_lost = words.is_some_and(|(contact, began)| {
-            judge(self.plan.on_loss, contact, began, now) != Judge::Store
-        });
-        if is_lost {
+        if alive.is_lost(now) {
             let n = waiting.reserved.n;
             alive.abandon(waiting.reserved, now);
-            self.note_abandoned(node, waiting.limit, n);
+            self.note_gift(node, waiting.limit, n);
             self.note_wait(node, waited_us, waiting.since_us);
             return self.ask(waiting.load, &load, n);
         }
@@ -100,16 +96,16 @@ impl World<'_> {
             self.note_wait(node, waited_us, waiting.since_us);
             return self.admit(&load, waiting.reserved, self.now_us);
         }
-        let next = (is_answered && waiting.rounds < 2 && waited_us < most_us)
+        let next = (is_answered && waiting.rounds < ROUNDS && waited_us < most_us)
             .then(|| alive.wait_on(limit, &waiting.reserved))
             .flatten();
         match next {
-            Some(round) => (waiting.round, waiting.rounds) = (round, 2),
+            Some(round) => (waiting.round, waiting.rounds) = (round, waiting.rounds + 1),
             None if !is_answered && waited_us < most_us => {}
             None => {
                 let n = waiting.reserved.n;
                 alive.abandon(waiting.reserved, now);
-                self.note_abandoned(node, waiting.limit, n);
+                self.note_gift(node, waiting.limit, n);
                 self.report.refused += 1;
                 return self.note_wait(node, waited_us, waiting.since_us);
             }
@@ -118,14 +114,20 @@ impl World<'_> {
         self.look_later(node, number);
     }
 
-    /// What a request had reserved on the node's own limit while it waited, and gives back though some of it has drained,
-    /// that limit lets pass once more: which counts only where the node decides alone.
-    fn note_abandoned(&mut self, node: usize, limit: usize, n: u64) {
+    /// What a request gives back of the node's own limit, though some of it may have drained, that limit lets pass once
+    /// more: which counts only where the node decides alone.
+    fn note_gift(&mut self, node: usize, limit: usize, n: u64) {
+        let now_us = self.real_us();
         let units = self.plan.limits.get(limit).map_or(0, |limit| n / limit.unit());
         let alone = self.alone.get_mut(node).and_then(|limits| limits.get_mut(limit));
         if let Some(bound) = alone {
-            bound.allowance.excess += units;
+            bound.give_back(units, now_us);
         }
+    }
+
+    /// By which a node goes that is alone: its own clock, which never steps.
+    pub(super) fn real_us(&self) -> u64 {
+        START_US + self.now_us
     }
 
     fn note_wait(&mut self, node: usize, waited_us: u64, since_us: u64) {
@@ -152,7 +154,7 @@ impl World<'_> {
         let is_alone = reserved.is_alone();
         if is_alone {
             let weight = self.weight();
-            let now_us = self.servers.now_us(self.now_us);
+            let now_us = self.real_us();
             let alone = self.alone.get_mut(node).and_then(|limits| limits.get_mut(load.limit));
             if let Some(bound) = alone.filter(|_| !matches!(limit.grants, Grants::Slots(_))) {
                 // One request may be larger than the share.
@@ -202,17 +204,16 @@ impl World<'_> {
         if let Some(bound) = bound.filter(|_| is_place && !running.is_orphan && !running.is_alone) {
             bound.give_back(1, now_us);
         }
-        if let (true, Some(limit)) = (running.is_alone && !is_place, limit) {
-            let back = (running.reserved.n - running.used) / limit.unit() * self.weight();
-            let alone = self.alone.get_mut(node).and_then(|limits| limits.get_mut(running.limit));
-            if let Some(bound) = alone {
-                bound.give_back(back, now_us);
-            }
+        if !is_place {
+            let weight = if running.is_alone { self.weight() } else { 1 };
+            let back = (running.reserved.n - running.used) * weight;
+            self.note_gift(node, running.limit, back);
         }
         let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else {
             return;
         };
-        if !alive.settle(running.reserved, running.used, now) && !is_place {
+        let Some(limit) = limit else { return };
+        if !alive.settle(limit, running.reserved, running.used, now) && !is_place {
             self.report.broken.push("a settlement found no entry".to_owned());
         }
     }

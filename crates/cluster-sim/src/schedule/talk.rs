@@ -141,7 +141,7 @@ impl World<'_> {
             .iter()
             .all(|(_, answer)| matches!(answer, Some(Answer { outcome: Executed::Done(_), .. })))
         {
-            let now_us = self.servers.now_us(self.now_us);
+            let now_us = self.real_us();
             let alone = self.alone.get_mut(node);
             alone.into_iter().flatten().for_each(|bound| bound.begin_anew(now_us));
         }

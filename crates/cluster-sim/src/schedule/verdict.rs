@@ -15,9 +15,7 @@ impl World<'_> {
         }
         for (node, bounds) in self.alone.iter().enumerate() {
             for (limit, bound) in self.plan.limits.iter().zip(bounds) {
-                let is_fresh =
-                    self.plan.has(|fault| matches!(fault, Fault::Crash(at, _) if *at == node));
-                if let Some(exceeded) = bound.exceeded.filter(|_| !is_fresh) {
+                if let Some(exceeded) = bound.exceeded {
                     broken.push(format!("alone, node {node}, {:?}: {exceeded:?}", limit.grants));
                 }
             }

@@ -23,8 +23,11 @@ pub const LONGEST_EXCHANGE: u64 = 250 * MS;
 pub const IDLE: u64 = 10_000 * MS;
 /// The least that a call to the store may take.
 const CALL: u64 = 250 * MS;
-/// Exchanges that a request waits for, at most.
-pub const ROUNDS: u32 = 2;
+/// Exchanges that a request waits for, at most: in the first the store hears that something is lacking, in the second those
+/// hear it who hold it idly, and in the third they have given it back.
+pub const ROUNDS: u32 = 3;
+/// So many of them, and a call, are as long as it may take: a call is rarely as long as it may be.
+const ROUNDS_IN_TIME: u64 = 2;
 
 /// How long a call to the store may take where there is one each `exchange` nanoseconds.
 #[must_use]
@@ -35,7 +38,7 @@ pub fn call_timeout(exchange: u64) -> u64 {
 /// How long a request waits for the store at most.
 #[must_use]
 pub fn longest_wait(exchange: u64) -> u64 {
-    exchange.saturating_mul(ROUNDS.into()).saturating_add(call_timeout(exchange))
+    exchange.saturating_mul(ROUNDS_IN_TIME).saturating_add(call_timeout(exchange))
 }
 
 const _: () = assert!(RENEWAL + LOST < LIFE && LIFE < DEAD, "a lease is renewed before it ends");

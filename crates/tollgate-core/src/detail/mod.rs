@@ -156,6 +156,7 @@ causes! {
     BodyNotJson MalformedRequest "body_not_json" "the body is not valid JSON in UTF-8";
     BodyNotAnObject MalformedRequest "body_not_an_object" "the body is not a JSON object";
     BodyTooDeep MalformedRequest "body_too_deep" "the body is nested too deeply";
+    BodyNotAForm MalformedRequest "body_not_a_form" "the body is no form with files that all servers would read alike";
     DuplicateMember MalformedRequest "duplicate_member" "\"NAME\" is given more than once";
     MisspeltMember MalformedRequest "misspelt_member" "\"NAME\" is not written in lower case";
     HalfPair MalformedRequest "half_pair" "\"NAME\" has half of a surrogate pair";

@@ -71,22 +71,29 @@ pub fn apply<'a>(
             continue;
         }
         let exchange = Exchange { asked, line: index, subject, answer_us, now };
-        match sold {
+        let is_counted = match sold {
             Some(sold) if sold.status == Status::Done => {
                 applied.counted += 1;
                 applied.granted = applied.granted.saturating_add(sold.grant);
                 exchange.count(table, &entry, tracked, &sold);
                 exchange.show(table, &entry, mirror, &sold);
+                true
             }
             Some(Sold { status: Status::Period | Status::Crowded, .. }) => {
                 applied.uncounted += 1;
                 exchange.answer(&entry, 0);
-                exchange.ask_again(&entry, tracked);
+                false
             }
             Some(Sold { status: Status::Done | Status::Old, .. }) | None => {
                 applied.uncounted += 1;
                 tracked.in_doubt = true;
-                exchange.ask_again(&entry, tracked);
+                false
+            }
+        };
+        if !is_counted {
+            memory.call(subject.place);
+            if subject.is_reset {
+                entry.ask_for_reset();
             }
         }
     }
@@ -155,13 +162,6 @@ impl Exchange<'_> {
     fn answer(&self, entry: &Entry<'_>, wait_us: u64) {
         let answered = entry::answered(self.asked.message.seq, wait_us.min(3_600 * MICROS));
         entry.words[entry::ANSWERED].store(answered, Ordering::Release);
-    }
-
-    fn ask_again(&self, entry: &Entry<'_>, tracked: &mut Tracked) {
-        tracked.due = MonoNanos(0);
-        if self.subject.is_reset {
-            entry.ask_for_reset();
-        }
     }
 
     /// Shows on the node how the limit stands: what the store says, and what this node did since.

@@ -89,28 +89,34 @@ pub fn collect(
     }
     if std::mem::take(&mut memory.is_to_tell) {
         for entry in table.entries() {
-            let tracked = memory.tracked.entry(entry.place).or_default();
-            (tracked.is_to_tell, tracked.due) = (true, MonoNanos(0));
+            memory.call(entry.place).is_to_tell = true;
         }
     }
     for place in table.called() {
-        memory.tracked.entry(place).or_default().due = MonoNanos(0);
+        memory.call(place);
     }
     let store_us = words.store_us(now);
     let mut collecting = Collecting { table, mirror, pace, now, seq, store_us };
     let (mut lines, mut subjects) = (Vec::new(), Vec::new());
-    memory.tracked.retain(|place, tracked| {
-        if tracked.due > now || lines.len() >= MOST_LINES {
-            return true;
+    // Each at most once. What a message has no room for is the first in the next one.
+    for _ in 0..memory.due(now) {
+        if lines.len() >= MOST_LINES {
+            break;
         }
-        let Some(entry) = table.at(*place) else { return false };
-        let (line, is_kept) = collecting.look(&entry, tracked);
+        let Some(place) = memory.pop() else { break };
+        let Some(tracked) = memory.tracked.get_mut(&place) else { continue };
+        let looked = table.at(place).map(|entry| collecting.look(&entry, tracked));
+        let (line, is_kept) = looked.unwrap_or((None, false));
         if let Some((line, subject)) = line {
             lines.push(line);
             subjects.push(subject);
         }
-        is_kept
-    });
+        if is_kept {
+            memory.look_again(place);
+        } else {
+            memory.tracked.remove(&place);
+        }
+    }
     let is_silent = memory.spoke.is_some_and(|spoke| now.0.saturating_sub(spoke.0) < HEARTBEAT);
     if lines.is_empty() && is_silent {
         return None;
@@ -143,6 +149,7 @@ fn adopt(table: &LeaseTable<'_>, memory: &mut Memory) {
             let found =
                 Tracked { born, reported: count.drawn, in_doubt: true, ..Tracked::default() };
             memory.tracked.insert(entry.place, found);
+            memory.call(entry.place);
         }
     }
 }

@@ -302,4 +302,31 @@ fn a_refused_line_is_no_contact_lost_but_a_stale_message_is() {
     assert!(member.node.entry("acme", &ask).is_answered(asked.message.seq));
 }
 
+#[test]
+fn a_settlement_counts_once_though_the_entry_was_given_away_meanwhile() {
+    let mut store = Store::default();
+    let mut member = Member::new(1).meet(&mut store);
+    let ask = member.node.money("acme", "20/day", 1);
+    assert!(!draw(&member, "acme", &ask, 9_000, at(0)));
+    member.exchange(&mut store, at(ROUND));
+    assert!(draw(&member, "acme", &ask, 9_000, at(ROUND)));
+    let (id, born) = store_id(&member, &ask);
+    let used = |store: &Store| store.used_and_leased(id).unwrap();
+    // The request takes a while, and nothing is left to be said of its limit.
+    for n in 2..400 {
+        member.exchange(&mut store, at(n * ROUND));
+    }
+    assert_eq!(used(&store), (9, 0));
+    let place = member.node.entry("acme", &ask).place;
+    let ways = super::super::table::WAYS;
+    assert!(member.node.table().evict(place / ways, place % ways));
+    assert!(member.node.table().find(&ask).is_none());
+    assert!(member.node.entry("acme", &ask).settle(Backing::Lease, (9_000, 4_000), false));
+    assert_ne!(store_id(&member, &ask), (id, born));
+    for n in 400..410 {
+        member.exchange(&mut store, at(n * ROUND));
+    }
+    assert_eq!(used(&store), (4, 0));
+}
+
 mod schedules;

@@ -11,11 +11,15 @@ use crate::path::up_to_query;
 pub enum Naming {
     /// In the member `model` of its body, which is JSON.
     Body,
+    /// In the part `model` of its body, which is a form with files.
+    Form,
+    /// In either, as its `Content-Type` says.
+    FormOrBody,
     /// In its path: [`model_in_path`](super::named::model_in_path).
     Path,
     /// Nowhere: it is for no model, or says which by an id that the engine gave it.
     Nowhere,
-    /// Where it is not read: in a form, a file, a WebSocket.
+    /// Where it is not read: in a file, a WebSocket.
     Unread,
     /// Nobody knows: it is in no table.
     Unknown,
@@ -57,6 +61,13 @@ const LIKE_READ: [&str; 7] = [
     "/cohere/v2/chat",
 ];
 
+/// What makes the model work, or would, and is sent as a form with files.
+const FORMS: [&str; 3] =
+    ["/v1/audio/transcriptions", "/audio/transcriptions", "/v1/audio/translations"];
+
+/// The same, which may be sent as JSON as well.
+const FORMS_OR_LIKE_READ: [&str; 3] = ["/v1/images/edits", "/v1/images/variations", "/v1/videos"];
+
 /// What is done to one model, which is the member `model` of a body in JSON and nothing else. (Ollama takes `name`
 /// where there is no `model`, which then is refused.)
 const DONE_TO_ONE: [&str; 7] = [
@@ -96,6 +107,8 @@ pub fn naming(engine: Engine, method: &[u8], path: &[u8], form: Option<Endpoint>
             Some(row) => match row.kind {
                 Kind::Counts => Naming::Body,
                 Kind::Generates | Kind::Prefill if LIKE_READ.contains(&row.path) => Naming::Body,
+                Kind::Generates if FORMS.contains(&row.path) => Naming::Form,
+                Kind::Generates if FORMS_OR_LIKE_READ.contains(&row.path) => Naming::FormOrBody,
                 Kind::Admin | Kind::Stores if DONE_TO_ONE.contains(&row.path) => Naming::Body,
                 Kind::Others if ROUTED.contains(&row.path) => Naming::Unread,
                 // What operators do, may be done to any model: by its name, a path, a list, or to all of them.
@@ -202,7 +215,14 @@ mod tests {
             (Ollama, "POST", "/api/show", Naming::Body),
             (OpenAi, "POST", "/x/api/show", Naming::Body),
             (OpenAi, "POST", "/v1/images/generations", Naming::Body),
-            (OpenAi, "POST", "/v1/audio/transcriptions", Naming::Unread),
+            (OpenAi, "POST", "/v1/audio/transcriptions", Naming::Form),
+            (OpenAi, "GET", "/v1/audio/transcriptions", Naming::Nowhere),
+            (LlamaCpp, "POST", "/x/audio/transcriptions/", Naming::Form),
+            (Tgi, "POST", "/v1/audio/transcriptions", Naming::Unknown),
+            (OpenAi, "POST", "/v1/images/edits", Naming::FormOrBody),
+            (OpenAi, "POST", "/v1/videos", Naming::FormOrBody),
+            (OpenAi, "POST", "/v1/videos/edits", Naming::Unread),
+            (OpenAi, "POST", "/v1/videos/video_1/remix", Naming::Unread),
             (OpenAi, "POST", "/v1/batches", Naming::Unread),
             (Anthropic, "POST", "/v1/messages/batches", Naming::Unread),
             (Tgi, "POST", "/v2/models/x/versions/1/infer", Naming::Unread),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::detail::{Cause, Detail};
+use crate::multipart::Fault;
 
 /// Why the body of a request is refused, with 400. Its text is fit for the client and for a log: it
 /// names keys that the APIs define, and holds nothing out of the body.
@@ -15,6 +16,8 @@ pub enum RequestError {
     /// Arrays and objects inside each other, more than
     /// [`MAX_DEPTH`](super::MAX_DEPTH) deep.
     TooDeep,
+    /// A form with files, and servers could differ in what they make of it.
+    BadForm(Fault),
     /// A key twice in one object. Servers differ in which one counts.
     DuplicateKey(&'static str),
     /// A key in another spelling than its own, such as `MODEL`. Servers differ in whether it counts.
@@ -33,7 +36,7 @@ impl RequestError {
     #[must_use]
     pub fn key(&self) -> Option<&'static str> {
         match self {
-            Self::NotJson | Self::NotAnObject | Self::TooDeep => None,
+            Self::NotJson | Self::NotAnObject | Self::TooDeep | Self::BadForm(_) => None,
             Self::DuplicateKey(key)
             | Self::MisspeltKey(key)
             | Self::HalfPair(key)
@@ -49,6 +52,7 @@ impl RequestError {
             Self::NotJson => Cause::BodyNotJson,
             Self::NotAnObject => Cause::BodyNotAnObject,
             Self::TooDeep => Cause::BodyTooDeep,
+            Self::BadForm(_) => Cause::BodyNotAForm,
             Self::DuplicateKey(_) => Cause::DuplicateMember,
             Self::MisspeltKey(_) => Cause::MisspeltMember,
             Self::HalfPair(_) => Cause::HalfPair,
@@ -68,6 +72,7 @@ impl fmt::Display for RequestError {
             Self::NotJson => f.write_str("the body is not valid JSON in UTF-8"),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
             Self::TooDeep => f.write_str("the body is nested too deeply"),
+            Self::BadForm(fault) => write!(f, "the body is no plain form: {fault}"),
             Self::DuplicateKey(key) => write!(f, "\"{key}\" is given more than once"),
             Self::MisspeltKey(key) => write!(f, "\"{key}\" is not written in lower case"),
             Self::HalfPair(key) => {
@@ -102,6 +107,7 @@ mod tests {
             RequestError::NotJson,
             RequestError::NotAnObject,
             RequestError::TooDeep,
+            RequestError::BadForm(Fault::Name),
             RequestError::DuplicateKey("model"),
             RequestError::MisspeltKey("stream"),
             RequestError::HalfPair("model"),

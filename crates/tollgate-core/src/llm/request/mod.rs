@@ -10,6 +10,7 @@ mod body;
 pub mod edits;
 mod error;
 mod feature_members;
+pub mod form;
 mod input;
 mod llm_request;
 pub mod members;

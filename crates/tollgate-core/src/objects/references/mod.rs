@@ -4,6 +4,8 @@
 //! how deep: it doesn't matter then which of them the engine reads. What clients and models write in forms of
 //! their own (metadata, schemas, arguments) is left out.
 
+mod form;
+
 use super::kind::Kind;
 use super::{query, MAX_ID_LEN};
 use crate::json::{Container, Fault, JsonString, Reader, Scalar, Scanner, Stop};
@@ -20,6 +22,8 @@ pub enum Unread {
     NotJson,
     /// It names more objects than anybody would.
     TooMany,
+    /// A form says of an object what is no id.
+    NoId,
 }
 
 /// What a body says of objects.
@@ -123,16 +127,9 @@ impl References {
     /// A reader of a request to `engine`.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        let keeps_files = matches!(engine, Engine::OpenAi | Engine::Anthropic);
         Self {
             scanner: Scanner::new(At::Root),
-            found: Found {
-                keeps_files,
-                mentions: Mentions::default(),
-                text: Vec::new(),
-                item: Item::default(),
-                is_too_many: false,
-            },
+            found: Found::new(engine),
             mark: Some(0),
             fault: None,
             is_empty: true,

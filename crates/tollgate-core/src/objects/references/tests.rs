@@ -1,6 +1,7 @@
 //! Bodies, and what they name.
 
 use super::*;
+use crate::multipart::{ContentType, FormReader};
 use proptest::prelude::*;
 
 fn read(engine: Engine, body: &str) -> Result<Mentions, Unread> {
@@ -169,4 +170,38 @@ proptest! {
         let mentions = references.finish().unwrap();
         prop_assert_eq!(mentions.named, vec![(Kind::File, id.as_bytes().into())]);
     }
+}
+
+#[test]
+fn objects_are_found_in_the_parts_of_a_form() {
+    let read = |engine, name: &str, file: &str, text: &str| {
+        let kind = ContentType::of([&b"multipart/form-data; boundary=b"[..]]);
+        let Ok(ContentType::Form(boundary)) = kind else { panic!("{kind:?}") };
+        let mut reader = FormReader::new(&boundary);
+        let header = format!("Content-Disposition: form-data; name=\"{name}\"{file}");
+        reader.read(format!("--b\r\n{header}\r\n\r\n{text}\r\n--b--").as_bytes());
+        Mentions::of_form(&reader.finish().unwrap(), engine).map(|mentions| mentions.named)
+    };
+    let file = "; filename=\"f\"";
+    for (name, kind) in [
+        ("input_reference[file_id]", Kind::File),
+        ("images[0][file_id]", Kind::File),
+        ("image[][FILE_ID]", Kind::File),
+        ("file_ids[]", Kind::File),
+        ("file_ids[1]", Kind::File),
+        ("video", Kind::Video),
+        ("video[id]", Kind::Video),
+        ("video.id", Kind::Video),
+        ("conversation", Kind::Conversation),
+    ] {
+        let expected = vec![(kind, Box::from(&b"a"[..]))];
+        assert_eq!(read(Engine::OpenAi, name, "", "a"), Ok(expected), "{name}");
+        assert_eq!(read(Engine::OpenAi, name, "", &"a".repeat(5000)), Err(Unread::NoId), "{name}");
+    }
+    for (name, file) in [("video", file), ("image", file), ("model", ""), ("metadata[file_id]", "")]
+    {
+        assert_eq!(read(Engine::OpenAi, name, file, "a"), Ok(vec![]), "{name}");
+    }
+    assert_eq!(read(Engine::OpenAi, "file_id", file, "a"), Err(Unread::NoId));
+    assert_eq!(read(Engine::Vllm, "file_id", "", "a"), Ok(vec![]));
 }

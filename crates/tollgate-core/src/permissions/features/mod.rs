@@ -152,6 +152,25 @@ impl FeatureRules {
         }
     }
 
+    /// As [`judge`](Self::judge), of a request that came as a form with files, and isn't metered. Of those nothing is
+    /// changed, so that a bound of the output is refused where it would be lowered. Without one, the output is as long
+    /// as what was sent makes it.
+    ///
+    /// # Errors
+    /// What it may not ask for.
+    pub fn judge_form(&self, request: &LlmRequest, uses: &Uses) -> Result<(), FeatureRefusal> {
+        self.judge(request, uses, FeatureSet::NONE)?;
+        let most = self.max_output_tokens.map(|(most, _)| most);
+        match most.filter(|most| request.output_bound.is_some_and(|bound| bound > *most)) {
+            None => Ok(()),
+            Some(most) => {
+                let maximum = Maximum::OutputTokens;
+                let member = maximum.member(request).and_then(MemberName::new);
+                Err(FeatureRefusal::Over { maximum, most, member })
+            }
+        }
+    }
+
     /// Whether the request may pass that is taken for so many tokens of input.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 use super::*;
 
+mod form;
 mod forms;
 mod generated;
 mod halves;

@@ -3,15 +3,18 @@
 //! of its own over a body that has been read and found good.
 //!
 //! * [`known`]: the members that engines know;
+//! * [`form`]: the same of a form with files;
 //! * [`member_name`]: names of members, as clients may see them;
 //! * [`media`]: what the engine would have to fetch; [`reader`]: what the reader of JSON tells, [`spot`]: of which place.
 
+mod form;
 pub mod known;
 mod media;
 mod member_name;
 mod reader;
 mod spot;
 
+pub(super) use form::UsesOfForm;
 pub use member_name::MemberName;
 
 use reader::Reading;

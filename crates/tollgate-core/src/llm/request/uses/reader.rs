@@ -29,7 +29,7 @@ pub(super) struct Reading {
 }
 
 /// The kinds of tiers of service that put a request before others.
-const FIRST: [&[u8]; 2] = [b"priority", b"scale"];
+pub(super) const FIRST: [&[u8]; 2] = [b"priority", b"scale"];
 
 impl Reading {
     pub(super) fn new(
