@@ -56,14 +56,17 @@ def totals(engine, url):
     return tuple(total(names) for names in COUNTERS[engine])
 
 
-def settled(engine, url):
-    """The totals, once nothing runs and they stay as they are."""
-    before = None
+def settled(engine, url, still=0.25):
+    """The totals, once nothing runs and they stay as they are for so many seconds."""
+    before, since = None, 0.0
     while True:
         now = totals(engine, url)
-        if now is None or (now == before and now[2] == 0):
+        if now is None:
+            return None
+        if now != before or now[2] != 0:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since >= still:
             return now
-        before = now
         time.sleep(0.25)
 
 

@@ -35,6 +35,23 @@ fn usage_of_one_choice_is_not_that_of_the_request() {
 }
 
 #[test]
+fn several_tokens_in_a_chunk_are_as_many_as_the_engine_says() {
+    let one = engine(Endpoint::Completions, Engine::Vllm);
+    // A busy vLLM sends what it has made meanwhile at once; by their length it would be 30.
+    let long = "word word word word word word word words";
+    let stream = [2, 4, 6].map(|output| choice(0, long, &running(7, output))).concat();
+    assert_eq!(charge(one, Format::Sse, &stream), (7, 6, Source::Partial));
+    // What comes behind the last number is counted, by its length where it is too long for a token.
+    let more = [&*stream, &choice(0, "a", ""), &choice(0, "b", "")].concat();
+    assert_eq!(charge(one, Format::Sse, &more), (7, 8, Source::Partial));
+    let more = [&*stream, &choice(0, long, "")].concat();
+    assert_eq!(charge(one, Format::Sse, &more), (7, 16, Source::Partial));
+    // Of several answers the number may be that of one.
+    let several = Asked { choices: 3, per_prompt: 1, engine: Engine::OpenAi, ..one };
+    assert_eq!(charge(several, Format::Sse, &stream), (7, 30, Source::Partial));
+}
+
+#[test]
 fn llamacpp_says_the_usage_of_one_answer_at_a_time() {
     let n2 = Asked { choices: 2, per_prompt: 2, ..engine(Endpoint::Chat, Engine::LlamaCpp) };
     let finish = |index: u64| {

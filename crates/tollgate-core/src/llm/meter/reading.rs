@@ -46,6 +46,10 @@ pub struct Reading {
     pub deltas: u64,
     /// The length of these pieces, in bytes of UTF-8.
     pub delta_bytes: u64,
+    /// Of these pieces, those that came behind the event in which the engine last said its output.
+    pub late_deltas: u64,
+    /// The length of those, in bytes of UTF-8.
+    pub late_bytes: u64,
     /// Whether the numbers are missing that this engine never leaves out by itself (llama.cpp's
     /// `response_fields`), or may stand in what follows and can't be read.
     pub is_silent: bool,
@@ -64,13 +68,17 @@ const BYTES_PER_TOKEN: u64 = 4;
 
 impl Reading {
     /// The tokens of the output that came, counted: one for each delta; or one for four bytes, where
-    /// the deltas are too long for that, as the text of an answer that is not streamed.
+    /// the deltas are too long for that, as the text of an answer that is not streamed. What the engine has
+    /// said a number of, is not longer than that; but each delta was a token at least.
     #[must_use]
     pub fn counted_output(&self) -> u64 {
-        if self.delta_bytes > self.deltas.saturating_mul(MAX_BYTES_PER_DELTA) {
-            self.delta_bytes.div_ceil(BYTES_PER_TOKEN)
-        } else {
-            self.deltas
+        let all = counted(self.deltas, self.delta_bytes);
+        match self.said.output {
+            None => all,
+            Some(said) => {
+                let late = counted(self.late_deltas, self.late_bytes);
+                all.min(said.saturating_add(late).max(self.deltas))
+            }
         }
     }
 
@@ -78,6 +86,14 @@ impl Reading {
     #[must_use]
     pub fn is_recognised(&self) -> bool {
         self.said.input.or(self.said.output).is_some() || self.deltas > 0
+    }
+}
+
+fn counted(deltas: u64, bytes: u64) -> u64 {
+    if bytes > deltas.saturating_mul(MAX_BYTES_PER_DELTA) {
+        bytes.div_ceil(BYTES_PER_TOKEN)
+    } else {
+        deltas
     }
 }
 
@@ -93,5 +109,29 @@ mod tests {
         assert_eq!(reading(1, 4_000).counted_output(), 1_000);
         assert_eq!(reading(0, 0).counted_output(), 0);
         assert_eq!(reading(u64::MAX, u64::MAX).counted_output(), u64::MAX);
+    }
+
+    #[test]
+    fn a_number_of_the_engine_is_nearer_than_a_length() {
+        let counted = |said, (deltas, delta_bytes), (late_deltas, late_bytes)| {
+            let said = Said { output: Some(said), ..Said::default() };
+            let reading = Reading {
+                said,
+                deltas,
+                delta_bytes,
+                late_deltas,
+                late_bytes,
+                ..Reading::default()
+            };
+            reading.counted_output()
+        };
+        // All of the text is in the number; then 40 bytes in one delta are not.
+        assert_eq!(counted(67, (39, 400), (0, 0)), 67);
+        assert_eq!(counted(67, (40, 440), (1, 40)), 77);
+        // A number that tells fewer than there were deltas, or is made up before anything came.
+        assert_eq!(counted(12, (39, 400), (0, 0)), 39);
+        assert_eq!(counted(1, (39, 400), (39, 400)), 100);
+        assert_eq!(counted(1, (9, 9), (9, 9)), 9);
+        assert_eq!(counted(u64::MAX, (1, 1), (u64::MAX, u64::MAX)), 1);
     }
 }

@@ -77,7 +77,8 @@ fn a_cut_stream_is_charged_by_its_deltas_up_to_the_bound() {
 fn a_cut_answer_that_is_no_stream_was_made_before_it_came() {
     let reading = Reading { deltas: 1, delta_bytes: 80, ..Reading::default() };
     assert_eq!(charge(reading, true), (100, 50, Source::Partial));
-    let half_said = Reading { said: said(Some(31), Some(12)), ..reading };
+    let half_said =
+        Reading { said: said(Some(31), Some(12)), late_deltas: 1, late_bytes: 80, ..reading };
     assert_eq!(charge(half_said, true), (31, 50, Source::Partial));
     let whole = Reading { said_final: true, ..half_said };
     assert_eq!(charge(whole, true), (31, 12, Source::Measured));
@@ -89,6 +90,11 @@ fn what_the_engine_said_on_its_way_is_no_less_than_what_came() {
         Reading { said: said(Some(31), Some(12)), deltas: 9, delta_bytes: 9, ..streamed() };
     assert_eq!(charge(reading, true), (31, 12, Source::Partial));
     assert_eq!(charge(Reading { deltas: 14, ..reading }, true), (31, 14, Source::Partial));
+    // Several tokens in a delta are as many as the engine says, whatever their length is.
+    let bundled = Reading { delta_bytes: 160, ..reading };
+    assert_eq!(charge(bundled, true), (31, 12, Source::Partial));
+    let late = Reading { late_deltas: 1, late_bytes: 80, ..bundled };
+    assert_eq!(charge(late, true), (31, 32, Source::Partial));
     let beyond = Reading { said: said(Some(31), Some(70)), ..reading };
     assert_eq!(charge(beyond, true), (31, 70, Source::Partial));
 }

@@ -40,6 +40,9 @@ pub(super) struct Tally {
     text_so_far: u64,
     deltas: u64,
     delta_bytes: u64,
+    /// What both were when the output was last said.
+    deltas_said: u64,
+    bytes_said: u64,
     /// In an answer that is one document: what came of its choices.
     rest: Rest,
     /// llama.cpp's `timings` were there: its usage is of one answer.
@@ -89,6 +92,8 @@ impl Tally {
             text_so_far: 0,
             deltas: 0,
             delta_bytes: 0,
+            deltas_said: 0,
+            bytes_said: 0,
             rest: Rest::default(),
             has_timings: false,
             cache_is_twice: false,
@@ -208,6 +213,10 @@ impl Tally {
             Place::Tgi => self.settle_tgi(event, is_whole),
             Place::Llama | Place::Sglang => self.settle_native(event, finishes, is_whole),
             _ => self.settle_openai(event, is_whole),
+        }
+        if event.counts.output.is_some_and(|output| output > 0) {
+            self.deltas_said = self.deltas;
+            self.bytes_said = self.delta_bytes;
         }
     }
 

@@ -40,6 +40,15 @@ impl Tally {
             }
             _ => (self.deltas, self.delta_bytes),
         };
+        // A running number may be that of one of several answers.
+        let is_of_all = self.asked.choices <= 1 || !self.whole.is_said();
+        let (late_deltas, late_bytes) = match is_of_all {
+            true => (
+                deltas.saturating_sub(self.deltas_said),
+                delta_bytes.saturating_sub(self.bytes_said),
+            ),
+            false => (deltas, delta_bytes),
+        };
         // These say their numbers in any case, unless the client chose what they say.
         let says_always = matches!(self.root, Place::Llama | Place::Sglang);
         let is_silent =
@@ -56,6 +65,8 @@ impl Tally {
             is_strange: self.is_strange && !self.is_known,
             deltas,
             delta_bytes,
+            late_deltas,
+            late_bytes,
             is_silent,
             failed: self.failed,
             hit_bound: self.hit_bound,

@@ -1,0 +1,1 @@
+"""What scripts/fuzz-nginx is made of."""
