@@ -124,6 +124,7 @@ pub(crate) struct Whole {
 }
 
 /// How far a body has been read.
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are of the larger one")]
 pub(crate) enum Inspected {
     Whole(Whole),
     /// The rest is read in later turns of the event loop.

@@ -294,7 +294,7 @@ fn the_right_is_taken_over() {
             assert_eq!(held, leased.load(Ordering::Acquire), "what the store knows of");
         } else {
             sleeper.join().unwrap();
-        }
+        };
     });
 }
 

@@ -202,18 +202,20 @@ fn batches_of_different_workers_do_not_change_places_unseen() {
     assert!(done >= 100, "{done}");
 }
 
+const OPENING: &str = "{\"seal\":{\"open\":\"";
+
 /// The files with the lines of one of them cut in two where nginx was started, and the pieces put together by `join`.
 fn at_starts(machine: &Machine, join: impl Fn(&str, &str) -> Option<String>) -> Vec<Vec<Vec<u8>>> {
     let mut changed = Vec::new();
     for (at, file) in machine.files.iter().enumerate() {
         let text = std::str::from_utf8(file).unwrap();
-        for (start, _) in text.match_indices("{\"seal\":{\"open\":\"") {
-            let rest = &text[start + "{\"seal\":{\"open\":\"".len()..];
-            let is_start = rest.split('"').next().is_some_and(|chain| chain.ends_with(".0"));
-            if !is_start || start == 0 {
+        for (start, _) in text.match_indices(OPENING).filter(|(start, _)| *start > 0) {
+            let (before, after) = text.split_at_checked(start).unwrap();
+            let chain = after.strip_prefix(OPENING).and_then(|rest| rest.split('"').next());
+            if !chain.is_some_and(|chain| chain.ends_with(".0")) {
                 continue;
             }
-            if let Some(joined) = join(&text[..start], &text[start..]) {
+            if let Some(joined) = join(before, after) {
                 let mut files = machine.files.clone();
                 files[at] = joined.into_bytes();
                 changed.push(files);
@@ -230,7 +232,7 @@ fn what_different_runs_of_nginx_wrote_does_not_change_places_unseen() {
         let machine = plain_log(seed);
         // Without a manifest, of what was begun before, only the start says when it was there.
         let is_known = |before: &str, after: &str| {
-            before.contains("{\"seal\":{\"open\":") && before.contains(".0\",\"time\"")
+            before.contains(OPENING) && before.contains(".0\",\"time\"")
                 || after.contains("{\"seal\":{\"manifest\":")
         };
         let turn =
@@ -243,7 +245,7 @@ fn what_different_runs_of_nginx_wrote_does_not_change_places_unseen() {
         // The last seal before the start stands behind the first ones after it.
         let move_last = |before: &str, after: &str| {
             let begin = before.trim_end().rfind('\n')? + 1;
-            let (rest, last) = before.split_at(begin);
+            let (rest, last) = before.split_at_checked(begin)?;
             let is_seal =
                 last.starts_with("{\"seal\":{\"chain\":") && last.contains(",\"count\":0,");
             let is_named = after.contains("{\"seal\":{\"manifest\":");
