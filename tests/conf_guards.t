@@ -122,8 +122,6 @@ for (
 	['no path', '_c input', 'the path of an internal location'],
 	['a path with arguments', '/_c?a=b input', 'without arguments'],
 	['nothing to judge', '/_c', 'add "input"'],
-	['answers', '/_c output', 'a classifier judges requests only'],
-	['answers, too', '/_c input output', 'a classifier judges requests only'],
 	['masks', '/_c input mask', 'use "block" or "log"'],
 	['an unknown format', '/_c input format=magic', 'it takes moderation, llama-guard, classify or presidio'],
 	['no model', '/_c input format=llama-guard', 'add "model=NAME"'],

@@ -91,6 +91,9 @@ my %guards = (
 my (@declared, @locations, %internal);
 for my $name (sort keys %guards) {
 	my ($words, @more) = @{$guards{$name}};
+	# A machine that is busy takes longer than a second.
+	$words .= ' timeout=20s' unless $words =~ /timeout=/;
+	s/^(classifier .*);/$1 timeout=20s;/ for @more;
 	my ($of) = $name =~ /^(?:deny|allow|log)-(.*)/;
 	$of //= $name;
 	$words =~ s/\blimit\b//;

@@ -474,6 +474,8 @@ sub start_text {
 	$conf =~ s{https://\$provider/}{https://\$provider:%%PORT_8444%%/}g;
 	$conf =~ s{/var/lib/tollgate/}{$d/state/};
 	$conf =~ s{unix:/run/}{unix:$d/}g;
+	# A machine that is busy takes longer than a classifier may.
+	$conf =~ s/^( *classifier .*)\btimeout=\w+/$1timeout=20s/mg;
 	$conf =~ s{redis://127\.0\.0\.1:6379}{redis://127.0.0.1:8379};
 
 	$t->write_file_expand('nginx.conf', $conf);

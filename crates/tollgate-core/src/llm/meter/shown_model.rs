@@ -322,6 +322,8 @@ impl Document {
         }
         self.depth = self.depth.saturating_add(1);
         self.member = Member::Key;
+        // What comes may be of a document that was broken off: the key before is none of its own.
+        self.key_len = 0;
     }
 }
 

@@ -220,6 +220,15 @@ fn any_object() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn a_key_of_a_document_that_was_broken_off_is_not_that_of_the_next() {
+    let text = "{\"model\n{data: \"x\"";
+    for format in [Format::Json, Format::Sse, Format::Ndjson] {
+        let got = shown(Endpoint::Chat, format, "alias", [text.as_bytes()]);
+        assert_eq!(String::from_utf8_lossy(&got), text);
+    }
+}
+
 proptest! {
     #[test]
     fn all_else_stays_as_it_is(
