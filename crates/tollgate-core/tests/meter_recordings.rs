@@ -429,5 +429,6 @@ fn an_alias_stands_wherever_an_engine_names_the_model_and_nothing_else_changes()
         }
     }
     println!("{count} names");
-    assert!(count > 100 || recordings().is_empty());
+    // Those among the vectors are few.
+    assert!(count > 100 || !shared("TOLLGATE_ENGINES", "engines").exists());
 }

@@ -118,10 +118,11 @@ impl<'m> Seals<'m> {
         }
         let seals = Self { words };
         let [first, second] = boot_words(boot);
-        if let Some(before) = before {
+        let Generation { number, key, clock } = generation;
+        // What lies beside a key that was never used is of another one, which a new log knows nothing of.
+        if let Some(before) = before.filter(|_| *number > 0) {
             seals.carry_over(before, [first, second]);
         }
-        let Generation { number, key, clock } = generation;
         seals.store(WORD_GENERATION, u64::from(*number));
         seals.store(WORD_SINCE, u64::from_ne_bytes(clock.since.to_ne_bytes()));
         seals.put_clock(0, &clock.ratchet);

@@ -109,6 +109,20 @@ impl Machine {
         VerifyingKey::parse(&self.verifying).unwrap()
     }
 
+    /// nginx stops, somebody makes a new pair of keys, begins a new log and starts nginx again. What was beside the old
+    /// key is left there.
+    pub(super) fn renew(&mut self) {
+        self.stop();
+        let random = Zeroizing::new([7; 104]);
+        let since = self.stamp().time.0 / 1000;
+        let (key, verifying) = generate(&random, since).unwrap();
+        self.signer = key.signer().unwrap();
+        self.verifying = verifying.to_file().to_vec();
+        self.key = key;
+        self.files = vec![Vec::new()];
+        self.start(2);
+    }
+
     fn stamp(&self) -> Stamp {
         let time = i64::try_from(self.now_ms).unwrap();
         Stamp { time: UnixMillis(time), up_ms: self.now_ms - 1_767_000_000_000 }

@@ -261,6 +261,19 @@ fn what_different_runs_of_nginx_wrote_does_not_change_places_unseen() {
 }
 
 #[test]
+fn a_log_of_a_new_key_knows_nothing_of_the_one_before() {
+    for seed in 0..30 {
+        let mut machine = plain_log(seed);
+        machine.renew();
+        (0..40).for_each(|_| machine.step());
+        machine.stop();
+        let report = machine.verify(&machine.files, &[]);
+        assert_eq!(report.findings, [], "seed {seed}");
+        assert!(report.seals > 0);
+    }
+}
+
+#[test]
 fn a_crash_explains_what_is_missing_of_the_last_minutes_only() {
     for (minutes, is_found) in [(2, false), (12, true)] {
         let mut machine = Machine::new(7);
