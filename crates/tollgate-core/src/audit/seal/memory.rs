@@ -117,9 +117,8 @@ impl<'m> Seals<'m> {
             return Err(MemoryError::TooSmall);
         }
         let seals = Self { words };
-        let [first, second] = boot_words(boot);
-        let Generation { number, key, clock } = generation;
-        // What lies beside a key that was never used is of another one, which a new log knows nothing of.
+        let (Generation { number, key, clock }, [first, second]) = (generation, boot_words(boot));
+        // What lies beside a key that was never used is of another one.
         if let Some(before) = before.filter(|_| *number > 0) {
             seals.carry_over(before, [first, second]);
         }

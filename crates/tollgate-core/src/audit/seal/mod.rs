@@ -31,6 +31,8 @@ mod sealer;
 mod verify;
 
 #[cfg(test)]
+mod dice;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::simulation::{Dice, Machine};
+use super::dice::Dice;
+use super::simulation::Machine;
 
 fn log(seed: u64, is_crashing: bool) -> Machine {
     let mut machine = Machine::new(seed);
