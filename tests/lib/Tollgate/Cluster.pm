@@ -19,7 +19,7 @@ use Time::HiRes qw/sleep/;
 
 use Tollgate qw/get_with status/;
 
-our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid speakers answer_of asks admitted let_in apart metrics_of knows_store/;
+our @EXPORT = qw/STORE_PORT start_store stop_store store cluster start_node node_pid speakers answer_of asks admitted let_in apart metrics_of knows_store has_told/;
 
 use constant STORE_PORT => 8379;
 
@@ -207,6 +207,18 @@ sub apart {
 sub metrics_of {
 	my ($port) = @_;
 	return http_get('/metrics', PeerAddr => '127.0.0.1:' . port($port)) // '';
+}
+
+# Waits until the node has told the store of all that it has let in by now: the second exchange from now on began after it.
+sub has_told {
+	my ($port) = @_;
+	my $done = sub { (metrics_of($port) =~ /^tollgate_cluster_exchange_seconds_count\{result="done"\} (\d+)$/m)[0] // 0 };
+	my $before = $done->();
+	for (1 .. 500) {
+		return 1 if $done->() >= $before + 2;
+		sleep 0.02;
+	}
+	return 0;
 }
 
 # Waits until the node says that the store is there, or that it isn't.
