@@ -7,13 +7,13 @@ use super::source::Secret;
 use super::{entries, Arguments, Format};
 use crate::keys_file::{self, Keys};
 
-const FORMATS: [Format; 6] =
+pub(super) const FORMATS: [Format; 6] =
     [Format::Auto, Format::Map, Format::Env, Format::Plain, Format::Litellm, Format::Kong];
 
 /// The shortest key that is looked for in messages: shorter ones are words of ours by chance.
 const MIN_KEY_LEN: usize = 12;
 
-fn arguments(format: Format) -> Arguments {
+pub(super) fn arguments(format: Format, json: bool) -> Arguments {
     Arguments {
         keys: Keys { file: PathBuf::new() },
         source: PathBuf::new(),
@@ -24,7 +24,7 @@ fn arguments(format: Format) -> Arguments {
         dry_run: true,
         skip_invalid: true,
         drop_restrictions: true,
-        json: true,
+        json,
     }
 }
 
@@ -33,7 +33,7 @@ fn arguments(format: Format) -> Arguments {
 pub(crate) fn importers(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for format in FORMATS {
-        let arguments = arguments(format);
+        let arguments = arguments(format, true);
         let Ok((format, mut source)) = arguments.understand(text) else { continue };
         let secrets: Vec<String> = source
             .found

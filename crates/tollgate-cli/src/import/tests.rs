@@ -1,20 +1,6 @@
+use super::fuzzed::{arguments, FORMATS};
 use super::*;
 use proptest::prelude::*;
-
-fn arguments(format: Format, json: bool) -> Arguments {
-    Arguments {
-        keys: Keys { file: PathBuf::new() },
-        source: PathBuf::new(),
-        format,
-        client: (format == Format::Plain).then(|| "acme".to_owned()),
-        tier: None,
-        map_variable: None,
-        dry_run: true,
-        skip_invalid: true,
-        drop_restrictions: true,
-        json,
-    }
-}
 
 /// All that an import of this text would show or keep.
 fn traces(text: &str, format: Format) -> String {
@@ -41,9 +27,6 @@ fn traces(text: &str, format: Format) -> String {
     }
     traces
 }
-
-const FORMATS: [Format; 6] =
-    [Format::Auto, Format::Map, Format::Env, Format::Plain, Format::Litellm, Format::Kong];
 
 /// One of each, with a key for `KEY`, and texts of others for `A`, `B` and `C`.
 const TEMPLATES: [(Format, &str); 9] = [
