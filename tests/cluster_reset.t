@@ -55,7 +55,7 @@ is(admitted('key-ten-other', (8081) x 11), 10, 'a limit that is spent on one nod
 has_told(8081);
 is(reset_on($d, 'a', 'reset', client => 'ten-other'), 0, 'and begins anew by order of another one');
 ok((poll { admitted('key-ten-other', 8081) }), 'does so where it was spent');
-# What was refused while the order was on its way may have been bought before it, and counts: never more than the limit.
+# Never more than the limit. Now and then it is one less, of which the cause isn't known.
 my $rest = let_in_by_turns('key-ten-other', '/');
 ok($rest >= 5 && $rest <= 9, "and everywhere: $rest");
 
