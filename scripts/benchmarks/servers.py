@@ -128,7 +128,7 @@ class Bench:
         paths = programs(target)
         self.port = None  # where nginx listens
         self.module, self.nginx = paths["TOLLGATE_MODULE"], paths["TOLLGATE_NGINX"]
-        self.mock_engine = paths["TOLLGATE_MOCK_ENGINE"]
+        self.mock_engine, self.cli = paths["TOLLGATE_MOCK_ENGINE"], paths["TOLLGATE_CLI"]
         self.folder = pathlib.Path(folder)
         self.engine_port = free_port()
         self.engine = subprocess.Popen(
