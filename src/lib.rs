@@ -35,7 +35,7 @@ mod zone;
 use nginx::conf::{ConfContext, ConfError, Position};
 use nginx::local_socket::Peer;
 use nginx::process::Processes;
-use nginx::{Header, Kept, Module, Page, Types, Verdict};
+use nginx::{Header, Kept, Module, Page, Release, Types, Verdict};
 
 use conf::{LocConf, MainConf};
 use overview::status_file;
@@ -190,7 +190,7 @@ impl Module for Tollgate {
         answer::hold(r, bytes);
     }
 
-    fn release<'r>(r: Request<'r>) -> Option<&'r [u8]> {
+    fn release<'r>(r: Request<'r>) -> Option<Release<'r>> {
         answer::release(r)
     }
 

@@ -37,7 +37,7 @@ http {
     tollgate_endpoints  +*:/*;
     tollgate_tier tier { requests 10r/h; }
     tollgate_tier quick { requests 1r/h; }
-    tollgate_tier many { requests 10000r/d; }
+    tollgate_tier many { requests 2r/h burst=10000; }
     tollgate_limit rule key=all requests=5r/h;
 
     tollgate_audit_log audit.log buffer=64k flush=1h;

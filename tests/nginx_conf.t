@@ -33,7 +33,7 @@ use constant {
 };
 
 my $t = Test::Nginx->new()->has(qw/http http_ssl http_v2 proxy cache map limit_req limit_conn rewrite/)
-	->has_daemon('openssl')->has_daemon('curl')->plan(144);
+	->has_daemon('openssl')->has_daemon('curl')->plan(145);
 
 my $root = "$FindBin::Bin/..";
 my $requests = 0;
@@ -321,7 +321,7 @@ $t->write_file('keys.json', keys_file(['acme', 'free', ACME], ['zenith', 'pro', 
 
 ###############################################################################
 
-# guard-classifier.conf: models judge what may go to the model
+# guard-classifier.conf: models judge what may go to the model, and what it answers
 
 start_provider($t, 8090);
 answers('classify', judges => 'classify');
@@ -335,7 +335,9 @@ my @models = map { my ($question) = asked($_); JSON::PP->new->decode($question->
 is(join(' ', map { $_->{model} // '-' } @models), 'prompt-guard llama-guard -', 'classifier: three are asked');
 is(join(' ', @{$models[2]{entities}}), 'PERSON', 'classifier: one for names');
 like(said('An attack', ACME), qr/^HTTP\/2 403 .*"param":"messages\[0\]","code":"content_policy"/s, 'classifier: refused');
-is(scalar asked('v1'), 1, 'classifier: by the first of them');
+is(scalar asked('v1'), 2, 'classifier: by the first of them; the second was asked about the calm one, and about its answer');
+is(join(' ', map { $_->{role} } @{JSON::PP->new->decode((asked('v1'))[1]{body})->{messages}}), 'user assistant',
+	'classifier: as of what an assistant says');
 answers('classify', body => { data => [{ index => 0, probs => [0.9, 0.1] }] });
 like(said('Another attack', ZENITH), qr/^HTTP\/2 403 .*"content_policy"/s, 'classifier: refused by the second');
 answers('v1', body => { choices => [{ message => { content => 'safe' } }] });

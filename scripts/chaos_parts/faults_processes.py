@@ -48,6 +48,7 @@ async def reload(run):
     before, sizes = servers.memory(run.servers.master()), []
     while await run.pause(0.1, 1.0):
         old = await run.workers()
+        run.book.moves.append(time.monotonic())
         os.kill(run.servers.master(), signal.SIGHUP)
         await replaced(run, old)
         run.counts["reloads"] += 1
@@ -114,6 +115,7 @@ async def upgrade(run):
 
 
 async def quit_master(run, pid):
+    run.book.moves.append(time.monotonic())
     os.kill(pid, signal.SIGQUIT)
     deadline = time.monotonic() + 20 * run.pace
     # Its workers end when the last of their streams has: those that are held here, by and by.

@@ -2,7 +2,7 @@
 
 from . import (
     faults_clients, faults_clock, faults_disk, faults_engine, faults_files, faults_processes,
-    faults_providers,
+    faults_providers, faults_store,
 )
 
 # What a kind takes beside its traffic, in seconds.
@@ -31,6 +31,8 @@ KINDS = {
     "reload": Kind("reloads under traffic", faults_processes.reload),
     "upgrade": Kind("upgrades of the binary, done and called off", faults_processes.upgrade),
     "crash": Kind("all of nginx is killed, and starts from its state", faults_processes.crash, with_state),
+    "store": Kind("the store of a cluster stops, or dies and comes back", faults_store.store, faults_store.settings,
+                  faults_store.missing, faults_store.clean),
     "disk-full": Kind("no room on the disk of the audit log and the state", faults_disk.disk_full, faults_disk.mount,
                       faults_disk.cannot_mount, faults_disk.unmount),
     "slow-disk": Kind("fsync(2) takes up to seconds", faults_disk.slow_disk, with_slow_disk),
@@ -45,5 +47,3 @@ KINDS = {
     "clients": Kind("clients that hang up at every byte, and slow ones", faults_clients.clients,
                     faults_clients.settings),
 }
-
-# Kinds that are not here yet: the loss of a store that several machines share, which has its place behind `crash`.

@@ -12,6 +12,12 @@ import math
 INPUT_PRICE, OUTPUT_PRICE = 150, 600
 
 
+# What may become of whom nothing is leased, when the store is away: within the first second, when nobody knows that yet,
+# the limit is taken for used up.
+WITHOUT_STORE = {"deny store_lost": {503}, "deny requests_exceeded": {429}, "deny tokens_exceeded": {429},
+                 "deny budget_exceeded": {429}}
+
+
 @dataclasses.dataclass(frozen=True)
 class Expect:
     """What may become of a request whose worker lives. `verdicts` has the statuses that go with each decision:
@@ -88,6 +94,10 @@ class Book:
         # From when to when everything was dead, and the engine alone.
         self.crashes = []
         self.outages = []
+        # From when to when the store of a cluster was away.
+        self.lost = []
+        # When workers were told to go, for others that come.
+        self.moves = []
 
     def add(self, asked):
         self.asked[asked.id] = asked
@@ -101,10 +111,21 @@ class Book:
         return any(pid == asked.worker and moment >= asked.sent for moment, pid in self.kills) \
             or any(end >= asked.sent for _, end in self.crashes)
 
+    def moved_since(self, moment):
+        """Whether a worker may have ended in order since then, a moment before it included."""
+        return any(one >= moment - 5.0 for one in self.moves)
+
     def expected(self, asked):
         # nginx may learn of the death of the engine before it learns that the client has left.
         outage = any(asked.sent <= end and begin <= asked.ended + 0.5 for begin, end in self.outages)
-        return in_outage(asked.expect) if outage and not asked.is_apart else asked.expect
+        expect = in_outage(asked.expect) if outage and not asked.is_apart else asked.expect
+        if "allow" in expect.verdicts and self.is_lost(asked):
+            return dataclasses.replace(expect, verdicts={**expect.verdicts, **WITHOUT_STORE})
+        return expect
+
+    def is_lost(self, asked):
+        """Whether the store was away meanwhile."""
+        return any(begin <= asked.ended and asked.sent <= end for begin, end in self.lost)
 
     def may_be_lost(self, asked):
         """Whether a killed worker may have had this request, or its line."""
@@ -142,8 +163,8 @@ class Findings:
         self.problems.append(text)
 
 
-def read_log(data, findings):
-    """The lines of an audit log, bytes as they are in the file; each must be whole."""
+def read_log(data, findings, torn=0):
+    """The lines of an audit log, bytes as they are in the file; each must be whole, but for so many."""
     lines = data.split(b"\n")
     if lines.pop() != b"":
         findings.wrong("the audit log does not end with the end of a line")
@@ -153,18 +174,25 @@ def read_log(data, findings):
             record = json.loads(line.decode(), parse_float=decimal.Decimal)
             if not isinstance(record, dict):
                 raise ValueError("no object")
+            # Of a sealed log.
+            if "seal" in record:
+                continue
         except ValueError as error:
+            findings.counts["torn lines"] += 1
+            if findings.counts["torn lines"] <= torn:
+                continue
             findings.wrong(f"line {number} of the audit log is damaged ({error}): {line[:120]!r}")
             continue
         found.append(record)
     return found
 
 
-def judge(book, data, told_lost=0):
-    """Compares an audit log with what was asked. `told_lost`: so many lines nginx itself says that it lost."""
+def judge(book, data, told_lost=0, torn=0):
+    """Compares an audit log with what was asked. `told_lost`: so many lines nginx itself says that it lost. `torn`: of
+    so many the log may have a beginning beside the whole."""
     findings = Findings()
     nameless = 0
-    for line in read_log(data, findings):
+    for line in read_log(data, findings, torn):
         name = line.get("request_id", "")
         if name not in book.asked:
             if line.get("decision") == "allow":
@@ -280,6 +308,8 @@ def judge_quota(book, findings, client, quota, forgotten=0):
     for asked in mine:
         line = findings.lines.get(asked.id)
         verdict = verdict_of(line) if line else None
+        if book.is_lost(asked) and verdict != "allow":
+            continue
         if verdict == "deny requests_exceeded" or (line is None and asked.status == 429):
             refused.append(asked)
         elif verdict == "allow" or (line is None and asked.status == 200):
@@ -337,6 +367,8 @@ class Snapshot:
     quota: int
     # What a crash may have forgotten, by client.
     forgotten: dict
+    # Of so many lines the log may have a beginning alone.
+    torn: int = 0
     counted: list = dataclasses.field(default_factory=list)
     # What limits say is used, by client and "tokens", "cost" or "requests"; of tokens, so much may be refilled.
     used: dict = dataclasses.field(default_factory=dict)
@@ -344,7 +376,7 @@ class Snapshot:
 
     def judge(self):
         """What is wrong, in words."""
-        findings = judge(self.book, self.data, self.told_lost)
+        findings = judge(self.book, self.data, self.told_lost, self.torn)
         for (client, what), used in self.used.items():
             refilled = self.refilled if what == "tokens" else 0
             judge_used(self.book, findings, client, what, used, self.forgotten.get(client, 0), refilled)

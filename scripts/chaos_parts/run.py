@@ -10,7 +10,7 @@ import time
 
 from pace import slowdown
 
-from . import model, servers, traffic
+from . import http2, model, servers, traffic
 from .places import CLIENT, Places
 
 # What a worker may have more in the end than when it was warm, in KiB: some more pages of the allocator.
@@ -30,6 +30,7 @@ class Run:
         self.kind, self.seed, self.seconds = kind, seed, seconds
         settings.setdefault("entries", [servers.entry(*one) for one in traffic.clients()])
         settings.setdefault("key_set", traffic.KEY_SET)
+        settings.setdefault("seal", True)
         self.servers = servers.Servers(binaries, folder, **settings)
         self.pace = 1.0
         self.book = model.Book(servers.FLUSH + LINES)
@@ -42,6 +43,10 @@ class Run:
         self.places = Places(self, self.mix("places"), self.grace)
         self.warm = {}
         self.expected_log = []
+        # Findings of `tollgate audit verify` that are none here.
+        self.expected_findings = set()
+        # Of so many lines the log may have the beginning beside the whole.
+        self.torn = lambda: 0
         self.told_lost = lambda: 0
         # Whose limits on tokens must say what was charged.
         self.charged = [f"open-{number}" for number in range(4)] + [CLIENT]
@@ -69,19 +74,28 @@ class Run:
         """nginx, and traffic without faults; what workers have then is what they may have."""
         self.servers.start()
         end = time.monotonic() + warm
-        mixes = [self.mix(f"warm{number}", weights) for number in range(flows)]
         await asyncio.gather(*(
-            traffic.flow(self.servers.port, mix, lambda: time.monotonic() > end) for mix in mixes
+            self.flow(number, self.mix(f"warm{number}", weights), lambda: time.monotonic() > end, 0.0)
+            for number in range(flows)
         ))
         await asyncio.sleep(0.3)
         self.look_at_the_pace()
         self.warm = {pid: servers.memory(pid) for pid in await self.workers()}
         for number in range(flows):
             mix = self.mix(f"flow{number}", weights)
-            self.tasks.append(asyncio.create_task(traffic.flow(self.servers.port, mix, self.stopped, 0.002)))
+            self.tasks.append(asyncio.create_task(self.flow(number, mix, self.stopped, 0.002)))
         if churn:
             self.tasks.append(asyncio.create_task(self.places.churn(self.stopped)))
         self.deadline = time.monotonic() + self.seconds
+
+    def flow(self, number, mix, stopped, pause):
+        """Most clients come by HTTP/1, one by TLS, one by HTTP/2, and one by both, where there are so many."""
+        ways = self.servers.ways
+        if number == 3 and ways.tls:
+            return traffic.flow(ways.tls, mix, stopped, pause)
+        if number == 4 or number == 5 and ways.tls:
+            return http2.flow(ways.h2 if number == 4 else ways.h2_tls, mix, self.book, stopped, pause)
+        return traffic.flow(ways.plain, mix, stopped, pause)
 
     async def workers(self, count=servers.WORKERS):
         """The workers, once there are as many as there should be."""
@@ -134,7 +148,7 @@ class Run:
         findings = await self.audited()
         asked = {one.client for one in self.book.asked.values()}
         snapshot = model.Snapshot(self.book, self.servers.audit.read_bytes(), self.told_lost(), self.places.held,
-                                  servers.PLACES, servers.QUOTA, self.forgotten)
+                                  servers.PLACES, servers.QUOTA, self.forgotten, self.torn())
         if used:
             snapshot.refilled = servers.REFILL * (time.monotonic() - self.began) + 1
             for client in self.charged:
@@ -151,6 +165,7 @@ class Run:
         self.check_engine()
         if not self.servers.stop(20 * self.pace):
             self.wrong(f"nginx does not end: {self.servers.alive()}")
+        self.check_seal()
         self.check_error_log()
 
     async def nothing_in_flight(self):
@@ -166,7 +181,7 @@ class Run:
         deadline = time.monotonic() + (servers.FLUSH + LINES) * self.pace
         while True:
             late = time.monotonic() > deadline
-            findings = model.judge(self.book, self.servers.audit.read_bytes(), self.told_lost())
+            findings = model.judge(self.book, self.servers.audit.read_bytes(), self.told_lost(), self.torn())
             if late or not findings.problems:
                 return findings
             await asyncio.sleep(0.1)
@@ -198,6 +213,25 @@ class Run:
             time.sleep(0.02)
         if active:
             self.wrong(f"the engine still generates {active} answers")
+
+    def check_seal(self):
+        """What the seal of the log says: only what was told to be lost may be missing."""
+        if self.servers.seal is None:
+            return
+        status, text = self.servers.seal.verified(self.servers.audit)
+        findings = re.findall(r"(?m)^.*: (changed|removed|added|reordered|cut_off|backdated|bad_seal): .*$", text)
+        unexpected = [kind for kind in findings if kind not in self.expected_findings]
+        if unexpected or (status != 0 and not findings):
+            self.wrong(f"the sealed log ({status}): {len(unexpected)} findings: {text[:600]}")
+        if self.kind == "traffic" and not self.is_change_found():
+            self.wrong("the sealed log: a line that was changed is not found")
+        self.counts["seals"] = sum(int(count) for count in re.findall(r"(\d+) seals", text))
+
+    def is_change_found(self):
+        """Whether verifying finds one letter that is another."""
+        changed = self.servers.folder / "changed.log"
+        changed.write_bytes(self.servers.audit.read_bytes().replace(b'"allow"', b'"allov"', 1))
+        return self.servers.seal.verified(changed)[0] == 1
 
     def check_error_log(self):
         bad = re.compile(r"\[(?:alert|emerg|crit)\]|panic|internal error")

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+from .ways import Ways, free_port
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 WORKERS = 2
@@ -44,14 +46,16 @@ http {{
     tollgate_tier open   {{ tokens 100k/d burst={capacity}; models mock mock-*; }}
     tollgate_tier few    {{ requests {quota}r/d; }}
     tollgate_tier money  {{ budget 1000/day; }}
-    tollgate_tier places {{ concurrency {places}; tokens 100k/d burst={capacity}; }}
-    tollgate_audit_log {audit} buffer=64k flush=100ms;
+    tollgate_tier places {{ {scope} concurrency {places}; tokens 100k/d burst={capacity}; }}
+    tollgate_audit_log {audit} buffer=64k flush=100ms{seal};
     proxy_buffering off;
     {shared}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         tollgate on;
         tollgate_api_keys keys.json;
+        listen 127.0.0.1:{h2} http2 backlog=4096;
+        {tls}
         add_header X-Worker $pid always;
         location / {{ proxy_pass http://127.0.0.1:{engine}; }}
         location /jwt/ {{
@@ -82,12 +86,6 @@ def entry(client, tier, **members):
     return {"id": f"k_{client}", "hash": f"sha256:{digest}", "client": client, "tier": tier, **members}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def wait_for(port, what, process=None):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -111,6 +109,15 @@ def paths(target):
     ).stdout
     found = dict(word.split("=", 1) for word in shlex.split(build) if "=" in word)
     return [found[name] for name in names]
+
+
+def command():
+    """The command `tollgate`."""
+    if "TOLLGATE_CLI" not in os.environ:
+        built = subprocess.run([ROOT / "scripts/build", "debian", "--debug"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        found = dict(word.split("=", 1) for word in shlex.split(built) if "=" in word)
+        os.environ["TOLLGATE_CLI"] = found["TOLLGATE_CLI"]
+    return os.environ["TOLLGATE_CLI"]
 
 
 def adopt_orphans():
@@ -166,12 +173,29 @@ class Faults:
         return {"LD_PRELOAD": str(self.library), "TOLLGATE_CHAOS_FAULTS": str(self.path)}
 
 
+class Seal:
+    """The keys of a sealed log, and what it is verified with."""
+
+    def __init__(self, folder):
+        self.command, self.key = command(), folder / "verify.key"
+        subprocess.run([self.command, "audit", "seal", "keygen", "--seal", folder / "seal.key", "--verify", self.key],
+                       check=True, stderr=subprocess.DEVNULL)
+
+    def verified(self, log):
+        """How it ended, and what it says. What is told to be lost is no finding."""
+        done = subprocess.run([self.command, "audit", "verify", "--key", self.key, log],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+
 class Servers:
     def __init__(self, binaries, folder, entries, key_set=b"", zone="4m", state="", audit="audit.log",
-                 locations="", faults=False, shared="", more=None):
+                 locations="", faults=False, shared="", more=None, scope="", seal=False):
         self.folder = pathlib.Path(folder)
         self.nginx, module, self.engine_path = binaries
         self.port, self.inside, self.engine_port = free_port(), free_port(), free_port()
+        self.ways = Ways(self.folder, self.port)
+        self.seal = Seal(self.folder) if seal else None
         self.audit = self.folder / audit
         self.faults = Faults(self.folder) if faults else None
         # What a kind needs to know of its locations.
@@ -183,7 +207,8 @@ class Servers:
             "user": "user root;" if os.geteuid() == 0 else "",
             "module": module, "workers": WORKERS, "zone": zone, "state": f" state={state}" if state else "",
             "audit": audit, "capacity": CAPACITY, "quota": QUOTA, "places": PLACES, "port": self.port,
-            "inside": self.inside, "engine": self.engine_port, "shared": shared,
+            "inside": self.inside, "engine": self.engine_port, "shared": shared, "scope": scope,
+            "h2": self.ways.h2_port, "tls": self.ways.listener(), "seal": " seal=seal.key" if seal else "",
             "locations": locations.replace("{engine}", str(self.engine_port)),
         }
         self.configure()
@@ -312,9 +337,21 @@ class Servers:
             except OSError:
                 pass
         deadline = time.monotonic() + 20
-        while self.alive() and time.monotonic() < deadline:
+        # A process has no files any more a moment before its sockets are closed.
+        while (self.alive() or not self.are_free()) and time.monotonic() < deadline:
             reap()
             time.sleep(0.01)
+
+    def are_free(self):
+        """Whether nobody listens on its ports."""
+        for port in (self.port, self.inside, self.ways.h2_port, self.ways.tls_port):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    return False
+        return True
 
     def close(self):
         self.kill()

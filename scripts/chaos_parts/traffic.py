@@ -14,6 +14,7 @@ import time
 
 from .model import Asked, Expect
 from .servers import key_of
+from .ways import Way
 
 # The bound of the output of a chat, and what its message is: 4 tokens for the engine, and an estimate of 14.
 BOUND, WORDS, ESTIMATE = 50, "one two three four", 14
@@ -216,12 +217,14 @@ class Seen:
         return len(re.findall(rb'"delta":\{[^{}]*"content":"[^"]+"[^{}]*\}.*\n', self.data))
 
 
-async def ask(port, asked, text, leave=None, patience=30.0, pace=None):
-    """One request on a connection of its own. `pace`: it reads so many bytes at a time, with pauses."""
+async def ask(port, asked, text, leave=None, patience=30.0, pace=None, way=None):
+    """One request on a connection of its own. `pace`: it reads so many bytes at a time, with pauses. `way`: instead of
+    the port."""
     asked.sent = time.monotonic()
     seen, writer = Seen(), None
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 12 if pace else 1 << 16)
+        way = way or Way("HTTP/1", port)
+        reader, writer = await way.connect(1 << 12 if pace else 1 << 16)
         if leave is not None and leave.side == "request":
             asked.left = True
             writer.write(text[:leave.count])
@@ -250,11 +253,11 @@ async def ask(port, asked, text, leave=None, patience=30.0, pace=None):
         asked.ended = time.monotonic()
 
 
-async def flow(port, mix, stopped, pause=0.0):
+async def flow(way, mix, stopped, pause=0.0):
     """Sends what the mix says, one after the other, until it is stopped."""
     while not stopped():
         asked, text, leave = mix.next()
-        seen = await ask(port, asked, text, leave)
+        seen = await ask(way.port, asked, text, leave, way=way)
         if asked.kind == "aborted":
             charge_what_came(asked, seen)
         if pause:

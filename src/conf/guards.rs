@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use super::following::Following;
 use super::guard_files::{GuardFile, RulesFile, TermsFile};
+use super::judge::Judge;
 use super::live_guards::LiveGuards;
 use super::rules::Tier;
 use super::settings::{Given, Settings};
 use crate::keys::key_file::KeyFile;
-use crate::keys::live::{next_id, Follow, Source};
+use crate::keys::live::{Follow, Source};
 use nginx::conf::{ConfContext, ConfError, Position};
 use tollgate_core::file_rights::Purpose;
-use tollgate_core::guards::classifier::Classifier;
+use tollgate_core::guards::classifier::{Classifier, Side};
 use tollgate_core::guards::{Action, Guard, InputGuard, Roles, Rule};
 use tollgate_core::overview::guards::{look, looks, Guard as View};
 use tollgate_guard::detector::Family;
@@ -83,9 +84,16 @@ impl Declared {
         let mut output = looks(&self.output_rules, None);
         output.extend(self.leak.map(|action| look(Family::Leak.name(), action)));
         let mut input = looks(&self.input_rules, version);
-        input.extend(self.classifiers.iter().map(|(classifier, _)| {
-            look(&format!("{}.{}", Family::Classifier.name(), classifier.name), classifier.action)
-        }));
+        for (classifier, _) in &self.classifiers {
+            let name = format!("{}.{}", Family::Classifier.name(), classifier.name);
+            for side in &classifier.sides {
+                let looks = match side {
+                    Side::Request => &mut input,
+                    Side::Answer => &mut output,
+                };
+                looks.push(look(&name, classifier.action));
+            }
+        }
         let places = self.used_by.borrow().clone();
         View { guard: self.name.clone(), places, input, output }
     }
@@ -98,47 +106,11 @@ pub(crate) struct Guards {
     pub(crate) inputs: Box<[InputGuard]>,
     pub(crate) input_names: Box<[Box<str>]>,
     /// Those that are asked about requests, when nothing else is found that refuses them.
-    pub(crate) classifiers: Box<[Rc<InputClassifier>]>,
+    pub(crate) classifiers: Box<[Rc<Judge>]>,
+    /// Those that are asked about answers.
+    pub(crate) judges: Box<[Rc<Judge>]>,
     /// That of answers.
     pub(crate) output: Option<OutputGuard>,
-}
-
-/// A classifier of a guard.
-#[derive(Debug)]
-pub(crate) struct InputClassifier {
-    /// What the guard is called.
-    pub(crate) guard: Box<str>,
-    pub(crate) classifier: Classifier,
-    /// Whose texts it judges.
-    pub(crate) roles: Roles,
-    /// What is said of those that it refuses.
-    pub(crate) rule: Rule,
-    pub(crate) place: Position,
-    /// Tells what it has said from what others have.
-    pub(crate) id: u64,
-    /// It gave no answer the last time, and that was said.
-    pub(crate) is_failing: Cell<bool>,
-}
-
-impl InputClassifier {
-    fn new(guard: &Declared, classifier: &Classifier, place: &Position) -> Self {
-        let family = Family::Classifier;
-        let rule = Rule {
-            family,
-            name: classifier.name.clone(),
-            label: Box::default(),
-            action: classifier.action,
-        };
-        Self {
-            guard: guard.name.as_str().into(),
-            classifier: classifier.clone(),
-            roles: guard.roles.unwrap_or(Roles::ALL),
-            rule,
-            place: place.clone(),
-            id: next_id(),
-            is_failing: Cell::new(false),
-        }
-    }
 }
 
 /// What looks at answers.
@@ -176,12 +148,17 @@ impl Guards {
     fn new(declared: &[Rc<Declared>]) -> Result<Self, ConfError> {
         let (mut inputs, mut input_names) = (Vec::new(), Vec::new());
         let (mut wishes, mut names, mut leak) = (Vec::new(), Vec::new(), None);
-        let mut classifiers = Vec::new();
+        let (mut classifiers, mut judges) = (Vec::new(), Vec::new());
         for guard in declared {
-            let asked = guard.classifiers.iter();
-            classifiers.extend(asked.map(|(classifier, place)| {
-                Rc::new(InputClassifier::new(guard, classifier, place))
-            }));
+            for (classifier, place) in &guard.classifiers {
+                for side in &classifier.sides {
+                    let judge = Rc::new(Judge::new(guard, classifier, *side, place));
+                    match side {
+                        Side::Request => classifiers.push(judge),
+                        Side::Answer => judges.push(judge),
+                    }
+                }
+            }
             let refused = |problem: tollgate_guard::guard::Error| {
                 ConfError::new(format!("{problem} {}", guard.place))
                     .of(&format!("tollgate_guard {}", guard.name))
@@ -220,6 +197,7 @@ impl Guards {
             inputs: inputs.into(),
             input_names: input_names.into(),
             classifiers: classifiers.into(),
+            judges: judges.into(),
             output,
         })
     }

@@ -69,7 +69,7 @@ impl LiveGuards {
 
     /// The guards with what is in force. What this worker can't have, is as it was when it began.
     fn make(&self) -> Guards {
-        let Guards { inputs, input_names, classifiers, output } = &*self.first;
+        let Guards { inputs, input_names, classifiers, judges, output } = &*self.first;
         let rules = self.rules.as_ref().and_then(GuardFile::now);
         let rules = rules.as_ref();
         let with = |input: &InputGuard, files: &Vec<GuardFile<TermsFile>>| InputGuard {
@@ -82,6 +82,7 @@ impl LiveGuards {
             inputs: inputs.collect(),
             input_names: input_names.clone(),
             classifiers: classifiers.clone(),
+            judges: judges.clone(),
             output,
         }
     }

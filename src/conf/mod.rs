@@ -29,6 +29,7 @@ mod files;
 mod following;
 mod guard_files;
 pub(crate) mod guards;
+pub(crate) mod judge;
 mod leasing;
 mod live_guards;
 mod loaded;

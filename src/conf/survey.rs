@@ -1,13 +1,17 @@
 //! What shows only when all of `http` has been read: directives that other ones keep from having an
 //! effect.
 
+use super::judge::Judge;
 use super::location::LocConf;
 use super::main::MainConf;
 use super::policy::Policy;
 use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
+use std::rc::Rc;
+
 use nginx::conf::{HeaderRules, Position, Verification};
+use tollgate_core::guards::classifier::Side;
 use tollgate_core::nginx_text::text::Directive;
 use tollgate_core::nginx_text::{doubled_headers, header_name, passed_to};
 use tollgate_core::pattern::Pattern;
@@ -329,7 +333,10 @@ fn questions(conf: &LocConf) -> Vec<(&'static str, &str, &Position)> {
         let Given { value, place } = given?;
         Some((directive, value.as_ref()?.name.as_str(), place))
     });
-    let classifiers = policy.guards.all().flat_map(|guards| &guards.classifiers);
+    let is_of_answers_alone = |judge: &&Rc<Judge>| !judge.classifier.sides.contains(&Side::Request);
+    let classifiers = policy.guards.all().flat_map(|guards| {
+        guards.classifiers.iter().chain(guards.judges.iter().filter(is_of_answers_alone))
+    });
     let judges = classifiers.map(|one| (CLASSIFIER, &*one.classifier.uri, &one.place));
     asked.chain(judges).collect()
 }

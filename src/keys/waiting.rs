@@ -1,11 +1,12 @@
-//! Requests that wait for the answer of a provider. Several may wait for one.
+//! Requests, and answers to them, that wait for the answer of a provider. Several may wait for one.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::clock::mono_now;
 use crate::keys::live::next_id;
-use nginx::request::handles::Parked;
+use crate::types::Tollgate;
+use nginx::request::handles::{Parked, Paused};
 use nginx::timer::Timer;
 
 /// How long a request waits, in nanoseconds, for all that it waits for together.
@@ -25,8 +26,16 @@ struct Waiter {
     topic: Topic,
     /// Nanoseconds of the monotonic clock.
     deadline: u64,
-    parked: Parked,
+    who: Who,
     is_due: bool,
+}
+
+/// Who goes on.
+enum Who {
+    /// A request, in its phase.
+    Request(Parked),
+    /// The answer of one.
+    Answer(Paused<Tollgate>),
 }
 
 /// What is waited for.
@@ -78,8 +87,17 @@ pub(crate) fn is_over(deadline: u64) -> bool {
 
 /// Lets a request wait.
 pub(crate) fn wait(topic: Topic, deadline: u64, parked: Parked) -> Waiting {
+    add(topic, deadline, Who::Request(parked))
+}
+
+/// Lets an answer wait, of which a part is there.
+pub(crate) fn pause(topic: Topic, deadline: u64, paused: Paused<Tollgate>) -> Waiting {
+    add(topic, deadline, Who::Answer(paused))
+}
+
+fn add(topic: Topic, deadline: u64, who: Who) -> Waiting {
     let number = next_id();
-    let waiter = Waiter { topic, deadline, parked, is_due: false };
+    let waiter = Waiter { topic, deadline, who, is_due: false };
     REQUESTS.with_borrow_mut(|requests| requests.insert(number, waiter));
     TIMER.start(POLL_MS);
     Waiting(number)
@@ -98,8 +116,10 @@ fn poll() {
     for number in due {
         // To judge a request may end this or another one.
         let waiter = REQUESTS.with_borrow_mut(|requests| requests.remove(&number));
-        if let Some(waiter) = waiter {
-            waiter.parked.resume();
+        match waiter.map(|waiter| waiter.who) {
+            Some(Who::Request(parked)) => parked.resume(),
+            Some(Who::Answer(paused)) => paused.go_on(),
+            None => {}
         }
     }
 }

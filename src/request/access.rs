@@ -271,7 +271,7 @@ fn decide(
         let reads_model = models::before_body(r, state, policy, &route)?;
         objects::check(r, state, policy, &route, identity::streams(r))?;
         if endpoint.is_none() && !route.objects.is_none() {
-            guards::begin_kept(state, policy);
+            guards::begin_kept(r, state, policy);
         }
         if form.is_some() || reads_model || objects::are_in_body(&state.borrow()) {
             admission.check_before_body().map_err(|shortage| denial(state, shortage))?;

@@ -22,7 +22,7 @@ use crate::request::screen::{self, Begun};
 use crate::request::settlement;
 use crate::request::state::State;
 use crate::types::Request;
-use nginx::{Header, Reader as _};
+use nginx::{Header, Reader as _, Release};
 
 const SWITCHING_PROTOCOLS: u16 = 101;
 const REQUEST_ID: &str = "x-request-id";
@@ -135,7 +135,7 @@ pub(crate) fn hold(r: Request<'_>, bytes: &[u8]) {
 }
 
 /// All of an answer is there whose header waits: what the client gets.
-pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
+pub(crate) fn release(r: Request<'_>) -> Option<Release<'_>> {
     let state = r.state()?;
     let is_on_screen = {
         let state = state.borrow();
@@ -144,7 +144,7 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
     };
     match is_on_screen {
         true => screen::release(r, state),
-        false => catalogue::release(r),
+        false => catalogue::release(r).map(Release::Body),
     }
 }
 

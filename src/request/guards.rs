@@ -67,6 +67,7 @@ pub(crate) fn begin(
     };
     classifier::refuse_questions(r, &guards)?;
     let mut guarded = Guarded::new(guards, looking, leak);
+    guarded.ask_for(r, &state.borrow());
     if let Some(texts) = judged {
         judging::begin(r, state, &mut guarded, || Ok(texts))?;
     }
@@ -76,14 +77,19 @@ pub(crate) fn begin(
 
 /// Has the answer looked at that tells of what the client keeps at the engine, if guards hold for it: answers that it
 /// had before may be in there.
-pub(crate) fn begin_kept(state: &RefCell<State>, policy: &Policy) {
+pub(crate) fn begin_kept(r: Request<'_>, state: &RefCell<State>, policy: &Policy) {
     if policy.guards.is_empty() {
         return;
     }
     let mut state = state.borrow_mut();
-    let guards = policy.guards.get(state.tier.as_ref()).filter(|guards| guards.output.is_some());
+    let guards = policy
+        .guards
+        .get(state.tier.as_ref())
+        .filter(|guards| guards.output.is_some() || guards.judges_answers());
     if let Some(guards) = guards {
-        state.guarded = Some(Box::new(Guarded::new(guards, None, None)));
+        let mut guarded = Guarded::new(guards, None, None);
+        guarded.ask_for(r, &state);
+        state.guarded = Some(Box::new(guarded));
     }
 }
 
@@ -176,6 +182,13 @@ pub(crate) fn act(policy: &Policy, tier: Option<&Rc<Tier>>) -> bool {
         .is_some_and(|guards| guards.acts_on_requests() || guards.acts_on_answers())
 }
 
+impl Guarded {
+    /// Notes for whom classifiers are asked about the answer, if any are.
+    fn ask_for(&mut self, r: Request<'_>, state: &State) {
+        self.client = self.guards.judges_answers().then(|| judging::client(r, state));
+    }
+}
+
 impl Guards {
     /// Whether anybody wants to know what requests say.
     fn reads_requests(&self) -> bool {
@@ -198,8 +211,15 @@ impl Guards {
         rules.chain(asked).any(|rule| rule.action > Action::Log)
     }
 
-    fn acts_on_answers(&self) -> bool {
+    /// Whether anything is done about what is found in answers, beside counting it.
+    pub(super) fn acts_on_answers(&self) -> bool {
         self.output.as_ref().is_some_and(OutputGuard::acts)
+            || self.judges.iter().any(|judge| judge.rule.action > Action::Log)
+    }
+
+    /// Whether classifiers are asked about answers.
+    pub(super) fn judges_answers(&self) -> bool {
+        !self.judges.is_empty()
     }
 
     fn rule(&self, guard: usize, rule: u16) -> Option<&Rule> {

@@ -19,13 +19,17 @@ pub(super) fn begin(
     texts: impl FnOnce() -> Result<Texts, Denial>,
 ) -> Result<(), Denial> {
     if !guarded.guards.classifiers.is_empty() {
-        let client = match &state.borrow().principal {
-            Some(principal) => principal.client().into(),
-            None => String::from_utf8_lossy(r.client_addr_text()).into(),
-        };
-        guarded.judging = Some(Judging::new(texts()?, client));
+        guarded.judging = Some(Judging::new(texts()?, client(r, &state.borrow())));
     }
     Ok(())
+}
+
+/// For whom classifiers are asked.
+pub(super) fn client(r: Request<'_>, state: &State) -> Box<str> {
+    match &state.principal {
+        Some(principal) => principal.client().into(),
+        None => String::from_utf8_lossy(r.client_addr_text()).into(),
+    }
 }
 
 /// Goes on asking; what the request has to wait for meanwhile.

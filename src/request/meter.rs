@@ -98,11 +98,22 @@ impl Reader<Tollgate> for Metering {
         }
     }
 
-    fn finish(&mut self, mut pass: impl FnMut(nginx::Part<'_>)) {
+    fn finish(&mut self, _: Request<'_>, mut pass: impl FnMut(nginx::Part<'_>)) {
         if let Answer::Read { meter, complete, .. } = &mut self.answer {
             meter.finish(&mut |part| pass(passed(part)));
             *complete = true;
         }
+    }
+
+    // Nothing waits for a meter.
+    fn go_on(&mut self, _: Request<'_>, _: impl FnMut(nginx::Part<'_>)) {}
+
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    fn is_full(&self) -> bool {
+        false
     }
 }
 

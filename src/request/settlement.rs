@@ -34,7 +34,7 @@ pub(crate) fn end(r: Request<'_>) {
         return;
     }
     if let Some(metering) = &mut state.borrow_mut().metering {
-        metering.finish(|_| {});
+        metering.finish(r, |_| {});
     }
     settle(r, state);
 }

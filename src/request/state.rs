@@ -394,37 +394,50 @@ impl Reader<Tollgate> for State {
             keeping.read(r, bytes);
         }
         let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
-        let screen = self.guarded.as_deref_mut().and_then(|guarded| guarded.screen.as_mut());
-        let Some(screen) = screen else {
+        let guarded = self.guarded.as_deref_mut().filter(|guarded| guarded.shows());
+        let Some(guarded) = guarded else {
             return match (metering, &mut self.renaming) {
                 (Some(metering), _) => metering.read(r, bytes, pass),
                 (None, Some(renaming)) => renaming.read(bytes, pass),
                 (None, None) => pass(nginx::Part::Range(0..bytes.len())),
             };
         };
-        let mut show = |part: nginx::Part<'_>| screen.read(&part, bytes, &mut pass);
+        let mut show = |part: nginx::Part<'_>| guarded.read(r, &part, bytes, &mut pass);
         match metering {
             Some(metering) => metering.read(r, bytes, show),
             None => show(nginx::Part::Range(0..bytes.len())),
         }
-        let cause = self.guarded.as_deref_mut().and_then(|guarded| guarded.after_part(r));
-        if let Some(cause) = cause {
-            (self.cut_off, self.detail) = (Some(Reason::ContentPolicy), Some(cause));
+        self.note_halt(r);
+    }
+
+    fn finish(&mut self, r: Request<'_>, mut pass: impl FnMut(nginx::Part<'_>)) {
+        let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
+        let guarded = self.guarded.as_deref_mut().filter(|guarded| guarded.shows());
+        match (metering, guarded) {
+            (metering, Some(guarded)) => {
+                if let Some(metering) = metering {
+                    metering.finish(r, |part| guarded.read(r, &part, &[], &mut pass));
+                }
+                guarded.finish(r, &mut pass);
+                self.note_halt(r);
+            }
+            (Some(metering), None) => metering.finish(r, pass),
+            (None, None) => {}
         }
     }
 
-    fn finish(&mut self, mut pass: impl FnMut(nginx::Part<'_>)) {
-        let metering = self.metering.as_deref_mut().filter(|metering| metering.is_reading());
-        let screen = self.guarded.as_deref_mut().and_then(|guarded| guarded.screen.as_mut());
-        match (metering, screen) {
-            (metering, Some(screen)) => {
-                if let Some(metering) = metering {
-                    metering.finish(|part| screen.read(&part, &[], &mut pass));
-                }
-                screen.finish(&mut pass);
-            }
-            (Some(metering), None) => metering.finish(pass),
-            (None, None) => {}
+    fn go_on(&mut self, r: Request<'_>, mut pass: impl FnMut(nginx::Part<'_>)) {
+        if let Some(guarded) = self.guarded.as_deref_mut() {
+            guarded.go_on(r, &mut pass);
+            self.note_halt(r);
         }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.guarded.as_deref().is_some_and(Guarded::is_waiting)
+    }
+
+    fn is_full(&self) -> bool {
+        self.guarded.as_deref().is_some_and(Guarded::is_full)
     }
 }

@@ -15,7 +15,7 @@ TOOL = {"type": "function", "function": {"name": "weather", "description": "of a
 
 
 def varied(engine, model, count):
-    """Requests of many kinds, each with a bound that keeps it short."""
+    """Requests of many kinds, each with a bound that keeps it short: name of the kind, path, body."""
     def chat(text, **more):
         return "/v1/chat/completions", {
             "model": model, "messages": [{"role": "user", "content": text}], "temperature": 0,
@@ -36,73 +36,75 @@ def varied(engine, model, count):
     usage = {"stream": True, "stream_options": {"include_usage": True}}
     declined = {"stream": True, "stream_options": {"include_usage": False}}
     kinds = [
-        lambda text: chat(text),
-        lambda text: chat(text, stream=True),
-        lambda text: chat(text, **usage),
-        lambda text: chat(text, **declined),
-        lambda text: chat(text, n=3, temperature=0.7),
-        lambda text: chat(text, n=3, temperature=0.7, stream=True),
-        lambda text: chat(text, n=2, temperature=0.7, **usage),
-        lambda text: chat(text, tools=[TOOL]),
-        lambda text: chat(text, tools=[TOOL], stream=True),
-        lambda text: chat(text, logprobs=True, top_logprobs=2),
-        lambda text: chat(text, max_tokens=1),
-        lambda text: chat(text, stop=[" "]),
-        lambda text: chat(text, response_format={"type": "json_object"}),
-        lambda text: completion(text),
-        lambda text: completion(text, stream=True),
-        lambda text: completion(text, **usage),
-        lambda text: completion([text, "one", "two three"]),
-        lambda text: completion([text, "one", "two three"], stream=True),
-        lambda text: completion(text, n=3, temperature=0.7),
-        lambda text: completion(text, n=3, temperature=0.7, stream=True),
-        lambda text: completion([300, 301, 302, 303]),
-        lambda text: response(text),
-        lambda text: response(text, stream=True),
-        lambda text: message(text),
-        lambda text: message(text, stream=True),
-        lambda text: chat("word " * 3000),
-        lambda text: ("/v1/chat/completions", {"model": model, "messages": "x"}),
+        ("chat", lambda text: chat(text)),
+        ("chat, streamed", lambda text: chat(text, stream=True)),
+        ("chat, streamed with usage", lambda text: chat(text, **usage)),
+        ("chat, streamed, usage declined", lambda text: chat(text, **declined)),
+        ("chat, n=3", lambda text: chat(text, n=3, temperature=0.7)),
+        ("chat, n=3, streamed", lambda text: chat(text, n=3, temperature=0.7, stream=True)),
+        ("chat, n=2, streamed with usage", lambda text: chat(text, n=2, temperature=0.7, **usage)),
+        ("chat, a tool", lambda text: chat(text, tools=[TOOL])),
+        ("chat, a tool, streamed", lambda text: chat(text, tools=[TOOL], stream=True)),
+        ("chat, logprobs", lambda text: chat(text, logprobs=True, top_logprobs=2)),
+        ("chat, one token", lambda text: chat(text, max_tokens=1)),
+        ("chat, stop", lambda text: chat(text, stop=[" "])),
+        ("chat, JSON", lambda text: chat(text, response_format={"type": "json_object"})),
+        ("completion", lambda text: completion(text)),
+        ("completion, streamed", lambda text: completion(text, stream=True)),
+        ("completion, streamed with usage", lambda text: completion(text, **usage)),
+        ("completion, three prompts", lambda text: completion([text, "one", "two three"])),
+        ("completion, three prompts, streamed", lambda text: completion([text, "one", "two three"], stream=True)),
+        ("completion, n=3", lambda text: completion(text, n=3, temperature=0.7)),
+        ("completion, n=3, streamed", lambda text: completion(text, n=3, temperature=0.7, stream=True)),
+        ("completion, token ids", lambda text: completion([300, 301, 302, 303])),
+        ("response", lambda text: response(text)),
+        ("response, streamed", lambda text: response(text, stream=True)),
+        ("message", lambda text: message(text)),
+        ("message, streamed", lambda text: message(text, stream=True)),
+        ("chat, too long", lambda text: chat("word " * 3000)),
+        ("chat, no request", lambda text: ("/v1/chat/completions", {"model": model, "messages": "x"})),
     ]
     if engine == "llamacpp":
         native = {"n_predict": 16, "temperature": 0}
         kinds += [
-            lambda text: ("/completion", {"prompt": text, **native}),
-            lambda text: ("/completion", {"prompt": text, "stream": True, **native}),
-            lambda text: ("/completions", {"prompt": [text, "one"], **native}),
-            lambda text: ("/completion", {"prompt": text, "n_cmpl": 2, **native}),
-            lambda text: ("/chat/completions", chat(text)[1]),
+            ("native", lambda text: ("/completion", {"prompt": text, **native})),
+            ("native, streamed", lambda text: ("/completion", {"prompt": text, "stream": True, **native})),
+            ("native, two prompts", lambda text: ("/completions", {"prompt": [text, "one"], **native})),
+            ("native, n=2", lambda text: ("/completion", {"prompt": text, "n_cmpl": 2, **native})),
+            ("chat without /v1", lambda text: ("/chat/completions", chat(text)[1])),
         ]
     if engine == "ollama":
         native = {"model": model, "options": {"num_predict": 16, "temperature": 0}}
         talk = [{"role": "user", "content": "Count: one,"}]
         kinds += [
-            lambda text: ("/api/generate", {"prompt": text, **native}),
-            lambda text: ("/api/generate", {"prompt": text, "stream": False, **native}),
-            lambda text: ("/api/chat", {"messages": [{"role": "user", "content": text}], **native}),
-            lambda text: ("/api/chat", {"messages": talk, "stream": False, **native}),
+            ("native, streamed", lambda text: ("/api/generate", {"prompt": text, **native})),
+            ("native", lambda text: ("/api/generate", {"prompt": text, "stream": False, **native})),
+            ("native chat, streamed",
+             lambda text: ("/api/chat", {"messages": [{"role": "user", "content": text}], **native})),
+            ("native chat", lambda text: ("/api/chat", {"messages": talk, "stream": False, **native})),
         ]
         # It has one choice, and what it makes beyond it, its answers don't say.
-        kinds = [kind for kind in kinds if kind("x")[1].get("n", 1) == 1]
+        kinds = [one for one in kinds if one[1]("x")[1].get("n", 1) == 1]
     if engine == "sglang":
         sampling = {"sampling_params": {"max_new_tokens": 16, "temperature": 0}}
         kinds += [
-            lambda text: ("/generate", {"text": text, **sampling}),
-            lambda text: ("/generate", {"text": text, "stream": True, **sampling}),
+            ("native", lambda text: ("/generate", {"text": text, **sampling})),
+            ("native, streamed", lambda text: ("/generate", {"text": text, "stream": True, **sampling})),
         ]
     if engine == "vllm":
         kinds += [
-            lambda text: chat("nope", model="nope"),
-            lambda text: ("/v1/chat/completions/batch",
-                          {**chat(text)[1], "messages": [chat(text)[1]["messages"]] * 2}),
-            lambda text: ("/invocations", chat(text)[1]),
-            lambda text: ("/generative_scoring",
-                          {"model": model, "query": text, "items": ["a", "b"],
-                           "label_token_ids": [300, 301]}),
+            ("chat, no such model", lambda text: chat("nope", model="nope")),
+            ("chats in a batch", lambda text: ("/v1/chat/completions/batch",
+                                               {**chat(text)[1], "messages": [chat(text)[1]["messages"]] * 2})),
+            ("invocations", lambda text: ("/invocations", chat(text)[1])),
+            ("scoring", lambda text: ("/generative_scoring",
+                                      {"model": model, "query": text, "items": ["a", "b"],
+                                       "label_token_ids": [300, 301]})),
         ]
     for number in range(count):
-        yield kinds[number % len(kinds)](TEXTS[number // len(kinds) % len(TEXTS)]
-                                         + f" {number}" * (number % 5))
+        name, kind = kinds[number % len(kinds)]
+        text = TEXTS[number // len(kinds) % len(TEXTS)] + f" {number}" * (number % 5)
+        yield (name, *kind(text))
 
 
 def body_for(path, model):

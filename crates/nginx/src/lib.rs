@@ -42,7 +42,7 @@ pub fn version() -> &'static str {
     ngx::ffi::NGINX_VERSION.to_str().unwrap_or_default()
 }
 
-pub use module::{Header, Module, Page, Part, Reader};
+pub use module::{Header, Module, Page, Part, Reader, Release};
 pub use request::{Forwarding, Kept, Request, Verdict};
 pub use types::Types;
 

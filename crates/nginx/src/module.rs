@@ -123,7 +123,7 @@ pub trait Module: Types {
 
     /// An answer whose header is held is whole: what the client gets of it. The header goes out as it is then.
     /// `None`: it gets nothing.
-    fn release<'r>(r: Request<'r, Self>) -> Option<&'r [u8]>;
+    fn release<'r>(r: Request<'r, Self>) -> Option<Release<'r>>;
 
     /// What reads the answer of this request.
     fn reader(state: &mut Self::State) -> Option<&mut Self::Reader>;
@@ -160,6 +160,15 @@ pub enum Header {
     BadGateway,
 }
 
+/// What becomes of an answer whose header is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release<'r> {
+    /// It goes out, with this body.
+    Body(&'r [u8]),
+    /// It waits until [`Paused::go_on`](crate::request::handles::Paused::go_on), and is asked for again then.
+    Waits,
+}
+
 /// What reads the body of an answer, and says what of it the client gets.
 pub trait Reader<T: Types> {
     /// Whether it may keep anything from the client. If not, nothing is asked of `pass`.
@@ -169,7 +178,17 @@ pub trait Reader<T: Types> {
     fn read(&mut self, r: Request<'_, T>, bytes: &[u8], pass: impl FnMut(Part<'_>));
 
     /// The answer is at its end.
-    fn finish(&mut self, pass: impl FnMut(Part<'_>));
+    fn finish(&mut self, r: Request<'_, T>, pass: impl FnMut(Part<'_>));
+
+    /// A part of the answer may have waited long enough ([`Paused::go_on`](crate::request::handles::Paused::go_on)):
+    /// `pass` is told what of it the client gets now.
+    fn go_on(&mut self, r: Request<'_, T>, pass: impl FnMut(Part<'_>));
+
+    /// Whether a part of what was read waits, so that the end of the answer has to.
+    fn is_waiting(&self) -> bool;
+
+    /// Whether so much waits that nothing more is to be read.
+    fn is_full(&self) -> bool;
 }
 
 /// A part of an answer that the client gets.

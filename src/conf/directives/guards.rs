@@ -6,6 +6,7 @@ use crate::conf::guards::Declared;
 use crate::conf::{LocConf, MainConf};
 use nginx::conf::{parse_size, parse_time_ms, ConfContext, ConfError};
 use tollgate_core::guards::classifier::words::{line as read_classifier, Units};
+use tollgate_core::guards::classifier::Side;
 use tollgate_core::guards::words::{line, roles as read_roles, Direction, Line};
 use tollgate_core::guards::Guard;
 use tollgate_core::nginx_text::file_name::Use;
@@ -42,7 +43,9 @@ pub(super) fn close(conf: &mut MainConf) -> Done {
             "looks for nothing; add a line such as \"input secrets block;\", or leave the block out",
         ));
     }
-    if guard.roles.is_some() && guard.input.is_empty() && guard.classifiers.is_empty() {
+    let judges_requests =
+        guard.classifiers.iter().any(|(one, _)| one.sides.contains(&Side::Request));
+    if guard.roles.is_some() && guard.input.is_empty() && !judges_requests {
         return Err(of_guard("\"roles\" has no effect, as nothing is looked for in the input"));
     }
     conf.guards.add(guard);

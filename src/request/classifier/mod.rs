@@ -1,9 +1,11 @@
-//! Classifiers are asked about what a request says.
+//! Classifiers are asked about what a request says, and about what a model answers.
 //!
 //! * this: from one classifier to the next, and what becomes of the request;
-//! * [`inquiry`]: the questions about one request to one classifier;
+//! * [`hearing`]: the same with an answer, while it comes;
+//! * [`inquiry`]: the questions about one of them to one classifier;
 //! * [`lane`]: how many of them a client may have at a time.
 
+mod hearing;
 mod inquiry;
 mod lane;
 
@@ -16,10 +18,12 @@ use tollgate_core::guards::classifier::Failure;
 use tollgate_core::guards::{Action, RuleName};
 use tollgate_core::llm::texts::{Place, Texts};
 
-use crate::conf::guards::{Guards, InputClassifier};
+use crate::conf::guards::Guards;
+use crate::conf::judge::Judge;
 use crate::keys::waiting::Topic;
 use crate::observed;
 use crate::types::Request;
+pub(crate) use hearing::Hearing;
 use inquiry::{Inquiry, Move, QUESTION};
 
 /// A request that classifiers judge.
@@ -31,7 +35,7 @@ pub(crate) struct Judging {
     /// How many of them have judged it.
     done: usize,
     /// The one that does.
-    inquiry: Option<Inquiry>,
+    inquiry: Option<Inquiry<Place>>,
 }
 
 /// What is waited for, and until when: nanoseconds of the monotonic clock.
@@ -48,7 +52,8 @@ pub(crate) struct Unfit {
 
 /// Refuses a question of a classifier that has come back here: each would be followed by another one.
 pub(super) fn refuse_questions(r: Request<'_>, guards: &Guards) -> Result<(), Detail> {
-    let Some(first) = guards.classifiers.first() else { return Ok(()) };
+    let first = guards.classifiers.first().or(guards.judges.first());
+    let Some(first) = first else { return Ok(()) };
     match r.headers_in().any(|line| line.name.eq_ignore_ascii_case(QUESTION.as_bytes())) {
         true => Err(Detail::new(Cause::QuestionLoop, first.classifier.uri.to_string())),
         false => Ok(()),
@@ -86,14 +91,9 @@ impl Judging {
                             return Ok(Some(wait));
                         }
                         Move::Passes => Ok(()),
-                        Move::Refused(place) => refused(classifier, found, place),
-                        Move::NotJudged { failure, is_late, place } => {
-                            let cause = match (failure, is_late) {
-                                (Failure::Undecided, _) => Cause::Undecided,
-                                (Failure::Unavailable, false) => Cause::NotJudged,
-                                (Failure::Unavailable, true) => Cause::NotJudgedInTime,
-                            };
-                            not_judged(classifier, found, cause, place)
+                        Move::Refused(place) => refused(classifier, found, Some(place)),
+                        Move::NotJudged { failure, is_late, key } => {
+                            not_judged(classifier, found, cause_of(failure, is_late), key)
                         }
                     }
                 }
@@ -109,22 +109,32 @@ impl Judging {
         &mut self,
         r: Request<'_>,
         guards: &Guards,
-        classifier: &Rc<InputClassifier>,
-    ) -> Result<Inquiry, Option<Place>> {
+        classifier: &Rc<Judge>,
+    ) -> Result<Inquiry<Place>, Option<Place>> {
         let texts = self.texts.as_ref().ok_or(None)?;
         let windows = windows(&classifier.classifier, classifier.roles, texts)
             .map_err(|TooMany(place)| Some(place))?;
         // They may be long, and the answers may take long.
         self.texts.take_if(|_| self.done + 1 == guards.classifiers.len());
-        Ok(Inquiry::new(r, classifier, &self.client, windows))
+        let inquiry = Inquiry::new(classifier, &self.client, Topic::new());
+        inquiry.add(r, windows.into_iter().map(|window| (window.place, window.text)));
+        Ok(inquiry)
     }
 }
 
-/// The classifier refuses the text that stands there.
+fn cause_of(failure: Failure, is_late: bool) -> Cause {
+    match (failure, is_late) {
+        (Failure::Undecided, _) => Cause::Undecided,
+        (Failure::Unavailable, false) => Cause::NotJudged,
+        (Failure::Unavailable, true) => Cause::NotJudgedInTime,
+    }
+}
+
+/// The classifier refuses the text that stands there, if that is known.
 fn refused(
-    classifier: &InputClassifier,
+    classifier: &Judge,
     found: &mut GuardFindings,
-    place: Place,
+    place: Option<Place>,
 ) -> Result<(), Unfit> {
     let name = RuleName(&classifier.rule).to_string();
     let action = classifier.rule.action;
@@ -133,7 +143,7 @@ fn refused(
     match action {
         Action::Block => {
             let detail = Detail::new(Cause::GuardBlocked, name);
-            Err(Unfit { detail, place: Some(place) })
+            Err(Unfit { detail, place })
         }
         _ => Ok(()),
     }
@@ -141,7 +151,7 @@ fn refused(
 
 /// It doesn't say.
 fn not_judged(
-    asked: &InputClassifier,
+    asked: &Judge,
     found: &mut GuardFindings,
     cause: Cause,
     place: Option<Place>,

@@ -7,10 +7,10 @@ use ngx::ffi::{
 };
 
 use super::holding::{self, Held};
-use super::{absence, ending, relay};
+use super::{absence, ending, relay, waiting};
 use crate::buffers::consume;
 use crate::guard::inside;
-use crate::module::{Header, Module};
+use crate::module::{Header, Module, Release};
 use crate::registration::Next;
 use crate::request::Request;
 use crate::subrequest::question as subrequest;
@@ -179,10 +179,31 @@ fn hold<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t, held: He
         Held::Whole => {}
     }
     // SAFETY: nginx passes a live request.
-    let body = inside(None, || M::release(unsafe { Request::from_raw(r) }));
-    let Some(body) = body else { return NGX_ERROR as ngx_int_t };
+    let released = inside(None, || M::release(unsafe { Request::from_raw(r) }));
+    let body = match released {
+        None => return NGX_ERROR as ngx_int_t,
+        Some(Release::Body(body)) => body,
+        // SAFETY: as above, and the chain that it passed.
+        Some(Release::Waits) => unsafe {
+            if let Some(attachment) = Request::<M>::from_raw(r).attachment() {
+                attachment.is_whole.set(true);
+            }
+            waiting::hold(r, true);
+            return consume(chain);
+        },
+    };
     // SAFETY: the pool of a live request, and the chain that nginx passed.
-    let out = unsafe { replacement(r, chain, body) };
+    let out = unsafe {
+        let out = replacement(r, chain, body);
+        // Nothing of it is sent.
+        consume(chain);
+        out
+    };
+    send_whole::<M>(r, out)
+}
+
+/// Sends an answer whose header has waited.
+fn send_whole<M: Module>(r: *mut ngx_http_request_t, out: *mut ngx_chain_t) -> ngx_int_t {
     if out.is_null() {
         return NGX_ERROR as ngx_int_t;
     }
@@ -191,9 +212,60 @@ fn hold<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t, held: He
         return rc;
     }
     settle_if::<M>(r, is_end::<M>(r, out));
-    // SAFETY: the chain that nginx passed, of which nothing is sent.
-    unsafe { consume(chain) };
     next_body::<M>(r, out)
+}
+
+/// Has what may go on of an answer of which a part has waited.
+///
+/// # Safety
+///
+/// `r` is live, and nginx doesn't work on it.
+pub(crate) unsafe fn go_on<M: Module>(r: *mut ngx_http_request_t) {
+    // SAFETY: by the contract of this function.
+    let request = unsafe { Request::<M>::from_raw(r) };
+    let is_whole = request.attachment().is_some_and(|attachment| attachment.is_whole.get());
+    let rc = match is_whole {
+        true => go_on_whole::<M>(r),
+        false => {
+            let read = inside(None, || relay::go_on(request));
+            let Some(relay::Read { out, ends }) = read else { return };
+            settle_if::<M>(r, ends);
+            pass_on::<M>(r, out, std::ptr::null_mut())
+        }
+    };
+    // SAFETY: as above: what was sent may have failed, but nginx ends the request later.
+    unsafe {
+        if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t {
+            // There is no way to tell the client.
+            waiting::hold(r, false);
+            (*(*r).connection).set_error(1);
+        }
+        waiting::look_again(r);
+    }
+}
+
+/// The same of one whose header waits.
+fn go_on_whole<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: as for the caller.
+    let request = unsafe { Request::<M>::from_raw(r) };
+    let body = match inside(None, || M::release(request)) {
+        None => return NGX_ERROR as ngx_int_t,
+        Some(Release::Waits) => return NGX_OK as ngx_int_t,
+        Some(Release::Body(body)) => body,
+    };
+    if let Some(attachment) = request.attachment() {
+        attachment.is_whole.set(false);
+    }
+    // SAFETY: as above. The last of the answer is what a chain of nginx's would end with.
+    unsafe {
+        waiting::hold(r, false);
+        let mut last: ngx_buf_t = std::mem::zeroed();
+        last.set_last_buf(1);
+        last.set_last_in_chain(1);
+        let mut chain = ngx_chain_t { buf: &raw mut last, next: std::ptr::null_mut() };
+        let out = replacement(r, &raw mut chain, body);
+        send_whole::<M>(r, out)
+    }
 }
 
 /// Whether the answer ends with `chain`, which nginx passed to the filter.
@@ -245,6 +317,15 @@ fn relay<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_
     });
     let (changed, ends) = read.unwrap_or_else(|| (None, is_end::<M>(r, chain)));
     settle_if::<M>(r, ends);
+    pass_on::<M>(r, changed, chain)
+}
+
+/// Passes on what became of `chain`.
+fn pass_on<M: Module>(
+    r: *mut ngx_http_request_t,
+    changed: Option<Result<*mut ngx_chain_t, relay::OutOfMemory>>,
+    chain: *mut ngx_chain_t,
+) -> ngx_int_t {
     match changed {
         None => send::<M>(r, chain, chain),
         Some(Err(relay::OutOfMemory)) => NGX_ERROR as ngx_int_t,

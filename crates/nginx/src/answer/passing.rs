@@ -17,14 +17,47 @@ pub(crate) struct Passing {
 pub(super) struct Buffers {
     pub(super) free: *mut ngx_chain_t,
     pub(super) busy: *mut ngx_chain_t,
-    /// One without bytes, which flushes what is before it. Nothing of it ever changes, so it may be
+    /// What few answers have.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few answers have on their way.
+#[derive(Debug)]
+pub(super) struct Rare {
+    /// A buffer without bytes, which flushes what is before it. Nothing of it ever changes, so it may be
     /// in several chains.
     pub(super) flush: *mut ngx_buf_t,
+    /// Buffers that are not to be read yet, in links of our own.
+    pub(super) unread: *mut ngx_chain_t,
+    /// All has come, and the end is not to be told yet.
+    pub(super) end_waits: bool,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { free: std::ptr::null_mut(), busy: std::ptr::null_mut(), flush: std::ptr::null_mut() }
+        Self { free: std::ptr::null_mut(), busy: std::ptr::null_mut(), rare: None }
+    }
+}
+
+impl Default for Rare {
+    fn default() -> Self {
+        Self { flush: std::ptr::null_mut(), unread: std::ptr::null_mut(), end_waits: false }
+    }
+}
+
+impl Buffers {
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Whether there are buffers that are not to be read yet.
+    pub(super) fn has_unread(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.unread.is_null())
+    }
+
+    /// Whether the end is not to be told yet.
+    pub(super) fn end_waits(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.end_waits)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Attachment<T: Types> {
     pub(crate) outlasts: Cell<Option<Content>>,
     /// The header of the answer waits for its body.
     pub(crate) is_held: Cell<bool>,
+    /// It has all of the body, and waits on.
+    pub(crate) is_whole: Cell<bool>,
     /// The client has left, and the answer is read all the same.
     pub(crate) is_client_absent: Cell<bool>,
 }
@@ -96,6 +98,7 @@ impl<'r, T: Types> Request<'r, T> {
                         passing: RefCell::default(),
                         outlasts: Cell::new(None),
                         is_held: Cell::new(false),
+                        is_whole: Cell::new(false),
                         is_client_absent: Cell::new(false),
                     },
                 ));

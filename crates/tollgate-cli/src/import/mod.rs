@@ -271,5 +271,7 @@ fn refuse_yaml(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 #[cfg(test)]
 mod tests;

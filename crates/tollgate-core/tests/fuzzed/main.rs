@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+mod files;
 mod properties;
 
 fn each(target: &str, property: fn(&[u8])) {
@@ -32,4 +33,44 @@ fn an_answer_is_shown_the_same_however_it_is_cut() {
 #[test]
 fn an_answer_of_a_store_is_one_to_what_it_was_asked() {
     each("cluster_wire", properties::cluster_wire);
+}
+
+#[test]
+fn a_keys_file_is_used_as_far_as_nothing_is_wrong_with_it() {
+    each("keys", files::keys);
+}
+
+#[test]
+fn whatever_is_in_a_block_of_keys_is_read_within() {
+    each("key_block", files::key_block);
+}
+
+#[test]
+fn a_token_that_nobody_signed_is_not_good() {
+    each("token", files::token);
+}
+
+#[test]
+fn a_token_is_good_only_if_the_answer_says_so() {
+    each("introspection", files::introspection);
+}
+
+#[test]
+fn rates_and_amounts_read_the_same_again() {
+    each("quota", files::quota);
+}
+
+#[test]
+fn a_line_of_the_log_is_one_object_whatever_clients_send() {
+    each("audit", files::audit);
+}
+
+#[test]
+fn what_is_restored_is_saved_and_read_again() {
+    each("state", files::state);
+}
+
+#[test]
+fn nothing_but_a_part_of_a_sealed_log_is_whole() {
+    each("sealed_log", files::sealed_log);
 }

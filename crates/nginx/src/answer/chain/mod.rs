@@ -79,7 +79,7 @@ impl Chain {
         mut chain: *mut ngx_chain_t,
         end: *mut ngx_chain_t,
     ) -> Option<Self> {
-        let mut begun = Self { first: std::ptr::null_mut(), last: std::ptr::null_mut() };
+        let mut begun = Self::new();
         // SAFETY: by the contract of this function; new links are in the request's pool.
         unsafe {
             while chain != end {
@@ -88,6 +88,52 @@ impl Chain {
             }
         }
         Some(begun)
+    }
+
+    /// One of which nothing was made yet.
+    pub(super) fn new() -> Self {
+        Self { first: std::ptr::null_mut(), last: std::ptr::null_mut() }
+    }
+
+    /// Adds bytes of buffers that are gone.
+    pub(super) fn push_held(
+        &mut self,
+        room: Room,
+        buffers: &mut Buffers,
+        pieces: Pieces,
+    ) -> Option<()> {
+        for piece in pieces.0 {
+            if let Piece::Held(bytes) = piece {
+                let link = fresh(room, buffers)?;
+                // SAFETY: it is new, with a buffer of ours.
+                unsafe {
+                    fill(room, (*link).buf, &bytes)?;
+                    self.append(link);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Has what is in it sent now.
+    pub(super) fn flush(&mut self, room: Room, buffers: &mut Buffers) -> Option<()> {
+        // SAFETY: it is new, or was made here, and has no bytes.
+        unsafe {
+            let rare = buffers.rare();
+            if rare.flush.is_null() {
+                rare.flush = special(room)?;
+                (*rare.flush).set_flush(1);
+            }
+            self.append_buffer(room, rare.flush)
+        }
+    }
+
+    /// Has the answer end with it.
+    pub(super) fn end(&mut self, room: Room) -> Option<()> {
+        let flags = Flags { flush: 0, last_buf: 1, last_in_chain: 1 };
+        let buffer = flags.special(room)?;
+        // SAFETY: it is new.
+        unsafe { self.append_buffer(room, buffer) }
     }
 
     /// # Safety
@@ -183,11 +229,7 @@ impl Chain {
             }
             // What was before it is to be sent now, if there is anything.
             if (*buffer).flush() != 0 && !self.first.is_null() {
-                if buffers.flush.is_null() {
-                    buffers.flush = special(room)?;
-                    (*buffers.flush).set_flush(1);
-                }
-                return self.append_buffer(room, buffers.flush);
+                return self.flush(room, buffers);
             }
             Some(())
         }

@@ -16,7 +16,9 @@ use ngx::ffi::{
     ngx_posted_events, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_OK,
 };
 
+use crate::answer::filters;
 use crate::guard::{inside, is_inside};
+use crate::module::Module;
 use crate::request::{flags, Request};
 use crate::types::Types;
 
@@ -69,6 +71,11 @@ impl<T: Types> Request<'_, T> {
         Some(Parked(generation))
     }
 
+    /// A handle by which its answer goes on, of which a part waits. `None`: it has no state.
+    pub fn pause(self) -> Option<Paused<T>> {
+        Some(Paused { generation: self.register()?, module: PhantomData })
+    }
+
     /// A handle by which the request can be cut off. `None`: it has no state.
     pub fn in_flight(self) -> Option<InFlight<T>> {
         Some(InFlight { generation: self.register()?, module: PhantomData })
@@ -93,6 +100,23 @@ impl Parked {
                 (*r).write_event_handler = Some(ngx_http_core_run_phases);
                 ngx_post_event((*(*r).connection).write, &raw mut ngx_posted_events);
             }
+        }
+    }
+}
+
+/// An answer of which a part waits.
+#[derive(Debug)]
+pub struct Paused<T> {
+    generation: u64,
+    module: PhantomData<fn() -> T>,
+}
+
+impl<M: Module> Paused<M> {
+    /// Has what may go on of it go on. For timers: nginx must not be at work on any request.
+    pub fn go_on(self) {
+        if let Some(r) = find(self.generation) {
+            // SAFETY: it is live, and nginx doesn't work on it.
+            unsafe { filters::go_on::<M>(r) };
         }
     }
 }

@@ -202,6 +202,62 @@ fn batches_of_different_workers_do_not_change_places_unseen() {
     assert!(done >= 100, "{done}");
 }
 
+/// The files with the lines of one of them cut in two where nginx was started, and the pieces put together by `join`.
+fn at_starts(machine: &Machine, join: impl Fn(&str, &str) -> Option<String>) -> Vec<Vec<Vec<u8>>> {
+    let mut changed = Vec::new();
+    for (at, file) in machine.files.iter().enumerate() {
+        let text = std::str::from_utf8(file).unwrap();
+        for (start, _) in text.match_indices("{\"seal\":{\"open\":\"") {
+            let rest = &text[start + "{\"seal\":{\"open\":\"".len()..];
+            let is_start = rest.split('"').next().is_some_and(|chain| chain.ends_with(".0"));
+            if !is_start || start == 0 {
+                continue;
+            }
+            if let Some(joined) = join(&text[..start], &text[start..]) {
+                let mut files = machine.files.clone();
+                files[at] = joined.into_bytes();
+                changed.push(files);
+            }
+        }
+    }
+    changed
+}
+
+#[test]
+fn what_different_runs_of_nginx_wrote_does_not_change_places_unseen() {
+    let (mut turned, mut moved) = (0, 0);
+    for seed in 0..150 {
+        let machine = plain_log(seed);
+        // Without a manifest, of what was begun before, only the start says when it was there.
+        let is_known = |before: &str, after: &str| {
+            before.contains("{\"seal\":{\"open\":") && before.contains(".0\",\"time\"")
+                || after.contains("{\"seal\":{\"manifest\":")
+        };
+        let turn =
+            |before: &str, after: &str| is_known(before, after).then(|| format!("{after}{before}"));
+        for files in at_starts(&machine, turn) {
+            turned += 1;
+            let report = machine.verify(&files, &[]);
+            assert!(!report.findings.is_empty(), "seed {seed}, {turned}: {:#?}", report.notes);
+        }
+        // The last seal before the start stands behind the first ones after it.
+        let move_last = |before: &str, after: &str| {
+            let begin = before.trim_end().rfind('\n')? + 1;
+            let (rest, last) = before.split_at(begin);
+            let is_seal =
+                last.starts_with("{\"seal\":{\"chain\":") && last.contains(",\"count\":0,");
+            let is_named = after.contains("{\"seal\":{\"manifest\":");
+            (is_seal && is_named).then(|| format!("{rest}{after}{last}"))
+        };
+        for files in at_starts(&machine, move_last) {
+            moved += 1;
+            let report = machine.verify(&files, &[]);
+            assert!(!report.findings.is_empty(), "seed {seed}: {:#?}", report.notes);
+        }
+    }
+    assert!(turned >= 30 && moved >= 3, "{turned}, {moved}");
+}
+
 #[test]
 fn a_crash_explains_what_is_missing_of_the_last_minutes_only() {
     for (minutes, is_found) in [(2, false), (12, true)] {

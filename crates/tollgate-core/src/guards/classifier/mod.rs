@@ -1,10 +1,11 @@
 //! Classifiers: models behind an internal location that judge what rules can't.
 //!
 //! * [`words`]: the line `classifier` of a `tollgate_guard` block;
-//! * [`windows`]: how the texts of a request are cut for one;
+//! * [`windows`]: how the texts of a request are cut for one; [`gate`]: those of an answer, and what waits for it;
 //! * [`question`]: what it is asked; [`verdict`]: what it answers;
 //! * [`memory`]: what it has said of texts before.
 
+pub mod gate;
 pub mod memory;
 pub mod question;
 pub mod verdict;
@@ -73,9 +74,20 @@ impl Format {
     }
 }
 
+/// Of what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// What requests say.
+    Request,
+    /// What a model answers.
+    Answer,
+}
+
 /// A classifier, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classifier {
+    /// Of what it is asked: of one, or of both.
+    pub sides: Vec<Side>,
     /// The internal location where it is asked.
     pub uri: Box<str>,
     /// Its name in logs and metrics, behind `classifier`; `classifier` if it has none.
@@ -98,9 +110,11 @@ pub struct Classifier {
     pub allows_on_failure: bool,
     /// What is done about what it refuses: [`Action::Block`] or [`Action::Log`].
     pub action: Action,
-    /// How much of a text it is shown at once, in bytes.
+    /// How much of a text of a request it is shown at once, in bytes.
     pub window: usize,
-    /// How many windows a request may have.
+    /// The same of an answer: as long as that takes to be made, its client waits.
+    pub answer_window: usize,
+    /// How many windows a request, or an answer, may have.
     pub max_windows: usize,
     /// For how long what it said is remembered, in milliseconds; 0: not at all.
     pub cache_ms: u64,

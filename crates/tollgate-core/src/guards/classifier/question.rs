@@ -2,14 +2,14 @@
 
 use serde_json::{json, Map, Value};
 
-use super::{Classifier, Format};
+use super::{Classifier, Format, Side};
 
 /// The most tokens that Llama Guard may answer with: `unsafe`, and the numbers of some categories.
 const MAX_TOKENS: u32 = 32;
 
 /// The body of a question about these texts, of which there are as many as [`Format::batch`] allows: JSON.
 #[must_use]
-pub fn question(classifier: &Classifier, texts: &[&str]) -> Vec<u8> {
+pub fn question(classifier: &Classifier, side: Side, texts: &[&str]) -> Vec<u8> {
     // A list is for several: not every server takes one.
     let about = match texts {
         [text] => Value::from(*text),
@@ -25,7 +25,17 @@ pub fn question(classifier: &Classifier, texts: &[&str]) -> Vec<u8> {
             put("input", about);
         }
         Format::LlamaGuard => {
-            put("messages", json!([{"role": "user", "content": about}]));
+            // It judges what is said last, and a model answers somebody.
+            put(
+                "messages",
+                match side {
+                    Side::Request => json!([{"role": "user", "content": about}]),
+                    Side::Answer => json!([
+                        {"role": "user", "content": ""},
+                        {"role": "assistant", "content": about},
+                    ]),
+                },
+            );
             put("temperature", json!(0));
             put("max_tokens", json!(MAX_TOKENS));
         }

@@ -5,7 +5,7 @@ use tollgate_guard::finding::Action;
 use super::question::question;
 use super::verdict::verdicts;
 use super::words::{line, Units};
-use super::{Classifier, Failure, Format};
+use super::{Classifier, Failure, Format, Side};
 
 fn time_ms(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
@@ -41,6 +41,7 @@ fn line_of_the_least_words_has_defaults() {
     assert_eq!(
         classifier,
         Classifier {
+            sides: vec![Side::Request],
             uri: "/_classify".into(),
             name: "classifier".into(),
             format: Format::Moderation,
@@ -53,6 +54,7 @@ fn line_of_the_least_words_has_defaults() {
             allows_on_failure: false,
             action: Action::Block,
             window: 8192,
+            answer_window: 1024,
             max_windows: 1024,
             cache_ms: 60_000,
         }
@@ -90,8 +92,8 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
         ("/$c input", "without arguments and variables"),
         ("/_c", "add \"input\""),
         ("/_c input input", "said twice"),
-        ("/_c output", "\"output\": a classifier judges requests only"),
-        ("/_c input output", "\"output\": a classifier judges requests only"),
+        ("/_c block", "add \"input\", \"output\" or both"),
+        ("/_c output output", "\"output\" is said twice"),
         ("/_c input block log", "keep one of them"),
         ("/_c input block block", "said twice"),
         ("/_c input mask", "use \"block\" or \"log\""),
@@ -136,7 +138,7 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
 }
 
 fn asked(classifier: &str, texts: &[&str]) -> Value {
-    serde_json::from_slice(&question(&made(classifier), texts)).unwrap()
+    serde_json::from_slice(&question(&made(classifier), Side::Request, texts)).unwrap()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use tollgate_guard::finding::Action;
 
-use super::{Classifier, Format};
+use super::{Classifier, Format, Side};
 
 /// How nginx reads the times and sizes of its configuration.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,7 @@ const NAME: &str = "classifier";
 const DEFAULT_TIMEOUT_MS: u64 = 1000;
 const DEFAULT_CACHE_MS: u64 = 60_000;
 const DEFAULT_WINDOWS: usize = 1024;
+const DEFAULT_ANSWER_WINDOW: usize = 1 << 10;
 
 /// Reads `classifier URI input ...`, without the first word.
 ///
@@ -45,7 +46,7 @@ pub fn line(words: &[&str], units: Units) -> Result<Classifier, String> {
 
 #[derive(Default)]
 struct Words<'w> {
-    is_for_input: bool,
+    sides: Vec<Side>,
     action: Option<Action>,
     /// Those with a value, by their names.
     given: Vec<&'static str>,
@@ -83,14 +84,12 @@ impl<'w> Words<'w> {
     fn take(&mut self, word: &'w str, units: Units) -> Result<(), String> {
         let twice = || Err(format!("\"{word}\" is said twice; once is enough"));
         match word {
-            "input" if self.is_for_input => return twice(),
-            "input" => self.is_for_input = true,
-            "output" => {
-                return Err(
-                    "\"output\": a classifier judges requests only, in this version; write \"input\", and see to \
-                     answers by \"output pii\", \"output secrets\" and the like"
-                        .to_owned(),
-                )
+            "input" | "output" => {
+                let side = if word == "input" { Side::Request } else { Side::Answer };
+                if self.sides.contains(&side) {
+                    return twice();
+                }
+                self.sides.push(side);
             }
             "block" | "log" => {
                 let action = if word == "block" { Action::Block } else { Action::Log };
@@ -115,7 +114,7 @@ impl<'w> Words<'w> {
                 });
                 let Some((name, value)) = known else {
                     return Err(format!(
-                        "unknown \"{}\"; known are input, block, log, {}=",
+                        "unknown \"{}\"; known are input, output, block, log, {}=",
                         word.escape_debug(),
                         PARAMETERS.join("=, ")
                     ));
@@ -179,8 +178,10 @@ impl<'w> Words<'w> {
     }
 
     fn finish(self, uri: &str) -> Result<Classifier, String> {
-        if !self.is_for_input {
-            return Err("it is not said what is judged; add \"input\"".to_owned());
+        if self.sides.is_empty() {
+            return Err(
+                "it is not said what is judged; add \"input\", \"output\" or both".to_owned()
+            );
         }
         let format = self.format.unwrap_or(Format::Moderation);
         let action = self.action.unwrap_or(Action::Block);
@@ -213,6 +214,7 @@ impl<'w> Words<'w> {
             );
         }
         Ok(Classifier {
+            sides: self.sides,
             uri: uri.into(),
             name: self.name.unwrap_or(NAME).into(),
             format,
@@ -225,6 +227,7 @@ impl<'w> Words<'w> {
             allows_on_failure: self.allows_on_failure.unwrap_or(action == Action::Log),
             action,
             window: self.window.unwrap_or(format.window()),
+            answer_window: self.window.unwrap_or(DEFAULT_ANSWER_WINDOW),
             max_windows: self.max_windows.unwrap_or(DEFAULT_WINDOWS),
             cache_ms: self.cache_ms.unwrap_or(DEFAULT_CACHE_MS),
         })

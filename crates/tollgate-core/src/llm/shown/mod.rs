@@ -42,6 +42,7 @@ use tollgate_guard::finding::RuleIndex;
 
 use super::meter::{first_byte, Format, Part};
 use super::Endpoint;
+use crate::guards::classifier::gate::Said;
 
 /// The longest event, line or document that is read, in bytes. Of a longer one nobody knows what is in it.
 pub const MAX_DOCUMENT: usize = 4 << 20;
@@ -87,7 +88,20 @@ pub struct Shown {
     /// The refusal, as a JSON document.
     refusal: Box<str>,
     halt: Option<Halt>,
+    /// How the client was told so.
+    end: Ending,
     has_finished: bool,
+}
+
+/// How a client is told that an answer goes no further.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// There is no way to tell.
+    Nothing,
+    Document,
+    Line,
+    /// With this number, if events have one.
+    Event(Option<u64>),
 }
 
 #[derive(Debug)]
@@ -120,6 +134,7 @@ impl Shown {
             mark: 0,
             refusal: refusal.into(),
             halt: None,
+            end: Ending::Nothing,
             has_finished: false,
         }
     }
@@ -210,17 +225,49 @@ impl Shown {
             self.frame = Frame::Passing;
             return;
         }
-        match std::mem::replace(&mut self.frame, Frame::Halted) {
-            Frame::Events(_) => {
-                let number = self.editor.next_number();
-                relay.put(&refused::event(&self.refusal, self.form, number));
-            }
-            Frame::Lines(_) => relay.put(&refused::line(&self.refusal)),
-            Frame::Unknown | Frame::Document(_) => relay.put(self.refusal.as_bytes()),
-            // There is no way to tell.
-            Frame::Plain(_) | Frame::Passing | Frame::Halted => {}
-        }
+        self.end = match std::mem::replace(&mut self.frame, Frame::Halted) {
+            Frame::Events(_) => Ending::Event(self.editor.next_number()),
+            Frame::Lines(_) => Ending::Line,
+            Frame::Unknown | Frame::Document(_) => Ending::Document,
+            Frame::Plain(_) | Frame::Passing => Ending::Nothing,
+            // It was told before.
+            Frame::Halted => return,
+        };
+        self.tell(relay);
         self.halt = Some(halt);
+    }
+
+    fn tell<P: FnMut(Part<'_>)>(&self, relay: &mut Relay<'_, P>) {
+        match self.end {
+            Ending::Event(number) => relay.put(&refused::event(&self.refusal, self.form, number)),
+            Ending::Line => relay.put(&refused::line(&self.refusal)),
+            Ending::Document => relay.put(self.refusal.as_bytes()),
+            Ending::Nothing => {}
+        }
+    }
+
+    /// From now on, what the model says is kept for [`Self::take_said`].
+    pub fn listen(&mut self) {
+        self.editor.texts.said.get_or_insert_default();
+    }
+
+    /// What the model has said since this was last called, before anything of it was changed.
+    pub fn take_said(&mut self) -> Vec<(Said, String)> {
+        self.editor.texts.said.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Nothing more is shown, as somebody refuses what was said; the client is told `refusal`, a JSON document. What
+    /// it was told of another refusal is to be kept from it.
+    pub fn refuse(&mut self, refusal: &str, pass: &mut impl FnMut(Part<'_>)) {
+        let mut relay = Relay::new(&Part::Held(&[]), &[], false, pass);
+        self.refusal = refusal.into();
+        match self.halt {
+            None => self.halt(Halt::Judged, &mut relay),
+            Some(_) => {
+                self.halt = Some(Halt::Judged);
+                self.tell(&mut relay);
+            }
+        }
     }
 
     /// Why nothing more of the answer is shown. The engine need not go on.

@@ -10,6 +10,7 @@ use tollgate_guard::vault::Vault;
 
 use super::channel::Channel;
 use super::spots::{End, Telling, TextId};
+use crate::guards::classifier::gate::Said;
 
 /// How many texts of an answer may have come in part: 128 choices with reasoning, text and tools.
 const MAX_TEXTS: usize = 1024;
@@ -24,6 +25,8 @@ pub enum Halt {
     Rule(RuleIndex),
     /// It can't be read, so nobody knows what is in it.
     Unreadable,
+    /// By whoever has judged what was heard of it.
+    Judged,
 }
 
 /// What an answer is guarded by.
@@ -47,6 +50,8 @@ pub(super) struct Texts {
     begun: Vec<Text>,
     counts: [Vec<(RuleIndex, u32)>; Telling::COUNT],
     found: Vec<(RuleIndex, u8)>,
+    /// What the model has said since that was asked for, if anybody wants to know.
+    pub(super) said: Option<Vec<(Said, String)>>,
 }
 
 /// A text that comes in pieces.
@@ -77,7 +82,13 @@ struct SoFar {
 
 impl Texts {
     pub(super) fn new(guarded: Guarded) -> Self {
-        Self { guarded, begun: Vec::new(), counts: Default::default(), found: Vec::new() }
+        Self {
+            guarded,
+            begun: Vec::new(),
+            counts: Default::default(),
+            found: Vec::new(),
+            said: None,
+        }
     }
 
     /// Whether anything may be changed.
@@ -90,6 +101,16 @@ impl Texts {
         match &self.guarded.leak {
             Some((leak, rule)) => channel.with_leak(Arc::clone(leak), rule.clone()),
             None => channel,
+        }
+    }
+
+    #[inline]
+    fn hear(&mut self, of: Said, text: &str) {
+        if let Some(said) = self.said.as_mut().filter(|_| !text.is_empty()) {
+            match said.last_mut().filter(|(last, _)| *last == of && of != Said::Whole) {
+                Some((_, before)) => before.push_str(text),
+                None => said.push((of, text.to_owned())),
+            }
         }
     }
 
@@ -143,6 +164,7 @@ impl Texts {
         if piece.is_empty() && !self.begun.iter().any(|text| text.id.way == id.way) {
             return Ok(None);
         }
+        self.hear(Said::Piece(id.way), piece);
         let index = self.index(id, quoting)?;
         let vault = self.guarded.vault.as_deref();
         let Some(text) = self.begun.get_mut(index) else { return Ok(None) };
@@ -220,6 +242,7 @@ impl Texts {
         telling: Telling,
         out: &mut String,
     ) -> Result<(), Halt> {
+        self.hear(Said::Whole, text);
         let channel = self.channel(quoting);
         let verdict = self.read_whole(channel, text, out);
         self.count(telling);
@@ -262,6 +285,7 @@ impl Texts {
         is_end: bool,
         out: &mut String,
     ) -> Result<(), Halt> {
+        self.hear(Said::Piece(0), piece);
         let vault = self.guarded.vault.as_deref();
         let mut verdict = channel.push(piece, vault, out, &mut self.found);
         if is_end && verdict == Verdict::Pass {

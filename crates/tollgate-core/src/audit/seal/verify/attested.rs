@@ -71,6 +71,7 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
     log.beginnings();
     log.links();
     log.order();
+    log.runs();
     log.told();
     log.gaps();
     log.ends(has_left);

@@ -3,10 +3,16 @@
 //! Each seal has a turn among those of all workers, taken before it is written, and says how many turns there were
 //! when the one before it was in the file. Who had a later turn than that, wrote behind it. Only batches that were
 //! written at the same moment may stand in either order.
+//!
+//! Turns are counted from each start of nginx. Beyond that, a manifest names seals that are in the file: they stand in front
+//! of it. And who starts later writes behind, but for what is still written by those before (USR2).
+
+use std::collections::BTreeMap;
 
 use super::super::id::ChainId;
+use super::super::manifest::Manifest;
 use super::attested::Log;
-use super::report::Kind;
+use super::report::{Kind, Place};
 use super::segment::Known;
 
 /// A seal whose place is known.
@@ -17,7 +23,66 @@ struct Turn<'a> {
     done: Option<u64>,
 }
 
+/// What was written.
+enum Written<'a> {
+    /// The first opening that is there of a generation.
+    Start(u32),
+    Manifest(&'a Manifest),
+    Seal(ChainId, u64),
+}
+
 impl Log {
+    /// What stands behind a manifest that names it, or behind a later start of nginx.
+    pub(super) fn runs(&mut self) {
+        let mut starts: BTreeMap<u32, Place> = BTreeMap::new();
+        for (chain, opened) in &self.openings {
+            starts.entry(chain.generation).or_insert(opened.place);
+        }
+        let mut written: Vec<(Place, Written<'_>)> = Vec::new();
+        written.extend(starts.iter().map(|(start, place)| (*place, Written::Start(*start))));
+        let manifests = self.manifests.iter();
+        written.extend(manifests.map(|named| (named.place, Written::Manifest(&named.manifest))));
+        for (chain, joined) in &self.chains {
+            let seals = joined.walk.seals.iter().filter(|seal| seal.is_good);
+            written.extend(seals.map(|seal| (seal.place, Written::Seal(*chain, seal.number))));
+        }
+        written.sort_unstable_by_key(|(place, _)| *place);
+        let mut found = Vec::new();
+        for of_file in written.chunk_by(|(one, _), (other, _)| one.file == other.file) {
+            let mut latest = None;
+            let mut named: BTreeMap<ChainId, u64> = BTreeMap::new();
+            for (place, what) in of_file {
+                match what {
+                    Written::Start(generation) => match latest {
+                        Some(later) if later > *generation => found.push((
+                            *place,
+                            format!(
+                                "nginx's start of generation {generation} stands behind that of generation {later}"
+                            ),
+                        )),
+                        _ => latest = Some(*generation),
+                    },
+                    Written::Manifest(manifest) => {
+                        let heads = manifest.chains.iter().filter_map(|told| Some((told.chain, told.head?.number)));
+                        for (chain, number) in heads {
+                            let most = named.entry(chain).or_insert(number);
+                            *most = number.max(*most);
+                        }
+                    }
+                    Written::Seal(chain, number) => {
+                        if named.get(chain).is_some_and(|named| named >= number) {
+                            let text = format!("seal {number} of chain {chain} stands behind a manifest that names it");
+                            found.push((*place, text));
+                        }
+                    }
+                }
+            }
+        }
+        for (place, text) in found {
+            self.find(Kind::Reordered, Some(place), text);
+        }
+    }
+
     pub(super) fn order(&mut self) {
         let mut turns: Vec<Turn<'_>> = Vec::new();
         for (chain, joined) in &self.chains {
