@@ -46,11 +46,7 @@ impl Generator {
     pub fn next_id(&mut self) -> [u8; 32] {
         let hash = self.hasher.hash(&self.counter.to_le_bytes()).as_u128();
         self.counter = self.counter.wrapping_add(1);
-        let mut id = [0; 32];
-        for (pair, byte) in id.as_chunks_mut::<2>().0.iter_mut().zip(hash.to_be_bytes()) {
-            *pair = hex::pair(byte);
-        }
-        id
+        hex::of_u128(hash)
     }
 }
 

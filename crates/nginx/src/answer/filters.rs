@@ -47,15 +47,18 @@ fn next_body<T: Types>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> n
 }
 
 unsafe extern "C" fn header_filter<M: Module>(r: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: nginx passes a live request.
-    inside((), || unsafe { subrequest::begin(r) });
+    // SAFETY: nginx passes a live request. A main one answers no question.
+    unsafe {
+        if r != (*r).main {
+            inside((), || subrequest::begin(r));
+        }
+    }
     // SAFETY: nginx passes a live request.
     let done = inside(None, || M::headers(unsafe { Request::from_raw(r) }));
     match done {
         Some(Header::Passes) => {
             let rc = next_header::<M>(r);
-            // SAFETY: as above.
-            match inside(false, || unsafe { absence::begins::<M>(r, rc) }) {
+            match is_for_absence::<M>(r, rc) {
                 true => NGX_OK as ngx_int_t,
                 false => rc,
             }
@@ -90,12 +93,24 @@ unsafe fn instead<T: Types>(r: *mut ngx_http_request_t, status: u32) -> ngx_int_
     unsafe { ngx_http_filter_finalize_request(r, T::registration().as_ptr(), status as ngx_int_t) }
 }
 
+/// A filter below ours has failed, with `rc`, as the client isn't there; and the request goes on without it.
+fn is_for_absence<M: Module>(r: *mut ngx_http_request_t, rc: ngx_int_t) -> bool {
+    // SAFETY: nginx passed this request to a filter.
+    rc == NGX_ERROR as ngx_int_t && inside(false, || unsafe { absence::begins::<M>(r, rc) })
+}
+
 /// Why a chain isn't passed on.
 enum KeptBack {
     /// What a provider says, which was taken.
     Captured(ngx_int_t),
     Held(Held),
-    Failed,
+}
+
+/// What comes of a chain at the first look.
+enum Look<'r> {
+    KeptBack(KeptBack),
+    /// It is passed on, unless this takes its place.
+    Passes(Option<&'r [u8]>),
 }
 
 unsafe extern "C" fn body_filter<M: Module>(
@@ -105,25 +120,37 @@ unsafe extern "C" fn body_filter<M: Module>(
     if chain.is_null() {
         return send::<M>(r, chain, chain);
     }
-    // SAFETY: nginx passes a live request, and a chain of its buffers. What a provider says is never
-    // passed on, nor what is held, whatever goes wrong.
-    let kept_back = inside(Some(KeptBack::Failed), || unsafe {
-        match subrequest::capture(r, chain) {
-            Some(rc) => Some(KeptBack::Captured(rc)),
-            None => holding::read(Request::<M>::from_raw(r), chain).map(KeptBack::Held),
-        }
+    // What a provider says is never passed on, nor what is held, whatever goes wrong. One guard is for both looks:
+    // each chunk of a stream comes by here.
+    let mut passes = false;
+    let looked = inside(None, || {
+        // SAFETY: nginx passes a live request, and a chain of its buffers.
+        let request = unsafe { Request::<M>::from_raw(r) };
+        // SAFETY: as above.
+        let kept_back = unsafe {
+            match subrequest::capture(r, chain) {
+                Some(rc) => Some(KeptBack::Captured(rc)),
+                None => holding::read(request, chain).map(KeptBack::Held),
+            }
+        };
+        Some(match kept_back {
+            Some(kept_back) => Look::KeptBack(kept_back),
+            None => {
+                passes = true;
+                Look::Passes(M::body(request))
+            }
+        })
     });
-    match kept_back {
-        None => {}
-        Some(KeptBack::Captured(rc)) => return rc,
-        Some(KeptBack::Held(held)) => return hold::<M>(r, chain, held),
-        Some(KeptBack::Failed) => return NGX_ERROR as ngx_int_t,
-    }
-    // SAFETY: nginx passes a live request.
-    let body = inside(Err(()), || Ok(M::body(unsafe { Request::from_raw(r) })));
+    let body = match looked {
+        Some(Look::Passes(body)) => Ok(body),
+        None if passes => Err(()),
+        Some(Look::KeptBack(KeptBack::Captured(rc))) => return rc,
+        Some(Look::KeptBack(KeptBack::Held(held))) => return hold::<M>(r, chain, held),
+        None => return NGX_ERROR as ngx_int_t,
+    };
     match body {
         // The length of our body was sent, so no other body can take its place.
-        // SAFETY: as above.
+        // SAFETY: nginx passes a live request.
         Err(()) if inside(true, || M::owes_body(unsafe { Request::from_raw(r) })) => {
             NGX_ERROR as ngx_int_t
         }
@@ -268,8 +295,7 @@ fn send<M: Module>(
     // SAFETY: nginx passes a live request.
     if !inside(false, || unsafe { absence::is_now::<M>(r) }) {
         let rc = next_body::<M>(r, out);
-        // SAFETY: as above.
-        if !inside(false, || unsafe { absence::begins::<M>(r, rc) }) {
+        if !is_for_absence::<M>(r, rc) {
             return rc;
         }
     }
@@ -282,13 +308,18 @@ fn send<M: Module>(
 
 /// Passes the answer of an engine on, and has it read as it goes by.
 fn relay<M: Module>(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    // SAFETY: nginx passes a live request, and a chain of its buffers. If reading fails (a bug), the
-    // client still gets the answer.
-    let read = inside(None, || unsafe { relay::read(Request::<M>::from_raw(r), chain) });
-    let (changed, ends) = match read {
-        Some(read) => (read.out, read.ends),
-        None => (None, is_end::<M>(r, chain)),
-    };
+    // If reading fails (a bug), the client still gets the answer.
+    let read = inside(None, || {
+        // SAFETY: nginx passes a live request, and a chain of its buffers.
+        unsafe {
+            let request = Request::<M>::from_raw(r);
+            Some(match relay::read(request, chain) {
+                Some(read) => (read.out, read.ends),
+                None => (None, ending::is_end(request, chain)),
+            })
+        }
+    });
+    let (changed, ends) = read.unwrap_or_else(|| (None, is_end::<M>(r, chain)));
     settle_if::<M>(r, ends);
     pass_on::<M>(r, changed, chain)
 }
