@@ -13,7 +13,7 @@ from chaos_parts.servers import key_of
 from .servers import EXCHANGE, PORT
 from .traffic import OUTPUT, WORDS
 
-ROUNDS, SECONDS = 10, 2
+ROUNDS, SECONDS = 90, 1
 MOST_CALLS = 1 / EXCHANGE
 MOST_CPU = 1.03
 SCRIPT = """

@@ -25,7 +25,7 @@ TIERS = """
     tollgate_tier places { concurrency 4; }
     tollgate_tier probe  { requests 9r/d; }
     tollgate_tier shared { requests 50r/s burst=50; }
-    tollgate_tier wide   { requests 100000r/s; tokens 100000000/m; concurrency 1000; budget 1000000/month; }
+    tollgate_tier wide   { requests 100000r/s; tokens 100000000/m; concurrency 1000; budget 18000000/month; }
 """
 LIMITS = {
     "bucket": Limit(30, 20.0),
