@@ -132,10 +132,14 @@ fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Optio
     if origin.is_none() && policy.dry_run {
         return Some(());
     }
-    r.hide_headers_out(cors::is_of_cors);
+    let mut varies = false;
+    r.hide_headers_out(|name, value| {
+        varies |= name.eq_ignore_ascii_case(VARY.as_bytes()) && cors::varies_by_origin(value);
+        cors::is_of_cors(name)
+    });
     if page.is_preflight {
         r.push_header_out(VARY, cors::preflight_vary())?;
-    } else if !r.headers_out(VARY).any(cors::varies_by_origin) {
+    } else if !varies {
         r.push_header_out(VARY, b"Origin")?;
     }
     let Some(origin) = origin else { return Some(()) };
@@ -170,6 +174,6 @@ fn say_what_not_to_do(r: Request<'_>, state: &State) -> Option<()> {
 /// Whatever the backend chose: a key is no protocol.
 fn keep_key_back(r: Request<'_>) {
     if r.headers_out(SUBPROTOCOL).any(websocket_key::may_hold_key) {
-        r.hide_headers_out(|name| name.eq_ignore_ascii_case(SUBPROTOCOL.as_bytes()));
+        r.hide_headers_out(|name, _| name.eq_ignore_ascii_case(SUBPROTOCOL.as_bytes()));
     }
 }
