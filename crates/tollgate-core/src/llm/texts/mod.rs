@@ -4,8 +4,9 @@
 //! that no model is shown it: so a member that a next version of an engine adds is looked into as well.
 //!
 //! * `walk`: the strings of a body, one after the other; `spot`: what they are;
-//! * `written`: from a text to how it is written, and back.
+//! * `written`: from a text to how it is written, and back; `inner`: changes of texts that are JSON themselves.
 
+mod inner;
 mod spot;
 mod walk;
 mod written;
@@ -80,6 +81,18 @@ pub struct Text {
     range: Range<usize>,
     /// It, if it is written with escapes.
     decoded: Option<Box<str>>,
+    notation: Notation,
+}
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notation {
+    /// As a string.
+    String,
+    /// As a string of JSON: what a tool was called with.
+    Json,
+    /// As a number.
+    Number,
 }
 
 /// Not the text.
@@ -92,6 +105,28 @@ impl fmt::Debug for Text {
             .field("place", place)
             .field("is_content", is_content)
             .field("written_len", &len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A part of a text that something else can take the place of.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Changeable {
+    /// Where it stands.
+    pub range: Range<usize>,
+    /// What it says, escapes of JSON in JSON resolved.
+    pub value: String,
+    /// Whether what takes its place needs quotes.
+    pub is_quoted: bool,
+}
+
+/// Not the value.
+impl fmt::Debug for Changeable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { range, is_quoted, .. } = self;
+        f.debug_struct("Changeable")
+            .field("range", range)
+            .field("is_quoted", is_quoted)
             .finish_non_exhaustive()
     }
 }
@@ -141,6 +176,25 @@ impl Texts {
         text.decoded.as_deref().or_else(plain).unwrap_or_default()
     }
 
+    /// The ranges of a text that can be changed where `found` is to be: in order, and none touching another. What is
+    /// JSON stays so: of several strings, each is changed by itself; of an escape or a number, all or nothing.
+    #[must_use]
+    pub fn changeable(&self, text: &Text, found: Range<usize>) -> Vec<Changeable> {
+        let said = self.said(text);
+        let as_it_is = |range: Range<usize>| Changeable {
+            value: said.get(range.clone()).unwrap_or_default().to_owned(),
+            range,
+            is_quoted: false,
+        };
+        match text.notation {
+            Notation::Number => vec![Changeable { is_quoted: true, ..as_it_is(0..said.len()) }],
+            Notation::Json => {
+                inner::changeable(said, &found).unwrap_or_else(|| vec![as_it_is(found)])
+            }
+            Notation::String => vec![as_it_is(found)],
+        }
+    }
+
     /// What changes of the body where `changes` take the place of ranges of a text: in order, and none touching
     /// another.
     pub fn edit<'c>(
@@ -155,7 +209,12 @@ impl Texts {
             let start = at.advance(written, range.start);
             let end = at.advance(written, range.end);
             let range = text.range.start + start..text.range.start + end;
-            edits.add(range, written::escaped(replacement));
+            // A number is written without quotes, and so are those of what takes its place.
+            let written = match text.notation {
+                Notation::Number => replacement.as_bytes().to_vec(),
+                Notation::String | Notation::Json => written::escaped(replacement),
+            };
+            edits.add(range, written);
         }
     }
 }
