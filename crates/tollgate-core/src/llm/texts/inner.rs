@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use super::{written, Changeable};
-
 /// A scalar, or the name of a member.
 enum Token {
     /// What stands between the quotes of a string.
@@ -12,22 +10,26 @@ enum Token {
     Bare(Range<usize>),
 }
 
+/// A part of a text, which is all or nothing of each escape and of a number.
+pub(super) struct Part {
+    pub(super) range: Range<usize>,
+    pub(super) is_in_string: bool,
+}
+
 /// What can be changed of `said` where `found` is to be. `None`: it is no JSON.
-pub(super) fn changeable(said: &str, found: &Range<usize>) -> Option<Vec<Changeable>> {
+pub(super) fn parts(said: &str, found: &Range<usize>) -> Option<Vec<Part>> {
     serde_json::from_str::<serde::de::IgnoredAny>(said).ok()?;
     let mut all = Vec::new();
     for token in tokens(said.as_bytes()) {
         match token {
             Token::String(inner) if inner.start < found.end && found.start < inner.end => {
                 let range = whole_escapes(said.as_bytes(), &inner, found);
-                let value = written::text(said.get(range.clone())?.as_bytes())?.into_owned();
                 if !range.is_empty() {
-                    all.push(Changeable { range, value, is_quoted: false });
+                    all.push(Part { range, is_in_string: true });
                 }
             }
             Token::Bare(range) if range.start < found.end && found.start < range.end => {
-                let value = said.get(range.clone())?.to_owned();
-                all.push(Changeable { range, value, is_quoted: true });
+                all.push(Part { range, is_in_string: false });
             }
             Token::String(_) | Token::Bare(_) => {}
         }

@@ -11,6 +11,7 @@ mod spot;
 mod walk;
 mod written;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -189,7 +190,17 @@ impl Texts {
         match text.notation {
             Notation::Number => vec![Changeable { is_quoted: true, ..as_it_is(0..said.len()) }],
             Notation::Json => {
-                inner::changeable(said, &found).unwrap_or_else(|| vec![as_it_is(found)])
+                let Some(parts) = inner::parts(said, &found) else { return vec![as_it_is(found)] };
+                let changeable = |part: inner::Part| {
+                    let as_it_is = as_it_is(part.range);
+                    let value = written::text(as_it_is.value.as_bytes()).map(Cow::into_owned);
+                    Changeable {
+                        value: value.unwrap_or_default(),
+                        is_quoted: !part.is_in_string,
+                        ..as_it_is
+                    }
+                };
+                parts.into_iter().map(changeable).collect()
             }
             Notation::String => vec![as_it_is(found)],
         }
