@@ -143,8 +143,9 @@ impl Looked {
             let text = hits.first().and_then(|hit| self.texts.get(hit.text));
             let Some(text) = text else { continue };
             let mut changes: Vec<(Range<usize>, String)> = Vec::new();
+            let mut changer = self.texts.changer(text);
             for Cluster { rule, range, is_rest, .. } in clusters(guards, hits) {
-                for part in self.texts.changeable(text, range) {
+                for part in changer.parts(range) {
                     // Two values may be in one number.
                     if changes.last().is_some_and(|(last, _)| part.range.start < last.end) {
                         continue;

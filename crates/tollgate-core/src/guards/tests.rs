@@ -227,6 +227,39 @@ fn what_a_tool_was_called_with_stays_json() {
     );
 }
 
+proptest! {
+    #[test]
+    fn whatever_is_masked_of_json_leaves_json(
+        pieces in prop::collection::vec("bird|\\\\u00e9|\\\\ud83d\\\\ude00|\\\\n|\\\\\"|\",\"|\":\"|,|[a-d1]", 0..12),
+        pattern in "[bird,\"n]{1,3}",
+    ) {
+        let arguments = format!("{{\"a\":\"{}\",\"n\":1}}", pieces.concat());
+        let is_json = serde_json::from_str::<serde_json::Value>(&arguments).is_ok();
+        let body = serde_json::json!({"messages": [{"role": "assistant", "arguments": arguments}]}).to_string();
+        let mask = [guard(&pattern, Action::Mask, Roles::ALL)];
+        let edits = look(&body, &mask, 1 << 20).edits(&mask, |_, _| None);
+        let changed = edits.apply(body.as_bytes()).unwrap();
+        let changed: serde_json::Value = serde_json::from_slice(&changed).unwrap();
+        let message = &changed["messages"][0];
+        // Names of members may be masked as well, but not that of this one, which isn't the client's.
+        if let (true, Some(masked)) = (is_json, message["arguments"].as_str()) {
+            prop_assert!(serde_json::from_str::<serde_json::Value>(masked).is_ok(), "{} became {}", arguments, masked);
+        }
+    }
+}
+
+#[test]
+fn many_values_in_one_call_cost_no_more_than_each_by_itself() {
+    let mask = [guard("bird", Action::Mask, Roles::ALL)];
+    let arguments = format!("{{\"a\":\"{}\"}}", "bird\\n".repeat(40_000));
+    let body = serde_json::json!({"messages": [{"role": "assistant", "arguments": arguments}]})
+        .to_string();
+    let looked = look(&body, &mask, 1 << 24);
+    // Through all of it each time, this would take hours.
+    let edits = looked.edits(&mask, |_, _| None);
+    assert_eq!(edits.iter().count(), 40_000);
+}
+
 #[test]
 fn numbers_are_texts_where_a_model_is_shown_them() {
     let mask = [guard("4111[0-9]{12}", Action::Mask, Roles::ALL)];

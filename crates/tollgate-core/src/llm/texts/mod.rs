@@ -110,6 +110,44 @@ impl fmt::Debug for Text {
     }
 }
 
+/// Says what of a text can be changed, from its beginning to its end.
+pub struct Changer<'t> {
+    said: &'t str,
+    is_number: bool,
+    /// Of a text that is JSON itself.
+    inner: Option<inner::Cursor<'t>>,
+}
+
+/// Not the text.
+impl fmt::Debug for Changer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changer").field("is_number", &self.is_number).finish_non_exhaustive()
+    }
+}
+
+impl Changer<'_> {
+    /// What can be changed where `found` is to be, which is behind all that was asked for before. What is JSON stays so:
+    /// of several strings, each is changed by itself; of an escape or a number, all or nothing.
+    pub fn parts(&mut self, found: Range<usize>) -> Vec<Changeable> {
+        let said = self.said;
+        let changeable = |range: Range<usize>, is_quoted| Changeable {
+            value: said.get(range.clone()).unwrap_or_default().to_owned(),
+            range,
+            is_quoted,
+        };
+        let Some(inner) = &mut self.inner else {
+            let range = if self.is_number { 0..said.len() } else { found };
+            return vec![changeable(range, self.is_number)];
+        };
+        let in_json = |part: inner::Part| {
+            let found = changeable(part.range, !part.is_in_string);
+            let value = written::text(found.value.as_bytes()).map(Cow::into_owned);
+            Changeable { value: value.unwrap_or_default(), ..found }
+        };
+        inner.parts(&found).into_iter().map(in_json).collect()
+    }
+}
+
 /// A part of a text that something else can take the place of.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Changeable {
@@ -177,33 +215,13 @@ impl Texts {
         text.decoded.as_deref().or_else(plain).unwrap_or_default()
     }
 
-    /// The ranges of a text that can be changed where `found` is to be: in order, and none touching another. What is
-    /// JSON stays so: of several strings, each is changed by itself; of an escape or a number, all or nothing.
+    /// What of a text can be changed.
     #[must_use]
-    pub fn changeable(&self, text: &Text, found: Range<usize>) -> Vec<Changeable> {
+    pub fn changer<'t>(&'t self, text: &'t Text) -> Changer<'t> {
         let said = self.said(text);
-        let as_it_is = |range: Range<usize>| Changeable {
-            value: said.get(range.clone()).unwrap_or_default().to_owned(),
-            range,
-            is_quoted: false,
-        };
-        match text.notation {
-            Notation::Number => vec![Changeable { is_quoted: true, ..as_it_is(0..said.len()) }],
-            Notation::Json => {
-                let Some(parts) = inner::parts(said, &found) else { return vec![as_it_is(found)] };
-                let changeable = |part: inner::Part| {
-                    let as_it_is = as_it_is(part.range);
-                    let value = written::text(as_it_is.value.as_bytes()).map(Cow::into_owned);
-                    Changeable {
-                        value: value.unwrap_or_default(),
-                        is_quoted: !part.is_in_string,
-                        ..as_it_is
-                    }
-                };
-                parts.into_iter().map(changeable).collect()
-            }
-            Notation::String => vec![as_it_is(found)],
-        }
+        let is_json = text.notation == Notation::Json;
+        let inner = if is_json { inner::Cursor::new(said) } else { None };
+        Changer { said, is_number: text.notation == Notation::Number, inner }
     }
 
     /// What changes of the body where `changes` take the place of ranges of a text: in order, and none touching
