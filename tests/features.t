@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 needs_engine();
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(434);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(454);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -177,7 +177,9 @@ my @rows = (
 		request_ids => { request_id => 'x' }, internals => { kv_transfer_params => { remote_port => 1 } },
 		server_tools => { tools => [{ type => 'mcp', server_url => 'http://169.254.169.254/' }] },
 		internals => { vllm_xargs => { a => 1 } }, server_tools => { web_search_options => { a => 1 } },
-		lora => { lora_request => { path => '/x' } }, logits_processors => { logits_processors => ['os.system'] }],
+		lora => { lora_request => { path => '/x' } }, logits_processors => { logits_processors => ['os.system'] },
+		sessions => { session_id => 'x' },
+		embeds => { messages => [{ role => 'user', content => [{ type => 'prompt_embeds', data => 'AAAA' }] }] }],
 	['/vllm/v1/completions', $text,
 		logprobs => { logprobs => 0 }, echo => { echo => $true }, embeds => { prompt_embeds => 'AAAA' }],
 	['/openai/v1/responses', $responses,
@@ -186,7 +188,9 @@ my @rows = (
 		server_tools => { tools => [{ type => 'shell', environment => { type => 'container_auto' } }] },
 		guided_decoding => { text => { format => { type => 'json_schema', name => 'x', schema => {} } } },
 		logprobs => { include => ['message.output_text.logprobs'] }, store => { store => $true },
-		store => { previous_response_id => 'resp_1' }, priority => { service_tier => 'priority' }],
+		store => { previous_response_id => 'resp_1' }, priority => { service_tier => 'priority' },
+		remote_media => { prompt => { id => 'pmpt_1',
+			variables => { input => { type => 'input_image', image_url => 'http://169.254.169.254/' } } } }],
 	['/anthropic/v1/messages', $messages,
 		tools => { tools => [{ name => 'f', input_schema => {} }] },
 		server_tools => { tools => [{ type => 'web_fetch_20250910', name => 'web_fetch' }] },
@@ -209,7 +213,8 @@ my @rows = (
 		guided_decoding => { sampling_params => { json_schema => '{}' } },
 		logits_processors => { custom_logit_processor => '8004' }, lora => { lora_path => 'x' },
 		sessions => { session_params => { id => 's' } }, internals => { bootstrap_host => '10.0.0.1' },
-		request_ids => { rid => 'x' }],
+		request_ids => { rid => 'x' },
+		sessions => { image_data => [{ url => 'data:image/png;base64,AAAA', content_hash => 'sha256:' . '0' x 64 }] }],
 	['/llamacpp/completion', $llama,
 		logprobs => { n_probs => 5 }, guided_decoding => { grammar => 'root ::= "a"' }, slots => { id_slot => 0 },
 		slots => { n_discard => -1 }, lora => { lora => [{ id => 0, scale => 1 }] }],

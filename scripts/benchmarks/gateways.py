@@ -91,6 +91,9 @@ class Recorded:
     def __exit__(self, *_):
         stop(self.process)
 
+    def worker(self):
+        return worker_of(self.process.pid)
+
 
 RECORDED = """
 {user}

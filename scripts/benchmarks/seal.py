@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import re
 import statistics
 import subprocess
@@ -98,6 +99,21 @@ def instructions(bench, workload, locations):
     return plain, sealed - plain, sealed_sha - plain_sha
 
 
+@contextlib.contextmanager
+def apart(workers, engine):
+    """The workers have a processor of their own, and what asks and answers has the others: moving about costs, too."""
+    everywhere = os.sched_getaffinity(0)
+    first, *others = sorted(everywhere)
+    for pid in workers:
+        os.sched_setaffinity(pid, [first])
+    for pid in (engine.worker(), 0):
+        os.sched_setaffinity(pid, others or everywhere)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, everywhere)
+
+
 class Turns:
     """Processor time and rates, of both by turns."""
 
@@ -112,6 +128,7 @@ class Turns:
                     name: stack.enter_context(Gateway(bench, workload.http, location, engine.port))
                     for name, location in ((PLAIN, locations.plain()), (SEALED, sealed))
                 }
+                stack.enter_context(apart([gateway.worker for gateway in gateways.values()], engine))
                 for number in range(rounds + 1):
                     # Not always the same one first; and the first round isn't counted.
                     for name in list(gateways)[::1 if number % 2 else -1]:

@@ -200,7 +200,7 @@ fn add_headers(r: Request<'_>, state: &State, refusal: Option<&Answer>) -> Optio
         false => requests.is_some() || (tokens.is_some() && !name.contains("requests")),
     };
     let waits = refusal.is_some() && state.wait_nanos > 0;
-    r.hide_headers_out(|name| {
+    r.hide_headers_out(|name, _| {
         let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
         // Cheap for the many headers that are none of ours.
         matches!(name.first(), Some(b'x' | b'X' | b'r' | b'R'))

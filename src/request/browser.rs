@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tollgate_core::cors::{self, Asked};
 use tollgate_core::decision::Reason;
-use tollgate_core::security_headers::{self, Nature};
+use tollgate_core::security_headers::{self, Nature, Present};
 use tollgate_core::websocket_key;
 
 use crate::conf::policy::Policy;
@@ -41,12 +41,15 @@ pub(crate) fn preflight(r: Request<'_>) -> Option<Verdict> {
 }
 
 fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
+    if !cors::may_be_preflight(r.method()) {
+        return None;
+    }
     // What nginx leads elsewhere was judged, and that stands.
     if !r.is_main() || r.is_after_answer() || r.find_state().is_some() {
         return None;
     }
     let asked = asked(r);
-    if !asked.is_preflight(r.method()) {
+    if !asked.is_preflight() {
         return None;
     }
     let is_allowed = is_allowed(policy, asked.origin()?);
@@ -129,10 +132,14 @@ fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Optio
     if origin.is_none() && policy.dry_run {
         return Some(());
     }
-    r.hide_headers_out(cors::is_of_cors);
+    let mut varies = false;
+    r.hide_headers_out(|name, value| {
+        varies |= name.eq_ignore_ascii_case(VARY.as_bytes()) && cors::varies_by_origin(value);
+        cors::is_of_cors(name)
+    });
     if page.is_preflight {
         r.push_header_out(VARY, cors::preflight_vary())?;
-    } else if !r.headers_out(VARY).any(cors::varies_by_origin) {
+    } else if !varies {
         r.push_header_out(VARY, b"Origin")?;
     }
     let Some(origin) = origin else { return Some(()) };
@@ -156,21 +163,17 @@ fn say_what_not_to_do(r: Request<'_>, state: &State) -> Option<()> {
     let is_page = r.was_led_here() || !state.ruling.is_in_our_words();
     let nature = Nature { is_tls: r.is_tls(), is_plain_error: r.status_out() >= 400 && !is_page };
     let mut complete = Some(());
-    security_headers::write(
-        nature,
-        |name| r.header_out(name).is_some(),
-        |name, value| {
-            if complete.is_some() {
-                complete = r.push_header_out(name, value.as_bytes());
-            }
-        },
-    );
+    security_headers::write(nature, Present::of(r.names_out()), |name, value| {
+        if complete.is_some() {
+            complete = r.push_header_out(name, value.as_bytes());
+        }
+    });
     complete
 }
 
 /// Whatever the backend chose: a key is no protocol.
 fn keep_key_back(r: Request<'_>) {
     if r.headers_out(SUBPROTOCOL).any(websocket_key::may_hold_key) {
-        r.hide_headers_out(|name| name.eq_ignore_ascii_case(SUBPROTOCOL.as_bytes()));
+        r.hide_headers_out(|name, _| name.eq_ignore_ascii_case(SUBPROTOCOL.as_bytes()));
     }
 }

@@ -127,7 +127,7 @@ pub(crate) fn release(r: Request<'_>) -> Option<&[u8]> {
             Ok(_) if ours.is_some() => {
                 let body = r.copy(ours.unwrap_or_default().as_bytes())?;
                 // A refusal has none, as it takes nothing of a limit.
-                r.hide_headers_out(|name| {
+                r.hide_headers_out(|name, _| {
                     let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
                     ratelimit_headers::NAMES.into_iter().any(is)
                 });

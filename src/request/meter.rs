@@ -243,7 +243,7 @@ impl Metering {
         });
         meter.finish(&mut |_| {});
         if self.alias.is_some() {
-            r.hide_headers_out(|name| name.eq_ignore_ascii_case(METADATA.as_bytes()));
+            r.hide_headers_out(|name, _| name.eq_ignore_ascii_case(METADATA.as_bytes()));
             // Without memory, the client gets it without the header.
             let _ = r.copy(&shown).and_then(|shown| r.push_header_out(METADATA, shown));
         }

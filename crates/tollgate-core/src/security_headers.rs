@@ -27,16 +27,30 @@ const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 /// The names of all of them.
 pub const NAMES: [&str; 4] = [LINES[0].0, LINES[1].0, LINES[2].0, HSTS.0];
 
+/// Which of them an answer has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Present([bool; NAMES.len()]);
+
+impl Present {
+    /// Of an answer whose header lines have these names, in any case.
+    #[must_use]
+    pub fn of<'n>(names: impl Iterator<Item = &'n [u8]>) -> Self {
+        let mut present = [false; NAMES.len()];
+        for name in names {
+            for (is_there, known) in present.iter_mut().zip(NAMES) {
+                *is_there |= known.as_bytes().eq_ignore_ascii_case(name);
+            }
+        }
+        Self(present)
+    }
+}
+
 /// Gives `emit` the name and value of each header line that the answer lacks.
-pub fn write(
-    nature: Nature,
-    is_there: impl Fn(&str) -> bool,
-    mut emit: impl FnMut(&'static str, &'static str),
-) {
+pub fn write(nature: Nature, present: Present, mut emit: impl FnMut(&'static str, &'static str)) {
     let hsts = nature.is_tls.then_some(HSTS);
-    for (name, value) in LINES.into_iter().chain(hsts) {
+    for ((name, value), is_there) in LINES.into_iter().chain(hsts).zip(present.0) {
         let value = if name == CSP && nature.is_plain_error { CSP_OF_ERRORS } else { value };
-        if !is_there(name) {
+        if !is_there {
             emit(name, value);
         }
     }
@@ -52,8 +66,8 @@ mod tests {
         there: &[&str],
     ) -> Vec<(&'static str, &'static str)> {
         let mut out = Vec::new();
-        let is_there = |name: &str| there.contains(&name);
-        write(Nature { is_tls, is_plain_error }, is_there, |name, value| out.push((name, value)));
+        let present = Present::of(there.iter().map(|name| name.as_bytes()));
+        write(Nature { is_tls, is_plain_error }, present, |name, value| out.push((name, value)));
         out
     }
 
@@ -76,9 +90,11 @@ mod tests {
     #[test]
     fn what_is_there_stays() {
         for name in NAMES {
-            let lines = lines(true, true, &[name]);
-            assert_eq!(lines.len(), 3);
-            assert!(lines.iter().all(|(other, _)| *other != name));
+            for there in [name, &name.to_ascii_lowercase()] {
+                let lines = lines(true, true, &["Server", there]);
+                assert_eq!(lines.len(), 3);
+                assert!(lines.iter().all(|(other, _)| *other != name));
+            }
         }
         assert_eq!(lines(true, true, &NAMES), []);
     }

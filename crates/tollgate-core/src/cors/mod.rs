@@ -127,6 +127,12 @@ impl Cors {
     }
 }
 
+/// Whether a request of this method may be a preflight.
+#[must_use]
+pub fn may_be_preflight(method: &[u8]) -> bool {
+    method == b"OPTIONS"
+}
+
 /// `Vary` of an answer to a preflight.
 #[must_use]
 pub fn preflight_vary() -> &'static [u8] {
@@ -226,12 +232,11 @@ impl<'a> Asked<'a> {
         matches!((authority, self.host.one()), (Some(page), Some(host)) if page.eq_ignore_ascii_case(host))
     }
 
-    /// Whether it is a preflight: an `OPTIONS` with one origin and one method that is asked for.
+    /// Whether a request that [may be](may_be_preflight) a preflight is one: with one origin, and one method that is
+    /// asked for.
     #[must_use]
-    pub fn is_preflight(&self, method: &[u8]) -> bool {
-        method == b"OPTIONS"
-            && self.origin().is_some()
-            && self.method.one().is_some_and(names::is_token)
+    pub fn is_preflight(&self) -> bool {
+        self.origin().is_some() && self.method.one().is_some_and(names::is_token)
     }
 
     fn headers(&self) -> impl Iterator<Item = &'a [u8]> + '_ {

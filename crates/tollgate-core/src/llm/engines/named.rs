@@ -40,6 +40,10 @@ pub fn model_in_path(path: &[u8]) -> Option<&str> {
 #[must_use]
 pub fn models_before_end(engine: Engine, path: &[u8]) -> Vec<&str> {
     let mut found = Vec::new();
+    let shortest = MARKS.iter().map(|mark| b"//".len() + mark.len()).min();
+    if shortest.is_some_and(|shortest| path.len() < shortest) {
+        return found;
+    }
     let path = without_slashes_at_end(path);
     let is_mark = |segment: &[u8]| MARKS.iter().any(|mark| segment.eq_ignore_ascii_case(mark));
     let mut behind = 0;
@@ -91,6 +95,9 @@ fn is_version(segment: &[u8]) -> bool {
 #[must_use]
 pub fn model_in_query(query: &[u8]) -> InQuery<'_> {
     let mut found = InQuery::Nothing;
+    if query.is_empty() {
+        return found;
+    }
     for part in query.split(|byte| matches!(byte, b'&' | b';')) {
         let end = part.iter().position(|&byte| byte == b'=').unwrap_or(part.len());
         let (name, value) = part.split_at(end);

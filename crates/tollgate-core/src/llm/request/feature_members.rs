@@ -88,7 +88,8 @@ members! {
     Priority Set: b"priority";
 
     Store Set: b"store" b"previous_response_id" b"conversation";
-    Sessions Set: b"session_params" b"uuid";
+    // By its hash, SGLang takes a picture for one that it knows.
+    Sessions Set: b"session_params" b"session_id" b"uuid" b"content_hash";
     RequestIds Given: b"request_id" b"rid";
 
     // The first one has the number 0.
@@ -120,6 +121,8 @@ pub(super) fn is_suspect_within(name: &[u8]) -> bool {
         | b"input_video" | b"input_audio" | b"file" | b"file_data" | b"images"
         | b"multimodal_data" | b"image" | b"video" | b"audio" | b"source" | b"tools" | b"uuid"
         | b"image_embeds" | b"audio_embeds" | b"video_embeds" | b"prompt_embeds" => true,
+        // A tensor, if the kind says so.
+        b"data" => true,
         // Servers that fold case may take it for one of these.
         name => name.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()),
     }

@@ -160,7 +160,9 @@ impl Reader for Reading {
                     name => Spot::of_feature(name),
                 }
             }
-            Spot::Talk => Spot::of_talk(name),
+            Spot::Prompt if name == b"variables" => Spot::Variables,
+            Spot::Talk | Spot::Prompt => Spot::of_talk(name),
+            Spot::Variables => Spot::Talk,
             Spot::Data => match name {
                 // How it is written, not what.
                 b"data_format" | b"out_data_format" | b"image_format" | b"type" | b"role" => {
@@ -175,9 +177,9 @@ impl Reader for Reading {
                 b"file_id" => Spot::Media(Kind::Id, member),
                 // What stands for the whole may be in one of several.
                 b"image" | b"video" | b"audio" => Spot::Media(kind, member),
-                b"uuid" => Spot::of_feature(name),
                 b"format" => Spot::MediaFormat(member),
-                _ => Spot::Skip,
+                // How it is scaled, say, or by which name the engine keeps it.
+                _ => Spot::of_feature(name),
             },
             Spot::Source => match name {
                 b"type" => Spot::SourceKind,
@@ -319,6 +321,10 @@ impl Reader for Reading {
                     source.0 |= is_text;
                     source.1 |= !is_text;
                 }
+            }
+            // The tensor stands beside it, in `data`.
+            Spot::Kind if string.whole() == Some(b"prompt_embeds") => {
+                self.uses.note(Feature::Embeds, "prompt_embeds");
             }
             Spot::SourceData => {
                 if let Some(source) = self.sources.last_mut() {

@@ -21,6 +21,9 @@ pub(super) enum Spot {
     Messages,
     /// What the model is given to read: messages, parts of them, prompts.
     Talk,
+    /// A prompt that the engine keeps, and what is put into it, by names that are the operator's own.
+    Prompt,
+    Variables,
     /// A picture, sound or file, in the member of this name.
     Media(Kind, &'static str),
     /// How it is written. To SGLang, it may be a tensor.
@@ -65,6 +68,7 @@ impl Spot {
         match name {
             b"messages" => Self::Messages,
             b"input" if form == Endpoint::Responses => Self::Messages,
+            b"prompt" if form == Endpoint::Responses => Self::Prompt,
             b"tools" | b"functions" => Self::Tools,
             b"response_format" => Self::Format("response_format"),
             b"output_format" => Self::Format("output_format"),

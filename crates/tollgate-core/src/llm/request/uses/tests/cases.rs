@@ -72,6 +72,44 @@ pub(super) const CASES: &[(Endpoint, &str, &str)] = &[
     (Endpoint::Chat, r#"{"messages":[{"content":[{"image_url":null,"uuid":"abc"}]}]}"#, "sessions"),
     (
         Endpoint::Chat,
+        r#"{"messages":[{"content":[{"image_url":{"url":"data:,","content_hash":"sha256:00","detail":"low"}}]}]}"#,
+        "media sessions",
+    ),
+    (
+        Endpoint::SglangGenerate,
+        r#"{"image_data":[{"url":"data:,","content_hash":"sha256:00"}]}"#,
+        "media sessions",
+    ),
+    (Endpoint::Chat, r#"{"session_id":"x"}"#, "sessions"),
+    (
+        Endpoint::Chat,
+        r#"{"messages":[{"content":[{"image_url":{"url":"data:,","max_dynamic_patch":400}}]}]}"#,
+        "media media_options",
+    ),
+    // vLLM's tensors are told by the kind of the part.
+    (
+        Endpoint::Chat,
+        r#"{"messages":[{"content":[{"data":"AA","type":"prompt_embeds"}]}]}"#,
+        "embeds",
+    ),
+    (
+        Endpoint::Messages,
+        r#"{"messages":[{"content":[{"type":"redacted_thinking","data":"AA"}]}]}"#,
+        "",
+    ),
+    // Variables of a stored prompt have names of the operator's own.
+    (
+        Endpoint::Responses,
+        r#"{"prompt":{"id":"p","variables":{"input":{"type":"input_image","image_url":"http://x/"}}}}"#,
+        "media remote_media",
+    ),
+    (
+        Endpoint::Responses,
+        r#"{"prompt":{"id":"p","variables":{"role":{"type":"input_image","image_url":"http://x/"},"tools":"x"}}}"#,
+        "media remote_media",
+    ),
+    (
+        Endpoint::Chat,
         r#"{"messages":[{"content":[{"video_url":{"url":"https://x/v.mp4"}}]}]}"#,
         "media remote_media",
     ),
