@@ -281,7 +281,8 @@ fn behind_start(machine: &Machine, is_moved: bool, parts: usize) -> Vec<Vec<Vec<
         named.strip_prefix(start)?.strip_prefix(',')?;
         let mut ends = ends_of_seals(after).filter(|end| *end < manifest);
         let (first, end) = (ends.next()?, ends.next()?);
-        let (start, next, later) = (&after[..first], &after[first..end], &after[end..]);
+        let (start, behind) = after.split_at_checked(first)?;
+        let (next, later) = behind.split_at_checked(end - first)?;
         let cut = if parts == 2 { "\0" } else { "" };
         Some(match is_moved {
             true => format!("{rest}{start}{cut}{next}{last}{later}"),
