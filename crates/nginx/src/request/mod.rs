@@ -8,6 +8,7 @@ pub mod handles;
 pub mod header_removal;
 pub(crate) mod header_variables;
 pub mod headers;
+mod headers_out;
 pub(crate) mod kept;
 mod log_context;
 pub mod peer;
