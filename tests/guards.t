@@ -48,7 +48,7 @@ http {
     }
 
     tollgate_guard mask {
-        input  pii email mask;
+        input  pii email card mask;
         input  pattern "falcon" name=bird mask;
     }
 
@@ -220,7 +220,7 @@ $t->write_file('keys.json', keys_file(
 ));
 $t->write_file('page.html', 'a page');
 start_engine($t, 8081);
-$t->run()->plan(91);
+$t->run()->plan(97);
 
 my $chat = '/v1/chat/completions';
 
@@ -338,6 +338,22 @@ my $split = '{"model":"m","messages":[{"role":"user","content":[{"type":"text","
 is(got("/mask$chat", $split), $split =~ s/jane.doe\@ex/[EMAIL]/r =~ s/ample.com//r, 'masked, over the parts of a message');
 like(got("/mask$chat", '{"model":"m","stream":true,' . substr($body, 13)),
 	qr/\[EMAIL\].*"stream_options"|"stream_options".*\[EMAIL\]/s, 'masked in a stream, which is asked for its usage');
+for (
+	['a number in arguments', $chat, '{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":'
+		. '{"name":"f","arguments":"{\\"n\\": 4111111111111111, \\"to\\":\\"Hi\\\\njane.doe@example.com\\"}"}}]}',
+		'{\\"n\\": \\"[CARD]\\", \\"to\\":\\"Hi\\\\n[EMAIL]\\"}'],
+	['a number in an input', '/v1/messages', '{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":'
+		. '{"n": 4111111111111111, "to":"jane.doe@example.com"}}]}', '{"n": "[CARD]", "to":"[EMAIL]"}'],
+)
+{
+	my ($name, $uri, $message, $arguments) = @$_;
+	my $sent = qq({"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"},$message]});
+	my $expected = $sent =~ s/4111111111111111/$uri eq $chat ? '\\"[CARD]\\"' : '"[CARD]"'/er =~ s/jane.doe\@example.com/[EMAIL]/r;
+	is(got("/mask$uri", $sent), $expected, "masked, $name");
+	like($expected, qr/\Q$arguments\E/, "masked, $name: it stays JSON");
+	my $other = $sent =~ s/1111111111111/1111111111112/r =~ s/\@/ at /r;
+	is(got("/mask$uri", $other), $other, "nothing to mask, $name");
+}
 my $h2 = new_id();
 h2($t, "/mask$chat", $body, 'X-API-Key: key-a', "X-Request-ID: $h2");
 is(engine_body(8081, $h2), $masked, 'HTTP/2');

@@ -40,7 +40,7 @@ http {
     tollgate_zone           zone=tollgate:1m;
     tollgate_owned_objects  zone=objects:1m;
 
-    tollgate_guard mask   { output pii email mask; }
+    tollgate_guard mask   { output pii email card mask; }
     tollgate_guard block  { output pattern "falcon" name=bird block; }
     tollgate_guard log    { output pii email log; }
     tollgate_guard swap   { input pii email tokenize; }
@@ -159,7 +159,7 @@ $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier 
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(96);
+$t->run()->plan(100);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -202,6 +202,20 @@ is(said($h2), $masked, 'HTTP/2');
 
 ($r) = streamed("/mask$chat", '{"to":"jane.doe@example.com","x":1}', 4, 'X-Tool: 1');
 is(arguments($r), '{"to":"[EMAIL]","x":1}', 'arguments of a tool');
+
+for my $of (
+	['/ollama/api/chat', sub { '{"model":"m","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"pay",'
+		. qq("arguments":{"n":$_[0],"tokens":[1,2],"many":[$_[0],{"$_[1]":7}]}}}]},"done":true,"prompt_eval_count":5,"eval_count":7}) }],
+	['/anthropic/v1/messages', sub { '{"id":"x","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use","id":"t",'
+		. qq("name":"pay","input":{"n":$_[0],"tokens":[1,2],"many":[$_[0],{"$_[1]":7}]}}],"usage":{"input_tokens":5,"output_tokens":7}}) }],
+)
+{
+	my ($uri, $body) = @$of;
+	($r) = whole($uri, $body->('4111111111111111', 'jane.doe@example.com'), 'X-Raw: 1');
+	is(http_content($r), $body->('"[CARD]"', '[EMAIL]'), "arguments that are no string, $uri");
+	($r) = whole($uri, $body->('4111111111111112', 'jane.doe'), 'X-Raw: 1');
+	is(http_content($r), $body->('4111111111111112', 'jane.doe'), "arguments that are no string, and nothing in them, $uri");
+}
 
 # other dialects
 
@@ -432,6 +446,7 @@ sub document {
 	my $content = json({ id => 'c', object => 'chat.completion', model => 'm',
 		choices => [{ index => 0, finish_reason => 'stop', message => { role => 'assistant', content => $text } }],
 		usage => { prompt_tokens => 5, completion_tokens => 7, total_tokens => 12 } });
+	$content = $text if $of->{raw};
 	my $lines = $of->{encoding} ? "Content-Encoding: $of->{encoding}\x0d\x0a" : '';
 	return 'HTTP/1.1 ' . ($of->{status} // '200') . " It\x0d\x0aContent-Type: " . ($of->{type} // 'application/json') . "\x0d\x0a${lines}Connection: close\x0d\x0a"
 		. 'Content-Length: ' . length($content) . "\x0d\x0a\x0d\x0a" . $content;

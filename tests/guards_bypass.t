@@ -103,10 +103,25 @@ my @read = (
 		. qq({"type":"json_schema","json_schema":{"name":"n","schema":{"enum":["$_[0]"]}}}}) }],
 	['in the name of who says it', sub { qq({"model":"m","messages":[{"role":"user","name":"$_[0]","content":"hi"}]}) }],
 	['in the URL of a picture', sub { said_in(qq({"type":"image_url","image_url":{"url":"data:text/plain,$_[0]"}})) }],
+	['in a document', sub { more_as('documents', qq([{"title":"t","detail":"$_[0]"}])) }],
+	['in the name of a member of a document', sub { more_as('documents', qq([{"$_[0]":"x"}])) }],
+	['in the id of a call', sub { qq({"model":"m","messages":[{"role":"user","content":"hi"},{"role":"tool","tool_call_id":"$_[0]","content":"x"}]}) }],
 	['as identity', sub { said($_[0]) }, 'Content-Encoding: identity'],
 	['as plain text', sub { said($_[0]) }, 'Content-Type: text/plain'],
 	['as an address', sub { my $name = $_[0] eq $secret ? 'jo@acme.com' : 'jo'; said("write to $name") }],
 	['as an address in a URL', sub { my $name = $_[0] eq $secret ? 'jo%40acme.com' : 'jo'; said("http://a/?to=$name") }],
+);
+
+# The same in the dialect of Anthropic.
+my @messages = (
+	['in parts of the system prompt', sub { my ($start, $rest) = $_[0] =~ /^(.{4})(.*)/;
+		qq("system":[{"type":"text","text":"$start"},{"type":"text","text":"$rest"}]) }],
+	['in the text of a document', sub { qq("messages":[{"role":"user","content":[{"type":"document","source":)
+		. qq({"type":"text","media_type":"text/plain","data":"https://a.example/$_[0]"}}]}]) }],
+	['in the input of a tool', sub { qq("messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f",)
+		. qq("input":{"a":["$_[0]"]}}]}]) }],
+	['in what a tool returned', sub { qq("messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t",)
+		. qq("content":[{"type":"text","text":"$_[0]"}]}]}]) }],
 );
 
 # What no engine should read so is refused whatever is in it.
@@ -125,7 +140,7 @@ my @unread = (
 	['as gzip that says it is none', sub { "\x1f\x8b\x08" . $_[0] }, 400],
 );
 
-$t->run()->plan(2 * @read + 2 * @unread + 8);
+$t->run()->plan(2 * @read + 2 * @messages + 2 * @unread + 8);
 
 ###############################################################################
 
@@ -136,6 +151,14 @@ for (@read) {
 		qr/^403 guard_blocked (?:secrets\.aws_access_key|pii\.email)$/, "refused: $name");
 	($r) = ask_for($t, $chat, $body->($word), 'X-API-Key: key-a', @lines);
 	is(status($r), 200, "let in: $name");
+}
+for (@messages) {
+	my ($name, $members) = @$_;
+	for my $text ($secret, $word) {
+		my $body = '{"model":"m","max_tokens":5,' . ($members->($text) =~ s/^(?="system)/"messages":[{"role":"user","content":"hi"}],/r) . '}';
+		my ($r) = ask_for($t, '/v1/messages', $body, 'X-API-Key: key-a');
+		is(status($r), $text eq $word ? 200 : 403, "Messages: $name, " . ($text eq $word ? 'harmless' : 'secret'));
+	}
 }
 for (@unread) {
 	my ($name, $body, $wanted, @lines) = @$_;
@@ -189,6 +212,12 @@ sub called {
 sub more {
 	my ($value) = @_;
 	return qq({"model":"m","messages":[{"role":"user","content":"hi"}],"later":$value});
+}
+
+# The same under this name.
+sub more_as {
+	my ($name, $value) = @_;
+	return qq({"model":"m","messages":[{"role":"user","content":"hi"}],"$name":$value});
 }
 
 sub escaped {

@@ -9,7 +9,7 @@ use tollgate_guard::guard::Trust;
 
 use super::outcome::{Hit, Looked};
 use super::InputGuard;
-use crate::llm::texts::{Role, Text, Texts};
+use crate::llm::texts::{Place, Role, Text, Texts};
 
 /// How much of a text is looked at at once, in bytes.
 const WINDOW: usize = 32 << 10;
@@ -135,7 +135,11 @@ impl Looking {
 
     /// The texts of the message that ends before the text `end`; none, if it goes on there.
     fn message_before(&self, end: usize) -> Range<usize> {
-        let place = |text: &Text| text.place;
+        let place = |text: &Text| match text.place {
+            // Its elements are parts of one prompt.
+            Place { member: member @ "system", .. } => Place { member, element: None },
+            place => place,
+        };
         let Some(last) = end.checked_sub(1).and_then(|last| self.texts.get(last)) else {
             return end..end;
         };

@@ -142,20 +142,29 @@ impl Looked {
         for hits in self.hits.chunk_by(|one, other| one.text == other.text) {
             let text = hits.first().and_then(|hit| self.texts.get(hit.text));
             let Some(text) = text else { continue };
-            let said = self.texts.said(text);
             let mut changes: Vec<(Range<usize>, String)> = Vec::new();
-            for cluster in clusters(guards, hits) {
-                let replacement = match cluster {
-                    Cluster { is_rest: true, .. } => String::new(),
-                    Cluster { rule, ref range, .. } => {
-                        let value = said.get(range.clone()).unwrap_or_default();
-                        let tokenized = (rule.action == Action::Tokenize)
-                            .then(|| placeholder(&rule.label, value))
-                            .flatten();
-                        tokenized.unwrap_or_else(|| format!("[{}]", rule.label))
+            let mut changer = self.texts.changer(text);
+            for Cluster { rule, range, is_rest, .. } in clusters(guards, hits) {
+                for part in changer.parts(range) {
+                    // Two values may be in one number.
+                    if changes.last().is_some_and(|(last, _)| part.range.start < last.end) {
+                        continue;
                     }
-                };
-                changes.push((cluster.range, replacement));
+                    let replacement = match is_rest {
+                        true => String::new(),
+                        false => {
+                            let tokenized = (rule.action == Action::Tokenize)
+                                .then(|| placeholder(&rule.label, &part.value))
+                                .flatten();
+                            tokenized.unwrap_or_else(|| format!("[{}]", rule.label))
+                        }
+                    };
+                    let replacement = match part.is_quoted {
+                        true => format!("\"{replacement}\""),
+                        false => replacement,
+                    };
+                    changes.push((part.range, replacement));
+                }
             }
             let changes = changes.iter().map(|(range, text)| (range.clone(), text.as_str()));
             self.texts.edit(text, changes, &mut edits);

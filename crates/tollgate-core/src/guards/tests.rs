@@ -13,6 +13,12 @@ fn guard(word: &str, action: Action, roles: Roles) -> InputGuard {
     InputGuard { guard: Guard::new(&settings).unwrap(), roles }
 }
 
+fn look_as(body: &str, guards: &[InputGuard], form: Endpoint) -> outcome::Looked {
+    let mut looking = Looking::new(Texts::of(body.into(), form).unwrap());
+    assert!(looking.go_on(guards, 1 << 20));
+    looking.finish()
+}
+
 fn look(body: &str, guards: &[InputGuard], bytes: usize) -> outcome::Looked {
     let mut looking = Looking::new(Texts::of(body.into(), Endpoint::Chat).unwrap());
     let mut turns = 0;
@@ -165,4 +171,120 @@ proptest! {
         let counts = looked.counts();
         prop_assert_eq!(counts.first().map(|count| count.times), Some(planted));
     }
+}
+
+#[test]
+fn parts_of_the_system_prompt_are_put_together() {
+    let block = [guard("project falcon", Action::Block, Roles::ALL)];
+    let split = |first: &str, second: &str| {
+        let part = |text: &str| serde_json::json!({"type": "text", "text": text});
+        let body =
+            serde_json::json!({"system": [part(first), part(second)], "messages": []}).to_string();
+        let mut looking = Looking::new(Texts::of(body.into(), Endpoint::Messages).unwrap());
+        assert!(looking.go_on(&block, 1 << 20));
+        looking.finish().blocked(&block).map(|blocked| blocked.place.to_string())
+    };
+    assert_eq!(split("project fal", "con").as_deref(), Some("system[0]"));
+    assert_eq!(split("project falc", "rons"), None);
+}
+
+#[test]
+fn what_a_tool_was_called_with_stays_json() {
+    let mask = [guard("x?[b4][a-z1 ]*[d1]", Action::Mask, Roles::ALL)];
+    let called = |arguments: &str| {
+        serde_json::json!({"messages": [{"role": "assistant", "content": null, "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}]}]})
+        .to_string()
+    };
+    for (arguments, masked) in [
+        (r#"{"a":"bird","n":1}"#, r#"{"a":"[BIRD]","n":1}"#),
+        (r#"{"n":4111111111111111}"#, r#"{"n":"[BIRD]"}"#),
+        (r#"[-4111111111111111, 5]"#, r#"["[BIRD]", 5]"#),
+        // No half of an escape is left.
+        (r#"{"a":"hello\nbird\n"}"#, r#"{"a":"hello\n[BIRD]\n"}"#),
+        (r#"{"a":"\u00e9\u0062ird\u00e9"}"#, r#"{"a":"\u00e9[BIRD]\u00e9"}"#),
+        (r#"{"a":"hello\bird\ud83d\ude00"}"#, r#"{"a":"hello\b[BIRD]\ud83d\ude00"}"#),
+        // What is no JSON.
+        ("a bird, 4111111111111111 \"", "a [BIRD], [BIRD] \""),
+    ] {
+        let changed = changed(&called(arguments), &mask);
+        assert_eq!(changed, called(masked), "{arguments}");
+        let responses = |arguments: &str| {
+            serde_json::json!({"input": [{"type": "function_call", "arguments": arguments}]})
+                .to_string()
+        };
+        let looked = look_as(&responses(arguments), &mask, Endpoint::Responses);
+        let edits = looked.edits(&mask, |_, _| None);
+        let changed = edits.apply(responses(arguments).as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(changed).unwrap(), responses(masked), "{arguments}");
+    }
+    let swap = [guard("b[a-z0-9\\\\]*d", Action::Tokenize, Roles::ALL)];
+    let body = called(r#"{"a":"b\u0069rd"}"#);
+    let edits = look(&body, &swap, 1 << 20).edits(&swap, |_, value| Some(format!("<{value}>")));
+    assert_eq!(
+        String::from_utf8(edits.apply(body.as_bytes()).unwrap()).unwrap(),
+        called(r#"{"a":"<bird>"}"#)
+    );
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_masked_of_json_leaves_json(
+        pieces in prop::collection::vec("bird|\\\\u00e9|\\\\ud83d\\\\ude00|\\\\n|\\\\\"|\",\"|\":\"|,|[a-d1]", 0..12),
+        pattern in "[bird,\"n]{1,3}",
+    ) {
+        let arguments = format!("{{\"a\":\"{}\",\"n\":1}}", pieces.concat());
+        let is_json = serde_json::from_str::<serde_json::Value>(&arguments).is_ok();
+        let body = serde_json::json!({"messages": [{"role": "assistant", "arguments": arguments}]}).to_string();
+        let mask = [guard(&pattern, Action::Mask, Roles::ALL)];
+        let edits = look(&body, &mask, 1 << 20).edits(&mask, |_, _| None);
+        let changed = edits.apply(body.as_bytes()).unwrap();
+        let changed: serde_json::Value = serde_json::from_slice(&changed).unwrap();
+        let message = &changed["messages"][0];
+        // Names of members may be masked as well, but not that of this one, which isn't the client's.
+        if let (true, Some(masked)) = (is_json, message["arguments"].as_str()) {
+            prop_assert!(serde_json::from_str::<serde_json::Value>(masked).is_ok(), "{} became {}", arguments, masked);
+        }
+    }
+}
+
+#[test]
+fn many_values_in_one_call_cost_no_more_than_each_by_itself() {
+    let mask = [guard("bird", Action::Mask, Roles::ALL)];
+    let arguments = format!("{{\"a\":\"{}\"}}", "bird\\n".repeat(40_000));
+    let body = serde_json::json!({"messages": [{"role": "assistant", "arguments": arguments}]})
+        .to_string();
+    let looked = look(&body, &mask, 1 << 24);
+    // Through all of it each time, this would take hours.
+    let edits = looked.edits(&mask, |_, _| None);
+    assert_eq!(edits.iter().count(), 40_000);
+}
+
+#[test]
+fn numbers_are_texts_where_a_model_is_shown_them() {
+    let mask = [guard("4111[0-9]{12}", Action::Mask, Roles::ALL)];
+    let changed_as = |body: &str, form| {
+        let edits = look_as(body, &mask, form).edits(&mask, |_, _| None);
+        String::from_utf8(edits.apply(body.as_bytes()).unwrap()).unwrap()
+    };
+    for (body, form) in [
+        (
+            r#"{"messages":[{"role":"assistant","content":[{"type":"tool_use","input":{"n": 4111111111111111 ,"m":[1,4111111111111111]}}]}]}"#,
+            Endpoint::Messages,
+        ),
+        (
+            r#"{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"n":4111111111111111}}}]}]}"#,
+            Endpoint::OllamaChat,
+        ),
+        (r#"{"messages":[],"documents":[{"n":4111111111111111}]}"#, Endpoint::Chat),
+        (
+            r#"{"messages":[],"tools":[{"function":{"parameters":{"const":4111111111111111}}}]}"#,
+            Endpoint::Chat,
+        ),
+        (r#"{"messages":[{"role":"user","content":4111111111111111}]}"#, Endpoint::Chat),
+    ] {
+        assert_eq!(changed_as(body, form), body.replace("4111111111111111", "\"[BIRD]\""));
+    }
+    let setting = r#"{"seed":4111111111111111,"messages":[],"metadata":{"n":4111111111111111}}"#;
+    assert_eq!(changed_as(setting, Endpoint::Chat), setting);
 }

@@ -148,7 +148,11 @@ impl Editor {
             self.numbering.last = number.or(self.numbering.last);
         }
         for spot in &spots.texts {
-            let text = decoded(json.get(spot.span.range()).unwrap_or_default());
+            let written = json.get(spot.span.range()).unwrap_or_default();
+            let text = match spot.of {
+                Of::Unquoted(_) => Cow::Borrowed(written),
+                _ => decoded(written),
+            };
             let part = at(spot.span.range());
             match spot.of {
                 Of::Piece(id) => {
@@ -186,6 +190,14 @@ impl Editor {
         self.out.clear();
         match spot.of {
             Of::Whole(telling) => self.texts.whole(text, spot.quoting, telling, &mut self.out)?,
+            Of::Unquoted(telling) => {
+                self.texts.whole(text, spot.quoting, telling, &mut self.out)?;
+                let is_same = self.out == text || !self.texts.may_change();
+                if !is_same {
+                    self.edits.add(part, |written| written.extend_from_slice(self.out.as_bytes()));
+                }
+                return Ok(is_same);
+            }
             Of::Echo => self.texts.echo(text, &mut self.out),
             Of::Piece(id) | Of::SoFar(id) => {
                 let is_end = ends.iter().any(|end| end.includes(&id));

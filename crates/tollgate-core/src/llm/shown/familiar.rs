@@ -95,7 +95,7 @@ impl Familiar {
                 }
                 Of::SoFar(_) | Of::Echo => return,
                 // The same text once more comes to the same.
-                Of::Whole(_) => {}
+                Of::Whole(_) | Of::Unquoted(_) => {}
             }
         }
         if gaps.is_empty() {

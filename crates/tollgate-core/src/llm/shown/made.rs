@@ -41,7 +41,7 @@ impl Maker {
         self.spots.find(&self.tree, json, form, true);
         let is_it = |spot: &&Spot| match spot.of {
             Of::Piece(id) | Of::SoFar(id) => id.way == way,
-            Of::Whole(_) | Of::Echo => false,
+            Of::Whole(_) | Of::Unquoted(_) | Of::Echo => false,
         };
         let at = self.spots.texts.iter().find(is_it)?.span;
         let mut out = Vec::with_capacity(event.bytes.len() + text.len());

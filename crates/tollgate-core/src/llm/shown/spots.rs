@@ -46,6 +46,8 @@ pub(super) enum Of {
     SoFar(TextId),
     /// All of a text.
     Whole(Telling),
+    /// All of one that is JSON and stands there without quotes.
+    Unquoted(Telling),
     /// A part of the request.
     Echo,
 }
@@ -62,7 +64,7 @@ pub(super) struct TextId {
 /// Where a text stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
-    /// The string, with its quotes.
+    /// The string, with its quotes; or what has none.
     pub(super) span: Span,
     pub(super) of: Of,
     pub(super) quoting: Quoting,

@@ -19,7 +19,6 @@ enum Place {
     /// What is said as a whole.
     Said,
     Response,
-    Arguments,
     Echo,
 }
 
@@ -279,9 +278,6 @@ impl Walk<'_> {
 
     fn object(&mut self, members: Children<'_>, way: Way) {
         for (node, inner) in members {
-            if way.place == Place::Arguments {
-                self.text(node.key, Of::Whole(way.telling), Quoting::Plain);
-            }
             let key = key(self.text, &node);
             self.value(&node, inner, &key, way);
         }
@@ -291,6 +287,10 @@ impl Walk<'_> {
     fn value(&mut self, node: &Node, inner: Children<'_>, name: &str, way: Way) {
         match node.kind {
             Kind::String => self.named_string(node, name, way),
+            // What a tool is called with: all of it is the model's, as where it comes as a string.
+            Kind::Object | Kind::Array if names::is_arguments(name) && !is_echo(way, name) => {
+                self.text(node.value, Of::Unquoted(way.telling), Quoting::Json);
+            }
             Kind::Object | Kind::Array => {
                 let way = inside(node, name, way);
                 match node.kind {
@@ -314,8 +314,7 @@ impl Walk<'_> {
     }
 
     fn named_string(&mut self, node: &Node, name: &str, way: Way) {
-        let is_text = way.place == Place::Arguments || !names::is_no_text(name);
-        if !is_text {
+        if names::is_no_text(name) {
             if names::varies(name) {
                 self.spots.varying.push((node.value, Varying::String));
             }
@@ -339,8 +338,11 @@ impl Walk<'_> {
             Place::Choice if name == "text" => Of::Piece(id),
             _ => Of::Whole(way.telling),
         };
-        let is_json = way.place != Place::Arguments && names::is_json(name);
-        self.text(node.value, of, if is_json { Quoting::Json } else { Quoting::Plain });
+        self.text(
+            node.value,
+            of,
+            if names::is_json(name) { Quoting::Json } else { Quoting::Plain },
+        );
     }
 
     fn text(&mut self, span: Span, of: Of, quoting: Quoting) {
@@ -366,19 +368,25 @@ impl Walk<'_> {
 fn inside(node: &Node, name: &str, way: Way) -> Way {
     let is_member = node.key != Span::default();
     let place = match way.place {
-        Place::Arguments => Place::Arguments,
-        Place::Echo => Place::Echo,
         // The name is that of the array around it.
         place if !is_member => place,
-        Place::Response if names::is_echo_of_response(name) => Place::Echo,
-        _ if names::is_arguments(name) => Place::Arguments,
+        _ if is_echo(way, name) => Place::Echo,
         Place::Choice if matches!(name, "delta" | "message") => Place::Delta,
         Place::Choice | Place::Response => Place::Said,
         Place::Delta if name == "annotations" || name == "citation" => Place::Said,
-        place @ (Place::Delta | Place::Said) => place,
+        place @ (Place::Delta | Place::Said | Place::Echo) => place,
     };
     let step = if is_member { mix(way.way, name.as_bytes()) } else { way.way };
     Way { place, way: step, ..way }
+}
+
+/// Whether a container under this name is a part of the request.
+fn is_echo(way: Way, name: &str) -> bool {
+    match way.place {
+        Place::Echo => true,
+        Place::Response => names::is_echo_of_response(name),
+        Place::Choice | Place::Delta | Place::Said => false,
+    }
 }
 
 fn telling(kind: &str) -> Telling {

@@ -4,12 +4,14 @@
 //! that no model is shown it: so a member that a next version of an engine adds is looked into as well.
 //!
 //! * `walk`: the strings of a body, one after the other; `spot`: what they are;
-//! * `written`: from a text to how it is written, and back.
+//! * `written`: from a text to how it is written, and back; `inner`: changes of texts that are JSON themselves.
 
+mod inner;
 mod spot;
 mod walk;
 mod written;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -80,6 +82,18 @@ pub struct Text {
     range: Range<usize>,
     /// It, if it is written with escapes.
     decoded: Option<Box<str>>,
+    notation: Notation,
+}
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notation {
+    /// As a string.
+    String,
+    /// As a string of JSON: what a tool was called with.
+    Json,
+    /// As a number.
+    Number,
 }
 
 /// Not the text.
@@ -92,6 +106,66 @@ impl fmt::Debug for Text {
             .field("place", place)
             .field("is_content", is_content)
             .field("written_len", &len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says what of a text can be changed, from its beginning to its end.
+pub struct Changer<'t> {
+    said: &'t str,
+    is_number: bool,
+    /// Of a text that is JSON itself.
+    inner: Option<inner::Cursor<'t>>,
+}
+
+/// Not the text.
+impl fmt::Debug for Changer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changer").field("is_number", &self.is_number).finish_non_exhaustive()
+    }
+}
+
+impl Changer<'_> {
+    /// What can be changed where `found` is to be, which is behind all that was asked for before. What is JSON stays so:
+    /// of several strings, each is changed by itself; of an escape or a number, all or nothing.
+    pub fn parts(&mut self, found: Range<usize>) -> Vec<Changeable> {
+        let said = self.said;
+        let changeable = |range: Range<usize>, is_quoted| Changeable {
+            value: said.get(range.clone()).unwrap_or_default().to_owned(),
+            range,
+            is_quoted,
+        };
+        let Some(inner) = &mut self.inner else {
+            let range = if self.is_number { 0..said.len() } else { found };
+            return vec![changeable(range, self.is_number)];
+        };
+        let in_json = |part: inner::Part| {
+            let found = changeable(part.range, !part.is_in_string);
+            let value = written::text(found.value.as_bytes()).map(Cow::into_owned);
+            Changeable { value: value.unwrap_or_default(), ..found }
+        };
+        inner.parts(&found).into_iter().map(in_json).collect()
+    }
+}
+
+/// A part of a text that something else can take the place of.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Changeable {
+    /// Where it stands.
+    pub range: Range<usize>,
+    /// What it says, escapes of JSON in JSON resolved.
+    pub value: String,
+    /// Whether what takes its place needs quotes.
+    pub is_quoted: bool,
+}
+
+/// Not the value.
+impl fmt::Debug for Changeable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { range, is_quoted, .. } = self;
+        f.debug_struct("Changeable")
+            .field("range", range)
+            .field("is_quoted", is_quoted)
             .finish_non_exhaustive()
     }
 }
@@ -141,6 +215,15 @@ impl Texts {
         text.decoded.as_deref().or_else(plain).unwrap_or_default()
     }
 
+    /// What of a text can be changed.
+    #[must_use]
+    pub fn changer<'t>(&'t self, text: &'t Text) -> Changer<'t> {
+        let said = self.said(text);
+        let is_json = text.notation == Notation::Json;
+        let inner = if is_json { inner::Cursor::new(said) } else { None };
+        Changer { said, is_number: text.notation == Notation::Number, inner }
+    }
+
     /// What changes of the body where `changes` take the place of ranges of a text: in order, and none touching
     /// another.
     pub fn edit<'c>(
@@ -155,7 +238,12 @@ impl Texts {
             let start = at.advance(written, range.start);
             let end = at.advance(written, range.end);
             let range = text.range.start + start..text.range.start + end;
-            edits.add(range, written::escaped(replacement));
+            // A number is written without quotes, and so are those of what takes its place.
+            let written = match text.notation {
+                Notation::Number => replacement.as_bytes().to_vec(),
+                Notation::String | Notation::Json => written::escaped(replacement),
+            };
+            edits.add(range, written);
         }
     }
 }

@@ -14,8 +14,12 @@ pub(super) enum Spot {
     Free,
     /// The messages: an array, or several such arrays; or the text of one.
     Messages,
-    /// What is said: a message, a part of one, a document.
+    /// What is said: a message, a part of one.
     Talk,
+    /// A document: templates write whatever it has into the prompt, names of members as well.
+    Document,
+    /// What a tool was called with: an object, or JSON in a string.
+    Arguments,
     /// A prompt: a text, ids of tokens, or an array of these.
     Prompt,
     /// A picture, sound or file: by value, by a URL, or after all as text.
@@ -60,10 +64,6 @@ const HIDDEN: &[&[u8]] = &[
 
 /// Members of messages and of their parts that hold nothing that a model is shown.
 const HIDDEN_IN_TALK: &[&[u8]] = &[
-    b"id",
-    b"tool_call_id",
-    b"tool_use_id",
-    b"call_id",
     b"cache_control",
     b"signature",
     b"encrypted_content",
@@ -88,8 +88,9 @@ impl Spot {
                 Endpoint::Responses => Self::Free,
                 _ => Self::Prompt,
             },
-            b"system" | b"instructions" | b"documents" | b"prediction" | b"input_extra"
-            | b"previous_response" | b"data" => Self::Talk,
+            b"system" | b"instructions" | b"prediction" | b"input_extra" | b"previous_response"
+            | b"data" => Self::Talk,
+            b"documents" => Self::Document,
             b"images" | b"image_data" | b"video_data" | b"audio_data" => Self::Media,
             // What Ollama made of a talk before: ids of tokens.
             b"context" if form == Endpoint::OllamaGenerate => Self::Unseen("context"),
@@ -106,9 +107,11 @@ impl Spot {
         match name {
             b"role" => Self::Role,
             b"type" => Self::Kind,
-            // What a tool was called with, and what it is.
-            b"input" | b"arguments" | b"parameters" | b"action" | b"input_schema" | b"tools"
-            | b"function" | b"function_call" | b"tool_calls" => Self::Free,
+            b"arguments" => Self::Arguments,
+            // What a tool was called with, and what it is. Templates write the ids of calls into the prompt.
+            b"input" | b"parameters" | b"action" | b"input_schema" | b"tools" | b"function"
+            | b"function_call" | b"tool_calls" | b"id" | b"tool_call_id" | b"tool_use_id"
+            | b"call_id" => Self::Free,
             b"image_url" | b"audio_url" | b"video_url" | b"file_url" | b"input_image"
             | b"input_video" | b"input_audio" | b"file_data" | b"images" | b"image" | b"video"
             | b"audio" | b"url" | b"data" | b"multimodal_data" => Self::Media,

@@ -40,6 +40,7 @@ fn a_chat_has_what_each_role_says() {
             "assistant messages[2] f",
             "assistant messages[2] arguments",
             "assistant messages[2] {\"city\":\"Rome\"}",
+            "tool messages[3] c1",
             "tool messages[3] sunny",
             "any messages[4] wizard",
             "any messages[4] spell",
@@ -69,6 +70,7 @@ fn what_a_tool_returned_is_not_its_messengers() {
         told(body, Endpoint::Messages),
         [
             "system system[0] s",
+            "tool messages[0] t",
             "tool messages[0] page",
             "tool messages[0] paper",
             "user messages[0] question",
@@ -86,9 +88,11 @@ fn items_of_responses_have_their_speakers() {
         [
             "system instructions i",
             "user input[0] q",
+            "tool input[1] c",
             "tool input[1] 42",
             "assistant input[2] f",
             "assistant input[2] {}",
+            "assistant input[2] c",
         ]
     );
     assert_eq!(told(r#"{"input":"q"}"#, Endpoint::Responses), ["user input q"]);
@@ -190,6 +194,9 @@ fn written(text: &str, escapes: &[bool]) -> String {
 fn strings(value: &serde_json::Value, out: &mut Vec<String>) {
     match value {
         serde_json::Value::String(text) if !text.is_empty() => out.push(text.clone()),
+        serde_json::Value::Number(number) if number.to_string().len() >= 4 => {
+            out.push(number.to_string());
+        }
         serde_json::Value::Array(values) => values.iter().for_each(|value| strings(value, out)),
         serde_json::Value::Object(members) => {
             for (name, value) in members {
@@ -232,6 +239,9 @@ proptest! {
         let body = serde_json::json!({ "unknown": value }).to_string();
         let mut expected = vec!["unknown".to_owned()];
         strings(&value, &mut expected);
+        if value.is_number() {
+            expected.truncate(1);
+        }
         let texts = Texts::of(body.into(), Endpoint::Chat).unwrap();
         let mut found: Vec<String> = texts.iter().map(|text| texts.said(text).to_owned()).collect();
         found.sort();
@@ -265,4 +275,82 @@ proptest! {
         prop_assert_eq!(&value["prompt"], &serde_json::Value::from(expected));
         prop_assert_eq!(&value["n"], 1);
     }
+}
+
+#[test]
+fn whatever_a_document_has_is_shown() {
+    let body = r#"{"documents":[{"id":"a","detail":"b","type":"c","key":{"url":"https://d"},"text":"e"}]}"#;
+    assert_eq!(
+        chat(body),
+        [
+            "tool documents[0] id",
+            "tool documents[0] a",
+            "tool documents[0] detail",
+            "tool documents[0] b",
+            "tool documents[0] type",
+            "tool documents[0] c",
+            "tool documents[0] key",
+            "tool documents[0] url",
+            "tool documents[0] https://d",
+            "tool documents[0] text",
+            "tool documents[0] e",
+        ]
+    );
+}
+
+#[test]
+fn ids_of_calls_are_shown() {
+    let body = r#"{"messages":[{"role":"tool","tool_call_id":"a","content":"x"},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"b","content":"y"}]},
+        {"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]}]}"#;
+    assert_eq!(
+        told(body, Endpoint::Messages),
+        [
+            "tool messages[0] a",
+            "tool messages[0] x",
+            "tool messages[1] b",
+            "tool messages[1] y",
+            "assistant messages[2] c",
+            "assistant messages[2] f",
+        ]
+    );
+    assert_eq!(
+        told(
+            r#"{"input":[{"type":"function_call_output","call_id":"a","output":"x"}]}"#,
+            Endpoint::Responses
+        ),
+        ["tool input[0] a", "tool input[0] x"]
+    );
+}
+
+#[test]
+fn what_says_that_it_is_text_is_no_file() {
+    let long = "aWdub3Jl".repeat(64);
+    for data in ["https://a.example/jo@example.com", r"https://a\nignore\tall", &long] {
+        for source in [
+            format!(r#"{{"type":"text","media_type":"text/plain","data":"{data}"}}"#),
+            format!(r#"{{"data":"{data}","media_type":"text/plain","type":"text"}}"#),
+        ] {
+            let body = format!(
+                r#"{{"messages":[{{"role":"user","content":[{{"type":"document","title":"t","source":{source},"context":"c"}},
+                {{"type":"text","text":"q"}}]}}]}}"#
+            );
+            let said = data.replace(r"\n", "\n").replace(r"\t", "\t");
+            assert_eq!(
+                told(&body, Endpoint::Messages),
+                [
+                    "tool messages[0] t".to_owned(),
+                    format!("tool messages[0] {said}"),
+                    "tool messages[0] c".to_owned(),
+                    "user messages[0] q".to_owned(),
+                ],
+                "{source}"
+            );
+        }
+    }
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":[{{"type":"image","source":{{"type":"base64","data":"{long}"}}}},
+        {{"type":"image","source":{{"type":"url","url":"https://a"}}}},{{"type":"text","text":"q"}}]}}]}}"#
+    );
+    assert_eq!(told(&body, Endpoint::Messages), ["user messages[0] q"]);
 }

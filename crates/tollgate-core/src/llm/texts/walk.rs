@@ -4,13 +4,16 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::spot::{self, Spot};
-use super::{written, Place, Role, Text};
+use super::{written, Notation, Place, Role, Text};
 use crate::json::split_at_special;
 use crate::llm::Endpoint;
 
 /// A string that is longer than this and in the alphabet of base64 is taken for a picture, sound or file, where one
 /// may stand.
 const SHORT: usize = 256;
+
+/// Numbers with fewer characters say nothing about anybody.
+const SHORT_NUMBER: usize = 4;
 
 /// An object or an array that is being read.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ struct Frame {
     kind: Option<Role>,
     /// Whether it is what messages, prompts and the like are elements of.
     is_list: bool,
+    /// Whether it says that it is text.
+    is_text: bool,
+    /// Its members that look like a file, or say where one is.
+    files: Vec<Range<usize>>,
 }
 
 struct Walk<'b> {
@@ -139,9 +146,16 @@ impl<'b> Walk<'b> {
 
     fn scalar(&mut self, spot: Spot, first: u8) {
         let rest = self.body.get(self.at..).unwrap_or_default();
+        let start = self.at.saturating_sub(1);
         self.at += rest.iter().take_while(|byte| !b",]} \t\r\n".contains(byte)).count();
         let is_number = first == b'-' || first.is_ascii_digit();
         match spot {
+            // Those of the body itself are settings.
+            Spot::Free | Spot::Arguments | Spot::Talk | Spot::Document
+                if is_number && self.frames.len() > 1 && self.at - start >= SHORT_NUMBER =>
+            {
+                self.number(start..self.at);
+            }
             Spot::Prompt if is_number => self.unseen = Some(self.place.member),
             Spot::Unseen(name) if is_number => self.unseen = Some(name),
             _ => {}
@@ -156,6 +170,7 @@ impl<'b> Walk<'b> {
         let spot = match (spot, is_object) {
             // An object in a prompt: a text with pictures.
             (Spot::Messages | Spot::Prompt, true) => Spot::Talk,
+            (Spot::Arguments, _) => Spot::Free,
             (spot, _) => spot,
         };
         self.frames.push(Frame {
@@ -165,12 +180,19 @@ impl<'b> Walk<'b> {
             said: None,
             kind: None,
             is_list: is_outer && !is_object,
+            is_text: false,
+            files: Vec::new(),
         });
     }
 
     /// The innermost object or array has ended: who says what it holds, is known if it says so.
     fn close(&mut self) -> Option<()> {
-        let frame = self.frames.pop()?;
+        let mut frame = self.frames.pop()?;
+        if frame.is_text {
+            for range in std::mem::take(&mut frame.files) {
+                self.no_file(range, frame.texts)?;
+            }
+        }
         let said = match (frame.said, frame.kind) {
             // A part within a message outranks who sent that.
             (_, Some(Role::Tool)) => Some(Role::Tool),
@@ -216,13 +238,16 @@ impl<'b> Walk<'b> {
                 return Some(spot);
             }
             Spot::Talk => Spot::of_talk(folded.as_bytes()),
+            Spot::Document => Spot::Document,
             // What stands for the whole may be in one of several.
             Spot::Media => Spot::Media,
+            Spot::Free if folded == "arguments" => Spot::Arguments,
             Spot::Free => Spot::Free,
             spot @ (Spot::Hidden | Spot::Unseen(_)) => spot,
-            Spot::Messages | Spot::Prompt | Spot::Role | Spot::Kind => Spot::Free,
+            Spot::Messages | Spot::Prompt | Spot::Arguments | Spot::Role | Spot::Kind => Spot::Free,
         };
-        if spot == Spot::Free && self.frames.last()?.spot != Spot::Talk {
+        let is_shown = matches!(spot, Spot::Free | Spot::Arguments | Spot::Document);
+        if is_shown && self.frames.last()?.spot != Spot::Talk {
             self.text(range, name, false);
         }
         Some(spot)
@@ -237,7 +262,12 @@ impl<'b> Walk<'b> {
                 self.unseen = self.unseen.or((!range.is_empty()).then_some(name));
                 return Some(());
             }
-            Spot::Media if is_file(written) => return Some(()),
+            Spot::Media if is_file(written) => {
+                if let Some(frame) = self.frames.last_mut() {
+                    frame.files.push(range);
+                }
+                return Some(());
+            }
             Spot::Role | Spot::Kind => {
                 let said = written::text(written)?;
                 self.speaker(spot, &said);
@@ -248,12 +278,30 @@ impl<'b> Walk<'b> {
                 }
                 false
             }
-            Spot::Talk | Spot::Messages => true,
-            Spot::Body | Spot::Free | Spot::Prompt | Spot::Media => false,
+            Spot::Talk | Spot::Document | Spot::Messages => true,
+            Spot::Body | Spot::Free | Spot::Arguments | Spot::Prompt | Spot::Media => false,
         };
         let text = written::text(written)?;
         self.text(range, text, is_content);
+        if spot == Spot::Arguments {
+            if let Some(text) = self.texts.last_mut() {
+                text.notation = Notation::Json;
+            }
+        }
         Some(())
+    }
+
+    /// A whole number, which a model is shown as it is written.
+    fn number(&mut self, range: Range<usize>) {
+        let digits = self.body.get(range.clone()).unwrap_or_default();
+        if digits.iter().any(|byte| b".eE".contains(byte)) {
+            return;
+        }
+        let Ok(digits) = std::str::from_utf8(digits) else { return };
+        self.text(range, Cow::Borrowed(digits), false);
+        if let Some(text) = self.texts.last_mut() {
+            text.notation = Notation::Number;
+        }
     }
 
     fn speaker(&mut self, spot: Spot, said: &str) {
@@ -267,9 +315,21 @@ impl<'b> Walk<'b> {
                 role
             });
         } else {
+            frame.is_text |= said == "text";
             let kind = spot::role_of_kind(said);
             frame.kind = if frame.kind == Some(Role::Tool) { frame.kind } else { kind };
         }
+    }
+
+    /// What looks like a file is text, as the object says in which it stands, of which the texts begin at `first`.
+    fn no_file(&mut self, range: Range<usize>, first: usize) -> Option<()> {
+        let text = written::text(self.body.get(range.clone())?)?;
+        let before = self.texts.get(first..)?.partition_point(|text| text.range.end < range.start);
+        self.text(range, text, false);
+        // Texts are in the order in which they stand.
+        self.texts.get_mut(first + before..)?.rotate_right(1);
+        self.is_said.get_mut(first + before..)?.rotate_right(1);
+        Some(())
     }
 
     fn text(&mut self, range: Range<usize>, text: Cow<'b, str>, is_content: bool) {
@@ -285,7 +345,8 @@ impl<'b> Walk<'b> {
             Cow::Borrowed(_) => None,
             Cow::Owned(text) => Some(text.into_boxed_str()),
         };
-        self.texts.push(Text { role, place: self.place, is_content, range, decoded });
+        let notation = Notation::String;
+        self.texts.push(Text { role, place: self.place, is_content, range, decoded, notation });
         self.is_said.push(false);
     }
 }

@@ -10,6 +10,8 @@ pub(crate) const MASKED: RuleIndex = 0;
 pub(crate) const BLOCKED: RuleIndex = 1;
 
 pub(crate) const CARD: &str = "4111-é-\"1111";
+/// The same as it is written in JSON.
+const WRITTEN_CARD: &str = "4111-é-\\\"1111";
 pub(crate) const LABEL: &str = "[CARD]";
 pub(crate) const SECRET: &str = "open sesame";
 
@@ -54,8 +56,11 @@ impl Channel {
     fn read(&mut self, out: &mut String, found: &mut Vec<(RuleIndex, u8)>) {
         loop {
             let card = self.held.find(CARD).map(|at| (at, MASKED, CARD.len()));
+            let written = self.held.find(WRITTEN_CARD).map(|at| (at, MASKED, WRITTEN_CARD.len()));
             let secret = self.held.find(SECRET).map(|at| (at, BLOCKED, 0));
-            let Some((at, rule, len)) = card.into_iter().chain(secret).min() else { return };
+            let Some((at, rule, len)) = card.into_iter().chain(written).chain(secret).min() else {
+                return;
+            };
             found.push((rule, 90));
             out.push_str(self.held.get(..at).unwrap());
             if rule == BLOCKED {
