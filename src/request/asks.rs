@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use tollgate_core::cluster::Round;
+use tollgate_core::cluster::{Name, Round};
 use tollgate_core::limits::{Ask, Dimension, Need, Standing, Take};
 
 use crate::per_worker::PerWorker;
@@ -67,12 +67,20 @@ pub(crate) struct Source {
 pub(crate) enum Way {
     /// The limit of this node: there is no other one.
     Node,
-    /// What this node has leased of a limit that holds over a cluster.
-    Lease(Round),
+    /// What this node has leased of a limit that holds over a cluster, with what that is called in the store where it is
+    /// settled in the end.
+    Lease(Round, Option<Name>),
     /// A place in flight, of those that this node has leased.
     Seat,
     /// The limit of this node, in place of that: the store is lost.
-    Alone,
+    Alone(Option<Name>),
+}
+
+impl Way {
+    /// Whether the limit of this node is in place of one that holds over a cluster.
+    pub(crate) fn is_alone(self) -> bool {
+        matches!(self, Self::Alone(_))
+    }
 }
 
 /// The asks of the request that is being judged, their names and how they stand. A worker keeps one,
@@ -142,7 +150,7 @@ impl Scratch {
 
     /// Has an ask counted by the limit of this node alone, as often as `weight` says.
     pub(crate) fn count_alone(&mut self, index: usize, weight: NonZeroU16) {
-        self.set_way(index, Way::Alone);
+        self.set_way(index, Way::Alone(None));
         if let Some(ask) = self.asks.get_mut(index) {
             *ask = ask.weighing(weight);
         }

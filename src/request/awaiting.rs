@@ -7,12 +7,19 @@ use tollgate_core::limits::{Ask, Now, Seat};
 
 use crate::clock::{mono_now, now};
 use crate::observed;
+use crate::per_worker::PerWorker;
 use crate::request::asks::{Scratch, Way};
+use crate::request::complaint::may_say;
 use crate::request::queue;
 use crate::request::store_wait::{wait, Until, Waiting};
 use crate::zone::leases::MappedLeases;
+use crate::zone::lock::ZoneLock;
 use crate::zone::{member, Mapped};
+use nginx::log::cycle_error;
 use nginx::request::handles::Parked;
+
+/// When it was last said that the store isn't told something, in nanoseconds of the monotonic clock.
+static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
 
 /// What a lease lacks for a request.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +75,7 @@ impl Awaiting {
         // What it need not wait for isn't to go back meanwhile.
         let is_lacking = |index: &usize| lacks.iter().any(|lack| lack.index == *index);
         let others = (0..scratch.asks.len()).filter(|index| {
-            !is_lacking(index) && scratch.is_shared(*index) && scratch.way(*index) != Way::Alone
+            !is_lacking(index) && scratch.is_shared(*index) && !scratch.way(*index).is_alone()
         });
         let others: Vec<_> = others.map(|index| Lack { index, missing: 1, round: 0 }).collect();
         lacks.extend(others);
@@ -137,10 +144,15 @@ impl Drop for Awaiting {
 pub(crate) fn settle(leases: &MappedLeases, (ask, way): (&Ask, Way), used: u64, now: Now) {
     let backing = match way {
         Way::Node | Way::Seat => return,
-        Way::Lease(_) => Backing::Lease,
-        Way::Alone => Backing::Alone,
+        Way::Lease(_, name) => (Backing::Lease, name),
+        Way::Alone(name) => (Backing::Alone, name),
     };
-    if let Some(entry) = leases.get().find(ask) {
-        let _ = entry.settle(backing, (ask.reserved(), used), ask.is_over(now));
+    let (table, lock) = (leases.get(), ZoneLock::new(leases.get().lock()));
+    if let Err(error) = table.settle(ask, backing, used, now, &lock) {
+        if may_say(&SAID) {
+            cycle_error(format_args!(
+                "tollgate: the store of the cluster does not hear what a request used in place of what it had reserved, as {error}"
+            ));
+        }
     }
 }

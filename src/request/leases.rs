@@ -8,7 +8,7 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::sync::atomic::{fence, Ordering};
 
-use tollgate_core::cluster::{judge, times, Drawn, Entry, Judge, NoEntry, Shape};
+use tollgate_core::cluster::{judge, times, Drawn, Entry, Judge, Name, NoEntry, Shape};
 use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{Ask, Exceeded, Key, Refused, Seat, Seed, Take};
 use tollgate_core::metrics::Counter;
@@ -19,7 +19,8 @@ use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Admitted, Shortage, NOMINAL_WAIT_NANOS};
 use crate::request::asks::{Scratch, Way, Widths};
 use crate::request::awaiting::{Awaiting, Lack, Patience};
-use crate::request::shortage::may_say;
+use crate::request::complaint::may_say;
+use crate::request::reservation::is_settled;
 use crate::zone::leases::MappedLeases;
 use crate::zone::lock::ZoneLock;
 use crate::zone::member;
@@ -32,6 +33,16 @@ enum NotDrawn {
     Lacks(Vec<Lack>),
     /// There is no room for a further lease.
     Full,
+}
+
+/// What the limit of an ask is called in the store, where that is needed when the request is settled.
+#[inline]
+fn name_of(entry: &Entry<'_>, ask: &Ask) -> Option<Name> {
+    if is_settled(ask) {
+        entry.store_name()
+    } else {
+        None
+    }
 }
 
 impl Admission<'_, '_> {
@@ -130,7 +141,7 @@ impl Admission<'_, '_> {
         let mut lacks = Vec::new();
         scratch.ways.resize(scratch.asks.len(), Way::Node);
         for index in 0..scratch.asks.len() {
-            if !scratch.is_shared(index) || scratch.way(index) == Way::Alone {
+            if !scratch.is_shared(index) || scratch.way(index).is_alone() {
                 continue;
             }
             let Some(ask) = scratch.asks.get(index).copied() else { break };
@@ -170,7 +181,7 @@ impl Admission<'_, '_> {
     fn draw_one(&self, entry: &Entry<'_>, ask: &Ask) -> Result<Option<Way>, u64> {
         let Take::Concurrency { limit } = ask.take else {
             return match entry.draw(ask.reserved(), mono_now) {
-                Drawn::Taken(round) => Ok(Some(Way::Lease(round))),
+                Drawn::Taken(round) => Ok(Some(Way::Lease(round, name_of(entry, ask)))),
                 Drawn::Short { missing } => Err(missing),
                 Drawn::Moved => Ok(None),
             };
@@ -186,17 +197,22 @@ impl Admission<'_, '_> {
     }
 
     /// Notes what is let through without the store, so that it hears of it when it is back.
-    fn spend_alone(&self, leases: &MappedLeases, scratch: &Scratch, widths: &Widths) {
-        for (index, ask) in scratch.asks.iter().enumerate() {
-            if scratch.way(index) != Way::Alone {
+    fn spend_alone(&self, leases: &MappedLeases, scratch: &mut Scratch, widths: &Widths) {
+        for index in 0..scratch.asks.len() {
+            let Some(ask) = scratch.asks.get(index).copied() else { break };
+            if !scratch.way(index).is_alone() {
                 continue;
             }
             observed::count(Counter::Alone);
             if matches!(ask.take, Take::Concurrency { .. }) {
                 continue;
             }
-            if let Ok(entry) = self.entry(leases, (scratch, index), ask, widths) {
-                let _ = entry.spend_alone(ask.reserved());
+            while let Ok(entry) = self.entry(leases, (scratch, index), &ask, widths) {
+                if entry.spend_alone(ask.reserved()) {
+                    scratch.set_way(index, Way::Alone(name_of(&entry, &ask)));
+                    break;
+                }
+                // It was given to somebody else just now.
             }
         }
     }
@@ -204,7 +220,7 @@ impl Admission<'_, '_> {
     /// Puts back what was drawn.
     fn undo(&self, leases: &MappedLeases, scratch: &mut Scratch) {
         for (ask, way) in scratch.asks.iter().zip(&mut scratch.ways) {
-            let Way::Lease(round) = *way else { continue };
+            let Way::Lease(round, _) = *way else { continue };
             *way = Way::Node;
             if let Some(entry) = leases.get().find(ask) {
                 entry.undo(ask.reserved(), round);

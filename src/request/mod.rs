@@ -58,6 +58,7 @@ pub(crate) mod catalogue;
 mod certificate;
 mod charges;
 pub(crate) mod classifier;
+mod complaint;
 pub(crate) mod drops;
 pub(crate) mod endpoint;
 mod estimate;

@@ -26,7 +26,7 @@ pub(crate) struct Reservation {
 }
 
 /// Whether it is settled in the end, by tokens or money.
-fn is_settled(ask: &Ask) -> bool {
+pub(super) fn is_settled(ask: &Ask) -> bool {
     match ask.take {
         Take::Bucket { dimension, .. } => match dimension {
             Dimension::Tokens | Dimension::InputTokens | Dimension::OutputTokens => true,

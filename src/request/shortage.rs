@@ -5,29 +5,14 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::limits::{Dimension, Exceeded, Refused, Take};
 use tollgate_core::metrics::{Counter, Part};
 
-use crate::clock::mono_now;
 use crate::observed;
 use crate::per_worker::PerWorker;
 use crate::request::admit::{Admission, Shortage};
 use crate::request::asks::Scratch;
-
-/// Nanoseconds between two messages that something has no room.
-const SAY_AGAIN: u64 = 60_000_000_000;
+use crate::request::complaint::may_say;
 
 /// When it was last said that a rule has no room, in nanoseconds of the monotonic clock.
 static SAID: PerWorker<Option<u64>> = PerWorker::new(|| None);
-
-/// Whether that is to be said again, which was said last at this time.
-pub(super) fn may_say(said: &PerWorker<Option<u64>>) -> bool {
-    let now = mono_now().0;
-    said.with(|said| {
-        let is_due = said.is_none_or(|then| now.saturating_sub(then) > SAY_AGAIN);
-        if is_due {
-            *said = Some(now);
-        }
-        is_due
-    })
-}
 
 /// Counts that there was no room for the key of an ask.
 pub(super) fn count_full(scratch: &Scratch, ask: usize) {

@@ -9,7 +9,7 @@ use tollgate_core::cluster::message::{
     Answer, Call, Incarnation, Outcome as Executed, Shards, StoreId,
 };
 use tollgate_core::cluster::mirror::ZoneMirror;
-use tollgate_core::cluster::{judge, Backing, Drawn, Entry, Judge, LeaseTable, OnLoss};
+use tollgate_core::cluster::{judge, Backing, Drawn, Entry, Judge, LeaseTable, Name, OnLoss};
 use tollgate_core::limits::{Ask, ClaimLock, Holder, LayoutError, Now, Process, Seat, Seed, Zone};
 
 use crate::limit::{Grants, Limit};
@@ -58,6 +58,8 @@ pub struct Reserved {
     seat: Option<Seat>,
     /// From what; nothing was taken of it yet where the request waits.
     backing: Backing,
+    /// What the limit is called in the store.
+    name: Option<Name>,
     /// How much, in the units of the node.
     pub n: u64,
 }
@@ -181,7 +183,7 @@ impl Node {
         let [ask] = asks;
         let standing = standings.first()?;
         let in_flight = standing.quota.saturating_sub(standing.remaining);
-        let reserved = Reserved { ask, seat: seats.pop(), backing: Backing::Lease, n };
+        let reserved = Reserved { ask, seat: seats.pop(), backing: Backing::Lease, name: None, n };
         Some((reserved, u16::try_from(in_flight).unwrap_or(u16::MAX)))
     }
 
@@ -193,6 +195,7 @@ impl Node {
         clock: MonoNanos,
     ) -> bool {
         reserved.backing = Backing::Lease;
+        reserved.name = entry.store_name();
         match limit.grants {
             Grants::Slots(_) => entry.allows(in_flight, || clock),
             Grants::Bucket(_) | Grants::Budget(_) => {
@@ -213,6 +216,7 @@ impl Node {
         };
         reserved.backing = Backing::Alone;
         if let Some(entry) = table.find(&reserved.ask) {
+            reserved.name = entry.store_name();
             entry.spend_alone(n);
         }
         Outcome::Admitted(reserved)
@@ -275,7 +279,7 @@ impl Node {
     }
 
     /// A request has ended that used so much. `false`: that couldn't be noted.
-    pub fn settle(&mut self, limit: &Limit, reserved: Reserved, used: u64, now: MonoNanos) -> bool {
+    pub fn settle(&mut self, reserved: Reserved, used: u64, now: MonoNanos) -> bool {
         let at = self.now(now);
         let Ok(zone) = Zone::attach(&self.zone) else { return false };
         if let Some(seat) = reserved.seat {
@@ -284,10 +288,8 @@ impl Node {
         }
         zone.settle(&reserved.ask, used, at, &NoLock);
         let Ok(table) = LeaseTable::attach(&self.table) else { return false };
-        // The entry may have been given to another limit meanwhile.
-        let name = |seed: Seed| Some(seed.client_key(&limit.client));
-        let Ok(entry) = table.find_or_make(&reserved.ask, name, &NoLock) else { return false };
-        entry.settle(reserved.backing, (reserved.n, used), false)
+        let backing = (reserved.backing, reserved.name);
+        table.settle(&reserved.ask, backing, used, at, &NoLock).is_ok()
     }
 
     /// The next message, which is under way then.

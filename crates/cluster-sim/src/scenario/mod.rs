@@ -288,7 +288,7 @@ impl Run<'_> {
         if let (Some(limit), Some((_, actual)), Some(place)) =
             (self.limits.get(client), self.ideals.get_mut(client), self.places.get_mut(node))
         {
-            place.node.settle(limit, reserved, 1, mono(now_us));
+            place.node.settle(reserved, 1, mono(now_us));
             let above = actual.count(limit.terms(), now_us);
             self.findings.exceeded = self.findings.exceeded.max(above);
         }

@@ -212,8 +212,7 @@ impl World<'_> {
         let Some(alive) = self.places.get_mut(node).and_then(|place| place.node.as_mut()) else {
             return;
         };
-        let Some(limit) = limit else { return };
-        if !alive.settle(limit, running.reserved, running.used, now) && !is_place {
+        if !alive.settle(running.reserved, running.used, now) && !is_place {
             self.report.broken.push("a settlement found no entry".to_owned());
         }
     }

@@ -207,31 +207,6 @@ impl Entry<'_> {
         self.change(&self.words[ALONE], |seen| with_amount(seen, amount(seen).saturating_add(n)))
     }
 
-    /// Replaces what a request `reserved` by what it `used`, in tokens or nano-units. `is_over`: of a budget whose
-    /// period is over, so that nothing is given back. `false` as with [`Entry::adjust`].
-    pub fn settle(&self, backing: Backing, (reserved, used): (u64, u64), is_over: bool) -> bool {
-        match backing {
-            _ if used == reserved || used < reserved && is_over => true,
-            Backing::Alone => self.settle_alone(reserved, used),
-            Backing::Lease => {
-                let delta = i128::from(used) - i128::from(reserved);
-                self.adjust(i64::try_from(delta).unwrap_or(i64::MAX))
-            }
-        }
-    }
-
-    /// Settles what was given away alone: `used` in place of `reserved`. Where the store is back, and was told of it,
-    /// only an excess is reported: what was given back may have drained there.
-    fn settle_alone(&self, reserved: u64, used: u64) -> bool {
-        match used.checked_sub(reserved) {
-            Some(excess) => self.spend_alone(excess),
-            None => self.change(&self.words[ALONE], |seen| {
-                let left = amount(seen).saturating_sub(reserved.saturating_sub(used));
-                with_amount(seen, left)
-            }),
-        }
-    }
-
     /// Asks that the limit be full again in the store, as an operator wants.
     pub(super) fn ask_for_reset(&self) {
         self.set_marks(|marks| Marks { is_reset: true, ..marks });

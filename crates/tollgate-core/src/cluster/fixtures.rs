@@ -97,7 +97,12 @@ pub(super) const PACE: Pace = Pace { exchange: 50_000_000, weight: NonZeroU16::M
 
 impl Member {
     pub(super) fn new(incarnation: u64) -> Self {
-        let node = Node::new(20_000);
+        Self::with_table(incarnation, 20_000)
+    }
+
+    /// One whose table has so many words.
+    pub(super) fn with_table(incarnation: u64, table_words: usize) -> Self {
+        let node = Node::new(table_words);
         LeaseTable::format(&node.table, incarnation << 11, START).unwrap();
         node.table().words().set_seed((5, 6));
         Self { node, memory: Memory::default() }

@@ -33,7 +33,7 @@ impl Marks {
             is_tracked: word & TRACKED != 0,
             is_leaving: word & LEAVING != 0,
             is_reset: word & RESET != 0,
-            era: u16::try_from(word & 0xffff).unwrap_or(0),
+            era: Self::era_of(word),
         }
     }
 
@@ -46,6 +46,12 @@ impl Marks {
             | flag(self.is_leaving, LEAVING)
             | flag(self.is_reset, RESET)
             | u64::from(self.era)
+    }
+
+    /// By which seed a word says that the name is.
+    #[inline]
+    pub(super) fn era_of(word: u64) -> u16 {
+        u16::try_from(word & 0xffff).unwrap_or(0)
     }
 
     /// Whether a word says that this is the rate, and that the entry doesn't leave.

@@ -7,7 +7,8 @@
 //!
 //! On a node:
 //! * [`table`], [`entry`], [`shape`]: the leases of this node, in memory that its workers share; drawing from them;
-//!   `hands`: whose entry it is; `lease`: what is bought and given back; [`right`]: who buys;
+//!   `hands`: whose entry it is; `lease`: what is bought and given back; [`right`]: who buys; [`settlement`]: what a
+//!   request used in the end;
 //! * [`words`]: what the node knows of the store; [`times`]: how long things live;
 //! * [`revocations`]: the keys that the store says are revoked in all nodes;
 //! * [`exchange`]: what is asked of the store, and what is done with its answer; [`sizing`]: how much is asked for;
@@ -28,6 +29,7 @@ pub mod message;
 pub mod mirror;
 pub mod revocations;
 pub mod right;
+pub mod settlement;
 pub mod shape;
 pub mod sizing;
 pub mod store;
@@ -40,6 +42,7 @@ pub use exchange::{apply, collect, Applied, Asked, Memory, Pace};
 pub use loss::{judge, Judge, OnLoss};
 pub use mirror::{Mirror, ZoneMirror};
 pub use right::{Entered, Right};
+pub use settlement::Name;
 pub use shape::Shape;
 pub use table::{LeaseTable, NoEntry};
 pub use words::Words;

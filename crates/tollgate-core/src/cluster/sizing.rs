@@ -89,11 +89,7 @@ pub fn of_amount(appetite: &Appetite, need: u64, held: u64, offer: Offer, is_old
         return idle(held, 0, offer, is_old);
     }
     let too_much = if offer.is_short { liking } else { liking.saturating_mul(2) };
-    match liking.checked_sub(held) {
-        Some(lacking) => Wish::More(spare(lacking, 0, offer)),
-        None if held > too_much => Wish::Less(held - liking),
-        None => Wish::NONE,
-    }
+    by_liking(liking, held, too_much, offer)
 }
 
 /// The same of places in flight, of which there are `in_flight`, and may be `held`.
@@ -116,9 +112,15 @@ pub fn of_places(
         return idle(held, 0, offer, is_old);
     }
     let too_much = if offer.is_short { liking } else { liking + liking.div_ceil(2) };
+    by_liking(liking, held, too_much, offer)
+}
+
+/// Of what one holds whose use isn't known yet, as another process bought it, nothing goes back: of that the store says how
+/// it stands with the next answer.
+fn by_liking(liking: u64, held: u64, too_much: u64, offer: Offer) -> Wish {
     match liking.checked_sub(held) {
         Some(lacking) => Wish::More(spare(lacking, 0, offer)),
-        None if held > too_much => Wish::Less(held - liking),
+        None if held > too_much && offer.unsold.is_some() => Wish::Less(held - liking),
         None => Wish::NONE,
     }
 }

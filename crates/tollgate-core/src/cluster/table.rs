@@ -36,7 +36,7 @@ const _: () = assert!(WORD_RIGHT + 3 <= FIRST);
 
 /// Entries in a set.
 pub(super) const WAYS: usize = if MODEL { 1 } else { 8 };
-const SET_WORDS: usize = WAYS * (2 + ENTRY_WORDS);
+pub(super) const SET_WORDS: usize = WAYS * (2 + ENTRY_WORDS);
 /// Entries whose bits are in one word.
 const BITS: usize = 64;
 
@@ -345,6 +345,11 @@ pub(super) fn tag_of(key: Key, word: usize, era: u64) -> [u64; 2] {
 pub(super) fn store_name(key: Key, word: usize) -> [u64; 2] {
     let (low, high) = key.hash();
     [low ^ mixed(word, 0), high]
+}
+
+/// The key of a limit that is called so there.
+pub(super) fn key_of_name(area: Area, [low, high]: [u64; 2], word: usize) -> Key {
+    Key::from_hash(area, low ^ mixed(word, 0), high)
 }
 
 fn look_words(sets: usize) -> usize {

@@ -85,7 +85,7 @@ pub fn collect(
     // Before anything is counted: who draws looks at it after he has drawn.
     let seq = words.next_round();
     if !memory.is_complete {
-        adopt(table, memory);
+        adopt(table, memory, (seq, now));
     }
     if std::mem::take(&mut memory.is_to_tell) {
         for entry in table.entries() {
@@ -137,7 +137,7 @@ pub fn collect(
 }
 
 /// Finds the entries that an earlier process kept account of, or that have something to report.
-fn adopt(table: &LeaseTable<'_>, memory: &mut Memory) {
+fn adopt(table: &LeaseTable<'_>, memory: &mut Memory, (seq, now): (u64, MonoNanos)) {
     memory.is_complete = true;
     for entry in table.entries() {
         let count = entry.count();
@@ -145,9 +145,16 @@ fn adopt(table: &LeaseTable<'_>, memory: &mut Memory) {
         let is_news = count.drawn != acked_drawn || count.adjust != acked_adjust || count.alone > 0;
         if entry.marks().is_tracked || is_news {
             let born = entry.words[entry::BORN].load(Ordering::Acquire);
-            // What that process has sent last isn't known.
-            let found =
-                Tracked { born, reported: count.drawn, in_doubt: true, ..Tracked::default() };
+            let found = Tracked {
+                born,
+                drawn: acked_drawn,
+                seq: seq.saturating_sub(1),
+                drawn_at: now,
+                // What that process has sent last isn't known.
+                reported: count.drawn,
+                in_doubt: true,
+                ..Tracked::default()
+            };
             memory.tracked.insert(entry.place, found);
             memory.call(entry.place);
         }
@@ -180,7 +187,9 @@ impl<M: Mirror> Collecting<'_, '_, M> {
         let born = entry.words[entry::BORN].load(Ordering::Acquire);
         if tracked.born != born {
             let (seq, is_to_tell) = (self.seq.saturating_sub(1), tracked.is_to_tell);
-            *tracked = Tracked { born, seq, is_to_tell, ..Tracked::default() };
+            // What was drawn long ago says nothing of what is liked now.
+            let (drawn, _) = entry.acked();
+            *tracked = Tracked { born, drawn, seq, is_to_tell, ..Tracked::default() };
         }
         let Some((terms, until_us)) = self.terms(entry, tracked, (marks, word)) else {
             return (None, true);

@@ -390,3 +390,51 @@ fn a_settlement_counts_once_though_the_entry_was_given_away_meanwhile() {
 }
 
 mod schedules;
+
+/// A client has drawn a lot over time, one at a time.
+fn drawn_for_long(member: &mut Member, store: &mut Store, ask: &Ask) {
+    for n in 0..200 {
+        draw(member, "acme", ask, 1, at(n * ROUND));
+        member.exchange(store, at(n * ROUND));
+    }
+}
+
+#[test]
+fn who_comes_again_buys_no_more_than_he_needs_whatever_he_drew_before() {
+    let mut store = Store::default();
+    let mut member = Member::new(1).meet(&mut store);
+    let ask = member.node.requests("acme", "1000r/s", 1);
+    drawn_for_long(&mut member, &mut store, &ask);
+    for n in 200..500 {
+        member.exchange(&mut store, at(n * ROUND));
+    }
+    assert_eq!(member.memory.tracked(), 0);
+    assert!(!draw(&member, "acme", &ask, 1, at(500 * ROUND)));
+    let asked = member.collect(at(500 * ROUND)).unwrap();
+    assert_eq!(asked.message.lines.iter().map(|line| line.want).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn who_takes_over_keeps_what_was_leased_and_buys_no_more_than_was_drawn_lately() {
+    let mut store = Store::default();
+    let mut member = Member::new(1).meet(&mut store);
+    let ask = member.node.requests("acme", "1000r/s", 1);
+    drawn_for_long(&mut member, &mut store, &ask);
+    let held = member.node.entry("acme", &ask).balance();
+    assert!(held > 0);
+    for drawn in [0, 1] {
+        member.memory = Memory::default();
+        if drawn > 0 {
+            assert!(draw(&member, "acme", &ask, drawn, at(200 * ROUND)));
+        }
+        let asked = member.collect(at(200 * ROUND)).unwrap();
+        let [line] = &asked.message.lines[..] else { panic!() };
+        assert_eq!(line.held, held - drawn);
+        assert!(line.want <= drawn, "{}", line.want);
+    }
+    // What is needed is bought at once.
+    member.memory = Memory::default();
+    member.node.entry("acme", &ask).need(7);
+    let asked = member.collect(at(201 * ROUND)).unwrap();
+    assert!(asked.message.lines[0].want >= 7);
+}
