@@ -18,7 +18,7 @@ use Tollgate::Metrics;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->plan(30);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->plan(32);
 my $d = $t->testdir();
 
 my $conf = <<'EOF';
@@ -110,6 +110,9 @@ ok(poll { in_force($files[0]) eq 1 }, 'mended');
 put($files[0], keys_file($alice, { %$bob, cidrs => ['no network'] }));
 ok(poll { refused($files[0]) eq 1 }, 'an entry is refused');
 is(in_force($files[0]), 1, 'the file is in force');
+is(active($files[0]), 1, 'the other one is active');
+put($files[0], keys_file($alice, { %$bob, tier => 'undeclared' }));
+ok(poll { refused($files[0]) eq 1 && active($files[0]) eq 1 }, 'so is one whose tier is not declared, and nothing else');
 put($files[0], keys_file($alice, $bob));
 ok(poll { refused($files[0]) eq 0 }, 'no entry is refused any more');
 
@@ -163,6 +166,7 @@ sub value_of {
 
 sub in_force { return value_of('tollgate_keys_in_force', file => $_[0]); }
 sub failures { return value_of('tollgate_load_failures_total', file => $_[0]); }
+sub active { return value_of('tollgate_keys', file => $_[0], state => 'active'); }
 sub refused { return value_of('tollgate_keys', file => $_[0], state => 'refused'); }
 sub current { return value_of('tollgate_keys_workers', file => $_[0], state => 'current'); }
 sub behind { return value_of('tollgate_keys_workers', file => $_[0], state => 'behind'); }

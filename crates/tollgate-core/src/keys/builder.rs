@@ -42,8 +42,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Adds an entry. `None`: there can't be so many.
-    pub(super) fn push(&mut self, draft: &Draft<'_>) -> Option<()> {
+    /// Adds an entry, whose tier may not be declared. `None`: there can't be so many.
+    pub(super) fn push(&mut self, draft: &Draft<'_>, is_undeclared: bool) -> Option<()> {
         let tier = match draft.tier {
             None => {
                 self.header.without_tier += 1;
@@ -68,6 +68,7 @@ impl Builder {
         self.header.with_models += u32::from(draft.models.is_some());
         let mut flags = if draft.disabled { flag::DISABLED } else { 0 };
         flags |= if draft.digest.is_none() { flag::NO_DIGEST } else { 0 };
+        flags |= if is_undeclared { flag::UNDECLARED } else { 0 };
         for (flag, names) in lists {
             flags |= if names.is_some() { flag } else { 0 };
         }

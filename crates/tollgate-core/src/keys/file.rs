@@ -183,11 +183,12 @@ impl Reader<'_> {
             Ok(draft) => {
                 let undeclared = draft.tier.filter(|tier| !(self.is_declared)(tier));
                 // Nobody misses a tier of a key that has ended.
-                if let Some(tier) = undeclared.filter(|_| !is_off()) {
+                let undeclared = undeclared.filter(|_| !is_off());
+                if let Some(tier) = undeclared {
                     let error = named("tier", Problem::UndeclaredTier(tier.to_owned()));
                     self.note(Refused { error, is_off: false });
                 }
-                self.found.builder.push(&draft)
+                self.found.builder.push(&draft, undeclared.is_some())
             }
             Err((field, problem)) => {
                 let refused = Refused { error: named(&field, problem), is_off: is_off() };

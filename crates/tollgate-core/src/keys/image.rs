@@ -72,6 +72,8 @@ pub(super) mod flag {
     /// It has no digest that can be read, and is in no table.
     pub(in super::super) const NO_DIGEST: u32 = 1 << 5;
     pub(in super::super) const DENY_CIDRS: u32 = 1 << 6;
+    /// Its tier is not declared: the key is known, and good for nothing.
+    pub(in super::super) const UNDECLARED: u32 = 1 << 7;
     /// What follows the lists, in this order, where it is there.
     pub(in super::super) const TENANT: u32 = 1 << 8;
     pub(in super::super) const NAME: u32 = 1 << 9;

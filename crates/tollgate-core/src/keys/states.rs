@@ -40,7 +40,7 @@ impl KeyStates {
     fn add(&mut self, entry: &State, count: u64, now: UnixMillis) {
         let state = match entry {
             State { flags, .. } if flags & flag::DISABLED != 0 => &mut self.disabled,
-            State { flags, .. } if flags & flag::REFUSED != 0 => return,
+            State { flags, .. } if flags & (flag::REFUSED | flag::UNDECLARED) != 0 => return,
             State { not_before, .. } if now < *not_before => &mut self.not_yet_valid,
             State { expires, .. } if now >= *expires => &mut self.expired,
             State { .. } => &mut self.active,

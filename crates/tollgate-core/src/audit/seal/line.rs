@@ -153,7 +153,8 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
 /// The length of a time, as lines have it.
 const TIME_LEN: usize = 24;
 
-fn millis(text: &[u8]) -> Option<i64> {
+/// A time of RFC 3339, in milliseconds since 1970.
+pub(super) fn millis(text: &[u8]) -> Option<i64> {
     let time: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(time.as_millisecond())
 }

@@ -133,7 +133,7 @@ impl Machine {
         self.key = SealingKey::parse(&file).unwrap();
     }
 
-    fn spawn(&mut self) {
+    pub(super) fn spawn(&mut self) {
         self.next_pid += 1;
         let me = Process { pid: self.next_pid, started: 1 };
         let seals = self.seals();
@@ -296,12 +296,12 @@ impl Machine {
         self.words = words;
     }
 
-    fn end(&mut self, at: usize) {
+    pub(super) fn end(&mut self, at: usize) {
         self.flush(at, false, true);
         self.workers.remove(at);
     }
 
-    fn kill(&mut self, at: usize) {
+    pub(super) fn kill(&mut self, at: usize) {
         // Maybe in the middle of a write.
         if self.dice.is_one_in(3) && self.room.is_none() && !self.is_orderly {
             for _ in 0..self.dice.roll(4) {

@@ -36,6 +36,20 @@ fn each_key_is_in_one_state() {
 }
 
 #[test]
+fn a_key_of_a_tier_that_is_not_declared_is_refused_and_nothing_else() {
+    let entries = [
+        entry("good", json!({"tier": "free"})),
+        entry("lost", json!({"tier": "gone"})),
+        entry("off", json!({"tier": "gone", "disabled": true})),
+    ];
+    let text = file(&entries);
+    let built = KeySet::build(text.as_bytes(), &|tier| tier == "free", NOW).unwrap();
+    assert_eq!(built.refused_count, 1);
+    let found = KeySet::from_block(built.block).unwrap().states(AT);
+    assert_eq!(found, KeyStates { active: 1, disabled: 1, refused: 1, ..KeyStates::default() });
+}
+
+#[test]
 fn many_keys_are_estimated() {
     let entries: Vec<_> = (0..20_000)
         .map(|index| entry(&format!("k{index}"), json!({"disabled": index % 4 == 0})))

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::heads::{HeadsLine, Told};
 use super::super::id::ChainId;
-use super::super::manifest::{Known as Told, State};
+use super::super::line::millis;
+use super::super::manifest::{Known as KnownChain, State};
 use super::batch::gone;
 use super::bounds::{Findings, MAX_FINDINGS};
 use super::pieces::Piece;
@@ -19,6 +21,9 @@ pub(super) const SILENCE_MS: u64 = 60_000;
 /// the disk.
 pub(super) const CRASH_MS: u64 = 300_000;
 
+/// So much later than the first worker the last one may begin to write to a new file, in milliseconds.
+const TURN_MS: i64 = 10_000;
+
 /// Seconds without any seal of which it is told.
 const GAP_SECONDS: i64 = 60;
 
@@ -28,7 +33,7 @@ pub(super) struct Log {
     pub(super) openings: BTreeMap<ChainId, Opened>,
     pub(super) manifests: Vec<Named>,
     /// What the latest manifest that names a chain tells of it, and the generation of the manifest.
-    pub(super) latest: BTreeMap<ChainId, (u32, Told)>,
+    pub(super) latest: BTreeMap<ChainId, (u32, KnownChain)>,
     /// When the first and the last seal of each generation were made, on the monotonic clock.
     pub(super) spans: BTreeMap<u32, (u64, u64)>,
     /// Files that are there, by generation and number.
@@ -256,10 +261,13 @@ impl Log {
     }
 
     /// What was kept elsewhere must be there, unless it is older than all that is.
-    fn heads(&mut self, heads: &[super::HeadsLine], span: Option<&(String, String)>) {
+    fn heads(&mut self, heads: &[HeadsLine], span: Option<&(String, String)>) {
+        // Workers begin to write to a new file one after the other.
+        let oldest = span.and_then(|(first, _)| millis(first.as_bytes()));
+        let oldest = oldest.map(|oldest| oldest.saturating_add(TURN_MS));
         let mut found = BTreeMap::new();
         for line in heads {
-            for (chain, number, mac) in &line.chains {
+            for Told { chain, number, mac, time } in &line.chains {
                 let joined = self.chains.get(chain);
                 let first = joined.and_then(|joined| joined.first).map(|(first, ..)| first);
                 let is_there = joined
@@ -267,7 +275,9 @@ impl Log {
                     .is_some_and(|known| known.mac == *mac);
                 let is_older = match first {
                     Some(first) => first > *number,
-                    None => span.is_some_and(|(first, _)| line.time < *first),
+                    None => oldest
+                        .zip(millis(time.as_bytes()))
+                        .is_some_and(|(oldest, time)| time < oldest),
                 };
                 if !is_there && !is_older {
                     let place =
