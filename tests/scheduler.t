@@ -19,7 +19,7 @@ use JSON::PP qw//;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(97);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_v2/)->has_daemon('curl')->plan(106);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -136,6 +136,7 @@ my @headers = qw/
 	x-gateway-destination-endpoint x-gateway-destination-endpoint-subset
 	x-llm-d-what-comes-next x-prefiller-host-port x-encoder-hosts-ports x-data-parallel-host-port
 	x-kv-cache-source-host-port x-data-parallel-rank x-smg-target-worker x-cache-salt
+	x-override-priority x-override-bootstrap-host endpoint-load-metrics-format
 /;
 for my $name (@headers) {
 	my @spellings = ($name, uc $name, $name =~ tr/-/_/r, $name =~ tr/-/./r);
@@ -158,7 +159,7 @@ for my $name (qw/x-original-path x-forwarded-path/) {
 	like(http_content(ask_with($chat, $body, 'alice', "$name: root")), qr/^$name: root\r$/mi,
 		"passes before others: $name");
 }
-my @innocent = map { "$_: 1" } qw/X-Session-ID X-Llm X-Gateway X-Cache-Salts X-SLO-Other X-Data-Parallel traceparent/;
+my @innocent = map { "$_: 1" } qw/X-Session-ID X-Llm X-Gateway X-Cache-Salts X-SLO-Other X-Data-Parallel X-Overrides Endpoint-Load traceparent/;
 my $r = ask_with("/llm-d$chat", $body, 'alice', @innocent);
 is(scalar(() = http_content($r) =~ /: 1\r/g), scalar @innocent, 'similar names pass');
 

@@ -9,7 +9,7 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::forwarding::{evaluated, evaluated_query, Known, Upstream};
 use tollgate_core::llm::engines::{exception, Route, RouteMemo};
 use tollgate_core::permissions::endpoints::{is_closed, judge, Asked};
-use tollgate_core::permissions::scopes::Scopes;
+use tollgate_core::permissions::scopes::{Scope, Scopes};
 use tollgate_core::ruling::{By, Ruling};
 
 use crate::conf::policy::Policy;
@@ -89,6 +89,7 @@ pub(crate) fn check(
     if let Some(verdict) = check_file(r, policy) {
         return verdict;
     }
+    check_parameters(r, &state.borrow(), policy, (path, r.query()))?;
     let verdict = judge_path(r, &state.borrow(), policy, (path, route, is_read));
     match verdict {
         Err(detail) if detail.cause() == Cause::UnknownEndpoint && has_variables(r) => {
@@ -116,6 +117,45 @@ fn has_variables(r: Request<'_>) -> bool {
     r.loc_conf().upstream().is_some_and(|proxied| proxied.expression.is_some())
 }
 
+/// What the client may.
+fn granted(state: &State) -> Scopes {
+    match (&state.later, &state.principal) {
+        (Some(later), _) => {
+            later.principal.granted(later.tier.as_ref().and_then(|tier| tier.scopes))
+        }
+        (None, Some(principal)) => {
+            principal.granted(state.tier.as_ref().and_then(|tier| tier.scopes))
+        }
+        (None, None) => Scopes::DEFAULT,
+    }
+}
+
+/// Whether parameters may have the engine do what the path doesn't say.
+fn check_parameters(
+    r: Request<'_>,
+    state: &State,
+    policy: &Policy,
+    (path, query): (&[u8], &[u8]),
+) -> Result<(), Detail> {
+    // Whatever is read of a body, is no form.
+    let of_body = || match r.method() {
+        b"GET" | b"HEAD" => {
+            let mut kinds = r.headers_in().filter(|header| header.name == b"content-type");
+            kinds.find_map(|kind| policy.engine.steering_body(kind.value))
+        }
+        _ => None,
+    };
+    let Some(name) = policy.engine.steering_parameter(query).or_else(of_body) else {
+        return Ok(());
+    };
+    let may =
+        granted(state).has(Scope::Admin) || exception::opens(&policy.endpoints, r.method(), path);
+    match may {
+        true => Ok(()),
+        false => Err(Detail::new(Cause::OperatorsParameter, name)),
+    }
+}
+
 fn judge_path(
     r: Request<'_>,
     state: &State,
@@ -123,13 +163,7 @@ fn judge_path(
     (path, route, is_read): (&[u8], &Route, bool),
 ) -> Result<(), Detail> {
     let tier = state.tier.as_deref();
-    let granted = match (&state.later, &state.principal) {
-        (Some(later), _) => {
-            later.principal.granted(later.tier.as_ref().and_then(|tier| tier.scopes))
-        }
-        (None, Some(principal)) => principal.granted(tier.and_then(|tier| tier.scopes)),
-        (None, None) => Scopes::DEFAULT,
-    };
+    let granted = granted(state);
     let asked = Asked { method: r.method(), path, uri: r.uri(), route, is_read };
     let counts = || policy.counts_tokens(tier);
     match judge(asked, (policy.engine, &policy.endpoints), granted, counts) {
@@ -165,6 +199,9 @@ pub(crate) fn check_here(
         (is_judged.then(|| r.kept(state.judged_path)), state.endpoint())
     };
     let Some(path) = path(r) else { return Some(Err(Cause::OutOfMemory.into())) };
+    if let Err(detail) = check_parameters(r, &state.borrow(), policy, (path.bytes, r.query())) {
+        return Some(Err(detail));
+    }
     if judged == Some(path.bytes) && policy.endpoints.is_empty() {
         return Some(Ok(()));
     }
@@ -232,6 +269,7 @@ fn judge_variables(r: Request<'_>, state: &RefCell<State>, policy: &Policy) -> R
     if are_others {
         return Err(Cause::ForwardedElsewhere.into());
     }
+    check_parameters(r, &state, policy, (path.bytes, query))?;
     if is_as_judged {
         return Ok(());
     }

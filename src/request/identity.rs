@@ -199,7 +199,7 @@ fn is_ours(name: &[u8], policy: &Policy) -> bool {
         || (begins_like_ours(name) && is_extension_of_ours(name, policy))
 }
 
-/// The same of a header whose name begins with `x-`.
+/// The same of a header whose name begins as some of ours do.
 #[cold]
 fn is_extension_of_ours(name: &[u8], policy: &Policy) -> bool {
     let has_certs = policy.client_cert.is_some() || !policy.xfcc_from.is_empty();
@@ -211,9 +211,14 @@ fn is_extension_of_ours(name: &[u8], policy: &Policy) -> bool {
         || scheduler::is_ours(name, policy)
 }
 
-/// `x-`, in any spelling: most names begin otherwise, and need no further look.
+/// `x-`, in any spelling, or the first letter of the only one that has no `x-`: most names begin otherwise, and need
+/// no further look.
 fn begins_like_ours(name: &[u8]) -> bool {
-    matches!(name, [b'x' | b'X', second, ..] if !second.is_ascii_alphanumeric())
+    match name {
+        [b'x' | b'X', second, ..] => !second.is_ascii_alphanumeric(),
+        [b'e' | b'E', ..] => true,
+        _ => false,
+    }
 }
 
 /// Whether `name` could reach the backend as `ours`. CGI and WSGI turn `-` into `_`, and some

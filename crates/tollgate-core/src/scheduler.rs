@@ -36,9 +36,9 @@ impl Scheduler {
     }
 }
 
-/// The families of such headers: llm-d's names, those that it had before, SGLang's gateway. What comes next will
-/// be among them.
-const PREFIXES: [&[u8]; 3] = [b"x-llm-d-", b"x-gateway-", b"x-smg-"];
+/// The families of such headers: llm-d's names, those that it had before, SGLang's gateway, and what SGLang takes in
+/// the place of members of the body. What comes next will be among them.
+const PREFIXES: [&[u8]; 4] = [b"x-llm-d-", b"x-gateway-", b"x-smg-", b"x-override-"];
 
 /// Others, in lower case.
 const NAMES: [&[u8]; 8] = [
@@ -56,6 +56,9 @@ const NAMES: [&[u8]; 8] = [
     b"x-cache-salt",
 ];
 
+/// To whoever sends it, vLLM says in a header of its answer how busy it is with the requests of all clients.
+const LOAD: &[u8] = b"endpoint-load-metrics-format";
+
 /// What llm-d takes for the path, and so for the form of the body; to others they say something else.
 const PATHS: [&[u8]; 2] = [b"x-original-path", b"x-forwarded-path"];
 
@@ -64,9 +67,10 @@ const PATHS: [&[u8]; 2] = [b"x-original-path", b"x-forwarded-path"];
 #[must_use]
 pub fn is_scheduler_header(name: &[u8]) -> bool {
     // Of nearly all names, the first byte says that they are none of these.
-    let (Some(b'x' | b'X'), Some(second)) = (name.first(), name.get(1)) else { return false };
-    if second.is_ascii_alphanumeric() {
-        return false;
+    match (name.first(), name.get(1)) {
+        (Some(b'x' | b'X'), Some(second)) if !second.is_ascii_alphanumeric() => {}
+        (Some(b'e' | b'E'), _) => return name.len() == LOAD.len() && begins(name, LOAD),
+        _ => return false,
     }
     PREFIXES.iter().any(|prefix| name.len() > prefix.len() && begins(name, prefix))
         || NAMES.iter().any(|ours| ours.len() == name.len() && begins(name, ours))
@@ -102,11 +106,15 @@ mod tests {
             "x_gateway_destination_endpoint_subset",
             "x.llm.d.slo-ttft-ms",
             "x-smg-target-worker",
+            "x-override-priority",
+            "X_Override-Bootstrap_Host",
             "x-prefiller-host-port",
             "X_Prefiller_Host_Port",
             "x-data-parallel-rank",
             "x-cache-salt",
             "X-Cache_Salt",
+            "endpoint-load-metrics-format",
+            "Endpoint_Load_Metrics-Format",
         ] {
             assert!(is_scheduler_header(name.as_bytes()), "{name}");
         }
@@ -127,6 +135,9 @@ mod tests {
             "x-forwarded-path",
             "x-stainless-retry-count",
             "content-type",
+            "e",
+            "endpoint-load-metrics",
+            "endpoint-load-metrics-formats",
         ] {
             assert!(!is_scheduler_header(name.as_bytes()), "{name}");
         }

@@ -125,6 +125,7 @@ causes! {
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
     OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
     OperatorsEndpoint EndpointDenied "operators_endpoint" "the path is for operators, and neither the tier nor the credential has the scope \"admin\"";
+    OperatorsParameter EndpointDenied "operators_parameter" "\"NAME\" has the engine do what is for operators, and neither the tier nor the credential has the scope \"admin\"";
     ForwardedElsewhere EndpointDenied "forwarded_elsewhere" "the variables of \"proxy_pass\" make another endpoint of the path than the one that was judged";
     UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"";
     NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";

@@ -7,6 +7,7 @@
 //! * [`preparing`]: paths at which an engine prepares a request, and does no more;
 //! * [`naming`]: where a request names its model, and what tells of models;
 //! * [`named`]: the models that are named outside of the body;
+//! * [`parameter`]: parameters by which a request has an engine do more than its path says;
 //! * [`memo`]: the routes that were asked for a moment ago;
 //! * [`exception`]: what an operator opens beyond it, or closes;
 //! * one file for each engine, which says the version that it was taken from.
@@ -19,6 +20,7 @@ pub mod named;
 pub mod naming;
 mod ollama;
 mod openai;
+mod parameter;
 mod preparing;
 pub mod route;
 pub mod row;
