@@ -165,6 +165,12 @@ EOG
 		server => "location = /_c { internal; proxy_pass http://127.0.0.1:8080/judge; }\n"
 		. 'location = /judge { tollgate_guards off; proxy_pass http://127.0.0.1:8081/; }'],
 	['a guard of a tier', http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_tier free { guards g; }"],
+	['guards where something is on as well', http => "$usual{http}\ntollgate_guard g { input pii log; }",
+		server => "tollgate_guards g;\nlocation /off { tollgate off; }"],
+	['guards of a tier, and a location for everybody',
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_limit l key=\$binary_remote_addr requests=5r/s;\n"
+			. "tollgate_tier free { guards g; }",
+		server => 'location /all { tollgate on; tollgate_auth none; tollgate_apply l; }'],
 	['rules beside the shipped ones', guard_by('good.toml')],
 	['rules alone', guard_by('rules alone')],
 	['off', location => "$usual{location}\ntollgate_guards off;"],
@@ -174,6 +180,14 @@ my @warned = (
 		http => "$usual{http}\ntollgate_guard_rules good.toml; # !"],
 	['a guard that nobody uses', ['tollgate_guard "g" has no effect', 'tollgate_guards g'],
 		http => "$usual{http}\ntollgate_guard g { # !\ninput pii log; }"],
+	['guards where nothing is on', ['"tollgate_guards g" has no effect', '"tollgate on;"'],
+		http => "$usual{http}\ntollgate_guard g { input pii log; }",
+		server => "location /off {\ntollgate off;\ntollgate_guards g; # !\n}"],
+	['guards of a tier where nobody is in one', ['"guards" of "tollgate_tier free" has no effect', '"tollgate_auth none"',
+		'say "tollgate_guards g;"'],
+		http => "tollgate_zone zone=tollgate:1m;\ntollgate_guard g { input pii log; }\ntollgate_limit l key=\$binary_remote_addr requests=5r/s;\n"
+			. "tollgate_tier free { # !\nguards g; }",
+		location => "tollgate on;\ntollgate_auth none;\ntollgate_apply l;"],
 	['no location of a classifier', ['"classifier /_c"', 'no location of its own for "/_c"', '"location = /_c { internal;',
 		'"tollgate_guards off;"'], guard('classifier /_c input; # !')],
 	['a classifier that all can ask', ['"classifier /_c"', '"location = /_c"', 'not internal', 'anybody can have texts judged',

@@ -159,7 +159,7 @@ $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier 
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(100);
+$t->run()->plan(102);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -206,15 +206,17 @@ is(arguments($r), '{"to":"[EMAIL]","x":1}', 'arguments of a tool');
 for my $of (
 	['/ollama/api/chat', sub { '{"model":"m","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"pay",'
 		. qq("arguments":{"n":$_[0],"tokens":[1,2],"many":[$_[0],{"$_[1]":7}]}}}]},"done":true,"prompt_eval_count":5,"eval_count":7}) }],
+	["/mask$chat", sub { '{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"x","parsed":'
+		. qq({"id":$_[0],"type":"$_[1]","list":[{"status":"$_[1]"}]}}}],"usage":{"prompt_tokens":5,"completion_tokens":7}}) }],
 	['/anthropic/v1/messages', sub { '{"id":"x","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use","id":"t",'
 		. qq("name":"pay","input":{"n":$_[0],"tokens":[1,2],"many":[$_[0],{"$_[1]":7}]}}],"usage":{"input_tokens":5,"output_tokens":7}}) }],
 )
 {
 	my ($uri, $body) = @$of;
 	($r) = whole($uri, $body->('4111111111111111', 'jane.doe@example.com'), 'X-Raw: 1');
-	is(http_content($r), $body->('"[CARD]"', '[EMAIL]'), "arguments that are no string, $uri");
+	is(http_content($r), $body->('"[CARD]"', '[EMAIL]'), "JSON that is no string, $uri");
 	($r) = whole($uri, $body->('4111111111111112', 'jane.doe'), 'X-Raw: 1');
-	is(http_content($r), $body->('4111111111111112', 'jane.doe'), "arguments that are no string, and nothing in them, $uri");
+	is(http_content($r), $body->('4111111111111112', 'jane.doe'), "JSON that is no string, and nothing in it, $uri");
 }
 
 # other dialects

@@ -17,6 +17,7 @@ use Tollgate::Metered;
 use Tollgate::Provider;
 
 use IO::Socket::INET;
+use Socket qw/SOL_SOCKET SO_RCVBUF/;
 use JSON::PP qw//;
 
 select STDERR; $| = 1;
@@ -36,6 +37,7 @@ my %guards = (
 	undecided => 'on_failure=allow',
 	late => 'timeout=50ms window=256',
 	waits => 'timeout=30s window=256',
+	slow => 'timeout=10s window=64k',
 	masks => 'window=256',
 	both => 'window=256',
 	nowhere => '',
@@ -161,7 +163,7 @@ $t->write_file('keys.json', keys_file(
 ));
 
 start_provider($t, 8090);
-answers($_, judges => 'moderation') for qw/judged few counts late waits masks both/;
+answers($_, judges => 'moderation') for qw/judged few counts late waits slow masks both/;
 answers('wide', judges => 'classify');
 answers('llama', judges => 'llama-guard');
 answers($_, status => 500) for qw/dead open/;
@@ -171,7 +173,7 @@ answers('undecided', status => 400);
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(113);
+$t->run()->plan(119);
 
 my $chat = '/v1/chat/completions';
 my $nonce = 0;
@@ -351,6 +353,27 @@ my $flooded = $flood->answer();
 cmp_ok(length said($flooded), '>', 500_000 / 200, 'one that came faster than it was judged');
 like(http_content($flooded), qr/data: \[DONE\]\n\n$/, 'to its end');
 
+# A client that reads nothing until no more is asked about: the engine is read no further meanwhile, and nothing is lost.
+
+for my $place ('', '/unbuffered') {
+	my $slow = connection();
+	setsockopt $slow->{socket}, SOL_SOCKET, SO_RCVBUF, 16 * 1024;
+	my $before = () = asked('slow');
+	$slow->send(post("/slow$place$chat", body(my $start = text(10), 1), 'X-API-Key: key-alice', 'X-Flood: 4000000'));
+	my ($count, $asked) = (-1, 0);
+	poll {
+		($count, $asked) = ($asked, scalar(() = asked('slow')));
+		$asked > $before && $asked == $count;
+	};
+	setsockopt $slow->{socket}, SOL_SOCKET, SO_RCVBUF, 1 << 20;
+	my $answer = $slow->answer();
+	like(http_content($answer), qr/data: \[DONE\]\n\n$/, "a client that reads late$place: to its end");
+	my $flood = 'more and more of it ';
+	my $said = said($answer);
+	is(length($said), length($start) + 20 * int(4_000_000 / length chunk_of($flood)), "a client that reads late$place: all of it");
+	cmp_ok($asked, '<', scalar(() = asked('slow')), "a client that reads late$place: the engine waited for it");
+}
+
 my $good = text(700);
 is(said(h2($t, "/judged$chat", body($good, 1), 'X-API-Key: key-alice', 'X-Cut: 5')), $good, 'HTTP/2: let through');
 my $refused = h2($t, "/judged$chat", body(text(700, 300), 1), 'X-API-Key: key-alice', 'X-Cut: 5');
@@ -466,6 +489,16 @@ sub document {
 		. 'Content-Length: ' . length($content) . "\x0d\x0a\x0d\x0a" . $content;
 }
 
+sub chunk {
+	return 'data: ' . json({ id => 'c', object => 'chat.completion.chunk', model => 'm', @_ }) . "\n\n";
+}
+
+# One with a piece of the text.
+sub chunk_of {
+	my ($piece) = @_;
+	return chunk(choices => [{ index => 0, delta => { content => $piece }, finish_reason => undef }]);
+}
+
 # True, if all of it could be sent.
 sub stream {
 	my ($client, $uri, $text, $of) = @_;
@@ -488,9 +521,9 @@ sub stream {
 			@pieces), json({ model => 'm', message => { role => 'assistant', content => '' }, done => JSON::PP::true,
 			prompt_eval_count => 5, eval_count => 7 }) . "\n");
 	} else {
-		my $chunk = sub { 'data: ' . json({ id => 'c', object => 'chat.completion.chunk', model => 'm', @_ }) . "\n\n" };
-		my $delta = sub { $chunk->(choices => [{ index => 0, delta => { content => $_[0] }, finish_reason => undef }]) };
-		my $flood = $delta->('more and more of it ');
+		my $chunk = \&chunk;
+		my $delta = \&chunk_of;
+		my $flood = chunk_of('more and more of it ');
 		@events = ((map { $delta->($_) } @pieces), ($flood) x (($of->{flood} // 0) / length $flood),
 			$of->{endless} ? ($delta->(' on and on')) x 3000 : (),
 			$chunk->(choices => [{ index => 0, delta => {}, finish_reason => 'stop' }]),

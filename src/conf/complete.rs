@@ -58,7 +58,8 @@ impl MainConf {
             );
             warnings.warn("tollgate_limit", warning);
         }
-        for guard in self.guards.unused() {
+        let idle = survey::tell_of_idle_guards(&mut warnings, self, servers);
+        for guard in self.guards.unused().filter(|guard| !idle.contains(&guard.name)) {
             let warning = format!(
                 "tollgate_guard \"{}\" has no effect: no \"tollgate_guards {}\" and no \"guards\" of a tier in use \
                  names it {}",

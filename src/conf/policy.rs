@@ -192,7 +192,9 @@ impl Policy {
         check_prices(main, &limits)?;
         let aliases = aliases(settings)?;
         let known = (&mut main.guards, &mut main.following);
-        let guards = GuardsOf::resolve(settings, &tiers, known)?;
+        // Where nobody authenticates, nobody is in a tier.
+        let of_tiers = if anonymous { &[] } else { &*tiers };
+        let guards = GuardsOf::resolve(settings, of_tiers, known)?;
         let is_metered = !anonymous
             || !aliases.is_empty()
             || !guards.is_empty()

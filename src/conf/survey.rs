@@ -8,6 +8,7 @@ use super::policy::Policy;
 use super::settings::{Given, Upgrade};
 use super::warnings::Warnings;
 use crate::types::{Found, Location, Server};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use nginx::conf::{HeaderRules, Position, Verification};
@@ -30,6 +31,47 @@ pub(super) fn tell(warnings: &mut Warnings<'_, '_>, servers: &[Server<'_>], keep
             }
         }
     }
+}
+
+/// Guards that look at nothing: `tollgate_guards` where nothing is on, and those of tiers where nobody is in one. Returns
+/// their names. Where a `tollgate_guards` holds in several locations, one that is on suffices.
+pub(super) fn tell_of_idle_guards(
+    warnings: &mut Warnings<'_, '_>,
+    main: &MainConf,
+    servers: &[Server<'_>],
+) -> HashSet<String> {
+    let confs =
+        || servers.iter().flat_map(|server| &server.locations).map(|location| location.conf);
+    let named = |conf: &LocConf| conf.settings.guards.as_ref().map(|given| given.place.clone());
+    let used: HashSet<_> =
+        confs().filter(|conf| conf.policy().is_some()).filter_map(named).collect();
+    let mut idle = HashSet::new();
+    for Given { value: names, place } in confs().filter_map(|conf| conf.settings.guards.as_ref()) {
+        if !names.is_empty() && !used.contains(place) {
+            let warning = format!(
+                "\"tollgate_guards {}\" has no effect: no location where it holds says \"tollgate on\"; add \
+                 \"tollgate on;\", or leave it out {place}",
+                names.join(" ")
+            );
+            warnings.warn("tollgate_guards", warning);
+            idle.extend(names.iter().cloned());
+        }
+    }
+    let mut policies = confs().filter_map(LocConf::policy).peekable();
+    if policies.peek().is_some() && policies.all(|policy| policy.anonymous) {
+        for tier in main.tiers.iter().filter(|tier| !tier.guards.is_empty()) {
+            let warning = format!(
+                "\"guards\" of \"tollgate_tier {}\" has no effect: every location says \"tollgate_auth none\", where \
+                 nobody is in a tier; say \"tollgate_guards {};\" there {}",
+                tier.name,
+                tier.guards.join(" "),
+                tier.place
+            );
+            warnings.warn("guards", warning);
+            idle.extend(tier.guards.iter().cloned());
+        }
+    }
+    idle
 }
 
 /// Classifiers whose locations lead back to where they are asked.

@@ -35,7 +35,7 @@ pub(super) fn detectors() -> Vec<Detector> {
     vec![
         detector("fr_nir", "FR_NIR", Cow::Borrowed(shape::DIGITS), NIR_CONTEXT, nir),
         // Of Corsica, with a letter.
-        detector("fr_nir_corse", "FR_NIR", Cow::Borrowed(shape::CODE), NIR_CONTEXT, nir),
+        detector("fr_nir_corse", "FR_NIR", Cow::Borrowed(shape::CODE), NIR_CONTEXT, nir_corse),
         detector(
             "be_rijksregisternummer",
             "BE_RIJKSREGISTERNUMMER",
@@ -85,6 +85,12 @@ pub(super) fn detectors() -> Vec<Detector> {
 
 /// INSEE, "Numéro de sécurité sociale": sex, year, month, department, commune, serial number, and 97 less the rest by 97.
 /// In Corsica, 2A and 2B count as 19 and 18.
+fn nir_corse(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    // Without a letter it is one of the others, and found as such.
+    let has_letter = shapes::plain(candidate).bytes().any(|byte| byte.is_ascii_alphabetic());
+    has_letter.then(|| nir(candidate, context))?
+}
+
 fn nir(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
     if !shape::fits(candidate, NIR) {
         return None;

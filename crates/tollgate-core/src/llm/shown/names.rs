@@ -81,9 +81,10 @@ pub(super) fn is_sealed(name: &str) -> bool {
     )
 }
 
-/// What a tool is called with: all of it is the model's, the names of members too.
+/// What a tool is called with, or an answer that is JSON, once more: all of it is the model's, the names of members
+/// too.
 pub(super) fn is_arguments(name: &str) -> bool {
-    matches!(name, "arguments" | "input" | "parameters")
+    matches!(name, "arguments" | "input" | "parameters" | "parsed")
 }
 
 /// The texts that come piece by piece, wherever in a delta they stand.
