@@ -18,10 +18,10 @@ use Tollgate::Cluster;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('redis-server')->plan(20);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('redis-server')->plan(23);
 
 $t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => s/-.*//r } }
-	qw/eight-before eight-share eight-local eight-deny eight-back slots-share here-deny/));
+	qw/eight-before eight-early eight-early2 eight-early3 eight-share eight-local eight-deny eight-back slots-share here-deny/));
 
 my $tiers = <<'EOF';
     tollgate_tier eight { requests 8r/h; }
@@ -39,6 +39,9 @@ is((join ' ', map { knows_store($_, 1) } @nodes), '1 1 1', 'all nodes know the s
 is(admitted('key-eight-before', (@nodes) x 4), 8, 'with the store one limit');
 
 stop_store($t);
+# Before a node knows that, who has nothing leased waits until it does.
+is(status(answer_of('key-eight-early', 8080)), 200, 'share: who asks just then is judged by that');
+is(status(answer_of('key-eight-early2', 8082)), 503, 'deny: and is not told that it was too much');
 is((join ' ', map { knows_store($_, 0) } @nodes), '1 1 1', 'all nodes know that it is gone');
 like($t->read_file('error.log'), qr/tollgate: the store of the cluster "default" cannot be used: /, 'the log says why');
 
@@ -66,6 +69,7 @@ ok((poll { admitted('key-eight-before', @nodes) == 0 }), 'what was used before i
 
 # A store that is there and says nothing.
 stop_store($t, 'STOP');
+is(status(answer_of('key-eight-early3', 8080)), 200, 'a store that hangs: the same');
 is(knows_store(8080, 0), 1, 'a store that hangs is lost as well');
 stop_store($t, 'CONT');
 is(knows_store(8080, 1), 1, 'until it goes on');

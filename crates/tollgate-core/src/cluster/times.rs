@@ -41,7 +41,8 @@ pub fn call_timeout(exchange: u64) -> u64 {
     exchange.saturating_mul(4).clamp(CALL, DEAD - LIFE)
 }
 
-/// How long a request waits for the store at most.
+/// How long a request waits for the store at most that is there. What hears nothing from it waits until it counts as lost
+/// ([`LOST`]).
 #[must_use]
 pub fn longest_wait(exchange: u64) -> u64 {
     exchange.saturating_mul(ROUNDS_IN_TIME).saturating_add(call_timeout(exchange))
