@@ -33,6 +33,11 @@ $t->write_file("$_.heads", '') for qw/shared owned/;
 chmod 0666, "$d/shared.heads";
 chmod 0600, "$d/owned.heads";
 
+# One file by two names.
+my ($base) = $d =~ m!([^/]+)/*$!;
+$t->write_file('there.log', '');
+symlink "$d/there.log", "$d/link.log" or die "Can't make a link: $!\n";
+
 sub with {
 	my ($audit_log, %changes) = @_;
 	return location => "tollgate on;\ntollgate_api_keys keys.json;\ntollgate_audit_log $audit_log", %changes;
@@ -65,6 +70,12 @@ my @refused = (
 	['a key here and none there', ['different "seal="'],
 		with('audit.log seal=seal.key;', server => "location /other {\ntollgate on;\ntollgate_api_keys keys.json;\n"
 			. "tollgate_audit_log audit.log; # !\n}")],
+	['two names of one log', ['is the file of', 'give both the same name'],
+		with('audit.log seal=seal.key;', server => "location /other {\ntollgate on;\ntollgate_api_keys keys.json;\n"
+			. "tollgate_audit_log $d/../$base/audit.log; # !\n}")],
+	['a link to the same log', ['is the file of', 'give both the same name'],
+		with("$d/there.log;", server => "location /other {\ntollgate on;\ntollgate_api_keys keys.json;\n"
+			. "tollgate_audit_log $d/link.log seal=seal.key; # !\n}")],
 	['the file of access_log', ['whose lines nothing would seal'],
 		with('audit.log seal=seal.key; # !', http => "$usual{http}\naccess_log $d/audit.log;")],
 );
@@ -75,6 +86,8 @@ my @accepted = (
 	['with a buffer', with('audit.log buffer=64k flush=1s seal=seal.key;')],
 	['in two places', with('audit.log seal=seal.key;', server => "location /other {\ntollgate on;\n"
 		. "tollgate_api_keys keys.json;\ntollgate_audit_log audit.log seal=seal.key;\n}")],
+	['two names of a log without', with("$d/there.log;", server => "location /other {\ntollgate on;\n"
+		. "tollgate_api_keys keys.json;\ntollgate_audit_log $d/link.log;\n}")],
 	['two logs', with('audit.log seal=seal.key;', server => "location /other {\ntollgate on;\n"
 		. "tollgate_api_keys keys.json;\ntollgate_audit_log other.log seal=other.key;\n}")],
 );

@@ -348,7 +348,7 @@ my @cases = (
 	['a path of others', '/vllm/abort_requests', [$key], {},
 		'endpoint_denied', 'others_requests'],
 	['an unknown path', '/v1/unknown', [$key], {}, 'endpoint_denied', 'unknown_endpoint openai',
-		'the path is not known to "tollgate_engine openai"'],
+		'the path is not known to "tollgate_engine openai"; "tollgate_endpoints" can open it'],
 	['in the background', '/v1/responses', [$key], { model => 'known-a', background => \1 },
 		'feature_denied', 'background'],
 	['a line feed in the path', '/v1/models%0A', [$key], undef, 'malformed_path', 'unsafe_byte'],

@@ -15,6 +15,8 @@ use tollgate_core::nginx_text::file_name::Use;
 /// A file, and what seals it.
 pub(super) struct OpenLog {
     pub(super) log: Rc<LogFile>,
+    /// Where it is.
+    full_path: String,
     /// As `seal=` has it.
     seal: Option<String>,
     pub(super) seals: Option<Rc<SharedSeals>>,
@@ -47,7 +49,19 @@ pub(super) fn open(
     let failed = |problem: &dyn fmt::Display| {
         ConfError::new(format!("\"tollgate_audit_log\": {problem} {place}"))
     };
-    let doubt = files::check(&cx.prefix_path(path)?, Use::Log).map_err(|error| failed(&error))?;
+    let full_path = cx.prefix_path(path)?;
+    let doubt = files::check(&full_path, Use::Log).map_err(|error| failed(&error))?;
+    let mut others = loaded.audit_logs.iter();
+    // By another name, it would be opened twice, and what is sealed would have other lines among it.
+    if let Some(other) = others.find(|known| {
+        (seal.is_some() || known.seal.is_some()) && files::is_same(&known.full_path, &full_path)
+    }) {
+        return Err(failed(&format!(
+            "\"{}\" is the file of \"{}\" as well, which is sealed; give both the same name and the same \"seal=\"",
+            path.escape_debug(),
+            other.log.path().escape_debug()
+        )));
+    }
     let log = LogFile::open(cx, TITLE, path, *buffering).map_err(|error| failed(&error))?;
     let shown = path.escape_debug();
     if log.is_shared() && seal.is_some() {
@@ -68,7 +82,8 @@ pub(super) fn open(
         Some(seal) => Some(sealed_by(cx, seal, loaded).map_err(|error| failed(&error))?),
         None => None,
     };
-    loaded.audit_logs.push(OpenLog { log: Rc::clone(&log), seal: seal.clone(), seals });
+    let seal = seal.clone();
+    loaded.audit_logs.push(OpenLog { log: Rc::clone(&log), full_path, seal, seals });
     Ok(Some(log))
 }
 

@@ -1,9 +1,10 @@
 //! What stands where a directive has a file written.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
 use tollgate_core::nginx_text::file_name::Use;
 
@@ -51,6 +52,25 @@ fn check_folder(path: &str) -> Result<Option<String>, String> {
         )),
         _ => Ok(None),
     }
+}
+
+/// Whether two paths are those of one file, that is there or would be made.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    match (identity(one), identity(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), Err(_)) => {
+            let place = place(one);
+            place.is_some() && place == self::place(other)
+        }
+        _ => false,
+    }
+}
+
+/// The folder of a file, by its own name, and the name of the file in it.
+fn place(path: &str) -> Option<(PathBuf, &OsStr)> {
+    let path = Path::new(path);
+    Some((path.parent()?.canonicalize().ok()?, path.file_name()?))
 }
 
 /// `/dev/stdout` and its like.

@@ -174,6 +174,42 @@ fn a_log_that_nobody_touched_is_intact() {
     assert_eq!((&json["lines"], &json["from_beginning"]), (&40.into(), &true.into()));
 }
 
+/// `copytruncate` of logrotate: what stands in the file then has the same number as what was copied.
+#[test]
+fn a_file_that_was_copied_and_truncated_is_read_in_its_order() {
+    let folder = Folder::new();
+    let [first, second] = folder.log();
+    let ends = |text: &str| -> Vec<usize> {
+        text.match_indices("\n{\"seal\":{\"chain\":")
+            .map(|(at, _)| at + 1 + text[at + 1..].find('\n').unwrap() + 1)
+            .collect()
+    };
+    let cut = ends(&first)[1];
+    let (copied, rest) = first.split_at(cut);
+    let verify = |files: [(&str, &str); 3]| {
+        let paths = files.map(|(name, text)| {
+            fs::write(folder.path(name), text).unwrap();
+            folder.text(name)
+        });
+        let [one, two, three] = &paths;
+        tollgate(&["audit", "verify", "--key", &folder.text("verify.key"), one, two, three])
+    };
+    for files in [
+        [("audit.log", &*second), ("audit.log.1", rest), ("audit.log.2", copied)],
+        [("audit.log.2", copied), ("audit.log.1", rest), ("audit.log", &second)],
+    ] {
+        let output = verify(files);
+        assert_eq!(status(&output), 0, "{}", stdout(&output));
+    }
+    // What was written between the two is lost, and found.
+    let (_, rest) = first.split_at(ends(&first)[2]);
+    let output = verify([("audit.log", &*second), ("audit.log.1", rest), ("audit.log.2", copied)]);
+    assert_eq!(status(&output), 1);
+    let text = stdout(&output);
+    assert_eq!(text.matches("removed: ").count(), 1, "{text}");
+    assert!(text.contains("the log is not as it was written: 1 finding"), "{text}");
+}
+
 #[test]
 fn what_was_done_is_named_with_file_and_line() {
     let folder = Folder::new();

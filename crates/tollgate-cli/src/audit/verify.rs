@@ -198,7 +198,7 @@ fn read_heads(path: &Path) -> Result<Vec<HeadsLine>, Failure> {
 
 /// The oldest first, as their seals say; of those without a seal, each behind all others.
 fn in_order(paths: Vec<PathBuf>) -> Result<Vec<(PathBuf, Input)>, Failure> {
-    const LAST: (u32, u64) = (u32::MAX, u64::MAX);
+    const LAST: (u32, u64, u64) = (u32::MAX, u64::MAX, u64::MAX);
     let mut files = Vec::new();
     for path in paths {
         let mut input = Input::open(&path)?;

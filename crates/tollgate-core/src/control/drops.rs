@@ -164,7 +164,9 @@ impl<'m> Drops<'m> {
 
     fn read(&self, order: u64) -> Option<(Order, u64)> {
         let [number, first, second, _, ended] = self.entry(order)?;
-        let is_it = || number.load(Ordering::SeqCst) == order.wrapping_add(1);
+        // Of one that was never given, or that changes, the number is 0.
+        let after = order.checked_add(1)?;
+        let is_it = || number.load(Ordering::SeqCst) == after;
         let is_before = is_it();
         let client = Client(first.load(Ordering::SeqCst), second.load(Ordering::SeqCst));
         let ended = ended.load(Ordering::SeqCst);
@@ -255,6 +257,7 @@ mod tests {
         drops.note_ended(&orders[0], 2);
         drops.note_ended(&orders[0], 3);
         assert_eq!((drops.ended(0), drops.ended(1)), (Some(5), None));
+        assert_eq!(drops.ended(u64::MAX), None, "it was never given");
     }
 
     #[test]

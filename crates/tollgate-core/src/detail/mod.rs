@@ -123,16 +123,16 @@ causes! {
     NoPrice ModelDenied "no_price" "the model has no price, and a budget applies";
 
     ClosedEndpoint EndpointDenied "closed_endpoint" "\"tollgate_endpoints\" closes the path";
-    OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others";
-    OperatorsEndpoint EndpointDenied "operators_endpoint" "the path is for operators, and neither the tier nor the credential has the scope \"admin\"";
-    OperatorsParameter EndpointDenied "operators_parameter" "\"NAME\" has the engine do what is for operators, and neither the tier nor the credential has the scope \"admin\"";
+    OthersRequests EndpointDenied "others_requests" "the path reaches into the requests of others; the scope \"admin\" or \"tollgate_endpoints\" can open it";
+    OperatorsEndpoint EndpointDenied "operators_endpoint" "the path is for operators, and neither the tier nor the credential has the scope \"admin\"; \"tollgate_endpoints\" can open it";
+    OperatorsParameter EndpointDenied "operators_parameter" "\"NAME\" has the engine do what is for operators, and neither the tier nor the credential has the scope \"admin\"; \"tollgate_endpoints\" can open the path";
     ForwardedElsewhere EndpointDenied "forwarded_elsewhere" "the variables of \"proxy_pass\" make another endpoint of the path than the one that was judged";
-    UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"";
-    NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"";
-    ListsObjects EndpointDenied "lists_objects" "the path lists what all clients keep at the engine";
-    ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"";
-    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, or a guard what they may say, and the body of the path is not read";
-    UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one";
+    UnknownEndpoint EndpointDenied "unknown_endpoint" "the path is not known to \"tollgate_engine NAME\"; \"tollgate_endpoints\" can open it";
+    NotCounted EndpointDenied "not_counted" "tokens or money are counted, and what the path takes is not read with \"tollgate_engine NAME\"; \"tollgate_endpoints\" can open it";
+    ListsObjects EndpointDenied "lists_objects" "the path lists what all clients keep at the engine; \"tollgate_endpoints\" can open it";
+    ObjectsUnkept EndpointDenied "objects_unkept" "the path reaches what clients keep at the engine, and nobody knows whose it is: there is no \"tollgate_owned_objects\"; that, or \"tollgate_endpoints\", can open it";
+    UnreadEndpoint EndpointDenied "unread_endpoint" "the tier says what requests may ask for, or a guard what they may say, and the body of the path is not read; \"tollgate_endpoints\" can open it";
+    UnsaltedEndpoint EndpointDenied "unsalted_endpoint" "the engine takes no cache salt there, and \"tollgate_cache_salt\" wants one; \"tollgate_endpoints\" can open it";
 
     MissingScope ScopeDenied "missing_scope" "the tier or the credential has not the scope \"NAME\"";
 

@@ -33,6 +33,15 @@ fn sentence_is_in_lower_case_without_a_full_stop() {
 }
 
 #[test]
+fn whoever_is_refused_an_endpoint_is_told_what_opens_it() {
+    for cause in Cause::ALL.iter().filter(|cause| cause.reason() == Reason::EndpointDenied) {
+        let text = Detail::new(*cause, "x").to_string();
+        let names_directive = text.contains("tollgate_endpoints") || text.contains("proxy_pass");
+        assert!(names_directive, "{text}");
+    }
+}
+
+#[test]
 fn documentation_has_each_detail_beside_its_reason_and_no_other() {
     let rows: HashSet<(&str, &str)> = AUDIT_LOG
         .split_once("\n## Details\n")

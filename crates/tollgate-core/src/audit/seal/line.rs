@@ -121,12 +121,14 @@ pub fn is_seal(line: &[u8]) -> bool {
     line.starts_with(b"{\"seal\":")
 }
 
-/// By what the files of a log are put in order, where the line is a seal: its generation, and the number of the file
-/// in that.
+/// By what the files of a log are put in order, where the line is a seal: its generation, the number of the file in
+/// that, and its turn, as a file may have been copied and truncated.
 #[must_use]
-pub fn file_order(line: &[u8]) -> Option<(u32, u64)> {
+pub fn file_order(line: &[u8]) -> Option<(u32, u64, u64)> {
     match parse(line) {
-        Some(Line::Seal(seal)) => Some((seal.chain.generation, seal.file)),
+        Some(Line::Seal(seal)) => {
+            Some((seal.chain.generation, seal.file, seal.turn.unwrap_or_default()))
+        }
         _ => None,
     }
 }

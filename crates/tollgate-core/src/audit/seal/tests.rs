@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::dice::Dice;
 use super::simulation::Machine;
+use super::Kind;
 
 fn log(seed: u64, is_crashing: bool) -> Machine {
     let mut machine = Machine::new(seed);
@@ -259,6 +260,61 @@ fn what_different_runs_of_nginx_wrote_does_not_change_places_unseen() {
         }
     }
     assert!(turned >= 30 && moved >= 3, "{turned}, {moved}");
+}
+
+/// Where lines end that are seals of requests.
+fn ends_of_seals(text: &str) -> impl Iterator<Item = usize> + '_ {
+    text.match_indices("{\"seal\":{\"chain\":")
+        .filter_map(|(at, _)| Some(at + text.get(at..)?.find('\n')? + 1))
+}
+
+/// The last seal before a start of nginx, which seals no line, stands behind what was written after it, before the first
+/// manifest. `is_moved`: or all is where it was. `parts`: with the start in the same file, or in the one before.
+fn behind_start(machine: &Machine, is_moved: bool, parts: usize) -> Vec<Vec<Vec<u8>>> {
+    at_starts(machine, |before, after| {
+        let (rest, last) = before.split_at_checked(before.trim_end().rfind('\n')? + 1)?;
+        let is_seal = last.starts_with("{\"seal\":{\"chain\":") && last.contains(",\"count\":0,");
+        let manifest = after.find("{\"seal\":{\"manifest\":").filter(|_| is_seal)?;
+        // One of that start, which may have ended before it could write any.
+        let start = after.strip_prefix(OPENING)?.split('.').next()?;
+        let named = after.get(manifest..)?.split("\"generation\":").nth(1)?;
+        named.strip_prefix(start)?.strip_prefix(',')?;
+        let mut ends = ends_of_seals(after).filter(|end| *end < manifest);
+        let (first, end) = (ends.next()?, ends.next()?);
+        let (start, behind) = after.split_at_checked(first)?;
+        let (next, later) = behind.split_at_checked(end - first)?;
+        let cut = if parts == 2 { "\0" } else { "" };
+        Some(match is_moved {
+            true => format!("{rest}{start}{cut}{next}{last}{later}"),
+            false => format!("{rest}{last}{start}{cut}{next}{later}"),
+        })
+    })
+    .into_iter()
+    .map(|files| {
+        let cut = |file: Vec<u8>| file.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+        files.into_iter().flat_map::<Vec<Vec<u8>>, _>(cut).collect()
+    })
+    .collect()
+}
+
+#[test]
+fn a_last_seal_does_not_move_behind_the_next_start_unseen() {
+    for parts in [1, 2] {
+        let mut done = 0;
+        for seed in 0..150 {
+            let machine = plain_log(seed);
+            for files in behind_start(&machine, false, parts) {
+                assert_eq!(machine.verify(&files, &[]).findings, [], "seed {seed}, {parts}");
+            }
+            for files in behind_start(&machine, true, parts) {
+                done += 1;
+                let report = machine.verify(&files, &[]);
+                let kinds: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+                assert_eq!(kinds, [Kind::Reordered], "seed {seed}, {parts}: {report:#?}");
+            }
+        }
+        assert!(done >= 3, "{done}");
+    }
 }
 
 #[test]

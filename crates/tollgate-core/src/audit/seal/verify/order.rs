@@ -5,7 +5,8 @@
 //! written at the same moment may stand in either order.
 //!
 //! Turns are counted from each start of nginx. Beyond that, a manifest names seals that are in the file: they stand in front
-//! of it. And who starts later writes behind, but for what is still written by those before (USR2).
+//! of it. And who starts later writes behind, but for what is still written by those before: workers that have lost their
+//! master. What these had written when nginx was started, the manifests of that start tell.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::super::manifest::Manifest;
 use super::attested::Log;
 use super::report::{Kind, Place};
 use super::segment::Known;
+use super::Named;
 
 /// A seal whose place is known.
 struct Turn<'a> {
@@ -32,8 +34,9 @@ enum Written<'a> {
 }
 
 impl Log {
-    /// What stands behind a manifest that names it, or behind a later start of nginx.
+    /// What stands behind a manifest that names it, or behind what was written by a later start of nginx.
     pub(super) fn runs(&mut self) {
+        let carried = self.carried();
         let mut starts: BTreeMap<u32, Place> = BTreeMap::new();
         for (chain, opened) in &self.openings {
             starts.entry(chain.generation).or_insert(opened.place);
@@ -50,6 +53,7 @@ impl Log {
         let mut found = Vec::new();
         for of_file in written.chunk_by(|(one, _), (other, _)| one.file == other.file) {
             let mut latest = None;
+            let mut newest = 0;
             let mut named: BTreeMap<ChainId, u64> = BTreeMap::new();
             for (place, what) in of_file {
                 match what {
@@ -73,7 +77,14 @@ impl Log {
                         if named.get(chain).is_some_and(|named| named >= number) {
                             let text = format!("seal {number} of chain {chain} stands behind a manifest that names it");
                             found.push((*place, text));
+                        } else if carried.get(chain).is_some_and(|(later, head)| newest >= *later && number <= head) {
+                            let text = format!(
+                                "seal {number} of chain {chain} stands behind one of generation {newest}, and was there before \
+                                 nginx was started for that"
+                            );
+                            found.push((*place, text));
                         }
+                        newest = chain.generation.max(newest);
                     }
                 }
             }
@@ -81,6 +92,21 @@ impl Log {
         for (place, text) in found {
             self.find(Kind::Reordered, Some(place), text);
         }
+    }
+
+    /// For each chain, the first later start of nginx whose manifests name it, and the seal that was its last one then:
+    /// whoever starts learns that once, before writing anything.
+    fn carried(&self) -> BTreeMap<ChainId, (u32, u64)> {
+        let mut carried = BTreeMap::new();
+        for Named { manifest, .. } in &self.manifests {
+            let later = manifest.generation;
+            for told in manifest.chains.iter().filter(|told| told.chain.generation < later) {
+                if let Some(head) = told.head {
+                    carried.entry(told.chain).or_insert((later, head.number));
+                }
+            }
+        }
+        carried
     }
 
     pub(super) fn order(&mut self) {

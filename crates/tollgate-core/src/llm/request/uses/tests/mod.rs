@@ -65,20 +65,6 @@ fn what_is_denied_by_default_is_always_looked_for() {
 /// A body that isn't read again passes.
 #[test]
 fn what_is_denied_is_looked_for_in_each_form_wherever_it_stands() {
-    let forms = [
-        Endpoint::Chat,
-        Endpoint::ChatBatch,
-        Endpoint::Completions,
-        Endpoint::Responses,
-        Endpoint::Messages,
-        Endpoint::Invocations,
-        Endpoint::Embeddings,
-        Endpoint::Rerank,
-        Endpoint::OllamaChat,
-        Endpoint::OllamaEmbed,
-        Endpoint::LlamaCompletion,
-        Endpoint::SglangGenerate,
-    ];
     let denied = FeatureSet::denied_by_default();
     for body in [
         r#"{"tools":[{"type":"mcp","server_url":"http://x/"}]}"#,
@@ -101,9 +87,38 @@ fn what_is_denied_is_looked_for_in_each_form_wherever_it_stands() {
         r#"{"documents":[{"image":"http://x/"}]}"#,
         r#"{"image_data":"/etc/passwd"}"#,
         r#"{"images":["http://x/"]}"#,
+        r#"{"data":{"image":"http://x/"}}"#,
+        r#"{"data":"http://x/"}"#,
+        r#"{"text":[{"image":"http://x/"}]}"#,
+        r#"{"texts":[{"image_url":"http://x/"}]}"#,
+        r#"{"items":[{"video":"http://x/"}]}"#,
+        r#"{"text_1":[{"image_url":"http://x/"}]}"#,
+        r#"{"data_2":{"content":[{"image_url":"http://x/"}]}}"#,
+        r#"{"content":[{"prompt_string":"x","multimodal_data":["http://x/"]}]}"#,
+        r#"{"inputs":[{"content":[{"type":"image_url","image_url":"http://x/"}]}]}"#,
+        r#"{"content_parts":[{"image_url":"http://x/"}]}"#,
+        r#"{"system":[{"source":{"url":"http://x/"}}]}"#,
+        r#"{"instructions":[{"image_url":"http://x/"}]}"#,
+        r#"{"prediction":{"content":[{"image_url":"http://x/"}]}}"#,
+        r#"{"previous_response":{"output":[{"image_url":"http://x/"}]}}"#,
+        r#"{"previous_input_messages":[{"content":[{"image_url":"http://x/"}]}]}"#,
+        r#"{"query":{"image":"http://x/"}}"#,
+        r#"{"queries":[{"image":"http://x/"}]}"#,
+        r#"{"chat_template_kwargs":{"chat_template":"x"}}"#,
+        r#"{"sampling_params":{"custom_params":{"a":1}}}"#,
+        r#"{"sampling_params":[{"custom_params":{"a":1}}]}"#,
+        r#"{"parameters":{"adapter_id":"x"}}"#,
+        r#"{"options":{"logits_processors":["x"]}}"#,
+        r#"{"sampling_params":{"extra_args":{"a":1}}}"#,
+        r#"{"image_data":[{"format":"processor_output"}]}"#,
+        r#"{"tools":[{"type":"function"},{"type":"namespace","tools":[{"type":"mcp"}]}]}"#,
+        r#"{"service_tier":"priority"}"#,
+        r#"{"store":true}"#,
     ] {
-        for form in forms {
-            for engine in Engine::ALL {
+        for form in Endpoint::ALL {
+            let serves =
+                |engine: &Engine| engine.table().rows.iter().any(|row| row.form == Some(form));
+            for engine in Engine::ALL.into_iter().filter(serves) {
                 let Ok(request) = parse(body.as_bytes(), form, engine) else { continue };
                 let uses = uses_of(body, form, engine);
                 if uses.features.both(denied).next().is_some() {
