@@ -18,10 +18,10 @@ use Tollgate::Cluster;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('redis-server')->plan(20);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('redis-server')->plan(26);
 
 $t->write_file('keys.json', keys_file(map { { key => "key-$_", client => $_, tier => s/-.*//r } }
-	qw/eight-before eight-share eight-local eight-deny eight-back slots-share here-deny/));
+	qw/eight-before eight-early eight-early2 eight-early3 eight-share eight-local eight-deny eight-back slots-share here-deny/));
 
 my $tiers = <<'EOF';
     tollgate_tier eight { requests 8r/h; }
@@ -37,8 +37,13 @@ my @nodes = (8080, 8081, 8082);
 
 is((join ' ', map { knows_store($_, 1) } @nodes), '1 1 1', 'all nodes know the store');
 is(admitted('key-eight-before', (@nodes) x 4), 8, 'with the store one limit');
+ok((poll { metrics_of(8080) =~ /^tollgate_cluster_nodes 3$/m }), 'as many nodes as there are');
+like(metrics_of(8080), qr/^tollgate_cluster_expected_nodes 4$/m, 'and as there should be');
 
 stop_store($t);
+# Before a node knows that, who has nothing leased waits until it does.
+is(status(answer_of('key-eight-early', 8080)), 200, 'share: who asks just then is judged by that');
+is(status(answer_of('key-eight-early2', 8082)), 503, 'deny: and is not told that it was too much');
 is((join ' ', map { knows_store($_, 0) } @nodes), '1 1 1', 'all nodes know that it is gone');
 like($t->read_file('error.log'), qr/tollgate: the store of the cluster "default" cannot be used: /, 'the log says why');
 
@@ -52,6 +57,7 @@ is(admitted('key-here-deny', (8082) x 9), 8, 'limits of a node alone are none of
 is(admitted('key-slots-share', 8080), 1, 'share: and its part of places in flight');
 
 my $page = metrics_of(8080);
+unlike($page, qr/^tollgate_cluster_nodes /m, 'nobody knows how many nodes there are');
 like($page, qr/^tollgate_cluster_alone_total [1-9]/m, 'what was decided alone is counted');
 like($page, qr/^tollgate_cluster_exchange_seconds_count\{result="failed"\} [1-9]/m, 'and so are exchanges that failed');
 
@@ -66,6 +72,7 @@ ok((poll { admitted('key-eight-before', @nodes) == 0 }), 'what was used before i
 
 # A store that is there and says nothing.
 stop_store($t, 'STOP');
+is(status(answer_of('key-eight-early3', 8080)), 200, 'a store that hangs: the same');
 is(knows_store(8080, 0), 1, 'a store that hangs is lost as well');
 stop_store($t, 'CONT');
 is(knows_store(8080, 1), 1, 'until it goes on');

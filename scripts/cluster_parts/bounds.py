@@ -14,9 +14,9 @@ def call_timeout(exchange):
     return min(max(4 * exchange, 0.25), DEAD - LIFE)
 
 
-def longest_wait(exchange):
-    """For how long a request waits for the store at most."""
-    return ROUNDS * exchange + call_timeout(exchange)
+def longest_wait(exchange, is_away=False):
+    """For how long a request waits for the store at most, and if that is away."""
+    return max(ROUNDS * exchange + call_timeout(exchange), LOST if is_away else 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +130,7 @@ def self_test():
     course.losses = 1
     assert bound(bucket, course) == 20
     assert abs(longest_wait(0.05) - 0.35) < 1e-9
+    assert longest_wait(0.05, is_away=True) == LOST
 
 
 if __name__ == "__main__":

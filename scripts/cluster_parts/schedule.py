@@ -117,12 +117,16 @@ class Schedule:
     def check_waits(self):
         """Beside what the machine and this script take, no request waits for longer than it may."""
         pace = slowdown()
-        most = bounds.longest_wait(EXCHANGE) + SLACK * pace + 2 * self.traffic.lag
+        slack = SLACK * pace + 2 * self.traffic.lag
         for seen in self.traffic.seen:
             if any(node == seen.node and begin < seen.answered and seen.sent < end for node, begin, end in self.pauses):
                 continue
             took = seen.answered - seen.sent
             self.counts["ms the longest answer took"] = max(self.counts["ms the longest answer took"], round(took * 1000))
+            is_away = any(
+                one.node == seen.node and one.begin < seen.answered and seen.sent < one.end for one in self.course.outages
+            )
+            most = bounds.longest_wait(EXCHANGE, is_away) + slack
             if took > most:
                 self.wrong(f"a request of {seen.client} took {took:.2f} s on n{seen.node} ({seen.status}), and may {most:.2f}")
 

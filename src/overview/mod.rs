@@ -48,7 +48,8 @@ pub(crate) fn look(conf: &MainConf) -> Option<Overview> {
         RECENT.with(|recent| {
             let cluster = conf.cluster().map(|(leases, content)| {
                 let config = content.config();
-                Cluster::of((&config.name, &config.node), leases::gauges(leases), &readings)
+                let gauges = leases::gauges(leases, content);
+                Cluster::of((&config.name, &config.node), gauges, &readings)
             });
             let sources = Sources {
                 nginx: nginx::version(),

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use tollgate_core::cluster::{times, Backing};
+use tollgate_core::clock::MonoNanos;
+use tollgate_core::cluster::{times, unheard_until, Backing};
 use tollgate_core::limits::{Ask, Now, Seat};
 
 use crate::clock::{mono_now, now};
@@ -37,15 +38,16 @@ pub(super) struct Lack {
 pub(super) struct Patience {
     /// For so many exchanges still.
     pub(super) rounds: u32,
-    /// And until then, in nanoseconds of the monotonic clock; `None`: from now on for as long as it may take.
-    pub(super) deadline: Option<u64>,
+    /// Since when it waits, and until when, in nanoseconds of the monotonic clock; `None`: from now on for as long as it
+    /// may take.
+    pub(super) span: Option<(u64, u64)>,
 }
 
 impl Patience {
     /// Of a request that hasn't waited for the store yet.
-    pub(super) const ALL: Self = Self { rounds: times::ROUNDS, deadline: None };
+    pub(super) const ALL: Self = Self { rounds: times::ROUNDS, span: None };
     /// Of one that may not wait.
-    pub(super) const NONE: Self = Self { rounds: 0, deadline: None };
+    pub(super) const NONE: Self = Self { rounds: 0, span: None };
 }
 
 /// What a request holds that waits for the store: what it has reserved on this node, so that no more requests wait than
@@ -96,15 +98,21 @@ impl Awaiting {
     pub(super) fn wait(&mut self, parked: Parked) {
         let ask = |lack: &Lack| (self.asks.get(lack.index).copied(), lack.round);
         let asks = self.lacks.iter().map(ask).collect();
-        let until = Until { asks, deadline: self.patience.deadline.unwrap_or(0) };
+        let until = Until { asks, deadline: self.patience.span.map_or(0, |(_, end)| end) };
         self.waiting = Some(wait(&self.leases, until, self.exchange_nanos, parked));
     }
 
     /// How long it may wait still.
     pub(super) fn patience(&self) -> Patience {
-        let is_over = self.patience.deadline.is_some_and(|deadline| deadline <= mono_now().0);
-        let rounds = if is_over { 0 } else { self.patience.rounds.saturating_sub(1) };
-        Patience { rounds, ..self.patience }
+        let Patience { rounds, span } = self.patience;
+        let Some((since, _)) = span.filter(|(_, end)| *end <= mono_now().0) else {
+            return Patience { rounds: rounds.saturating_sub(1), span };
+        };
+        let words = self.leases.get().words();
+        match unheard_until(words.contact(), words.began(), MonoNanos(since)) {
+            Some(until) => Patience { rounds, span: Some((since, until.0)) },
+            None => Patience { rounds: 0, span },
+        }
     }
 
     /// Gives back what is still reserved of an ask on this node. When the store has answered, its limit shows there what

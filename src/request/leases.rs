@@ -2,7 +2,7 @@
 //!
 //! A request has reserved on the limits of the node before, which mirror the use of the whole cluster: so whoever is
 //! at a limit was refused there, and costs the store nothing. Where the lease has too little, the request waits for
-//! the next exchange, at most for two ([`awaiting`](super::awaiting)); and where the store is lost, it goes by `on_loss`.
+//! the next exchange, at most for three ([`awaiting`](super::awaiting)); and where the store is lost, it goes by `on_loss`.
 
 use std::num::NonZeroU16;
 use std::rc::Rc;
@@ -265,9 +265,11 @@ impl Admission<'_, '_> {
     }
 
     fn begun(&self, exchange_nanos: u64, patience: Patience) -> Patience {
-        let longest = || mono_now().0.saturating_add(times::longest_wait(exchange_nanos));
-        let deadline = patience.deadline.unwrap_or_else(longest);
-        Patience { deadline: Some(deadline), ..patience }
+        let longest = || {
+            let now = mono_now().0;
+            (now, now.saturating_add(times::longest_wait(exchange_nanos)))
+        };
+        Patience { span: Some(patience.span.unwrap_or_else(longest)), ..patience }
     }
 
     /// Gives back what was reserved on this node.

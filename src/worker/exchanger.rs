@@ -13,6 +13,7 @@ use store_client::{Client, Failure, Greeted, Greeting, NodeRow};
 use tollgate_core::clock::MonoNanos;
 use tollgate_core::cluster::exchange::{self, Memory, Pace};
 use tollgate_core::cluster::mirror::ZoneMirror;
+use tollgate_core::cluster::store::DEAD_US;
 use tollgate_core::cluster::times;
 use tollgate_core::metrics::{Counter, ExchangeResult};
 
@@ -139,6 +140,8 @@ struct Link<'z> {
     looked: Looked,
     /// How long the last exchange took, in microseconds.
     lag_us: u64,
+    /// When the nodes were counted last.
+    counted: Option<MonoNanos>,
     /// When the last turn was.
     turned: Option<MonoNanos>,
     /// The store couldn't be reached, and that was said.
@@ -157,6 +160,7 @@ impl<'z> Link<'z> {
             seed: (half(0), half(64)),
             looked: Looked::default(),
             lag_us: 0,
+            counted: None,
             turned: None,
             is_failing: false,
         })
@@ -232,6 +236,7 @@ impl<'z> Link<'z> {
         if let Some(greeted) = spoken.greeted {
             self.hear(subject, &greeted?, Instant::now() + timeout)?;
             self.greeted = Some(now);
+            self.count_nodes(subject, Instant::now() + timeout);
         }
         if applied.is_whole {
             return Ok(Some(ExchangeResult::Done));
@@ -267,6 +272,20 @@ impl<'z> Link<'z> {
         match subject.hearing.as_ref().filter(|_| is_mine) {
             Some(hearing) => hearing.hear(&mut self.client, greeted, &mut self.looked, deadline),
             None => Ok(()),
+        }
+    }
+
+    /// Asks now and then how many nodes there are. Without an answer the number stays what it was: if the store is lost,
+    /// the next exchange will say so.
+    fn count_nodes(&mut self, subject: &Subject, deadline: Instant) {
+        let now = mono_now();
+        if self.counted.is_some_and(|then| now.0.saturating_sub(then.0) < times::NODES_LOOK) {
+            return;
+        }
+        self.counted = Some(now);
+        if let Ok(nodes) = self.client.nodes(deadline) {
+            let alive = nodes.iter().filter(|node| node.silent_us < DEAD_US).count();
+            subject.in_turn(|| subject.leases.get().words().set_nodes(alive as u64));
         }
     }
 

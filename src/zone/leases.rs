@@ -60,12 +60,14 @@ impl Leases {
 }
 
 /// How this node stands to the store of its cluster.
-pub(crate) fn gauges(leases: &MappedLeases) -> ClusterGauges {
+pub(crate) fn gauges(leases: &MappedLeases, content: &Leases) -> ClusterGauges {
     let table = leases.get();
     let heard = table.words().contact();
     let is_up = heard.is_some_and(|heard| mono_now().0.saturating_sub(heard.0) <= times::LOST);
     let (leases, places) = (table.entries().count() as u64, table.capacity() as u64);
-    ClusterGauges { is_up, leases, places }
+    let nodes = table.words().nodes();
+    let expected_nodes = content.config.expected_nodes.unwrap_or(0).into();
+    ClusterGauges { is_up, nodes, expected_nodes, leases, places }
 }
 
 /// The name of the memory beside this zone; a zone of nginx's can't have it.

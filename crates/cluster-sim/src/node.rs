@@ -9,7 +9,9 @@ use tollgate_core::cluster::message::{
     Answer, Call, Incarnation, Outcome as Executed, Shards, StoreId,
 };
 use tollgate_core::cluster::mirror::ZoneMirror;
-use tollgate_core::cluster::{judge, Backing, Drawn, Entry, Judge, LeaseTable, Name, OnLoss};
+use tollgate_core::cluster::{
+    judge, unheard_until, Backing, Drawn, Entry, Judge, LeaseTable, Name, OnLoss,
+};
 use tollgate_core::limits::{Ask, ClaimLock, Holder, LayoutError, Now, Process, Seat, Seed, Zone};
 
 use crate::limit::{Grants, Limit};
@@ -261,6 +263,15 @@ impl Node {
         self.table().is_ok_and(|table| {
             let words = table.words();
             judge(self.setup.on_loss, words.contact(), words.began(), now) != Judge::Store
+        })
+    }
+
+    /// Whether it has heard nothing from the store since then.
+    #[must_use]
+    pub fn is_unheard(&self, since: MonoNanos) -> bool {
+        self.table().is_ok_and(|table| {
+            let words = table.words();
+            unheard_until(words.contact(), words.began(), since).is_some()
         })
     }
 

@@ -84,7 +84,7 @@ fn gauges(conf: &MainConf, clients: usize, workers: u64) -> Gauges {
             count => nearest(conf, count),
         },
         networks: networks(conf, clients),
-        cluster: conf.cluster().map(|(mapped, _)| leases::gauges(mapped)),
+        cluster: conf.cluster().map(|(mapped, content)| leases::gauges(mapped, content)),
     }
 }
 

@@ -355,7 +355,7 @@ impl Run<'_> {
             let (client, waited_us) = (waiting.client, now_us - waiting.since_us);
             let is_answered = place.node.is_answered(&waiting.reserved, waiting.round);
             let is_lost = place.node.is_lost(now);
-            let is_over = waited_us >= most_us;
+            let is_over = waited_us >= most_us && !place.node.is_unheard(mono(waiting.since_us));
             if !is_answered && !is_lost && !is_over {
                 place.waiting.push(waiting);
                 continue;

@@ -7,7 +7,7 @@ use tollgate_core::clock::MonoNanos;
 use tollgate_core::cluster::message::{
     Answer, Call, Incarnation, Message, Outcome as Executed, Shards, Status, StoreId, Terms,
 };
-use tollgate_core::cluster::times::{call_timeout, longest_wait, LIFE, ROUNDS};
+use tollgate_core::cluster::times::{call_timeout, longest_wait, LIFE, LOST, ROUNDS};
 use tollgate_core::cluster::OnLoss;
 
 use crate::bounds::Bound;
@@ -87,6 +87,8 @@ struct Waiting {
     round: u64,
     rounds: u32,
     since_us: u64,
+    /// It has waited for as long as an answer may take, and none came.
+    is_unheard: bool,
     load: usize,
 }
 

@@ -55,6 +55,7 @@ impl World<'_> {
                     round,
                     rounds: 1,
                     since_us,
+                    is_unheard: false,
                     load: index,
                 };
                 self.waiting.insert((node, self.requests), waiting);
@@ -74,6 +75,7 @@ impl World<'_> {
     pub(super) fn look(&mut self, node: usize, number: u64) {
         let Some(mut waiting) = self.waiting.remove(&(node, number)) else { return };
         let now = self.mono(node, self.now_us);
+        let since = self.mono(node, waiting.since_us);
         let (Some(limit), Some(load)) =
             (self.plan.limits.get(waiting.limit), self.plan.loads.get(waiting.load).copied())
         else {
@@ -84,16 +86,18 @@ impl World<'_> {
         };
         let waited_us = self.now_us - waiting.since_us;
         let most_us = longest_wait(self.plan.exchange_us * 1_000) / 1_000;
+        waiting.is_unheard |= waited_us >= most_us && alive.is_unheard(since);
+        let note = (waited_us, waiting.since_us, waiting.is_unheard);
         if alive.is_lost(now) {
             let n = waiting.reserved.n;
             alive.abandon(waiting.reserved, now);
             self.note_gift(node, waiting.limit, n);
-            self.note_wait(node, waited_us, waiting.since_us);
+            self.note_wait(node, note);
             return self.ask(waiting.load, &load, n);
         }
         let is_answered = alive.is_answered(&waiting.reserved, waiting.round);
         if is_answered && alive.try_again(limit, &mut waiting.reserved, now) {
-            self.note_wait(node, waited_us, waiting.since_us);
+            self.note_wait(node, note);
             return self.admit(&load, waiting.reserved, self.now_us);
         }
         let next = (is_answered && waiting.rounds < ROUNDS && waited_us < most_us)
@@ -101,13 +105,13 @@ impl World<'_> {
             .flatten();
         match next {
             Some(round) => (waiting.round, waiting.rounds) = (round, waiting.rounds + 1),
-            None if !is_answered && waited_us < most_us => {}
+            None if !is_answered && (waited_us < most_us || alive.is_unheard(since)) => {}
             None => {
                 let n = waiting.reserved.n;
                 alive.abandon(waiting.reserved, now);
                 self.note_gift(node, waiting.limit, n);
                 self.report.refused += 1;
-                return self.note_wait(node, waited_us, waiting.since_us);
+                return self.note_wait(node, note);
             }
         }
         self.waiting.insert((node, number), waiting);
@@ -130,14 +134,15 @@ impl World<'_> {
         START_US + self.now_us
     }
 
-    fn note_wait(&mut self, node: usize, waited_us: u64, since_us: u64) {
+    fn note_wait(&mut self, node: usize, (waited_us, since_us, is_unheard): (u64, u64, bool)) {
         // A stopped process can't let anybody go.
         if self.places.get(node).is_some_and(|place| place.paused_until_us >= since_us) {
             return;
         }
         self.report.longest_wait_us = self.report.longest_wait_us.max(waited_us);
-        let most_us = longest_wait(self.plan.exchange_us * 1_000) / 1_000
-            + (self.plan.exchange_us / 4).max(5_000);
+        let longest = longest_wait(self.plan.exchange_us * 1_000);
+        let longest = if is_unheard { longest.max(LOST) } else { longest };
+        let most_us = longest / 1_000 + (self.plan.exchange_us / 4).max(5_000);
         if waited_us > most_us {
             self.report.broken.push(format!(
                 "a request waited for {waited_us} us, and at most {most_us} are stated"

@@ -53,9 +53,38 @@ pub fn judge(
     }
 }
 
+/// Until when a request goes on waiting that has waited since `since` for as long as an answer may take: to whom the store
+/// has said nothing, it may be lost, and then `on_loss` says what becomes of the request. `None`: the store was heard
+/// meanwhile, so it goes by what it said. `contact` and `began` as with [`judge`].
+#[must_use]
+pub fn unheard_until(
+    contact: Option<MonoNanos>,
+    began: MonoNanos,
+    since: MonoNanos,
+) -> Option<MonoNanos> {
+    let heard = contact.unwrap_or(began);
+    (heard < since).then(|| MonoNanos(heard.0.saturating_add(LOST).saturating_add(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_heard_nothing_waits_until_the_store_counts_as_lost_and_not_longer() {
+        let at = |ms: u64| MonoNanos(ms * 1_000_000);
+        let on_loss = OnLoss::Deny;
+        for contact in [None, Some(at(5_000))] {
+            let began = if contact.is_none() { at(5_000) } else { at(0) };
+            let until = unheard_until(contact, began, at(5_001)).unwrap();
+            assert_eq!(until, MonoNanos(at(6_000).0 + 1));
+            assert_eq!(judge(on_loss, contact, began, MonoNanos(until.0 - 1)), Judge::Store);
+            assert_eq!(judge(on_loss, contact, began, until), Judge::Nobody);
+            for since in [4_000, 5_000] {
+                assert_eq!(unheard_until(contact, began, at(since)), None);
+            }
+        }
+    }
 
     #[test]
     fn without_the_store_each_node_goes_by_what_was_configured() {

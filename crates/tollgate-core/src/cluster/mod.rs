@@ -39,7 +39,7 @@ pub mod words;
 
 pub use entry::{Backing, Drawn, Entry, Round};
 pub use exchange::{apply, collect, Applied, Asked, Memory, Pace};
-pub use loss::{judge, Judge, OnLoss};
+pub use loss::{judge, unheard_until, Judge, OnLoss};
 pub use mirror::{Mirror, ZoneMirror};
 pub use right::{Entered, Right};
 pub use settlement::Name;

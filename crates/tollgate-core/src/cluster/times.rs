@@ -17,6 +17,8 @@ pub const RENEWAL: u64 = LIFE / 3;
 pub const GREETING: u64 = 400 * MS;
 /// A node that has nothing else to say says so as often: more than once before it would take the store for lost.
 pub const HEARTBEAT: u64 = GREETING;
+/// How often a node asks which nodes there are.
+pub const NODES_LOOK: u64 = 5_000 * MS;
 /// The longest time from one exchange to the next with which that is so.
 pub const LONGEST_EXCHANGE: u64 = 250 * MS;
 /// A lease that nothing is drawn from goes back after so long at the latest.
@@ -41,7 +43,8 @@ pub fn call_timeout(exchange: u64) -> u64 {
     exchange.saturating_mul(4).clamp(CALL, DEAD - LIFE)
 }
 
-/// How long a request waits for the store at most.
+/// How long a request waits for the store at most that is there. What hears nothing from it waits until it counts as lost
+/// ([`LOST`]).
 #[must_use]
 pub fn longest_wait(exchange: u64) -> u64 {
     exchange.saturating_mul(ROUNDS_IN_TIME).saturating_add(call_timeout(exchange))

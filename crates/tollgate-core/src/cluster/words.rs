@@ -21,7 +21,8 @@ const BEHIND: usize = 5;
 const ERA: usize = 6;
 const SEED: usize = 7;
 const REVOCATIONS: usize = 9;
-const WORDS: usize = 10;
+const NODES: usize = 10;
+const WORDS: usize = 11;
 
 /// The era has so many bits where entries note it.
 const ERA_MASK: u64 = 0xffff;
@@ -152,5 +153,16 @@ impl<'m> Words<'m> {
     /// Notes it.
     pub fn set_revocations(&self, number: u64) {
         self.0[REVOCATIONS].store(number, Ordering::Release);
+    }
+
+    /// How many nodes speak with the store, this one included, as it said last; 0: it hasn't said it.
+    #[must_use]
+    pub fn nodes(&self) -> u64 {
+        self.0[NODES].load(Ordering::Acquire)
+    }
+
+    /// Notes it.
+    pub fn set_nodes(&self, nodes: u64) {
+        self.0[NODES].store(nodes, Ordering::Release);
     }
 }

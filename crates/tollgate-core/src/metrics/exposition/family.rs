@@ -117,6 +117,10 @@ families! {
         "Attempts to write the state of the zone, or of owned objects.";
     CLUSTER_UP = Gauge "tollgate_cluster_up" [] ""
         "1, if the store of the cluster was heard within the last second.";
+    CLUSTER_NODES = Gauge "tollgate_cluster_nodes" [] ""
+        "Nodes of the cluster that its store has heard of within the last five seconds.";
+    CLUSTER_EXPECTED_NODES = Gauge "tollgate_cluster_expected_nodes" [] ""
+        "As many as there should be.";
     CLUSTER_EXCHANGE = Histogram "tollgate_cluster_exchange_seconds" ["result"] "seconds"
         "How long exchanges with the store of the cluster took.";
     CLUSTER_LEASES = Gauge "tollgate_cluster_leases" ["state"] ""

@@ -48,6 +48,10 @@ pub struct Gauges {
 pub struct ClusterGauges {
     /// The store was heard lately.
     pub is_up: bool,
+    /// Nodes that speak with the store, as it said last; 0: that isn't known.
+    pub nodes: u64,
+    /// As many as there should be; 0: nobody has said that.
+    pub expected_nodes: u64,
     /// Limits of which the node keeps a lease.
     pub leases: u64,
     /// Of how many it could.

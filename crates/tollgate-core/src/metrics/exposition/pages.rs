@@ -240,6 +240,16 @@ fn of_cluster(writer: &mut Writer, readings: &Readings, cluster: ClusterGauges) 
     let none = Labels::default();
     writer.begin(&family::CLUSTER_UP);
     writer.sample(&family::CLUSTER_UP, &none, &[], u64::from(cluster.is_up));
+    // Without the store nobody knows how many there are.
+    let alive = if cluster.is_up { cluster.nodes } else { 0 };
+    for (family, nodes) in
+        [(family::CLUSTER_NODES, alive), (family::CLUSTER_EXPECTED_NODES, cluster.expected_nodes)]
+    {
+        if nodes > 0 {
+            writer.begin(&family);
+            writer.sample(&family, &none, &[], nodes);
+        }
+    }
     writer.begin(&family::CLUSTER_EXCHANGE);
     for result in ExchangeResult::ALL {
         let labels = Labels::of(&family::CLUSTER_EXCHANGE, &[result.as_str()]);

@@ -204,7 +204,13 @@ fn gauges() -> Gauges {
             key_id: "k1".to_owned(),
             networks: 9,
         }],
-        cluster: Some(ClusterGauges { is_up: true, leases: 3, places: 10 }),
+        cluster: Some(ClusterGauges {
+            is_up: true,
+            nodes: 2,
+            expected_nodes: 4,
+            leases: 3,
+            places: 10,
+        }),
     }
 }
 
