@@ -119,6 +119,13 @@ my $html = 'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=
 chat('alice') for 1 .. 6;
 get('/v1/models', auth('nobody')) for 1 .. 3;
 
+# What a worker has answered it counts then, while others answer already.
+poll {
+	my $now = seen(get('/status'));
+	my ($client) = @{$now->{clients}{clients}};
+	$client && $client->{requests} == 6 && sum(requests => @{$now->{minutes}}) == 9;
+};
+
 my $answer = get('/status');
 is(status($answer), 200, 'the page');
 is(header($answer, 'Content-Type'), 'application/json', 'it is JSON');
