@@ -40,7 +40,7 @@ http {{
     client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp;
     uwsgi_temp_path temp; scgi_temp_path temp;
     tollgate_zone zone=tollgate:1m state=state/limits;
-    tollgate_cluster redis://127.0.0.1:{store} node=here on_loss=local;
+    tollgate_cluster redis://127.0.0.1:{store} node=here on_loss=local expected_nodes=1;
     tollgate_price "*" input=1 output=2;
     tollgate_tier pro {{ scope node; requests 100000r/d; tokens 100m/d; concurrency 512; budget 100/day; addresses 1/h; }}
     tollgate_tier few {{ scope node; requests 1r/d; }}
@@ -305,6 +305,12 @@ class Servers:
         new = self.folder / "terms.new"
         new.write_text("!!\n")
         new.rename(self.folder / "terms.txt")
+
+    def expect_nodes(self, count):
+        """There should be so many nodes of the cluster, and not one."""
+        place = self.folder / "nginx.conf"
+        place.write_text(replaced(place.read_text(), {"expected_nodes=1;": f"expected_nodes={count};"}))
+        self.nginx.send_signal(signal.SIGHUP)
 
     def lose_store(self):
         """The store of the cluster is gone."""

@@ -11,14 +11,17 @@ const STEERING: [&str; 2] = ["reload", "autoload"];
 const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Engine {
-    /// The first such parameter of a query, in any spelling. Behind `openai` there may be any engine.
+    /// Whether it may be one that heeds such parameters. Behind `openai` there may be any engine.
     #[must_use]
     #[inline]
+    pub fn is_steered(self) -> bool {
+        matches!(self, Self::LlamaCpp | Self::OpenAi)
+    }
+
+    /// The first such parameter of a query, in any spelling.
+    #[must_use]
     pub fn steering_parameter(self, query: &[u8]) -> Option<&'static str> {
-        match self {
-            Self::LlamaCpp | Self::OpenAi if !query.is_empty() => steering(query),
-            _ => None,
-        }
+        (self.is_steered() && !query.is_empty()).then(|| steering(query)).flatten()
     }
 
     /// The same of a body of this type, in which nobody looks for them.
@@ -26,7 +29,7 @@ impl Engine {
     pub fn steering_body(self, content_type: &[u8]) -> Option<&'static str> {
         let begins = content_type.trim_ascii().get(..FORM.len());
         let is_form = begins.is_some_and(|begins| begins.eq_ignore_ascii_case(FORM.as_bytes()));
-        (matches!(self, Self::LlamaCpp | Self::OpenAi) && is_form).then_some(FORM)
+        (self.is_steered() && is_form).then_some(FORM)
     }
 }
 
