@@ -73,8 +73,10 @@ $t->run();
 
 is(get($key{$_}), 200, "key $_") for qw/one two/;
 
-# An operator revokes it on another machine, whose file isn't here yet: the list alone says so.
+# An operator revokes it on another machine, whose file isn't here yet: the list alone says so. It answers requests before
+# its first words to the store: the command can only name who has spoken.
 
+status($t);
 my $said = cli($t, 'revoke', 'one');
 like($said, qr/of which all 1 nodes have heard/, 'the node has heard');
 

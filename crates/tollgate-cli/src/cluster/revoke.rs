@@ -61,8 +61,8 @@ impl Everywhere {
 fn say(store: &mut Connected, number: u64) {
     let begun = Instant::now();
     loop {
-        let nodes: Vec<Node> = match store.client.nodes(Connected::deadline()) {
-            Ok(nodes) => nodes.into_iter().filter(is_alive).collect(),
+        let nodes = match store.client.nodes(Connected::deadline()) {
+            Ok(nodes) => nodes,
             Err(failure) => {
                 tell(&format!(
                     "tollgate: nobody knows which nodes have heard: {}",
@@ -71,25 +71,102 @@ fn say(store: &mut Connected, number: u64) {
                 return;
             }
         };
-        let deaf: Vec<&str> = nodes
-            .iter()
-            .filter(|node| node.row.revocations < number)
-            .map(|node| node.row.name.as_str())
-            .collect();
-        let (all, name) = (nodes.len(), &store.config.name);
-        if deaf.is_empty() {
-            tell(&format!(
-                "on the list of the cluster \"{name}\", of which all {all} nodes have heard"
-            ));
-            return;
-        }
-        if begun.elapsed() >= PATIENCE {
-            tell(&format!(
-                "on the list of the cluster \"{name}\"; of {all} nodes, these have not heard yet: {}",
-                deaf.join(", ")
-            ));
+        let heard = Heard::of(&nodes, number);
+        if heard.deaf.is_empty() || begun.elapsed() >= PATIENCE {
+            tell(&heard.told(&store.config.name));
             return;
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// The nodes by what they know of a word: those that speak, those of them that haven't heard it, and those that have been
+/// silent and spoke within the last minute. These may serve requests, by their own files.
+struct Heard<'n> {
+    alive: usize,
+    deaf: Vec<&'n str>,
+    silent: Vec<&'n str>,
+}
+
+impl<'n> Heard<'n> {
+    fn of(nodes: &'n [Node], number: u64) -> Self {
+        let (alive, gone): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| is_alive(node));
+        let name = |node: &&'n Node| node.row.name.as_str();
+        let deaf = alive.iter().filter(|node| node.row.revocations < number).map(name).collect();
+        // One that was started anew speaks under the same name.
+        let is_back = |node: &&Node| alive.iter().any(|other| other.row.name == node.row.name);
+        let mut silent: Vec<&str> = gone.iter().filter(|node| !is_back(node)).map(name).collect();
+        silent.sort_unstable();
+        silent.dedup();
+        Self { alive: alive.len(), deaf, silent }
+    }
+
+    fn told(&self, cluster: &str) -> String {
+        let all = self.alive;
+        let mut text = format!("on the list of the cluster \"{cluster}\"");
+        match (all, self.deaf.as_slice()) {
+            (0, _) => text.push_str("; no node speaks to the store now, so none has heard yet"),
+            (_, []) => text.push_str(&format!(", of which all {all} nodes have heard")),
+            (_, deaf) => text.push_str(&format!(
+                "; of {all} nodes, these have not heard yet: {}",
+                deaf.join(", ")
+            )),
+        }
+        if !self.silent.is_empty() {
+            text.push_str(&format!(
+                "; silent, and going by their own files until they hear: {}",
+                self.silent.join(", ")
+            ));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store_client::NodeRow;
+
+    use super::*;
+
+    fn node(name: &str, silent_us: u64, revocations: u64) -> Node {
+        let row = NodeRow {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            leases: 0,
+            lag_us: 0,
+            exchange_ms: 50,
+            revocations,
+        };
+        Node { incarnation: 1, silent_us, row }
+    }
+
+    fn told(nodes: &[(&str, u64, u64)]) -> String {
+        let nodes: Vec<Node> =
+            nodes.iter().map(|&(name, silent, number)| node(name, silent, number)).collect();
+        Heard::of(&nodes, 7).told("prod")
+    }
+
+    #[test]
+    fn who_has_heard_is_said_and_who_is_silent() {
+        let long = 10_000_000;
+        let silent = "; silent, and going by their own files until they hear: b";
+        let cases: [(&[(&str, u64, u64)], String); 6] = [
+            (&[("a", 0, 7), ("b", 0, 9)], ", of which all 2 nodes have heard".to_owned()),
+            (&[("a", 0, 7), ("b", 0, 6)], "; of 2 nodes, these have not heard yet: b".to_owned()),
+            (&[], "; no node speaks to the store now, so none has heard yet".to_owned()),
+            (
+                &[("b", long, 7)],
+                format!("; no node speaks to the store now, so none has heard yet{silent}"),
+            ),
+            (
+                &[("a", 0, 7), ("b", long, 6), ("b", long, 5)],
+                format!(", of which all 1 nodes have heard{silent}"),
+            ),
+            // It was started anew.
+            (&[("a", long, 6), ("a", 0, 7)], ", of which all 1 nodes have heard".to_owned()),
+        ];
+        for (nodes, wanted) in cases {
+            assert_eq!(told(nodes), format!("on the list of the cluster \"prod\"{wanted}"));
+        }
     }
 }
