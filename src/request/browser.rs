@@ -6,9 +6,10 @@
 //! * The header filter: every answer that a page may get to see says whether it may, ours and nginx's own among
 //!   them, in the place of what the backend says about it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use tollgate_core::cors::{self, Asked};
+use tollgate_core::cors::{self, Asked, Cors, Single};
 use tollgate_core::decision::Reason;
 use tollgate_core::security_headers::{self, Nature, Present};
 use tollgate_core::websocket_key;
@@ -18,7 +19,8 @@ use crate::request::access;
 use crate::request::endpoint;
 use crate::request::first_look::make_state;
 use crate::request::socket;
-use crate::request::state::{State, WebPage};
+use crate::request::state::State;
+use crate::request::web_page::WebPage;
 use crate::types::Request;
 use nginx::Verdict;
 
@@ -64,7 +66,7 @@ fn answer_preflight(r: Request<'_>, policy: &Rc<Policy>) -> Option<Verdict> {
     {
         let mut state = state.borrow_mut();
         state.start_over(policy, r, (path.bytes, path.route(r, policy)));
-        note_page(r, &mut state, is_allowed);
+        note_page(r, &mut state, asked.origin(), is_allowed);
     }
     match is_allowed {
         false => Some(access::conclude(r, state, Err(Reason::OriginDenied.into()))),
@@ -89,14 +91,22 @@ fn is_allowed(policy: &Policy, origin: &[u8]) -> bool {
 }
 
 /// Remembers the page of a request, as the backend isn't told of it.
-pub(crate) fn note_page(r: Request<'_>, state: &mut State, is_preflight: bool) {
-    let origin = asked(r).origin().map_or(&[][..], |origin| origin);
-    state.web_page = Some(Box::new(WebPage { origin: r.keep(origin), is_preflight }));
+fn note_page<'r>(r: Request<'r>, state: &mut State, origin: Option<&'r [u8]>, is_preflight: bool) {
+    let page = origin.map(|origin| WebPage { origin: r.keep(origin), is_preflight });
+    (state.web_page, state.is_page_noted) = (page.map(Box::new), true);
 }
 
 /// Whether the backend is not to be told of pages: it would judge them by other rules than ours.
 pub(crate) fn is_silent_about_pages(policy: &Policy) -> bool {
     policy.cors.is_some() && !policy.dry_run
+}
+
+/// Remembers the page of a request that goes on, by the lines that were taken off its header.
+pub(crate) fn note_hidden<'r>(r: Request<'r>, state: &RefCell<State>, origin: Single<'r>) {
+    let state = &mut *state.borrow_mut();
+    if !state.is_page_noted {
+        note_page(r, state, origin.one(), false);
+    }
 }
 
 /// The header filter. `None` when nginx has no memory.
@@ -110,11 +120,19 @@ pub(crate) fn add_headers(r: Request<'_>, state: &mut State) -> Option<()> {
 
 fn add_all(r: Request<'_>, state: &mut State) -> Option<()> {
     let policy = Rc::clone(&state.policy);
-    if policy.cors.is_some() {
-        say_who_may_read(r, state, &policy)?;
+    let reader = policy.cors.as_ref().and_then(|cors| who_may_read(r, state, (&policy, cors)));
+    // What the backend says about it has one author, and of the rest it knows better.
+    let (mut varies, mut present) = (false, Present::default());
+    r.hide_headers_out(|name, value| {
+        present.note(name);
+        varies |= name.eq_ignore_ascii_case(VARY.as_bytes()) && cors::varies_by_origin(value);
+        reader.is_some() && cors::is_of_cors(name)
+    });
+    if let (Some(reader), Some(cors)) = (reader, &policy.cors) {
+        say_who_may_read(r, (&policy, cors), &reader, varies)?;
     }
     if policy.security_headers {
-        say_what_not_to_do(r, state)?;
+        say_what_not_to_do(r, state, present)?;
     }
     if policy.takes_subprotocols {
         keep_key_back(r);
@@ -122,34 +140,47 @@ fn add_all(r: Request<'_>, state: &mut State) -> Option<()> {
     Some(())
 }
 
-fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Option<()> {
-    let cors = policy.cors.as_ref()?;
-    if state.web_page.is_none() {
-        note_page(r, state, false);
+/// Who may read an answer.
+struct MayRead<'r> {
+    /// The page, if it may.
+    origin: Option<&'r [u8]>,
+    is_preflight: bool,
+}
+
+/// `None`: in a dry run the backend's word about a page that may not, stands.
+fn who_may_read<'r>(
+    r: Request<'r>,
+    state: &mut State,
+    (policy, cors): (&Policy, &Cors),
+) -> Option<MayRead<'r>> {
+    if !state.is_page_noted {
+        note_page(r, state, asked(r).origin(), false);
     }
-    let page = state.web_page.as_deref()?;
-    let origin = Some(r.kept(page.origin)).filter(|origin| cors.allows(origin));
-    if origin.is_none() && policy.dry_run {
-        return Some(());
-    }
-    let mut varies = false;
-    r.hide_headers_out(|name, value| {
-        varies |= name.eq_ignore_ascii_case(VARY.as_bytes()) && cors::varies_by_origin(value);
-        cors::is_of_cors(name)
-    });
-    if page.is_preflight {
+    let page = state.web_page.as_deref();
+    let is_preflight = page.is_some_and(|page| page.is_preflight);
+    let origin = page.map(|page| r.kept(page.origin)).filter(|origin| cors.allows(origin));
+    (origin.is_some() || !policy.dry_run).then_some(MayRead { origin, is_preflight })
+}
+
+fn say_who_may_read<'r>(
+    r: Request<'r>,
+    (policy, cors): (&Policy, &Cors),
+    reader: &MayRead<'r>,
+    varies: bool,
+) -> Option<()> {
+    if reader.is_preflight {
         r.push_header_out(VARY, cors::preflight_vary())?;
     } else if !varies {
         r.push_header_out(VARY, b"Origin")?;
     }
-    let Some(origin) = origin else { return Some(()) };
+    let Some(origin) = reader.origin else { return Some(()) };
     let mut complete = Some(());
     let emit = |name: &'static str, value: &[u8]| {
         if complete.is_some() {
             complete = r.copy(value).and_then(|value| r.push_header_out(name, value));
         }
     };
-    match page.is_preflight {
+    match reader.is_preflight {
         true => {
             let asked = asked(r);
             cors.write_preflight(origin, &asked, policy.credential_header_names(), emit);
@@ -159,11 +190,11 @@ fn say_who_may_read(r: Request<'_>, state: &mut State, policy: &Policy) -> Optio
     complete
 }
 
-fn say_what_not_to_do(r: Request<'_>, state: &State) -> Option<()> {
+fn say_what_not_to_do(r: Request<'_>, state: &State, present: Present) -> Option<()> {
     let is_page = r.was_led_here() || !state.ruling.is_in_our_words();
     let nature = Nature { is_tls: r.is_tls(), is_plain_error: r.status_out() >= 400 && !is_page };
     let mut complete = Some(());
-    security_headers::write(nature, Present::of(r.names_out()), |name, value| {
+    security_headers::write(nature, present, |name, value| {
         if complete.is_some() {
             complete = r.push_header_out(name, value.as_bytes());
         }

@@ -1,6 +1,7 @@
 //! PREACCESS and PRECONTENT: the backend learns who is asking from us, and from nobody else.
 
 use tollgate_core::cert::forwarded;
+use tollgate_core::cors::Single;
 use tollgate_core::disclosure::{carries, header_carries, is_credential_header};
 use tollgate_core::llm::engines::SteeringHeader;
 use tollgate_core::websocket_key;
@@ -102,9 +103,6 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         if let Some(refused) = refusal::before_content(r, &mut state, policy, was_judged_here) {
             return Some(refused);
         }
-        if hides_pages && state.web_page.is_none() {
-            browser::note_page(r, &mut state, false);
-        }
         (
             state.request_id,
             state.principal.as_ref().map(|principal| r.copy(principal.client().as_bytes())),
@@ -141,14 +139,22 @@ pub(crate) fn seal(r: Request<'_>) -> Option<Verdict> {
         true => Some(r.copy(&without_keys(r, kept_back))?),
         false => None,
     };
+    let mut origin = Single::None;
     r.remove_headers_in(|header| {
-        is_ours(header.name, policy)
+        let is_origin = hides_pages && header.name == ORIGIN;
+        if is_origin {
+            origin.add(header.value);
+        }
+        is_origin
+            || is_ours(header.name, policy)
             || is_credential(&header)
             || (!upgrades && header.name == UPGRADE)
-            || (hides_pages && header.name == ORIGIN)
             // The engine's page is another one than the client's.
             || (is_page && CONDITIONS.contains(&header.name))
     });
+    if hides_pages {
+        browser::note_hidden(r, state, origin);
+    }
     if let Some(subprotocols) = subprotocols.filter(|subprotocols| !subprotocols.is_empty()) {
         r.push_header_in(&SUBPROTOCOL, subprotocols)?;
     }

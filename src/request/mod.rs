@@ -99,4 +99,5 @@ pub(crate) mod state;
 mod store_wait;
 mod suspicion;
 pub(crate) mod variables;
+mod web_page;
 mod whereabouts;

@@ -35,6 +35,7 @@ use crate::request::report::{LimitReport, Shown};
 use crate::request::reservation::Reservation;
 use crate::request::running::Running;
 use crate::request::suspicion::Counted;
+use crate::request::web_page::WebPage;
 use crate::types::{Request, Tollgate};
 use nginx::request::Keeper;
 use nginx::{Kept, Reader};
@@ -51,6 +52,8 @@ pub(crate) struct State {
     pub(crate) forwarded: SavedForwarded,
     /// What it said of the page that it comes from, where pages may read answers.
     pub(crate) web_page: Option<Box<WebPage>>,
+    /// The header of the request was looked through for that.
+    pub(crate) is_page_noted: bool,
     pub(crate) principal: Option<Arc<Principal>>,
     /// Who it is by what came into force while it waited.
     pub(crate) later: Option<Later>,
@@ -192,15 +195,6 @@ pub(crate) struct Asked {
     pub(crate) waiting: Option<Waiting>,
 }
 
-/// The page that a request comes from.
-#[derive(Clone, Copy)]
-pub(crate) struct WebPage {
-    /// Its origin; empty where there is none, or more than one.
-    pub(crate) origin: Kept,
-    /// The request is the browser's, which asks whether the page may send another one.
-    pub(crate) is_preflight: bool,
-}
-
 /// What the client presented, for a location that an internal redirect leads to.
 #[derive(Clone, Copy)]
 pub(crate) enum SavedCredential {
@@ -257,6 +251,7 @@ impl State {
             credential,
             forwarded,
             web_page: None,
+            is_page_noted: false,
             principal: None,
             later: None,
             grounds: None,

@@ -12,44 +12,47 @@ pub struct Nature {
     pub is_plain_error: bool,
 }
 
-const CSP: &str = "Content-Security-Policy";
-
-/// The names of all of them, and what they say; of the last of a name, that of plain errors.
-const LINES: [(&str, &str); 3] = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    (CSP, "frame-ancestors 'none'"),
+/// The names of all of them.
+pub const NAMES: [&str; 4] = [
+    "X-Content-Type-Options",
+    "Referrer-Policy",
+    "Content-Security-Policy",
+    "Strict-Transport-Security",
 ];
+const CSP: &str = "frame-ancestors 'none'";
 const CSP_OF_ERRORS: &str = "default-src 'none'; frame-ancestors 'none'";
 /// A year, for this host alone.
-const HSTS: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
+const HSTS: &str = "max-age=31536000";
 
-/// The names of all of them.
-pub const NAMES: [&str; 4] = [LINES[0].0, LINES[1].0, LINES[2].0, HSTS.0];
+const SHORTEST: usize = NAMES[1].len();
 
 /// Which of them an answer has already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present([bool; NAMES.len()]);
 
 impl Present {
-    /// Of an answer whose header lines have these names, in any case.
-    #[must_use]
-    pub fn of<'n>(names: impl Iterator<Item = &'n [u8]>) -> Self {
-        let mut present = [false; NAMES.len()];
-        for name in names {
-            for (is_there, known) in present.iter_mut().zip(NAMES) {
-                *is_there |= known.as_bytes().eq_ignore_ascii_case(name);
-            }
+    /// Notes a header line of the answer, by its name in any case.
+    #[inline]
+    pub fn note(&mut self, name: &[u8]) {
+        // Most names are shorter than any of these.
+        if name.len() >= SHORTEST {
+            self.note_long(name);
         }
-        Self(present)
+    }
+
+    fn note_long(&mut self, name: &[u8]) {
+        for (is_there, known) in self.0.iter_mut().zip(NAMES) {
+            *is_there |= known.as_bytes().eq_ignore_ascii_case(name);
+        }
     }
 }
 
 /// Gives `emit` the name and value of each header line that the answer lacks.
 pub fn write(nature: Nature, present: Present, mut emit: impl FnMut(&'static str, &'static str)) {
-    let hsts = nature.is_tls.then_some(HSTS);
-    for ((name, value), is_there) in LINES.into_iter().chain(hsts).zip(present.0) {
-        let value = if name == CSP && nature.is_plain_error { CSP_OF_ERRORS } else { value };
+    let csp = if nature.is_plain_error { CSP_OF_ERRORS } else { CSP };
+    let values = ["nosniff", "no-referrer", csp, HSTS];
+    let said = if nature.is_tls { NAMES.len() } else { NAMES.len() - 1 };
+    for ((name, value), is_there) in NAMES.into_iter().zip(values).zip(present.0).take(said) {
         if !is_there {
             emit(name, value);
         }
@@ -66,14 +69,15 @@ mod tests {
         there: &[&str],
     ) -> Vec<(&'static str, &'static str)> {
         let mut out = Vec::new();
-        let present = Present::of(there.iter().map(|name| name.as_bytes()));
+        let mut present = Present::default();
+        there.iter().for_each(|name| present.note(name.as_bytes()));
         write(Nature { is_tls, is_plain_error }, present, |name, value| out.push((name, value)));
         out
     }
 
     #[test]
     fn hsts_is_said_over_tls_alone() {
-        let has_hsts = |is_tls| lines(is_tls, false, &[]).iter().any(|(name, _)| *name == HSTS.0);
+        let has_hsts = |is_tls| lines(is_tls, false, &[]).iter().any(|(name, _)| *name == NAMES[3]);
         assert!(has_hsts(true) && !has_hsts(false));
     }
 
@@ -81,10 +85,15 @@ mod tests {
     fn an_error_may_load_nothing_and_no_answer_may_be_framed() {
         let csp = |is_error| {
             let lines = lines(false, is_error, &[]);
-            lines.into_iter().find(|(name, _)| *name == CSP).unwrap().1
+            lines.into_iter().find(|(name, _)| *name == NAMES[2]).unwrap().1
         };
         assert_eq!(csp(false), "frame-ancestors 'none'");
         assert_eq!(csp(true), "default-src 'none'; frame-ancestors 'none'");
+    }
+
+    #[test]
+    fn the_shortest_name_is_known() {
+        assert_eq!(NAMES.map(str::len).into_iter().min(), Some(SHORTEST));
     }
 
     #[test]

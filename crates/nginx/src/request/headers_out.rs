@@ -40,15 +40,6 @@ impl<'r, T: Types> Request<'r, T> {
         })
     }
 
-    /// The names of the header lines of the response, of those that nginx has no place of its own for.
-    pub fn names_out(self) -> impl Iterator<Item = &'r [u8]> {
-        // SAFETY: as with `headers_out`.
-        unsafe {
-            let lines = Lines::<'r>::of(self.headers_out_list());
-            lines.filter(|line| (**line).hash != 0).map(|line| text::bytes((*line).key))
-        }
-    }
-
     /// Takes lines out of the response, whoever put them there. `unwanted` sees the name as it is, and the value.
     pub fn hide_headers_out(self, mut unwanted: impl FnMut(&[u8], &[u8]) -> bool) {
         // SAFETY: the list is live; a line whose hash is zero isn't sent.

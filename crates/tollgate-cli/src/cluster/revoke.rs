@@ -140,7 +140,10 @@ mod tests {
         Node { incarnation: 1, silent_us, row }
     }
 
-    fn told(nodes: &[(&str, u64, u64)]) -> String {
+    /// Its name, for how long it has been silent, and up to which word it has heard.
+    type Said = (&'static str, u64, u64);
+
+    fn told(nodes: &[Said]) -> String {
         let nodes: Vec<Node> =
             nodes.iter().map(|&(name, silent, number)| node(name, silent, number)).collect();
         Heard::of(&nodes, 7).told("prod")
@@ -150,7 +153,7 @@ mod tests {
     fn who_has_heard_is_said_and_who_is_silent() {
         let long = 10_000_000;
         let silent = "; silent, and going by their own files until they hear: b";
-        let cases: [(&[(&str, u64, u64)], String); 6] = [
+        let cases: [(&[Said], String); 6] = [
             (&[("a", 0, 7), ("b", 0, 9)], ", of which all 2 nodes have heard".to_owned()),
             (&[("a", 0, 7), ("b", 0, 6)], "; of 2 nodes, these have not heard yet: b".to_owned()),
             (&[], "; no node speaks to the store now, so none has heard yet".to_owned()),

@@ -155,22 +155,28 @@ pub fn varies_by_origin(vary: &[u8]) -> bool {
 
 /// A header line of which there is one, or none, or several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Single<'a> {
+pub enum Single<'a> {
+    /// It isn't there.
     #[default]
     None,
+    /// Its value.
     One(&'a [u8]),
+    /// It is there more than once.
     Several,
 }
 
 impl<'a> Single<'a> {
-    fn add(&mut self, value: &'a [u8]) {
+    /// Another line of that name.
+    pub fn add(&mut self, value: &'a [u8]) {
         *self = match self {
             Self::None => Self::One(value),
             Self::One(_) | Self::Several => Self::Several,
         };
     }
 
-    fn one(self) -> Option<&'a [u8]> {
+    /// The value, if there is one, and it isn't empty.
+    #[must_use]
+    pub fn one(self) -> Option<&'a [u8]> {
         match self {
             Self::One(value) if !value.is_empty() => Some(value),
             Self::One(_) | Self::None | Self::Several => None,

@@ -48,10 +48,10 @@ impl Leaving {
 /// The lines that leave, by address. Mostly it is the credential alone, and what a client says of the id.
 struct Changes(SmallVec<[Leaving; 4]>);
 
-impl<T: Types> Request<'_, T> {
+impl<'r, T: Types> Request<'r, T> {
     /// Removes the header lines of the request for which `unwanted` says so, as if the client
     /// hadn't sent them. `unwanted` can't change the lines itself.
-    pub fn remove_headers_in(self, unwanted: impl FnMut(HeaderIn<'_>) -> bool) {
+    pub fn remove_headers_in(self, unwanted: impl FnMut(HeaderIn<'r>) -> bool) {
         let Some(_alone) = Alone::begin() else { return };
         // SAFETY: the request is live, and nothing else refers to its list meanwhile.
         unsafe {
@@ -73,7 +73,10 @@ impl Changes {
     /// # Safety
     ///
     /// `list` is that of the header lines of a live request.
-    unsafe fn of(list: *mut ngx_list_t, mut unwanted: impl FnMut(HeaderIn<'_>) -> bool) -> Self {
+    unsafe fn of<'r>(
+        list: *mut ngx_list_t,
+        mut unwanted: impl FnMut(HeaderIn<'r>) -> bool,
+    ) -> Self {
         let mut leaving: SmallVec<[Leaving; 4]> = SmallVec::new();
         // SAFETY: a part holds `nelts` lines.
         unsafe {
