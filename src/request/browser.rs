@@ -24,8 +24,8 @@ use crate::request::web_page::WebPage;
 use crate::types::Request;
 use nginx::Verdict;
 
-/// With which a request for a WebSocket comes.
 const VARY: &str = "Vary";
+/// With which a request for a WebSocket comes.
 const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 const NO_CONTENT: u16 = 204;
 
@@ -121,7 +121,7 @@ pub(crate) fn add_headers(r: Request<'_>, state: &mut State) -> Option<()> {
 fn add_all(r: Request<'_>, state: &mut State) -> Option<()> {
     let policy = Rc::clone(&state.policy);
     let reader = policy.cors.as_ref().and_then(|cors| who_may_read(r, state, (&policy, cors)));
-    // What the backend says about it has one author, and of the rest it knows better.
+    // The backend's lines of CORS give way to ours. Of the security headers, its own stay.
     let (mut varies, mut present) = (false, Present::default());
     r.hide_headers_out(|name, value| {
         present.note(name);
@@ -147,7 +147,7 @@ struct MayRead<'r> {
     is_preflight: bool,
 }
 
-/// `None`: in a dry run the backend's word about a page that may not, stands.
+/// `None`: the lines of the backend stay, as a dry run changes nothing for a page that may not read.
 fn who_may_read<'r>(
     r: Request<'r>,
     state: &mut State,

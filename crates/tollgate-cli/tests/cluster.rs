@@ -117,11 +117,7 @@ fn a_key_is_revoked_in_the_file_and_in_all_nodes() {
     let hash = KeyHash::parse(keys.entries()[0]["hash"].as_str().unwrap()).unwrap();
     let run = keys.run(&["revoke", &id, "--cluster", "--store", &store.words()]);
     assert_eq!(run.status, 0, "{}", run.err);
-    assert!(
-        run.err.contains("no node speaks to the store now, so none has heard yet"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.contains("no node speaks to the store now"), "{}", run.err);
     assert_eq!(store.revoked(), [(hash, true)]);
     assert_eq!(keys.entries()[0]["disabled"], true);
     assert!(!run.err.contains(&key) && !run.err.contains("correct horse"));

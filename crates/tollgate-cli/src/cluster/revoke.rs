@@ -80,22 +80,30 @@ fn say(store: &mut Connected, number: u64) {
     }
 }
 
-/// The nodes by what they know of a word: those that speak, those of them that haven't heard it, and those that have been
-/// silent and spoke within the last minute. These may serve requests, by their own files.
+/// The nodes by what they know of a word.
 struct Heard<'n> {
+    /// How many speak to the store.
     alive: usize,
+    /// Those of them that haven't heard it.
     deaf: Vec<&'n str>,
+    /// Those that have spoken within the last minute, don't now, and haven't heard it. They may serve requests.
     silent: Vec<&'n str>,
 }
 
 impl<'n> Heard<'n> {
     fn of(nodes: &'n [Node], number: u64) -> Self {
         let (alive, gone): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| is_alive(node));
-        let name = |node: &&'n Node| node.row.name.as_str();
-        let deaf = alive.iter().filter(|node| node.row.revocations < number).map(name).collect();
+        let is_deaf = |node: &&Node| node.row.revocations < number;
+        let deaf =
+            alive.iter().copied().filter(is_deaf).map(|node| node.row.name.as_str()).collect();
         // One that was started anew speaks under the same name.
         let is_back = |node: &&Node| alive.iter().any(|other| other.row.name == node.row.name);
-        let mut silent: Vec<&str> = gone.iter().filter(|node| !is_back(node)).map(name).collect();
+        let mut silent: Vec<&str> = gone
+            .iter()
+            .copied()
+            .filter(|node| is_deaf(node) && !is_back(node))
+            .map(|node| node.row.name.as_str())
+            .collect();
         silent.sort_unstable();
         silent.dedup();
         Self { alive: alive.len(), deaf, silent }
@@ -105,7 +113,7 @@ impl<'n> Heard<'n> {
         let all = self.alive;
         let mut text = format!("on the list of the cluster \"{cluster}\"");
         match (all, self.deaf.as_slice()) {
-            (0, _) => text.push_str("; no node speaks to the store now, so none has heard yet"),
+            (0, _) => text.push_str("; no node speaks to the store now"),
             (_, []) => text.push_str(&format!(", of which all {all} nodes have heard")),
             (_, deaf) => text.push_str(&format!(
                 "; of {all} nodes, these have not heard yet: {}",
@@ -114,7 +122,7 @@ impl<'n> Heard<'n> {
         }
         if !self.silent.is_empty() {
             text.push_str(&format!(
-                "; silent, and going by their own files until they hear: {}",
+                "; silent, so they go by their own files until they hear of it: {}",
                 self.silent.join(", ")
             ));
         }
@@ -152,19 +160,18 @@ mod tests {
     #[test]
     fn who_has_heard_is_said_and_who_is_silent() {
         let long = 10_000_000;
-        let silent = "; silent, and going by their own files until they hear: b";
-        let cases: [(&[Said], String); 6] = [
+        let silent = "; silent, so they go by their own files until they hear of it: b";
+        let cases: [(&[Said], String); 7] = [
             (&[("a", 0, 7), ("b", 0, 9)], ", of which all 2 nodes have heard".to_owned()),
             (&[("a", 0, 7), ("b", 0, 6)], "; of 2 nodes, these have not heard yet: b".to_owned()),
-            (&[], "; no node speaks to the store now, so none has heard yet".to_owned()),
-            (
-                &[("b", long, 7)],
-                format!("; no node speaks to the store now, so none has heard yet{silent}"),
-            ),
+            (&[], "; no node speaks to the store now".to_owned()),
+            (&[("b", long, 6)], format!("; no node speaks to the store now{silent}")),
             (
                 &[("a", 0, 7), ("b", long, 6), ("b", long, 5)],
                 format!(", of which all 1 nodes have heard{silent}"),
             ),
+            // It heard before it fell silent.
+            (&[("a", 0, 7), ("b", long, 7)], ", of which all 1 nodes have heard".to_owned()),
             // It was started anew.
             (&[("a", long, 6), ("a", 0, 7)], ", of which all 1 nodes have heard".to_owned()),
         ];
