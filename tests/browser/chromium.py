@@ -14,10 +14,13 @@ import time
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-    "--disable-features=Translate,OptimizationHints", "--remote-debugging-pipe", "about:blank",
+    "--disable-features=Translate,OptimizationHints", "--remote-debugging-pipe",
+    # One page is before the other ones, and is no more important than they.
+    "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows", "about:blank",
 ]
 # A machine may be slow; nothing is decided by how slow.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 300
 
 
 class Chromium:
@@ -109,7 +112,7 @@ class Chromium:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session)
+        page = Page(self, session, context)
         self.pages[session] = page
         for domain in ("Page", "Runtime", "Network", "Log"):
             page.call(f"{domain}.enable")
@@ -122,8 +125,8 @@ class Chromium:
 class Page:
     """A page, and all that has happened in it."""
 
-    def __init__(self, browser, session):
-        self.browser, self.session = browser, session
+    def __init__(self, browser, session, context):
+        self.browser, self.session, self.context = browser, session, context
         self.events = collections.deque()
         self.invented = None
 
@@ -143,6 +146,11 @@ class Page:
 
     def call(self, method, **parameters):
         return self.browser.call(method, self.session, **parameters)
+
+    def close(self):
+        """Takes it away, with all that it asks for from time to time."""
+        if self.browser.pages.pop(self.session, None):
+            self.browser.call("Target.disposeBrowserContext", browserContextId=self.context)
 
     def open(self, url, headers=None):
         self.call("Network.setExtraHTTPHeaders", headers=headers or {})

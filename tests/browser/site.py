@@ -44,6 +44,7 @@ class Site(unittest.TestCase):
 
     def shown(self, path, *, width=1280, theme="light", script=True):
         page = self.browser.page(width=width, theme=theme)
+        self.addCleanup(page.close)
         if not script:
             page.call("Emulation.setScriptExecutionDisabled", value=True)
         page.open(self.origin + path)

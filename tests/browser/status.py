@@ -155,6 +155,7 @@ class StatusPage(GatewayTest):
     def shown(self, url=None, **how):
         """A page, once it shows something."""
         page = self.browser.page(**how)
+        self.addCleanup(page.close)
         page.open(url or self.url)
         page.wait(bool, "!document.getElementById('content').hidden")
         return page
@@ -183,6 +184,7 @@ class StatusPage(GatewayTest):
                     page.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
                     page.wait(bool, "document.querySelector('#minutes-table table') !== null")
                     self.assert_accessible(page)
+                    page.close()
 
     def test_it_says_nothing_on_the_console_and_asks_nobody_else(self):
         page = self.shown()
@@ -287,6 +289,7 @@ class StatusPage(GatewayTest):
         for path in ("/usage", "/usage/header"):
             with self.subTest(path=path):
                 page = self.browser.page(width=360)
+                self.addCleanup(page.close)
                 page.open(f"http://127.0.0.1:{self.port}{path}")
                 page.wait(bool, "!document.getElementById('credential').hidden")
                 page.type("key-0")
@@ -342,6 +345,7 @@ class StatusPage(GatewayTest):
 
     def test_it_asks_for_a_key_where_it_needs_one_and_keeps_it_to_itself(self):
         page = self.browser.page()
+        self.addCleanup(page.close)
         page.open(f"http://127.0.0.1:{self.port}/behind/a/prefix/")
         page.wait(bool, "!document.getElementById('credential').hidden")
         self.assertEqual(page.run("document.getElementById('content').hidden"), True)
