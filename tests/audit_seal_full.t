@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 my $command = $ENV{TOLLGATE_CLI};
 plan(skip_all => 'TOLLGATE_CLI is not set') unless defined $command;
 
-my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->todo_alerts()->plan(16);
+my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('prlimit')->todo_alerts()->plan(21);
 my $d = $t->testdir();
 
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -130,13 +130,43 @@ spew('more.log', $text =~ s/\Q$last\E/$last$last/r);
 is((verify('file.verify', 'more.log'))[0], 1, 'room again: and so is a line more');
 
 ###############################################################################
+# The log is rotated while the disk is full: what waits goes to the next file, and the full one may be deleted.
+
+my $full = (-s "$d/file.log") + 9000;
+limit($_, $full) for @workers;
+for (1 .. 4000) {
+	last if (-s "$d/file.log") == $full;
+	ask('/file' . 'x' x 2000);
+}
+ask('/file/waits') for 1 .. 40;
+rename "$d/file.log", "$d/file.log.1" or die "Can't rename: $!\n";
+kill 'USR1', slurp('nginx.pid') =~ /(\d+)/;
+poll { slurp('file.log') =~ /"path":"\/file\/waits"/ } or die "Not reopened\n";
+limit($_, 'unlimited') for @workers;
+# Both workers have written to it, and neither has anything left that waits.
+poll {
+	ask('/file/new');
+	my %seals = map { $_ => 1 } slurp('file.log') =~ /^\{"seal":\{"chain":"([\d.]+)"/mg;
+	%seals == 2 && slurp('file.log') =~ /"path":"\/file\/new"/;
+} or die "Not by both\n";
+like(slurp('file.log'), qr/"waited":\d/, 'rotated: a seal says that what waited is in the next file');
+is(intact('file.verify', "file.log.1 $d/file.log"), 0, 'rotated: nothing is suspected');
+is(intact('file.verify', 'file.log'), 0, 'rotated: nor where the full file is gone');
+my $new = slurp('file.log');
+my ($chain) = $new =~ /"waited":/ && $new =~ /\{"seal":\{"chain":"([\d.]+)"[^\n]*"waited":/;
+my $cut = $new =~ s/\A(?:(?!\{"seal":\{"chain":"\Q$chain\E")[^\n]*\n)*//r;
+spew('cut.log', $cut =~ s/^\{"seal":\{"chain":"\Q$chain\E"[^\n]*\n//r);
+isnt($cut, $new, 'rotated: its beginning is cut off');
+is((verify('file.verify', 'cut.log'))[0], 1, 'rotated: which is found');
+
+###############################################################################
 # A pipe: first nobody reads, and then somebody does.
 
 my $taken = '';
 ask('/pipe' . 'x' x 1000) for 1 .. 300;
 sysopen my $pipe, "$d/pipe", O_RDONLY | O_NONBLOCK or die "Can't open the pipe: $!\n";
-ask('/pipe/last');
-poll { drain(); $taken =~ /"path":"\/pipe\/last"/ } or ask('/pipe/last');
+# One that comes while the buffer is still full is lost.
+poll { ask('/pipe/last'); drain(); $taken =~ /"path":"\/pipe\/last"/ };
 poll { drain(); $taken =~ /"path":"\/pipe\/last".*\n\{"seal":\{"chain"/s };
 drain();
 # What was begun stays in the pipe until nginx ends.

@@ -48,6 +48,9 @@ pub(super) struct Circumstances {
     pub(super) lost: u64,
     /// The batches from this one on, up to the one before the seal, were not written in one go.
     pub(super) torn: Option<u64>,
+    /// The batches from this one on, up to the one before the seal, were written to its file or a later one, whatever
+    /// they say: they had waited for room on the disk.
+    pub(super) waited: Option<u64>,
     /// Nothing is written in one go: to a pipe.
     pub(super) in_pieces: bool,
     /// The worker ends.
@@ -60,7 +63,6 @@ pub(super) struct Sealed {
     pub(super) number: u64,
     /// The number of the last line.
     pub(super) last: u64,
-    pub(super) file: u64,
     pub(super) mac: Mac,
     /// On the monotonic clock, in milliseconds.
     pub(super) up_ms: u64,
@@ -139,13 +141,12 @@ impl Chain {
             (",\"done\":", about.done),
             (",\"from\":", about.from),
             (",\"lost\":", Some(about.lost).filter(|lost| *lost > 0)),
+            (",\"torn\":", about.torn),
+            (",\"waited\":", about.waited),
         ] {
             if let Some(value) = value {
                 member(lines, name, value);
             }
-        }
-        if let Some(torn) = about.torn {
-            member(lines, ",\"torn\":", torn);
         }
         if about.in_pieces {
             lines.extend_from_slice(b",\"pieces\":true");
@@ -168,14 +169,7 @@ impl Chain {
         self.ratchet.step();
         self.before = Some(mac);
         self.digests.clear();
-        Sealed {
-            number,
-            last: self.last,
-            file: about.file,
-            mac,
-            up_ms: about.stamp.up_ms,
-            is_end: about.is_end,
-        }
+        Sealed { number, last: self.last, mac, up_ms: about.stamp.up_ms, is_end: about.is_end }
     }
 }
 

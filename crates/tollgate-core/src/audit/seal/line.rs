@@ -64,6 +64,7 @@ pub(super) struct Seal {
     pub(super) from: Option<u64>,
     pub(super) lost: u64,
     pub(super) torn: Option<u64>,
+    pub(super) waited: Option<u64>,
     pub(super) in_pieces: bool,
     pub(super) is_end: bool,
     pub(super) before: Option<Mac>,
@@ -103,6 +104,7 @@ struct SealText<'a> {
     #[serde(default)]
     lost: u64,
     torn: Option<u64>,
+    waited: Option<u64>,
     #[serde(default)]
     pieces: bool,
     #[serde(default)]
@@ -200,6 +202,7 @@ fn seal(line: &[u8]) -> Option<Seal> {
         from: text.from,
         lost: text.lost,
         torn: text.torn,
+        waited: text.waited,
         in_pieces: text.pieces,
         is_end: text.end,
         before,

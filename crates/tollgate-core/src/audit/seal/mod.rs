@@ -33,6 +33,8 @@ mod verify;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod rotated;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,8 @@ pub struct Sealer {
     done: Option<u64>,
     /// From this batch on, what was made until now was not written in one go.
     torn: Option<u64>,
+    /// From this batch on, what was made until now is written to another file than it says.
+    waited: Option<u64>,
     /// The seals that wait for being written, the oldest first.
     waiting: VecDeque<Sealed>,
     manifest: Option<Pending>,
@@ -79,6 +81,7 @@ impl Sealer {
             from: None,
             done: None,
             torn: None,
+            waited: None,
             waiting: VecDeque::new(),
             manifest: None,
             is_fresh: false,
@@ -161,6 +164,8 @@ impl Sealer {
             // The file of the last seal: nothing was sealed in those between.
             self.from = self.from.or((self.chain.next_seal() > 0).then_some(self.file));
             self.file = file;
+            // Their keys are gone: that they go to this file is for the next seal to say.
+            self.waited = self.waiting.front().map(|sealed| sealed.number);
         }
         if self.from == Some(file) {
             self.from = None;
@@ -179,6 +184,7 @@ impl Sealer {
                 from: self.from.take(),
                 lost: self.lost,
                 torn: self.torn.take(),
+                waited: self.waited.take(),
                 in_pieces: closing.in_pieces,
                 is_end: closing.is_end,
             },
@@ -197,7 +203,7 @@ impl Sealer {
     /// Whether a seal is wanted before anything more is written.
     #[must_use]
     pub fn owes_seal(&self) -> bool {
-        self.torn.is_some()
+        self.torn.is_some() || self.waited.is_some()
     }
 
     /// So many seals, the oldest that waited, are written. Gives whether the file of heads is to be written
@@ -206,7 +212,9 @@ impl Sealer {
         let Some(newest) = self.waiting.drain(..count.min(self.waiting.len())).next_back() else {
             return false;
         };
-        let Sealed { number, last, file, mac, up_ms, is_end } = newest;
+        let Sealed { number, last, mac, up_ms, is_end } = newest;
+        // It may have waited for longer than a file.
+        let file = self.file;
         if self.waiting.is_empty() {
             self.done = Some(seals.turns());
         }

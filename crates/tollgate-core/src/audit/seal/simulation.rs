@@ -52,6 +52,8 @@ pub(super) struct Machine {
     pub(super) is_crashing: bool,
     /// Disks have room, and nobody is killed in the middle of a write.
     pub(super) is_orderly: bool,
+    /// Nobody ends, or is killed, while something waits for room on the disk.
+    pub(super) is_patient: bool,
 }
 
 const CAPACITY: usize = 2048;
@@ -79,6 +81,7 @@ impl Machine {
             room: None,
             is_crashing: false,
             is_orderly: false,
+            is_patient: false,
         };
         machine.start(2);
         machine
@@ -329,7 +332,10 @@ impl Machine {
             self.start(2);
             return;
         };
+        let is_full =
+            self.room.is_some() || self.workers.iter().any(|worker| !worker.lines.is_empty());
         match self.dice.roll(100) {
+            89..=90 | 93..=95 | 99.. if self.is_patient && is_full => {}
             0..=59 => self.request(at),
             60..=74 => self.flush(at, false, false),
             75..=79 => self.everybody_ticks(),
@@ -358,10 +364,7 @@ impl Machine {
                 // All of them try again each second.
                 self.everybody_ticks();
             }
-            97 => {
-                self.room = None;
-                self.everybody_ticks();
-            }
+            97 => self.have_room(),
             98 => self.stop(),
             _ if self.dice.is_one_in(3) => {
                 // All of nginx is killed, and maybe the machine with it.
@@ -377,6 +380,12 @@ impl Machine {
             }
             _ => self.everybody_ticks(),
         }
+    }
+
+    /// The disk has room again.
+    pub(super) fn have_room(&mut self) {
+        self.room = None;
+        self.everybody_ticks();
     }
 
     /// Time goes by, in milliseconds.

@@ -9,9 +9,10 @@ use super::super::line::millis;
 use super::super::manifest::{Known as KnownChain, State};
 use super::batch::gone;
 use super::bounds::{Findings, MAX_FINDINGS};
+use super::files;
 use super::pieces::Piece;
 use super::report::{finding, Kind, Note, Place, Report};
-use super::segment::{Joined, Known};
+use super::segment::{First, Joined, Known};
 use super::{Named, Opened, Verifier};
 
 /// For so long a chain may be silent while others are not, in milliseconds: it is sealed every ten seconds.
@@ -42,7 +43,7 @@ pub(super) struct Log {
     pub(super) notes: Vec<Note>,
 }
 
-pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Report {
+pub(super) fn judge(verifier: Verifier, mut chains: BTreeMap<ChainId, Joined>) -> Report {
     let Verifier {
         twice,
         unended,
@@ -54,7 +55,6 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
         span,
         openings,
         mut manifests,
-        numbers,
         ..
     } = verifier;
     manifests.sort_by_key(|named| named.manifest.number);
@@ -62,6 +62,7 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
         manifest.chains.iter().map(|told| (told.chain, (manifest.generation, *told)))
     });
     let latest = latest.collect();
+    let numbers = settle_files(&mut chains, &manifests);
     let mut spans: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     for (chain, joined) in &chains {
         for Known { up_ms, .. } in &joined.walk.seals {
@@ -84,13 +85,33 @@ pub(super) fn judge(verifier: Verifier, chains: BTreeMap<ChainId, Joined>) -> Re
     log.heads(&heads, span.as_ref());
     log.pieces(&pieces.found);
     log.twice(twice, &unended);
-    let is_whole = log.first_manifest().is_some();
+    let is_whole = log.is_whole();
     let (chains, manifests) = (log.chains.len(), log.manifests.len());
     let mut report =
         Report { lines, seals, chains, manifests, span, is_whole, ..Report::default() };
     report.notes = log.notes;
     log.findings.report(&mut report);
     report
+}
+
+/// Which files are there, by generation, once it is known of each seal which one it was written to.
+fn settle_files(
+    chains: &mut BTreeMap<ChainId, Joined>,
+    manifests: &[Named],
+) -> BTreeSet<(u32, u64)> {
+    let mut named: BTreeMap<ChainId, BTreeMap<u64, u64>> = BTreeMap::new();
+    for told in manifests.iter().flat_map(|named| &named.manifest.chains) {
+        if let Some(head) = told.head {
+            named.entry(told.chain).or_default().insert(head.number, head.file);
+        }
+    }
+    let mut numbers = BTreeSet::new();
+    for (chain, joined) in chains {
+        files::settle(joined, named.get(chain).unwrap_or(&BTreeMap::new()));
+        let seals = joined.walk.seals.iter();
+        numbers.extend(seals.map(|seal| (chain.generation, seal.file)));
+    }
+    numbers
 }
 
 impl Log {
@@ -105,9 +126,16 @@ impl Log {
     }
 
     /// Whether a file must be there: files go the oldest first, and an older one is there.
-    fn is_expected(&self, generation: u32, file: u64) -> bool {
-        self.first_manifest().is_some()
-            || self.numbers.first().is_some_and(|oldest| *oldest <= (generation, file))
+    pub(super) fn is_expected(&self, generation: u32, file: u64) -> bool {
+        // Where no seal is left, none of what names one explains that.
+        self.numbers.first().is_none_or(|oldest| *oldest <= (generation, file))
+    }
+
+    /// Whether nothing was before what is there.
+    fn is_whole(&self) -> bool {
+        self.first_manifest().is_some_and(|first| {
+            first.manifest.chains.iter().all(|told| self.openings.contains_key(&told.chain))
+        })
     }
 
     fn first_manifest(&self) -> Option<&Named> {
@@ -133,26 +161,45 @@ impl Log {
 
     /// A chain begins with its opening; or with the file, if that is the oldest one which is still there.
     fn beginnings(&mut self) {
-        let mut found = Vec::new();
-        for (chain, joined) in &self.chains {
-            let Some((number, from, place)) = joined.first else { continue };
-            let has_opening = self.openings.contains_key(chain);
-            let is_cut = match from {
-                _ if number == 0 => !has_opening,
-                Some(from) => self.is_expected(chain.generation, from),
-                None => true,
+        // Chains of which older files had more, that need not be there any more.
+        let goes_on = |(chain, joined): (&ChainId, &Joined)| {
+            let before = joined.first.as_ref()?.before?;
+            (!self.is_expected(chain.generation, before)).then_some(*chain)
+        };
+        let old: BTreeSet<ChainId> = self.chains.iter().filter_map(goes_on).collect();
+        let mut found = Findings::default();
+        let mut halves = Vec::new();
+        for (chain, joined) in &mut self.chains {
+            let is_torn = joined.first.as_ref().is_some_and(|first| is_torn(joined, first.number));
+            let Some(First { number, place, lacks, findings, .. }) = &mut joined.first else {
+                continue;
             };
-            if is_cut {
-                let text = match number {
-                    0 => format!("chain {chain} has no opening"),
-                    _ => format!(
-                        "chain {chain} has no beginning: what is before seal {number} is missing"
-                    ),
-                };
-                found.push(finding(Kind::Removed, Some(place), text));
+            let is_old = old.contains(chain);
+            // It was being written when the disk was full, and what was written by then is in the old file.
+            let half = lacks.filter(|_| is_old && is_torn);
+            match half {
+                Some((from, to)) => halves.push((*place, *number, gone(*chain, from, to), *chain)),
+                None => found.append(findings),
             }
+            let text = match number {
+                0 if half.is_none() && !self.openings.contains_key(chain) => {
+                    format!("chain {chain} has no opening")
+                }
+                1.. if !is_old => format!(
+                    "chain {chain} has no beginning: what is before seal {number} is missing"
+                ),
+                _ => continue,
+            };
+            found.push(finding(Kind::Removed, Some(*place), text));
         }
-        self.findings.extend(found);
+        self.findings.append(&mut found);
+        for (place, number, gone, chain) in halves {
+            let text = format!(
+                "seal {number} of chain {chain} was written while the disk was full, and began in an older file, which is \
+                 not there; {gone}, and the other lines of that seal can't be verified"
+            );
+            self.note(Some(place), true, text);
+        }
     }
 
     /// Each manifest, and each opening, names the manifest before.
@@ -192,7 +239,8 @@ impl Log {
                 let chain = told.chain;
                 let joined = self.chains.get(&chain);
                 let last = joined.and_then(|joined| joined.walk.seals.last());
-                let first = joined.and_then(|joined| joined.first).map(|(number, ..)| number);
+                let first =
+                    joined.and_then(|joined| joined.first.as_ref()).map(|first| first.number);
                 let is_missing = match (first, last) {
                     // Before what is there, or in it.
                     (Some(first), Some(last)) if last.number >= head.number => {
@@ -202,7 +250,9 @@ impl Log {
                     (Some(_), _) => true,
                     // A chain that is not there may have been in files that are older than all that are.
                     (None, _) => {
-                        told.state == State::Open && self.is_long(chain.generation)
+                        let is_open = |(_, told): &(u32, KnownChain)| told.state == State::Open;
+                        self.latest.get(&chain).is_none_or(is_open)
+                            && self.is_long(chain.generation)
                             || self.is_expected(chain.generation, head.file)
                     }
                 };
@@ -269,7 +319,8 @@ impl Log {
         for line in heads {
             for Told { chain, number, mac, time } in &line.chains {
                 let joined = self.chains.get(chain);
-                let first = joined.and_then(|joined| joined.first).map(|(first, ..)| first);
+                let first =
+                    joined.and_then(|joined| joined.first.as_ref()).map(|first| first.number);
                 let is_there = joined
                     .and_then(|joined| at(joined, *number))
                     .is_some_and(|known| known.mac == *mac);

@@ -147,6 +147,21 @@ fn compare(chain: ChainId, entries: &[Entry], placed: &Placed) -> Vec<Finding> {
     findings
 }
 
+/// Whether the lines are all that a seal seals but for the first ones: which of these are missing. That they are as
+/// they were written can't be known without those.
+pub(super) fn is_end_of(entries: &[Entry], seal: &Seal) -> Option<(u64, u64)> {
+    let there = entries.len() as u64;
+    let missing = seal.count.checked_sub(there).filter(|missing| *missing > 0)?;
+    let before = seal.first_but_one();
+    let last_missing = before.saturating_add(missing);
+    let tags = seal.tags.get(seal.tags.len().saturating_sub(entries.len())..)?;
+    let fits = |(number, (entry, tag)): (u64, (&Entry, &[u8; TAG]))| {
+        entry.seq == number && entry.digest.first_chunk::<TAG>() == Some(tag)
+    };
+    let numbered = (last_missing.saturating_add(1)..).zip(entries.iter().zip(tags));
+    numbered.into_iter().all(fits).then_some((before.saturating_add(1), last_missing))
+}
+
 /// Lines that are missing, in words.
 pub(super) fn gone(chain: ChainId, from: u64, to: u64) -> String {
     match from == to {

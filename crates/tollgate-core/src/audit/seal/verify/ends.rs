@@ -95,7 +95,12 @@ impl Log {
                     tail.seq
                 );
                 // A worker is killed in the middle of a write, or was just read in the middle of one.
-                let next = last.map_or(1, |last| last.last.saturating_add(1));
+                let is_begun = self.openings.contains_key(&chain);
+                let older = told
+                    .and_then(|told| told.head)
+                    .filter(|head| !is_begun && !self.is_expected(chain.generation, head.file));
+                let next = last.map_or_else(|| older.map_or(0, |head| head.last), |last| last.last);
+                let next = next.saturating_add(1);
                 match tail.seq == next
                     && is_run
                     && (!is_over || !is_made_known || told.is_none_or(|told| tail_end <= told.made))

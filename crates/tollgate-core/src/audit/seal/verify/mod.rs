@@ -3,7 +3,7 @@
 //! Files are read one after the other, the oldest first ([`Verifier::begin_file`], [`Verifier::line`]). Of each
 //! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
 //! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
-//! heads that were kept elsewhere ([`attested`]): how chains end ([`ends`]), what was left of lines ([`torn`]), and how
+//! heads that were kept elsewhere ([`attested`]): in which files they were written ([`files`]), how they end ([`ends`]), what was left of lines ([`torn`]), and how
 //! those of different workers stand among each other ([`order`]). A log that
 //! somebody has made up takes no more time and memory than [`bounds`] allow.
 
@@ -11,6 +11,7 @@ mod attested;
 mod batch;
 mod bounds;
 mod ends;
+mod files;
 mod keys;
 mod order;
 mod pieces;
@@ -18,7 +19,7 @@ mod report;
 mod segment;
 mod torn;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::heads::HeadsLine;
 use super::id::{ChainId, Mac};
@@ -45,8 +46,6 @@ pub struct Verifier {
     chains: BTreeMap<ChainId, Vec<Segment>>,
     openings: BTreeMap<ChainId, Opened>,
     manifests: Vec<Named>,
-    /// The numbers of the files that are there, as seals say them, by generation.
-    numbers: BTreeSet<(u32, u64)>,
     pieces: Pieces,
     twice: Vec<Twice>,
     /// Lines of which the line feed may not have been written: they may be there once more.
@@ -107,7 +106,6 @@ impl Verifier {
             chains: BTreeMap::new(),
             openings: BTreeMap::new(),
             manifests: Vec::new(),
-            numbers: BTreeSet::new(),
             pieces: Pieces::default(),
             twice: Vec::new(),
             unended: HashSet::new(),
@@ -221,7 +219,6 @@ impl Verifier {
         match line {
             Line::Seal(seal) => {
                 self.seals = self.seals.saturating_add(1);
-                self.numbers.insert((seal.chain.generation, seal.file));
                 self.span = Some(match self.span.take() {
                     None => (seal.time.clone(), seal.time.clone()),
                     Some((first, last)) => {

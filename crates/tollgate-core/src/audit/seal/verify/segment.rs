@@ -3,7 +3,7 @@
 use super::super::id::Mac;
 use super::super::line::Seal;
 use super::super::ratchet::Ratchet;
-use super::batch::{check, gone, Entry, Outcome, Placed};
+use super::batch::{check, gone, is_end_of, Entry, Outcome, Placed};
 use super::bounds::Findings;
 use super::keys::Keys;
 use super::report::{finding, Kind, Place};
@@ -22,14 +22,16 @@ pub(super) struct Known {
     pub(super) last: u64,
     pub(super) mac: Mac,
     pub(super) torn: Option<u64>,
+    pub(super) waited: Option<u64>,
     pub(super) in_pieces: bool,
     pub(super) is_end: bool,
     pub(super) up_ms: u64,
     pub(super) time_ms: i64,
     pub(super) lost: u64,
     pub(super) place: Place,
-    /// The number of the file, and the seal's turn among all workers', and that when the one before was written.
+    /// The number of the file: what the seal says until all are known, and then that of the one it was written to.
     pub(super) file: u64,
+    /// The seal's turn among all workers', and that when the one before was written.
     pub(super) turn: Option<u64>,
     pub(super) done: Option<u64>,
     pub(super) is_good: bool,
@@ -190,6 +192,7 @@ impl Walk {
                 last: seal.last,
                 mac: seal.mac,
                 torn: seal.torn,
+                waited: seal.waited,
                 in_pieces: seal.in_pieces,
                 is_end: seal.is_end,
                 up_ms: seal.up_ms,
@@ -236,12 +239,27 @@ impl Walk {
     }
 }
 
+/// The first seal of a chain that is there.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) number: u64,
+    pub(super) place: Place,
+    /// The file that it says it is in, and the one that it says the seal before it is in, if that is another one.
+    pub(super) file: u64,
+    pub(super) from: Option<u64>,
+    /// The file before its own that the seal before it was written to, or where its own lines begin.
+    pub(super) before: Option<u64>,
+    /// Of its lines, but for the first ones; `None`: they are all there, or none of that explains what is not.
+    pub(super) lacks: Option<(u64, u64)>,
+    /// What it has shown of its lines.
+    pub(super) findings: Findings,
+}
+
 /// The segments of a chain, put together.
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) walk: Walk,
-    /// The number of the first seal, and the file that the one before it was written to.
-    pub(super) first: Option<(u64, Option<u64>, Place)>,
+    pub(super) first: Option<First>,
     /// Lines behind the last seal.
     pub(super) tail: Vec<Entry>,
     /// Lines, and a seal, that are there a second time: at the end of a file, and at the beginning of the next one.
@@ -265,7 +283,8 @@ pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
         }
         let Some(placed) = first else { continue };
         let seal = &placed.seal;
-        joined.first = joined.first.or(Some((seal.number, seal.from, placed.place)));
+        let is_first = joined.first.is_none();
+        let lacks = is_first.then(|| is_end_of(&joined.tail, seal)).flatten();
         let before = joined.walk.seals.last().map(|known| (known.number, known.last));
         let last = joined.walk.last().filter(|_| joined.tail.is_empty());
         match last.filter(|(number, mac, _)| (*number, *mac) == (seal.number, seal.mac)) {
@@ -273,6 +292,17 @@ pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
                 joined.twice.push((Copied::Seal(number), first, placed.place));
             }
             None => joined.walk.step(before, &joined.tail, &placed, keys),
+        }
+        if is_first {
+            joined.first = Some(First {
+                number: seal.number,
+                place: placed.place,
+                file: seal.file,
+                from: seal.from,
+                before: None,
+                lacks,
+                findings: std::mem::take(&mut joined.walk.findings),
+            });
         }
         joined.walk.seals.extend(walk.seals);
         joined.walk.strangers.extend(walk.strangers);

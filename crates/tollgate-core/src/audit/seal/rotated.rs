@@ -1,0 +1,150 @@
+//! Logs of which the oldest files are gone, with disks that were full when a log was rotated: for tests.
+
+use super::simulation::Machine;
+
+/// The disk was full now and then; nobody ended meanwhile.
+fn log(seed: u64) -> Machine {
+    let mut machine = Machine::new(seed);
+    machine.is_patient = true;
+    (0..60 + seed % 140).for_each(|_| machine.step());
+    machine.have_room();
+    machine
+}
+
+const HALF: &str = "was written while the disk was full, and began in an older file";
+
+/// What waited is in a later file than it says.
+#[test]
+fn a_log_whose_oldest_files_are_gone_is_not_suspected() {
+    let mut halves = 0;
+    for seed in 0..600 {
+        let machine = log(seed);
+        for first in 0..machine.files.len() {
+            let report = machine.verify(&machine.files[first..], &[]);
+            assert_eq!(report.findings, [], "seed {seed}: from {first} on: {:#?}", report.notes);
+            halves += report.notes.iter().filter(|note| note.text.contains(HALF)).count();
+        }
+    }
+    assert!(halves >= 100, "{halves}");
+}
+
+/// A line of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Name {
+    chain: String,
+    /// Of the line, or of the last one that it seals.
+    last: u64,
+    seal: Option<u64>,
+}
+
+fn name(line: &[u8]) -> Option<Name> {
+    let text = std::str::from_utf8(line).ok()?;
+    let after = |member: &str| {
+        let digits =
+            text.split(member).nth(1)?.split(|byte: char| !byte.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    if let Some(rest) = text.strip_prefix("{\"seal\":{\"chain\":\"") {
+        let chain = rest.split('"').next()?.to_owned();
+        let (last, seal) = (after(",\"last\":")?, after(",\"n\":")?);
+        return text.ends_with("\"}}\n").then_some(Name { chain, last, seal: Some(seal) });
+    }
+    let (_, seq) = text.strip_suffix("\"}\n")?.rsplit_once(",\"seq\":\"")?;
+    let (chain, number) = seq.rsplit_once('.')?;
+    Some(Name { chain: chain.to_owned(), last: number.parse().ok()?, seal: None })
+}
+
+/// What is there of a log whose oldest files are gone: whose first one has something in it.
+fn rest(machine: &Machine, seed: u64) -> Option<&[Vec<u8>]> {
+    let from = 1 + usize::try_from(seed).ok()? % machine.files.len().max(2);
+    let files = machine.files.get(from..)?;
+    files.get(files.iter().position(|file| !file.is_empty())?..)
+}
+
+fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    file.split_inclusive(|byte| *byte == b'\n')
+}
+
+#[test]
+fn its_new_beginning_is_not_cut_off_unseen() {
+    let mut done = 0;
+    for seed in 0..200 {
+        let machine = log(seed);
+        let Some(files) = rest(&machine, seed) else { continue };
+        let seals: Vec<Name> =
+            lines(&files[0]).filter_map(name).filter(|name| name.seal.is_some()).collect();
+        let is_first =
+            |seal: &&Name| seals.iter().find(|one| one.chain == seal.chain) == Some(*seal);
+        let has_more = |seal: &&Name| {
+            seals.iter().any(|one| one.chain == seal.chain && one.seal > seal.seal)
+                && seals.iter().filter(|one| one == seal).count() == 1
+        };
+        for first in seals.iter().filter(is_first).filter(has_more) {
+            // All of the chain up to its first seal.
+            let mut is_behind = false;
+            let is_kept = |line: &&[u8]| {
+                let Some(name) = name(line).filter(|name| name.chain == first.chain) else {
+                    return true;
+                };
+                let was_behind = is_behind;
+                is_behind |= name == *first;
+                was_behind
+            };
+            let mut files = files.to_vec();
+            let kept: Vec<&[u8]> = lines(&files[0]).filter(is_kept).collect();
+            files[0] = kept.concat();
+            done += 1;
+            let report = machine.verify(&files, &[]);
+            assert!(!report.findings.is_empty(), "seed {seed}: {first:?}: {:#?}", report.notes);
+        }
+    }
+    assert!(done >= 100, "{done}");
+}
+
+#[test]
+fn what_is_done_to_its_lines_is_found() {
+    let mut done = 0;
+    for seed in 0..150 {
+        let machine = log(seed);
+        let Some(files) = rest(&machine, seed) else { continue };
+        // Where a seal began in a file that is gone, its lines can't be verified.
+        if machine.verify(files, &[]).notes.iter().any(|note| note.text.contains(HALF)) {
+            continue;
+        }
+        let all: Vec<&[u8]> = files.iter().flat_map(|file| lines(file)).collect();
+        let names: Vec<Option<Name>> = all.iter().map(|line| name(line)).collect();
+        for (line, found) in all.iter().zip(&names) {
+            let Some(Name { chain, last, seal: None }) = found else { continue };
+            let is_once = names.iter().filter(|name| *name == found).count() == 1;
+            // One that has no seal could have been written by anybody.
+            let is_sealed = names
+                .iter()
+                .flatten()
+                .any(|seal| seal.seal.is_some() && seal.chain == *chain && seal.last >= *last);
+            if !is_once || !is_sealed || last % 5 != seed % 5 {
+                continue;
+            }
+            let changed = match last % 2 {
+                0 => Vec::new(),
+                _ => String::from_utf8_lossy(line).replace("2026", "2027").into_bytes(),
+            };
+            let files: Vec<Vec<u8>> = files
+                .iter()
+                .map(|file| {
+                    let lines = lines(file).map(|one| if one == *line { &changed } else { one });
+                    lines.collect::<Vec<_>>().concat()
+                })
+                .collect();
+            done += 1;
+            let report = machine.verify(&files, &[]);
+            // The first ones of what had to wait may as well have been written before.
+            let is_half = report.notes.iter().any(|note| note.is_loss && note.text.contains(HALF));
+            assert!(
+                !report.findings.is_empty() || changed.is_empty() && is_half,
+                "seed {seed}: {found:?}: {:#?}",
+                report.notes
+            );
+        }
+    }
+    assert!(done >= 100, "{done}");
+}
