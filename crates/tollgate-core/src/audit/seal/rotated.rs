@@ -7,7 +7,7 @@ fn log(seed: u64) -> Machine {
     let mut machine = Machine::new(seed);
     machine.is_patient = true;
     (0..60 + seed % 140).for_each(|_| machine.step());
-    machine.have_room();
+    machine.have_room(None);
     machine
 }
 
@@ -26,6 +26,37 @@ fn a_log_whose_oldest_files_are_gone_is_not_suspected() {
         }
     }
     assert!(halves >= 100, "{halves}");
+}
+
+/// The worker was killed when some of what had waited was in the new file: a manifest says how much.
+#[test]
+fn nor_is_it_where_a_worker_was_killed_before_it_could_say_what_had_waited() {
+    let mut untold = 0;
+    for room in (0..5000).step_by(20) {
+        let mut machine = Machine::new(3);
+        machine.pass(10_000);
+        machine.have_room(Some(0));
+        (0..2).for_each(|at| machine.request(at));
+        machine.have_room(Some(0));
+        machine.files.push(Vec::new());
+        // They take the new file, and then there is room.
+        machine.have_room(Some(0));
+        machine.have_room(Some(room));
+        machine.kill(0);
+        machine.spawn();
+        machine.have_room(None);
+        let text = String::from_utf8_lossy(&machine.files[1]).into_owned();
+        let of_killed = |line: &&str| line.starts_with("{\"seal\":{\"chain\":\"0.0\"");
+        untold += u32::from(
+            text.lines().any(|line| of_killed(&line))
+                && !text.lines().any(|line| of_killed(&line) && line.contains("\"waited\"")),
+        );
+        for first in 0..2 {
+            let report = machine.verify(&machine.files[first..], &[]);
+            assert_eq!(report.findings, [], "{room}: from {first} on: {:#?}\n{text}", report.notes);
+        }
+    }
+    assert!(untold >= 5, "{untold}");
 }
 
 /// A line of a chain.

@@ -184,7 +184,7 @@ impl Machine {
         is_taken
     }
 
-    fn request(&mut self, at: usize) {
+    pub(super) fn request(&mut self, at: usize) {
         self.lines += 1;
         let mut line = b"{\"time\":\"".to_vec();
         crate::audit::TimeFormat::default().write(self.stamp().time, &mut line);
@@ -364,7 +364,7 @@ impl Machine {
                 // All of them try again each second.
                 self.everybody_ticks();
             }
-            97 => self.have_room(),
+            97 => self.have_room(None),
             98 => self.stop(),
             _ if self.dice.is_one_in(3) => {
                 // All of nginx is killed, and maybe the machine with it.
@@ -382,9 +382,9 @@ impl Machine {
         }
     }
 
-    /// The disk has room again.
-    pub(super) fn have_room(&mut self) {
-        self.room = None;
+    /// The disk has room again: for all, or for so many bytes.
+    pub(super) fn have_room(&mut self, room: Option<usize>) {
+        self.room = room;
         self.everybody_ticks();
     }
 
