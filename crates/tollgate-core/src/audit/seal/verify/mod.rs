@@ -31,7 +31,7 @@ use bounds::{Findings, MAX_TWICE, MAX_UNOPENED, MAX_UNSEALED};
 use keys::Keys;
 use pieces::{is_beginning, is_json, seam, Pieces};
 use report::finding;
-use segment::{join, Joined, Segment};
+use segment::{join, Copied, Joined, Segment};
 
 pub use report::{Finding, Kind, Note, Place, Report};
 
@@ -78,13 +78,6 @@ struct Twice {
     copied: Copied,
     first: Place,
     place: Place,
-}
-
-/// What is there a second time.
-#[derive(Clone, Copy, Debug)]
-enum Copied {
-    Line(u64),
-    Seal(u64),
 }
 
 /// A manifest that was found.

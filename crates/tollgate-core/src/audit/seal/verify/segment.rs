@@ -7,7 +7,6 @@ use super::batch::{check, gone, is_end_of, Entry, Outcome, Placed};
 use super::bounds::Findings;
 use super::keys::Keys;
 use super::report::{finding, Kind, Place};
-use super::Copied;
 
 /// No chain has so many seals: a hundred a second for two years.
 const MAX_SEALS: u64 = 1 << 33;
@@ -35,6 +34,13 @@ pub(super) struct Known {
     pub(super) turn: Option<u64>,
     pub(super) done: Option<u64>,
     pub(super) is_good: bool,
+}
+
+/// What is there a second time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Copied {
+    Line(u64),
+    Seal(u64),
 }
 
 /// Something stands among the lines of a batch.

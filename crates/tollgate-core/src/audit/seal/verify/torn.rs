@@ -7,8 +7,8 @@ use super::super::id::ChainId;
 use super::attested::{is_last_of_killed, is_torn, is_written_again, Log};
 use super::pieces::{is_short, Piece, Whole};
 use super::report::{Kind, Place};
-use super::segment::Joined;
-use super::{Copied, Twice};
+use super::segment::{Copied, Joined};
+use super::Twice;
 
 /// So many workers may have been killed in the middle of a line.
 const MAX_LEFT: usize = 4096;
