@@ -4,17 +4,18 @@
 //! found close to each other weigh, makes the score.
 
 mod anchors;
+mod compiled;
+mod except;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta::Regex;
-use regex_automata::nfa::thompson::WhichCaptures;
-use regex_automata::util::syntax;
-use regex_automata::{Input, PatternSet};
+use regex_automata::{Input, MatchKind, PatternSet};
 
 use self::anchors::Anchors;
-use crate::matcher::pattern;
+use self::compiled::compiled;
+use self::except::Except;
 use crate::rules::{Book, Error, File};
 use crate::trust::Trust;
 use crate::views::{folded, views, View};
@@ -43,10 +44,7 @@ const MOST_HARMLESS: i32 = 40;
 /// In how many parts of a text the rules of a group are told apart.
 const MOST_PARTS: u32 = 16;
 
-/// How much memory the patterns of a group may take, in bytes.
-const LARGEST: usize = 4 << 20;
-
-/// And how much those of all groups, beside what is built of them as texts are looked at.
+/// How much memory the patterns of all groups may take, in bytes, beside what is built of them as texts are looked at.
 const MOST_MEMORY: usize = 64 << 20;
 
 /// The number of a rule among [`Rules::ids`].
@@ -71,6 +69,8 @@ pub struct Rules {
     /// The groups to be looked at around each anchor.
     of_anchor: Vec<Vec<usize>>,
     groups: Vec<Group>,
+    /// The exceptions of each rule.
+    excepts: Vec<Option<Except>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,16 +151,13 @@ impl Rules {
             .into_iter()
             .zip(&names)
             .map(|((patterns, of_pattern), name)| {
-                let patterns = match compiled(&patterns) {
+                let patterns = match compiled(&patterns, MatchKind::All) {
                     Ok(patterns) => patterns,
                     Err(why) => return Err(culprit(book, &patterns, &of_pattern, name, &why)),
                 };
                 memory = memory.saturating_add(patterns.memory_usage());
                 if memory > MOST_MEMORY {
-                    return Err(Error(format!(
-                        "the rules take more than {} MB; use fewer, or smaller repetitions",
-                        MOST_MEMORY >> 20
-                    )));
+                    return Err(too_much());
                 }
                 let weight = |number: &RuleNumber| {
                     book.rule(usize::from(*number)).map_or(0, |(_, rule)| rule.weight)
@@ -170,6 +167,12 @@ impl Rules {
                 Ok(Group { patterns, of_pattern, heaviest })
             })
             .collect::<Result<_, Error>>()?;
+        let excepts: Vec<Option<Except>> =
+            book.rules().map(|(file, rule)| Except::of(file, rule)).collect::<Result<_, _>>()?;
+        memory += excepts.iter().flatten().map(Except::memory).sum::<usize>();
+        if memory > MOST_MEMORY {
+            return Err(too_much());
+        }
         let (words, of_anchor): (Vec<String>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
         let anchors = Anchors::new(&words)
             .map_err(|why| Error(format!("the anchors of the rules: {why}")))?;
@@ -181,7 +184,15 @@ impl Rules {
             })
             .collect();
         let ids = book.rules().map(|(_, rule)| rule.id.as_str().into()).collect();
-        Ok(Self { version: book.version().into(), ids, weights, anchors, of_anchor, groups })
+        Ok(Self {
+            version: book.version().into(),
+            ids,
+            weights,
+            anchors,
+            of_anchor,
+            groups,
+            excepts,
+        })
     }
 
     /// The rules that come with this version.
@@ -324,7 +335,9 @@ impl Rules {
                 }
             }
             for pattern in set.iter() {
-                if let Some(rule) = group.of_pattern.get(pattern.as_usize()) {
+                let Some(rule) = group.of_pattern.get(pattern.as_usize()) else { continue };
+                let except = self.excepts.get(usize::from(*rule)).and_then(Option::as_ref);
+                if !except.is_some_and(|except| except.is_all(text, start, end)) {
                     found(start.min(text.len()), *rule);
                 }
             }
@@ -334,6 +347,11 @@ impl Rules {
             start += WINDOW / 2;
         }
     }
+}
+
+fn too_much() -> Error {
+    let most = MOST_MEMORY >> 20;
+    Error(format!("the rules take more than {most} MB; use fewer, or smaller repetitions"))
 }
 
 /// An error that names the first rule of a group that can't be used; or the group, if it is but too large.
@@ -346,7 +364,7 @@ fn culprit(
 ) -> Error {
     for (at, (pattern, number)) in patterns.iter().zip(of_pattern).enumerate() {
         let rule = book.rule(usize::from(*number));
-        if let (Err(why), Some((_, rule))) = (compiled(&[pattern]), rule) {
+        if let (Err(why), Some((_, rule))) = (compiled(&[pattern], MatchKind::All), rule) {
             // Those of a rule stand behind each other.
             let before = of_pattern.iter().take(at).filter(|other| *other == number).count();
             return rule.error(&format!("pattern {}: {why}", before + 1));
@@ -364,26 +382,6 @@ fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
     let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
     !is_letter(start.checked_sub(1).and_then(|before| text.get(before)))
         && !is_letter(text.get(end))
-}
-
-fn compiled(patterns: &[impl AsRef<str>]) -> Result<Regex, String> {
-    Regex::builder()
-        .syntax(syntax::Config::new().case_insensitive(true).utf8(false))
-        .configure(
-            Regex::config()
-                .utf8_empty(false)
-                .nfa_size_limit(Some(LARGEST))
-                .which_captures(WhichCaptures::None)
-                .match_kind(regex_automata::MatchKind::All),
-        )
-        .build_many(patterns)
-        .map_err(|error| match error.syntax_error() {
-            Some(syntax) => pattern::kind(syntax),
-            None if error.size_limit().is_some() => {
-                "it is too large; use smaller repetitions".to_owned()
-            }
-            None => error.to_string(),
-        })
 }
 
 /// The score of the window in which rules weigh most, less what tells that the text is harmless.

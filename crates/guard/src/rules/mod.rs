@@ -105,6 +105,9 @@ pub struct Rule {
     pub anchors: Vec<String>,
     /// What it looks for.
     pub patterns: Vec<String>,
+    /// What looks like that, and isn't meant: a place where one of these begins doesn't count.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Texts in which it is found.
     #[serde(default)]
     pub hits: Vec<String>,
