@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_ssl http_v2/)
 	->has_daemon('curl')->has_daemon('openssl');
 
-$t->plan(67)->write_file_expand('nginx.conf', <<'EOF');
+$t->plan(72)->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
 
@@ -372,6 +372,29 @@ for my $version (qw/ -tls1_2 -tls1_3 /) {
 	$again->close();
 	unlink $session;
 }
+
+# TLS 1.3 lets a session go on under another name than that of the server which has verified its certificate, or
+# under none. (Of two names, nginx itself may let none go on.)
+sub goes_on {
+	my ($cert, $from, $to, $host) = @_;
+	my @of = map { [ '-tls1_3', $_ ? ('-servername', $_) : '-noservername' ] } $from, $to;
+	my $get = sub { "GET / HTTP/1.1\r\nHost: $_[0]\r\n\r\n" };
+	my $new = tls_connection($cert, 8080, @{ $of[0] }, '-sess_out', $session);
+	$new->ask($get->($from // 'localhost'));
+	$new->close();
+	my $again = tls_connection(undef, 8080, @{ $of[1] }, '-sess_in', $session);
+	my $response = $again->ask($get->($host));
+	$again->close();
+	unlink $session;
+	return told($response) . ' ' . (header($response, 'X-Reused') // '');
+}
+
+my $not_here = qr/^(?:401 invalid_credential r|none - |421 - r)$/;
+is(goes_on('web', undef, undef, 'localhost'), "$acme r", 'a session goes on without a name, as it began');
+is(goes_on('impostor', 'other', 'other', 'other'), "$acme r", 'a session of another server goes on there');
+like(goes_on('impostor', 'other', undef, 'localhost'), $not_here, 'and not without a name at the default one');
+like(goes_on('web', undef, 'other', 'other'), $not_here, 'nor one of the default server at another');
+like(goes_on('impostor', 'other', 'localhost', 'localhost'), $not_here, 'nor under another name');
 
 # for how long
 

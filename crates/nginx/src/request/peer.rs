@@ -1,6 +1,8 @@
 //! Who is at the other end of the connection, and with which certificate.
 
 use std::ffi::c_int;
+#[cfg(ngx_feature = "http_ssl")]
+use std::ffi::{c_char, c_void, CStr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ngx::ffi::{
@@ -10,7 +12,8 @@ use ngx::ffi::{
 #[cfg(ngx_feature = "http_ssl")]
 use ngx::ffi::{
     ngx_connection_t, ngx_http_connection_t, ngx_int_t, ngx_pool_t, ngx_ssl_get_client_verify,
-    ngx_ssl_get_raw_certificate, ngx_str_t, NGX_OK,
+    ngx_ssl_get_raw_certificate, ngx_ssl_get_server_name, ngx_ssl_get_session_reused, ngx_str_t,
+    SSL_get_session, NGX_OK, SSL_SESSION,
 };
 
 #[cfg(ngx_feature = "http_ssl")]
@@ -22,6 +25,8 @@ use crate::types::Types;
 
 extern "C" {
     fn getpeername(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int;
+    #[cfg(ngx_feature = "http_ssl")]
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
 /// Who has connected to nginx.
@@ -104,10 +109,12 @@ impl<'r, T: Types> Request<'r, T> {
         Some(None)
     }
 
-    /// Whether the server of the connection found that certificate good when the connection began.
+    /// Whether the server of the connection found that certificate good when the connection began, or the
+    /// session that it goes on with.
     #[cfg(ngx_feature = "http_ssl")]
     pub fn is_certificate_verified(self) -> bool {
         self.of_tls(ngx_ssl_get_client_verify).flatten() == Some(b"SUCCESS")
+            && self.is_session_of_its_name()
     }
 
     /// There is no TLS in this nginx.
@@ -136,6 +143,38 @@ impl<'r, T: Types> Request<'r, T> {
     #[cfg(not(ngx_feature = "http_ssl"))]
     pub fn verifies_certificates(self) -> bool {
         false
+    }
+
+    /// Whether its TLS session began with the connection, or under the name that the client gives now. One of
+    /// TLS 1.3 can go on under any name, and brings what the server of the first one has verified, by CAs of its
+    /// own (CVE-2025-23419). An nginx in which that is mended still lets it go on where one of the two has no
+    /// name.
+    #[cfg(ngx_feature = "http_ssl")]
+    fn is_session_of_its_name(self) -> bool {
+        match self.of_tls(ngx_ssl_get_session_reused) {
+            Some(Some(b".")) => true,
+            Some(Some(b"r")) => {
+                let name = self.of_tls(ngx_ssl_get_server_name).flatten();
+                self.session_name().is_some_and(|first| first == name.unwrap_or_default())
+            }
+            _ => false,
+        }
+    }
+
+    /// The name under which its TLS session began; empty: under none. `None`: the library can't tell.
+    #[cfg(ngx_feature = "http_ssl")]
+    fn session_name(self) -> Option<&'r [u8]> {
+        type NameOf = unsafe extern "C" fn(*const SSL_SESSION) -> *const c_char;
+        // SAFETY: the connection is live. A session lives as long as it, and the library whose function is looked
+        // up by its name has it in this form; LibreSSL and BoringSSL may not have it at all.
+        unsafe {
+            let tls = (*self.raw().connection).ssl.as_ref()?;
+            let found = dlsym(std::ptr::null_mut(), c"SSL_SESSION_get0_hostname".as_ptr());
+            let name_of = std::mem::transmute::<*mut c_void, Option<NameOf>>(found)?;
+            let session = SSL_get_session(tls.connection).as_ref()?;
+            let name = name_of(session);
+            Some(if name.is_null() { b"" } else { CStr::from_ptr(name).to_bytes() })
+        }
     }
 
     /// What one of nginx's functions says of its TLS. `Some(None)`: there is no TLS. `None`: it failed.
