@@ -159,7 +159,7 @@ $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier 
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(102);
+$t->run()->plan(109);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -197,6 +197,17 @@ is(said($r), $text, 'dry run');
 is_deeply($line->{guard}, { 'pii.email' => 2 }, 'dry run: the log');
 my $h2 = h2($t, "/mask$chat", body($text, 1), @h, 'X-Cut: 5');
 is(said($h2), $masked, 'HTTP/2');
+
+# what no reader sees hides nothing, and stays where nothing is found
+
+my $hiding = "Write to ja\x{200b}ne.doe\@exam\x{ad}ple.com, pay by 4111 1111\x{2060} 1111 1111.";
+my $harmless = "Schiff\x{ad}fahrt, 4111 1111\x{2060} 1111 1112.";
+for my $cut (1, 5, 1000) {
+	is(said((streamed("/mask$chat", $hiding, $cut))[0]), 'Write to [EMAIL], pay by [CARD].', "hidden, in pieces of $cut");
+	is(said((streamed("/mask$chat", $harmless, $cut))[0]), $harmless, "nothing hidden, in pieces of $cut");
+}
+($r) = whole("/mask$chat", $hiding);
+is(JSON::PP->new->decode(http_content($r))->{choices}[0]{message}{content}, 'Write to [EMAIL], pay by [CARD].', 'hidden, not streamed');
 
 # tools
 
@@ -372,13 +383,13 @@ sub asked {
 # The text of a stream of chat completions.
 sub said {
 	my ($response) = @_;
-	my @events = map { /^data: (\{.*)/ ? JSON::PP->new->decode($1) : () } split /\n/, http_content($response) // '';
+	my @events = map { /^data: (\{.*)/ ? JSON::PP->new->utf8->decode($1) : () } split /\n/, http_content($response) // '';
 	return join '', map { $_->{choices} && @{$_->{choices}} ? $_->{choices}[0]{delta}{content} // '' : () } @events;
 }
 
 sub arguments {
 	my ($response) = @_;
-	my @events = map { /^data: (\{.*)/ ? JSON::PP->new->decode($1) : () } split /\n/, http_content($response) // '';
+	my @events = map { /^data: (\{.*)/ ? JSON::PP->new->utf8->decode($1) : () } split /\n/, http_content($response) // '';
 	return join '', map { map { $_->{function}{arguments} // '' } @{($_->{choices}[0]{delta} // {})->{tool_calls} // []} }
 		grep { @{$_->{choices} // []} } @events;
 }
@@ -419,7 +430,7 @@ sub engine {
 			print $file $body;
 			close $file;
 		}
-		my $asked = eval { JSON::PP->new->decode($body) } // {};
+		my $asked = eval { JSON::PP->new->utf8->decode($body) } // {};
 		my $text = $asked->{messages}[0]{content} // '';
 		$text .= " $of{adds}" if $of{adds};
 		my ($uri) = $head =~ m!^\w+ (/\S*)!;

@@ -1,5 +1,7 @@
 //! Characters that are read as others: one always as one.
 
+use crate::views::is_ignorable;
+
 /// The character that this one is read as: digits and letters of full width, digits of other scripts, spaces and
 /// hyphens of other kinds. One character is always read as one.
 pub(crate) fn folded(c: char) -> char {
@@ -17,6 +19,23 @@ pub(crate) fn folded(c: char) -> char {
         _ => None,
     };
     image.unwrap_or(c)
+}
+
+/// Whether no reader sees it: of no width, soft hyphens, what turns the direction, tags, controls.
+pub(crate) fn is_unseen(c: char) -> bool {
+    match c {
+        ' '..='~' | '\t'..='\r' | '\u{85}' => false,
+        _ => c.is_control() || is_ignorable(c),
+    }
+}
+
+/// Whether there is such a character in a text. Quick where it is ASCII.
+pub(crate) fn has_unseen(text: &str) -> bool {
+    let is_control = |byte: u8| byte == 0x7f || (byte < b' ' && !(b'\t'..=b'\r').contains(&byte));
+    if text.is_ascii() {
+        return text.bytes().fold(false, |seen, byte| seen | is_control(byte));
+    }
+    text.chars().any(is_unseen)
 }
 
 /// A pattern for a text in which characters are [folded]: what it spells is folded as well. Classes of a script, and

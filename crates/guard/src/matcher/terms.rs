@@ -86,7 +86,7 @@ pub struct Terms {
 }
 
 /// The terms of a list that have begun in a text of which the rest is missing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Begun {
     /// Where each begins, how many characters were read by then, and what it has come to.
     states: Vec<(usize, usize, StateID)>,

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::finding::RuleIndex;
-use crate::matcher::terms::Begun;
-use crate::matcher::{self, Longest, Reach};
+use crate::folding::has_unseen;
 use crate::stream::escapes;
 use crate::stream::guard::{Level, StreamGuard};
 use crate::stream::leak::{Leak, LeakRule, Tracker};
-use crate::stream::overlong::Overlong;
+use crate::stream::reading::{Found, Reading};
 use crate::stream::seen::Seen;
 use crate::stream::shown::Shown;
 use crate::stream::{Quoting, Verdict};
-use crate::vault::{Form, Reading, Vault};
+use crate::vault::{self, Form, Vault};
 
 /// How much of a piece is looked at at once, in bytes. It bounds the memory that a long piece takes.
 const STEP: usize = 4096;
@@ -26,25 +25,17 @@ const STEP: usize = 4096;
 /// Places in it are counted in bytes from its beginning.
 pub struct Channel {
     guard: Arc<StreamGuard>,
-    seen: Seen,
+    /// The text as it is; and without what no reader sees, once there was something such.
+    first: Reading,
+    second: Option<Box<Reading>>,
     shown: Shown,
-    /// Whatever begins before this place has been found.
-    judged: usize,
     /// How far it was shown, or left out.
     done: usize,
     /// How far matches go that were counted: those that are left out, and those that are logged.
     covered: usize,
     logged: usize,
-    /// How far the matches of each detector go. It counts from the first byte that is still here.
-    reach: Reach,
     /// What was found, and stands behind what may be shown.
     pending: Vec<Match>,
-    /// Matches that are longer than others may be.
-    overlong: Vec<Overlong>,
-    /// Terms of each list that have begun.
-    begun: Vec<Begun>,
-    /// How far terms were read.
-    read: usize,
     leaks: Option<Box<Tracker>>,
     /// How far placeholders were looked for.
     placeholders: usize,
@@ -54,7 +45,7 @@ pub struct Channel {
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
-            .field("judged", &self.judged)
+            .field("judged", &self.first.judged)
             .field("done", &self.done)
             .finish_non_exhaustive()
     }
@@ -83,20 +74,15 @@ impl Channel {
     /// A text of which nothing has come.
     #[must_use]
     pub fn new(guard: Arc<StreamGuard>, quoting: Quoting) -> Self {
-        let begun = guard.lists.iter().map(|_| Begun::default()).collect();
         Self {
+            first: Reading::new(&guard, Seen::new(quoting)),
+            second: None,
             guard,
-            seen: Seen::new(quoting),
             shown: Shown::new(quoting),
-            judged: 0,
             done: 0,
             covered: 0,
             logged: 0,
-            reach: Reach::default(),
             pending: Vec::new(),
-            overlong: Vec::new(),
-            begun,
-            read: 0,
             leaks: None,
             placeholders: 0,
             blocked: None,
@@ -129,8 +115,8 @@ impl Channel {
             }
             let (now, later) = rest.split_at(step);
             rest = later;
-            let before = self.seen.last();
-            self.seen.push(now);
+            let before = self.first.seen.last();
+            self.first.seen.push(now);
             self.judge(before, false, vault, out, found);
         }
         self.verdict()
@@ -144,8 +130,8 @@ impl Channel {
         found: &mut Vec<(RuleIndex, u8)>,
     ) -> Verdict {
         if self.blocked.is_none() {
-            let before = self.seen.last();
-            self.seen.finish();
+            let before = self.first.seen.last();
+            self.first.seen.finish();
             self.judge(before, true, vault, out, found);
         }
         self.verdict()
@@ -154,7 +140,8 @@ impl Channel {
     /// Whether something is held back.
     #[must_use]
     pub fn is_holding(&self) -> bool {
-        self.blocked.is_none() && (self.done < self.seen.end() || self.seen.is_in_escape())
+        self.blocked.is_none()
+            && (self.done < self.first.seen.end() || self.first.seen.is_in_escape())
     }
 
     fn verdict(&self) -> Verdict {
@@ -170,15 +157,15 @@ impl Channel {
         out: &mut String,
         found: &mut Vec<(RuleIndex, u8)>,
     ) {
+        let before_second = self.read_again(before);
         self.follow_overlong(ends);
-        self.read_terms(before);
-        self.find_leaks(ends, found);
-        let mut hold = self.held_from(ends).min(self.find_placeholders(ends, vault));
-        if hold > self.judged {
-            self.find(hold, ends);
-            self.judged = hold;
-            hold = self.overlong.iter().fold(hold, |hold, overlong| hold.min(overlong.end));
+        self.first.read_terms(&self.guard, before);
+        if let Some(second) = &mut self.second {
+            second.read_terms(&self.guard, before_second);
         }
+        self.find_leaks(ends, found);
+        let of_first = self.held_from(ends).min(self.find_placeholders(ends, vault));
+        let hold = self.find(of_first, ends);
         if self.pending.first().is_some_and(|one| one.start < hold) {
             let ready = self.pending.partition_point(|one| one.start < hold);
             let later = self.pending.split_off(ready);
@@ -190,66 +177,53 @@ impl Channel {
             }
         }
         self.show(hold, ends, out);
-        let dropped = self.seen.drop_before(self.judged, self.done);
-        if dropped > 0 {
-            self.reach.shift(dropped);
+        self.first.drop_before(self.done);
+        if let Some(second) = &mut self.second {
+            second.drop_before(second.needed());
         }
     }
 
-    /// From where on nothing may be shown yet.
+    /// What has come goes to the second reading, if there is something in it that no reader sees, or was. The last
+    /// character that was read there before.
+    fn read_again(&mut self, before: Option<char>) -> Option<char> {
+        let (text, base) = self.first.seen.text();
+        let new = text.get(self.first.read - base..).unwrap_or_default();
+        let (second, before) = match &mut self.second {
+            Some(second) => {
+                let before = second.seen.last();
+                (second, before)
+            }
+            none if has_unseen(new) => (none.insert(Box::new(self.first.without_unseen())), before),
+            _ => return None,
+        };
+        second.seen.push_seen(new);
+        before
+    }
+
+    /// From where on nothing may be shown yet, as the first reading goes.
     fn held_from(&self, ends: bool) -> usize {
-        let mut hold = self.seen.end();
         if ends {
-            return hold;
+            return self.first.seen.end();
         }
-        let (text, base) = self.seen.text();
-        if let Some(patterns) = self.guard.patterns() {
-            hold = base + patterns.beginnings.held_from(text, self.judged - base);
-        }
-        let terms = self.begun.iter().filter_map(Begun::first);
-        let overlong = self.overlong.iter().map(|overlong| overlong.end);
         let leak = self.leaks.as_ref().and_then(|leaks| leaks.held_from());
-        terms.chain(overlong).chain(leak).fold(hold, usize::min)
+        leak.into_iter().fold(self.first.held_from(&self.guard), usize::min)
     }
 
     /// What has become of matches that are longer than others.
     fn follow_overlong(&mut self, ends: bool) {
-        let (text, base) = self.seen.text();
-        let Some(patterns) = self.guard.patterns() else {
-            return;
-        };
         let guard = &self.guard;
-        let (covered, logged, reach) = (&mut self.covered, &mut self.logged, &mut self.reach);
-        let pending = &mut self.pending;
-        self.overlong.retain_mut(|overlong| {
-            let Some((continuation, rule)) = patterns.continuation(overlong.pattern) else {
-                return false;
-            };
-            let goes_on = continuation.advance(overlong, text, base);
-            if goes_on && ends {
-                continuation.end(overlong);
-            }
-            let is_logged = guard.rule(rule).is_some_and(|rule| rule.level == Level::Log);
-            let far = if is_logged { &mut *logged } else { &mut *covered };
-            let is_same = |one: &&mut Match| {
-                one.start == overlong.shown_from
-                    && matches!(one.what, What::Found(found, _) if found == rule)
-            };
-            let far = pending.iter_mut().find(is_same).map_or(far, |one| &mut one.end);
-            *far = overlong.end.max(*far);
-            reach.extend(overlong.pattern, overlong.end - base);
-            goes_on && !ends
-        });
-    }
-
-    /// Reads what has come for the terms of lists.
-    fn read_terms(&mut self, before: Option<char>) {
-        let (text, base) = self.seen.text();
-        let new = text.get(self.read - base..).unwrap_or_default();
-        for ((terms, _), begun) in self.guard.lists.iter().zip(&mut self.begun) {
-            terms.read(begun, new, self.read, before);
+        let (covered, logged, pending) = (&mut self.covered, &mut self.logged, &mut self.pending);
+        for reading in [Some(&mut self.first), self.second.as_deref_mut()].into_iter().flatten() {
+            reading.follow_overlong(guard, ends, |start, rule, end| {
+                let is_logged = guard.rule(rule).is_some_and(|rule| rule.level == Level::Log);
+                let far = if is_logged { &mut *logged } else { &mut *covered };
+                let is_same = |one: &&mut Match| {
+                    one.start == start && matches!(one.what, What::Found(found, _) if found == rule)
+                };
+                let far = pending.iter_mut().find(is_same).map_or(far, |one| &mut one.end);
+                *far = end.max(*far);
+            });
         }
-        self.read += new.len();
     }
 
     /// Looks for parts of the system prompt.
@@ -257,7 +231,7 @@ impl Channel {
         let Some(leaks) = &mut self.leaks else {
             return;
         };
-        let (text, base) = self.seen.text();
+        let (text, base) = self.first.seen.text();
         let mut begun = Vec::new();
         let earlier = leaks.read(text, base, ends, &mut begun);
         let level = Level::of(leaks.rule.action);
@@ -282,19 +256,19 @@ impl Channel {
 
     /// Looks for placeholders. From where on there may be one, of which the rest is missing.
     fn find_placeholders(&mut self, ends: bool, vault: Option<&Vault>) -> usize {
-        let (text, base) = self.seen.text();
-        let end = self.seen.end();
+        let (text, base) = self.first.seen.text();
+        let end = self.first.seen.end();
         let mut from = std::mem::replace(&mut self.placeholders, end).max(base) - base;
         let Some(vault) = vault.filter(|vault| !vault.is_empty()) else {
             return end;
         };
         while let Some(at) = Vault::next_bracket(text, from) {
             match vault.read(text.get(at..).unwrap_or_default()) {
-                Reading::Beginning if !ends => {
+                vault::Reading::Beginning if !ends => {
                     self.placeholders = base + at;
                     return base + at;
                 }
-                Reading::Placeholder { length, form, value } => {
+                vault::Reading::Placeholder { length, form, value } => {
                     let mut given = Zeroizing::new(String::new());
                     match form {
                         Form::Plain => given.push_str(value),
@@ -320,56 +294,22 @@ impl Channel {
         end
     }
 
-    /// Finds all that begins before this place and wasn't found yet.
-    fn find(&mut self, hold: usize, ends: bool) {
-        let (text, base) = self.seen.text();
-        let part = self.judged - base..hold - base;
-        let mut matches = Vec::new();
-        let mut ranges = Vec::new();
-        let mut longest = Vec::new();
-        for ((terms, rule), begun) in self.guard.lists.iter().zip(&mut self.begun) {
-            if begun.take_before(hold) {
-                terms.find_in(text, part.clone(), &mut ranges);
-                let rule = *rule;
-                matches.extend(ranges.drain(..).map(|range| matcher::Match {
-                    rule,
-                    range,
-                    score: 100,
-                }));
-            }
-        }
-        if let Some(patterns) = self.guard.patterns() {
-            patterns.matcher.find_in(text, part, &mut self.reach, &mut matches);
-            while let Some(Longest { pattern, start, index }) = self.reach.pop_longest() {
-                let Some((continuation, _)) = patterns.continuation(pattern) else {
-                    continue;
-                };
-                let Some((mut overlong, goes_on)) = continuation.follow(pattern, text, base, start)
-                else {
-                    continue;
-                };
-                if goes_on && ends {
-                    continuation.end(&mut overlong);
-                }
-                if let Some(one) = matches.get_mut(index) {
-                    one.range.end = overlong.end - base;
-                    overlong.shown_from = base + one.range.start;
-                    longest.push(index);
-                }
-                if goes_on && !ends {
-                    self.overlong.push(overlong);
-                }
-            }
-        }
-        for (index, one) in matches.into_iter().enumerate() {
-            let is_longest = longest.contains(&index);
-            let level = self.guard.rule(one.rule).map_or(Level::Block, |rule| rule.level);
-            let (start, end) = (base + one.range.start, base + one.range.end);
-            add(
-                &mut self.pending,
-                Match { start, end, is_longest, level, what: What::Found(one.rule, one.score) },
-            );
-        }
+    /// Finds all that was not found yet, in the first reading up to this place. From where on nothing may be shown then.
+    fn find(&mut self, of_first: usize, ends: bool) -> usize {
+        let (guard, pending) = (&self.guard, &mut self.pending);
+        let mut keep = |one: Found| {
+            let Found { start, end, rule, score, is_longest } = one;
+            let level = guard.rule(rule).map_or(Level::Block, |rule| rule.level);
+            let what = What::Found(rule, score);
+            add(pending, Match { start, end, is_longest, level, what });
+        };
+        let hold = self.first.find(guard, of_first, ends, &mut keep);
+        let Some(second) = &mut self.second else {
+            return hold;
+        };
+        let of_second = if ends { second.seen.end() } else { second.held_from(guard) };
+        let of_second = second.find(guard, of_second, ends, &mut keep);
+        hold.min(second.place_of_hold(of_second))
     }
 
     /// Does what is to be done about a match.
@@ -414,11 +354,11 @@ impl Channel {
     fn show(&mut self, to: usize, ends: bool, out: &mut String) {
         if self.covered > self.done && to > self.done {
             let end = self.covered.min(to);
-            self.shown.leave_out(self.seen.came(self.done, end), out);
+            self.shown.leave_out(self.first.seen.came(self.done, end), out);
             self.done = end;
         }
         if to > self.done {
-            let came = self.seen.came(self.done, to);
+            let came = self.first.seen.came(self.done, to);
             let later = if ends { 0 } else { self.shown.unfinished(came) };
             let now = came.get(..came.len() - later).unwrap_or(came);
             self.shown.show(now, out);

@@ -7,6 +7,7 @@
 //! * `beginnings`: where in a text a match may have begun of which the rest is missing;
 //! * `overlong`: matches that go on for longer than is held back;
 //! * `guard`: what is looked for;
+//! * `reading`: one way to read the text, and what was found by it;
 //! * `seen`: the text as it is read, and the bytes in which it came;
 //! * `shown`, `escapes`: what goes on: bytes that came, and labels or values in the place of others;
 //! * `leak`: parts of the system prompt;
@@ -19,6 +20,7 @@ mod guard;
 mod leak;
 mod overlong;
 mod prefixes;
+mod reading;
 mod seen;
 mod shown;
 

@@ -14,9 +14,10 @@ use crate::stream::prefixes::longest_match;
 pub(super) struct Continuation(DFA);
 
 /// A match that goes on. Places are counted in bytes from the beginning of the text.
+#[derive(Clone)]
 pub(super) struct Overlong {
     pub(super) pattern: usize,
-    /// Where it begins, without what leads to it.
+    /// Where it begins, without what leads to it: in the first reading.
     pub(super) shown_from: usize,
     cache: Box<Cache>,
     state: LazyStateID,

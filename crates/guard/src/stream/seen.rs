@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::detector::BEFORE;
-use crate::folding::folded;
+use crate::folding::{folded, is_unseen};
 use crate::stream::Quoting;
 
 /// From here on, one byte of what is read is one of what came, up to the next mark.
@@ -16,6 +16,8 @@ struct Mark {
 /// A part of a text, in two copies. Places are counted in bytes of what is read, from the beginning of all of the text.
 pub(super) struct Seen {
     quoting: Quoting,
+    /// Whether it is the second reading: what came is the text of the first.
+    is_second: bool,
     /// What is read.
     text: String,
     /// The place of its first byte.
@@ -37,6 +39,7 @@ impl Seen {
     pub(super) fn new(quoting: Quoting) -> Self {
         Self {
             quoting,
+            is_second: false,
             text: String::new(),
             base: 0,
             came: String::new(),
@@ -45,6 +48,54 @@ impl Seen {
             marks: VecDeque::new(),
             escape: String::new(),
         }
+    }
+
+    /// The text of this one without what no reader sees. This far there is nothing such. What came is not kept.
+    pub(super) fn without_unseen(&self, to: usize) -> Self {
+        let text = self.text.get(..to - self.base).unwrap_or_default().to_owned();
+        let floor = Mark { seen: self.base, came: self.base };
+        Self {
+            text,
+            base: self.base,
+            came_base: to,
+            floor,
+            is_second: true,
+            ..Self::new(Quoting::Plain)
+        }
+    }
+
+    /// More of the text has come of which this is the one without what no reader sees.
+    pub(super) fn push_seen(&mut self, piece: &str) {
+        for c in piece.chars() {
+            self.came_base += c.len_utf8();
+            if is_unseen(c) {
+                self.mark(self.came_base);
+            } else {
+                self.text.push(c);
+            }
+        }
+    }
+
+    /// The place in the first reading of what begins here.
+    pub(super) fn start_of(&self, at: usize) -> usize {
+        if !self.is_second {
+            return at;
+        }
+        self.mark_before(self.marks.partition_point(|mark| mark.seen <= at), at)
+    }
+
+    /// The place in the first reading of what ends here.
+    pub(super) fn end_of(&self, at: usize) -> usize {
+        if !self.is_second {
+            return at;
+        }
+        self.mark_before(self.marks.partition_point(|mark| mark.seen < at), at)
+    }
+
+    fn mark_before(&self, after: usize, at: usize) -> usize {
+        let mark =
+            after.checked_sub(1).and_then(|index| self.marks.get(index)).unwrap_or(&self.floor);
+        (mark.came + at).saturating_sub(mark.seen)
     }
 
     /// What is read, as far as it is here; and the place of its first byte.
@@ -116,9 +167,7 @@ impl Seen {
     /// Where in `came` the byte at this place of the text is.
     fn place_of(&self, at: usize) -> usize {
         let after = self.marks.partition_point(|mark| mark.seen <= at);
-        let mark =
-            after.checked_sub(1).and_then(|index| self.marks.get(index)).unwrap_or(&self.floor);
-        (mark.came + (at - mark.seen)).saturating_sub(self.came_base)
+        self.mark_before(after, at).saturating_sub(self.came_base)
     }
 
     fn push_plain(&mut self, piece: &str) {

@@ -260,7 +260,7 @@ fn digit(character: char) -> Option<char> {
 }
 
 /// Default_Ignorable_Code_Point, and braille's blank, are not there for readers.
-pub(super) fn is_ignorable(character: char) -> bool {
+pub(crate) fn is_ignorable(character: char) -> bool {
     matches!(
         character as u32,
         0x00ad

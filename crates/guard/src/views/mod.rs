@@ -19,6 +19,7 @@ mod words;
 mod tests;
 
 use blocks::Blocks;
+pub(crate) use fold::is_ignorable;
 use map::{Copy, Map, LONGEST_TEXT};
 use parts::boundary_before;
 

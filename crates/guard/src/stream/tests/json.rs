@@ -76,6 +76,7 @@ fn documents() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::Value;
     let leaf = prop_oneof![
         texts().prop_map(Value::from),
+        hiding_texts().prop_map(Value::from),
         Just(Value::from(4_111_111_111_111_111_u64)),
         any::<i32>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),

@@ -12,7 +12,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 use super::*;
 use crate::detector::{Candidate, Detector, Family, LONGEST};
 use crate::finding::{Action, Rule};
-use crate::folding::folded;
+use crate::folding::{folded, has_unseen, is_unseen};
 use crate::matcher::terms::Terms;
 use crate::matcher::{Matcher, Sought};
 use crate::words::Words;
@@ -147,10 +147,9 @@ static REGEXES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     detectors().map(regex).into()
 });
 
-/// What should come out, found by trying each place with each pattern.
-fn slowly(actions: Actions, text: &str) -> Outcome {
+/// What is found by trying each place with each pattern: where from and to, by which, how sure.
+fn found_slowly(folded: &str) -> Vec<(usize, usize, usize, u8)> {
     let mut matches = Vec::new();
-    let folded: String = text.chars().map(folded).collect();
     let places: Vec<usize> =
         folded.char_indices().map(|(at, _)| at).chain([folded.len()]).collect();
     for (order, detector) in detectors().iter().enumerate() {
@@ -161,13 +160,13 @@ fn slowly(actions: Actions, text: &str) -> Outcome {
             }
             let limit = places.get(index + LONGEST).copied().unwrap_or(folded.len());
             let search = |end| {
-                let input = Input::new(&folded).range(start..end).anchored(Anchored::Yes);
+                let input = Input::new(folded).range(start..end).anchored(Anchored::Yes);
                 REGEXES[order].search(&input).map(|found| found.end())
             };
             let mut next = search(limit);
             for _ in 0..8 {
                 let Some(end) = next else { break };
-                let candidate = Candidate::new(&folded, start..end).unwrap();
+                let candidate = Candidate::new(folded, start..end).unwrap();
                 let context = candidate.mentions(&detector.context);
                 let score = detector.check.map_or(Some(100), |check| check(&candidate, context));
                 if let Some(score) = score.filter(|score| *score >= 50) {
@@ -182,8 +181,28 @@ fn slowly(actions: Actions, text: &str) -> Outcome {
         }
     }
     let mut of_list = Vec::new();
-    terms().find_in(&folded, 0..folded.len(), &mut of_list);
+    terms().find_in(folded, 0..folded.len(), &mut of_list);
     matches.extend(of_list.into_iter().map(|range| (range.start, range.end, COUNT - 1, 100)));
+    matches
+}
+
+/// What should come out: of what is found in the text, and in the text without what no reader sees.
+fn slowly(actions: Actions, text: &str) -> Outcome {
+    let folded: String = text.chars().map(folded).collect();
+    let places: Vec<usize> =
+        folded.char_indices().map(|(at, _)| at).chain([folded.len()]).collect();
+    let mut matches = found_slowly(&folded);
+    if has_unseen(&folded) {
+        let (mut second, mut from) = (String::new(), Vec::new());
+        for (at, c) in folded.char_indices().filter(|(_, c)| !is_unseen(*c)) {
+            second.push(c);
+            from.extend((at..).take(c.len_utf8()));
+        }
+        let found = found_slowly(&second).into_iter();
+        matches.extend(
+            found.map(|(start, end, order, score)| (from[start], from[end - 1] + 1, order, score)),
+        );
+    }
     let strictness = |order: usize| match actions[order] {
         Action::Log => 0,
         Action::Mask | Action::Tokenize => 1,
@@ -271,6 +290,29 @@ fn texts() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 1..14).prop_map(|parts| parts.concat())
 }
 
+/// Texts as they are above, with characters in them that no reader sees.
+fn hiding_texts() -> impl Strategy<Value = String> {
+    let unseen = prop::sample::select(vec![
+        "\u{ad}",
+        "\u{200b}",
+        "\u{200d}",
+        "\u{feff}",
+        "\u{1}",
+        "\u{e0041}",
+    ]);
+    let hidden = prop::collection::vec((any::<prop::sample::Index>(), unseen), 0..8);
+    (texts(), hidden).prop_map(|(mut text, hidden)| {
+        for (place, unseen) in hidden {
+            let mut at = place.index(text.len() + 1);
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            text.insert_str(at, unseen);
+        }
+        text
+    })
+}
+
 fn cut<'t>(text: &'t str, cuts: &[prop::sample::Index]) -> Vec<&'t str> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
     places.retain(|place| text.is_char_boundary(*place));
@@ -301,6 +343,22 @@ proptest! {
     fn no_cut_changes_what_is_shown_or_found(
         text in texts(),
         cuts in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..20), 10),
+        guard in any::<prop::sample::Index>(),
+    ) {
+        let (actions, guard) = guard.get(&GUARDS);
+        let expected = slowly(*actions, &text);
+        prop_assert_eq!(&run(guard, [text.as_str()]), &expected);
+        for cuts in cuts {
+            prop_assert_eq!(&run(guard, cut(&text, &cuts)), &expected);
+        }
+        let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
+        prop_assert_eq!(&run(guard, characters), &expected);
+    }
+
+    #[test]
+    fn no_cut_changes_what_is_shown_of_texts_that_hide_something(
+        text in hiding_texts(),
+        cuts in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..20), 40),
         guard in any::<prop::sample::Index>(),
     ) {
         let (actions, guard) = guard.get(&GUARDS);
@@ -349,4 +407,31 @@ fn what_cannot_become_a_match_is_shown_in_the_call_in_which_it_came() {
     assert_eq!(out, "§x y");
     assert!(!channel.is_holding());
     assert_eq!(found, [(1, 90), (0, 100), (0, 100)]);
+}
+
+#[test]
+fn what_no_reader_sees_hides_no_value() {
+    let masks = &GUARDS[0].1;
+    for unseen in ["\u{200b}", "\u{ad}", "\u{2060}\u{feff}", "\u{200d}", "\u{202e}", "\u{7f}"] {
+        for (value, label) in
+            [("4111 1111 1111 1111", "CARD"), ("jo.doe@mail.example.com", "EMAIL")]
+        {
+            for at in 0..=value.len() {
+                let (before, behind) = value.split_at(at);
+                let text = format!("to {before}{unseen}{behind} or so");
+                let shown = run(masks, text.split_inclusive(|_| true));
+                let is_inside = at > 0 && at < value.len();
+                let plain = shown.out.replace(unseen, "");
+                assert_eq!(plain, format!("to [{label}] or so"), "{text:?}");
+                // What stands beside a value stays, byte for byte.
+                assert_eq!(shown.out == plain, is_inside, "{text:?}");
+                assert_eq!(shown.found.len(), 1);
+                assert_eq!(run(masks, [text.as_str()]), shown);
+            }
+        }
+    }
+    // What is no value stays as it came.
+    let text = "4111\u{200b} 1111 1111 1112, ein Wort\u{ad}teil, \u{1f468}\u{200d}\u{1f469}";
+    assert_eq!(run(masks, text.split_inclusive(|_| true)).out, text);
+    assert_eq!(run(masks, [text]).found, []);
 }
