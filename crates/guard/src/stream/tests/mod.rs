@@ -336,6 +336,22 @@ static GUARDS: LazyLock<Vec<(Actions, Arc<StreamGuard>)>> = LazyLock::new(|| {
     actions.into_iter().map(|actions| (actions, guard(actions))).collect()
 });
 
+/// However the text is cut, the same is shown and found.
+fn no_cut_matters(
+    text: &str,
+    cuts: &[Vec<prop::sample::Index>],
+    (actions, guard): &(Actions, Arc<StreamGuard>),
+) -> Result<(), TestCaseError> {
+    let expected = slowly(*actions, text);
+    prop_assert_eq!(&run(guard, [text]), &expected);
+    for cuts in cuts {
+        prop_assert_eq!(&run(guard, cut(text, cuts)), &expected);
+    }
+    let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
+    prop_assert_eq!(&run(guard, characters), &expected);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -345,14 +361,7 @@ proptest! {
         cuts in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..20), 10),
         guard in any::<prop::sample::Index>(),
     ) {
-        let (actions, guard) = guard.get(&GUARDS);
-        let expected = slowly(*actions, &text);
-        prop_assert_eq!(&run(guard, [text.as_str()]), &expected);
-        for cuts in cuts {
-            prop_assert_eq!(&run(guard, cut(&text, &cuts)), &expected);
-        }
-        let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
-        prop_assert_eq!(&run(guard, characters), &expected);
+        no_cut_matters(&text, &cuts, guard.get(&GUARDS))?;
     }
 
     #[test]
@@ -361,14 +370,7 @@ proptest! {
         cuts in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..20), 40),
         guard in any::<prop::sample::Index>(),
     ) {
-        let (actions, guard) = guard.get(&GUARDS);
-        let expected = slowly(*actions, &text);
-        prop_assert_eq!(&run(guard, [text.as_str()]), &expected);
-        for cuts in cuts {
-            prop_assert_eq!(&run(guard, cut(&text, &cuts)), &expected);
-        }
-        let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
-        prop_assert_eq!(&run(guard, characters), &expected);
+        no_cut_matters(&text, &cuts, guard.get(&GUARDS))?;
     }
 }
 

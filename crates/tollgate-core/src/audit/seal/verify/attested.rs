@@ -170,13 +170,17 @@ impl Log {
         let mut found = Findings::default();
         let mut halves = Vec::new();
         for (chain, joined) in &mut self.chains {
-            let is_torn = joined.first.as_ref().is_some_and(|first| is_torn(joined, first.number));
+            // What the seal says of itself, which then can't be verified, is no reason.
+            let is_half = joined
+                .first
+                .as_ref()
+                .is_some_and(|first| first.has_waited && is_written_again(joined, first.number));
             let Some(First { number, place, lacks, findings, .. }) = &mut joined.first else {
                 continue;
             };
             let is_old = old.contains(chain);
             // It was being written when the disk was full, and what was written by then is in the old file.
-            let half = lacks.filter(|_| is_old && is_torn);
+            let half = lacks.filter(|_| is_old && is_half);
             match half {
                 Some((from, to)) => halves.push((*place, *number, gone(*chain, from, to), *chain)),
                 None => found.append(findings),

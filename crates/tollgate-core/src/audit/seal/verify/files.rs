@@ -58,6 +58,7 @@ pub(super) fn settle(joined: &mut Joined, named: &BTreeMap<u64, u64>) {
     }
     let own = joined.walk.seals.first().map(|seal| (seal.number, seal.file));
     let (Some(first), Some((number, own))) = (&mut joined.first, own) else { return };
+    first.has_waited = told.of(number).is_some();
     let said = first.from.unwrap_or(first.file);
     let before = number.checked_sub(1).and_then(|before| told.of(before));
     let before = before.map_or(said, |file| file.max(said));

@@ -3,9 +3,9 @@
 //! Files are read one after the other, the oldest first ([`Verifier::begin_file`], [`Verifier::line`]). Of each
 //! chain the lines between two seals are kept, and judged when the seal comes ([`batch`]). What one file has of a
 //! chain is a [`segment`]; in the end they are put together, and held against what manifests say of them, and
-//! heads that were kept elsewhere ([`attested`]): in which files they were written ([`files`]), how they end ([`ends`]), what was left of lines ([`torn`]), and how
-//! those of different workers stand among each other ([`order`]). A log that
-//! somebody has made up takes no more time and memory than [`bounds`] allow.
+//! heads that were kept elsewhere ([`attested`]): in which files they were written ([`files`]), how they end
+//! ([`ends`]), what was left of lines ([`torn`]), and how those of different workers stand among each other
+//! ([`order`]). A log that somebody has made up takes no more time and memory than [`bounds`] allow.
 
 mod attested;
 mod batch;

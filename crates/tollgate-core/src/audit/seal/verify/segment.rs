@@ -255,7 +255,9 @@ pub(super) struct First {
     pub(super) from: Option<u64>,
     /// The file before its own that the seal before it was written to, or where its own lines begin.
     pub(super) before: Option<u64>,
-    /// Of its lines, but for the first ones; `None`: they are all there, or none of that explains what is not.
+    /// Later seals, or manifests, say that it is in another file than the one it was made for.
+    pub(super) has_waited: bool,
+    /// The first ones of its lines, where they alone are missing; `None`: they are all there, or none of that explains what is not.
     pub(super) lacks: Option<(u64, u64)>,
     /// What it has shown of its lines.
     pub(super) findings: Findings,
@@ -306,6 +308,7 @@ pub(super) fn join(segments: Vec<Segment>, keys: &mut Keys) -> Joined {
                 file: seal.file,
                 from: seal.from,
                 before: None,
+                has_waited: false,
                 lacks,
                 findings: std::mem::take(&mut joined.walk.findings),
             });
