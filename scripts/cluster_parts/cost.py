@@ -44,11 +44,13 @@ async def load(node, script, connections):
     """Requests, and those that were refused."""
     process = await asyncio.create_subprocess_exec(
         "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", script, f"http://{node.place.front}:{PORT}/v1/chat/completions",
-        stdout=subprocess.PIPE)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text = (await process.communicate())[0].decode()
-    count = re.search(r"(\d+) requests in ", text)[1]
+    count = re.search(r"(\d+) requests in ", text)
+    if count is None:
+        raise RuntimeError(f"wrk before {node.name} said {text!r}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return int(count), int(refused[1]) if refused else 0
+    return int(count[1]), int(refused[1]) if refused else 0
 
 
 async def measure(cluster, counts):

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use tollgate_core::decision::Reason;
 use tollgate_core::detail::Cause;
 use tollgate_core::llm::engines::named::{
-    model_in_path, model_in_queries, models_before_end, InQuery,
+    model_in_path, model_in_queries, model_in_query, models_before_end, InQuery,
 };
 use tollgate_core::llm::engines::{exception, Naming, Route};
 use tollgate_core::llm::request::form::{ModelPlace, MODEL_ALONE};
@@ -81,7 +81,7 @@ fn judge_names(
     let state = &mut *state.borrow_mut();
     let path = r.kept(state.judged_path);
     if policy.model.is_none() {
-        beside_body(state, policy, path, r.query())?;
+        beside_body(state, policy, route, (path, r.query()))?;
     }
     let models = of(state);
     let naming = match route.naming {
@@ -130,17 +130,23 @@ fn judge_names(
 fn beside_body(
     state: &mut State,
     policy: &Policy,
-    path: &[u8],
-    query: &[u8],
+    route: &Route,
+    (path, query): (&[u8], &[u8]),
 ) -> Result<(), Denial> {
     let judge = |state: &mut State, name: &str| {
         let judged = of(state).judge_fixed(name);
         judged.map_err(|denied| deny(state, policy, Some(name.into()), denied))
     };
-    for name in models_before_end(policy.engine, path) {
-        judge(state, name)?;
-    }
-    match model_in_queries(path, query) {
+    let named = match route.names_beside() {
+        true => {
+            for name in models_before_end(policy.engine, path) {
+                judge(state, name)?;
+            }
+            model_in_queries(path, query)
+        }
+        false => model_in_query(query),
+    };
+    match named {
         InQuery::One(name) => judge(state, &name),
         InQuery::Unclear if of(state).are_restricted() => Err(Cause::UnreadModel.into()),
         InQuery::Unclear | InQuery::Nothing => Ok(()),

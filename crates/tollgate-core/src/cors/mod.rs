@@ -140,6 +140,7 @@ pub fn preflight_vary() -> &'static [u8] {
 }
 
 /// Whether a header line of an answer (its name in any case) is one of CORS, which have one author.
+#[inline]
 #[must_use]
 pub fn is_of_cors(name: &[u8]) -> bool {
     const PREFIX: &[u8] = b"access-control-";

@@ -5,6 +5,7 @@
 //! which are compared to the letter: so nothing has to be forgotten, and whoever asks for many paths
 //! costs what they would cost without it.
 
+use super::named::models_before_end;
 use super::naming::{naming, page};
 use super::route::{classify, Standing};
 use super::{Engine, Naming, Page};
@@ -12,7 +13,31 @@ use crate::detail::Cause;
 use crate::llm::endpoint::Dialect;
 use crate::llm::Endpoint;
 use crate::objects::Access;
-use crate::path::{ambiguity, is_ambiguous};
+use crate::path::{ambiguity, is_ambiguous, up_to_query};
+
+/// What of a path is to be looked at again in each request. One member for two questions: a route is kept with
+/// its request, whose state may not grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing.
+    Plain,
+    /// It may name a model beside the body, before its end or behind a `?` that was encoded.
+    NamesBeside,
+    /// Another server could see another path in it, even if the client sent just this. It may name a model, too.
+    Ambiguous,
+}
+
+impl Look {
+    fn of(engine: Engine, path: &[u8]) -> Self {
+        if is_ambiguous(path, path) {
+            Self::Ambiguous
+        } else if !models_before_end(engine, path).is_empty() || up_to_query(path).is_some() {
+            Self::NamesBeside
+        } else {
+            Self::Plain
+        }
+    }
+}
 
 /// What the tables and rules say of a method and a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +56,7 @@ pub struct Route {
     pub naming: Naming,
     /// Which page of models it asks for.
     pub page: Option<Page>,
-    /// Another server could see another path in it, even if the client sent just this.
-    is_ambiguous: bool,
+    look: Look,
 }
 
 impl Route {
@@ -49,7 +73,7 @@ impl Route {
             objects: Access::of(engine, form, method, path),
             naming: naming(engine, method, path, form),
             page: page(method, path),
-            is_ambiguous: is_ambiguous(path, path),
+            look: Look::of(engine, path),
         }
     }
 
@@ -63,13 +87,20 @@ impl Route {
         }
     }
 
+    /// Whether its path may name a model beside the body: before its end (see [`models_before_end`]), or behind
+    /// a `?` that was encoded.
+    #[must_use]
+    pub fn names_beside(&self) -> bool {
+        self.look != Look::Plain
+    }
+
     /// What makes the path ambiguous (see [`ambiguity`]) that the engine gets, where nginx has `uri` for it,
     /// and the client sent `target`.
     #[must_use]
     pub fn ambiguity(&self, path: &[u8], uri: &[u8], target: &[u8]) -> Option<Cause> {
         // Most often all of them are one text in one place.
         let is_path = |other: &[u8]| std::ptr::eq(other, path) || other == path;
-        match !self.is_ambiguous && is_path(target) && is_path(uri) {
+        match self.look != Look::Ambiguous && is_path(target) && is_path(uri) {
             true => None,
             false => ambiguity(path, path).or_else(|| ambiguity(uri, target)),
         }
@@ -158,6 +189,7 @@ impl RouteMemo {
 
 #[cfg(test)]
 mod tests {
+    use super::super::named::{model_in_queries, model_in_query};
     use super::*;
     use proptest::prelude::*;
 
@@ -209,7 +241,37 @@ mod tests {
         assert_eq!(of(b"/v1/models\n", b"/v1/models\n"), Some(Cause::UnsafeByte));
     }
 
+    #[test]
+    fn it_is_known_which_paths_may_name_a_model_beside_a_body() {
+        let of = |path: &str| Route::of(Engine::OpenAi, b"POST", (path.as_bytes(), 0)).names_beside();
+        for path in ["/v1/chat/completions", "/openai/v1/embeddings", "/v1/models", "/"] {
+            assert!(!of(path), "{path}");
+        }
+        for path in [
+            "/openai/deployments/gpt/chat/completions",
+            "/ENGINES/a/completions",
+            "/v1/chat/completions?model=a",
+            "/v1/chat/completions#?model=a",
+        ] {
+            assert!(of(path), "{path}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn where_no_path_names_a_model_the_query_alone_does(
+            path in "/(openai/|v1/)?(deployments/|engines/|models/)?([a-c?#%]{0,3}/)?(chat/)?completions[?#]?(model=a)?",
+            query in "(model=[ab])?&?(x=1)?",
+        ) {
+            for engine in Engine::ALL {
+                if !Route::of(engine, b"POST", (path.as_bytes(), 0)).names_beside() {
+                    let (path, query) = (path.as_bytes(), query.as_bytes());
+                    prop_assert_eq!(model_in_queries(path, query), model_in_query(query));
+                    prop_assert!(models_before_end(engine, path).is_empty());
+                }
+            }
+        }
+
         #[test]
         fn routes_that_share_a_place_are_told_apart(
             paths in prop::collection::vec("/(v1/)?[a-c\0/.%]{0,3}(models|slots|completions)", 1..40),
