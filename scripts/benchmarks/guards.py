@@ -78,8 +78,8 @@ class GuardedEngine(SteppedEngine):
         client.receive_until(b"0\r\n\r\n", "the end of a stream was kept back")
 
 
-def report(bench):
-    rows = Instructions(bench)
+def report(bench, profiles=None):
+    rows = Instructions(bench, profiles)
     costs = Costs(rows)
     rows.say(f"user-space instructions of guards, {bench.version()}")
     small = costs.chat("1 KB", 1024, warm=100, count=500)

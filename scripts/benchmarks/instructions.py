@@ -27,7 +27,7 @@ HELP = """
                   by Tollgate alone, which hides it. Every chunk is sent when the client has got the
                   one before it: one that is kept back ends the measurement
   --only TEXT     with --instructions: only rows with this in their name, and those without Tollgate
-  --profiles FOLDER  with --instructions: keep what callgrind wrote, for callgrind_annotate
+  --profiles FOLDER  with --instructions and --guard: keep what callgrind wrote, for callgrind_annotate
 """
 
 NOTE = """

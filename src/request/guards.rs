@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tollgate_core::detail::{Cause, Detail};
+use tollgate_core::guards::clean::CleanTexts;
 use tollgate_core::guards::looking::Looking;
 use tollgate_core::guards::outcome::Looked;
 use tollgate_core::guards::{Action, Rule, RuleName};
@@ -19,6 +20,7 @@ use crate::conf::guards::{Guards, OutputGuard};
 use crate::conf::policy::Policy;
 use crate::conf::rules::Tier;
 use crate::observed;
+use crate::per_worker::{random_key, PerWorker};
 use crate::request::authenticate::Denial;
 use crate::request::body;
 use crate::request::classifier;
@@ -29,6 +31,11 @@ use crate::types::Request;
 
 /// Bytes of text that are looked at in one turn of the event loop: a few milliseconds.
 const TURN: usize = 128 << 10;
+
+/// Texts that a worker remembers, of all clients: 24 bytes for each.
+const REMEMBERED: usize = 16 << 10;
+
+static CLEAN: PerWorker<CleanTexts> = PerWorker::new(|| CleanTexts::new(REMEMBERED, random_key()));
 
 /// Begins to look through the body in this form, if guards hold for the request.
 pub(crate) fn begin(
@@ -57,7 +64,7 @@ pub(crate) fn begin(
                 leak = Some(Arc::new(Leak::of(of_system.map(|text| texts.said(text)))));
             }
             match guards.inputs.is_empty() {
-                false => Some(Looking::new(texts)),
+                false => Some(Looking::new(texts, judging::client(r, &state.borrow()))),
                 true => {
                     judged = Some(texts);
                     None
@@ -97,7 +104,7 @@ pub(crate) fn begin_kept(r: Request<'_>, state: &RefCell<State>, policy: &Policy
 pub(crate) fn go_on(r: Request<'_>, state: &RefCell<State>) -> Result<bool, Denial> {
     let Some(mut guarded) = state.borrow_mut().guarded.take() else { return Ok(true) };
     let is_done = match &mut guarded.looking {
-        Some(looking) => looking.go_on(&guarded.guards.inputs, TURN),
+        Some(looking) => CLEAN.with(|clean| looking.go_on(&guarded.guards.inputs, clean, TURN)),
         None => true,
     };
     let looked = guarded.looking.take_if(|_| is_done).map(Looking::finish);

@@ -8,6 +8,7 @@ mod tests;
 use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use self::selection::Selection;
@@ -25,6 +26,7 @@ use crate::views::{self, View};
 /// What is looked for in texts. Its automata take some MB, which workers share; and their caches some more in each.
 #[derive(Debug)]
 pub struct Guard {
+    id: u64,
     rules: Vec<Rule>,
     matcher: Arc<Matcher>,
     lists: Arc<[(Arc<Terms>, RuleIndex)]>,
@@ -86,6 +88,11 @@ pub struct Sight {
     pub seen: Seen,
 }
 
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Guard {
     /// A guard by these settings.
     ///
@@ -105,7 +112,7 @@ impl Guard {
                 Some(Injections { rules: Arc::clone(shipped), asking: injections })
             }
         };
-        Ok(Self { rules, matcher, lists, injections, stream: OnceLock::new() })
+        Ok(Self { id: next_id(), rules, matcher, lists, injections, stream: OnceLock::new() })
     }
 
     /// The same with other rules and lists: each list takes the place of the one that the settings have there.
@@ -127,7 +134,14 @@ impl Guard {
             let _ = stream.set(Arc::new(before.with_lists(Arc::clone(&lists))));
         }
         let (rules, matcher) = (self.rules.clone(), Arc::clone(&self.matcher));
-        Self { rules, matcher, lists, injections, stream }
+        Self { id: next_id(), rules, matcher, lists, injections, stream }
+    }
+
+    /// Tells it from all others of this process, also from the same with other rules or lists. What it finds depends on
+    /// nothing but this and the text.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Which rules give texts a score, if they get one.

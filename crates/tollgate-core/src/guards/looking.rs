@@ -7,6 +7,7 @@ use tollgate_guard::detector::Family;
 use tollgate_guard::finding::Finding;
 use tollgate_guard::guard::Trust;
 
+use super::clean::CleanTexts;
 use super::outcome::{Hit, Looked};
 use super::InputGuard;
 use crate::llm::texts::{Place, Role, Text, Texts};
@@ -23,6 +24,7 @@ const JOINTS: [&str; 2] = ["", "\n"];
 #[derive(Debug)]
 pub struct Looking {
     texts: Texts,
+    client: Box<str>,
     hits: Vec<Hit>,
     job: Job,
     /// How much of it was looked at.
@@ -57,14 +59,14 @@ impl std::fmt::Debug for Parts {
 }
 
 impl Looking {
-    /// Nothing of these texts has been looked at.
+    /// Nothing of these texts of a client has been looked at.
     #[must_use]
-    pub fn new(texts: Texts) -> Self {
-        Self { texts, hits: Vec::new(), job: Job::Text(0), at: 0, score: 0 }
+    pub fn new(texts: Texts, client: Box<str>) -> Self {
+        Self { texts, client, hits: Vec::new(), job: Job::Text(0), at: 0, score: 0 }
     }
 
-    /// Looks on, at about so many bytes. `true`: all has been looked at.
-    pub fn go_on(&mut self, guards: &[InputGuard], bytes: usize) -> bool {
+    /// Looks on, at about so many bytes, but not at what is known to be clean. `true`: all has been looked at.
+    pub fn go_on(&mut self, guards: &[InputGuard], clean: &mut CleanTexts, bytes: usize) -> bool {
         let mut left = bytes;
         let mut found = Vec::new();
         while left > 0 {
@@ -84,8 +86,8 @@ impl Looking {
             };
             let window = window(said, self.at);
             let part = said.get(window.clone()).unwrap_or_default();
-            // What each piece costs, however short it is.
-            left = left.saturating_sub(part.len() + 64);
+            // What each piece costs, however short it is, and known or not.
+            left = left.saturating_sub(part.len() / 16 + 64);
             for (guard, input) in guards.iter().enumerate() {
                 if !input.roles.has(role) {
                     continue;
@@ -94,9 +96,18 @@ impl Looking {
                     Role::Tool | Role::Any => Trust::Fetched,
                     Role::System | Role::User | Role::Assistant => Trust::Said,
                 };
+                let digest = clean.digest(&self.client, &input.guard, trust, part);
+                if let Some(score) = clean.get(digest) {
+                    self.score = self.score.max(score);
+                    continue;
+                }
+                left = left.saturating_sub(part.len());
                 found.clear();
                 let score = input.guard.scan(part, trust, &mut found);
                 self.score = self.score.max(score);
+                if found.is_empty() {
+                    clean.put(digest, score);
+                }
                 for finding in found.drain(..) {
                     let range =
                         finding.range.start + window.start..finding.range.end + window.start;

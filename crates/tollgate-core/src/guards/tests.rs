@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use tollgate_guard::settings::{Settings, What, Wish};
 
+use super::clean::CleanTexts;
 use super::looking::Looking;
 use super::*;
 use crate::llm::texts::Texts;
@@ -13,16 +14,20 @@ fn guard(word: &str, action: Action, roles: Roles) -> InputGuard {
     InputGuard { guard: Guard::new(&settings).unwrap(), roles }
 }
 
+fn nothing_known() -> CleanTexts {
+    CleanTexts::new(64, [7; 16])
+}
+
 fn look_as(body: &str, guards: &[InputGuard], form: Endpoint) -> outcome::Looked {
-    let mut looking = Looking::new(Texts::of(body.into(), form).unwrap());
-    assert!(looking.go_on(guards, 1 << 20));
+    let mut looking = Looking::new(Texts::of(body.into(), form).unwrap(), "acme".into());
+    assert!(looking.go_on(guards, &mut nothing_known(), 1 << 20));
     looking.finish()
 }
 
 fn look(body: &str, guards: &[InputGuard], bytes: usize) -> outcome::Looked {
-    let mut looking = Looking::new(Texts::of(body.into(), Endpoint::Chat).unwrap());
-    let mut turns = 0;
-    while !looking.go_on(guards, bytes) {
+    let mut looking = Looking::new(Texts::of(body.into(), Endpoint::Chat).unwrap(), "acme".into());
+    let (mut known, mut turns) = (nothing_known(), 0);
+    while !looking.go_on(guards, &mut known, bytes) {
         turns += 1;
         assert!(turns <= 2 * body.len() + 10, "it comes to no end");
     }
@@ -111,8 +116,9 @@ fn a_long_text_is_looked_at_in_turns() {
     let filler = "word ".repeat(30_000);
     let text = format!("falcon {filler}falcon{filler} falcon");
     let body = said(&text);
-    let mut looking = Looking::new(Texts::of(body.clone().into(), Endpoint::Chat).unwrap());
-    assert!(!looking.go_on(&mask, 64 << 10));
+    let mut looking =
+        Looking::new(Texts::of(body.clone().into(), Endpoint::Chat).unwrap(), "acme".into());
+    assert!(!looking.go_on(&mask, &mut nothing_known(), 64 << 10));
     let looked = look(&body, &mask, 1000);
     assert_eq!(looked.counts().first().map(|count| count.times), Some(3));
     assert_eq!(changed(&body, &mask), body.replace("falcon", &format!("[{}]", label(&mask))));
@@ -180,8 +186,9 @@ fn parts_of_the_system_prompt_are_put_together() {
         let part = |text: &str| serde_json::json!({"type": "text", "text": text});
         let body =
             serde_json::json!({"system": [part(first), part(second)], "messages": []}).to_string();
-        let mut looking = Looking::new(Texts::of(body.into(), Endpoint::Messages).unwrap());
-        assert!(looking.go_on(&block, 1 << 20));
+        let mut looking =
+            Looking::new(Texts::of(body.into(), Endpoint::Messages).unwrap(), "acme".into());
+        assert!(looking.go_on(&block, &mut nothing_known(), 1 << 20));
         looking.finish().blocked(&block).map(|blocked| blocked.place.to_string())
     };
     assert_eq!(split("project fal", "con").as_deref(), Some("system[0]"));

@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn it_is_known_which_paths_may_name_a_model_beside_a_body() {
-        let of = |path: &str| Route::of(Engine::OpenAi, b"POST", (path.as_bytes(), 0)).names_beside();
+        let of =
+            |path: &str| Route::of(Engine::OpenAi, b"POST", (path.as_bytes(), 0)).names_beside();
         for path in ["/v1/chat/completions", "/openai/v1/embeddings", "/v1/models", "/"] {
             assert!(!of(path), "{path}");
         }
