@@ -20,6 +20,11 @@ from dataclasses import dataclass, field
 
 FENCE = re.compile(r"^(\s*)(```+)\s*([A-Za-z0-9_-]*)\s*$")
 NOTE = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
+# A fence that FENCE doesn't understand would hide its block from all tests.
+OPENS = re.compile(r"^\s*(```|~~~)")
+LANGUAGES = {"nginx", "sh", "console", "json", "yaml", "toml", "js", "text"}
+# How a line of a command begins, which has no place in a block that nobody runs.
+COMMAND = re.compile(r"^\s*(?:\$|(?:sudo|cargo|curl|apt|apt-get|docker|git|kubectl|nginx|systemctl|minisign|tollgate)(?= [a-z-])|scripts/\S+)(?:\s|$)")
 WORDS = {"not run", "setup", "in", "answer", "shape", "members", "only", "not compared", "fails", "page"}
 
 
@@ -55,6 +60,22 @@ class Block:
         return [("\n".join(command), lines) for command, lines in commands]
 
 
+def label_fault(block):
+    """What keeps a block from being tested, or listed with its reason; nothing if it is one or the other."""
+    if block.notes.get("not run") == "":
+        return "does not say why it is not run"
+    if "not run" in block.notes or "answer" in block.notes:
+        return None
+    if block.language not in LANGUAGES | {""}:
+        return f"is of a language that nothing here tests: {block.language}"
+    if block.language in ("", "console") and not block.is_session:
+        return "is not run, and says no reason: ```sh is for commands, ```text for what is none"
+    if block.language == "text":
+        if line := next((line for line in block.text.splitlines() if COMMAND.match(line)), None):
+            return f"has a command that is not run, and no reason: {line.strip()}"
+    return None
+
+
 class Unreadable(Exception):
     """A page that can't be read as it was meant."""
 
@@ -88,6 +109,8 @@ def blocks(page, text):
         if start is None:
             if match:
                 start, indent, fence, language = number, *match.groups()
+            elif OPENS.match(line):
+                raise Unreadable(f"{page}:{number + 1}: a fence that is not understood: {line.strip()}")
         elif match and match.group(2) == fence and not match.group(3):
             body = "\n".join(inner.removeprefix(indent) for inner in lines[start + 1 : number])
             place = f"{page}:{start + 1}"

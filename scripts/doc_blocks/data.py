@@ -14,6 +14,13 @@ except ImportError:  # Debian's python3-yaml
 READERS = {"json", "yaml", "toml", "js"}
 
 
+def missing(language):
+    """What it takes to read a language, where it isn't here."""
+    if language == "yaml" and yaml is None:
+        return "python3-yaml"
+    return "node" if language == "js" and not shutil.which("node") else None
+
+
 def fault(block, command, fixtures):
     """What is wrong with a document; nothing if it is good."""
     try:
@@ -21,9 +28,9 @@ def fault(block, command, fixtures):
             return json_fault(block.text, command, fixtures)
         if block.language == "toml":
             return toml_fault(block.text, command, fixtures)
-        elif block.language == "yaml" and yaml is not None:
+        elif block.language == "yaml":
             list(yaml.safe_load_all(block.text))
-        elif block.language == "js" and shutil.which("node"):
+        elif block.language == "js":
             return script_fault(block.text, fixtures)
     except (ValueError, *((yaml.YAMLError,) if yaml else ())) as error:
         return str(error).replace("\n", " ")

@@ -11,7 +11,8 @@ VARIES = [
     (re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?"), "TIME"),
     (re.compile(r"(?i)\b(Retry-After|retry-after-ms): \d+"), "RETRY"),
-    (re.compile(r"\b[A-Za-z0-9_-]{43}\b"), "DIGEST"),
+    # It may begin and end with a hyphen, at which no word does.
+    (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "DIGEST"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"), "HEX"),
     (re.compile(r"\b\d[\d,.]* (ms|s|seconds?|minutes?|hours?|days?|months?|years?)\b"), "TIME"),
     (re.compile(r"\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|s)\b"), "TIME"),

@@ -1,6 +1,7 @@
 """What the test must find: planted faults, and their good twins. A test that can't fail tests nothing."""
 
-from .blocks import Block, blocks
+from .blocks import Block, Unreadable, blocks, label_fault
+from .output import differs
 
 GOOD = ["tollgate_zone zone=a:1m;", "location /v1/ { tollgate_engine vllm; proxy_pass http://engine; }"]
 BAD = [
@@ -33,6 +34,46 @@ BAD_PAGES = [
     "```sh\necho '{\"one\":1}'\n```\n\n<!-- answer -->\n<!-- members -->\n```json\n{\"two\": 1}\n```\n",
     "<!-- fails: 1 -->\n```sh\ntrue\n```\n",
 ]
+# Blocks that are tested, or say why not; and those that would slip through.
+GOOD_LABELS = [
+    "```text\nused <= capacity\ntollgate:   what it is\n```\n",
+    "```\n$ echo one\none\n```\n",
+    "<!-- not run: it builds -->\n```\ncargo build\n```\n",
+    "<!-- not run: it needs Docker -->\n```bash\ndocker run one\n```\n",
+]
+BAD_LABELS = [
+    "```\ncargo build\n```\n",
+    "```console\ncargo build\n```\n",
+    "```bash\necho one\n```\n",
+    "```text\n$ echo one\n```\n",
+    "```text\n# first\nscripts/build --debug\n```\n",
+    "```text\ntollgate key list\n```\n",
+    "<!-- not run: -->\n```sh\necho one\n```\n",
+    "```sh title=one\necho one\n```\n",
+    "~~~\necho one\n~~~\n",
+]
+# What is random is the same, whichever characters it has; one more is another.
+DIGESTS = ["A" * 43, "-" + "b" * 42, "--" + "b" * 41, "b" * 42 + "-", "_" + "b" * 41 + "-"]
+NO_DIGESTS = ["b" * 42, "-" + "b" * 43]
+
+
+def outputs(failures):
+    def fault(digest):
+        return differs([f"key id {'a' * 43}"], [f"key id {digest}"], False)
+
+    failures.extend(f"self-test: {fault(digest)}" for digest in DIGESTS if fault(digest))
+    failures.extend(f"self-test: {digest} is taken for a digest" for digest in NO_DIGESTS if not fault(digest))
+
+
+def labels(failures):
+    def fault(text):
+        try:
+            return next(filter(None, map(label_fault, blocks("selftest", text))), None)
+        except Unreadable as error:
+            return str(error)
+
+    failures.extend(f"self-test: {text!r}: {told}" for text in GOOD_LABELS if (told := fault(text)))
+    failures.extend(f"self-test: the label is not noticed in {text!r}" for text in BAD_LABELS if not fault(text))
 
 
 def configurations(tested, failures):
