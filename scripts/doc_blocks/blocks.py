@@ -24,7 +24,8 @@ NOTE = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 OPENS = re.compile(r"^\s*(```|~~~)")
 LANGUAGES = {"nginx", "sh", "console", "json", "yaml", "toml", "js", "text"}
 # How a line of a command begins, which has no place in a block that nobody runs.
-COMMAND = re.compile(r"^\s*(?:\$|(?:sudo|cargo|curl|apt|apt-get|docker|git|kubectl|nginx|systemctl|minisign|tollgate)(?= [a-z-])|scripts/\S+)(?:\s|$)")
+COMMAND = re.compile(r"^\s*(?:\$|scripts/\S+|(?:apt|apt-get|cargo|curl|docker|git|install|kubectl|make|minisign|nginx|npm|openssl|pip|prove|python3"
+                     r"|redis-cli|rustup|sudo|systemctl|tollgate)(?= [a-z-]))(?:\s|$)")
 WORDS = {"not run", "setup", "in", "answer", "shape", "members", "only", "not compared", "fails", "page"}
 
 
@@ -74,6 +75,19 @@ def label_fault(block):
         if line := next((line for line in block.text.splitlines() if COMMAND.match(line)), None):
             return f"has a command that is not run, and no reason: {line.strip()}"
     return None
+
+
+def hidden_commands(page, text):
+    """Where commands stand in an indented block, without a fence: what is so is neither run nor listed."""
+    fenced, indented, before = False, False, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if OPENS.match(line):
+            fenced = not fenced
+        # Such a block begins behind an empty line.
+        indented = not fenced and line.startswith("    ") and (indented or not before.strip())
+        if indented and COMMAND.match(line):
+            yield f"{page}:{number}", f"has a command without a fence, which is not run: {line.strip()}"
+        before = line
 
 
 class Unreadable(Exception):

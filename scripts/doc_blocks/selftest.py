@@ -1,6 +1,6 @@
 """What the test must find: planted faults, and their good twins. A test that can't fail tests nothing."""
 
-from .blocks import Block, Unreadable, blocks, label_fault
+from .blocks import Block, Unreadable, blocks, hidden_commands, label_fault
 from .output import differs
 
 GOOD = ["tollgate_zone zone=a:1m;", "location /v1/ { tollgate_engine vllm; proxy_pass http://engine; }"]
@@ -39,6 +39,9 @@ GOOD_LABELS = [
     "```text\nused <= capacity\ntollgate:   what it is\n```\n",
     "```\n$ echo one\none\n```\n",
     "<!-- not run: it builds -->\n```\ncargo build\n```\n",
+    "<!-- not run: it builds -->\n```sh\nif true; then\n\n    cargo build\nfi\n```\n",
+    "Its syntax:\n\n    Syntax:  tollgate on | off;\n    tollgate: cannot read it\n",
+    "1. A step, and what\n    tollgate key says\n",
     "<!-- not run: it needs Docker -->\n```bash\ndocker run one\n```\n",
 ]
 BAD_LABELS = [
@@ -51,6 +54,7 @@ BAD_LABELS = [
     "<!-- not run: -->\n```sh\necho one\n```\n",
     "```sh title=one\necho one\n```\n",
     "~~~\necho one\n~~~\n",
+    "As root:\n\n    # first\n    apt install ./one.deb\n",
 ]
 # What is random is the same, whichever characters it has; one more is another.
 DIGESTS = ["A" * 43, "-" + "b" * 42, "--" + "b" * 41, "b" * 42 + "-", "_" + "b" * 41 + "-"]
@@ -68,7 +72,8 @@ def outputs(failures):
 def labels(failures):
     def fault(text):
         try:
-            return next(filter(None, map(label_fault, blocks("selftest", text))), None)
+            hidden = (told for _, told in hidden_commands("selftest", text))
+            return next(filter(None, [*map(label_fault, blocks("selftest", text)), *hidden]), None)
         except Unreadable as error:
             return str(error)
 
