@@ -44,7 +44,9 @@ pub(crate) fn keys(data: &[u8]) {
     let len = built.set_len();
     let set = keys::KeySet::from_block(built.block).unwrap();
     assert_eq!(set.len(), len);
-    assert!(set.tiers().count() <= len && set.without_tier() <= len && set.with_tenant() <= len);
+    // A tier may have been named by keys only that turned out to be there twice.
+    assert!(set.tiers().count() <= len + built.refused_count);
+    assert!(set.without_tier() <= len && set.with_tenant() <= len);
     if let Ok(strict) = strict {
         assert!(set.len() <= strict.len());
     }
@@ -90,6 +92,10 @@ pub(crate) fn token(data: &[u8]) {
     }
 }
 
+fn is_json(data: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+}
+
 /// Answers of an introspection: a token is good only if the answer says that it is active.
 pub(crate) fn introspection(data: &[u8]) {
     let told = verdict(data, &Policy::default(), NOW);
@@ -100,7 +106,8 @@ pub(crate) fn introspection(data: &[u8]) {
             assert_eq!(active, Some(true));
             assert!(!token.principal().client().is_empty());
         }
-        Some(Verdict::Bad(_)) => assert!(active.is_some()),
+        // Not every reader takes JSON in which half of a surrogate pair is escaped.
+        Some(Verdict::Bad(_)) => assert!(active.is_some() || (read.is_none() && is_json(data))),
         None => {}
     }
 }
@@ -230,7 +237,9 @@ pub(crate) fn sealed_log(data: &[u8]) {
         verifier.line(number, Some(line));
     }
     let report = verifier.finish();
-    if report.findings.is_empty() && report.seals > 0 && !unended {
+    // Lines behind the last seal are told of, as nobody knows who wrote them.
+    let is_told = report.notes.iter().any(|note| note.is_loss);
+    if report.findings.is_empty() && !is_told && report.seals > 0 && !unended {
         assert!(SEALED.windows(data.len()).any(|part| part == data), "{report:?}");
     }
 }
