@@ -10,7 +10,7 @@ import harvest
 # nginx begins each line of its error log so.
 STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] ")
 # What nginx itself adds to a line that has to do with a request.
-CONTEXT = re.compile(r", client: [^,]*, (?:request_id: \w*, )?server: .*$")
+CONTEXT = re.compile(r", client: [^,]*, (?:request_id: [\w-]*, )?server: .*$")
 # Lines that nginx writes of header lines that it doesn't take, and of what it does at rewrite_log.
 OF_NGINX = re.compile(r"client sent (?:invalid|duplicate|too long) header line|\" (?:matches|does not match) \"")
 # In nginx's debug log: what came, and what is sent to a backend.

@@ -33,6 +33,7 @@ POST /v1/chat/completions HTTP/1.0
 Authorization: Basic {base64.b64encode(b"tollgate:planted-password").decode()}
 {STAMP} [info] 1#1: *1 client sent invalid header line: "X_Key: {KEY}" while reading client request headers
 {STAMP} [info] 1#1: *1 tollgate: request refused: unknown_credential, client: 127.0.0.1, server: , request: "GET /{KEY} HTTP/1.1"
+{STAMP} [info] 1#1: *2 tollgate: request refused: unknown_credential, client: 127.0.0.1, request_id: t-2, server: , request: "GET /{KEY} HTTP/1.1"
 """
 ACCESS_LOG = f'127.0.0.1 - - [02/Dec/2026:00:00:00 +0000] "GET /?key={KEY} HTTP/1.1" 401 272 "-" "-"\n'
 

@@ -81,7 +81,7 @@ fn found(
         .map(|(role, text)| serde_json::json!({ "role": role, "content": text }))
         .collect();
     let body = serde_json::json!({ "messages": messages }).to_string();
-    let texts = Texts::of(body.into_bytes().into(), Endpoint::Chat).unwrap();
+    let texts = Texts::of(body.into_bytes(), Endpoint::Chat).unwrap();
     let mut looking = Looking::new(texts, client.into());
     while !looking.go_on(guards, clean, 300) {}
     let looked = looking.finish();

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use tollgate_core::audit::seal::{Verifier, VerifyingKey};
+use tollgate_core::audit::seal::{Note, Verifier, VerifyingKey};
 use tollgate_core::audit::{Record, Remaining, TimeFormat};
 use tollgate_core::cert::CertName;
 use tollgate_core::clock::{MonoNanos, UnixMillis, UnixSeconds};
@@ -44,7 +44,9 @@ pub(crate) fn keys(data: &[u8]) {
     let len = built.set_len();
     let set = keys::KeySet::from_block(built.block).unwrap();
     assert_eq!(set.len(), len);
-    assert!(set.tiers().count() <= len && set.without_tier() <= len && set.with_tenant() <= len);
+    // A tier may have been named by keys only that turned out to be there twice.
+    assert!(set.tiers().count() <= len + built.refused_count);
+    assert!(set.without_tier() <= len && set.with_tenant() <= len);
     if let Ok(strict) = strict {
         assert!(set.len() <= strict.len());
     }
@@ -93,7 +95,10 @@ pub(crate) fn token(data: &[u8]) {
 /// Answers of an introspection: a token is good only if the answer says that it is active.
 pub(crate) fn introspection(data: &[u8]) {
     let told = verdict(data, &Policy::default(), NOW);
-    let read = serde_json::from_slice::<Value>(data).ok();
+    // Not every reader of JSON takes half of a surrogate pair, as ours does: for it, another letter stands there.
+    let whole = || String::from_utf8_lossy(data).replace("\\ud", "\\u0").replace("\\uD", "\\u0");
+    let read =
+        serde_json::from_slice::<Value>(data).or_else(|_| serde_json::from_str(&whole())).ok();
     let active = read.as_ref().and_then(|answer| answer.get("active")).and_then(Value::as_bool);
     match told {
         Some(Verdict::Good(token)) => {
@@ -230,7 +235,11 @@ pub(crate) fn sealed_log(data: &[u8]) {
         verifier.line(number, Some(line));
     }
     let report = verifier.finish();
-    if report.findings.is_empty() && report.seals > 0 && !unended {
+    // Lines behind the last seal are told of, as nobody knows who wrote them, and so is a half one at the end.
+    let last = u64::try_from(lines.len()).unwrap();
+    let is_last = |note: &Note| note.place.is_some_and(|place| place.line == last);
+    let is_told = report.notes.iter().any(|note| note.is_loss || is_last(note));
+    if report.findings.is_empty() && !is_told && report.seals > 0 && !unended {
         assert!(SEALED.windows(data.len()).any(|part| part == data), "{report:?}");
     }
 }

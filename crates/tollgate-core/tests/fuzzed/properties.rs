@@ -46,6 +46,11 @@ pub(crate) fn texts(data: &[u8]) {
     let places: Vec<usize> = old.char_indices().map(|(at, _)| at).chain([old.len()]).collect();
     let place = |byte: u8| places[usize::from(byte) % places.len()];
     let (start, end) = (place(*from).min(place(*to)), place(*from).max(place(*to)));
+    // Whoever changes a number asks first, and is told that it goes as a whole.
+    let is_number = old.parse::<f64>().is_ok();
+    if is_number && texts.changer(text).parts(start..end).iter().any(|part| part.is_quoted) {
+        return;
+    }
     let mut edits = Edits::default();
     texts.edit(text, [(start..end, "[\"\\\n]")].into_iter(), &mut edits);
     let changed = edits.apply(body).unwrap();

@@ -59,15 +59,15 @@ const DONE_MARK: &[u8] = b"[DONE]";
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
 impl Events {
-    /// The reader of a stream of which the first `mark` bytes of a byte order mark have come.
-    pub(super) fn new(asked: Asked, mark: usize) -> Self {
+    /// The reader of a stream of which `sse` has read what came before.
+    pub(super) fn new(asked: Asked, sse: Sse) -> Self {
         let hides = asked.hides;
         let is_hiding = hides.any() && Place::root(asked.endpoint) == Place::OpenAi;
         let relay = is_hiding.then(|| {
             let changes = Changes::of(asked.engine, hides);
             Relay { hides, changes, hold: Hold::new(changes.of_each && asked.choices > 1) }
         });
-        Self { sse: Sse::after_mark(mark), data: Data::Blank, relay }
+        Self { sse, data: Data::Blank, relay }
     }
 
     pub(super) fn read(

@@ -4,6 +4,7 @@
 //! to the client: all of it, at once, but for what a client did not ask for. Its memory is bounded, and
 //! its time is linear in what it reads, whatever that is.
 //!
+//! * `beginning`: what comes before the format of an answer can be told;
 //! * `documents`: the JSON documents of an answer, read by `crate::json`; `sse`, `events`: the events of a
 //!   stream; `familiar`: what they have in common;
 //! * `places`: where in an answer the things stand that count;
@@ -14,6 +15,7 @@
 //! * `reading`: the result; `settle`: what to charge.
 
 mod asked;
+mod beginning;
 mod documents;
 mod event;
 mod events;
@@ -40,6 +42,7 @@ pub use settle::{settle, Terms};
 
 #[cfg(test)]
 use super::{Endpoint, Engine};
+pub(crate) use beginning::Beginning;
 use documents::Documents;
 use events::Events;
 use shown_model::ShownModel;
@@ -99,8 +102,7 @@ pub struct Meter {
     documents: Documents,
     /// Not a byte came.
     is_empty: bool,
-    /// How many bytes came that are the first of a byte order mark, before any others.
-    mark: usize,
+    beginning: Beginning,
     has_finished: bool,
     /// Where the client is to see another name of the model than the engine's.
     shown_model: Option<Box<ShownModel>>,
@@ -114,8 +116,6 @@ enum Framing {
     Ndjson,
     Sse(Events),
 }
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Meter {
     /// A meter of an answer to what was asked, of which its `Content-Type` promises this format. What
@@ -131,7 +131,7 @@ impl Meter {
                 matches!(promised, Some(Format::Sse | Format::Ndjson)),
             ),
             is_empty: true,
-            mark: 0,
+            beginning: Beginning::default(),
             has_finished: false,
             shown_model: None,
         }
@@ -149,22 +149,23 @@ impl Meter {
     /// At most 64 KiB are kept: an event that is longer and comes in several buffers, is passed on as it
     /// is. For another name of the model nothing is kept back.
     pub fn read(&mut self, buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
-        let is_new = matches!(self.framing, Framing::Unknown);
-        if is_new {
+        let mut start = 0;
+        if matches!(self.framing, Framing::Unknown) {
             self.is_empty &= buffer.is_empty();
-            self.begin(buffer);
+            start = self.begin(buffer);
         }
         match self.shown_model.take() {
-            None => self.read_on(buffer, is_new, pass),
+            None => self.read_on(buffer, start, pass),
             Some(mut shown) => {
-                self.read_on(buffer, is_new, &mut |part| shown.pass(part, buffer, pass));
+                self.read_on(buffer, start, &mut |part| shown.pass(part, buffer, pass));
                 self.shown_model = Some(shown);
             }
         }
     }
 
-    fn read_on(&mut self, buffer: &[u8], is_new: bool, pass: &mut impl FnMut(Part<'_>)) {
-        let bytes = if is_new { without_mark(buffer) } else { buffer };
+    /// Reads a buffer in which documents begin at `start`.
+    fn read_on(&mut self, buffer: &[u8], start: usize, pass: &mut impl FnMut(Part<'_>)) {
+        let bytes = buffer.get(start..).unwrap_or_default();
         match &mut self.framing {
             Framing::Sse(events) => return events.read(buffer, &mut self.documents, pass),
             Framing::Ndjson => self.documents.read_lines(bytes),
@@ -174,18 +175,20 @@ impl Meter {
         pass_all(buffer, pass);
     }
 
-    fn begin(&mut self, buffer: &[u8]) {
-        let Some(first) = first_byte(buffer, &mut self.mark) else { return };
+    /// Returns where in `buffer` the answer begins, if it does.
+    fn begin(&mut self, buffer: &[u8]) -> usize {
+        let Some((start, first)) = self.beginning.end(buffer) else { return buffer.len() };
         let format = Format::of_first_byte(first, self.promised);
         self.framing = match format {
             Format::Json => Framing::Json,
             Format::Ndjson => Framing::Ndjson,
-            Format::Sse => Framing::Sse(Events::new(self.asked, self.mark)),
+            Format::Sse => Framing::Sse(Events::new(self.asked, self.beginning.sse())),
         };
         self.documents = Documents::new(self.asked, format != Format::Json);
         if let Some(shown) = &mut self.shown_model {
-            shown.begin(format, self.mark);
+            shown.begin(format, self.beginning.sse());
         }
+        start
     }
 
     /// The answer has ended, or was cut off: what is still kept back is passed on, and what came of
@@ -216,28 +219,6 @@ impl Meter {
     #[must_use]
     pub fn has_output(&self) -> bool {
         self.documents.tally.has_output()
-    }
-}
-
-/// The first byte that is no blank; as long as there is none, how much of a byte order mark has come.
-pub(crate) fn first_byte(buffer: &[u8], mark: &mut usize) -> Option<u8> {
-    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
-    let first = buffer.iter().copied().find(|byte| !is_blank(byte));
-    if first.is_none() {
-        let rest = BYTE_ORDER_MARK.get(*mark..).unwrap_or_default();
-        *mark += buffer.iter().zip(rest).take_while(|(byte, mark)| byte == mark).count();
-    }
-    first
-}
-
-/// What comes after a byte order mark, or the last bytes of one.
-fn without_mark(buffer: &[u8]) -> &[u8] {
-    match buffer.first() {
-        Some(0xbb | 0xbf | 0xef) => {
-            let end = buffer.iter().position(|byte| !BYTE_ORDER_MARK.contains(byte));
-            end.and_then(|end| buffer.get(end..)).unwrap_or_default()
-        }
-        _ => buffer,
     }
 }
 

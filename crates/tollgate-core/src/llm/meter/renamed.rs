@@ -1,7 +1,7 @@
 //! An answer that is not metered, in which the client sees the alias that it asked for.
 
 use super::shown_model::ShownModel;
-use super::{first_byte, Format, Part};
+use super::{Beginning, Format, Part};
 use crate::llm::Endpoint;
 
 /// Reads one such answer. Nothing is held back.
@@ -10,7 +10,7 @@ pub struct Renamed {
     shown: ShownModel,
     promised: Option<Format>,
     has_begun: bool,
-    mark: usize,
+    beginning: Beginning,
 }
 
 impl Renamed {
@@ -18,15 +18,16 @@ impl Renamed {
     #[must_use]
     pub fn new(alias: &str, endpoint: Endpoint, promised: Option<Format>) -> Self {
         let shown = ShownModel::new(alias, endpoint);
-        Self { shown, promised, has_begun: false, mark: 0 }
+        Self { shown, promised, has_begun: false, beginning: Beginning::default() }
     }
 
     /// Reads one buffer. `pass` is called for what the client gets, in order.
     pub fn read(&mut self, buffer: &[u8], pass: &mut impl FnMut(Part<'_>)) {
         if !self.has_begun {
-            if let Some(first) = first_byte(buffer, &mut self.mark) {
+            if let Some((_, first)) = self.beginning.end(buffer) {
                 self.has_begun = true;
-                self.shown.begin(Format::of_first_byte(first, self.promised), self.mark);
+                let format = Format::of_first_byte(first, self.promised);
+                self.shown.begin(format, self.beginning.sse());
             }
         }
         if !buffer.is_empty() {

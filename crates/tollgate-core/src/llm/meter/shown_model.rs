@@ -92,12 +92,12 @@ impl ShownModel {
         Self { name, frame: Frame::Unknown, document: Document::new(endpoint) }
     }
 
-    /// The answer begins, after so many bytes of a byte order mark.
-    pub(super) fn begin(&mut self, format: Format, mark: usize) {
+    /// The answer begins. If it is a stream, `sse` has read what came before.
+    pub(super) fn begin(&mut self, format: Format, sse: Sse) {
         self.frame = match format {
             Format::Json => Frame::Json,
             Format::Ndjson => Frame::Lines,
-            Format::Sse => Frame::Events(Sse::after_mark(mark)),
+            Format::Sse => Frame::Events(sse),
         };
     }
 

@@ -11,7 +11,8 @@ const DATA: &[u8] = b"data:";
 /// the ends of lines) says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// Here begins an event: a line that is not blank, and not a comment.
+    /// Here begins an event: a line that is not blank, and not a comment. A line of the first event that begins with a
+    /// blank, or with a part of a byte order mark, says nothing and belongs to none.
     Event { at: usize },
     /// A line of data begins within an event that had data: a line feed between them belongs to
     /// the data.
@@ -50,6 +51,8 @@ pub(crate) struct Sse {
     after_cr: Option<Ended>,
     in_event: bool,
     has_data: bool,
+    /// An event has begun, this one or another.
+    has_begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,16 +63,19 @@ enum Ended {
 
 impl Sse {
     pub(crate) fn new() -> Self {
-        Self { line: Line::Start, is_new: true, after_cr: None, in_event: false, has_data: false }
+        Self {
+            line: Line::Start,
+            is_new: true,
+            after_cr: None,
+            in_event: false,
+            has_data: false,
+            has_begun: false,
+        }
     }
 
-    /// The reader of a stream of which the first `len` bytes of a byte order mark have come.
-    pub(crate) fn after_mark(len: usize) -> Self {
-        match len {
-            0 => Self::new(),
-            1 | 2 => Self { line: Line::Mark(len), is_new: false, ..Self::new() },
-            _ => Self { is_new: false, ..Self::new() },
-        }
+    /// Whether the line at hand has begun.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.line != Line::Start
     }
 
     /// Whether an event may begin with the next byte, and nothing of it has come.
@@ -94,7 +100,6 @@ impl Sse {
                         self.line = if is_whole { Line::Start } else { Line::Mark(len + 1) };
                     } else {
                         self.line = Line::Other;
-                        return self.begin_event(*at);
                     }
                 }
                 Line::Name(0) if bytes.get(*at..).is_some_and(|line| line.starts_with(DATA)) => {
@@ -162,10 +167,14 @@ impl Sse {
             }
             _ => self.line = Line::Other,
         }
+        if !self.has_begun && is_lead(byte) {
+            return None;
+        }
         self.begin_event(*at)
     }
 
     fn begin_event(&mut self, at: usize) -> Option<Piece> {
+        self.has_begun = true;
         let is_new = !std::mem::replace(&mut self.in_event, true);
         is_new.then_some(Piece::Event { at })
     }
@@ -182,6 +191,11 @@ impl Sse {
             }
         }
     }
+}
+
+/// Whether a byte may come before those that tell the format of an answer: it is a blank, or of a byte order mark.
+pub(crate) fn is_lead(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(&byte)
 }
 
 fn is_line_end(byte: u8) -> bool {

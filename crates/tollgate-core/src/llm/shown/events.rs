@@ -31,10 +31,15 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// The reader of a stream of which the first `mark` bytes of a byte order mark have come.
-    pub(super) fn new(mark: usize) -> Self {
-        let sse = Sse::after_mark(mark);
+    /// The reader of a stream of which `sse` has read what came before.
+    pub(super) fn new(sse: Sse) -> Self {
         Self { sse, held: Vec::new(), lines: SmallVec::new(), is_in_event: false }
+    }
+
+    /// Whether the client has seen the first part of a line, of a comment or one that is none of an event's. What is
+    /// put behind it would belong to that.
+    pub(super) fn is_in_line(&self) -> bool {
+        !self.is_in_event && self.sse.is_in_line()
     }
 
     pub(super) fn read<P: FnMut(Part<'_>)>(
@@ -75,10 +80,10 @@ impl Events {
         }
         if self.is_in_event {
             let rest = bytes.get(start..).unwrap_or_default();
+            relay.up_to(start);
             if self.held.len().saturating_add(rest.len()) > MAX_DOCUMENT {
                 return Err(Halt::Unreadable);
             }
-            relay.up_to(start);
             self.held.extend_from_slice(rest);
             relay.leave_out(bytes.len());
         }
@@ -106,10 +111,10 @@ impl Events {
         end: usize,
     ) -> Result<(), Halt> {
         let rest = relay.bytes.get(start..end).unwrap_or_default();
+        relay.up_to(start);
         if self.held.len().saturating_add(rest.len()) > MAX_DOCUMENT {
             return Err(Halt::Unreadable);
         }
-        relay.up_to(start);
         let mut held = std::mem::take(&mut self.held);
         let is_held = !held.is_empty();
         if is_held {
@@ -178,6 +183,9 @@ impl Events {
             last.truncate(last.len().saturating_sub(BLANK.len()));
         }
         relay.put(&last);
+        if self.is_in_line() && !editor.made.is_empty() {
+            relay.put(b"\n");
+        }
         relay.put(&editor.made);
         ended
     }

@@ -40,7 +40,7 @@ use plain::Plain;
 use relay::Relay;
 use tollgate_guard::finding::RuleIndex;
 
-use super::meter::{first_byte, Format, Part};
+use super::meter::{Beginning, Format, Part};
 use super::Endpoint;
 use crate::guards::classifier::gate::Said;
 
@@ -83,8 +83,9 @@ pub struct Shown {
     body: Body,
     editor: Editor,
     frame: Frame,
-    /// How many bytes came that are the first of a byte order mark, before any others.
-    mark: usize,
+    beginning: Beginning,
+    /// What came before the format could be told, of what may be text: there it is a part of it.
+    lead: Vec<u8>,
     /// The refusal, as a JSON document.
     refusal: Box<str>,
     halt: Option<Halt>,
@@ -100,8 +101,12 @@ enum Ending {
     Nothing,
     Document,
     Line,
-    /// With this number, if events have one.
-    Event(Option<u64>),
+    Event {
+        /// It ends the line that the client has seen a part of.
+        is_in_line: bool,
+        /// The number of the event, if events have one.
+        number: Option<u64>,
+    },
 }
 
 #[derive(Debug)]
@@ -131,7 +136,8 @@ impl Shown {
             body,
             editor: Editor::new(form, guarded),
             frame: Frame::Unknown,
-            mark: 0,
+            beginning: Beginning::default(),
+            lead: Vec::new(),
             refusal: refusal.into(),
             halt: None,
             end: Ending::Nothing,
@@ -152,12 +158,25 @@ impl Shown {
 
     fn read_on<P: FnMut(Part<'_>)>(&mut self, relay: &mut Relay<'_, P>) -> Result<(), Halt> {
         if matches!(self.frame, Frame::Unknown) {
-            match first_byte(relay.bytes, &mut self.mark) {
-                None => {
-                    relay.up_to(relay.bytes.len());
-                    return Ok(());
+            let Some((start, first)) = self.beginning.end(relay.bytes) else {
+                return self.hold_lead(relay);
+            };
+            if !self.may_be_plain() {
+                relay.up_to(start);
+            }
+            self.frame = self.begin(first)?;
+            let lead = std::mem::take(&mut self.lead);
+            match &mut self.frame {
+                Frame::Plain(plain) if !lead.is_empty() => {
+                    let all = [&lead, relay.bytes].concat();
+                    relay.leave_out(relay.bytes.len());
+                    return relay.again(&all, |relay| plain.read(&mut self.editor.texts, relay));
                 }
-                Some(first) => self.frame = self.begin(first)?,
+                Frame::Document(_) | Frame::Lines(_) => {
+                    relay.put(&lead);
+                    relay.begin_at(start);
+                }
+                _ => relay.put(&lead),
             }
         }
         match &mut self.frame {
@@ -178,11 +197,30 @@ impl Shown {
         Ok(())
     }
 
+    fn may_be_plain(&self) -> bool {
+        self.body == Body::Plain && self.endpoint.is_none()
+    }
+
+    /// Nothing has come yet but blanks. An engine that sends them so that nobody hangs up means the client; but the first
+    /// bytes of a text are not told from a byte order mark.
+    fn hold_lead<P: FnMut(Part<'_>)>(&mut self, relay: &mut Relay<'_, P>) -> Result<(), Halt> {
+        if !self.may_be_plain() {
+            relay.up_to(relay.bytes.len());
+            return Ok(());
+        }
+        if self.lead.len().saturating_add(relay.bytes.len()) > MAX_DOCUMENT {
+            return Err(Halt::Unreadable);
+        }
+        self.lead.extend_from_slice(relay.bytes);
+        relay.leave_out(relay.bytes.len());
+        Ok(())
+    }
+
     fn begin(&self, first: u8) -> Result<Frame, Halt> {
         let promised = match self.body {
             Body::Opaque => return Err(Halt::Unreadable),
             // Whoever speaks JSON reads it as JSON, whatever it is called.
-            Body::Plain if self.endpoint.is_none() && first != b'{' => {
+            Body::Plain if self.may_be_plain() && first != b'{' => {
                 return Ok(Frame::Plain(Box::new(Plain::new(&self.editor.texts))));
             }
             Body::Plain => None,
@@ -194,7 +232,7 @@ impl Shown {
         Ok(match Format::of_first_byte(first, promised) {
             Format::Json => Frame::Document(Document::default()),
             Format::Ndjson => Frame::Lines(Lines::default()),
-            Format::Sse => Frame::Events(Box::new(Events::new(self.mark))),
+            Format::Sse => Frame::Events(Box::new(Events::new(self.beginning.sse()))),
         })
     }
 
@@ -207,7 +245,11 @@ impl Shown {
         let is_watching = !self.editor.texts.may_change();
         let mut relay = Relay::new(&Part::Held(&[]), &[], is_watching, pass);
         let ended = match &mut self.frame {
-            Frame::Unknown | Frame::Passing | Frame::Halted => Ok(()),
+            Frame::Unknown => {
+                relay.put(&self.lead);
+                Ok(())
+            }
+            Frame::Passing | Frame::Halted => Ok(()),
             Frame::Document(document) => document.finish(&mut self.editor, &mut relay),
             Frame::Lines(lines) => lines.finish(&mut self.editor, &mut relay),
             Frame::Events(events) => events.finish(&mut self.editor, &mut relay),
@@ -226,7 +268,10 @@ impl Shown {
             return;
         }
         self.end = match std::mem::replace(&mut self.frame, Frame::Halted) {
-            Frame::Events(_) => Ending::Event(self.editor.next_number()),
+            Frame::Events(events) => {
+                let number = self.editor.next_number();
+                Ending::Event { is_in_line: events.is_in_line(), number }
+            }
             Frame::Lines(_) => Ending::Line,
             Frame::Unknown | Frame::Document(_) => Ending::Document,
             Frame::Plain(_) | Frame::Passing => Ending::Nothing,
@@ -239,7 +284,10 @@ impl Shown {
 
     fn tell<P: FnMut(Part<'_>)>(&self, relay: &mut Relay<'_, P>) {
         match self.end {
-            Ending::Event(number) => relay.put(&refused::event(&self.refusal, self.form, number)),
+            Ending::Event { is_in_line, number } => {
+                relay.put(if is_in_line { b"\n" } else { b"" });
+                relay.put(&refused::event(&self.refusal, self.form, number));
+            }
             Ending::Line => relay.put(&refused::line(&self.refusal)),
             Ending::Document => relay.put(self.refusal.as_bytes()),
             Ending::Nothing => {}

@@ -69,6 +69,14 @@ impl<'a, P: FnMut(Part<'_>)> Relay<'a, P> {
         self.start = self.start.max(end);
     }
 
+    /// Passes on what there is up to `start`, and goes on as if nothing else had been there.
+    pub(super) fn begin_at(&mut self, start: usize) {
+        self.up_to(start);
+        self.bytes = self.bytes.get(start..).unwrap_or_default();
+        self.base = self.base.map(|base| base + start);
+        self.start = self.start.saturating_sub(start);
+    }
+
     /// What there is up to `end`, and wasn't passed on, isn't.
     pub(super) fn leave_out(&mut self, end: usize) {
         match self.is_watching {

@@ -309,3 +309,66 @@ fn too_many_texts_or_too_long_an_event_end_the_stream() {
     let (out, shown) = show(Endpoint::Chat, SSE, false, long.as_bytes().chunks(60_000));
     assert!(out == long && shown.halted().is_none());
 }
+
+/// A name behind a blank is another name for the client, and a mark is one only where nothing was before it: what is read
+/// must be what the client reads, in whatever buffers the first bytes come.
+#[test]
+fn blanks_and_marks_before_an_answer_change_nothing_of_how_it_is_read() {
+    let card = content(CARD);
+    let masked = content("[CARD]");
+    for lead in
+        ["\n", "\r\n", " \n", "\t\r", "\u{feff}", "\n\u{feff}\n", "\u{feff}\n", "\tevent: x\n"]
+    {
+        let expected = format!("{lead}{masked}");
+        assert_eq!(shown(Endpoint::Chat, SSE, &format!("{lead}{card}")), expected, "{lead:?}");
+    }
+    // The client sees no data in the first line.
+    let answer = format!("\t{card}{card}");
+    assert_eq!(shown(Endpoint::Chat, SSE, &answer), format!("\t{card}{masked}"));
+    // One byte of a mark is none, and the line ends.
+    let answer = [b"\xef", b"\n", card.as_bytes()];
+    let mut all = Shown::new(Some(Endpoint::Chat), SSE, guarded(true), REFUSAL);
+    let mut out = Vec::new();
+    for buffer in answer {
+        all.read(&Part::Held(buffer), &[], &mut |part| match part {
+            Part::Held(bytes) => out.extend_from_slice(bytes),
+            Part::Range(_) => panic!("it was held"),
+        });
+    }
+    all.finish(&mut |_| {});
+    assert_eq!(out, [b"\xef\n", masked.as_bytes()].concat());
+    let document = |text: &str| {
+        format!("\u{feff}\n {{\"choices\":[{{\"message\":{{\"content\":\"{text}\"}}}}]}}")
+    };
+    assert_eq!(
+        shown(Endpoint::Chat, JSON, &document(&CARD.replace('"', "\\\""))),
+        document("[CARD]")
+    );
+}
+
+/// The first byte of a letter of full width is that of a byte order mark, too.
+#[test]
+fn a_text_may_begin_with_any_letter() {
+    for (text, expected) in [
+        ("\u{ff21} 4111-é-\"1111", "\u{ff21} [CARD]"),
+        ("\n\u{ff21}", "\n\u{ff21}"),
+        (" \n", " \n"),
+    ] {
+        for size in 1..=text.len() {
+            let mut plain = Shown::new(None, Body::Plain, guarded(true), REFUSAL);
+            let mut out = Vec::new();
+            for buffer in text.as_bytes().chunks(size) {
+                plain.read(&Part::Held(buffer), &[], &mut |part| match part {
+                    Part::Held(bytes) => out.extend_from_slice(bytes),
+                    Part::Range(_) => panic!("it was held"),
+                });
+            }
+            plain.finish(&mut |part| match part {
+                Part::Held(bytes) => out.extend_from_slice(bytes),
+                Part::Range(_) => panic!("it was held"),
+            });
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{size}");
+            assert_eq!(plain.halted(), None);
+        }
+    }
+}

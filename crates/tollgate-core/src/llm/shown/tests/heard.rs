@@ -94,6 +94,16 @@ fn who_refuses_an_answer_ends_it_in_the_form_that_it_has() {
     assert!(told.starts_with("event: error\ndata: ") && told.contains("Not judged."), "{told}");
 }
 
+/// What is put behind a comment in the same line belongs to the comment.
+#[test]
+fn a_refusal_begins_with_a_line_of_its_own() {
+    let error = REFUSAL.replace("No.", "Not judged.");
+    for (begun, between) in [(": keep-al", "\n"), (": keep-alive\n", ""), (": a\n\ndata: {", "")] {
+        let (told, _) = refused(Endpoint::Chat, SSE, begun);
+        assert_eq!(told, format!("{between}data: {error}\n\n"), "{begun:?}");
+    }
+}
+
 #[test]
 fn who_refuses_what_a_rule_had_blocked_before_is_told_of_instead() {
     let (told, halt) =
