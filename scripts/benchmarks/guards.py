@@ -1,5 +1,6 @@
 """What guards cost: instructions of a request and of a chunk, and how fast a core reads texts."""
 
+import itertools
 import json
 import subprocess
 
@@ -9,9 +10,9 @@ from .servers import ROOT
 from .traffic import SteppedEngine, chat, message
 
 HELP = """
-  --guard         user-space instructions that guards add to a metered chat: a body of 1 KB and of 64 KB, and a
-                  chunk of a stream, with all kinds of personal data, secrets, injections, a pattern and leaks, and
-                  with nothing found. And how many MB of text a core looks through in a second, by
+  --guard         user-space instructions that guards add to a metered chat: a body of 1 KB and of 64 KB whose texts
+                  are new, or were looked at before, and a chunk of a stream, with all kinds of personal data, secrets,
+                  injections, a pattern and leaks, and with nothing found. And how many MB of text a core looks through in a second, by
                   crates/guard/benches/scan.rs
 """
 
@@ -44,7 +45,11 @@ class Costs:
         return guarded - plain
 
     def chat(self, name, length, **how):
-        return self.pair(f"{name} prompt", message(self.rows.bench.key, chat(length)), **how)
+        """Of one whose texts are new, and of one whose texts are known."""
+        numbers = itertools.count()
+        key = self.rows.bench.key
+        new = self.pair(f"{name} prompt, new", lambda: message(key, chat(length, next(numbers))), **how)
+        return new, self.pair(f"{name} prompt, known", message(key, chat(length)), **how)
 
     def chunk(self):
         with GuardedEngine(self.rows.bench.engine_port, STREAM_CHUNKS) as engine:
@@ -85,7 +90,9 @@ def report(bench, profiles=None):
     small = costs.chat("1 KB", 1024, warm=100, count=500)
     large = costs.chat("64 KB", 65536, warm=20, count=100)
     chunk = costs.chunk()
-    rows.say(f"  guards add {small:.0f} to 1 KB, {large / 65536:.1f} a byte to 64 KB, {chunk:.0f} to a chunk")
+    for what, one, many in zip(("new", "known"), small, large):
+        rows.say(f"  guards add {one:.0f} to 1 KB of texts that are {what}, {many:.0f} to 64 KB: {many / 65536:.1f} a byte")
+    rows.say(f"  and {chunk:.0f} to a chunk")
     rows.say("texts, on one core")
     # With what the module was built of, so that little has to be compiled.
     command = ["cargo", "bench", "--quiet", "--target-dir", ROOT / "target/vendored",

@@ -23,16 +23,21 @@ def message(credential, body=None):
     return f"{head}Authorization: Bearer {credential}\r\n\r\n".encode() + (body or b"")
 
 
-def chat(size):
-    """The body of a chat completion, of so many bytes: a conversation."""
+def chat(size, number=None):
+    """The body of a chat completion, of so many bytes: a conversation. With a number, no two of its texts are the same, nor
+    those of bodies with other numbers."""
     said = (
         "Who opens the gate? Those who bring a token, or ten of them, may pass.\n"
         "Ask the \"keeper\" at the tower for the way; he counts what each of you has taken. "
     ) * 3
 
+    def mark(turn):
+        return "" if number is None else f"Question {turn} of talk {number:06}. "
+
     def body(turns, rest):
-        messages = [{"role": ("user", "assistant")[n % 2], "content": said} for n in range(turns)]
-        messages.append({"role": "user", "content": ("one more question " * size)[:rest]})
+        messages = [{"role": ("user", "assistant")[n % 2], "content": mark(n) + said} for n in range(turns)]
+        last = mark(turns) + "one more question " * size
+        messages.append({"role": "user", "content": last[:rest]})
         return json.dumps({"model": "mock", "max_tokens": 16, "messages": messages}).encode()
 
     turns = 0
@@ -82,9 +87,9 @@ class Connection:
         return before
 
     def ask(self, request, count=1):
-        """Sends requests, one after the other."""
+        """Sends requests, one after the other: the same one, or what `request` makes anew each time."""
         for _ in range(count):
-            self.send(request)
+            self.send(request() if callable(request) else request)
             head = self.receive_until(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200 "):
                 sys.exit(f"bench: unexpected answer: {head.splitlines()[0].decode()}")

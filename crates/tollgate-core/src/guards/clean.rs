@@ -2,13 +2,11 @@
 //!
 //! A direct-mapped table, as that of [routes](crate::llm::engines::RouteMemo): a text picks one place, and what was
 //! looked at last has it. What a guard makes of a text depends on nothing but the guard and the text, so nothing has to
-//! be forgotten. It holds no text, but 128 bits of a keyed hash of it, so that nobody can find a second text with the
-//! same. Each client has its own: no other one learns from the time that an answer takes what this one has said.
+//! be forgotten. It holds no text, but [digests](super::digest).
 
-use std::hash::Hasher;
-
-use siphasher::sip128::{Hash128, Hasher128 as _, SipHasher13};
 use tollgate_guard::guard::{Guard, Trust};
+
+use super::digest::Digest;
 
 /// The texts that one worker remembers. The table is made when the first one is noted.
 pub struct CleanTexts {
@@ -22,10 +20,6 @@ struct Known {
     digest: Digest,
     score: u8,
 }
-
-/// Stands for a text, before a guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(Hash128);
 
 /// Not what it holds.
 impl std::fmt::Debug for CleanTexts {
@@ -44,23 +38,17 @@ impl CleanTexts {
     /// What stands for a text of a client, who is trusted so far.
     #[must_use]
     pub fn digest(&self, client: &str, guard: &Guard, trust: Trust, text: &str) -> Digest {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write_u64(guard.id());
-        hasher.write_u8(match trust {
+        let trust = match trust {
             Trust::Said => 0,
             Trust::Fetched => 1,
-        });
-        // Names and texts of other lengths are never the same bytes.
-        hasher.write_usize(client.len());
-        hasher.write(client.as_bytes());
-        hasher.write(text.as_bytes());
-        Digest(hasher.finish128())
+        };
+        Digest::of(&self.key, (guard.id(), trust), client, text)
     }
 
     /// The score of a text in which nothing is found; `None`, where that isn't known.
     #[must_use]
     pub fn get(&self, digest: Digest) -> Option<u8> {
-        let known = self.places.get(self.place(digest)?)?.as_ref()?;
+        let known = self.places.get(digest.place(self.places.len())?)?.as_ref()?;
         (known.digest == digest).then_some(known.score)
     }
 
@@ -69,15 +57,10 @@ impl CleanTexts {
         if self.places.is_empty() {
             self.places = vec![None; self.capacity].into();
         }
-        let place = self.place(digest).and_then(|place| self.places.get_mut(place));
-        if let Some(place) = place {
+        let place = digest.place(self.places.len());
+        if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
             *place = Some(Known { digest, score });
         }
-    }
-
-    fn place(&self, Digest(hash): Digest) -> Option<usize> {
-        let places = u64::try_from(self.places.len()).ok()?;
-        usize::try_from(hash.h1.checked_rem(places)?).ok()
     }
 }
 

@@ -6,11 +6,12 @@
 //! * [`words`]: the lines of a `tollgate_guard` block;
 //! * [`files`]: what files of rules and terms hold;
 //! * [`looking`]: going through the texts of a request, a part of them at a time; [`clean`]: those in which nothing was
-//!   found before; [`outcome`]: what comes of it;
+//!   found before; [`digest`]: what stands for a text there; [`outcome`]: what comes of it;
 //! * [`classifier`]: models that judge them beside that.
 
 pub mod classifier;
 pub mod clean;
+pub mod digest;
 pub mod files;
 pub mod looking;
 pub mod outcome;

@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::MAX_ID_LEN;
 use crate::json::{Container, JsonString, Reader, Scalar, Scanner, Stop};
 use crate::llm::meter::sse::{Piece, Sse};
+use crate::llm::meter::Beginning;
 
 /// Ids of one answer that are told.
 const MAX_SEEN: usize = 256;
@@ -50,8 +51,8 @@ pub struct Sightings {
 
 #[derive(Debug)]
 enum Format {
-    /// Nothing has come but blanks.
-    New,
+    /// Nothing has come but blanks, or byte order marks.
+    New(Beginning),
     Json,
     Events(Sse),
     /// All that was looked for was found, or it is no JSON.
@@ -88,20 +89,24 @@ impl Sightings {
     pub fn new(takes: Takes) -> Self {
         let (text, seen) = (Vec::new(), Vec::new());
         let finder = Finder { takes, text, seen, told: 0, has_id: false };
-        Self { format: Format::New, scanner: Scanner::new(At::Root), finder }
+        let format = Format::New(Beginning::default());
+        Self { format, scanner: Scanner::new(At::Root), finder }
     }
 
     /// Reads the next bytes, and tells of what they show.
-    pub fn read(&mut self, bytes: &[u8], mut seen: impl FnMut(Kind, &[u8])) {
-        if let Format::New = self.format {
-            match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-                None => return,
-                Some(b'{') => self.format = Format::Json,
-                Some(_) => self.format = Format::Events(Sse::new()),
-            }
+    pub fn read(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Kind, &[u8])) {
+        if let Format::New(beginning) = &mut self.format {
+            let Some((start, first)) = beginning.end(bytes) else { return };
+            self.format = match first {
+                b'{' => {
+                    bytes = bytes.get(start..).unwrap_or_default();
+                    Format::Json
+                }
+                _ => Format::Events(beginning.sse()),
+            };
         }
         match &mut self.format {
-            Format::New | Format::Done => return,
+            Format::New(_) | Format::Done => return,
             Format::Json => {
                 let _ = self.scanner.read(bytes, &mut self.finder);
             }
@@ -241,6 +246,21 @@ mod tests {
 
     fn all(found: &[(Kind, &str)]) -> Vec<(Kind, String)> {
         found.iter().map(|(kind, id)| (*kind, (*id).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_comes_before_an_answer_hides_no_id() {
+        let one = all(&[(Kind::Response, "resp_1")]);
+        let response = r#"{"id":"resp_1","object":"response"}"#;
+        for lead in ["\u{feff}", " \n", "\n\u{feff}\r\n "] {
+            assert_eq!(seen(RESPONSE, &format!("{lead}{response}")), one, "{lead:?}");
+        }
+        let event = r#"data: {"response":{"id":"resp_1","object":"response"}}"#;
+        for lead in ["\u{feff}", "\n", "\u{feff}\n", "\t\n"] {
+            assert_eq!(seen(RESPONSE, &format!("{lead}{event}\n\n")), one, "{lead:?}");
+        }
+        // The client sees no data behind a blank.
+        assert_eq!(seen(RESPONSE, &format!("\t{event}\n\n")), []);
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! What classifiers have said of texts a moment ago: in a talk, all but the last message was judged before.
 //!
-//! A set-associative table, as that of [tokens](crate::jwt::TokenCache). It holds no text, but 128 bits of a keyed
-//! hash of it, so that nobody can find a second text with the same.
-
-use std::hash::{Hash, Hasher};
-
-use siphasher::sip128::{Hash128, Hasher128 as _, SipHasher13};
+//! A set-associative table, as that of [tokens](crate::jwt::TokenCache). It holds no text, but
+//! [digests](crate::guards::digest).
 
 use super::Verdict;
+use crate::guards::digest::Digest;
 
 /// Entries in one set.
 const WAYS: usize = 8;
@@ -23,17 +20,6 @@ struct Entry {
     digest: Digest,
     verdict: Verdict,
     until_ms: u64,
-}
-
-/// Stands for a text, before a classifier.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Digest(Hash128);
-
-/// One that is in a set of such.
-impl Hash for Digest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.h1);
-    }
 }
 
 /// Who asks whom.
@@ -66,20 +52,14 @@ impl Verdicts {
     /// What stands for a text.
     #[must_use]
     pub fn digest(&self, asker: Asker<'_>, text: &str) -> Digest {
-        let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write_u64(asker.classifier);
-        hasher.write_usize(asker.server);
-        // Names and texts of other lengths are never the same bytes.
-        hasher.write_usize(asker.client.len());
-        hasher.write(asker.client.as_bytes());
-        hasher.write(text.as_bytes());
-        Digest(hasher.finish128())
+        let server = u64::try_from(asker.server).unwrap_or(u64::MAX);
+        Digest::of(&self.key, (asker.classifier, server), asker.client, text)
     }
 
     /// What was said, if that still counts at `now_ms`.
     #[must_use]
     pub fn get(&self, digest: Digest, now_ms: u64) -> Option<Verdict> {
-        let set = self.sets.get(self.place(digest))?;
+        let set = self.sets.get(digest.place(self.sets.len())?)?;
         let known = set.iter().flatten().find(|entry| entry.digest == digest)?;
         (known.until_ms > now_ms).then_some(known.verdict)
     }
@@ -89,8 +69,8 @@ impl Verdicts {
         if for_ms == 0 {
             return;
         }
-        let place = self.place(digest);
-        let Some(set) = self.sets.get_mut(place) else { return };
+        let place = digest.place(self.sets.len());
+        let Some(set) = place.and_then(|place| self.sets.get_mut(place)) else { return };
         let entry = Entry { digest, verdict, until_ms: now_ms.saturating_add(for_ms) };
         let worth = |entry: &Option<Entry>| match entry {
             Some(known) if known.digest == digest => 0,
@@ -99,11 +79,6 @@ impl Verdicts {
         if let Some(worst) = set.iter_mut().min_by_key(|entry| worth(entry)) {
             *worst = Some(entry);
         }
-    }
-
-    fn place(&self, Digest(hash): Digest) -> usize {
-        let sets = u64::try_from(self.sets.len()).unwrap_or(1).max(1);
-        usize::try_from(hash.h1 % sets).unwrap_or(0)
     }
 }
 
