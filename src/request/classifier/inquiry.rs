@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use tollgate_core::guards::classifier::memory::{Asker, Digest, Verdicts};
+use tollgate_core::guards::classifier::memory::{Asker, Verdicts};
 use tollgate_core::guards::classifier::question::question;
 use tollgate_core::guards::classifier::verdict::verdicts;
 use tollgate_core::guards::classifier::{Failure, Side, Verdict};
+use tollgate_core::guards::digest::Digest;
 
 use super::lane;
 use super::Wait;
