@@ -159,7 +159,7 @@ $t->write_file('keys.json', keys_file({ key => 'key-a', client => 'alice', tier 
 my $engine = port(8081);
 $t->run_daemon(\&engine, $engine, $t->testdir());
 $t->waitforsocket("127.0.0.1:$engine") or die "The engine does not start\n";
-$t->run()->plan(109);
+$t->run()->plan(111);
 
 my $chat = '/v1/chat/completions';
 my @h = ('X-API-Key: key-a');
@@ -318,6 +318,10 @@ is(said($r), 'say <EMAIL_1> to jane.doe@example.com', 'swapped, where the client
 is(said($r), "$text [EMAIL]", "its own values come back, and others don't");
 ($r) = streamed("/swap$chat", 'to "jane.doe@example.com" \\ ok', 2, 'X-Tool: 1');
 is(arguments($r), 'to "jane.doe@example.com" \\ ok', 'swapped, in the arguments of a tool');
+($r) = streamed("/swap$chat", 'C:\\jane.doe@example.com', 2);
+is(said($r), 'C:\\jane.doe@example.com', 'swapped, behind a backslash');
+($r) = streamed("/swap$chat", 'C:\\jane.doe@example.com', 2, 'X-Tool: 1');
+is(arguments($r), 'C:\\jane.doe@example.com', 'swapped, behind a backslash in the arguments of a tool');
 
 # what the engine has kept
 

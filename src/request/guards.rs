@@ -157,7 +157,9 @@ fn judge(
     if let Some(vault) = &mut vault {
         looked.texts().iter().for_each(|text| vault.reserve(looked.texts().said(text)));
     }
-    let edits = looked.edits(&guards.inputs, |label, value| vault.as_mut()?.tokenize(label, value));
+    let edits = looked.edits(&guards.inputs, |label, part| {
+        vault.as_mut()?.tokenize(label, &part.value, part.before)
+    });
     guarded.vault = vault.map(Rc::new);
     if edits.is_empty() {
         return Ok(false);

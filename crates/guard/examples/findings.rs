@@ -329,7 +329,7 @@ fn main() {
     let guards = [guard(None), guard(Some(1))];
     let rules = Rules::shipped().unwrap();
     let mut vault = Vault::default();
-    let _ = vault.tokenize("EMAIL", "jo@example.com");
+    let _ = vault.tokenize("EMAIL", "jo@example.com", None);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let bytes: usize = texts.iter().map(String::len).sum();
     writeln!(out, "{} texts, {bytes} bytes, {:x}", texts.len(), digest(&texts)).unwrap();

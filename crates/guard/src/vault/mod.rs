@@ -41,9 +41,17 @@ struct Kind {
     /// What is before the number: `EMAIL_`.
     name: Box<str>,
     /// By their numbers.
-    values: BTreeMap<u32, Zeroizing<String>>,
+    values: BTreeMap<u32, Value>,
     /// The number before the next one.
     last: u32,
+}
+
+/// What a placeholder stands for.
+struct Value {
+    text: Zeroizing<String>,
+    /// Whether it stood behind a backslash somewhere, as names do in paths. A model that repeats this writes what it
+    /// would write in Markdown.
+    follows_backslash: bool,
 }
 
 impl fmt::Debug for Vault {
@@ -65,20 +73,22 @@ impl Vault {
         }
     }
 
-    /// The placeholder for a value: `<EMAIL_1>`. The same value with the same label has the same one. `None`: there
-    /// are too many values, so mask it.
-    pub fn tokenize(&mut self, label: &str, value: &str) -> Option<String> {
+    /// The placeholder for a value: `<EMAIL_1>`. The same value with the same label has the same one. `before` is the
+    /// character that stands before the value. `None`: there are too many values, so mask it.
+    pub fn tokenize(&mut self, label: &str, value: &str, before: Option<char>) -> Option<String> {
         let hash = self.hasher.hash_one((label, value));
         let known = self.places.get(&hash).into_iter().flatten().find(|(kind, number)| {
             self.kinds.get(*kind).is_some_and(|kind| {
                 *kind.label == *label
-                    && kind.values.get(number).is_some_and(|known| known.as_str() == value)
+                    && kind.values.get(number).is_some_and(|known| known.text.as_str() == value)
             })
         });
-        let number = match known {
-            Some((_, number)) => *number,
+        let (kind, number) = match known {
+            Some(known) => *known,
             None => self.add(label, value, hash)?,
         };
+        let value = self.kinds.get_mut(kind).and_then(|kind| kind.values.get_mut(&number))?;
+        value.follows_backslash |= before == Some('\\');
         Some(format!("<{label}_{number}>"))
     }
 
@@ -94,7 +104,7 @@ impl Vault {
         self.count
     }
 
-    fn add(&mut self, label: &str, value: &str, hash: u64) -> Option<u32> {
+    fn add(&mut self, label: &str, value: &str, hash: u64) -> Option<(usize, u32)> {
         if self.is_full || self.count >= MOST_VALUES {
             return None;
         }
@@ -113,10 +123,11 @@ impl Vault {
         let number = (kind.last + 1..=LAST_NUMBER)
             .find(|number| !self.taken.contains(&(capitals.clone(), *number)))?;
         kind.last = number;
-        kind.values.insert(number, Zeroizing::new(value.to_owned()));
+        let text = Zeroizing::new(value.to_owned());
+        kind.values.insert(number, Value { text, follows_backslash: false });
         self.count += 1;
         self.places.entry(hash).or_default().push((index, number));
-        Some(number)
+        Some((index, number))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Placeholders, as models write them: in other cases, and in the escapes of what they write them into.
 
-use crate::vault::{Kind, Vault, LAST_NUMBER};
+use crate::vault::{Kind, Value, Vault, LAST_NUMBER};
 
 /// How the brackets of a placeholder are written. What takes its place, is written in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// `<EMAIL_1>`, or in Markdown `\<EMAIL\_1\>`.
+    /// `<EMAIL_1>`, or in Markdown `\<EMAIL\_1\>`, or `\<EMAIL_1>` if its value never stood behind a backslash.
     Plain,
     /// `&lt;EMAIL_1&gt;`
     Html,
@@ -63,11 +63,13 @@ impl Vault {
             for kind in &self.kinds {
                 match kind.value_behind(name, close) {
                     (Rest::Is(behind), Some(value)) => {
-                        return Reading::Placeholder {
-                            length: text.len() - behind.len(),
-                            form,
-                            value,
-                        };
+                        let length = text.len() - behind.len();
+                        let is_markdown = || text.split_at(length).0.ends_with("\\>");
+                        // The backslash is the client's own, and the placeholder begins behind it.
+                        if value.follows_backslash && open == "\\<" && !is_markdown() {
+                            return Reading::Other;
+                        }
+                        return Reading::Placeholder { length, form, value: &value.text };
                     }
                     (Rest::Beginning, _) => reading = Reading::Beginning,
                     _ => {}
@@ -128,7 +130,7 @@ impl<'t> Rest<'t> {
 
 impl Kind {
     /// Reads label, number and closing bracket, and what they stand for.
-    fn value_behind<'t>(&self, text: &'t str, close: &[&str]) -> (Rest<'t>, Option<&str>) {
+    fn value_behind<'t>(&self, text: &'t str, close: &[&str]) -> (Rest<'t>, Option<&Value>) {
         let digits = match Rest::after_name(text, &self.name) {
             Rest::Is(digits) => digits,
             other => return (other, None),

@@ -119,12 +119,10 @@ pub(crate) fn vault(data: &[u8]) {
     vault.reserve(&text);
     MASKING.scan(&text, Trust::Said, &mut found);
     for one in &found {
-        // A model that writes Markdown may put one before a placeholder, and then it isn't shown.
-        if text[..one.range.start].ends_with('\\') {
-            return;
-        }
         let label = &MASKING.rules()[usize::from(one.rule)].label;
-        let Some(placeholder) = vault.tokenize(label, &text[one.range.clone()]) else { return };
+        let before = text[..one.range.start].chars().next_back();
+        let placeholder = vault.tokenize(label, &text[one.range.clone()], before);
+        let Some(placeholder) = placeholder else { return };
         sent.push_str(&text[end..one.range.start]);
         sent.push_str(&placeholder);
         end = one.range.end;

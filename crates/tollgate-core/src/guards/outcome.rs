@@ -6,7 +6,7 @@ use tollgate_guard::finding::{Action, Rule, RuleIndex};
 
 use super::InputGuard;
 use crate::llm::request::edits::Edits;
-use crate::llm::texts::{Place, Texts};
+use crate::llm::texts::{Changeable, Place, Texts};
 
 /// One thing that was found in one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,13 +130,13 @@ impl Looked {
         self.hits.iter().any(|hit| rule(guards, hit).is_some_and(|rule| rule.action == action))
     }
 
-    /// What changes of the body. `placeholder` is asked for that of a value, of which the label is told; without one,
-    /// it is masked.
+    /// What changes of the body. `placeholder` is asked for that of a part with this label; without one, the part is
+    /// masked.
     #[must_use]
     pub fn edits(
         &self,
         guards: &[InputGuard],
-        mut placeholder: impl FnMut(&str, &str) -> Option<String>,
+        mut placeholder: impl FnMut(&str, &Changeable) -> Option<String>,
     ) -> Edits {
         let mut edits = Edits::default();
         for hits in self.hits.chunk_by(|one, other| one.text == other.text) {
@@ -154,7 +154,7 @@ impl Looked {
                         true => String::new(),
                         false => {
                             let tokenized = (rule.action == Action::Tokenize)
-                                .then(|| placeholder(&rule.label, &part.value))
+                                .then(|| placeholder(&rule.label, &part))
                                 .flatten();
                             tokenized.unwrap_or_else(|| format!("[{}]", rule.label))
                         }

@@ -36,7 +36,7 @@ fn look(body: &str, guards: &[InputGuard], bytes: usize) -> outcome::Looked {
 
 fn changed(body: &str, guards: &[InputGuard]) -> String {
     let edits = look(body, guards, 1 << 20)
-        .edits(guards, |label, value| Some(format!("<{label}:{}>", value.len())));
+        .edits(guards, |label, part| Some(format!("<{label}:{}>", part.value.len())));
     String::from_utf8(edits.apply(body.as_bytes()).unwrap()).unwrap()
 }
 
@@ -227,7 +227,8 @@ fn what_a_tool_was_called_with_stays_json() {
     }
     let swap = [guard("b[a-z0-9\\\\]*d", Action::Tokenize, Roles::ALL)];
     let body = called(r#"{"a":"b\u0069rd"}"#);
-    let edits = look(&body, &swap, 1 << 20).edits(&swap, |_, value| Some(format!("<{value}>")));
+    let edits =
+        look(&body, &swap, 1 << 20).edits(&swap, |_, part| Some(format!("<{}>", part.value)));
     assert_eq!(
         String::from_utf8(edits.apply(body.as_bytes()).unwrap()).unwrap(),
         called(r#"{"a":"<bird>"}"#)

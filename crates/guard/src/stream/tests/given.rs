@@ -7,9 +7,10 @@ fn vault() -> Vault {
     let mut vault = Vault::default();
     vault.reserve("the text of a request, with <EMAIL_2> in it");
     for value in ["ana@example.org", "o\"neil\\@example.org", "<b>@example.org"] {
-        vault.tokenize("EMAIL", value).unwrap();
+        vault.tokenize("EMAIL", value, None).unwrap();
     }
-    vault.tokenize("US_SSN", "078-05-1120").unwrap();
+    vault.tokenize("US_SSN", "078-05-1120", None).unwrap();
+    vault.tokenize("IP", "192.0.2.5", Some('\\')).unwrap();
     vault
 }
 
@@ -46,6 +47,17 @@ fn the_client_gets_its_values_back_and_they_are_not_masked() {
     assert_eq!(found, [(0, 100)]);
     assert_eq!(plain("<EMAIL_1><EMAIL_1>"), "ana@example.organa@example.org");
     assert_eq!(plain("**<email_1>** \\<EMAIL\\_1\\>"), "**ana@example.org** ana@example.org");
+}
+
+#[test]
+fn what_stands_behind_a_backslash_is_given_back_behind_it() {
+    assert_eq!(
+        plain("\\\\<IP_1>\\share, \\<ip_1>, <IP_1>"),
+        "\\\\192.0.2.5\\share, \\192.0.2.5, 192.0.2.5"
+    );
+    assert_eq!(plain("\\<IP\\_1\\>"), "192.0.2.5");
+    let (out, _) = shown(MASKS, Quoting::Json, "{\"to\":\"\\\\\\\\<IP_1>\\\\share\"}");
+    assert_eq!(out, "{\"to\":\"\\\\\\\\192.0.2.5\\\\share\"}");
 }
 
 #[test]

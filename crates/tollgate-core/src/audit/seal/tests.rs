@@ -344,6 +344,34 @@ fn a_crash_explains_what_is_missing_of_the_last_minutes_only() {
     }
 }
 
+/// A worker that was killed may have written it, and so may anybody else.
+#[test]
+fn half_a_line_that_nobody_tells_of_is_a_loss_or_a_finding() {
+    for is_killed in [false, true] {
+        let mut machine = Machine::new(11);
+        (0..12).for_each(|_| machine.pass(10_000));
+        if is_killed {
+            machine.kill(0);
+        }
+        machine.stop();
+        let whole = machine.verify(&machine.files, &[]);
+        assert_eq!(whole.findings, [], "{whole:#?}");
+        let half = format!("{{\"time\":\"{}", "2".repeat(100));
+        machine.files.last_mut().unwrap().extend_from_slice(half.as_bytes());
+        let report = machine.verify(&machine.files, &[]);
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+        let is_lost = report.notes.iter().any(|note| note.is_loss);
+        assert_eq!(
+            (found.as_slice(), is_lost),
+            match is_killed {
+                true => (&[][..], true),
+                false => (&[Kind::Added][..], false),
+            },
+            "{report:#?}"
+        );
+    }
+}
+
 #[test]
 fn a_log_that_is_made_up_is_read_in_bounded_time() {
     let machine = plain_log(1);

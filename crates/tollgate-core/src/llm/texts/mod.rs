@@ -132,6 +132,7 @@ impl Changer<'_> {
         let said = self.said;
         let changeable = |range: Range<usize>, is_quoted| Changeable {
             value: said.get(range.clone()).unwrap_or_default().to_owned(),
+            before: said.get(..range.start).and_then(|before| before.chars().next_back()),
             range,
             is_quoted,
         };
@@ -155,6 +156,8 @@ pub struct Changeable {
     pub range: Range<usize>,
     /// What it says, escapes of JSON in JSON resolved.
     pub value: String,
+    /// The character before it.
+    pub before: Option<char>,
     /// Whether what takes its place needs quotes.
     pub is_quoted: bool,
 }

@@ -13,6 +13,9 @@ use super::Twice;
 /// So many workers may have been killed in the middle of a line.
 const MAX_LEFT: usize = 4096;
 
+/// The first line of a chain begins so. Nothing else of that chain may ever have been written.
+const OPENING: &[u8] = b"{\"seal\":{\"open\":";
+
 impl Log {
     pub(super) fn is_line_torn(&self, chain: ChainId, seq: u64) -> bool {
         if self.has_crashed_after(chain.generation) {
@@ -100,30 +103,39 @@ impl Log {
                 Whole::Line(chain, seq) => self.is_line_torn(chain, seq),
                 Whole::Seal(chain, number) => self.is_seal_torn(chain, number),
             };
-            let is_well = piece.is_well(|part, bytes| {
-                if is_short(bytes) && has_trouble || part.of.iter().any(is_of_torn) {
-                    return true;
-                }
-                if !part.of.is_empty() {
-                    return false;
-                }
-                // The rest was never written. It may have been begun several times.
-                let is_same =
-                    left.iter().any(|known| known.starts_with(bytes) || bytes.starts_with(known));
-                // Of a chain of which nothing else was ever written.
-                let is_opening = has_trouble && bytes.starts_with(b"{\"seal\":{\"open\":");
-                let is_left = is_same || is_opening || left.len() < killed;
-                if is_left && !is_same {
-                    left.push(bytes.to_vec());
-                }
-                is_left
+            let is_opening = |bytes: &[u8]| bytes.starts_with(OPENING);
+            // A seal says that it was begun, and written again: nothing is missing.
+            let is_again = piece.is_well(|part, bytes| {
+                part.of.iter().any(is_of_torn)
+                    || is_any_torn && (is_short(bytes) || part.of.is_empty() && is_opening(bytes))
             });
+            let is_well = is_again
+                || piece.is_well(|part, bytes| {
+                    if is_short(bytes) && has_trouble || part.of.iter().any(is_of_torn) {
+                        return true;
+                    }
+                    if !part.of.is_empty() {
+                        return false;
+                    }
+                    // The rest was never written. It may have been begun several times.
+                    let is_same = left
+                        .iter()
+                        .any(|known| known.starts_with(bytes) || bytes.starts_with(known));
+                    let is_left =
+                        is_same || has_trouble && is_opening(bytes) || left.len() < killed;
+                    if is_left && !is_same {
+                        left.push(bytes.to_vec());
+                    }
+                    is_left
+                });
             match is_well {
-                true => self.note(
-                    Some(piece.place),
-                    false,
-                    "the beginning of a line that could not be written in one go".to_owned(),
-                ),
+                true => {
+                    let text = match is_again {
+                        true => "the beginning of a line that could not be written in one go",
+                        false => "the beginning of a line that was not written to its end",
+                    };
+                    self.note(Some(piece.place), !is_again, text.to_owned());
+                }
                 false => {
                     let text = "this is a part of a line, which nothing explains";
                     self.find(Kind::Added, Some(piece.place), text.to_owned());
