@@ -11,7 +11,7 @@ use tollgate_core::detail::{Cause, Detail};
 use tollgate_core::guards::looking::Looking;
 use tollgate_core::guards::{Rule, RuleName};
 use tollgate_core::llm::meter::Part;
-use tollgate_core::llm::shown::{Halt, Shown};
+use tollgate_core::llm::shown::{Halt, Refusal, Shown};
 use tollgate_core::llm::texts::Place;
 use tollgate_core::llm::Dialect;
 use tollgate_guard::stream::Leak;
@@ -171,8 +171,8 @@ impl Guarded {
         };
         let mut out = Vec::new();
         if let Err(detail) = hearing.go_on(r, &mut self.found, &mut out) {
-            let refusal = refusals.of(detail.cause().reason());
-            shown.refuse(&refusal, &mut |part| put(&part, &mut out));
+            let refusal = refusals.later(detail.cause().reason());
+            shown.refuse(refusal, &mut |part| put(&part, &mut out));
             *unfit = Some(detail);
         }
         if !out.is_empty() {
@@ -235,6 +235,11 @@ impl Refusals {
             Reason::ContentPolicy => answer_blocked_body(self.0).into(),
             reason => answer(reason).body(self.0).into(),
         }
+    }
+
+    /// The same, for when it is needed.
+    pub(super) fn later(self, reason: Reason) -> Refusal {
+        Refusal::new(move || self.of(reason))
     }
 }
 

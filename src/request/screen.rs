@@ -61,8 +61,8 @@ pub(crate) fn begin(r: Request<'_>, state: &mut State) -> Begun {
     let body = Body::of(r.content_type_out(), r.is_encoded());
     let endpoint = metering.as_ref().map(|metering| metering.endpoint).or(kept);
     let refusals = Refusals(dialect);
-    let refusal = refusals.of(Reason::ContentPolicy);
-    let mut shown = Box::new(Shown::new(endpoint, body, watched, &refusal));
+    let refusal = refusals.later(Reason::ContentPolicy);
+    let mut shown = Box::new(Shown::new(endpoint, body, watched, refusal));
     let client = guarded.client.as_deref().unwrap_or_default();
     let hearing = Hearing::new(&guarded.guards, client, !is_dry_run);
     if hearing.is_some() {

@@ -30,6 +30,7 @@ mod texts;
 mod tree;
 mod walk;
 
+pub use refused::Refusal;
 pub use texts::{Guarded, Halt};
 
 use editor::Editor;
@@ -86,8 +87,7 @@ pub struct Shown {
     beginning: Beginning,
     /// What came before the format could be told, of what may be text: there it is a part of it.
     lead: Vec<u8>,
-    /// The refusal, as a JSON document.
-    refusal: Box<str>,
+    refusal: Refusal,
     halt: Option<Halt>,
     /// How the client was told so.
     end: Ending,
@@ -125,10 +125,14 @@ enum Frame {
 
 impl Shown {
     /// Of an answer in the form of `endpoint` (`None`: of one that isn't metered), whose head promises this
-    /// body. `refusal` is what a client is told in the place of what it may not see: a JSON document in the
-    /// dialect of the endpoint.
+    /// body. `refusal` is in the dialect of the endpoint.
     #[must_use]
-    pub fn new(endpoint: Option<Endpoint>, body: Body, guarded: Guarded, refusal: &str) -> Self {
+    pub fn new(
+        endpoint: Option<Endpoint>,
+        body: Body,
+        guarded: Guarded,
+        refusal: impl Into<Refusal>,
+    ) -> Self {
         let form = Form::of(endpoint);
         Self {
             endpoint,
@@ -286,10 +290,10 @@ impl Shown {
         match self.end {
             Ending::Event { is_in_line, number } => {
                 relay.put(if is_in_line { b"\n" } else { b"" });
-                relay.put(&refused::event(&self.refusal, self.form, number));
+                relay.put(&refused::event(&self.refusal.body(), self.form, number));
             }
-            Ending::Line => relay.put(&refused::line(&self.refusal)),
-            Ending::Document => relay.put(self.refusal.as_bytes()),
+            Ending::Line => relay.put(&refused::line(&self.refusal.body())),
+            Ending::Document => relay.put(self.refusal.body().as_bytes()),
             Ending::Nothing => {}
         }
     }
@@ -304,9 +308,9 @@ impl Shown {
         self.editor.texts.said.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Nothing more is shown, as somebody refuses what was said; the client is told `refusal`, a JSON document. What
-    /// it was told of another refusal is to be kept from it.
-    pub fn refuse(&mut self, refusal: &str, pass: &mut impl FnMut(Part<'_>)) {
+    /// Nothing more is shown, as somebody refuses what was said; the client is told `refusal`. What it was told of
+    /// another refusal is to be kept from it.
+    pub fn refuse(&mut self, refusal: impl Into<Refusal>, pass: &mut impl FnMut(Part<'_>)) {
         let mut relay = Relay::new(&Part::Held(&[]), &[], false, pass);
         self.refusal = refusal.into();
         match self.halt {

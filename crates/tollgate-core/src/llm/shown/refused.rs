@@ -1,8 +1,38 @@
 //! How an answer ends that may not be shown any further.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde_json::Value;
 
 use super::form::Form;
+
+/// What a client is told in the place of what it may not see: a JSON document. Hardly any answer needs it, so it is
+/// written only then.
+pub struct Refusal(Box<dyn Fn() -> Cow<'static, str>>);
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal").finish_non_exhaustive()
+    }
+}
+
+impl Refusal {
+    /// The document that `write` returns.
+    pub fn new(write: impl Fn() -> Cow<'static, str> + 'static) -> Self {
+        Self(Box::new(write))
+    }
+
+    pub(super) fn body(&self) -> Cow<'static, str> {
+        self.0()
+    }
+}
+
+impl From<&'static str> for Refusal {
+    fn from(body: &'static str) -> Self {
+        Self::new(move || body.into())
+    }
+}
 
 /// The event that tells so, in the form in which the stream's clients know errors. `body` is the refusal as a
 /// JSON document, `number` that of the event, if events have one.

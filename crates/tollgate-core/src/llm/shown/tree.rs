@@ -58,6 +58,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// The key with its quotes; of an element, nothing.
     pub(super) key: Span,
+    /// Whether the key is written as it is read, without escapes.
+    is_plain: bool,
     /// The value, with its quotes or brackets.
     pub(super) value: Span,
     /// The index behind the values in it.
@@ -98,7 +100,8 @@ impl Tree {
         self.nodes.clear();
         self.open.clear();
         let bytes = text.as_bytes();
-        let (mut at, mut next, mut key) = (0, Next::Value { is_first: false }, Span::default());
+        let (mut at, mut next) = (0, Next::Value { is_first: false });
+        let (mut key, mut is_plain) = (Span::default(), true);
         // Of the elements of the array at hand, the number of the next one.
         let mut positions: smallvec::SmallVec<[u32; 16]> = smallvec::SmallVec::new();
         // How many containers deep the arguments of a tool begin, where everything is text.
@@ -111,7 +114,8 @@ impl Tree {
             let parent = self.open.last().copied();
             match (next, byte) {
                 (Next::Key { .. }, b'"') => {
-                    let end = string_end(bytes, at + 1)?;
+                    let end;
+                    (end, is_plain) = string_end(bytes, at + 1)?;
                     key = Span::new(at, end);
                     at = end;
                     while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
@@ -149,10 +153,10 @@ impl Tree {
                     let start = at;
                     let kind = match byte {
                         b'"' => {
-                            at = string_end(bytes, at + 1)?;
+                            (at, _) = string_end(bytes, at + 1)?;
                             Kind::String
                         }
-                        b'{' | b'[' if arguments.is_none() && self.is_sealed(text, key) => {
+                        b'{' | b'[' if arguments.is_none() && is_sealed(text, key, is_plain) => {
                             at = container_end(bytes, at)?;
                             Kind::Sealed
                         }
@@ -177,13 +181,13 @@ impl Tree {
                         }
                         let value = Span::new(start, at);
                         let end = u32::try_from(self.nodes.len() + 1).map_err(|_| Unreadable)?;
-                        self.nodes.push(Node { kind, key, value, end, position });
+                        self.nodes.push(Node { kind, key, is_plain, value, end, position });
                     }
                     if matches!(kind, Kind::Object | Kind::Array) {
                         if self.open.len() >= MAX_DEPTH {
                             return Err(Unreadable);
                         }
-                        if arguments.is_none() && names::is_arguments(&self.name(text, key)) {
+                        if arguments.is_none() && names::is_arguments(&name(text, key, is_plain)) {
                             arguments = Some(self.open.len());
                         }
                         self.open.push(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX));
@@ -219,14 +223,6 @@ impl Tree {
         Ok(())
     }
 
-    fn is_sealed(&self, text: &str, key: Span) -> bool {
-        key != Span::default() && names::is_sealed(&self.name(text, key))
-    }
-
-    fn name<'t>(&self, text: &'t str, key: Span) -> Cow<'t, str> {
-        decoded(text.get(key.range()).unwrap_or_default())
-    }
-
     pub(super) fn root(&self) -> Option<Node> {
         self.nodes.first().copied()
     }
@@ -249,7 +245,19 @@ impl Tree {
 
 /// The key of a member; of an element, nothing.
 pub(super) fn key<'t>(text: &'t str, node: &Node) -> Cow<'t, str> {
-    decoded(text.get(node.key.range()).unwrap_or_default())
+    name(text, node.key, node.is_plain)
+}
+
+fn name(text: &str, key: Span, is_plain: bool) -> Cow<'_, str> {
+    let quoted = text.get(key.range()).unwrap_or_default();
+    match is_plain {
+        true => Cow::Borrowed(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()),
+        false => decoded(quoted),
+    }
+}
+
+fn is_sealed(text: &str, key: Span, is_plain: bool) -> bool {
+    key != Span::default() && names::is_sealed(&name(text, key, is_plain))
 }
 
 /// The members of an object, or the elements of an array, each with what is in it.
@@ -274,16 +282,16 @@ impl<'t> Iterator for Children<'t> {
     }
 }
 
-/// Where the string ends that began before `start`: behind its closing quote.
-fn string_end(bytes: &[u8], start: usize) -> Result<usize, Unreadable> {
-    let mut at = start;
+/// Where the string ends that began before `start`: behind its closing quote. Whether it has no escapes.
+fn string_end(bytes: &[u8], start: usize) -> Result<(usize, bool), Unreadable> {
+    let (mut at, mut is_plain) = (start, true);
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         let (run, special, _) = split_at_special(rest).ok_or(Unreadable)?;
         at += run.len() + 1;
         match special {
-            b'"' => return Ok(at),
-            _ => at += 1,
+            b'"' => return Ok((at, is_plain)),
+            _ => (at, is_plain) = (at + 1, false),
         }
     }
 }
@@ -296,7 +304,7 @@ fn container_end(bytes: &[u8], start: usize) -> Result<usize, Unreadable> {
         let found = crate::json::quote_or_bracket(rest).ok_or(Unreadable)?;
         at += found + 1;
         match rest.get(found) {
-            Some(b'"') => at = string_end(bytes, at)?,
+            Some(b'"') => (at, _) = string_end(bytes, at)?,
             Some(b'{' | b'[') => depth = depth.checked_add(1).ok_or(Unreadable)?,
             _ => depth = depth.checked_sub(1).ok_or(Unreadable)?,
         }

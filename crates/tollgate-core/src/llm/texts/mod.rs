@@ -142,7 +142,7 @@ impl Changer<'_> {
         };
         let in_json = |part: inner::Part| {
             let found = changeable(part.range, !part.is_in_string);
-            let value = written::text(found.value.as_bytes()).map(Cow::into_owned);
+            let value = written::text(&found.value).map(Cow::into_owned);
             Changeable { value: value.unwrap_or_default(), ..found }
         };
         inner.parts(&found).into_iter().map(in_json).collect()
@@ -175,7 +175,7 @@ impl fmt::Debug for Changeable {
 
 /// A body, and its texts.
 pub struct Texts {
-    body: Vec<u8>,
+    body: String,
     /// In the order in which they stand there.
     texts: Vec<Text>,
     /// The member with what a model is shown and nobody can look into here: ids of tokens, embeddings.
@@ -196,6 +196,7 @@ impl Texts {
     /// The texts of a body in the form of `endpoint`. `None`: it is no JSON object, or not in UTF-8.
     #[must_use]
     pub fn of(body: Vec<u8>, endpoint: Endpoint) -> Option<Self> {
+        let body = String::from_utf8(body).ok()?;
         let (texts, unseen) = walk::texts(&body, endpoint)?;
         Some(Self { body, texts, unseen })
     }
@@ -214,7 +215,7 @@ impl Texts {
     /// What a text says, its escapes resolved. Half of a surrogate pair is U+FFFD.
     #[must_use]
     pub fn said<'t>(&'t self, text: &'t Text) -> &'t str {
-        let plain = || std::str::from_utf8(self.body.get(text.range.clone())?).ok();
+        let plain = || self.body.get(text.range.clone());
         text.decoded.as_deref().or_else(plain).unwrap_or_default()
     }
 
@@ -235,7 +236,7 @@ impl Texts {
         changes: impl Iterator<Item = (Range<usize>, &'c str)>,
         edits: &mut Edits,
     ) {
-        let written = self.body.get(text.range.clone()).unwrap_or_default();
+        let written = self.body.as_bytes().get(text.range.clone()).unwrap_or_default();
         let mut at = written::Position::default();
         for (range, replacement) in changes {
             let start = at.advance(written, range.start);

@@ -35,8 +35,16 @@ struct Frame {
     files: Vec<Range<usize>>,
 }
 
+/// A string as it is written.
+struct Quoted {
+    /// What stands between its quotes.
+    range: Range<usize>,
+    /// It has no escapes.
+    is_plain: bool,
+}
+
 struct Walk<'b> {
-    body: &'b [u8],
+    body: &'b str,
     form: Endpoint,
     at: usize,
     frames: Vec<Frame>,
@@ -50,8 +58,8 @@ struct Walk<'b> {
 }
 
 /// The texts of a body, and what of it nobody can look into.
-pub(super) fn texts(body: &[u8], form: Endpoint) -> Option<(Vec<Text>, Option<&'static str>)> {
-    let at = if body.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+pub(super) fn texts(body: &str, form: Endpoint) -> Option<(Vec<Text>, Option<&'static str>)> {
+    let at = if body.starts_with('\u{feff}') { 3 } else { 0 };
     let mut walk = Walk {
         body,
         form,
@@ -92,8 +100,8 @@ impl<'b> Walk<'b> {
                     self.close()?;
                 }
                 b'"' => {
-                    let range = self.string()?;
-                    self.value(spot, range)?;
+                    let string = self.string()?;
+                    self.value(spot, string)?;
                 }
                 first => self.scalar(spot, first),
             }
@@ -120,7 +128,7 @@ impl<'b> Walk<'b> {
     /// The next byte that is no blank.
     fn next(&mut self) -> Option<u8> {
         loop {
-            let byte = *self.body.get(self.at)?;
+            let byte = *self.body.as_bytes().get(self.at)?;
             self.at += 1;
             if !b" \t\r\n".contains(&byte) {
                 return Some(byte);
@@ -129,23 +137,35 @@ impl<'b> Walk<'b> {
     }
 
     /// A string, of which the opening quote has been taken.
-    fn string(&mut self) -> Option<Range<usize>> {
+    fn string(&mut self) -> Option<Quoted> {
         let start = self.at;
+        let mut is_plain = true;
         loop {
-            let rest = self.body.get(self.at..)?;
+            let rest = self.body.as_bytes().get(self.at..)?;
             let (_, special, after) = split_at_special(rest)?;
             let len = rest.len() - after.len();
             if special == b'"' {
                 self.at += len;
-                return Some(start..self.at - 1);
+                return Some(Quoted { range: start..self.at - 1, is_plain });
             }
             // Behind a backslash, one byte belongs to it in any case.
             self.at += len + 1;
+            is_plain = false;
+        }
+    }
+
+    /// What a string says.
+    fn said(&self, Quoted { range, is_plain }: &Quoted) -> Option<Cow<'b, str>> {
+        let written = self.body.get(range.clone())?;
+        if *is_plain {
+            Some(Cow::Borrowed(written))
+        } else {
+            written::text(written)
         }
     }
 
     fn scalar(&mut self, spot: Spot, first: u8) {
-        let rest = self.body.get(self.at..).unwrap_or_default();
+        let rest = self.body.as_bytes().get(self.at..).unwrap_or_default();
         let start = self.at.saturating_sub(1);
         self.at += rest.iter().take_while(|byte| !b",]} \t\r\n".contains(byte)).count();
         let is_number = first == b'-' || first.is_ascii_digit();
@@ -221,17 +241,18 @@ impl<'b> Walk<'b> {
         if self.next()? != b'"' {
             return None;
         }
-        let range = self.string()?;
+        let string = self.string()?;
         if self.next()? != b':' {
             return None;
         }
-        let name = written::text(self.body.get(range.clone())?)?;
+        let name = self.said(&string)?;
+        let range = string.range;
         let folded = folded(&name);
         let spot = match self.frames.last()?.spot {
             Spot::Body => {
                 let spot = Spot::of_body(self.form, folded.as_bytes());
                 self.place = Place { member: spot::shown(folded.as_bytes()), element: None };
-                self.member = Cow::Owned(folded);
+                self.member = folded.into_owned().into();
                 if self.place.member == "body" && spot != Spot::Hidden {
                     self.text(range, name, false);
                 }
@@ -253,8 +274,8 @@ impl<'b> Walk<'b> {
         Some(spot)
     }
 
-    fn value(&mut self, spot: Spot, range: Range<usize>) -> Option<()> {
-        let written = self.body.get(range.clone())?;
+    fn value(&mut self, spot: Spot, string: Quoted) -> Option<()> {
+        let range = string.range.clone();
         let is_content = match spot {
             Spot::Hidden => return Some(()),
             // An encoded tensor.
@@ -262,14 +283,14 @@ impl<'b> Walk<'b> {
                 self.unseen = self.unseen.or((!range.is_empty()).then_some(name));
                 return Some(());
             }
-            Spot::Media if is_file(written) => {
+            Spot::Media if is_file(self.body.as_bytes().get(range.clone())?) => {
                 if let Some(frame) = self.frames.last_mut() {
                     frame.files.push(range);
                 }
                 return Some(());
             }
             Spot::Role | Spot::Kind => {
-                let said = written::text(written)?;
+                let said = self.said(&string)?;
                 self.speaker(spot, &said);
                 // Templates write a role that they don't know into the prompt.
                 let is_known = spot == Spot::Kind || spot::role(&said) != Role::Any;
@@ -281,7 +302,7 @@ impl<'b> Walk<'b> {
             Spot::Talk | Spot::Document | Spot::Messages => true,
             Spot::Body | Spot::Free | Spot::Arguments | Spot::Prompt | Spot::Media => false,
         };
-        let text = written::text(written)?;
+        let text = self.said(&string)?;
         self.text(range, text, is_content);
         if spot == Spot::Arguments {
             if let Some(text) = self.texts.last_mut() {
@@ -294,10 +315,9 @@ impl<'b> Walk<'b> {
     /// A whole number, which a model is shown as it is written.
     fn number(&mut self, range: Range<usize>) {
         let digits = self.body.get(range.clone()).unwrap_or_default();
-        if digits.iter().any(|byte| b".eE".contains(byte)) {
+        if digits.contains(['.', 'e', 'E']) {
             return;
         }
-        let Ok(digits) = std::str::from_utf8(digits) else { return };
         self.text(range, Cow::Borrowed(digits), false);
         if let Some(text) = self.texts.last_mut() {
             text.notation = Notation::Number;
@@ -352,7 +372,10 @@ impl<'b> Walk<'b> {
 }
 
 /// A name in lower case, as servers read it that fold case.
-fn folded(name: &str) -> String {
+fn folded(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(name);
+    }
     let fold = |character: char| match character {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

@@ -3,20 +3,22 @@
 use std::borrow::Cow;
 
 /// The text that is written so between quotes. `None`: that is no text.
-pub(super) fn text(written: &[u8]) -> Option<Cow<'_, str>> {
-    if memchr::memchr(b'\\', written).is_none() {
-        return std::str::from_utf8(written).ok().map(Cow::Borrowed);
-    }
-    let mut text = Vec::with_capacity(written.len());
+pub(super) fn text(written: &str) -> Option<Cow<'_, str>> {
+    let Some(mut at) = memchr::memchr(b'\\', written.as_bytes()) else {
+        return Some(Cow::Borrowed(written));
+    };
+    let mut text = String::with_capacity(written.len());
     let mut rest = written;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        text.extend_from_slice(rest.get(..at)?);
-        let (character, len) = escape(rest.get(at..)?)?;
-        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    loop {
+        text.push_str(rest.get(..at)?);
+        let (character, len) = escape(rest.as_bytes().get(at..)?)?;
+        text.push(character);
         rest = rest.get(at + len..)?;
+        let Some(next) = memchr::memchr(b'\\', rest.as_bytes()) else { break };
+        at = next;
     }
-    text.extend_from_slice(rest);
-    String::from_utf8(text).ok().map(Cow::Owned)
+    text.push_str(rest);
+    Some(Cow::Owned(text))
 }
 
 /// The character that is written as an escape here, and how long that is. Half of a surrogate pair is U+FFFD.

@@ -63,7 +63,8 @@ fn refused(endpoint: Endpoint, body: Body, answer: &str) -> (String, Option<Halt
     shown.read(&Part::Held(answer.as_bytes()), &[], &mut |_| {});
     let mut out = Vec::new();
     let refusal = REFUSAL.replace("No.", "Not judged.");
-    shown.refuse(&refusal, &mut |part| {
+    let refusal = Refusal::new(move || refusal.clone().into());
+    shown.refuse(refusal, &mut |part| {
         if let Part::Held(bytes) = part {
             out.extend_from_slice(bytes);
         }
