@@ -320,8 +320,9 @@ is(said($r), "$text [EMAIL]", "its own values come back, and others don't");
 is(arguments($r), 'to "jane.doe@example.com" \\ ok', 'swapped, in the arguments of a tool');
 ($r) = streamed("/swap$chat", 'C:\\jane.doe@example.com', 2);
 is(said($r), 'C:\\jane.doe@example.com', 'swapped, behind a backslash');
-($r) = streamed("/swap$chat", 'C:\\jane.doe@example.com', 2, 'X-Tool: 1');
-is(arguments($r), 'C:\\jane.doe@example.com', 'swapped, behind a backslash in the arguments of a tool');
+my $called = '{"to":"C:\\\\jane.doe@example.com"}';
+($r) = streamed("/swap$chat", $called, 2, 'X-Tool: 1');
+is(arguments($r), $called, 'swapped, behind a backslash in the arguments of a tool');
 
 # what the engine has kept
 
