@@ -180,7 +180,9 @@ sub planted {
 	$t->write_file('nginx.conf', $conf);
 	my ($status, $report) = doctor($t->testdir(), @others);
 	$t->write_file('nginx.conf', $good);
-	my $line = $report->{findings}[0]{line} // 0;
+	# Not $report->{findings}[0]{line}, which would make a finding where there is none.
+	my ($first) = @{ $report->{findings} };
+	my $line = $first ? $first->{line} // 0 : 0;
 	my ($text) = (('', split /\n/, $conf)[$line] // '') =~ /^\s*(.*?)\s*$/;
 	$text =~ s/ 127.*| key=.*//;
 	return join ' ', names($report), $status, $text;
