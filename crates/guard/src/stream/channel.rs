@@ -263,7 +263,13 @@ impl Channel {
             return end;
         };
         while let Some(at) = Vault::next_bracket(text, from) {
-            match vault.read(text.get(at..).unwrap_or_default()) {
+            let rest = text.get(at..).unwrap_or_default();
+            // An escaped backslash escapes nothing: that of a path, as in `\\server`.
+            if rest.starts_with("\\\\") {
+                from = at + 2;
+                continue;
+            }
+            match vault.read(rest) {
                 vault::Reading::Beginning if !ends => {
                     self.placeholders = base + at;
                     return base + at;

@@ -56,6 +56,9 @@ fn what_stands_behind_a_backslash_is_given_back_behind_it() {
         "\\\\192.0.2.5\\share, \\192.0.2.5, 192.0.2.5"
     );
     assert_eq!(plain("\\<IP\\_1\\>"), "192.0.2.5");
+    // A model may put two before a value that the client has without any, but not one.
+    assert_eq!(plain("\\\\<US_SSN_1>, \\\\\\<US_SSN_1>"), "\\\\078-05-1120, \\\\078-05-1120");
+    assert_eq!(plain("\\<US_SSN_1>"), "078-05-1120");
     let (out, _) = shown(MASKS, Quoting::Json, "{\"to\":\"\\\\\\\\<IP_1>\\\\share\"}");
     assert_eq!(out, "{\"to\":\"\\\\\\\\192.0.2.5\\\\share\"}");
 }
