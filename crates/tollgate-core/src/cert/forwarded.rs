@@ -252,6 +252,8 @@ mod tests {
             &long,
             &twice,
             "Subject=\"\";Subject=\"\"",
+            "Chain=\"\";Chain=\"\"",
+            "Cert=\"x\";Cert=\"x\"",
             "Cert=\"%\"",
             "Cert=\"%4\"",
             "Cert=\"%zz\"",

@@ -222,3 +222,14 @@ fn a_lease_of_slots_is_lowered_to_what_is_in_flight() {
     assert!(entry.allows(4, || at(0)) && !entry.allows(5, || at(0)));
     assert_eq!(entry.lower(2, || 0), 2);
 }
+
+/// Who still has the word of the hands before finds another one, even where the amount is the same.
+#[test]
+fn next_hands_are_others_and_have_nothing() {
+    let word = (7 << 56) | 1_234;
+    let next = entry::of_next_hands(word);
+    assert_eq!(next, 8 << 56);
+    assert_eq!(entry::of_next_hands(next), 9 << 56);
+    // They are counted in eight bits.
+    assert_eq!(entry::of_next_hands(u64::MAX), 0);
+}

@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use zeroize::Zeroizing;
 
 use super::dice::Dice;
+use super::layout::{HEADER_WORDS, SLOT_WORDS};
 use super::simulation::Machine;
-use super::Kind;
+use super::{generate, Kind, MemoryError, Seals};
+use crate::clock::UnixMillis;
 
 fn log(seed: u64, is_crashing: bool) -> Machine {
     let mut machine = Machine::new(seed);
@@ -395,4 +400,22 @@ fn a_log_that_is_made_up_is_read_in_bounded_time() {
     }
     let chains = (0..100_000).map(|number| format!("{{\"time\":\"\",\"seq\":\"{number}.7.1\"}}\n"));
     assert!(with(chains.collect()).chains < 70_000);
+}
+
+#[test]
+fn memory_has_room_for_a_header_and_one_chain_at_least() {
+    let mut key = generate(&Zeroizing::new([7; 104]), 1_800_000_000).unwrap().0;
+    let generation = key.begin(UnixMillis(1_800_000_000_000)).unwrap();
+    let memory = |words| (0..words).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+    let least = HEADER_WORDS + SLOT_WORDS;
+    let words = memory(least);
+    assert!(matches!(Seals::attach(&words), Err(MemoryError::Version)));
+    Seals::format(&words, &generation, [1; 16], None).unwrap();
+    assert!(Seals::attach(&words).is_ok());
+    let words = memory(least - 1);
+    assert!(matches!(Seals::attach(&words), Err(MemoryError::TooSmall)));
+    assert!(matches!(
+        Seals::format(&words, &generation, [1; 16], None),
+        Err(MemoryError::TooSmall)
+    ));
 }

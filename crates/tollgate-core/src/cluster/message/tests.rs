@@ -116,3 +116,35 @@ fn an_answer_counts_as_a_whole_or_not_at_all() {
         assert_eq!(call.read(&cut[..length]), Err(Void));
     }
 }
+
+#[test]
+fn numbers_that_are_too_great_are_said_as_the_greatest() {
+    let signed = i64::try_from(MAX).unwrap();
+    let great = Line {
+        born: u64::MAX,
+        drawn: u64::MAX,
+        adjust: i64::MIN,
+        acked_drawn: u64::MAX,
+        acked_adjust: i64::MAX,
+        held: u64::MAX,
+        want: u64::MAX,
+        known: u64::MAX,
+        ..line(1)
+    };
+    let cut = Line {
+        born: MAX,
+        drawn: MAX,
+        adjust: -signed,
+        acked_drawn: MAX,
+        acked_adjust: signed,
+        held: MAX_HELD,
+        want: MAX_HELD,
+        known: MAX,
+        ..line(1)
+    };
+    assert_eq!(great.cut(), cut);
+    // More than was drawn can't have been acknowledged.
+    let unsaid = Line { drawn: 989, ..line(1) };
+    assert_eq!(unsaid.cut(), Line { acked_drawn: 989, ..unsaid });
+    assert_eq!(line(1).cut(), line(1));
+}
