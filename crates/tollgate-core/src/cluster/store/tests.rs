@@ -258,6 +258,24 @@ fn a_reset_is_not_undone_by_what_nodes_knew() {
 }
 
 #[test]
+fn nor_is_one_that_comes_soon_after_a_loss() {
+    let budget = Terms::Budget { amount: 1_000, number: 1, from_us: 0, until_us: START * 2 };
+    for terms in [HUNDRED_A_MINUTE, budget] {
+        let mut store = Store::default();
+        let [mut a, mut b] = [1, 2].map(|number| Node::new(number, terms));
+        a.exchange(&mut store, 50, START);
+        a.draw(50);
+        a.exchange(&mut store, 0, START);
+        assert_eq!(b.exchange(&mut store, 0, START).used, 50);
+        store = Store::default();
+        let lost = START + 1_000;
+        a.line.reset = true;
+        assert_eq!(a.exchange(&mut store, 0, lost).used, 0);
+        assert_eq!(b.exchange(&mut store, 0, lost).used, 0);
+    }
+}
+
+#[test]
 fn a_clock_that_steps_back_lets_nothing_drain() {
     let mut store = Store::default();
     let mut node = Node::new(1, HUNDRED_A_MINUTE);
