@@ -152,6 +152,21 @@ fn an_empty_pool_refuses_and_serves_again_when_seats_come_back() {
 }
 
 #[test]
+fn strangers_are_left_three_quarters_of_the_chunks() {
+    let (words, slots, lock) = (zeros(1024), zeros(1), lock());
+    let ledger = Ledger::new(&words).unwrap();
+    let mut holder = ledger.register(process(1), &lock).unwrap();
+    let chunks = ledger.owners.len();
+    let mut taken = 0;
+    while ledger.has_spare() {
+        let _seat = ledger.take(&mut holder, &slots[0], 0, u16::MAX, || true).unwrap();
+        taken += 1;
+    }
+    // The first seat of the chunk that is one too many.
+    assert_eq!(taken, (chunks * 3 / 4) * ledger.chunk + 1);
+}
+
+#[test]
 fn what_a_dead_process_held_comes_back_and_what_a_living_one_holds_stays() {
     let (words, slots, lock) = (zeros(2048), zeros(2), lock());
     let ledger = Ledger::new(&words).unwrap();
