@@ -23,7 +23,7 @@ use super::word::put;
 use crate::clock::UnixMillis;
 use crate::limits::{ClaimLock, Layout, LayoutError, ProcessLock};
 
-const LAYOUT: Layout = Layout::new(*b"tgclient", 1);
+const LAYOUT: Layout = Layout::new(*b"tgclient", 2);
 
 // The header, by word; what is written more often has cache lines of its own.
 const WORD_SEED: usize = 2;

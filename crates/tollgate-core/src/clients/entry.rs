@@ -1,11 +1,12 @@
 //! What is kept of one client: two cache lines, and its names elsewhere where they are long.
 //!
 //! ```text
-//! hash (2) | lengths | tier | last seen | requests | refused | input || output | cost | ratios | names (5)
+//! hash (2) | lengths | tier | last seen | requests | refused | input || output | cost | ratios | changes | names (4)
 //! ```
 //!
 //! Whoever holds the directory's mutex gives an entry to a client. While it changes, its hash is 0, so that
-//! whoever reads it meanwhile finds nobody there. Everybody counts in it, without a lock: a request that
+//! whoever reads it meanwhile finds nobody there; and each change is counted, so that whoever began to read before
+//! one or more of them notices, even where the entry has come back to the same client. Everybody counts in it, without a lock: a request that
 //! is counted in the very moment in which its client's entry is given away may be counted for the next one.
 
 use std::num::NonZeroU32;
@@ -32,7 +33,8 @@ const INPUT: usize = 7;
 const OUTPUT: usize = 8;
 const COST: usize = 9;
 const RATIOS: usize = 10;
-const NAMES: usize = 11;
+const CHANGES: usize = 11;
+const NAMES: usize = 12;
 
 /// The bytes of names that are in an entry itself.
 const SHORT: usize = (ENTRY_WORDS - NAMES) * 8;
@@ -203,8 +205,9 @@ impl<'m> Entry<'m> {
     /// All of it but whose it is, for [`Entry::publish`]. Only for who holds the mutex.
     pub(super) fn prepare(&self, known: &Known, who: Who<'_>, at: UnixMillis) {
         self.free();
+        self.note_change();
         self.set(HIGH, known.hash.high);
-        for index in TIER..NAMES {
+        for index in TIER..CHANGES {
             self.set(index, 0);
         }
         self.see(at);
@@ -223,8 +226,14 @@ impl<'m> Entry<'m> {
             return;
         }
         self.free();
+        self.note_change();
         self.write_names(known.meta, who);
         self.publish(known);
+    }
+
+    /// Before anything else of it changes. Only for who holds the mutex.
+    fn note_change(&self) {
+        self.set(CHANGES, self.get(CHANGES).wrapping_add(1));
     }
 
     fn write_names(&self, meta: Meta, who: Who<'_>) {
@@ -257,9 +266,11 @@ impl<'m> Entry<'m> {
     /// Runs `f` with what is read of it at one moment; `None`: it is nobody's, or being changed.
     #[inline]
     fn at_once<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
+        let changes = self.get(CHANGES);
+        // Only then: all changes that are known up to here have come to their end.
         let low = Some(self.low()).filter(|low| *low != 0)?;
         let found = f();
-        (self.low() == low).then_some(found)
+        (self.low() == low && self.get(CHANGES) == changes).then_some(found)
     }
 
     /// What is known of its client.

@@ -159,6 +159,37 @@ fn threads_lose_no_request() {
     assert_eq!(directory.given() as usize, CLIENTS, "nobody is there twice");
 }
 
+/// What was read in part before and in part after is of no moment, even if it is the same client's again.
+#[test]
+fn an_entry_that_came_back_meanwhile_is_not_taken_for_the_same() {
+    let words = memory(1);
+    let directory = directory(&words, 1);
+    count(&directory, "a", at(1));
+    let entry = directory.entry(0).unwrap();
+    let meanwhile = |f: &dyn Fn()| {
+        entry.with_name(|name| {
+            f();
+            name.to_vec()
+        })
+    };
+    assert_eq!(meanwhile(&|| count(&directory, "a", at(2))), Some(b"a".to_vec()));
+    let away_and_back = || {
+        count(&directory, "b", at(3));
+        count(&directory, "a", at(4));
+    };
+    assert_eq!(meanwhile(&away_and_back), None);
+    assert_eq!(get(&directory, "a").unwrap().requests, 1);
+    // Its credential names another tenant, and then the one before again.
+    let renamed = || {
+        for tenant in ["north", "south"] {
+            let who = Who { tenant: Some(tenant), ..who("a") };
+            let known = Known::new(directory.seed(), who);
+            directory.count(&known, who, &at(5), &lock());
+        }
+    };
+    assert_eq!(meanwhile(&renamed), None);
+}
+
 /// Some count, some give entries away, and some read: nobody is there twice, none has another one's name, and no
 /// more is counted than there was.
 #[test]

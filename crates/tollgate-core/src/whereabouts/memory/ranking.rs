@@ -1,8 +1,11 @@
 //! The keys that are used from most networks, by name: the table itself has no names.
 //!
 //! ```text
-//! place: tag | networks, and the minute in which the last one was added | lengths | 32 words | 32 words
+//! place: tag | networks, and the minute in which the last one was added | lengths | changes | 32 words | 32 words
 //! ```
+//!
+//! While a place changes, its tag is 0. Changes are counted, so that whoever reads it notices those that came and
+//! went meanwhile.
 //!
 //! A key comes in with a network that is added to it, in the place of one that is used from fewer. How many they are
 //! now is asked of the table: networks come to an end without a word.
@@ -46,6 +49,7 @@ struct Place<'m> {
     tag: &'m AtomicU64,
     rank: &'m AtomicU64,
     lens: &'m AtomicU64,
+    changes: &'m AtomicU64,
     names: &'m [AtomicU64],
 }
 
@@ -69,8 +73,8 @@ impl Rank {
 
 impl<'m> Place<'m> {
     fn of(words: &'m [AtomicU64]) -> Option<Self> {
-        let [tag, rank, lens, ..] = words else { return None };
-        Some(Self { tag, rank, lens, names: words.get(8..)? })
+        let [tag, rank, lens, changes, ..] = words else { return None };
+        Some(Self { tag, rank, lens, changes, names: words.get(8..)? })
     }
 
     fn rank(self) -> Rank {
@@ -80,6 +84,7 @@ impl<'m> Place<'m> {
     /// Only for who holds the lock.
     fn give(self, tag: u64, rank: Rank, names: [&str; 2]) {
         self.tag.store(0, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.rank.store(rank.word(), Ordering::Release);
         let lens = names.map(|name| name.len().min(NAME_WORDS * 8) as u64);
         let [client, id] = lens;
@@ -94,23 +99,23 @@ impl<'m> Place<'m> {
         self.tag.store(tag, Ordering::Release);
     }
 
-    /// The tag and the names; `None`: nobody's, or being given away.
-    fn read(self) -> Option<(u64, [String; 2])> {
-        let tag = self.tag.load(Ordering::Acquire);
-        if tag == 0 {
-            return None;
-        }
+    /// Runs `f` with what is read of it at one moment, and its tag; `None`: nobody's, or given away meanwhile.
+    fn at_once<T>(self, f: impl FnOnce() -> T) -> Option<(u64, T)> {
+        let changes = self.changes.load(Ordering::Acquire);
+        // Only then: all changes that are known up to here have come to their end.
+        let tag = Some(self.tag.load(Ordering::Acquire)).filter(|tag| *tag != 0)?;
+        let found = f();
+        (self.changes.load(Ordering::Acquire) == changes).then_some((tag, found))
+    }
+
+    fn names(self) -> [String; 2] {
         let lens = self.lens.load(Ordering::Acquire);
-        let mut names = self.names.chunks(NAME_WORDS).zip([lens >> 32, lens & 0xffff_ffff]).map(
-            |(words, len)| {
-                let words =
-                    words.iter().flat_map(|word| word.load(Ordering::Acquire).to_le_bytes());
-                let bytes: Vec<u8> = words.take(usize::try_from(len).unwrap_or(0)).collect();
-                String::from_utf8_lossy(&bytes).into_owned()
-            },
-        );
-        let names = [names.next()?, names.next()?];
-        (self.tag.load(Ordering::Acquire) == tag).then_some((tag, names))
+        let (client, id) = self.names.split_at(NAME_WORDS.min(self.names.len()));
+        [(client, lens >> 32), (id, lens & 0xffff_ffff)].map(|(words, len)| {
+            let bytes = words.iter().flat_map(|word| word.load(Ordering::Acquire).to_le_bytes());
+            let bytes: Vec<u8> = bytes.take(usize::try_from(len).unwrap_or(0)).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
     }
 }
 
@@ -166,7 +171,7 @@ impl<'m> Ranking<'m> {
 
     /// All of them that have any left, those with most first.
     pub(super) fn read(&self, count: impl Fn(u64) -> u16) -> Vec<Ranked> {
-        let named = self.places().filter_map(Place::read);
+        let named = self.places().filter_map(|place| place.at_once(|| place.names()));
         let ranked = named.map(|(tag, [client, key_id])| {
             let networks = count(tag);
             Ranked { client, key_id, networks }
@@ -177,5 +182,28 @@ impl<'m> Ranking<'m> {
             order.then_with(|| (&one.client, &one.key_id).cmp(&(&other.client, &other.key_id)))
         });
         ranked
+    }
+}
+
+#[cfg(all(test, not(tollgate_model)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_came_back_meanwhile_is_not_taken_for_the_same() {
+        let words: Vec<_> = (0..PLACE_WORDS).map(|_| AtomicU64::new(0)).collect();
+        let place = Place::of(&words).unwrap();
+        let rank = Rank { networks: 3, added: Minute(7) };
+        let names = || ["acme".to_owned(), "k1".to_owned()];
+        assert_eq!(place.at_once(|| place.names()), None);
+        place.give(1, rank, ["acme", "k1"]);
+        assert_eq!(place.at_once(|| place.names()), Some((1, names())));
+        let away_and_back = || {
+            place.give(2, rank, ["other", ""]);
+            place.give(1, rank, ["acme", "k1"]);
+            place.names()
+        };
+        assert_eq!(place.at_once(away_and_back), None);
+        assert_eq!(place.at_once(|| place.names()), Some((1, names())));
     }
 }
