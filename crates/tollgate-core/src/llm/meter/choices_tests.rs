@@ -81,6 +81,9 @@ fn llamacpp_says_the_usage_of_one_answer_at_a_time() {
     // One that stopped before, has as many tokens as the first for as much text.
     let stopped = "{\"finish_reason\":\"stop\",\"message\":{\"content\":\"123456\"}}";
     assert_eq!(charge(n2, Format::Json, &json(stopped)), (25, 7, Source::Estimated));
+    // The first may have been thinking all the time.
+    let mute = json(stopped).replace("12345678", "");
+    assert_eq!(charge(n2, Format::Json, &mute), (25, 6, Source::Estimated));
     // vLLM says all of it.
     let vllm = Asked { engine: Engine::Vllm, ..n2 };
     let json = json(stopped).replace(",\"timings\":{\"prompt_n\":25}", "");

@@ -126,6 +126,22 @@ fn an_alias_is_written_as_json_writes_it() {
 }
 
 #[test]
+fn a_key_with_an_escape_in_it_is_another_one() {
+    let text = r#"{"mo\"del":"x","\/model":"x","model\n":"x","model":#}"#;
+    for at in 0..text.len() {
+        let (a, b) = text.as_bytes().split_at(at);
+        let (real, alias) = (with("#", "real"), with(text, "alias"));
+        let answer = [a, b].map(|part| {
+            let part = std::str::from_utf8(part).unwrap();
+            part.replace('#', std::str::from_utf8(&real).unwrap()).into_bytes()
+        });
+        let buffers = answer.iter().map(Vec::as_slice);
+        let got = shown(Endpoint::Chat, Format::Json, "alias", buffers);
+        assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(&alias), "cut at {at}");
+    }
+}
+
+#[test]
 fn nothing_is_held_back() {
     let answer = b"data: {\"id\":\"x\",\"model\":\"a long name\",\"choices\":[]}\n\n";
     let name = answer.windows(6).position(|bytes| bytes == b"a long").unwrap();

@@ -283,3 +283,12 @@ fn what_prepares_a_request_is_looked_at_behind_openai() {
         }
     }
 }
+
+#[test]
+fn a_version_is_a_segment_of_v_and_one_digit() {
+    assert_eq!(without_version(b"/v1/chat"), Some(&b"/chat"[..]));
+    assert_eq!(without_version(b"/v2/rerank"), Some(&b"/rerank"[..]));
+    for other in ["/v/x", "/va/x", "/v1", "/v1beta/x", "/version", "/x/v1/x"] {
+        assert_eq!(without_version(other.as_bytes()), None, "{other}");
+    }
+}
