@@ -7,6 +7,7 @@ use super::*;
 pub(crate) mod channel;
 mod chat;
 mod dialects;
+mod familiar;
 mod heard;
 
 pub(crate) use channel::{BLOCKED, CARD, LABEL, MASKED, SECRET};
