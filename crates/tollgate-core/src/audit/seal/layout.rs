@@ -88,3 +88,32 @@ pub(super) fn boot_words(boot: [u8; 16]) -> [u64; 2] {
     out.iter_mut().zip(words).for_each(|(out, word)| *out = u64::from_le_bytes(*word));
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use zeroize::Zeroizing;
+
+    use super::super::{generate, MemoryError, Seals};
+    use super::{HEADER_WORDS, SLOT_WORDS};
+    use crate::clock::UnixMillis;
+
+    #[test]
+    fn memory_has_room_for_a_header_and_one_chain_at_least() {
+        let mut key = generate(&Zeroizing::new([7; 104]), 1_800_000_000).unwrap().0;
+        let generation = key.begin(UnixMillis(1_800_000_000_000)).unwrap();
+        let memory = |words| (0..words).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        let least = HEADER_WORDS + SLOT_WORDS;
+        let words = memory(least);
+        assert!(matches!(Seals::attach(&words), Err(MemoryError::Version)));
+        Seals::format(&words, &generation, [1; 16], None).unwrap();
+        assert!(Seals::attach(&words).is_ok());
+        let words = memory(least - 1);
+        assert!(matches!(Seals::attach(&words), Err(MemoryError::TooSmall)));
+        assert!(matches!(
+            Seals::format(&words, &generation, [1; 16], None),
+            Err(MemoryError::TooSmall)
+        ));
+    }
+}

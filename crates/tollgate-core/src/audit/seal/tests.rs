@@ -1,13 +1,8 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
-
-use zeroize::Zeroizing;
 
 use super::dice::Dice;
-use super::layout::{HEADER_WORDS, SLOT_WORDS};
 use super::simulation::Machine;
-use super::{generate, Kind, MemoryError, Seals};
-use crate::clock::UnixMillis;
+use super::Kind;
 
 fn log(seed: u64, is_crashing: bool) -> Machine {
     let mut machine = Machine::new(seed);
@@ -402,20 +397,38 @@ fn a_log_that_is_made_up_is_read_in_bounded_time() {
     assert!(with(chains.collect()).chains < 70_000);
 }
 
+/// The lines of a chain, all of them, are taken out of the log.
+fn without(files: &[Vec<u8>], chain: &str) -> Vec<Vec<u8>> {
+    let is_its = |line: &[u8]| {
+        let text = String::from_utf8_lossy(line);
+        match text.strip_prefix("{\"seal\":{\"chain\":\"") {
+            Some(rest) => rest.split('"').next() == Some(chain),
+            None => text
+                .rsplit_once(",\"seq\":\"")
+                .and_then(|(_, seq)| seq.rsplit_once('.'))
+                .is_some_and(|(its, _)| its == chain),
+        }
+    };
+    let kept = |file: &Vec<u8>| {
+        let lines = file.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_its(line));
+        lines.collect::<Vec<_>>().concat()
+    };
+    files.iter().map(kept).collect()
+}
+
+/// Nearly always something else tells of it as well. In these logs only the numbers of later chains do.
 #[test]
-fn memory_has_room_for_a_header_and_one_chain_at_least() {
-    let mut key = generate(&Zeroizing::new([7; 104]), 1_800_000_000).unwrap().0;
-    let generation = key.begin(UnixMillis(1_800_000_000_000)).unwrap();
-    let memory = |words| (0..words).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
-    let least = HEADER_WORDS + SLOT_WORDS;
-    let words = memory(least);
-    assert!(matches!(Seals::attach(&words), Err(MemoryError::Version)));
-    Seals::format(&words, &generation, [1; 16], None).unwrap();
-    assert!(Seals::attach(&words).is_ok());
-    let words = memory(least - 1);
-    assert!(matches!(Seals::attach(&words), Err(MemoryError::TooSmall)));
-    assert!(matches!(
-        Seals::format(&words, &generation, [1; 16], None),
-        Err(MemoryError::TooSmall)
-    ));
+fn a_chain_of_which_nothing_is_there_is_a_finding_where_no_machine_crashed() {
+    for seed in [59, 248, 340, 380] {
+        let machine = log(seed, false);
+        let mut found = 0;
+        for chain in by_chain(&machine.files).keys().filter(|chain| !chain.is_empty()) {
+            let report = machine.verify(&without(&machine.files, chain), &[]);
+            let text = format!("chain {chain} was begun, and nothing of it is there");
+            let is_it = |what: String| what.contains(&text);
+            found += report.findings.iter().filter(|it| is_it(format!("{it:?}"))).count();
+            assert!(!report.notes.iter().any(|it| is_it(format!("{it:?}"))), "{seed}: {chain}");
+        }
+        assert_eq!(found, 1, "{seed}: is the simulation another one? Then there are other seeds");
+    }
 }
