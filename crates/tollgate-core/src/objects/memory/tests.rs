@@ -86,6 +86,22 @@ fn its_time_begins_anew_when_it_is_used() {
 }
 
 #[test]
+fn an_object_whose_time_is_over_is_not_there_twice_when_it_is_made_anew() {
+    let words = words(4);
+    let table = Table(OwnedObjects::format(&words, SEED).unwrap());
+    (0..40).for_each(|number| _ = table.add("a", number, 1000));
+    (0..40).for_each(|number| assert_eq!(table.add("b", number, 2000), Remembered::Own));
+    let mut objects: Vec<_> =
+        table.0.entries(0..table.0.capacity()).map(|entry| entry.object.low).collect();
+    let all = objects.len();
+    objects.sort_unstable();
+    objects.dedup();
+    assert_eq!((objects.len(), all), (40, 40));
+    // Also where the clock is put back to when it was another one's.
+    (0..40).for_each(|number| assert_eq!(table.look("a", number, 1000), Standing::Foreign));
+}
+
+#[test]
 fn a_client_alone_has_all_the_room_and_loses_its_oldest() {
     let words = words(4);
     let table = Table(OwnedObjects::format(&words, SEED).unwrap());

@@ -214,6 +214,35 @@ fn streams_are_named_by_query_or_body() {
         ("POST", "/v1/streams/lookup", Streams::Body),
         ("GET", "/v1/streams", Streams::None),
     ] {
-        assert_eq!(of(method, path).streams, expected, "{method} {path}");
+        let found = of(method, path);
+        assert_eq!(found.streams, expected, "{method} {path}");
+        // What names them in a body is read in it.
+        assert_eq!(found.refers, expected == Streams::Body, "{method} {path}");
+    }
+}
+
+#[test]
+fn what_an_answer_about_an_object_says_is_taken_where_it_names_others() {
+    for (method, path, expected) in [
+        ("POST", "/v1/videos/a/remix", Takes { id: Some(Kind::Video), ..Takes::default() }),
+        ("GET", "/v1/videos/a/remix", Takes::default()),
+        ("GET", "/v1/videos/a", Takes::default()),
+        ("GET", "/v1/batches/a", Takes { files: true, ..Takes::default() }),
+        ("POST", "/v1/batches/a/cancel", Takes { files: true, ..Takes::default() }),
+        ("GET", "/v1/responses/a/input_items", Takes { items: true, ..Takes::default() }),
+        ("POST", "/v1/conversations/a/items", Takes { items: true, ..Takes::default() }),
+        ("GET", "/v1/files/a", Takes::default()),
+    ] {
+        assert_eq!(of(method, path).takes, expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn calls_are_joined_in_realtime_alone() {
+    for path in ["/v1/realtime", "/realtime", "/v1/realtime/calls"] {
+        assert!(of("GET", path).joins_calls && of("POST", path).joins_calls, "{path}");
+    }
+    for path in ["/v1/realtime/client_secrets", "/v1/calls", "/v1/chat/completions"] {
+        assert!(!of("POST", path).joins_calls, "{path}");
     }
 }
