@@ -14,7 +14,7 @@ use Test::Nginx qw/http_content log_in log_out port/;
 use Time::HiRes qw/sleep time/;
 use Tollgate qw/get status/;
 
-our @EXPORT = qw/request connection content_json curl ping poll audit_lines workers reload_and_wait
+our @EXPORT = qw/request connection content_json curl ping poll audit_lines workers reload_and_wait wait_for_new
 	connections_to_workers configtest/;
 
 # Only a failing test waits so long.
@@ -97,13 +97,19 @@ sub _slurp {
 sub reload_and_wait {
 	my ($t) = @_;
 	my @old = workers($t);
-	my %is_old = map { $_ => 1 } @old;
 	$t->reload();
+	wait_for_new($t, @old);
+	return @old;
+}
+
+# After a reload: until no new connection comes to the old workers. A reload before this has its end would be one with it.
+sub wait_for_new {
+	my ($t, @old) = @_;
+	my %is_old = map { $_ => 1 } @old;
 	poll {
 		my @now = workers($t);
 		@now && !grep { $is_old{$_} } @now;
 	} or die "nginx does not reload\n";
-	return @old;
 }
 
 # Whatever was sent before has come to nginx when this is answered: /ping returns 204.

@@ -26,7 +26,7 @@ use Tollgate qw/json jws/;
 use Tollgate::Classifier qw/judged/;
 use Tollgate::Client qw/poll/;
 
-our @EXPORT = qw/start_provider answers asked asked_soon complaints new_key jwk key_set token
+our @EXPORT = qw/start_provider answers asked asked_soon times_asked complaints new_key jwk key_set token
 	unsigned/;
 
 # Only a failing test waits so long.
@@ -80,6 +80,13 @@ sub asked {
 	# The others aren't decoded: some have large bodies, and JSON::PP takes seconds for them.
 	return grep { $_->{uri} =~ m!^/\Q$name\E(?:[/?]|$)! } map { JSON::PP->new->decode($_) }
 		grep { index($_, "\"uri\":\"/$name") >= 0 } $text =~ /^(.*)\n/mg;
+}
+
+# How many they are; none is decoded.
+sub times_asked {
+	my ($name) = @_;
+	my $text = _read('provider.log') // '';
+	return scalar(() = $text =~ m!"uri":"/\Q$name\E["/?]!g);
 }
 
 # The same, once there are at least $count.
