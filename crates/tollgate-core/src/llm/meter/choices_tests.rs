@@ -128,6 +128,11 @@ fn native_answers_say_how_far_each_answer_came() {
     assert_eq!(charge(prompts, Format::Sse, &stream), (10, 4, Source::Partial));
     let whole = [&*stream, &event(1, 2, true)].concat();
     assert_eq!(charge(prompts, Format::Sse, &whole), (10, 5, Source::Measured));
+    // Of more answers than are kept, what one has said before its end doesn't add up.
+    let many = Asked { choices: 300, ..prompts };
+    let stream: String =
+        (0..300).map(|index| event(index, 1, false) + &event(index, 2, true)).collect();
+    assert_eq!(charge(many, Format::Sse, &stream), (1_500, 600, Source::Measured));
 
     let sglang = engine(Endpoint::SglangGenerate, Engine::Sglang);
     let meta = |output: u64, finish: &str| {

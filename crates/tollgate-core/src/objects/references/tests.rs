@@ -189,6 +189,7 @@ fn objects_are_found_in_the_parts_of_a_form() {
         ("image[][FILE_ID]", Kind::File),
         ("file_ids[]", Kind::File),
         ("file_ids[1]", Kind::File),
+        ("file_ids[first]", Kind::File),
         ("video", Kind::Video),
         ("video[id]", Kind::Video),
         ("video.id", Kind::Video),
