@@ -492,13 +492,13 @@ sub chunk {
 	return 'data: ' . json({ id => 'c', object => 'chat.completion.chunk', model => 'm', @_ }) . "\n\n";
 }
 
-# One with a piece of the text.
 # A piece of a flood. Each is another one: of a text that was judged before, nobody is asked again.
 sub flood {
 	my ($number) = @_;
 	return sprintf 'more and more %05d ', $number;
 }
 
+# One with a piece of the text.
 sub chunk_of {
 	my ($piece) = @_;
 	return chunk(choices => [{ index => 0, delta => { content => $piece }, finish_reason => undef }]);

@@ -102,7 +102,8 @@ sub reload_and_wait {
 	return @old;
 }
 
-# After a reload: until no new connection comes to the old workers. A reload before this has its end would be one with it.
+# Waits, after a reload, until no new connection comes to the old workers. nginx may take two reloads for one where the second
+# comes before that.
 sub wait_for_new {
 	my ($t, @old) = @_;
 	my %is_old = map { $_ => 1 } @old;

@@ -4,9 +4,9 @@
 //! hash (2) | lengths | tier | last seen | requests | refused | input || output | cost | ratios | changes | names (4)
 //! ```
 //!
-//! Whoever holds the directory's mutex gives an entry to a client. While it changes, its hash is 0, so that
-//! whoever reads it meanwhile finds nobody there; and each change is counted, so that whoever began to read before
-//! one or more of them notices, even where the entry has come back to the same client. Everybody counts in it, without a lock: a request that
+//! Whoever holds the directory's mutex gives an entry to a client. While it changes, its hash is 0, so that whoever
+//! reads it meanwhile finds nobody there. Changes are counted, so that whoever reads it notices those that came and
+//! went meanwhile, even where it is the same client's again. Everybody counts in it, without a lock: a request that
 //! is counted in the very moment in which its client's entry is given away may be counted for the next one.
 
 use std::num::NonZeroU32;
