@@ -239,8 +239,18 @@ impl Tree {
 
     /// The member `name` among these.
     pub(super) fn member(&self, text: &str, within: Children<'_>, name: &str) -> Option<Node> {
-        within.map(|(node, _)| node).find(|node| key(text, node) == name)
+        within.map(|(node, _)| node).find(|node| is_key(text, node, name))
     }
+}
+
+/// Whether a member has this key. Its length mostly says that it hasn't.
+pub(super) fn is_key(text: &str, node: &Node, name: &str) -> bool {
+    if !node.is_plain {
+        return key(text, node) == name;
+    }
+    let range = node.key.range();
+    range.len() == name.len() + 2
+        && text.as_bytes().get(range.start + 1..range.end - 1) == Some(name.as_bytes())
 }
 
 /// The key of a member; of an element, nothing.
@@ -332,4 +342,46 @@ fn scalar_kind(bytes: &[u8]) -> Result<Kind, Unreadable> {
         [b'0'..=b'9' | b'-', ..] => Kind::Other,
         _ => return Err(Unreadable),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_by_its_key_as_it_is_read() {
+        let text = r#"{"typ":1,"types":2,"tape":3,"t\u0079pe":4,"type":5,"":6,"gr\"n":7,"grün":8}"#;
+        let mut tree = Tree::default();
+        assert_eq!(tree.read(text), Ok(text.len()));
+        let value = |name: &str| {
+            let node = tree.member(text, tree.all(), name)?;
+            text.get(node.value.range())
+        };
+        // The first one that reads so counts.
+        for (name, wanted) in [
+            ("typ", Some("1")),
+            ("types", Some("2")),
+            ("tape", Some("3")),
+            ("type", Some("4")),
+            ("", Some("6")),
+            ("gr\"n", Some("7")),
+            ("grün", Some("8")),
+            ("t\\u0079pe", None),
+            ("ty", None),
+            ("pe", None),
+        ] {
+            assert_eq!(value(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_element_has_no_key() {
+        let text = r#"[{"a":1},"b"]"#;
+        let mut tree = Tree::default();
+        assert_eq!(tree.read(text), Ok(text.len()));
+        assert!(tree.member(text, tree.all(), "a").is_none());
+        let (first, within) = tree.all().next().unwrap();
+        assert!(!is_key(text, &first, "a") && tree.member(text, within, "a").is_some());
+        assert!(!is_key(text, &first, ""));
+    }
 }

@@ -8,7 +8,7 @@ use super::form::Form;
 use super::names;
 use super::quoted::decoded;
 use super::spots::{End, Of, Spot, Spots, Telling, TextId, Varying};
-use super::tree::{key, Children, Kind, Node, Span, Tree};
+use super::tree::{is_key, key, Children, Kind, Node, Span, Tree};
 
 /// What a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +204,7 @@ impl Walk<'_> {
 
     fn id_of_item(&self, members: Children<'_>) -> Option<u64> {
         let (_, within) = { members }
-            .find(|(node, _)| node.kind == Kind::Object && key(self.text, node) == "item")?;
+            .find(|(node, _)| node.kind == Kind::Object && is_key(self.text, node, "item"))?;
         self.mark(within, "id")
     }
 
