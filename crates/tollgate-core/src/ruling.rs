@@ -372,6 +372,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_again_gets_our_words_and_not_the_page() {
+        let mut ruling = denied(REASON);
+        ruling.give_page();
+        assert!(!ruling.is_in_our_words());
+        ruling.tell();
+        assert!(ruling.is_in_our_words());
+    }
+
+    #[test]
     fn a_bug_refuses_whatever_was_decided() {
         for mut ruling in [Fate::default(), admitted(), granted(), denied(REASON)] {
             ruling.fail();

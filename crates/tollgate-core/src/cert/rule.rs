@@ -114,6 +114,21 @@ impl CertRule {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_kind_has_one_name() {
+        for (name, kind) in [
+            ("san_uri", Kind::SanUri),
+            ("san_dns", Kind::SanDns),
+            ("cn", Kind::Cn),
+            ("fingerprint", Kind::Fingerprint),
+        ] {
+            assert_eq!(Kind::from_name(name), Some(kind));
+        }
+        for name in ["", "CN", "san", "san_uri "] {
+            assert_eq!(Kind::from_name(name), None);
+        }
+    }
+
     fn rule(kind: Kind, patterns: &[&str], trust_domains: &[&str]) -> CertRule {
         CertRule {
             kind,

@@ -311,8 +311,32 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::key::Area;
     use crate::limits::Quota;
     use std::collections::HashSet;
+
+    #[test]
+    fn money_of_a_period_is_over_with_it_and_nothing_else_is() {
+        const NOON: i64 = 1_798_804_800;
+        const DAY: i64 = 86_400;
+        let at = |wall: i64| Now { mono: MonoNanos(5), wall: UnixSeconds(wall) };
+        let key = Key::from_hash(Area::Clients, 1, 2);
+        let budget = Budget::new(1_000, Calendar::Day).unwrap();
+        let period = Calendar::Day.number(at(NOON).wall);
+        let ask = Ask { period, ..Ask::new(key, Take::Budget { budget, n: 1, guess: 0 }) };
+        for (wall, is_over) in [(-DAY, true), (-DAY / 2, false), (0, false), (DAY / 2 - 1, false)] {
+            assert_eq!(ask.is_over(at(NOON + wall)), is_over, "{wall}");
+        }
+        assert!(ask.is_over(at(NOON + DAY / 2)));
+        let scale = Scale::plain(Quota::new(1, Period::Second, 1).unwrap());
+        let dimension = Dimension::Requests;
+        for take in [
+            Take::Concurrency { limit: 1 },
+            Take::Bucket { dimension, scale, n: 1, oversize: Oversize::Debt },
+        ] {
+            assert!(!Ask { period, ..Ask::new(key, take) }.is_over(at(NOON + 400 * DAY)));
+        }
+    }
 
     #[test]
     fn every_limit_has_a_word_of_its_own_and_of_its_kind() {

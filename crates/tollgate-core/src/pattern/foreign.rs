@@ -123,6 +123,9 @@ mod tests {
     #[test]
     fn names_of_models_and_their_patterns_are_taken() {
         for text in [
+            "/",
+            "models/",
+            "/models",
             "*",
             "llama-3.1-8b",
             "qwen2.*",

@@ -48,3 +48,17 @@ fn count(directory: &Directory<'_>, client: &str, seen: Seen) {
 fn process(pid: u32) -> Process {
     Process { pid, started: 1 }
 }
+
+#[test]
+fn what_is_known_of_a_client_is_of_one_directory() {
+    let known = Known::new((1, 2), who("acme"));
+    assert!(known.is_of((1, 2)));
+    assert!(!known.is_of((2, 1)) && !known.is_of((1, 3)));
+}
+
+#[test]
+fn each_tier_has_a_mark_of_its_own_and_none_is_that_of_no_tier() {
+    let marks: std::collections::HashSet<u64> = ["", "pro", "free", "Pro"].map(tier_mark).into();
+    assert!(marks.len() == 4 && !marks.contains(&0));
+    assert_eq!(tier_mark("pro"), tier_mark("pro"));
+}

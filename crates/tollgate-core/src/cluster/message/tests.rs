@@ -148,3 +148,21 @@ fn numbers_that_are_too_great_are_said_as_the_greatest() {
     assert_eq!(unsaid.cut(), Line { acked_drawn: 989, ..unsaid });
     assert_eq!(line(1).cut(), line(1));
 }
+
+#[test]
+fn an_array_is_read_by_each_of_its_forms_and_ends_with_its_bytes() {
+    let read = |bytes: &[u8]| {
+        let mut numbers = Numbers::of(bytes)?;
+        (0..numbers.left()).map(|_| numbers.next()).collect::<Option<Vec<_>>>()
+    };
+    let three = [0xcc, 0xff, 0xd2, 0x7f, 0, 0, 1, 7];
+    for head in [&[0x93][..], &[0xdc, 0, 3], &[0xdd, 0, 0, 0, 3]] {
+        let bytes = [head, &three].concat();
+        assert_eq!(read(&bytes), Some(vec![0xff, 0x7f00_0001, 7]), "{head:x?}");
+        assert_eq!(read(&bytes[..bytes.len() - 1]), None, "{head:x?}");
+    }
+    // Less than nothing.
+    for negative in [&[0xd0, 0xff][..], &[0xd2, 0xff, 0, 0, 1], &[0xe0]] {
+        assert_eq!(read(&[&[0x91], negative].concat()), None, "{negative:x?}");
+    }
+}

@@ -251,3 +251,19 @@ pub(super) fn median<T: Copy + Ord + Default, const N: usize>(
     voices.sort_unstable();
     voices.get(count / 2).copied().unwrap_or(own)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_single_voice_is_the_median() {
+        let median = |said: &[u32]| median::<u32, 8>(said.iter().copied(), 50);
+        assert_eq!((median(&[]), median(&[1]), median(&[99])), (50, 50, 50));
+        // Two, or four, and the configuration's own.
+        assert_eq!((median(&[1, 2]), median(&[98, 99]), median(&[99, 1])), (2, 98, 50));
+        assert_eq!((median(&[1, 2, 3, 4]), median(&[60, 99, 70, 98])), (3, 70));
+        // Of three, that is none of them.
+        assert_eq!((median(&[3, 1, 2]), median(&[99, 98, 97])), (2, 98));
+    }
+}

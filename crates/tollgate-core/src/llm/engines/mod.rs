@@ -189,6 +189,14 @@ mod tests {
     }
 
     #[test]
+    fn only_an_answer_that_llama_cpp_makes_no_sense_of_shows_output_in_an_error() {
+        for engine in Engine::ALL {
+            assert_eq!(engine.may_show_output_in_error(500), engine == Engine::LlamaCpp);
+            assert!(!engine.may_show_output_in_error(400) && !engine.may_show_output_in_error(503));
+        }
+    }
+
+    #[test]
     fn no_two_lines_are_for_the_same_request() {
         let methods = [&b"GET"[..], b"POST", b"PUT", b"PATCH", b"DELETE"];
         for engine in Engine::ALL {

@@ -112,6 +112,18 @@ fn what_can_be_no_id_is_nobodys() {
 }
 
 #[test]
+fn a_container_that_is_yet_to_be_made_is_nobodys_and_one_that_is_there_is_somebodys() {
+    for (container, there) in [("auto", false), ("", false), ("cntr_1", true), ("autos", true)] {
+        let body =
+            format!(r#"{{"tools":[{{"type":"code_interpreter","container":"{container}"}}]}}"#);
+        let wanted = if there { one(Kind::Container, container) } else { vec![] };
+        assert_eq!(named(&body), wanted, "{container}");
+    }
+    // Of other kinds, that is a name like any other.
+    assert_eq!(named(r#"{"previous_response_id":"auto"}"#), one(Kind::Response, "auto"));
+}
+
+#[test]
 fn what_clients_and_models_write_is_theirs() {
     for body in [
         r#"{"previous_response_id":null}"#,
