@@ -1,5 +1,7 @@
 use super::*;
+use crate::llm::feature::Feature;
 use crate::llm::{Engine, RequestError};
+use crate::permissions::FeatureRefusal;
 use serde_json::{json, Value};
 
 const REALM: &str = "Bearer realm=\"tollgate\"";
@@ -246,4 +248,56 @@ fn a_hidden_model_is_answered_as_each_engine_answers_for_one_that_it_lacks() {
     let quoted = model_not_found_body("a\"b", Engine::Vllm, Dialect::OpenAi);
     assert!(quoted.contains(r#"`a\"b`"#), "{quoted}");
     assert_eq!(model_not_found().status, 404);
+}
+
+#[test]
+fn a_refused_text_is_named_by_its_place_and_not_told_of() {
+    let body =
+        r#"{"messages":[{"role":"user","content":"hi"},{"role":"user","content":"se\"cret"}]}"#;
+    let texts = crate::llm::texts::Texts::of(body.into(), crate::llm::Endpoint::Chat).unwrap();
+    let text = texts.iter().find(|text| texts.said(text).contains("cret")).unwrap();
+    for dialect in DIALECTS {
+        let body = content_policy_body(text.place.clone(), dialect);
+        let value: Value = serde_json::from_str(&body).unwrap();
+        let (kind, message) = match dialect {
+            Dialect::OpenAi => {
+                assert_eq!(value["error"]["param"], "messages[1]");
+                assert_eq!(value["error"]["type"], "invalid_request_error");
+                (value["error"]["code"].clone(), &value["error"]["message"])
+            }
+            Dialect::Anthropic => {
+                assert_eq!(value["type"], "error");
+                (value["error"]["type"].clone(), &value["error"]["message"])
+            }
+            Dialect::Ollama => (Value::Null, &value["error"]),
+            Dialect::Tgi => (value["error_type"].clone(), &value["error"]),
+        };
+        let wanted = match dialect {
+            Dialect::OpenAi => json!("content_policy"),
+            Dialect::Anthropic => json!("permission_error"),
+            Dialect::Ollama => Value::Null,
+            Dialect::Tgi => json!("permission"),
+        };
+        assert_eq!(kind, wanted);
+        let message = message.as_str().unwrap();
+        assert!(message.contains("messages[1]") && !body.contains("cret"), "{body}");
+    }
+}
+
+#[test]
+fn a_refused_feature_is_named_by_its_member() {
+    let refusal = FeatureRefusal::Denied { feature: Feature::Logprobs, member: "top_logprobs" };
+    for dialect in DIALECTS {
+        let body = feature_denied_body(refusal, dialect);
+        let value: Value = serde_json::from_str(&body).unwrap();
+        let error = &value["error"];
+        let message = if error.is_string() { error } else { &error["message"] };
+        assert!(message.as_str().unwrap().contains("top_logprobs"), "{body}");
+        if dialect == Dialect::OpenAi {
+            assert_eq!(
+                (&error["code"], &error["param"]),
+                (&json!("access_denied"), &json!("top_logprobs"))
+            );
+        }
+    }
 }

@@ -206,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn a_token_says_from_when_on_and_until_when_it_is_valid() {
+        let policy = Policy { leeway_secs: 10, ..Policy::default() };
+        for (claims, from, until) in [
+            (r#""nbf":1000,"exp":2000"#, Some(990), Some(2010)),
+            (r#""iat":1000,"exp":2000"#, Some(990), Some(2010)),
+            (r#""nbf":1000.5,"exp":2000"#, Some(991), Some(2010)),
+            (r#""exp":2000"#, None, Some(2010)),
+        ] {
+            let token = judged(&format!(r#"{{"sub":"acme",{claims}}}"#), &policy, 1500).unwrap();
+            assert_eq!(token.not_before(), from.map(UnixSeconds), "{claims}");
+            assert_eq!(token.expires(), until.map(UnixSeconds), "{claims}");
+        }
+    }
+
+    #[test]
     fn fractions_count_and_a_clock_that_lags_refuses_nobody() {
         let keys = KeySet::load(&[("secret", SECRET)]).unwrap();
         let judge = |claims: &str, now: WallClock| {

@@ -156,6 +156,12 @@ mod tests {
     }
 
     #[test]
+    fn a_default_matters_also_where_nothing_is_restricted() {
+        let some = Models::new(None, None, Some("llama-2"));
+        assert!(some.matter() && !some.are_restricted());
+    }
+
+    #[test]
     fn who_says_nothing_restricts_nothing_and_who_says_none_allows_none() {
         let free = Models::default();
         assert!(!free.are_restricted() && !free.matter() && free.allow("x"));

@@ -118,6 +118,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_has_no_form_in_a_string_is_escaped() {
+        for character in '\0'..='\u{a0}' {
+            let mut quoted = Vec::new();
+            quote(&format!("a{character}b"), &mut quoted);
+            let quoted = String::from_utf8(quoted).unwrap();
+            assert!(!quoted.contains(|c: char| c.is_ascii_control()), "{quoted:?}");
+            assert_eq!(decoded(&quoted), format!("a{character}b"));
+        }
+        let mut quoted = Vec::new();
+        quote("a\tb", &mut quoted);
+        assert_eq!(quoted, br#""a\tb""#);
+    }
+
     proptest! {
         #[test]
         fn a_text_says_what_was_written(text: String) {

@@ -123,6 +123,22 @@ pub(super) const CASES: &[(Endpoint, &str, &str)] = &[
         r#"{"messages":[{"content":[{"input_audio":{"data":"UklGR","format":"wav"}}]}]}"#,
         "media",
     ),
+    (
+        Endpoint::Chat,
+        r#"{"messages":[{"content":[{"input_image":{"url":"https://x/a.png"}}]}]}"#,
+        "media remote_media",
+    ),
+    (
+        Endpoint::Chat,
+        r#"{"messages":[{"content":[{"type":"input_file","file_data":"AA"}]}]}"#,
+        "media",
+    ),
+    (Endpoint::Chat, r#"{"messages":[{"content":[{"file":"AA"}]}]}"#, "media"),
+    (
+        Endpoint::Chat,
+        r#"{"messages":[{"content":[{"video":"https://x/v.mp4"}]}]}"#,
+        "media remote_media",
+    ),
     (Endpoint::Chat, r#"{"messages":[{"content":[{"file":{"file_id":"file-1"}}]}]}"#, "media"),
     (
         Endpoint::Chat,
