@@ -257,7 +257,7 @@ fn a_refused_text_is_named_by_its_place_and_not_told_of() {
     let texts = crate::llm::texts::Texts::of(body.into(), crate::llm::Endpoint::Chat).unwrap();
     let text = texts.iter().find(|text| texts.said(text).contains("cret")).unwrap();
     for dialect in DIALECTS {
-        let body = content_policy_body(text.place.clone(), dialect);
+        let body = content_policy_body(text.place, dialect);
         let value: Value = serde_json::from_str(&body).unwrap();
         let (kind, message) = match dialect {
             Dialect::OpenAi => {

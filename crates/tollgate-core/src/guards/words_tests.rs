@@ -84,3 +84,8 @@ fn roles_are_named_once() {
     assert!(roles(&["user", "user"]).unwrap_err().contains("given twice"));
     assert!(roles(&["any"]).unwrap_err().contains("known are system, user"));
 }
+
+#[test]
+fn a_direction_is_called_as_its_directive() {
+    assert_eq!([Direction::Input, Direction::Output].map(Direction::name), ["input", "output"]);
+}

@@ -48,8 +48,15 @@ fn a_fetched_set_is_a_set_of_public_keys_and_nothing_else() {
         ),
         (seventeen, KeyProblem::TooManyFetched),
     ] {
-        assert_eq!(problem(fetched(&text)), expected, "{}", text.get(..80).unwrap_or(&text));
+        let error = fetched(&text).map(drop).unwrap_err();
+        assert_eq!(error.problem(), expected, "{}", text.get(..80).unwrap_or(&text));
+        // A set without a key that can be used takes those of before out of use; what is no set doesn't.
+        let is_none =
+            [KeyProblem::NotASet, KeyProblem::TooManyFetched, KeyProblem::BadMember("keys")];
+        assert_eq!(error.is_of_set(), !is_none.contains(&expected), "{expected:?}");
     }
+    let torn = public.replace("\"kid\":\"a\"", "\"kid\":1").replace('{', r#"{"keys":[{"#) + "]}";
+    assert!(fetched(&torn).map(drop).unwrap_err().is_of_set());
 }
 
 #[test]

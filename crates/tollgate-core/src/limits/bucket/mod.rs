@@ -41,9 +41,12 @@ const TICKS_MAX: u64 = u64::MAX >> INDEX_BITS;
 /// bucket, and rates for which the table has no room left.
 pub(super) const PLAIN: u16 = 0;
 
+/// How long a plain tick is.
+pub(super) const TICK_NANOS: u64 = 1 << 6;
+
 /// A moment in plain ticks; also the word of a full bucket.
 fn plain_ticks(now: MonoNanos) -> u64 {
-    (now.0 >> 6).min(TICKS_MAX - 1)
+    (now.0 / TICK_NANOS).min(TICKS_MAX - 1)
 }
 
 /// The word of a bucket that is full at `now`.

@@ -15,9 +15,14 @@
 //! | 3 | swaps the word | stores the word of a limit that nothing was taken from |
 //!
 //! A swap that succeeds found the word of before its freezing, and then the number is that of before; or it found
-//! the new word, and then the number is the new one.
+//! the new word, and then the number is the new one. So the new word must be one that nobody has read before, and
+//! words from which nothing was taken get another one, too. Of a budget it has a number of its own, of a bucket the
+//! moment of the reset.
 
-use super::ask::Now;
+use smallvec::SmallVec;
+
+use super::ask::{Now, SLOT_WORDS};
+use super::bucket::TICK_NANOS;
 use super::claim_lock::ClaimLock;
 use super::frozen::FROZEN;
 use super::key::Key;
@@ -25,6 +30,7 @@ use super::resets::Reset;
 use super::slots::{SlotPlace, Slots};
 use super::sync::{planted, AtomicU64, Ordering};
 use super::zone::Zone;
+use crate::clock::MonoNanos;
 
 impl Zone<'_> {
     /// Has the limits of `key` begin anew. `false`: it has no slot, so that nothing was taken from them.
@@ -46,32 +52,36 @@ impl Slots<'_> {
             words.for_each(|(index, word)| word.store(self.fresh(index, now), Ordering::Release));
             return self.resets.note(key, what);
         }
-        let frozen: u32 = words
-            .filter(|(index, word)| self.freeze_used(*index, word, now))
-            .fold(0, |frozen, (index, _)| frozen | 1 << index);
+        let fresh: SmallVec<[(usize, u64); SLOT_WORDS]> =
+            words.map(|(index, word)| (index, self.other_than(freeze(word), index, now))).collect();
         self.resets.note(key, what);
-        let words = self.slot(place).iter().enumerate();
-        for (index, word) in words.filter(|(index, _)| frozen & 1 << index != 0) {
-            word.store(self.fresh(index, now), Ordering::Release);
+        for (index, fresh) in fresh {
+            if let Some(word) = self.slot(place).get(index) {
+                word.store(fresh, Ordering::Release);
+            }
         }
     }
 
-    /// Freezes a word, unless nothing of it counts. A worker that died under the mutex may have left it frozen.
-    fn freeze_used(&self, index: usize, word: &AtomicU64, now: Now) -> bool {
-        let mut seen = word.load(Ordering::Acquire);
-        loop {
-            // The word that would be stored must be another one than was read by anybody.
-            let is_unused =
-                seen != FROZEN && self.is_idle(index, seen, now) || seen == self.fresh(index, now);
-            if is_unused {
-                return false;
-            }
-            match word.compare_exchange(seen, FROZEN, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(other) => seen = other,
-            }
+    /// The word of a limit that nothing was taken from, other than the one that is there: also where nothing was taken
+    /// from that one, somebody may have read it, and the number of resets, and must not find it again.
+    fn other_than(&self, seen: u64, index: usize, now: Now) -> u64 {
+        let fresh = self.fresh(index, now);
+        if fresh != seen {
+            return fresh;
         }
+        let before = MonoNanos(now.mono.0.saturating_sub(TICK_NANOS));
+        self.fresh(index, Now { mono: before, ..now })
     }
+}
+
+/// Freezes a word. What it was: a worker that died under the mutex may have left it frozen.
+fn freeze(word: &AtomicU64) -> u64 {
+    let mut seen = word.load(Ordering::Acquire);
+    while let Err(other) = word.compare_exchange(seen, FROZEN, Ordering::AcqRel, Ordering::Acquire)
+    {
+        seen = other;
+    }
+    seen
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 use super::*;
+use crate::clock::MonoNanos;
 use crate::limits::ask::Dimension;
+use crate::limits::bucket::TICK_NANOS;
 use crate::limits::fixtures::*;
 use crate::limits::resets::REMEMBERED;
+use crate::limits::take::Look;
 use crate::limits::{Ask, Period, Quota, Take};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU64 as Count;
@@ -249,6 +252,12 @@ fn threads_that_settle_while_one_resets_stay_exact() {
     let zone = Zone::format(&words, (1, 2)).unwrap();
     let key = zone.client_key("acme");
     let lock = lock();
+    // Two resets are never at the same moment.
+    let moments = Count::new(1);
+    let later = || {
+        let ticks = moments.fetch_add(1, Ordering::SeqCst);
+        Now { mono: MonoNanos(START.mono.0 + ticks * TICK_NANOS), ..START }
+    };
     for _ in 0..20 {
         // What was used of reservations that were made since the last reset: found by the epochs.
         let used_in = [const { Count::new(0) }; 4096];
@@ -280,15 +289,61 @@ fn threads_that_settle_while_one_resets_stay_exact() {
             scope.spawn(|| {
                 for _ in 0..5 {
                     std::thread::yield_now();
-                    zone.reset(key, Reset::All, START, &lock);
+                    zone.reset(key, Reset::All, later(), &lock);
                 }
             });
         });
         let last = usize::from(zone.resets.epoch()) % used_in.len();
         let used = used_in[last].load(Ordering::SeqCst);
         // Both limits were reserved in one step, and may have been so on two sides of a reset.
-        let charged: u64 = remaining(&zone, key, START).map(|left| TOKENS - left).iter().sum();
+        let charged: u64 = remaining(&zone, key, later()).map(|left| TOKENS - left).iter().sum();
         assert_eq!(charged, used);
-        zone.reset(key, Reset::All, START, &lock);
+        zone.reset(key, Reset::All, later(), &lock);
     }
+}
+
+#[test]
+fn what_was_seen_before_a_reset_is_not_taken_behind_it_also_where_nothing_was_used() {
+    let words = memory(8);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let key = zone.client_key("acme");
+    let later = Now { mono: MonoNanos(START.mono.0 + SECOND), ..START };
+    reserve(&zone, &mut asks(&zone, key, 0), START).unwrap();
+    for now in [START, later] {
+        for mut ask in asks(&zone, key, 10) {
+            // Full since the last reset, and never used.
+            zone.reset(key, Reset::All, now, &lock());
+            let slots = zone.slots(key);
+            let place = slots.find(key).unwrap();
+            let prepared = |ask: &Ask| match slots.prepare(place, ask, now).unwrap() {
+                Look::Ready(ready, _) => ready,
+                Look::Passes | Look::Obstacle(_) => panic!("nothing is ready"),
+            };
+            let (ready, epoch) = (prepared(&ask), zone.resets.epoch());
+            zone.reset(key, Reset::All, now, &lock());
+            assert!(!slots.take_ready(&ready, &mut ask, epoch).unwrap());
+            // The same without a reset.
+            let (ready, epoch) = (prepared(&ask), zone.resets.epoch());
+            assert!(slots.take_ready(&ready, &mut ask, epoch).unwrap());
+            assert!(zone.settle(&ask, 4, now, &lock()));
+            assert_eq!(left(&zone, &ask, now), TOKENS - 4);
+        }
+    }
+}
+
+#[test]
+fn a_reset_is_of_the_limits_that_it_names() {
+    let words = memory(8);
+    let zone = Zone::format(&words, (1, 2)).unwrap();
+    let [tokens, money] = asks(&zone, zone.client_key("acme"), 1).map(|ask| ask.take);
+    for (reset, of_tokens, of_money) in [
+        (Reset::All, true, true),
+        (Reset::Budgets, false, true),
+        (Reset::Buckets(Dimension::Tokens), true, false),
+        (Reset::Buckets(Dimension::Requests), false, false),
+    ] {
+        assert_eq!((reset.is_of(&tokens), reset.is_of(&money)), (of_tokens, of_money), "{reset:?}");
+    }
+    // Who is in flight is so still.
+    assert!(!Reset::All.is_of(&Take::Concurrency { limit: 1 }));
 }

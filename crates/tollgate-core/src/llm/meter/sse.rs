@@ -213,6 +213,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn between_events_is_where_nothing_of_one_has_come() {
+        let is_between = |bytes: &[u8]| {
+            let mut sse = Sse::new();
+            let mut at = 0;
+            while sse.next_piece(bytes, &mut at).is_some() {}
+            sse.is_between_events()
+        };
+        for bytes in ["", "data: x\n\n", "\n", "data: x\r\n\r\n"] {
+            assert!(is_between(bytes.as_bytes()), "{bytes:?}");
+        }
+        for bytes in ["d", "data: x", "data: x\n", "data: x\n\nd", "data: x\n\n\r"] {
+            assert!(!is_between(bytes.as_bytes()), "{bytes:?}");
+        }
+    }
+
     /// The data of each event, as the standard says it is; the last event without a blank line too.
     fn events<'a>(buffers: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
         let (mut sse, mut events, mut data) = (Sse::new(), Vec::new(), None::<Vec<u8>>);

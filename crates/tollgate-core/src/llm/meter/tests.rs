@@ -124,6 +124,18 @@ fn usage_on_the_last_event_before_done_is_final_wherever_it_stands() {
     let both = "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9},\
                 \"x_groq\":{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}}\n\n";
     assert_eq!(chat(&[DELTA, both, DONE].concat()), (5, 9, Source::Measured));
+    let alone = "data: {\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}}\n\n";
+    assert_eq!(chat(&[DELTA, alone, DONE].concat()), (5, 6, Source::Measured));
+}
+
+#[test]
+fn a_token_has_come_when_a_text_has_begun_and_not_before() {
+    let mut meter = Meter::new(asked(Endpoint::Chat), Some(Format::Sse));
+    let role = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+    for (event, has_output) in [(role, false), (DELTA, true), (USAGE, true)] {
+        relay(&mut meter, [event.as_bytes()]);
+        assert_eq!(meter.has_output(), has_output, "{event}");
+    }
 }
 
 #[test]

@@ -354,3 +354,9 @@ fn what_says_that_it_is_text_is_no_file() {
     );
     assert_eq!(told(&body, Endpoint::Messages), ["user messages[0] q"]);
 }
+
+#[test]
+fn a_text_is_as_a_parser_reads_it_whatever_is_escaped() {
+    let body = r#"{"messages":[{"role":"user","content":"a\b\f\n\r\t\/\"\\\u0041\u00e9b"}]}"#;
+    assert_eq!(chat(body), ["user messages[0] a\u{8}\u{c}\n\r\t/\"\\Aéb"]);
+}

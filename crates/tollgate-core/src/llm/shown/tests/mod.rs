@@ -64,3 +64,17 @@ pub(crate) fn shown(endpoint: Endpoint, body: Body, answer: &str) -> String {
     assert_eq!(watched, answer, "where nothing may be changed, all passes");
     whole
 }
+
+#[test]
+fn what_a_content_type_promises() {
+    for plain in ["text/plain", "TEXT/VTT", "text/srt ; charset=x", "application/x-subrip"] {
+        assert_eq!(Body::of(plain.as_bytes(), false), Body::Plain, "{plain}");
+        assert_eq!(Body::of(plain.as_bytes(), true), Body::Opaque, "{plain}");
+    }
+    for opaque in ["audio/mpeg", "image/png", "Video/mp4", "application/octet-stream"] {
+        assert_eq!(Body::of(opaque.as_bytes(), false), Body::Opaque, "{opaque}");
+    }
+    for other in ["application/json", "text/event-stream", "text/plainer", ""] {
+        assert!(matches!(Body::of(other.as_bytes(), false), Body::Documents(_)), "{other}");
+    }
+}
