@@ -114,21 +114,6 @@ impl CertRule {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_kind_has_one_name() {
-        for (name, kind) in [
-            ("san_uri", Kind::SanUri),
-            ("san_dns", Kind::SanDns),
-            ("cn", Kind::Cn),
-            ("fingerprint", Kind::Fingerprint),
-        ] {
-            assert_eq!(Kind::from_name(name), Some(kind));
-        }
-        for name in ["", "CN", "san", "san_uri "] {
-            assert_eq!(Kind::from_name(name), None);
-        }
-    }
-
     fn rule(kind: Kind, patterns: &[&str], trust_domains: &[&str]) -> CertRule {
         CertRule {
             kind,
@@ -147,6 +132,21 @@ mod tests {
             Kind::Fingerprint => certificate.thumbprint = Some([0xab; 32]),
         }
         rule.name(&certificate).map(|name| name.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_kind_has_one_name() {
+        for (name, kind) in [
+            ("san_uri", Kind::SanUri),
+            ("san_dns", Kind::SanDns),
+            ("cn", Kind::Cn),
+            ("fingerprint", Kind::Fingerprint),
+        ] {
+            assert_eq!(Kind::from_name(name), Some(kind));
+        }
+        for name in ["", "CN", "san", "san_uri "] {
+            assert_eq!(Kind::from_name(name), None);
+        }
     }
 
     #[test]

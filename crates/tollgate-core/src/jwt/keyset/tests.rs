@@ -51,12 +51,14 @@ fn a_fetched_set_is_a_set_of_public_keys_and_nothing_else() {
         let error = fetched(&text).map(drop).unwrap_err();
         assert_eq!(error.problem(), expected, "{}", text.get(..80).unwrap_or(&text));
         // A set without a key that can be used takes those of before out of use; what is no set doesn't.
-        let is_none =
+        let no_sets =
             [KeyProblem::NotASet, KeyProblem::TooManyFetched, KeyProblem::BadMember("keys")];
-        assert_eq!(error.is_of_set(), !is_none.contains(&expected), "{expected:?}");
+        assert_eq!(error.is_of_set(), !no_sets.contains(&expected), "{expected:?}");
     }
-    let torn = public.replace("\"kid\":\"a\"", "\"kid\":1").replace('{', r#"{"keys":[{"#) + "]}";
-    assert!(fetched(&torn).map(drop).unwrap_err().is_of_set());
+    // What is wrong with its only key says nothing against the set.
+    let unusable =
+        public.replace("\"kid\":\"a\"", "\"kid\":1").replace('{', r#"{"keys":[{"#) + "]}";
+    assert!(fetched(&unusable).map(drop).unwrap_err().is_of_set());
 }
 
 #[test]

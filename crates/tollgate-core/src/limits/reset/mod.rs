@@ -18,6 +18,11 @@
 //! the new word, and then the number is the new one. So the new word must be one that nobody has read before, and
 //! words from which nothing was taken get another one, too. Of a budget it has a number of its own, of a bucket the
 //! moment of the reset.
+//!
+//! What is made of the new word later may be the old one again where the same was spent of a budget, as that word has
+//! no room for more than the period and the amount. Whoever stands still between 1 and 3 for as long as a reset and
+//! such a reservation take, swaps it all the same, and is taken for one of before the reset: at most what one request
+//! reserves is then given back to nobody, or once too often. Of a bucket the moment is in each word.
 
 use smallvec::SmallVec;
 
