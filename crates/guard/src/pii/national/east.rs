@@ -11,12 +11,17 @@ use crate::pii::shape;
 const DOWOD: &str = r"(?-u:\b)[A-Z]{3} ?[0-9]{6}(?-u:\b)";
 
 const ELEVEN: &[&str] = &["00000000000"];
+const NIP: &[&str] = &["000-000-00-00", "000-00-00-000", "000 000 00 00", "0000000000"];
+const NIP_CONTEXT: &[&str] = &["nip", "identyfikacji podatkowej", "podatkowy", "vat", "tax id"];
 const RODNE_CISLO: &[&str] = &["000000/0000", "0000000000"];
 const CNP: &[&str] = &["0000000000000"];
 const EGN: &[&str] = &["0000000000"];
 pub(super) fn detectors() -> Vec<Detector> {
     vec![
         detector("pl_pesel", "PL_PESEL", Cow::Borrowed(shape::DIGITS), &["pesel"], pesel),
+        detector("pl_nip", "PL_NIP", Cow::Borrowed(shape::DIGITS), NIP_CONTEXT, nip),
+        // In trade with other states, with the letters of the country.
+        detector("pl_nip_eu", "PL_NIP", Cow::Borrowed(shape::CODE), NIP_CONTEXT, nip_eu),
         detector(
             "pl_dowod",
             "PL_DOWOD",
@@ -80,6 +85,31 @@ fn pesel(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
         return None;
     }
     Some(Form::Weak.score(context))
+}
+
+/// Polish Act of 13 October 1995 on the identification of taxpayers: three digits of a tax office, which the schema of
+/// the Ministry of Finance has as `[1-9](\d[1-9]|[1-9]\d)`, serial number, and a sum by 11, which is never 10.
+fn is_nip(text: &str) -> bool {
+    let all = Digits::of(text);
+    let all = all.all();
+    let check = digits::weighted(all, &[6, 5, 7, 2, 3, 4, 5, 6, 7]) % 11;
+    check == digits::at(all, 9) && digits::at(all, 0) != 0 && digits::part(all, 1, 3) != 0
+}
+
+fn nip(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    if !shape::fits(candidate, NIP) || !is_nip(candidate.text()) || shapes::is_part(candidate) {
+        return None;
+    }
+    let form = if candidate.text().contains('-') { Form::Weak } else { Form::Bare };
+    Some(form.score(context))
+}
+
+fn nip_eu(candidate: &Candidate<'_>, context: bool) -> Option<u8> {
+    let number = candidate.text().strip_prefix("PL")?;
+    if !shape::fits(candidate, &["AA0000000000"]) || !is_nip(number) || shapes::is_part(candidate) {
+        return None;
+    }
+    Some(Form::Likely.score(context))
 }
 
 /// Polish Ministry of the Interior, numbers of identity cards: the first digit makes the sum, with weights 7, 3 and 1,
